@@ -1,0 +1,101 @@
+//! Stable error codes.
+
+use std::fmt;
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+        /// A stable code for each way to fail. Codes never change their meaning; messages may.
+        ///
+        /// SP1xxx: configuration. SP2xxx: the call's input or output. SP3xxx: the tool itself. SP4xxx: the pool. SP5xxx: workers.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum ErrorCode {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl ErrorCode {
+            /// Every code.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The code as text, for example `SP2003`.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text,)*
+                }
+            }
+
+            /// The code with this text.
+            pub fn parse(text: &str) -> Option<Self> {
+                match text {
+                    $($text => Some(Self::$name),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    /// A configuration value is out of range or of the wrong type.
+    InvalidConfig = "SP1001",
+    /// A configuration key does not exist.
+    UnknownKey = "SP1002",
+    /// No pool has this name.
+    UnknownPool = "SP1003",
+    /// No tool has this name.
+    UnknownTool = "SP2001",
+    /// A required argument is missing.
+    MissingArgument = "SP2002",
+    /// An argument has the wrong type.
+    WrongArgument = "SP2003",
+    /// The tool has no such argument.
+    UnknownArgument = "SP2004",
+    /// A payload is larger than the limit.
+    PayloadTooLarge = "SP2005",
+    /// A payload is not valid: malformed, nested too deep, not UTF-8, unknown extension.
+    InvalidPayload = "SP2006",
+    /// A result or a chunk holds a value that cannot be sent.
+    UnsendableResult = "SP2007",
+    /// The arguments are neither a map, an array nor nil.
+    InvalidArguments = "SP2008",
+    /// A streaming tool was called as a plain one, or the other way round.
+    WrongCallKind = "SP2009",
+    /// A value received does not fit the type that the caller asked for.
+    UnexpectedType = "SP2010",
+    /// The tool raised an exception.
+    ToolRaised = "SP3001",
+    /// The call was cancelled.
+    Cancelled = "SP3002",
+    /// The queue is full.
+    Saturated = "SP4001",
+    /// The call waited too long in the queue.
+    QueueTimeout = "SP4002",
+    /// The call's deadline passed while a worker had it.
+    CallTimeout = "SP4003",
+    /// The pool is closed.
+    Closed = "SP4004",
+    /// The pool did not become ready in time.
+    NotReady = "SP4005",
+    /// The pool has given up starting workers.
+    StartGaveUp = "SP4006",
+    /// The worker died while it had the call.
+    WorkerDied = "SP5001",
+    /// The worker did not start.
+    StartFailed = "SP5002",
+    /// The adapter cannot be found or loaded.
+    AdapterFailed = "SP5003",
+    /// The adapter has no tools.
+    NoTools = "SP5004",
+    /// No usable interpreter.
+    NoInterpreter = "SP5005",
+    /// The worker runtime (`snakepit_bridge`) cannot be found or is of another version.
+    NoBridge = "SP5006",
+    /// The peer broke the protocol.
+    Protocol = "SP5007",
+}
+
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,218 @@
+//! Every knob of a pool, with its default and its range.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::{ErrorCode, PoolName};
+
+/// Settings of one pool. Start from [`PoolConfig::new`] and change fields.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct PoolConfig {
+    /// Name of the pool.
+    pub name: PoolName,
+    /// Workers to keep running, 1 to [`Self::MAX_WORKERS`]; the available parallelism by default.
+    pub workers: usize,
+    /// Calls that may wait for a slot; 1000 by default. 0 means that a call never waits.
+    pub queue_limit: usize,
+    /// Time a call may wait for a slot; 10 s by default.
+    pub queue_timeout: Duration,
+    /// Time for a whole call, the queue included; 300 s by default, `None` for no limit.
+    pub call_timeout: Option<Duration>,
+    /// Time for a worker to become ready; 30 s by default.
+    pub start_timeout: Duration,
+    /// Workers that may be starting at the same time; the available parallelism by default, at most 8.
+    pub start_concurrency: usize,
+    /// Time for running calls, and then for the workers, to end when the pool closes or shrinks; 2 s by default.
+    pub stop_grace: Duration,
+    /// Time that a tool may go on after its call timed out or was dropped, before its worker is killed; 5 s by default.
+    pub cancel_grace: Duration,
+    /// Limit of one payload in bytes, each direction; 128 MiB by default.
+    pub max_payload: usize,
+    /// How to replace workers that died.
+    pub restart: RestartPolicy,
+}
+
+/// How a pool replaces workers that died or did not start.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct RestartPolicy {
+    /// Wait after the first failed start; doubles with each further failure. 100 ms by default.
+    pub initial_backoff: Duration,
+    /// Longest wait; 10 s by default.
+    pub max_backoff: Duration,
+    /// Failures allowed within `window` before the pool gives up; 10 by default. A pool with more workers than this allows one failure
+    /// for each worker, so that losing all of them at once is not the end.
+    pub max_restarts: u32,
+    /// The window for `max_restarts`, and the pause before the pool tries again; 60 s by default.
+    pub window: Duration,
+}
+
+impl Default for RestartPolicy {
+    fn default() -> Self {
+        Self {
+            initial_backoff: Duration::from_millis(100),
+            max_backoff: Duration::from_secs(10),
+            max_restarts: 10,
+            window: Duration::from_secs(60),
+        }
+    }
+}
+
+impl RestartPolicy {
+    /// Wait before the next start after `failures` failures in the window.
+    pub(crate) fn backoff(&self, failures: usize) -> Duration {
+        // 2^20 times the initial wait is past any sensible maximum, and the shift stays in range.
+        let exponent = u32::try_from(failures.saturating_sub(1))
+            .unwrap_or(u32::MAX)
+            .min(20);
+        self.initial_backoff
+            .saturating_mul(1 << exponent)
+            .min(self.max_backoff)
+    }
+}
+
+impl PoolConfig {
+    /// The most workers that a pool may have.
+    pub const MAX_WORKERS: usize = 1024;
+
+    /// The longest time that any duration setting may have: ten years.
+    const MAX_DURATION: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+    /// The default settings for a pool of this name.
+    pub fn new(name: impl Into<PoolName>) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+        Self {
+            name: name.into(),
+            workers: cores.min(Self::MAX_WORKERS),
+            queue_limit: 1000,
+            queue_timeout: Duration::from_secs(10),
+            call_timeout: Some(Duration::from_secs(300)),
+            start_timeout: Duration::from_secs(30),
+            start_concurrency: cores.min(8),
+            stop_grace: Duration::from_secs(2),
+            cancel_grace: Duration::from_secs(5),
+            max_payload: 128 << 20,
+            restart: RestartPolicy::default(),
+        }
+    }
+
+    /// Checks every setting.
+    ///
+    /// # Errors
+    /// The first setting that is out of range.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        if !(1..=64).contains(&self.name.as_str().len())
+            || !self
+                .name
+                .as_str()
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b))
+        {
+            return Err(ConfigError::new(
+                "name",
+                format!(
+                    "must be 1 to 64 of the characters a-z A-Z 0-9 . _ -, got {:?}",
+                    self.name.as_str()
+                ),
+                "choose a short plain name, for example `main`",
+            ));
+        }
+        Self::check_workers(self.workers)?;
+        range("queue_limit", self.queue_limit, 0, 10_000_000)?;
+        range(
+            "start_concurrency",
+            self.start_concurrency,
+            1,
+            Self::MAX_WORKERS,
+        )?;
+        range("max_payload", self.max_payload, 1024, 1 << 32)?;
+        if let Some(timeout) = self.call_timeout {
+            duration("call_timeout", timeout, false)?;
+        }
+        duration("queue_timeout", self.queue_timeout, true)?;
+        duration("start_timeout", self.start_timeout, false)?;
+        duration("stop_grace", self.stop_grace, true)?;
+        duration("cancel_grace", self.cancel_grace, true)?;
+        duration(
+            "restart.initial_backoff",
+            self.restart.initial_backoff,
+            true,
+        )?;
+        duration("restart.max_backoff", self.restart.max_backoff, true)?;
+        duration("restart.window", self.restart.window, false)?;
+        if self.restart.initial_backoff > self.restart.max_backoff {
+            return Err(ConfigError::new(
+                "restart.initial_backoff",
+                format!(
+                    "must not be above `restart.max_backoff` ({:?}), got {:?}",
+                    self.restart.max_backoff, self.restart.initial_backoff
+                ),
+                "lower the initial wait or raise the longest one",
+            ));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn check_workers(workers: usize) -> Result<(), ConfigError> {
+        range("workers", workers, 1, Self::MAX_WORKERS)
+    }
+}
+
+fn range(key: &str, value: usize, low: usize, high: usize) -> Result<(), ConfigError> {
+    if (low..=high).contains(&value) {
+        return Ok(());
+    }
+    let message = format!("must be between {low} and {high}, got {value}");
+    Err(ConfigError::new(
+        key,
+        message,
+        format!("set `{key}` to a number between {low} and {high}"),
+    ))
+}
+
+fn duration(key: &str, value: Duration, zero: bool) -> Result<(), ConfigError> {
+    if value > PoolConfig::MAX_DURATION {
+        let message = format!("must be at most ten years, got {value:?}");
+        return Err(ConfigError::new(key, message, "choose a shorter time"));
+    }
+    if value.is_zero() && !zero {
+        return Err(ConfigError::new(
+            key,
+            "must be more than zero, got 0",
+            "choose a longer time",
+        ));
+    }
+    Ok(())
+}
+
+/// A setting that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{key}` {message}")]
+pub struct ConfigError {
+    /// Stable code.
+    pub code: ErrorCode,
+    /// The setting, for example `workers` or `restart.window`.
+    pub key: String,
+    /// What is wrong with it: reads on after the key.
+    pub message: String,
+    /// One thing to do about it.
+    pub help: String,
+}
+
+impl ConfigError {
+    /// A setting that is out of range.
+    pub fn new(
+        key: impl Into<String>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Self {
+        Self {
+            code: ErrorCode::InvalidConfig,
+            key: key.into(),
+            message: message.into(),
+            help: help.into(),
+        }
+    }
+}

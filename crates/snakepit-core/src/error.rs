@@ -1,0 +1,237 @@
+//! Errors of calls.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::{CallError, ErrorCode, PayloadError, PoolName, StartError, WorkerId};
+
+/// Why a call failed.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// No pool has this name.
+    #[error("no pool is named `{name}`")]
+    UnknownPool {
+        /// The name asked for.
+        name: String,
+        /// The names there are.
+        known: Vec<String>,
+    },
+    /// The queue is full; the call was not queued.
+    #[error("pool `{pool}` is full: {queued} calls already wait")]
+    Saturated {
+        /// The pool.
+        pool: PoolName,
+        /// Calls in the queue.
+        queued: usize,
+    },
+    /// Time ran out.
+    #[error("no answer within {after:?} in phase {phase} of pool `{pool}`")]
+    Timeout {
+        /// The pool.
+        pool: PoolName,
+        /// What the time was spent on.
+        phase: Phase,
+        /// The time allowed.
+        after: Duration,
+    },
+    /// The pool is closed or closing.
+    #[error("pool `{0}` is closed")]
+    Closed(PoolName),
+    /// No worker could be started and the pool stopped trying for now.
+    #[error("pool `{pool}` cannot start workers")]
+    Start {
+        /// The pool.
+        pool: PoolName,
+        /// The last failure.
+        #[source]
+        source: Box<StartError>,
+    },
+    /// The tool raised, or the worker refused the call.
+    #[error(transparent)]
+    Tool(Box<ToolError>),
+    /// A payload is larger than the limit.
+    #[error("{direction} of {size} bytes is larger than the limit of {limit} bytes")]
+    TooLarge {
+        /// Which way the payload was going.
+        direction: Direction,
+        /// Its size in bytes.
+        size: u64,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// The worker died while it had the call.
+    #[error("worker `{worker}` died: {reason}")]
+    WorkerDied {
+        /// The worker.
+        worker: WorkerId,
+        /// How it ended.
+        reason: String,
+        /// The tool may have run, wholly or in part.
+        ambiguous: bool,
+        /// The last lines of the worker's output.
+        output: Vec<String>,
+    },
+    /// Arguments could not be encoded, or a result does not fit the type asked for.
+    #[error(transparent)]
+    Payload(#[from] PayloadError),
+}
+
+impl Error {
+    /// The stable code.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::UnknownPool { .. } => ErrorCode::UnknownPool,
+            Self::Saturated { .. } => ErrorCode::Saturated,
+            Self::Timeout { phase, .. } => phase.code(),
+            Self::Closed(_) => ErrorCode::Closed,
+            Self::Start { source, .. } => source.code,
+            Self::Tool(error) => error.code,
+            Self::TooLarge { .. } => ErrorCode::PayloadTooLarge,
+            Self::WorkerDied { .. } => ErrorCode::WorkerDied,
+            Self::Payload(error) => error.code(),
+        }
+    }
+
+    /// The same call may succeed later and certainly has not run: it was refused before a worker had it.
+    pub const fn is_retryable(&self) -> bool {
+        match self {
+            Self::Saturated { .. }
+            | Self::Timeout {
+                phase: Phase::Queue,
+                ..
+            } => true,
+            Self::WorkerDied { ambiguous, .. } => !*ambiguous,
+            _ => false,
+        }
+    }
+
+    /// Turns a worker's error into a call's error.
+    pub fn from_call(error: CallError, worker: &WorkerId) -> Self {
+        match error {
+            CallError::Tool(error) => Self::Tool(error),
+            CallError::TooLarge {
+                direction,
+                size,
+                limit,
+            } => Self::TooLarge {
+                direction,
+                size,
+                limit,
+            },
+            CallError::Died { exit, ambiguous } => Self::WorkerDied {
+                worker: worker.clone(),
+                reason: exit.reason,
+                ambiguous,
+                output: exit.output,
+            },
+        }
+    }
+}
+
+/// Where the time went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Phase {
+    /// Waiting for the pool to become ready.
+    Start,
+    /// Waiting for a slot.
+    Queue,
+    /// A worker had the call.
+    Call,
+}
+
+impl Phase {
+    /// The code of a time-out in this phase.
+    pub const fn code(self) -> ErrorCode {
+        match self {
+            Self::Start => ErrorCode::NotReady,
+            Self::Queue => ErrorCode::QueueTimeout,
+            Self::Call => ErrorCode::CallTimeout,
+        }
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Start => "start",
+            Self::Queue => "queue",
+            Self::Call => "call",
+        })
+    }
+}
+
+/// Which way a payload goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// Arguments, to the worker.
+    Request,
+    /// A result, to the host.
+    Reply,
+}
+
+impl fmt::Display for Direction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Request => "request",
+            Self::Reply => "reply",
+        })
+    }
+}
+
+/// What a worker reports of a failed call: an exception of the tool, or why the call was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub struct ToolError {
+    /// Stable code.
+    pub code: ErrorCode,
+    /// Name of the exception type, for example `ValueError`; empty when the call was refused.
+    pub type_name: String,
+    /// Module of the exception type, for example `builtins`.
+    pub module: String,
+    /// The message.
+    pub message: String,
+    /// The traceback as the runtime prints it, bounded in size.
+    pub traceback: String,
+    /// Notes added to the exception (PEP 678).
+    pub notes: Vec<String>,
+    /// The exception that led to this one.
+    pub cause: Option<Box<Self>>,
+    /// File of the tool, or of the innermost frame of the user's code.
+    pub file: String,
+    /// Line in `file`, from 1; 0 when unknown.
+    pub line: u32,
+    /// Source or signature to show beside `file:line`.
+    pub source_line: String,
+    /// One thing to do about it.
+    pub help: String,
+}
+
+impl ToolError {
+    /// An error with a code and a message, everything else empty.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            type_name: String::new(),
+            module: String::new(),
+            message: message.into(),
+            traceback: String::new(),
+            notes: Vec::new(),
+            cause: None,
+            file: String::new(),
+            line: 0,
+            source_line: String::new(),
+            help: String::new(),
+        }
+    }
+}
+
+impl fmt::Display for ToolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.type_name.is_empty() {
+            return f.write_str(&self.message);
+        }
+        write!(f, "{}: {}", self.type_name, self.message)
+    }
+}

@@ -1,0 +1,267 @@
+//! The handle of a pool.
+
+mod lease;
+mod linger;
+mod many;
+mod shared;
+mod stats;
+mod status;
+mod stream;
+mod supervisor;
+mod waiting;
+mod workers;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout};
+
+use crate::{
+    CallId, CallOptions, ConfigError, Error, Payload, Phase, PoolConfig, PoolName, Request,
+    ToolInfo, WorkerProfile,
+};
+use lease::Running;
+pub use many::ManyStream;
+use shared::{Admitted, Shared};
+pub use status::{Latency, PoolState, Status, WorkerState, WorkerStatus};
+pub use stream::ReplyStream;
+use supervisor::{Event, Readiness, Supervisor};
+
+/// A pool of workers. Cheap to clone; when the last clone and the last stream of it are gone, its workers are killed.
+#[derive(Clone)]
+pub struct Pool {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.shared.begin_close();
+        self.shared.send(Event::Close {
+            grace: Duration::ZERO,
+        });
+    }
+}
+
+impl Pool {
+    /// Starts a pool. It returns at once; the workers start in the background, and calls wait for them in the queue.
+    ///
+    /// # Errors
+    /// A setting that is out of range.
+    ///
+    /// # Panics
+    /// When there is no tokio runtime.
+    pub fn start(config: PoolConfig, profile: Arc<dyn WorkerProfile>) -> Result<Self, ConfigError> {
+        config.validate()?;
+        let (shared, events) = Shared::new(config, profile.slots().get());
+        Supervisor::spawn(Arc::clone(&shared), profile, events);
+        Ok(Self {
+            inner: Arc::new(Inner { shared }),
+        })
+    }
+
+    fn shared(&self) -> &Arc<Shared> {
+        &self.inner.shared
+    }
+
+    /// Name of the pool.
+    pub fn name(&self) -> &PoolName {
+        &self.shared().config.name
+    }
+
+    /// The settings that the pool was started with.
+    pub fn config(&self) -> &PoolConfig {
+        &self.shared().config
+    }
+
+    /// Waits until all configured workers have been ready at the same time once.
+    ///
+    /// # Errors
+    /// [`Error::Start`] as soon as the pool gives up, [`Error::Timeout`] after `timeout`, [`Error::Closed`].
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub async fn await_ready(&self, limit: Duration) -> Result<(), Error> {
+        let mut readiness = self.shared().readiness.subscribe();
+        let settled = readiness.wait_for(|state| !matches!(state, Readiness::Starting));
+        let state = timeout(limit, settled)
+            .await
+            .map_err(|_| self.shared().timeout(Phase::Start, limit))?;
+        match state.as_deref() {
+            Ok(Readiness::Failed(error)) => Err(self.shared().start_error(error)),
+            Ok(Readiness::Ready) => Ok(()),
+            _ => Err(self.shared().closed()),
+        }
+    }
+
+    /// Calls a tool and waits for its result.
+    ///
+    /// # Errors
+    /// See [`Error`]. A time-out or a lost worker does not mean that the tool did not run.
+    ///
+    /// # Cancel safety
+    /// Dropping the future cancels the call: the tool is asked to stop, and its slot is used again when it did.
+    pub async fn execute(
+        &self,
+        tool: impl Into<Arc<str>>,
+        args: Payload,
+        options: &CallOptions,
+    ) -> Result<Payload, Error> {
+        let shared = self.shared();
+        let limits = Limits::new(&shared.config, options);
+        let lease = self.acquire(options, &limits).await?;
+        let request = limits.request(tool.into(), args, options);
+        let call = request.call;
+        let future = Arc::clone(lease.worker()).call(lease.slot(), request);
+        Running::new(lease, call, future)
+            .run(&limits)
+            .await
+            .map(|(reply, lease)| {
+                lease.succeed();
+                reply
+            })
+    }
+
+    /// Calls a streaming tool. The call's time covers the whole stream.
+    ///
+    /// # Errors
+    /// As [`execute`](Self::execute); failures after the start come as the last item.
+    ///
+    /// # Cancel safety
+    /// Dropping the future or the stream cancels the call.
+    pub async fn execute_stream(
+        &self,
+        tool: impl Into<Arc<str>>,
+        args: Payload,
+        options: &CallOptions,
+    ) -> Result<ReplyStream, Error> {
+        let limits = Limits::new(&self.shared().config, options);
+        let lease = self.acquire(options, &limits).await?;
+        let request = limits.request(tool.into(), args, options);
+        let call = request.call;
+        let future = Arc::clone(lease.worker()).stream(lease.slot(), request);
+        let (chunks, lease) = Running::new(lease, call, future).run(&limits).await?;
+        Ok(ReplyStream::new(self.clone(), lease, call, chunks, &limits))
+    }
+
+    /// Calls a tool once for each item; one result for each, in order.
+    ///
+    /// Items travel in batches whose size follows the measured speed of the tool. `options.timeout` is the time of one batch once it has a
+    /// slot; waiting for a slot is not limited. Batches take their turn in the queue like other calls, even when it is full, and at most
+    /// two for each slot are under way, so a slow consumer holds the iterator back.
+    pub fn execute_many<I>(
+        &self,
+        tool: impl Into<Arc<str>>,
+        items: I,
+        options: &CallOptions,
+    ) -> ManyStream
+    where
+        I: IntoIterator<Item = Payload>,
+        I::IntoIter: Send + 'static,
+    {
+        ManyStream::new(
+            self.clone(),
+            tool.into(),
+            Box::new(items.into_iter()),
+            options.clone(),
+        )
+    }
+
+    async fn acquire(&self, options: &CallOptions, limits: &Limits) -> Result<lease::Lease, Error> {
+        match self.shared().admit(options.session.as_ref(), true, 1)? {
+            Admitted::Now(lease) => Ok(lease),
+            Admitted::Wait(waiting) => waiting.wait(Some(limits.queue)).await,
+        }
+    }
+
+    /// State and counters, all taken at the same moment.
+    pub fn status(&self) -> Status {
+        self.shared().status()
+    }
+
+    /// State of every worker, those that are starting included.
+    pub fn workers(&self) -> Vec<WorkerStatus> {
+        self.shared().worker_status()
+    }
+
+    /// Tools, as one ready worker described them; none as long as no worker is ready.
+    pub fn tools(&self) -> Vec<ToolInfo> {
+        self.shared().tools()
+    }
+
+    /// Changes the number of workers. Surplus workers finish their calls first. It returns when the change has begun; a pool that had
+    /// given up tries again.
+    ///
+    /// # Errors
+    /// A number out of range.
+    pub async fn resize(&self, workers: usize) -> Result<(), ConfigError> {
+        PoolConfig::check_workers(workers)?;
+        let (done, begun) = oneshot::channel();
+        self.shared().send(Event::Resize { workers, done });
+        // An error means that the pool closed in the meantime; there is nothing left to resize.
+        begun.await.ok();
+        Ok(())
+    }
+
+    /// Closes the pool: waiting calls fail, running ones get `stop_grace` to end, workers stop. Calling it again waits for the first.
+    ///
+    /// # Cancel safety
+    /// Once polled, closing goes on without the caller.
+    pub async fn close(&self) {
+        let mut readiness = self.shared().readiness.subscribe();
+        self.shared().begin_close();
+        self.shared().send(Event::Close {
+            grace: self.config().stop_grace,
+        });
+        // The sender lives in `self`, so waiting cannot fail.
+        readiness
+            .wait_for(|state| matches!(state, Readiness::Closed))
+            .await
+            .ok();
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool")
+            .field("name", self.name())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Until when a call may wait and run. Both count from its admission.
+#[derive(Clone, Debug)]
+struct Limits {
+    queue: (Instant, Duration),
+    call: Option<(Instant, Duration)>,
+}
+
+impl Limits {
+    fn new(config: &PoolConfig, options: &CallOptions) -> Self {
+        let now = Instant::now();
+        // A time too long for the clock is as good as none.
+        let limit = |time: Duration| now.checked_add(time).map(|at| (at, time));
+        let call = options.timeout.or(config.call_timeout).and_then(limit);
+        let wait = options.queue_timeout.unwrap_or(config.queue_timeout);
+        let far = Duration::from_secs(365 * 24 * 3600);
+        let queue = limit(wait).unwrap_or((now + far, far));
+        let queue = call.filter(|call| call.0 < queue.0).unwrap_or(queue);
+        Self { queue, call }
+    }
+
+    fn request(&self, tool: Arc<str>, args: Payload, options: &CallOptions) -> Request {
+        let (session, deadline) = (options.session.clone(), self.call.map(|(at, _)| at));
+        Request {
+            call: CallId::next(),
+            tool,
+            args,
+            session,
+            deadline,
+        }
+    }
+}

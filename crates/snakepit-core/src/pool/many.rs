@@ -1,0 +1,209 @@
+//! One call for each item of an iterator, in batches.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_core::Stream;
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::lease::{Running, WorkerFuture};
+use super::shared::{Admitted, Shared};
+use super::{Limits, Pool};
+use crate::{CallError, CallOptions, Error, ErrorCode, ItemResult, Payload, ToolError};
+
+/// Time on the worker that a batch aims at: long against the cost of a batch, short for others in the queue.
+const BATCH_TIME: Duration = Duration::from_millis(2);
+/// Most items of a batch.
+const MAX_ITEMS: usize = 1024;
+/// A batch is closed when its items have this many bytes.
+const MAX_BYTES: usize = 256 << 10;
+/// A batch is at most this many times as large as the one before, so one lucky measurement cannot overshoot.
+const GROWTH: usize = 4;
+
+/// The results of an `execute_many`: one for each item, in order.
+///
+/// Batches run in the background while the consumer is busy. Dropping the stream cancels those under way.
+pub struct ManyStream {
+    pool: Pool,
+    tool: Arc<str>,
+    /// Empty once exhausted: the iterator is not asked again.
+    items: Option<Box<dyn Iterator<Item = Payload> + Send>>,
+    options: CallOptions,
+    batches: VecDeque<AbortOnDropHandle<Finished>>,
+    results: std::vec::IntoIter<Result<Payload, Error>>,
+    size: usize,
+}
+
+/// A batch that is over.
+struct Finished {
+    results: Vec<Result<Payload, Error>>,
+    /// Time on the worker; nothing if it never got there.
+    time: Option<Duration>,
+}
+
+impl ManyStream {
+    pub(super) fn new(
+        pool: Pool,
+        tool: Arc<str>,
+        items: Box<dyn Iterator<Item = Payload> + Send>,
+        options: CallOptions,
+    ) -> Self {
+        let (batches, results) = (VecDeque::new(), Vec::new().into_iter());
+        Self {
+            pool,
+            tool,
+            items: Some(items),
+            options,
+            batches,
+            results,
+            size: 1,
+        }
+    }
+
+    /// Starts batches until there are two for each slot: one runs, the next one is in the queue already.
+    fn refill(&mut self) {
+        let limit = 2 * self.pool.shared().lock().scheduler.capacity().max(1);
+        while self.batches.len() < limit {
+            let batch = self.next_batch();
+            if batch.is_empty() {
+                return;
+            }
+            let shared = Arc::clone(self.pool.shared());
+            let task = run(
+                Arc::clone(&shared),
+                Arc::clone(&self.tool),
+                batch,
+                self.options.clone(),
+            );
+            self.batches.push_back(AbortOnDropHandle::new(
+                shared.tasks.spawn_on(task, &shared.runtime),
+            ));
+        }
+    }
+
+    fn next_batch(&mut self) -> Vec<Payload> {
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        while batch.len() < self.size && bytes < MAX_BYTES {
+            let Some(item) = self.items.as_mut().and_then(Iterator::next) else {
+                self.items = None;
+                break;
+            };
+            bytes += item.bytes.len();
+            batch.push(item);
+        }
+        batch
+    }
+
+    fn adapt(&mut self, items: usize, time: Duration) {
+        let fitting = BATCH_TIME.as_nanos() * items as u128 / time.as_nanos().max(1);
+        let fitting = usize::try_from(fitting).unwrap_or(MAX_ITEMS);
+        self.size = fitting
+            .clamp(1, MAX_ITEMS)
+            .min(self.size.max(items) * GROWTH);
+    }
+}
+
+/// Runs one batch.
+async fn run(
+    shared: Arc<Shared>,
+    tool: Arc<str>,
+    items: Vec<Payload>,
+    options: CallOptions,
+) -> Finished {
+    let count = items.len();
+    match attempt(&shared, tool, items, &options).await {
+        Ok(finished) => finished,
+        Err(error) => Finished {
+            results: vec![Err(error); count],
+            time: None,
+        },
+    }
+}
+
+async fn attempt(
+    shared: &Arc<Shared>,
+    tool: Arc<str>,
+    items: Vec<Payload>,
+    options: &CallOptions,
+) -> Result<Finished, Error> {
+    let count = items.len();
+    let lease = match shared.admit(options.session.as_ref(), false, count as u64)? {
+        Admitted::Now(lease) => lease,
+        Admitted::Wait(waiting) => {
+            let wait = options.queue_timeout;
+            waiting
+                .wait(wait.and_then(|wait| Some((Instant::now().checked_add(wait)?, wait))))
+                .await?
+        }
+    };
+    let limits = Limits::new(&shared.config, options);
+    let request = limits.request(tool, Payload::default(), options);
+    let (call, slot, worker) = (request.call, lease.slot(), Arc::clone(lease.worker()));
+    let future: WorkerFuture<Vec<ItemResult>> =
+        Box::pin(async move { Ok(worker.call_many(slot, request, items).await) });
+    let start = Instant::now();
+    let (mut results, lease) = Running::new(lease, call, future).run(&limits).await?;
+    let time = start.elapsed();
+    // A worker that answers too few or too many items is at fault; each item still gets one result.
+    results.truncate(count);
+    results.resize_with(count, || {
+        Err(CallError::Tool(Box::new(ToolError::new(
+            ErrorCode::Protocol,
+            "the worker gave no result for this item",
+        ))))
+    });
+    let lost = results
+        .iter()
+        .any(|result| matches!(result, Err(CallError::Died { .. })));
+    let failed = results.iter().filter(|result| result.is_err()).count();
+    let worker = lease.id().clone();
+    lease.finish_many(failed as u64, lost);
+    let convert = |result: ItemResult| result.map_err(|error| Error::from_call(error, &worker));
+    Ok(Finished {
+        results: results.into_iter().map(convert).collect(),
+        time: Some(time),
+    })
+}
+
+impl Stream for ManyStream {
+    type Item = Result<Payload, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        loop {
+            if let Some(result) = this.results.next() {
+                return Poll::Ready(Some(result));
+            }
+            this.refill();
+            let Some(first) = this.batches.front_mut() else {
+                return Poll::Ready(None);
+            };
+            let Poll::Ready(finished) = Pin::new(first).poll(context) else {
+                return Poll::Pending;
+            };
+            this.batches.pop_front();
+            // A task ends without a value only when the runtime shuts down, and the pool with it.
+            let Ok(finished) = finished else {
+                return Poll::Ready(Some(Err(this.pool.shared().closed())));
+            };
+            if let Some(time) = finished.time {
+                this.adapt(finished.results.len(), time);
+            }
+            this.results = finished.results.into_iter();
+        }
+    }
+}
+
+impl fmt::Debug for ManyStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ManyStream")
+            .field("tool", &self.tool)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,83 @@
+//! Counters of a pool, kept under its lock so that they always add up.
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+/// How one call ended, for the counters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Ok,
+    Error,
+    QueueTimeout,
+    CallTimeout,
+    Cancelled,
+}
+
+/// Every call that was made is in `requests` and, once it ended, in exactly one of the other counters but `queued`.
+#[derive(Debug)]
+pub(super) struct Stats {
+    pub(super) requests: u64,
+    pub(super) succeeded: u64,
+    pub(super) errors: u64,
+    pub(super) saturated: u64,
+    pub(super) queue_timeouts: u64,
+    pub(super) call_timeouts: u64,
+    pub(super) cancelled: u64,
+    /// Calls that had to wait, whatever became of them.
+    pub(super) queued: u64,
+    pub(super) restarts: u64,
+    pub(super) start_failures: u64,
+    pub(super) last_exit: Option<String>,
+    /// Times in microseconds.
+    pub(super) service: Histogram<u64>,
+    pub(super) waits: Histogram<u64>,
+}
+
+impl Stats {
+    pub(super) fn new() -> Self {
+        // One day in microseconds with two digits: about 30 kB each.
+        let histogram = || {
+            Histogram::new_with_bounds(1, 24 * 3600 * 1_000_000, 2).expect("the bounds are valid")
+        };
+        Self {
+            requests: 0,
+            succeeded: 0,
+            errors: 0,
+            saturated: 0,
+            queue_timeouts: 0,
+            call_timeouts: 0,
+            cancelled: 0,
+            queued: 0,
+            restarts: 0,
+            start_failures: 0,
+            last_exit: None,
+            service: histogram(),
+            waits: histogram(),
+        }
+    }
+
+    /// Counts `items` calls that ended in the same way, after `time` together on a worker.
+    pub(super) fn record(&mut self, outcome: Outcome, items: u64, time: Duration) {
+        let counter = match outcome {
+            Outcome::Ok => &mut self.succeeded,
+            Outcome::Error => &mut self.errors,
+            Outcome::QueueTimeout => &mut self.queue_timeouts,
+            Outcome::CallTimeout => &mut self.call_timeouts,
+            Outcome::Cancelled => &mut self.cancelled,
+        };
+        *counter += items;
+        if outcome == Outcome::Ok && items > 0 {
+            self.service
+                .saturating_record_n(micros(time) / items, items);
+        }
+    }
+
+    pub(super) fn waited(&mut self, time: Duration) {
+        self.waits.saturating_record(micros(time));
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}

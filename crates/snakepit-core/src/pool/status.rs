@@ -1,0 +1,240 @@
+//! Snapshots of a pool for people and programs.
+
+use std::sync::Arc;
+
+use hdrhistogram::Histogram;
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::shared::{Shared, State};
+use crate::{PoolName, ToolInfo, WorkerId};
+
+/// State and counters of a pool at one moment.
+///
+/// `requests` = `succeeded` + `errors` + `saturated` + `queue_timeouts` + `call_timeouts` + `cancelled` + calls under way.
+/// Items of an `execute_many` count one by one.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Status {
+    /// Name of the pool.
+    pub pool: PoolName,
+    /// State of the pool.
+    pub state: PoolState,
+    /// Workers that the pool keeps running.
+    pub workers: usize,
+    /// Workers that take calls.
+    pub ready: usize,
+    /// Workers that are starting.
+    pub starting: usize,
+    /// Slots of the workers that take calls.
+    pub slots: usize,
+    /// Slots that are taken, also by calls whose caller has gone.
+    pub in_flight: usize,
+    /// Calls that wait now.
+    pub queue_depth: usize,
+    /// Calls made.
+    pub requests: u64,
+    /// Calls that returned a result.
+    pub succeeded: u64,
+    /// Calls that returned an error other than those below.
+    pub errors: u64,
+    /// Calls that had to wait.
+    pub queued: u64,
+    /// Calls refused because the queue was full.
+    pub saturated: u64,
+    /// Calls that timed out in the queue.
+    pub queue_timeouts: u64,
+    /// Calls that timed out on a worker.
+    pub call_timeouts: u64,
+    /// Calls dropped by their caller.
+    pub cancelled: u64,
+    /// Workers started in place of ones that died.
+    pub restarts: u64,
+    /// Starts that failed.
+    pub start_failures: u64,
+    /// How the last worker that died ended.
+    pub last_exit: Option<String>,
+    /// Why the pool has given up starting workers for now.
+    pub start_error: Option<String>,
+    /// Time on the worker of calls that succeeded.
+    pub service_time: Latency,
+    /// Time in the queue of calls that had to wait and got a slot.
+    pub queue_time: Latency,
+}
+
+/// State of a pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum PoolState {
+    /// Fewer workers are ready than the pool keeps running.
+    Starting,
+    /// All workers are ready.
+    Ready,
+    /// No worker is ready and the pool has stopped starting them for a while.
+    GaveUp,
+    /// The pool is closed or closing.
+    Closed,
+}
+
+/// Distribution of a time in microseconds, exact to two digits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Latency {
+    /// Number of measurements.
+    pub count: u64,
+    /// Mean.
+    pub mean_us: f64,
+    /// Median.
+    pub p50_us: u64,
+    /// 90th percentile.
+    pub p90_us: u64,
+    /// 99th percentile.
+    pub p99_us: u64,
+    /// Longest.
+    pub max_us: u64,
+}
+
+impl Latency {
+    fn new(histogram: &Histogram<u64>) -> Self {
+        if histogram.is_empty() {
+            return Self::default();
+        }
+        Self {
+            count: histogram.len(),
+            mean_us: histogram.mean(),
+            p50_us: histogram.value_at_quantile(0.5),
+            p90_us: histogram.value_at_quantile(0.9),
+            p99_us: histogram.value_at_quantile(0.99),
+            max_us: histogram.max(),
+        }
+    }
+}
+
+/// State of one worker.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct WorkerStatus {
+    /// Name of the pool.
+    pub pool: PoolName,
+    /// Name of the worker.
+    pub id: WorkerId,
+    /// What it is doing.
+    pub state: WorkerState,
+    /// Process id, where it is a local process.
+    pub pid: Option<u32>,
+    /// Runtime and its version, for example `cpython 3.11.7`; empty while it starts.
+    pub runtime: String,
+    /// Slots.
+    pub slots: usize,
+    /// Slots that are taken.
+    pub in_flight: usize,
+    /// Calls that ended.
+    pub calls: u64,
+    /// Seconds since it became ready, or since its start began.
+    pub age_seconds: f64,
+}
+
+/// State of a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum WorkerState {
+    /// Not ready yet.
+    Starting,
+    /// Ready, no call.
+    Idle,
+    /// Has at least one call.
+    Busy,
+    /// Finishes its calls and ends.
+    Draining,
+}
+
+impl Shared {
+    pub(super) fn status(&self) -> Status {
+        let state = self.lock();
+        let stats = &state.stats;
+        Status {
+            pool: self.config.name.clone(),
+            state: pool_state(&state),
+            workers: state.target,
+            ready: state.scheduler.active(),
+            starting: state.starting.len(),
+            slots: state.scheduler.capacity(),
+            in_flight: state.scheduler.in_use(),
+            queue_depth: state.scheduler.queued(),
+            requests: stats.requests,
+            succeeded: stats.succeeded,
+            errors: stats.errors,
+            queued: stats.queued,
+            saturated: stats.saturated,
+            queue_timeouts: stats.queue_timeouts,
+            call_timeouts: stats.call_timeouts,
+            cancelled: stats.cancelled,
+            restarts: stats.restarts,
+            start_failures: stats.start_failures,
+            last_exit: stats.last_exit.clone(),
+            start_error: state.gave_up.as_ref().map(ToString::to_string),
+            service_time: Latency::new(&stats.service),
+            queue_time: Latency::new(&stats.waits),
+        }
+    }
+
+    pub(super) fn worker_status(&self) -> Vec<WorkerStatus> {
+        let (state, now) = (self.lock(), Instant::now());
+        let age = |since: Instant| now.saturating_duration_since(since).as_secs_f64();
+        let ready = state.workers.iter().map(|(key, live)| {
+            let info = live.worker.info();
+            let in_flight = usize::from(state.scheduler.in_use_of(key).unwrap_or(0));
+            WorkerStatus {
+                pool: self.config.name.clone(),
+                id: live.id.clone(),
+                state: match (live.draining, in_flight) {
+                    (true, _) => WorkerState::Draining,
+                    (false, 0) => WorkerState::Idle,
+                    (false, _) => WorkerState::Busy,
+                },
+                pid: info.pid,
+                runtime: format!("{} {}", info.runtime, info.runtime_version),
+                slots: usize::from(self.slots),
+                in_flight,
+                calls: live.calls,
+                age_seconds: age(live.ready),
+            }
+        });
+        let starting = state.starting.iter().map(|(id, since)| WorkerStatus {
+            pool: self.config.name.clone(),
+            id: id.clone(),
+            state: WorkerState::Starting,
+            pid: None,
+            runtime: String::new(),
+            slots: usize::from(self.slots),
+            in_flight: 0,
+            calls: 0,
+            age_seconds: age(*since),
+        });
+        ready.chain(starting).collect()
+    }
+
+    pub(super) fn tools(&self) -> Vec<ToolInfo> {
+        let worker = self
+            .lock()
+            .workers
+            .iter()
+            .next()
+            .map(|(_, live)| Arc::clone(&live.worker));
+        worker.map_or_else(Vec::new, |worker| worker.info().tools.clone())
+    }
+}
+
+fn pool_state(state: &State) -> PoolState {
+    if state.closing {
+        PoolState::Closed
+    } else if state.gave_up.is_some() && state.scheduler.active() == 0 {
+        PoolState::GaveUp
+    } else if state.scheduler.active() < state.target {
+        PoolState::Starting
+    } else {
+        PoolState::Ready
+    }
+}

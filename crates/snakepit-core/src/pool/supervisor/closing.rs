@@ -1,0 +1,69 @@
+//! How a pool ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::time::{Instant, sleep_until};
+
+use super::{Event, Readiness, Supervisor};
+use crate::event;
+
+impl Supervisor {
+    /// Lets running calls end, then stops all workers. Calls have been refused since before this was asked for.
+    pub(super) async fn close(mut self, grace: Duration) {
+        self.shared.begin_close();
+        // Dropping a start stops what it had started.
+        self.starts.shutdown().await;
+        let until = Instant::now() + grace;
+        let keys: Vec<_> = {
+            let mut state = self.shared.lock();
+            state.starting.clear();
+            let keys: Vec<_> = state.workers.iter().map(|(key, _)| key).collect();
+            for key in &keys {
+                state.scheduler.retire(*key);
+            }
+            keys
+        };
+        while !grace.is_zero() && self.shared.lock().scheduler.in_use() > 0 {
+            tokio::select! {
+                event = self.events.recv() => match event {
+                    Some(Event::Resize { done, .. }) => drop(done.send(())),
+                    // The last handle has gone: nobody waits for the calls any more.
+                    Some(Event::Close { grace }) if grace.is_zero() => break,
+                    Some(_) => {}
+                    None => break,
+                },
+                Some(Ok((key, _))) = self.watchers.join_next() => {
+                    let mut state = self.shared.lock();
+                    state.scheduler.remove(key);
+                    state.workers.remove(key);
+                }
+                () = sleep_until(until) => break,
+            }
+        }
+        let stops: Vec<_> = {
+            let state = self.shared.lock();
+            keys.iter()
+                .filter_map(|key| {
+                    let live = state.workers.get(*key)?;
+                    let busy = state.scheduler.in_use_of(*key).unwrap_or(0) > 0;
+                    Some((
+                        Arc::clone(&live.worker),
+                        if busy { Duration::ZERO } else { grace },
+                    ))
+                })
+                .collect()
+        };
+        join_all(stops.iter().map(|(worker, grace)| worker.stop(*grace))).await;
+        {
+            let mut state = self.shared.lock();
+            for key in keys {
+                state.scheduler.remove(key);
+                state.workers.remove(key);
+            }
+        }
+        tracing::info!(target: event::TARGET, event = event::POOL_CLOSED, pool = %self.shared.config.name);
+        self.shared.readiness.send_replace(Readiness::Closed);
+    }
+}

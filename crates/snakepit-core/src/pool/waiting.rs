@@ -1,0 +1,81 @@
+//! One call in the queue.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
+
+use super::lease::Lease;
+use super::shared::Shared;
+use super::stats::Outcome;
+use crate::schedule::Ticket;
+use crate::{Error, Phase};
+
+/// A place in the queue. Dropping it leaves the queue; a slot that came at that very moment is passed on.
+pub(super) struct Waiting {
+    shared: Arc<Shared>,
+    ticket: Ticket,
+    receiver: oneshot::Receiver<Result<Lease, Error>>,
+    since: Instant,
+    items: u64,
+    /// How to count the call when this is dropped; nothing once it has a slot.
+    outcome: Option<Outcome>,
+}
+
+impl Waiting {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        ticket: Ticket,
+        receiver: oneshot::Receiver<Result<Lease, Error>>,
+        items: u64,
+    ) -> Self {
+        Self {
+            shared,
+            ticket,
+            receiver,
+            since: Instant::now(),
+            items,
+            outcome: Some(Outcome::Cancelled),
+        }
+    }
+
+    /// Waits for the slot, up to a moment.
+    pub(super) async fn wait(mut self, limit: Option<(Instant, Duration)>) -> Result<Lease, Error> {
+        let answer = match limit {
+            Some((until, _)) => timeout_at(until, &mut self.receiver).await,
+            None => Ok((&mut self.receiver).await),
+        };
+        match (answer, limit) {
+            (Ok(Ok(Ok(mut lease))), _) => {
+                self.outcome = None;
+                lease.begin(self.items);
+                self.shared.lock().stats.waited(self.since.elapsed());
+                Ok(lease)
+            }
+            (Ok(Ok(Err(error))), _) => {
+                self.outcome = Some(Outcome::Error);
+                Err(error)
+            }
+            (Err(_), Some((_, after))) => {
+                self.outcome = Some(Outcome::QueueTimeout);
+                Err(self.shared.timeout(Phase::Queue, after))
+            }
+            // The sender goes only with the pool's state.
+            (Ok(Err(_)) | Err(_), _) => {
+                self.outcome = Some(Outcome::Error);
+                Err(self.shared.closed())
+            }
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(outcome) = self.outcome {
+            let mut state = self.shared.lock();
+            state.scheduler.cancel(self.ticket);
+            state.stats.record(outcome, self.items, Duration::ZERO);
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! What goes to a worker and what streams back.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_core::Stream;
+use tokio::time::Instant;
+
+use crate::{CallError, CallId, Payload, SessionId};
+
+/// One call, ready to be sent: its arguments are encoded and its deadline is fixed.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Number of the call, unique in this run of the host.
+    pub call: CallId,
+    /// Name of the tool.
+    pub tool: Arc<str>,
+    /// The encoded arguments.
+    pub args: Payload,
+    /// The caller's session, if any.
+    pub session: Option<SessionId>,
+    /// When the caller stops waiting.
+    pub deadline: Option<Instant>,
+}
+
+impl Request {
+    /// A call of `tool` without session or deadline.
+    pub fn new(tool: impl Into<Arc<str>>, args: Payload) -> Self {
+        Self {
+            call: CallId::next(),
+            tool: tool.into(),
+            args,
+            session: None,
+            deadline: None,
+        }
+    }
+
+    /// Time left until the deadline; `None` when there is none.
+    pub fn remaining(&self, now: Instant) -> Option<Duration> {
+        self.deadline
+            .map(|deadline| deadline.saturating_duration_since(now))
+    }
+}
+
+/// What a caller may say about one call.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct CallOptions {
+    /// Time for the whole call, queue included; the pool's `call_timeout` when absent.
+    pub timeout: Option<Duration>,
+    /// Time to wait in the queue at most; the pool's `queue_timeout` when absent.
+    pub queue_timeout: Option<Duration>,
+    /// Session for affinity, also visible to the tool.
+    pub session: Option<SessionId>,
+}
+
+impl CallOptions {
+    /// No options.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the time for the whole call.
+    #[must_use]
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Sets the time to wait in the queue.
+    #[must_use]
+    pub const fn queue_timeout(mut self, timeout: Duration) -> Self {
+        self.queue_timeout = Some(timeout);
+        self
+    }
+
+    /// Sets the session.
+    #[must_use]
+    pub fn session(mut self, session: impl Into<SessionId>) -> Self {
+        self.session = Some(session.into());
+        self
+    }
+}
+
+/// The chunks of one streaming call as a worker delivers them. It ends after the last chunk or after the first error; only then is the slot free.
+pub type ChunkStream = Pin<Box<dyn Stream<Item = Result<Payload, CallError>> + Send>>;

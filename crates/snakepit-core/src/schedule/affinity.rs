@@ -1,0 +1,122 @@
+//! Which worker had a session's last call: a hint, never a promise.
+
+use std::collections::HashMap;
+
+use super::WorkerKey;
+use crate::SessionId;
+
+/// No entry.
+const NONE: u32 = u32::MAX;
+
+/// Sessions remembered; the one unused for longest is forgotten first.
+pub(crate) const LIMIT: usize = 10_000;
+
+#[derive(Debug)]
+struct Entry {
+    session: SessionId,
+    worker: WorkerKey,
+    previous: u32,
+    next: u32,
+}
+
+/// Sessions in order of use, most recent first, with an index by name. Hints to workers that are gone are harmless: their key is void.
+#[derive(Debug)]
+pub(crate) struct Affinity {
+    index: HashMap<SessionId, u32>,
+    entries: Vec<Entry>,
+    head: u32,
+    tail: u32,
+    limit: usize,
+}
+
+impl Affinity {
+    pub(crate) fn new() -> Self {
+        Self::with_limit(LIMIT)
+    }
+
+    pub(crate) fn with_limit(limit: usize) -> Self {
+        Self {
+            index: HashMap::new(),
+            entries: Vec::new(),
+            head: NONE,
+            tail: NONE,
+            limit,
+        }
+    }
+
+    pub(crate) fn get(&self, session: &SessionId) -> Option<WorkerKey> {
+        self.index
+            .get(session)
+            .map(|index| self.entries[*index as usize].worker)
+    }
+
+    pub(crate) fn set(&mut self, session: &SessionId, worker: WorkerKey) {
+        if let Some(&index) = self.index.get(session) {
+            self.entries[index as usize].worker = worker;
+            self.unlink(index);
+            self.link(index);
+            return;
+        }
+        let entry = Entry {
+            session: session.clone(),
+            worker,
+            previous: NONE,
+            next: NONE,
+        };
+        let index = if self.entries.len() < self.limit {
+            self.entries.push(entry);
+            u32::try_from(self.entries.len() - 1).expect("the limit fits")
+        } else {
+            let index = self.tail;
+            self.unlink(index);
+            let forgotten = std::mem::replace(&mut self.entries[index as usize], entry);
+            self.index.remove(&forgotten.session);
+            index
+        };
+        self.index.insert(session.clone(), index);
+        self.link(index);
+    }
+
+    fn link(&mut self, index: u32) {
+        let first = std::mem::replace(&mut self.head, index);
+        let entry = &mut self.entries[index as usize];
+        (entry.previous, entry.next) = (NONE, first);
+        match first {
+            NONE => self.tail = index,
+            _ => self.entries[first as usize].previous = index,
+        }
+    }
+
+    fn unlink(&mut self, index: u32) {
+        let entry = &self.entries[index as usize];
+        let (previous, next) = (entry.previous, entry.next);
+        match previous {
+            NONE => self.head = next,
+            _ => self.entries[previous as usize].next = next,
+        }
+        match next {
+            NONE => self.tail = previous,
+            _ => self.entries[next as usize].previous = previous,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schedule::Scheduler;
+
+    #[test]
+    fn the_session_unused_for_longest_is_forgotten_first() {
+        let (worker, _) = Scheduler::<()>::new(0).add(1);
+        let mut affinity = Affinity::with_limit(2);
+        affinity.set(&"a".into(), worker);
+        affinity.set(&"b".into(), worker);
+        affinity.set(&"a".into(), worker);
+        affinity.set(&"c".into(), worker);
+        assert_eq!(affinity.get(&"a".into()), Some(worker));
+        assert_eq!(affinity.get(&"b".into()), None);
+        assert_eq!(affinity.get(&"c".into()), Some(worker));
+        assert_eq!(affinity.entries.len(), 2);
+    }
+}

@@ -1,0 +1,266 @@
+//! Workers and their slots, in one list per load, for a least-loaded pick in O(1).
+
+use crate::Slot;
+
+/// No entry.
+const NONE: u32 = u32::MAX;
+
+/// Names one worker of a scheduler; never valid for another worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct WorkerKey {
+    index: u32,
+    generation: u32,
+}
+
+impl WorkerKey {
+    /// Place in a table; places of removed workers are used again.
+    pub(crate) const fn index(self) -> usize {
+        self.index as usize
+    }
+}
+
+/// A slot that one call has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Grant {
+    /// The worker.
+    pub worker: WorkerKey,
+    /// The slot.
+    pub slot: Slot,
+}
+
+#[derive(Debug)]
+struct Entry {
+    generation: u32,
+    state: State,
+    capacity: u16,
+    /// Free slots, last freed on top.
+    free: Vec<u16>,
+    in_use: u16,
+    previous: u32,
+    next: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Active,
+    Retiring,
+    Vacant,
+}
+
+/// One list of workers of equal load: oldest release first.
+#[derive(Clone, Copy, Debug)]
+struct Bucket {
+    head: u32,
+    tail: u32,
+}
+
+/// All workers. A worker with a free slot that takes calls is in the bucket of its load; all others are in none.
+#[derive(Debug)]
+pub(crate) struct Slots {
+    entries: Vec<Entry>,
+    vacant: Vec<u32>,
+    buckets: Vec<Bucket>,
+    /// One bit for each bucket that is not empty.
+    occupied: Vec<u64>,
+    in_use: usize,
+    active: usize,
+    capacity: usize,
+}
+
+impl Slots {
+    pub(crate) const fn new() -> Self {
+        Self {
+            entries: Vec::new(),
+            vacant: Vec::new(),
+            buckets: Vec::new(),
+            occupied: Vec::new(),
+            in_use: 0,
+            active: 0,
+            capacity: 0,
+        }
+    }
+
+    pub(crate) fn add(&mut self, capacity: u16) -> WorkerKey {
+        let free = (0..capacity).rev().collect();
+        let index = self.vacant.pop().unwrap_or_else(|| {
+            let index = u32::try_from(self.entries.len()).expect("fewer than 2^32 workers");
+            self.entries.push(Entry {
+                generation: 0,
+                state: State::Vacant,
+                capacity: 0,
+                free: Vec::new(),
+                in_use: 0,
+                previous: NONE,
+                next: NONE,
+            });
+            index
+        });
+        let entry = &mut self.entries[index as usize];
+        (entry.state, entry.capacity, entry.free, entry.in_use) =
+            (State::Active, capacity, free, 0);
+        let key = WorkerKey {
+            index,
+            generation: entry.generation,
+        };
+        self.active += 1;
+        self.capacity += usize::from(capacity);
+        self.link(index);
+        key
+    }
+
+    /// Takes a slot of the least loaded worker.
+    ///
+    /// Among equals the one that has been idle longest is first. Taking the most recently used one instead would keep one worker's caches
+    /// warm, but it starves the others: their memory is paid for without use, and a worker with a defect is noticed late.
+    pub(crate) fn take(&mut self) -> Option<Grant> {
+        let word = self.occupied.iter().position(|word| *word != 0)?;
+        let bucket = word * 64 + self.occupied[word].trailing_zeros() as usize;
+        Some(self.grant(self.buckets[bucket].head))
+    }
+
+    /// Takes a slot of this worker, if it has one free and takes calls.
+    pub(crate) fn take_from(&mut self, key: WorkerKey) -> Option<Grant> {
+        let entry = self.entry(key)?;
+        (entry.state == State::Active && !entry.free.is_empty()).then(|| self.grant(key.index))
+    }
+
+    fn grant(&mut self, index: u32) -> Grant {
+        self.unlink(index);
+        let entry = &mut self.entries[index as usize];
+        let slot = entry
+            .free
+            .pop()
+            .expect("a worker in a bucket has a free slot");
+        entry.in_use += 1;
+        self.in_use += 1;
+        let worker = WorkerKey {
+            index,
+            generation: entry.generation,
+        };
+        self.link(index);
+        Grant {
+            worker,
+            slot: Slot(slot),
+        }
+    }
+
+    /// Gives a slot back. `false` when the worker is gone.
+    pub(crate) fn put(&mut self, grant: Grant) -> bool {
+        if self.entry(grant.worker).is_none() {
+            return false;
+        }
+        let index = grant.worker.index;
+        self.unlink(index);
+        let entry = &mut self.entries[index as usize];
+        debug_assert!(
+            !entry.free.contains(&grant.slot.0),
+            "a slot is given back once"
+        );
+        entry.free.push(grant.slot.0);
+        entry.in_use -= 1;
+        self.in_use -= 1;
+        self.link(index);
+        true
+    }
+
+    pub(crate) fn retire(&mut self, key: WorkerKey) {
+        if self
+            .entry(key)
+            .is_some_and(|entry| entry.state == State::Active)
+        {
+            self.unlink(key.index);
+            let entry = &mut self.entries[key.index as usize];
+            entry.state = State::Retiring;
+            self.active -= 1;
+            self.capacity -= usize::from(entry.capacity);
+        }
+    }
+
+    pub(crate) fn remove(&mut self, key: WorkerKey) -> bool {
+        if self.entry(key).is_none() {
+            return false;
+        }
+        self.retire(key);
+        let entry = &mut self.entries[key.index as usize];
+        self.in_use -= usize::from(entry.in_use);
+        entry.state = State::Vacant;
+        entry.generation = entry.generation.wrapping_add(1);
+        self.vacant.push(key.index);
+        true
+    }
+
+    fn entry(&self, key: WorkerKey) -> Option<&Entry> {
+        let entry = &self.entries[key.index as usize];
+        (entry.generation == key.generation && entry.state != State::Vacant).then_some(entry)
+    }
+
+    pub(crate) fn is_retiring(&self, key: WorkerKey) -> bool {
+        self.entry(key)
+            .is_some_and(|entry| entry.state == State::Retiring)
+    }
+
+    pub(crate) fn in_use_of(&self, key: WorkerKey) -> Option<u16> {
+        self.entry(key).map(|entry| entry.in_use)
+    }
+
+    pub(crate) const fn in_use(&self) -> usize {
+        self.in_use
+    }
+
+    pub(crate) const fn active(&self) -> usize {
+        self.active
+    }
+
+    pub(crate) const fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Puts a worker at the end of the bucket of its load, if it can take calls.
+    fn link(&mut self, index: u32) {
+        let entry = &mut self.entries[index as usize];
+        if entry.state != State::Active || entry.free.is_empty() {
+            return;
+        }
+        let load = usize::from(entry.in_use);
+        if load >= self.buckets.len() {
+            self.buckets.resize(
+                load + 1,
+                Bucket {
+                    head: NONE,
+                    tail: NONE,
+                },
+            );
+            self.occupied.resize(load / 64 + 1, 0);
+        }
+        let bucket = &mut self.buckets[load];
+        entry.previous = bucket.tail;
+        entry.next = NONE;
+        let last = std::mem::replace(&mut bucket.tail, index);
+        if last == NONE {
+            bucket.head = index;
+            self.occupied[load / 64] |= 1 << (load % 64);
+        } else {
+            self.entries[last as usize].next = index;
+        }
+    }
+
+    /// Takes a worker out of the bucket of its load, if it is in one.
+    fn unlink(&mut self, index: u32) {
+        let entry = &self.entries[index as usize];
+        if entry.state != State::Active || entry.free.is_empty() {
+            return;
+        }
+        let (load, previous, next) = (usize::from(entry.in_use), entry.previous, entry.next);
+        match previous {
+            NONE => self.buckets[load].head = next,
+            _ => self.entries[previous as usize].next = next,
+        }
+        match next {
+            NONE => self.buckets[load].tail = previous,
+            _ => self.entries[next as usize].previous = previous,
+        }
+        if self.buckets[load].head == NONE {
+            self.occupied[load / 64] &= !(1 << (load % 64));
+        }
+    }
+}

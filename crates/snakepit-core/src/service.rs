@@ -1,0 +1,32 @@
+//! A pool as a `tower` service, so that layers can be put around it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tower_service::Service;
+
+use crate::{CallOptions, Error, Payload, Pool, Request};
+
+/// The request's session and deadline become those of the call; its number is replaced.
+///
+/// It is always ready: the pool queues by itself and refuses with [`Error::Saturated`].
+impl Service<Request> for Pool {
+    type Response = Payload;
+    type Error = Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Payload, Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let pool = self.clone();
+        Box::pin(async move {
+            let mut options = CallOptions::new();
+            options.timeout = request.remaining(tokio::time::Instant::now());
+            options.session = request.session;
+            pool.execute(request.tool, request.args, &options).await
+        })
+    }
+}

@@ -1,0 +1,8 @@
+//! A worker that does what a test tells it, without any process.
+
+mod handle;
+mod worker;
+
+pub use crate::schedule::{Acquire, Grant, Released, Scheduler, Ticket, WorkerKey};
+pub use handle::{Script, ScriptedProfile};
+pub use worker::ScriptedWorker;

@@ -1,0 +1,147 @@
+//! The profile of scripted workers, by which a test steers them.
+
+use std::collections::VecDeque;
+use std::num::NonZeroU16;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use async_trait::async_trait;
+use tokio::sync::{Semaphore, watch};
+
+use super::ScriptedWorker;
+use crate::{ErrorCode, StartContext, StartError, Worker, WorkerInfo, WorkerProfile};
+
+/// What a start does.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub enum Script {
+    /// The worker is ready at once.
+    #[default]
+    Ready,
+    /// The start fails.
+    Fail {
+        /// Trying again cannot help.
+        permanent: bool,
+    },
+    /// The start never ends.
+    Hang,
+    /// The worker is ready and dies at once.
+    Die,
+}
+
+/// Starts scripted workers. Cheap to clone; clones steer the same workers.
+///
+/// Tools, by name: `gate` waits for [`allow`](Self::allow), `hang` never ends by itself but gives up when it is cancelled, `stuck` does not
+/// even do that, `die` kills its worker, `fail` fails, `count` streams chunks until it is cancelled; everything else echoes its arguments.
+#[derive(Clone, Debug)]
+pub struct ScriptedProfile {
+    pub(super) inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    slots: NonZeroU16,
+    pub(super) gate: Semaphore,
+    scripts: Mutex<VecDeque<Script>>,
+    default: Mutex<Script>,
+    workers: Mutex<Vec<Weak<ScriptedWorker>>>,
+    starts: watch::Sender<usize>,
+}
+
+impl ScriptedProfile {
+    /// Workers with this number of slots.
+    ///
+    /// # Panics
+    /// When `slots` is 0.
+    pub fn new(slots: u16) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                slots: NonZeroU16::new(slots).expect("a worker has a slot"),
+                gate: Semaphore::new(0),
+                scripts: Mutex::default(),
+                default: Mutex::default(),
+                workers: Mutex::default(),
+                starts: watch::Sender::new(0),
+            }),
+        }
+    }
+
+    /// Lets `n` calls of `gate` through.
+    pub fn allow(&self, n: usize) {
+        self.inner.gate.add_permits(n);
+    }
+
+    /// Says what the next start without a script does.
+    #[must_use]
+    pub fn then(self, script: Script) -> Self {
+        lock(&self.inner.scripts).push_back(script);
+        self
+    }
+
+    /// Says what starts do once the scripts are used up.
+    pub fn otherwise(&self, script: Script) {
+        *lock(&self.inner.default) = script;
+    }
+
+    /// Starts so far.
+    pub fn starts(&self) -> usize {
+        *self.inner.starts.borrow()
+    }
+
+    /// Waits until there have been `n` starts.
+    pub async fn started(&self, n: usize) {
+        // The sender lives in `self`, so waiting cannot fail.
+        self.inner
+            .starts
+            .subscribe()
+            .wait_for(|starts| *starts >= n)
+            .await
+            .ok();
+    }
+
+    /// Workers that are alive, oldest first.
+    pub fn workers(&self) -> Vec<Arc<ScriptedWorker>> {
+        lock(&self.inner.workers)
+            .iter()
+            .filter_map(Weak::upgrade)
+            .filter(|worker| worker.is_alive())
+            .collect()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[async_trait]
+impl WorkerProfile for ScriptedProfile {
+    fn slots(&self) -> NonZeroU16 {
+        self.inner.slots
+    }
+
+    async fn start(&self, context: StartContext) -> Result<Arc<dyn Worker>, StartError> {
+        self.inner.starts.send_modify(|starts| *starts += 1);
+        let script = lock(&self.inner.scripts).pop_front();
+        let script = script.unwrap_or_else(|| lock(&self.inner.default).clone());
+        match script {
+            Script::Hang => std::future::pending().await,
+            Script::Fail { permanent } => {
+                let mut error = StartError::new(ErrorCode::StartFailed, "the script says so");
+                error.permanent = permanent;
+                Err(error)
+            }
+            script => {
+                let info = WorkerInfo {
+                    runtime: "scripted".into(),
+                    runtime_version: "1".into(),
+                    ..WorkerInfo::default()
+                };
+                let worker = Arc::new(ScriptedWorker::new(context.worker, info, self.clone()));
+                lock(&self.inner.workers).push(Arc::downgrade(&worker));
+                if matches!(script, Script::Die) {
+                    worker.die("died as told", false);
+                }
+                Ok(worker)
+            }
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! The scripted worker.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+use super::ScriptedProfile;
+use crate::{
+    CallError, CallId, ChunkStream, ErrorCode, ItemResult, Payload, Request, Slot, ToolError,
+    Worker, WorkerExit, WorkerId, WorkerInfo,
+};
+
+/// A worker that does what the name of the tool says; see [`ScriptedProfile`].
+#[derive(Debug)]
+pub struct ScriptedWorker {
+    id: WorkerId,
+    info: WorkerInfo,
+    profile: ScriptedProfile,
+    exit: watch::Sender<Option<WorkerExit>>,
+    cancelled: watch::Sender<HashSet<CallId>>,
+    running: AtomicUsize,
+}
+
+impl ScriptedWorker {
+    pub(super) fn new(id: WorkerId, info: WorkerInfo, profile: ScriptedProfile) -> Self {
+        let (exit, cancelled) = (watch::Sender::new(None), watch::Sender::new(HashSet::new()));
+        Self {
+            id,
+            info,
+            profile,
+            exit,
+            cancelled,
+            running: AtomicUsize::new(0),
+        }
+    }
+
+    /// Its name.
+    pub const fn id(&self) -> &WorkerId {
+        &self.id
+    }
+
+    /// Calls in it now.
+    pub fn running(&self) -> usize {
+        self.running.load(Ordering::SeqCst)
+    }
+
+    /// It has not died and was not stopped.
+    pub fn is_alive(&self) -> bool {
+        self.exit.borrow().is_none()
+    }
+
+    /// Ends it with a reason.
+    pub fn die(&self, reason: &str, expected: bool) {
+        self.exit.send_if_modified(|exit| {
+            let alive = exit.is_none();
+            if alive {
+                *exit = Some(WorkerExit {
+                    reason: reason.into(),
+                    output: Vec::new(),
+                    expected,
+                });
+            }
+            alive
+        });
+    }
+
+    async fn gone(&self, ambiguous: bool) -> CallError {
+        CallError::Died {
+            exit: self.closed().await,
+            ambiguous,
+        }
+    }
+
+    async fn cancellation(&self, call: CallId) {
+        self.cancelled
+            .subscribe()
+            .wait_for(|calls| calls.contains(&call))
+            .await
+            .ok();
+    }
+
+    async fn tool(&self, request: Request) -> Result<Payload, CallError> {
+        let cancelled = || {
+            CallError::Tool(Box::new(ToolError::new(
+                ErrorCode::Cancelled,
+                "the call was cancelled",
+            )))
+        };
+        match &*request.tool {
+            "gate" => {
+                tokio::select! {
+                    permit = self.profile.inner.gate.acquire() => permit.expect("the gate is never closed").forget(),
+                    () = self.cancellation(request.call) => return Err(cancelled()),
+                }
+                Ok(request.args)
+            }
+            "hang" => {
+                self.cancellation(request.call).await;
+                Err(cancelled())
+            }
+            "stuck" => std::future::pending().await,
+            "die" => {
+                self.die("died as told", false);
+                std::future::pending().await
+            }
+            "fail" => Err(CallError::Tool(Box::new(ToolError::new(
+                ErrorCode::ToolRaised,
+                "failed as told",
+            )))),
+            _ => Ok(request.args),
+        }
+    }
+
+    async fn guarded(&self, request: Request) -> Result<Payload, CallError> {
+        if !self.is_alive() {
+            return Err(self.gone(false).await);
+        }
+        // The commonest tool does not wait, and benchmarks rely on it to cost nothing.
+        if &*request.tool == "echo" {
+            return Ok(request.args);
+        }
+        self.running.fetch_add(1, Ordering::SeqCst);
+        let result = tokio::select! {
+            biased;
+            result = self.tool(request) => result,
+            error = self.gone(true) => Err(error),
+        };
+        self.running.fetch_sub(1, Ordering::SeqCst);
+        result
+    }
+}
+
+#[async_trait]
+impl Worker for ScriptedWorker {
+    fn info(&self) -> &WorkerInfo {
+        &self.info
+    }
+
+    async fn call(self: Arc<Self>, _: Slot, request: Request) -> Result<Payload, CallError> {
+        self.guarded(request).await
+    }
+
+    async fn stream(self: Arc<Self>, _: Slot, request: Request) -> Result<ChunkStream, CallError> {
+        if &*request.tool == "count" {
+            let call = request.call;
+            let chunks = futures_util::stream::unfold(0_u64, move |n| {
+                let worker = Arc::clone(&self);
+                async move {
+                    let over = worker.cancelled.borrow().contains(&call);
+                    let chunk = Payload::encode(&n).expect("a number can be encoded");
+                    (!over && worker.is_alive()).then_some((Ok(chunk), n + 1))
+                }
+            });
+            return Ok(Box::pin(chunks));
+        }
+        let chunk = self.guarded(request).await?;
+        Ok(Box::pin(futures_util::stream::iter([Ok(chunk)])))
+    }
+
+    async fn call_many(
+        self: Arc<Self>,
+        _: Slot,
+        request: Request,
+        items: Vec<Payload>,
+    ) -> Vec<ItemResult> {
+        let mut results = Vec::with_capacity(items.len());
+        for args in items {
+            results.push(
+                self.guarded(Request {
+                    args,
+                    ..request.clone()
+                })
+                .await,
+            );
+        }
+        results
+    }
+
+    fn cancel(&self, call: CallId) {
+        self.cancelled.send_if_modified(|calls| calls.insert(call));
+    }
+
+    async fn closed(&self) -> WorkerExit {
+        let mut exit = self.exit.subscribe();
+        let exit = exit
+            .wait_for(Option::is_some)
+            .await
+            .expect("the sender lives in `self`");
+        exit.clone().expect("it was waited for")
+    }
+
+    async fn stop(&self, _: Duration) {
+        self.die("stopped", true);
+    }
+}

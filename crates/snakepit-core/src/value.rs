@@ -1,0 +1,82 @@
+//! Any value that a payload can hold.
+
+mod json;
+mod kinds;
+mod serde_impl;
+pub(crate) mod shared;
+mod show;
+
+use bytes::Bytes as RawBytes;
+
+pub use kinds::{Bytes, Date, DateTime, Decimal, Time, TimeDelta, Uuid};
+
+/// Any value that crosses between the host and a worker. `docs/values.md` has the full table.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub enum Value {
+    /// Nothing.
+    #[default]
+    Null,
+    /// A truth value.
+    Bool(bool),
+    /// A whole number.
+    Int(i64),
+    /// A whole number above `i64::MAX`.
+    UInt(u64),
+    /// A floating-point number, NaN and the infinities included.
+    Float(f64),
+    /// Text.
+    Str(String),
+    /// Bytes.
+    Bytes(RawBytes),
+    /// A sequence.
+    List(Vec<Self>),
+    /// Pairs in their order; keys of any kind.
+    Map(Vec<(Self, Self)>),
+    /// Date and time as ISO 8601 text, with an offset if it has one.
+    DateTime(String),
+    /// Date as ISO 8601 text.
+    Date(String),
+    /// Time of day as ISO 8601 text.
+    Time(String),
+    /// Span of time in microseconds.
+    Duration(i64),
+    /// UUID.
+    Uuid([u8; 16]),
+    /// Decimal number as text.
+    Decimal(String),
+}
+
+impl Value {
+    /// The value of a text key, when this is a map that has it.
+    pub fn get(&self, key: &str) -> Option<&Self> {
+        let Self::Map(pairs) = self else { return None };
+        pairs
+            .iter()
+            .find(|(name, _)| matches!(name, Self::Str(name) if name == key))
+            .map(|(_, value)| value)
+    }
+}
+
+macro_rules! from {
+    ($($from:ty => |$value:ident| $to:expr;)*) => {
+        $(impl From<$from> for Value {
+            fn from($value: $from) -> Self {
+                $to
+            }
+        })*
+    };
+}
+
+from! {
+    bool => |value| Self::Bool(value);
+    i32 => |value| Self::Int(value.into());
+    i64 => |value| Self::Int(value);
+    u64 => |value| i64::try_from(value).map_or(Self::UInt(value), Self::Int);
+    f64 => |value| Self::Float(value);
+    &str => |value| Self::Str(value.to_owned());
+    String => |value| Self::Str(value);
+    Vec<Value> => |value| Self::List(value);
+    RawBytes => |value| Self::Bytes(value);
+    serde_json::Value => |value| Self::from_json(value);
+}

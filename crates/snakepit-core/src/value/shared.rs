@@ -1,0 +1,77 @@
+//! Byte strings that share the memory of the payload they are decoded from.
+//!
+//! serde hands a visitor only a slice. While a payload is being decoded, this module knows whose slice it is, so that megabytes are not
+//! copied once more.
+
+use std::cell::RefCell;
+
+use bytes::Bytes;
+
+/// A byte string below this size is copied: sharing it would keep the whole payload in memory for a few bytes.
+const SHARED: usize = 16 << 10;
+
+thread_local! {
+    static DECODING: RefCell<Vec<Bytes>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Runs `decode` while large byte strings may share `payload`.
+pub(crate) fn decoding<T>(payload: &Bytes, decode: impl FnOnce() -> T) -> T {
+    /// Forgets the payload also when `decode` panics.
+    struct Forget;
+    impl Drop for Forget {
+        fn drop(&mut self) {
+            DECODING.with_borrow_mut(Vec::pop);
+        }
+    }
+    if payload.len() < SHARED {
+        return decode();
+    }
+    DECODING.with_borrow_mut(|stack| stack.push(payload.clone()));
+    let _forget = Forget;
+    decode()
+}
+
+/// The bytes of `data`: a part of the payload being decoded if it lies there, else a copy.
+pub(crate) fn part(data: &[u8]) -> Bytes {
+    if data.len() < SHARED {
+        return Bytes::copy_from_slice(data);
+    }
+    DECODING.with_borrow(|stack| {
+        let payload = stack
+            .last()
+            .filter(|payload| payload.as_ptr_range().contains(&data.as_ptr()));
+        match payload {
+            Some(payload) if payload.as_ptr_range().end >= data.as_ptr_range().end => {
+                payload.slice_ref(data)
+            }
+            _ => Bytes::copy_from_slice(data),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Bytes as Wire, Payload};
+
+    #[test]
+    fn large_byte_strings_share_the_payload_and_small_ones_do_not() {
+        for (size, shares) in [(SHARED, true), (SHARED - 1, false)] {
+            let data = Wire::from(vec![7_u8; size]);
+            let payload =
+                Payload::encode(&vec![data.clone(), Wire::from(vec![1_u8; SHARED])]).unwrap();
+            let decoded: Vec<Wire> = payload.decode().unwrap();
+            assert_eq!(decoded[0], data);
+            let range = payload.bytes.as_ptr_range();
+            assert_eq!(range.contains(&decoded[0].0.as_ptr()), shares);
+        }
+    }
+
+    #[test]
+    fn bytes_from_elsewhere_are_copied() {
+        let payload = Bytes::from(vec![0; SHARED]);
+        let other = vec![3; SHARED];
+        assert_eq!(decoding(&payload, || part(&other)), other);
+        assert_eq!(part(&other), other);
+    }
+}

@@ -1,0 +1,191 @@
+//! The two traits that a worker implementation provides.
+
+use std::fmt;
+use std::num::NonZeroU16;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::Serialize;
+
+use crate::{
+    CallId, ChunkStream, Direction, ErrorCode, Payload, PoolName, Request, Slot, ToolError,
+    WorkerId,
+};
+
+/// The recipe that starts workers of one kind.
+#[async_trait]
+pub trait WorkerProfile: fmt::Debug + Send + Sync + 'static {
+    /// Slots of each worker.
+    fn slots(&self) -> NonZeroU16;
+
+    /// Starts one worker and waits until it is ready, which means that it has described itself.
+    ///
+    /// # Cancel safety
+    /// Dropping the future stops what was started.
+    async fn start(&self, context: StartContext) -> Result<Arc<dyn Worker>, StartError>;
+}
+
+/// What a profile is told about the worker to start.
+#[derive(Clone, Debug)]
+pub struct StartContext {
+    /// Name of the new worker.
+    pub worker: WorkerId,
+    /// The pool that it is for.
+    pub pool: PoolName,
+    /// Time to become ready.
+    pub timeout: Duration,
+    /// Limit of one payload in bytes, each direction.
+    pub max_payload: usize,
+}
+
+/// One live external worker.
+///
+/// The pool never has more than one call at a time in a slot.
+#[async_trait]
+pub trait Worker: fmt::Debug + Send + Sync + 'static {
+    /// What the worker said of itself when it became ready.
+    fn info(&self) -> &WorkerInfo;
+
+    /// Runs one call in `slot`. It resolves when the tool returned or the worker is gone, not before: the pool takes that as "the slot is free".
+    async fn call(self: Arc<Self>, slot: Slot, request: Request) -> Result<Payload, CallError>;
+
+    /// Starts one streaming call in `slot`. The slot is free when the stream has ended.
+    async fn stream(
+        self: Arc<Self>,
+        slot: Slot,
+        request: Request,
+    ) -> Result<ChunkStream, CallError>;
+
+    /// Runs `items` as calls of `request.tool` one after the other in `slot`, in order, one result each. `request.args` is ignored.
+    async fn call_many(
+        self: Arc<Self>,
+        slot: Slot,
+        request: Request,
+        items: Vec<Payload>,
+    ) -> Vec<ItemResult>;
+
+    /// Asks the tool of this call to stop. Returns at once; a call that is over is left alone.
+    fn cancel(&self, call: CallId);
+
+    /// Resolves when the worker is gone, for whatever reason; immediately if it is already.
+    async fn closed(&self) -> WorkerExit;
+
+    /// Ends the worker: asks, waits up to `grace`, then kills. Resolves when it is gone. With a zero grace it kills at once.
+    async fn stop(&self, grace: Duration);
+}
+
+/// Result of one item of a `call_many`.
+pub type ItemResult = Result<Payload, CallError>;
+
+/// What a worker is.
+#[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
+pub struct WorkerInfo {
+    /// Runtime, for example `cpython`.
+    pub runtime: String,
+    /// Version of the runtime, for example `3.11.7`.
+    pub runtime_version: String,
+    /// Process id, where the worker is a local process.
+    pub pid: Option<u32>,
+    /// Tools, in the order of their definition.
+    pub tools: Vec<ToolInfo>,
+}
+
+/// One tool of a worker.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct ToolInfo {
+    /// Name to call it by.
+    pub name: String,
+    /// First paragraph of its documentation.
+    pub description: String,
+    /// JSON Schema of the arguments.
+    pub parameters: serde_json::Value,
+    /// JSON Schema of the result, `null` when unknown.
+    pub returns: serde_json::Value,
+    /// It yields chunks.
+    pub streaming: bool,
+    /// It is asynchronous.
+    pub is_async: bool,
+    /// File where it is defined.
+    pub file: String,
+    /// Line where it is defined, from 1; 0 when unknown.
+    pub line: u32,
+    /// Its definition, for example `def mean(xs: list[float]) -> float`.
+    pub signature: String,
+}
+
+/// How a worker ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WorkerExit {
+    /// One phrase, for example `killed by signal 9 (SIGKILL)`.
+    pub reason: String,
+    /// The last lines that it wrote to stderr, oldest first.
+    pub output: Vec<String>,
+    /// The host ended it on purpose.
+    pub expected: bool,
+}
+
+/// Why one call failed, as the worker's side knows it.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallError {
+    /// The tool failed, or the worker refused the call.
+    #[error(transparent)]
+    Tool(Box<ToolError>),
+    /// A payload is larger than the limit; nothing was sent.
+    #[error("{direction} of {size} bytes is larger than the limit of {limit} bytes")]
+    TooLarge {
+        /// Which way the payload was going.
+        direction: Direction,
+        /// Its size in bytes.
+        size: u64,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// The worker is gone.
+    #[error("the worker is gone: {}", exit.reason)]
+    Died {
+        /// How it ended.
+        exit: WorkerExit,
+        /// The tool may have run: the request had been sent.
+        ambiguous: bool,
+    },
+}
+
+/// Why a worker did not start.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct StartError {
+    /// Stable code.
+    pub code: ErrorCode,
+    /// What failed: a lower-case phrase.
+    pub message: String,
+    /// The error that the worker reported, when it could.
+    pub tool_error: Option<Box<ToolError>>,
+    /// How the process ended, when it did.
+    pub exit: Option<String>,
+    /// The last lines of its output, oldest first.
+    pub output: Vec<String>,
+    /// One thing to do about it.
+    pub help: Option<String>,
+    /// Trying again cannot help (a missing file, a bad configuration).
+    pub permanent: bool,
+}
+
+impl StartError {
+    /// An error with a code and a message.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            tool_error: None,
+            exit: None,
+            output: Vec::new(),
+            help: None,
+            permanent: false,
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Streaming calls.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use snakepit_core::testing::ScriptedProfile;
+use snakepit_core::{CallOptions, ErrorCode};
+
+use crate::support::{balanced, call, config, payload, ready, until};
+
+#[tokio::test(start_paused = true)]
+async fn chunks_come_and_the_slot_is_free_at_the_end() {
+    let pool = ready(config(1), &ScriptedProfile::new(1)).await;
+    let chunks: Vec<_> = pool
+        .execute_stream("echo", payload(1), &CallOptions::new())
+        .await
+        .unwrap()
+        .collect()
+        .await;
+    assert_eq!(chunks.len(), 1);
+    assert_eq!((pool.status().succeeded, pool.status().in_flight), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_dropped_half_way_is_cancelled() {
+    let profile = ScriptedProfile::new(1);
+    let pool = ready(config(1), &profile).await;
+    let mut stream = pool
+        .execute_stream("count", payload(1), &CallOptions::new())
+        .await
+        .unwrap();
+    for n in 0..3 {
+        assert_eq!(stream.next().await.unwrap().unwrap(), payload(n));
+    }
+    drop(stream);
+    until(|| pool.status().in_flight == 0).await;
+    call(&pool, "echo").await.unwrap();
+    assert_eq!((pool.status().cancelled, profile.starts()), (1, 1));
+    balanced(&pool.status());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_ends_at_its_deadline_even_when_chunks_are_ready() {
+    let pool = ready(config(1), &ScriptedProfile::new(1)).await;
+    let options = CallOptions::new().timeout(Duration::from_secs(1));
+    let mut stream = pool
+        .execute_stream("count", payload(1), &options)
+        .await
+        .unwrap();
+    stream.next().await.unwrap().unwrap();
+    tokio::time::advance(Duration::from_secs(2)).await;
+    assert_eq!(
+        stream.next().await.unwrap().unwrap_err().code(),
+        ErrorCode::CallTimeout
+    );
+    assert!(stream.next().await.is_none());
+    until(|| pool.status().in_flight == 0).await;
+    assert_eq!(pool.status().call_timeouts, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_cannot_start_says_why() {
+    let pool = ready(config(1), &ScriptedProfile::new(1)).await;
+    let error = pool
+        .execute_stream("fail", payload(1), &CallOptions::new())
+        .await
+        .unwrap_err();
+    assert_eq!(error.code(), ErrorCode::ToolRaised);
+    assert_eq!(pool.status().in_flight, 0);
+}
