@@ -1,0 +1,158 @@
+//! Frames of the link: a fixed header, a protobuf head, a raw body. `proto/README.md` is the specification.
+
+use std::fmt;
+
+/// Length of the header in bytes.
+pub const HEADER_LEN: usize = 24;
+
+/// Largest head in bytes. Heads hold names and error texts, never payloads.
+pub const MAX_HEAD: usize = 1 << 20;
+
+/// What a frame is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Kind {
+    /// Host asks what the worker is.
+    Describe = 1,
+    /// Host calls a tool.
+    Call = 2,
+    /// Host calls a streaming tool.
+    Stream = 3,
+    /// Host calls a tool many times.
+    Many = 4,
+    /// Host asks the worker to end.
+    Shutdown = 5,
+    /// Worker says what it is.
+    Described = 16,
+    /// Result of a call.
+    Reply = 17,
+    /// A call, or the start, failed.
+    Error = 18,
+    /// One chunk of a stream.
+    Chunk = 19,
+    /// A stream is complete.
+    End = 20,
+    /// Results of some items.
+    ManyReply = 21,
+    /// Host asks a tool to stop.
+    Cancel = 32,
+    /// Host asks for a sign of life.
+    Ping = 33,
+    /// Worker gives it.
+    Pong = 34,
+}
+
+impl Kind {
+    /// The kind with this number.
+    pub const fn from_u8(number: u8) -> Option<Self> {
+        Some(match number {
+            1 => Self::Describe,
+            2 => Self::Call,
+            3 => Self::Stream,
+            4 => Self::Many,
+            5 => Self::Shutdown,
+            16 => Self::Described,
+            17 => Self::Reply,
+            18 => Self::Error,
+            19 => Self::Chunk,
+            20 => Self::End,
+            21 => Self::ManyReply,
+            32 => Self::Cancel,
+            33 => Self::Ping,
+            34 => Self::Pong,
+            _ => return None,
+        })
+    }
+}
+
+/// Flag of [`Kind::ManyReply`]: no further items.
+pub const FLAG_LAST: u8 = 1;
+
+/// The fixed part of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// What the frame is.
+    pub kind: Kind,
+    /// Bits whose meaning depends on the kind.
+    pub flags: u8,
+    /// Length of the head in bytes.
+    pub head_len: u32,
+    /// Length of the body in bytes.
+    pub body_len: u64,
+    /// The call that the frame belongs to, 0 if none.
+    pub call: u64,
+}
+
+impl Header {
+    /// A frame without head, body or flags.
+    pub const fn new(kind: Kind, call: u64) -> Self {
+        Self {
+            kind,
+            flags: 0,
+            head_len: 0,
+            body_len: 0,
+            call,
+        }
+    }
+
+    /// The bytes on the wire.
+    pub fn encode(&self) -> [u8; HEADER_LEN] {
+        let mut bytes = [0; HEADER_LEN];
+        bytes[0] = self.kind as u8;
+        bytes[1] = self.flags;
+        bytes[4..8].copy_from_slice(&self.head_len.to_le_bytes());
+        bytes[8..16].copy_from_slice(&self.body_len.to_le_bytes());
+        bytes[16..24].copy_from_slice(&self.call.to_le_bytes());
+        bytes
+    }
+
+    /// Reads the bytes on the wire. The caller checks `body_len` against its limit.
+    ///
+    /// # Errors
+    /// [`BadFrame`] when the kind is unknown, a reserved byte is set or the head is too long.
+    pub fn decode(bytes: &[u8; HEADER_LEN]) -> Result<Self, BadFrame> {
+        let kind = Kind::from_u8(bytes[0]).ok_or(BadFrame::Kind(bytes[0]))?;
+        if bytes[2] != 0 || bytes[3] != 0 {
+            return Err(BadFrame::Reserved);
+        }
+        let head_len = u32::from_le_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]);
+        if head_len as usize > MAX_HEAD {
+            return Err(BadFrame::Head(head_len));
+        }
+        let mut eight = [0; 8];
+        eight.copy_from_slice(&bytes[8..16]);
+        let body_len = u64::from_le_bytes(eight);
+        eight.copy_from_slice(&bytes[16..24]);
+        Ok(Self {
+            kind,
+            flags: bytes[1],
+            head_len,
+            body_len,
+            call: u64::from_le_bytes(eight),
+        })
+    }
+}
+
+/// Bytes that are not a frame. The connection cannot be used any further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BadFrame {
+    /// No kind has this number.
+    Kind(u8),
+    /// A reserved byte is not 0.
+    Reserved,
+    /// The head is longer than [`MAX_HEAD`].
+    Head(u32),
+}
+
+impl fmt::Display for BadFrame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kind(number) => write!(f, "unknown frame kind {number}"),
+            Self::Reserved => f.write_str("a reserved byte of a frame is set"),
+            Self::Head(len) => write!(f, "frame head of {len} bytes, the limit is {MAX_HEAD}"),
+        }
+    }
+}
+
+impl std::error::Error for BadFrame {}

@@ -1,0 +1,20 @@
+//! The host's end of a link: one client per connection.
+//!
+//! A call is written by the task that makes it, straight to the socket; one task per connection
+//! reads and completes whoever waits. A frame that the socket does not take at once is finished
+//! by a second task, so that dropping a call never leaves half a frame behind.
+
+mod chunks;
+mod client;
+mod control;
+mod head;
+mod many;
+mod outbox;
+mod parser;
+mod pending;
+mod reader;
+
+pub use client::{DescribeError, LinkClient};
+pub use control::ControlClient;
+pub use many::{decode_items, decode_results, encode_items};
+pub use parser::{Parsed, Parser, ProtocolError};

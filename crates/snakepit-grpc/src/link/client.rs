@@ -1,0 +1,258 @@
+//! `LinkClient`: one slot connection.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use prost::Message as _;
+use snakepit_core::{CallError, ChunkStream, Direction, ItemResult, Payload, Request, ToolError};
+use tokio::net::UnixStream;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+
+use super::chunks::{BATCHES, Chunks};
+use super::head;
+use super::many::push_item;
+use super::outbox::Outbox;
+use super::pending::{Pending, Waiter, died};
+use super::reader;
+use crate::frame::{Header, Kind};
+use crate::pb;
+use crate::preamble::PROTOCOL_VERSION;
+
+/// Call id of `DESCRIBE`, which is no call.
+const NO_CALL: u64 = 0;
+
+/// Bytes of items that go into one `MANY` frame, as far as the payload limit allows.
+const MANY_FRAME: usize = 4 << 20;
+
+/// The host's end of one slot connection, after its preamble. Dropping it closes the connection.
+#[derive(Debug)]
+pub struct LinkClient {
+    outbox: Arc<Outbox>,
+    pending: Arc<Pending>,
+    ended: watch::Receiver<Option<Arc<str>>>,
+    max_payload: usize,
+    _tasks: JoinSet<()>,
+}
+
+/// Why a worker did not describe itself.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DescribeError {
+    /// It answered with an error.
+    #[error(transparent)]
+    Refused(Box<ToolError>),
+    /// Its connection ended.
+    #[error("the worker {0}")]
+    Ended(String),
+}
+
+impl LinkClient {
+    /// Takes a connection. Payloads may have up to `max_payload` bytes in each direction.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn new(stream: UnixStream, max_payload: usize) -> Self {
+        let (read, write) = stream.into_split();
+        let outbox = Arc::new(Outbox::new(write));
+        let pending = Arc::new(Pending::default());
+        let (sender, ended) = watch::channel(None);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(reader::run(
+            read,
+            Arc::clone(&pending),
+            sender.clone(),
+            max_payload,
+        ));
+        let (flusher, failing) = (Arc::clone(&outbox), Arc::clone(&pending));
+        tasks.spawn(async move {
+            flusher.flush_forever().await;
+            // The peer may keep its writing half open: the reader would wait for ever.
+            reader::end(
+                &sender,
+                &failing,
+                &Arc::from("does not read its connection any more"),
+            );
+        });
+        Self {
+            outbox,
+            pending,
+            ended,
+            max_payload,
+            _tasks: tasks,
+        }
+    }
+
+    /// Asks the worker what it is. It answers once its adapter is loaded.
+    ///
+    /// # Errors
+    /// [`DescribeError`] when the adapter cannot be loaded or the connection ends.
+    pub async fn describe(&self) -> Result<pb::DescribeResponse, DescribeError> {
+        let (sender, receiver) = oneshot::channel();
+        let message = pb::DescribeRequest {
+            protocol_version: PROTOCOL_VERSION,
+        };
+        self.pending
+            .add(NO_CALL, Waiter::Describe(sender))
+            .map_err(|_| self.describe_ended())?;
+        let header = Header::new(Kind::Describe, NO_CALL);
+        let encode = |out: &mut Vec<u8>| out.extend_from_slice(&message.encode_to_vec());
+        if self.outbox.send(header, encode, &Bytes::new()).is_err() {
+            self.pending.take(NO_CALL);
+            return Err(self.describe_ended());
+        }
+        receiver
+            .await
+            .unwrap_or_else(|_| Err(self.describe_ended()))
+    }
+
+    fn describe_ended(&self) -> DescribeError {
+        DescribeError::Ended(self.reason().to_string())
+    }
+
+    /// Makes one call. It resolves when the answer is there or the connection has ended.
+    ///
+    /// # Errors
+    /// What the worker answered; `TooLarge` before anything is sent, or for a reply over the
+    /// limit; `Died` when the connection has ended, ambiguous when the request had been sent.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the connection usable; the reply is discarded when it comes.
+    pub async fn call(&self, request: &Request) -> Result<Payload, CallError> {
+        self.check_size(request.args.bytes.len())?;
+        let (sender, receiver) = oneshot::channel();
+        self.send(
+            Kind::Call,
+            request,
+            Waiter::Call(sender),
+            &request.args.bytes,
+        )?;
+        match receiver.await {
+            Ok(result) => result.map(Payload::from_msgpack),
+            Err(_) => Err(died(&self.reason(), true)),
+        }
+    }
+
+    /// Starts one streaming call. The stream ends after its last chunk or its first error. A slow
+    /// consumer holds the tool back. Dropping the stream discards what is still to come.
+    ///
+    /// # Errors
+    /// As for [`LinkClient::call`], as far as they show before the request is sent.
+    pub fn stream(&self, request: &Request) -> Result<ChunkStream, CallError> {
+        self.check_size(request.args.bytes.len())?;
+        let (sender, receiver) = mpsc::channel(BATCHES);
+        let waiter = Waiter::Stream {
+            sender,
+            failed: None,
+        };
+        self.send(Kind::Stream, request, waiter, &request.args.bytes)?;
+        Ok(Box::pin(Chunks::new(receiver, self.ended.clone())))
+    }
+
+    /// Calls the tool once for each item, one after the other; one result each, in order. Items
+    /// travel together as far as the payload limit allows.
+    pub async fn call_many(&self, request: &Request, items: &[Payload]) -> Vec<ItemResult> {
+        let frame_limit = self.max_payload.min(MANY_FRAME);
+        let mut results = Vec::with_capacity(items.len());
+        while results.len() < items.len() {
+            let rest = &items[results.len()..];
+            let mut size = 0;
+            let fitting = rest.iter().take_while(|item| {
+                size += 4 + item.bytes.len();
+                size <= frame_limit
+            });
+            match fitting.count() {
+                // The first item is large: it goes alone, as a plain call.
+                0 => {
+                    let mut single = request.clone();
+                    single.args = rest[0].clone();
+                    results.push(self.call(&single).await);
+                }
+                count => results.extend(self.call_some(request, &rest[..count]).await),
+            }
+        }
+        results
+    }
+
+    /// One `MANY` frame.
+    async fn call_some(&self, request: &Request, items: &[Payload]) -> Vec<ItemResult> {
+        let size = items.iter().map(|item| 4 + item.bytes.len()).sum();
+        let mut body = Vec::with_capacity(size);
+        for item in items {
+            push_item(&item.bytes, &mut body);
+        }
+        let (sender, receiver) = oneshot::channel();
+        let expected = items.len();
+        let waiter = Waiter::Many {
+            sender,
+            results: Vec::with_capacity(expected),
+            expected,
+        };
+        let failed = |error: CallError| (0..expected).map(|_| Err(error.clone())).collect();
+        match self.send(Kind::Many, request, waiter, &Bytes::from(body)) {
+            Err(error) => failed(error),
+            Ok(()) => receiver
+                .await
+                .unwrap_or_else(|_| failed(died(&self.reason(), true))),
+        }
+    }
+
+    /// Asks the worker to end. Nothing happens when the connection has ended already.
+    pub fn shutdown(&self) {
+        let header = Header::new(Kind::Shutdown, NO_CALL);
+        // A connection that is gone needs no farewell.
+        let _ = self.outbox.send(header, |_| {}, &Bytes::new());
+    }
+
+    /// Resolves with the reason when the connection has ended.
+    pub async fn ended(&self) -> Arc<str> {
+        let mut ended = self.ended.clone();
+        let reason = ended
+            .wait_for(Option::is_some)
+            .await
+            .ok()
+            .and_then(|reason| reason.clone());
+        reason.unwrap_or_else(|| self.reason())
+    }
+
+    fn reason(&self) -> Arc<str> {
+        self.ended
+            .borrow()
+            .clone()
+            .unwrap_or_else(|| "closed its connection".into())
+    }
+
+    fn check_size(&self, size: usize) -> Result<(), CallError> {
+        if size <= self.max_payload {
+            return Ok(());
+        }
+        let (size, limit) = (size as u64, self.max_payload as u64);
+        Err(CallError::TooLarge {
+            direction: Direction::Request,
+            size,
+            limit,
+        })
+    }
+
+    fn send(
+        &self,
+        kind: Kind,
+        request: &Request,
+        waiter: Waiter,
+        body: &Bytes,
+    ) -> Result<(), CallError> {
+        let call = request.call.0;
+        // The waiter comes first: the answer may be there before `send` returns.
+        self.pending.add(call, waiter)?;
+        let header = Header::new(kind, call);
+        if self
+            .outbox
+            .send(header, |out| head::encode_call(request, out), body)
+            .is_err()
+        {
+            self.pending.take(call);
+            return Err(died(&self.reason(), false));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,81 @@
+//! The head of a call, encoded without building the message.
+
+use prost::encoding::{WireType, encode_key, encode_varint};
+use snakepit_core::Request;
+use tokio::time::Instant;
+
+const SESSION_ID: u32 = 1;
+const TOOL_NAME: u32 = 2;
+const ENCODING: u32 = 101;
+const CALL_ID: u32 = 103;
+const TIMEOUT_US: u32 = 104;
+
+/// `ENCODING_MSGPACK`.
+const MSGPACK: u64 = 1;
+
+/// Appends an `ExecuteToolRequest` without payload.
+pub(super) fn encode_call(request: &Request, out: &mut Vec<u8>) {
+    if let Some(session) = &request.session {
+        text(SESSION_ID, session.as_str(), out);
+    }
+    text(TOOL_NAME, &request.tool, out);
+    number(ENCODING, MSGPACK, out);
+    number(CALL_ID, request.call.0, out);
+    if request.deadline.is_some()
+        && let Some(left) = request.remaining(Instant::now())
+    {
+        // Zero would mean "no deadline".
+        number(
+            TIMEOUT_US,
+            u64::try_from(left.as_micros()).unwrap_or(u64::MAX).max(1),
+            out,
+        );
+    }
+}
+
+fn text(tag: u32, value: &str, out: &mut Vec<u8>) {
+    encode_key(tag, WireType::LengthDelimited, out);
+    encode_varint(value.len() as u64, out);
+    out.extend_from_slice(value.as_bytes());
+}
+
+fn number(tag: u32, value: u64, out: &mut Vec<u8>) {
+    encode_key(tag, WireType::Varint, out);
+    encode_varint(value, out);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use prost::Message as _;
+    use snakepit_core::Payload;
+
+    use super::*;
+    use crate::pb;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_generated_decoder_reads_it() {
+        let mut request = Request::new("mean", Payload::default());
+        request.session = Some("s-1".into());
+        request.deadline = Some(Instant::now() + Duration::from_millis(5));
+        let mut bytes = Vec::new();
+        encode_call(&request, &mut bytes);
+        let message = pb::ExecuteToolRequest::decode(&bytes[..]).unwrap();
+        assert_eq!(message.tool_name, "mean");
+        assert_eq!(message.session_id, "s-1");
+        assert_eq!(message.encoding, pb::Encoding::Msgpack as i32);
+        assert_eq!(message.call_id, request.call.0);
+        assert_eq!(message.timeout_us, 5000);
+
+        request.deadline = Some(Instant::now());
+        bytes.clear();
+        encode_call(&request, &mut bytes);
+        assert_eq!(
+            pb::ExecuteToolRequest::decode(&bytes[..])
+                .unwrap()
+                .timeout_us,
+            1
+        );
+    }
+}

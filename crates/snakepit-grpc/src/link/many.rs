@@ -1,0 +1,59 @@
+//! The bodies of `MANY` and `MANY_REPLY`.
+
+use bytes::Bytes;
+
+/// Appends one item of a `MANY` body.
+pub(super) fn push_item(item: &[u8], out: &mut Vec<u8>) {
+    let len = u32::try_from(item.len()).expect("the caller keeps items below 4 GiB");
+    out.extend_from_slice(&len.to_le_bytes());
+    out.extend_from_slice(item);
+}
+
+/// The body of a `MANY` frame with these items.
+///
+/// # Panics
+/// When an item has 4 GiB or more.
+pub fn encode_items<'a>(items: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
+    let mut out = Vec::new();
+    for item in items {
+        push_item(item, &mut out);
+    }
+    out
+}
+
+/// The items of a `MANY` body, or `None` when it is malformed.
+pub fn decode_items(body: &Bytes) -> Option<Vec<Bytes>> {
+    let mut items = Vec::new();
+    let mut at = 0;
+    while at < body.len() {
+        let (item, end) = take(body, at)?;
+        items.push(item);
+        at = end;
+    }
+    Some(items)
+}
+
+/// The results of a `MANY_REPLY` body as (status, bytes), or `None` when it is malformed.
+pub fn decode_results(body: &Bytes) -> Option<Vec<(u8, Bytes)>> {
+    let mut results = Vec::new();
+    let mut at = 0;
+    while at < body.len() {
+        let status = body[at];
+        let (bytes, end) = take(body, at + 1)?;
+        results.push((status, bytes));
+        at = end;
+    }
+    Some(results)
+}
+
+/// One length-prefixed slice at `at`, and where it ends.
+fn take(body: &Bytes, at: usize) -> Option<(Bytes, usize)> {
+    let prefix = body.get(at..at.checked_add(4)?)?;
+    let len = u32::from_le_bytes([prefix[0], prefix[1], prefix[2], prefix[3]]) as usize;
+    let start = at + 4;
+    let end = start.checked_add(len)?;
+    if end > body.len() {
+        return None;
+    }
+    Some((body.slice(start..end), end))
+}

@@ -1,0 +1,130 @@
+//! Who waits for which answer on a connection.
+
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use snakepit_core::{CallError, ItemResult, WorkerExit};
+use tokio::sync::{mpsc, oneshot};
+
+use super::chunks::Batch;
+use super::client::DescribeError;
+use crate::pb;
+
+/// One running call.
+#[derive(Debug)]
+pub(super) enum Waiter {
+    Describe(oneshot::Sender<Result<pb::DescribeResponse, DescribeError>>),
+    Call(oneshot::Sender<Result<Bytes, CallError>>),
+    Stream {
+        sender: mpsc::Sender<Batch>,
+        failed: Option<CallError>,
+    },
+    Many {
+        sender: oneshot::Sender<Vec<ItemResult>>,
+        results: Vec<ItemResult>,
+        expected: usize,
+    },
+}
+
+/// The running calls, and whether the connection still lives. There is one call at a time as a
+/// rule, so a short list is faster than a map.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiters: Vec<(u64, Waiter)>,
+    ended: Option<Arc<str>>,
+}
+
+impl Pending {
+    /// Adds a call, unless the connection has ended.
+    pub(super) fn add(&self, call: u64, waiter: Waiter) -> Result<(), CallError> {
+        let mut state = self
+            .state
+            .lock()
+            .expect("nothing panics while it is locked");
+        if let Some(reason) = &state.ended {
+            return Err(died(reason, false));
+        }
+        state.waiters.push((call, waiter));
+        Ok(())
+    }
+
+    /// Takes a call out: to complete it, or to put it back.
+    pub(super) fn take(&self, call: u64) -> Option<Waiter> {
+        let mut state = self
+            .state
+            .lock()
+            .expect("nothing panics while it is locked");
+        let at = state.waiters.iter().position(|(id, _)| *id == call)?;
+        Some(state.waiters.swap_remove(at).1)
+    }
+
+    /// Puts a call back that goes on. False when the connection ended in the meantime.
+    pub(super) fn put_back(&self, call: u64, waiter: Waiter) {
+        let mut state = self
+            .state
+            .lock()
+            .expect("nothing panics while it is locked");
+        match state.ended.clone() {
+            None => state.waiters.push((call, waiter)),
+            Some(reason) => {
+                drop(state);
+                waiter.fail(&reason);
+            }
+        }
+    }
+
+    /// Ends the connection and fails every call. Their requests had been sent.
+    pub(super) fn end(&self, reason: &Arc<str>) {
+        let waiters = {
+            let mut state = self
+                .state
+                .lock()
+                .expect("nothing panics while it is locked");
+            if state.ended.is_none() {
+                state.ended = Some(Arc::clone(reason));
+            }
+            std::mem::take(&mut state.waiters)
+        };
+        for (_, waiter) in waiters {
+            waiter.fail(reason);
+        }
+    }
+}
+
+impl Waiter {
+    /// Completes the call with a lost connection. A caller that is gone does not matter.
+    fn fail(self, reason: &str) {
+        match self {
+            Self::Describe(sender) => {
+                let _ = sender.send(Err(DescribeError::Ended(reason.to_owned())));
+            }
+            Self::Call(sender) => {
+                let _ = sender.send(Err(died(reason, true)));
+            }
+            // Without an end the stream reports the lost connection by itself, also when the
+            // channel is full just now.
+            Self::Stream { .. } => {}
+            Self::Many {
+                sender,
+                mut results,
+                expected,
+            } => {
+                let missing = expected.saturating_sub(results.len());
+                results.extend((0..missing).map(|_| Err(died(reason, true))));
+                let _ = sender.send(results);
+            }
+        }
+    }
+}
+
+/// The error of a call whose connection is gone.
+pub(super) fn died(reason: &str, ambiguous: bool) -> CallError {
+    let mut exit = WorkerExit::default();
+    exit.reason = reason.to_owned();
+    CallError::Died { exit, ambiguous }
+}

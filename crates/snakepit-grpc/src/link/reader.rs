@@ -1,0 +1,330 @@
+//! The task that reads a slot connection and completes the calls.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use prost::Message as _;
+use snakepit_core::{CallError, Direction, ItemResult, Payload};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::unix::OwnedReadHalf;
+use tokio::sync::{mpsc, watch};
+
+use super::chunks::Batch;
+use super::client::DescribeError;
+use super::parser::{Parsed, Parser, ProtocolError};
+use super::pending::{Pending, Waiter};
+use crate::convert;
+use crate::frame::{FLAG_LAST, Header, Kind};
+use crate::pb;
+
+/// Reads until the connection ends, then fails whatever still waits.
+pub(super) async fn run(
+    stream: OwnedReadHalf,
+    pending: Arc<Pending>,
+    ended: watch::Sender<Option<Arc<str>>>,
+    max_payload: usize,
+) {
+    let mut reader = Reader {
+        stream,
+        parser: Parser::new(max_payload),
+        pending,
+        max_payload,
+        batch: None,
+    };
+    let reason: Arc<str> = reader.read_all().await.into();
+    reader.batch = None;
+    end(&ended, &reader.pending, &reason);
+}
+
+/// Ends the connection: the first reason is kept, and everybody who waits fails.
+pub(super) fn end(ended: &watch::Sender<Option<Arc<str>>>, pending: &Pending, reason: &Arc<str>) {
+    // First the reason, then the waiters: a stream looks it up when its channel closes.
+    ended.send_if_modified(|current| {
+        let first = current.is_none();
+        current.get_or_insert_with(|| Arc::clone(reason));
+        first
+    });
+    pending.end(reason);
+}
+
+struct Reader {
+    stream: OwnedReadHalf,
+    parser: Parser,
+    pending: Arc<Pending>,
+    max_payload: usize,
+    /// Chunks of the stream being read, until the buffer is used up.
+    batch: Option<Open>,
+}
+
+/// A stream whose chunks are being collected.
+struct Open {
+    call: u64,
+    sender: mpsc::Sender<Batch>,
+    failed: Option<CallError>,
+    batch: Batch,
+}
+
+impl Reader {
+    /// Reads to the end of the connection; returns why it ended.
+    async fn read_all(&mut self) -> String {
+        loop {
+            let buffer = self.parser.buffer();
+            match self.stream.read_buf(buffer).await {
+                Ok(0) if self.parser.at_boundary() => return "closed its connection".to_owned(),
+                Ok(0) => return format!("broke the protocol: {}", ProtocolError::Truncated),
+                Ok(_) => {}
+                Err(error) => return format!("lost its connection: {error}"),
+            }
+            let outcome = self.parse_all().await;
+            // Chunks before a broken frame are still good.
+            self.flush().await;
+            if let Err(error) = outcome {
+                return format!("broke the protocol: {error}");
+            }
+        }
+    }
+
+    async fn parse_all(&mut self) -> Result<(), ProtocolError> {
+        loop {
+            match self.parser.next_frame()? {
+                Parsed::Incomplete => return Ok(()),
+                Parsed::TooLarge { header } => self.too_large(header).await?,
+                Parsed::Frame { header, body, .. } if header.kind == Kind::Chunk => {
+                    self.chunk(header.call, body).await?;
+                }
+                Parsed::Frame { header, head, body } => {
+                    self.flush().await;
+                    self.complete(header, &head, body).await?;
+                }
+            }
+        }
+    }
+
+    /// Adds a chunk to the open batch, opening it if need be.
+    async fn chunk(&mut self, call: u64, body: Bytes) -> Result<(), ProtocolError> {
+        if let Some(open) = &mut self.batch
+            && open.call == call
+        {
+            open.batch.chunks.push(body);
+            return Ok(());
+        }
+        self.flush().await;
+        match self.pending.take(call) {
+            Some(Waiter::Stream { sender, failed }) => {
+                let batch = Batch {
+                    chunks: vec![body],
+                    end: None,
+                };
+                self.batch = Some(Open {
+                    call,
+                    sender,
+                    failed,
+                    batch,
+                });
+                Ok(())
+            }
+            Some(other) => {
+                self.pending.put_back(call, other);
+                Err(ProtocolError::Unexpected(Kind::Chunk))
+            }
+            None => Err(ProtocolError::UnknownCall(call)),
+        }
+    }
+
+    /// Hands the open batch over. It waits while the consumer is slow; then nobody reads the
+    /// socket, and the worker waits in turn.
+    async fn flush(&mut self) {
+        let Some(open) = self.batch.take() else {
+            return;
+        };
+        if open.failed.is_none() {
+            // Without a consumer the chunks are dropped until the tool has ended.
+            let _ = open.sender.send(open.batch).await;
+        }
+        let waiter = Waiter::Stream {
+            sender: open.sender,
+            failed: open.failed,
+        };
+        self.pending.put_back(open.call, waiter);
+    }
+
+    async fn too_large(&mut self, header: Header) -> Result<(), ProtocolError> {
+        self.flush().await;
+        let call = header.call;
+        let error = CallError::TooLarge {
+            direction: Direction::Reply,
+            size: header.body_len,
+            limit: self.max_payload as u64,
+        };
+        match (header.kind, self.pending.take(call)) {
+            (Kind::Reply, Some(Waiter::Call(sender))) => {
+                let _ = sender.send(Err(error));
+                Ok(())
+            }
+            // The tool goes on: the slot is not free before it has ended.
+            (Kind::Chunk, Some(Waiter::Stream { sender, failed })) => {
+                let failed = failed.or(Some(error));
+                self.pending
+                    .put_back(call, Waiter::Stream { sender, failed });
+                Ok(())
+            }
+            (_, None) => Err(ProtocolError::UnknownCall(call)),
+            (kind, Some(other)) => {
+                self.pending.put_back(call, other);
+                Err(ProtocolError::Unexpected(kind))
+            }
+        }
+    }
+
+    async fn complete(
+        &mut self,
+        header: Header,
+        head: &Bytes,
+        body: Bytes,
+    ) -> Result<(), ProtocolError> {
+        let Header {
+            kind, call, flags, ..
+        } = header;
+        let waiter = self
+            .pending
+            .take(call)
+            .ok_or(ProtocolError::UnknownCall(call))?;
+        match (kind, waiter) {
+            (Kind::Reply, Waiter::Call(sender)) => {
+                let _ = sender.send(Ok(body));
+                Ok(())
+            }
+            (Kind::End, Waiter::Stream { sender, failed }) => {
+                let end = failed.map_or(Ok(()), Err);
+                let _ = sender
+                    .send(Batch {
+                        chunks: Vec::new(),
+                        end: Some(end),
+                    })
+                    .await;
+                Ok(())
+            }
+            (
+                Kind::ManyReply,
+                Waiter::Many {
+                    sender,
+                    results,
+                    expected,
+                },
+            ) => self.many(
+                call,
+                flags,
+                &body,
+                Waiter::Many {
+                    sender,
+                    results,
+                    expected,
+                },
+            ),
+            (Kind::Described, Waiter::Describe(sender)) => {
+                match pb::DescribeResponse::decode(head.clone()) {
+                    Ok(response) => {
+                        let _ = sender.send(Ok(response));
+                        Ok(())
+                    }
+                    Err(_) => {
+                        self.pending.put_back(call, Waiter::Describe(sender));
+                        Err(ProtocolError::Malformed(kind))
+                    }
+                }
+            }
+            (Kind::Error, waiter) => self.error(call, head, waiter).await,
+            (kind, waiter) => {
+                self.pending.put_back(call, waiter);
+                Err(ProtocolError::Unexpected(kind))
+            }
+        }
+    }
+
+    fn many(
+        &self,
+        call: u64,
+        flags: u8,
+        body: &Bytes,
+        waiter: Waiter,
+    ) -> Result<(), ProtocolError> {
+        let Waiter::Many {
+            sender,
+            mut results,
+            expected,
+        } = waiter
+        else {
+            return Err(ProtocolError::Unexpected(Kind::ManyReply));
+        };
+        let items = super::many::decode_results(body)
+            .filter(|items| results.len() + items.len() <= expected)
+            .and_then(|items| items.into_iter().map(item).collect::<Option<Vec<_>>>());
+        let complete = items.is_some();
+        results.extend(items.into_iter().flatten());
+        let last = flags & FLAG_LAST != 0;
+        if complete && last && results.len() == expected {
+            let _ = sender.send(results);
+            return Ok(());
+        }
+        self.pending.put_back(
+            call,
+            Waiter::Many {
+                sender,
+                results,
+                expected,
+            },
+        );
+        if complete && !last {
+            Ok(())
+        } else {
+            Err(ProtocolError::Malformed(Kind::ManyReply))
+        }
+    }
+
+    async fn error(&self, call: u64, head: &Bytes, waiter: Waiter) -> Result<(), ProtocolError> {
+        let Ok(error) = pb::ToolError::decode(head.clone()) else {
+            self.pending.put_back(call, waiter);
+            return Err(ProtocolError::Malformed(Kind::Error));
+        };
+        let tool = Box::new(convert::tool_error(error));
+        match waiter {
+            Waiter::Describe(sender) => {
+                let _ = sender.send(Err(DescribeError::Refused(tool)));
+            }
+            Waiter::Call(sender) => {
+                let _ = sender.send(Err(CallError::Tool(tool)));
+            }
+            Waiter::Stream { sender, failed } => {
+                let end = Some(Err(failed.unwrap_or(CallError::Tool(tool))));
+                let _ = sender
+                    .send(Batch {
+                        chunks: Vec::new(),
+                        end,
+                    })
+                    .await;
+            }
+            Waiter::Many {
+                sender,
+                mut results,
+                expected,
+            } => {
+                let missing = expected.saturating_sub(results.len());
+                results.extend((0..missing).map(|_| Err(CallError::Tool(tool.clone()))));
+                let _ = sender.send(results);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One item of a batch of results; `None` when it is malformed.
+fn item((status, bytes): (u8, Bytes)) -> Option<ItemResult> {
+    match status {
+        0 => Some(Ok(Payload::from_msgpack(bytes))),
+        1 => {
+            let error = pb::ToolError::decode(bytes).ok()?;
+            Some(Err(CallError::Tool(Box::new(convert::tool_error(error)))))
+        }
+        _ => None,
+    }
+}

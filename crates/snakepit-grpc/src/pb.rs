@@ -1,0 +1,16 @@
+//! The generated messages of `proto/snakepit_bridge.proto`: the only door to them.
+
+#[expect(
+    missing_docs,
+    clippy::use_self,
+    reason = "generated; the proto file documents the messages"
+)]
+#[cfg_attr(
+    feature = "service",
+    expect(clippy::allow_attributes, reason = "tonic's generator writes them")
+)]
+mod generated {
+    include!("generated/snakepit.bridge.rs");
+}
+
+pub use generated::*;

@@ -1,0 +1,18 @@
+//! The link against a scripted worker on a socket pair, and the gRPC service.
+#![cfg_attr(
+    any(feature = "client", feature = "service"),
+    expect(clippy::unwrap_used, reason = "a test fails by panicking")
+)]
+
+#[cfg(feature = "client")]
+mod calls;
+#[cfg(feature = "client")]
+mod codec;
+#[cfg(feature = "client")]
+mod many;
+#[cfg(feature = "client")]
+mod peer;
+#[cfg(feature = "service")]
+mod service;
+#[cfg(feature = "client")]
+mod streams;

@@ -1,0 +1,94 @@
+//! Many calls in one frame.
+
+use prost::Message as _;
+use snakepit_core::{CallError, Payload};
+use snakepit_grpc::frame::{FLAG_LAST, Kind};
+use snakepit_grpc::link::decode_items;
+use snakepit_grpc::pb;
+
+use crate::peer::{LIMIT, frame, pair, request};
+
+#[tokio::test]
+async fn many_items_travel_together_and_large_ones_alone() {
+    let (client, mut peer) = pair();
+    let sizes = [5, LIMIT + 1, LIMIT, 60_000, 60_000, 0];
+    let items: Vec<_> = sizes
+        .iter()
+        .map(|size| Payload::from_msgpack(vec![1; *size]))
+        .collect();
+    let error = pb::ToolError {
+        message: "empty".into(),
+        ..Default::default()
+    };
+    let worker = async {
+        let mut kinds = Vec::new();
+        while let Some((header, _, body)) = peer.receive().await {
+            kinds.push(header.kind);
+            if header.kind == Kind::Call {
+                peer.reply(header.call, &body).await;
+                continue;
+            }
+            let items = decode_items(&body.into()).unwrap();
+            let count = items.len();
+            for (index, item) in items.into_iter().enumerate() {
+                let (status, bytes) = match item.is_empty() {
+                    true => (1, error.encode_to_vec()),
+                    false => (0, item.to_vec()),
+                };
+                let mut body = vec![status];
+                body.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
+                body.extend_from_slice(&bytes);
+                let flags = if index + 1 == count { FLAG_LAST } else { 0 };
+                peer.send(&frame(Kind::ManyReply, header.call, flags, b"", &body))
+                    .await;
+            }
+        }
+        kinds
+    };
+    let call = request("");
+    let host = async {
+        let results = client.call_many(&call, &items).await;
+        drop(client);
+        results
+    };
+    let (results, kinds) = tokio::join!(host, worker);
+    assert_eq!(kinds, [Kind::Many, Kind::Call, Kind::Many, Kind::Many]);
+    assert_eq!(results.len(), sizes.len());
+    for (index, result) in results.iter().enumerate() {
+        match index {
+            1 => assert!(matches!(result, Err(CallError::TooLarge { .. }))),
+            5 => assert!(matches!(result, Err(CallError::Tool(_)))),
+            _ => assert_eq!(result.as_ref().unwrap(), &items[index]),
+        }
+    }
+}
+
+#[tokio::test]
+async fn wrong_batches_break_the_protocol() {
+    let one = [0, 1, 0, 0, 0, 9];
+    let two = [one, one].concat();
+    let items = [Payload::from_msgpack(vec![1])];
+    for (flags, body) in [
+        (FLAG_LAST, &[][..]),
+        (0, &two),
+        (FLAG_LAST, &one[..4]),
+        (0, &[7; 9]),
+    ] {
+        let (client, mut peer) = pair();
+        let worker = async {
+            let (header, ..) = peer.receive().await.unwrap();
+            peer.send(&frame(Kind::ManyReply, header.call, flags, b"", body))
+                .await;
+        };
+        let call = request("");
+        let (results, ()) = tokio::join!(client.call_many(&call, &items), worker);
+        assert_eq!(results.len(), 1);
+        assert!(
+            results[0]
+                .as_ref()
+                .unwrap_err()
+                .to_string()
+                .contains("malformed")
+        );
+    }
+}
