@@ -1,0 +1,337 @@
+//! From an encoded payload to the arguments of one function call.
+
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+
+use crate::check::{Mismatch, check};
+use crate::decode::{self, DecodeError};
+use crate::describe::describe;
+use crate::fault::{Fault, fault};
+use crate::msgpack::{Scanner, Token};
+use crate::suggest::nearest;
+use crate::tool::{Param, ParamKind, Tool};
+
+/// Arguments, checked and converted.
+#[derive(Debug)]
+pub(crate) struct Bindings<'py> {
+    positional: Vec<Bound<'py, PyAny>>,
+    keywords: Option<Bound<'py, PyDict>>,
+}
+
+impl<'py> Bindings<'py> {
+    /// Adds a keyword argument.
+    fn set(
+        &mut self,
+        py: Python<'py>,
+        name: &Bound<'py, PyAny>,
+        value: &Bound<'py, PyAny>,
+    ) -> PyResult<()> {
+        self.keywords
+            .get_or_insert_with(|| PyDict::new(py))
+            .set_item(name, value)
+    }
+
+    /// Calls the function.
+    pub(crate) fn call(self, py: Python<'py>, function: &Py<PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let function = function.bind(py);
+        match (self.keywords, self.positional.len()) {
+            (None, 0) => function.call0(),
+            (keywords, _) => function.call(PyTuple::new(py, self.positional)?, keywords.as_ref()),
+        }
+    }
+}
+
+/// Decodes `payload` and fits it to the parameters of `tool`, which takes `context` if it has a parameter for it.
+pub(crate) fn bind<'py>(
+    py: Python<'py>,
+    tool: &Tool,
+    context: Option<Bound<'py, PyAny>>,
+    payload: &[u8],
+) -> Result<Bindings<'py>, Fault> {
+    let mut scanner = Scanner::new(payload);
+    let mut given = Given {
+        py,
+        tool,
+        context,
+        values: vec![None; tool.params.len()],
+        rest: Vec::new(),
+        extra: None,
+    };
+    match scanner
+        .next()
+        .map_err(|error| invalid(tool, &error.into()))?
+    {
+        Token::Nil => {}
+        Token::Map(count) => {
+            for _ in 0..count {
+                let name = match scanner
+                    .next()
+                    .map_err(|error| invalid(tool, &error.into()))?
+                {
+                    Token::Str(name) => name,
+                    other => return Err(bad_key(tool, other)),
+                };
+                let value =
+                    decode::value(py, &mut scanner, 1).map_err(|error| invalid(tool, &error))?;
+                given.by_name(name, value)?;
+            }
+        }
+        Token::Array(count) => {
+            for index in 0..count {
+                let value =
+                    decode::value(py, &mut scanner, 1).map_err(|error| invalid(tool, &error))?;
+                given.by_place(index, value, count)?;
+            }
+        }
+        _ => {
+            let value = decode::decode(py, payload).map_err(|error| invalid(tool, &error))?;
+            return Err(fault(
+                "SP2008",
+                format!(
+                    "the arguments of tool `{}` must be an object or an array, got {}",
+                    tool.name,
+                    describe(&value)
+                ),
+                Some(tool),
+                "pass a map for keyword arguments, an array for positional ones, or nothing",
+            ));
+        }
+    }
+    scanner
+        .finish()
+        .map_err(|error| invalid(tool, &error.into()))?;
+    given.finish()
+}
+
+struct Given<'a, 'py> {
+    py: Python<'py>,
+    tool: &'a Tool,
+    context: Option<Bound<'py, PyAny>>,
+    values: Vec<Option<Bound<'py, PyAny>>>,
+    /// For `*args`.
+    rest: Vec<Bound<'py, PyAny>>,
+    /// For `**kwargs`.
+    extra: Option<Bound<'py, PyDict>>,
+}
+
+impl<'py> Given<'_, 'py> {
+    fn by_name(&mut self, name: &str, value: Bound<'py, PyAny>) -> Result<(), Fault> {
+        let params = &self.tool.params;
+        // A positional-only parameter may be named too: callers should not have to count.
+        let found = params.iter().position(|param| {
+            param.text == name
+                && !matches!(param.kind, ParamKind::VarPositional | ParamKind::VarKeyword)
+        });
+        if let Some(index) = found {
+            self.values[index] = Some(self.checked(&params[index], || name.to_owned(), value)?);
+            return Ok(());
+        }
+        let Some(param) = params
+            .iter()
+            .find(|param| param.kind == ParamKind::VarKeyword)
+        else {
+            return Err(self.unknown(name));
+        };
+        let value = self.checked(param, || name.to_owned(), value)?;
+        let extra = self.extra.get_or_insert_with(|| PyDict::new(self.py));
+        extra
+            .set_item(name, value)
+            .map_err(|error| invalid(self.tool, &error.into()))
+    }
+
+    fn by_place(
+        &mut self,
+        index: usize,
+        value: Bound<'py, PyAny>,
+        count: usize,
+    ) -> Result<(), Fault> {
+        let params = &self.tool.params;
+        match params.get(index) {
+            Some(param) if matches!(param.kind, ParamKind::PositionalOnly | ParamKind::Normal) => {
+                self.values[index] = Some(self.checked(param, || param.text.clone(), value)?);
+                return Ok(());
+            }
+            _ => {}
+        }
+        let Some(param) = params
+            .iter()
+            .find(|param| param.kind == ParamKind::VarPositional)
+        else {
+            let takes = params
+                .iter()
+                .filter(|param| matches!(param.kind, ParamKind::PositionalOnly | ParamKind::Normal))
+                .count();
+            let message = format!(
+                "tool `{}` takes {takes} positional argument{}, got {count}",
+                self.tool.name,
+                if takes == 1 { "" } else { "s" }
+            );
+            return Err(fault(
+                "SP2004",
+                message,
+                Some(self.tool),
+                "pass keyword-only arguments by name, and no more than the tool takes",
+            ));
+        };
+        let value = self.checked(
+            param,
+            || format!("{}[{}]", param.text, self.rest.len()),
+            value,
+        )?;
+        self.rest.push(value);
+        Ok(())
+    }
+
+    fn checked(
+        &self,
+        param: &Param,
+        name: impl FnOnce() -> String,
+        value: Bound<'py, PyAny>,
+    ) -> Result<Bound<'py, PyAny>, Fault> {
+        check(&param.spec, value, false)
+            .map_err(|mismatch| wrong(self.py, self.tool, param, &name(), &mismatch))
+    }
+
+    fn finish(self) -> Result<Bindings<'py>, Fault> {
+        let Self {
+            py,
+            tool,
+            context,
+            values,
+            rest,
+            extra,
+        } = self;
+        let mut bindings = Bindings {
+            positional: Vec::with_capacity(values.len() + rest.len()),
+            keywords: extra,
+        };
+        let mut gap = false;
+        let mut context = tool.context.as_ref().zip(context);
+        for (index, (param, value)) in tool.params.iter().zip(values).enumerate() {
+            if tool.context_index == Some(index) && !gap {
+                bindings
+                    .positional
+                    .extend(context.take().map(|(_, context)| context));
+            }
+            let positional = matches!(param.kind, ParamKind::PositionalOnly | ParamKind::Normal);
+            match value {
+                Some(value) if positional && !gap => bindings.positional.push(value),
+                // After an argument left to its default the rest go by name, where they can.
+                Some(_) if param.kind == ParamKind::PositionalOnly => {
+                    let message = format!(
+                        "tool `{}` takes argument `{}` only after the ones before it",
+                        tool.name, param.text
+                    );
+                    return Err(fault(
+                        "SP2002",
+                        message,
+                        Some(tool),
+                        "pass the earlier positional-only arguments too",
+                    ));
+                }
+                Some(value) => bindings
+                    .set(py, param.name.bind(py), &value)
+                    .map_err(|error| invalid(tool, &error.into()))?,
+                None if param.required => {
+                    let message = format!(
+                        "tool `{}` needs argument `{}` ({})",
+                        tool.name,
+                        param.text,
+                        param.spec.text()
+                    );
+                    let example = param.spec.example(py).unwrap_or_else(|| "…".to_owned());
+                    return Err(fault(
+                        "SP2002",
+                        message,
+                        Some(tool),
+                        format!("pass it, for example {}", assignment(&param.text, &example)),
+                    ));
+                }
+                None => gap |= positional,
+            }
+        }
+        if tool.context_index == Some(tool.params.len()) && !gap {
+            bindings
+                .positional
+                .extend(context.take().map(|(_, context)| context));
+        }
+        if let Some((name, context)) = context {
+            bindings
+                .set(py, name.bind(py).as_any(), &context)
+                .map_err(|error| invalid(tool, &error.into()))?;
+        }
+        // `*args` are only reached when every positional parameter before them was given.
+        bindings.positional.extend(rest);
+        Ok(bindings)
+    }
+
+    fn unknown(&self, name: &str) -> Fault {
+        let names = || self.tool.params.iter().map(|param| param.text.as_str());
+        let help = match nearest(name, names()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if self.tool.params.is_empty() => "the tool takes no arguments".to_owned(),
+            None => format!(
+                "its arguments are {}",
+                names()
+                    .map(|name| format!("`{name}`"))
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            ),
+        };
+        fault(
+            "SP2004",
+            format!("tool `{}` has no argument `{name}`", self.tool.name),
+            Some(self.tool),
+            help,
+        )
+    }
+}
+
+fn wrong(py: Python<'_>, tool: &Tool, param: &Param, name: &str, mismatch: &Mismatch) -> Fault {
+    let message = format!(
+        "argument `{name}{}` of tool `{}` {}",
+        mismatch.path(),
+        tool.name,
+        mismatch.what
+    );
+    let help = param.spec.example(py).map_or_else(
+        || format!("pass {}", param.spec.text()),
+        |example| {
+            format!(
+                "pass JSON, for example {}",
+                assignment(&param.text, &example)
+            )
+        },
+    );
+    fault("SP2003", message, Some(tool), help)
+}
+
+/// `name='value'` as a shell takes it.
+fn assignment(name: &str, value: &str) -> String {
+    format!("{name}='{value}'")
+}
+
+fn invalid(tool: &Tool, error: &DecodeError) -> Fault {
+    fault(
+        "SP2006",
+        format!(
+            "the arguments of tool `{}` cannot be decoded: {error}",
+            tool.name
+        ),
+        Some(tool),
+        "send MessagePack as docs/values.md describes it, at most 128 levels deep",
+    )
+}
+
+fn bad_key(tool: &Tool, key: Token<'_>) -> Fault {
+    let message = format!(
+        "the names of the arguments of tool `{}` must be strings, got {key:?}",
+        tool.name
+    );
+    fault(
+        "SP2008",
+        message,
+        Some(tool),
+        "pass an object whose keys are the names of the parameters",
+    )
+}

@@ -1,0 +1,147 @@
+//! MessagePack into Python objects.
+
+use std::fmt;
+
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString};
+
+use crate::kinds;
+use crate::msgpack::{MAX_DEPTH, Malformed, Scanner, Token, ext};
+
+/// Why a payload cannot be decoded.
+#[derive(Debug)]
+pub(crate) enum DecodeError {
+    /// The bytes are not a value.
+    Malformed(Malformed),
+    /// Python refused a value: an unhashable key, a date that does not exist.
+    Python(PyErr),
+}
+
+impl From<Malformed> for DecodeError {
+    fn from(malformed: Malformed) -> Self {
+        Self::Malformed(malformed)
+    }
+}
+
+impl From<PyErr> for DecodeError {
+    fn from(error: PyErr) -> Self {
+        Self::Python(error)
+    }
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed(Malformed { at, what }) => write!(f, "{what} (at byte {at})"),
+            Self::Python(error) => Python::attach(|py| write!(f, "{}", error.value(py))),
+        }
+    }
+}
+
+/// Decodes one value that is the whole of `data`.
+pub(crate) fn decode<'py>(py: Python<'py>, data: &[u8]) -> Result<Bound<'py, PyAny>, DecodeError> {
+    let mut scanner = Scanner::new(data);
+    let value = value(py, &mut scanner, 0)?;
+    scanner.finish()?;
+    Ok(value)
+}
+
+/// Decodes the next value, which lies `depth` containers deep.
+pub(crate) fn value<'py>(
+    py: Python<'py>,
+    scanner: &mut Scanner<'_>,
+    depth: usize,
+) -> Result<Bound<'py, PyAny>, DecodeError> {
+    let token = scanner.next()?;
+    Ok(match token {
+        Token::Nil => py.None().into_bound(py),
+        Token::Bool(value) => PyBool::new(py, value).to_owned().into_any(),
+        Token::Int(value) => PyInt::new(py, value).into_any(),
+        Token::UInt(value) => PyInt::new(py, value).into_any(),
+        Token::Float(value) => PyFloat::new(py, value).into_any(),
+        Token::Str(text) => PyString::new(py, text).into_any(),
+        Token::Bin(bytes) => PyBytes::new(py, bytes).into_any(),
+        Token::Array(count) => {
+            let depth = deeper(scanner, depth)?;
+            let mut items = Vec::with_capacity(count);
+            for _ in 0..count {
+                items.push(value(py, scanner, depth)?);
+            }
+            PyList::new(py, items)?.into_any()
+        }
+        Token::Map(count) => {
+            let depth = deeper(scanner, depth)?;
+            let dict = PyDict::new(py);
+            for _ in 0..count {
+                let key = value(py, scanner, depth)?;
+                dict.set_item(key, value(py, scanner, depth)?)?;
+            }
+            dict.into_any()
+        }
+        Token::Ext(kind, bytes) => extension(py, scanner, kind, bytes)?,
+    })
+}
+
+fn deeper(scanner: &Scanner<'_>, depth: usize) -> Result<usize, Malformed> {
+    if depth >= MAX_DEPTH {
+        return Err(scanner.malformed("the value nests more than 128 levels deep"));
+    }
+    Ok(depth + 1)
+}
+
+fn extension<'py>(
+    py: Python<'py>,
+    scanner: &Scanner<'_>,
+    kind: i8,
+    bytes: &[u8],
+) -> Result<Bound<'py, PyAny>, DecodeError> {
+    let text = || {
+        std::str::from_utf8(bytes)
+            .map_err(|_| scanner.malformed("the text of an extension is not UTF-8"))
+    };
+    Ok(match kind {
+        ext::DATETIME => from_iso(&kinds::DATETIME, py, text()?)?,
+        ext::DATE => from_iso(&kinds::DATE, py, text()?)?,
+        ext::TIME => from_iso(&kinds::TIME, py, text()?)?,
+        ext::TIMEDELTA => {
+            let bytes = bytes
+                .try_into()
+                .map_err(|_| scanner.malformed("a timedelta has 8 bytes"))?;
+            kinds::TIMEDELTA
+                .get(py)?
+                .call1((0, 0, i64::from_be_bytes(bytes)))?
+        }
+        ext::UUID => {
+            if bytes.len() != 16 {
+                return Err(scanner.malformed("a UUID has 16 bytes").into());
+            }
+            let keywords = PyDict::new(py);
+            keywords.set_item("bytes", PyBytes::new(py, bytes))?;
+            kinds::UUID.get(py)?.call((), Some(&keywords))?
+        }
+        ext::DECIMAL => decimal(py, text()?)?,
+        _ => return Err(scanner.malformed("unknown extension type").into()),
+    })
+}
+
+/// `fromisoformat` of a class of `datetime`. Python 3.10 does not know the suffix `Z`.
+pub(crate) fn from_iso<'py>(
+    kind: &kinds::Kind,
+    py: Python<'py>,
+    text: &str,
+) -> PyResult<Bound<'py, PyAny>> {
+    let class = kind.get(py)?;
+    match text.strip_suffix(['Z', 'z']) {
+        Some(local) if !std::ptr::eq(kind, &kinds::DATE) => {
+            class.call_method1("fromisoformat", (format!("{local}+00:00"),))
+        }
+        _ => class.call_method1("fromisoformat", (text,)),
+    }
+}
+
+/// `Decimal(text)`, whose error says nothing by itself.
+pub(crate) fn decimal<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> {
+    kinds::DECIMAL.get(py)?.call1((text,)).map_err(|_| {
+        pyo3::exceptions::PyValueError::new_err(format!("{text:?} is not a decimal number"))
+    })
+}

@@ -1,0 +1,191 @@
+//! Errors of calls, as they travel.
+
+use prost::Message as _;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use snakepit_grpc::pb;
+
+use crate::tool::Tool;
+
+/// Why a call failed.
+pub(crate) type Fault = Box<pb::ToolError>;
+
+/// Longest text of one field in bytes.
+const MAX_TEXT: usize = 64 << 10;
+
+/// Longest encoded error in bytes; heads of frames may have 1 MiB.
+const MAX_ENCODED: usize = 900 << 10;
+
+/// Most exceptions in a chain of causes.
+const MAX_CAUSES: usize = 16;
+
+/// An error of the runtime's own.
+pub(crate) fn fault(
+    code: &str,
+    message: impl Into<String>,
+    tool: Option<&Tool>,
+    help: impl Into<String>,
+) -> Fault {
+    let mut fault = pb::ToolError {
+        code: code.to_owned(),
+        message: message.into(),
+        help: help.into(),
+        ..Default::default()
+    };
+    if let Some(tool) = tool {
+        fault.file.clone_from(&tool.file);
+        fault.line = tool.line;
+        fault.source.clone_from(&tool.signature);
+    }
+    Box::new(fault)
+}
+
+/// An exception of the tool, described by the catalog.
+pub(crate) fn raised(
+    py: Python<'_>,
+    catalog: &Py<PyAny>,
+    error: &PyErr,
+    tool: Option<&Tool>,
+) -> Fault {
+    let object = tool.map_or_else(|| py.None(), |tool| tool.object.clone_ref(py));
+    let described = catalog
+        .bind(py)
+        .call_method1("describe_exception", (error.value(py), object))
+        .and_then(|described| from_dict(&described, 0));
+    let described = described.unwrap_or_else(|second| plain(py, error, &second, tool));
+    bounded(described)
+}
+
+/// The adapter did not load: `LoadError`, which knows its fields, or any exception.
+pub(crate) fn load_failed(py: Python<'_>, error: &PyErr) -> Fault {
+    let value = error.value(py);
+    let text = |name: &str| {
+        value
+            .getattr(name)
+            .and_then(|text| text.extract::<String>())
+            .unwrap_or_default()
+    };
+    let code = text("code");
+    if code.starts_with("SP") {
+        return bounded(Box::new(pb::ToolError {
+            code,
+            message: text("message"),
+            file: text("file"),
+            line: value
+                .getattr("line")
+                .and_then(|line| line.extract())
+                .unwrap_or_default(),
+            source: text("source"),
+            help: text("help"),
+            traceback: text("traceback"),
+            ..Default::default()
+        }));
+    }
+    let mut fault = fault(
+        "SP5003",
+        format!("the adapter cannot be loaded: {error}"),
+        None,
+        "fix the exception in the adapter",
+    );
+    fault.traceback = error
+        .traceback(py)
+        .and_then(|traceback| traceback.format().ok())
+        .unwrap_or_default();
+    bounded(fault)
+}
+
+/// When describing an exception fails, what is left to say.
+fn plain(py: Python<'_>, error: &PyErr, second: &PyErr, tool: Option<&Tool>) -> Fault {
+    let name = error
+        .get_type(py)
+        .name()
+        .map_or_else(|_| "Exception".to_owned(), |name| name.to_string());
+    let mut fault = fault(
+        "SP3001",
+        format!("the exception cannot be described: {second}"),
+        tool,
+        "",
+    );
+    fault.r#type = name;
+    fault
+}
+
+fn from_dict(described: &Bound<'_, PyAny>, depth: usize) -> PyResult<Fault> {
+    let dict = described.cast::<PyDict>()?;
+    let text = |name: &str| -> PyResult<String> {
+        match dict.get_item(name)? {
+            Some(value) if !value.is_none() => Ok(value
+                .cast::<pyo3::types::PyString>()?
+                .to_string_lossy()
+                .into_owned()),
+            _ => Ok(String::new()),
+        }
+    };
+    let cause = match dict.get_item("cause")? {
+        Some(cause) if !cause.is_none() && depth < MAX_CAUSES => {
+            Some(from_dict(&cause, depth + 1)?)
+        }
+        _ => None,
+    };
+    let mut notes = Vec::new();
+    if let Some(items) = dict.get_item("notes")? {
+        for item in items.try_iter()? {
+            notes.push(item?.str()?.to_string_lossy().into_owned());
+        }
+    }
+    let line = dict
+        .get_item("line")?
+        .and_then(|line| line.extract().ok())
+        .unwrap_or_default();
+    Ok(Box::new(pb::ToolError {
+        code: text("code")?,
+        r#type: text("type")?,
+        module: text("module")?,
+        message: text("message")?,
+        traceback: text("traceback")?,
+        notes,
+        cause,
+        file: text("file")?,
+        line,
+        source: text("source")?,
+        help: text("help")?,
+    }))
+}
+
+/// Makes sure that an error fits into the head of a frame.
+fn bounded(mut fault: Fault) -> Fault {
+    let mut next = Some(&mut fault);
+    while let Some(error) = next {
+        for text in [
+            &mut error.message,
+            &mut error.traceback,
+            &mut error.source,
+            &mut error.help,
+            &mut error.file,
+        ] {
+            clip(text, MAX_TEXT);
+        }
+        error.notes.truncate(32);
+        error.notes.iter_mut().for_each(|note| clip(note, 4096));
+        next = error.cause.as_mut();
+    }
+    if fault.encoded_len() > MAX_ENCODED {
+        fault.cause = None;
+    }
+    fault
+}
+
+/// Keeps the beginning and the end of a text: both say more than the middle.
+fn clip(text: &mut String, limit: usize) {
+    if text.len() <= limit {
+        return;
+    }
+    let (mut head, mut tail) = (limit / 2, text.len() - limit / 2);
+    while !text.is_char_boundary(head) {
+        head -= 1;
+    }
+    while !text.is_char_boundary(tail) {
+        tail += 1;
+    }
+    text.replace_range(head..tail, "\n[…]\n");
+}

@@ -1,0 +1,59 @@
+//! Python types beyond the builtins. They are imported only when a value of theirs is met, so that a worker does not pay for `datetime`
+//! or `decimal` unless its tools use them.
+
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyDict;
+
+/// A type that lives in a module of the standard library.
+pub(crate) struct Kind {
+    module: &'static str,
+    name: &'static str,
+    class: PyOnceLock<Py<PyAny>>,
+}
+
+impl Kind {
+    const fn new(module: &'static str, name: &'static str) -> Self {
+        Self {
+            module,
+            name,
+            class: PyOnceLock::new(),
+        }
+    }
+
+    /// The type; imports its module when needed.
+    pub(crate) fn get<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let class = self.class.get_or_try_init(py, || {
+            Ok::<_, PyErr>(py.import(self.module)?.getattr(self.name)?.unbind())
+        })?;
+        Ok(class.bind(py).clone())
+    }
+
+    /// Whether a value is of this type. When nobody has imported the module, no value can be.
+    pub(crate) fn is_instance(&self, value: &Bound<'_, PyAny>) -> bool {
+        let py = value.py();
+        if self.class.get(py).is_none() && !imported(py, self.module) {
+            return false;
+        }
+        self.get(py)
+            .and_then(|class| value.is_instance(&class))
+            .unwrap_or(false)
+    }
+}
+
+fn imported(py: Python<'_>, module: &str) -> bool {
+    static MODULES: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
+    let modules = MODULES.get_or_try_init(py, || {
+        let modules = py.import("sys")?.getattr("modules")?;
+        Ok::<_, PyErr>(modules.cast_into::<PyDict>().map_err(PyErr::from)?.unbind())
+    });
+    modules.is_ok_and(|modules| modules.bind(py).contains(module).unwrap_or(false))
+}
+
+pub(crate) static DATETIME: Kind = Kind::new("datetime", "datetime");
+pub(crate) static DATE: Kind = Kind::new("datetime", "date");
+pub(crate) static TIME: Kind = Kind::new("datetime", "time");
+pub(crate) static TIMEDELTA: Kind = Kind::new("datetime", "timedelta");
+pub(crate) static UUID: Kind = Kind::new("uuid", "UUID");
+pub(crate) static DECIMAL: Kind = Kind::new("decimal", "Decimal");
+pub(crate) static ENUM: Kind = Kind::new("enum", "Enum");

@@ -1,0 +1,89 @@
+//! Batches: one tool, many items, one result each, in order.
+
+use std::time::Duration;
+
+use prost::Message as _;
+use pyo3::prelude::*;
+use snakepit_grpc::frame::{Header, Kind};
+
+use crate::clock;
+use crate::encode::encode;
+use crate::fault::{Fault, fault};
+use crate::outbox::Outbox;
+use crate::serve::{Call, Runtime, check_size, execute, send_fault, unsendable};
+use crate::tool::Tool;
+
+/// A result that took longer than this is sent at once: gathering it saves nothing, and only delays.
+const SLOW: Duration = Duration::from_micros(20);
+
+/// Status of an item, and the length that follows it.
+const ITEM_HEAD: usize = 1 + 4;
+
+/// Runs every item; with an unknown tool every item fails alike. The error is that of the connection.
+pub(crate) fn run(
+    py: Python<'_>,
+    outbox: &mut Outbox,
+    runtime: &Runtime,
+    call: &Call,
+    tool: Result<&Tool, &Fault>,
+    mut items: &[u8],
+    scratch: &mut Vec<u8>,
+) -> PyResult<()> {
+    let header = Header::new(Kind::ManyReply, call.id);
+    let mut first = true;
+    let mut before = clock::now();
+    while !items.is_empty() {
+        let Some((item, rest)) = split(items) else {
+            let fault = fault(
+                "SP5007",
+                "a batch of calls is cut short",
+                None,
+                "update host and worker together",
+            );
+            return send_fault(py, outbox, call.id, &fault);
+        };
+        items = rest;
+        answer(py, runtime, call, tool, item, scratch);
+        outbox.gather_item(py, header, scratch)?;
+        let mut now = clock::now();
+        if first || now.duration_since(before) > SLOW {
+            outbox.flush(py)?;
+            // The write may have waited for a slow reader; that says nothing of the tool.
+            now = clock::now();
+        }
+        before = now;
+        first = false;
+    }
+    outbox.finish_items(py, header)
+}
+
+/// The first item and the rest; `None` when its length is larger than what is there.
+fn split(items: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = items.split_first_chunk::<4>()?;
+    rest.split_at_checked(u32::from_le_bytes(*length) as usize)
+}
+
+/// Makes `out` the answer to one item.
+fn answer(
+    py: Python<'_>,
+    runtime: &Runtime,
+    call: &Call,
+    tool: Result<&Tool, &Fault>,
+    item: &[u8],
+    out: &mut Vec<u8>,
+) {
+    out.clear();
+    out.extend_from_slice(&[0; ITEM_HEAD]);
+    let result = tool.map_err(Clone::clone).and_then(|tool| {
+        let result = execute(py, runtime, tool, call, item)?;
+        encode(&result, out).map_err(|error| unsendable("result", tool, &error.to_string()))?;
+        check_size(out.len() - ITEM_HEAD, runtime.max_payload, "result", tool)
+    });
+    if let Err(fault) = result {
+        out.truncate(ITEM_HEAD);
+        out[0] = 1;
+        fault.encode(out).expect("a vector takes any length");
+    }
+    let length = u32::try_from(out.len() - ITEM_HEAD).expect("payloads are below 4 GiB");
+    out[1..ITEM_HEAD].copy_from_slice(&length.to_le_bytes());
+}

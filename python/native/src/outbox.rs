@@ -1,0 +1,261 @@
+//! Frames into a connection: small ones are gathered, and never held back for long.
+
+use std::cell::Cell;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
+
+use pyo3::prelude::*;
+use snakepit_grpc::frame::{FLAG_LAST, HEADER_LEN, Header};
+
+use crate::{clock, fork, socket};
+
+/// Gathered bytes that are written at once.
+const FULL: usize = 32 << 10;
+
+/// Longest time that a finished frame waits for the next one.
+const LINGER: Duration = Duration::from_micros(500);
+
+/// Ticks without anything to write after which the flusher rests.
+const IDLE_TICKS: u32 = 20;
+
+/// The writing side of a slot connection.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    shared: Arc<Shared>,
+    flusher: Cell<bool>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    fd: OwnedFd,
+    state: Mutex<State>,
+    wake: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    bytes: Vec<u8>,
+    /// Where the frame begins that still takes items; its length is not yet written.
+    open: Option<usize>,
+    /// When the oldest gathered byte came.
+    since: Option<Instant>,
+    /// The flusher watches.
+    armed: bool,
+    error: Option<io::ErrorKind>,
+}
+
+impl Outbox {
+    pub(crate) fn new(fd: OwnedFd) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                fd,
+                state: Mutex::default(),
+                wake: Condvar::new(),
+            }),
+            flusher: Cell::new(false),
+        }
+    }
+
+    /// Writes one frame, and all that was gathered before it. The lengths in `header` are set here.
+    pub(crate) fn send(
+        &self,
+        py: Python<'_>,
+        header: Header,
+        head: &[u8],
+        body: [&[u8]; 2],
+    ) -> PyResult<()> {
+        let mut state = self.lock(py);
+        state.seal();
+        push_header(
+            &mut state.bytes,
+            header,
+            head,
+            body[0].len() + body[1].len(),
+        );
+        state.bytes.extend_from_slice(body[0]);
+        self.flush_locked(py, state, body[1])
+    }
+
+    /// Adds a small frame that may wait for the next one; the flusher sees to it that it does not wait long.
+    pub(crate) fn gather(&self, py: Python<'_>, header: Header, body: &[u8]) -> PyResult<()> {
+        let mut state = self.lock(py);
+        state.seal();
+        push_header(&mut state.bytes, header, &[], body.len());
+        state.bytes.extend_from_slice(body);
+        self.linger(py, state)
+    }
+
+    /// Adds one item to the open frame, which begins with `header` when there is none.
+    pub(crate) fn gather_item(&self, py: Python<'_>, header: Header, item: &[u8]) -> PyResult<()> {
+        let mut state = self.lock(py);
+        if let Some(start) = state.open
+            && state.bytes.len() - start + item.len() > FULL
+        {
+            state.seal();
+        }
+        if state.open.is_none() {
+            state.open = Some(state.bytes.len());
+            push_header(&mut state.bytes, header, &[], 0);
+        }
+        state.bytes.extend_from_slice(item);
+        self.linger(py, state)
+    }
+
+    /// Marks the open frame, or an empty one, as the last of its call and writes it.
+    pub(crate) fn finish_items(&self, py: Python<'_>, header: Header) -> PyResult<()> {
+        let mut state = self.lock(py);
+        match state.open {
+            Some(start) => state.bytes[start + 1] |= FLAG_LAST,
+            None => {
+                let header = Header {
+                    flags: FLAG_LAST,
+                    ..header
+                };
+                push_header(&mut state.bytes, header, &[], 0);
+            }
+        }
+        self.flush_locked(py, state, &[])
+    }
+
+    fn linger(&self, py: Python<'_>, mut state: MutexGuard<'_, State>) -> PyResult<()> {
+        if state.bytes.len() >= FULL {
+            return self.flush_locked(py, state, &[]);
+        }
+        if state.since.is_none() {
+            state.since = Some(clock::now());
+        }
+        if !state.armed {
+            state.armed = true;
+            drop(state);
+            self.start_flusher()?;
+            self.shared.wake.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Writes what was gathered.
+    pub(crate) fn flush(&self, py: Python<'_>) -> PyResult<()> {
+        let state = self.lock(py);
+        self.flush_locked(py, state, &[])
+    }
+
+    fn flush_locked(
+        &self,
+        py: Python<'_>,
+        mut state: MutexGuard<'_, State>,
+        tail: &[u8],
+    ) -> PyResult<()> {
+        if let Some(kind) = state.error {
+            return Err(io::Error::from(kind).into());
+        }
+        state.seal();
+        state.since = None;
+        let mut parts = [state.bytes.as_slice(), tail];
+        // The socket has room as a rule; giving up the GIL for such a short write would cost more than the write.
+        while !(parts[0].is_empty() && parts[1].is_empty()) {
+            match socket::write(&self.shared.fd, parts, false) {
+                Ok(count) => socket::advance(&mut parts, count),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let fd = &self.shared.fd;
+                    py.detach(|| socket::write_all(fd, parts))?;
+                    break;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        state.bytes.clear();
+        state.bytes.shrink_to(2 * FULL);
+        Ok(())
+    }
+
+    /// The lock. The flusher may hold it in a write that blocks, so the GIL is not kept while waiting for it.
+    fn lock(&self, py: Python<'_>) -> MutexGuard<'_, State> {
+        fork::end_child();
+        match self.shared.state.try_lock() {
+            Ok(state) => state,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => {
+                let shared = &*self.shared;
+                loop {
+                    py.detach(|| drop(shared.lock()));
+                    if let Ok(state) = shared.state.try_lock() {
+                        return state;
+                    }
+                }
+            }
+        }
+    }
+
+    fn start_flusher(&self) -> PyResult<()> {
+        if !self.flusher.get() {
+            let shared = Arc::clone(&self.shared);
+            let builder = std::thread::Builder::new()
+                .name("snakepit-flush".to_owned())
+                .stack_size(64 << 10);
+            builder.spawn(move || shared.watch())?;
+            self.flusher.set(true);
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    /// Closes the open frame: its length is known now.
+    fn seal(&mut self) {
+        if let Some(start) = self.open.take() {
+            let length = (self.bytes.len() - start - HEADER_LEN) as u64;
+            self.bytes[start + 8..start + 16].copy_from_slice(&length.to_le_bytes());
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes gathered bytes that have waited long enough: the tool may be busy with its next item for hours.
+    fn watch(&self) {
+        let mut idle = 0;
+        let mut state = self.lock();
+        loop {
+            if !state.armed {
+                idle = 0;
+                state = self
+                    .wake
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            state = self
+                .wake
+                .wait_timeout(state, LINGER)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+            let Some(since) = state.since else {
+                idle += 1;
+                state.armed = idle < IDLE_TICKS;
+                continue;
+            };
+            idle = 0;
+            if clock::now().duration_since(since) >= LINGER {
+                state.seal();
+                if let Err(error) = socket::write_all(&self.fd, [&state.bytes, &[]]) {
+                    state.error = Some(error.kind());
+                }
+                state.bytes.clear();
+                state.since = None;
+            }
+        }
+    }
+}
+
+fn push_header(bytes: &mut Vec<u8>, mut header: Header, head: &[u8], body_len: usize) {
+    header.head_len = u32::try_from(head.len()).expect("heads are bounded");
+    header.body_len = body_len as u64;
+    bytes.extend_from_slice(&header.encode());
+    bytes.extend_from_slice(head);
+}

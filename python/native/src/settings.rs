@@ -1,0 +1,66 @@
+//! What the host tells a worker through its environment.
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use snakepit_grpc::preamble::{MAX_WORKER_ID, Token};
+
+/// The environment of a worker, read once.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    /// Path of the host's socket.
+    pub(crate) link: String,
+    /// The worker's secret.
+    pub(crate) token: Token,
+    /// The worker's name.
+    pub(crate) worker_id: String,
+    /// The adapter to load.
+    pub(crate) adapter: String,
+    /// Limit of one payload in bytes, both directions.
+    pub(crate) max_payload: usize,
+}
+
+/// Limit of a payload when the host does not say.
+const MAX_PAYLOAD: usize = 128 << 20;
+
+impl Settings {
+    /// Reads `os.environ` and takes the token out of it, so that user code and its children never see it.
+    pub(crate) fn take(py: Python<'_>) -> PyResult<Self> {
+        let environ = py.import("os")?.getattr("environ")?;
+        let get = |name: &str| -> PyResult<String> {
+            let value = environ.call_method1("get", (name,))?;
+            if value.is_none() {
+                return Err(bad(format!(
+                    "{name} is not set: this module serves inside a worker process that a snakepit host has started"
+                )));
+            }
+            value.extract()
+        };
+        let token = get("SNAKEPIT_TOKEN")?;
+        environ.call_method1("pop", ("SNAKEPIT_TOKEN", py.None()))?;
+        let token = Token::from_hex(&token)
+            .ok_or_else(|| bad("SNAKEPIT_TOKEN is not 64 hexadecimal digits"))?;
+        let worker_id = get("SNAKEPIT_WORKER_ID")?;
+        if !(1..=MAX_WORKER_ID).contains(&worker_id.len()) {
+            return Err(bad(format!(
+                "SNAKEPIT_WORKER_ID must have 1 to {MAX_WORKER_ID} bytes"
+            )));
+        }
+        let limit =
+            environ.call_method1("get", ("SNAKEPIT_MAX_PAYLOAD", MAX_PAYLOAD.to_string()))?;
+        let max_payload = limit
+            .extract::<String>()?
+            .parse()
+            .map_err(|_| bad("SNAKEPIT_MAX_PAYLOAD is not a number of bytes"))?;
+        Ok(Self {
+            link: get("SNAKEPIT_LINK")?,
+            token,
+            worker_id,
+            adapter: get("SNAKEPIT_ADAPTER")?,
+            max_payload,
+        })
+    }
+}
+
+fn bad(message: impl Into<String>) -> PyErr {
+    PyRuntimeError::new_err(message.into())
+}

@@ -1,0 +1,54 @@
+//! Raw reads and writes on a connected socket, blocking or not.
+#![expect(
+    unsafe_code,
+    reason = "std has no read into spare capacity, and no write that does not wait on a blocking socket"
+)]
+
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+/// Reads into spare capacity; returns the number of bytes, 0 at the end of the connection. Interrupted reads are returned as such.
+pub(crate) fn read(fd: &OwnedFd, buffer: &mut Vec<u8>) -> io::Result<usize> {
+    let spare = buffer.spare_capacity_mut();
+    // SAFETY: the pointer and the length describe memory that `buffer` owns; the kernel writes at most that many bytes.
+    let count = unsafe { libc::read(fd.as_raw_fd(), spare.as_mut_ptr().cast(), spare.len()) };
+    let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
+    // SAFETY: the kernel initialised `count` bytes behind the old length.
+    unsafe { buffer.set_len(buffer.len() + count) };
+    Ok(count)
+}
+
+/// Writes up to two parts; returns how many bytes the kernel took. With `wait` it blocks until it takes some.
+pub(crate) fn write(fd: &OwnedFd, parts: [&[u8]; 2], wait: bool) -> io::Result<usize> {
+    let mut slices = parts.map(|part| libc::iovec {
+        iov_base: part.as_ptr().cast_mut().cast(),
+        iov_len: part.len(),
+    });
+    // SAFETY: a zeroed header is a valid empty one; the fields that matter are set below.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_iov = slices.as_mut_ptr();
+    message.msg_iovlen = slices.len() as _;
+    let flags = libc::MSG_NOSIGNAL | if wait { 0 } else { libc::MSG_DONTWAIT };
+    // SAFETY: the vectors point into `parts`, which outlive the call; the kernel only reads them.
+    let count = unsafe { libc::sendmsg(fd.as_raw_fd(), &raw const message, flags) };
+    usize::try_from(count).map_err(|_| io::Error::last_os_error())
+}
+
+/// Writes both parts completely, blocking. Interrupted writes are taken up again.
+pub(crate) fn write_all(fd: &OwnedFd, mut parts: [&[u8]; 2]) -> io::Result<()> {
+    while !(parts[0].is_empty() && parts[1].is_empty()) {
+        match write(fd, parts, true) {
+            Ok(count) => advance(&mut parts, count),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Drops the first `count` bytes of both parts together.
+pub(crate) fn advance(parts: &mut [&[u8]; 2], count: usize) {
+    let first = count.min(parts[0].len());
+    parts[0] = &parts[0][first..];
+    parts[1] = &parts[1][count - first..];
+}

@@ -1,0 +1,168 @@
+//! Streaming tools: every item of a generator becomes a chunk.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use pyo3::exceptions::PyStopAsyncIteration;
+use pyo3::prelude::*;
+use pyo3::types::{PyByteArray, PyBytes, PyDict, PyIterator, PyString};
+use snakepit_grpc::frame::{Header, Kind};
+
+use crate::clock;
+use crate::describe::describe;
+use crate::encode::encode;
+use crate::fault::{Fault, fault, raised};
+use crate::outbox::Outbox;
+use crate::serve::{Call, Runtime, cancelled, check_size, execute, release_context, unsendable};
+use crate::tool::Tool;
+
+/// An item that takes longer than this to make is sent by itself: gathering saves nothing, and only delays.
+const SLOW: Duration = Duration::from_micros(20);
+
+/// A chunk of this size is not gathered.
+const LARGE: usize = 16 << 10;
+
+enum Items<'py> {
+    Sync(Bound<'py, PyIterator>),
+    Async(Bound<'py, PyAny>),
+}
+
+/// Runs a streaming call up to its last chunk. The outer error is that of the connection.
+pub(crate) fn run(
+    py: Python<'_>,
+    outbox: &mut Outbox,
+    runtime: &Runtime,
+    tool: &Tool,
+    call: &Call,
+    args: &[u8],
+    scratch: &mut Vec<u8>,
+) -> PyResult<Result<(), Fault>> {
+    let result = match start(py, runtime, tool, call, args) {
+        Ok(items) => {
+            let result = pump(py, outbox, runtime, tool, call, &items, scratch);
+            if !matches!(result, Ok(Ok(()))) {
+                close(py, runtime, &items);
+            }
+            result
+        }
+        Err(fault) => Ok(Err(fault)),
+    };
+    release_context(py, tool);
+    result
+}
+
+fn start<'py>(
+    py: Python<'py>,
+    runtime: &Runtime,
+    tool: &Tool,
+    call: &Call,
+    args: &[u8],
+) -> Result<Items<'py>, Fault> {
+    let mut made = execute(py, runtime, tool, call, args)?;
+    let exception = |error: PyErr| raised(py, &runtime.catalog, &error, Some(tool));
+    if made.hasattr("__await__").map_err(exception)? {
+        made = runtime
+            .catalog
+            .bind(py)
+            .call_method1("run", (made,))
+            .map_err(exception)?;
+    }
+    if made.hasattr("__anext__").map_err(exception)? {
+        return Ok(Items::Async(made));
+    }
+    // Texts and maps can be iterated too, but nobody means to stream their letters or keys.
+    let whole = made.is_instance_of::<PyString>()
+        || made.is_instance_of::<PyBytes>()
+        || made.is_instance_of::<PyByteArray>()
+        || made.is_instance_of::<PyDict>();
+    match made.try_iter() {
+        Ok(iterator) if !whole => Ok(Items::Sync(iterator)),
+        _ => Err(fault(
+            "SP2009",
+            format!(
+                "tool `{}` must yield a stream, but returned {}",
+                tool.name,
+                describe(&made)
+            ),
+            Some(tool),
+            "write it as a generator (`yield`), or return an iterator",
+        )),
+    }
+}
+
+fn pump(
+    py: Python<'_>,
+    outbox: &mut Outbox,
+    runtime: &Runtime,
+    tool: &Tool,
+    call: &Call,
+    items: &Items<'_>,
+    scratch: &mut Vec<u8>,
+) -> PyResult<Result<(), Fault>> {
+    let header = Header::new(Kind::Chunk, call.id);
+    let mut first = true;
+    let mut before = clock::now();
+    loop {
+        if call.cancelled.load(Ordering::Acquire) {
+            return Ok(Err(cancelled(tool)));
+        }
+        let item = match next(py, runtime, items) {
+            None => return Ok(Ok(())),
+            Some(Ok(item)) => item,
+            Some(Err(error)) => return Ok(Err(raised(py, &runtime.catalog, &error, Some(tool)))),
+        };
+        scratch.clear();
+        let encoded =
+            encode(&item, scratch).map_err(|error| unsendable("chunk", tool, &error.to_string()));
+        if let Err(fault) =
+            encoded.and_then(|()| check_size(scratch.len(), runtime.max_payload, "chunk", tool))
+        {
+            return Ok(Err(fault));
+        }
+        let now = clock::now();
+        if first || scratch.len() >= LARGE || now.duration_since(before) > SLOW {
+            outbox.send(py, header, &[], [scratch, &[]])?;
+            // The write may have waited for a slow reader; that says nothing of the generator.
+            before = clock::now();
+        } else {
+            outbox.gather(py, header, scratch)?;
+            before = now;
+        }
+        first = false;
+    }
+}
+
+fn next<'py>(
+    py: Python<'py>,
+    runtime: &Runtime,
+    items: &Items<'py>,
+) -> Option<PyResult<Bound<'py, PyAny>>> {
+    match items {
+        Items::Sync(iterator) => iterator.clone().next(),
+        Items::Async(generator) => {
+            match runtime.catalog.bind(py).call_method1("anext", (generator,)) {
+                Err(error) if error.is_instance_of::<PyStopAsyncIteration>(py) => None,
+                item => Some(item),
+            }
+        }
+    }
+}
+
+/// Closes a generator that is not at its end, so that its `finally` runs now and not whenever it is collected.
+fn close(py: Python<'_>, runtime: &Runtime, items: &Items<'_>) {
+    let closed = match items {
+        Items::Async(generator) => runtime
+            .catalog
+            .bind(py)
+            .call_method1("aclose", (generator,))
+            .map(drop),
+        Items::Sync(iterator) => match iterator.getattr_opt("close") {
+            Ok(Some(close)) => close.call0().map(drop),
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        },
+    };
+    if let Err(error) = closed {
+        error.write_unraisable(py, None);
+    }
+}

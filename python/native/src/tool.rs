@@ -1,0 +1,169 @@
+//! A tool, read once from the catalog.
+
+use std::collections::HashMap;
+
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+use snakepit_grpc::pb;
+
+use crate::fault::{Fault, fault};
+use crate::spec::Spec;
+use crate::suggest::nearest;
+
+/// One callable tool.
+#[derive(Debug)]
+pub(crate) struct Tool {
+    pub(crate) name: String,
+    /// The catalog's own object, for `describe_exception`.
+    pub(crate) object: Py<PyAny>,
+    pub(crate) function: Py<PyAny>,
+    pub(crate) streaming: bool,
+    pub(crate) is_async: bool,
+    /// Name of the parameter that takes the context.
+    pub(crate) context: Option<Py<PyString>>,
+    /// Place of the context among `params`; `None` when it goes by name.
+    pub(crate) context_index: Option<usize>,
+    /// Adapter instance whose `session_context` is set for each call.
+    pub(crate) owner: Option<Py<PyAny>>,
+    pub(crate) params: Vec<Param>,
+    pub(crate) file: String,
+    pub(crate) line: u32,
+    pub(crate) signature: String,
+}
+
+/// How a parameter may be passed; the numbers of the catalog.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ParamKind {
+    PositionalOnly,
+    Normal,
+    KeywordOnly,
+    VarPositional,
+    VarKeyword,
+}
+
+/// One parameter.
+#[derive(Debug)]
+pub(crate) struct Param {
+    pub(crate) name: Py<PyString>,
+    pub(crate) text: String,
+    pub(crate) kind: ParamKind,
+    pub(crate) required: bool,
+    pub(crate) spec: Spec,
+}
+
+/// All tools of a worker.
+#[derive(Debug)]
+pub(crate) struct Tools {
+    list: Vec<Tool>,
+    by_name: HashMap<String, usize>,
+    specs: Vec<pb::ToolSpec>,
+}
+
+impl Tools {
+    /// Reads `catalog.tools`.
+    pub(crate) fn read(catalog: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let mut tools = Self {
+            list: Vec::new(),
+            by_name: HashMap::new(),
+            specs: Vec::new(),
+        };
+        for object in catalog.getattr("tools")?.try_iter()? {
+            let object = object?;
+            let tool = Tool::read(&object)?;
+            tools.specs.push(pb::ToolSpec {
+                name: tool.name.clone(),
+                description: object.getattr("description")?.extract()?,
+                supports_streaming: tool.streaming,
+                parameters_schema: object.getattr("parameters_schema")?.extract()?,
+                returns_schema: object.getattr("returns_schema")?.extract()?,
+                is_async: tool.is_async,
+                file: tool.file.clone(),
+                line: tool.line,
+                signature: tool.signature.clone(),
+                ..Default::default()
+            });
+            tools.by_name.insert(tool.name.clone(), tools.list.len());
+            tools.list.push(tool);
+        }
+        Ok(tools)
+    }
+
+    /// What the host is told of them.
+    pub(crate) fn specs(&self) -> Vec<pb::ToolSpec> {
+        self.specs.clone()
+    }
+
+    /// The tool with this name.
+    pub(crate) fn find(&self, name: &str) -> Result<&Tool, Fault> {
+        if let Some(index) = self.by_name.get(name) {
+            return Ok(&self.list[*index]);
+        }
+        let help = match nearest(name, self.list.iter().map(|tool| tool.name.as_str())) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => {
+                let mut names: Vec<_> = self
+                    .list
+                    .iter()
+                    .take(20)
+                    .map(|tool| format!("`{}`", tool.name))
+                    .collect();
+                if self.list.len() > names.len() {
+                    names.push("…".to_owned());
+                }
+                format!("the tools are {}", names.join(", "))
+            }
+        };
+        Err(fault(
+            "SP2001",
+            format!("no tool is named `{name}`"),
+            None,
+            help,
+        ))
+    }
+}
+
+impl Tool {
+    fn read(object: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let optional = |name: &str| -> PyResult<Option<Bound<'_, PyAny>>> {
+            let value = object.getattr(name)?;
+            Ok((!value.is_none()).then_some(value))
+        };
+        let mut params = Vec::new();
+        for param in object.getattr("params")?.try_iter()? {
+            let (name, kind, required, spec): (Bound<'_, PyString>, u8, bool, Bound<'_, PyAny>) =
+                param?.extract()?;
+            let kind = match kind {
+                0 => ParamKind::PositionalOnly,
+                1 => ParamKind::Normal,
+                2 => ParamKind::KeywordOnly,
+                3 => ParamKind::VarPositional,
+                _ => ParamKind::VarKeyword,
+            };
+            params.push(Param {
+                text: name.to_str()?.to_owned(),
+                name: name.unbind(),
+                kind,
+                required,
+                spec: Spec::compile(&spec)?,
+            });
+        }
+        let context = match optional("context")? {
+            Some(name) => Some(name.cast_into::<PyString>()?.unbind()),
+            None => None,
+        };
+        Ok(Self {
+            name: object.getattr("name")?.extract()?,
+            function: object.getattr("function")?.unbind(),
+            streaming: object.getattr("kind")?.extract::<String>()? == "stream",
+            is_async: object.getattr("is_async")?.extract()?,
+            context,
+            context_index: object.getattr("context_index")?.extract()?,
+            owner: optional("owner")?.map(Bound::unbind),
+            params,
+            file: object.getattr("file")?.extract()?,
+            line: object.getattr("line")?.extract()?,
+            signature: object.getattr("signature")?.extract()?,
+            object: object.clone().unbind(),
+        })
+    }
+}

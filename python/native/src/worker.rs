@@ -1,0 +1,77 @@
+//! The life of a worker: dial home, load the adapter, serve, clean up.
+
+use std::io::Write as _;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+
+use prost::Message as _;
+use pyo3::prelude::*;
+use snakepit_grpc::frame::{Header, Kind};
+use snakepit_grpc::preamble::{Preamble, Role};
+
+use crate::control::{self, Cancels};
+use crate::fault::{Fault, load_failed};
+use crate::{fork, memory};
+use crate::outbox::Outbox;
+use crate::reader::{Incoming, Reader};
+use crate::serve::{Runtime, serve};
+use crate::settings::Settings;
+use crate::tool::Tools;
+
+/// Serves until the host says stop; returns the exit status.
+pub(crate) fn run(py: Python<'_>, load: &Bound<'_, PyAny>) -> PyResult<i32> {
+    let settings = Settings::take(py)?;
+    fork::watch()?;
+    memory::keep_warm();
+    let cancels = Arc::new(Cancels::default());
+    control::start(dial(&settings, Role::Control)?, Arc::clone(&cancels))?;
+    let connection = OwnedFd::from(dial(&settings, Role::Slot(0))?);
+    let mut outbox = Outbox::new(connection.try_clone()?);
+    let mut reader = Reader::new(connection, settings.max_payload);
+
+    let loaded = load
+        .call1((&settings.adapter,))
+        .and_then(|catalog| Ok((Tools::read(&catalog)?, catalog)));
+    let (tools, catalog) = match loaded {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            refuse(py, &mut reader, &outbox, &load_failed(py, &error))?;
+            return Ok(1);
+        }
+    };
+    let runtime = Runtime {
+        tools,
+        catalog: catalog.unbind(),
+        cancels,
+        worker_id: settings.worker_id.into(),
+        max_payload: settings.max_payload,
+    };
+    let served = serve(py, &mut reader, &mut outbox, &runtime);
+    let closed = runtime.catalog.bind(py).call_method0("close").map(drop);
+    served.and(closed).map(|()| 0)
+}
+
+/// Connects to the host and says who this is.
+fn dial(settings: &Settings, role: Role) -> PyResult<UnixStream> {
+    let mut stream = UnixStream::connect(&settings.link)?;
+    stream.write_all(&Preamble::encode(
+        role,
+        &settings.token,
+        &settings.worker_id,
+    ))?;
+    Ok(stream)
+}
+
+/// Answers the host's `DESCRIBE` with the reason why there is nothing to describe.
+fn refuse(py: Python<'_>, reader: &mut Reader, outbox: &Outbox, fault: &Fault) -> PyResult<()> {
+    match reader.next(py)? {
+        Incoming::Frame(frame) if frame.header.kind == Kind::Describe => outbox.send(
+            py,
+            Header::new(Kind::Error, frame.header.call),
+            &fault.encode_to_vec(),
+            [&[], &[]],
+        ),
+        _ => Ok(()),
+    }
+}

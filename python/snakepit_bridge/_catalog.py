@@ -1,0 +1,54 @@
+"""The loaded adapter: its tools, and what the runtime asks of Python while it serves them."""
+
+from . import _aio, _errors
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ._tool import Tool
+
+
+class Catalog:
+    """What `_loader.load` returns to the native runtime."""
+
+    __slots__ = ("_adapters", "_closed", "tools")
+
+    def __init__(self, tools: "list[Tool]", adapters: "list[Any]") -> None:
+        """Keep the tools and the adapter instances, already initialised, in their order."""
+        self.tools = tools
+        self._adapters = adapters
+        self._closed = False
+
+    #: The error of a call as the fields of a `ToolError`.
+    describe_exception = staticmethod(_errors.describe_exception)
+    #: Wait for a coroutine on the worker's event loop.
+    run = staticmethod(_aio.run)
+    #: The next item of an async generator, or `StopAsyncIteration`.
+    anext = staticmethod(_aio.anext)
+    #: Close an async generator.
+    aclose = staticmethod(_aio.aclose)
+
+    def close(self) -> None:
+        """Run `cleanup` of every adapter, last first, then close the event loop; once.
+
+        Every adapter gets its turn whatever the others do; the first exception is raised at
+        the end.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        first: BaseException | None = None
+        for adapter in reversed(self._adapters):
+            try:
+                cleanup = getattr(adapter, "cleanup", None)
+                if callable(cleanup):
+                    _aio.run(cleanup())
+            except BaseException as error:
+                first = first or error
+        try:
+            _aio.close()
+        except BaseException as error:
+            first = first or error
+        if first is not None:
+            raise first

@@ -1,0 +1,157 @@
+"""Exceptions of user code as data: type, message, traceback, notes, cause, place.
+
+Nothing here may fail: a broken `__str__`, a cycle of causes or a huge traceback become text of
+bounded size.
+"""
+
+import sys
+
+from . import _text
+from .adapter import Cancelled
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Any
+
+_PACKAGE = __file__[: -len("_errors.py")]
+_MAX_CAUSES = 8
+_MAX_MESSAGE = 16 * 1024
+_MAX_CAUSE_TRACEBACK = 16 * 1024
+_MAX_NOTES = 16
+
+
+def describe_exception(error: BaseException, tool: "Any" = None) -> "dict[str, Any]":
+    """The fields of a `ToolError` for an exception that left `tool`, or no particular tool."""
+    return _describe(error, tool, set(), 0)
+
+
+def _describe(error: BaseException, tool: "Any", seen: "set[int]", depth: int) -> "dict[str, Any]":
+    seen.add(id(error))
+    kind = type(error)
+    text = traceback_text(error, chain=depth == 0)
+    file, line, source = place(error)
+    if not file and tool is not None and depth == 0:
+        file, line, source = tool.file, tool.line, tool.signature
+    cause = error.__cause__
+    if cause is None and not error.__suppress_context__:
+        cause = error.__context__
+    nested = None
+    if cause is not None and id(cause) not in seen and depth < _MAX_CAUSES:
+        nested = _describe(cause, None, seen, depth + 1)
+    return {
+        "code": "SP3002" if isinstance(error, Cancelled) else "SP3001",
+        "type": kind.__qualname__,
+        "module": str(kind.__module__),
+        "message": message(error),
+        "traceback": _text.clip(text, _text.MAX_TEXT if depth == 0 else _MAX_CAUSE_TRACEBACK),
+        "notes": _notes(error),
+        "cause": nested,
+        "file": file,
+        "line": line,
+        "source": source,
+        "help": _help(error),
+    }
+
+
+def message(error: BaseException) -> str:
+    """`str(error)`, whatever that does."""
+    try:
+        text = str(error)
+    except BaseException as broken:
+        text = f"<the exception's text is not available: {type(broken).__name__} in __str__>"
+    return _clean(_text.clip(text, _MAX_MESSAGE))
+
+
+def _clean(text: str) -> str:
+    """The text without lone surrogates, which UTF-8 cannot carry."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _notes(error: BaseException) -> list[str]:
+    try:
+        notes: Any = getattr(error, "__notes__", None) or []
+        return [_clean(_text.clip(str(note), _MAX_MESSAGE)) for note in list(notes)[:_MAX_NOTES]]
+    except BaseException:
+        return []
+
+
+def _help(error: BaseException) -> str:
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        top = error.name.partition(".")[0]
+        return f"install `{top}` for {sys.executable}, or add its directory to the Python path"
+    return ""
+
+
+def traceback_text(error: BaseException, chain: bool = True) -> str:
+    """The traceback as Python prints it, without this package's frames."""
+    try:
+        import traceback
+
+        formatted: Any = traceback.TracebackException(
+            type(error), error, error.__traceback__, compact=True
+        )
+        _hide(formatted, 0)
+        return _clean("".join(formatted.format(chain=chain)))
+    except BaseException:
+        return f"{type(error).__qualname__}: {message(error)}\n"
+
+
+def _hide(formatted: "Any", depth: int) -> None:
+    if formatted is None or depth > 64:
+        return
+    kept = [frame for frame in formatted.stack if not is_own(frame.filename)]
+    del formatted.stack[:]
+    formatted.stack.extend(kept)
+    _hide(formatted.__cause__, depth + 1)
+    _hide(formatted.__context__, depth + 1)
+    for inner in getattr(formatted, "exceptions", None) or ():
+        _hide(inner, depth + 1)
+
+
+def is_own(path: str) -> bool:
+    """Whether a file is part of this package or of the import machinery."""
+    return path.startswith((_PACKAGE, "<frozen importlib"))
+
+
+def _is_library(path: str) -> bool:
+    library = getattr(sys.modules.get("os"), "__file__", None) or ""
+    folder = library.rpartition("/")[0]
+    return (
+        path.startswith("<")
+        or "/site-packages/" in path
+        or "/dist-packages/" in path
+        or bool(folder and path.startswith(folder + "/"))
+    )
+
+
+def place(error: BaseException) -> tuple[str, int, str]:
+    """File, line and source line of the innermost frame of the user's own code.
+
+    Frames of libraries count only when there is no other; `("", 0, "")` when there is none.
+    """
+    best: tuple[str, int] | None = None
+    library: tuple[str, int] | None = None
+    step: TracebackType | None = error.__traceback__
+    while step is not None:
+        path = step.tb_frame.f_code.co_filename
+        if not is_own(path):
+            if _is_library(path):
+                library = (path, step.tb_lineno or 0)
+            else:
+                best = (path, step.tb_lineno or 0)
+        step = step.tb_next
+    found = best or library
+    if found is None:
+        return "", 0, ""
+    return _text.short_path(found[0]), found[1], source_line(*found)
+
+
+def source_line(path: str, line: int) -> str:
+    """One line of a source file without its indentation; empty when it cannot be read."""
+    try:
+        import linecache
+
+        return _clean(linecache.getline(path, line).strip()[:400])
+    except BaseException:
+        return ""

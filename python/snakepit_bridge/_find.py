@@ -1,0 +1,220 @@
+"""Finding and importing what an adapter reference names."""
+
+import os
+import sys
+
+from . import _errors, _text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
+    from typing import Any
+
+
+class LoadError(Exception):
+    """An adapter cannot be loaded: what happened, where, and one thing to do."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str = "SP5003",
+        help: str = "",
+        file: str = "",
+        line: int = 0,
+        source: str = "",
+        traceback: str = "",
+    ) -> None:
+        """Keep the fields of the `ToolError` that the host receives."""
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.help = help
+        self.file = file
+        self.line = line
+        self.source = source
+        self.traceback = traceback
+
+    @classmethod
+    def of(cls, error: BaseException, what: str, help: str) -> "LoadError":
+        """The error for an exception of user code during `what`."""
+        file, line, source = _errors.place(error)
+        reason = _errors.message(error)
+        name = type(error).__qualname__
+        return cls(
+            f"{what}: {name}: {reason}" if reason else f"{what}: {name}",
+            help=_errors.describe_exception(error)["help"] or help,
+            file=file,
+            line=line,
+            source=source,
+            traceback=_text.clip(_errors.traceback_text(error)),
+        )
+
+
+class Target:
+    """What a reference names: a module, or one object of it."""
+
+    __slots__ = ("attribute", "module", "reference", "value")
+
+    def __init__(self, reference: str, module: "ModuleType", attribute: str, value: "Any") -> None:
+        """`attribute` is empty and `value` is the module when the whole module is meant."""
+        self.reference = reference
+        self.module = module
+        self.attribute = attribute
+        self.value = value
+
+
+def find(reference: str) -> Target:
+    """Import what `reference` names; raises `LoadError`."""
+    head, colon, attribute = reference.rpartition(":")
+    if not colon:
+        head, attribute = reference, ""
+    if not head or (colon and not attribute) or "\0" in reference:
+        raise LoadError(
+            f"`{reference}` is no adapter reference",
+            help="write path/to/tools.py, path/to/tools.py:function, package.module or "
+            "package.module:Class",
+        )
+    if head.endswith(".py"):
+        module = _load_file(head)
+    elif "/" in head:
+        raise LoadError(
+            f"adapter file `{head}` does not end in .py",
+            help=f"did you mean `{head}.py`?"
+            if os.path.exists(f"{head}.py")
+            else "name a .py file",
+        )
+    else:
+        module, rest = _import_longest(head, dotted=not colon)
+        attribute = attribute or rest
+    if not attribute:
+        return Target(reference, module, "", module)
+    return Target(reference, module, attribute, _attribute(module, attribute, reference))
+
+
+def _attribute(module: "ModuleType", attribute: str, reference: str) -> "Any":
+    value: Any = module
+    for part in attribute.split("."):
+        try:
+            value = getattr(value, part)
+        except AttributeError:
+            names = [name for name in vars(value) if not name.startswith("_")]
+            place = "class" if isinstance(value, type) else "module"
+            shown = ", ".join(f"`{name}`" for name in names[:10]) or "nothing public"
+            raise LoadError(
+                f"{place} `{getattr(value, '__name__', value)}` has no attribute `{part}`, "
+                f"named by `{reference}`",
+                help=_text.did_you_mean(part, names) or f"it has {shown}",
+                file=_text.short_path(str(getattr(module, "__file__", None) or "")),
+            ) from None
+    return value
+
+
+def _load_file(path: str) -> "ModuleType":
+    full = os.path.abspath(path)
+    folder, name = os.path.split(full)
+    if not os.path.isfile(full):
+        raise _no_file(path, folder, name)
+    for module in list(sys.modules.values()):
+        if getattr(module, "__file__", None) == full:
+            return module
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    # The plain name lets other files of the directory import the same module object.
+    module_name = name[:-3]
+    if module_name in sys.modules or module_name in getattr(sys, "stdlib_module_names", ()):
+        module_name = f"snakepit_tools_{module_name}"
+    import _frozen_importlib as machinery  # pyright: ignore[reportMissingImports]
+    import _frozen_importlib_external as files  # pyright: ignore[reportMissingImports]
+
+    found: Any = files.spec_from_file_location(module_name, full)
+    module = machinery.module_from_spec(found)
+    sys.modules[module_name] = module
+    try:
+        found.loader.exec_module(module)
+    except BaseException as error:
+        sys.modules.pop(module_name, None)
+        raise _import_error(error, path) from error
+    return module
+
+
+def _no_file(path: str, folder: str, name: str) -> LoadError:
+    if os.path.isdir(os.path.join(folder, name)):
+        return LoadError(f"adapter `{path}` is a directory", help="name a .py file in it")
+    if not os.path.isdir(folder):
+        return LoadError(
+            f"adapter file `{path}` does not exist: no directory `{_text.short_path(folder)}`",
+            help="check the path; it is relative to the worker's working directory",
+        )
+    try:
+        files = sorted(entry for entry in os.listdir(folder) if entry.endswith(".py"))
+    except OSError:
+        files = []
+    listed = ", ".join(f"`{entry}`" for entry in files[:5])
+    return LoadError(
+        f"adapter file `{path}` does not exist",
+        help=_text.did_you_mean(name, files)
+        or (f"the directory has {listed}" if listed else "the directory has no .py file"),
+    )
+
+
+def _import_longest(name: str, dotted: bool) -> "tuple[ModuleType, str]":
+    """Import `name`; with `dotted`, what follows the longest importable part is an attribute."""
+    parts = name.split(".")
+    if not all(part.isidentifier() for part in parts):
+        raise LoadError(
+            f"`{name}` is no module name",
+            help="write path/to/tools.py for a file, package.module for a module",
+        )
+    rest: list[str] = []
+    while parts:
+        module_name = ".".join(parts)
+        try:
+            __import__(module_name)
+            return sys.modules[module_name], ".".join(rest)
+        except ModuleNotFoundError as error:
+            # Only the module asked for itself may be missing; inside it, that is its own error.
+            missing = error.name or ""
+            if missing != module_name and not module_name.startswith(missing + "."):
+                raise _import_error(error, module_name) from error
+            if not dotted or len(parts) == 1 or missing != module_name:
+                raise _no_module(name, missing) from None
+            rest.insert(0, parts.pop())
+        except BaseException as error:
+            raise _import_error(error, module_name) from error
+    raise AssertionError("a name has at least one part")
+
+
+def _no_module(name: str, missing: str) -> LoadError:
+    top = (missing or name).rpartition(".")[2]
+    if os.path.exists(f"{top}.py"):
+        help = f"did you mean the file `{top}.py`?"
+    else:
+        help = (
+            "install it for this interpreter or add its directory to the Python path; "
+            f"interpreter: {sys.executable}"
+        )
+    inside = f", needed for `{name}`" if missing and missing != name else ""
+    return LoadError(f"no module named `{missing or name}`{inside}", help=help)
+
+
+def _import_error(error: BaseException, what: str) -> LoadError:
+    if isinstance(error, SyntaxError) and error.filename:
+        return LoadError(
+            f"`{what}` cannot be imported: {type(error).__name__}: {error.msg}",
+            help="fix the syntax; the worker runs Python "
+            + ".".join(str(part) for part in sys.version_info[:3]),
+            file=_text.short_path(str(error.filename)),
+            line=error.lineno or 0,
+            source=(error.text or "").strip()[:400],
+            traceback=_text.clip(_errors.traceback_text(error)),
+        )
+    if isinstance(error, SystemExit):
+        return LoadError.of(
+            error,
+            f"`{what}` ended the process while it was imported",
+            'put what runs as a program under `if __name__ == "__main__":`',
+        )
+    return LoadError.of(
+        error, f"`{what}` cannot be imported", "fix the exception that the import raises"
+    )

@@ -1,0 +1,70 @@
+"""From an adapter reference such as `tools.py:mean` or `package.module:Class` to a `Catalog`."""
+
+from . import _aio, _collect, _errors, _text
+from ._catalog import Catalog
+from ._find import LoadError, find
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = ["LoadError", "load"]
+
+
+def load(reference: str) -> Catalog:
+    """Import the adapter, make and initialise its instances, and list its tools.
+
+    Raises `LoadError`: SP5003 when something cannot be loaded, SP5004 when there are no tools.
+    """
+    target = find(reference)
+    instances: list[Any] = []
+    classes, single = _collect.classes(target)
+    for cls in classes:
+        instances.append(cls if not isinstance(cls, type) else _construct(cls))
+    tools = _collect.tools(target, instances, single)
+    started: list[Any] = []
+    try:
+        for instance in instances:
+            _initialize(instance)
+            started.append(instance)
+    except LoadError:
+        _undo(started)
+        raise
+    return Catalog(tools, instances)
+
+
+def _construct(cls: type) -> "Any":
+    try:
+        return cls()
+    except BaseException as error:
+        raise LoadError.of(
+            error,
+            f"adapter class `{cls.__qualname__}` cannot be constructed",
+            "an adapter class is called without arguments; give its `__init__` defaults",
+        ) from error
+
+
+def _initialize(instance: "Any") -> None:
+    initialize = getattr(instance, "initialize", None)
+    if not callable(initialize):
+        return
+    try:
+        _aio.run(initialize())
+    except BaseException as error:
+        name = type(instance).__qualname__
+        raise LoadError.of(
+            error,
+            f"`initialize` of adapter `{name}` failed",
+            "fix the exception; the worker is ready only after `initialize` returns",
+        ) from error
+
+
+def _undo(started: "list[Any]") -> None:
+    """Clean up the adapters initialised before the one that failed, whose error is told."""
+    try:
+        Catalog([], started).close()
+    except BaseException as error:
+        import sys
+
+        text = _text.clip(_errors.traceback_text(error), 4096)
+        sys.stderr.write(f"cleanup after a failed start failed too\n{text}")

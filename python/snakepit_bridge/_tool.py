@@ -1,0 +1,325 @@
+"""One tool as the runtime sees it: what to call, how to check its arguments, where it is."""
+
+from . import _schema, _text
+from .adapter import ToolOptions
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+# Code flags, as `inspect` names them; importing `inspect` would cost a worker 8 ms.
+_VARARGS, _VARKEYWORDS = 0x04, 0x08
+_GENERATOR, _COROUTINE, _ASYNC_GENERATOR = 0x20, 0x80, 0x200
+_ITERABLE_COROUTINE = 0x100
+
+POSITIONAL_ONLY, NORMAL, KEYWORD_ONLY, VAR_POSITIONAL, VAR_KEYWORD = range(5)
+
+_NAME_CHARS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
+MAX_NAME = 64
+
+_FUNCTION = type(lambda: None)
+_UNION = type(int | None)
+_GENERIC_ALIAS = type(list[int])
+
+
+class Tool:
+    """What the native runtime reads once per tool."""
+
+    __slots__ = (
+        "context",
+        "context_index",
+        "description",
+        "file",
+        "function",
+        "is_async",
+        "kind",
+        "line",
+        "name",
+        "owner",
+        "parameters_schema",
+        "params",
+        "returns_schema",
+        "signature",
+    )
+
+    def __init__(self, function: "Any", options: ToolOptions, owner: "Any", sources: "Sources"):
+        """Examine `function`, bound if it is a method of the adapter `owner`."""
+        inner = _innermost(function)
+        flags = _flags(function) | _flags(inner)
+        self.function = function
+        self.owner = owner if hasattr(owner, "session_context") else None
+        self.name = options.name or getattr(function, "__name__", None) or type(function).__name__
+        streaming = options.streaming
+        if streaming is None:
+            streaming = bool(flags & (_GENERATOR | _ASYNC_GENERATOR))
+            streaming = streaming and not flags & _ITERABLE_COROUTINE
+        self.kind = "stream" if streaming else "call"
+        self.is_async = bool(flags & (_COROUTINE | _ASYNC_GENERATOR))
+        self.description = options.description or _text.clean_doc(_doc(function))
+        self.file, self.line = sources.place(inner)
+        parameters = _parameters(function, inner)
+        annotations = _annotations(inner)
+        names: dict[str, Any] = getattr(inner, "__globals__", {})
+        self.context = _context_name(parameters, annotations, names)
+        self.signature = _signature(inner, parameters, annotations, flags)
+        #: How many positional parameters come before the context; None when it goes by name.
+        self.context_index: int | None = None
+        for index, (name, kind, _) in enumerate(parameters):
+            if name == self.context and kind == NORMAL:
+                self.context_index = index
+        shown = [p for p in parameters if p[0] != self.context]
+        self.params, self.parameters_schema = _describe(shown, annotations, names)
+        self.returns_schema = ""
+        if "return" in annotations:
+            scope = _schema.Scope(names)
+            _, schema = scope.convert(annotations["return"])
+            self.returns_schema = scope.text(schema)
+
+    def __repr__(self) -> str:
+        """The signature, for debugging."""
+        return f"<Tool {self.signature}>"
+
+
+def valid_name(name: str) -> bool:
+    """Whether a tool may be called so: 1 to 64 of A-Z, a-z, 0-9, `_`, `.`, `-`."""
+    return 0 < len(name) <= MAX_NAME and _NAME_CHARS.issuperset(name) and name[0] not in ".-"
+
+
+class Sources:
+    """The source files of one load, each read once, to find the line of a `def`."""
+
+    def __init__(self) -> None:
+        """Begin with nothing read."""
+        self.lines: dict[str, list[bytes]] = {}
+
+    def place(self, function: "Any") -> tuple[str, int]:
+        """File and line of the `def`; the compiler notes the line of the first decorator."""
+        code = getattr(function, "__code__", None)
+        if code is None:
+            return "", 0
+        path = str(code.co_filename)
+        lines = self.lines.get(path)
+        if lines is None:
+            try:
+                with open(path, "rb") as file:
+                    lines = file.read().split(b"\n")
+            except (OSError, ValueError):
+                lines = []
+            self.lines[path] = lines
+        first = int(code.co_firstlineno)
+        head = f"def {code.co_name}".encode()
+        for number in range(first, min(len(lines), first + 200) + 1):
+            text = lines[number - 1].strip()
+            if text.startswith(b"async "):
+                text = text[6:].lstrip()
+            if text.startswith(head):
+                return _text.short_path(path), number
+        return _text.short_path(path), first
+
+
+def _plain(function: "Any") -> "Any":
+    return getattr(function, "__func__", function)
+
+
+def _innermost(function: "Any") -> "Any":
+    """The function that decorators made with `functools.wraps` stand for."""
+    inner = _plain(function)
+    seen = 0
+    while hasattr(inner, "__wrapped__") and seen < 64:
+        inner = _plain(inner.__wrapped__)
+        seen += 1
+    call = getattr(type(inner), "__call__", None)  # noqa: B004
+    if not hasattr(inner, "__code__") and hasattr(call, "__code__"):
+        return call
+    return inner
+
+
+def _flags(function: "Any") -> int:
+    return int(getattr(getattr(_plain(function), "__code__", None), "co_flags", 0))
+
+
+def _doc(function: "Any") -> "Any":
+    plain = _plain(function)
+    if not hasattr(plain, "__code__") and not hasattr(plain, "__wrapped__"):
+        # The docstring of an instance is its class's, which says nothing about the tool.
+        return getattr(plain, "__doc__", "") if type(plain).__module__ == "builtins" else ""
+    return getattr(plain, "__doc__", "")
+
+
+def _annotations(function: "Any") -> "dict[str, Any]":
+    try:
+        return dict(getattr(function, "__annotations__", None) or {})
+    except Exception:
+        # Since Python 3.14 annotations are evaluated here; a name may be missing at run time.
+        try:
+            import annotationlib  # pyright: ignore[reportMissingImports]
+
+            got: Any = annotationlib.get_annotations(
+                function, format=annotationlib.Format.FORWARDREF
+            )
+            return dict(got)
+        except Exception:
+            return {}
+
+
+def _parameters(function: "Any", inner: "Any") -> "list[tuple[str, int, Any]]":
+    """Name, kind and default of each parameter, without a bound `self`."""
+    bound = getattr(function, "__self__", None) is not None and hasattr(function, "__func__")
+    if type(inner) is not _FUNCTION or (not bound and _plain(function) is not function):
+        return _inspected(function)
+    if inner is not _plain(function) and not hasattr(_plain(function), "__wrapped__"):
+        return _inspected(function)
+    code = inner.__code__
+    normal, only = code.co_argcount, code.co_posonlyargcount
+    names = code.co_varnames
+    defaults = inner.__defaults__ or ()
+    out: list[Any] = []
+    for index in range(normal):
+        back = index - normal + len(defaults)
+        default = defaults[back] if back >= 0 else _schema.MISSING
+        out.append((names[index], POSITIONAL_ONLY if index < only else NORMAL, default))
+    if bound and out:
+        del out[0]
+    at = normal + code.co_kwonlyargcount
+    if code.co_flags & _VARARGS:
+        out.append((names[at], VAR_POSITIONAL, _schema.MISSING))
+    keyword_defaults = inner.__kwdefaults__ or {}
+    for name in names[normal : normal + code.co_kwonlyargcount]:
+        out.append((name, KEYWORD_ONLY, keyword_defaults.get(name, _schema.MISSING)))
+    if code.co_flags & _VARKEYWORDS:
+        name = names[at + (1 if code.co_flags & _VARARGS else 0)]
+        out.append((name, VAR_KEYWORD, _schema.MISSING))
+    return out
+
+
+def _inspected(function: "Any") -> "list[tuple[str, int, Any]]":
+    """The parameters of what is no plain function: a builtin, a partial, an instance."""
+    import inspect
+
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        missing = _schema.MISSING
+        return [("args", VAR_POSITIONAL, missing), ("kwargs", VAR_KEYWORD, missing)]
+    order = {0: POSITIONAL_ONLY, 1: NORMAL, 2: VAR_POSITIONAL, 3: KEYWORD_ONLY, 4: VAR_KEYWORD}
+    return [
+        (p.name, order[p.kind], _schema.MISSING if p.default is p.empty else p.default)
+        for p in signature.parameters.values()
+    ]
+
+
+def _context_name(
+    parameters: "list[tuple[str, int, Any]]", annotations: "dict[str, Any]", names: "Any"
+) -> "str | None":
+    """The parameter that takes the `Context`: named `ctx`, or annotated with the class."""
+    for name, kind, _ in parameters:
+        if kind in (NORMAL, KEYWORD_ONLY) and (
+            name == "ctx" or _is_context(annotations.get(name), names)
+        ):
+            return name
+    return None
+
+
+def _is_context(annotation: "Any", names: "Any") -> bool:
+    if isinstance(annotation, str):
+        text = annotation.replace(" ", "").replace("|None", "").strip("\"'")
+        return text == "Context" or text.endswith("snakepit_bridge.Context")
+    members: Any = getattr(annotation, "__args__", ()) if type(annotation) is _UNION else ()
+    members = members or (annotation,)
+    return any(
+        getattr(member, "__name__", "") == "Context"
+        and str(getattr(member, "__module__", "")).startswith("snakepit_bridge")
+        for member in members
+    )
+
+
+def _describe(
+    parameters: "list[tuple[str, int, Any]]", annotations: "dict[str, Any]", names: "Any"
+) -> "tuple[list[tuple[str, int, bool, Any]], str]":
+    """The parameters with their specs, and the JSON Schema of an object that carries them."""
+    scope = _schema.Scope(names)
+    params: list[Any] = []
+    properties: dict[str, Any] = {}
+    required: list[str] = []
+    extra: Any = False
+    for name, kind, default in parameters:
+        spec, schema = scope.convert(annotations.get(name, object))
+        needed = default is _schema.MISSING and kind not in (VAR_POSITIONAL, VAR_KEYWORD)
+        if default is None and spec != _schema.ANY and ("none",) not in spec[1:2]:
+            # `x: int = None` is written often and means `int | None`.
+            spec = ("union", (spec, ("none",)))
+        params.append((name, kind, needed, spec))
+        if kind == VAR_KEYWORD:
+            extra = schema or True
+        elif kind != VAR_POSITIONAL:
+            properties[name] = _schema.with_default(schema, default)
+            if needed:
+                required.append(name)
+    schema = {
+        "type": "object",
+        "properties": properties,
+        "required": required,
+        "additionalProperties": extra,
+    }
+    return params, scope.text(schema)
+
+
+def _signature(
+    function: "Any",
+    parameters: "list[tuple[str, int, Any]]",
+    annotations: "dict[str, Any]",
+    flags: int,
+) -> str:
+    """`def mean(xs: list[float]) -> float`, from the function itself, on one line."""
+    parts: list[str] = []
+    last = None
+    for name, kind, default in parameters:
+        if last == POSITIONAL_ONLY and kind != POSITIONAL_ONLY:
+            parts.append("/")
+        if kind == KEYWORD_ONLY and last not in (KEYWORD_ONLY, VAR_POSITIONAL):
+            parts.append("*")
+        text = {VAR_POSITIONAL: "*", VAR_KEYWORD: "**"}.get(kind, "") + name
+        if name in annotations:
+            text += f": {annotation_text(annotations[name])}"
+        if default is not _schema.MISSING:
+            equals = " = " if name in annotations else "="
+            text += equals + _default_text(default)
+        parts.append(text)
+        last = kind
+    if last == POSITIONAL_ONLY:
+        parts.append("/")
+    returns = ""
+    if "return" in annotations:
+        returns = f" -> {annotation_text(annotations['return'])}"
+    head = "async def" if flags & (_COROUTINE | _ASYNC_GENERATOR) else "def"
+    return f"{head} {getattr(function, '__name__', 'tool')}({', '.join(parts)}){returns}"
+
+
+def _default_text(value: "Any") -> str:
+    try:
+        text = repr(value)
+    except Exception:
+        text = "…"
+    return text if len(text) <= 40 else text[:39] + "…"
+
+
+def annotation_text(annotation: "Any") -> str:
+    """An annotation as one would write it, without module names."""
+    if isinstance(annotation, str):
+        return annotation
+    if annotation is None or annotation is type(None):
+        return "None"
+    if annotation is Ellipsis:
+        return "..."
+    kind = type(annotation)
+    if kind is _GENERIC_ALIAS:
+        inside = ", ".join([annotation_text(item) for item in annotation.__args__])
+        return f"{annotation.__origin__.__qualname__}[{inside}]"
+    if kind is _UNION:
+        return " | ".join([annotation_text(item) for item in annotation.__args__])
+    if isinstance(annotation, type):
+        return annotation.__qualname__
+    try:
+        return repr(annotation).replace("typing.", "").replace("NoneType", "None")
+    except Exception:
+        return "…"

@@ -1,0 +1,91 @@
+"""What user code imports: the `tool` decorator, `BaseAdapter` and `Cancelled`."""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypeVar, overload
+
+    from ._native import Context
+
+    F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Cancelled(BaseException):
+    """The caller gave up on the running call; raised by `Context.raise_if_cancelled`.
+
+    Like `asyncio.CancelledError` it is no `Exception`, so that a tool's own error handling does
+    not swallow it.
+    """
+
+
+class ToolOptions:
+    """What `@tool(...)` was told; kept on the function as `__snakepit_tool__`."""
+
+    __slots__ = ("description", "name", "streaming")
+
+    def __init__(
+        self,
+        name: "str | None" = None,
+        description: "str | None" = None,
+        streaming: "bool | None" = None,
+    ) -> None:
+        """Keep the options; `None` means: find out from the function."""
+        self.name = name
+        self.description = description
+        self.streaming = streaming
+
+
+if TYPE_CHECKING:
+
+    @overload
+    def tool(function: F, /) -> F: ...
+    @overload
+    def tool(
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        streaming: bool | None = None,
+    ) -> Callable[[F], F]: ...
+
+
+def tool(
+    function: "Any" = None,
+    /,
+    *,
+    name: "str | None" = None,
+    description: "str | None" = None,
+    streaming: "bool | None" = None,
+) -> "Any":
+    """Mark a function or method as a tool that the host may call; the function is unchanged.
+
+    `name` and `description` default to the function's name and docstring. Generator functions
+    are streams by themselves; `streaming=True` marks a function that returns an iterator.
+    """
+    options = ToolOptions(name, description, streaming)
+
+    def mark(target: "Any") -> "Any":
+        if not (callable(target) or isinstance(target, (staticmethod, classmethod))):
+            raise TypeError(f"@tool marks functions and methods, got {type(target).__name__}")
+        setattr(target, "__snakepit_tool__", options)  # noqa: B010
+        return target
+
+    return mark if function is None else mark(function)
+
+
+class BaseAdapter:
+    """Base of adapter classes: one instance lives in each worker, its `@tool` methods are called.
+
+    `initialize` runs once before the first call and `cleanup` once after the last; both may be
+    `async def`.
+    """
+
+    #: The context of the running call; `None` between calls.
+    session_context: "Context | None" = None
+
+    def initialize(self) -> "Any":
+        """Load what the tools need; runs once per worker, before it counts as ready."""
+        return None
+
+    def cleanup(self) -> "Any":
+        """Release what `initialize` took; runs once when the worker is shut down."""
+        return None

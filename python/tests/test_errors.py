@@ -1,0 +1,186 @@
+"""What is told about an exception, and the event loop of the tools."""
+
+import sys
+
+import pytest
+
+from snakepit_bridge import Cancelled, _aio, _errors
+from snakepit_bridge._tool import Sources, Tool
+from snakepit_bridge.adapter import ToolOptions
+
+
+def caught(function, *args):
+    try:
+        function(*args)
+    except BaseException as error:
+        return error
+    raise AssertionError("nothing was raised")
+
+
+def describe(function, *args):
+    return _errors.describe_exception(caught(function, *args))
+
+
+def raise_it(error, cause=None):
+    if cause is not None:
+        raise error from cause
+    raise error
+
+
+def test_type_module_message_place_and_traceback():
+    got = describe(raise_it, ValueError("bad"))
+    assert (got["code"], got["type"], got["module"], got["message"]) == (
+        "SP3001",
+        "ValueError",
+        "builtins",
+        "bad",
+    )
+    assert got["file"].endswith("test_errors.py")
+    assert got["source"] == "raise error"
+    assert got["traceback"].startswith("Traceback (most recent call last):\n")
+    assert got["traceback"].endswith("ValueError: bad\n")
+
+
+def test_own_frames_are_hidden_and_library_frames_are_not_the_users():
+    import json
+
+    def inner():
+        json.loads("{")
+
+    async def wait():
+        inner()
+
+    got = describe(_aio.run, wait())
+    _aio.close()
+    assert "snakepit_bridge" not in got["traceback"]
+    assert got["source"] == 'json.loads("{")'
+
+
+def test_causes_and_contexts_are_followed_and_bounded():
+    error = ValueError("0")
+    for index in range(1, 20):
+        error = caught(raise_it, ValueError(str(index)), error)
+    got = _errors.describe_exception(error)
+    depth = 0
+    while got["cause"]:
+        got, depth = got["cause"], depth + 1
+    assert depth == 8
+
+    def context():
+        try:
+            raise KeyError("first")
+        except KeyError:
+            raise ValueError("second")  # noqa: B904
+
+    assert describe(context)["cause"]["type"] == "KeyError"
+
+    def hidden():
+        try:
+            raise KeyError("first")
+        except KeyError:
+            raise ValueError("second") from None
+
+    assert describe(hidden)["cause"] is None
+
+
+def test_a_cycle_of_causes_ends():
+    one, two = ValueError("one"), ValueError("two")
+    one.__cause__, two.__cause__ = two, one
+    got = describe(raise_it, one)
+    assert got["cause"]["message"] == "two"
+    assert got["cause"]["cause"] is None
+
+
+def test_notes_travel():
+    error = ValueError("x")
+    error.__notes__ = ["first", 2]
+    assert describe(raise_it, error)["notes"] == ["first", "2"]
+    error.__notes__ = 3
+    assert describe(raise_it, error)["notes"] == []
+
+
+@pytest.mark.parametrize("raised", [RuntimeError("no"), KeyboardInterrupt()])
+def test_a_broken_str_becomes_text(raised):
+    class Broken(Exception):
+        def __str__(self):
+            raise raised
+
+    got = describe(raise_it, Broken())
+    assert type(raised).__name__ in got["message"]
+    assert got["type"].endswith("Broken")
+
+
+def test_texts_are_bounded_and_valid_utf_8():
+    got = describe(raise_it, ValueError("x" * 1_000_000 + "\ud800"))
+    assert len(got["message"]) < 20_000
+    assert len(got["traceback"]) < 70_000
+    for text in (got["message"], got["traceback"]):
+        text.encode()
+    assert "\\ud800" in got["message"]
+
+
+def test_deep_recursion_is_described():
+    def forever():
+        forever()
+
+    got = describe(forever)
+    assert got["type"] == "RecursionError"
+    assert "more times" in got["traceback"]
+
+
+def test_an_exception_without_frames_points_at_the_tool():
+    def f(x: int): ...
+
+    tool = Tool(f, ToolOptions(), None, Sources())
+    got = _errors.describe_exception(TypeError("x"), tool)
+    assert (got["file"], got["line"], got["source"]) == (tool.file, tool.line, "def f(x: int)")
+
+
+def test_cancelled_has_its_own_code():
+    assert describe(raise_it, Cancelled())["code"] == "SP3002"
+    assert not issubclass(Cancelled, Exception)
+
+
+def test_exception_groups_show_their_members():
+    if sys.version_info < (3, 11):
+        pytest.skip("exception groups are new in Python 3.11")
+    group = ExceptionGroup(  # noqa: F821
+        "several", [ValueError("one"), KeyError("two")]
+    )
+    got = describe(raise_it, group)
+    assert "ValueError: one" in got["traceback"]
+    assert got["message"] == "several (2 sub-exceptions)"
+
+
+def test_the_loop_runs_waits_and_closes():
+    events = []
+
+    async def items():
+        try:
+            yield 1
+            yield 2
+        finally:
+            events.append("closed")
+
+    async def leave_a_task():
+        import asyncio
+
+        async def forever():
+            try:
+                await asyncio.Event().wait()
+            finally:
+                events.append("task ended")
+
+        events.append(asyncio.get_running_loop().create_task(forever()))
+        await asyncio.sleep(0)
+
+    generator = items()
+    assert _aio.anext(generator) == 1
+    _aio.aclose(generator)
+    with pytest.raises(StopAsyncIteration):
+        _aio.anext(generator)
+    _aio.run(leave_a_task())
+    assert _aio.run(3) == 3
+    _aio.close()
+    _aio.close()
+    assert (events[0], events[2]) == ("closed", "task ended")

@@ -1,0 +1,231 @@
+"""Type hints to specifications and JSON Schema."""
+
+import collections.abc as abc
+import dataclasses
+import datetime
+import decimal
+import enum
+import json
+import sys
+import typing
+import uuid
+from typing import Annotated, Any, Literal, NamedTuple, NewType, Optional, TypedDict, TypeVar, Union
+
+import pytest
+
+from snakepit_bridge import _schema
+from snakepit_bridge._tool import Sources, Tool
+from snakepit_bridge.adapter import ToolOptions
+
+
+class Color(enum.Enum):
+    RED = "red"
+    BLUE = "blue"
+
+
+class Level(enum.IntEnum):
+    LOW = 1
+
+
+@dataclasses.dataclass
+class Point:
+    x: float
+    y: float = 0.0
+    tags: list[str] = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass
+class Node:
+    value: int
+    children: "list[Node]" = dataclasses.field(default_factory=list)
+    kind: typing.ClassVar[str] = "node"
+
+
+class Options(TypedDict, total=False):
+    name: "str"
+    size: int
+
+
+class Pair(NamedTuple):
+    left: int
+    right: str = ""
+
+
+UserId = NewType("UserId", int)
+T = TypeVar("T")
+POINT_FIELDS = (
+    ("x", ("float",), True),
+    ("y", ("float",), False),
+    ("tags", ("list", ("str",)), False),
+)
+POINT = ("dataclass", Point, POINT_FIELDS)
+ARRAY = {"type": "array"}
+
+
+def convert(annotation):
+    return _schema.Scope(globals()).convert(annotation)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "spec", "schema"),
+    [
+        (int, ("int",), {"type": "integer"}),
+        (float, ("float",), {"type": "number"}),
+        (str, ("str",), {"type": "string"}),
+        (bool, ("bool",), {"type": "boolean"}),
+        (None, ("none",), {"type": "null"}),
+        (bytes, ("bytes",), {"type": "string", "contentEncoding": "base64"}),
+        (Any, ("any",), {}),
+        (object, ("any",), {}),
+        (T, ("any",), {}),
+        (Sources, ("any",), {}),
+        (3, ("any",), {}),
+        ([], ("any",), {}),
+        ("NoSuchName", ("any",), {}),
+        ("int", ("int",), {"type": "integer"}),
+        (UserId, ("int",), {"type": "integer"}),
+        (list, ("list", ("any",)), ARRAY),
+        (typing.List, ("list", ("any",)), ARRAY),
+        (list[int], ("list", ("int",)), {**ARRAY, "items": {"type": "integer"}}),
+        (typing.List[int], ("list", ("int",)), {**ARRAY, "items": {"type": "integer"}}),
+        (list["int"], ("list", ("int",)), {**ARRAY, "items": {"type": "integer"}}),
+        (abc.Sequence[int], ("list", ("int",)), {**ARRAY, "items": {"type": "integer"}}),
+        (typing.Iterable[int], ("list", ("int",)), {**ARRAY, "items": {"type": "integer"}}),
+        (set[int], ("set", ("int",)), {**ARRAY, "items": {"type": "integer"}, "uniqueItems": True}),
+        (frozenset, ("frozenset", ("any",)), {**ARRAY, "uniqueItems": True}),
+        (tuple, ("vartuple", ("any",)), ARRAY),
+        (tuple[int, ...], ("vartuple", ("int",)), {**ARRAY, "items": {"type": "integer"}}),
+        (
+            tuple[int, str],
+            ("tuple", (("int",), ("str",))),
+            {
+                **ARRAY,
+                "minItems": 2,
+                "maxItems": 2,
+                "prefixItems": [{"type": "integer"}, {"type": "string"}],
+            },
+        ),
+        (tuple[()], ("tuple", ()), {**ARRAY, "minItems": 0, "maxItems": 0}),
+        (
+            Pair,
+            ("tuple", (("int",), ("str",))),
+            {
+                **ARRAY,
+                "minItems": 2,
+                "maxItems": 2,
+                "prefixItems": [{"type": "integer"}, {"type": "string"}],
+            },
+        ),
+        (dict, ("dict", ("any",), ("any",)), {"type": "object", "additionalProperties": True}),
+        (
+            dict[str, int],
+            ("dict", ("str",), ("int",)),
+            {"type": "object", "additionalProperties": {"type": "integer"}},
+        ),
+        (
+            typing.Mapping[str, int],
+            ("dict", ("str",), ("int",)),
+            {"type": "object", "additionalProperties": {"type": "integer"}},
+        ),
+        (
+            int | None,
+            ("union", (("int",), ("none",))),
+            {"anyOf": [{"type": "integer"}, {"type": "null"}]},
+        ),
+        (
+            Optional[int],
+            ("union", (("int",), ("none",))),
+            {"anyOf": [{"type": "integer"}, {"type": "null"}]},
+        ),
+        (
+            Union[int, "str"],
+            ("union", (("int",), ("str",))),
+            {"anyOf": [{"type": "integer"}, {"type": "string"}]},
+        ),
+        (Literal["a", 1], ("literal", ("a", 1)), {"enum": ["a", 1]}),
+        (Literal[Color.RED], ("literal", (Color.RED,)), {"enum": ["red"]}),
+        (Color, ("enum", Color), {"enum": ["red", "blue"]}),
+        (Level, ("enum", Level), {"enum": [1]}),
+        (Annotated[int, "how many"], ("int",), {"type": "integer", "description": "how many"}),
+        (datetime.datetime, ("datetime",), {"type": "string", "format": "date-time"}),
+        (datetime.date, ("date",), {"type": "string", "format": "date"}),
+        (datetime.time, ("time",), {"type": "string", "format": "time"}),
+        (datetime.timedelta, ("timedelta",), {"type": "string", "format": "duration"}),
+        (uuid.UUID, ("uuid",), {"type": "string", "format": "uuid"}),
+        (decimal.Decimal, ("decimal",), {"type": "string", "format": "decimal"}),
+        (Point, POINT, {"$ref": "#/$defs/Point"}),
+        (
+            Options,
+            ("typeddict", "Options", (("name", ("str",), False), ("size", ("int",), False))),
+            {"$ref": "#/$defs/Options"},
+        ),
+    ],
+)
+def test_annotations_become_specs_and_schemas(annotation, spec, schema):
+    assert convert(annotation) == (spec, schema)
+
+
+def test_a_recursive_dataclass_ends():
+    scope = _schema.Scope(globals())
+    spec, schema = scope.convert(Node)
+    inner = ("children", ("list", ("any",)), False)
+    assert spec == ("dataclass", Node, (("value", ("int",), True), inner))
+    assert schema == {"$ref": "#/$defs/Node"}
+    assert scope.defs["Node"]["properties"]["children"]["items"] == {"$ref": "#/$defs/Node"}
+    assert scope.defs["Node"]["required"] == ["value"]
+
+
+def make(function, **options):
+    return Tool(function, ToolOptions(**options), None, Sources())
+
+
+def test_the_parameter_schema_has_defaults_and_definitions():
+    def f(p: Point, n: int = 3, c: Color = Color.BLUE, weird: object = object()): ...
+
+    schema = json.loads(make(f).parameters_schema)
+    assert schema["required"] == ["p"]
+    assert schema["properties"]["n"] == {"type": "integer", "default": 3}
+    assert schema["properties"]["c"]["default"] == "blue"
+    assert schema["properties"]["weird"] == {}
+    assert schema["$defs"]["Point"]["properties"]["y"] == {"type": "number", "default": 0.0}
+    assert schema["additionalProperties"] is False
+
+
+def test_an_implicit_optional_accepts_none():
+    def f(x: int = None): ...  # noqa: RUF013
+
+    assert make(f).params == [("x", 1, False, ("union", (("int",), ("none",))))]
+
+
+def test_the_context_is_found_by_name_or_annotation():
+    def by_name(x, ctx): ...
+    def by_text(x, c: "Context"): ...  # noqa: F821
+    def by_optional_text(x, *, c: "Context | None" = None): ...  # noqa: F821
+    def none(x, context): ...
+
+    assert [make(f).context for f in (by_name, by_text, by_optional_text, none)] == [
+        "ctx",
+        "c",
+        "c",
+        None,
+    ]
+    assert [p[0] for p in make(by_text).params] == ["x"]
+    assert "c" not in json.loads(make(by_text).parameters_schema)["properties"]
+
+
+def test_signatures_read_as_written():
+    async def f(a: "list[int]", /, b: int | None = None, *, c: Point | None = None) -> None: ...
+
+    optional = make(f).signature.replace("Union[Point, None]", "Optional[Point]")
+    assert optional.replace("Point | None", "Optional[Point]").replace(f"{__name__}.", "") == (
+        "async def f(a: list[int], /, b: int | None = None, *, c: Optional[Point] = None) -> None"
+    )
+
+
+def test_an_alias_that_names_itself_ends():
+    if sys.version_info < (3, 12):
+        pytest.skip("`type` aliases are new in Python 3.12")
+    names: dict[str, Any] = {}
+    exec("type Json = int | list[Json]", names)
+    spec, _ = _schema.Scope(names).convert(names["Json"])
+    assert spec == ("union", (("int",), ("list", ("any",))))
