@@ -1,0 +1,188 @@
+//! The environment of a worker: an allow-list, never the whole of ours.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+
+use crate::PythonConfig;
+
+/// The variables of one worker.
+pub(crate) type Environment = BTreeMap<OsString, OsString>;
+
+/// Names and prefixes that pass.
+const PASSED: &[&str] = &[
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "LANG",
+    "LANGUAGE",
+    "LC_*",
+    "TZ",
+    "TMPDIR",
+    "PYTHON*",
+    "VIRTUAL_ENV",
+    "CUDA_*",
+    "HF_*",
+    "XDG_*",
+    "SSL_CERT_*",
+    "LD_LIBRARY_PATH",
+];
+
+/// Names that do not pass although a prefix of the list above covers them: they change what an
+/// interpreter is or does at its end, and the search path is put together separately.
+const HELD_BACK: &[&str] = &["PYTHONHOME", "PYTHONINSPECT", "PYTHONSTARTUP", "PYTHONPATH"];
+
+/// Names that never pass unless they are given as an entry.
+const NEVER: &[&str] = &["LD_PRELOAD", "SNAKEPIT_TOKEN"];
+
+/// Variables that limit the threads of numeric libraries.
+const THREADS: &[&str] = &[
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+];
+
+const SEARCH_PATH: &str = "PYTHONPATH";
+
+/// Puts the environment together from `parent`, the settings, and the directory of the worker
+/// runtime where the interpreter does not find it by itself.
+pub(crate) fn build(
+    parent: impl IntoIterator<Item = (OsString, OsString)>,
+    config: &PythonConfig,
+    bridge: Option<&PathBuf>,
+) -> Environment {
+    let mut environment = Environment::new();
+    let mut inherited_path = None;
+    let mut threads = BTreeMap::new();
+    for (name, value) in parent {
+        if name == SEARCH_PATH {
+            inherited_path = Some(value);
+        } else if THREADS.iter().any(|known| name == *known) {
+            threads.insert(name, value);
+        } else if passes(&name, &config.inherit_env) {
+            environment.insert(name, value);
+        }
+    }
+    for name in THREADS {
+        let limit = || OsString::from(config.threads.to_string());
+        let value = threads.remove(OsStr::new(name)).unwrap_or_else(limit);
+        environment.insert(OsString::from(name), value);
+    }
+    environment.insert("PYTHONUNBUFFERED".into(), "1".into());
+    environment.extend(
+        config
+            .env
+            .iter()
+            .map(|(name, value)| (name.into(), value.into())),
+    );
+    // An entry of the user replaces the inherited search path, not ours: without it the worker
+    // runtime could not be found.
+    let rest = environment
+        .remove(OsStr::new(SEARCH_PATH))
+        .or(inherited_path);
+    let search_path = join(bridge, &config.python_path, rest.as_deref());
+    if !search_path.is_empty() {
+        environment.insert(SEARCH_PATH.into(), search_path);
+    }
+    environment
+}
+
+fn passes(name: &OsStr, extra: &[String]) -> bool {
+    if NEVER.iter().any(|never| name == *never) {
+        return false;
+    }
+    let matches = |pattern: &str| match pattern.strip_suffix('*') {
+        Some(prefix) => name.as_encoded_bytes().starts_with(prefix.as_bytes()),
+        None => name == pattern,
+    };
+    let held_back = HELD_BACK.iter().any(|held| name == *held);
+    (!held_back && PASSED.iter().any(|pattern| matches(pattern)))
+        || extra.iter().any(|pattern| matches(pattern))
+}
+
+fn join(bridge: Option<&PathBuf>, ours: &[PathBuf], rest: Option<&OsStr>) -> OsString {
+    let mut joined = OsString::new();
+    let parts = bridge.into_iter().chain(ours).map(|path| path.as_os_str());
+    for part in parts.chain(rest).filter(|part| !part.is_empty()) {
+        if !joined.is_empty() {
+            joined.push(":");
+        }
+        joined.push(part);
+    }
+    joined
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parent(entries: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
+        entries
+            .iter()
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect()
+    }
+
+    fn get<'a>(environment: &'a Environment, name: &str) -> Option<&'a str> {
+        environment
+            .get(OsStr::new(name))
+            .and_then(|value| value.to_str())
+    }
+
+    #[test]
+    fn only_the_list_passes() {
+        let ours = parent(&[
+            ("PATH", "/bin"),
+            ("LC_ALL", "C"),
+            ("AWS_SECRET", "x"),
+            ("LD_PRELOAD", "evil.so"),
+            ("PYTHONHOME", "/h"),
+            ("PYTHONINSPECT", "1"),
+            ("PYTHONHASHSEED", "0"),
+            ("MY_A", "1"),
+        ]);
+        let mut config = PythonConfig::new("t.py");
+        config.inherit_env = vec!["MY_*".into(), "LD_*".into()];
+        let built = build(ours, &config, None);
+        assert_eq!(get(&built, "PATH"), Some("/bin"));
+        assert_eq!(get(&built, "LC_ALL"), Some("C"));
+        assert_eq!(get(&built, "PYTHONHASHSEED"), Some("0"));
+        assert_eq!(get(&built, "MY_A"), Some("1"));
+        for absent in [
+            "AWS_SECRET",
+            "LD_PRELOAD",
+            "PYTHONHOME",
+            "PYTHONINSPECT",
+            "PYTHONPATH",
+        ] {
+            assert_eq!(get(&built, absent), None, "{absent}");
+        }
+    }
+
+    #[test]
+    fn threads_are_limited_unless_somebody_said_otherwise() {
+        let mut config = PythonConfig::new("t.py");
+        config.threads = 2;
+        config.env.insert("MKL_NUM_THREADS".into(), "8".into());
+        let built = build(parent(&[("OMP_NUM_THREADS", "4")]), &config, None);
+        assert_eq!(get(&built, "OMP_NUM_THREADS"), Some("4"));
+        assert_eq!(get(&built, "MKL_NUM_THREADS"), Some("8"));
+        assert_eq!(get(&built, "OPENBLAS_NUM_THREADS"), Some("2"));
+    }
+
+    #[test]
+    fn the_search_path_begins_with_the_runtime() {
+        let mut config = PythonConfig::new("t.py");
+        config.python_path = vec!["/mine".into()];
+        let bridge = PathBuf::from("/bridge");
+        let ours = parent(&[("PYTHONPATH", "/theirs")]);
+        let built = build(ours.clone(), &config, Some(&bridge));
+        assert_eq!(get(&built, "PYTHONPATH"), Some("/bridge:/mine:/theirs"));
+        config.env.insert("PYTHONPATH".into(), "/entry".into());
+        let built = build(ours, &config, None);
+        assert_eq!(get(&built, "PYTHONPATH"), Some("/mine:/entry"));
+    }
+}

@@ -1,0 +1,225 @@
+//! One error for each way that a start fails: what happened, the last output, one thing to do.
+
+use snakepit_core::{ErrorCode, StartContext, StartError, ToolError, WorkerExit};
+
+use crate::child::Process;
+use crate::launch::{Recipe, Stage};
+
+/// Output lines that an error carries.
+const LINES: usize = 40;
+
+/// What an error is made of.
+pub(crate) struct Failure<'a> {
+    pub(crate) recipe: &'a Recipe,
+    pub(crate) context: &'a StartContext,
+    pub(crate) process: &'a Process,
+}
+
+/// The process could not even be made.
+pub(crate) fn not_spawned(recipe: &Recipe, error: &std::io::Error) -> StartError {
+    let executable = recipe.interpreter.executable.display();
+    if !recipe.working_dir.is_dir() {
+        let dir = recipe.working_dir.display();
+        let message = format!("the working directory {dir} does not exist");
+        let mut error = StartError::new(ErrorCode::InvalidConfig, message);
+        error.help = Some("create it, or set another `working_dir`".to_owned());
+        error.permanent = true;
+        return error;
+    }
+    let message = format!("{executable} cannot be started: {error}");
+    let gone = error.kind() == std::io::ErrorKind::NotFound;
+    let code = if gone {
+        ErrorCode::NoInterpreter
+    } else {
+        ErrorCode::StartFailed
+    };
+    let mut start = StartError::new(code, message);
+    start.help = Some(if gone {
+        "the interpreter was there before; restore it, or name another".to_owned()
+    } else {
+        "check the permissions of the file and the limits on processes and memory".to_owned()
+    });
+    start.permanent = gone;
+    start
+}
+
+impl Failure<'_> {
+    /// The process ended before it was ready.
+    pub(crate) fn exited(&self, exit: &WorkerExit) -> StartError {
+        let worker = &self.context.worker;
+        let message = format!(
+            "worker `{worker}` {} before it was ready",
+            phrase(&exit.reason)
+        );
+        let mut error = self.error(ErrorCode::StartFailed, message);
+        let hint = self.hint(&error.output);
+        error.permanent = hint.permanent;
+        if hint.code != ErrorCode::StartFailed {
+            error.code = hint.code;
+        }
+        error.help = Some(hint.text.unwrap_or_else(|| {
+            if exit.reason.contains("SIGKILL") {
+                "it was killed from outside; see whether the system is out of memory".to_owned()
+            } else {
+                "read its output above; the adapter or a library it imports ended the process"
+                    .to_owned()
+            }
+        }));
+        error
+    }
+
+    /// The worker answered that its adapter cannot be loaded.
+    pub(crate) fn refused(&self, tool: Box<ToolError>) -> StartError {
+        let code = match tool.code {
+            ErrorCode::NoTools => ErrorCode::NoTools,
+            ErrorCode::InvalidConfig => ErrorCode::InvalidConfig,
+            ErrorCode::NoBridge => ErrorCode::NoBridge,
+            _ => ErrorCode::AdapterFailed,
+        };
+        let mut error = self.error(code, tool.to_string());
+        let hint = || {
+            self.hint(&[tool.message.clone(), tool.traceback.clone()])
+                .text
+        };
+        let own = Some(tool.help.clone()).filter(|help| !help.is_empty());
+        error.help = own.or_else(hint).or_else(|| {
+            Some(format!(
+                "correct the adapter `{}` and start again",
+                self.recipe.config.adapter
+            ))
+        });
+        error.tool_error = Some(tool);
+        // It said why; how its process went after that says nothing more.
+        error.exit = None;
+        error.permanent = true;
+        error
+    }
+
+    /// Time ran out.
+    pub(crate) fn timed_out(&self, stage: Stage) -> StartError {
+        let worker = &self.context.worker;
+        let after = self.context.timeout;
+        let adapter = &self.recipe.config.adapter;
+        let (what, help) = match stage {
+            Stage::Connecting => (
+                format!("worker `{worker}` did not connect within {after:?}"),
+                "raise `start_timeout` if the machine is busy, and see what Python does at its \
+                 start (`sitecustomize`, a slow file system)"
+                    .to_owned(),
+            ),
+            Stage::Loading => (
+                format!("worker `{worker}` did not load `{adapter}` within {after:?}"),
+                "raise `start_timeout`, or import and load less at the start of the adapter"
+                    .to_owned(),
+            ),
+        };
+        let mut error = self.error(ErrorCode::StartFailed, what);
+        error.help = Some(help);
+        error
+    }
+
+    /// The runtime speaks another version of the link.
+    pub(crate) fn other_version(&self, version: u32) -> StartError {
+        let message = format!("`snakepit_bridge` speaks link version {version}, which is not ours");
+        let mut error = self.error(ErrorCode::NoBridge, message);
+        error.help = Some("install the `snakepit-bridge` that belongs to this program".to_owned());
+        error.permanent = true;
+        error
+    }
+
+    /// A connection ended, yet the process runs on.
+    pub(crate) fn lost(&self, reason: &str) -> StartError {
+        let code = if reason.contains("protocol") {
+            ErrorCode::Protocol
+        } else {
+            ErrorCode::StartFailed
+        };
+        let worker = &self.context.worker;
+        let mut error = self.error(code, format!("worker `{worker}` failed: {reason}"));
+        error.help = Some("install the `snakepit-bridge` that belongs to this program".to_owned());
+        error
+    }
+
+    fn error(&self, code: ErrorCode, message: String) -> StartError {
+        let mut error = StartError::new(code, message);
+        let exit = self.process.exit();
+        let output = exit
+            .as_ref()
+            .map_or_else(|| self.process.output(), |exit| exit.output.clone());
+        let first = output.len().saturating_sub(LINES);
+        error.output = output[first..].to_vec();
+        error.exit = exit.map(|exit| exit.reason);
+        error
+    }
+
+    /// What the output tells.
+    fn hint(&self, output: &[String]) -> Hint {
+        let executable = self.recipe.interpreter.executable.display();
+        let lines = || output.iter().flat_map(|text| text.lines()).rev();
+        let missing = lines().find_map(|line| {
+            line.split_once("No module named '")?
+                .1
+                .split_once('\'')
+                .map(|(name, _)| name)
+        });
+        if let Some(name) = missing {
+            let package = name.split('.').next().unwrap_or(name);
+            if package == "snakepit_bridge" {
+                return Hint::bridge();
+            }
+            return Hint {
+                code: ErrorCode::StartFailed,
+                text: Some(format!(
+                    "install what provides `{package}` with `{executable} -m pip install …`, or \
+                     choose the interpreter that has it"
+                )),
+                permanent: true,
+            };
+        }
+        let native = |line: &str| line.contains("ImportError") && line.contains("_native");
+        if lines().any(native) {
+            return Hint::bridge();
+        }
+        if let Some(line) = lines().find(|line| line.starts_with("SyntaxError")) {
+            let version = self.recipe.interpreter.version_text();
+            return Hint {
+                code: ErrorCode::StartFailed,
+                text: Some(format!(
+                    "correct the {line}; the interpreter is Python {version}"
+                )),
+                permanent: true,
+            };
+        }
+        Hint {
+            code: ErrorCode::StartFailed,
+            text: None,
+            permanent: false,
+        }
+    }
+}
+
+struct Hint {
+    code: ErrorCode,
+    text: Option<String>,
+    permanent: bool,
+}
+
+impl Hint {
+    fn bridge() -> Self {
+        let text = "run `cargo xtask python` in a checkout, or pip install snakepit-bridge";
+        Self {
+            code: ErrorCode::NoBridge,
+            text: Some(text.to_owned()),
+            permanent: true,
+        }
+    }
+}
+
+/// Makes a predicate of an exit reason.
+fn phrase(reason: &str) -> String {
+    if reason.starts_with("killed") {
+        format!("was {reason}")
+    } else {
+        reason.to_owned()
+    }
+}

@@ -1,0 +1,273 @@
+//! Which Python runs the workers.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use snakepit_core::{ErrorCode, StartError};
+use tokio::process::Command;
+
+/// Time that one candidate has to answer.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Oldest version that can run the worker runtime.
+const OLDEST: (u8, u8) = (3, 10);
+
+/// First field of the answer: what a `sitecustomize` prints may come before it.
+const MARK: &str = "snakepit-probe";
+
+/// Asks an interpreter what it is. The current directory is taken off the path, so that no file
+/// of the user can shadow a module; nothing beyond built-in modules is imported, for speed.
+const PROBE: &str = r#"
+import os, sys
+sys.path[:] = [p for p in sys.path if p]
+def bridge():
+    for finder in sys.meta_path:
+        try:
+            spec = finder.find_spec("snakepit_bridge", None)
+        except Exception:
+            continue
+        if spec is not None and spec.origin:
+            return os.path.dirname(os.path.dirname(os.path.abspath(spec.origin)))
+    return ""
+v = sys.version_info
+free = "t" in getattr(sys, "abiflags", "")
+fields = ["snakepit-probe", os.path.abspath(sys.executable) if sys.executable else "",
+          "%d.%d.%d" % (v[0], v[1], v[2]), sys.implementation.name, "1" if free else "0", sys.prefix, bridge()]
+os.write(1, b"\0".join(os.fsencode(f) for f in fields) + b"\0")
+"#;
+
+/// A Python interpreter that answered the probe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Interpreter {
+    /// Its `sys.executable`: the program itself, not a shim or a wrapper in front of it.
+    pub executable: PathBuf,
+    /// Its version.
+    pub version: (u8, u8, u8),
+    /// Its implementation, for example `cpython`.
+    pub implementation: String,
+    /// It is a free-threaded build.
+    pub free_threaded: bool,
+    /// Its `sys.prefix`: the virtual environment, if it is in one.
+    pub prefix: PathBuf,
+    /// The directory that holds `snakepit_bridge`, when the interpreter can import that.
+    pub bridge: Option<PathBuf>,
+}
+
+/// One place to look at.
+struct Candidate {
+    program: PathBuf,
+    origin: String,
+    /// Somebody asked for exactly this one: when it fails, the search ends.
+    explicit: bool,
+}
+
+impl Interpreter {
+    /// Finds an interpreter for work in `dir`: `explicit`, `$SNAKEPIT_PYTHON`, the active virtual
+    /// environment, `.venv` in `dir` or above it, `python3` on the `PATH`; the first that works.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NoInterpreter`] lists what was tried and why each failed. An interpreter that
+    /// was asked for by name is never replaced by another.
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends the interpreter that is being asked.
+    pub async fn find(explicit: Option<&Path>, dir: &Path) -> Result<Self, StartError> {
+        Self::find_with(explicit, dir, |name| std::env::var_os(name)).await
+    }
+
+    async fn find_with(
+        explicit: Option<&Path>,
+        dir: &Path,
+        env: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Self, StartError> {
+        let mut tried = Vec::new();
+        for candidate in candidates(explicit, dir, &env) {
+            match probe(&candidate.program, dir).await {
+                Ok(found) => {
+                    tracing::debug!(
+                        executable = %found.executable.display(),
+                        origin = candidate.origin,
+                        "found a Python interpreter"
+                    );
+                    return Ok(found);
+                }
+                Err(reason) => {
+                    let origin = &candidate.origin;
+                    tried.push(format!(
+                        "{} ({origin}): {reason}",
+                        candidate.program.display()
+                    ));
+                    if candidate.explicit {
+                        break;
+                    }
+                }
+            }
+        }
+        Err(not_found(&tried))
+    }
+
+    /// The version as text, for example `3.11.7`.
+    pub fn version_text(&self) -> String {
+        let (major, minor, micro) = self.version;
+        format!("{major}.{minor}.{micro}")
+    }
+}
+
+fn not_found(tried: &[String]) -> StartError {
+    let message = match tried {
+        [] => "no Python interpreter was found: there is no `python3` on the PATH".to_owned(),
+        [one] => format!("no usable Python interpreter: {one}"),
+        several => format!("no usable Python interpreter; tried {}", several.join("; ")),
+    };
+    let mut error = StartError::new(ErrorCode::NoInterpreter, message);
+    error.help = Some(format!(
+        "install Python {}.{} or newer, or name one with `--python` or SNAKEPIT_PYTHON",
+        OLDEST.0, OLDEST.1
+    ));
+    error.permanent = true;
+    error
+}
+
+fn candidates(
+    explicit: Option<&Path>,
+    dir: &Path,
+    env: &impl Fn(&str) -> Option<OsString>,
+) -> Vec<Candidate> {
+    let set = |name: &str| env(name).filter(|value| !value.is_empty());
+    let search_path = set("PATH").unwrap_or_default();
+    let named = |program: &OsStr, origin: &str| Candidate {
+        program: resolve(Path::new(program), dir, &search_path),
+        origin: origin.to_owned(),
+        explicit: true,
+    };
+    if let Some(path) = explicit {
+        return vec![named(path.as_os_str(), "given explicitly")];
+    }
+    if let Some(path) = set("SNAKEPIT_PYTHON") {
+        return vec![named(&path, "from SNAKEPIT_PYTHON")];
+    }
+    let mut list = Vec::new();
+    let found = |program: PathBuf, origin: &str| Candidate {
+        program,
+        origin: origin.to_owned(),
+        explicit: false,
+    };
+    if let Some(venv) = set("VIRTUAL_ENV") {
+        list.push(found(
+            Path::new(&venv).join("bin/python"),
+            "from VIRTUAL_ENV",
+        ));
+    }
+    for parent in dir.ancestors() {
+        let program = parent.join(".venv/bin/python");
+        if program.exists() {
+            list.push(found(program, "a .venv of the working directory"));
+            break;
+        }
+    }
+    for parent in std::env::split_paths(&search_path).filter(|path| path.is_absolute()) {
+        let program = parent.join("python3");
+        if program.exists() {
+            list.push(found(program, "python3 on the PATH"));
+        }
+    }
+    list
+}
+
+/// Makes a program's name absolute: a bare name is looked up on the path, a relative path is
+/// relative to `dir`.
+fn resolve(program: &Path, dir: &Path, search_path: &OsStr) -> PathBuf {
+    if program.is_absolute() {
+        return program.to_owned();
+    }
+    if !program.as_os_str().as_bytes().contains(&b'/') {
+        let on_path = std::env::split_paths(search_path)
+            .map(|parent| parent.join(program))
+            .find(|candidate| candidate.is_absolute() && candidate.is_file());
+        if let Some(found) = on_path {
+            return found;
+        }
+    }
+    let joined = dir.join(program);
+    std::path::absolute(&joined).unwrap_or(joined)
+}
+
+/// Runs one candidate; the error is a phrase that says why it cannot be used.
+async fn probe(program: &Path, dir: &Path) -> Result<Interpreter, String> {
+    let child = Command::new(program)
+        .args(["-c", PROBE])
+        .current_dir(dir)
+        .env_remove("PYTHONINSPECT")
+        .env_remove("PYTHONSTARTUP")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound if !dir.is_dir() => {
+                format!("the working directory {} does not exist", dir.display())
+            }
+            std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
+            _ => format!("it cannot be run: {error}"),
+        })?;
+    let output = tokio::time::timeout(PROBE_TIMEOUT, child.wait_with_output())
+        .await
+        .map_err(|_| format!("it did not answer within {} s", PROBE_TIMEOUT.as_secs()))?
+        .map_err(|error| format!("its answer cannot be read: {error}"))?;
+    parse(&output.stdout).ok_or_else(|| {
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        match stderr.lines().rev().find(|line| !line.trim().is_empty()) {
+            Some(line) => format!(
+                "it is not a working Python ({}): {}",
+                output.status,
+                line.trim()
+            ),
+            None => format!("it is not a working Python ({})", output.status),
+        }
+    })?
+}
+
+/// Reads the answer; `None` when it is not one, an error when the interpreter is too old.
+fn parse(stdout: &[u8]) -> Option<Result<Interpreter, String>> {
+    let start = stdout
+        .windows(MARK.len())
+        .rposition(|window| window == MARK.as_bytes())?;
+    let mut fields = stdout[start..].split(|byte| *byte == 0).skip(1);
+    let path = |bytes: &[u8]| PathBuf::from(OsStr::from_bytes(bytes));
+    let executable = path(fields.next()?);
+    let version_text = std::str::from_utf8(fields.next()?).ok()?;
+    let implementation = String::from_utf8_lossy(fields.next()?).into_owned();
+    let free_threaded = fields.next()? == b"1";
+    let prefix = path(fields.next()?);
+    let bridge = Some(path(fields.next()?)).filter(|path| !path.as_os_str().is_empty());
+    let mut numbers = version_text.split('.').map(|part| part.parse::<u8>().ok());
+    let version = (numbers.next()??, numbers.next()??, numbers.next()??);
+    if (version.0, version.1) < OLDEST {
+        let (major, minor) = OLDEST;
+        return Some(Err(format!(
+            "it is Python {version_text}, {major}.{minor} or newer is needed"
+        )));
+    }
+    if !executable.is_absolute() {
+        return Some(Err(
+            "it does not know its own path (`sys.executable` is empty)".to_owned(),
+        ));
+    }
+    Some(Ok(Interpreter {
+        executable,
+        version,
+        implementation,
+        free_threaded,
+        prefix,
+        bridge,
+    }))
+}
+
+#[cfg(test)]
+#[path = "interpreter_tests.rs"]
+mod tests;

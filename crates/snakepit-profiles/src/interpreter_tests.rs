@@ -1,0 +1,137 @@
+//! Tests of the search for an interpreter.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use super::*;
+
+/// A directory with an executable script at `name`.
+fn script(dir: &Path, name: &str, text: &str) -> PathBuf {
+    let path = dir.join(name);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(&path, text).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}
+
+fn real_path(name: &str) -> Option<OsString> {
+    (name == "PATH").then(|| std::env::var_os("PATH").unwrap())
+}
+
+#[tokio::test]
+async fn the_real_one_is_found_and_knows_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let found = Interpreter::find(None, dir.path()).await.unwrap();
+    assert!(found.executable.is_absolute());
+    assert!(found.version >= (3, 10, 0));
+    assert_eq!(found.version_text().split('.').count(), 3);
+    // Found again by its own path it is the same.
+    let again = Interpreter::find(Some(&found.executable), dir.path())
+        .await
+        .unwrap();
+    assert_eq!(again.version, found.version);
+}
+
+#[tokio::test]
+async fn an_explicit_one_is_never_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let error = Interpreter::find(Some(Path::new("/no/such/python")), dir.path())
+        .await
+        .unwrap_err();
+    assert_eq!(error.code, ErrorCode::NoInterpreter);
+    assert!(
+        error
+            .message
+            .contains("/no/such/python (given explicitly): there is no such file")
+    );
+    assert!(error.permanent && error.help.is_some());
+
+    let env = |name: &str| match name {
+        "SNAKEPIT_PYTHON" => Some("bin/mine".into()),
+        other => real_path(other),
+    };
+    let error = Interpreter::find_with(None, dir.path(), env)
+        .await
+        .unwrap_err();
+    assert!(
+        error.message.contains("bin/mine (from SNAKEPIT_PYTHON)"),
+        "{}",
+        error.message
+    );
+}
+
+#[tokio::test]
+async fn every_failure_is_listed() {
+    let dir = tempfile::tempdir().unwrap();
+    script(
+        dir.path(),
+        ".venv/bin/python",
+        "#!/bin/sh\necho boom >&2\nexit 3\n",
+    );
+    let old = "#!/bin/sh\nprintf 'snakepit-probe\\000/old\\0003.9.1\\000cpython\\0000\\000/p\\000\\000'\n";
+    script(dir.path(), "bin/python3", old);
+    let sub = dir.path().join("a/b");
+    std::fs::create_dir_all(&sub).unwrap();
+    let bin = dir.path().join("bin");
+    let env = |name: &str| match name {
+        "PATH" => Some(bin.clone().into_os_string()),
+        "VIRTUAL_ENV" => Some("/no/venv".into()),
+        _ => None,
+    };
+    let message = Interpreter::find_with(None, &sub, env)
+        .await
+        .unwrap_err()
+        .message;
+    assert!(message.contains("/no/venv/bin/python (from VIRTUAL_ENV): there is no such file"));
+    assert!(
+        message.contains("not a working Python (exit status: 3): boom"),
+        "{message}"
+    );
+    assert!(
+        message.contains("it is Python 3.9.1, 3.10 or newer is needed"),
+        "{message}"
+    );
+}
+
+#[tokio::test]
+async fn nothing_at_all_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let message = Interpreter::find_with(None, dir.path(), |_| None)
+        .await
+        .unwrap_err()
+        .message;
+    assert!(
+        message.contains("there is no `python3` on the PATH"),
+        "{message}"
+    );
+}
+
+#[tokio::test]
+async fn modules_in_the_working_directory_do_not_shadow() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("os.py"), "raise SystemExit(9)").unwrap();
+    std::fs::write(dir.path().join("json.py"), "raise SystemExit(9)").unwrap();
+    Interpreter::find_with(None, dir.path(), real_path)
+        .await
+        .unwrap();
+}
+
+#[test]
+fn answers_that_are_none() {
+    for bytes in [
+        &b""[..],
+        b"snakepit-probe",
+        b"hello",
+        b"snakepit-probe\0/x\x003.x.1\0c\x000\0/p\0\0",
+    ] {
+        assert!(parse(bytes).is_none());
+    }
+    let noisy = b"hello from sitecustomize\nsnakepit-probe\0/x\x003.14.0\0cpython\x001\0/p\0/b\0";
+    let found = parse(noisy).unwrap().unwrap();
+    assert!(found.free_threaded);
+    assert_eq!(found.bridge.as_deref(), Some(Path::new("/b")));
+    assert!(
+        parse(b"snakepit-probe\0\x003.14.0\0cpython\x001\0/p\0\0")
+            .unwrap()
+            .is_err()
+    );
+}

@@ -1,0 +1,173 @@
+//! From a command to a worker that has described itself.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use snakepit_core::{ErrorCode, StartContext, StartError, WorkerInfo};
+use snakepit_grpc::convert;
+use snakepit_grpc::link::{ControlClient, DescribeError, LinkClient};
+use snakepit_grpc::pb::DescribeResponse;
+use snakepit_grpc::preamble::{PROTOCOL_VERSION, Role, TOKEN_LEN, Token};
+use tokio::process::Command;
+use tokio_util::task::TaskTracker;
+
+use crate::child::Process;
+use crate::environment::Environment;
+use crate::failure::Failure;
+use crate::rendezvous::{Invitation, Rendezvous};
+use crate::worker::PythonWorker;
+use crate::{Interpreter, PythonConfig};
+
+/// What every worker of a profile has in common.
+#[derive(Debug)]
+pub(crate) struct Recipe {
+    pub(crate) config: PythonConfig,
+    pub(crate) interpreter: Interpreter,
+    pub(crate) working_dir: PathBuf,
+    pub(crate) environment: Environment,
+    pub(crate) rendezvous: Rendezvous,
+    pub(crate) tasks: TaskTracker,
+}
+
+/// How far a start has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// The process has not dialled yet.
+    Connecting,
+    /// It loads its adapter.
+    Loading,
+}
+
+/// Starts one worker. Dropping the future kills what was started.
+pub(crate) async fn launch(
+    recipe: &Recipe,
+    context: &StartContext,
+) -> Result<PythonWorker, StartError> {
+    let mut token = Token([0; TOKEN_LEN]);
+    getrandom::fill(&mut token.0).map_err(|error| {
+        StartError::new(
+            ErrorCode::StartFailed,
+            format!("no random token can be made: {error}"),
+        )
+    })?;
+    let mut invitation = recipe.rendezvous.invite(&context.worker, token, 1);
+    let mut command = command(recipe, context, &token);
+    let process = Process::spawn(&mut command, &context.worker, &recipe.tasks)
+        .map_err(|error| crate::failure::not_spawned(recipe, &error))?;
+    let failure = Failure {
+        recipe,
+        context,
+        process: &process,
+    };
+
+    // They stay open until the process has said its last words: it ends when they end.
+    let mut links = Links::default();
+    let deadline = context.timeout;
+    let outcome = tokio::select! {
+        biased;
+        outcome = tokio::time::timeout(
+            deadline,
+            connect(&mut invitation, &process, context, &mut links),
+        ) => outcome,
+        exit = process.exited() => return Err(failure.exited(&exit)),
+    };
+    match outcome {
+        Ok(Ok(info)) => {
+            let slots = links.slot.into_iter().collect();
+            let control = links
+                .control
+                .expect("a worker is described after it has connected");
+            Ok(PythonWorker::new(info, slots, control, process))
+        }
+        Ok(Err(Refusal::Adapter(error))) => {
+            // It exits by itself now; its last words are worth a moment.
+            let _ = tokio::time::timeout(Duration::from_millis(200), process.exited()).await;
+            Err(failure.refused(error))
+        }
+        Ok(Err(Refusal::Version(version))) => Err(failure.other_version(version)),
+        Ok(Err(Refusal::Lost(reason))) => {
+            let exited = tokio::time::timeout(Duration::from_millis(500), process.exited()).await;
+            match exited {
+                Ok(exit) => Err(failure.exited(&exit)),
+                Err(_) => Err(failure.lost(&reason)),
+            }
+        }
+        Err(_) => Err(failure.timed_out(links.stage())),
+    }
+}
+
+/// Why a worker that runs is of no use.
+enum Refusal {
+    Adapter(Box<snakepit_core::ToolError>),
+    Version(u32),
+    Lost(String),
+}
+
+/// The connections of a worker so far.
+#[derive(Default)]
+struct Links {
+    slot: Option<LinkClient>,
+    control: Option<ControlClient>,
+}
+
+impl Links {
+    fn stage(&self) -> Stage {
+        match self {
+            Self {
+                slot: Some(_),
+                control: Some(_),
+            } => Stage::Loading,
+            _ => Stage::Connecting,
+        }
+    }
+}
+
+async fn connect(
+    invitation: &mut Invitation,
+    process: &Process,
+    context: &StartContext,
+    links: &mut Links,
+) -> Result<WorkerInfo, Refusal> {
+    while links.stage() == Stage::Connecting {
+        match invitation.next().await {
+            (Role::Slot(_), stream) => {
+                links.slot = Some(LinkClient::new(stream, context.max_payload));
+            }
+            (Role::Control, stream) => links.control = Some(ControlClient::new(stream)),
+        }
+    }
+    let slot = links
+        .slot
+        .as_ref()
+        .expect("the loop ends with both connections");
+    let description: DescribeResponse = slot.describe().await.map_err(|error| match error {
+        DescribeError::Refused(error) => Refusal::Adapter(error),
+        other => Refusal::Lost(other.to_string()),
+    })?;
+    if description.protocol_version != PROTOCOL_VERSION {
+        return Err(Refusal::Version(description.protocol_version));
+    }
+    let mut info = convert::worker_info(description);
+    info.pid = Some(process.pid());
+    Ok(info)
+}
+
+fn command(recipe: &Recipe, context: &StartContext, token: &Token) -> Command {
+    let mut command = Command::new(&recipe.interpreter.executable);
+    command
+        .args(["-c", "import snakepit_bridge._boot"])
+        .current_dir(&recipe.working_dir)
+        .env_clear()
+        .envs(&recipe.environment)
+        .env("SNAKEPIT_LINK", recipe.rendezvous.path())
+        .env("SNAKEPIT_TOKEN", token.to_hex())
+        .env("SNAKEPIT_WORKER_ID", context.worker.as_str())
+        .env("SNAKEPIT_ADAPTER", &recipe.config.adapter)
+        .env("SNAKEPIT_SLOTS", "1")
+        .env("SNAKEPIT_MAX_PAYLOAD", context.max_payload.to_string())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}

@@ -1,0 +1,248 @@
+//! What workers print: drained from the first byte to the last, shown as log lines.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use snakepit_core::WorkerId;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+/// Longest line in bytes; the rest of a longer one is cut off.
+const MAX_LINE: usize = 16 * 1024;
+
+/// Lines of one worker that are logged per second.
+const LINES_PER_SECOND: u32 = 1000;
+
+/// Lines that may wait for a slow log.
+const QUEUE: usize = 1024;
+
+/// Bytes of output kept for failures.
+const TAIL: usize = 64 * 1024;
+
+/// The last lines of one worker's output.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tail(Arc<Mutex<Lines>>);
+
+#[derive(Debug, Default)]
+struct Lines {
+    lines: VecDeque<String>,
+    bytes: usize,
+}
+
+impl Tail {
+    /// The lines, oldest first.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let state = self.0.lock().expect("nothing panics while it is locked");
+        state.lines.iter().cloned().collect()
+    }
+
+    fn push(&self, line: String) {
+        let mut state = self.0.lock().expect("nothing panics while it is locked");
+        state.bytes += line.len() + 1;
+        state.lines.push_back(line);
+        while state.bytes > TAIL
+            && let Some(oldest) = state.lines.pop_front()
+        {
+            state.bytes -= oldest.len() + 1;
+        }
+    }
+}
+
+/// One line on its way to the log.
+struct Line {
+    stream: &'static str,
+    text: String,
+}
+
+/// Starts the tasks that drain both streams. They end with the streams; the log's task ends after
+/// them and is not in the set, since nobody needs to wait for a log.
+pub(crate) fn drain(
+    worker: &WorkerId,
+    stdout: impl AsyncRead + Unpin + Send + 'static,
+    stderr: impl AsyncRead + Unpin + Send + 'static,
+    logs: &tokio_util::task::TaskTracker,
+) -> (Tail, JoinSet<()>) {
+    let tail = Tail::default();
+    let (sender, receiver) = mpsc::channel(QUEUE);
+    logs.spawn(log(worker.clone(), receiver));
+    let mut tasks = JoinSet::new();
+    tasks.spawn(read(
+        "stdout",
+        stdout,
+        tail.clone(),
+        sender.clone(),
+        worker.clone(),
+    ));
+    tasks.spawn(read("stderr", stderr, tail.clone(), sender, worker.clone()));
+    (tail, tasks)
+}
+
+async fn log(worker: WorkerId, mut receiver: mpsc::Receiver<Line>) {
+    while let Some(Line { stream, text }) = receiver.recv().await {
+        tracing::info!(target: "snakepit::worker", %worker, stream, "{text}");
+    }
+}
+
+/// Reads one stream to its end. It never waits for anything but the stream: a worker must not
+/// block in `print` because a log is slow.
+async fn read(
+    stream: &'static str,
+    mut source: impl AsyncRead + Unpin,
+    tail: Tail,
+    sender: mpsc::Sender<Line>,
+    worker: WorkerId,
+) {
+    let mut splitter = Splitter::default();
+    let mut buffer = vec![0; 8 * 1024];
+    let mut window = Window::default();
+    loop {
+        let read = source.read(&mut buffer).await.unwrap_or(0);
+        let mut emit = |line: &[u8]| {
+            let text = printable(line);
+            tail.push(text.clone());
+            if !window.admit(Instant::now()) || sender.try_send(Line { stream, text }).is_err() {
+                window.dropped += 1;
+            }
+        };
+        if read == 0 {
+            splitter.finish(&mut emit);
+        } else {
+            splitter.feed(&buffer[..read], &mut emit);
+        }
+        if let Some(count) = window.report(Instant::now(), read == 0) {
+            tracing::warn!(target: "snakepit::worker", %worker, stream, count, "lines were dropped");
+        }
+        if read == 0 {
+            return;
+        }
+    }
+}
+
+/// Counts the lines of the current second.
+#[derive(Default)]
+struct Window {
+    start: Option<Instant>,
+    lines: u32,
+    dropped: u64,
+}
+
+impl Window {
+    fn admit(&mut self, now: Instant) -> bool {
+        let fresh = self
+            .start
+            .is_none_or(|start| now - start >= Duration::from_secs(1));
+        if fresh {
+            self.start = Some(now);
+            self.lines = 0;
+        }
+        self.lines += 1;
+        self.lines <= LINES_PER_SECOND
+    }
+
+    /// How many lines were dropped, once per second and at the end.
+    fn report(&mut self, now: Instant, at_end: bool) -> Option<u64> {
+        let due = at_end
+            || self
+                .start
+                .is_none_or(|start| now - start >= Duration::from_secs(1));
+        (due && self.dropped > 0).then(|| std::mem::take(&mut self.dropped))
+    }
+}
+
+/// Cuts bytes into lines of bounded length.
+#[derive(Default)]
+struct Splitter {
+    line: Vec<u8>,
+}
+
+impl Splitter {
+    fn feed(&mut self, bytes: &[u8], emit: &mut impl FnMut(&[u8])) {
+        let mut rest = bytes;
+        while let Some(at) = rest.iter().position(|byte| *byte == b'\n') {
+            self.extend(&rest[..at]);
+            emit(&self.line);
+            self.line.clear();
+            rest = &rest[at + 1..];
+        }
+        self.extend(rest);
+    }
+
+    fn extend(&mut self, bytes: &[u8]) {
+        let room = MAX_LINE.saturating_sub(self.line.len());
+        self.line.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    }
+
+    fn finish(&mut self, emit: &mut impl FnMut(&[u8])) {
+        if !self.line.is_empty() {
+            emit(&self.line);
+            self.line.clear();
+        }
+    }
+}
+
+/// Text without control characters, so that no worker can write to the user's terminal.
+fn printable(line: &[u8]) -> String {
+    let text = String::from_utf8_lossy(line);
+    let text = text.trim_end_matches('\r');
+    if !text.chars().any(|c| c.is_control() && c != '\t') {
+        return text.to_owned();
+    }
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() && c != '\t' {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn lines_are_cut_escaped_and_kept() {
+        let worker = WorkerId::from("w-0");
+        let long = "x".repeat(MAX_LINE + 5);
+        let text = format!("one\r\n\x1b[31mred\n{long}\nlast without end");
+        let logs = tokio_util::task::TaskTracker::new();
+        let source = std::io::Cursor::new(text.into_bytes());
+        let (tail, tasks) = drain(&worker, source, tokio::io::empty(), &logs);
+        tasks.join_all().await;
+        let lines = tail.lines();
+        assert_eq!(lines[0], "one");
+        assert_eq!(lines[1], "\\u{1b}[31mred");
+        assert_eq!(lines[2].len(), MAX_LINE);
+        assert_eq!(lines[3], "last without end");
+    }
+
+    #[tokio::test]
+    async fn a_flood_is_drained_and_bounded() {
+        let worker = WorkerId::from("w-0");
+        let text = "0123456789\n".repeat(200_000);
+        let logs = tokio_util::task::TaskTracker::new();
+        let source = std::io::Cursor::new(text.into_bytes());
+        let (tail, tasks) = drain(&worker, tokio::io::empty(), source, &logs);
+        tasks.join_all().await;
+        let kept: usize = tail.lines().iter().map(|line| line.len() + 1).sum();
+        assert!(kept <= TAIL && kept > TAIL / 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_rate_is_capped_per_second() {
+        let mut window = Window::default();
+        let now = Instant::now();
+        let admitted = (0..2000).filter(|_| window.admit(now)).count();
+        assert_eq!(admitted, LINES_PER_SECOND as usize);
+        window.dropped = 5;
+        assert_eq!(window.report(now, false), None);
+        let later = now + Duration::from_secs(1);
+        assert_eq!(window.report(later, false), Some(5));
+        assert!(window.admit(later));
+    }
+}

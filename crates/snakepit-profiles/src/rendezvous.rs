@@ -1,0 +1,222 @@
+//! The socket that workers dial, and who may come in.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use nix::sys::socket::{setsockopt, sockopt};
+use snakepit_core::WorkerId;
+use snakepit_grpc::preamble::{FIXED_LEN, Preamble, Role, Token};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+
+/// Time for a connection to identify itself.
+const PREAMBLE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Connections that may be identifying themselves at the same time.
+const MAX_UNIDENTIFIED: usize = 256;
+
+/// Socket buffers asked for in bytes; the system may give less.
+const SOCKET_BUFFER: usize = 2 << 20;
+
+/// Longest path that a Unix socket address holds.
+const MAX_PATH: usize = 107;
+
+/// A listener in a private directory. Dropping it closes the socket and removes the directory.
+#[derive(Debug)]
+pub(crate) struct Rendezvous {
+    path: PathBuf,
+    expected: Arc<Table>,
+    _accepting: JoinSet<()>,
+    _dir: tempfile::TempDir,
+}
+
+type Table = Mutex<HashMap<String, Expected>>;
+
+/// A worker that may dial.
+#[derive(Debug)]
+struct Expected {
+    token: Token,
+    slots: u16,
+    used: Vec<Role>,
+    sender: mpsc::UnboundedSender<(Role, UnixStream)>,
+}
+
+/// The right of one worker to dial. Dropping it ends that right.
+#[derive(Debug)]
+#[must_use = "the worker is let in only while this lives"]
+pub(crate) struct Invitation {
+    worker: String,
+    expected: Arc<Table>,
+    receiver: mpsc::UnboundedReceiver<(Role, UnixStream)>,
+}
+
+impl Rendezvous {
+    /// Opens the socket. It needs a tokio runtime.
+    pub(crate) fn open() -> Result<Self, String> {
+        Self::open_in(&std::env::temp_dir())
+    }
+
+    fn open_in(parent: &Path) -> Result<Self, String> {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::Builder::new()
+            .prefix("snakepit-")
+            .permissions(std::fs::Permissions::from_mode(0o700))
+            .tempdir_in(parent)
+            .map_err(|error| {
+                format!(
+                    "no private directory can be made in {}: {error}",
+                    parent.display()
+                )
+            })?;
+        let path = dir.path().join("s");
+        let len = path.as_os_str().len();
+        if len > MAX_PATH {
+            let path = path.display();
+            return Err(format!(
+                "the socket path {path} has {len} bytes, {MAX_PATH} are possible"
+            ));
+        }
+        let listener = UnixListener::bind(&path)
+            .map_err(|error| format!("the socket {} cannot be opened: {error}", path.display()))?;
+        let expected = Arc::new(Table::default());
+        let mut accepting = JoinSet::new();
+        accepting.spawn(accept(listener, Arc::clone(&expected)));
+        Ok(Self {
+            path,
+            expected,
+            _accepting: accepting,
+            _dir: dir,
+        })
+    }
+
+    /// Path of the socket.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Lets a worker in that knows `token`: once for each slot and once for control.
+    pub(crate) fn invite(&self, worker: &WorkerId, token: Token, slots: u16) -> Invitation {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let worker = worker.as_str().to_owned();
+        let expected = Expected {
+            token,
+            slots,
+            used: Vec::new(),
+            sender,
+        };
+        lock(&self.expected).insert(worker.clone(), expected);
+        Invitation {
+            worker,
+            expected: Arc::clone(&self.expected),
+            receiver,
+        }
+    }
+}
+
+impl Invitation {
+    /// The next connection of the worker.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when the future is dropped.
+    pub(crate) async fn next(&mut self) -> (Role, UnixStream) {
+        match self.receiver.recv().await {
+            Some(connection) => connection,
+            // The sender lives in the table for as long as this does.
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl Drop for Invitation {
+    fn drop(&mut self) {
+        lock(&self.expected).remove(&self.worker);
+    }
+}
+
+fn lock(table: &Table) -> std::sync::MutexGuard<'_, HashMap<String, Expected>> {
+    table.lock().expect("nothing panics while it is locked")
+}
+
+async fn accept(listener: UnixListener, expected: Arc<Table>) {
+    let permits = Arc::new(Semaphore::new(MAX_UNIDENTIFIED));
+    let mut guests = JoinSet::new();
+    loop {
+        let permit = Arc::clone(&permits).acquire_owned().await;
+        while guests.try_join_next().is_some() {}
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                // Out of file descriptors, as a rule: others may close some.
+                tracing::warn!(%error, "a worker's connection cannot be accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        let expected = Arc::clone(&expected);
+        guests.spawn(async move {
+            let outcome = tokio::time::timeout(PREAMBLE_TIMEOUT, admit(stream, &expected)).await;
+            let reason = match outcome {
+                Ok(Ok(())) => return,
+                Ok(Err(reason)) => reason,
+                Err(_) => "it did not identify itself in time".to_owned(),
+            };
+            tracing::warn!(target: "snakepit::rendezvous", reason, "a connection was refused");
+            drop(permit);
+        });
+    }
+}
+
+/// Identifies one connection and hands it over; the error says why it was refused.
+async fn admit(mut stream: UnixStream, expected: &Table) -> Result<(), String> {
+    let peer = stream
+        .peer_cred()
+        .map_err(|error| format!("its user is unknown: {error}"))?;
+    if peer.uid() != nix::unistd::geteuid().as_raw() {
+        return Err(format!("it is of another user ({})", peer.uid()));
+    }
+    let mut fixed = [0; FIXED_LEN];
+    let short = |error: std::io::Error| format!("its preamble is incomplete: {error}");
+    stream.read_exact(&mut fixed).await.map_err(short)?;
+    let preamble = Preamble::decode(&fixed).map_err(|error| error.to_string())?;
+    let mut worker = vec![0; preamble.worker_id_len];
+    stream.read_exact(&mut worker).await.map_err(short)?;
+    let worker = String::from_utf8(worker).map_err(|_| "bad worker id".to_owned())?;
+
+    let mut table = lock(expected);
+    // One answer for both: a guess must not tell which names exist.
+    let refused = || format!("unknown worker or wrong token (it says {worker:?})");
+    let entry = table.get_mut(&worker).ok_or_else(refused)?;
+    if !entry.token.matches(&preamble.token) {
+        return Err(refused());
+    }
+    if let Role::Slot(slot) = preamble.role
+        && slot >= entry.slots
+    {
+        return Err(format!("worker {worker} has no slot {slot}"));
+    }
+    if entry.used.contains(&preamble.role) {
+        return Err(format!(
+            "worker {worker} is connected already ({:?})",
+            preamble.role
+        ));
+    }
+    for result in [
+        setsockopt(&stream, sockopt::SndBuf, &SOCKET_BUFFER),
+        setsockopt(&stream, sockopt::RcvBuf, &SOCKET_BUFFER),
+    ] {
+        // The default size works too, only slower.
+        let _ = result.inspect_err(|error| tracing::debug!(%error, "socket buffer size"));
+    }
+    entry.used.push(preamble.role);
+    // The receiver removes the entry when it goes away, under the same lock.
+    let _ = entry.sender.send((preamble.role, stream));
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "rendezvous_tests.rs"]
+mod tests;

@@ -1,0 +1,80 @@
+//! Tests of the socket that workers dial.
+
+use tokio::io::AsyncWriteExt as _;
+
+use super::*;
+
+async fn dial(rendezvous: &Rendezvous, bytes: &[u8]) -> UnixStream {
+    let mut stream = UnixStream::connect(rendezvous.path()).await.unwrap();
+    stream.write_all(bytes).await.unwrap();
+    stream
+}
+
+/// The host closed the connection. Unread bytes make that a reset.
+async fn is_refused(mut stream: UnixStream) -> bool {
+    matches!(stream.read(&mut [0; 1]).await, Ok(0) | Err(_))
+}
+
+const TOKEN: Token = Token([7; 32]);
+
+#[tokio::test]
+async fn the_right_worker_comes_in_once_per_role() {
+    let rendezvous = Rendezvous::open().unwrap();
+    let mut invitation = rendezvous.invite(&"w-0".into(), TOKEN, 1);
+    let control = Preamble::encode(Role::Control, &TOKEN, "w-0");
+    let slot = Preamble::encode(Role::Slot(0), &TOKEN, "w-0");
+    let _first = dial(&rendezvous, &control).await;
+    assert_eq!(invitation.next().await.0, Role::Control);
+    let _second = dial(&rendezvous, &slot).await;
+    assert_eq!(invitation.next().await.0, Role::Slot(0));
+    assert!(is_refused(dial(&rendezvous, &control).await).await);
+    assert!(is_refused(dial(&rendezvous, &slot).await).await);
+    let far = Preamble::encode(Role::Slot(1), &TOKEN, "w-0");
+    assert!(is_refused(dial(&rendezvous, &far).await).await);
+}
+
+#[tokio::test]
+async fn strangers_are_refused_while_others_hang() {
+    let rendezvous = Rendezvous::open().unwrap();
+    let mut invitation = rendezvous.invite(&"w-0".into(), TOKEN, 1);
+    // These say nothing, or half of it, and must hold nobody up.
+    let _silent = dial(&rendezvous, b"").await;
+    let _half = dial(&rendezvous, b"SNAKEPT1").await;
+    let wrong = Preamble::encode(Role::Control, &Token([8; 32]), "w-0");
+    let unknown = Preamble::encode(Role::Control, &TOKEN, "w-1");
+    for bytes in [&wrong[..], &unknown, &[b'G'; 200], &[0; 46]] {
+        assert!(is_refused(dial(&rendezvous, bytes).await).await);
+    }
+    let _right = dial(&rendezvous, &Preamble::encode(Role::Control, &TOKEN, "w-0")).await;
+    assert_eq!(invitation.next().await.0, Role::Control);
+}
+
+#[tokio::test]
+async fn the_right_ends_with_the_invitation() {
+    let rendezvous = Rendezvous::open().unwrap();
+    drop(rendezvous.invite(&"w-0".into(), TOKEN, 1));
+    let bytes = Preamble::encode(Role::Control, &TOKEN, "w-0");
+    assert!(is_refused(dial(&rendezvous, &bytes).await).await);
+}
+
+#[tokio::test]
+async fn the_directory_is_private_and_goes_away() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let rendezvous = Rendezvous::open().unwrap();
+    let dir = rendezvous.path().parent().unwrap().to_owned();
+    assert_eq!(dir.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+    drop(rendezvous);
+    assert!(!dir.exists());
+}
+
+#[tokio::test]
+async fn a_path_that_is_too_long_is_an_error() {
+    let parent = tempfile::tempdir().unwrap();
+    let deep = parent.path().join("x".repeat(100));
+    std::fs::create_dir(&deep).unwrap();
+    assert!(
+        Rendezvous::open_in(&deep)
+            .unwrap_err()
+            .contains("107 are possible")
+    );
+}

@@ -1,0 +1,188 @@
+//! `PythonWorker`: a live worker process as the pool sees it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use snakepit_core::{
+    CallError, CallId, ChunkStream, ItemResult, Payload, Request, Slot, Worker, WorkerExit,
+    WorkerInfo,
+};
+use snakepit_grpc::link::{ControlClient, LinkClient};
+use tokio::task::JoinSet;
+
+use crate::child::Process;
+
+/// Time that a failed call waits for the exit status, so that its error can tell it.
+const EXIT_STATUS: Duration = Duration::from_millis(100);
+
+/// Time that a worker whose connection ended may take to exit by itself.
+const EXIT_AFTER_LINK: Duration = Duration::from_millis(200);
+
+/// One worker process. Dropping it kills the process group.
+#[derive(Debug)]
+pub(crate) struct PythonWorker {
+    info: WorkerInfo,
+    slots: Arc<[LinkClient]>,
+    control: Arc<ControlClient>,
+    process: Arc<Process>,
+    _watching: JoinSet<()>,
+}
+
+impl PythonWorker {
+    pub(crate) fn new(
+        info: WorkerInfo,
+        slots: Vec<LinkClient>,
+        control: ControlClient,
+        process: Process,
+    ) -> Self {
+        let slots: Arc<[LinkClient]> = slots.into();
+        let control = Arc::new(control);
+        let process = Arc::new(process);
+        let mut watching = JoinSet::new();
+        watching.spawn({
+            let (control, process) = (Arc::clone(&control), Arc::clone(&process));
+            async move { end_with_link(control.ended().await, &process).await }
+        });
+        for index in 0..slots.len() {
+            let (slots, process) = (Arc::clone(&slots), Arc::clone(&process));
+            watching
+                .spawn(async move { end_with_link(slots[index].ended().await, &process).await });
+        }
+        Self {
+            info,
+            slots,
+            control,
+            process,
+            _watching: watching,
+        }
+    }
+
+    fn slot(&self, slot: Slot) -> Result<&LinkClient, CallError> {
+        self.slots.get(usize::from(slot.0)).ok_or_else(|| {
+            let mut exit = WorkerExit::default();
+            exit.reason = format!("it has no slot {}", slot.0);
+            CallError::Died {
+                exit,
+                ambiguous: false,
+            }
+        })
+    }
+
+    /// Completes the error of a lost connection with what is known of the process.
+    async fn explain(&self, error: CallError) -> CallError {
+        let CallError::Died { exit, ambiguous } = error else {
+            return error;
+        };
+        let known = tokio::time::timeout(EXIT_STATUS, self.process.exited()).await;
+        CallError::Died {
+            exit: known.unwrap_or(exit),
+            ambiguous,
+        }
+    }
+}
+
+/// A worker without one of its connections is of no use: it is killed unless it exits by itself.
+async fn end_with_link(reason: Arc<str>, process: &Process) {
+    if !reason.starts_with("broke the protocol") {
+        let exited = tokio::time::timeout(EXIT_AFTER_LINK, process.exited()).await;
+        if exited.is_ok() {
+            return;
+        }
+    }
+    // A worker that was asked to end has its grace for that.
+    if !process.is_stopping() {
+        process.kill_for(&reason);
+    }
+}
+
+#[async_trait]
+impl Worker for PythonWorker {
+    fn info(&self) -> &WorkerInfo {
+        &self.info
+    }
+
+    async fn call(self: Arc<Self>, slot: Slot, request: Request) -> Result<Payload, CallError> {
+        match self.slot(slot)?.call(&request).await {
+            Err(error @ CallError::Died { .. }) => Err(self.explain(error).await),
+            result => result,
+        }
+    }
+
+    async fn stream(
+        self: Arc<Self>,
+        slot: Slot,
+        request: Request,
+    ) -> Result<ChunkStream, CallError> {
+        match self.slot(slot)?.stream(&request) {
+            Ok(chunks) => Ok(Box::pin(crate::explained::Explained::new(chunks, self))),
+            Err(error) => Err(self.explain(error).await),
+        }
+    }
+
+    async fn call_many(
+        self: Arc<Self>,
+        slot: Slot,
+        request: Request,
+        items: Vec<Payload>,
+    ) -> Vec<ItemResult> {
+        let link = match self.slot(slot) {
+            Ok(link) => link,
+            Err(error) => return items.iter().map(|_| Err(error.clone())).collect(),
+        };
+        let mut results = link.call_many(&request, &items).await;
+        if results
+            .iter()
+            .any(|result| matches!(result, Err(CallError::Died { .. })))
+        {
+            let known = tokio::time::timeout(EXIT_STATUS, self.process.exited())
+                .await
+                .ok();
+            for result in &mut results {
+                if let (Err(CallError::Died { exit, .. }), Some(known)) = (result, &known) {
+                    exit.clone_from(known);
+                }
+            }
+        }
+        results
+    }
+
+    fn cancel(&self, call: CallId) {
+        self.control.cancel(call);
+    }
+
+    async fn closed(&self) -> WorkerExit {
+        self.process.exited().await
+    }
+
+    async fn stop(&self, grace: Duration) {
+        self.process.expect_exit();
+        if !grace.is_zero() && self.process.exit().is_none() {
+            for link in self.slots.iter() {
+                link.shutdown();
+            }
+            if tokio::time::timeout(grace, self.process.exited())
+                .await
+                .is_ok()
+            {
+                return;
+            }
+        }
+        self.process.kill();
+        self.process.exited().await;
+    }
+}
+
+impl Drop for PythonWorker {
+    fn drop(&mut self) {
+        // The watching tasks hold the process too, and are only aborted later.
+        self.process.expect_exit();
+        self.process.kill();
+    }
+}
+
+impl crate::explained::Explain for PythonWorker {
+    async fn explain(self: Arc<Self>, error: CallError) -> CallError {
+        Self::explain(&self, error).await
+    }
+}
