@@ -1,0 +1,187 @@
+//! Arguments of a call as the shell gives them.
+
+use std::ffi::{OsStr, OsString};
+
+use serde_json::Value as Json;
+use snakepit::{ErrorCode, Value};
+
+use crate::failure::Failure;
+
+/// Words of the command line: the tool, when the reference did not name it, and the arguments.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Arguments {
+    pub(crate) tool: Option<String>,
+    /// Map, list, or nothing.
+    pub(crate) value: Value,
+}
+
+impl Arguments {
+    /// Reads the words and the value of `--args`.
+    pub(crate) fn parse(
+        tool: Option<String>,
+        words: &[OsString],
+        json: Option<&OsStr>,
+    ) -> Result<Self, Failure> {
+        let (mut tool, mut positional, mut named) = (tool, Vec::new(), Vec::new());
+        for word in words {
+            let word = text(word)?;
+            match word.split_once('=').filter(|(key, _)| is_name(key)) {
+                Some((key, value)) => put(&mut named, key, read(value)),
+                None if tool.is_none() => tool = Some(word.to_owned()),
+                None => positional.push(read(word)),
+            }
+        }
+        if let Some(json) = json {
+            match whole(text(json)?)? {
+                Value::List(mut items) => {
+                    items.append(&mut positional);
+                    positional = items;
+                }
+                Value::Map(mut entries) => {
+                    entries.retain(|(key, _)| !named.iter().any(|(name, _)| name == key));
+                    entries.append(&mut named);
+                    named = entries;
+                }
+                _ => {
+                    return Err(Failure::usage(
+                        ErrorCode::InvalidArguments,
+                        "the value of `--args` must be a JSON object or array",
+                        "write for example --args '{\"xs\": [1, 2]}'",
+                    ));
+                }
+            }
+        }
+        let value = match (positional.is_empty(), named.is_empty()) {
+            (true, true) => Value::Null,
+            (true, false) => Value::Map(named),
+            (false, true) => Value::List(positional),
+            (false, false) => {
+                return Err(Failure::usage(
+                    ErrorCode::InvalidArguments,
+                    "positional and keyword arguments cannot be mixed",
+                    "name every argument: key=value",
+                ));
+            }
+        };
+        Ok(Self { tool, value })
+    }
+}
+
+/// A later value of the same key wins.
+fn put(named: &mut Vec<(Value, Value)>, key: &str, value: Value) {
+    let key = Value::Str(key.into());
+    named.retain(|(name, _)| *name != key);
+    named.push((key, value));
+}
+
+fn is_name(key: &str) -> bool {
+    let mut chars = key.chars();
+    let first = chars.next().is_some_and(|c| c.is_alphabetic() || c == '_');
+    first && chars.all(|c| c.is_alphanumeric() || c == '_')
+}
+
+/// JSON if it is JSON, else text.
+fn read(text: &str) -> Value {
+    match serde_json::from_str::<Json>(text) {
+        Ok(json) => Value::from(json),
+        Err(_) => Value::Str(text.into()),
+    }
+}
+
+fn whole(text: &str) -> Result<Value, Failure> {
+    serde_json::from_str::<Json>(text)
+        .map(Value::from)
+        .map_err(|error| {
+            Failure::usage(
+                ErrorCode::InvalidPayload,
+                format!("the value of `--args` is not JSON: {error}"),
+                "write for example --args '{\"xs\": [1, 2]}'",
+            )
+        })
+}
+
+/// Text crosses to Python as UTF-8 and nothing else.
+pub(crate) fn text(word: &OsStr) -> Result<&str, Failure> {
+    word.to_str().ok_or_else(|| {
+        Failure::usage(
+            ErrorCode::InvalidPayload,
+            format!("argument {word:?} is not UTF-8"),
+            "pass it in UTF-8",
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+    use std::os::unix::ffi::OsStringExt;
+
+    use snakepit::Value;
+
+    use super::Arguments;
+
+    fn parse(tool: Option<&str>, words: &[&str], json: Option<&str>) -> Result<Arguments, ()> {
+        let words: Vec<OsString> = words.iter().map(OsString::from).collect();
+        let json = json.map(OsString::from);
+        Arguments::parse(tool.map(str::to_owned), &words, json.as_deref()).map_err(drop)
+    }
+
+    fn map(entries: &[(&str, Value)]) -> Value {
+        Value::Map(
+            entries
+                .iter()
+                .map(|(k, v)| (Value::Str((*k).into()), v.clone()))
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn words_become_values() {
+        let one = Value::List(vec![Value::Int(1)]);
+        let parsed = parse(
+            Some("f"),
+            &["xs=[1]", "s=oops", "t=\"1\"", "e=", "u=a=b"],
+            None,
+        )
+        .unwrap();
+        let text = |text: &str| Value::Str(text.into());
+        let expected = map(&[
+            ("xs", one),
+            ("s", text("oops")),
+            ("t", text("1")),
+            ("e", text("")),
+            ("u", text("a=b")),
+        ]);
+        assert_eq!(parsed.value, expected);
+    }
+
+    #[test]
+    fn the_first_bare_word_is_the_tool_when_there_is_none() {
+        let parsed = parse(None, &["mean", "1", "x"], None).unwrap();
+        assert_eq!(parsed.tool.as_deref(), Some("mean"));
+        assert_eq!(
+            parsed.value,
+            Value::List(vec![Value::Int(1), Value::Str("x".into())])
+        );
+        assert_eq!(parse(Some("f"), &[], None).unwrap().value, Value::Null);
+    }
+
+    #[test]
+    fn a_whole_value_is_overridden_by_words() {
+        let parsed = parse(Some("f"), &["a=2"], Some(r#"{"a": 1, "b": 3}"#)).unwrap();
+        assert_eq!(
+            parsed.value,
+            map(&[("b", Value::Int(3)), ("a", Value::Int(2))])
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused() {
+        assert!(parse(Some("f"), &["1", "a=2"], None).is_err());
+        for json in ["3", "nonsense", "", &"[".repeat(100_000)] {
+            assert!(parse(Some("f"), &[], Some(json)).is_err());
+        }
+        let word = OsString::from_vec(b"a=\xff".to_vec());
+        assert!(Arguments::parse(None, &[word], None).is_err());
+    }
+}

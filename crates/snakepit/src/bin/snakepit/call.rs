@@ -1,0 +1,59 @@
+//! `snakepit call`.
+
+use snakepit::{CallOptions as Options, Snakepit, ToolInfo, Value};
+use tokio::time::Instant;
+
+use crate::arguments::{Arguments, text};
+use crate::cli::CallOptions;
+use crate::failure::Failure;
+use crate::output;
+use crate::reference::Reference;
+use crate::session::with_pool;
+
+pub(crate) async fn run(options: CallOptions, started: Instant) -> Result<(), Failure> {
+    let (reference, arguments) = read(&options)?;
+    with_pool(
+        &reference.adapter,
+        &options.pool,
+        started,
+        async |snakepit, call| {
+            let tool = tool(&snakepit, arguments.tool.as_deref())?;
+            let call = with_session(call, options.session.as_deref());
+            let result: Value = snakepit.execute_with(tool, &arguments.value, &call).await?;
+            output::value(&result, options.json)
+        },
+    )
+    .await
+}
+
+/// What `call` and `stream` have in common: the reference and the arguments.
+pub(crate) fn read(options: &CallOptions) -> Result<(Reference, Arguments), Failure> {
+    let mut reference = Reference::parse(text(&options.reference)?);
+    let tool = reference.tool.take();
+    let arguments = Arguments::parse(tool, &options.args, options.json_args.as_deref())?;
+    Ok((reference, arguments))
+}
+
+/// The tool to call: the one named, or the only one there is.
+pub(crate) fn tool(snakepit: &Snakepit, named: Option<&str>) -> Result<String, Failure> {
+    if let Some(tool) = named {
+        return Ok(tool.to_owned());
+    }
+    let tools: Vec<ToolInfo> = snakepit.tools();
+    if let [only] = &tools[..] {
+        return Ok(only.name.clone());
+    }
+    let names: Vec<&str> = tools.iter().map(|tool| tool.name.as_str()).collect();
+    Err(Failure::usage(
+        snakepit::ErrorCode::UnknownTool,
+        "no tool is named",
+        format!("write REF:TOOL with one of: {}", names.join(", ")),
+    ))
+}
+
+pub(crate) fn with_session(options: Options, session: Option<&str>) -> Options {
+    match session {
+        Some(session) => options.session(session),
+        None => options,
+    }
+}

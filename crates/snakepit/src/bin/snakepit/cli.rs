@@ -1,0 +1,115 @@
+//! What the program understands.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+/// Run Python functions in pools of worker processes.
+#[derive(Debug, Parser)]
+#[command(name = "snakepit", version, about, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// Say more on stderr; twice for all there is. SNAKEPIT_LOG sets the levels in detail
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Call a tool and print its result
+    #[command(after_help = "Example: snakepit call tools.py:mean xs='[1,2,3]'")]
+    Call(CallOptions),
+    /// Call a streaming tool and print each chunk on a line of its own
+    #[command(after_help = "Example: snakepit stream tools.py:primes limit=100")]
+    Stream(CallOptions),
+    /// List the tools of an adapter
+    Tools(ToolsOptions),
+    /// Show what snakepit does, on real input, and check every result
+    Demo(DemoOptions),
+    /// Print the completion script of a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+impl Command {
+    /// Errors are wanted as JSON as well.
+    pub(crate) const fn wants_json(&self) -> bool {
+        match self {
+            Self::Call(options) | Self::Stream(options) => options.json,
+            Self::Tools(options) => options.json,
+            Self::Demo(options) => options.json,
+            Self::Completions { .. } => false,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CallOptions {
+    /// Adapter and tool: `tools.py:mean`, `package.module:mean`, `tools.py:Class:method`
+    #[arg(value_name = "REF")]
+    pub(crate) reference: OsString,
+    /// Arguments as `key=value`; a value that is JSON is taken as JSON, any other as text. Without `key=`: positional ones; the first is the
+    /// tool when REF names none
+    #[arg(value_name = "ARG")]
+    pub(crate) args: Vec<OsString>,
+    /// Arguments as one JSON object or array
+    #[arg(long = "args", value_name = "JSON")]
+    pub(crate) json_args: Option<OsString>,
+    /// Session that the tool sees
+    #[arg(long, value_name = "ID")]
+    pub(crate) session: Option<String>,
+    #[command(flatten)]
+    pub(crate) pool: PoolOptions,
+    /// Print texts as JSON too, and errors as JSON on stderr
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ToolsOptions {
+    /// Adapter: `tools.py`, `package.module`, `package.module:Class`
+    #[arg(value_name = "REF")]
+    pub(crate) reference: OsString,
+    #[command(flatten)]
+    pub(crate) pool: PoolOptions,
+    /// Print everything known of each tool, schemas included, as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PoolOptions {
+    /// Time for everything, from the start of the program: 1s, 250ms, 2m
+    #[arg(long, value_name = "TIME", value_parser = snakepit::parse_duration)]
+    pub(crate) timeout: Option<Duration>,
+    /// Worker processes
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1,
+        allow_negative_numbers = true
+    )]
+    pub(crate) workers: usize,
+    /// Python interpreter
+    #[arg(long, value_name = "PATH")]
+    pub(crate) python: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoOptions {
+    /// Worker processes of the main pool
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    pub(crate) workers: usize,
+    /// Python interpreter
+    #[arg(long, value_name = "PATH")]
+    pub(crate) python: Option<PathBuf>,
+    /// Print the outcome as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}

@@ -1,0 +1,109 @@
+//! Why the program ends without success, and its exit status.
+
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+use snakepit::{BuildError, Error, ErrorCode, Report};
+
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// A call, a start or the usage failed.
+    Reported { report: Box<Report>, usage: bool },
+    /// A check of the demo failed; it has said so.
+    Checks,
+    /// Reading or writing failed.
+    Io(io::Error),
+    /// A signal asked the program to end.
+    Signal(u8),
+}
+
+impl Failure {
+    /// The user wrote something that cannot be.
+    pub(crate) fn usage(
+        code: ErrorCode,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Self {
+        Self::Reported {
+            report: Box::new(Report::usage(code, message, help)),
+            usage: true,
+        }
+    }
+
+    /// Ran out of time, so nobody waits for a worker any more.
+    pub(crate) fn is_timeout(&self) -> bool {
+        matches!(self, Self::Reported { report, .. } if timed_out(report.code()))
+    }
+
+    /// Tells the user and gives the exit status.
+    pub(crate) fn report(self, json: bool) -> ExitCode {
+        let mut stderr = io::stderr().lock();
+        // When stderr cannot be written there is nobody left to tell.
+        let status = match self {
+            Self::Reported { report, usage } => {
+                let status = exit_status(report.code(), usage);
+                let _ = if json {
+                    writeln!(stderr, "{}", report.to_json())
+                } else {
+                    let colour = wants_colour(io::stderr().is_terminal());
+                    writeln!(stderr, "{}", report.colour(colour))
+                };
+                status
+            }
+            Self::Checks => 1,
+            // Whoever read the output has seen enough.
+            Self::Io(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
+            Self::Io(error) => {
+                let _ = writeln!(stderr, "error: {error}");
+                1
+            }
+            Self::Signal(number) => 128_u8.saturating_add(number),
+        };
+        ExitCode::from(status)
+    }
+}
+
+const fn timed_out(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::QueueTimeout | ErrorCode::CallTimeout | ErrorCode::NotReady
+    )
+}
+
+const fn exit_status(code: ErrorCode, usage: bool) -> u8 {
+    match code {
+        _ if usage => 2,
+        ErrorCode::InvalidConfig | ErrorCode::UnknownKey | ErrorCode::UnknownPool => 2,
+        code if timed_out(code) => 124,
+        _ => 1,
+    }
+}
+
+/// Colours are for terminals, and only when the user has not said otherwise (<https://no-color.org>).
+pub(crate) fn wants_colour(terminal: bool) -> bool {
+    terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Reported {
+            report: Box::new(Report::from(&error)),
+            usage: false,
+        }
+    }
+}
+
+impl From<BuildError> for Failure {
+    fn from(error: BuildError) -> Self {
+        Self::Reported {
+            report: Box::new(Report::from(&error)),
+            usage: false,
+        }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}

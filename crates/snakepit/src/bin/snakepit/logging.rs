@@ -1,0 +1,112 @@
+//! Talk on stderr: events of the program, and what workers print.
+
+use std::fmt::{self, Write as _};
+use std::io::{self, IsTerminal};
+
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::failure::wants_colour;
+
+/// Variable that sets the levels in detail, for example `info,snakepit_core=debug`.
+const VARIABLE: &str = "SNAKEPIT_LOG";
+
+/// Target of the lines that workers print.
+const WORKER: &str = "snakepit::worker";
+
+/// Installs the subscriber.
+pub(crate) fn install(verbose: u8) {
+    let levels = match verbose {
+        0 => "off,snakepit::worker=info",
+        1 => "info",
+        _ => "debug",
+    };
+    let filter = std::env::var(VARIABLE)
+        .ok()
+        .and_then(|levels| EnvFilter::try_new(levels).ok());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter.unwrap_or_else(|| EnvFilter::new(levels)))
+        .with_ansi(wants_colour(io::stderr().is_terminal()))
+        .with_writer(io::stderr)
+        .event_format(Lines)
+        .init();
+}
+
+/// A worker's line as `[main-0] text`; any other event as `level: text key=value`.
+struct Lines;
+
+impl<S, N> FormatEvent<S, N> for Lines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let (dim, off) = if writer.has_ansi_escapes() {
+            ("\x1b[2m", "\x1b[0m")
+        } else {
+            ("", "")
+        };
+        if event.metadata().target() == WORKER {
+            return writeln!(writer, "{dim}[{}]{off} {}", fields.worker, fields.message);
+        }
+        let level = match *event.metadata().level() {
+            Level::ERROR => "error",
+            Level::WARN => "warning",
+            Level::INFO => "info",
+            Level::DEBUG => "debug",
+            Level::TRACE => "trace",
+        };
+        let worker = match fields.worker.as_str() {
+            "" => String::new(),
+            worker => format!(" worker={worker}"),
+        };
+        writeln!(
+            writer,
+            "{dim}{level}:{off} {}{worker}{}",
+            fields.message, fields.others
+        )
+    }
+}
+
+#[derive(Default)]
+struct Fields {
+    message: String,
+    worker: String,
+    others: String,
+}
+
+impl Visit for Fields {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        match field.name() {
+            "message" => self.message.push_str(value),
+            "worker" => self.worker.push_str(value),
+            name => self.other(name, &value),
+        }
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        match field.name() {
+            "message" => self.message = format!("{value:?}"),
+            "worker" => self.worker = format!("{value:?}"),
+            name => self.other(name, value),
+        }
+    }
+}
+
+impl Fields {
+    fn other(&mut self, name: &str, value: &dyn fmt::Debug) {
+        // Writing to a `String` cannot fail.
+        let _ = write!(self.others, " {name}={value:?}");
+    }
+}

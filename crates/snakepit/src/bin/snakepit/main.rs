@@ -1,0 +1,66 @@
+//! The program `snakepit`: Python tools from the shell.
+//!
+//! stdout is data, stderr is talk. Exit status: 0 success, 1 the call failed, 2 wrong usage or configuration, 124 time-out.
+#![forbid(unsafe_code)]
+
+mod arguments;
+mod call;
+mod cli;
+mod demo;
+mod failure;
+mod logging;
+mod output;
+mod reference;
+mod session;
+mod stream;
+mod tools;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+use tokio::time::Instant;
+
+use crate::cli::{Cli, Command};
+use crate::failure::Failure;
+
+fn main() -> ExitCode {
+    let started = Instant::now();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // When even the message cannot be written there is nobody left to tell.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    logging::install(cli.verbose);
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return Failure::Io(error).report(false),
+    };
+    let json = cli.command.wants_json();
+    let result = runtime.block_on(run(cli.command, started));
+    // Everything that must end has been awaited; a thread that still reads a file must not keep the program.
+    runtime.shutdown_background();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(json),
+    }
+}
+
+async fn run(command: Command, started: Instant) -> Result<(), Failure> {
+    match command {
+        Command::Call(options) => call::run(options, started).await,
+        Command::Stream(options) => stream::run(options, started).await,
+        Command::Tools(options) => tools::run(&options, started).await,
+        Command::Demo(options) => demo::run(&options).await,
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "snakepit", &mut script);
+            output::bytes(&script)
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! A pool for the time of one command.
+
+use std::time::Duration;
+
+use snakepit::{CallOptions, Error, ErrorCode, Phase, PoolBuilder, Snakepit};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::cli::PoolOptions;
+use crate::failure::Failure;
+
+/// Name of the pool.
+const POOL: &str = "main";
+
+/// What a worker gets for its clean-up at the end of the program.
+const STOP_GRACE: Duration = Duration::from_secs(2);
+
+/// Starts a pool, runs `work` and ends the pool, also when a signal comes or time runs out.
+pub(crate) async fn with_pool<W>(
+    adapter: &str,
+    options: &PoolOptions,
+    started: Instant,
+    work: W,
+) -> Result<(), Failure>
+where
+    W: AsyncFnOnce(Snakepit, CallOptions) -> Result<(), Failure>,
+{
+    let mut signals = Signals::new()?;
+    let deadline = options.timeout.map(|timeout| (started + timeout, timeout));
+    let snakepit = tokio::select! {
+        snakepit = start(adapter, options, deadline) => snakepit?,
+        number = signals.next() => return Err(Failure::Signal(number)),
+    };
+    let mut call = CallOptions::new();
+    if let Some((at, _)) = deadline {
+        call = call.timeout(at.saturating_duration_since(Instant::now()));
+    }
+    let result = tokio::select! {
+        result = within(deadline, work(snakepit.clone(), call)) => result,
+        number = signals.next() => Err(Failure::Signal(number)),
+    };
+    if result.as_ref().is_err_and(Failure::is_timeout) {
+        // The time is up: no clean-up, the workers are killed. The bound only guards against a kernel that takes long to reap.
+        let _ = timeout(Duration::from_millis(100), snakepit.shutdown()).await;
+    } else {
+        tokio::select! {
+            () = snakepit.shutdown() => {}
+            number = signals.next() => return Err(Failure::Signal(number)),
+        }
+    }
+    result
+}
+
+async fn start(
+    adapter: &str,
+    options: &PoolOptions,
+    deadline: Option<(Instant, Duration)>,
+) -> Result<Snakepit, Failure> {
+    let mut pool = PoolBuilder::new(POOL, adapter)
+        .workers(options.workers)
+        // The time of a call is the user's business; without --timeout it may take as long as it takes.
+        .call_timeout(None)
+        .configure(|config| {
+            config.stop_grace = STOP_GRACE;
+            config.cancel_grace = Duration::ZERO;
+            config.restart.max_restarts = 1;
+        });
+    if let Some(python) = &options.python {
+        pool = pool.python(python);
+    }
+    let start = Snakepit::builder().pool(pool).start();
+    let Some((at, after)) = deadline else {
+        return Ok(start.await?);
+    };
+    match timeout_at(at, start).await {
+        Ok(started) => Ok(started?),
+        Err(_) => Err(Error::Timeout {
+            pool: POOL.into(),
+            phase: Phase::Start,
+            after,
+        }
+        .into()),
+    }
+}
+
+/// The pool ends a call by itself; this covers what comes around it, for example a stream that never ends.
+async fn within(
+    deadline: Option<(Instant, Duration)>,
+    work: impl Future<Output = Result<(), Failure>>,
+) -> Result<(), Failure> {
+    let Some((at, after)) = deadline else {
+        return work.await;
+    };
+    match timeout_at(at, work).await {
+        Ok(result) => result.map_err(|failure| whole_time(failure, after)),
+        Err(_) => Err(Error::Timeout {
+            pool: POOL.into(),
+            phase: Phase::Call,
+            after,
+        }
+        .into()),
+    }
+}
+
+/// The call had what the start left of the time; the user knows only the whole.
+fn whole_time(failure: Failure, after: Duration) -> Failure {
+    match failure {
+        Failure::Reported { report, .. } if report.code() == ErrorCode::CallTimeout => {
+            Error::Timeout {
+                pool: POOL.into(),
+                phase: Phase::Call,
+                after,
+            }
+            .into()
+        }
+        other => other,
+    }
+}
+
+/// The signals that end the program.
+pub(crate) struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    pub(crate) fn new() -> Result<Self, Failure> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    /// Number of the next one.
+    pub(crate) async fn next(&mut self) -> u8 {
+        tokio::select! {
+            _ = self.interrupt.recv() => 2,
+            _ = self.terminate.recv() => 15,
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Description of the whole, and its start.
+
+#[cfg(feature = "config")]
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{join_all, try_join_all};
+
+#[cfg(feature = "config")]
+use crate::Config;
+use crate::text::nearest;
+use crate::{
+    BuildError, ErrorCode, Pool, PoolBuilder, PoolConfig, PoolName, Snakepit, WorkerProfile,
+};
+
+/// Name of the pool that [`SnakepitBuilder::adapter`] makes.
+const MAIN: &str = "main";
+
+/// Describes pools and starts them; made by [`Snakepit::builder`].
+#[derive(Clone, Debug, Default)]
+#[must_use = "nothing runs before `start`"]
+pub struct SnakepitBuilder {
+    pools: Vec<PoolBuilder>,
+    #[cfg(feature = "config")]
+    files: Vec<PathBuf>,
+    default_pool: Option<PoolName>,
+    start_later: bool,
+}
+
+impl SnakepitBuilder {
+    /// Adds a pool named `main` of Python workers that serve the tools of `adapter`.
+    #[cfg(feature = "process")]
+    pub fn adapter(self, adapter: impl Into<String>) -> Self {
+        self.pool(PoolBuilder::new(MAIN, adapter))
+    }
+
+    /// Adds a pool. The first one is the default pool unless [`default_pool`](Self::default_pool) names another.
+    pub fn pool(mut self, pool: PoolBuilder) -> Self {
+        self.pools.push(pool);
+        self
+    }
+
+    /// Adds a pool of workers that `profile` starts.
+    pub fn pool_with_profile(self, config: PoolConfig, profile: Arc<dyn WorkerProfile>) -> Self {
+        self.pool(PoolBuilder::with_profile(config, profile))
+    }
+
+    /// Adds the pools of a configuration.
+    #[cfg(feature = "config")]
+    pub fn config(mut self, config: Config) -> Self {
+        self.pools.extend(config.pools);
+        self.default_pool = config.default_pool.or(self.default_pool);
+        self
+    }
+
+    /// Adds the pools of a configuration file; `SNAKEPIT_*` variables change its settings. The file is read by [`start`](Self::start).
+    #[cfg(feature = "config")]
+    pub fn config_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.files.push(path.into());
+        self
+    }
+
+    /// Names the pool that calls without a pool go to.
+    pub fn default_pool(mut self, name: impl Into<PoolName>) -> Self {
+        self.default_pool = Some(name.into());
+        self
+    }
+
+    /// Whether [`start`](Self::start) waits until all workers are ready; it does unless told otherwise.
+    pub const fn wait_ready(mut self, wait: bool) -> Self {
+        self.start_later = !wait;
+        self
+    }
+
+    /// Starts all pools and waits until their workers are ready. It needs a tokio runtime.
+    ///
+    /// # Errors
+    /// [`BuildError`] says which setting, profile or pool failed; whatever had started is stopped first.
+    ///
+    /// # Cancel safety
+    /// Dropping the future stops what was started.
+    pub async fn start(self) -> Result<Snakepit, BuildError> {
+        #[cfg(feature = "config")]
+        let this = self.with_files()?;
+        #[cfg(not(feature = "config"))]
+        let this = self;
+        let default = this.check()?;
+        let wait = !this.start_later;
+        let started = join_all(this.pools.into_iter().map(PoolBuilder::start)).await;
+        let (mut pools, mut starting, mut failure) = (Vec::new(), Vec::new(), None);
+        for result in started {
+            match result {
+                Ok((pool, guard)) => {
+                    pools.push(pool);
+                    // Without a guard, failed starts are tried again as the pool's restart policy says.
+                    starting.extend(wait.then_some(guard));
+                }
+                Err(error) => failure = failure.or(Some(error)),
+            }
+        }
+        if failure.is_none() && wait {
+            failure = try_join_all(pools.iter().map(ready)).await.err();
+        }
+        if let Some(error) = failure {
+            join_all(pools.iter().map(Pool::close)).await;
+            return Err(error);
+        }
+        drop(starting);
+        Ok(Snakepit::new(pools, &default))
+    }
+
+    #[cfg(feature = "config")]
+    fn with_files(mut self) -> Result<Self, BuildError> {
+        for path in std::mem::take(&mut self.files) {
+            self = self.config(Config::load(&path)?);
+        }
+        Ok(self)
+    }
+
+    /// Checks everything that can be checked without starting anything. Returns the default pool.
+    fn check(&self) -> Result<PoolName, BuildError> {
+        let names: Vec<&str> = self.pools.iter().map(|pool| pool.name().as_str()).collect();
+        let Some(first) = self.pools.first() else {
+            return Err(BuildError::setting(
+                ErrorCode::InvalidConfig,
+                "pools",
+                "is empty: no pool is configured",
+                "add one with `.adapter(\"tools.py\")` or a table `[pools.main]`",
+            ));
+        };
+        for (index, pool) in self.pools.iter().enumerate() {
+            if names[..index].contains(&names[index]) {
+                return Err(BuildError::setting(
+                    ErrorCode::InvalidConfig,
+                    format!("pools.{}", names[index]),
+                    "is given twice",
+                    "give each pool its own name",
+                ));
+            }
+            pool.check()?;
+            #[cfg(feature = "process")]
+            pool.check_adapter()?;
+        }
+        let default = match &self.default_pool {
+            Some(name) => name.clone(),
+            None if names.contains(&MAIN) => PoolName::new(MAIN),
+            None => first.name().clone(),
+        };
+        if names.contains(&default.as_str()) {
+            return Ok(default);
+        }
+        let help = match nearest(default.as_str(), names.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("the pools are: {}", names.join(", ")),
+        };
+        let message = format!("names `{default}`, which is not a pool");
+        Err(BuildError::setting(
+            ErrorCode::UnknownPool,
+            "default_pool",
+            message,
+            help,
+        ))
+    }
+}
+
+/// Waits for one pool. The pool itself fails a worker after its `start_timeout`, so the bound here only covers starts that come one after
+/// the other.
+async fn ready(pool: &Pool) -> Result<(), BuildError> {
+    let config = pool.config();
+    let rounds = config
+        .workers
+        .div_ceil(config.start_concurrency.max(1))
+        .max(1);
+    let rounds = u32::try_from(rounds).unwrap_or(u32::MAX);
+    let budget = config
+        .start_timeout
+        .saturating_mul(rounds)
+        .saturating_add(Duration::from_secs(1));
+    pool.await_ready(budget)
+        .await
+        .map_err(|error| BuildError::Start {
+            pool: pool.name().clone(),
+            error: Box::new(error),
+        })
+}

@@ -1,0 +1,145 @@
+//! Pools described by a file and by the environment.
+
+mod env;
+mod problem;
+mod raw;
+
+use std::path::{Path, PathBuf};
+
+use figment::Figment;
+use figment::providers::{Format, Toml};
+
+use self::env::Variables;
+use self::raw::{RawConfig, RawPool};
+use crate::{BuildError, PoolBuilder, PoolConfig, PoolName};
+
+/// Pools described by `snakepit.toml` and `SNAKEPIT_*` variables.
+///
+/// ```toml
+/// default_pool = "main"
+///
+/// [defaults]                 # for every pool
+/// workers = 4
+/// call_timeout = "30s"
+///
+/// [pools.main]
+/// adapter = "tools.py"       # relative to this file
+///
+/// [pools.gpu]
+/// adapter = "models.serving:Serving"
+/// workers = 1
+/// max_payload = "512MiB"
+/// env = { CUDA_VISIBLE_DEVICES = "0" }
+///
+/// [pools.gpu.restart]
+/// max_restarts = 3
+/// ```
+///
+/// A variable names a key with `__` between its parts: `SNAKEPIT_POOLS__MAIN__WORKERS=2`. Variables win over the file; pool names and keys
+/// in them are lower-case. Durations are `"250ms"`, `"1.5s"`, `"2m"` or a number of seconds, sizes `"64MiB"` or a number of bytes.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Config {
+    /// The pools, sorted by name.
+    pub pools: Vec<PoolBuilder>,
+    /// The pool that calls without a pool go to.
+    pub default_pool: Option<PoolName>,
+}
+
+impl Config {
+    /// Reads a file and the `SNAKEPIT_*` variables of this process.
+    ///
+    /// # Errors
+    /// [`BuildError`] with the file or variable and the key.
+    pub fn load(file: impl AsRef<Path>) -> Result<Self, BuildError> {
+        Self::from_sources(Some(file.as_ref()), process_variables())
+    }
+
+    /// Reads only the `SNAKEPIT_*` variables of this process.
+    ///
+    /// # Errors
+    /// [`BuildError`] with the variable and the key.
+    pub fn from_env() -> Result<Self, BuildError> {
+        Self::from_sources(None, process_variables())
+    }
+
+    /// Reads a file, if any, and variables that the caller provides; those without `SNAKEPIT_` before their names are ignored.
+    ///
+    /// # Errors
+    /// [`BuildError`] with the file or variable and the key.
+    pub fn from_sources(
+        file: Option<&Path>,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, BuildError> {
+        let mut figment = Figment::new();
+        if let Some(file) = file {
+            let text = std::fs::read_to_string(file).map_err(|error| BuildError::File {
+                path: file.to_owned(),
+                reason: error.to_string(),
+            })?;
+            problem::check_syntax(file, &text)?;
+            figment = figment.merge(Toml::file_exact(file));
+        }
+        let figment = figment.merge(Variables::new(variables));
+        let raw: RawConfig = figment
+            .extract()
+            .map_err(|error| problem::explain(&figment, file, &error))?;
+        let mut pools = Vec::with_capacity(raw.pools.len());
+        for (name, pool) in raw.pools {
+            let location = problem::location(&figment, &format!("pools.{name}"));
+            pools.push(build(name, pool.over(&raw.defaults), location)?);
+        }
+        Ok(Self {
+            pools,
+            default_pool: raw.default_pool.map(PoolName::from),
+        })
+    }
+}
+
+fn process_variables() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
+/// Makes one pool of its settings.
+fn build(name: String, raw: RawPool, location: Option<String>) -> Result<PoolBuilder, BuildError> {
+    let invalid = |key: &str, message: String, help: &str| {
+        let error = crate::error::config_error(crate::ErrorCode::InvalidConfig, key, message, help);
+        BuildError::in_pool(error, &PoolName::from(name.as_str()), location.clone())
+    };
+    if let Some(profile) = raw
+        .profile
+        .as_deref()
+        .filter(|profile| *profile != "process")
+    {
+        let message = format!("must be \"process\", got \"{profile}\"");
+        return Err(invalid("profile", message, "leave it out"));
+    }
+    let Some(adapter) = raw.adapter else {
+        return Err(invalid(
+            "adapter",
+            "is missing".to_owned(),
+            "add for example adapter = \"tools.py\"",
+        ));
+    };
+    let mut config = PoolConfig::new(name);
+    raw.limits.apply(&mut config);
+    let pool = PoolBuilder::new(config.name.clone(), raw::adapter(&adapter));
+    let pool = pool
+        .configure(|target| *target = config)
+        .configure_python(|python| {
+            python.interpreter = raw.python.as_ref().map(raw::program);
+            python.working_dir = raw.working_dir.map(|dir| dir.relative());
+            let paths = raw.python_path.into_iter().flatten();
+            python.python_path = paths.map(|dir| dir.relative()).collect::<Vec<PathBuf>>();
+            python.env = raw.env.unwrap_or_default();
+            python.inherit_env = raw.inherit_env.unwrap_or_default();
+            python.threads = raw.threads.unwrap_or(python.threads);
+        });
+    let pool = pool.located(location);
+    pool.check()?;
+    Ok(pool)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,229 @@
+//! The keys of the configuration, as they are read.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use figment::value::magic::RelativePathBuf;
+use serde::Deserialize;
+use serde::de::{Deserializer, Unexpected, Visitor};
+
+use crate::PoolConfig;
+use crate::text::{parse_duration, parse_size, seconds};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawConfig {
+    pub(super) default_pool: Option<String>,
+    #[serde(default)]
+    pub(super) defaults: RawPool,
+    #[serde(default)]
+    pub(super) pools: BTreeMap<String, RawPool>,
+}
+
+macro_rules! raw_pool {
+    ($($name:ident: $kind:ty,)* | $($limit:ident: $limit_kind:ty => $apply:expr,)*) => {
+        /// One pool; every key is optional, so that the defaults can fill it.
+        #[derive(Clone, Debug, Default)]
+        pub(super) struct RawPool {
+            $(pub(super) $name: Option<$kind>,)*
+            pub(super) limits: Limits,
+        }
+
+        /// Keys that are settings of the scheduler.
+        #[derive(Clone, Debug, Default)]
+        pub(super) struct Limits {
+            $($limit: Option<$limit_kind>,)*
+            restart: RawRestart,
+        }
+
+        /// All keys of a pool side by side, as the file has them.
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Keys {
+            $($name: Option<$kind>,)*
+            $($limit: Option<$limit_kind>,)*
+            #[serde(default)]
+            restart: RawRestart,
+        }
+
+        impl<'de> Deserialize<'de> for RawPool {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let keys = Keys::deserialize(deserializer)?;
+                Ok(Self {
+                    $($name: keys.$name,)*
+                    limits: Limits { $($limit: keys.$limit,)* restart: keys.restart },
+                })
+            }
+        }
+
+        impl RawPool {
+            /// Fills what is not set with what the defaults set.
+            pub(super) fn over(self, defaults: &Self) -> Self {
+                Self {
+                    $($name: self.$name.or_else(|| defaults.$name.clone()),)*
+                    limits: Limits {
+                        $($limit: self.limits.$limit.or(defaults.limits.$limit),)*
+                        restart: self.limits.restart.over(defaults.limits.restart),
+                    },
+                }
+            }
+        }
+
+        impl Limits {
+            /// Writes what is set into the settings of a pool.
+            pub(super) fn apply(self, config: &mut PoolConfig) {
+                $(if let Some(value) = self.$limit {
+                    let apply: fn(&mut PoolConfig, $limit_kind) = $apply;
+                    apply(config, value);
+                })*
+                self.restart.apply(config);
+            }
+        }
+    };
+}
+
+raw_pool! {
+    adapter: RelativePathBuf,
+    profile: String,
+    python: RelativePathBuf,
+    working_dir: RelativePathBuf,
+    python_path: Vec<RelativePathBuf>,
+    env: BTreeMap<String, String>,
+    inherit_env: Vec<String>,
+    threads: usize,
+    |
+    workers: usize => |config, value| config.workers = value,
+    queue_limit: usize => |config, value| config.queue_limit = value,
+    queue_timeout: Span => |config, value| config.queue_timeout = value.0,
+    call_timeout: Span => |config, value| config.call_timeout = Some(value.0),
+    start_timeout: Span => |config, value| config.start_timeout = value.0,
+    start_concurrency: usize => |config, value| config.start_concurrency = value,
+    stop_grace: Span => |config, value| config.stop_grace = value.0,
+    cancel_grace: Span => |config, value| config.cancel_grace = value.0,
+    max_payload: Size => |config, value| config.max_payload = value.0,
+}
+
+/// The table `restart` of a pool.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRestart {
+    initial_backoff: Option<Span>,
+    max_backoff: Option<Span>,
+    max_restarts: Option<u32>,
+    window: Option<Span>,
+}
+
+impl RawRestart {
+    fn over(self, defaults: Self) -> Self {
+        Self {
+            initial_backoff: self.initial_backoff.or(defaults.initial_backoff),
+            max_backoff: self.max_backoff.or(defaults.max_backoff),
+            max_restarts: self.max_restarts.or(defaults.max_restarts),
+            window: self.window.or(defaults.window),
+        }
+    }
+
+    fn apply(self, config: &mut PoolConfig) {
+        let restart = &mut config.restart;
+        restart.initial_backoff = self
+            .initial_backoff
+            .map_or(restart.initial_backoff, |span| span.0);
+        restart.max_backoff = self.max_backoff.map_or(restart.max_backoff, |span| span.0);
+        restart.max_restarts = self.max_restarts.unwrap_or(restart.max_restarts);
+        restart.window = self.window.map_or(restart.window, |span| span.0);
+    }
+}
+
+/// An adapter that is a file is relative to the configuration file; a module is a name and stays as it is.
+pub(super) fn adapter(path: &RelativePathBuf) -> String {
+    let text = path.original().to_string_lossy();
+    if text.contains(".py") && (text.ends_with(".py") || text.contains(".py:"))
+        || text.contains('/')
+    {
+        return path.relative().to_string_lossy().into_owned();
+    }
+    text.into_owned()
+}
+
+/// An interpreter without a slash is looked up on the `PATH`.
+pub(super) fn program(path: &RelativePathBuf) -> PathBuf {
+    let original = path.original();
+    if original
+        .parent()
+        .is_some_and(|parent| parent == Path::new(""))
+    {
+        return original.to_owned();
+    }
+    path.relative()
+}
+
+/// A duration in the file.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Span(Duration);
+
+/// A size in the file, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Size(usize);
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = Span;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a duration such as \"250ms\", \"1.5s\" or a number of seconds")
+            }
+
+            fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<Span, E> {
+                let span = seconds(number).map(Span);
+                span.map_err(|_| E::invalid_value(Unexpected::Float(number), &self))
+            }
+
+            fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<Span, E> {
+                Ok(Span(Duration::from_secs(number)))
+            }
+
+            fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<Span, E> {
+                let span = u64::try_from(number).map(|number| Span(Duration::from_secs(number)));
+                span.map_err(|_| E::invalid_value(Unexpected::Signed(number), &self))
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Span, E> {
+                let span = parse_duration(text).map(Span);
+                span.map_err(|_| E::invalid_value(Unexpected::Str(text), &self))
+            }
+        }
+        deserializer.deserialize_any(Text)
+    }
+}
+
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = Size;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a size such as \"64MiB\" or a number of bytes")
+            }
+
+            fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<Size, E> {
+                usize::try_from(number).map(Size).map_err(E::custom)
+            }
+
+            fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<Size, E> {
+                let size = usize::try_from(number).map(Size);
+                size.map_err(|_| E::invalid_value(Unexpected::Signed(number), &self))
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Size, E> {
+                let size = parse_size(text).map(Size);
+                size.map_err(|_| E::invalid_value(Unexpected::Str(text), &self))
+            }
+        }
+        deserializer.deserialize_any(Text)
+    }
+}

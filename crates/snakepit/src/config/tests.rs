@@ -1,0 +1,202 @@
+//! Configurations, good and bad.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::Config;
+use crate::{BuildError, ErrorCode};
+
+fn load(text: &str, variables: &[(&str, &str)]) -> (tempfile::TempDir, Result<Config, BuildError>) {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("snakepit.toml");
+    std::fs::write(&file, text).unwrap();
+    let variables = variables
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let config = Config::from_sources(Some(&file), variables);
+    (dir, config)
+}
+
+/// Code, key and message of the error; the location must be the file or the variable.
+fn failure(text: &str, variables: &[(&str, &str)]) -> (ErrorCode, String, String, String, String) {
+    let (_dir, config) = load(text, variables);
+    match config.unwrap_err() {
+        BuildError::Config { error, location } => {
+            let location = location.expect("every setting comes from somewhere");
+            (error.code, error.key, error.message, error.help, location)
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn all_keys_are_read() {
+    let text = r#"
+        default_pool = "gpu"
+        [defaults]
+        workers = 3
+        call_timeout = "30s"
+        [pools.main]
+        adapter = "tools.py"
+        env = { A = "1" }
+        [pools.gpu]
+        adapter = "models.serving:Serving"
+        profile = "process"
+        workers = 1
+        python = "bin/python"
+        working_dir = "work"
+        python_path = ["lib"]
+        inherit_env = ["AWS_*"]
+        threads = 2
+        queue_limit = 5
+        queue_timeout = 1.5
+        call_timeout = 60
+        start_timeout = "2m"
+        start_concurrency = 2
+        stop_grace = "250ms"
+        cancel_grace = "1s"
+        max_payload = "64MiB"
+        [pools.gpu.restart]
+        initial_backoff = "10ms"
+        max_backoff = "1s"
+        max_restarts = 3
+        window = "20s"
+    "#;
+    let (dir, config) = load(text, &[]);
+    let config = config.unwrap();
+    assert_eq!(config.default_pool.unwrap().as_str(), "gpu");
+    let [gpu, main] = &config.pools[..] else {
+        panic!("two pools")
+    };
+    assert_eq!(main.config().workers, 3);
+    assert_eq!(main.config().call_timeout, Some(Duration::from_secs(30)));
+    assert_eq!(gpu.config().workers, 1);
+    assert_eq!(gpu.config().call_timeout, Some(Duration::from_secs(60)));
+    assert_eq!(gpu.config().queue_timeout, Duration::from_millis(1500));
+    assert_eq!(gpu.config().stop_grace, Duration::from_millis(250));
+    assert_eq!(gpu.config().max_payload, 64 << 20);
+    assert_eq!(gpu.config().restart.max_restarts, 3);
+    let check = |pool: &crate::PoolBuilder, expected: &str| {
+        let mut seen = String::new();
+        let _ = pool
+            .clone()
+            .configure_python(|python| seen.clone_from(&python.adapter));
+        assert_eq!(seen, expected);
+    };
+    check(main, dir.path().join("tools.py").to_str().unwrap());
+    check(gpu, "models.serving:Serving");
+    let mut paths = Vec::new();
+    let _ = gpu.clone().configure_python(|python| {
+        paths.extend(python.interpreter.clone());
+        paths.extend(python.working_dir.clone());
+        paths.extend(python.python_path.clone());
+    });
+    let expected = ["bin/python", "work", "lib"].map(|path| dir.path().join(path));
+    assert_eq!(paths, expected);
+}
+
+#[test]
+fn variables_win_over_the_file() {
+    let text = "[pools.main]\nadapter = 'tools.py'\nworkers = 2\n";
+    let variables = [
+        ("SNAKEPIT_POOLS__MAIN__WORKERS", "7"),
+        ("SNAKEPIT_POOLS__MAIN__RESTART__WINDOW", "5s"),
+        ("SNAKEPIT_DEFAULTS__QUEUE_LIMIT", "9"),
+        ("SNAKEPIT_PYTHON", "/nowhere"),
+        ("SNAKEPIT_LOG", "debug"),
+        ("SNAKEPIT_BRIDGE", "/nowhere"),
+        ("UNRELATED", "1"),
+    ];
+    let (_dir, config) = load(text, &variables);
+    let config = config.unwrap();
+    let main = config.pools[0].config();
+    assert_eq!((main.workers, main.queue_limit), (7, 9));
+    assert_eq!(main.restart.window, Duration::from_secs(5));
+}
+
+#[test]
+fn a_pool_can_come_from_variables_alone() {
+    let variables = [(
+        "SNAKEPIT_POOLS__MAIN__ADAPTER".to_owned(),
+        "tools.py".to_owned(),
+    )];
+    let config = Config::from_sources(None, variables).unwrap();
+    assert_eq!(config.pools[0].name().as_str(), "main");
+}
+
+#[test]
+fn an_unknown_key_names_the_file_the_key_and_the_nearest() {
+    let (code, key, message, help, location) =
+        failure("[pools.main]\nadapter = 'tools.py'\nworker = 2\n", &[]);
+    assert_eq!(code, ErrorCode::UnknownKey);
+    assert_eq!(key, "pools.main.worker");
+    assert_eq!(message, "is not a known key");
+    assert_eq!(help, "did you mean `workers`?");
+    assert!(location.ends_with("snakepit.toml"), "{location}");
+}
+
+#[test]
+fn an_unknown_variable_names_the_variable() {
+    let text = "[pools.main]\nadapter = 'tools.py'\n";
+    for (variable, key) in [
+        ("SNAKEPIT_POOLS__MAIN__WROKERS", "pools.main.wrokers"),
+        ("SNAKEPIT_POOL", "pool"),
+    ] {
+        let (code, found, _, help, location) = failure(text, &[(variable, "1")]);
+        assert_eq!((code, found.as_str()), (ErrorCode::UnknownKey, key));
+        assert!(help.starts_with("did you mean"), "{help}");
+        assert_eq!(location, variable);
+    }
+}
+
+#[test]
+fn wrong_values_name_the_key() {
+    for (line, key, says) in [
+        ("workers = 0", "workers", "got 0"),
+        ("workers = 1025", "workers", "got 1025"),
+        ("workers = -1", "workers", "-1"),
+        ("workers = 'many'", "workers", "got \"many\""),
+        ("workers = 1.5", "workers", "got 1.5"),
+        ("queue_timeout = 'soon'", "queue_timeout", "a duration"),
+        ("queue_timeout = -1", "queue_timeout", "a duration"),
+        ("max_payload = '1 apple'", "max_payload", "a size"),
+        ("profile = 'thread'", "profile", "\"process\""),
+        ("env = 3", "env", "got 3"),
+        (
+            "restart = { max_restarts = 'x' }",
+            "restart.max_restarts",
+            "got \"x\"",
+        ),
+    ] {
+        let text = format!("[pools.main]\nadapter = 'tools.py'\n{line}\n");
+        let (code, found, message, _, location) = failure(&text, &[]);
+        assert_eq!(code, ErrorCode::InvalidConfig, "{line}");
+        assert_eq!(found, format!("pools.main.{key}"), "{line}");
+        assert!(message.contains(says), "{line}: {message}");
+        assert!(location.ends_with("snakepit.toml"), "{line}: {location}");
+    }
+}
+
+#[test]
+fn a_pool_needs_an_adapter() {
+    let (code, key, ..) = failure("[pools.main]\nworkers = 1\n", &[]);
+    assert_eq!(
+        (code, key.as_str()),
+        (ErrorCode::InvalidConfig, "pools.main.adapter")
+    );
+}
+
+#[test]
+fn a_syntax_error_names_the_line() {
+    let (code, _, message, _, location) = failure("[pools.main\n", &[]);
+    assert_eq!(code, ErrorCode::InvalidConfig);
+    assert!(message.contains("line 1"), "{message}");
+    assert!(location.ends_with("snakepit.toml"));
+}
+
+#[test]
+fn a_missing_file_is_an_error() {
+    let error = Config::from_sources(Some(Path::new("no/such/file.toml")), []).unwrap_err();
+    assert!(matches!(error, BuildError::File { .. }), "{error:?}");
+    assert_eq!(error.code(), ErrorCode::InvalidConfig);
+}

@@ -1,0 +1,98 @@
+//! Why a start failed.
+
+use std::path::PathBuf;
+
+use crate::{ConfigError, Error, ErrorCode, PoolName, StartError};
+
+/// Why [`SnakepitBuilder::start`](crate::SnakepitBuilder::start) failed. Nothing is left running.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// A setting is wrong.
+    #[error("{error}")]
+    Config {
+        /// What is wrong with it.
+        error: ConfigError,
+        /// The file or the variable that holds it; absent when it was set in code.
+        location: Option<String>,
+    },
+    /// The configuration file cannot be read.
+    #[error("configuration file `{}` cannot be read: {reason}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        reason: String,
+    },
+    /// The profile of a pool cannot be set up: no interpreter, no worker runtime.
+    #[error("pool `{pool}` cannot be set up: {error}")]
+    Profile {
+        /// The pool.
+        pool: PoolName,
+        /// What failed.
+        error: Box<StartError>,
+    },
+    /// The workers of a pool did not become ready.
+    #[error("pool `{pool}` did not start: {}", reason(error))]
+    Start {
+        /// The pool.
+        pool: PoolName,
+        /// What failed.
+        error: Box<Error>,
+    },
+}
+
+impl BuildError {
+    /// The stable code.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Config { error, .. } => error.code,
+            Self::File { .. } => ErrorCode::InvalidConfig,
+            Self::Profile { error, .. } => error.code,
+            Self::Start { error, .. } => error.code(),
+        }
+    }
+
+    /// A setting made in code is wrong.
+    pub(crate) fn setting(
+        code: ErrorCode,
+        key: impl Into<String>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Self {
+        Self::Config {
+            error: config_error(code, key, message, help),
+            location: None,
+        }
+    }
+
+    /// The same, with the name of the pool before the key.
+    pub(crate) fn in_pool(
+        mut error: ConfigError,
+        pool: &PoolName,
+        location: Option<String>,
+    ) -> Self {
+        error.key = format!("pools.{pool}.{}", error.key);
+        Self::Config { error, location }
+    }
+}
+
+/// The cause of a failed start; that the pool failed to start is said already.
+fn reason(error: &Error) -> String {
+    match error {
+        Error::Start { source, .. } => source.to_string(),
+        other => other.to_string(),
+    }
+}
+
+/// Builds the error of one key; the message reads on after the key.
+pub(crate) fn config_error(
+    code: ErrorCode,
+    key: impl Into<String>,
+    message: impl Into<String>,
+    help: impl Into<String>,
+) -> ConfigError {
+    let mut error = ConfigError::new(key, message, help);
+    error.code = code;
+    error
+}

@@ -1,0 +1,55 @@
+//! While the whole starts, the first failure counts.
+
+use std::num::NonZeroU16;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use snakepit_core::{StartContext, Worker};
+
+use crate::{StartError, WorkerProfile};
+
+/// A profile whose failures are permanent until [`Starting`] is dropped: somebody waits for the start and wants to know why it failed, not
+/// to see it tried again with growing pauses.
+#[derive(Debug)]
+pub(crate) struct FirstStart {
+    inner: Arc<dyn WorkerProfile>,
+    over: Arc<AtomicBool>,
+}
+
+/// As long as it lives, the start is going on.
+#[derive(Debug)]
+pub(crate) struct Starting(Arc<AtomicBool>);
+
+impl FirstStart {
+    pub(crate) fn new(inner: Arc<dyn WorkerProfile>) -> (Self, Starting) {
+        let over = Arc::<AtomicBool>::default();
+        (
+            Self {
+                inner,
+                over: Arc::clone(&over),
+            },
+            Starting(over),
+        )
+    }
+}
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[async_trait]
+impl WorkerProfile for FirstStart {
+    fn slots(&self) -> NonZeroU16 {
+        self.inner.slots()
+    }
+
+    async fn start(&self, context: StartContext) -> Result<Arc<dyn Worker>, StartError> {
+        self.inner.start(context).await.map_err(|mut error| {
+            error.permanent |= !self.over.load(Ordering::Relaxed);
+            error
+        })
+    }
+}

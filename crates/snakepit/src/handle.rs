@@ -1,0 +1,176 @@
+//! One pool, as callers see it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::{
+    CallOptions, Error, ManyResults, Payload, Pool, PoolName, ResultStream, SessionId, Status,
+    ToolInfo, WorkerStatus,
+};
+
+/// One pool, with or without a session. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct PoolHandle {
+    pool: Pool,
+    session: Option<SessionId>,
+}
+
+impl PoolHandle {
+    pub(crate) const fn new(pool: Pool) -> Self {
+        Self {
+            pool,
+            session: None,
+        }
+    }
+
+    /// Name of the pool.
+    pub fn name(&self) -> &PoolName {
+        self.pool.name()
+    }
+
+    /// The same pool with a session: calls prefer the worker that had the session's last call, and the tool can read the id.
+    #[must_use]
+    pub fn session(&self, id: impl Into<SessionId>) -> Self {
+        Self {
+            pool: self.pool.clone(),
+            session: Some(id.into()),
+        }
+    }
+
+    /// Calls a tool and waits for its result.
+    ///
+    /// # Errors
+    /// Every [`Error`]; [`Error::code`] tells them apart.
+    ///
+    /// # Cancel safety
+    /// Dropping the future cancels the call; the tool may have run in part.
+    pub fn execute<R: DeserializeOwned>(
+        &self,
+        tool: impl Into<Arc<str>>,
+        args: impl Serialize,
+    ) -> impl Future<Output = Result<R, Error>> + Send {
+        self.call(tool.into(), Payload::encode(&args), self.options())
+    }
+
+    /// Calls a tool with options.
+    ///
+    /// # Errors
+    /// As [`execute`](Self::execute).
+    ///
+    /// # Cancel safety
+    /// As [`execute`](Self::execute).
+    pub fn execute_with<R: DeserializeOwned>(
+        &self,
+        tool: impl Into<Arc<str>>,
+        args: impl Serialize,
+        options: &CallOptions,
+    ) -> impl Future<Output = Result<R, Error>> + Send {
+        self.call(tool.into(), Payload::encode(&args), self.merged(options))
+    }
+
+    /// Calls a streaming tool. Dropping the stream cancels the call.
+    ///
+    /// # Errors
+    /// As [`execute`](Self::execute); once it runs, errors arrive as the last item of the stream.
+    pub fn execute_stream<R: DeserializeOwned>(
+        &self,
+        tool: impl Into<Arc<str>>,
+        args: impl Serialize,
+    ) -> impl Future<Output = Result<ResultStream<R>, Error>> + Send {
+        self.open(tool.into(), Payload::encode(&args), self.options())
+    }
+
+    /// Calls a streaming tool with options.
+    ///
+    /// # Errors
+    /// As [`execute_stream`](Self::execute_stream).
+    pub fn execute_stream_with<R: DeserializeOwned>(
+        &self,
+        tool: impl Into<Arc<str>>,
+        args: impl Serialize,
+        options: &CallOptions,
+    ) -> impl Future<Output = Result<ResultStream<R>, Error>> + Send {
+        self.open(tool.into(), Payload::encode(&args), self.merged(options))
+    }
+
+    /// Calls a tool once per item, over all workers; one result per item, in order.
+    ///
+    /// Each item is the arguments of one call: a map, a tuple, or `()`. Items are taken as results are consumed.
+    pub fn execute_many<R, I>(&self, tool: impl Into<Arc<str>>, items: I) -> ManyResults<R>
+    where
+        R: DeserializeOwned,
+        I: IntoIterator,
+        I::Item: Serialize,
+        I::IntoIter: Send + 'static,
+    {
+        ManyResults::start(&self.pool, tool.into(), items.into_iter(), &self.options())
+    }
+
+    /// State and counters.
+    pub fn status(&self) -> Status {
+        self.pool.status()
+    }
+
+    /// State of every worker.
+    pub fn workers(&self) -> Vec<WorkerStatus> {
+        self.pool.workers()
+    }
+
+    /// Tools, as a ready worker described them; none as long as no worker is ready.
+    pub fn tools(&self) -> Vec<ToolInfo> {
+        self.pool.tools()
+    }
+
+    /// Waits until all workers are ready.
+    ///
+    /// # Errors
+    /// [`Error::Start`] when the pool cannot start, [`Error::Timeout`] after `timeout`.
+    pub async fn await_ready(&self, timeout: Duration) -> Result<(), Error> {
+        self.pool.await_ready(timeout).await
+    }
+
+    /// The pool itself, which takes encoded payloads and can be resized.
+    pub const fn raw(&self) -> &Pool {
+        &self.pool
+    }
+
+    fn options(&self) -> CallOptions {
+        let mut options = CallOptions::new();
+        options.session.clone_from(&self.session);
+        options
+    }
+
+    /// A session named in the options wins over the handle's.
+    fn merged(&self, options: &CallOptions) -> CallOptions {
+        let mut options = options.clone();
+        options.session = options.session.or_else(|| self.session.clone());
+        options
+    }
+
+    fn call<R: DeserializeOwned>(
+        &self,
+        tool: Arc<str>,
+        args: Result<Payload, crate::PayloadError>,
+        options: CallOptions,
+    ) -> impl Future<Output = Result<R, Error>> + Send + use<R> {
+        let pool = self.pool.clone();
+        async move { Ok(pool.execute(tool, args?, &options).await?.decode()?) }
+    }
+
+    fn open<R: DeserializeOwned>(
+        &self,
+        tool: Arc<str>,
+        args: Result<Payload, crate::PayloadError>,
+        options: CallOptions,
+    ) -> impl Future<Output = Result<ResultStream<R>, Error>> + Send + use<R> {
+        let pool = self.pool.clone();
+        async move {
+            Ok(ResultStream::new(
+                pool.execute_stream(tool, args?, &options).await?,
+            ))
+        }
+    }
+}

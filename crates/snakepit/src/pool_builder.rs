@@ -1,0 +1,217 @@
+//! Description of one pool.
+
+#[cfg(feature = "process")]
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::first_start::{FirstStart, Starting};
+use crate::{BuildError, Pool, PoolConfig, PoolName, WorkerProfile};
+#[cfg(feature = "process")]
+use crate::{ErrorCode, ProcessProfile, PythonConfig};
+
+/// One pool: its limits and what its workers are.
+#[derive(Clone, Debug)]
+pub struct PoolBuilder {
+    config: PoolConfig,
+    source: Source,
+    location: Option<String>,
+}
+
+/// What starts the workers.
+#[derive(Clone, Debug)]
+enum Source {
+    #[cfg(feature = "process")]
+    Process(Box<PythonConfig>),
+    Profile(Arc<dyn WorkerProfile>),
+}
+
+impl PoolBuilder {
+    /// A pool of workers that `profile` starts.
+    pub fn with_profile(config: PoolConfig, profile: Arc<dyn WorkerProfile>) -> Self {
+        Self {
+            config,
+            source: Source::Profile(profile),
+            location: None,
+        }
+    }
+
+    /// Name of the pool.
+    pub const fn name(&self) -> &PoolName {
+        &self.config.name
+    }
+
+    /// Number of workers.
+    #[must_use]
+    pub const fn workers(mut self, workers: usize) -> Self {
+        self.config.workers = workers;
+        self
+    }
+
+    /// Calls that may wait for a worker.
+    #[must_use]
+    pub const fn queue_limit(mut self, calls: usize) -> Self {
+        self.config.queue_limit = calls;
+        self
+    }
+
+    /// Time that a call may wait for a worker.
+    #[must_use]
+    pub const fn queue_timeout(mut self, timeout: Duration) -> Self {
+        self.config.queue_timeout = timeout;
+        self
+    }
+
+    /// Time for a whole call, the queue included; `None` lets calls run for ever.
+    #[must_use]
+    pub fn call_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.config.call_timeout = timeout.into();
+        self
+    }
+
+    /// Time for a worker to become ready.
+    #[must_use]
+    pub const fn start_timeout(mut self, timeout: Duration) -> Self {
+        self.config.start_timeout = timeout;
+        self
+    }
+
+    /// Limit of one payload in bytes, each direction.
+    #[must_use]
+    pub const fn max_payload(mut self, bytes: usize) -> Self {
+        self.config.max_payload = bytes;
+        self
+    }
+
+    /// Changes any setting of the pool.
+    #[must_use]
+    pub fn configure(mut self, change: impl FnOnce(&mut PoolConfig)) -> Self {
+        change(&mut self.config);
+        self
+    }
+
+    /// The settings of the pool.
+    pub const fn config(&self) -> &PoolConfig {
+        &self.config
+    }
+
+    /// Names the file or the variable that holds the settings, for errors.
+    #[cfg(feature = "config")]
+    pub(crate) fn located(mut self, location: Option<String>) -> Self {
+        self.location = location;
+        self
+    }
+
+    /// Checks the settings.
+    pub(crate) fn check(&self) -> Result<(), BuildError> {
+        self.config
+            .validate()
+            .map_err(|error| BuildError::in_pool(error, self.name(), self.location.clone()))
+    }
+
+    /// Starts the pool; its workers start in the background. As long as [`Starting`] lives, a worker that fails to start is the end of it.
+    pub(crate) async fn start(self) -> Result<(Pool, Starting), BuildError> {
+        self.check()?;
+        let name = self.config.name.clone();
+        let profile = self.source.profile(&name).await?;
+        let (profile, starting) = FirstStart::new(profile);
+        let pool = Pool::start(self.config, Arc::new(profile))
+            .map_err(|error| BuildError::in_pool(error, &name, self.location))?;
+        Ok((pool, starting))
+    }
+}
+
+impl Source {
+    #[cfg(feature = "process")]
+    async fn profile(self, pool: &PoolName) -> Result<Arc<dyn WorkerProfile>, BuildError> {
+        let python = match self {
+            Self::Process(python) => python,
+            Self::Profile(profile) => return Ok(profile),
+        };
+        match ProcessProfile::new(*python).await {
+            Ok(profile) => Ok(Arc::new(profile)),
+            Err(error) => Err(BuildError::Profile {
+                pool: pool.clone(),
+                error: Box::new(error),
+            }),
+        }
+    }
+
+    #[cfg(not(feature = "process"))]
+    async fn profile(self, _: &PoolName) -> Result<Arc<dyn WorkerProfile>, BuildError> {
+        let Self::Profile(profile) = self;
+        Ok(profile)
+    }
+}
+
+#[cfg(feature = "process")]
+impl PoolBuilder {
+    /// A pool of Python workers that serve the tools of `adapter`: `path/to/tools.py`, `package.module` or `package.module:Class`.
+    pub fn new(name: impl Into<PoolName>, adapter: impl Into<String>) -> Self {
+        Self {
+            config: PoolConfig::new(name),
+            source: Source::Process(Box::new(PythonConfig::new(adapter))),
+            location: None,
+        }
+    }
+
+    /// The Python interpreter; found by itself when not set.
+    #[must_use]
+    pub fn python(self, interpreter: impl Into<PathBuf>) -> Self {
+        self.configure_python(|python| python.interpreter = Some(interpreter.into()))
+    }
+
+    /// Working directory of the workers.
+    #[must_use]
+    pub fn working_dir(self, dir: impl Into<PathBuf>) -> Self {
+        self.configure_python(|python| python.working_dir = Some(dir.into()))
+    }
+
+    /// Adds a directory to the workers' module search path.
+    #[must_use]
+    pub fn python_path(self, dir: impl Into<PathBuf>) -> Self {
+        self.configure_python(|python| python.python_path.push(dir.into()))
+    }
+
+    /// Sets a variable in the workers' environment.
+    #[must_use]
+    pub fn env(self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.configure_python(|python| {
+            python.env.insert(name.into(), value.into());
+        })
+    }
+
+    /// Threads that numeric libraries in one worker may use.
+    #[must_use]
+    pub fn threads(self, threads: usize) -> Self {
+        self.configure_python(|python| python.threads = threads)
+    }
+
+    /// Changes any setting of the Python workers. A pool with a profile of its own has none and stays as it is.
+    #[must_use]
+    pub fn configure_python(mut self, change: impl FnOnce(&mut PythonConfig)) -> Self {
+        if let Source::Process(python) = &mut self.source {
+            change(python);
+        }
+        self
+    }
+
+    /// The adapter must not be empty; an empty one would load the current directory.
+    pub(crate) fn check_adapter(&self) -> Result<(), BuildError> {
+        match &self.source {
+            Source::Process(python) if python.adapter.trim().is_empty() => {
+                Err(BuildError::in_pool(
+                    crate::error::config_error(
+                        ErrorCode::InvalidConfig,
+                        "adapter",
+                        "is empty",
+                        "name a file such as tools.py, or a module",
+                    ),
+                    self.name(),
+                    self.location.clone(),
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,360 @@
+//! Errors as people read them.
+
+use std::fmt;
+
+use serde_json::{Value as Json, json};
+
+use crate::text::nearest;
+use crate::{
+    BuildError, ConfigError, Error, ErrorCode, PayloadError, Phase, StartError, ToolError,
+};
+
+/// An error laid out for people: what, where, and one thing to do.
+///
+/// ```text
+/// error[SP2003]: argument `xs` of tool `mean` must be list[float], got string "oops"
+///   --> tools.py:3  def mean(xs: list[float]) -> float
+///   help: pass JSON, for example xs='[1.0, 2.0]'
+/// ```
+///
+/// [`Display`](fmt::Display) writes all lines without a line break at the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    code: ErrorCode,
+    message: String,
+    location: Option<String>,
+    details: Vec<Detail>,
+    help: Option<String>,
+    colour: bool,
+}
+
+/// One part between the location and the help.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Detail {
+    /// `label: text`.
+    Line(&'static str, String),
+    /// A block of output, shown dim and indented.
+    Block(&'static str, Vec<String>),
+}
+
+impl Report {
+    fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self {
+            code,
+            message,
+            location: None,
+            details: Vec::new(),
+            help: None,
+            colour: false,
+        }
+    }
+
+    /// An error in what the caller wrote, with its place and one thing to do.
+    pub fn usage(code: ErrorCode, message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self {
+            help: Some(help.into()),
+            ..Self::new(code, message)
+        }
+    }
+
+    /// Switches colours on or off; they are off at first.
+    #[must_use]
+    pub const fn colour(mut self, colour: bool) -> Self {
+        self.colour = colour;
+        self
+    }
+
+    /// The stable code.
+    pub const fn code(&self) -> ErrorCode {
+        self.code
+    }
+
+    /// The same as one JSON object: `code`, `message`, and where known `location`, `help`, `traceback`, `notes`, `causes`, `output`.
+    pub fn to_json(&self) -> Json {
+        let mut object = json!({ "code": self.code.as_str(), "message": self.message });
+        if let Some(location) = &self.location {
+            object["location"] = json!(location);
+        }
+        if let Some(help) = &self.help {
+            object["help"] = json!(help);
+        }
+        for detail in &self.details {
+            match detail {
+                Detail::Block(label, lines) => object[*label] = json!(lines.join("\n")),
+                Detail::Line("note", text) => push(&mut object, "notes", text),
+                Detail::Line("caused by", text) => push(&mut object, "causes", text),
+                Detail::Line(label, text) => object[*label] = json!(text),
+            }
+        }
+        object
+    }
+
+    fn block(&mut self, label: &'static str, lines: &[String]) {
+        if !lines.is_empty() {
+            self.details.push(Detail::Block(label, lines.to_vec()));
+        }
+    }
+
+    fn tool(&mut self, error: &ToolError) {
+        if !error.file.is_empty() {
+            let line = if error.line == 0 {
+                String::new()
+            } else {
+                format!(":{}", error.line)
+            };
+            let place = format!("{}{line}  {}", error.file, error.source_line.trim());
+            self.location = Some(place.trim_end().to_owned());
+        }
+        for note in &error.notes {
+            self.details.push(Detail::Line("note", note.clone()));
+        }
+        let mut cause = error.cause.as_deref();
+        while let Some(error) = cause {
+            self.details
+                .push(Detail::Line("caused by", error.to_string()));
+            cause = error.cause.as_deref();
+        }
+        let traceback: Vec<String> = error
+            .traceback
+            .trim_end()
+            .lines()
+            .map(str::to_owned)
+            .collect();
+        self.block("traceback", &traceback);
+        if !error.help.is_empty() {
+            self.help = Some(error.help.clone());
+        }
+    }
+}
+
+/// Adds a text to a list in a JSON object.
+fn push(object: &mut Json, key: &str, text: &str) {
+    match object.get_mut(key).and_then(Json::as_array_mut) {
+        Some(list) => list.push(json!(text)),
+        None => object[key] = json!([text]),
+    }
+}
+
+impl From<&Error> for Report {
+    fn from(error: &Error) -> Self {
+        let mut report = Self::new(error.code(), error.to_string());
+        match error {
+            Error::Tool(error) => report.tool(error),
+            Error::Start { source, .. } => {
+                report = Self::from(&**source);
+            }
+            Error::WorkerDied {
+                ambiguous, output, ..
+            } => {
+                report.block("output", output);
+                report.help = Some(if *ambiguous {
+                    "the tool may have run in part; repeat the call only if running it twice is harmless".into()
+                } else {
+                    "the call was not sent; repeat it".into()
+                });
+            }
+            Error::UnknownPool { name, known } => {
+                report.help = Some(match nearest(name, known.iter().map(String::as_str)) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("the pools are: {}", known.join(", ")),
+                });
+            }
+            other => report.help = help(other).map(str::to_owned),
+        }
+        report
+    }
+}
+
+/// One thing to do about an error that says no more of itself.
+const fn help(error: &Error) -> Option<&'static str> {
+    Some(match error {
+        Error::Saturated { .. } => "call less at once, or raise `workers` or `queue_limit`",
+        Error::Timeout {
+            phase: Phase::Queue,
+            ..
+        } => "all workers were busy; raise `workers` or `queue_timeout`",
+        Error::Timeout {
+            phase: Phase::Call, ..
+        } => "the tool took too long; raise the time-out",
+        Error::Timeout { .. } => "workers took too long to start; raise `start_timeout`",
+        Error::Closed(_) => "the pool was shut down; start it again",
+        Error::TooLarge { .. } => "send less at once, or raise `max_payload`",
+        Error::Payload(PayloadError::Decode { .. }) => {
+            "ask for another type, or for `snakepit::Value` to see what came"
+        }
+        Error::Payload(_) => "see docs/values.md for what can be sent",
+        _ => return None,
+    })
+}
+
+impl From<&StartError> for Report {
+    fn from(error: &StartError) -> Self {
+        let mut report = Self::new(error.code, error.message.clone());
+        let told = error.tool_error.as_deref();
+        if let Some(error) = told {
+            report.code = error.code;
+            report.message = error.to_string();
+            report.tool(error);
+        }
+        if let Some(exit) = &error.exit {
+            report.details.push(Detail::Line("exit", exit.clone()));
+        }
+        // The worker's own account already holds the traceback; its output would say the same again.
+        if told.is_none_or(|error| error.traceback.is_empty()) {
+            report.block("output", &error.output);
+        }
+        report.help = report.help.or_else(|| error.help.clone());
+        report
+    }
+}
+
+impl From<&ConfigError> for Report {
+    fn from(error: &ConfigError) -> Self {
+        Self::usage(error.code, error.to_string(), error.help.clone())
+    }
+}
+
+impl From<&BuildError> for Report {
+    fn from(error: &BuildError) -> Self {
+        match error {
+            BuildError::Config { error, location } => {
+                let mut report = Self::from(error);
+                report.location.clone_from(location);
+                report
+            }
+            BuildError::File { path, .. } => {
+                let mut report = Self::new(error.code(), error.to_string());
+                report.help = Some(format!(
+                    "check that {} is there and readable",
+                    path.display()
+                ));
+                report
+            }
+            BuildError::Profile { error, .. } => Self::from(&**error),
+            BuildError::Start { error, .. } => Self::from(&**error),
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (red, bold, dim, off) = match self.colour {
+            true => ("\x1b[1;31m", "\x1b[1m", "\x1b[2m", "\x1b[0m"),
+            false => ("", "", "", ""),
+        };
+        write!(
+            f,
+            "{red}error[{}]{off}: {bold}{}{off}",
+            self.code,
+            indent(&self.message)
+        )?;
+        if let Some(location) = &self.location {
+            write!(f, "\n  {dim}-->{off} {location}")?;
+        }
+        for detail in &self.details {
+            match detail {
+                Detail::Line(label, text) => write!(f, "\n  {label}: {}", indent(text))?,
+                Detail::Block(label, lines) => {
+                    write!(f, "\n  {label}:")?;
+                    for line in lines {
+                        write!(f, "\n{dim}    {line}{off}")?;
+                    }
+                }
+            }
+        }
+        if let Some(help) = &self.help {
+            write!(f, "\n  {bold}help{off}: {}", indent(help))?;
+        }
+        Ok(())
+    }
+}
+
+/// Further lines of a text stand under its first.
+fn indent(text: &str) -> String {
+    text.trim_end().replace('\n', "\n    ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Report;
+    use crate::{Error, ErrorCode, StartError, ToolError, WorkerId};
+
+    fn tool_error() -> ToolError {
+        let mut error = ToolError::new(
+            ErrorCode::WrongArgument,
+            "argument `xs` of tool `mean` must be list[float], got string \"oops\"",
+        );
+        error.file = "tools.py".into();
+        error.line = 3;
+        error.source_line = "def mean(xs: list[float]) -> float".into();
+        error.help = "pass JSON, for example xs='[1.0, 2.0]'".into();
+        error
+    }
+
+    #[test]
+    fn a_refused_argument_reads_as_documented() {
+        let report = Report::from(&Error::Tool(Box::new(tool_error())));
+        let expected = "error[SP2003]: argument `xs` of tool `mean` must be list[float], got string \"oops\"\n  \
+             --> tools.py:3  def mean(xs: list[float]) -> float\n  \
+             help: pass JSON, for example xs='[1.0, 2.0]'";
+        assert_eq!(report.to_string(), expected);
+        assert_eq!(report.to_json()["code"], "SP2003");
+    }
+
+    #[test]
+    fn an_exception_has_notes_causes_and_traceback() {
+        let mut error = ToolError::new(ErrorCode::ToolRaised, "boom");
+        error.type_name = "ValueError".into();
+        error.notes = vec!["look here".into()];
+        error.traceback = "Traceback:\n  line\n".into();
+        let mut cause = ToolError::new(ErrorCode::ToolRaised, "first");
+        cause.type_name = "KeyError".into();
+        error.cause = Some(Box::new(cause));
+        let report = Report::from(&Error::Tool(Box::new(error)));
+        let expected = "error[SP3001]: ValueError: boom\n  note: look here\n  caused by: KeyError: first\n  \
+             traceback:\n    Traceback:\n      line";
+        assert_eq!(report.to_string(), expected);
+        assert_eq!(report.to_json()["causes"][0], "KeyError: first");
+    }
+
+    #[test]
+    fn a_failed_start_shows_status_output_and_help() {
+        let mut error =
+            StartError::new(ErrorCode::StartFailed, "the worker exited during its start");
+        error.exit = Some("exited with status 3".into());
+        error.output = vec!["no module".into()];
+        error.help = Some("install it".into());
+        let expected = "error[SP5002]: the worker exited during its start\n  exit: exited with status 3\n  \
+             output:\n    no module\n  help: install it";
+        assert_eq!(Report::from(&error).to_string(), expected);
+    }
+
+    #[test]
+    fn a_dead_worker_says_whether_to_repeat() {
+        let died = |ambiguous| Error::WorkerDied {
+            worker: WorkerId::from("main-0"),
+            reason: "killed by signal 9 (SIGKILL)".into(),
+            ambiguous,
+            output: Vec::new(),
+        };
+        assert!(
+            Report::from(&died(true))
+                .to_string()
+                .contains("may have run in part")
+        );
+        assert!(Report::from(&died(false)).to_string().contains("repeat it"));
+    }
+
+    #[test]
+    fn colours_only_when_asked() {
+        let report = Report::from(&Error::Tool(Box::new(tool_error())));
+        assert!(!report.to_string().contains('\x1b'));
+        assert!(
+            report
+                .colour(true)
+                .to_string()
+                .contains("\x1b[1;31merror[SP2003]")
+        );
+    }
+}

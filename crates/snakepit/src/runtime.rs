@@ -1,0 +1,169 @@
+//! The running whole: pools by name.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{join_all, try_join_all};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::{
+    CallOptions, Error, ManyResults, Pool, PoolHandle, PoolName, ResultStream, SessionId,
+    SnakepitBuilder, Status, ToolInfo, WorkerStatus,
+};
+
+/// The running whole: one or more pools. Cheap to clone; every clone is the same whole.
+///
+/// Calls without a pool go to the default pool. The workers end with [`shutdown`](Self::shutdown), or when the last clone and the last
+/// [`PoolHandle`] are dropped.
+#[derive(Clone, Debug)]
+pub struct Snakepit {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    /// In the order of their description.
+    pools: Vec<Pool>,
+    default: PoolHandle,
+}
+
+impl Snakepit {
+    /// Describes pools to start.
+    pub fn builder() -> SnakepitBuilder {
+        SnakepitBuilder::default()
+    }
+
+    pub(crate) fn new(pools: Vec<Pool>, default: &PoolName) -> Self {
+        let pool = pools.iter().find(|pool| pool.name() == default);
+        let default = PoolHandle::new(pool.expect("the builder checked the default pool").clone());
+        Self {
+            inner: Arc::new(Inner { pools, default }),
+        }
+    }
+
+    /// Calls a tool of the default pool and waits for its result.
+    ///
+    /// # Errors
+    /// Every [`Error`]; [`Error::code`] tells them apart.
+    ///
+    /// # Cancel safety
+    /// Dropping the future cancels the call; the tool may have run in part.
+    pub fn execute<R: DeserializeOwned>(
+        &self,
+        tool: impl Into<Arc<str>>,
+        args: impl Serialize,
+    ) -> impl Future<Output = Result<R, Error>> + Send {
+        self.inner.default.execute(tool, args)
+    }
+
+    /// Calls a tool of the default pool with options.
+    ///
+    /// # Errors
+    /// As [`execute`](Self::execute).
+    ///
+    /// # Cancel safety
+    /// As [`execute`](Self::execute).
+    pub fn execute_with<R: DeserializeOwned>(
+        &self,
+        tool: impl Into<Arc<str>>,
+        args: impl Serialize,
+        options: &CallOptions,
+    ) -> impl Future<Output = Result<R, Error>> + Send {
+        self.inner.default.execute_with(tool, args, options)
+    }
+
+    /// Calls a streaming tool of the default pool. Dropping the stream cancels the call.
+    ///
+    /// # Errors
+    /// As [`execute`](Self::execute); once it runs, errors arrive as the last item of the stream.
+    pub fn execute_stream<R: DeserializeOwned>(
+        &self,
+        tool: impl Into<Arc<str>>,
+        args: impl Serialize,
+    ) -> impl Future<Output = Result<ResultStream<R>, Error>> + Send {
+        self.inner.default.execute_stream(tool, args)
+    }
+
+    /// Calls a tool once per item, over all workers of the default pool; one result per item, in order.
+    ///
+    /// Each item is the arguments of one call: a map, a tuple, or `()`. Items are taken as results are consumed.
+    pub fn execute_many<R, I>(&self, tool: impl Into<Arc<str>>, items: I) -> ManyResults<R>
+    where
+        R: DeserializeOwned,
+        I: IntoIterator,
+        I::Item: Serialize,
+        I::IntoIter: Send + 'static,
+    {
+        self.inner.default.execute_many(tool, items)
+    }
+
+    /// The pool with this name.
+    ///
+    /// # Errors
+    /// [`Error::UnknownPool`].
+    pub fn pool(&self, name: &str) -> Result<PoolHandle, Error> {
+        let pool = self
+            .inner
+            .pools
+            .iter()
+            .find(|pool| pool.name().as_str() == name);
+        pool.cloned()
+            .map(PoolHandle::new)
+            .ok_or_else(|| Error::UnknownPool {
+                name: name.to_owned(),
+                known: self
+                    .inner
+                    .pools
+                    .iter()
+                    .map(|pool| pool.name().to_string())
+                    .collect(),
+            })
+    }
+
+    /// The default pool.
+    pub fn default_pool(&self) -> &PoolHandle {
+        &self.inner.default
+    }
+
+    /// The default pool with a session: calls prefer the worker that had the session's last call, and the tool can read the id.
+    pub fn session(&self, id: impl Into<SessionId>) -> PoolHandle {
+        self.inner.default.session(id)
+    }
+
+    /// State and counters of every pool.
+    pub fn status(&self) -> Vec<Status> {
+        self.inner.pools.iter().map(Pool::status).collect()
+    }
+
+    /// State of every worker of every pool.
+    pub fn workers(&self) -> Vec<WorkerStatus> {
+        self.inner.pools.iter().flat_map(Pool::workers).collect()
+    }
+
+    /// Tools of the default pool, as a ready worker described them; none as long as no worker is ready.
+    pub fn tools(&self) -> Vec<ToolInfo> {
+        self.inner.default.tools()
+    }
+
+    /// Waits until all workers of all pools are ready.
+    ///
+    /// # Errors
+    /// [`Error::Start`] when a pool cannot start, [`Error::Timeout`] after `timeout`.
+    pub async fn await_ready(&self, timeout: Duration) -> Result<(), Error> {
+        try_join_all(
+            self.inner
+                .pools
+                .iter()
+                .map(|pool| pool.await_ready(timeout)),
+        )
+        .await?;
+        Ok(())
+    }
+
+    /// Ends everything: running calls get the pool's `stop_grace`, waiting ones fail, workers stop. All pools at the same time. Calling it
+    /// again does nothing.
+    pub async fn shutdown(&self) {
+        join_all(self.inner.pools.iter().map(Pool::close)).await;
+    }
+}

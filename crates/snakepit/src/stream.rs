@@ -1,0 +1,57 @@
+//! The chunks of a streaming call, typed.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_core::Stream;
+use serde::de::DeserializeOwned;
+use snakepit_core::ReplyStream;
+
+use crate::Error;
+
+/// Chunks of one streaming call, in order. It ends after the last chunk or after the first error of the call.
+///
+/// A chunk that does not fit `R` is an error of that chunk alone; the next one follows. Dropping the stream cancels the call.
+#[must_use = "a stream does nothing unless it is read"]
+pub struct ResultStream<R> {
+    chunks: ReplyStream,
+    result: PhantomData<fn() -> R>,
+}
+
+impl<R> ResultStream<R> {
+    pub(crate) const fn new(chunks: ReplyStream) -> Self {
+        Self {
+            chunks,
+            result: PhantomData,
+        }
+    }
+}
+
+impl<R: DeserializeOwned> ResultStream<R> {
+    /// The next chunk; `None` after the last one.
+    ///
+    /// # Cancel safety
+    /// No chunk is lost when the future is dropped.
+    pub async fn next(&mut self) -> Option<Result<R, Error>> {
+        futures_util::StreamExt::next(self).await
+    }
+}
+
+impl<R: DeserializeOwned> Stream for ResultStream<R> {
+    type Item = Result<R, Error>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let chunks = Pin::new(&mut self.get_mut().chunks);
+        chunks
+            .poll_next(cx)
+            .map(|chunk| chunk.map(|chunk| Ok(chunk?.decode()?)))
+    }
+}
+
+impl<R> fmt::Debug for ResultStream<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResultStream").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,164 @@
+//! Durations and sizes as people write them, and the nearest of some names.
+
+use std::time::Duration;
+
+/// Reads a duration: `1.5s`, `250ms`, `2m`, `1h`, or a bare number of seconds.
+///
+/// # Errors
+/// A lower-case phrase that says what is wrong.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    let (number, unit) = split_unit(text);
+    let scale = match unit {
+        "" | "s" | "sec" => 1.0,
+        "ms" => 1e-3,
+        "us" | "µs" => 1e-6,
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        _ => {
+            return Err(format!(
+                "`{text}` is not a duration; write for example 250ms, 1.5s or 2m"
+            ));
+        }
+    };
+    let number: f64 = number
+        .parse()
+        .map_err(|_| format!("`{text}` is not a duration; write for example 250ms, 1.5s or 2m"))?;
+    seconds(number * scale)
+}
+
+/// Turns a number of seconds into a duration.
+pub(crate) fn seconds(number: f64) -> Result<Duration, String> {
+    Duration::try_from_secs_f64(number)
+        .map_err(|_| format!("{number} seconds is not a duration: it is negative or out of range"))
+}
+
+/// Reads a size in bytes: `64MiB`, `512KiB`, `1GiB`, `10MB`, or a bare number of bytes.
+///
+/// # Errors
+/// A lower-case phrase that says what is wrong.
+pub fn parse_size(text: &str) -> Result<usize, String> {
+    let wrong =
+        || format!("`{text}` is not a size; write for example 512KiB, 64MiB or a number of bytes");
+    let (number, unit) = split_unit(text);
+    let scale: usize = match unit {
+        "" | "B" => 1,
+        "KiB" | "K" => 1 << 10,
+        "MiB" | "M" => 1 << 20,
+        "GiB" | "G" => 1 << 30,
+        "kB" | "KB" => 1_000,
+        "MB" => 1_000_000,
+        "GB" => 1_000_000_000,
+        _ => return Err(wrong()),
+    };
+    let number: usize = number.parse().map_err(|_| wrong())?;
+    number
+        .checked_mul(scale)
+        .ok_or_else(|| format!("`{text}` is too large"))
+}
+
+fn split_unit(text: &str) -> (&str, &str) {
+    let text = text.trim();
+    let end = text
+        .find(|c: char| !(c.is_ascii_digit() || c == '.' || c == '-' || c == '+'))
+        .unwrap_or(text.len());
+    (&text[..end], text[end..].trim_start())
+}
+
+/// The known name that is nearest to `name`, if one is near.
+pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .into_iter()
+        .map(|candidate| (distance(name, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= candidate.chars().count().max(3) / 3)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// Edits (insert, remove, replace, swap neighbours) that lead from one text to the other.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
+    for (i, row) in rows.iter_mut().enumerate() {
+        row[0] = i;
+    }
+    for (j, cell) in rows[0].iter_mut().enumerate() {
+        *cell = j;
+    }
+    for i in 1..=a.len() {
+        for j in 1..=b.len() {
+            let replace = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut best = replace.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                best = best.min(rows[i - 2][j - 2] + 1);
+            }
+            rows[i][j] = best;
+        }
+    }
+    rows[a.len()][b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{nearest, parse_duration, parse_size};
+
+    #[test]
+    fn durations() {
+        for (text, millis) in [
+            ("1.5s", 1500),
+            ("250ms", 250),
+            ("2m", 120_000),
+            ("3", 3000),
+            ("0.1 s", 100),
+        ] {
+            assert_eq!(
+                parse_duration(text),
+                Ok(Duration::from_millis(millis)),
+                "{text}"
+            );
+        }
+        for text in [
+            "",
+            "s",
+            "-1s",
+            "1 parsec",
+            "1e999s",
+            "1.2.3s",
+            "99999999999999999999999h",
+        ] {
+            assert!(parse_duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes() {
+        for (text, bytes) in [
+            ("64MiB", 64 << 20),
+            ("1 KiB", 1024),
+            ("10", 10),
+            ("2MB", 2_000_000),
+        ] {
+            assert_eq!(parse_size(text), Ok(bytes), "{text}");
+        }
+        for text in [
+            "",
+            "MiB",
+            "-1",
+            "1.5MiB",
+            "9 apples",
+            "99999999999999999999",
+            "18446744073709551615GiB",
+        ] {
+            assert!(parse_size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn nearest_names() {
+        let known = ["workers", "queue_limit", "adapter"];
+        assert_eq!(nearest("worker", known), Some("workers"));
+        assert_eq!(nearest("adpater", known), Some("adapter"));
+        assert_eq!(nearest("zzzzzz", known), None);
+    }
+}

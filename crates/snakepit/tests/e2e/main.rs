@@ -1,0 +1,25 @@
+//! The whole, with real Python.
+#![cfg_attr(
+    feature = "process",
+    expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")
+)]
+
+#[cfg(feature = "process")]
+mod bad_input;
+#[cfg(feature = "cli")]
+mod cli;
+#[cfg(feature = "cli")]
+mod cli_support;
+#[cfg(feature = "process")]
+mod execute;
+#[cfg(feature = "process")]
+mod external_program;
+#[cfg(feature = "process")]
+mod limits;
+mod scripted;
+#[cfg(feature = "process")]
+mod stream;
+#[cfg(feature = "process")]
+mod support;
+#[cfg(feature = "process")]
+mod values;

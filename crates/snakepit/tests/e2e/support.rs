@@ -1,0 +1,118 @@
+//! A worker runtime that is up to date, and pools of the tools for the tests.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::{Duration, SystemTime};
+
+use nix::fcntl::{Flock, FlockArg};
+use snakepit::{PoolBuilder, Snakepit};
+
+/// Time that no healthy step ever needs.
+pub(crate) const LONG: Duration = Duration::from_secs(30);
+
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .canonicalize()
+        .unwrap()
+}
+
+/// The tools of this directory.
+pub(crate) fn tools() -> String {
+    format!("{}/tests/e2e/tools.py", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The directory of `snakepit_bridge`, with an extension that is not older than its sources.
+pub(crate) fn bridge() -> &'static Path {
+    static BRIDGE: OnceLock<PathBuf> = OnceLock::new();
+    BRIDGE.get_or_init(|| {
+        let root = root();
+        let package = root.join("python/snakepit_bridge");
+        let extension = package.join("_native.abi3.so");
+        fs::create_dir_all(root.join("target")).unwrap();
+        let lock = File::create(root.join("target/extension.lock")).unwrap();
+        let _lock = Flock::lock(lock, FlockArg::LockExclusive)
+            .map_err(|(_, error)| error)
+            .unwrap();
+        let sources =
+            ["python/native/src", "crates/snakepit-grpc/src"].map(|dir| newest(&root.join(dir)));
+        let built = fs::metadata(&extension)
+            .and_then(|data| data.modified())
+            .ok();
+        if built.is_none_or(|built| sources.iter().any(|source| *source > built)) {
+            let mut build = Command::new(env!("CARGO"));
+            let status = build
+                .args(["build", "-q", "-p", "snakepit-native"])
+                .current_dir(&root)
+                .status();
+            assert!(status.unwrap().success(), "the extension does not build");
+            let target =
+                std::env::var_os("CARGO_TARGET_DIR").map_or(root.join("target"), PathBuf::from);
+            let fresh = package.join(format!("_native.{}.tmp", std::process::id()));
+            fs::copy(target.join("debug/libsnakepit_native.so"), &fresh).unwrap();
+            fs::rename(fresh, extension).unwrap();
+        }
+        root.join("python")
+    })
+}
+
+fn newest(dir: &Path) -> SystemTime {
+    let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap());
+    let times = entries.map(|entry| match entry.file_type().unwrap().is_dir() {
+        true => newest(&entry.path()),
+        false => entry.metadata().unwrap().modified().unwrap(),
+    });
+    times.max().unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+/// A pool of the tools for the tests.
+pub(crate) fn pool(name: &str, workers: usize) -> PoolBuilder {
+    pool_of(name, &tools()).workers(workers)
+}
+
+/// A pool of any adapter.
+pub(crate) fn pool_of(name: &str, adapter: &str) -> PoolBuilder {
+    PoolBuilder::new(name, adapter)
+        .workers(1)
+        .call_timeout(LONG)
+        .configure_python(|python| python.bridge_path = Some(bridge().to_owned()))
+}
+
+/// One pool, ready.
+pub(crate) async fn start(workers: usize) -> Snakepit {
+    Snakepit::builder()
+        .pool(pool("main", workers))
+        .start()
+        .await
+        .unwrap()
+}
+
+/// Waits until a file is there and returns its text.
+pub(crate) async fn file(path: &Path) -> String {
+    let wait = async {
+        let mut interval = tokio::time::interval(Duration::from_millis(2));
+        loop {
+            interval.tick().await;
+            match fs::read_to_string(path) {
+                Ok(text) if !text.is_empty() => return text,
+                _ => {}
+            }
+        }
+    };
+    tokio::time::timeout(LONG, wait).await.unwrap()
+}
+
+/// Whether a process is still there.
+pub(crate) fn alive(pid: u32) -> bool {
+    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
+        return false;
+    };
+    !stat
+        .rsplit(')')
+        .next()
+        .unwrap()
+        .trim_start()
+        .starts_with('Z')
+}
