@@ -1,0 +1,157 @@
+//! Ours: a running host with Python workers, and the runtime that it runs on.
+
+use std::path::Path;
+use std::time::Duration;
+
+use snakepit::{Bytes, PoolBuilder, Report, Snakepit};
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::Instant;
+
+use crate::Result;
+
+/// A host whose workers are ready. Dropping it shuts it down.
+pub(crate) struct Host {
+    snakepit: Snakepit,
+    runtime: Runtime,
+}
+
+impl std::fmt::Debug for Host {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Host").finish_non_exhaustive()
+    }
+}
+
+/// A runtime as `#[tokio::main]` makes it.
+pub(crate) fn multi_thread() -> Result<Runtime> {
+    Ok(Builder::new_multi_thread().enable_all().build()?)
+}
+
+/// The runtime of `#[tokio::main(flavor = "current_thread")]`.
+pub(crate) fn current_thread() -> Result<Runtime> {
+    Ok(Builder::new_current_thread().enable_all().build()?)
+}
+
+impl Host {
+    /// Starts `workers` workers with the tools of `tools.py` on this runtime and waits until all are ready.
+    pub(crate) fn start(runtime: Runtime, python: &Path, workers: usize) -> Result<Self> {
+        let snakepit = runtime.block_on(async {
+            let pool = PoolBuilder::new("bench", format!("{}/tools.py", crate::HOME))
+                .python(python)
+                .workers(workers)
+                // Random arrivals pile up while the machine is away; they are to wait, not to fail.
+                .queue_limit(100_000);
+            Snakepit::builder()
+                .pool(pool)
+                .start()
+                .await
+                .map_err(|error| Report::from(&error).to_string())
+        })?;
+        Ok(Self { snakepit, runtime })
+    }
+
+    /// The runtime.
+    pub(crate) const fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
+    /// A handle for callers.
+    pub(crate) fn caller(&self) -> Caller {
+        Caller(self.snakepit.clone())
+    }
+
+    /// The process ids of the workers.
+    pub(crate) fn pids(&self) -> Vec<u32> {
+        self.snakepit
+            .workers()
+            .iter()
+            .filter_map(|worker| worker.pid)
+            .collect()
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.runtime.block_on(self.snakepit.shutdown());
+    }
+}
+
+/// What callers do with the host.
+#[derive(Clone)]
+pub(crate) struct Caller(Snakepit);
+
+impl Caller {
+    /// Sends 32 bytes of text there and back.
+    pub(crate) async fn echo(self) -> Result<()> {
+        const TEXT: &str = "0123456789abcdef0123456789abcdef";
+        let back: String = self.0.execute("echo", (TEXT,)).await?;
+        if back == TEXT {
+            Ok(())
+        } else {
+            Err("the echo differs".into())
+        }
+    }
+
+    /// Sends bytes there and back.
+    pub(crate) async fn echo_bytes(self, bytes: Bytes) -> Result<()> {
+        let size = bytes.len();
+        let back: Bytes = self.0.execute("echo", (bytes,)).await?;
+        if back.len() == size {
+            Ok(())
+        } else {
+            Err("the echo has another size".into())
+        }
+    }
+
+    /// Reads a stream of `count` small integers; the chunks a second.
+    pub(crate) async fn chunks(self, count: u64) -> Result<f64> {
+        let begin = Instant::now();
+        let mut stream = self.0.execute_stream::<u64>("chunks", (count,)).await?;
+        let mut next = 0;
+        while let Some(chunk) = stream.next().await {
+            if chunk? != next {
+                return Err("a chunk is out of order".into());
+            }
+            next += 1;
+        }
+        if next != count {
+            return Err(format!("{next} chunks came instead of {count}").into());
+        }
+        Ok(count as f64 / begin.elapsed().as_secs_f64())
+    }
+
+    /// Opens an endless stream of blocks of `size` bytes and reads one block each `pause`; `at` is told the number of each.
+    pub(crate) async fn read_slowly(
+        self,
+        size: usize,
+        blocks: u32,
+        pause: Duration,
+        mut at: impl FnMut(u32) + Send,
+    ) -> Result<()> {
+        let mut stream = self.0.execute_stream::<Bytes>("endless", (size,)).await?;
+        for number in 0..blocks {
+            stream.next().await.ok_or("the stream ended")??;
+            at(number);
+            tokio::time::sleep(pause).await;
+        }
+        Ok(())
+    }
+
+    /// Adds `count` pairs in one `execute_many`; the items a second.
+    pub(crate) async fn many(self, count: u64) -> Result<f64> {
+        let begin = Instant::now();
+        let mut results = self
+            .0
+            .execute_many::<u64, _>("add", (0..count).map(|n| (n, 1)));
+        let mut next = 0;
+        while let Some(sum) = results.next().await {
+            next += 1;
+            if sum? != next {
+                return Err("a result is out of order".into());
+            }
+        }
+        if next != count {
+            return Err(format!("{next} results came instead of {count}").into());
+        }
+        Ok(count as f64 / begin.elapsed().as_secs_f64())
+    }
+}

@@ -1,0 +1,48 @@
+//! Which CPUs take part: waking a sleeping CPU costs more than a call, so a figure means little without its placement.
+
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::unistd::Pid;
+
+use crate::Result;
+
+/// The first two CPUs that this process may use, if there are two.
+pub(crate) fn two_cpus() -> Result<Option<[usize; 2]>> {
+    let allowed = sched_getaffinity(Pid::from_raw(0))?;
+    let mut cpus = (0..CpuSet::count()).filter(|cpu| allowed.is_set(*cpu).unwrap_or(false));
+    Ok(cpus
+        .next()
+        .zip(cpus.next())
+        .map(|(first, second)| [first, second]))
+}
+
+/// Runs `work` in a thread on this CPU; the threads and processes that it starts stay there too.
+pub(crate) fn on_cpu<T: Send>(cpu: usize, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            move_to(0, cpu)?;
+            work()
+        });
+        thread.join().map_err(|_| "the pinned thread panicked")?
+    })
+}
+
+/// Moves a process to this CPU, 0 being the calling thread.
+pub(crate) fn move_to(pid: u32, cpu: usize) -> Result<()> {
+    let mut set = CpuSet::new();
+    set.set(cpu)?;
+    Ok(sched_setaffinity(Pid::from_raw(i32::try_from(pid)?), &set)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{on_cpu, two_cpus};
+
+    #[test]
+    fn a_pinned_thread_sees_one_cpu_and_the_rest_keeps_all() {
+        let Some([first, _]) = two_cpus().unwrap() else {
+            return;
+        };
+        assert!(on_cpu(first, two_cpus).unwrap().is_none());
+        assert!(two_cpus().unwrap().is_some());
+    }
+}

@@ -1,0 +1,92 @@
+//! The benchmarks, one question a file.
+
+mod codec;
+mod many;
+mod memory;
+mod payload;
+mod pool;
+mod round_trip;
+mod scheduler;
+mod startup;
+mod stream;
+
+use crate::Result;
+use crate::cli::Plan;
+use crate::contest::Series;
+use crate::row::{Row, Target};
+
+/// One benchmark: its name on the command line and what measures it.
+#[derive(Debug)]
+pub(crate) struct Bench {
+    pub(crate) name: &'static str,
+    pub(crate) run: fn(&Plan) -> Result<Vec<Row>>,
+}
+
+/// All, in the order of a full run: pure parts first.
+pub(crate) const ALL: &[Bench] = &[
+    Bench {
+        name: "scheduler",
+        run: scheduler::run,
+    },
+    Bench {
+        name: "pool",
+        run: pool::run,
+    },
+    Bench {
+        name: "codec",
+        run: codec::run,
+    },
+    Bench {
+        name: "round_trip",
+        run: round_trip::run,
+    },
+    Bench {
+        name: "stream",
+        run: stream::run,
+    },
+    Bench {
+        name: "many",
+        run: many::run,
+    },
+    Bench {
+        name: "payload",
+        run: payload::run,
+    },
+    Bench {
+        name: "startup",
+        run: startup::run,
+    },
+    Bench {
+        name: "memory",
+        run: memory::run,
+    },
+];
+
+/// The metrics of a loop of calls: requests a second, and latencies in microseconds.
+const CALLS: [(&str, &str); 5] = [
+    ("rate", "1/s"),
+    ("p50", "us"),
+    ("p99", "us"),
+    ("p99.9", "us"),
+    ("max", "us"),
+];
+
+/// The names of [`CALLS`].
+fn metrics() -> [&'static str; 5] {
+    CALLS.map(|(metric, _)| metric)
+}
+
+/// A row for each metric that ours has, with the requirements on it.
+fn rows(
+    (bench, case): (&'static str, &str),
+    metrics: &[(&'static str, &'static str)],
+    series: &Series,
+    targets: &[(&str, Target)],
+) -> Vec<Row> {
+    let row = |metric: &(&'static str, &'static str)| {
+        let row = Row::from_series(bench, case, *metric, series)?;
+        let of_metric = targets.iter().filter(|(of, _)| *of == metric.0);
+        Some(of_metric.fold(row, |row, (_, target)| row.target(*target)))
+    };
+    metrics.iter().filter_map(row).collect()
+}
