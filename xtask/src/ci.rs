@@ -1,0 +1,97 @@
+//! `ci`: all that continuous integration runs, in order; `lint`: the part of it that runs nothing.
+
+use std::process::Command;
+use std::time::SystemTime;
+
+use anyhow::{Context as _, Result};
+
+use crate::{codegen, python, shell, test, tidy, venv};
+
+/// The crates that others may depend on alone, each with all of its default features or none.
+const ALONE: &[&str] = &[
+    "snakepit-core",
+    "snakepit-grpc",
+    "snakepit-profiles",
+    "snakepit",
+    "snakepit-native",
+];
+
+type Step = (&'static str, fn() -> Result<()>);
+
+const LINTS: &[Step] = &[
+    ("format", || {
+        shell::run(&mut shell::cargo(["fmt", "--all", "--check"]))
+    }),
+    ("tidy", || tidy::run(&[])),
+    ("clippy", || {
+        let mut clippy = shell::cargo(["clippy", "--workspace", "--all-targets", "--all-features"]);
+        shell::run(clippy.args(["--", "-D", "warnings"]))
+    }),
+    ("ruff and pyright", python_lints),
+];
+
+const REST: &[Step] = &[
+    ("codegen", || codegen::run(&["--check".to_owned()])),
+    ("each crate alone", each_crate_alone),
+    ("docs", || {
+        let mut doc = shell::cargo(["doc", "--workspace", "--all-features", "--no-deps"]);
+        shell::run(doc.arg("--quiet").env("RUSTDOCFLAGS", "-D warnings"))
+    }),
+    // The last one, so that its total is the last thing printed.
+    ("tests", || test::run(&[])),
+];
+
+pub(crate) fn run(args: &[String]) -> Result<()> {
+    shell::only(args, &[])?;
+    steps(&[LINTS, REST].concat())
+}
+
+pub(crate) fn lint(args: &[String]) -> Result<()> {
+    shell::only(args, &[])?;
+    steps(LINTS)
+}
+
+/// Runs steps until one fails. The timings come before the last step, whose total ends the output.
+fn steps(steps: &[Step]) -> Result<()> {
+    let n_steps = steps.len();
+    let mut timings = Vec::new();
+    for (n, (name, step)) in steps.iter().enumerate() {
+        if n + 1 == n_steps {
+            for (name, took) in &timings {
+                eprintln!("{took:>7.1} s  {name}");
+            }
+        }
+        eprintln!("=== {}/{n_steps} {name}", n + 1);
+        let start = SystemTime::now();
+        step().with_context(|| format!("step `{name}` failed"))?;
+        let took = start.elapsed().unwrap_or_default().as_secs_f64();
+        eprintln!("=== {name}: {took:.1} s");
+        timings.push((name, took));
+    }
+    Ok(())
+}
+
+/// A crate that builds only since another one turns on a feature is found here.
+fn each_crate_alone() -> Result<()> {
+    for name in ALONE {
+        shell::run(&mut shell::cargo(["check", "--quiet", "--package", name]))?;
+        let mut bare = shell::cargo(["check", "--quiet", "--package", name]);
+        shell::run(bare.arg("--no-default-features"))?;
+    }
+    Ok(())
+}
+
+fn python_lints() -> Result<()> {
+    let python = venv::ensure()?;
+    // Pyright looks at the package with its extension module beside it.
+    python::build(false)?;
+    let dir = shell::root().join("python");
+    let module = |name: &str| {
+        let mut command = Command::new(&python);
+        command.args(["-m", name]).current_dir(&dir);
+        command
+    };
+    shell::run(module("ruff").args(["check", "."]))?;
+    shell::run(module("ruff").args(["format", "--check", "."]))?;
+    shell::run(module("pyright").arg("--pythonpath").arg(&python))
+}

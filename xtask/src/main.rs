@@ -1,0 +1,64 @@
+//! The repository's own commands: `cargo xtask help`.
+
+mod bench;
+mod ci;
+mod codegen;
+mod demo;
+mod python;
+mod shell;
+mod test;
+mod tidy;
+mod venv;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+const HELP: &str = "\
+cargo xtask <command>
+
+  demo [--release]          build everything and run the demonstration
+  test [rust|python]        all tests of one language, or of both
+  bench [NAME…] [OPTIONS]   benchmarks; results in target/bench/*.json
+      --quick                 short runs
+      --save NAME             keep the results as the baseline NAME
+      --baseline NAME         compare with the baseline NAME
+      --check                 fail when a ratio is more than 10 % worse
+      --peers-python PATH     interpreter that has grpcio, loky, ray, …
+  python [--release]        build the worker runtime and put it beside the Python package
+  codegen [--check]         proto to committed Rust; --check only compares
+  tidy                      the rules of CONTRIBUTING.md that a program can check
+  lint                      formatting, clippy, tidy, ruff, pyright
+  ci                        all that continuous integration runs, in order";
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    let mut args = std::env::args().skip(1);
+    let command = args.next();
+    let args: Vec<String> = args.collect();
+    match command.as_deref() {
+        Some("bench") => bench::run(&args),
+        Some("ci") => ci::run(&args),
+        Some("codegen") => codegen::run(&args),
+        Some("demo") => demo::run(&args),
+        Some("lint") => ci::lint(&args),
+        Some("python") => python::run(&args),
+        Some("test") => test::run(&args),
+        Some("tidy") => tidy::run(&args),
+        Some("help" | "--help" | "-h") => {
+            println!("{HELP}");
+            Ok(())
+        }
+        Some(other) => bail!("no command is named `{other}`\n\n{HELP}"),
+        None => bail!("a command is missing\n\n{HELP}"),
+    }
+}

@@ -1,0 +1,124 @@
+//! Running other programs: where, how, and what they printed.
+
+use std::fmt::Write as _;
+use std::io::{BufRead as _, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::Mutex;
+
+use anyhow::{Context as _, Result, ensure};
+
+/// The repository's root.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("xtask lies in the root")
+}
+
+/// Refuses arguments that a command does not have.
+pub(crate) fn only(args: &[String], known: &[&str]) -> Result<()> {
+    for arg in args {
+        ensure!(
+            known.contains(&arg.as_str()),
+            "unknown argument `{arg}`\n  help: this command takes {}",
+            if known.is_empty() {
+                "none".to_owned()
+            } else {
+                known.join(", ")
+            }
+        );
+    }
+    Ok(())
+}
+
+/// A cargo command in the root.
+///
+/// The variables that `cargo run` sets for this program would make cargo believe that build scripts have to run again, so they are taken away.
+pub(crate) fn cargo<const N: usize>(args: [&str; N]) -> Command {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.args(args).current_dir(root());
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&*name);
+        }
+    }
+    command
+}
+
+/// Runs a command to its end; a status other than 0 is an error.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    let shown = describe(command);
+    eprintln!("$ {shown}");
+    let status = command
+        .stdin(Stdio::null())
+        .status()
+        .with_context(|| format!("`{shown}` cannot be started"))?;
+    ensure!(status.success(), "`{shown}` failed: {status}");
+    Ok(())
+}
+
+/// Runs a command and returns its standard output.
+pub(crate) fn read(command: &mut Command) -> Result<String> {
+    let shown = describe(command);
+    let output = command
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("`{shown}` cannot be started"))?;
+    ensure!(
+        output.status.success(),
+        "`{shown}` failed: {}",
+        output.status
+    );
+    String::from_utf8(output.stdout).with_context(|| format!("output of `{shown}`"))
+}
+
+/// Runs a command, shows its output as it comes, and returns all of it.
+pub(crate) fn tee(command: &mut Command) -> Result<(ExitStatus, String)> {
+    let shown = describe(command);
+    eprintln!("$ {shown}");
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("`{shown}` cannot be started"))?;
+    let stdout = child.stdout.take().expect("piped above");
+    let stderr = child.stderr.take().expect("piped above");
+    let text = Mutex::new(String::new());
+    std::thread::scope(|scope| {
+        scope.spawn(|| copy(stdout, std::io::stdout(), &text));
+        scope.spawn(|| copy(stderr, std::io::stderr(), &text));
+    });
+    let status = child.wait()?;
+    Ok((status, text.into_inner().expect("both copies have ended")))
+}
+
+fn copy(from: impl Read, mut to: impl Write, text: &Mutex<String>) {
+    let mut from = BufReader::new(from);
+    let mut line = Vec::new();
+    while from.read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
+        // A reader of ours that went away must not stop the tests.
+        let _ = to.write_all(&line).and_then(|()| to.flush());
+        text.lock()
+            .expect("no copy panics")
+            .push_str(&String::from_utf8_lossy(&line));
+        line.clear();
+    }
+}
+
+/// The command as one would type it.
+fn describe(command: &Command) -> String {
+    let program = Path::new(command.get_program());
+    let mut text = program
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    for arg in command.get_args() {
+        let _ = write!(text, " {}", arg.to_string_lossy());
+    }
+    text
+}

@@ -1,0 +1,37 @@
+//! `test [rust|python]`: all tests, and an honest total at the end.
+
+mod pytest;
+mod rust;
+mod totals;
+
+use anyhow::{Result, ensure};
+
+use crate::{python, shell};
+use totals::Totals;
+
+pub(crate) fn run(args: &[String]) -> Result<()> {
+    shell::only(args, &["rust", "python"])?;
+    let wanted = |name: &str| args.is_empty() || args.iter().any(|arg| arg == name);
+
+    // The end-to-end tests of Rust start Python workers, so both languages need the runtime.
+    python::build(false)?;
+    let mut totals = Totals::default();
+    if wanted("rust") {
+        rust::run(&mut totals)?;
+    }
+    if wanted("python") {
+        pytest::run(&mut totals)?;
+    }
+    for skipped in &totals.skips {
+        println!("skipped: {skipped}");
+    }
+    for problem in &totals.problems {
+        println!("problem: {problem}");
+    }
+    println!("{totals}");
+    ensure!(
+        totals.failed == 0 && totals.problems.is_empty(),
+        "there are failures, see above"
+    );
+    Ok(())
+}

@@ -1,0 +1,29 @@
+//! Rust tests: nextest where it is installed, `cargo test` otherwise, and the doc tests.
+
+use anyhow::Result;
+
+use super::totals::{Totals, cargo_test, nextest};
+use crate::shell;
+
+pub(super) fn run(totals: &mut Totals) -> Result<()> {
+    let has_nextest = shell::cargo(["nextest", "--version"])
+        .stdin(std::process::Stdio::null())
+        .output()
+        .is_ok_and(|output| output.status.success());
+    if has_nextest {
+        let mut command = shell::cargo(["nextest", "run", "--workspace", "--all-features"]);
+        command.args(["--no-fail-fast", "--color", "never", "--no-tests", "pass"]);
+        command.args(["--status-level", "fail", "--final-status-level", "skip"]);
+        let (status, output) = shell::tee(&mut command)?;
+        totals.add("cargo nextest", status.success(), nextest(&output));
+    } else {
+        let mut command = shell::cargo(["test", "--workspace", "--all-features", "--no-fail-fast"]);
+        command.args(["--lib", "--bins", "--tests", "--color", "never"]);
+        let (status, output) = shell::tee(&mut command)?;
+        totals.add("cargo test", status.success(), cargo_test(&output));
+    }
+    let mut command = shell::cargo(["test", "--doc", "--workspace", "--all-features"]);
+    let (status, output) = shell::tee(command.args(["--no-fail-fast", "--color", "never"]))?;
+    totals.add("cargo test --doc", status.success(), cargo_test(&output));
+    Ok(())
+}

@@ -1,0 +1,117 @@
+//! `tidy`: the house rules that a program can check. Also a test, so that `cargo test` finds violations.
+
+mod crates;
+mod lock;
+mod source;
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+
+use crate::shell;
+
+/// A rule that is broken somewhere.
+#[derive(Debug, PartialEq, Eq)]
+struct Violation {
+    file: String,
+    /// From 1; 0 for the whole file.
+    line: usize,
+    message: String,
+    help: String,
+}
+
+impl Violation {
+    fn new(file: &str, line: usize, message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self {
+            file: file.to_owned(),
+            line,
+            message: message.into(),
+            help: help.into(),
+        }
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            0 => write!(f, "{}", self.file)?,
+            line => write!(f, "{}:{line}", self.file)?,
+        }
+        write!(f, ": {}\n  help: {}", self.message, self.help)
+    }
+}
+
+pub(crate) fn run(args: &[String]) -> Result<()> {
+    shell::only(args, &[])?;
+    let violations = check()?;
+    for violation in &violations {
+        println!("{violation}");
+    }
+    match violations.len() {
+        0 => {
+            println!("tidy: all rules hold");
+            Ok(())
+        }
+        n => bail!("tidy: {n} violation(s)"),
+    }
+}
+
+fn check() -> Result<Vec<Violation>> {
+    let root = shell::root();
+    let metadata = shell::read(&mut shell::cargo([
+        "metadata",
+        "--format-version=1",
+        "--no-deps",
+    ]))?;
+    let metadata: serde_json::Value = serde_json::from_str(&metadata)?;
+    let mut violations = crates::check(&metadata)?;
+    violations.extend(lock::check(&fs::read_to_string(root.join("Cargo.lock"))?));
+    let mut files = Vec::new();
+    walk(root, &crates::folders(&metadata), &mut files)?;
+    for path in files {
+        let name = path
+            .strip_prefix(root)?
+            .to_string_lossy()
+            .replace('\\', "/");
+        // What is not text is not source.
+        let Ok(text) = fs::read_to_string(&path) else {
+            continue;
+        };
+        violations.extend(source::check(&name, &text));
+    }
+    Ok(violations)
+}
+
+/// All files below `dir`, except what is built, fetched or generated, and crates that are not members of the workspace.
+fn walk(dir: &Path, members: &[PathBuf], files: &mut Vec<PathBuf>) -> Result<()> {
+    let skipped = ["target", "generated", "node_modules", "__pycache__"];
+    let mut entries = fs::read_dir(dir)?.collect::<std::io::Result<Vec<_>>>()?;
+    entries.sort_by_key(fs::DirEntry::file_name);
+    for entry in entries {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if entry.file_type()?.is_dir() {
+            let hidden = name.starts_with('.') && !matches!(&*name, ".ci" | ".cargo" | ".github");
+            let dir = entry.path();
+            let foreign = dir.join("Cargo.toml").exists() && !members.contains(&dir);
+            if !hidden && !foreign && !skipped.contains(&&*name) && !name.ends_with(".egg-info") {
+                walk(&dir, members, files)?;
+            }
+        } else {
+            files.push(entry.path());
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_repository_is_tidy() {
+        let violations = super::check().unwrap();
+        let text: Vec<_> = violations.iter().map(ToString::to_string).collect();
+        assert!(text.is_empty(), "\n{}", text.join("\n"));
+    }
+}

@@ -1,0 +1,99 @@
+//! The interpreter, and the virtual environment with the tools that the Python tests need.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::shell;
+
+/// How often an installation is tried: package indexes have bad minutes.
+const TRIES: u32 = 3;
+
+/// The interpreter to test with: `SNAKEPIT_PYTHON`, else the first CPython >= 3.10 on the path.
+///
+/// The answer is the interpreter's own `sys.executable`, since `python3` may be a shim.
+pub(crate) fn interpreter() -> Result<PathBuf> {
+    let explicit = std::env::var_os("SNAKEPIT_PYTHON").map(PathBuf::from);
+    let names = [
+        "python3",
+        "python3.14",
+        "python3.13",
+        "python3.12",
+        "python3.11",
+        "python3.10",
+    ];
+    let candidates = match &explicit {
+        Some(path) => vec![path.clone()],
+        None => names.iter().map(PathBuf::from).collect(),
+    };
+    for candidate in &candidates {
+        if let Some(executable) = ask(candidate) {
+            return Ok(executable);
+        }
+    }
+    bail!(
+        "no CPython >= 3.10 found\n  tried: {}\n  help: install one, or name it in SNAKEPIT_PYTHON",
+        candidates
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect::<Vec<_>>()
+            .join(", ")
+    )
+}
+
+fn ask(candidate: &Path) -> Option<PathBuf> {
+    let script = "import sys; sys.version_info >= (3, 10) or sys.exit(1); print(sys.executable)";
+    let output = Command::new(candidate)
+        .args(["-I", "-c", script])
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output()
+        .ok()?;
+    let path = String::from_utf8(output.stdout).ok()?;
+    output.status.success().then(|| PathBuf::from(path.trim()))
+}
+
+/// Makes `.venv` what `python/requirements-test.txt` says, if it is not, and returns its interpreter.
+pub(crate) fn ensure() -> Result<PathBuf> {
+    let base = interpreter()?;
+    let root = shell::root();
+    let requirements = root.join("python/requirements-test.txt");
+    let venv = root.join(".venv");
+    let python = venv.join("bin/python");
+    let stamp = venv.join("snakepit-stamp");
+    let wanted = format!(
+        "{}\n{}",
+        base.display(),
+        fs::read_to_string(&requirements).context("python/requirements-test.txt")?
+    );
+    if python.exists() && fs::read_to_string(&stamp).is_ok_and(|have| have == wanted) {
+        return Ok(python);
+    }
+    shell::run(
+        Command::new(&base)
+            .args(["-m", "venv", "--clear"])
+            .arg(&venv),
+    )?;
+    let mut last = None;
+    for _ in 0..TRIES {
+        let mut pip = Command::new(&python);
+        pip.args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--no-input",
+        ]);
+        match shell::run(pip.arg("--requirement").arg(&requirements)) {
+            Ok(()) => {
+                fs::write(&stamp, wanted)?;
+                return Ok(python);
+            }
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.expect("at least one try failed")).context("the test tools cannot be installed")
+}
