@@ -207,3 +207,8 @@ def context_first(ctx: Context, a: int, b: int = 2, *rest: int, c: int = 3, **ex
 def context_between(a: int = 1, ctx: Context | None = None, b: int = 2):
     assert ctx is not None
     return [a, b]
+
+
+@tool
+def divide(a: float, b: float):
+    return a / b

@@ -142,8 +142,15 @@ def test_an_exception_travels_with_everything(worker):
     assert got["cause"]["type"] == "KeyError"
     assert got["file"].endswith("adapter_for_tests.py")
     assert got["source"] == "raise raised from error"
+    assert ", in fails" in got["traceback"]
     if sys.version_info >= (3, 11):  # 3.10 knows no notes and prints none
         assert got["traceback"].rstrip().endswith("a note")
+
+
+def test_an_exception_of_the_interpreter_has_its_traceback_too(worker):
+    got = worker.fail("divide", 1, 0)
+    assert (got["type"], got["source"]) == ("ZeroDivisionError", "return a / b")
+    assert ", in divide" in got["traceback"]
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,10 @@ pub(crate) fn raised(
     tool: Option<&Tool>,
 ) -> Fault {
     let object = tool.map_or_else(|| py.None(), |tool| tool.object.clone_ref(py));
+    // Before Python 3.12 the traceback of a fetched exception stands beside it, not in it.
+    if let Some(traceback) = error.traceback(py) {
+        let _ = error.value(py).setattr("__traceback__", traceback);
+    }
     let described = catalog
         .bind(py)
         .call_method1("describe_exception", (error.value(py), object))

@@ -12,12 +12,12 @@ use snakepit_grpc::preamble::{Preamble, Role};
 
 use crate::control::{self, Cancels};
 use crate::fault::{Fault, load_failed};
-use crate::{fork, memory};
 use crate::outbox::Outbox;
 use crate::reader::{Incoming, Reader};
 use crate::serve::{Runtime, serve};
 use crate::settings::Settings;
 use crate::tool::Tools;
+use crate::{fork, memory};
 
 /// Serves until the host says stop; returns the exit status.
 pub(crate) fn run(py: Python<'_>, load: &Bound<'_, PyAny>) -> PyResult<i32> {
