@@ -20,6 +20,19 @@ pub(crate) fn read(fd: &OwnedFd, buffer: &mut Vec<u8>) -> io::Result<usize> {
 
 /// Writes up to two parts; returns how many bytes the kernel took. With `wait` it blocks until it takes some.
 pub(crate) fn write(fd: &OwnedFd, parts: [&[u8]; 2], wait: bool) -> io::Result<usize> {
+    let flags = libc::MSG_NOSIGNAL | if wait { 0 } else { libc::MSG_DONTWAIT };
+    if parts[1].is_empty() {
+        // SAFETY: the pointer and the length describe `parts[0]`; the kernel only reads it.
+        let count = unsafe {
+            libc::send(
+                fd.as_raw_fd(),
+                parts[0].as_ptr().cast(),
+                parts[0].len(),
+                flags,
+            )
+        };
+        return usize::try_from(count).map_err(|_| io::Error::last_os_error());
+    }
     let mut slices = parts.map(|part| libc::iovec {
         iov_base: part.as_ptr().cast_mut().cast(),
         iov_len: part.len(),
@@ -28,7 +41,6 @@ pub(crate) fn write(fd: &OwnedFd, parts: [&[u8]; 2], wait: bool) -> io::Result<u
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
     message.msg_iov = slices.as_mut_ptr();
     message.msg_iovlen = slices.len() as _;
-    let flags = libc::MSG_NOSIGNAL | if wait { 0 } else { libc::MSG_DONTWAIT };
     // SAFETY: the vectors point into `parts`, which outlive the call; the kernel only reads them.
     let count = unsafe { libc::sendmsg(fd.as_raw_fd(), &raw const message, flags) };
     usize::try_from(count).map_err(|_| io::Error::last_os_error())

@@ -11,6 +11,11 @@ const DUPLICATES: &[(&str, &str)] = &[
         "petgraph and indexmap below prost-build disagree; only `xtask codegen` builds them",
     ),
     (
+        "rand",
+        "the code generators below lmdb-master-sys are older than proptest; build time only",
+    ),
+    ("rand_core", "comes with `rand`"),
+    (
         "syn",
         "the derive macros of our dependencies are half-way from 2 to 3; build time only",
     ),
