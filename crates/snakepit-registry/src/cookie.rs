@@ -1,0 +1,120 @@
+//! The random mark that every child carries in its environment, and hands down to its own children.
+
+use std::fmt;
+use std::io;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::run_id::{RunId, base32, parse_base32};
+
+/// The variable that holds the marks, outermost first, separated by `:`.
+pub const COOKIES_VAR: &str = "SNAKEPIT_COOKIES";
+
+/// Identifies one worker of one run in the environment of it and of its descendants.
+///
+/// A cookie is no secret and gives no access to anything: it only says who started a process.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct Cookie {
+    run: RunId,
+    nonce: u64,
+    dependent: bool,
+}
+
+/// A text is not a cookie.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a cookie")]
+pub struct CookieError(String);
+
+impl Cookie {
+    /// A new cookie of a run. `dependent` says whether the process dies with its host.
+    ///
+    /// # Errors
+    /// The system has no randomness to give.
+    pub fn random(run: RunId, dependent: bool) -> io::Result<Self> {
+        let nonce = getrandom::u64().map_err(io::Error::other)?;
+        Ok(Self {
+            run,
+            nonce,
+            dependent,
+        })
+    }
+
+    /// The run that started the process.
+    pub const fn run(&self) -> RunId {
+        self.run
+    }
+
+    /// Whether the process dies with its host.
+    pub const fn dependent(&self) -> bool {
+        self.dependent
+    }
+
+    /// Reads the cookies of an environment block as `/proc/<pid>/environ` shows it. Entries that
+    /// are no cookies are skipped.
+    pub fn parse_environ(block: &[u8]) -> Vec<Self> {
+        let prefix = [COOKIES_VAR.as_bytes(), b"="].concat();
+        block
+            .split(|&byte| byte == 0)
+            .find_map(|entry| entry.strip_prefix(prefix.as_slice()))
+            .and_then(|value| std::str::from_utf8(value).ok())
+            .map(|value| {
+                value
+                    .split(':')
+                    .filter_map(|part| part.parse().ok())
+                    .collect()
+            })
+            .unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Cookie {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = if self.dependent { 'd' } else { 'i' };
+        write!(f, "{}-{}{kind}", self.run, base32(self.nonce.into(), 13))
+    }
+}
+
+impl fmt::Debug for Cookie {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Cookie({self})")
+    }
+}
+
+impl FromStr for Cookie {
+    type Err = CookieError;
+
+    fn from_str(text: &str) -> Result<Self, CookieError> {
+        let parsed = || {
+            let (run, rest) = text.split_once('-')?;
+            let (nonce, dependent) = match rest.strip_suffix('d') {
+                Some(nonce) => (nonce, true),
+                None => (rest.strip_suffix('i')?, false),
+            };
+            let nonce = (nonce.len() == 13)
+                .then(|| parse_base32(nonce, 64))
+                .flatten()?;
+            Some(Self {
+                run: run.parse().ok()?,
+                nonce: u64::try_from(nonce).ok()?,
+                dependent,
+            })
+        };
+        parsed().ok_or_else(|| CookieError(text.to_owned()))
+    }
+}
+
+impl From<Cookie> for String {
+    fn from(cookie: Cookie) -> Self {
+        cookie.to_string()
+    }
+}
+
+impl TryFrom<String> for Cookie {
+    type Error = CookieError;
+
+    fn try_from(text: String) -> Result<Self, CookieError> {
+        text.parse()
+    }
+}

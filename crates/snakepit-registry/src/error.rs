@@ -1,0 +1,302 @@
+//! Everything that can go wrong, with a stable code and one thing to do about it.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Why an operation of the registry failed. Codes never change their meaning; messages may.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The data directory cannot be used.
+    #[error("data directory {path} {problem}")]
+    DataDir {
+        /// The directory.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: DirProblem,
+    },
+    /// A file operation failed.
+    #[error("cannot {what} {path}: {source}")]
+    Io {
+        /// The operation, for example `open`.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        source: Arc<io::Error>,
+    },
+    /// There is no room for another record; nothing was written.
+    #[error("the process registry {path} is full: {limit}")]
+    Full {
+        /// The database directory.
+        path: PathBuf,
+        /// Which limit was hit.
+        limit: Limit,
+    },
+    /// The database of a run is damaged.
+    #[error("the process registry {path} is damaged: {detail}")]
+    Corrupt {
+        /// The damaged file.
+        path: PathBuf,
+        /// What was found.
+        detail: String,
+    },
+    /// The database was written in another format.
+    #[error("the process registry {path} has format {found}, this program reads {expected}")]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+        /// The format of this program.
+        expected: u32,
+    },
+    /// The registry is closed, or its writer is gone.
+    #[error("the process registry is closed")]
+    Closed,
+    /// No process may be started any more: the spawn gate is closed.
+    #[error("no process is started any more: the spawn gate is closed")]
+    GateClosed,
+    /// A worker id is empty, too long or holds control characters.
+    #[error("worker id {id:?} is not usable: {problem}")]
+    WorkerId {
+        /// The id.
+        id: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// A program could not be started.
+    #[error("cannot start {program}: {problem}")]
+    Spawn {
+        /// The program.
+        program: PathBuf,
+        /// Why.
+        problem: SpawnProblem,
+    },
+    /// A thread of the registry could not be started.
+    #[error("cannot start the registry's {name} thread: {source}")]
+    Thread {
+        /// Which one.
+        name: &'static str,
+        /// The system's answer.
+        source: Arc<io::Error>,
+    },
+}
+
+/// What is wrong with a data directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DirProblem {
+    /// It is a symbolic link.
+    Symlink,
+    /// It exists and is not a directory.
+    NotADirectory,
+    /// It belongs to another user.
+    ForeignOwner {
+        /// That user's id.
+        owner: u32,
+        /// Our user's id.
+        us: u32,
+    },
+    /// Everybody may write to it and it has no sticky bit.
+    WorldWritable,
+    /// It cannot be created or written to.
+    NotWritable(
+        /// The system's answer.
+        String,
+    ),
+    /// It lies on a network file system, where locks are not reliable.
+    Network(
+        /// The kind of file system.
+        &'static str,
+    ),
+    /// The path is too long for the sockets below it.
+    TooLong {
+        /// Bytes that the longest socket path would have.
+        bytes: usize,
+        /// Bytes that a socket path may have.
+        limit: usize,
+    },
+}
+
+impl fmt::Display for DirProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Symlink => f.write_str("is a symbolic link"),
+            Self::NotADirectory => f.write_str("is not a directory"),
+            Self::ForeignOwner { owner, us } => {
+                write!(f, "belongs to user {owner}, this program runs as user {us}")
+            }
+            Self::WorldWritable => f.write_str("is writable for everybody and not sticky"),
+            Self::NotWritable(why) => write!(f, "cannot be written to: {why}"),
+            Self::Network(kind) => write!(f, "lies on a network file system ({kind})"),
+            Self::TooLong { bytes, limit } => {
+                write!(
+                    f,
+                    "is too long: its sockets need {bytes} bytes, {limit} are possible"
+                )
+            }
+        }
+    }
+}
+
+/// Which limit was hit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Limit {
+    /// The file system, a quota or the limit of a file's size.
+    Disk,
+    /// The largest size that the database may grow to.
+    Map,
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Disk => "no space left on the file system",
+            Self::Map => "the database has reached its largest size",
+        })
+    }
+}
+
+/// Why a program could not be started.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum SpawnProblem {
+    /// The path is not absolute.
+    NotAbsolute,
+    /// There is no such file.
+    NotFound,
+    /// The file may not be executed.
+    NotExecutable,
+    /// The file has no format that the system can run, or its interpreter is missing.
+    BadFormat,
+    /// The working directory does not exist or may not be entered.
+    WorkingDir(
+        /// The directory.
+        PathBuf,
+    ),
+    /// An argument or a variable holds a NUL byte or a name with `=`.
+    BadArgument(
+        /// The text.
+        String,
+    ),
+    /// The system had no process, descriptor or memory to spare for the whole retry time.
+    Resources(
+        /// The last answer of the system.
+        Arc<io::Error>,
+    ),
+    /// The process was gone before it could be identified.
+    Vanished,
+    /// Something else.
+    Other(
+        /// The system's answer.
+        Arc<io::Error>,
+    ),
+}
+
+impl fmt::Display for SpawnProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotAbsolute => f.write_str("the path is not absolute"),
+            Self::NotFound => f.write_str("there is no such file"),
+            Self::NotExecutable => f.write_str("the file may not be executed"),
+            Self::BadFormat => f.write_str("it is no program, or its interpreter is missing"),
+            Self::WorkingDir(dir) => {
+                write!(
+                    f,
+                    "the working directory {} cannot be entered",
+                    dir.display()
+                )
+            }
+            Self::BadArgument(text) => {
+                write!(f, "{text:?} holds a byte that cannot be passed on")
+            }
+            Self::Resources(error) => write!(f, "the system has no room for it: {error}"),
+            Self::Vanished => f.write_str("the process was gone at once"),
+            Self::Other(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl Error {
+    pub(crate) fn io(what: &'static str, path: impl Into<PathBuf>, error: io::Error) -> Self {
+        let path = path.into();
+        if is_disk_full(&error) {
+            return Self::Full {
+                path,
+                limit: Limit::Disk,
+            };
+        }
+        Self::Io {
+            what,
+            path,
+            source: Arc::new(error),
+        }
+    }
+
+    pub(crate) fn dir(path: &Path, problem: DirProblem) -> Self {
+        Self::DataDir {
+            path: path.to_owned(),
+            problem,
+        }
+    }
+
+    pub(crate) fn spawn(program: &Path, problem: SpawnProblem) -> Self {
+        Self::Spawn {
+            program: program.to_owned(),
+            problem,
+        }
+    }
+
+    /// The stable code, for example `SP6004`.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::DataDir { .. } => "SP6001",
+            Self::Io { .. } => "SP6002",
+            Self::Full { .. } => "SP6003",
+            Self::Corrupt { .. } => "SP6004",
+            Self::Version { .. } => "SP6005",
+            Self::Closed => "SP6006",
+            Self::GateClosed => "SP6007",
+            Self::WorkerId { .. } => "SP6008",
+            Self::Spawn { .. } => "SP6009",
+            Self::Thread { .. } => "SP6010",
+        }
+    }
+
+    /// One thing to do about it.
+    pub const fn help(&self) -> &'static str {
+        match self {
+            Self::DataDir { problem, .. } => match problem {
+                DirProblem::TooLong { .. } => "choose a data directory with a shorter path",
+                DirProblem::Network(_) => "choose a data directory on a local file system",
+                DirProblem::WorldWritable => "remove the write permission for others (chmod o-w)",
+                DirProblem::Symlink => "name the directory that the link points to",
+                _ => "choose a directory that belongs to the user of this program",
+            },
+            Self::Io { .. } => "look at the permissions and the health of the file system",
+            Self::Full { .. } => "free space in the data directory's file system",
+            Self::Corrupt { .. } => "start again: the sweep moves damaged files to quarantine",
+            Self::Version { .. } => "start again: the sweep moves files of other formats away",
+            Self::Closed | Self::GateClosed => "open a new registry",
+            Self::WorkerId { .. } => "use 1 to 128 bytes without control characters",
+            Self::Spawn { problem, .. } => match problem {
+                SpawnProblem::Resources(_) => "raise the limits of processes and open files",
+                SpawnProblem::NotAbsolute => "give the program's absolute path",
+                _ => "check the program with `ls -l` and by starting it by hand",
+            },
+            Self::Thread { .. } => "raise the limit of processes (ulimit -u)",
+        }
+    }
+}
+
+/// Whether an error says that there is no space left.
+pub(crate) fn is_disk_full(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::ENOSPC | libc::EDQUOT | libc::EFBIG)
+    )
+}

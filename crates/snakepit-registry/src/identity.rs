@@ -1,0 +1,154 @@
+//! Who a process is, so that a recycled process id is never mistaken for it.
+
+use std::fs;
+use std::io;
+
+use serde::{Deserialize, Serialize};
+
+use crate::cookie::Cookie;
+use crate::pidfd::PidFd;
+use crate::procfs;
+
+/// Where process ids and start times mean something: this boot and these namespaces.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scene {
+    /// Random number of the kernel's boot.
+    pub boot_id: String,
+    /// Number of the process id namespace.
+    pub pid_ns: u64,
+    /// Number of the time namespace; 0 when the kernel has none.
+    pub time_ns: u64,
+}
+
+impl Scene {
+    /// The scene of this process.
+    ///
+    /// # Errors
+    /// `/proc` is not mounted.
+    pub fn here() -> io::Result<Self> {
+        let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id")?
+            .trim()
+            .to_owned();
+        let pid_ns = procfs::namespace("pid")
+            .ok_or_else(|| io::Error::other("/proc/self/ns/pid is not readable"))?;
+        Ok(Self {
+            boot_id,
+            pid_ns,
+            time_ns: procfs::namespace("time").unwrap_or(0),
+        })
+    }
+
+    /// Whether process ids of the other scene can be compared with ours.
+    pub fn comparable(&self, other: &Self) -> bool {
+        self == other
+    }
+}
+
+/// What was recorded about a process when it was known to be ours.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessIdentity {
+    /// Process id.
+    pub pid: i32,
+    /// Process group.
+    pub pgid: i32,
+    /// Start time in clock ticks since boot.
+    pub start_ticks: u64,
+    /// Number of the process in pidfs, unique until the next boot (Linux 6.9).
+    pub pidfs_inode: Option<u64>,
+    /// Real user.
+    pub uid: u32,
+    /// Device and inode of the program.
+    pub exe: Option<(u64, u64)>,
+}
+
+/// What is seen of a process that is held by a pidfd.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Observation {
+    /// The same facts as were recorded.
+    pub identity: ProcessIdentity,
+    /// Its cookies; `None` when its environment cannot be read.
+    pub cookies: Option<Vec<Cookie>>,
+}
+
+/// Whether a process is the one that was recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is, beyond doubt.
+    Ours,
+    /// It is, as far as can be seen: its environment is not readable, everything else fits.
+    OursByReducedRule,
+    /// It is another process with the same number.
+    Stranger,
+    /// It cannot be told; it must not be signalled.
+    Unknown,
+}
+
+impl ProcessIdentity {
+    /// Compares a record with what is seen. Pure; the order of the rules is part of the promise.
+    pub fn judge(&self, cookie: Cookie, seen: &Observation) -> Verdict {
+        let now = &seen.identity;
+        if self.pid != now.pid {
+            return Verdict::Stranger;
+        }
+        if let (Some(recorded), Some(found)) = (self.pidfs_inode, now.pidfs_inode) {
+            return if recorded == found {
+                Verdict::Ours
+            } else {
+                Verdict::Stranger
+            };
+        }
+        if self.start_ticks != now.start_ticks {
+            return Verdict::Stranger;
+        }
+        match &seen.cookies {
+            Some(cookies) if cookies.contains(&cookie) => Verdict::Ours,
+            // The same tick can belong to a successor, and a program can overwrite its
+            // environment: there is no proof either way.
+            Some(cookies) if cookies.is_empty() => Verdict::Unknown,
+            Some(_) => Verdict::Stranger,
+            None if self.exe.is_some()
+                && self.exe == now.exe
+                && self.uid == now.uid
+                && self.pgid == now.pgid =>
+            {
+                Verdict::OursByReducedRule
+            }
+            None => Verdict::Unknown,
+        }
+    }
+}
+
+impl Observation {
+    /// Looks at a held process; `None` when it has exited. Everything seen belongs to the held
+    /// process, because it is checked at the end that it had not exited before.
+    ///
+    /// # Errors
+    /// `/proc` cannot be read.
+    pub fn of(held: &PidFd) -> io::Result<Option<Self>> {
+        let pid = held.pid();
+        let Some(stat) = procfs::stat(pid)? else {
+            return Ok(None);
+        };
+        let cookies = match procfs::cookies(pid) {
+            Ok(Some(cookies)) => Some(cookies),
+            Ok(None) => return Ok(None),
+            Err(_) => None,
+        };
+        let Some(uid) = procfs::uid(pid) else {
+            return Ok(None);
+        };
+        let exe = procfs::exe(pid);
+        if held.exited() {
+            return Ok(None);
+        }
+        let identity = ProcessIdentity {
+            pid,
+            pgid: stat.pgid,
+            start_ticks: stat.start_ticks,
+            pidfs_inode: held.inode(),
+            uid,
+            exe,
+        };
+        Ok(Some(Self { identity, cookies }))
+    }
+}

@@ -1,0 +1,107 @@
+//! Never lose a child process.
+//!
+//! A program that starts processes loses them when it is killed: nobody tells them, nobody finds
+//! them. This crate starts children so that the kernel kills them together with their host, records
+//! them before they exist, and finds and ends what a dead host has left.
+//!
+//! ```
+//! # #[cfg(target_os = "linux")]
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::time::Duration;
+//! use snakepit_registry::{CommandSpec, Output, Registry, RegistryConfig};
+//!
+//! let data_dir = tempfile::tempdir()?;
+//! let registry = Registry::open(RegistryConfig::new(data_dir.path().join("pit")))?;
+//! let report = registry.sweep()?; // ends what hosts have left that died
+//! assert_eq!(report.killed(), 0);
+//!
+//! let mut children = Vec::new();
+//! for name in ["one", "two", "three"] {
+//!     let reservation = registry.reserve(name)?;
+//!     let spec = CommandSpec::new("/bin/sleep").arg("60").output(Output::Null);
+//!     let (registration, spawned) = registry.spawner().spawn(reservation, &spec)?;
+//!     assert!(spawned.armed); // SIGKILL this host now, and the child is gone at once
+//!     registration.ready()?;
+//!     children.push(registration);
+//! }
+//! for child in children {
+//!     let outcome = child.kill(Duration::from_secs(1)); // SIGTERM, then SIGKILL to the group
+//!     assert!(outcome.leftover.is_empty());
+//!     child.release()?;
+//! }
+//! assert!(registry.close()?.leftover.is_empty());
+//! # Ok(())
+//! # }
+//! # #[cfg(not(target_os = "linux"))]
+//! # fn main() {}
+//! ```
+//!
+//! # Layers
+//! 1. *Death pipe*: each child leads a process group and has the read end of a pipe as standard
+//!    input. The host owns the only write end and has asked the kernel to send SIGKILL to the
+//!    group when it closes. It closes when the host ends, however it ends. It works while the child
+//!    is stopped or busy, and reaches descendants that stay in the group. A child must not close
+//!    descriptor 0 or put another file there without keeping a copy.
+//! 2. *Parent death signal*: all children are started by one thread that never ends, so a worker
+//!    may call `prctl(PR_SET_PDEATHSIG)` for itself.
+//! 3. *Sweep*: the next host kills what carries the mark of a run whose host is dead, also what
+//!    has left its group. Each process is identified and signalled through the same pidfd.
+//!
+//! # Limitations
+//! Linux only; local file systems only. Descendants that leave the group die in the next sweep, not
+//! with their host. A child that changes its user escapes a host without privileges. A process
+//! in an uninterruptible wait dies when the kernel lets it. The database of the running host is
+//! mapped into memory: somebody who truncates it crashes the host (the directory has mode 0700).
+
+mod child;
+mod clock;
+mod cookie;
+mod data_dir;
+mod error;
+mod escalation;
+mod gate;
+mod identity;
+mod inspect;
+mod killer;
+mod launch;
+mod pages;
+mod pidfd;
+mod plan;
+mod posix_spawn;
+mod probe;
+mod procfs;
+mod record;
+mod registration;
+mod registry;
+mod run_dir;
+mod run_id;
+mod spawner;
+mod spec;
+mod store;
+mod sweep;
+mod sys;
+mod table;
+mod writer;
+
+pub use child::Exit;
+pub use cookie::{COOKIES_VAR, Cookie, CookieError};
+pub use data_dir::SOCKET_NAME;
+pub use error::{DirProblem, Error, Limit, SpawnProblem};
+pub use escalation::{Escalation, Seen, Step};
+pub use identity::{Observation, ProcessIdentity, Scene, Verdict};
+pub use inspect::{RunReport, RunState, WorkerReport, WouldKill};
+pub use killer::KillOutcome;
+pub use launch::HOST_PID_VAR;
+pub use pidfd::{PidFd, Scope};
+pub use plan::{Evidence, LeftAlone, Plan, Reason, Target, plan};
+pub use probe::{Support, Tier};
+pub use procfs::Stat;
+pub use record::{FORMAT, ProcessState, Record, RecordError};
+pub use registration::{Registration, Reservation, Spawned};
+pub use registry::{CloseReport, Containment, Registry, RegistryConfig, RegistryStats, Spawner};
+pub use run_dir::RunMeta;
+pub use run_id::{RunId, RunIdError};
+pub use spec::{CommandSpec, Output};
+pub use store::{Change, Store, StoreSize, StoreStats, read_records};
+pub use sweep::{Killed, Outcome, SweepReport, SweptRun};
+pub use table::{Held, HostTable, ProcessTable, Tagged};

@@ -1,0 +1,140 @@
+//! A held process: the kernel guarantees that the handle never means another one.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use crate::clock::Deadline;
+use crate::sys;
+
+/// A descriptor of one process. Signals sent through it reach that process or nobody.
+#[derive(Debug)]
+pub struct PidFd {
+    fd: OwnedFd,
+    pid: i32,
+}
+
+/// Whom a signal is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The process alone.
+    Process,
+    /// The process group that it leads.
+    Group,
+}
+
+impl PidFd {
+    /// Takes hold of a process; `None` when no process has this id.
+    ///
+    /// # Errors
+    /// The kernel refuses, for example because there is no free descriptor.
+    pub fn open(pid: i32) -> io::Result<Option<Self>> {
+        match sys::pidfd_open(pid) {
+            Ok(fd) => Ok(Some(Self { fd, pid })),
+            // Linux says EINVAL for an id that only names a thread or a group.
+            Err(e)
+                if matches!(
+                    e.raw_os_error(),
+                    Some(libc::ESRCH | libc::EINVAL | libc::ENOENT)
+                ) =>
+            {
+                Ok(None)
+            }
+            Err(e) => Err(e),
+        }
+    }
+
+    /// The process id.
+    pub const fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// A second descriptor of the same process, for example to wait on it elsewhere.
+    ///
+    /// # Errors
+    /// There is no free descriptor.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self {
+            fd: self.fd.try_clone()?,
+            pid: self.pid,
+        })
+    }
+
+    /// The number that identifies this process until the next boot; `None` before Linux 6.9.
+    pub fn inode(&self) -> Option<u64> {
+        sys::pidfs_inode(self.fd.as_fd())
+    }
+
+    /// Whether the process has exited; it may still wait to be reaped.
+    pub fn exited(&self) -> bool {
+        self.wait(Duration::ZERO)
+    }
+
+    /// Waits for the exit; `false` when the time is over first.
+    pub fn wait(&self, timeout: Duration) -> bool {
+        let deadline = Deadline::after(timeout);
+        loop {
+            // Rounded up, so that the last round does not spin.
+            let left = deadline.left().as_micros().div_ceil(1000);
+            let limit = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+            let mut fds = [PollFd::new(self.fd.as_fd(), PollFlags::POLLIN)];
+            match poll(&mut fds, limit) {
+                Ok(0) if deadline.passed() => return false,
+                Ok(0) | Err(Errno::EINTR | Errno::EAGAIN) => {}
+                Ok(_) => return true,
+                // poll fails only for lack of memory; then nothing is known about the process.
+                Err(_) => return false,
+            }
+        }
+    }
+
+    /// Sends a signal. A process or group that is gone is not an error.
+    ///
+    /// # Errors
+    /// The kernel refuses, for example because the process belongs to another user.
+    pub fn signal(&self, scope: Scope, signal: i32) -> io::Result<()> {
+        let result = match scope {
+            Scope::Process => sys::pidfd_signal(self.fd.as_fd(), signal),
+            Scope::Group if sys::has_group_signal() => {
+                sys::pidfd_signal_group(self.fd.as_fd(), signal)
+            }
+            Scope::Group => self.signal_group_by_number(signal),
+        };
+        match result {
+            Err(e) if e.raw_os_error() == Some(libc::ESRCH) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// The number of a group belongs to it at least as long as its leader is not reaped, which
+    /// signal 0 through the pidfd tells: it fails with ESRCH once the process is reaped.
+    fn signal_group_by_number(&self, signal: i32) -> io::Result<()> {
+        sys::pidfd_signal(self.fd.as_fd(), 0)?;
+        let signal = nix::sys::signal::Signal::try_from(signal)?;
+        Ok(nix::sys::signal::killpg(
+            nix::unistd::Pid::from_raw(self.pid),
+            signal,
+        )?)
+    }
+
+    /// Whether the group led by this process has a member that has not been reaped; `None` when
+    /// the kernel cannot tell.
+    pub(crate) fn group_exists(&self) -> Option<bool> {
+        sys::has_group_signal().then(|| sys::pidfd_signal_group(self.fd.as_fd(), 0).is_ok())
+    }
+}
+
+impl AsFd for PidFd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl From<PidFd> for OwnedFd {
+    fn from(pidfd: PidFd) -> Self {
+        pidfd.fd
+    }
+}

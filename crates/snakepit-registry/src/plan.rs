@@ -1,0 +1,237 @@
+//! What to do about one dead run. Pure but for looking at processes; sends nothing.
+
+use std::io;
+
+use serde::Serialize;
+
+use crate::cookie::Cookie;
+use crate::identity::{ProcessIdentity, Verdict};
+use crate::pidfd::Scope;
+use crate::record::Record;
+use crate::run_id::RunId;
+use crate::table::{Held, ProcessTable, Tagged};
+
+/// How sure it is that a process belongs to a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Evidence {
+    /// Its recorded identity fits.
+    Identity,
+    /// Its environment cannot be read, everything else fits.
+    ReducedIdentity,
+    /// It carries a cookie of the run.
+    Cookie,
+}
+
+/// Why a process is not signalled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// It was started to outlive its host.
+    Independent,
+    /// It cannot be told whether it is the recorded one.
+    Unknown,
+    /// It is this process or the first one of the system.
+    Untouchable,
+    /// The system refuses.
+    NotPermitted,
+}
+
+/// A process that a sweep does not signal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LeftAlone {
+    /// Process id.
+    pub pid: i32,
+    /// The worker's id, if it has a row.
+    pub worker_id: Option<String>,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// A process that a sweep kills.
+#[derive(Debug)]
+pub struct Target {
+    /// The process.
+    pub held: Box<dyn Held>,
+    /// It alone, or with the group that it leads.
+    pub scope: Scope,
+    /// The worker's id, if it has a row.
+    pub worker_id: Option<String>,
+    /// How sure it is.
+    pub evidence: Evidence,
+    /// What it is checked against again before the signal.
+    proof: Proof,
+}
+
+#[derive(Debug)]
+enum Proof {
+    Recorded(ProcessIdentity, Cookie),
+    Run(RunId),
+}
+
+impl Target {
+    /// Whether the process still is what it was taken for; `false` when it is gone.
+    ///
+    /// # Errors
+    /// It cannot be looked at.
+    pub fn verify(&self) -> io::Result<bool> {
+        let Some(seen) = self.held.observe()? else {
+            return Ok(false);
+        };
+        Ok(match &self.proof {
+            Proof::Recorded(identity, cookie) => matches!(
+                identity.judge(*cookie, &seen),
+                Verdict::Ours | Verdict::OursByReducedRule
+            ),
+            Proof::Run(run) => seen
+                .cookies
+                .is_some_and(|cookies| belongs(&cookies, *run) == Some(true)),
+        })
+    }
+}
+
+/// What a sweep does about a run.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// To be killed.
+    pub targets: Vec<Target>,
+    /// Not to be touched.
+    pub left: Vec<LeftAlone>,
+    /// Records whose process is gone.
+    pub gone: usize,
+}
+
+/// Whether cookies belong to a run: `Some(true)` when the process dies with it, `Some(false)` when
+/// it was started to outlive it, or by something that was.
+fn belongs(cookies: &[Cookie], run: RunId) -> Option<bool> {
+    let from = cookies.iter().position(|cookie| cookie.run() == run)?;
+    Some(cookies[from..].iter().all(Cookie::dependent))
+}
+
+fn untouchable(pid: i32) -> bool {
+    pid <= 1 || u32::try_from(pid) == Ok(std::process::id())
+}
+
+/// Plans the sweep of a run. `comparable` says whether process ids recorded by it can be compared
+/// with ours (the same boot and namespaces); otherwise only cookies count. A run of an earlier
+/// boot needs no plan: nothing of it lives.
+///
+/// # Errors
+/// The table cannot be read.
+pub fn plan(
+    run: RunId,
+    records: &[Record],
+    comparable: bool,
+    tagged: &[Tagged],
+    table: &dyn ProcessTable,
+) -> io::Result<Plan> {
+    let mut plan = Plan::default();
+    for record in records {
+        match &record.identity {
+            Some(identity) if comparable => by_identity(&mut plan, record, identity, table)?,
+            _ => plan.gone += 1,
+        }
+    }
+    for process in tagged {
+        if plan.knows(process.pid) {
+            continue;
+        }
+        let Some(dependent) = belongs(&process.cookies, run) else {
+            continue;
+        };
+        let record = records
+            .iter()
+            .find(|record| process.cookies.contains(&record.cookie));
+        let worker_id = record.map(|record| record.worker_id.clone());
+        if untouchable(process.pid) || !dependent {
+            let reason = if dependent {
+                Reason::Untouchable
+            } else {
+                Reason::Independent
+            };
+            plan.left.push(LeftAlone {
+                pid: process.pid,
+                worker_id,
+                reason,
+            });
+        } else if let Some(held) = table.hold(process.pid)? {
+            let leads = held
+                .observe()?
+                .is_some_and(|seen| seen.identity.pgid == process.pid);
+            plan.targets.push(Target {
+                held,
+                scope: if leads { Scope::Group } else { Scope::Process },
+                worker_id,
+                evidence: Evidence::Cookie,
+                proof: Proof::Run(run),
+            });
+        }
+    }
+    Ok(plan)
+}
+
+impl Plan {
+    fn knows(&self, pid: i32) -> bool {
+        self.targets.iter().any(|target| target.held.pid() == pid)
+            || self.left.iter().any(|left| left.pid == pid)
+    }
+}
+
+fn by_identity(
+    plan: &mut Plan,
+    record: &Record,
+    identity: &ProcessIdentity,
+    table: &dyn ProcessTable,
+) -> io::Result<()> {
+    let pid = identity.pid;
+    let worker_id = Some(record.worker_id.clone());
+    let held = if untouchable(pid) {
+        None
+    } else {
+        table.hold(pid)?
+    };
+    let Some(held) = held else {
+        plan.gone += 1;
+        return Ok(());
+    };
+    let Some(seen) = held.observe()? else {
+        plan.gone += 1;
+        return Ok(());
+    };
+    let evidence = match identity.judge(record.cookie, &seen) {
+        Verdict::Stranger => {
+            plan.gone += 1;
+            return Ok(());
+        }
+        Verdict::Unknown => {
+            plan.left.push(LeftAlone {
+                pid,
+                worker_id,
+                reason: Reason::Unknown,
+            });
+            return Ok(());
+        }
+        Verdict::Ours => Evidence::Identity,
+        Verdict::OursByReducedRule => Evidence::ReducedIdentity,
+    };
+    if !record.cookie.dependent() {
+        plan.left.push(LeftAlone {
+            pid,
+            worker_id,
+            reason: Reason::Independent,
+        });
+        return Ok(());
+    }
+    plan.targets.push(Target {
+        held,
+        scope: if seen.identity.pgid == pid {
+            Scope::Group
+        } else {
+            Scope::Process
+        },
+        worker_id,
+        evidence,
+        proof: Proof::Recorded(identity.clone(), record.cookie),
+    });
+    Ok(())
+}

@@ -1,0 +1,288 @@
+//! A worker's way through the registry: reserved, spawned, ready, stopping, released.
+//!
+//! A [`Reservation`] is a row on disk before there is a process. Only a reservation can become a
+//! [`Registration`], so every process that was ever started was announced first. Both clean up
+//! when they are dropped.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::child::{Child, Exit};
+use crate::cookie::Cookie;
+use crate::error::Error;
+use crate::identity::ProcessIdentity;
+use crate::killer::{self, KillOutcome};
+use crate::record::{ProcessState, Record};
+use crate::registry::Inner;
+use crate::spawner::{self, Abandoned, Started};
+use crate::spec::CommandSpec;
+use crate::store::Change;
+
+/// A place for a process that is about to be started. Dropping it gives the place back.
+#[derive(Debug)]
+#[must_use = "a dropped reservation is given back"]
+pub struct Reservation {
+    inner: Arc<Inner>,
+    record: Record,
+    used: bool,
+}
+
+/// A registered process. Dropping it kills the process and its group at once.
+#[derive(Debug)]
+#[must_use = "a dropped registration kills its process"]
+pub struct Registration {
+    inner: Arc<Inner>,
+    record: Mutex<Record>,
+    /// Taken when the child is handed over to the reaper.
+    child: Option<Child>,
+}
+
+/// What the starter of a process needs to work with it.
+#[derive(Debug)]
+pub struct Spawned {
+    /// Process id, also the id of its process group.
+    pub pid: u32,
+    /// Readable when the process has exited. Use [`Registration::try_wait`] for its status.
+    pub pidfd: OwnedFd,
+    /// Read end of its standard output, if a pipe was asked for.
+    pub stdout: Option<OwnedFd>,
+    /// Read end of its standard error, if a pipe was asked for.
+    pub stderr: Option<OwnedFd>,
+    /// Whether the kernel kills the group when this host dies. `false` for independent processes
+    /// and on kernels that cannot; the other layers remain then.
+    pub armed: bool,
+}
+
+impl Reservation {
+    pub(crate) fn new(inner: Arc<Inner>, worker_id: &str, generation: u64) -> Result<Self, Error> {
+        let run = inner.run.id();
+        let cookie = Cookie::random(run, true)
+            .map_err(|e| Error::io("name a worker of", inner.run.database(), e))?;
+        let record = Record {
+            worker_id: worker_id.to_owned(),
+            generation,
+            state: ProcessState::Reserved,
+            cookie,
+            armed: false,
+            identity: None,
+        };
+        inner.writer.write(Change::Put(Box::new(record.clone())))?;
+        Ok(Self {
+            inner,
+            record,
+            used: false,
+        })
+    }
+
+    /// The name that the caller gave.
+    pub fn worker_id(&self) -> &str {
+        &self.record.worker_id
+    }
+
+    /// Starts the process and records it. Consumes the reservation: it is given back on failure.
+    pub(crate) fn spawn(mut self, spec: &CommandSpec) -> Result<(Registration, Spawned), Error> {
+        let inner = Arc::clone(&self.inner);
+        let mut record = self.record.clone();
+        if !spec.dependent {
+            record.cookie = Cookie::random(inner.run.id(), false)
+                .map_err(|e| Error::io("name a worker of", inner.run.database(), e))?;
+        }
+        let started = spawner::launch(&inner, spec, record.cookie)?;
+        let Started {
+            child,
+            identity,
+            armed,
+            stdout,
+            stderr,
+        } = started;
+        record.state = ProcessState::Spawned;
+        record.armed = armed;
+        record.identity = Some(identity);
+        // From here on the registration's guard kills the process on every failure.
+        self.used = true;
+        let key = record.key();
+        let registration = Registration {
+            inner: Arc::clone(&inner),
+            record: Mutex::new(record.clone()),
+            child: Some(child),
+        };
+        let pidfd = registration.child().pidfd().try_clone();
+        let committed = inner.writer.write(Change::Put(Box::new(record)));
+        let pidfd = match (committed, pidfd) {
+            (Ok(()), Ok(pidfd)) => pidfd,
+            (Err(e), _) => {
+                registration.abort();
+                return Err(e);
+            }
+            (_, Err(e)) => {
+                registration.abort();
+                return Err(Error::io("hold the process of", key, e));
+            }
+        };
+        let pid = registration.pid();
+        Ok((
+            registration,
+            Spawned {
+                pid,
+                pidfd: pidfd.into(),
+                stdout,
+                stderr,
+                armed,
+            },
+        ))
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        if !self.used {
+            self.inner
+                .writer
+                .write_later(Change::Delete(self.record.key()));
+        }
+    }
+}
+
+impl Registration {
+    fn child(&self) -> &Child {
+        self.child
+            .as_ref()
+            .expect("the child is taken only by the destructor and by release")
+    }
+
+    fn record(&self) -> MutexGuard<'_, Record> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The name that the caller gave.
+    pub fn worker_id(&self) -> String {
+        self.record().worker_id.clone()
+    }
+
+    /// Process id, also the id of the process group.
+    pub fn pid(&self) -> u32 {
+        self.child().pid().unsigned_abs()
+    }
+
+    /// How far the worker has come.
+    pub fn state(&self) -> ProcessState {
+        self.record().state
+    }
+
+    /// Who the process is.
+    pub fn identity(&self) -> Option<ProcessIdentity> {
+        self.record().identity.clone()
+    }
+
+    /// Records that the worker serves. Blocks for one commit.
+    ///
+    /// # Errors
+    /// The row cannot be written. The process is as well protected as before.
+    pub fn ready(&self) -> Result<(), Error> {
+        self.advance(ProcessState::Ready)
+    }
+
+    /// Records that the worker is being stopped. Blocks for one commit.
+    ///
+    /// # Errors
+    /// As for [`ready`](Self::ready).
+    pub fn stopping(&self) -> Result<(), Error> {
+        self.advance(ProcessState::Stopping)
+    }
+
+    fn advance(&self, state: ProcessState) -> Result<(), Error> {
+        let mut record = self.record();
+        if record.state == state {
+            return Ok(());
+        }
+        let next = Record {
+            state,
+            ..record.clone()
+        };
+        self.inner
+            .writer
+            .write(Change::Put(Box::new(next.clone())))?;
+        *record = next;
+        Ok(())
+    }
+
+    /// How the process ended, if it has. Also kills what it left behind in its group. Never
+    /// blocks; call it when the pidfd has become readable.
+    pub fn try_wait(&self) -> Option<Exit> {
+        self.child().try_wait()
+    }
+
+    /// Waits for the end of the process; `None` when the time is over first.
+    pub fn wait(&self, timeout: Duration) -> Option<Exit> {
+        self.child().wait(timeout)
+    }
+
+    /// Sends SIGTERM to the process alone.
+    ///
+    /// # Errors
+    /// The process belongs to another user by now.
+    pub fn terminate(&self) -> io::Result<()> {
+        self.child().terminate()
+    }
+
+    /// Sends SIGKILL to the process and its group. Does not wait.
+    pub fn kill_now(&self) {
+        self.child().kill();
+    }
+
+    /// Stops the process: SIGTERM to it, SIGKILL to its group after `grace` (at once when zero),
+    /// then confirms that all of it is dead. Blocks for `grace` plus the confirm time at most.
+    pub fn kill(&self, grace: Duration) -> KillOutcome {
+        // A row that cannot be written does not keep a process alive.
+        let _ = self.stopping();
+        killer::stop(self.child(), grace, self.inner.config.confirm)
+    }
+
+    /// Ends the registration: kills what is left of the process and its group, confirms that it
+    /// is dead and deletes the row.
+    ///
+    /// # Errors
+    /// The row cannot be deleted; the next sweep finds nothing behind it.
+    pub fn release(mut self) -> Result<KillOutcome, Error> {
+        let outcome = killer::stop(self.child(), Duration::ZERO, self.inner.config.confirm);
+        if !outcome.leftover.is_empty() {
+            // The row stays until it is dead: the destructor leaves that to the reaper.
+            return Ok(outcome);
+        }
+        let key = self.record().key();
+        self.child = None;
+        self.inner.writer.write(Change::Delete(key))?;
+        Ok(outcome)
+    }
+
+    /// Kills a process that could not be recorded, and waits for its end.
+    fn abort(mut self) {
+        killer::stop(self.child(), Duration::ZERO, self.inner.config.confirm);
+        if self.child().try_wait().is_some() {
+            let key = self.record().key();
+            self.child = None;
+            self.inner.writer.write_later(Change::Delete(key));
+        }
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        let Some(child) = self.child.take() else {
+            return;
+        };
+        let record = self.record();
+        if record.cookie.dependent() {
+            child.kill();
+        }
+        let abandoned = Abandoned {
+            child,
+            key: record.key(),
+            inner: Arc::clone(&self.inner),
+        };
+        drop(record);
+        spawner::reap_later(abandoned);
+    }
+}

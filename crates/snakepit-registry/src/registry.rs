@@ -1,0 +1,345 @@
+//! One run of a host: its directory, its database, its children.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::clock::Deadline;
+use crate::data_dir::DataDir;
+use crate::error::Error;
+use crate::gate::Gate;
+use crate::identity::Scene;
+use crate::inspect::{self, RunReport};
+use crate::plan::LeftAlone;
+use crate::probe::Support;
+use crate::record::Record;
+use crate::registration::{Registration, Reservation, Spawned};
+use crate::run_dir::RunDir;
+use crate::run_id::RunId;
+use crate::spec::CommandSpec;
+use crate::store::{Store, StoreSize, StoreStats};
+use crate::sweep::{self, SweepReport};
+use crate::table::HostTable;
+use crate::writer::Writer;
+
+/// How far the registry reaches for what its children start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+#[serde(rename_all = "lowercase")]
+pub enum Containment {
+    /// The process group of each child. Descendants that leave it are found by the next sweep.
+    #[default]
+    Group,
+}
+
+/// Settings of a registry.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct RegistryConfig {
+    /// Directory shared by all hosts of this user; created when missing, with mode 0700.
+    pub data_dir: PathBuf,
+    /// How far the registry reaches.
+    pub containment: Containment,
+    /// How long a spawn is tried again while the system has no process, descriptor or memory to
+    /// spare. 5 s by default.
+    pub spawn_retry: Duration,
+    /// How long a killed process may take to die before it is reported as left over. 1 s by
+    /// default.
+    pub confirm: Duration,
+    /// How long a sweep may take. 3 s by default.
+    pub sweep_budget: Duration,
+    /// Sizes of the database.
+    pub store: StoreSize,
+}
+
+impl RegistryConfig {
+    /// The default settings for a data directory.
+    pub fn new(data_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            data_dir: data_dir.into(),
+            containment: Containment::default(),
+            spawn_retry: Duration::from_secs(5),
+            confirm: Duration::from_secs(1),
+            sweep_budget: Duration::from_secs(3),
+            store: StoreSize::default(),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) config: RegistryConfig,
+    pub(crate) gate: Gate,
+    pub(crate) writer: Writer,
+    pub(crate) run: RunDir,
+    data: DataDir,
+    scene: Scene,
+    generation: AtomicU64,
+    /// Runs that were swept already and are looked at a second time.
+    swept: Mutex<Vec<RunId>>,
+}
+
+/// The registry of this run. Clones share it; it is closed when the last clone and the last
+/// registration are gone.
+#[derive(Clone, Debug)]
+pub struct Registry {
+    inner: Arc<Inner>,
+}
+
+/// Starts processes of a run.
+#[derive(Clone, Debug)]
+pub struct Spawner {
+    inner: Arc<Inner>,
+}
+
+/// Facts about a registry.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct RegistryStats {
+    /// About the database.
+    pub store: StoreStats,
+    /// What keeps new records from being safe, if anything: the run directory is gone. Running
+    /// processes are as well protected as before.
+    pub degraded: Option<&'static str>,
+    /// What this kernel supports.
+    pub support: Support,
+    /// How far the registry reaches.
+    pub containment: Containment,
+}
+
+/// How closing went.
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct CloseReport {
+    /// Processes that were killed.
+    pub killed: Vec<i32>,
+    /// Processes of this run that did not die in time.
+    pub leftover: Vec<i32>,
+    /// Independent processes that keep running.
+    pub independent: Vec<LeftAlone>,
+}
+
+impl Registry {
+    /// Opens the data directory and begins a new run in it. Does not look at other runs; call
+    /// [`sweep`](Self::sweep) for that.
+    ///
+    /// # Errors
+    /// [`Error::DataDir`] when the directory cannot be used or trusted, and others.
+    pub fn open(config: RegistryConfig) -> Result<Self, Error> {
+        let data = DataDir::prepare(&config.data_dir)?;
+        let scene = Scene::here().map_err(|e| Error::io("read", "/proc", e))?;
+        let run = RunDir::create(&data, scene.clone())?;
+        let writer = Store::open(&run.database(), config.store).and_then(Writer::start);
+        let writer = match writer {
+            Ok(writer) => writer,
+            Err(e) => {
+                // The first error matters; an empty run directory is removed by the next sweep.
+                let _ = run.remove();
+                return Err(e);
+            }
+        };
+        let inner = Inner {
+            config,
+            gate: Gate::default(),
+            writer,
+            run,
+            data,
+            scene,
+            generation: AtomicU64::new(1),
+            swept: Mutex::default(),
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// The name of this run.
+    pub fn run_id(&self) -> RunId {
+        self.inner.run.id()
+    }
+
+    /// A directory of mode 0700 for the sockets of this run. Names in it may have
+    /// [`SOCKET_NAME`](crate::SOCKET_NAME) bytes.
+    pub fn socket_dir(&self) -> PathBuf {
+        self.inner.run.sockets()
+    }
+
+    /// Announces a process. Blocks until the row is committed.
+    ///
+    /// # Errors
+    /// The id is not usable, or the row cannot be written; then nothing may be started.
+    pub fn reserve(&self, worker_id: impl AsRef<str>) -> Result<Reservation, Error> {
+        let id = worker_id.as_ref();
+        Record::check_worker_id(id).map_err(|problem| Error::WorkerId {
+            id: id.to_owned(),
+            problem,
+        })?;
+        let generation = self.inner.generation.fetch_add(1, Ordering::Relaxed);
+        Reservation::new(Arc::clone(&self.inner), id, generation)
+    }
+
+    /// What starts the processes of this run.
+    pub fn spawner(&self) -> Spawner {
+        Spawner {
+            inner: Arc::clone(&self.inner),
+        }
+    }
+
+    /// Deals with the runs of hosts that have died: kills what is left of them, removes their
+    /// directories. Runs of living hosts are not touched. When it is called again, runs that
+    /// were swept before are looked at once more, because a process that was being started while
+    /// its host died can be missed the first time.
+    ///
+    /// # Errors
+    /// The data directory cannot be read. Trouble with a single run is in the report.
+    pub fn sweep(&self) -> Result<SweepReport, Error> {
+        let inner = &self.inner;
+        let again = inner
+            .swept
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let own = Some(inner.run.id());
+        let budget = inner.config.sweep_budget;
+        let report = sweep::sweep(&inner.data, own, &again, &inner.scene, budget, &HostTable)?;
+        let mut swept = inner.swept.lock().unwrap_or_else(PoisonError::into_inner);
+        for run in report.runs.iter().filter(|run| run.ended()) {
+            if !swept.contains(&run.run_id) {
+                swept.push(run.run_id);
+            }
+        }
+        Ok(report)
+    }
+
+    /// Sweeps, waits, sweeps again. Returns after the first sweep when the gate is closed.
+    ///
+    /// # Errors
+    /// As for [`sweep`](Self::sweep).
+    pub fn sweep_twice(&self, pause: Duration) -> Result<(SweepReport, SweepReport), Error> {
+        let first = self.sweep()?;
+        let second = if self.inner.gate.pause(pause) {
+            self.sweep()?
+        } else {
+            SweepReport::default()
+        };
+        Ok((first, second))
+    }
+
+    /// The records of this run.
+    ///
+    /// # Errors
+    /// The database cannot be read, or the registry is closed.
+    pub fn list(&self) -> Result<Vec<Record>, Error> {
+        self.inner.writer.records()
+    }
+
+    /// Facts about this registry.
+    ///
+    /// # Errors
+    /// As for [`list`](Self::list).
+    pub fn stats(&self) -> Result<RegistryStats, Error> {
+        let degraded = (!self.inner.run.exists()).then_some("the run directory is gone");
+        Ok(RegistryStats {
+            store: self.inner.writer.stats()?,
+            degraded,
+            support: Support::probe(),
+            containment: self.inner.config.containment,
+        })
+    }
+
+    /// Reads this run's file as another host would and compares it with what LMDB says. Answers
+    /// with the number of records.
+    ///
+    /// # Errors
+    /// The file is damaged, or differs.
+    pub fn validate(&self) -> Result<usize, Error> {
+        let dir = self.inner.run.database();
+        let records = self.list()?;
+        let seen = crate::store::read_records(&dir)?;
+        if seen.len() != records.len() {
+            // Changes between the two readings are no damage.
+            let (records, seen) = (self.list()?, crate::store::read_records(&dir)?);
+            if seen != records {
+                let detail = "two ways of reading it differ".to_owned();
+                return Err(Error::Corrupt { path: dir, detail });
+            }
+        }
+        Ok(records.len())
+    }
+
+    /// Closes the spawn gate and waits for spawns that are on their way. Idempotent.
+    pub fn close_gate(&self) {
+        self.inner.gate.close();
+    }
+
+    /// Ends the run: closes the gate, kills every process of it that still lives (independent
+    /// ones keep running), ends the writer and removes the run directory. Idempotent. Blocks for
+    /// the confirm time at most.
+    ///
+    /// # Errors
+    /// The run directory cannot be removed, or `/proc` cannot be read.
+    pub fn close(&self) -> Result<CloseReport, Error> {
+        let inner = &self.inner;
+        inner.gate.close();
+        let deadline = Deadline::after(inner.config.confirm);
+        let mut report = CloseReport::default();
+        let outcome = sweep::kill_tagged(&[inner.run.id()], deadline, &HostTable)?;
+        report.killed = outcome.killed.iter().map(|killed| killed.pid).collect();
+        report.leftover = outcome.leftover;
+        report.independent = outcome.left;
+        inner.writer.close();
+        if report.leftover.is_empty() && report.independent.is_empty() {
+            inner.run.remove()?;
+        }
+        Ok(report)
+    }
+
+    /// What the data directory says about all its runs, and what a sweep would do. Changes
+    /// nothing.
+    ///
+    /// # Errors
+    /// The data directory does not exist or cannot be trusted.
+    pub fn inspect(data_dir: &Path) -> Result<Vec<RunReport>, Error> {
+        let data = DataDir::existing(data_dir)?;
+        let scene = Scene::here().map_err(|e| Error::io("read", "/proc", e))?;
+        inspect::inspect(&data, &scene, &HostTable)
+    }
+
+    /// Sweeps a data directory without beginning a run in it.
+    ///
+    /// # Errors
+    /// As for [`sweep`](Self::sweep).
+    pub fn sweep_data_dir(data_dir: &Path, budget: Duration) -> Result<SweepReport, Error> {
+        let data = DataDir::existing(data_dir)?;
+        let scene = Scene::here().map_err(|e| Error::io("read", "/proc", e))?;
+        sweep::sweep(&data, None, &[], &scene, budget, &HostTable)
+    }
+}
+
+impl Spawner {
+    /// Starts a reserved process. Blocks until it runs its program and its record is committed.
+    ///
+    /// # Errors
+    /// The program cannot be started or recorded; then no process is left of it.
+    pub fn spawn(
+        &self,
+        reservation: Reservation,
+        spec: &CommandSpec,
+    ) -> Result<(Registration, Spawned), Error> {
+        let _ = &self.inner;
+        reservation.spawn(spec)
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.gate.close();
+        // Rows that are left name processes that may still live: the next sweep needs them.
+        if self.writer.close() == Some(0) {
+            let _ = self.run.remove();
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! The one thread that starts all children of this process.
+//!
+//! It never ends, so `PR_SET_PDEATHSIG`, which a worker may ask for, fires when the process dies
+//! and not when some pool thread retires. All signals are blocked in it: handlers of the host run
+//! elsewhere. It also reaps the children whose registration was dropped.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::Builder;
+use std::time::Duration;
+
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
+
+use crate::child::Child;
+use crate::cookie::Cookie;
+use crate::error::{Error, SpawnProblem};
+use crate::identity::{Observation, ProcessIdentity};
+use crate::launch::{Launch, classify};
+use crate::pidfd::PidFd;
+use crate::posix_spawn::{self, Image};
+use crate::registry::Inner;
+use crate::spec::CommandSpec;
+use crate::store::Change;
+use crate::sys;
+
+/// How often abandoned children are looked at.
+const REAP_POLL: Duration = Duration::from_millis(5);
+/// First pause after the system had no room; it doubles up to the last one.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+const LAST_PAUSE: Duration = Duration::from_millis(500);
+
+/// A started and identified process.
+pub(crate) struct Started {
+    pub(crate) child: Child,
+    pub(crate) identity: ProcessIdentity,
+    pub(crate) armed: bool,
+    pub(crate) stdout: Option<OwnedFd>,
+    pub(crate) stderr: Option<OwnedFd>,
+}
+
+/// A process that has just been born.
+struct Born {
+    pidfd: PidFd,
+    identity: ProcessIdentity,
+    armed: bool,
+}
+
+/// A child without a registration; its row is deleted when it is dead.
+pub(crate) struct Abandoned {
+    pub(crate) child: Child,
+    pub(crate) key: String,
+    pub(crate) inner: Arc<Inner>,
+}
+
+enum Job {
+    Start {
+        image: Image,
+        cookie: Cookie,
+        reply: Sender<io::Result<Born>>,
+    },
+    Reap(Box<Abandoned>),
+}
+
+/// The channel to the thread. It is kept for the life of the process.
+static THREAD: Mutex<Option<Sender<Job>>> = Mutex::new(None);
+
+fn thread() -> Result<Sender<Job>, Error> {
+    let mut thread = THREAD.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(sender) = thread.as_ref() {
+        return Ok(sender.clone());
+    }
+    let (sender, receiver) = unbounded();
+    Builder::new()
+        .name("snakepit-spawner".to_owned())
+        .spawn(move || serve(&receiver))
+        .map_err(|e| Error::Thread {
+            name: "spawner",
+            source: Arc::new(e),
+        })?;
+    *thread = Some(sender.clone());
+    Ok(sender)
+}
+
+fn serve(jobs: &Receiver<Job>) {
+    // Without it handlers of the host may run here; children are not concerned.
+    let _ = posix_spawn::block_signals();
+    let mut abandoned: Vec<Box<Abandoned>> = Vec::new();
+    loop {
+        let job = if abandoned.is_empty() {
+            jobs.recv().map_err(|_| RecvTimeoutError::Disconnected)
+        } else {
+            jobs.recv_timeout(REAP_POLL)
+        };
+        // A panic must not end the thread: the kernel would take that for the host's death.
+        let served = catch_unwind(AssertUnwindSafe(|| {
+            match job {
+                Ok(Job::Start {
+                    image,
+                    cookie,
+                    reply,
+                }) => {
+                    let _ = reply.send(start(&image, cookie));
+                }
+                Ok(Job::Reap(child)) => abandoned.push(child),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return false,
+            }
+            abandoned.retain(|one| {
+                let gone = one.child.try_wait().is_some();
+                if gone {
+                    one.inner
+                        .writer
+                        .write_later(Change::Delete(one.key.clone()));
+                }
+                !gone
+            });
+            true
+        }));
+        if matches!(served, Ok(false)) {
+            return;
+        }
+    }
+}
+
+/// Starts, holds, identifies and arms. When a step fails, the process is killed and reaped.
+fn start(image: &Image, cookie: Cookie) -> io::Result<Born> {
+    let pid = posix_spawn::spawn(image)?;
+    born(image, cookie, pid).inspect_err(|_| {
+        let pid = nix::unistd::Pid::from_raw(pid);
+        // The child has not been reaped by us, so its number and its group's are still its own.
+        let _ = nix::sys::signal::killpg(pid, nix::sys::signal::Signal::SIGKILL);
+        let _ = nix::sys::wait::waitpid(pid, None);
+    })
+}
+
+fn born(image: &Image, cookie: Cookie, pid: i32) -> io::Result<Born> {
+    let vanished = || io::Error::from_raw_os_error(libc::ESRCH);
+    let pidfd = PidFd::open(pid)?.ok_or_else(vanished)?;
+    let armed = match &image.stdio[0] {
+        Some(read_end) if cookie.dependent() => match sys::arm(read_end.as_fd(), pid) {
+            Ok(()) => true,
+            // The group is gone already: the process has exited and waits to be reaped.
+            Err(e) if e.raw_os_error() == Some(libc::ESRCH) => true,
+            // A kernel without signals for pipes; the other layers remain.
+            Err(_) => false,
+        },
+        _ => false,
+    };
+    let identity = match Observation::of(&pidfd)? {
+        Some(seen) => seen.identity,
+        // It has exited by now. Nobody will ever have to recognise it.
+        None => ProcessIdentity {
+            pid,
+            pgid: pid,
+            start_ticks: 0,
+            pidfs_inode: pidfd.inode(),
+            uid: nix::unistd::getuid().as_raw(),
+            exe: None,
+        },
+    };
+    Ok(Born {
+        pidfd,
+        identity,
+        armed,
+    })
+}
+
+/// Starts a program; tries again while the system has no room, for the run's retry time.
+pub(crate) fn launch(inner: &Inner, spec: &CommandSpec, cookie: Cookie) -> Result<Started, Error> {
+    let deadline = crate::clock::Deadline::after(inner.config.spawn_retry);
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let passage = inner.gate.enter()?;
+        let result = attempt(spec, cookie);
+        drop(passage);
+        match result {
+            Err(Error::Spawn {
+                problem: SpawnProblem::Resources(_),
+                ..
+            }) if !deadline.passed() => {
+                if !inner.gate.pause(pause.min(deadline.left())) {
+                    return Err(Error::GateClosed);
+                }
+                pause = (pause * 2).min(LAST_PAUSE);
+            }
+            other => return other,
+        }
+    }
+}
+
+fn attempt(spec: &CommandSpec, cookie: Cookie) -> Result<Started, Error> {
+    let Launch {
+        image,
+        death,
+        stdout,
+        stderr,
+    } = Launch::prepare(spec, cookie)?;
+    let (reply, answer) = bounded(1);
+    thread()?
+        .send(Job::Start {
+            image,
+            cookie,
+            reply,
+        })
+        .map_err(|_| Error::Closed)?;
+    let born = answer.recv().map_err(|_| Error::Closed)?.map_err(|e| {
+        let problem = match e.raw_os_error() {
+            Some(libc::ESRCH) => SpawnProblem::Vanished,
+            _ => classify(e, spec),
+        };
+        Error::spawn(&spec.program, problem)
+    })?;
+    let Born {
+        pidfd,
+        identity,
+        armed,
+    } = born;
+    Ok(Started {
+        child: Child::new(pidfd, death),
+        identity,
+        armed,
+        stdout,
+        stderr,
+    })
+}
+
+/// Leaves a killed child to the thread.
+pub(crate) fn reap_later(abandoned: Abandoned) {
+    if let Ok(thread) = thread() {
+        // The thread is there: it started this child.
+        let _ = thread.send(Job::Reap(Box::new(abandoned)));
+    }
+}

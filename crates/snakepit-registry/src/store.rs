@@ -1,0 +1,362 @@
+//! The database of one run: an LMDB environment that only this process opens.
+
+use std::os::fd::BorrowedFd;
+use std::path::{Path, PathBuf};
+
+use heed::types::{Bytes, Str};
+use heed::{
+    CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, MdbError, RoTxn, RwTxn, WithoutTls,
+};
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+
+use crate::error::{Error, Limit};
+use crate::pages::{self, PagesError};
+use crate::record::{FORMAT, Record, RecordError};
+
+/// Key of the row that holds the version of the rows. No worker's key has this form.
+const FORMAT_KEY: &str = "!format";
+/// Name of LMDB's file in the database directory.
+const DATA_FILE: &str = "data.mdb";
+
+/// Sizes of the database.
+#[derive(Clone, Copy, Debug)]
+pub struct StoreSize {
+    /// Bytes of address space at the start, a multiple of the page size. No memory is used for it.
+    pub initial: usize,
+    /// Bytes beyond which it does not grow.
+    pub max: usize,
+}
+
+impl Default for StoreSize {
+    fn default() -> Self {
+        Self {
+            initial: 1 << 20,
+            max: 1 << 30,
+        }
+    }
+}
+
+/// A change of one row.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// Writes a record, replacing the one with the same key.
+    Put(Box<Record>),
+    /// Deletes the row with this key, if there is one.
+    Delete(String),
+}
+
+/// Facts about the database.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoreStats {
+    /// Rows.
+    pub records: usize,
+    /// Bytes of the file.
+    pub file_bytes: u64,
+    /// Bytes that it may have before the map has to grow.
+    pub map_bytes: usize,
+}
+
+/// The database. It is not shared between threads or processes: the lock of the run directory
+/// keeps others out, and one thread does all the work, so LMDB's own locks are switched off.
+#[derive(Debug)]
+pub struct Store {
+    env: Env<WithoutTls>,
+    dir: PathBuf,
+    map: usize,
+    size: StoreSize,
+}
+
+impl Store {
+    /// Opens or creates the database in a directory. The records of an existing file are checked
+    /// without LMDB first; a registry only ever opens files that it has created itself.
+    ///
+    /// # Errors
+    /// The file is damaged, has another format, or the system refuses.
+    pub fn open(dir: &Path, size: StoreSize) -> Result<Self, Error> {
+        let used = match std::fs::metadata(dir.join(DATA_FILE)) {
+            Ok(meta) => {
+                read_records(dir)?;
+                usize::try_from(meta.len()).unwrap_or(usize::MAX)
+            }
+            Err(_) => 0,
+        };
+        let map = used.saturating_mul(2).next_power_of_two().max(size.initial);
+        let env = open_env(dir, map)?;
+        let mut store = Self {
+            env,
+            dir: dir.to_owned(),
+            map,
+            size,
+        };
+        store.write(size.max, |rows, txn| {
+            rows.put(txn, FORMAT_KEY, &FORMAT.to_le_bytes())
+        })?;
+        Ok(store)
+    }
+
+    /// Makes all changes in one transaction: all of them or none. Grows the map where needed.
+    ///
+    /// # Errors
+    /// [`Error::Full`] and others; then nothing has changed.
+    pub fn apply(&mut self, changes: &[Change]) -> Result<(), Error> {
+        // Deleting needs pages too; it must be possible when the map has reached its limit.
+        let deletes = changes
+            .iter()
+            .all(|change| matches!(change, Change::Delete(_)));
+        let max = self.size.max.saturating_mul(if deletes { 2 } else { 1 });
+        self.write(max, |rows, txn| {
+            for change in changes {
+                match change {
+                    Change::Put(record) => rows.put(txn, &record.key(), &record.encode())?,
+                    Change::Delete(key) => {
+                        rows.delete(txn, key)?;
+                    }
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// All records, ordered by key.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn records(&self) -> Result<Vec<Record>, Error> {
+        self.read(|rows, txn| {
+            let mut records = Vec::new();
+            for row in rows.iter(txn)? {
+                let (key, value) = row?;
+                if key != FORMAT_KEY {
+                    records.push(Record::decode(value).map_err(|e| bad_row(&self.dir, e)));
+                }
+            }
+            Ok(records)
+        })?
+        .into_iter()
+        .collect()
+    }
+
+    /// Facts about the database.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn stats(&self) -> Result<StoreStats, Error> {
+        let rows = self.read(|rows, txn| rows.len(txn))?;
+        let records = usize::try_from(rows)
+            .unwrap_or(usize::MAX)
+            .saturating_sub(1);
+        let file_bytes = self.env.real_disk_size().map_err(|e| self.error(e))?;
+        Ok(StoreStats {
+            records,
+            file_bytes,
+            map_bytes: self.map,
+        })
+    }
+
+    fn read<T>(
+        &self,
+        look: impl FnOnce(&Database<'_, Str, Bytes>, &RoTxn<'_>) -> heed::Result<T>,
+    ) -> Result<T, Error> {
+        let attempt = || {
+            let txn = self.env.read_txn()?;
+            self.env.open_databases_and_commit(txn, |opener, txn| {
+                let rows = opener.open_database(txn, None)?;
+                // The main database is always there; LMDB creates it with the file.
+                let rows = rows.ok_or(heed::Error::Mdb(MdbError::NotFound))?;
+                look(&rows, txn).map(CommitOrAbort::<Database<'_, Str, Bytes>, T>::Abort)
+            })
+        };
+        match attempt() {
+            Ok(CommitOrAbort::Abort(value)) => Ok(value),
+            Ok(CommitOrAbort::Commit(_)) => unreachable!("the closure never commits"),
+            Err(e) => Err(self.error(e)),
+        }
+    }
+
+    fn write(
+        &mut self,
+        max: usize,
+        change: impl Fn(&Database<'_, Str, Bytes>, &mut RwTxn<'_>) -> heed::Result<()>,
+    ) -> Result<(), Error> {
+        let mut reopened = false;
+        loop {
+            match write_once(&self.env, &change) {
+                Ok(()) => return Ok(()),
+                Err(heed::Error::Mdb(MdbError::MapFull)) => self.grow(max)?,
+                // A failed write of a meta page makes LMDB refuse everything until it is opened
+                // again; the file itself still holds the last good transaction.
+                Err(heed::Error::Mdb(MdbError::Panic)) if !reopened => {
+                    reopened = true;
+                    self.reopen()?;
+                }
+                Err(e) => return Err(self.error(e)),
+            }
+        }
+    }
+
+    #[expect(unsafe_code, reason = "LMDB cannot know whether transactions are open")]
+    fn grow(&mut self, max: usize) -> Result<(), Error> {
+        let map = self.map.saturating_mul(2);
+        if map > max {
+            return Err(Error::Full {
+                path: self.dir.clone(),
+                limit: Limit::Map,
+            });
+        }
+        // SAFETY: the store is used by one thread (`&mut self`), and no transaction outlives the
+        // call that began it, so none is open here.
+        unsafe { self.env.resize(map) }.map_err(|e| self.error(e))?;
+        self.map = map;
+        Ok(())
+    }
+
+    fn reopen(&mut self) -> Result<(), Error> {
+        read_records(&self.dir)?;
+        // LMDB must not have one file open twice, so the old environment is closed first. An
+        // environment elsewhere takes its place for the moment, because the field cannot be empty.
+        let spare = self.dir.join("spare");
+        std::fs::create_dir_all(&spare).map_err(|e| Error::io("create", &spare, e))?;
+        drop(std::mem::replace(&mut self.env, open_env(&spare, 1 << 16)?));
+        self.env = open_env(&self.dir, self.map)?;
+        let _ = std::fs::remove_dir_all(&spare);
+        Ok(())
+    }
+
+    fn error(&self, error: heed::Error) -> Error {
+        store_error(&self.dir, error)
+    }
+}
+
+fn write_once(
+    env: &Env<WithoutTls>,
+    change: impl Fn(&Database<'_, Str, Bytes>, &mut RwTxn<'_>) -> heed::Result<()>,
+) -> heed::Result<()> {
+    let txn = env.write_txn()?;
+    env.create_databases_and_commit(txn, |opener, txn| {
+        let rows = opener.create_database(txn, None)?;
+        change(&rows, txn)?;
+        Ok(CommitOrAbort::<_, ()>::Commit(rows))
+    })
+    .map(drop)
+}
+
+#[expect(unsafe_code, reason = "LMDB maps a file into memory")]
+fn open_env(dir: &Path, map: usize) -> Result<Env<WithoutTls>, Error> {
+    let mut options = EnvOpenOptions::new().read_txn_without_tls();
+    options.map_size(map);
+    // SAFETY: NO_LOCK asks for one writer at a time and no reader beside it: the run directory is
+    // locked by this process, and `Store` is used by one thread. NO_META_SYNC may lose the last
+    // transaction when the power fails; after a boot the file is never opened again.
+    unsafe { options.flags(EnvFlags::NO_META_SYNC | EnvFlags::NO_LOCK) };
+    // SAFETY: nobody else changes the file: it lies in a directory of mode 0700 that belongs to
+    // this run alone, and existing files have been checked page by page.
+    let env = unsafe { options.open(dir) }.map_err(|e| store_error(dir, e))?;
+    close_at_exec(&dir.join(DATA_FILE));
+    Ok(env)
+}
+
+/// LMDB hands its data file down to children that others start; ours do not get it in any case.
+/// Where it does not work, such a child holds a file open that it knows nothing about.
+#[expect(
+    unsafe_code,
+    reason = "LMDB does not show its descriptor, /proc does as a number"
+)]
+fn close_at_exec(file: &Path) {
+    for entry in std::fs::read_dir("/proc/self/fd")
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
+        let number = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok());
+        let (Some(number), Ok(link)) = (number, std::fs::read_link(entry.path())) else {
+            continue;
+        };
+        if link == file {
+            // SAFETY: the descriptor is borrowed for one call; LMDB closes it not before the
+            // environment is dropped, which this thread owns.
+            let fd = unsafe { BorrowedFd::borrow_raw(number) };
+            let _ = fcntl(fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC));
+        }
+    }
+}
+
+/// The records of a database that belongs to another run or to nobody, read without LMDB.
+///
+/// # Errors
+/// The file is damaged or has another format. A missing file has no records.
+pub fn read_records(dir: &Path) -> Result<Vec<Record>, Error> {
+    let path = dir.join(DATA_FILE);
+    let rows = match pages::read(&path) {
+        Ok(rows) => rows,
+        Err(PagesError::Io(e)) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(PagesError::Io(e)) => return Err(Error::io("read", path, e)),
+        Err(PagesError::Version(found)) => {
+            return Err(Error::Version {
+                path,
+                found,
+                expected: 1,
+            });
+        }
+        Err(e @ PagesError::Damaged(_)) => {
+            return Err(Error::Corrupt {
+                path,
+                detail: e.to_string(),
+            });
+        }
+    };
+    let mut records = Vec::with_capacity(rows.len());
+    for (key, value) in rows {
+        if key == FORMAT_KEY.as_bytes() {
+            let found = value
+                .first_chunk()
+                .map_or(0, |bytes| u32::from_le_bytes(*bytes));
+            if found != FORMAT {
+                return Err(Error::Version {
+                    path,
+                    found,
+                    expected: FORMAT,
+                });
+            }
+            continue;
+        }
+        records.push(Record::decode(&value).map_err(|e| bad_row(&path, e))?);
+    }
+    Ok(records)
+}
+
+fn bad_row(path: &Path, error: RecordError) -> Error {
+    match error {
+        RecordError::Version(found) => Error::Version {
+            path: path.to_owned(),
+            found: found.into(),
+            expected: FORMAT,
+        },
+        other => Error::Corrupt {
+            path: path.to_owned(),
+            detail: other.to_string(),
+        },
+    }
+}
+
+fn store_error(dir: &Path, error: heed::Error) -> Error {
+    let corrupt = |detail: String| Error::Corrupt {
+        path: dir.to_owned(),
+        detail,
+    };
+    match error {
+        heed::Error::Io(e) => Error::io("write to the database", dir, e),
+        heed::Error::Mdb(MdbError::MapFull) => Error::Full {
+            path: dir.to_owned(),
+            limit: Limit::Map,
+        },
+        heed::Error::Mdb(MdbError::VersionMismatch) => Error::Version {
+            path: dir.to_owned(),
+            found: 0,
+            expected: 1,
+        },
+        other => corrupt(other.to_string()),
+    }
+}

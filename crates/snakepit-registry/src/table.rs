@@ -1,0 +1,95 @@
+//! The seam between decisions and the system: what processes there are, and signals to them.
+
+use std::io;
+use std::time::Duration;
+
+use crate::cookie::Cookie;
+use crate::identity::Observation;
+use crate::pidfd::{PidFd, Scope};
+use crate::procfs;
+
+/// A process that carries cookies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tagged {
+    /// Process id.
+    pub pid: i32,
+    /// Its cookies, outermost first.
+    pub cookies: Vec<Cookie>,
+}
+
+/// All processes that can be seen.
+pub trait ProcessTable {
+    /// The processes that carry cookies.
+    ///
+    /// # Errors
+    /// The table cannot be read.
+    fn tagged(&self) -> io::Result<Vec<Tagged>>;
+
+    /// Takes hold of a process; `None` when there is none with this id.
+    ///
+    /// # Errors
+    /// The system refuses.
+    fn hold(&self, pid: i32) -> io::Result<Option<Box<dyn Held>>>;
+}
+
+/// A process that cannot be mistaken for another one while it is held.
+pub trait Held: std::fmt::Debug {
+    /// Its process id.
+    fn pid(&self) -> i32;
+
+    /// Looks at it; `None` when it has exited.
+    ///
+    /// # Errors
+    /// It cannot be looked at.
+    fn observe(&self) -> io::Result<Option<Observation>>;
+
+    /// Kills it, or the group that it leads.
+    ///
+    /// # Errors
+    /// The system refuses.
+    fn kill(&self, scope: Scope) -> io::Result<()>;
+
+    /// Waits for its exit; `false` when the time is over first.
+    fn wait(&self, timeout: Duration) -> bool;
+}
+
+/// The table of this system, from `/proc`.
+#[derive(Clone, Copy, Debug)]
+pub struct HostTable;
+
+impl ProcessTable for HostTable {
+    fn tagged(&self) -> io::Result<Vec<Tagged>> {
+        let tagged = |pid| {
+            // Processes of other users and those that have just ended are not ours to find.
+            let cookies = procfs::cookies(pid).ok().flatten()?;
+            (!cookies.is_empty()).then_some(Tagged { pid, cookies })
+        };
+        Ok(procfs::pids()?.into_iter().filter_map(tagged).collect())
+    }
+
+    fn hold(&self, pid: i32) -> io::Result<Option<Box<dyn Held>>> {
+        Ok(PidFd::open(pid)?.map(|held| Box::new(held) as Box<dyn Held>))
+    }
+}
+
+impl Held for PidFd {
+    fn pid(&self) -> i32 {
+        Self::pid(self)
+    }
+
+    fn observe(&self) -> io::Result<Option<Observation>> {
+        if self.exited() {
+            Ok(None)
+        } else {
+            Observation::of(self)
+        }
+    }
+
+    fn kill(&self, scope: Scope) -> io::Result<()> {
+        self.signal(scope, libc::SIGKILL)
+    }
+
+    fn wait(&self, timeout: Duration) -> bool {
+        Self::wait(self, timeout)
+    }
+}

@@ -1,0 +1,123 @@
+//! What the tests share: waiting for conditions, finding what a run has left.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use snakepit_registry::{
+    CommandSpec, HostTable, Output, ProcessTable, Registration, Registry, RegistryConfig, RunId,
+    Spawned,
+};
+use tempfile::TempDir;
+
+/// Long enough for a busy machine; no test waits that long when all is well.
+pub(crate) const LONG: Duration = Duration::from_secs(10);
+
+#[expect(clippy::disallowed_methods, reason = "these tests are about real time")]
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}
+
+/// Waits until a condition holds and says how long it took.
+#[track_caller]
+pub(crate) fn eventually(limit: Duration, what: &str, condition: impl Fn() -> bool) -> Duration {
+    let start = now();
+    while !condition() {
+        assert!(start.elapsed() < limit, "not within {limit:?}: {what}");
+        // polls: what the caller waits for, mostly processes that are not our children
+        std::thread::sleep(Duration::from_micros(500));
+    }
+    start.elapsed()
+}
+
+/// A directory for a data directory, and its path.
+pub(crate) fn data_dir() -> (TempDir, PathBuf) {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path().join("d");
+    (dir, path)
+}
+
+pub(crate) fn open(path: &Path) -> Registry {
+    Registry::open(RegistryConfig::new(path)).expect("the directory is usable")
+}
+
+/// `/bin/sh -c script`, silent.
+pub(crate) fn sh(script: &str) -> CommandSpec {
+    CommandSpec::new("/bin/sh")
+        .arg("-c")
+        .arg(script)
+        .env("PATH", "/usr/bin:/bin")
+        .output(Output::Null)
+}
+
+pub(crate) fn sleeper() -> CommandSpec {
+    CommandSpec::new("/bin/sleep")
+        .arg("600")
+        .output(Output::Null)
+}
+
+#[track_caller]
+pub(crate) fn start(registry: &Registry, id: &str, spec: &CommandSpec) -> (Registration, Spawned) {
+    let reservation = registry.reserve(id).expect("reserve");
+    registry.spawner().spawn(reservation, spec).expect("spawn")
+}
+
+/// Living processes that carry a cookie of the run.
+pub(crate) fn tagged(run: RunId) -> Vec<i32> {
+    let all = HostTable.tagged().expect("/proc is readable");
+    let ours = |cookies: &[snakepit_registry::Cookie]| cookies.iter().any(|c| c.run() == run);
+    all.into_iter()
+        .filter(|one| ours(&one.cookies))
+        .map(|one| one.pid)
+        .collect()
+}
+
+/// The leak oracle: no process of the run lives.
+#[track_caller]
+pub(crate) fn none_left(run: RunId, limit: Duration) -> Duration {
+    eventually(
+        limit,
+        &format!("processes of {run} left: {:?}", tagged(run)),
+        || tagged(run).is_empty(),
+    )
+}
+
+/// Closes a registry in which nothing may be left, and looks whether anything is.
+#[track_caller]
+pub(crate) fn close(registry: &Registry) {
+    let run = registry.run_id();
+    let sockets = registry.socket_dir();
+    let report = registry.close().expect("close");
+    assert_eq!(report.leftover, Vec::<i32>::new());
+    none_left(run, Duration::from_secs(1));
+    assert!(!sockets.exists(), "the run directory is removed");
+}
+
+pub(crate) fn state(pid: i32) -> Option<char> {
+    let text = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    snakepit_registry::Stat::parse(&text).map(|stat| stat.state)
+}
+
+pub(crate) fn alive(pid: i32) -> bool {
+    state(pid).is_some_and(|state| !matches!(state, 'Z' | 'X'))
+}
+
+pub(crate) fn signal(pid: i32, signal: i32) {
+    let held = snakepit_registry::PidFd::open(pid)
+        .expect("pidfd")
+        .expect("the process lives");
+    held.signal(snakepit_registry::Scope::Process, signal)
+        .expect("signal");
+}
+
+pub(crate) fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+/// Says why a test does nothing here.
+#[expect(
+    clippy::print_stderr,
+    reason = "the reason is for whoever runs the tests"
+)]
+pub(crate) fn skip(why: &str) {
+    eprintln!("skipped: {why}");
+}
