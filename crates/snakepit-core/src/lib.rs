@@ -27,6 +27,6 @@ pub use pool::{
 pub use request::{CallOptions, ChunkStream, Request};
 pub use value::{Bytes, Date, DateTime, Decimal, Time, TimeDelta, Uuid, Value};
 pub use worker::{
-    CallError, ItemResult, StartContext, StartError, ToolInfo, Worker, WorkerExit, WorkerInfo,
-    WorkerProfile,
+    CallError, Containment, ItemResult, StartContext, StartError, ToolInfo, Worker, WorkerExit,
+    WorkerInfo, WorkerProfile,
 };

@@ -58,7 +58,7 @@ impl Pool {
     /// When there is no tokio runtime.
     pub fn start(config: PoolConfig, profile: Arc<dyn WorkerProfile>) -> Result<Self, ConfigError> {
         config.validate()?;
-        let (shared, events) = Shared::new(config, profile.slots().get());
+        let (shared, events) = Shared::new(config, Arc::clone(&profile));
         Supervisor::spawn(Arc::clone(&shared), profile, events);
         Ok(Self {
             inner: Arc::new(Inner { shared }),

@@ -19,11 +19,27 @@ pub trait WorkerProfile: fmt::Debug + Send + Sync + 'static {
     /// Slots of each worker.
     fn slots(&self) -> NonZeroU16;
 
+    /// How workers are kept from outliving this process.
+    fn containment(&self) -> Containment {
+        Containment::default()
+    }
+
     /// Starts one worker and waits until it is ready, which means that it has described itself.
     ///
     /// # Cancel safety
     /// Dropping the future stops what was started.
     async fn start(&self, context: StartContext) -> Result<Arc<dyn Worker>, StartError>;
+}
+
+/// How the workers of a profile are kept from outliving this process.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Containment {
+    /// One word for the protection: `full` and `kernel` when the kernel ends workers together with
+    /// this process, `sweep` when the next start does; nothing when the profile promises nothing.
+    pub tier: Option<&'static str>,
+    /// Why no worker can be recorded and started at the moment, if so. Running workers go on.
+    pub degraded: Option<String>,
 }
 
 /// What a profile is told about the worker to start.

@@ -16,7 +16,9 @@ use super::supervisor::{Event, Readiness};
 use super::waiting::Waiting;
 use super::workers::{Live, Workers};
 use crate::schedule::{Acquire, Grant, Scheduler, WorkerKey};
-use crate::{Error, Phase, PoolConfig, SessionId, StartError, Worker, WorkerId, event};
+use crate::{
+    Error, Phase, PoolConfig, SessionId, StartError, Worker, WorkerId, WorkerProfile, event,
+};
 
 /// Wakes a waiting call with its slot, or with the reason why it gets none.
 pub(super) type Waiter = oneshot::Sender<Result<Lease, Error>>;
@@ -25,6 +27,7 @@ pub(crate) struct Shared {
     pub(super) config: PoolConfig,
     /// Slots of each worker.
     pub(super) slots: u16,
+    pub(super) profile: Arc<dyn WorkerProfile>,
     pub(super) readiness: watch::Sender<Readiness>,
     pub(super) tasks: TaskTracker,
     pub(super) runtime: Handle,
@@ -54,7 +57,7 @@ pub(super) enum Admitted {
 impl Shared {
     pub(super) fn new(
         config: PoolConfig,
-        slots: u16,
+        profile: Arc<dyn WorkerProfile>,
     ) -> (Arc<Self>, mpsc::UnboundedReceiver<Event>) {
         let (events, receiver) = mpsc::unbounded_channel();
         let state = State {
@@ -68,7 +71,8 @@ impl Shared {
         };
         let shared = Self {
             config,
-            slots,
+            slots: profile.slots().get(),
+            profile,
             readiness: watch::Sender::new(Readiness::Starting),
             tasks: TaskTracker::new(),
             runtime: Handle::current(),

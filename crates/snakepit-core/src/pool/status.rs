@@ -7,7 +7,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::shared::{Shared, State};
-use crate::{PoolName, ToolInfo, WorkerId};
+use crate::{Containment, PoolName, ToolInfo, WorkerId};
 
 /// State and counters of a pool at one moment.
 ///
@@ -56,6 +56,8 @@ pub struct Status {
     pub last_exit: Option<String>,
     /// Why the pool has given up starting workers for now.
     pub start_error: Option<String>,
+    /// How workers are kept from outliving this process.
+    pub containment: Containment,
     /// Time on the worker of calls that succeeded.
     pub service_time: Latency,
     /// Time in the queue of calls that had to wait and got a slot.
@@ -175,6 +177,7 @@ impl Shared {
             start_failures: stats.start_failures,
             last_exit: stats.last_exit.clone(),
             start_error: state.gave_up.as_ref().map(ToString::to_string),
+            containment: self.profile.containment(),
             service_time: Latency::new(&stats.service),
             queue_time: Latency::new(&stats.waits),
         }
