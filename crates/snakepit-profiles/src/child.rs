@@ -1,18 +1,20 @@
 //! One worker process with everything that it starts: it ends completely, and nobody waits in vain.
 
-use std::os::unix::process::ExitStatusExt as _;
-use std::process::ExitStatus;
-use std::sync::{Arc, Mutex};
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use snakepit_core::{WorkerExit, WorkerId};
-use tokio::process::{Child, Command};
+use snakepit_registry::{CommandSpec, Error, Exit, Registration};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::net::unix::pipe;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use crate::output::{self, Tail};
+use crate::run::Run;
 
 /// Time for the last output to arrive once the process is gone. Only something that left its
 /// process group can hold the pipes open longer.
@@ -24,13 +26,27 @@ pub(crate) struct Process {
     group: Arc<Group>,
     exit: watch::Receiver<Option<WorkerExit>>,
     tail: Tail,
+    tasks: TaskTracker,
+}
+
+/// Why there is no process.
+#[derive(Debug)]
+pub(crate) enum NotStarted {
+    /// It cannot be recorded or started.
+    Registry(Error),
+    /// It cannot be watched.
+    System(String),
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[derive(Debug)]
 struct Group {
-    /// Id of the leader and of the group; none when the leader has been reaped, because the
-    /// number may belong to somebody else then.
-    id: Mutex<Option<Pid>>,
+    /// Its place in the registry; none when it is gone, because its number may belong to somebody
+    /// else then. Dropping it kills the group.
+    registration: Mutex<Option<Arc<Registration>>>,
     pid: u32,
     /// Why we ended it, if we did: the first reason counts.
     cause: Mutex<Option<Cause>>,
@@ -45,34 +61,75 @@ enum Cause {
 }
 
 impl Process {
-    /// Starts a command as the leader of its own group. `tasks` runs what watches it.
-    pub(crate) fn spawn(
-        command: &mut Command,
+    /// Announces, starts and records a command as the leader of its own group. `tasks` runs what
+    /// watches it.
+    ///
+    /// # Cancel safety
+    /// What was started is killed when the future is dropped.
+    pub(crate) async fn spawn(
+        run: &Run,
+        spec: CommandSpec,
         worker: &WorkerId,
         tasks: &TaskTracker,
-    ) -> std::io::Result<Self> {
-        let mut child = command.process_group(0).kill_on_drop(true).spawn()?;
-        let pid = child
-            .id()
-            .expect("a child that was not waited for has an id");
-        let stdout = child.stdout.take().expect("stdout is piped");
-        let stderr = child.stderr.take().expect("stderr is piped");
+    ) -> Result<Self, NotStarted> {
+        let run = run.clone();
+        let name = worker.as_str().to_owned();
+        let starting = tasks.spawn_blocking(move || run.start(&name, &spec));
+        let (registration, spawned) = starting
+            .await
+            .map_err(|_| NotStarted::System("the host is shutting down".to_owned()))?
+            .map_err(NotStarted::Registry)?;
+        let system = |error: std::io::Error| NotStarted::System(error.to_string());
+        let pidfd = watched(spawned.pidfd).map_err(system)?;
+        let pipe = |end: Option<OwnedFd>| {
+            let end = end.expect("both outputs are piped");
+            pipe::Receiver::from_owned_fd(end)
+        };
+        let stdout = pipe(spawned.stdout).map_err(system)?;
+        let stderr = pipe(spawned.stderr).map_err(system)?;
         let (tail, drains) = output::drain(worker, stdout, stderr, tasks);
-        let id = Pid::from_raw(i32::try_from(pid).expect("process ids fit"));
         let group = Arc::new(Group {
-            id: Mutex::new(Some(id)),
-            pid,
+            registration: Mutex::new(Some(Arc::new(registration))),
+            pid: spawned.pid,
             cause: Mutex::new(None),
         });
         let (sender, exit) = watch::channel(None);
         tasks.spawn(watch_child(
-            child,
+            pidfd,
             Arc::clone(&group),
             drains,
             tail.clone(),
             sender,
+            tasks.clone(),
         ));
-        Ok(Self { group, exit, tail })
+        Ok(Self {
+            group,
+            exit,
+            tail,
+            tasks: tasks.clone(),
+        })
+    }
+
+    /// Records that it serves. Does not wait for that.
+    pub(crate) fn note_ready(&self) {
+        self.record(Registration::ready);
+    }
+
+    /// Records that it is being stopped. Does not wait for that.
+    pub(crate) fn note_stopping(&self) {
+        self.record(Registration::stopping);
+    }
+
+    fn record(&self, state: fn(&Registration) -> Result<(), Error>) {
+        let registration = lock(&self.group.registration).clone();
+        if let Some(registration) = registration {
+            self.tasks.spawn_blocking(move || {
+                // The process is as well protected as before.
+                if let Err(error) = state(&registration) {
+                    tracing::warn!(%error, "the state of a worker cannot be recorded");
+                }
+            });
+        }
     }
 
     /// Process id of the leader.
@@ -114,12 +171,7 @@ impl Process {
 
     /// Its end has been asked for.
     pub(crate) fn is_stopping(&self) -> bool {
-        let cause = self
-            .group
-            .cause
-            .lock()
-            .expect("nothing panics while it is locked");
-        matches!(*cause, Some(Cause::Stopped))
+        matches!(*lock(&self.group.cause), Some(Cause::Stopped))
     }
 
     /// Kills the group at once.
@@ -143,48 +195,71 @@ impl Drop for Process {
 
 impl Group {
     fn note(&self, cause: Cause) {
-        let mut current = self
-            .cause
-            .lock()
-            .expect("nothing panics while it is locked");
-        current.get_or_insert(cause);
+        lock(&self.cause).get_or_insert(cause);
     }
 
     fn kill(&self) {
-        let id = self.id.lock().expect("nothing panics while it is locked");
-        if let Some(id) = *id {
-            // It fails only when the group is gone already.
-            let _ = killpg(id, Signal::SIGKILL);
+        if let Some(registration) = lock(&self.registration).as_ref() {
+            registration.kill_now();
+        }
+    }
+
+    /// The exit, if it has happened. Kills what is left of the group.
+    fn try_wait(&self) -> Option<Exit> {
+        match lock(&self.registration).as_ref() {
+            Some(registration) => registration.try_wait(),
+            None => Some(Exit::Unknown),
         }
     }
 }
 
+/// A process handle that is readable at the end of the process.
+#[expect(
+    deprecated,
+    reason = "it is unsound only for types that close their descriptor behind our back"
+)]
+fn watched(pidfd: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
+    AsyncFd::with_interest(pidfd, Interest::READABLE)
+}
+
 /// Waits for the leader, kills what it left behind, and tells everybody.
 async fn watch_child(
-    mut child: Child,
+    pidfd: AsyncFd<OwnedFd>,
     group: Arc<Group>,
     mut drains: tokio::task::JoinSet<()>,
     tail: Tail,
     sender: watch::Sender<Option<WorkerExit>>,
+    tasks: TaskTracker,
 ) {
-    let status = child.wait().await;
-    {
-        let mut id = group.id.lock().expect("nothing panics while it is locked");
-        if let Some(id) = id.take() {
-            let _ = killpg(id, Signal::SIGKILL);
+    let status = loop {
+        if let Some(exit) = group.try_wait() {
+            break exit;
         }
+        match pidfd.readable().await {
+            Ok(mut guard) => {
+                if let Some(exit) = group.try_wait() {
+                    break exit;
+                }
+                guard.clear_ready();
+            }
+            // The runtime is going away, and everything that it runs with it.
+            Err(_) => break Exit::Unknown,
+        }
+    };
+    drop(pidfd);
+    let registration = lock(&group.registration).take();
+    if let Some(registration) = registration.and_then(Arc::into_inner) {
+        // Nobody waits for a row; if it stays, the next sweep finds nothing behind it.
+        tasks.spawn_blocking(move || {
+            if let Err(error) = registration.release() {
+                tracing::debug!(%error, "the row of a worker that is gone stays");
+            }
+        });
     }
     let drained = async { while drains.join_next().await.is_some() {} };
     let _ = tokio::time::timeout(LAST_OUTPUT, drained).await;
-    let cause = group
-        .cause
-        .lock()
-        .expect("nothing panics while it is locked")
-        .clone();
-    let status = match &status {
-        Ok(status) => describe(*status),
-        Err(error) => format!("its exit status is unknown: {error}"),
-    };
+    let cause = lock(&group.cause).clone();
+    let status = describe(status);
     let mut exit = WorkerExit::default();
     exit.expected = matches!(cause, Some(Cause::Stopped));
     exit.reason = match cause {
@@ -195,17 +270,15 @@ async fn watch_child(
     sender.send_replace(Some(exit));
 }
 
-/// One phrase for an exit status.
-pub(crate) fn describe(status: ExitStatus) -> String {
-    if let Some(signal) = status.signal() {
-        return match Signal::try_from(signal) {
+/// One phrase for the end of a process.
+pub(crate) fn describe(exit: Exit) -> String {
+    match exit {
+        Exit::Code(code) => format!("exited with status {code}"),
+        Exit::Signal(signal) => match Signal::try_from(signal) {
             Ok(name) => format!("killed by signal {signal} ({name})"),
             Err(_) => format!("killed by signal {signal}"),
-        };
-    }
-    match status.code() {
-        Some(code) => format!("exited with status {code}"),
-        None => status.to_string(),
+        },
+        Exit::Unknown => "its exit status is unknown".to_owned(),
     }
 }
 
@@ -214,19 +287,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn statuses_read_well() {
-        assert_eq!(describe(ExitStatus::from_raw(0)), "exited with status 0");
-        assert_eq!(
-            describe(ExitStatus::from_raw(1 << 8)),
-            "exited with status 1"
-        );
-        assert_eq!(
-            describe(ExitStatus::from_raw(11)),
-            "killed by signal 11 (SIGSEGV)"
-        );
-        assert_eq!(
-            describe(ExitStatus::from_raw(9)),
-            "killed by signal 9 (SIGKILL)"
-        );
+    fn ends_read_well() {
+        assert_eq!(describe(Exit::Code(1)), "exited with status 1");
+        assert_eq!(describe(Exit::Signal(11)), "killed by signal 11 (SIGSEGV)");
+        assert_eq!(describe(Exit::Signal(64)), "killed by signal 64");
+        assert_eq!(describe(Exit::Unknown), "its exit status is unknown");
     }
 }

@@ -24,6 +24,9 @@ pub struct PythonConfig {
     pub threads: usize,
     /// Directory that holds the `snakepit_bridge` package; looked for when absent.
     pub bridge_path: Option<PathBuf>,
+    /// Directory where the workers are recorded; found as [`Run::open`](crate::Run::open) tells when
+    /// absent.
+    pub data_dir: Option<PathBuf>,
 }
 
 impl PythonConfig {
@@ -38,6 +41,7 @@ impl PythonConfig {
             inherit_env: Vec::new(),
             threads: 1,
             bridge_path: None,
+            data_dir: None,
         }
     }
 }

@@ -1,8 +1,9 @@
 //! One error for each way that a start fails: what happened, the last output, one thing to do.
 
 use snakepit_core::{ErrorCode, StartContext, StartError, ToolError, WorkerExit};
+use snakepit_registry::{Error, SpawnProblem};
 
-use crate::child::Process;
+use crate::child::{NotStarted, Process};
 use crate::launch::{Recipe, Stage};
 
 /// Output lines that an error carries.
@@ -16,9 +17,24 @@ pub(crate) struct Failure<'a> {
 }
 
 /// The process could not even be made.
-pub(crate) fn not_spawned(recipe: &Recipe, error: &std::io::Error) -> StartError {
+pub(crate) fn not_spawned(recipe: &Recipe, reason: &NotStarted) -> StartError {
     let executable = recipe.interpreter.executable.display();
-    if !recipe.working_dir.is_dir() {
+    let problem = match reason {
+        NotStarted::Registry(Error::Spawn { problem, .. }) => problem,
+        NotStarted::Registry(error) => {
+            let message = format!("no worker can be recorded ({}): {error}", error.code());
+            let mut start = StartError::new(ErrorCode::StartFailed, message);
+            start.help = Some(error.help().to_owned());
+            return start;
+        }
+        NotStarted::System(error) => {
+            let message = format!("{executable} cannot be watched: {error}");
+            let mut start = StartError::new(ErrorCode::StartFailed, message);
+            start.help = Some("check the limits on open files and memory".to_owned());
+            return start;
+        }
+    };
+    if !recipe.working_dir.is_dir() || matches!(problem, SpawnProblem::WorkingDir(_)) {
         let dir = recipe.working_dir.display();
         let message = format!("the working directory {dir} does not exist");
         let mut error = StartError::new(ErrorCode::InvalidConfig, message);
@@ -26,8 +42,8 @@ pub(crate) fn not_spawned(recipe: &Recipe, error: &std::io::Error) -> StartError
         error.permanent = true;
         return error;
     }
-    let message = format!("{executable} cannot be started: {error}");
-    let gone = error.kind() == std::io::ErrorKind::NotFound;
+    let message = format!("{executable} cannot be started: {problem}");
+    let gone = matches!(problem, SpawnProblem::NotFound);
     let code = if gone {
         ErrorCode::NoInterpreter
     } else {

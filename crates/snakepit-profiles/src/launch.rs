@@ -1,7 +1,6 @@
 //! From a command to a worker that has described itself.
 
 use std::path::PathBuf;
-use std::process::Stdio;
 use std::time::Duration;
 
 use snakepit_core::{ErrorCode, StartContext, StartError, WorkerInfo};
@@ -9,13 +8,14 @@ use snakepit_grpc::convert;
 use snakepit_grpc::link::{ControlClient, DescribeError, LinkClient};
 use snakepit_grpc::pb::DescribeResponse;
 use snakepit_grpc::preamble::{PROTOCOL_VERSION, Role, TOKEN_LEN, Token};
-use tokio::process::Command;
+use snakepit_registry::CommandSpec;
 use tokio_util::task::TaskTracker;
 
 use crate::child::Process;
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::rendezvous::{Invitation, Rendezvous};
+use crate::run::{Run, RunUser};
 use crate::worker::PythonWorker;
 use crate::{Interpreter, PythonConfig};
 
@@ -27,6 +27,9 @@ pub(crate) struct Recipe {
     pub(crate) working_dir: PathBuf,
     pub(crate) environment: Environment,
     pub(crate) rendezvous: Rendezvous,
+    pub(crate) run: Run,
+    /// Keeps the run open when the profile is used by itself.
+    pub(crate) _user: Option<RunUser>,
     pub(crate) tasks: TaskTracker,
 }
 
@@ -52,8 +55,9 @@ pub(crate) async fn launch(
         )
     })?;
     let mut invitation = recipe.rendezvous.invite(&context.worker, token, 1);
-    let mut command = command(recipe, context, &token);
-    let process = Process::spawn(&mut command, &context.worker, &recipe.tasks)
+    let spec = command(recipe, context, &token);
+    let process = Process::spawn(&recipe.run, spec, &context.worker, &recipe.tasks)
+        .await
         .map_err(|error| crate::failure::not_spawned(recipe, &error))?;
     let failure = Failure {
         recipe,
@@ -78,6 +82,7 @@ pub(crate) async fn launch(
             let control = links
                 .control
                 .expect("a worker is described after it has connected");
+            process.note_ready();
             Ok(PythonWorker::new(info, slots, control, process))
         }
         Ok(Err(Refusal::Adapter(error))) => {
@@ -153,21 +158,31 @@ async fn connect(
     Ok(info)
 }
 
-fn command(recipe: &Recipe, context: &StartContext, token: &Token) -> Command {
-    let mut command = Command::new(&recipe.interpreter.executable);
-    command
-        .args(["-c", "import snakepit_bridge._boot"])
-        .current_dir(&recipe.working_dir)
-        .env_clear()
-        .envs(&recipe.environment)
-        .env("SNAKEPIT_LINK", recipe.rendezvous.path())
-        .env("SNAKEPIT_TOKEN", token.to_hex())
-        .env("SNAKEPIT_WORKER_ID", context.worker.as_str())
-        .env("SNAKEPIT_ADAPTER", &recipe.config.adapter)
-        .env("SNAKEPIT_SLOTS", "1")
-        .env("SNAKEPIT_MAX_PAYLOAD", context.max_payload.to_string())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    command
+fn command(recipe: &Recipe, context: &StartContext, token: &Token) -> CommandSpec {
+    let mut spec = CommandSpec::new(&recipe.interpreter.executable)
+        .arg("-c")
+        .arg("import snakepit_bridge._boot");
+    spec.cwd = Some(recipe.working_dir.clone());
+    let passed = recipe.environment.iter();
+    spec.env = passed
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    let ours = [
+        ("SNAKEPIT_LINK", recipe.rendezvous.path().into()),
+        ("SNAKEPIT_TOKEN", token.to_hex().into()),
+        ("SNAKEPIT_WORKER_ID", context.worker.as_str().into()),
+        ("SNAKEPIT_ADAPTER", recipe.config.adapter.as_str().into()),
+        ("SNAKEPIT_SLOTS", "1".into()),
+        (
+            "SNAKEPIT_MAX_PAYLOAD",
+            context.max_payload.to_string().into(),
+        ),
+    ];
+    let ours: [(&str, std::ffi::OsString); 6] = ours;
+    spec.env
+        .retain(|(name, _)| !ours.iter().any(|(own, _)| name == own));
+    for (name, value) in ours {
+        spec = spec.env(name, value);
+    }
+    spec
 }

@@ -22,8 +22,11 @@ mod failure;
 mod launch;
 mod output;
 mod rendezvous;
+mod run;
 mod worker;
 
 pub use config::PythonConfig;
 pub use interpreter::Interpreter;
 pub use process::ProcessProfile;
+pub use run::{DATA_DIR_VAR, Run, RunUser, default_data_dir};
+pub use snakepit_registry as registry;

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use snakepit_core::{ErrorCode, StartContext, StartError, Worker, WorkerProfile};
+use snakepit_core::{Containment, ErrorCode, StartContext, StartError, Worker, WorkerProfile};
 use tokio_util::task::TaskTracker;
 
 use crate::launch::{Recipe, launch};
 use crate::rendezvous::Rendezvous;
+use crate::run::{Run, RunUser};
 use crate::{Interpreter, PythonConfig, bridge, environment};
 
 /// Starts Python processes of one slot each. Cheap to clone.
@@ -20,18 +21,41 @@ pub struct ProcessProfile {
 
 impl ProcessProfile {
     /// Finds the interpreter and the worker runtime and opens the socket that workers dial. It
-    /// needs a tokio runtime, which must live as long as the workers.
+    /// needs a tokio runtime, which must live as long as the workers. They are recorded in the run
+    /// of [`PythonConfig::data_dir`].
     ///
     /// # Errors
     /// [`ErrorCode::NoInterpreter`] and [`ErrorCode::NoBridge`] when one of them cannot be found,
     /// [`ErrorCode::InvalidConfig`] when the working directory does not exist,
-    /// [`ErrorCode::StartFailed`] when the socket cannot be opened.
+    /// [`ErrorCode::StartFailed`] when the socket or the data directory cannot be used.
     pub async fn new(config: PythonConfig) -> Result<Self, StartError> {
+        let user = {
+            let data_dir = config.data_dir.clone();
+            let opening = tokio::task::spawn_blocking(move || Run::open(data_dir.as_deref()));
+            opening.await.map_err(|_| closing())??
+        };
+        let run = user.run().clone();
+        Self::build(config, run, Some(user)).await
+    }
+
+    /// As [`new`](Self::new), with workers that are recorded in `run`, whose user the caller is.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub async fn with_run(config: PythonConfig, run: Run) -> Result<Self, StartError> {
+        Self::build(config, run, None).await
+    }
+
+    async fn build(
+        config: PythonConfig,
+        run: Run,
+        user: Option<RunUser>,
+    ) -> Result<Self, StartError> {
         let working_dir = working_dir(&config)?;
         let interpreter = Interpreter::find(config.interpreter.as_deref(), &working_dir).await?;
         let bridge = bridge::find(config.bridge_path.as_deref(), &interpreter)?;
         let environment = environment::build(std::env::vars_os(), &config, bridge.as_ref());
-        let rendezvous = Rendezvous::open().map_err(|message| {
+        let rendezvous = Rendezvous::open(&run.registry().socket_dir()).map_err(|message| {
             let mut error = StartError::new(ErrorCode::StartFailed, message);
             error.help = Some("set TMPDIR to a short path that can be written to".to_owned());
             error.permanent = true;
@@ -44,6 +68,8 @@ impl ProcessProfile {
             working_dir,
             environment,
             rendezvous,
+            run,
+            _user: user,
             tasks,
         };
         Ok(Self {
@@ -55,6 +81,11 @@ impl ProcessProfile {
     pub fn interpreter(&self) -> &Interpreter {
         &self.recipe.interpreter
     }
+}
+
+/// The runtime takes no more work.
+fn closing() -> StartError {
+    StartError::new(ErrorCode::StartFailed, "the host is shutting down")
 }
 
 /// The workers' directory, absolute.
@@ -82,6 +113,14 @@ fn working_dir(config: &PythonConfig) -> Result<PathBuf, StartError> {
 impl WorkerProfile for ProcessProfile {
     fn slots(&self) -> NonZeroU16 {
         NonZeroU16::MIN
+    }
+
+    fn containment(&self) -> Containment {
+        let run = &self.recipe.run;
+        let mut containment = Containment::default();
+        containment.tier = Some(run.containment());
+        containment.degraded = run.degraded();
+        containment
     }
 
     async fn start(&self, context: StartContext) -> Result<Arc<dyn Worker>, StartError> {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -25,13 +26,16 @@ const SOCKET_BUFFER: usize = 2 << 20;
 /// Longest path that a Unix socket address holds.
 const MAX_PATH: usize = 107;
 
-/// A listener in a private directory. Dropping it closes the socket and removes the directory.
+/// Numbers the sockets of this process.
+static NEXT: AtomicU64 = AtomicU64::new(0);
+
+/// A listener in a private directory. Dropping it closes and removes the socket.
 #[derive(Debug)]
 pub(crate) struct Rendezvous {
     path: PathBuf,
     expected: Arc<Table>,
     _accepting: JoinSet<()>,
-    _dir: tempfile::TempDir,
+    _dir: Option<tempfile::TempDir>,
 }
 
 type Table = Mutex<HashMap<String, Expected>>;
@@ -55,8 +59,14 @@ pub(crate) struct Invitation {
 }
 
 impl Rendezvous {
-    /// Opens the socket. It needs a tokio runtime.
-    pub(crate) fn open() -> Result<Self, String> {
+    /// Opens a socket in the run's directory, or in a private one where that path would be too
+    /// long. It needs a tokio runtime.
+    pub(crate) fn open(dir: &Path) -> Result<Self, String> {
+        // Pools of one run have a socket each.
+        let path = dir.join(NEXT.fetch_add(1, Ordering::Relaxed).to_string());
+        if path.as_os_str().len() <= MAX_PATH {
+            return Self::listen(path, None);
+        }
         Self::open_in(&std::env::temp_dir())
     }
 
@@ -80,6 +90,10 @@ impl Rendezvous {
                 "the socket path {path} has {len} bytes, {MAX_PATH} are possible"
             ));
         }
+        Self::listen(path, Some(dir))
+    }
+
+    fn listen(path: PathBuf, dir: Option<tempfile::TempDir>) -> Result<Self, String> {
         let listener = UnixListener::bind(&path)
             .map_err(|error| format!("the socket {} cannot be opened: {error}", path.display()))?;
         let expected = Arc::new(Table::default());
@@ -114,6 +128,13 @@ impl Rendezvous {
             expected: Arc::clone(&self.expected),
             receiver,
         }
+    }
+}
+
+impl Drop for Rendezvous {
+    fn drop(&mut self) {
+        // A private directory takes it along, and the sweep takes what is left.
+        let _ = std::fs::remove_file(&self.path);
     }
 }
 

@@ -19,7 +19,7 @@ const TOKEN: Token = Token([7; 32]);
 
 #[tokio::test]
 async fn the_right_worker_comes_in_once_per_role() {
-    let rendezvous = Rendezvous::open().unwrap();
+    let rendezvous = Rendezvous::open_in(&std::env::temp_dir()).unwrap();
     let mut invitation = rendezvous.invite(&"w-0".into(), TOKEN, 1);
     let control = Preamble::encode(Role::Control, &TOKEN, "w-0");
     let slot = Preamble::encode(Role::Slot(0), &TOKEN, "w-0");
@@ -35,7 +35,7 @@ async fn the_right_worker_comes_in_once_per_role() {
 
 #[tokio::test]
 async fn strangers_are_refused_while_others_hang() {
-    let rendezvous = Rendezvous::open().unwrap();
+    let rendezvous = Rendezvous::open_in(&std::env::temp_dir()).unwrap();
     let mut invitation = rendezvous.invite(&"w-0".into(), TOKEN, 1);
     // These say nothing, or half of it, and must hold nobody up.
     let _silent = dial(&rendezvous, b"").await;
@@ -51,7 +51,7 @@ async fn strangers_are_refused_while_others_hang() {
 
 #[tokio::test]
 async fn the_right_ends_with_the_invitation() {
-    let rendezvous = Rendezvous::open().unwrap();
+    let rendezvous = Rendezvous::open_in(&std::env::temp_dir()).unwrap();
     drop(rendezvous.invite(&"w-0".into(), TOKEN, 1));
     let bytes = Preamble::encode(Role::Control, &TOKEN, "w-0");
     assert!(is_refused(dial(&rendezvous, &bytes).await).await);
@@ -60,11 +60,28 @@ async fn the_right_ends_with_the_invitation() {
 #[tokio::test]
 async fn the_directory_is_private_and_goes_away() {
     use std::os::unix::fs::PermissionsExt as _;
-    let rendezvous = Rendezvous::open().unwrap();
+    let rendezvous = Rendezvous::open_in(&std::env::temp_dir()).unwrap();
     let dir = rendezvous.path().parent().unwrap().to_owned();
     assert_eq!(dir.metadata().unwrap().permissions().mode() & 0o777, 0o700);
     drop(rendezvous);
     assert!(!dir.exists());
+}
+
+#[tokio::test]
+async fn sockets_of_one_directory_are_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    let one = Rendezvous::open(dir.path()).unwrap();
+    let two = Rendezvous::open(dir.path()).unwrap();
+    assert_ne!(one.path(), two.path());
+    drop((one, two));
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    let long = dir.path().join("x".repeat(100));
+    assert!(
+        !Rendezvous::open(&long)
+            .unwrap()
+            .path()
+            .starts_with(dir.path())
+    );
 }
 
 #[tokio::test]

@@ -157,6 +157,7 @@ impl Worker for PythonWorker {
 
     async fn stop(&self, grace: Duration) {
         self.process.expect_exit();
+        self.process.note_stopping();
         if !grace.is_zero() && self.process.exit().is_none() {
             for link in self.slots.iter() {
                 link.shutdown();

@@ -69,6 +69,7 @@ pub(crate) async fn profile(dir: &Path, script: &str) -> ProcessProfile {
     let mut config = PythonConfig::new("tools.py");
     config.bridge_path = Some(dir.to_owned());
     config.working_dir = Some(dir.to_owned());
+    config.data_dir = Some(dir.join("pit"));
     ProcessProfile::new(config).await.unwrap()
 }
 

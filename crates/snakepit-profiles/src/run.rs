@@ -1,0 +1,304 @@
+//! The run of this process: one registry for all its pools.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use snakepit_core::{ErrorCode, StartError};
+use snakepit_registry::{
+    CloseReport, CommandSpec, Error, Registration, Registry, RegistryConfig, Spawned, Support,
+    SweepReport, Tier,
+};
+
+/// The variable that names the data directory.
+pub const DATA_DIR_VAR: &str = "SNAKEPIT_DATA_DIR";
+
+/// Time between the two sweeps: a process that was being started when its host died can be missed
+/// by the first.
+const SECOND_SWEEP: Duration = Duration::from_secs(5);
+
+/// What this process has recorded of its workers, in one data directory. Cheap to clone.
+///
+/// All runs with the same data directory are the same run. It ends with [`Run::close`], or when
+/// nobody uses it any more.
+#[derive(Clone, Debug)]
+pub struct Run {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    registry: Registry,
+    data_dir: PathBuf,
+    support: Support,
+    users: AtomicUsize,
+    /// Why the last worker could not be recorded, as long as that is so.
+    degraded: Mutex<Option<String>>,
+}
+
+/// The runs that are in use.
+static RUNS: Mutex<Option<HashMap<PathBuf, Weak<Inner>>>> = Mutex::new(None);
+
+/// A user of a run. While there is one the run is not closed.
+#[derive(Debug)]
+#[must_use = "the run may be closed when nobody uses it"]
+pub struct RunUser {
+    run: Run,
+    left: Mutex<Option<bool>>,
+}
+
+impl Run {
+    /// The run of this process in `data_dir`; without one in the directory that
+    /// [`DATA_DIR_VAR`] names, in `$XDG_STATE_HOME/snakepit`, or in `~/.local/state/snakepit`. When
+    /// none is named and the usual one cannot be used, a private directory for temporary files
+    /// takes its place, and a warning says so. Blocks for a few system calls.
+    ///
+    /// What runs of hosts that have died have left is ended in the background.
+    ///
+    /// # Errors
+    /// [`ErrorCode::StartFailed`] when the directory cannot be used or trusted.
+    pub fn open(data_dir: Option<&Path>) -> Result<RunUser, StartError> {
+        let named = data_dir.map(Path::to_owned).or_else(|| {
+            let value = std::env::var_os(DATA_DIR_VAR)?;
+            (!value.is_empty()).then(|| PathBuf::from(value))
+        });
+        if let Some(dir) = named {
+            return Self::shared(&dir).map_err(|error| refused(&error));
+        }
+        let reason = match usual_dir() {
+            Some(dir) => match Self::shared(&dir) {
+                Ok(user) => return Ok(user),
+                Err(error) => error.to_string(),
+            },
+            None => "there is no home directory".to_owned(),
+        };
+        let dir = temporary_dir();
+        let user = Self::shared(&dir).map_err(|error| refused(&error))?;
+        tracing::warn!(
+            reason,
+            data_dir = %dir.display(),
+            "the usual data directory cannot be used; set SNAKEPIT_DATA_DIR"
+        );
+        Ok(user)
+    }
+
+    fn shared(dir: &Path) -> Result<RunUser, Error> {
+        let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
+        let mut runs = RUNS.lock().unwrap_or_else(PoisonError::into_inner);
+        let runs = runs.get_or_insert_default();
+        if let Some(inner) = runs.get(&dir).and_then(Weak::upgrade) {
+            return Ok(RunUser::new(Self { inner }));
+        }
+        let registry = Registry::open(RegistryConfig::new(&dir))?;
+        let support = Support::probe();
+        if !support.death_pipe {
+            tracing::warn!(
+                tier = tier_name(support.tier()),
+                "this kernel does not end workers together with their host; the next start will"
+            );
+        }
+        sweep_in_background(registry.clone());
+        let inner = Arc::new(Inner {
+            registry,
+            data_dir: dir.clone(),
+            support,
+            users: AtomicUsize::new(0),
+            degraded: Mutex::default(),
+        });
+        runs.insert(dir, Arc::downgrade(&inner));
+        Ok(RunUser::new(Self { inner }))
+    }
+
+    /// The directory.
+    pub fn data_dir(&self) -> &Path {
+        &self.inner.data_dir
+    }
+
+    /// The registry behind it.
+    pub fn registry(&self) -> &Registry {
+        &self.inner.registry
+    }
+
+    /// How workers are kept from outliving this process: `full`, `kernel` or `sweep`.
+    pub fn containment(&self) -> &'static str {
+        tier_name(self.inner.support.tier())
+    }
+
+    /// Why no worker can be recorded at the moment, if so. Running workers go on.
+    pub fn degraded(&self) -> Option<String> {
+        let degraded = self.inner.degraded.lock();
+        degraded.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Announces a worker, starts it and records it. Blocks for two commits.
+    pub(crate) fn start(
+        &self,
+        worker: &str,
+        spec: &CommandSpec,
+    ) -> Result<(Registration, Spawned), Error> {
+        let registry = &self.inner.registry;
+        let started = registry
+            .reserve(worker)
+            .and_then(|reservation| registry.spawner().spawn(reservation, spec));
+        let degraded = match &started {
+            // These say nothing about the registry.
+            Err(Error::Spawn { .. } | Error::GateClosed | Error::WorkerId { .. }) => {
+                return started;
+            }
+            Err(error) => Some(error.to_string()),
+            Ok(_) => None,
+        };
+        if let Some(reason) = &degraded {
+            tracing::error!(reason, "workers cannot be recorded, so none is started");
+        }
+        let mut current = self
+            .inner
+            .degraded
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *current = degraded;
+        started
+    }
+
+    /// Starts no worker any more. Waits for starts that are on their way.
+    pub fn close_gate(&self) {
+        self.inner.registry.close_gate();
+    }
+
+    /// Kills every worker that still lives and removes the run's directory. Blocks for a second at
+    /// most.
+    ///
+    /// # Errors
+    /// The directory cannot be removed, or the processes cannot be listed.
+    pub fn close(&self) -> Result<CloseReport, Error> {
+        self.inner.registry.close()
+    }
+}
+
+impl RunUser {
+    fn new(run: Run) -> Self {
+        run.inner.users.fetch_add(1, Ordering::Relaxed);
+        Self {
+            run,
+            left: Mutex::default(),
+        }
+    }
+
+    /// The run.
+    pub const fn run(&self) -> &Run {
+        &self.run
+    }
+
+    /// Stops using the run. `true` when this was the last user: the run takes nobody in any more
+    /// and is to be closed. Calling it again gives the same answer.
+    pub fn leave(&self) -> bool {
+        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        *left.get_or_insert_with(|| {
+            let inner = &self.run.inner;
+            // Users come and go under this lock.
+            let mut runs = RUNS.lock().unwrap_or_else(PoisonError::into_inner);
+            let last = inner.users.fetch_sub(1, Ordering::Relaxed) == 1;
+            if last && let Some(runs) = runs.as_mut() {
+                let own = Arc::downgrade(inner);
+                runs.retain(|_, other| !own.ptr_eq(other));
+            }
+            last
+        })
+    }
+}
+
+impl Drop for RunUser {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // The second sweep must not keep the run alive.
+        self.registry.close_gate();
+    }
+}
+
+const fn tier_name(tier: Tier) -> &'static str {
+    match tier {
+        Tier::Sweep => "sweep",
+        Tier::Kernel => "kernel",
+        Tier::Full => "full",
+    }
+}
+
+/// `$XDG_STATE_HOME/snakepit` or `~/.local/state/snakepit`.
+fn usual_dir() -> Option<PathBuf> {
+    let absolute = |name: &str| {
+        let path = PathBuf::from(std::env::var_os(name)?);
+        path.is_absolute().then_some(path)
+    };
+    let state =
+        absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")))?;
+    Some(state.join("snakepit"))
+}
+
+/// The same one each time, so that the next host finds what this one leaves. The registry refuses
+/// it when somebody else has made it.
+fn temporary_dir() -> PathBuf {
+    let user = nix::unistd::geteuid();
+    std::env::temp_dir().join(format!("snakepit-{user}"))
+}
+
+/// The data directory that is used when none is named: the one of [`DATA_DIR_VAR`], or the usual
+/// one.
+pub fn default_data_dir() -> PathBuf {
+    let named = std::env::var_os(DATA_DIR_VAR).filter(|value| !value.is_empty());
+    named
+        .map(PathBuf::from)
+        .or_else(usual_dir)
+        .unwrap_or_else(temporary_dir)
+}
+
+fn refused(error: &Error) -> StartError {
+    let message = format!(
+        "the data directory cannot be used ({}): {error}",
+        error.code()
+    );
+    let mut start = StartError::new(ErrorCode::StartFailed, message);
+    start.help = Some(error.help().to_owned());
+    start.permanent = true;
+    start
+}
+
+/// It is a thread since a sweep blocks, and since nothing waits for it.
+fn sweep_in_background(registry: Registry) {
+    let sweeping = std::thread::Builder::new()
+        .name("snakepit-sweep".to_owned())
+        .spawn(move || match registry.sweep_twice(SECOND_SWEEP) {
+            Ok((first, second)) => {
+                log_sweep(&first);
+                log_sweep(&second);
+            }
+            Err(error) => tracing::warn!(%error, "what dead hosts left cannot be swept"),
+        });
+    if let Err(error) = sweeping {
+        tracing::warn!(%error, "what dead hosts left is not swept");
+    }
+}
+
+fn log_sweep(report: &SweepReport) {
+    for run in &report.runs {
+        for killed in &run.killed {
+            let worker = killed.worker_id.as_deref().unwrap_or("unknown");
+            tracing::warn!(run = %run.run_id, pid = killed.pid, worker, "killed what a dead host left");
+        }
+        for left in &run.left {
+            tracing::warn!(run = %run.run_id, ?left, "left alone what a dead host left");
+        }
+        if !run.leftover.is_empty() {
+            tracing::error!(run = %run.run_id, pids = ?run.leftover, "killed, yet not dead");
+        }
+        if let Some(problem) = &run.problem {
+            tracing::warn!(run = %run.run_id, problem, "a run cannot be swept completely");
+        }
+    }
+}
