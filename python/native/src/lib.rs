@@ -14,6 +14,7 @@ mod describe;
 mod encode;
 mod fault;
 mod fork;
+mod host;
 mod kinds;
 mod many;
 mod memory;

@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 use prost::Message as _;
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use snakepit_grpc::frame::{Header, Kind};
 use snakepit_grpc::preamble::{Preamble, Role};
@@ -17,10 +18,11 @@ use crate::reader::{Incoming, Reader};
 use crate::serve::{Runtime, serve};
 use crate::settings::Settings;
 use crate::tool::Tools;
-use crate::{fork, memory};
+use crate::{fork, host, memory};
 
 /// Serves until the host says stop; returns the exit status.
 pub(crate) fn run(py: Python<'_>, load: &Bound<'_, PyAny>) -> PyResult<i32> {
+    host::bind().map_err(PyRuntimeError::new_err)?;
     let settings = Settings::take(py)?;
     fork::watch()?;
     memory::keep_warm();
