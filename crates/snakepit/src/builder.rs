@@ -1,6 +1,6 @@
 //! Description of the whole, and its start.
 
-#[cfg(feature = "config")]
+#[cfg(feature = "process")]
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use futures_util::future::{join_all, try_join_all};
 
 #[cfg(feature = "config")]
 use crate::Config;
+use crate::shutdown::Host;
 use crate::text::nearest;
 use crate::{
     BuildError, ErrorCode, Pool, PoolBuilder, PoolConfig, PoolName, Snakepit, WorkerProfile,
@@ -26,6 +27,8 @@ pub struct SnakepitBuilder {
     files: Vec<PathBuf>,
     default_pool: Option<PoolName>,
     start_later: bool,
+    #[cfg(feature = "process")]
+    data_dir: Option<PathBuf>,
 }
 
 impl SnakepitBuilder {
@@ -67,6 +70,14 @@ impl SnakepitBuilder {
         self
     }
 
+    /// Directory where workers are recorded, so that the next start ends what a crash has left. Hosts may share it. Without one it is
+    /// `$SNAKEPIT_DATA_DIR`, `$XDG_STATE_HOME/snakepit` or `~/.local/state/snakepit`.
+    #[cfg(feature = "process")]
+    pub fn data_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.data_dir = Some(dir.into());
+        self
+    }
+
     /// Whether [`start`](Self::start) waits until all workers are ready; it does unless told otherwise.
     pub const fn wait_ready(mut self, wait: bool) -> Self {
         self.start_later = !wait;
@@ -87,7 +98,8 @@ impl SnakepitBuilder {
         let this = self;
         let default = this.check()?;
         let wait = !this.start_later;
-        let started = join_all(this.pools.into_iter().map(PoolBuilder::start)).await;
+        let host = this.host().await?;
+        let started = join_all(this.pools.into_iter().map(|pool| pool.start(&host))).await;
         let (mut pools, mut starting, mut failure) = (Vec::new(), Vec::new(), None);
         for result in started {
             match result {
@@ -107,7 +119,26 @@ impl SnakepitBuilder {
             return Err(error);
         }
         drop(starting);
-        Ok(Snakepit::new(pools, &default))
+        Ok(Snakepit::new(pools, &default, host))
+    }
+
+    /// Opens the run when a pool needs it.
+    async fn host(&self) -> Result<Host, BuildError> {
+        let Some(pool) = self.pools.iter().find(|pool| pool.needs_run()) else {
+            return Ok(Host::default());
+        };
+        #[cfg(feature = "process")]
+        return Host::open(self.data_dir.clone())
+            .await
+            .map_err(|error| BuildError::Profile {
+                pool: pool.name().clone(),
+                error: Box::new(error),
+            });
+        #[cfg(not(feature = "process"))]
+        {
+            let _ = pool;
+            Ok(Host::default())
+        }
     }
 
     #[cfg(feature = "config")]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use snakepit_core::{StartContext, Worker};
+use snakepit_core::{Containment, StartContext, Worker};
 
 use crate::{StartError, WorkerProfile};
 
@@ -44,6 +44,10 @@ impl Drop for Starting {
 impl WorkerProfile for FirstStart {
     fn slots(&self) -> NonZeroU16 {
         self.inner.slots()
+    }
+
+    fn containment(&self) -> Containment {
+        self.inner.containment()
     }
 
     async fn start(&self, context: StartContext) -> Result<Arc<dyn Worker>, StartError> {

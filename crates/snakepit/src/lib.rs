@@ -54,6 +54,8 @@ mod many;
 mod pool_builder;
 mod render;
 mod runtime;
+mod script;
+mod shutdown;
 mod stream;
 mod text;
 
@@ -63,9 +65,10 @@ pub use snakepit_profiles as profiles;
 
 #[doc(inline)]
 pub use snakepit_core::{
-    Bytes, CallOptions, ConfigError, Date, DateTime, Decimal, Direction, Error, ErrorCode, Payload,
-    PayloadError, Phase, Pool, PoolConfig, PoolName, RestartPolicy, SessionId, StartError, Status,
-    Time, TimeDelta, ToolError, ToolInfo, Uuid, Value, WorkerId, WorkerProfile, WorkerStatus,
+    Bytes, CallOptions, ConfigError, Containment, Date, DateTime, Decimal, Direction, Error,
+    ErrorCode, Payload, PayloadError, Phase, Pool, PoolConfig, PoolName, RestartPolicy, SessionId,
+    StartError, Status, Time, TimeDelta, ToolError, ToolInfo, Uuid, Value, WorkerId, WorkerProfile,
+    WorkerStatus,
 };
 #[cfg(feature = "process")]
 #[doc(inline)]
@@ -81,5 +84,7 @@ pub use many::ManyResults;
 pub use pool_builder::PoolBuilder;
 pub use render::Report;
 pub use runtime::Snakepit;
+pub use script::ScriptEnd;
+pub use shutdown::ShutdownReport;
 pub use stream::ResultStream;
 pub use text::{parse_duration, parse_size};

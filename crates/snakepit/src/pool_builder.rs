@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::first_start::{FirstStart, Starting};
+use crate::shutdown::Host;
 use crate::{BuildError, Pool, PoolConfig, PoolName, WorkerProfile};
 #[cfg(feature = "process")]
 use crate::{ErrorCode, ProcessProfile, PythonConfig};
@@ -102,6 +103,15 @@ impl PoolBuilder {
         self
     }
 
+    /// Its workers are recorded in the run of the whole.
+    pub(crate) const fn needs_run(&self) -> bool {
+        match &self.source {
+            #[cfg(feature = "process")]
+            Source::Process(python) => python.data_dir.is_none(),
+            Source::Profile(_) => false,
+        }
+    }
+
     /// Checks the settings.
     pub(crate) fn check(&self) -> Result<(), BuildError> {
         self.config
@@ -110,10 +120,10 @@ impl PoolBuilder {
     }
 
     /// Starts the pool; its workers start in the background. As long as [`Starting`] lives, a worker that fails to start is the end of it.
-    pub(crate) async fn start(self) -> Result<(Pool, Starting), BuildError> {
+    pub(crate) async fn start(self, host: &Host) -> Result<(Pool, Starting), BuildError> {
         self.check()?;
         let name = self.config.name.clone();
-        let profile = self.source.profile(&name).await?;
+        let profile = self.source.profile(&name, host).await?;
         let (profile, starting) = FirstStart::new(profile);
         let pool = Pool::start(self.config, Arc::new(profile))
             .map_err(|error| BuildError::in_pool(error, &name, self.location))?;
@@ -123,12 +133,21 @@ impl PoolBuilder {
 
 impl Source {
     #[cfg(feature = "process")]
-    async fn profile(self, pool: &PoolName) -> Result<Arc<dyn WorkerProfile>, BuildError> {
+    async fn profile(
+        self,
+        pool: &PoolName,
+        host: &Host,
+    ) -> Result<Arc<dyn WorkerProfile>, BuildError> {
         let python = match self {
             Self::Process(python) => python,
             Self::Profile(profile) => return Ok(profile),
         };
-        match ProcessProfile::new(*python).await {
+        let started = match (&python.data_dir, host.run()) {
+            // A pool with a directory of its own takes care of itself.
+            (None, Some(run)) => ProcessProfile::with_run(*python, run.clone()).await,
+            _ => ProcessProfile::new(*python).await,
+        };
+        match started {
             Ok(profile) => Ok(Arc::new(profile)),
             Err(error) => Err(BuildError::Profile {
                 pool: pool.clone(),
@@ -138,7 +157,7 @@ impl Source {
     }
 
     #[cfg(not(feature = "process"))]
-    async fn profile(self, _: &PoolName) -> Result<Arc<dyn WorkerProfile>, BuildError> {
+    async fn profile(self, _: &PoolName, _: &Host) -> Result<Arc<dyn WorkerProfile>, BuildError> {
         let Self::Profile(profile) = self;
         Ok(profile)
     }

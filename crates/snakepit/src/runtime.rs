@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::try_join_all;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::shutdown::{Host, ShutdownReport};
 use crate::{
     CallOptions, Error, ManyResults, Pool, PoolHandle, PoolName, ResultStream, SessionId,
     SnakepitBuilder, Status, ToolInfo, WorkerStatus,
@@ -26,6 +27,7 @@ struct Inner {
     /// In the order of their description.
     pools: Vec<Pool>,
     default: PoolHandle,
+    host: Host,
 }
 
 impl Snakepit {
@@ -34,11 +36,15 @@ impl Snakepit {
         SnakepitBuilder::default()
     }
 
-    pub(crate) fn new(pools: Vec<Pool>, default: &PoolName) -> Self {
+    pub(crate) fn new(pools: Vec<Pool>, default: &PoolName, host: Host) -> Self {
         let pool = pools.iter().find(|pool| pool.name() == default);
         let default = PoolHandle::new(pool.expect("the builder checked the default pool").clone());
         Self {
-            inner: Arc::new(Inner { pools, default }),
+            inner: Arc::new(Inner {
+                pools,
+                default,
+                host,
+            }),
         }
     }
 
@@ -161,9 +167,18 @@ impl Snakepit {
         Ok(())
     }
 
-    /// Ends everything: running calls get the pool's `stop_grace`, waiting ones fail, workers stop. All pools at the same time. Calling it
-    /// again does nothing.
-    pub async fn shutdown(&self) {
-        join_all(self.inner.pools.iter().map(Pool::close)).await;
+    /// Ends everything: no worker is started any more, waiting calls fail, running ones get the pool's `stop_grace`, workers stop and are
+    /// killed when they do not. All pools at the same time. At last the run's processes are looked through, and what still lives is killed.
+    /// Calling it again gives the first report.
+    ///
+    /// # Cancel safety
+    /// Once polled, the pools close without the caller; call it again for the rest.
+    pub async fn shutdown(&self) -> ShutdownReport {
+        self.inner.host.shutdown(&self.inner.pools).await
+    }
+
+    /// Kills every worker at once, without waiting for any call.
+    pub(crate) async fn kill(&self) -> ShutdownReport {
+        self.inner.host.kill().await
     }
 }

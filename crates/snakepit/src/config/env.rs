@@ -8,7 +8,7 @@ use figment::{Error, Metadata, Profile, Provider};
 const PREFIX: &str = "SNAKEPIT_";
 
 /// Variables with a meaning of their own; they are not keys of the configuration.
-const RESERVED: [&str; 9] = [
+const RESERVED: [&str; 12] = [
     "PYTHON",
     "BRIDGE",
     "LOG",
@@ -18,6 +18,9 @@ const RESERVED: [&str; 9] = [
     "ADAPTER",
     "SLOTS",
     "MAX_PAYLOAD",
+    "DATA_DIR",
+    "HOST_PID",
+    "COOKIES",
 ];
 
 /// The variables that are keys: path in lower case with dots, and text.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use snakepit::{CallOptions, Error, ErrorCode, Phase, PoolBuilder, Snakepit};
+use snakepit::{CallOptions, Error, ErrorCode, Phase, PoolBuilder, ShutdownReport, Snakepit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -44,11 +44,17 @@ where
         let _ = timeout(Duration::from_millis(100), snakepit.shutdown()).await;
     } else {
         tokio::select! {
-            () = snakepit.shutdown() => {}
+            report = snakepit.shutdown() => warn(&report),
             number = signals.next() => return Err(Failure::Signal(number)),
         }
     }
     result
+}
+
+fn warn(report: &ShutdownReport) {
+    if !report.leftover.is_empty() {
+        tracing::error!(pids = ?report.leftover, "killed, yet not dead");
+    }
 }
 
 async fn start(

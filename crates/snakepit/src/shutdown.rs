@@ -1,0 +1,116 @@
+//! The end of the whole, in order: the gate, the pools, what is left of the run.
+
+use futures_util::future::join_all;
+use tokio::sync::OnceCell;
+
+use crate::Pool;
+#[cfg(feature = "process")]
+use crate::StartError;
+
+/// How the end went.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ShutdownReport {
+    /// Processes that were killed after the pools had closed, for example children of tools that had left their process group.
+    pub killed: Vec<i32>,
+    /// Processes that were killed and did not die in time. Empty as a rule.
+    pub leftover: Vec<i32>,
+    /// Processes that do not end with their host, by their own configuration.
+    pub independent: Vec<i32>,
+    /// What could not be cleaned up, if anything.
+    pub problem: Option<String>,
+}
+
+/// What the whole has of the registry.
+#[derive(Debug, Default)]
+pub(crate) struct Host {
+    #[cfg(feature = "process")]
+    user: Option<snakepit_profiles::RunUser>,
+    report: OnceCell<ShutdownReport>,
+}
+
+#[cfg(feature = "process")]
+impl Host {
+    /// Opens the run of this process.
+    pub(crate) async fn open(data_dir: Option<std::path::PathBuf>) -> Result<Self, StartError> {
+        let open = move || snakepit_profiles::Run::open(data_dir.as_deref());
+        let user = tokio::task::spawn_blocking(open).await;
+        let user = user.map_err(|_| {
+            StartError::new(
+                crate::ErrorCode::StartFailed,
+                "the runtime is shutting down",
+            )
+        })??;
+        Ok(Self {
+            user: Some(user),
+            report: OnceCell::new(),
+        })
+    }
+
+    pub(crate) fn run(&self) -> Option<&snakepit_profiles::Run> {
+        self.user.as_ref().map(snakepit_profiles::RunUser::run)
+    }
+
+    /// The run, when nobody else uses it: then it ends with this user.
+    fn last(&self) -> Option<snakepit_profiles::Run> {
+        let user = self.user.as_ref()?;
+        user.leave().then(|| user.run().clone())
+    }
+
+    async fn close_gate(&self) {
+        if let Some(run) = self.last() {
+            // It fails only when the runtime shuts down.
+            let _ = tokio::task::spawn_blocking(move || run.close_gate()).await;
+        }
+    }
+
+    async fn close(&self) -> ShutdownReport {
+        let Some(run) = self.last() else {
+            return ShutdownReport::default();
+        };
+        let closed = tokio::task::spawn_blocking(move || run.close()).await;
+        let mut report = ShutdownReport::default();
+        match closed {
+            Ok(Ok(closed)) => {
+                report.killed = closed.killed;
+                report.leftover = closed.leftover;
+                report.independent = closed.independent.iter().map(|left| left.pid).collect();
+            }
+            Ok(Err(error)) => report.problem = Some(error.to_string()),
+            Err(error) => report.problem = Some(error.to_string()),
+        }
+        report
+    }
+}
+
+#[cfg(not(feature = "process"))]
+impl Host {
+    async fn close_gate(&self) {}
+
+    async fn close(&self) -> ShutdownReport {
+        ShutdownReport::default()
+    }
+}
+
+impl Host {
+    /// The whole end. The first caller's report is everybody's.
+    pub(crate) async fn shutdown(&self, pools: &[Pool]) -> ShutdownReport {
+        let end = async {
+            // First of all: a worker that is born later would be missed.
+            let gate = self.close_gate();
+            let pools = join_all(pools.iter().map(Pool::close));
+            tokio::join!(gate, pools);
+            let report = self.close().await;
+            if !report.leftover.is_empty() {
+                tracing::error!(pids = ?report.leftover, "workers were killed and did not die in time");
+            }
+            report
+        };
+        self.report.get_or_init(|| end).await.clone()
+    }
+
+    /// The end without any waiting for calls.
+    pub(crate) async fn kill(&self) -> ShutdownReport {
+        self.close().await
+    }
+}

@@ -1,0 +1,149 @@
+"""Tools that do harm."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from snakepit_bridge import Context, tool
+
+
+@tool
+def pid() -> int:
+    return os.getpid()
+
+
+@tool
+def note(ledger: str, text: str) -> str:
+    """Says in a file that it ran."""
+    with open(ledger, "a") as file:
+        file.write(text + "\n")
+    return text
+
+
+@tool
+def wait(started: str, go: str) -> int:
+    """Says that it runs and waits for a file."""
+    Path(started).write_text(str(os.getpid()))
+    while not os.path.exists(go):
+        time.sleep(0.002)
+    return os.getpid()
+
+
+@tool
+def hold_gil(started: str, amount: int) -> int:
+    """Stays inside one C function that never lets the interpreter go."""
+    Path(started).write_text(str(os.getpid()))
+    return sum(range(amount))
+
+
+@tool
+def family() -> list[int]:
+    """Children that share the group."""
+    return [subprocess.Popen(["/bin/sleep", "600"]).pid for _ in range(2)]
+
+
+@tool
+def daemon(file: str) -> int:
+    """A grandchild with a session of its own."""
+    script = f"echo $$ > {file}.new; mv {file}.new {file}; exec sleep 600"
+    subprocess.Popen(["/usr/bin/setsid", "-f", "/bin/sh", "-c", script]).wait()
+    return os.getpid()
+
+
+@tool
+def stubborn() -> int:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    return os.getpid()
+
+
+@tool
+def stop_self(started: str) -> None:
+    Path(started).write_text(str(os.getpid()))
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+@tool
+def die(how: str) -> None:
+    if how == "segv":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    os._exit(3)
+
+
+@tool
+def count(n: int, pid_file: str, go: str) -> Iterator[int]:
+    """Half of the numbers, then it waits for a file."""
+    Path(pid_file).write_text(str(os.getpid()))
+    for i in range(n):
+        if i == n // 2:
+            while not os.path.exists(go):
+                time.sleep(0.002)
+        yield i
+
+
+@tool
+def blow_up(mib: int) -> int:
+    return len(bytearray(mib << 20))
+
+
+@tool
+def limit_memory(mib: int) -> None:
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_AS, (mib << 20, mib << 20))
+
+
+@tool
+def size(data) -> int:
+    return len(data)
+
+
+@tool
+def big(n: int) -> bytes:
+    return bytes(n)
+
+
+@tool
+def deep(n: int):
+    value: list = []
+    for _ in range(n):
+        value = [value]
+    return value
+
+
+@tool
+def hide() -> int:
+    """Changes its name to what confuses readers of /proc, and its arguments."""
+    Path("/proc/self/comm").write_text("a) R 1 2")
+    return os.getpid()
+
+
+@tool
+def shout(n: int) -> int:
+    for _ in range(n):
+        print("x" * 100, file=sys.stderr)
+    return n
+
+
+@tool
+def environment() -> list[str]:
+    return [name for name in os.environ]
+
+
+@tool
+def descriptors() -> list[str]:
+    out = []
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            out.append(os.readlink(f"/proc/self/fd/{name}"))
+        except OSError:
+            pass
+    return out
+
+
+@tool
+def session(*, ctx: Context) -> str:
+    return f"{ctx.session_id}"
