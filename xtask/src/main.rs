@@ -4,6 +4,7 @@ mod bench;
 mod ci;
 mod codegen;
 mod demo;
+mod faults;
 mod python;
 mod shell;
 mod test;
@@ -19,6 +20,8 @@ cargo xtask <command>
 
   demo [--release]          build everything and run the demonstration
   test [rust|python]        all tests of one language, or of both
+  test faults               the fault suite alone, and its table
+  faults [--write]          the same; --write keeps the table in docs/faults.md
   bench [NAME…] [OPTIONS]   benchmarks; results in target/bench/*.json
       --quick                 short runs
       --save NAME             keep the results as the baseline NAME
@@ -50,6 +53,7 @@ fn run() -> Result<()> {
         Some("ci") => ci::run(&args),
         Some("codegen") => codegen::run(&args),
         Some("demo") => demo::run(&args),
+        Some("faults") => faults::run(&args),
         Some("lint") => ci::lint(&args),
         Some("python") => python::run(&args),
         Some("test") => test::run(&args),

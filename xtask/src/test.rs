@@ -1,4 +1,4 @@
-//! `test [rust|python]`: all tests, and an honest total at the end.
+//! `test [rust|python|faults]`: all tests, and an honest total at the end.
 
 mod pytest;
 mod rust;
@@ -6,10 +6,13 @@ mod totals;
 
 use anyhow::{Result, ensure};
 
-use crate::{python, shell};
+use crate::{faults, python, shell};
 use totals::Totals;
 
 pub(crate) fn run(args: &[String]) -> Result<()> {
+    if args == ["faults"] {
+        return faults::suite(false);
+    }
     shell::only(args, &["rust", "python"])?;
     let wanted = |name: &str| args.is_empty() || args.iter().any(|arg| arg == name);
 

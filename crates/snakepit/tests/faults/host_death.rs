@@ -49,7 +49,10 @@ fn row_03_host_killed_while_the_gil_is_held() {
 
 #[test]
 fn row_04_host_killed_workers_have_children() {
-    killed(Row::new(4, "host SIGKILL, workers have subprocesses"), "family");
+    killed(
+        Row::new(4, "host SIGKILL, workers have subprocesses"),
+        "family",
+    );
 }
 
 #[test]
@@ -59,7 +62,10 @@ fn row_11_host_killed_workers_stopped() {
 
 #[test]
 fn row_20_workers_with_odd_names() {
-    killed(Row::new(20, "host SIGKILL, worker named `a) R 1 2`"), "hide");
+    killed(
+        Row::new(20, "host SIGKILL, worker named `a) R 1 2`"),
+        "hide",
+    );
 }
 
 #[test]
@@ -93,7 +99,11 @@ fn ended(row: Row, scenario: &str) {
     assert!(!status.success(), "{status}");
     let took = scene.none_left(NONE);
     next(&scene);
-    row.holds(format!("{status}; last of {} gone after {}", pids.len(), ms(took)));
+    row.holds(format!(
+        "{status}; last of {} gone after {}",
+        pids.len(),
+        ms(took)
+    ));
     scene.clean(NONE);
 }
 
@@ -148,7 +158,12 @@ fn row_10_handle_dropped() {
 fn row_13_signals_with_default_action() {
     let row = Row::new(13, "SIGTERM, INT, HUP, QUIT with default action");
     let mut worst = Duration::ZERO;
-    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT] {
+    for signal in [
+        Signal::SIGTERM,
+        Signal::SIGINT,
+        Signal::SIGHUP,
+        Signal::SIGQUIT,
+    ] {
         let scene = Scene::new();
         let (mut host, _) = Host::ready(&scene, "load", 2);
         host.signal(signal);

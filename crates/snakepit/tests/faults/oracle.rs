@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use snakepit::PoolBuilder;
+use snakepit::{PoolBuilder, Snakepit, SnakepitBuilder};
 use tempfile::TempDir;
 use tokio::time::Instant;
 
@@ -47,6 +47,11 @@ impl Scene {
         self.path("pit")
     }
 
+    /// A host with this pool.
+    pub(crate) fn host(&self, pool: PoolBuilder) -> SnakepitBuilder {
+        Snakepit::builder().data_dir(self.data()).pool(pool)
+    }
+
     /// A pool of the tools for faults.
     pub(crate) fn pool(&self, workers: usize) -> PoolBuilder {
         self.pool_of(&tools(), workers)
@@ -86,6 +91,10 @@ impl Scene {
     #[track_caller]
     pub(crate) fn clean(self, limit: Duration) -> Duration {
         let took = self.none_left(limit);
+        // A host that ends at once may leave a dead run to the next sweep, which this one is.
+        if self.data().exists() {
+            snakepit_registry::Registry::sweep_data_dir(&self.data(), LONG).unwrap();
+        }
         let runs = || fs::read_dir(self.data().join("runs")).map_or(0, Iterator::count);
         eventually("the run directory is removed", || runs() == 0);
         took

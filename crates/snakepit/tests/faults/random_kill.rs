@@ -14,7 +14,10 @@ const ROUNDS: &str = "SNAKEPIT_FAULT_ROUNDS";
 #[test]
 fn row_00_hosts_killed_at_random_moments() {
     let rounds: u32 = std::env::var(ROUNDS).map_or(10, |text| text.parse().unwrap());
-    let row = Row::new(0, "host with 8 workers under load killed at a random moment");
+    let row = Row::new(
+        0,
+        "host with 8 workers under load killed at a random moment",
+    );
     // The spread of the moments matters, not their secrecy.
     let mut seed = u64::from(std::process::id()) | 1;
     let mut random = move |below: u64| {
@@ -29,7 +32,11 @@ fn row_00_hosts_killed_at_random_moments() {
         let scenario = ["load", "load_shutdown"][usize::from(round % 3 == 2)];
         let mut host = Host::start(&scene, scenario, 8);
         // A third dies while starting, a third under load, a third while shutting down.
-        host.answer(if round % 3 == 0 { "@starting" } else { "@ready" });
+        host.answer(if round % 3 == 0 {
+            "@starting"
+        } else {
+            "@ready"
+        });
         // The fault is the moment itself.
         std::thread::sleep(Duration::from_micros(random(300_000)));
         host.kill();
@@ -41,6 +48,9 @@ fn row_00_hosts_killed_at_random_moments() {
     host.answer("@shut");
     assert!(host.wait().success(), "the next host starts clean");
     println!("{rounds} rounds, worst {worst:?}");
-    row.holds(format!("{rounds} rounds, last worker gone after {} at worst", ms(worst)));
+    row.holds(format!(
+        "{rounds} rounds, last worker gone after {} at worst",
+        ms(worst)
+    ));
     scene.clean(Duration::from_millis(500));
 }

@@ -31,7 +31,7 @@ async fn row_57_workers_that_ignore_sigterm() {
     let scene = Scene::new();
     let grace = Duration::from_millis(300);
     let pool = scene.pool(1).configure(|pool| pool.stop_grace = grace);
-    let snakepit = Snakepit::builder().pool(pool).start().await.unwrap();
+    let snakepit = scene.host(pool).start().await.unwrap();
     snakepit.execute::<i64>("stubborn", ()).await.unwrap();
     let (started, mut calls) = (scene.path("started"), JoinSet::new());
     let arguments = args! { "started" => scene.text("started"), "amount" => 1_i64 << 40 };
@@ -52,7 +52,7 @@ async fn row_57_workers_that_ignore_sigterm() {
 async fn row_67_running_and_queued_calls() {
     let row = Row::new(67, "shutdown with running and queued calls");
     let scene = Scene::new();
-    let snakepit = Snakepit::builder().pool(scene.pool(1)).start().await.unwrap();
+    let snakepit = scene.host(scene.pool(1)).start().await.unwrap();
     let mut running = JoinSet::new();
     let other = snakepit.clone();
     let arguments = args! { "started" => scene.text("started"), "go" => scene.text("go") };
@@ -73,11 +73,12 @@ async fn row_67_running_and_queued_calls() {
         // The first poll closes the pool; the running call may end after that.
         tokio::select! {
             biased;
-            () = &mut shutdown => {}
+            _ = &mut shutdown => {}
             one = queued.join_next() => {
                 assert_eq!(one.unwrap().unwrap().unwrap_err().code(), ErrorCode::Closed);
                 fs::write(scene.path("go"), "go").unwrap();
-                shutdown.await;
+                let report = shutdown.await;
+                assert!(report.leftover.is_empty(), "{report:?}");
             }
         }
     };
@@ -100,7 +101,7 @@ async fn row_69_shutdown_races_crash_and_restart() {
         let pool = scene
             .pool(2)
             .configure(|pool| pool.stop_grace = Duration::from_millis(300));
-        let snakepit = Snakepit::builder().pool(pool).start().await.unwrap();
+        let snakepit = scene.host(pool).start().await.unwrap();
         let mut calls = JoinSet::new();
         for _ in 0..2 {
             let other = snakepit.clone();

@@ -137,7 +137,11 @@ fn subject() {
         "abort" => std::process::abort(),
         #[expect(clippy::exit, reason = "the scenario is an end without destructors")]
         "exit" => std::process::exit(7),
-        "segv" => kill(Pid::this(), Signal::SIGSEGV).unwrap(),
+        // The first one ends the handler of the standard library, a later one the host.
+        "segv" => loop {
+            kill(Pid::this(), Signal::SIGSEGV).unwrap();
+            std::thread::yield_now();
+        },
         "panic" => panic!("the scenario"),
         "drop_runtime" => {
             drop(runtime);
@@ -163,12 +167,16 @@ async fn run(scenario: &str, dir: &Path, workers: usize) -> Snakepit {
     println!("@starting");
     let pool = marked(&tools(), workers, &cookie, dir.join("pit"));
     let pool = pool.configure(|pool| pool.stop_grace = Duration::from_millis(500));
-    let builder = Snakepit::builder().pool(pool);
+    let builder = Snakepit::builder().data_dir(dir.join("pit")).pool(pool);
     let snakepit = match builder.start().await {
         Ok(snakepit) => snakepit,
         Err(error) => panic!("{error}"),
     };
-    let mut pids: Vec<u32> = snakepit.workers().iter().filter_map(|one| one.pid).collect();
+    let mut pids: Vec<u32> = snakepit
+        .workers()
+        .iter()
+        .filter_map(|one| one.pid)
+        .collect();
     let mut calls = JoinSet::new();
     for index in 0..workers {
         let started = dir.join(format!("started.{index}"));
@@ -187,9 +195,8 @@ async fn run(scenario: &str, dir: &Path, workers: usize) -> Snakepit {
                 let arguments = args! { "started" => text };
                 let _ = snakepit.execute::<()>("stop_self", arguments).await;
             }),
-            "load" | "load_shutdown" => calls.spawn(async move {
-                while snakepit.execute::<i64>("pid", ()).await.is_ok() {}
-            }),
+            "load" | "load_shutdown" => calls
+                .spawn(async move { while snakepit.execute::<i64>("pid", ()).await.is_ok() {} }),
             "family" => {
                 pids.extend(snakepit.execute::<Vec<u32>>("family", ()).await.unwrap());
                 continue;

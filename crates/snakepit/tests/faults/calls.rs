@@ -1,0 +1,326 @@
+//! Workers die, hang and misbehave while they have calls.
+
+use std::fs;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_bytes::ByteBuf;
+use snakepit::{CallOptions, Error, ErrorCode, Snakepit, args};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
+
+use crate::oracle::Scene;
+use crate::record::{Row, ms};
+use crate::support::{LONG, file};
+
+const NONE: Duration = Duration::from_millis(500);
+
+async fn start(scene: &Scene, workers: usize) -> Snakepit {
+    let pool = scene.pool(workers);
+    scene.host(pool).start().await.unwrap()
+}
+
+async fn end(scene: Scene, snakepit: Snakepit) {
+    timeout(LONG, snakepit.shutdown()).await.unwrap();
+    drop(snakepit);
+    tokio::task::spawn_blocking(|| scene.clean(NONE))
+        .await
+        .unwrap();
+}
+
+async fn healthy(snakepit: &Snakepit, workers: usize) {
+    let ready = async {
+        while snakepit.status()[0].ready < workers {
+            // polls: a replacement becomes ready
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    timeout(Duration::from_secs(10), ready).await.unwrap();
+    snakepit.execute::<i64>("pid", ()).await.unwrap();
+}
+
+fn sigkill(pid: &str) {
+    kill(Pid::from_raw(pid.parse().unwrap()), Signal::SIGKILL).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_51_worker_killed_during_a_call() {
+    let row = Row::new(51, "worker SIGKILL during a call");
+    let scene = Scene::new();
+    let snakepit = start(&scene, 1).await;
+    let (other, mut calls) = (snakepit.clone(), JoinSet::new());
+    let arguments = args! { "started" => scene.text("started"), "go" => scene.text("go") };
+    calls.spawn(async move { other.execute::<i64>("wait", arguments).await });
+    let pid = file(&scene.path("started")).await;
+    fs::remove_file(scene.path("started")).unwrap();
+    let killed = Instant::now();
+    sigkill(&pid);
+    let error = calls.join_next().await.unwrap().unwrap().unwrap_err();
+    let took = killed.elapsed();
+    assert!(
+        matches!(
+            error,
+            Error::WorkerDied {
+                ambiguous: true,
+                ..
+            }
+        ),
+        "{error:?}"
+    );
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    healthy(&snakepit, 1).await;
+    assert!(!scene.path("started").exists(), "the call was not repeated");
+    end(scene, snakepit).await;
+    row.holds(format!("WorkerDied, ambiguous, after {}", ms(took)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_52_worker_killed_during_a_stream() {
+    let row = Row::new(52, "worker SIGKILL during a stream");
+    let scene = Scene::new();
+    let snakepit = start(&scene, 1).await;
+    let arguments = args! { "n" => 20, "pid_file" => scene.text("pid"), "go" => scene.text("go") };
+    let mut stream = snakepit
+        .execute_stream::<i64>("count", arguments)
+        .await
+        .unwrap();
+    let next = async |stream: &mut snakepit::ResultStream<i64>| {
+        timeout(LONG, stream.next()).await.unwrap()
+    };
+    for expected in 0..10 {
+        assert_eq!(next(&mut stream).await.unwrap().unwrap(), expected);
+    }
+    sigkill(&file(&scene.path("pid")).await);
+    let error = next(&mut stream).await.unwrap().unwrap_err();
+    assert_eq!(error.code(), ErrorCode::WorkerDied);
+    assert!(next(&mut stream).await.is_none(), "one error, then the end");
+    drop(stream);
+    healthy(&snakepit, 1).await;
+    end(scene, snakepit).await;
+    row.holds("10 items in order, then WorkerDied once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_55_a_held_gil_is_no_reason_to_kill() {
+    let row = Row::new(55, "GIL held for seconds, deadline later");
+    let scene = Scene::new();
+    let snakepit = start(&scene, 1).await;
+    let before: i64 = snakepit.execute("pid", ()).await.unwrap();
+    let clock = Instant::now();
+    let arguments = args! { "started" => scene.text("started"), "amount" => 50_000_000 };
+    let sum: i64 = snakepit.execute("hold_gil", arguments).await.unwrap();
+    assert_eq!(sum, 1_249_999_975_000_000);
+    let held = clock.elapsed();
+    let after: i64 = snakepit.execute("pid", ()).await.unwrap();
+    assert_eq!(before, after);
+    end(scene, snakepit).await;
+    row.holds(format!(
+        "held for {}, result returned, same worker",
+        ms(held)
+    ));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_61_memory_blow_up() {
+    let row = Row::new(61, "memory blow-up under RLIMIT_AS");
+    let scene = Scene::new();
+    let snakepit = start(&scene, 1).await;
+    let () = snakepit
+        .execute("limit_memory", args! { "mib" => 2048 })
+        .await
+        .unwrap();
+    let error = snakepit
+        .execute::<i64>("blow_up", args! { "mib" => 8192 })
+        .await
+        .unwrap_err();
+    healthy(&snakepit, 1).await;
+    assert_eq!(error.code(), ErrorCode::ToolRaised, "{error}");
+    end(scene, snakepit).await;
+    row.holds("MemoryError of the tool, worker goes on");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_62_children_die_with_their_worker() {
+    let row = Row::new(62, "worker with many children is stopped");
+    let scene = Scene::new();
+    let snakepit = start(&scene, 1).await;
+    for _ in 0..10 {
+        snakepit.execute::<Vec<u32>>("family", ()).await.unwrap();
+    }
+    end(scene, snakepit).await;
+    row.holds("20 children in the group gone with it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_71_dropped_callers() {
+    let row = Row::new(71, "caller drops a queued and a running call");
+    let scene = Scene::new();
+    let snakepit = start(&scene, 1).await;
+    let (other, mut running) = (snakepit.clone(), JoinSet::new());
+    let arguments = args! { "started" => scene.text("started"), "go" => scene.text("go") };
+    running.spawn(async move { other.execute::<i64>("wait", arguments).await });
+    file(&scene.path("started")).await;
+    let mut queued = JoinSet::new();
+    let (other, ledger) = (snakepit.clone(), scene.text("ledger"));
+    let arguments = args! { "ledger" => ledger, "text" => "ran" };
+    queued.spawn(async move { other.execute::<String>("note", arguments).await });
+    while snakepit.status()[0].queue_depth < 1 {
+        tokio::task::yield_now().await;
+    }
+    queued.shutdown().await;
+    running.shutdown().await;
+    assert_eq!(snakepit.status()[0].queue_depth, 0);
+    assert_eq!(
+        snakepit.status()[0].in_flight,
+        1,
+        "held until the tool ends"
+    );
+    fs::write(scene.path("go"), "go").unwrap();
+    healthy(&snakepit, 1).await;
+    assert_eq!(snakepit.status()[0].in_flight, 0);
+    assert!(!scene.path("ledger").exists(), "the queued call never ran");
+    end(scene, snakepit).await;
+    row.holds("gauges 0, queued call never ran, slot held until the end");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_72_deadline_passes_in_the_queue() {
+    let row = Row::new(72, "deadline passes in the queue");
+    let scene = Scene::new();
+    let snakepit = start(&scene, 1).await;
+    let (other, mut running) = (snakepit.clone(), JoinSet::new());
+    let arguments = args! { "started" => scene.text("started"), "go" => scene.text("go") };
+    running.spawn(async move { other.execute::<i64>("wait", arguments).await });
+    file(&scene.path("started")).await;
+    let options = CallOptions::new().queue_timeout(Duration::from_millis(50));
+    let arguments = args! { "ledger" => scene.text("ledger"), "text" => "ran" };
+    let call = snakepit.execute_with::<String>("note", arguments, &options);
+    assert_eq!(call.await.unwrap_err().code(), ErrorCode::QueueTimeout);
+    fs::write(scene.path("go"), "go").unwrap();
+    assert!(running.join_next().await.unwrap().unwrap().is_ok());
+    healthy(&snakepit, 1).await;
+    assert!(!scene.path("ledger").exists(), "the call never ran");
+    end(scene, snakepit).await;
+    row.holds("QueueTimeout, never dispatched");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_73_one_busy_session_does_not_starve_another() {
+    let row = Row::new(73, "one session has 200 calls, another one");
+    let scene = Scene::new();
+    let snakepit = start(&scene, 1).await;
+    let mut many = JoinSet::new();
+    for _ in 0..200 {
+        let session = snakepit.session("greedy");
+        many.spawn(async move { session.execute::<String>("session", ()).await });
+    }
+    let other: String = snakepit
+        .session("modest")
+        .execute("session", ())
+        .await
+        .unwrap();
+    assert_eq!(other, "modest");
+    while let Some(one) = many.join_next().await {
+        assert_eq!(one.unwrap().unwrap(), "greedy");
+    }
+    end(scene, snakepit).await;
+    row.holds("all 201 answered, each with its own session");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_74_a_request_that_kills_workers() {
+    let row = Row::new(
+        74,
+        "request that makes its worker segfault, innocents beside it",
+    );
+    let scene = Scene::new();
+    let pool = scene.pool(2).configure(|pool| {
+        pool.restart.initial_backoff = Duration::from_millis(1);
+    });
+    let snakepit = scene.host(pool).start().await.unwrap();
+    for _ in 0..3 {
+        let error = snakepit
+            .execute::<()>("die", args! { "how" => "segv" })
+            .await
+            .unwrap_err();
+        assert_eq!(error.code(), ErrorCode::WorkerDied);
+        snakepit.execute::<i64>("pid", ()).await.unwrap();
+    }
+    healthy(&snakepit, 2).await;
+    end(scene, snakepit).await;
+    row.holds("one WorkerDied each, no call repeated, pool whole again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_82_too_large_and_too_deep() {
+    let row = Row::new(82, "oversize message each way, deep result");
+    let scene = Scene::new();
+    let pool = scene.pool(1).max_payload(1 << 20);
+    let snakepit = scene.host(pool).start().await.unwrap();
+    let pid: i64 = snakepit.execute("pid", ()).await.unwrap();
+    let data = ByteBuf::from(vec![0; 2 << 20]);
+    let error = snakepit
+        .execute::<i64>("size", args! { "data" => data })
+        .await;
+    assert_eq!(error.unwrap_err().code(), ErrorCode::PayloadTooLarge);
+    let error = snakepit
+        .execute::<ByteBuf>("big", args! { "n" => 2 << 20 })
+        .await;
+    assert_eq!(error.unwrap_err().code(), ErrorCode::PayloadTooLarge);
+    let error = snakepit
+        .execute::<snakepit::Value>("deep", args! { "n" => 100_000 })
+        .await
+        .unwrap_err();
+    assert_eq!(snakepit.execute::<i64>("pid", ()).await.unwrap(), pid);
+    end(scene, snakepit).await;
+    row.holds(format!(
+        "PayloadTooLarge twice, {} for depth, same worker",
+        error.code()
+    ));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_45_a_worker_that_shouts() {
+    let row = Row::new(45, "worker writes 2 MB to its error output");
+    let scene = Scene::new();
+    let snakepit = start(&scene, 1).await;
+    let n: i64 = snakepit
+        .execute("shout", args! { "n" => 20_000 })
+        .await
+        .unwrap();
+    assert_eq!(n, 20_000);
+    healthy(&snakepit, 1).await;
+    end(scene, snakepit).await;
+    row.holds("drained, the call returns");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_70_three_times_more_calls_than_fit() {
+    let row = Row::new(70, "open loop over capacity");
+    let scene = Scene::new();
+    let pool = scene.pool(1).queue_limit(50);
+    let snakepit = scene.host(pool).start().await.unwrap();
+    let (mut calls, mut full, mut fine) = (JoinSet::new(), 0, 0);
+    for _ in 0..3000 {
+        let other = snakepit.clone();
+        calls.spawn(async move { other.execute::<i64>("pid", ()).await });
+    }
+    while let Some(one) = calls.join_next().await {
+        match one.unwrap() {
+            Ok(_) => fine += 1,
+            Err(Error::Saturated { queued, .. }) => {
+                assert!(queued <= 50);
+                full += 1;
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+    assert_eq!(fine + full, 3000);
+    healthy(&snakepit, 1).await;
+    assert_eq!(snakepit.status()[0].queue_depth, 0);
+    end(scene, snakepit).await;
+    row.holds(format!(
+        "{fine} answered, {full} refused, queue never above its limit"
+    ));
+}

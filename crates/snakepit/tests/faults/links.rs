@@ -1,0 +1,153 @@
+//! Strangers at the socket, and damage to the data directory of a live host.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixStream;
+use std::process::Command;
+use std::time::Duration;
+
+use snakepit::Snakepit;
+use tokio::time::timeout;
+
+use crate::oracle::Scene;
+use crate::record::Row;
+use crate::support::LONG;
+
+const NONE: Duration = Duration::from_millis(500);
+
+/// The variable of a worker, as it was when it started.
+fn variable(pid: u32, name: &str) -> String {
+    let environ = fs::read(format!("/proc/{pid}/environ")).unwrap();
+    let text = String::from_utf8_lossy(&environ).into_owned();
+    let entry = text
+        .split('\0')
+        .find_map(|one| one.strip_prefix(name)?.strip_prefix('='));
+    entry.unwrap().to_owned()
+}
+
+async fn start(scene: &Scene) -> (Snakepit, u32, String) {
+    let snakepit = scene.host(scene.pool(1)).start().await.unwrap();
+    let pid = snakepit.workers()[0].pid.unwrap();
+    let link = variable(pid, "SNAKEPIT_LINK");
+    (snakepit, pid, link)
+}
+
+async fn end(scene: Scene, snakepit: Snakepit, pid: u32) {
+    let now: u32 = snakepit.execute("pid", ()).await.unwrap();
+    assert_eq!(now, pid, "the worker serves on");
+    timeout(LONG, snakepit.shutdown()).await.unwrap();
+    drop(snakepit);
+    tokio::task::spawn_blocking(|| scene.clean(NONE))
+        .await
+        .unwrap();
+}
+
+/// Sends this to the socket and reads until the host hangs up; it must say nothing.
+fn knock(link: &str, data: &[u8]) {
+    let mut stream = UnixStream::connect(link).unwrap();
+    stream.set_read_timeout(Some(LONG)).unwrap();
+    // The host may hang up before everything is sent.
+    let _ = stream.write_all(data);
+    let _ = stream.shutdown(std::net::Shutdown::Write);
+    let mut answer = Vec::new();
+    // A reset is as good as an end.
+    let _ = stream.read_to_end(&mut answer);
+    assert!(answer.is_empty(), "{answer:?}");
+}
+
+fn preamble(worker: &str, token: &[u8; 32]) -> Vec<u8> {
+    let mut data = b"SNAKEPT1\x00\x00\x00\x00".to_vec();
+    data.extend(u16::try_from(worker.len()).unwrap().to_le_bytes());
+    data.extend(token);
+    data.extend(worker.as_bytes());
+    data
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_79_wrong_tokens() {
+    let row = Row::new(79, "client with a missing, wrong or used token");
+    let scene = Scene::new();
+    let (snakepit, pid, link) = start(&scene).await;
+    let worker = variable(pid, "SNAKEPIT_WORKER_ID");
+    let used = variable(pid, "SNAKEPIT_TOKEN");
+    let mut token = [0; 32];
+    for (byte, pair) in token.iter_mut().zip(used.as_bytes().chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+    }
+    knock(&link, &preamble(&worker, &[0; 32]));
+    knock(&link, &preamble("nobody", &[0; 32]));
+    knock(&link, &preamble(&worker, &token));
+    knock(&link, b"");
+    end(scene, snakepit, pid).await;
+    row.holds("hung up on without an answer, worker serves on");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_87_malformed_handshakes() {
+    let row = Row::new(87, "malformed handshakes");
+    let scene = Scene::new();
+    let (snakepit, pid, link) = start(&scene).await;
+    knock(&link, b"GET / HTTP/1.1\r\n\r\n");
+    knock(&link, &[0xff; 4096]);
+    knock(&link, b"SNAKEPT1");
+    for cut in 0..46 {
+        knock(&link, &preamble("nobody", &[7; 32])[..cut]);
+    }
+    end(scene, snakepit, pid).await;
+    row.holds("49 of them, worker serves on");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_78_another_user_connects() {
+    let row = Row::new(78, "another user connects to the socket");
+    if !nix::unistd::geteuid().is_root() {
+        row.skip("it needs root to become another user");
+        return;
+    }
+    let scene = Scene::new();
+    // The way to the data directory is open; the directory itself must be what keeps others out.
+    fs::set_permissions(scene.dir(), fs::Permissions::from_mode(0o755)).unwrap();
+    let (snakepit, pid, link) = start(&scene).await;
+    let client = Command::new("setpriv")
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+        .args(["/usr/bin/stat", &link])
+        .env("LC_ALL", "C")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&client.stderr);
+    assert!(said.contains("Permission denied"), "{said}");
+    end(scene, snakepit, pid).await;
+    row.holds("permission denied at the path");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_38_data_directory_deleted_under_a_live_host() {
+    let row = Row::new(38, "data directory deleted under a live host");
+    let scene = Scene::new();
+    let (snakepit, pid, _) = start(&scene).await;
+    fs::remove_dir_all(scene.data()).unwrap();
+    for _ in 0..10 {
+        snakepit.execute::<u32>("pid", ()).await.unwrap();
+    }
+    end(scene, snakepit, pid).await;
+    row.holds("the worker serves on, shutdown leaves nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_85_no_secret_where_others_can_read() {
+    let row = Row::new(85, "token in command line or data directory");
+    let scene = Scene::new();
+    let (snakepit, pid, _) = start(&scene).await;
+    let token = variable(pid, "SNAKEPIT_TOKEN");
+    let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap();
+    assert!(!String::from_utf8_lossy(&line).contains(&token));
+    let found = Command::new("grep")
+        .args(["-r", "-q", "-s", "-a", "-D", "skip", &token])
+        .arg(scene.data())
+        .status()
+        .unwrap();
+    assert_eq!(found.code(), Some(1), "not in the registry");
+    end(scene, snakepit, pid).await;
+    row.holds("in neither");
+}
