@@ -2,6 +2,9 @@
 
 use std::ffi::CStr;
 
+/// Linux's `F_GETSIG`, which libc does not name everywhere.
+const F_GETSIG: libc::c_int = 11;
+
 /// Holds the kernel to its promise that this process dies with its host. Called once, before user code runs.
 ///
 /// The host has armed the pipe at descriptor 0: when the host's end closes, the kernel kills the process group. That holds as long as a
@@ -17,10 +20,16 @@ pub(crate) fn bind() -> Result<(), &'static str> {
         return Ok(());
     };
     if is_pipe(0) {
+        // SAFETY: both calls take numbers and change nothing but a setting of this process.
+        unsafe {
+            // The second layer, only where the first is missing: it would kill this process alone and first, and with its last
+            // descriptor of the pipe goes the signal to the rest of the group. All workers are started by a thread of the host
+            // that never ends.
+            if libc::fcntl(0, F_GETSIG) != libc::SIGKILL {
+                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+            }
+        }
         keep_pipe();
-        // The second layer: all workers are started by a thread of the host that never ends.
-        // SAFETY: this call takes a number and changes nothing but a setting of this process.
-        unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
         // SAFETY: it takes nothing and cannot fail.
         if unsafe { libc::getppid() } != host {
             return Err("the host is gone");
