@@ -7,6 +7,7 @@ macro_rules! codes {
         /// A stable code for each way to fail. Codes never change their meaning; messages may.
         ///
         /// SP1xxx: configuration. SP2xxx: the call's input or output. SP3xxx: the tool itself. SP4xxx: the pool. SP5xxx: workers.
+        /// SP6xxx: the registry of worker processes.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum ErrorCode {
@@ -92,6 +93,8 @@ codes! {
     NoBridge = "SP5006",
     /// The peer broke the protocol.
     Protocol = "SP5007",
+    /// The directory for the records of worker processes cannot be used.
+    DataDir = "SP6001",
 }
 
 impl fmt::Display for ErrorCode {

@@ -58,7 +58,7 @@ impl Run {
     /// What runs of hosts that have died have left is ended in the background.
     ///
     /// # Errors
-    /// [`ErrorCode::StartFailed`] when the directory cannot be used or trusted.
+    /// [`ErrorCode::DataDir`] when the directory cannot be used or trusted.
     pub fn open(data_dir: Option<&Path>) -> Result<RunUser, StartError> {
         let named = data_dir.map(Path::to_owned).or_else(|| {
             let value = std::env::var_os(DATA_DIR_VAR)?;
@@ -259,11 +259,8 @@ pub fn default_data_dir() -> PathBuf {
 }
 
 fn refused(error: &Error) -> StartError {
-    let message = format!(
-        "the data directory cannot be used ({}): {error}",
-        error.code()
-    );
-    let mut start = StartError::new(ErrorCode::StartFailed, message);
+    let message = format!("the data directory cannot be used: {error}");
+    let mut start = StartError::new(ErrorCode::DataDir, message);
     start.help = Some(error.help().to_owned());
     start.permanent = true;
     start

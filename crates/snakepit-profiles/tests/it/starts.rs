@@ -106,7 +106,10 @@ async fn an_adapter_error_is_passed_on_and_permanent() {
     let error = run(script).await.unwrap_err();
     assert_eq!(error.code, ErrorCode::NoTools);
     assert_eq!(error.help.as_deref(), Some("add one"));
-    assert_eq!(error.exit, None, "the reason is known, its exit says no more");
+    assert_eq!(
+        error.exit, None,
+        "the reason is known, its exit says no more"
+    );
     assert_eq!(error.tool_error.unwrap().message, "no tools");
     assert!(error.permanent);
 }

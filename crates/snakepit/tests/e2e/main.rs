@@ -10,6 +10,8 @@ mod bad_input;
 mod cli;
 #[cfg(feature = "cli")]
 mod cli_support;
+#[cfg(feature = "cli")]
+mod crash;
 #[cfg(feature = "process")]
 mod execute;
 #[cfg(feature = "process")]

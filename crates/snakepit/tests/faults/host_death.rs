@@ -197,7 +197,7 @@ fn row_16_host_stopped_and_continued() {
     let (mut host, pids) = Host::ready(&scene, "load", 2);
     host.signal(Signal::SIGSTOP);
     // The fault is that time passes.
-    std::thread::sleep(Duration::from_secs(2));
+    std::thread::sleep(Duration::from_secs(2)); // polls: nothing tells that time has passed for a stopped host
     host.signal(Signal::SIGCONT);
     assert!(pids.iter().all(|pid| alive(*pid)), "no worker was replaced");
     host.kill();

@@ -1,6 +1,11 @@
 //! Faults, one test for each: what is done to hosts and workers, and what must hold then.
 #![cfg(all(feature = "process", target_os = "linux"))]
 #![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the subject reports events on stdout, a skipped row its reason on stderr"
+)]
 
 mod calls;
 mod host_death;

@@ -38,7 +38,7 @@ fn row_00_hosts_killed_at_random_moments() {
             "@ready"
         });
         // The fault is the moment itself.
-        std::thread::sleep(Duration::from_micros(random(300_000)));
+        std::thread::sleep(Duration::from_micros(random(300_000))); // polls: the random moment itself
         host.kill();
         let start = Instant::now();
         scene.none_left(Duration::from_millis(500));

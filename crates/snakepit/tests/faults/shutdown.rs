@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use snakepit::{ErrorCode, Snakepit, args};
+use snakepit::{ErrorCode, args};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 

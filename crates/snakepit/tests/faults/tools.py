@@ -29,7 +29,7 @@ def wait(started: str, go: str) -> int:
     """Says that it runs and waits for a file."""
     Path(started).write_text(str(os.getpid()))
     while not os.path.exists(go):
-        time.sleep(0.002)
+        time.sleep(0.002)  # the tool sleeps
     return os.getpid()
 
 
@@ -80,7 +80,7 @@ def count(n: int, pid_file: str, go: str) -> Iterator[int]:
     for i in range(n):
         if i == n // 2:
             while not os.path.exists(go):
-                time.sleep(0.002)
+                time.sleep(0.002)  # the tool sleeps
         yield i
 
 

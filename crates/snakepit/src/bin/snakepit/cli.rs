@@ -28,6 +28,11 @@ pub(crate) enum Command {
     Stream(CallOptions),
     /// List the tools of an adapter
     Tools(ToolsOptions),
+    /// List runs of programs that use snakepit, their workers, and what dead ones have left
+    #[command(
+        after_help = "Exit status 1 when there are orphans that --kill has not ended, or was not given for."
+    )]
+    Orphans(OrphansOptions),
     /// Show what snakepit does, on real input, and check every result
     Demo(DemoOptions),
     /// Print the completion script of a shell
@@ -43,6 +48,7 @@ impl Command {
         match self {
             Self::Call(options) | Self::Stream(options) => options.json,
             Self::Tools(options) => options.json,
+            Self::Orphans(options) => options.json,
             Self::Demo(options) => options.json,
             Self::Completions { .. } => false,
         }
@@ -79,6 +85,19 @@ pub(crate) struct ToolsOptions {
     #[command(flatten)]
     pub(crate) pool: PoolOptions,
     /// Print everything known of each tool, schemas included, as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OrphansOptions {
+    /// End what dead runs have left
+    #[arg(long)]
+    pub(crate) kill: bool,
+    /// Directory of the records; the user's own when not given
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Print everything as JSON
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -9,6 +9,7 @@ mod cli;
 mod demo;
 mod failure;
 mod logging;
+mod orphans;
 mod output;
 mod reference;
 mod session;
@@ -56,6 +57,7 @@ async fn run(command: Command, started: Instant) -> Result<(), Failure> {
         Command::Call(options) => call::run(options, started).await,
         Command::Stream(options) => stream::run(options, started).await,
         Command::Tools(options) => tools::run(&options, started).await,
+        Command::Orphans(options) => orphans::run(&options),
         Command::Demo(options) => demo::run(&options).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();

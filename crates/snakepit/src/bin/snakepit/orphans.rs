@@ -1,0 +1,135 @@
+//! `snakepit orphans`.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use snakepit::ErrorCode;
+use snakepit::profiles::default_data_dir;
+use snakepit::profiles::registry::{Error, Registry, RunReport, RunState, SweepReport};
+
+use crate::cli::OrphansOptions;
+use crate::failure::Failure;
+use crate::output;
+
+/// Time for ending what dead runs have left.
+const BUDGET: Duration = Duration::from_secs(10);
+
+pub(crate) fn run(options: &OrphansOptions) -> Result<(), Failure> {
+    let dir: PathBuf = options.data_dir.clone().unwrap_or_else(default_data_dir);
+    if !dir.exists() {
+        // No program has ever run here.
+        return if options.json {
+            output::line("[]")
+        } else {
+            output::line("no runs")
+        };
+    }
+    if options.kill {
+        let report = Registry::sweep_data_dir(&dir, BUDGET).map_err(|error| refused(&error))?;
+        show_sweep(&report, options.json)?;
+        return left_over(report.runs.iter().all(|run| run.leftover.is_empty()) && !report.skipped);
+    }
+    let runs = Registry::inspect(&dir).map_err(|error| refused(&error))?;
+    if options.json {
+        output::document(&serde_json::json!(runs))?;
+    } else if runs.is_empty() {
+        output::line("no runs")?;
+    } else {
+        runs.iter()
+            .try_for_each(|run| output::line(&describe(run)))?;
+    }
+    left_over(runs.iter().all(|run| run.would_kill.is_empty()))
+}
+
+/// Scripts ask the exit status.
+const fn left_over(clean: bool) -> Result<(), Failure> {
+    if clean { Ok(()) } else { Err(Failure::Checks) }
+}
+
+fn refused(error: &Error) -> Failure {
+    Failure::usage(ErrorCode::DataDir, error.to_string(), error.help())
+}
+
+/// A run on one line, and its workers on lines of their own.
+fn describe(run: &RunReport) -> String {
+    let state = match run.state {
+        RunState::Alive => "alive",
+        RunState::Dead => "dead",
+        RunState::EarlierBoot => "dead, from an earlier boot",
+        RunState::OtherNamespace => "dead, from another pid namespace",
+        RunState::Damaged => "dead, its records are damaged",
+    };
+    let mut text = format!("run {}  {state}", run.run_id);
+    for worker in &run.workers {
+        let pid = worker
+            .pid
+            .map_or_else(|| "-".to_owned(), |pid| pid.to_string());
+        let tie = if worker.dependent {
+            ""
+        } else {
+            "  (outlives its host)"
+        };
+        let _ = write!(
+            text,
+            "\n  worker {}  pid {pid}  {:?}{tie}",
+            worker.worker_id, worker.state
+        );
+    }
+    for orphan in &run.would_kill {
+        let name = orphan.worker_id.as_deref().unwrap_or("no record");
+        let _ = write!(
+            text,
+            "\n  orphan pid {}  ({name}): `snakepit orphans --kill` ends it",
+            orphan.pid
+        );
+    }
+    for left in &run.would_leave {
+        let _ = write!(text, "\n  left alone: {left:?}");
+    }
+    if let Some(problem) = &run.problem {
+        let _ = write!(text, "\n  problem: {problem}");
+    }
+    text
+}
+
+fn show_sweep(report: &SweepReport, json: bool) -> Result<(), Failure> {
+    if json {
+        return output::document(&serde_json::json!(report));
+    }
+    if report.skipped {
+        return output::line("another program is sweeping at this moment; try again");
+    }
+    let mut killed = 0;
+    for run in &report.runs {
+        for process in &run.killed {
+            killed += 1;
+            let name = process.worker_id.as_deref().unwrap_or("no record");
+            output::line(&format!(
+                "ended pid {} ({name}) of run {}",
+                process.pid, run.run_id
+            ))?;
+        }
+        for pid in &run.leftover {
+            output::line(&format!(
+                "pid {pid} of run {} was killed and has not died yet",
+                run.run_id
+            ))?;
+        }
+        if let Some(file) = &run.quarantined {
+            output::line(&format!(
+                "damaged records of run {} are kept in {}",
+                run.run_id,
+                show(file)
+            ))?;
+        }
+    }
+    output::line(&format!(
+        "{killed} orphan{} ended",
+        if killed == 1 { "" } else { "s" }
+    ))
+}
+
+fn show(path: &Path) -> String {
+    path.display().to_string()
+}
