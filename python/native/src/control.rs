@@ -88,7 +88,7 @@ fn serve(mut stream: UnixStream, cancels: &Cancels) -> io::Result<()> {
 
 /// Ends the process at once, with the children that are still in its group when it leads one.
 #[expect(unsafe_code, reason = "there is no safe `_exit` and `kill`")]
-fn die() -> ! {
+pub(crate) fn die() -> ! {
     // SAFETY: these calls take no pointers and are safe from any thread; `_exit` runs no destructors, which is the point: the GIL may
     // be held by code that never returns.
     unsafe {

@@ -149,7 +149,7 @@ impl Reader {
 
 fn truncated() -> io::Error {
     io::Error::new(
-        io::ErrorKind::UnexpectedEof,
+        io::ErrorKind::ConnectionReset,
         "the host's connection ended within a frame",
     )
 }

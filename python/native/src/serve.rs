@@ -48,17 +48,26 @@ pub(crate) struct Call {
     pub(crate) cancelled: Arc<AtomicBool>,
 }
 
+/// Why serving ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The host said so.
+    Shutdown,
+    /// The connection ended.
+    HostGone,
+}
+
 /// Serves until the host says stop or is gone.
 pub(crate) fn serve(
     py: Python<'_>,
     reader: &mut Reader,
     outbox: &mut Outbox,
     runtime: &Runtime,
-) -> PyResult<()> {
+) -> PyResult<End> {
     let mut scratch = Vec::new();
     loop {
         let frame = match reader.next(py)? {
-            Incoming::End => return Ok(()),
+            Incoming::End => return Ok(End::HostGone),
             Incoming::TooLarge(header) => {
                 too_large_request(py, outbox, header, runtime.max_payload)?;
                 continue;
@@ -66,7 +75,7 @@ pub(crate) fn serve(
             Incoming::Frame(frame) => frame,
         };
         match frame.header.kind {
-            Kind::Shutdown => return Ok(()),
+            Kind::Shutdown => return Ok(End::Shutdown),
             Kind::Describe => describe(py, outbox, &runtime.tools)?,
             Kind::Call | Kind::Stream | Kind::Many => {
                 run(py, reader, outbox, runtime, &frame, &mut scratch)?

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 use prost::Message as _;
-use pyo3::exceptions::PyRuntimeError;
+use pyo3::exceptions::{PyConnectionError, PyRuntimeError};
 use pyo3::prelude::*;
 use snakepit_grpc::frame::{Header, Kind};
 use snakepit_grpc::preamble::{Preamble, Role};
@@ -15,7 +15,7 @@ use crate::control::{self, Cancels};
 use crate::fault::{Fault, load_failed};
 use crate::outbox::Outbox;
 use crate::reader::{Incoming, Reader};
-use crate::serve::{Runtime, serve};
+use crate::serve::{End, Runtime, serve};
 use crate::settings::Settings;
 use crate::tool::Tools;
 use crate::{fork, host, memory};
@@ -50,6 +50,14 @@ pub(crate) fn run(py: Python<'_>, load: &Bound<'_, PyAny>) -> PyResult<i32> {
         max_payload: settings.max_payload,
     };
     let served = serve(py, &mut reader, &mut outbox, &runtime);
+    let gone = match &served {
+        Ok(end) => *end == End::HostGone,
+        Err(error) => error.is_instance_of::<PyConnectionError>(py),
+    };
+    if gone {
+        // An orderly exit would outrun the kernel's signal to the group and leave what tools have started behind.
+        control::die();
+    }
     let closed = runtime.catalog.bind(py).call_method0("close").map(drop);
     served.and(closed).map(|()| 0)
 }
