@@ -24,7 +24,9 @@ pub struct PoolConfig {
     pub start_timeout: Duration,
     /// Workers that may be starting at the same time; the available parallelism by default, at most 8.
     pub start_concurrency: usize,
-    /// Time for running calls, and then for the workers, to end when the pool closes or shrinks; 2 s by default.
+    /// Time for running calls to end by themselves when the pool closes; 10 s by default.
+    pub drain_timeout: Duration,
+    /// Time for a worker to end when it is told to, before it is killed; 2 s by default.
     pub stop_grace: Duration,
     /// Time that a tool may go on after its call timed out or was dropped, before its worker is killed; 5 s by default.
     pub cancel_grace: Duration,
@@ -91,6 +93,7 @@ impl PoolConfig {
             call_timeout: Some(Duration::from_secs(300)),
             start_timeout: Duration::from_secs(30),
             start_concurrency: cores.min(8),
+            drain_timeout: Duration::from_secs(10),
             stop_grace: Duration::from_secs(2),
             cancel_grace: Duration::from_secs(5),
             max_payload: 128 << 20,
@@ -133,6 +136,7 @@ impl PoolConfig {
         }
         duration("queue_timeout", self.queue_timeout, true)?;
         duration("start_timeout", self.start_timeout, false)?;
+        duration("drain_timeout", self.drain_timeout, true)?;
         duration("stop_grace", self.stop_grace, true)?;
         duration("cancel_grace", self.cancel_grace, true)?;
         duration(

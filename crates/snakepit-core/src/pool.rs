@@ -43,6 +43,7 @@ impl Drop for Inner {
     fn drop(&mut self) {
         self.shared.begin_close();
         self.shared.send(Event::Close {
+            drain: Duration::ZERO,
             grace: Duration::ZERO,
         });
     }
@@ -208,7 +209,8 @@ impl Pool {
         Ok(())
     }
 
-    /// Closes the pool: waiting calls fail, running ones get `stop_grace` to end, workers stop. Calling it again waits for the first.
+    /// Closes the pool: waiting calls fail, running ones get `drain_timeout` to end, then workers are told to stop and get `stop_grace` for
+    /// that. Calling it again waits for the first.
     ///
     /// # Cancel safety
     /// Once polled, closing goes on without the caller.
@@ -216,6 +218,7 @@ impl Pool {
         let mut readiness = self.shared().readiness.subscribe();
         self.shared().begin_close();
         self.shared().send(Event::Close {
+            drain: self.config().drain_timeout,
             grace: self.config().stop_grace,
         });
         // The sender lives in `self`, so waiting cannot fail.

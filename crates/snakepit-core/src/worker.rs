@@ -87,7 +87,8 @@ pub trait Worker: fmt::Debug + Send + Sync + 'static {
     /// Resolves when the worker is gone, for whatever reason; immediately if it is already.
     async fn closed(&self) -> WorkerExit;
 
-    /// Ends the worker: asks, waits up to `grace`, then kills. Resolves when it is gone. With a zero grace it kills at once.
+    /// Ends the worker: asks it and its running calls to end, waits up to `grace`, then kills. Resolves when it is gone. With a zero grace
+    /// it kills at once.
     async fn stop(&self, grace: Duration);
 }
 

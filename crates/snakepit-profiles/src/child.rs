@@ -1,6 +1,7 @@
 //! One worker process with everything that it starts: it ends completely, and nobody waits in vain.
 
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use crate::run::Run;
 /// process group can hold the pipes open longer.
 const LAST_OUTPUT: Duration = Duration::from_millis(50);
 
-/// A process group. Dropping it kills the group at once.
+/// A process group. Dropping it kills the group at once, unless it may outlive its host.
 #[derive(Debug)]
 pub(crate) struct Process {
     group: Arc<Group>,
@@ -48,6 +49,8 @@ struct Group {
     /// else then. Dropping it kills the group.
     registration: Mutex<Option<Arc<Registration>>>,
     pid: u32,
+    /// It outlives its host.
+    independent: AtomicBool,
     /// Why we ended it, if we did: the first reason counts.
     cause: Mutex<Option<Cause>>,
 }
@@ -91,6 +94,7 @@ impl Process {
         let group = Arc::new(Group {
             registration: Mutex::new(Some(Arc::new(registration))),
             pid: spawned.pid,
+            independent: AtomicBool::new(false),
             cause: Mutex::new(None),
         });
         let (sender, exit) = watch::channel(None);
@@ -164,6 +168,19 @@ impl Process {
         self.exit.borrow().clone()
     }
 
+    /// From now on it outlives its handle.
+    pub(crate) fn let_live(&self) {
+        self.group.independent.store(true, Ordering::Relaxed);
+    }
+
+    /// The handle is not needed any more: ends the group, unless it may outlive its host.
+    pub(crate) fn abandon(&self) {
+        self.group.note(Cause::Stopped);
+        if !self.group.independent.load(Ordering::Relaxed) {
+            self.group.kill();
+        }
+    }
+
     /// From now on its end is on purpose.
     pub(crate) fn expect_exit(&self) {
         self.group.note(Cause::Stopped);
@@ -172,6 +189,15 @@ impl Process {
     /// Its end has been asked for.
     pub(crate) fn is_stopping(&self) -> bool {
         matches!(*lock(&self.group.cause), Some(Cause::Stopped))
+    }
+
+    /// Sends SIGTERM to the leader.
+    pub(crate) fn terminate(&self) {
+        if let Some(registration) = lock(&self.group.registration).as_ref()
+            && let Err(error) = registration.terminate()
+        {
+            tracing::debug!(%error, "a worker cannot be asked to end");
+        }
     }
 
     /// Kills the group at once.
@@ -188,8 +214,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        self.group.note(Cause::Stopped);
-        self.group.kill();
+        self.abandon();
     }
 }
 

@@ -24,6 +24,10 @@ pub struct PythonConfig {
     pub threads: usize,
     /// Directory that holds the `snakepit_bridge` package; looked for when absent.
     pub bridge_path: Option<PathBuf>,
+    /// Whether workers end when this process does, however it ends; they do by default. Otherwise a
+    /// worker goes on with what it does, and later hosts report it and leave it alone. An orderly
+    /// shutdown ends it all the same.
+    pub dependent: bool,
     /// Directory where the workers are recorded; found as [`Run::open`](crate::Run::open) tells when
     /// absent.
     pub data_dir: Option<PathBuf>,
@@ -41,6 +45,7 @@ impl PythonConfig {
             inherit_env: Vec::new(),
             threads: 1,
             bridge_path: None,
+            dependent: true,
             data_dir: None,
         }
     }

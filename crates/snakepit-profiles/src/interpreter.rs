@@ -1,16 +1,27 @@
 //! Which Python runs the workers.
 
 use std::ffi::{OsStr, OsString};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 
 use snakepit_core::{ErrorCode, StartError};
-use tokio::process::Command;
+use snakepit_registry::{CommandSpec, Error, Registration, SpawnProblem, Spawned};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::unix::pipe;
+
+use crate::child::describe;
+use crate::run::Run;
 
 /// Time that one candidate has to answer.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Time to end once both outputs are closed.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
+
+/// Bytes of output that are read of one candidate.
+const MAX_OUTPUT: u64 = 1 << 20;
 
 /// Oldest version that can run the worker runtime.
 const OLDEST: (u8, u8) = (3, 10);
@@ -68,25 +79,32 @@ struct Candidate {
 impl Interpreter {
     /// Finds an interpreter for work in `dir`: `explicit`, `$SNAKEPIT_PYTHON`, the active virtual
     /// environment, `.venv` in `dir` or above it, `python3` on the `PATH`; the first that works.
+    /// Those that are asked are recorded in `run` like workers, so that none is left behind.
     ///
     /// # Errors
     /// [`ErrorCode::NoInterpreter`] lists what was tried and why each failed. An interpreter that
-    /// was asked for by name is never replaced by another.
+    /// was asked for by name is never replaced by another. [`ErrorCode::StartFailed`] when nothing
+    /// can be recorded.
     ///
     /// # Cancel safety
     /// Dropping the future ends the interpreter that is being asked.
-    pub async fn find(explicit: Option<&Path>, dir: &Path) -> Result<Self, StartError> {
-        Self::find_with(explicit, dir, |name| std::env::var_os(name)).await
+    pub async fn find(
+        run: &Run,
+        explicit: Option<&Path>,
+        dir: &Path,
+    ) -> Result<Self, StartError> {
+        Self::find_with(run, explicit, dir, |name| std::env::var_os(name)).await
     }
 
     async fn find_with(
+        run: &Run,
         explicit: Option<&Path>,
         dir: &Path,
         env: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Self, StartError> {
         let mut tried = Vec::new();
         for candidate in candidates(explicit, dir, &env) {
-            match probe(&candidate.program, dir).await {
+            match probe(run, &candidate.program, dir).await {
                 Ok(found) => {
                     tracing::debug!(
                         executable = %found.executable.display(),
@@ -95,7 +113,8 @@ impl Interpreter {
                     );
                     return Ok(found);
                 }
-                Err(reason) => {
+                Err(Unusable::Run(error)) => return Err(not_recorded(&error)),
+                Err(Unusable::Candidate(reason)) => {
                     let origin = &candidate.origin;
                     tried.push(format!(
                         "{} ({origin}): {reason}",
@@ -196,40 +215,86 @@ fn resolve(program: &Path, dir: &Path, search_path: &OsStr) -> PathBuf {
     std::path::absolute(&joined).unwrap_or(joined)
 }
 
-/// Runs one candidate; the error is a phrase that says why it cannot be used.
-async fn probe(program: &Path, dir: &Path) -> Result<Interpreter, String> {
-    let child = Command::new(program)
-        .args(["-c", PROBE])
-        .current_dir(dir)
-        .env_remove("PYTHONINSPECT")
-        .env_remove("PYTHONSTARTUP")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound if !dir.is_dir() => {
+/// Why a candidate gave no answer.
+enum Unusable {
+    /// A phrase that says why it cannot be used.
+    Candidate(String),
+    /// Nothing can be started, whatever it is.
+    Run(Error),
+}
+
+fn not_recorded(error: &Error) -> StartError {
+    let code = error.code();
+    let message = format!("no interpreter can be asked, for it cannot be recorded ({code}): {error}");
+    let mut start = StartError::new(ErrorCode::StartFailed, message);
+    start.help = Some(error.help().to_owned());
+    start
+}
+
+/// Runs one candidate. It dies with this process, or when the future is dropped.
+async fn probe(run: &Run, program: &Path, dir: &Path) -> Result<Interpreter, Unusable> {
+    let mut spec = CommandSpec::new(program).arg("-c").arg(PROBE);
+    spec.cwd = Some(dir.to_owned());
+    let dropped = ["PYTHONINSPECT", "PYTHONSTARTUP"];
+    let passed = std::env::vars_os().filter(|(name, _)| !dropped.iter().any(|one| name == one));
+    spec.env = passed.collect();
+    let starting = {
+        let run = run.clone();
+        tokio::task::spawn_blocking(move || run.start("interpreter-probe", &spec))
+    };
+    let started = match starting.await {
+        Ok(started) => started,
+        Err(_) => return Err(Unusable::Run(Error::GateClosed)),
+    };
+    let (registration, spawned) = started.map_err(|error| match error {
+        Error::Spawn { problem, .. } => Unusable::Candidate(match problem {
+            SpawnProblem::WorkingDir(dir) => {
                 format!("the working directory {} does not exist", dir.display())
             }
-            std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
-            _ => format!("it cannot be run: {error}"),
-        })?;
-    let output = tokio::time::timeout(PROBE_TIMEOUT, child.wait_with_output())
+            SpawnProblem::NotFound => "there is no such file".to_owned(),
+            problem => format!("it cannot be run: {problem}"),
+        }),
+        error => Unusable::Run(error),
+    })?;
+    let answer = tokio::time::timeout(PROBE_TIMEOUT, output(registration, spawned))
         .await
-        .map_err(|_| format!("it did not answer within {} s", PROBE_TIMEOUT.as_secs()))?
-        .map_err(|error| format!("its answer cannot be read: {error}"))?;
-    parse(&output.stdout).ok_or_else(|| {
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        match stderr.lines().rev().find(|line| !line.trim().is_empty()) {
-            Some(line) => format!(
-                "it is not a working Python ({}): {}",
-                output.status,
-                line.trim()
-            ),
-            None => format!("it is not a working Python ({})", output.status),
-        }
-    })?
+        .map_err(|_| format!("it did not answer within {} s", PROBE_TIMEOUT.as_secs()))
+        .and_then(|answer| answer.map_err(|error| format!("its answer cannot be read: {error}")));
+    let (stdout, stderr, end) = answer.map_err(Unusable::Candidate)?;
+    let parsed = parse(&stdout).unwrap_or_else(|| {
+        let stderr = String::from_utf8_lossy(&stderr);
+        Err(
+            match stderr.lines().rev().find(|line| !line.trim().is_empty()) {
+                Some(line) => format!("it is not a working Python (it {end}): {}", line.trim()),
+                None => format!("it is not a working Python (it {end})"),
+            },
+        )
+    });
+    parsed.map_err(Unusable::Candidate)
+}
+
+/// Both outputs and the end of a candidate.
+async fn output(
+    registration: Registration,
+    spawned: Spawned,
+) -> std::io::Result<(Vec<u8>, Vec<u8>, String)> {
+    let pipe = |end: Option<OwnedFd>| {
+        pipe::Receiver::from_owned_fd(end.expect("both outputs are piped"))
+    };
+    let (stdout, stderr) = (pipe(spawned.stdout)?, pipe(spawned.stderr)?);
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let (mut limited_out, mut limited_err) = (stdout.take(MAX_OUTPUT), stderr.take(MAX_OUTPUT));
+    tokio::try_join!(
+        limited_out.read_to_end(&mut out),
+        limited_err.read_to_end(&mut err)
+    )?;
+    let ended = tokio::task::spawn_blocking(move || {
+        let exit = registration.wait(LAST_MOMENT);
+        // Nobody waits for a row; if it stays, the next sweep finds nothing behind it.
+        let _ = registration.release();
+        exit.map_or_else(|| "closed its output and went on".to_owned(), describe)
+    });
+    Ok((out, err, ended.await.map_err(std::io::Error::other)?))
 }
 
 /// Reads the answer; `None` when it is not one, an error when the interpreter is too old.

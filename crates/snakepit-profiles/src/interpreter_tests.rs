@@ -4,6 +4,11 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
 
+/// A run in a directory of its own.
+fn run(dir: &Path) -> Run {
+    Run::open(Some(&dir.join("pit"))).unwrap()
+}
+
 /// A directory with an executable script at `name`.
 fn script(dir: &Path, name: &str, text: &str) -> PathBuf {
     let path = dir.join(name);
@@ -20,12 +25,12 @@ fn real_path(name: &str) -> Option<OsString> {
 #[tokio::test]
 async fn the_real_one_is_found_and_knows_itself() {
     let dir = tempfile::tempdir().unwrap();
-    let found = Interpreter::find(None, dir.path()).await.unwrap();
+    let found = Interpreter::find(&run(dir.path()), None, dir.path()).await.unwrap();
     assert!(found.executable.is_absolute());
     assert!(found.version >= (3, 10, 0));
     assert_eq!(found.version_text().split('.').count(), 3);
     // Found again by its own path it is the same.
-    let again = Interpreter::find(Some(&found.executable), dir.path())
+    let again = Interpreter::find(&run(dir.path()), Some(&found.executable), dir.path())
         .await
         .unwrap();
     assert_eq!(again.version, found.version);
@@ -34,7 +39,7 @@ async fn the_real_one_is_found_and_knows_itself() {
 #[tokio::test]
 async fn an_explicit_one_is_never_replaced() {
     let dir = tempfile::tempdir().unwrap();
-    let error = Interpreter::find(Some(Path::new("/no/such/python")), dir.path())
+    let error = Interpreter::find(&run(dir.path()), Some(Path::new("/no/such/python")), dir.path())
         .await
         .unwrap_err();
     assert_eq!(error.code, ErrorCode::NoInterpreter);
@@ -49,7 +54,7 @@ async fn an_explicit_one_is_never_replaced() {
         "SNAKEPIT_PYTHON" => Some("bin/mine".into()),
         other => real_path(other),
     };
-    let error = Interpreter::find_with(None, dir.path(), env)
+    let error = Interpreter::find_with(&run(dir.path()), None, dir.path(), env)
         .await
         .unwrap_err();
     assert!(
@@ -77,13 +82,13 @@ async fn every_failure_is_listed() {
         "VIRTUAL_ENV" => Some("/no/venv".into()),
         _ => None,
     };
-    let message = Interpreter::find_with(None, &sub, env)
+    let message = Interpreter::find_with(&run(dir.path()), None, &sub, env)
         .await
         .unwrap_err()
         .message;
     assert!(message.contains("/no/venv/bin/python (from VIRTUAL_ENV): there is no such file"));
     assert!(
-        message.contains("not a working Python (exit status: 3): boom"),
+        message.contains("not a working Python (it exited with status 3): boom"),
         "{message}"
     );
     assert!(
@@ -95,7 +100,7 @@ async fn every_failure_is_listed() {
 #[tokio::test]
 async fn nothing_at_all_says_so() {
     let dir = tempfile::tempdir().unwrap();
-    let message = Interpreter::find_with(None, dir.path(), |_| None)
+    let message = Interpreter::find_with(&run(dir.path()), None, dir.path(), |_| None)
         .await
         .unwrap_err()
         .message;
@@ -110,7 +115,7 @@ async fn modules_in_the_working_directory_do_not_shadow() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("os.py"), "raise SystemExit(9)").unwrap();
     std::fs::write(dir.path().join("json.py"), "raise SystemExit(9)").unwrap();
-    Interpreter::find_with(None, dir.path(), real_path)
+    Interpreter::find_with(&run(dir.path()), None, dir.path(), real_path)
         .await
         .unwrap();
 }
@@ -134,4 +139,37 @@ fn answers_that_are_none() {
             .unwrap()
             .is_err()
     );
+}
+
+#[tokio::test]
+async fn one_that_is_asked_is_recorded_and_dies_with_the_question() {
+    let dir = tempfile::tempdir().unwrap();
+    let pid = dir.path().join("pid");
+    let slow = format!("#!/bin/sh\necho $$ > {0}.new; mv {0}.new {0}\nsleep 99\n", pid.display());
+    let slow = script(dir.path(), "bin/python3", &slow);
+    let run = run(dir.path());
+    let asking = Interpreter::find(&run, Some(&slow), dir.path());
+    let asked = async {
+        while !pid.exists() {
+            // polls: a file that a shell writes
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::select! {
+        found = asking => panic!("{found:?}"),
+        () = asked => {}
+    }
+    let pid: i32 = std::fs::read_to_string(pid).unwrap().trim().parse().unwrap();
+    let dead = || {
+        std::fs::read_to_string(format!("/proc/{pid}/stat"))
+            .map_or(true, |stat| stat.rsplit(") ").next().unwrap().starts_with('Z'))
+    };
+    while !dead() {
+        // polls: the end of a process
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    while !run.registry().list().unwrap().is_empty() {
+        // polls: the row goes when the process has been reaped
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
 }

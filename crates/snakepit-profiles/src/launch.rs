@@ -15,7 +15,7 @@ use crate::child::Process;
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::rendezvous::{Invitation, Rendezvous};
-use crate::run::{Run, RunUser};
+use crate::run::Run;
 use crate::worker::PythonWorker;
 use crate::{Interpreter, PythonConfig};
 
@@ -28,8 +28,6 @@ pub(crate) struct Recipe {
     pub(crate) environment: Environment,
     pub(crate) rendezvous: Rendezvous,
     pub(crate) run: Run,
-    /// Keeps the run open when the profile is used by itself.
-    pub(crate) _user: Option<RunUser>,
     pub(crate) tasks: TaskTracker,
 }
 
@@ -83,6 +81,9 @@ pub(crate) async fn launch(
                 .control
                 .expect("a worker is described after it has connected");
             process.note_ready();
+            if !recipe.config.dependent {
+                process.let_live();
+            }
             Ok(PythonWorker::new(info, slots, control, process))
         }
         Ok(Err(Refusal::Adapter(error))) => {
@@ -163,6 +164,7 @@ fn command(recipe: &Recipe, context: &StartContext, token: &Token) -> CommandSpe
         .arg("-c")
         .arg("import snakepit_bridge._boot");
     spec.cwd = Some(recipe.working_dir.clone());
+    spec.dependent = recipe.config.dependent;
     let passed = recipe.environment.iter();
     spec.env = passed
         .map(|(name, value)| (name.clone(), value.clone()))
@@ -174,11 +176,15 @@ fn command(recipe: &Recipe, context: &StartContext, token: &Token) -> CommandSpe
         ("SNAKEPIT_ADAPTER", recipe.config.adapter.as_str().into()),
         ("SNAKEPIT_SLOTS", "1".into()),
         (
+            "SNAKEPIT_DEPENDENT",
+            u8::from(recipe.config.dependent).to_string().into(),
+        ),
+        (
             "SNAKEPIT_MAX_PAYLOAD",
             context.max_payload.to_string().into(),
         ),
     ];
-    let ours: [(&str, std::ffi::OsString); 6] = ours;
+    let ours: [(&str, std::ffi::OsString); 7] = ours;
     spec.env
         .retain(|(name, _)| !ours.iter().any(|(own, _)| name == own));
     for (name, value) in ours {

@@ -28,5 +28,5 @@ mod worker;
 pub use config::PythonConfig;
 pub use interpreter::Interpreter;
 pub use process::ProcessProfile;
-pub use run::{DATA_DIR_VAR, Run, RunUser, default_data_dir};
+pub use run::{DATA_DIR_VAR, Run, default_data_dir};
 pub use snakepit_registry as registry;

@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::launch::{Recipe, launch};
 use crate::rendezvous::Rendezvous;
-use crate::run::{Run, RunUser};
+use crate::run::Run;
 use crate::{Interpreter, PythonConfig, bridge, environment};
 
 /// Starts Python processes of one slot each. Cheap to clone.
@@ -21,38 +21,27 @@ pub struct ProcessProfile {
 
 impl ProcessProfile {
     /// Finds the interpreter and the worker runtime and opens the socket that workers dial. It
-    /// needs a tokio runtime, which must live as long as the workers. They are recorded in the run
-    /// of [`PythonConfig::data_dir`].
+    /// needs a tokio runtime, which must live as long as the workers. They are recorded in a run
+    /// of their own in [`PythonConfig::data_dir`].
     ///
     /// # Errors
     /// [`ErrorCode::NoInterpreter`] and [`ErrorCode::NoBridge`] when one of them cannot be found,
     /// [`ErrorCode::InvalidConfig`] when the working directory does not exist,
     /// [`ErrorCode::StartFailed`] when the socket or the data directory cannot be used.
     pub async fn new(config: PythonConfig) -> Result<Self, StartError> {
-        let user = {
-            let data_dir = config.data_dir.clone();
-            let opening = tokio::task::spawn_blocking(move || Run::open(data_dir.as_deref()));
-            opening.await.map_err(|_| closing())??
-        };
-        let run = user.run().clone();
-        Self::build(config, run, Some(user)).await
+        let data_dir = config.data_dir.clone();
+        let opening = tokio::task::spawn_blocking(move || Run::open(data_dir.as_deref()));
+        let run = opening.await.map_err(|_| closing())??;
+        Self::with_run(config, run).await
     }
 
-    /// As [`new`](Self::new), with workers that are recorded in `run`, whose user the caller is.
+    /// As [`new`](Self::new), with workers that are recorded in `run`.
     ///
     /// # Errors
     /// As [`new`](Self::new).
     pub async fn with_run(config: PythonConfig, run: Run) -> Result<Self, StartError> {
-        Self::build(config, run, None).await
-    }
-
-    async fn build(
-        config: PythonConfig,
-        run: Run,
-        user: Option<RunUser>,
-    ) -> Result<Self, StartError> {
         let working_dir = working_dir(&config)?;
-        let interpreter = Interpreter::find(config.interpreter.as_deref(), &working_dir).await?;
+        let interpreter = Interpreter::find(&run, config.interpreter.as_deref(), &working_dir).await?;
         let bridge = bridge::find(config.bridge_path.as_deref(), &interpreter)?;
         let environment = environment::build(std::env::vars_os(), &config, bridge.as_ref());
         let rendezvous = Rendezvous::open(&run.registry().socket_dir()).map_err(|message| {
@@ -69,7 +58,6 @@ impl ProcessProfile {
             environment,
             rendezvous,
             run,
-            _user: user,
             tasks,
         };
         Ok(Self {

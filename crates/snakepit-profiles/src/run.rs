@@ -1,9 +1,7 @@
-//! The run of this process: one registry for all its pools.
+//! The run of a host: one registry for all its pools.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use snakepit_core::{ErrorCode, StartError};
@@ -19,10 +17,10 @@ pub const DATA_DIR_VAR: &str = "SNAKEPIT_DATA_DIR";
 /// by the first.
 const SECOND_SWEEP: Duration = Duration::from_secs(5);
 
-/// What this process has recorded of its workers, in one data directory. Cheap to clone.
+/// The life of one host: what it records of its workers, in one data directory. Cheap to clone.
 ///
-/// All runs with the same data directory are the same run. It ends with [`Run::close`], or when
-/// nobody uses it any more.
+/// It ends with [`Run::close`], or when the last clone is dropped. A process may have several runs,
+/// also in the same directory.
 #[derive(Clone, Debug)]
 pub struct Run {
     inner: Arc<Inner>,
@@ -33,64 +31,51 @@ struct Inner {
     registry: Registry,
     data_dir: PathBuf,
     support: Support,
-    users: AtomicUsize,
     /// Why the last worker could not be recorded, as long as that is so.
     degraded: Mutex<Option<String>>,
 }
 
-/// The runs that are in use.
-static RUNS: Mutex<Option<HashMap<PathBuf, Weak<Inner>>>> = Mutex::new(None);
-
-/// A user of a run. While there is one the run is not closed.
-#[derive(Debug)]
-#[must_use = "the run may be closed when nobody uses it"]
-pub struct RunUser {
-    run: Run,
-    left: Mutex<Option<bool>>,
-}
-
 impl Run {
-    /// The run of this process in `data_dir`; without one in the directory that
-    /// [`DATA_DIR_VAR`] names, in `$XDG_STATE_HOME/snakepit`, or in `~/.local/state/snakepit`. When
-    /// none is named and the usual one cannot be used, a private directory for temporary files
-    /// takes its place, and a warning says so. Blocks for a few system calls.
+    /// Begins a run in `data_dir`; without one in the directory that [`DATA_DIR_VAR`] names, in
+    /// `$XDG_STATE_HOME/snakepit`, or in `~/.local/state/snakepit`. When none is named and the usual
+    /// one cannot be used, a private directory for temporary files takes its place, and a warning
+    /// says so. Blocks for a few system calls.
     ///
     /// What runs of hosts that have died have left is ended in the background.
     ///
     /// # Errors
     /// [`ErrorCode::DataDir`] when the directory cannot be used or trusted.
-    pub fn open(data_dir: Option<&Path>) -> Result<RunUser, StartError> {
+    pub fn open(data_dir: Option<&Path>) -> Result<Self, StartError> {
         let named = data_dir.map(Path::to_owned).or_else(|| {
             let value = std::env::var_os(DATA_DIR_VAR)?;
             (!value.is_empty()).then(|| PathBuf::from(value))
         });
-        if let Some(dir) = named {
-            return Self::shared(&dir).map_err(|error| refused(&error));
+        match named {
+            Some(dir) => Self::begin(&dir).map_err(|error| refused(&error)),
+            None => Self::begin_in_usual(usual_dir(), &temporary_dir()),
         }
-        let reason = match usual_dir() {
-            Some(dir) => match Self::shared(&dir) {
-                Ok(user) => return Ok(user),
+    }
+
+    /// Begins a run in the usual directory, or in the one that takes its place.
+    fn begin_in_usual(usual: Option<PathBuf>, substitute: &Path) -> Result<Self, StartError> {
+        let reason = match usual {
+            Some(dir) => match Self::begin(&dir) {
+                Ok(run) => return Ok(run),
                 Err(error) => error.to_string(),
             },
             None => "there is no home directory".to_owned(),
         };
-        let dir = temporary_dir();
-        let user = Self::shared(&dir).map_err(|error| refused(&error))?;
+        let run = Self::begin(substitute).map_err(|error| refused(&error))?;
         tracing::warn!(
             reason,
-            data_dir = %dir.display(),
+            data_dir = %substitute.display(),
             "the usual data directory cannot be used; set SNAKEPIT_DATA_DIR"
         );
-        Ok(user)
+        Ok(run)
     }
 
-    fn shared(dir: &Path) -> Result<RunUser, Error> {
+    fn begin(dir: &Path) -> Result<Self, Error> {
         let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
-        let mut runs = RUNS.lock().unwrap_or_else(PoisonError::into_inner);
-        let runs = runs.get_or_insert_default();
-        if let Some(inner) = runs.get(&dir).and_then(Weak::upgrade) {
-            return Ok(RunUser::new(Self { inner }));
-        }
         let registry = Registry::open(RegistryConfig::new(&dir))?;
         let support = Support::probe();
         if !support.death_pipe {
@@ -100,15 +85,15 @@ impl Run {
             );
         }
         sweep_in_background(registry.clone());
-        let inner = Arc::new(Inner {
+        let inner = Inner {
             registry,
-            data_dir: dir.clone(),
+            data_dir: dir,
             support,
-            users: AtomicUsize::new(0),
             degraded: Mutex::default(),
-        });
-        runs.insert(dir, Arc::downgrade(&inner));
-        Ok(RunUser::new(Self { inner }))
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
     }
 
     /// The directory.
@@ -174,44 +159,6 @@ impl Run {
     /// The directory cannot be removed, or the processes cannot be listed.
     pub fn close(&self) -> Result<CloseReport, Error> {
         self.inner.registry.close()
-    }
-}
-
-impl RunUser {
-    fn new(run: Run) -> Self {
-        run.inner.users.fetch_add(1, Ordering::Relaxed);
-        Self {
-            run,
-            left: Mutex::default(),
-        }
-    }
-
-    /// The run.
-    pub const fn run(&self) -> &Run {
-        &self.run
-    }
-
-    /// Stops using the run. `true` when this was the last user: the run takes nobody in any more
-    /// and is to be closed. Calling it again gives the same answer.
-    pub fn leave(&self) -> bool {
-        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
-        *left.get_or_insert_with(|| {
-            let inner = &self.run.inner;
-            // Users come and go under this lock.
-            let mut runs = RUNS.lock().unwrap_or_else(PoisonError::into_inner);
-            let last = inner.users.fetch_sub(1, Ordering::Relaxed) == 1;
-            if last && let Some(runs) = runs.as_mut() {
-                let own = Arc::downgrade(inner);
-                runs.retain(|_, other| !own.ptr_eq(other));
-            }
-            last
-        })
-    }
-}
-
-impl Drop for RunUser {
-    fn drop(&mut self) {
-        self.leave();
     }
 }
 
@@ -297,5 +244,41 @@ fn log_sweep(report: &SweepReport) {
         if let Some(problem) = &run.problem {
             tracing::warn!(run = %run.run_id, problem, "a run cannot be swept completely");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_home_that_cannot_be_used_is_replaced_and_a_named_directory_never() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("file");
+        std::fs::write(&file, "").expect("a file");
+        let substitute = dir.path().join("substitute");
+        for usual in [Some(file.join("snakepit")), Some(file.clone()), None] {
+            let run = Run::begin_in_usual(usual, &substitute).expect("the substitute");
+            assert_eq!(run.data_dir(), substitute);
+            assert_eq!(run.degraded(), None);
+        }
+        let error = Run::open(Some(&file)).expect_err("a file is no directory");
+        assert_eq!(error.code, ErrorCode::DataDir);
+        assert!(error.permanent && error.help.is_some(), "{error:?}");
+    }
+
+    #[test]
+    fn two_runs_of_one_process_share_a_directory_and_leave_nothing() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let one = Run::open(Some(dir.path())).expect("a run");
+        let two = Run::open(Some(dir.path())).expect("another run");
+        assert_ne!(one.registry().run_id(), two.registry().run_id());
+        let report = one.close().expect("it closes");
+        assert!(report.killed.is_empty() && report.leftover.is_empty());
+        two.registry().validate().expect("the other one goes on");
+        let runs = || std::fs::read_dir(dir.path().join("runs")).map_or(0, Iterator::count);
+        assert_eq!(runs(), 1);
+        let _ = two.close().expect("it closes");
+        assert_eq!(runs(), 0);
     }
 }

@@ -19,7 +19,7 @@ const EXIT_STATUS: Duration = Duration::from_millis(100);
 /// Time that a worker whose connection ended may take to exit by itself.
 const EXIT_AFTER_LINK: Duration = Duration::from_millis(200);
 
-/// One worker process. Dropping it kills the process group.
+/// One worker process. Dropping it kills the process group, unless that may outlive its host.
 #[derive(Debug)]
 pub(crate) struct PythonWorker {
     info: WorkerInfo,
@@ -67,6 +67,12 @@ impl PythonWorker {
                 ambiguous: false,
             }
         })
+    }
+
+    async fn exits_within(&self, time: Duration) -> bool {
+        tokio::time::timeout(time, self.process.exited())
+            .await
+            .is_ok()
     }
 
     /// Completes the error of a lost connection with what is known of the process.
@@ -159,13 +165,17 @@ impl Worker for PythonWorker {
         self.process.expect_exit();
         self.process.note_stopping();
         if !grace.is_zero() && self.process.exit().is_none() {
+            // An idle worker cleans up and exits; a busy one does when its tool heeds the cancellation.
             for link in self.slots.iter() {
+                link.calls().into_iter().for_each(|call| self.cancel(call));
                 link.shutdown();
             }
-            if tokio::time::timeout(grace, self.process.exited())
-                .await
-                .is_ok()
-            {
+            if self.exits_within(grace / 2).await {
+                return;
+            }
+            // The leader alone: it may want to end its helpers in order.
+            self.process.terminate();
+            if self.exits_within(grace - grace / 2).await {
                 return;
             }
         }
@@ -177,8 +187,7 @@ impl Worker for PythonWorker {
 impl Drop for PythonWorker {
     fn drop(&mut self) {
         // The watching tasks hold the process too, and are only aborted later.
-        self.process.expect_exit();
-        self.process.kill();
+        self.process.abandon();
     }
 }
 

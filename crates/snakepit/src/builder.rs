@@ -54,6 +54,10 @@ impl SnakepitBuilder {
     pub fn config(mut self, config: Config) -> Self {
         self.pools.extend(config.pools);
         self.default_pool = config.default_pool.or(self.default_pool);
+        #[cfg(feature = "process")]
+        {
+            self.data_dir = self.data_dir.or(config.data_dir);
+        }
         self
     }
 

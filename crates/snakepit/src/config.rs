@@ -17,6 +17,7 @@ use crate::{BuildError, PoolBuilder, PoolConfig, PoolName};
 ///
 /// ```toml
 /// default_pool = "main"
+/// data_dir = "state"         # where workers are recorded; relative to this file
 ///
 /// [defaults]                 # for every pool
 /// workers = 4
@@ -44,6 +45,8 @@ pub struct Config {
     pub pools: Vec<PoolBuilder>,
     /// The pool that calls without a pool go to.
     pub default_pool: Option<PoolName>,
+    /// Directory where workers are recorded.
+    pub data_dir: Option<PathBuf>,
 }
 
 impl Config {
@@ -92,6 +95,10 @@ impl Config {
         Ok(Self {
             pools,
             default_pool: raw.default_pool.map(PoolName::from),
+            data_dir: raw
+                .data_dir
+                .map(|dir| dir.relative())
+                .filter(|dir| !dir.as_os_str().is_empty()),
         })
     }
 }
@@ -134,6 +141,7 @@ fn build(name: String, raw: RawPool, location: Option<String>) -> Result<PoolBui
             python.python_path = paths.map(|dir| dir.relative()).collect::<Vec<PathBuf>>();
             python.env = raw.env.unwrap_or_default();
             python.inherit_env = raw.inherit_env.unwrap_or_default();
+            python.dependent = raw.dependent.unwrap_or(python.dependent);
             python.threads = raw.threads.unwrap_or(python.threads);
         });
     let pool = pool.located(location);

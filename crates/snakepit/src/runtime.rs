@@ -167,8 +167,8 @@ impl Snakepit {
         Ok(())
     }
 
-    /// Ends everything: no worker is started any more, waiting calls fail, running ones get the pool's `stop_grace`, workers stop and are
-    /// killed when they do not. All pools at the same time. At last the run's processes are looked through, and what still lives is killed.
+    /// Ends everything: no worker is started any more, waiting calls fail, running ones get the pool's `drain_timeout`, then workers get its `stop_grace`
+    /// to stop and are killed when they do not. All pools at the same time. At last the run's processes are looked through, and what still lives is killed.
     /// Calling it again gives the first report.
     ///
     /// # Cancel safety

@@ -25,47 +25,41 @@ pub struct ShutdownReport {
 #[derive(Debug, Default)]
 pub(crate) struct Host {
     #[cfg(feature = "process")]
-    user: Option<snakepit_profiles::RunUser>,
+    run: Option<snakepit_profiles::Run>,
     report: OnceCell<ShutdownReport>,
 }
 
 #[cfg(feature = "process")]
 impl Host {
-    /// Opens the run of this process.
+    /// Begins the run of this host.
     pub(crate) async fn open(data_dir: Option<std::path::PathBuf>) -> Result<Self, StartError> {
         let open = move || snakepit_profiles::Run::open(data_dir.as_deref());
-        let user = tokio::task::spawn_blocking(open).await;
-        let user = user.map_err(|_| {
+        let run = tokio::task::spawn_blocking(open).await;
+        let run = run.map_err(|_| {
             StartError::new(
                 crate::ErrorCode::StartFailed,
                 "the runtime is shutting down",
             )
         })??;
         Ok(Self {
-            user: Some(user),
+            run: Some(run),
             report: OnceCell::new(),
         })
     }
 
-    pub(crate) fn run(&self) -> Option<&snakepit_profiles::Run> {
-        self.user.as_ref().map(snakepit_profiles::RunUser::run)
-    }
-
-    /// The run, when nobody else uses it: then it ends with this user.
-    fn last(&self) -> Option<snakepit_profiles::Run> {
-        let user = self.user.as_ref()?;
-        user.leave().then(|| user.run().clone())
+    pub(crate) const fn run(&self) -> Option<&snakepit_profiles::Run> {
+        self.run.as_ref()
     }
 
     async fn close_gate(&self) {
-        if let Some(run) = self.last() {
+        if let Some(run) = self.run.clone() {
             // It fails only when the runtime shuts down.
             let _ = tokio::task::spawn_blocking(move || run.close_gate()).await;
         }
     }
 
     async fn close(&self) -> ShutdownReport {
-        let Some(run) = self.last() else {
+        let Some(run) = self.run.clone() else {
             return ShutdownReport::default();
         };
         let closed = tokio::task::spawn_blocking(move || run.close()).await;

@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use snakepit_grpc::frame::{HEADER_LEN, Header, Kind};
 
+use crate::host;
+
 /// Cancellations that came before their call are remembered, the last so many.
 const REMEMBERED: usize = 256;
 
@@ -57,15 +59,18 @@ impl Cancels {
     }
 }
 
-/// Starts the thread. When the connection ends the process ends with it, whatever Python is doing.
-pub(crate) fn start(stream: UnixStream, cancels: Arc<Cancels>) -> io::Result<()> {
+/// Starts the thread. When the connection ends a dependent process ends with it, whatever Python is doing.
+pub(crate) fn start(stream: UnixStream, cancels: Arc<Cancels>, dependent: bool) -> io::Result<()> {
     let builder = std::thread::Builder::new()
         .name("snakepit-control".to_owned())
         .stack_size(64 << 10);
     builder.spawn(move || {
         // Whatever ended it, the host cannot reach this worker any more.
         let _ = serve(stream, &cancels);
-        die();
+        if dependent {
+            die();
+        }
+        host::silence();
     })?;
     Ok(())
 }

@@ -59,6 +59,20 @@ fn keep_pipe() {
     }
 }
 
+/// Nobody reads the output any more. What is printed from now on goes nowhere, instead of failing.
+#[expect(unsafe_code, reason = "there is no safe `dup2`")]
+pub(crate) fn silence() {
+    // SAFETY: the path is a string with an end; the standard descriptors are replaced by one of the same kind, and never closed.
+    unsafe {
+        let null = libc::open(c"/dev/null".as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
+        if null >= 0 {
+            libc::dup2(null, 1);
+            libc::dup2(null, 2);
+            libc::close(null);
+        }
+    }
+}
+
 #[expect(unsafe_code, reason = "there is no safe `fstat` of a bare descriptor")]
 fn is_pipe(fd: libc::c_int) -> bool {
     // SAFETY: all zeros is a valid `stat`, and the pointer is to a place of its size.

@@ -17,6 +17,8 @@ pub(crate) struct Settings {
     pub(crate) adapter: String,
     /// Limit of one payload in bytes, both directions.
     pub(crate) max_payload: usize,
+    /// The process ends with its host.
+    pub(crate) dependent: bool,
 }
 
 /// Limit of a payload when the host does not say.
@@ -51,7 +53,9 @@ impl Settings {
             .extract::<String>()?
             .parse()
             .map_err(|_| bad("SNAKEPIT_MAX_PAYLOAD is not a number of bytes"))?;
+        let dependent = environ.call_method1("get", ("SNAKEPIT_DEPENDENT", "1"))?;
         Ok(Self {
+            dependent: dependent.extract::<String>()? != "0",
             link: get("SNAKEPIT_LINK")?,
             token,
             worker_id,

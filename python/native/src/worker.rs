@@ -27,7 +27,12 @@ pub(crate) fn run(py: Python<'_>, load: &Bound<'_, PyAny>) -> PyResult<i32> {
     fork::watch()?;
     memory::keep_warm();
     let cancels = Arc::new(Cancels::default());
-    control::start(dial(&settings, Role::Control)?, Arc::clone(&cancels))?;
+    let dependent = settings.dependent;
+    control::start(
+        dial(&settings, Role::Control)?,
+        Arc::clone(&cancels),
+        dependent,
+    )?;
     let connection = OwnedFd::from(dial(&settings, Role::Slot(0))?);
     let mut outbox = Outbox::new(connection.try_clone()?);
     let mut reader = Reader::new(connection, settings.max_payload);
@@ -55,11 +60,24 @@ pub(crate) fn run(py: Python<'_>, load: &Bound<'_, PyAny>) -> PyResult<i32> {
         Err(error) => error.is_instance_of::<PyConnectionError>(py),
     };
     if gone {
+        if !dependent {
+            return outlive(py);
+        }
         // An orderly exit would outrun the kernel's signal to the group and leave what tools have started behind.
         control::die();
     }
     let closed = runtime.catalog.bind(py).call_method0("close").map(drop);
     served.and(closed).map(|()| 0)
+}
+
+/// Without a host there is no call to serve, but threads and children of the adapter go on. A signal ends it.
+#[expect(unsafe_code, reason = "there is no safe `pause`")]
+fn outlive(py: Python<'_>) -> PyResult<i32> {
+    loop {
+        // SAFETY: it takes nothing, and returns when a signal was handled.
+        py.detach(|| unsafe { libc::pause() });
+        py.check_signals()?;
+    }
 }
 
 /// Connects to the host and says who this is.

@@ -29,8 +29,8 @@ pub(super) enum Event {
         workers: usize,
         done: oneshot::Sender<()>,
     },
-    /// End the pool.
-    Close { grace: Duration },
+    /// End the pool: running calls have `drain`, and then each worker `grace`.
+    Close { drain: Duration, grace: Duration },
 }
 
 /// How far the pool is, for those who wait for it.
@@ -99,7 +99,7 @@ impl Supervisor {
             let pause = self.not_before;
             tokio::select! {
                 event = self.events.recv() => match event {
-                    Some(Event::Close { grace }) => return self.close(grace).await,
+                    Some(Event::Close { drain, grace }) => return self.close(drain, grace).await,
                     Some(event) => self.handle(event),
                     // The sender lives in `shared`, which this task holds.
                     None => return,

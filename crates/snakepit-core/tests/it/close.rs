@@ -37,7 +37,7 @@ async fn a_stuck_call_does_not_hold_the_end_up() {
     pool.close().await;
     assert_eq!(
         start.elapsed().as_secs(),
-        pool.config().stop_grace.as_secs()
+        pool.config().drain_timeout.as_secs()
     );
     assert!(matches!(
         running.await.unwrap(),

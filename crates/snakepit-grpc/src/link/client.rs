@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use prost::Message as _;
-use snakepit_core::{CallError, ChunkStream, Direction, ItemResult, Payload, Request, ToolError};
+use snakepit_core::{CallError, CallId, ChunkStream, Direction, ItemResult, Payload, Request, ToolError};
 use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -202,6 +202,12 @@ impl LinkClient {
         let header = Header::new(Kind::Shutdown, NO_CALL);
         // A connection that is gone needs no farewell.
         let _ = self.outbox.send(header, |_| {}, &Bytes::new());
+    }
+
+    /// The calls that the worker has not answered yet.
+    pub fn calls(&self) -> Vec<CallId> {
+        let calls = self.pending.calls().into_iter();
+        calls.filter(|call| *call != NO_CALL).map(CallId).collect()
     }
 
     /// Resolves with the reason when the connection has ended.

@@ -53,6 +53,15 @@ impl Pending {
         Ok(())
     }
 
+    /// The calls that wait for an answer.
+    pub(super) fn calls(&self) -> Vec<u64> {
+        let state = self
+            .state
+            .lock()
+            .expect("nothing panics while it is locked");
+        state.waiters.iter().map(|(call, _)| *call).collect()
+    }
+
     /// Takes a call out: to complete it, or to put it back.
     pub(super) fn take(&self, call: u64) -> Option<Waiter> {
         let mut state = self

@@ -18,7 +18,7 @@ const RESERVED: [&str; 12] = [
     "ADAPTER",
     "SLOTS",
     "MAX_PAYLOAD",
-    "DATA_DIR",
+    "DEPENDENT",
     "HOST_PID",
     "COOKIES",
 ];

@@ -16,6 +16,7 @@ use crate::text::{parse_duration, parse_size, seconds};
 #[serde(deny_unknown_fields)]
 pub(super) struct RawConfig {
     pub(super) default_pool: Option<String>,
+    pub(super) data_dir: Option<RelativePathBuf>,
     #[serde(default)]
     pub(super) defaults: RawPool,
     #[serde(default)]
@@ -92,6 +93,7 @@ raw_pool! {
     python_path: Vec<RelativePathBuf>,
     env: BTreeMap<String, String>,
     inherit_env: Vec<String>,
+    dependent: bool,
     threads: usize,
     |
     workers: usize => |config, value| config.workers = value,
@@ -100,6 +102,7 @@ raw_pool! {
     call_timeout: Span => |config, value| config.call_timeout = Some(value.0),
     start_timeout: Span => |config, value| config.start_timeout = value.0,
     start_concurrency: usize => |config, value| config.start_concurrency = value,
+    drain_timeout: Span => |config, value| config.drain_timeout = value.0,
     stop_grace: Span => |config, value| config.stop_grace = value.0,
     cancel_grace: Span => |config, value| config.cancel_grace = value.0,
     max_payload: Size => |config, value| config.max_payload = value.0,

@@ -13,6 +13,7 @@ mod links;
 mod oracle;
 mod random_kill;
 mod record;
+mod script;
 mod shutdown;
 mod starts;
 mod subject;

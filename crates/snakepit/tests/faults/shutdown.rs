@@ -30,7 +30,10 @@ async fn row_57_workers_that_ignore_sigterm() {
     let row = Row::new(57, "worker ignores SIGTERM and holds the GIL");
     let scene = Scene::new();
     let grace = Duration::from_millis(300);
-    let pool = scene.pool(1).configure(|pool| pool.stop_grace = grace);
+    let pool = scene.pool(1).configure(|pool| {
+        pool.drain_timeout = grace;
+        pool.stop_grace = grace;
+    });
     let snakepit = scene.host(pool).start().await.unwrap();
     snakepit.execute::<i64>("stubborn", ()).await.unwrap();
     let (started, mut calls) = (scene.path("started"), JoinSet::new());

@@ -166,7 +166,10 @@ async fn run(scenario: &str, dir: &Path, workers: usize) -> Snakepit {
     let cookie = std::env::var(COOKIE).unwrap();
     println!("@starting");
     let pool = marked(&tools(), workers, &cookie, dir.join("pit"));
-    let pool = pool.configure(|pool| pool.stop_grace = Duration::from_millis(500));
+    let pool = pool.configure(|pool| {
+        pool.drain_timeout = Duration::from_millis(500);
+        pool.stop_grace = Duration::from_millis(500);
+    });
     let builder = Snakepit::builder().data_dir(dir.join("pit")).pool(pool);
     let snakepit = match builder.start().await {
         Ok(snakepit) => snakepit,

@@ -34,6 +34,15 @@ def wait(started: str, go: str) -> int:
 
 
 @tool
+def outlive(started: str, go: str, done: str) -> int:
+    """Goes on when nobody listens any more, says so, and writes down that it is done."""
+    wait(started, go)
+    print("done", flush=True)
+    Path(done).write_text("done")
+    return 0
+
+
+@tool
 def hold_gil(started: str, amount: int) -> int:
     """Stays inside one C function that never lets the interpreter go."""
     Path(started).write_text(str(os.getpid()))

@@ -11,11 +11,11 @@ use crate::event;
 
 impl Supervisor {
     /// Lets running calls end, then stops all workers. Calls have been refused since before this was asked for.
-    pub(super) async fn close(mut self, grace: Duration) {
+    pub(super) async fn close(mut self, drain: Duration, mut grace: Duration) {
         self.shared.begin_close();
         // Dropping a start stops what it had started.
         self.starts.shutdown().await;
-        let until = Instant::now() + grace;
+        let until = Instant::now() + drain;
         let keys: Vec<_> = {
             let mut state = self.shared.lock();
             state.starting.clear();
@@ -25,12 +25,15 @@ impl Supervisor {
             }
             keys
         };
-        while !grace.is_zero() && self.shared.lock().scheduler.in_use() > 0 {
+        while !drain.is_zero() && self.shared.lock().scheduler.in_use() > 0 {
             tokio::select! {
                 event = self.events.recv() => match event {
                     Some(Event::Resize { done, .. }) => drop(done.send(())),
                     // The last handle has gone: nobody waits for the calls any more.
-                    Some(Event::Close { grace }) if grace.is_zero() => break,
+                    Some(Event::Close { drain, grace: now }) if drain.is_zero() => {
+                        grace = now;
+                        break;
+                    }
                     Some(_) => {}
                     None => break,
                 },
@@ -47,15 +50,11 @@ impl Supervisor {
             keys.iter()
                 .filter_map(|key| {
                     let live = state.workers.get(*key)?;
-                    let busy = state.scheduler.in_use_of(*key).unwrap_or(0) > 0;
-                    Some((
-                        Arc::clone(&live.worker),
-                        if busy { Duration::ZERO } else { grace },
-                    ))
+                    Some(Arc::clone(&live.worker))
                 })
                 .collect()
         };
-        join_all(stops.iter().map(|(worker, grace)| worker.stop(*grace))).await;
+        join_all(stops.iter().map(|worker| worker.stop(grace))).await;
         {
             let mut state = self.shared.lock();
             for key in keys {

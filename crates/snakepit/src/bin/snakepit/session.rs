@@ -67,6 +67,7 @@ async fn start(
         // The time of a call is the user's business; without --timeout it may take as long as it takes.
         .call_timeout(None)
         .configure(|config| {
+            config.drain_timeout = Duration::ZERO;
             config.stop_grace = STOP_GRACE;
             config.cancel_grace = Duration::ZERO;
             config.restart.max_restarts = 1;
