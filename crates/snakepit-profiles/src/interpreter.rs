@@ -88,11 +88,7 @@ impl Interpreter {
     ///
     /// # Cancel safety
     /// Dropping the future ends the interpreter that is being asked.
-    pub async fn find(
-        run: &Run,
-        explicit: Option<&Path>,
-        dir: &Path,
-    ) -> Result<Self, StartError> {
+    pub async fn find(run: &Run, explicit: Option<&Path>, dir: &Path) -> Result<Self, StartError> {
         Self::find_with(run, explicit, dir, |name| std::env::var_os(name)).await
     }
 
@@ -225,7 +221,8 @@ enum Unusable {
 
 fn not_recorded(error: &Error) -> StartError {
     let code = error.code();
-    let message = format!("no interpreter can be asked, for it cannot be recorded ({code}): {error}");
+    let message =
+        format!("no interpreter can be asked, for it cannot be recorded ({code}): {error}");
     let mut start = StartError::new(ErrorCode::StartFailed, message);
     start.help = Some(error.help().to_owned());
     start
@@ -265,7 +262,7 @@ async fn probe(run: &Run, program: &Path, dir: &Path) -> Result<Interpreter, Unu
         let stderr = String::from_utf8_lossy(&stderr);
         Err(
             match stderr.lines().rev().find(|line| !line.trim().is_empty()) {
-                Some(line) => format!("it is not a working Python (it {end}): {}", line.trim()),
+                Some(line) => format!("it is not a working Python (it {end}): {}", short(line)),
                 None => format!("it is not a working Python (it {end})"),
             },
         )
@@ -273,14 +270,23 @@ async fn probe(run: &Run, program: &Path, dir: &Path) -> Result<Interpreter, Unu
     parsed.map_err(Unusable::Candidate)
 }
 
+/// A line of foreign output, as far as it is of use.
+fn short(line: &str) -> String {
+    const LONGEST: usize = 200;
+    let line = line.trim();
+    match line.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line.to_owned(),
+    }
+}
+
 /// Both outputs and the end of a candidate.
 async fn output(
     registration: Registration,
     spawned: Spawned,
 ) -> std::io::Result<(Vec<u8>, Vec<u8>, String)> {
-    let pipe = |end: Option<OwnedFd>| {
-        pipe::Receiver::from_owned_fd(end.expect("both outputs are piped"))
-    };
+    let pipe =
+        |end: Option<OwnedFd>| pipe::Receiver::from_owned_fd(end.expect("both outputs are piped"));
     let (stdout, stderr) = (pipe(spawned.stdout)?, pipe(spawned.stderr)?);
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let (mut limited_out, mut limited_err) = (stdout.take(MAX_OUTPUT), stderr.take(MAX_OUTPUT));

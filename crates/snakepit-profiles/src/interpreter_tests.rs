@@ -25,7 +25,9 @@ fn real_path(name: &str) -> Option<OsString> {
 #[tokio::test]
 async fn the_real_one_is_found_and_knows_itself() {
     let dir = tempfile::tempdir().unwrap();
-    let found = Interpreter::find(&run(dir.path()), None, dir.path()).await.unwrap();
+    let found = Interpreter::find(&run(dir.path()), None, dir.path())
+        .await
+        .unwrap();
     assert!(found.executable.is_absolute());
     assert!(found.version >= (3, 10, 0));
     assert_eq!(found.version_text().split('.').count(), 3);
@@ -39,9 +41,13 @@ async fn the_real_one_is_found_and_knows_itself() {
 #[tokio::test]
 async fn an_explicit_one_is_never_replaced() {
     let dir = tempfile::tempdir().unwrap();
-    let error = Interpreter::find(&run(dir.path()), Some(Path::new("/no/such/python")), dir.path())
-        .await
-        .unwrap_err();
+    let error = Interpreter::find(
+        &run(dir.path()),
+        Some(Path::new("/no/such/python")),
+        dir.path(),
+    )
+    .await
+    .unwrap_err();
     assert_eq!(error.code, ErrorCode::NoInterpreter);
     assert!(
         error
@@ -145,7 +151,10 @@ fn answers_that_are_none() {
 async fn one_that_is_asked_is_recorded_and_dies_with_the_question() {
     let dir = tempfile::tempdir().unwrap();
     let pid = dir.path().join("pid");
-    let slow = format!("#!/bin/sh\necho $$ > {0}.new; mv {0}.new {0}\nsleep 99\n", pid.display());
+    let slow = format!(
+        "#!/bin/sh\necho $$ > {0}.new; mv {0}.new {0}\nsleep 99\n",
+        pid.display()
+    );
     let slow = script(dir.path(), "bin/python3", &slow);
     let run = run(dir.path());
     let asking = Interpreter::find(&run, Some(&slow), dir.path());
@@ -159,10 +168,15 @@ async fn one_that_is_asked_is_recorded_and_dies_with_the_question() {
         found = asking => panic!("{found:?}"),
         () = asked => {}
     }
-    let pid: i32 = std::fs::read_to_string(pid).unwrap().trim().parse().unwrap();
+    let pid: i32 = std::fs::read_to_string(pid)
+        .unwrap()
+        .trim()
+        .parse()
+        .unwrap();
     let dead = || {
-        std::fs::read_to_string(format!("/proc/{pid}/stat"))
-            .map_or(true, |stat| stat.rsplit(") ").next().unwrap().starts_with('Z'))
+        std::fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |stat| {
+            stat.rsplit(") ").next().unwrap().starts_with('Z')
+        })
     };
     while !dead() {
         // polls: the end of a process

@@ -41,7 +41,8 @@ impl ProcessProfile {
     /// As [`new`](Self::new).
     pub async fn with_run(config: PythonConfig, run: Run) -> Result<Self, StartError> {
         let working_dir = working_dir(&config)?;
-        let interpreter = Interpreter::find(&run, config.interpreter.as_deref(), &working_dir).await?;
+        let interpreter =
+            Interpreter::find(&run, config.interpreter.as_deref(), &working_dir).await?;
         let bridge = bridge::find(config.bridge_path.as_deref(), &interpreter)?;
         let environment = environment::build(std::env::vars_os(), &config, bridge.as_ref());
         let rendezvous = Rendezvous::open(&run.registry().socket_dir()).map_err(|message| {

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use prost::Message as _;
-use snakepit_core::{CallError, CallId, ChunkStream, Direction, ItemResult, Payload, Request, ToolError};
+use snakepit_core::{
+    CallError, CallId, ChunkStream, Direction, ItemResult, Payload, Request, ToolError,
+};
 use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;

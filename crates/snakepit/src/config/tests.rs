@@ -33,6 +33,7 @@ fn failure(text: &str, variables: &[(&str, &str)]) -> (ErrorCode, String, String
 fn all_keys_are_read() {
     let text = r#"
         default_pool = "gpu"
+        data_dir = "state"
         [defaults]
         workers = 3
         call_timeout = "30s"
@@ -48,11 +49,13 @@ fn all_keys_are_read() {
         python_path = ["lib"]
         inherit_env = ["AWS_*"]
         threads = 2
+        dependent = false
         queue_limit = 5
         queue_timeout = 1.5
         call_timeout = 60
         start_timeout = "2m"
         start_concurrency = 2
+        drain_timeout = "7s"
         stop_grace = "250ms"
         cancel_grace = "1s"
         max_payload = "64MiB"
@@ -73,7 +76,17 @@ fn all_keys_are_read() {
     assert_eq!(gpu.config().workers, 1);
     assert_eq!(gpu.config().call_timeout, Some(Duration::from_secs(60)));
     assert_eq!(gpu.config().queue_timeout, Duration::from_millis(1500));
+    assert_eq!(config.data_dir.unwrap(), dir.path().join("state"));
+    assert_eq!(gpu.config().drain_timeout, Duration::from_secs(7));
     assert_eq!(gpu.config().stop_grace, Duration::from_millis(250));
+    let dependent = |pool: &crate::PoolBuilder| {
+        let mut seen = None;
+        let _ = pool
+            .clone()
+            .configure_python(|python| seen = Some(python.dependent));
+        seen
+    };
+    assert_eq!((dependent(main), dependent(gpu)), (Some(true), Some(false)));
     assert_eq!(gpu.config().max_payload, 64 << 20);
     assert_eq!(gpu.config().restart.max_restarts, 3);
     let check = |pool: &crate::PoolBuilder, expected: &str| {
@@ -102,6 +115,7 @@ fn variables_win_over_the_file() {
         ("SNAKEPIT_POOLS__MAIN__WORKERS", "7"),
         ("SNAKEPIT_POOLS__MAIN__RESTART__WINDOW", "5s"),
         ("SNAKEPIT_DEFAULTS__QUEUE_LIMIT", "9"),
+        ("SNAKEPIT_DATA_DIR", "/elsewhere"),
         ("SNAKEPIT_PYTHON", "/nowhere"),
         ("SNAKEPIT_LOG", "debug"),
         ("SNAKEPIT_BRIDGE", "/nowhere"),
@@ -109,9 +123,10 @@ fn variables_win_over_the_file() {
     ];
     let (_dir, config) = load(text, &variables);
     let config = config.unwrap();
-    let main = config.pools[0].config();
+    let main = config.pools[0].config().clone();
     assert_eq!((main.workers, main.queue_limit), (7, 9));
     assert_eq!(main.restart.window, Duration::from_secs(5));
+    assert_eq!(config.data_dir.unwrap().to_str(), Some("/elsewhere"));
 }
 
 #[test]

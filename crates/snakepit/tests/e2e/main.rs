@@ -12,6 +12,8 @@ mod cli;
 mod cli_support;
 #[cfg(feature = "cli")]
 mod crash;
+#[cfg(feature = "cli")]
+mod doctor;
 #[cfg(feature = "process")]
 mod execute;
 #[cfg(feature = "process")]

@@ -8,6 +8,7 @@
 )]
 
 mod calls;
+mod degraded;
 mod host_death;
 mod links;
 mod oracle;

@@ -86,8 +86,16 @@ async fn run(kind: &str, dir: PathBuf) -> u8 {
     let independent = kind == "independent";
     let pool = marked(&tools(), 1, &cookie, dir.join("pit"))
         .configure(|pool| {
-            pool.drain_timeout = if kind == "drain" { LONG * 2 } else { Duration::ZERO };
-            pool.stop_grace = if kind == "drain" { LONG } else { Duration::from_millis(200) };
+            pool.drain_timeout = if kind == "drain" {
+                LONG * 2
+            } else {
+                Duration::ZERO
+            };
+            pool.stop_grace = if kind == "drain" {
+                LONG
+            } else {
+                Duration::from_millis(200)
+            };
         })
         .configure_python(|python| {
             python.data_dir = None;
@@ -119,7 +127,11 @@ async fn run(kind: &str, dir: PathBuf) -> u8 {
         () = closing, if kind == "drain" => unreachable!("it waits for ever"),
     };
     let (signal, report) = (end.signal.unwrap_or(0), &end.report);
-    println!("@end {signal} {} {}", report.leftover.len(), end.output.is_some());
+    println!(
+        "@end {signal} {} {}",
+        report.leftover.len(),
+        end.output.is_some()
+    );
     assert_eq!(report.problem, None);
     end.exit_code()
 }
@@ -168,7 +180,10 @@ fn row_14_a_second_signal_skips_the_waits() {
     assert_eq!(program.says("@end"), "2 0 false");
     assert_eq!(program.wait().code(), Some(130));
     let took = scene.clean(NONE);
-    row.holds(format!("ended at once, nothing left after {} ms", took.as_millis()));
+    row.holds(format!(
+        "ended at once, nothing left after {} ms",
+        took.as_millis()
+    ));
 }
 
 #[test]
@@ -188,7 +203,11 @@ fn row_2_an_independent_worker_goes_on_and_is_reported() {
         panic!("{report:?}")
     };
     assert!(run.killed.is_empty() && run.leftover.is_empty(), "{run:?}");
-    let left: Vec<_> = run.left.iter().map(|left| (left.pid, left.reason)).collect();
+    let left: Vec<_> = run
+        .left
+        .iter()
+        .map(|left| (left.pid, left.reason))
+        .collect();
     assert_eq!(left, [(pid.cast_signed(), Reason::Independent)]);
     assert!(alive(pid));
 

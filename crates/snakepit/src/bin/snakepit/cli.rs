@@ -33,6 +33,9 @@ pub(crate) enum Command {
         after_help = "Exit status 1 when there are orphans that --kill has not ended, or was not given for."
     )]
     Orphans(OrphansOptions),
+    /// Check interpreter, worker runtime, registry, containment and limits by using them
+    #[command(after_help = "Exit status 1 when a check failed.")]
+    Doctor(DoctorOptions),
     /// Show what snakepit does, on real input, and check every result
     Demo(DemoOptions),
     /// Print the completion script of a shell
@@ -49,6 +52,7 @@ impl Command {
             Self::Call(options) | Self::Stream(options) => options.json,
             Self::Tools(options) => options.json,
             Self::Orphans(options) => options.json,
+            Self::Doctor(options) => options.json,
             Self::Demo(options) => options.json,
             Self::Completions { .. } => false,
         }
@@ -98,6 +102,19 @@ pub(crate) struct OrphansOptions {
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
     /// Print everything as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorOptions {
+    /// Directory of the records; the user's own when not given
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Python interpreter
+    #[arg(long, value_name = "PATH")]
+    pub(crate) python: Option<PathBuf>,
+    /// Print the checks as JSON
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -7,6 +7,7 @@ mod arguments;
 mod call;
 mod cli;
 mod demo;
+mod doctor;
 mod failure;
 mod logging;
 mod orphans;
@@ -58,6 +59,7 @@ async fn run(command: Command, started: Instant) -> Result<(), Failure> {
         Command::Stream(options) => stream::run(options, started).await,
         Command::Tools(options) => tools::run(&options, started).await,
         Command::Orphans(options) => orphans::run(&options),
+        Command::Doctor(options) => doctor::run(&options).await,
         Command::Demo(options) => demo::run(&options).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();
