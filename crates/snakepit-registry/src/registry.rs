@@ -1,5 +1,6 @@
 //! One run of a host: its directory, its database, its children.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -177,6 +178,11 @@ impl Registry {
             id: id.to_owned(),
             problem,
         })?;
+        if !self.inner.run.exists() {
+            // The database goes on without a name, where no sweep will ever find it.
+            let gone = io::Error::new(io::ErrorKind::NotFound, "the run directory is gone");
+            return Err(Error::io("write to", self.inner.run.database(), gone));
+        }
         let generation = self.inner.generation.fetch_add(1, Ordering::Relaxed);
         Reservation::new(Arc::clone(&self.inner), id, generation)
     }
