@@ -10,8 +10,9 @@ use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use snakepit_registry::{
-    Change, CommandSpec, Cookie, HostTable, Output, PidFd, ProcessIdentity, ProcessState,
-    ProcessTable, Record, Registration, Registry, RegistryConfig, RunId, Store, StoreSize,
+    Change, CommandSpec, Containment, Cookie, HostTable, Output, PidFd, ProcessIdentity,
+    ProcessState, ProcessTable, Record, Registration, Registry, RegistryConfig, RunId, Store,
+    StoreSize,
 };
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -30,6 +31,7 @@ fn main() -> Result<()> {
     reserve(memory.path(), "tmpfs")?;
     reserve(disk.path(), "disk")?;
     start(memory.path())?;
+    contained(memory.path())?;
     sweep(&memory.path().join("sweep"))?;
     host_death(&memory.path().join("death"))
 }
@@ -119,6 +121,48 @@ fn start(dir: &Path) -> Result<()> {
     Ok(())
 }
 
+/// What a worker costs in each containment, and what its shim has in memory for itself.
+fn contained(dir: &Path) -> Result<()> {
+    const COUNT: u32 = 100;
+    for mode in Containment::ALL {
+        if let Err(refusal) = mode.probe() {
+            println!("containment {mode}: {refusal}");
+            continue;
+        }
+        let registry = Registry::open(RegistryConfig::new(dir.join(mode.name())))?;
+        let spec = sleeper().containment(mode);
+        let begun = now();
+        let children: Vec<_> = (0..COUNT)
+            .map(|at| spawn(&registry, &format!("w{at}"), &spec))
+            .collect::<Result<_>>()?;
+        let started = begun.elapsed() / COUNT;
+        let private: u32 = tagged(registry.run_id())?
+            .into_iter()
+            .filter_map(shim_memory)
+            .sum();
+        let begun = now();
+        for (child, _) in children {
+            child.release()?;
+        }
+        println!(
+            "containment {mode}: {started:?} a start, {:?} an end, {} KiB private in shims",
+            begun.elapsed() / COUNT,
+            private / COUNT,
+        );
+        let _ = registry.close()?;
+    }
+    Ok(())
+}
+
+/// Memory that only this process has, in KiB, when it is a shim.
+fn shim_memory(pid: i32) -> Option<u32> {
+    let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+    let roll = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+    let field = |line: &str| line.split_whitespace().nth(1)?.parse::<u32>().ok();
+    let private = roll.lines().filter(|line| line.starts_with("Private_"));
+    (name.trim() == "snakepit-shim").then(|| private.filter_map(field).sum())
+}
+
 /// A dead run with 1,000 records, half of which have the id of a living stranger.
 fn sweep(data: &Path) -> Result<()> {
     let mut dead = Command::new(std::env::current_exe()?)
@@ -144,6 +188,8 @@ fn sweep(data: &Path) -> Result<()> {
             state: ProcessState::Ready,
             cookie: Cookie::random(run, true)?,
             armed: true,
+            shim: None,
+            cgroup: None,
             identity: Some(ProcessIdentity {
                 pid,
                 pgid: pid,

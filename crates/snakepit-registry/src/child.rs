@@ -5,13 +5,16 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use nix::errno::Errno;
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
-
+use crate::carriers;
 use crate::clock::Deadline;
 use crate::escalation::Seen;
 use crate::pidfd::{PidFd, Scope};
 use crate::procfs;
+use crate::shim::Shim;
+use crate::sys;
+
+/// How long a shim may take to end what its worker has left, before it counts as left.
+const SHIM_END: Duration = Duration::from_millis(500);
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +34,8 @@ pub(crate) struct Child {
     /// Closing it makes the kernel kill the group.
     death: Mutex<Option<OwnedFd>>,
     exit: Mutex<Option<Exit>>,
+    /// The real parent, when that is not this process.
+    shim: Option<Shim>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -43,15 +48,26 @@ impl Child {
             pidfd,
             death: Mutex::new(death),
             exit: Mutex::new(None),
+            shim: None,
         }
+    }
+
+    /// The child of a shim.
+    pub(crate) fn below(self, shim: Shim) -> Self {
+        let shim = Some(shim);
+        Self { shim, ..self }
     }
 
     pub(crate) fn pid(&self) -> i32 {
         self.pidfd.pid()
     }
 
-    pub(crate) fn pidfd(&self) -> &PidFd {
-        &self.pidfd
+    /// A descriptor that is readable when the leader has ended.
+    pub(crate) fn watch(&self) -> io::Result<OwnedFd> {
+        match &self.shim {
+            Some(shim) => shim.watch(),
+            None => Ok(self.pidfd.try_clone()?.into()),
+        }
     }
 
     /// The exit, if it has happened. What the leader leaves behind in its group is killed before
@@ -61,26 +77,29 @@ impl Child {
         if exit.is_some() {
             return *exit;
         }
-        let id = || Id::PIDFd(self.pidfd.as_fd());
-        let peek = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-        let status = match waitid(id(), peek) {
-            Ok(WaitStatus::StillAlive) => return None,
-            Ok(_) => {
+        if let Some(shim) = &self.shim {
+            *exit = shim.look().exit;
+            if exit.is_some() {
+                self.strike();
+            }
+            return *exit;
+        }
+        let status = match sys::wait_exit(self.pidfd.as_fd(), true) {
+            Ok(None) => return None,
+            Ok(Some(_)) => {
                 // Refused only for members of other users; those are reported by the sweep.
                 let _ = self.pidfd.signal(Scope::Group, libc::SIGKILL);
-                waitid(id(), WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG)
+                sys::wait_exit(self.pidfd.as_fd(), false)
             }
-            Err(Errno::ECHILD) if !self.pidfd.exited() => return None,
+            Err(e) if e.raw_os_error() == Some(libc::ECHILD) && !self.pidfd.exited() => {
+                return None;
+            }
             Err(e) => {
                 let _ = self.pidfd.signal(Scope::Group, libc::SIGKILL);
                 Err(e)
             }
         };
-        *exit = Some(match status {
-            Ok(WaitStatus::Exited(_, code)) => Exit::Code(code),
-            Ok(WaitStatus::Signaled(_, signal, _)) => Exit::Signal(signal as i32),
-            _ => Exit::Unknown,
-        });
+        *exit = Some(status.ok().flatten().unwrap_or(Exit::Unknown));
         *exit
     }
 
@@ -94,7 +113,20 @@ impl Child {
             if deadline.passed() {
                 return None;
             }
-            self.pidfd.wait(deadline.left());
+            self.pause(deadline.left());
+        }
+    }
+
+    /// Waits for the end of the leader, then of its shim, at most that long.
+    pub(crate) fn pause(&self, time: Duration) {
+        match &self.shim {
+            None => {
+                self.pidfd.wait(time);
+            }
+            Some(shim) if lock(&self.exit).is_none() => shim.wait_note(time),
+            Some(shim) => {
+                shim.wait(time);
+            }
         }
     }
 
@@ -103,28 +135,68 @@ impl Child {
         self.pidfd.signal(Scope::Process, libc::SIGTERM)
     }
 
-    /// SIGKILL to the whole group, without waiting.
-    pub(crate) fn kill(&self) {
+    /// SIGKILL to the whole group.
+    fn strike(&self) {
+        // Only who reaps the leader may use the number of its group.
+        let scope = if self.shim.is_some() && !sys::has_group_signal() {
+            Scope::Process
+        } else {
+            Scope::Group
+        };
         // A signal that is refused (another user's process) leaves the death pipe.
-        let _ = self.pidfd.signal(Scope::Group, libc::SIGKILL);
-        lock(&self.death).take();
+        let _ = self.pidfd.signal(scope, libc::SIGKILL);
+    }
+
+    /// SIGKILL to all that is in reach, without waiting.
+    pub(crate) fn kill(&self) {
+        self.strike();
+        match &self.shim {
+            // It reports how the leader ended, so it is not killed before.
+            Some(shim) if !shim.kill(lock(&self.exit).is_some()) => {}
+            _ => drop(lock(&self.death).take()),
+        }
+    }
+
+    /// Whether nothing of the child's shim is left. Always true without a shim.
+    pub(crate) fn finished(&self) -> bool {
+        self.shim.as_ref().is_none_or(|shim| shim.look().gone)
+    }
+
+    /// Whether the shim had to kill something after the leader.
+    pub(crate) fn killed_by_shim(&self) -> bool {
+        self.shim
+            .as_ref()
+            .is_some_and(|shim| shim.look().killed > 0)
     }
 
     /// What is left of the process and its group.
     pub(crate) fn seen(&self) -> Seen {
         let leader = self.try_wait().is_none();
+        if let (Some(shim), false) = (&self.shim, leader) {
+            // It ends the rest by itself, in milliseconds.
+            shim.wait(SHIM_END);
+        }
         Seen {
             leader,
-            group: leader || !self.others().is_empty(),
+            group: leader || !self.finished() || !self.others().is_empty(),
         }
     }
 
-    /// Living members of the group besides the leader.
+    /// Living members of the group besides the leader; below a shim that lives, all others too.
     pub(crate) fn others(&self) -> Vec<i32> {
-        if lock(&self.exit).is_some() && self.pidfd.group_exists() == Some(false) {
-            return Vec::new();
+        let mut others = Vec::new();
+        if let Some(shim) = &self.shim
+            && !shim.look().gone
+        {
+            others = carriers::of(shim.cookie());
+            others.retain(|&pid| pid != self.pid());
         }
-        group_members(self.pid())
+        if lock(&self.exit).is_none() || self.pidfd.group_exists() != Some(false) {
+            others.extend(group_members(self.pid()));
+            others.sort_unstable();
+            others.dedup();
+        }
+        others
     }
 }
 

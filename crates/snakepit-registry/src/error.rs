@@ -5,6 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::containment::{Containment, Refusal};
+
 /// Why an operation of the registry failed. Codes never change their meaning; messages may.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -74,6 +76,14 @@ pub enum Error {
         program: PathBuf,
         /// Why.
         problem: SpawnProblem,
+    },
+    /// The chosen containment does not work here. No other one was used instead.
+    #[error("containment `{mode}` does not work here: {refusal}")]
+    Containment {
+        /// The mode.
+        mode: Containment,
+        /// Why.
+        refusal: Refusal,
     },
     /// A thread of the registry could not be started.
     #[error("cannot start the registry's {name} thread: {source}")]
@@ -264,6 +274,7 @@ impl Error {
             Self::WorkerId { .. } => "SP6008",
             Self::Spawn { .. } => "SP6009",
             Self::Thread { .. } => "SP6010",
+            Self::Containment { .. } => "SP6011",
         }
     }
 
@@ -289,6 +300,7 @@ impl Error {
                 _ => "check the program with `ls -l` and by starting it by hand",
             },
             Self::Thread { .. } => "raise the limit of processes (ulimit -u)",
+            Self::Containment { mode, .. } => mode.help(),
         }
     }
 }

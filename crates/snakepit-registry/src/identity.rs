@@ -84,6 +84,23 @@ pub enum Verdict {
 }
 
 impl ProcessIdentity {
+    /// Who a process is that this host has just started. It may have exited by now; then nobody
+    /// will ever have to recognise it.
+    pub(crate) fn of(held: &PidFd) -> io::Result<Self> {
+        let pid = held.pid();
+        Ok(Observation::of(held)?.map_or_else(
+            || Self {
+                pid,
+                pgid: pid,
+                start_ticks: 0,
+                pidfs_inode: held.inode(),
+                uid: nix::unistd::getuid().as_raw(),
+                exe: None,
+            },
+            |seen| seen.identity,
+        ))
+    }
+
     /// Compares a record with what is seen. Pure; the order of the rules is part of the promise.
     pub fn judge(&self, cookie: Cookie, seen: &Observation) -> Verdict {
         let now = &seen.identity;

@@ -56,6 +56,8 @@ pub struct WorkerReport {
     pub state: ProcessState,
     /// Its process id, if it had one.
     pub pid: Option<i32>,
+    /// Process id of its shim, if it had one.
+    pub shim: Option<i32>,
     /// Whether it dies with its host.
     pub dependent: bool,
 }
@@ -151,6 +153,7 @@ fn report(
 fn worker(record: Record) -> WorkerReport {
     WorkerReport {
         pid: record.identity.map(|identity| identity.pid),
+        shim: record.shim.map(|shim| shim.pid),
         dependent: record.cookie.dependent(),
         state: record.state,
         worker_id: record.worker_id,

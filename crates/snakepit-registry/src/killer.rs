@@ -30,7 +30,7 @@ pub(crate) fn stop(child: &Child, grace: Duration, confirm: Duration) -> KillOut
             }
             Step::Kill => child.kill(),
             Step::Wait(time) if seen.leader => {
-                child.pidfd().wait(time);
+                child.pause(time);
             }
             // Members of a group without leader cannot be waited for: they are not our children.
             Step::Wait(time) => std::thread::sleep(time),
@@ -38,7 +38,7 @@ pub(crate) fn stop(child: &Child, grace: Duration, confirm: Duration) -> KillOut
                 let exit = child.try_wait();
                 return KillOutcome {
                     exit,
-                    killed: steps.killed(),
+                    killed: steps.killed() || child.killed_by_shim(),
                     leftover: Vec::new(),
                 };
             }

@@ -15,7 +15,7 @@ use crate::error::{Error, SpawnProblem};
 use crate::posix_spawn::Image;
 use crate::spec::{CommandSpec, Output};
 
-/// The variable that tells a child the process id of its host.
+/// The variable that tells a child the process id of its parent: of its host, or of its shim.
 pub const HOST_PID_VAR: &str = "SNAKEPIT_HOST_PID";
 
 /// An image and the host's ends of its pipes.
@@ -77,6 +77,7 @@ impl Launch {
                 envp,
                 cwd,
                 stdio,
+                more: Vec::new(),
             },
             death,
             stdout,
@@ -134,7 +135,7 @@ fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((clear_of_stdio(read)?, clear_of_stdio(write)?))
 }
 
-fn null(write: bool) -> io::Result<OwnedFd> {
+pub(crate) fn null(write: bool) -> io::Result<OwnedFd> {
     let file: File = OpenOptions::new()
         .read(!write)
         .write(write)
@@ -144,15 +145,20 @@ fn null(write: bool) -> io::Result<OwnedFd> {
 
 /// A host that has closed its own standard descriptors gets their numbers for new ones. In the
 /// child they would be overwritten before they are used, or stay closed at exec.
+fn clear_of_stdio(fd: OwnedFd) -> io::Result<OwnedFd> {
+    clear_below(fd, 3)
+}
+
+/// A descriptor with this number or a higher one.
 #[expect(
     unsafe_code,
     reason = "nix returns the new descriptor as a bare number"
 )]
-fn clear_of_stdio(fd: OwnedFd) -> io::Result<OwnedFd> {
-    if fd.as_raw_fd() > 2 {
+pub(crate) fn clear_below(fd: OwnedFd, lowest: i32) -> io::Result<OwnedFd> {
+    if fd.as_raw_fd() >= lowest {
         return Ok(fd);
     }
-    let new = fcntl(fd.as_fd(), FcntlArg::F_DUPFD_CLOEXEC(3))?;
+    let new = fcntl(fd.as_fd(), FcntlArg::F_DUPFD_CLOEXEC(lowest))?;
     // SAFETY: fcntl has just created this descriptor, so nothing else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(new) })
 }

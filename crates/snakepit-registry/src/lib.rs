@@ -47,14 +47,45 @@
 //! 3. *Sweep*: the next host kills what carries the mark of a run whose host is dead, also what
 //!    has left its group. Each process is identified and signalled through the same pidfd.
 //!
+//! # Containment
+//! How far the layers reach for descendants that leave the group, by `setsid` and a double fork
+//! for example, is chosen in [`RegistryConfig`] or [`CommandSpec`]. A mode that does not work here
+//! is an error with the reason; nothing weaker is used instead. [`Support::modes`] tries all.
+//!
+//! | mode | what is gone with the worker | what is gone with its host | needs |
+//! |---|---|---|---|
+//! | `group` | its group | worker and every descendant still in its group, by the kernel | |
+//! | `shim` | all descendants | all descendants, unless host *and* shim are killed in the same instant | `/proc` |
+//! | `cgroup` | all descendants, as a whole | the same as `shim`; what is left is found also without the mark | a control group (version 2) that may be divided |
+//! | `pid_namespace` | all descendants, by the kernel | all descendants, by the kernel: no other process has to survive | user namespaces or `CAP_SYS_ADMIN` |
+//!
+//! With the sweep, in each mode: all descendants that carry the mark by the time the next host has
+//! swept. When the shim alone is killed, its worker dies with it, and the host kills what carries
+//! the worker's mark.
+//!
+//! The shim is this program, started again: a function that runs before `main` turns it into one
+//! when the host has prepared it. So the crate has to be part of the program itself, not of a
+//! library that another program loads, and constructors of the program's libraries run once more.
+//! A shim has one thread and a few hundred KiB of memory of its own; a namespace needs two shims. It ignores
+//! signals, is the parent that the worker sees, and reports how the worker has ended through a
+//! socket, so that somebody who reaps foreign children cannot take that away.
+//! In a namespace the worker sees other process ids than its host; [`Registration::pid`] is the
+//! host's view.
+//!
 //! # Limitations
-//! Linux only; local file systems only. Descendants that leave the group die in the next sweep, not
-//! with their host. A child that changes its user escapes a host without privileges. A process
+//! Linux only; local file systems only. In mode `group`, descendants that leave the group die in
+//! the next sweep, not with their host. A process that throws its environment away carries no
+//! mark; a process with the rights of the host can kill a shim or leave a control group. A child
+//! that changes its user escapes a host without privileges. A process
 //! in an uninterruptible wait dies when the kernel lets it. The database of the running host is
 //! mapped into memory: somebody who truncates it crashes the host (the directory has mode 0700).
 
+mod carriers;
+mod cgroup;
 mod child;
 mod clock;
+mod contained;
+mod containment;
 mod cookie;
 mod data_dir;
 mod error;
@@ -75,6 +106,7 @@ mod registration;
 mod registry;
 mod run_dir;
 mod run_id;
+mod shim;
 mod spawner;
 mod spec;
 mod store;
@@ -84,6 +116,7 @@ mod table;
 mod writer;
 
 pub use child::Exit;
+pub use containment::{Containment, ContainmentError, Refusal};
 pub use cookie::{COOKIES_VAR, Cookie, CookieError};
 pub use data_dir::SOCKET_NAME;
 pub use error::{DirProblem, Error, Limit, SpawnProblem};
@@ -94,11 +127,11 @@ pub use killer::KillOutcome;
 pub use launch::HOST_PID_VAR;
 pub use pidfd::{PidFd, Scope};
 pub use plan::{Evidence, LeftAlone, Plan, Reason, Target, plan};
-pub use probe::{Support, Tier};
+pub use probe::{ModeSupport, Support, Tier};
 pub use procfs::Stat;
 pub use record::{FORMAT, ProcessState, Record, RecordError};
 pub use registration::{Registration, Reservation, Spawned};
-pub use registry::{CloseReport, Containment, Registry, RegistryConfig, RegistryStats, Spawner};
+pub use registry::{CloseReport, Registry, RegistryConfig, RegistryStats, Spawner};
 pub use run_dir::RunMeta;
 pub use run_id::{RunId, RunIdError};
 pub use spec::{CommandSpec, Output};

@@ -21,6 +21,8 @@ pub enum Evidence {
     ReducedIdentity,
     /// It carries a cookie of the run.
     Cookie,
+    /// It is in a control group of the run.
+    Cgroup,
 }
 
 /// Why a process is not signalled.
@@ -128,8 +130,11 @@ pub fn plan(
     let mut plan = Plan::default();
     for record in records {
         match &record.identity {
-            Some(identity) if comparable => by_identity(&mut plan, record, identity, table)?,
+            Some(identity) if comparable && by_identity(&mut plan, record, identity, table)? => {}
             _ => plan.gone += 1,
+        }
+        if let Some(shim) = record.shim.as_ref().filter(|_| comparable) {
+            by_identity(&mut plan, record, shim, table)?;
         }
     }
     for process in tagged {
@@ -177,12 +182,13 @@ impl Plan {
     }
 }
 
+/// Plans for a process that was recorded. `false` when it is gone.
 fn by_identity(
     plan: &mut Plan,
     record: &Record,
     identity: &ProcessIdentity,
     table: &dyn ProcessTable,
-) -> io::Result<()> {
+) -> io::Result<bool> {
     let pid = identity.pid;
     let worker_id = Some(record.worker_id.clone());
     let held = if untouchable(pid) {
@@ -191,25 +197,20 @@ fn by_identity(
         table.hold(pid)?
     };
     let Some(held) = held else {
-        plan.gone += 1;
-        return Ok(());
+        return Ok(false);
     };
     let Some(seen) = held.observe()? else {
-        plan.gone += 1;
-        return Ok(());
+        return Ok(false);
     };
     let evidence = match identity.judge(record.cookie, &seen) {
-        Verdict::Stranger => {
-            plan.gone += 1;
-            return Ok(());
-        }
+        Verdict::Stranger => return Ok(false),
         Verdict::Unknown => {
             plan.left.push(LeftAlone {
                 pid,
                 worker_id,
                 reason: Reason::Unknown,
             });
-            return Ok(());
+            return Ok(true);
         }
         Verdict::Ours => Evidence::Identity,
         Verdict::OursByReducedRule => Evidence::ReducedIdentity,
@@ -220,7 +221,7 @@ fn by_identity(
             worker_id,
             reason: Reason::Independent,
         });
-        return Ok(());
+        return Ok(true);
     }
     plan.targets.push(Target {
         held,
@@ -233,5 +234,5 @@ fn by_identity(
         evidence,
         proof: Proof::Recorded(identity.clone(), record.cookie),
     });
-    Ok(())
+    Ok(true)
 }

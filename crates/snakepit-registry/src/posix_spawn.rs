@@ -23,6 +23,8 @@ pub(crate) struct Image {
     pub(crate) cwd: Option<CString>,
     /// What becomes descriptors 0, 1 and 2; `None` leaves the host's.
     pub(crate) stdio: [Option<OwnedFd>; 3],
+    /// What becomes descriptors 3 and up. Their own numbers must be beyond that.
+    pub(crate) more: Vec<OwnedFd>,
 }
 
 fn check(code: libc::c_int) -> io::Result<()> {
@@ -72,17 +74,23 @@ fn actions(image: &Image) -> io::Result<Actions> {
             libc::posix_spawn_file_actions_adddup2(&raw mut actions.0, source.as_raw_fd(), target)
         })?;
     }
-    close_others(&mut actions)?;
+    for (target, source) in (3..).zip(&image.more) {
+        // SAFETY: as above.
+        check(unsafe {
+            libc::posix_spawn_file_actions_adddup2(&raw mut actions.0, source.as_raw_fd(), target)
+        })?;
+    }
+    close_others(&mut actions, 3 + image.more.len())?;
     Ok(actions)
 }
 
 type AddCloseFrom =
     unsafe extern "C" fn(*mut libc::posix_spawn_file_actions_t, libc::c_int) -> libc::c_int;
 
-/// Closes every descriptor above the standard ones in the child, where the C library can do that
+/// Closes every descriptor above those that are meant for it in the child, where the C library can do that
 /// (glibc 2.34): libraries such as LMDB open files without asking for it. Elsewhere the flags of
 /// the descriptors decide, and all of this crate's own have it.
-fn close_others(actions: &mut Actions) -> io::Result<()> {
+fn close_others(actions: &mut Actions, from: usize) -> io::Result<()> {
     // SAFETY: the name is NUL-terminated; looking a symbol up has no other effect.
     let symbol = unsafe {
         libc::dlsym(
@@ -95,8 +103,9 @@ fn close_others(actions: &mut Actions) -> io::Result<()> {
     }
     // SAFETY: this is the type that glibc declares for the function of this name.
     let add = unsafe { std::mem::transmute::<*mut libc::c_void, AddCloseFrom>(symbol) };
+    let from = libc::c_int::try_from(from).unwrap_or(libc::c_int::MAX);
     // SAFETY: the structure is initialised, and the call only adds to it.
-    check(unsafe { add(&raw mut actions.0, 3) })
+    check(unsafe { add(&raw mut actions.0, from) })
 }
 
 /// Own process group, empty signal mask, every signal at its default.
@@ -133,7 +142,8 @@ fn attributes() -> io::Result<Attributes> {
     Ok(attributes)
 }
 
-fn pointers(strings: &[CString]) -> Vec<*mut libc::c_char> {
+/// A list of strings as C wants it. It borrows them.
+pub(crate) fn pointers(strings: &[CString]) -> Vec<*mut libc::c_char> {
     strings
         .iter()
         .map(|text| text.as_ptr().cast_mut())

@@ -5,9 +5,10 @@ use std::io;
 use std::os::fd::AsFd;
 
 use nix::fcntl::OFlag;
-use nix::unistd::{AccessFlags, access};
 use serde::Serialize;
 
+use crate::cgroup;
+use crate::containment::{Containment, Refusal};
 use crate::pidfd::PidFd;
 use crate::sys;
 
@@ -29,6 +30,16 @@ pub struct Support {
     pub cgroup: bool,
     /// Process id namespaces may be created, as far as the settings say.
     pub pid_namespace: bool,
+}
+
+/// Whether a containment works here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ModeSupport {
+    /// The mode.
+    pub mode: Containment,
+    /// Why it does not, if it does not.
+    pub refusal: Option<Refusal>,
 }
 
 /// How strong the protection is in sum.
@@ -54,9 +65,21 @@ impl Support {
             pidfs_inode: own.as_ref().is_some_and(|own| own.inode().is_some()),
             group_signal: sys::has_group_signal(),
             parent_death_signal: nix::sys::prctl::get_pdeathsig().is_ok(),
-            cgroup: cgroup_is_writable(),
+            cgroup: cgroup::own().is_ok(),
             pid_namespace: namespaces_are_allowed(),
         }
+    }
+
+    /// Tries every containment out. Unlike [`probe`](Self::probe) it starts processes, one for
+    /// each strict mode, and blocks for some milliseconds.
+    pub fn modes() -> Vec<ModeSupport> {
+        let modes = Containment::ALL.into_iter();
+        modes
+            .map(|mode| ModeSupport {
+                mode,
+                refusal: mode.probe().err(),
+            })
+            .collect()
     }
 
     /// The protection in sum.
@@ -80,21 +103,6 @@ fn pipe_can_be_armed(me: i32) -> io::Result<()> {
     drop(read);
     drop(write);
     armed
-}
-
-fn cgroup_is_writable() -> bool {
-    let Ok(groups) = fs::read_to_string("/proc/self/cgroup") else {
-        return false;
-    };
-    let Some(own) = groups.lines().find_map(|line| line.strip_prefix("0::/")) else {
-        return false;
-    };
-    ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"]
-        .iter()
-        .any(|root| {
-            let dir = std::path::Path::new(root).join(own);
-            dir.join("cgroup.procs").exists() && access(&dir, AccessFlags::W_OK).is_ok()
-        })
 }
 
 fn namespaces_are_allowed() -> bool {

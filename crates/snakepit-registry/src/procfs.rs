@@ -1,7 +1,7 @@
 //! What `/proc` says about a process.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
@@ -65,32 +65,59 @@ pub(crate) fn stat(pid: i32) -> io::Result<Option<Stat>> {
     }
 }
 
-/// How long a process may be seen without an environment because it is about to run a program.
-const EXEC: Duration = Duration::from_millis(50);
+/// How long a process may be seen without an environment because it is about to run a program. It
+/// may have to wait for the processor in the middle of that.
+const EXEC: Duration = Duration::from_millis(500);
+/// How often it is looked at in that time, at least.
+const TRIES: u32 = 20;
 
 /// The cookies of a process. An error with `PermissionDenied` means that they cannot be read.
 pub(crate) fn cookies(pid: i32) -> io::Result<Option<Vec<Cookie>>> {
     let deadline = Deadline::after(EXEC);
-    loop {
-        let Some(block) = gone_is_none(fs::read(format!("/proc/{pid}/environ")))? else {
+    let mut before = None;
+    // The time alone says nothing: this thread may have waited for the processor.
+    for tries in 0.. {
+        let Some(block) = gone_is_none(environ(pid))? else {
             return Ok(None);
         };
-        if !block.is_empty() || !is_in_exec(pid) || deadline.passed() {
+        if !block.is_empty() || (tries > TRIES && deadline.passed()) {
             return Ok(Some(Cookie::parse_environ(&block)));
         }
-        // Soon over: the kernel is setting the new program up.
-        std::thread::yield_now();
+        // Each program that a process runs has its environment in another place. Only an
+        // environment that is empty between two looks at the same place is an empty one.
+        let place = environ_end(pid);
+        if place.is_none() || place == before {
+            return Ok(Some(Vec::new()));
+        }
+        before = place.filter(|&end| end != 0);
+        if before.is_none() {
+            // Soon over: the kernel is setting the new program up.
+            std::thread::yield_now();
+        }
+    }
+    unreachable!("the tries do not end before the time")
+}
+
+/// The environment of a process, in a single read: the kernel cuts it off between two when the
+/// process runs another program meanwhile.
+fn environ(pid: i32) -> io::Result<Vec<u8>> {
+    let path = format!("/proc/{pid}/environ");
+    let mut block = vec![0; 16 << 10];
+    loop {
+        let length = fs::File::open(&path)?.read(&mut block)?;
+        if length < block.len() {
+            block.truncate(length);
+            return Ok(block);
+        }
+        block.resize(4 * length, 0);
     }
 }
 
-/// Whether a process has a program but no memory of its environment yet. Threads of the kernel
-/// and zombies have no program.
-fn is_in_exec(pid: i32) -> bool {
-    fs::read_link(format!("/proc/{pid}/exe")).is_ok()
-        && stat(pid)
-            .ok()
-            .flatten()
-            .is_some_and(|stat| stat.environ_end == 0)
+/// Where the environment of a process ends, 0 while it is about to run a program. Threads of the
+/// kernel and zombies have no program, hence `None`.
+fn environ_end(pid: i32) -> Option<u64> {
+    fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+    Some(stat(pid).ok().flatten()?.environ_end)
 }
 
 /// Device and inode of the program that a process runs.

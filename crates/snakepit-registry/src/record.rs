@@ -1,5 +1,7 @@
 //! What is stored about a worker, and how it is written.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use crate::cookie::Cookie;
@@ -41,6 +43,10 @@ pub struct Record {
     pub armed: bool,
     /// Who it is; known from `Spawned` on.
     pub identity: Option<ProcessIdentity>,
+    /// The shim between host and process, if there is one.
+    pub shim: Option<ProcessIdentity>,
+    /// The control group of the process, if it has one of its own.
+    pub cgroup: Option<PathBuf>,
 }
 
 /// Why a row cannot be read.

@@ -44,7 +44,8 @@ pub struct Registration {
 pub struct Spawned {
     /// Process id, also the id of its process group.
     pub pid: u32,
-    /// Readable when the process has exited. Use [`Registration::try_wait`] for its status.
+    /// Readable when the process has exited: a pidfd, or what its shim reports through. Wait for
+    /// it and do nothing else with it; [`Registration::try_wait`] has the status.
     pub pidfd: OwnedFd,
     /// Read end of its standard output, if a pipe was asked for.
     pub stdout: Option<OwnedFd>,
@@ -67,6 +68,8 @@ impl Reservation {
             cookie,
             armed: false,
             identity: None,
+            shim: None,
+            cgroup: None,
         };
         inner.writer.write(Change::Put(Box::new(record.clone())))?;
         Ok(Self {
@@ -89,17 +92,20 @@ impl Reservation {
             record.cookie = Cookie::random(inner.run.id(), false)
                 .map_err(|e| Error::io("name a worker of", inner.run.database(), e))?;
         }
-        let started = spawner::launch(&inner, spec, record.cookie)?;
+        let started = spawner::launch(&inner, spec, record.cookie, record.generation)?;
         let Started {
             child,
             identity,
             armed,
             stdout,
             stderr,
+            shim,
+            cgroup,
         } = started;
         record.state = ProcessState::Spawned;
         record.armed = armed;
         record.identity = Some(identity);
+        (record.shim, record.cgroup) = (shim, cgroup);
         // From here on the registration's guard kills the process on every failure.
         self.used = true;
         let key = record.key();
@@ -108,7 +114,7 @@ impl Reservation {
             record: Mutex::new(record.clone()),
             child: Some(child),
         };
-        let pidfd = registration.child().pidfd().try_clone();
+        let pidfd = registration.child().watch();
         let committed = inner.writer.write(Change::Put(Box::new(record)));
         let pidfd = match (committed, pidfd) {
             (Ok(()), Ok(pidfd)) => pidfd,
@@ -126,7 +132,7 @@ impl Reservation {
             registration,
             Spawned {
                 pid,
-                pidfd: pidfd.into(),
+                pidfd,
                 stdout,
                 stderr,
                 armed,
@@ -208,8 +214,13 @@ impl Registration {
         Ok(())
     }
 
-    /// How the process ended, if it has. Also kills what it left behind in its group. Never
-    /// blocks; call it when the pidfd has become readable.
+    /// Process id of the shim that the process runs below, if it does.
+    pub fn shim_pid(&self) -> Option<u32> {
+        Some(self.record().shim.as_ref()?.pid.unsigned_abs())
+    }
+
+    /// How the process ended, if it has. Also kills what it left behind in its group. Does not
+    /// wait for the process; call it when the pidfd has become readable.
     pub fn try_wait(&self) -> Option<Exit> {
         self.child().try_wait()
     }

@@ -6,9 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use serde::Serialize;
-
 use crate::clock::Deadline;
+use crate::containment::Containment;
 use crate::data_dir::DataDir;
 use crate::error::Error;
 use crate::gate::Gate;
@@ -26,23 +25,13 @@ use crate::sweep::{self, SweepReport};
 use crate::table::HostTable;
 use crate::writer::Writer;
 
-/// How far the registry reaches for what its children start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-#[serde(rename_all = "lowercase")]
-pub enum Containment {
-    /// The process group of each child. Descendants that leave it are found by the next sweep.
-    #[default]
-    Group,
-}
-
 /// Settings of a registry.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct RegistryConfig {
     /// Directory shared by all hosts of this user; created when missing, with mode 0700.
     pub data_dir: PathBuf,
-    /// How far the registry reaches.
+    /// How far the registry reaches for what its children start.
     pub containment: Containment,
     /// How long a spawn is tried again while the system has no process, descriptor or memory to
     /// spare. 5 s by default.
@@ -128,8 +117,12 @@ impl Registry {
     /// [`sweep`](Self::sweep) for that.
     ///
     /// # Errors
-    /// [`Error::DataDir`] when the directory cannot be used or trusted, and others.
+    /// [`Error::DataDir`] when the directory cannot be used or trusted,
+    /// [`Error::Containment`] when the chosen containment does not work here, and others.
     pub fn open(config: RegistryConfig) -> Result<Self, Error> {
+        let mode = config.containment;
+        mode.probe()
+            .map_err(|refusal| Error::Containment { mode, refusal })?;
         let data = DataDir::prepare(&config.data_dir)?;
         let scene = Scene::here().map_err(|e| Error::io("read", "/proc", e))?;
         let run = RunDir::create(&data, scene.clone())?;
@@ -178,13 +171,14 @@ impl Registry {
             id: id.to_owned(),
             problem,
         })?;
+        let generation = self.inner.generation.fetch_add(1, Ordering::Relaxed);
+        let reservation = Reservation::new(Arc::clone(&self.inner), id, generation)?;
         if !self.inner.run.exists() {
             // The database goes on without a name, where no sweep will ever find it.
             let gone = io::Error::new(io::ErrorKind::NotFound, "the run directory is gone");
             return Err(Error::io("write to", self.inner.run.database(), gone));
         }
-        let generation = self.inner.generation.fetch_add(1, Ordering::Relaxed);
-        Reservation::new(Arc::clone(&self.inner), id, generation)
+        Ok(reservation)
     }
 
     /// What starts the processes of this run.
@@ -295,6 +289,9 @@ impl Registry {
         let outcome = sweep::kill_tagged(&[inner.run.id()], deadline, &HostTable)?;
         report.killed = outcome.killed.iter().map(|killed| killed.pid).collect();
         report.leftover = outcome.leftover;
+        let (killed, leftover) = sweep::end_cgroups(inner.run.id(), &[], deadline);
+        report.killed.extend(killed.iter().map(|killed| killed.pid));
+        report.leftover.extend(leftover);
         report.independent = outcome.left;
         inner.writer.close();
         if report.leftover.is_empty() && report.independent.is_empty() {

@@ -7,6 +7,7 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Builder;
 use std::time::Duration;
@@ -14,9 +15,10 @@ use std::time::Duration;
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
 use crate::child::Child;
+use crate::contained::{self, Birth};
 use crate::cookie::Cookie;
 use crate::error::{Error, SpawnProblem};
-use crate::identity::{Observation, ProcessIdentity};
+use crate::identity::ProcessIdentity;
 use crate::launch::{Launch, classify};
 use crate::pidfd::PidFd;
 use crate::posix_spawn::{self, Image};
@@ -38,13 +40,18 @@ pub(crate) struct Started {
     pub(crate) armed: bool,
     pub(crate) stdout: Option<OwnedFd>,
     pub(crate) stderr: Option<OwnedFd>,
+    /// The process between host and worker, if there is one.
+    pub(crate) shim: Option<ProcessIdentity>,
+    /// The worker's control group, if it has one.
+    pub(crate) cgroup: Option<PathBuf>,
 }
 
 /// A process that has just been born.
-struct Born {
-    pidfd: PidFd,
-    identity: ProcessIdentity,
-    armed: bool,
+#[derive(Debug)]
+pub(crate) struct Born {
+    pub(crate) pidfd: PidFd,
+    pub(crate) identity: ProcessIdentity,
+    pub(crate) armed: bool,
 }
 
 /// A child without a registration; its row is deleted when it is dead.
@@ -108,7 +115,7 @@ fn serve(jobs: &Receiver<Job>) {
                 Err(RecvTimeoutError::Disconnected) => return false,
             }
             abandoned.retain(|one| {
-                let gone = one.child.try_wait().is_some();
+                let gone = one.child.try_wait().is_some() && one.child.finished();
                 if gone {
                     one.inner
                         .writer
@@ -148,18 +155,7 @@ fn born(image: &Image, cookie: Cookie, pid: i32) -> io::Result<Born> {
         },
         _ => false,
     };
-    let identity = match Observation::of(&pidfd)? {
-        Some(seen) => seen.identity,
-        // It has exited by now. Nobody will ever have to recognise it.
-        None => ProcessIdentity {
-            pid,
-            pgid: pid,
-            start_ticks: 0,
-            pidfs_inode: pidfd.inode(),
-            uid: nix::unistd::getuid().as_raw(),
-            exe: None,
-        },
-    };
+    let identity = ProcessIdentity::of(&pidfd)?;
     Ok(Born {
         pidfd,
         identity,
@@ -168,12 +164,23 @@ fn born(image: &Image, cookie: Cookie, pid: i32) -> io::Result<Born> {
 }
 
 /// Starts a program; tries again while the system has no room, for the run's retry time.
-pub(crate) fn launch(inner: &Inner, spec: &CommandSpec, cookie: Cookie) -> Result<Started, Error> {
+pub(crate) fn launch(
+    inner: &Inner,
+    spec: &CommandSpec,
+    cookie: Cookie,
+    generation: u64,
+) -> Result<Started, Error> {
+    let birth = Birth {
+        spec,
+        cookie,
+        generation,
+        mode: contained::mode(inner, spec)?,
+    };
     let deadline = crate::clock::Deadline::after(inner.config.spawn_retry);
     let mut pause = FIRST_PAUSE;
     loop {
         let passage = inner.gate.enter()?;
-        let result = attempt(spec, cookie);
+        let result = attempt(birth);
         drop(passage);
         match result {
             Err(Error::Spawn {
@@ -190,22 +197,19 @@ pub(crate) fn launch(inner: &Inner, spec: &CommandSpec, cookie: Cookie) -> Resul
     }
 }
 
-fn attempt(spec: &CommandSpec, cookie: Cookie) -> Result<Started, Error> {
+fn attempt(birth: Birth<'_>) -> Result<Started, Error> {
+    let Birth { spec, cookie, .. } = birth;
+    let launch = Launch::prepare(spec, cookie)?;
+    if birth.mode.is_strict() {
+        return contained::start(birth, launch);
+    }
     let Launch {
         image,
         death,
         stdout,
         stderr,
-    } = Launch::prepare(spec, cookie)?;
-    let (reply, answer) = bounded(1);
-    thread()?
-        .send(Job::Start {
-            image,
-            cookie,
-            reply,
-        })
-        .map_err(|_| Error::Closed)?;
-    let born = answer.recv().map_err(|_| Error::Closed)?.map_err(|e| {
+    } = launch;
+    let born = on_thread(image, cookie)?.map_err(|e| {
         let problem = match e.raw_os_error() {
             Some(libc::ESRCH) => SpawnProblem::Vanished,
             _ => classify(e, spec),
@@ -223,7 +227,21 @@ fn attempt(spec: &CommandSpec, cookie: Cookie) -> Result<Started, Error> {
         armed,
         stdout,
         stderr,
+        shim: None,
+        cgroup: None,
     })
+}
+
+/// Has the thread start a process.
+pub(crate) fn on_thread(image: Image, cookie: Cookie) -> Result<io::Result<Born>, Error> {
+    let (reply, answer) = bounded(1);
+    let job = Job::Start {
+        image,
+        cookie,
+        reply,
+    };
+    thread()?.send(job).map_err(|_| Error::Closed)?;
+    answer.recv().map_err(|_| Error::Closed)
 }
 
 /// Leaves a killed child to the thread.

@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use crate::containment::Containment;
+
 /// Where an output of a child goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Output {
@@ -37,6 +39,9 @@ pub struct CommandSpec {
     /// Whether the process dies with its host; `true` by default. Otherwise it keeps running
     /// and later hosts only report it.
     pub dependent: bool,
+    /// How far the registry reaches for what this process starts; by default as far as for
+    /// all. An independent process cannot be contained.
+    pub containment: Option<Containment>,
 }
 
 impl CommandSpec {
@@ -50,6 +55,7 @@ impl CommandSpec {
             stdout: Output::default(),
             stderr: Output::default(),
             dependent: true,
+            containment: None,
         }
     }
 
@@ -64,6 +70,13 @@ impl CommandSpec {
     #[must_use]
     pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// Sets how far the registry reaches for what this process starts.
+    #[must_use]
+    pub const fn containment(mut self, mode: Containment) -> Self {
+        self.containment = Some(mode);
         self
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::cgroup;
 use crate::clock::Deadline;
 use crate::data_dir::DataDir;
 use crate::error::Error;
@@ -127,6 +128,31 @@ pub(crate) fn kill_tagged(
         all.leftover.extend(tally.leftover);
     }
     Ok(all)
+}
+
+/// Kills what is in the control groups of a run, and removes them.
+pub(crate) fn end_cgroups(
+    run: RunId,
+    records: &[Record],
+    deadline: Deadline,
+) -> (Vec<Killed>, Vec<i32>) {
+    let (mut killed, mut leftover) = (Vec::new(), Vec::new());
+    let recorded = records.iter().filter_map(|record| record.cgroup.as_ref());
+    for dir in cgroup::of_run(run, recorded) {
+        let (found, left) = cgroup::end(&dir, deadline);
+        let record = records
+            .iter()
+            .find(|record| record.cgroup.as_ref() == Some(&dir));
+        let worker_id = record.map(|record| record.worker_id.clone());
+        let dead = found.into_iter().filter(|pid| !left.contains(pid));
+        killed.extend(dead.map(|pid| Killed {
+            pid,
+            worker_id: worker_id.clone(),
+            evidence: Evidence::Cgroup,
+        }));
+        leftover.extend(left);
+    }
+    (killed, leftover)
 }
 
 /// What is known about a run, besides its name.
@@ -345,6 +371,9 @@ fn sweep_run(
             return report;
         }
     }
+    let (killed, leftover) = end_cgroups(run.id, &records, deadline);
+    report.killed.extend(killed);
+    report.leftover.extend(leftover);
     // What cannot be recognised now will not be later; what lives on purpose is still to be seen.
     let lives =
         |left: &LeftAlone| matches!(left.reason, Reason::Independent | Reason::NotPermitted);

@@ -5,6 +5,8 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::OnceLock;
 
+use crate::child::Exit;
+
 /// Sends a signal to the process group whose id is the process of the pidfd (Linux 6.9).
 const PIDFD_SIGNAL_PROCESS_GROUP: libc::c_uint = 1 << 2;
 const F_SETSIG: libc::c_int = 10;
@@ -64,6 +66,26 @@ pub(crate) fn has_group_signal() -> bool {
     })
 }
 
+/// How the child behind a pidfd has ended; `None` while it runs. It is reaped unless `keep`. The
+/// ends by real-time signals are the reason that this is not nix.
+pub(crate) fn wait_exit(fd: BorrowedFd<'_>, keep: bool) -> io::Result<Option<Exit>> {
+    let id = fd.as_raw_fd().unsigned_abs();
+    let flags = libc::WEXITED | libc::WNOHANG | if keep { libc::WNOWAIT } else { 0 };
+    // SAFETY: all zeros is a valid siginfo, and the call fills it.
+    let info = unsafe {
+        let mut info: libc::siginfo_t = std::mem::zeroed();
+        check(libc::waitid(libc::P_PIDFD, id, &raw mut info, flags).into())?;
+        info
+    };
+    // SAFETY: after waitid these fields are those of a child's end, or zero.
+    let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
+    let exit = match info.si_code {
+        libc::CLD_EXITED => Exit::Code(status),
+        _ => Exit::Signal(status),
+    };
+    Ok((pid != 0).then_some(exit))
+}
+
 /// The number that identifies a process until the next boot; `None` before Linux 6.9.
 pub(crate) fn pidfs_inode(fd: BorrowedFd<'_>) -> Option<u64> {
     let mut fs = std::mem::MaybeUninit::<libc::statfs>::uninit();
@@ -80,13 +102,19 @@ pub(crate) fn pidfs_inode(fd: BorrowedFd<'_>) -> Option<u64> {
 
 /// Asks the kernel to send SIGKILL to a process group as soon as the other end of a pipe closes.
 pub(crate) fn arm(read_end: BorrowedFd<'_>, pgid: i32) -> io::Result<()> {
-    let fd = read_end.as_raw_fd();
+    notify(read_end, -pgid, libc::SIGKILL)
+}
+
+/// Asks the kernel to signal a process, or a group by its negative number, when something
+/// happens to a pipe or socket: data arrive, or the other end closes.
+pub(crate) fn notify(fd: BorrowedFd<'_>, owner: i32, signal: i32) -> io::Result<()> {
+    let fd = fd.as_raw_fd();
     let control = |command: libc::c_int, argument: libc::c_int| {
         // SAFETY: these commands of fcntl take an integer and touch no memory of ours.
         check(unsafe { libc::fcntl(fd, command, argument) }.into())
     };
-    control(libc::F_SETOWN, -pgid)?;
-    control(F_SETSIG, libc::SIGKILL)?;
+    control(libc::F_SETOWN, owner)?;
+    control(F_SETSIG, signal)?;
     let flags = control(libc::F_GETFL, 0)?;
     control(libc::F_SETFL, flags as libc::c_int | libc::O_ASYNC)?;
     Ok(())

@@ -173,6 +173,8 @@ fn sample() -> Vec<u8> {
             cookie: Cookie::random(run, true).expect("randomness"),
             armed: true,
             identity: None,
+            shim: None,
+            cgroup: None,
         }))
     };
     store

@@ -14,7 +14,7 @@ use snakepit_registry::{
     CommandSpec, Error, Exit, Output, Registration, Registry, RegistryConfig, RunId, SpawnProblem,
 };
 
-use crate::support::{LONG, alive, eventually, sh, signal, sleeper, start};
+use crate::support::{LONG, alive, daemoniser, eventually, first_line, sh, signal, sleeper, start};
 
 const SCENARIO: &str = "REGISTRY_TEST_SCENARIO";
 const DATA: &str = "REGISTRY_TEST_DATA";
@@ -140,9 +140,21 @@ fn subject() {
     };
     let mut config = RegistryConfig::new(data);
     config.spawn_retry = Duration::from_millis(300);
-    let registry = Registry::open(config).expect("open");
-    match scenario.as_str() {
-        "sleepers" | "abort" | "exit" | "panic" => sleepers(&registry, &scenario),
+    // A scenario is followed by the containment that it runs in.
+    let (scenario, mode) = scenario.split_once('/').unwrap_or((&scenario, "group"));
+    config.containment = mode.parse().expect("a containment");
+    let registry = match Registry::open(config) {
+        Err(refused) if scenario == "refused" => {
+            println!("@refused {} {refused}", refused.code());
+            return;
+        }
+        other => other.expect("open"),
+    };
+    match scenario {
+        "sleepers" | "abort" | "exit" | "panic" => sleepers(&registry, scenario),
+        "daemon" => daemon(&registry),
+        "unmarked" => unmarked(&registry),
+        "once" => once(&registry),
         "escapee" => escapee(&registry),
         "reserved" => {
             let _reservation = registry.reserve("never").expect("reserve");
@@ -216,6 +228,36 @@ fn escapee(registry: &Registry) {
         &[line.trim().parse().expect("a pid"), spawned.pid],
     );
     park();
+}
+
+/// A child with a daemon that has left its group, its session and its parents.
+fn daemon(registry: &Registry) {
+    let (child, spawned) = start(registry, "worker", &daemoniser());
+    child.ready().expect("ready");
+    first_line(spawned.stdout);
+    say_ready(registry, &[spawned.pid, child.shim_pid().expect("a shim")]);
+    park();
+}
+
+/// A child with a daemon that carries no mark. Answers with its process id as well.
+fn unmarked(registry: &Registry) {
+    let mut spec = sh("setsid env -i sh -c 'sleep 601 >/dev/null & echo $!'; exec sleep 600");
+    spec.stdout = Output::Pipe;
+    let (child, spawned) = start(registry, "worker", &spec);
+    let daemon = first_line(spawned.stdout).parse().expect("a pid");
+    let shim = child.shim_pid().expect("a shim");
+    say_ready(registry, &[spawned.pid, shim, daemon]);
+    park();
+}
+
+/// A child that writes to the output of this process.
+fn once(registry: &Registry) {
+    let mut spec = sh("echo @worker");
+    spec.stdout = Output::Inherit;
+    let (child, _) = start(registry, "worker", &spec);
+    assert_eq!(child.wait(LONG), Some(Exit::Code(0)));
+    child.release().expect("release");
+    println!("@host");
 }
 
 /// Starts and stops children until it is killed.

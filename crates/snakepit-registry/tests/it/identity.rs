@@ -1,7 +1,9 @@
 //! Who is who: ids, cookies, `/proc` parsing and the rules of recognition.
 
 use proptest::prelude::*;
-use snakepit_registry::{Cookie, Observation, PidFd, ProcessIdentity, RunId, Scene, Stat, Verdict};
+use snakepit_registry::{
+    CommandSpec, Cookie, Observation, Output, PidFd, ProcessIdentity, RunId, Scene, Stat, Verdict,
+};
 
 use crate::support::{close, data_dir, open, sleeper, start};
 
@@ -195,4 +197,24 @@ fn the_scene_is_known() {
         boot_id: String::new(),
         ..here.clone()
     }));
+}
+
+#[test]
+fn a_process_is_recognised_while_it_changes_its_program() {
+    let (dir, data) = data_dir();
+    let registry = open(&data);
+    let script = dir.path().join("again");
+    std::fs::write(&script, "exec /bin/sh \"$0\"").expect("write");
+    let spec = CommandSpec::new("/bin/sh")
+        .arg(&script)
+        .output(Output::Null);
+    let (child, spawned) = start(&registry, "again", &spec);
+    let pid = i32::try_from(spawned.pid).expect("a pid");
+    let held = PidFd::open(pid).expect("pidfd").expect("it lives");
+    for turn in 0..20_000 {
+        let seen = Observation::of(&held).expect("/proc").expect("it lives");
+        assert_eq!(seen.cookies.map(|all| all.len()), Some(1), "in turn {turn}");
+    }
+    child.release().expect("release");
+    close(&registry);
 }

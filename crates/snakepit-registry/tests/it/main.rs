@@ -4,13 +4,21 @@
 //! fault matrix are named in the tests' names.
 
 mod crash;
+mod cycles;
 mod damage;
 mod data_dir;
 mod host;
 mod identity;
 mod killer;
 mod plan;
+mod readers;
+mod reuse;
+mod roles;
+mod shim;
 mod spawn;
 mod store;
+mod strict;
 mod support;
 mod sweep;
+mod sweeper;
+mod unreadable;

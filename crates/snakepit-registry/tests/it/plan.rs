@@ -86,6 +86,8 @@ fn record(id: &str, cookie: Cookie, identity: Option<ProcessIdentity>) -> Record
         cookie,
         armed: true,
         identity,
+        shim: None,
+        cgroup: None,
     }
 }
 

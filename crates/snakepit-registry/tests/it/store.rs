@@ -19,6 +19,8 @@ fn record(id: &str) -> Record {
         cookie: Cookie::random(run, true).expect("randomness"),
         armed: false,
         identity: None,
+        shim: None,
+        cgroup: None,
     }
 }
 

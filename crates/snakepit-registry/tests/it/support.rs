@@ -55,6 +55,24 @@ pub(crate) fn sleeper() -> CommandSpec {
         .output(Output::Null)
 }
 
+/// A worker that starts a daemon: it leaves group and session, and its parents end. The first
+/// line of the output says that it is there.
+pub(crate) fn daemoniser() -> CommandSpec {
+    let mut spec =
+        sh("setsid sh -c 'sh -c \"echo up; exec sleep 601 >/dev/null\" &'; exec sleep 600");
+    spec.stdout = Output::Pipe;
+    spec
+}
+
+/// The first line of a child's output.
+pub(crate) fn first_line(output: Option<std::os::fd::OwnedFd>) -> String {
+    let output = std::fs::File::from(output.expect("piped"));
+    let mut line = String::new();
+    let read = std::io::BufRead::read_line(&mut std::io::BufReader::new(output), &mut line);
+    assert_ne!(read.expect("its output"), 0, "it says something");
+    line.trim().to_owned()
+}
+
 #[track_caller]
 pub(crate) fn start(registry: &Registry, id: &str, spec: &CommandSpec) -> (Registration, Spawned) {
     let reservation = registry.reserve(id).expect("reserve");
@@ -113,11 +131,19 @@ pub(crate) fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
-/// Says why a test does nothing here.
+/// Says why a test does nothing here, also in the table of faults where one is made.
 #[expect(
     clippy::print_stderr,
     reason = "the reason is for whoever runs the tests"
 )]
 pub(crate) fn skip(why: &str) {
     eprintln!("skipped: {why}");
+    let test = std::thread::current();
+    let (Some(dir), Some(name)) = (std::env::var_os("SNAKEPIT_FAULTS_OUT"), test.name()) else {
+        return;
+    };
+    // A reason that cannot be written is missing in the table, no more.
+    let _ = std::fs::create_dir_all(&dir);
+    let file = format!("skipped-{}.txt", name.replace("::", "."));
+    let _ = std::fs::write(Path::new(&dir).join(file), why);
 }

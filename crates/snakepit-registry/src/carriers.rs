@@ -1,0 +1,42 @@
+//! The processes that carry the cookie of one worker: it, its shim, and what they have started.
+
+use crate::cookie::Cookie;
+use crate::identity::Observation;
+use crate::pidfd::{PidFd, Scope};
+use crate::table::{HostTable, ProcessTable};
+
+/// Their process ids. Empty when `/proc` cannot be read.
+pub(crate) fn of(cookie: Cookie) -> Vec<i32> {
+    let all = HostTable.tagged().unwrap_or_default();
+    all.into_iter()
+        .filter(|one| one.cookies.contains(&cookie))
+        .map(|one| one.pid)
+        .collect()
+}
+
+/// Kills them, until there are no new ones for a round.
+pub(crate) fn kill(cookie: Cookie) {
+    const ROUNDS: usize = 10;
+    let mut killed = Vec::new();
+    for _ in 0..ROUNDS {
+        let fresh: Vec<i32> = of(cookie)
+            .into_iter()
+            .filter(|pid| !killed.contains(pid))
+            .collect();
+        if fresh.is_empty() {
+            break;
+        }
+        for pid in fresh {
+            killed.push(pid);
+            let Ok(Some(held)) = PidFd::open(pid) else {
+                continue;
+            };
+            let ours = Observation::of(&held).ok().flatten();
+            let ours = ours.and_then(|seen| seen.cookies);
+            if ours.is_some_and(|cookies| cookies.contains(&cookie)) {
+                // What is refused is left to the sweep, which says so.
+                let _ = held.signal(Scope::Process, libc::SIGKILL);
+            }
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Control groups (version 2) of workers: made, joined, killed and removed by path.
+//!
+//! Their names begin with the run, and nothing is killed in a directory whose name does not.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::unistd::{AccessFlags, access};
+
+use crate::clock::Deadline;
+use crate::containment::Refusal;
+use crate::run_id::RunId;
+
+/// Where the second hierarchy is mounted: alone, or beside the first.
+const ROOTS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
+/// How often a group that was killed is looked at.
+const POLL: Duration = Duration::from_millis(1);
+
+/// The control group of this process, if it can be divided.
+pub(crate) fn own() -> Result<PathBuf, Refusal> {
+    let refuse = |why: &str| Refusal(why.to_owned());
+    let groups = fs::read_to_string("/proc/self/cgroup")
+        .map_err(|e| Refusal(format!("/proc/self/cgroup cannot be read: {e}")))?;
+    let own = groups
+        .lines()
+        .find_map(|line| line.strip_prefix("0::/"))
+        .ok_or_else(|| refuse("this process is in no control group of version 2"))?;
+    let dir = ROOTS
+        .iter()
+        .map(|root| Path::new(root).join(own))
+        .find(|dir| dir.join("cgroup.procs").exists())
+        .ok_or_else(|| refuse("the control group of this process is not visible"))?;
+    let writable = |path: &Path| access(path, AccessFlags::W_OK).is_ok();
+    if !writable(&dir) || !writable(&dir.join("cgroup.procs")) {
+        let dir = dir.display();
+        return Err(Refusal(format!("the control group {dir} is not writable")));
+    }
+    Ok(dir)
+}
+
+/// Makes a control group, looks whether it can be killed, and removes it.
+pub(crate) fn probe() -> Result<(), Refusal> {
+    let failed = |e: io::Error| Refusal(format!("a control group cannot be made: {e}"));
+    let run = RunId::random().map_err(failed)?;
+    let dir = create(&own()?, run, 0).map_err(failed)?;
+    let killable = dir.join("cgroup.kill").exists();
+    remove(&dir).map_err(failed)?;
+    if killable {
+        Ok(())
+    } else {
+        let why = "this kernel cannot kill control groups (Linux 5.14)";
+        Err(Refusal(why.to_owned()))
+    }
+}
+
+fn prefix(run: RunId) -> String {
+    format!("snakepit-{run}-")
+}
+
+/// Makes the control group of one worker.
+pub(crate) fn create(parent: &Path, run: RunId, generation: u64) -> io::Result<PathBuf> {
+    let dir = parent.join(format!("{}{generation}", prefix(run)));
+    fs::create_dir(&dir)?;
+    Ok(dir)
+}
+
+/// Whether a directory is a control group of a worker of this run.
+fn is_of(dir: &Path, run: RunId) -> bool {
+    let named = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with(&prefix(run));
+    dir.file_name().is_some_and(named) && dir.join("cgroup.kill").exists()
+}
+
+/// The control groups of a run: those that were recorded, and those beside our own one, because
+/// a host can die before it records one.
+pub(crate) fn of_run<'a>(run: RunId, recorded: impl Iterator<Item = &'a PathBuf>) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = recorded.cloned().collect();
+    let beside = own().ok().and_then(|dir| fs::read_dir(dir).ok());
+    found.extend(beside.into_iter().flatten().flatten().map(|e| e.path()));
+    found.retain(|dir| is_of(dir, run));
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// Moves a process into a control group.
+pub(crate) fn join(dir: &Path, pid: i32) -> io::Result<()> {
+    fs::write(dir.join("cgroup.procs"), pid.to_string())
+}
+
+/// Kills everything in a control group and below, also what is stopped or frozen.
+pub(crate) fn kill(dir: &Path) -> io::Result<()> {
+    fs::write(dir.join("cgroup.kill"), "1")
+}
+
+/// The processes in a control group and below.
+pub(crate) fn processes(dir: &Path) -> Vec<i32> {
+    let text = fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
+    let own = text.lines().filter_map(|line| line.parse().ok());
+    own.chain(below(dir).iter().flat_map(|dir| processes(dir)))
+        .collect()
+}
+
+fn below(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let dirs = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    dirs.map(|entry| entry.path()).collect()
+}
+
+/// Removes an empty control group with those below it. One that is gone is not an error.
+pub(crate) fn remove(dir: &Path) -> io::Result<()> {
+    for inner in below(dir) {
+        remove(&inner)?;
+    }
+    match fs::remove_dir(dir) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
+    }
+}
+
+/// Kills and removes a control group. Answers with what was in it, and with what does not die
+/// in time.
+pub(crate) fn end(dir: &Path, deadline: Deadline) -> (Vec<i32>, Vec<i32>) {
+    let found = processes(dir);
+    let mut left = found.clone();
+    // A refusal shows in what is left.
+    let _ = kill(dir);
+    while !left.is_empty() {
+        left = processes(dir);
+        if deadline.passed() {
+            break;
+        }
+        if !left.is_empty() {
+            std::thread::sleep(POLL);
+        }
+    }
+    // What cannot be removed is found by the next sweep.
+    let _ = remove(dir);
+    (found, left)
+}

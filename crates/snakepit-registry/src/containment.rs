@@ -1,0 +1,103 @@
+//! How far the registry reaches for what its children start.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::cgroup;
+use crate::shim;
+
+/// How far the registry reaches for what its children start. Workers that are independent of
+/// their host are never contained.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+#[serde(rename_all = "snake_case")]
+pub enum Containment {
+    /// The process group of each child. Descendants that leave it are found by the next sweep.
+    #[default]
+    Group,
+    /// A small process between host and child, to which everything falls that the child starts.
+    /// It ends all of it with the child, or with the host.
+    Shim,
+    /// A shim, and a control group (version 2) for each child, which is killed as a whole.
+    Cgroup,
+    /// A process id namespace for each child. The kernel ends everything in it with the host.
+    PidNamespace,
+}
+
+/// Why a mode does not work here, in one sentence.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize)]
+#[error("{0}")]
+pub struct Refusal(pub(crate) String);
+
+/// A text names no mode.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not one of group, shim, cgroup and pid_namespace")]
+pub struct ContainmentError(String);
+
+impl Containment {
+    /// All modes, the weakest first.
+    pub const ALL: [Self; 4] = [Self::Group, Self::Shim, Self::Cgroup, Self::PidNamespace];
+
+    /// The name in settings and reports, for example `pid_namespace`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Group => "group",
+            Self::Shim => "shim",
+            Self::Cgroup => "cgroup",
+            Self::PidNamespace => "pid_namespace",
+        }
+    }
+
+    /// Whether it reaches descendants that leave the group of the child.
+    pub const fn is_strict(self) -> bool {
+        !matches!(self, Self::Group)
+    }
+
+    /// Tries the mode out: a shim is started that sets everything up, and ends. Blocks for some
+    /// milliseconds, for ten seconds at most.
+    ///
+    /// # Errors
+    /// It does not work here; the text says why.
+    pub fn probe(self) -> Result<(), Refusal> {
+        if self == Self::Group {
+            return Ok(());
+        }
+        if self == Self::Cgroup {
+            cgroup::probe()?;
+        }
+        shim::probe(self)
+    }
+
+    /// One thing to do when it does not work.
+    pub(crate) const fn help(self) -> &'static str {
+        match self {
+            Self::Group | Self::Shim => {
+                "link this crate into the program itself, or choose containment `group`"
+            }
+            Self::Cgroup => {
+                "run the program in a delegated control group (systemd: Delegate=yes), or choose \
+                 containment `shim`"
+            }
+            Self::PidNamespace => {
+                "allow user namespaces for this program, or choose containment `shim`"
+            }
+        }
+    }
+}
+
+impl fmt::Display for Containment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Containment {
+    type Err = ContainmentError;
+
+    fn from_str(text: &str) -> Result<Self, ContainmentError> {
+        let found = Self::ALL.into_iter().find(|mode| mode.name() == text);
+        found.ok_or_else(|| ContainmentError(text.to_owned()))
+    }
+}
