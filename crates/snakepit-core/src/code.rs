@@ -7,7 +7,7 @@ macro_rules! codes {
         /// A stable code for each way to fail. Codes never change their meaning; messages may.
         ///
         /// SP1xxx: configuration. SP2xxx: the call's input or output. SP3xxx: the tool itself. SP4xxx: the pool. SP5xxx: workers.
-        /// SP6xxx: the registry of worker processes.
+        /// SP6xxx: the registry of worker processes. SP7xxx: sessions, variables and programs. SP8xxx: host tools.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum ErrorCode {
@@ -79,6 +79,14 @@ codes! {
     NotReady = "SP4005",
     /// The pool has given up starting workers.
     StartGaveUp = "SP4006",
+    /// The session's worker has no free slot, and the call was not to wait.
+    AffinityBusy = "SP4007",
+    /// The session's worker is gone, and with it what the session had in its memory.
+    AffinityLost = "SP4008",
+    /// The pool remembers as many strict sessions as it can.
+    AffinityFull = "SP4009",
+    /// A nested call could only wait for calls that wait for it.
+    Deadlock = "SP4010",
     /// The worker died while it had the call.
     WorkerDied = "SP5001",
     /// The worker did not start.
@@ -95,6 +103,60 @@ codes! {
     Protocol = "SP5007",
     /// The directory for the records of worker processes cannot be used.
     DataDir = "SP6001",
+    /// The containment asked for does not work here.
+    NoContainment = "SP6011",
+    /// No session has this id, or it has expired.
+    UnknownSession = "SP7001",
+    /// A session of this id exists already.
+    SessionExists = "SP7002",
+    /// The session of this handle was replaced by another one of the same id.
+    StaleSession = "SP7003",
+    /// An id, a name or a time to live cannot be used.
+    InvalidState = "SP7004",
+    /// Metadata has too many entries or bytes.
+    InvalidMetadata = "SP7005",
+    /// A quota does not allow it.
+    QuotaExceeded = "SP7006",
+    /// The host's state is closed.
+    StateClosed = "SP7007",
+    /// No variable has this name.
+    UnknownVariable = "SP7101",
+    /// A variable of this name exists already.
+    VariableExists = "SP7102",
+    /// The value is not of the variable's type.
+    WrongVariableType = "SP7103",
+    /// The value violates a constraint.
+    ConstraintViolated = "SP7104",
+    /// A constraint cannot be used.
+    InvalidConstraint = "SP7105",
+    /// The variable was changed in the meantime.
+    StaleVersion = "SP7106",
+    /// No program has this name.
+    UnknownProgram = "SP7201",
+    /// No host tool has this name, or it is not exposed.
+    UnknownHostTool = "SP8001",
+    /// A host tool of this name exists already.
+    DuplicateTool = "SP8002",
+    /// The name of a host tool cannot be used.
+    InvalidToolName = "SP8003",
+    /// There are as many host tools as allowed.
+    TooManyTools = "SP8004",
+    /// The host tool returned an error.
+    HostToolFailed = "SP8005",
+    /// The host tool panicked.
+    HostToolPanicked = "SP8006",
+    /// The deadline passed while a host tool ran.
+    HostToolTimeout = "SP8007",
+    /// Calls are nested too deep in one another.
+    TooDeep = "SP8008",
+    /// A request to the host names a call that is not running.
+    NotRunning = "SP8009",
+    /// A request to the host is malformed or unknown.
+    InvalidRequest = "SP8010",
+    /// Too many requests to the host are under way.
+    TooManyRequests = "SP8011",
+    /// No open stream has this number.
+    UnknownStream = "SP8012",
 }
 
 impl fmt::Display for ErrorCode {

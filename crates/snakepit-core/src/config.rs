@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::{ErrorCode, PoolName};
+use crate::{Affinity, ErrorCode, PoolName};
 
 /// Settings of one pool. Start from [`PoolConfig::new`] and change fields.
 #[derive(Clone, Debug, Serialize)]
@@ -32,6 +32,8 @@ pub struct PoolConfig {
     pub cancel_grace: Duration,
     /// Limit of one payload in bytes, each direction; 128 MiB by default.
     pub max_payload: usize,
+    /// How firmly the calls of a session are bound to one worker; a hint by default.
+    pub affinity: Affinity,
     /// How to replace workers that died.
     pub restart: RestartPolicy,
 }
@@ -97,6 +99,7 @@ impl PoolConfig {
             stop_grace: Duration::from_secs(2),
             cancel_grace: Duration::from_secs(5),
             max_payload: 128 << 20,
+            affinity: Affinity::Hint,
             restart: RestartPolicy::default(),
         }
     }
@@ -164,7 +167,7 @@ impl PoolConfig {
     }
 }
 
-fn range(key: &str, value: usize, low: usize, high: usize) -> Result<(), ConfigError> {
+pub(crate) fn range(key: &str, value: usize, low: usize, high: usize) -> Result<(), ConfigError> {
     if (low..=high).contains(&value) {
         return Ok(());
     }
@@ -176,7 +179,7 @@ fn range(key: &str, value: usize, low: usize, high: usize) -> Result<(), ConfigE
     ))
 }
 
-fn duration(key: &str, value: Duration, zero: bool) -> Result<(), ConfigError> {
+pub(crate) fn duration(key: &str, value: Duration, zero: bool) -> Result<(), ConfigError> {
     if value > PoolConfig::MAX_DURATION {
         let message = format!("must be at most ten years, got {value:?}");
         return Err(ConfigError::new(key, message, "choose a shorter time"));

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::{CallError, ErrorCode, PayloadError, PoolName, StartError, WorkerId};
+use crate::{
+    CallError, ErrorCode, PayloadError, PoolName, SessionId, StartError, StateError, WorkerId,
+};
 
 /// Why a call failed.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -72,6 +74,47 @@ pub enum Error {
         /// The last lines of the worker's output.
         output: Vec<String>,
     },
+    /// The session's worker has no free slot, and the call was not to wait.
+    #[error("worker `{worker}` of session `{session}` has no free slot")]
+    AffinityBusy {
+        /// The session.
+        session: SessionId,
+        /// Its worker.
+        worker: WorkerId,
+    },
+    /// The session's worker is gone, and with it what the session had in its memory. The call has not run.
+    #[error(
+        "worker `{worker}` of session `{session}` is gone, and what the session had in its memory is lost"
+    )]
+    AffinityLost {
+        /// The session.
+        session: SessionId,
+        /// The worker it had.
+        worker: WorkerId,
+        /// How many workers the session has had in this pool, that one included.
+        generation: u64,
+    },
+    /// The pool remembers as many strict sessions as it can.
+    #[error("pool `{pool}` has {limit} strict sessions already")]
+    AffinityFull {
+        /// The pool.
+        pool: PoolName,
+        /// The limit.
+        limit: usize,
+    },
+    /// A nested call could only wait for calls that wait for it.
+    #[error(
+        "the call at depth {depth} would wait forever: all slots of pool `{pool}` that it could use belong to calls that wait for it"
+    )]
+    Deadlock {
+        /// The pool.
+        pool: PoolName,
+        /// Calls that it is nested in.
+        depth: u32,
+    },
+    /// Something could not be done with the host's state.
+    #[error(transparent)]
+    State(#[from] StateError),
     /// Arguments could not be encoded, or a result does not fit the type asked for.
     #[error(transparent)]
     Payload(#[from] PayloadError),
@@ -89,6 +132,11 @@ impl Error {
             Self::Tool(error) => error.code,
             Self::TooLarge { .. } => ErrorCode::PayloadTooLarge,
             Self::WorkerDied { .. } => ErrorCode::WorkerDied,
+            Self::AffinityBusy { .. } => ErrorCode::AffinityBusy,
+            Self::AffinityLost { .. } => ErrorCode::AffinityLost,
+            Self::AffinityFull { .. } => ErrorCode::AffinityFull,
+            Self::Deadlock { .. } => ErrorCode::Deadlock,
+            Self::State(error) => error.code(),
             Self::Payload(error) => error.code(),
         }
     }
@@ -97,6 +145,7 @@ impl Error {
     pub const fn is_retryable(&self) -> bool {
         match self {
             Self::Saturated { .. }
+            | Self::AffinityBusy { .. }
             | Self::Timeout {
                 phase: Phase::Queue,
                 ..

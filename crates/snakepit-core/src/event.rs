@@ -1,10 +1,23 @@
 //! Names of the events and fields that pools emit through `tracing`.
 //!
-//! Each event has the target [`TARGET`] and carries its name in the field `event`; the names never change their meaning.
+//! Each event has the target [`TARGET`] or [`STATE`] and carries its name in the field `event`; the names never change their meaning.
 
 /// Target of everything that this crate emits.
 pub const TARGET: &str = "snakepit::pool";
 
+/// Target of what sessions and host tools emit.
+pub const STATE: &str = "snakepit::state";
+
+/// A session was created. Fields: `session`, `generation`.
+pub const SESSION_CREATED: &str = "session.created";
+/// A session ended. Fields: `session`, `generation`, `why`.
+pub const SESSION_ENDED: &str = "session.ended";
+/// A variable was registered, set or deleted. Fields: `session`, `variable`, `change`, `version`, `origin`.
+pub const VARIABLE_CHANGED: &str = "variable.changed";
+/// A watcher was too slow and missed changes. Fields: `session`, `missed`.
+pub const WATCH_LAGGED: &str = "watch.lagged";
+/// A host tool ended. Fields: `tool`, `ok`, `micros`, `depth`.
+pub const HOST_TOOL_CALLED: &str = "host_tool.called";
 /// A pool begins to start its workers. Fields: `pool`, `workers`.
 pub const POOL_INIT_STARTED: &str = "pool.init_started";
 /// All workers of a pool are ready for the first time. Fields: `pool`, `workers`.

@@ -1,31 +1,58 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod affinity;
+mod chain;
+mod change;
 mod code;
 mod config;
 mod error;
 pub mod event;
+mod host_state;
+mod host_tool;
 mod id;
+mod metadata;
+mod names;
 mod payload;
 mod pool;
 mod request;
 mod schedule;
 mod service;
+mod session;
+mod tensor;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod value;
+mod variable;
 mod worker;
 
+pub use affinity::Affinity;
+pub use chain::CallChain;
+pub use change::{
+    Change, ChangeBatch, ChangeKind, ChangeStream, Origin, WatchFilter, WatchFrom, WatchItem,
+};
 pub use code::ErrorCode;
 pub use config::{ConfigError, PoolConfig, RestartPolicy};
 pub use error::{Direction, Error, Phase, ToolError};
+pub use host_state::{HostState, HostStateConfig};
+pub use host_tool::{
+    HostTool, HostToolConfig, HostToolInfo, HostTools, RegisterError, ToolCall, ToolContext,
+    ToolFailure, ToolResult, ToolStream,
+};
 pub use id::{CallId, PoolName, SessionId, Slot, WorkerId};
+pub use metadata::{Metadata, MetadataError};
 pub use payload::{Encoding, Payload, PayloadError};
 pub use pool::{
-    Latency, ManyStream, Pool, PoolState, ReplyStream, Status, WorkerState, WorkerStatus,
+    Latency, ManyStream, Pool, PoolState, ReplyStream, Status, WeakPool, WorkerState, WorkerStatus,
 };
 pub use request::{CallOptions, ChunkStream, Request};
-pub use value::{Bytes, Date, DateTime, Decimal, Time, TimeDelta, Uuid, Value};
+pub use session::{
+    MetadataUpdate, Quota, Session, SessionConfig, SessionCursor, SessionEnd, SessionInfo,
+    SessionOptions, SessionPage, SessionStats, Sessions, StateError,
+};
+pub use tensor::{DType, Tensor, TensorError};
+pub use value::{Bytes, Date, DateTime, Decimal, Time, TimeDelta, Unserializable, Uuid, Value};
+pub use variable::{Constraints, NewVariable, SetVariable, Variable, VariableError, VariableType};
 pub use worker::{
     CallError, Containment, ItemResult, StartContext, StartError, ToolInfo, Worker, WorkerExit,
     WorkerInfo, WorkerProfile,

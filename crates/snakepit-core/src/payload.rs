@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::ErrorCode;
-use crate::value::shared;
+use crate::value::{expand, shared};
 
 /// How a payload is encoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -50,11 +50,24 @@ impl Payload {
         Ok(Self::from_msgpack(bytes))
     }
 
-    /// Decodes the value. A large byte string read as [`Bytes`](crate::Bytes) or in a [`Value`](crate::Value) shares the payload's memory.
+    /// Decodes the value. A large byte string read as [`Bytes`](crate::Bytes) or in a [`Value`](crate::Value), or an array read as a
+    /// [`Tensor`](crate::Tensor), shares the payload's memory. An array also fits where lists of numbers are asked for.
     ///
     /// # Errors
     /// [`PayloadError::Decode`] when the bytes are malformed, nest too deep or do not fit `T`.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, PayloadError> {
+        let failed = match self.decode_plain() {
+            Ok(value) => return Ok(value),
+            Err(error) => error,
+        };
+        // A type that knows no arrays takes them as lists.
+        match expand::arrays(&self.bytes) {
+            Some(bytes) => Self::from_msgpack(bytes).decode_plain(),
+            None => Err(failed),
+        }
+    }
+
+    fn decode_plain<T: DeserializeOwned>(&self) -> Result<T, PayloadError> {
         let fault = |reason| PayloadError::Decode {
             expected: std::any::type_name::<T>(),
             reason,

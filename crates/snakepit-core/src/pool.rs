@@ -9,6 +9,7 @@ mod status;
 mod stream;
 mod supervisor;
 mod waiting;
+mod weak;
 mod workers;
 
 use std::fmt;
@@ -20,7 +21,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::{
     CallId, CallOptions, ConfigError, Error, Payload, Phase, PoolConfig, PoolName, Request,
-    ToolInfo, WorkerProfile,
+    SessionId, ToolInfo, WorkerProfile,
 };
 use lease::Running;
 pub use many::ManyStream;
@@ -28,6 +29,7 @@ use shared::{Admitted, Shared};
 pub use status::{Latency, PoolState, Status, WorkerState, WorkerStatus};
 pub use stream::ReplyStream;
 use supervisor::{Event, Readiness, Supervisor};
+pub use weak::WeakPool;
 
 /// A pool of workers. Cheap to clone; when the last clone and the last stream of it are gone, its workers are killed.
 #[derive(Clone)]
@@ -116,7 +118,7 @@ impl Pool {
         let shared = self.shared();
         let limits = Limits::new(&shared.config, options);
         let lease = self.acquire(options, &limits).await?;
-        let request = limits.request(tool.into(), args, options);
+        let request = limits.request(tool.into(), args, options, &lease);
         let call = request.call;
         let future = Arc::clone(lease.worker()).call(lease.slot(), request);
         Running::new(lease, call, future)
@@ -143,7 +145,7 @@ impl Pool {
     ) -> Result<ReplyStream, Error> {
         let limits = Limits::new(&self.shared().config, options);
         let lease = self.acquire(options, &limits).await?;
-        let request = limits.request(tool.into(), args, options);
+        let request = limits.request(tool.into(), args, options, &lease);
         let call = request.call;
         let future = Arc::clone(lease.worker()).stream(lease.slot(), request);
         let (chunks, lease) = Running::new(lease, call, future).run(&limits).await?;
@@ -174,7 +176,7 @@ impl Pool {
     }
 
     async fn acquire(&self, options: &CallOptions, limits: &Limits) -> Result<lease::Lease, Error> {
-        match self.shared().admit(options.session.as_ref(), true, 1)? {
+        match self.shared().admit(options, true, 1)? {
             Admitted::Now(lease) => Ok(lease),
             Admitted::Wait(waiting) => waiting.wait(Some(limits.queue)).await,
         }
@@ -207,6 +209,11 @@ impl Pool {
         // An error means that the pool closed in the meantime; there is nothing left to resize.
         begun.await.ok();
         Ok(())
+    }
+
+    /// Forgets a session that is over: its next strict call may go to any worker. `false` when nothing was known of it.
+    pub fn release_session(&self, session: &SessionId) -> bool {
+        self.shared().lock().scheduler.forget(session)
     }
 
     /// Closes the pool: waiting calls fail, running ones get `drain_timeout` to end, then workers are told to stop and get `stop_grace` for
@@ -257,7 +264,13 @@ impl Limits {
         Self { queue, call }
     }
 
-    fn request(&self, tool: Arc<str>, args: Payload, options: &CallOptions) -> Request {
+    fn request(
+        &self,
+        tool: Arc<str>,
+        args: Payload,
+        options: &CallOptions,
+        lease: &lease::Lease,
+    ) -> Request {
         let (session, deadline) = (options.session.clone(), self.call.map(|(at, _)| at));
         Request {
             call: CallId::next(),
@@ -265,6 +278,7 @@ impl Limits {
             args,
             session,
             deadline,
+            chain: lease.chain(&options.chain),
         }
     }
 }

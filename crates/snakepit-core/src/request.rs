@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_core::Stream;
 use tokio::time::Instant;
 
-use crate::{CallError, CallId, Payload, SessionId};
+use crate::{Affinity, CallChain, CallError, CallId, Payload, SessionId};
 
 /// One call, ready to be sent: its arguments are encoded and its deadline is fixed.
 #[derive(Clone, Debug)]
@@ -22,6 +22,8 @@ pub struct Request {
     pub session: Option<SessionId>,
     /// When the caller stops waiting.
     pub deadline: Option<Instant>,
+    /// The calls that this one is nested in, and itself once it has a slot.
+    pub chain: CallChain,
 }
 
 impl Request {
@@ -33,6 +35,7 @@ impl Request {
             args,
             session: None,
             deadline: None,
+            chain: CallChain::default(),
         }
     }
 
@@ -53,6 +56,10 @@ pub struct CallOptions {
     pub queue_timeout: Option<Duration>,
     /// Session for affinity, also visible to the tool.
     pub session: Option<SessionId>,
+    /// How firmly the session is bound to a worker; the pool's `affinity` when absent.
+    pub affinity: Option<Affinity>,
+    /// The calls that this one is made from; see [`ToolContext::options`](crate::ToolContext::options).
+    pub chain: CallChain,
 }
 
 impl CallOptions {
@@ -79,6 +86,13 @@ impl CallOptions {
     #[must_use]
     pub fn session(mut self, session: impl Into<SessionId>) -> Self {
         self.session = Some(session.into());
+        self
+    }
+
+    /// Sets how firmly the session is bound to a worker.
+    #[must_use]
+    pub const fn affinity(mut self, affinity: Affinity) -> Self {
+        self.affinity = Some(affinity);
         self
     }
 }

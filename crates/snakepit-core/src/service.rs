@@ -26,6 +26,7 @@ impl Service<Request> for Pool {
             let mut options = CallOptions::new();
             options.timeout = request.remaining(tokio::time::Instant::now());
             options.session = request.session;
+            options.chain = request.chain;
             pool.execute(request.tool, request.args, &options).await
         })
     }

@@ -3,6 +3,8 @@
 mod handle;
 mod worker;
 
-pub use crate::schedule::{Acquire, Grant, Released, Scheduler, Ticket, WorkerKey};
+pub use crate::schedule::{
+    Acquire, Added, Ask, Grant, Lost, Released, Scheduler, Ticket, WorkerKey,
+};
 pub use handle::{Script, ScriptedProfile};
 pub use worker::ScriptedWorker;

@@ -1,14 +1,19 @@
 //! Any value that a payload can hold.
 
+mod array;
+pub(crate) mod expand;
 mod json;
 mod kinds;
+mod marker;
 mod serde_impl;
 pub(crate) mod shared;
 mod show;
 
 use bytes::Bytes as RawBytes;
 
+use crate::Tensor;
 pub use kinds::{Bytes, Date, DateTime, Decimal, Time, TimeDelta, Uuid};
+pub use marker::Unserializable;
 
 /// Any value that crosses between the host and a worker. `docs/values.md` has the full table.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -45,6 +50,8 @@ pub enum Value {
     Uuid([u8; 16]),
     /// Decimal number as text.
     Decimal(String),
+    /// An array of numbers.
+    Array(Tensor),
 }
 
 impl Value {
@@ -76,6 +83,7 @@ from! {
     f64 => |value| Self::Float(value);
     &str => |value| Self::Str(value.to_owned());
     String => |value| Self::Str(value);
+    Tensor => |value| Self::Array(value);
     Vec<Value> => |value| Self::List(value);
     RawBytes => |value| Self::Bytes(value);
     serde_json::Value => |value| Self::from_json(value);

@@ -38,6 +38,9 @@ pub struct Containment {
     /// One word for the protection: `full` and `kernel` when the kernel ends workers together with
     /// this process, `sweep` when the next start does; nothing when the profile promises nothing.
     pub tier: Option<&'static str>,
+    /// How far the protection reaches for what workers start: `group`, or a strict mode such as
+    /// `shim`, which processes do not leave by making a group or a session of their own.
+    pub mode: Option<&'static str>,
     /// Why no worker can be recorded and started at the moment, if so. Running workers go on.
     pub degraded: Option<String>,
 }

@@ -13,7 +13,7 @@ use super::linger::{self, Rest};
 use super::shared::Shared;
 use super::stats::Outcome;
 use crate::schedule::Grant;
-use crate::{CallError, CallId, Error, Phase, Slot, Worker, WorkerId, event};
+use crate::{CallChain, CallError, CallId, Error, Phase, Slot, Worker, WorkerId, event};
 
 /// A future of a worker.
 pub(super) type WorkerFuture<T> = Pin<Box<dyn Future<Output = Result<T, CallError>> + Send>>;
@@ -76,6 +76,11 @@ impl Lease {
 
     pub(super) const fn slot(&self) -> Slot {
         self.grant.slot
+    }
+
+    /// The chain of the call in this slot, made from a call of `outer`.
+    pub(super) fn chain(&self, outer: &CallChain) -> CallChain {
+        outer.with(&self.shared.mark, self.grant)
     }
 
     /// The call returned a result.

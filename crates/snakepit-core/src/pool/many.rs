@@ -133,7 +133,7 @@ async fn attempt(
     options: &CallOptions,
 ) -> Result<Finished, Error> {
     let count = items.len();
-    let lease = match shared.admit(options.session.as_ref(), false, count as u64)? {
+    let lease = match shared.admit(options, false, count as u64)? {
         Admitted::Now(lease) => lease,
         Admitted::Wait(waiting) => {
             let wait = options.queue_timeout;
@@ -143,7 +143,7 @@ async fn attempt(
         }
     };
     let limits = Limits::new(&shared.config, options);
-    let request = limits.request(tool, Payload::default(), options);
+    let request = limits.request(tool, Payload::default(), options, &lease);
     let (call, slot, worker) = (request.call, lease.slot(), Arc::clone(lease.worker()));
     let future: WorkerFuture<Vec<ItemResult>> =
         Box::pin(async move { Ok(worker.call_many(slot, request, items).await) });

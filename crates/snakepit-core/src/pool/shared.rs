@@ -15,9 +15,10 @@ use super::stats::{Outcome, Stats};
 use super::supervisor::{Event, Readiness};
 use super::waiting::Waiting;
 use super::workers::{Live, Workers};
-use crate::schedule::{Acquire, Grant, Scheduler, WorkerKey};
+use crate::chain::PoolMark;
+use crate::schedule::{Acquire, Added, Ask, Grant, HOME_LIMIT, Lost, Scheduler, WorkerKey};
 use crate::{
-    Error, Phase, PoolConfig, SessionId, StartError, Worker, WorkerId, WorkerProfile, event,
+    CallOptions, Error, Phase, PoolConfig, StartError, Worker, WorkerId, WorkerProfile, event,
 };
 
 /// Wakes a waiting call with its slot, or with the reason why it gets none.
@@ -27,6 +28,8 @@ pub(crate) struct Shared {
     pub(super) config: PoolConfig,
     /// Slots of each worker.
     pub(super) slots: u16,
+    /// Stands for this pool in the chains of calls.
+    pub(super) mark: PoolMark,
     pub(super) profile: Arc<dyn WorkerProfile>,
     pub(super) readiness: watch::Sender<Readiness>,
     pub(super) tasks: TaskTracker,
@@ -72,6 +75,7 @@ impl Shared {
         let shared = Self {
             config,
             slots: profile.slots().get(),
+            mark: PoolMark::default(),
             profile,
             readiness: watch::Sender::new(Readiness::Starting),
             tasks: TaskTracker::new(),
@@ -95,10 +99,14 @@ impl Shared {
     /// Lets a call of `items` items in: takes a slot or a place in the queue. With `bounded` a full queue refuses it.
     pub(super) fn admit(
         self: &Arc<Self>,
-        session: Option<&SessionId>,
+        options: &CallOptions,
         bounded: bool,
         items: u64,
     ) -> Result<Admitted, Error> {
+        let ancestors = match options.chain.depth() {
+            0 => Vec::new(),
+            _ => options.chain.slots_of(&self.mark),
+        };
         let mut state = self.lock();
         state.stats.requests += items;
         if let Some(error) = self.refusal(&state) {
@@ -111,11 +119,14 @@ impl Shared {
             receiver = Some(waiting);
             sender
         };
-        let answer = if bounded {
-            state.scheduler.acquire(session, waiter)
-        } else {
-            state.scheduler.acquire_or_wait(session, waiter)
+        let ask = Ask {
+            session: options.session.as_ref(),
+            affinity: options.affinity.unwrap_or(self.config.affinity),
+            ancestors: &ancestors,
+            bounded,
+            growing: state.scheduler.active() < state.target,
         };
+        let answer = state.scheduler.ask(&ask, waiter);
         match answer {
             Acquire::Granted(grant) => {
                 let live = state
@@ -153,6 +164,37 @@ impl Shared {
                     queued,
                 })
             }
+            refused => {
+                state.stats.errors += items;
+                Err(self.refused(&state, refused, options))
+            }
+        }
+    }
+
+    /// Why affinity or nesting does not let a call in.
+    fn refused(&self, state: &State, answer: Acquire, options: &CallOptions) -> Error {
+        let pool = self.config.name.clone();
+        match answer {
+            Acquire::Lost(lost) => lost_error(lost),
+            Acquire::Busy(key) => Error::AffinityBusy {
+                session: options
+                    .session
+                    .clone()
+                    .expect("only sessions have a worker"),
+                worker: state
+                    .workers
+                    .get(key)
+                    .map(|live| live.id.clone())
+                    .expect("the session's worker takes calls"),
+            },
+            Acquire::TooManyHomes => Error::AffinityFull {
+                pool,
+                limit: HOME_LIMIT,
+            },
+            _ => Error::Deadlock {
+                pool,
+                depth: options.chain.depth(),
+            },
         }
     }
 
@@ -183,6 +225,7 @@ impl Shared {
             .wake
             .map(|(waiter, grant)| (waiter, self.lease_locked(&state, grant)));
         drop(state);
+        Self::tell_lost(released.lost);
         if let Some(key) = released.idle {
             self.send(Event::Idle(key));
         }
@@ -210,6 +253,13 @@ impl Shared {
         drop(waiter.send(Ok(lease)));
     }
 
+    /// Fails calls that waited for a worker that is gone.
+    pub(super) fn tell_lost(lost: Vec<(Waiter, Lost)>) {
+        for (waiter, lost) in lost {
+            drop(waiter.send(Err(lost_error(lost))));
+        }
+    }
+
     /// Counts the end of a call whose slot is not free yet.
     pub(super) fn count(&self, worker: WorkerKey, outcome: Outcome, items: u64, time: Duration) {
         self.lock().count(worker, outcome, items, time);
@@ -217,8 +267,15 @@ impl Shared {
 
     /// Takes a worker that died out of the schedule; its slots are void.
     pub(super) fn lost(&self, key: WorkerKey) {
-        self.lock().scheduler.remove(key);
+        self.remove(key);
         self.send(Event::Lost(key));
+    }
+
+    /// Takes a worker out of the schedule.
+    pub(super) fn remove(&self, key: WorkerKey) {
+        // The lock is free again before anybody is woken.
+        let lost = self.lock().scheduler.remove(key);
+        Self::tell_lost(lost);
     }
 
     /// Adds a ready worker; waiting calls get its slots.
@@ -235,7 +292,7 @@ impl Shared {
         }
         state.gave_up = None;
         let scheduler = &mut state.scheduler;
-        let (key, wakes) = scheduler.add(self.slots);
+        let Added { key, wakes, lost } = scheduler.add_named(self.slots, id.clone());
         let live = Live {
             worker: Arc::clone(worker),
             id: id.clone(),
@@ -249,6 +306,7 @@ impl Shared {
             .map(|(waiter, grant)| (waiter, self.lease_locked(state, grant)))
             .collect();
         drop(guard);
+        Self::tell_lost(lost);
         for (waiter, lease) in wakes {
             Self::wake(waiter, lease);
         }
@@ -299,6 +357,14 @@ impl Shared {
             phase,
             after,
         }
+    }
+}
+
+fn lost_error(lost: Lost) -> Error {
+    Error::AffinityLost {
+        session: lost.session,
+        worker: lost.worker,
+        generation: lost.generation,
     }
 }
 

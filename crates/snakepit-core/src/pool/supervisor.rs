@@ -281,8 +281,8 @@ impl Supervisor {
 
     fn gone(&mut self, key: WorkerKey, exit: &WorkerExit) {
         let (live, age) = {
+            self.shared.remove(key);
             let mut state = self.shared.lock();
-            state.scheduler.remove(key);
             let Some(live) = state.workers.remove(key) else {
                 return;
             };
@@ -364,7 +364,7 @@ impl Supervisor {
 
     /// Gives one surplus worker no further calls: the one with the fewest calls, the youngest among equals.
     fn drain_one(&self) {
-        let idle = {
+        let retired = {
             let mut guard = self.shared.lock();
             let state = &mut *guard;
             let surplus = state.workers.iter().filter(|(_, live)| !live.draining);
@@ -378,9 +378,10 @@ impl Supervisor {
             if let Some(live) = state.workers.get_mut(key) {
                 live.draining = true;
             }
-            state.scheduler.retire(key).then_some(key)
+            state.scheduler.retire(key)
         };
-        if let Some(key) = idle {
+        Shared::tell_lost(retired.lost);
+        if let Some(key) = retired.idle {
             self.stop(key, self.shared.config.stop_grace);
         }
     }

@@ -1,6 +1,6 @@
 //! Workers and their slots, in one list per load, for a least-loaded pick in O(1).
 
-use crate::Slot;
+use crate::{Slot, WorkerId};
 
 /// No entry.
 const NONE: u32 = u32::MAX;
@@ -26,6 +26,8 @@ pub struct Grant {
     pub worker: WorkerKey,
     /// The slot.
     pub slot: Slot,
+    /// Tells the calls apart that have the slot one after the other.
+    pub(super) turn: u32,
 }
 
 #[derive(Debug)]
@@ -35,6 +37,9 @@ struct Entry {
     capacity: u16,
     /// Free slots, last freed on top.
     free: Vec<u16>,
+    /// Grows whenever a slot is taken or given back.
+    turns: Vec<u32>,
+    name: WorkerId,
     in_use: u16,
     previous: u32,
     next: u32,
@@ -80,7 +85,7 @@ impl Slots {
         }
     }
 
-    pub(crate) fn add(&mut self, capacity: u16) -> WorkerKey {
+    pub(crate) fn add(&mut self, capacity: u16, name: WorkerId) -> WorkerKey {
         let free = (0..capacity).rev().collect();
         let index = self.vacant.pop().unwrap_or_else(|| {
             let index = u32::try_from(self.entries.len()).expect("fewer than 2^32 workers");
@@ -89,6 +94,8 @@ impl Slots {
                 state: State::Vacant,
                 capacity: 0,
                 free: Vec::new(),
+                turns: Vec::new(),
+                name: name.clone(),
                 in_use: 0,
                 previous: NONE,
                 next: NONE,
@@ -98,6 +105,8 @@ impl Slots {
         let entry = &mut self.entries[index as usize];
         (entry.state, entry.capacity, entry.free, entry.in_use) =
             (State::Active, capacity, free, 0);
+        // Turns of the worker before are void by their key, so they may start anew.
+        (entry.turns, entry.name) = (vec![0; usize::from(capacity)], name);
         let key = WorkerKey {
             index,
             generation: entry.generation,
@@ -133,6 +142,9 @@ impl Slots {
             .expect("a worker in a bucket has a free slot");
         entry.in_use += 1;
         self.in_use += 1;
+        let turn = &mut entry.turns[usize::from(slot)];
+        *turn = turn.wrapping_add(1);
+        let turn = *turn;
         let worker = WorkerKey {
             index,
             generation: entry.generation,
@@ -141,6 +153,7 @@ impl Slots {
         Grant {
             worker,
             slot: Slot(slot),
+            turn,
         }
     }
 
@@ -157,6 +170,8 @@ impl Slots {
             "a slot is given back once"
         );
         entry.free.push(grant.slot.0);
+        let turn = &mut entry.turns[usize::from(grant.slot.0)];
+        *turn = turn.wrapping_add(1);
         entry.in_use -= 1;
         self.in_use -= 1;
         self.link(index);
@@ -197,6 +212,38 @@ impl Slots {
     pub(crate) fn is_retiring(&self, key: WorkerKey) -> bool {
         self.entry(key)
             .is_some_and(|entry| entry.state == State::Retiring)
+    }
+
+    /// The worker takes calls and has a free slot.
+    pub(crate) fn has_free(&self, key: WorkerKey) -> bool {
+        self.entry(key)
+            .is_some_and(|entry| entry.state == State::Active && !entry.free.is_empty())
+    }
+
+    /// The worker takes calls.
+    pub(crate) fn is_active(&self, key: WorkerKey) -> bool {
+        self.entry(key)
+            .is_some_and(|entry| entry.state == State::Active)
+    }
+
+    /// The call that got this grant still has its slot, on a worker that takes calls.
+    pub(crate) fn holds(&self, grant: &Grant) -> bool {
+        self.entry(grant.worker).is_some_and(|entry| {
+            entry.state == State::Active && entry.turns[usize::from(grant.slot.0)] == grant.turn
+        })
+    }
+
+    pub(crate) fn capacity_of(&self, key: WorkerKey) -> Option<u16> {
+        self.entry(key).map(|entry| entry.capacity)
+    }
+
+    pub(crate) fn name(&self, key: WorkerKey) -> Option<&WorkerId> {
+        self.entry(key).map(|entry| &entry.name)
+    }
+
+    /// Name of the worker that a key stands or stood for, as long as its place was not used again.
+    pub(crate) fn name_of_last(&self, key: WorkerKey) -> &WorkerId {
+        &self.entries[key.index()].name
     }
 
     pub(crate) fn in_use_of(&self, key: WorkerKey) -> Option<u16> {

@@ -36,6 +36,7 @@ impl Value {
                 .collect(),
             Self::Duration(micros) => Json::from(*micros as f64 / 1e6),
             Self::Uuid(bytes) => Json::from(uuid_text(bytes)),
+            Self::Array(tensor) => tensor.to_nested().to_json(),
         }
     }
 

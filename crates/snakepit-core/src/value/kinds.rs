@@ -18,6 +18,7 @@ pub(super) mod code {
     pub(crate) const DURATION: i8 = 4;
     pub(crate) const UUID: i8 = 5;
     pub(crate) const DECIMAL: i8 = 6;
+    pub(crate) const ARRAY: i8 = 7;
 }
 
 /// Writes an extension.
@@ -32,7 +33,7 @@ pub(super) fn write<S: Serializer>(
 /// Reads any extension.
 pub(super) struct Extension {
     pub(super) code: i8,
-    pub(super) data: Vec<u8>,
+    pub(super) data: bytes::Bytes,
 }
 
 struct ExtensionVisitor;
@@ -55,13 +56,10 @@ impl<'de> Visitor<'de> for ExtensionVisitor {
         let code = parts
             .next_element()?
             .ok_or_else(|| A::Error::custom("the extension has no code"))?;
-        let data: serde_bytes::ByteBuf = parts
+        let data: Bytes = parts
             .next_element()?
             .ok_or_else(|| A::Error::custom("the extension has no data"))?;
-        Ok(Extension {
-            code,
-            data: data.into_vec(),
-        })
+        Ok(Extension { code, data: data.0 })
     }
 }
 
@@ -70,7 +68,7 @@ impl Extension {
         deserializer.deserialize_newtype_struct(EXTENSION, ExtensionVisitor)
     }
 
-    fn expect<E: Error>(self, code: i8, what: &str) -> Result<Vec<u8>, E> {
+    fn expect<E: Error>(self, code: i8, what: &str) -> Result<bytes::Bytes, E> {
         if self.code == code {
             return Ok(self.data);
         }
@@ -81,8 +79,8 @@ impl Extension {
     }
 }
 
-pub(super) fn text<E: Error>(data: Vec<u8>) -> Result<String, E> {
-    String::from_utf8(data).map_err(|_| E::custom("the text of an extension is not UTF-8"))
+pub(super) fn text<E: Error>(data: bytes::Bytes) -> Result<String, E> {
+    String::from_utf8(data.into()).map_err(|_| E::custom("the text of an extension is not UTF-8"))
 }
 
 pub(super) fn micros<E: Error>(data: &[u8]) -> Result<i64, E> {

@@ -7,6 +7,7 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor}
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::Value;
+use super::array;
 use super::kinds::{Extension, code, micros, text, uuid, write};
 use super::shared;
 use crate::Payload;
@@ -39,6 +40,7 @@ impl Serialize for Value {
             Self::Duration(value) => write(serializer, code::DURATION, &value.to_be_bytes()),
             Self::Uuid(value) => write(serializer, code::UUID, value),
             Self::Decimal(value) => write(serializer, code::DECIMAL, value.as_bytes()),
+            Self::Array(value) => value.serialize(serializer),
         }
     }
 }
@@ -161,6 +163,9 @@ impl<'de> Visitor<'de> for ValueVisitor {
             code::DURATION => micros(&data).map(Value::Duration),
             code::UUID => uuid(&data).map(Value::Uuid),
             code::DECIMAL => text(data).map(Value::Decimal),
+            code::ARRAY => array::read(&data)
+                .map(Value::Array)
+                .map_err(D::Error::custom),
             _ => Err(D::Error::custom(format_args!(
                 "extension {code} is unknown"
             ))),

@@ -35,6 +35,12 @@ impl fmt::Display for Value {
             }
             Self::Duration(micros) => write!(f, "{} s", *micros as f64 / 1e6),
             Self::Uuid(bytes) => f.write_str(&uuid_text(bytes)),
+            Self::Array(tensor) => write!(
+                f,
+                "<{} array of shape {:?}>",
+                tensor.dtype(),
+                tensor.shape()
+            ),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use snakepit_core::{
-    Bytes, Date, DateTime, Decimal, ErrorCode, Payload, Time, TimeDelta, Uuid, Value,
+    Bytes, DType, Date, DateTime, Decimal, ErrorCode, Payload, Tensor, Time, TimeDelta, Uuid, Value,
 };
 
 fn leaf() -> impl Strategy<Value = Value> {
@@ -22,7 +22,22 @@ fn leaf() -> impl Strategy<Value = Value> {
         any::<i64>().prop_map(Value::Duration),
         any::<[u8; 16]>().prop_map(Value::Uuid),
         ".*".prop_map(Value::Decimal),
+        array().prop_map(Value::Array),
     ]
+}
+
+/// Arrays that travel as blocks.
+fn array() -> impl Strategy<Value = Tensor> {
+    let shape = prop_oneof![
+        Just(vec![10_240]),
+        Just(vec![2, 1, 5120]),
+        Just(vec![10_240, 1])
+    ];
+    (prop::sample::select(DType::ALL), shape, any::<u8>()).prop_map(|(dtype, shape, byte)| {
+        let len = shape.iter().product::<usize>() * dtype.size();
+        // Small bytes repeated: no pattern of them is a NaN.
+        Tensor::new(dtype, shape, vec![byte & 1; len]).expect("the data has the size of the shape")
+    })
 }
 
 fn value() -> impl Strategy<Value = Value> {
@@ -164,4 +179,129 @@ fn json_says_what_it_does_not_have() {
         Value::Map(vec![(Value::Int(1), Value::Null)]),
         r#"{"1":null}"#,
     );
+}
+
+/// The wire form of an array, by hand.
+fn block(version: u8, dtype: u8, shape: &[u64], data: &[u8]) -> Payload {
+    let mut block = vec![version, dtype, shape.len() as u8, 0, 0, 0, 0, 0];
+    shape
+        .iter()
+        .for_each(|n| block.extend_from_slice(&n.to_le_bytes()));
+    block.extend_from_slice(data);
+    let mut bytes = vec![0xc9];
+    bytes.extend_from_slice(&(block.len() as u32).to_be_bytes());
+    bytes.push(7);
+    bytes.extend_from_slice(&block);
+    Payload::from_msgpack(bytes)
+}
+
+#[test]
+fn an_array_is_read_as_an_array_or_as_lists() {
+    let numbers: Vec<f64> = (0..4000).map(f64::from).collect();
+    let tensor = Tensor::from(numbers.clone()).reshape([2, 2000]).unwrap();
+    let payload = Payload::encode(&(1, &tensor, "end")).unwrap();
+    assert_eq!(payload.decode::<(i64, Tensor, String)>().unwrap().1, tensor);
+    let rows: (i64, Vec<Vec<f64>>, String) = payload.decode().unwrap();
+    assert_eq!(rows.1.concat(), numbers);
+    assert_eq!((rows.0, rows.2.as_str()), (1, "end"));
+    let single: (i64, Vec<Vec<f32>>, String) = payload.decode().unwrap();
+    assert_eq!(single.1[1][1999], 3999.0);
+
+    let flat = Payload::encode(&Value::Array(Tensor::from(numbers.clone()))).unwrap();
+    assert_eq!(flat.bytes.len(), 4 + 8 + 8 + 32_000);
+    assert_eq!(flat.decode::<Vec<f64>>().unwrap(), numbers);
+    let whole = flat.decode::<Tensor>().unwrap();
+    assert!(
+        flat.bytes.as_ptr_range().contains(&whole.data().as_ptr()),
+        "the memory is shared"
+    );
+    let error = flat.decode::<Vec<String>>().unwrap_err();
+    assert_eq!(error.code(), ErrorCode::UnexpectedType);
+}
+
+#[test]
+fn every_type_of_element_is_read_as_a_list() {
+    for dtype in DType::ALL {
+        let mut one = vec![0; dtype.size()];
+        match dtype {
+            DType::Float32 => one.copy_from_slice(&1_f32.to_le_bytes()),
+            DType::Float64 => one.copy_from_slice(&1_f64.to_le_bytes()),
+            _ => one[0] = 1,
+        }
+        let payload = block(1, dtype.code(), &[1, 2], &[one.clone(), one].concat());
+        if *dtype == DType::Bool {
+            assert_eq!(payload.decode::<Vec<Vec<bool>>>().unwrap(), [[true, true]]);
+        } else {
+            assert_eq!(
+                payload.decode::<Vec<Vec<f64>>>().unwrap(),
+                [[1.0, 1.0]],
+                "{dtype}"
+            );
+        }
+    }
+}
+
+#[test]
+fn small_arrays_are_readable_lists() {
+    let tensor = Tensor::from(vec![1_i32, 2, 3, 4]).reshape([2, 2]).unwrap();
+    let payload = Payload::encode(&tensor).unwrap();
+    assert_eq!(
+        payload.decode::<serde_json::Value>().unwrap().to_string(),
+        "[[1,2],[3,4]]"
+    );
+    let back: Tensor = payload.decode().unwrap();
+    assert_eq!((back.shape(), back.dtype()), (&[2, 2][..], DType::Int64));
+    let mixed: Tensor = Payload::encode(&vec![Value::Int(1), Value::Float(0.5)])
+        .unwrap()
+        .decode()
+        .unwrap();
+    assert_eq!(mixed, Tensor::from(vec![1.0, 0.5]));
+    for bad in [
+        Value::Str("x".to_owned()),
+        Value::List(vec![Value::Int(1), Value::List(vec![Value::Int(1)])]),
+        Value::List(vec![Value::List(vec![]), Value::Int(1)]),
+        Value::List(vec![Value::Null]),
+    ] {
+        assert!(
+            Payload::encode(&bad).unwrap().decode::<Tensor>().is_err(),
+            "{bad}"
+        );
+    }
+}
+
+#[test]
+fn broken_arrays_are_refused_with_the_reason() {
+    let cases = [
+        (block(2, 1, &[1], &[0; 4]), "version 2"),
+        (block(1, 12, &[1], &[0; 4]), "type 12"),
+        (block(1, 0, &[1], &[0; 4]), "type 0"),
+        (block(1, 1, &[2], &[0; 4]), "4 bytes of data"),
+        (
+            block(1, 1, &[u64::MAX, 2], &[]),
+            "more bytes than there can be",
+        ),
+        (
+            block(1, 1, &[u64::MAX, 0], &[]),
+            "more bytes than there can be",
+        ),
+        (block(1, 7, &[1; 33], &[0]), "33 dimensions"),
+        (
+            Payload::from_msgpack(vec![0xd4, 7, 1]),
+            "header of an array",
+        ),
+        (
+            Payload::from_msgpack(vec![0xd7, 7, 1, 1, 1, 0, 0, 0, 0, 0]),
+            "shape of an array",
+        ),
+    ];
+    for (payload, expected) in cases {
+        let error = payload.decode::<Value>().unwrap_err().to_string();
+        assert!(error.contains(expected), "{expected}: {error}");
+        assert!(payload.decode::<Vec<f64>>().is_err());
+    }
+    // Thousands of lists around each number.
+    let shape: Vec<u64> = [3000].into_iter().chain([1; 31]).collect();
+    let deep = block(1, 7, &shape, &[0; 3000]);
+    assert!(deep.decode::<Tensor>().is_ok());
+    assert!(deep.decode::<serde_json::Value>().is_err());
 }

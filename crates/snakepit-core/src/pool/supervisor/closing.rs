@@ -21,7 +21,8 @@ impl Supervisor {
             state.starting.clear();
             let keys: Vec<_> = state.workers.iter().map(|(key, _)| key).collect();
             for key in &keys {
-                state.scheduler.retire(*key);
+                // The queue was emptied when closing began: nobody waits for the worker.
+                drop(state.scheduler.retire(*key));
             }
             keys
         };
@@ -38,9 +39,8 @@ impl Supervisor {
                     None => break,
                 },
                 Some(Ok((key, _))) = self.watchers.join_next() => {
-                    let mut state = self.shared.lock();
-                    state.scheduler.remove(key);
-                    state.workers.remove(key);
+                    self.shared.remove(key);
+                    self.shared.lock().workers.remove(key);
                 }
                 () = sleep_until(until) => break,
             }
@@ -56,10 +56,9 @@ impl Supervisor {
         };
         join_all(stops.iter().map(|worker| worker.stop(grace))).await;
         {
-            let mut state = self.shared.lock();
             for key in keys {
-                state.scheduler.remove(key);
-                state.workers.remove(key);
+                self.shared.remove(key);
+                self.shared.lock().workers.remove(key);
             }
         }
         tracing::info!(target: event::TARGET, event = event::POOL_CLOSED, pool = %self.shared.config.name);

@@ -21,7 +21,7 @@ struct Entry {
 
 /// Sessions in order of use, most recent first, with an index by name. Hints to workers that are gone are harmless: their key is void.
 #[derive(Debug)]
-pub(crate) struct Affinity {
+pub(crate) struct Hints {
     index: HashMap<SessionId, u32>,
     entries: Vec<Entry>,
     head: u32,
@@ -29,7 +29,7 @@ pub(crate) struct Affinity {
     limit: usize,
 }
 
-impl Affinity {
+impl Hints {
     pub(crate) fn new() -> Self {
         Self::with_limit(LIMIT)
     }
@@ -77,6 +77,34 @@ impl Affinity {
         self.link(index);
     }
 
+    /// Forgets one session. `false` when it is not there.
+    pub(crate) fn forget(&mut self, session: &SessionId) -> bool {
+        let Some(index) = self.index.remove(session) else {
+            return false;
+        };
+        self.unlink(index);
+        let last = self.entries.len() - 1;
+        self.entries.swap_remove(index as usize);
+        if index as usize != last {
+            // The last entry has moved to the free place.
+            let entry = &self.entries[index as usize];
+            let (previous, next) = (entry.previous, entry.next);
+            *self
+                .index
+                .get_mut(&entry.session)
+                .expect("it is in the index") = index;
+            match previous {
+                NONE => self.head = index,
+                _ => self.entries[previous as usize].next = index,
+            }
+            match next {
+                NONE => self.tail = index,
+                _ => self.entries[next as usize].previous = index,
+            }
+        }
+        true
+    }
+
     fn link(&mut self, index: u32) {
         let first = std::mem::replace(&mut self.head, index);
         let entry = &mut self.entries[index as usize];
@@ -109,14 +137,32 @@ mod tests {
     #[test]
     fn the_session_unused_for_longest_is_forgotten_first() {
         let (worker, _) = Scheduler::<()>::new(0).add(1);
-        let mut affinity = Affinity::with_limit(2);
-        affinity.set(&"a".into(), worker);
-        affinity.set(&"b".into(), worker);
-        affinity.set(&"a".into(), worker);
-        affinity.set(&"c".into(), worker);
-        assert_eq!(affinity.get(&"a".into()), Some(worker));
-        assert_eq!(affinity.get(&"b".into()), None);
-        assert_eq!(affinity.get(&"c".into()), Some(worker));
-        assert_eq!(affinity.entries.len(), 2);
+        let mut hints = Hints::with_limit(2);
+        hints.set(&"a".into(), worker);
+        hints.set(&"b".into(), worker);
+        hints.set(&"a".into(), worker);
+        hints.set(&"c".into(), worker);
+        assert_eq!(hints.get(&"a".into()), Some(worker));
+        assert_eq!(hints.get(&"b".into()), None);
+        assert_eq!(hints.get(&"c".into()), Some(worker));
+        assert_eq!(hints.entries.len(), 2);
+    }
+
+    #[test]
+    fn forgetting_keeps_the_others_in_order() {
+        let (worker, _) = Scheduler::<()>::new(0).add(1);
+        let mut hints = Hints::with_limit(3);
+        for name in ["a", "b", "c"] {
+            hints.set(&name.into(), worker);
+        }
+        assert!(hints.forget(&"a".into()));
+        assert!(!hints.forget(&"a".into()));
+        hints.set(&"d".into(), worker);
+        hints.set(&"e".into(), worker);
+        let known: Vec<_> = ["a", "b", "c", "d", "e"]
+            .into_iter()
+            .filter(|name| hints.get(&(*name).into()).is_some())
+            .collect();
+        assert_eq!(known, ["c", "d", "e"]);
     }
 }

@@ -1,0 +1,108 @@
+//! All state of a host in one handle.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Serialize;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+use crate::{ConfigError, HostToolConfig, HostTools, SessionConfig, Sessions};
+
+/// Settings of [`HostState`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct HostStateConfig {
+    /// Those of the sessions.
+    pub sessions: SessionConfig,
+    /// Those of the host tools.
+    pub tools: HostToolConfig,
+}
+
+impl HostStateConfig {
+    /// The default settings.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+/// Sessions and host tools of a host. Cheap to clone.
+#[derive(Clone)]
+pub struct HostState {
+    sessions: Sessions,
+    tools: HostTools,
+    sweeper: Arc<Sweeper>,
+}
+
+struct Sweeper {
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    /// Ends the task with the last handle.
+    _guard: DropGuard,
+}
+
+impl HostState {
+    /// Empty state. A task sweeps expired sessions until [`close`](Self::close), or until the last handle is gone.
+    ///
+    /// # Errors
+    /// A setting that is out of range.
+    ///
+    /// # Panics
+    /// When there is no tokio runtime.
+    pub fn new(config: HostStateConfig) -> Result<Self, ConfigError> {
+        let sessions = Sessions::new(config.sessions)?;
+        let tools = HostTools::new(config.tools, &sessions)?;
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let sweep = sweep(sessions.clone());
+        tasks.spawn(stop.clone().run_until_cancelled_owned(sweep));
+        let sweeper = Arc::new(Sweeper {
+            tasks,
+            _guard: stop.clone().drop_guard(),
+            stop,
+        });
+        Ok(Self {
+            sessions,
+            tools,
+            sweeper,
+        })
+    }
+
+    /// The sessions.
+    pub const fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
+    /// The host tools.
+    pub const fn tools(&self) -> &HostTools {
+        &self.tools
+    }
+
+    /// Ends all sessions: watchers end, and everything fails from now on. Tools under way are not waited for.
+    ///
+    /// # Cancel safety
+    /// Once polled, everything has ended; only the end of the sweeping task is waited for.
+    pub async fn close(&self) {
+        self.sessions.close();
+        self.sweeper.stop.cancel();
+        self.sweeper.tasks.close();
+        self.sweeper.tasks.wait().await;
+    }
+}
+
+async fn sweep(sessions: Sessions) {
+    let mut ticks = interval(sessions.config().sweep_interval);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        sessions.sweep();
+    }
+}
+
+impl fmt::Debug for HostState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HostState")
+            .field("sessions", &self.sessions)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,76 @@
+//! What a host tool returns when it fails.
+
+use std::any::type_name;
+use std::error::Error as StdError;
+
+use crate::{Error, ErrorCode, PayloadError, RegisterError, StateError, ToolError, VariableError};
+
+/// The error of a host tool. Every error converts into it, so that `?` can be used; errors of this crate keep their code.
+#[derive(Debug)]
+pub struct ToolFailure(Box<ToolError>);
+
+/// Result of a host tool.
+pub type ToolResult<T> = Result<T, ToolFailure>;
+
+impl ToolFailure {
+    /// A failure with a message of its own.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self(Box::new(ToolError::new(ErrorCode::HostToolFailed, message)))
+    }
+
+    /// As the error that the caller gets.
+    pub fn into_error(self) -> Box<ToolError> {
+        self.0
+    }
+}
+
+impl<E: StdError + 'static> From<E> for ToolFailure {
+    fn from(error: E) -> Self {
+        fn known<T: StdError + Into<ToolError> + 'static>(
+            error: Box<dyn StdError>,
+        ) -> Result<ToolError, Box<dyn StdError>> {
+            error.downcast::<T>().map(|error| (*error).into())
+        }
+        let error: Box<dyn StdError> = Box::new(error);
+        let converted = known::<ToolError>(error)
+            .or_else(known::<Error>)
+            .or_else(known::<StateError>)
+            .or_else(known::<RegisterError>)
+            .or_else(known::<PayloadError>)
+            .or_else(|error| {
+                error
+                    .downcast::<VariableError>()
+                    .map(|error| StateError::from(*error).into())
+            });
+        let converted = converted.unwrap_or_else(|error| {
+            let mut other = ToolError::new(ErrorCode::HostToolFailed, chain(&*error));
+            let path = type_name::<E>();
+            let (module, name) = path.rsplit_once("::").unwrap_or(("", path));
+            (other.module, other.type_name) = (module.into(), name.into());
+            other
+        });
+        Self(Box::new(converted))
+    }
+}
+
+/// The messages of an error and of all that led to it.
+fn chain(error: &dyn StdError) -> String {
+    let causes = std::iter::successors(error.source(), |error: &&dyn StdError| (*error).source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+impl From<PayloadError> for ToolError {
+    fn from(error: PayloadError) -> Self {
+        Self::new(error.code(), error.to_string())
+    }
+}
+
+impl From<Error> for ToolError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Tool(error) => *error,
+            Error::State(error) => error.into(),
+            other => Self::new(other.code(), chain(&other)),
+        }
+    }
+}

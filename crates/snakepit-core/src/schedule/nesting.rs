@@ -1,0 +1,46 @@
+//! Slots whose calls wait for calls that wait here.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use super::Grant;
+use super::slots::Slots;
+
+/// For each slot the number of waiting calls that its own call waits for.
+#[derive(Debug, Default)]
+pub(crate) struct Nesting {
+    blocked: HashMap<Grant, u32>,
+}
+
+impl Nesting {
+    pub(crate) fn enter(&mut self, ancestors: &[Grant]) {
+        for grant in ancestors {
+            *self.blocked.entry(*grant).or_default() += 1;
+        }
+    }
+
+    pub(crate) fn leave(&mut self, ancestors: &[Grant]) {
+        for grant in ancestors {
+            if let Entry::Occupied(mut entry) = self.blocked.entry(*grant) {
+                *entry.get_mut() -= 1;
+                if *entry.get() == 0 {
+                    entry.remove();
+                }
+            }
+        }
+    }
+
+    /// All slots belong to calls that would wait for this one, or for others that wait already: none would ever come free.
+    pub(crate) fn closes_circle(&self, ancestors: &[Grant], slots: &Slots) -> bool {
+        let new = ancestors
+            .iter()
+            .filter(|grant| !self.blocked.contains_key(grant));
+        let waiting = self
+            .blocked
+            .keys()
+            .chain(new)
+            .filter(|grant| slots.holds(grant))
+            .count();
+        waiting > 0 && waiting == slots.capacity()
+    }
+}

@@ -1,0 +1,164 @@
+//! The scheduler in single situations.
+
+use super::{Acquire, Ask, Grant, Scheduler};
+use crate::{Affinity, SessionId};
+
+fn granted(answer: Acquire) -> Grant {
+    match answer {
+        Acquire::Granted(grant) => grant,
+        other => panic!("no slot: {other:?}"),
+    }
+}
+
+fn strict(session: &SessionId) -> Ask<'_> {
+    Ask {
+        affinity: Affinity::StrictQueue,
+        ..Ask::new(Some(session))
+    }
+}
+
+fn nested(ancestors: &[Grant]) -> Ask<'_> {
+    Ask {
+        ancestors,
+        ..Ask::new(None)
+    }
+}
+
+#[test]
+fn a_session_goes_back_to_its_worker() {
+    let mut scheduler = Scheduler::<()>::new(0);
+    scheduler.add(1);
+    scheduler.add(1);
+    let session = "s".into();
+    let first = granted(scheduler.acquire(Some(&session), || ()));
+    assert!(scheduler.release(first).wake.is_none());
+    for _ in 0..5 {
+        let grant = granted(scheduler.acquire(Some(&session), || ()));
+        assert_eq!((grant.worker, grant.slot), (first.worker, first.slot));
+        assert!(scheduler.release(grant).wake.is_none());
+    }
+}
+
+#[test]
+fn idle_workers_take_turns() {
+    let mut scheduler = Scheduler::<()>::new(0);
+    let keys: Vec<_> = (0..3).map(|_| scheduler.add(2).0).collect();
+    for round in 0..6 {
+        let grant = granted(scheduler.acquire(None, || ()));
+        assert_eq!(grant.worker, keys[round % 3]);
+        assert!(scheduler.release(grant).wake.is_none());
+    }
+}
+
+#[test]
+fn a_burst_of_first_strict_calls_lands_on_one_worker() {
+    let mut scheduler = Scheduler::<u32>::new(100);
+    let session = "s".into();
+    for n in 0..5 {
+        assert!(matches!(
+            scheduler.ask(&strict(&session), || n),
+            Acquire::Queued(_)
+        ));
+    }
+    let (home, first) = scheduler.add(2);
+    let (other, none) = scheduler.add(2);
+    assert_eq!((first.len(), none.len()), (2, 0));
+    let mut held: Vec<_> = first;
+    let mut order = Vec::new();
+    while let Some((n, grant)) = held.pop() {
+        assert_eq!(grant.worker, home);
+        order.push(n);
+        held.extend(scheduler.release(grant).wake);
+    }
+    order.sort_unstable();
+    assert_eq!(order, [0, 1, 2, 3, 4]);
+    assert_eq!(scheduler.in_use_of(other), Some(0));
+}
+
+#[test]
+fn strict_calls_do_not_hold_others_up_and_keep_their_turn() {
+    let mut scheduler = Scheduler::<&str>::new(100);
+    let (a, b) = (scheduler.add(1).0, scheduler.add(1).0);
+    let session = "s".into();
+    let on_a = granted(scheduler.ask(&strict(&session), || ""));
+    let on_b = granted(scheduler.acquire(None, || ""));
+    assert_eq!((on_a.worker, on_b.worker), (a, b));
+    assert!(matches!(
+        scheduler.ask(&strict(&session), || "strict"),
+        Acquire::Queued(_)
+    ));
+    assert!(matches!(
+        scheduler.acquire(None, || "first"),
+        Acquire::Queued(_)
+    ));
+    assert!(matches!(
+        scheduler.acquire(None, || "second"),
+        Acquire::Queued(_)
+    ));
+    // The strict call is older, but this is not its worker.
+    assert_eq!(scheduler.release(on_b).wake.unwrap().0, "first");
+    // On its own worker it comes before the younger one.
+    assert_eq!(scheduler.release(on_a).wake.unwrap().0, "strict");
+}
+
+#[test]
+fn a_loss_is_reported_once() {
+    let mut scheduler = Scheduler::<()>::new(100);
+    let first = scheduler.add_named(1, "w-1".into()).key;
+    scheduler.add(1);
+    let session = "s".into();
+    let grant = granted(scheduler.ask(&strict(&session), || ()));
+    assert_eq!(grant.worker, first);
+    assert!(scheduler.remove(first).is_empty());
+    let Acquire::Lost(lost) = scheduler.ask(&strict(&session), || ()) else {
+        panic!("the worker is gone")
+    };
+    assert_eq!((lost.worker.as_str(), lost.generation), ("w-1", 1));
+    granted(scheduler.ask(&strict(&session), || ()));
+}
+
+#[test]
+fn sessions_beyond_the_limit_are_refused_until_one_is_forgotten() {
+    let mut scheduler = Scheduler::<()>::with_homes(100, 1);
+    scheduler.add(4);
+    let (a, b) = ("a".into(), "b".into());
+    granted(scheduler.ask(&strict(&a), || ()));
+    assert_eq!(scheduler.ask(&strict(&b), || ()), Acquire::TooManyHomes);
+    granted(scheduler.ask(&strict(&a), || ()));
+    assert!(scheduler.forget(&a));
+    granted(scheduler.ask(&strict(&b), || ()));
+}
+
+#[test]
+fn calls_that_wait_for_each_other_are_found() {
+    let mut scheduler = Scheduler::<()>::new(100);
+    scheduler.add(1);
+    scheduler.add(1);
+    let (a, b) = (
+        granted(scheduler.acquire(None, || ())),
+        granted(scheduler.acquire(None, || ())),
+    );
+    let Acquire::Queued(ticket) = scheduler.ask(&nested(&[a]), || ()) else {
+        panic!("`b` may still end")
+    };
+    assert_eq!(scheduler.ask(&nested(&[b]), || ()), Acquire::Deadlock);
+    // Without the first one it may wait.
+    assert!(scheduler.cancel(ticket));
+    assert!(matches!(
+        scheduler.ask(&nested(&[b]), || ()),
+        Acquire::Queued(_)
+    ));
+}
+
+#[test]
+fn a_slot_that_somebody_else_has_now_is_no_ancestor() {
+    let mut scheduler = Scheduler::<()>::new(100);
+    scheduler.add(1);
+    let old = granted(scheduler.acquire(None, || ()));
+    assert!(scheduler.release(old).wake.is_none());
+    granted(scheduler.acquire(None, || ()));
+    assert!(matches!(
+        scheduler.ask(&nested(&[old]), || ()),
+        Acquire::Queued(_)
+    ));
+}

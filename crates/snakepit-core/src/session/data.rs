@@ -1,0 +1,88 @@
+//! What one session has: metadata, variables, programs and the log of changes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::change::log::Log;
+use crate::variable::spec::Spec;
+use crate::{Metadata, Value, Variable};
+
+/// What one session has.
+#[derive(Debug, Default)]
+pub(super) struct Data {
+    pub(super) metadata: Metadata,
+    pub(super) variables: BTreeMap<Arc<str>, Held>,
+    pub(super) programs: BTreeMap<Arc<str>, Program>,
+    pub(super) log: Log,
+}
+
+/// One variable.
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    pub(super) spec: Arc<Spec>,
+    pub(super) value: Arc<Value>,
+    pub(super) version: u64,
+}
+
+impl Held {
+    /// Bytes counted against the quotas.
+    pub(super) fn bytes(&self) -> usize {
+        self.spec.bytes() + flat_bytes(&self.value)
+    }
+
+    pub(super) fn to_variable(&self) -> Variable {
+        Variable {
+            name: Arc::clone(&self.spec.name),
+            kind: self.spec.kind,
+            value: Arc::clone(&self.value),
+            version: self.version,
+            constraints: Arc::clone(&self.spec.constraints),
+            metadata: Arc::clone(&self.spec.metadata),
+        }
+    }
+}
+
+/// One program.
+#[derive(Clone, Debug)]
+pub(super) struct Program {
+    pub(super) value: Arc<Value>,
+    pub(super) bytes: usize,
+}
+
+/// Bytes of a value of a variable, which is never a list or a map.
+pub(crate) fn flat_bytes(value: &Value) -> usize {
+    size_of::<Value>() + payload(value)
+}
+
+/// Bytes of any value, or nothing when it nests deeper than `depth`.
+pub(super) fn deep_bytes(value: &Value, depth: usize) -> Option<usize> {
+    let own = size_of::<Value>();
+    let inner = |value| deep_bytes(value, depth.checked_sub(1)?);
+    Some(match value {
+        Value::List(items) => {
+            let items = items.iter().map(inner).sum::<Option<usize>>();
+            own + items?
+        }
+        Value::Map(pairs) => {
+            let pairs = pairs
+                .iter()
+                .map(|(key, value)| Some(inner(key)? + inner(value)?))
+                .sum::<Option<usize>>();
+            own + pairs?
+        }
+        flat => own + payload(flat),
+    })
+}
+
+fn payload(value: &Value) -> usize {
+    match value {
+        Value::Str(text)
+        | Value::DateTime(text)
+        | Value::Date(text)
+        | Value::Time(text)
+        | Value::Decimal(text) => text.len(),
+        Value::Bytes(data) => data.len(),
+        Value::Array(tensor) => tensor.data().len(),
+        _ => 0,
+    }
+}

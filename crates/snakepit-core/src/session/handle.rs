@@ -1,0 +1,185 @@
+//! The handle of one session.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::data::Data;
+use super::shard::{Live, Nanos};
+use super::store::{Access, Counters, Place, Store};
+use super::{Inner, MetadataUpdate, Quota, SessionInfo, StateError};
+use crate::{Metadata, Origin, SessionId, metadata};
+
+/// One session. Cheap to clone. It names one generation: once that session is over the handle is, too, even when the id is used again.
+///
+/// Every method but [`info`](Self::info) and [`watch`](Self::watch) counts as an access, which prolongs the session.
+#[derive(Clone)]
+pub struct Session {
+    pub(super) inner: Arc<Inner>,
+    pub(super) id: SessionId,
+    pub(super) place: Place,
+    pub(super) origin: Origin,
+}
+
+impl Session {
+    pub(super) const fn new(inner: Arc<Inner>, id: SessionId, place: Place) -> Self {
+        Self {
+            inner,
+            id,
+            place,
+            origin: Origin::Host,
+        }
+    }
+
+    /// Its id.
+    pub const fn id(&self) -> &SessionId {
+        &self.id
+    }
+
+    /// Unique among all sessions of this store.
+    pub const fn generation(&self) -> u64 {
+        self.place.generation
+    }
+
+    /// The same session for somebody else: changes through this handle carry `origin`.
+    #[must_use]
+    pub fn with_origin(&self, origin: Origin) -> Self {
+        Self {
+            origin,
+            ..self.clone()
+        }
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    pub(super) fn with<R>(
+        &self,
+        access: Access,
+        act: impl FnOnce(&mut Live) -> R,
+    ) -> Result<R, StateError> {
+        let now = self.inner.now();
+        self.store().with(&self.id, self.place, now, access, act)
+    }
+
+    /// As [`with`](Self::with), for what may fail.
+    pub(super) fn try_with<R>(
+        &self,
+        access: Access,
+        act: impl FnOnce(&mut Live) -> Result<R, StateError>,
+    ) -> Result<R, StateError> {
+        self.with(access, act)?
+    }
+
+    /// What is to be known about it. Not an access.
+    ///
+    /// # Errors
+    /// It is over: [`StateError::UnknownSession`], [`StateError::StaleSession`] or [`StateError::Closed`].
+    pub fn info(&self) -> Result<SessionInfo, StateError> {
+        let now = self.inner.now();
+        let describe = |live: &mut Live| live.to_info(now);
+        self.store()
+            .with(&self.id, self.place, now, Access::Peek, describe)
+    }
+
+    /// Prolongs it.
+    ///
+    /// # Errors
+    /// It is over.
+    pub fn touch(&self) -> Result<(), StateError> {
+        self.with(Access::Touch, |_| ())
+    }
+
+    /// Changes its metadata.
+    ///
+    /// # Errors
+    /// It is over, [`StateError::Metadata`], [`StateError::Quota`].
+    pub fn update(&self, update: Metadata, how: MetadataUpdate) -> Result<(), StateError> {
+        self.try_with(Access::Touch, |live| {
+            let before = live.data.as_ref().map(|data| &data.metadata);
+            let old = before.map_or(0, metadata::bytes);
+            let mut after = match how {
+                MetadataUpdate::Merge => before.cloned().unwrap_or_default(),
+                MetadataUpdate::Replace => Metadata::new(),
+            };
+            after.extend(update);
+            metadata::check(&after)?;
+            live.charge(self.store(), metadata::bytes(&after), old)?;
+            live.data_mut().metadata = after;
+            Ok(())
+        })
+    }
+
+    /// What a session has from its creation on.
+    pub(super) fn begin(&self, metadata: &Metadata) -> Result<(), StateError> {
+        let own = size_of::<Live>() + self.id.as_str().len();
+        self.try_with(Access::Peek, |live| {
+            live.charge(self.store(), own + metadata::bytes(metadata), 0)?;
+            if !metadata.is_empty() {
+                live.data_mut().metadata.clone_from(metadata);
+            }
+            Ok(())
+        })
+    }
+
+    /// Ends it and drops all that it has.
+    ///
+    /// # Errors
+    /// It is over already.
+    pub fn delete(&self) -> Result<(), StateError> {
+        self.store().delete(&self.id, self.place, self.inner.now())
+    }
+}
+
+impl Live {
+    pub(super) fn data_mut(&mut self) -> &mut Data {
+        self.data.get_or_insert_default()
+    }
+
+    /// Counts `added` bytes in and `removed` bytes out, or refuses.
+    pub(super) fn charge(
+        &mut self,
+        store: &Store,
+        added: usize,
+        removed: usize,
+    ) -> Result<(), StateError> {
+        let counters: &Counters = &store.counters;
+        if let Some(more) = added.checked_sub(removed) {
+            let limit = store.config.max_session_bytes;
+            counters.check(Quota::SessionBytes, limit, self.bytes, more)?;
+            let limit = store.config.max_total_bytes;
+            counters.reserve(&counters.bytes, Quota::TotalBytes, limit, more)?;
+            self.bytes += more;
+        } else {
+            let less = removed - added;
+            counters.release(less);
+            self.bytes -= less;
+        }
+        Ok(())
+    }
+
+    pub(super) fn to_info(&self, now: Nanos) -> SessionInfo {
+        let data = self.data.as_ref();
+        SessionInfo {
+            id: self.id.clone(),
+            generation: self.generation,
+            metadata: data.map(|data| data.metadata.clone()).unwrap_or_default(),
+            age: Duration::from_nanos(now.saturating_sub(self.created)),
+            idle: Duration::from_nanos(now.saturating_sub(self.accessed)),
+            ttl: Duration::from_nanos(self.ttl),
+            variables: data.map_or(0, |data| data.variables.len()),
+            programs: data.map_or(0, |data| data.programs.len()),
+            bytes: self.bytes,
+        }
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("id", &self.id)
+            .field("generation", &self.place.generation)
+            .finish_non_exhaustive()
+    }
+}

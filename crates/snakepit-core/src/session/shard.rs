@@ -1,0 +1,146 @@
+//! One part of the sessions: a table, an index by id and an index by the moment at which they end. It has no clock.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::data::Data;
+use crate::SessionId;
+
+/// A moment or a span in nanoseconds; moments count from the birth of the store.
+pub(super) type Nanos = u64;
+
+/// One session.
+#[derive(Debug)]
+pub(super) struct Live {
+    pub(super) id: SessionId,
+    pub(super) generation: u64,
+    pub(super) created: Nanos,
+    pub(super) accessed: Nanos,
+    pub(super) ttl: Nanos,
+    /// The moment under which it is in the index of moments: never later than its end.
+    due: Nanos,
+    /// Bytes counted against the quotas.
+    pub(super) bytes: usize,
+    /// Nothing for a session that has nothing but its id.
+    pub(super) data: Option<Box<Data>>,
+}
+
+impl Live {
+    pub(super) const fn expires(&self) -> Nanos {
+        self.accessed.saturating_add(self.ttl)
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Shard {
+    index: HashMap<SessionId, u32>,
+    entries: Vec<Option<Live>>,
+    vacant: Vec<u32>,
+    due: BTreeSet<(Nanos, u32)>,
+}
+
+impl Shard {
+    pub(super) fn place(&self, id: &SessionId) -> Option<u32> {
+        self.index.get(id).copied()
+    }
+
+    pub(super) fn get(&self, place: u32) -> Option<&Live> {
+        self.entries.get(place as usize)?.as_ref()
+    }
+
+    pub(super) fn get_mut(&mut self, place: u32) -> Option<&mut Live> {
+        self.entries.get_mut(place as usize)?.as_mut()
+    }
+
+    /// Adds a session whose id is not there.
+    pub(super) fn insert(&mut self, id: SessionId, generation: u64, ttl: Nanos, now: Nanos) -> u32 {
+        let place = self.vacant.pop().unwrap_or_else(|| {
+            self.entries.push(None);
+            u32::try_from(self.entries.len() - 1).expect("fewer than 2^32 sessions")
+        });
+        let due = now.saturating_add(ttl);
+        self.index.insert(id.clone(), place);
+        self.due.insert((due, place));
+        self.entries[place as usize] = Some(Live {
+            id,
+            generation,
+            created: now,
+            accessed: now,
+            ttl,
+            due,
+            bytes: 0,
+            data: None,
+        });
+        place
+    }
+
+    pub(super) fn remove(&mut self, place: u32) -> Option<Live> {
+        let live = self.entries.get_mut(place as usize)?.take()?;
+        self.index.remove(&live.id);
+        self.due.remove(&(live.due, place));
+        self.vacant.push(place);
+        Some(live)
+    }
+
+    /// Takes out up to `limit` sessions that have expired. Those that were used since they were put into the index are put in again,
+    /// which happens to each at most once in its time to live.
+    pub(super) fn expired(&mut self, now: Nanos, limit: usize) -> Vec<Live> {
+        let mut expired = Vec::new();
+        while expired.len() < limit
+            && let Some(&(due, place)) = self.due.first()
+            && due <= now
+        {
+            let live = self.get_mut(place).expect("the index names live sessions");
+            let expires = live.expires();
+            if expires > now {
+                live.due = expires;
+                self.due.remove(&(due, place));
+                self.due.insert((expires, place));
+            } else {
+                expired.extend(self.remove(place));
+            }
+        }
+        expired
+    }
+
+    /// The session of this place, or else of the first place after it that has one.
+    pub(super) fn next(&self, place: u32) -> Option<(u32, &Live)> {
+        let rest = self.entries.get(place as usize..)?;
+        let (offset, live) = rest
+            .iter()
+            .enumerate()
+            .find_map(|(offset, entry)| Some((offset, entry.as_ref()?)))?;
+        Some((place + u32::try_from(offset).expect("places fit"), live))
+    }
+
+    /// Takes all sessions out.
+    pub(super) fn drain(&mut self) -> Vec<Live> {
+        (std::mem::take(self))
+            .entries
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sweeping_looks_at_what_is_due_only() {
+        let mut shard = Shard::default();
+        let a = shard.insert("a".into(), 1, 10, 0);
+        shard.insert("b".into(), 2, 20, 0);
+        shard.get_mut(a).unwrap().accessed = 9;
+        assert!(shard.expired(15, 9).is_empty());
+        // `a` was put in again for 19, so that it comes before `b`.
+        assert_eq!(shard.due.first(), Some(&(19, a)));
+        let ids: Vec<_> = shard
+            .expired(20, 9)
+            .into_iter()
+            .map(|live| live.id)
+            .collect();
+        assert_eq!(ids, ["a".into(), "b".into()]);
+        assert!(shard.due.is_empty() && shard.index.is_empty());
+    }
+}

@@ -1,0 +1,339 @@
+//! Variables of one session.
+
+use std::sync::Arc;
+
+use super::data::Held;
+use super::shard::Live;
+use super::store::{Access, Counters};
+use super::{Quota, Session, StateError};
+use crate::change::log::Draft;
+use crate::variable::spec::Spec;
+use crate::{
+    ChangeKind, NewVariable, SetVariable, Value, Variable, VariableError, event, metadata, names,
+};
+
+/// A value that was checked and waits to be stored.
+struct Checked {
+    spec: Arc<Spec>,
+    value: Arc<Value>,
+    expected: Option<u64>,
+}
+
+impl Session {
+    /// Registers a variable; its version is 1.
+    ///
+    /// # Errors
+    /// The session is over, [`StateError::Variable`] (exists, wrong type, constraint violated, constraint unusable), [`StateError::Quota`],
+    /// [`StateError::Invalid`] name, [`StateError::Metadata`].
+    pub fn register(&self, variable: NewVariable) -> Result<Variable, StateError> {
+        let NewVariable {
+            name,
+            kind,
+            value,
+            constraints,
+            metadata,
+        } = variable;
+        if let Some(reason) = names::fault(&name) {
+            let what = format!("variable name {:?}", names::short(&name));
+            return Err(StateError::Invalid { what, reason });
+        }
+        metadata::check(&metadata)?;
+        let spec = Spec::new(&name, kind, constraints, metadata)?;
+        let value = Arc::new(spec.accept(value)?);
+        let held = Held {
+            spec: Arc::new(spec),
+            value,
+            version: 1,
+        };
+        let variable = held.to_variable();
+        self.try_with(Access::Touch, |live| {
+            let there = live.data.as_ref().map(|data| &data.variables);
+            if there.is_some_and(|variables| variables.contains_key(&*name)) {
+                return Err(VariableError::Exists(name).into());
+            }
+            let (limit, n) = (
+                self.store().config.max_variables,
+                there.map_or(0, |all| all.len()),
+            );
+            self.store().counters.check(Quota::Variables, limit, n, 1)?;
+            live.charge(self.store(), held.bytes(), 0)?;
+            self.log(live, ChangeKind::Registered, &held);
+            live.data_mut()
+                .variables
+                .insert(Arc::clone(&held.spec.name), held);
+            live.data_mut().log.wake();
+            Ok(())
+        })?;
+        Ok(variable)
+    }
+
+    /// One variable.
+    ///
+    /// # Errors
+    /// The session is over, [`VariableError::Unknown`].
+    pub fn variable(&self, name: &str) -> Result<Variable, StateError> {
+        self.try_with(Access::Touch, |live| {
+            held(live, name).map(Held::to_variable)
+        })
+    }
+
+    /// Several variables, all at the same moment, in the order of `names`.
+    ///
+    /// # Errors
+    /// The session is over. A variable that is unknown is an error in its place.
+    pub fn variables<S: AsRef<str>>(
+        &self,
+        names: &[S],
+    ) -> Result<Vec<Result<Variable, StateError>>, StateError> {
+        self.with(Access::Touch, |live| {
+            let one = |name: &S| held(live, name.as_ref()).map(Held::to_variable);
+            names.iter().map(one).collect()
+        })
+    }
+
+    /// All variables whose name begins with `prefix`, in order of their names, all at the same moment.
+    ///
+    /// # Errors
+    /// The session is over.
+    pub fn list_variables(&self, prefix: &str) -> Result<Vec<Variable>, StateError> {
+        self.with(Access::Touch, |live| {
+            let Some(data) = &live.data else {
+                return Vec::new();
+            };
+            let from = (
+                std::ops::Bound::Included(prefix),
+                std::ops::Bound::Unbounded,
+            );
+            data.variables
+                .range::<str, _>(from)
+                .take_while(|(name, _)| name.starts_with(prefix))
+                .map(|(_, held)| held.to_variable())
+                .collect()
+        })
+    }
+
+    /// Sets one variable.
+    ///
+    /// # Errors
+    /// The session is over, [`StateError::Variable`] (unknown, wrong type, constraint violated, stale version), [`StateError::Quota`].
+    pub fn set(
+        &self,
+        name: &str,
+        value: impl Into<Value>,
+        expected_version: Option<u64>,
+    ) -> Result<Variable, StateError> {
+        let mut item = SetVariable::new(name, value);
+        item.expected_version = expected_version;
+        let mut set = self.set_all(vec![item])?;
+        Ok(set.pop().expect("one item, one variable"))
+    }
+
+    /// Sets several variables independently: one result each, in order.
+    ///
+    /// # Errors
+    /// The session is over.
+    pub fn set_each(
+        &self,
+        items: Vec<SetVariable>,
+    ) -> Result<Vec<Result<Variable, StateError>>, StateError> {
+        self.touch()?;
+        let mut results = Vec::with_capacity(items.len());
+        for item in items {
+            let result = self.set_all(vec![item]);
+            if let Err(error) = &result
+                && error.is_end()
+            {
+                return Err(error.clone());
+            }
+            results.push(result.map(|mut set| set.pop().expect("one item, one variable")));
+        }
+        Ok(results)
+    }
+
+    /// Sets several variables, or none when one of them cannot be set; no reader sees some of them only. A name may occur once.
+    ///
+    /// # Errors
+    /// As [`set`](Self::set), for the first item that cannot be set.
+    pub fn set_all(&self, items: Vec<SetVariable>) -> Result<Vec<Variable>, StateError> {
+        let mut names: Vec<_> = items.iter().map(|item| &*item.name).collect();
+        names.sort_unstable();
+        if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            let what = format!("variable {:?}", names::short(twice[0]));
+            let reason = "occurs twice in the batch".into();
+            return Err(StateError::Invalid { what, reason });
+        }
+        drop(names);
+        let mut specs: Vec<Arc<Spec>> = self.try_with(Access::Touch, |live| {
+            let spec = |item: &SetVariable| Ok(Arc::clone(&held(live, &item.name)?.spec));
+            items.iter().map(spec).collect::<Result<_, StateError>>()
+        })?;
+        // Checked without the lock, since it may take long. Should a variable be registered anew meanwhile, it is checked again.
+        let mut values: Vec<_> = items
+            .into_iter()
+            .map(|item| (item.value, item.expected_version))
+            .collect();
+        loop {
+            let checked: Vec<_> = specs
+                .iter()
+                .zip(values)
+                .map(|(spec, (value, expected))| {
+                    let (spec, value) = (Arc::clone(spec), Arc::new(spec.accept(value)?));
+                    Ok(Checked {
+                        spec,
+                        value,
+                        expected,
+                    })
+                })
+                .collect::<Result<_, VariableError>>()?;
+            let stored = self.with(Access::Touch, |live| self.store_all(live, &checked))??;
+            match stored {
+                Stored::Done(set) => return Ok(set),
+                Stored::Again(new) => specs = new,
+            }
+            values = checked
+                .into_iter()
+                .map(|one| (Arc::unwrap_or_clone(one.value), one.expected))
+                .collect();
+        }
+    }
+
+    fn store_all(&self, live: &mut Live, checked: &[Checked]) -> Result<Stored, StateError> {
+        let (mut added, mut removed) = (0, 0);
+        let mut specs = Vec::with_capacity(checked.len());
+        for new in checked {
+            let old = held(live, &new.spec.name)?;
+            if let Some(expected) = new.expected.filter(|version| *version != old.version) {
+                Counters::add(&self.store().counters.conflicts, 1);
+                return Err(stale(old, expected));
+            }
+            specs.push(Arc::clone(&old.spec));
+            removed += super::flat_bytes(&old.value);
+            added += super::flat_bytes(&new.value);
+        }
+        if !checked
+            .iter()
+            .zip(&specs)
+            .all(|(new, spec)| Arc::ptr_eq(&new.spec, spec))
+        {
+            return Ok(Stored::Again(specs));
+        }
+        live.charge(self.store(), added, removed)?;
+        let mut set = Vec::with_capacity(checked.len());
+        for new in checked {
+            let held = live
+                .data_mut()
+                .variables
+                .get_mut(&new.spec.name)
+                .expect("it was just there");
+            held.value = Arc::clone(&new.value);
+            held.version += 1;
+            let held = held.clone();
+            self.log(live, ChangeKind::Set, &held);
+            set.push(held.to_variable());
+        }
+        live.data_mut().log.wake();
+        Ok(Stored::Done(set))
+    }
+
+    /// Replaces a value by what `change` makes of it, again and again until nobody else was faster.
+    ///
+    /// # Errors
+    /// As [`set`](Self::set), stale versions excepted.
+    pub fn update_variable(
+        &self,
+        name: &str,
+        mut change: impl FnMut(&Value) -> Value,
+    ) -> Result<Variable, StateError> {
+        loop {
+            let now = self.variable(name)?;
+            match self.set(name, change(&now.value), Some(now.version)) {
+                Err(StateError::Variable(error))
+                    if matches!(*error, VariableError::StaleVersion { .. }) => {}
+                other => return other,
+            }
+        }
+    }
+
+    /// Deletes a variable, with `expected_version` only if this is its version.
+    ///
+    /// # Errors
+    /// The session is over, [`StateError::Variable`] (unknown, stale version).
+    pub fn delete_variable(
+        &self,
+        name: &str,
+        expected_version: Option<u64>,
+    ) -> Result<(), StateError> {
+        self.try_with(Access::Touch, |live| {
+            let old = held(live, name)?;
+            if let Some(expected) = expected_version.filter(|version| *version != old.version) {
+                Counters::add(&self.store().counters.conflicts, 1);
+                return Err(stale(old, expected));
+            }
+            let old = live
+                .data_mut()
+                .variables
+                .remove(name)
+                .expect("it was just there");
+            live.charge(self.store(), 0, old.bytes())?;
+            self.log(live, ChangeKind::Deleted, &old);
+            live.data_mut().log.wake();
+            Ok(())
+        })
+    }
+
+    fn log(&self, live: &mut Live, kind: ChangeKind, held: &Held) {
+        Counters::add(&self.store().counters.changes, 1);
+        tracing::trace!(
+            target: event::STATE,
+            event = event::VARIABLE_CHANGED,
+            session = %self.id,
+            variable = &*held.spec.name,
+            change = kind.name(),
+            version = held.version,
+            origin = %self.origin,
+        );
+        let draft = Draft {
+            name: Arc::clone(&held.spec.name),
+            kind,
+            version: held.version,
+            variable: held.spec.kind,
+            value: Arc::clone(&held.value),
+            origin: self.origin.clone(),
+        };
+        let config = &self.store().config;
+        live.data_mut()
+            .log
+            .push(draft, config.log_changes, config.log_bytes);
+    }
+}
+
+/// What became of a batch.
+enum Stored {
+    Done(Vec<Variable>),
+    /// Some variables are not what they were when the values were checked.
+    Again(Vec<Arc<Spec>>),
+}
+
+fn held<'a>(live: &'a Live, name: &str) -> Result<&'a Held, StateError> {
+    let variables = live.data.as_ref().map(|data| &data.variables);
+    variables
+        .and_then(|variables| variables.get(name))
+        .ok_or_else(|| {
+            let known = variables
+                .into_iter()
+                .flat_map(|all| all.keys())
+                .map(|name| &**name);
+            let (near, name) = (names::near(name, known), names::short(name));
+            VariableError::Unknown { name, near }.into()
+        })
+}
+
+fn stale(held: &Held, expected: u64) -> StateError {
+    let (name, actual) = (held.spec.name.to_string(), held.version);
+    VariableError::StaleVersion {
+        name,
+        expected,
+        actual,
+    }
+    .into()
+}

@@ -1,0 +1,143 @@
+//! Arrays of a payload as lists, for types that know only lists.
+
+use bytes::Bytes;
+
+use super::array;
+use super::kinds::code;
+use crate::{DType, Tensor};
+
+/// The payload with every array written as nested lists; `None` when it has none, or is malformed.
+///
+/// The values of a payload stand one after the other, containers before their items, so that it takes no recursion.
+pub(crate) fn arrays(payload: &Bytes) -> Option<Bytes> {
+    let mut out = Vec::new();
+    let (mut at, mut copied) = (0, 0);
+    while at < payload.len() {
+        let token = Token::at(payload, at)?;
+        if token.array {
+            out.extend_from_slice(&payload[copied..at]);
+            let block = payload.slice(token.data..token.end);
+            list(&array::read(&block).ok()?, &mut out)?;
+            copied = token.end;
+        }
+        at = token.end;
+    }
+    if copied == 0 {
+        return None;
+    }
+    out.extend_from_slice(&payload[copied..]);
+    Some(out.into())
+}
+
+/// Where one value lies, or the header of one that has items.
+struct Token {
+    array: bool,
+    data: usize,
+    end: usize,
+}
+
+impl Token {
+    fn at(bytes: &[u8], at: usize) -> Option<Self> {
+        let marker = bytes[at];
+        let length = |width: usize| -> Option<usize> {
+            let digits = bytes.get(at + 1..at + 1 + width)?;
+            let fold = |sum: usize, digit: &u8| sum << 8 | usize::from(*digit);
+            Some(digits.iter().fold(0, fold))
+        };
+        // Bytes between the marker and the data, and of the data.
+        let (header, data) = match marker {
+            0xa0..=0xbf => (0, usize::from(marker & 0x1f)),
+            0xc4..=0xc6 => {
+                let width = 1 << (marker - 0xc4);
+                (width, length(width)?)
+            }
+            0xc7..=0xc9 => {
+                let width = 1 << (marker - 0xc7);
+                (width + 1, length(width)?)
+            }
+            0xca | 0xce | 0xd2 => (0, 4),
+            0xcb | 0xcf | 0xd3 => (0, 8),
+            0xcc | 0xd0 => (0, 1),
+            0xcd | 0xd1 => (0, 2),
+            0xd4..=0xd8 => (1, 1 << (marker - 0xd4)),
+            0xd9..=0xdb => {
+                let width = 1 << (marker - 0xd9);
+                (width, length(width)?)
+            }
+            0xdc | 0xde => (2, 0),
+            0xdd | 0xdf => (4, 0),
+            _ => (0, 0),
+        };
+        let start = at + 1 + header;
+        let end = start.checked_add(data)?;
+        let extension = matches!(marker, 0xc7..=0xc9 | 0xd4..=0xd8);
+        (end <= bytes.len()).then(|| Self {
+            array: extension && bytes[start - 1] == code::ARRAY as u8,
+            data: start,
+            end,
+        })
+    }
+}
+
+/// Nested lists in C order; a plain number without dimensions, an empty list without elements. `None` when most of it would be lists
+/// of one item: many dimensions of length 1 would let a small payload grow without measure.
+fn list(tensor: &Tensor, out: &mut Vec<u8>) -> Option<()> {
+    if tensor.is_empty() {
+        out.push(0x90);
+        return Some(());
+    }
+    let (mut lists, mut level_size) = (0_usize, 1_usize);
+    for length in tensor.shape() {
+        lists = lists.saturating_add(level_size);
+        level_size = level_size.saturating_mul(*length);
+    }
+    if lists > tensor.len().saturating_mul(4).saturating_add(1024) {
+        return None;
+    }
+    let size = tensor.dtype().size();
+    let mut elements = tensor.data().chunks_exact(size);
+    level(tensor.shape(), tensor.dtype(), &mut elements, out);
+    Some(())
+}
+
+fn level(
+    shape: &[usize],
+    dtype: DType,
+    elements: &mut std::slice::ChunksExact<'_, u8>,
+    out: &mut Vec<u8>,
+) {
+    let Some((length, rest)) = shape.split_first() else {
+        if let Some(bytes) = elements.next() {
+            element(dtype, bytes, out);
+        }
+        return;
+    };
+    out.push(0xdd);
+    let length = u32::try_from(*length).expect("payloads are below 4 GiB");
+    out.extend_from_slice(&length.to_be_bytes());
+    for _ in 0..length {
+        level(rest, dtype, elements, out);
+    }
+}
+
+fn element(dtype: DType, bytes: &[u8], out: &mut Vec<u8>) {
+    let marker = match dtype {
+        DType::Bool => {
+            out.push(0xc2 + u8::from(bytes[0] != 0));
+            return;
+        }
+        DType::Float32 => 0xca,
+        DType::Float64 => 0xcb,
+        DType::UInt8 => 0xcc,
+        DType::UInt16 => 0xcd,
+        DType::UInt32 => 0xce,
+        DType::UInt64 => 0xcf,
+        DType::Int8 => 0xd0,
+        DType::Int16 => 0xd1,
+        DType::Int32 => 0xd2,
+        DType::Int64 => 0xd3,
+    };
+    out.push(marker);
+    // MessagePack is big-endian.
+    out.extend(bytes.iter().rev());
+}

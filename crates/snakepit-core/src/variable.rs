@@ -1,0 +1,169 @@
+//! Typed values that a session keeps under a name.
+
+mod array;
+mod compare;
+mod constraints;
+mod error;
+pub(crate) mod spec;
+mod usable;
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Metadata, Value};
+pub use constraints::Constraints;
+pub use error::VariableError;
+
+/// One variable at one moment. Cheap to clone.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Variable {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its type.
+    pub kind: VariableType,
+    /// Its value. That of an embedding or a tensor is always a [`Value::Array`].
+    pub value: Arc<Value>,
+    /// 1 after registration, and one more with each change.
+    pub version: u64,
+    /// What its values must satisfy.
+    pub constraints: Arc<Constraints>,
+    /// Its metadata.
+    pub metadata: Arc<Metadata>,
+}
+
+/// Type of a variable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VariableType {
+    /// Text.
+    String,
+    /// A whole number.
+    Integer,
+    /// A floating-point number; whole numbers are taken too.
+    Float,
+    /// A truth value.
+    Boolean,
+    /// One of the texts in [`Constraints::choices`].
+    Choice,
+    /// Name of a module: identifiers with dots between them.
+    Module,
+    /// Numbers in one dimension: an array or a list.
+    Embedding,
+    /// Numbers in any number of dimensions: an array, nested lists, or a map of `shape` and `data`.
+    Tensor,
+}
+
+impl VariableType {
+    /// Every type.
+    pub const ALL: &'static [Self] = &[
+        Self::String,
+        Self::Integer,
+        Self::Float,
+        Self::Boolean,
+        Self::Choice,
+        Self::Module,
+        Self::Embedding,
+        Self::Tensor,
+    ];
+
+    /// Its name, for example `integer`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::String => "string",
+            Self::Integer => "integer",
+            Self::Float => "float",
+            Self::Boolean => "boolean",
+            Self::Choice => "choice",
+            Self::Module => "module",
+            Self::Embedding => "embedding",
+            Self::Tensor => "tensor",
+        }
+    }
+
+    /// The type of this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| kind.name() == name)
+    }
+}
+
+impl fmt::Display for VariableType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A variable to be registered.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct NewVariable {
+    /// Its name: 1 to 256 bytes without control characters.
+    pub name: String,
+    /// Its type.
+    pub kind: VariableType,
+    /// Its first value.
+    pub value: Value,
+    /// What its values must satisfy, the first one included.
+    pub constraints: Constraints,
+    /// At most 32 entries and 4096 bytes.
+    pub metadata: Metadata,
+}
+
+impl NewVariable {
+    /// A variable without constraints or metadata.
+    pub fn new(name: impl Into<String>, kind: VariableType, value: impl Into<Value>) -> Self {
+        Self {
+            name: name.into(),
+            kind,
+            value: value.into(),
+            constraints: Constraints::default(),
+            metadata: Metadata::new(),
+        }
+    }
+
+    /// Sets the constraints.
+    #[must_use]
+    pub fn constraints(mut self, constraints: Constraints) -> Self {
+        self.constraints = constraints;
+        self
+    }
+
+    /// Sets one entry of the metadata.
+    #[must_use]
+    pub fn metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.metadata.insert(key.into(), value.into());
+        self
+    }
+}
+
+/// A value to be set.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct SetVariable {
+    /// Name of the variable.
+    pub name: String,
+    /// The new value.
+    pub value: Value,
+    /// Set only if this is the version now.
+    pub expected_version: Option<u64>,
+}
+
+impl SetVariable {
+    /// Sets whatever the version is.
+    pub fn new(name: impl Into<String>, value: impl Into<Value>) -> Self {
+        Self {
+            name: name.into(),
+            value: value.into(),
+            expected_version: None,
+        }
+    }
+
+    /// Sets only if this is the version now.
+    #[must_use]
+    pub const fn expected_version(mut self, version: u64) -> Self {
+        self.expected_version = Some(version);
+        self
+    }
+}

@@ -1,0 +1,134 @@
+//! What the values of a variable must satisfy.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::{DType, Value};
+
+/// What the values of a variable must satisfy. Each applies to the types named beside it; with others it is an error.
+///
+/// It serialises as a map without the entries that are absent, and unknown entries are refused.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Constraints {
+    /// Smallest number (integer, float; every element of an embedding or a tensor).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min: Option<Value>,
+    /// Largest number (integer, float; every element of an embedding or a tensor).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max: Option<Value>,
+    /// Fewest characters (string, module).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_length: Option<usize>,
+    /// Most characters (string, module).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_length: Option<usize>,
+    /// A regular expression that the whole text must match (string, module).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<String>,
+    /// The texts allowed (choice, which needs it; string).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub choices: Option<Vec<String>>,
+    /// The modules allowed (module).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allowed_modules: Option<Vec<String>>,
+    /// Number of elements (embedding).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dimensions: Option<usize>,
+    /// Length of each dimension (tensor).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shape: Option<Vec<usize>>,
+    /// Type of the elements (embedding, tensor). Lists are converted to it; arrays must have it.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "write_dtype",
+        deserialize_with = "read_dtype"
+    )]
+    pub dtype: Option<DType>,
+}
+
+#[expect(clippy::ref_option, reason = "serde gives the field by reference")]
+fn write_dtype<S: Serializer>(dtype: &Option<DType>, serializer: S) -> Result<S::Ok, S::Error> {
+    dtype.map(DType::name).serialize(serializer)
+}
+
+fn read_dtype<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DType>, D::Error> {
+    let Some(name) = Option::<String>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    let known = || serde::de::Error::custom(format_args!("dtype `{name}` is unknown"));
+    DType::parse(&name).map(Some).ok_or_else(known)
+}
+
+impl Constraints {
+    /// No constraints.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the smallest number.
+    #[must_use]
+    pub fn min(mut self, min: impl Into<Value>) -> Self {
+        self.min = Some(min.into());
+        self
+    }
+
+    /// Sets the largest number.
+    #[must_use]
+    pub fn max(mut self, max: impl Into<Value>) -> Self {
+        self.max = Some(max.into());
+        self
+    }
+
+    /// Sets the fewest and the most characters.
+    #[must_use]
+    pub const fn length(mut self, min: usize, max: usize) -> Self {
+        (self.min_length, self.max_length) = (Some(min), Some(max));
+        self
+    }
+
+    /// Sets the regular expression that the whole text must match.
+    #[must_use]
+    pub fn pattern(mut self, pattern: impl Into<String>) -> Self {
+        self.pattern = Some(pattern.into());
+        self
+    }
+
+    /// Sets the texts allowed.
+    #[must_use]
+    pub fn choices<T: Into<String>>(mut self, choices: impl IntoIterator<Item = T>) -> Self {
+        self.choices = Some(choices.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Sets the modules allowed.
+    #[must_use]
+    pub fn allowed_modules<T: Into<String>>(
+        mut self,
+        modules: impl IntoIterator<Item = T>,
+    ) -> Self {
+        self.allowed_modules = Some(modules.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Sets the number of elements.
+    #[must_use]
+    pub const fn dimensions(mut self, dimensions: usize) -> Self {
+        self.dimensions = Some(dimensions);
+        self
+    }
+
+    /// Sets the length of each dimension.
+    #[must_use]
+    pub fn shape(mut self, shape: impl Into<Vec<usize>>) -> Self {
+        self.shape = Some(shape.into());
+        self
+    }
+
+    /// Sets the type of the elements.
+    #[must_use]
+    pub const fn dtype(mut self, dtype: DType) -> Self {
+        self.dtype = Some(dtype);
+        self
+    }
+}
