@@ -1,11 +1,16 @@
 //! Messages to and from the types of `snakepit-core`.
 
+use prost::Message as _;
 use snakepit_core::{ErrorCode, ToolError, ToolInfo, WorkerInfo};
 
+use crate::frame::MAX_HEAD;
 use crate::pb;
 
 /// Causes kept of an error: a peer cannot make us nest without end.
 const MAX_CAUSES: usize = 16;
+
+/// Bytes kept of a text of an error that is too long for a head.
+const MAX_TEXT: usize = 64 << 10;
 
 /// A worker's error. An unknown code counts as an exception of the tool.
 pub fn tool_error(message: pb::ToolError) -> ToolError {
@@ -48,6 +53,30 @@ pub fn tool_error_message(error: ToolError) -> pb::ToolError {
         source: error.source_line,
         help: error.help,
     }
+}
+
+/// The head of a frame that carries an error. What does not fit in a head is left out.
+pub fn tool_error_head(error: ToolError) -> Vec<u8> {
+    let message = tool_error_message(error);
+    let head = message.encode_to_vec();
+    if head.len() <= MAX_HEAD {
+        return head;
+    }
+    let short = |mut text: String| {
+        if text.len() > MAX_TEXT {
+            let end = (0..=MAX_TEXT).rev().find(|at| text.is_char_boundary(*at));
+            text.truncate(end.unwrap_or(0));
+        }
+        text
+    };
+    let message = pb::ToolError {
+        code: message.code,
+        r#type: short(message.r#type),
+        message: short(message.message),
+        help: short(message.help),
+        ..pb::ToolError::default()
+    };
+    message.encode_to_vec()
 }
 
 /// What a worker said of itself. A schema that is not JSON becomes `null`.

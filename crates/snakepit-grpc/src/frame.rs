@@ -22,6 +22,8 @@ pub enum Kind {
     Many = 4,
     /// Host asks the worker to end.
     Shutdown = 5,
+    /// Answer to a request of the worker.
+    HostReply = 6,
     /// Worker says what it is.
     Described = 16,
     /// Result of a call.
@@ -34,6 +36,10 @@ pub enum Kind {
     End = 20,
     /// Results of some items.
     ManyReply = 21,
+    /// A tool asks the host for something.
+    HostCall = 22,
+    /// The tool does not wait for the answer any more.
+    HostCancel = 23,
     /// Host asks a tool to stop.
     Cancel = 32,
     /// Host asks for a sign of life.
@@ -51,12 +57,15 @@ impl Kind {
             3 => Self::Stream,
             4 => Self::Many,
             5 => Self::Shutdown,
+            6 => Self::HostReply,
             16 => Self::Described,
             17 => Self::Reply,
             18 => Self::Error,
             19 => Self::Chunk,
             20 => Self::End,
             21 => Self::ManyReply,
+            22 => Self::HostCall,
+            23 => Self::HostCancel,
             32 => Self::Cancel,
             33 => Self::Ping,
             34 => Self::Pong,
@@ -67,6 +76,9 @@ impl Kind {
 
 /// Flag of [`Kind::ManyReply`]: no further items.
 pub const FLAG_LAST: u8 = 1;
+
+/// Flag of [`Kind::HostReply`]: the head is the error, there is no result.
+pub const FLAG_ERROR: u8 = 2;
 
 /// The fixed part of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +91,7 @@ pub struct Header {
     pub head_len: u32,
     /// Length of the body in bytes.
     pub body_len: u64,
-    /// The call that the frame belongs to, 0 if none.
+    /// The call that the frame belongs to, or the number of the request to the host; 0 if none.
     pub call: u64,
 }
 

@@ -5,7 +5,9 @@
 //!   need neither tokio nor `snakepit-core`: the worker uses them too (no features).
 //! - `link` (feature `client`): the host's end of a link. `LinkClient` is one slot connection,
 //!   `ControlClient` the control connection.
+//! - `bridge` (feature `client`): what the host answers to the tools that run in its workers.
 //! - `convert` (feature `client`): messages to and from the types of `snakepit-core`.
+//! - `service` (feature `service`): `BridgeServer`, the host as a gRPC server.
 //!
 //! With feature `service`, [`pb`] also has the gRPC `BridgeService`. The host is its client towards
 //! a worker that is an ordinary gRPC server, and its server for workers that call back.
@@ -16,6 +18,15 @@ pub mod pb;
 pub mod preamble;
 
 #[cfg(feature = "client")]
+pub mod bridge;
+#[cfg(feature = "client")]
 pub mod convert;
 #[cfg(feature = "client")]
 pub mod link;
+#[cfg(feature = "service")]
+pub mod service;
+
+// The examples of the README compile.
+#[cfg(all(doctest, feature = "service"))]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -452,6 +452,324 @@ pub struct DescribeResponse {
     #[prost(string, repeated, tag = "8")]
     pub capabilities: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
+/// Head of a HOST_CALL frame; its body is the argument of the operation.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HostRequest {
+    /// The running call in whose name it is made.
+    #[prost(uint64, tag = "1")]
+    pub call_id: u64,
+    #[prost(enumeration = "HostOp", tag = "2")]
+    pub op: i32,
+    /// Name of the tool, variable or program, where the operation has one.
+    #[prost(string, tag = "3")]
+    pub name: ::prost::alloc::string::String,
+    /// Time that the worker waits, in microseconds; 0 = until the deadline of the call.
+    #[prost(uint64, tag = "4")]
+    pub timeout_us: u64,
+}
+/// A value on the wire of third parties: readable, or binary when it is large and numeric.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct VariableValue {
+    #[prost(oneof = "variable_value::Kind", tags = "1, 2, 3")]
+    pub kind: ::core::option::Option<variable_value::Kind>,
+}
+/// Nested message and enum types in `VariableValue`.
+pub mod variable_value {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Kind {
+        /// JSON text.
+        #[prost(string, tag = "1")]
+        Json(::prost::alloc::string::String),
+        /// Elements of an array.
+        #[prost(message, tag = "2")]
+        Buffer(super::Buffer),
+        /// MessagePack with the extension types of docs/values.md.
+        #[prost(bytes, tag = "3")]
+        Msgpack(::prost::bytes::Bytes),
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Variable {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// "string", "integer", "float", "boolean", "choice", "module", "embedding" or "tensor".
+    #[prost(string, tag = "2")]
+    pub r#type: ::prost::alloc::string::String,
+    /// Absent in a list.
+    #[prost(message, optional, tag = "3")]
+    pub value: ::core::option::Option<VariableValue>,
+    /// Counts from 1.
+    #[prost(uint64, tag = "4")]
+    pub version: u64,
+    #[prost(map = "string, string", tag = "5")]
+    pub metadata: ::std::collections::HashMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+    /// JSON object of the constraints.
+    #[prost(string, tag = "6")]
+    pub constraints_json: ::prost::alloc::string::String,
+    /// Bytes that the value takes in the host's memory.
+    #[prost(uint64, tag = "7")]
+    pub size: u64,
+}
+/// Why one item of a batch failed.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ItemError {
+    /// Stable code, as in ToolError.
+    #[prost(string, tag = "1")]
+    pub code: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub message: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub help: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RegisterVariableRequest {
+    #[prost(string, tag = "1")]
+    pub session_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub r#type: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "4")]
+    pub value: ::core::option::Option<VariableValue>,
+    #[prost(string, tag = "5")]
+    pub constraints_json: ::prost::alloc::string::String,
+    #[prost(map = "string, string", tag = "6")]
+    pub metadata: ::std::collections::HashMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RegisterVariableResponse {
+    #[prost(uint64, tag = "1")]
+    pub version: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetVariablesRequest {
+    #[prost(string, tag = "1")]
+    pub session_id: ::prost::alloc::string::String,
+    #[prost(string, repeated, tag = "2")]
+    pub names: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// One result for each name, in order.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetVariablesResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub results: ::prost::alloc::vec::Vec<VariableResult>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct VariableResult {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(oneof = "variable_result::Result", tags = "2, 3")]
+    pub result: ::core::option::Option<variable_result::Result>,
+}
+/// Nested message and enum types in `VariableResult`.
+pub mod variable_result {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Result {
+        #[prost(message, tag = "2")]
+        Variable(super::Variable),
+        #[prost(message, tag = "3")]
+        Error(super::ItemError),
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SetVariablesRequest {
+    #[prost(string, tag = "1")]
+    pub session_id: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "2")]
+    pub items: ::prost::alloc::vec::Vec<VariableUpdate>,
+    /// All or none.
+    #[prost(bool, tag = "3")]
+    pub atomic: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct VariableUpdate {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub value: ::core::option::Option<VariableValue>,
+    /// Refuse unless the variable has this version; 0 = whatever it has.
+    #[prost(uint64, tag = "3")]
+    pub expected_version: u64,
+}
+/// One result for each item, in order.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SetVariablesResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub results: ::prost::alloc::vec::Vec<SetResult>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetResult {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(oneof = "set_result::Result", tags = "2, 3")]
+    pub result: ::core::option::Option<set_result::Result>,
+}
+/// Nested message and enum types in `SetResult`.
+pub mod set_result {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Result {
+        #[prost(uint64, tag = "2")]
+        Version(u64),
+        #[prost(message, tag = "3")]
+        Error(super::ItemError),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeleteVariableRequest {
+    #[prost(string, tag = "1")]
+    pub session_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// As in VariableUpdate.
+    #[prost(uint64, tag = "3")]
+    pub expected_version: u64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeleteVariableResponse {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListVariablesRequest {
+    #[prost(string, tag = "1")]
+    pub session_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub prefix: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListVariablesResponse {
+    /// Without their values.
+    #[prost(message, repeated, tag = "1")]
+    pub variables: ::prost::alloc::vec::Vec<Variable>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WatchVariablesRequest {
+    #[prost(string, tag = "1")]
+    pub session_id: ::prost::alloc::string::String,
+    /// All when empty.
+    #[prost(string, repeated, tag = "2")]
+    pub names: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Changes after this number; absent = from now on.
+    #[prost(uint64, optional, tag = "3")]
+    pub after: ::core::option::Option<u64>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct VariableChange {
+    /// Counts from 1 in each session.
+    #[prost(uint64, tag = "1")]
+    pub seq: u64,
+    #[prost(enumeration = "variable_change::Kind", tag = "2")]
+    pub kind: i32,
+    #[prost(string, tag = "3")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "4")]
+    pub version: u64,
+    #[prost(string, tag = "5")]
+    pub r#type: ::prost::alloc::string::String,
+    /// Absent when the variable was deleted.
+    #[prost(message, optional, tag = "6")]
+    pub value: ::core::option::Option<VariableValue>,
+    /// "host", or the id of the worker that made the change.
+    #[prost(string, tag = "7")]
+    pub origin: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "8")]
+    pub missed: u64,
+}
+/// Nested message and enum types in `VariableChange`.
+pub mod variable_change {
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum Kind {
+        Unspecified = 0,
+        Registered = 1,
+        Set = 2,
+        Deleted = 3,
+        /// Changes were missed; `missed` tells how many.
+        Lagged = 4,
+    }
+    impl Kind {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Unspecified => "KIND_UNSPECIFIED",
+                Self::Registered => "KIND_REGISTERED",
+                Self::Set => "KIND_SET",
+                Self::Deleted => "KIND_DELETED",
+                Self::Lagged => "KIND_LAGGED",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "KIND_UNSPECIFIED" => Some(Self::Unspecified),
+                "KIND_REGISTERED" => Some(Self::Registered),
+                "KIND_SET" => Some(Self::Set),
+                "KIND_DELETED" => Some(Self::Deleted),
+                "KIND_LAGGED" => Some(Self::Lagged),
+                _ => None,
+            }
+        }
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PutProgramRequest {
+    /// Empty for a global program.
+    #[prost(string, tag = "1")]
+    pub session_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "3")]
+    pub value: ::core::option::Option<VariableValue>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PutProgramResponse {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetProgramRequest {
+    #[prost(string, tag = "1")]
+    pub session_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetProgramResponse {
+    #[prost(message, optional, tag = "1")]
+    pub value: ::core::option::Option<VariableValue>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeleteProgramRequest {
+    #[prost(string, tag = "1")]
+    pub session_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeleteProgramResponse {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListProgramsRequest {
+    #[prost(string, tag = "1")]
+    pub session_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListProgramsResponse {
+    #[prost(string, repeated, tag = "1")]
+    pub names: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum Encoding {
@@ -483,6 +801,83 @@ impl Encoding {
             "ENCODING_MSGPACK" => Some(Self::Msgpack),
             "ENCODING_JSON" => Some(Self::Json),
             "ENCODING_RAW" => Some(Self::Raw),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum HostOp {
+    Unspecified = 0,
+    ToolsList = 1,
+    ToolCall = 2,
+    ToolOpen = 3,
+    ToolNext = 4,
+    ToolClose = 5,
+    SessionGet = 10,
+    SessionUpdate = 11,
+    VariableRegister = 20,
+    VariableGet = 21,
+    VariableSet = 22,
+    VariableDelete = 23,
+    VariableList = 24,
+    Changes = 25,
+    ProgramPut = 30,
+    ProgramGet = 31,
+    ProgramDelete = 32,
+    ProgramList = 33,
+    Ping = 40,
+}
+impl HostOp {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "HOST_OP_UNSPECIFIED",
+            Self::ToolsList => "HOST_OP_TOOLS_LIST",
+            Self::ToolCall => "HOST_OP_TOOL_CALL",
+            Self::ToolOpen => "HOST_OP_TOOL_OPEN",
+            Self::ToolNext => "HOST_OP_TOOL_NEXT",
+            Self::ToolClose => "HOST_OP_TOOL_CLOSE",
+            Self::SessionGet => "HOST_OP_SESSION_GET",
+            Self::SessionUpdate => "HOST_OP_SESSION_UPDATE",
+            Self::VariableRegister => "HOST_OP_VARIABLE_REGISTER",
+            Self::VariableGet => "HOST_OP_VARIABLE_GET",
+            Self::VariableSet => "HOST_OP_VARIABLE_SET",
+            Self::VariableDelete => "HOST_OP_VARIABLE_DELETE",
+            Self::VariableList => "HOST_OP_VARIABLE_LIST",
+            Self::Changes => "HOST_OP_CHANGES",
+            Self::ProgramPut => "HOST_OP_PROGRAM_PUT",
+            Self::ProgramGet => "HOST_OP_PROGRAM_GET",
+            Self::ProgramDelete => "HOST_OP_PROGRAM_DELETE",
+            Self::ProgramList => "HOST_OP_PROGRAM_LIST",
+            Self::Ping => "HOST_OP_PING",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "HOST_OP_UNSPECIFIED" => Some(Self::Unspecified),
+            "HOST_OP_TOOLS_LIST" => Some(Self::ToolsList),
+            "HOST_OP_TOOL_CALL" => Some(Self::ToolCall),
+            "HOST_OP_TOOL_OPEN" => Some(Self::ToolOpen),
+            "HOST_OP_TOOL_NEXT" => Some(Self::ToolNext),
+            "HOST_OP_TOOL_CLOSE" => Some(Self::ToolClose),
+            "HOST_OP_SESSION_GET" => Some(Self::SessionGet),
+            "HOST_OP_SESSION_UPDATE" => Some(Self::SessionUpdate),
+            "HOST_OP_VARIABLE_REGISTER" => Some(Self::VariableRegister),
+            "HOST_OP_VARIABLE_GET" => Some(Self::VariableGet),
+            "HOST_OP_VARIABLE_SET" => Some(Self::VariableSet),
+            "HOST_OP_VARIABLE_DELETE" => Some(Self::VariableDelete),
+            "HOST_OP_VARIABLE_LIST" => Some(Self::VariableList),
+            "HOST_OP_CHANGES" => Some(Self::Changes),
+            "HOST_OP_PROGRAM_PUT" => Some(Self::ProgramPut),
+            "HOST_OP_PROGRAM_GET" => Some(Self::ProgramGet),
+            "HOST_OP_PROGRAM_DELETE" => Some(Self::ProgramDelete),
+            "HOST_OP_PROGRAM_LIST" => Some(Self::ProgramList),
+            "HOST_OP_PING" => Some(Self::Ping),
             _ => None,
         }
     }
@@ -906,6 +1301,290 @@ pub mod bridge_service_client {
                 );
             self.inner.streaming(req, path, codec).await
         }
+        /// The host's state, for third-party clients.
+        pub async fn register_variable(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RegisterVariableRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RegisterVariableResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/snakepit.bridge.BridgeService/RegisterVariable",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("snakepit.bridge.BridgeService", "RegisterVariable"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn get_variables(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetVariablesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetVariablesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/snakepit.bridge.BridgeService/GetVariables",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("snakepit.bridge.BridgeService", "GetVariables"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn set_variables(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SetVariablesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SetVariablesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/snakepit.bridge.BridgeService/SetVariables",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("snakepit.bridge.BridgeService", "SetVariables"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn delete_variable(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DeleteVariableRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DeleteVariableResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/snakepit.bridge.BridgeService/DeleteVariable",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("snakepit.bridge.BridgeService", "DeleteVariable"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn list_variables(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListVariablesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListVariablesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/snakepit.bridge.BridgeService/ListVariables",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("snakepit.bridge.BridgeService", "ListVariables"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn watch_variables(
+            &mut self,
+            request: impl tonic::IntoRequest<super::WatchVariablesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::VariableChange>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/snakepit.bridge.BridgeService/WatchVariables",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("snakepit.bridge.BridgeService", "WatchVariables"),
+                );
+            self.inner.server_streaming(req, path, codec).await
+        }
+        pub async fn put_program(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PutProgramRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PutProgramResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/snakepit.bridge.BridgeService/PutProgram",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("snakepit.bridge.BridgeService", "PutProgram"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn get_program(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetProgramRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetProgramResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/snakepit.bridge.BridgeService/GetProgram",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("snakepit.bridge.BridgeService", "GetProgram"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn delete_program(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DeleteProgramRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DeleteProgramResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/snakepit.bridge.BridgeService/DeleteProgram",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("snakepit.bridge.BridgeService", "DeleteProgram"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn list_programs(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListProgramsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListProgramsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/snakepit.bridge.BridgeService/ListPrograms",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("snakepit.bridge.BridgeService", "ListPrograms"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// A host tool that yields a stream.
+        pub async fn stream_elixir_tool(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ExecuteElixirToolRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::ToolChunk>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/snakepit.bridge.BridgeService/StreamElixirTool",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("snakepit.bridge.BridgeService", "StreamElixirTool"),
+                );
+            self.inner.server_streaming(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -1029,6 +1708,97 @@ pub mod bridge_service_server {
             request: tonic::Request<tonic::Streaming<super::ExecuteToolRequest>>,
         ) -> std::result::Result<
             tonic::Response<Self::ExecuteToolManyStream>,
+            tonic::Status,
+        >;
+        /// The host's state, for third-party clients.
+        async fn register_variable(
+            &self,
+            request: tonic::Request<super::RegisterVariableRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RegisterVariableResponse>,
+            tonic::Status,
+        >;
+        async fn get_variables(
+            &self,
+            request: tonic::Request<super::GetVariablesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetVariablesResponse>,
+            tonic::Status,
+        >;
+        async fn set_variables(
+            &self,
+            request: tonic::Request<super::SetVariablesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SetVariablesResponse>,
+            tonic::Status,
+        >;
+        async fn delete_variable(
+            &self,
+            request: tonic::Request<super::DeleteVariableRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DeleteVariableResponse>,
+            tonic::Status,
+        >;
+        async fn list_variables(
+            &self,
+            request: tonic::Request<super::ListVariablesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListVariablesResponse>,
+            tonic::Status,
+        >;
+        /// Server streaming response type for the WatchVariables method.
+        type WatchVariablesStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::VariableChange, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        async fn watch_variables(
+            &self,
+            request: tonic::Request<super::WatchVariablesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<Self::WatchVariablesStream>,
+            tonic::Status,
+        >;
+        async fn put_program(
+            &self,
+            request: tonic::Request<super::PutProgramRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PutProgramResponse>,
+            tonic::Status,
+        >;
+        async fn get_program(
+            &self,
+            request: tonic::Request<super::GetProgramRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetProgramResponse>,
+            tonic::Status,
+        >;
+        async fn delete_program(
+            &self,
+            request: tonic::Request<super::DeleteProgramRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DeleteProgramResponse>,
+            tonic::Status,
+        >;
+        async fn list_programs(
+            &self,
+            request: tonic::Request<super::ListProgramsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListProgramsResponse>,
+            tonic::Status,
+        >;
+        /// Server streaming response type for the StreamElixirTool method.
+        type StreamElixirToolStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::ToolChunk, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// A host tool that yields a stream.
+        async fn stream_elixir_tool(
+            &self,
+            request: tonic::Request<super::ExecuteElixirToolRequest>,
+        ) -> std::result::Result<
+            tonic::Response<Self::StreamElixirToolStream>,
             tonic::Status,
         >;
     }
@@ -1709,6 +2479,506 @@ pub mod bridge_service_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/snakepit.bridge.BridgeService/RegisterVariable" => {
+                    #[allow(non_camel_case_types)]
+                    struct RegisterVariableSvc<T: BridgeService>(pub Arc<T>);
+                    impl<
+                        T: BridgeService,
+                    > tonic::server::UnaryService<super::RegisterVariableRequest>
+                    for RegisterVariableSvc<T> {
+                        type Response = super::RegisterVariableResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RegisterVariableRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as BridgeService>::register_variable(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RegisterVariableSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/snakepit.bridge.BridgeService/GetVariables" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetVariablesSvc<T: BridgeService>(pub Arc<T>);
+                    impl<
+                        T: BridgeService,
+                    > tonic::server::UnaryService<super::GetVariablesRequest>
+                    for GetVariablesSvc<T> {
+                        type Response = super::GetVariablesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetVariablesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as BridgeService>::get_variables(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetVariablesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/snakepit.bridge.BridgeService/SetVariables" => {
+                    #[allow(non_camel_case_types)]
+                    struct SetVariablesSvc<T: BridgeService>(pub Arc<T>);
+                    impl<
+                        T: BridgeService,
+                    > tonic::server::UnaryService<super::SetVariablesRequest>
+                    for SetVariablesSvc<T> {
+                        type Response = super::SetVariablesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SetVariablesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as BridgeService>::set_variables(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SetVariablesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/snakepit.bridge.BridgeService/DeleteVariable" => {
+                    #[allow(non_camel_case_types)]
+                    struct DeleteVariableSvc<T: BridgeService>(pub Arc<T>);
+                    impl<
+                        T: BridgeService,
+                    > tonic::server::UnaryService<super::DeleteVariableRequest>
+                    for DeleteVariableSvc<T> {
+                        type Response = super::DeleteVariableResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DeleteVariableRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as BridgeService>::delete_variable(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DeleteVariableSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/snakepit.bridge.BridgeService/ListVariables" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListVariablesSvc<T: BridgeService>(pub Arc<T>);
+                    impl<
+                        T: BridgeService,
+                    > tonic::server::UnaryService<super::ListVariablesRequest>
+                    for ListVariablesSvc<T> {
+                        type Response = super::ListVariablesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListVariablesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as BridgeService>::list_variables(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListVariablesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/snakepit.bridge.BridgeService/WatchVariables" => {
+                    #[allow(non_camel_case_types)]
+                    struct WatchVariablesSvc<T: BridgeService>(pub Arc<T>);
+                    impl<
+                        T: BridgeService,
+                    > tonic::server::ServerStreamingService<super::WatchVariablesRequest>
+                    for WatchVariablesSvc<T> {
+                        type Response = super::VariableChange;
+                        type ResponseStream = T::WatchVariablesStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::WatchVariablesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as BridgeService>::watch_variables(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = WatchVariablesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/snakepit.bridge.BridgeService/PutProgram" => {
+                    #[allow(non_camel_case_types)]
+                    struct PutProgramSvc<T: BridgeService>(pub Arc<T>);
+                    impl<
+                        T: BridgeService,
+                    > tonic::server::UnaryService<super::PutProgramRequest>
+                    for PutProgramSvc<T> {
+                        type Response = super::PutProgramResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PutProgramRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as BridgeService>::put_program(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PutProgramSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/snakepit.bridge.BridgeService/GetProgram" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetProgramSvc<T: BridgeService>(pub Arc<T>);
+                    impl<
+                        T: BridgeService,
+                    > tonic::server::UnaryService<super::GetProgramRequest>
+                    for GetProgramSvc<T> {
+                        type Response = super::GetProgramResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetProgramRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as BridgeService>::get_program(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetProgramSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/snakepit.bridge.BridgeService/DeleteProgram" => {
+                    #[allow(non_camel_case_types)]
+                    struct DeleteProgramSvc<T: BridgeService>(pub Arc<T>);
+                    impl<
+                        T: BridgeService,
+                    > tonic::server::UnaryService<super::DeleteProgramRequest>
+                    for DeleteProgramSvc<T> {
+                        type Response = super::DeleteProgramResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DeleteProgramRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as BridgeService>::delete_program(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DeleteProgramSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/snakepit.bridge.BridgeService/ListPrograms" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListProgramsSvc<T: BridgeService>(pub Arc<T>);
+                    impl<
+                        T: BridgeService,
+                    > tonic::server::UnaryService<super::ListProgramsRequest>
+                    for ListProgramsSvc<T> {
+                        type Response = super::ListProgramsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListProgramsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as BridgeService>::list_programs(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListProgramsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/snakepit.bridge.BridgeService/StreamElixirTool" => {
+                    #[allow(non_camel_case_types)]
+                    struct StreamElixirToolSvc<T: BridgeService>(pub Arc<T>);
+                    impl<
+                        T: BridgeService,
+                    > tonic::server::ServerStreamingService<
+                        super::ExecuteElixirToolRequest,
+                    > for StreamElixirToolSvc<T> {
+                        type Response = super::ToolChunk;
+                        type ResponseStream = T::StreamElixirToolStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ExecuteElixirToolRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as BridgeService>::stream_elixir_tool(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = StreamElixirToolSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use prost::Message as _;
 use snakepit_core::{
-    CallError, CallId, ChunkStream, Direction, ItemResult, Payload, Request, ToolError,
+    CallError, CallId, ChunkStream, Direction, ItemResult, Payload, Request, ToolError, WorkerId,
 };
 use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -17,6 +17,8 @@ use super::many::push_item;
 use super::outbox::Outbox;
 use super::pending::{Pending, Waiter, died};
 use super::reader;
+use super::request::HostRequests;
+use super::serving::Serving;
 use crate::frame::{Header, Kind};
 use crate::pb;
 use crate::preamble::PROTOCOL_VERSION;
@@ -32,6 +34,7 @@ const MANY_FRAME: usize = 4 << 20;
 pub struct LinkClient {
     outbox: Arc<Outbox>,
     pending: Arc<Pending>,
+    serving: Arc<Serving>,
     ended: watch::Receiver<Option<Arc<str>>>,
     max_payload: usize,
     _tasks: JoinSet<()>,
@@ -50,35 +53,62 @@ pub enum DescribeError {
 }
 
 impl LinkClient {
-    /// Takes a connection. Payloads may have up to `max_payload` bytes in each direction.
+    /// Takes a connection. Payloads may have up to `max_payload` bytes in each direction. What the
+    /// worker asks of the host is refused.
     ///
     /// # Panics
     /// Outside a tokio runtime.
     pub fn new(stream: UnixStream, max_payload: usize) -> Self {
+        Self::build(stream, max_payload, None)
+    }
+
+    /// As [`LinkClient::new`]; `host` answers what the worker of this name asks while its tools run.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn with_host(
+        stream: UnixStream,
+        max_payload: usize,
+        worker: WorkerId,
+        host: Arc<dyn HostRequests>,
+    ) -> Self {
+        Self::build(stream, max_payload, Some((worker, host)))
+    }
+
+    fn build(
+        stream: UnixStream,
+        max_payload: usize,
+        host: Option<(WorkerId, Arc<dyn HostRequests>)>,
+    ) -> Self {
         let (read, write) = stream.into_split();
         let outbox = Arc::new(Outbox::new(write));
         let pending = Arc::new(Pending::default());
+        let serving = Arc::new(Serving::new(host, Arc::clone(&outbox), max_payload));
         let (sender, ended) = watch::channel(None);
         let mut tasks = JoinSet::new();
         tasks.spawn(reader::run(
             read,
             Arc::clone(&pending),
+            Arc::clone(&serving),
             sender.clone(),
             max_payload,
         ));
         let (flusher, failing) = (Arc::clone(&outbox), Arc::clone(&pending));
+        let unserved = Arc::clone(&serving);
         tasks.spawn(async move {
             flusher.flush_forever().await;
             // The peer may keep its writing half open: the reader would wait for ever.
             reader::end(
                 &sender,
                 &failing,
+                &unserved,
                 &Arc::from("does not read its connection any more"),
             );
         });
         Self {
             outbox,
             pending,
+            serving,
             ended,
             max_payload,
             _tasks: tasks,
@@ -212,6 +242,12 @@ impl LinkClient {
         calls.filter(|call| *call != NO_CALL).map(CallId).collect()
     }
 
+    /// Fails everybody who waits for the worker: it will never answer, although its end of the
+    /// connection stays open.
+    pub fn abandon(&self) {
+        self.outbox.give_up();
+    }
+
     /// Resolves with the reason when the connection has ended.
     pub async fn ended(&self) -> Arc<str> {
         let mut ended = self.ended.clone();
@@ -252,6 +288,7 @@ impl LinkClient {
         let call = request.call.0;
         // The waiter comes first: the answer may be there before `send` returns.
         self.pending.add(call, waiter)?;
+        self.serving.begin(request);
         let header = Header::new(kind, call);
         if self
             .outbox
@@ -259,8 +296,16 @@ impl LinkClient {
             .is_err()
         {
             self.pending.take(call);
+            self.serving.end(call);
             return Err(died(&self.reason(), false));
         }
         Ok(())
+    }
+}
+
+impl Drop for LinkClient {
+    fn drop(&mut self) {
+        // The tasks of requests hold the connection, and would keep it open.
+        self.serving.end_all();
     }
 }

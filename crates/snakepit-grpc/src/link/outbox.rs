@@ -101,6 +101,24 @@ impl Outbox {
         Ok(())
     }
 
+    /// Pieces that the peer did not take yet.
+    pub(super) fn unread(&self) -> usize {
+        let state = self.state.lock();
+        state
+            .expect("nothing panics while it is locked")
+            .backlog
+            .len()
+    }
+
+    /// Takes the connection for broken from now on.
+    pub(super) fn give_up(&self) {
+        self.state
+            .lock()
+            .expect("nothing panics while it is locked")
+            .broken = true;
+        self.wake.notify_one();
+    }
+
     /// Finishes what [`Outbox::send`] could not. Ends when the connection is broken.
     pub(super) async fn flush_forever(&self) {
         loop {

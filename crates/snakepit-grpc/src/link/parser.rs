@@ -157,6 +157,8 @@ pub enum ProtocolError {
     Malformed(Kind),
     /// The connection ended within a frame.
     Truncated,
+    /// Requests without end, while the answers are not read.
+    Unread,
 }
 
 impl From<BadFrame> for ProtocolError {
@@ -174,6 +176,7 @@ impl fmt::Display for ProtocolError {
             Self::Unexpected(kind) => write!(f, "an unexpected frame of kind {kind:?}"),
             Self::UnknownCall(call) => write!(f, "an answer to call {call}, which is not running"),
             Self::Malformed(kind) => write!(f, "a malformed frame of kind {kind:?}"),
+            Self::Unread => f.write_str("requests without reading the answers"),
             Self::Truncated => f.write_str("the connection ended within a frame"),
         }
     }

@@ -13,6 +13,7 @@ use super::chunks::Batch;
 use super::client::DescribeError;
 use super::parser::{Parsed, Parser, ProtocolError};
 use super::pending::{Pending, Waiter};
+use super::serving::Serving;
 use crate::convert;
 use crate::frame::{FLAG_LAST, Header, Kind};
 use crate::pb;
@@ -21,6 +22,7 @@ use crate::pb;
 pub(super) async fn run(
     stream: OwnedReadHalf,
     pending: Arc<Pending>,
+    serving: Arc<Serving>,
     ended: watch::Sender<Option<Arc<str>>>,
     max_payload: usize,
 ) {
@@ -28,22 +30,29 @@ pub(super) async fn run(
         stream,
         parser: Parser::new(max_payload),
         pending,
+        serving,
         max_payload,
         batch: None,
     };
     let reason: Arc<str> = reader.read_all().await.into();
     reader.batch = None;
-    end(&ended, &reader.pending, &reason);
+    end(&ended, &reader.pending, &reader.serving, &reason);
 }
 
 /// Ends the connection: the first reason is kept, and everybody who waits fails.
-pub(super) fn end(ended: &watch::Sender<Option<Arc<str>>>, pending: &Pending, reason: &Arc<str>) {
+pub(super) fn end(
+    ended: &watch::Sender<Option<Arc<str>>>,
+    pending: &Pending,
+    serving: &Serving,
+    reason: &Arc<str>,
+) {
     // First the reason, then the waiters: a stream looks it up when its channel closes.
     ended.send_if_modified(|current| {
         let first = current.is_none();
         current.get_or_insert_with(|| Arc::clone(reason));
         first
     });
+    serving.end_all();
     pending.end(reason);
 }
 
@@ -51,6 +60,7 @@ struct Reader {
     stream: OwnedReadHalf,
     parser: Parser,
     pending: Arc<Pending>,
+    serving: Arc<Serving>,
     max_payload: usize,
     /// Chunks of the stream being read, until the buffer is used up.
     batch: Option<Open>,
@@ -91,6 +101,14 @@ impl Reader {
                 Parsed::TooLarge { header } => self.too_large(header).await?,
                 Parsed::Frame { header, body, .. } if header.kind == Kind::Chunk => {
                     self.chunk(header.call, body).await?;
+                }
+                Parsed::Frame { header, head, body } if header.kind == Kind::HostCall => {
+                    // A chunk that came before goes before.
+                    self.flush().await;
+                    self.serving.request(header.call, &head, body)?;
+                }
+                Parsed::Frame { header, .. } if header.kind == Kind::HostCancel => {
+                    self.serving.cancel(header.call);
                 }
                 Parsed::Frame { header, head, body } => {
                     self.flush().await;
@@ -149,6 +167,9 @@ impl Reader {
     }
 
     async fn too_large(&mut self, header: Header) -> Result<(), ProtocolError> {
+        if header.kind == Kind::HostCall {
+            return self.serving.too_large(&header);
+        }
         self.flush().await;
         let call = header.call;
         let error = CallError::TooLarge {
@@ -158,6 +179,7 @@ impl Reader {
         };
         match (header.kind, self.pending.take(call)) {
             (Kind::Reply, Some(Waiter::Call(sender))) => {
+                self.serving.end(call);
                 let _ = sender.send(Err(error));
                 Ok(())
             }
@@ -191,10 +213,12 @@ impl Reader {
             .ok_or(ProtocolError::UnknownCall(call))?;
         match (kind, waiter) {
             (Kind::Reply, Waiter::Call(sender)) => {
+                self.serving.end(call);
                 let _ = sender.send(Ok(body));
                 Ok(())
             }
             (Kind::End, Waiter::Stream { sender, failed }) => {
+                self.serving.end(call);
                 let end = failed.map_or(Ok(()), Err);
                 let _ = sender
                     .send(Batch {
@@ -263,6 +287,7 @@ impl Reader {
         results.extend(items.into_iter().flatten());
         let last = flags & FLAG_LAST != 0;
         if complete && last && results.len() == expected {
+            self.serving.end(call);
             let _ = sender.send(results);
             return Ok(());
         }
@@ -286,6 +311,7 @@ impl Reader {
             self.pending.put_back(call, waiter);
             return Err(ProtocolError::Malformed(Kind::Error));
         };
+        self.serving.end(call);
         let tool = Box::new(convert::tool_error(error));
         match waiter {
             Waiter::Describe(sender) => {

@@ -275,6 +275,26 @@ async fn a_connection_that_is_gone_before_is_not_ambiguous() {
 }
 
 #[tokio::test]
+async fn a_worker_that_is_given_up_fails_its_calls() {
+    let (client, mut peer) = pair();
+    let request = request("");
+    let given_up = async {
+        assert!(peer.receive().await.is_some(), "the call is under way");
+        client.abandon();
+    };
+    let (outcome, ()) = tokio::join!(client.call(&request), given_up);
+    assert!(matches!(
+        outcome,
+        Err(CallError::Died {
+            ambiguous: true,
+            ..
+        })
+    ));
+    client.ended().await;
+    assert!(client.call(&request).await.is_err());
+}
+
+#[tokio::test]
 async fn describe_both_ways() {
     let (client, mut peer) = pair();
     let answer = pb::DescribeResponse {

@@ -5,13 +5,19 @@
 )]
 
 #[cfg(feature = "client")]
+mod bridge;
+#[cfg(feature = "client")]
 mod calls;
 #[cfg(feature = "client")]
 mod codec;
 #[cfg(feature = "client")]
+mod hosting;
+#[cfg(feature = "client")]
 mod many;
 #[cfg(feature = "client")]
 mod peer;
+#[cfg(feature = "client")]
+mod requests;
 #[cfg(feature = "service")]
 mod service;
 #[cfg(feature = "client")]

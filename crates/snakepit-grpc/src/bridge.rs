@@ -1,0 +1,132 @@
+//! The host's answers to its workers: sessions, variables, programs and host tools, out of a [`HostState`].
+
+mod calls;
+mod programs;
+mod sessions;
+mod tools;
+mod variables;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use snakepit_core::{CallId, ErrorCode, HostState, Origin, Payload, Session, ToolError, WorkerId};
+
+use self::calls::Call;
+use crate::link::{HostOp, HostRequest, HostRequests};
+
+/// Answers what tools ask while they run, for all workers of a host. Cheap to clone.
+///
+/// A call reaches its own session and no other. The session is created by the first request that needs it.
+#[derive(Clone, Debug)]
+pub struct HostBridge {
+    state: HostState,
+    calls: Arc<Mutex<HashMap<CallId, Arc<Call>>>>,
+}
+
+impl HostBridge {
+    /// Answers out of this state.
+    pub fn new(state: HostState) -> Self {
+        Self {
+            state,
+            calls: Arc::default(),
+        }
+    }
+
+    /// Calls that have made a request and are not over.
+    pub fn calls(&self) -> usize {
+        self.lock().len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<CallId, Arc<Call>>> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is kept for the caller as long as it runs.
+    fn call(&self, request: &HostRequest) -> Arc<Call> {
+        Arc::clone(self.lock().entry(request.caller.call).or_default())
+    }
+
+    /// The caller's session, the same one for all its requests.
+    fn session(&self, request: &HostRequest) -> Result<Session, Box<ToolError>> {
+        let Some(id) = &request.caller.session else {
+            return Err(refusal(
+                ErrorCode::UnknownSession,
+                "this call has no session",
+                "call the tool through a session: `snakepit.session(\"id\")`",
+            ));
+        };
+        self.call(request).session(|| {
+            let session = self
+                .state
+                .sessions()
+                .get_or_create(id.clone(), Default::default())?;
+            Ok(session.with_origin(Origin::Worker(request.worker.clone())))
+        })
+    }
+}
+
+#[async_trait]
+impl HostRequests for HostBridge {
+    async fn handle(&self, request: HostRequest) -> Result<Bytes, Box<ToolError>> {
+        match request.op {
+            HostOp::ToolCall => self.tool_call(request).await,
+            HostOp::ToolsList => self.tools_list(&request),
+            HostOp::ToolOpen => self.tool_open(request).await,
+            HostOp::ToolNext => self.tool_next(&request).await,
+            HostOp::ToolClose => self.tool_close(&request),
+            HostOp::SessionGet => self.session_get(&request),
+            HostOp::SessionUpdate => self.session_update(&request),
+            HostOp::VariableRegister => self.variable_register(&request),
+            HostOp::VariableGet => self.variable_get(&request),
+            HostOp::VariableSet => self.variable_set(&request),
+            HostOp::VariableDelete => self.variable_delete(&request),
+            HostOp::VariableList => self.variable_list(&request),
+            HostOp::Changes => self.changes(&request).await,
+            HostOp::ProgramPut => self.program_put(&request),
+            HostOp::ProgramGet => self.program_get(&request),
+            HostOp::ProgramDelete => self.program_delete(&request),
+            HostOp::ProgramList => self.program_list(&request),
+            HostOp::Ping => Ok(request.body),
+        }
+    }
+
+    fn call_ended(&self, _: &WorkerId, call: CallId) {
+        // What the call had opened is dropped after the lock is released.
+        let ended = self.lock().remove(&call);
+        drop(ended);
+    }
+}
+
+/// The argument of a request; nil where all of it may be left out.
+fn argument<T: DeserializeOwned>(request: &HostRequest) -> Result<T, Box<ToolError>> {
+    Payload::from_msgpack(request.body.clone())
+        .decode()
+        .map_err(|error| {
+            refusal(
+                ErrorCode::InvalidRequest,
+                format!("the argument of {:?}: {error}", request.op),
+                "update host and worker together",
+            )
+        })
+}
+
+fn answer<T: Serialize + ?Sized>(value: &T) -> Result<Bytes, Box<ToolError>> {
+    let encoded = Payload::encode(value).map_err(|error| {
+        refusal(
+            error.code(),
+            format!("the answer cannot be sent: {error}"),
+            "",
+        )
+    })?;
+    Ok(encoded.bytes)
+}
+
+fn refusal(code: ErrorCode, message: impl Into<String>, help: &str) -> Box<ToolError> {
+    let mut error = ToolError::new(code, message);
+    error.help = help.to_owned();
+    Box::new(error)
+}

@@ -1,0 +1,100 @@
+//! What is kept for one call of a worker as long as it runs.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use futures_core::Stream;
+use snakepit_core::{Payload, Session, ToolError, ToolStream};
+
+/// Streams that one call may have open at the same time.
+pub(super) const MAX_STREAMS: usize = 64;
+
+/// One open stream of a host tool; the worker pulls one batch at a time.
+pub(super) type Open = Arc<tokio::sync::Mutex<ToolStream>>;
+
+#[derive(Default)]
+pub(super) struct Call {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    session: Option<Session>,
+    streams: HashMap<u64, Open>,
+    last: u64,
+}
+
+impl Call {
+    /// The session that the first request found or made. When it is over, so are the requests of this call that need it.
+    pub(super) fn session(
+        &self,
+        find: impl FnOnce() -> Result<Session, Box<ToolError>>,
+    ) -> Result<Session, Box<ToolError>> {
+        let mut state = self.lock();
+        if let Some(session) = &state.session {
+            return Ok(session.clone());
+        }
+        let session = find()?;
+        state.session = Some(session.clone());
+        Ok(session)
+    }
+
+    /// Keeps a stream and gives it a number; gives it back when there are too many.
+    pub(super) fn open(&self, stream: ToolStream) -> Option<u64> {
+        let mut state = self.lock();
+        if state.streams.len() >= MAX_STREAMS {
+            return None;
+        }
+        state.last += 1;
+        let number = state.last;
+        let open = Arc::new(tokio::sync::Mutex::new(stream));
+        state.streams.insert(number, open);
+        Some(number)
+    }
+
+    pub(super) fn stream(&self, number: u64) -> Option<Open> {
+        self.lock().streams.get(&number).cloned()
+    }
+
+    /// Lets the next pull of a stream fail, and then end.
+    pub(super) fn put_error(&self, number: u64, error: Box<ToolError>) {
+        let failing: ToolStream = Box::pin(Failing(Some(error)));
+        let open = Arc::new(tokio::sync::Mutex::new(failing));
+        if let Some(stream) = self.lock().streams.get_mut(&number) {
+            *stream = open;
+        }
+    }
+
+    /// Drops a stream; `false` when there is none of this number.
+    pub(super) fn close(&self, number: u64) -> bool {
+        let closed = self.lock().streams.remove(&number);
+        closed.is_some()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A stream of one error.
+struct Failing(Option<Box<ToolError>>);
+
+impl Stream for Failing {
+    type Item = Result<Payload, Box<ToolError>>;
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Poll::Ready(self.0.take().map(Err))
+    }
+}
+
+impl std::fmt::Debug for Call {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let state = self.lock();
+        f.debug_struct("Call")
+            .field("session", &state.session)
+            .field("streams", &state.streams.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,341 @@
+//! The requests of a worker that are being answered on one connection.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use prost::Message as _;
+use snakepit_core::{CallId, ErrorCode, Payload, Request, ToolError, WorkerId};
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::handling::{Answer, Handling, finish, over_limit, poll_caught, refusal};
+use super::outbox::Outbox;
+use super::parser::ProtocolError;
+use super::request::{HostOp, HostRequest, HostRequests};
+use crate::convert;
+use crate::frame::{FLAG_ERROR, Header, Kind};
+use crate::pb;
+
+/// Requests that may wait for their answer on one connection.
+const MAX_OPEN: usize = 64;
+
+/// Answers that the worker has not read yet, after which it is taken for broken.
+const MAX_UNREAD: usize = 1024;
+
+/// Answers the requests of the calls of one connection.
+#[derive(Debug)]
+pub(super) struct Serving {
+    host: Option<Host>,
+    outbox: Arc<Outbox>,
+    max_payload: usize,
+    running: Mutex<Vec<Running>>,
+}
+
+/// Who answers.
+#[derive(Clone, Debug)]
+struct Host {
+    handler: Arc<dyn HostRequests>,
+    worker: WorkerId,
+}
+
+/// A running call, and its requests.
+#[derive(Debug)]
+struct Running {
+    caller: Request,
+    open: Vec<Open>,
+    /// Dropping them ends them.
+    tasks: Option<JoinSet<()>>,
+    /// There when the call has made a request.
+    ending: Option<Arc<Ending>>,
+}
+
+/// One request that was not answered at once.
+#[derive(Debug)]
+struct Open {
+    number: u64,
+    cancel: Option<oneshot::Sender<()>>,
+}
+
+/// Tells the handler that a call is over, when the last of its requests is gone.
+#[derive(Debug)]
+struct Ending {
+    host: Host,
+    call: CallId,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        let (host, call) = (&self.host, self.call);
+        // A handler that panics here must not take the connection along.
+        let _ = catch_unwind(AssertUnwindSafe(|| {
+            host.handler.call_ended(&host.worker, call);
+        }));
+    }
+}
+
+impl Serving {
+    pub(super) fn new(
+        host: Option<(WorkerId, Arc<dyn HostRequests>)>,
+        outbox: Arc<Outbox>,
+        max_payload: usize,
+    ) -> Self {
+        Self {
+            host: host.map(|(worker, handler)| Host { handler, worker }),
+            outbox,
+            max_payload,
+            running: Mutex::default(),
+        }
+    }
+
+    /// A call is about to be sent. Without a handler nobody keeps account.
+    pub(super) fn begin(&self, request: &Request) {
+        if self.host.is_none() {
+            return;
+        }
+        let mut caller = request.clone();
+        caller.args = Payload::default();
+        self.lock().push(Running {
+            caller,
+            open: Vec::new(),
+            tasks: None,
+            ending: None,
+        });
+    }
+
+    /// A call is over: its requests are dropped unanswered.
+    pub(super) fn end(&self, call: u64) {
+        if self.host.is_none() {
+            return;
+        }
+        let ended = {
+            let mut running = self.lock();
+            let at = running.iter().position(|it| it.caller.call.0 == call);
+            at.map(|at| running.swap_remove(at))
+        };
+        // Not under the lock: a handler that is dropped may do what it likes.
+        drop(ended);
+    }
+
+    /// The connection has ended.
+    pub(super) fn end_all(&self) {
+        let all = std::mem::take(&mut *self.lock());
+        drop(all);
+    }
+
+    /// A `HOST_CALL` came. An error ends the connection.
+    pub(super) fn request(
+        self: &Arc<Self>,
+        number: u64,
+        head: &Bytes,
+        body: Bytes,
+    ) -> Result<(), ProtocolError> {
+        if number == 0 {
+            return Err(ProtocolError::Malformed(Kind::HostCall));
+        }
+        self.check_reading()?;
+        let message = pb::HostRequest::decode(head.clone())
+            .map_err(|_| ProtocolError::Malformed(Kind::HostCall))?;
+        if let Err(error) = self.start(number, message, body) {
+            self.answer(number, Err(error));
+        }
+        Ok(())
+    }
+
+    /// A `HOST_CALL` came whose body is over the limit; it was skipped.
+    pub(super) fn too_large(&self, header: &Header) -> Result<(), ProtocolError> {
+        self.check_reading()?;
+        let error = over_limit("request", header.body_len, self.max_payload);
+        self.answer(header.call, Err(error));
+        Ok(())
+    }
+
+    /// A `HOST_CANCEL` came. The request may be answered already.
+    pub(super) fn cancel(&self, number: u64) {
+        let mut running = self.lock();
+        let mut open = running.iter_mut().flat_map(|call| &mut call.open);
+        if let Some(cancel) = open
+            .find(|open| open.number == number)
+            .and_then(|open| open.cancel.take())
+        {
+            // The request may be answered just now.
+            let _ = cancel.send(());
+        }
+    }
+
+    /// A worker that asks without reading the answers would fill our memory with them.
+    fn check_reading(&self) -> Result<(), ProtocolError> {
+        if self.outbox.unread() > MAX_UNREAD {
+            return Err(ProtocolError::Unread);
+        }
+        Ok(())
+    }
+
+    fn start(
+        self: &Arc<Self>,
+        number: u64,
+        message: pb::HostRequest,
+        body: Bytes,
+    ) -> Result<(), Box<ToolError>> {
+        let Some(host) = &self.host else {
+            return Err(refusal(
+                ErrorCode::InvalidRequest,
+                "this host answers no requests of workers",
+                "give the profile a handler of host requests",
+            ));
+        };
+        let op = HostOp::from_number(message.op).ok_or_else(|| {
+            refusal(
+                ErrorCode::InvalidRequest,
+                format!("the host knows no operation {}", message.op),
+                "update host and worker together",
+            )
+        })?;
+        let (caller, ending) = self.admit(host, number, message.call_id)?;
+        let own = (message.timeout_us > 0)
+            .then(|| Instant::now().checked_add(Duration::from_micros(message.timeout_us)))
+            .flatten();
+        let deadline = match (caller.deadline, own) {
+            (Some(call), Some(own)) => Some(call.min(own)),
+            (call, own) => call.or(own),
+        };
+        let call = caller.call.0;
+        let request = HostRequest {
+            worker: host.worker.clone(),
+            caller,
+            deadline,
+            op,
+            name: message.name,
+            body,
+        };
+        let handler = Arc::clone(&host.handler);
+        let mut handling: Handling = Box::pin(async move { handler.handle(request).await });
+        // Most answers are there at once: a task would cost more than they do.
+        let mut context = Context::from_waker(Waker::noop());
+        if let Poll::Ready(answer) = poll_caught(handling.as_mut(), &mut context) {
+            drop(handling);
+            drop(ending);
+            self.answer(number, answer);
+            return Ok(());
+        }
+        self.spawn(call, number, deadline, handling, ending);
+        Ok(())
+    }
+
+    /// Checks that a request may be made; returns its caller and what it holds until it is over.
+    fn admit(
+        &self,
+        host: &Host,
+        number: u64,
+        call: u64,
+    ) -> Result<(Request, Arc<Ending>), Box<ToolError>> {
+        let mut running = self.lock();
+        let open = running.iter().map(|call| call.open.len()).sum::<usize>();
+        if open >= MAX_OPEN {
+            return Err(refusal(
+                ErrorCode::TooManyRequests,
+                format!("{MAX_OPEN} requests of this worker wait for the host already"),
+                "wait for some of them first",
+            ));
+        }
+        let used = running
+            .iter()
+            .any(|call| call.open.iter().any(|open| open.number == number));
+        if used {
+            return Err(refusal(
+                ErrorCode::InvalidRequest,
+                format!("request {number} waits for its answer already"),
+                "update host and worker together",
+            ));
+        }
+        let running = running
+            .iter_mut()
+            .find(|running| running.caller.call.0 == call)
+            .ok_or_else(|| {
+                refusal(
+                    ErrorCode::NotRunning,
+                    format!("call {call} is not running on this connection"),
+                    "use the context only while its call runs",
+                )
+            })?;
+        let ending = running.ending.get_or_insert_with(|| {
+            Arc::new(Ending {
+                host: host.clone(),
+                call: CallId(call),
+            })
+        });
+        Ok((running.caller.clone(), Arc::clone(ending)))
+    }
+
+    /// Lets a request go on by itself.
+    fn spawn(
+        self: &Arc<Self>,
+        call: u64,
+        number: u64,
+        deadline: Option<Instant>,
+        handling: Handling,
+        ending: Arc<Ending>,
+    ) {
+        let mut running = self.lock();
+        let Some(entry) = running.iter_mut().find(|it| it.caller.call.0 == call) else {
+            // The connection ended while it began.
+            return;
+        };
+        let (cancel, cancelled) = oneshot::channel();
+        let serving = Arc::clone(self);
+        let tasks = entry.tasks.get_or_insert_default();
+        // Those that are done.
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(async move {
+            let answer = finish(handling, cancelled, deadline).await;
+            drop(ending);
+            if serving.close(call, number) {
+                serving.answer(number, answer);
+            }
+        });
+        entry.open.push(Open {
+            number,
+            cancel: Some(cancel),
+        });
+    }
+
+    /// Strikes a request off; false when its call is over.
+    fn close(&self, call: u64, number: u64) -> bool {
+        let mut running = self.lock();
+        let entry = running.iter_mut().find(|it| it.caller.call.0 == call);
+        entry.is_some_and(|entry| {
+            let at = entry.open.iter().position(|open| open.number == number);
+            at.map(|at| entry.open.swap_remove(at)).is_some()
+        })
+    }
+
+    fn answer(&self, number: u64, answer: Answer) {
+        let answer = answer.and_then(|body| {
+            if body.len() > self.max_payload {
+                Err(over_limit("answer", body.len() as u64, self.max_payload))
+            } else {
+                Ok(body)
+            }
+        });
+        let mut header = Header::new(Kind::HostReply, number);
+        // A connection that is gone needs no answer.
+        let _ = match answer {
+            Ok(body) => self.outbox.send(header, |_| {}, &body),
+            Err(error) => {
+                header.flags = FLAG_ERROR;
+                let head = convert::tool_error_head(*error);
+                self.outbox
+                    .send(header, |out| out.extend_from_slice(&head), &Bytes::new())
+            }
+        };
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Running>> {
+        self.running
+            .lock()
+            .expect("nothing panics while it is locked")
+    }
+}

@@ -1,0 +1,47 @@
+//! The bridge: the state of a host, and the tools of its workers, for gRPC clients and workers in any language.
+//!
+//! [`BridgeServer`] answers every rpc of `proto/snakepit_bridge.proto`; [`BridgeServer::serve_unix`] and [`BridgeServer::serve_tcp`] put it
+//! on a socket. A [`Gateway`] runs tools of workers; without one, clients have only the host's state and tools.
+//!
+//! Conventions of the wire: a tool's failure is part of the answer (`success`, `error_message`, `error`); everything else is a gRPC status
+//! with the whole error as a `snakepit.bridge.ToolError` in `grpc-status-details-bin`.
+//!
+//! ```
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use snakepit_core::{HostState, HostStateConfig};
+//! use snakepit_grpc::service::{BridgeServer, ServeOptions, Token};
+//!
+//! let server = BridgeServer::new(HostState::new(HostStateConfig::new())?);
+//! let token = Token::generate()?;
+//! let serving = server.serve_tcp(([127, 0, 0, 1], 0).into(), token.clone(), &ServeOptions::new()).await?;
+//! println!("{} {}", serving.address(), token.secret());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! *Limits*: TLS is not offered, so TCP is for loopback addresses only. `StreamTelemetry` is UNIMPLEMENTED. gRPC clients take answers of
+//! 4 MiB unless told otherwise.
+
+mod any;
+mod arguments;
+mod chunks;
+mod deadline;
+mod execute;
+mod gateway;
+mod host_tools;
+mod json;
+mod peer;
+mod peer_tools;
+mod programs;
+mod serve;
+mod server;
+mod sessions;
+mod status;
+mod tool_specs;
+mod values;
+mod variables;
+mod watch;
+
+pub use gateway::{Gateway, GatewayCall, GatewayStream, PeerTool};
+pub use serve::{Address, ServeError, ServeOptions, Serving, Token, TokenError};
+pub use server::BridgeServer;

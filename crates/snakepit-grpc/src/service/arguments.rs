@@ -1,0 +1,276 @@
+//! What a client gives to a tool, and what it gets back.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bytes::Bytes;
+use prost_types::Any;
+use snakepit_core::{ErrorCode, Metadata, Payload, PayloadError, ToolError, Value};
+
+use super::status::{Fault, invalid, short_name};
+use super::{any, json};
+use crate::pb;
+
+/// Arguments of one call.
+const MAX_PARAMETERS: usize = 1_000;
+
+/// Entries and bytes of the metadata of one call.
+const MAX_METADATA: (usize, usize) = (128, 16 << 10);
+
+/// How a client wants its results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// `Any` and binary results; chunks of JSON or bytes.
+    Any,
+    /// JSON in one piece.
+    Json,
+    /// MessagePack in one piece.
+    MessagePack,
+}
+
+/// Checks the metadata of a call.
+///
+/// # Errors
+/// Too many entries or bytes.
+pub(super) fn metadata(map: HashMap<String, String>) -> Result<Metadata, Fault> {
+    let (entries, bytes) = MAX_METADATA;
+    let size: usize = map.iter().map(|(key, value)| key.len() + value.len()).sum();
+    if map.len() > entries || size > bytes {
+        let n = map.len();
+        return Err(invalid(format!(
+            "the metadata has {n} entries and {size} bytes, and at most {entries} and {bytes} are allowed"
+        )));
+    }
+    Ok(map.into_iter().collect())
+}
+
+/// The arguments of a call, and the form in which the result is wanted.
+///
+/// # Errors
+/// Which part of them is malformed.
+pub(super) fn of_call(request: pb::ExecuteToolRequest) -> Result<(Payload, Form), Fault> {
+    if !request.buffers.is_empty() {
+        return Err(invalid(
+            "`buffers` are not taken; put the bytes into the payload",
+        ));
+    }
+    let in_one_piece = !request.payload.is_empty() || request.encoding != 0;
+    if !in_one_piece {
+        let args = named(&request.parameters, &request.binary_parameters)?;
+        return Ok((args, Form::Any));
+    }
+    match pb::Encoding::try_from(request.encoding) {
+        Ok(pb::Encoding::Msgpack) => {
+            Ok((Payload::from_msgpack(request.payload), Form::MessagePack))
+        }
+        Ok(pb::Encoding::Json) => {
+            let value = json::parse(&request.payload)
+                .map_err(|reason| invalid(format!("the payload is not valid JSON: {reason}")))?;
+            Ok((Payload::encode(&value).map_err(unfit)?, Form::Json))
+        }
+        Ok(pb::Encoding::Raw) => Err(ToolError::new(
+            ErrorCode::InvalidArguments,
+            "a raw payload holds no arguments: send a map or a list as MessagePack or JSON",
+        )
+        .into()),
+        _ => Err(invalid("the payload has no `encoding` that is known")),
+    }
+}
+
+/// Arguments by name; binary ones go before others of the same name.
+///
+/// # Errors
+/// `Invalid parameter <name>: <reason>`, or too many of them.
+pub(super) fn named(
+    parameters: &HashMap<String, Any>,
+    binary: &HashMap<String, Bytes>,
+) -> Result<Payload, Fault> {
+    let count = parameters.len() + binary.len();
+    if count > MAX_PARAMETERS {
+        return Err(invalid(format!(
+            "the call has {count} parameters, and at most {MAX_PARAMETERS} are allowed"
+        )));
+    }
+    let mut values = BTreeMap::new();
+    for (name, any) in parameters {
+        if binary.contains_key(name) {
+            continue;
+        }
+        let value = any::read(any).map_err(|reason| {
+            let mut error = invalid(format!("Invalid parameter {}: {reason}", short_name(name)));
+            error.help = "send JSON text".to_owned();
+            error
+        })?;
+        values.insert(name, value);
+    }
+    for (name, data) in binary {
+        values.insert(name, Value::Bytes(data.clone()));
+    }
+    let pairs = values.into_iter();
+    let map = Value::Map(
+        pairs
+            .map(|(name, value)| (name.as_str().into(), value))
+            .collect(),
+    );
+    Payload::encode(&map).map_err(unfit)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is given to `map_err`")]
+fn unfit(error: PayloadError) -> Fault {
+    ToolError::new(ErrorCode::InvalidPayload, error.to_string()).into()
+}
+
+/// A result as `Any` and bytes: bytes travel by themselves.
+///
+/// # Errors
+/// The payload is malformed.
+pub(super) fn any_result(payload: &Payload) -> Result<(Any, Bytes), Fault> {
+    let value: Value = payload.decode().map_err(unfit)?;
+    Ok(match value {
+        Value::Bytes(data) => (any::write(&Value::Map(Vec::new())), data),
+        value => (any::write(&value), Bytes::new()),
+    })
+}
+
+/// Puts a result into a response.
+///
+/// # Errors
+/// The payload is malformed.
+pub(super) fn set_result(
+    response: &mut pb::ExecuteToolResponse,
+    payload: &Payload,
+    form: Form,
+) -> Result<(), Fault> {
+    match form {
+        Form::Any => {
+            let (any, binary) = any_result(payload)?;
+            (response.result, response.binary_result) = (Some(any), binary);
+        }
+        Form::Json => {
+            let value: Value = payload.decode().map_err(unfit)?;
+            response.payload = json::write(&value).into();
+            response.set_encoding(pb::Encoding::Json);
+        }
+        Form::MessagePack => {
+            response.payload = payload.bytes.clone();
+            response.set_encoding(pb::Encoding::Msgpack);
+        }
+    }
+    Ok(())
+}
+
+/// One chunk of a stream: its bytes and how they are encoded.
+///
+/// # Errors
+/// The payload is malformed.
+pub(super) fn chunk(payload: &Payload, form: Form) -> Result<(Bytes, pb::Encoding), Fault> {
+    if form == Form::MessagePack {
+        return Ok((payload.bytes.clone(), pb::Encoding::Msgpack));
+    }
+    let value: Value = payload.decode().map_err(unfit)?;
+    Ok(match value {
+        Value::Bytes(data) if form == Form::Any => (data, pb::Encoding::Raw),
+        value => (json::write(&value).into(), pb::Encoding::Json),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parameter(text: &str) -> Any {
+        Any {
+            type_url: "type.googleapis.com/google.protobuf.StringValue".into(),
+            value: text.into(),
+        }
+    }
+
+    #[test]
+    fn binary_arguments_go_before_others() {
+        let parameters = HashMap::from([
+            ("a".to_owned(), parameter("not json at all")),
+            ("b".to_owned(), parameter("[1]")),
+        ]);
+        let binary = HashMap::from([("a".to_owned(), Bytes::from_static(&[1, 2]))]);
+        let value: Value = named(&parameters, &binary).unwrap().decode().unwrap();
+        assert_eq!(value.get("a"), Some(&Value::Bytes(vec![1, 2].into())));
+        assert_eq!(value.get("b"), Some(&Value::List(vec![1_i64.into()])));
+        let error = named(&parameters, &HashMap::new()).unwrap_err();
+        assert!(
+            error.message.starts_with("Invalid parameter a: "),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn malformed_arguments_are_refused() {
+        let base = pb::ExecuteToolRequest::default;
+        let msgpack = pb::Encoding::Msgpack.into();
+        for (request, reason) in [
+            (
+                pb::ExecuteToolRequest {
+                    payload: Bytes::from_static(b"{}"),
+                    ..base()
+                },
+                "no `encoding`",
+            ),
+            (
+                pb::ExecuteToolRequest {
+                    encoding: 77,
+                    ..base()
+                },
+                "no `encoding`",
+            ),
+            (
+                pb::ExecuteToolRequest {
+                    encoding: pb::Encoding::Json.into(),
+                    ..base()
+                },
+                "not valid JSON",
+            ),
+            (
+                pb::ExecuteToolRequest {
+                    encoding: pb::Encoding::Raw.into(),
+                    ..base()
+                },
+                "raw payload",
+            ),
+            (
+                pb::ExecuteToolRequest {
+                    buffers: vec![pb::Buffer::default()],
+                    encoding: msgpack,
+                    ..base()
+                },
+                "`buffers`",
+            ),
+            (
+                pb::ExecuteToolRequest {
+                    parameters: (0..1001).map(|n| (n.to_string(), parameter("1"))).collect(),
+                    ..base()
+                },
+                "1001 parameters",
+            ),
+        ] {
+            let error = of_call(request).unwrap_err();
+            assert!(error.message.contains(reason), "{error}");
+        }
+        let many = (0..129).map(|n| (n.to_string(), String::new())).collect();
+        assert!(metadata(many).unwrap_err().message.contains("129 entries"));
+        let large = HashMap::from([("k".to_owned(), "v".repeat(20_000))]);
+        assert!(metadata(large).unwrap_err().message.contains("20001 bytes"));
+    }
+
+    #[test]
+    fn bytes_travel_by_themselves() {
+        let payload = Payload::encode(&Value::Bytes(vec![1].into())).unwrap();
+        let (any, binary) = any_result(&payload).unwrap();
+        assert_eq!((any.value.as_slice(), &*binary), (&b"{}"[..], &[1][..]));
+        assert_eq!(
+            chunk(&payload, Form::Any),
+            Ok((vec![1].into(), pb::Encoding::Raw))
+        );
+        assert_eq!(
+            chunk(&payload, Form::Json),
+            Ok((br#"{"$bytes":"AQ=="}"#.to_vec().into(), pb::Encoding::Json))
+        );
+    }
+}

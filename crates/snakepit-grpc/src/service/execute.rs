@@ -1,0 +1,234 @@
+//! Tools of workers for clients.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_core::Stream;
+use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _};
+use snakepit_core::{CallId, ErrorCode, Metadata, Payload, SessionId, ToolCall, ToolError};
+use tokio::time::{Instant, timeout_at};
+use tonic::Status;
+use tonic::codegen::BoxStream;
+
+use super::arguments::{self, Form};
+use super::chunks::{Chunks, Served, panicked};
+use super::deadline;
+use super::gateway::{Gateway, GatewayCall};
+use super::server::Inner;
+use super::status::{Fault, call_error, from_tool, invalid, short_name};
+use crate::convert::tool_error_message;
+use crate::pb;
+
+/// Bytes of a tool's name.
+const MAX_NAME: usize = 256;
+
+/// Calls of one `ExecuteToolMany` that run at the same time.
+const MANY: usize = 16;
+
+/// A call that has been understood.
+struct Prepared {
+    session: Option<SessionId>,
+    tool: String,
+    args: Payload,
+    form: Form,
+    metadata: Metadata,
+    deadline: Option<Instant>,
+    served: Served,
+}
+
+impl Inner {
+    fn gateway(&self) -> Result<&Arc<dyn Gateway>, Status> {
+        self.gateway.as_ref().ok_or_else(|| {
+            Status::permission_denied(
+                "this host does not run tools for its clients: its gateway is off",
+            )
+        })
+    }
+
+    /// Failures of the call are part of the answer.
+    pub(super) async fn execute_tool(
+        &self,
+        request: pb::ExecuteToolRequest,
+        deadline: Option<Instant>,
+    ) -> Result<pb::ExecuteToolResponse, Status> {
+        let gateway = self.gateway()?;
+        let started = Instant::now();
+        let mut response = pb::ExecuteToolResponse {
+            call_id: request.call_id,
+            ..pb::ExecuteToolResponse::default()
+        };
+        let result = async {
+            let call = self.understand(request, deadline)?;
+            response.metadata = call.served.metadata();
+            let form = call.form;
+            let reply = self.run(&**gateway, call).await?;
+            arguments::set_result(&mut response, &reply, form)
+        };
+        let result = result.await;
+        response.success = result.is_ok();
+        if let Err(error) = result {
+            response.error_message = error.to_string();
+            response.error = Some(tool_error_message(*error));
+        }
+        let millis = started.elapsed().as_millis();
+        response
+            .metadata
+            .insert("execution_time".to_owned(), millis.to_string());
+        response.execution_time_ms = i64::try_from(millis).unwrap_or(i64::MAX);
+        Ok(response)
+    }
+
+    /// Answers in order. Some calls run at the same time; the next requests are read as answers are taken.
+    pub(super) fn execute_tool_many(
+        self: Arc<Self>,
+        requests: impl Stream<Item = Result<pb::ExecuteToolRequest, Status>> + Send + 'static,
+        deadline: Option<Instant>,
+    ) -> Result<BoxStream<pb::ExecuteToolResponse>, Status> {
+        self.gateway()?;
+        let answers = requests.map(move |request| {
+            let inner = Arc::clone(&self);
+            async move { inner.execute_tool(request?, deadline).await }
+        });
+        Ok(answers.buffered(MANY).boxed())
+    }
+
+    pub(super) async fn execute_streaming_tool(
+        &self,
+        request: pb::ExecuteToolRequest,
+        deadline: Option<Instant>,
+    ) -> Result<BoxStream<pb::ToolChunk>, Status> {
+        let gateway = self.gateway()?;
+        let call = self.understand(request, deadline).map_err(from_tool)?;
+        let (tool, form, served) = (call.tool.clone(), call.form, call.served.clone());
+        if let Served::Local = served {
+            let stream = self
+                .state
+                .tools()
+                .open_stream(call.host_call(), &tool, call.args);
+            let stream = stream.map_err(from_tool)?;
+            return Ok(Chunks::new(&tool, form, served, stream).into_stream());
+        }
+        if let Served::Remote(Some(registered)) = &served
+            && !registered.tool.streaming
+        {
+            return Err(from_tool(no_stream(&tool)));
+        }
+        let call = call.gateway_call().map_err(from_tool)?;
+        let stream = AssertUnwindSafe(gateway.execute_stream(call)).catch_unwind();
+        let stream = stream.await.map_err(|_| from_tool(panicked()))?;
+        let stream = stream.map_err(|error| from_tool(call_error(error)))?;
+        let stream = stream.map_err(call_error);
+        Ok(Chunks::new(&tool, form, served, stream).into_stream())
+    }
+
+    fn understand(
+        &self,
+        request: pb::ExecuteToolRequest,
+        deadline: Option<Instant>,
+    ) -> Result<Prepared, Fault> {
+        let tool = request.tool_name.clone();
+        if tool.is_empty() || tool.len() > MAX_NAME {
+            let name = short_name(&tool);
+            return Err(invalid(format!(
+                "the tool's name `{name}` has not 1 to {MAX_NAME} bytes"
+            )));
+        }
+        let session = self.session_of_call(&request.session_id)?;
+        let metadata = arguments::metadata(request.metadata.clone())?;
+        let deadline = deadline::earlier(deadline, request.timeout_us);
+        let deadline = deadline::earlier(deadline, timeout_of(&metadata)?);
+        let (args, form) = arguments::of_call(request)?;
+        let served = self.served(session.as_ref(), &tool);
+        Ok(Prepared {
+            session,
+            tool,
+            args,
+            form,
+            metadata,
+            deadline,
+            served,
+        })
+    }
+
+    /// Tools of the host go before those of peers, and those before the tools of pools.
+    fn served(&self, session: Option<&SessionId>, tool: &str) -> Served {
+        if self.state.tools().is_exposed(session, tool) {
+            return Served::Local;
+        }
+        let registered = session.and_then(|session| self.peers.get(session, tool));
+        Served::Remote(registered)
+    }
+
+    async fn run(&self, gateway: &dyn Gateway, call: Prepared) -> Result<Payload, Fault> {
+        if let Served::Local = call.served {
+            let host_call = call.host_call();
+            let tools = self.state.tools();
+            return tools.call(host_call, &call.tool, call.args).await;
+        }
+        let deadline = call.deadline;
+        let call = call.gateway_call()?;
+        let running = AssertUnwindSafe(gateway.execute(call)).catch_unwind();
+        let result = match deadline {
+            Some(deadline) => timeout_at(deadline, running).await.map_err(|_| late())?,
+            None => running.await,
+        };
+        result.map_err(|_| panicked())?.map_err(call_error)
+    }
+}
+
+impl Prepared {
+    fn host_call(&self) -> ToolCall {
+        let mut call = ToolCall::new();
+        (call.session, call.deadline) = (self.session.clone(), self.deadline);
+        call.call = Some(CallId::next());
+        call
+    }
+
+    fn gateway_call(self) -> Result<GatewayCall, Fault> {
+        let now = Instant::now();
+        let timeout = self
+            .deadline
+            .map(|deadline| deadline.saturating_duration_since(now));
+        if timeout == Some(Duration::ZERO) {
+            return Err(late());
+        }
+        let peer = match self.served {
+            Served::Remote(registered) => registered.map(|it| it.worker),
+            Served::Local => None,
+        };
+        Ok(GatewayCall {
+            session: self.session,
+            tool: self.tool,
+            args: self.args,
+            timeout,
+            peer,
+            metadata: self.metadata,
+        })
+    }
+}
+
+/// The time that older clients put into the metadata, in microseconds.
+fn timeout_of(metadata: &Metadata) -> Result<u64, Fault> {
+    let Some(text) = metadata.get("timeout_ms") else {
+        return Ok(0);
+    };
+    let millis: Option<u64> = text.trim().parse().ok();
+    let millis = millis.filter(|millis| *millis > 0);
+    let millis =
+        millis.ok_or_else(|| invalid("the metadata `timeout_ms` is no positive number"))?;
+    Ok(millis.saturating_mul(1000))
+}
+
+fn no_stream(tool: &str) -> Fault {
+    let message = format!("tool `{tool}` gives no stream");
+    ToolError::new(ErrorCode::WrongCallKind, message).into()
+}
+
+fn late() -> Fault {
+    ToolError::new(
+        ErrorCode::CallTimeout,
+        "the call did not end before the client's deadline",
+    )
+    .into()
+}

@@ -1,0 +1,202 @@
+//! Tools of the host for clients, and tools of clients.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use snakepit_core::{ErrorCode, Payload, SessionId, ToolCall, ToolError};
+use tokio::time::Instant;
+use tonic::Status;
+use tonic::codegen::BoxStream;
+
+use super::arguments::{self, Form};
+use super::chunks::{Chunks, Served};
+use super::server::Inner;
+use super::status::{Fault, from_tool, invalid, short_name, state_error};
+use super::tool_specs;
+use crate::pb;
+
+/// Bytes of the name that a peer gives itself.
+const MAX_WORKER: usize = 128;
+
+impl Inner {
+    pub(super) fn exposed_tools(
+        &self,
+        session: &str,
+    ) -> Result<pb::GetExposedElixirToolsResponse, Status> {
+        let session = self.optional_session(session)?;
+        let tools = self.state.tools().list_exposed(session.as_ref());
+        let tools = tools.into_iter().map(tool_specs::of_host_tool).collect();
+        Ok(pb::GetExposedElixirToolsResponse { tools })
+    }
+
+    /// Every failure is part of the answer, since clients know them there.
+    pub(super) async fn call_host_tool(
+        &self,
+        request: pb::ExecuteElixirToolRequest,
+        deadline: Option<Instant>,
+    ) -> pb::ExecuteElixirToolResponse {
+        let started = Instant::now();
+        let mut response = pb::ExecuteElixirToolResponse::default();
+        let result = async {
+            let (call, args) = self.prepare(&request, deadline)?;
+            let reply = self
+                .state
+                .tools()
+                .call(call, &request.tool_name, args)
+                .await;
+            let reply = reply.map_err(|error| self.told(&request, error))?;
+            arguments::any_result(&reply)
+        };
+        match result.await {
+            Ok((any, binary)) => {
+                response.success = true;
+                (response.result, response.binary_result) = (Some(any), binary);
+            }
+            Err(error) => {
+                response.metadata = error_metadata(&error);
+                response.error_message = error.message;
+            }
+        }
+        let millis = started.elapsed().as_millis();
+        response
+            .metadata
+            .insert("execution_time".to_owned(), millis.to_string());
+        response.execution_time_ms = i64::try_from(millis).unwrap_or(i64::MAX);
+        response
+    }
+
+    pub(super) fn stream_host_tool(
+        &self,
+        request: &pb::ExecuteElixirToolRequest,
+        deadline: Option<Instant>,
+    ) -> Result<BoxStream<pb::ToolChunk>, Status> {
+        let (call, args) = self.prepare(request, deadline).map_err(from_tool)?;
+        let stream = self
+            .state
+            .tools()
+            .open_stream(call, &request.tool_name, args);
+        let stream = stream.map_err(|error| from_tool(self.told(request, error)))?;
+        Ok(Chunks::new(&request.tool_name, Form::Any, Served::Local, stream).into_stream())
+    }
+
+    /// What a call of a host tool needs.
+    fn prepare(
+        &self,
+        request: &pb::ExecuteElixirToolRequest,
+        deadline: Option<Instant>,
+    ) -> Result<(ToolCall, Payload), Fault> {
+        arguments::metadata(request.metadata.clone())?;
+        let session = self
+            .session_of_call(&request.session_id)
+            .map_err(|mut error| {
+                if error.code == ErrorCode::UnknownSession {
+                    error.message = format!("not_found: {}", error.message);
+                }
+                error
+            })?;
+        let args = arguments::named(&request.parameters, &HashMap::new())?;
+        let mut call = ToolCall::new();
+        (call.session, call.deadline) = (session, deadline);
+        Ok((call, args))
+    }
+
+    /// The session of a call, when it names one; it must exist.
+    pub(super) fn session_of_call(&self, id: &str) -> Result<Option<SessionId>, Fault> {
+        if id.is_empty() {
+            return Ok(None);
+        }
+        let session = self.state.sessions().get(&SessionId::new(id));
+        session
+            .map(|session| Some(session.id().clone()))
+            .map_err(state_error)
+    }
+
+    /// An error in the words that clients know.
+    fn told(&self, request: &pb::ExecuteElixirToolRequest, mut error: Fault) -> Fault {
+        let (tool, session) = (&request.tool_name, &request.session_id);
+        let unknown = error.code == ErrorCode::UnknownHostTool
+            && !self
+                .state
+                .tools()
+                .is_exposed(Some(&SessionId::new(session.as_str())), tool);
+        error.message = if !unknown {
+            format!("Tool execution failed: {error}")
+        } else if self
+            .peers
+            .get(&SessionId::new(session.as_str()), tool)
+            .is_some()
+        {
+            format!("Tool {} is not an Elixir tool", short_name(tool))
+        } else {
+            format!(
+                "Tool {} not found for session {}",
+                short_name(tool),
+                short_name(session)
+            )
+        };
+        error.type_name.clear();
+        error
+    }
+
+    /// Registers the tools of a peer for a session. Every failure is part of the answer.
+    pub(super) fn register_tools(
+        &self,
+        request: pb::RegisterToolsRequest,
+    ) -> pb::RegisterToolsResponse {
+        let session = request.session_id.clone();
+        match self.try_register(request) {
+            Ok(names) => pb::RegisterToolsResponse {
+                success: true,
+                tool_ids: names
+                    .into_iter()
+                    .map(|name| (name.clone(), format!("{session}:{name}")))
+                    .collect(),
+                error_message: String::new(),
+            },
+            Err(error) => pb::RegisterToolsResponse {
+                error_message: error.message,
+                ..pb::RegisterToolsResponse::default()
+            },
+        }
+    }
+
+    fn try_register(&self, request: pb::RegisterToolsRequest) -> Result<Vec<String>, Fault> {
+        if request.worker_id.len() > MAX_WORKER {
+            let message = format!("the worker's id has more than {MAX_WORKER} bytes");
+            return Err(invalid(message));
+        }
+        let session = self
+            .state
+            .sessions()
+            .get(&SessionId::from(request.session_id));
+        let session = session.map_err(state_error)?;
+        let tools: Vec<_> = request
+            .tools
+            .into_iter()
+            .map(tool_specs::from_registration)
+            .collect();
+        let names: Vec<String> = tools.iter().map(|tool| tool.name.clone()).collect();
+        let own = self.state.tools().list(Some(session.id()));
+        let taken: Vec<String> = own.into_iter().map(|info| info.name).collect();
+        let worker = Arc::from(request.worker_id);
+        self.peers
+            .register(&session, &worker, tools.clone(), &taken)
+            .map_err(|error| Box::new(error.into()))?;
+        if let Some(gateway) = &self.gateway
+            && let Err(error) = gateway.register_tools(&session, &worker, &tools)
+        {
+            self.peers.remove(&session, &names);
+            return Err(error);
+        }
+        Ok(names)
+    }
+}
+
+/// What the answer's text does not say.
+fn error_metadata(error: &ToolError) -> HashMap<String, String> {
+    let mut metadata = HashMap::from([("error_code".to_owned(), error.code.to_string())]);
+    if !error.help.is_empty() {
+        metadata.insert("error_help".to_owned(), error.help.clone());
+    }
+    metadata
+}

@@ -1,0 +1,274 @@
+//! The tools that peers have registered, by session.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use snakepit_core::{MetadataError, RegisterError, Session, SessionId};
+
+use super::PeerTool;
+use super::status::short_name;
+
+/// Tools of one session.
+const MAX_TOOLS: usize = 1_000;
+
+/// Bytes of a tool's name.
+const MAX_NAME: usize = 64;
+
+/// Entries and bytes of a tool's metadata.
+const MAX_METADATA: (usize, usize) = (32, 4096);
+
+/// Bytes of a tool's description.
+const MAX_DESCRIPTION: usize = 16 << 10;
+
+/// A tool and the peer that has it.
+#[derive(Clone, Debug)]
+pub(super) struct Registered {
+    pub(super) worker: Arc<str>,
+    pub(super) tool: Arc<PeerTool>,
+}
+
+/// The tools that peers have registered. They go with their session.
+#[derive(Debug, Default)]
+pub(super) struct PeerTools {
+    sessions: Mutex<HashMap<SessionId, OfSession>>,
+}
+
+#[derive(Debug, Default)]
+struct OfSession {
+    generation: u64,
+    tools: BTreeMap<String, Registered>,
+}
+
+impl PeerTools {
+    /// Registers all of these tools or none. `taken` are the names that host tools have.
+    ///
+    /// # Errors
+    /// See [`RegisterError`]; also when the session ends meanwhile.
+    pub(super) fn register(
+        &self,
+        session: &Session,
+        worker: &Arc<str>,
+        tools: Vec<PeerTool>,
+        taken: &[String],
+    ) -> Result<(), RegisterError> {
+        let generation = session.generation();
+        {
+            let mut sessions = self.lock();
+            let known = sessions
+                .get(session.id())
+                .filter(|it| it.generation == generation);
+            let none = BTreeMap::new();
+            let known = known.map_or(&none, |it| &it.tools);
+            let new = checked(tools, known, taken)?;
+            let of_session = sessions.entry(session.id().clone()).or_default();
+            if of_session.generation != generation {
+                *of_session = OfSession {
+                    generation,
+                    tools: BTreeMap::new(),
+                };
+            }
+            for (name, tool) in new {
+                let worker = worker.clone();
+                of_session.tools.insert(name, Registered { worker, tool });
+            }
+        }
+        // A session that ends before the insertion has told `forget` already.
+        session.touch().map_err(|error| {
+            self.forget(session.id(), generation);
+            RegisterError::Session(error)
+        })
+    }
+
+    /// The tool of this name.
+    pub(super) fn get(&self, session: &SessionId, name: &str) -> Option<Registered> {
+        self.lock().get(session)?.tools.get(name).cloned()
+    }
+
+    /// Number of tools of a session.
+    pub(super) fn count(&self, session: &SessionId) -> usize {
+        self.lock().get(session).map_or(0, |it| it.tools.len())
+    }
+
+    /// Drops some tools of a session.
+    pub(super) fn remove(&self, session: &Session, names: &[String]) {
+        let mut sessions = self.lock();
+        let of_session = sessions.get_mut(session.id());
+        if let Some(it) = of_session.filter(|it| it.generation == session.generation()) {
+            it.tools.retain(|name, _| !names.contains(name));
+        }
+    }
+
+    /// Drops all tools of a peer, and says how many they were.
+    pub(super) fn forget_worker(&self, worker: &str) -> usize {
+        let mut sessions = self.lock();
+        let count = |sessions: &HashMap<SessionId, OfSession>| -> usize {
+            sessions.values().map(|it| it.tools.len()).sum()
+        };
+        let before = count(&sessions);
+        for of_session in sessions.values_mut() {
+            of_session.tools.retain(|_, it| &*it.worker != worker);
+        }
+        before - count(&sessions)
+    }
+
+    /// Drops what a session has: it is over.
+    pub(super) fn forget(&self, session: &SessionId, generation: u64) {
+        let mut sessions = self.lock();
+        if sessions
+            .get(session)
+            .is_some_and(|it| it.generation <= generation)
+        {
+            sessions.remove(session);
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<SessionId, OfSession>> {
+        // Every change is one insertion or removal: a panic leaves nothing half done.
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The tools by name, when all of them can be registered.
+fn checked(
+    tools: Vec<PeerTool>,
+    known: &BTreeMap<String, Registered>,
+    taken: &[String],
+) -> Result<BTreeMap<String, Arc<PeerTool>>, RegisterError> {
+    let mut new = BTreeMap::new();
+    let limit = MAX_TOOLS;
+    if known.len() + tools.len() > limit {
+        let usage = known.len();
+        return Err(RegisterError::TooMany { usage, limit });
+    }
+    for mut tool in tools {
+        check_name(&tool.name)?;
+        check_metadata(&tool)?;
+        tool.description = super::status::shortened(&tool.description, MAX_DESCRIPTION);
+        let name = tool.name.clone();
+        let exists = known.contains_key(&name) || taken.contains(&name);
+        if exists || new.insert(name, Arc::new(tool.clone())).is_some() {
+            return Err(RegisterError::Duplicate(tool.name));
+        }
+    }
+    Ok(new)
+}
+
+fn check_name(name: &str) -> Result<(), RegisterError> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    let reason = match name.as_bytes() {
+        [] => "is empty",
+        bytes if bytes.len() > MAX_NAME => "is longer than 64 bytes",
+        [first, ..] if !first.is_ascii_alphanumeric() => "does not begin with a letter or digit",
+        bytes if !bytes.iter().copied().all(allowed) => {
+            "has characters other than a-z A-Z 0-9 . _ -"
+        }
+        _ => return Ok(()),
+    };
+    let name = short_name(name);
+    Err(RegisterError::Name { name, reason })
+}
+
+fn check_metadata(tool: &PeerTool) -> Result<(), RegisterError> {
+    let (entries, bytes) = MAX_METADATA;
+    let size: usize = tool
+        .metadata
+        .iter()
+        .map(|(key, value)| key.len() + value.len())
+        .sum();
+    let source = if tool.metadata.len() > entries {
+        MetadataError::Entries(tool.metadata.len())
+    } else if size > bytes {
+        MetadataError::Bytes(size)
+    } else {
+        return Ok(());
+    };
+    let tool = tool.name.clone();
+    Err(RegisterError::Metadata { tool, source })
+}
+
+#[cfg(test)]
+mod tests {
+    use snakepit_core::{SessionConfig, SessionOptions, Sessions};
+
+    use super::*;
+
+    fn named(names: &[&str]) -> Vec<PeerTool> {
+        let tool = |name: &&str| PeerTool {
+            name: (*name).to_owned(),
+            ..PeerTool::default()
+        };
+        names.iter().map(tool).collect()
+    }
+
+    fn session() -> Session {
+        let sessions = Sessions::new(SessionConfig::new()).unwrap();
+        sessions.create("s", SessionOptions::new()).unwrap()
+    }
+
+    #[test]
+    fn a_batch_is_registered_whole_or_not_at_all() {
+        let (tools, session, worker) = (PeerTools::default(), session(), Arc::from("w"));
+        tools
+            .register(&session, &worker, named(&["a", "b"]), &[])
+            .unwrap();
+        for (batch, taken) in [
+            (&["c", "a"][..], None),
+            (&["d", "d"], None),
+            (&["e"], Some("e")),
+        ] {
+            let taken: Vec<String> = taken.into_iter().map(str::to_owned).collect();
+            let error = tools
+                .register(&session, &worker, named(batch), &taken)
+                .unwrap_err();
+            assert!(error.to_string().contains("duplicate_tool"), "{error}");
+        }
+        assert_eq!(tools.count(session.id()), 2);
+        assert_eq!(&*tools.get(session.id(), "b").unwrap().worker, "w");
+    }
+
+    #[test]
+    fn names_and_metadata_are_checked() {
+        let (tools, session, worker) = (PeerTools::default(), session(), Arc::from("w"));
+        let long = "x".repeat(65);
+        for name in ["", "-a", ".a", "_a", "a b", "ä", "a/b", &long] {
+            let error = tools
+                .register(&session, &worker, named(&[name]), &[])
+                .unwrap_err();
+            assert!(
+                matches!(error, RegisterError::Name { .. }),
+                "{name}: {error}"
+            );
+        }
+        let metadata = (0..33).map(|n| (n.to_string(), String::new())).collect();
+        let tool = PeerTool {
+            name: "a".into(),
+            metadata,
+            ..PeerTool::default()
+        };
+        let error = tools
+            .register(&session, &worker, vec![tool], &[])
+            .unwrap_err();
+        assert!(matches!(error, RegisterError::Metadata { .. }), "{error}");
+        let many: Vec<String> = (0..1001).map(|n| format!("t{n}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        let error = tools
+            .register(&session, &worker, named(&many), &[])
+            .unwrap_err();
+        assert!(matches!(error, RegisterError::TooMany { .. }), "{error}");
+        assert_eq!(tools.count(session.id()), 0);
+        tools
+            .register(&session, &worker, named(&["0", "A.b-c_d"]), &[])
+            .unwrap();
+    }
+
+    #[test]
+    fn tools_go_with_their_session() {
+        let (tools, session, worker) = (PeerTools::default(), session(), Arc::from("w"));
+        session.delete().unwrap();
+        let error = tools
+            .register(&session, &worker, named(&["a"]), &[])
+            .unwrap_err();
+        assert!(matches!(error, RegisterError::Session(_)), "{error}");
+        assert_eq!(tools.count(session.id()), 0);
+    }
+}

@@ -1,0 +1,214 @@
+//! The service on a socket.
+
+mod accept;
+mod body;
+mod error;
+mod guard;
+mod socket;
+mod token;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use tonic_health::server::HealthReporter;
+
+use self::accept::{Listener, Tasks};
+use self::guard::Guard;
+use self::socket::Socket;
+use super::server::BridgeServer;
+use crate::pb::bridge_service_server::BridgeServiceServer;
+pub use error::ServeError;
+pub use token::{Token, TokenError};
+
+/// Limits of a server. Start from [`ServeOptions::new`] and change fields.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ServeOptions {
+    /// Largest message in bytes, both ways; 64 MiB by default.
+    pub max_message: usize,
+    /// Requests under way, open streams included; others are refused with RESOURCE_EXHAUSTED. 1,024 by default.
+    pub max_requests: usize,
+    /// Connections; others wait to be accepted. 256 by default.
+    pub max_connections: usize,
+    /// Requests under way on one connection; 256 by default.
+    pub max_streams: u32,
+    /// Time in which a new TCP connection must make a request with the token, so that strangers cannot take up all connections; 10 s by
+    /// default.
+    pub patience: Duration,
+}
+
+impl Default for ServeOptions {
+    fn default() -> Self {
+        Self {
+            max_message: 64 << 20,
+            max_requests: 1024,
+            max_connections: 256,
+            max_streams: 256,
+            patience: Duration::from_secs(10),
+        }
+    }
+}
+
+impl ServeOptions {
+    /// The default limits.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+/// Where a server listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// A Unix socket.
+    Unix(PathBuf),
+    /// A TCP port.
+    Tcp(SocketAddr),
+}
+
+impl fmt::Display for Address {
+    /// As gRPC clients take it: `unix:<path>` or `<ip>:<port>`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Tcp(address) => address.fmt(f),
+        }
+    }
+}
+
+/// A running server. Dropping it ends the server and all its connections at once.
+#[must_use = "dropping it ends the server"]
+pub struct Serving {
+    address: Address,
+    socket: Option<Socket>,
+    stopping: CancellationToken,
+    tasks: Tasks,
+    health: HealthReporter,
+}
+
+impl BridgeServer {
+    /// Serves on a Unix socket of mode 0600. Its directory is created with mode 0700, or must be a directory of this user that nobody else
+    /// may enter; a socket left behind by a server that is gone is replaced. Processes of other users are turned away.
+    ///
+    /// Clients on `grpcio` need the option `("grpc.default_authority", "localhost")`.
+    ///
+    /// # Errors
+    /// See [`ServeError`].
+    pub async fn serve_unix(
+        &self,
+        path: impl AsRef<Path>,
+        options: &ServeOptions,
+    ) -> Result<Serving, ServeError> {
+        let (socket, listener) = Socket::bind(path.as_ref())?;
+        let address = Address::Unix(socket.path().to_owned());
+        let listener = Listener::Unix {
+            listener,
+            uid: socket.uid(),
+        };
+        Ok(self
+            .serve(listener, address, Some(socket), None, options)
+            .await)
+    }
+
+    /// Serves on a TCP port of a loopback address, 0 for any free one. Every request must carry the token in its metadata, as
+    /// `authorization: Bearer <token>`; others are refused with UNAUTHENTICATED.
+    ///
+    /// # Errors
+    /// See [`ServeError`]; above all an address that is not loopback, since the token would travel in the clear.
+    pub async fn serve_tcp(
+        &self,
+        address: SocketAddr,
+        token: Token,
+        options: &ServeOptions,
+    ) -> Result<Serving, ServeError> {
+        if !address.ip().is_loopback() {
+            return Err(ServeError::NotLoopback(address));
+        }
+        let bind = |source| ServeError::Bind {
+            address: address.to_string(),
+            source,
+        };
+        let listener = TcpListener::bind(address).await.map_err(bind)?;
+        let address = Address::Tcp(listener.local_addr().map_err(bind)?);
+        Ok(self
+            .serve(Listener::Tcp(listener), address, None, Some(token), options)
+            .await)
+    }
+
+    async fn serve(
+        &self,
+        listener: Listener,
+        address: Address,
+        socket: Option<Socket>,
+        token: Option<Token>,
+        options: &ServeOptions,
+    ) -> Serving {
+        let (health, health_service) = tonic_health::server::health_reporter();
+        health.set_serving::<BridgeServiceServer<Self>>().await;
+        let service = BridgeServiceServer::new(self.clone())
+            .max_decoding_message_size(options.max_message)
+            .max_encoding_message_size(options.max_message);
+        let stopping = CancellationToken::new();
+        let guard = Guard {
+            routes: Routes::new(service).add_service(health_service).prepare(),
+            token: token.map(Arc::new),
+            requests: Arc::new(Semaphore::new(options.max_requests)),
+            max_requests: options.max_requests,
+            stopping: stopping.clone(),
+        };
+        let tasks = Tasks::default();
+        tasks.spawn(accept::run(listener, guard, options.clone(), tasks.clone()));
+        Serving {
+            address,
+            socket,
+            stopping,
+            tasks,
+            health,
+        }
+    }
+}
+
+impl Serving {
+    /// Where it listens.
+    pub const fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Takes no more connections, ends watching streams, and waits up to `grace` for the requests under way; what is left is then ended.
+    /// `true` when nothing was left.
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends everything at once.
+    pub async fn stop(mut self, grace: Duration) -> bool {
+        drop(self.socket.take());
+        self.health
+            .set_not_serving::<BridgeServiceServer<BridgeServer>>()
+            .await;
+        self.stopping.cancel();
+        let ended = self.tasks.ended(grace).await;
+        if !ended {
+            self.tasks.kill().await;
+        }
+        ended
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.tasks.kill_now();
+    }
+}
+
+impl fmt::Debug for Serving {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Serving")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}

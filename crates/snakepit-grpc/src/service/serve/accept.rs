@@ -1,0 +1,181 @@
+//! Connections, and the tasks that serve them.
+
+use std::future::Future;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http2;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::super::peer::Peer;
+use super::ServeOptions;
+use super::guard::{Guard, GuardedConnection};
+
+/// Time until the next try when the system gives no connection, for want of file descriptors for example.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Bytes that a client may send ahead, on one stream and on one connection.
+const WINDOWS: (u32, u32) = (1 << 20, 4 << 20);
+
+/// All tasks of a server. Cheap to clone.
+#[derive(Clone, Default)]
+pub(super) struct Tasks {
+    tracker: TaskTracker,
+    killed: CancellationToken,
+}
+
+impl Tasks {
+    pub(super) fn spawn(&self, task: impl Future<Output: Send> + Send + 'static) {
+        let killed = self.killed.clone();
+        self.tracker
+            .spawn(async move { drop(killed.run_until_cancelled(task).await) });
+    }
+
+    /// Waits until all have ended; `false` when they have not in this time.
+    pub(super) async fn ended(&self, within: Duration) -> bool {
+        self.tracker.close();
+        timeout(within, self.tracker.wait()).await.is_ok()
+    }
+
+    /// Drops all tasks and waits until they are gone.
+    pub(super) async fn kill(&self) {
+        self.kill_now();
+        self.tracker.close();
+        self.tracker.wait().await;
+    }
+
+    pub(super) fn kill_now(&self) {
+        self.killed.cancel();
+    }
+}
+
+impl<F: Future<Output: Send> + Send + 'static> hyper::rt::Executor<F> for Tasks {
+    fn execute(&self, task: F) {
+        self.spawn(task);
+    }
+}
+
+/// What connections come from.
+pub(super) enum Listener {
+    Unix {
+        listener: UnixListener,
+        /// The only user who is let in.
+        uid: u32,
+    },
+    Tcp(TcpListener),
+}
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+impl Listener {
+    /// The next connection; `None` when it was turned away.
+    async fn accept(&self) -> io::Result<Option<Box<dyn Stream>>> {
+        match self {
+            Self::Unix { listener, uid } => {
+                let (stream, _) = listener.accept().await?;
+                let peer = stream.peer_cred()?.uid();
+                if peer != *uid {
+                    tracing::warn!(peer, "a process of another user was turned away");
+                    return Ok(None);
+                }
+                Ok(Some(Box::new(stream)))
+            }
+            Self::Tcp(listener) => {
+                let (stream, _) = listener.accept().await?;
+                stream.set_nodelay(true)?;
+                Ok(Some(Box::new(stream)))
+            }
+        }
+    }
+}
+
+/// Takes connections until the server stops.
+pub(super) async fn run(listener: Listener, guard: Guard, options: ServeOptions, tasks: Tasks) {
+    let connections = Arc::new(Semaphore::new(options.max_connections));
+    let stopping = guard.stopping.clone();
+    let (kind, patience) = match &listener {
+        Listener::Unix { .. } => ("unix", None),
+        Listener::Tcp(_) => ("tcp", Some(options.patience)),
+    };
+    let mut accepted = 0_u64;
+    let accepting = async {
+        loop {
+            let permit = Arc::clone(&connections).acquire_owned().await;
+            match listener.accept().await {
+                Ok(Some(stream)) => {
+                    accepted += 1;
+                    let peer = Peer(format!("client-{kind}-{accepted}").into());
+                    let known = CancellationToken::new();
+                    let service = guard.clone().connection(peer, known.clone());
+                    let builder = builder(&options, &tasks);
+                    let connection = serve(stream, service, builder, stopping.clone());
+                    tasks.spawn(async move {
+                        let _permit = permit;
+                        tokio::select! {
+                            () = connection => {}
+                            () = stranger(known, patience) => {}
+                        }
+                    });
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "a connection cannot be taken");
+                    sleep(PAUSE).await;
+                }
+            }
+        }
+    };
+    let () = stopping
+        .run_until_cancelled(accepting)
+        .await
+        .unwrap_or_default();
+}
+
+/// Resolves when a client has not become known in time.
+async fn stranger(known: CancellationToken, patience: Option<Duration>) {
+    match patience {
+        Some(patience) if timeout(patience, known.cancelled()).await.is_err() => {
+            tracing::debug!("a connection without a valid request is closed");
+        }
+        _ => std::future::pending().await,
+    }
+}
+
+/// Clients may ping as often as they like: nothing here counts pings.
+fn builder(options: &ServeOptions, tasks: &Tasks) -> http2::Builder<Tasks> {
+    let mut builder = http2::Builder::new(tasks.clone());
+    builder
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(WINDOWS.0)
+        .initial_connection_window_size(WINDOWS.1)
+        .max_concurrent_streams(options.max_streams);
+    builder
+}
+
+async fn serve(
+    stream: Box<dyn Stream>,
+    service: GuardedConnection,
+    builder: http2::Builder<Tasks>,
+    stopping: CancellationToken,
+) {
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let result = tokio::select! {
+        result = &mut connection => result,
+        () = stopping.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = result {
+        tracing::debug!(%error, "a connection has ended with an error");
+    }
+}

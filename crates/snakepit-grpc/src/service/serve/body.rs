@@ -1,0 +1,102 @@
+//! The body of an answer: it ends at the deadline, when the server stops, and when its source panics, with a status that says so.
+
+use std::future::Future as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Sleep, sleep_until};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tonic::Status;
+use tonic::body::Body;
+
+use super::super::deadline::Deadline;
+
+/// The body of an answer. It holds the permit of its request.
+pub(super) struct GuardedBody {
+    /// `None` when it is over.
+    inner: Option<Body>,
+    deadline: Option<Pin<Box<Sleep>>>,
+    stopping: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl GuardedBody {
+    pub(super) fn new(
+        body: Body,
+        permit: Option<OwnedSemaphorePermit>,
+        deadline: Option<Deadline>,
+        stopping: Option<CancellationToken>,
+    ) -> Self {
+        Self {
+            inner: Some(body),
+            deadline: deadline.map(|deadline| Box::pin(sleep_until(deadline.0))),
+            stopping: stopping.map(|token| Box::pin(token.cancelled_owned())),
+            _permit: permit,
+        }
+    }
+
+    /// Ends with this status in place of what would have come.
+    fn end(&mut self, status: &Status) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        self.inner = None;
+        let mut trailers = HeaderMap::new();
+        Poll::Ready(Some(
+            status
+                .add_header(&mut trailers)
+                .map(|()| Frame::trailers(trailers)),
+        ))
+    }
+}
+
+impl HttpBody for GuardedBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let this = self.get_mut();
+        let Some(inner) = &mut this.inner else {
+            return Poll::Ready(None);
+        };
+        // The deadline comes first: a source that always has something must not outrun it.
+        if let Some(deadline) = &mut this.deadline
+            && deadline.as_mut().poll(context).is_ready()
+        {
+            return this.end(&Status::deadline_exceeded("the deadline has passed"));
+        }
+        let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(inner).poll_frame(context)));
+        match polled {
+            Err(_) => this.end(&Status::internal(
+                "the host panicked in the middle of the stream",
+            )),
+            Ok(Poll::Ready(None)) => {
+                this.inner = None;
+                Poll::Ready(None)
+            }
+            Ok(Poll::Ready(frame)) => Poll::Ready(frame),
+            Ok(Poll::Pending) => {
+                if let Some(stopping) = &mut this.stopping
+                    && stopping.as_mut().poll(context).is_ready()
+                {
+                    return this.end(&Status::unavailable("the server is shutting down"));
+                }
+                Poll::Pending
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.as_ref().is_none_or(HttpBody::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        // The status at the end may replace what is still to come.
+        SizeHint::default()
+    }
+}

@@ -1,0 +1,130 @@
+//! What every request passes before its handler: token, limit, deadline; and what no handler may let through: panics.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout_at;
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+use tonic::body::Body;
+use tonic::service::Routes;
+use tower_service::Service as _;
+
+use super::super::deadline::{self, Deadline};
+use super::super::peer::Peer;
+use super::super::status::from_tool;
+use super::body::GuardedBody;
+use super::token::Token;
+
+/// Streams that end by themselves only with what they watch.
+const ENDLESS: [&str; 2] = [
+    "/snakepit.bridge.BridgeService/WatchVariables",
+    "/grpc.health.v1.Health/Watch",
+];
+
+/// What all requests of a server have in common. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Guard {
+    pub(super) routes: Routes,
+    pub(super) token: Option<Arc<Token>>,
+    pub(super) requests: Arc<Semaphore>,
+    pub(super) max_requests: usize,
+    pub(super) stopping: CancellationToken,
+}
+
+impl Guard {
+    /// The service of one connection. `known` is cancelled by the first request that is let in.
+    pub(super) const fn connection(
+        self,
+        peer: Peer,
+        known: CancellationToken,
+    ) -> GuardedConnection {
+        GuardedConnection {
+            guard: self,
+            peer,
+            known,
+        }
+    }
+
+    fn admit(
+        &self,
+        request: &Request<Incoming>,
+        known: &CancellationToken,
+    ) -> Result<(OwnedSemaphorePermit, Option<Deadline>), Status> {
+        if let Some(token) = &self.token {
+            token.check(request.headers())?;
+        }
+        known.cancel();
+        let permit = Arc::clone(&self.requests).try_acquire_owned();
+        let permit = permit.map_err(|_| {
+            let limit = self.max_requests;
+            Status::resource_exhausted(format!("{limit} requests are under way already"))
+        })?;
+        let deadline = deadline::from_headers(request.headers()).map_err(from_tool)?;
+        Ok((permit, deadline))
+    }
+
+    async fn answer(
+        mut self,
+        mut request: Request<Incoming>,
+        peer: Peer,
+        known: CancellationToken,
+    ) -> Response<GuardedBody> {
+        let (permit, deadline) = match self.admit(&request, &known) {
+            Ok(admitted) => admitted,
+            Err(status) => return refusal(status),
+        };
+        let endless = ENDLESS.contains(&request.uri().path());
+        request.extensions_mut().insert(peer);
+        if let Some(deadline) = deadline {
+            request.extensions_mut().insert(deadline);
+        }
+        let running = AssertUnwindSafe(self.routes.call(request.map(Body::new))).catch_unwind();
+        let answered = match deadline {
+            Some(deadline) => match timeout_at(deadline.0, running).await {
+                Ok(answered) => answered,
+                Err(_) => return refusal(Status::deadline_exceeded("the deadline has passed")),
+            },
+            None => running.await,
+        };
+        let Ok(Ok(response)) = answered else {
+            return refusal(Status::internal(
+                "the host panicked while it answered the request",
+            ));
+        };
+        let stopping = endless.then(|| self.stopping.clone());
+        response.map(|body| GuardedBody::new(body, Some(permit), deadline, stopping))
+    }
+}
+
+fn refusal(status: Status) -> Response<GuardedBody> {
+    let response = status.into_http::<Body>();
+    response.map(|body| GuardedBody::new(body, None, None, None))
+}
+
+/// The service of one connection.
+#[derive(Clone)]
+pub(super) struct GuardedConnection {
+    guard: Guard,
+    peer: Peer,
+    known: CancellationToken,
+}
+
+impl hyper::service::Service<Request<Incoming>> for GuardedConnection {
+    type Response = Response<GuardedBody>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let (peer, known) = (self.peer.clone(), self.known.clone());
+        let answer = self.guard.clone().answer(request, peer, known);
+        Box::pin(answer.map(Ok))
+    }
+}

@@ -1,0 +1,295 @@
+//! The service: one short method per rpc, which hands on to the part that answers it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use snakepit_core::HostState;
+use tonic::codegen::BoxStream;
+use tonic::{Request, Response, Status, Streaming, async_trait};
+
+use super::gateway::Gateway;
+use super::peer_tools::PeerTools;
+use super::{deadline, peer, sessions};
+use crate::pb;
+use crate::pb::bridge_service_server::BridgeService;
+
+type Answer<T> = Result<Response<T>, Status>;
+
+/// Serves the state of a host, and with a [`Gateway`] the tools of its workers, to gRPC clients. Cheap to clone.
+///
+/// [`serve_unix`](Self::serve_unix) and [`serve_tcp`](Self::serve_tcp) put it on a socket.
+#[derive(Clone)]
+pub struct BridgeServer {
+    pub(super) inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    pub(super) state: HostState,
+    pub(super) gateway: Option<Arc<dyn Gateway>>,
+    pub(super) peers: Arc<PeerTools>,
+}
+
+impl BridgeServer {
+    /// Serves this state. Clients cannot run tools of workers: `ExecuteTool` and its like answer PERMISSION_DENIED.
+    pub fn new(state: HostState) -> Self {
+        Self::build(state, None)
+    }
+
+    /// Serves this state, and lets clients run tools.
+    pub fn with_gateway(state: HostState, gateway: Arc<dyn Gateway>) -> Self {
+        Self::build(state, Some(gateway))
+    }
+
+    fn build(state: HostState, gateway: Option<Arc<dyn Gateway>>) -> Self {
+        let peers = Arc::new(PeerTools::default());
+        let ended = Arc::downgrade(&peers);
+        state.sessions().on_end(move |session, generation, _| {
+            if let Some(peers) = ended.upgrade() {
+                peers.forget(session, generation);
+            }
+        });
+        let inner = Inner {
+            state,
+            gateway,
+            peers,
+        };
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// Drops all tools that a peer has registered under this name of its own: it is gone. Says how many they were.
+    pub fn forget_peer(&self, worker: &str) -> usize {
+        self.inner.peers.forget_worker(worker)
+    }
+}
+
+impl fmt::Debug for BridgeServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BridgeServer")
+            .field("state", &self.inner.state)
+            .field("gateway", &self.inner.gateway.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl BridgeService for BridgeServer {
+    type ExecuteStreamingToolStream = BoxStream<pb::ToolChunk>;
+    type StreamTelemetryStream = BoxStream<pb::TelemetryEvent>;
+    type ExecuteToolManyStream = BoxStream<pb::ExecuteToolResponse>;
+    type WatchVariablesStream = BoxStream<pb::VariableChange>;
+    type StreamElixirToolStream = BoxStream<pb::ToolChunk>;
+
+    async fn ping(&self, request: Request<pb::PingRequest>) -> Answer<pb::PingResponse> {
+        Ok(Response::new(sessions::ping(&request.into_inner())))
+    }
+
+    async fn initialize_session(
+        &self,
+        request: Request<pb::InitializeSessionRequest>,
+    ) -> Answer<pb::InitializeSessionResponse> {
+        self.inner
+            .initialize_session(request.into_inner())
+            .map(Response::new)
+    }
+
+    async fn cleanup_session(
+        &self,
+        request: Request<pb::CleanupSessionRequest>,
+    ) -> Answer<pb::CleanupSessionResponse> {
+        self.inner
+            .cleanup_session(request.into_inner())
+            .map(Response::new)
+    }
+
+    async fn get_session(
+        &self,
+        request: Request<pb::GetSessionRequest>,
+    ) -> Answer<pb::GetSessionResponse> {
+        self.inner
+            .get_session(request.into_inner())
+            .map(Response::new)
+    }
+
+    async fn heartbeat(
+        &self,
+        request: Request<pb::HeartbeatRequest>,
+    ) -> Answer<pb::HeartbeatResponse> {
+        Ok(Response::new(self.inner.heartbeat(request.into_inner())))
+    }
+
+    async fn execute_tool(
+        &self,
+        request: Request<pb::ExecuteToolRequest>,
+    ) -> Answer<pb::ExecuteToolResponse> {
+        let deadline = deadline::of(&request);
+        let answer = self.inner.execute_tool(request.into_inner(), deadline);
+        answer.await.map(Response::new)
+    }
+
+    async fn execute_streaming_tool(
+        &self,
+        request: Request<pb::ExecuteToolRequest>,
+    ) -> Answer<Self::ExecuteStreamingToolStream> {
+        let deadline = deadline::of(&request);
+        let answer = self
+            .inner
+            .execute_streaming_tool(request.into_inner(), deadline);
+        answer.await.map(Response::new)
+    }
+
+    async fn execute_tool_many(
+        &self,
+        request: Request<Streaming<pb::ExecuteToolRequest>>,
+    ) -> Answer<Self::ExecuteToolManyStream> {
+        let deadline = deadline::of(&request);
+        let inner = Arc::clone(&self.inner);
+        inner
+            .execute_tool_many(request.into_inner(), deadline)
+            .map(Response::new)
+    }
+
+    async fn register_tools(
+        &self,
+        request: Request<pb::RegisterToolsRequest>,
+    ) -> Answer<pb::RegisterToolsResponse> {
+        Ok(Response::new(
+            self.inner.register_tools(request.into_inner()),
+        ))
+    }
+
+    async fn get_exposed_elixir_tools(
+        &self,
+        request: Request<pb::GetExposedElixirToolsRequest>,
+    ) -> Answer<pb::GetExposedElixirToolsResponse> {
+        self.inner
+            .exposed_tools(&request.into_inner().session_id)
+            .map(Response::new)
+    }
+
+    async fn execute_elixir_tool(
+        &self,
+        request: Request<pb::ExecuteElixirToolRequest>,
+    ) -> Answer<pb::ExecuteElixirToolResponse> {
+        let deadline = deadline::of(&request);
+        let answer = self.inner.call_host_tool(request.into_inner(), deadline);
+        Ok(Response::new(answer.await))
+    }
+
+    async fn stream_elixir_tool(
+        &self,
+        request: Request<pb::ExecuteElixirToolRequest>,
+    ) -> Answer<Self::StreamElixirToolStream> {
+        let deadline = deadline::of(&request);
+        self.inner
+            .stream_host_tool(&request.into_inner(), deadline)
+            .map(Response::new)
+    }
+
+    async fn stream_telemetry(
+        &self,
+        _: Request<Streaming<pb::TelemetryControl>>,
+    ) -> Answer<Self::StreamTelemetryStream> {
+        Err(Status::unimplemented(
+            "this host has no telemetry for its clients",
+        ))
+    }
+
+    async fn describe(&self, _: Request<pb::DescribeRequest>) -> Answer<pb::DescribeResponse> {
+        Ok(Response::new(self.inner.describe()))
+    }
+
+    async fn register_variable(
+        &self,
+        request: Request<pb::RegisterVariableRequest>,
+    ) -> Answer<pb::RegisterVariableResponse> {
+        let origin = peer::origin(&request);
+        self.inner
+            .register_variable(request.into_inner(), origin)
+            .map(Response::new)
+    }
+
+    async fn get_variables(
+        &self,
+        request: Request<pb::GetVariablesRequest>,
+    ) -> Answer<pb::GetVariablesResponse> {
+        self.inner
+            .get_variables(request.into_inner())
+            .map(Response::new)
+    }
+
+    async fn set_variables(
+        &self,
+        request: Request<pb::SetVariablesRequest>,
+    ) -> Answer<pb::SetVariablesResponse> {
+        let origin = peer::origin(&request);
+        self.inner
+            .set_variables(request.into_inner(), origin)
+            .map(Response::new)
+    }
+
+    async fn delete_variable(
+        &self,
+        request: Request<pb::DeleteVariableRequest>,
+    ) -> Answer<pb::DeleteVariableResponse> {
+        let origin = peer::origin(&request);
+        self.inner
+            .delete_variable(&request.into_inner(), origin)
+            .map(Response::new)
+    }
+
+    async fn list_variables(
+        &self,
+        request: Request<pb::ListVariablesRequest>,
+    ) -> Answer<pb::ListVariablesResponse> {
+        self.inner
+            .list_variables(&request.into_inner())
+            .map(Response::new)
+    }
+
+    async fn watch_variables(
+        &self,
+        request: Request<pb::WatchVariablesRequest>,
+    ) -> Answer<Self::WatchVariablesStream> {
+        self.inner
+            .watch_variables(request.into_inner())
+            .map(Response::new)
+    }
+
+    async fn put_program(
+        &self,
+        request: Request<pb::PutProgramRequest>,
+    ) -> Answer<pb::PutProgramResponse> {
+        self.inner
+            .put_program(request.into_inner())
+            .map(Response::new)
+    }
+
+    async fn get_program(
+        &self,
+        request: Request<pb::GetProgramRequest>,
+    ) -> Answer<pb::GetProgramResponse> {
+        self.inner
+            .get_program(&request.into_inner())
+            .map(Response::new)
+    }
+
+    async fn delete_program(
+        &self,
+        request: Request<pb::DeleteProgramRequest>,
+    ) -> Answer<pb::DeleteProgramResponse> {
+        self.inner
+            .delete_program(&request.into_inner())
+            .map(Response::new)
+    }
+
+    async fn list_programs(
+        &self,
+        request: Request<pb::ListProgramsRequest>,
+    ) -> Answer<pb::ListProgramsResponse> {
+        self.inner
+            .list_programs(&request.into_inner())
+            .map(Response::new)
+    }
+}

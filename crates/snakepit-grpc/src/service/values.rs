@@ -1,0 +1,179 @@
+//! Values of variables and programs on the wire.
+
+use snakepit_core::{DType, Payload, Tensor, Value};
+
+use super::json;
+use super::status::{Fault, invalid, short_name};
+use crate::pb;
+use crate::pb::variable_value::Kind;
+
+/// Bytes from which a block of numbers or bytes travels as it is instead of as text.
+const BINARY_FROM: usize = 10 << 10;
+
+/// A value of a client.
+///
+/// # Errors
+/// It is absent, malformed or too deep.
+pub(super) fn read(value: Option<pb::VariableValue>) -> Result<Value, Fault> {
+    match value.and_then(|value| value.kind) {
+        None => Err(invalid("the value is missing")),
+        Some(Kind::Json(text)) => json::parse(text.as_bytes())
+            .map_err(|reason| invalid(format!("the value is not valid JSON: {reason}"))),
+        Some(Kind::Msgpack(bytes)) => Payload::from_msgpack(bytes)
+            .decode()
+            .map_err(|error| invalid(format!("the value is not valid MessagePack: {error}"))),
+        Some(Kind::Buffer(buffer)) => read_buffer(buffer),
+    }
+}
+
+fn read_buffer(buffer: pb::Buffer) -> Result<Value, Fault> {
+    if buffer.dtype.is_empty() {
+        if !buffer.shape.is_empty() {
+            return Err(invalid("a buffer with a shape needs a `dtype`"));
+        }
+        return Ok(Value::Bytes(buffer.data));
+    }
+    let dtype = DType::parse(&buffer.dtype).ok_or_else(|| {
+        let name = short_name(&buffer.dtype);
+        invalid(format!("the buffer's dtype `{name}` is unknown"))
+    })?;
+    let shape: Result<Vec<usize>, _> = buffer.shape.into_iter().map(usize::try_from).collect();
+    let shape = shape.map_err(|_| invalid("the buffer's shape is beyond the address space"))?;
+    Tensor::new(dtype, shape, buffer.data)
+        .map(Value::Array)
+        .map_err(|error| invalid(error.to_string()))
+}
+
+/// A value for a client: large numbers and bytes as they are, everything else as JSON unless that would change it.
+pub(super) fn write(value: &Value) -> pb::VariableValue {
+    let kind = match value {
+        Value::Array(tensor) if tensor.data().len() >= BINARY_FROM => Kind::Buffer(pb::Buffer {
+            dtype: tensor.dtype().name().to_owned(),
+            shape: tensor.shape().iter().map(|length| *length as u64).collect(),
+            data: tensor.data().clone(),
+        }),
+        Value::Bytes(data) => Kind::Buffer(pb::Buffer {
+            data: data.clone(),
+            ..pb::Buffer::default()
+        }),
+        value if survives_json(value) => Kind::Json(value.to_json().to_string()),
+        value => match Payload::encode(value) {
+            Ok(payload) => Kind::Msgpack(payload.bytes),
+            // Only what nests deeper than any peer may send.
+            Err(_) => Kind::Json(value.to_json().to_string()),
+        },
+    };
+    pb::VariableValue { kind: Some(kind) }
+}
+
+/// JSON gives the same value back.
+fn survives_json(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Int(_) | Value::UInt(_) | Value::Str(_) => true,
+        Value::Float(number) => number.is_finite(),
+        Value::List(items) => items.iter().all(survives_json),
+        Value::Map(pairs) => pairs.iter().all(|(key, value)| {
+            matches!(key, Value::Str(key) if !key.starts_with('$')) && survives_json(value)
+        }),
+        // By convention readable while it is small.
+        Value::Array(tensor) => {
+            tensor.data().len() < BINARY_FROM && survives_json(&tensor.to_nested())
+        }
+        _ => false,
+    }
+}
+
+/// Bytes that a value takes in memory, about.
+pub(super) fn size(value: &Value) -> u64 {
+    let inner = match value {
+        Value::Str(text)
+        | Value::DateTime(text)
+        | Value::Date(text)
+        | Value::Time(text)
+        | Value::Decimal(text) => text.len() as u64,
+        Value::Bytes(data) => data.len() as u64,
+        Value::List(items) => items.iter().map(size).sum(),
+        Value::Map(pairs) => pairs
+            .iter()
+            .map(|(key, value)| size(key) + size(value))
+            .sum(),
+        Value::Array(tensor) => tensor.data().len() as u64,
+        _ => 0,
+    };
+    size_of::<Value>() as u64 + inner
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn there_and_back(value: &Value) -> Value {
+        read(Some(write(value))).unwrap()
+    }
+
+    #[test]
+    fn values_survive() {
+        for value in [
+            Value::Null,
+            Value::UInt(u64::MAX),
+            Value::Float(f64::INFINITY),
+            Value::Float(1.0),
+            Value::Bytes(vec![0, 255].into()),
+            Value::List(vec![
+                Value::Bytes(vec![1].into()),
+                Value::Date("2024-01-01".into()),
+            ]),
+            Value::Map(vec![(Value::Int(1), Value::Null)]),
+            Value::Map(vec![("$bytes".into(), "AAAA".into())]),
+            Value::Array(Tensor::from(vec![1.5_f32; 4096])),
+        ] {
+            assert_eq!(there_and_back(&value), value);
+        }
+        let small = Value::Array(Tensor::from(vec![1_i64, 2]));
+        assert_eq!(
+            there_and_back(&small),
+            Value::List(vec![1_i64.into(), 2_i64.into()])
+        );
+    }
+
+    #[test]
+    fn malformed_values_are_refused() {
+        let buffer = |dtype: &str, shape: Vec<u64>| {
+            let data = vec![0; 8].into();
+            let dtype = dtype.to_owned();
+            Some(pb::VariableValue {
+                kind: Some(Kind::Buffer(pb::Buffer { dtype, shape, data })),
+            })
+        };
+        let msgpack = |bytes: Vec<u8>| {
+            Some(pb::VariableValue {
+                kind: Some(Kind::Msgpack(bytes.into())),
+            })
+        };
+        let json = |text: &str| {
+            Some(pb::VariableValue {
+                kind: Some(Kind::Json(text.to_owned())),
+            })
+        };
+        for (value, reason) in [
+            (None, "missing"),
+            (Some(pb::VariableValue::default()), "missing"),
+            (json("{"), "not valid JSON"),
+            (json(&"[".repeat(200)), "127 levels"),
+            (msgpack(vec![0x91]), "not valid MessagePack"),
+            (msgpack(vec![]), "not valid MessagePack"),
+            (
+                msgpack([vec![0x91; 200], vec![0xc0]].concat()),
+                "not valid MessagePack",
+            ),
+            (buffer("float16", vec![4]), "unknown"),
+            (buffer("float32", vec![3]), "8 bytes of data"),
+            (buffer("float32", vec![u64::MAX, 2]), "there can be"),
+            (buffer("uint8", vec![1; 40]), "dimensions"),
+            (buffer("", vec![8]), "needs a `dtype`"),
+        ] {
+            let error = read(value).unwrap_err();
+            assert!(error.message.contains(reason), "{}", error.message);
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! A client in Python that has nothing of ours but the proto file, on `grpcio`, against a real server: `python/tests/grpc`.
+//!
+//! It needs packages from PyPI. Where they cannot be had the test says so and passes, except in continuous integration (`CI=true`).
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "it/service/host.rs"]
+mod host;
+
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use snakepit_core::HostStateConfig;
+use snakepit_grpc::service::{ServeOptions, Token};
+
+#[test]
+fn a_pure_grpcio_client_can_use_every_rpc() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let python = match interpreter(&root.join("python/tests/grpc/requirements.txt")) {
+        Ok(python) => python,
+        Err(reason) if std::env::var("CI").is_ok_and(|ci| ci == "true") => panic!("{reason}"),
+        Err(reason) => {
+            eprintln!("SKIP: grpcio is not there: {reason}");
+            return;
+        }
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let stubs = directory.path();
+    let proto = root.join("proto");
+    let out = |kind: &str| format!("--{kind}_out={}", stubs.display());
+    let mut generate = Command::new(&python);
+    generate
+        .args(["-m", "grpc_tools.protoc", "-I"])
+        .arg(&proto)
+        .args([out("python"), out("grpc_python")])
+        .arg(proto.join("snakepit_bridge.proto"));
+    run(&mut generate).unwrap();
+
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let _entered = runtime.enter();
+    let (server, _state, _signals) = host::server(HostStateConfig::new());
+    let (token, options) = (Token::generate().unwrap(), ServeOptions::new());
+    let (tcp, unix) = runtime.block_on(async {
+        let loopback = (Ipv4Addr::LOCALHOST, 0).into();
+        let tcp = server.serve_tcp(loopback, token.clone(), &options);
+        let unix = server.serve_unix(stubs.join("s/host.sock"), &options);
+        (tcp.await.unwrap(), unix.await.unwrap())
+    });
+    let mut pytest = Command::new(&python);
+    pytest
+        .args([
+            "-m",
+            "pytest",
+            "-q",
+            "--color=no",
+            "-p",
+            "no:cacheprovider",
+            "-c",
+            "/dev/null",
+        ])
+        .args(["--confcutdir", ".", "--rootdir", ".", "."])
+        .current_dir(root.join("python/tests/grpc"))
+        .env("PYTHONPATH", stubs)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("SNAKEPIT_GRPC_TCP", tcp.address().to_string())
+        .env("SNAKEPIT_GRPC_UNIX", unix.address().to_string())
+        .env("SNAKEPIT_GRPC_TOKEN", token.secret());
+    let output = run(&mut pytest);
+    println!("{}", output.as_deref().unwrap_or_else(|failure| failure));
+    assert!(output.is_ok(), "the client's tests have failed");
+}
+
+/// The interpreter of a virtual environment that has what `requirements` says.
+fn interpreter(requirements: &Path) -> Result<PathBuf, String> {
+    let venv = Path::new(env!("CARGO_TARGET_TMPDIR")).join("grpcio-venv");
+    let (python, stamp) = (venv.join("bin/python"), venv.join("snakepit-stamp"));
+    let base = std::env::var("SNAKEPIT_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let wanted = format!("{base}\n{}", fs::read_to_string(requirements).unwrap());
+    if python.exists() && fs::read_to_string(&stamp).is_ok_and(|have| have == wanted) {
+        return Ok(python);
+    }
+    run(Command::new(base)
+        .args(["-m", "venv", "--clear"])
+        .arg(&venv))?;
+    let mut pip = Command::new(&python);
+    pip.args([
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+    ]);
+    run(pip.args(["--no-input", "--requirement"]).arg(requirements))?;
+    fs::write(&stamp, wanted).unwrap();
+    Ok(python)
+}
+
+/// What a command prints, as its failure too.
+fn run(command: &mut Command) -> Result<String, String> {
+    let output = command.stdin(Stdio::null()).output();
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = output.map_err(|error| error.to_string())?;
+    let printed = [stdout, stderr].concat();
+    let printed = String::from_utf8_lossy(&printed).into_owned();
+    if status.success() {
+        Ok(printed)
+    } else {
+        Err(printed)
+    }
+}
