@@ -5,6 +5,7 @@ use pyo3::types::{
     PyBool, PyBytes, PyDict, PyFloat, PyFrozenSet, PyInt, PyList, PySet, PyString, PyTuple,
 };
 
+use crate::array;
 use crate::decode::{decimal, from_iso};
 use crate::describe::describe;
 use crate::kinds;
@@ -152,6 +153,7 @@ pub(crate) fn check<'py>(spec: &Spec, value: Bound<'py, PyAny>, exact: bool) -> 
 
 /// The items of a list that came as it is; a new list only when an item is converted.
 fn list<'py>(spec: &Spec, item: &Spec, value: Bound<'py, PyAny>, exact: bool) -> Checked<'py> {
+    let value = listed(spec, value)?;
     let Ok(list) = value.cast_exact::<PyList>() else {
         return Err(Mismatch::new(spec, &value));
     };
@@ -173,8 +175,18 @@ fn list<'py>(spec: &Spec, item: &Spec, value: Bound<'py, PyAny>, exact: bool) ->
     }
 }
 
+/// An array that came where a list is wanted becomes one.
+fn listed<'py>(spec: &Spec, value: Bound<'py, PyAny>) -> Checked<'py> {
+    if value.is_exact_instance_of::<PyList>() || !array::is_array(&value) {
+        return Ok(value);
+    }
+    let items = array::to_list(&value);
+    items.map_err(|error| Mismatch::because(spec, &value, &error.to_string()))
+}
+
 fn items_of<'py>(spec: &Spec, value: &Bound<'py, PyAny>) -> Result<Bound<'py, PyList>, Mismatch> {
-    value
+    let items = listed(spec, value.clone())?;
+    items
         .cast_exact::<PyList>()
         .cloned()
         .map_err(|_| Mismatch::new(spec, value))

@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 use pyo3::prelude::*;
 
 use crate::clock;
+use crate::link::{Failure, Link, Outcome, Waited};
+use crate::port::Port;
+use crate::request::{Asked, failure, give_up, value};
 
 /// The call that a tool runs for.
 #[pyclass(frozen, module = "snakepit_bridge")]
@@ -21,6 +24,8 @@ pub(crate) struct Context {
     worker_id: Arc<str>,
     deadline: Option<Instant>,
     cancelled: Arc<AtomicBool>,
+    link: Arc<Link>,
+    max_payload: usize,
 }
 
 impl Context {
@@ -30,6 +35,8 @@ impl Context {
         worker_id: Arc<str>,
         deadline: Option<Instant>,
         cancelled: Arc<AtomicBool>,
+        link: Arc<Link>,
+        max_payload: usize,
     ) -> Self {
         Self {
             call_id,
@@ -37,6 +44,8 @@ impl Context {
             worker_id,
             deadline,
             cancelled,
+            link,
+            max_payload,
         }
     }
 }
@@ -76,10 +85,87 @@ impl Context {
         if !self.cancelled() {
             return Ok(());
         }
-        let class = py.import("snakepit_bridge")?.getattr("Cancelled")?;
-        Err(PyErr::from_value(
-            class.call1((format!("call {} was cancelled", self.call_id),))?,
-        ))
+        Err(failure(py, Failure::Cancelled, Some(self.call_id)))
+    }
+
+    /// Ask the host for something and wait for its answer.
+    #[pyo3(signature = (op, name, body, timeout))]
+    fn _request<'py>(
+        &self,
+        py: Python<'py>,
+        op: i32,
+        name: String,
+        body: &Bound<'py, PyAny>,
+        timeout: Option<f64>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let asked = Asked::new(op, name, body, timeout, self.deadline, self.max_payload)?;
+        let number = asked.send(py, &self.link, self.call_id, &self.cancelled, None)?;
+        let outcome = loop {
+            match py.detach(|| self.link.wait(number, asked.deadline)) {
+                Waited::Done(outcome) => break outcome,
+                Waited::Signal => {
+                    if let Err(error) = py.check_signals() {
+                        give_up(py, &self.link, number)?;
+                        return Err(error);
+                    }
+                }
+            }
+        };
+        if let Outcome::Failed(Failure::Cancelled | Failure::Late) = outcome {
+            give_up(py, &self.link, number)?;
+        }
+        value(py, outcome, Some(self.call_id))
+    }
+
+    /// Ask the host for something; returns an awaitable of the running event loop.
+    #[pyo3(signature = (op, name, body, timeout))]
+    fn _request_async<'py>(
+        slf: &Bound<'py, Self>,
+        op: i32,
+        name: &str,
+        body: &Bound<'py, PyAny>,
+        timeout: Option<f64>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let module = slf.py().import("snakepit_bridge._requests")?;
+        module.call_method1("request", (slf, op, name, body, timeout))
+    }
+
+    /// Send a request whose outcome comes to `port`; returns its number and the seconds that it may take.
+    fn _begin<'py>(
+        &self,
+        py: Python<'py>,
+        op: i32,
+        name: String,
+        body: &Bound<'py, PyAny>,
+        timeout: Option<f64>,
+        port: &Port,
+    ) -> PyResult<(u64, Option<f64>)> {
+        let asked = Asked::new(op, name, body, timeout, self.deadline, self.max_payload)?;
+        let number = asked.send(
+            py,
+            &self.link,
+            self.call_id,
+            &self.cancelled,
+            Some(port.inner()),
+        )?;
+        let left = asked
+            .deadline
+            .map(|deadline| deadline.saturating_duration_since(clock::now()));
+        Ok((number, left.map(|left| left.as_secs_f64())))
+    }
+
+    /// A place where an event loop gets the outcomes of its requests.
+    fn _port(&self) -> PyResult<Port> {
+        Port::new(Arc::clone(&self.link))
+    }
+
+    /// Nobody waits for this request any more; with `late`, returns the error that says so.
+    fn _give_up<'py>(&self, py: Python<'py>, number: u64) -> PyResult<Bound<'py, PyAny>> {
+        give_up(py, &self.link, number)?;
+        Ok(failure(py, Failure::Late, Some(self.call_id))
+            .into_value(py)
+            .into_bound(py)
+            .into_any())
     }
 
     fn __repr__(&self) -> String {

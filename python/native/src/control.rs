@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use snakepit_grpc::frame::{HEADER_LEN, Header, Kind};
 
 use crate::host;
+use crate::link::Link;
 
 /// Cancellations that came before their call are remembered, the last so many.
 const REMEMBERED: usize = 256;
@@ -60,13 +61,18 @@ impl Cancels {
 }
 
 /// Starts the thread. When the connection ends a dependent process ends with it, whatever Python is doing.
-pub(crate) fn start(stream: UnixStream, cancels: Arc<Cancels>, dependent: bool) -> io::Result<()> {
+pub(crate) fn start(
+    stream: UnixStream,
+    cancels: Arc<Cancels>,
+    link: Arc<Link>,
+    dependent: bool,
+) -> io::Result<()> {
     let builder = std::thread::Builder::new()
         .name("snakepit-control".to_owned())
         .stack_size(64 << 10);
     builder.spawn(move || {
         // Whatever ended it, the host cannot reach this worker any more.
-        let _ = serve(stream, &cancels);
+        let _ = serve(stream, &cancels, &link);
         if dependent {
             die();
         }
@@ -75,7 +81,7 @@ pub(crate) fn start(stream: UnixStream, cancels: Arc<Cancels>, dependent: bool) 
     Ok(())
 }
 
-fn serve(mut stream: UnixStream, cancels: &Cancels) -> io::Result<()> {
+fn serve(mut stream: UnixStream, cancels: &Cancels, link: &Link) -> io::Result<()> {
     let mut bytes = [0; HEADER_LEN];
     loop {
         stream.read_exact(&mut bytes)?;
@@ -84,7 +90,10 @@ fn serve(mut stream: UnixStream, cancels: &Cancels) -> io::Result<()> {
         let length = u64::from(header.head_len).saturating_add(header.body_len);
         io::copy(&mut (&mut stream).take(length), &mut io::sink())?;
         match header.kind {
-            Kind::Cancel => cancels.cancel(header.call),
+            Kind::Cancel => {
+                cancels.cancel(header.call);
+                link.cancel(header.call);
+            }
             Kind::Ping => stream.write_all(&Header::new(Kind::Pong, header.call).encode())?,
             _ => {}
         }

@@ -5,6 +5,7 @@ use std::fmt;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString};
 
+use crate::array;
 use crate::kinds;
 use crate::msgpack::{MAX_DEPTH, Malformed, Scanner, Token, ext};
 
@@ -120,6 +121,7 @@ fn extension<'py>(
             kinds::UUID.get(py)?.call((), Some(&keywords))?
         }
         ext::DECIMAL => decimal(py, text()?)?,
+        ext::ARRAY => array::decode(py, bytes)?,
         _ => return Err(scanner.malformed("unknown extension type").into()),
     })
 }

@@ -8,6 +8,7 @@ use pyo3::types::{
     PyString, PyTuple, PyType,
 };
 
+use crate::array;
 use crate::kinds;
 use crate::msgpack::{MAX_DEPTH, Token, ext, write};
 use crate::raw;
@@ -105,6 +106,9 @@ fn other(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Result<()
     }
     if let Ok(number) = value.cast::<PyInt>() {
         return int(number, out);
+    }
+    if array::is_array(value) {
+        return array::encode(value, out).map_err(|what| EncodeError::new(format!("is an {what}")));
     }
     if is_numpy_scalar(value) {
         return Err(unsendable(value));
@@ -313,7 +317,7 @@ fn deeper(depth: usize) -> Result<usize, EncodeError> {
     Ok(depth + 1)
 }
 
-/// `numpy.float64` is a float, but its kin are not: all are refused alike until arrays are supported.
+/// `numpy.float64` is a float, but its kin are not: all are refused alike.
 fn is_numpy_scalar(value: &Bound<'_, PyAny>) -> bool {
     value
         .get_type()

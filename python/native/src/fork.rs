@@ -19,9 +19,14 @@ pub(crate) fn watch() -> io::Result<()> {
     }
 }
 
+/// Whether this is a child that user code forked.
+pub(crate) fn in_child() -> bool {
+    IN_CHILD.load(Ordering::Relaxed)
+}
+
 /// Ends the process when it is a forked child whose code has returned into the runtime.
 pub(crate) fn end_child() {
-    if !IN_CHILD.load(Ordering::Relaxed) {
+    if !in_child() {
         return;
     }
     let text = "a forked child returned from a tool: end it with os._exit()\n";

@@ -56,4 +56,7 @@ pub(crate) static TIME: Kind = Kind::new("datetime", "time");
 pub(crate) static TIMEDELTA: Kind = Kind::new("datetime", "timedelta");
 pub(crate) static UUID: Kind = Kind::new("uuid", "UUID");
 pub(crate) static DECIMAL: Kind = Kind::new("decimal", "Decimal");
+pub(crate) static NDARRAY: Kind = Kind::new("numpy", "ndarray");
+pub(crate) static PY_ARRAY: Kind = Kind::new("array", "array");
+pub(crate) static ARRAY: Kind = Kind::new("snakepit_bridge._array", "Array");
 pub(crate) static ENUM: Kind = Kind::new("enum", "Enum");

@@ -4,6 +4,7 @@
 //! writes the answer, with no other thread in between. One native thread serves the control connection and never takes the GIL.
 //! `proto/README.md` is the protocol, `docs/values.md` the mapping of values.
 
+mod array;
 mod bind;
 mod check;
 mod clock;
@@ -16,12 +17,16 @@ mod fault;
 mod fork;
 mod host;
 mod kinds;
+mod link;
 mod many;
 mod memory;
 mod msgpack;
 mod outbox;
+mod port;
 mod raw;
 mod reader;
+mod reply;
+mod request;
 mod serve;
 mod settings;
 mod socket;
@@ -29,6 +34,7 @@ mod spec;
 mod stream;
 mod suggest;
 mod tool;
+mod wake;
 mod worker;
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -40,6 +46,8 @@ use pyo3::types::PyBytes;
 mod _native {
     #[pymodule_export]
     use super::context::Context;
+    #[pymodule_export]
+    use super::port::Port;
     #[pymodule_export]
     use super::{pack, run, unpack};
 }

@@ -7,10 +7,10 @@ use pyo3::prelude::*;
 use snakepit_grpc::frame::{Header, Kind};
 
 use crate::clock;
-use crate::encode::encode;
 use crate::fault::{Fault, fault};
 use crate::outbox::Outbox;
-use crate::serve::{Call, Runtime, check_size, execute, send_fault, unsendable};
+use crate::reply::{check_size, encode_result};
+use crate::serve::{Call, Runtime, execute, send_fault};
 use crate::tool::Tool;
 
 /// A result that took longer than this is sent at once: gathering it saves nothing, and only delays.
@@ -22,7 +22,7 @@ const ITEM_HEAD: usize = 1 + 4;
 /// Runs every item; with an unknown tool every item fails alike. The error is that of the connection.
 pub(crate) fn run(
     py: Python<'_>,
-    outbox: &mut Outbox,
+    outbox: &Outbox,
     runtime: &Runtime,
     call: &Call,
     tool: Result<&Tool, &Fault>,
@@ -76,7 +76,7 @@ fn answer(
     out.extend_from_slice(&[0; ITEM_HEAD]);
     let result = tool.map_err(Clone::clone).and_then(|tool| {
         let result = execute(py, runtime, tool, call, item)?;
-        encode(&result, out).map_err(|error| unsendable("result", tool, &error.to_string()))?;
+        encode_result(&result, runtime, "result", tool, out)?;
         check_size(out.len() - ITEM_HEAD, runtime.max_payload, "result", tool)
     });
     if let Err(fault) = result {

@@ -11,6 +11,7 @@ pub(crate) mod ext {
     pub(crate) const TIMEDELTA: i8 = 4;
     pub(crate) const UUID: i8 = 5;
     pub(crate) const DECIMAL: i8 = 6;
+    pub(crate) const ARRAY: i8 = 7;
 }
 
 /// One value, or the header of a container whose items follow.
@@ -189,11 +190,7 @@ pub(crate) fn write(out: &mut Vec<u8>, token: Token<'_>) {
         Token::Array(count) => sized(out, count, Some((0x90, 16)), None, 0xdc),
         Token::Map(count) => sized(out, count, Some((0x80, 16)), None, 0xde),
         Token::Ext(kind, bytes) => {
-            match bytes.len() {
-                1 | 2 | 4 | 8 | 16 => out.push(0xd4 + bytes.len().trailing_zeros() as u8),
-                length => sized(out, length, None, Some(0xc7), 0xc8),
-            }
-            out.push(kind as u8);
+            ext_header(out, kind, bytes.len());
             out.extend_from_slice(bytes);
         }
     }
@@ -202,6 +199,15 @@ pub(crate) fn write(out: &mut Vec<u8>, token: Token<'_>) {
 /// The header of a byte string that follows.
 pub(crate) fn bin_header(out: &mut Vec<u8>, length: usize) {
     sized(out, length, None, Some(0xc4), 0xc5);
+}
+
+/// The header of an extension whose data follows.
+pub(crate) fn ext_header(out: &mut Vec<u8>, kind: i8, length: usize) {
+    match length {
+        1 | 2 | 4 | 8 | 16 => out.push(0xd4 + length.trailing_zeros() as u8),
+        length => sized(out, length, None, Some(0xc7), 0xc8),
+    }
+    out.push(kind as u8);
 }
 
 fn int(out: &mut Vec<u8>, value: i64) {

@@ -1,8 +1,8 @@
 //! Frames into a connection: small ones are gathered, and never held back for long.
 
-use std::cell::Cell;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,7 @@ const IDLE_TICKS: u32 = 20;
 #[derive(Debug)]
 pub(crate) struct Outbox {
     shared: Arc<Shared>,
-    flusher: Cell<bool>,
+    flusher: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -54,7 +54,7 @@ impl Outbox {
                 state: Mutex::default(),
                 wake: Condvar::new(),
             }),
-            flusher: Cell::new(false),
+            flusher: AtomicBool::new(false),
         }
     }
 
@@ -117,6 +117,19 @@ impl Outbox {
             }
         }
         self.flush_locked(py, state, &[])
+    }
+
+    /// Writes whole frames, blocking, from a thread that is not attached to the interpreter.
+    pub(crate) fn send_detached(&self, frames: &[u8]) -> io::Result<()> {
+        let mut state = self.shared.lock();
+        if let Some(kind) = state.error {
+            return Err(io::Error::from(kind));
+        }
+        state.seal();
+        state.since = None;
+        let written = socket::write_all(&self.shared.fd, [&state.bytes, frames]);
+        state.bytes.clear();
+        written
     }
 
     fn linger(&self, py: Python<'_>, mut state: MutexGuard<'_, State>) -> PyResult<()> {
@@ -190,13 +203,12 @@ impl Outbox {
     }
 
     fn start_flusher(&self) -> PyResult<()> {
-        if !self.flusher.get() {
+        if !self.flusher.swap(true, Ordering::AcqRel) {
             let shared = Arc::clone(&self.shared);
             let builder = std::thread::Builder::new()
                 .name("snakepit-flush".to_owned())
                 .stack_size(64 << 10);
             builder.spawn(move || shared.watch())?;
-            self.flusher.set(true);
         }
         Ok(())
     }

@@ -1,6 +1,9 @@
 //! Calls of Python's C API of which PyO3 has no form that suits.
 #![expect(unsafe_code, reason = "calls of Python's C API")]
 
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::mem::MaybeUninit;
+
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -24,4 +27,89 @@ pub(crate) fn dict_next<'py>(
             Bound::from_borrowed_ptr(py, value),
         ))
     }
+}
+
+/// A typed buffer in C order.
+#[derive(Debug)]
+pub(crate) struct View<'a> {
+    /// As `struct` writes it.
+    pub(crate) format: &'a str,
+    pub(crate) item_size: usize,
+    pub(crate) shape: Vec<usize>,
+    pub(crate) data: &'a [u8],
+}
+
+/// The struct of the buffer protocol: the same in every CPython, but only since 3.11 a part of the stable interface.
+#[repr(C)]
+struct Buffer {
+    buf: *mut c_void,
+    obj: *mut ffi::PyObject,
+    len: ffi::Py_ssize_t,
+    itemsize: ffi::Py_ssize_t,
+    readonly: c_int,
+    ndim: c_int,
+    format: *mut c_char,
+    shape: *mut ffi::Py_ssize_t,
+    strides: *mut ffi::Py_ssize_t,
+    suboffsets: *mut ffi::Py_ssize_t,
+    internal: *mut c_void,
+}
+
+/// In C order, with strides and format.
+const C_CONTIGUOUS_FORMAT: c_int = 0x0020 | 0x0010 | 0x0008 | 0x0004;
+
+unsafe extern "C" {
+    fn PyObject_GetBuffer(object: *mut ffi::PyObject, view: *mut Buffer, flags: c_int) -> c_int;
+    fn PyBuffer_Release(view: *mut Buffer);
+}
+
+/// Shows the buffer of an object to `look`.
+///
+/// # Errors
+/// It has none, or not in C order.
+pub(crate) fn with_buffer<T>(
+    object: &Bound<'_, PyAny>,
+    look: impl FnOnce(&View<'_>) -> T,
+) -> PyResult<T> {
+    /// Lets go of the buffer also when `look` panics.
+    struct Held(Buffer);
+    impl Drop for Held {
+        fn drop(&mut self) {
+            // SAFETY: the buffer was filled in by `PyObject_GetBuffer`, and is let go once, by an attached thread.
+            unsafe { PyBuffer_Release(&raw mut self.0) }
+        }
+    }
+    let mut buffer = MaybeUninit::<Buffer>::uninit();
+    // SAFETY: the object is alive and this thread is attached; on success the buffer is filled in.
+    let held = unsafe {
+        if PyObject_GetBuffer(object.as_ptr(), buffer.as_mut_ptr(), C_CONTIGUOUS_FORMAT) != 0 {
+            return Err(PyErr::fetch(object.py()));
+        }
+        Held(buffer.assume_init())
+    };
+    let buffer = &held.0;
+    let count = |number: ffi::Py_ssize_t| usize::try_from(number).unwrap_or(0);
+    // SAFETY: as the protocol says for these flags: `format` is a C string or null, `shape` has `ndim` numbers, and `buf` has `len` bytes
+    // without gaps. All live until the buffer is let go. The data of a buffer that others write to meanwhile is only copied.
+    let view = unsafe {
+        let format = if buffer.format.is_null() {
+            "B"
+        } else {
+            CStr::from_ptr(buffer.format).to_str().unwrap_or("")
+        };
+        let dimensions = usize::try_from(buffer.ndim).unwrap_or(0);
+        let shape = (0..dimensions).map(|index| count(*buffer.shape.add(index)));
+        let data = if buffer.len == 0 {
+            &[]
+        } else {
+            std::slice::from_raw_parts(buffer.buf.cast::<u8>(), count(buffer.len))
+        };
+        View {
+            format,
+            item_size: count(buffer.itemsize),
+            shape: shape.collect(),
+            data,
+        }
+    };
+    Ok(look(&view))
 }

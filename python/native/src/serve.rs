@@ -1,7 +1,7 @@
 //! The slot: reads a frame, runs the tool, writes the answer.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use prost::Message as _;
@@ -14,17 +14,14 @@ use crate::bind::bind;
 use crate::clock;
 use crate::context::Context;
 use crate::control::Cancels;
-use crate::encode::encode;
 use crate::fault::{Fault, fault, raised};
+use crate::link::Link;
 use crate::many;
-use crate::msgpack;
 use crate::outbox::Outbox;
 use crate::reader::{Frame, Incoming, Reader};
+use crate::reply::reply;
 use crate::stream;
-use crate::tool::{Tool, Tools};
-
-/// A byte string of this size goes to the socket from where it is, without a copy.
-const DIRECT: usize = 64 << 10;
+use crate::tool::{self, Tool, Tools};
 
 /// Capacity that a scratch buffer keeps.
 const KEEP: usize = 1 << 20;
@@ -34,7 +31,11 @@ const KEEP: usize = 1 << 20;
 pub(crate) struct Runtime {
     pub(crate) tools: Tools,
     pub(crate) catalog: Py<PyAny>,
+    pub(crate) context_class: OnceLock<Py<PyAny>>,
+    /// Makes values sendable that are not; `None` when such values are errors.
+    pub(crate) convert: Option<Py<PyAny>>,
     pub(crate) cancels: Arc<Cancels>,
+    pub(crate) link: Arc<Link>,
     pub(crate) worker_id: Arc<str>,
     pub(crate) max_payload: usize,
 }
@@ -58,16 +59,13 @@ pub(crate) enum End {
 }
 
 /// Serves until the host says stop or is gone.
-pub(crate) fn serve(
-    py: Python<'_>,
-    reader: &mut Reader,
-    outbox: &mut Outbox,
-    runtime: &Runtime,
-) -> PyResult<End> {
+pub(crate) fn serve(py: Python<'_>, mut reader: Box<Reader>, runtime: &Runtime) -> PyResult<End> {
+    let outbox = &runtime.link.outbox;
     let mut scratch = Vec::new();
     loop {
         let frame = match reader.next(py)? {
             Incoming::End => return Ok(End::HostGone),
+            Incoming::TooLarge(header) if header.kind == Kind::HostReply => continue,
             Incoming::TooLarge(header) => {
                 too_large_request(py, outbox, header, runtime.max_payload)?;
                 continue;
@@ -78,8 +76,10 @@ pub(crate) fn serve(
             Kind::Shutdown => return Ok(End::Shutdown),
             Kind::Describe => describe(py, outbox, &runtime.tools)?,
             Kind::Call | Kind::Stream | Kind::Many => {
-                run(py, reader, outbox, runtime, &frame, &mut scratch)?
+                reader = run(py, reader, runtime, &frame, &mut scratch)?;
             }
+            // The call that asked is over.
+            Kind::HostReply => {}
             kind => {
                 return Err(pyo3::exceptions::PyRuntimeError::new_err(format!(
                     "the host sent an unexpected frame {kind:?}"
@@ -164,12 +164,12 @@ pub(crate) fn send_fault(
 /// Runs one frame that calls a tool, and answers it whatever happens.
 fn run(
     py: Python<'_>,
-    reader: &Reader,
-    outbox: &mut Outbox,
+    mut reader: Box<Reader>,
     runtime: &Runtime,
     frame: &Frame,
     scratch: &mut Vec<u8>,
-) -> PyResult<()> {
+) -> PyResult<Box<Reader>> {
+    let link = &runtime.link;
     let id = frame.header.call;
     let request = match pb::ExecuteToolRequest::decode(reader.head(frame)) {
         Ok(request) => request,
@@ -180,7 +180,7 @@ fn run(
                 None,
                 "update host and worker together",
             );
-            return send_fault(py, outbox, id, &fault);
+            return send_fault(py, &link.outbox, id, &fault).map(|()| reader);
         }
     };
     let call = Call {
@@ -190,24 +190,65 @@ fn run(
             .then(|| clock::now() + Duration::from_micros(request.timeout_us)),
         cancelled: runtime.cancels.begin(id),
     };
-    let body = reader.body(frame);
     let kind = frame.header.kind;
-    let done = match runtime
-        .tools
-        .find(&request.tool_name)
-        .and_then(|tool| right_kind(tool, kind).map(|()| tool))
-    {
+    let (tool, other_name) = match runtime.tools.find(&request.tool_name) {
+        Err(_) if let Some(tool) = runtime.tools.catch_all(kind) => {
+            (Ok(tool), Some(request.tool_name.as_str()))
+        }
+        found => (
+            found.and_then(|tool| right_kind(tool, kind).map(|()| tool)),
+            None,
+        ),
+    };
+    let named = |body: &[u8]| other_name.map(|name| tool::by_name(name, body));
+    if tool.as_ref().is_ok_and(|tool| tool.knows_context()) {
+        // The connection must be free for the tool's own requests while it runs.
+        let body = reader.take_body(frame);
+        link.lend(reader, id);
+        let wrapped = named(body.bytes());
+        let args = wrapped.as_deref().unwrap_or(body.bytes());
+        let done = answer(py, runtime, kind, tool, &call, args, scratch);
+        runtime.cancels.end();
+        reader = match link.end_call() {
+            Some(reader) => reader,
+            None => py.detach(|| link.reclaim()),
+        };
+        reader.reuse(body);
+        done?;
+    } else {
+        let body = reader.body(frame);
+        let wrapped = named(body);
+        let args = wrapped.as_deref().unwrap_or(body);
+        let done = answer(py, runtime, kind, tool, &call, args, scratch);
+        runtime.cancels.end();
+        done?;
+    }
+    Ok(reader)
+}
+
+/// Calls the tool and sends what comes of it. The error is that of the connection.
+fn answer(
+    py: Python<'_>,
+    runtime: &Runtime,
+    kind: Kind,
+    tool: Result<&Tool, Fault>,
+    call: &Call,
+    body: &[u8],
+    scratch: &mut Vec<u8>,
+) -> PyResult<()> {
+    let (outbox, id) = (&runtime.link.outbox, call.id);
+    match tool {
         Err(fault) if kind == Kind::Many => {
-            many::run(py, outbox, runtime, &call, Err(&fault), body, scratch)
+            many::run(py, outbox, runtime, call, Err(&fault), body, scratch)
         }
         Err(fault) => send_fault(py, outbox, id, &fault),
         Ok(tool) => match kind {
-            Kind::Many => many::run(py, outbox, runtime, &call, Ok(tool), body, scratch),
-            Kind::Stream => match stream::run(py, outbox, runtime, tool, &call, body, scratch)? {
+            Kind::Many => many::run(py, outbox, runtime, call, Ok(tool), body, scratch),
+            Kind::Stream => match stream::run(py, outbox, runtime, tool, call, body, scratch)? {
                 Ok(()) => outbox.send(py, Header::new(Kind::End, id), &[], [&[], &[]]),
                 Err(fault) => send_fault(py, outbox, id, &fault),
             },
-            _ => match execute(py, runtime, tool, &call, body).and_then(|result| {
+            _ => match execute(py, runtime, tool, call, body).and_then(|result| {
                 reply(&result, runtime, tool, scratch).map(|direct| (result, direct))
             }) {
                 Err(fault) => send_fault(py, outbox, id, &fault),
@@ -221,9 +262,7 @@ fn run(
                 }
             },
         },
-    };
-    runtime.cancels.end();
-    done
+    }
 }
 
 fn right_kind(tool: &Tool, kind: Kind) -> Result<(), Fault> {
@@ -262,7 +301,7 @@ pub(crate) fn execute<'py>(
         return Err(cancelled(tool));
     }
     let exception = |error: PyErr| raised(py, &runtime.catalog, &error, Some(tool));
-    let context = if tool.context.is_some() || tool.owner.is_some() {
+    let context = if tool.knows_context() {
         Some(context(py, runtime, call).map_err(exception)?)
     } else {
         None
@@ -288,8 +327,26 @@ pub(crate) fn execute<'py>(
 fn context<'py>(py: Python<'py>, runtime: &Runtime, call: &Call) -> PyResult<Bound<'py, PyAny>> {
     let (session, worker) = (call.session.clone(), Arc::clone(&runtime.worker_id));
     let cancelled = Arc::clone(&call.cancelled);
-    let context = Context::new(call.id, session, worker, call.deadline, cancelled);
-    Ok(Bound::new(py, context)?.into_any())
+    let link = Arc::clone(&runtime.link);
+    let limit = runtime.max_payload;
+    let context = Context::new(
+        call.id,
+        session,
+        worker,
+        call.deadline,
+        cancelled,
+        link,
+        limit,
+    );
+    // What tools see is the package's class around it, looked up when the first tool wants it.
+    let class = match runtime.context_class.get() {
+        Some(class) => class,
+        None => {
+            let class = runtime.catalog.bind(py).getattr("context_class")?.unbind();
+            runtime.context_class.get_or_init(|| class)
+        }
+    };
+    class.bind(py).call1((Bound::new(py, context)?,))
 }
 
 /// The call is over: its context must not be mistaken for the next one's.
@@ -308,49 +365,4 @@ pub(crate) fn cancelled(tool: &Tool) -> Fault {
         Some(tool),
         "",
     )
-}
-
-/// Encodes a result into `out`; true when the bytes of `result` itself have to follow.
-fn reply(
-    result: &Bound<'_, PyAny>,
-    runtime: &Runtime,
-    tool: &Tool,
-    out: &mut Vec<u8>,
-) -> Result<bool, Fault> {
-    if let Ok(bytes) = result.cast_exact::<PyBytes>()
-        && bytes.as_bytes().len() >= DIRECT
-    {
-        let length = bytes.as_bytes().len();
-        check_size(length + 5, runtime.max_payload, "result", tool)?;
-        msgpack::bin_header(out, length);
-        return Ok(true);
-    }
-    encode(result, out).map_err(|error| unsendable("result", tool, &error.to_string()))?;
-    check_size(out.len(), runtime.max_payload, "result", tool)?;
-    Ok(false)
-}
-
-pub(crate) fn unsendable(what: &str, tool: &Tool, error: &str) -> Fault {
-    fault(
-        "SP2007",
-        format!("the {what} of tool `{}` cannot be sent: {error}", tool.name),
-        Some(tool),
-        "return None, bool, int, float, str, bytes, list, tuple, dict, set, a dataclass, an Enum, datetime, UUID or Decimal",
-    )
-}
-
-pub(crate) fn check_size(size: usize, limit: usize, what: &str, tool: &Tool) -> Result<(), Fault> {
-    if size <= limit {
-        return Ok(());
-    }
-    let message = format!(
-        "the {what} of tool `{}` has {size} bytes, the limit is {limit}",
-        tool.name
-    );
-    Err(fault(
-        "SP2005",
-        message,
-        Some(tool),
-        "return less, yield it in chunks, or raise `max_payload` of the pool",
-    ))
 }

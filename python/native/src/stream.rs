@@ -10,10 +10,10 @@ use snakepit_grpc::frame::{Header, Kind};
 
 use crate::clock;
 use crate::describe::describe;
-use crate::encode::encode;
 use crate::fault::{Fault, fault, raised};
 use crate::outbox::Outbox;
-use crate::serve::{Call, Runtime, cancelled, check_size, execute, release_context, unsendable};
+use crate::reply::{check_size, encode_result};
+use crate::serve::{Call, Runtime, cancelled, execute, release_context};
 use crate::tool::Tool;
 
 /// An item that takes longer than this to make is sent by itself: gathering saves nothing, and only delays.
@@ -30,7 +30,7 @@ enum Items<'py> {
 /// Runs a streaming call up to its last chunk. The outer error is that of the connection.
 pub(crate) fn run(
     py: Python<'_>,
-    outbox: &mut Outbox,
+    outbox: &Outbox,
     runtime: &Runtime,
     tool: &Tool,
     call: &Call,
@@ -92,7 +92,7 @@ fn start<'py>(
 
 fn pump(
     py: Python<'_>,
-    outbox: &mut Outbox,
+    outbox: &Outbox,
     runtime: &Runtime,
     tool: &Tool,
     call: &Call,
@@ -112,8 +112,7 @@ fn pump(
             Some(Err(error)) => return Ok(Err(raised(py, &runtime.catalog, &error, Some(tool)))),
         };
         scratch.clear();
-        let encoded =
-            encode(&item, scratch).map_err(|error| unsendable("chunk", tool, &error.to_string()));
+        let encoded = encode_result(&item, runtime, "chunk", tool, scratch);
         if let Err(fault) =
             encoded.and_then(|()| check_size(scratch.len(), runtime.max_payload, "chunk", tool))
         {

@@ -4,9 +4,11 @@ use std::collections::HashMap;
 
 use pyo3::prelude::*;
 use pyo3::types::PyString;
+use snakepit_grpc::frame::Kind;
 use snakepit_grpc::pb;
 
 use crate::fault::{Fault, fault};
+use crate::msgpack::{Token, write};
 use crate::spec::Spec;
 use crate::suggest::nearest;
 
@@ -18,6 +20,8 @@ pub(crate) struct Tool {
     pub(crate) object: Py<PyAny>,
     pub(crate) function: Py<PyAny>,
     pub(crate) streaming: bool,
+    /// Takes any name as `tool_name`, and the arguments of the call as one map `arguments`.
+    pub(crate) catch_all: bool,
     pub(crate) is_async: bool,
     /// Name of the parameter that takes the context.
     pub(crate) context: Option<Py<PyString>>,
@@ -93,6 +97,13 @@ impl Tools {
         self.specs.clone()
     }
 
+    /// The tool for names that no tool has, if the adapter dispatches names itself.
+    pub(crate) fn catch_all(&self, kind: Kind) -> Option<&Tool> {
+        self.list.iter().find(|tool| {
+            tool.catch_all && kind != Kind::Many && tool.streaming == (kind == Kind::Stream)
+        })
+    }
+
     /// The tool with this name.
     pub(crate) fn find(&self, name: &str) -> Result<&Tool, Fault> {
         if let Some(index) = self.by_name.get(name) {
@@ -123,6 +134,11 @@ impl Tools {
 }
 
 impl Tool {
+    /// Whether it can ask about its call, and ask the host through it.
+    pub(crate) const fn knows_context(&self) -> bool {
+        self.context.is_some() || self.owner.is_some()
+    }
+
     fn read(object: &Bound<'_, PyAny>) -> PyResult<Self> {
         let optional = |name: &str| -> PyResult<Option<Bound<'_, PyAny>>> {
             let value = object.getattr(name)?;
@@ -154,6 +170,7 @@ impl Tool {
         Ok(Self {
             name: object.getattr("name")?.extract()?,
             function: object.getattr("function")?.unbind(),
+            catch_all: object.getattr("catch_all")?.extract()?,
             streaming: object.getattr("kind")?.extract::<String>()? == "stream",
             is_async: object.getattr("is_async")?.extract()?,
             context,
@@ -166,4 +183,15 @@ impl Tool {
             object: object.clone().unbind(),
         })
     }
+}
+
+/// The arguments of a catch-all tool for a call of the tool `name`.
+pub(crate) fn by_name(name: &str, body: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(body.len() + name.len() + 32);
+    write(&mut out, Token::Map(2));
+    write(&mut out, Token::Str("tool_name"));
+    write(&mut out, Token::Str(name));
+    write(&mut out, Token::Str("arguments"));
+    out.extend_from_slice(body);
+    out
 }

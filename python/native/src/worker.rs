@@ -1,9 +1,9 @@
 //! The life of a worker: dial home, load the adapter, serve, clean up.
 
 use std::io::Write as _;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use prost::Message as _;
 use pyo3::exceptions::{PyConnectionError, PyRuntimeError};
@@ -13,6 +13,7 @@ use snakepit_grpc::preamble::{Preamble, Role};
 
 use crate::control::{self, Cancels};
 use crate::fault::{Fault, load_failed};
+use crate::link::Link;
 use crate::outbox::Outbox;
 use crate::reader::{Incoming, Reader};
 use crate::serve::{End, Runtime, serve};
@@ -28,14 +29,12 @@ pub(crate) fn run(py: Python<'_>, load: &Bound<'_, PyAny>) -> PyResult<i32> {
     memory::keep_warm();
     let cancels = Arc::new(Cancels::default());
     let dependent = settings.dependent;
-    control::start(
-        dial(&settings, Role::Control)?,
-        Arc::clone(&cancels),
-        dependent,
-    )?;
+    let control = dial(&settings, Role::Control)?;
     let connection = OwnedFd::from(dial(&settings, Role::Slot(0))?);
-    let mut outbox = Outbox::new(connection.try_clone()?);
-    let mut reader = Reader::new(connection, settings.max_payload);
+    let outbox = Outbox::new(connection.try_clone()?);
+    let link = Arc::new(Link::new(outbox, connection.as_raw_fd())?);
+    let mut reader = Box::new(Reader::new(connection, settings.max_payload));
+    control::start(control, Arc::clone(&cancels), Arc::clone(&link), dependent)?;
 
     let loaded = load
         .call1((&settings.adapter,))
@@ -43,18 +42,22 @@ pub(crate) fn run(py: Python<'_>, load: &Bound<'_, PyAny>) -> PyResult<i32> {
     let (tools, catalog) = match loaded {
         Ok(loaded) => loaded,
         Err(error) => {
-            refuse(py, &mut reader, &outbox, &load_failed(py, &error))?;
+            refuse(py, &mut reader, &link.outbox, &load_failed(py, &error))?;
             return Ok(1);
         }
     };
+    let convert = catalog.getattr("convert")?;
     let runtime = Runtime {
         tools,
+        context_class: OnceLock::new(),
+        convert: (!convert.is_none()).then(|| convert.unbind()),
         catalog: catalog.unbind(),
         cancels,
+        link,
         worker_id: settings.worker_id.into(),
         max_payload: settings.max_payload,
     };
-    let served = serve(py, &mut reader, &mut outbox, &runtime);
+    let served = serve(py, reader, &runtime);
     let gone = match &served {
         Ok(end) => *end == End::HostGone,
         Err(error) => error.is_instance_of::<PyConnectionError>(py),

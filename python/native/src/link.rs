@@ -1,0 +1,357 @@
+//! The slot connection as the threads of one call share it.
+//!
+//! One thread at a time reads: whoever waits for an answer takes the reader if nobody has it, hands the others theirs, and puts it back
+//! when it has its own. The slot's own thread lends the reader out while a tool runs that knows its context, and takes it back before
+//! all others when the tool is over. Nothing here needs the interpreter.
+
+mod state;
+
+use std::io;
+use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use snakepit_grpc::frame::{FLAG_ERROR, Header, Kind};
+
+use crate::clock;
+use crate::outbox::Outbox;
+use crate::reader::{Body, Incoming, Reader};
+use crate::wake::{Ready, Wake};
+pub(crate) use state::Port;
+use state::{Open, State};
+
+/// Requests that the host answers at the same time; further ones are sent when there is room.
+const MAX_OPEN: usize = 64;
+
+/// A thread that cannot be interrupted while it waits looks for signals this often.
+const SIGNALS: Duration = Duration::from_millis(100);
+
+/// A slot connection.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) outbox: Outbox,
+    /// Ends the wait of the thread that reads.
+    wake: Wake,
+    socket: RawFd,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+/// What became of a request.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// The result.
+    Reply(Body),
+    /// The head of an error.
+    Error(Vec<u8>),
+    /// The result has so many bytes, more than the limit.
+    TooLarge(u64),
+    /// There will be no answer.
+    Failed(Failure),
+}
+
+/// Why there is no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// The call is over.
+    Over,
+    /// The caller gave up.
+    Cancelled,
+    /// Time is up.
+    Late,
+    /// The connection ended.
+    HostGone,
+}
+
+/// What a wait came to.
+#[derive(Debug)]
+pub(crate) enum Waited {
+    Done(Outcome),
+    /// Signals want to be handled; wait again.
+    Signal,
+}
+
+impl Link {
+    pub(crate) fn new(outbox: Outbox, socket: RawFd) -> io::Result<Self> {
+        Ok(Self {
+            outbox,
+            wake: Wake::new()?,
+            socket,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        })
+    }
+
+    /// The connection, for an event loop to watch.
+    pub(crate) const fn socket(&self) -> RawFd {
+        self.socket
+    }
+
+    /// A call begins that may make requests: whoever waits may read.
+    pub(crate) fn lend(&self, reader: Box<Reader>, call: u64) {
+        let mut state = self.lock();
+        state.reader = Some(reader);
+        state.call = call;
+        state.before = state.last;
+        state.in_flight = 0;
+    }
+
+    /// The call is over: its requests fail. The slot's thread has its reader again, unless another thread reads just now.
+    pub(crate) fn end_call(&self) -> Option<Box<Reader>> {
+        let mut state = self.lock();
+        state.call = 0;
+        if !state.open.is_empty() {
+            state.fail(Failure::Over);
+            self.changed.notify_all();
+        }
+        state.take_reader()
+    }
+
+    /// Waits until the other thread has put the reader back, which it does at once.
+    pub(crate) fn reclaim(&self) -> Box<Reader> {
+        let mut state = self.lock();
+        loop {
+            if let Some(reader) = state.take_reader() {
+                state.over = false;
+                return reader;
+            }
+            state.over = true;
+            self.wake.ring();
+            state = self
+                .changed
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// The caller of this call gave up, and its flag is set.
+    pub(crate) fn cancel(&self, call: u64) {
+        let mut state = self.lock();
+        if state.call == call && !state.open.is_empty() {
+            state.fail(Failure::Cancelled);
+            self.changed.notify_all();
+            self.wake.ring();
+        }
+    }
+
+    /// Takes a number for a request of `call`, and says whether it may be sent at once; else it goes to [`Self::queue`].
+    pub(crate) fn open(
+        &self,
+        call: u64,
+        cancelled: &AtomicBool,
+        port: Option<Arc<Port>>,
+    ) -> Result<(u64, bool), Failure> {
+        let mut state = self.lock();
+        if state.call != call {
+            return Err(Failure::Over);
+        }
+        // Under the lock: who sets the flag fails the open requests after it.
+        if cancelled.load(Ordering::Acquire) {
+            return Err(Failure::Cancelled);
+        }
+        if state.gone {
+            return Err(Failure::HostGone);
+        }
+        state.last += 1;
+        let number = state.last;
+        state.open.push(Open {
+            number,
+            outcome: None,
+            port,
+        });
+        let room = state.in_flight < MAX_OPEN;
+        if room {
+            state.in_flight += 1;
+        }
+        Ok((number, room))
+    }
+
+    /// Keeps the frame of a request until there is room; returns it when there is by now.
+    pub(crate) fn queue(&self, number: u64, frame: Vec<u8>) -> Option<Vec<u8>> {
+        let mut state = self.lock();
+        if state.in_flight < MAX_OPEN {
+            state.in_flight += 1;
+            return Some(frame);
+        }
+        state.queued.push_back((number, frame));
+        None
+    }
+
+    /// Nobody waits for this request any more. True when its call still runs: the host should be told.
+    pub(crate) fn give_up(&self, number: u64) -> bool {
+        let mut state = self.lock();
+        state.forget(number);
+        state.queued.retain(|(waiting, _)| *waiting != number);
+        state.call != 0 && number > state.before
+    }
+
+    /// Waits for the outcome of a request.
+    pub(crate) fn wait(&self, number: u64, deadline: Option<Instant>) -> Waited {
+        let mut state = self.lock();
+        loop {
+            if let Some(outcome) = state.take(number) {
+                return Waited::Done(outcome);
+            }
+            let left = deadline.map(left);
+            if left == Some(Duration::ZERO) {
+                state.forget(number);
+                return Waited::Done(Outcome::Failed(Failure::Late));
+            }
+            if !state.over
+                && let Some(mut reader) = state.reader.take()
+            {
+                drop(state);
+                let led = self.lead(&mut reader, Some(number), deadline);
+                state = self.lock();
+                self.put_back(&mut state, reader);
+                match led {
+                    Ok(Led::Own(outcome)) => {
+                        state.forget(number);
+                        return Waited::Done(outcome);
+                    }
+                    Ok(Led::Signal) => return Waited::Signal,
+                    Ok(Led::Stop) => {}
+                    Ok(Led::End) | Err(_) => self.end(&mut state),
+                }
+                continue;
+            }
+            let tick = left.map_or(SIGNALS, |left| left.min(SIGNALS));
+            let (woken, timeout) = self
+                .changed
+                .wait_timeout(state, tick)
+                .unwrap_or_else(PoisonError::into_inner);
+            if timeout.timed_out() && left.is_none_or(|left| left > SIGNALS) {
+                return Waited::Signal;
+            }
+            state = woken;
+        }
+    }
+
+    /// Reads what is there without waiting, unless another thread reads.
+    pub(crate) fn pump(&self) {
+        let mut state = self.lock();
+        if state.over {
+            return;
+        }
+        let Some(mut reader) = state.reader.take() else {
+            return;
+        };
+        drop(state);
+        let led = self.lead(&mut reader, None, Some(clock::now()));
+        let mut state = self.lock();
+        self.put_back(&mut state, reader);
+        if matches!(led, Ok(Led::End) | Err(_)) {
+            self.end(&mut state);
+        }
+    }
+
+    fn put_back(&self, state: &mut State, reader: Box<Reader>) {
+        state.reader = Some(reader);
+        if state.over || state.open.iter().any(|open| open.port.is_none()) {
+            self.changed.notify_all();
+        }
+    }
+
+    fn end(&self, state: &mut State) {
+        state.gone = true;
+        state.fail(Failure::HostGone);
+        self.changed.notify_all();
+    }
+
+    /// Reads and hands out until the own answer comes, time is up or somebody wants the reader.
+    fn lead(
+        &self,
+        reader: &mut Reader,
+        own: Option<u64>,
+        deadline: Option<Instant>,
+    ) -> io::Result<Led> {
+        loop {
+            match reader.parse()? {
+                Some(Incoming::End) => return Ok(Led::End),
+                Some(Incoming::TooLarge(header)) => {
+                    let outcome = Outcome::TooLarge(header.body_len);
+                    if header.kind != Kind::HostReply {
+                        self.lock().refused.push(header);
+                    } else if let Some(own) = self.answered(header, outcome, own)? {
+                        return Ok(own);
+                    }
+                }
+                Some(Incoming::Frame(frame)) if frame.header.kind == Kind::HostReply => {
+                    let outcome = if frame.header.flags & FLAG_ERROR == 0 {
+                        Outcome::Reply(reader.take_body(&frame))
+                    } else {
+                        Outcome::Error(reader.head(&frame).to_vec())
+                    };
+                    if let Some(own) = self.answered(frame.header, outcome, own)? {
+                        return Ok(own);
+                    }
+                }
+                Some(Incoming::Frame(frame)) => {
+                    let mut state = self.lock();
+                    state.early.extend_from_slice(&frame.header.encode());
+                    state.early.extend_from_slice(reader.head(&frame));
+                    state.early.extend_from_slice(reader.body(&frame));
+                }
+                None => match self.wake.wait(reader.fd(), deadline.map(left))? {
+                    Ready::Socket => match reader.fill() {
+                        Ok(true) => {}
+                        Ok(false) => return reader.end().map(|_| Led::End),
+                        Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                            return Ok(Led::Signal);
+                        }
+                        Err(error) => return Err(error),
+                    },
+                    Ready::Woken | Ready::Late => return Ok(Led::Stop),
+                    Ready::Interrupted => return Ok(Led::Signal),
+                },
+            }
+        }
+    }
+
+    /// Hands an answer to whoever waits for it, and sends a request that waited for room. The reader's own is returned.
+    fn answered(
+        &self,
+        header: Header,
+        outcome: Outcome,
+        own: Option<u64>,
+    ) -> io::Result<Option<Led>> {
+        let number = header.call;
+        let mut state = self.lock();
+        let next = (number > state.before).then(|| state.room()).flatten();
+        let led = if own == Some(number) {
+            Some(Led::Own(outcome))
+        } else {
+            if state.answer(number, outcome) {
+                self.changed.notify_all();
+            }
+            None
+        };
+        drop(state);
+        if let Some(frame) = next {
+            self.outbox.send_detached(&frame)?;
+        }
+        Ok(led)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Why a thread stopped reading.
+#[derive(Debug)]
+enum Led {
+    /// Its answer is there.
+    Own(Outcome),
+    /// Somebody wants it to look again, or time is up.
+    Stop,
+    /// A signal came.
+    Signal,
+    /// The connection ended.
+    End,
+}
+
+fn left(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(clock::now())
+}

@@ -1,0 +1,138 @@
+//! The requests of one call, and who waits for them.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use snakepit_grpc::frame::Header;
+
+use super::{Failure, Outcome};
+use crate::reader::Reader;
+use crate::wake::Wake;
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    /// There when nobody reads and a call runs.
+    pub(super) reader: Option<Box<Reader>>,
+    /// The call that may make requests, 0 when there is none.
+    pub(super) call: u64,
+    /// The slot's thread wants its reader back.
+    pub(super) over: bool,
+    /// Number of the last request.
+    pub(super) last: u64,
+    /// Number of the last request of the calls before this one.
+    pub(super) before: u64,
+    /// Requests that the host has and has not answered.
+    pub(super) in_flight: usize,
+    pub(super) open: Vec<Open>,
+    /// Requests that wait for room, as whole frames.
+    pub(super) queued: VecDeque<(u64, Vec<u8>)>,
+    /// Whole frames for the slot's thread that came while the tool ran.
+    pub(super) early: Vec<u8>,
+    /// Frames over the limit that are not answers; the slot's thread refuses them.
+    pub(super) refused: Vec<Header>,
+    pub(super) gone: bool,
+}
+
+/// One request that somebody waits for.
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) number: u64,
+    pub(super) outcome: Option<Outcome>,
+    pub(super) port: Option<Arc<Port>>,
+}
+
+/// Where an event loop gets the outcomes of its requests.
+#[derive(Debug)]
+pub(crate) struct Port {
+    pub(crate) wake: Wake,
+    done: Mutex<Vec<(u64, Outcome)>>,
+}
+
+impl Port {
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Self {
+            wake: Wake::new()?,
+            done: Mutex::default(),
+        })
+    }
+
+    /// The outcomes since the last time.
+    pub(crate) fn take(&self) -> Vec<(u64, Outcome)> {
+        let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        if !done.is_empty() {
+            self.wake.hear();
+        }
+        std::mem::take(&mut done)
+    }
+
+    fn put(&self, number: u64, outcome: Outcome) {
+        let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        done.push((number, outcome));
+        if done.len() == 1 {
+            self.wake.ring();
+        }
+    }
+}
+
+impl State {
+    /// The reader for the slot's thread, with all that was met meanwhile.
+    pub(super) fn take_reader(&mut self) -> Option<Box<Reader>> {
+        let mut reader = self.reader.take()?;
+        if !self.early.is_empty() {
+            reader.unread(&std::mem::take(&mut self.early));
+        }
+        reader.refuse(std::mem::take(&mut self.refused));
+        Some(reader)
+    }
+
+    /// One request less is with the host: the next one that waits, if any, takes its place.
+    pub(super) fn room(&mut self) -> Option<Vec<u8>> {
+        match self.queued.pop_front() {
+            Some((_, frame)) => Some(frame),
+            None => {
+                self.in_flight = self.in_flight.saturating_sub(1);
+                None
+            }
+        }
+    }
+
+    /// Hands an outcome over; true when a thread waits for it. A request that nobody waits for is gone already.
+    pub(super) fn answer(&mut self, number: u64, outcome: Outcome) -> bool {
+        let Some(at) = self.open.iter().position(|open| open.number == number) else {
+            return false;
+        };
+        if let Some(port) = self.open[at].port.clone() {
+            self.open.swap_remove(at);
+            port.put(number, outcome);
+            return false;
+        }
+        self.open[at].outcome.get_or_insert(outcome);
+        true
+    }
+
+    /// All requests that have no outcome fail.
+    pub(super) fn fail(&mut self, failure: Failure) {
+        self.queued.clear();
+        for open in &mut self.open {
+            if let Some(port) = &open.port {
+                port.put(open.number, Outcome::Failed(failure));
+            } else {
+                open.outcome.get_or_insert(Outcome::Failed(failure));
+            }
+        }
+        self.open.retain(|open| open.port.is_none());
+    }
+
+    pub(super) fn take(&mut self, number: u64) -> Option<Outcome> {
+        let at = self.open.iter().position(|open| open.number == number)?;
+        self.open[at]
+            .outcome
+            .is_some()
+            .then(|| self.open.swap_remove(at).outcome.expect("it was seen"))
+    }
+
+    pub(super) fn forget(&mut self, number: u64) {
+        self.open.retain(|open| open.number != number);
+    }
+}

@@ -1,0 +1,63 @@
+//! `Port`: where an event loop gets the outcomes of its requests.
+
+use std::sync::Arc;
+
+use pyo3::prelude::*;
+
+use crate::link::{self, Failure, Link, Outcome};
+use crate::request::{give_up, value};
+
+/// The requests of one event loop.
+#[pyclass(frozen, module = "snakepit_bridge._native")]
+#[derive(Debug)]
+pub(crate) struct Port {
+    link: Arc<Link>,
+    port: Arc<link::Port>,
+}
+
+/// Number, value and exception of a request; one of the latter.
+type Done<'py> = (u64, Option<Bound<'py, PyAny>>, Option<Bound<'py, PyAny>>);
+
+impl Port {
+    pub(crate) fn new(link: Arc<Link>) -> PyResult<Self> {
+        let port = Arc::new(link::Port::new()?);
+        Ok(Self { link, port })
+    }
+
+    pub(crate) fn inner(&self) -> Arc<link::Port> {
+        Arc::clone(&self.port)
+    }
+}
+
+#[pymethods]
+impl Port {
+    /// Descriptors to watch: when the first can be read, `pump`; when the second can be read, `take`.
+    fn descriptors(&self) -> (i32, i32) {
+        (self.link.socket(), self.port.wake.fd())
+    }
+
+    /// Read what is there, unless another thread does; then as `take`.
+    fn pump<'py>(&self, py: Python<'py>) -> PyResult<Vec<Done<'py>>> {
+        py.detach(|| self.link.pump());
+        self.take(py)
+    }
+
+    /// The outcomes since the last time.
+    fn take<'py>(&self, py: Python<'py>) -> PyResult<Vec<Done<'py>>> {
+        let mut all = Vec::new();
+        for (number, outcome) in self.port.take() {
+            if let Outcome::Failed(Failure::Cancelled) = outcome {
+                give_up(py, &self.link, number)?;
+            }
+            all.push(match value(py, outcome, None) {
+                Ok(value) => (number, Some(value), None),
+                Err(error) => (
+                    number,
+                    None,
+                    Some(error.into_value(py).into_bound(py).into_any()),
+                ),
+            });
+        }
+        Ok(all)
+    }
+}

@@ -1,0 +1,80 @@
+//! What a tool returned, as bytes of an answer.
+
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::encode::encode;
+use crate::fault::{Fault, fault};
+use crate::msgpack;
+use crate::serve::Runtime;
+use crate::tool::Tool;
+
+/// A byte string of this size goes to the socket from where it is, without a copy.
+const DIRECT: usize = 64 << 10;
+
+/// Encodes a result into `out`; true when the bytes of `result` itself have to follow.
+pub(crate) fn reply(
+    result: &Bound<'_, PyAny>,
+    runtime: &Runtime,
+    tool: &Tool,
+    out: &mut Vec<u8>,
+) -> Result<bool, Fault> {
+    if let Ok(bytes) = result.cast_exact::<PyBytes>()
+        && bytes.as_bytes().len() >= DIRECT
+    {
+        let length = bytes.as_bytes().len();
+        check_size(length + 5, runtime.max_payload, "result", tool)?;
+        msgpack::bin_header(out, length);
+        return Ok(true);
+    }
+    encode_result(result, runtime, "result", tool, out)?;
+    check_size(out.len(), runtime.max_payload, "result", tool)?;
+    Ok(false)
+}
+
+/// Appends the encoded value, or what the catalog makes of one that cannot be sent.
+pub(crate) fn encode_result(
+    value: &Bound<'_, PyAny>,
+    runtime: &Runtime,
+    what: &str,
+    tool: &Tool,
+    out: &mut Vec<u8>,
+) -> Result<(), Fault> {
+    let before = out.len();
+    let Err(error) = encode(value, out) else {
+        return Ok(());
+    };
+    if let Some(convert) = &runtime.convert {
+        out.truncate(before);
+        let converted = convert.bind(value.py()).call1((value,));
+        if converted.is_ok_and(|value| encode(&value, out).is_ok()) {
+            return Ok(());
+        }
+    }
+    Err(unsendable(what, tool, &error.to_string()))
+}
+
+fn unsendable(what: &str, tool: &Tool, error: &str) -> Fault {
+    fault(
+        "SP2007",
+        format!("the {what} of tool `{}` cannot be sent: {error}", tool.name),
+        Some(tool),
+        "return None, bool, int, float, str, bytes, list, tuple, dict, set, a dataclass, an Enum, datetime, UUID or Decimal",
+    )
+}
+
+pub(crate) fn check_size(size: usize, limit: usize, what: &str, tool: &Tool) -> Result<(), Fault> {
+    if size <= limit {
+        return Ok(());
+    }
+    let message = format!(
+        "the {what} of tool `{}` has {size} bytes, the limit is {limit}",
+        tool.name
+    );
+    Err(fault(
+        "SP2005",
+        message,
+        Some(tool),
+        "return less, yield it in chunks, or raise `max_payload` of the pool",
+    ))
+}

@@ -1,0 +1,221 @@
+//! Requests of a tool to the host: what is sent, and what comes back as Python sees it.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use prost::Message as _;
+use pyo3::exceptions::{PyConnectionError, PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use snakepit_grpc::frame::{Header, Kind};
+use snakepit_grpc::pb;
+
+use crate::decode::decode;
+use crate::encode::encode;
+use crate::link::{self, Failure, Link, Outcome};
+use crate::{clock, fork};
+
+/// A request, ready to be sent.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    message: pb::HostRequest,
+    body: Vec<u8>,
+    /// When nobody waits for the answer any more.
+    pub(crate) deadline: Option<Instant>,
+}
+
+impl Asked {
+    pub(crate) fn new(
+        op: i32,
+        name: String,
+        body: &Bound<'_, PyAny>,
+        timeout: Option<f64>,
+        call: Option<Instant>,
+        limit: usize,
+    ) -> PyResult<Self> {
+        if fork::in_child() {
+            return Err(PyRuntimeError::new_err(
+                "a forked child cannot ask the host: its parent has the connection",
+            ));
+        }
+        let timeout = timeout
+            .map(|seconds| {
+                Duration::try_from_secs_f64(seconds).map_err(|_| {
+                    PyValueError::new_err(format!("a timeout of {seconds} seconds is not possible"))
+                })
+            })
+            .transpose()?;
+        let own = timeout.and_then(|timeout| clock::now().checked_add(timeout));
+        let deadline = match (own, call) {
+            (Some(own), Some(call)) => Some(own.min(call)),
+            (own, call) => own.or(call),
+        };
+        let micros = timeout.map_or(0, |timeout| {
+            u64::try_from(timeout.as_micros())
+                .unwrap_or(u64::MAX)
+                .max(1)
+        });
+        let mut bytes = Vec::new();
+        encode(body, &mut bytes).map_err(|error| {
+            PyTypeError::new_err(format!("a request to the host cannot be sent: {error}"))
+        })?;
+        if bytes.len() > limit {
+            let message = format!(
+                "request of {} bytes is larger than the limit of {limit} bytes",
+                bytes.len()
+            );
+            let help = "send less, or raise `max_payload` of the pool";
+            return Err(host_error(body.py(), &message, "SP2005", help, ""));
+        }
+        let message = pb::HostRequest {
+            call_id: 0,
+            op,
+            name,
+            timeout_us: micros,
+        };
+        Ok(Self {
+            message,
+            body: bytes,
+            deadline,
+        })
+    }
+
+    /// Sends it in the name of `call`; returns its number.
+    pub(crate) fn send(
+        &self,
+        py: Python<'_>,
+        link: &Link,
+        call: u64,
+        cancelled: &AtomicBool,
+        port: Option<Arc<link::Port>>,
+    ) -> PyResult<u64> {
+        let (number, room) = link
+            .open(call, cancelled, port)
+            .map_err(|why| failure(py, why, Some(call)))?;
+        let head = pb::HostRequest {
+            call_id: call,
+            ..self.message.clone()
+        };
+        let head = head.encode_to_vec();
+        let mut header = Header::new(Kind::HostCall, number);
+        let sent = if room {
+            link.outbox.send(py, header, &head, [&self.body, &[]])
+        } else {
+            header.head_len = u32::try_from(head.len()).expect("heads are bounded");
+            header.body_len = self.body.len() as u64;
+            let frame = [&header.encode()[..], &head, &self.body].concat();
+            match link.queue(number, frame) {
+                None => Ok(()),
+                Some(frame) => py
+                    .detach(|| link.outbox.send_detached(&frame))
+                    .map_err(PyErr::from),
+            }
+        };
+        if sent.is_err() {
+            link.give_up(number);
+        }
+        sent.map(|()| number)
+    }
+}
+
+/// Nobody waits for a request any more: the host should know.
+pub(crate) fn give_up(py: Python<'_>, link: &Link, number: u64) -> PyResult<()> {
+    if !link.give_up(number) {
+        return Ok(());
+    }
+    let header = Header::new(Kind::HostCancel, number);
+    link.outbox.send(py, header, &[], [&[], &[]])
+}
+
+/// What a request comes to.
+pub(crate) fn value<'py>(
+    py: Python<'py>,
+    outcome: Outcome,
+    call: Option<u64>,
+) -> PyResult<Bound<'py, PyAny>> {
+    match outcome {
+        Outcome::Reply(body) => decode(py, body.bytes()).map_err(|error| {
+            let message = format!("the host's answer cannot be decoded: {error}");
+            host_error(
+                py,
+                &message,
+                "SP2006",
+                "update host and worker together",
+                "",
+            )
+        }),
+        Outcome::Error(head) => Err(match pb::ToolError::decode(&head[..]) {
+            Ok(error) => {
+                let pb::ToolError {
+                    message,
+                    code,
+                    help,
+                    r#type,
+                    ..
+                } = &error;
+                host_error(py, message, code, help, r#type)
+            }
+            Err(error) => {
+                let message = format!("the host's error cannot be decoded: {error}");
+                host_error(
+                    py,
+                    &message,
+                    "SP5007",
+                    "update host and worker together",
+                    "",
+                )
+            }
+        }),
+        Outcome::TooLarge(size) => {
+            let message = format!("the host's answer of {size} bytes is larger than the limit");
+            let help = "ask for less, or raise `max_payload` of the pool";
+            Err(host_error(py, &message, "SP2005", help, ""))
+        }
+        Outcome::Failed(why) => Err(failure(py, why, call)),
+    }
+}
+
+/// The exception of a request without an answer.
+pub(crate) fn failure(py: Python<'_>, why: Failure, call: Option<u64>) -> PyErr {
+    let call = call.map_or_else(|| "the call".to_owned(), |call| format!("call {call}"));
+    match why {
+        Failure::Over => host_error(
+            py,
+            &format!("{call} is over: its context cannot be used any more"),
+            "SP8009",
+            "use the context only while its call runs",
+            "",
+        ),
+        Failure::Late => host_error(
+            py,
+            "the host did not answer in time",
+            "SP4003",
+            "allow more time for the request or for the call",
+            "",
+        ),
+        Failure::Cancelled => raise(
+            py,
+            "snakepit_bridge",
+            "Cancelled",
+            (format!("{call} was cancelled"),),
+        ),
+        Failure::HostGone => PyConnectionError::new_err("the host is gone"),
+    }
+}
+
+fn host_error(py: Python<'_>, message: &str, code: &str, help: &str, kind: &str) -> PyErr {
+    let module = "snakepit_bridge._host_error";
+    raise(py, module, "HostError", (message, code, help, kind))
+}
+
+fn raise<'py>(
+    py: Python<'py>,
+    module: &str,
+    class: &str,
+    args: impl pyo3::call::PyCallArgs<'py>,
+) -> PyErr {
+    let made = py
+        .import(module)
+        .and_then(|module| module.getattr(class)?.call1(args));
+    made.map_or_else(|error| error, PyErr::from_value)
+}
