@@ -4,18 +4,42 @@ from .adapter import BaseAdapter, Cancelled, tool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ._native import Context
+    from ._array import Array
+    from ._host_error import HostError
+    from ._session import SessionContext
+    from ._session import SessionContext as Context
+    from ._variable import Change
 
-__all__ = ["BaseAdapter", "Cancelled", "Context", "__version__", "tool"]
+__all__ = [
+    "Array",
+    "BaseAdapter",
+    "Cancelled",
+    "Change",
+    "Context",
+    "HostError",
+    "SessionContext",
+    "__version__",
+    "tool",
+]
 
 __version__ = "0.1.0"
 
+#: Where the names are that not every worker needs.
+_LAZY = {
+    "Array": ("_array", "Array"),
+    "Change": ("_variable", "Change"),
+    "Context": ("_session", "SessionContext"),
+    "HostError": ("_host_error", "HostError"),
+    "SessionContext": ("_session", "SessionContext"),
+}
+
 
 def __getattr__(name: str) -> object:
-    """Load `Context` on first use, so that the package imports without its extension."""
-    if name == "Context":
-        from ._native import Context
-
-        globals()["Context"] = Context
-        return Context
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    """Load a name on first use, so that a worker does not pay for what its tools do not use."""
+    place = _LAZY.get(name)
+    if place is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    # `import_module` would import `importlib`, which a worker does without.
+    module = __import__(f"{__name__}.{place[0]}", fromlist=[place[1]])
+    value = globals()[name] = getattr(module, place[1])
+    return value

@@ -4,8 +4,10 @@ from . import _aio, _errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
+    from ._session import SessionContext
     from ._tool import Tool
 
 
@@ -19,6 +21,31 @@ class Catalog:
         self.tools = tools
         self._adapters = adapters
         self._closed = False
+
+    @property
+    def context_class(self) -> "type[SessionContext]":
+        """What tools take as their context, made with the native one.
+
+        The runtime reads it once, when the first call needs a context.
+        """
+        from ._session import SessionContext
+
+        return SessionContext
+
+    @property
+    def convert(self) -> "Callable[[Any], Any] | None":
+        """What makes a value sendable that is not; `None` when such a value is an error.
+
+        The runtime reads it once, when it starts. It calls it with a result, a chunk or the
+        body of a request that it could not encode, and encodes what it gets.
+        """
+        from os import environ
+
+        if environ.get("SNAKEPIT_UNSERIALIZABLE", "error") != "marker":
+            return None
+        from ._sendable import sendable
+
+        return sendable
 
     #: The error of a call as the fields of a `ToolError`.
     describe_exception = staticmethod(_errors.describe_exception)

@@ -61,7 +61,7 @@ def tools(target: Target, adapters: "list[Any]", single: "Any") -> list[Tool]:
             seen.add(id(value))
             found.append(_make(value, options, None, sources))
     for adapter in adapters:
-        found.extend(_methods(adapter, sources))
+        found.extend(adapter_tools(adapter, sources))
     if not found:
         raise _no_tools(target, adapters)
     places: dict[str, Tool] = {}
@@ -94,6 +94,16 @@ def _owner(function: "Any") -> "Any":
     return getattr(function, "__self__", None)
 
 
+def adapter_tools(adapter: "Any", sources: Sources) -> list[Tool]:
+    """The marked methods of an adapter, then what reaches its own dispatch, if it has one."""
+    found = _methods(adapter, sources)
+    if hasattr(adapter, "execute_tool"):
+        from . import _compat
+
+        found.extend(_compat.catch_all(adapter, {tool.name for tool in found}, sources))
+    return found
+
+
 def _methods(adapter: "Any", sources: Sources) -> list[Tool]:
     names: dict[str, ToolOptions] = {}
     for cls in reversed(type(adapter).__mro__):
@@ -107,7 +117,13 @@ def _methods(adapter: "Any", sources: Sources) -> list[Tool]:
     out: list[Tool] = []
     for name, options in names.items():
         function = getattr(adapter, name)
-        owner = adapter if getattr(function, "__self__", None) is adapter else None
+        owner = None
+        if getattr(function, "__self__", None) is adapter:
+            owner = adapter
+            if hasattr(adapter, "set_session_context"):
+                from . import _compat
+
+                owner = _compat.owner(adapter)
         out.append(_make(function, options, owner, sources))
     return out
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 _PACKAGE = __file__[: -len("_errors.py")]
+#: Adapters that come with the package are user code like any other.
+_EXAMPLES = _PACKAGE + "adapters/"
 _MAX_CAUSES = 8
 _MAX_MESSAGE = 16 * 1024
 _MAX_CAUSE_TRACEBACK = 16 * 1024
@@ -60,7 +62,15 @@ def message(error: BaseException) -> str:
         text = str(error)
     except BaseException as broken:
         text = f"<the exception's text is not available: {type(broken).__name__} in __str__>"
-    return _clean(_text.clip(text, _MAX_MESSAGE))
+    return _safe(_text.clip(text, _MAX_MESSAGE))
+
+
+def _safe(text: str) -> str:
+    """The text without what looks like a secret, and as UTF-8 can carry it."""
+    # Imported here: an error needs it, a worker's start does not.
+    from ._redact import redact_secrets
+
+    return _clean(redact_secrets(text))
 
 
 def _clean(text: str) -> str:
@@ -71,7 +81,7 @@ def _clean(text: str) -> str:
 def _notes(error: BaseException) -> list[str]:
     try:
         notes: Any = getattr(error, "__notes__", None) or []
-        return [_clean(_text.clip(str(note), _MAX_MESSAGE)) for note in list(notes)[:_MAX_NOTES]]
+        return [_safe(_text.clip(str(note), _MAX_MESSAGE)) for note in list(notes)[:_MAX_NOTES]]
     except BaseException:
         return []
 
@@ -92,7 +102,7 @@ def traceback_text(error: BaseException, chain: bool = True) -> str:
             type(error), error, error.__traceback__, compact=True
         )
         _hide(formatted, 0)
-        return _clean("".join(formatted.format(chain=chain)))
+        return _safe("".join(formatted.format(chain=chain)))
     except BaseException:
         return f"{type(error).__qualname__}: {message(error)}\n"
 
@@ -110,7 +120,9 @@ def _hide(formatted: "Any", depth: int) -> None:
 
 
 def is_own(path: str) -> bool:
-    """Whether a file is part of this package or of the import machinery."""
+    """Whether a file is part of this package's machinery or of the import machinery."""
+    if path.startswith(_EXAMPLES):
+        return False
     return path.startswith((_PACKAGE, "<frozen importlib"))
 
 
@@ -152,6 +164,6 @@ def source_line(path: str, line: int) -> str:
     try:
         import linecache
 
-        return _clean(linecache.getline(path, line).strip()[:400])
+        return _safe(linecache.getline(path, line).strip()[:400])
     except BaseException:
         return ""

@@ -1,6 +1,6 @@
 """The compiled worker runtime; `python/native` is its source."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from ._catalog import Catalog
@@ -27,6 +27,30 @@ class Context:
         """Seconds until the deadline, never negative; `None` without a deadline."""
     def raise_if_cancelled(self) -> None:
         """Raise `Cancelled` when the caller gave up."""
+    def _request(self, op: int, name: str, body: object, timeout: float | None) -> Any:
+        """Ask the host for something and wait for its answer; raises `HostError`."""
+    def _request_async(
+        self, op: int, name: str, body: object, timeout: float | None
+    ) -> Awaitable[Any]:
+        """As `_request`, for the running event loop."""
+    def _begin(
+        self, op: int, name: str, body: object, timeout: float | None, port: Port
+    ) -> tuple[int, float | None]:
+        """Send a request whose outcome comes to `port`; its number and the seconds it may take."""
+    def _port(self) -> Port:
+        """A place where an event loop gets the outcomes of its requests."""
+    def _give_up(self, number: int) -> BaseException:
+        """Nobody waits for this request any more; the error to say that time is up."""
+
+class Port:
+    """Where an event loop gets the outcomes of its requests."""
+
+    def descriptors(self) -> tuple[int, int]:
+        """Readable: the first says `pump`, the second says `take`."""
+    def pump(self) -> list[tuple[int, Any, BaseException | None]]:
+        """Read what is there, unless another thread does; then as `take`."""
+    def take(self) -> list[tuple[int, Any, BaseException | None]]:
+        """Number, value and error of what has come to an end since the last time."""
 
 def run(load: Callable[[str], Catalog], /) -> int:
     """Serve the host named by the environment until it says stop; the exit status."""

@@ -17,6 +17,9 @@ POSITIONAL_ONLY, NORMAL, KEYWORD_ONLY, VAR_POSITIONAL, VAR_KEYWORD = range(5)
 _NAME_CHARS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 MAX_NAME = 64
 
+#: Names of the class that a parameter for the context may be annotated with.
+_CONTEXTS = ("Context", "SessionContext")
+
 _FUNCTION = type(lambda: None)
 _UNION = type(int | None)
 _GENERIC_ALIAS = type(list[int])
@@ -26,6 +29,7 @@ class Tool:
     """What the native runtime reads once per tool."""
 
     __slots__ = (
+        "catch_all",
         "context",
         "context_index",
         "description",
@@ -53,6 +57,9 @@ class Tool:
         if streaming is None:
             streaming = bool(flags & (_GENERATOR | _ASYNC_GENERATOR))
             streaming = streaming and not flags & _ITERABLE_COROUTINE
+        #: Whether it also takes every name that no tool has: as `tool_name`, and the arguments
+        #: as one map `arguments`.
+        self.catch_all = False
         self.kind = "stream" if streaming else "call"
         self.is_async = bool(flags & (_COROUTINE | _ASYNC_GENERATOR))
         self.description = options.description or _text.clean_doc(_doc(function))
@@ -223,11 +230,17 @@ def _context_name(
 def _is_context(annotation: "Any", names: "Any") -> bool:
     if isinstance(annotation, str):
         text = annotation.replace(" ", "").replace("|None", "").strip("\"'")
-        return text == "Context" or text.endswith("snakepit_bridge.Context")
-    members: Any = getattr(annotation, "__args__", ()) if type(annotation) is _UNION else ()
+        if text.endswith("]") and text.startswith(("Optional[", "typing.Optional[")):
+            text = text.partition("[")[2][:-1]
+        return text.rpartition(".")[2] in _CONTEXTS and (
+            "." not in text or text.startswith("snakepit_bridge.")
+        )
+    # `Optional[Context]` of `typing`, which must not be imported for it.
+    union = type(annotation) is _UNION or type(annotation).__name__ == "_UnionGenericAlias"
+    members: Any = getattr(annotation, "__args__", ()) if union else ()
     members = members or (annotation,)
     return any(
-        getattr(member, "__name__", "") == "Context"
+        getattr(member, "__name__", "") in _CONTEXTS
         and str(getattr(member, "__module__", "")).startswith("snakepit_bridge")
         for member in members
     )

@@ -5,7 +5,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, TypeVar, overload
 
-    from ._native import Context
+    from ._session import SessionContext
 
     F = TypeVar("F", bound=Callable[..., Any])
 
@@ -80,7 +80,7 @@ class BaseAdapter:
     """
 
     #: The context of the running call; `None` between calls.
-    session_context: "Context | None" = None
+    session_context: "SessionContext | None" = None
 
     def initialize(self) -> "Any":
         """Load what the tools need; runs once per worker, before it counts as ready."""

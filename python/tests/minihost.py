@@ -14,8 +14,9 @@ from pathlib import Path
 
 PACKAGE_DIR = Path(__file__).resolve().parent.parent
 HEADER = struct.Struct("<BBHIQQ")
-DESCRIBE, CALL, STREAM, MANY, SHUTDOWN = 1, 2, 3, 4, 5
+DESCRIBE, CALL, STREAM, MANY, SHUTDOWN, HOST_REPLY = 1, 2, 3, 4, 5, 6
 DESCRIBED, REPLY, ERROR, CHUNK, END, MANY_REPLY = 16, 17, 18, 19, 20, 21
+HOST_CALL, HOST_CANCEL = 22, 23
 CANCEL, PING, PONG = 32, 33, 34
 TIMEOUT = 20.0
 
@@ -146,12 +147,40 @@ class Connection:
             data += part
         return bytes(data)
 
-    def send(self, kind, call_id=0, head=b"", body=b""):
-        self.sock.sendall(HEADER.pack(kind, 0, 0, len(head), len(body), call_id) + head + body)
+    def send(self, kind, call_id=0, head=b"", body=b"", flags=0):
+        header = HEADER.pack(kind, flags, 0, len(head), len(body), call_id)
+        self.sock.sendall(header + head + body)
 
     def receive(self):
         kind, flags, _, head, body, call_id = HEADER.unpack(self.read(HEADER.size))
         return Frame(kind, flags, call_id, self.read(head), self.read(body))
+
+
+class Request:
+    """What a tool asks its host."""
+
+    def __init__(self, frame):
+        from snakepit_bridge._native import unpack
+
+        got = dict(fields(frame.head))
+        self.number = frame.call_id
+        self.call_id, self.op = got.get(1, 0), got.get(2, 0)
+        self.name, self.timeout_us = got.get(3, b"").decode(), got.get(4, 0)
+        self.raw = frame.body
+        self.body = unpack(frame.body)
+
+
+class HostFault(Exception):
+    """Raised by `Worker.host` to answer with an error."""
+
+    def __init__(self, code, text, help="", type=""):
+        super().__init__(text)
+        self.head = field(1, code) + field(4, text)
+        self.head += (field(2, type) if type else b"") + (field(11, help) if help else b"")
+
+
+#: Returned by `Worker.host` for a request that is answered later, or never.
+LATER = object()
 
 
 class Worker:
@@ -186,6 +215,9 @@ class Worker:
             },
         )
         self.slot = self.control = None
+        # What answers the requests of tools: takes a `Request`, returns a value.
+        self.host = lambda request: [request.op, request.name, request.body]
+        self.requests, self.cancelled = [], []
         try:
             for _ in range(2):
                 connection = Connection(self._accept(listener))
@@ -248,9 +280,59 @@ class Worker:
         self.slot.send(kind, call_id, head, body)
         return call_id
 
+    def receive(self):
+        """The next frame that is no request of a tool; requests are answered."""
+        while True:
+            frame = self.slot.receive()
+            if frame.kind == HOST_CANCEL:
+                self.cancelled.append(frame.call_id)
+            elif frame.kind == HOST_CALL:
+                self.serve(Request(frame))
+            else:
+                return frame
+
+    def serve(self, request):
+        self.requests.append(request)
+        try:
+            value = self.host(request)
+        except HostFault as fault:
+            self.slot.send(HOST_REPLY, request.number, fault.head, flags=2)
+        else:
+            if value is not LATER:
+                self.reply(request.number, value)
+
+    def reply(self, number, value):
+        from snakepit_bridge._native import pack
+
+        self.slot.send(HOST_REPLY, number, b"", pack(value))
+
+    def next_request(self):
+        """The next request of a tool, unanswered."""
+        frame = self.slot.receive()
+        assert frame.kind == HOST_CALL, frame.kind
+        return Request(frame)
+
+    def result(self, call_id):
+        """The result of a call that was begun."""
+        from snakepit_bridge._native import unpack
+
+        frame = self.receive()
+        assert frame.call_id == call_id
+        if frame.kind == ERROR:
+            raise frame.error()
+        assert frame.kind == REPLY
+        return unpack(frame.body)
+
+    def start(self, tool, /, **kwargs):
+        """Begin a call; `result` ends it."""
+        from snakepit_bridge._native import pack
+
+        options = kwargs.pop("options", {})
+        return self.begin(CALL, tool, pack(kwargs), **options)
+
     def call_raw(self, tool, body, **options):
         call_id = self.begin(CALL, tool, body, **options)
-        frame = self.slot.receive()
+        frame = self.receive()
         assert frame.call_id == call_id
         if frame.kind == ERROR:
             raise frame.error()
@@ -275,7 +357,7 @@ class Worker:
 
         call_id = self.begin(STREAM, tool, pack(kwargs))
         while True:
-            frame = self.slot.receive()
+            frame = self.receive()
             assert frame.call_id == call_id
             if frame.kind == END:
                 return
@@ -293,7 +375,7 @@ class Worker:
         self.begin(MANY, tool, packed)
         out = []
         while True:
-            frame = self.slot.receive()
+            frame = self.receive()
             if frame.kind == ERROR:
                 raise frame.error()
             assert frame.kind == MANY_REPLY

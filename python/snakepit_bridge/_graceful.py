@@ -1,0 +1,128 @@
+"""What is sent in place of a value that cannot be sent, in the mode that replaces such values.
+
+With `SNAKEPIT_UNSERIALIZABLE=marker` each value that the encoder cannot carry, also inside others,
+is replaced by what `convert` gives. Without it such a value is an error, SP2007.
+
+- `SNAKEPIT_UNSERIALIZABLE_DETAIL`: what a marker tells beside the type: `none` (default), `type`
+  (a placeholder), `repr_truncated`, `repr_redacted_truncated`.
+- `SNAKEPIT_UNSERIALIZABLE_REPR_MAXLEN`: characters of the repr, 500 unless told, at most 2000.
+- `SNAKEPIT_TOLIST_MAX_ELEMENTS`: larger arrays are not turned into lists, 1 000 000 unless told.
+"""
+
+from os import environ
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+UNSERIALIZABLE_KEY = "__ffi_unserializable__"
+TYPE_KEY = "__type__"
+REPR_KEY = "__repr__"
+
+DETAILS = ("none", "type", "repr_truncated", "repr_redacted_truncated")
+_MAX_REPR = 2000
+
+
+class Policy:
+    """The settings, read from the environment of the worker."""
+
+    __slots__ = ("detail", "max_elements", "max_repr")
+
+    def __init__(self, env: "Mapping[str, str]") -> None:
+        """Values that cannot be understood count as not set."""
+        detail = env.get("SNAKEPIT_UNSERIALIZABLE_DETAIL", "").strip().lower()
+        self.detail = detail if detail in DETAILS else "none"
+        self.max_repr = min(_number(env, "SNAKEPIT_UNSERIALIZABLE_REPR_MAXLEN", 500), _MAX_REPR)
+        self.max_elements = _number(env, "SNAKEPIT_TOLIST_MAX_ELEMENTS", 1_000_000)
+
+
+def _number(env: "Mapping[str, str]", name: str, default: int) -> int:
+    try:
+        return max(0, int(env.get(name, "")))
+    except ValueError:
+        return default
+
+
+def convert(obj: "Any", policy: "Policy | None" = None) -> "Any":
+    """A value to send in place of `obj`: what its own conversion gives, or a marker.
+
+    Tried in turn: `model_dump()`, `to_dict()`, `_asdict()`, `tolist()` unless it is too large,
+    `isoformat()`. The result may hold values that need converting themselves, but is never `obj`.
+    Exceptions of the object's methods mean that it has no such conversion.
+    """
+    policy = policy or Policy(environ)
+    # A class has these methods too, and they want an instance.
+    if not issubclass(type(obj), type):
+        for name in ("model_dump", "to_dict", "_asdict"):
+            found = _try(obj, name)
+            # An odd `to_dict` gives something else, as pandas' does for an index.
+            if isinstance(found, dict):
+                return found
+        if not _too_large(obj, policy.max_elements):
+            found = _try(obj, "tolist")
+            if found is not None and found is not obj:
+                return found
+        found = _try(obj, "isoformat")
+        if isinstance(found, str):
+            return found
+    return marker(obj, policy)
+
+
+def _try(obj: "Any", name: str) -> "Any":
+    try:
+        method = getattr(obj, name, None)
+        return method() if callable(method) else None
+    except Exception:
+        return None
+
+
+def _too_large(obj: "Any", limit: int) -> bool:
+    """Whether `tolist` would give more elements than allowed, found out without calling it."""
+    try:
+        shape = getattr(obj, "shape", None)
+        if isinstance(shape, tuple):
+            count = 1
+            for length in shape:  # type: ignore
+                count *= int(length)  # type: ignore
+            return count > limit
+        for name in ("size", "nnz"):
+            size: Any = getattr(obj, name, None)
+            if isinstance(size, int):
+                return size > limit
+        return hasattr(obj, "tolist") and hasattr(obj, "__len__") and len(obj) > limit
+    except Exception:
+        return True
+
+
+def marker(obj: "Any", policy: "Policy | None" = None) -> "dict[str, Any]":
+    """The map that says which value could not be sent; never fails."""
+    policy = policy or Policy(environ)
+    kind = type(obj)
+    name = f"{kind.__module__}.{kind.__qualname__}"
+    out: dict[str, Any] = {UNSERIALIZABLE_KEY: True, TYPE_KEY: name}
+    if policy.detail == "type":
+        out[REPR_KEY] = f"<{name}>"
+    elif policy.detail != "none":
+        out[REPR_KEY] = _repr(obj, policy)
+    return out
+
+
+def _repr(obj: "Any", policy: Policy) -> str:
+    try:
+        text = repr(obj)
+    except Exception as error:
+        text = f"<no repr: {type(error).__name__}>"
+    if policy.detail == "repr_redacted_truncated":
+        from ._redact import redact_secrets
+
+        # Before cutting: half a secret looks like none. A huge repr is cut roughly first.
+        text = redact_secrets(text[: policy.max_repr * 4 + 4096])
+    if len(text) > policy.max_repr:
+        text = text[: max(0, policy.max_repr - 1)] + "…" if policy.max_repr else ""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def is_marker(value: object) -> bool:
+    """Whether a received value stands for one that could not be sent."""
+    return isinstance(value, dict) and value.get(UNSERIALIZABLE_KEY) is True  # type: ignore

@@ -1,0 +1,114 @@
+"""The items of a streaming host tool."""
+
+from . import _ops
+from ._steps import wait, wait_async
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from typing import Any
+
+    from ._native import Context as Native
+    from ._steps import Steps
+
+#: The most items in one reply; the host sends what is there.
+MAX_ITEMS = 64
+
+
+class HostStream:
+    """An iterator, also an async one, of one consumer; a context manager that closes it.
+
+    An error of the tool is raised after the items before it. The host closes what is left open
+    at the end of the call.
+    """
+
+    __slots__ = ("_arguments", "_done", "_items", "_name", "_native", "_stream", "_timeout")
+
+    def __init__(
+        self, native: "Native", name: str, arguments: object, timeout: "float | None" = None
+    ) -> None:
+        """The stream is opened by `open`, or before the first item."""
+        self._native = native
+        self._name = name
+        self._arguments = arguments
+        self._timeout = timeout
+        self._stream: int | None = None
+        self._items: list[Any] = []
+        self._done = False
+
+    def open(self) -> "Steps[HostStream]":
+        """Start the tool; raises `HostError` when the arguments are refused."""
+        reply = yield (_ops.TOOL_OPEN, self._name, self._arguments, self._timeout)
+        self._stream = int(reply["stream"])
+        self._arguments = None
+        return self
+
+    def __iter__(self) -> "Iterator[Any]":
+        """The stream itself."""
+        return self
+
+    def __next__(self) -> "Any":
+        """The next item; waits for it. Raises `HostError` when the tool failed."""
+        if not self._items and not wait(self._native, self._fill()):
+            raise StopIteration
+        return self._items.pop()
+
+    def __aiter__(self) -> "AsyncIterator[Any]":
+        """The stream itself."""
+        return self
+
+    async def __anext__(self) -> "Any":
+        """The next item; awaits it. Raises `HostError` when the tool failed."""
+        if not self._items and not await wait_async(self._native, self._fill()):
+            raise StopAsyncIteration
+        return self._items.pop()
+
+    def close(self) -> None:
+        """Stop the tool if it runs; the items that are here already are dropped."""
+        wait(self._native, self._close())
+
+    async def aclose(self) -> None:
+        """As `close`, the event loop going on meanwhile."""
+        await wait_async(self._native, self._close())
+
+    def __enter__(self) -> "HostStream":
+        """Close at the end of the block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close."""
+        self.close()
+
+    async def __aenter__(self) -> "HostStream":
+        """Close at the end of the block."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close."""
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        """Name and state."""
+        return f"<HostStream of {self._name}{' (at its end)' if self._done else ''}>"
+
+    def _fill(self) -> "Steps[bool]":
+        """Fetch items, kept in reverse; false at the end."""
+        if self._stream is None and not self._done:
+            yield from self.open()
+        while not self._items and not self._done:
+            body = {"stream": self._stream, "max": MAX_ITEMS}
+            try:
+                reply = yield (_ops.TOOL_NEXT, self._name, body, self._timeout)
+            except Exception:
+                self._done = True
+                raise
+            self._items = list(reply["items"])[::-1]
+            self._done = bool(reply["done"])
+        return bool(self._items)
+
+    def _close(self) -> "Steps[None]":
+        self._items = []
+        if not self._done:
+            self._done = True
+            if self._stream is not None:
+                yield (_ops.TOOL_CLOSE, self._name, {"stream": self._stream}, None)

@@ -1,0 +1,73 @@
+"""Secrets in texts that leave the worker: messages of exceptions, `repr`s of values.
+
+Best effort: it knows the usual shapes of secrets, and a text may hold others. Every pattern takes
+time linear in the text: it comes from anywhere.
+"""
+
+import re
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from re import Match
+
+MASK = "<redacted>"
+#: After a bare `token:` a shorter quoted word is prose, as in `unexpected token: '}'`.
+_MIN_AFTER_COLON = 6
+
+_KEY = (
+    r"(?<![a-z0-9])(?:[a-z0-9]{1,40}[_-]){0,4}"
+    r"(?:api[_-]?key|access[_-]?key|private[_-]?key|secret[_-]?key|secret"
+    r"|token|password|passwd|pwd|credentials?)"
+)
+# `"api_key": "…"`, `token='…'`, with quotes around the key or without.
+_QUOTED = re.compile(
+    rf"(?P<head>(?P<q>\\?[\"']?){_KEY}(?P=q)\s{{0,8}}(?P<sign>[:=])\s{{0,8}}b?)"
+    r"(?P<open>\\?[\"'])(?P<value>(?:(?!(?P=open)).)*)(?P<close>(?P=open)|$)",
+    re.IGNORECASE | re.DOTALL,
+)
+# `password=…` without quotes; names in source lines have no digits, most secrets have.
+_BARE = re.compile(
+    rf"(?P<head>{_KEY}(?:=|:\s{{0,8}}))"
+    r"(?P<value>(?=[^\s\"',;&)}\]<(]{0,99}[0-9])[^\s\"',;&)}\]<(]{6,})",
+    re.IGNORECASE,
+)
+_AUTHORIZATION = re.compile(
+    r"(?P<head>authorization[\"']?\s{0,8}[:=]\s{0,8}[\"']?(?:(?:bearer|basic|token|digest)\s+)?)"
+    r"(?P<value>[^\s\"',;)}\]<]{4,})",
+    re.IGNORECASE,
+)
+_BEARER = re.compile(r"(?P<head>\bbearer\s{1,8})(?P<value>[A-Za-z0-9._~+/=-]{8,})", re.IGNORECASE)
+_SK = re.compile(r"(?P<head>\b)(?P<value>sk-[A-Za-z0-9_-]{8,})")
+# `https://user:password@host`
+_URL = re.compile(
+    r"(?P<head>\b[a-z][a-z0-9+.-]{0,20}://[^\s/:@\"']{0,200}:)"
+    r"(?P<value>[^\s/@\"']{1,200})(?=@)",
+    re.IGNORECASE,
+)
+
+_HINT = re.compile(
+    r"key|secret|token|passw|pwd|credential|authorization|bearer|sk-|://", re.IGNORECASE
+)
+
+
+def _mask(match: "Match[str]") -> str:
+    return match["head"] + MASK
+
+
+def _mask_quoted(match: "Match[str]") -> str:
+    prose = not match["q"] and match["sign"] == ":" and len(match["value"]) < _MIN_AFTER_COLON
+    if prose or not match["value"]:
+        return match[0]
+    return match["head"] + match["open"] + MASK + match["close"]
+
+
+def redact_secrets(text: str) -> str:
+    """The text with what looks like a secret replaced by `<redacted>`."""
+    if _HINT.search(text) is None:
+        return text
+    text = _BEARER.sub(_mask, text)
+    text = _AUTHORIZATION.sub(_mask, text)
+    text = _QUOTED.sub(_mask_quoted, text)
+    text = _BARE.sub(_mask, text)
+    text = _SK.sub(_mask, text)
+    return _URL.sub(_mask, text)

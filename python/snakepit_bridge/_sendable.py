@@ -1,0 +1,99 @@
+"""A value with all that cannot be sent replaced, for the mode that sends markers.
+
+The encoder comes here only after it met something that it cannot carry. So nothing is copied, and
+nothing is looked at twice, as long as results are plain.
+"""
+
+from . import _graceful
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+#: The encoder's own limit is 128; what a conversion gives may nest once more.
+_MAX_DEPTH = 100
+_LISTS = (list, tuple, set, frozenset)
+
+
+def sendable(value: "Any", pack: "Callable[[Any], bytes] | None" = None) -> "Any":
+    """The value as it can be sent: containers rebuilt, other things as they are or converted.
+
+    `pack` says what can be sent, by raising for what cannot. Never fails for an `Exception` of
+    the value's methods.
+    """
+    if pack is None:
+        from ._native import pack
+    return _Rebuild(pack, _graceful.Policy(_graceful.environ)).value(value, 0)
+
+
+class _Rebuild:
+    """One pass over a value; knows the containers that it is in, to see a value inside itself."""
+
+    def __init__(self, pack: "Callable[[Any], bytes]", policy: _graceful.Policy) -> None:
+        self.pack = pack
+        self.policy = policy
+        self.above: set[int] = set()
+
+    def value(self, value: "Any", depth: int) -> "Any":
+        children = _children(value)
+        if children is None:
+            if self.packs(value):
+                return value
+            converted = _graceful.convert(value, self.policy)
+            if _graceful.is_marker(converted):
+                return converted
+            children = _children(converted)
+            if children is None:
+                return converted if self.packs(converted) else self.marker(value)
+        return self.inside(value, children, depth)
+
+    def inside(self, owner: "Any", container: "Any", depth: int) -> "Any":
+        """The container rebuilt; `owner` is the object that it came from."""
+        if depth >= _MAX_DEPTH or id(owner) in self.above:
+            return self.marker(owner)
+        self.above.add(id(owner))
+        try:
+            if isinstance(container, dict):
+                return {
+                    self.key(key): self.value(item, depth + 1) for key, item in container.items()
+                }
+            return [self.value(item, depth + 1) for item in container]
+        except Exception:
+            # A subclass whose iteration fails, or a dict that another thread changes.
+            return self.marker(owner)
+        finally:
+            self.above.discard(id(owner))
+
+    def key(self, key: "Any") -> "Any":
+        """The key of a map; one that cannot be sent becomes a text that tells its type."""
+        if self.packs(key):
+            return key
+        kind = type(key)
+        return f"<{kind.__module__}.{kind.__qualname__} at {id(key):#x}>"
+
+    def packs(self, value: "Any") -> bool:
+        try:
+            self.pack(value)
+        except Exception:
+            return False
+        return True
+
+    def marker(self, value: "Any") -> "dict[str, Any]":
+        return _graceful.marker(value, self.policy)
+
+
+def _children(value: "Any") -> "Any":
+    """The value as a list or a map when it is a container, else `None`."""
+    # `isinstance` would ask the value itself, which may refuse.
+    kind = type(value)
+    if issubclass(kind, (dict, *_LISTS)):
+        return value
+    return _fields(value) if hasattr(kind, "__dataclass_fields__") else None
+
+
+def _fields(value: "Any") -> "dict[str, Any] | None":
+    try:
+        return {name: getattr(value, name) for name in value.__dataclass_fields__}
+    except Exception:
+        return None

@@ -1,0 +1,136 @@
+"""The methods of a `SessionContext` that concern host tools, programs and the session itself."""
+
+from . import _ops
+from ._steps import wait, wait_async
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from ._native import Context as Native
+    from ._steps import Steps
+
+
+class HostMethods:
+    """Part of `SessionContext`. All methods raise `HostError` or one of its subclasses."""
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+        _native: Native
+        _parts: dict[str, Any]
+
+    # Host tools.
+
+    def call_host_tool(
+        self, name: str, /, *args: "Any", timeout: "float | None" = None, **kwargs: "Any"
+    ) -> "Any":
+        """Call a tool of the host and wait for its result.
+
+        Arguments go by name, or as one map, or by place; one that is called `timeout` only in a
+        map. Raises `UnknownToolError`; after `timeout` seconds `HostError`.
+        """
+        from ._host_tools import arguments
+
+        return self._call_tool(name, arguments(args, kwargs), timeout)
+
+    async def call_host_tool_async(
+        self, name: str, /, *args: "Any", timeout: "float | None" = None, **kwargs: "Any"
+    ) -> "Any":
+        """As `call_host_tool`."""
+        from ._host_tools import arguments
+
+        body = arguments(args, kwargs)
+        return await self._native._request_async(_ops.TOOL_CALL, name, body, timeout)
+
+    def _call_tool(self, name: str, body: "Any", timeout: "float | None") -> "Any":
+        return self._native._request(_ops.TOOL_CALL, name, body, timeout)
+
+    # Programs.
+
+    def put_program(self, name: str, value: "Any", global_: bool = False) -> None:
+        """Keep a program under a name, in the session or for all sessions; replaces it."""
+        wait(self._native, _put(name, value, global_))
+
+    async def put_program_async(self, name: str, value: "Any", global_: bool = False) -> None:
+        """As `put_program`."""
+        await wait_async(self._native, _put(name, value, global_))
+
+    def get_program(self, name: str, global_: bool = False) -> "Any":
+        """The program; raises `UnknownProgramError`, a `KeyError`."""
+        return wait(self._native, _program(_ops.PROGRAM_GET, name, global_))
+
+    async def get_program_async(self, name: str, global_: bool = False) -> "Any":
+        """As `get_program`."""
+        return await wait_async(self._native, _program(_ops.PROGRAM_GET, name, global_))
+
+    def delete_program(self, name: str, global_: bool = False) -> None:
+        """Delete the program; raises `UnknownProgramError`."""
+        wait(self._native, _program(_ops.PROGRAM_DELETE, name, global_))
+
+    async def delete_program_async(self, name: str, global_: bool = False) -> None:
+        """As `delete_program`."""
+        await wait_async(self._native, _program(_ops.PROGRAM_DELETE, name, global_))
+
+    def list_programs(self, global_: bool = False) -> "list[str]":
+        """The names of the session's programs, or of the global ones."""
+        return wait(self._native, _program(_ops.PROGRAM_LIST, "", global_))
+
+    async def list_programs_async(self, global_: bool = False) -> "list[str]":
+        """As `list_programs`."""
+        return await wait_async(self._native, _program(_ops.PROGRAM_LIST, "", global_))
+
+    # The session.
+
+    def session_info(self) -> "dict[str, Any]":
+        """What the host knows of the session now.
+
+        Keys: id, metadata, created_age_s, ttl_s, generation, variables and programs (how many).
+        """
+        return wait(self._native, _session())
+
+    async def session_info_async(self) -> "dict[str, Any]":
+        """As `session_info`."""
+        return await wait_async(self._native, _session())
+
+    @property
+    def session_metadata(self) -> "Mapping[str, str]":
+        """The session's metadata; asks the host once in a call, and after `update_metadata`."""
+        found = self._parts.get("metadata")
+        if found is None:
+            found = self._parts["metadata"] = self.session_info()["metadata"]
+        return found
+
+    def update_metadata(
+        self, values: "Mapping[str, str] | None" = None, /, replace: bool = False, **more: str
+    ) -> None:
+        """Merge entries into the session's metadata, or put them in its place."""
+        wait(self._native, self._update(values, replace, more))
+
+    async def update_metadata_async(
+        self, values: "Mapping[str, str] | None" = None, /, replace: bool = False, **more: str
+    ) -> None:
+        """As `update_metadata`."""
+        await wait_async(self._native, self._update(values, replace, more))
+
+    def _update(
+        self, values: "Mapping[str, str] | None", replace: bool, more: "dict[str, str]"
+    ) -> "Steps[None]":
+        body = {"metadata": {**(values or {}), **more}, "replace": replace}
+        try:
+            yield (_ops.SESSION_UPDATE, "", body, None)
+        finally:
+            self._parts.pop("metadata", None)
+
+
+def _put(name: str, value: "Any", global_: bool) -> "Steps[None]":
+    yield (_ops.PROGRAM_PUT, name, {"global": global_, "value": value}, None)
+
+
+def _program(op: int, name: str, global_: bool) -> "Steps[Any]":
+    return (yield (op, name, {"global": global_}, None))
+
+
+def _session() -> "Steps[dict[str, Any]]":
+    return (yield (_ops.SESSION_GET, "", None, None))

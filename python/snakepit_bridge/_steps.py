@@ -1,0 +1,56 @@
+"""One description of an exchange with the host, for tools that wait and for tools that await.
+
+An exchange is a generator: it yields requests, is sent the replies and returns its result. So each
+operation is written once; `wait` and `wait_async` differ only in how a request is sent.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from typing import Any, TypeAlias, TypeVar
+
+    from ._native import Context as Native
+
+    T = TypeVar("T")
+    #: Operation, name, body, seconds to wait at most (`None`: until the deadline of the call).
+    Request: TypeAlias = tuple[int, str, object, float | None]
+    Steps: TypeAlias = Generator[Request, Any, T]
+
+
+def wait(native: "Native", steps: "Steps[T]") -> "T":
+    """Run an exchange, this thread waiting for each reply.
+
+    Raises what the exchange raises: `HostError`, and `Cancelled` when the caller gave up.
+    """
+    try:
+        request = next(steps)
+        while True:
+            try:
+                reply = native._request(*request)
+            except BaseException as error:
+                request = steps.throw(error)
+            else:
+                request = steps.send(reply)
+    except StopIteration as stop:
+        return stop.value
+
+
+async def wait_async(native: "Native", steps: "Steps[T]") -> "T":
+    """Run an exchange, the event loop going on meanwhile; raises as `wait` does.
+
+    Cancelling the task gives the outstanding request up; what the host did by then stays done.
+    """
+    try:
+        request = next(steps)
+    except StopIteration as stop:
+        return stop.value
+    while True:
+        try:
+            try:
+                reply = await native._request_async(*request)
+            except BaseException as error:
+                request = steps.throw(error)
+            else:
+                request = steps.send(reply)
+        except StopIteration as stop:
+            return stop.value

@@ -1,0 +1,131 @@
+"""What the host tells of a variable and of its changes."""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class Variable:
+    """A variable of the session as it was when the host was asked."""
+
+    __slots__ = ("constraints", "metadata", "name", "size", "type", "value", "version")
+
+    def __init__(
+        self,
+        name: str,
+        type: str,
+        value: "Any",
+        version: int,
+        metadata: "dict[str, Any]",
+        constraints: "dict[str, Any]",
+        size: "int | None" = None,
+    ) -> None:
+        """`value` is `None` and `size` the bytes of the value when it comes from a listing."""
+        self.name = name
+        self.type = type
+        self.value = value
+        self.version = version
+        self.metadata = metadata
+        self.constraints = constraints
+        self.size = size
+
+    @classmethod
+    def of(cls, item: "dict[str, Any]") -> "Variable":
+        """From one item of the host's reply."""
+        get = item.get
+        return cls(
+            str(item["name"]),
+            str(get("type") or ""),
+            freeze(get("value")),
+            int(item["version"]),
+            get("metadata") or {},
+            get("constraints") or {},
+            get("size"),
+        )
+
+    def __repr__(self) -> str:
+        """Name, type and version; the value may be large."""
+        return f"<Variable {self.name!r} {self.type} version={self.version}>"
+
+
+class Change:
+    """One change of a variable, or a gap: `kind` is `"lagged"` when older changes are lost.
+
+    Other kinds are `"registered"`, `"set"` and `"deleted"`. `origin` names who made the change:
+    the host or a worker.
+    """
+
+    __slots__ = ("kind", "name", "origin", "seq", "type", "value", "version")
+
+    def __init__(
+        self,
+        seq: int,
+        name: str,
+        kind: str,
+        version: int = 0,
+        type: str = "",
+        value: "Any" = None,
+        origin: str = "",
+    ) -> None:
+        """Changes of one session are numbered by `seq` without gaps."""
+        self.seq = seq
+        self.name = name
+        self.kind = kind
+        self.version = version
+        self.type = type
+        self.value = value
+        self.origin = origin
+
+    @classmethod
+    def of(cls, item: "dict[str, Any]") -> "Change":
+        """From one item of the host's reply."""
+        get = item.get
+        return cls(
+            int(item["seq"]),
+            str(item["name"]),
+            str(item["kind"]),
+            int(get("version") or 0),
+            str(get("type") or ""),
+            freeze(get("value")),
+            str(get("origin") or ""),
+        )
+
+    def __repr__(self) -> str:
+        """What happened to which variable."""
+        return f"<Change {self.seq} {self.kind} {self.name!r} version={self.version}>"
+
+
+#: Types of values that are never arrays.
+_PLAIN = frozenset({int, float, str, bool, type(None)})
+
+
+def freeze(value: "Any") -> "Any":
+    """Make an array read-only, so that writing into a cached value is an error, not a surprise."""
+    if type(value) in _PLAIN:
+        return value
+    flags = getattr(value, "flags", None)
+    if flags is not None and getattr(flags, "writeable", False) and hasattr(value, "setflags"):
+        value.setflags(write=False)
+    return value
+
+
+def infer_type(name: str, value: "Any") -> str:
+    """The type to register `value` with; raises `TypeError` when it does not say."""
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, int):
+        return "integer"
+    if isinstance(value, float):
+        return "float"
+    if isinstance(value, str):
+        return "string"
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        return "embedding" if len(value.shape) == 1 else "tensor"
+    if isinstance(value, (list, tuple)) and value:
+        numbers: Any = value
+        if all(isinstance(item, (int, float)) and item is not True for item in numbers):
+            return "embedding"
+    raise TypeError(
+        f"variable {name!r} does not exist, and a {type(value).__name__} does not tell its type: "
+        "use register_variable(name, type, value)"
+    )

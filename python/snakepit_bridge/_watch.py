@@ -1,0 +1,151 @@
+"""Following the changes of variables."""
+
+from time import monotonic
+
+from . import _ops
+from ._host_error import CallOverError
+from ._steps import wait, wait_async
+from ._variable import Change
+from .adapter import Cancelled
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Iterator
+    from typing import Any
+
+    from ._cache import Cache
+    from ._native import Context as Native
+    from ._steps import Steps
+
+#: The longest that one request waits at the host, in seconds; so long may `stop` take to be seen.
+POLL = 0.5
+#: The most changes in one reply.
+MAX_CHANGES = 256
+
+
+class Watch:
+    """Changes in their order, from the moment that the watch was made on.
+
+    An iterator, also an async one, of one consumer. It ends after `stop`, and at the end of the
+    call. A `Change` of kind `"lagged"` stands where changes were lost because this side was slow.
+    """
+
+    __slots__ = ("_after", "_cache", "_names", "_native", "_ready", "_stopped")
+
+    def __init__(self, native: "Native", cache: "Cache", names: "Iterable[str] | None") -> None:
+        """Run `begin` before the first change matters."""
+        self._native = native
+        self._cache = cache
+        self._names = None if names is None else list(names)
+        self._after: int | None = None
+        self._ready: list[Change] = []
+        self._stopped = False
+
+    def begin(self, after: "int | None" = None) -> "Steps[Watch]":
+        """Fix where the watch starts: after the change number `after`, or now."""
+        self._after = after
+        if after is None:
+            yield from self._ask(0.0)
+        return self
+
+    def stop(self) -> None:
+        """End the iteration, also of another thread that waits in it, within `POLL` seconds."""
+        self._stopped = True
+
+    @property
+    def position(self) -> int:
+        """Number of the last change that the host looked at for this watch."""
+        return self._after or 0
+
+    def poll(self, timeout: float = 0.0) -> "list[Change]":
+        """What changed since the last change seen, waiting up to `timeout` seconds for one."""
+        return wait(self._native, self._poll(timeout))
+
+    async def poll_async(self, timeout: float = 0.0) -> "list[Change]":
+        """As `poll`, the event loop going on meanwhile."""
+        return await wait_async(self._native, self._poll(timeout))
+
+    def __iter__(self) -> "Iterator[Change]":
+        """The watch itself."""
+        return self
+
+    def __next__(self) -> Change:
+        """The next change; waits for it."""
+        try:
+            change = wait(self._native, self._next())
+        except CallOverError:
+            change = None
+        except Cancelled:
+            # The tool has to hear of it, a watch that was stopped has not.
+            if not self._stopped:
+                raise
+            change = None
+        if change is None:
+            raise StopIteration
+        return change
+
+    def __aiter__(self) -> "AsyncIterator[Change]":
+        """The watch itself."""
+        return self
+
+    async def __anext__(self) -> Change:
+        """The next change; waits for it."""
+        try:
+            change = await wait_async(self._native, self._next())
+        except CallOverError:
+            change = None
+        except Cancelled:
+            # The tool has to hear of it, a watch that was stopped has not.
+            if not self._stopped:
+                raise
+            change = None
+        if change is None:
+            raise StopAsyncIteration
+        return change
+
+    def __enter__(self) -> "Watch":
+        """Stop at the end of the block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop."""
+        self.stop()
+
+    def _next(self) -> "Steps[Change | None]":
+        while not self._ready:
+            if self._stopped:
+                return None
+            self._ready = yield from self._ask(POLL)
+            self._ready.reverse()
+        return None if self._stopped else self._ready.pop()
+
+    def _poll(self, timeout: float) -> "Steps[list[Change]]":
+        found = self._ready[::-1]
+        self._ready = []
+        end = monotonic() + timeout
+        while not found and not self._stopped:
+            left = max(0.0, end - monotonic())
+            found = yield from self._ask(min(left, POLL))
+            if left == 0.0:
+                break
+        return found
+
+    def _ask(self, seconds: float) -> "Steps[list[Change]]":
+        body: dict[str, Any] = {
+            "after": self._after,
+            "names": self._names,
+            "max": MAX_CHANGES,
+            "wait_us": int(seconds * 1e6),
+        }
+        reply = yield (_ops.CHANGES, "", body, None)
+        changes: list[Change] = []
+        if reply.get("lagged"):
+            # What was lost may have changed anything.
+            self._cache.drop()
+            changes.append(Change(self.position, "", "lagged"))
+        for item in reply["changes"]:
+            change = Change.of(item)
+            self._cache.changed(change.name, change.version)
+            changes.append(change)
+        self._after = int(reply["next"])
+        return changes

@@ -1,0 +1,117 @@
+"""Calls, errors, and what a tool may know of its call."""
+
+import time
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any, Literal
+from uuid import UUID
+
+from snakepit_bridge import Context, tool
+
+
+class Unsendable:
+    """A value that no host could understand."""
+
+    def __init__(self, name: str) -> None:
+        """With a secret in its repr, to show what markers tell of it."""
+        self.name = name
+
+    def __repr__(self) -> str:
+        """As a careless class would write it."""
+        return f"Unsendable({self.name!r}, api_key='sk-not-a-real-key-123')"
+
+
+class Basic:
+    """Calls and errors."""
+
+    calls = 0
+    started = 0.0
+
+    def begin(self) -> None:
+        """Start the counts of this worker."""
+        self.calls = 0
+        self.started = time.monotonic()
+
+    @tool
+    def ping(self, message: str = "pong") -> dict[str, Any]:
+        """Say that the worker is there."""
+        self.calls += 1
+        return {"message": message, "timestamp": time.time()}
+
+    @tool
+    def echo(self, **values: Any) -> dict[str, Any]:
+        """Give back whatever comes; values keep their types."""
+        self.calls += 1
+        return {"echoed": values}
+
+    @tool
+    def add(self, a: float, b: float) -> float:
+        """The sum of two numbers; anything else is refused before this runs."""
+        self.calls += 1
+        return a + b
+
+    @tool
+    def process_text(
+        self,
+        text: str,
+        operation: Literal["upper", "lower", "reverse", "length"] = "upper",
+    ) -> str | int:
+        """Do something to a text; the choices stand in the schema."""
+        self.calls += 1
+        if operation == "length":
+            return len(text)
+        if operation == "reverse":
+            return text[::-1]
+        return text.upper() if operation == "upper" else text.lower()
+
+    @tool
+    def get_stats(self) -> dict[str, float]:
+        """What this worker did since it started; another worker counts for itself."""
+        return {"calls": self.calls, "uptime_s": time.monotonic() - self.started}
+
+    @tool
+    def adapter_info(self, ctx: Context) -> dict[str, Any]:
+        """Who serves this call, and how long the caller waits."""
+        return {
+            "adapter": type(self).__name__,
+            "worker_id": ctx.worker_id,
+            "call_id": ctx.call_id,
+            "session_id": ctx.session_id,
+            "remaining_s": ctx.remaining(),
+        }
+
+    @tool
+    def error_demo(
+        self, error_type: Literal["value", "key", "runtime", "chained", "secret"] = "value"
+    ) -> None:
+        """Fail; the caller sees type, message, traceback, cause and notes."""
+        if error_type == "key":
+            raise KeyError("missing")
+        if error_type == "runtime":
+            raise RuntimeError("something went wrong")
+        if error_type == "secret":
+            raise RuntimeError("login failed: password='not-for-the-log'")
+        error = ValueError("a value that cannot be used")
+        if error_type == "chained":
+            try:
+                int("three")
+            except ValueError as cause:
+                raise error from cause
+        raise error
+
+    @tool
+    def serialization_demo(self, demo_type: Literal["rich", "custom", "nested"] = "rich") -> Any:
+        """Values beyond JSON; and what cannot be sent, an error or a marker as set."""
+        if demo_type == "rich":
+            return {
+                "datetime": datetime(2024, 5, 6, 7, 8, 9, tzinfo=timezone.utc),
+                "date": date(2024, 5, 6),
+                "timedelta": timedelta(seconds=1.5),
+                "decimal": Decimal("0.10"),
+                "uuid": UUID(int=5),
+                "bytes": b"\x00\x01",
+                "not_a_number": float("nan"),
+                "large": 2**64 - 1,
+            }
+        custom = Unsendable("custom")
+        return custom if demo_type == "custom" else {"kept": [1, custom, "text"]}

@@ -1,0 +1,94 @@
+"""The original's module of this name: what adapters written for it import.
+
+New adapters import `BaseAdapter` and `tool` from `snakepit_bridge`. One difference remains: here
+one instance lives in each worker and serves all calls; the original made one for each call.
+"""
+
+from . import adapter as _adapter
+from ._tool import Sources, Tool
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ._session import SessionContext
+
+__all__ = ["BaseAdapter", "ToolMetadata", "tool"]
+
+
+class ToolMetadata:
+    """What the original's `tool` keeps on a function, as `_tool_metadata`."""
+
+    def __init__(
+        self,
+        description: str = "",
+        supports_streaming: bool = False,
+        parameters: "list[Any] | None" = None,
+        required_variables: "list[str] | None" = None,
+    ) -> None:
+        """Keep the fields."""
+        self.description = description
+        self.supports_streaming = supports_streaming
+        self.parameters = parameters or []
+        self.required_variables = required_variables or []
+
+
+def tool(
+    description: "Any" = "",
+    supports_streaming: bool = False,
+    required_variables: "list[str] | None" = None,
+    *,
+    name: "str | None" = None,
+) -> "Any":
+    """Mark a method as a tool, with the original's arguments; `@tool` without any works too."""
+    if callable(description) or isinstance(description, (staticmethod, classmethod)):
+        return tool()(description)
+
+    def mark(function: "Any") -> "Any":
+        marked = _adapter.tool(
+            name=name, description=description or None, streaming=supports_streaming or None
+        )(function)
+        shown = description or getattr(function, "__doc__", None) or ""
+        marked._tool_metadata = ToolMetadata(shown, supports_streaming, None, required_variables)
+        return marked
+
+    return mark
+
+
+class BaseAdapter(_adapter.BaseAdapter):
+    """The original's base class: with `execute_tool`, an adapter may dispatch names itself."""
+
+    @property
+    def _session_context(self) -> "SessionContext | None":
+        return self.session_context
+
+    @_session_context.setter
+    def _session_context(self, context: "SessionContext | None") -> None:
+        self.session_context = context
+
+    @property
+    def session_id(self) -> "str | None":
+        """The session of the running call, if it belongs to one."""
+        return None if self.session_context is None else self.session_context.session_id
+
+    def set_session_context(self, session_context: "SessionContext | None") -> None:
+        """Called for each call when a subclass overrides it."""
+        self.session_context = session_context
+
+    def get_tools(self) -> list[Tool]:
+        """The tools of this adapter as the host is told of them."""
+        from ._collect import adapter_tools
+
+        return adapter_tools(self, Sources())
+
+    def call_tool(self, tool_name: str, **kwargs: "Any") -> "Any":
+        """Call one of the adapter's methods by its name."""
+        return getattr(self, tool_name)(**kwargs)
+
+    def register_with_session(self, session_id: str, stub: "Any" = None) -> list[str]:
+        """The names of the tools; the host knows them from the worker's start on."""
+        return [item.name for item in self.get_tools()]
+
+    async def register_with_session_async(self, session_id: str, stub: "Any" = None) -> list[str]:
+        """As `register_with_session`."""
+        return self.register_with_session(session_id, stub)

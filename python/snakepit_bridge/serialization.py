@@ -1,0 +1,175 @@
+"""The original's module of this name: values as JSON in protobuf's `Any`.
+
+The link itself carries MessagePack and needs none of this; it is here for adapters that use it.
+`encode_any` gives `google.protobuf.any_pb2.Any` if protobuf is installed, else `Any` of this
+module, with the same two fields.
+"""
+
+import json
+from typing import Any as _Any
+
+from ._constraints import validate_constraints
+from ._graceful import REPR_KEY, TYPE_KEY, UNSERIALIZABLE_KEY, convert, is_marker, marker
+from ._redact import redact_secrets
+
+__all__ = [
+    "BINARY_THRESHOLD",
+    "REPR_KEY",
+    "TYPE_KEY",
+    "UNSERIALIZABLE_KEY",
+    "Any",
+    "GracefulJSONEncoder",
+    "TypeSerializer",
+    "is_marker",
+    "marker",
+    "redact_secrets",
+    "validate_constraints",
+]
+
+#: Tensors and embeddings of more bytes are encoded as binary.
+BINARY_THRESHOLD = 10_240
+_URL = "type.googleapis.com/snakepit."
+_SPECIAL = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
+
+
+class Any:
+    """Stands for `google.protobuf.any_pb2.Any` where protobuf is not installed."""
+
+    __slots__ = ("type_url", "value")
+
+    def __init__(self, type_url: str = "", value: bytes = b"") -> None:
+        """Keep the fields."""
+        self.type_url = type_url
+        self.value = value
+
+    def __repr__(self) -> str:
+        """The fields."""
+        return f"Any(type_url={self.type_url!r}, value={self.value!r})"
+
+
+def _any(type_url: str, value: bytes) -> _Any:
+    try:
+        from google.protobuf import any_pb2  # type: ignore
+    except ImportError:
+        return Any(type_url, value)
+    return any_pb2.Any(type_url=type_url, value=value)  # type: ignore
+
+
+class GracefulJSONEncoder(json.JSONEncoder):
+    """`json.dumps(value, cls=GracefulJSONEncoder)`: a marker for what JSON cannot carry."""
+
+    def default(self, o: _Any) -> _Any:
+        """The object's own conversion, or a marker."""
+        return convert(o)
+
+
+class TypeSerializer:
+    """Values of the original's variable types to and from `Any`."""
+
+    @staticmethod
+    def encode_any(value: _Any, var_type: str) -> "tuple[_Any, bytes | None]":
+        """The value as `Any`, and its data apart when it is a large tensor or embedding.
+
+        Binary data is little-endian float32, described by the JSON in `Any`. Raises `ValueError`
+        when the value is not of the type.
+        """
+        shaped = _shaped(value, var_type) if var_type in ("tensor", "embedding") else None
+        if shaped is not None:
+            shape, data = shaped
+            if len(data) * 8 > BINARY_THRESHOLD:
+                import struct
+
+                head = {"shape": shape, "dtype": "float32", "binary_format": "raw"}
+                text = json.dumps({**head, "type": var_type}).encode()
+                return _any(f"{_URL}{var_type}.binary", text), struct.pack(f"<{len(data)}f", *data)
+            plain: _Any = {"shape": shape, "data": data} if var_type == "tensor" else data
+        else:
+            plain = _checked(value, var_type)
+        return _any(_URL + var_type, json.dumps(plain, cls=GracefulJSONEncoder).encode()), None
+
+    @staticmethod
+    def decode_any(any_msg: _Any, binary_data: "bytes | None" = None) -> _Any:
+        """The value in an `Any`; raises `ValueError` for what is no JSON.
+
+        Pickled data of the original is refused: unpickling runs what the sender likes.
+        """
+        kind = any_msg.type_url.rpartition("/")[2].removeprefix("snakepit.")
+        value = json.loads(any_msg.value)
+        if kind.endswith(".binary"):
+            if value.get("binary_format") != "raw" or binary_data is None:
+                raise ValueError(f"binary data of format {value.get('binary_format')!r} is refused")
+            import struct
+
+            data = list(struct.unpack(f"<{len(binary_data) // 4}f", binary_data))
+            return _reshape(data, value["shape"]) if value["type"] == "tensor" else data
+        if kind == "float":
+            return _SPECIAL[value] if value in _SPECIAL else float(value)
+        if kind == "integer":
+            return int(value)
+        if kind == "tensor" and isinstance(value, dict):
+            return _reshape(value["data"], value["shape"])
+        return value
+
+    validate_constraints = staticmethod(validate_constraints)
+
+
+def _checked(value: _Any, kind: str) -> _Any:
+    """The value as JSON carries it; raises `ValueError` when it is not of the type."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if kind == "float" and number:
+        special = {v: k for k, v in _SPECIAL.items() if v == v}
+        return "NaN" if value != value else special.get(value, float(value))
+    if kind == "integer" and number and value == int(value):
+        return int(value)
+    good = {
+        "float": False,
+        "integer": False,
+        "string": isinstance(value, str),
+        "choice": isinstance(value, str),
+        "module": isinstance(value, str),
+        "boolean": isinstance(value, bool),
+    }.get(kind, True)
+    if not good:
+        raise ValueError(f"a {kind} cannot be {type(value).__name__} {value!r:.100}")
+    return value
+
+
+def _shaped(value: _Any, kind: str) -> "tuple[list[int], list[float]]":
+    """Shape and flat data of a tensor, given as an array, as nested lists or as a map of both."""
+    if isinstance(value, dict) and set(value) == {"shape", "data"}:
+        shape = [int(length) for length in value["shape"]]
+        data = _flatten(value["data"])[1]
+    else:
+        to_list = getattr(value, "tolist", None)
+        shape, data = _flatten(value if to_list is None else to_list())
+    count = 1
+    for length in shape:
+        count *= length
+    if count != len(data):
+        raise ValueError(f"a {kind} of shape {shape} has {count} numbers, got {len(data)}")
+    if kind == "embedding" and len(shape) != 1:
+        raise ValueError(f"an embedding has one dimension, got {len(shape)}")
+    return shape, data
+
+
+def _flatten(value: _Any) -> "tuple[list[int], list[float]]":
+    if isinstance(value, (list, tuple)):
+        parts = [_flatten(item) for item in value]
+        if any(part[0] != parts[0][0] for part in parts):
+            raise ValueError("the lists of a tensor must have the same lengths")
+        inner = parts[0][0] if parts else []
+        return [len(parts), *inner], [number for part in parts for number in part[1]]
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ValueError(f"a tensor has numbers, got {type(value).__name__}")
+    return [], [float(value)]
+
+
+def _reshape(data: "list[_Any]", shape: "list[int]") -> _Any:
+    """An array if numpy is there, else nested lists."""
+    try:
+        import numpy  # type: ignore
+    except ImportError:
+        for length in reversed(shape[1:]):
+            data = [data[at : at + length] for at in range(0, len(data), length)]
+        return data
+    return numpy.asarray(data).reshape(shape)

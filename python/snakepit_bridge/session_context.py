@@ -1,0 +1,5 @@
+"""The original's module of this name."""
+
+from ._session import SessionContext
+
+__all__ = ["SessionContext"]
