@@ -14,12 +14,16 @@ use tokio::net::unix::pipe;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
-use crate::output::{self, Tail};
+use crate::output::{self, Log, Tail};
 use crate::run::Run;
 
 /// Time for the last output to arrive once the process is gone. Only something that left its
 /// process group can hold the pipes open longer.
 const LAST_OUTPUT: Duration = Duration::from_millis(50);
+
+/// Time in which a killed process is dead. Only one in an uninterruptible wait, for a disk as a rule,
+/// takes longer; nobody waits for that one.
+const DEATH: Duration = Duration::from_secs(1);
 
 /// A process group. Dropping it kills the group at once, unless it may outlive its host.
 #[derive(Debug)]
@@ -53,6 +57,8 @@ struct Group {
     independent: AtomicBool,
     /// Why we ended it, if we did: the first reason counts.
     cause: Mutex<Option<Cause>>,
+    /// Whether it was killed.
+    killed: watch::Sender<bool>,
 }
 
 #[derive(Clone, Debug)]
@@ -65,7 +71,7 @@ enum Cause {
 
 impl Process {
     /// Announces, starts and records a command as the leader of its own group. `tasks` runs what
-    /// watches it.
+    /// watches it, `log` takes what it prints.
     ///
     /// # Cancel safety
     /// What was started is killed when the future is dropped.
@@ -73,6 +79,7 @@ impl Process {
         run: &Run,
         spec: CommandSpec,
         worker: &WorkerId,
+        log: &Log,
         tasks: &TaskTracker,
     ) -> Result<Self, NotStarted> {
         let run = run.clone();
@@ -90,12 +97,13 @@ impl Process {
         };
         let stdout = pipe(spawned.stdout).map_err(system)?;
         let stderr = pipe(spawned.stderr).map_err(system)?;
-        let (tail, drains) = output::drain(worker, stdout, stderr, tasks);
+        let (tail, drains) = output::drain(worker, stdout, stderr, log);
         let group = Arc::new(Group {
             registration: Mutex::new(Some(Arc::new(registration))),
             pid: spawned.pid,
             independent: AtomicBool::new(false),
             cause: Mutex::new(None),
+            killed: watch::Sender::new(false),
         });
         let (sender, exit) = watch::channel(None);
         tasks.spawn(watch_child(
@@ -146,7 +154,8 @@ impl Process {
         self.tail.lines()
     }
 
-    /// Resolves when the leader is gone and the rest of the group has been killed.
+    /// Resolves when the leader is gone and the rest of the group has been killed, or when the
+    /// leader was killed and does not die.
     pub(crate) async fn exited(&self) -> WorkerExit {
         let mut exit = self.exit.clone();
         let seen = exit
@@ -179,6 +188,11 @@ impl Process {
         if !self.group.independent.load(Ordering::Relaxed) {
             self.group.kill();
         }
+    }
+
+    /// Whether it was killed and lives on, as far as was seen when [`Process::exited`] resolved.
+    pub(crate) fn outlives(&self) -> bool {
+        self.exit.borrow().is_some() && lock(&self.group.registration).is_some()
     }
 
     /// From now on its end is on purpose.
@@ -227,6 +241,15 @@ impl Group {
         if let Some(registration) = lock(&self.registration).as_ref() {
             registration.kill_now();
         }
+        self.killed.send_replace(true);
+    }
+
+    /// Resolves when it was killed and has had its time to die.
+    async fn overdue(&self) {
+        let mut killed = self.killed.subscribe();
+        // The sender lives in `self`, so waiting cannot fail.
+        let _ = killed.wait_for(|killed| *killed).await;
+        tokio::time::sleep(DEATH).await;
     }
 
     /// The exit, if it has happened. Kills what is left of the group.
@@ -256,35 +279,45 @@ async fn watch_child(
     sender: watch::Sender<Option<WorkerExit>>,
     tasks: TaskTracker,
 ) {
-    let status = loop {
-        if let Some(exit) = group.try_wait() {
-            break exit;
-        }
-        match pidfd.readable().await {
-            Ok(mut guard) => {
-                if let Some(exit) = group.try_wait() {
-                    break exit;
-                }
-                guard.clear_ready();
+    let status = {
+        let overdue = group.overdue();
+        tokio::pin!(overdue);
+        loop {
+            if let Some(exit) = group.try_wait() {
+                break Some(exit);
             }
-            // The runtime is going away, and everything that it runs with it.
-            Err(_) => break Exit::Unknown,
+            tokio::select! {
+                biased;
+                ready = pidfd.readable() => match ready {
+                    Ok(mut guard) => {
+                        if let Some(exit) = group.try_wait() {
+                            break Some(exit);
+                        }
+                        guard.clear_ready();
+                    }
+                    // The runtime is going away, and everything that it runs with it.
+                    Err(_) => break Some(Exit::Unknown),
+                },
+                () = &mut overdue => break None,
+            }
         }
     };
     drop(pidfd);
-    let registration = lock(&group.registration).take();
-    if let Some(registration) = registration.and_then(Arc::into_inner) {
-        // Nobody waits for a row; if it stays, the next sweep finds nothing behind it.
-        tasks.spawn_blocking(move || {
-            if let Err(error) = registration.release() {
-                tracing::debug!(%error, "the row of a worker that is gone stays");
-            }
-        });
+    if status.is_some() {
+        let registration = lock(&group.registration).take();
+        if let Some(registration) = registration.and_then(Arc::into_inner) {
+            // Nobody waits for a row; if it stays, the next sweep finds nothing behind it.
+            tasks.spawn_blocking(move || {
+                if let Err(error) = registration.release() {
+                    tracing::debug!(%error, "the row of a worker that is gone stays");
+                }
+            });
+        }
     }
     let drained = async { while drains.join_next().await.is_some() {} };
     let _ = tokio::time::timeout(LAST_OUTPUT, drained).await;
     let cause = lock(&group.cause).clone();
-    let status = describe(status);
+    let status = status.map_or_else(|| "was killed and does not die".to_owned(), describe);
     let mut exit = WorkerExit::default();
     exit.expected = matches!(cause, Some(Cause::Stopped));
     exit.reason = match cause {

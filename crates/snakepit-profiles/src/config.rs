@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use snakepit_registry::Containment;
+
 /// How to start Python workers. Everything but the adapter has a default.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -28,6 +30,9 @@ pub struct PythonConfig {
     /// worker goes on with what it does, and later hosts report it and leave it alone. An orderly
     /// shutdown ends it all the same.
     pub dependent: bool,
+    /// How what workers start is kept together. [`Containment::Group`] reaches what stays in the
+    /// process group, the others all descendants; they cost some memory and start-up time.
+    pub containment: Containment,
     /// Directory where the workers are recorded; found as [`Run::open`](crate::Run::open) tells when
     /// absent.
     pub data_dir: Option<PathBuf>,
@@ -46,6 +51,7 @@ impl PythonConfig {
             threads: 1,
             bridge_path: None,
             dependent: true,
+            containment: Containment::default(),
             data_dir: None,
         }
     }

@@ -1,11 +1,12 @@
 //! From a command to a worker that has described itself.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use snakepit_core::{ErrorCode, StartContext, StartError, WorkerInfo};
 use snakepit_grpc::convert;
-use snakepit_grpc::link::{ControlClient, DescribeError, LinkClient};
+use snakepit_grpc::link::{ControlClient, DescribeError, HostRequests, LinkClient};
 use snakepit_grpc::pb::DescribeResponse;
 use snakepit_grpc::preamble::{PROTOCOL_VERSION, Role, TOKEN_LEN, Token};
 use snakepit_registry::CommandSpec;
@@ -14,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::child::Process;
 use crate::environment::Environment;
 use crate::failure::Failure;
+use crate::output::Log;
 use crate::rendezvous::{Invitation, Rendezvous};
 use crate::run::Run;
 use crate::worker::PythonWorker;
@@ -28,6 +30,7 @@ pub(crate) struct Recipe {
     pub(crate) environment: Environment,
     pub(crate) rendezvous: Rendezvous,
     pub(crate) run: Run,
+    pub(crate) log: Log,
     pub(crate) tasks: TaskTracker,
 }
 
@@ -43,6 +46,7 @@ pub(crate) enum Stage {
 /// Starts one worker. Dropping the future kills what was started.
 pub(crate) async fn launch(
     recipe: &Recipe,
+    host: Option<&Arc<dyn HostRequests>>,
     context: &StartContext,
 ) -> Result<PythonWorker, StartError> {
     let mut token = Token([0; TOKEN_LEN]);
@@ -54,9 +58,15 @@ pub(crate) async fn launch(
     })?;
     let mut invitation = recipe.rendezvous.invite(&context.worker, token, 1);
     let spec = command(recipe, context, &token);
-    let process = Process::spawn(&recipe.run, spec, &context.worker, &recipe.tasks)
-        .await
-        .map_err(|error| crate::failure::not_spawned(recipe, &error))?;
+    let process = Process::spawn(
+        &recipe.run,
+        spec,
+        &context.worker,
+        &recipe.log,
+        &recipe.tasks,
+    )
+    .await
+    .map_err(|error| crate::failure::not_spawned(recipe, &error))?;
     let failure = Failure {
         recipe,
         context,
@@ -70,7 +80,7 @@ pub(crate) async fn launch(
         biased;
         outcome = tokio::time::timeout(
             deadline,
-            connect(&mut invitation, &process, context, &mut links),
+            connect(&mut invitation, &process, host, context, &mut links),
         ) => outcome,
         exit = process.exited() => return Err(failure.exited(&exit)),
     };
@@ -132,13 +142,21 @@ impl Links {
 async fn connect(
     invitation: &mut Invitation,
     process: &Process,
+    host: Option<&Arc<dyn HostRequests>>,
     context: &StartContext,
     links: &mut Links,
 ) -> Result<WorkerInfo, Refusal> {
     while links.stage() == Stage::Connecting {
         match invitation.next().await {
             (Role::Slot(_), stream) => {
-                links.slot = Some(LinkClient::new(stream, context.max_payload));
+                let limit = context.max_payload;
+                links.slot = Some(match host {
+                    Some(host) => {
+                        let worker = context.worker.clone();
+                        LinkClient::with_host(stream, limit, worker, Arc::clone(host))
+                    }
+                    None => LinkClient::new(stream, limit),
+                });
             }
             (Role::Control, stream) => links.control = Some(ControlClient::new(stream)),
         }
@@ -165,6 +183,7 @@ fn command(recipe: &Recipe, context: &StartContext, token: &Token) -> CommandSpe
         .arg("import snakepit_bridge._boot");
     spec.cwd = Some(recipe.working_dir.clone());
     spec.dependent = recipe.config.dependent;
+    spec.containment = Some(recipe.config.containment);
     let passed = recipe.environment.iter();
     spec.env = passed
         .map(|(name, value)| (name.clone(), value.clone()))

@@ -16,7 +16,7 @@ const MAX_LINE: usize = 16 * 1024;
 /// Lines of one worker that are logged per second.
 const LINES_PER_SECOND: u32 = 1000;
 
-/// Lines that may wait for a slow log.
+/// Lines of all workers of a profile that may wait for a slow log.
 const QUEUE: usize = 1024;
 
 /// Bytes of output kept for failures.
@@ -51,39 +51,75 @@ impl Tail {
     }
 }
 
-/// One line on its way to the log.
+/// Something on its way to the log.
+#[derive(Debug)]
 struct Line {
+    worker: WorkerId,
     stream: &'static str,
-    text: String,
+    what: What,
 }
 
-/// Starts the tasks that drain both streams. They end with the streams; the log's task ends after
-/// them and is not in the set, since nobody needs to wait for a log.
+#[derive(Debug)]
+enum What {
+    Text(String),
+    /// So many lines were left out.
+    Dropped(u64),
+}
+
+/// The way to a thread that hands lines to the log, so that a log that blocks holds nothing else up.
+/// The thread ends when all clones have been dropped. Nobody waits for it.
+#[derive(Clone, Debug)]
+pub(crate) struct Log(mpsc::Sender<Line>);
+
+impl Log {
+    pub(crate) fn start() -> std::io::Result<Self> {
+        let (sender, mut receiver) = mpsc::channel(QUEUE);
+        let thread = std::thread::Builder::new().name("snakepit-log".to_owned());
+        thread.spawn(move || {
+            while let Some(line) = receiver.blocking_recv() {
+                log(&line);
+            }
+        })?;
+        Ok(Self(sender))
+    }
+}
+
+fn log(line: &Line) {
+    let Line { worker, stream, .. } = line;
+    match &line.what {
+        What::Text(text) => {
+            tracing::info!(target: "snakepit::worker", %worker, stream, "{text}");
+        }
+        What::Dropped(count) => {
+            tracing::warn!(target: "snakepit::worker", %worker, stream, count, "lines were dropped");
+        }
+    }
+}
+
+/// Starts the tasks that drain both streams. They end with the streams.
 pub(crate) fn drain(
     worker: &WorkerId,
     stdout: impl AsyncRead + Unpin + Send + 'static,
     stderr: impl AsyncRead + Unpin + Send + 'static,
-    logs: &tokio_util::task::TaskTracker,
+    log: &Log,
 ) -> (Tail, JoinSet<()>) {
     let tail = Tail::default();
-    let (sender, receiver) = mpsc::channel(QUEUE);
-    logs.spawn(log(worker.clone(), receiver));
     let mut tasks = JoinSet::new();
     tasks.spawn(read(
         "stdout",
         stdout,
         tail.clone(),
-        sender.clone(),
+        log.clone(),
         worker.clone(),
     ));
-    tasks.spawn(read("stderr", stderr, tail.clone(), sender, worker.clone()));
+    tasks.spawn(read(
+        "stderr",
+        stderr,
+        tail.clone(),
+        log.clone(),
+        worker.clone(),
+    ));
     (tail, tasks)
-}
-
-async fn log(worker: WorkerId, mut receiver: mpsc::Receiver<Line>) {
-    while let Some(Line { stream, text }) = receiver.recv().await {
-        tracing::info!(target: "snakepit::worker", %worker, stream, "{text}");
-    }
 }
 
 /// Reads one stream to its end. It never waits for anything but the stream: a worker must not
@@ -92,18 +128,27 @@ async fn read(
     stream: &'static str,
     mut source: impl AsyncRead + Unpin,
     tail: Tail,
-    sender: mpsc::Sender<Line>,
+    log: Log,
     worker: WorkerId,
 ) {
     let mut splitter = Splitter::default();
     let mut buffer = vec![0; 8 * 1024];
     let mut window = Window::default();
+    let send = |what: What| {
+        let worker = worker.clone();
+        let line = Line {
+            worker,
+            stream,
+            what,
+        };
+        log.0.try_send(line).is_ok()
+    };
     loop {
         let read = source.read(&mut buffer).await.unwrap_or(0);
         let mut emit = |line: &[u8]| {
             let text = printable(line);
             tail.push(text.clone());
-            if !window.admit(Instant::now()) || sender.try_send(Line { stream, text }).is_err() {
+            if !window.admit(Instant::now()) || !send(What::Text(text)) {
                 window.dropped += 1;
             }
         };
@@ -112,8 +157,10 @@ async fn read(
         } else {
             splitter.feed(&buffer[..read], &mut emit);
         }
-        if let Some(count) = window.report(Instant::now(), read == 0) {
-            tracing::warn!(target: "snakepit::worker", %worker, stream, count, "lines were dropped");
+        if let Some(count) = window.report(Instant::now(), read == 0)
+            && !send(What::Dropped(count))
+        {
+            window.dropped += count;
         }
         if read == 0 {
             return;
@@ -210,9 +257,9 @@ mod tests {
         let worker = WorkerId::from("w-0");
         let long = "x".repeat(MAX_LINE + 5);
         let text = format!("one\r\n\x1b[31mred\n{long}\nlast without end");
-        let logs = tokio_util::task::TaskTracker::new();
+        let log = Log::start().expect("a thread can be started");
         let source = std::io::Cursor::new(text.into_bytes());
-        let (tail, tasks) = drain(&worker, source, tokio::io::empty(), &logs);
+        let (tail, tasks) = drain(&worker, source, tokio::io::empty(), &log);
         tasks.join_all().await;
         let lines = tail.lines();
         assert_eq!(lines[0], "one");
@@ -225,9 +272,9 @@ mod tests {
     async fn a_flood_is_drained_and_bounded() {
         let worker = WorkerId::from("w-0");
         let text = "0123456789\n".repeat(200_000);
-        let logs = tokio_util::task::TaskTracker::new();
+        let log = Log::start().expect("a thread can be started");
         let source = std::io::Cursor::new(text.into_bytes());
-        let (tail, tasks) = drain(&worker, tokio::io::empty(), source, &logs);
+        let (tail, tasks) = drain(&worker, tokio::io::empty(), source, &log);
         tasks.join_all().await;
         let kept: usize = tail.lines().iter().map(|line| line.len() + 1).sum();
         assert!(kept <= TAIL && kept > TAIL / 2);

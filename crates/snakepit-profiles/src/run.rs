@@ -129,9 +129,12 @@ impl Run {
             .and_then(|reservation| registry.spawner().spawn(reservation, spec));
         let degraded = match &started {
             // These say nothing about the registry.
-            Err(Error::Spawn { .. } | Error::GateClosed | Error::WorkerId { .. }) => {
-                return started;
-            }
+            Err(
+                Error::Spawn { .. }
+                | Error::Containment { .. }
+                | Error::GateClosed
+                | Error::WorkerId { .. },
+            ) => return started,
             Err(error) => Some(error.to_string()),
             Ok(_) => None,
         };

@@ -181,6 +181,12 @@ impl Worker for PythonWorker {
         }
         self.process.kill();
         self.process.exited().await;
+        if self.process.outlives() {
+            // Its connections stay open as long as it lives.
+            for link in self.slots.iter() {
+                link.abandon();
+            }
+        }
     }
 }
 

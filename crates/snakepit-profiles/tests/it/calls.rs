@@ -112,6 +112,13 @@ async fn a_worker_that_ignores_the_end_is_killed() {
     let script = "ready(); time.sleep(99)";
     let worker = run(script).await.unwrap();
     worker.stop(Duration::from_millis(50)).await;
+    assert_eq!(
+        worker.closed().await.reason,
+        "killed by signal 15 (SIGTERM)"
+    );
+    let deaf = "import signal; signal.signal(15, signal.SIG_IGN); ready(); time.sleep(99)";
+    let worker = run(deaf).await.unwrap();
+    worker.stop(Duration::from_millis(50)).await;
     assert_eq!(worker.closed().await.reason, "killed by signal 9 (SIGKILL)");
     let again = run(script).await.unwrap();
     again.stop(Duration::ZERO).await;
