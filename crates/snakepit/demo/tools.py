@@ -4,10 +4,11 @@ import os
 import re
 import signal
 import zlib
+from array import array
 from collections import Counter
 from collections.abc import Iterator
 
-from snakepit_bridge import BaseAdapter, tool
+from snakepit_bridge import BaseAdapter, SessionContext, tool
 
 
 @tool
@@ -61,3 +62,18 @@ class Tally(BaseAdapter):
         """Add `amount` and tell the sum so far."""
         self.total += amount
         return self.total
+
+
+@tool
+def rate_words(text: str, context: SessionContext) -> int:
+    """The sum of what the host says of each word, kept in the session as well."""
+    points = context.host_tools["points"]
+    total = sum(points(word=word) for word in text.split())
+    context.update_variable("points", lambda before: before + total)
+    return total
+
+
+@tool
+def halve(numbers: list[float]) -> array:
+    """Half of each number."""
+    return array("d", [number / 2 for number in numbers])

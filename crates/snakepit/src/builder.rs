@@ -9,17 +9,20 @@ use futures_util::future::{join_all, try_join_all};
 
 #[cfg(feature = "config")]
 use crate::Config;
+use snakepit_core::WeakPool;
+
 use crate::shutdown::Host;
 use crate::text::nearest;
 use crate::{
-    BuildError, ErrorCode, Pool, PoolBuilder, PoolConfig, PoolName, Snakepit, WorkerProfile,
+    BuildError, ErrorCode, HostState, HostStateConfig, HostTool, Pool, PoolBuilder, PoolConfig,
+    PoolName, Snakepit, WorkerProfile,
 };
 
 /// Name of the pool that [`SnakepitBuilder::adapter`] makes.
 const MAIN: &str = "main";
 
 /// Describes pools and starts them; made by [`Snakepit::builder`].
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 #[must_use = "nothing runs before `start`"]
 pub struct SnakepitBuilder {
     pools: Vec<PoolBuilder>,
@@ -27,6 +30,8 @@ pub struct SnakepitBuilder {
     files: Vec<PathBuf>,
     default_pool: Option<PoolName>,
     start_later: bool,
+    state: HostStateConfig,
+    tools: Vec<HostTool>,
     #[cfg(feature = "process")]
     data_dir: Option<PathBuf>,
 }
@@ -50,8 +55,11 @@ impl SnakepitBuilder {
     }
 
     /// Adds the pools of a configuration.
+    ///
+    /// Its limits of sessions and host tools replace those set before.
     #[cfg(feature = "config")]
     pub fn config(mut self, config: Config) -> Self {
+        self.state = config.state;
         self.pools.extend(config.pools);
         self.default_pool = config.default_pool.or(self.default_pool);
         #[cfg(feature = "process")]
@@ -82,6 +90,19 @@ impl SnakepitBuilder {
         self
     }
 
+    /// Changes the limits of sessions and host tools.
+    pub fn configure_state(mut self, change: impl FnOnce(&mut HostStateConfig)) -> Self {
+        change(&mut self.state);
+        self
+    }
+
+    /// Registers a function of this program for all sessions. Tools may call it when it is [exposed](HostTool::exposed). More can be
+    /// registered at any time with [`Snakepit::host_tools`].
+    pub fn host_tool(mut self, tool: HostTool) -> Self {
+        self.tools.push(tool);
+        self
+    }
+
     /// Whether [`start`](Self::start) waits until all workers are ready; it does unless told otherwise.
     pub const fn wait_ready(mut self, wait: bool) -> Self {
         self.start_later = !wait;
@@ -97,9 +118,9 @@ impl SnakepitBuilder {
     /// Dropping the future stops what was started.
     pub async fn start(self) -> Result<Snakepit, BuildError> {
         #[cfg(feature = "config")]
-        let this = self.with_files()?;
+        let mut this = self.with_files()?;
         #[cfg(not(feature = "config"))]
-        let this = self;
+        let mut this = self;
         let default = this.check()?;
         let wait = !this.start_later;
         let host = this.host().await?;
@@ -123,16 +144,24 @@ impl SnakepitBuilder {
             return Err(error);
         }
         drop(starting);
+        forget_ended(&host, &pools);
         Ok(Snakepit::new(pools, &default, host))
     }
 
     /// Opens the run when a pool needs it.
-    async fn host(&self) -> Result<Host, BuildError> {
+    async fn host(&mut self) -> Result<Host, BuildError> {
+        let state = HostState::new(self.state.clone()).map_err(|error| BuildError::Config {
+            error,
+            location: None,
+        })?;
+        state
+            .tools()
+            .register_all(std::mem::take(&mut self.tools))?;
         let Some(pool) = self.pools.iter().find(|pool| pool.needs_run()) else {
-            return Ok(Host::default());
+            return Ok(Host::new(state));
         };
         #[cfg(feature = "process")]
-        return Host::open(self.data_dir.clone())
+        return Host::open(state, self.data_dir.clone())
             .await
             .map_err(|error| BuildError::Profile {
                 pool: pool.name().clone(),
@@ -141,7 +170,7 @@ impl SnakepitBuilder {
         #[cfg(not(feature = "process"))]
         {
             let _ = pool;
-            Ok(Host::default())
+            Ok(Host::new(state))
         }
     }
 
@@ -197,6 +226,17 @@ impl SnakepitBuilder {
             help,
         ))
     }
+}
+
+/// A session that is over is bound to no worker any more.
+fn forget_ended(host: &Host, pools: &[Pool]) {
+    // The pools' workers hold the sessions, so these must not hold the pools.
+    let pools: Vec<_> = pools.iter().map(Pool::downgrade).collect();
+    host.state().sessions().on_end(move |session, _, _| {
+        for pool in pools.iter().filter_map(WeakPool::upgrade) {
+            pool.release_session(session);
+        }
+    });
 }
 
 /// Waits for one pool. The pool itself fails a worker after its `start_timeout`, so the bound here only covers starts that come one after

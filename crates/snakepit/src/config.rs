@@ -11,13 +11,19 @@ use figment::providers::{Format, Toml};
 
 use self::env::Variables;
 use self::raw::{RawConfig, RawPool};
-use crate::{BuildError, PoolBuilder, PoolConfig, PoolName};
+use crate::{BuildError, HostStateConfig, PoolBuilder, PoolConfig, PoolName};
 
 /// Pools described by `snakepit.toml` and `SNAKEPIT_*` variables.
 ///
 /// ```toml
 /// default_pool = "main"
 /// data_dir = "state"         # where workers are recorded; relative to this file
+///
+/// [sessions]                 # limits of what sessions keep
+/// ttl = "30m"
+///
+/// [host_tools]               # limits of what tools may call in this program
+/// max_depth = 8
 ///
 /// [defaults]                 # for every pool
 /// workers = 4
@@ -47,6 +53,8 @@ pub struct Config {
     pub default_pool: Option<PoolName>,
     /// Directory where workers are recorded.
     pub data_dir: Option<PathBuf>,
+    /// Limits of sessions and host tools.
+    pub state: HostStateConfig,
 }
 
 impl Config {
@@ -92,7 +100,16 @@ impl Config {
             let location = problem::location(&figment, &format!("pools.{name}"));
             pools.push(build(name, pool.over(&raw.defaults), location)?);
         }
+        let mut state = HostStateConfig::new();
+        raw.sessions.apply(&mut state.sessions);
+        raw.host_tools.apply(&mut state.tools);
+        let checked = state.sessions.validate().and(state.tools.validate());
+        checked.map_err(|error| {
+            let location = problem::location(&figment, &error.key);
+            BuildError::Config { error, location }
+        })?;
         Ok(Self {
+            state,
             pools,
             default_pool: raw.default_pool.map(PoolName::from),
             data_dir: raw
@@ -142,6 +159,7 @@ fn build(name: String, raw: RawPool, location: Option<String>) -> Result<PoolBui
             python.env = raw.env.unwrap_or_default();
             python.inherit_env = raw.inherit_env.unwrap_or_default();
             python.dependent = raw.dependent.unwrap_or(python.dependent);
+            python.containment = raw.containment.unwrap_or(python.containment);
             python.threads = raw.threads.unwrap_or(python.threads);
         });
     let pool = pool.located(location);

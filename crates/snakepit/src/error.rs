@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::{ConfigError, Error, ErrorCode, PoolName, StartError};
+use crate::{ConfigError, Error, ErrorCode, PoolName, RegisterError, StartError};
 
 /// Why [`SnakepitBuilder::start`](crate::SnakepitBuilder::start) failed. Nothing is left running.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -32,6 +32,9 @@ pub enum BuildError {
         /// What failed.
         error: Box<StartError>,
     },
+    /// A host tool cannot be registered.
+    #[error(transparent)]
+    HostTool(#[from] RegisterError),
     /// The workers of a pool did not become ready.
     #[error("pool `{pool}` did not start: {}", reason(error))]
     Start {
@@ -49,6 +52,7 @@ impl BuildError {
             Self::Config { error, .. } => error.code,
             Self::File { .. } => ErrorCode::InvalidConfig,
             Self::Profile { error, .. } => error.code,
+            Self::HostTool(error) => error.code(),
             Self::Start { error, .. } => error.code(),
         }
     }

@@ -7,22 +7,26 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    CallOptions, Error, ManyResults, Payload, Pool, PoolName, ResultStream, SessionId, Status,
-    ToolInfo, WorkerStatus,
+    Affinity, CallOptions, Error, HostState, ManyResults, Payload, Pool, PoolName, ResultStream,
+    Session, SessionId, SessionOptions, StateError, Status, ToolInfo, WorkerStatus,
 };
 
 /// One pool, with or without a session. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct PoolHandle {
     pool: Pool,
+    state: HostState,
     session: Option<SessionId>,
+    affinity: Option<Affinity>,
 }
 
 impl PoolHandle {
-    pub(crate) const fn new(pool: Pool) -> Self {
+    pub(crate) const fn new(pool: Pool, state: HostState) -> Self {
         Self {
             pool,
+            state,
             session: None,
+            affinity: None,
         }
     }
 
@@ -31,13 +35,39 @@ impl PoolHandle {
         self.pool.name()
     }
 
-    /// The same pool with a session: calls prefer the worker that had the session's last call, and the tool can read the id.
+    /// The same pool with a session: calls go to the worker that had the session's last call, as firmly as the pool's `affinity` says, and
+    /// tools can read the id and use what the session keeps.
     #[must_use]
     pub fn session(&self, id: impl Into<SessionId>) -> Self {
         Self {
-            pool: self.pool.clone(),
             session: Some(id.into()),
+            ..self.clone()
         }
+    }
+
+    /// The same, with calls that are bound to the session's worker more or less firmly than the pool says.
+    #[must_use]
+    pub fn affinity(&self, affinity: Affinity) -> Self {
+        Self {
+            affinity: Some(affinity),
+            ..self.clone()
+        }
+    }
+
+    /// What the session keeps in this process: variables, programs, metadata. It is created when there is none, and workers that come and
+    /// go do not matter to it.
+    ///
+    /// # Errors
+    /// [`StateError`] when this handle has no session, or a quota does not allow another one.
+    pub fn state(&self) -> Result<Session, StateError> {
+        let Some(id) = &self.session else {
+            return Err(StateError::Invalid {
+                what: "this handle".to_owned(),
+                reason: "has no session; make one with `.session(\"id\")`".to_owned(),
+            });
+        };
+        let sessions = self.state.sessions();
+        sessions.get_or_create(id.clone(), SessionOptions::default())
     }
 
     /// Calls a tool and waits for its result.
@@ -140,6 +170,7 @@ impl PoolHandle {
     fn options(&self) -> CallOptions {
         let mut options = CallOptions::new();
         options.session.clone_from(&self.session);
+        options.affinity = self.affinity;
         options
     }
 
@@ -147,6 +178,7 @@ impl PoolHandle {
     fn merged(&self, options: &CallOptions) -> CallOptions {
         let mut options = options.clone();
         options.session = options.session.or_else(|| self.session.clone());
+        options.affinity = options.affinity.or(self.affinity);
         options
     }
 

@@ -28,6 +28,8 @@
 //! - [`PoolHandle`] is one pool, with or without a session; it has the same methods as [`Snakepit`], which stands for its default pool.
 //! - Arguments are anything that serialises: a struct, a map or [`args!`] gives keyword arguments, a tuple or an array gives positional
 //!   ones, `()` gives none. Results are anything that deserialises, [`Value`] among them.
+//! - A [session](PoolHandle::session) keeps [variables](Session) and programs for its calls; [`HostTool`] makes a Rust function that tools
+//!   can call.
 //! - A call fails with [`Error`], a start with [`BuildError`]; each has a stable [`ErrorCode`], and [`Report`] renders both for people.
 //!
 //! # Features
@@ -35,16 +37,20 @@
 //! |---|---|---|
 //! | `process` | yes | pools of Python worker processes |
 //! | `config` | yes | `snakepit.toml` and `SNAKEPIT_*` |
+//! | `bridge` | no | the gRPC service for clients in other languages |
 //! | `cli` | no | the program `snakepit` |
 //! | `full` | no | everything |
 //!
 //! # Limitations
-//! - A session is a hint: its calls prefer the worker that had the last one, but do not wait for it.
+//! - What a tool keeps in the memory of its worker is lost with it; what it keeps in its session is not.
 //! - Workers are local processes; Unix only.
 #![forbid(unsafe_code)]
 
 mod args;
+#[cfg(feature = "bridge")]
+mod bridge;
 mod builder;
+mod by_name;
 #[cfg(feature = "config")]
 mod config;
 mod error;
@@ -54,21 +60,29 @@ mod many;
 mod pool_builder;
 mod render;
 mod runtime;
+mod schema;
 mod script;
 mod shutdown;
 mod stream;
 mod text;
 
 pub use snakepit_core as core;
+#[cfg(feature = "bridge")]
+pub use snakepit_grpc::service as grpc;
 #[cfg(feature = "process")]
 pub use snakepit_profiles as profiles;
 
 #[doc(inline)]
 pub use snakepit_core::{
-    Bytes, CallOptions, ConfigError, Containment, Date, DateTime, Decimal, Direction, Error,
-    ErrorCode, Payload, PayloadError, Phase, Pool, PoolConfig, PoolName, RestartPolicy, SessionId,
-    StartError, Status, Time, TimeDelta, ToolError, ToolInfo, Uuid, Value, WorkerId, WorkerProfile,
-    WorkerStatus,
+    Affinity, Bytes, CallOptions, Change, ChangeKind, ChangeStream, ConfigError, Constraints,
+    Containment, DType, Date, DateTime, Decimal, Direction, Error, ErrorCode, HostState,
+    HostStateConfig, HostTool, HostToolConfig, HostToolInfo, HostTools, Metadata, MetadataUpdate,
+    NewVariable, Origin, Payload, PayloadError, Phase, Pool, PoolConfig, PoolName, Quota,
+    RegisterError, RestartPolicy, Session, SessionConfig, SessionId, SessionInfo, SessionOptions,
+    SessionStats, Sessions, SetVariable, StartError, StateError, Status, Tensor, Time, TimeDelta,
+    ToolContext, ToolError, ToolFailure, ToolInfo, ToolResult, Unserializable, Uuid, Value,
+    Variable, VariableError, VariableType, WatchFilter, WatchFrom, WatchItem, WorkerId,
+    WorkerProfile, WorkerStatus,
 };
 #[cfg(feature = "process")]
 #[doc(inline)]
@@ -83,7 +97,7 @@ pub use handle::PoolHandle;
 pub use many::ManyResults;
 pub use pool_builder::PoolBuilder;
 pub use render::Report;
-pub use runtime::Snakepit;
+pub use runtime::{Snakepit, WeakSnakepit};
 pub use script::ScriptEnd;
 pub use shutdown::ShutdownReport;
 pub use stream::ResultStream;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::first_start::{FirstStart, Starting};
 use crate::shutdown::Host;
-use crate::{BuildError, Pool, PoolConfig, PoolName, WorkerProfile};
+use crate::{Affinity, BuildError, Pool, PoolConfig, PoolName, WorkerProfile};
 #[cfg(feature = "process")]
 use crate::{ErrorCode, ProcessProfile, PythonConfig};
 
@@ -67,6 +67,13 @@ impl PoolBuilder {
     #[must_use]
     pub fn call_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.config.call_timeout = timeout.into();
+        self
+    }
+
+    /// How firmly the calls of a session are bound to one worker.
+    #[must_use]
+    pub const fn affinity(mut self, affinity: Affinity) -> Self {
+        self.config.affinity = affinity;
         self
     }
 
@@ -142,13 +149,14 @@ impl Source {
             Self::Process(python) => python,
             Self::Profile(profile) => return Ok(profile),
         };
+        let state = host.state().clone();
         let started = match (&python.data_dir, host.run()) {
             // A pool with a directory of its own takes care of itself.
             (None, Some(run)) => ProcessProfile::with_run(*python, run.clone()).await,
             _ => ProcessProfile::new(*python).await,
         };
         match started {
-            Ok(profile) => Ok(Arc::new(profile)),
+            Ok(profile) => Ok(Arc::new(profile.with_state(state))),
             Err(error) => Err(BuildError::Profile {
                 pool: pool.clone(),
                 error: Box::new(error),

@@ -160,6 +160,7 @@ impl From<&Error> for Report {
                     None => format!("the pools are: {}", known.join(", ")),
                 });
             }
+            Error::State(error) => report.help = Some(error.help()),
             other => report.help = help(other).map(str::to_owned),
         }
         report
@@ -178,6 +179,10 @@ const fn help(error: &Error) -> Option<&'static str> {
             phase: Phase::Call, ..
         } => "the tool took too long; raise the time-out",
         Error::Timeout { .. } => "workers took too long to start; raise `start_timeout`",
+        Error::AffinityBusy { .. } => "call again later, or use `strict_queue` to wait for it",
+        Error::AffinityLost { .. } => "call again: the session gets another worker",
+        Error::AffinityFull { .. } => "delete sessions that are over, or use `hint`",
+        Error::Deadlock { .. } => "raise `workers`, or nest calls less deeply",
         Error::Closed(_) => "the pool was shut down; start it again",
         Error::TooLarge { .. } => "send less at once, or raise `max_payload`",
         Error::Payload(PayloadError::Decode { .. }) => {
@@ -230,6 +235,9 @@ impl From<&BuildError> for Report {
                     path.display()
                 ));
                 report
+            }
+            BuildError::HostTool(error) => {
+                Self::usage(error.code(), error.to_string(), error.help())
             }
             BuildError::Profile { error, .. } => Self::from(&**error),
             BuildError::Start { error, .. } => Self::from(&**error),

@@ -1,6 +1,6 @@
 //! The running whole: pools by name.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
@@ -9,8 +9,8 @@ use serde::de::DeserializeOwned;
 
 use crate::shutdown::{Host, ShutdownReport};
 use crate::{
-    CallOptions, Error, ManyResults, Pool, PoolHandle, PoolName, ResultStream, SessionId,
-    SnakepitBuilder, Status, ToolInfo, WorkerStatus,
+    CallOptions, Error, HostTools, ManyResults, Pool, PoolHandle, PoolName, ResultStream,
+    SessionId, Sessions, SnakepitBuilder, Status, ToolInfo, WorkerStatus,
 };
 
 /// The running whole: one or more pools. Cheap to clone; every clone is the same whole.
@@ -30,6 +30,20 @@ struct Inner {
     host: Host,
 }
 
+/// A [`Snakepit`] that does not keep it running, for example in a host tool that calls back into it.
+#[derive(Clone, Debug)]
+pub struct WeakSnakepit {
+    inner: Weak<Inner>,
+}
+
+impl WeakSnakepit {
+    /// The whole, unless all its handles are gone.
+    pub fn upgrade(&self) -> Option<Snakepit> {
+        let inner = self.inner.upgrade()?;
+        Some(Snakepit { inner })
+    }
+}
+
 impl Snakepit {
     /// Describes pools to start.
     pub fn builder() -> SnakepitBuilder {
@@ -38,7 +52,8 @@ impl Snakepit {
 
     pub(crate) fn new(pools: Vec<Pool>, default: &PoolName, host: Host) -> Self {
         let pool = pools.iter().find(|pool| pool.name() == default);
-        let default = PoolHandle::new(pool.expect("the builder checked the default pool").clone());
+        let pool = pool.expect("the builder checked the default pool").clone();
+        let default = PoolHandle::new(pool, host.state().clone());
         Self {
             inner: Arc::new(Inner {
                 pools,
@@ -115,7 +130,7 @@ impl Snakepit {
             .iter()
             .find(|pool| pool.name().as_str() == name);
         pool.cloned()
-            .map(PoolHandle::new)
+            .map(|pool| PoolHandle::new(pool, self.inner.host.state().clone()))
             .ok_or_else(|| Error::UnknownPool {
                 name: name.to_owned(),
                 known: self
@@ -132,9 +147,46 @@ impl Snakepit {
         &self.inner.default
     }
 
-    /// The default pool with a session: calls prefer the worker that had the session's last call, and the tool can read the id.
+    /// A handle that does not keep the whole running.
+    pub fn downgrade(&self) -> WeakSnakepit {
+        WeakSnakepit {
+            inner: Arc::downgrade(&self.inner),
+        }
+    }
+
+    #[cfg(feature = "bridge")]
+    pub(crate) fn state(&self) -> &crate::HostState {
+        self.inner.host.state()
+    }
+
+    /// Sessions, and the programs that all of them share.
+    pub fn sessions(&self) -> &Sessions {
+        self.inner.host.state().sessions()
+    }
+
+    /// Functions of this program that tools may call.
+    pub fn host_tools(&self) -> &HostTools {
+        self.inner.host.state().tools()
+    }
+
+    /// The default pool with a session, as [`PoolHandle::session`] tells.
     pub fn session(&self, id: impl Into<SessionId>) -> PoolHandle {
         self.inner.default.session(id)
+    }
+
+    /// All pools, the default one first.
+    pub(crate) fn pools(&self) -> Vec<PoolHandle> {
+        let state = self.inner.host.state();
+        let default = self.inner.default.name();
+        let others = self
+            .inner
+            .pools
+            .iter()
+            .filter(|pool| pool.name() != default);
+        let others = others.map(|pool| PoolHandle::new(pool.clone(), state.clone()));
+        std::iter::once(self.inner.default.clone())
+            .chain(others)
+            .collect()
     }
 
     /// State and counters of every pool.
@@ -168,7 +220,8 @@ impl Snakepit {
     }
 
     /// Ends everything: no worker is started any more, waiting calls fail, running ones get the pool's `drain_timeout`, then workers get its `stop_grace`
-    /// to stop and are killed when they do not. All pools at the same time. At last the run's processes are looked through, and what still lives is killed.
+    /// to stop and are killed when they do not. All pools at the same time; host tools answer until
+    /// then. Sessions end. At last the run's processes are looked through, and what still lives is killed.
     /// Calling it again gives the first report.
     ///
     /// # Cancel safety

@@ -3,9 +3,9 @@
 use futures_util::future::join_all;
 use tokio::sync::OnceCell;
 
-use crate::Pool;
 #[cfg(feature = "process")]
 use crate::StartError;
+use crate::{HostState, Pool};
 
 /// How the end went.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,18 +21,22 @@ pub struct ShutdownReport {
     pub problem: Option<String>,
 }
 
-/// What the whole has of the registry.
-#[derive(Debug, Default)]
+/// What the pools of the whole share.
+#[derive(Debug)]
 pub(crate) struct Host {
     #[cfg(feature = "process")]
     run: Option<snakepit_profiles::Run>,
+    state: HostState,
     report: OnceCell<ShutdownReport>,
 }
 
 #[cfg(feature = "process")]
 impl Host {
     /// Begins the run of this host.
-    pub(crate) async fn open(data_dir: Option<std::path::PathBuf>) -> Result<Self, StartError> {
+    pub(crate) async fn open(
+        state: HostState,
+        data_dir: Option<std::path::PathBuf>,
+    ) -> Result<Self, StartError> {
         let open = move || snakepit_profiles::Run::open(data_dir.as_deref());
         let run = tokio::task::spawn_blocking(open).await;
         let run = run.map_err(|_| {
@@ -43,7 +47,7 @@ impl Host {
         })??;
         Ok(Self {
             run: Some(run),
-            report: OnceCell::new(),
+            ..Self::new(state)
         })
     }
 
@@ -87,6 +91,20 @@ impl Host {
 }
 
 impl Host {
+    /// A host whose pools record nothing.
+    pub(crate) fn new(state: HostState) -> Self {
+        Self {
+            #[cfg(feature = "process")]
+            run: None,
+            state,
+            report: OnceCell::new(),
+        }
+    }
+
+    pub(crate) const fn state(&self) -> &HostState {
+        &self.state
+    }
+
     /// The whole end. The first caller's report is everybody's.
     pub(crate) async fn shutdown(&self, pools: &[Pool]) -> ShutdownReport {
         let end = async {
@@ -94,6 +112,8 @@ impl Host {
             let gate = self.close_gate();
             let pools = join_all(pools.iter().map(Pool::close));
             tokio::join!(gate, pools);
+            // Tools that were still running could ask for something until now.
+            self.state.close().await;
             let report = self.close().await;
             if !report.leftover.is_empty() {
                 tracing::error!(pids = ?report.leftover, "workers were killed and did not die in time");

@@ -8,15 +8,20 @@ use std::time::Duration;
 use figment::value::magic::RelativePathBuf;
 use serde::Deserialize;
 use serde::de::{Deserializer, Unexpected, Visitor};
+use snakepit_profiles::registry::Containment;
 
-use crate::PoolConfig;
 use crate::text::{parse_duration, parse_size, seconds};
+use crate::{Affinity, HostToolConfig, PoolConfig, SessionConfig};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawConfig {
     pub(super) default_pool: Option<String>,
     pub(super) data_dir: Option<RelativePathBuf>,
+    #[serde(default)]
+    pub(super) sessions: RawSessions,
+    #[serde(default)]
+    pub(super) host_tools: RawHostTools,
     #[serde(default)]
     pub(super) defaults: RawPool,
     #[serde(default)]
@@ -94,9 +99,11 @@ raw_pool! {
     env: BTreeMap<String, String>,
     inherit_env: Vec<String>,
     dependent: bool,
+    containment: Containment,
     threads: usize,
     |
     workers: usize => |config, value| config.workers = value,
+    affinity: Affinity => |config, value| config.affinity = value,
     queue_limit: usize => |config, value| config.queue_limit = value,
     queue_timeout: Span => |config, value| config.queue_timeout = value.0,
     call_timeout: Span => |config, value| config.call_timeout = Some(value.0),
@@ -106,6 +113,52 @@ raw_pool! {
     stop_grace: Span => |config, value| config.stop_grace = value.0,
     cancel_grace: Span => |config, value| config.cancel_grace = value.0,
     max_payload: Size => |config, value| config.max_payload = value.0,
+}
+
+macro_rules! raw_table {
+    ($(#[$doc:meta])* $name:ident for $target:ident { $($key:ident: $kind:ty => |$value:ident| $plain:expr,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub(super) struct $name {
+            $($key: Option<$kind>,)*
+        }
+
+        impl $name {
+            /// Writes what is set into the settings.
+            pub(super) fn apply(self, config: &mut $target) {
+                $(if let Some($value) = self.$key {
+                    config.$key = $plain;
+                })*
+            }
+        }
+    };
+}
+
+raw_table! {
+    /// The table `sessions`.
+    RawSessions for SessionConfig {
+        ttl: Span => |value| value.0,
+        sweep_interval: Span => |value| value.0,
+        max_sessions: usize => |value| value,
+        max_variables: usize => |value| value,
+        max_programs: usize => |value| value,
+        max_global_programs: usize => |value| value,
+        max_session_bytes: Size => |value| value.0,
+        max_total_bytes: Size => |value| value.0,
+        log_changes: usize => |value| value,
+        log_bytes: Size => |value| value.0,
+    }
+}
+
+raw_table! {
+    /// The table `host_tools`.
+    RawHostTools for HostToolConfig {
+        max_depth: u32 => |value| value,
+        max_tools: usize => |value| value,
+        max_payload: Size => |value| value.0,
+        max_blocking: usize => |value| value,
+    }
 }
 
 /// The table `restart` of a pool.

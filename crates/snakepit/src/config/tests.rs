@@ -34,6 +34,11 @@ fn all_keys_are_read() {
     let text = r#"
         default_pool = "gpu"
         data_dir = "state"
+        [sessions]
+        ttl = "30m"
+        max_session_bytes = "1MiB"
+        [host_tools]
+        max_depth = 3
         [defaults]
         workers = 3
         call_timeout = "30s"
@@ -50,6 +55,8 @@ fn all_keys_are_read() {
         inherit_env = ["AWS_*"]
         threads = 2
         dependent = false
+        containment = "pid_namespace"
+        affinity = "strict_queue"
         queue_limit = 5
         queue_timeout = 1.5
         call_timeout = 60
@@ -79,6 +86,11 @@ fn all_keys_are_read() {
     assert_eq!(config.data_dir.unwrap(), dir.path().join("state"));
     assert_eq!(gpu.config().drain_timeout, Duration::from_secs(7));
     assert_eq!(gpu.config().stop_grace, Duration::from_millis(250));
+    let state = &config.state;
+    assert_eq!(state.sessions.ttl, Duration::from_secs(1800));
+    assert_eq!(state.sessions.max_session_bytes, 1 << 20);
+    assert_eq!(state.tools.max_depth, 3);
+    assert_eq!(gpu.config().affinity, crate::Affinity::StrictQueue);
     let dependent = |pool: &crate::PoolBuilder| {
         let mut seen = None;
         let _ = pool

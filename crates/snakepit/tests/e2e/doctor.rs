@@ -29,6 +29,7 @@ fn everything_is_tried_out_and_nothing_is_left() {
         .collect();
     let expected = [
         "containment",
+        "strict modes",
         "open files",
         "orphans",
         "data directory",

@@ -6,6 +6,8 @@
 
 #[cfg(feature = "process")]
 mod bad_input;
+#[cfg(feature = "bridge")]
+mod bridge;
 #[cfg(feature = "cli")]
 mod cli;
 #[cfg(feature = "cli")]
@@ -20,10 +22,18 @@ mod execute;
 mod external_program;
 #[cfg(feature = "process")]
 mod limits;
+#[cfg(feature = "process")]
+mod markers;
+#[cfg(feature = "process")]
+mod nested;
 mod scripted;
+#[cfg(feature = "process")]
+mod sessions;
 #[cfg(feature = "process")]
 mod stream;
 #[cfg(feature = "process")]
 mod support;
 #[cfg(feature = "process")]
 mod values;
+#[cfg(feature = "process")]
+mod workflow;

@@ -1,6 +1,7 @@
 //! `snakepit demo`: real work on real input, every result checked here in Rust.
 
 mod report;
+mod shared;
 mod steps;
 
 use std::time::Duration;
@@ -36,6 +37,7 @@ pub(crate) async fn run(options: &DemoOptions) -> Result<(), Failure> {
     let start = Snakepit::builder()
         .pool(pool("main", options.workers))
         .pool(pool("tally", 1))
+        .host_tool(shared::points())
         .start();
     let snakepit = tokio::select! {
         snakepit = start => snakepit?,

@@ -65,7 +65,7 @@ impl Check {
 
 pub(crate) async fn run(options: &DoctorOptions) -> Result<(), Failure> {
     let dir: PathBuf = options.data_dir.clone().unwrap_or_else(default_data_dir);
-    let mut checks = vec![containment(&Support::probe()), open_files()];
+    let mut checks = vec![containment(&Support::probe()), strict(), open_files()];
     checks.push(orphans(&dir));
     match Run::open(Some(&dir)) {
         Err(error) => {
@@ -143,6 +143,19 @@ fn containment(support: &Support) -> Check {
         detail.push_str(&format!("; missing: {}", list(false)));
     }
     Check::new("containment", verdict, detail, help.map(str::to_owned))
+}
+
+/// Modes that also hold what leaves its process group.
+fn strict() -> Check {
+    let modes = Support::modes();
+    let modes = modes.iter().filter(|it| it.mode.is_strict());
+    let words: Vec<_> = modes
+        .map(|it| match &it.refusal {
+            None => format!("{} works", it.mode),
+            Some(refusal) => format!("{} does not: {refusal}", it.mode),
+        })
+        .collect();
+    Check::ok("strict modes", words.join("; "))
 }
 
 /// The soft limit of open files: each worker takes six descriptors of its host.

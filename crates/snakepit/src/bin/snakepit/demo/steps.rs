@@ -8,6 +8,7 @@ use snakepit::{Bytes, Error, Snakepit, args};
 use tokio::time::Instant;
 
 use super::report::{Bar, Board};
+use super::shared;
 use crate::failure::Failure;
 
 /// The Declaration of Independence of the United States, 1776; in the public domain.
@@ -19,7 +20,7 @@ const LOCAL_FILES: [&str; 2] = ["README.md", "LICENSE"];
 type Counts = BTreeMap<String, u64>;
 
 /// What a check found: a sentence, for better or worse.
-type Finding = Result<String, String>;
+pub(super) type Finding = Result<String, String>;
 
 pub(crate) async fn all(snakepit: &Snakepit, board: &mut Board) -> Result<(), Failure> {
     macro_rules! step {
@@ -46,6 +47,8 @@ pub(crate) async fn all(snakepit: &Snakepit, board: &mut Board) -> Result<(), Fa
     step!("bytes", checksum(snakepit));
     step!("crash", crash(snakepit));
     step!("many", squares(snakepit));
+    step!("host", shared::words(snakepit));
+    step!("array", shared::array(snakepit));
     Ok(())
 }
 

@@ -1,0 +1,91 @@
+//! The whole as a gRPC service, for clients in any language.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::StreamExt as _;
+use snakepit_grpc::service::{BridgeServer, Gateway, GatewayCall, GatewayStream, PeerTool};
+
+use crate::{
+    CallOptions, Error, ErrorCode, Payload, PoolHandle, Session, Snakepit, ToolError, ToolInfo,
+    Value, WeakSnakepit, schema,
+};
+
+impl Snakepit {
+    /// Sessions, variables, programs and exposed host tools as the gRPC service of `proto/snakepit_bridge.proto`. It is served until the
+    /// handle that `serve_unix` or `serve_tcp` returns is dropped.
+    pub fn bridge(&self) -> BridgeServer {
+        BridgeServer::new(self.state().clone())
+    }
+
+    /// The same, and clients may call the tools of all pools, the default pool's first. Whoever reaches the service runs code as the user of
+    /// this program.
+    pub fn bridge_with_gateway(&self) -> BridgeServer {
+        let gateway = PoolGateway {
+            whole: self.downgrade(),
+        };
+        BridgeServer::with_gateway(self.state().clone(), Arc::new(gateway))
+    }
+}
+
+/// The pools, as clients of the service reach them.
+#[derive(Debug)]
+struct PoolGateway {
+    whole: WeakSnakepit,
+}
+
+impl PoolGateway {
+    /// The pool of a tool, and the options of the call. The arguments are checked before a worker is occupied.
+    fn find(&self, call: &GatewayCall) -> Result<(PoolHandle, CallOptions), Error> {
+        let pools = self.whole.upgrade().map(|whole| whole.pools());
+        let found = pools.into_iter().flatten().find_map(|pool| {
+            let mut tools = pool.tools().into_iter();
+            let tool = tools.find(|tool| tool.name == call.tool)?;
+            Some((pool, tool))
+        });
+        let Some((pool, tool)) = found.filter(|_| call.peer.is_none()) else {
+            let message = match &call.peer {
+                Some(peer) => format!("`{peer}`, which has tool `{}`, takes no calls", call.tool),
+                None => format!("no pool has a tool named `{}`", call.tool),
+            };
+            let error = ToolError::new(ErrorCode::UnknownTool, message);
+            return Err(Error::Tool(Box::new(error)));
+        };
+        let args: Value = call.args.decode()?;
+        schema::check(&tool, &args).map_err(|error| Error::Tool(Box::new(error)))?;
+        let mut options = CallOptions::new();
+        options.session.clone_from(&call.session);
+        options.timeout = call.timeout;
+        Ok((pool, options))
+    }
+}
+
+#[async_trait]
+impl Gateway for PoolGateway {
+    async fn execute(&self, call: GatewayCall) -> Result<Payload, Error> {
+        let (pool, options) = self.find(&call)?;
+        pool.raw().execute(call.tool, call.args, &options).await
+    }
+
+    async fn execute_stream(&self, call: GatewayCall) -> Result<GatewayStream, Error> {
+        let (pool, options) = self.find(&call)?;
+        let stream = pool.raw().execute_stream(call.tool, call.args, &options);
+        Ok(stream.await?.boxed())
+    }
+
+    fn tools(&self) -> Vec<ToolInfo> {
+        let pools = self.whole.upgrade().map(|whole| whole.pools());
+        let mut tools: Vec<ToolInfo> = Vec::new();
+        for tool in pools.into_iter().flatten().flat_map(|pool| pool.tools()) {
+            if tools.iter().all(|known| known.name != tool.name) {
+                tools.push(tool);
+            }
+        }
+        tools
+    }
+
+    /// Peers may say which tools they have; only workers of the pools are called.
+    fn register_tools(&self, _: &Session, _: &str, _: &[PeerTool]) -> Result<(), Box<ToolError>> {
+        Ok(())
+    }
+}

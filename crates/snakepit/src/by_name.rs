@@ -1,0 +1,77 @@
+//! Tools by name, wherever they are.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use snakepit_core::ToolCall;
+
+use crate::text::nearest;
+use crate::{
+    CallOptions, Error, ErrorCode, Payload, SessionId, Snakepit, ToolError, ToolInfo, Value, schema,
+};
+
+impl Snakepit {
+    /// Calls a tool by its name for a session: an [exposed](crate::HostTool::exposed) host tool, else a tool of the default pool, else one
+    /// of another pool. The arguments of a worker's tool are checked against its schema before a worker is occupied.
+    ///
+    /// # Errors
+    /// Every [`Error`]; [`ErrorCode::UnknownTool`] when nothing has this name.
+    ///
+    /// # Cancel safety
+    /// Dropping the future cancels the call; the tool may have run in part.
+    pub async fn execute_tool<R: DeserializeOwned>(
+        &self,
+        session: impl Into<SessionId>,
+        name: &str,
+        args: impl Serialize,
+    ) -> Result<R, Error> {
+        let args = Payload::encode(&args)?;
+        let result = self
+            .call_by_name(CallOptions::new().session(session), name, args)
+            .await?;
+        Ok(result.decode()?)
+    }
+
+    /// The same with encoded arguments.
+    pub(crate) async fn call_by_name(
+        &self,
+        options: CallOptions,
+        name: &str,
+        args: Payload,
+    ) -> Result<Payload, Error> {
+        let session = options.session.as_ref();
+        let local = self.host_tools().list_exposed(session);
+        if local.iter().any(|tool| tool.name == name) {
+            let mut call = ToolCall::new();
+            call.session = options.session;
+            call.deadline = options
+                .timeout
+                .and_then(|time| tokio::time::Instant::now().checked_add(time));
+            let called = self.host_tools().call(call, name, args).await;
+            return called.map_err(Error::Tool);
+        }
+        let pools = self.pools();
+        for pool in &pools {
+            let tools = pool.tools();
+            if let Some(tool) = tools.iter().find(|tool| tool.name == name) {
+                check(tool, &args)?;
+                return pool.raw().execute(name, args, &options).await;
+            }
+        }
+        let mut known: Vec<String> = local.into_iter().map(|tool| tool.name).collect();
+        for pool in &pools {
+            known.extend(pool.tools().into_iter().map(|tool| tool.name));
+        }
+        let message = format!("no host tool and no tool of a pool is named `{name}`");
+        let mut error = ToolError::new(ErrorCode::UnknownTool, message);
+        error.help = match nearest(name, known.iter().map(String::as_str)) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "`tools()` and `host_tools().list(..)` say what there is".to_owned(),
+        };
+        Err(Error::Tool(Box::new(error)))
+    }
+}
+
+fn check(tool: &ToolInfo, args: &Payload) -> Result<(), Error> {
+    let args: Value = args.decode()?;
+    schema::check(tool, &args).map_err(|error| Error::Tool(Box::new(error)))
+}

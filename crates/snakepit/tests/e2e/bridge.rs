@@ -1,0 +1,72 @@
+//! The whole as a gRPC service, with the generated client and a real worker.
+
+use snakepit::grpc::ServeOptions;
+use snakepit_grpc::pb::bridge_service_client::BridgeServiceClient;
+use snakepit_grpc::pb::{
+    Encoding, ExecuteToolRequest, ExecuteToolResponse, InitializeSessionRequest,
+};
+use tonic::transport::{Channel, Endpoint};
+
+use crate::sessions::builder;
+
+async fn client(path: &std::path::Path) -> BridgeServiceClient<Channel> {
+    let address = format!("unix:{}", path.display());
+    let channel = Endpoint::from_shared(address).unwrap().connect().await;
+    BridgeServiceClient::new(channel.unwrap())
+}
+
+async fn execute(
+    client: &mut BridgeServiceClient<Channel>,
+    tool: &str,
+    arguments: impl serde::Serialize,
+) -> Result<ExecuteToolResponse, tonic::Status> {
+    let request = ExecuteToolRequest {
+        session_id: "s".into(),
+        tool_name: tool.into(),
+        payload: snakepit::Payload::encode(&arguments).unwrap().bytes,
+        encoding: Encoding::Msgpack.into(),
+        ..Default::default()
+    };
+    Ok(client.execute_tool(request).await?.into_inner())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_reach_the_pools_only_through_the_gateway() {
+    let snakepit = builder(1).start().await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let (plain, gateway) = (dir.path().join("plain/s"), dir.path().join("gateway/s"));
+    let options = ServeOptions::new();
+    let closed = snakepit
+        .bridge()
+        .serve_unix(&plain, &options)
+        .await
+        .unwrap();
+    let open = snakepit
+        .bridge_with_gateway()
+        .serve_unix(&gateway, &options)
+        .await
+        .unwrap();
+
+    let mut client_of_plain = client(&plain).await;
+    let session = InitializeSessionRequest {
+        session_id: "s".into(),
+        ..Default::default()
+    };
+    client_of_plain.initialize_session(session).await.unwrap();
+    let refused = execute(&mut client_of_plain, "pid", ()).await;
+    assert!(refused.is_err() || !refused.unwrap().success);
+
+    let mut client = client(&gateway).await;
+    let answer = execute(&mut client, "pid", ()).await.unwrap();
+    assert!(answer.success, "{answer:?}");
+    let pid: u32 = snakepit::Payload::from_msgpack(answer.payload)
+        .decode()
+        .unwrap();
+    assert_eq!(Some(pid), snakepit.workers()[0].pid);
+    let arguments = snakepit::args! { "count" => "x" };
+    let wrong = execute(&mut client, "increments", arguments).await.unwrap();
+    assert_eq!(wrong.error.unwrap().code, "SP2003");
+
+    drop((closed, open));
+    snakepit.shutdown().await;
+}
