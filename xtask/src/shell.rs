@@ -77,6 +77,19 @@ pub(crate) fn read(command: &mut Command) -> Result<String> {
 
 /// Runs a command, shows its output as it comes, and returns all of it.
 pub(crate) fn tee(command: &mut Command) -> Result<(ExitStatus, String)> {
+    show(command, |_| true)
+}
+
+/// The same; lines that begin like this, after spaces, are not shown.
+pub(crate) fn tee_without(command: &mut Command, start: &str) -> Result<(ExitStatus, String)> {
+    let start = start.as_bytes();
+    show(command, |line| !line.trim_ascii_start().starts_with(start))
+}
+
+fn show(
+    command: &mut Command,
+    shown_line: impl Fn(&[u8]) -> bool + Sync,
+) -> Result<(ExitStatus, String)> {
     let shown = describe(command);
     eprintln!("$ {shown}");
     let mut child = command
@@ -89,19 +102,21 @@ pub(crate) fn tee(command: &mut Command) -> Result<(ExitStatus, String)> {
     let stderr = child.stderr.take().expect("piped above");
     let text = Mutex::new(String::new());
     std::thread::scope(|scope| {
-        scope.spawn(|| copy(stdout, std::io::stdout(), &text));
-        scope.spawn(|| copy(stderr, std::io::stderr(), &text));
+        scope.spawn(|| copy(stdout, std::io::stdout(), &text, &shown_line));
+        scope.spawn(|| copy(stderr, std::io::stderr(), &text, &shown_line));
     });
     let status = child.wait()?;
     Ok((status, text.into_inner().expect("both copies have ended")))
 }
 
-fn copy(from: impl Read, mut to: impl Write, text: &Mutex<String>) {
+fn copy(from: impl Read, mut to: impl Write, text: &Mutex<String>, shown: &dyn Fn(&[u8]) -> bool) {
     let mut from = BufReader::new(from);
     let mut line = Vec::new();
     while from.read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
         // A reader of ours that went away must not stop the tests.
-        let _ = to.write_all(&line).and_then(|()| to.flush());
+        if shown(&line) {
+            let _ = to.write_all(&line).and_then(|()| to.flush());
+        }
         text.lock()
             .expect("no copy panics")
             .push_str(&String::from_utf8_lossy(&line));

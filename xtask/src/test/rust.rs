@@ -3,6 +3,7 @@
 use anyhow::Result;
 
 use super::totals::{Totals, cargo_test, nextest};
+use crate::faults::Collected;
 use crate::shell;
 
 pub(super) fn run(totals: &mut Totals) -> Result<()> {
@@ -13,8 +14,10 @@ pub(super) fn run(totals: &mut Totals) -> Result<()> {
     if has_nextest {
         let mut command = shell::cargo(["nextest", "run", "--workspace", "--all-features"]);
         command.args(["--no-fail-fast", "--color", "never", "--no-tests", "pass"]);
-        command.args(["--status-level", "fail", "--final-status-level", "skip"]);
-        let (status, output) = shell::tee(&mut command)?;
+        command.args(["--status-level", "pass", "--final-status-level", "skip"]);
+        let collected = Collected::of(&mut command)?;
+        let (status, output) = shell::tee_without(&mut command, "PASS [")?;
+        println!("{}", collected.table(&output)?);
         totals.add("cargo nextest", status.success(), nextest(&output));
     } else {
         let mut command = shell::cargo(["test", "--workspace", "--all-features", "--no-fail-fast"]);

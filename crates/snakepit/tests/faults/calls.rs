@@ -14,19 +14,9 @@ use crate::oracle::Scene;
 use crate::record::{Row, ms};
 use crate::support::{LONG, file};
 
-const NONE: Duration = Duration::from_millis(500);
-
 async fn start(scene: &Scene, workers: usize) -> Snakepit {
     let pool = scene.pool(workers);
     scene.host(pool).start().await.unwrap()
-}
-
-async fn end(scene: Scene, snakepit: Snakepit) {
-    timeout(LONG, snakepit.shutdown()).await.unwrap();
-    drop(snakepit);
-    tokio::task::spawn_blocking(|| scene.clean(NONE))
-        .await
-        .unwrap();
 }
 
 async fn healthy(snakepit: &Snakepit, workers: usize) {
@@ -71,7 +61,7 @@ async fn row_51_worker_killed_during_a_call() {
     assert!(took < Duration::from_secs(1), "{took:?}");
     healthy(&snakepit, 1).await;
     assert!(!scene.path("started").exists(), "the call was not repeated");
-    end(scene, snakepit).await;
+    scene.close(snakepit).await;
     row.holds(format!("WorkerDied, ambiguous, after {}", ms(took)));
 }
 
@@ -97,7 +87,7 @@ async fn row_52_worker_killed_during_a_stream() {
     assert!(next(&mut stream).await.is_none(), "one error, then the end");
     drop(stream);
     healthy(&snakepit, 1).await;
-    end(scene, snakepit).await;
+    scene.close(snakepit).await;
     row.holds("10 items in order, then WorkerDied once");
 }
 
@@ -114,7 +104,7 @@ async fn row_55_a_held_gil_is_no_reason_to_kill() {
     let held = clock.elapsed();
     let after: i64 = snakepit.execute("pid", ()).await.unwrap();
     assert_eq!(before, after);
-    end(scene, snakepit).await;
+    scene.close(snakepit).await;
     row.holds(format!(
         "held for {}, result returned, same worker",
         ms(held)
@@ -136,7 +126,7 @@ async fn row_61_memory_blow_up() {
         .unwrap_err();
     healthy(&snakepit, 1).await;
     assert_eq!(error.code(), ErrorCode::ToolRaised, "{error}");
-    end(scene, snakepit).await;
+    scene.close(snakepit).await;
     row.holds("MemoryError of the tool, worker goes on");
 }
 
@@ -148,7 +138,7 @@ async fn row_62_children_die_with_their_worker() {
     for _ in 0..10 {
         snakepit.execute::<Vec<u32>>("family", ()).await.unwrap();
     }
-    end(scene, snakepit).await;
+    scene.close(snakepit).await;
     row.holds("20 children in the group gone with it");
 }
 
@@ -180,7 +170,7 @@ async fn row_71_dropped_callers() {
     healthy(&snakepit, 1).await;
     assert_eq!(snakepit.status()[0].in_flight, 0);
     assert!(!scene.path("ledger").exists(), "the queued call never ran");
-    end(scene, snakepit).await;
+    scene.close(snakepit).await;
     row.holds("gauges 0, queued call never ran, slot held until the end");
 }
 
@@ -201,7 +191,7 @@ async fn row_72_deadline_passes_in_the_queue() {
     assert!(running.join_next().await.unwrap().unwrap().is_ok());
     healthy(&snakepit, 1).await;
     assert!(!scene.path("ledger").exists(), "the call never ran");
-    end(scene, snakepit).await;
+    scene.close(snakepit).await;
     row.holds("QueueTimeout, never dispatched");
 }
 
@@ -224,7 +214,7 @@ async fn row_73_one_busy_session_does_not_starve_another() {
     while let Some(one) = many.join_next().await {
         assert_eq!(one.unwrap().unwrap(), "greedy");
     }
-    end(scene, snakepit).await;
+    scene.close(snakepit).await;
     row.holds("all 201 answered, each with its own session");
 }
 
@@ -248,7 +238,7 @@ async fn row_74_a_request_that_kills_workers() {
         snakepit.execute::<i64>("pid", ()).await.unwrap();
     }
     healthy(&snakepit, 2).await;
-    end(scene, snakepit).await;
+    scene.close(snakepit).await;
     row.holds("one WorkerDied each, no call repeated, pool whole again");
 }
 
@@ -273,7 +263,7 @@ async fn row_82_too_large_and_too_deep() {
         .await
         .unwrap_err();
     assert_eq!(snakepit.execute::<i64>("pid", ()).await.unwrap(), pid);
-    end(scene, snakepit).await;
+    scene.close(snakepit).await;
     row.holds(format!(
         "PayloadTooLarge twice, {} for depth, same worker",
         error.code()
@@ -291,7 +281,7 @@ async fn row_45_a_worker_that_shouts() {
         .unwrap();
     assert_eq!(n, 20_000);
     healthy(&snakepit, 1).await;
-    end(scene, snakepit).await;
+    scene.close(snakepit).await;
     row.holds("drained, the call returns");
 }
 
@@ -319,7 +309,7 @@ async fn row_70_three_times_more_calls_than_fit() {
     assert_eq!(fine + full, 3000);
     healthy(&snakepit, 1).await;
     assert_eq!(snakepit.status()[0].queue_depth, 0);
-    end(scene, snakepit).await;
+    scene.close(snakepit).await;
     row.holds(format!(
         "{fine} answered, {full} refused, queue never above its limit"
     ));

@@ -26,7 +26,7 @@ fn killed(row: Row, scenario: &str) {
 
 /// The next host starts and stops on the same data directory.
 #[track_caller]
-fn next(scene: &Scene) {
+pub(crate) fn next(scene: &Scene) {
     let (mut host, _) = Host::ready(scene, "shutdown", 1);
     host.answer("@shut");
     assert!(host.wait().success());
@@ -65,6 +65,14 @@ fn row_20_workers_with_odd_names() {
     killed(
         Row::new(20, "host SIGKILL, worker named `a) R 1 2`"),
         "hide",
+    );
+}
+
+#[test]
+fn row_26_workers_that_may_not_be_looked_at() {
+    killed(
+        Row::new(26, "host SIGKILL, workers are not dumpable"),
+        "undumpable",
     );
 }
 
@@ -192,18 +200,22 @@ fn row_15_terminated_while_starting() {
 
 #[test]
 fn row_16_host_stopped_and_continued() {
-    let row = Row::new(16, "host SIGSTOP for 2 s, SIGCONT");
+    let row = Row::new(16, "host SIGSTOP for seconds, SIGCONT");
+    let long = std::env::var_os("SNAKEPIT_FAULT_LONG").is_some_and(|long| long == "1");
+    let seconds = if long { 30 } else { 5 };
     let scene = Scene::new();
-    let (mut host, pids) = Host::ready(&scene, "load", 2);
+    let (mut host, pids) = Host::ready(&scene, "tally", 2);
+    host.tally();
     host.signal(Signal::SIGSTOP);
     // The fault is that time passes.
-    std::thread::sleep(Duration::from_secs(2)); // polls: nothing tells that time has passed for a stopped host
+    std::thread::sleep(Duration::from_secs(seconds)); // polls: nothing tells that time has passed for a stopped host
     host.signal(Signal::SIGCONT);
+    assert_eq!(host.tally().failed, 0, "no call failed");
     assert!(pids.iter().all(|pid| alive(*pid)), "no worker was replaced");
     host.kill();
     scene.none_left(NONE);
     next(&scene);
-    row.holds("no worker replaced");
+    row.holds(format!("{seconds} s, no call failed, no worker replaced"));
     scene.clean(NONE);
 }
 
@@ -229,11 +241,13 @@ fn row_23_two_hosts_share_a_directory() {
 
 #[test]
 fn row_24_many_hosts_start_beside_a_dead_run() {
-    let row = Row::new(24, "5 hosts start while a dead run exists");
+    let row = Row::new(24, "10 hosts start while a dead run exists");
     let scene = Scene::new();
     let (mut dead, pids) = Host::ready(&scene, "daemon", 1);
     dead.kill();
-    let mut hosts: Vec<Host> = (0..5).map(|_| Host::start(&scene, "shutdown", 1)).collect();
+    let mut hosts: Vec<Host> = (0..10)
+        .map(|_| Host::start(&scene, "shutdown", 1))
+        .collect();
     for host in &mut hosts {
         host.answer("@shut");
         assert!(host.wait().success());

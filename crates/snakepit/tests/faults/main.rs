@@ -8,16 +8,30 @@
 )]
 
 mod calls;
+mod clock;
 mod degraded;
+mod held;
 mod host_death;
 mod links;
+mod log_sink;
+mod many;
 mod oracle;
+mod oracle_tests;
+mod proxy;
+mod random;
 mod random_kill;
 mod record;
+mod resources;
+mod scenario;
+mod schedules;
 mod script;
+mod secrets;
 mod shutdown;
+mod soak;
 mod starts;
+mod strict;
 mod subject;
 #[path = "../e2e/support.rs"]
 #[expect(dead_code, reason = "the other tests use more of it")]
 mod support;
+mod transport;

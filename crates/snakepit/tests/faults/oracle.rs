@@ -7,20 +7,28 @@ use std::time::Duration;
 
 use snakepit::{PoolBuilder, Snakepit, SnakepitBuilder};
 use tempfile::TempDir;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
+use crate::held::Held;
 use crate::support::{LONG, alive, bridge};
 
 /// Variable that every process of a scene carries.
 pub(crate) const COOKIE: &str = "SNAKEPIT_FAULT_COOKIE";
 
+/// Time in which what has ended is also given back.
+const SETTLE: Duration = Duration::from_secs(5);
+
 static NEXT: AtomicU32 = AtomicU32::new(0);
+
+/// Variable with the containment of the workers.
+pub(crate) const CONTAINMENT: &str = "SNAKEPIT_FAULT_CONTAINMENT";
 
 /// A private directory and the mark of all processes that belong to it.
 #[derive(Debug)]
 pub(crate) struct Scene {
     dir: TempDir,
     pub(crate) cookie: String,
+    before: Held,
 }
 
 impl Scene {
@@ -28,7 +36,12 @@ impl Scene {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let dir = tempfile::tempdir().unwrap();
         let cookie = format!("{}-{number}-{}", std::process::id(), dir.path().display());
-        Self { dir, cookie }
+        let before = Held::now();
+        Self {
+            dir,
+            cookie,
+            before,
+        }
     }
 
     pub(crate) fn dir(&self) -> &Path {
@@ -58,7 +71,7 @@ impl Scene {
     }
 
     pub(crate) fn pool_of(&self, adapter: &str, workers: usize) -> PoolBuilder {
-        marked(adapter, workers, &self.cookie, self.data())
+        marked(adapter, workers, &self.cookie)
     }
 
     /// An adapter with this text.
@@ -87,18 +100,87 @@ impl Scene {
         }
     }
 
-    /// The end of every test: no process with the mark of its hosts lives, no run is left behind.
+    /// The end of a test that has its host in its own process: no call is counted any more, neither
+    /// before the shutdown nor after it; then as [`Scene::clean`].
+    pub(crate) async fn close(self, snakepit: Snakepit) {
+        eventually_async("all gauges are 0", || gauges(&snakepit).is_empty()).await;
+        let report = timeout(LONG, snakepit.shutdown()).await.unwrap();
+        assert_eq!(report.leftover, [0; 0], "{report:?}");
+        assert_eq!(gauges(&snakepit), [""; 0]);
+        drop(snakepit);
+        tokio::task::spawn_blocking(|| self.clean(SETTLE))
+            .await
+            .unwrap();
+    }
+
+    /// The end of every test: no process with the mark of its hosts lives, no run is left behind,
+    /// and this process holds what it held when the scene was made.
     #[track_caller]
     pub(crate) fn clean(self, limit: Duration) -> Duration {
         let took = self.none_left(limit);
-        // A host that ends at once may leave a dead run to the next sweep, which this one is.
-        if self.data().exists() {
-            let _ = snakepit_registry::Registry::sweep_data_dir(&self.data(), LONG).unwrap();
+        // A host that ends at once may leave a dead run to the next sweep, which this one is. A host
+        // in this process may hold its run for a moment yet.
+        let start = Instant::now();
+        let mut swept = None;
+        while self.runs() > 0 && start.elapsed() < SETTLE {
+            let sweep = snakepit_registry::Registry::sweep_data_dir(&self.data(), LONG);
+            swept = Some(sweep.unwrap());
+            // polls: the lock of the run is released in the background
+            std::thread::sleep(Duration::from_millis(1));
         }
-        let runs = || fs::read_dir(self.data().join("runs")).map_or(0, Iterator::count);
-        eventually("the run directory is removed", || runs() == 0);
+        let leaks = self.leaks(SETTLE);
+        assert!(leaks.is_empty(), "{}\n{swept:?}", leaks.join("\n"));
         took
     }
+
+    /// What is left within `limit`, a line for each kind.
+    pub(crate) fn leaks(&self, limit: Duration) -> Vec<String> {
+        let start = Instant::now();
+        loop {
+            let leaks = self.look();
+            if leaks.is_empty() || start.elapsed() >= limit {
+                return leaks;
+            }
+            // polls: what is given back in the background
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    fn look(&self) -> Vec<String> {
+        let mut leaks = self.before.leaks();
+        let left = self.left();
+        if !left.is_empty() {
+            leaks.push(format!("processes: {left:?}"));
+        }
+        if self.runs() > 0 {
+            leaks.push(format!("runs: {}", self.runs()));
+        }
+        leaks
+    }
+
+    /// Runs that have a directory. One that was still being made when its host was killed has a
+    /// name of its own and is removed by a sweep an hour later.
+    fn runs(&self) -> usize {
+        let Ok(entries) = fs::read_dir(self.data().join("runs")) else {
+            return 0;
+        };
+        let names = entries.map(|entry| entry.unwrap().file_name());
+        names
+            .filter(|name| !name.as_encoded_bytes().starts_with(b".tmp-"))
+            .count()
+    }
+}
+
+/// Gauges that are not 0.
+pub(crate) fn gauges(snakepit: &Snakepit) -> Vec<String> {
+    let mut busy = Vec::new();
+    for pool in snakepit.status() {
+        if pool.queue_depth + pool.in_flight > 0 {
+            let (queued, running) = (pool.queue_depth, pool.in_flight);
+            busy.push(format!("{}: {queued} queued, {running} running", pool.pool));
+        }
+    }
+    busy
 }
 
 pub(crate) fn tools() -> String {
@@ -106,14 +188,16 @@ pub(crate) fn tools() -> String {
 }
 
 /// A pool whose processes carry `cookie`.
-pub(crate) fn marked(adapter: &str, workers: usize, cookie: &str, data: PathBuf) -> PoolBuilder {
+pub(crate) fn marked(adapter: &str, workers: usize, cookie: &str) -> PoolBuilder {
     PoolBuilder::new("main", adapter)
         .workers(workers)
         .call_timeout(LONG)
         .env(COOKIE, cookie)
         .configure_python(|python| {
             python.bridge_path = Some(bridge().to_owned());
-            python.data_dir = Some(data);
+            if let Ok(mode) = std::env::var(CONTAINMENT) {
+                python.containment = mode.parse().unwrap();
+            }
         })
 }
 
@@ -142,5 +226,15 @@ pub(crate) fn eventually(what: &str, condition: impl Fn() -> bool) {
         assert!(start.elapsed() < LONG, "not in time: {what}");
         // polls: what the caller waits for
         std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// The same without blocking a thread of the runtime.
+pub(crate) async fn eventually_async(what: &str, condition: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < LONG, "not in time: {what}");
+        // polls: what the caller waits for
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }

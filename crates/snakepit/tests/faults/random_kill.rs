@@ -2,54 +2,65 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use crate::oracle::Scene;
+use crate::random::Random;
 use crate::record::{Row, ms};
 use crate::subject::Host;
 
 /// Variable with the number of rounds.
 const ROUNDS: &str = "SNAKEPIT_FAULT_ROUNDS";
 
+/// Name, scenario, the mark after which it begins, and how many microseconds of it may pass.
+const PHASES: [(&str, &str, &str, u64); 3] = [
+    ("during start", "load", "@starting", 300_000),
+    ("under load", "load", "@ready", 300_000),
+    ("during shutdown", "load_shutdown", "@closing", 30_000),
+];
+
+/// Variable with the seed of the moments.
+const SEED: &str = "SNAKEPIT_FAULT_SEED";
+
 #[test]
 fn row_00_hosts_killed_at_random_moments() {
-    let rounds: u32 = std::env::var(ROUNDS).map_or(10, |text| text.parse().unwrap());
+    let rounds: u64 = std::env::var(ROUNDS).map_or(10, |text| text.parse().unwrap());
     let row = Row::new(
         0,
         "host with 8 workers under load killed at a random moment",
     );
-    // The spread of the moments matters, not their secrecy.
-    let mut seed = u64::from(std::process::id()) | 1;
-    let mut random = move |below: u64| {
-        seed ^= seed << 13;
-        seed ^= seed >> 7;
-        seed ^= seed << 17;
-        seed % below
-    };
+    let seed =
+        std::env::var(SEED).map_or(u64::from(std::process::id()), |text| text.parse().unwrap());
+    println!("seed {seed}");
+    let mut random = Random::new(seed);
     let scene = Scene::new();
     let mut worst = Duration::ZERO;
+    let mut rounds_of = [0; PHASES.len()];
     for round in 0..rounds {
-        let scenario = ["load", "load_shutdown"][usize::from(round % 3 == 2)];
+        // The first rounds are one of each, the rest is left to chance.
+        let phase = match usize::try_from(round) {
+            Ok(round) if round < PHASES.len() => round,
+            _ => usize::try_from(random.below(3)).unwrap(),
+        };
+        rounds_of[phase] += 1;
+        let (_, scenario, mark, spread) = PHASES[phase];
         let mut host = Host::start(&scene, scenario, 8);
-        // A third dies while starting, a third under load, a third while shutting down.
-        host.answer(if round % 3 == 0 {
-            "@starting"
-        } else {
-            "@ready"
-        });
+        host.answer(mark);
         // The fault is the moment itself.
-        std::thread::sleep(Duration::from_micros(random(300_000))); // polls: the random moment itself
+        std::thread::sleep(Duration::from_micros(random.below(spread))); // polls: the random moment itself
         host.kill();
-        let start = Instant::now();
-        scene.none_left(Duration::from_millis(500));
-        worst = worst.max(start.elapsed());
+        worst = worst.max(scene.none_left(Duration::from_millis(500)));
     }
     let (mut host, _) = Host::ready(&scene, "shutdown", 8);
     host.answer("@shut");
     assert!(host.wait().success(), "the next host starts clean");
-    println!("{rounds} rounds, worst {worst:?}");
+    let counts: Vec<String> = PHASES
+        .iter()
+        .zip(rounds_of)
+        .map(|((name, ..), count)| format!("{count} {name}"))
+        .collect();
+    let counts = counts.join(", ");
+    println!("{counts}; worst {worst:?}");
     row.holds(format!(
-        "{rounds} rounds, last worker gone after {} at worst",
+        "{counts}; last worker gone after {} at worst",
         ms(worst)
     ));
     scene.clean(Duration::from_millis(500));

@@ -84,7 +84,7 @@ fn program() {
 async fn run(kind: &str, dir: PathBuf) -> u8 {
     let cookie = std::env::var(COOKIE).unwrap();
     let independent = kind == "independent";
-    let pool = marked(&tools(), 1, &cookie, dir.join("pit"))
+    let pool = marked(&tools(), 1, &cookie)
         .configure(|pool| {
             pool.drain_timeout = if kind == "drain" {
                 LONG * 2
@@ -98,7 +98,6 @@ async fn run(kind: &str, dir: PathBuf) -> u8 {
             };
         })
         .configure_python(|python| {
-            python.data_dir = None;
             python.dependent = !independent;
         });
     let builder = Snakepit::builder().data_dir(dir.join("pit")).pool(pool);
@@ -144,6 +143,7 @@ fn ends_on(signal: Signal, code: i32) {
     program.signal(signal);
     assert_eq!(program.says("@end"), format!("{} 0 false", signal as i32));
     assert_eq!(program.wait().code(), Some(code));
+    drop(program);
     scene.clean(NONE);
 }
 
@@ -163,6 +163,7 @@ fn a_script_that_is_done_shuts_down() {
     assert_eq!(program.says("@end"), "0 0 true");
     assert!(!alive(pid));
     assert_eq!(program.wait().code(), Some(0));
+    drop(program);
     scene.clean(NONE);
 }
 
@@ -179,6 +180,7 @@ fn row_14_a_second_signal_skips_the_waits() {
     program.signal(Signal::SIGTERM);
     assert_eq!(program.says("@end"), "2 0 false");
     assert_eq!(program.wait().code(), Some(130));
+    drop(program);
     let took = scene.clean(NONE);
     row.holds(format!(
         "ended at once, nothing left after {} ms",
@@ -212,6 +214,7 @@ fn row_2_an_independent_worker_goes_on_and_is_reported() {
     assert!(alive(pid));
 
     kill(Pid::from_raw(pid.cast_signed()), Signal::SIGTERM).unwrap();
+    drop(program);
     scene.clean(LONG);
     row.holds("it finished its work, the sweep reports it and leaves it alone");
 }

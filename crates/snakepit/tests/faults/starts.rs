@@ -120,9 +120,7 @@ async fn row_44_workers_that_die_right_after_ready() {
         "it fails fast"
     );
     assert!(status.restarts + status.start_failures <= 5, "{status:?}");
-    snakepit.shutdown().await;
-    drop(snakepit);
-    clean(scene).await;
+    scene.close(snakepit).await;
     row.holds(format!(
         "{} restarts, then {}",
         status.restarts,
@@ -148,9 +146,7 @@ async fn row_65_replacement_cannot_start() {
     for _ in 0..20 {
         assert_eq!(snakepit.execute::<i64>("pid", ()).await.unwrap(), first);
     }
-    snakepit.shutdown().await;
-    drop(snakepit);
-    clean(scene).await;
+    scene.close(snakepit).await;
     row.holds("the other worker serves on");
 }
 
@@ -166,20 +162,6 @@ async fn row_76_the_whole_pool_has_a_bad_import() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn row_50_many_workers_on_few_cores() {
-    let row = Row::new(50, "32 workers start at once");
-    let scene = Scene::new();
-    let clock = Instant::now();
-    let snakepit = scene.host(scene.pool(32)).start().await.unwrap();
-    let took = clock.elapsed();
-    assert_eq!(snakepit.status()[0].ready, 32);
-    snakepit.shutdown().await;
-    drop(snakepit);
-    clean(scene).await;
-    row.holds(format!("ready after {}", ms(took)));
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn row_86_environment_is_scrubbed() {
     let row = Row::new(86, "secrets in the host's environment");
     let scene = Scene::new();
@@ -191,9 +173,7 @@ async fn row_86_environment_is_scrubbed() {
         let held_back = name.starts_with("CARGO") || name == "SNAKEPIT_TOKEN";
         assert!(!held_back, "{name} has passed");
     }
-    snakepit.shutdown().await;
-    drop(snakepit);
-    clean(scene).await;
+    scene.close(snakepit).await;
     row.holds("only the list passes; the token is removed");
 }
 
@@ -207,24 +187,9 @@ async fn row_29_descriptors_of_workers() {
         let data = scene.data();
         assert!(!file.starts_with(data.to_str().unwrap()), "{file}");
     }
-    snakepit.shutdown().await;
-    drop(snakepit);
-    clean(scene).await;
+    scene.close(snakepit).await;
     row.holds(format!(
         "{} descriptors, none of the data directory",
         files.len()
     ));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn row_49_pools_started_and_stopped() {
-    let row = Row::new(49, "20 pools started and stopped");
-    let scene = Scene::new();
-    for _ in 0..20 {
-        let snakepit = scene.host(scene.pool(2)).start().await.unwrap();
-        snakepit.execute::<i64>("pid", ()).await.unwrap();
-        snakepit.shutdown().await;
-    }
-    clean(scene).await;
-    row.holds("nothing left");
 }

@@ -1,23 +1,26 @@
 //! The subject: a host in a process and a session of its own, which tests kill.
 
-use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use snakepit::{Snakepit, args};
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::oracle::{COOKIE, Scene, marked, tools};
-use crate::support::{LONG, file};
+use crate::oracle::{COOKIE, Scene};
+use crate::scenario;
+use crate::support::LONG;
 
 const SCENARIO: &str = "SNAKEPIT_FAULT_SCENARIO";
 const DIR: &str = "SNAKEPIT_FAULT_DIR";
 const WORKERS: &str = "SNAKEPIT_FAULT_WORKERS";
+
+/// Variable with a socket: the subject is no host then, but a stranger who knocks there.
+pub(crate) const KNOCK: &str = "SNAKEPIT_FAULT_KNOCK";
 
 /// A running subject.
 #[derive(Debug)]
@@ -29,9 +32,14 @@ pub(crate) struct Host {
 impl Host {
     /// Starts the subject; it may not be ready yet.
     pub(crate) fn start(scene: &Scene, scenario: &str, workers: usize) -> Self {
-        let exe = std::env::current_exe().unwrap();
-        let mut child = Command::new("setsid")
-            .arg(exe)
+        Self::spawn(Self::command(scene, scenario, workers))
+    }
+
+    /// The command that starts the subject, to be changed by the caller.
+    pub(crate) fn command(scene: &Scene, scenario: &str, workers: usize) -> Command {
+        let mut command = Command::new("setsid");
+        command
+            .arg(std::env::current_exe().unwrap())
             .args(["--exact", "subject::subject", "--nocapture"])
             .env(SCENARIO, scenario)
             .env(DIR, scene.dir())
@@ -41,9 +49,13 @@ impl Host {
             .env("SNAKEPIT_CANARY_SECRET", "canary-7c1f")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+            .stderr(Stdio::null());
+        command
+    }
+
+    /// Starts the subject with a changed command.
+    pub(crate) fn spawn(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
         let (sender, lines) = mpsc::channel();
         std::thread::spawn(move || {
@@ -59,9 +71,15 @@ impl Host {
     /// Starts the subject and waits until it is ready; returns its workers.
     pub(crate) fn ready(scene: &Scene, scenario: &str, workers: usize) -> (Self, Vec<u32>) {
         let mut host = Self::start(scene, scenario, workers);
-        let words = host.answer("@ready");
-        let pids = words.iter().map(|word| word.parse().unwrap()).collect();
+        let pids = host.workers();
         (host, pids)
+    }
+
+    /// The workers of a subject that is starting, once it is ready.
+    #[track_caller]
+    pub(crate) fn workers(&mut self) -> Vec<u32> {
+        let words = self.answer("@ready");
+        words.iter().map(|word| word.parse().unwrap()).collect()
     }
 
     /// The words after a mark in the output.
@@ -81,6 +99,37 @@ impl Host {
     pub(crate) fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap());
         kill(pid, signal).unwrap();
+    }
+
+    /// The other end of its error output, where the command has asked for a pipe.
+    pub(crate) fn errors(&mut self) -> ChildStderr {
+        self.child.stderr.take().unwrap()
+    }
+
+    /// Calls of the scenario `tally` so far, once one more has ended well.
+    #[track_caller]
+    pub(crate) fn tally(&mut self) -> Tally {
+        while self.lines.try_recv().is_ok() {}
+        let first = self.count();
+        let start = Instant::now();
+        loop {
+            let now = self.count();
+            if now.fine > first.fine {
+                return now;
+            }
+            assert!(start.elapsed() < LONG, "calls do not go on: {now:?}");
+        }
+    }
+
+    #[track_caller]
+    fn count(&mut self) -> Tally {
+        let words = self.answer("@tally");
+        let number = |at: usize| words[at].parse().unwrap();
+        Tally {
+            fine: number(0),
+            failed: number(1),
+            wall_seconds: number(2),
+        }
     }
 
     /// Waits for the end of the subject.
@@ -111,7 +160,16 @@ impl Drop for Host {
     }
 }
 
-fn say(mark: &str, words: &[u32]) {
+/// What the scenario `tally` has counted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tally {
+    pub(crate) fine: u64,
+    pub(crate) failed: u64,
+    /// What the subject takes for the time.
+    pub(crate) wall_seconds: u64,
+}
+
+pub(crate) fn say(mark: &str, words: &[u32]) {
     let words: Vec<String> = words.iter().map(u32::to_string).collect();
     println!("@{mark} {}", words.join(" "));
 }
@@ -126,13 +184,16 @@ fn park() -> ! {
 #[test]
 fn subject() {
     let (Ok(scenario), Some(dir)) = (std::env::var(SCENARIO), std::env::var_os(DIR)) else {
-        return;
+        return knock();
     };
     let workers = std::env::var(WORKERS).unwrap().parse().unwrap();
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.worker_threads(2).enable_all().build().unwrap();
     let dir = PathBuf::from(dir);
-    let snakepit = runtime.block_on(run(&scenario, &dir, workers));
+    if scenario == "pools" {
+        return runtime.block_on(crate::many::pools(&dir));
+    }
+    let snakepit = runtime.block_on(scenario::run(&scenario, &dir, workers));
     match scenario.as_str() {
         "abort" => std::process::abort(),
         #[expect(clippy::exit, reason = "the scenario is an end without destructors")]
@@ -152,7 +213,14 @@ fn subject() {
             drop(snakepit);
             println!("@dropped");
         }
-        "shutdown" | "load_shutdown" => {
+        "hog" => {
+            let mut memory = Vec::new();
+            loop {
+                memory.push(vec![1_u8; 1 << 20]);
+            }
+        }
+        "shutdown" | "load_shutdown" | "daemon_shutdown" => {
+            println!("@closing");
             runtime.block_on(snakepit.shutdown());
             println!("@shut");
             return;
@@ -162,65 +230,15 @@ fn subject() {
     park()
 }
 
-async fn run(scenario: &str, dir: &Path, workers: usize) -> Snakepit {
-    let cookie = std::env::var(COOKIE).unwrap();
-    println!("@starting");
-    let pool = marked(&tools(), workers, &cookie, dir.join("pit"));
-    let pool = pool.configure(|pool| {
-        pool.drain_timeout = Duration::from_millis(500);
-        pool.stop_grace = Duration::from_millis(500);
-    });
-    let builder = Snakepit::builder().data_dir(dir.join("pit")).pool(pool);
-    let snakepit = match builder.start().await {
-        Ok(snakepit) => snakepit,
-        Err(error) => panic!("{error}"),
+/// The subject as a client of somebody else's socket, where one is named: says what happened.
+fn knock() {
+    let Some(path) = std::env::var_os(KNOCK) else {
+        return;
     };
-    let mut pids: Vec<u32> = snakepit
-        .workers()
-        .iter()
-        .filter_map(|one| one.pid)
-        .collect();
-    let mut calls = JoinSet::new();
-    for index in 0..workers {
-        let started = dir.join(format!("started.{index}"));
-        let text = started.to_str().unwrap().to_owned();
-        let snakepit = snakepit.clone();
-        match scenario {
-            "busy" => calls.spawn(async move {
-                let arguments = args! { "started" => text, "go" => "/nonexistent" };
-                let _ = snakepit.execute::<i64>("wait", arguments).await;
-            }),
-            "gil" => calls.spawn(async move {
-                let arguments = args! { "started" => text, "amount" => 1_i64 << 40 };
-                let _ = snakepit.execute::<i64>("hold_gil", arguments).await;
-            }),
-            "stopped" => calls.spawn(async move {
-                let arguments = args! { "started" => text };
-                let _ = snakepit.execute::<()>("stop_self", arguments).await;
-            }),
-            "load" | "load_shutdown" => calls
-                .spawn(async move { while snakepit.execute::<i64>("pid", ()).await.is_ok() {} }),
-            "family" => {
-                pids.extend(snakepit.execute::<Vec<u32>>("family", ()).await.unwrap());
-                continue;
-            }
-            "daemon" => {
-                let arguments = args! { "file" => text };
-                snakepit.execute::<i64>("daemon", arguments).await.unwrap();
-                pids.push(file(&started).await.trim().parse().unwrap());
-                continue;
-            }
-            "hide" => {
-                snakepit.execute::<i64>("hide", ()).await.unwrap();
-                continue;
-            }
-            _ => continue,
-        };
-        if !scenario.starts_with("load") {
-            file(&started).await;
-        }
-    }
-    say("ready", &pids);
-    calls.detach_all();
-    snakepit
+    let answer = UnixStream::connect(path).and_then(|mut stream| {
+        stream.write_all(&[0; 256])?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer)
+    });
+    println!("@knock {answer:?}");
 }

@@ -156,3 +156,32 @@ def descriptors() -> list[str]:
 @tool
 def session(*, ctx: Context) -> str:
     return f"{ctx.session_id}"
+
+
+@tool
+def undumpable() -> int:
+    """Nobody may look at this process any more."""
+    import ctypes
+
+    pr_set_dumpable = 4
+    if ctypes.CDLL(None).prctl(pr_set_dumpable, 0, 0, 0, 0) != 0:
+        raise OSError("prctl")
+    return os.getpid()
+
+
+@tool
+def write_late(started: str, file: str) -> int:
+    """Says that it runs and writes a file."""
+    Path(started).write_text(str(os.getpid()))
+    Path(file).write_text("late")
+    return os.getpid()
+
+
+@tool
+def fail(text: str) -> None:
+    raise ValueError(text)
+
+
+@tool
+def threads() -> int:
+    return len(os.listdir("/proc/self/task"))

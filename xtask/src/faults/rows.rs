@@ -1,0 +1,148 @@
+//! The lines of the table: from files, from the names of tests, and back to text.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+/// How the result of a row begins that has no test.
+pub(super) const NOT_BUILT: &str = "not built";
+
+/// One line of the table: what was done and what was seen.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Row {
+    pub(super) number: u64,
+    pub(super) fault: String,
+    pub(super) result: String,
+}
+
+impl Row {
+    /// What a row has written about itself.
+    pub(super) fn of_file(value: &Value) -> Option<Self> {
+        Some(Self {
+            number: value["row"].as_u64()?,
+            fault: value["fault"].as_str()?.to_owned(),
+            result: value["result"].as_str()?.to_owned(),
+        })
+    }
+}
+
+/// The rows of the registry's own tests, whose names tell what they are about: `row_31_truncated_databases`.
+///
+/// `skips` has the tests that found out that they cannot run here, and why.
+pub(super) fn of_registry(output: &str, skips: &BTreeMap<String, String>) -> Vec<Row> {
+    // A test that is tried again has several lines; the last one counts.
+    let mut rows = BTreeMap::new();
+    for line in output.lines() {
+        let Some((status, rest)) = line.trim_start().split_once(" [") else {
+            continue;
+        };
+        let result = match status.trim() {
+            "PASS" => "holds".to_owned(),
+            "FAIL" | "TIMEOUT" | "SIGABRT" | "SIGSEGV" | "SIGBUS" => "FAILED".to_owned(),
+            _ => continue,
+        };
+        let Some((_, name)) = rest.split_once("snakepit-registry::it ") else {
+            continue;
+        };
+        let result = match skips.get(name) {
+            Some(why) if result == "holds" => format!("skipped: {why}"),
+            _ => result,
+        };
+        let Some((_, name)) = name.rsplit_once("::row_") else {
+            continue;
+        };
+        for number in numbers(name) {
+            let fault = format!("registry: {}", title(name));
+            rows.insert((number, fault), result.clone());
+        }
+    }
+    let row = |((number, fault), result): ((u64, String), String)| Row {
+        number,
+        fault,
+        result,
+    };
+    rows.into_iter().map(row).collect()
+}
+
+/// The numbers that a name begins with: `1_and_4_host_killed` has two.
+fn numbers(name: &str) -> Vec<u64> {
+    name.split('_')
+        .take_while(|word| *word == "and" || word.parse::<u64>().is_ok())
+        .filter_map(|word| word.parse().ok())
+        .collect()
+}
+
+fn title(name: &str) -> String {
+    let mut words = name.split('_').peekable();
+    while words
+        .next_if(|word| *word == "and" || word.parse::<u64>().is_ok())
+        .is_some()
+    {}
+    words.collect::<Vec<_>>().join(" ")
+}
+
+pub(super) fn table(rows: &[Row]) -> String {
+    let mut text = String::from("| row | fault | result |\n|---|---|---|\n");
+    for row in rows {
+        let (fault, result) = (row.fault.replace('|', "/"), row.result.replace('|', "/"));
+        let _ = writeln!(text, "| {} | {fault} | {result} |", row.number);
+    }
+    let built: BTreeSet<u64> = rows
+        .iter()
+        .filter(|row| !row.result.starts_with(NOT_BUILT))
+        .map(|row| row.number)
+        .collect();
+    let count = |start: &str| {
+        rows.iter()
+            .filter(|row| row.result.starts_with(start))
+            .count()
+    };
+    let (hold, skipped, failed) = (count("holds"), count("skipped"), count("FAILED"));
+    let missing = count(NOT_BUILT);
+    let _ = writeln!(
+        text,
+        "\n{} tests of {} rows: {hold} hold, {skipped} skipped, {failed} failed; {missing} rows not built",
+        rows.len() - missing,
+        built.len()
+    );
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_come_from_names() {
+        let output = "        PASS [   0.123s] ( 1/30) snakepit-registry::it host::row_1_and_4_killed\n\
+                      \x20       FAIL [   0.123s] ( 2/30) snakepit-registry::it damage::row_31_truncated\n\
+                      \x20       PASS [   0.123s] ( 3/30) snakepit::faults host_death::row_02_busy\n";
+        let rows = of_registry(output, &BTreeMap::new());
+        let shown: Vec<_> = rows
+            .iter()
+            .map(|row| (row.number, row.fault.as_str(), row.result.as_str()))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                (1, "registry: killed", "holds"),
+                (4, "registry: killed", "holds"),
+                (31, "registry: truncated", "FAILED"),
+            ]
+        );
+        assert!(
+            table(&rows)
+                .ends_with("3 tests of 3 rows: 2 hold, 0 skipped, 1 failed; 0 rows not built\n")
+        );
+    }
+
+    #[test]
+    fn a_test_that_skips_itself_does_not_hold() {
+        let output =
+            "        PASS [   0.123s] ( 1/30) snakepit-registry::it reuse::row_19_a_stranger\n";
+        let skips = BTreeMap::from([("reuse::row_19_a_stranger".to_owned(), "why".to_owned())]);
+        let rows = of_registry(output, &skips);
+        assert_eq!(rows[0].result, "skipped: why");
+    }
+}
