@@ -1,6 +1,10 @@
 """Tools for the benchmarks: as little of their own work as can be."""
 
-from snakepit_bridge import tool
+import json
+from array import array
+from time import perf_counter
+
+from snakepit_bridge import SessionContext, tool
 
 
 @tool
@@ -27,3 +31,68 @@ def endless(size: int):
     block = b"\x07" * size
     while True:
         yield block
+
+
+def p50(seconds, step):
+    """Half of the steps took at most this many seconds."""
+    times, end = [], perf_counter() + seconds
+    while True:
+        begin = perf_counter()
+        step()
+        now = perf_counter()
+        times.append(now - begin)
+        if now >= end:
+            return sorted(times)[len(times) // 2]
+
+
+@tool
+def host_tool(seconds: float, context: SessionContext) -> float:
+    """Call a function of the host with one small argument."""
+    increment = context.host_tools["increment"]
+    return p50(seconds, lambda: increment(n=1))
+
+
+@tool
+def variable(seconds: float, context: SessionContext) -> float:
+    """Read a small variable from the host each time."""
+    context.cache_ttl = 0
+    return p50(seconds, lambda: context.get_variable("small"))
+
+
+@tool
+def cached(seconds: float, context: SessionContext) -> float:
+    """Read a small variable from the cache; the mean of a thousand at a time, for the clock takes longer than one."""
+    context.cache_ttl = 3600
+    context.get_variable("small")
+
+    def step():
+        for _ in range(1000):
+            context.get_variable("small")
+
+    return p50(seconds, step) / 1000
+
+
+@tool
+def embedding(seconds: float, context: SessionContext) -> float:
+    """Set and get 1 MB of numbers."""
+    context.cache_ttl = 0
+    numbers = array("f", [0.5]) * 262_144
+
+    def step():
+        context.set_variable("large", numbers)
+        context.get_variable("large")
+
+    return p50(seconds, step)
+
+
+@tool
+def embedding_as_json(seconds: float, context: SessionContext) -> float:
+    """The same as text."""
+    context.cache_ttl = 0
+    numbers = array("f", [0.5]) * 262_144
+
+    def step():
+        context.set_variable("text", json.dumps(numbers.tolist()))
+        array("f", json.loads(context.get_variable("text")))
+
+    return p50(seconds, step)

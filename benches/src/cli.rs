@@ -16,7 +16,7 @@ use crate::table::render;
 #[derive(Debug, Parser)]
 #[command(name = "snakepit-bench", version)]
 struct Arguments {
-    /// Benchmarks to run: scheduler, pool, codec, round_trip, stream, many, payload, startup, memory; all when none is named.
+    /// Benchmarks to run: scheduler, affinity, pool, codec, round_trip, session, stream, many, payload, startup, memory; all when none is named.
     names: Vec<String>,
     /// Three short rounds instead of five long ones.
     #[arg(long)]
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn names_choose_and_unknown_ones_are_refused() {
-        assert_eq!(choose(&[]).unwrap().len(), 9);
+        assert_eq!(choose(&[]).unwrap().len(), 11);
         assert_eq!(choose(&["many".into()]).unwrap()[0].name, "many");
         let error = choose(&["manny".into()]).unwrap_err().to_string();
         assert!(

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use snakepit::{Bytes, PoolBuilder, Report, Snakepit};
+use snakepit::{Bytes, HostTools, PoolBuilder, PoolHandle, Report, Snakepit};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::Instant;
 
@@ -57,6 +57,16 @@ impl Host {
     /// A handle for callers.
     pub(crate) fn caller(&self) -> Caller {
         Caller(self.snakepit.clone())
+    }
+
+    /// A session of the pool.
+    pub(crate) fn session(&self, id: &str) -> PoolHandle {
+        self.snakepit.session(id)
+    }
+
+    /// The functions that tools may call.
+    pub(crate) fn host_tools(&self) -> &HostTools {
+        self.snakepit.host_tools()
     }
 
     /// The process ids of the workers.

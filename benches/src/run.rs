@@ -1,5 +1,6 @@
 //! The benchmarks, one question a file.
 
+mod affinity;
 mod codec;
 mod many;
 mod memory;
@@ -7,6 +8,7 @@ mod payload;
 mod pool;
 mod round_trip;
 mod scheduler;
+mod session;
 mod startup;
 mod stream;
 
@@ -29,6 +31,10 @@ pub(crate) const ALL: &[Bench] = &[
         run: scheduler::run,
     },
     Bench {
+        name: "affinity",
+        run: affinity::run,
+    },
+    Bench {
         name: "pool",
         run: pool::run,
     },
@@ -39,6 +45,10 @@ pub(crate) const ALL: &[Bench] = &[
     Bench {
         name: "round_trip",
         run: round_trip::run,
+    },
+    Bench {
+        name: "session",
+        run: session::run,
     },
     Bench {
         name: "stream",
