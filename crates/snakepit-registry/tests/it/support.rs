@@ -10,7 +10,7 @@ use snakepit_registry::{
 use tempfile::TempDir;
 
 /// Long enough for a busy machine; no test waits that long when all is well.
-pub(crate) const LONG: Duration = Duration::from_secs(10);
+pub(crate) const LONG: Duration = Duration::from_secs(60);
 
 #[expect(clippy::disallowed_methods, reason = "these tests are about real time")]
 pub(crate) fn now() -> Instant {

@@ -10,7 +10,7 @@ use nix::fcntl::{Flock, FlockArg};
 use snakepit::{PoolBuilder, Snakepit};
 
 /// Time that no healthy step ever needs.
-pub(crate) const LONG: Duration = Duration::from_secs(30);
+pub(crate) const LONG: Duration = Duration::from_secs(120);
 
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -39,7 +39,7 @@ async fn row_50_many_workers_on_few_cores() {
         None => "",
     };
     let adapter = scene.adapter(&format!("{imports}{tool}"));
-    let mut pool = scene.pool_of(&adapter, 64);
+    let mut pool = scene.pool_of(&adapter, 64).start_timeout(LONG);
     if let Some(python) = &python {
         pool = pool.python(python);
     }
