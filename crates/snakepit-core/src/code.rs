@@ -43,6 +43,8 @@ codes! {
     UnknownKey = "SP1002",
     /// No pool has this name.
     UnknownPool = "SP1003",
+    /// No worker has this name.
+    UnknownWorker = "SP1004",
     /// No tool has this name.
     UnknownTool = "SP2001",
     /// A required argument is missing.
@@ -87,6 +89,10 @@ codes! {
     AffinityFull = "SP4009",
     /// A nested call could only wait for calls that wait for it.
     Deadlock = "SP4010",
+    /// The call has killed too many workers and is refused for a while.
+    Quarantined = "SP4011",
+    /// Workers fail, and calls fail at once for a while.
+    CircuitOpen = "SP4012",
     /// The worker died while it had the call.
     WorkerDied = "SP5001",
     /// The worker did not start.

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::{Affinity, ErrorCode, PoolName};
+use crate::{
+    Affinity, BreakerPolicy, ErrorCode, PoolName, QuarantinePolicy, RecycleConfig, RetryPolicy,
+};
 
 /// Settings of one pool. Start from [`PoolConfig::new`] and change fields.
 #[derive(Clone, Debug, Serialize)]
@@ -34,8 +36,21 @@ pub struct PoolConfig {
     pub max_payload: usize,
     /// How firmly the calls of a session are bound to one worker; a hint by default.
     pub affinity: Affinity,
+    /// Tool that each new worker runs without arguments before it gets calls, within `start_timeout`; none by default. A worker whose
+    /// warm-up fails has not started.
+    pub warm_up: Option<String>,
+    /// When to replace workers that live.
+    pub recycle: RecycleConfig,
     /// How to replace workers that died.
     pub restart: RestartPolicy,
+    /// Refuses calls that keep killing workers; off by default.
+    pub quarantine: Option<QuarantinePolicy>,
+    /// Fails calls at once while workers fail; off by default.
+    pub breaker: Option<BreakerPolicy>,
+    /// The same for each tool by itself; off by default.
+    pub tool_breaker: Option<BreakerPolicy>,
+    /// Repeats calls whose worker died where that is safe; off by default.
+    pub retry: Option<RetryPolicy>,
 }
 
 /// How a pool replaces workers that died or did not start.
@@ -100,7 +115,13 @@ impl PoolConfig {
             cancel_grace: Duration::from_secs(5),
             max_payload: 128 << 20,
             affinity: Affinity::Hint,
+            warm_up: None,
+            recycle: RecycleConfig::default(),
             restart: RestartPolicy::default(),
+            quarantine: None,
+            breaker: None,
+            tool_breaker: None,
+            retry: None,
         }
     }
 
@@ -142,6 +163,7 @@ impl PoolConfig {
         duration("drain_timeout", self.drain_timeout, true)?;
         duration("stop_grace", self.stop_grace, true)?;
         duration("cancel_grace", self.cancel_grace, true)?;
+        self.recycle.validate()?;
         duration(
             "restart.initial_backoff",
             self.restart.initial_backoff,
@@ -158,6 +180,18 @@ impl PoolConfig {
                 ),
                 "lower the initial wait or raise the longest one",
             ));
+        }
+        if let Some(quarantine) = &self.quarantine {
+            quarantine.validate()?;
+        }
+        if let Some(breaker) = &self.breaker {
+            breaker.validate("breaker")?;
+        }
+        if let Some(breaker) = &self.tool_breaker {
+            breaker.validate("tool_breaker")?;
+        }
+        if let Some(retry) = &self.retry {
+            retry.validate()?;
         }
         Ok(())
     }

@@ -4,7 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::{
-    CallError, ErrorCode, PayloadError, PoolName, SessionId, StartError, StateError, WorkerId,
+    CallError, Death, ErrorCode, PayloadError, PoolName, SessionId, StartError, StateError,
+    WorkerId,
 };
 
 /// Why a call failed.
@@ -69,10 +70,37 @@ pub enum Error {
         worker: WorkerId,
         /// How it ended.
         reason: String,
+        /// Why it ended, as far as there is evidence.
+        cause: Death,
         /// The tool may have run, wholly or in part.
         ambiguous: bool,
         /// The last lines of the worker's output.
         output: Vec<String>,
+    },
+    /// Calls of this fingerprint have killed too many workers: this one was refused without touching a worker.
+    #[error(
+        "this call of `{tool}` is in quarantine for {retry_after:?}: it has killed too many workers of pool `{pool}`"
+    )]
+    Quarantined {
+        /// The pool.
+        pool: PoolName,
+        /// The tool.
+        tool: String,
+        /// Time until such calls are let in again.
+        retry_after: Duration,
+    },
+    /// Calls before this one lost their workers: this one was refused without trying.
+    #[error(
+        "{} of pool `{pool}` failed too often, calls are refused for {retry_after:?}",
+        .tool.as_ref().map_or_else(|| "workers".to_owned(), |tool| format!("workers with `{tool}`"))
+    )]
+    CircuitOpen {
+        /// The pool.
+        pool: PoolName,
+        /// The tool, where only its calls are refused.
+        tool: Option<String>,
+        /// Time after which to try again.
+        retry_after: Duration,
     },
     /// The session's worker has no free slot, and the call was not to wait.
     #[error("worker `{worker}` of session `{session}` has no free slot")]
@@ -132,6 +160,8 @@ impl Error {
             Self::Tool(error) => error.code,
             Self::TooLarge { .. } => ErrorCode::PayloadTooLarge,
             Self::WorkerDied { .. } => ErrorCode::WorkerDied,
+            Self::Quarantined { .. } => ErrorCode::Quarantined,
+            Self::CircuitOpen { .. } => ErrorCode::CircuitOpen,
             Self::AffinityBusy { .. } => ErrorCode::AffinityBusy,
             Self::AffinityLost { .. } => ErrorCode::AffinityLost,
             Self::AffinityFull { .. } => ErrorCode::AffinityFull,
@@ -145,6 +175,7 @@ impl Error {
     pub const fn is_retryable(&self) -> bool {
         match self {
             Self::Saturated { .. }
+            | Self::CircuitOpen { .. }
             | Self::AffinityBusy { .. }
             | Self::Timeout {
                 phase: Phase::Queue,
@@ -170,6 +201,7 @@ impl Error {
             },
             CallError::Died { exit, ambiguous } => Self::WorkerDied {
                 worker: worker.clone(),
+                cause: Death::of(&exit),
                 reason: exit.reason,
                 ambiguous,
                 output: exit.output,

@@ -32,8 +32,20 @@ pub const POOL_GAVE_UP: &str = "pool.gave_up";
 pub const POOL_CLOSED: &str = "pool.closed";
 /// A call has a slot. Fields: `pool`, `worker`, `slot`, `call`, `tool`.
 pub const CALL_DISPATCHED: &str = "call.dispatched";
+/// A call has killed too many workers and is refused from now on. Fields: `pool`, `worker`, `tool`, `reason`.
+pub const CALL_QUARANTINED: &str = "call.quarantined";
+/// A call was refused by the quarantine or a circuit breaker. Fields: `pool`, `tool`.
+pub const CALL_REFUSED: &str = "call.refused";
+/// A call is made again. Fields: `pool`, `tool`, `retry`, `error`.
+pub const CALL_RETRIED: &str = "call.retried";
+/// Workers failed too often: calls are refused for a while. Fields: `pool`, `tool` where it is about one.
+pub const CIRCUIT_OPENED: &str = "circuit.opened";
+/// Workers answer again. Fields: `pool`, `tool` where it is about one.
+pub const CIRCUIT_CLOSED: &str = "circuit.closed";
 /// A call timed out or was dropped while a worker had it; its slot stays taken until the tool ends. Fields: `pool`, `worker`, `call`.
 pub const CALL_ABANDONED: &str = "call.abandoned";
+/// The tool of an abandoned call has ended. Fields: `pool`, `worker`, `call`, `step` (of `StopStep`), `micros` since it was abandoned.
+pub const CALL_STOPPED: &str = "call.stopped";
 /// A call is over. Fields: `pool`, `worker`, `ok`, `micros`.
 pub const REQUEST_EXECUTED: &str = "request.executed";
 /// A worker is being started. Fields: `pool`, `worker`.
@@ -44,5 +56,12 @@ pub const WORKER_START_FAILED: &str = "worker.start_failed";
 pub const WORKER_TERMINATED: &str = "worker.terminated";
 /// A worker is started in place of one that died. Fields: `pool`, `worker`.
 pub const WORKER_RESTARTED: &str = "worker.restarted";
+/// A worker is replaced although it lives, and gets no more calls. Fields: `pool`, `worker`, `reason`, `replacement`, `uptime_seconds`,
+/// `request_count`.
+pub const WORKER_RECYCLED: &str = "worker.recycled";
+/// The replacement of a worker did not start; the worker goes on. Fields: `pool`, `worker`, `reason`, `error`, `retry_seconds`.
+pub const WORKER_RECYCLE_FAILED: &str = "worker.recycle_failed";
+/// A worker is ended because its last calls did not end in time after it was replaced. Fields: `pool`, `worker`.
+pub const WORKER_DRAIN_EXPIRED: &str = "worker.drain_expired";
 /// A worker did not give a cancelled call up in time and is killed. Fields: `pool`, `worker`, `call`.
 pub const WORKER_KILLED: &str = "worker.killed";

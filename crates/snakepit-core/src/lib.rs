@@ -14,6 +14,7 @@ mod id;
 mod metadata;
 mod names;
 mod payload;
+mod policy;
 mod pool;
 mod request;
 mod schedule;
@@ -42,8 +43,13 @@ pub use host_tool::{
 pub use id::{CallId, PoolName, SessionId, Slot, WorkerId};
 pub use metadata::{Metadata, MetadataError};
 pub use payload::{Encoding, Payload, PayloadError};
+pub use policy::{
+    BreakerPolicy, Circuit, CircuitState, Death, ExitStatus, QuarantinePolicy, RetryPolicy,
+};
 pub use pool::{
-    Latency, ManyStream, Pool, PoolState, ReplyStream, Status, WeakPool, WorkerState, WorkerStatus,
+    Latency, ManyStream, MemoryDecision, MemoryStatus, Pool, PoolState, RecycleBudget,
+    RecycleConfig, RecycleError, RecycleMode, RecycleReason, ReplyStream, Status, Stops, WeakPool,
+    WorkerState, WorkerStatus,
 };
 pub use request::{CallOptions, ChunkStream, Request};
 pub use session::{
@@ -54,6 +60,6 @@ pub use tensor::{DType, Tensor, TensorError};
 pub use value::{Bytes, Date, DateTime, Decimal, Time, TimeDelta, Unserializable, Uuid, Value};
 pub use variable::{Constraints, NewVariable, SetVariable, Variable, VariableError, VariableType};
 pub use worker::{
-    CallError, Containment, ItemResult, StartContext, StartError, ToolInfo, Worker, WorkerExit,
-    WorkerInfo, WorkerProfile,
+    CallError, Containment, ItemResult, StartContext, StartError, StopStep, Stopped, ToolInfo,
+    Worker, WorkerExit, WorkerInfo, WorkerProfile,
 };

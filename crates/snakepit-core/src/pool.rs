@@ -1,13 +1,18 @@
 //! The handle of a pool.
 
+mod errors;
 mod lease;
 mod linger;
 mod many;
+mod pass;
+mod recycle;
+mod retry;
 mod shared;
 mod stats;
 mod status;
 mod stream;
 mod supervisor;
+mod suspect;
 mod waiting;
 mod weak;
 mod workers;
@@ -21,12 +26,16 @@ use tokio::time::{Instant, timeout};
 
 use crate::{
     CallId, CallOptions, ConfigError, Error, Payload, Phase, PoolConfig, PoolName, Request,
-    SessionId, ToolInfo, WorkerProfile,
+    SessionId, ToolInfo, WorkerId, WorkerProfile,
 };
 use lease::Running;
 pub use many::ManyStream;
+pub use recycle::{
+    MemoryDecision, MemoryStatus, RecycleBudget, RecycleConfig, RecycleError, RecycleMode,
+    RecycleReason,
+};
 use shared::{Admitted, Shared};
-pub use status::{Latency, PoolState, Status, WorkerState, WorkerStatus};
+pub use status::{Latency, PoolState, Status, Stops, WorkerState, WorkerStatus};
 pub use stream::ReplyStream;
 use supervisor::{Event, Readiness, Supervisor};
 pub use weak::WeakPool;
@@ -115,14 +124,47 @@ impl Pool {
         args: Payload,
         options: &CallOptions,
     ) -> Result<Payload, Error> {
-        let shared = self.shared();
+        let (shared, tool) = (self.shared(), tool.into());
         let limits = Limits::new(&shared.config, options);
-        let lease = self.acquire(options, &limits).await?;
-        let request = limits.request(tool.into(), args, options, &lease);
+        let again = self.again(&tool, &args);
+        match (self.once(tool, args, options, &limits).await, again) {
+            (Err(error), Some(again)) => Box::pin(self.retry(error, again, options, &limits)).await,
+            (result, _) => result,
+        }
+    }
+
+    /// Makes a call that its policies let through.
+    async fn once(
+        &self,
+        tool: Arc<str>,
+        args: Payload,
+        options: &CallOptions,
+        limits: &Limits,
+    ) -> Result<Payload, Error> {
+        let shared = self.shared();
+        shared.screen(&tool, &args, options)?;
+        let pass = shared.pass(&tool, 1)?;
+        let result = self.attempt(tool, args, options, limits).await;
+        if let Some(pass) = pass {
+            pass.end(result.as_ref().map(drop));
+        }
+        result
+    }
+
+    async fn attempt(
+        &self,
+        tool: Arc<str>,
+        args: Payload,
+        options: &CallOptions,
+        limits: &Limits,
+    ) -> Result<Payload, Error> {
+        let mut lease = self.acquire(options, limits).await?;
+        lease.suspect = self.shared().suspect(&tool, &args, options);
+        let request = limits.request(tool, args, options, &lease);
         let call = request.call;
         let future = Arc::clone(lease.worker()).call(lease.slot(), request);
         Running::new(lease, call, future)
-            .run(&limits)
+            .run(limits)
             .await
             .map(|(reply, lease)| {
                 lease.succeed();
@@ -143,13 +185,35 @@ impl Pool {
         args: Payload,
         options: &CallOptions,
     ) -> Result<ReplyStream, Error> {
-        let limits = Limits::new(&self.shared().config, options);
-        let lease = self.acquire(options, &limits).await?;
-        let request = limits.request(tool.into(), args, options, &lease);
-        let call = request.call;
-        let future = Arc::clone(lease.worker()).stream(lease.slot(), request);
-        let (chunks, lease) = Running::new(lease, call, future).run(&limits).await?;
-        Ok(ReplyStream::new(self.clone(), lease, call, chunks, &limits))
+        let (shared, tool) = (self.shared(), tool.into());
+        let limits = Limits::new(&shared.config, options);
+        shared.screen(&tool, &args, options)?;
+        let pass = shared.pass(&tool, 1)?;
+        let begun = async {
+            let mut lease = self.acquire(options, &limits).await?;
+            lease.suspect = shared.suspect(&tool, &args, options);
+            let request = limits.request(tool, args, options, &lease);
+            let call = request.call;
+            let future = Arc::clone(lease.worker()).stream(lease.slot(), request);
+            let (chunks, lease) = Running::new(lease, call, future).run(&limits).await?;
+            Ok((lease, call, chunks))
+        };
+        match begun.await {
+            Ok((lease, call, chunks)) => Ok(ReplyStream::new(
+                self.clone(),
+                lease,
+                call,
+                chunks,
+                &limits,
+                pass,
+            )),
+            Err(error) => {
+                if let Some(pass) = pass {
+                    pass.end(Err(&error));
+                }
+                Err(error)
+            }
+        }
     }
 
     /// Calls a tool once for each item; one result for each, in order.
@@ -211,6 +275,23 @@ impl Pool {
         Ok(())
     }
 
+    /// Replaces a worker, at any age, and returns the name of its replacement once that has taken over; the worker's calls go on for up to
+    /// `recycle.max_drain`. It takes its turn with other replacements, and waits as long as the pool is not whole.
+    ///
+    /// # Errors
+    /// [`RecycleError`]; the worker goes on when its replacement did not start.
+    ///
+    /// # Cancel safety
+    /// Once polled, the replacement goes on without the caller.
+    pub async fn recycle(&self, worker: &WorkerId) -> Result<WorkerId, RecycleError> {
+        let (done, answer) = oneshot::channel();
+        let worker = worker.clone();
+        self.shared().send(Event::Recycle { worker, done });
+        // A pool that closes drops what it was asked for.
+        let closed = |_| RecycleError::Closed(self.name().clone());
+        answer.await.map_err(closed)?
+    }
+
     /// Forgets a session that is over: its next strict call may go to any worker. `false` when nothing was known of it.
     pub fn release_session(&self, session: &SessionId) -> bool {
         self.shared().lock().scheduler.forget(session)
@@ -254,14 +335,32 @@ struct Limits {
 impl Limits {
     fn new(config: &PoolConfig, options: &CallOptions) -> Self {
         let now = Instant::now();
-        // A time too long for the clock is as good as none.
-        let limit = |time: Duration| now.checked_add(time).map(|at| (at, time));
-        let call = options.timeout.or(config.call_timeout).and_then(limit);
+        let call = options.timeout.or(config.call_timeout);
+        let call = call.and_then(|time| Self::limit(now, time));
+        Self::within(call, now, config, options)
+    }
+
+    /// The limits of a further attempt: another turn in the queue, the same deadline.
+    fn again(&self, config: &PoolConfig, options: &CallOptions) -> Self {
+        Self::within(self.call, Instant::now(), config, options)
+    }
+
+    fn within(
+        call: Option<(Instant, Duration)>,
+        now: Instant,
+        config: &PoolConfig,
+        options: &CallOptions,
+    ) -> Self {
         let wait = options.queue_timeout.unwrap_or(config.queue_timeout);
         let far = Duration::from_secs(365 * 24 * 3600);
-        let queue = limit(wait).unwrap_or((now + far, far));
+        let queue = Self::limit(now, wait).unwrap_or((now + far, far));
         let queue = call.filter(|call| call.0 < queue.0).unwrap_or(queue);
         Self { queue, call }
+    }
+
+    /// A time too long for the clock is as good as none.
+    fn limit(now: Instant, time: Duration) -> Option<(Instant, Duration)> {
+        now.checked_add(time).map(|at| (at, time))
     }
 
     fn request(

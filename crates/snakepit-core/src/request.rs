@@ -58,6 +58,11 @@ pub struct CallOptions {
     pub session: Option<SessionId>,
     /// How firmly the session is bound to a worker; the pool's `affinity` when absent.
     pub affinity: Option<Affinity>,
+    /// What makes this call the same as another one for the pool's quarantine; tool and arguments when absent. It has to stay the same
+    /// when the call is repeated.
+    pub fingerprint: Option<Arc<str>>,
+    /// Running the call twice is harmless: the pool may repeat it when its worker died, see [`RetryPolicy`](crate::RetryPolicy).
+    pub idempotent: bool,
     /// The calls that this one is made from; see [`ToolContext::options`](crate::ToolContext::options).
     pub chain: CallChain,
 }
@@ -86,6 +91,20 @@ impl CallOptions {
     #[must_use]
     pub fn session(mut self, session: impl Into<SessionId>) -> Self {
         self.session = Some(session.into());
+        self
+    }
+
+    /// Sets what makes this call the same as another one.
+    #[must_use]
+    pub fn fingerprint(mut self, fingerprint: impl Into<Arc<str>>) -> Self {
+        self.fingerprint = Some(fingerprint.into());
+        self
+    }
+
+    /// Says that running the call twice is harmless.
+    #[must_use]
+    pub const fn idempotent(mut self) -> Self {
+        self.idempotent = true;
         self
     }
 

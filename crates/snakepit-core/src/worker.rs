@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use serde::Serialize;
 
 use crate::{
-    CallId, ChunkStream, Direction, ErrorCode, Payload, PoolName, Request, Slot, ToolError,
-    WorkerId,
+    CallId, ChunkStream, Direction, ErrorCode, ExitStatus, Payload, PoolName, Request, Slot,
+    ToolError, WorkerId,
 };
 
 /// The recipe that starts workers of one kind.
@@ -84,8 +84,22 @@ pub trait Worker: fmt::Debug + Send + Sync + 'static {
         items: Vec<Payload>,
     ) -> Vec<ItemResult>;
 
-    /// Asks the tool of this call to stop. Returns at once; a call that is over is left alone.
-    fn cancel(&self, call: CallId);
+    /// Bytes of memory of all its processes together; nothing when that cannot be told.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    async fn memory(&self) -> Option<u64> {
+        None
+    }
+
+    /// Makes the tool of this call stop. Returns at once; a call that is over is left alone. Whoever calls this kills the worker when the
+    /// call is not over after `grace`, which tells how much time each means may take.
+    fn cancel(&self, call: CallId, grace: Duration);
+
+    /// What stopped a cancelled call, once it is over; nothing where the worker cannot tell.
+    async fn stopped(&self, _call: CallId) -> Option<Stopped> {
+        None
+    }
 
     /// Resolves when the worker is gone, for whatever reason; immediately if it is already.
     async fn closed(&self) -> WorkerExit;
@@ -93,6 +107,48 @@ pub trait Worker: fmt::Debug + Send + Sync + 'static {
     /// Ends the worker: asks it and its running calls to end, waits up to `grace`, then kills. Resolves when it is gone. With a zero grace
     /// it kills at once.
     async fn stop(&self, grace: Duration);
+}
+
+/// How a cancelled call came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stopped {
+    /// What did it.
+    pub step: StopStep,
+    /// Time from the cancellation to the end of the tool.
+    pub after: Duration,
+}
+
+/// The steps that are taken one after the other to stop the tool of a cancelled call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum StopStep {
+    /// The tool saw that it was cancelled, or came to its end by itself.
+    Flag,
+    /// Its asyncio task was cancelled.
+    Task,
+    /// An exception was raised in it while it ran.
+    Exception,
+    /// The same, while it waited in the system: the wait was interrupted.
+    Interrupt,
+    /// It did not end after the first exception, and a second one was raised.
+    Again,
+    /// Nothing helped: its worker was killed.
+    Kill,
+}
+
+impl StopStep {
+    /// One word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Flag => "flag",
+            Self::Task => "task",
+            Self::Exception => "exception",
+            Self::Interrupt => "interrupt",
+            Self::Again => "again",
+            Self::Kill => "kill",
+        }
+    }
 }
 
 /// Result of one item of a `call_many`.
@@ -146,6 +202,12 @@ pub struct WorkerExit {
     pub output: Vec<String>,
     /// The host ended it on purpose.
     pub expected: bool,
+    /// How its process ended.
+    pub status: ExitStatus,
+    /// What it did wrong, if the host killed it for that.
+    pub killed_for: Option<String>,
+    /// There is evidence that the operating system ended it for lack of memory; a SIGKILL is none.
+    pub out_of_memory: bool,
 }
 
 /// Why one call failed, as the worker's side knows it.

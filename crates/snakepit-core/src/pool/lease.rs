@@ -12,8 +12,11 @@ use super::Limits;
 use super::linger::{self, Rest};
 use super::shared::Shared;
 use super::stats::Outcome;
+use super::suspect::Suspect;
 use crate::schedule::Grant;
-use crate::{CallChain, CallError, CallId, Error, Phase, Slot, Worker, WorkerId, event};
+use crate::{
+    CallChain, CallError, CallId, Error, Phase, Slot, Worker, WorkerExit, WorkerId, event,
+};
 
 /// A future of a worker.
 pub(super) type WorkerFuture<T> = Pin<Box<dyn Future<Output = Result<T, CallError>> + Send>>;
@@ -26,6 +29,8 @@ pub(super) struct Lease {
     id: WorkerId,
     items: u64,
     since: Instant,
+    /// The call in it, where the pool has a quarantine.
+    pub(super) suspect: Option<Box<Suspect>>,
     state: State,
 }
 
@@ -52,6 +57,7 @@ impl Lease {
             id,
             items,
             since: Instant::now(),
+            suspect: None,
             state: State::Held,
         }
     }
@@ -90,17 +96,18 @@ impl Lease {
 
     /// The call returned an error.
     pub(super) fn fail(mut self, error: CallError) -> Error {
-        if matches!(error, CallError::Died { .. }) {
+        if let CallError::Died { exit, ambiguous } = &error {
             self.count(Outcome::Error);
             self.lose();
+            self.blame(exit, *ambiguous);
         } else {
             self.finish(Outcome::Error);
         }
         Error::from_call(error, &self.id)
     }
 
-    /// Some items of a batch failed. `lost` when the worker is gone.
-    pub(super) fn finish_many(mut self, failed: u64, lost: bool) {
+    /// Some items of a batch failed. `died` tells how the worker ended, if it did, and whether the item in it may have run.
+    pub(super) fn finish_many(mut self, failed: u64, died: Option<(&WorkerExit, bool)>) {
         let (total, time) = (self.items, self.since.elapsed());
         let good = total.saturating_sub(failed);
         let share = time.mul_f64(if total == 0 {
@@ -112,8 +119,9 @@ impl Lease {
             .count(self.grant.worker, Outcome::Error, failed, Duration::ZERO);
         self.shared
             .count(self.grant.worker, Outcome::Ok, good, share);
-        if lost {
+        if let Some((exit, ambiguous)) = died {
             self.lose();
+            self.blame(exit, ambiguous);
         }
     }
 
@@ -136,6 +144,15 @@ impl Lease {
     pub(super) fn count(&self, outcome: Outcome) {
         self.shared
             .count(self.grant.worker, outcome, self.items, self.since.elapsed());
+    }
+
+    /// The worker died with the call. One that was not sent has nothing to do with that. To be told after [`lose`](Self::lose), which
+    /// counts the calls that share the blame.
+    pub(super) fn blame(&self, exit: &WorkerExit, ambiguous: bool) {
+        if let Some(suspect) = self.suspect.as_ref().filter(|_| ambiguous) {
+            self.shared
+                .blame(suspect, self.grant.worker, &self.id, exit);
+        }
     }
 
     /// The worker is gone or going: its slots are never used again.

@@ -1,14 +1,22 @@
 //! What happens to a call whose caller does not wait any more.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::lease::Lease;
+use super::shared::Shared;
 use super::stats::Outcome;
-use crate::{CallError, CallId, ChunkStream, ItemResult, Payload, event};
+use crate::{
+    CallError, CallId, ChunkStream, ItemResult, Payload, StopStep, Stopped, Worker, WorkerId, event,
+};
+
+/// Time for the worker's report, which it sends before it gives the slot back. There is none when the call was over before the worker heard
+/// of the cancellation.
+const REPORT: Duration = Duration::from_millis(100);
 
 /// Waits for the end of what a call returned, after which its slot is free.
 pub(super) trait Rest: Send + 'static {
@@ -55,15 +63,26 @@ pub(super) fn spawn(
         worker = %lease.id(),
         call = call.0,
     );
-    lease.worker().cancel(call);
     let grace = shared.config.cancel_grace;
+    lease.worker().cancel(call, grace);
+    let began = Instant::now();
     let (tasks, runtime) = (shared.tasks.clone(), shared.runtime.clone());
     tasks.spawn_on(
         async move {
             let mut rest = Box::pin(rest);
             match timeout(grace, &mut rest).await {
-                Ok(Ok(()) | Err(CallError::Tool(_) | CallError::TooLarge { .. })) => drop(lease),
-                Ok(Err(CallError::Died { .. })) => lease.lose(),
+                Ok(Ok(()) | Err(CallError::Tool(_) | CallError::TooLarge { .. })) => {
+                    let (worker, id) = (Arc::clone(lease.worker()), lease.id().clone());
+                    let after = began.elapsed();
+                    // The slot is free first: nobody waits for a report.
+                    drop(lease);
+                    let stopped = report(&*worker, call, after).await;
+                    note(&shared, &id, call, stopped);
+                }
+                Ok(Err(CallError::Died { exit, ambiguous })) => {
+                    lease.lose();
+                    lease.blame(&exit, ambiguous);
+                }
                 Err(_) => {
                     tracing::warn!(
                         target: event::TARGET,
@@ -75,9 +94,36 @@ pub(super) fn spawn(
                     // First out of the schedule, so that no further call goes to it.
                     lease.lose();
                     lease.worker().stop(Duration::ZERO).await;
+                    let stopped = Stopped {
+                        step: StopStep::Kill,
+                        after: began.elapsed(),
+                    };
+                    note(&shared, lease.id(), call, stopped);
                 }
             }
         },
         &runtime,
+    );
+}
+
+/// What the worker tells; without that the tool has come to its end by itself, `after` its cancellation.
+async fn report(worker: &dyn Worker, call: CallId, after: Duration) -> Stopped {
+    let told = timeout(REPORT, worker.stopped(call)).await;
+    told.ok().flatten().unwrap_or(Stopped {
+        step: StopStep::Flag,
+        after,
+    })
+}
+
+fn note(shared: &Shared, worker: &WorkerId, call: CallId, stopped: Stopped) {
+    shared.stopped(stopped.step);
+    tracing::debug!(
+        target: event::TARGET,
+        event = event::CALL_STOPPED,
+        pool = %shared.config.name,
+        %worker,
+        call = call.0,
+        step = stopped.step.as_str(),
+        micros = stopped.after.as_micros(),
     );
 }

@@ -47,6 +47,15 @@ struct Finished {
     time: Option<Duration>,
 }
 
+impl Finished {
+    /// What it says of the worker: the last item was answered only if the worker lived.
+    fn outcome(&self) -> Result<(), &Error> {
+        self.results
+            .last()
+            .map_or(Ok(()), |last| last.as_ref().map(drop))
+    }
+}
+
 impl ManyStream {
     pub(super) fn new(
         pool: Pool,
@@ -116,14 +125,40 @@ async fn run(
     items: Vec<Payload>,
     options: CallOptions,
 ) -> Finished {
-    let count = items.len();
-    match attempt(&shared, tool, items, &options).await {
-        Ok(finished) => finished,
-        Err(error) => Finished {
-            results: vec![Err(error); count],
-            time: None,
-        },
+    let mut refused = Vec::new();
+    let mut accepted = Vec::with_capacity(items.len());
+    for (index, item) in items.into_iter().enumerate() {
+        match shared.screen(&tool, &item, &options) {
+            Ok(()) => accepted.push(item),
+            Err(error) => refused.push((index, error)),
+        }
     }
+    let count = accepted.len();
+    if count == 0 {
+        return Finished {
+            results: refused.into_iter().map(|(_, error)| Err(error)).collect(),
+            time: None,
+        };
+    }
+    let attempted = match shared.pass(&tool, count as u64) {
+        Ok(pass) => {
+            let attempted = attempt(&shared, tool, accepted, &options).await;
+            if let Some(pass) = pass {
+                pass.end(attempted.as_ref().map_or_else(Err, Finished::outcome));
+            }
+            attempted
+        }
+        Err(error) => Err(error),
+    };
+    let mut finished = attempted.unwrap_or_else(|error| Finished {
+        results: vec![Err(error); count],
+        time: None,
+    });
+    // In ascending order each one gets back to its place.
+    for (index, error) in refused {
+        finished.results.insert(index, Err(error));
+    }
+    finished
 }
 
 async fn attempt(
@@ -143,12 +178,17 @@ async fn attempt(
         }
     };
     let limits = Limits::new(&shared.config, options);
+    let suspects = shared
+        .config
+        .quarantine
+        .as_ref()
+        .map(|_| (Arc::clone(&tool), items.clone()));
     let request = limits.request(tool, Payload::default(), options, &lease);
     let (call, slot, worker) = (request.call, lease.slot(), Arc::clone(lease.worker()));
     let future: WorkerFuture<Vec<ItemResult>> =
         Box::pin(async move { Ok(worker.call_many(slot, request, items).await) });
     let start = Instant::now();
-    let (mut results, lease) = Running::new(lease, call, future).run(&limits).await?;
+    let (mut results, mut lease) = Running::new(lease, call, future).run(&limits).await?;
     let time = start.elapsed();
     // A worker that answers too few or too many items is at fault; each item still gets one result.
     results.truncate(count);
@@ -158,12 +198,20 @@ async fn attempt(
             "the worker gave no result for this item",
         ))))
     });
-    let lost = results
+    // Items run in order, so that the first one without an answer was executing.
+    let died = results
         .iter()
-        .any(|result| matches!(result, Err(CallError::Died { .. })));
+        .position(|result| matches!(result, Err(CallError::Died { .. })));
+    if let (Some(first), Some((tool, items))) = (died, suspects) {
+        lease.suspect = shared.suspect(&tool, &items[first], options);
+    }
     let failed = results.iter().filter(|result| result.is_err()).count();
     let worker = lease.id().clone();
-    lease.finish_many(failed as u64, lost);
+    let end = died.and_then(|first| match &results[first] {
+        Err(CallError::Died { exit, ambiguous }) => Some((exit, *ambiguous)),
+        _ => None,
+    });
+    lease.finish_many(failed as u64, end);
     let convert = |result: ItemResult| result.map_err(|error| Error::from_call(error, &worker));
     Ok(Finished {
         results: results.into_iter().map(convert).collect(),

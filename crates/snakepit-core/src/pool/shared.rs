@@ -16,9 +16,10 @@ use super::supervisor::{Event, Readiness};
 use super::waiting::Waiting;
 use super::workers::{Live, Workers};
 use crate::chain::PoolMark;
+use crate::policy::{Breakers, Quarantine, RetryBudget};
 use crate::schedule::{Acquire, Added, Ask, Grant, HOME_LIMIT, Lost, Scheduler, WorkerKey};
 use crate::{
-    CallOptions, Error, Phase, PoolConfig, StartError, Worker, WorkerId, WorkerProfile, event,
+    CallOptions, Error, PoolConfig, StartError, StopStep, Worker, WorkerId, WorkerProfile, event,
 };
 
 /// Wakes a waiting call with its slot, or with the reason why it gets none.
@@ -43,6 +44,9 @@ pub(super) struct State {
     pub(super) workers: Workers,
     pub(super) starting: BTreeMap<WorkerId, Instant>,
     pub(super) stats: Stats,
+    pub(super) quarantine: Option<Quarantine>,
+    pub(super) breakers: Breakers,
+    pub(super) retry_budget: Option<RetryBudget>,
     /// Workers to keep running.
     pub(super) target: usize,
     pub(super) closing: bool,
@@ -68,6 +72,9 @@ impl Shared {
             workers: Workers::default(),
             starting: BTreeMap::new(),
             stats: Stats::new(),
+            quarantine: config.quarantine.clone().map(Quarantine::new),
+            retry_budget: config.retry.as_ref().map(RetryBudget::new),
+            breakers: Breakers::new(config.breaker.clone(), config.tool_breaker.clone()),
             target: config.workers,
             closing: false,
             gave_up: None,
@@ -217,15 +224,17 @@ impl Shared {
         counted: Option<(Outcome, u64, Duration)>,
     ) {
         let mut state = self.lock();
-        if let Some((outcome, items, time)) = counted {
-            state.count(grant.worker, outcome, items, time);
-        }
+        let due = counted
+            .is_some_and(|(outcome, items, time)| state.count(grant.worker, outcome, items, time));
         let released = state.scheduler.release(grant);
         let wake = released
             .wake
             .map(|(waiter, grant)| (waiter, self.lease_locked(&state, grant)));
         drop(state);
         Self::tell_lost(released.lost);
+        if due {
+            self.send(Event::Due);
+        }
         if let Some(key) = released.idle {
             self.send(Event::Idle(key));
         }
@@ -262,7 +271,15 @@ impl Shared {
 
     /// Counts the end of a call whose slot is not free yet.
     pub(super) fn count(&self, worker: WorkerKey, outcome: Outcome, items: u64, time: Duration) {
-        self.lock().count(worker, outcome, items, time);
+        let due = self.lock().count(worker, outcome, items, time);
+        if due {
+            self.send(Event::Due);
+        }
+    }
+
+    /// Counts what ended the tool of an abandoned call.
+    pub(super) fn stopped(&self, step: StopStep) {
+        self.lock().stats.stopped(step);
     }
 
     /// Takes a worker that died out of the schedule; its slots are void.
@@ -273,8 +290,16 @@ impl Shared {
 
     /// Takes a worker out of the schedule.
     pub(super) fn remove(&self, key: WorkerKey) {
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        if let Some(quarantine) = &mut state.quarantine
+            && let Some(calls) = state.scheduler.in_use_of(key)
+        {
+            quarantine.gone(key, calls);
+        }
+        let lost = state.scheduler.remove(key);
         // The lock is free again before anybody is woken.
-        let lost = self.lock().scheduler.remove(key);
+        drop(guard);
         Self::tell_lost(lost);
     }
 
@@ -293,13 +318,7 @@ impl Shared {
         state.gave_up = None;
         let scheduler = &mut state.scheduler;
         let Added { key, wakes, lost } = scheduler.add_named(self.slots, id.clone());
-        let live = Live {
-            worker: Arc::clone(worker),
-            id: id.clone(),
-            ready: Instant::now(),
-            calls: 0,
-            draining: false,
-        };
+        let live = Live::new(Arc::clone(worker), id.clone(), &self.config.recycle);
         state.workers.insert(key, live);
         let wakes: Vec<_> = wakes
             .into_iter()
@@ -339,25 +358,6 @@ impl Shared {
             drop(waiter.send(Err(self.start_error(error))));
         }
     }
-
-    pub(super) fn closed(&self) -> Error {
-        Error::Closed(self.config.name.clone())
-    }
-
-    pub(super) fn start_error(&self, error: &Arc<StartError>) -> Error {
-        Error::Start {
-            pool: self.config.name.clone(),
-            source: Box::new(StartError::clone(error)),
-        }
-    }
-
-    pub(super) fn timeout(&self, phase: Phase, after: Duration) -> Error {
-        Error::Timeout {
-            pool: self.config.name.clone(),
-            phase,
-            after,
-        }
-    }
 }
 
 fn lost_error(lost: Lost) -> Error {
@@ -369,11 +369,11 @@ fn lost_error(lost: Lost) -> Error {
 }
 
 impl State {
-    fn count(&mut self, worker: WorkerKey, outcome: Outcome, items: u64, time: Duration) {
+    /// `true` when it makes the worker due to be replaced.
+    fn count(&mut self, worker: WorkerKey, outcome: Outcome, items: u64, time: Duration) -> bool {
         self.stats.record(outcome, items, time);
-        if let Some(live) = self.workers.get_mut(worker) {
-            live.calls += items;
-        }
+        let live = self.workers.get_mut(worker);
+        live.is_some_and(|live| live.count(items))
     }
 }
 

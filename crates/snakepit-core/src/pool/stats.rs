@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
+use super::status::Stops;
+use crate::StopStep;
+
 /// How one call ended, for the counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
@@ -26,8 +29,19 @@ pub(super) struct Stats {
     pub(super) cancelled: u64,
     /// Calls that had to wait, whatever became of them.
     pub(super) queued: u64,
+    /// What ended the tools of abandoned calls.
+    pub(super) stops: Stops,
+    /// Calls refused by the quarantine; among `errors`, too.
+    pub(super) quarantined: u64,
+    /// Calls made again; among `requests`, too.
+    pub(super) retries: u64,
+    /// Calls refused by a circuit breaker; among `errors`, too.
+    pub(super) circuit_open: u64,
     pub(super) restarts: u64,
     pub(super) start_failures: u64,
+    pub(super) recycled: u64,
+    pub(super) recycle_failures: u64,
+    pub(super) recycle_error: Option<String>,
     pub(super) last_exit: Option<String>,
     /// Times in microseconds.
     pub(super) service: Histogram<u64>,
@@ -49,8 +63,15 @@ impl Stats {
             call_timeouts: 0,
             cancelled: 0,
             queued: 0,
+            stops: Stops::default(),
+            quarantined: 0,
+            retries: 0,
+            circuit_open: 0,
             restarts: 0,
             start_failures: 0,
+            recycled: 0,
+            recycle_failures: 0,
+            recycle_error: None,
             last_exit: None,
             service: histogram(),
             waits: histogram(),
@@ -71,6 +92,20 @@ impl Stats {
             self.service
                 .saturating_record_n(micros(time) / items, items);
         }
+    }
+
+    /// The tool of an abandoned call has ended.
+    pub(super) fn stopped(&mut self, step: StopStep) {
+        let stops = &mut self.stops;
+        let counter = match step {
+            StopStep::Flag => &mut stops.flag,
+            StopStep::Task => &mut stops.task,
+            StopStep::Exception => &mut stops.exception,
+            StopStep::Interrupt => &mut stops.interrupt,
+            StopStep::Again => &mut stops.again,
+            StopStep::Kill => &mut stops.kill,
+        };
+        *counter += 1;
     }
 
     pub(super) fn waited(&mut self, time: Duration) {

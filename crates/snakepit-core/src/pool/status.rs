@@ -7,7 +7,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::shared::{Shared, State};
-use crate::{Containment, PoolName, ToolInfo, WorkerId};
+use crate::{Circuit, Containment, MemoryStatus, PoolName, RecycleReason, ToolInfo, WorkerId};
 
 /// State and counters of a pool at one moment.
 ///
@@ -32,7 +32,7 @@ pub struct Status {
     pub in_flight: usize,
     /// Calls that wait now.
     pub queue_depth: usize,
-    /// Calls made.
+    /// Calls made, each retry counted as a call.
     pub requests: u64,
     /// Calls that returned a result.
     pub succeeded: u64,
@@ -48,10 +48,28 @@ pub struct Status {
     pub call_timeouts: u64,
     /// Calls dropped by their caller.
     pub cancelled: u64,
+    /// What ended the tools of calls that timed out on a worker or were dropped.
+    pub stops: Stops,
+    /// Calls refused by the quarantine; among `errors`, too.
+    pub quarantined: u64,
+    /// Calls made again after their worker died; among `requests`, too.
+    pub retries: u64,
+    /// Calls refused by a circuit breaker; among `errors`, too.
+    pub circuit_open: u64,
+    /// Circuits that are not closed.
+    pub circuits: Vec<Circuit>,
+    /// Fingerprints that are in quarantine now.
+    pub in_quarantine: usize,
     /// Workers started in place of ones that died.
     pub restarts: u64,
     /// Starts that failed.
     pub start_failures: u64,
+    /// Workers replaced although they lived.
+    pub recycled: u64,
+    /// Replacements of living workers that did not start.
+    pub recycle_failures: u64,
+    /// Why the last such replacement did not start; nothing once one has.
+    pub recycle_error: Option<String>,
     /// How the last worker that died ended.
     pub last_exit: Option<String>,
     /// Why the pool has given up starting workers for now.
@@ -62,6 +80,24 @@ pub struct Status {
     pub service_time: Latency,
     /// Time in the queue of calls that had to wait and got a slot.
     pub queue_time: Latency,
+}
+
+/// Tools of abandoned calls by what ended them; see [`StopStep`](crate::StopStep). A tool counts when it has ended, a batch as one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Stops {
+    /// By itself, or because it saw the flag.
+    pub flag: u64,
+    /// By cancelling its asyncio task.
+    pub task: u64,
+    /// By an exception while it ran.
+    pub exception: u64,
+    /// By an exception in an interrupted wait.
+    pub interrupt: u64,
+    /// By a second exception.
+    pub again: u64,
+    /// By killing its worker.
+    pub kill: u64,
 }
 
 /// State of a pool.
@@ -135,6 +171,10 @@ pub struct WorkerStatus {
     pub calls: u64,
     /// Seconds since it became ready, or since its start began.
     pub age_seconds: f64,
+    /// Why it is being replaced, or is due to be.
+    pub recycling: Option<RecycleReason>,
+    /// Its memory, where it has a limit and was looked at.
+    pub memory: Option<MemoryStatus>,
 }
 
 /// State of a worker.
@@ -173,8 +213,20 @@ impl Shared {
             queue_timeouts: stats.queue_timeouts,
             call_timeouts: stats.call_timeouts,
             cancelled: stats.cancelled,
+            stops: stats.stops,
+            quarantined: stats.quarantined,
+            retries: stats.retries,
+            circuit_open: stats.circuit_open,
+            circuits: state.breakers.circuits(Instant::now()),
+            in_quarantine: state
+                .quarantine
+                .as_ref()
+                .map_or(0, |quarantine| quarantine.convicted(Instant::now())),
             restarts: stats.restarts,
             start_failures: stats.start_failures,
+            recycled: stats.recycled,
+            recycle_failures: stats.recycle_failures,
+            recycle_error: stats.recycle_error.clone(),
             last_exit: stats.last_exit.clone(),
             start_error: state.gave_up.as_ref().map(ToString::to_string),
             containment: self.profile.containment(),
@@ -203,6 +255,11 @@ impl Shared {
                 in_flight,
                 calls: live.calls,
                 age_seconds: age(live.ready),
+                recycling: live.recycled.or_else(|| {
+                    let quiet = in_flight == 0 && state.scheduler.queued() == 0;
+                    live.limits.reason(now, live.calls, quiet)
+                }),
+                memory: live.limits.memory(now, live.calls),
             }
         });
         let starting = state.starting.iter().map(|(id, since)| WorkerStatus {
@@ -215,6 +272,8 @@ impl Shared {
             in_flight: 0,
             calls: 0,
             age_seconds: age(*since),
+            recycling: None,
+            memory: None,
         });
         ready.chain(starting).collect()
     }

@@ -11,6 +11,7 @@ use tokio::time::Sleep;
 
 use super::lease::Lease;
 use super::linger::{self, Rest};
+use super::pass::Pass;
 use super::stats::Outcome;
 use super::{Limits, Pool};
 use crate::{CallId, ChunkStream, Error, Payload, Phase};
@@ -24,6 +25,7 @@ pub struct ReplyStream {
     call: CallId,
     inner: Option<(Lease, ChunkStream)>,
     deadline: Option<(Pin<Box<Sleep>>, Duration)>,
+    pass: Option<Pass>,
 }
 
 impl ReplyStream {
@@ -33,6 +35,7 @@ impl ReplyStream {
         call: CallId,
         chunks: ChunkStream,
         limits: &Limits,
+        pass: Option<Pass>,
     ) -> Self {
         let deadline = limits
             .call
@@ -42,10 +45,12 @@ impl ReplyStream {
             call,
             inner: Some((lease, chunks)),
             deadline,
+            pass,
         }
     }
 
     fn abandon(&mut self, outcome: Outcome) {
+        self.pass = None;
         if let Some((lease, chunks)) = self.inner.take() {
             linger::spawn(lease, self.call, outcome, chunks.rest());
         }
@@ -75,13 +80,17 @@ impl Stream for ReplyStream {
             return Poll::Ready(Some(Ok(chunk)));
         }
         let (lease, _) = this.inner.take().expect("it was there");
-        match chunk {
-            Some(Err(error)) => Poll::Ready(Some(Err(lease.fail(error)))),
+        let result = match chunk {
+            Some(Err(error)) => Err(lease.fail(error)),
             _ => {
                 lease.succeed();
-                Poll::Ready(None)
+                Ok(())
             }
+        };
+        if let Some(pass) = this.pass.take() {
+            pass.end(result.as_ref().map(drop));
         }
+        Poll::Ready(result.err().map(Err))
     }
 }
 

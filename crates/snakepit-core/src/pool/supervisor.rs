@@ -1,22 +1,24 @@
 //! The one control task of a pool: it starts, replaces, drains and stops workers.
 
 use std::collections::VecDeque;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
+use super::recycle::RecycleError;
 use super::shared::Shared;
 use crate::schedule::WorkerKey;
-use crate::{
-    ErrorCode, StartContext, StartError, Worker, WorkerExit, WorkerId, WorkerProfile, event,
-};
+use crate::{ErrorCode, StartError, WorkerExit, WorkerId, WorkerProfile, event};
+use recycling::Recycling;
+use starting::Started;
 
 mod closing;
+mod draining;
+mod recycling;
+mod starting;
 
 /// What the supervisor is told.
 pub(super) enum Event {
@@ -29,6 +31,13 @@ pub(super) enum Event {
         workers: usize,
         done: oneshot::Sender<()>,
     },
+    /// A worker is due to be replaced.
+    Due,
+    /// Replace this worker.
+    Recycle {
+        worker: WorkerId,
+        done: oneshot::Sender<Result<WorkerId, RecycleError>>,
+    },
     /// End the pool: running calls have `drain`, and then each worker `grace`.
     Close { drain: Duration, grace: Duration },
 }
@@ -40,12 +49,6 @@ pub(super) enum Readiness {
     Ready,
     Failed(Arc<StartError>),
     Closed,
-}
-
-/// A start that is over.
-struct Started {
-    id: WorkerId,
-    result: Result<Arc<dyn Worker>, StartError>,
 }
 
 pub(super) struct Supervisor {
@@ -63,6 +66,7 @@ pub(super) struct Supervisor {
     not_before: Option<Instant>,
     /// The pool gave up; once the pause is over it tries one start.
     half_open: bool,
+    recycling: Recycling,
 }
 
 impl Supervisor {
@@ -73,6 +77,7 @@ impl Supervisor {
     ) {
         let (tasks, runtime) = (shared.tasks.clone(), shared.runtime.clone());
         let this = Self {
+            recycling: Recycling::new(&shared.config),
             shared,
             profile,
             events,
@@ -95,8 +100,12 @@ impl Supervisor {
             workers = self.shared.config.workers,
         );
         loop {
+            let now = Instant::now();
+            self.not_before.take_if(|at| *at <= now);
             self.reconcile();
-            let pause = self.not_before;
+            self.expire(now);
+            self.recycle(now);
+            let wake = self.wake(now);
             tokio::select! {
                 event = self.events.recv() => match event {
                     Some(Event::Close { drain, grace }) => return self.close(drain, grace).await,
@@ -111,7 +120,9 @@ impl Supervisor {
                         self.gone(key, &exit);
                     }
                 }
-                () = async { sleep_until(pause.expect("checked")).await }, if pause.is_some() => self.not_before = None,
+                Some(sample) = self.recycling.samples.join_next() => self.sampled(sample.ok()),
+                () = self.recycling.member.freed() => {}
+                () = async { sleep_until(wake.expect("checked")).await }, if wake.is_some() => {}
             }
         }
     }
@@ -122,12 +133,24 @@ impl Supervisor {
             Event::Lost(key) => self.stop(key, Duration::ZERO),
             Event::Resize { workers, done } => {
                 self.shared.lock().target = workers;
+                self.recycling.member.resize(workers);
                 self.heal();
                 self.reconcile();
                 done.send(()).ok();
             }
-            Event::Close { .. } => {}
+            Event::Recycle { worker, done } => self.ask(worker, done),
+            Event::Due | Event::Close { .. } => {}
         }
+    }
+
+    /// The next moment at which something is to be done.
+    fn wake(&self, now: Instant) -> Option<Instant> {
+        let times = [
+            self.not_before,
+            self.drain_expires(),
+            self.recycling_due(now),
+        ];
+        times.into_iter().flatten().min()
     }
 
     /// Forgets earlier failures.
@@ -156,27 +179,26 @@ impl Supervisor {
 
     /// Starts or drains workers until their number is as it should be.
     fn reconcile(&mut self) {
-        let (target, present) = {
+        let (target, present, coming) = {
             let state = self.shared.lock();
-            (
-                state.target,
-                state
-                    .workers
-                    .iter()
-                    .filter(|(_, live)| !live.draining)
-                    .count(),
-            )
+            let workers = || state.workers.iter().map(|(_, live)| live);
+            let present = workers().filter(|live| !live.draining).count();
+            // Their replacements start when they are gone.
+            let in_place = workers().filter(|live| live.in_place).count();
+            let starting = self.starts.len() - self.recycling.overlapping();
+            (state.target, present, starting + in_place)
         };
         let limit = if self.half_open {
             1
         } else {
             self.shared.config.start_concurrency
         };
-        while self.not_before.is_none()
-            && self.starts.len() < limit
-            && present + self.starts.len() < target
-        {
-            self.start();
+        let missing = target.saturating_sub(present + coming);
+        let free = limit.saturating_sub(self.starts.len());
+        if self.not_before.is_none() {
+            for _ in 0..missing.min(free) {
+                self.start();
+            }
         }
         for _ in target..present {
             self.drain_one();
@@ -194,59 +216,6 @@ impl Supervisor {
         }
     }
 
-    fn start(&mut self) {
-        let config = &self.shared.config;
-        let id = WorkerId::new(format!("{}-{}", config.name, self.next_id));
-        self.next_id += 1;
-        let name = if self.missing > 0 {
-            event::WORKER_RESTARTED
-        } else {
-            event::WORKER_SPAWNED
-        };
-        tracing::debug!(target: event::TARGET, event = name, pool = %config.name, worker = %id);
-        {
-            let mut state = self.shared.lock();
-            if self.missing > 0 {
-                self.missing -= 1;
-                state.stats.restarts += 1;
-            }
-            state.starting.insert(id.clone(), Instant::now());
-        }
-        let context = StartContext {
-            worker: id.clone(),
-            pool: config.name.clone(),
-            timeout: config.start_timeout,
-            max_payload: config.max_payload,
-        };
-        // The profile keeps the time and knows best what went wrong; the second more is for a profile that does not.
-        let limit = config.start_timeout.saturating_add(Duration::from_secs(1));
-        let (profile, worker) = (Arc::clone(&self.profile), id.clone());
-        let start = async move {
-            match timeout(
-                limit,
-                AssertUnwindSafe(profile.start(context)).catch_unwind(),
-            )
-            .await
-            {
-                Ok(Ok(result)) => result,
-                Ok(Err(_)) => Err(StartError::new(
-                    ErrorCode::StartFailed,
-                    "the profile panicked",
-                )),
-                Err(_) => {
-                    let message = format!("worker `{worker}` was not ready within {limit:?}");
-                    Err(StartError::new(ErrorCode::StartFailed, message))
-                }
-            }
-        };
-        self.starts.spawn(async move {
-            Started {
-                id,
-                result: start.await,
-            }
-        });
-    }
-
     fn started(&mut self, started: Started) {
         let Started { id, result } = started;
         match result {
@@ -256,6 +225,7 @@ impl Supervisor {
                 }
                 let key = self.shared.add(&id, &worker);
                 tracing::debug!(target: event::TARGET, event = event::WORKER_READY, pool = %self.shared.config.name, worker = %id);
+                self.replaced(&id);
                 match key {
                     Some(key) => {
                         self.watchers
@@ -274,7 +244,9 @@ impl Supervisor {
                     state.starting.remove(&id);
                     state.stats.start_failures += 1;
                 }
-                self.failed(error, false);
+                if let Some(error) = self.not_replaced(&id, error) {
+                    self.failed(error, false);
+                }
             }
         }
     }
@@ -292,6 +264,7 @@ impl Supervisor {
             let age = live.ready.elapsed();
             (live, age)
         };
+        self.left(key, &live);
         tracing::info!(
             target: event::TARGET,
             event = event::WORKER_TERMINATED,
@@ -303,7 +276,12 @@ impl Supervisor {
         if live.draining {
             return;
         }
-        self.missing += 1;
+        // Where its replacement is on its way, that is the restart.
+        if self.recycling.adopt(key) {
+            self.shared.lock().stats.restarts += 1;
+        } else {
+            self.missing += 1;
+        }
         // A worker that this pool killed because of a stuck call is not a sign that workers cannot live.
         if !exit.expected {
             let mut error = StartError::new(
@@ -360,29 +338,5 @@ impl Supervisor {
             }
             starting
         });
-    }
-
-    /// Gives one surplus worker no further calls: the one with the fewest calls, the youngest among equals.
-    fn drain_one(&self) {
-        let retired = {
-            let mut guard = self.shared.lock();
-            let state = &mut *guard;
-            let surplus = state.workers.iter().filter(|(_, live)| !live.draining);
-            let victim = surplus.min_by_key(|(key, live)| {
-                (
-                    state.scheduler.in_use_of(*key).unwrap_or(0),
-                    std::cmp::Reverse(live.ready),
-                )
-            });
-            let Some((key, _)) = victim else { return };
-            if let Some(live) = state.workers.get_mut(key) {
-                live.draining = true;
-            }
-            state.scheduler.retire(key)
-        };
-        Shared::tell_lost(retired.lost);
-        if let Some(key) = retired.idle {
-            self.stop(key, self.shared.config.stop_grace);
-        }
     }
 }

@@ -47,6 +47,11 @@ impl Waiting {
             None => Ok((&mut self.receiver).await),
         };
         match (answer, limit) {
+            // The slot came, but too late: this task did not run in between. It goes to the next one.
+            (Ok(Ok(Ok(_))), Some((until, after))) if until <= Instant::now() => {
+                self.outcome = Some(Outcome::QueueTimeout);
+                Err(self.shared.timeout(Phase::Queue, after))
+            }
             (Ok(Ok(Ok(mut lease))), _) => {
                 self.outcome = None;
                 lease.begin(self.items);

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::recycle::OwnLimits;
 use crate::schedule::WorkerKey;
-use crate::{Worker, WorkerId};
+use crate::{RecycleConfig, RecycleReason, Worker, WorkerId};
 
 /// One worker that was ready.
 pub(super) struct Live {
@@ -15,6 +16,38 @@ pub(super) struct Live {
     /// Calls that ended, items of batches counted one by one.
     pub(super) calls: u64,
     pub(super) draining: bool,
+    /// When it is due to be replaced.
+    pub(super) limits: OwnLimits,
+    /// Why it is replaced, once it drains for that.
+    pub(super) recycled: Option<RecycleReason>,
+    /// Its replacement starts when it is gone.
+    pub(super) in_place: bool,
+    /// It is ended then, if it still drains.
+    pub(super) drain_until: Option<Instant>,
+}
+
+impl Live {
+    pub(super) fn new(worker: Arc<dyn Worker>, id: WorkerId, config: &RecycleConfig) -> Self {
+        let ready = Instant::now();
+        Self {
+            worker,
+            id,
+            ready,
+            calls: 0,
+            draining: false,
+            limits: OwnLimits::new(config, ready),
+            recycled: None,
+            in_place: false,
+            drain_until: None,
+        }
+    }
+
+    /// Counts calls that ended; `true` when they make the worker due.
+    pub(super) const fn count(&mut self, calls: u64) -> bool {
+        let before = self.calls;
+        self.calls += calls;
+        before < self.limits.requests() && self.calls >= self.limits.requests()
+    }
 }
 
 /// A table with the scheduler's places as index: a look-up on the hot path costs no hash.
@@ -50,6 +83,11 @@ impl Workers {
     pub(super) fn remove(&mut self, key: WorkerKey) -> Option<Live> {
         self.get(key)?;
         self.places[key.index()].take().map(|place| place.1)
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (WorkerKey, &mut Live)> {
+        let places = self.places.iter_mut().flatten();
+        places.map(|(key, live)| (*key, live))
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (WorkerKey, &Live)> {

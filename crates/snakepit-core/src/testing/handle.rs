@@ -2,7 +2,9 @@
 
 use std::collections::VecDeque;
 use std::num::NonZeroU16;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::{Semaphore, watch};
@@ -26,12 +28,14 @@ pub enum Script {
     Hang,
     /// The worker is ready and dies at once.
     Die,
+    /// The worker is ready after this time.
+    Slow(Duration),
 }
 
 /// Starts scripted workers. Cheap to clone; clones steer the same workers.
 ///
 /// Tools, by name: `gate` waits for [`allow`](Self::allow), `hang` never ends by itself but gives up when it is cancelled, `stuck` does not
-/// even do that, `die` kills its worker, `fail` fails, `count` streams chunks until it is cancelled; everything else echoes its arguments.
+/// even do that, `nap` takes 10 ms, `die` kills its worker, `fail` fails, `count` streams chunks until it is cancelled; everything else echoes its arguments.
 #[derive(Clone, Debug)]
 pub struct ScriptedProfile {
     pub(super) inner: Arc<Inner>,
@@ -45,6 +49,19 @@ pub(super) struct Inner {
     default: Mutex<Script>,
     workers: Mutex<Vec<Weak<ScriptedWorker>>>,
     starts: watch::Sender<usize>,
+    /// Starts under way.
+    starting: AtomicUsize,
+    /// Most workers that were alive or starting at the same time.
+    most: AtomicUsize,
+}
+
+/// A start under way, counted until it is dropped.
+struct Starting<'a>(&'a Inner);
+
+impl Drop for Starting<'_> {
+    fn drop(&mut self) {
+        self.0.starting.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl ScriptedProfile {
@@ -61,6 +78,8 @@ impl ScriptedProfile {
                 default: Mutex::default(),
                 workers: Mutex::default(),
                 starts: watch::Sender::new(0),
+                starting: AtomicUsize::new(0),
+                most: AtomicUsize::new(0),
             }),
         }
     }
@@ -98,6 +117,11 @@ impl ScriptedProfile {
             .ok();
     }
 
+    /// Most workers that were alive or starting at the same time.
+    pub fn most(&self) -> usize {
+        self.inner.most.load(Ordering::SeqCst)
+    }
+
     /// Workers that are alive, oldest first.
     pub fn workers(&self) -> Vec<Arc<ScriptedWorker>> {
         lock(&self.inner.workers)
@@ -120,6 +144,10 @@ impl WorkerProfile for ScriptedProfile {
 
     async fn start(&self, context: StartContext) -> Result<Arc<dyn Worker>, StartError> {
         self.inner.starts.send_modify(|starts| *starts += 1);
+        let starting = 1 + self.inner.starting.fetch_add(1, Ordering::SeqCst);
+        let _starting = Starting(&self.inner);
+        let most = starting + self.workers().len();
+        self.inner.most.fetch_max(most, Ordering::SeqCst);
         let script = lock(&self.inner.scripts).pop_front();
         let script = script.unwrap_or_else(|| lock(&self.inner.default).clone());
         match script {
@@ -130,13 +158,19 @@ impl WorkerProfile for ScriptedProfile {
                 Err(error)
             }
             script => {
+                if let Script::Slow(time) = script {
+                    tokio::time::sleep(time).await;
+                }
                 let info = WorkerInfo {
                     runtime: "scripted".into(),
                     runtime_version: "1".into(),
                     ..WorkerInfo::default()
                 };
                 let worker = Arc::new(ScriptedWorker::new(context.worker, info, self.clone()));
-                lock(&self.inner.workers).push(Arc::downgrade(&worker));
+                let mut workers = lock(&self.inner.workers);
+                workers.retain(|worker| worker.strong_count() > 0);
+                workers.push(Arc::downgrade(&worker));
+                drop(workers);
                 if matches!(script, Script::Die) {
                     worker.die("died as told", false);
                 }

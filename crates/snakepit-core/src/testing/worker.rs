@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -23,6 +23,9 @@ pub struct ScriptedWorker {
     exit: watch::Sender<Option<WorkerExit>>,
     cancelled: watch::Sender<HashSet<CallId>>,
     running: AtomicUsize,
+    /// What it says of its memory, once it was told.
+    memory: AtomicU64,
+    calls: AtomicUsize,
 }
 
 impl ScriptedWorker {
@@ -35,6 +38,8 @@ impl ScriptedWorker {
             exit,
             cancelled,
             running: AtomicUsize::new(0),
+            memory: AtomicU64::new(0),
+            calls: AtomicUsize::new(0),
         }
     }
 
@@ -48,6 +53,16 @@ impl ScriptedWorker {
         self.running.load(Ordering::SeqCst)
     }
 
+    /// Calls that it has had so far, `echo` left out.
+    pub fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
+    }
+
+    /// Says how many bytes of memory it has.
+    pub fn set_memory(&self, bytes: u64) {
+        self.memory.store(bytes, Ordering::SeqCst);
+    }
+
     /// It has not died and was not stopped.
     pub fn is_alive(&self) -> bool {
         self.exit.borrow().is_none()
@@ -55,14 +70,19 @@ impl ScriptedWorker {
 
     /// Ends it with a reason.
     pub fn die(&self, reason: &str, expected: bool) {
+        self.end(WorkerExit {
+            reason: reason.into(),
+            expected,
+            ..WorkerExit::default()
+        });
+    }
+
+    /// Ends it in this way, unless it has ended already.
+    pub fn end(&self, how: WorkerExit) {
         self.exit.send_if_modified(|exit| {
             let alive = exit.is_none();
             if alive {
-                *exit = Some(WorkerExit {
-                    reason: reason.into(),
-                    output: Vec::new(),
-                    expected,
-                });
+                *exit = Some(how);
             }
             alive
         });
@@ -102,6 +122,10 @@ impl ScriptedWorker {
                 self.cancellation(request.call).await;
                 Err(cancelled())
             }
+            "nap" => {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                Ok(request.args)
+            }
             "stuck" => std::future::pending().await,
             "die" => {
                 self.die("died as told", false);
@@ -123,6 +147,7 @@ impl ScriptedWorker {
         if &*request.tool == "echo" {
             return Ok(request.args);
         }
+        self.calls.fetch_add(1, Ordering::SeqCst);
         self.running.fetch_add(1, Ordering::SeqCst);
         let result = tokio::select! {
             biased;
@@ -180,7 +205,11 @@ impl Worker for ScriptedWorker {
         results
     }
 
-    fn cancel(&self, call: CallId) {
+    async fn memory(&self) -> Option<u64> {
+        Some(self.memory.load(Ordering::SeqCst)).filter(|bytes| *bytes > 0)
+    }
+
+    fn cancel(&self, call: CallId, _: Duration) {
         self.cancelled.send_if_modified(|calls| calls.insert(call));
     }
 

@@ -199,7 +199,7 @@ mod nested {
             Vec::new()
         }
 
-        fn cancel(&self, _: snakepit_core::CallId) {}
+        fn cancel(&self, _: snakepit_core::CallId, _: std::time::Duration) {}
 
         async fn closed(&self) -> WorkerExit {
             std::future::pending().await

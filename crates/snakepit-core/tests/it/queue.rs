@@ -5,7 +5,7 @@ use std::time::Duration;
 use snakepit_core::testing::ScriptedProfile;
 use snakepit_core::{CallOptions, Error, Phase};
 
-use crate::support::{balanced, begin, begin_with, call, config, ready, until};
+use crate::support::{balanced, begin, begin_with, call, config, payload, ready, until};
 
 #[tokio::test(start_paused = true)]
 async fn a_full_queue_refuses() {
@@ -97,4 +97,34 @@ async fn a_slot_for_a_caller_that_is_gone_is_passed_on() {
     next.await.unwrap();
     until(|| pool.status().in_flight == 0).await;
     balanced(&pool.status());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slot_that_comes_too_late_is_passed_on() {
+    let profile = ScriptedProfile::new(1);
+    let pool = ready(config(1), &profile).await;
+    let first = begin(&pool, "gate").await;
+    let options = CallOptions::new().timeout(Duration::from_secs(1));
+    let mut late = Box::pin(pool.execute("stuck", payload(1), &options));
+    assert!(futures_util::poll!(late.as_mut()).is_pending());
+    let next = begin(&pool, "echo").await;
+    profile.allow(1);
+    first.await.unwrap().unwrap();
+    // The slot belongs to the late call by now, but nobody has looked at it before its deadline.
+    tokio::time::advance(Duration::from_secs(2)).await;
+    let error = late.await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::Timeout {
+                phase: Phase::Queue,
+                ..
+            }
+        ),
+        "{error:?}"
+    );
+    next.await.unwrap().unwrap();
+    let status = pool.status();
+    assert_eq!((status.queue_timeouts, status.call_timeouts), (1, 0));
+    balanced(&status);
 }

@@ -1,0 +1,319 @@
+//! A circuit breaker: fails fast while workers do, and tries again with a counted number of calls.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::time::Instant;
+
+use crate::config::{ConfigError, duration, range};
+
+/// When calls fail at once because those before them failed.
+///
+/// What counts are failures of workers: that one died with a call, or that none can be started. A tool that raises, a time-out, a full
+/// queue and a caller that goes away do not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct BreakerPolicy {
+    /// Failures within `window` that open the circuit, 1 to 1000; 5 by default.
+    pub failures: u32,
+    /// The window for `failures`; 30 s by default.
+    pub window: Duration,
+    /// Time that calls fail at once, after which some are let through to see; 10 s by default.
+    pub cool_down: Duration,
+    /// Calls let through then, 1 to 1000: when all of them are answered the circuit closes, when one fails it opens again. 1 by default.
+    pub probes: u32,
+}
+
+impl Default for BreakerPolicy {
+    fn default() -> Self {
+        Self {
+            failures: 5,
+            window: Duration::from_secs(30),
+            cool_down: Duration::from_secs(10),
+            probes: 1,
+        }
+    }
+}
+
+impl BreakerPolicy {
+    pub(crate) fn validate(&self, name: &str) -> Result<(), ConfigError> {
+        let key = |key: &str| format!("{name}.{key}");
+        range(&key("failures"), self.failures as usize, 1, 1000)?;
+        range(&key("probes"), self.probes as usize, 1, 1000)?;
+        duration(&key("window"), self.window, false)?;
+        duration(&key("cool_down"), self.cool_down, false)
+    }
+}
+
+/// What one call says of the workers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// A worker answered.
+    Answered,
+    /// A worker failed.
+    Failed,
+    /// Nothing.
+    Nothing,
+}
+
+/// Leave for one call. It has to be given back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Permit {
+    /// The circuit is closed.
+    Call,
+    /// The circuit is half open, for the time of this number.
+    Probe(u64),
+}
+
+/// What the end of a call did to the circuit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    Opened,
+    Closed,
+}
+
+/// Whether calls are let through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum CircuitState {
+    /// Yes.
+    Closed,
+    /// No.
+    Open,
+    /// As many as needed to see whether it can be closed.
+    HalfOpen,
+}
+
+#[derive(Debug)]
+enum State {
+    Closed {
+        /// Moments of failures within the window, oldest first; fewer than it takes to open.
+        failures: VecDeque<Instant>,
+    },
+    Open {
+        until: Instant,
+    },
+    HalfOpen {
+        /// Tells the probes of this time from those of others.
+        number: u64,
+        under_way: u32,
+        answered: u32,
+    },
+}
+
+/// One circuit. The pool's lock makes its decisions exact.
+#[derive(Debug)]
+pub(crate) struct Breaker {
+    policy: BreakerPolicy,
+    state: State,
+}
+
+impl Breaker {
+    pub(crate) fn new(policy: BreakerPolicy) -> Self {
+        let failures = VecDeque::new();
+        Self {
+            policy,
+            state: State::Closed { failures },
+        }
+    }
+
+    /// Lets a call through, or says when to try again. `number` gives each half-open time a number of its own.
+    pub(crate) fn admit(&mut self, now: Instant, number: &mut u64) -> Result<Permit, Duration> {
+        if let State::Open { until } = self.state {
+            if now < until {
+                return Err(until - now);
+            }
+            *number += 1;
+            self.state = State::HalfOpen {
+                number: *number,
+                under_way: 0,
+                answered: 0,
+            };
+        }
+        match &mut self.state {
+            State::HalfOpen {
+                number,
+                under_way,
+                answered,
+            } => {
+                if *under_way + *answered >= self.policy.probes {
+                    return Err(self.policy.cool_down);
+                }
+                *under_way += 1;
+                Ok(Permit::Probe(*number))
+            }
+            _ => Ok(Permit::Call),
+        }
+    }
+
+    /// A call that was let through is over.
+    pub(crate) fn end(&mut self, permit: Permit, verdict: Verdict, now: Instant) -> Option<Change> {
+        match (&mut self.state, permit) {
+            (State::Closed { failures }, Permit::Call) if verdict == Verdict::Failed => {
+                expire(failures, self.policy.window, now);
+                failures.push_back(now);
+                (failures.len() >= self.policy.failures as usize).then(|| self.open(now))
+            }
+            (
+                State::HalfOpen {
+                    number,
+                    under_way,
+                    answered,
+                },
+                Permit::Probe(own),
+            ) if *number == own => {
+                *under_way -= 1;
+                match verdict {
+                    Verdict::Failed => return Some(self.open(now)),
+                    Verdict::Nothing => return None,
+                    Verdict::Answered => *answered += 1,
+                }
+                let closes = *answered == self.policy.probes;
+                closes.then(|| {
+                    let failures = VecDeque::new();
+                    self.state = State::Closed { failures };
+                    Change::Closed
+                })
+            }
+            // What calls of an earlier time say is old news.
+            _ => None,
+        }
+    }
+
+    fn open(&mut self, now: Instant) -> Change {
+        let until = now + self.policy.cool_down;
+        self.state = State::Open { until };
+        Change::Opened
+    }
+
+    /// Whether calls are let through now.
+    pub(crate) fn state(&self, now: Instant) -> CircuitState {
+        match self.state {
+            State::Closed { .. } => CircuitState::Closed,
+            State::Open { until } if now < until => CircuitState::Open,
+            State::Open { .. } | State::HalfOpen { .. } => CircuitState::HalfOpen,
+        }
+    }
+
+    /// It is as good as a new one.
+    pub(crate) fn is_new(&mut self, now: Instant) -> bool {
+        match &mut self.state {
+            State::Closed { failures } => {
+                expire(failures, self.policy.window, now);
+                failures.is_empty()
+            }
+            _ => false,
+        }
+    }
+}
+
+fn expire(failures: &mut VecDeque<Instant>, window: Duration, now: Instant) {
+    while failures
+        .front()
+        .is_some_and(|at| now.duration_since(*at) >= window)
+    {
+        failures.pop_front();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Clone, Copy, Debug)]
+    enum Step {
+        Wait(u32),
+        Admit,
+        /// Ends the n-th of the calls under way.
+        End(usize, u8),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            (0_u32..8).prop_map(Step::Wait),
+            Just(Step::Admit),
+            Just(Step::Admit),
+            (0_usize..6, 0_u8..4).prop_map(|(index, verdict)| Step::End(index, verdict)),
+        ]
+    }
+
+    proptest! {
+        /// Against a model that keeps the whole history and counts in it.
+        #[test]
+        fn lets_through_what_the_model_does(
+            steps in prop::collection::vec(step(), 1..200),
+            failures in 1_u32..4,
+            probes in 1_u32..4,
+        ) {
+            let second = Duration::from_secs(1);
+            let policy = BreakerPolicy { failures, window: 10 * second, cool_down: 5 * second, probes };
+            let mut breaker = Breaker::new(policy);
+            let (mut now, mut number) = (Instant::now(), 0);
+            let mut calls: Vec<(Permit, u64)> = Vec::new();
+            // The model: eras that begin with each change; what the calls of the era said.
+            let (mut era, mut opened) = (0_u64, None::<Instant>);
+            let mut failed: Vec<Instant> = Vec::new();
+            let (mut running, mut good) = (0_u32, 0_u32);
+            for step in steps {
+                match step {
+                    Step::Wait(seconds) => now += seconds * second,
+                    Step::Admit => {
+                        let expected = match opened {
+                            None => true,
+                            Some(at) => now >= at + 5 * second && running + good < probes,
+                        };
+                        let admitted = breaker.admit(now, &mut number);
+                        prop_assert_eq!(admitted.is_ok(), expected);
+                        if let Ok(permit) = admitted {
+                            running += 1;
+                            prop_assert!(opened.is_none() || running + good <= probes);
+                            calls.push((permit, era));
+                        }
+                    }
+                    Step::End(index, verdict) => {
+                        if index >= calls.len() {
+                            continue;
+                        }
+                        let (permit, of) = calls.swap_remove(index);
+                        let verdict = [Verdict::Answered, Verdict::Failed, Verdict::Failed, Verdict::Nothing][usize::from(verdict)];
+                        let change = breaker.end(permit, verdict, now);
+                        let mut expected = None;
+                        // A call of an earlier closed time still counts when the circuit is closed again.
+                        if opened.is_none() && permit == Permit::Call {
+                            if verdict == Verdict::Failed {
+                                failed.push(now);
+                                let recent = failed.iter().filter(|at| now - **at < 10 * second).count();
+                                if recent >= failures as usize {
+                                    expected = Some(Change::Opened);
+                                }
+                            }
+                        } else if opened.is_some() && of == era {
+                            running -= 1;
+                            match verdict {
+                                Verdict::Failed => expected = Some(Change::Opened),
+                                Verdict::Answered => {
+                                    good += 1;
+                                    if good == probes {
+                                        expected = Some(Change::Closed);
+                                    }
+                                }
+                                Verdict::Nothing => {}
+                            }
+                        }
+                        prop_assert_eq!(change, expected);
+                        if let Some(change) = change {
+                            era += 1;
+                            opened = (change == Change::Opened).then_some(now);
+                            failed.clear();
+                            (running, good) = (0, 0);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

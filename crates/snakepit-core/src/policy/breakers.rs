@@ -1,0 +1,197 @@
+//! The circuits of one pool: its own, and one for each tool with failures.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::breaker::{Breaker, BreakerPolicy, Change, CircuitState, Permit, Verdict};
+
+/// Tools with failures that are remembered at most.
+const TOOLS: usize = 1024;
+
+/// A circuit that is not closed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Circuit {
+    /// Its tool; nothing for that of the whole pool.
+    pub tool: Option<String>,
+    /// Whether calls are let through.
+    pub state: CircuitState,
+}
+
+/// Leave for one call from both circuits. It has to be given back.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Permits {
+    pool: Permit,
+    tool: Permit,
+}
+
+/// Why a call is not let through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Refused {
+    /// It is the circuit of the tool.
+    pub(crate) by_tool: bool,
+    pub(crate) retry_after: Duration,
+}
+
+/// What the end of a call did to each circuit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Changes {
+    pub(crate) pool: Option<Change>,
+    pub(crate) tool: Option<Change>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Breakers {
+    pool: Option<Breaker>,
+    policy: Option<BreakerPolicy>,
+    /// A tool without failures has none.
+    tools: BTreeMap<Arc<str>, Breaker>,
+    number: u64,
+}
+
+impl Breakers {
+    pub(crate) fn new(pool: Option<BreakerPolicy>, tool: Option<BreakerPolicy>) -> Self {
+        Self {
+            pool: pool.map(Breaker::new),
+            policy: tool,
+            tools: BTreeMap::new(),
+            number: 0,
+        }
+    }
+
+    /// Lets a call through, or says why not.
+    pub(crate) fn admit(&mut self, tool: &str, now: Instant) -> Result<Permits, Refused> {
+        let refused = |by_tool| {
+            move |retry_after| Refused {
+                by_tool,
+                retry_after,
+            }
+        };
+        let pool = match &mut self.pool {
+            Some(breaker) => breaker
+                .admit(now, &mut self.number)
+                .map_err(refused(false))?,
+            None => Permit::Call,
+        };
+        let tool = match self.tools.get_mut(tool) {
+            Some(breaker) => breaker.admit(now, &mut self.number),
+            None => Ok(Permit::Call),
+        };
+        match tool {
+            Ok(tool) => Ok(Permits { pool, tool }),
+            Err(retry_after) => {
+                if let Some(breaker) = &mut self.pool {
+                    breaker.end(pool, Verdict::Nothing, now);
+                }
+                Err(refused(true)(retry_after))
+            }
+        }
+    }
+
+    /// A call that was let through is over.
+    pub(crate) fn end(
+        &mut self,
+        permits: Permits,
+        tool: &Arc<str>,
+        verdict: Verdict,
+        now: Instant,
+    ) -> Changes {
+        let pool = self.pool.as_mut();
+        let pool = pool.and_then(|breaker| breaker.end(permits.pool, verdict, now));
+        if verdict == Verdict::Failed && !self.tools.contains_key(tool) {
+            self.remember(tool, now);
+        }
+        let breaker = self.tools.get_mut(tool);
+        let tool = breaker.and_then(|breaker| breaker.end(permits.tool, verdict, now));
+        Changes { pool, tool }
+    }
+
+    fn remember(&mut self, tool: &Arc<str>, now: Instant) {
+        let Some(policy) = &self.policy else { return };
+        if self.tools.len() >= TOOLS {
+            self.tools.retain(|_, breaker| !breaker.is_new(now));
+        }
+        if self.tools.len() < TOOLS {
+            let breaker = Breaker::new(policy.clone());
+            self.tools.insert(Arc::clone(tool), breaker);
+        }
+    }
+
+    /// The circuits that are not closed.
+    pub(crate) fn circuits(&self, now: Instant) -> Vec<Circuit> {
+        let pool = self.pool.iter().map(|breaker| (None, breaker));
+        let tools = self.tools.iter();
+        pool.chain(tools.map(|(tool, breaker)| (Some(tool.to_string()), breaker)))
+            .map(|(tool, breaker)| Circuit {
+                tool,
+                state: breaker.state(now),
+            })
+            .filter(|circuit| circuit.state != CircuitState::Closed)
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy() -> BreakerPolicy {
+        BreakerPolicy {
+            failures: 1,
+            ..BreakerPolicy::default()
+        }
+    }
+
+    #[test]
+    fn a_tool_that_is_refused_takes_no_probe_of_the_pool() {
+        let mut breakers = Breakers::new(Some(policy()), Some(policy()));
+        let (bad, good) = (Arc::from("bad"), Arc::from("good"));
+        let mut now = Instant::now();
+        let permits = breakers.admit(&bad, now).unwrap();
+        let changes = breakers.end(permits, &bad, Verdict::Failed, now);
+        assert_eq!(
+            (changes.pool, changes.tool),
+            (Some(Change::Opened), Some(Change::Opened))
+        );
+        now += policy().cool_down;
+        let probe = breakers.admit(&bad, now).unwrap();
+        // The only probe is under way.
+        assert!(!breakers.admit(&good, now).unwrap_err().by_tool);
+        breakers.end(probe, &bad, Verdict::Failed, now);
+        now += policy().cool_down;
+        let probe = breakers.admit(&good, now).unwrap();
+        let changes = breakers.end(probe, &good, Verdict::Answered, now);
+        assert_eq!((changes.pool, changes.tool), (Some(Change::Closed), None));
+        let probe = breakers.admit(&bad, now).unwrap();
+        assert!(breakers.admit(&bad, now).unwrap_err().by_tool);
+        breakers.end(probe, &bad, Verdict::Nothing, now);
+        breakers.admit(&bad, now).unwrap();
+    }
+
+    #[test]
+    fn only_tools_with_failures_are_remembered_and_not_too_many() {
+        let mut breakers = Breakers::new(None, Some(BreakerPolicy::default()));
+        let now = Instant::now();
+        for n in 0..2 * TOOLS {
+            let tool: Arc<str> = Arc::from(n.to_string());
+            let permits = breakers.admit(&tool, now).unwrap();
+            breakers.end(permits, &tool, Verdict::Answered, now);
+        }
+        assert_eq!(breakers.tools.len(), 0);
+        for n in 0..2 * TOOLS {
+            let tool: Arc<str> = Arc::from(n.to_string());
+            let permits = breakers.admit(&tool, now).unwrap();
+            breakers.end(permits, &tool, Verdict::Failed, now);
+        }
+        assert_eq!(breakers.tools.len(), TOOLS);
+        let later = now + BreakerPolicy::default().window;
+        let tool: Arc<str> = Arc::from("new");
+        let permits = breakers.admit(&tool, later).unwrap();
+        breakers.end(permits, &tool, Verdict::Failed, later);
+        assert_eq!(breakers.tools.len(), 1);
+    }
+}

@@ -1,0 +1,127 @@
+//! Why a worker ended, told from the facts that are known of its end.
+
+use crate::WorkerExit;
+
+/// SIGKILL, by which the host ends workers, and SIGTERM, by which it asks them to end: the same numbers on every Unix.
+const HOST_SIGNALS: [i32; 2] = [9, 15];
+
+/// How the process of a worker ended, as the operating system tells it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ExitStatus {
+    /// It exited by itself with this code.
+    Code(i32),
+    /// It was ended by the signal of this number.
+    Signal(i32),
+    /// Nothing is known of it, or there is no process.
+    #[default]
+    Unknown,
+}
+
+/// Why a worker ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Death {
+    /// A signal that the host had not sent, for example 11 for SIGSEGV. 9 may be anybody's: it is no evidence for a lack of memory.
+    Signal(i32),
+    /// It exited by itself with this code. In the middle of a call that is a failure with code 0, too.
+    Exited(i32),
+    /// The operating system ended it for lack of memory, and there is evidence for that.
+    OutOfMemory,
+    /// The host killed it for what it did wrong.
+    KilledByHost(String),
+    /// The host stopped it: it was not needed any more, or a call in it did not give up.
+    Stopped,
+    /// Nothing is known.
+    #[default]
+    Unknown,
+}
+
+impl Death {
+    /// Tells the cause from the facts. A worker that the host was about to end, but that died of something else first, died of that.
+    pub fn of(exit: &WorkerExit) -> Self {
+        let own = match exit.status {
+            ExitStatus::Signal(signal) => Self::Signal(signal),
+            ExitStatus::Code(code) => Self::Exited(code),
+            ExitStatus::Unknown => Self::Unknown,
+        };
+        let crashed = matches!(own, Self::Signal(signal) if !HOST_SIGNALS.contains(&signal));
+        match &exit.killed_for {
+            _ if exit.out_of_memory => Self::OutOfMemory,
+            _ if crashed => own,
+            Some(fault) => Self::KilledByHost(fault.clone()),
+            None if exit.expected => Self::Stopped,
+            None => own,
+        }
+    }
+
+    /// A call that ran in the worker may be the cause. The end of a worker that the host stopped is nobody's fault.
+    pub(crate) fn is_suspicious(exit: &WorkerExit) -> bool {
+        Self::of(exit) != Self::Stopped
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exit(status: ExitStatus) -> WorkerExit {
+        WorkerExit {
+            status,
+            ..WorkerExit::default()
+        }
+    }
+
+    #[test]
+    fn a_death_of_its_own_is_told_by_its_status() {
+        for signal in [4, 6, 7, 8, 9, 11, 15] {
+            assert_eq!(
+                Death::of(&exit(ExitStatus::Signal(signal))),
+                Death::Signal(signal)
+            );
+        }
+        for code in [0, 1, 137] {
+            assert_eq!(
+                Death::of(&exit(ExitStatus::Code(code))),
+                Death::Exited(code)
+            );
+        }
+        assert_eq!(Death::of(&WorkerExit::default()), Death::Unknown);
+    }
+
+    #[test]
+    fn a_lack_of_memory_needs_evidence() {
+        let mut exit = exit(ExitStatus::Signal(9));
+        assert_eq!(Death::of(&exit), Death::Signal(9));
+        exit.out_of_memory = true;
+        assert_eq!(Death::of(&exit), Death::OutOfMemory);
+    }
+
+    #[test]
+    fn the_host_is_the_cause_only_of_what_it_did() {
+        let mut fault = exit(ExitStatus::Signal(9));
+        fault.killed_for = Some("broke the protocol".into());
+        assert_eq!(
+            Death::of(&fault),
+            Death::KilledByHost("broke the protocol".into())
+        );
+        assert!(Death::is_suspicious(&fault));
+        fault.status = ExitStatus::Signal(11);
+        assert_eq!(Death::of(&fault), Death::Signal(11));
+
+        for status in [
+            ExitStatus::Signal(9),
+            ExitStatus::Signal(15),
+            ExitStatus::Code(0),
+        ] {
+            let mut stopped = exit(status);
+            stopped.expected = true;
+            assert_eq!(Death::of(&stopped), Death::Stopped);
+            assert!(!Death::is_suspicious(&stopped));
+        }
+        let mut crashed = exit(ExitStatus::Signal(6));
+        crashed.expected = true;
+        assert_eq!(Death::of(&crashed), Death::Signal(6));
+        assert!(Death::is_suspicious(&crashed));
+    }
+}

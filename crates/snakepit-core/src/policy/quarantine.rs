@@ -1,0 +1,256 @@
+//! Quarantine of calls that kill workers.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::time::Instant;
+
+use crate::Payload;
+use crate::config::{ConfigError, duration, range};
+use crate::schedule::WorkerKey;
+
+/// The blame for a death that one call has alone.
+const WHOLE: u64 = 1 << 32;
+/// Suspects remembered at most; the one that was seen longest ago makes room.
+const SUSPECTS: usize = 1024;
+/// Deaths remembered until the calls of the worker have told of theirs.
+const CROWDS: usize = 64;
+
+/// When a call counts as poison: it is refused for a while without touching a worker.
+///
+/// Calls are the same when they have the same [`fingerprint`](crate::CallOptions::fingerprint) or, without one, the same tool and
+/// arguments. Only calls that were executing in a worker that died by itself are blamed; k of them share the blame.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct QuarantinePolicy {
+    /// Deaths that a call has to be blamed for, 1 to 1000; 2 by default.
+    pub deaths: u32,
+    /// Blame is forgotten when this time passes without further blame; one hour by default.
+    pub window: Duration,
+    /// Time that a call is refused; 10 minutes by default.
+    pub duration: Duration,
+}
+
+impl Default for QuarantinePolicy {
+    fn default() -> Self {
+        Self {
+            deaths: 2,
+            window: Duration::from_secs(3600),
+            duration: Duration::from_secs(600),
+        }
+    }
+}
+
+impl QuarantinePolicy {
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+        range("quarantine.deaths", self.deaths as usize, 1, 1000)?;
+        duration("quarantine.window", self.window, false)?;
+        duration("quarantine.duration", self.duration, false)
+    }
+}
+
+/// Tells calls apart; only of use with the [`Quarantine`] that made it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Fingerprint(u64);
+
+#[derive(Clone, Copy, Debug)]
+struct Suspect {
+    blame: u64,
+    /// When the blame, and with it the sentence, is forgotten.
+    until: Instant,
+    convicted: bool,
+}
+
+/// Who is blamed for the deaths of workers.
+#[derive(Debug)]
+pub(crate) struct Quarantine {
+    policy: QuarantinePolicy,
+    suspects: HashMap<Fingerprint, Suspect>,
+    /// Calls in workers at the moment of their death, latest last.
+    crowds: VecDeque<(WorkerKey, u16)>,
+    hasher: RandomState,
+}
+
+impl Quarantine {
+    pub(crate) fn new(policy: QuarantinePolicy) -> Self {
+        Self {
+            policy,
+            suspects: HashMap::new(),
+            crowds: VecDeque::new(),
+            hasher: RandomState::new(),
+        }
+    }
+
+    /// Nobody is blamed for anything: there is nothing to look up.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.suspects.is_empty()
+    }
+
+    pub(crate) fn fingerprint(&self, own: Option<&str>, tool: &str, args: &Payload) -> Fingerprint {
+        Fingerprint(match own {
+            Some(own) => self.hasher.hash_one((0_u8, own)),
+            None => self.hasher.hash_one((1_u8, tool, &args.bytes[..])),
+        })
+    }
+
+    /// Time that the call is still refused for.
+    pub(crate) fn check(&mut self, call: Fingerprint, now: Instant) -> Option<Duration> {
+        let suspect = self.suspects.get(&call)?;
+        if suspect.until <= now {
+            self.suspects.remove(&call);
+            return None;
+        }
+        suspect.convicted.then(|| suspect.until - now)
+    }
+
+    /// A worker is gone that had this many calls.
+    pub(crate) fn gone(&mut self, worker: WorkerKey, calls: u16) {
+        if calls == 0 {
+            return;
+        }
+        if self.crowds.len() == CROWDS {
+            self.crowds.pop_front();
+        }
+        self.crowds.push_back((worker, calls));
+    }
+
+    /// The call was executing in a worker that died; `most` calls can have been there if it is not known better. `true` when that
+    /// convicts the call.
+    pub(crate) fn blame(
+        &mut self,
+        call: Fingerprint,
+        worker: WorkerKey,
+        most: u16,
+        now: Instant,
+    ) -> bool {
+        let crowd = self.crowds.iter().rev().find(|crowd| crowd.0 == worker);
+        let calls = u64::from(crowd.map_or(most, |crowd| crowd.1).max(1));
+        self.make_room(call, now);
+        let fresh = Suspect {
+            blame: 0,
+            until: now,
+            convicted: false,
+        };
+        let suspect = self.suspects.entry(call).or_insert(fresh);
+        if suspect.until <= now {
+            *suspect = fresh;
+        }
+        if suspect.convicted {
+            return false;
+        }
+        suspect.blame += WHOLE.div_ceil(calls);
+        suspect.convicted = suspect.blame >= u64::from(self.policy.deaths) * WHOLE;
+        suspect.until = now
+            + if suspect.convicted {
+                self.policy.duration
+            } else {
+                self.policy.window
+            };
+        suspect.convicted
+    }
+
+    fn make_room(&mut self, call: Fingerprint, now: Instant) {
+        if self.suspects.len() < SUSPECTS || self.suspects.contains_key(&call) {
+            return;
+        }
+        self.suspects.retain(|_, suspect| suspect.until > now);
+        if self.suspects.len() < SUSPECTS {
+            return;
+        }
+        let first = self
+            .suspects
+            .iter()
+            .min_by_key(|(_, suspect)| (suspect.convicted, suspect.until))
+            .map(|(call, _)| *call);
+        if let Some(first) = first {
+            self.suspects.remove(&first);
+        }
+    }
+
+    /// Calls that are refused now.
+    pub(crate) fn convicted(&self, now: Instant) -> usize {
+        let convicted = |suspect: &&Suspect| suspect.convicted && suspect.until > now;
+        self.suspects.values().filter(convicted).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::schedule::Scheduler;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn policy() -> QuarantinePolicy {
+        QuarantinePolicy {
+            deaths: 2,
+            window: 5 * MINUTE,
+            duration: 3 * MINUTE,
+        }
+    }
+
+    fn worker() -> WorkerKey {
+        Scheduler::<()>::new(0).add(8).0
+    }
+
+    #[test]
+    fn calls_are_told_apart_by_their_own_name_or_by_tool_and_arguments() {
+        let quarantine = Quarantine::new(policy());
+        let args = |n: u64| Payload::encode(&n).unwrap();
+        let of = |own, tool, n| quarantine.fingerprint(own, tool, &args(n));
+        assert_eq!(of(None, "a", 1), of(None, "a", 1));
+        assert_ne!(of(None, "a", 1), of(None, "b", 1));
+        assert_ne!(of(None, "a", 1), of(None, "a", 2));
+        assert_eq!(of(Some("x"), "a", 1), of(Some("x"), "b", 2));
+        assert_ne!(of(Some("x"), "a", 1), of(Some("y"), "a", 1));
+    }
+
+    #[test]
+    fn suspects_are_bounded_and_the_convicted_stay_longest() {
+        let mut quarantine = Quarantine::new(policy());
+        let (worker, now) = (worker(), Instant::now());
+        quarantine.blame(Fingerprint(0), worker, 1, now);
+        assert!(quarantine.blame(Fingerprint(0), worker, 1, now));
+        for n in 1..=2 * SUSPECTS as u64 {
+            quarantine.blame(Fingerprint(n), worker, 1, now);
+        }
+        assert_eq!(quarantine.suspects.len(), SUSPECTS);
+        assert!(quarantine.check(Fingerprint(0), now).is_some());
+    }
+
+    proptest! {
+        /// Against the list of all deaths, and rational numbers instead of fixed ones.
+        #[test]
+        fn convicts_as_the_list_of_deaths_does(
+            steps in prop::collection::vec((0_u64..3, 1_u16..6, 0_u32..4, any::<bool>()), 1..80)
+        ) {
+            let mut quarantine = Quarantine::new(policy());
+            let (worker, mut now) = (worker(), Instant::now());
+            // Blame in parts of 60, the end, and whether convicted, for each call.
+            let mut model: HashMap<u64, (u64, Instant, bool)> = HashMap::new();
+            for (call, crowd, minutes, dies) in steps {
+                now += minutes * MINUTE;
+                model.retain(|_, suspect| suspect.1 > now);
+                if dies {
+                    quarantine.gone(worker, crowd);
+                    let convicted = quarantine.blame(Fingerprint(call), worker, 8, now);
+                    let suspect = model.entry(call).or_insert((0, now, false));
+                    let before = suspect.2;
+                    if !before {
+                        suspect.0 += 60 / u64::from(crowd);
+                        suspect.2 = suspect.0 >= 120;
+                        suspect.1 = now + if suspect.2 { 3 * MINUTE } else { 5 * MINUTE };
+                    }
+                    prop_assert_eq!(convicted, suspect.2 && !before);
+                }
+                let expected = model.get(&call).filter(|suspect| suspect.2).map(|suspect| suspect.1 - now);
+                prop_assert_eq!(quarantine.check(Fingerprint(call), now), expected);
+                prop_assert_eq!(quarantine.convicted(now), model.values().filter(|suspect| suspect.2).count());
+            }
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! When a failed call is made again: how often, after which wait, and out of which budget.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::Error;
+use crate::config::{ConfigError, duration, range};
+
+/// How calls are repeated whose worker died.
+///
+/// A call is repeated when it certainly did not run, or when its caller says that running twice is harmless
+/// ([`CallOptions::idempotent`](crate::CallOptions::idempotent)); always within its own deadline, and as long as the pool's budget lasts.
+/// Streams and batches are not repeated.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct RetryPolicy {
+    /// Retries of one call, 1 to 100; 2 by default.
+    pub retries: u32,
+    /// Retries in percent of the calls, 0 to 100; 10 by default. More are not made: a pool in trouble gets no more load for that.
+    pub budget: u32,
+    /// Retries that the budget allows at once, saved up from calls before, 1 to 10000; 10 by default. A new pool has as many.
+    pub burst: u32,
+    /// Longest wait before the first retry; doubles with each further one. The wait is chosen at random between nothing and that.
+    /// 50 ms by default.
+    pub initial_backoff: Duration,
+    /// Limit of the longest wait; 1 s by default.
+    pub max_backoff: Duration,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self {
+            retries: 2,
+            budget: 10,
+            burst: 10,
+            initial_backoff: Duration::from_millis(50),
+            max_backoff: Duration::from_secs(1),
+        }
+    }
+}
+
+impl RetryPolicy {
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+        range("retry.retries", self.retries as usize, 1, 100)?;
+        range("retry.budget", self.budget as usize, 0, 100)?;
+        range("retry.burst", self.burst as usize, 1, 10_000)?;
+        duration("retry.initial_backoff", self.initial_backoff, true)?;
+        duration("retry.max_backoff", self.max_backoff, true)
+    }
+
+    /// Whether a call that failed like this may be made again.
+    pub(crate) const fn covers(error: &Error, idempotent: bool) -> bool {
+        match error {
+            Error::WorkerDied { ambiguous, .. } => idempotent || !*ambiguous,
+            _ => false,
+        }
+    }
+
+    /// Wait before the n-th retry, from 1, where `random` is between 0 and 1.
+    pub(crate) fn wait(&self, retry: u32, random: f64) -> Duration {
+        // 2^20 times the first wait is past any sensible limit, and the shift stays in range.
+        let longest = self
+            .initial_backoff
+            .saturating_mul(1 << (retry - 1).min(20));
+        longest.min(self.max_backoff).mul_f64(random)
+    }
+}
+
+/// The retries that a pool may still make: each call adds its percentage, each retry takes one.
+#[derive(Debug)]
+pub(crate) struct RetryBudget {
+    /// In hundredths of a retry.
+    saved: u64,
+    each: u64,
+    most: u64,
+}
+
+impl RetryBudget {
+    pub(crate) fn new(policy: &RetryPolicy) -> Self {
+        let most = u64::from(policy.burst) * 100;
+        Self {
+            saved: most,
+            each: u64::from(policy.budget),
+            most,
+        }
+    }
+
+    /// A call is made.
+    pub(crate) fn call(&mut self) {
+        self.saved = (self.saved + self.each).min(self.most);
+    }
+
+    /// Takes one retry; `false` when there is none.
+    pub(crate) fn take(&mut self) -> bool {
+        let rest = self.saved.checked_sub(100);
+        self.saved = rest.unwrap_or(self.saved);
+        rest.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// In any stretch of time there are no more retries than the burst and the percentage of its calls, and never fewer than due.
+        #[test]
+        fn retries_keep_to_the_budget(
+            steps in prop::collection::vec(any::<bool>(), 1..400),
+            budget in 0_u32..=100,
+            burst in 1_u32..5,
+        ) {
+            let policy = RetryPolicy { budget, burst, ..RetryPolicy::default() };
+            let mut state = RetryBudget::new(&policy);
+            let mut history = Vec::new();
+            for call in steps {
+                if call {
+                    state.call();
+                    history.push((1_u64, 0_u64));
+                    continue;
+                }
+                let taken = state.take();
+                history.push((0, u64::from(taken)));
+                // The most that any stretch up to now allows.
+                let (mut calls, mut retries, mut full) = (0, 0, false);
+                for (call, retry) in history.iter().rev() {
+                    (calls, retries) = (calls + call, retries + retry);
+                    prop_assert!(retries * 100 <= u64::from(burst) * 100 + calls * u64::from(budget));
+                    full |= (retries + 1) * 100 > u64::from(burst) * 100 + calls * u64::from(budget);
+                }
+                if !taken {
+                    prop_assert!(full, "refused without need");
+                }
+            }
+        }
+
+        #[test]
+        fn waits_grow_to_their_limit_and_never_beyond(retry in 1_u32..200, random in 0.0_f64..=1.0) {
+            let policy = RetryPolicy::default();
+            let wait = policy.wait(retry, random);
+            prop_assert!(wait <= policy.wait(retry, 1.0));
+            prop_assert!(policy.wait(retry, 1.0) <= policy.max_backoff);
+            prop_assert!(policy.wait(retry, 1.0) <= policy.wait(retry + 1, 1.0));
+            prop_assert_eq!(policy.wait(retry, 0.0), Duration::ZERO);
+        }
+    }
+}

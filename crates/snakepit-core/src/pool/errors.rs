@@ -1,0 +1,28 @@
+//! The errors of calls that the pool itself fails.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::shared::Shared;
+use crate::{Error, Phase, StartError};
+
+impl Shared {
+    pub(super) fn closed(&self) -> Error {
+        Error::Closed(self.config.name.clone())
+    }
+
+    pub(super) fn start_error(&self, error: &Arc<StartError>) -> Error {
+        Error::Start {
+            pool: self.config.name.clone(),
+            source: Box::new(StartError::clone(error)),
+        }
+    }
+
+    pub(super) fn timeout(&self, phase: Phase, after: Duration) -> Error {
+        Error::Timeout {
+            pool: self.config.name.clone(),
+            phase,
+            after,
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! Replacing workers before they fail: when, how many at once, and what people see of it.
+
+mod budget;
+mod error;
+mod limits;
+mod settings;
+mod trend;
+
+use serde::Serialize;
+
+pub use budget::RecycleBudget;
+pub(super) use budget::{Member, Token};
+pub use error::RecycleError;
+pub(super) use limits::OwnLimits;
+pub use settings::{RecycleConfig, RecycleMode};
+use trend::Trend;
+pub use trend::{MemoryDecision, MemoryStatus};
+
+/// Why a worker is replaced although it lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum RecycleReason {
+    /// Somebody asked for it.
+    Manual,
+    /// It has answered as many calls as it may.
+    Requests,
+    /// It is as old as it may become.
+    Age,
+    /// It has more memory than it may.
+    Memory,
+    /// Its memory grows and would soon be more than it may have.
+    Growth,
+}
+
+impl RecycleReason {
+    /// Its name, for example `requests`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Manual => "manual",
+            Self::Requests => "requests",
+            Self::Age => "age",
+            Self::Memory => "memory",
+            Self::Growth => "growth",
+        }
+    }
+}

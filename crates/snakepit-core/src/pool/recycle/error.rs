@@ -1,0 +1,40 @@
+//! Why a worker was not replaced by hand.
+
+use crate::{ErrorCode, PoolName, StartError, WorkerId};
+
+/// Why [`Pool::recycle`](crate::Pool::recycle) did not replace a worker.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecycleError {
+    /// No worker of this name takes calls, or it ended before it was replaced.
+    #[error("no worker `{worker}` takes calls in pool `{pool}`")]
+    UnknownWorker {
+        /// The pool.
+        pool: PoolName,
+        /// The name asked for.
+        worker: WorkerId,
+    },
+    /// The replacement did not start; the worker goes on.
+    #[error("worker `{worker}` cannot be replaced")]
+    Failed {
+        /// The worker.
+        worker: WorkerId,
+        /// Why the replacement did not start.
+        #[source]
+        source: Box<StartError>,
+    },
+    /// The pool is closed or closing.
+    #[error("pool `{0}` is closed")]
+    Closed(PoolName),
+}
+
+impl RecycleError {
+    /// The stable code.
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::UnknownWorker { .. } => ErrorCode::UnknownWorker,
+            Self::Failed { source, .. } => source.code,
+            Self::Closed(_) => ErrorCode::Closed,
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! The limits of one worker, lowered by its own jitter.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{MemoryDecision, MemoryStatus, RecycleConfig, RecycleReason, Trend};
+
+/// When one worker is due.
+#[derive(Debug)]
+pub(crate) struct OwnLimits {
+    requests: u64,
+    age: Option<Instant>,
+    memory: Option<Trend>,
+    ready: Instant,
+    /// No limit applies before.
+    grown: Instant,
+    asked: bool,
+}
+
+impl OwnLimits {
+    pub(crate) fn new(config: &RecycleConfig, ready: Instant) -> Self {
+        let share = |limit: u64| ((limit as f64 * config.share()) as u64).max(1);
+        let later = |time: Duration| ready.checked_add(time);
+        Self {
+            requests: config.max_requests.map_or(u64::MAX, share),
+            age: config
+                .max_age
+                .and_then(|age| later(age.mul_f64(config.share()))),
+            memory: config
+                .max_memory
+                .map(|limit| Trend::new(share(limit), config.memory_samples)),
+            ready,
+            grown: later(config.min_lifetime).unwrap_or(ready),
+            asked: false,
+        }
+    }
+
+    /// Somebody wants it replaced.
+    pub(crate) const fn ask(&mut self) {
+        self.asked = true;
+    }
+
+    /// That has failed; its other limits remain.
+    pub(crate) const fn unask(&mut self) {
+        self.asked = false;
+    }
+
+    pub(crate) fn record_memory(&mut self, now: Instant, bytes: u64) {
+        if let Some(trend) = &mut self.memory {
+            trend.record(now, bytes);
+        }
+    }
+
+    /// Calls at which it is due.
+    pub(crate) const fn requests(&self) -> u64 {
+        self.requests
+    }
+
+    /// Why it is due now; `quiet` when it has no call and none waits.
+    pub(crate) fn reason(&self, now: Instant, calls: u64, quiet: bool) -> Option<RecycleReason> {
+        if self.asked {
+            return Some(RecycleReason::Manual);
+        }
+        if now < self.grown {
+            return None;
+        }
+        if calls >= self.requests {
+            return Some(RecycleReason::Requests);
+        }
+        if self.age.is_some_and(|age| now >= age) {
+            return Some(RecycleReason::Age);
+        }
+        match self.memory.as_ref()?.decision(self.natural(now, calls)) {
+            MemoryDecision::Replace => Some(RecycleReason::Memory),
+            MemoryDecision::ReplaceWhenQuiet if quiet => Some(RecycleReason::Growth),
+            _ => None,
+        }
+    }
+
+    /// The next moment at which time alone makes it due.
+    pub(crate) fn next(&self, now: Instant, calls: u64) -> Option<Instant> {
+        let age = self.age.map(|age| age.max(self.grown));
+        let requests = (calls >= self.requests).then_some(self.grown);
+        let next = age.into_iter().chain(requests).min()?;
+        (next > now).then_some(next)
+    }
+
+    pub(crate) fn memory(&self, now: Instant, calls: u64) -> Option<MemoryStatus> {
+        self.memory.as_ref()?.status(self.natural(now, calls))
+    }
+
+    /// Time until it is due by age or by calls, if these go on as before.
+    fn natural(&self, now: Instant, calls: u64) -> Option<Duration> {
+        let age = self.age.map(|age| age.saturating_duration_since(now));
+        let requests = (self.requests < u64::MAX && calls > 0).then(|| {
+            let left = self.requests.saturating_sub(calls) as f64;
+            let each = now.saturating_duration_since(self.ready).as_secs_f64() / calls as f64;
+            Duration::try_from_secs_f64(left * each).unwrap_or(Duration::MAX)
+        });
+        age.into_iter().chain(requests).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn limits(change: impl FnOnce(&mut RecycleConfig)) -> (OwnLimits, Instant) {
+        let (mut config, ready) = (RecycleConfig::default(), Instant::now());
+        change(&mut config);
+        (OwnLimits::new(&config, ready), ready)
+    }
+
+    #[test]
+    fn without_limits_only_a_request_counts() {
+        let (mut limits, ready) = limits(|_| {});
+        let old = ready + 1_000_000 * SECOND;
+        assert_eq!(limits.reason(old, u64::MAX - 1, true), None);
+        assert_eq!(limits.next(ready, 7), None);
+        limits.ask();
+        let young = limits.reason(ready, 0, false);
+        assert_eq!(young, Some(RecycleReason::Manual));
+        limits.unask();
+        assert_eq!(limits.reason(ready, 0, false), None);
+    }
+
+    #[test]
+    fn no_limit_applies_to_the_young() {
+        let (limits, ready) = limits(|config| {
+            config.max_requests = Some(10);
+            config.jitter = 0.0;
+        });
+        let at = |seconds| limits.reason(ready + seconds * SECOND, 10, false);
+        assert_eq!((at(9), at(10)), (None, Some(RecycleReason::Requests)));
+        assert_eq!(limits.next(ready, 10), Some(ready + 10 * SECOND));
+        assert_eq!(limits.reason(ready + 20 * SECOND, 9, true), None);
+    }
+
+    #[test]
+    fn jitter_lowers_each_limit_and_never_to_nothing() {
+        let mut ages = Vec::new();
+        for _ in 0..100 {
+            let (limits, ready) = limits(|config| {
+                config.max_age = Some(100 * SECOND);
+                config.max_requests = Some(1000);
+                config.jitter = 0.2;
+            });
+            assert!((800..=1000).contains(&limits.requests()));
+            let age = limits.next(ready, 0).expect("it has an age") - ready;
+            assert!((80 * SECOND..=100 * SECOND).contains(&age));
+            ages.push(age);
+        }
+        ages.dedup();
+        assert!(ages.len() > 50, "they differ");
+        let (limits, _) = limits(|config| {
+            config.max_requests = Some(1);
+            config.jitter = 1.0;
+        });
+        assert_eq!(limits.requests(), 1);
+    }
+
+    #[test]
+    fn growth_waits_for_a_quiet_moment() {
+        let (mut limits, ready) = limits(|config| {
+            config.max_memory = Some(1000);
+            config.jitter = 0.0;
+        });
+        for second in 0..20 {
+            limits.record_memory(ready + second * SECOND, u64::from(second) * 45);
+        }
+        let now = ready + 20 * SECOND;
+        assert_eq!(limits.reason(now, 0, false), None);
+        assert_eq!(limits.reason(now, 0, true), Some(RecycleReason::Growth));
+        let status = limits.memory(now, 0).expect("it was looked at");
+        assert_eq!(status.decision, MemoryDecision::ReplaceWhenQuiet);
+    }
+}

@@ -1,0 +1,317 @@
+//! Replaces workers that are due: the replacement first, then the end of the old one; in place the other way round.
+
+use std::collections::HashMap;
+
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::Supervisor;
+use crate::pool::recycle::{Member, RecycleError, RecycleMode, RecycleReason, Token};
+use crate::pool::workers::Live;
+use crate::schedule::WorkerKey;
+use crate::{PoolConfig, RecycleBudget, StartError, WorkerId, event};
+
+/// Those who wait for a replacement that they asked for.
+type Waiters = Vec<oneshot::Sender<Result<WorkerId, RecycleError>>>;
+
+pub(super) struct Recycling {
+    pub(super) member: Member,
+    /// Looks at the memory that are under way.
+    pub(super) samples: JoinSet<(WorkerKey, Option<u64>)>,
+    next_sample: Option<Instant>,
+    /// Replacements that are starting.
+    starting: HashMap<WorkerId, Replacement>,
+    /// Workers that drain, or drain to be replaced in place.
+    leaving: HashMap<WorkerKey, Replacement>,
+    /// Who asked for workers that have not had their turn.
+    asked: HashMap<WorkerKey, Waiters>,
+    /// Replacements that failed in a row.
+    failures: usize,
+    /// No replacement before, unless somebody asks for one.
+    not_before: Option<Instant>,
+}
+
+struct Replacement {
+    /// The worker to replace; nothing when it is gone.
+    old: Option<WorkerKey>,
+    name: WorkerId,
+    reason: RecycleReason,
+    waiters: Waiters,
+    /// Held until the old worker is gone and the new one is ready.
+    _token: Token,
+}
+
+impl Replacement {
+    fn tell(&mut self, answer: &Result<WorkerId, RecycleError>) {
+        for waiter in self.waiters.drain(..) {
+            // Whoever asked may have gone.
+            waiter.send(answer.clone()).ok();
+        }
+    }
+}
+
+impl Recycling {
+    pub(super) fn new(config: &PoolConfig) -> Self {
+        let budget: RecycleBudget = config.recycle.budget.clone().unwrap_or_default();
+        let interval = config.recycle.memory_interval;
+        let looks = config.recycle.max_memory.is_some();
+        Self {
+            member: budget.join(config.workers),
+            samples: JoinSet::new(),
+            next_sample: looks.then(|| Instant::now() + interval),
+            starting: HashMap::new(),
+            leaving: HashMap::new(),
+            asked: HashMap::new(),
+            failures: 0,
+            not_before: None,
+        }
+    }
+
+    /// Starts whose old workers still take calls.
+    pub(super) fn overlapping(&self) -> usize {
+        let starting = self.starting.values();
+        starting.filter(|one| one.old.is_some()).count()
+    }
+
+    /// A worker died that was to be replaced: `true` when its replacement is on its way.
+    pub(super) fn adopt(&mut self, key: WorkerKey) -> bool {
+        let mut starting = self.starting.values_mut();
+        let own = starting.find(|one| one.old == Some(key));
+        own.map(|one| one.old = None).is_some()
+    }
+}
+
+impl Supervisor {
+    /// Somebody wants a worker replaced.
+    pub(super) fn ask(
+        &mut self,
+        worker: WorkerId,
+        done: oneshot::Sender<Result<WorkerId, RecycleError>>,
+    ) {
+        let mut under_way = self.recycling.starting.values_mut();
+        if let Some(own) = under_way.find(|one| one.old.is_some() && one.name == worker) {
+            return own.waiters.push(done);
+        }
+        let mut state = self.shared.lock();
+        let mut live = state.workers.iter_mut();
+        let Some((key, live)) = live.find(|(_, live)| !live.draining && live.id == worker) else {
+            drop(live);
+            drop(state);
+            // Whoever asked may have gone.
+            done.send(Err(self.unknown(worker))).ok();
+            return;
+        };
+        live.limits.ask();
+        self.recycling.asked.entry(key).or_default().push(done);
+    }
+
+    fn unknown(&self, worker: WorkerId) -> RecycleError {
+        RecycleError::UnknownWorker {
+            pool: self.shared.config.name.clone(),
+            worker,
+        }
+    }
+
+    /// Begins the replacements that are due and possible now.
+    pub(super) fn recycle(&mut self, now: Instant) {
+        self.sample(now);
+        self.recycling.not_before.take_if(|at| *at <= now);
+        while let Some((key, name, reason)) = self.due(now) {
+            let Some(token) = self.recycling.member.try_take() else {
+                return;
+            };
+            let replacement = Replacement {
+                old: Some(key),
+                name,
+                reason,
+                waiters: self.recycling.asked.remove(&key).unwrap_or_default(),
+                _token: token,
+            };
+            if self.shared.config.recycle.mode == RecycleMode::InPlace {
+                self.leave(key, replacement, None);
+            } else {
+                let id = self.start();
+                self.recycling.starting.insert(id, replacement);
+            }
+        }
+    }
+
+    /// The worker that is to be replaced first, if the pool is whole and can start another one.
+    fn due(&self, now: Instant) -> Option<(WorkerKey, WorkerId, RecycleReason)> {
+        if self.half_open || self.not_before.is_some() {
+            return None;
+        }
+        let starts = self.starts.len();
+        if starts >= self.shared.config.start_concurrency {
+            return None;
+        }
+        let state = self.shared.lock();
+        // In place, the workers in replacement are counted as there: only the budget bounds them.
+        let in_place = self.shared.config.recycle.mode == RecycleMode::InPlace;
+        let coming = self.recycling.starting.len() * usize::from(in_place);
+        let workers = state.workers.iter();
+        let serving = workers.filter(|(_, live)| !live.draining || live.in_place);
+        if serving.count() + coming < state.target {
+            return None;
+        }
+        let none_waits = state.scheduler.queued() == 0;
+        let due = state.workers.iter().filter_map(|(key, live)| {
+            let replaced = |one: &Replacement| one.old == Some(key);
+            if live.draining || self.recycling.starting.values().any(replaced) {
+                return None;
+            }
+            let quiet = none_waits && state.scheduler.in_use_of(key) == Some(0);
+            let reason = live.limits.reason(now, live.calls, quiet)?;
+            let manual = reason == RecycleReason::Manual;
+            (manual || self.recycling.not_before.is_none()).then_some((!manual, live, key, reason))
+        });
+        let (_, live, key, reason) = due.min_by_key(|(later, live, ..)| (*later, live.ready))?;
+        Some((key, live.id.clone(), reason))
+    }
+
+    /// When the next replacement may become due by time alone.
+    pub(super) fn recycling_due(&self, now: Instant) -> Option<Instant> {
+        let state = self.shared.lock();
+        let limits = state.workers.iter().filter(|(_, live)| !live.draining);
+        let due = limits.filter_map(|(_, live)| live.limits.next(now, live.calls));
+        let others = [self.recycling.not_before, self.recycling.next_sample];
+        due.chain(others.into_iter().flatten()).min()
+    }
+
+    /// Takes the old worker out of service.
+    fn leave(
+        &mut self,
+        key: WorkerKey,
+        mut replacement: Replacement,
+        replacement_id: Option<&WorkerId>,
+    ) {
+        let config = &self.shared.config;
+        {
+            let mut state = self.shared.lock();
+            state.stats.recycled += 1;
+            let Some(live) = state.workers.get_mut(key) else {
+                return;
+            };
+            live.recycled = Some(replacement.reason);
+            live.in_place = replacement_id.is_none();
+            tracing::info!(
+                target: event::TARGET,
+                event = event::WORKER_RECYCLED,
+                pool = %config.name,
+                worker = %live.id,
+                reason = replacement.reason.name(),
+                replacement = replacement_id.map(tracing::field::display),
+                uptime_seconds = live.ready.elapsed().as_secs_f64(),
+                request_count = live.calls,
+            );
+        }
+        if let Some(id) = replacement_id {
+            replacement.tell(&Ok(id.clone()));
+        }
+        self.recycling.leaving.insert(key, replacement);
+        self.drain(key, Instant::now().checked_add(config.recycle.max_drain));
+    }
+
+    /// A worker has started: if it is a replacement, the old one gets no more calls.
+    pub(super) fn replaced(&mut self, id: &WorkerId) {
+        let Some(mut replacement) = self.recycling.starting.remove(id) else {
+            return;
+        };
+        self.recycling.failures = 0;
+        self.recycling.not_before = None;
+        self.shared.lock().stats.recycle_error = None;
+        let serving = |key: &WorkerKey| {
+            let state = self.shared.lock();
+            state.workers.get(*key).is_some_and(|live| !live.draining)
+        };
+        match replacement.old.filter(serving) {
+            Some(old) => self.leave(old, replacement, Some(id)),
+            None => replacement.tell(&Ok(id.clone())),
+        }
+    }
+
+    /// A worker has not started. Returns the error when that is no mere failure to replace a worker that goes on.
+    pub(super) fn not_replaced(&mut self, id: &WorkerId, error: StartError) -> Option<StartError> {
+        let Some(mut replacement) = self.recycling.starting.remove(id) else {
+            return Some(error);
+        };
+        let worker = replacement.name.clone();
+        let (source, name) = (Box::new(error.clone()), worker.clone());
+        replacement.tell(&Err(RecycleError::Failed {
+            worker: name,
+            source,
+        }));
+        let config = &self.shared.config;
+        self.recycling.failures += 1;
+        let mut policy = config.restart.clone();
+        policy.max_backoff = policy.window.max(policy.max_backoff);
+        let wait = policy.backoff(self.recycling.failures);
+        self.recycling.not_before = Some(Instant::now() + wait);
+        tracing::error!(
+            target: event::TARGET,
+            event = event::WORKER_RECYCLE_FAILED,
+            pool = %config.name,
+            %worker,
+            reason = replacement.reason.name(),
+            %error,
+            retry_seconds = wait.as_secs_f64(),
+        );
+        let mut state = self.shared.lock();
+        state.stats.recycle_failures += 1;
+        state.stats.recycle_error = Some(error.to_string());
+        let old = replacement.old.and_then(|old| state.workers.get_mut(old));
+        match old {
+            Some(live) => {
+                live.limits.unask();
+                None
+            }
+            None => Some(error),
+        }
+    }
+
+    /// A worker is gone: one that was to be replaced in place gets its replacement now.
+    pub(super) fn left(&mut self, key: WorkerKey, live: &Live) {
+        for waiter in self.recycling.asked.remove(&key).unwrap_or_default() {
+            // Whoever asked may have gone.
+            waiter.send(Err(self.unknown(live.id.clone()))).ok();
+        }
+        if let Some(mut replacement) = self.recycling.leaving.remove(&key)
+            && live.in_place
+        {
+            replacement.old = None;
+            let id = self.start();
+            self.recycling.starting.insert(id, replacement);
+        }
+    }
+
+    /// Looks at the memory of all workers when it is time.
+    fn sample(&mut self, now: Instant) {
+        if self.recycling.next_sample.is_none_or(|at| at > now) {
+            return;
+        }
+        let interval = self.shared.config.recycle.memory_interval;
+        self.recycling.next_sample = now.checked_add(interval);
+        // A look that takes longer than the interval is not overtaken.
+        if !self.recycling.samples.is_empty() {
+            return;
+        }
+        let state = self.shared.lock();
+        for (key, live) in state.workers.iter().filter(|(_, live)| !live.draining) {
+            let worker = std::sync::Arc::clone(&live.worker);
+            self.recycling
+                .samples
+                .spawn(async move { (key, worker.memory().await) });
+        }
+    }
+
+    /// A look at one worker's memory is over.
+    pub(super) fn sampled(&self, sample: Option<(WorkerKey, Option<u64>)>) {
+        let Some((key, Some(bytes))) = sample else {
+            return;
+        };
+        if let Some(live) = self.shared.lock().workers.get_mut(key) {
+            live.limits.record_memory(Instant::now(), bytes);
+        }
+    }
+}

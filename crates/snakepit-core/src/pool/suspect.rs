@@ -1,0 +1,104 @@
+//! Calls under suspicion: who was in a worker when it died, and who is refused for it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::shared::Shared;
+use super::stats::Outcome;
+use crate::policy::Death;
+use crate::schedule::WorkerKey;
+use crate::{CallOptions, Error, Payload, WorkerExit, WorkerId, event};
+
+/// What is needed to tell a call again after the death of its worker.
+pub(super) struct Suspect {
+    fingerprint: Option<Arc<str>>,
+    tool: Arc<str>,
+    args: Payload,
+}
+
+impl Suspect {
+    pub(super) fn new(tool: &Arc<str>, args: &Payload, options: &CallOptions) -> Self {
+        Self {
+            fingerprint: options.fingerprint.clone(),
+            tool: Arc::clone(tool),
+            args: args.clone(),
+        }
+    }
+}
+
+impl Shared {
+    /// The call as a suspect, where the pool has a quarantine.
+    pub(super) fn suspect(
+        &self,
+        tool: &Arc<str>,
+        args: &Payload,
+        options: &CallOptions,
+    ) -> Option<Box<Suspect>> {
+        self.config.quarantine.as_ref()?;
+        Some(Box::new(Suspect::new(tool, args, options)))
+    }
+
+    /// Refuses a call that has killed too many workers, and counts it.
+    pub(super) fn screen(
+        &self,
+        tool: &str,
+        args: &Payload,
+        options: &CallOptions,
+    ) -> Result<(), Error> {
+        if self.config.quarantine.is_none() {
+            return Ok(());
+        }
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        let Some(quarantine) = state.quarantine.as_mut().filter(|it| !it.is_empty()) else {
+            return Ok(());
+        };
+        let call = quarantine.fingerprint(options.fingerprint.as_deref(), tool, args);
+        let Some(retry_after) = quarantine.check(call, Instant::now()) else {
+            return Ok(());
+        };
+        state.stats.requests += 1;
+        state.stats.quarantined += 1;
+        state.stats.record(Outcome::Error, 1, Duration::ZERO);
+        drop(guard);
+        tracing::debug!(target: event::TARGET, event = event::CALL_REFUSED, pool = %self.config.name, tool);
+        Err(Error::Quarantined {
+            pool: self.config.name.clone(),
+            tool: tool.to_owned(),
+            retry_after,
+        })
+    }
+
+    /// Blames a call that was executing in a worker when it died.
+    pub(super) fn blame(
+        &self,
+        suspect: &Suspect,
+        key: WorkerKey,
+        worker: &WorkerId,
+        exit: &WorkerExit,
+    ) {
+        if !Death::is_suspicious(exit) {
+            return;
+        }
+        let mut state = self.lock();
+        let Some(quarantine) = &mut state.quarantine else {
+            return;
+        };
+        let call =
+            quarantine.fingerprint(suspect.fingerprint.as_deref(), &suspect.tool, &suspect.args);
+        let convicted = quarantine.blame(call, key, self.slots, Instant::now());
+        drop(state);
+        if convicted {
+            tracing::warn!(
+                target: event::TARGET,
+                event = event::CALL_QUARANTINED,
+                pool = %self.config.name,
+                %worker,
+                tool = &*suspect.tool,
+                reason = exit.reason,
+            );
+        }
+    }
+}
