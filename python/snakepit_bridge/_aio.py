@@ -7,10 +7,12 @@ behind go on whenever the loop runs the next coroutine, and are cancelled at the
 
 from _thread import _local
 
+from .adapter import Cancelled
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable
     from typing import Any
 
 _thread = _local()
@@ -35,19 +37,63 @@ def run(awaitable: "Any") -> "Any":
     if not hasattr(awaitable, "__await__"):
         return awaitable
     coroutine = awaitable if hasattr(awaitable, "cr_code") else _wait(awaitable)
-    return _loop().run_until_complete(coroutine)
+    return _complete(coroutine)
+
+
+def _complete(coroutine: "Any") -> "Any":
+    loop = _loop()
+    task = _thread.task = loop.create_task(coroutine)
+    _thread.cancelled = None
+    try:
+        return loop.run_until_complete(task)
+    except BaseException as error:
+        # An exception of a signal handler may leave the loop while the task still waits.
+        while not task.done() and not loop.is_closed():
+            task.cancel()
+            _settle(loop, task)
+        if _thread.cancelled is task and task.cancelled() and not isinstance(error, Cancelled):
+            raise Cancelled("the call was cancelled") from error
+        raise
+    finally:
+        _thread.task = None
+
+
+def _settle(loop: "asyncio.AbstractEventLoop", task: "asyncio.Task[Any]") -> None:
+    """Wait for a cancelled task; returns early when the wait itself is interrupted."""
+    try:
+        loop.run_until_complete(task)
+    except BaseException:
+        return
+
+
+def cancel_task(told: "Callable[[int], None]", call: int) -> None:
+    """Cancel the coroutine that this thread's loop runs; for a signal handler.
+
+    `told(call)` is called once the loop has done it: a loop that a blocking tool holds cannot.
+    """
+    task = getattr(_thread, "task", None)
+    if task is None:
+        return
+
+    def cancel() -> None:
+        if task.cancel():
+            _thread.cancelled = task
+            told(call)
+
+    # Wakes the loop, which `task.cancel` alone would not.
+    task.get_loop().call_soon_threadsafe(cancel)
 
 
 def anext(generator: "AsyncGenerator[Any, None]") -> "Any":
     """The next item of an async iterator, or `StopAsyncIteration`."""
-    return _loop().run_until_complete(_wait(generator.__anext__()))
+    return _complete(_wait(generator.__anext__()))
 
 
 def aclose(generator: "Any") -> None:
     """Close an async generator, so that its `finally` blocks run."""
     close = getattr(generator, "aclose", None)
     if close is not None:
-        _loop().run_until_complete(_wait(close()))
+        _complete(_wait(close()))
 
 
 def close() -> None:

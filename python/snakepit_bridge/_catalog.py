@@ -49,6 +49,8 @@ class Catalog:
 
     #: The error of a call as the fields of a `ToolError`.
     describe_exception = staticmethod(_errors.describe_exception)
+    #: Cancel the coroutine that the event loop runs, if any, and say so when it has been told.
+    cancel_task = staticmethod(_aio.cancel_task)
     #: Wait for a coroutine on the worker's event loop.
     run = staticmethod(_aio.run)
     #: The next item of an async generator, or `StopAsyncIteration`.

@@ -46,6 +46,8 @@ pub enum Kind {
     Ping = 33,
     /// Worker gives it.
     Pong = 34,
+    /// Worker says what ended a cancelled call.
+    Stopped = 35,
 }
 
 impl Kind {
@@ -69,6 +71,7 @@ impl Kind {
             32 => Self::Cancel,
             33 => Self::Ping,
             34 => Self::Pong,
+            35 => Self::Stopped,
             _ => return None,
         })
     }

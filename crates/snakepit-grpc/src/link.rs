@@ -19,6 +19,7 @@ mod pending;
 mod reader;
 mod request;
 mod serving;
+mod stops;
 
 pub use client::{DescribeError, LinkClient};
 pub use control::ControlClient;

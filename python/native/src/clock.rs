@@ -1,6 +1,6 @@
 //! The one place that reads the clock.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Now, on the monotonic clock.
 #[expect(
@@ -9,4 +9,9 @@ use std::time::Instant;
 )]
 pub(crate) fn now() -> Instant {
     Instant::now()
+}
+
+/// Time until a moment, none when it has passed.
+pub(crate) fn until(moment: Instant) -> Duration {
+    moment.saturating_duration_since(now())
 }

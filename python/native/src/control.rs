@@ -1,70 +1,31 @@
 //! The control connection: cancel, ping, and the end of the host. Served by a native thread that never takes the GIL.
 
-use std::collections::VecDeque;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::time::Duration;
 
+use prost::Message as _;
 use snakepit_grpc::frame::{HEADER_LEN, Header, Kind};
+use snakepit_grpc::pb;
 
-use crate::host;
+use crate::cancels::Cancels;
 use crate::link::Link;
+use crate::signal::Target;
+use crate::{clock, host, socket};
 
-/// Cancellations that came before their call are remembered, the last so many.
-const REMEMBERED: usize = 256;
+/// Bytes kept of the head of a frame; what is known is shorter.
+const HEAD: usize = 256;
 
-/// Which calls are cancelled.
-#[derive(Debug, Default)]
-pub(crate) struct Cancels {
-    state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    running: Option<(u64, Arc<AtomicBool>)>,
-    early: VecDeque<u64>,
-}
-
-impl Cancels {
-    /// A call starts: its flag, already set when the host cancelled it before.
-    pub(crate) fn begin(&self, call: u64) -> Arc<AtomicBool> {
-        let mut state = self.lock();
-        let cancelled = state.early.iter().any(|id| *id == call);
-        state.early.retain(|id| *id != call);
-        let flag = Arc::new(AtomicBool::new(cancelled));
-        state.running = Some((call, Arc::clone(&flag)));
-        flag
-    }
-
-    /// The running call is over.
-    pub(crate) fn end(&self) {
-        self.lock().running = None;
-    }
-
-    fn cancel(&self, call: u64) {
-        let mut state = self.lock();
-        match &state.running {
-            Some((running, flag)) if *running == call => flag.store(true, Ordering::Release),
-            _ => {
-                if state.early.len() == REMEMBERED {
-                    state.early.pop_front();
-                }
-                state.early.push_back(call);
-            }
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+/// Time that a cancelled tool has when the host does not say.
+const DEFAULT_GRACE: Duration = Duration::from_secs(5);
 
 /// Starts the thread. When the connection ends a dependent process ends with it, whatever Python is doing.
 pub(crate) fn start(
     stream: UnixStream,
     cancels: Arc<Cancels>,
     link: Arc<Link>,
+    target: Target,
     dependent: bool,
 ) -> io::Result<()> {
     let builder = std::thread::Builder::new()
@@ -72,7 +33,7 @@ pub(crate) fn start(
         .stack_size(64 << 10);
     builder.spawn(move || {
         // Whatever ended it, the host cannot reach this worker any more.
-        let _ = serve(stream, &cancels, &link);
+        let _ = serve(stream, &cancels, &link, target);
         if dependent {
             die();
         }
@@ -81,23 +42,51 @@ pub(crate) fn start(
     Ok(())
 }
 
-fn serve(mut stream: UnixStream, cancels: &Cancels, link: &Link) -> io::Result<()> {
+fn serve(mut stream: UnixStream, cancels: &Cancels, link: &Link, target: Target) -> io::Result<()> {
     let mut bytes = [0; HEADER_LEN];
+    let mut head = Vec::new();
     loop {
+        let left = |due| clock::until(due);
+        while !socket::readable(&stream, cancels.due().map(left))? {
+            if cancels.climb(waits) {
+                target.interrupt();
+            }
+        }
         stream.read_exact(&mut bytes)?;
         let header = Header::decode(&bytes)
             .map_err(|bad| io::Error::new(io::ErrorKind::InvalidData, bad))?;
         let length = u64::from(header.head_len).saturating_add(header.body_len);
-        io::copy(&mut (&mut stream).take(length), &mut io::sink())?;
+        let kept = u64::from(header.head_len).min(HEAD as u64);
+        head.clear();
+        (&mut stream).take(kept).read_to_end(&mut head)?;
+        io::copy(&mut (&mut stream).take(length - kept), &mut io::sink())?;
         match header.kind {
             Kind::Cancel => {
-                cancels.cancel(header.call);
+                // A host that does not say how long it waits leaves it to us.
+                let grace = pb::Cancel::decode(&head[..]).map_or(DEFAULT_GRACE, |cancel| {
+                    match cancel.grace_us {
+                        0 => DEFAULT_GRACE,
+                        micros => Duration::from_micros(micros),
+                    }
+                });
+                cancels.cancel(header.call, grace);
                 link.cancel(header.call);
             }
-            Kind::Ping => stream.write_all(&Header::new(Kind::Pong, header.call).encode())?,
+            Kind::Ping => cancels.send(&Header::new(Kind::Pong, header.call).encode()),
             _ => {}
         }
     }
+}
+
+/// Whether the main thread waits in the system. It is asked from another thread, so it is a report and not a promise.
+fn waits() -> bool {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The name may hold anything, also parentheses.
+    let state = stat
+        .rsplit(") ")
+        .next()
+        .and_then(|rest| rest.bytes().next());
+    matches!(state, Some(b'S' | b'D'))
 }
 
 /// Ends the process at once, with the children that are still in its group when it leads one.

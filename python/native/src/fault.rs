@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use snakepit_grpc::pb;
 
+use crate::serve::Runtime;
 use crate::tool::Tool;
 
 /// Why a call failed.
@@ -41,22 +42,27 @@ pub(crate) fn fault(
 }
 
 /// An exception of the tool, described by the catalog.
-pub(crate) fn raised(
-    py: Python<'_>,
-    catalog: &Py<PyAny>,
-    error: &PyErr,
-    tool: Option<&Tool>,
-) -> Fault {
-    let object = tool.map_or_else(|| py.None(), |tool| tool.object.clone_ref(py));
+pub(crate) fn raised(py: Python<'_>, runtime: &Runtime, error: &PyErr, tool: &Tool) -> Fault {
+    let object = tool.object.clone_ref(py);
     // Before Python 3.12 the traceback of a fetched exception stands beside it, not in it.
     if let Some(traceback) = error.traceback(py) {
         let _ = error.value(py).setattr("__traceback__", traceback);
     }
-    let described = catalog
+    let described = runtime
+        .catalog
         .bind(py)
         .call_method1("describe_exception", (error.value(py), object))
         .and_then(|described| from_dict(&described, 0));
-    let described = described.unwrap_or_else(|second| plain(py, error, &second, tool));
+    let mut described = described.unwrap_or_else(|second| plain(py, error, &second, tool));
+    if described.code == "SP3002"
+        && let Some((step, after)) = runtime.cancels.stopped()
+    {
+        described.notes.push(format!(
+            "stopped by step `{}`, {} ms after the cancellation",
+            step.name(),
+            after.as_millis()
+        ));
+    }
     bounded(described)
 }
 
@@ -99,7 +105,7 @@ pub(crate) fn load_failed(py: Python<'_>, error: &PyErr) -> Fault {
 }
 
 /// When describing an exception fails, what is left to say.
-fn plain(py: Python<'_>, error: &PyErr, second: &PyErr, tool: Option<&Tool>) -> Fault {
+fn plain(py: Python<'_>, error: &PyErr, second: &PyErr, tool: &Tool) -> Fault {
     let name = error
         .get_type(py)
         .name()
@@ -107,7 +113,7 @@ fn plain(py: Python<'_>, error: &PyErr, second: &PyErr, tool: Option<&Tool>) -> 
     let mut fault = fault(
         "SP3001",
         format!("the exception cannot be described: {second}"),
-        tool,
+        Some(tool),
         "",
     );
     fault.r#type = name;

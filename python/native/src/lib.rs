@@ -6,6 +6,7 @@
 
 mod array;
 mod bind;
+mod cancels;
 mod check;
 mod clock;
 mod context;
@@ -17,6 +18,7 @@ mod fault;
 mod fork;
 mod host;
 mod kinds;
+mod ladder;
 mod link;
 mod many;
 mod memory;
@@ -29,6 +31,7 @@ mod reply;
 mod request;
 mod serve;
 mod settings;
+mod signal;
 mod socket;
 mod spec;
 mod stream;

@@ -11,10 +11,11 @@ use snakepit_grpc::frame::{Header, Kind};
 use snakepit_grpc::pb;
 
 use crate::bind::bind;
+use crate::cancels::Cancels;
 use crate::clock;
 use crate::context::Context;
-use crate::control::Cancels;
 use crate::fault::{Fault, fault, raised};
+use crate::ladder::Reach;
 use crate::link::Link;
 use crate::many;
 use crate::outbox::Outbox;
@@ -183,13 +184,6 @@ fn run(
             return send_fault(py, &link.outbox, id, &fault).map(|()| reader);
         }
     };
-    let call = Call {
-        id,
-        session: (!request.session_id.is_empty()).then_some(request.session_id),
-        deadline: (request.timeout_us > 0)
-            .then(|| clock::now() + Duration::from_micros(request.timeout_us)),
-        cancelled: runtime.cancels.begin(id),
-    };
     let kind = frame.header.kind;
     let (tool, other_name) = match runtime.tools.find(&request.tool_name) {
         Err(_) if let Some(tool) = runtime.tools.catch_all(kind) => {
@@ -199,6 +193,17 @@ fn run(
             found.and_then(|tool| right_kind(tool, kind).map(|()| tool)),
             None,
         ),
+    };
+    let reach = tool.as_ref().map_or(Reach::default(), |tool| Reach {
+        flag: tool.knows_context() || kind == Kind::Stream,
+        task: tool.is_async,
+    });
+    let call = Call {
+        id,
+        session: (!request.session_id.is_empty()).then(|| request.session_id.clone()),
+        deadline: (request.timeout_us > 0)
+            .then(|| clock::now() + Duration::from_micros(request.timeout_us)),
+        cancelled: runtime.cancels.begin(id, reach),
     };
     let named = |body: &[u8]| other_name.map(|name| tool::by_name(name, body));
     if tool.as_ref().is_ok_and(|tool| tool.knows_context()) {
@@ -300,7 +305,7 @@ pub(crate) fn execute<'py>(
     if call.cancelled.load(Ordering::Acquire) {
         return Err(cancelled(tool));
     }
-    let exception = |error: PyErr| raised(py, &runtime.catalog, &error, Some(tool));
+    let exception = |error: PyErr| raised(py, runtime, &error, tool);
     let context = if tool.knows_context() {
         Some(context(py, runtime, call).map_err(exception)?)
     } else {
@@ -313,11 +318,14 @@ pub(crate) fn execute<'py>(
             .map_err(exception)?;
     }
     let bindings = bind(py, tool, context, args)?;
-    let mut result = bindings.call(py, &tool.function);
-    if tool.is_async && !tool.streaming {
-        result =
-            result.and_then(|coroutine| runtime.catalog.bind(py).call_method1("run", (coroutine,)));
-    }
+    let result = runtime.cancels.inside(|| {
+        let result = bindings.call(py, &tool.function);
+        if tool.is_async && !tool.streaming {
+            return result
+                .and_then(|coroutine| runtime.catalog.bind(py).call_method1("run", (coroutine,)));
+        }
+        result
+    });
     if !tool.streaming {
         release_context(py, tool);
     }

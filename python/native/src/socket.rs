@@ -6,6 +6,7 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::Duration;
 
 /// Reads into spare capacity; returns the number of bytes, 0 at the end of the connection. Interrupted reads are returned as such.
 pub(crate) fn read(fd: &OwnedFd, buffer: &mut Vec<u8>) -> io::Result<usize> {
@@ -63,4 +64,31 @@ pub(crate) fn advance(parts: &mut [&[u8]; 2], count: usize) {
     let first = count.min(parts[0].len());
     parts[0] = &parts[0][first..];
     parts[1] = &parts[1][count - first..];
+}
+
+/// Waits until a connection can be read, or has ended; false when that takes longer than `patience`, or a signal came.
+pub(crate) fn readable(fd: &impl AsRawFd, patience: Option<Duration>) -> io::Result<bool> {
+    let mut watched = libc::pollfd {
+        fd: fd.as_raw_fd(),
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    // SAFETY: the pointer is to one structure, and the number says so.
+    let count = unsafe { libc::poll(&raw mut watched, 1, milliseconds(patience)) };
+    if count < 0 {
+        let error = io::Error::last_os_error();
+        return match error.kind() {
+            io::ErrorKind::Interrupted => Ok(false),
+            _ => Err(error),
+        };
+    }
+    Ok(count > 0)
+}
+
+/// As `poll` takes it. Rounded up: a wait that ends too early would be repeated without rest.
+pub(crate) fn milliseconds(patience: Option<Duration>) -> i32 {
+    patience.map_or(-1, |patience| {
+        let whole = patience.as_nanos().div_ceil(1_000_000);
+        i32::try_from(whole).unwrap_or(i32::MAX)
+    })
 }

@@ -41,7 +41,7 @@ pub(crate) fn run(
         Ok(items) => {
             let result = pump(py, outbox, runtime, tool, call, &items, scratch);
             if !matches!(result, Ok(Ok(()))) {
-                close(py, runtime, &items);
+                runtime.cancels.closing(|| close(py, runtime, &items));
             }
             result
         }
@@ -59,12 +59,11 @@ fn start<'py>(
     args: &[u8],
 ) -> Result<Items<'py>, Fault> {
     let mut made = execute(py, runtime, tool, call, args)?;
-    let exception = |error: PyErr| raised(py, &runtime.catalog, &error, Some(tool));
+    let exception = |error: PyErr| raised(py, runtime, &error, tool);
     if made.hasattr("__await__").map_err(exception)? {
         made = runtime
-            .catalog
-            .bind(py)
-            .call_method1("run", (made,))
+            .cancels
+            .inside(|| runtime.catalog.bind(py).call_method1("run", (made,)))
             .map_err(exception)?;
     }
     if made.hasattr("__anext__").map_err(exception)? {
@@ -106,10 +105,10 @@ fn pump(
         if call.cancelled.load(Ordering::Acquire) {
             return Ok(Err(cancelled(tool)));
         }
-        let item = match next(py, runtime, items) {
+        let item = match runtime.cancels.inside(|| next(py, runtime, items)) {
             None => return Ok(Ok(())),
             Some(Ok(item)) => item,
-            Some(Err(error)) => return Ok(Err(raised(py, &runtime.catalog, &error, Some(tool)))),
+            Some(Err(error)) => return Ok(Err(raised(py, runtime, &error, tool))),
         };
         scratch.clear();
         let encoded = encode_result(&item, runtime, "chunk", tool, scratch);

@@ -5,6 +5,8 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
+use crate::socket::milliseconds;
+
 /// A bell: it stays rung until it is heard.
 #[derive(Debug)]
 pub(crate) struct Wake(OwnedFd);
@@ -60,11 +62,7 @@ impl Wake {
             revents: 0,
         };
         let mut fds = [watch(socket.as_raw_fd()), watch(self.fd())];
-        // Rounded up: a wait that ends too early would be repeated without rest.
-        let milliseconds = patience.map_or(-1, |patience| {
-            let whole = patience.as_nanos().div_ceil(1_000_000);
-            i32::try_from(whole).unwrap_or(i32::MAX)
-        });
+        let milliseconds = milliseconds(patience);
         // SAFETY: the pointer and the length describe `fds`.
         let count = unsafe { libc::poll(fds.as_mut_ptr(), 2, milliseconds) };
         if count < 0 {

@@ -11,13 +11,15 @@ use pyo3::prelude::*;
 use snakepit_grpc::frame::{Header, Kind};
 use snakepit_grpc::preamble::{Preamble, Role};
 
-use crate::control::{self, Cancels};
+use crate::cancels::Cancels;
+use crate::control;
 use crate::fault::{Fault, load_failed};
 use crate::link::Link;
 use crate::outbox::Outbox;
 use crate::reader::{Incoming, Reader};
 use crate::serve::{End, Runtime, serve};
 use crate::settings::Settings;
+use crate::signal::{self, Target};
 use crate::tool::Tools;
 use crate::{fork, host, memory};
 
@@ -27,14 +29,20 @@ pub(crate) fn run(py: Python<'_>, load: &Bound<'_, PyAny>) -> PyResult<i32> {
     let settings = Settings::take(py)?;
     fork::watch()?;
     memory::keep_warm();
-    let cancels = Arc::new(Cancels::default());
     let dependent = settings.dependent;
     let control = dial(&settings, Role::Control)?;
+    let cancels = Arc::new(Cancels::new(control.try_clone()?.into()));
     let connection = OwnedFd::from(dial(&settings, Role::Slot(0))?);
     let outbox = Outbox::new(connection.try_clone()?);
     let link = Arc::new(Link::new(outbox, connection.as_raw_fd())?);
     let mut reader = Box::new(Reader::new(connection, settings.max_payload));
-    control::start(control, Arc::clone(&cancels), Arc::clone(&link), dependent)?;
+    control::start(
+        control,
+        Arc::clone(&cancels),
+        Arc::clone(&link),
+        Target::current(),
+        dependent,
+    )?;
 
     let loaded = load
         .call1((&settings.adapter,))
@@ -46,6 +54,7 @@ pub(crate) fn run(py: Python<'_>, load: &Bound<'_, PyAny>) -> PyResult<i32> {
             return Ok(1);
         }
     };
+    signal::install(py, Arc::clone(&cancels), catalog.clone().unbind())?;
     let convert = catalog.getattr("convert")?;
     let runtime = Runtime {
         tools,

@@ -452,6 +452,24 @@ pub struct DescribeResponse {
     #[prost(string, repeated, tag = "8")]
     pub capabilities: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
+/// Head of `CANCEL`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Cancel {
+    /// When the call is not over by then the host kills the worker. 0: the worker decides how long each step takes.
+    #[prost(uint64, tag = "1")]
+    pub grace_us: u64,
+}
+/// Head of `STOPPED`: what ended a cancelled call.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Stopped {
+    /// 1 = the flag, or its own end; 2 = asyncio task cancelled; 3 = exception; 4 = exception in an interrupted wait; 5 = a second
+    /// exception.
+    #[prost(uint32, tag = "1")]
+    pub step: u32,
+    /// From the cancellation to the end of the call.
+    #[prost(uint64, tag = "2")]
+    pub after_us: u64,
+}
 /// Head of a HOST_CALL frame; its body is the argument of the operation.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct HostRequest {

@@ -176,6 +176,8 @@ const fn code_of(code: ErrorCode) -> Code {
         | ErrorCode::NotReady
         | ErrorCode::StartGaveUp
         | ErrorCode::StartFailed
+        | ErrorCode::Quarantined
+        | ErrorCode::CircuitOpen
         | ErrorCode::WorkerDied => Code::Unavailable,
         ErrorCode::Cancelled => Code::Cancelled,
         ErrorCode::WrongCallKind => Code::Unimplemented,

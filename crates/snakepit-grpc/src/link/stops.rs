@@ -1,0 +1,97 @@
+//! What workers tell of cancelled calls, until somebody asks.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use snakepit_core::{CallId, StopStep, Stopped};
+use tokio::sync::Notify;
+
+use crate::pb;
+
+/// Reports kept; of a call that nobody asks for the report stays until others push it out.
+const KEPT: usize = 256;
+
+#[derive(Debug, Default)]
+pub(super) struct Stops {
+    reports: Mutex<VecDeque<(CallId, Stopped)>>,
+    came: Notify,
+}
+
+impl Stops {
+    pub(super) fn put(&self, call: CallId, message: pb::Stopped) {
+        let stopped = Stopped {
+            step: step(message.step),
+            after: Duration::from_micros(message.after_us),
+        };
+        let mut reports = self.lock();
+        if reports.len() == KEPT {
+            reports.pop_front();
+        }
+        reports.push_back((call, stopped));
+        drop(reports);
+        self.came.notify_waiters();
+    }
+
+    /// Waits for the report of a call.
+    pub(super) async fn take(&self, call: CallId) -> Stopped {
+        loop {
+            // Made before the look: a report between the two wakes it.
+            let came = self.came.notified();
+            if let Some(stopped) = self.find(call) {
+                return stopped;
+            }
+            came.await;
+        }
+    }
+
+    fn find(&self, call: CallId) -> Option<Stopped> {
+        let mut reports = self.lock();
+        let index = reports.iter().position(|(id, _)| *id == call)?;
+        reports.remove(index).map(|(_, stopped)| stopped)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<(CallId, Stopped)>> {
+        self.reports.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A step that this host does not know counts as the gentlest: all that is certain is that the tool has ended.
+const fn step(number: u32) -> StopStep {
+    match number {
+        2 => StopStep::Task,
+        3 => StopStep::Exception,
+        4 => StopStep::Interrupt,
+        5 => StopStep::Again,
+        _ => StopStep::Flag,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn each_call_gets_its_own_report() {
+        let stops = Stops::default();
+        let put = |call, step| stops.put(CallId(call), pb::Stopped { step, after_us: 7 });
+        put(1, 3);
+        let (first, second, ()) =
+            tokio::join!(stops.take(CallId(1)), stops.take(CallId(2)), async {
+                put(2, 99);
+            });
+        assert_eq!(first.step, StopStep::Exception);
+        assert_eq!(second.step, StopStep::Flag);
+        assert_eq!(second.after, Duration::from_micros(7));
+    }
+
+    #[test]
+    fn reports_that_nobody_takes_are_bounded() {
+        let stops = Stops::default();
+        for call in 0..1000 {
+            stops.put(CallId(call), pb::Stopped::default());
+        }
+        assert_eq!(stops.lock().len(), KEPT);
+        assert!(stops.find(CallId(0)).is_none() && stops.find(CallId(999)).is_some());
+    }
+}

@@ -1,0 +1,259 @@
+//! The ladder: which step a cancelled call is at, and when the next one comes. No clock, no signals: the caller has both.
+
+use std::time::{Duration, Instant};
+
+/// What made a tool stop; the numbers of the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Step {
+    /// It saw the flag, or came to its end by itself.
+    Flag = 1,
+    /// Its asyncio task was cancelled.
+    Task = 2,
+    /// An exception was raised in it, while it ran.
+    Exception = 3,
+    /// The same, while it waited in the system: the wait was interrupted.
+    Interrupt = 4,
+    /// It swallowed the first exception and got a second one.
+    Again = 5,
+}
+
+impl Step {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Flag => "flag",
+            Self::Task => "task",
+            Self::Exception => "exception",
+            Self::Interrupt => "interrupt",
+            Self::Again => "again",
+        }
+    }
+}
+
+/// What the interpreter is asked to do with the tool when it next looks for signals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ask {
+    CancelTask,
+    Raise,
+}
+
+/// How the tool can be reached before an exception is raised in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Reach {
+    /// It can see the flag.
+    pub(crate) flag: bool,
+    /// It is a coroutine.
+    pub(crate) task: bool,
+}
+
+/// The way of one cancelled call.
+#[derive(Debug)]
+pub(crate) struct Ladder {
+    began: Instant,
+    grace: Duration,
+    reach: Reach,
+    step: Step,
+    ask: Option<Ask>,
+    /// The last step that arrived in the tool.
+    arrived: Option<Step>,
+    due: Option<Instant>,
+}
+
+impl Ladder {
+    /// A call is cancelled, and has `grace` to end before its worker is killed.
+    pub(crate) fn new(now: Instant, grace: Duration, reach: Reach) -> Self {
+        let patience = if reach.flag {
+            bound(grace)
+        } else {
+            Duration::ZERO
+        };
+        Self {
+            began: now,
+            grace,
+            reach,
+            step: Step::Flag,
+            ask: None,
+            arrived: None,
+            due: Some(now + patience),
+        }
+    }
+
+    /// When [`Self::climb`] has something to do.
+    pub(crate) const fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// Time has passed; true when the tool's thread needs a signal to look. `waits` tells whether it waits in the system.
+    pub(crate) fn climb(&mut self, now: Instant, waits: impl FnOnce() -> bool) -> bool {
+        if self.due.is_none_or(|due| due > now) {
+            return false;
+        }
+        let resend = now + resend(self.grace);
+        // What has arrived is given its time: the tool cleans up.
+        if self.arrived.is_some() && self.step < Step::Again {
+            let half = self.began + self.grace / 2;
+            if now < half {
+                self.due = Some(half);
+                return false;
+            }
+            return self.enter(Step::Again, Ask::Raise, resend);
+        }
+        match self.step {
+            Step::Flag if self.reach.task => {
+                self.enter(Step::Task, Ask::CancelTask, now + bound(self.grace))
+            }
+            // A signal between the interpreter's look and the system call is lost: once more, until it arrives.
+            Step::Flag | Step::Task | Step::Exception | Step::Interrupt => {
+                let step = if waits() {
+                    Step::Interrupt
+                } else {
+                    Step::Exception
+                };
+                self.enter(step, Ask::Raise, resend)
+            }
+            Step::Again if self.ask.is_some() => self.enter(Step::Again, Ask::Raise, resend),
+            Step::Again => {
+                self.due = None;
+                false
+            }
+        }
+    }
+
+    fn enter(&mut self, step: Step, ask: Ask, due: Instant) -> bool {
+        (self.step, self.ask, self.due) = (step, Some(ask), Some(due));
+        true
+    }
+
+    /// The interpreter looks: what it has to do, once. An exception arrives with this.
+    pub(crate) fn take(&mut self) -> Option<Ask> {
+        let ask = self.ask.take();
+        if ask == Some(Ask::Raise) {
+            self.arrived = Some(self.step);
+        }
+        ask
+    }
+
+    /// The asyncio task has been told.
+    pub(crate) const fn task_told(&mut self) {
+        if self.arrived.is_none() {
+            self.arrived = Some(Step::Task);
+        }
+    }
+
+    /// The tool's own code is over and what it left is closed, without an exception in its midst as long as there is time.
+    pub(crate) const fn closing(&mut self) {
+        if self.arrived.is_none() {
+            self.arrived = Some(Step::Flag);
+            self.ask = None;
+        }
+    }
+
+    /// The call is over: what did it, and how long it took.
+    pub(crate) fn end(&self, now: Instant) -> (Step, Duration) {
+        let step = self.arrived.unwrap_or(Step::Flag);
+        (step, now.saturating_duration_since(self.began))
+    }
+}
+
+/// Time of a step that needs the tool's cooperation.
+fn bound(grace: Duration) -> Duration {
+    (grace / 10).min(Duration::from_millis(500))
+}
+
+/// Time of a step that does not, and between two signals.
+fn resend(grace: Duration) -> Duration {
+    (grace / 50).clamp(Duration::from_millis(1), Duration::from_millis(100))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock;
+
+    const GRACE: Duration = Duration::from_secs(5);
+
+    /// Climbs to the end; the times in milliseconds at which steps begin, the tool looking only at the first `looks` signals.
+    fn way(reach: Reach, waits: bool, mut looks: usize) -> Vec<(u128, Step)> {
+        let start = clock::now();
+        let mut ladder = Ladder::new(start, GRACE, reach);
+        let mut seen = Vec::new();
+        while let Some(due) = ladder.due().filter(|due| *due - start <= GRACE) {
+            if !ladder.climb(due, || waits) {
+                continue;
+            }
+            if seen.last().is_none_or(|(_, step)| *step != ladder.step) {
+                seen.push(((due - start).as_millis(), ladder.step));
+            }
+            if looks > 0 {
+                looks -= 1;
+                if ladder.take() == Some(Ask::CancelTask) {
+                    ladder.task_told();
+                }
+            }
+        }
+        seen
+    }
+
+    const COROUTINE: Reach = Reach {
+        flag: false,
+        task: true,
+    };
+
+    #[test]
+    fn a_tool_that_cannot_see_the_flag_gets_its_exception_at_once() {
+        assert_eq!(way(Reach::default(), false, 0), [(0, Step::Exception)]);
+        assert_eq!(way(Reach::default(), true, 0), [(0, Step::Interrupt)]);
+    }
+
+    #[test]
+    fn each_step_has_its_time() {
+        let reach = Reach {
+            flag: true,
+            task: true,
+        };
+        let steps = [(500, Step::Task), (1000, Step::Exception)];
+        assert_eq!(way(reach, false, 0), steps);
+    }
+
+    #[test]
+    fn what_arrived_is_left_alone_until_half_of_the_time_is_over() {
+        let steps = [(0, Step::Exception), (2500, Step::Again)];
+        assert_eq!(way(Reach::default(), false, 1), steps);
+        let steps = [(0, Step::Task), (2500, Step::Again)];
+        assert_eq!(way(COROUTINE, false, 1), steps);
+    }
+
+    #[test]
+    fn a_signal_that_nobody_saw_is_sent_again() {
+        let start = clock::now();
+        let mut ladder = Ladder::new(start, GRACE, Reach::default());
+        let mut signals = 0;
+        while let Some(due) = ladder.due().filter(|due| *due - start <= GRACE) {
+            signals += u32::from(ladder.climb(due, || true));
+        }
+        assert_eq!(signals, 51);
+    }
+
+    #[test]
+    fn an_exception_is_raised_once() {
+        let start = clock::now();
+        let mut ladder = Ladder::new(start, GRACE, Reach::default());
+        assert_eq!(ladder.take(), None);
+        assert!(ladder.climb(start, || false));
+        assert_eq!(ladder.take(), Some(Ask::Raise));
+        assert_eq!(ladder.take(), None);
+        assert_eq!(ladder.end(start + GRACE), (Step::Exception, GRACE));
+    }
+
+    #[test]
+    fn a_clean_up_is_not_disturbed_early() {
+        let start = clock::now();
+        let mut ladder = Ladder::new(start, GRACE, Reach::default());
+        ladder.climb(start, || false);
+        ladder.closing();
+        assert_eq!(ladder.take(), None);
+        assert!(!ladder.climb(start + GRACE / 4, || false));
+        assert!(ladder.climb(start + GRACE / 2, || false));
+        assert_eq!(ladder.take(), Some(Ask::Raise));
+        assert_eq!(ladder.end(start).0, Step::Again);
+    }
+}
