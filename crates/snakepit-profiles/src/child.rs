@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use snakepit_core::{WorkerExit, WorkerId};
+use snakepit_core::{ExitStatus, WorkerExit, WorkerId};
 use snakepit_registry::{CommandSpec, Error, Exit, Registration};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -317,8 +317,16 @@ async fn watch_child(
     let drained = async { while drains.join_next().await.is_some() {} };
     let _ = tokio::time::timeout(LAST_OUTPUT, drained).await;
     let cause = lock(&group.cause).clone();
-    let status = status.map_or_else(|| "was killed and does not die".to_owned(), describe);
     let mut exit = WorkerExit::default();
+    exit.status = match status {
+        Some(Exit::Code(code)) => ExitStatus::Code(code),
+        Some(Exit::Signal(signal)) => ExitStatus::Signal(signal),
+        Some(Exit::Unknown) | None => ExitStatus::Unknown,
+    };
+    let status = status.map_or_else(|| "was killed and does not die".to_owned(), describe);
+    if let Some(Cause::Fault(fault)) = &cause {
+        exit.killed_for = Some(fault.clone());
+    }
     exit.expected = matches!(cause, Some(Cause::Stopped));
     exit.reason = match cause {
         Some(Cause::Fault(fault)) => format!("{fault}, and was killed"),

@@ -20,6 +20,7 @@ mod child;
 mod explained;
 mod failure;
 mod launch;
+mod memory;
 mod output;
 mod rendezvous;
 mod run;

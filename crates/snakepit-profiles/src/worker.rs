@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use snakepit_core::{
-    CallError, CallId, ChunkStream, ItemResult, Payload, Request, Slot, Worker, WorkerExit,
-    WorkerInfo,
+    CallError, CallId, ChunkStream, ItemResult, Payload, Request, Slot, Stopped, Worker,
+    WorkerExit, WorkerInfo,
 };
 use snakepit_grpc::link::{ControlClient, LinkClient};
 use tokio::task::JoinSet;
@@ -153,8 +153,18 @@ impl Worker for PythonWorker {
         results
     }
 
-    fn cancel(&self, call: CallId) {
-        self.control.cancel(call);
+    async fn memory(&self) -> Option<u64> {
+        let pid = self.process.pid();
+        let look = tokio::task::spawn_blocking(move || crate::memory::of_tree(pid));
+        look.await.ok().flatten()
+    }
+
+    fn cancel(&self, call: CallId, grace: Duration) {
+        self.control.cancel(call, grace);
+    }
+
+    async fn stopped(&self, call: CallId) -> Option<Stopped> {
+        Some(self.control.stopped(call).await)
     }
 
     async fn closed(&self) -> WorkerExit {
@@ -167,7 +177,8 @@ impl Worker for PythonWorker {
         if !grace.is_zero() && self.process.exit().is_none() {
             // An idle worker cleans up and exits; a busy one does when its tool heeds the cancellation.
             for link in self.slots.iter() {
-                link.calls().into_iter().for_each(|call| self.cancel(call));
+                let calls = link.calls().into_iter();
+                calls.for_each(|call| self.cancel(call, grace / 2));
                 link.shutdown();
             }
             if self.exits_within(grace / 2).await {

@@ -103,13 +103,14 @@ ready(); watch_control(lambda call: cancelled.set()); serve(on_call)
     let request = request(b"x");
     let id = request.call;
     let running = Arc::clone(&worker).call(Slot(0), request);
-    let (result, ()) = tokio::join!(running, async { worker.cancel(id) });
+    let (result, ()) = tokio::join!(running, async { worker.cancel(id, Duration::from_secs(5)) });
     assert_eq!(result.unwrap().bytes.as_ref(), b"stopped");
 }
 
 #[tokio::test]
 async fn a_worker_that_ignores_the_end_is_killed() {
-    let script = "ready(); time.sleep(99)";
+    let script =
+        "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nready(); time.sleep(99)";
     let worker = run(script).await.unwrap();
     worker.stop(Duration::from_millis(50)).await;
     assert_eq!(
