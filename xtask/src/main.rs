@@ -1,6 +1,7 @@
 //! The repository's own commands: `cargo xtask help`.
 
 mod bench;
+mod cancellation;
 mod ci;
 mod codegen;
 mod demo;
@@ -22,6 +23,7 @@ cargo xtask <command>
   test [rust|python]        all tests of one language, or of both
   test faults               the fault suite alone, and its table
   faults [--write]          the same; --write keeps the table in docs/faults.md
+  cancellation [--write]    what stops which tool; --write keeps the table in docs/cancellation.md
   bench [NAME…] [OPTIONS]   benchmarks; results in target/bench/*.json
       --quick                 short runs
       --save NAME             keep the results as the baseline NAME
@@ -50,6 +52,7 @@ fn run() -> Result<()> {
     let args: Vec<String> = args.collect();
     match command.as_deref() {
         Some("bench") => bench::run(&args),
+        Some("cancellation") => cancellation::run(&args),
         Some("ci") => ci::run(&args),
         Some("codegen") => codegen::run(&args),
         Some("demo") => demo::run(&args),

@@ -113,7 +113,7 @@ impl Worker for InstantWorker {
         items.into_iter().map(Ok).collect()
     }
 
-    fn cancel(&self, _call: CallId) {}
+    fn cancel(&self, _: CallId, _: Duration) {}
 
     async fn closed(&self) -> WorkerExit {
         // The sender lives in `self`, so waiting fails never; either way the worker is gone.

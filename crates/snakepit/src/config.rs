@@ -1,8 +1,10 @@
 //! Pools described by a file and by the environment.
 
 mod env;
+mod policies;
 mod problem;
 mod raw;
+mod recycle;
 
 use std::path::{Path, PathBuf};
 
@@ -40,6 +42,15 @@ use crate::{BuildError, HostStateConfig, PoolBuilder, PoolConfig, PoolName};
 ///
 /// [pools.gpu.restart]
 /// max_restarts = 3
+///
+/// [pools.gpu.quarantine]     # a policy is on when it has a table; also breaker, tool_breaker and retry
+/// deaths = 2
+///
+/// [pools.gpu.recycle]        # workers that live are replaced
+/// max_requests = 10000
+/// max_age = "12h"
+/// max_memory = "4GiB"        # all processes of a worker together
+/// mode = "in_place"          # the card has no room for two
 /// ```
 ///
 /// A variable names a key with `__` between its parts: `SNAKEPIT_POOLS__MAIN__WORKERS=2`. Variables win over the file; pool names and keys

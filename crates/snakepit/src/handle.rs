@@ -7,8 +7,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    Affinity, CallOptions, Error, HostState, ManyResults, Payload, Pool, PoolName, ResultStream,
-    Session, SessionId, SessionOptions, StateError, Status, ToolInfo, WorkerStatus,
+    Affinity, CallOptions, Error, HostState, ManyResults, Payload, Pool, PoolName, RecycleError,
+    ResultStream, Session, SessionId, SessionOptions, StateError, Status, ToolInfo, WorkerId,
+    WorkerStatus,
 };
 
 /// One pool, with or without a session. Cheap to clone.
@@ -160,6 +161,18 @@ impl PoolHandle {
     /// [`Error::Start`] when the pool cannot start, [`Error::Timeout`] after `timeout`.
     pub async fn await_ready(&self, timeout: Duration) -> Result<(), Error> {
         self.pool.await_ready(timeout).await
+    }
+
+    /// Replaces a worker, whatever its age, and returns the name of its replacement once that has taken over. Calls of the worker go on
+    /// for up to `recycle.max_drain`.
+    ///
+    /// # Errors
+    /// [`RecycleError`]; the worker goes on when its replacement did not start.
+    ///
+    /// # Cancel safety
+    /// Once polled, the replacement goes on without the caller.
+    pub async fn recycle(&self, worker: &WorkerId) -> Result<WorkerId, RecycleError> {
+        self.pool.recycle(worker).await
     }
 
     /// The pool itself, which takes encoded payloads and can be resized.

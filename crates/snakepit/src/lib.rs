@@ -74,15 +74,16 @@ pub use snakepit_profiles as profiles;
 
 #[doc(inline)]
 pub use snakepit_core::{
-    Affinity, Bytes, CallOptions, Change, ChangeKind, ChangeStream, ConfigError, Constraints,
-    Containment, DType, Date, DateTime, Decimal, Direction, Error, ErrorCode, HostState,
-    HostStateConfig, HostTool, HostToolConfig, HostToolInfo, HostTools, Metadata, MetadataUpdate,
-    NewVariable, Origin, Payload, PayloadError, Phase, Pool, PoolConfig, PoolName, Quota,
-    RegisterError, RestartPolicy, Session, SessionConfig, SessionId, SessionInfo, SessionOptions,
-    SessionStats, Sessions, SetVariable, StartError, StateError, Status, Tensor, Time, TimeDelta,
-    ToolContext, ToolError, ToolFailure, ToolInfo, ToolResult, Unserializable, Uuid, Value,
-    Variable, VariableError, VariableType, WatchFilter, WatchFrom, WatchItem, WorkerId,
-    WorkerProfile, WorkerStatus,
+    Affinity, BreakerPolicy, Bytes, CallOptions, Change, ChangeKind, ChangeStream, Circuit,
+    CircuitState, ConfigError, Constraints, Containment, DType, Date, DateTime, Death, Decimal,
+    Direction, Error, ErrorCode, HostState, HostStateConfig, HostTool, HostToolConfig,
+    HostToolInfo, HostTools, Metadata, MetadataUpdate, NewVariable, Origin, Payload, PayloadError,
+    Phase, Pool, PoolConfig, PoolName, QuarantinePolicy, Quota, RecycleBudget, RecycleConfig,
+    RecycleError, RecycleMode, RecycleReason, RegisterError, RestartPolicy, RetryPolicy, Session,
+    SessionConfig, SessionId, SessionInfo, SessionOptions, SessionStats, Sessions, SetVariable,
+    StartError, StateError, Status, Tensor, Time, TimeDelta, ToolContext, ToolError, ToolFailure,
+    ToolInfo, ToolResult, Unserializable, Uuid, Value, Variable, VariableError, VariableType,
+    WatchFilter, WatchFrom, WatchItem, WorkerId, WorkerProfile, WorkerStatus,
 };
 #[cfg(feature = "process")]
 #[doc(inline)]

@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use crate::first_start::{FirstStart, Starting};
 use crate::shutdown::Host;
-use crate::{Affinity, BuildError, Pool, PoolConfig, PoolName, WorkerProfile};
+use crate::{
+    Affinity, BreakerPolicy, BuildError, Pool, PoolConfig, PoolName, QuarantinePolicy,
+    RecycleConfig, RetryPolicy, WorkerProfile,
+};
 #[cfg(feature = "process")]
 use crate::{ErrorCode, ProcessProfile, PythonConfig};
 
@@ -84,10 +87,52 @@ impl PoolBuilder {
         self
     }
 
+    /// Refuses calls that keep killing workers, for a while.
+    #[must_use]
+    pub fn quarantine(mut self, policy: QuarantinePolicy) -> Self {
+        self.config.quarantine = Some(policy);
+        self
+    }
+
+    /// Fails calls at once while workers fail.
+    #[must_use]
+    pub fn breaker(mut self, policy: BreakerPolicy) -> Self {
+        self.config.breaker = Some(policy);
+        self
+    }
+
+    /// Fails calls of a tool at once while workers fail with it.
+    #[must_use]
+    pub fn tool_breaker(mut self, policy: BreakerPolicy) -> Self {
+        self.config.tool_breaker = Some(policy);
+        self
+    }
+
+    /// Repeats calls whose worker died, where that is safe.
+    #[must_use]
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.config.retry = Some(policy);
+        self
+    }
+
     /// Limit of one payload in bytes, each direction.
     #[must_use]
     pub const fn max_payload(mut self, bytes: usize) -> Self {
         self.config.max_payload = bytes;
+        self
+    }
+
+    /// When workers that live are replaced.
+    #[must_use]
+    pub fn recycle(mut self, change: impl FnOnce(&mut RecycleConfig)) -> Self {
+        change(&mut self.config.recycle);
+        self
+    }
+
+    /// Tool that each new worker runs without arguments before it gets calls.
+    #[must_use]
+    pub fn warm_up(mut self, tool: impl Into<String>) -> Self {
+        self.config.warm_up = Some(tool.into());
         self
     }
 
@@ -127,11 +172,13 @@ impl PoolBuilder {
     }
 
     /// Starts the pool; its workers start in the background. As long as [`Starting`] lives, a worker that fails to start is the end of it.
-    pub(crate) async fn start(self, host: &Host) -> Result<(Pool, Starting), BuildError> {
+    pub(crate) async fn start(mut self, host: &Host) -> Result<(Pool, Starting), BuildError> {
         self.check()?;
         let name = self.config.name.clone();
         let profile = self.source.profile(&name, host).await?;
         let (profile, starting) = FirstStart::new(profile);
+        let budget = &mut self.config.recycle.budget;
+        budget.get_or_insert_with(|| host.recycle_budget().clone());
         let pool = Pool::start(self.config, Arc::new(profile))
             .map_err(|error| BuildError::in_pool(error, &name, self.location))?;
         Ok((pool, starting))

@@ -179,6 +179,10 @@ const fn help(error: &Error) -> Option<&'static str> {
             phase: Phase::Call, ..
         } => "the tool took too long; raise the time-out",
         Error::Timeout { .. } => "workers took too long to start; raise `start_timeout`",
+        Error::Quarantined { .. } => "mend what this call does; it is let in again later",
+        Error::CircuitOpen { .. } => {
+            "look at why workers fail; calls are tried again by themselves"
+        }
         Error::AffinityBusy { .. } => "call again later, or use `strict_queue` to wait for it",
         Error::AffinityLost { .. } => "call again: the session gets another worker",
         Error::AffinityFull { .. } => "delete sessions that are over, or use `hint`",
@@ -343,6 +347,7 @@ mod tests {
         let died = |ambiguous| Error::WorkerDied {
             worker: WorkerId::from("main-0"),
             reason: "killed by signal 9 (SIGKILL)".into(),
+            cause: crate::Death::Signal(9),
             ambiguous,
             output: Vec::new(),
         };

@@ -9,8 +9,8 @@ use serde::de::DeserializeOwned;
 
 use crate::shutdown::{Host, ShutdownReport};
 use crate::{
-    CallOptions, Error, HostTools, ManyResults, Pool, PoolHandle, PoolName, ResultStream,
-    SessionId, Sessions, SnakepitBuilder, Status, ToolInfo, WorkerStatus,
+    CallOptions, Error, HostTools, ManyResults, Pool, PoolHandle, PoolName, RecycleError,
+    ResultStream, SessionId, Sessions, SnakepitBuilder, Status, ToolInfo, WorkerId, WorkerStatus,
 };
 
 /// The running whole: one or more pools. Cheap to clone; every clone is the same whole.
@@ -197,6 +197,22 @@ impl Snakepit {
     /// State of every worker of every pool.
     pub fn workers(&self) -> Vec<WorkerStatus> {
         self.inner.pools.iter().flat_map(Pool::workers).collect()
+    }
+
+    /// Replaces a worker of any pool, as [`PoolHandle::recycle`] tells.
+    ///
+    /// # Errors
+    /// As [`PoolHandle::recycle`].
+    ///
+    /// # Cancel safety
+    /// As [`PoolHandle::recycle`].
+    pub async fn recycle(&self, worker: &WorkerId) -> Result<WorkerId, RecycleError> {
+        let has = |pool: &&Pool| pool.workers().iter().any(|one| one.id == *worker);
+        let pool = self.inner.pools.iter().find(has);
+        // A pool that does not know the worker says so.
+        pool.unwrap_or_else(|| self.inner.default.raw())
+            .recycle(worker)
+            .await
     }
 
     /// Tools of the default pool, as a ready worker described them; none as long as no worker is ready.

@@ -5,7 +5,7 @@ use tokio::sync::OnceCell;
 
 #[cfg(feature = "process")]
 use crate::StartError;
-use crate::{HostState, Pool};
+use crate::{HostState, Pool, RecycleBudget};
 
 /// How the end went.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,6 +27,7 @@ pub(crate) struct Host {
     #[cfg(feature = "process")]
     run: Option<snakepit_profiles::Run>,
     state: HostState,
+    recycle_budget: RecycleBudget,
     report: OnceCell<ShutdownReport>,
 }
 
@@ -97,12 +98,18 @@ impl Host {
             #[cfg(feature = "process")]
             run: None,
             state,
+            recycle_budget: RecycleBudget::new(),
             report: OnceCell::new(),
         }
     }
 
     pub(crate) const fn state(&self) -> &HostState {
         &self.state
+    }
+
+    /// Bounds the replacements of all pools together.
+    pub(crate) const fn recycle_budget(&self) -> &RecycleBudget {
+        &self.recycle_budget
     }
 
     /// The whole end. The first caller's report is everybody's.

@@ -16,12 +16,6 @@ const WAITING: &[(u64, &str, &str)] = &[
         "calls from tools to the host",
     ),
     (
-        64,
-        "all limits hit together",
-        "recycling of workers by limits",
-    ),
-    (66, "affine worker recycled or killed", "session values"),
-    (
         68,
         "shutdown during calls back",
         "calls from tools to the host",
@@ -33,8 +27,8 @@ const WAITING: &[(u64, &str, &str)] = &[
 /// Numbers of the other rows; each has a test.
 const BUILT: &[u64] = &[
     1, 4, 5, 7, 8, 9, 10, 13, 15, 16, 17, 19, 20, 21, 23, 24, 25, 26, 27, 29, 30, 31, 32, 33, 34,
-    35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 46, 47, 48, 49, 50, 51, 52, 55, 57, 58, 61, 62, 65, 67,
-    69, 70, 71, 72, 73, 74, 76, 78, 79, 80, 81, 82, 85, 86, 87, 88, 89, 90,
+    35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 46, 47, 48, 49, 50, 51, 52, 55, 57, 58, 61, 62, 64, 65,
+    66, 67, 69, 70, 71, 72, 73, 74, 76, 78, 79, 80, 81, 82, 85, 86, 87, 88, 89, 90,
 ];
 
 /// Lines for the rows of the matrix that are not among these.

@@ -10,6 +10,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Unexpected, Visitor};
 use snakepit_profiles::registry::Containment;
 
+use super::policies::{RawBreaker, RawQuarantine, RawRetry};
+use super::recycle::RawRecycle;
 use crate::text::{parse_duration, parse_size, seconds};
 use crate::{Affinity, HostToolConfig, PoolConfig, SessionConfig};
 
@@ -42,6 +44,7 @@ macro_rules! raw_pool {
         pub(super) struct Limits {
             $($limit: Option<$limit_kind>,)*
             restart: RawRestart,
+            recycle: RawRecycle,
         }
 
         /// All keys of a pool side by side, as the file has them.
@@ -52,6 +55,8 @@ macro_rules! raw_pool {
             $($limit: Option<$limit_kind>,)*
             #[serde(default)]
             restart: RawRestart,
+            #[serde(default)]
+            recycle: RawRecycle,
         }
 
         impl<'de> Deserialize<'de> for RawPool {
@@ -59,7 +64,11 @@ macro_rules! raw_pool {
                 let keys = Keys::deserialize(deserializer)?;
                 Ok(Self {
                     $($name: keys.$name,)*
-                    limits: Limits { $($limit: keys.$limit,)* restart: keys.restart },
+                    limits: Limits {
+                        $($limit: keys.$limit,)*
+                        restart: keys.restart,
+                        recycle: keys.recycle,
+                    },
                 })
             }
         }
@@ -70,8 +79,9 @@ macro_rules! raw_pool {
                 Self {
                     $($name: self.$name.or_else(|| defaults.$name.clone()),)*
                     limits: Limits {
-                        $($limit: self.limits.$limit.or(defaults.limits.$limit),)*
+                        $($limit: self.limits.$limit.or_else(|| defaults.limits.$limit.clone()),)*
                         restart: self.limits.restart.over(defaults.limits.restart),
+                        recycle: self.limits.recycle.over(defaults.limits.recycle),
                     },
                 }
             }
@@ -85,6 +95,7 @@ macro_rules! raw_pool {
                     apply(config, value);
                 })*
                 self.restart.apply(config);
+                self.recycle.apply(config);
             }
         }
     };
@@ -113,6 +124,11 @@ raw_pool! {
     stop_grace: Span => |config, value| config.stop_grace = value.0,
     cancel_grace: Span => |config, value| config.cancel_grace = value.0,
     max_payload: Size => |config, value| config.max_payload = value.0,
+    quarantine: RawQuarantine => |config, value| config.quarantine = Some(value.policy()),
+    breaker: RawBreaker => |config, value| config.breaker = Some(value.policy()),
+    tool_breaker: RawBreaker => |config, value| config.tool_breaker = Some(value.policy()),
+    retry: RawRetry => |config, value| config.retry = Some(value.policy()),
+    warm_up: String => |config, value| config.warm_up = Some(value),
 }
 
 macro_rules! raw_table {
@@ -217,11 +233,11 @@ pub(super) fn program(path: &RelativePathBuf) -> PathBuf {
 
 /// A duration in the file.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Span(Duration);
+pub(super) struct Span(pub(super) Duration);
 
 /// A size in the file, in bytes.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Size(usize);
+pub(super) struct Size(pub(super) usize);
 
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -66,11 +66,32 @@ fn all_keys_are_read() {
         stop_grace = "250ms"
         cancel_grace = "1s"
         max_payload = "64MiB"
+        warm_up = "load"
         [pools.gpu.restart]
         initial_backoff = "10ms"
         max_backoff = "1s"
         max_restarts = 3
         window = "20s"
+        [pools.gpu.quarantine]
+        deaths = 3
+        [pools.gpu.breaker]
+        failures = 7
+        [pools.gpu.tool_breaker]
+        cool_down = "3s"
+        [pools.gpu.retry]
+        budget = 20
+        [defaults.recycle]
+        max_requests = 10
+        min_lifetime = "1m"
+        [pools.gpu.recycle]
+        max_age = "1h"
+        max_requests = 1000
+        max_memory = "1GiB"
+        memory_interval = "2s"
+        memory_samples = 5
+        jitter = 0.25
+        max_drain = "1m"
+        mode = "in_place"
     "#;
     let (dir, config) = load(text, &[]);
     let config = config.unwrap();
@@ -101,6 +122,27 @@ fn all_keys_are_read() {
     assert_eq!((dependent(main), dependent(gpu)), (Some(true), Some(false)));
     assert_eq!(gpu.config().max_payload, 64 << 20);
     assert_eq!(gpu.config().restart.max_restarts, 3);
+    let quarantine = gpu.config().quarantine.clone().unwrap();
+    assert_eq!((quarantine.deaths, quarantine.duration.as_secs()), (3, 600));
+    assert_eq!(main.config().quarantine, None);
+    assert_eq!(gpu.config().retry.as_ref().map(|it| it.budget), Some(20));
+    let breakers = (&gpu.config().breaker, &gpu.config().tool_breaker);
+    assert_eq!(breakers.0.as_ref().map(|it| it.failures), Some(7));
+    assert_eq!(
+        breakers.1.as_ref().map(|it| it.cool_down.as_secs()),
+        Some(3)
+    );
+    assert_eq!(gpu.config().warm_up.as_deref(), Some("load"));
+    let recycle = &gpu.config().recycle;
+    assert_eq!(recycle.max_age, Some(Duration::from_secs(3600)));
+    assert_eq!(recycle.max_requests, Some(1000));
+    assert_eq!(recycle.max_memory, Some(1 << 30));
+    assert_eq!(recycle.memory_interval, Duration::from_secs(2));
+    assert_eq!((recycle.memory_samples, recycle.jitter), (5, 0.25));
+    assert_eq!(recycle.max_drain, Duration::from_secs(60));
+    assert_eq!(recycle.min_lifetime, Duration::from_secs(60));
+    assert_eq!(recycle.mode, crate::RecycleMode::InPlace);
+    assert_eq!(main.config().recycle.max_requests, Some(10));
     let check = |pool: &crate::PoolBuilder, expected: &str| {
         let mut seen = String::new();
         let _ = pool
@@ -189,6 +231,13 @@ fn wrong_values_name_the_key() {
         ("max_payload = '1 apple'", "max_payload", "a size"),
         ("profile = 'thread'", "profile", "\"process\""),
         ("env = 3", "env", "got 3"),
+        (
+            "recycle = { max_requests = 0 }",
+            "recycle.max_requests",
+            "got 0",
+        ),
+        ("recycle = { jitter = 1.5 }", "recycle.jitter", "got 1.5"),
+        ("recycle = { mode = 'never' }", "recycle.mode", "never"),
         (
             "restart = { max_restarts = 'x' }",
             "restart.max_restarts",

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use snakepit::{CallOptions, Error, ErrorCode, Phase, Snakepit, args};
+use snakepit::{CallOptions, Death, Error, ErrorCode, Phase, Snakepit, args};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
@@ -110,7 +110,7 @@ async fn a_tool_that_ignores_its_time_out_is_killed_and_replaced() {
     let before: i64 = snakepit.execute("pid", ()).await.unwrap();
     let options = CallOptions::new().timeout(Duration::from_millis(50));
     let error = snakepit
-        .execute_with::<f64>("slow", (3600.0,), &options)
+        .execute_with::<()>("hold_gil", (), &options)
         .await
         .unwrap_err();
     assert_eq!(error.code(), ErrorCode::CallTimeout);
@@ -129,9 +129,13 @@ async fn a_killed_worker_fails_its_call_at_once_and_only_that() {
     kill(Pid::from_raw(killed.pid.cast_signed()), Signal::SIGKILL).unwrap();
     match killed.outcome().await.unwrap_err() {
         Error::WorkerDied {
-            ambiguous, reason, ..
+            ambiguous,
+            reason,
+            cause,
+            ..
         } => {
             assert!(ambiguous);
+            assert_eq!(cause, Death::Signal(9));
             assert!(reason.contains("SIGKILL"), "{reason}");
         }
         error => panic!("{error:?}"),
@@ -180,6 +184,7 @@ async fn a_tool_that_ends_its_process_is_an_ambiguous_death() {
     let Error::WorkerDied {
         ambiguous: true,
         reason,
+        cause: Death::Exited(7),
         ..
     } = error
     else {

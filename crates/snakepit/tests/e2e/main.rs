@@ -8,6 +8,8 @@
 mod bad_input;
 #[cfg(feature = "bridge")]
 mod bridge;
+#[cfg(feature = "process")]
+mod cancellation;
 #[cfg(feature = "cli")]
 mod cli;
 #[cfg(feature = "cli")]

