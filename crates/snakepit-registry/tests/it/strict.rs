@@ -33,6 +33,8 @@ pub(crate) fn modes() -> Vec<Containment> {
 pub(crate) fn open(path: &Path, mode: Containment) -> Registry {
     let mut config = RegistryConfig::new(path);
     config.containment = mode;
+    // On a busy machine a second is soon over.
+    config.confirm = LONG;
     Registry::open(config).expect("the mode works here")
 }
 
