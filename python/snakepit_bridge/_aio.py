@@ -40,6 +40,11 @@ def run(awaitable: "Any") -> "Any":
     return _complete(coroutine)
 
 
+def _given_up(task: "Any") -> bool:
+    """The ladder has cancelled this task."""
+    return _thread.cancelled is task
+
+
 def _complete(coroutine: "Any") -> "Any":
     loop = _loop()
     task = _thread.task = loop.create_task(coroutine)
@@ -51,7 +56,7 @@ def _complete(coroutine: "Any") -> "Any":
         while not task.done() and not loop.is_closed():
             task.cancel()
             _settle(loop, task)
-        if _thread.cancelled is task and task.cancelled() and not isinstance(error, Cancelled):
+        if _given_up(task) and task.cancelled() and not isinstance(error, Cancelled):
             raise Cancelled("the call was cancelled") from error
         raise
     finally:
