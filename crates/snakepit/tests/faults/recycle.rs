@@ -234,9 +234,8 @@ async fn row_66_affine_worker_replaced_or_killed() {
         } else {
             kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL).unwrap();
         }
-        let there = |snakepit: &Snakepit, id: &WorkerId| {
-            snakepit.workers().iter().any(|one| one.id == *id)
-        };
+        let there =
+            |snakepit: &Snakepit, id: &WorkerId| snakepit.workers().iter().any(|one| one.id == *id);
         eventually_async("it is gone", || !there(&snakepit, &worker.id)).await;
     }
     let ledger = fs::read_to_string(scene.path("ledger")).unwrap();
