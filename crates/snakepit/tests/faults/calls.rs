@@ -149,7 +149,7 @@ async fn row_71_dropped_callers() {
     let snakepit = start(&scene, 1).await;
     let (other, mut running) = (snakepit.clone(), JoinSet::new());
     let arguments = args! { "started" => scene.text("started"), "go" => scene.text("go") };
-    running.spawn(async move { other.execute::<i64>("wait", arguments).await });
+    running.spawn(async move { other.execute::<i64>("persist", arguments).await });
     file(&scene.path("started")).await;
     let mut queued = JoinSet::new();
     let (other, ledger) = (snakepit.clone(), scene.text("ledger"));

@@ -112,6 +112,7 @@ async fn run(kind: &str, dir: PathBuf) -> u8 {
                 let arguments = args! { "started" => name("started"), "go" => name("go"), "done" => name("done") };
                 snakepit.execute::<i64>("outlive", arguments).await
             }
+            "drain" => snakepit.execute::<i64>("persist", arguments).await,
             _ => snakepit.execute::<i64>("wait", arguments).await,
         }
     };

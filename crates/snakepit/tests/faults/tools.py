@@ -49,6 +49,18 @@ def wait(started: str, go: str) -> int:
 
 
 @tool
+def persist(started: str, go: str) -> int:
+    """Waits for a file and does not let itself be stopped before it is there."""
+    Path(started).write_text(str(os.getpid()))
+    while not os.path.exists(go):
+        try:
+            time.sleep(0.002)  # the tool sleeps
+        except BaseException:
+            continue
+    return os.getpid()
+
+
+@tool
 def outlive(started: str, go: str, done: str) -> int:
     """Goes on when nobody listens any more, says so, and writes down that it is done."""
     wait(started, go)
