@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from ._session import SessionContext
     from ._session import SessionContext as Context
     from ._variable import Change
+    from .base_adapter_threaded import ThreadSafeAdapter, thread_safe_method
 
 __all__ = [
     "Array",
@@ -18,7 +19,9 @@ __all__ = [
     "Context",
     "HostError",
     "SessionContext",
+    "ThreadSafeAdapter",
     "__version__",
+    "thread_safe_method",
     "tool",
 ]
 
@@ -31,6 +34,8 @@ _LAZY = {
     "Context": ("_session", "SessionContext"),
     "HostError": ("_host_error", "HostError"),
     "SessionContext": ("_session", "SessionContext"),
+    "ThreadSafeAdapter": ("base_adapter_threaded", "ThreadSafeAdapter"),
+    "thread_safe_method": ("base_adapter_threaded", "thread_safe_method"),
 }
 
 

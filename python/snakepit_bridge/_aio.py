@@ -5,7 +5,7 @@ belongs to one thread; with several slots each slot's thread has its own. Tasks 
 behind go on whenever the loop runs the next coroutine, and are cancelled at the end.
 """
 
-from _thread import _local
+from _thread import _local, get_ident
 
 from .adapter import Cancelled
 
@@ -15,15 +15,63 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
     from typing import Any
 
+
+class _State:
+    """The loop of one thread, and the task that it is run for."""
+
+    __slots__ = ("cancelled", "loop", "task")
+
+    def __init__(self) -> None:
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.task: asyncio.Task[Any] | None = None
+        self.cancelled: asyncio.Task[Any] | None = None
+
+
 _thread = _local()
 
+#: By thread: the main thread cancels the tasks of the others.
+_states: dict[int, _State] = {}
 
-def _loop() -> "asyncio.AbstractEventLoop":
-    loop = getattr(_thread, "loop", None)
+
+#: What makes loops, where it is not asyncio.
+_make: "Callable[[], asyncio.AbstractEventLoop] | None" = None
+
+
+def choose(event_loop: str) -> None:
+    """Which loops are made from now on: `asyncio`, `uvloop`, or `auto`, uvloop where it is there.
+
+    Raises `ImportError` when uvloop is asked for and cannot be imported.
+    """
+    global _make
+    if event_loop == "asyncio":
+        return
+    try:
+        import uvloop
+    except ImportError:
+        if event_loop == "uvloop":
+            raise
+    else:
+        _make = uvloop.new_event_loop
+
+
+def loop() -> "asyncio.AbstractEventLoop":
+    """The loop of this thread."""
+    return _loop(_state())
+
+
+def _state() -> _State:
+    state: _State | None = getattr(_thread, "state", None)
+    if state is None:
+        state = _thread.state = _states[get_ident()] = _State()
+    return state
+
+
+def _loop(state: _State) -> "asyncio.AbstractEventLoop":
+    loop = state.loop
     if loop is None or loop.is_closed():
         import asyncio
 
-        loop = _thread.loop = asyncio.new_event_loop()
+        loop = state.loop = _make() if _make is not None else asyncio.new_event_loop()
         asyncio.set_event_loop(loop)
     return loop
 
@@ -40,15 +88,16 @@ def run(awaitable: "Any") -> "Any":
     return _complete(coroutine)
 
 
-def _given_up(task: "Any") -> bool:
+def _given_up(state: _State, task: "Any") -> bool:
     """The ladder has cancelled this task."""
-    return _thread.cancelled is task
+    return state.cancelled is task
 
 
 def _complete(coroutine: "Any") -> "Any":
-    loop = _loop()
-    task = _thread.task = loop.create_task(coroutine)
-    _thread.cancelled = None
+    state = _state()
+    loop = _loop(state)
+    task = state.task = loop.create_task(coroutine)
+    state.cancelled = None
     try:
         return loop.run_until_complete(task)
     except BaseException as error:
@@ -56,11 +105,11 @@ def _complete(coroutine: "Any") -> "Any":
         while not task.done() and not loop.is_closed():
             task.cancel()
             _settle(loop, task)
-        if _given_up(task) and task.cancelled() and not isinstance(error, Cancelled):
+        if _given_up(state, task) and task.cancelled() and not isinstance(error, Cancelled):
             raise Cancelled("the call was cancelled") from error
         raise
     finally:
-        _thread.task = None
+        state.task = None
 
 
 def _settle(loop: "asyncio.AbstractEventLoop", task: "asyncio.Task[Any]") -> None:
@@ -71,22 +120,38 @@ def _settle(loop: "asyncio.AbstractEventLoop", task: "asyncio.Task[Any]") -> Non
         return
 
 
-def cancel_task(told: "Callable[[int], None]", call: int) -> None:
-    """Cancel the coroutine that this thread's loop runs; for a signal handler.
+def cancel_task(told: "Callable[[int], None]", call: int, thread: "int | None" = None) -> None:
+    """Cancel the coroutine that the loop of a thread runs, of this one unless told otherwise.
 
     `told(call)` is called once the loop has done it: a loop that a blocking tool holds cannot.
     """
-    task = getattr(_thread, "task", None)
-    if task is None:
+    state = _states.get(get_ident() if thread is None else thread)
+    task = None if state is None else state.task
+    if state is None or task is None:
         return
 
     def cancel() -> None:
         if task.cancel():
-            _thread.cancelled = task
+            state.cancelled = task
             told(call)
 
     # Wakes the loop, which `task.cancel` alone would not.
-    task.get_loop().call_soon_threadsafe(cancel)
+    _soon(task.get_loop(), cancel)
+
+
+def wake_loop(thread: int) -> None:
+    """Let the loop of a thread go round, if it has one."""
+    state = _states.get(thread)
+    if state is not None and state.loop is not None:
+        _soon(state.loop, lambda: None)
+
+
+def _soon(loop: "asyncio.AbstractEventLoop", what: "Callable[[], None]") -> None:
+    try:
+        loop.call_soon_threadsafe(what)
+    except RuntimeError:
+        # Its thread has closed it just now.
+        return
 
 
 def anext(generator: "AsyncGenerator[Any, None]") -> "Any":
@@ -103,12 +168,15 @@ def aclose(generator: "Any") -> None:
 
 def close() -> None:
     """Cancel what still runs on this thread's loop and close it."""
-    loop = getattr(_thread, "loop", None)
+    state = _states.pop(get_ident(), None)
+    if state is None:
+        return
+    del _thread.state
+    loop = state.loop
     if loop is None or loop.is_closed():
         return
     import asyncio
 
-    _thread.loop = None
     try:
         tasks = asyncio.all_tasks(loop)
         for task in tasks:

@@ -1,5 +1,12 @@
 """The first and only module a worker process imports by name: it serves until told to stop."""
 
-from snakepit_bridge import _loader, _native
+from snakepit_bridge import _loader
+
+try:
+    from snakepit_bridge import _native
+except ImportError as error:
+    from snakepit_bridge._missing import explain
+
+    raise ImportError(explain(), name="snakepit_bridge._native") from error
 
 raise SystemExit(_native.run(_loader.load))

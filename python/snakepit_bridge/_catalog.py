@@ -49,14 +49,25 @@ class Catalog:
 
     #: The error of a call as the fields of a `ToolError`.
     describe_exception = staticmethod(_errors.describe_exception)
-    #: Cancel the coroutine that the event loop runs, if any, and say so when it has been told.
+    #: Cancel the coroutine that a thread's loop runs, if any, and say so when it has been told.
     cancel_task = staticmethod(_aio.cancel_task)
+    #: Let the loop of a thread go round, so that the thread runs an instruction.
+    wake_loop = staticmethod(_aio.wake_loop)
+    #: The thread of a slot ends: close its event loop.
+    close_thread = staticmethod(_aio.close)
     #: Wait for a coroutine on the worker's event loop.
     run = staticmethod(_aio.run)
     #: The next item of an async generator, or `StopAsyncIteration`.
     anext = staticmethod(_aio.anext)
     #: Close an async generator.
     aclose = staticmethod(_aio.aclose)
+
+    @staticmethod
+    def cancelled_class(arrived: "Callable[[], int | None]") -> "type[BaseException]":
+        """What the main thread raises in another thread's tool; `arrived` is called there."""
+        from ._reached import cancelled_class
+
+        return cancelled_class(arrived)
 
     def close(self) -> None:
         """Run `cleanup` of every adapter, last first, then close the event loop; once.

@@ -11,17 +11,29 @@ if TYPE_CHECKING:
 __all__ = ["LoadError", "load"]
 
 
-def load(reference: str) -> Catalog:
+def load(reference: str, slots: int = 1, concurrency: int = 0) -> Catalog:
     """Import the adapter, make and initialise its instances, and list its tools.
 
+    With several `slots` the tools that do not say that they are thread-safe take turns.
+    With a `concurrency` calls share the event loop of this thread.
     Raises `LoadError`: SP5003 when something cannot be loaded, SP5004 when there are no tools.
     """
+    if slots > 1 or concurrency:
+        from . import _sharing
+
+        _sharing.begin()
+    if concurrency:
+        _choose_loop()
     target = find(reference)
     instances: list[Any] = []
     classes, single = _collect.classes(target)
     for cls in classes:
         instances.append(cls if not isinstance(cls, type) else _construct(cls))
     tools = _collect.tools(target, instances, single)
+    if slots > 1:
+        from . import _sharing
+
+        _sharing.take_turns(tools, target)
     started: list[Any] = []
     try:
         for instance in instances:
@@ -31,6 +43,19 @@ def load(reference: str) -> Catalog:
         _undo(started)
         raise
     return Catalog(tools, instances)
+
+
+def _choose_loop() -> None:
+    from os import environ
+
+    try:
+        _aio.choose(environ.get("SNAKEPIT_EVENT_LOOP", "auto"))
+    except ImportError as error:
+        raise LoadError.of(
+            error,
+            "uvloop cannot be imported",
+            'install `uvloop` for this interpreter, or set `event_loop = "auto"`',
+        ) from error
 
 
 def _construct(cls: type) -> "Any":

@@ -7,11 +7,16 @@ Descriptors are watched only while something is awaited.
 import asyncio
 from weakref import WeakKeyDictionary
 
+from .adapter import Cancelled
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, TypeAlias
 
     from ._native import Context, Port
+
+    #: A request, what ends its wait in time, and the call that it is for.
+    _Open: TypeAlias = tuple[asyncio.Future[Any], asyncio.TimerHandle | None, Context]
 
 
 class _Waiting:
@@ -20,7 +25,7 @@ class _Waiting:
     # It must not hold its loop, which could never be collected then.
     def __init__(self, port: "Port") -> None:
         self.port = port
-        self.futures: dict[int, tuple[asyncio.Future[Any], asyncio.TimerHandle | None]] = {}
+        self.futures: dict[int, _Open] = {}
 
     def add(
         self,
@@ -31,11 +36,13 @@ class _Waiting:
     ) -> "asyncio.Future[Any]":
         if not self.futures:
             socket, wake = self.port.descriptors()
-            loop.add_reader(socket, self.pump)
+            # A loop that serves the connection reads it anyway.
+            if socket is not None:
+                loop.add_reader(socket, self.pump)
             loop.add_reader(wake, self.take)
         future: asyncio.Future[Any] = loop.create_future()
         timer = None if left is None else loop.call_later(left, self.late, context, number)
-        self.futures[number] = future, timer
+        self.futures[number] = future, timer, context
         future.add_done_callback(lambda done: self.done(done, context, number))
         return future
 
@@ -47,6 +54,10 @@ class _Waiting:
 
     def complete(self, outcomes: "list[tuple[int, Any, BaseException | None]]") -> None:
         for number, value, error in outcomes:
+            context = self.futures[number][2] if number in self.futures else None
+            if context is not None and isinstance(error, Cancelled):
+                # The host goes on with it unless it is told.
+                context._give_up(number)
             future = self.remove(number)
             if future is None or future.done():
                 continue
@@ -65,12 +76,13 @@ class _Waiting:
             context._give_up(number)
 
     def remove(self, number: int) -> "asyncio.Future[Any] | None":
-        future, timer = self.futures.pop(number, (None, None))
+        future, timer, _ = self.futures.pop(number, (None, None, None))
         if timer is not None:
             timer.cancel()
         if future is not None and not self.futures:
             for descriptor in self.port.descriptors():
-                future.get_loop().remove_reader(descriptor)
+                if descriptor is not None:
+                    future.get_loop().remove_reader(descriptor)
         return future
 
 

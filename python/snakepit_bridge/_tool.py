@@ -44,6 +44,7 @@ class Tool:
         "params",
         "returns_schema",
         "signature",
+        "turn",
     )
 
     def __init__(self, function: "Any", options: ToolOptions, owner: "Any", sources: "Sources"):
@@ -60,6 +61,8 @@ class Tool:
         #: Whether it also takes every name that no tool has: as `tool_name`, and the arguments
         #: as one map `arguments`.
         self.catch_all = False
+        #: Tools with the same number get one call at a time, all together.
+        self.turn: int | None = None
         self.kind = "stream" if streaming else "call"
         self.is_async = bool(flags & (_COROUTINE | _ASYNC_GENERATOR))
         self.description = options.description or _text.clean_doc(_doc(function))

@@ -30,7 +30,7 @@ SPEC_FIELDS = {
 }  # fmt: skip
 DESCRIBED_FIELDS = {
     1: "protocol_version", 2: "runtime", 3: "runtime_version", 4: "gil_enabled",
-    5: "slots", 6: "pid", 7: "tools", 8: "capabilities",
+    5: "slots", 6: "pid", 7: "tools", 8: "capabilities", 9: "gil_reenabled_by",
 }  # fmt: skip
 NUMBERS = {
     "line", "supports_streaming", "is_async", "protocol_version", "gil_enabled", "slots", "pid",
@@ -186,7 +186,7 @@ LATER = object()
 class Worker:
     """A worker process with its slot and control connections; a context manager."""
 
-    def __init__(self, adapter, cwd=None, max_payload=1 << 20, env=None, describe=True):
+    def __init__(self, adapter, cwd=None, max_payload=1 << 20, env=None, describe=True, slots=1):
         self.folder = tempfile.mkdtemp(prefix="snakepit-test-")
         path = os.path.join(self.folder, "link")
         listener = socket.socket(socket.AF_UNIX)
@@ -209,22 +209,24 @@ class Worker:
                 "SNAKEPIT_TOKEN": self.token.hex(),
                 "SNAKEPIT_WORKER_ID": "test-1",
                 "SNAKEPIT_ADAPTER": adapter,
-                "SNAKEPIT_SLOTS": "1",
+                "SNAKEPIT_SLOTS": str(slots),
                 "SNAKEPIT_MAX_PAYLOAD": str(max_payload),
                 **(env or {}),
             },
         )
         self.slot = self.control = None
+        self.slots = [None] * slots  # `slot` is the one that is talked to
         # What answers the requests of tools: takes a `Request`, returns a value.
         self.host = lambda request: [request.op, request.name, request.body]
         self.requests, self.cancelled = [], []
         try:
-            for _ in range(2):
+            for _ in range(1 + slots):
                 connection = Connection(self._accept(listener))
                 if connection.kind == 1:
                     self.control = connection
                 else:
-                    self.slot = connection
+                    self.slots[connection.slot] = connection
+            self.slot = self.slots[0]
             listener.close()
             self.described = self.describe() if describe else None
         except BaseException:
@@ -250,7 +252,7 @@ class Worker:
         self.close()
 
     def close(self):
-        for connection in (self.slot, self.control):
+        for connection in (*self.slots, self.control):
             if connection is not None:
                 connection.sock.close()
         if self.process.poll() is None:
@@ -388,6 +390,11 @@ class Worker:
             if frame.flags & 1:
                 return out
 
+    def on(self, slot):
+        self.slot = self.slots[slot]
+        return self
+
     def shutdown(self):
-        self.slot.send(SHUTDOWN)
+        for slot in self.slots:
+            slot.send(SHUTDOWN)
         return self.process.wait(TIMEOUT)

@@ -59,7 +59,7 @@ fn affinity(ids: &[&SessionId]) {
     }
     measure("scheduler alone", |_| {
         if let Acquire::Granted(grant) = scheduler.acquire(None, || ()) {
-            drop(black_box(scheduler.release(grant)));
+            drop(black_box(scheduler.release(grant, None)));
         }
     });
     for (name, affinity) in [("hint", Affinity::Hint), ("strict", Affinity::StrictQueue)] {
@@ -77,7 +77,7 @@ fn turn(scheduler: &mut Scheduler<()>, id: &SessionId, affinity: Affinity) {
     let mut ask = Ask::new(Some(id));
     ask.affinity = affinity;
     if let Acquire::Granted(grant) = scheduler.ask(&ask, || ()) {
-        drop(black_box(scheduler.release(grant)));
+        drop(black_box(scheduler.release(grant, None)));
     }
 }
 

@@ -1,12 +1,20 @@
 //! Every knob of a pool, with its default and its range.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::{
-    Affinity, BreakerPolicy, ErrorCode, PoolName, QuarantinePolicy, RecycleConfig, RetryPolicy,
+    Affinity, AutoscalePolicy, BreakerPolicy, ErrorCode, Fairness, HeartbeatConfig, PoolName,
+    QuarantinePolicy, RecycleConfig, RetryPolicy,
 };
+
+mod timeouts;
+mod tool;
+
+pub use timeouts::TimeoutProfile;
+pub use tool::ToolConfig;
 
 /// Settings of one pool. Start from [`PoolConfig::new`] and change fields.
 #[derive(Clone, Debug, Serialize)]
@@ -14,14 +22,33 @@ use crate::{
 pub struct PoolConfig {
     /// Name of the pool.
     pub name: PoolName,
-    /// Workers to keep running, 1 to [`Self::MAX_WORKERS`]; the available parallelism by default.
+    /// Workers to keep running, 1 to [`Self::MAX_WORKERS`]; the available parallelism by default. With `autoscale` those to begin with,
+    /// as far as its limits allow.
     pub workers: usize,
+    /// Grows and shrinks the pool with its load; off by default.
+    pub autoscale: Option<AutoscalePolicy>,
+    /// Workers beyond those that are ready and get no calls until one of them takes the place of a worker that died, or of one that is
+    /// missing; none by default. They are replaced in the background.
+    pub spares: usize,
     /// Calls that may wait for a slot; 1000 by default. 0 means that a call never waits.
     pub queue_limit: usize,
+    /// Bytes of arguments that may wait for a slot, all calls together; 256 MiB by default. A call alone may wait with any size.
+    pub queue_bytes: usize,
+    /// Calls of one session that may wait for a slot; none by default.
+    pub session_queue_limit: Option<usize>,
     /// Time a call may wait for a slot; 10 s by default.
     pub queue_timeout: Duration,
+    /// Refuses a call at once when by all measurements it would still wait when its time is over; on by default. That is so when the
+    /// times of calls say so, and calls did wait for an eighth of that lately. Calls that wait for their session's worker are let in.
+    pub reject_early: bool,
+    /// In which order waiting calls get slots; first come, first served by default.
+    pub fairness: Fairness,
     /// Time for a whole call, the queue included; 300 s by default, `None` for no limit.
     pub call_timeout: Option<Duration>,
+    /// Time for a whole streaming call, the queue included; 15 min by default, `None` for no limit.
+    pub stream_timeout: Option<Duration>,
+    /// Settings of single tools, by name; none by default.
+    pub tools: BTreeMap<String, ToolConfig>,
     /// Time for a worker to become ready; 30 s by default.
     pub start_timeout: Duration,
     /// Workers that may be starting at the same time; the available parallelism by default, at most 8.
@@ -32,6 +59,9 @@ pub struct PoolConfig {
     pub stop_grace: Duration,
     /// Time that a tool may go on after its call timed out or was dropped, before its worker is killed; 5 s by default.
     pub cancel_grace: Duration,
+    /// Longest time that a call whose time is up waits to be told where its worker's threads are, before the tool is stopped; 50 ms by
+    /// default, at most 10 s, zero to not ask. A worker is asked likewise before it is killed.
+    pub timeout_stacks: Duration,
     /// Limit of one payload in bytes, each direction; 128 MiB by default.
     pub max_payload: usize,
     /// How firmly the calls of a session are bound to one worker; a hint by default.
@@ -41,6 +71,8 @@ pub struct PoolConfig {
     pub warm_up: Option<String>,
     /// When to replace workers that live.
     pub recycle: RecycleConfig,
+    /// How to look after workers.
+    pub heartbeat: HeartbeatConfig,
     /// How to replace workers that died.
     pub restart: RestartPolicy,
     /// Refuses calls that keep killing workers; off by default.
@@ -54,6 +86,11 @@ pub struct PoolConfig {
 }
 
 /// How a pool replaces workers that died or did not start.
+///
+/// A worker that died, but was ready for `min_lifetime` or has answered a call, says nothing against starting others: it is replaced at
+/// once, only not more often than the larger of `max_restarts` and the number of workers in each second. All other deaths, and starts that
+/// fail, are failures: waits grow with each, and when there are too many the pool gives up for a while. A worker that starts well after
+/// them makes them forgotten.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct RestartPolicy {
@@ -66,6 +103,8 @@ pub struct RestartPolicy {
     pub max_restarts: u32,
     /// The window for `max_restarts`, and the pause before the pool tries again; 60 s by default.
     pub window: Duration,
+    /// Time after which a ready worker has started well, whatever becomes of it; 1 s by default. With 0 every ready worker has.
+    pub min_lifetime: Duration,
 }
 
 impl Default for RestartPolicy {
@@ -75,6 +114,7 @@ impl Default for RestartPolicy {
             max_backoff: Duration::from_secs(10),
             max_restarts: 10,
             window: Duration::from_secs(60),
+            min_lifetime: Duration::from_secs(1),
         }
     }
 }
@@ -99,24 +139,37 @@ impl PoolConfig {
     /// The longest time that any duration setting may have: ten years.
     const MAX_DURATION: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
+    /// The longest `timeout_stacks`.
+    const MAX_TIMEOUT_STACKS: Duration = Duration::from_secs(10);
+
     /// The default settings for a pool of this name.
     pub fn new(name: impl Into<PoolName>) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
         Self {
             name: name.into(),
             workers: cores.min(Self::MAX_WORKERS),
+            autoscale: None,
+            spares: 0,
             queue_limit: 1000,
+            queue_bytes: 256 << 20,
+            session_queue_limit: None,
             queue_timeout: Duration::from_secs(10),
+            reject_early: true,
+            fairness: Fairness::Fifo,
             call_timeout: Some(Duration::from_secs(300)),
+            stream_timeout: Some(Duration::from_secs(900)),
+            tools: BTreeMap::new(),
             start_timeout: Duration::from_secs(30),
             start_concurrency: cores.min(8),
             drain_timeout: Duration::from_secs(10),
             stop_grace: Duration::from_secs(2),
             cancel_grace: Duration::from_secs(5),
+            timeout_stacks: Duration::from_millis(50),
             max_payload: 128 << 20,
             affinity: Affinity::Hint,
             warm_up: None,
             recycle: RecycleConfig::default(),
+            heartbeat: HeartbeatConfig::default(),
             restart: RestartPolicy::default(),
             quarantine: None,
             breaker: None,
@@ -147,7 +200,15 @@ impl PoolConfig {
             ));
         }
         Self::check_workers(self.workers)?;
+        if let Some(autoscale) = &self.autoscale {
+            autoscale.validate(Self::MAX_WORKERS)?;
+        }
+        range("spares", self.spares, 0, Self::MAX_WORKERS)?;
         range("queue_limit", self.queue_limit, 0, 10_000_000)?;
+        range("queue_bytes", self.queue_bytes, 0, 1 << 40)?;
+        if let Some(limit) = self.session_queue_limit {
+            range("session_queue_limit", limit, 1, 10_000_000)?;
+        }
         range(
             "start_concurrency",
             self.start_concurrency,
@@ -158,12 +219,26 @@ impl PoolConfig {
         if let Some(timeout) = self.call_timeout {
             duration("call_timeout", timeout, false)?;
         }
+        if let Some(timeout) = self.stream_timeout {
+            duration("stream_timeout", timeout, false)?;
+        }
+        for (name, tool) in &self.tools {
+            tool.validate(name)?;
+        }
         duration("queue_timeout", self.queue_timeout, true)?;
         duration("start_timeout", self.start_timeout, false)?;
         duration("drain_timeout", self.drain_timeout, true)?;
         duration("stop_grace", self.stop_grace, true)?;
         duration("cancel_grace", self.cancel_grace, true)?;
+        if self.timeout_stacks > Self::MAX_TIMEOUT_STACKS {
+            return Err(ConfigError::new(
+                "timeout_stacks",
+                format!("must be at most 10 s, got {:?}", self.timeout_stacks),
+                "callers wait for it: choose a short time",
+            ));
+        }
         self.recycle.validate()?;
+        self.heartbeat.validate()?;
         duration(
             "restart.initial_backoff",
             self.restart.initial_backoff,
@@ -171,6 +246,7 @@ impl PoolConfig {
         )?;
         duration("restart.max_backoff", self.restart.max_backoff, true)?;
         duration("restart.window", self.restart.window, false)?;
+        duration("restart.min_lifetime", self.restart.min_lifetime, true)?;
         if self.restart.initial_backoff > self.restart.max_backoff {
             return Err(ConfigError::new(
                 "restart.initial_backoff",
@@ -194,6 +270,12 @@ impl PoolConfig {
             retry.validate()?;
         }
         Ok(())
+    }
+
+    /// Workers to begin with.
+    pub(crate) fn initial_workers(&self) -> usize {
+        let autoscale = self.autoscale.as_ref();
+        autoscale.map_or(self.workers, |policy| policy.clamp(self.workers))
     }
 
     pub(crate) fn check_workers(workers: usize) -> Result<(), ConfigError> {

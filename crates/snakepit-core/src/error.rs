@@ -1,11 +1,12 @@
 //! Errors of calls.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{
-    CallError, Death, ErrorCode, PayloadError, PoolName, SessionId, StartError, StateError,
-    WorkerId,
+    CallError, Death, ErrorCode, PayloadError, PoolName, QueueBound, SessionId, Stacks, StartError,
+    StateError, WorkerId,
 };
 
 /// Why a call failed.
@@ -20,13 +21,19 @@ pub enum Error {
         /// The names there are.
         known: Vec<String>,
     },
-    /// The queue is full; the call was not queued.
-    #[error("pool `{pool}` is full: {queued} calls already wait")]
+    /// The call was not to wait: too much waits already.
+    #[error(
+        "pool `{pool}` is full: {queued} calls already wait, {bound}; try again in {retry_after:.1?}"
+    )]
     Saturated {
         /// The pool.
         pool: PoolName,
+        /// Which bound it would have broken.
+        bound: QueueBound,
         /// Calls in the queue.
         queued: usize,
+        /// When trying again is worth it, by the calls that wait and how long calls take.
+        retry_after: Duration,
     },
     /// Time ran out.
     #[error("no answer within {after:?} in phase {phase} of pool `{pool}`")]
@@ -37,6 +44,8 @@ pub enum Error {
         phase: Phase,
         /// The time allowed.
         after: Duration,
+        /// Where the threads of the worker were, in [`Phase::Call`], if it could tell in time.
+        stacks: Option<Arc<Stacks>>,
     },
     /// The pool is closed or closing.
     #[error("pool `{0}` is closed")]

@@ -8,6 +8,7 @@ mod code;
 mod config;
 mod error;
 pub mod event;
+mod fairness;
 mod host_state;
 mod host_tool;
 mod id;
@@ -20,6 +21,7 @@ mod request;
 mod schedule;
 mod service;
 mod session;
+mod stacks;
 mod tensor;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -33,8 +35,9 @@ pub use change::{
     Change, ChangeBatch, ChangeKind, ChangeStream, Origin, WatchFilter, WatchFrom, WatchItem,
 };
 pub use code::ErrorCode;
-pub use config::{ConfigError, PoolConfig, RestartPolicy};
+pub use config::{ConfigError, PoolConfig, RestartPolicy, TimeoutProfile, ToolConfig};
 pub use error::{Direction, Error, Phase, ToolError};
+pub use fairness::Fairness;
 pub use host_state::{HostState, HostStateConfig};
 pub use host_tool::{
     HostTool, HostToolConfig, HostToolInfo, HostTools, RegisterError, ToolCall, ToolContext,
@@ -44,14 +47,19 @@ pub use id::{CallId, PoolName, SessionId, Slot, WorkerId};
 pub use metadata::{Metadata, MetadataError};
 pub use payload::{Encoding, Payload, PayloadError};
 pub use policy::{
-    BreakerPolicy, Circuit, CircuitState, Death, ExitStatus, QuarantinePolicy, RetryPolicy,
+    AutoscalePolicy, BreakerPolicy, Circuit, CircuitState, Death, ExitStatus, QuarantinePolicy,
+    RetryPolicy, ScaleReason,
 };
 pub use pool::{
-    Latency, ManyStream, MemoryDecision, MemoryStatus, Pool, PoolState, RecycleBudget,
-    RecycleConfig, RecycleError, RecycleMode, RecycleReason, ReplyStream, Status, Stops, WeakPool,
-    WorkerState, WorkerStatus,
+    HeartbeatConfig, HeartbeatState, HeartbeatStatus, Latency, ManyStream, MemoryDecision,
+    MemoryStatus, Pool, PoolState, RecycleBudget, RecycleConfig, RecycleError, RecycleMode,
+    RecycleReason, ReplyStream, Scaling, Status, Stops, WeakPool, WorkerState, WorkerStatus,
 };
 pub use request::{CallOptions, ChunkStream, Request};
+pub use schedule::QueueBound;
+pub use service::{
+    BreakerLayer, BreakerService, QuarantineLayer, QuarantineService, RetryLayer, RetryService,
+};
 pub use session::{
     MetadataUpdate, Quota, Session, SessionConfig, SessionCursor, SessionEnd, SessionInfo,
     SessionOptions, SessionPage, SessionStats, Sessions, StateError,
@@ -60,6 +68,6 @@ pub use tensor::{DType, Tensor, TensorError};
 pub use value::{Bytes, Date, DateTime, Decimal, Time, TimeDelta, Unserializable, Uuid, Value};
 pub use variable::{Constraints, NewVariable, SetVariable, Variable, VariableError, VariableType};
 pub use worker::{
-    CallError, Containment, ItemResult, StartContext, StartError, StopStep, Stopped, ToolInfo,
-    Worker, WorkerExit, WorkerInfo, WorkerProfile,
+    CallError, Containment, ItemResult, Pulse, StackFrame, Stacks, StartContext, StartError,
+    StopStep, Stopped, ThreadStack, ToolInfo, Worker, WorkerExit, WorkerInfo, WorkerProfile,
 };

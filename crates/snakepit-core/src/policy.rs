@@ -1,17 +1,21 @@
 //! Policies that keep faults from spreading: pure state machines that the pool drives, without clock, threads or waiting.
 
+mod autoscale;
 mod breaker;
 mod breakers;
 mod death;
+pub(crate) mod liveness;
 mod quarantine;
 mod retry;
 
+pub(crate) use autoscale::{Autoscale, Seen};
+pub use autoscale::{AutoscalePolicy, ScaleReason};
 pub use breaker::{BreakerPolicy, CircuitState};
 pub(crate) use breaker::{Change, Verdict};
 pub use breakers::Circuit;
 pub(crate) use breakers::{Breakers, Permits};
 pub use death::{Death, ExitStatus};
-pub(crate) use quarantine::Quarantine;
 pub use quarantine::QuarantinePolicy;
+pub(crate) use quarantine::{Quarantine, Standing};
 pub(crate) use retry::RetryBudget;
 pub use retry::RetryPolicy;

@@ -1,16 +1,23 @@
 //! The handle of a pool.
 
+mod admission;
+mod alone;
 mod errors;
+mod explain;
 mod lease;
+mod limits;
 mod linger;
+mod liveness;
 mod many;
 mod pass;
 mod recycle;
 mod retry;
+mod scaling;
 mod shared;
 mod stats;
 mod status;
 mod stream;
+mod stuck;
 mod supervisor;
 mod suspect;
 mod waiting;
@@ -22,19 +29,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use crate::{
-    CallId, CallOptions, ConfigError, Error, Payload, Phase, PoolConfig, PoolName, Request,
-    SessionId, ToolInfo, WorkerId, WorkerProfile,
+    CallOptions, ConfigError, Error, Payload, Phase, PoolConfig, PoolName, SessionId, Stacks,
+    ToolInfo, WorkerId, WorkerProfile,
 };
+use admission::{Admitted, Want};
 use lease::Running;
+use limits::Limits;
+use liveness::Monitor;
+pub use liveness::{HeartbeatConfig, HeartbeatState, HeartbeatStatus};
 pub use many::ManyStream;
 pub use recycle::{
     MemoryDecision, MemoryStatus, RecycleBudget, RecycleConfig, RecycleError, RecycleMode,
     RecycleReason,
 };
-use shared::{Admitted, Shared};
+pub use scaling::Scaling;
+use shared::Shared;
 pub use status::{Latency, PoolState, Status, Stops, WorkerState, WorkerStatus};
 pub use stream::ReplyStream;
 use supervisor::{Event, Readiness, Supervisor};
@@ -72,6 +84,7 @@ impl Pool {
         config.validate()?;
         let (shared, events) = Shared::new(config, Arc::clone(&profile));
         Supervisor::spawn(Arc::clone(&shared), profile, events);
+        Monitor::spawn(&shared);
         Ok(Self {
             inner: Arc::new(Inner { shared }),
         })
@@ -125,7 +138,7 @@ impl Pool {
         options: &CallOptions,
     ) -> Result<Payload, Error> {
         let (shared, tool) = (self.shared(), tool.into());
-        let limits = Limits::new(&shared.config, options);
+        let limits = Limits::new(&shared.config, &tool, options);
         let again = self.again(&tool, &args);
         match (self.once(tool, args, options, &limits).await, again) {
             (Err(error), Some(again)) => Box::pin(self.retry(error, again, options, &limits)).await,
@@ -142,29 +155,39 @@ impl Pool {
         limits: &Limits,
     ) -> Result<Payload, Error> {
         let shared = self.shared();
-        shared.screen(&tool, &args, options)?;
+        let harmless = shared.may_run_alone(&tool, options);
+        let alone = shared.screen(&tool, &args, options, harmless)?;
         let pass = shared.pass(&tool, 1)?;
-        let result = self.attempt(tool, args, options, limits).await;
+        let result = if alone {
+            Box::pin(self.attempt_alone(tool, args, options, limits)).await
+        } else {
+            match self.acquire(options, limits, args.bytes.len()).await {
+                Ok(lease) => self.run_in(lease, tool, args, options, limits).await,
+                Err(error) => Err(error),
+            }
+        };
         if let Some(pass) = pass {
             pass.end(result.as_ref().map(drop));
         }
         result
     }
 
-    async fn attempt(
+    /// Makes a call in a slot.
+    async fn run_in(
         &self,
+        mut lease: lease::Lease,
         tool: Arc<str>,
         args: Payload,
         options: &CallOptions,
         limits: &Limits,
     ) -> Result<Payload, Error> {
-        let mut lease = self.acquire(options, limits).await?;
-        lease.suspect = self.shared().suspect(&tool, &args, options);
-        let request = limits.request(tool, args, options, &lease);
+        let harmless = self.shared().may_run_alone(&tool, options);
+        lease.suspect = self.shared().suspect(&tool, &args, options, harmless);
+        let request = limits.request(Arc::clone(&tool), args, options, &lease);
         let call = request.call;
         let future = Arc::clone(lease.worker()).call(lease.slot(), request);
         Running::new(lease, call, future)
-            .run(limits)
+            .run(limits, &tool)
             .await
             .map(|(reply, lease)| {
                 lease.succeed();
@@ -186,23 +209,24 @@ impl Pool {
         options: &CallOptions,
     ) -> Result<ReplyStream, Error> {
         let (shared, tool) = (self.shared(), tool.into());
-        let limits = Limits::new(&shared.config, options);
-        shared.screen(&tool, &args, options)?;
+        let limits = Limits::of_stream(&shared.config, &tool, options);
+        shared.screen(&tool, &args, options, false)?;
         let pass = shared.pass(&tool, 1)?;
         let begun = async {
-            let mut lease = self.acquire(options, &limits).await?;
-            lease.suspect = shared.suspect(&tool, &args, options);
-            let request = limits.request(tool, args, options, &lease);
+            let mut lease = self.acquire(options, &limits, args.bytes.len()).await?;
+            lease.suspect = shared.suspect(&tool, &args, options, false);
+            let request = limits.request(Arc::clone(&tool), args, options, &lease);
             let call = request.call;
             let future = Arc::clone(lease.worker()).stream(lease.slot(), request);
-            let (chunks, lease) = Running::new(lease, call, future).run(&limits).await?;
+            let running = Running::new(lease, call, future);
+            let (chunks, lease) = running.run(&limits, &tool).await?;
             Ok((lease, call, chunks))
         };
         match begun.await {
             Ok((lease, call, chunks)) => Ok(ReplyStream::new(
                 self.clone(),
                 lease,
-                call,
+                (call, tool),
                 chunks,
                 &limits,
                 pass,
@@ -239,8 +263,19 @@ impl Pool {
         )
     }
 
-    async fn acquire(&self, options: &CallOptions, limits: &Limits) -> Result<lease::Lease, Error> {
-        match self.shared().admit(options, true, 1)? {
+    async fn acquire(
+        &self,
+        options: &CallOptions,
+        limits: &Limits,
+        bytes: usize,
+    ) -> Result<lease::Lease, Error> {
+        let want = Want {
+            options,
+            items: 1,
+            bytes,
+            limits: Some(limits),
+        };
+        match self.shared().admit(&want)? {
             Admitted::Now(lease) => Ok(lease),
             Admitted::Wait(waiting) => waiting.wait(Some(limits.queue)).await,
         }
@@ -265,9 +300,12 @@ impl Pool {
     /// given up tries again.
     ///
     /// # Errors
-    /// A number out of range.
+    /// A number out of range, also of that of `autoscale`.
     pub async fn resize(&self, workers: usize) -> Result<(), ConfigError> {
         PoolConfig::check_workers(workers)?;
+        if let Some(policy) = &self.config().autoscale {
+            crate::config::range("workers", workers, policy.min, policy.max)?;
+        }
         let (done, begun) = oneshot::channel();
         self.shared().send(Event::Resize { workers, done });
         // An error means that the pool closed in the meantime; there is nothing left to resize.
@@ -290,6 +328,15 @@ impl Pool {
         // A pool that closes drops what it was asked for.
         let closed = |_| RecycleError::Closed(self.name().clone());
         answer.await.map_err(closed)?
+    }
+
+    /// Where each thread of a worker is, whatever it does; nothing when it could not tell within `wait`, or is not there.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub async fn stacks(&self, worker: &WorkerId, wait: Duration) -> Option<Stacks> {
+        let named = self.shared().worker(worker)?;
+        explain::look(&*named, wait).await
     }
 
     /// Forgets a session that is over: its next strict call may go to any worker. `false` when nothing was known of it.
@@ -322,62 +369,5 @@ impl fmt::Debug for Pool {
         f.debug_struct("Pool")
             .field("name", self.name())
             .finish_non_exhaustive()
-    }
-}
-
-/// Until when a call may wait and run. Both count from its admission.
-#[derive(Clone, Debug)]
-struct Limits {
-    queue: (Instant, Duration),
-    call: Option<(Instant, Duration)>,
-}
-
-impl Limits {
-    fn new(config: &PoolConfig, options: &CallOptions) -> Self {
-        let now = Instant::now();
-        let call = options.timeout.or(config.call_timeout);
-        let call = call.and_then(|time| Self::limit(now, time));
-        Self::within(call, now, config, options)
-    }
-
-    /// The limits of a further attempt: another turn in the queue, the same deadline.
-    fn again(&self, config: &PoolConfig, options: &CallOptions) -> Self {
-        Self::within(self.call, Instant::now(), config, options)
-    }
-
-    fn within(
-        call: Option<(Instant, Duration)>,
-        now: Instant,
-        config: &PoolConfig,
-        options: &CallOptions,
-    ) -> Self {
-        let wait = options.queue_timeout.unwrap_or(config.queue_timeout);
-        let far = Duration::from_secs(365 * 24 * 3600);
-        let queue = Self::limit(now, wait).unwrap_or((now + far, far));
-        let queue = call.filter(|call| call.0 < queue.0).unwrap_or(queue);
-        Self { queue, call }
-    }
-
-    /// A time too long for the clock is as good as none.
-    fn limit(now: Instant, time: Duration) -> Option<(Instant, Duration)> {
-        now.checked_add(time).map(|at| (at, time))
-    }
-
-    fn request(
-        &self,
-        tool: Arc<str>,
-        args: Payload,
-        options: &CallOptions,
-        lease: &lease::Lease,
-    ) -> Request {
-        let (session, deadline) = (options.session.clone(), self.call.map(|(at, _)| at));
-        Request {
-            call: CallId::next(),
-            tool,
-            args,
-            session,
-            deadline,
-            chain: lease.chain(&options.chain),
-        }
     }
 }

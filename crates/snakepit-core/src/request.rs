@@ -1,5 +1,6 @@
 //! What goes to a worker and what streams back.
 
+use std::num::NonZeroU16;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,9 +51,10 @@ impl Request {
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct CallOptions {
-    /// Time for the whole call, queue included; the pool's `call_timeout` when absent.
+    /// Time for the whole call, queue included; that of the tool in [`PoolConfig::tools`](crate::PoolConfig::tools) or the pool's
+    /// `call_timeout` or `stream_timeout` when absent.
     pub timeout: Option<Duration>,
-    /// Time to wait in the queue at most; the pool's `queue_timeout` when absent.
+    /// Time to wait in the queue at most; that of the tool or the pool's `queue_timeout` when absent.
     pub queue_timeout: Option<Duration>,
     /// Session for affinity, also visible to the tool.
     pub session: Option<SessionId>,
@@ -63,6 +65,10 @@ pub struct CallOptions {
     pub fingerprint: Option<Arc<str>>,
     /// Running the call twice is harmless: the pool may repeat it when its worker died, see [`RetryPolicy`](crate::RetryPolicy).
     pub idempotent: bool,
+    /// With whom the call shares its turns in a pool with [`Fairness::Session`](crate::Fairness::Session); its session when absent.
+    pub fair_key: Option<Arc<str>>,
+    /// Its share of the turns there, 1 by default: a key with weight 2 gets twice the time of one with 1. The last call of a key counts.
+    pub fair_weight: Option<NonZeroU16>,
     /// The calls that this one is made from; see [`ToolContext::options`](crate::ToolContext::options).
     pub chain: CallChain,
 }
@@ -98,6 +104,20 @@ impl CallOptions {
     #[must_use]
     pub fn fingerprint(mut self, fingerprint: impl Into<Arc<str>>) -> Self {
         self.fingerprint = Some(fingerprint.into());
+        self
+    }
+
+    /// Sets with whom the call shares its turns.
+    #[must_use]
+    pub fn fair_key(mut self, key: impl Into<Arc<str>>) -> Self {
+        self.fair_key = Some(key.into());
+        self
+    }
+
+    /// Sets its share of the turns.
+    #[must_use]
+    pub const fn fair_weight(mut self, weight: NonZeroU16) -> Self {
+        self.fair_weight = Some(weight);
         self
     }
 

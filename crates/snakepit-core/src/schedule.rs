@@ -2,7 +2,7 @@
 //!
 //! Every operation is O(1) in the number of workers and of waiting calls, but for two: a call that waits for its session's worker finds
 //! its place among the later ones of that worker, once; and a nested call that would wait looks at the nested calls that wait. A free slot
-//! and a waiting call that could use it never exist at the same time.
+//! and a waiting call that could use it never exist at the same time, but on a worker that is held for a call that has to be alone.
 #![cfg_attr(
     not(feature = "testing"),
     expect(
@@ -11,23 +11,37 @@
     )
 )]
 
+mod ask;
+mod bounds;
+pub(crate) mod fair;
 pub(crate) mod hints;
+mod holding;
 pub(crate) mod homes;
 #[cfg(test)]
 mod model;
 mod nesting;
+mod pace;
+mod pause;
 pub(crate) mod queue;
 pub(crate) mod slots;
 #[cfg(test)]
 mod tests;
+mod wheel;
+
+use std::time::Duration;
 
 use crate::{Affinity, SessionId, WorkerId};
 
+pub use ask::{Acquire, Added, Ask, Released, Rules};
+use bounds::Bounds;
+pub use bounds::QueueBound;
 use hints::Hints;
 pub(crate) use homes::HOME_LIMIT;
 use homes::Homes;
 pub use homes::Lost;
 use nesting::Nesting;
+use pace::Pace;
+pub use pace::Patience;
 pub use queue::Ticket;
 use queue::{Line, Queue, Waiting};
 use slots::Slots;
@@ -41,101 +55,29 @@ pub struct Scheduler<W> {
     hints: Hints,
     homes: Homes,
     nesting: Nesting,
-}
-
-/// What a call asks for.
-#[derive(Clone, Copy, Debug)]
-pub struct Ask<'a> {
-    /// Its session.
-    pub session: Option<&'a SessionId>,
-    /// How firmly the session is bound to a worker.
-    pub affinity: Affinity,
-    /// Slots of the calls that it is nested in.
-    pub ancestors: &'a [Grant],
-    /// A full queue refuses it; otherwise the caller bounds itself.
-    pub bounded: bool,
-    /// Workers are about to be added.
-    pub growing: bool,
-}
-
-#[cfg(any(test, feature = "testing"))]
-impl<'a> Ask<'a> {
-    /// A call with a hint that a full queue refuses.
-    pub const fn new(session: Option<&'a SessionId>) -> Self {
-        Self {
-            session,
-            affinity: Affinity::Hint,
-            ancestors: &[],
-            bounded: true,
-            growing: false,
-        }
-    }
-}
-
-/// Answer to [`Scheduler::ask`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Acquire {
-    /// The call has a slot.
-    Granted(Grant),
-    /// The call waits.
-    Queued(Ticket),
-    /// The queue is full.
-    Full,
-    /// The session's worker has no free slot.
-    Busy(WorkerKey),
-    /// The session's worker is gone.
-    Lost(Lost),
-    /// As many sessions are bound as can be.
-    TooManyHomes,
-    /// The call could only wait for calls that wait for it.
-    Deadlock,
-}
-
-/// What follows from a slot becoming free, or from a worker going.
-#[derive(Debug)]
-#[must_use]
-pub struct Released<W> {
-    /// A waiting call got the slot.
-    pub wake: Option<(W, Grant)>,
-    /// A retired worker has no calls any more.
-    pub idle: Option<WorkerKey>,
-    /// Waiting calls whose session's worker is gone.
-    pub lost: Vec<(W, Lost)>,
-}
-
-impl<W> Released<W> {
-    const NOTHING: Self = Self {
-        wake: None,
-        idle: None,
-        lost: Vec::new(),
-    };
-}
-
-/// What follows from a new worker.
-#[derive(Debug)]
-#[must_use]
-pub struct Added<W> {
-    /// The worker.
-    pub key: WorkerKey,
-    /// Waiting calls that got its slots.
-    pub wakes: Vec<(W, Grant)>,
-    /// Waiting calls whose session's worker is gone.
-    pub lost: Vec<(W, Lost)>,
+    pace: Pace,
+    /// Most slots and places in the queue that were taken at once since somebody looked.
+    peak: usize,
 }
 
 impl<W> Scheduler<W> {
     /// A scheduler without workers, whose queue takes `queue_limit` calls.
+    #[cfg(any(test, feature = "testing"))]
     pub fn new(queue_limit: usize) -> Self {
-        Self::with_homes(queue_limit, HOME_LIMIT)
+        Self::with_rules(Rules::new(queue_limit))
     }
 
-    fn with_homes(queue_limit: usize, homes: usize) -> Self {
+    /// A scheduler without workers.
+    pub fn with_rules(rules: Rules) -> Self {
+        let bounds = Bounds::new(rules.calls, rules.bytes, rules.session);
         Self {
             slots: Slots::new(),
-            queue: Queue::new(queue_limit),
+            queue: Queue::new(bounds, rules.fair),
             hints: Hints::new(),
-            homes: Homes::new(homes),
+            homes: Homes::new(rules.homes),
             nesting: Nesting::default(),
+            pace: Pace::default(),
+            peak: 0,
         }
     }
 
@@ -161,7 +103,7 @@ impl<W> Scheduler<W> {
                     }
                 }
                 Some(key) => match self.slots.take_from(key) {
-                    Some(grant) => return Acquire::Granted(grant),
+                    Some(grant) => return self.began(ask, grant),
                     None if ask.affinity == Affinity::StrictFailFast => return Acquire::Busy(key),
                     None => line = Line::Of(key),
                 },
@@ -171,13 +113,18 @@ impl<W> Scheduler<W> {
         if line == Line::Any
             && let Some(grant) = self.take_any(ask.session, strict.is_some())
         {
+            return self.began(ask, grant);
+        }
+        if let Some(grant) = self.take_nested(ask.ancestors) {
             return Acquire::Granted(grant);
         }
         if !ask.ancestors.is_empty() && self.would_deadlock(ask, line) {
             return Acquire::Deadlock;
         }
-        if ask.bounded && self.queue.is_full() {
-            return Acquire::Full;
+        if ask.bounded
+            && let Some(bound) = self.queue.broken(ask).or_else(|| self.too_long(ask, line))
+        {
+            return Acquire::Full(bound);
         }
         self.nesting.enter(ask.ancestors);
         let waiting = Waiting {
@@ -185,8 +132,34 @@ impl<W> Scheduler<W> {
             session: ask.session.cloned(),
             strict: strict.is_some(),
             ancestors: ask.ancestors.into(),
+            bytes: ask.bytes,
         };
-        Acquire::Queued(self.queue.push(line, waiting))
+        let ticket = self.queue.push(line, ask, waiting);
+        self.note_peak();
+        Acquire::Queued(ticket)
+    }
+
+    /// A call has a slot and did not wait for it.
+    fn began(&mut self, ask: &Ask<'_>, grant: Grant) -> Acquire {
+        self.pace.granted();
+        self.note_peak();
+        if let Some(fair) = self.queue.fair() {
+            let flow = fair.flow(ask);
+            fair.charge_now(flow, grant);
+        }
+        Acquire::Granted(grant)
+    }
+
+    fn note_peak(&mut self) {
+        self.peak = self.peak.max(self.slots.in_use() + self.queue.len());
+    }
+
+    /// The call would wait longer than it can. Nobody knows that of one that waits for a certain worker.
+    fn too_long(&self, ask: &Ask<'_>, line: Line) -> Option<QueueBound> {
+        let patience = ask.patience.filter(|_| line == Line::Any)?;
+        let (ahead, slots) = (self.queue.ahead(ask), self.slots.capacity());
+        let estimate = self.pace.too_long(ahead, slots, patience)?;
+        Some(QueueBound::Wait { estimate })
     }
 
     /// Takes a slot of the session's worker or else of any worker.
@@ -237,9 +210,17 @@ impl<W> Scheduler<W> {
         waiting.is_some()
     }
 
-    /// Gives a slot back; the oldest waiting call that can use it gets it. A slot of a removed worker is ignored.
-    pub fn release(&mut self, grant: Grant) -> Released<W> {
+    /// Gives a slot back that a call has `held`, if it used it; the next waiting call that can use it gets it. A slot of a removed worker is
+    /// ignored.
+    pub fn release(&mut self, grant: Grant, held: Option<Duration>) -> Released<W> {
         let mut released = Released::NOTHING;
+        if let Some(held) = held {
+            self.pace.held(held);
+        }
+        let mean = self.pace.mean();
+        if let Some(fair) = self.queue.fair() {
+            fair.settle(grant, held, mean);
+        }
         if !self.slots.put(grant) {
             return released;
         }
@@ -252,18 +233,18 @@ impl<W> Scheduler<W> {
         released
     }
 
-    /// Grants a free slot of a worker to the oldest waiting call that can use it. Strict calls that wait for other workers go to their
+    /// Grants a free slot of a worker to the next waiting call that can use it. Strict calls that wait for other workers go to their
     /// lines on the way, each at most once for each worker that its session gets.
     fn next(&mut self, key: WorkerKey, lost: &mut Vec<(W, Lost)>) -> Option<(W, Grant)> {
         while self.slots.has_free(key) {
             let (own, any) = (Line::Of(key), Line::Any);
-            let line = match (self.queue.first(own), self.queue.first(any)) {
+            let line = match (self.queue.rank(own), self.queue.rank(any)) {
                 (None, None) => return None,
-                (Some((own_number, _)), Some((number, _))) if number < own_number => any,
+                (Some(own_rank), Some(rank)) if rank < own_rank => any,
                 (Some(_), _) => own,
                 (None, Some(_)) => any,
             };
-            let (_, first) = self.queue.first(line).expect("it was just there");
+            let first = self.queue.first(line);
             let bind = first.strict && line == any;
             if bind
                 && let Some(session) = &first.session
@@ -283,7 +264,8 @@ impl<W> Scheduler<W> {
                 }
             }
             let grant = self.slots.take_from(key).expect("it has a free slot");
-            let waiting = self.pop(line).expect("it was just there");
+            let waiting = self.queue.grant(line, grant).expect("it was just there");
+            self.nesting.leave(&waiting.ancestors);
             let session = waiting.session.as_ref();
             // A call that was bound already stays so: only the first of its session gets here without a worker.
             let bind = bind && session.is_some_and(|session| self.homes.get(session).is_none());
@@ -328,6 +310,9 @@ impl<W> Scheduler<W> {
     /// Forgets a worker; grants on it become void. Calls that wait for it are lost.
     pub fn remove(&mut self, key: WorkerKey) -> Vec<(W, Lost)> {
         if self.slots.remove(key) {
+            if let Some(fair) = self.queue.fair() {
+                fair.gone(key);
+            }
             self.lose_line(key)
         } else {
             Vec::new()
@@ -366,9 +351,29 @@ impl<W> Scheduler<W> {
             .collect()
     }
 
+    /// A call got a slot after this time in the queue.
+    pub fn waited(&mut self, time: Duration) {
+        self.pace.waited(time);
+    }
+
+    /// When everything that waits now may have had its slot; nothing without workers or measurements.
+    pub fn backlog(&self) -> Option<Duration> {
+        self.pace.wait(self.queue.len(), self.slots.capacity())
+    }
+
+    /// Most slots and places in the queue that were taken at once since the last time this was asked.
+    pub fn take_peak(&mut self) -> usize {
+        std::mem::replace(&mut self.peak, self.slots.in_use() + self.queue.len())
+    }
+
     /// Calls that wait.
     pub fn queued(&self) -> usize {
         self.queue.len()
+    }
+
+    /// Bytes of the arguments of calls that wait.
+    pub fn queued_bytes(&self) -> usize {
+        self.queue.bytes()
     }
 
     /// Slots that are taken.

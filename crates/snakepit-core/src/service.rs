@@ -1,10 +1,18 @@
-//! A pool as a `tower` service, so that layers can be put around it.
+//! A pool as a `tower` service, so that layers can be put around it, and its policies as layers for any service of requests.
+
+mod breaker;
+mod quarantine;
+mod retry;
 
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tower_service::Service;
+
+pub use breaker::{BreakerLayer, BreakerService};
+pub use quarantine::{QuarantineLayer, QuarantineService};
+pub use retry::{RetryLayer, RetryService};
 
 use crate::{CallOptions, Error, Payload, Pool, Request};
 

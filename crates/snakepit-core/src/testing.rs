@@ -4,7 +4,7 @@ mod handle;
 mod worker;
 
 pub use crate::schedule::{
-    Acquire, Added, Ask, Grant, Lost, Released, Scheduler, Ticket, WorkerKey,
+    Acquire, Added, Ask, Grant, Lost, Patience, Released, Rules, Scheduler, Ticket, WorkerKey,
 };
 pub use handle::{Script, ScriptedProfile};
 pub use worker::ScriptedWorker;

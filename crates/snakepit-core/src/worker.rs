@@ -66,6 +66,12 @@ pub trait Worker: fmt::Debug + Send + Sync + 'static {
     /// What the worker said of itself when it became ready.
     fn info(&self) -> &WorkerInfo;
 
+    /// The module whose import has switched the interpreter's lock on, in an interpreter that started without it. That may happen at any
+    /// time, so [`info`](Self::info) may not know it yet.
+    fn gil_reenabled_by(&self) -> Option<String> {
+        self.info().gil_reenabled_by.clone()
+    }
+
     /// Runs one call in `slot`. It resolves when the tool returned or the worker is gone, not before: the pool takes that as "the slot is free".
     async fn call(self: Arc<Self>, slot: Slot, request: Request) -> Result<Payload, CallError>;
 
@@ -92,6 +98,31 @@ pub trait Worker: fmt::Debug + Send + Sync + 'static {
         None
     }
 
+    /// CPU time that all its processes together have used so far; nothing when that cannot be told.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    async fn cpu(&self) -> Option<Duration> {
+        None
+    }
+
+    /// A sign of life; nothing when none came within `wait`. What it tells is evidence, see [`Pulse`]; a worker that cannot be asked is
+    /// taken to be well. There may be several questions at a time, and an answer to a later one answers the earlier ones.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    async fn pulse(&self, _wait: Duration) -> Option<Pulse> {
+        Some(Pulse::default())
+    }
+
+    /// Where each thread of the worker is, whatever it is doing; nothing where that cannot be told within `wait`.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    async fn stacks(&self, _wait: Duration) -> Option<Stacks> {
+        None
+    }
+
     /// Makes the tool of this call stop. Returns at once; a call that is over is left alone. Whoever calls this kills the worker when the
     /// call is not over after `grace`, which tells how much time each means may take.
     fn cancel(&self, call: CallId, grace: Duration);
@@ -107,6 +138,44 @@ pub trait Worker: fmt::Debug + Send + Sync + 'static {
     /// Ends the worker: asks it and its running calls to end, waits up to `grace`, then kills. Resolves when it is gone. With a zero grace
     /// it kills at once.
     async fn stop(&self, grace: Duration);
+}
+
+/// What a worker's sign of life tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pulse {
+    /// How long the interpreter has been out of reach, because one thread keeps its lock; nothing when it answered.
+    pub held: Option<Duration>,
+}
+
+/// Where the threads of a worker are: for people, and bounded in size.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Stacks {
+    /// The threads, the one that runs the call first where that is known.
+    pub threads: Vec<ThreadStack>,
+    /// Threads or frames were left out.
+    pub truncated: bool,
+}
+
+/// One thread of a worker.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ThreadStack {
+    /// Its name, empty when it has none.
+    pub name: String,
+    /// Its id in the operating system; 0 when unknown.
+    pub id: u64,
+    /// Its frames, the innermost first.
+    pub frames: Vec<StackFrame>,
+}
+
+/// One frame of a thread.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct StackFrame {
+    /// File of the code.
+    pub file: String,
+    /// Line, from 1; 0 when unknown.
+    pub line: u32,
+    /// Name of the function.
+    pub function: String,
 }
 
 /// How a cancelled call came to its end.
@@ -164,6 +233,14 @@ pub struct WorkerInfo {
     pub runtime_version: String,
     /// Process id, where the worker is a local process.
     pub pid: Option<u32>,
+    /// Calls that it can hold at the same time, as it says itself; 0 when it does not.
+    pub slots: u16,
+    /// Whether an interpreter lock lets one of its slots run at a time; nothing where the worker does not say. Without the lock its slots
+    /// run in parallel.
+    pub gil_enabled: Option<bool>,
+    /// The module whose import has switched that lock on, in an interpreter that started without it; several, with commas, when it is one
+    /// of them.
+    pub gil_reenabled_by: Option<String>,
     /// Tools, in the order of their definition.
     pub tools: Vec<ToolInfo>,
 }

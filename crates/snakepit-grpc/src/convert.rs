@@ -84,7 +84,11 @@ pub fn worker_info(message: pb::DescribeResponse) -> WorkerInfo {
     let mut info = WorkerInfo::default();
     info.runtime = message.runtime;
     info.runtime_version = message.runtime_version;
+    info.gil_reenabled_by = Some(message.gil_reenabled_by).filter(|module| !module.is_empty());
     info.pid = (message.pid != 0).then_some(message.pid);
+    info.slots = u16::try_from(message.slots).unwrap_or(u16::MAX);
+    // Only a worker that tells its slots tells of its lock too.
+    info.gil_enabled = (message.slots > 0).then_some(message.gil_enabled);
     info.tools = message.tools.into_iter().map(tool_info).collect();
     info
 }
@@ -135,5 +139,18 @@ mod tests {
         });
         assert!(info.tools[0].parameters.is_null() && info.tools[0].returns.is_null());
         assert_eq!(info.pid, None);
+        assert_eq!((info.slots, info.gil_enabled), (0, None));
+    }
+
+    #[test]
+    fn a_worker_tells_its_slots_and_whether_they_take_turns() {
+        for lock in [true, false] {
+            let info = worker_info(pb::DescribeResponse {
+                slots: 16,
+                gil_enabled: lock,
+                ..Default::default()
+            });
+            assert_eq!((info.slots, info.gil_enabled), (16, Some(lock)));
+        }
     }
 }

@@ -24,6 +24,8 @@ pub enum Kind {
     Shutdown = 5,
     /// Answer to a request of the worker.
     HostReply = 6,
+    /// Host has taken chunks of a stream, further ones may come.
+    More = 7,
     /// Worker says what it is.
     Described = 16,
     /// Result of a call.
@@ -48,6 +50,12 @@ pub enum Kind {
     Pong = 34,
     /// Worker says what ended a cancelled call.
     Stopped = 35,
+    /// Host asks where the threads are.
+    Stacks = 36,
+    /// Worker says where.
+    StacksReply = 37,
+    /// Worker says that its interpreter, which ran without the GIL, has it again.
+    GilEnabled = 40,
 }
 
 impl Kind {
@@ -60,6 +68,7 @@ impl Kind {
             4 => Self::Many,
             5 => Self::Shutdown,
             6 => Self::HostReply,
+            7 => Self::More,
             16 => Self::Described,
             17 => Self::Reply,
             18 => Self::Error,
@@ -72,10 +81,17 @@ impl Kind {
             33 => Self::Ping,
             34 => Self::Pong,
             35 => Self::Stopped,
+            36 => Self::Stacks,
+            37 => Self::StacksReply,
+            40 => Self::GilEnabled,
             _ => return None,
         })
     }
 }
+
+/// Bytes of chunks, their headers included, that a stream may send ahead of its consumer where many calls share one connection. A chunk
+/// may begin as long as there is room for one byte.
+pub const STREAM_WINDOW: u64 = 256 << 10;
 
 /// Flag of [`Kind::ManyReply`]: no further items.
 pub const FLAG_LAST: u8 = 1;

@@ -7,15 +7,18 @@
 //! While a tool runs it may ask the host for something on the same connection: `HostRequests`
 //! answers.
 
+mod calls;
 mod chunks;
 mod client;
 mod control;
+mod dumps;
 mod handling;
 mod head;
 mod many;
 mod outbox;
 mod parser;
 mod pending;
+mod pings;
 mod reader;
 mod request;
 mod serving;

@@ -14,6 +14,7 @@ use tokio::net::unix::pipe;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
+use crate::oom::Counter;
 use crate::output::{self, Log, Tail};
 use crate::run::Run;
 
@@ -59,6 +60,8 @@ struct Group {
     cause: Mutex<Option<Cause>>,
     /// Whether it was killed.
     killed: watch::Sender<bool>,
+    /// Where the kernel counts kills for lack of memory, as it was when the process was started or ready.
+    memory: Mutex<Option<Counter>>,
 }
 
 #[derive(Clone, Debug)]
@@ -84,8 +87,12 @@ impl Process {
     ) -> Result<Self, NotStarted> {
         let run = run.clone();
         let name = worker.as_str().to_owned();
-        let starting = tasks.spawn_blocking(move || run.start(&name, &spec));
-        let (registration, spawned) = starting
+        let starting = tasks.spawn_blocking(move || {
+            let (registration, spawned) = run.start(&name, &spec)?;
+            let memory = Counter::of(spawned.pid);
+            Ok((registration, spawned, memory))
+        });
+        let (registration, spawned, memory) = starting
             .await
             .map_err(|_| NotStarted::System("the host is shutting down".to_owned()))?
             .map_err(NotStarted::Registry)?;
@@ -104,6 +111,7 @@ impl Process {
             independent: AtomicBool::new(false),
             cause: Mutex::new(None),
             killed: watch::Sender::new(false),
+            memory: Mutex::new(memory),
         });
         let (sender, exit) = watch::channel(None);
         tasks.spawn(watch_child(
@@ -125,6 +133,13 @@ impl Process {
     /// Records that it serves. Does not wait for that.
     pub(crate) fn note_ready(&self) {
         self.record(Registration::ready);
+        let group = Arc::clone(&self.group);
+        // By now it is in the control group that it stays in.
+        self.tasks.spawn_blocking(move || {
+            if let Some(counter) = Counter::of(group.pid) {
+                *lock(&group.memory) = Some(counter);
+            }
+        });
     }
 
     /// Records that it is being stopped. Does not wait for that.
@@ -244,6 +259,13 @@ impl Group {
         self.killed.send_replace(true);
     }
 
+    /// There is evidence that it died for lack of memory: it was killed, not by this process, and the kernel has counted a kill for that.
+    fn ran_out_of_memory(&self, exit: Option<Exit>) -> bool {
+        let killed = matches!(exit, Some(Exit::Signal(signal)) if signal == Signal::SIGKILL as i32);
+        let counter = lock(&self.memory).clone();
+        killed && !*self.killed.borrow() && counter.is_some_and(|counter| counter.explains())
+    }
+
     /// Resolves when it was killed and has had its time to die.
     async fn overdue(&self) {
         let mut killed = self.killed.subscribe();
@@ -303,6 +325,9 @@ async fn watch_child(
         }
     };
     drop(pidfd);
+    let mut exit = WorkerExit::default();
+    // Its control group may go with its registration.
+    exit.out_of_memory = group.ran_out_of_memory(status);
     if status.is_some() {
         let registration = lock(&group.registration).take();
         if let Some(registration) = registration.and_then(Arc::into_inner) {
@@ -317,13 +342,18 @@ async fn watch_child(
     let drained = async { while drains.join_next().await.is_some() {} };
     let _ = tokio::time::timeout(LAST_OUTPUT, drained).await;
     let cause = lock(&group.cause).clone();
-    let mut exit = WorkerExit::default();
     exit.status = match status {
         Some(Exit::Code(code)) => ExitStatus::Code(code),
         Some(Exit::Signal(signal)) => ExitStatus::Signal(signal),
         Some(Exit::Unknown) | None => ExitStatus::Unknown,
     };
-    let status = status.map_or_else(|| "was killed and does not die".to_owned(), describe);
+    let status = match status {
+        Some(_) if exit.out_of_memory => {
+            "killed by the kernel for lack of memory (SIGKILL)".to_owned()
+        }
+        Some(status) => describe(status),
+        None => "was killed and does not die".to_owned(),
+    };
     if let Some(Cause::Fault(fault)) = &cause {
         exit.killed_for = Some(fault.clone());
     }

@@ -1,8 +1,10 @@
 //! What a caller may say about a Python worker.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 
+use serde::Deserialize;
 use snakepit_registry::Containment;
 
 /// How to start Python workers. Everything but the adapter has a default.
@@ -22,8 +24,17 @@ pub struct PythonConfig {
     pub env: BTreeMap<String, String>,
     /// Further variables to pass on from this process: names, or prefixes as `PREFIX*`.
     pub inherit_env: Vec<String>,
-    /// Threads that numeric libraries may use in each worker (`OMP_NUM_THREADS` and its like).
+    /// Threads that numeric libraries may use in each worker for one call (`OMP_NUM_THREADS` and
+    /// its like); one by default, so that a worker uses as many cores as it has calls.
     pub threads: usize,
+    /// What to do about an adapter that does not say that it is thread-safe, in workers with
+    /// several slots.
+    pub thread_safety_checks: ThreadSafetyChecks,
+    /// Calls that one worker runs at once on one event loop; without it one for each slot. Tools that are not asynchronous run on threads
+    /// beside the loop, as many as there are slots.
+    pub concurrency: Option<NonZeroU16>,
+    /// The event loop of workers with a [`concurrency`](Self::concurrency).
+    pub event_loop: EventLoop,
     /// Directory that holds the `snakepit_bridge` package; looked for when absent.
     pub bridge_path: Option<PathBuf>,
     /// Whether workers end when this process does, however it ends; they do by default. Otherwise a
@@ -38,6 +49,30 @@ pub struct PythonConfig {
     pub data_dir: Option<PathBuf>,
 }
 
+/// Which event loop runs asynchronous tools side by side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EventLoop {
+    /// uvloop where the workers can import it, else that of asyncio.
+    #[default]
+    Auto,
+    /// That of asyncio.
+    Asyncio,
+    /// uvloop; a worker that cannot import it does not start.
+    Uvloop,
+}
+
+impl EventLoop {
+    /// Its name in the configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Asyncio => "asyncio",
+            Self::Uvloop => "uvloop",
+        }
+    }
+}
+
 impl PythonConfig {
     /// Workers with this adapter, everything else at its default.
     pub fn new(adapter: impl Into<String>) -> Self {
@@ -49,10 +84,48 @@ impl PythonConfig {
             env: BTreeMap::new(),
             inherit_env: Vec::new(),
             threads: 1,
+            thread_safety_checks: ThreadSafetyChecks::default(),
+            concurrency: None,
+            event_loop: EventLoop::default(),
             bridge_path: None,
             dependent: true,
             containment: Containment::default(),
             data_dir: None,
         }
+    }
+}
+
+/// What to do about an adapter that several slots share although it does not say
+/// `__thread_safe__ = True`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ThreadSafetyChecks {
+    /// Its calls run at the same time all the same.
+    Off,
+    /// It gets one call at a time, and the worker's log says so once.
+    #[default]
+    Warn,
+    /// The worker does not start.
+    Strict,
+}
+
+impl ThreadSafetyChecks {
+    /// One word for it: `off`, `warn` or `strict`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Warn => "warn",
+            Self::Strict => "strict",
+        }
+    }
+}
+
+impl std::str::FromStr for ThreadSafetyChecks {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let all = [Self::Off, Self::Warn, Self::Strict];
+        let found = all.into_iter().find(|checks| checks.name() == text);
+        found.ok_or_else(|| format!("must be \"off\", \"warn\" or \"strict\", got {text:?}"))
     }
 }

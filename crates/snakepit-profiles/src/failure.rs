@@ -4,7 +4,8 @@ use snakepit_core::{ErrorCode, StartContext, StartError, ToolError, WorkerExit};
 use snakepit_registry::{Error, SpawnProblem};
 
 use crate::child::{NotStarted, Process};
-use crate::launch::{Recipe, Stage};
+use crate::launch::Stage;
+use crate::recipe::Recipe;
 
 /// Output lines that an error carries.
 const LINES: usize = 40;

@@ -1,27 +1,14 @@
 //! Which Python runs the workers.
 
 use std::ffi::{OsStr, OsString};
-use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use snakepit_core::{ErrorCode, StartError};
-use snakepit_registry::{CommandSpec, Error, Registration, SpawnProblem, Spawned};
-use tokio::io::AsyncReadExt as _;
-use tokio::net::unix::pipe;
+use snakepit_registry::CommandSpec;
 
-use crate::child::describe;
+use crate::ask::{Unusable, ask, not_recorded};
 use crate::run::Run;
-
-/// Time that one candidate has to answer.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Time to end once both outputs are closed.
-const LAST_MOMENT: Duration = Duration::from_secs(1);
-
-/// Bytes of output that are read of one candidate.
-const MAX_OUTPUT: u64 = 1 << 20;
 
 /// Oldest version that can run the worker runtime.
 const OLDEST: (u8, u8) = (3, 10);
@@ -32,8 +19,9 @@ const MARK: &str = "snakepit-probe";
 /// Asks an interpreter what it is. The current directory is taken off the path, so that no file
 /// of the user can shadow a module; nothing beyond built-in modules is imported, for speed.
 const PROBE: &str = r#"
-import os, sys
+import _imp, os, sys
 sys.path[:] = [p for p in sys.path if p]
+gil = getattr(sys, "_is_gil_enabled", lambda: True)()
 def bridge():
     for finder in sys.meta_path:
         try:
@@ -46,7 +34,8 @@ def bridge():
 v = sys.version_info
 free = "t" in getattr(sys, "abiflags", "")
 fields = ["snakepit-probe", os.path.abspath(sys.executable) if sys.executable else "",
-          "%d.%d.%d" % (v[0], v[1], v[2]), sys.implementation.name, "1" if free else "0", sys.prefix, bridge()]
+          "%d.%d.%d" % (v[0], v[1], v[2]), sys.implementation.name, "1" if free else "0", sys.prefix, bridge(),
+          "1" if gil else "0", "%s-%s" % (sys.platform, os.uname()[4]), "/".join(_imp.extension_suffixes())]
 os.write(1, b"\0".join(os.fsencode(f) for f in fields) + b"\0")
 "#;
 
@@ -62,10 +51,17 @@ pub struct Interpreter {
     pub implementation: String,
     /// It is a free-threaded build.
     pub free_threaded: bool,
+    /// Its threads take turns. False only for a free-threaded build, unless the environment switches
+    /// the GIL on; importing a module that needs the GIL can still do so later.
+    pub gil_enabled: bool,
+    /// System and machine, for example `linux-x86_64`.
+    pub platform: String,
     /// Its `sys.prefix`: the virtual environment, if it is in one.
     pub prefix: PathBuf,
     /// The directory that holds `snakepit_bridge`, when the interpreter can import that.
     pub bridge: Option<PathBuf>,
+    /// Endings of the extension modules that it can import, for example `.abi3.so`.
+    pub extension_suffixes: Vec<String>,
 }
 
 /// One place to look at.
@@ -123,6 +119,45 @@ impl Interpreter {
             }
         }
         Err(not_found(&tried))
+    }
+
+    /// Runs a script in this interpreter, with `names` as its arguments, and gives what it wrote to
+    /// stdout. Time and output are limited as for the search.
+    pub(crate) async fn answer(
+        &self,
+        run: &Run,
+        script: &str,
+        names: &[String],
+    ) -> Result<Vec<u8>, StartError> {
+        let spec = CommandSpec::new(&self.executable).arg("-c").arg(script);
+        let spec = names.iter().fold(spec, |spec, name| spec.arg(name));
+        match ask(run, spec, Path::new(".")).await {
+            Ok((stdout, _, _)) => Ok(stdout),
+            Err(Unusable::Run(error)) => Err(not_recorded(&error)),
+            Err(Unusable::Candidate(reason)) => {
+                let program = self.executable.display();
+                Err(not_found(&[format!("{program}: {reason}")]))
+            }
+        }
+    }
+
+    /// The file of the compiled worker runtime that its workers import: an abi3 one, or one for its version alone on a free-threaded
+    /// build. `bridge` names the directory that holds `snakepit_bridge`, as in the configuration.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NoBridge`] says where it was looked for, and how to get it.
+    pub fn extension(&self, bridge: Option<&Path>) -> Result<PathBuf, StartError> {
+        crate::bridge::find(bridge, self).map(|bridge| bridge.extension)
+    }
+
+    /// What it is in words, for example `cpython 3.14.7, free-threaded, without the GIL`.
+    pub fn describe(&self) -> String {
+        let kind = match (self.free_threaded, self.gil_enabled) {
+            (false, _) => "",
+            (true, false) => ", free-threaded, without the GIL",
+            (true, true) => ", free-threaded, but with the GIL",
+        };
+        format!("{} {}{kind}", self.implementation, self.version_text())
     }
 
     /// The version as text, for example `3.11.7`.
@@ -211,53 +246,10 @@ fn resolve(program: &Path, dir: &Path, search_path: &OsStr) -> PathBuf {
     std::path::absolute(&joined).unwrap_or(joined)
 }
 
-/// Why a candidate gave no answer.
-enum Unusable {
-    /// A phrase that says why it cannot be used.
-    Candidate(String),
-    /// Nothing can be started, whatever it is.
-    Run(Error),
-}
-
-fn not_recorded(error: &Error) -> StartError {
-    let code = error.code();
-    let message =
-        format!("no interpreter can be asked, for it cannot be recorded ({code}): {error}");
-    let mut start = StartError::new(ErrorCode::StartFailed, message);
-    start.help = Some(error.help().to_owned());
-    start
-}
-
-/// Runs one candidate. It dies with this process, or when the future is dropped.
+/// Asks one candidate what it is.
 async fn probe(run: &Run, program: &Path, dir: &Path) -> Result<Interpreter, Unusable> {
-    let mut spec = CommandSpec::new(program).arg("-c").arg(PROBE);
-    spec.cwd = Some(dir.to_owned());
-    let dropped = ["PYTHONINSPECT", "PYTHONSTARTUP"];
-    let passed = std::env::vars_os().filter(|(name, _)| !dropped.iter().any(|one| name == one));
-    spec.env = passed.collect();
-    let starting = {
-        let run = run.clone();
-        tokio::task::spawn_blocking(move || run.start("interpreter-probe", &spec))
-    };
-    let started = match starting.await {
-        Ok(started) => started,
-        Err(_) => return Err(Unusable::Run(Error::GateClosed)),
-    };
-    let (registration, spawned) = started.map_err(|error| match error {
-        Error::Spawn { problem, .. } => Unusable::Candidate(match problem {
-            SpawnProblem::WorkingDir(dir) => {
-                format!("the working directory {} does not exist", dir.display())
-            }
-            SpawnProblem::NotFound => "there is no such file".to_owned(),
-            problem => format!("it cannot be run: {problem}"),
-        }),
-        error => Unusable::Run(error),
-    })?;
-    let answer = tokio::time::timeout(PROBE_TIMEOUT, output(registration, spawned))
-        .await
-        .map_err(|_| format!("it did not answer within {} s", PROBE_TIMEOUT.as_secs()))
-        .and_then(|answer| answer.map_err(|error| format!("its answer cannot be read: {error}")));
-    let (stdout, stderr, end) = answer.map_err(Unusable::Candidate)?;
+    let spec = CommandSpec::new(program).arg("-c").arg(PROBE);
+    let (stdout, stderr, end) = ask(run, spec, dir).await?;
     let parsed = parse(&stdout).unwrap_or_else(|| {
         let stderr = String::from_utf8_lossy(&stderr);
         Err(
@@ -278,29 +270,6 @@ fn short(line: &str) -> String {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line.to_owned(),
     }
-}
-
-/// Both outputs and the end of a candidate.
-async fn output(
-    registration: Registration,
-    spawned: Spawned,
-) -> std::io::Result<(Vec<u8>, Vec<u8>, String)> {
-    let pipe =
-        |end: Option<OwnedFd>| pipe::Receiver::from_owned_fd(end.expect("both outputs are piped"));
-    let (stdout, stderr) = (pipe(spawned.stdout)?, pipe(spawned.stderr)?);
-    let (mut out, mut err) = (Vec::new(), Vec::new());
-    let (mut limited_out, mut limited_err) = (stdout.take(MAX_OUTPUT), stderr.take(MAX_OUTPUT));
-    tokio::try_join!(
-        limited_out.read_to_end(&mut out),
-        limited_err.read_to_end(&mut err)
-    )?;
-    let ended = tokio::task::spawn_blocking(move || {
-        let exit = registration.wait(LAST_MOMENT);
-        // Nobody waits for a row; if it stays, the next sweep finds nothing behind it.
-        let _ = registration.release();
-        exit.map_or_else(|| "closed its output and went on".to_owned(), describe)
-    });
-    Ok((out, err, ended.await.map_err(std::io::Error::other)?))
 }
 
 /// Reads the answer; `None` when it is not one, an error when the interpreter is too old.
@@ -329,13 +298,20 @@ fn parse(stdout: &[u8]) -> Option<Result<Interpreter, String>> {
             "it does not know its own path (`sys.executable` is empty)".to_owned(),
         ));
     }
+    let gil_enabled = fields.next()? == b"1";
+    let platform = String::from_utf8_lossy(fields.next()?).into_owned();
+    let suffixes = String::from_utf8_lossy(fields.next()?).into_owned();
+    let suffixes = suffixes.split('/').filter(|one| !one.is_empty());
     Some(Ok(Interpreter {
         executable,
         version,
         implementation,
         free_threaded,
+        gil_enabled,
+        platform,
         prefix,
         bridge,
+        extension_suffixes: suffixes.map(str::to_owned).collect(),
     }))
 }
 

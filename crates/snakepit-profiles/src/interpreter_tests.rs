@@ -1,6 +1,7 @@
 //! Tests of the search for an interpreter.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
 
 use super::*;
 
@@ -78,7 +79,7 @@ async fn every_failure_is_listed() {
         ".venv/bin/python",
         "#!/bin/sh\necho boom >&2\nexit 3\n",
     );
-    let old = "#!/bin/sh\nprintf 'snakepit-probe\\000/old\\0003.9.1\\000cpython\\0000\\000/p\\000\\000'\n";
+    let old = "#!/bin/sh\nprintf 'snakepit-probe\\000/old\\0003.9.1\\000cpython\\0000\\000/p\\000\\0001\\000x\\000'\n";
     script(dir.path(), "bin/python3", old);
     let sub = dir.path().join("a/b");
     std::fs::create_dir_all(&sub).unwrap();
@@ -136,12 +137,18 @@ fn answers_that_are_none() {
     ] {
         assert!(parse(bytes).is_none());
     }
-    let noisy = b"hello from sitecustomize\nsnakepit-probe\0/x\x003.14.0\0cpython\x001\0/p\0/b\0";
+    let noisy = b"hello from sitecustomize\nsnakepit-probe\0/x\x003.14.0\0cpython\x001\0/p\0/b\x000\0linux-x86_64\0.so/.x.so\0";
     let found = parse(noisy).unwrap().unwrap();
-    assert!(found.free_threaded);
+    assert!(found.free_threaded && !found.gil_enabled);
+    assert_eq!(found.platform, "linux-x86_64");
+    assert_eq!(found.extension_suffixes, [".so", ".x.so"]);
+    assert_eq!(
+        found.describe(),
+        "cpython 3.14.0, free-threaded, without the GIL"
+    );
     assert_eq!(found.bridge.as_deref(), Some(Path::new("/b")));
     assert!(
-        parse(b"snakepit-probe\0\x003.14.0\0cpython\x001\0/p\0\0")
+        parse(b"snakepit-probe\0\x003.14.0\0cpython\x001\0/p\0\x001\0x\0")
             .unwrap()
             .is_err()
     );

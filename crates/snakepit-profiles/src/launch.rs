@@ -1,6 +1,6 @@
 //! From a command to a worker that has described itself.
 
-use std::path::PathBuf;
+use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,29 +10,15 @@ use snakepit_grpc::link::{ControlClient, DescribeError, HostRequests, LinkClient
 use snakepit_grpc::pb::DescribeResponse;
 use snakepit_grpc::preamble::{PROTOCOL_VERSION, Role, TOKEN_LEN, Token};
 use snakepit_registry::CommandSpec;
-use tokio_util::task::TaskTracker;
 
 use crate::child::Process;
-use crate::environment::Environment;
 use crate::failure::Failure;
-use crate::output::Log;
-use crate::rendezvous::{Invitation, Rendezvous};
-use crate::run::Run;
+use crate::recipe::Recipe;
+use crate::rendezvous::Invitation;
 use crate::worker::PythonWorker;
-use crate::{Interpreter, PythonConfig};
 
-/// What every worker of a profile has in common.
-#[derive(Debug)]
-pub(crate) struct Recipe {
-    pub(crate) config: PythonConfig,
-    pub(crate) interpreter: Interpreter,
-    pub(crate) working_dir: PathBuf,
-    pub(crate) environment: Environment,
-    pub(crate) rendezvous: Rendezvous,
-    pub(crate) run: Run,
-    pub(crate) log: Log,
-    pub(crate) tasks: TaskTracker,
-}
+/// Capability of a worker whose connection carries many calls at once.
+const CONCURRENCY: &str = "concurrency";
 
 /// How far a start has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +42,10 @@ pub(crate) async fn launch(
             format!("no random token can be made: {error}"),
         )
     })?;
-    let mut invitation = recipe.rendezvous.invite(&context.worker, token, 1);
+    let mut invitation =
+        recipe
+            .rendezvous
+            .invite(&context.worker, token, recipe.connections().get());
     let spec = command(recipe, context, &token);
     let process = Process::spawn(
         &recipe.run,
@@ -74,19 +63,20 @@ pub(crate) async fn launch(
     };
 
     // They stay open until the process has said its last words: it ends when they end.
-    let mut links = Links::default();
+    let mut links = Links::new(recipe.connections());
     let deadline = context.timeout;
+    let shared = recipe.config.concurrency.is_some();
     let outcome = tokio::select! {
         biased;
         outcome = tokio::time::timeout(
             deadline,
-            connect(&mut invitation, &process, host, context, &mut links),
+            connect(&mut invitation, &process, host, context, shared, &mut links),
         ) => outcome,
         exit = process.exited() => return Err(failure.exited(&exit)),
     };
     match outcome {
         Ok(Ok(info)) => {
-            let slots = links.slot.into_iter().collect();
+            let slots = links.slots.into_iter().flatten().collect();
             let control = links
                 .control
                 .expect("a worker is described after it has connected");
@@ -94,7 +84,9 @@ pub(crate) async fn launch(
             if !recipe.config.dependent {
                 process.let_live();
             }
-            Ok(PythonWorker::new(info, slots, control, process))
+            Ok(PythonWorker::new(
+                info, slots, shared, control, process, context,
+            ))
         }
         Ok(Err(Refusal::Adapter(error))) => {
             // It exits by itself now; its last words are worth a moment.
@@ -121,20 +113,24 @@ enum Refusal {
 }
 
 /// The connections of a worker so far.
-#[derive(Default)]
 struct Links {
-    slot: Option<LinkClient>,
+    slots: Vec<Option<LinkClient>>,
     control: Option<ControlClient>,
 }
 
 impl Links {
+    fn new(slots: NonZeroU16) -> Self {
+        Self {
+            slots: (0..slots.get()).map(|_| None).collect(),
+            control: None,
+        }
+    }
+
     fn stage(&self) -> Stage {
-        match self {
-            Self {
-                slot: Some(_),
-                control: Some(_),
-            } => Stage::Loading,
-            _ => Stage::Connecting,
+        if self.control.is_some() && self.slots.iter().all(Option::is_some) {
+            Stage::Loading
+        } else {
+            Stage::Connecting
         }
     }
 }
@@ -144,32 +140,37 @@ async fn connect(
     process: &Process,
     host: Option<&Arc<dyn HostRequests>>,
     context: &StartContext,
+    shared: bool,
     links: &mut Links,
 ) -> Result<WorkerInfo, Refusal> {
     while links.stage() == Stage::Connecting {
         match invitation.next().await {
-            (Role::Slot(_), stream) => {
+            (Role::Slot(slot), stream) => {
                 let limit = context.max_payload;
-                links.slot = Some(match host {
+                // Only slots that were invited are let in.
+                let link = match host {
                     Some(host) => {
                         let worker = context.worker.clone();
                         LinkClient::with_host(stream, limit, worker, Arc::clone(host))
                     }
                     None => LinkClient::new(stream, limit),
-                });
+                };
+                links.slots[usize::from(slot)] = Some(if shared { link.shared() } else { link });
             }
             (Role::Control, stream) => links.control = Some(ControlClient::new(stream)),
         }
     }
-    let slot = links
-        .slot
+    let slot = links.slots[0]
         .as_ref()
-        .expect("the loop ends with both connections");
+        .expect("the loop ends with all connections");
     let description: DescribeResponse = slot.describe().await.map_err(|error| match error {
         DescribeError::Refused(error) => Refusal::Adapter(error),
         other => Refusal::Lost(other.to_string()),
     })?;
     if description.protocol_version != PROTOCOL_VERSION {
+        return Err(Refusal::Version(description.protocol_version));
+    }
+    if shared && !description.capabilities.iter().any(|it| it == CONCURRENCY) {
         return Err(Refusal::Version(description.protocol_version));
     }
     let mut info = convert::worker_info(description);
@@ -193,7 +194,24 @@ fn command(recipe: &Recipe, context: &StartContext, token: &Token) -> CommandSpe
         ("SNAKEPIT_TOKEN", token.to_hex().into()),
         ("SNAKEPIT_WORKER_ID", context.worker.as_str().into()),
         ("SNAKEPIT_ADAPTER", recipe.config.adapter.as_str().into()),
-        ("SNAKEPIT_SLOTS", "1".into()),
+        ("SNAKEPIT_SLOTS", recipe.slots.to_string().into()),
+        (
+            "SNAKEPIT_THREAD_SAFETY_CHECKS",
+            recipe.config.thread_safety_checks.name().into(),
+        ),
+        (
+            "SNAKEPIT_CONCURRENCY",
+            recipe
+                .config
+                .concurrency
+                .map_or(0, NonZeroU16::get)
+                .to_string()
+                .into(),
+        ),
+        (
+            "SNAKEPIT_EVENT_LOOP",
+            recipe.config.event_loop.name().into(),
+        ),
         (
             "SNAKEPIT_DEPENDENT",
             u8::from(recipe.config.dependent).to_string().into(),
@@ -203,7 +221,7 @@ fn command(recipe: &Recipe, context: &StartContext, token: &Token) -> CommandSpe
             context.max_payload.to_string().into(),
         ),
     ];
-    let ours: [(&str, std::ffi::OsString); 7] = ours;
+    let ours: [(&str, std::ffi::OsString); 10] = ours;
     spec.env
         .retain(|(name, _)| !ours.iter().any(|(own, _)| name == own));
     for (name, value) in ours {

@@ -4,23 +4,12 @@ use std::fs;
 
 use nix::unistd::{SysconfVar, sysconf};
 
-/// Processes that are looked at most, in case one makes them faster than they can be counted.
-const MOST: usize = 4096;
+use crate::tree;
 
 /// Bytes of a process and its descendants: their proportional share of what they have in common where the kernel tells it, else what is
 /// resident. Nothing when the process is gone. It reads files of `/proc`, which may take milliseconds for a large process.
 pub(crate) fn of_tree(pid: u32) -> Option<u64> {
-    let mut total = of_one(pid)?;
-    let (mut left, mut seen) = (children(pid), 1);
-    while let Some(child) = left.pop() {
-        // A child that is gone by now has no memory any more.
-        total += of_one(child).unwrap_or(0);
-        seen += 1;
-        if seen < MOST {
-            left.extend(children(child));
-        }
-    }
-    Some(total)
+    tree::sum(pid, of_one)
 }
 
 fn of_one(pid: u32) -> Option<u64> {
@@ -46,23 +35,6 @@ fn resident_pages(statm: &str) -> Option<u64> {
 fn page_size() -> Option<u64> {
     let size = sysconf(SysconfVar::PAGE_SIZE).ok()??;
     u64::try_from(size).ok()
-}
-
-/// Children of all threads of a process; none when the kernel does not tell them.
-fn children(pid: u32) -> Vec<u32> {
-    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
-        return Vec::new();
-    };
-    let texts =
-        threads.filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("children")).ok());
-    let mut found = Vec::new();
-    for text in texts {
-        found.extend(
-            text.split_ascii_whitespace()
-                .filter_map(|pid| pid.parse::<u32>().ok()),
-        );
-    }
-    found
 }
 
 #[cfg(test)]

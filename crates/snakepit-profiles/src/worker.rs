@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use snakepit_core::{
-    CallError, CallId, ChunkStream, ItemResult, Payload, Request, Slot, Stopped, Worker,
-    WorkerExit, WorkerInfo,
+    CallError, CallId, ChunkStream, ItemResult, Payload, Pulse, Request, Slot, Stacks,
+    StartContext, Stopped, Worker, WorkerExit, WorkerInfo, event,
 };
 use snakepit_grpc::link::{ControlClient, LinkClient};
 use tokio::task::JoinSet;
@@ -24,6 +24,8 @@ const EXIT_AFTER_LINK: Duration = Duration::from_millis(200);
 pub(crate) struct PythonWorker {
     info: WorkerInfo,
     slots: Arc<[LinkClient]>,
+    /// All slots are on the first connection.
+    shared: bool,
     control: Arc<ControlClient>,
     process: Arc<Process>,
     _watching: JoinSet<()>,
@@ -33,8 +35,10 @@ impl PythonWorker {
     pub(crate) fn new(
         info: WorkerInfo,
         slots: Vec<LinkClient>,
+        shared: bool,
         control: ControlClient,
         process: Process,
+        context: &StartContext,
     ) -> Self {
         let slots: Arc<[LinkClient]> = slots.into();
         let control = Arc::new(control);
@@ -44,6 +48,10 @@ impl PythonWorker {
             let (control, process) = (Arc::clone(&control), Arc::clone(&process));
             async move { end_with_link(control.ended().await, &process).await }
         });
+        watching.spawn({
+            let (control, context) = (Arc::clone(&control), context.clone());
+            async move { tell_of_gil(&control, &context).await }
+        });
         for index in 0..slots.len() {
             let (slots, process) = (Arc::clone(&slots), Arc::clone(&process));
             watching
@@ -52,6 +60,7 @@ impl PythonWorker {
         Self {
             info,
             slots,
+            shared,
             control,
             process,
             _watching: watching,
@@ -59,7 +68,9 @@ impl PythonWorker {
     }
 
     fn slot(&self, slot: Slot) -> Result<&LinkClient, CallError> {
-        self.slots.get(usize::from(slot.0)).ok_or_else(|| {
+        // A connection that many calls share has all slots.
+        let index = if self.shared { 0 } else { usize::from(slot.0) };
+        self.slots.get(index).ok_or_else(|| {
             let mut exit = WorkerExit::default();
             exit.reason = format!("it has no slot {}", slot.0);
             CallError::Died {
@@ -88,6 +99,21 @@ impl PythonWorker {
     }
 }
 
+/// Tells once that the slots of a worker do not run in parallel any more, and why.
+async fn tell_of_gil(control: &ControlClient, context: &StartContext) {
+    let Some(module) = control.gil_enabled().await else {
+        return;
+    };
+    tracing::warn!(
+        target: event::TARGET,
+        event = event::WORKER_GIL_ENABLED,
+        pool = %context.pool,
+        worker = %context.worker,
+        module,
+        "an import switched the GIL on: slots of this worker take turns from now on"
+    );
+}
+
 /// A worker without one of its connections is of no use: it is killed unless it exits by itself.
 async fn end_with_link(reason: Arc<str>, process: &Process) {
     if !reason.starts_with("broke the protocol") {
@@ -106,6 +132,11 @@ async fn end_with_link(reason: Arc<str>, process: &Process) {
 impl Worker for PythonWorker {
     fn info(&self) -> &WorkerInfo {
         &self.info
+    }
+
+    fn gil_reenabled_by(&self) -> Option<String> {
+        let later = self.control.gil_reenabled_by();
+        later.or_else(|| self.info.gil_reenabled_by.clone())
     }
 
     async fn call(self: Arc<Self>, slot: Slot, request: Request) -> Result<Payload, CallError> {
@@ -157,6 +188,20 @@ impl Worker for PythonWorker {
         let pid = self.process.pid();
         let look = tokio::task::spawn_blocking(move || crate::memory::of_tree(pid));
         look.await.ok().flatten()
+    }
+
+    async fn cpu(&self) -> Option<Duration> {
+        let pid = self.process.pid();
+        let look = tokio::task::spawn_blocking(move || crate::cpu::of_tree(pid));
+        look.await.ok().flatten()
+    }
+
+    async fn pulse(&self, wait: Duration) -> Option<Pulse> {
+        self.control.ping(wait).await
+    }
+
+    async fn stacks(&self, wait: Duration) -> Option<Stacks> {
+        self.control.stacks(wait).await
     }
 
     fn cancel(&self, call: CallId, grace: Duration) {

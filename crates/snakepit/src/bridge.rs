@@ -84,6 +84,12 @@ impl Gateway for PoolGateway {
         tools
     }
 
+    /// Each pool has a worker that is ready: a client may call tools of any of them.
+    fn is_ready(&self) -> bool {
+        let whole = self.whole.upgrade();
+        whole.is_some_and(|whole| whole.pools().iter().all(|pool| pool.status().ready > 0))
+    }
+
     /// Peers may say which tools they have; only workers of the pools are called.
     fn register_tools(&self, _: &Session, _: &str, _: &[PeerTool]) -> Result<(), Box<ToolError>> {
         Ok(())

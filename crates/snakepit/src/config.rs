@@ -1,10 +1,12 @@
 //! Pools described by a file and by the environment.
 
 mod env;
+mod heartbeat;
 mod policies;
 mod problem;
 mod raw;
 mod recycle;
+mod table;
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +15,7 @@ use figment::providers::{Format, Toml};
 
 use self::env::Variables;
 use self::raw::{RawConfig, RawPool};
-use crate::{BuildError, HostStateConfig, PoolBuilder, PoolConfig, PoolName};
+use crate::{BuildError, HostStateConfig, PoolBuilder, PoolConfig, PoolName, PythonProfile};
 
 /// Pools described by `snakepit.toml` and `SNAKEPIT_*` variables.
 ///
@@ -29,6 +31,7 @@ use crate::{BuildError, HostStateConfig, PoolBuilder, PoolConfig, PoolName};
 ///
 /// [defaults]                 # for every pool
 /// workers = 4
+/// timeout_profile = "production_strict"  # keys of single times go before it
 /// call_timeout = "30s"
 ///
 /// [pools.main]
@@ -40,8 +43,22 @@ use crate::{BuildError, HostStateConfig, PoolBuilder, PoolConfig, PoolName};
 /// max_payload = "512MiB"
 /// env = { CUDA_VISIBLE_DEVICES = "0" }
 ///
+/// [pools.shared]
+/// adapter = "shared.py"
+/// profile = "thread"         # several calls in one process, each on a thread of its own
+/// threads_per_worker = 16
+/// thread_safety_checks = "strict"   # refuse code that does not say `__thread_safe__ = True`; default "warn"
+///
 /// [pools.gpu.restart]
 /// max_restarts = 3
+///
+/// [pools.gpu.tools.train]    # one tool; what the caller says goes first
+/// timeout = "20m"
+/// idempotent = true          # may be repeated
+///
+/// [pools.gpu.autoscale]      # between 1 and 4 workers, by how long calls wait
+/// max = 4
+/// target_delay = "100ms"
 ///
 /// [pools.gpu.quarantine]     # a policy is on when it has a table; also breaker, tool_breaker and retry
 /// deaths = 2
@@ -51,6 +68,10 @@ use crate::{BuildError, HostStateConfig, PoolBuilder, PoolConfig, PoolName};
 /// max_age = "12h"
 /// max_memory = "4GiB"        # all processes of a worker together
 /// mode = "in_place"          # the card has no room for two
+///
+/// [pools.gpu.heartbeat]      # signs of life
+/// interval = "5s"
+/// stall_timeout = "10m"      # calls may wait no longer than this without using the processor
 /// ```
 ///
 /// A variable names a key with `__` between its parts: `SNAKEPIT_POOLS__MAIN__WORKERS=2`. Variables win over the file; pool names and keys
@@ -142,14 +163,30 @@ fn build(name: String, raw: RawPool, location: Option<String>) -> Result<PoolBui
         let error = crate::error::config_error(crate::ErrorCode::InvalidConfig, key, message, help);
         BuildError::in_pool(error, &PoolName::from(name.as_str()), location.clone())
     };
-    if let Some(profile) = raw
-        .profile
-        .as_deref()
-        .filter(|profile| *profile != "process")
-    {
-        let message = format!("must be \"process\", got \"{profile}\"");
-        return Err(invalid("profile", message, "leave it out"));
-    }
+    let profile = match (raw.profile.as_deref(), raw.threads_per_worker) {
+        (None | Some("process"), None) => PythonProfile::Process,
+        (Some("thread"), Some(threads_per_worker)) => PythonProfile::Thread { threads_per_worker },
+        (Some("thread"), None) => {
+            let help = "add for example threads_per_worker = 16";
+            return Err(invalid("threads_per_worker", "is missing".to_owned(), help));
+        }
+        (None | Some("process"), Some(_)) => {
+            let message = "is for the profile \"thread\"".to_owned();
+            return Err(invalid(
+                "threads_per_worker",
+                message,
+                "add profile = \"thread\"",
+            ));
+        }
+        (Some(other), _) => {
+            let message = format!("must be \"process\" or \"thread\", got \"{other}\"");
+            return Err(invalid("profile", message, "leave it out"));
+        }
+    };
+    let checks = raw.thread_safety_checks.map(|checks| checks.parse());
+    let checks = checks.transpose().map_err(|message: String| {
+        invalid("thread_safety_checks", message, "leave it out for \"warn\"")
+    })?;
     let Some(adapter) = raw.adapter else {
         return Err(invalid(
             "adapter",
@@ -162,6 +199,7 @@ fn build(name: String, raw: RawPool, location: Option<String>) -> Result<PoolBui
     let pool = PoolBuilder::new(config.name.clone(), raw::adapter(&adapter));
     let pool = pool
         .configure(|target| *target = config)
+        .profile(profile)
         .configure_python(|python| {
             python.interpreter = raw.python.as_ref().map(raw::program);
             python.working_dir = raw.working_dir.map(|dir| dir.relative());
@@ -172,6 +210,9 @@ fn build(name: String, raw: RawPool, location: Option<String>) -> Result<PoolBui
             python.dependent = raw.dependent.unwrap_or(python.dependent);
             python.containment = raw.containment.unwrap_or(python.containment);
             python.threads = raw.threads.unwrap_or(python.threads);
+            python.thread_safety_checks = checks.unwrap_or(python.thread_safety_checks);
+            python.concurrency = raw.concurrency.or(python.concurrency);
+            python.event_loop = raw.event_loop.unwrap_or(python.event_loop);
         });
     let pool = pool.located(location);
     pool.check()?;

@@ -8,8 +8,8 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     Affinity, CallOptions, Error, HostState, ManyResults, Payload, Pool, PoolName, RecycleError,
-    ResultStream, Session, SessionId, SessionOptions, StateError, Status, ToolInfo, WorkerId,
-    WorkerStatus,
+    ResultStream, Session, SessionId, SessionOptions, Stacks, StateError, Status, ToolInfo,
+    WorkerId, WorkerStatus,
 };
 
 /// One pool, with or without a session. Cheap to clone.
@@ -173,6 +173,14 @@ impl PoolHandle {
     /// Once polled, the replacement goes on without the caller.
     pub async fn recycle(&self, worker: &WorkerId) -> Result<WorkerId, RecycleError> {
         self.pool.recycle(worker).await
+    }
+
+    /// Where each thread of a worker is, whatever it does; nothing when it could not tell within `wait`, or is not there.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub async fn stacks(&self, worker: &WorkerId, wait: Duration) -> Option<Stacks> {
+        self.pool.stacks(worker, wait).await
     }
 
     /// The pool itself, which takes encoded payloads and can be resized.

@@ -58,6 +58,8 @@ mod first_start;
 mod handle;
 mod many;
 mod pool_builder;
+#[cfg(feature = "process")]
+mod python_profile;
 mod render;
 mod runtime;
 mod schema;
@@ -74,20 +76,25 @@ pub use snakepit_profiles as profiles;
 
 #[doc(inline)]
 pub use snakepit_core::{
-    Affinity, BreakerPolicy, Bytes, CallOptions, Change, ChangeKind, ChangeStream, Circuit,
-    CircuitState, ConfigError, Constraints, Containment, DType, Date, DateTime, Death, Decimal,
-    Direction, Error, ErrorCode, HostState, HostStateConfig, HostTool, HostToolConfig,
-    HostToolInfo, HostTools, Metadata, MetadataUpdate, NewVariable, Origin, Payload, PayloadError,
-    Phase, Pool, PoolConfig, PoolName, QuarantinePolicy, Quota, RecycleBudget, RecycleConfig,
-    RecycleError, RecycleMode, RecycleReason, RegisterError, RestartPolicy, RetryPolicy, Session,
-    SessionConfig, SessionId, SessionInfo, SessionOptions, SessionStats, Sessions, SetVariable,
-    StartError, StateError, Status, Tensor, Time, TimeDelta, ToolContext, ToolError, ToolFailure,
-    ToolInfo, ToolResult, Unserializable, Uuid, Value, Variable, VariableError, VariableType,
-    WatchFilter, WatchFrom, WatchItem, WorkerId, WorkerProfile, WorkerStatus,
+    Affinity, AutoscalePolicy, BreakerPolicy, Bytes, CallOptions, Change, ChangeKind, ChangeStream,
+    Circuit, CircuitState, ConfigError, Constraints, Containment, DType, Date, DateTime, Death,
+    Decimal, Direction, Error, ErrorCode, Fairness, HeartbeatConfig, HeartbeatState,
+    HeartbeatStatus, HostState, HostStateConfig, HostTool, HostToolConfig, HostToolInfo, HostTools,
+    Metadata, MetadataUpdate, NewVariable, Origin, Payload, PayloadError, Phase, Pool, PoolConfig,
+    PoolName, QuarantinePolicy, QueueBound, Quota, RecycleBudget, RecycleConfig, RecycleError,
+    RecycleMode, RecycleReason, RegisterError, RestartPolicy, RetryPolicy, ScaleReason, Scaling,
+    Session, SessionConfig, SessionId, SessionInfo, SessionOptions, SessionStats, Sessions,
+    SetVariable, StackFrame, Stacks, StartError, StateError, Status, Tensor, ThreadStack, Time,
+    TimeDelta, TimeoutProfile, ToolConfig, ToolContext, ToolError, ToolFailure, ToolInfo,
+    ToolResult, Unserializable, Uuid, Value, Variable, VariableError, VariableType, WatchFilter,
+    WatchFrom, WatchItem, WorkerId, WorkerProfile, WorkerStatus,
 };
 #[cfg(feature = "process")]
 #[doc(inline)]
-pub use snakepit_profiles::{Interpreter, ProcessProfile, PythonConfig};
+pub use snakepit_profiles::{
+    Compatibility, EventLoop, Installed, Interpreter, ProcessProfile, ProfileKind, PythonConfig,
+    Recommendation, ThreadProfile, ThreadSafetyChecks, Workload, recommend_profile,
+};
 
 pub use args::Args;
 pub use builder::SnakepitBuilder;
@@ -97,6 +104,8 @@ pub use error::BuildError;
 pub use handle::PoolHandle;
 pub use many::ManyResults;
 pub use pool_builder::PoolBuilder;
+#[cfg(feature = "process")]
+pub use python_profile::PythonProfile;
 pub use render::Report;
 pub use runtime::{Snakepit, WeakSnakepit};
 pub use script::ScriptEnd;

@@ -1,6 +1,8 @@
 //! Description of one pool.
 
 #[cfg(feature = "process")]
+use std::num::NonZeroU16;
+#[cfg(feature = "process")]
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,11 +10,11 @@ use std::time::Duration;
 use crate::first_start::{FirstStart, Starting};
 use crate::shutdown::Host;
 use crate::{
-    Affinity, BreakerPolicy, BuildError, Pool, PoolConfig, PoolName, QuarantinePolicy,
-    RecycleConfig, RetryPolicy, WorkerProfile,
+    Affinity, BreakerPolicy, BuildError, HeartbeatConfig, Pool, PoolConfig, PoolName,
+    QuarantinePolicy, RecycleConfig, RetryPolicy, TimeoutProfile, ToolConfig, WorkerProfile,
 };
 #[cfg(feature = "process")]
-use crate::{ErrorCode, ProcessProfile, PythonConfig};
+use crate::{ErrorCode, EventLoop, PythonConfig, PythonProfile};
 
 /// One pool: its limits and what its workers are.
 #[derive(Clone, Debug)]
@@ -26,7 +28,7 @@ pub struct PoolBuilder {
 #[derive(Clone, Debug)]
 enum Source {
     #[cfg(feature = "process")]
-    Process(Box<PythonConfig>),
+    Python(Box<PythonConfig>, PythonProfile),
     Profile(Arc<dyn WorkerProfile>),
 }
 
@@ -70,6 +72,27 @@ impl PoolBuilder {
     #[must_use]
     pub fn call_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.config.call_timeout = timeout.into();
+        self
+    }
+
+    /// Time for a whole streaming call, the queue included; `None` lets streams run for ever.
+    #[must_use]
+    pub fn stream_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.config.stream_timeout = timeout.into();
+        self
+    }
+
+    /// Sets the times of calls, streams and the queue together. What is set after this goes first.
+    #[must_use]
+    pub const fn timeout_profile(mut self, profile: TimeoutProfile) -> Self {
+        profile.apply(&mut self.config);
+        self
+    }
+
+    /// Settings of one tool.
+    #[must_use]
+    pub fn tool(mut self, name: impl Into<String>, change: impl FnOnce(&mut ToolConfig)) -> Self {
+        change(self.config.tools.entry(name.into()).or_default());
         self
     }
 
@@ -129,6 +152,13 @@ impl PoolBuilder {
         self
     }
 
+    /// How to look after the workers.
+    #[must_use]
+    pub fn heartbeat(mut self, change: impl FnOnce(&mut HeartbeatConfig)) -> Self {
+        change(&mut self.config.heartbeat);
+        self
+    }
+
     /// Tool that each new worker runs without arguments before it gets calls.
     #[must_use]
     pub fn warm_up(mut self, tool: impl Into<String>) -> Self {
@@ -159,16 +189,20 @@ impl PoolBuilder {
     pub(crate) const fn needs_run(&self) -> bool {
         match &self.source {
             #[cfg(feature = "process")]
-            Source::Process(python) => python.data_dir.is_none(),
+            Source::Python(python, _) => python.data_dir.is_none(),
             Source::Profile(_) => false,
         }
     }
 
     /// Checks the settings.
     pub(crate) fn check(&self) -> Result<(), BuildError> {
-        self.config
-            .validate()
-            .map_err(|error| BuildError::in_pool(error, self.name(), self.location.clone()))
+        let checked = self.config.validate();
+        #[cfg(feature = "process")]
+        let checked = checked.and_then(|()| match &self.source {
+            Source::Python(_, profile) => profile.check(),
+            Source::Profile(_) => Ok(()),
+        });
+        checked.map_err(|error| BuildError::in_pool(error, self.name(), self.location.clone()))
     }
 
     /// Starts the pool; its workers start in the background. As long as [`Starting`] lives, a worker that fails to start is the end of it.
@@ -192,23 +226,18 @@ impl Source {
         pool: &PoolName,
         host: &Host,
     ) -> Result<Arc<dyn WorkerProfile>, BuildError> {
-        let python = match self {
-            Self::Process(python) => python,
+        let (python, profile) = match self {
+            Self::Python(python, profile) => (python, profile),
             Self::Profile(profile) => return Ok(profile),
         };
+        // A pool with a directory of its own takes care of itself.
+        let run = host.run().filter(|_| python.data_dir.is_none()).cloned();
         let state = host.state().clone();
-        let started = match (&python.data_dir, host.run()) {
-            // A pool with a directory of its own takes care of itself.
-            (None, Some(run)) => ProcessProfile::with_run(*python, run.clone()).await,
-            _ => ProcessProfile::new(*python).await,
-        };
-        match started {
-            Ok(profile) => Ok(Arc::new(profile.with_state(state))),
-            Err(error) => Err(BuildError::Profile {
-                pool: pool.clone(),
-                error: Box::new(error),
-            }),
-        }
+        let started = profile.make(*python, run, state).await;
+        started.map_err(|error| BuildError::Profile {
+            pool: pool.clone(),
+            error: Box::new(error),
+        })
     }
 
     #[cfg(not(feature = "process"))]
@@ -224,7 +253,7 @@ impl PoolBuilder {
     pub fn new(name: impl Into<PoolName>, adapter: impl Into<String>) -> Self {
         Self {
             config: PoolConfig::new(name),
-            source: Source::Process(Box::new(PythonConfig::new(adapter))),
+            source: Source::Python(Box::new(PythonConfig::new(adapter)), PythonProfile::Process),
             location: None,
         }
     }
@@ -261,10 +290,33 @@ impl PoolBuilder {
         self.configure_python(|python| python.threads = threads)
     }
 
+    /// How calls and Python processes go together: one call a process unless told otherwise. A pool with a profile of its own stays as it
+    /// is.
+    #[must_use]
+    pub fn profile(mut self, profile: PythonProfile) -> Self {
+        if let Source::Python(_, own) = &mut self.source {
+            *own = profile;
+        }
+        self
+    }
+
+    /// Calls that one worker runs at once, as tasks of one event loop; 0 turns it off. Tools that are not asynchronous run on a thread
+    /// beside the loop, one at a time.
+    #[must_use]
+    pub fn concurrency(self, calls: u16) -> Self {
+        self.configure_python(|python| python.concurrency = NonZeroU16::new(calls))
+    }
+
+    /// The event loop of workers with a [`concurrency`](Self::concurrency).
+    #[must_use]
+    pub fn event_loop(self, event_loop: EventLoop) -> Self {
+        self.configure_python(|python| python.event_loop = event_loop)
+    }
+
     /// Changes any setting of the Python workers. A pool with a profile of its own has none and stays as it is.
     #[must_use]
     pub fn configure_python(mut self, change: impl FnOnce(&mut PythonConfig)) -> Self {
-        if let Source::Process(python) = &mut self.source {
+        if let Source::Python(python, _) = &mut self.source {
             change(python);
         }
         self
@@ -273,7 +325,7 @@ impl PoolBuilder {
     /// The adapter must not be empty; an empty one would load the current directory.
     pub(crate) fn check_adapter(&self) -> Result<(), BuildError> {
         match &self.source {
-            Source::Process(python) if python.adapter.trim().is_empty() => {
+            Source::Python(python, _) if python.adapter.trim().is_empty() => {
                 Err(BuildError::in_pool(
                     crate::error::config_error(
                         ErrorCode::InvalidConfig,

@@ -1,12 +1,15 @@
 //! Errors as people read them.
 
+mod stacks;
+
 use std::fmt;
 
 use serde_json::{Value as Json, json};
 
 use crate::text::nearest;
 use crate::{
-    BuildError, ConfigError, Error, ErrorCode, PayloadError, Phase, StartError, ToolError,
+    BuildError, ConfigError, Death, Error, ErrorCode, PayloadError, Phase, QueueBound, StartError,
+    ToolError,
 };
 
 /// An error laid out for people: what, where, and one thing to do.
@@ -62,6 +65,13 @@ impl Report {
     #[must_use]
     pub const fn colour(mut self, colour: bool) -> Self {
         self.colour = colour;
+        self
+    }
+
+    /// The same with another message.
+    #[must_use]
+    pub fn message(mut self, message: impl Into<String>) -> Self {
+        self.message = message.into();
         self
     }
 
@@ -145,10 +155,16 @@ impl From<&Error> for Report {
                 report = Self::from(&**source);
             }
             Error::WorkerDied {
-                ambiguous, output, ..
+                cause,
+                ambiguous,
+                output,
+                ..
             } => {
                 report.block("output", output);
-                report.help = Some(if *ambiguous {
+                report.help = Some(if *cause == Death::OutOfMemory {
+                    "give the worker's control group more memory, or the tool less work at once"
+                        .into()
+                } else if *ambiguous {
                     "the tool may have run in part; repeat the call only if running it twice is harmless".into()
                 } else {
                     "the call was not sent; repeat it".into()
@@ -161,6 +177,13 @@ impl From<&Error> for Report {
                 });
             }
             Error::State(error) => report.help = Some(error.help()),
+            Error::Timeout {
+                stacks: Some(stacks),
+                ..
+            } => {
+                report.block("stacks", &stacks::lines(stacks));
+                report.help = help(error).map(str::to_owned);
+            }
             other => report.help = help(other).map(str::to_owned),
         }
         report
@@ -170,7 +193,14 @@ impl From<&Error> for Report {
 /// One thing to do about an error that says no more of itself.
 const fn help(error: &Error) -> Option<&'static str> {
     Some(match error {
-        Error::Saturated { .. } => "call less at once, or raise `workers` or `queue_limit`",
+        Error::Saturated { bound, .. } => match bound {
+            QueueBound::Bytes { .. } => "send less at once, or raise `workers` or `queue_bytes`",
+            QueueBound::Session { .. } => {
+                "wait for earlier calls of the session, or raise `session_queue_limit`"
+            }
+            QueueBound::Wait { .. } => "try again later, or raise `workers` or the time-out",
+            _ => "call less at once, or raise `workers` or `queue_limit`",
+        },
         Error::Timeout {
             phase: Phase::Queue,
             ..
@@ -288,86 +318,4 @@ fn indent(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::Report;
-    use crate::{Error, ErrorCode, StartError, ToolError, WorkerId};
-
-    fn tool_error() -> ToolError {
-        let mut error = ToolError::new(
-            ErrorCode::WrongArgument,
-            "argument `xs` of tool `mean` must be list[float], got string \"oops\"",
-        );
-        error.file = "tools.py".into();
-        error.line = 3;
-        error.source_line = "def mean(xs: list[float]) -> float".into();
-        error.help = "pass JSON, for example xs='[1.0, 2.0]'".into();
-        error
-    }
-
-    #[test]
-    fn a_refused_argument_reads_as_documented() {
-        let report = Report::from(&Error::Tool(Box::new(tool_error())));
-        let expected = "error[SP2003]: argument `xs` of tool `mean` must be list[float], got string \"oops\"\n  \
-             --> tools.py:3  def mean(xs: list[float]) -> float\n  \
-             help: pass JSON, for example xs='[1.0, 2.0]'";
-        assert_eq!(report.to_string(), expected);
-        assert_eq!(report.to_json()["code"], "SP2003");
-    }
-
-    #[test]
-    fn an_exception_has_notes_causes_and_traceback() {
-        let mut error = ToolError::new(ErrorCode::ToolRaised, "boom");
-        error.type_name = "ValueError".into();
-        error.notes = vec!["look here".into()];
-        error.traceback = "Traceback:\n  line\n".into();
-        let mut cause = ToolError::new(ErrorCode::ToolRaised, "first");
-        cause.type_name = "KeyError".into();
-        error.cause = Some(Box::new(cause));
-        let report = Report::from(&Error::Tool(Box::new(error)));
-        let expected = "error[SP3001]: ValueError: boom\n  note: look here\n  caused by: KeyError: first\n  \
-             traceback:\n    Traceback:\n      line";
-        assert_eq!(report.to_string(), expected);
-        assert_eq!(report.to_json()["causes"][0], "KeyError: first");
-    }
-
-    #[test]
-    fn a_failed_start_shows_status_output_and_help() {
-        let mut error =
-            StartError::new(ErrorCode::StartFailed, "the worker exited during its start");
-        error.exit = Some("exited with status 3".into());
-        error.output = vec!["no module".into()];
-        error.help = Some("install it".into());
-        let expected = "error[SP5002]: the worker exited during its start\n  exit: exited with status 3\n  \
-             output:\n    no module\n  help: install it";
-        assert_eq!(Report::from(&error).to_string(), expected);
-    }
-
-    #[test]
-    fn a_dead_worker_says_whether_to_repeat() {
-        let died = |ambiguous| Error::WorkerDied {
-            worker: WorkerId::from("main-0"),
-            reason: "killed by signal 9 (SIGKILL)".into(),
-            cause: crate::Death::Signal(9),
-            ambiguous,
-            output: Vec::new(),
-        };
-        assert!(
-            Report::from(&died(true))
-                .to_string()
-                .contains("may have run in part")
-        );
-        assert!(Report::from(&died(false)).to_string().contains("repeat it"));
-    }
-
-    #[test]
-    fn colours_only_when_asked() {
-        let report = Report::from(&Error::Tool(Box::new(tool_error())));
-        assert!(!report.to_string().contains('\x1b'));
-        assert!(
-            report
-                .colour(true)
-                .to_string()
-                .contains("\x1b[1;31merror[SP2003]")
-        );
-    }
-}
+mod tests;

@@ -1,30 +1,27 @@
 //! Which calls are cancelled, and how far the running one is on its ladder.
 
 use std::collections::VecDeque;
-use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use prost::Message as _;
-use snakepit_grpc::frame::{Header, Kind};
-use snakepit_grpc::pb;
-
 use crate::clock;
 use crate::ladder::{Ask, Ladder, Reach, Step};
-use crate::socket;
+use crate::reports::Reports;
+use crate::signal::Target;
 
 /// Cancellations that came before their call are remembered, the last so many.
 const REMEMBERED: usize = 256;
 
-/// The cancellations of a worker.
+/// The cancellations of a slot.
 #[derive(Debug)]
 pub(crate) struct Cancels {
     state: Mutex<State>,
     /// The slot's thread is in the tool's own code, the only place where an exception may be raised.
     inside: AtomicBool,
-    /// The control connection.
-    control: OwnedFd,
+    /// Another thread has set an exception for the slot's thread.
+    pending: AtomicBool,
+    reports: Arc<Reports>,
 }
 
 #[derive(Debug, Default)]
@@ -39,15 +36,17 @@ struct Running {
     flag: Arc<AtomicBool>,
     reach: Reach,
     ladder: Option<Ladder>,
+    /// The last step whose exception another thread has set.
+    sent: Option<Step>,
 }
 
 impl Cancels {
-    /// `control` is the connection that reports go to.
-    pub(crate) fn new(control: OwnedFd) -> Self {
+    pub(crate) fn new(reports: Arc<Reports>) -> Self {
         Self {
             state: Mutex::default(),
             inside: AtomicBool::new(false),
-            control,
+            pending: AtomicBool::new(false),
+            reports,
         }
     }
 
@@ -65,6 +64,7 @@ impl Cancels {
             flag: Arc::clone(&flag),
             reach,
             ladder,
+            sent: None,
         });
         flag
     }
@@ -74,26 +74,9 @@ impl Cancels {
         let Some(running) = self.lock().running.take() else {
             return;
         };
-        let Some((step, after)) = running.ladder.map(|ladder| ladder.end(clock::now())) else {
-            return;
-        };
-        let head = pb::Stopped {
-            step: step as u32,
-            after_us: u64::try_from(after.as_micros()).unwrap_or(u64::MAX),
-        };
-        let head = head.encode_to_vec();
-        let mut header = Header::new(Kind::Stopped, running.call);
-        header.head_len = u32::try_from(head.len()).expect("two numbers are short");
-        self.send(&[&header.encode()[..], &head].concat());
-    }
-
-    /// Sends a short frame on the control connection. It does not wait: a host that does not read loses it, as a whole, for the kernel
-    /// takes such a frame in one piece or not at all.
-    pub(crate) fn send(&self, frame: &[u8]) {
-        // The lock keeps frames of two threads apart.
-        let _state = self.lock();
-        // A connection that ended is noticed by its reader.
-        let _ = socket::write(&self.control, [frame, &[]], false);
+        if let Some(ladder) = running.ladder {
+            self.reports.stopped(running.call, ladder.end(clock::now()));
+        }
     }
 
     /// What stopped the running call, if it was cancelled and something has arrived.
@@ -107,8 +90,22 @@ impl Cancels {
     pub(crate) fn inside<T>(&self, code: impl FnOnce() -> T) -> T {
         self.inside.store(true, Ordering::Relaxed);
         let done = code();
-        self.inside.store(false, Ordering::Relaxed);
+        // Together with `reach`: either that sees that the code is over, or the exception that it sets is seen here.
+        self.inside.store(false, Ordering::SeqCst);
+        if self.pending.load(Ordering::SeqCst) {
+            self.withdraw();
+        }
         done
+    }
+
+    /// An exception that comes too late must not hit the next call.
+    fn withdraw(&self) {
+        let mut state = self.lock();
+        self.pending.store(false, Ordering::SeqCst);
+        Target::current().unset_exception();
+        if let Some(running) = &mut state.running {
+            running.sent = None;
+        }
     }
 
     /// Runs what cleans up after the tool: it is interrupted only when it takes long.
@@ -119,22 +116,22 @@ impl Cancels {
         self.inside(code)
     }
 
-    /// The host cancels a call, and kills the worker `grace` from now unless the call is over.
-    pub(crate) fn cancel(&self, call: u64, grace: Duration) {
+    /// The host cancels a call, and kills the worker `grace` from now unless the call is over; false when this slot does not run it.
+    pub(crate) fn cancel(&self, call: u64, grace: Duration) -> bool {
+        self.lock().cancel(call, grace)
+    }
+
+    /// As [`cancel`](Self::cancel), and the call may be on its way to this slot.
+    pub(crate) fn cancel_or_remember(&self, call: u64, grace: Duration) -> bool {
         let mut state = self.lock();
-        match &mut state.running {
-            Some(running) if running.call == call => {
-                running.flag.store(true, Ordering::Release);
-                let ladder = || Ladder::new(clock::now(), grace, running.reach);
-                running.ladder.get_or_insert_with(ladder);
+        let runs = state.cancel(call, grace);
+        if !runs {
+            if state.early.len() == REMEMBERED {
+                state.early.pop_front();
             }
-            _ => {
-                if state.early.len() == REMEMBERED {
-                    state.early.pop_front();
-                }
-                state.early.push_back((call, grace));
-            }
+            state.early.push_back((call, grace));
         }
+        runs
     }
 
     /// When the control thread has to look again.
@@ -158,6 +155,45 @@ impl Cancels {
         Some((ask, running.call))
     }
 
+    /// Whether [`reach`](Self::reach) may have something to do.
+    pub(crate) fn asks(&self) -> bool {
+        ladder(&mut self.lock()).is_some_and(|ladder| ladder.asks().is_some())
+    }
+
+    /// As [`take`](Self::take), on another thread that is attached to the interpreter. An exception is set with `raise` and arrives later.
+    pub(crate) fn reach(&self, raise: impl FnOnce()) -> Option<(Ask, u64)> {
+        let mut state = self.lock();
+        let running = state.running.as_mut()?;
+        let ladder = running.ladder.as_mut()?;
+        if ladder.asks() != Some(Ask::Raise) {
+            let inside = self.inside.load(Ordering::SeqCst);
+            let ask = inside.then(|| ladder.fetch()).flatten()?;
+            return Some((ask, running.call));
+        }
+        self.pending.store(true, Ordering::SeqCst);
+        if !self.inside.load(Ordering::SeqCst) {
+            return None;
+        }
+        let step = ladder.step();
+        let again = step == Step::Again;
+        // It waits until the interpreter looks; a second one would hit what cleans up after the first.
+        if running.sent.is_none_or(|sent| again && sent != step) {
+            running.sent = Some(step);
+            raise();
+        }
+        ladder.fetch();
+        Some((Ask::Raise, running.call))
+    }
+
+    /// The exception that was set has arrived in the tool; returns its call.
+    pub(crate) fn arrived(&self) -> Option<u64> {
+        let mut state = self.lock();
+        self.pending.store(false, Ordering::SeqCst);
+        let running = state.running.as_mut()?;
+        running.ladder.as_mut()?.arrive();
+        Some(running.call)
+    }
+
     /// The asyncio task of `call` has been told.
     pub(crate) fn task_told(&self, call: u64) {
         let mut state = self.lock();
@@ -171,6 +207,19 @@ impl Cancels {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn cancel(&mut self, call: u64, grace: Duration) -> bool {
+        let running = self.running.as_mut();
+        let Some(running) = running.filter(|running| running.call == call) else {
+            return false;
+        };
+        running.flag.store(true, Ordering::Release);
+        let ladder = || Ladder::new(clock::now(), grace, running.reach);
+        running.ladder.get_or_insert_with(ladder);
+        true
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 use crate::clock;
@@ -98,6 +99,11 @@ impl Context {
         body: &Bound<'py, PyAny>,
         timeout: Option<f64>,
     ) -> PyResult<Bound<'py, PyAny>> {
+        if self.link.is_read_here() {
+            return Err(PyRuntimeError::new_err(
+                "this would block the event loop that all calls of the worker run on: await the method that ends in `_async`",
+            ));
+        }
         let asked = Asked::new(op, name, body, timeout, self.deadline, self.max_payload)?;
         let number = asked.send(py, &self.link, self.call_id, &self.cancelled, None)?;
         let outcome = loop {

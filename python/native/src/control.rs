@@ -1,4 +1,4 @@
-//! The control connection: cancel, ping, and the end of the host. Served by a native thread that never takes the GIL.
+//! The control connection: cancel, ping, stacks, and the end of the host. Served by a native thread that never takes the GIL.
 
 use std::io::{self, Read as _};
 use std::os::unix::net::UnixStream;
@@ -9,9 +9,10 @@ use prost::Message as _;
 use snakepit_grpc::frame::{HEADER_LEN, Header, Kind};
 use snakepit_grpc::pb;
 
-use crate::cancels::Cancels;
-use crate::link::Link;
-use crate::signal::Target;
+use crate::probe::Probe;
+use crate::reports::Reports;
+use crate::slots::Slots;
+use crate::stacks::Stacks;
 use crate::{clock, host, socket};
 
 /// Bytes kept of the head of a frame; what is known is shorter.
@@ -23,9 +24,10 @@ const DEFAULT_GRACE: Duration = Duration::from_secs(5);
 /// Starts the thread. When the connection ends a dependent process ends with it, whatever Python is doing.
 pub(crate) fn start(
     stream: UnixStream,
-    cancels: Arc<Cancels>,
-    link: Arc<Link>,
-    target: Target,
+    reports: Arc<Reports>,
+    slots: Arc<Slots>,
+    probe: Arc<Probe>,
+    stacks: Arc<Stacks>,
     dependent: bool,
 ) -> io::Result<()> {
     let builder = std::thread::Builder::new()
@@ -33,7 +35,7 @@ pub(crate) fn start(
         .stack_size(64 << 10);
     builder.spawn(move || {
         // Whatever ended it, the host cannot reach this worker any more.
-        let _ = serve(stream, &cancels, &link, target);
+        let _ = serve(stream, &reports, &slots, &probe, &stacks);
         if dependent {
             die();
         }
@@ -42,15 +44,19 @@ pub(crate) fn start(
     Ok(())
 }
 
-fn serve(mut stream: UnixStream, cancels: &Cancels, link: &Link, target: Target) -> io::Result<()> {
+fn serve(
+    mut stream: UnixStream,
+    reports: &Reports,
+    slots: &Slots,
+    probe: &Probe,
+    stacks: &Arc<Stacks>,
+) -> io::Result<()> {
     let mut bytes = [0; HEADER_LEN];
     let mut head = Vec::new();
     loop {
         let left = |due| clock::until(due);
-        while !socket::readable(&stream, cancels.due().map(left))? {
-            if cancels.climb(waits) {
-                target.interrupt();
-            }
+        while !socket::readable(&stream, slots.due().map(left))? {
+            slots.climb();
         }
         stream.read_exact(&mut bytes)?;
         let header = Header::decode(&bytes)
@@ -69,24 +75,25 @@ fn serve(mut stream: UnixStream, cancels: &Cancels, link: &Link, target: Target)
                         micros => Duration::from_micros(micros),
                     }
                 });
-                cancels.cancel(header.call, grace);
-                link.cancel(header.call);
+                slots.cancel(header.call, grace);
             }
-            Kind::Ping => cancels.send(&Header::new(Kind::Pong, header.call).encode()),
+            Kind::Ping => reports.send(&pong(header.call, probe.held())),
+            Kind::Stacks => stacks.ask(header.call),
             _ => {}
         }
     }
 }
 
-/// Whether the main thread waits in the system. It is asked from another thread, so it is a report and not a promise.
-fn waits() -> bool {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The name may hold anything, also parentheses.
-    let state = stat
-        .rsplit(") ")
-        .next()
-        .and_then(|rest| rest.bytes().next());
-    matches!(state, Some(b'S' | b'D'))
+/// The answer to a question, with the time for which the interpreter has been out of reach.
+fn pong(number: u64, held: Option<Duration>) -> Vec<u8> {
+    let held = held.unwrap_or_default().as_micros();
+    let head = pb::Pong {
+        held_us: u64::try_from(held).unwrap_or(u64::MAX),
+    };
+    let head = head.encode_to_vec();
+    let mut header = Header::new(Kind::Pong, number);
+    header.head_len = u32::try_from(head.len()).expect("one number is short");
+    [&header.encode()[..], &head].concat()
 }
 
 /// Ends the process at once, with the children that are still in its group when it leads one.

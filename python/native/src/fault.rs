@@ -1,11 +1,14 @@
 //! Errors of calls, as they travel.
 
+use std::time::Duration;
+
 use prost::Message as _;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use snakepit_grpc::pb;
 
-use crate::serve::Runtime;
+use crate::ladder::Step;
+use crate::serve::SlotRuntime;
 use crate::tool::Tool;
 
 /// Why a call failed.
@@ -42,7 +45,7 @@ pub(crate) fn fault(
 }
 
 /// An exception of the tool, described by the catalog.
-pub(crate) fn raised(py: Python<'_>, runtime: &Runtime, error: &PyErr, tool: &Tool) -> Fault {
+pub(crate) fn raised(py: Python<'_>, runtime: &SlotRuntime, error: &PyErr, tool: &Tool) -> Fault {
     let object = tool.object.clone_ref(py);
     // Before Python 3.12 the traceback of a fetched exception stands beside it, not in it.
     if let Some(traceback) = error.traceback(py) {
@@ -54,16 +57,21 @@ pub(crate) fn raised(py: Python<'_>, runtime: &Runtime, error: &PyErr, tool: &To
         .call_method1("describe_exception", (error.value(py), object))
         .and_then(|described| from_dict(&described, 0));
     let mut described = described.unwrap_or_else(|second| plain(py, error, &second, tool));
-    if described.code == "SP3002"
-        && let Some((step, after)) = runtime.cancels.stopped()
-    {
-        described.notes.push(format!(
+    if let Some(stopped) = runtime.cancels.stopped() {
+        note_stop(&mut described, stopped);
+    }
+    bounded(described)
+}
+
+/// The error of a call that was cancelled says what stopped it.
+pub(crate) fn note_stop(fault: &mut Fault, (step, after): (Step, Duration)) {
+    if fault.code == "SP3002" {
+        fault.notes.push(format!(
             "stopped by step `{}`, {} ms after the cancellation",
             step.name(),
             after.as_millis()
         ));
     }
-    bounded(described)
 }
 
 /// The adapter did not load: `LoadError`, which knows its fields, or any exception.

@@ -132,6 +132,43 @@ impl Ladder {
         ask
     }
 
+    /// What the interpreter is asked to do.
+    pub(crate) const fn asks(&self) -> Option<Ask> {
+        self.ask
+    }
+
+    pub(crate) const fn step(&self) -> Step {
+        self.step
+    }
+
+    /// Another thread sees to it: an exception is on its way, and has not arrived.
+    pub(crate) const fn fetch(&mut self) -> Option<Ask> {
+        self.ask.take()
+    }
+
+    /// The exception that was on its way has arrived.
+    pub(crate) const fn arrive(&mut self) {
+        self.arrived = Some(self.step);
+    }
+
+    /// An exception is to be raised in the tool.
+    pub(crate) fn wants_exception(&self) -> bool {
+        self.ask == Some(Ask::Raise)
+    }
+
+    /// The event loop looks, and the tool waits on it: whether its task is to be cancelled now.
+    pub(crate) fn take_for_task(&mut self) -> bool {
+        if self.ask.take().is_none() {
+            return false;
+        }
+        if self.step == Step::Again {
+            self.arrived = Some(Step::Again);
+        } else {
+            self.task_told();
+        }
+        true
+    }
+
     /// The asyncio task has been told.
     pub(crate) const fn task_told(&mut self) {
         if self.arrived.is_none() {

@@ -1,7 +1,9 @@
 //! The worker runtime: the extension module `snakepit_bridge._native`.
 //!
-//! A worker dials home, describes its tools and serves calls. The main Python thread is slot 0: it reads a frame, runs the tool and
-//! writes the answer, with no other thread in between. One native thread serves the control connection and never takes the GIL.
+//! A worker dials home, describes its tools and serves calls. A slot is a Python thread and a connection: it reads a frame, runs the
+//! tool and writes the answer, with no other thread in between. The only slot is the main thread; several have threads of their own. One
+//! native thread serves the control connection and never takes the GIL; another one takes it for an instant when the host asks for a
+//! sign of life, so that the answer can tell how long it was held.
 //! `proto/README.md` is the protocol, `docs/values.md` the mapping of values.
 
 mod array;
@@ -11,32 +13,45 @@ mod check;
 mod clock;
 mod context;
 mod control;
+mod crew;
 mod decode;
 mod describe;
 mod encode;
 mod fault;
 mod fork;
+mod gil;
 mod host;
+mod invoke;
 mod kinds;
 mod ladder;
 mod link;
 mod many;
 mod memory;
 mod msgpack;
+mod names;
 mod outbox;
 mod port;
+mod probe;
 mod raw;
+mod reach;
 mod reader;
 mod reply;
+mod reports;
 mod request;
 mod serve;
 mod settings;
+mod shared;
 mod signal;
+mod slots;
+mod snapshot;
 mod socket;
 mod spec;
+mod stacks;
 mod stream;
 mod suggest;
 mod tool;
+mod traceback;
+mod turn;
 mod wake;
 mod worker;
 

@@ -4,12 +4,14 @@
 //! when it has its own. The slot's own thread lends the reader out while a tool runs that knows its context, and takes it back before
 //! all others when the tool is over. Nothing here needs the interpreter.
 
+mod of_loop;
 mod state;
 
 use std::io;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use snakepit_grpc::frame::{FLAG_ERROR, Header, Kind};
@@ -30,13 +32,24 @@ const SIGNALS: Duration = Duration::from_millis(100);
 /// A slot connection.
 #[derive(Debug)]
 pub(crate) struct Link {
-    pub(crate) outbox: Outbox,
-    /// Ends the wait of the thread that reads.
-    wake: Wake,
-    socket: RawFd,
+    pub(crate) outbox: Arc<Outbox>,
+    /// How it is read.
+    way: Way,
     state: Mutex<State>,
     changed: Condvar,
 }
+
+/// How the answers of the host come.
+#[derive(Debug)]
+enum Way {
+    /// The threads of the call read the connection themselves; the bell ends the wait of the one that reads.
+    Own { socket: RawFd, bell: Wake },
+    /// An event loop reads the connection, on this thread, for many calls.
+    Loop(ThreadId),
+}
+
+/// Bits of a request's number that count the requests of one call; the others are the call.
+const NUMBER_BITS: u32 = 24;
 
 /// What became of a request.
 #[derive(Debug)]
@@ -74,18 +87,32 @@ pub(crate) enum Waited {
 
 impl Link {
     pub(crate) fn new(outbox: Outbox, socket: RawFd) -> io::Result<Self> {
-        Ok(Self {
-            outbox,
-            wake: Wake::new()?,
-            socket,
-            state: Mutex::default(),
-            changed: Condvar::new(),
-        })
+        let bell = Wake::new()?;
+        Ok(Self::over(Arc::new(outbox), Way::Own { socket, bell }))
     }
 
-    /// The connection, for an event loop to watch.
-    pub(crate) const fn socket(&self) -> RawFd {
-        self.socket
+    fn over(outbox: Arc<Outbox>, way: Way) -> Self {
+        Self {
+            outbox,
+            way,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// The connection, for an event loop to watch; nothing when it reads it anyway.
+    pub(crate) const fn socket(&self) -> Option<RawFd> {
+        match &self.way {
+            Way::Own { socket, .. } => Some(*socket),
+            Way::Loop(_) => None,
+        }
+    }
+
+    /// The thread that reads is to look again.
+    fn ring(&self) {
+        if let Way::Own { bell, .. } = &self.way {
+            bell.ring();
+        }
     }
 
     /// A call begins that may make requests: whoever waits may read.
@@ -117,7 +144,7 @@ impl Link {
                 return reader;
             }
             state.over = true;
-            self.wake.ring();
+            self.ring();
             state = self
                 .changed
                 .wait(state)
@@ -131,7 +158,7 @@ impl Link {
         if state.call == call && !state.open.is_empty() {
             state.fail(Failure::Cancelled);
             self.changed.notify_all();
-            self.wake.ring();
+            self.ring();
         }
     }
 
@@ -153,7 +180,11 @@ impl Link {
         if state.gone {
             return Err(Failure::HostGone);
         }
-        state.last += 1;
+        state.last = match &self.way {
+            Way::Own { .. } => state.last + 1,
+            // The call's bits stay; numbers from so long ago are free again.
+            Way::Loop(_) => state.before | ((state.last + 1) % (1 << NUMBER_BITS)).max(1),
+        };
         let number = state.last;
         state.open.push(Open {
             number,
@@ -293,7 +324,7 @@ impl Link {
                     state.early.extend_from_slice(reader.head(&frame));
                     state.early.extend_from_slice(reader.body(&frame));
                 }
-                None => match self.wake.wait(reader.fd(), deadline.map(left))? {
+                None => match self.bell()?.wait(reader.fd(), deadline.map(left))? {
                     Ready::Socket => match reader.fill() {
                         Ok(true) => {}
                         Ok(false) => return reader.end().map(|_| Led::End),
@@ -306,6 +337,14 @@ impl Link {
                     Ready::Interrupted => return Ok(Led::Signal),
                 },
             }
+        }
+    }
+
+    /// Only connections that their threads read themselves are led.
+    fn bell(&self) -> io::Result<&Wake> {
+        match &self.way {
+            Way::Own { bell, .. } => Ok(bell),
+            Way::Loop(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 

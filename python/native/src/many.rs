@@ -8,9 +8,10 @@ use snakepit_grpc::frame::{Header, Kind};
 
 use crate::clock;
 use crate::fault::{Fault, fault};
+use crate::invoke::execute;
 use crate::outbox::Outbox;
 use crate::reply::{check_size, encode_result};
-use crate::serve::{Call, Runtime, execute, send_fault};
+use crate::serve::{Call, SlotRuntime, send_fault};
 use crate::tool::Tool;
 
 /// A result that took longer than this is sent at once: gathering it saves nothing, and only delays.
@@ -23,7 +24,7 @@ const ITEM_HEAD: usize = 1 + 4;
 pub(crate) fn run(
     py: Python<'_>,
     outbox: &Outbox,
-    runtime: &Runtime,
+    runtime: &SlotRuntime,
     call: &Call,
     tool: Result<&Tool, &Fault>,
     mut items: &[u8],
@@ -58,15 +59,31 @@ pub(crate) fn run(
 }
 
 /// The first item and the rest; `None` when its length is larger than what is there.
-fn split(items: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(crate) fn split(items: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = items.split_first_chunk::<4>()?;
     rest.split_at_checked(u32::from_le_bytes(*length) as usize)
+}
+
+/// Appends the answer to one item.
+pub(crate) fn encode_item(item: &Result<Vec<u8>, Fault>, out: &mut Vec<u8>) {
+    let error;
+    let (status, bytes) = match item {
+        Ok(bytes) => (0, bytes),
+        Err(fault) => {
+            error = fault.encode_to_vec();
+            (1, &error)
+        }
+    };
+    let length = u32::try_from(bytes.len()).expect("payloads are below 4 GiB");
+    out.push(status);
+    out.extend_from_slice(&length.to_le_bytes());
+    out.extend_from_slice(bytes);
 }
 
 /// Makes `out` the answer to one item.
 fn answer(
     py: Python<'_>,
-    runtime: &Runtime,
+    runtime: &SlotRuntime,
     call: &Call,
     tool: Result<&Tool, &Fault>,
     item: &[u8],

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use pyo3::prelude::*;
 use snakepit_grpc::frame::{FLAG_LAST, HEADER_LEN, Header};
 
+use crate::shared::outlet::Outlet;
 use crate::{clock, fork, socket};
 
 /// Gathered bytes that are written at once.
@@ -29,9 +30,18 @@ pub(crate) struct Outbox {
 
 #[derive(Debug)]
 struct Shared {
-    fd: OwnedFd,
+    to: To,
     state: Mutex<State>,
     wake: Condvar,
+}
+
+/// Where the frames go.
+#[derive(Debug)]
+enum To {
+    /// A connection of one slot: who writes waits for it.
+    Socket(OwnedFd),
+    /// A connection that many calls share.
+    Outlet(Arc<Outlet>),
 }
 
 #[derive(Debug, Default)]
@@ -48,9 +58,18 @@ struct State {
 
 impl Outbox {
     pub(crate) fn new(fd: OwnedFd) -> Self {
+        Self::to(To::Socket(fd))
+    }
+
+    /// Writes to a connection that many calls share; nobody waits for it.
+    pub(crate) fn shared(outlet: Arc<Outlet>) -> Self {
+        Self::to(To::Outlet(outlet))
+    }
+
+    fn to(to: To) -> Self {
         Self {
             shared: Arc::new(Shared {
-                fd,
+                to,
                 state: Mutex::default(),
                 wake: Condvar::new(),
             }),
@@ -127,7 +146,7 @@ impl Outbox {
         }
         state.seal();
         state.since = None;
-        let written = socket::write_all(&self.shared.fd, [&state.bytes, frames]);
+        let written = self.shared.to.write_all([&state.bytes, frames]);
         state.bytes.clear();
         written
     }
@@ -168,11 +187,17 @@ impl Outbox {
         let mut parts = [state.bytes.as_slice(), tail];
         // The socket has room as a rule; giving up the GIL for such a short write would cost more than the write.
         while !(parts[0].is_empty() && parts[1].is_empty()) {
-            match socket::write(&self.shared.fd, parts, false) {
+            let fd = match &self.shared.to {
+                To::Socket(fd) => fd,
+                To::Outlet(outlet) => {
+                    outlet.send(parts)?;
+                    break;
+                }
+            };
+            match socket::write(fd, parts, false) {
                 Ok(count) => socket::advance(&mut parts, count),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    let fd = &self.shared.fd;
                     py.detach(|| socket::write_all(fd, parts))?;
                     break;
                 }
@@ -211,6 +236,16 @@ impl Outbox {
             builder.spawn(move || shared.watch())?;
         }
         Ok(())
+    }
+}
+
+impl To {
+    /// Writes all of it, blocking where that is needed.
+    fn write_all(&self, parts: [&[u8]; 2]) -> io::Result<()> {
+        match self {
+            Self::Socket(fd) => socket::write_all(fd, parts),
+            Self::Outlet(outlet) => outlet.send(parts),
+        }
     }
 }
 
@@ -255,7 +290,7 @@ impl Shared {
             idle = 0;
             if clock::now().duration_since(since) >= LINGER {
                 state.seal();
-                if let Err(error) = socket::write_all(&self.fd, [&state.bytes, &[]]) {
+                if let Err(error) = self.to.write_all([&state.bytes, &[]]) {
                     state.error = Some(error.kind());
                 }
                 state.bytes.clear();

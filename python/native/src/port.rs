@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use pyo3::prelude::*;
 
-use crate::link::{self, Failure, Link, Outcome};
-use crate::request::{give_up, value};
+use crate::link::{self, Link};
+use crate::request::value;
 
 /// The requests of one event loop.
 #[pyclass(frozen, module = "snakepit_bridge._native")]
@@ -31,8 +31,8 @@ impl Port {
 
 #[pymethods]
 impl Port {
-    /// Descriptors to watch: when the first can be read, `pump`; when the second can be read, `take`.
-    fn descriptors(&self) -> (i32, i32) {
+    /// Descriptors to watch: when the first can be read, `pump`, if there is one; when the second can be read, `take`.
+    fn descriptors(&self) -> (Option<i32>, i32) {
         (self.link.socket(), self.port.wake.fd())
     }
 
@@ -46,9 +46,6 @@ impl Port {
     fn take<'py>(&self, py: Python<'py>) -> PyResult<Vec<Done<'py>>> {
         let mut all = Vec::new();
         for (number, outcome) in self.port.take() {
-            if let Outcome::Failed(Failure::Cancelled) = outcome {
-                give_up(py, &self.link, number)?;
-            }
             all.push(match value(py, outcome, None) {
                 Ok(value) => (number, Some(value), None),
                 Err(error) => (

@@ -1,6 +1,7 @@
 //! The slot: reads a frame, runs the tool, writes the answer.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::ops::Deref;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -10,24 +11,25 @@ use pyo3::types::PyBytes;
 use snakepit_grpc::frame::{Header, Kind};
 use snakepit_grpc::pb;
 
-use crate::bind::bind;
 use crate::cancels::Cancels;
 use crate::clock;
-use crate::context::Context;
-use crate::fault::{Fault, fault, raised};
+use crate::fault::{Fault, fault};
+use crate::gil::{self, Gil};
+use crate::invoke::{cancelled, execute};
 use crate::ladder::Reach;
 use crate::link::Link;
 use crate::many;
 use crate::outbox::Outbox;
 use crate::reader::{Frame, Incoming, Reader};
 use crate::reply::reply;
+use crate::shared::window::Window;
 use crate::stream;
 use crate::tool::{self, Tool, Tools};
 
 /// Capacity that a scratch buffer keeps.
 const KEEP: usize = 1 << 20;
 
-/// What serving calls needs beside the connection.
+/// What all slots of a worker share.
 #[derive(Debug)]
 pub(crate) struct Runtime {
     pub(crate) tools: Tools,
@@ -35,19 +37,37 @@ pub(crate) struct Runtime {
     pub(crate) context_class: OnceLock<Py<PyAny>>,
     /// Makes values sendable that are not; `None` when such values are errors.
     pub(crate) convert: Option<Py<PyAny>>,
-    pub(crate) cancels: Arc<Cancels>,
-    pub(crate) link: Arc<Link>,
+    pub(crate) gil: Arc<Gil>,
     pub(crate) worker_id: Arc<str>,
     pub(crate) max_payload: usize,
+    pub(crate) slots: u16,
+}
+
+/// What one slot serves calls with; it has all that they share too.
+#[derive(Debug)]
+pub(crate) struct SlotRuntime {
+    pub(crate) shared: Arc<Runtime>,
+    pub(crate) cancels: Arc<Cancels>,
+    pub(crate) link: Arc<Link>,
+}
+
+impl Deref for SlotRuntime {
+    type Target = Runtime;
+
+    fn deref(&self) -> &Runtime {
+        &self.shared
+    }
 }
 
 /// One call, its head decoded.
 #[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) id: u64,
-    session: Option<String>,
-    deadline: Option<Instant>,
+    pub(crate) session: Option<String>,
+    pub(crate) deadline: Option<Instant>,
     pub(crate) cancelled: Arc<AtomicBool>,
+    /// Where it is a stream on a connection that many calls share.
+    pub(crate) window: Option<Arc<Window>>,
 }
 
 /// Why serving ended.
@@ -60,7 +80,11 @@ pub(crate) enum End {
 }
 
 /// Serves until the host says stop or is gone.
-pub(crate) fn serve(py: Python<'_>, mut reader: Box<Reader>, runtime: &Runtime) -> PyResult<End> {
+pub(crate) fn serve(
+    py: Python<'_>,
+    mut reader: Box<Reader>,
+    runtime: &SlotRuntime,
+) -> PyResult<End> {
     let outbox = &runtime.link.outbox;
     let mut scratch = Vec::new();
     loop {
@@ -75,7 +99,7 @@ pub(crate) fn serve(py: Python<'_>, mut reader: Box<Reader>, runtime: &Runtime) 
         };
         match frame.header.kind {
             Kind::Shutdown => return Ok(End::Shutdown),
-            Kind::Describe => describe(py, outbox, &runtime.tools)?,
+            Kind::Describe => describe(py, outbox, runtime)?,
             Kind::Call | Kind::Stream | Kind::Many => {
                 reader = run(py, reader, runtime, &frame, &mut scratch)?;
             }
@@ -92,7 +116,7 @@ pub(crate) fn serve(py: Python<'_>, mut reader: Box<Reader>, runtime: &Runtime) 
     }
 }
 
-fn describe(py: Python<'_>, outbox: &Outbox, tools: &Tools) -> PyResult<()> {
+pub(crate) fn describe(py: Python<'_>, outbox: &Outbox, runtime: &Runtime) -> PyResult<()> {
     let version = py.version_info();
     let description = pb::DescribeResponse {
         protocol_version: snakepit_grpc::preamble::PROTOCOL_VERSION,
@@ -102,11 +126,14 @@ fn describe(py: Python<'_>, outbox: &Outbox, tools: &Tools) -> PyResult<()> {
             .getattr("name")?
             .extract()?,
         runtime_version: format!("{}.{}.{}", version.major, version.minor, version.patch),
-        gil_enabled: gil_enabled(py)?,
-        slots: 1,
+        gil_enabled: gil::is_enabled(py)?,
+        gil_reenabled_by: runtime.gil.reenabled_by().to_owned(),
+        slots: u32::from(runtime.slots),
         pid: std::process::id(),
-        tools: tools.specs(),
-        capabilities: ["cancel", "many", "stream"].map(str::to_owned).to_vec(),
+        tools: runtime.tools.specs(),
+        capabilities: ["cancel", "concurrency", "many", "stream"]
+            .map(str::to_owned)
+            .to_vec(),
     };
     let mut head = description.encode_to_vec();
     if head.len() > snakepit_grpc::frame::MAX_HEAD {
@@ -121,15 +148,7 @@ fn describe(py: Python<'_>, outbox: &Outbox, tools: &Tools) -> PyResult<()> {
     outbox.send(py, Header::new(Kind::Described, 0), &head, [&[], &[]])
 }
 
-/// Only a free-threaded build can say that it runs without the GIL.
-fn gil_enabled(py: Python<'_>) -> PyResult<bool> {
-    match py.import("sys")?.getattr_opt("_is_gil_enabled")? {
-        Some(ask) => ask.call0()?.extract(),
-        None => Ok(true),
-    }
-}
-
-fn too_large_request(
+pub(crate) fn too_large_request(
     py: Python<'_>,
     outbox: &Outbox,
     header: Header,
@@ -166,7 +185,7 @@ pub(crate) fn send_fault(
 fn run(
     py: Python<'_>,
     mut reader: Box<Reader>,
-    runtime: &Runtime,
+    runtime: &SlotRuntime,
     frame: &Frame,
     scratch: &mut Vec<u8>,
 ) -> PyResult<Box<Reader>> {
@@ -190,7 +209,7 @@ fn run(
             (Ok(tool), Some(request.tool_name.as_str()))
         }
         found => (
-            found.and_then(|tool| right_kind(tool, kind).map(|()| tool)),
+            found.and_then(|tool| tool.right_kind(kind).map(|()| tool)),
             None,
         ),
     };
@@ -204,6 +223,7 @@ fn run(
         deadline: (request.timeout_us > 0)
             .then(|| clock::now() + Duration::from_micros(request.timeout_us)),
         cancelled: runtime.cancels.begin(id, reach),
+        window: None,
     };
     let named = |body: &[u8]| other_name.map(|name| tool::by_name(name, body));
     if tool.as_ref().is_ok_and(|tool| tool.knows_context()) {
@@ -232,9 +252,9 @@ fn run(
 }
 
 /// Calls the tool and sends what comes of it. The error is that of the connection.
-fn answer(
+pub(crate) fn answer(
     py: Python<'_>,
-    runtime: &Runtime,
+    runtime: &SlotRuntime,
     kind: Kind,
     tool: Result<&Tool, Fault>,
     call: &Call,
@@ -242,6 +262,14 @@ fn answer(
     scratch: &mut Vec<u8>,
 ) -> PyResult<()> {
     let (outbox, id) = (&runtime.link.outbox, call.id);
+    let mut turn = None;
+    let tool = tool.and_then(|tool| {
+        if let Some(one) = &tool.turn {
+            turn = one.take(py, &call.cancelled);
+            turn.as_ref().ok_or_else(|| cancelled(tool))?;
+        }
+        Ok(tool)
+    });
     match tool {
         Err(fault) if kind == Kind::Many => {
             many::run(py, outbox, runtime, call, Err(&fault), body, scratch)
@@ -268,109 +296,4 @@ fn answer(
             },
         },
     }
-}
-
-fn right_kind(tool: &Tool, kind: Kind) -> Result<(), Fault> {
-    match (tool.streaming, kind == Kind::Stream) {
-        (true, false) => Err(fault(
-            "SP2009",
-            format!(
-                "tool `{}` yields a stream and was called for one result",
-                tool.name
-            ),
-            Some(tool),
-            "call it with `execute_stream`, or `snakepit stream`",
-        )),
-        (false, true) => Err(fault(
-            "SP2009",
-            format!(
-                "tool `{}` returns one result and was called for a stream",
-                tool.name
-            ),
-            Some(tool),
-            "call it with `execute`, or `snakepit call`",
-        )),
-        _ => Ok(()),
-    }
-}
-
-/// Decodes the arguments, runs the tool and returns its result.
-pub(crate) fn execute<'py>(
-    py: Python<'py>,
-    runtime: &Runtime,
-    tool: &Tool,
-    call: &Call,
-    args: &[u8],
-) -> Result<Bound<'py, PyAny>, Fault> {
-    if call.cancelled.load(Ordering::Acquire) {
-        return Err(cancelled(tool));
-    }
-    let exception = |error: PyErr| raised(py, runtime, &error, tool);
-    let context = if tool.knows_context() {
-        Some(context(py, runtime, call).map_err(exception)?)
-    } else {
-        None
-    };
-    if let Some((owner, context)) = tool.owner.as_ref().zip(context.as_ref()) {
-        owner
-            .bind(py)
-            .setattr("session_context", context)
-            .map_err(exception)?;
-    }
-    let bindings = bind(py, tool, context, args)?;
-    let result = runtime.cancels.inside(|| {
-        let result = bindings.call(py, &tool.function);
-        if tool.is_async && !tool.streaming {
-            return result
-                .and_then(|coroutine| runtime.catalog.bind(py).call_method1("run", (coroutine,)));
-        }
-        result
-    });
-    if !tool.streaming {
-        release_context(py, tool);
-    }
-    result.map_err(exception)
-}
-
-fn context<'py>(py: Python<'py>, runtime: &Runtime, call: &Call) -> PyResult<Bound<'py, PyAny>> {
-    let (session, worker) = (call.session.clone(), Arc::clone(&runtime.worker_id));
-    let cancelled = Arc::clone(&call.cancelled);
-    let link = Arc::clone(&runtime.link);
-    let limit = runtime.max_payload;
-    let context = Context::new(
-        call.id,
-        session,
-        worker,
-        call.deadline,
-        cancelled,
-        link,
-        limit,
-    );
-    // What tools see is the package's class around it, looked up when the first tool wants it.
-    let class = match runtime.context_class.get() {
-        Some(class) => class,
-        None => {
-            let class = runtime.catalog.bind(py).getattr("context_class")?.unbind();
-            runtime.context_class.get_or_init(|| class)
-        }
-    };
-    class.bind(py).call1((Bound::new(py, context)?,))
-}
-
-/// The call is over: its context must not be mistaken for the next one's.
-pub(crate) fn release_context(py: Python<'_>, tool: &Tool) {
-    if let Some(owner) = &tool.owner
-        && let Err(error) = owner.bind(py).setattr("session_context", py.None())
-    {
-        error.write_unraisable(py, Some(owner.bind(py)));
-    }
-}
-
-pub(crate) fn cancelled(tool: &Tool) -> Fault {
-    fault(
-        "SP3002",
-        format!("the call of tool `{}` was cancelled", tool.name),
-        Some(tool),
-        "",
-    )
 }

@@ -17,9 +17,16 @@ pub(crate) struct Settings {
     pub(crate) adapter: String,
     /// Limit of one payload in bytes, both directions.
     pub(crate) max_payload: usize,
+    /// Calls that may run at the same time, each on a thread and a connection of its own.
+    pub(crate) slots: u16,
+    /// Calls that one event loop runs at once, 0 without such a loop; the slots are then threads for tools that are not asynchronous.
+    pub(crate) concurrency: u16,
     /// The process ends with its host.
     pub(crate) dependent: bool,
 }
+
+/// The most slots of one worker.
+const MAX_SLOTS: u16 = 256;
 
 /// Limit of a payload when the host does not say.
 const MAX_PAYLOAD: usize = 128 << 20;
@@ -53,6 +60,16 @@ impl Settings {
             .extract::<String>()?
             .parse()
             .map_err(|_| bad("SNAKEPIT_MAX_PAYLOAD is not a number of bytes"))?;
+        let slots = environ.call_method1("get", ("SNAKEPIT_SLOTS", "1"))?;
+        let slots = slots.extract::<String>()?.parse().ok();
+        let slots = slots
+            .filter(|slots| (1..=MAX_SLOTS).contains(slots))
+            .ok_or_else(|| bad(format!("SNAKEPIT_SLOTS is not 1 to {MAX_SLOTS}")))?;
+        let concurrency = environ.call_method1("get", ("SNAKEPIT_CONCURRENCY", "0"))?;
+        let concurrency = concurrency
+            .extract::<String>()?
+            .parse()
+            .map_err(|_| bad("SNAKEPIT_CONCURRENCY is not a number of calls"))?;
         let dependent = environ.call_method1("get", ("SNAKEPIT_DEPENDENT", "1"))?;
         Ok(Self {
             dependent: dependent.extract::<String>()? != "0",
@@ -61,6 +78,8 @@ impl Settings {
             worker_id,
             adapter: get("SNAKEPIT_ADAPTER")?,
             max_payload,
+            slots,
+            concurrency,
         })
     }
 }

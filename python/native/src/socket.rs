@@ -66,6 +66,16 @@ pub(crate) fn advance(parts: &mut [&[u8]; 2], count: usize) {
     parts[1] = &parts[1][count - first..];
 }
 
+/// Bytes that the other end has not read yet, with what they cost the kernel.
+pub(crate) fn unread(fd: &OwnedFd) -> io::Result<usize> {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: the pointer is to the number that this request writes.
+    match unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) } {
+        0 => Ok(usize::try_from(bytes).unwrap_or(usize::MAX)),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// Waits until a connection can be read, or has ended; false when that takes longer than `patience`, or a signal came.
 pub(crate) fn readable(fd: &impl AsRawFd, patience: Option<Duration>) -> io::Result<bool> {
     let mut watched = libc::pollfd {

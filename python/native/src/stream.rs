@@ -11,9 +11,10 @@ use snakepit_grpc::frame::{Header, Kind};
 use crate::clock;
 use crate::describe::describe;
 use crate::fault::{Fault, fault, raised};
+use crate::invoke::{cancelled, execute, release_context};
 use crate::outbox::Outbox;
 use crate::reply::{check_size, encode_result};
-use crate::serve::{Call, Runtime, cancelled, execute, release_context};
+use crate::serve::{Call, SlotRuntime};
 use crate::tool::Tool;
 
 /// An item that takes longer than this to make is sent by itself: gathering saves nothing, and only delays.
@@ -31,7 +32,7 @@ enum Items<'py> {
 pub(crate) fn run(
     py: Python<'_>,
     outbox: &Outbox,
-    runtime: &Runtime,
+    runtime: &SlotRuntime,
     tool: &Tool,
     call: &Call,
     args: &[u8],
@@ -53,7 +54,7 @@ pub(crate) fn run(
 
 fn start<'py>(
     py: Python<'py>,
-    runtime: &Runtime,
+    runtime: &SlotRuntime,
     tool: &Tool,
     call: &Call,
     args: &[u8],
@@ -69,19 +70,27 @@ fn start<'py>(
     if made.hasattr("__anext__").map_err(exception)? {
         return Ok(Items::Async(made));
     }
+    iterate(&made, tool).map(Items::Sync)
+}
+
+/// The iterator over what a streaming tool returned.
+pub(crate) fn iterate<'py>(
+    made: &Bound<'py, PyAny>,
+    tool: &Tool,
+) -> Result<Bound<'py, PyIterator>, Fault> {
     // Texts and maps can be iterated too, but nobody means to stream their letters or keys.
     let whole = made.is_instance_of::<PyString>()
         || made.is_instance_of::<PyBytes>()
         || made.is_instance_of::<PyByteArray>()
         || made.is_instance_of::<PyDict>();
     match made.try_iter() {
-        Ok(iterator) if !whole => Ok(Items::Sync(iterator)),
+        Ok(iterator) if !whole => Ok(iterator),
         _ => Err(fault(
             "SP2009",
             format!(
                 "tool `{}` must yield a stream, but returned {}",
                 tool.name,
-                describe(&made)
+                describe(made)
             ),
             Some(tool),
             "write it as a generator (`yield`), or return an iterator",
@@ -92,7 +101,7 @@ fn start<'py>(
 fn pump(
     py: Python<'_>,
     outbox: &Outbox,
-    runtime: &Runtime,
+    runtime: &SlotRuntime,
     tool: &Tool,
     call: &Call,
     items: &Items<'_>,
@@ -117,6 +126,14 @@ fn pump(
         {
             return Ok(Err(fault));
         }
+        if let Some(window) = &call.window
+            && window.spend(scratch.len())
+        {
+            outbox.send(py, header, &[], [scratch, &[]])?;
+            py.detach(|| window.wait(&call.cancelled));
+            before = clock::now();
+            continue;
+        }
         let now = clock::now();
         if first || scratch.len() >= LARGE || now.duration_since(before) > SLOW {
             outbox.send(py, header, &[], [scratch, &[]])?;
@@ -132,7 +149,7 @@ fn pump(
 
 fn next<'py>(
     py: Python<'py>,
-    runtime: &Runtime,
+    runtime: &SlotRuntime,
     items: &Items<'py>,
 ) -> Option<PyResult<Bound<'py, PyAny>>> {
     match items {
@@ -147,7 +164,7 @@ fn next<'py>(
 }
 
 /// Closes a generator that is not at its end, so that its `finally` runs now and not whenever it is collected.
-fn close(py: Python<'_>, runtime: &Runtime, items: &Items<'_>) {
+fn close(py: Python<'_>, runtime: &SlotRuntime, items: &Items<'_>) {
     let closed = match items {
         Items::Async(generator) => runtime
             .catalog

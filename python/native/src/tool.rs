@@ -1,6 +1,7 @@
 //! A tool, read once from the catalog.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use pyo3::prelude::*;
 use pyo3::types::PyString;
@@ -11,6 +12,7 @@ use crate::fault::{Fault, fault};
 use crate::msgpack::{Token, write};
 use crate::spec::Spec;
 use crate::suggest::nearest;
+use crate::turn::Turn;
 
 /// One callable tool.
 #[derive(Debug)]
@@ -29,6 +31,8 @@ pub(crate) struct Tool {
     pub(crate) context_index: Option<usize>,
     /// Adapter instance whose `session_context` is set for each call.
     pub(crate) owner: Option<Py<PyAny>>,
+    /// What only one call at a time may have, of the tools that share it.
+    pub(crate) turn: Option<Arc<Turn>>,
     pub(crate) params: Vec<Param>,
     pub(crate) file: String,
     pub(crate) line: u32,
@@ -71,9 +75,13 @@ impl Tools {
             by_name: HashMap::new(),
             specs: Vec::new(),
         };
+        let mut turns = HashMap::new();
         for object in catalog.getattr("tools")?.try_iter()? {
             let object = object?;
-            let tool = Tool::read(&object)?;
+            let mut tool = Tool::read(&object)?;
+            if let Some(group) = object.getattr("turn")?.extract::<Option<u32>>()? {
+                tool.turn = Some(Arc::clone(turns.entry(group).or_default()));
+            }
             tools.specs.push(pb::ToolSpec {
                 name: tool.name.clone(),
                 description: object.getattr("description")?.extract()?,
@@ -139,6 +147,31 @@ impl Tool {
         self.context.is_some() || self.owner.is_some()
     }
 
+    /// Whether it may be called so: for one result, or for a stream.
+    pub(crate) fn right_kind(&self, kind: Kind) -> Result<(), Fault> {
+        match (self.streaming, kind == Kind::Stream) {
+            (true, false) => Err(fault(
+                "SP2009",
+                format!(
+                    "tool `{}` yields a stream and was called for one result",
+                    self.name
+                ),
+                Some(self),
+                "call it with `execute_stream`, or `snakepit stream`",
+            )),
+            (false, true) => Err(fault(
+                "SP2009",
+                format!(
+                    "tool `{}` returns one result and was called for a stream",
+                    self.name
+                ),
+                Some(self),
+                "call it with `execute`, or `snakepit call`",
+            )),
+            _ => Ok(()),
+        }
+    }
+
     fn read(object: &Bound<'_, PyAny>) -> PyResult<Self> {
         let optional = |name: &str| -> PyResult<Option<Bound<'_, PyAny>>> {
             let value = object.getattr(name)?;
@@ -176,6 +209,7 @@ impl Tool {
             context,
             context_index: object.getattr("context_index")?.extract()?,
             owner: optional("owner")?.map(Bound::unbind),
+            turn: None,
             params,
             file: object.getattr("file")?.extract()?,
             line: object.getattr("line")?.extract()?,

@@ -40,6 +40,11 @@ impl Wake {
         self.0.as_raw_fd()
     }
 
+    /// To wait for it.
+    pub(crate) const fn descriptor(&self) -> &OwnedFd {
+        &self.0
+    }
+
     /// Rings. It never blocks.
     pub(crate) fn ring(&self) {
         let one = 1_u64;

@@ -6,67 +6,115 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Arc, OnceLock};
 
 use prost::Message as _;
-use pyo3::exceptions::{PyConnectionError, PyRuntimeError};
+use pyo3::exceptions::{PyConnectionError, PyRuntimeError, PySystemExit};
 use pyo3::prelude::*;
 use snakepit_grpc::frame::{Header, Kind};
 use snakepit_grpc::preamble::{Preamble, Role};
 
 use crate::cancels::Cancels;
 use crate::control;
+use crate::crew::serve_all;
 use crate::fault::{Fault, load_failed};
+use crate::gil;
 use crate::link::Link;
 use crate::outbox::Outbox;
+use crate::probe::Probe;
 use crate::reader::{Incoming, Reader};
-use crate::serve::{End, Runtime, serve};
+use crate::reports::Reports;
+use crate::serve::{End, Runtime, SlotRuntime, serve};
 use crate::settings::Settings;
+use crate::shared::{self, Parts};
 use crate::signal::{self, Target};
+use crate::slots::{Slot, Slots};
+use crate::stacks::Stacks;
 use crate::tool::Tools;
+use crate::wake::Wake;
 use crate::{fork, host, memory};
 
 /// Serves until the host says stop; returns the exit status.
 pub(crate) fn run(py: Python<'_>, load: &Bound<'_, PyAny>) -> PyResult<i32> {
+    let probe = Arc::new(Probe::default());
+    let status = live(py, load, &probe);
+    probe.stop(py);
+    status
+}
+
+fn live(py: Python<'_>, load: &Bound<'_, PyAny>, probe: &Arc<Probe>) -> PyResult<i32> {
     host::bind().map_err(PyRuntimeError::new_err)?;
     let settings = Settings::take(py)?;
     fork::watch()?;
     memory::keep_warm();
     let dependent = settings.dependent;
     let control = dial(&settings, Role::Control)?;
-    let cancels = Arc::new(Cancels::new(control.try_clone()?.into()));
-    let connection = OwnedFd::from(dial(&settings, Role::Slot(0))?);
-    let outbox = Outbox::new(connection.try_clone()?);
-    let link = Arc::new(Link::new(outbox, connection.as_raw_fd())?);
-    let mut reader = Box::new(Reader::new(connection, settings.max_payload));
+    let reports = Arc::new(Reports::new(control.try_clone()?.into()));
+    let (slots, mut readers, way) = if settings.concurrency > 0 {
+        open_shared(&settings, &reports)?
+    } else {
+        open_each(&settings, &reports)?
+    };
+    let stacks = Arc::new(Stacks::new(py, Arc::clone(&reports)));
     control::start(
         control,
-        Arc::clone(&cancels),
-        Arc::clone(&link),
-        Target::current(),
+        Arc::clone(&reports),
+        Arc::clone(&slots),
+        Arc::clone(probe),
+        stacks,
         dependent,
     )?;
 
+    // Before user code imports anything.
+    let gil = gil::watch(py, Arc::clone(&reports))?;
     let loaded = load
-        .call1((&settings.adapter,))
+        .call1((&settings.adapter, settings.slots, settings.concurrency))
         .and_then(|catalog| Ok((Tools::read(&catalog)?, catalog)));
     let (tools, catalog) = match loaded {
         Ok(loaded) => loaded,
         Err(error) => {
-            refuse(py, &mut reader, &link.outbox, &load_failed(py, &error))?;
+            let (reader, outbox) = (&mut readers[0], &slots.list[0].link.outbox);
+            refuse(py, reader, outbox, &load_failed(py, &error))?;
             return Ok(1);
         }
     };
-    signal::install(py, Arc::clone(&cancels), catalog.clone().unbind())?;
     let convert = catalog.getattr("convert")?;
-    let runtime = Runtime {
+    let runtime = Arc::new(Runtime {
         tools,
         context_class: OnceLock::new(),
         convert: (!convert.is_none()).then(|| convert.unbind()),
-        catalog: catalog.unbind(),
-        cancels,
-        link,
+        catalog: catalog.clone().unbind(),
+        gil,
         worker_id: settings.worker_id.into(),
         max_payload: settings.max_payload,
+        slots: match settings.concurrency {
+            0 => settings.slots,
+            calls => calls,
+        },
+    });
+    let mut runtimes = slots.list.iter().map(|slot| SlotRuntime {
+        shared: Arc::clone(&runtime),
+        cancels: Arc::clone(&slot.cancels),
+        link: Arc::clone(&slot.link),
+    });
+    let several = !matches!(way, Way::Main);
+    let served = match way {
+        Way::Crew(bell) => {
+            signal::install_empty();
+            serve_all(py, readers, runtimes.collect(), &slots, &bell)
+        }
+        Way::Main => {
+            let runtime = runtimes.next().expect("there is a slot");
+            let cancels = Arc::clone(&runtime.cancels);
+            signal::install(py, cancels, catalog.clone().unbind())?;
+            serve(py, Box::new(readers.remove(0)), &runtime)
+        }
+        Way::Loop(parts) => {
+            let runtime = SlotRuntime {
+                shared: Arc::clone(&runtime),
+                cancels: Arc::new(Cancels::new(Arc::clone(&reports))),
+                link: parts.link(),
+            };
+            shared::serve(py, readers.remove(0), runtime, parts, &slots, reports)
+        }
     };
-    let served = serve(py, reader, &runtime);
     let gone = match &served {
         Ok(end) => *end == End::HostGone,
         Err(error) => error.is_instance_of::<PyConnectionError>(py),
@@ -78,8 +126,92 @@ pub(crate) fn run(py: Python<'_>, load: &Bound<'_, PyAny>) -> PyResult<i32> {
         // An orderly exit would outrun the kernel's signal to the group and leave what tools have started behind.
         control::die();
     }
-    let closed = runtime.catalog.bind(py).call_method0("close").map(drop);
-    served.and(closed).map(|()| 0)
+    let closed = catalog.call_method0("close").map(drop);
+    match served {
+        Err(error) if several => abandon(py, &error),
+        served => served.and(closed).map(|()| 0),
+    }
+}
+
+/// Ends the process while threads of slots may still run, which the interpreter's own end would not survive.
+#[expect(unsafe_code, reason = "there is no safe `_exit`")]
+fn abandon(py: Python<'_>, error: &PyErr) -> ! {
+    let code = match error.value(py).getattr("code") {
+        Ok(code) if error.is_instance_of::<PySystemExit>(py) => code.extract().unwrap_or(0),
+        _ => {
+            error.print(py);
+            1
+        }
+    };
+    // What is left to write is lost with a stream that fails.
+    let _ = py
+        .import("sys")
+        .and_then(|sys| sys.getattr("stdout")?.call_method0("flush"));
+    // SAFETY: it takes a number. The host sees the end of the connections as it sees any other.
+    unsafe { libc::_exit(code) }
+}
+
+/// Who serves the calls.
+#[derive(Debug)]
+enum Way {
+    /// The main thread, which is the only slot.
+    Main,
+    /// A thread for each slot; the bell calls the main thread.
+    Crew(Arc<Wake>),
+    /// An event loop on the main thread.
+    Loop(Parts),
+}
+
+/// Opens a connection for each slot.
+fn open_each(
+    settings: &Settings,
+    reports: &Arc<Reports>,
+) -> PyResult<(Arc<Slots>, Vec<Reader>, Way)> {
+    let mut list = Vec::new();
+    let mut readers = Vec::new();
+    for index in 0..settings.slots {
+        let (slot, reader) = open(settings, index, reports)?;
+        list.push(slot);
+        readers.push(reader);
+    }
+    if settings.slots == 1 {
+        list[0].thread.get_or_init(Target::current);
+        return Ok((Arc::new(Slots::new(list.into(), None)), readers, Way::Main));
+    }
+    let bell = Arc::new(Wake::new()?);
+    let slots = Slots::new(list.into(), Some(Arc::clone(&bell)));
+    Ok((Arc::new(slots), readers, Way::Crew(bell)))
+}
+
+/// Opens the connection that all calls share. The slots are for tools that are not asynchronous.
+fn open_shared(
+    settings: &Settings,
+    reports: &Arc<Reports>,
+) -> PyResult<(Arc<Slots>, Vec<Reader>, Way)> {
+    let connection = OwnedFd::from(dial(settings, Role::Slot(0))?);
+    let parts = Parts::new(connection.try_clone()?)?;
+    let list = (0..settings.slots).map(|_| Slot {
+        cancels: Arc::new(Cancels::new(Arc::clone(reports))),
+        link: parts.link(),
+        thread: OnceLock::new(),
+    });
+    let (bell, table) = (Arc::clone(&parts.bell), Arc::clone(&parts.table));
+    let slots = Slots::beside_loop(list.collect(), bell, table, Target::current());
+    let reader = Reader::new(connection, settings.max_payload);
+    Ok((Arc::new(slots), vec![reader], Way::Loop(parts)))
+}
+
+/// Opens the connection of one slot.
+fn open(settings: &Settings, index: u16, reports: &Arc<Reports>) -> PyResult<(Slot, Reader)> {
+    let connection = OwnedFd::from(dial(settings, Role::Slot(index))?);
+    let outbox = Outbox::new(connection.try_clone()?);
+    let slot = Slot {
+        cancels: Arc::new(Cancels::new(Arc::clone(reports))),
+        link: Arc::new(Link::new(outbox, connection.as_raw_fd())?),
+        thread: OnceLock::new(),
+    };
+    let reader = Reader::new(connection, settings.max_payload);
+    Ok((slot, reader))
 }
 
 /// Without a host there is no call to serve, but threads and children of the adapter go on. A signal ends it.

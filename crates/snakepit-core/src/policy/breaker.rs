@@ -7,6 +7,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::config::{ConfigError, duration, range};
+use crate::{Death, Error};
 
 /// When calls fail at once because those before them failed.
 ///
@@ -55,6 +56,18 @@ pub(crate) enum Verdict {
     Failed,
     /// Nothing.
     Nothing,
+}
+
+impl Verdict {
+    /// What the end of a call says.
+    pub(crate) fn of(result: Result<(), &Error>) -> Self {
+        match result {
+            Ok(()) | Err(Error::Tool(_)) => Self::Answered,
+            Err(Error::WorkerDied { cause, .. }) if *cause != Death::Stopped => Self::Failed,
+            Err(Error::Start { .. }) => Self::Failed,
+            Err(_) => Self::Nothing,
+        }
+    }
 }
 
 /// Leave for one call. It has to be given back.

@@ -21,7 +21,9 @@ const CROWDS: usize = 64;
 /// When a call counts as poison: it is refused for a while without touching a worker.
 ///
 /// Calls are the same when they have the same [`fingerprint`](crate::CallOptions::fingerprint) or, without one, the same tool and
-/// arguments. Only calls that were executing in a worker that died by itself are blamed; k of them share the blame.
+/// arguments. Only calls that were executing in a worker that died by itself are blamed; k of them share the blame. A call that may be run
+/// twice ([`idempotent`](crate::CallOptions::idempotent)) is not convicted for a blame that it shares: from then on it gets a worker for
+/// itself, until it is answered there and cleared, or has killed that one, too.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct QuarantinePolicy {
@@ -61,6 +63,19 @@ struct Suspect {
     /// When the blame, and with it the sentence, is forgotten.
     until: Instant,
     convicted: bool,
+    /// It shares a blame with others and can be tried alone.
+    shared: bool,
+}
+
+/// What is held against a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Nothing that matters now.
+    Free,
+    /// A blame that it shares with others; where it can, it should be tried alone.
+    Suspect,
+    /// It is refused for this long.
+    Convicted(Duration),
 }
 
 /// Who is blamed for the deaths of workers.
@@ -95,14 +110,29 @@ impl Quarantine {
         })
     }
 
-    /// Time that the call is still refused for.
-    pub(crate) fn check(&mut self, call: Fingerprint, now: Instant) -> Option<Duration> {
-        let suspect = self.suspects.get(&call)?;
-        if suspect.until <= now {
-            self.suspects.remove(&call);
-            return None;
+    /// What is held against a call now.
+    pub(crate) fn check(&mut self, call: Fingerprint, now: Instant) -> Standing {
+        match self.suspects.get(&call) {
+            None => Standing::Free,
+            Some(suspect) if suspect.until <= now => {
+                self.suspects.remove(&call);
+                Standing::Free
+            }
+            Some(suspect) if suspect.convicted => Standing::Convicted(suspect.until - now),
+            Some(suspect) if suspect.shared => Standing::Suspect,
+            Some(_) => Standing::Free,
         }
-        suspect.convicted.then(|| suspect.until - now)
+    }
+
+    /// The call was answered with a worker for itself: it is not the one.
+    pub(crate) fn acquit(&mut self, call: Fingerprint) {
+        if self
+            .suspects
+            .get(&call)
+            .is_some_and(|suspect| !suspect.convicted)
+        {
+            self.suspects.remove(&call);
+        }
     }
 
     /// A worker is gone that had this many calls.
@@ -116,22 +146,27 @@ impl Quarantine {
         self.crowds.push_back((worker, calls));
     }
 
-    /// The call was executing in a worker that died; `most` calls can have been there if it is not known better. `true` when that
-    /// convicts the call.
+    /// Calls that were in a worker when it died, or `most` if that is not known any more.
+    pub(crate) fn crowd(&self, worker: WorkerKey, most: u16) -> u16 {
+        let crowd = self.crowds.iter().rev().find(|crowd| crowd.0 == worker);
+        crowd.map_or(most, |crowd| crowd.1).max(1)
+    }
+
+    /// The call was executing in a worker that died with so many calls. `harmless`: it can be tried alone. `true` when that convicts the
+    /// call.
     pub(crate) fn blame(
         &mut self,
         call: Fingerprint,
-        worker: WorkerKey,
-        most: u16,
+        calls: u16,
+        harmless: bool,
         now: Instant,
     ) -> bool {
-        let crowd = self.crowds.iter().rev().find(|crowd| crowd.0 == worker);
-        let calls = u64::from(crowd.map_or(most, |crowd| crowd.1).max(1));
         self.make_room(call, now);
         let fresh = Suspect {
             blame: 0,
             until: now,
             convicted: false,
+            shared: false,
         };
         let suspect = self.suspects.entry(call).or_insert(fresh);
         if suspect.until <= now {
@@ -140,8 +175,10 @@ impl Quarantine {
         if suspect.convicted {
             return false;
         }
-        suspect.blame += WHOLE.div_ceil(calls);
-        suspect.convicted = suspect.blame >= u64::from(self.policy.deaths) * WHOLE;
+        suspect.blame += WHOLE.div_ceil(u64::from(calls));
+        let guilty = suspect.blame >= u64::from(self.policy.deaths) * WHOLE;
+        suspect.shared |= harmless && calls > 1;
+        suspect.convicted = guilty && !(harmless && calls > 1);
         suspect.until = now
             + if suspect.convicted {
                 self.policy.duration
@@ -212,43 +249,80 @@ mod tests {
     #[test]
     fn suspects_are_bounded_and_the_convicted_stay_longest() {
         let mut quarantine = Quarantine::new(policy());
-        let (worker, now) = (worker(), Instant::now());
-        quarantine.blame(Fingerprint(0), worker, 1, now);
-        assert!(quarantine.blame(Fingerprint(0), worker, 1, now));
+        let now = Instant::now();
+        quarantine.blame(Fingerprint(0), 1, false, now);
+        assert!(quarantine.blame(Fingerprint(0), 1, false, now));
         for n in 1..=2 * SUSPECTS as u64 {
-            quarantine.blame(Fingerprint(n), worker, 1, now);
+            quarantine.blame(Fingerprint(n), 1, false, now);
         }
         assert_eq!(quarantine.suspects.len(), SUSPECTS);
-        assert!(quarantine.check(Fingerprint(0), now).is_some());
+        let standing = quarantine.check(Fingerprint(0), now);
+        assert_eq!(standing, Standing::Convicted(3 * MINUTE));
+    }
+
+    #[test]
+    fn the_crowd_of_a_worker_is_remembered_for_a_while() {
+        let mut quarantine = Quarantine::new(policy());
+        let mut scheduler = Scheduler::<()>::new(0);
+        let first = scheduler.add(8).0;
+        quarantine.gone(first, 3);
+        quarantine.gone(scheduler.add(8).0, 0);
+        assert_eq!(quarantine.crowd(first, 8), 3);
+        for _ in 0..CROWDS {
+            quarantine.gone(scheduler.add(8).0, 5);
+        }
+        assert_eq!(quarantine.crowd(first, 8), 8, "nothing is known any more");
+    }
+
+    #[test]
+    fn a_blame_that_is_shared_convicts_a_harmless_call_only_when_it_kills_alone() {
+        let mut quarantine = Quarantine::new(policy());
+        let (now, guilty, innocent) = (Instant::now(), Fingerprint(0), Fingerprint(1));
+        for _ in 0..10 {
+            assert!(!quarantine.blame(guilty, 2, true, now));
+            assert!(!quarantine.blame(innocent, 2, true, now));
+        }
+        assert_eq!(quarantine.check(innocent, now), Standing::Suspect);
+        quarantine.acquit(innocent);
+        assert_eq!(quarantine.check(innocent, now), Standing::Free);
+        assert!(quarantine.blame(guilty, 1, true, now));
+        quarantine.acquit(guilty);
+        let standing = quarantine.check(guilty, now);
+        assert_eq!(standing, Standing::Convicted(3 * MINUTE));
     }
 
     proptest! {
         /// Against the list of all deaths, and rational numbers instead of fixed ones.
         #[test]
         fn convicts_as_the_list_of_deaths_does(
-            steps in prop::collection::vec((0_u64..3, 1_u16..6, 0_u32..4, any::<bool>()), 1..80)
+            steps in prop::collection::vec((0_u64..3, 1_u16..6, 0_u32..4, any::<bool>(), any::<bool>()), 1..80)
         ) {
             let mut quarantine = Quarantine::new(policy());
             let (worker, mut now) = (worker(), Instant::now());
             // Blame in parts of 60, the end, and whether convicted, for each call.
             let mut model: HashMap<u64, (u64, Instant, bool)> = HashMap::new();
-            for (call, crowd, minutes, dies) in steps {
+            for (call, crowd, minutes, dies, harmless) in steps {
                 now += minutes * MINUTE;
                 model.retain(|_, suspect| suspect.1 > now);
                 if dies {
                     quarantine.gone(worker, crowd);
-                    let convicted = quarantine.blame(Fingerprint(call), worker, 8, now);
+                    prop_assert_eq!(quarantine.crowd(worker, 8), crowd);
+                    let convicted = quarantine.blame(Fingerprint(call), crowd, harmless, now);
                     let suspect = model.entry(call).or_insert((0, now, false));
                     let before = suspect.2;
                     if !before {
                         suspect.0 += 60 / u64::from(crowd);
-                        suspect.2 = suspect.0 >= 120;
+                        suspect.2 = suspect.0 >= 120 && (crowd == 1 || !harmless);
                         suspect.1 = now + if suspect.2 { 3 * MINUTE } else { 5 * MINUTE };
                     }
                     prop_assert_eq!(convicted, suspect.2 && !before);
                 }
                 let expected = model.get(&call).filter(|suspect| suspect.2).map(|suspect| suspect.1 - now);
-                prop_assert_eq!(quarantine.check(Fingerprint(call), now), expected);
+                let standing = quarantine.check(Fingerprint(call), now);
+                match expected {
+                    Some(time) => prop_assert_eq!(standing, Standing::Convicted(time)),
+                    None => prop_assert!(!matches!(standing, Standing::Convicted(_))),
+                }
                 prop_assert_eq!(quarantine.convicted(now), model.values().filter(|suspect| suspect.2).count());
             }
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::shared::Shared;
+use crate::schedule::Lost;
 use crate::{Error, Phase, StartError};
 
 impl Shared {
@@ -23,6 +24,16 @@ impl Shared {
             pool: self.config.name.clone(),
             phase,
             after,
+            stacks: None,
         }
+    }
+}
+
+/// The call's session has lost its worker.
+pub(super) fn lost_error(lost: Lost) -> Error {
+    Error::AffinityLost {
+        session: lost.session,
+        worker: lost.worker,
+        generation: lost.generation,
     }
 }

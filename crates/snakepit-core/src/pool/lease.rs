@@ -8,15 +8,15 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
 
-use super::Limits;
+use super::alone::Hold;
+use super::explain::TimedOut;
+use super::limits::Limits;
 use super::linger::{self, Rest};
 use super::shared::Shared;
 use super::stats::Outcome;
 use super::suspect::Suspect;
-use crate::schedule::Grant;
-use crate::{
-    CallChain, CallError, CallId, Error, Phase, Slot, Worker, WorkerExit, WorkerId, event,
-};
+use crate::schedule::{Grant, WorkerKey};
+use crate::{CallChain, CallError, CallId, Error, Slot, Worker, WorkerExit, WorkerId, event};
 
 /// A future of a worker.
 pub(super) type WorkerFuture<T> = Pin<Box<dyn Future<Output = Result<T, CallError>> + Send>>;
@@ -28,9 +28,12 @@ pub(super) struct Lease {
     worker: Arc<dyn Worker>,
     id: WorkerId,
     items: u64,
-    since: Instant,
+    /// When the call got it; nothing before its caller knows.
+    since: Option<Instant>,
     /// The call in it, where the pool has a quarantine.
     pub(super) suspect: Option<Box<Suspect>>,
+    /// No other call may be in its worker.
+    pub(super) alone: Option<Box<Hold>>,
     state: State,
 }
 
@@ -48,16 +51,16 @@ impl Lease {
         grant: Grant,
         worker: Arc<dyn Worker>,
         id: WorkerId,
-        items: u64,
     ) -> Self {
         Self {
             shared,
             grant,
             worker,
             id,
-            items,
-            since: Instant::now(),
+            items: 1,
+            since: None,
             suspect: None,
+            alone: None,
             state: State::Held,
         }
     }
@@ -65,7 +68,12 @@ impl Lease {
     /// The caller has the slot now, for `items` items.
     pub(super) fn begin(&mut self, items: u64) {
         self.items = items;
-        self.since = Instant::now();
+        self.since = Some(Instant::now());
+    }
+
+    /// How long the call has had it.
+    fn held(&self) -> Option<Duration> {
+        self.since.map(|since| since.elapsed())
     }
 
     pub(super) fn worker(&self) -> &Arc<dyn Worker> {
@@ -78,6 +86,10 @@ impl Lease {
 
     pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.shared
+    }
+
+    pub(super) const fn key(&self) -> WorkerKey {
+        self.grant.worker
     }
 
     pub(super) const fn slot(&self) -> Slot {
@@ -106,9 +118,21 @@ impl Lease {
         Error::from_call(error, &self.id)
     }
 
+    /// The time of the call in this slot is up.
+    pub(super) fn timed_out(&self, call: CallId, tool: &Arc<str>, after: Duration) -> TimedOut {
+        TimedOut {
+            shared: Arc::clone(&self.shared),
+            worker: Arc::clone(&self.worker),
+            id: self.id.clone(),
+            call,
+            tool: Arc::clone(tool),
+            after,
+        }
+    }
+
     /// Some items of a batch failed. `died` tells how the worker ended, if it did, and whether the item in it may have run.
     pub(super) fn finish_many(mut self, failed: u64, died: Option<(&WorkerExit, bool)>) {
-        let (total, time) = (self.items, self.since.elapsed());
+        let (total, time) = (self.items, self.held().unwrap_or_default());
         let good = total.saturating_sub(failed);
         let share = time.mul_f64(if total == 0 {
             0.0
@@ -126,7 +150,7 @@ impl Lease {
     }
 
     fn finish(&mut self, outcome: Outcome) {
-        let time = self.since.elapsed();
+        let time = self.held().unwrap_or_default();
         tracing::trace!(
             target: event::TARGET,
             event = event::REQUEST_EXECUTED,
@@ -136,14 +160,15 @@ impl Lease {
             micros = time.as_micros(),
         );
         self.state = State::Void;
-        self.shared
-            .release(self.grant, Some((outcome, self.items, time)));
+        let counted = Some((outcome, self.items));
+        self.shared.release(self.grant, Some(time), counted);
     }
 
     /// Counts the call as over for its caller; the slot stays taken.
     pub(super) fn count(&self, outcome: Outcome) {
+        let time = self.held().unwrap_or_default();
         self.shared
-            .count(self.grant.worker, outcome, self.items, self.since.elapsed());
+            .count(self.grant.worker, outcome, self.items, time);
     }
 
     /// The worker died with the call. One that was not sent has nothing to do with that. To be told after [`lose`](Self::lose), which
@@ -153,6 +178,16 @@ impl Lease {
             self.shared
                 .blame(suspect, self.grant.worker, &self.id, exit);
         }
+    }
+
+    /// The call cannot be stopped. `true` when its worker drains for the sake of its other calls; `false` when it has none.
+    pub(super) fn stick(&self) -> bool {
+        self.shared.stuck(self.grant.worker)
+    }
+
+    /// It has come to its end all the same.
+    pub(super) fn unstick(&self) {
+        self.shared.unstuck(self.grant.worker);
     }
 
     /// The worker is gone or going: its slots are never used again.
@@ -165,7 +200,7 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         if self.state == State::Held {
-            self.shared.release(self.grant, None);
+            self.shared.release(self.grant, self.held(), None);
         }
     }
 }
@@ -193,12 +228,16 @@ impl<T: Rest> Running<T> {
     }
 
     /// Runs it to its end or to the deadline. On success the caller gets the lease back, to end it when the slot is free.
-    pub(super) async fn run(mut self, limits: &Limits) -> Result<(T, Lease), Error> {
+    pub(super) async fn run(
+        mut self,
+        limits: &Limits,
+        tool: &Arc<str>,
+    ) -> Result<(T, Lease), Error> {
         // Most calls are over before a timer is worth its price, so the timer is armed only after the first poll.
         let mut sleep = std::pin::pin!(None::<Sleep>);
-        std::future::poll_fn(|context| {
+        let ended = std::future::poll_fn(|context| {
             if let Poll::Ready(result) = self.poll(context) {
-                return Poll::Ready(result);
+                return Poll::Ready(Ok(result));
             }
             let Some((until, after)) = limits.call else {
                 return Poll::Pending;
@@ -207,17 +246,21 @@ impl<T: Rest> Running<T> {
                 sleep.set(Some(tokio::time::sleep_until(until)));
             }
             let timer = sleep.as_mut().as_pin_mut().expect("it was just set");
-            timer.poll(context).map(|()| {
-                let error = self.shared().timeout(Phase::Call, after);
-                self.abandon(Outcome::CallTimeout);
-                Err(error)
-            })
+            timer.poll(context).map(|()| Err(after))
         })
-        .await
+        .await;
+        match ended {
+            Ok(result) => result,
+            // Boxed: all other calls would carry the room for it.
+            Err(after) => Err(Box::pin(self.expire(after, tool)).await),
+        }
     }
 
-    fn shared(&self) -> &Arc<Shared> {
-        &self.inner.as_ref().expect("the call is not over").0.shared
+    async fn expire(mut self, after: Duration, tool: &Arc<str>) -> Error {
+        let (lease, _) = self.inner.as_ref().expect("the call is not over");
+        let error = lease.timed_out(self.call, tool, after).error().await;
+        self.abandon(Outcome::CallTimeout);
+        error
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(T, Lease), Error>> {

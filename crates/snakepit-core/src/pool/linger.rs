@@ -7,7 +7,9 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use tokio::time::{Instant, timeout};
 
+use super::explain;
 use super::lease::Lease;
+use super::liveness::Overdue;
 use super::shared::Shared;
 use super::stats::Outcome;
 use crate::{
@@ -66,9 +68,11 @@ pub(super) fn spawn(
     let grace = shared.config.cancel_grace;
     lease.worker().cancel(call, grace);
     let began = Instant::now();
+    let overdue = Overdue::new(&shared, lease.key(), call);
     let (tasks, runtime) = (shared.tasks.clone(), shared.runtime.clone());
     tasks.spawn_on(
         async move {
+            let _overdue = overdue;
             let mut rest = Box::pin(rest);
             match timeout(grace, &mut rest).await {
                 Ok(Ok(()) | Err(CallError::Tool(_) | CallError::TooLarge { .. })) => {
@@ -83,13 +87,38 @@ pub(super) fn spawn(
                     lease.lose();
                     lease.blame(&exit, ambiguous);
                 }
+                Err(_) if lease.stick() => {
+                    let worker = lease.id().clone();
+                    tracing::warn!(
+                        target: event::TARGET,
+                        event = event::WORKER_STUCK,
+                        pool = %shared.config.name,
+                        %worker,
+                        call = call.0,
+                    );
+                    // It ends now by itself, or with its worker, which drains.
+                    let ended = rest.await;
+                    lease.unstick();
+                    let step = if let Err(CallError::Died { .. }) = ended {
+                        lease.lose();
+                        StopStep::Kill
+                    } else {
+                        drop(lease);
+                        StopStep::Flag
+                    };
+                    let after = began.elapsed();
+                    note(&shared, &worker, call, Stopped { step, after });
+                }
                 Err(_) => {
+                    let stacks =
+                        explain::look(&**lease.worker(), shared.config.timeout_stacks).await;
                     tracing::warn!(
                         target: event::TARGET,
                         event = event::WORKER_KILLED,
                         pool = %shared.config.name,
                         worker = %lease.id(),
                         call = call.0,
+                        stacks = stacks.as_ref().map(tracing::field::display),
                     );
                     // First out of the schedule, so that no further call goes to it.
                     lease.lose();

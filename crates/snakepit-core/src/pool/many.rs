@@ -12,9 +12,11 @@ use futures_core::Stream;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::Pool;
+use super::admission::{Admitted, Want};
 use super::lease::{Running, WorkerFuture};
-use super::shared::{Admitted, Shared};
-use super::{Limits, Pool};
+use super::limits::Limits;
+use super::shared::Shared;
 use crate::{CallError, CallOptions, Error, ErrorCode, ItemResult, Payload, ToolError};
 
 /// Time on the worker that a batch aims at: long against the cost of a batch, short for others in the queue.
@@ -128,8 +130,8 @@ async fn run(
     let mut refused = Vec::new();
     let mut accepted = Vec::with_capacity(items.len());
     for (index, item) in items.into_iter().enumerate() {
-        match shared.screen(&tool, &item, &options) {
-            Ok(()) => accepted.push(item),
+        match shared.screen(&tool, &item, &options, false) {
+            Ok(_) => accepted.push(item),
             Err(error) => refused.push((index, error)),
         }
     }
@@ -168,7 +170,12 @@ async fn attempt(
     options: &CallOptions,
 ) -> Result<Finished, Error> {
     let count = items.len();
-    let lease = match shared.admit(options, false, count as u64)? {
+    let lease = match shared.admit(&Want {
+        options,
+        items: count as u64,
+        bytes: items.iter().map(|item| item.bytes.len()).sum(),
+        limits: None,
+    })? {
         Admitted::Now(lease) => lease,
         Admitted::Wait(waiting) => {
             let wait = options.queue_timeout;
@@ -177,18 +184,20 @@ async fn attempt(
                 .await?
         }
     };
-    let limits = Limits::new(&shared.config, options);
+    let limits = Limits::new(&shared.config, &tool, options);
     let suspects = shared
         .config
         .quarantine
         .as_ref()
         .map(|_| (Arc::clone(&tool), items.clone()));
-    let request = limits.request(tool, Payload::default(), options, &lease);
+    let request = limits.request(Arc::clone(&tool), Payload::default(), options, &lease);
     let (call, slot, worker) = (request.call, lease.slot(), Arc::clone(lease.worker()));
     let future: WorkerFuture<Vec<ItemResult>> =
         Box::pin(async move { Ok(worker.call_many(slot, request, items).await) });
     let start = Instant::now();
-    let (mut results, mut lease) = Running::new(lease, call, future).run(&limits).await?;
+    let (mut results, mut lease) = Running::new(lease, call, future)
+        .run(&limits, &tool)
+        .await?;
     let time = start.elapsed();
     // A worker that answers too few or too many items is at fault; each item still gets one result.
     results.truncate(count);
@@ -203,7 +212,7 @@ async fn attempt(
         .iter()
         .position(|result| matches!(result, Err(CallError::Died { .. })));
     if let (Some(first), Some((tool, items))) = (died, suspects) {
-        lease.suspect = shared.suspect(&tool, &items[first], options);
+        lease.suspect = shared.suspect(&tool, &items[first], options, false);
     }
     let failed = results.iter().filter(|result| result.is_err()).count();
     let worker = lease.id().clone();

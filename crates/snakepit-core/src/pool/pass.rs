@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::shared::Shared;
 use super::stats::Outcome;
 use crate::policy::{Change, Permits, Verdict};
-use crate::{Death, Error, event};
+use crate::{Error, event};
 
 /// Leave for one call. However the call ends, dropping this gives the leave back.
 pub(super) struct Pass {
@@ -21,7 +21,7 @@ pub(super) struct Pass {
 impl Pass {
     /// The call is over.
     pub(super) fn end(mut self, result: Result<(), &Error>) {
-        self.verdict = verdict(result);
+        self.verdict = Verdict::of(result);
     }
 }
 
@@ -45,16 +45,6 @@ impl Drop for Pass {
                 None => {}
             }
         }
-    }
-}
-
-/// What the end of a call says of the workers.
-fn verdict(result: Result<(), &Error>) -> Verdict {
-    match result {
-        Ok(()) | Err(Error::Tool(_)) => Verdict::Answered,
-        Err(Error::WorkerDied { cause, .. }) if *cause != Death::Stopped => Verdict::Failed,
-        Err(Error::Start { .. }) => Verdict::Failed,
-        Err(_) => Verdict::Nothing,
     }
 }
 

@@ -31,6 +31,8 @@ pub enum RecycleReason {
     Memory,
     /// Its memory grows and would soon be more than it may have.
     Growth,
+    /// A cancelled call cannot be stopped, and other calls run in the worker.
+    Stuck,
 }
 
 impl RecycleReason {
@@ -42,6 +44,7 @@ impl RecycleReason {
             Self::Age => "age",
             Self::Memory => "memory",
             Self::Growth => "growth",
+            Self::Stuck => "stuck",
         }
     }
 }

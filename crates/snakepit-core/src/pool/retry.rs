@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{Limits, Pool};
+use super::Pool;
+use super::limits::Limits;
 use crate::policy::{RetryBudget, RetryPolicy};
 use crate::{CallOptions, Error, Payload, event};
 
@@ -36,9 +37,12 @@ impl Pool {
         options: &CallOptions,
         limits: &Limits,
     ) -> Result<Payload, Error> {
-        let policy = self.config().retry.clone().unwrap_or_default();
+        let (config, tool) = (self.config(), &again.tool);
+        let policy = config.retry.clone().unwrap_or_default();
+        let idempotent = config.is_idempotent(tool, options);
+        let wait = config.wait_of(tool, options);
         for retry in 1..=policy.retries {
-            if !RetryPolicy::covers(&error, options.idempotent) {
+            if !RetryPolicy::covers(&error, idempotent) {
                 break;
             }
             let at = Instant::now() + policy.wait(retry, fastrand::f64());
@@ -54,7 +58,7 @@ impl Pool {
                 %error,
             );
             tokio::time::sleep_until(at).await;
-            let limits = limits.again(self.config(), options);
+            let limits = limits.again(wait);
             let (tool, args) = (Arc::clone(&again.tool), again.args.clone());
             match self.once(tool, args, options, &limits).await {
                 Ok(reply) => return Ok(reply),

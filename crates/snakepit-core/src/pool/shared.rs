@@ -6,21 +6,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
+use super::errors::lost_error;
 use super::lease::Lease;
+use super::scaling::Scaling;
 use super::stats::{Outcome, Stats};
 use super::supervisor::{Event, Readiness};
-use super::waiting::Waiting;
-use super::workers::{Live, Workers};
+use super::workers::{Live, Spare, Workers};
 use crate::chain::PoolMark;
 use crate::policy::{Breakers, Quarantine, RetryBudget};
-use crate::schedule::{Acquire, Added, Ask, Grant, HOME_LIMIT, Lost, Scheduler, WorkerKey};
-use crate::{
-    CallOptions, Error, PoolConfig, StartError, StopStep, Worker, WorkerId, WorkerProfile, event,
-};
+use crate::schedule::{Added, Grant, Lost, Rules, Scheduler, WorkerKey};
+use crate::{Error, Fairness, PoolConfig, StartError, StopStep, Worker, WorkerId, WorkerProfile};
 
 /// Wakes a waiting call with its slot, or with the reason why it gets none.
 pub(super) type Waiter = oneshot::Sender<Result<Lease, Error>>;
@@ -36,6 +35,8 @@ pub(crate) struct Shared {
     pub(super) tasks: TaskTracker,
     pub(super) runtime: Handle,
     events: mpsc::UnboundedSender<Event>,
+    /// Wakes a call that waits for a worker of its own.
+    pub(super) changed: Notify,
     state: Mutex<State>,
 }
 
@@ -49,16 +50,13 @@ pub(super) struct State {
     pub(super) retry_budget: Option<RetryBudget>,
     /// Workers to keep running.
     pub(super) target: usize,
+    /// Ready workers that get no calls, oldest first.
+    pub(super) spares: Vec<Spare>,
+    pub(super) scaling: Option<Scaling>,
     pub(super) closing: bool,
+    /// A worker is held for a call that is to have it alone.
+    pub(super) held: bool,
     pub(super) gave_up: Option<Arc<StartError>>,
-}
-
-/// A call that was let in.
-pub(super) enum Admitted {
-    /// It has a slot.
-    Now(Lease),
-    /// It is in the queue.
-    Wait(Waiting),
 }
 
 impl Shared {
@@ -68,15 +66,23 @@ impl Shared {
     ) -> (Arc<Self>, mpsc::UnboundedReceiver<Event>) {
         let (events, receiver) = mpsc::unbounded_channel();
         let state = State {
-            scheduler: Scheduler::new(config.queue_limit),
+            scheduler: Scheduler::with_rules(Rules {
+                bytes: config.queue_bytes,
+                session: config.session_queue_limit,
+                fair: config.fairness == Fairness::Session,
+                ..Rules::new(config.queue_limit)
+            }),
             workers: Workers::default(),
             starting: BTreeMap::new(),
             stats: Stats::new(),
             quarantine: config.quarantine.clone().map(Quarantine::new),
             retry_budget: config.retry.as_ref().map(RetryBudget::new),
             breakers: Breakers::new(config.breaker.clone(), config.tool_breaker.clone()),
-            target: config.workers,
+            target: config.initial_workers(),
+            spares: Vec::new(),
+            scaling: config.autoscale.as_ref().map(Scaling::new),
             closing: false,
+            held: false,
             gave_up: None,
         };
         let shared = Self {
@@ -88,6 +94,7 @@ impl Shared {
             tasks: TaskTracker::new(),
             runtime: Handle::current(),
             events,
+            changed: Notify::new(),
             state: Mutex::new(state),
         };
         (Arc::new(shared), receiver)
@@ -103,139 +110,33 @@ impl Shared {
         self.events.send(event).ok();
     }
 
-    /// Lets a call of `items` items in: takes a slot or a place in the queue. With `bounded` a full queue refuses it.
-    pub(super) fn admit(
-        self: &Arc<Self>,
-        options: &CallOptions,
-        bounded: bool,
-        items: u64,
-    ) -> Result<Admitted, Error> {
-        let ancestors = match options.chain.depth() {
-            0 => Vec::new(),
-            _ => options.chain.slots_of(&self.mark),
-        };
-        let mut state = self.lock();
-        state.stats.requests += items;
-        if let Some(error) = self.refusal(&state) {
-            state.stats.errors += items;
-            return Err(error);
-        }
-        let mut receiver = None;
-        let waiter = || {
-            let (sender, waiting) = oneshot::channel();
-            receiver = Some(waiting);
-            sender
-        };
-        let ask = Ask {
-            session: options.session.as_ref(),
-            affinity: options.affinity.unwrap_or(self.config.affinity),
-            ancestors: &ancestors,
-            bounded,
-            growing: state.scheduler.active() < state.target,
-        };
-        let answer = state.scheduler.ask(&ask, waiter);
-        match answer {
-            Acquire::Granted(grant) => {
-                let live = state
-                    .workers
-                    .get(grant.worker)
-                    .expect("grants name known workers");
-                let (worker, id) = (Arc::clone(&live.worker), live.id.clone());
-                drop(state);
-                Ok(Admitted::Now(Lease::new(
-                    Arc::clone(self),
-                    grant,
-                    worker,
-                    id,
-                    items,
-                )))
-            }
-            Acquire::Queued(ticket) => {
-                state.stats.queued += items;
-                drop(state);
-                let receiver = receiver.expect("a queued call has a waiter");
-                Ok(Admitted::Wait(Waiting::new(
-                    Arc::clone(self),
-                    ticket,
-                    receiver,
-                    items,
-                )))
-            }
-            Acquire::Full => {
-                state.stats.saturated += items;
-                let queued = state.scheduler.queued();
-                drop(state);
-                tracing::debug!(target: event::TARGET, event = event::POOL_SATURATED, pool = %self.config.name, queued);
-                Err(Error::Saturated {
-                    pool: self.config.name.clone(),
-                    queued,
-                })
-            }
-            refused => {
-                state.stats.errors += items;
-                Err(self.refused(&state, refused, options))
-            }
-        }
-    }
-
-    /// Why affinity or nesting does not let a call in.
-    fn refused(&self, state: &State, answer: Acquire, options: &CallOptions) -> Error {
-        let pool = self.config.name.clone();
-        match answer {
-            Acquire::Lost(lost) => lost_error(lost),
-            Acquire::Busy(key) => Error::AffinityBusy {
-                session: options
-                    .session
-                    .clone()
-                    .expect("only sessions have a worker"),
-                worker: state
-                    .workers
-                    .get(key)
-                    .map(|live| live.id.clone())
-                    .expect("the session's worker takes calls"),
-            },
-            Acquire::TooManyHomes => Error::AffinityFull {
-                pool,
-                limit: HOME_LIMIT,
-            },
-            _ => Error::Deadlock {
-                pool,
-                depth: options.chain.depth(),
-            },
-        }
-    }
-
-    /// Why no call is let in now.
-    fn refusal(&self, state: &State) -> Option<Error> {
-        if state.closing {
-            return Some(self.closed());
-        }
-        let error = state
-            .gave_up
-            .as_ref()
-            .filter(|_| state.scheduler.active() == 0)?;
-        Some(self.start_error(error))
-    }
-
-    /// Gives a slot back and counts how its call ended, if that has not been counted before.
+    /// Gives a slot back that a call has held for that time, and counts how it ended, if that has not been counted before.
     pub(super) fn release(
         self: &Arc<Self>,
         grant: Grant,
-        counted: Option<(Outcome, u64, Duration)>,
+        held: Option<Duration>,
+        counted: Option<(Outcome, u64)>,
     ) {
         let mut state = self.lock();
-        let due = counted
-            .is_some_and(|(outcome, items, time)| state.count(grant.worker, outcome, items, time));
-        let released = state.scheduler.release(grant);
+        let due = counted.is_some_and(|(outcome, items)| {
+            state.count(grant.worker, outcome, items, held.unwrap_or_default())
+        });
+        let released = state.scheduler.release(grant, held);
         let wake = released
             .wake
             .map(|(waiter, grant)| (waiter, self.lease_locked(&state, grant)));
+        let last = || state.only_stuck(grant.worker).then_some(grant.worker);
+        let idle = released.idle.or_else(last);
+        let held = state.held;
         drop(state);
         Self::tell_lost(released.lost);
+        if held {
+            self.changed.notify_waiters();
+        }
         if due {
             self.send(Event::Due);
         }
-        if let Some(key) = released.idle {
+        if let Some(key) = idle {
             self.send(Event::Idle(key));
         }
         if let Some((waiter, lease)) = wake {
@@ -243,7 +144,7 @@ impl Shared {
         }
     }
 
-    fn lease_locked(self: &Arc<Self>, state: &State, grant: Grant) -> Lease {
+    pub(super) fn lease_locked(self: &Arc<Self>, state: &State, grant: Grant) -> Lease {
         let live = state
             .workers
             .get(grant.worker)
@@ -253,12 +154,11 @@ impl Shared {
             grant,
             Arc::clone(&live.worker),
             live.id.clone(),
-            1,
         )
     }
 
     /// Hands a slot over. When the caller is gone the lease comes back, and dropping it passes the slot on.
-    fn wake(waiter: Waiter, lease: Lease) {
+    pub(super) fn wake(waiter: Waiter, lease: Lease) {
         drop(waiter.send(Ok(lease)));
     }
 
@@ -290,16 +190,9 @@ impl Shared {
 
     /// Takes a worker out of the schedule.
     pub(super) fn remove(&self, key: WorkerKey) {
-        let mut guard = self.lock();
-        let state = &mut *guard;
-        if let Some(quarantine) = &mut state.quarantine
-            && let Some(calls) = state.scheduler.in_use_of(key)
-        {
-            quarantine.gone(key, calls);
-        }
-        let lost = state.scheduler.remove(key);
         // The lock is free again before anybody is woken.
-        drop(guard);
+        let lost = self.lock().remove(key);
+        self.changed.notify_waiters();
         Self::tell_lost(lost);
     }
 
@@ -318,18 +211,27 @@ impl Shared {
         state.gave_up = None;
         let scheduler = &mut state.scheduler;
         let Added { key, wakes, lost } = scheduler.add_named(self.slots, id.clone());
-        let live = Live::new(Arc::clone(worker), id.clone(), &self.config.recycle);
+        let live = Live::new(Arc::clone(worker), id.clone(), &self.config);
         state.workers.insert(key, live);
         let wakes: Vec<_> = wakes
             .into_iter()
             .map(|(waiter, grant)| (waiter, self.lease_locked(state, grant)))
             .collect();
         drop(guard);
+        self.changed.notify_waiters();
         Self::tell_lost(lost);
         for (waiter, lease) in wakes {
             Self::wake(waiter, lease);
         }
         Some(key)
+    }
+
+    /// The ready worker of this name.
+    pub(super) fn worker(&self, id: &WorkerId) -> Option<Arc<dyn Worker>> {
+        let state = self.lock();
+        let mut workers = state.workers.iter().map(|(_, live)| live);
+        let live = workers.find(|live| live.id == *id)?;
+        Some(Arc::clone(&live.worker))
     }
 
     /// Refuses calls from now on; those in the queue fail.
@@ -338,6 +240,7 @@ impl Shared {
         state.closing = true;
         let waiters = state.scheduler.drain_queue();
         drop(state);
+        self.changed.notify_waiters();
         for waiter in waiters {
             drop(waiter.send(Err(self.closed())));
         }
@@ -354,26 +257,29 @@ impl Shared {
             Vec::new()
         };
         drop(state);
+        self.changed.notify_waiters();
         for waiter in waiters {
             drop(waiter.send(Err(self.start_error(error))));
         }
     }
 }
 
-fn lost_error(lost: Lost) -> Error {
-    Error::AffinityLost {
-        session: lost.session,
-        worker: lost.worker,
-        generation: lost.generation,
-    }
-}
-
 impl State {
+    /// Takes a worker out of the schedule; returns the calls that waited for it.
+    pub(super) fn remove(&mut self, key: WorkerKey) -> Vec<(Waiter, Lost)> {
+        if let Some(quarantine) = &mut self.quarantine
+            && let Some(calls) = self.scheduler.in_use_of(key)
+        {
+            quarantine.gone(key, calls);
+        }
+        self.scheduler.remove(key)
+    }
+
     /// `true` when it makes the worker due to be replaced.
     fn count(&mut self, worker: WorkerKey, outcome: Outcome, items: u64, time: Duration) -> bool {
         self.stats.record(outcome, items, time);
         let live = self.workers.get_mut(worker);
-        live.is_some_and(|live| live.count(items))
+        live.is_some_and(|live| live.count(items, outcome == Outcome::Ok))
     }
 }
 

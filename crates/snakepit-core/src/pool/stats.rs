@@ -42,7 +42,11 @@ pub(super) struct Stats {
     pub(super) recycled: u64,
     pub(super) recycle_failures: u64,
     pub(super) recycle_error: Option<String>,
+    pub(super) heartbeat_misses: u64,
+    pub(super) heartbeat_kills: u64,
     pub(super) last_exit: Option<String>,
+    /// Calls that waited and got a slot since the pool was looked at, and how long they waited together.
+    pub(super) recent: (u32, Duration),
     /// Times in microseconds.
     pub(super) service: Histogram<u64>,
     pub(super) waits: Histogram<u64>,
@@ -72,7 +76,10 @@ impl Stats {
             recycled: 0,
             recycle_failures: 0,
             recycle_error: None,
+            heartbeat_misses: 0,
+            heartbeat_kills: 0,
             last_exit: None,
+            recent: (0, Duration::ZERO),
             service: histogram(),
             waits: histogram(),
         }
@@ -110,6 +117,8 @@ impl Stats {
 
     pub(super) fn waited(&mut self, time: Duration) {
         self.waits.saturating_record(micros(time));
+        let (calls, times) = self.recent;
+        self.recent = (calls.saturating_add(1), times.saturating_add(time));
     }
 }
 

@@ -6,8 +6,12 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 use tokio::time::Instant;
 
+use super::scaling::Scaling;
 use super::shared::{Shared, State};
-use crate::{Circuit, Containment, MemoryStatus, PoolName, RecycleReason, ToolInfo, WorkerId};
+use crate::{
+    Circuit, Containment, HeartbeatStatus, MemoryStatus, PoolName, RecycleReason, ToolInfo,
+    WorkerId,
+};
 
 /// State and counters of a pool at one moment.
 ///
@@ -26,12 +30,18 @@ pub struct Status {
     pub ready: usize,
     /// Workers that are starting.
     pub starting: usize,
+    /// Spare workers that are ready.
+    pub spares: usize,
+    /// How the pool grows and shrinks by itself, where it does.
+    pub scaling: Option<Scaling>,
     /// Slots of the workers that take calls.
     pub slots: usize,
     /// Slots that are taken, also by calls whose caller has gone.
     pub in_flight: usize,
     /// Calls that wait now.
     pub queue_depth: usize,
+    /// Bytes of the arguments of calls that wait now.
+    pub queue_bytes: usize,
     /// Calls made, each retry counted as a call.
     pub requests: u64,
     /// Calls that returned a result.
@@ -40,7 +50,7 @@ pub struct Status {
     pub errors: u64,
     /// Calls that had to wait.
     pub queued: u64,
-    /// Calls refused because the queue was full.
+    /// Calls that were not let into the queue.
     pub saturated: u64,
     /// Calls that timed out in the queue.
     pub queue_timeouts: u64,
@@ -70,6 +80,10 @@ pub struct Status {
     pub recycle_failures: u64,
     /// Why the last such replacement did not start; nothing once one has.
     pub recycle_error: Option<String>,
+    /// Signs of life that did not come in time.
+    pub heartbeat_misses: u64,
+    /// Workers killed because they gave none, or because of a call that should have ended.
+    pub heartbeat_kills: u64,
     /// How the last worker that died ended.
     pub last_exit: Option<String>,
     /// Why the pool has given up starting workers for now.
@@ -165,6 +179,10 @@ pub struct WorkerStatus {
     pub runtime: String,
     /// Slots.
     pub slots: usize,
+    /// Whether an interpreter lock lets one of its slots run at a time; nothing while it starts, or where it does not say.
+    pub gil_enabled: Option<bool>,
+    /// The module whose import has switched that lock on, in an interpreter that started without it.
+    pub gil_reenabled_by: Option<String>,
     /// Slots that are taken.
     pub in_flight: usize,
     /// Calls that ended.
@@ -175,6 +193,8 @@ pub struct WorkerStatus {
     pub recycling: Option<RecycleReason>,
     /// Its memory, where it has a limit and was looked at.
     pub memory: Option<MemoryStatus>,
+    /// Its signs of life; nothing while it starts, and where the pool does not ask for any.
+    pub heartbeat: Option<HeartbeatStatus>,
 }
 
 /// State of a worker.
@@ -186,6 +206,8 @@ pub enum WorkerState {
     Starting,
     /// Ready, no call.
     Idle,
+    /// Ready, and gets no calls until it takes the place of another one.
+    Spare,
     /// Has at least one call.
     Busy,
     /// Finishes its calls and ends.
@@ -202,9 +224,12 @@ impl Shared {
             workers: state.target,
             ready: state.scheduler.active(),
             starting: state.starting.len(),
+            spares: state.spares.len(),
+            scaling: state.scaling.as_ref().map(|one| one.seen(Instant::now())),
             slots: state.scheduler.capacity(),
             in_flight: state.scheduler.in_use(),
             queue_depth: state.scheduler.queued(),
+            queue_bytes: state.scheduler.queued_bytes(),
             requests: stats.requests,
             succeeded: stats.succeeded,
             errors: stats.errors,
@@ -227,6 +252,8 @@ impl Shared {
             recycled: stats.recycled,
             recycle_failures: stats.recycle_failures,
             recycle_error: stats.recycle_error.clone(),
+            heartbeat_misses: stats.heartbeat_misses,
+            heartbeat_kills: stats.heartbeat_kills,
             last_exit: stats.last_exit.clone(),
             start_error: state.gave_up.as_ref().map(ToString::to_string),
             containment: self.profile.containment(),
@@ -240,6 +267,7 @@ impl Shared {
         let age = |since: Instant| now.saturating_duration_since(since).as_secs_f64();
         let ready = state.workers.iter().map(|(key, live)| {
             let info = live.worker.info();
+            let gil_reenabled_by = live.worker.gil_reenabled_by();
             let in_flight = usize::from(state.scheduler.in_use_of(key).unwrap_or(0));
             WorkerStatus {
                 pool: self.config.name.clone(),
@@ -252,6 +280,8 @@ impl Shared {
                 pid: info.pid,
                 runtime: format!("{} {}", info.runtime, info.runtime_version),
                 slots: usize::from(self.slots),
+                gil_enabled: info.gil_enabled.map(|on| on || gil_reenabled_by.is_some()),
+                gil_reenabled_by,
                 in_flight,
                 calls: live.calls,
                 age_seconds: age(live.ready),
@@ -260,22 +290,40 @@ impl Shared {
                     live.limits.reason(now, live.calls, quiet)
                 }),
                 memory: live.limits.memory(now, live.calls),
+                heartbeat: self
+                    .config
+                    .heartbeat
+                    .enabled
+                    .then(|| live.heartbeat.status(now)),
             }
         });
-        let starting = state.starting.iter().map(|(id, since)| WorkerStatus {
+        let without_calls = |id: &WorkerId, state, since| WorkerStatus {
             pool: self.config.name.clone(),
             id: id.clone(),
-            state: WorkerState::Starting,
+            state,
             pid: None,
             runtime: String::new(),
             slots: usize::from(self.slots),
+            gil_enabled: None,
+            gil_reenabled_by: None,
             in_flight: 0,
             calls: 0,
-            age_seconds: age(*since),
+            age_seconds: age(since),
             recycling: None,
             memory: None,
+            heartbeat: None,
+        };
+        let spares = state.spares.iter().map(|spare| {
+            let info = spare.worker.info();
+            WorkerStatus {
+                pid: info.pid,
+                runtime: format!("{} {}", info.runtime, info.runtime_version),
+                ..without_calls(&spare.id, WorkerState::Spare, spare.ready)
+            }
         });
-        ready.chain(starting).collect()
+        let starting = state.starting.iter();
+        let starting = starting.map(|(id, since)| without_calls(id, WorkerState::Starting, *since));
+        ready.chain(spares).chain(starting).collect()
     }
 
     pub(super) fn tools(&self) -> Vec<ToolInfo> {

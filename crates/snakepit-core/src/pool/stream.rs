@@ -3,18 +3,20 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_core::Stream;
 use tokio::time::Sleep;
 
+use super::Pool;
 use super::lease::Lease;
+use super::limits::Limits;
 use super::linger::{self, Rest};
 use super::pass::Pass;
 use super::stats::Outcome;
-use super::{Limits, Pool};
-use crate::{CallId, ChunkStream, Error, Payload, Phase};
+use crate::{CallId, ChunkStream, Error, Payload};
 
 /// The chunks of one streaming call. It ends after the last chunk or the first error.
 ///
@@ -23,8 +25,11 @@ pub struct ReplyStream {
     /// Keeps the workers alive as long as the stream.
     _pool: Pool,
     call: CallId,
+    tool: Arc<str>,
     inner: Option<(Lease, ChunkStream)>,
     deadline: Option<(Pin<Box<Sleep>>, Duration)>,
+    /// The time is up: the error to come.
+    expiring: Option<Pin<Box<dyn Future<Output = Error> + Send>>>,
     pass: Option<Pass>,
 }
 
@@ -32,7 +37,7 @@ impl ReplyStream {
     pub(super) fn new(
         pool: Pool,
         lease: Lease,
-        call: CallId,
+        (call, tool): (CallId, Arc<str>),
         chunks: ChunkStream,
         limits: &Limits,
         pass: Option<Pass>,
@@ -43,8 +48,10 @@ impl ReplyStream {
         Self {
             _pool: pool,
             call,
+            tool,
             inner: Some((lease, chunks)),
             deadline,
+            expiring: None,
             pass,
         }
     }
@@ -67,11 +74,18 @@ impl Stream for ReplyStream {
         };
         // The deadline comes first: a tool that always has a chunk ready must not outrun it.
         if let Some((sleep, after)) = &mut this.deadline
+            && this.expiring.is_none()
             && sleep.as_mut().poll(context).is_ready()
         {
-            let error = lease.shared().timeout(Phase::Call, *after);
-            this.abandon(Outcome::CallTimeout);
-            return Poll::Ready(Some(Err(error)));
+            let timed_out = lease.timed_out(this.call, &this.tool, *after);
+            this.expiring = Some(Box::pin(timed_out.error()));
+        }
+        if let Some(expiring) = &mut this.expiring {
+            return expiring.as_mut().poll(context).map(|error| {
+                this.expiring = None;
+                this.abandon(Outcome::CallTimeout);
+                Some(Err(error))
+            });
         }
         let Poll::Ready(chunk) = chunks.as_mut().poll_next(context) else {
             return Poll::Pending;

@@ -1,6 +1,5 @@
 //! The one control task of a pool: it starts, replaces, drains and stops workers.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,11 +12,16 @@ use super::shared::Shared;
 use crate::schedule::WorkerKey;
 use crate::{ErrorCode, StartError, WorkerExit, WorkerId, WorkerProfile, event};
 use recycling::Recycling;
+use restarting::Restarts;
+use scaling::Scaler;
 use starting::Started;
 
 mod closing;
 mod draining;
 mod recycling;
+mod restarting;
+mod scaling;
+mod spares;
 mod starting;
 
 /// What the supervisor is told.
@@ -26,6 +30,8 @@ pub(super) enum Event {
     Idle(WorkerKey),
     /// A call found the worker dead, or it is being killed.
     Lost(WorkerKey),
+    /// A call of the worker cannot be stopped, and others run in it.
+    Stuck(WorkerKey),
     /// Keep this many workers.
     Resize {
         workers: usize,
@@ -33,6 +39,8 @@ pub(super) enum Event {
     },
     /// A worker is due to be replaced.
     Due,
+    /// The first call waits, in a pool that grows by itself.
+    Waiting,
     /// Replace this worker.
     Recycle {
         worker: WorkerId,
@@ -60,13 +68,15 @@ pub(super) struct Supervisor {
     /// Workers that died and whose replacement has not been started.
     missing: usize,
     next_id: u64,
-    /// Moments of the failures within the restart window, oldest first.
-    failures: VecDeque<Instant>,
+    restarts: Restarts,
     /// No start before this moment.
     not_before: Option<Instant>,
     /// The pool gave up; once the pause is over it tries one start.
     half_open: bool,
     recycling: Recycling,
+    scaler: Option<Scaler>,
+    /// Tell the end of workers that are spare, or were.
+    spare_watchers: JoinSet<(WorkerId, WorkerExit)>,
 }
 
 impl Supervisor {
@@ -78,6 +88,8 @@ impl Supervisor {
         let (tasks, runtime) = (shared.tasks.clone(), shared.runtime.clone());
         let this = Self {
             recycling: Recycling::new(&shared.config),
+            scaler: Scaler::new(&shared.config),
+            spare_watchers: JoinSet::new(),
             shared,
             profile,
             events,
@@ -85,7 +97,7 @@ impl Supervisor {
             watchers: JoinSet::new(),
             missing: 0,
             next_id: 1,
-            failures: VecDeque::new(),
+            restarts: Restarts::default(),
             not_before: None,
             half_open: false,
         };
@@ -97,11 +109,12 @@ impl Supervisor {
             target: event::TARGET,
             event = event::POOL_INIT_STARTED,
             pool = %self.shared.config.name,
-            workers = self.shared.config.workers,
+            workers = self.shared.config.initial_workers(),
         );
         loop {
             let now = Instant::now();
             self.not_before.take_if(|at| *at <= now);
+            self.scale(now);
             self.reconcile();
             self.expire(now);
             self.recycle(now);
@@ -120,6 +133,11 @@ impl Supervisor {
                         self.gone(key, &exit);
                     }
                 }
+                Some(gone) = self.spare_watchers.join_next() => {
+                    if let Ok((id, exit)) = gone {
+                        self.spare_gone(&id, &exit);
+                    }
+                }
                 Some(sample) = self.recycling.samples.join_next() => self.sampled(sample.ok()),
                 () = self.recycling.member.freed() => {}
                 () = async { sleep_until(wake.expect("checked")).await }, if wake.is_some() => {}
@@ -129,17 +147,19 @@ impl Supervisor {
 
     fn handle(&mut self, event: Event) {
         match event {
-            Event::Idle(key) => self.stop(key, self.shared.config.stop_grace),
+            Event::Idle(key) => self.stop_idle(key),
+            Event::Stuck(key) => self.drain_stuck(key),
             Event::Lost(key) => self.stop(key, Duration::ZERO),
             Event::Resize { workers, done } => {
                 self.shared.lock().target = workers;
                 self.recycling.member.resize(workers);
+                self.resized();
                 self.heal();
                 self.reconcile();
                 done.send(()).ok();
             }
             Event::Recycle { worker, done } => self.ask(worker, done),
-            Event::Due | Event::Close { .. } => {}
+            Event::Due | Event::Waiting | Event::Close { .. } => {}
         }
     }
 
@@ -149,13 +169,14 @@ impl Supervisor {
             self.not_before,
             self.drain_expires(),
             self.recycling_due(now),
+            self.scaler.as_ref().and_then(Scaler::next),
         ];
         times.into_iter().flatten().min()
     }
 
     /// Forgets earlier failures.
     fn heal(&mut self) {
-        self.failures.clear();
+        self.restarts = Restarts::default();
         self.not_before = None;
         self.half_open = false;
         self.shared.lock().gave_up = None;
@@ -179,6 +200,7 @@ impl Supervisor {
 
     /// Starts or drains workers until their number is as it should be.
     fn reconcile(&mut self) {
+        self.use_spares();
         let (target, present, coming) = {
             let state = self.shared.lock();
             let workers = || state.workers.iter().map(|(_, live)| live);
@@ -186,14 +208,16 @@ impl Supervisor {
             // Their replacements start when they are gone.
             let in_place = workers().filter(|live| live.in_place).count();
             let starting = self.starts.len() - self.recycling.overlapping();
-            (state.target, present, starting + in_place)
+            let kept = state.spares.len();
+            (state.target, present, starting + in_place + kept)
         };
         let limit = if self.half_open {
             1
         } else {
             self.shared.config.start_concurrency
         };
-        let missing = target.saturating_sub(present + coming);
+        let wanted = target + self.shared.config.spares;
+        let missing = wanted.saturating_sub(present + coming);
         let free = limit.saturating_sub(self.starts.len());
         if self.not_before.is_none() {
             for _ in 0..missing.min(free) {
@@ -223,6 +247,9 @@ impl Supervisor {
                 if self.half_open {
                     self.heal();
                 }
+                if self.is_spare(&id) {
+                    return self.keep(id, worker);
+                }
                 let key = self.shared.add(&id, &worker);
                 tracing::debug!(target: event::TARGET, event = event::WORKER_READY, pool = %self.shared.config.name, worker = %id);
                 self.replaced(&id);
@@ -245,14 +272,14 @@ impl Supervisor {
                     state.stats.start_failures += 1;
                 }
                 if let Some(error) = self.not_replaced(&id, error) {
-                    self.failed(error, false);
+                    self.failed(error);
                 }
             }
         }
     }
 
     fn gone(&mut self, key: WorkerKey, exit: &WorkerExit) {
-        let (live, age) = {
+        let live = {
             self.shared.remove(key);
             let mut state = self.shared.lock();
             let Some(live) = state.workers.remove(key) else {
@@ -261,9 +288,9 @@ impl Supervisor {
             if !live.draining {
                 state.stats.last_exit = Some(exit.reason.clone());
             }
-            let age = live.ready.elapsed();
-            (live, age)
+            live
         };
+        let good = self.started_well(&live);
         self.left(key, &live);
         tracing::info!(
             target: event::TARGET,
@@ -276,6 +303,8 @@ impl Supervisor {
         if live.draining {
             return;
         }
+        // Before anybody is told that there is no worker any more.
+        self.use_spares();
         // Where its replacement is on its way, that is the restart.
         if self.recycling.adopt(key) {
             self.shared.lock().stats.restarts += 1;
@@ -290,53 +319,11 @@ impl Supervisor {
             );
             error.output.clone_from(&exit.output);
             error.exit = Some(exit.reason.clone());
-            self.failed(error, age > self.shared.config.restart.initial_backoff);
-        }
-    }
-
-    /// Records a failure and decides when to start again. `lived`: the worker had been ready for a while.
-    fn failed(&mut self, error: StartError, lived: bool) {
-        let now = Instant::now();
-        let policy = &self.shared.config.restart;
-        while self
-            .failures
-            .front()
-            .is_some_and(|at| now.duration_since(*at) >= policy.window)
-        {
-            self.failures.pop_front();
-        }
-        self.failures.push_back(now);
-        let target = self.shared.lock().target;
-        let allowed =
-            (policy.max_restarts as usize).max(if policy.max_restarts == 0 { 0 } else { target });
-        if error.permanent || self.half_open || self.failures.len() > allowed {
-            return self.give_up(error, now);
-        }
-        // The first death of a worker that had lived is met at once: waiting would only add to the outage.
-        if !(lived && self.failures.len() == 1) {
-            self.not_before = Some(now + policy.backoff(self.failures.len()));
-        }
-    }
-
-    fn give_up(&mut self, mut error: StartError, now: Instant) {
-        let pool = &self.shared.config.name;
-        tracing::error!(target: event::TARGET, event = event::POOL_GAVE_UP, %pool, %error);
-        self.half_open = true;
-        self.not_before = Some(now + self.shared.config.restart.window);
-        if error.help.is_none() {
-            let window = self.shared.config.restart.window;
-            error.help = Some(format!(
-                "mend what makes workers fail; the pool tries again after {window:?}"
-            ));
-        }
-        let error = Arc::new(error);
-        self.shared.give_up(&error);
-        self.shared.readiness.send_if_modified(|state| {
-            let starting = !matches!(state, Readiness::Ready);
-            if starting {
-                *state = Readiness::Failed(error);
+            if good {
+                self.mishap(error);
+            } else {
+                self.failed(error);
             }
-            starting
-        });
+        }
     }
 }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::shared::Shared;
 use super::stats::Outcome;
-use crate::policy::Death;
+use crate::policy::{Death, Standing};
 use crate::schedule::WorkerKey;
 use crate::{CallOptions, Error, Payload, WorkerExit, WorkerId, event};
 
@@ -16,11 +16,19 @@ pub(super) struct Suspect {
     fingerprint: Option<Arc<str>>,
     tool: Arc<str>,
     args: Payload,
+    /// It may be tried alone before it is convicted.
+    harmless: bool,
 }
 
 impl Suspect {
-    pub(super) fn new(tool: &Arc<str>, args: &Payload, options: &CallOptions) -> Self {
+    pub(super) fn new(
+        tool: &Arc<str>,
+        args: &Payload,
+        options: &CallOptions,
+        harmless: bool,
+    ) -> Self {
         Self {
+            harmless,
             fingerprint: options.fingerprint.clone(),
             tool: Arc::clone(tool),
             args: args.clone(),
@@ -35,29 +43,33 @@ impl Shared {
         tool: &Arc<str>,
         args: &Payload,
         options: &CallOptions,
+        harmless: bool,
     ) -> Option<Box<Suspect>> {
         self.config.quarantine.as_ref()?;
-        Some(Box::new(Suspect::new(tool, args, options)))
+        Some(Box::new(Suspect::new(tool, args, options, harmless)))
     }
 
-    /// Refuses a call that has killed too many workers, and counts it.
+    /// Refuses a call that has killed too many workers, and counts it. `true` when it has to have a worker for itself.
     pub(super) fn screen(
         &self,
         tool: &str,
         args: &Payload,
         options: &CallOptions,
-    ) -> Result<(), Error> {
+        harmless: bool,
+    ) -> Result<bool, Error> {
         if self.config.quarantine.is_none() {
-            return Ok(());
+            return Ok(false);
         }
         let mut guard = self.lock();
         let state = &mut *guard;
         let Some(quarantine) = state.quarantine.as_mut().filter(|it| !it.is_empty()) else {
-            return Ok(());
+            return Ok(false);
         };
         let call = quarantine.fingerprint(options.fingerprint.as_deref(), tool, args);
-        let Some(retry_after) = quarantine.check(call, Instant::now()) else {
-            return Ok(());
+        let retry_after = match quarantine.check(call, Instant::now()) {
+            Standing::Free => return Ok(false),
+            Standing::Suspect => return Ok(harmless),
+            Standing::Convicted(retry_after) => retry_after,
         };
         state.stats.requests += 1;
         state.stats.quarantined += 1;
@@ -69,6 +81,15 @@ impl Shared {
             tool: tool.to_owned(),
             retry_after,
         })
+    }
+
+    /// A suspect has had a worker for itself and was answered.
+    pub(super) fn acquit(&self, suspect: &Suspect) {
+        if let Some(quarantine) = &mut self.lock().quarantine {
+            let own = suspect.fingerprint.as_deref();
+            let call = quarantine.fingerprint(own, &suspect.tool, &suspect.args);
+            quarantine.acquit(call);
+        }
     }
 
     /// Blames a call that was executing in a worker when it died.
@@ -88,7 +109,8 @@ impl Shared {
         };
         let call =
             quarantine.fingerprint(suspect.fingerprint.as_deref(), &suspect.tool, &suspect.args);
-        let convicted = quarantine.blame(call, key, self.slots, Instant::now());
+        let crowd = quarantine.crowd(key, self.slots);
+        let convicted = quarantine.blame(call, crowd, suspect.harmless, Instant::now());
         drop(state);
         if convicted {
             tracing::warn!(

@@ -55,7 +55,10 @@ impl Waiting {
             (Ok(Ok(Ok(mut lease))), _) => {
                 self.outcome = None;
                 lease.begin(self.items);
-                self.shared.lock().stats.waited(self.since.elapsed());
+                let (time, mut state) = (self.since.elapsed(), self.shared.lock());
+                state.stats.waited(time);
+                state.scheduler.waited(time);
+                drop(state);
                 Ok(lease)
             }
             (Ok(Ok(Err(error))), _) => {

@@ -1,12 +1,21 @@
 //! The ready workers of a pool, by scheduler key.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::liveness::Track;
 use super::recycle::OwnLimits;
 use crate::schedule::WorkerKey;
-use crate::{RecycleConfig, RecycleReason, Worker, WorkerId};
+use crate::{PoolConfig, RecycleReason, Worker, WorkerId};
+
+/// A ready worker that gets no calls yet.
+pub(super) struct Spare {
+    pub(super) worker: Arc<dyn Worker>,
+    pub(super) id: WorkerId,
+    pub(super) ready: Instant,
+}
 
 /// One worker that was ready.
 pub(super) struct Live {
@@ -15,6 +24,8 @@ pub(super) struct Live {
     pub(super) ready: Instant,
     /// Calls that ended, items of batches counted one by one.
     pub(super) calls: u64,
+    /// It has returned a result.
+    pub(super) answered: bool,
     pub(super) draining: bool,
     /// When it is due to be replaced.
     pub(super) limits: OwnLimits,
@@ -24,26 +35,39 @@ pub(super) struct Live {
     pub(super) in_place: bool,
     /// It is ended then, if it still drains.
     pub(super) drain_until: Option<Instant>,
+    /// Its signs of life.
+    pub(super) heartbeat: Track,
+    /// Calls in it that cannot be stopped.
+    pub(super) stuck: u16,
 }
 
 impl Live {
-    pub(super) fn new(worker: Arc<dyn Worker>, id: WorkerId, config: &RecycleConfig) -> Self {
+    pub(super) fn new(worker: Arc<dyn Worker>, id: WorkerId, config: &PoolConfig) -> Self {
         let ready = Instant::now();
         Self {
             worker,
             id,
             ready,
             calls: 0,
+            answered: false,
             draining: false,
-            limits: OwnLimits::new(config, ready),
+            limits: OwnLimits::new(&config.recycle, ready),
             recycled: None,
             in_place: false,
             drain_until: None,
+            heartbeat: Track::new(&config.heartbeat, ready),
+            stuck: 0,
         }
     }
 
-    /// Counts calls that ended; `true` when they make the worker due.
-    pub(super) const fn count(&mut self, calls: u64) -> bool {
+    /// It was ready for this long, or has returned a result: whatever becomes of it, it had started well.
+    pub(super) fn has_started_well(&self, min_lifetime: Duration) -> bool {
+        self.answered || self.ready.elapsed() >= min_lifetime
+    }
+
+    /// Counts calls that ended, with a result or not; `true` when they make the worker due.
+    pub(super) const fn count(&mut self, calls: u64, answered: bool) -> bool {
+        self.answered |= answered && calls > 0;
         let before = self.calls;
         self.calls += calls;
         before < self.limits.requests() && self.calls >= self.limits.requests()

@@ -1,8 +1,12 @@
 //! The waiting calls: one line for those that take any worker and one for each worker, with removal from the middle in O(1).
+//!
+//! A line is one list, first come first served. With fair turns it is one list for each flow, and [`Fair`] says whose turn it is.
 
 use std::mem::replace;
 
-use super::{Grant, WorkerKey};
+use super::bounds::Bounds;
+use super::fair::Fair;
+use super::{Ask, Grant, QueueBound, WorkerKey};
 use crate::SessionId;
 
 /// No entry.
@@ -24,7 +28,12 @@ pub(crate) struct Waiting<W> {
     pub(crate) strict: bool,
     /// Slots of this pool that wait for it: those of the calls it is nested in.
     pub(crate) ancestors: Box<[Grant]>,
+    /// Bytes of its arguments.
+    pub(crate) bytes: usize,
 }
+
+/// Which of two lines goes first: the one with the earlier round, and then with the earlier call.
+pub(crate) type Rank = (u64, u64);
 
 /// Whose line a call is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +58,7 @@ struct Entry<W> {
     next: u32,
     /// Order of arrival.
     number: u64,
-    line: usize,
+    list: usize,
     waiting: Option<Waiting<W>>,
 }
 
@@ -69,34 +78,52 @@ const EMPTY: Ends = Ends {
 pub(crate) struct Queue<W> {
     entries: Vec<Entry<W>>,
     vacant: Vec<u32>,
-    lines: Vec<Ends>,
+    lists: Vec<Ends>,
     next_number: u64,
     len: usize,
-    limit: usize,
+    bounds: Bounds,
+    fair: Option<Box<Fair>>,
 }
 
 impl<W> Queue<W> {
-    pub(crate) fn new(limit: usize) -> Self {
+    pub(crate) fn new(bounds: Bounds, fair: bool) -> Self {
         Self {
             entries: Vec::new(),
             vacant: Vec::new(),
-            lines: vec![EMPTY],
+            lists: vec![EMPTY],
             next_number: 0,
             len: 0,
-            limit,
+            bounds,
+            fair: fair.then(Box::default),
         }
+    }
+
+    /// The bound that one more call would break.
+    pub(crate) fn broken(&self, ask: &Ask<'_>) -> Option<QueueBound> {
+        self.bounds.broken(ask, self.len)
+    }
+
+    pub(crate) const fn bytes(&self) -> usize {
+        self.bounds.queued_bytes()
+    }
+
+    /// What keeps the turns, where they are fair.
+    pub(crate) fn fair(&mut self) -> Option<&mut Fair> {
+        self.fair.as_deref_mut()
+    }
+
+    /// Calls that would have their turn before one that comes now.
+    pub(crate) fn ahead(&self, ask: &Ask<'_>) -> usize {
+        let fair = self.fair.as_ref();
+        fair.map_or(self.len, |fair| fair.ahead(ask, self.len))
     }
 
     pub(crate) const fn len(&self) -> usize {
         self.len
     }
 
-    pub(crate) const fn is_full(&self) -> bool {
-        self.len >= self.limit
-    }
-
     /// Appends, whether or not the queue is full: the caller asks before.
-    pub(crate) fn push(&mut self, line: Line, waiting: Waiting<W>) -> Ticket {
+    pub(crate) fn push(&mut self, line: Line, ask: &Ask<'_>, waiting: Waiting<W>) -> Ticket {
         let index = self.vacant.pop().unwrap_or_else(|| {
             let index = u32::try_from(self.entries.len()).expect("fewer than 2^32 waiting calls");
             self.entries.push(Entry {
@@ -104,7 +131,7 @@ impl<W> Queue<W> {
                 previous: NONE,
                 next: NONE,
                 number: 0,
-                line: 0,
+                list: 0,
                 waiting: None,
             });
             index
@@ -112,31 +139,67 @@ impl<W> Queue<W> {
         let entry = &mut self.entries[index as usize];
         entry.number = self.next_number;
         self.next_number += 1;
+        self.bounds.enter(waiting.session.as_ref(), waiting.bytes);
         entry.waiting = Some(waiting);
         let generation = entry.generation;
-        self.link(index, line);
+        let list = match &mut self.fair {
+            None => line.index(),
+            Some(fair) => {
+                let flow = fair.flow(ask);
+                fair.wait(flow, line.index()) as usize
+            }
+        };
+        self.link(index, list);
         self.len += 1;
         Ticket { index, generation }
     }
 
-    /// The oldest of a line, and when it came.
-    pub(crate) fn first(&self, line: Line) -> Option<(u64, &Waiting<W>)> {
-        let index = self.head(line)?;
-        let entry = &self.entries[index as usize];
-        let waiting = entry.waiting.as_ref().expect("entries in a line wait");
-        Some((entry.number, waiting))
+    /// Finds the next of a line.
+    pub(crate) fn rank(&mut self, line: Line) -> Option<Rank> {
+        let (round, list) = match &mut self.fair {
+            None => (0, line.index()),
+            Some(fair) => {
+                let (round, strand) = fair.turn(line.index())?;
+                (round, strand as usize)
+            }
+        };
+        let head = self.lists.get(list)?.head;
+        (head != NONE).then(|| (round, self.entries[head as usize].number))
     }
 
-    /// Takes the oldest of a line.
+    /// The next of a line that has one, after [`rank`](Self::rank) has found it.
+    pub(crate) fn first(&self, line: Line) -> &Waiting<W> {
+        let index = self.head(line).expect("the line has a rank");
+        let waiting = self.entries[index as usize].waiting.as_ref();
+        waiting.expect("entries in a line wait")
+    }
+
+    /// Takes the next of a line.
     pub(crate) fn pop(&mut self, line: Line) -> Option<Waiting<W>> {
         self.head(line).map(|index| self.take(index))
     }
 
-    /// Moves the oldest of a line to its place by age in another one.
+    /// Takes the next of a line, which gets a slot.
+    pub(crate) fn grant(&mut self, line: Line, grant: Grant) -> Option<Waiting<W>> {
+        if let Some(fair) = &mut self.fair {
+            fair.charge_turn(fair.front(line.index())?, grant);
+        }
+        self.pop(line)
+    }
+
+    /// Moves the next of a line to its place by age in another one.
     pub(crate) fn transfer(&mut self, from: Line, to: Line) {
         if let Some(index) = self.head(from) {
+            let list = match &mut self.fair {
+                None => to.index(),
+                Some(fair) => {
+                    let strand = self.entries[index as usize].list;
+                    let flow = fair.flow_of(index_of(strand));
+                    fair.strand(flow, to.index()) as usize
+                }
+            };
             self.unlink(index);
-            self.link(index, to);
+            self.link(index, list);
         }
     }
 
@@ -162,11 +225,17 @@ impl<W> Queue<W> {
     }
 
     fn head(&self, line: Line) -> Option<u32> {
-        let ends = self.lines.get(line.index())?;
+        let list = match &self.fair {
+            None => line.index(),
+            Some(fair) => fair.front(line.index())? as usize,
+        };
+        let ends = self.lists.get(list)?;
         (ends.head != NONE).then_some(ends.head)
     }
 
     fn take(&mut self, index: u32) -> Waiting<W> {
+        let list = self.entries[index as usize].list;
+        let flow = self.fair.as_ref().map(|fair| fair.flow_of(index_of(list)));
         self.unlink(index);
         let entry = &mut self.entries[index as usize];
         let waiting = entry
@@ -176,42 +245,53 @@ impl<W> Queue<W> {
         entry.generation = entry.generation.wrapping_add(1);
         self.vacant.push(index);
         self.len -= 1;
+        self.bounds.leave(waiting.session.as_ref(), waiting.bytes);
+        if let (Some(fair), Some(flow)) = (&mut self.fair, flow) {
+            fair.leave(flow);
+        }
         waiting
     }
 
     /// Puts an entry behind all that came before it: nearly always at the end.
-    fn link(&mut self, index: u32, line: Line) {
-        let line = line.index();
-        if line >= self.lines.len() {
-            self.lines.resize(line + 1, EMPTY);
+    fn link(&mut self, index: u32, list: usize) {
+        if list >= self.lists.len() {
+            self.lists.resize(list + 1, EMPTY);
         }
         let number = self.entries[index as usize].number;
-        let mut previous = self.lines[line].tail;
+        let mut previous = self.lists[list].tail;
         while previous != NONE && self.entries[previous as usize].number > number {
             previous = self.entries[previous as usize].previous;
         }
         let next = match previous {
-            NONE => replace(&mut self.lines[line].head, index),
+            NONE => replace(&mut self.lists[list].head, index),
             _ => replace(&mut self.entries[previous as usize].next, index),
         };
         match next {
-            NONE => self.lines[line].tail = index,
+            NONE => self.lists[list].tail = index,
             _ => self.entries[next as usize].previous = index,
         }
         let entry = &mut self.entries[index as usize];
-        (entry.previous, entry.next, entry.line) = (previous, next, line);
+        (entry.previous, entry.next, entry.list) = (previous, next, list);
     }
 
     fn unlink(&mut self, index: u32) {
         let entry = &self.entries[index as usize];
-        let (previous, next, line) = (entry.previous, entry.next, entry.line);
+        let (previous, next, list) = (entry.previous, entry.next, entry.list);
         match previous {
-            NONE => self.lines[line].head = next,
+            NONE => self.lists[list].head = next,
             _ => self.entries[previous as usize].next = next,
         }
         match next {
-            NONE => self.lines[line].tail = previous,
+            NONE => self.lists[list].tail = previous,
             _ => self.entries[next as usize].previous = previous,
         }
+        if let Some(fair) = self.fair.as_mut().filter(|_| self.lists[list].head == NONE) {
+            fair.close(index_of(list));
+        }
     }
+}
+
+/// Lists of fair turns are numbered as their strands are.
+fn index_of(list: usize) -> u32 {
+    u32::try_from(list).expect("a strand's number fits")
 }

@@ -34,6 +34,8 @@ pub struct Grant {
 struct Entry {
     generation: u32,
     state: State,
+    /// It takes calls, but none for now.
+    paused: bool,
     capacity: u16,
     /// Free slots, last freed on top.
     free: Vec<u16>,
@@ -48,8 +50,17 @@ struct Entry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Active,
+    /// It takes no calls but those that are asked for by name: one call is to have it alone, or has.
+    Held,
     Retiring,
     Vacant,
+}
+
+impl Entry {
+    /// A call can have a slot of it now.
+    const fn takes(&self) -> bool {
+        matches!(self.state, State::Active) && !self.paused && !self.free.is_empty()
+    }
 }
 
 /// One list of workers of equal load: oldest release first.
@@ -92,6 +103,7 @@ impl Slots {
             self.entries.push(Entry {
                 generation: 0,
                 state: State::Vacant,
+                paused: false,
                 capacity: 0,
                 free: Vec::new(),
                 turns: Vec::new(),
@@ -107,6 +119,7 @@ impl Slots {
             (State::Active, capacity, free, 0);
         // Turns of the worker before are void by their key, so they may start anew.
         (entry.turns, entry.name) = (vec![0; usize::from(capacity)], name);
+        entry.paused = false;
         let key = WorkerKey {
             index,
             generation: entry.generation,
@@ -129,8 +142,7 @@ impl Slots {
 
     /// Takes a slot of this worker, if it has one free and takes calls.
     pub(crate) fn take_from(&mut self, key: WorkerKey) -> Option<Grant> {
-        let entry = self.entry(key)?;
-        (entry.state == State::Active && !entry.free.is_empty()).then(|| self.grant(key.index))
+        self.entry(key)?.takes().then(|| self.grant(key.index))
     }
 
     fn grant(&mut self, index: u32) -> Grant {
@@ -178,17 +190,62 @@ impl Slots {
         true
     }
 
+    /// Takes the least loaded worker out of the buckets, also one without a free slot; the calls in it go on.
+    pub(crate) fn hold(&mut self) -> Option<WorkerKey> {
+        let active = (0_u32..).zip(&self.entries);
+        let active = active.filter(|(_, entry)| entry.state == State::Active);
+        let (index, entry) = active.min_by_key(|(_, entry)| entry.in_use)?;
+        let generation = entry.generation;
+        self.unlink(index);
+        self.entries[index as usize].state = State::Held;
+        Some(WorkerKey { index, generation })
+    }
+
+    /// Puts a worker back that was held.
+    pub(crate) fn unhold(&mut self, key: WorkerKey) {
+        if self.is_held(key) {
+            self.entries[key.index as usize].state = State::Active;
+            self.link(key.index);
+        }
+    }
+
+    /// Takes a slot of a worker that is held.
+    pub(crate) fn take_held(&mut self, key: WorkerKey) -> Option<Grant> {
+        let free = self.is_held(key) && !self.entry(key)?.free.is_empty();
+        free.then(|| self.grant(key.index))
+    }
+
+    pub(crate) fn is_held(&self, key: WorkerKey) -> bool {
+        self.entry(key)
+            .is_some_and(|entry| entry.state == State::Held)
+    }
+
     pub(crate) fn retire(&mut self, key: WorkerKey) {
-        if self
-            .entry(key)
-            .is_some_and(|entry| entry.state == State::Active)
-        {
+        if self.is_active(key) {
             self.unlink(key.index);
             let entry = &mut self.entries[key.index as usize];
             entry.state = State::Retiring;
             self.active -= 1;
             self.capacity -= usize::from(entry.capacity);
         }
+    }
+
+    /// No call gets a slot of it for now.
+    pub(crate) fn pause(&mut self, key: WorkerKey) {
+        if self.entry(key).is_some_and(|entry| !entry.paused) {
+            self.unlink(key.index);
+            self.entries[key.index()].paused = true;
+        }
+    }
+
+    /// Ends that; `false` when it was not paused.
+    pub(crate) fn resume(&mut self, key: WorkerKey) -> bool {
+        let paused = self.entry(key).is_some_and(|entry| entry.paused);
+        if paused {
+            self.entries[key.index()].paused = false;
+            self.link(key.index);
+        }
+        paused
     }
 
     pub(crate) fn remove(&mut self, key: WorkerKey) -> bool {
@@ -216,21 +273,21 @@ impl Slots {
 
     /// The worker takes calls and has a free slot.
     pub(crate) fn has_free(&self, key: WorkerKey) -> bool {
-        self.entry(key)
-            .is_some_and(|entry| entry.state == State::Active && !entry.free.is_empty())
+        self.entry(key).is_some_and(Entry::takes)
     }
 
-    /// The worker takes calls.
+    /// The worker takes calls, though perhaps not at the moment.
     pub(crate) fn is_active(&self, key: WorkerKey) -> bool {
         self.entry(key)
-            .is_some_and(|entry| entry.state == State::Active)
+            .is_some_and(|entry| matches!(entry.state, State::Active | State::Held))
     }
 
     /// The call that got this grant still has its slot, on a worker that takes calls.
     pub(crate) fn holds(&self, grant: &Grant) -> bool {
-        self.entry(grant.worker).is_some_and(|entry| {
-            entry.state == State::Active && entry.turns[usize::from(grant.slot.0)] == grant.turn
-        })
+        self.is_active(grant.worker)
+            && self
+                .entry(grant.worker)
+                .is_some_and(|entry| entry.turns[usize::from(grant.slot.0)] == grant.turn)
     }
 
     pub(crate) fn capacity_of(&self, key: WorkerKey) -> Option<u16> {
@@ -265,7 +322,7 @@ impl Slots {
     /// Puts a worker at the end of the bucket of its load, if it can take calls.
     fn link(&mut self, index: u32) {
         let entry = &mut self.entries[index as usize];
-        if entry.state != State::Active || entry.free.is_empty() {
+        if !entry.takes() {
             return;
         }
         let load = usize::from(entry.in_use);
@@ -294,7 +351,7 @@ impl Slots {
     /// Takes a worker out of the bucket of its load, if it is in one.
     fn unlink(&mut self, index: u32) {
         let entry = &self.entries[index as usize];
-        if entry.state != State::Active || entry.free.is_empty() {
+        if !entry.takes() {
             return;
         }
         let (load, previous, next) = (usize::from(entry.in_use), entry.previous, entry.next);

@@ -1,6 +1,10 @@
 //! The scheduler in single situations.
 
-use super::{Acquire, Ask, Grant, Scheduler};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Acquire, Ask, Grant, Rules, Scheduler};
 use crate::{Affinity, SessionId};
 
 fn granted(answer: Acquire) -> Grant {
@@ -31,11 +35,11 @@ fn a_session_goes_back_to_its_worker() {
     scheduler.add(1);
     let session = "s".into();
     let first = granted(scheduler.acquire(Some(&session), || ()));
-    assert!(scheduler.release(first).wake.is_none());
+    assert!(scheduler.release(first, None).wake.is_none());
     for _ in 0..5 {
         let grant = granted(scheduler.acquire(Some(&session), || ()));
         assert_eq!((grant.worker, grant.slot), (first.worker, first.slot));
-        assert!(scheduler.release(grant).wake.is_none());
+        assert!(scheduler.release(grant, None).wake.is_none());
     }
 }
 
@@ -46,7 +50,7 @@ fn idle_workers_take_turns() {
     for round in 0..6 {
         let grant = granted(scheduler.acquire(None, || ()));
         assert_eq!(grant.worker, keys[round % 3]);
-        assert!(scheduler.release(grant).wake.is_none());
+        assert!(scheduler.release(grant, None).wake.is_none());
     }
 }
 
@@ -68,7 +72,7 @@ fn a_burst_of_first_strict_calls_lands_on_one_worker() {
     while let Some((n, grant)) = held.pop() {
         assert_eq!(grant.worker, home);
         order.push(n);
-        held.extend(scheduler.release(grant).wake);
+        held.extend(scheduler.release(grant, None).wake);
     }
     order.sort_unstable();
     assert_eq!(order, [0, 1, 2, 3, 4]);
@@ -96,9 +100,9 @@ fn strict_calls_do_not_hold_others_up_and_keep_their_turn() {
         Acquire::Queued(_)
     ));
     // The strict call is older, but this is not its worker.
-    assert_eq!(scheduler.release(on_b).wake.unwrap().0, "first");
+    assert_eq!(scheduler.release(on_b, None).wake.unwrap().0, "first");
     // On its own worker it comes before the younger one.
-    assert_eq!(scheduler.release(on_a).wake.unwrap().0, "strict");
+    assert_eq!(scheduler.release(on_a, None).wake.unwrap().0, "strict");
 }
 
 #[test]
@@ -119,7 +123,10 @@ fn a_loss_is_reported_once() {
 
 #[test]
 fn sessions_beyond_the_limit_are_refused_until_one_is_forgotten() {
-    let mut scheduler = Scheduler::<()>::with_homes(100, 1);
+    let mut scheduler = Scheduler::<()>::with_rules(Rules {
+        homes: 1,
+        ..Rules::new(100)
+    });
     scheduler.add(4);
     let (a, b) = ("a".into(), "b".into());
     granted(scheduler.ask(&strict(&a), || ()));
@@ -155,10 +162,45 @@ fn a_slot_that_somebody_else_has_now_is_no_ancestor() {
     let mut scheduler = Scheduler::<()>::new(100);
     scheduler.add(1);
     let old = granted(scheduler.acquire(None, || ()));
-    assert!(scheduler.release(old).wake.is_none());
+    assert!(scheduler.release(old, None).wake.is_none());
     granted(scheduler.acquire(None, || ()));
     assert!(matches!(
         scheduler.ask(&nested(&[old]), || ()),
         Acquire::Queued(_)
     ));
+}
+
+/// Time to fill a queue of this length, to take every other call out of its middle and to grant the rest; the best of some tries.
+fn time_of_queue(length: usize) -> Duration {
+    let run = || {
+        let start = Instant::now();
+        let mut scheduler = Scheduler::new(length);
+        let (key, _) = scheduler.add(1);
+        let mut grant = granted(scheduler.acquire(None, || 0));
+        let tickets: Vec<_> = (1..=length)
+            .map(|number| match scheduler.acquire(None, || number) {
+                Acquire::Queued(ticket) => ticket,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert!(matches!(scheduler.acquire(None, || 0), Acquire::Full(_)));
+        for ticket in tickets.into_iter().skip(1).step_by(2) {
+            assert!(scheduler.cancel(ticket));
+        }
+        for expected in (1..=length).step_by(2) {
+            let (number, next) = scheduler.release(grant, None).wake.unwrap();
+            assert_eq!((number, next.worker), (expected, key));
+            grant = next;
+        }
+        assert!(scheduler.release(grant, None).wake.is_none());
+        start.elapsed()
+    };
+    (0..5).map(|_| run()).min().unwrap()
+}
+
+#[test]
+fn defect_10_a_call_costs_the_same_in_a_long_queue() {
+    let (short, long) = (time_of_queue(2_000), time_of_queue(32_000));
+    // 16 times as many calls: 256 times as long if each looked at all that wait.
+    assert!(long < short * 80, "{short:?}, {long:?}");
 }

@@ -1,17 +1,18 @@
 //! The scripted worker.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::ScriptedProfile;
+use super::handle::lock;
 use crate::{
-    CallError, CallId, ChunkStream, ErrorCode, ItemResult, Payload, Request, Slot, ToolError,
-    Worker, WorkerExit, WorkerId, WorkerInfo,
+    CallError, CallId, ChunkStream, ErrorCode, ItemResult, Payload, Pulse, Request, Slot, Stacks,
+    ToolError, Worker, WorkerExit, WorkerId, WorkerInfo,
 };
 
 /// A worker that does what the name of the tool says; see [`ScriptedProfile`].
@@ -25,7 +26,13 @@ pub struct ScriptedWorker {
     running: AtomicUsize,
     /// What it says of its memory, once it was told.
     memory: AtomicU64,
+    /// What it says of its threads; without that it never answers.
+    stacks: Mutex<Option<Stacks>>,
     calls: AtomicUsize,
+    /// Its sign of life; none at all while this is empty.
+    pulse: Mutex<Option<Pulse>>,
+    cpu: Mutex<Option<Duration>>,
+    questions: AtomicUsize,
 }
 
 impl ScriptedWorker {
@@ -39,7 +46,11 @@ impl ScriptedWorker {
             cancelled,
             running: AtomicUsize::new(0),
             memory: AtomicU64::new(0),
+            stacks: Mutex::new(Some(Stacks::default())),
             calls: AtomicUsize::new(0),
+            pulse: Mutex::new(Some(Pulse::default())),
+            cpu: Mutex::default(),
+            questions: AtomicUsize::new(0),
         }
     }
 
@@ -61,6 +72,26 @@ impl ScriptedWorker {
     /// Says how many bytes of memory it has.
     pub fn set_memory(&self, bytes: u64) {
         self.memory.store(bytes, Ordering::SeqCst);
+    }
+
+    /// Says what its next signs of life tell; with nothing it gives none.
+    pub fn set_pulse(&self, pulse: Option<Pulse>) {
+        *lock(&self.pulse) = pulse;
+    }
+
+    /// Says how much CPU time it has used.
+    pub fn set_cpu(&self, cpu: Duration) {
+        *lock(&self.cpu) = Some(cpu);
+    }
+
+    /// Says where its threads are; with nothing it never answers such a question. At first it has no threads.
+    pub fn set_stacks(&self, stacks: Option<Stacks>) {
+        *lock(&self.stacks) = stacks;
+    }
+
+    /// Signs of life that it was asked for so far.
+    pub fn questions(&self) -> usize {
+        self.questions.load(Ordering::SeqCst)
     }
 
     /// It has not died and was not stopped.
@@ -207,6 +238,30 @@ impl Worker for ScriptedWorker {
 
     async fn memory(&self) -> Option<u64> {
         Some(self.memory.load(Ordering::SeqCst)).filter(|bytes| *bytes > 0)
+    }
+
+    async fn cpu(&self) -> Option<Duration> {
+        *lock(&self.cpu)
+    }
+
+    async fn pulse(&self, wait: Duration) -> Option<Pulse> {
+        self.questions.fetch_add(1, Ordering::SeqCst);
+        let pulse = *lock(&self.pulse);
+        if pulse.is_none() {
+            tokio::time::sleep(wait).await;
+        }
+        pulse
+    }
+
+    async fn stacks(&self, wait: Duration) -> Option<Stacks> {
+        let stacks = lock(&self.stacks).clone();
+        match stacks {
+            Some(stacks) => (!stacks.threads.is_empty()).then_some(stacks),
+            None => {
+                tokio::time::sleep(wait).await;
+                None
+            }
+        }
     }
 
     fn cancel(&self, call: CallId, _: Duration) {

@@ -1,4 +1,8 @@
 //! Calls that kill workers.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper of a test may panic like the test"
+)]
 
 use std::time::Duration;
 
@@ -6,10 +10,10 @@ use futures_util::StreamExt;
 use snakepit_core::testing::ScriptedProfile;
 use snakepit_core::{
     CallOptions, Death, Error, ErrorCode, ExitStatus, Pool, PoolConfig, QuarantinePolicy,
-    WorkerExit,
+    RetryPolicy, WorkerExit,
 };
 
-use crate::support::{LONG, balanced, begin_with, call, config, payload, ready, until};
+use crate::support::{LONG, balanced, begin, begin_with, call, config, payload, ready, until};
 
 fn strict(workers: usize) -> PoolConfig {
     let mut config = config(workers);
@@ -120,9 +124,11 @@ async fn calls_in_the_same_worker_share_the_blame_and_finished_ones_have_none() 
 #[tokio::test(start_paused = true)]
 async fn nobody_is_blamed_for_a_worker_that_the_host_stopped() {
     let profile = ScriptedProfile::new(2);
-    let pool = ready(strict(1), &profile).await;
+    let mut config = strict(1);
+    config.recycle.max_drain = Duration::from_secs(10);
+    let pool = ready(config, &profile).await;
     for _ in 0..4 {
-        // The stuck call costs its worker after the grace time; the other one only happens to be there.
+        // The stuck call costs its worker after the grace time; the other one only happens to be there, and longer than it may.
         let options = CallOptions::new().timeout(Duration::from_secs(1));
         let stuck = begin_with(&pool, "stuck", options).await;
         let other = begin_with(&pool, "hang", CallOptions::new()).await;
@@ -201,5 +207,117 @@ async fn the_poisonous_item_of_a_batch_is_refused_and_the_others_run() {
         ]
     );
     pool.await_ready(LONG).await.unwrap();
+    balanced(&pool.status());
+}
+
+/// Runs a `hang` of each fingerprint in the only worker, which then dies.
+async fn die_together(pool: &Pool, profile: &ScriptedProfile, calls: &[CallOptions]) {
+    let mut running = Vec::new();
+    for options in calls {
+        running.push(begin_with(pool, "hang", options.clone()).await);
+    }
+    until(|| profile.workers()[0].running() == calls.len()).await;
+    profile.workers()[0].end(crash());
+    for call in running {
+        let error = call.await.unwrap().unwrap_err();
+        assert_eq!(error.code(), ErrorCode::WorkerDied);
+    }
+    whole(pool).await;
+}
+
+fn harmless(fingerprint: &str) -> CallOptions {
+    CallOptions::new().fingerprint(fingerprint).idempotent()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_harmless_suspect_is_tried_alone_and_cleared_by_an_answer() {
+    let profile = ScriptedProfile::new(3);
+    let pool = ready(strict(1), &profile).await;
+    let (one, other) = (harmless("a"), harmless("b"));
+    die_together(&pool, &profile, &[one.clone(), other]).await;
+    // The suspect waits until the worker is empty; who comes after it waits for its end.
+    let before = begin(&pool, "gate").await;
+    until(|| profile.workers()[0].running() == 1).await;
+    let alone = begin_with(&pool, "gate", one.clone()).await;
+    let after = begin(&pool, "gate").await;
+    let another = begin(&pool, "gate").await;
+    until(|| pool.status().queue_depth == 2).await;
+    assert_eq!(profile.workers()[0].running(), 1);
+    profile.allow(1);
+    before.await.unwrap().unwrap();
+    until(|| profile.workers()[0].running() == 1).await;
+    assert_eq!(pool.status().queue_depth, 2, "they do not join it");
+    profile.allow(1);
+    alone.await.unwrap().unwrap();
+    // Both get their slots at once, and the call is like any other now.
+    until(|| profile.workers()[0].running() == 2).await;
+    let free = begin_with(&pool, "gate", one).await;
+    until(|| profile.workers()[0].running() == 3).await;
+    profile.allow(3);
+    for call in [after, another, free] {
+        call.await.unwrap().unwrap();
+    }
+    balanced(&pool.status());
+    assert_eq!(pool.status().in_flight, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_harmless_suspect_that_kills_alone_is_convicted_and_its_neighbour_is_not() {
+    let profile = ScriptedProfile::new(2);
+    let mut config = strict(1);
+    config.retry = Some(RetryPolicy::default());
+    let pool = ready(config, &profile).await;
+    let (poison, innocent) = (harmless("poison"), harmless("innocent"));
+    let hang = begin_with(&pool, "gate", innocent).await;
+    until(|| profile.workers()[0].running() == 1).await;
+    let deadly = begin_with(&pool, "die", poison.clone()).await;
+    until(|| pool.status().errors == 2).await;
+    // Both are made again, each with the worker for itself.
+    profile.allow(1);
+    assert_eq!(hang.await.unwrap().unwrap(), payload(7));
+    let error = deadly.await.unwrap().unwrap_err();
+    assert_eq!(error.code(), ErrorCode::WorkerDied);
+    // The first death was shared, the two after it were not.
+    let error = pool.execute("die", payload(7), &poison).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Quarantined);
+    whole(&pool).await;
+    let status = pool.status();
+    assert_eq!((status.in_quarantine, status.restarts), (1, 3));
+    balanced(&status);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_waits_for_a_worker_of_its_own_gives_it_back() {
+    let profile = ScriptedProfile::new(2);
+    let mut config = strict(1);
+    config.queue_timeout = Duration::from_secs(3);
+    let pool = ready(config, &profile).await;
+    let (one, other) = (harmless("a"), harmless("b"));
+    die_together(&pool, &profile, &[one.clone(), other.clone()]).await;
+    let busy = begin(&pool, "gate").await;
+    until(|| profile.workers()[0].running() == 1).await;
+    // Its time in the queue passes.
+    let error = pool.execute("echo", payload(1), &one).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::QueueTimeout);
+    call(&pool, "echo").await.unwrap();
+    // Its caller goes.
+    let alone = begin_with(&pool, "echo", one.clone()).await;
+    let queued = begin(&pool, "echo").await;
+    alone.abort();
+    queued.await.unwrap().unwrap();
+    // The worker dies meanwhile; two suspects get the next one in turn.
+    let first = begin_with(&pool, "echo", one.clone()).await;
+    let second = begin_with(&pool, "echo", other).await;
+    profile.workers()[0].die("killed by signal 9", false);
+    busy.await.unwrap().unwrap_err();
+    first.await.unwrap().unwrap();
+    second.await.unwrap().unwrap();
+    // The pool closes.
+    die_together(&pool, &profile, &[one.clone(), harmless("c")]).await;
+    let busy = begin(&pool, "gate").await;
+    let alone = begin_with(&pool, "echo", one).await;
+    pool.close().await;
+    assert_eq!(alone.await.unwrap().unwrap_err().code(), ErrorCode::Closed);
+    busy.await.unwrap().unwrap_err();
     balanced(&pool.status());
 }

@@ -451,6 +451,16 @@ pub struct DescribeResponse {
     /// What the peer can do beyond the minimum: "cancel", "many", …
     #[prost(string, repeated, tag = "8")]
     pub capabilities: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The module whose import has switched the GIL on, in an interpreter that started without it.
+    #[prost(string, tag = "9")]
+    pub gil_reenabled_by: ::prost::alloc::string::String,
+}
+/// Head of `GIL_ENABLED`.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GilEnabled {
+    /// Name of the extension module; several, with commas, when it is one of these.
+    #[prost(string, tag = "1")]
+    pub module: ::prost::alloc::string::String,
 }
 /// Head of `CANCEL`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -458,6 +468,13 @@ pub struct Cancel {
     /// When the call is not over by then the host kills the worker. 0: the worker decides how long each step takes.
     #[prost(uint64, tag = "1")]
     pub grace_us: u64,
+}
+/// Head of `PONG`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Pong {
+    /// How long the interpreter has not let go of its lock since it was last asked to. 0: it did.
+    #[prost(uint64, tag = "1")]
+    pub held_us: u64,
 }
 /// Head of `STOPPED`: what ended a cancelled call.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -469,6 +486,47 @@ pub struct Stopped {
     /// From the cancellation to the end of the call.
     #[prost(uint64, tag = "2")]
     pub after_us: u64,
+}
+/// Head of `MORE`: what the consumer of a stream has taken.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct More {
+    /// Bytes of chunks and their headers that the stream may send beyond what it was allowed before.
+    #[prost(uint64, tag = "1")]
+    pub bytes: u64,
+}
+/// Head of `STACKS_REPLY`: where the threads of the worker are. Without threads: it could not be told.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct StackDump {
+    /// The one that runs the tools first.
+    #[prost(message, repeated, tag = "1")]
+    pub threads: ::prost::alloc::vec::Vec<stack_dump::Thread>,
+    /// Threads or frames were left out.
+    #[prost(bool, tag = "2")]
+    pub truncated: bool,
+}
+/// Nested message and enum types in `StackDump`.
+pub mod stack_dump {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct Frame {
+        #[prost(string, tag = "1")]
+        pub file: ::prost::alloc::string::String,
+        /// From 1; 0 when unknown.
+        #[prost(uint32, tag = "2")]
+        pub line: u32,
+        #[prost(string, tag = "3")]
+        pub function: ::prost::alloc::string::String,
+    }
+    #[derive(Clone, PartialEq, ::prost::Message)]
+    pub struct Thread {
+        #[prost(string, tag = "1")]
+        pub name: ::prost::alloc::string::String,
+        /// In the operating system; 0 when unknown.
+        #[prost(uint64, tag = "2")]
+        pub id: u64,
+        /// The innermost first.
+        #[prost(message, repeated, tag = "3")]
+        pub frames: ::prost::alloc::vec::Vec<Frame>,
+    }
 }
 /// Head of a HOST_CALL frame; its body is the argument of the operation.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -6,13 +6,57 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_core::Stream;
+use prost::Message as _;
 use snakepit_core::{CallError, Payload};
 use tokio::sync::{mpsc, watch};
 
+use super::outbox::Outbox;
 use super::pending::died;
+use crate::frame::{HEADER_LEN, Header, Kind, STREAM_WINDOW};
+use crate::pb;
 
 /// Batches that may wait for a slow consumer. One batch is what one read of the socket brought.
 pub(super) const BATCHES: usize = 4;
+
+/// Batches that may wait where many calls share a connection: the reader must not wait there, so all that the window allows has a place,
+/// with one chunk beyond it and the end of the stream.
+pub(super) const BATCHES_IN_WINDOW: usize = STREAM_WINDOW as usize / HEADER_LEN + 2;
+
+/// Tells the worker what the consumer has taken, where many calls share a connection.
+#[derive(Debug)]
+pub(super) struct Window {
+    outbox: Arc<Outbox>,
+    call: u64,
+    /// Bytes that the consumer has taken and the worker does not know of.
+    taken: u64,
+}
+
+impl Window {
+    pub(super) const fn new(outbox: Arc<Outbox>, call: u64) -> Self {
+        Self {
+            outbox,
+            call,
+            taken: 0,
+        }
+    }
+
+    fn take(&mut self, chunks: &[Bytes]) {
+        let bytes = chunks.iter().map(|chunk| HEADER_LEN + chunk.len());
+        self.taken += bytes.sum::<usize>() as u64;
+        if self.taken >= STREAM_WINDOW / 2 {
+            let taken = std::mem::take(&mut self.taken);
+            self.open(taken);
+        }
+    }
+
+    fn open(&self, bytes: u64) {
+        let head = pb::More { bytes };
+        let encode = |out: &mut Vec<u8>| out.extend_from_slice(&head.encode_to_vec());
+        // A connection that is gone sends nothing more.
+        let header = Header::new(Kind::More, self.call);
+        let _ = self.outbox.send(header, encode, &Bytes::new());
+    }
+}
 
 /// Some chunks, and the end of the stream if it came with them.
 #[derive(Debug, Default)]
@@ -26,6 +70,7 @@ pub(super) struct Batch {
 pub(super) struct Chunks {
     receiver: mpsc::Receiver<Batch>,
     ended: watch::Receiver<Option<Arc<str>>>,
+    window: Option<Window>,
     current: std::vec::IntoIter<Bytes>,
     end: Option<Result<(), CallError>>,
     done: bool,
@@ -35,13 +80,24 @@ impl Chunks {
     pub(super) fn new(
         receiver: mpsc::Receiver<Batch>,
         ended: watch::Receiver<Option<Arc<str>>>,
+        window: Option<Window>,
     ) -> Self {
         Self {
             receiver,
             ended,
+            window,
             current: Vec::new().into_iter(),
             end: None,
             done: false,
+        }
+    }
+}
+
+impl Drop for Chunks {
+    fn drop(&mut self) {
+        // What is still to come is dropped where it is read, so the tool must not wait for anybody.
+        if let Some(window) = self.window.as_mut().filter(|_| !self.done) {
+            window.open(u64::MAX);
         }
     }
 }
@@ -63,6 +119,9 @@ impl Stream for Chunks {
             }
             match ready!(self.receiver.poll_recv(cx)) {
                 Some(batch) => {
+                    if let Some(window) = self.window.as_mut().filter(|_| batch.end.is_none()) {
+                        window.take(&batch.chunks);
+                    }
                     self.current = batch.chunks.into_iter();
                     self.end = batch.end;
                 }

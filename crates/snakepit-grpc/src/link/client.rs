@@ -11,7 +11,7 @@ use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
-use super::chunks::{BATCHES, Chunks};
+use super::chunks::{BATCHES, BATCHES_IN_WINDOW, Chunks, Window};
 use super::head;
 use super::many::push_item;
 use super::outbox::Outbox;
@@ -37,6 +37,8 @@ pub struct LinkClient {
     serving: Arc<Serving>,
     ended: watch::Receiver<Option<Arc<str>>>,
     max_payload: usize,
+    /// Many calls are on the connection at once.
+    shared: bool,
     _tasks: JoinSet<()>,
 }
 
@@ -111,8 +113,17 @@ impl LinkClient {
             serving,
             ended,
             max_payload,
+            shared: false,
             _tasks: tasks,
         }
+    }
+
+    /// Lets many calls be on the connection at once; the worker must be of one mind about it. A slow consumer of a stream then holds
+    /// that stream back and nothing else.
+    #[must_use]
+    pub fn shared(mut self) -> Self {
+        self.shared = true;
+        self
     }
 
     /// Asks the worker what it is. It answers once its adapter is loaded.
@@ -172,13 +183,21 @@ impl LinkClient {
     /// As for [`LinkClient::call`], as far as they show before the request is sent.
     pub fn stream(&self, request: &Request) -> Result<ChunkStream, CallError> {
         self.check_size(request.args.bytes.len())?;
-        let (sender, receiver) = mpsc::channel(BATCHES);
+        let batches = if self.shared {
+            BATCHES_IN_WINDOW
+        } else {
+            BATCHES
+        };
+        let (sender, receiver) = mpsc::channel(batches);
         let waiter = Waiter::Stream {
             sender,
             failed: None,
         };
         self.send(Kind::Stream, request, waiter, &request.args.bytes)?;
-        Ok(Box::pin(Chunks::new(receiver, self.ended.clone())))
+        let window = self
+            .shared
+            .then(|| Window::new(Arc::clone(&self.outbox), request.call.0));
+        Ok(Box::pin(Chunks::new(receiver, self.ended.clone(), window)))
     }
 
     /// Calls the tool once for each item, one after the other; one result each, in order. Items

@@ -5,18 +5,24 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use prost::Message as _;
-use snakepit_core::{CallId, Stopped};
+use snakepit_core::{CallId, Pulse, Stacks, Stopped};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::UnixStream;
 use tokio::net::unix::OwnedReadHalf;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
+use super::dumps::Dumps;
 use super::outbox::Outbox;
 use super::parser::{Parsed, Parser, ProtocolError};
+use super::pings::Pings;
 use super::stops::Stops;
 use crate::frame::{Header, Kind};
 use crate::pb;
+
+/// Questions that a worker may leave unread, beyond what the system keeps for it.
+const UNREAD: usize = 16;
 
 /// The host's end of a control connection. The worker exits when it is dropped.
 #[derive(Debug)]
@@ -24,6 +30,9 @@ pub struct ControlClient {
     outbox: Arc<Outbox>,
     ended: watch::Receiver<Option<Arc<str>>>,
     stops: Arc<Stops>,
+    pings: Arc<Pings>,
+    gil: watch::Receiver<Option<String>>,
+    dumps: Arc<Dumps>,
     _tasks: JoinSet<()>,
 }
 
@@ -38,7 +47,15 @@ impl ControlClient {
         let (sender, ended) = watch::channel(None);
         let mut tasks = JoinSet::new();
         let stops = Arc::new(Stops::default());
-        let reports = Arc::clone(&stops);
+        let pings = Arc::new(Pings::default());
+        let dumps = Arc::new(Dumps::default());
+        let (gil_sender, gil) = watch::channel(None);
+        let reports = Reports {
+            stops: Arc::clone(&stops),
+            pings: Arc::clone(&pings),
+            dumps: Arc::clone(&dumps),
+            gil: gil_sender,
+        };
         tasks.spawn(async move {
             let reason = read_all(read, &reports).await;
             sender.send_replace(Some(reason.into()));
@@ -49,6 +66,9 @@ impl ControlClient {
             outbox,
             ended,
             stops,
+            gil,
+            pings,
+            dumps,
             _tasks: tasks,
         }
     }
@@ -71,6 +91,53 @@ impl ControlClient {
         self.stops.take(call).await
     }
 
+    /// Asks for a sign of life; nothing when none comes within `wait`. Any number of questions may be under way; an answer to a later one
+    /// answers the earlier ones.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub async fn ping(&self, wait: Duration) -> Option<Pulse> {
+        // A worker that does not read is not sent more and more.
+        let number = if self.outbox.unread() > UNREAD {
+            self.pings.asked()
+        } else {
+            let number = self.pings.ask();
+            let header = Header::new(Kind::Ping, number);
+            // What cannot be sent has no answer.
+            self.outbox.send(header, |_| {}, &Bytes::new()).ok()?;
+            number
+        };
+        timeout(wait, self.pings.answer(number)).await.ok()
+    }
+
+    /// The module whose import has switched the GIL on, in an interpreter that started without it;
+    /// nothing as long as that has not happened.
+    pub fn gil_reenabled_by(&self) -> Option<String> {
+        self.gil.borrow().clone()
+    }
+
+    /// Resolves with the module when an import switches the GIL on; nothing when the connection
+    /// has ended before.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub async fn gil_enabled(&self) -> Option<String> {
+        let mut gil = self.gil.clone();
+        let told = gil.wait_for(Option::is_some).await.ok()?;
+        told.clone()
+    }
+
+    /// Where each thread of the worker is, whatever it does; nothing when no answer came within `wait`, or the worker cannot tell.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub async fn stacks(&self, wait: Duration) -> Option<Stacks> {
+        let question = self.dumps.question();
+        let header = Header::new(Kind::Stacks, question.number);
+        self.outbox.send(header, |_| {}, &Bytes::new()).ok()?;
+        timeout(wait, question.answer()).await.ok()?
+    }
+
     /// Resolves with the reason when the connection has ended.
     pub async fn ended(&self) -> Arc<str> {
         let mut ended = self.ended.clone();
@@ -83,8 +150,16 @@ impl ControlClient {
     }
 }
 
+/// Where reports of the worker go.
+struct Reports {
+    dumps: Arc<Dumps>,
+    stops: Arc<Stops>,
+    pings: Arc<Pings>,
+    gil: watch::Sender<Option<String>>,
+}
+
 /// Reads signs of life and reports until the connection ends; returns why it did.
-async fn read_all(mut stream: OwnedReadHalf, stops: &Stops) -> String {
+async fn read_all(mut stream: OwnedReadHalf, reports: &Reports) -> String {
     let mut parser = Parser::new(0);
     loop {
         match stream.read_buf(parser.buffer()).await {
@@ -95,13 +170,39 @@ async fn read_all(mut stream: OwnedReadHalf, stops: &Stops) -> String {
         loop {
             let error = match parser.next_frame() {
                 Ok(Parsed::Incomplete) => break,
-                Ok(Parsed::Frame { header, .. }) if header.kind == Kind::Pong => continue,
+                Ok(Parsed::Frame { header, head, .. }) if header.kind == Kind::Pong => {
+                    match pb::Pong::decode(head) {
+                        Ok(pong) if reports.pings.put(header.call, &pong) => continue,
+                        Ok(_) => ProtocolError::Unexpected(header.kind),
+                        Err(error) => return format!("broke the protocol: {error}"),
+                    }
+                }
                 Ok(Parsed::Frame { header, head, .. }) if header.kind == Kind::Stopped => {
                     match pb::Stopped::decode(head) {
                         Ok(stopped) => {
-                            stops.put(CallId(header.call), stopped);
+                            reports.stops.put(CallId(header.call), stopped);
                             continue;
                         }
+                        Err(error) => return format!("broke the protocol: {error}"),
+                    }
+                }
+                Ok(Parsed::Frame { header, head, .. }) if header.kind == Kind::GilEnabled => {
+                    match pb::GilEnabled::decode(head) {
+                        Ok(told) => {
+                            // Once: whatever a worker tells later is not news.
+                            reports.gil.send_if_modified(|gil| {
+                                let first = gil.is_none();
+                                gil.get_or_insert(told.module);
+                                first
+                            });
+                            continue;
+                        }
+                        Err(error) => return format!("broke the protocol: {error}"),
+                    }
+                }
+                Ok(Parsed::Frame { header, head, .. }) if header.kind == Kind::StacksReply => {
+                    match reports.dumps.put(header.call, head) {
+                        Ok(()) => continue,
                         Err(error) => return format!("broke the protocol: {error}"),
                     }
                 }

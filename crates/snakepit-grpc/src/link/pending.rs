@@ -6,6 +6,7 @@ use bytes::Bytes;
 use snakepit_core::{CallError, ItemResult, WorkerExit};
 use tokio::sync::{mpsc, oneshot};
 
+use super::calls::CallMap;
 use super::chunks::Batch;
 use super::client::DescribeError;
 use crate::pb;
@@ -26,8 +27,7 @@ pub(super) enum Waiter {
     },
 }
 
-/// The running calls, and whether the connection still lives. There is one call at a time as a
-/// rule, so a short list is faster than a map.
+/// The running calls, and whether the connection still lives.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     state: Mutex<State>,
@@ -35,7 +35,7 @@ pub(super) struct Pending {
 
 #[derive(Debug, Default)]
 struct State {
-    waiters: Vec<(u64, Waiter)>,
+    waiters: CallMap<Waiter>,
     ended: Option<Arc<str>>,
 }
 
@@ -49,7 +49,7 @@ impl Pending {
         if let Some(reason) = &state.ended {
             return Err(died(reason, false));
         }
-        state.waiters.push((call, waiter));
+        state.waiters.insert(call, waiter);
         Ok(())
     }
 
@@ -59,7 +59,7 @@ impl Pending {
             .state
             .lock()
             .expect("nothing panics while it is locked");
-        state.waiters.iter().map(|(call, _)| *call).collect()
+        state.waiters.keys().copied().collect()
     }
 
     /// Takes a call out: to complete it, or to put it back.
@@ -68,8 +68,7 @@ impl Pending {
             .state
             .lock()
             .expect("nothing panics while it is locked");
-        let at = state.waiters.iter().position(|(id, _)| *id == call)?;
-        Some(state.waiters.swap_remove(at).1)
+        state.waiters.remove(&call)
     }
 
     /// Puts a call back that goes on. False when the connection ended in the meantime.
@@ -79,7 +78,9 @@ impl Pending {
             .lock()
             .expect("nothing panics while it is locked");
         match state.ended.clone() {
-            None => state.waiters.push((call, waiter)),
+            None => {
+                state.waiters.insert(call, waiter);
+            }
             Some(reason) => {
                 drop(state);
                 waiter.fail(&reason);
@@ -99,7 +100,7 @@ impl Pending {
             }
             std::mem::take(&mut state.waiters)
         };
-        for (_, waiter) in waiters {
+        for waiter in waiters.into_values() {
             waiter.fail(reason);
         }
     }

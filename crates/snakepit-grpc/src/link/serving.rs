@@ -1,5 +1,6 @@
 //! The requests of a worker that are being answered on one connection.
 
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
@@ -12,6 +13,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::calls::CallMap;
 use super::handling::{Answer, Handling, finish, over_limit, poll_caught, refusal};
 use super::outbox::Outbox;
 use super::parser::ProtocolError;
@@ -20,11 +22,15 @@ use crate::convert;
 use crate::frame::{FLAG_ERROR, Header, Kind};
 use crate::pb;
 
-/// Requests that may wait for their answer on one connection.
+/// Requests of one call that may wait for their answer.
 const MAX_OPEN: usize = 64;
 
 /// Answers that the worker has not read yet, after which it is taken for broken.
 const MAX_UNREAD: usize = 1024;
+
+/// Pieces that the worker has not read yet and that have to do with one running call other than its requests: the call itself, and what
+/// its stream may send on.
+const UNREAD_OF_CALL: usize = 8;
 
 /// Answers the requests of the calls of one connection.
 #[derive(Debug)]
@@ -32,7 +38,14 @@ pub(super) struct Serving {
     host: Option<Host>,
     outbox: Arc<Outbox>,
     max_payload: usize,
-    running: Mutex<Vec<Running>>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    running: CallMap<Running>,
+    /// The calls of the requests that were not answered at once, by number.
+    owners: HashMap<u64, u64>,
 }
 
 /// Who answers.
@@ -87,7 +100,7 @@ impl Serving {
             host: host.map(|(worker, handler)| Host { handler, worker }),
             outbox,
             max_payload,
-            running: Mutex::default(),
+            state: Mutex::default(),
         }
     }
 
@@ -98,12 +111,13 @@ impl Serving {
         }
         let mut caller = request.clone();
         caller.args = Payload::default();
-        self.lock().push(Running {
+        let running = Running {
             caller,
             open: Vec::new(),
             tasks: None,
             ending: None,
-        });
+        };
+        self.lock().running.insert(request.call.0, running);
     }
 
     /// A call is over: its requests are dropped unanswered.
@@ -112,9 +126,12 @@ impl Serving {
             return;
         }
         let ended = {
-            let mut running = self.lock();
-            let at = running.iter().position(|it| it.caller.call.0 == call);
-            at.map(|at| running.swap_remove(at))
+            let mut state = self.lock();
+            let ended = state.running.remove(&call);
+            for open in ended.iter().flat_map(|running| &running.open) {
+                state.owners.remove(&open.number);
+            }
+            ended
         };
         // Not under the lock: a handler that is dropped may do what it likes.
         drop(ended);
@@ -155,10 +172,12 @@ impl Serving {
 
     /// A `HOST_CANCEL` came. The request may be answered already.
     pub(super) fn cancel(&self, number: u64) {
-        let mut running = self.lock();
-        let mut open = running.iter_mut().flat_map(|call| &mut call.open);
-        if let Some(cancel) = open
-            .find(|open| open.number == number)
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        let running = state.owners.get(&number);
+        let running = running.and_then(|call| state.running.get_mut(call));
+        if let Some(cancel) = running
+            .and_then(|running| running.open.iter_mut().find(|open| open.number == number))
             .and_then(|open| open.cancel.take())
         {
             // The request may be answered just now.
@@ -168,7 +187,8 @@ impl Serving {
 
     /// A worker that asks without reading the answers would fill our memory with them.
     fn check_reading(&self) -> Result<(), ProtocolError> {
-        if self.outbox.unread() > MAX_UNREAD {
+        let calls = self.lock().running.len();
+        if self.outbox.unread() > MAX_UNREAD + calls.saturating_sub(1) * UNREAD_OF_CALL {
             return Err(ProtocolError::Unread);
         }
         Ok(())
@@ -232,35 +252,29 @@ impl Serving {
         number: u64,
         call: u64,
     ) -> Result<(Request, Arc<Ending>), Box<ToolError>> {
-        let mut running = self.lock();
-        let open = running.iter().map(|call| call.open.len()).sum::<usize>();
-        if open >= MAX_OPEN {
-            return Err(refusal(
-                ErrorCode::TooManyRequests,
-                format!("{MAX_OPEN} requests of this worker wait for the host already"),
-                "wait for some of them first",
-            ));
-        }
-        let used = running
-            .iter()
-            .any(|call| call.open.iter().any(|open| open.number == number));
-        if used {
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        if state.owners.contains_key(&number) {
             return Err(refusal(
                 ErrorCode::InvalidRequest,
                 format!("request {number} waits for its answer already"),
                 "update host and worker together",
             ));
         }
-        let running = running
-            .iter_mut()
-            .find(|running| running.caller.call.0 == call)
-            .ok_or_else(|| {
-                refusal(
-                    ErrorCode::NotRunning,
-                    format!("call {call} is not running on this connection"),
-                    "use the context only while its call runs",
-                )
-            })?;
+        let running = state.running.get_mut(&call).ok_or_else(|| {
+            refusal(
+                ErrorCode::NotRunning,
+                format!("call {call} is not running on this connection"),
+                "use the context only while its call runs",
+            )
+        })?;
+        if running.open.len() >= MAX_OPEN {
+            return Err(refusal(
+                ErrorCode::TooManyRequests,
+                format!("{MAX_OPEN} requests of this call wait for the host already"),
+                "wait for some of them first",
+            ));
+        }
         let ending = running.ending.get_or_insert_with(|| {
             Arc::new(Ending {
                 host: host.clone(),
@@ -279,8 +293,9 @@ impl Serving {
         handling: Handling,
         ending: Arc<Ending>,
     ) {
-        let mut running = self.lock();
-        let Some(entry) = running.iter_mut().find(|it| it.caller.call.0 == call) else {
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        let Some(entry) = state.running.get_mut(&call) else {
             // The connection ended while it began.
             return;
         };
@@ -300,15 +315,21 @@ impl Serving {
             number,
             cancel: Some(cancel),
         });
+        state.owners.insert(number, call);
     }
 
     /// Strikes a request off; false when its call is over.
     fn close(&self, call: u64, number: u64) -> bool {
-        let mut running = self.lock();
-        let entry = running.iter_mut().find(|it| it.caller.call.0 == call);
-        entry.is_some_and(|entry| {
-            let at = entry.open.iter().position(|open| open.number == number);
-            at.map(|at| entry.open.swap_remove(at)).is_some()
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        let open = state
+            .running
+            .get_mut(&call)
+            .map(|running| &mut running.open);
+        open.is_some_and(|open| {
+            let at = open.iter().position(|open| open.number == number);
+            at.map(|at| state.owners.remove(&open.swap_remove(at).number))
+                .is_some()
         })
     }
 
@@ -333,8 +354,8 @@ impl Serving {
         };
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Running>> {
-        self.running
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state
             .lock()
             .expect("nothing panics while it is locked")
     }

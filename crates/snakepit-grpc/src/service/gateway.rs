@@ -32,6 +32,11 @@ pub trait Gateway: Send + Sync + 'static {
     /// The tools that there are.
     fn tools(&self) -> Vec<ToolInfo>;
 
+    /// Calls find workers: what `grpc.health.v1` tells clients. It is asked often and must be quick.
+    fn is_ready(&self) -> bool {
+        true
+    }
+
     /// A peer is about to register tools of its own for a session. Names are valid and unique; what is refused here is not registered.
     ///
     /// # Errors

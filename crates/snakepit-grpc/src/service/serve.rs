@@ -4,6 +4,7 @@ mod accept;
 mod body;
 mod error;
 mod guard;
+mod health;
 mod socket;
 mod token;
 
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic_health::server::HealthReporter;
@@ -90,6 +92,8 @@ pub struct Serving {
     stopping: CancellationToken,
     tasks: Tasks,
     health: HealthReporter,
+    /// Follows the pools, where there are any.
+    following: JoinSet<()>,
 }
 
 impl BridgeServer {
@@ -150,7 +154,13 @@ impl BridgeServer {
         options: &ServeOptions,
     ) -> Serving {
         let (health, health_service) = tonic_health::server::health_reporter();
-        health.set_serving::<BridgeServiceServer<Self>>().await;
+        let gateway = self.inner.gateway.clone();
+        let ready = gateway.as_ref().is_none_or(|gateway| gateway.is_ready());
+        health::set(&health, ready).await;
+        let mut following = JoinSet::new();
+        if let Some(gateway) = gateway {
+            following.spawn(health::follow(health.clone(), gateway, ready));
+        }
         let service = BridgeServiceServer::new(self.clone())
             .max_decoding_message_size(options.max_message)
             .max_encoding_message_size(options.max_message);
@@ -170,6 +180,7 @@ impl BridgeServer {
             stopping,
             tasks,
             health,
+            following,
         }
     }
 }
@@ -187,9 +198,8 @@ impl Serving {
     /// Dropping the future ends everything at once.
     pub async fn stop(mut self, grace: Duration) -> bool {
         drop(self.socket.take());
-        self.health
-            .set_not_serving::<BridgeServiceServer<BridgeServer>>()
-            .await;
+        self.following.shutdown().await;
+        health::set(&self.health, false).await;
         self.stopping.cancel();
         let ended = self.tasks.ended(grace).await;
         if !ended {

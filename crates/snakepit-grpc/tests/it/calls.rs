@@ -3,7 +3,7 @@
 use prost::Message as _;
 use snakepit_core::{CallError, Direction, ErrorCode};
 use snakepit_grpc::frame::{Header, Kind};
-use snakepit_grpc::link::{ControlClient, DescribeError, LinkClient};
+use snakepit_grpc::link::{DescribeError, LinkClient};
 use snakepit_grpc::pb;
 use tokio::net::UnixStream;
 
@@ -329,33 +329,4 @@ async fn describe_both_ways() {
         ));
     };
     tokio::join!(host, worker);
-}
-
-#[tokio::test]
-async fn control_cancels_and_tolerates_signs_of_life() {
-    let (host, worker) = UnixStream::pair().unwrap();
-    let (control, mut peer) = (ControlClient::new(host), Peer(worker));
-    peer.send(&frame(Kind::Pong, 0, 0, b"", b"")).await;
-    let call = snakepit_core::CallId(77);
-    control.cancel(call, std::time::Duration::from_millis(5));
-    let (header, head, _) = peer.receive().await.unwrap();
-    assert_eq!((header.kind, header.call), (Kind::Cancel, 77));
-    let grace_us = pb::Cancel::decode(&head[..]).unwrap().grace_us;
-    assert_eq!(grace_us, 5000);
-    let report = pb::Stopped {
-        step: 4,
-        after_us: 9,
-    };
-    peer.send(&frame(Kind::Stopped, 77, 0, &report.encode_to_vec(), b""))
-        .await;
-    let stopped = control.stopped(call).await;
-    assert_eq!(stopped.step, snakepit_core::StopStep::Interrupt);
-    assert_eq!(stopped.after.as_micros(), 9);
-    peer.reply(1, b"").await;
-    assert!(
-        control
-            .ended()
-            .await
-            .contains("unexpected frame of kind Reply")
-    );
 }

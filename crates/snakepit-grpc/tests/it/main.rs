@@ -11,6 +11,8 @@ mod calls;
 #[cfg(feature = "client")]
 mod codec;
 #[cfg(feature = "client")]
+mod control;
+#[cfg(feature = "client")]
 mod hosting;
 #[cfg(feature = "client")]
 mod many;
@@ -20,5 +22,7 @@ mod peer;
 mod requests;
 #[cfg(feature = "service")]
 mod service;
+#[cfg(feature = "client")]
+mod shared;
 #[cfg(feature = "client")]
 mod streams;

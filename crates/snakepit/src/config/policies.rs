@@ -1,9 +1,9 @@
-//! The tables of a pool that switch a policy on.
+//! The tables of a pool that switch a policy on, and those of single tools.
 
 use serde::Deserialize;
 
 use super::raw::Span;
-use crate::{BreakerPolicy, QuarantinePolicy, RetryPolicy};
+use crate::{AutoscalePolicy, BreakerPolicy, QuarantinePolicy, RetryPolicy, ToolConfig};
 
 macro_rules! raw_policy {
     ($(#[$doc:meta])* $name:ident for $policy:ident { $($key:ident: $kind:ty => |$value:ident| $plain:expr,)* }) => {
@@ -25,6 +25,17 @@ macro_rules! raw_policy {
             }
         }
     };
+}
+
+raw_policy! {
+    /// The table `autoscale`.
+    RawAutoscale for AutoscalePolicy {
+        min: usize => |value| value,
+        max: usize => |value| value,
+        target_delay: Span => |value| value.0,
+        cool_down: Span => |value| value.0,
+        idle: Span => |value| value.0,
+    }
 }
 
 raw_policy! {
@@ -54,5 +65,14 @@ raw_policy! {
         burst: u32 => |value| value,
         initial_backoff: Span => |value| value.0,
         max_backoff: Span => |value| value.0,
+    }
+}
+
+raw_policy! {
+    /// A table below `tools`.
+    RawTool for ToolConfig {
+        timeout: Span => |value| Some(value.0),
+        queue_timeout: Span => |value| Some(value.0),
+        idempotent: bool => |value| value,
     }
 }

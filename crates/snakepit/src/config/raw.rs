@@ -2,18 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use figment::value::magic::RelativePathBuf;
 use serde::Deserialize;
 use serde::de::{Deserializer, Unexpected, Visitor};
+use snakepit_profiles::EventLoop;
 use snakepit_profiles::registry::Containment;
 
-use super::policies::{RawBreaker, RawQuarantine, RawRetry};
+use super::heartbeat::RawHeartbeat;
+use super::policies::{RawAutoscale, RawBreaker, RawQuarantine, RawRetry, RawTool};
 use super::recycle::RawRecycle;
 use crate::text::{parse_duration, parse_size, seconds};
-use crate::{Affinity, HostToolConfig, PoolConfig, SessionConfig};
+use crate::{Affinity, Fairness, HostToolConfig, PoolConfig, SessionConfig, TimeoutProfile};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -45,6 +48,7 @@ macro_rules! raw_pool {
             $($limit: Option<$limit_kind>,)*
             restart: RawRestart,
             recycle: RawRecycle,
+            heartbeat: RawHeartbeat,
         }
 
         /// All keys of a pool side by side, as the file has them.
@@ -57,6 +61,8 @@ macro_rules! raw_pool {
             restart: RawRestart,
             #[serde(default)]
             recycle: RawRecycle,
+            #[serde(default)]
+            heartbeat: RawHeartbeat,
         }
 
         impl<'de> Deserialize<'de> for RawPool {
@@ -68,6 +74,7 @@ macro_rules! raw_pool {
                         $($limit: keys.$limit,)*
                         restart: keys.restart,
                         recycle: keys.recycle,
+                        heartbeat: keys.heartbeat,
                     },
                 })
             }
@@ -82,6 +89,7 @@ macro_rules! raw_pool {
                         $($limit: self.limits.$limit.or_else(|| defaults.limits.$limit.clone()),)*
                         restart: self.limits.restart.over(defaults.limits.restart),
                         recycle: self.limits.recycle.over(defaults.limits.recycle),
+                        heartbeat: self.limits.heartbeat.over(defaults.limits.heartbeat),
                     },
                 }
             }
@@ -96,6 +104,7 @@ macro_rules! raw_pool {
                 })*
                 self.restart.apply(config);
                 self.recycle.apply(config);
+                self.heartbeat.apply(config);
             }
         }
     };
@@ -112,17 +121,35 @@ raw_pool! {
     dependent: bool,
     containment: Containment,
     threads: usize,
+    threads_per_worker: u16,
+    thread_safety_checks: String,
+    concurrency: NonZeroU16,
+    event_loop: EventLoop,
     |
+    // Keys are applied in this order: those of the profile's times come after it.
+    timeout_profile: TimeoutProfile => |config, value| value.apply(config),
     workers: usize => |config, value| config.workers = value,
+    autoscale: RawAutoscale => |config, value| config.autoscale = Some(value.policy()),
+    spares: usize => |config, value| config.spares = value,
     affinity: Affinity => |config, value| config.affinity = value,
     queue_limit: usize => |config, value| config.queue_limit = value,
+    queue_bytes: Size => |config, value| config.queue_bytes = value.0,
+    session_queue_limit: usize => |config, value| config.session_queue_limit = Some(value),
     queue_timeout: Span => |config, value| config.queue_timeout = value.0,
+    reject_early: bool => |config, value| config.reject_early = value,
+    fairness: Fairness => |config, value| config.fairness = value,
     call_timeout: Span => |config, value| config.call_timeout = Some(value.0),
+    stream_timeout: Span => |config, value| config.stream_timeout = Some(value.0),
+    tools: BTreeMap<String, RawTool> => |config, value| {
+        let tools = value.into_iter();
+        config.tools = tools.map(|(name, tool)| (name, tool.policy())).collect();
+    },
     start_timeout: Span => |config, value| config.start_timeout = value.0,
     start_concurrency: usize => |config, value| config.start_concurrency = value,
     drain_timeout: Span => |config, value| config.drain_timeout = value.0,
     stop_grace: Span => |config, value| config.stop_grace = value.0,
     cancel_grace: Span => |config, value| config.cancel_grace = value.0,
+    timeout_stacks: Span => |config, value| config.timeout_stacks = value.0,
     max_payload: Size => |config, value| config.max_payload = value.0,
     quarantine: RawQuarantine => |config, value| config.quarantine = Some(value.policy()),
     breaker: RawBreaker => |config, value| config.breaker = Some(value.policy()),
@@ -185,6 +212,7 @@ struct RawRestart {
     max_backoff: Option<Span>,
     max_restarts: Option<u32>,
     window: Option<Span>,
+    min_lifetime: Option<Span>,
 }
 
 impl RawRestart {
@@ -194,6 +222,7 @@ impl RawRestart {
             max_backoff: self.max_backoff.or(defaults.max_backoff),
             max_restarts: self.max_restarts.or(defaults.max_restarts),
             window: self.window.or(defaults.window),
+            min_lifetime: self.min_lifetime.or(defaults.min_lifetime),
         }
     }
 
@@ -205,6 +234,9 @@ impl RawRestart {
         restart.max_backoff = self.max_backoff.map_or(restart.max_backoff, |span| span.0);
         restart.max_restarts = self.max_restarts.unwrap_or(restart.max_restarts);
         restart.window = self.window.map_or(restart.window, |span| span.0);
+        restart.min_lifetime = self
+            .min_lifetime
+            .map_or(restart.min_lifetime, |span| span.0);
     }
 }
 

@@ -1,5 +1,7 @@
 //! Configurations, good and bad.
 
+mod all_keys;
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -30,136 +32,37 @@ fn failure(text: &str, variables: &[(&str, &str)]) -> (ErrorCode, String, String
 }
 
 #[test]
-fn all_keys_are_read() {
-    let text = r#"
-        default_pool = "gpu"
-        data_dir = "state"
-        [sessions]
-        ttl = "30m"
-        max_session_bytes = "1MiB"
-        [host_tools]
-        max_depth = 3
-        [defaults]
-        workers = 3
-        call_timeout = "30s"
-        [pools.main]
-        adapter = "tools.py"
-        env = { A = "1" }
-        [pools.gpu]
-        adapter = "models.serving:Serving"
-        profile = "process"
-        workers = 1
-        python = "bin/python"
-        working_dir = "work"
-        python_path = ["lib"]
-        inherit_env = ["AWS_*"]
-        threads = 2
-        dependent = false
-        containment = "pid_namespace"
-        affinity = "strict_queue"
-        queue_limit = 5
-        queue_timeout = 1.5
-        call_timeout = 60
-        start_timeout = "2m"
-        start_concurrency = 2
-        drain_timeout = "7s"
-        stop_grace = "250ms"
-        cancel_grace = "1s"
-        max_payload = "64MiB"
-        warm_up = "load"
-        [pools.gpu.restart]
-        initial_backoff = "10ms"
-        max_backoff = "1s"
-        max_restarts = 3
-        window = "20s"
-        [pools.gpu.quarantine]
-        deaths = 3
-        [pools.gpu.breaker]
-        failures = 7
-        [pools.gpu.tool_breaker]
-        cool_down = "3s"
-        [pools.gpu.retry]
-        budget = 20
-        [defaults.recycle]
-        max_requests = 10
-        min_lifetime = "1m"
-        [pools.gpu.recycle]
-        max_age = "1h"
-        max_requests = 1000
-        max_memory = "1GiB"
-        memory_interval = "2s"
-        memory_samples = 5
-        jitter = 0.25
-        max_drain = "1m"
-        mode = "in_place"
-    "#;
-    let (dir, config) = load(text, &[]);
-    let config = config.unwrap();
-    assert_eq!(config.default_pool.unwrap().as_str(), "gpu");
-    let [gpu, main] = &config.pools[..] else {
-        panic!("two pools")
+fn keys_of_times_go_before_their_profile_wherever_they_stand() {
+    let text = "[defaults]\nqueue_timeout = '7s'\n[pools.main]\nadapter = 'tools.py'\n\
+                call_timeout = '9s'\ntimeout_profile = 'batch'\n\
+                [pools.other]\nadapter = 'tools.py'\n";
+    let variables = [
+        (
+            "SNAKEPIT_POOLS__OTHER__TIMEOUT_PROFILE",
+            "production_strict",
+        ),
+        ("SNAKEPIT_POOLS__OTHER__TOOLS__TRAIN__TIMEOUT", "1m"),
+    ];
+    let (_dir, config) = load(text, &variables);
+    let pools = config.unwrap().pools;
+    let times = |index: usize| {
+        let config = pools[index].config();
+        let (call, stream) = (config.call_timeout, config.stream_timeout);
+        [call, stream, Some(config.queue_timeout)].map(|time| time.map(|time| time.as_secs()))
     };
-    assert_eq!(main.config().workers, 3);
-    assert_eq!(main.config().call_timeout, Some(Duration::from_secs(30)));
-    assert_eq!(gpu.config().workers, 1);
-    assert_eq!(gpu.config().call_timeout, Some(Duration::from_secs(60)));
-    assert_eq!(gpu.config().queue_timeout, Duration::from_millis(1500));
-    assert_eq!(config.data_dir.unwrap(), dir.path().join("state"));
-    assert_eq!(gpu.config().drain_timeout, Duration::from_secs(7));
-    assert_eq!(gpu.config().stop_grace, Duration::from_millis(250));
-    let state = &config.state;
-    assert_eq!(state.sessions.ttl, Duration::from_secs(1800));
-    assert_eq!(state.sessions.max_session_bytes, 1 << 20);
-    assert_eq!(state.tools.max_depth, 3);
-    assert_eq!(gpu.config().affinity, crate::Affinity::StrictQueue);
-    let dependent = |pool: &crate::PoolBuilder| {
-        let mut seen = None;
-        let _ = pool
-            .clone()
-            .configure_python(|python| seen = Some(python.dependent));
-        seen
-    };
-    assert_eq!((dependent(main), dependent(gpu)), (Some(true), Some(false)));
-    assert_eq!(gpu.config().max_payload, 64 << 20);
-    assert_eq!(gpu.config().restart.max_restarts, 3);
-    let quarantine = gpu.config().quarantine.clone().unwrap();
-    assert_eq!((quarantine.deaths, quarantine.duration.as_secs()), (3, 600));
-    assert_eq!(main.config().quarantine, None);
-    assert_eq!(gpu.config().retry.as_ref().map(|it| it.budget), Some(20));
-    let breakers = (&gpu.config().breaker, &gpu.config().tool_breaker);
-    assert_eq!(breakers.0.as_ref().map(|it| it.failures), Some(7));
+    assert_eq!(times(0), [Some(9), None, Some(7)]);
+    assert_eq!(times(1), [Some(60), Some(300), Some(7)]);
+    let minute = Some(Duration::from_secs(60));
+    assert_eq!(pools[1].config().tools["train"].timeout, minute);
+    // The builder takes them in the order of its calls.
+    let builder = crate::PoolBuilder::new("main", "tools.py")
+        .timeout_profile(crate::TimeoutProfile::ProductionStrict)
+        .queue_timeout(Duration::from_secs(1));
+    let config = builder.config();
     assert_eq!(
-        breakers.1.as_ref().map(|it| it.cool_down.as_secs()),
-        Some(3)
+        (config.call_timeout, config.queue_timeout.as_secs()),
+        (minute, 1)
     );
-    assert_eq!(gpu.config().warm_up.as_deref(), Some("load"));
-    let recycle = &gpu.config().recycle;
-    assert_eq!(recycle.max_age, Some(Duration::from_secs(3600)));
-    assert_eq!(recycle.max_requests, Some(1000));
-    assert_eq!(recycle.max_memory, Some(1 << 30));
-    assert_eq!(recycle.memory_interval, Duration::from_secs(2));
-    assert_eq!((recycle.memory_samples, recycle.jitter), (5, 0.25));
-    assert_eq!(recycle.max_drain, Duration::from_secs(60));
-    assert_eq!(recycle.min_lifetime, Duration::from_secs(60));
-    assert_eq!(recycle.mode, crate::RecycleMode::InPlace);
-    assert_eq!(main.config().recycle.max_requests, Some(10));
-    let check = |pool: &crate::PoolBuilder, expected: &str| {
-        let mut seen = String::new();
-        let _ = pool
-            .clone()
-            .configure_python(|python| seen.clone_from(&python.adapter));
-        assert_eq!(seen, expected);
-    };
-    check(main, dir.path().join("tools.py").to_str().unwrap());
-    check(gpu, "models.serving:Serving");
-    let mut paths = Vec::new();
-    let _ = gpu.clone().configure_python(|python| {
-        paths.extend(python.interpreter.clone());
-        paths.extend(python.working_dir.clone());
-        paths.extend(python.python_path.clone());
-    });
-    let expected = ["bin/python", "work", "lib"].map(|path| dir.path().join(path));
-    assert_eq!(paths, expected);
 }
 
 #[test]
@@ -229,14 +132,58 @@ fn wrong_values_name_the_key() {
         ("queue_timeout = 'soon'", "queue_timeout", "a duration"),
         ("queue_timeout = -1", "queue_timeout", "a duration"),
         ("max_payload = '1 apple'", "max_payload", "a size"),
-        ("profile = 'thread'", "profile", "\"process\""),
+        ("session_queue_limit = 0", "session_queue_limit", "got 0"),
+        ("fairness = 'lottery'", "fairness", "lottery"),
+        ("profile = 'fibre'", "profile", "\"process\" or \"thread\""),
+        ("profile = 'thread'", "threads_per_worker", "is missing"),
+        (
+            "threads_per_worker = 4",
+            "threads_per_worker",
+            "is for the profile",
+        ),
+        (
+            "profile = 'thread'\nthreads_per_worker = 0",
+            "threads_per_worker",
+            "between 1 and 256",
+        ),
+        (
+            "thread_safety_checks = 'loud'",
+            "thread_safety_checks",
+            "\"strict\"",
+        ),
+        (
+            "autoscale = { min = 3, max = 2 }",
+            "autoscale.max",
+            "between 3 and 1024, got 2",
+        ),
         ("env = 3", "env", "got 3"),
         (
             "recycle = { max_requests = 0 }",
             "recycle.max_requests",
             "got 0",
         ),
+        ("timeout_profile = 'fast'", "timeout_profile", "fast"),
+        (
+            "tools = { f = { timeout = 0 } }",
+            "tools.f.timeout",
+            "more than zero",
+        ),
+        (
+            "tools = { f = { timeout = 'soon' } }",
+            "tools.f.timeout",
+            "a duration",
+        ),
         ("recycle = { jitter = 1.5 }", "recycle.jitter", "got 1.5"),
+        (
+            "heartbeat = { misses = 0 }",
+            "heartbeat.misses",
+            "between 1 and 100",
+        ),
+        (
+            "heartbeat = { interval = '1ms' }",
+            "heartbeat.interval",
+            "at least 10ms",
+        ),
         ("recycle = { mode = 'never' }", "recycle.mode", "never"),
         (
             "restart = { max_restarts = 'x' }",

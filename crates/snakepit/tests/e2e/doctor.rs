@@ -35,6 +35,7 @@ fn everything_is_tried_out_and_nothing_is_left() {
         "data directory",
         "registry",
         "interpreter",
+        "extension",
         "worker",
     ];
     assert_eq!(names, expected);

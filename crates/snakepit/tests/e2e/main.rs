@@ -5,6 +5,8 @@
 )]
 
 #[cfg(feature = "process")]
+mod async_slots;
+#[cfg(feature = "process")]
 mod bad_input;
 #[cfg(feature = "bridge")]
 mod bridge;
@@ -15,6 +17,8 @@ mod cli;
 #[cfg(feature = "cli")]
 mod cli_support;
 #[cfg(feature = "cli")]
+mod compat;
+#[cfg(feature = "cli")]
 mod crash;
 #[cfg(feature = "cli")]
 mod doctor;
@@ -23,18 +27,28 @@ mod execute;
 #[cfg(feature = "process")]
 mod external_program;
 #[cfg(feature = "process")]
+mod free_threading;
+#[cfg(feature = "process")]
 mod limits;
 #[cfg(feature = "process")]
 mod markers;
+#[cfg(feature = "process")]
+mod mixed_load;
 #[cfg(feature = "process")]
 mod nested;
 mod scripted;
 #[cfg(feature = "process")]
 mod sessions;
 #[cfg(feature = "process")]
+mod stacks;
+#[cfg(feature = "process")]
 mod stream;
 #[cfg(feature = "process")]
 mod support;
+#[cfg(feature = "process")]
+mod thread_ends;
+#[cfg(feature = "process")]
+mod thread_profile;
 #[cfg(feature = "process")]
 mod values;
 #[cfg(feature = "process")]

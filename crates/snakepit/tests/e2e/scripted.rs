@@ -206,3 +206,22 @@ async fn settings_are_checked_before_anything_starts() {
     );
     assert_eq!(profile.starts(), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn defect_15_streams_are_a_matter_of_the_pool_that_is_called() {
+    let profile = ScriptedProfile::new(1);
+    let snakepit = with_pool(&ScriptedProfile::new(1))
+        .pool_with_profile(config("other"), Arc::new(profile.clone()))
+        .start()
+        .await
+        .unwrap();
+    let pool = snakepit.pool("other").unwrap();
+    let mut stream = pool.execute_stream::<u64>("count", ()).await.unwrap();
+    for n in 0..3 {
+        assert_eq!(stream.next().await.unwrap().unwrap(), n);
+    }
+    drop(stream);
+    let requests: Vec<u64> = snakepit.status().iter().map(|pool| pool.requests).collect();
+    assert_eq!(requests, [0, 1]);
+    snakepit.shutdown().await;
+}

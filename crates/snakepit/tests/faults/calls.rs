@@ -196,53 +196,6 @@ async fn row_72_deadline_passes_in_the_queue() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn row_73_one_busy_session_does_not_starve_another() {
-    let row = Row::new(73, "one session has 200 calls, another one");
-    let scene = Scene::new();
-    let snakepit = start(&scene, 1).await;
-    let mut many = JoinSet::new();
-    for _ in 0..200 {
-        let session = snakepit.session("greedy");
-        many.spawn(async move { session.execute::<String>("session", ()).await });
-    }
-    let other: String = snakepit
-        .session("modest")
-        .execute("session", ())
-        .await
-        .unwrap();
-    assert_eq!(other, "modest");
-    while let Some(one) = many.join_next().await {
-        assert_eq!(one.unwrap().unwrap(), "greedy");
-    }
-    scene.close(snakepit).await;
-    row.holds("all 201 answered, each with its own session");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn row_74_a_request_that_kills_workers() {
-    let row = Row::new(
-        74,
-        "request that makes its worker segfault, innocents beside it",
-    );
-    let scene = Scene::new();
-    let pool = scene.pool(2).configure(|pool| {
-        pool.restart.initial_backoff = Duration::from_millis(1);
-    });
-    let snakepit = scene.host(pool).start().await.unwrap();
-    for _ in 0..3 {
-        let error = snakepit
-            .execute::<()>("die", args! { "how" => "segv" })
-            .await
-            .unwrap_err();
-        assert_eq!(error.code(), ErrorCode::WorkerDied);
-        snakepit.execute::<i64>("pid", ()).await.unwrap();
-    }
-    healthy(&snakepit, 2).await;
-    scene.close(snakepit).await;
-    row.holds("one WorkerDied each, no call repeated, pool whole again");
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn row_82_too_large_and_too_deep() {
     let row = Row::new(82, "oversize message each way, deep result");
     let scene = Scene::new();
@@ -283,34 +236,4 @@ async fn row_45_a_worker_that_shouts() {
     healthy(&snakepit, 1).await;
     scene.close(snakepit).await;
     row.holds("drained, the call returns");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn row_70_three_times_more_calls_than_fit() {
-    let row = Row::new(70, "open loop over capacity");
-    let scene = Scene::new();
-    let pool = scene.pool(1).queue_limit(50);
-    let snakepit = scene.host(pool).start().await.unwrap();
-    let (mut calls, mut full, mut fine) = (JoinSet::new(), 0, 0);
-    for _ in 0..3000 {
-        let other = snakepit.clone();
-        calls.spawn(async move { other.execute::<i64>("pid", ()).await });
-    }
-    while let Some(one) = calls.join_next().await {
-        match one.unwrap() {
-            Ok(_) => fine += 1,
-            Err(Error::Saturated { queued, .. }) => {
-                assert!(queued <= 50);
-                full += 1;
-            }
-            Err(other) => panic!("{other}"),
-        }
-    }
-    assert_eq!(fine + full, 3000);
-    healthy(&snakepit, 1).await;
-    assert_eq!(snakepit.status()[0].queue_depth, 0);
-    scene.close(snakepit).await;
-    row.holds(format!(
-        "{fine} answered, {full} refused, queue never above its limit"
-    ));
 }

@@ -215,7 +215,9 @@ fn row_16_host_stopped_and_continued() {
     host.kill();
     scene.none_left(NONE);
     next(&scene);
-    row.holds(format!("{seconds} s, no call failed, no worker replaced"));
+    row.holds(format!(
+        "{seconds} s, heartbeats of 1 s, no call failed, no worker replaced"
+    ));
     scene.clean(NONE);
 }
 

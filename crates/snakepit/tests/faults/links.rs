@@ -16,12 +16,17 @@ use crate::support::LONG;
 
 /// The variable of a worker, as it was when it started.
 pub(crate) fn variable(pid: u32, name: &str) -> String {
-    let environ = fs::read(format!("/proc/{pid}/environ")).unwrap();
+    variable_of(pid, name).unwrap()
+}
+
+/// As [`variable`], for a process that may be gone.
+pub(crate) fn variable_of(pid: u32, name: &str) -> Option<String> {
+    let environ = fs::read(format!("/proc/{pid}/environ")).ok()?;
     let text = String::from_utf8_lossy(&environ).into_owned();
     let entry = text
         .split('\0')
         .find_map(|one| one.strip_prefix(name)?.strip_prefix('='));
-    entry.unwrap().to_owned()
+    entry.map(str::to_owned)
 }
 
 async fn start(scene: &Scene) -> (Snakepit, u32, String) {

@@ -13,10 +13,14 @@ mod degraded;
 mod held;
 mod host_death;
 mod links;
+mod liveness;
+mod load;
 mod log_sink;
 mod many;
 mod oracle;
 mod oracle_tests;
+mod overload;
+mod poison;
 mod proxy;
 mod random;
 mod random_kill;
@@ -35,4 +39,5 @@ mod subject;
 #[path = "../e2e/support.rs"]
 #[expect(dead_code, reason = "the other tests use more of it")]
 mod support;
+mod threads;
 mod transport;

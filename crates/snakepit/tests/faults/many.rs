@@ -39,11 +39,17 @@ async fn row_50_many_workers_on_few_cores() {
         None => "",
     };
     let adapter = scene.adapter(&format!("{imports}{tool}"));
+    // Signs of life take a thread of their own, once they are asked for.
     let mut pool = scene.pool_of(&adapter, 64).start_timeout(LONG);
+    pool = pool.heartbeat(|beat| beat.enabled = false);
     if let Some(python) = &python {
         pool = pool.python(python);
     }
-    let plain = scene.host(scene.pool(1)).start().await.unwrap();
+    let plain = scene
+        .host(scene.pool(1).heartbeat(|beat| beat.enabled = false))
+        .start()
+        .await
+        .unwrap();
     let usual = threads_of(plain.workers()[0].pid.unwrap());
     timeout(LONG, plain.shutdown()).await.unwrap();
     drop(plain);

@@ -8,7 +8,7 @@ use crate::record::{Row, ms};
 use crate::subject::Host;
 
 /// Variable with the number of rounds.
-const ROUNDS: &str = "SNAKEPIT_FAULT_ROUNDS";
+pub(crate) const ROUNDS: &str = "SNAKEPIT_FAULT_ROUNDS";
 
 /// Name, scenario, the mark after which it begins, and how many microseconds of it may pass.
 const PHASES: [(&str, &str, &str, u64); 3] = [

@@ -1,33 +1,16 @@
 //! Workers that are replaced although they live, alone and beside other faults.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use snakepit::{Affinity, Error, NewVariable, PoolBuilder, Snakepit, VariableType, WorkerId, args};
-use tokio::task::JoinSet;
+use snakepit::{Affinity, Error, NewVariable, Snakepit, VariableType, WorkerId, args};
 use tokio::time::{Instant, sleep};
 
 use crate::oracle::{Scene, eventually_async};
-use crate::random::Random;
 use crate::record::{Row, ms};
 use crate::support::file;
-
-const WORKERS: usize = 4;
-const CALLERS: usize = 8;
-
-/// How long the load lasts.
-const LOAD: Duration = Duration::from_secs(4);
-
-/// Workers of about ten calls, replaced at any age.
-fn few_calls(scene: &Scene) -> PoolBuilder {
-    scene.pool(WORKERS).recycle(|recycle| {
-        recycle.max_requests = Some(10);
-        recycle.min_lifetime = Duration::ZERO;
-    })
-}
 
 fn ready(snakepit: &Snakepit) -> usize {
     snakepit.status()[0].ready
@@ -35,58 +18,6 @@ fn ready(snakepit: &Snakepit) -> usize {
 
 fn recycled(snakepit: &Snakepit) -> u64 {
     snakepit.status()[0].recycled
-}
-
-/// Calls of 5 ms from all callers until the time is over, and outcomes by name. `look` sees the whole after each call.
-async fn load(snakepit: &Snakepit, time: Duration, look: fn(&Snakepit)) -> BTreeMap<String, usize> {
-    let end = Instant::now() + time;
-    let mut callers = JoinSet::new();
-    for _ in 0..CALLERS {
-        let snakepit = snakepit.clone();
-        callers.spawn(async move {
-            let mut outcomes = BTreeMap::<String, usize>::new();
-            while Instant::now() < end {
-                let call = snakepit.execute::<i64>("nap", args! { "ms" => 5 });
-                let outcome = match call.await {
-                    Ok(_) => "ok".to_owned(),
-                    Err(Error::WorkerDied { ambiguous, .. }) => format!("died {ambiguous}"),
-                    Err(error) => format!("{error:?}"),
-                };
-                *outcomes.entry(outcome).or_default() += 1;
-                look(&snakepit);
-            }
-            outcomes
-        });
-    }
-    let mut all = BTreeMap::new();
-    for outcomes in callers.join_all().await {
-        for (outcome, count) in outcomes {
-            *all.entry(outcome).or_default() += count;
-        }
-    }
-    all
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn row_64_workers_of_ten_calls_under_load() {
-    let row = Row::new(64, "workers of ten calls under load of 8 callers");
-    let scene = Scene::new();
-    let snakepit = scene.host(few_calls(&scene)).start().await.unwrap();
-    let mut outcomes = load(&snakepit, LOAD, |snakepit| {
-        assert!(ready(snakepit) >= WORKERS);
-        // One more is ready or starting, and one that was replaced may be on its way out.
-        assert!(snakepit.workers().len() <= WORKERS + 1);
-    })
-    .await;
-    let fine = outcomes.remove("ok").unwrap();
-    assert!(outcomes.is_empty(), "{outcomes:?}");
-    let recycled = recycled(&snakepit);
-    assert!(recycled >= 5, "{recycled}");
-    assert_eq!(snakepit.status()[0].restarts, 0);
-    scene.close(snakepit).await;
-    row.holds(format!(
-        "{fine} calls, 0 errors, {recycled} workers replaced, never fewer than {WORKERS} ready, at most one more"
-    ));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -120,51 +51,6 @@ async fn row_64_all_limits_hit_together() {
     assert_eq!(most, 7, "one of six at a time, over both pools");
     scene.close(snakepit).await;
     row.holds("one of six at a time over both pools, 3 ready in each all the time");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn row_64_workers_of_ten_calls_killed_at_random() {
-    let row = Row::new(64, "workers of ten calls under load, SIGKILL at random");
-    let scene = Scene::new();
-    let pool = few_calls(&scene).configure(|config| {
-        // Kills are what is tested here, not the waits between restarts.
-        config.restart.max_restarts = 100;
-        config.restart.max_backoff = Duration::from_millis(100);
-    });
-    let snakepit = scene.host(pool).start().await.unwrap();
-    let other = snakepit.clone();
-    let mut killer = JoinSet::new();
-    killer.spawn(async move {
-        let (mut random, mut kills) = (Random::new(u64::from(std::process::id())), 0);
-        while kills < 8 {
-            // The fault is the moment itself.
-            sleep(Duration::from_millis(100 + random.below(300))).await; // polls: the random moment itself
-            let pids: Vec<u32> = other.workers().iter().filter_map(|one| one.pid).collect();
-            let Ok(victim) = usize::try_from(random.below(pids.len().max(1) as u64)) else {
-                continue;
-            };
-            if let Some(pid) = pids.get(victim) {
-                // It may have ended by itself.
-                kills +=
-                    usize::from(kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL).is_ok());
-            }
-        }
-        kills
-    });
-    let mut outcomes = load(&snakepit, LOAD, |_| {}).await;
-    let kills = killer.join_next().await.unwrap().unwrap();
-    let fine = outcomes.remove("ok").unwrap();
-    let executing = outcomes.remove("died true").unwrap_or(0);
-    // A call that gets the slot of a worker that is dead already was not sent.
-    let unsent = outcomes.remove("died false").unwrap_or(0);
-    assert!(outcomes.is_empty(), "{outcomes:?}");
-    assert!(executing <= kills, "{executing} of {kills}");
-    eventually_async("the pool is whole", || ready(&snakepit) >= WORKERS).await;
-    let recycled = recycled(&snakepit);
-    scene.close(snakepit).await;
-    row.holds(format!(
-        "{kills} kills, {recycled} replaced: {fine} calls answered, {executing} died while they ran, {unsent} before they were sent"
-    ));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use snakepit::args;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use snakepit::{Death, Error, args};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
@@ -82,6 +84,57 @@ fn row_17_host_killed_by_the_kernel() {
     next(&scene);
     row.holds(format!("last of {} gone after {}", pids.len(), ms(took)));
     scene.clean(LONG);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_61_out_of_memory_is_told_with_evidence() {
+    let row = Row::new(61, "worker killed by the OOM killer of its control group");
+    let group = match Group::new(200) {
+        Ok(group) => group,
+        Err(why) => return row.skip(&why),
+    };
+    let scene = Scene::new();
+    let join = format!("{:?}", group.0.join("cgroup.procs"));
+    let adapter = scene.adapter(&format!(
+        "import os\nfrom snakepit_bridge import tool\n\
+         open({join}, 'w').write(str(os.getpid()))\n\
+         @tool\ndef grow(mib: int) -> int:\n    return len(bytearray(mib << 20))\n"
+    ));
+    let snakepit = scene
+        .host(scene.pool_of(&adapter, 2))
+        .start()
+        .await
+        .unwrap();
+    let died = async |result: Result<i64, Error>| match result.unwrap_err() {
+        Error::WorkerDied { cause, reason, .. } => {
+            let whole = || snakepit.status()[0].ready == 2;
+            eventually_async("the pool is whole", whole).await;
+            (cause, reason)
+        }
+        other => panic!("{other:?}"),
+    };
+    let (cause, reason) = died(snakepit.execute("grow", args! { "mib" => 400 }).await).await;
+    assert!(group.kills() > 0, "the kernel did it");
+    assert_eq!(cause, Death::OutOfMemory);
+    // A kill by anybody else is no evidence, neither for a worker of before nor for one of after.
+    for _ in 0..2 {
+        let (other, mut calls) = (snakepit.clone(), JoinSet::new());
+        let arguments = args! { "mib" => 1 };
+        let victims = snakepit.workers();
+        for victim in victims.iter().filter_map(|worker| worker.pid) {
+            kill(Pid::from_raw(victim.cast_signed()), Signal::SIGSTOP).unwrap();
+        }
+        calls.spawn(async move { other.execute::<i64>("grow", arguments).await });
+        eventually_async("the call runs", || snakepit.status()[0].in_flight == 1).await;
+        for victim in victims.iter().filter_map(|worker| worker.pid) {
+            kill(Pid::from_raw(victim.cast_signed()), Signal::SIGKILL).unwrap();
+        }
+        let (cause, _) = died(calls.join_next().await.unwrap().unwrap()).await;
+        assert_eq!(cause, Death::Signal(9));
+    }
+    scene.close(snakepit).await;
+    drop(group);
+    row.holds(format!("`{reason}`; SIGKILL by others is told as such"));
 }
 
 /// A file system of its own on a loop device. A child process holds it, so that it is thawed and

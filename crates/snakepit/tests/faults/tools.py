@@ -22,6 +22,13 @@ def nap(ms: int) -> int:
     return os.getpid()
 
 
+@tool
+def sleep(started: str) -> None:
+    """Says that it runs and sleeps in the system."""
+    Path(started).write_text(str(os.getpid()))
+    time.sleep(3600)  # the tool sleeps
+
+
 kept: list[bytes] = []
 
 
@@ -37,6 +44,17 @@ def note(ledger: str, text: str) -> str:
     with open(ledger, "a") as file:
         file.write(text + "\n")
     return text
+
+
+@tool
+def note_nap(ledger: str, text: str, ms: int) -> int:
+    """Says in a file when it begins and when it is done."""
+    with open(ledger, "a") as file:
+        file.write(f"{text} begins\n")
+    time.sleep(ms / 1000)  # the tool sleeps
+    with open(ledger, "a") as file:
+        file.write(f"{text} done\n")
+    return os.getpid()
 
 
 @tool
@@ -107,6 +125,15 @@ def die(how: str) -> None:
     if how == "segv":
         os.kill(os.getpid(), signal.SIGSEGV)
     os._exit(3)
+
+
+@tool
+def read_null(ledger: str) -> None:
+    """Says in a file that it ran, and segfaults in C."""
+    import ctypes
+
+    note(ledger, "poison")
+    ctypes.string_at(0)
 
 
 @tool

@@ -46,12 +46,14 @@ impl Supervisor {
             }
         }
         let stops: Vec<_> = {
-            let state = self.shared.lock();
-            keys.iter()
-                .filter_map(|key| {
-                    let live = state.workers.get(*key)?;
-                    Some(Arc::clone(&live.worker))
-                })
+            let mut state = self.shared.lock();
+            let spares = std::mem::take(&mut state.spares);
+            let workers = keys.iter().filter_map(|key| {
+                let live = state.workers.get(*key)?;
+                Some(Arc::clone(&live.worker))
+            });
+            workers
+                .chain(spares.into_iter().map(|spare| spare.worker))
                 .collect()
         };
         join_all(stops.iter().map(|worker| worker.stop(grace))).await;

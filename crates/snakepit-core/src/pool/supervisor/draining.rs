@@ -1,11 +1,13 @@
 //! How a worker gets no more calls, finishes those it has, and ends.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use super::Supervisor;
-use crate::event;
 use crate::pool::shared::Shared;
 use crate::schedule::WorkerKey;
+use crate::{RecycleMode, RecycleReason, event};
 
 impl Supervisor {
     /// Gives a worker no further calls; it ends with its last one, at the latest at `until`.
@@ -20,9 +22,52 @@ impl Supervisor {
             live.drain_until = until;
             state.scheduler.retire(key)
         };
+        self.shared.changed.notify_waiters();
         Shared::tell_lost(retired.lost);
         if let Some(key) = retired.idle {
-            self.stop(key, self.shared.config.stop_grace);
+            self.stop_idle(key);
+        }
+    }
+
+    /// Ends a worker that has no calls any more, or only such as cannot be stopped.
+    pub(super) fn stop_idle(&self, key: WorkerKey) {
+        let stuck = self.shared.lock().only_stuck(key);
+        let grace = self.shared.config.stop_grace;
+        self.stop(key, if stuck { Duration::ZERO } else { grace });
+    }
+
+    /// A call cannot be stopped: its worker is replaced at once, and ends with its other calls.
+    pub(super) fn drain_stuck(&mut self, key: WorkerKey) {
+        let config = &self.shared.config;
+        let mut until = Instant::now().checked_add(config.recycle.max_drain);
+        {
+            let mut guard = self.shared.lock();
+            let state = &mut *guard;
+            let Some(live) = state.workers.get_mut(key) else {
+                return;
+            };
+            until = live.drain_until.or(until).min(until);
+            if live.recycled.is_none() {
+                live.recycled = Some(RecycleReason::Stuck);
+                live.in_place = config.recycle.mode == RecycleMode::InPlace;
+                state.stats.recycled += 1;
+                tracing::info!(
+                    target: event::TARGET,
+                    event = event::WORKER_RECYCLED,
+                    pool = %config.name,
+                    worker = %live.id,
+                    reason = RecycleReason::Stuck.name(),
+                    uptime_seconds = live.ready.elapsed().as_secs_f64(),
+                    request_count = live.calls,
+                );
+            }
+        }
+        // Where its replacement is on its way already, that is the one.
+        self.recycling.adopt(key);
+        self.drain(key, until);
+        // The others may have ended meanwhile.
+        if self.shared.lock().only_stuck(key) {
+            self.stop_idle(key);
         }
     }
 

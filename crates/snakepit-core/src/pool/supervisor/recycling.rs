@@ -57,7 +57,7 @@ impl Recycling {
         let interval = config.recycle.memory_interval;
         let looks = config.recycle.max_memory.is_some();
         Self {
-            member: budget.join(config.workers),
+            member: budget.join(config.initial_workers()),
             samples: JoinSet::new(),
             next_sample: looks.then(|| Instant::now() + interval),
             starting: HashMap::new(),
@@ -72,6 +72,22 @@ impl Recycling {
     pub(super) fn overlapping(&self) -> usize {
         let starting = self.starting.values();
         starting.filter(|one| one.old.is_some()).count()
+    }
+
+    /// Starts of replacements.
+    pub(super) fn replacing(&self) -> usize {
+        self.starting.len()
+    }
+
+    /// The start of a replacement.
+    pub(super) fn knows(&self, id: &WorkerId) -> bool {
+        self.starting.contains_key(id)
+    }
+
+    /// The start of a worker in whose favour another one is to go.
+    pub(super) fn replaces(&self, id: &WorkerId) -> bool {
+        let replacement = self.starting.get(id);
+        replacement.is_some_and(|one| one.old.is_some())
     }
 
     /// A worker died that was to be replaced: `true` when its replacement is on its way.

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::{Stream, StreamExt, stream};
 use schemars::JsonSchema;
@@ -35,6 +36,8 @@ pub(crate) struct Nothing {}
 pub(crate) struct Signals {
     pub(crate) begun: Arc<Semaphore>,
     pub(crate) dropped: Arc<Semaphore>,
+    /// Whether the pools have workers.
+    pub(crate) ready: Arc<AtomicBool>,
 }
 
 impl Signals {
@@ -43,6 +46,7 @@ impl Signals {
         Self {
             begun: none(),
             dropped: none(),
+            ready: Arc::new(AtomicBool::new(true)),
         }
     }
 
@@ -131,6 +135,10 @@ impl Gateway for Workers {
         echo.name = "echo".into();
         echo.description = "Gives back its arguments.".into();
         vec![echo]
+    }
+
+    fn is_ready(&self) -> bool {
+        self.signals.ready.load(Ordering::Relaxed)
     }
 
     fn register_tools(

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use snakepit_core::HostStateConfig;
@@ -312,6 +313,25 @@ async fn stopping_lets_calls_end_and_ends_watchers() {
     assert!(ended);
     assert!(client.ping(ping()).await.is_err());
     drop((state, signals));
+}
+
+#[tokio::test]
+async fn the_health_of_the_service_is_that_of_the_pools() {
+    let host = served().await;
+    let mut health = HealthClient::new(channel(host.serving.address()).await);
+    for service in ["", "snakepit.bridge.BridgeService"] {
+        let check = HealthCheckRequest {
+            service: service.to_owned(),
+        };
+        let mut statuses = health.watch(check).await.unwrap().into_inner();
+        assert_eq!(statuses.message().await.unwrap().unwrap().status, 1);
+        for (ready, expected) in [(false, 2), (true, 1)] {
+            host.signals.ready.store(ready, Ordering::Relaxed);
+            let status = statuses.message().await.unwrap().unwrap().status;
+            assert_eq!(status, expected, "{service:?}");
+        }
+    }
+    assert!(host.serving.stop(LONG).await);
 }
 
 #[tokio::test]

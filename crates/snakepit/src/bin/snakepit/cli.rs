@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 use clap_complete::Shell;
+use snakepit::profiles::{ProfileKind, Workload};
 
 /// Run Python functions in pools of worker processes.
 #[derive(Debug, Parser)]
@@ -36,6 +37,12 @@ pub(crate) enum Command {
     /// Check interpreter, worker runtime, registry, containment and limits by using them
     #[command(after_help = "Exit status 1 when a check failed.")]
     Doctor(DoctorOptions),
+    /// Tell which libraries several threads of one worker may use, and which profile suits them
+    #[command(
+        after_help = "Without LIB: all known libraries that are installed. Exit status 1 when a LIB is unsafe.\n\
+                      Example: snakepit compat numpy pandas --workload cpu-bound"
+    )]
+    Compat(CompatOptions),
     /// Show what snakepit does, on real input, and check every result
     Demo(DemoOptions),
     /// Print the completion script of a shell
@@ -53,6 +60,7 @@ impl Command {
             Self::Tools(options) => options.json,
             Self::Orphans(options) => options.json,
             Self::Doctor(options) => options.json,
+            Self::Compat(options) => options.json,
             Self::Demo(options) => options.json,
             Self::Completions { .. } => false,
         }
@@ -115,6 +123,31 @@ pub(crate) struct DoctorOptions {
     #[arg(long, value_name = "PATH")]
     pub(crate) python: Option<PathBuf>,
     /// Print the checks as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompatOptions {
+    /// Libraries, by the name they are installed or imported with
+    #[arg(value_name = "LIB")]
+    pub(crate) libraries: Vec<String>,
+    /// All known libraries, also those that are not installed
+    #[arg(long, conflicts_with = "libraries")]
+    pub(crate) all: bool,
+    /// Profile that workers would have: process or thread
+    #[arg(long, value_name = "PROFILE", default_value_t = ProfileKind::Thread)]
+    pub(crate) profile: ProfileKind,
+    /// What calls mostly do: io-bound, cpu-bound, shared-memory or mixed
+    #[arg(long, value_name = "KIND", default_value_t = Workload::Mixed)]
+    pub(crate) workload: Workload,
+    /// Python interpreter
+    #[arg(long, value_name = "PATH")]
+    pub(crate) python: Option<PathBuf>,
+    /// Directory of the records; the user's own when not given
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Print everything as JSON
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -79,7 +79,7 @@ pub(crate) async fn run(options: &DoctorOptions) -> Result<(), Failure> {
         Ok(run) => {
             checks.push(Check::ok("data directory", dir.display().to_string()));
             checks.push(registry(run.registry()));
-            checks.push(interpreter(&run, options.python.as_deref()).await);
+            checks.extend(interpreter(&run, options.python.as_deref()).await);
             // It removes its own directory; what it cannot remove is the next sweep's.
             let _ = run.close();
             if checks.iter().all(|check| check.verdict != Verdict::Failed) {
@@ -234,19 +234,26 @@ fn registry(registry: &Registry) -> Check {
     }
 }
 
-async fn interpreter(run: &Run, python: Option<&Path>) -> Check {
+/// The interpreter, and the worker runtime that it takes.
+async fn interpreter(run: &Run, python: Option<&Path>) -> Vec<Check> {
     const NAME: &str = "interpreter";
-    match Interpreter::find(run, python, Path::new(".")).await {
-        Ok(found) => {
-            let kind = if found.free_threaded {
-                ", free-threaded"
-            } else {
-                ""
-            };
-            let (name, version) = (&found.implementation, found.version_text());
-            let path = found.executable.display();
-            Check::ok(NAME, format!("{name} {version}{kind} at {path}"))
-        }
+    let found = match Interpreter::find(run, python, Path::new(".")).await {
+        Ok(found) => found,
+        Err(error) => return vec![Check::new(NAME, Verdict::Failed, error.message, error.help)],
+    };
+    let detail = format!("{} at {}", found.describe(), found.executable.display());
+    let mut check = Check::ok(NAME, detail);
+    if found.free_threaded && found.gil_enabled {
+        check.verdict = Verdict::Warning;
+        check.help = Some("remove PYTHON_GIL and -X gil, so that slots run in parallel".to_owned());
+    }
+    vec![check, extension(&found)]
+}
+
+fn extension(interpreter: &Interpreter) -> Check {
+    const NAME: &str = "extension";
+    match interpreter.extension(None) {
+        Ok(file) => Check::ok(NAME, file.display().to_string()),
         Err(error) => Check::new(NAME, Verdict::Failed, error.message, error.help),
     }
 }
@@ -278,6 +285,11 @@ async fn answers(dir: &Path, python: Option<&Path>) -> Result<String, (String, O
         (report.colour(false).to_string(), None)
     })?;
     let ready = started.elapsed();
+    let turns = match snakepit.workers().first().and_then(|one| one.gil_enabled) {
+        Some(true) => "; threads of one worker take turns (GIL)",
+        Some(false) => "; threads of one worker run in parallel (no GIL)",
+        None => "",
+    };
     let called = Instant::now();
     let answer = snakepit.execute::<String>("ping", ()).await;
     let took = called.elapsed();
@@ -289,7 +301,7 @@ async fn answers(dir: &Path, python: Option<&Path>) -> Result<String, (String, O
             Some("look at the process with ps; it may wait for a device".to_owned()),
         )),
         Ok(_) => Ok(format!(
-            "started in {ready:.0?}, answered in {took:.0?}, ended in order"
+            "started in {ready:.0?}, answered in {took:.0?}, ended in order{turns}"
         )),
     }
 }

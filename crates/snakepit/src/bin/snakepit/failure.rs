@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
-use snakepit::{BuildError, Error, ErrorCode, Report};
+use snakepit::{BuildError, Error, ErrorCode, Report, StartError};
 
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -95,6 +95,15 @@ impl From<Error> for Failure {
 
 impl From<BuildError> for Failure {
     fn from(error: BuildError) -> Self {
+        Self::Reported {
+            report: Box::new(Report::from(&error)),
+            usage: false,
+        }
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
         Self::Reported {
             report: Box::new(Report::from(&error)),
             usage: false,

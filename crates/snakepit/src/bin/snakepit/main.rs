@@ -6,6 +6,7 @@
 mod arguments;
 mod call;
 mod cli;
+mod compat;
 mod demo;
 mod doctor;
 mod failure;
@@ -60,6 +61,7 @@ async fn run(command: Command, started: Instant) -> Result<(), Failure> {
         Command::Tools(options) => tools::run(&options, started).await,
         Command::Orphans(options) => orphans::run(&options),
         Command::Doctor(options) => doctor::run(&options).await,
+        Command::Compat(options) => compat::run(&options).await,
         Command::Demo(options) => demo::run(&options).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -66,6 +66,7 @@ async fn start(
         .workers(options.workers)
         // The time of a call is the user's business; without --timeout it may take as long as it takes.
         .call_timeout(None)
+        .stream_timeout(None)
         .configure(|config| {
             config.drain_timeout = Duration::ZERO;
             config.stop_grace = STOP_GRACE;
@@ -85,6 +86,7 @@ async fn start(
             pool: POOL.into(),
             phase: Phase::Start,
             after,
+            stacks: None,
         }
         .into()),
     }
@@ -104,6 +106,7 @@ async fn within(
             pool: POOL.into(),
             phase: Phase::Call,
             after,
+            stacks: None,
         }
         .into()),
     }
@@ -112,13 +115,15 @@ async fn within(
 /// The call had what the start left of the time; the user knows only the whole.
 fn whole_time(failure: Failure, after: Duration) -> Failure {
     match failure {
-        Failure::Reported { report, .. } if report.code() == ErrorCode::CallTimeout => {
-            Error::Timeout {
+        Failure::Reported { report, usage } if report.code() == ErrorCode::CallTimeout => {
+            let whole = Error::Timeout {
                 pool: POOL.into(),
                 phase: Phase::Call,
                 after,
-            }
-            .into()
+                stacks: None,
+            };
+            let report = Box::new(report.message(whole.to_string()));
+            Failure::Reported { report, usage }
         }
         other => other,
     }

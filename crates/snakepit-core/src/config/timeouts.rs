@@ -1,0 +1,94 @@
+//! Named sets of times.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::PoolConfig;
+
+/// A named set of times that calls of a pool have.
+///
+/// | profile | `call_timeout` | `stream_timeout` | `queue_timeout` |
+/// | --- | --- | --- | --- |
+/// | `balanced`, `production` | 5 min | 15 min | 10 s |
+/// | `production_strict` | 1 min | 5 min | 5 s |
+/// | `development`, `ml_inference` | 15 min | 1 h | 1 min |
+/// | `batch` | 1 h | none | 5 min |
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum TimeoutProfile {
+    /// The defaults of [`PoolConfig`].
+    #[default]
+    Balanced,
+    /// The same times, under the name of where they are used.
+    Production,
+    /// For callers that would rather have an error soon than an answer late.
+    ProductionStrict,
+    /// Time to look around in a debugger.
+    Development,
+    /// Models that are slow at times.
+    MlInference,
+    /// Work that nobody waits for at a screen.
+    Batch,
+}
+
+impl TimeoutProfile {
+    /// Writes its times into the settings of a pool; other settings stay as they are.
+    pub const fn apply(self, config: &mut PoolConfig) {
+        let (call, stream, queue) = match self {
+            Self::Balanced | Self::Production => (300, Some(900), 10),
+            Self::ProductionStrict => (60, Some(300), 5),
+            Self::Development | Self::MlInference => (900, Some(3600), 60),
+            Self::Batch => (3600, None, 300),
+        };
+        config.call_timeout = Some(Duration::from_secs(call));
+        config.stream_timeout = match stream {
+            Some(seconds) => Some(Duration::from_secs(seconds)),
+            None => None,
+        };
+        config.queue_timeout = Duration::from_secs(queue);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_profile_is_what_a_pool_has_anyway() {
+        let plain = PoolConfig::new("main");
+        let mut config = plain.clone();
+        TimeoutProfile::Batch.apply(&mut config);
+        assert_eq!(config.stream_timeout, None);
+        TimeoutProfile::default().apply(&mut config);
+        let times = |config: &PoolConfig| {
+            let (call, stream) = (config.call_timeout, config.stream_timeout);
+            (call, stream, config.queue_timeout)
+        };
+        assert_eq!(times(&config), times(&plain));
+    }
+
+    #[test]
+    fn every_profile_is_valid_and_waits_less_than_it_runs() {
+        for name in [
+            "balanced",
+            "production",
+            "production_strict",
+            "development",
+            "ml_inference",
+            "batch",
+        ] {
+            let profile: TimeoutProfile =
+                serde_json::from_value(name.into()).expect("the name is known");
+            let mut config = PoolConfig::new("main");
+            profile.apply(&mut config);
+            config.validate().expect("the times are in range");
+            assert!(Some(config.queue_timeout) < config.call_timeout, "{name}");
+            let longer = config
+                .stream_timeout
+                .is_none_or(|time| Some(time) > config.call_timeout);
+            assert!(longer, "{name}");
+        }
+    }
+}

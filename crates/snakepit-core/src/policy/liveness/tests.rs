@@ -1,0 +1,195 @@
+//! One test for each row of the table, and the rules that hold for all evidence.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::{Cause, Evidence, Limits, Verdict, judge};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+const LIMITS: Limits = Limits {
+    misses: 3,
+    patience: Duration::from_secs(10),
+    stall: None,
+    grace: Duration::from_secs(5),
+    kill_when_queued: false,
+};
+
+/// A worker that has a call and works.
+const WORKS: Evidence = Evidence {
+    late: false,
+    busy: true,
+    misses: 0,
+    held: Duration::ZERO,
+    flat: Some(Duration::ZERO),
+    overdue: None,
+    queued: false,
+};
+
+/// A worker without a call, which rests by nature.
+const IDLE: Evidence = Evidence {
+    busy: false,
+    flat: Some(Duration::from_secs(1000)),
+    ..WORKS
+};
+
+fn verdict(evidence: Evidence) -> Verdict {
+    judge(&evidence, &LIMITS)
+}
+
+#[test]
+fn idle_and_silent_is_suspect() {
+    assert_eq!(verdict(Evidence { misses: 3, ..IDLE }), Verdict::Suspect);
+    assert_eq!(verdict(Evidence { misses: 2, ..IDLE }), Verdict::Well);
+}
+
+#[test]
+fn idle_with_a_held_interpreter_is_well() {
+    let held = 1000 * SECOND;
+    assert_eq!(verdict(Evidence { held, ..IDLE }), Verdict::Well);
+}
+
+#[test]
+fn busy_and_silent_with_growing_cpu_is_quiet() {
+    assert_eq!(
+        verdict(Evidence {
+            misses: 1000,
+            ..WORKS
+        }),
+        Verdict::Quiet
+    );
+    assert_eq!(verdict(Evidence { misses: 2, ..WORKS }), Verdict::Well);
+}
+
+#[test]
+fn busy_with_a_held_interpreter_is_quiet() {
+    let held = 10 * SECOND;
+    assert_eq!(verdict(Evidence { held, ..WORKS }), Verdict::Quiet);
+    let held = 9 * SECOND;
+    assert_eq!(verdict(Evidence { held, ..WORKS }), Verdict::Well);
+}
+
+#[test]
+fn busy_with_flat_cpu_is_told_and_kept() {
+    let flat = Some(1000 * SECOND);
+    let rests = Evidence { flat, ..WORKS };
+    assert_eq!(verdict(rests), Verdict::Stalled { reachable: true });
+    let silent = Evidence { misses: 3, ..rests };
+    assert_eq!(verdict(silent), Verdict::Stalled { reachable: false });
+    let unknown = Evidence {
+        flat: None,
+        ..rests
+    };
+    assert_eq!(verdict(unknown), Verdict::Well);
+}
+
+#[test]
+fn busy_with_flat_cpu_is_killed_when_asked_for() {
+    let limits = Limits {
+        stall: Some(60 * SECOND),
+        ..LIMITS
+    };
+    let after = |flat| judge(&Evidence { flat, ..WORKS }, &limits);
+    assert_eq!(after(Some(60 * SECOND)), Verdict::Kill(Cause::Stalled));
+    assert_eq!(
+        after(Some(59 * SECOND)),
+        Verdict::Stalled { reachable: true }
+    );
+    assert_eq!(after(None), Verdict::Well);
+    let flat = Some(1000 * SECOND);
+    assert_eq!(judge(&Evidence { flat, ..IDLE }, &limits), Verdict::Well);
+}
+
+#[test]
+fn busy_after_the_deadline_has_its_grace() {
+    let late = |seconds, queued| Evidence {
+        overdue: Some(seconds * SECOND),
+        queued,
+        ..WORKS
+    };
+    assert_eq!(verdict(late(4, true)), Verdict::Well);
+    assert_eq!(verdict(late(5, false)), Verdict::Kill(Cause::Overdue));
+    let limits = Limits {
+        kill_when_queued: true,
+        ..LIMITS
+    };
+    assert_eq!(judge(&late(4, false), &limits), Verdict::Well);
+    assert_eq!(
+        judge(&late(0, true), &limits),
+        Verdict::Kill(Cause::Overdue)
+    );
+}
+
+#[test]
+fn a_host_that_was_late_judges_nobody() {
+    let silent = Evidence {
+        misses: 9,
+        late: true,
+        ..IDLE
+    };
+    assert_eq!(verdict(silent), Verdict::Discard);
+}
+
+fn evidence() -> impl Strategy<Value = Evidence> {
+    let seconds = || (0_u64..100).prop_map(Duration::from_secs);
+    let maybe = || proptest::option::of((0_u64..100).prop_map(Duration::from_secs));
+    let flags = (any::<bool>(), any::<bool>(), any::<bool>());
+    (flags, 0_u32..10, seconds(), maybe(), maybe()).prop_map(
+        |((late, busy, queued), misses, held, flat, overdue)| Evidence {
+            late,
+            busy,
+            misses,
+            held,
+            flat,
+            overdue,
+            queued,
+        },
+    )
+}
+
+fn limits() -> impl Strategy<Value = Limits> {
+    let stall = proptest::option::of((1_u64..100).prop_map(Duration::from_secs));
+    (1_u32..10, 1_u64..100, stall, 0_u64..100, any::<bool>()).prop_map(
+        |(misses, patience, stall, grace, kill_when_queued)| Limits {
+            misses,
+            patience: Duration::from_secs(patience),
+            stall,
+            grace: Duration::from_secs(grace),
+            kill_when_queued,
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn a_busy_worker_is_never_killed_for_its_heartbeats(mut seen in evidence(), limits in limits()) {
+        seen.busy = true;
+        seen.overdue = None;
+        let verdict = judge(&seen, &limits);
+        let asked_for = seen.flat.is_some() && seen.flat >= limits.stall && limits.stall.is_some();
+        let killed = matches!(verdict, Verdict::Kill(_));
+        prop_assert!(verdict != Verdict::Suspect);
+        prop_assert!(!killed || asked_for, "{verdict:?}");
+    }
+
+    #[test]
+    fn a_late_host_discards_whatever_it_saw(mut seen in evidence(), limits in limits()) {
+        seen.late = true;
+        prop_assert_eq!(judge(&seen, &limits), Verdict::Discard);
+    }
+
+    #[test]
+    fn an_idle_worker_is_judged_by_its_heartbeats_alone(mut seen in evidence(), limits in limits()) {
+        (seen.busy, seen.late) = (false, false);
+        let silent = seen.misses >= limits.misses;
+        let expected = if silent { Verdict::Suspect } else { Verdict::Well };
+        prop_assert_eq!(judge(&seen, &limits), expected);
+    }
+
+    #[test]
+    fn a_worker_that_answers_and_works_is_well(mut seen in evidence(), limits in limits()) {
+        seen = Evidence { misses: 0, held: Duration::ZERO, flat: Some(Duration::ZERO), overdue: None, late: false, ..seen };
+        prop_assert_eq!(judge(&seen, &limits), Verdict::Well);
+    }
+}

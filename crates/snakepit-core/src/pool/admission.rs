@@ -1,0 +1,173 @@
+//! Which calls a pool lets in: with a slot, or with a place in the queue.
+
+use std::num::NonZeroU16;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::errors::lost_error;
+use super::lease::Lease;
+use super::limits::Limits;
+use super::shared::{Shared, State};
+use super::stats::Outcome;
+use super::supervisor::Event;
+use super::waiting::Waiting;
+use crate::schedule::{Acquire, Ask, HOME_LIMIT, QueueBound};
+use crate::{CallOptions, Error, Phase, event};
+
+/// When to try again as long as nothing was measured.
+const UNMEASURED: Duration = Duration::from_millis(100);
+
+/// What is to be let in.
+pub(super) struct Want<'a> {
+    pub(super) options: &'a CallOptions,
+    /// Calls that share the slot.
+    pub(super) items: u64,
+    /// Bytes of their arguments.
+    pub(super) bytes: usize,
+    /// Until when it may wait; without that the bounds of the queue are not for it.
+    pub(super) limits: Option<&'a Limits>,
+}
+
+/// A call that was let in.
+pub(super) enum Admitted {
+    /// It has a slot.
+    Now(Lease),
+    /// It is in the queue.
+    Wait(Waiting),
+}
+
+impl Shared {
+    /// Takes a slot or a place in the queue. Whatever is refused is counted.
+    pub(super) fn admit(self: &Arc<Self>, want: &Want<'_>) -> Result<Admitted, Error> {
+        let (options, items) = (want.options, want.items);
+        let ancestors = match options.chain.depth() {
+            0 => Vec::new(),
+            _ => options.chain.slots_of(&self.mark),
+        };
+        let mut state = self.lock();
+        state.stats.requests += items;
+        if let Some(error) = self.refusal(&state) {
+            state.stats.errors += items;
+            return Err(error);
+        }
+        if let Some(after) = want.limits.and_then(Limits::over) {
+            let outcome = Outcome::QueueTimeout;
+            state.stats.record(outcome, items, Duration::ZERO);
+            return Err(self.timeout(Phase::Queue, after));
+        }
+        let mut receiver = None;
+        let waiter = || {
+            let (sender, waiting) = oneshot::channel();
+            receiver = Some(waiting);
+            sender
+        };
+        let limits = want.limits.filter(|_| self.config.reject_early);
+        let ask = Ask {
+            affinity: options.affinity.unwrap_or(self.config.affinity),
+            ancestors: &ancestors,
+            bounded: want.limits.is_some(),
+            growing: state.scheduler.active() < state.target,
+            bytes: want.bytes,
+            fair_key: options.fair_key.as_ref(),
+            weight: options.fair_weight.map_or(1, NonZeroU16::get),
+            patience: limits.map(Limits::patience),
+            ..Ask::new(options.session.as_ref())
+        };
+        match state.scheduler.ask(&ask, waiter) {
+            Acquire::Granted(grant) => {
+                let mut lease = self.lease_locked(&state, grant);
+                drop(state);
+                lease.begin(items);
+                Ok(Admitted::Now(lease))
+            }
+            Acquire::Queued(ticket) => {
+                state.stats.queued += items;
+                let first = state.scheduler.queued() == 1;
+                drop(state);
+                if first && self.config.autoscale.is_some() {
+                    self.send(Event::Waiting);
+                }
+                let receiver = receiver.expect("a queued call has a waiter");
+                let waiting = Waiting::new(Arc::clone(self), ticket, receiver, items);
+                Ok(Admitted::Wait(waiting))
+            }
+            Acquire::Full(bound) => {
+                state.stats.saturated += items;
+                let queued = state.scheduler.queued();
+                let after = match (&bound, ask.patience) {
+                    // Once so much of the queue is gone, it would not have to wait too long.
+                    (QueueBound::Wait { estimate }, Some(patience)) => {
+                        Some(estimate.saturating_sub(patience.queue))
+                    }
+                    // Others that found no place come back, too: once all that wait have had their turn there is room for them.
+                    _ => state.scheduler.backlog(),
+                };
+                drop(state);
+                Err(self.saturated(bound, queued, after))
+            }
+            refused => {
+                state.stats.errors += items;
+                Err(self.refused(&state, refused, options))
+            }
+        }
+    }
+
+    fn saturated(&self, bound: QueueBound, queued: usize, after: Option<Duration>) -> Error {
+        let retry_after = after.map_or(UNMEASURED, |after| after.max(Duration::from_millis(1)));
+        tracing::debug!(
+            target: event::TARGET,
+            event = event::POOL_SATURATED,
+            pool = %self.config.name,
+            queued,
+            bound = bound.setting(),
+            retry_ms = retry_after.as_millis(),
+        );
+        Error::Saturated {
+            pool: self.config.name.clone(),
+            bound,
+            queued,
+            retry_after,
+        }
+    }
+
+    /// Why affinity or nesting does not let a call in.
+    fn refused(&self, state: &State, answer: Acquire, options: &CallOptions) -> Error {
+        let pool = self.config.name.clone();
+        match answer {
+            Acquire::Lost(lost) => lost_error(lost),
+            Acquire::Busy(key) => Error::AffinityBusy {
+                session: options
+                    .session
+                    .clone()
+                    .expect("only sessions have a worker"),
+                worker: state
+                    .workers
+                    .get(key)
+                    .map(|live| live.id.clone())
+                    .expect("the session's worker takes calls"),
+            },
+            Acquire::TooManyHomes => Error::AffinityFull {
+                pool,
+                limit: HOME_LIMIT,
+            },
+            _ => Error::Deadlock {
+                pool,
+                depth: options.chain.depth(),
+            },
+        }
+    }
+
+    /// Why no call is let in now.
+    pub(super) fn refusal(&self, state: &State) -> Option<Error> {
+        if state.closing {
+            return Some(self.closed());
+        }
+        let error = state
+            .gave_up
+            .as_ref()
+            .filter(|_| state.scheduler.active() == 0)?;
+        Some(self.start_error(error))
+    }
+}

@@ -1,0 +1,170 @@
+//! A call that may have killed a worker which it shared with others is made again with a worker for itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout_at;
+
+use super::Pool;
+use super::lease::Lease;
+use super::limits::Limits;
+use super::shared::Shared;
+use super::stats::Outcome;
+use super::suspect::Suspect;
+use crate::schedule::WorkerKey;
+use crate::{CallOptions, Error, Payload, Phase, event};
+
+/// A worker that gets no other calls. Dropping this gives it back to all.
+pub(super) struct Hold {
+    shared: Arc<Shared>,
+    key: WorkerKey,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.shared.unhold(self.key);
+    }
+}
+
+/// A call that waits for a worker; counted when this is dropped.
+struct Waiting {
+    shared: Arc<Shared>,
+    /// Nothing once it has a slot.
+    outcome: Option<Outcome>,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(outcome) = self.outcome {
+            let mut state = self.shared.lock();
+            state.stats.record(outcome, 1, Duration::ZERO);
+        }
+    }
+}
+
+impl Pool {
+    /// Makes a call with a worker for itself. An answer clears it of suspicion.
+    pub(super) async fn attempt_alone(
+        &self,
+        tool: Arc<str>,
+        args: Payload,
+        options: &CallOptions,
+        limits: &Limits,
+    ) -> Result<Payload, Error> {
+        let shared = self.shared();
+        let suspect = Suspect::new(&tool, &args, options, true);
+        let lease = shared.alone(limits).await?;
+        tracing::debug!(
+            target: event::TARGET,
+            event = event::CALL_ISOLATED,
+            pool = %self.name(),
+            worker = %lease.id(),
+            tool = &*tool,
+        );
+        let result = self.run_in(lease, tool, args, options, limits).await;
+        if matches!(result, Ok(_) | Err(Error::Tool(_))) {
+            shared.acquit(&suspect);
+        }
+        result
+    }
+}
+
+impl Shared {
+    /// The call may be tried alone: running it twice is harmless, and any worker will do. One that is nested in another call would wait
+    /// for a worker that its caller is in.
+    pub(super) fn may_run_alone(&self, tool: &str, options: &CallOptions) -> bool {
+        if self.slots == 1 || self.config.quarantine.is_none() {
+            return false;
+        }
+        let affinity = options.affinity.unwrap_or(self.config.affinity);
+        let bound = options.session.is_some() && affinity.is_strict();
+        let nested = options.chain.depth() > 0;
+        !bound && !nested && self.config.is_idempotent(tool, options)
+    }
+
+    /// Waits for a worker without other calls, as long as a call may wait in the queue.
+    async fn alone(self: &Arc<Self>, limits: &Limits) -> Result<Lease, Error> {
+        {
+            let mut state = self.lock();
+            state.stats.requests += 1;
+            state.stats.queued += 1;
+        }
+        let mut waiting = Waiting {
+            shared: Arc::clone(self),
+            outcome: Some(Outcome::Cancelled),
+        };
+        let (until, after) = limits.queue;
+        match timeout_at(until, self.empty_worker()).await {
+            Ok(Ok(mut lease)) => {
+                waiting.outcome = None;
+                lease.begin(1);
+                Ok(lease)
+            }
+            Ok(Err(error)) => {
+                waiting.outcome = Some(Outcome::Error);
+                Err(error)
+            }
+            Err(_) => {
+                waiting.outcome = Some(Outcome::QueueTimeout);
+                Err(self.timeout(Phase::Queue, after))
+            }
+        }
+    }
+
+    /// Holds a worker, waits until its calls have ended and takes a slot. There is one such worker at a time, so that the others serve.
+    async fn empty_worker(self: &Arc<Self>) -> Result<Lease, Error> {
+        let mut hold: Option<Box<Hold>> = None;
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if hold
+                .as_ref()
+                .is_some_and(|hold| !self.lock().scheduler.is_held(hold.key))
+            {
+                // It is gone; the right to hold one is given back with it.
+                hold = None;
+            }
+            let (fresh, lease) = {
+                let mut state = self.lock();
+                if let Some(error) = self.refusal(&state) {
+                    drop(state);
+                    return Err(error);
+                }
+                let fresh = match &hold {
+                    None if !state.held => state.scheduler.hold(),
+                    _ => None,
+                };
+                state.held |= fresh.is_some();
+                let key = fresh.or(hold.as_ref().map(|hold| hold.key));
+                let grant = key.and_then(|key| state.scheduler.take_alone(key));
+                (fresh, grant.map(|grant| self.lease_locked(&state, grant)))
+            };
+            if let Some(key) = fresh {
+                let shared = Arc::clone(self);
+                hold = Some(Box::new(Hold { shared, key }));
+            }
+            if let Some(mut lease) = lease {
+                lease.alone = hold;
+                return Ok(lease);
+            }
+            changed.await;
+        }
+    }
+
+    /// A worker takes calls again.
+    fn unhold(self: &Arc<Self>, key: WorkerKey) {
+        let mut state = self.lock();
+        state.held = false;
+        let (wakes, lost) = state.scheduler.unhold(key);
+        let wakes: Vec<_> = wakes
+            .into_iter()
+            .map(|(waiter, grant)| (waiter, self.lease_locked(&state, grant)))
+            .collect();
+        drop(state);
+        self.changed.notify_waiters();
+        Self::tell_lost(lost);
+        for (waiter, lease) in wakes {
+            Self::wake(waiter, lease);
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Until when a call may wait and run.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::lease::Lease;
+use crate::schedule::Patience;
+use crate::{CallId, CallOptions, Payload, PoolConfig, Request};
+
+/// Until when a call may wait and run. Both count from its admission.
+#[derive(Clone, Debug)]
+pub(super) struct Limits {
+    /// When it was made.
+    from: Instant,
+    pub(super) queue: (Instant, Duration),
+    pub(super) call: Option<(Instant, Duration)>,
+}
+
+impl Limits {
+    pub(super) fn new(config: &PoolConfig, tool: &str, options: &CallOptions) -> Self {
+        let time = config.time_of(tool, options, false);
+        Self::from_now(time, config.wait_of(tool, options))
+    }
+
+    pub(super) fn of_stream(config: &PoolConfig, tool: &str, options: &CallOptions) -> Self {
+        let time = config.time_of(tool, options, true);
+        Self::from_now(time, config.wait_of(tool, options))
+    }
+
+    fn from_now(call: Option<Duration>, wait: Duration) -> Self {
+        let now = Instant::now();
+        let call = call.and_then(|time| Self::limit(now, time));
+        Self::within(call, now, wait)
+    }
+
+    /// The limits of a further attempt: another turn in the queue, the same deadline.
+    pub(super) fn again(&self, wait: Duration) -> Self {
+        Self::within(self.call, Instant::now(), wait)
+    }
+
+    fn within(call: Option<(Instant, Duration)>, now: Instant, wait: Duration) -> Self {
+        let far = Duration::from_secs(365 * 24 * 3600);
+        let queue = Self::limit(now, wait).unwrap_or((now + far, far));
+        let queue = call.filter(|call| call.0 < queue.0).unwrap_or(queue);
+        Self {
+            from: now,
+            queue,
+            call,
+        }
+    }
+
+    /// A time too long for the clock is as good as none.
+    fn limit(now: Instant, time: Duration) -> Option<(Instant, Duration)> {
+        now.checked_add(time).map(|at| (at, time))
+    }
+
+    pub(super) fn request(
+        &self,
+        tool: Arc<str>,
+        args: Payload,
+        options: &CallOptions,
+        lease: &Lease,
+    ) -> Request {
+        let (session, deadline) = (options.session.clone(), self.call.map(|(at, _)| at));
+        Request {
+            call: CallId::next(),
+            tool,
+            args,
+            session,
+            deadline,
+            chain: lease.chain(&options.chain),
+        }
+    }
+
+    /// The call's time was over before it began; the time it had.
+    pub(super) fn over(&self) -> Option<Duration> {
+        let (until, after) = self.call?;
+        (until <= self.from).then_some(after)
+    }
+
+    /// How long it may wait.
+    pub(super) fn patience(&self) -> Patience {
+        let left = |until: Instant| until.saturating_duration_since(self.from);
+        Patience {
+            queue: left(self.queue.0),
+            whole: self.call.map(|(until, _)| left(until)),
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Looks after the workers of a pool: asks each for signs of life, lets the policy judge, and does what it says.
+
+mod act;
+mod config;
+mod overdue;
+mod track;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{FutureExt, join};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::shared::Shared;
+use super::supervisor::Readiness;
+use crate::policy::liveness::{Evidence, Limits, Verdict, judge};
+use crate::schedule::WorkerKey;
+use crate::{Pulse, Worker, event};
+use act::Act;
+pub use config::HeartbeatConfig;
+pub(super) use overdue::Overdue;
+pub(super) use track::Track;
+use track::{Answer, News};
+pub use track::{HeartbeatState, HeartbeatStatus};
+
+/// Time for the look at a worker's CPU time, so that a slow one does not hide an answer.
+const CPU: Duration = Duration::from_secs(1);
+
+/// The task that looks after the workers of one pool.
+pub(super) struct Monitor {
+    shared: Arc<Shared>,
+    limits: Limits,
+    /// Questions under way, at most `misses` for each worker.
+    questions: JoinSet<(WorkerKey, Answer)>,
+    /// When workers are asked next.
+    next: Instant,
+}
+
+impl Monitor {
+    /// Starts it, unless the pool's heartbeats are off. It ends when the pool is closed.
+    pub(super) fn spawn(shared: &Arc<Shared>) {
+        let config = &shared.config.heartbeat;
+        if !config.enabled {
+            return;
+        }
+        let this = Self {
+            shared: Arc::clone(shared),
+            limits: config.limits(shared.config.cancel_grace),
+            questions: JoinSet::new(),
+            next: Instant::now() + config.interval,
+        };
+        shared.tasks.spawn_on(this.run(), &shared.runtime);
+    }
+
+    async fn run(mut self) {
+        let mut readiness = self.shared.readiness.subscribe();
+        let closed = async move {
+            // The sender lives in `shared`, so waiting cannot fail.
+            let closed = |state: &Readiness| matches!(state, Readiness::Closed);
+            readiness.wait_for(closed).await.ok();
+        };
+        let mut closed = std::pin::pin!(closed);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut closed => return,
+                Some(answer) = self.questions.join_next() => {
+                    let (key, answer) = answer.expect("questions catch panics");
+                    self.heard(key, &answer);
+                }
+                () = sleep_until(self.next) => self.ask(),
+            }
+        }
+    }
+
+    /// How late this task is, when that is more than workers can be blamed for.
+    fn late(&self, now: Instant) -> Option<Duration> {
+        let late = now.saturating_duration_since(self.next);
+        (late > 2 * self.shared.config.heartbeat.interval).then_some(late)
+    }
+
+    /// Asks all workers that are due.
+    fn ask(&mut self) {
+        let now = Instant::now();
+        if let Some(late) = self.late(now) {
+            return self.discard(now, late);
+        }
+        let config = &self.shared.config.heartbeat;
+        self.next = now + config.interval;
+        let mut guard = self.shared.lock();
+        let state = &mut *guard;
+        if state.closing {
+            return;
+        }
+        for (key, live) in state.workers.iter_mut() {
+            if live.draining || !live.heartbeat.ask(now, config.misses) {
+                continue;
+            }
+            let busy = state.scheduler.in_use_of(key) > Some(0);
+            let (worker, wait) = (Arc::clone(&live.worker), config.timeout);
+            let question = async move {
+                let (pulse, cpu) = look(&*worker, busy, wait).await;
+                let answer = Answer {
+                    asked: now,
+                    pulse,
+                    cpu,
+                };
+                (key, answer)
+            };
+            self.questions.spawn_on(question, &self.shared.runtime);
+        }
+    }
+
+    /// Forgets the round: time has passed without this process.
+    fn discard(&mut self, now: Instant, late: Duration) {
+        self.questions = JoinSet::new();
+        self.next = now;
+        for (_, live) in self.shared.lock().workers.iter_mut() {
+            live.heartbeat.discard();
+        }
+        tracing::warn!(
+            target: event::TARGET,
+            event = event::HEARTBEAT_DISCARDED,
+            pool = %self.shared.config.name,
+            late_seconds = late.as_secs_f64(),
+        );
+    }
+
+    /// A question was answered, or not in time.
+    fn heard(&mut self, key: WorkerKey, answer: &Answer) {
+        let now = Instant::now();
+        let late = self.late(now);
+        let mut guard = self.shared.lock();
+        let state = &mut *guard;
+        let queued = state.scheduler.queued() > 0;
+        let busy = state.scheduler.in_use_of(key) > Some(0);
+        let Some(live) = state.workers.get_mut(key).filter(|live| !live.draining) else {
+            return;
+        };
+        let mut track = live.heartbeat.clone();
+        let news = track.hear(answer, now, live.calls);
+        let evidence = Evidence {
+            late: late.is_some(),
+            queued,
+            ..track.evidence(now, busy)
+        };
+        let verdict = judge(&evidence, &self.limits);
+        if let (Verdict::Discard, Some(late)) = (verdict, late) {
+            drop(guard);
+            return self.discard(now, late);
+        }
+        live.heartbeat = track;
+        if state.closing || live.heartbeat.state == HeartbeatState::Suspect {
+            return;
+        }
+        if matches!(news, News::Missed(_)) {
+            state.stats.heartbeat_misses += 1;
+        }
+        let Some(act) = Act::begin(&self.shared, state, key, evidence, verdict) else {
+            return;
+        };
+        drop(guard);
+        act.finish(&self.shared, news);
+    }
+}
+
+/// A sign of life, and, where a call may use some, the CPU time.
+async fn look(
+    worker: &dyn Worker,
+    busy: bool,
+    wait: Duration,
+) -> (Option<Pulse>, Option<Duration>) {
+    // A worker that cannot be asked properly gives no sign.
+    let pulse = AssertUnwindSafe(timeout(wait, worker.pulse(wait))).catch_unwind();
+    let cpu = async {
+        if !busy {
+            return None;
+        }
+        let look = AssertUnwindSafe(timeout(CPU, worker.cpu())).catch_unwind();
+        look.await.ok()?.ok()?
+    };
+    let (pulse, cpu) = join!(pulse, cpu);
+    (pulse.ok().and_then(Result::ok).flatten(), cpu)
+}

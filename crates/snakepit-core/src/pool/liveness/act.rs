@@ -1,0 +1,140 @@
+//! Does what the policy says about one worker: first under the pool's lock, then what may wake others or wait.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::track::{HeartbeatState, News};
+use crate::policy::liveness::{Cause, Evidence, Verdict};
+use crate::pool::lease::Lease;
+use crate::pool::shared::{Shared, State, Waiter};
+use crate::pool::supervisor::Event;
+use crate::schedule::{Lost, WorkerKey};
+use crate::{Worker, WorkerId, event};
+
+/// Time for the stacks of a worker that is about to be killed.
+const STACKS: Duration = Duration::from_secs(1);
+
+/// What is left to do once the lock is free.
+#[must_use]
+pub(super) struct Act {
+    id: WorkerId,
+    evidence: Evidence,
+    before: HeartbeatState,
+    after: HeartbeatState,
+    wakes: Vec<(Waiter, Lease)>,
+    lost: Vec<(Waiter, Lost)>,
+    condemned: Option<Condemned>,
+}
+
+/// A worker that was given up.
+struct Condemned {
+    key: WorkerKey,
+    worker: Arc<dyn Worker>,
+    /// Why it is killed although it has a call.
+    cause: Option<Cause>,
+}
+
+impl Act {
+    /// Changes what the scheduler does with the worker. Nothing when the worker is unknown, or there was no verdict.
+    pub(super) fn begin(
+        shared: &Arc<Shared>,
+        state: &mut State,
+        key: WorkerKey,
+        evidence: Evidence,
+        verdict: Verdict,
+    ) -> Option<Self> {
+        let (after, pause, cause) = match verdict {
+            Verdict::Discard => return None,
+            Verdict::Well => (HeartbeatState::Ok, false, None),
+            Verdict::Quiet => (HeartbeatState::Quiet, true, None),
+            Verdict::Stalled { reachable } => (HeartbeatState::Stalled, !reachable, None),
+            Verdict::Suspect => (HeartbeatState::Suspect, false, None),
+            Verdict::Kill(cause) => (HeartbeatState::Suspect, false, Some(cause)),
+        };
+        let live = state.workers.get_mut(key)?;
+        let mut act = Self {
+            id: live.id.clone(),
+            evidence,
+            before: std::mem::replace(&mut live.heartbeat.state, after),
+            after,
+            wakes: Vec::new(),
+            lost: Vec::new(),
+            condemned: None,
+        };
+        if after == HeartbeatState::Suspect {
+            let worker = Arc::clone(&live.worker);
+            act.condemned = Some(Condemned { key, worker, cause });
+            act.lost = state.remove(key);
+            state.stats.heartbeat_kills += 1;
+        } else if pause {
+            state.scheduler.pause(key);
+        } else {
+            let resumed = state.scheduler.resume(key);
+            let wakes = resumed.wakes.into_iter();
+            act.wakes = wakes
+                .map(|(waiter, grant)| (waiter, shared.lease_locked(state, grant)))
+                .collect();
+            act.lost = resumed.lost;
+        }
+        Some(act)
+    }
+
+    /// Wakes who got a slot, tells what has happened, and kills the worker where that is the verdict.
+    pub(super) fn finish(self, shared: &Arc<Shared>, news: News) {
+        self.tell(shared, news);
+        Shared::tell_lost(self.lost);
+        for (waiter, lease) in self.wakes {
+            Shared::wake(waiter, lease);
+        }
+        if let Some(condemned) = self.condemned {
+            let kill = condemned.kill(Arc::clone(shared), self.id, self.evidence);
+            shared.tasks.spawn_on(kill, &shared.runtime);
+        }
+    }
+
+    fn tell(&self, shared: &Shared, news: News) {
+        let (pool, worker, evidence) = (&shared.config.name, &self.id, &self.evidence);
+        let (misses, held) = (evidence.misses, evidence.held.as_secs_f64());
+        if let News::Missed(misses) = news {
+            tracing::debug!(target: event::TARGET, event = event::HEARTBEAT_MISSED, %pool, %worker, misses, busy = evidence.busy);
+        }
+        let again = match (self.before, self.after, news) {
+            (_, _, News::Recovered(misses)) => Some(misses),
+            (HeartbeatState::Quiet, HeartbeatState::Ok, _) => Some(0),
+            _ => None,
+        };
+        if let Some(misses) = again {
+            tracing::info!(target: event::TARGET, event = event::HEARTBEAT_RECOVERED, %pool, %worker, misses);
+        }
+        match self.after {
+            HeartbeatState::Quiet if self.before != HeartbeatState::Quiet => {
+                tracing::warn!(target: event::TARGET, event = event::WORKER_QUIET, %pool, %worker, misses, held_seconds = held);
+            }
+            HeartbeatState::Stalled if self.before != HeartbeatState::Stalled => {
+                let flat_seconds = evidence.flat.unwrap_or_default().as_secs_f64();
+                tracing::info!(target: event::TARGET, event = event::WORKER_STALLED, %pool, %worker, flat_seconds, held_seconds = held, misses);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Condemned {
+    /// The worker is out of the schedule. Its stacks are taken while it lives; the supervisor ends it and starts another one.
+    async fn kill(self, shared: Arc<Shared>, worker: WorkerId, evidence: Evidence) {
+        let stacks = timeout(STACKS, self.worker.stacks(STACKS)).await;
+        let stacks = stacks.ok().flatten();
+        let stacks = stacks.and_then(|stacks| serde_json::to_string(&stacks).ok());
+        let (pool, misses) = (&shared.config.name, evidence.misses);
+        if let Some(cause) = self.cause {
+            let flat_seconds = evidence.flat.unwrap_or_default().as_secs_f64();
+            let cause = cause.as_str();
+            tracing::warn!(target: event::TARGET, event = event::WORKER_CONDEMNED, %pool, %worker, cause, flat_seconds, stacks);
+        } else {
+            tracing::warn!(target: event::TARGET, event = event::WORKER_SUSPECT, %pool, %worker, misses, stacks);
+        }
+        shared.send(Event::Lost(self.key));
+    }
+}

@@ -1,0 +1,41 @@
+//! Calls that cannot be stopped, in workers that have other calls.
+
+use super::shared::{Shared, State};
+use super::supervisor::Event;
+use crate::schedule::WorkerKey;
+
+impl Shared {
+    /// A cancelled call cannot be stopped. `false` when its worker has no other call to wait for.
+    pub(super) fn stuck(&self, key: WorkerKey) -> bool {
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        let in_use = state.scheduler.in_use_of(key).unwrap_or(0);
+        let Some(live) = state.workers.get_mut(key) else {
+            return false;
+        };
+        if in_use <= live.stuck + 1 {
+            return false;
+        }
+        live.stuck += 1;
+        drop(guard);
+        self.send(Event::Stuck(key));
+        true
+    }
+
+    /// A call that could not be stopped is over all the same.
+    pub(super) fn unstuck(&self, key: WorkerKey) {
+        if let Some(live) = self.lock().workers.get_mut(key) {
+            live.stuck -= 1;
+        }
+    }
+}
+
+impl State {
+    /// A worker that drains has only calls left that cannot be stopped.
+    pub(super) fn only_stuck(&self, key: WorkerKey) -> bool {
+        let live = self.workers.get(key);
+        live.is_some_and(|live| {
+            live.stuck > 0 && live.draining && self.scheduler.in_use_of(key) == Some(live.stuck)
+        })
+    }
+}

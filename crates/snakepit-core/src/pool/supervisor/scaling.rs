@@ -1,0 +1,79 @@
+//! Lets a pool grow and shrink with its load.
+
+use tokio::time::Instant;
+
+use super::Supervisor;
+use crate::policy::{Autoscale, Seen};
+use crate::{PoolConfig, event};
+
+pub(super) struct Scaler {
+    autoscale: Autoscale,
+    /// When to look again; nothing while nobody waits and there is nothing to take away.
+    next: Option<Instant>,
+}
+
+impl Scaler {
+    pub(super) fn new(config: &PoolConfig) -> Option<Self> {
+        let policy = config.autoscale.clone()?;
+        Some(Self {
+            autoscale: Autoscale::new(policy, Instant::now()),
+            next: None,
+        })
+    }
+
+    pub(super) const fn next(&self) -> Option<Instant> {
+        self.next
+    }
+}
+
+impl Supervisor {
+    /// Somebody has changed the number of workers.
+    pub(super) fn resized(&mut self) {
+        if let Some(scaler) = &mut self.scaler {
+            scaler.autoscale.changed(Instant::now());
+        }
+    }
+
+    /// Looks whether the pool has the right number of workers, when it is time.
+    pub(super) fn scale(&mut self, now: Instant) {
+        let Some(scaler) = &mut self.scaler else {
+            return;
+        };
+        let config = &self.shared.config;
+        let mut guard = self.shared.lock();
+        let state = &mut *guard;
+        let policy = scaler.autoscale.policy();
+        let queued = state.scheduler.queued();
+        let goes_on = queued > 0 || state.target > policy.min;
+        let (next, interval) = (scaler.next, policy.target_delay);
+        if next.is_some_and(|at| at > now) {
+            return;
+        }
+        scaler.next = goes_on.then(|| now + interval);
+        let (waited, waits) = std::mem::take(&mut state.stats.recent);
+        let peak = state.scheduler.take_peak();
+        // After a pause, and as long as workers are missing, what was seen says nothing.
+        if next.is_none() || state.scheduler.active() < state.target {
+            return scaler.autoscale.forget(now);
+        }
+        let seen = Seen {
+            workers: state.target,
+            slots: usize::from(self.shared.slots),
+            peak,
+            queued,
+            waited,
+            waits,
+            step: config.start_concurrency,
+        };
+        let Some((to, reason)) = scaler.autoscale.look(now, seen) else {
+            return;
+        };
+        let from = std::mem::replace(&mut state.target, to);
+        if let Some(scaling) = &mut state.scaling {
+            scaling.changed(from, reason, now);
+        }
+        drop(guard);
+        self.recycling.member.resize(to);
+        tracing::info!(target: event::TARGET, event = event::POOL_SCALED, pool = %config.name, from, to, reason = reason.name());
+    }
+}

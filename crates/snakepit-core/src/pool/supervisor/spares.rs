@@ -1,0 +1,109 @@
+//! Ready workers beside those that get calls: one takes the place of a worker that died at once.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::Supervisor;
+use crate::pool::recycle::RecycleMode;
+use crate::pool::workers::Spare;
+use crate::{ErrorCode, StartError, Worker, WorkerExit, WorkerId, event};
+
+impl Supervisor {
+    /// The pool lacks so many workers. Those that are replaced in place are not missing; that others are starting is no reason to wait.
+    fn lacking(&self) -> usize {
+        let state = self.shared.lock();
+        let workers = state.workers.iter();
+        let serving = workers.filter(|(_, live)| !live.draining || live.in_place);
+        let in_place = self.shared.config.recycle.mode == RecycleMode::InPlace;
+        let coming = if in_place {
+            self.recycling.replacing()
+        } else {
+            0
+        };
+        state.target.saturating_sub(serving.count() + coming)
+    }
+
+    /// A worker that is ready now is to be a spare.
+    pub(super) fn is_spare(&self, id: &WorkerId) -> bool {
+        let room = self.shared.lock().spares.len() < self.shared.config.spares;
+        let in_place = self.shared.config.recycle.mode == RecycleMode::InPlace;
+        let replaces = self.recycling.replaces(id) || in_place && self.recycling.knows(id);
+        room && !replaces && self.lacking() == 0
+    }
+
+    /// Keeps a worker that is ready as a spare.
+    pub(super) fn keep(&mut self, id: WorkerId, worker: Arc<dyn Worker>) {
+        tracing::debug!(target: event::TARGET, event = event::WORKER_READY, pool = %self.shared.config.name, worker = %id);
+        {
+            let mut state = self.shared.lock();
+            state.starting.remove(&id);
+            state.spares.push(Spare {
+                worker: Arc::clone(&worker),
+                id: id.clone(),
+                ready: Instant::now(),
+            });
+        }
+        self.replaced(&id);
+        self.spare_watchers
+            .spawn(async move { (id, worker.closed().await) });
+    }
+
+    /// Lets spares take the places of workers that are missing.
+    pub(super) fn use_spares(&mut self) {
+        if self.shared.config.spares == 0 {
+            return;
+        }
+        for _ in 0..self.lacking() {
+            let Some(Spare { worker, id, .. }) = self.take_spare() else {
+                return;
+            };
+            // A pool that closes takes no workers any more; closing ends this one with the others.
+            let Some(key) = self.shared.add(&id, &worker) else {
+                let ready = Instant::now();
+                self.shared.lock().spares.push(Spare { worker, id, ready });
+                return;
+            };
+            tracing::info!(target: event::TARGET, event = event::POOL_SPARE_USED, pool = %self.shared.config.name, worker = %id);
+            self.watchers
+                .spawn(async move { (key, worker.closed().await) });
+        }
+    }
+
+    fn take_spare(&self) -> Option<Spare> {
+        let mut state = self.shared.lock();
+        (!state.spares.is_empty()).then(|| state.spares.remove(0))
+    }
+
+    /// A worker that was a spare once is gone. One that was used meanwhile has another watcher.
+    pub(super) fn spare_gone(&mut self, id: &WorkerId, exit: &WorkerExit) {
+        let age = {
+            let mut state = self.shared.lock();
+            let Some(index) = state.spares.iter().position(|spare| spare.id == *id) else {
+                return;
+            };
+            state.stats.last_exit = Some(exit.reason.clone());
+            state.spares.remove(index).ready.elapsed()
+        };
+        tracing::info!(
+            target: event::TARGET,
+            event = event::WORKER_TERMINATED,
+            pool = %self.shared.config.name,
+            worker = %id,
+            reason = exit.reason,
+            expected = exit.expected,
+        );
+        self.missing += 1;
+        if !exit.expected {
+            let message = format!("spare workers keep dying, the last one: {}", exit.reason);
+            let mut error = StartError::new(ErrorCode::StartGaveUp, message);
+            error.output.clone_from(&exit.output);
+            error.exit = Some(exit.reason.clone());
+            if age >= self.shared.config.restart.min_lifetime {
+                self.mishap(error);
+            } else {
+                self.failed(error);
+            }
+        }
+    }
+}

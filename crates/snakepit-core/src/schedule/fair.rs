@@ -1,0 +1,319 @@
+//! Fair turns: deficit round robin over flows, with the time that calls held their slots as cost.
+//!
+//! After M. Shreedhar and G. Varghese, "Efficient Fair Queueing using Deficit Round Robin", SIGCOMM 1995. In each round every flow that
+//! waits may use one turn, which is the mean cost of a call times the flow's weight. A flow that has used more takes its next turn as many
+//! rounds later. The original visits such flows in each round until they have saved enough; here they are put into the round that they
+//! would reach ([`Wheel`]), so that the next call is found in O(1). Costs are known only when calls end: a call is charged what calls of
+//! its flow cost lately, and the difference when it gives its slot back. What a flow did not use while it had nothing to do is lost.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::pace::toward;
+use super::wheel::{SPAN, Spoke, Turning, Wheel};
+use super::{Ask, Grant, WorkerKey};
+use crate::SessionId;
+
+/// The cost of a mean call.
+pub(crate) const TURN: u64 = 1 << 16;
+/// No call counts as more than this, so that one slow call does not keep its flow out for long.
+const DEAREST: u64 = 32 * TURN;
+/// No call counts as less.
+const CHEAPEST: u64 = TURN / 64;
+/// No flow is farther ahead of the others than this.
+const FARTHEST: u64 = (SPAN - 1) * TURN;
+/// Part of the way that the unit goes towards the mean with each call.
+const UNIT_PART: u64 = 64;
+/// Idle flows remembered for what they have used; the one idle for longest is forgotten first.
+pub(crate) const IDLE_LIMIT: usize = 1024;
+
+/// Who shares turns.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum FlowKey {
+    /// All calls without session and key.
+    Nobody,
+    Session(SessionId),
+    Key(Arc<str>),
+}
+
+impl FlowKey {
+    pub(crate) fn of(ask: &Ask<'_>) -> Self {
+        match (ask.fair_key, ask.session) {
+            (Some(key), _) => Self::Key(Arc::clone(key)),
+            (None, Some(session)) => Self::Session(session.clone()),
+            (None, None) => Self::Nobody,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Flow {
+    key: FlowKey,
+    weight: u64,
+    /// What it has used, on the scale of the clock.
+    used: u64,
+    /// What its calls cost lately.
+    cost: u64,
+    waiting: u32,
+    running: u32,
+    /// When it became idle; 0 while it is not.
+    idle: u64,
+}
+
+/// The calls of one flow that wait in one line.
+#[derive(Debug)]
+struct Strand {
+    line: usize,
+    flow: u32,
+    spoke: Spoke,
+}
+
+impl Turning for Strand {
+    fn spoke(&mut self) -> &mut Spoke {
+        &mut self.spoke
+    }
+}
+
+/// What a running call was charged.
+#[derive(Debug)]
+struct Charge {
+    flow: u32,
+    expected: u64,
+}
+
+/// Flows, their turns, and what their running calls were charged.
+#[derive(Debug, Default)]
+pub(crate) struct Fair {
+    flows: Vec<Flow>,
+    vacant_flows: Vec<u32>,
+    index: HashMap<FlowKey, u32>,
+    /// Idle flows, oldest first, with the moment; those that came back in between are still there.
+    idle: VecDeque<(u64, u32)>,
+    moments: u64,
+    strands: Vec<Strand>,
+    vacant_strands: Vec<u32>,
+    strand_index: HashMap<(usize, u32), u32>,
+    wheels: Vec<Wheel>,
+    running: HashMap<Grant, Charge>,
+    /// What [`TURN`] stands for in nanoseconds: the mean time of calls, followed slowly. A mean that every dear call moves would make dear
+    /// calls look cheaper and the cheap ones after it, too.
+    unit: Option<u64>,
+    /// Where the flow that was served last had its turn.
+    clock: u64,
+}
+
+impl Fair {
+    /// The flow of a call, made if need be. Whoever asks uses it at once, by [`wait`](Self::wait) or [`charge`](Self::charge).
+    pub(crate) fn flow(&mut self, ask: &Ask<'_>) -> u32 {
+        let (key, weight) = (FlowKey::of(ask), u64::from(ask.weight.max(1)));
+        if let Some(&flow) = self.index.get(&key) {
+            let one = &mut self.flows[flow as usize];
+            one.weight = weight;
+            // It could have been forgotten by now.
+            if one.idle > 0 && one.used <= self.clock {
+                one.cost = TURN;
+            }
+            return flow;
+        }
+        let flow = Flow {
+            key: key.clone(),
+            weight,
+            used: 0,
+            cost: TURN,
+            waiting: 0,
+            running: 0,
+            idle: 0,
+        };
+        let index = place(&mut self.flows, &mut self.vacant_flows, flow);
+        self.index.insert(key, index);
+        index
+    }
+
+    /// A call of the flow waits in a line: the strand that it belongs to.
+    pub(crate) fn wait(&mut self, flow: u32, line: usize) -> u32 {
+        let one = &mut self.flows[flow as usize];
+        one.waiting += 1;
+        one.idle = 0;
+        self.strand(flow, line)
+    }
+
+    /// The strand of a flow in a line, with its turn.
+    pub(crate) fn strand(&mut self, flow: u32, line: usize) -> u32 {
+        if let Some(&strand) = self.strand_index.get(&(line, flow)) {
+            return strand;
+        }
+        let spoke = Spoke::default();
+        let strand = Strand { line, flow, spoke };
+        let index = place(&mut self.strands, &mut self.vacant_strands, strand);
+        self.strand_index.insert((line, flow), index);
+        if line >= self.wheels.len() {
+            self.wheels.resize(line + 1, Wheel::new());
+        }
+        let round = self.due(flow);
+        self.wheels[line].insert(&mut self.strands, index, round);
+        index
+    }
+
+    /// The flow of a strand.
+    pub(crate) fn flow_of(&self, strand: u32) -> u32 {
+        self.strands[strand as usize].flow
+    }
+
+    /// Nobody waits in the strand any more.
+    pub(crate) fn close(&mut self, strand: u32) {
+        let Strand { line, flow, .. } = self.strands[strand as usize];
+        self.wheels[line].remove(&mut self.strands, strand);
+        self.strand_index.remove(&(line, flow));
+        self.vacant_strands.push(strand);
+    }
+
+    /// A call of the flow does not wait any more.
+    pub(crate) fn leave(&mut self, flow: u32) {
+        self.flows[flow as usize].waiting -= 1;
+        self.rest(flow);
+    }
+
+    /// The round in which a flow has its next turn.
+    fn due(&self, flow: u32) -> u64 {
+        self.flows[flow as usize].used.max(self.clock) / TURN
+    }
+
+    /// Finds who has the next turn in a line, and in which round.
+    pub(crate) fn turn(&mut self, line: usize) -> Option<(u64, u32)> {
+        let wheel = self.wheels.get_mut(line)?;
+        loop {
+            let front = wheel.front()?;
+            let Strand { flow, spoke, .. } = &self.strands[front as usize];
+            let (round, used) = (spoke.round, self.flows[*flow as usize].used);
+            // It has used its turn since it was put here.
+            let due = used / TURN;
+            if due <= round {
+                return Some((round, front));
+            }
+            wheel.remove(&mut self.strands, front);
+            wheel.insert(&mut self.strands, front, due);
+        }
+    }
+
+    /// Who has the next turn in a line, after [`turn`](Self::turn) has found out.
+    pub(crate) fn front(&self, line: usize) -> Option<u32> {
+        self.wheels.get(line)?.front()
+    }
+
+    /// A waiting call of this strand gets a slot.
+    pub(crate) fn charge_turn(&mut self, strand: u32, grant: Grant) {
+        let Strand { flow, spoke, .. } = self.strands[strand as usize];
+        self.charge(flow, spoke.round * TURN, grant);
+    }
+
+    /// A call of this flow gets a slot without waiting.
+    pub(crate) fn charge_now(&mut self, flow: u32, grant: Grant) {
+        self.charge(flow, self.flows[flow as usize].used, grant);
+    }
+
+    fn charge(&mut self, flow: u32, from: u64, grant: Grant) {
+        self.clock = self.clock.max(from);
+        let one = &mut self.flows[flow as usize];
+        let expected = (one.cost / one.weight).max(1);
+        one.used = (one.used.max(self.clock) + expected).min(self.clock + FARTHEST);
+        one.running += 1;
+        one.idle = 0;
+        self.running.insert(grant, Charge { flow, expected });
+    }
+
+    /// A call gives its slot back, which it held for that time; nothing when it did not use it. `mean` is the time that calls hold a slot.
+    pub(crate) fn settle(&mut self, grant: Grant, held: Option<Duration>, mean: Option<u64>) {
+        let Some(Charge { flow, expected }) = self.running.remove(&grant) else {
+            return;
+        };
+        let unit = mean.map(|mean| toward(*self.unit.get_or_insert(mean), mean, UNIT_PART));
+        self.unit = unit.or(self.unit);
+        let one = &mut self.flows[flow as usize];
+        let actual = match (held, unit) {
+            (Some(held), Some(unit)) => {
+                let cost = cost(held, unit);
+                one.cost = (3 * one.cost + cost) / 4;
+                (cost / one.weight).max(1)
+            }
+            (Some(_), None) => expected,
+            (None, _) => 0,
+        };
+        let used = (one.used + actual).saturating_sub(expected);
+        one.used = used.min(self.clock + FARTHEST);
+        one.running -= 1;
+        self.rest(flow);
+    }
+
+    /// A worker is gone, and with it the calls on it.
+    pub(crate) fn gone(&mut self, worker: WorkerKey) {
+        let gone: Vec<_> = self
+            .running
+            .extract_if(|grant, _| grant.worker == worker)
+            .map(|(_, charge)| charge.flow)
+            .collect();
+        for flow in gone {
+            self.flows[flow as usize].running -= 1;
+            self.rest(flow);
+        }
+    }
+
+    /// Calls that would have their turn before one that comes now, of `queued`: in each round until it is its own turn, one of each flow.
+    pub(crate) fn ahead(&self, ask: &Ask<'_>, queued: usize) -> usize {
+        let own = self.index.get(&FlowKey::of(ask));
+        let own = own.map_or(0, |flow| self.flows[*flow as usize].waiting as usize);
+        let rounds = own / usize::from(ask.weight.max(1)) + 1;
+        queued.min(rounds.saturating_mul(self.strand_index.len()))
+    }
+
+    /// Remembers a flow that has nothing to do as long as that makes a difference.
+    fn rest(&mut self, flow: u32) {
+        let one = &mut self.flows[flow as usize];
+        if one.waiting > 0 || one.running > 0 {
+            return;
+        }
+        self.moments += 1;
+        one.idle = self.moments;
+        self.idle.push_back((self.moments, flow));
+        while let Some(&(moment, oldest)) = self.idle.front() {
+            let one = &self.flows[oldest as usize];
+            let idle = one.idle == moment;
+            if idle && one.used > self.clock && self.idle.len() <= IDLE_LIMIT {
+                return;
+            }
+            self.idle.pop_front();
+            if idle {
+                self.flows[oldest as usize].idle = 0;
+                self.index.remove(&self.flows[oldest as usize].key);
+                self.vacant_flows.push(oldest);
+            }
+        }
+    }
+
+    /// Flows that are remembered.
+    #[cfg(test)]
+    pub(crate) fn known(&self) -> usize {
+        self.index.len()
+    }
+}
+
+/// The cost of a call that held its slot for this time, where the mean is that many nanoseconds.
+pub(crate) fn cost(held: Duration, mean: u64) -> u64 {
+    let cost = held.as_nanos() * u128::from(TURN) / u128::from(mean.max(1));
+    u64::try_from(cost)
+        .unwrap_or(DEAREST)
+        .clamp(CHEAPEST, DEAREST)
+}
+
+/// Puts a value into a vacant place or a new one.
+fn place<T>(values: &mut Vec<T>, vacant: &mut Vec<u32>, value: T) -> u32 {
+    if let Some(index) = vacant.pop() {
+        values[index as usize] = value;
+        return index;
+    }
+    values.push(value);
+    u32::try_from(values.len() - 1).expect("fewer than 2^32 waiting calls")
+}

@@ -1,0 +1,119 @@
+//! Workers that are held back until one call has them alone.
+
+use super::slots::{Grant, WorkerKey};
+use super::{Lost, Scheduler};
+
+/// Waiting calls that got the slots of a worker, and those whose session's worker is gone.
+type Filled<W> = (Vec<(W, Grant)>, Vec<(W, Lost)>);
+
+impl<W> Scheduler<W> {
+    /// Gives the least loaded worker no further calls for a time; those in it go on. Nothing when there is none that takes calls.
+    pub fn hold(&mut self) -> Option<WorkerKey> {
+        self.slots.hold()
+    }
+
+    /// The worker is still held.
+    pub fn is_held(&self, key: WorkerKey) -> bool {
+        self.slots.is_held(key)
+    }
+
+    /// Takes a slot of a worker that is held, once no other call is in it.
+    pub fn take_alone(&mut self, key: WorkerKey) -> Option<Grant> {
+        let empty = self.slots.in_use_of(key) == Some(0);
+        empty.then(|| self.slots.take_held(key)).flatten()
+    }
+
+    /// A worker that was held takes calls again: those that wait get its slots.
+    pub fn unhold(&mut self, key: WorkerKey) -> Filled<W> {
+        self.slots.unhold(key);
+        let mut lost = Vec::new();
+        let wakes = std::iter::from_fn(|| self.next(key, &mut lost)).collect();
+        (wakes, lost)
+    }
+
+    /// Takes a slot of a held worker for a call that is made from one in it: that one could not end without it.
+    pub(super) fn take_nested(&mut self, ancestors: &[Grant]) -> Option<Grant> {
+        let mut held = ancestors.iter().filter(|grant| self.slots.holds(grant));
+        let held =
+            held.find_map(|grant| self.slots.is_held(grant.worker).then_some(grant.worker))?;
+        self.slots.take_held(held)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Acquire, Ask, Scheduler};
+    use super::*;
+
+    fn granted(answer: Acquire) -> Grant {
+        match answer {
+            Acquire::Granted(grant) => grant,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_held_worker_empties_has_one_call_and_serves_on() {
+        let mut scheduler = Scheduler::new(10);
+        let (key, _) = scheduler.add(2);
+        let first = granted(scheduler.acquire(None, || 0));
+        assert_eq!(scheduler.hold(), Some(key));
+        assert_eq!(scheduler.hold(), None, "there is no other one");
+        for waiter in [1, 2, 3] {
+            assert!(matches!(
+                scheduler.acquire(None, || waiter),
+                Acquire::Queued(_)
+            ));
+        }
+        assert_eq!(scheduler.take_alone(key), None, "a call is in it");
+        let released = scheduler.release(first, None);
+        assert!(released.wake.is_none() && released.idle.is_none());
+        let alone = scheduler.take_alone(key).unwrap();
+        assert_eq!(scheduler.take_alone(key), None);
+        assert!(scheduler.release(alone, None).wake.is_none());
+        let (wakes, lost) = scheduler.unhold(key);
+        let woken: Vec<_> = wakes.iter().map(|(waiter, _)| *waiter).collect();
+        assert_eq!((woken, lost.len(), scheduler.queued()), (vec![1, 2], 0, 1));
+        assert!(!scheduler.is_held(key));
+        assert_eq!(scheduler.release(wakes[0].1, None).wake.unwrap().0, 3);
+        assert_eq!(
+            (scheduler.in_use(), scheduler.capacity(), scheduler.active()),
+            (2, 2, 1)
+        );
+    }
+
+    #[test]
+    fn the_least_loaded_worker_is_held_and_the_others_serve() {
+        let mut scheduler = Scheduler::new(10);
+        let (one, _) = scheduler.add(2);
+        let (other, _) = scheduler.add(2);
+        let busy = granted(scheduler.acquire(None, || ()));
+        let free = if busy.worker == one { other } else { one };
+        assert_eq!(scheduler.hold(), Some(free));
+        assert_eq!(granted(scheduler.acquire(None, || ())).worker, busy.worker);
+        assert!(matches!(scheduler.acquire(None, || ()), Acquire::Queued(_)));
+        // A worker that is held can be retired and removed like any other.
+        let retired = scheduler.retire(free);
+        assert_eq!(retired.idle, Some(free));
+        assert!(!scheduler.is_held(free) && scheduler.take_alone(free).is_none());
+        assert!(scheduler.remove(free).is_empty());
+        assert!(scheduler.unhold(free).0.is_empty());
+        assert_eq!((scheduler.active(), scheduler.capacity()), (1, 2));
+    }
+
+    #[test]
+    fn a_nested_call_gets_a_slot_of_the_held_worker_of_its_caller() {
+        let mut scheduler = Scheduler::new(10);
+        let (key, _) = scheduler.add(2);
+        let outer = granted(scheduler.acquire(None, || ()));
+        assert_eq!(scheduler.hold(), Some(key));
+        let mut ask = Ask::new(None);
+        let ancestors = [outer];
+        ask.ancestors = &ancestors;
+        let inner = granted(scheduler.ask(&ask, || ()));
+        assert_eq!(scheduler.in_use_of(key), Some(2));
+        assert!(scheduler.release(inner, None).wake.is_none());
+        assert!(scheduler.release(outer, None).wake.is_none());
+        assert!(scheduler.take_alone(key).is_some());
+    }
+}

@@ -1,0 +1,218 @@
+//! The same steps for the scheduler and its model.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Flow, Model, ModelWorker, Step, Waiting, turns};
+use crate::schedule::{Acquire, Ask, Grant, Lost, Rules, Scheduler};
+use crate::{Affinity, SessionId};
+
+fn same_losses(actual: Vec<(u32, Lost)>, expected: &[(u32, u8, u64)]) {
+    let actual: Vec<_> = actual
+        .into_iter()
+        .map(|(id, lost)| (id, lost.session, lost.generation))
+        .collect();
+    let expected: Vec<_> = expected
+        .iter()
+        .map(|(id, session, generation)| (*id, name(*session), *generation))
+        .collect();
+    assert_eq!(actual, expected);
+}
+
+fn name(session: u8) -> SessionId {
+    format!("s{session}").into()
+}
+
+pub(super) fn run(steps: Vec<Step>, limit: usize, fair: bool) {
+    let mut scheduler = Scheduler::with_rules(Rules {
+        fair,
+        ..Rules::new(limit)
+    });
+    let mut model = Model {
+        turns: fair.then(turns::Turns::default),
+        ..Model::default()
+    };
+    for (id, step) in (0_u32..).zip(steps) {
+        match step {
+            Step::Ask {
+                session,
+                affinity,
+                parent,
+                growing,
+                fair_key,
+                weight,
+            } => {
+                let parent = parent.filter(|_| !model.held.is_empty());
+                let ancestors = parent.map_or(Vec::new(), |n| {
+                    let held = &model.held[n % model.held.len()];
+                    [&held.ancestors[..], &[held.grant]].concat()
+                });
+                let id_of = session.map(name);
+                let key: Option<Arc<str>> = fair_key.map(|key| format!("k{key}").into());
+                let ask = Ask {
+                    affinity,
+                    ancestors: &ancestors,
+                    growing,
+                    fair_key: key.as_ref(),
+                    weight,
+                    ..Ask::new(id_of.as_ref())
+                };
+                let answer = scheduler.ask(&ask, || id);
+                let flow = (fair_key, session.filter(|_| fair_key.is_none()));
+                if let Some(turns) = &mut model.turns {
+                    match answer {
+                        Acquire::Granted(grant) => turns.charge_now(flow, weight, grant),
+                        Acquire::Queued(_) => turns.meet(flow, weight),
+                        _ => {}
+                    }
+                }
+                asked(
+                    &mut model, id, session, affinity, ancestors, growing, limit, answer, flow,
+                );
+                model.strands();
+            }
+            Step::Cancel(n) if !model.waiting.is_empty() => {
+                let waiting = model.remove(n % model.waiting.len());
+                assert!(scheduler.cancel(waiting.ticket));
+                assert!(!scheduler.cancel(waiting.ticket), "a ticket is good once");
+            }
+            Step::Release(n, held) if !model.held.is_empty() => {
+                let grant = model.held.swap_remove(n % model.held.len()).grant;
+                let held = held.map(Duration::from_millis);
+                let released = scheduler.release(grant, held);
+                if let Some(turns) = &mut model.turns {
+                    turns.settle(grant, held);
+                }
+                let idle = !model.is_active(grant.worker) && model.load(grant.worker) == 0;
+                assert_eq!(released.idle.is_some(), idle);
+                let (lost, next) = model.next(grant.worker);
+                same_losses(released.lost, &lost);
+                assert_eq!(
+                    released.wake.map(|wake| wake.0),
+                    next.as_ref().map(|next| next.id)
+                );
+                if let (Some((_, granted)), Some(next)) = (released.wake, next) {
+                    assert_eq!(granted.worker, grant.worker);
+                    model.woken(next, granted);
+                }
+            }
+            Step::Add(capacity) => {
+                let added = scheduler.add_named(capacity, "w".into());
+                model.workers.push(ModelWorker {
+                    key: added.key,
+                    capacity,
+                    retiring: false,
+                });
+                let (mut lost, mut wakes) = (Vec::new(), added.wakes.into_iter());
+                loop {
+                    let (more, next) = model.next(added.key);
+                    lost.extend(more);
+                    let Some(next) = next else { break };
+                    let (waiter, grant) = wakes.next().expect("one more call gets a slot");
+                    assert_eq!(waiter, next.id);
+                    model.woken(next, grant);
+                }
+                assert!(wakes.next().is_none());
+                same_losses(added.lost, &lost);
+            }
+            Step::Retire(n) if !model.workers.is_empty() => {
+                let index = n % model.workers.len();
+                model.workers[index].retiring = true;
+                let key = model.workers[index].key;
+                let retired = scheduler.retire(key);
+                assert_eq!(retired.idle.is_some(), model.load(key) == 0);
+                same_losses(retired.lost, &model.lose_line(key));
+            }
+            Step::Remove(n) if !model.workers.is_empty() => {
+                let key = model.workers.swap_remove(n % model.workers.len()).key;
+                if let Some(turns) = &mut model.turns {
+                    turns.gone(key);
+                }
+                same_losses(scheduler.remove(key), &model.lose_line(key));
+                assert!(scheduler.remove(key).is_empty(), "a worker is removed once");
+                // Grants on a removed worker are void: giving them back changes nothing.
+                let held = std::mem::take(&mut model.held);
+                let (void, held): (Vec<_>, Vec<_>) =
+                    held.into_iter().partition(|held| held.grant.worker == key);
+                model.held = held;
+                for held in void {
+                    let released = scheduler.release(held.grant, None);
+                    assert!(released.wake.is_none() && released.idle.is_none());
+                }
+            }
+            _ => {}
+        }
+        model.check(&scheduler);
+    }
+}
+
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the question and its answer, each part once"
+)]
+fn asked(
+    model: &mut Model,
+    id: u32,
+    session: Option<u8>,
+    affinity: Affinity,
+    ancestors: Vec<Grant>,
+    growing: bool,
+    limit: usize,
+    answer: Acquire,
+    flow: Flow,
+) {
+    let strict = affinity.is_strict() && session.is_some();
+    let home = model.home(session);
+    let line = home.filter(|_| strict);
+    match (answer, session) {
+        (Acquire::Lost(lost), Some(session)) => {
+            assert!(strict && !model.is_active(home.expect("it had a worker")));
+            assert_eq!(
+                (lost.session, lost.generation),
+                (name(session), model.lose(session))
+            );
+        }
+        (Acquire::Busy(key), Some(_)) => {
+            assert_eq!((affinity, home), (Affinity::StrictFailFast, Some(key)));
+            assert!(model.is_active(key) && !model.is_free(key));
+        }
+        (Acquire::Granted(grant), _) => {
+            if let Some(key) = home.filter(|key| strict || model.is_free(*key)) {
+                assert_eq!(grant.worker, key, "the session's worker comes first");
+            }
+            model.granted(grant, ancestors, session.is_none());
+            if let Some(session) = session.filter(|_| strict && home.is_none()) {
+                model.bind(session, grant.worker);
+            }
+        }
+        (answer, _) => {
+            match line {
+                Some(key) => assert!(
+                    affinity == Affinity::StrictQueue
+                        && model.is_active(key)
+                        && !model.is_free(key)
+                ),
+                None => assert!(model.free().next().is_none()),
+            }
+            let deadlock = model.deadlock(&ancestors, line, growing);
+            let full = model.waiting.len() >= limit;
+            match answer {
+                Acquire::Deadlock => assert!(deadlock),
+                Acquire::Full(_) => assert!(full && !deadlock),
+                Acquire::Queued(ticket) => {
+                    assert!(!deadlock && !full);
+                    model.waiting.push(Waiting {
+                        id,
+                        ticket,
+                        session,
+                        strict,
+                        ancestors,
+                        line,
+                        flow,
+                    });
+                }
+                other => panic!("unexpected answer {other:?}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The circuit breakers of a pool around any service of requests.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use tokio::time::Instant;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::policy::{Breakers, Permits, Verdict};
+use crate::{BreakerPolicy, Circuit, ConfigError, Error, PoolName, Request};
+
+/// Refuses requests at once while workers fail, as [`PoolConfig::breaker`](crate::PoolConfig::breaker) and
+/// [`PoolConfig::tool_breaker`](crate::PoolConfig::tool_breaker) do for the calls of a pool.
+///
+/// All services that one layer makes share its circuits.
+#[derive(Clone, Debug)]
+pub struct BreakerLayer {
+    name: PoolName,
+    breakers: Arc<Mutex<Breakers>>,
+}
+
+impl BreakerLayer {
+    /// One circuit for all requests, and one for each tool, where they have a policy. Errors carry the name.
+    ///
+    /// # Errors
+    /// A setting that is out of range.
+    pub fn new(
+        name: impl Into<PoolName>,
+        all: Option<BreakerPolicy>,
+        each_tool: Option<BreakerPolicy>,
+    ) -> Result<Self, ConfigError> {
+        for (policy, key) in [(&all, "breaker"), (&each_tool, "tool_breaker")] {
+            policy
+                .as_ref()
+                .map_or(Ok(()), |policy| policy.validate(key))?;
+        }
+        Ok(Self {
+            name: name.into(),
+            breakers: Arc::new(Mutex::new(Breakers::new(all, each_tool))),
+        })
+    }
+
+    /// The circuits that are not closed.
+    pub fn circuits(&self) -> Vec<Circuit> {
+        self.lock().circuits(Instant::now())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Breakers> {
+        self.breakers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn admit(&self, tool: &Arc<str>) -> Result<Leave, Error> {
+        let admitted = self.lock().admit(tool, Instant::now());
+        match admitted {
+            Ok(permits) => Ok(Leave {
+                layer: self.clone(),
+                tool: Arc::clone(tool),
+                permits,
+                verdict: Verdict::Nothing,
+            }),
+            Err(refused) => Err(Error::CircuitOpen {
+                pool: self.name.clone(),
+                tool: refused.by_tool.then(|| tool.to_string()),
+                retry_after: refused.retry_after,
+            }),
+        }
+    }
+}
+
+/// Leave for one request, given back when this is dropped.
+struct Leave {
+    layer: BreakerLayer,
+    tool: Arc<str>,
+    permits: Permits,
+    verdict: Verdict,
+}
+
+impl Leave {
+    /// The request is over.
+    fn end(mut self, result: Result<(), &Error>) {
+        self.verdict = Verdict::of(result);
+    }
+}
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        let now = Instant::now();
+        let mut breakers = self.layer.lock();
+        breakers.end(self.permits, &self.tool, self.verdict, now);
+    }
+}
+
+impl<S> Layer<S> for BreakerLayer {
+    type Service = BreakerService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        let layer = self.clone();
+        BreakerService { inner, layer }
+    }
+}
+
+/// What a [`BreakerLayer`] makes of a service.
+#[derive(Clone, Debug)]
+pub struct BreakerService<S> {
+    inner: S,
+    layer: BreakerLayer,
+}
+
+impl<S> Service<Request> for BreakerService<S>
+where
+    S: Service<Request, Error = Error>,
+    S::Future: Send + 'static,
+{
+    type Response = S::Response;
+    type Error = Error;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let leave = match self.layer.admit(&request.tool) {
+            Ok(leave) => leave,
+            Err(error) => return Box::pin(async { Err(error) }),
+        };
+        let future = self.inner.call(request);
+        Box::pin(async move {
+            let result = future.await;
+            leave.end(result.as_ref().map(drop));
+            result
+        })
+    }
+}

@@ -1,0 +1,135 @@
+//! The quarantine of a pool around any service of requests.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use tokio::time::Instant;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::policy::{Quarantine, Standing};
+use crate::{ConfigError, Death, Error, PoolName, QuarantinePolicy, Request};
+
+/// Refuses requests that keep killing workers, as [`PoolConfig::quarantine`](crate::PoolConfig::quarantine) does for the calls of a pool.
+///
+/// Requests are the same when they have the same tool and arguments. All services that one layer makes share what it knows.
+#[derive(Clone, Debug)]
+pub struct QuarantineLayer {
+    name: PoolName,
+    /// Requests that one worker may have at the same time.
+    slots: u16,
+    quarantine: Arc<Mutex<Quarantine>>,
+}
+
+impl QuarantineLayer {
+    /// For workers that have one request at a time. Errors carry the name.
+    ///
+    /// # Errors
+    /// A setting that is out of range.
+    pub fn new(name: impl Into<PoolName>, policy: QuarantinePolicy) -> Result<Self, ConfigError> {
+        policy.validate()?;
+        Ok(Self {
+            name: name.into(),
+            slots: 1,
+            quarantine: Arc::new(Mutex::new(Quarantine::new(policy))),
+        })
+    }
+
+    /// Says how many requests one worker may have at the same time: each has only its share of the blame for its worker. From outside it
+    /// cannot be seen how many there were.
+    #[must_use]
+    pub const fn slots(mut self, slots: u16) -> Self {
+        self.slots = if slots == 0 { 1 } else { slots };
+        self
+    }
+
+    /// Requests that are refused now.
+    pub fn in_quarantine(&self) -> usize {
+        self.lock().convicted(Instant::now())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Quarantine> {
+        self.quarantine
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn screen(&self, request: &Request) -> Result<(), Error> {
+        let mut quarantine = self.lock();
+        if quarantine.is_empty() {
+            return Ok(());
+        }
+        let call = quarantine.fingerprint(None, &request.tool, &request.args);
+        match quarantine.check(call, Instant::now()) {
+            Standing::Convicted(retry_after) => Err(Error::Quarantined {
+                pool: self.name.clone(),
+                tool: request.tool.to_string(),
+                retry_after,
+            }),
+            Standing::Free | Standing::Suspect => Ok(()),
+        }
+    }
+
+    fn blame(&self, request: &Request, error: &Error) {
+        let Error::WorkerDied {
+            cause,
+            ambiguous: true,
+            ..
+        } = error
+        else {
+            return;
+        };
+        if *cause != Death::Stopped {
+            let mut quarantine = self.lock();
+            let call = quarantine.fingerprint(None, &request.tool, &request.args);
+            quarantine.blame(call, self.slots, false, Instant::now());
+        }
+    }
+}
+
+impl<S> Layer<S> for QuarantineLayer {
+    type Service = QuarantineService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        let layer = self.clone();
+        QuarantineService { inner, layer }
+    }
+}
+
+/// What a [`QuarantineLayer`] makes of a service.
+#[derive(Clone, Debug)]
+pub struct QuarantineService<S> {
+    inner: S,
+    layer: QuarantineLayer,
+}
+
+impl<S> Service<Request> for QuarantineService<S>
+where
+    S: Service<Request, Error = Error>,
+    S::Future: Send + 'static,
+{
+    type Response = S::Response;
+    type Error = Error;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        if let Err(error) = self.layer.screen(&request) {
+            return Box::pin(async { Err(error) });
+        }
+        let (layer, suspect) = (self.layer.clone(), request.clone());
+        let future = self.inner.call(request);
+        Box::pin(async move {
+            let result = future.await;
+            if let Err(error) = &result {
+                layer.blame(&suspect, error);
+            }
+            result
+        })
+    }
+}

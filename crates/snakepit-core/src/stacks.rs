@@ -1,0 +1,83 @@
+//! The stacks of a worker as text.
+
+use std::fmt;
+
+use crate::{StackFrame, Stacks, ThreadStack};
+
+/// One line for each thread and, under it, one for each frame, the innermost first; no line break at the end.
+impl fmt::Display for Stacks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, thread) in self.threads.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{thread}")?;
+        }
+        if self.truncated {
+            f.write_str("\n(there is more)")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for ThreadStack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.title())?;
+        for frame in &self.frames {
+            write!(f, "\n  {frame}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for StackFrame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            0 => write!(f, "{} in {}", self.file, self.function),
+            line => write!(f, "{}:{line} in {}", self.file, self.function),
+        }
+    }
+}
+
+impl ThreadStack {
+    /// What people know it by: its name, its id, or both.
+    pub fn title(&self) -> String {
+        match (&*self.name, self.id) {
+            ("", 0) => "thread without a name".to_owned(),
+            ("", id) => format!("thread {id}"),
+            (name, 0) => format!("thread `{name}`"),
+            (name, id) => format!("thread `{name}` ({id})"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn they_read_from_the_inside() {
+        let frame = |line, function: &str| StackFrame {
+            file: "tools.py".into(),
+            line,
+            function: function.into(),
+        };
+        let thread = |name: &str, id, frames| ThreadStack {
+            name: name.into(),
+            id,
+            frames,
+        };
+        let stacks = Stacks {
+            threads: vec![
+                thread("MainThread", 7, vec![frame(3, "spin"), frame(0, "run")]),
+                thread("", 0, Vec::new()),
+            ],
+            truncated: true,
+        };
+        let expected = "thread `MainThread` (7)\n  tools.py:3 in spin\n  tools.py in run\n\
+             thread without a name\n(there is more)";
+        assert_eq!(stacks.to_string(), expected);
+        assert_eq!(thread("", 9, Vec::new()).title(), "thread 9");
+        assert_eq!(thread("io", 0, Vec::new()).title(), "thread `io`");
+    }
+}

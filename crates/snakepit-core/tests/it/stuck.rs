@@ -1,0 +1,146 @@
+//! A call that cannot be stopped, in a worker with others.
+
+use std::time::Duration;
+
+use snakepit_core::testing::ScriptedProfile;
+use snakepit_core::{CallOptions, Pool, RecycleReason, WorkerState};
+use tokio::time::{Instant, sleep};
+
+use crate::support::{balanced, begin, begin_with, call, config, ready, until};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A pool of one worker of four slots that has one stuck call and `others`, after the grace time.
+async fn stuck(profile: &ScriptedProfile, others: usize) -> (Pool, Vec<Task>) {
+    let pool = ready(config(1), profile).await;
+    let mut tasks = Vec::new();
+    for _ in 0..others {
+        tasks.push(begin(&pool, "gate").await);
+    }
+    let options = CallOptions::new().timeout(SECOND);
+    let lost = begin_with(&pool, "stuck", options).await;
+    assert!(lost.await.is_ok_and(|result| result.is_err()));
+    sleep(pool.config().cancel_grace + SECOND).await;
+    (pool, tasks)
+}
+
+type Task = tokio::task::JoinHandle<Result<snakepit_core::Payload, snakepit_core::Error>>;
+
+#[tokio::test(start_paused = true)]
+async fn its_worker_is_replaced_and_the_other_calls_finish() {
+    let profile = ScriptedProfile::new(4);
+    let (pool, others) = stuck(&profile, 2).await;
+    assert_eq!(profile.starts(), 2, "the replacement does not wait");
+    let workers = pool.workers();
+    let old = workers.iter().find(|one| one.id.as_str() == "test-1");
+    let old = old.expect("it lives as long as its other calls");
+    assert_eq!(
+        (old.state, old.in_flight, old.recycling),
+        (WorkerState::Draining, 3, Some(RecycleReason::Stuck))
+    );
+    let status = pool.status();
+    assert_eq!((status.ready, status.slots, status.in_flight), (1, 4, 3));
+    call(&pool, "echo").await.unwrap();
+    profile.allow(2);
+    for other in others {
+        other.await.unwrap().unwrap();
+    }
+    until(|| pool.workers().len() == 1).await;
+    assert_eq!(pool.workers()[0].id.as_str(), "test-2");
+    let status = pool.status();
+    assert_eq!(
+        (status.in_flight, status.recycled, status.restarts),
+        (0, 1, 0)
+    );
+    assert_eq!(status.stops.kill, 1);
+    assert_eq!((status.errors, status.call_timeouts), (0, 1));
+    balanced(&status);
+}
+
+#[tokio::test(start_paused = true)]
+async fn alone_it_costs_its_worker_at_once() {
+    let profile = ScriptedProfile::new(4);
+    let (pool, _) = stuck(&profile, 0).await;
+    until(|| pool.status().ready == 1 && pool.workers().len() == 1).await;
+    let status = pool.status();
+    assert_eq!(
+        (status.in_flight, status.recycled, status.restarts),
+        (0, 0, 1)
+    );
+    balanced(&status);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_other_calls_have_no_more_than_the_time_to_drain() {
+    let profile = ScriptedProfile::new(4);
+    let mut settings = config(1);
+    settings.recycle.max_drain = 30 * SECOND;
+    let pool = ready(settings, &profile).await;
+    let other = begin(&pool, "gate").await;
+    let lost = begin_with(&pool, "stuck", CallOptions::new().timeout(SECOND)).await;
+    assert!(lost.await.unwrap().is_err());
+    let before = Instant::now();
+    assert!(other.await.unwrap().is_err(), "its worker was killed");
+    let took = before.elapsed();
+    let grace = pool.config().cancel_grace;
+    assert!(
+        (grace + 30 * SECOND..grace + 40 * SECOND).contains(&took),
+        "{took:?}"
+    );
+    until(|| pool.status().in_flight == 0).await;
+    assert_eq!(profile.starts(), 2);
+    balanced(&pool.status());
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_stuck_calls_are_one_replacement() {
+    let profile = ScriptedProfile::new(4);
+    let pool = ready(config(1), &profile).await;
+    let other = begin(&pool, "gate").await;
+    for after in [1, 2] {
+        let options = CallOptions::new().timeout(after * SECOND);
+        drop(begin_with(&pool, "stuck", options).await);
+    }
+    sleep(pool.config().cancel_grace + 5 * SECOND).await;
+    assert_eq!((profile.starts(), pool.status().recycled), (2, 1));
+    assert_eq!(pool.workers().len(), 2);
+    profile.allow(1);
+    other.await.unwrap().unwrap();
+    until(|| pool.workers().len() == 1).await;
+    assert_eq!((profile.starts(), pool.status().stops.kill), (2, 2));
+    balanced(&pool.status());
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_waits_for_the_others_and_kills_the_rest() {
+    let profile = ScriptedProfile::new(4);
+    let (pool, others) = stuck(&profile, 1).await;
+    profile.allow(1);
+    pool.close().await;
+    for other in others {
+        other.await.unwrap().unwrap();
+    }
+    assert!(profile.workers().is_empty());
+    balanced(&pool.status());
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_go_to_the_least_loaded_worker_and_fill_all_slots() {
+    let profile = ScriptedProfile::new(3);
+    let pool = ready(config(2), &profile).await;
+    assert_eq!(pool.status().slots, 6);
+    let mut calls = Vec::new();
+    for n in 1..=6 {
+        calls.push(begin(&pool, "gate").await);
+        let mut load: Vec<_> = profile.workers().iter().map(|one| one.running()).collect();
+        load.sort_unstable();
+        assert_eq!(load, [n / 2, n - n / 2]);
+    }
+    let queued = begin(&pool, "gate").await;
+    assert_eq!((pool.status().in_flight, pool.status().queue_depth), (6, 1));
+    profile.allow(7);
+    for call in calls.into_iter().chain([queued]) {
+        call.await.unwrap().unwrap();
+    }
+    balanced(&pool.status());
+}

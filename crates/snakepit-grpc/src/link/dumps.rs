@@ -1,0 +1,192 @@
+//! Questions where the threads of a worker are, and the answers. They come from the worker, so they are bounded and cleaned here.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use prost::Message as _;
+use snakepit_core::{StackFrame, Stacks, ThreadStack};
+use tokio::sync::oneshot;
+
+use crate::pb;
+
+/// Largest answer in bytes, and what it may hold.
+const MAX_BYTES: usize = 64 << 10;
+const MAX_THREADS: usize = 100;
+const MAX_FRAMES: usize = 100;
+
+/// Characters of a name or a path.
+const MAX_TEXT: usize = 512;
+
+#[derive(Debug, Default)]
+pub(super) struct Dumps {
+    last: AtomicU64,
+    waiting: Mutex<HashMap<u64, oneshot::Sender<Stacks>>>,
+}
+
+/// One question; forgotten when it is dropped.
+pub(super) struct Question<'a> {
+    dumps: &'a Dumps,
+    /// The number to ask under.
+    pub(super) number: u64,
+    answer: oneshot::Receiver<Stacks>,
+}
+
+impl Dumps {
+    pub(super) fn question(&self) -> Question<'_> {
+        let number = 1 + self.last.fetch_add(1, Ordering::Relaxed);
+        let (sender, answer) = oneshot::channel();
+        self.lock().insert(number, sender);
+        Question {
+            dumps: self,
+            number,
+            answer,
+        }
+    }
+
+    /// Takes an answer. One that nobody waits for any more is dropped.
+    ///
+    /// # Errors
+    /// Why it is none.
+    pub(super) fn put(&self, number: u64, head: Bytes) -> Result<(), String> {
+        let stacks = read(head)?;
+        let waiting = self.lock().remove(&number);
+        if let Some(waiting) = waiting {
+            // The one who asked may have left at this moment.
+            let _ = waiting.send(stacks);
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<Stacks>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Question<'_> {
+    /// The answer; nothing when the worker could not tell.
+    pub(super) async fn answer(mut self) -> Option<Stacks> {
+        let stacks = (&mut self.answer).await.ok()?;
+        (!stacks.threads.is_empty()).then_some(stacks)
+    }
+}
+
+impl Drop for Question<'_> {
+    fn drop(&mut self) {
+        self.dumps.lock().remove(&self.number);
+    }
+}
+
+/// Decodes an answer.
+fn read(head: Bytes) -> Result<Stacks, String> {
+    if head.len() > MAX_BYTES {
+        return Err(format!("stacks of {} bytes", head.len()));
+    }
+    let dump = pb::StackDump::decode(head).map_err(|error| error.to_string())?;
+    let mut truncated = dump.truncated || dump.threads.len() > MAX_THREADS;
+    let threads = dump.threads.into_iter().take(MAX_THREADS).map(|thread| {
+        truncated |= thread.frames.len() > MAX_FRAMES;
+        let frames = thread.frames.into_iter().take(MAX_FRAMES);
+        ThreadStack {
+            name: plain(&thread.name),
+            id: thread.id,
+            frames: frames
+                .map(|frame| StackFrame {
+                    file: plain(&frame.file),
+                    line: frame.line,
+                    function: plain(&frame.function),
+                })
+                .collect(),
+        }
+    });
+    let threads = threads.collect();
+    Ok(Stacks { threads, truncated })
+}
+
+/// It may end up in a terminal or in a line of a log: no control characters, no great length.
+fn plain(text: &str) -> String {
+    let clean = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+    text.chars().take(MAX_TEXT).map(clean).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::pb::stack_dump::{Frame, Thread};
+
+    #[tokio::test]
+    async fn each_question_gets_its_own_answer() {
+        let dumps = Dumps::default();
+        let (first, second) = (dumps.question(), dumps.question());
+        let dump = pb::StackDump {
+            threads: vec![Thread {
+                name: "Main\u{1b}[31m".into(),
+                id: 7,
+                frames: vec![Frame {
+                    file: "a.py".into(),
+                    line: 3,
+                    function: "f".into(),
+                }],
+            }],
+            truncated: false,
+        };
+        let unknown = pb::StackDump::default().encode_to_vec();
+        dumps.put(second.number, unknown.into()).unwrap();
+        dumps
+            .put(first.number, dump.encode_to_vec().into())
+            .unwrap();
+        assert_eq!(second.answer().await, None);
+        let stacks = first.answer().await.unwrap();
+        assert_eq!(stacks.threads[0].name, "Main\u{fffd}[31m");
+        assert_eq!(stacks.threads[0].frames[0].line, 3);
+        assert!(dumps.lock().is_empty());
+    }
+
+    #[test]
+    fn a_question_that_is_dropped_is_forgotten() {
+        let dumps = Dumps::default();
+        let number = dumps.question().number;
+        assert!(dumps.lock().is_empty());
+        dumps.put(number, Bytes::new()).unwrap();
+    }
+
+    #[test]
+    fn an_answer_is_bounded() {
+        let dump = pb::StackDump {
+            threads: vec![Thread::default(); 300],
+            truncated: false,
+        };
+        let stacks = read(dump.encode_to_vec().into()).unwrap();
+        assert!(stacks.truncated && stacks.threads.len() == MAX_THREADS);
+        assert!(read(vec![0; MAX_BYTES + 1].into()).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_an_answer_or_an_error(bytes: Vec<u8>) {
+            if let Ok(stacks) = read(bytes.into()) {
+                prop_assert!(stacks.threads.len() <= MAX_THREADS);
+            }
+        }
+
+        #[test]
+        fn a_damaged_answer_is_an_answer_or_an_error(
+            name in ".{0,40}", line: u32, at: prop::sample::Index, byte: u8,
+        ) {
+            let frame = Frame { file: name.clone(), line, function: name.clone() };
+            let thread = Thread { name, id: 1, frames: vec![frame; 3] };
+            let dump = pb::StackDump { threads: vec![thread; 3], truncated: true };
+            let mut bytes = dump.encode_to_vec();
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            if let Ok(stacks) = read(bytes.into()) {
+                for thread in stacks.threads {
+                    prop_assert!(!thread.name.chars().any(char::is_control));
+                }
+            }
+        }
+    }
+}

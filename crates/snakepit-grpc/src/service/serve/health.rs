@@ -1,0 +1,43 @@
+//! `grpc.health.v1`: whether calls of clients find workers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::interval;
+use tonic::server::NamedService as _;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+
+use super::super::gateway::Gateway;
+use super::super::server::BridgeServer;
+use crate::pb::bridge_service_server::BridgeServiceServer;
+
+/// The status is at most this much behind.
+const INTERVAL: Duration = Duration::from_millis(250);
+
+/// The server as a whole, and its one service.
+const SERVICES: [&str; 2] = ["", BridgeServiceServer::<BridgeServer>::NAME];
+
+pub(super) async fn set(health: &HealthReporter, serving: bool) {
+    let status = if serving {
+        ServingStatus::Serving
+    } else {
+        ServingStatus::NotServing
+    };
+    for service in SERVICES {
+        health.set_service_status(service, status).await;
+    }
+}
+
+/// Follows the pools for ever. `serving` is the status that was told last.
+pub(super) async fn follow(health: HealthReporter, gateway: Arc<dyn Gateway>, mut serving: bool) {
+    let mut interval = interval(INTERVAL);
+    loop {
+        interval.tick().await;
+        let now = gateway.is_ready();
+        if now != serving {
+            serving = now;
+            set(&health, serving).await;
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Running an interpreter for what it answers, within limits of time and output.
+
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::time::Duration;
+
+use snakepit_core::{ErrorCode, StartError};
+use snakepit_registry::{CommandSpec, Error, Registration, SpawnProblem, Spawned};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::unix::pipe;
+
+use crate::child::describe;
+use crate::run::Run;
+
+/// Time that one candidate has to answer.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Time to end once both outputs are closed.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
+
+/// Bytes of output that are read of one candidate.
+const MAX_OUTPUT: u64 = 1 << 20;
+
+/// Why a candidate gave no answer.
+pub(crate) enum Unusable {
+    /// A phrase that says why it cannot be used.
+    Candidate(String),
+    /// Nothing can be started, whatever it is.
+    Run(Error),
+}
+
+pub(crate) fn not_recorded(error: &Error) -> StartError {
+    let code = error.code();
+    let message =
+        format!("no interpreter can be asked, for it cannot be recorded ({code}): {error}");
+    let mut start = StartError::new(ErrorCode::StartFailed, message);
+    start.help = Some(error.help().to_owned());
+    start
+}
+
+/// Runs a program to its end: both outputs, and how it ended. It dies with this process, or when the
+/// future is dropped.
+pub(crate) async fn ask(
+    run: &Run,
+    mut spec: CommandSpec,
+    dir: &Path,
+) -> Result<(Vec<u8>, Vec<u8>, String), Unusable> {
+    spec.cwd = Some(dir.to_owned());
+    let dropped = ["PYTHONINSPECT", "PYTHONSTARTUP"];
+    let passed = std::env::vars_os().filter(|(name, _)| !dropped.iter().any(|one| name == one));
+    spec.env = passed.collect();
+    let starting = {
+        let run = run.clone();
+        tokio::task::spawn_blocking(move || run.start("interpreter-probe", &spec))
+    };
+    let started = match starting.await {
+        Ok(started) => started,
+        Err(_) => return Err(Unusable::Run(Error::GateClosed)),
+    };
+    let (registration, spawned) = started.map_err(|error| match error {
+        Error::Spawn { problem, .. } => Unusable::Candidate(match problem {
+            SpawnProblem::WorkingDir(dir) => {
+                format!("the working directory {} does not exist", dir.display())
+            }
+            SpawnProblem::NotFound => "there is no such file".to_owned(),
+            problem => format!("it cannot be run: {problem}"),
+        }),
+        error => Unusable::Run(error),
+    })?;
+    let answer = tokio::time::timeout(PROBE_TIMEOUT, output(registration, spawned))
+        .await
+        .map_err(|_| format!("it did not answer within {} s", PROBE_TIMEOUT.as_secs()))
+        .and_then(|answer| answer.map_err(|error| format!("its answer cannot be read: {error}")));
+    answer.map_err(Unusable::Candidate)
+}
+
+/// Both outputs and the end of a candidate.
+async fn output(
+    registration: Registration,
+    spawned: Spawned,
+) -> std::io::Result<(Vec<u8>, Vec<u8>, String)> {
+    let pipe =
+        |end: Option<OwnedFd>| pipe::Receiver::from_owned_fd(end.expect("both outputs are piped"));
+    let (stdout, stderr) = (pipe(spawned.stdout)?, pipe(spawned.stderr)?);
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let (mut limited_out, mut limited_err) = (stdout.take(MAX_OUTPUT), stderr.take(MAX_OUTPUT));
+    tokio::try_join!(
+        limited_out.read_to_end(&mut out),
+        limited_err.read_to_end(&mut err)
+    )?;
+    let ended = tokio::task::spawn_blocking(move || {
+        let exit = registration.wait(LAST_MOMENT);
+        // Nobody waits for a row; if it stays, the next sweep finds nothing behind it.
+        let _ = registration.release();
+        exit.map_or_else(|| "closed its output and went on".to_owned(), describe)
+    });
+    Ok((out, err, ended.await.map_err(std::io::Error::other)?))
+}

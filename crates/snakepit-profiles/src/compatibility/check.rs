@@ -1,0 +1,196 @@
+//! The verdict on one library, for one profile on one interpreter.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::{Compatibility, Library, Safety};
+use crate::version::at_least;
+use crate::{Interpreter, ProfileKind};
+
+/// How threads of one interpreter run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Threading {
+    /// They take turns: there is a GIL.
+    Gil,
+    /// In parallel.
+    FreeThreaded,
+}
+
+impl Threading {
+    /// Of this interpreter, before anything is imported.
+    pub const fn of(interpreter: &Interpreter) -> Self {
+        if interpreter.parallel_threads() {
+            Self::FreeThreaded
+        } else {
+            Self::Gil
+        }
+    }
+}
+
+/// What follows for a pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Verdict {
+    /// Nothing to do.
+    Ok,
+    /// It works with care: the advice says how.
+    Care,
+    /// Nothing is known; try it under load.
+    Unknown,
+    /// Slots must not use it at once.
+    Unsafe,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Ok => "ok",
+            Self::Care => "care",
+            Self::Unknown => "unknown",
+            Self::Unsafe => "unsafe",
+        })
+    }
+}
+
+/// The outcome for one library.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct LibraryCheck {
+    /// The library as it was asked for.
+    pub library: String,
+    /// What follows.
+    pub verdict: Verdict,
+    /// Why, in one or two sentences.
+    pub reason: String,
+    /// What to do about it.
+    pub advice: Option<String>,
+    /// The version that the interpreter has, when that is known.
+    pub installed: Option<String>,
+}
+
+impl Compatibility {
+    /// Whether workers of this profile may use a library, by all that is known of it and whatever
+    /// its version is. In the process profile every library may be used: a worker has one slot.
+    pub fn check(
+        &self,
+        library: &str,
+        profile: ProfileKind,
+        interpreter: &Interpreter,
+    ) -> LibraryCheck {
+        self.check_version(library, profile, Threading::of(interpreter), None)
+    }
+
+    /// As [`check`](Self::check), for the version that is installed.
+    pub(super) fn check_version(
+        &self,
+        library: &str,
+        profile: ProfileKind,
+        threading: Threading,
+        installed: Option<&str>,
+    ) -> LibraryCheck {
+        let (verdict, reason, advice) = match self.info(library) {
+            Some(entry) => entry.judge(profile, threading, installed),
+            None if profile == ProfileKind::Process => one_slot(),
+            None => (
+                Verdict::Unknown,
+                format!("nothing is known of `{library}` in threads"),
+                Some("try it under load with a ThreadSafetyChecker, or use processes".to_owned()),
+            ),
+        };
+        LibraryCheck {
+            library: library.to_owned(),
+            verdict,
+            reason,
+            advice,
+            installed: installed.map(str::to_owned),
+        }
+    }
+}
+
+type Judgement = (Verdict, String, Option<String>);
+
+fn one_slot() -> Judgement {
+    let reason = "one slot in each worker: nothing is shared".to_owned();
+    (Verdict::Ok, reason, None)
+}
+
+impl Library {
+    /// Its safety in such threads; a version before the first that supports them does not.
+    pub(crate) fn safety(&self, threading: Threading, installed: Option<&str>) -> Safety {
+        if threading == Threading::Gil {
+            return self.gil;
+        }
+        let too_old = match (installed, &self.free_threaded_since) {
+            (Some(version), Some(since)) => at_least(version, since) == Some(false),
+            _ => false,
+        };
+        if too_old {
+            Safety::Unsupported
+        } else {
+            self.free_threaded
+        }
+    }
+
+    fn judge(
+        &self,
+        profile: ProfileKind,
+        threading: Threading,
+        installed: Option<&str>,
+    ) -> Judgement {
+        if profile == ProfileKind::Process {
+            return one_slot();
+        }
+        let older = match (installed, &self.minimum) {
+            (Some(version), Some(minimum)) if at_least(version, minimum) == Some(false) => {
+                Some(minimum)
+            }
+            _ => None,
+        };
+        if let Some(minimum) = older {
+            let reason = format!("what is known is about {minimum} and newer");
+            return (Verdict::Unknown, reason, Some("upgrade it".to_owned()));
+        }
+        let advice = self.workaround.clone();
+        match self.safety(threading, installed) {
+            Safety::Safe => (Verdict::Ok, self.notes.clone(), None),
+            Safety::Conditional => (Verdict::Care, self.notes.clone(), advice),
+            Safety::Unsafe => (Verdict::Unsafe, self.notes.clone(), advice),
+            Safety::Unknown => (Verdict::Unknown, self.notes.clone(), advice),
+            Safety::Unsupported => self.unsupported(installed),
+        }
+    }
+
+    /// Without support of free threading the GIL comes back, and with it what holds there.
+    fn unsupported(&self, installed: Option<&str>) -> Judgement {
+        let verdict = match self.gil {
+            Safety::Unsafe => Verdict::Unsafe,
+            _ => Verdict::Care,
+        };
+        match (&self.free_threaded_since, installed) {
+            (Some(since), Some(version)) => {
+                let reason = format!(
+                    "Version {version} is older than the first that supports free threading: it \
+                     switches the GIL back on, if it can be imported at all. {}",
+                    self.notes
+                );
+                (
+                    verdict,
+                    reason,
+                    Some(format!("upgrade it to {since} or newer")),
+                )
+            }
+            _ => {
+                let reason = format!(
+                    "No version is known to support free threading: it switches the GIL back on, \
+                     if it can be imported at all. {}",
+                    self.notes
+                );
+                (verdict, reason, self.workaround.clone())
+            }
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! What every worker of a profile has in common, found out once.
+
+use std::num::NonZeroU16;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use snakepit_core::{Containment, ErrorCode, HostState, StartContext, StartError, Worker};
+use snakepit_grpc::bridge::HostBridge;
+use snakepit_grpc::link::HostRequests;
+use tokio_util::task::TaskTracker;
+
+use crate::environment::{self, Environment};
+use crate::launch::launch;
+use crate::output::Log;
+use crate::rendezvous::Rendezvous;
+use crate::run::Run;
+use crate::{Interpreter, PythonConfig, bridge};
+
+/// How the workers of one profile are started.
+#[derive(Debug)]
+pub(crate) struct Recipe {
+    pub(crate) config: PythonConfig,
+    /// Slots of each worker.
+    pub(crate) slots: NonZeroU16,
+    pub(crate) interpreter: Interpreter,
+    pub(crate) working_dir: PathBuf,
+    pub(crate) environment: Environment,
+    pub(crate) rendezvous: Rendezvous,
+    pub(crate) run: Run,
+    pub(crate) log: Log,
+    pub(crate) tasks: TaskTracker,
+}
+
+impl Recipe {
+    /// Finds the interpreter and the worker runtime, and opens the socket that workers dial.
+    pub(crate) async fn prepare(
+        config: PythonConfig,
+        slots: NonZeroU16,
+        run: Run,
+    ) -> Result<Self, StartError> {
+        let working_dir = working_dir(&config)?;
+        check_containment(&config).await?;
+        let interpreter =
+            Interpreter::find(&run, config.interpreter.as_deref(), &working_dir).await?;
+        let bridge = bridge::find(config.bridge_path.as_deref(), &interpreter)?.dir;
+        let environment = environment::build(std::env::vars_os(), &config, bridge.as_ref());
+        let rendezvous = Rendezvous::open(&run.registry().socket_dir()).map_err(|message| {
+            let mut error = StartError::new(ErrorCode::StartFailed, message);
+            error.help = Some("set TMPDIR to a short path that can be written to".to_owned());
+            error.permanent = true;
+            error
+        })?;
+        let log = Log::start().map_err(|error| {
+            let message = format!("no thread can be started: {error}");
+            StartError::new(ErrorCode::StartFailed, message)
+        })?;
+        Ok(Self {
+            config,
+            slots,
+            interpreter,
+            working_dir,
+            environment,
+            rendezvous,
+            run,
+            log,
+            tasks: TaskTracker::new(),
+        })
+    }
+}
+
+impl Recipe {
+    /// Calls that one worker runs at once.
+    pub(crate) fn capacity(&self) -> NonZeroU16 {
+        self.config.concurrency.unwrap_or(self.slots)
+    }
+
+    /// Connections for calls: one for each slot, or one that all calls share.
+    pub(crate) fn connections(&self) -> NonZeroU16 {
+        self.config
+            .concurrency
+            .map_or(self.slots, |_| NonZeroU16::MIN)
+    }
+}
+
+/// What a profile of Python workers is made of. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Python {
+    pub(crate) recipe: Arc<Recipe>,
+    host: Option<Arc<dyn HostRequests>>,
+}
+
+impl Python {
+    /// Workers that are recorded in `run`, or in a run of their own.
+    pub(crate) async fn new(
+        config: PythonConfig,
+        slots: NonZeroU16,
+        run: Option<Run>,
+    ) -> Result<Self, StartError> {
+        let run = match run {
+            Some(run) => run,
+            None => {
+                let dir = config.data_dir.clone();
+                let opening = tokio::task::spawn_blocking(move || Run::open(dir.as_deref()));
+                opening.await.map_err(|_| closing())??
+            }
+        };
+        let recipe = Recipe::prepare(config, slots, run).await?;
+        Ok(Self {
+            recipe: Arc::new(recipe),
+            host: None,
+        })
+    }
+
+    pub(crate) fn with_state(self, state: HostState) -> Self {
+        self.with_host(Arc::new(HostBridge::new(state)))
+    }
+
+    pub(crate) fn with_host(mut self, host: Arc<dyn HostRequests>) -> Self {
+        self.host = Some(host);
+        self
+    }
+
+    pub(crate) fn containment(&self) -> Containment {
+        let run = &self.recipe.run;
+        let mut containment = Containment::default();
+        containment.tier = Some(run.containment());
+        containment.mode = Some(self.recipe.config.containment.name());
+        containment.degraded = run.degraded();
+        containment
+    }
+
+    pub(crate) async fn start(
+        &self,
+        context: &StartContext,
+    ) -> Result<Arc<dyn Worker>, StartError> {
+        let worker = launch(&self.recipe, self.host.as_ref(), context).await?;
+        Ok(Arc::new(worker))
+    }
+}
+
+/// The runtime takes no more work.
+fn closing() -> StartError {
+    StartError::new(ErrorCode::StartFailed, "the host is shutting down")
+}
+
+/// A mode that does not work here is refused before anything is started.
+async fn check_containment(config: &PythonConfig) -> Result<(), StartError> {
+    let mode = config.containment;
+    if !mode.is_strict() {
+        return Ok(());
+    }
+    let refuse = |reason: String, help: &str| {
+        let message = format!("containment `{mode}` does not work: {reason}");
+        let mut error = StartError::new(ErrorCode::NoContainment, message);
+        error.help = Some(help.to_owned());
+        error.permanent = true;
+        error
+    };
+    if !config.dependent {
+        return Err(refuse(
+            "workers with `dependent = false` outlive what would contain them".to_owned(),
+            "leave one of the two settings out",
+        ));
+    }
+    let probed = tokio::task::spawn_blocking(move || mode.probe()).await;
+    probed.map_err(|_| closing())?.map_err(|refusal| {
+        refuse(
+            refusal.to_string(),
+            "choose another mode; `snakepit doctor` lists those that work",
+        )
+    })
+}
+
+/// The workers' directory, absolute.
+fn working_dir(config: &PythonConfig) -> Result<PathBuf, StartError> {
+    let dir = config
+        .working_dir
+        .clone()
+        .unwrap_or_else(|| PathBuf::from("."));
+    let reason = match dir.canonicalize() {
+        Ok(dir) if dir.is_dir() => return Ok(dir),
+        Ok(_) => "it is not a directory".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    let message = format!(
+        "the working directory {} cannot be used: {reason}",
+        dir.display()
+    );
+    let mut error = StartError::new(ErrorCode::InvalidConfig, message);
+    error.help = Some("create it, or set another `working_dir`".to_owned());
+    error.permanent = true;
+    Err(error)
+}

@@ -1,0 +1,254 @@
+//! Which profile suits an interpreter, a kind of work and the libraries that it uses.
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::str::FromStr;
+
+use serde::Serialize;
+
+use crate::compatibility::{Compatibility, LibraryCheck, Safety, Threading, Verdict};
+use crate::{Installed, Interpreter};
+
+/// Threads for work that waits: a thread that waits costs its stack and little else.
+const WAITING: usize = 16;
+
+/// The two ways to have several calls at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ProfileKind {
+    /// Many workers of one slot.
+    Process,
+    /// Few workers of many slots.
+    Thread,
+}
+
+/// What calls do most of the time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Workload {
+    /// They wait: for the network, a disk, a database.
+    IoBound,
+    /// They compute in Python.
+    CpuBound,
+    /// They read something large that should be in memory once, such as a model.
+    SharedMemory,
+    /// Some of everything.
+    #[default]
+    Mixed,
+}
+
+/// A name that is none of those that can be chosen from.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{given}` is none of {choices}")]
+pub struct UnknownName {
+    given: String,
+    choices: String,
+}
+
+macro_rules! named {
+    ($type:ty: $($variant:ident = $name:literal),+) => {
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(match self { $(Self::$variant => $name),+ })
+            }
+        }
+
+        impl FromStr for $type {
+            type Err = UnknownName;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                match text {
+                    $($name => Ok(Self::$variant),)+
+                    _ => Err(UnknownName {
+                        given: text.to_owned(),
+                        choices: [$($name),+].join(", "),
+                    }),
+                }
+            }
+        }
+    };
+}
+
+named!(ProfileKind: Process = "process", Thread = "thread");
+named!(Workload: IoBound = "io-bound", CpuBound = "cpu-bound", SharedMemory = "shared-memory", Mixed = "mixed");
+
+/// A profile, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Recommendation {
+    /// The profile.
+    pub profile: ProfileKind,
+    /// Slots of each worker.
+    pub threads: NonZeroUsize,
+    /// Why, in one sentence.
+    pub reason: String,
+}
+
+/// Recommends a profile for workers on this machine: threads only where they gain something, and
+/// where no library speaks against it. A library of which nothing is known does.
+pub fn recommend_profile<S: AsRef<str>>(
+    interpreter: &Interpreter,
+    workload: Workload,
+    libraries: impl IntoIterator<Item = S>,
+    installed: &Installed,
+) -> Recommendation {
+    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    recommend(interpreter, workload, libraries, installed, cores)
+}
+
+fn recommend<S: AsRef<str>>(
+    interpreter: &Interpreter,
+    workload: Workload,
+    libraries: impl IntoIterator<Item = S>,
+    installed: &Installed,
+    cores: NonZeroUsize,
+) -> Recommendation {
+    let process = |reason: String| Recommendation {
+        profile: ProfileKind::Process,
+        threads: NonZeroUsize::MIN,
+        reason,
+    };
+    let thread = |threads: usize, reason: &str| Recommendation {
+        profile: ProfileKind::Thread,
+        threads: NonZeroUsize::new(threads).unwrap_or(NonZeroUsize::MIN),
+        reason: reason.to_owned(),
+    };
+    let known = Compatibility::known();
+    let report = known.report(libraries, ProfileKind::Thread, interpreter, installed);
+    if report.worst() >= Verdict::Unknown {
+        let worst = report.with(report.worst()).map(quoted).collect::<Vec<_>>();
+        let list = worst.join(", ");
+        return process(match report.worst() {
+            Verdict::Unsafe => format!("threads must not use {list} at once"),
+            _ => format!("nothing certain is known of {list} in threads"),
+        });
+    }
+    let parallel = interpreter.parallel_threads();
+    let back = report.checks.iter().find(|check| {
+        let safety = known
+            .info(&check.library)
+            .map(|entry| entry.safety(Threading::of(interpreter), check.installed.as_deref()));
+        safety == Some(Safety::Unsupported)
+    });
+    match (workload, back) {
+        (Workload::IoBound, _) => thread(
+            WAITING,
+            "calls that wait let others run, with or without a GIL",
+        ),
+        (Workload::SharedMemory, None) if parallel => thread(
+            cores.get(),
+            "one copy in memory serves threads that run in parallel",
+        ),
+        (Workload::SharedMemory, _) => thread(
+            cores.get(),
+            "one copy in memory serves all threads, which take turns in Python code",
+        ),
+        (Workload::CpuBound | Workload::Mixed, Some(check)) => process(format!(
+            "{} switches the GIL on, so that threads would take turns",
+            quoted(check)
+        )),
+        (Workload::CpuBound, None) if parallel => thread(
+            cores.get(),
+            "this Python runs threads in parallel, one for each core",
+        ),
+        (Workload::Mixed, None) if parallel => thread(
+            cores.get().saturating_mul(2),
+            "this Python runs threads in parallel, and some of them will wait",
+        ),
+        (Workload::CpuBound | Workload::Mixed, None) => {
+            process("with a GIL threads take turns in Python code, processes do not".to_owned())
+        }
+    }
+}
+
+fn quoted(check: &LibraryCheck) -> String {
+    format!("`{}`", check.library)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::validate::tests::interpreter;
+
+    fn on(free: bool, workload: Workload, libraries: &[&str]) -> (ProfileKind, usize, String) {
+        let interpreter = interpreter((3, 14, 0), free, !free);
+        let cores = NonZeroUsize::new(4).unwrap();
+        let installed = Installed::default();
+        let got = recommend(&interpreter, workload, libraries, &installed, cores);
+        assert!(
+            !got.reason.contains('.') && !got.reason.is_empty(),
+            "one sentence"
+        );
+        (got.profile, got.threads.get(), got.reason)
+    }
+
+    #[test]
+    fn work_and_interpreter_decide() {
+        use ProfileKind::{Process, Thread};
+        for (workload, gil, free) in [
+            (Workload::IoBound, (Thread, 16), (Thread, 16)),
+            (Workload::CpuBound, (Process, 1), (Thread, 4)),
+            (Workload::SharedMemory, (Thread, 4), (Thread, 4)),
+            (Workload::Mixed, (Process, 1), (Thread, 8)),
+        ] {
+            let (profile, threads, _) = on(false, workload, &["numpy"]);
+            assert_eq!((profile, threads), gil, "{workload} with a GIL");
+            let (profile, threads, _) = on(true, workload, &["numpy"]);
+            assert_eq!((profile, threads), free, "{workload} without one");
+        }
+    }
+
+    #[test]
+    fn libraries_speak_against_threads() {
+        for (free, library, expected) in [
+            (
+                false,
+                "matplotlib",
+                "threads must not use `matplotlib` at once",
+            ),
+            (
+                true,
+                "matplotlib",
+                "threads must not use `matplotlib` at once",
+            ),
+            (
+                false,
+                "mine",
+                "nothing certain is known of `mine` in threads",
+            ),
+            (true, "grpcio", "`grpcio` switches the GIL on"),
+        ] {
+            let (profile, threads, reason) = on(free, Workload::CpuBound, &["numpy", library]);
+            assert_eq!((profile, threads), (ProfileKind::Process, 1), "{reason}");
+            assert!(reason.starts_with(expected), "{reason}");
+        }
+        // Taking turns is no loss for calls that wait.
+        let (profile, _, _) = on(true, Workload::IoBound, &["grpcio"]);
+        assert_eq!(profile, ProfileKind::Thread);
+        let (_, _, reason) = on(true, Workload::SharedMemory, &["lxml"]);
+        assert!(reason.contains("take turns"), "{reason}");
+    }
+
+    #[test]
+    fn a_version_that_is_too_old_counts_as_unsupported() {
+        let interpreter = interpreter((3, 14, 0), true, false);
+        let installed = Installed::default().with("numpy", "2.0.0");
+        let got = recommend_profile(&interpreter, Workload::CpuBound, ["numpy"], &installed);
+        assert_eq!(got.profile, ProfileKind::Process);
+        let installed = Installed::default().with("numpy", "2.3.0");
+        let got = recommend_profile(&interpreter, Workload::CpuBound, ["numpy"], &installed);
+        assert_eq!(got.profile, ProfileKind::Thread);
+    }
+
+    #[test]
+    fn names_are_read_as_they_are_shown() {
+        for workload in ["io-bound", "cpu-bound", "shared-memory", "mixed"] {
+            assert_eq!(workload.parse::<Workload>().unwrap().to_string(), workload);
+        }
+        assert_eq!("thread".parse(), Ok(ProfileKind::Thread));
+        let error = "fibre".parse::<ProfileKind>().unwrap_err();
+        assert_eq!(error.to_string(), "`fibre` is none of process, thread");
+    }
+}

@@ -1,0 +1,17 @@
+//! The table `heartbeat` of a pool.
+
+use super::raw::Span;
+use super::table::table;
+
+table! {
+    /// Its keys.
+    RawHeartbeat for heartbeat {
+        enabled: bool => |value| value,
+        interval: Span => |value| value.0,
+        timeout: Span => |value| value.0,
+        misses: u32 => |value| value,
+        initial_delay: Span => |value| value.0,
+        stall_timeout: Span => |value| Some(value.0),
+        kill_when_queued: bool => |value| value,
+    }
+}

@@ -1,0 +1,196 @@
+//! Where the threads of a worker are, whatever they do.
+
+use std::fs;
+use std::time::Duration;
+
+use snakepit::{CallOptions, Error, Snakepit, Stacks, ThreadStack, WorkerId, args};
+use tokio::task::JoinSet;
+
+use crate::support::{LONG, pool_of};
+
+fn tools() -> String {
+    format!("{}/tests/e2e/stuck.py", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A machine that is busy with other tests gets more time than callers would want to wait.
+async fn start(workers: usize) -> Snakepit {
+    let pool = pool_of("main", &tools())
+        .workers(workers)
+        .configure(|config| {
+            config.timeout_stacks = Duration::from_secs(10);
+            config.cancel_grace = Duration::from_millis(500);
+        });
+    Snakepit::builder().pool(pool).start().await.unwrap()
+}
+
+/// The line of the tools where one is when it takes too long.
+fn marked(name: &str) -> u32 {
+    let text = fs::read_to_string(tools()).unwrap();
+    let mark = format!("here: {name}");
+    let line = text.lines().position(|line| line.ends_with(&mark));
+    u32::try_from(line.unwrap() + 1).unwrap()
+}
+
+fn stacks(error: &Error) -> &Stacks {
+    match error {
+        Error::Timeout {
+            stacks: Some(stacks),
+            ..
+        } => stacks,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn is_at(thread: &ThreadStack, function: &str) {
+    let at = &thread.frames[0];
+    assert!(at.file.ends_with("stuck.py"), "{thread}");
+    assert_eq!((&*at.function, at.line), (function, marked(function)));
+}
+
+fn worker(snakepit: &Snakepit) -> WorkerId {
+    let pool = snakepit.pool("main").unwrap();
+    pool.workers()[0].id.clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_time_out_tells_where_the_tool_is() {
+    let snakepit = start(1).await;
+    let options = CallOptions::new().timeout(Duration::from_millis(500));
+    for (tool, function) in [
+        ("loops", "loops"),
+        ("sleeps", "sleeps"),
+        ("blocks_its_loop", "_nested"),
+        ("holds_the_gil", "holds_the_gil"),
+    ] {
+        // The worker is ready for the next tool, or there is another one.
+        snakepit.execute::<i64>("echo", (1,)).await.unwrap();
+        let error = snakepit
+            .execute_with::<()>(tool, (), &options)
+            .await
+            .unwrap_err();
+        let stacks = stacks(&error);
+        is_at(&stacks.threads[0], function);
+        assert_eq!(stacks.threads[0].name, "MainThread");
+        let report = snakepit::Report::from(&error).to_string();
+        let line = format!("stuck.py:{} in {function}", marked(function));
+        assert!(report.contains(&line), "{report}");
+    }
+    snakepit.execute::<i64>("echo", (1,)).await.unwrap();
+    let pool = snakepit.pool("main").unwrap();
+    let mut stream = pool
+        .execute_stream_with::<i64>("streams", (), &options)
+        .await
+        .unwrap();
+    stream.next().await.unwrap().unwrap();
+    let error = stream.next().await.unwrap().unwrap_err();
+    is_at(&stacks(&error).threads[0], "streams");
+    snakepit.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn threads_have_their_names_also_while_the_gil_is_held() {
+    let snakepit = start(1).await;
+    let count: i64 = snakepit.execute("crowd", (3,)).await.unwrap();
+    assert_eq!(count, 4);
+    let pool = snakepit.pool("main").unwrap();
+    let idle = pool.stacks(&worker(&snakepit), LONG).await.unwrap();
+    let loader = |stacks: &Stacks, name: &str| {
+        let thread = stacks.threads.iter().find(|thread| thread.name == name);
+        let thread = thread.unwrap_or_else(|| panic!("{stacks}")).clone();
+        let tool = thread
+            .frames
+            .iter()
+            .find(|frame| frame.function == "_loads");
+        assert!(tool.unwrap().file.ends_with("stuck.py"));
+        assert!(thread.id > 0);
+    };
+    for name in ["loader-0", "loader-1", "loader-2"] {
+        loader(&idle, name);
+    }
+    let options = CallOptions::new().timeout(Duration::from_millis(500));
+    let error = snakepit
+        .execute_with::<()>("holds_the_gil", (), &options)
+        .await
+        .unwrap_err();
+    // The interpreter cannot be asked now: the names are those that it told before.
+    is_at(&stacks(&error).threads[0], "holds_the_gil");
+    loader(stacks(&error), "loader-1");
+    snakepit.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_worker_waits_for_calls() {
+    let snakepit = start(1).await;
+    let pool = snakepit.pool("main").unwrap();
+    let stacks = pool.stacks(&worker(&snakepit), LONG).await.unwrap();
+    assert_eq!(stacks.threads.len(), 1, "{stacks}");
+    let at = &stacks.threads[0].frames[0];
+    assert!(at.file.ends_with("_boot.py"), "{stacks}");
+    let pid = pool.workers()[0].pid.unwrap();
+    assert_eq!(stacks.threads[0].id, u64::from(pid));
+    snakepit.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_looks_under_load_disturb_no_call() {
+    let snakepit = start(1).await;
+    let pool = snakepit.pool("main").unwrap();
+    let mut calls = JoinSet::new();
+    for _ in 0..2 {
+        let host = snakepit.clone();
+        calls.spawn(async move {
+            let mut made = 0_u32;
+            loop {
+                assert_eq!(host.execute::<i64>("echo", (7,)).await.unwrap(), 7);
+                let churn = host.execute::<i64>("churns", args! { "seconds" => 0.02 });
+                made += u32::try_from(churn.await.unwrap()).unwrap();
+                tokio::task::yield_now().await;
+                if made > 1_000_000 {
+                    return made;
+                }
+            }
+        });
+    }
+    let id = worker(&snakepit);
+    let (mut seen, mut deepest) = (0, 0);
+    for _ in 0..200 {
+        let looked = pool.stacks(&id, LONG).await;
+        if let Some(stacks) = looked {
+            seen += 1;
+            let frames = stacks.threads.iter().map(|thread| thread.frames.len());
+            deepest = deepest.max(frames.max().unwrap_or(0));
+        }
+    }
+    assert!(calls.try_join_next().is_none(), "no call has failed");
+    calls.shutdown().await;
+    assert_eq!(worker(&snakepit), id, "the same worker still lives");
+    println!("{seen} of 200 looks saw something, up to {deepest} frames");
+    assert!(seen >= 195, "{seen} of 200");
+    assert!(deepest > 10, "the tool was seen at work");
+    snakepit.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crowd_of_threads_is_cut_and_the_tool_comes_first() {
+    let snakepit = start(1).await;
+    let arguments = args! { "n" => 500, "depth" => 120 };
+    let count: i64 = snakepit.execute("crowd", arguments).await.unwrap();
+    assert_eq!(count, 501);
+    let options = CallOptions::new().timeout(Duration::from_millis(500));
+    let error = snakepit
+        .execute_with::<()>("sleeps", (), &options)
+        .await
+        .unwrap_err();
+    let stacks = stacks(&error);
+    is_at(&stacks.threads[0], "sleeps");
+    assert!(stacks.truncated);
+    assert!((90..=100).contains(&stacks.threads.len()), "{stacks}");
+    assert!(stacks.threads[1].name.starts_with("loader-"), "{stacks}");
+    assert!(
+        stacks
+            .threads
+            .iter()
+            .all(|thread| thread.frames.len() <= 100)
+    );
+    snakepit.shutdown().await;
+}

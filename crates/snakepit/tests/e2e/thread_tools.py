@@ -1,0 +1,112 @@
+"""Tools for workers of several slots."""
+
+import os
+import threading
+import time
+from pathlib import Path
+
+from snakepit_bridge import BaseAdapter, SessionContext, tool
+
+__thread_safe__ = True
+
+_barriers: dict[int, threading.Barrier] = {}
+_lock = threading.Lock()
+
+
+def _meet(count: int) -> None:
+    with _lock:
+        barrier = _barriers.setdefault(count, threading.Barrier(count))
+    barrier.wait(120)
+
+
+@tool
+def pid() -> int:
+    return os.getpid()
+
+
+@tool
+def meet(count: int) -> str:
+    """Returns only while `count` calls are in it."""
+    _meet(count)
+    return threading.current_thread().name
+
+
+@tool
+def who(count: int, ctx: SessionContext) -> list:
+    """The session as the call sees it, when all have begun and when all have written."""
+    before = ctx.session_id
+    ctx["mine"] = before
+    _meet(count)
+    read = ctx["mine"]
+    _meet(count)
+    return [before, read, ctx.session_id]
+
+
+@tool
+def ask(count: int, ctx: SessionContext) -> list[int]:
+    _meet(count)
+    return [ctx.call_host_tool("together", n=n) for n in range(3)]
+
+
+@tool
+def items(count: int, length: int):
+    _meet(count)
+    for n in range(length):
+        yield n
+
+
+@tool
+def double(n: int) -> int:
+    return 2 * n
+
+
+@tool
+def wait(begun: str, end: str) -> str:
+    """Begins, and returns what is in `end` once that is there."""
+    Path(begun).write_text("begun")
+    while not Path(end).exists():
+        time.sleep(0.002)  # the tool sleeps
+    return Path(end).read_text()
+
+
+@tool
+def loops(begun: str) -> None:
+    Path(begun).write_text("begun")
+    while True:
+        pass
+
+
+@tool
+def sleeps(begun: str) -> None:
+    """Sleeps in the system, where only the main thread would be reached."""
+    Path(begun).write_text("begun")
+    time.sleep(3600)  # the tool sleeps
+
+
+@tool
+def dies(count: int) -> None:
+    _meet(count)
+    os._exit(7)
+
+
+class Undeclared(BaseAdapter):
+    """Says nothing about threads."""
+
+    def __init__(self) -> None:
+        self.inside = 0
+
+    @tool
+    def alone(self) -> int:
+        self.inside += 1
+        time.sleep(0.002)  # the tool sleeps: others would come now
+        most, self.inside = self.inside, self.inside - 1
+        return most
+
+
+class Declared(BaseAdapter):
+    __thread_safe__ = True
+
+    @tool
+    def context(self, count: int) -> str | None:
+        _meet(count)
+        return self.session_context.session_id

@@ -1,0 +1,207 @@
+//! More calls than fit, and callers that want more than their share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use snakepit::{CallOptions, Error, Fairness, QueueBound, Snakepit, args};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use crate::oracle::Scene;
+use crate::random_kill::ROUNDS;
+use crate::record::{Row, ms};
+
+/// Time of one call on its worker.
+const NAP: Duration = Duration::from_millis(20);
+const WORKERS: usize = 2;
+const LIMIT: usize = 100;
+/// Time that a call has for everything.
+const DEADLINE: Duration = Duration::from_secs(1);
+/// What the matrix allows for a refusal.
+const REFUSAL: Duration = Duration::from_millis(10);
+
+async fn nap(snakepit: &Snakepit, options: &CallOptions) -> Result<i64, Error> {
+    let arguments = args! { "ms" => NAP.as_millis() as u64 };
+    snakepit.execute_with("nap", arguments, options).await
+}
+
+/// How calls ended, and after which time.
+#[derive(Default)]
+struct Ends {
+    fine: Vec<Duration>,
+    refused: Vec<Duration>,
+    /// Refusals because of the estimated wait.
+    early: usize,
+    late: usize,
+}
+
+impl Ends {
+    fn add(&mut self, result: Result<i64, Error>, time: Duration) {
+        match result {
+            Ok(_) => self.fine.push(time),
+            Err(Error::Saturated {
+                bound,
+                queued,
+                retry_after,
+                ..
+            }) => {
+                assert!(queued <= LIMIT && !retry_after.is_zero());
+                self.early += usize::from(matches!(bound, QueueBound::Wait { .. }));
+                self.refused.push(time);
+            }
+            Err(Error::Timeout { .. }) => self.late += 1,
+            Err(other) => panic!("{other}"),
+        }
+    }
+}
+
+fn quantile(times: &mut [Duration], part: f64) -> Duration {
+    times.sort_unstable();
+    let place = (times.len() as f64 * part) as usize;
+    times[place.min(times.len() - 1)]
+}
+
+/// Calls that come at a steady rate, whatever becomes of those before.
+async fn open_loop(snakepit: &Snakepit, every: Duration, time: Duration) -> Ends {
+    let options = CallOptions::new().timeout(DEADLINE);
+    let (end, mut ticks) = (Instant::now() + time, interval(every));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    let (mut calls, mut ends) = (JoinSet::new(), Ends::default());
+    while ticks.tick().await < end {
+        let (snakepit, options) = (snakepit.clone(), options.clone());
+        calls.spawn(async move {
+            let begin = Instant::now();
+            let result = nap(&snakepit, &options).await;
+            (result, begin.elapsed())
+        });
+        while let Some(one) = calls.try_join_next() {
+            let (result, time) = one.unwrap();
+            ends.add(result, time);
+        }
+    }
+    while let Some(one) = calls.join_next().await {
+        let (result, time) = one.unwrap();
+        ends.add(result, time);
+    }
+    ends
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_70_three_times_more_calls_than_fit() {
+    let time = Duration::from_secs(if std::env::var_os(ROUNDS).is_some() {
+        30
+    } else {
+        4
+    });
+    let row = Row::new(70, "open loop at three times the capacity");
+    let scene = Scene::new();
+    let pool = scene.pool(WORKERS).queue_limit(LIMIT);
+    let snakepit = scene.host(pool).start().await.unwrap();
+    let long = CallOptions::new().timeout(Duration::from_secs(10));
+    for _ in 0..2 * WORKERS {
+        nap(&snakepit, &long).await.unwrap();
+    }
+    // What the workers can take at this moment, beside whatever else the machine does.
+    let (begin, mut callers) = (Instant::now(), JoinSet::new());
+    for _ in 0..WORKERS {
+        let (snakepit, options) = (snakepit.clone(), long.clone());
+        callers.spawn(async move {
+            for _ in 0..20 {
+                nap(&snakepit, &options).await.unwrap();
+            }
+        });
+    }
+    callers.join_all().await;
+    let usual = begin.elapsed() / 20;
+    let every = usual / WORKERS as u32 / 3;
+    // The queue is looked at all the time.
+    let deepest = Arc::new(AtomicUsize::new(0));
+    let mut watch = JoinSet::new();
+    watch.spawn({
+        let (snakepit, deepest) = (snakepit.clone(), Arc::clone(&deepest));
+        async move {
+            let mut ticks = interval(Duration::from_millis(1));
+            loop {
+                ticks.tick().await;
+                deepest.fetch_max(snakepit.status()[0].queue_depth, Ordering::Relaxed);
+            }
+        }
+    });
+    let mut ends = open_loop(&snakepit, every, time).await;
+    let over = Instant::now();
+    // Normal again: calls at a rate that fits do not wait.
+    while {
+        let begin = Instant::now();
+        nap(&snakepit, &long).await.unwrap();
+        begin.elapsed() > 5 * usual || snakepit.status()[0].queue_depth > 0
+    } {}
+    let normal = over.elapsed();
+    assert!(normal < Duration::from_secs(1), "{normal:?}");
+    watch.shutdown().await;
+    let deepest = deepest.load(Ordering::Relaxed);
+    assert!(deepest <= LIMIT, "{deepest}");
+    let (fine, refused) = (ends.fine.len(), ends.refused.len());
+    assert!(fine > 0 && refused > fine, "{fine} {refused}");
+    // Those that were let in and had no result in time: a machine that
+    // becomes slower makes all late that wait.
+    let late = ends.late;
+    assert!(late * 4 <= fine, "{late} of {fine}");
+    let accepted = quantile(&mut ends.fine, 0.99);
+    assert!(accepted <= DEADLINE, "{accepted:?}");
+    let (most, worst) = (
+        quantile(&mut ends.refused, 0.99),
+        quantile(&mut ends.refused, 1.0),
+    );
+    assert!(most < REFUSAL, "{most:?}");
+    let early = ends.early;
+    scene.close(snakepit).await;
+    row.holds(format!(
+        "{} s: {fine} answered, p99 {} of {}; {refused} refused, {early} of them early, p99 {most:.1?}, max {worst:.1?}; {late} too late; \
+         at most {deepest} of {LIMIT} waited; normal after {}",
+        time.as_secs(),
+        ms(accepted),
+        ms(DEADLINE),
+        ms(normal),
+    ));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_73_one_session_has_a_thousand_calls() {
+    const MANY: u64 = 1000;
+    let row = Row::new(73, "one session has 1000 calls, another one");
+    let scene = Scene::new();
+    let pool = scene.pool(WORKERS).configure(|pool| {
+        pool.fairness = Fairness::Session;
+        pool.queue_limit = 2000;
+        pool.queue_timeout = Duration::from_secs(60);
+    });
+    let snakepit = scene.host(pool).start().await.unwrap();
+    let mut many = JoinSet::new();
+    for _ in 0..MANY {
+        let session = snakepit.session("greedy");
+        let arguments = args! { "ms" => 2 };
+        many.spawn(async move { session.execute::<i64>("nap", arguments).await });
+    }
+    let status = || snakepit.status().remove(0);
+    while status().queued + WORKERS as u64 <= MANY / 2 || status().succeeded < 10 {
+        tokio::task::yield_now().await;
+    }
+    let before = status().succeeded;
+    let other: String = snakepit
+        .session("modest")
+        .execute("session", ())
+        .await
+        .unwrap();
+    assert_eq!(other, "modest");
+    let between = status().succeeded - before;
+    // Those that ran already and one turn of the other session for each slot; the last look may come late.
+    assert!(between <= 5 * WORKERS as u64, "{between}");
+    while let Some(one) = many.join_next().await {
+        one.unwrap().unwrap();
+    }
+    scene.close(snakepit).await;
+    row.holds(format!(
+        "the one call was answered while {between} of the {MANY} were"
+    ));
+}

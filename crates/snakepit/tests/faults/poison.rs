@@ -1,0 +1,150 @@
+//! What makes workers fail again and again: one request, or their own adapter.
+
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use snakepit::{Death, Error, QuarantinePolicy, Snakepit, Status, args};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+
+use crate::oracle::{Scene, eventually_async};
+use crate::record::{Row, ms};
+
+/// Time in which a call is refused that no worker has to see.
+const FAST: Duration = Duration::from_millis(10);
+
+fn status(snakepit: &Snakepit) -> Status {
+    snakepit.status().remove(0)
+}
+
+/// Workers started so far, from the number in the name of the youngest.
+fn starts(snakepit: &Snakepit) -> usize {
+    let workers = snakepit.workers();
+    let numbers = workers.iter().map(|worker| {
+        let (_, number) = worker.id.as_str().rsplit_once('-').unwrap();
+        number.parse().unwrap()
+    });
+    numbers.max().unwrap_or(0)
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_74_a_request_that_kills_workers() {
+    const WORKERS: usize = 3;
+    let row = Row::new(
+        74,
+        "request that makes its worker segfault, innocents beside it",
+    );
+    let scene = Scene::new();
+    let mut policy = QuarantinePolicy::default();
+    policy.deaths = 2;
+    let pool = scene.pool(WORKERS).quarantine(policy);
+    let snakepit = scene.host(pool).start().await.unwrap();
+    let (over, mut innocents) = (Arc::new(AtomicBool::new(false)), JoinSet::new());
+    for _ in 0..2 * WORKERS {
+        let (snakepit, over) = (snakepit.clone(), Arc::clone(&over));
+        innocents.spawn(async move {
+            let mut answered = 0;
+            while !over.load(Ordering::Relaxed) {
+                snakepit.execute::<i64>("nap", args! { "ms" => 2 }).await?;
+                answered += 1;
+            }
+            Ok::<_, Error>(answered)
+        });
+    }
+    let poison = args! { "ledger" => scene.text("ledger") };
+    let (mut died, mut refused) = (0, Vec::new());
+    for _ in 0..50 {
+        let clock = Instant::now();
+        match snakepit.execute::<()>("read_null", poison.clone()).await {
+            Err(Error::WorkerDied {
+                cause: Death::Signal(11),
+                ambiguous: true,
+                ..
+            }) => died += 1,
+            Err(Error::Quarantined { .. }) => refused.push(clock.elapsed()),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!((died, refused.len()), (2, 48));
+    let ledger = fs::read_to_string(scene.path("ledger")).unwrap();
+    assert_eq!(ledger.lines().count(), 2, "no worker has seen the others");
+    let took = median(refused);
+    assert!(took < FAST, "{took:?}");
+    let whole = || status(&snakepit).ready == WORKERS;
+    eventually_async("the pool is whole", whole).await;
+    over.store(true, Ordering::Relaxed);
+    let mut answered = 0;
+    while let Some(innocent) = innocents.join_next().await {
+        answered += innocent.unwrap().unwrap();
+    }
+    assert!(answered > 0);
+    let (started, now) = (starts(&snakepit) - WORKERS, status(&snakepit));
+    assert!(started <= 3, "{started} starts beyond the first: {now:?}");
+    assert_eq!((now.restarts, now.in_quarantine, now.errors), (2, 1, 50));
+    scene.close(snakepit).await;
+    row.holds(format!(
+        "2 workers died, 48 repetitions refused ({} at the median), {started} starts more, 0 of {answered} innocent calls failed",
+        ms(took)
+    ));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_76_a_bad_import_heals() {
+    const WORKERS: usize = 2;
+    const WINDOW: Duration = Duration::from_secs(2);
+    let row = Row::new(76, "adapter cannot be imported, later it can");
+    let scene = Scene::new();
+    let adapter = scene.adapter("import no_such_module_at_all\n");
+    let pool = scene.pool_of(&adapter, WORKERS).configure(|pool| {
+        pool.restart.max_restarts = 3;
+        pool.restart.window = WINDOW;
+        pool.restart.initial_backoff = Duration::from_millis(10);
+    });
+    let host = scene.host(pool).wait_ready(false);
+    let snakepit = host.start().await.unwrap();
+    let gave_up = || status(&snakepit).start_error.is_some();
+    eventually_async("the pool gives up", gave_up).await;
+    let none = || status(&snakepit).starting == 0;
+    eventually_async("the other starts fail", none).await;
+    let first = status(&snakepit).start_failures;
+    assert!(first <= 3 + 1, "{first} starts before it gave up");
+    // Two windows long everything is refused at once, and one worker is tried in each.
+    let (clock, mut refused) = (Instant::now(), Vec::new());
+    while clock.elapsed() < 2 * WINDOW {
+        let call = Instant::now();
+        let error = snakepit.execute::<i64>("f", ()).await.unwrap_err();
+        refused.push(call.elapsed());
+        assert!(matches!(error, Error::Start { .. }), "{error:?}");
+        // polls: calls go on
+        sleep(Duration::from_millis(5)).await;
+    }
+    let took = median(refused);
+    assert!(took < FAST, "{took:?}");
+    let tries = status(&snakepit).start_failures - first;
+    assert!((1..=2).contains(&tries), "{tries} in two windows");
+    scene.adapter("from snakepit_bridge import tool\n@tool\ndef f() -> int:\n    return 7\n");
+    let (clock, before) = (Instant::now(), status(&snakepit).start_failures);
+    let whole = || status(&snakepit).ready == WORKERS;
+    eventually_async("it heals", whole).await;
+    let healed = clock.elapsed();
+    assert!(healed < WINDOW * 2, "{healed:?}");
+    assert_eq!(snakepit.execute::<i64>("f", ()).await.unwrap(), 7);
+    // At most the start that was under way when it was mended.
+    let now = status(&snakepit);
+    assert!(now.start_failures <= before + 1, "{now:?}");
+    assert_eq!(now.start_error, None);
+    scene.close(snakepit).await;
+    row.holds(format!(
+        "{first} starts, then {tries} in two windows of {} s; calls refused after {} at the median; whole {} after it was mended",
+        WINDOW.as_secs(),
+        ms(took),
+        ms(healed)
+    ));
+}

@@ -1,0 +1,129 @@
+//! Several slots: each on a Python thread of its own, while the main thread waits for them.
+//!
+//! The main thread stays free for what only it can do: it runs Python's signal handlers, and reaches into tools that are cancelled.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::reach::{Reach, reach};
+use crate::reader::Reader;
+use crate::serve::{End, SlotRuntime, serve};
+use crate::signal::Target;
+use crate::slots::Slots;
+use crate::socket;
+use crate::wake::Wake;
+
+/// Where the threads of the slots tell how they ended.
+#[derive(Debug)]
+struct Ends {
+    bell: Arc<Wake>,
+    list: Mutex<Vec<PyResult<End>>>,
+}
+
+impl Ends {
+    fn tell(&self, end: PyResult<End>) {
+        let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        list.push(end);
+        self.bell.ring();
+    }
+
+    fn take(&self) -> Vec<PyResult<End>> {
+        std::mem::take(&mut self.list.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// What the thread of a slot runs.
+#[pyclass(frozen)]
+#[derive(Debug)]
+struct Body {
+    reader: Mutex<Option<Box<Reader>>>,
+    runtime: SlotRuntime,
+    slots: Arc<Slots>,
+    index: usize,
+    ends: Arc<Ends>,
+}
+
+#[pymethods]
+impl Body {
+    fn __call__(&self, py: Python<'_>) {
+        let _over = Over(&self.ends);
+        let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(reader) = reader.take() else {
+            return;
+        };
+        let thread = &self.slots.list[self.index].thread;
+        thread.get_or_init(Target::current);
+        let served = serve(py, reader, &self.runtime);
+        let closed = self.runtime.catalog.bind(py).call_method0("close_thread");
+        self.ends.tell(served.and_then(|end| closed.map(|_| end)));
+    }
+}
+
+/// Tells the main thread also when the slot panicked.
+struct Over<'a>(&'a Ends);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let error = PyRuntimeError::new_err("a slot of the worker panicked");
+            self.0.tell(Err(error));
+        }
+    }
+}
+
+/// Serves on one thread for each slot until all were told to stop; earlier when one of them cannot go on.
+pub(crate) fn serve_all(
+    py: Python<'_>,
+    readers: Vec<Reader>,
+    runtimes: Vec<SlotRuntime>,
+    slots: &Arc<Slots>,
+    bell: &Arc<Wake>,
+) -> PyResult<End> {
+    let ends = Arc::new(Ends {
+        bell: Arc::clone(bell),
+        list: Mutex::default(),
+    });
+    let catalog = runtimes[0].catalog.bind(py).clone();
+    let mut reaches = Vec::with_capacity(runtimes.len());
+    let mut threads = Vec::with_capacity(runtimes.len());
+    let class = py.import("threading")?.getattr("Thread")?;
+    for (index, (reader, runtime)) in readers.into_iter().zip(runtimes).enumerate() {
+        reaches.push(Bound::new(py, Reach::new(Arc::clone(&runtime.cancels)))?);
+        let body = Body {
+            reader: Mutex::new(Some(Box::new(reader))),
+            runtime,
+            slots: Arc::clone(slots),
+            index,
+            ends: Arc::clone(&ends),
+        };
+        let options = PyDict::new(py);
+        options.set_item("target", Bound::new(py, body)?)?;
+        options.set_item("name", format!("snakepit-slot-{index}"))?;
+        options.set_item("daemon", true)?;
+        let thread = class.call((), Some(&options))?;
+        thread.call_method0("start")?;
+        threads.push(thread);
+    }
+    let mut left = threads.len();
+    while left > 0 {
+        py.detach(|| socket::readable(bell.descriptor(), None))?;
+        py.check_signals()?;
+        bell.hear();
+        for (slot, of) in slots.list.iter().zip(&reaches) {
+            reach(&catalog, slot, of)?;
+        }
+        for end in ends.take() {
+            if end? == End::HostGone {
+                return Ok(End::HostGone);
+            }
+            left -= 1;
+        }
+    }
+    for thread in threads {
+        thread.call_method0("join")?;
+    }
+    Ok(End::Shutdown)
+}

@@ -1,0 +1,121 @@
+//! From a call to its tool: the context, the arguments, and the tool's own code.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use pyo3::prelude::*;
+
+use crate::bind::{Bindings, bind};
+use crate::context::Context;
+use crate::fault::{Fault, fault, raised};
+use crate::serve::{Call, SlotRuntime};
+use crate::tool::Tool;
+
+/// Decodes the arguments and calls the tool's function, up to its first await where it is asynchronous. The context stays set.
+pub(crate) fn begin<'py>(
+    py: Python<'py>,
+    runtime: &SlotRuntime,
+    tool: &Tool,
+    call: &Call,
+    args: &[u8],
+) -> Result<Bound<'py, PyAny>, Fault> {
+    let bindings = prepare(py, runtime, tool, call, args)?;
+    let made = bindings.call(py, &tool.function);
+    made.map_err(|error| raised(py, runtime, &error, tool))
+}
+
+/// Decodes the arguments, runs the tool and returns its result.
+pub(crate) fn execute<'py>(
+    py: Python<'py>,
+    runtime: &SlotRuntime,
+    tool: &Tool,
+    call: &Call,
+    args: &[u8],
+) -> Result<Bound<'py, PyAny>, Fault> {
+    let bindings = prepare(py, runtime, tool, call, args)?;
+    let result = runtime.cancels.inside(|| {
+        let result = bindings.call(py, &tool.function);
+        if tool.is_async && !tool.streaming {
+            return result
+                .and_then(|coroutine| runtime.catalog.bind(py).call_method1("run", (coroutine,)));
+        }
+        result
+    });
+    if !tool.streaming {
+        release_context(py, tool);
+    }
+    result.map_err(|error| raised(py, runtime, &error, tool))
+}
+
+/// Sets the context of a call and decodes its arguments.
+fn prepare<'py>(
+    py: Python<'py>,
+    runtime: &SlotRuntime,
+    tool: &Tool,
+    call: &Call,
+    args: &[u8],
+) -> Result<Bindings<'py>, Fault> {
+    if call.cancelled.load(Ordering::Acquire) {
+        return Err(cancelled(tool));
+    }
+    let exception = |error: PyErr| raised(py, runtime, &error, tool);
+    let context = if tool.knows_context() {
+        Some(context(py, runtime, call).map_err(exception)?)
+    } else {
+        None
+    };
+    if let Some((owner, context)) = tool.owner.as_ref().zip(context.as_ref()) {
+        owner
+            .bind(py)
+            .setattr("session_context", context)
+            .map_err(exception)?;
+    }
+    bind(py, tool, context, args)
+}
+
+fn context<'py>(
+    py: Python<'py>,
+    runtime: &SlotRuntime,
+    call: &Call,
+) -> PyResult<Bound<'py, PyAny>> {
+    let (session, worker) = (call.session.clone(), Arc::clone(&runtime.worker_id));
+    let cancelled = Arc::clone(&call.cancelled);
+    let link = Arc::clone(&runtime.link);
+    let limit = runtime.max_payload;
+    let context = Context::new(
+        call.id,
+        session,
+        worker,
+        call.deadline,
+        cancelled,
+        link,
+        limit,
+    );
+    // What tools see is the package's class around it, looked up when the first tool wants it.
+    let class = match runtime.context_class.get() {
+        Some(class) => class,
+        None => {
+            let class = runtime.catalog.bind(py).getattr("context_class")?.unbind();
+            runtime.context_class.get_or_init(|| class)
+        }
+    };
+    class.bind(py).call1((Bound::new(py, context)?,))
+}
+
+/// The call is over: its context must not be mistaken for the next one's.
+pub(crate) fn release_context(py: Python<'_>, tool: &Tool) {
+    if let Some(owner) = &tool.owner
+        && let Err(error) = owner.bind(py).setattr("session_context", py.None())
+    {
+        error.write_unraisable(py, Some(owner.bind(py)));
+    }
+}
+
+pub(crate) fn cancelled(tool: &Tool) -> Fault {
+    fault(
+        "SP3002",
+        format!("the call of tool `{}` was cancelled", tool.name),
+        Some(tool),
+        "",
+    )
+}

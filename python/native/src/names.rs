@@ -1,0 +1,90 @@
+//! The names that Python's `threading` gives to threads. Only the interpreter knows them, and it may be out of reach.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+/// What is known of a thread.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Named {
+    pub(crate) name: String,
+    /// Its id in the operating system; 0 when unknown.
+    pub(crate) id: u64,
+}
+
+/// Threads by the number that Python knows them by, as they were when the interpreter was last asked.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    state: Mutex<State>,
+    came: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    known: HashMap<u64, Named>,
+    /// A thread waits for the interpreter to tell.
+    asking: bool,
+    answers: u64,
+}
+
+impl Names {
+    /// Asks the interpreter, for at most `patience`; then what was known before has to do.
+    pub(crate) fn look(self: &Arc<Self>, patience: Duration) -> HashMap<u64, Named> {
+        let mut state = self.lock();
+        let before = state.answers;
+        if !state.asking {
+            let this = Arc::clone(self);
+            let asker = std::thread::Builder::new()
+                .name("snakepit-names".to_owned())
+                .stack_size(256 << 10);
+            // It may wait for as long as a tool keeps the GIL; there is one at most.
+            state.asking = asker.spawn(move || this.ask()).is_ok();
+        }
+        let (state, _) = self
+            .came
+            .wait_timeout_while(state, patience, |state| {
+                state.asking && state.answers == before
+            })
+            .unwrap_or_else(PoisonError::into_inner);
+        state.known.clone()
+    }
+
+    fn ask(&self) {
+        // Nothing to tell in an interpreter that comes to its end.
+        let names = Python::try_attach(|py| read(py).ok()).flatten();
+        let mut state = self.lock();
+        state.asking = false;
+        state.answers += 1;
+        if let Some(names) = names {
+            state.known = names;
+        }
+        drop(state);
+        self.came.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Reads the threads of a `threading` that somebody has imported; importing it is not ours to do.
+fn read(py: Python<'_>) -> PyResult<HashMap<u64, Named>> {
+    let modules = py.import("sys")?.getattr("modules")?;
+    let threading = modules.call_method1("get", ("threading",))?;
+    let mut names = HashMap::new();
+    if threading.is_none() {
+        return Ok(names);
+    }
+    let active = threading.getattr("_active")?.cast_into::<PyDict>()?;
+    for (ident, thread) in active.copy()?.iter() {
+        let text = |name: &str| thread.getattr(name)?.extract::<String>();
+        let Ok(name) = text("_name") else { continue };
+        let id = thread.getattr("_native_id").and_then(|id| id.extract());
+        let id = id.unwrap_or(0);
+        names.insert(ident.extract()?, Named { name, id });
+    }
+    Ok(names)
+}

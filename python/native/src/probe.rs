@@ -1,0 +1,90 @@
+//! How long the interpreter has been out of reach, told without waiting for it.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use pyo3::prelude::*;
+
+use crate::clock;
+
+/// A thread that takes the interpreter's lock for an instant whenever it is asked to. It starts with the first question.
+#[derive(Debug, Default)]
+pub(crate) struct Probe {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// When the thread was asked, as long as it waits for the lock.
+    asked: Option<Instant>,
+    stopped: bool,
+}
+
+impl Probe {
+    /// How long the thread has been waiting for the lock; nothing when it does not wait, and then it is asked again. It never waits itself.
+    pub(crate) fn held(&self) -> Option<Duration> {
+        let mut thread = lock(&self.thread);
+        let mut state = lock(&self.shared.state);
+        if state.stopped {
+            return None;
+        }
+        if let Some(asked) = state.asked {
+            return Some(clock::now() - asked);
+        }
+        if thread.is_none() {
+            let shared = Arc::clone(&self.shared);
+            // Without the thread nothing can be said of the interpreter; the sign of life is the same.
+            *thread = start(shared).ok();
+        }
+        if thread.is_some() {
+            state.asked = Some(clock::now());
+            self.shared.changed.notify_one();
+        }
+        None
+    }
+
+    /// Ends the thread before the interpreter ends: a thread that asks for the lock of an interpreter that is gone has no way back.
+    pub(crate) fn stop(&self, py: Python<'_>) {
+        lock(&self.shared.state).stopped = true;
+        self.shared.changed.notify_one();
+        let thread = lock(&self.thread).take();
+        if let Some(thread) = thread {
+            // It may be waiting for the lock that this thread has.
+            py.detach(|| drop(thread.join()));
+        }
+    }
+}
+
+fn start(shared: Arc<Shared>) -> std::io::Result<JoinHandle<()>> {
+    let builder = std::thread::Builder::new()
+        .name("snakepit-probe".to_owned())
+        .stack_size(256 << 10);
+    builder.spawn(move || {
+        while shared.wait() {
+            Python::try_attach(|_| ());
+            lock(&shared.state).asked = None;
+        }
+    })
+}
+
+impl Shared {
+    /// Waits until the thread is asked; false when it is to end.
+    fn wait(&self) -> bool {
+        let state = lock(&self.state);
+        let rests = |state: &mut State| state.asked.is_none() && !state.stopped;
+        let state = self.changed.wait_while(state, rests);
+        !state.unwrap_or_else(PoisonError::into_inner).stopped
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,90 @@
+//! How the main thread reaches into the tools of other threads: their tasks are cancelled, and exceptions are set for them.
+//!
+//! An exception that is set for another thread arrives when that thread's interpreter next runs an instruction. A thread that waits in the
+//! system does not: Python takes an interrupted call up again, since only the main thread heeds signals. Such a tool ends by itself, or
+//! with its worker.
+
+use std::sync::{Arc, OnceLock};
+
+use pyo3::prelude::*;
+use pyo3::types::PyType;
+
+use crate::cancels::Cancels;
+use crate::ladder::Ask;
+use crate::slots::Slot;
+
+/// What one slot's tools are reached with.
+#[pyclass(frozen)]
+#[derive(Debug)]
+pub(crate) struct Reach {
+    cancels: Arc<Cancels>,
+    /// The exception, whose instances report that they have arrived.
+    class: OnceLock<Py<PyType>>,
+}
+
+impl Reach {
+    pub(crate) fn new(cancels: Arc<Cancels>) -> Self {
+        Self {
+            cancels,
+            class: OnceLock::new(),
+        }
+    }
+}
+
+#[pymethods]
+impl Reach {
+    /// The exception has arrived; returns the call that it is for.
+    fn arrived(&self) -> Option<u64> {
+        self.cancels.arrived()
+    }
+
+    /// The running coroutine of a call has been cancelled.
+    fn told(&self, call: u64) {
+        self.cancels.task_told(call);
+    }
+}
+
+/// Does what the ladder of a slot's tool asks for, if anything.
+pub(crate) fn reach(
+    catalog: &Bound<'_, PyAny>,
+    slot: &Slot,
+    reach: &Bound<'_, Reach>,
+) -> PyResult<()> {
+    let Some(thread) = slot.thread.get().copied() else {
+        return Ok(());
+    };
+    if !slot.cancels.asks() {
+        return Ok(());
+    }
+    // Before the lock: making it runs Python code.
+    let class = class(catalog, reach)?;
+    match slot.cancels.reach(|| thread.set_exception(class)) {
+        None => Ok(()),
+        Some((Ask::Raise, _)) => {
+            thread.interrupt();
+            // A loop that waits runs no instruction.
+            let wake = catalog.call_method1("wake_loop", (thread.ident(),));
+            wake.map(drop)
+        }
+        Some((Ask::CancelTask, call)) => {
+            let told = reach.getattr("told")?;
+            let cancel = catalog.call_method1("cancel_task", (told, call, thread.ident()));
+            cancel.map(drop)
+        }
+    }
+}
+
+fn class<'a, 'py>(
+    catalog: &Bound<'py, PyAny>,
+    reach: &'a Bound<'py, Reach>,
+) -> PyResult<&'a Bound<'py, PyType>> {
+    let py = catalog.py();
+    let made = &reach.get().class;
+    if made.get().is_none() {
+        let arrived = reach.getattr("arrived")?;
+        let class = catalog.call_method1("cancelled_class", (arrived,))?;
+        let class = class.cast_into::<PyType>()?.unbind();
+        made.get_or_init(|| class);
+    }
+    Ok(made.get().expect("it was just made").bind(py))
+}

@@ -1,0 +1,39 @@
+//! What a shared connection is made of before there are tools to call.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use super::outlet::Outlet;
+use super::table::Table;
+use crate::link::Link;
+use crate::outbox::Outbox;
+use crate::wake::Wake;
+
+/// What is there before the adapter is loaded.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) table: Arc<Table>,
+    pub(crate) bell: Arc<Wake>,
+    pub(super) outlet: Arc<Outlet>,
+    outbox: Arc<Outbox>,
+}
+
+impl Parts {
+    pub(crate) fn new(connection: OwnedFd) -> io::Result<Self> {
+        let bell = Arc::new(Wake::new()?);
+        let outlet = Arc::new(Outlet::new(connection, Arc::clone(&bell)));
+        Ok(Self {
+            table: Arc::default(),
+            outbox: Arc::new(Outbox::shared(Arc::clone(&outlet))),
+            bell,
+            outlet,
+        })
+    }
+
+    /// For the requests of one call at a time; the loop reads on the thread that calls this.
+    pub(crate) fn link(&self) -> Arc<Link> {
+        let thread = std::thread::current().id();
+        Arc::new(Link::of_loop(Arc::clone(&self.outbox), thread))
+    }
+}

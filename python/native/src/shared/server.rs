@@ -1,0 +1,279 @@
+//! What the event loop calls: frames came, the bell rang, there is room to write.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use snakepit_grpc::frame::Header;
+
+use super::parts::Parts;
+use crate::link::Failure;
+use crate::reader::Reader;
+use crate::reports::Reports;
+use crate::request::failure;
+use crate::serve::{End, SlotRuntime};
+use crate::shared::outlet::Outlet;
+use crate::shared::table::Table;
+use crate::shared::threads::Threads;
+use crate::slots::Slots;
+use crate::wake::Wake;
+use crate::{ladder, signal};
+
+/// Serves one connection; lives as long as the process.
+#[pyclass(frozen)]
+#[derive(Debug)]
+pub(crate) struct Server {
+    /// For calls that ask the host nothing.
+    pub(super) runtime: SlotRuntime,
+    pub(super) outlet: Arc<Outlet>,
+    pub(super) table: Arc<Table>,
+    pub(super) threads: Arc<Threads>,
+    reports: Arc<Reports>,
+    bell: Arc<Wake>,
+    pub(super) reader: Mutex<Reader>,
+    tasks: Mutex<HashMap<u64, Py<PyAny>>>,
+    /// What streams wait with for their windows.
+    pub(super) waiting: Mutex<HashMap<u64, Py<PyAny>>>,
+    /// What the loop offers, once it runs.
+    offers: OnceLock<Offers>,
+    pub(super) stopping: AtomicBool,
+    ended: Mutex<Option<PyResult<End>>>,
+}
+
+#[derive(Debug)]
+struct Offers {
+    event_loop: Py<PyAny>,
+    flush: Py<PyAny>,
+    /// Of the package: makes tasks of what tools return.
+    module: Py<PyAny>,
+}
+
+impl Server {
+    /// A task of the loop for this call.
+    pub(super) fn spawn<'py>(
+        &self,
+        how: &str,
+        args: impl pyo3::call::PyCallArgs<'py>,
+        py: Python<'py>,
+        call: u64,
+        done: Bound<'py, PyAny>,
+    ) -> PyResult<()> {
+        let offers = self.offers()?;
+        let coroutine = offers.module.bind(py).call_method1(how, args)?;
+        let task = offers
+            .event_loop
+            .bind(py)
+            .call_method1("create_task", (coroutine,))?;
+        lock(&self.tasks).insert(call, task.clone().unbind());
+        task.call_method1("add_done_callback", (done,)).map(drop)
+    }
+
+    /// What a stream waits with until its window opens.
+    pub(super) fn wait_for_window<'py>(
+        &self,
+        py: Python<'py>,
+        call: u64,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let event_loop = self.offers()?.event_loop.bind(py);
+        let future = event_loop.call_method0("create_future")?;
+        lock(&self.waiting).insert(call, future.clone().unbind());
+        Ok(future)
+    }
+
+    /// The package's module for this.
+    pub(super) fn module<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        Ok(self.offers()?.module.bind(py).clone())
+    }
+
+    fn offers(&self) -> PyResult<&Offers> {
+        let offers = self.offers.get();
+        offers.ok_or_else(|| PyRuntimeError::new_err("the event loop does not run yet"))
+    }
+
+    /// Sends a frame that may wait for the end of the loop's turn.
+    pub(super) fn gather(&self, py: Python<'_>, mut header: Header, body: &[u8]) -> PyResult<()> {
+        header.body_len = body.len() as u64;
+        if self.outlet.gather([&header.encode(), body])? {
+            let offers = self.offers()?;
+            let event_loop = offers.event_loop.bind(py);
+            event_loop.call_method1("call_soon", (offers.flush.bind(py),))?;
+        }
+        Ok(())
+    }
+
+    /// A call of the loop is over, and its answer is about to be sent: what stopped it, if it was cancelled.
+    pub(super) fn over(&self, call: u64) -> Option<(ladder::Step, Duration)> {
+        let (task, waiting) = (
+            lock(&self.tasks).remove(&call),
+            lock(&self.waiting).remove(&call),
+        );
+        drop((task, waiting));
+        let stopped = self.table.end(call);
+        if let Some(stopped) = stopped {
+            self.reports.stopped(call, stopped);
+        }
+        stopped
+    }
+
+    /// Ends the loop when it was asked to and no call runs.
+    pub(super) fn end_if_done(&self, py: Python<'_>) {
+        if self.stopping.load(Ordering::Relaxed) && self.table.is_empty() {
+            self.end(py, Ok(End::Shutdown));
+        }
+    }
+
+    /// Ends the loop; the first reason counts.
+    pub(super) fn end(&self, py: Python<'_>, how: PyResult<End>) {
+        lock(&self.ended).get_or_insert(how);
+        let stopped = self
+            .offers()
+            .and_then(|offers| offers.event_loop.bind(py).call_method0("stop"));
+        if let Err(error) = stopped {
+            error.write_unraisable(py, None);
+        }
+    }
+
+    fn hear(&self, py: Python<'_>) -> PyResult<()> {
+        self.bell.hear();
+        if self.outlet.is_blocked() {
+            let offers = self.offers()?;
+            let event_loop = offers.event_loop.bind(py);
+            event_loop.call_method1("add_writer", (self.outlet.socket(), offers.flush.bind(py)))?;
+        }
+        for call in self.table.tasks_to_cancel() {
+            let task = lock(&self.tasks).get(&call).map(|task| task.clone_ref(py));
+            if let Some(task) = task {
+                task.call_method0(py, "cancel")?;
+            }
+        }
+        self.threads.refuse_cancelled(py, self)?;
+        self.threads.reach(self.runtime.catalog.bind(py))?;
+        self.end_if_done(py);
+        Ok(())
+    }
+}
+
+#[pymethods]
+impl Server {
+    /// Descriptors to watch: `readable` for the first, `heard` for the second.
+    fn descriptors(&self) -> (i32, i32) {
+        (self.outlet.socket(), self.bell.fd())
+    }
+
+    /// The loop that is about to run, and the module with the coroutines.
+    fn attach(slf: &Bound<'_, Self>, event_loop: Py<PyAny>, module: Py<PyAny>) -> PyResult<()> {
+        let flush = slf.getattr("flush")?.unbind();
+        slf.get().offers.get_or_init(|| Offers {
+            event_loop,
+            flush,
+            module,
+        });
+        Ok(())
+    }
+
+    /// Frames came, or the end of the connection.
+    fn readable(slf: &Bound<'_, Self>) {
+        if let Err(error) = Self::read(slf) {
+            slf.get().end(slf.py(), Err(error));
+        }
+    }
+
+    /// The bell rang.
+    fn heard(&self, py: Python<'_>) {
+        if let Err(error) = self.hear(py) {
+            self.end(py, Err(error));
+        }
+    }
+
+    /// The end of a turn of the loop, or room in the socket.
+    fn flush(&self, py: Python<'_>) {
+        let flushed = self.outlet.flush().map_err(PyErr::from).and_then(|all| {
+            if all {
+                let event_loop = self.offers()?.event_loop.bind(py);
+                event_loop.call_method1("remove_writer", (self.outlet.socket(),))?;
+            }
+            Ok(())
+        });
+        if let Err(error) = flushed {
+            self.end(py, Err(error));
+        }
+    }
+
+    /// Whether the loop is to end.
+    fn is_over(&self) -> bool {
+        lock(&self.ended).is_some()
+    }
+
+    /// The signal came: the loop may be held up by the very call that is to be stopped.
+    fn interrupted(
+        &self,
+        py: Python<'_>,
+        _signal: &Bound<'_, PyAny>,
+        _frame: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        let calls = self.table.to_raise();
+        if calls.is_empty() {
+            return Ok(());
+        }
+        let module = self.offers()?.module.bind(py);
+        let current = module.call_method0("current_task")?;
+        for call in calls {
+            let held = lock(&self.tasks)
+                .get(&call)
+                .is_some_and(|task| task.is(&current));
+            if held && self.table.take_raise(call) {
+                return Err(failure(py, Failure::Cancelled, Some(call)));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Serves on the main thread until the host says stop or is gone.
+pub(crate) fn serve(
+    py: Python<'_>,
+    reader: Reader,
+    runtime: SlotRuntime,
+    parts: Parts,
+    slots: &Arc<Slots>,
+    reports: Arc<Reports>,
+) -> PyResult<End> {
+    let Parts {
+        outlet,
+        table,
+        bell,
+        ..
+    } = parts;
+    let threads = Threads::start(py, &runtime, &table, slots, &bell)?;
+    let server = Server {
+        runtime,
+        outlet,
+        table,
+        threads,
+        reports,
+        bell,
+        reader: Mutex::new(reader),
+        tasks: Mutex::default(),
+        waiting: Mutex::default(),
+        offers: OnceLock::new(),
+        stopping: AtomicBool::new(false),
+        ended: Mutex::new(None),
+    };
+    let server = Bound::new(py, server)?;
+    signal::install_handler(&server.getattr("interrupted")?)?;
+    py.import("snakepit_bridge._concurrent")?
+        .call_method1("serve", (&server,))?;
+    let ended = lock(&server.get().ended).take();
+    ended.unwrap_or_else(|| {
+        Err(PyRuntimeError::new_err(
+            "the event loop was stopped by a tool",
+        ))
+    })
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,277 @@
+//! Calls of asynchronous tools: what their tasks need, and what comes of them.
+
+use std::sync::Mutex;
+use std::sync::atomic::Ordering;
+
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use snakepit_grpc::frame::{FLAG_LAST, Header, Kind};
+
+use super::server::{Server, lock};
+use crate::fault::{Fault, fault, note_stop, raised};
+use crate::invoke::{begin, cancelled, release_context};
+use crate::many::{encode_item, split};
+use crate::reply::{check_size, encode_result, reply};
+use crate::serve::{Call, SlotRuntime, send_fault};
+use crate::stream::iterate;
+use crate::tool::Tool;
+
+/// One call as its task sees it.
+#[pyclass(frozen)]
+#[derive(Debug)]
+pub(crate) struct Work {
+    server: Py<Server>,
+    runtime: SlotRuntime,
+    kind: Kind,
+    /// Name of its tool, which is looked up by it.
+    tool: String,
+    call: Call,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Why it ends without the tool being at fault for an exception.
+    fault: Option<Fault>,
+    /// The items of a batch that are still to be run.
+    items: Vec<u8>,
+    at: usize,
+}
+
+/// Starts the task of a call. The error is that of the connection.
+pub(super) fn start(
+    server: &Bound<'_, Server>,
+    kind: Kind,
+    runtime: SlotRuntime,
+    tool: &Tool,
+    call: Call,
+    args: &[u8],
+) -> PyResult<()> {
+    let py = server.py();
+    let id = call.id;
+    let mut state = State::default();
+    let made = if kind == Kind::Many {
+        state.items = args.to_vec();
+        None
+    } else {
+        let made = begin(py, &runtime, tool, &call, args);
+        match made {
+            Ok(made) => Some(made),
+            Err(fault) => {
+                release_context(py, tool);
+                return fail(py, server.get(), id, fault);
+            }
+        }
+    };
+    let work = Work {
+        server: server.clone().unbind(),
+        runtime,
+        kind,
+        tool: tool.name.clone(),
+        call,
+        state: Mutex::new(state),
+    };
+    let work = Bound::new(py, work)?;
+    let done = work.getattr("done")?;
+    let this = server.get();
+    // The task takes a copy of the context that is set now.
+    let spawned = match (kind, made) {
+        (Kind::Call, Some(made)) => this.spawn("call", (made,), py, id, done),
+        (_, Some(made)) => this.spawn("stream", (made, &work), py, id, done),
+        (_, None) => this.spawn("many", (&work,), py, id, done),
+    };
+    if kind != Kind::Many {
+        release_context(py, tool);
+    }
+    spawned
+}
+
+/// Answers a call with an error, after which it is over.
+fn fail(py: Python<'_>, server: &Server, call: u64, mut fault: Fault) -> PyResult<()> {
+    if let Some(stopped) = server.over(call) {
+        note_stop(&mut fault, stopped);
+    }
+    send_fault(py, &server.runtime.link.outbox, call, &fault)?;
+    server.end_if_done(py);
+    Ok(())
+}
+
+impl Work {
+    fn tool(&self) -> Result<&Tool, Fault> {
+        self.runtime.tools.find(&self.tool)
+    }
+
+    /// What an exception that left the tool is to the caller.
+    fn raised(&self, py: Python<'_>, error: &PyErr, tool: &Tool) -> Fault {
+        let given_up = self.call.cancelled.load(Ordering::Acquire);
+        let module = self.server.get().module(py);
+        let shown =
+            module.and_then(|module| module.call_method1("shown", (error.value(py), given_up)));
+        match shown {
+            Ok(shown) => raised(py, &self.runtime, &PyErr::from_value(shown), tool),
+            Err(error) => raised(py, &self.runtime, &error, tool),
+        }
+    }
+
+    fn answer(&self, py: Python<'_>, task: &Bound<'_, PyAny>) -> PyResult<()> {
+        let (server, id) = (self.server.get(), self.call.id);
+        let tool = match self.tool() {
+            Ok(tool) => tool,
+            Err(fault) => return fail(py, server, id, fault),
+        };
+        let result = match task.call_method0("result") {
+            Ok(result) => result,
+            Err(error) => return fail(py, server, id, self.raised(py, &error, tool)),
+        };
+        if let Some(fault) = lock(&self.state).fault.take() {
+            return fail(py, server, id, fault);
+        }
+        let (header, mut body, mut direct) = match self.kind {
+            Kind::Stream => (Header::new(Kind::End, id), Vec::new(), false),
+            Kind::Many => {
+                let flags = FLAG_LAST;
+                let header = Header::new(Kind::ManyReply, id);
+                (Header { flags, ..header }, Vec::new(), false)
+            }
+            _ => (Header::new(Kind::Reply, id), Vec::new(), false),
+        };
+        if self.kind == Kind::Call {
+            match reply(&result, &self.runtime, tool, &mut body) {
+                Ok(large) => direct = large,
+                Err(fault) => return fail(py, server, id, fault),
+            }
+        }
+        server.over(id);
+        if direct {
+            let tail = result.cast_exact::<PyBytes>()?.as_bytes();
+            let outbox = &server.runtime.link.outbox;
+            outbox.send(py, header, &[], [&body, tail])?;
+        } else {
+            server.gather(py, header, &body)?;
+        }
+        server.end_if_done(py);
+        Ok(())
+    }
+
+    fn next_item<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        loop {
+            let item = {
+                let mut state = lock(&self.state);
+                let rest = &state.items[state.at..];
+                if rest.is_empty() {
+                    return Ok(None);
+                }
+                let Some((item, rest)) = split(rest) else {
+                    state.fault = Some(fault(
+                        "SP5007",
+                        "a batch of calls is cut short",
+                        None,
+                        "update host and worker together",
+                    ));
+                    return Ok(None);
+                };
+                let (item, left) = (item.to_vec(), rest.len());
+                state.at = state.items.len() - left;
+                item
+            };
+            let made = self.tool().and_then(|tool| {
+                let made = begin(py, &self.runtime, tool, &self.call, &item);
+                if made.is_err() {
+                    release_context(py, tool);
+                }
+                made
+            });
+            match made {
+                Ok(made) => return Ok(Some(made)),
+                Err(fault) => self.send_item(py, &Err(fault))?,
+            }
+        }
+    }
+
+    fn send_item(&self, py: Python<'_>, item: &Result<Vec<u8>, Fault>) -> PyResult<()> {
+        let mut out = Vec::new();
+        encode_item(item, &mut out);
+        let header = Header::new(Kind::ManyReply, self.call.id);
+        self.server.get().gather(py, header, &out)
+    }
+}
+
+#[pymethods]
+impl Work {
+    /// The task is over.
+    fn done(&self, py: Python<'_>, task: &Bound<'_, PyAny>) {
+        if let Err(error) = self.answer(py, task) {
+            self.server.get().end(py, Err(error));
+        }
+    }
+
+    /// The iterator over what a streaming tool returned that is no asynchronous generator; nothing when it cannot be iterated.
+    fn iterate<'py>(&self, made: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
+        let iterator = self.tool().and_then(|tool| iterate(made, tool));
+        match iterator {
+            Ok(iterator) => Some(iterator.into_any()),
+            Err(fault) => {
+                lock(&self.state).fault = Some(fault);
+                None
+            }
+        }
+    }
+
+    /// Send one chunk: returns whether the stream goes on, or what to await before that.
+    fn chunk<'py>(&self, py: Python<'py>, item: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let answer = |on: bool| on.into_pyobject(py).map(|on| on.to_owned().into_any());
+        let (server, id) = (self.server.get(), self.call.id);
+        let mut out = Vec::new();
+        let limit = self.runtime.max_payload;
+        let encoded = self.tool().and_then(|tool| {
+            if self.call.cancelled.load(Ordering::Acquire) {
+                return Err(cancelled(tool));
+            }
+            encode_result(item, &self.runtime, "chunk", tool, &mut out)?;
+            check_size(out.len(), limit, "chunk", tool)
+        });
+        if let Err(fault) = encoded {
+            lock(&self.state).fault = Some(fault);
+            return Ok(answer(false)?);
+        }
+        server.gather(py, Header::new(Kind::Chunk, id), &out)?;
+        let window = self.call.window.as_ref();
+        if window.is_some_and(|window| window.spend(out.len())) {
+            return server.wait_for_window(py, id);
+        }
+        Ok(answer(true)?)
+    }
+
+    /// What the tool returned for the next item of a batch; nothing at its end.
+    fn next<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        self.next_item(py)
+    }
+
+    /// The result of the item.
+    fn put(&self, py: Python<'_>, result: &Bound<'_, PyAny>) -> PyResult<()> {
+        let mut out = Vec::new();
+        let item = self.tool().and_then(|tool| {
+            release_context(py, tool);
+            encode_result(result, &self.runtime, "result", tool, &mut out)?;
+            check_size(out.len(), self.runtime.max_payload, "result", tool)
+        });
+        self.send_item(py, &item.map(|()| out))
+    }
+
+    /// The exception of the item.
+    fn fail(&self, py: Python<'_>, error: Bound<'_, PyAny>) -> PyResult<()> {
+        let error = PyErr::from_value(error);
+        let fault = match self.tool() {
+            Ok(tool) => {
+                release_context(py, tool);
+                let mut fault = self.raised(py, &error, tool);
+                if let Some(stopped) = self.server.get().table.stopped(self.call.id) {
+                    note_stop(&mut fault, stopped);
+                }
+                fault
+            }
+            Err(fault) => fault,
+        };
+        self.send_item(py, &Err(fault))
+    }
+}

@@ -1,0 +1,214 @@
+//! Threads for tools that are not asynchronous, and so would block the event loop. Each is a slot without a connection of its own.
+
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use snakepit_grpc::frame::Kind;
+
+use super::server::{Server, lock};
+use crate::invoke::cancelled;
+use crate::ladder;
+use crate::many;
+use crate::reach::{Reach, reach};
+use crate::serve::{Call, SlotRuntime, answer, send_fault};
+use crate::shared::table::Table;
+use crate::signal::Target;
+use crate::slots::Slots;
+use crate::wake::Wake;
+
+/// A call that waits for a thread.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) kind: Kind,
+    /// Name of its tool.
+    pub(crate) tool: String,
+    pub(crate) call: Call,
+    pub(crate) body: Vec<u8>,
+}
+
+/// The threads, and what waits for them.
+#[derive(Debug)]
+pub(crate) struct Threads {
+    slots: Arc<Slots>,
+    reaches: Vec<Py<Reach>>,
+    queue: Arc<Queue>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    jobs: Mutex<VecDeque<Job>>,
+    came: Condvar,
+}
+
+/// What one thread runs.
+#[pyclass(frozen)]
+#[derive(Debug)]
+struct Body {
+    runtime: SlotRuntime,
+    slots: Arc<Slots>,
+    index: usize,
+    queue: Arc<Queue>,
+    table: Arc<Table>,
+    bell: Arc<Wake>,
+}
+
+impl Threads {
+    /// Starts a thread for each slot.
+    pub(super) fn start(
+        py: Python<'_>,
+        runtime: &SlotRuntime,
+        table: &Arc<Table>,
+        slots: &Arc<Slots>,
+        bell: &Arc<Wake>,
+    ) -> PyResult<Arc<Self>> {
+        let queue = Arc::new(Queue::default());
+        let class = py.import("threading")?.getattr("Thread")?;
+        let mut reaches = Vec::new();
+        for (index, slot) in slots.list.iter().enumerate() {
+            let reach = Reach::new(Arc::clone(&slot.cancels));
+            reaches.push(Bound::new(py, reach)?.unbind());
+            let body = Body {
+                runtime: SlotRuntime {
+                    shared: Arc::clone(&runtime.shared),
+                    cancels: Arc::clone(&slot.cancels),
+                    link: Arc::clone(&slot.link),
+                },
+                slots: Arc::clone(slots),
+                index,
+                queue: Arc::clone(&queue),
+                table: Arc::clone(table),
+                bell: Arc::clone(bell),
+            };
+            let options = PyDict::new(py);
+            options.set_item("target", Bound::new(py, body)?)?;
+            options.set_item("name", format!("snakepit-sync-{index}"))?;
+            options.set_item("daemon", true)?;
+            class.call((), Some(&options))?.call_method0("start")?;
+        }
+        Ok(Arc::new(Self {
+            slots: Arc::clone(slots),
+            reaches,
+            queue,
+        }))
+    }
+
+    pub(super) fn push(&self, job: Job) {
+        lock(&self.queue.jobs).push_back(job);
+        self.queue.came.notify_one();
+    }
+
+    /// Answers the cancelled calls that still wait. The error is that of the connection.
+    pub(super) fn refuse_cancelled(&self, py: Python<'_>, server: &Server) -> PyResult<()> {
+        let gone: Vec<Job> = {
+            let mut jobs = lock(&self.queue.jobs);
+            let is_gone = |job: &Job| job.call.cancelled.load(Ordering::Acquire);
+            if !jobs.iter().any(is_gone) {
+                return Ok(());
+            }
+            let (gone, kept): (VecDeque<Job>, _) =
+                std::mem::take(&mut *jobs).into_iter().partition(is_gone);
+            *jobs = kept;
+            Vec::from(gone)
+        };
+        for job in gone {
+            refuse(py, &server.runtime, &job)?;
+            server.over(job.call.id);
+        }
+        Ok(())
+    }
+
+    /// Does what the ladders of the threads' tools ask for.
+    pub(super) fn reach(&self, catalog: &Bound<'_, PyAny>) -> PyResult<()> {
+        for (slot, of) in self.slots.list.iter().zip(&self.reaches) {
+            reach(catalog, slot, of.bind(catalog.py()))?;
+        }
+        Ok(())
+    }
+}
+
+/// Answers a call that was cancelled before it began.
+fn refuse(py: Python<'_>, runtime: &SlotRuntime, job: &Job) -> PyResult<()> {
+    let fault = match runtime.tools.find(&job.tool) {
+        Ok(tool) => cancelled(tool),
+        Err(fault) => fault,
+    };
+    let outbox = &runtime.link.outbox;
+    if job.kind == Kind::Many {
+        let (call, body) = (&job.call, &job.body);
+        return many::run(
+            py,
+            outbox,
+            runtime,
+            call,
+            Err(&fault),
+            body,
+            &mut Vec::new(),
+        );
+    }
+    send_fault(py, outbox, job.call.id, &fault)
+}
+
+#[pymethods]
+impl Body {
+    fn __call__(&self, py: Python<'_>) {
+        let thread = &self.slots.list[self.index].thread;
+        thread.get_or_init(Target::current);
+        loop {
+            let job = py.detach(|| self.queue.next());
+            if let Err(error) = self.run(py, job) {
+                // The connection has ended, which the loop sees too.
+                error.write_unraisable(py, None);
+            }
+        }
+    }
+}
+
+impl Queue {
+    fn next(&self) -> Job {
+        let mut jobs = lock(&self.jobs);
+        loop {
+            if let Some(job) = jobs.pop_front() {
+                return job;
+            }
+            jobs = self.came.wait(jobs).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl Body {
+    /// Runs one call and answers it. The error is that of the connection.
+    fn run(&self, py: Python<'_>, job: Job) -> PyResult<()> {
+        let id = job.call.id;
+        let runtime = &self.runtime;
+        let tool = runtime.tools.find(&job.tool);
+        let reach = ladder::Reach {
+            flag: job.kind == Kind::Stream || tool.as_ref().is_ok_and(|tool| tool.knows_context()),
+            task: false,
+        };
+        runtime.link.begin_call(id);
+        self.table.lend(id, &runtime.link);
+        let flag = runtime.cancels.begin(id, reach);
+        // Whoever cancels sets the flag of the table and then looks here once more.
+        let done = if job.call.cancelled.load(Ordering::Acquire) {
+            refuse(py, runtime, &job)
+        } else {
+            let call = Call {
+                cancelled: flag,
+                ..job.call
+            };
+            let mut scratch = Vec::new();
+            answer(py, runtime, job.kind, tool, &call, &job.body, &mut scratch)
+        };
+        runtime.cancels.end();
+        runtime.link.end_call();
+        self.table.end(id);
+        if self.table.is_empty() {
+            // The loop may wait for that.
+            self.bell.ring();
+        }
+        done
+    }
+}

@@ -1,0 +1,214 @@
+//! Tells the host where the threads are, whatever they do.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use prost::Message as _;
+use pyo3::prelude::*;
+use snakepit_grpc::frame::{Header, Kind};
+use snakepit_grpc::pb::StackDump;
+use snakepit_grpc::pb::stack_dump::Thread;
+
+use crate::names::{Named, Names};
+use crate::reports::Reports;
+use crate::snapshot::{Snapshot, block_signals};
+use crate::traceback::{self, Traced};
+
+/// Largest answer in bytes.
+const MAX_BYTES: usize = 64 << 10;
+
+/// Frames that each thread keeps, tried one after the other until all of it fits.
+const FRAMES: [usize; 7] = [traceback::MAX_FRAMES, 50, 25, 12, 6, 3, 1];
+
+/// Time for the interpreter to tell the names of the threads.
+const NAMES: Duration = Duration::from_millis(15);
+
+/// Questions that wait; a host that asks more often gets no answer.
+const MAX_WAITING: usize = 16;
+
+/// Answers the host's `STACKS`, on a thread of its own that exists as long as there is something to answer.
+#[derive(Debug)]
+pub(crate) struct Stacks {
+    /// Nothing where the interpreter has no faulthandler.
+    snapshot: Option<Snapshot>,
+    names: Arc<Names>,
+    reports: Arc<Reports>,
+    asked: Mutex<Asked>,
+}
+
+#[derive(Debug, Default)]
+struct Asked {
+    numbers: Vec<u64>,
+    running: bool,
+}
+
+impl Stacks {
+    /// To be called on the thread that runs the tools.
+    pub(crate) fn new(py: Python<'_>, reports: Arc<Reports>) -> Self {
+        Self {
+            snapshot: Snapshot::prepare(py).ok(),
+            names: Arc::default(),
+            reports,
+            asked: Mutex::default(),
+        }
+    }
+
+    /// Answers later. Those who ask during one look get the result of the next.
+    pub(crate) fn ask(self: &Arc<Self>, number: u64) {
+        let mut asked = self.lock();
+        if asked.numbers.len() < MAX_WAITING {
+            asked.numbers.push(number);
+        }
+        if !asked.running {
+            let this = Arc::clone(self);
+            let thread = std::thread::Builder::new()
+                .name("snakepit-stacks".to_owned())
+                .stack_size(256 << 10);
+            asked.running = thread.spawn(move || this.answer()).is_ok();
+        }
+    }
+
+    fn answer(&self) {
+        block_signals();
+        while let Some(numbers) = self.waiting() {
+            // An answer without threads says that nothing could be seen.
+            let dump = self.look().unwrap_or_default();
+            let head = dump.encode_to_vec();
+            for number in numbers {
+                let mut header = Header::new(Kind::StacksReply, number);
+                header.head_len = u32::try_from(head.len()).expect("it is bounded");
+                self.reports
+                    .send_long(&[&header.encode()[..], &head].concat());
+            }
+        }
+    }
+
+    fn waiting(&self) -> Option<Vec<u64>> {
+        let mut asked = self.lock();
+        let numbers = std::mem::take(&mut asked.numbers);
+        asked.running = !numbers.is_empty();
+        asked.running.then_some(numbers)
+    }
+
+    fn look(&self) -> io::Result<StackDump> {
+        let Some(snapshot) = &self.snapshot else {
+            return Ok(StackDump::default());
+        };
+        let mut written = snapshot.take()?;
+        if !written.complete {
+            // It may have met a thread in the middle of a change, which is over by now.
+            let again = snapshot.take()?;
+            if again.text.len() > written.text.len() || again.complete {
+                written = again;
+            }
+        }
+        let (threads, whole) = traceback::read(&written.text);
+        let names = self.names.look(NAMES);
+        Ok(fit(name(threads, &names), whole && written.complete))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Asked> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The first one is the thread that runs the tools: the main thread, whose id is that of the process.
+fn name(threads: Vec<Traced>, names: &HashMap<u64, Named>) -> Vec<Thread> {
+    let mut named = Vec::with_capacity(threads.len());
+    for (index, mut traced) in threads.into_iter().enumerate() {
+        if let Some(known) = names.get(&traced.ident) {
+            traced.thread.name.clone_from(&known.name);
+            traced.thread.id = known.id;
+        } else if index == 0 {
+            "MainThread".clone_into(&mut traced.thread.name);
+            traced.thread.id = u64::from(std::process::id());
+        }
+        named.push(traced.thread);
+    }
+    named
+}
+
+/// As many frames of each thread as can be sent; all of the first one's as long as possible.
+fn fit(threads: Vec<Thread>, whole: bool) -> StackDump {
+    let mut dump = StackDump {
+        threads,
+        truncated: !whole,
+    };
+    for frames in FRAMES {
+        for thread in dump.threads.iter_mut().skip(1) {
+            dump.truncated |= thread.frames.len() > frames;
+            thread.frames.truncate(frames);
+        }
+        if dump.encoded_len() <= MAX_BYTES {
+            return dump;
+        }
+    }
+    dump.truncated = true;
+    while dump.encoded_len() > MAX_BYTES {
+        dump.threads.pop();
+    }
+    dump
+}
+
+#[cfg(test)]
+mod tests {
+    use snakepit_grpc::pb::stack_dump::Frame;
+
+    use super::*;
+
+    fn thread(frames: usize, width: usize) -> Thread {
+        let frame = Frame {
+            file: "f".repeat(width),
+            line: 7,
+            function: "g".into(),
+        };
+        Thread {
+            frames: vec![frame; frames],
+            ..Thread::default()
+        }
+    }
+
+    #[test]
+    fn what_fits_is_left_as_it_is() {
+        let dump = fit(vec![thread(100, 20), thread(90, 20)], true);
+        assert!(!dump.truncated);
+        assert_eq!(dump.threads[1].frames.len(), 90);
+    }
+
+    #[test]
+    fn many_threads_keep_their_innermost_frames_and_the_first_all() {
+        let threads = (0..100).map(|_| thread(100, 60)).collect();
+        let dump = fit(threads, true);
+        assert!(dump.truncated && dump.encoded_len() <= MAX_BYTES);
+        assert_eq!(dump.threads.len(), 100);
+        assert_eq!(dump.threads[0].frames.len(), 100);
+        assert!(dump.threads[1].frames.len() >= 3);
+    }
+
+    #[test]
+    fn long_paths_cost_threads() {
+        let threads = (0..100).map(|_| thread(100, 500)).collect();
+        let dump = fit(threads, true);
+        assert!(dump.truncated && dump.encoded_len() <= MAX_BYTES);
+        assert!(!dump.threads.is_empty());
+    }
+
+    #[test]
+    fn names_are_those_of_the_interpreter() {
+        let traced = |ident| Traced {
+            ident,
+            thread: thread(1, 1),
+        };
+        let known = Named {
+            name: "loader".into(),
+            id: 42,
+        };
+        let names = HashMap::from([(2, known)]);
+        let named = name(vec![traced(1), traced(2), traced(3)], &names);
+        assert_eq!(named[0].name, "MainThread");
+        assert_eq!((&*named[1].name, named[1].id), ("loader", 42));
+        assert_eq!((&*named[2].name, named[2].id), ("", 0));
+    }
+}

@@ -1,0 +1,93 @@
+"""A worker of several slots: the adapter is shared by calls that run at the same time.
+
+What does not say that it is thread-safe gets one call at a time. `__thread_safe__ = True` says so,
+on an adapter class, on a function, or in a module for all its functions.
+"""
+
+from contextvars import ContextVar
+
+from . import adapter as _adapter
+from ._find import LoadError, Target
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ._session import SessionContext
+    from ._tool import Tool
+
+_HELP = (
+    "set `__thread_safe__ = True` on the adapter class, or in the module for its functions, "
+    "once calls may run in it at the same time"
+)
+
+
+class _OfTheCall:
+    """`BaseAdapter.session_context` where each slot has a call of its own."""
+
+    def __init__(self) -> None:
+        self._current: ContextVar[SessionContext | None] = ContextVar("session_context")
+
+    def __get__(self, adapter: "Any", owner: "Any" = None) -> "SessionContext | None":
+        return self._current.get(None)
+
+    def __set__(self, adapter: "Any", context: "SessionContext | None") -> None:
+        self._current.set(context)
+
+
+def begin() -> None:
+    """Let every call see its own context; before adapters are imported."""
+    setattr(_adapter.BaseAdapter, "session_context", _OfTheCall())  # noqa: B010
+
+
+def take_turns(tools: "list[Tool]", target: Target) -> None:
+    """Mark the tools that get one call at a time; raises `LoadError` where that is refused."""
+    from os import environ
+
+    checks = environ.get("SNAKEPIT_THREAD_SAFETY_CHECKS", "warn")
+    if checks == "off":
+        return
+    numbers: dict[int, int] = {}
+    names: dict[str, None] = {}
+    for tool in tools:
+        subject = _subject(tool, target)
+        if _declared(tool, subject):
+            continue
+        name = _name(subject)
+        if checks == "strict":
+            raise LoadError(
+                f"{name} does not say that it is thread-safe, and its worker has several slots",
+                help=_HELP,
+                file=tool.file,
+                line=tool.line,
+                source=tool.signature,
+            )
+        names[name] = None
+        tool.turn = numbers.setdefault(id(subject), len(numbers))
+    if names:
+        import sys
+
+        said = f"{', '.join(names)}: not declared thread-safe, so one call runs at a time; {_HELP}"
+        sys.stderr.write(f"snakepit: {said}\n")
+
+
+def _subject(tool: "Tool", target: Target) -> "Any":
+    """The adapter whose state a tool uses, or the module."""
+    bound = getattr(tool.function, "__self__", None)
+    if bound is not None and not isinstance(bound, type(target.module)):
+        return bound
+    # What stands for an adapter that takes its context in the original's way.
+    return getattr(tool.owner, "_adapter", tool.owner) or target.module
+
+
+def _declared(tool: "Tool", subject: "Any") -> bool:
+    own = getattr(tool.function, "__thread_safe__", None)
+    return bool(getattr(subject, "__thread_safe__", False) if own is None else own)
+
+
+def _name(subject: "Any") -> str:
+    if isinstance(subject, type):
+        return f"adapter `{subject.__qualname__}`"
+    if hasattr(subject, "__path__") or type(subject).__name__ == "module":
+        return f"module `{subject.__name__}`"
+    return f"adapter `{type(subject).__qualname__}`"

@@ -1,0 +1,165 @@
+"""Adapters whose one instance serves several slots at once.
+
+The original's module of this name. `ThreadSafeAdapter` brings a lock, storage for each thread and
+counters; `thread_safe_method` counts the calls of a method. Neither takes the lock by itself: what
+must not overlap stands in `with self.acquire_lock():`.
+"""
+
+import threading
+from functools import wraps
+
+from . import thread_safety_checker as _checker
+from ._around import NOTHING, around
+from ._measured_lock import measured
+from ._request_tracker import RequestTracker
+from ._thread_local import ThreadLocalStorage
+from .base_adapter import BaseAdapter, ToolMetadata, tool
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypeVar
+
+    F = TypeVar("F", bound=Callable[..., Any])
+
+__all__ = [
+    "RequestTracker",
+    "ThreadLocalStorage",
+    "ThreadSafeAdapter",
+    "ToolMetadata",
+    "require_thread_safe",
+    "thread_safe_method",
+    "tool",
+    "validate_thread_safety",
+]
+
+
+class _Tracked:
+    """One request, counted from `with` to its end; also told to the checker, if one is active."""
+
+    __slots__ = ("_adapter", "_execution", "_method", "_number")
+
+    def __init__(self, adapter: "ThreadSafeAdapter", method: str) -> None:
+        self._adapter = adapter
+        self._method = method
+        self._execution: Any = None
+        self._number = 0
+
+    def __enter__(self) -> int:
+        self._number = self._adapter._requests.start_request()
+        try:
+            checker = _checker.get_global_checker()
+            if checker is not None:
+                execution = checker.track_execution(self._method, self._adapter)
+                execution.__enter__()
+                self._execution = execution
+        except BaseException:
+            self._adapter._requests.end_request(self._number, failed=True)
+            raise
+        return self._number
+
+    def __exit__(self, kind: "Any", error: "Any", traceback: "Any") -> None:
+        # A stream that is given up has not failed.
+        failed = kind is not None and not issubclass(kind, GeneratorExit)
+        self._adapter._requests.end_request(self._number, failed=failed)
+        if self._execution is not None:
+            self._execution.__exit__(kind, error, traceback)
+
+
+class ThreadSafeAdapter(BaseAdapter):
+    """Base of adapters that are shared: their methods may run in several threads at once.
+
+    `__thread_safe__` is what the worker looks for; an adapter without it gets one call at a time.
+    A subclass that is not safe after all says `__thread_safe__ = False`, and marks no methods.
+    """
+
+    __thread_safe__ = True
+
+    _lock: "threading.RLock"  # pyright: ignore[reportUninitializedInstanceVariable]
+    _locals: ThreadLocalStorage  # pyright: ignore[reportUninitializedInstanceVariable]
+    _requests: RequestTracker  # pyright: ignore[reportUninitializedInstanceVariable]
+
+    def __new__(cls, *_args: "Any", **_kwargs: "Any") -> "Any":
+        """Make what is shared here, so that an `__init__` that does not call ours loses nothing."""
+        self = super().__new__(cls)
+        self._lock = threading.RLock()
+        self._locals = ThreadLocalStorage()
+        self._requests = RequestTracker()
+        return self
+
+    def acquire_lock(self) -> "Any":
+        """The adapter's lock, for `with`; a thread that holds it may take it again.
+
+        While a `ThreadSafetyChecker` is active, waiting for it is measured.
+        """
+        checker = _checker.get_global_checker()
+        if checker is None:
+            return self._lock
+        return measured(self._lock, checker.lock_waits(type(self).__qualname__))
+
+    def get_thread_local(
+        self, key: str, default: "Any" = None, *, factory: "Callable[[], Any] | None" = None
+    ) -> "Any":
+        """This thread's value; a missing one is `default`, or made by `factory` and kept."""
+        return self._locals.get(key, default, factory=factory)
+
+    def set_thread_local(self, key: str, value: "Any") -> None:
+        """Keep a value for this thread."""
+        self._locals.set(key, value)
+
+    def clear_thread_local(self, key: "str | None" = None) -> None:
+        """Forget one value of this thread, or all of them."""
+        if key is None:
+            self._locals.clear()
+        else:
+            self._locals.delete(key)
+
+    def get_stats(self) -> "dict[str, Any]":
+        """What `thread_safe_method` and `track_request` have counted, as one snapshot."""
+        return {
+            "adapter": type(self).__qualname__,
+            "thread_safe": validate_thread_safety(type(self)),
+            **self._requests.get_stats(),
+        }
+
+    def track_request(self, request_id: "Any" = None) -> "Any":
+        """Count what runs in `with` as a request; `request_id` names it in a checker's report."""
+        return _Tracked(self, "request" if request_id is None else str(request_id))
+
+
+def thread_safe_method(function: "F") -> "F":
+    """Say that a method may run in several threads at once, and count its calls.
+
+    It takes no lock. Streams and coroutines are counted until they end. On objects that are no
+    `ThreadSafeAdapter` the method runs as it is. It may stand above or below `@tool`.
+    """
+    name = str(getattr(function, "__name__", "method"))
+
+    def context(args: "tuple[Any, ...]") -> "Any":
+        return _Tracked(args[0], name) if isinstance(args[0], ThreadSafeAdapter) else NOTHING
+
+    wrapper = around(function, context)
+    wrapper.__thread_safe__ = True
+    return wrapper
+
+
+def validate_thread_safety(adapter_class: "Any") -> bool:
+    """Whether a class (or an object) declares `__thread_safe__`."""
+    return bool(getattr(adapter_class, "__thread_safe__", False))
+
+
+def require_thread_safe(function: "F") -> "F":
+    """Refuse adapters that do not declare `__thread_safe__` as the function's first argument."""
+    inner: Any = function
+
+    def wrapper(adapter: "Any", *args: "Any", **kwargs: "Any") -> "Any":
+        if not validate_thread_safety(adapter):
+            cls = adapter if isinstance(adapter, type) else type(adapter)
+            raise ValueError(
+                f"adapter `{cls.__qualname__}` does not declare that threads may share it: "
+                "make it safe, then set `__thread_safe__ = True` on the class"
+            )
+        return inner(adapter, *args, **kwargs)
+
+    checked: Any = wraps(inner)(wrapper)
+    return checked
