@@ -16,7 +16,7 @@ use crate::table::render;
 #[derive(Debug, Parser)]
 #[command(name = "snakepit-bench", version)]
 struct Arguments {
-    /// Benchmarks to run: scheduler, affinity, pool, codec, round_trip, session, stream, many, payload, startup, memory; all when none is named.
+    /// Benchmarks to run: scheduler, affinity, pool, codec, round_trip, session, stream, many, payload, profiles, startup, memory; all when none is named.
     names: Vec<String>,
     /// Three short rounds instead of five long ones.
     #[arg(long)]
@@ -24,6 +24,9 @@ struct Arguments {
     /// Interpreter that runs our workers and the floors.
     #[arg(long, value_name = "PATH", default_value = "python3")]
     python: PathBuf,
+    /// A second interpreter for the profiles, for example a free-threaded one.
+    #[arg(long, value_name = "PATH")]
+    threads_python: Option<PathBuf>,
     /// Interpreter that can import the peers (loky, pebble, ray, grpc); the standard library's pool is always there.
     #[arg(long, value_name = "PATH")]
     peers_python: Option<PathBuf>,
@@ -53,11 +56,20 @@ impl Plan {
         let ours = resolve(&arguments.python)?;
         let peers = arguments.peers_python.as_deref().map(resolve).transpose()?;
         let peers = peers.unwrap_or_else(|| ours.clone());
+        let threads = arguments
+            .threads_python
+            .as_deref()
+            .map(resolve)
+            .transpose()?;
         Ok(Self {
             rounds: if arguments.quick { 3 } else { 5 },
             turn: Duration::from_millis(if arguments.quick { 300 } else { 1000 }),
             quick: arguments.quick,
-            pythons: Pythons { ours, peers },
+            pythons: Pythons {
+                ours,
+                peers,
+                threads,
+            },
         })
     }
 }
@@ -146,7 +158,7 @@ mod tests {
 
     #[test]
     fn names_choose_and_unknown_ones_are_refused() {
-        assert_eq!(choose(&[]).unwrap().len(), 11);
+        assert_eq!(choose(&[]).unwrap().len(), 12);
         assert_eq!(choose(&["many".into()]).unwrap()[0].name, "many");
         let error = choose(&["manny".into()]).unwrap_err().to_string();
         assert!(

@@ -34,12 +34,17 @@ pub(crate) fn current_thread() -> Result<Runtime> {
 impl Host {
     /// Starts `workers` workers with the tools of `tools.py` on this runtime and waits until all are ready.
     pub(crate) fn start(runtime: Runtime, python: &Path, workers: usize) -> Result<Self> {
+        let pool = PoolBuilder::new("bench", format!("{}/tools.py", crate::HOME))
+            .python(python)
+            .workers(workers)
+            // Random arrivals pile up while the machine is away; they are to wait, not to fail.
+            .queue_limit(100_000);
+        Self::with(runtime, pool)
+    }
+
+    /// Starts the pool on this runtime and waits until all its workers are ready.
+    pub(crate) fn with(runtime: Runtime, pool: PoolBuilder) -> Result<Self> {
         let snakepit = runtime.block_on(async {
-            let pool = PoolBuilder::new("bench", format!("{}/tools.py", crate::HOME))
-                .python(python)
-                .workers(workers)
-                // Random arrivals pile up while the machine is away; they are to wait, not to fail.
-                .queue_limit(100_000);
             Snakepit::builder()
                 .pool(pool)
                 .start()
@@ -90,6 +95,11 @@ impl Drop for Host {
 pub(crate) struct Caller(Snakepit);
 
 impl Caller {
+    /// The host itself.
+    pub(crate) const fn snakepit(&self) -> &Snakepit {
+        &self.0
+    }
+
     /// Sends 32 bytes of text there and back.
     pub(crate) async fn echo(self) -> Result<()> {
         const TEXT: &str = "0123456789abcdef0123456789abcdef";

@@ -121,6 +121,8 @@ pub(crate) struct Pythons {
     pub(crate) ours: PathBuf,
     /// For peers.
     pub(crate) peers: PathBuf,
+    /// A second one for the profiles, for example a free-threaded one.
+    pub(crate) threads: Option<PathBuf>,
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod many;
 mod memory;
 mod payload;
 mod pool;
+mod profiles;
 mod round_trip;
 mod scheduler;
 mod session;
@@ -61,6 +62,10 @@ pub(crate) const ALL: &[Bench] = &[
     Bench {
         name: "payload",
         run: payload::run,
+    },
+    Bench {
+        name: "profiles",
+        run: profiles::run,
     },
     Bench {
         name: "startup",

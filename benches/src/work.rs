@@ -63,6 +63,9 @@ pub const CROWDS: [(usize, usize); 7] = [
     (1, 100_000),
 ];
 
+/// Time that every call held its slot.
+const HELD: Duration = Duration::from_millis(1);
+
 /// A scheduler in the middle of its work: half its slots taken, or all taken and calls waiting.
 #[derive(Debug)]
 pub struct Crowd {
@@ -100,7 +103,7 @@ impl Crowd {
             self.taken.push_back(grant);
         }
         let oldest = self.taken.pop_front().expect("a slot was taken");
-        if let Some(((), grant)) = self.scheduler.release(oldest).wake {
+        if let Some(((), grant)) = self.scheduler.release(oldest, Some(HELD)).wake {
             self.taken.push_back(grant);
         }
     }

@@ -62,6 +62,6 @@ fn turn(scheduler: &mut Scheduler<()>, session: Option<&SessionId>) {
     let mut ask = Ask::new(session);
     ask.affinity = Affinity::StrictQueue;
     if let Acquire::Granted(grant) = scheduler.ask(&ask, || ()) {
-        drop(black_box(scheduler.release(grant)));
+        drop(black_box(scheduler.release(grant, None)));
     }
 }

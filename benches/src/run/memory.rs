@@ -48,7 +48,16 @@ fn contest(plan: &Plan, count: usize) -> Result<Vec<Row>> {
     ))
 }
 
+/// Means over these processes.
 fn weigh(pids: &[u32]) -> Result<Figures> {
+    let count = pids.len() as f64;
+    let mut figures = weigh_all(pids)?;
+    figures.values_mut().for_each(|value| *value /= count);
+    Ok(figures)
+}
+
+/// Sums over these processes.
+pub(crate) fn weigh_all(pids: &[u32]) -> Result<Figures> {
     if pids.is_empty() {
         return Err("no worker has a process id".into());
     }
@@ -58,8 +67,7 @@ fn weigh(pids: &[u32]) -> Result<Figures> {
         rss += field(&rollup, "Rss:")?;
         pss += field(&rollup, "Pss:")?;
     }
-    let count = pids.len() as f64;
-    Ok(Figures::from([("rss", rss / count), ("pss", pss / count)]))
+    Ok(Figures::from([("rss", rss), ("pss", pss)]))
 }
 
 /// Resident size of a process in MiB.

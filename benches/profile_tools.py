@@ -1,0 +1,89 @@
+"""Tools for the comparison of profiles: waiting, computing, and looking things up in what the slots share."""
+
+import os
+import threading
+import time
+from array import array
+
+from snakepit_bridge import tool
+
+try:
+    import numpy
+except ImportError:
+    numpy = None
+
+__thread_safe__ = True
+
+# What a model is in life: large, loaded once, only read. Without numpy an array of the standard library.
+SIZE = 4_000_000
+TABLE = (
+    numpy.arange(SIZE, dtype="float64") if numpy is not None else array("d", [0.5]) * SIZE
+)
+
+
+@tool
+def echo(value):
+    """Give back what came."""
+    return value
+
+
+@tool
+def wait(seconds: float) -> None:
+    """Wait in the system, as for a disk or another server."""
+    time.sleep(seconds)
+
+
+@tool
+def spin(rounds: int) -> int:
+    """Compute in pure Python."""
+    total = 0
+    for number in range(rounds):
+        total = (total * 31 + number) & 0xFFFFFFFF
+    return total
+
+
+@tool
+def look(start: int, count: int) -> float:
+    """Sum some values of the table."""
+    total = 0.0
+    for index in range(start, start + count):
+        total += TABLE[index % SIZE]
+    return float(total)
+
+
+@tool
+def has_numpy() -> bool:
+    """Whether the table is one of numpy."""
+    return numpy is not None
+
+
+@tool
+async def nap(seconds: float) -> None:
+    """Wait on the event loop."""
+    import asyncio
+
+    await asyncio.sleep(seconds)
+
+
+_here = 0
+_most = 0
+_lock = threading.Lock()
+
+
+@tool
+def overlap(seconds: float) -> int:
+    """Stay for a while; the most that were here at the same time in this process so far."""
+    global _here, _most
+    with _lock:
+        _here += 1
+        _most = max(_most, _here)
+    time.sleep(seconds)
+    with _lock:
+        _here -= 1
+        return _most
+
+
+@tool
+def pid() -> int:
+    """The process that runs this."""
+    return os.getpid()
