@@ -19,6 +19,7 @@ struct Options {
     save: Option<String>,
     baseline: Option<String>,
     peers_python: Option<String>,
+    threads_python: Option<String>,
 }
 
 pub(crate) fn run(args: &[String]) -> Result<()> {
@@ -55,6 +56,9 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     if let Some(path) = &options.peers_python {
         command.args(["--peers-python", path]);
     }
+    if let Some(path) = &options.threads_python {
+        command.args(["--threads-python", path]);
+    }
     shell::run(&mut command)?;
 
     if let Some(name) = &options.baseline {
@@ -89,6 +93,7 @@ fn parse(args: &[String]) -> Result<Options> {
             "--check" => options.check = true,
             "--save" => options.save = Some(plain(value()?)?),
             "--baseline" => options.baseline = Some(plain(value()?)?),
+            "--threads-python" => options.threads_python = Some(value()?),
             "--peers-python" => options.peers_python = Some(value()?),
             flag if flag.starts_with('-') => bail!("unknown option `{flag}`"),
             name => options.names.push(name.to_owned()),

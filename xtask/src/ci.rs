@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use anyhow::{Context as _, Result};
 
+use crate::free_threaded::Effort;
 use crate::{codegen, python, shell, test, tidy, venv};
 
 /// The crates that others may depend on alone, each with all of its default features or none.
@@ -38,7 +39,7 @@ const REST: &[Step] = &[
         shell::run(doc.arg("--quiet").env("RUSTDOCFLAGS", "-D warnings"))
     }),
     // The last one, so that its total is the last thing printed.
-    ("tests", || test::run(&[])),
+    ("tests", || test::with(&[], Effort::Obtain)),
 ];
 
 pub(crate) fn run(args: &[String]) -> Result<()> {

@@ -6,6 +6,7 @@ mod ci;
 mod codegen;
 mod demo;
 mod faults;
+mod free_threaded;
 mod python;
 mod shell;
 mod test;
@@ -31,6 +32,7 @@ cargo xtask <command>
       --check                 fail when a ratio is more than 10 % worse
       --peers-python PATH     interpreter that has grpcio, loky, ray, …
   python [--release]        build the worker runtime and put it beside the Python package
+      --free-threaded [PATH]  for a free-threaded interpreter; without PATH one is looked for, and built if need be
   codegen [--check]         proto to committed Rust; --check only compares
   tidy                      the rules of CONTRIBUTING.md that a program can check
   lint                      formatting, clippy, tidy, ruff, pyright

@@ -1,4 +1,4 @@
-//! `python [--release]`: builds the worker runtime and puts it beside the Python package.
+//! `python [--release] [--free-threaded [PATH]]`: builds the worker runtime and puts it beside the Python package.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,11 +6,30 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
+use crate::free_threaded::{self, Effort};
 use crate::{shell, venv};
 
+/// One file for every CPython >= 3.10 with a GIL.
+const ABI3: &str = "_native.abi3.so";
+
 pub(crate) fn run(args: &[String]) -> Result<()> {
-    shell::only(args, &["--release"])?;
-    let file = build(args.iter().any(|arg| arg == "--release"))?;
+    let mut args = args.to_vec();
+    let mut free_threaded = None;
+    if let Some(at) = args.iter().position(|arg| arg == "--free-threaded") {
+        args.remove(at);
+        let named = args.get(at).is_some_and(|arg| !arg.starts_with("--"));
+        free_threaded = Some(if named {
+            PathBuf::from(args.remove(at))
+        } else {
+            free_threaded::find(Effort::Obtain).map_err(anyhow::Error::msg)?
+        });
+    }
+    shell::only(&args, &["--release", "--free-threaded [PATH]"])?;
+    let release = args.iter().any(|arg| arg == "--release");
+    let file = match free_threaded {
+        Some(python) => build_free_threaded(release, &python)?,
+        None => build(release)?,
+    };
     println!(
         "{}",
         file.strip_prefix(shell::root()).unwrap_or(&file).display()
@@ -18,15 +37,32 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Builds the extension module and returns where it was put.
+/// Builds the extension module for interpreters with a GIL and returns where it was put.
 pub(crate) fn build(release: bool) -> Result<PathBuf> {
+    let command = shell::cargo(["build", "--quiet", "--package", "snakepit-native", "--lib"]);
+    install(command, release, &target(), ABI3)
+}
+
+/// Builds the extension module for one free-threaded interpreter, which takes no abi3 file, and returns where it was put.
+pub(crate) fn build_free_threaded(release: bool, python: &Path) -> Result<PathBuf> {
+    let suffix = free_threaded::suffix(python)?;
+    // A directory of its own: in the other one each build would undo what the last one made for the other kind of interpreter.
+    let target = target().join("ft");
     let mut command = shell::cargo(["build", "--quiet", "--package", "snakepit-native", "--lib"]);
+    command.arg("--no-default-features");
+    command.arg("--target-dir").arg(&target);
+    command.env("PYO3_PYTHON", python);
+    install(command, release, &target, &format!("_native{suffix}"))
+}
+
+/// Runs the build and puts what it made into the package.
+fn install(mut command: Command, release: bool, target: &Path, name: &str) -> Result<PathBuf> {
     if release {
         command.arg("--release");
     }
     shell::run(&mut command)?;
 
-    let built = target().join(if release { "release" } else { "debug" });
+    let built = target.join(if release { "release" } else { "debug" });
     let library = if cfg!(target_os = "macos") {
         "dylib"
     } else {
@@ -34,7 +70,7 @@ pub(crate) fn build(release: bool) -> Result<PathBuf> {
     };
     let built = built.join(format!("libsnakepit_native.{library}"));
     let package = shell::root().join("python/snakepit_bridge");
-    let file = package.join("_native.abi3.so");
+    let file = package.join(name);
     let bytes = fs::read(&built).with_context(|| format!("{}", built.display()))?;
     compile(&package);
     if fs::read(&file).is_ok_and(|old| old == bytes) {

@@ -1,15 +1,22 @@
 //! `test [rust|python|faults]`: all tests, and an honest total at the end.
 
+mod free_threaded;
 mod pytest;
 mod rust;
 mod totals;
 
 use anyhow::{Result, ensure};
 
+use crate::free_threaded::Effort;
 use crate::{faults, python, shell};
 use totals::Totals;
 
 pub(crate) fn run(args: &[String]) -> Result<()> {
+    with(args, Effort::Look)
+}
+
+/// The same; `effort` is what is done for the tests on a free-threaded interpreter.
+pub(crate) fn with(args: &[String], effort: Effort) -> Result<()> {
     if args == ["faults"] {
         return faults::suite(false);
     }
@@ -25,6 +32,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     if wanted("python") {
         pytest::run(&mut totals)?;
     }
+    free_threaded::run(&mut totals, effort, wanted)?;
     for skipped in &totals.skips {
         println!("skipped: {skipped}");
     }

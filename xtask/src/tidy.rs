@@ -1,9 +1,11 @@
 //! `tidy`: the house rules that a program can check. Also a test, so that `cargo test` finds violations.
 
 mod crates;
+mod defects;
 mod lock;
 mod source;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -70,6 +72,7 @@ fn check() -> Result<Vec<Violation>> {
     violations.extend(lock::check(&fs::read_to_string(root.join("Cargo.lock"))?));
     let mut files = Vec::new();
     walk(root, &crates::folders(&metadata), &mut files)?;
+    let mut functions = BTreeSet::new();
     for path in files {
         let name = path
             .strip_prefix(root)?
@@ -80,7 +83,12 @@ fn check() -> Result<Vec<Violation>> {
             continue;
         };
         violations.extend(source::check(&name, &text));
+        if name.ends_with(".rs") {
+            defects::functions(&text, &mut functions);
+        }
     }
+    let index = fs::read_to_string(root.join(defects::FILE))?;
+    violations.extend(defects::check(&index, &functions));
     Ok(violations)
 }
 

@@ -55,24 +55,33 @@ fn ask(candidate: &Path) -> Option<PathBuf> {
     output.status.success().then(|| PathBuf::from(path.trim()))
 }
 
-/// Makes `.venv` what `python/requirements-test.txt` says, if it is not, and returns its interpreter.
+/// The environment of all tools, for the usual interpreter; makes it if it is not what the list says. Returns its interpreter.
 pub(crate) fn ensure() -> Result<PathBuf> {
-    let base = interpreter()?;
+    make(&interpreter()?, ".venv", "python/requirements-lint.txt")
+}
+
+/// The environment of the tests alone, for a free-threaded interpreter.
+pub(crate) fn ensure_free_threaded(base: &Path) -> Result<PathBuf> {
+    make(base, ".venv-ft", "python/requirements-test.txt")
+}
+
+/// Makes the environment `name` what the list of requirements says, if it is not, and returns its interpreter.
+fn make(base: &Path, name: &str, list: &str) -> Result<PathBuf> {
     let root = shell::root();
-    let requirements = root.join("python/requirements-test.txt");
-    let venv = root.join(".venv");
+    let requirements = root.join(list);
+    let venv = root.join(name);
     let python = venv.join("bin/python");
     let stamp = venv.join("snakepit-stamp");
-    let wanted = format!(
-        "{}\n{}",
-        base.display(),
-        fs::read_to_string(&requirements).context("python/requirements-test.txt")?
-    );
+    let mut wanted = base.display().to_string();
+    for list in ["python/requirements-test.txt", list] {
+        wanted.push('\n');
+        wanted.push_str(&fs::read_to_string(root.join(list)).with_context(|| list.to_owned())?);
+    }
     if python.exists() && fs::read_to_string(&stamp).is_ok_and(|have| have == wanted) {
         return Ok(python);
     }
     shell::run(
-        Command::new(&base)
+        Command::new(base)
             .args(["-m", "venv", "--clear"])
             .arg(&venv),
     )?;

@@ -1,5 +1,6 @@
 //! Python tests, in the virtual environment that `venv` keeps.
 
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::Result;
@@ -23,6 +24,11 @@ pub(super) fn run(totals: &mut Totals) -> Result<()> {
         }
         Err(error) => return Err(error),
     };
+    with(totals, "pytest", &python)
+}
+
+/// Runs them with this interpreter, which has the tools.
+pub(super) fn with(totals: &mut Totals, name: &str, python: &Path) -> Result<()> {
     let mut command = Command::new(python);
     command.args([
         "-m",
@@ -35,6 +41,6 @@ pub(super) fn run(totals: &mut Totals) -> Result<()> {
     command.current_dir(shell::root().join("python"));
     command.env("PYTHONPATH", shell::root().join("python"));
     let (status, output) = shell::tee(&mut command)?;
-    totals.add("pytest", status.success(), pytest(&output));
+    totals.add(name, status.success(), pytest(&output));
     Ok(())
 }

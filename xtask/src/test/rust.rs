@@ -7,11 +7,7 @@ use crate::faults::Collected;
 use crate::shell;
 
 pub(super) fn run(totals: &mut Totals) -> Result<()> {
-    let has_nextest = shell::cargo(["nextest", "--version"])
-        .stdin(std::process::Stdio::null())
-        .output()
-        .is_ok_and(|output| output.status.success());
-    if has_nextest {
+    if has_nextest() {
         let mut command = shell::cargo(["nextest", "run", "--workspace", "--all-features"]);
         command.args(["--no-fail-fast", "--color", "never", "--no-tests", "pass"]);
         command.args(["--status-level", "pass", "--final-status-level", "skip"]);
@@ -29,4 +25,12 @@ pub(super) fn run(totals: &mut Totals) -> Result<()> {
     let (status, output) = shell::tee(command.args(["--no-fail-fast", "--color", "never"]))?;
     totals.add("cargo test --doc", status.success(), cargo_test(&output));
     Ok(())
+}
+
+/// Whether nextest is installed.
+pub(super) fn has_nextest() -> bool {
+    shell::cargo(["nextest", "--version"])
+        .stdin(std::process::Stdio::null())
+        .output()
+        .is_ok_and(|output| output.status.success())
 }
