@@ -46,7 +46,7 @@ def choose(event_loop: str) -> None:
     if event_loop == "asyncio":
         return
     try:
-        import uvloop
+        import uvloop  # pyright: ignore[reportMissingImports]
     except ImportError:
         if event_loop == "uvloop":
             raise

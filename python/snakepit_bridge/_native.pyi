@@ -45,7 +45,7 @@ class Context:
 class Port:
     """Where an event loop gets the outcomes of its requests."""
 
-    def descriptors(self) -> tuple[int, int]:
+    def descriptors(self) -> tuple[int | None, int]:
         """Readable: the first says `pump`, the second says `take`."""
     def pump(self) -> list[tuple[int, Any, BaseException | None]]:
         """Read what is there, unless another thread does; then as `take`."""
