@@ -66,7 +66,7 @@ impl Collected {
         if out.exists() {
             fs::remove_dir_all(&out).with_context(|| out.display().to_string())?;
         }
-        command.env("SNAKEPIT_FAULTS_OUT", &out);
+        command.env("FAULTS_OUT", &out);
         Ok(Self(out))
     }
 

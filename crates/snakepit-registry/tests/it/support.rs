@@ -139,7 +139,7 @@ pub(crate) fn is_root() -> bool {
 pub(crate) fn skip(why: &str) {
     eprintln!("skipped: {why}");
     let test = std::thread::current();
-    let (Some(dir), Some(name)) = (std::env::var_os("SNAKEPIT_FAULTS_OUT"), test.name()) else {
+    let (Some(dir), Some(name)) = (std::env::var_os("FAULTS_OUT"), test.name()) else {
         return;
     };
     // A reason that cannot be written is missing in the table, no more.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Directory for the results; nothing is written without it.
-const OUT: &str = "SNAKEPIT_FAULTS_OUT";
+const OUT: &str = "FAULTS_OUT";
 
 /// One row of the table. It is a failure unless it ends with [`Row::holds`] or [`Row::skip`].
 #[derive(Debug)]
