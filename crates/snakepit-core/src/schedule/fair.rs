@@ -27,7 +27,7 @@ const CHEAPEST: u64 = TURN / 64;
 /// No flow is farther ahead of the others than this.
 const FARTHEST: u64 = (SPAN - 1) * TURN;
 /// Part of the way that the unit goes towards the mean with each call.
-const UNIT_PART: u64 = 64;
+pub(crate) const UNIT_PART: u64 = 64;
 /// Idle flows remembered for what they have used; the one idle for longest is forgotten first.
 pub(crate) const IDLE_LIMIT: usize = 1024;
 
@@ -230,7 +230,9 @@ impl Fair {
         let Some(Charge { flow, expected }) = self.running.remove(&grant) else {
             return;
         };
-        let unit = mean.map(|mean| toward(*self.unit.get_or_insert(mean), mean, UNIT_PART));
+        let unit = held
+            .and(mean)
+            .map(|mean| toward(*self.unit.get_or_insert(mean), mean, UNIT_PART));
         self.unit = unit.or(self.unit);
         let one = &mut self.flows[flow as usize];
         let actual = match (held, unit) {

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::{Flow, Waiting};
-use crate::schedule::fair::{TURN, cost};
-use crate::schedule::pace::Pace;
+use crate::schedule::fair::{TURN, UNIT_PART, cost};
+use crate::schedule::pace::{Pace, toward};
 use crate::schedule::wheel::SPAN;
 use crate::schedule::{Grant, WorkerKey};
 
@@ -32,6 +32,7 @@ pub(super) struct Turns {
     strands: Vec<Strand>,
     charges: Vec<(Grant, Flow, u64)>,
     pace: Pace,
+    unit: Option<u64>,
     clock: u64,
     numbers: u64,
 }
@@ -140,7 +141,9 @@ impl Turns {
         let known = self.flows.get_mut(&flow).expect("it was met");
         let actual = match (held, self.pace.mean()) {
             (Some(held), Some(mean)) => {
-                let cost = cost(held, mean);
+                let unit = toward(self.unit.unwrap_or(mean), mean, UNIT_PART);
+                self.unit = Some(unit);
+                let cost = cost(held, unit);
                 known.cost = (3 * known.cost + cost) / 4;
                 (cost / known.weight).max(1)
             }
