@@ -7,15 +7,18 @@ use super::{Flow, Model, ModelWorker, Step, Waiting, turns};
 use crate::schedule::{Acquire, Ask, Grant, Lost, Rules, Scheduler};
 use crate::{Affinity, SessionId};
 
+/// In any order: all of them are told at once.
 fn same_losses(actual: Vec<(u32, Lost)>, expected: &[(u32, u8, u64)]) {
-    let actual: Vec<_> = actual
+    let mut actual: Vec<_> = actual
         .into_iter()
         .map(|(id, lost)| (id, lost.session, lost.generation))
         .collect();
-    let expected: Vec<_> = expected
+    let mut expected: Vec<_> = expected
         .iter()
         .map(|(id, session, generation)| (*id, name(*session), *generation))
         .collect();
+    actual.sort_by_key(|lost| lost.0);
+    expected.sort_by_key(|lost| lost.0);
     assert_eq!(actual, expected);
 }
 
