@@ -38,7 +38,8 @@ def spin(rounds: int) -> int:
     """Compute in pure Python."""
     total = 0
     for number in range(rounds):
-        total = (total * 31 + number) & 0xFFFFFFFF
+        # Small numbers live for ever. A constant that does not is counted by all threads, which costs 3.14t more than the loop.
+        total = (total * 31 + number) % 251
     return total
 
 
