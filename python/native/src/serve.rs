@@ -70,6 +70,36 @@ pub(crate) struct Call {
     pub(crate) window: Option<Arc<Window>>,
 }
 
+impl Call {
+    /// A call that begins now; without a window.
+    pub(crate) fn new(
+        id: u64,
+        request: &pb::ExecuteToolRequest,
+        cancelled: Arc<AtomicBool>,
+    ) -> Self {
+        Self {
+            id,
+            session: (!request.session_id.is_empty()).then(|| request.session_id.clone()),
+            deadline: (request.timeout_us > 0)
+                .then(|| clock::now() + Duration::from_micros(request.timeout_us)),
+            cancelled,
+            window: None,
+        }
+    }
+}
+
+/// What the head of a call's frame asks for.
+pub(crate) fn request(head: &[u8]) -> Result<pb::ExecuteToolRequest, Fault> {
+    pb::ExecuteToolRequest::decode(head).map_err(|error| {
+        fault(
+            "SP5007",
+            format!("the head of a call cannot be decoded: {error}"),
+            None,
+            "update host and worker together",
+        )
+    })
+}
+
 /// Why serving ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
@@ -191,17 +221,9 @@ fn run(
 ) -> PyResult<Box<Reader>> {
     let link = &runtime.link;
     let id = frame.header.call;
-    let request = match pb::ExecuteToolRequest::decode(reader.head(frame)) {
+    let request = match request(reader.head(frame)) {
         Ok(request) => request,
-        Err(error) => {
-            let fault = fault(
-                "SP5007",
-                format!("the head of a call cannot be decoded: {error}"),
-                None,
-                "update host and worker together",
-            );
-            return send_fault(py, &link.outbox, id, &fault).map(|()| reader);
-        }
+        Err(fault) => return send_fault(py, &link.outbox, id, &fault).map(|()| reader),
     };
     let kind = frame.header.kind;
     let (tool, other_name) = match runtime.tools.find(&request.tool_name) {
@@ -217,14 +239,7 @@ fn run(
         flag: tool.knows_context() || kind == Kind::Stream,
         task: tool.is_async,
     });
-    let call = Call {
-        id,
-        session: (!request.session_id.is_empty()).then(|| request.session_id.clone()),
-        deadline: (request.timeout_us > 0)
-            .then(|| clock::now() + Duration::from_micros(request.timeout_us)),
-        cancelled: runtime.cancels.begin(id, reach),
-        window: None,
-    };
+    let call = Call::new(id, &request, runtime.cancels.begin(id, reach));
     let named = |body: &[u8]| other_name.map(|name| tool::by_name(name, body));
     if tool.as_ref().is_ok_and(|tool| tool.knows_context()) {
         // The connection must be free for the tool's own requests while it runs.

@@ -3,7 +3,6 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use prost::Message as _;
 use pyo3::exceptions::PyRuntimeError;
@@ -15,12 +14,12 @@ use super::server::{Server, lock};
 use super::table::Entry;
 use super::threads::Job;
 use super::window::Window;
-use crate::fault::{Fault, fault};
+use crate::fault::Fault;
 use crate::link::{Link, Outcome};
+use crate::many;
 use crate::reader::{Frame, Incoming, Reader};
-use crate::serve::{Call, End, SlotRuntime, describe, send_fault, too_large_request};
+use crate::serve::{Call, End, SlotRuntime, describe, request, send_fault, too_large_request};
 use crate::tool::{Tool, by_name};
-use crate::{clock, many};
 
 /// A call whose tool is known.
 struct Known<'a> {
@@ -93,26 +92,12 @@ impl Server {
         let (py, this) = (slf.py(), slf.get());
         let (id, kind) = (frame.header.call, frame.header.kind);
         let outbox = &this.runtime.link.outbox;
-        let request = match pb::ExecuteToolRequest::decode(reader.head(frame)) {
+        let request = match request(reader.head(frame)) {
             Ok(request) => request,
-            Err(error) => {
-                let fault = fault(
-                    "SP5007",
-                    format!("the head of a call cannot be decoded: {error}"),
-                    None,
-                    "update host and worker together",
-                );
-                return send_fault(py, outbox, id, &fault);
-            }
+            Err(fault) => return send_fault(py, outbox, id, &fault),
         };
-        let mut call = Call {
-            id,
-            session: (!request.session_id.is_empty()).then(|| request.session_id.clone()),
-            deadline: (request.timeout_us > 0)
-                .then(|| clock::now() + Duration::from_micros(request.timeout_us)),
-            cancelled: Arc::default(),
-            window: (kind == Kind::Stream).then(|| Arc::new(Window::new())),
-        };
+        let mut call = Call::new(id, &request, Arc::default());
+        call.window = (kind == Kind::Stream).then(|| Arc::new(Window::new()));
         let known = match this.known(&request.tool_name, kind, reader.body(frame)) {
             Ok(known) => known,
             Err(fault) => {
@@ -157,9 +142,6 @@ impl Server {
                 body,
             });
             return Ok(());
-        }
-        if kind != Kind::Stream {
-            call.window = None;
         }
         let runtime = SlotRuntime {
             shared: Arc::clone(&this.runtime.shared),
