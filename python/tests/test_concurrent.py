@@ -33,17 +33,13 @@ TASK, EXCEPTION, INTERRUPT, AGAIN = 2, 3, 4, 5
 LOOPS = ["asyncio", *(["uvloop"] if importlib.util.find_spec("uvloop") else [])]
 
 
-@pytest.fixture(scope="module", params=LOOPS)
-def shared(request):
+# One for each test: what a test leaves behind when it fails is not there for the next.
+@pytest.fixture(params=LOOPS)
+def worker(request):
     env = {"SNAKEPIT_CONCURRENCY": "1000", "SNAKEPIT_EVENT_LOOP": request.param}
     with Worker(ADAPTER, env=env) as running:
+        running.host = lambda request: [request.name, request.body]
         yield running
-
-
-@pytest.fixture
-def worker(shared):
-    shared.host = lambda request: [request.name, request.body]
-    return shared
 
 
 def outcomes(worker, count):
