@@ -40,7 +40,10 @@ def test_an_idle_worker_answers(worker):
         ping(worker, number)
     # The last question was answered by the interpreter before a call came through.
     assert worker.call("names") == ["MainThread"]
-    assert ping(worker, 20)[0] == 0
+    # Questions follow one another fast, and the thread that asks the interpreter may be late.
+    deadline = time.monotonic() + TIMEOUT
+    while ping(worker, 20)[0] != 0:
+        assert time.monotonic() < deadline
     assert threads(worker) == before + 1, "the thread starts with the first question"
 
 
