@@ -50,11 +50,11 @@ def tools(target: Target, adapters: "list[Any]", single: "Any") -> list[Tool]:
     sources = Sources()
     found: list[Tool] = []
     if single is not None:
-        found.append(_make(single, _options(single) or ToolOptions(), _owner(single), sources))
+        found.append(_make(single, options_of(single) or ToolOptions(), _owner(single), sources))
     elif not target.attribute:
         seen: set[int] = set()
         for value in vars(target.module).values():
-            options = _options(value)
+            options = options_of(value)
             # Classes are adapters, and `mean = average` is one tool with two names.
             if options is None or isinstance(value, type) or id(value) in seen:
                 continue
@@ -79,7 +79,7 @@ def tools(target: Target, adapters: "list[Any]", single: "Any") -> list[Tool]:
     return found
 
 
-def _options(value: "Any") -> "ToolOptions | None":
+def options_of(value: "Any") -> "ToolOptions | None":
     # The value may be a proxy of any kind; only real options count.
     try:
         options = getattr(value, "__snakepit_tool__", None)
@@ -108,7 +108,7 @@ def _methods(adapter: "Any", sources: Sources) -> list[Tool]:
     names: dict[str, ToolOptions] = {}
     for cls in reversed(type(adapter).__mro__):
         for name, value in vars(cls).items():
-            options = _options(value)
+            options = options_of(value)
             if options is not None and not isinstance(value, type):
                 names[name] = options
             elif name in names and value is None:
@@ -151,7 +151,7 @@ def _no_tools(target: Target, adapters: "list[Any]") -> LoadError:
     else:
         for value in vars(target.module).values():
             if isinstance(value, type) and value.__module__ == target.module.__name__:
-                if any(_options(item) is not None for item in vars(value).values()):
+                if any(options_of(item) is not None for item in vars(value).values()):
                     help = f"make `{value.__name__}` a subclass of BaseAdapter"
                     break
     return LoadError(f"`{target.reference}` has no tools", code="SP5004", help=help, file=path)

@@ -1,6 +1,6 @@
 """From an adapter reference such as `tools.py:mean` or `package.module:Class` to a `Catalog`."""
 
-from . import _aio, _collect, _errors, _text
+from . import _aio, _collect, _errors, _health, _text
 from ._catalog import Catalog
 from ._find import LoadError, find
 
@@ -12,7 +12,7 @@ __all__ = ["LoadError", "load"]
 
 
 def load(reference: str, slots: int = 1, concurrency: int = 0) -> Catalog:
-    """Import the adapter, make and initialise its instances, and list its tools.
+    """Import the adapter, make and initialise its instances, and list its tools and health checks.
 
     With several `slots` the tools that do not say that they are thread-safe take turns.
     With a `concurrency` calls share the event loop of this thread.
@@ -30,10 +30,14 @@ def load(reference: str, slots: int = 1, concurrency: int = 0) -> Catalog:
     for cls in classes:
         instances.append(cls if not isinstance(cls, type) else _construct(cls))
     tools = _collect.tools(target, instances, single)
+    tools.extend(_health.checks(instances, {tool.name for tool in tools}))
+    reporter: Any = None
     if slots > 1:
         from . import _sharing
 
         _sharing.take_turns(tools, target)
+        if _sharing.checks() == "report":
+            reporter = _sharing.Reporter(tools, target)
     started: list[Any] = []
     try:
         for instance in instances:
@@ -42,6 +46,9 @@ def load(reference: str, slots: int = 1, concurrency: int = 0) -> Catalog:
     except LoadError:
         _undo(started)
         raise
+    if reporter is not None:
+        reporter.loaded()
+        instances.insert(0, reporter)
     return Catalog(tools, instances)
 
 

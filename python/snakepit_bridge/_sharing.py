@@ -40,12 +40,54 @@ def begin() -> None:
     setattr(_adapter.BaseAdapter, "session_context", _OfTheCall())  # noqa: B010
 
 
-def take_turns(tools: "list[Tool]", target: Target) -> None:
-    """Mark the tools that get one call at a time; raises `LoadError` where that is refused."""
+def checks() -> str:
+    """What the pool wants checked: `off`, `warn`, `report` or `strict`."""
     from os import environ
 
-    checks = environ.get("SNAKEPIT_THREAD_SAFETY_CHECKS", "warn")
-    if checks == "off":
+    return environ.get("SNAKEPIT_THREAD_SAFETY_CHECKS", "warn")
+
+
+class Reporter:
+    """Stands among the adapters, the first of them, where the pool wants a report."""
+
+    def __init__(self, tools: "list[Tool]", target: Target) -> None:
+        """Make a checker the active one, and tell it of every call of a tool."""
+        from .thread_safety_checker import enable_checking
+
+        self._checker = enable_checking()
+        for tool in tools:
+            # What `thread_safe_method` has made tells of itself.
+            if not getattr(tool.function, "__snakepit_tracked__", False):
+                tool.function = self._told(tool, _subject(tool, target))
+
+    def _told(self, tool: "Tool", subject: "Any") -> "Any":
+        from ._around import around
+
+        safe = _declared(tool, subject)
+        owner, name = subject, tool.name
+        if type(subject).__name__ == "module":
+            owner, name = None, f"{subject.__name__}.{name}"
+        return around(
+            tool.function, lambda _: self._checker.track_execution(name, owner, safe=safe)
+        )
+
+    def loaded(self) -> None:
+        """Tell of the libraries that the adapters have imported."""
+        self._checker.check_library_safety()
+
+    def cleanup(self) -> None:
+        """Print the report, after the adapters have cleaned up."""
+        import sys
+
+        from .thread_safety_checker import print_thread_safety_report
+
+        print_thread_safety_report(sys.stderr)
+
+
+def take_turns(tools: "list[Tool]", target: Target) -> None:
+    """Mark the tools that get one call at a time; raises `LoadError` where that is refused."""
+    wanted = checks()
+    if wanted == "off":
         return
     numbers: dict[int, int] = {}
     names: dict[str, None] = {}
@@ -54,7 +96,7 @@ def take_turns(tools: "list[Tool]", target: Target) -> None:
         if _declared(tool, subject):
             continue
         name = _name(subject)
-        if checks == "strict":
+        if wanted == "strict":
             raise LoadError(
                 f"{name} does not say that it is thread-safe, and its worker has several slots",
                 help=_HELP,

@@ -35,6 +35,7 @@ class Tool:
         "description",
         "file",
         "function",
+        "health_check",
         "is_async",
         "kind",
         "line",
@@ -61,6 +62,8 @@ class Tool:
         #: Whether it also takes every name that no tool has: as `tool_name`, and the arguments
         #: as one map `arguments`.
         self.catch_all = False
+        #: Whether it is there for the host itself, see `_health`.
+        self.health_check = False
         #: Tools with the same number get one call at a time, all together.
         self.turn: int | None = None
         self.kind = "stream" if streaming else "call"

@@ -77,6 +77,10 @@ class BaseAdapter:
 
     `initialize` runs once before the first call and `cleanup` once after the last; both may be
     `async def`.
+
+    An adapter, of this base or not, may have a method `health` without parameters, `async def` or
+    not: the host calls it now and then while a slot of the worker is free, and replaces the worker
+    when it raises or returns `False` a few times in a row. It is no tool.
     """
 
     #: The context of the running call; `None` between calls.

@@ -140,6 +140,8 @@ def thread_safe_method(function: "F") -> "F":
 
     wrapper = around(function, context)
     wrapper.__thread_safe__ = True
+    #: It tells the active checker of its calls itself.
+    wrapper.__snakepit_tracked__ = True
     return wrapper
 
 

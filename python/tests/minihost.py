@@ -27,14 +27,14 @@ ERROR_FIELDS = {
 SPEC_FIELDS = {
     1: "name", 2: "description", 5: "supports_streaming", 100: "parameters_schema",
     101: "returns_schema", 102: "is_async", 103: "file", 104: "line", 105: "signature",
+    106: "health_check",
 }  # fmt: skip
 DESCRIBED_FIELDS = {
     1: "protocol_version", 2: "runtime", 3: "runtime_version", 4: "gil_enabled",
     5: "slots", 6: "pid", 7: "tools", 8: "capabilities", 9: "gil_reenabled_by",
 }  # fmt: skip
-NUMBERS = {
-    "line", "supports_streaming", "is_async", "protocol_version", "gil_enabled", "slots", "pid",
-}  # fmt: skip
+NUMBERS = {"line", "supports_streaming", "is_async", "health_check"}
+NUMBERS |= {"protocol_version", "gil_enabled", "slots", "pid"}
 
 
 def varint(value):

@@ -261,6 +261,39 @@ def test_the_log_names_what_takes_turns_once():
     assert "module `turns_adapter`, adapter `Other`: not declared thread-safe" in lines[0]
 
 
+def test_a_report_of_all_calls_is_in_the_log_when_that_is_wanted():
+    with Worker(TURNS, slots=2, env={"SNAKEPIT_THREAD_SAFETY_CHECKS": "report"}) as worker:
+        assert results(worker, [worker.on(n).begin(CALL, "alone", pack({})) for n in (0, 1)])
+        for slot in (0, 1):
+            assert worker.on(slot).call("says_so") == "beside"
+        assert worker.shutdown() == 0
+        text = worker.process.stderr.read().decode()
+    assert "not declared thread-safe" in text, "it takes turns all the same"
+    assert "thread safety: 0 finding(s)" in text, text
+    assert "turns_adapter.alone: 2 calls on 2 threads, 1 at once at most" in text, text
+    assert "turns_adapter.says_so: 2 calls on 2 threads" in text, text
+
+
+def test_a_report_names_unsafe_libraries_once_the_adapters_are_loaded(source):
+    path = source(
+        """
+        import sys, types
+        sys.modules["sqlite3"] = types.ModuleType("sqlite3")
+        from snakepit_bridge import tool
+        __thread_safe__ = True
+        @tool
+        def f(): pass
+        """
+    )
+    env = {"SNAKEPIT_THREAD_SAFETY_CHECKS": "report"}
+    with Worker(path, cwd=os.getcwd(), slots=2, env=env) as worker:
+        assert worker.call("f") is None
+        assert worker.shutdown() == 0
+        lines = worker.process.stderr.read().decode().splitlines()
+    named = [line for line in lines if line.startswith("thread safety: library `sqlite3`")]
+    assert len(named) == 1, lines
+
+
 def test_strict_checks_refuse_it(tmp_path):
     env = {"SNAKEPIT_THREAD_SAFETY_CHECKS": "strict"}
     with pytest.raises(ToolError) as error:

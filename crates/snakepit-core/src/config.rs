@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::{
-    Affinity, AutoscalePolicy, BreakerPolicy, ErrorCode, Fairness, HeartbeatConfig, PoolName,
-    QuarantinePolicy, RecycleConfig, RetryPolicy,
+    Affinity, AutoscalePolicy, BreakerPolicy, ErrorCode, Fairness, HealthConfig, HeartbeatConfig,
+    PoolName, QuarantinePolicy, RecycleConfig, RetryPolicy,
 };
 
 mod timeouts;
@@ -73,6 +73,8 @@ pub struct PoolConfig {
     pub recycle: RecycleConfig,
     /// How to look after workers.
     pub heartbeat: HeartbeatConfig,
+    /// When to run the health checks of workers that have some.
+    pub health: HealthConfig,
     /// How to replace workers that died.
     pub restart: RestartPolicy,
     /// Refuses calls that keep killing workers; off by default.
@@ -170,6 +172,7 @@ impl PoolConfig {
             warm_up: None,
             recycle: RecycleConfig::default(),
             heartbeat: HeartbeatConfig::default(),
+            health: HealthConfig::default(),
             restart: RestartPolicy::default(),
             quarantine: None,
             breaker: None,
@@ -239,6 +242,7 @@ impl PoolConfig {
         }
         self.recycle.validate()?;
         self.heartbeat.validate()?;
+        self.health.validate()?;
         duration(
             "restart.initial_backoff",
             self.restart.initial_backoff,

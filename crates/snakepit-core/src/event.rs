@@ -93,5 +93,9 @@ pub const WORKER_QUIET: &str = "worker.quiet";
 pub const WORKER_STALLED: &str = "worker.stalled";
 /// A worker is killed with its call. Fields: `pool`, `worker`, `cause` (`stalled` or `overdue`), `flat_seconds`, `stacks`.
 pub const WORKER_CONDEMNED: &str = "worker.condemned";
+/// A health check of a worker failed. Fields: `pool`, `worker`, `check`, `failures` in a row, `seconds` that it took, `error`.
+pub const HEALTH_FAILED: &str = "worker.health_check_failed";
+/// The health checks of a worker are well again. Fields: `pool`, `worker`, `failures` before.
+pub const HEALTH_RECOVERED: &str = "worker.health_check_recovered";
 /// An import has switched the global lock of a free-threaded interpreter on, for as long as the worker lives. Fields: `pool`, `worker`, `module`.
 pub const WORKER_GIL_ENABLED: &str = "worker.gil_enabled";

@@ -51,9 +51,10 @@ pub use policy::{
     RetryPolicy, ScaleReason,
 };
 pub use pool::{
-    HeartbeatConfig, HeartbeatState, HeartbeatStatus, Latency, ManyStream, MemoryDecision,
-    MemoryStatus, Pool, PoolState, RecycleBudget, RecycleConfig, RecycleError, RecycleMode,
-    RecycleReason, ReplyStream, Scaling, Status, Stops, WeakPool, WorkerState, WorkerStatus,
+    HealthConfig, HealthState, HealthStatus, HeartbeatConfig, HeartbeatState, HeartbeatStatus,
+    Latency, ManyStream, MemoryDecision, MemoryStatus, Pool, PoolState, RecycleBudget,
+    RecycleConfig, RecycleError, RecycleMode, RecycleReason, ReplyStream, Scaling, Status, Stops,
+    WeakPool, WorkerState, WorkerStatus,
 };
 pub use request::{CallOptions, ChunkStream, Request};
 pub use schedule::QueueBound;

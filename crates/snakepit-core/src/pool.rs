@@ -4,6 +4,7 @@ mod admission;
 mod alone;
 mod errors;
 mod explain;
+mod health;
 mod lease;
 mod limits;
 mod linger;
@@ -36,6 +37,8 @@ use crate::{
     ToolInfo, WorkerId, WorkerProfile,
 };
 use admission::{Admitted, Want};
+use health::Checks;
+pub use health::{HealthConfig, HealthState, HealthStatus};
 use lease::Running;
 use limits::Limits;
 use liveness::Monitor;
@@ -85,6 +88,7 @@ impl Pool {
         let (shared, events) = Shared::new(config, Arc::clone(&profile));
         Supervisor::spawn(Arc::clone(&shared), profile, events);
         Monitor::spawn(&shared);
+        Checks::spawn(&shared);
         Ok(Self {
             inner: Arc::new(Inner { shared }),
         })

@@ -13,6 +13,7 @@
 
 mod ask;
 mod bounds;
+mod claims;
 pub(crate) mod fair;
 pub(crate) mod hints;
 mod holding;
@@ -35,6 +36,8 @@ use crate::{Affinity, SessionId, WorkerId};
 pub use ask::{Acquire, Added, Ask, Released, Rules};
 use bounds::Bounds;
 pub use bounds::QueueBound;
+pub(crate) use claims::Claim;
+use claims::Claims;
 use hints::Hints;
 pub(crate) use homes::HOME_LIMIT;
 use homes::Homes;
@@ -56,6 +59,7 @@ pub struct Scheduler<W> {
     homes: Homes,
     nesting: Nesting,
     pace: Pace,
+    claims: Claims<W>,
     /// Most slots and places in the queue that were taken at once since somebody looked.
     peak: usize,
 }
@@ -77,6 +81,7 @@ impl<W> Scheduler<W> {
             homes: Homes::new(rules.homes),
             nesting: Nesting::default(),
             pace: Pace::default(),
+            claims: Claims::new(),
             peak: 0,
         }
     }
@@ -187,20 +192,6 @@ impl<W> Scheduler<W> {
         }
     }
 
-    /// Every slot that the call could ever get belongs to a call that would wait for it.
-    fn would_deadlock(&self, ask: &Ask<'_>, line: Line) -> bool {
-        if let Line::Of(key) = line {
-            let own = ask
-                .ancestors
-                .iter()
-                .filter(|grant| grant.worker == key && self.slots.holds(grant));
-            if Some(own.count()) == self.slots.capacity_of(key).map(usize::from) {
-                return true;
-            }
-        }
-        !ask.growing && self.nesting.closes_circle(ask.ancestors, &self.slots)
-    }
-
     /// Takes a waiting call out of the queue. `false` when it is not there: it got a slot before.
     pub fn cancel(&mut self, ticket: Ticket) -> bool {
         let waiting = self.queue.cancel(ticket);
@@ -233,9 +224,12 @@ impl<W> Scheduler<W> {
         released
     }
 
-    /// Grants a free slot of a worker to the next waiting call that can use it. Strict calls that wait for other workers go to their
+    /// Grants a free slot of a worker to who claimed it, or to the next waiting call that can use it. Strict calls that wait for other workers go to their
     /// lines on the way, each at most once for each worker that its session gets.
     fn next(&mut self, key: WorkerKey, lost: &mut Vec<(W, Lost)>) -> Option<(W, Grant)> {
+        if let Some(claimed) = self.claims.next(key, &mut self.slots) {
+            return Some(claimed);
+        }
         while self.slots.has_free(key) {
             let (own, any) = (Line::Of(key), Line::Any);
             let line = match (self.queue.rank(own), self.queue.rank(any)) {
@@ -299,6 +293,7 @@ impl<W> Scheduler<W> {
     /// Gives a worker no further calls. Calls that wait for it are lost. It is `idle` when it has no calls now.
     pub fn retire(&mut self, key: WorkerKey) -> Released<W> {
         self.slots.retire(key);
+        self.claims.gone(key);
         let idle = self.slots.in_use_of(key) == Some(0);
         Released {
             wake: None,
@@ -310,6 +305,7 @@ impl<W> Scheduler<W> {
     /// Forgets a worker; grants on it become void. Calls that wait for it are lost.
     pub fn remove(&mut self, key: WorkerKey) -> Vec<(W, Lost)> {
         if self.slots.remove(key) {
+            self.claims.gone(key);
             if let Some(fair) = self.queue.fair() {
                 fair.gone(key);
             }
@@ -341,8 +337,9 @@ impl<W> Scheduler<W> {
         self.homes.forget(session) | self.hints.forget(session)
     }
 
-    /// Takes every waiting call out of the queue, oldest first.
+    /// Takes every waiting call out of the queue, oldest first. Claims end.
     pub fn drain_queue(&mut self) -> Vec<W> {
+        self.claims.clear();
         self.nesting = Nesting::default();
         self.queue
             .drain()

@@ -243,6 +243,8 @@ pub struct WorkerInfo {
     pub gil_reenabled_by: Option<String>,
     /// Tools, in the order of their definition.
     pub tools: Vec<ToolInfo>,
+    /// Names of tools without arguments that are its health checks: healthy when they return. They are not among `tools`.
+    pub health_checks: Vec<String>,
 }
 
 /// One tool of a worker.

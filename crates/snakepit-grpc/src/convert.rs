@@ -89,7 +89,10 @@ pub fn worker_info(message: pb::DescribeResponse) -> WorkerInfo {
     info.slots = u16::try_from(message.slots).unwrap_or(u16::MAX);
     // Only a worker that tells its slots tells of its lock too.
     info.gil_enabled = (message.slots > 0).then_some(message.gil_enabled);
-    info.tools = message.tools.into_iter().map(tool_info).collect();
+    let tools = message.tools.into_iter();
+    let (checks, tools): (Vec<_>, Vec<_>) = tools.partition(|tool| tool.health_check);
+    info.tools = tools.into_iter().map(tool_info).collect();
+    info.health_checks = checks.into_iter().map(|tool| tool.name).collect();
     info
 }
 

@@ -105,16 +105,20 @@ pub enum ThreadSafetyChecks {
     /// It gets one call at a time, and the worker's log says so once.
     #[default]
     Warn,
+    /// The same, and a checker is told of every call: what it finds is in the log at once, and its report, with calls, threads, overlaps
+    /// and waits for locks, when the worker is shut down. It makes calls dearer.
+    Report,
     /// The worker does not start.
     Strict,
 }
 
 impl ThreadSafetyChecks {
-    /// One word for it: `off`, `warn` or `strict`.
+    /// One word for it: `off`, `warn`, `report` or `strict`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Off => "off",
             Self::Warn => "warn",
+            Self::Report => "report",
             Self::Strict => "strict",
         }
     }
@@ -124,8 +128,10 @@ impl std::str::FromStr for ThreadSafetyChecks {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let all = [Self::Off, Self::Warn, Self::Strict];
+        let all = [Self::Off, Self::Warn, Self::Report, Self::Strict];
         let found = all.into_iter().find(|checks| checks.name() == text);
-        found.ok_or_else(|| format!("must be \"off\", \"warn\" or \"strict\", got {text:?}"))
+        found.ok_or_else(|| {
+            format!("must be \"off\", \"warn\", \"report\" or \"strict\", got {text:?}")
+        })
     }
 }

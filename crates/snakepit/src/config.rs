@@ -1,6 +1,7 @@
 //! Pools described by a file and by the environment.
 
 mod env;
+mod health;
 mod heartbeat;
 mod policies;
 mod problem;
@@ -72,6 +73,10 @@ use crate::{BuildError, HostStateConfig, PoolBuilder, PoolConfig, PoolName, Pyth
 /// [pools.gpu.heartbeat]      # signs of life
 /// interval = "5s"
 /// stall_timeout = "10m"      # calls may wait no longer than this without using the processor
+///
+/// [pools.gpu.health]         # the `health` methods of its adapters
+/// interval = "1m"
+/// failures = 2
 /// ```
 ///
 /// A variable names a key with `__` between its parts: `SNAKEPIT_POOLS__MAIN__WORKERS=2`. Variables win over the file; pool names and keys

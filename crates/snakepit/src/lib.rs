@@ -78,16 +78,17 @@ pub use snakepit_profiles as profiles;
 pub use snakepit_core::{
     Affinity, AutoscalePolicy, BreakerPolicy, Bytes, CallOptions, Change, ChangeKind, ChangeStream,
     Circuit, CircuitState, ConfigError, Constraints, Containment, DType, Date, DateTime, Death,
-    Decimal, Direction, Error, ErrorCode, Fairness, HeartbeatConfig, HeartbeatState,
-    HeartbeatStatus, HostState, HostStateConfig, HostTool, HostToolConfig, HostToolInfo, HostTools,
-    Metadata, MetadataUpdate, NewVariable, Origin, Payload, PayloadError, Phase, Pool, PoolConfig,
-    PoolName, QuarantinePolicy, QueueBound, Quota, RecycleBudget, RecycleConfig, RecycleError,
-    RecycleMode, RecycleReason, RegisterError, RestartPolicy, RetryPolicy, ScaleReason, Scaling,
-    Session, SessionConfig, SessionId, SessionInfo, SessionOptions, SessionStats, Sessions,
-    SetVariable, StackFrame, Stacks, StartError, StateError, Status, Tensor, ThreadStack, Time,
-    TimeDelta, TimeoutProfile, ToolConfig, ToolContext, ToolError, ToolFailure, ToolInfo,
-    ToolResult, Unserializable, Uuid, Value, Variable, VariableError, VariableType, WatchFilter,
-    WatchFrom, WatchItem, WorkerId, WorkerProfile, WorkerStatus,
+    Decimal, Direction, Error, ErrorCode, Fairness, HealthConfig, HealthState, HealthStatus,
+    HeartbeatConfig, HeartbeatState, HeartbeatStatus, HostState, HostStateConfig, HostTool,
+    HostToolConfig, HostToolInfo, HostTools, Metadata, MetadataUpdate, NewVariable, Origin,
+    Payload, PayloadError, Phase, Pool, PoolConfig, PoolName, QuarantinePolicy, QueueBound, Quota,
+    RecycleBudget, RecycleConfig, RecycleError, RecycleMode, RecycleReason, RegisterError,
+    RestartPolicy, RetryPolicy, ScaleReason, Scaling, Session, SessionConfig, SessionId,
+    SessionInfo, SessionOptions, SessionStats, Sessions, SetVariable, StackFrame, Stacks,
+    StartError, StateError, Status, Tensor, ThreadStack, Time, TimeDelta, TimeoutProfile,
+    ToolConfig, ToolContext, ToolError, ToolFailure, ToolInfo, ToolResult, Unserializable, Uuid,
+    Value, Variable, VariableError, VariableType, WatchFilter, WatchFrom, WatchItem, WorkerId,
+    WorkerProfile, WorkerStatus,
 };
 #[cfg(feature = "process")]
 #[doc(inline)]

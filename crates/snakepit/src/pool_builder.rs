@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::first_start::{FirstStart, Starting};
 use crate::shutdown::Host;
 use crate::{
-    Affinity, BreakerPolicy, BuildError, HeartbeatConfig, Pool, PoolConfig, PoolName,
+    Affinity, BreakerPolicy, BuildError, HealthConfig, HeartbeatConfig, Pool, PoolConfig, PoolName,
     QuarantinePolicy, RecycleConfig, RetryPolicy, TimeoutProfile, ToolConfig, WorkerProfile,
 };
 #[cfg(feature = "process")]
@@ -156,6 +156,13 @@ impl PoolBuilder {
     #[must_use]
     pub fn heartbeat(mut self, change: impl FnOnce(&mut HeartbeatConfig)) -> Self {
         change(&mut self.config.heartbeat);
+        self
+    }
+
+    /// When to run the health checks of the workers.
+    #[must_use]
+    pub fn health(mut self, change: impl FnOnce(&mut HealthConfig)) -> Self {
+        change(&mut self.config.health);
         self
     }
 

@@ -25,6 +25,8 @@ pub(crate) struct Tool {
     /// Takes any name as `tool_name`, and the arguments of the call as one map `arguments`.
     pub(crate) catch_all: bool,
     pub(crate) is_async: bool,
+    /// It is there for the host, and no tool for users.
+    pub(crate) health_check: bool,
     /// Name of the parameter that takes the context.
     pub(crate) context: Option<Py<PyString>>,
     /// Place of the context among `params`; `None` when it goes by name.
@@ -92,6 +94,7 @@ impl Tools {
                 file: tool.file.clone(),
                 line: tool.line,
                 signature: tool.signature.clone(),
+                health_check: tool.health_check,
                 ..Default::default()
             });
             tools.by_name.insert(tool.name.clone(), tools.list.len());
@@ -117,16 +120,15 @@ impl Tools {
         if let Some(index) = self.by_name.get(name) {
             return Ok(&self.list[*index]);
         }
-        let help = match nearest(name, self.list.iter().map(|tool| tool.name.as_str())) {
+        let users = || self.list.iter().filter(|tool| !tool.health_check);
+        let help = match nearest(name, users().map(|tool| tool.name.as_str())) {
             Some(near) => format!("did you mean `{near}`?"),
             None => {
-                let mut names: Vec<_> = self
-                    .list
-                    .iter()
+                let mut names: Vec<_> = users()
                     .take(20)
                     .map(|tool| format!("`{}`", tool.name))
                     .collect();
-                if self.list.len() > names.len() {
+                if users().count() > names.len() {
                     names.push("…".to_owned());
                 }
                 format!("the tools are {}", names.join(", "))
@@ -206,6 +208,7 @@ impl Tool {
             catch_all: object.getattr("catch_all")?.extract()?,
             streaming: object.getattr("kind")?.extract::<String>()? == "stream",
             is_async: object.getattr("is_async")?.extract()?,
+            health_check: object.getattr("health_check")?.extract()?,
             context,
             context_index: object.getattr("context_index")?.extract()?,
             owner: optional("owner")?.map(Bound::unbind),

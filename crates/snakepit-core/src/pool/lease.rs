@@ -71,6 +71,11 @@ impl Lease {
         self.since = Some(Instant::now());
     }
 
+    /// The pool itself has the slot: what runs in it counts as no call, and its time for no estimate.
+    pub(super) fn begin_check(&mut self) {
+        self.items = 0;
+    }
+
     /// How long the call has had it.
     fn held(&self) -> Option<Duration> {
         self.since.map(|since| since.elapsed())
@@ -150,18 +155,18 @@ impl Lease {
     }
 
     fn finish(&mut self, outcome: Outcome) {
-        let time = self.held().unwrap_or_default();
+        let held = self.held();
         tracing::trace!(
             target: event::TARGET,
             event = event::REQUEST_EXECUTED,
             pool = %self.shared.config.name,
             worker = %self.id,
             ok = outcome == Outcome::Ok,
-            micros = time.as_micros(),
+            micros = held.unwrap_or_default().as_micros(),
         );
         self.state = State::Void;
         let counted = Some((outcome, self.items));
-        self.shared.release(self.grant, Some(time), counted);
+        self.shared.release(self.grant, held, counted);
     }
 
     /// Counts the call as over for its caller; the slot stays taken.

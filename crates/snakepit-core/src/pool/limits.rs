@@ -35,6 +35,11 @@ impl Limits {
         Self::within(call, now, wait)
     }
 
+    /// The limits of what has a slot already and may run until then, `time` in all.
+    pub(super) fn until(at: Instant, time: Duration) -> Self {
+        Self::within(Some((at, time)), Instant::now(), Duration::ZERO)
+    }
+
     /// The limits of a further attempt: another turn in the queue, the same deadline.
     pub(super) fn again(&self, wait: Duration) -> Self {
         Self::within(self.call, Instant::now(), wait)

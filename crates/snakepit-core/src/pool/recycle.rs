@@ -33,6 +33,8 @@ pub enum RecycleReason {
     Growth,
     /// A cancelled call cannot be stopped, and other calls run in the worker.
     Stuck,
+    /// Its health checks fail.
+    Unhealthy,
 }
 
 impl RecycleReason {
@@ -45,6 +47,7 @@ impl RecycleReason {
             Self::Memory => "memory",
             Self::Growth => "growth",
             Self::Stuck => "stuck",
+            Self::Unhealthy => "unhealthy",
         }
     }
 }

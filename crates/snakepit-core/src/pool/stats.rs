@@ -44,6 +44,7 @@ pub(super) struct Stats {
     pub(super) recycle_error: Option<String>,
     pub(super) heartbeat_misses: u64,
     pub(super) heartbeat_kills: u64,
+    pub(super) health_failures: u64,
     pub(super) last_exit: Option<String>,
     /// Calls that waited and got a slot since the pool was looked at, and how long they waited together.
     pub(super) recent: (u32, Duration),
@@ -78,6 +79,7 @@ impl Stats {
             recycle_error: None,
             heartbeat_misses: 0,
             heartbeat_kills: 0,
+            health_failures: 0,
             last_exit: None,
             recent: (0, Duration::ZERO),
             service: histogram(),

@@ -9,8 +9,8 @@ use tokio::time::Instant;
 use super::scaling::Scaling;
 use super::shared::{Shared, State};
 use crate::{
-    Circuit, Containment, HeartbeatStatus, MemoryStatus, PoolName, RecycleReason, ToolInfo,
-    WorkerId,
+    Circuit, Containment, HealthStatus, HeartbeatStatus, MemoryStatus, PoolName, RecycleReason,
+    ToolInfo, WorkerId,
 };
 
 /// State and counters of a pool at one moment.
@@ -84,6 +84,8 @@ pub struct Status {
     pub heartbeat_misses: u64,
     /// Workers killed because they gave none, or because of a call that should have ended.
     pub heartbeat_kills: u64,
+    /// Health checks that failed.
+    pub health_failures: u64,
     /// How the last worker that died ended.
     pub last_exit: Option<String>,
     /// Why the pool has given up starting workers for now.
@@ -195,6 +197,8 @@ pub struct WorkerStatus {
     pub memory: Option<MemoryStatus>,
     /// Its signs of life; nothing while it starts, and where the pool does not ask for any.
     pub heartbeat: Option<HeartbeatStatus>,
+    /// What came of its health checks; nothing while it starts, and where there are none.
+    pub health: Option<HealthStatus>,
 }
 
 /// State of a worker.
@@ -254,6 +258,7 @@ impl Shared {
             recycle_error: stats.recycle_error.clone(),
             heartbeat_misses: stats.heartbeat_misses,
             heartbeat_kills: stats.heartbeat_kills,
+            health_failures: stats.health_failures,
             last_exit: stats.last_exit.clone(),
             start_error: state.gave_up.as_ref().map(ToString::to_string),
             containment: self.profile.containment(),
@@ -295,6 +300,10 @@ impl Shared {
                     .heartbeat
                     .enabled
                     .then(|| live.heartbeat.status(now)),
+                health: live
+                    .health
+                    .as_ref()
+                    .map(|health| health.status(&self.config.health, now)),
             }
         });
         let without_calls = |id: &WorkerId, state, since| WorkerStatus {
@@ -312,6 +321,7 @@ impl Shared {
             recycling: None,
             memory: None,
             heartbeat: None,
+            health: None,
         };
         let spares = state.spares.iter().map(|spare| {
             let info = spare.worker.info();

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::health::Record;
 use super::liveness::Track;
 use super::recycle::OwnLimits;
 use crate::schedule::WorkerKey;
@@ -37,6 +38,8 @@ pub(super) struct Live {
     pub(super) drain_until: Option<Instant>,
     /// Its signs of life.
     pub(super) heartbeat: Track,
+    /// What came of its health checks; nothing where there are none.
+    pub(super) health: Option<Record>,
     /// Calls in it that cannot be stopped.
     pub(super) stuck: u16,
 }
@@ -44,7 +47,9 @@ pub(super) struct Live {
 impl Live {
     pub(super) fn new(worker: Arc<dyn Worker>, id: WorkerId, config: &PoolConfig) -> Self {
         let ready = Instant::now();
+        let checked = config.health.enabled && !worker.info().health_checks.is_empty();
         Self {
+            health: checked.then(|| Record::new(&config.health, ready)),
             worker,
             id,
             ready,

@@ -27,6 +27,9 @@ enum Step {
     Add(u16),
     Retire(usize),
     Remove(usize),
+    Pause(usize),
+    Resume(usize),
+    Claim(usize),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -54,6 +57,9 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (1_u16..4).prop_map(Step::Add),
         1 => any::<usize>().prop_map(Step::Retire),
         1 => any::<usize>().prop_map(Step::Remove),
+        1 => any::<usize>().prop_map(Step::Pause),
+        2 => any::<usize>().prop_map(Step::Resume),
+        1 => any::<usize>().prop_map(Step::Claim),
     ]
 }
 
@@ -61,10 +67,15 @@ struct ModelWorker {
     key: WorkerKey,
     capacity: u16,
     retiring: bool,
+    paused: bool,
+    /// Who has claimed its next slot.
+    claim: Option<u32>,
 }
 
 struct Held {
     grant: Grant,
+    /// It is no call.
+    claimed: bool,
     ancestors: Vec<Grant>,
 }
 
@@ -101,7 +112,8 @@ impl Model {
     fn free(&self) -> impl Iterator<Item = &ModelWorker> {
         self.workers
             .iter()
-            .filter(|worker| !worker.retiring && self.load(worker.key) < worker.capacity)
+            .filter(|worker| !worker.retiring && !worker.paused)
+            .filter(|worker| self.load(worker.key) < worker.capacity)
     }
 
     fn is_free(&self, key: WorkerKey) -> bool {
@@ -132,7 +144,16 @@ impl Model {
             let lightest = self.free().map(|worker| self.load(worker.key)).min();
             assert_eq!(Some(self.load(grant.worker)), lightest);
         }
-        self.held.push(Held { grant, ancestors });
+        self.held.push(Held {
+            grant,
+            claimed: false,
+            ancestors,
+        });
+    }
+
+    fn granted_claim(&mut self, grant: Grant) {
+        self.granted(grant, Vec::new(), false);
+        self.held.last_mut().expect("it was just there").claimed = true;
     }
 
     fn deadlock(&self, ancestors: &[Grant], line: Option<WorkerKey>, growing: bool) -> bool {
@@ -140,9 +161,13 @@ impl Model {
             return false;
         }
         let active = |held: &&Held| self.is_active(held.grant.worker);
+        // A paused worker may have free slots, which calls will get.
+        let taken = |worker: &ModelWorker| self.load(worker.key) == worker.capacity;
         if let Some(key) = line {
-            let own = self.held.iter().filter(|held| held.grant.worker == key);
-            if own.clone().all(|held| ancestors.contains(&held.grant)) {
+            let mut workers = self.workers.iter();
+            let worker = workers.find(|worker| worker.key == key).expect("known");
+            let mut own = self.held.iter().filter(|held| held.grant.worker == key);
+            if taken(worker) && own.all(|held| ancestors.contains(&held.grant)) {
                 return true;
             }
         }
@@ -154,7 +179,10 @@ impl Model {
         let any = self.held.iter().any(|held| active(&held));
         !growing
             && any
-            && self.free().next().is_none()
+            && self
+                .workers
+                .iter()
+                .all(|worker| worker.retiring || taken(worker))
             && self.held.iter().filter(active).all(blocked)
     }
 
@@ -196,6 +224,19 @@ impl Model {
             None => self.waiting.iter().position(usable),
             Some(turns) => turns.pick(&self.waiting, key),
         }
+    }
+
+    fn worker(&mut self, key: WorkerKey) -> &mut ModelWorker {
+        let mut workers = self.workers.iter_mut();
+        workers.find(|worker| worker.key == key).expect("known")
+    }
+
+    /// Who has claimed a slot of this worker that is free now.
+    fn claimed(&mut self, key: WorkerKey) -> Option<u32> {
+        if !self.is_free(key) {
+            return None;
+        }
+        self.worker(key).claim.take()
     }
 
     fn remove(&mut self, n: usize) -> Waiting {
@@ -246,6 +287,9 @@ impl Model {
         assert_eq!(scheduler.queued(), self.waiting.len());
         let active = self.workers.iter().filter(|worker| !worker.retiring);
         assert_eq!(scheduler.active(), active.count());
+        for worker in self.free() {
+            assert_eq!(worker.claim, None, "a claim waits beside its free slot");
+        }
         for waiting in &self.waiting {
             match waiting.line {
                 Some(key) => assert!(!self.is_free(key), "a call waits beside its free worker"),

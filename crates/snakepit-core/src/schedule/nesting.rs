@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use super::Grant;
+use super::queue::Line;
 use super::slots::Slots;
+use super::{Ask, Grant, Scheduler};
 
 /// For each slot the number of waiting calls that its own call waits for.
 #[derive(Debug, Default)]
@@ -42,5 +43,21 @@ impl Nesting {
             .filter(|grant| slots.holds(grant))
             .count();
         waiting > 0 && waiting == slots.capacity()
+    }
+}
+
+impl<W> Scheduler<W> {
+    /// Every slot that the call could ever get belongs to a call that would wait for it.
+    pub(super) fn would_deadlock(&self, ask: &Ask<'_>, line: Line) -> bool {
+        if let Line::Of(key) = line {
+            let own = ask
+                .ancestors
+                .iter()
+                .filter(|grant| grant.worker == key && self.slots.holds(grant));
+            if Some(own.count()) == self.slots.capacity_of(key).map(usize::from) {
+                return true;
+            }
+        }
+        !ask.growing && self.nesting.closes_circle(ask.ancestors, &self.slots)
     }
 }

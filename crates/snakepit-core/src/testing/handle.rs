@@ -35,7 +35,8 @@ pub enum Script {
 /// Starts scripted workers. Cheap to clone; clones steer the same workers.
 ///
 /// Tools, by name: `gate` waits for [`allow`](Self::allow), `hang` never ends by itself but gives up when it is cancelled, `stuck` does not
-/// even do that, `nap` takes 10 ms, `die` kills its worker, `fail` fails, `count` streams chunks until it is cancelled; everything else echoes its arguments.
+/// even do that, `nap` takes 10 ms, `die` kills its worker, `fail` fails, `health` fails while its
+/// worker is told to be unwell, `count` streams chunks until it is cancelled; everything else echoes its arguments.
 #[derive(Clone, Debug)]
 pub struct ScriptedProfile {
     pub(super) inner: Arc<Inner>,
@@ -47,6 +48,7 @@ pub(super) struct Inner {
     pub(super) gate: Semaphore,
     scripts: Mutex<VecDeque<Script>>,
     default: Mutex<Script>,
+    health_checks: Mutex<Vec<String>>,
     workers: Mutex<Vec<Weak<ScriptedWorker>>>,
     starts: watch::Sender<usize>,
     /// Starts under way.
@@ -76,6 +78,7 @@ impl ScriptedProfile {
                 gate: Semaphore::new(0),
                 scripts: Mutex::default(),
                 default: Mutex::default(),
+                health_checks: Mutex::default(),
                 workers: Mutex::default(),
                 starts: watch::Sender::new(0),
                 starting: AtomicUsize::new(0),
@@ -99,6 +102,11 @@ impl ScriptedProfile {
     /// Says what starts do once the scripts are used up.
     pub fn otherwise(&self, script: Script) {
         *lock(&self.inner.default) = script;
+    }
+
+    /// Says which tools are the health checks of workers that start from now on.
+    pub fn set_health_checks(&self, tools: &[&str]) {
+        *lock(&self.inner.health_checks) = tools.iter().map(|tool| (*tool).to_owned()).collect();
     }
 
     /// Starts so far.
@@ -164,6 +172,7 @@ impl WorkerProfile for ScriptedProfile {
                 let info = WorkerInfo {
                     runtime: "scripted".into(),
                     runtime_version: "1".into(),
+                    health_checks: lock(&self.inner.health_checks).clone(),
                     ..WorkerInfo::default()
                 };
                 let worker = Arc::new(ScriptedWorker::new(context.worker, info, self.clone()));

@@ -1,7 +1,7 @@
 //! The scripted worker.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -33,6 +33,7 @@ pub struct ScriptedWorker {
     pulse: Mutex<Option<Pulse>>,
     cpu: Mutex<Option<Duration>>,
     questions: AtomicUsize,
+    unwell: AtomicBool,
 }
 
 impl ScriptedWorker {
@@ -51,6 +52,7 @@ impl ScriptedWorker {
             pulse: Mutex::new(Some(Pulse::default())),
             cpu: Mutex::default(),
             questions: AtomicUsize::new(0),
+            unwell: AtomicBool::new(false),
         }
     }
 
@@ -87,6 +89,11 @@ impl ScriptedWorker {
     /// Says where its threads are; with nothing it never answers such a question. At first it has no threads.
     pub fn set_stacks(&self, stacks: Option<Stacks>) {
         *lock(&self.stacks) = stacks;
+    }
+
+    /// Says whether its tool `health` succeeds; it does at first.
+    pub fn set_well(&self, well: bool) {
+        self.unwell.store(!well, Ordering::SeqCst);
     }
 
     /// Signs of life that it was asked for so far.
@@ -162,7 +169,8 @@ impl ScriptedWorker {
                 self.die("died as told", false);
                 std::future::pending().await
             }
-            "fail" => Err(CallError::Tool(Box::new(ToolError::new(
+            "health" if !self.unwell.load(Ordering::SeqCst) => Ok(request.args),
+            "fail" | "health" => Err(CallError::Tool(Box::new(ToolError::new(
                 ErrorCode::ToolRaised,
                 "failed as told",
             )))),

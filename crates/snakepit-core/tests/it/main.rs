@@ -6,6 +6,7 @@ mod close;
 mod defects;
 mod execute;
 mod gates;
+mod health;
 mod host_tools;
 mod layers;
 mod liveness;

@@ -90,6 +90,9 @@ pub struct ToolSpec {
     /// The definition as written, for messages: `def mean(xs: list\[float\]) -> float`.
     #[prost(string, tag = "105")]
     pub signature: ::prost::alloc::string::String,
+    /// It is a health check of the worker: a tool without arguments for the host itself, which is well when it returns.
+    #[prost(bool, tag = "106")]
+    pub health_check: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ParameterSpec {

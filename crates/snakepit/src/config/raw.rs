@@ -12,6 +12,7 @@ use serde::de::{Deserializer, Unexpected, Visitor};
 use snakepit_profiles::EventLoop;
 use snakepit_profiles::registry::Containment;
 
+use super::health::RawHealth;
 use super::heartbeat::RawHeartbeat;
 use super::policies::{RawAutoscale, RawBreaker, RawQuarantine, RawRetry, RawTool};
 use super::recycle::RawRecycle;
@@ -49,6 +50,7 @@ macro_rules! raw_pool {
             restart: RawRestart,
             recycle: RawRecycle,
             heartbeat: RawHeartbeat,
+            health: RawHealth,
         }
 
         /// All keys of a pool side by side, as the file has them.
@@ -63,6 +65,8 @@ macro_rules! raw_pool {
             recycle: RawRecycle,
             #[serde(default)]
             heartbeat: RawHeartbeat,
+            #[serde(default)]
+            health: RawHealth,
         }
 
         impl<'de> Deserialize<'de> for RawPool {
@@ -75,6 +79,7 @@ macro_rules! raw_pool {
                         restart: keys.restart,
                         recycle: keys.recycle,
                         heartbeat: keys.heartbeat,
+                        health: keys.health,
                     },
                 })
             }
@@ -90,6 +95,7 @@ macro_rules! raw_pool {
                         restart: self.limits.restart.over(defaults.limits.restart),
                         recycle: self.limits.recycle.over(defaults.limits.recycle),
                         heartbeat: self.limits.heartbeat.over(defaults.limits.heartbeat),
+                        health: self.limits.health.over(defaults.limits.health),
                     },
                 }
             }
@@ -105,6 +111,7 @@ macro_rules! raw_pool {
                 self.restart.apply(config);
                 self.recycle.apply(config);
                 self.heartbeat.apply(config);
+                self.health.apply(config);
             }
         }
     };

@@ -184,6 +184,16 @@ fn wrong_values_name_the_key() {
             "heartbeat.interval",
             "at least 10ms",
         ),
+        (
+            "health = { failures = 101 }",
+            "health.failures",
+            "between 1 and 100",
+        ),
+        (
+            "health = { interval = '1ms' }",
+            "health.interval",
+            "at least 10ms",
+        ),
         ("recycle = { mode = 'never' }", "recycle.mode", "never"),
         (
             "restart = { max_restarts = 'x' }",

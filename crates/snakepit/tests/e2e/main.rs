@@ -28,6 +28,7 @@ mod execute;
 mod external_program;
 #[cfg(feature = "process")]
 mod free_threading;
+mod health;
 #[cfg(feature = "process")]
 mod limits;
 #[cfg(feature = "process")]

@@ -197,8 +197,9 @@ async fn row_73_one_session_has_a_thousand_calls() {
         .unwrap();
     assert_eq!(other, "modest");
     let between = status().succeeded - before;
-    // Those that ran already and one turn of the other session for each slot; the last look may come late.
-    assert!(between <= 5 * WORKERS as u64, "{between}");
+    // In turn it is those that ran already and one turn of the other session for each slot; in the order of arrival it would be all that
+    // waited, half of them and more. The limit lies far from both, since either look may come late by some calls.
+    assert!(between <= MANY / 10, "{between}");
     while let Some(one) = many.join_next().await {
         one.unwrap().unwrap();
     }

@@ -16,6 +16,7 @@ pub(crate) struct OwnLimits {
     /// No limit applies before.
     grown: Instant,
     asked: bool,
+    unhealthy: bool,
 }
 
 impl OwnLimits {
@@ -33,6 +34,7 @@ impl OwnLimits {
             ready,
             grown: later(config.min_lifetime).unwrap_or(ready),
             asked: false,
+            unhealthy: false,
         }
     }
 
@@ -44,6 +46,11 @@ impl OwnLimits {
     /// That has failed; its other limits remain.
     pub(crate) const fn unask(&mut self) {
         self.asked = false;
+    }
+
+    /// Whether its health checks fail.
+    pub(crate) const fn set_unhealthy(&mut self, unhealthy: bool) {
+        self.unhealthy = unhealthy;
     }
 
     pub(crate) fn record_memory(&mut self, now: Instant, bytes: u64) {
@@ -61,6 +68,9 @@ impl OwnLimits {
     pub(crate) fn reason(&self, now: Instant, calls: u64, quiet: bool) -> Option<RecycleReason> {
         if self.asked {
             return Some(RecycleReason::Manual);
+        }
+        if self.unhealthy {
+            return Some(RecycleReason::Unhealthy);
         }
         if now < self.grown {
             return None;
@@ -123,7 +133,17 @@ mod tests {
         limits.ask();
         let young = limits.reason(ready, 0, false);
         assert_eq!(young, Some(RecycleReason::Manual));
+        limits.set_unhealthy(true);
+        let young = limits.reason(ready, 0, false);
+        assert_eq!(
+            young,
+            Some(RecycleReason::Manual),
+            "that one is not put off"
+        );
         limits.unask();
+        let young = limits.reason(ready, 0, false);
+        assert_eq!(young, Some(RecycleReason::Unhealthy));
+        limits.set_unhealthy(false);
         assert_eq!(limits.reason(ready, 0, false), None);
     }
 

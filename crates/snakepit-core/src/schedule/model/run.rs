@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Flow, Model, ModelWorker, Step, Waiting, turns};
-use crate::schedule::{Acquire, Ask, Grant, Lost, Rules, Scheduler};
+use crate::schedule::{Acquire, Ask, Claim, Grant, Lost, Rules, Scheduler, WorkerKey};
 use crate::{Affinity, SessionId};
 
 /// In any order: all of them are told at once.
@@ -80,14 +80,22 @@ pub(super) fn run(steps: Vec<Step>, limit: usize, fair: bool) {
                 assert!(!scheduler.cancel(waiting.ticket), "a ticket is good once");
             }
             Step::Release(n, held) if !model.held.is_empty() => {
-                let grant = model.held.swap_remove(n % model.held.len()).grant;
-                let held = held.map(Duration::from_millis);
+                let one = model.held.swap_remove(n % model.held.len());
+                let grant = one.grant;
+                let held = held.filter(|_| !one.claimed).map(Duration::from_millis);
                 let released = scheduler.release(grant, held);
                 if let Some(turns) = &mut model.turns {
                     turns.settle(grant, held);
                 }
                 let idle = !model.is_active(grant.worker) && model.load(grant.worker) == 0;
                 assert_eq!(released.idle.is_some(), idle);
+                if let Some(claimed) = model.claimed(grant.worker) {
+                    let (waiter, granted) = released.wake.expect("it was claimed");
+                    assert_eq!((waiter, granted.worker), (claimed, grant.worker));
+                    model.granted_claim(granted);
+                    model.check(&scheduler);
+                    continue;
+                }
                 let (lost, next) = model.next(grant.worker);
                 same_losses(released.lost, &lost);
                 assert_eq!(
@@ -105,22 +113,43 @@ pub(super) fn run(steps: Vec<Step>, limit: usize, fair: bool) {
                     key: added.key,
                     capacity,
                     retiring: false,
+                    paused: false,
+                    claim: None,
                 });
-                let (mut lost, mut wakes) = (Vec::new(), added.wakes.into_iter());
-                loop {
-                    let (more, next) = model.next(added.key);
-                    lost.extend(more);
-                    let Some(next) = next else { break };
-                    let (waiter, grant) = wakes.next().expect("one more call gets a slot");
-                    assert_eq!(waiter, next.id);
-                    model.woken(next, grant);
+                filled(&mut model, added.key, added.wakes, added.lost);
+            }
+            Step::Pause(n) if !model.workers.is_empty() => {
+                let index = n % model.workers.len();
+                model.workers[index].paused = true;
+                scheduler.pause(model.workers[index].key);
+            }
+            Step::Resume(n) if !model.workers.is_empty() => {
+                let index = n % model.workers.len();
+                model.workers[index].paused = false;
+                let key = model.workers[index].key;
+                let resumed = scheduler.resume(key);
+                filled(&mut model, key, resumed.wakes, resumed.lost);
+            }
+            Step::Claim(n) if !model.workers.is_empty() => {
+                let key = model.workers[n % model.workers.len()].key;
+                match scheduler.claim(key, || id) {
+                    Claim::Granted(grant) => {
+                        assert_eq!(grant.worker, key);
+                        model.granted_claim(grant);
+                    }
+                    Claim::Waits => {
+                        assert!(model.is_active(key) && !model.is_free(key));
+                        assert_eq!(model.worker(key).claim.replace(id), None);
+                    }
+                    Claim::Refused => {
+                        assert!(!model.is_active(key) || model.worker(key).claim.is_some());
+                    }
                 }
-                assert!(wakes.next().is_none());
-                same_losses(added.lost, &lost);
             }
             Step::Retire(n) if !model.workers.is_empty() => {
                 let index = n % model.workers.len();
                 model.workers[index].retiring = true;
+                model.workers[index].claim = None;
                 let key = model.workers[index].key;
                 let retired = scheduler.retire(key);
                 assert_eq!(retired.idle.is_some(), model.load(key) == 0);
@@ -147,6 +176,26 @@ pub(super) fn run(steps: Vec<Step>, limit: usize, fair: bool) {
         }
         model.check(&scheduler);
     }
+}
+
+/// Calls get the free slots of a worker, first who has claimed one.
+fn filled(model: &mut Model, key: WorkerKey, wakes: Vec<(u32, Grant)>, actual: Vec<(u32, Lost)>) {
+    let (mut lost, mut wakes) = (Vec::new(), wakes.into_iter());
+    if let Some(claimed) = model.claimed(key) {
+        let (waiter, grant) = wakes.next().expect("one of them is claimed");
+        assert_eq!((waiter, grant.worker), (claimed, key));
+        model.granted_claim(grant);
+    }
+    loop {
+        let (more, next) = model.next(key);
+        lost.extend(more);
+        let Some(next) = next else { break };
+        let (waiter, grant) = wakes.next().expect("one more call gets a slot");
+        assert_eq!(waiter, next.id);
+        model.woken(next, grant);
+    }
+    assert!(wakes.next().is_none());
+    same_losses(actual, &lost);
 }
 
 #[expect(

@@ -136,8 +136,11 @@ impl Turns {
             self.pace.held(held);
         }
         let mut charges = self.charges.iter();
-        let own = charges.position(|charge| charge.0 == grant);
-        let (_, flow, expected) = self.charges.swap_remove(own.expect("it was charged"));
+        // A slot that was claimed is nobody's turn.
+        let Some(own) = charges.position(|charge| charge.0 == grant) else {
+            return;
+        };
+        let (_, flow, expected) = self.charges.swap_remove(own);
         let known = self.flows.get_mut(&flow).expect("it was met");
         let actual = match (held, self.pace.mean()) {
             (Some(held), Some(mean)) => {

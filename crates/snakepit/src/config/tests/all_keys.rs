@@ -94,6 +94,12 @@ fn all_keys_are_read() {
         initial_delay = 1
         stall_timeout = "10m"
         kill_when_queued = true
+        [defaults.health]
+        failures = 5
+        [pools.gpu.health]
+        enabled = false
+        interval = "1m"
+        timeout = 2
     "#;
     let (dir, config) = load(text, &[]);
     let config = config.unwrap();
@@ -192,6 +198,12 @@ fn all_keys_are_read() {
     assert!(beat.kill_when_queued);
     let beat = &main.config().heartbeat;
     assert_eq!((beat.enabled, beat.misses), (false, 7));
+    let health = &gpu.config().health;
+    assert_eq!((health.enabled, health.failures), (false, 5));
+    assert_eq!(health.interval, Duration::from_secs(60));
+    assert_eq!(health.timeout, Duration::from_secs(2));
+    let health = &main.config().health;
+    assert_eq!((health.enabled, health.failures), (true, 5));
     let check = |pool: &crate::PoolBuilder, expected: &str| {
         let mut seen = String::new();
         let _ = pool

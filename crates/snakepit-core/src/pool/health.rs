@@ -1,0 +1,195 @@
+//! Runs the health checks of workers: tools of the worker itself, each in one of its slots, so that none runs beside a call that does not
+//! bear it.
+
+mod config;
+mod record;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+
+use super::lease::{Lease, Running};
+use super::limits::Limits;
+use super::shared::Shared;
+use super::supervisor::{Event, Readiness};
+use crate::schedule::{Claim, WorkerKey};
+use crate::{CallChain, Error, Payload, Request, event};
+pub use config::HealthConfig;
+pub(super) use record::Record;
+pub use record::{HealthState, HealthStatus};
+
+/// How a check came out: nothing when its worker is gone.
+type Outcome = Option<Result<(), Failure>>;
+
+/// Why a worker is not well.
+struct Failure {
+    check: Arc<str>,
+    error: String,
+}
+
+/// The task that runs the checks of one pool.
+pub(super) struct Checks {
+    shared: Arc<Shared>,
+    running: JoinSet<()>,
+}
+
+impl Checks {
+    /// Starts it, unless the pool's checks are off. It ends when the pool is closed.
+    pub(super) fn spawn(shared: &Arc<Shared>) {
+        if !shared.config.health.enabled {
+            return;
+        }
+        let this = Self {
+            shared: Arc::clone(shared),
+            running: JoinSet::new(),
+        };
+        shared.tasks.spawn_on(this.run(), &shared.runtime);
+    }
+
+    async fn run(mut self) {
+        let mut readiness = self.shared.readiness.subscribe();
+        let closed = async move {
+            // The sender lives in `shared`, so waiting cannot fail.
+            let closed = |state: &Readiness| matches!(state, Readiness::Closed);
+            readiness.wait_for(closed).await.ok();
+        };
+        let mut closed = std::pin::pin!(closed);
+        let look = self.shared.config.health.look();
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut closed => return,
+                () = sleep(look) => self.begin(),
+                Some(_) = self.running.join_next() => {}
+            }
+        }
+    }
+
+    /// Begins the checks that are due.
+    fn begin(&mut self) {
+        let now = Instant::now();
+        let mut state = self.shared.lock();
+        if state.closing {
+            return;
+        }
+        let serving = state.workers.iter_mut().filter(|(_, live)| !live.draining);
+        for (key, live) in serving {
+            let health = live.health.as_mut();
+            if health.is_some_and(|health| health.begin(&self.shared.config.health, now)) {
+                let check = check(Arc::clone(&self.shared), key);
+                self.running.spawn_on(check, &self.shared.runtime);
+            }
+        }
+    }
+}
+
+/// Runs the checks of one worker as soon as it has a free slot.
+async fn check(shared: Arc<Shared>, key: WorkerKey) {
+    let Some(mut lease) = shared.claim(key).await else {
+        return;
+    };
+    lease.begin_check();
+    let began = Instant::now();
+    let names = lease.worker().info().health_checks.iter();
+    let checks: Vec<Arc<str>> = names.map(|name| name.as_str().into()).collect();
+    let run = AssertUnwindSafe(run(&shared, lease, &checks)).catch_unwind();
+    let outcome = run.await.unwrap_or_else(|_| {
+        let error = "the worker's implementation panicked".to_owned();
+        let check = checks.first().cloned().unwrap_or_default();
+        Some(Err(Failure { check, error }))
+    });
+    if let Some(result) = outcome {
+        shared.checked(key, result, began.elapsed());
+    }
+}
+
+async fn run(shared: &Arc<Shared>, mut lease: Lease, checks: &[Arc<str>]) -> Outcome {
+    let time = shared.config.health.timeout;
+    let limits = Limits::until(Instant::now() + time, time);
+    for check in checks {
+        let fail = |error: String| {
+            let check = Arc::clone(check);
+            Some(Err(Failure { check, error }))
+        };
+        let args = match Payload::encode(&()) {
+            Ok(args) => args,
+            Err(error) => return fail(error.to_string()),
+        };
+        let mut request = Request::new(Arc::clone(check), args);
+        request.deadline = limits.call.map(|(at, _)| at);
+        request.chain = lease.chain(&CallChain::default());
+        let call = request.call;
+        let future = Arc::clone(lease.worker()).call(lease.slot(), request);
+        match Running::new(lease, call, future).run(&limits, check).await {
+            Ok((_, next)) => lease = next,
+            Err(Error::WorkerDied { .. }) => return None,
+            Err(error) => return fail(told(&error)),
+        }
+    }
+    Some(Ok(()))
+}
+
+/// The error of a check on one line, with its place.
+fn told(error: &Error) -> String {
+    match error {
+        Error::Tool(tool) if !tool.file.is_empty() => {
+            format!("{tool} ({}:{})", tool.file, tool.line)
+        }
+        error => error.to_string(),
+    }
+}
+
+impl Shared {
+    /// A slot of this worker, before all calls that wait; nothing when it takes no calls any more.
+    async fn claim(self: &Arc<Self>, key: WorkerKey) -> Option<Lease> {
+        let (waiter, lease) = oneshot::channel();
+        {
+            let mut state = self.lock();
+            match state.scheduler.claim(key, || waiter) {
+                Claim::Granted(grant) => return Some(self.lease_locked(&state, grant)),
+                Claim::Waits => {}
+                Claim::Refused => return None,
+            }
+        }
+        lease.await.ok()?.ok()
+    }
+
+    /// The checks of a worker are over.
+    fn checked(&self, key: WorkerKey, result: Result<(), Failure>, took: Duration) {
+        let config = &self.config;
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        let Some(live) = state.workers.get_mut(key) else {
+            return;
+        };
+        let Some(health) = &mut live.health else {
+            return;
+        };
+        let worker = live.id.clone();
+        let error = result.as_ref().err().map(|failure| failure.error.as_str());
+        let before = health.end(Instant::now(), took, error);
+        let failures = health.failures();
+        let unhealthy = failures >= config.health.failures;
+        live.limits.set_unhealthy(unhealthy);
+        state.stats.health_failures += u64::from(result.is_err());
+        drop(guard);
+        if unhealthy {
+            self.send(Event::Due);
+        }
+        match result {
+            Err(Failure { check, error }) => {
+                let seconds = took.as_secs_f64();
+                tracing::warn!(target: event::TARGET, event = event::HEALTH_FAILED, pool = %config.name, %worker, %check, failures, seconds, error);
+            }
+            Ok(()) if before > 0 => {
+                tracing::info!(target: event::TARGET, event = event::HEALTH_RECOVERED, pool = %config.name, %worker, failures = before);
+            }
+            Ok(()) => {}
+        }
+    }
+}

@@ -1,0 +1,76 @@
+"""The `health` methods of adapters, as tools that the host calls to see if a worker is well."""
+
+from . import _collect
+from ._tool import Sources, Tool
+from .adapter import ToolOptions
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class Unhealthy(RuntimeError):
+    """What a check that returned `False` raises."""
+
+
+def checks(adapters: "list[Any]", taken: "set[str]") -> list[Tool]:
+    """One tool for each adapter whose class has a method `health`; its name is not `taken`."""
+    sources = Sources()
+    found: list[Tool] = []
+    for adapter in adapters:
+        own = getattr(type(adapter), "health", None)
+        # What is marked is a tool like any other.
+        if not callable(own) or _collect.options_of(own) is not None:
+            continue
+        method = adapter.health
+        examined = Tool(method, ToolOptions(name="health"), None, sources)
+        wants = examined.context or any(needed for _, _, needed, _ in examined.params)
+        if wants or examined.kind != "call":
+            _refuse(adapter, examined)
+            continue
+        options = ToolOptions(name=_name(adapter, taken))
+        tool = Tool(_checked(method, examined.is_async, adapter), options, None, sources)
+        tool.file, tool.line, tool.signature = examined.file, examined.line, examined.signature
+        tool.health_check = True
+        found.append(tool)
+    return found
+
+
+def _name(adapter: "Any", taken: "set[str]") -> str:
+    cls = type(adapter).__name__.encode("ascii", "replace").decode().replace("?", "_")[:48]
+    name, number = f"{cls}.health", 1
+    while name in taken:
+        number += 1
+        name = f"{cls}.health-{number}"
+    taken.add(name)
+    return name
+
+
+def _checked(method: "Any", is_async: bool, adapter: "Any") -> "Any":
+    """A function without parameters that raises unless `method` is well."""
+
+    def judge(result: object) -> None:
+        if result is False:
+            raise Unhealthy(f"`{type(adapter).__qualname__}.health` returned False")
+
+    def check() -> None:
+        judge(method())
+
+    async def check_async() -> None:
+        judge(await method())
+
+    function: Any = check_async if is_async else check
+    # Where one looks for the adapter of a tool.
+    function.__self__ = adapter
+    return function
+
+
+def _refuse(adapter: "Any", examined: Tool) -> None:
+    import sys
+
+    name = type(adapter).__qualname__
+    why = "yields a stream" if examined.kind != "call" else "wants arguments"
+    sys.stderr.write(
+        f"snakepit: `{name}.health` ({examined.file}:{examined.line}) {why}, so it is no health "
+        "check; give it no parameters and let it return, or give it another name\n"
+    )

@@ -1,0 +1,53 @@
+"""Two adapters with health checks whose outcome the test sets."""
+
+import time
+
+from snakepit_bridge import BaseAdapter, tool
+
+_state = "None"
+_inside = 0
+_most = 0
+
+
+def _say():
+    if _state == "raise":
+        raise ValueError("not well")
+    return {"False": False, "0": 0}.get(_state)
+
+
+class Plain(BaseAdapter):
+    """Its check is a plain method, and its calls take turns."""
+
+    @tool
+    def set_state(self, state: str):
+        global _state
+        _state = state
+
+    @tool
+    def overlap(self):
+        """The most calls that were in it at once."""
+        return self._enter()
+
+    def _enter(self):
+        global _inside, _most
+        _inside += 1
+        _most = max(_most, _inside)
+        time.sleep(0.02)  # the tool sleeps: a call that overlaps would come now
+        _inside -= 1
+        return _most
+
+    def health(self):
+        if _state == "busy":
+            assert self._enter() == 1
+        return _say()
+
+
+class Async(BaseAdapter):
+    """Its check is a coroutine."""
+
+    @tool
+    def other(self):
+        pass
+
+    async def health(self):
+        return _say()
