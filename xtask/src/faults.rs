@@ -20,7 +20,7 @@ const HEAD: &str = "\
 
 What is done to hosts, workers and records, and what was seen when the suite ran last.
 `cargo xtask faults --write` writes this file from the results of a run; `cargo xtask test faults`
-runs the suite and prints the same table. Row 0 is the loop of random kills; rows of features that are not built yet are listed as such.
+runs the suite and prints the same table. Row 0 is the loop of random kills.
 
 ";
 
@@ -39,6 +39,8 @@ pub(crate) fn suite(write: bool) -> Result<()> {
         "snakepit",
         "-p",
         "snakepit-registry",
+        "-p",
+        "snakepit-grpc",
         "--all-features",
     ]);
     // The rows are about time, so few of them share the processor.
@@ -85,8 +87,8 @@ impl Collected {
             let value = serde_json::from_str(&text)?;
             rows.push(Row::of_file(&value).with_context(|| format!("result of a row: {text}"))?);
         }
-        rows.extend(rows::of_registry(output, &skips));
-        rows.extend(matrix::not_built(&rows));
+        rows.extend(rows::of_names(output, &skips));
+        rows.extend(matrix::missing(&rows));
         rows.sort();
         Ok(rows::table(&rows))
     }

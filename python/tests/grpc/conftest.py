@@ -36,14 +36,15 @@ else:
         intercept_stream_unary = _call
         intercept_stream_stream = _call
 
-    def connect(transport, *, token=None, options=()):
-        """Open a channel to the host, with the token where one is needed."""
+    def connect(transport, *, token=None, options=(), target=None):
+        """Open a channel to the host, or to what stands before it, with the token if needed."""
+        target = target or os.environ[f"SNAKEPIT_GRPC_{transport.upper()}"]
         if transport == "unix":
             options = [("grpc.default_authority", "localhost"), *options]
-            return grpc.insecure_channel(os.environ["SNAKEPIT_GRPC_UNIX"], options=options)
+            return grpc.insecure_channel(target, options=options)
         token = token or os.environ["SNAKEPIT_GRPC_TOKEN"]
         bearer = Bearer([("authorization", f"Bearer {token}")])
-        channel = grpc.insecure_channel(os.environ["SNAKEPIT_GRPC_TCP"], options=list(options))
+        channel = grpc.insecure_channel(target, options=list(options))
         return grpc.intercept_channel(channel, bearer)
 
     @pytest.fixture(params=["tcp", "unix"])

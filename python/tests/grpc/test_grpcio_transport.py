@@ -1,11 +1,13 @@
 """Tokens, malformed and large messages."""
 
+import os
 import struct
 
 import grpc
 import snakepit_bridge_pb2 as pb
 import snakepit_bridge_pb2_grpc as stubs
 from conftest import connect
+from relay import GOAWAY, PING, Relay
 from wire import fails, host_call
 
 
@@ -35,3 +37,22 @@ def test_large_messages(transport):
         )
     )
     assert len(answer.payload) == (8 << 20) + 5
+
+
+def test_a_client_that_rests_with_keepalive_stays_connected(transport):
+    """Other servers answer pings that come too often with GOAWAY: three of them, by default."""
+    options = [
+        ("grpc.keepalive_time_ms", 20),
+        ("grpc.keepalive_timeout_ms", 20_000),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.max_pings_without_data", 0),
+    ]
+    with Relay(os.environ[f"SNAKEPIT_GRPC_{transport.upper()}"]) as relay:
+        channel = connect(transport, options=options, target=relay.target)
+        stub = stubs.BridgeServiceStub(channel)
+        stub.Ping(pb.PingRequest(), wait_for_ready=True, timeout=30)
+        relay.wait_for(PING, 5)
+        stub.Ping(pb.PingRequest())
+        assert (relay.connections, relay.answers[GOAWAY]) == (1, 0)
+        assert relay.answers[PING] > 0
+        channel.close()

@@ -5,9 +5,6 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-/// How the result of a row begins that has no test.
-pub(super) const NOT_BUILT: &str = "not built";
-
 /// One line of the table: what was done and what was seen.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Row {
@@ -27,10 +24,16 @@ impl Row {
     }
 }
 
-/// The rows of the registry's own tests, whose names tell what they are about: `row_31_truncated_databases`.
+/// Tests that write no result: how a line about one goes on, and what their rows begin with.
+const NAMED: [(&str, &str); 2] = [
+    ("snakepit-registry::it ", "registry"),
+    ("snakepit-grpc::grpcio ", "grpc"),
+];
+
+/// The rows of tests whose names tell what they are about: `row_31_truncated_databases`.
 ///
 /// `skips` has the tests that found out that they cannot run here, and why.
-pub(super) fn of_registry(output: &str, skips: &BTreeMap<String, String>) -> Vec<Row> {
+pub(super) fn of_names(output: &str, skips: &BTreeMap<String, String>) -> Vec<Row> {
     // A test that is tried again has several lines; the last one counts.
     let mut rows = BTreeMap::new();
     for line in output.lines() {
@@ -42,18 +45,21 @@ pub(super) fn of_registry(output: &str, skips: &BTreeMap<String, String>) -> Vec
             "FAIL" | "TIMEOUT" | "SIGABRT" | "SIGSEGV" | "SIGBUS" => "FAILED".to_owned(),
             _ => continue,
         };
-        let Some((_, name)) = rest.split_once("snakepit-registry::it ") else {
+        let mut suites = NAMED.iter();
+        let found = suites.find_map(|(suite, label)| Some((label, rest.split_once(suite)?.1)));
+        let Some((label, name)) = found else {
             continue;
         };
         let result = match skips.get(name) {
             Some(why) if result == "holds" => format!("skipped: {why}"),
             _ => result,
         };
-        let Some((_, name)) = name.rsplit_once("::row_") else {
+        let own = name.rsplit_once("::").map_or(name, |(_, own)| own);
+        let Some(name) = own.strip_prefix("row_") else {
             continue;
         };
         for number in numbers(name) {
-            let fault = format!("registry: {}", title(name));
+            let fault = format!("{label}: {}", title(name));
             rows.insert((number, fault), result.clone());
         }
     }
@@ -88,23 +94,18 @@ pub(super) fn table(rows: &[Row]) -> String {
         let (fault, result) = (row.fault.replace('|', "/"), row.result.replace('|', "/"));
         let _ = writeln!(text, "| {} | {fault} | {result} |", row.number);
     }
-    let built: BTreeSet<u64> = rows
-        .iter()
-        .filter(|row| !row.result.starts_with(NOT_BUILT))
-        .map(|row| row.number)
-        .collect();
+    let numbers: BTreeSet<u64> = rows.iter().map(|row| row.number).collect();
     let count = |start: &str| {
         rows.iter()
             .filter(|row| row.result.starts_with(start))
             .count()
     };
     let (hold, skipped, failed) = (count("holds"), count("skipped"), count("FAILED"));
-    let missing = count(NOT_BUILT);
     let _ = writeln!(
         text,
-        "\n{} tests of {} rows: {hold} hold, {skipped} skipped, {failed} failed; {missing} rows not built",
-        rows.len() - missing,
-        built.len()
+        "\n{} tests of {} rows: {hold} hold, {skipped} skipped, {failed} failed",
+        rows.len(),
+        numbers.len()
     );
     text
 }
@@ -117,8 +118,9 @@ mod tests {
     fn rows_come_from_names() {
         let output = "        PASS [   0.123s] ( 1/30) snakepit-registry::it host::row_1_and_4_killed\n\
                       \x20       FAIL [   0.123s] ( 2/30) snakepit-registry::it damage::row_31_truncated\n\
-                      \x20       PASS [   0.123s] ( 3/30) snakepit::faults host_death::row_02_busy\n";
-        let rows = of_registry(output, &BTreeMap::new());
+                      \x20       PASS [   0.123s] ( 3/30) snakepit::faults host_death::row_02_busy\n\
+                      \x20       PASS [   0.123s] ( 4/30) snakepit-grpc::grpcio row_83_client\n";
+        let rows = of_names(output, &BTreeMap::new());
         let shown: Vec<_> = rows
             .iter()
             .map(|row| (row.number, row.fault.as_str(), row.result.as_str()))
@@ -129,12 +131,10 @@ mod tests {
                 (1, "registry: killed", "holds"),
                 (4, "registry: killed", "holds"),
                 (31, "registry: truncated", "FAILED"),
+                (83, "grpc: client", "holds"),
             ]
         );
-        assert!(
-            table(&rows)
-                .ends_with("3 tests of 3 rows: 2 hold, 0 skipped, 1 failed; 0 rows not built\n")
-        );
+        assert!(table(&rows).ends_with("4 tests of 4 rows: 3 hold, 0 skipped, 1 failed\n"));
     }
 
     #[test]
@@ -142,7 +142,7 @@ mod tests {
         let output =
             "        PASS [   0.123s] ( 1/30) snakepit-registry::it reuse::row_19_a_stranger\n";
         let skips = BTreeMap::from([("reuse::row_19_a_stranger".to_owned(), "why".to_owned())]);
-        let rows = of_registry(output, &skips);
+        let rows = of_names(output, &skips);
         assert_eq!(rows[0].result, "skipped: why");
     }
 }

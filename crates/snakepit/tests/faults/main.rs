@@ -7,6 +7,7 @@
     reason = "the subject reports events on stdout, a skipped row its reason on stderr"
 )]
 
+mod callbacks;
 mod calls;
 mod clock;
 mod degraded;

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from snakepit_bridge import Context, tool
+from snakepit_bridge import Context, SessionContext, tool
 
 
 @tool
@@ -210,6 +210,12 @@ def descriptors() -> list[str]:
 @tool
 def session(*, ctx: Context) -> str:
     return f"{ctx.session_id}"
+
+
+@tool
+def ask_host(names: list[str], ctx: SessionContext) -> list[object]:
+    """Calls these tools of the host, one after the other."""
+    return [ctx.call_host_tool(name) for name in names]
 
 
 @tool
