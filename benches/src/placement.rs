@@ -1,5 +1,7 @@
 //! Which CPUs take part: waking a sleeping CPU costs more than a call, so a figure means little without its placement.
 
+use std::fs;
+
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
@@ -26,11 +28,21 @@ pub(crate) fn on_cpu<T: Send>(cpu: usize, work: impl FnOnce() -> Result<T> + Sen
     })
 }
 
-/// Moves a process to this CPU, 0 being the calling thread.
-pub(crate) fn move_to(pid: u32, cpu: usize) -> Result<()> {
+/// Moves a thread to this CPU, 0 being the calling one.
+fn move_to(pid: u32, cpu: usize) -> Result<()> {
     let mut set = CpuSet::new();
     set.set(cpu)?;
     Ok(sched_setaffinity(Pid::from_raw(i32::try_from(pid)?), &set)?)
+}
+
+/// Moves a process with all its threads to this CPU. A worker has to be moved wherever it is to be: it is started by a thread that may be
+/// older than the placement of the caller.
+pub(crate) fn move_process(pid: u32, cpu: usize) -> Result<()> {
+    for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let thread = thread?.file_name().to_string_lossy().parse()?;
+        move_to(thread, cpu)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

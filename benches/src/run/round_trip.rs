@@ -14,7 +14,7 @@ use crate::floor::Socket;
 use crate::host::{Host, current_thread, multi_thread};
 use crate::load::{closed, open};
 use crate::peer::Peer;
-use crate::placement::{move_to, on_cpu, two_cpus};
+use crate::placement::{move_process, on_cpu, two_cpus};
 use crate::row::{Row, Target};
 use crate::run::{CALLS, metrics, rows};
 
@@ -94,7 +94,7 @@ fn contest_of_two(plan: &Plan, host: &Host, cpu: Option<usize>) -> Result<Series
     let mut socket = Socket::start(&plan.pythons.ours, SIZE)?;
     if let Some(cpu) = cpu {
         for pid in host.pids().into_iter().chain([socket.pid()]) {
-            move_to(pid, cpu)?;
+            move_process(pid, cpu)?;
         }
     }
     let floor = Entrant::floor(|| socket.round(plan.turn));
@@ -111,10 +111,10 @@ fn placed(plan: &Plan) -> Result<(Vec<Row>, Option<f64>)> {
     let measure = |cpu| {
         on_cpu(here, || {
             let host = Host::start(multi_thread()?, &plan.pythons.ours, 1)?;
-            contest_of_two(plan, &host, cpu)
+            contest_of_two(plan, &host, Some(cpu))
         })
     };
-    let (same, other) = (measure(None)?, measure(Some(there))?);
+    let (same, other) = (measure(here)?, measure(there)?);
     let target = [("p50", Target::FloorAtMost(1.5, 0.0))];
     let mut table = rows(
         (BENCH, "1 in flight, both ends on one CPU"),

@@ -8,7 +8,7 @@ use crate::cli::Plan;
 use crate::contest::{Entrant, Figures, Series, alternate};
 use crate::host::{Host, multi_thread};
 use crate::load::closed;
-use crate::placement::{move_to, on_cpu, two_cpus};
+use crate::placement::{move_process, on_cpu, two_cpus};
 use crate::row::{Row, Target};
 use crate::run::rows;
 
@@ -29,9 +29,12 @@ struct Number {
 pub(crate) fn run(plan: &Plan) -> Result<Vec<Row>> {
     let mut table = small(plan, "", None)?;
     if let Some([here, there]) = two_cpus()? {
-        let placed = |cpu| on_cpu(here, || small(plan, name(cpu), cpu));
-        table.extend(placed(None)?);
-        table.extend(placed(Some(there))?);
+        for (name, cpu) in [
+            (", both ends on one CPU", here),
+            (", each end on its CPU", there),
+        ] {
+            table.extend(on_cpu(here, || small(plan, name, Some(cpu)))?);
+        }
     }
     let host = host(plan)?;
     let cached = series(plan, &host, "cached", None)?;
@@ -49,18 +52,13 @@ pub(crate) fn run(plan: &Plan) -> Result<Vec<Row>> {
     Ok(table)
 }
 
-const fn name(cpu: Option<usize>) -> &'static str {
-    match cpu {
-        None => ", both ends on one CPU",
-        Some(_) => ", each end on its CPU",
-    }
-}
-
-/// A host tool beside an echo, and a variable beside the host tool.
+/// A host tool beside an echo, and a variable beside the host tool; with a CPU, the worker runs there.
 fn small(plan: &Plan, place: &str, cpu: Option<usize>) -> Result<Vec<Row>> {
     let host = host(plan)?;
-    for pid in cpu.map_or(Vec::new(), |_| host.pids()) {
-        move_to(pid, cpu.expect("there are pids only with a CPU"))?;
+    if let Some(cpu) = cpu {
+        for pid in host.pids() {
+            move_process(pid, cpu)?;
+        }
     }
     let turn = plan.turn;
     let echo = || {
