@@ -276,6 +276,14 @@ impl PoolConfig {
         Ok(())
     }
 
+    /// Whether a call may be refused, made again or tried alone for what became of others.
+    pub(crate) const fn has_policies(&self) -> bool {
+        self.quarantine.is_some()
+            || self.breaker.is_some()
+            || self.tool_breaker.is_some()
+            || self.retry.is_some()
+    }
+
     /// Workers to begin with.
     pub(crate) fn initial_workers(&self) -> usize {
         let autoscale = self.autoscale.as_ref();

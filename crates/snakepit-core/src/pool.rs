@@ -143,9 +143,32 @@ impl Pool {
     ) -> Result<Payload, Error> {
         let (shared, tool) = (self.shared(), tool.into());
         let limits = Limits::new(&shared.config, &tool, options);
+        if shared.has_policies {
+            // Boxed: all other calls would carry the room for it.
+            return Box::pin(self.execute_with_policies(tool, args, options, &limits)).await;
+        }
+        let lease = self.acquire(options, &limits, args.bytes.len()).await?;
+        let request = limits.request(Arc::clone(&tool), args, options, &lease);
+        let call = request.call;
+        let future = Arc::clone(lease.worker()).call(lease.slot(), request);
+        let (reply, lease) = Running::new(lease, call, future)
+            .run(&limits, &tool)
+            .await?;
+        lease.succeed();
+        Ok(reply)
+    }
+
+    /// Makes a call, and makes it again where its policies say so.
+    async fn execute_with_policies(
+        &self,
+        tool: Arc<str>,
+        args: Payload,
+        options: &CallOptions,
+        limits: &Limits,
+    ) -> Result<Payload, Error> {
         let again = self.again(&tool, &args);
-        match (self.once(tool, args, options, &limits).await, again) {
-            (Err(error), Some(again)) => Box::pin(self.retry(error, again, options, &limits)).await,
+        match (self.once(tool, args, options, limits).await, again) {
+            (Err(error), Some(again)) => self.retry(error, again, options, limits).await,
             (result, _) => result,
         }
     }

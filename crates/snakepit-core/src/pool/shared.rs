@@ -28,6 +28,8 @@ pub(crate) struct Shared {
     pub(super) config: PoolConfig,
     /// Slots of each worker.
     pub(super) slots: u16,
+    /// Some calls are refused, made again or tried alone.
+    pub(super) has_policies: bool,
     /// Stands for this pool in the chains of calls.
     pub(super) mark: PoolMark,
     pub(super) profile: Arc<dyn WorkerProfile>,
@@ -86,6 +88,7 @@ impl Shared {
             gave_up: None,
         };
         let shared = Self {
+            has_policies: config.has_policies(),
             config,
             slots: profile.slots().get(),
             mark: PoolMark::default(),
