@@ -22,15 +22,15 @@ def checks(adapters: "list[Any]", taken: "set[str]") -> list[Tool]:
         # What is marked is a tool like any other.
         if not callable(own) or _collect.options_of(own) is not None:
             continue
-        method = adapter.health
-        examined = Tool(method, ToolOptions(name="health"), None, sources)
-        wants = examined.context or any(needed for _, _, needed, _ in examined.params)
-        if wants or examined.kind != "call":
-            _refuse(adapter, examined)
+        tool = Tool(adapter.health, ToolOptions(name="health"), None, sources)
+        wants = tool.context or any(needed for _, _, needed, _ in tool.params)
+        if wants or tool.kind != "call":
+            _refuse(adapter, tool)
             continue
-        options = ToolOptions(name=_name(adapter, taken))
-        tool = Tool(_checked(method, examined.is_async, adapter), options, None, sources)
-        tool.file, tool.line, tool.signature = examined.file, examined.line, examined.signature
+        tool.name = _name(adapter, taken)
+        # It is called without arguments, whatever has a default.
+        tool.params = []
+        tool.function = _checked(tool.function, tool.is_async, adapter)
         tool.health_check = True
         found.append(tool)
     return found
@@ -65,12 +65,12 @@ def _checked(method: "Any", is_async: bool, adapter: "Any") -> "Any":
     return function
 
 
-def _refuse(adapter: "Any", examined: Tool) -> None:
+def _refuse(adapter: "Any", tool: Tool) -> None:
     import sys
 
     name = type(adapter).__qualname__
-    why = "yields a stream" if examined.kind != "call" else "wants arguments"
+    why = "yields a stream" if tool.kind != "call" else "wants arguments"
     sys.stderr.write(
-        f"snakepit: `{name}.health` ({examined.file}:{examined.line}) {why}, so it is no health "
+        f"snakepit: `{name}.health` ({tool.file}:{tool.line}) {why}, so it is no health "
         "check; give it no parameters and let it return, or give it another name\n"
     )

@@ -53,7 +53,8 @@ pub(crate) fn suite(write: bool) -> Result<()> {
     if write {
         fs::write(shell::root().join(TABLE), format!("{HEAD}{table}"))?;
     }
-    ensure!(status.success(), "there are failures, see above");
+    let holds = status.success() && !table.contains("| FAILED");
+    ensure!(holds, "there are failures, see above");
     Ok(())
 }
 

@@ -322,6 +322,21 @@ pub(crate) fn duration(key: &str, value: Duration, zero: bool) -> Result<(), Con
     Ok(())
 }
 
+/// Checks the `interval` of a table that can be switched off: what it stands for must not be load of its own.
+pub(crate) fn interval(table: &str, value: Duration) -> Result<(), ConfigError> {
+    const LEAST: Duration = Duration::from_millis(10);
+    let key = format!("{table}.interval");
+    duration(&key, value, false)?;
+    if value < LEAST {
+        return Err(ConfigError::new(
+            key,
+            format!("must be at least {LEAST:?}, got {value:?}"),
+            format!("choose a longer time, or set `{table}.enabled` to false"),
+        ));
+    }
+    Ok(())
+}
+
 /// A setting that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{key}` {message}")]

@@ -148,29 +148,10 @@ impl Pool {
             return Box::pin(self.execute_with_policies(tool, args, options, &limits)).await;
         }
         let lease = self.acquire(options, &limits, args.bytes.len()).await?;
-        let request = limits.request(Arc::clone(&tool), args, options, &lease);
-        let call = request.call;
-        let future = Arc::clone(lease.worker()).call(lease.slot(), request);
-        let (reply, lease) = Running::new(lease, call, future)
-            .run(&limits, &tool)
-            .await?;
+        let call = self.begin_in(lease, &tool, args, options, &limits);
+        let (reply, lease) = call.run(&limits, &tool).await?;
         lease.succeed();
         Ok(reply)
-    }
-
-    /// Makes a call, and makes it again where its policies say so.
-    async fn execute_with_policies(
-        &self,
-        tool: Arc<str>,
-        args: Payload,
-        options: &CallOptions,
-        limits: &Limits,
-    ) -> Result<Payload, Error> {
-        let again = self.again(&tool, &args);
-        match (self.once(tool, args, options, limits).await, again) {
-            (Err(error), Some(again)) => self.retry(error, again, options, limits).await,
-            (result, _) => result,
-        }
     }
 
     /// Makes a call that its policies let through.
@@ -202,24 +183,33 @@ impl Pool {
     /// Makes a call in a slot.
     async fn run_in(
         &self,
-        mut lease: lease::Lease,
+        lease: lease::Lease,
         tool: Arc<str>,
         args: Payload,
         options: &CallOptions,
         limits: &Limits,
     ) -> Result<Payload, Error> {
-        let harmless = self.shared().may_run_alone(&tool, options);
-        lease.suspect = self.shared().suspect(&tool, &args, options, harmless);
-        let request = limits.request(Arc::clone(&tool), args, options, &lease);
+        let call = self.begin_in(lease, &tool, args, options, limits);
+        let (reply, lease) = call.run(limits, &tool).await?;
+        lease.succeed();
+        Ok(reply)
+    }
+
+    /// Sends a call to its slot.
+    fn begin_in(
+        &self,
+        mut lease: lease::Lease,
+        tool: &Arc<str>,
+        args: Payload,
+        options: &CallOptions,
+        limits: &Limits,
+    ) -> Running<Payload> {
+        let harmless = self.shared().may_run_alone(tool, options);
+        lease.suspect = self.shared().suspect(tool, &args, options, harmless);
+        let request = limits.request(Arc::clone(tool), args, options, &lease);
         let call = request.call;
         let future = Arc::clone(lease.worker()).call(lease.slot(), request);
         Running::new(lease, call, future)
-            .run(limits, &tool)
-            .await
-            .map(|(reply, lease)| {
-                lease.succeed();
-                reply
-            })
     }
 
     /// Calls a streaming tool. The call's time covers the whole stream.

@@ -11,12 +11,12 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::lease::{Lease, Running};
 use super::limits::Limits;
 use super::shared::Shared;
-use super::supervisor::{Event, Readiness};
+use super::supervisor::Event;
 use crate::schedule::{Claim, WorkerKey};
 use crate::{CallChain, Error, Payload, Request, event};
 pub use config::HealthConfig;
@@ -52,19 +52,15 @@ impl Checks {
     }
 
     async fn run(mut self) {
-        let mut readiness = self.shared.readiness.subscribe();
-        let closed = async move {
-            // The sender lives in `shared`, so waiting cannot fail.
-            let closed = |state: &Readiness| matches!(state, Readiness::Closed);
-            readiness.wait_for(closed).await.ok();
-        };
-        let mut closed = std::pin::pin!(closed);
-        let look = self.shared.config.health.look();
+        let mut closed = std::pin::pin!(self.shared.until_closed());
+        // Checks that end must not put the next look off.
+        let mut looks = interval(self.shared.config.health.look());
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 biased;
                 () = &mut closed => return,
-                () = sleep(look) => self.begin(),
+                _ = looks.tick() => self.begin(),
                 Some(_) = self.running.join_next() => {}
             }
         }

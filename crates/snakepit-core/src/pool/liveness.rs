@@ -14,7 +14,6 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::shared::Shared;
-use super::supervisor::Readiness;
 use crate::policy::liveness::{Evidence, Limits, Verdict, judge};
 use crate::schedule::WorkerKey;
 use crate::{Pulse, Worker, event};
@@ -55,13 +54,7 @@ impl Monitor {
     }
 
     async fn run(mut self) {
-        let mut readiness = self.shared.readiness.subscribe();
-        let closed = async move {
-            // The sender lives in `shared`, so waiting cannot fail.
-            let closed = |state: &Readiness| matches!(state, Readiness::Closed);
-            readiness.wait_for(closed).await.ok();
-        };
-        let mut closed = std::pin::pin!(closed);
+        let mut closed = std::pin::pin!(self.shared.until_closed());
         loop {
             tokio::select! {
                 biased;

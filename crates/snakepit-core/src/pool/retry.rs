@@ -16,8 +16,23 @@ pub(super) struct Again {
 }
 
 impl Pool {
+    /// Makes a call, and makes it again where its policies say so.
+    pub(super) async fn execute_with_policies(
+        &self,
+        tool: Arc<str>,
+        args: Payload,
+        options: &CallOptions,
+        limits: &Limits,
+    ) -> Result<Payload, Error> {
+        let again = self.again(&tool, &args);
+        match (self.once(tool, args, options, limits).await, again) {
+            (Err(error), Some(again)) => self.retry(error, again, options, limits).await,
+            (result, _) => result,
+        }
+    }
+
     /// Keeps what it takes to make the call again, where the pool does that.
-    pub(super) fn again(&self, tool: &Arc<str>, args: &Payload) -> Option<Again> {
+    fn again(&self, tool: &Arc<str>, args: &Payload) -> Option<Again> {
         self.config().retry.as_ref()?;
         let mut state = self.shared().lock();
         if let Some(budget) = &mut state.retry_budget {
@@ -30,7 +45,7 @@ impl Pool {
     }
 
     /// Makes a call that failed again while that is allowed. The error is that of the last attempt.
-    pub(super) async fn retry(
+    async fn retry(
         &self,
         mut error: Error,
         again: Again,

@@ -113,6 +113,16 @@ impl Shared {
         self.events.send(event).ok();
     }
 
+    /// Resolves when the pool is closed.
+    pub(super) fn until_closed(&self) -> impl Future<Output = ()> + use<> {
+        let mut readiness = self.readiness.subscribe();
+        async move {
+            // Without a sender it is closed, too.
+            let closed = |state: &Readiness| matches!(state, Readiness::Closed);
+            readiness.wait_for(closed).await.ok();
+        }
+    }
+
     /// Gives a slot back that a call has held for that time, and counts how it ended, if that has not been counted before.
     pub(super) fn release(
         self: &Arc<Self>,

@@ -66,14 +66,8 @@ impl<W> Scheduler<W> {
 #[cfg(test)]
 mod tests {
     use super::super::Acquire;
+    use super::super::tests::granted;
     use super::*;
-
-    fn granted(answer: Acquire) -> Grant {
-        match answer {
-            Acquire::Granted(grant) => grant,
-            other => panic!("{other:?}"),
-        }
-    }
 
     #[test]
     fn a_claim_comes_before_the_calls_that_wait_and_only_once() {

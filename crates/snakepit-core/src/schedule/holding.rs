@@ -42,15 +42,8 @@ impl<W> Scheduler<W> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::granted;
     use super::super::{Acquire, Ask, Scheduler};
-    use super::*;
-
-    fn granted(answer: Acquire) -> Grant {
-        match answer {
-            Acquire::Granted(grant) => grant,
-            other => panic!("{other:?}"),
-        }
-    }
 
     #[test]
     fn a_held_worker_empties_has_one_call_and_serves_on() {

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::{Acquire, Ask, Grant, Rules, Scheduler};
 use crate::{Affinity, SessionId};
 
-fn granted(answer: Acquire) -> Grant {
+pub(super) fn granted(answer: Acquire) -> Grant {
     match answer {
         Acquire::Granted(grant) => grant,
         other => panic!("no slot: {other:?}"),

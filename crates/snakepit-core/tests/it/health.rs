@@ -166,6 +166,26 @@ async fn a_busy_worker_is_checked_before_the_calls_that_wait() {
     balanced(&pool.status());
 }
 
+/// Checks that end again and again must not keep the others from beginning.
+#[tokio::test(start_paused = true)]
+async fn checks_that_end_hold_no_others_up() {
+    let profile = profile(1, &["gate"]);
+    let pool = ready(checked(100, |one| one.timeout = LONG), &profile).await;
+    let begun = || {
+        let workers = profile.workers();
+        workers.iter().filter(|one| one.calls() > 0).count()
+    };
+    sleep(30 * SECOND).await;
+    assert!((20..80).contains(&begun()), "about half of them are due");
+    let end = Instant::now() + 17 * SECOND;
+    while Instant::now() < end {
+        profile.allow(1);
+        sleep(SECOND * 4 / 10).await;
+    }
+    assert_eq!(begun(), 100, "all of them are due");
+    balanced(&pool.status());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_check_that_takes_too_long_has_failed_and_is_stopped() {
     let profile = profile(1, &["hang"]);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::ConfigError;
-use crate::config::{duration, range};
+use crate::config::{duration, interval, range};
 
 /// How often workers run their own health checks, and what follows when these fail. A worker without checks is left alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -34,24 +34,11 @@ impl Default for HealthConfig {
 }
 
 impl HealthConfig {
-    /// Checks more often than this would be load of their own.
-    const MIN_INTERVAL: Duration = Duration::from_millis(10);
     /// A check comes late by this at most.
     const MAX_LOOK: Duration = Duration::from_secs(1);
 
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
-        duration("health.interval", self.interval, false)?;
-        if self.interval < Self::MIN_INTERVAL {
-            return Err(ConfigError::new(
-                "health.interval",
-                format!(
-                    "must be at least {:?}, got {:?}",
-                    Self::MIN_INTERVAL,
-                    self.interval
-                ),
-                "choose a longer time, or switch health checks off with `health.enabled`",
-            ));
-        }
+        interval("health", self.interval)?;
         duration("health.timeout", self.timeout, false)?;
         range("health.failures", self.failures as usize, 1, 100)
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::ConfigError;
-use crate::config::{duration, range};
+use crate::config::{duration, interval, range};
 use crate::policy::liveness::Limits;
 
 /// How a pool asks its workers for signs of life, and what follows. A worker answers whatever its tool does.
@@ -47,22 +47,8 @@ impl Default for HeartbeatConfig {
 }
 
 impl HeartbeatConfig {
-    /// Questions more often than this would be load of their own.
-    const MIN_INTERVAL: Duration = Duration::from_millis(10);
-
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
-        duration("heartbeat.interval", self.interval, false)?;
-        if self.interval < Self::MIN_INTERVAL {
-            return Err(ConfigError::new(
-                "heartbeat.interval",
-                format!(
-                    "must be at least {:?}, got {:?}",
-                    Self::MIN_INTERVAL,
-                    self.interval
-                ),
-                "choose a longer time, or switch heartbeats off with `heartbeat.enabled`",
-            ));
-        }
+        interval("heartbeat", self.interval)?;
         duration("heartbeat.timeout", self.timeout, false)?;
         range("heartbeat.misses", self.misses as usize, 1, 100)?;
         duration("heartbeat.initial_delay", self.initial_delay, true)?;
