@@ -9,11 +9,12 @@ use prost::Message as _;
 use snakepit_grpc::frame::{HEADER_LEN, Header, Kind};
 use snakepit_grpc::pb;
 
+use crate::host::Tied;
 use crate::probe::Probe;
 use crate::reports::Reports;
 use crate::slots::Slots;
 use crate::stacks::Stacks;
-use crate::{clock, host, socket};
+use crate::{clock, host};
 
 /// Bytes kept of the head of a frame; what is known is shorter.
 const HEAD: usize = 256;
@@ -35,7 +36,7 @@ pub(crate) fn start(
         .stack_size(64 << 10);
     builder.spawn(move || {
         // Whatever ended it, the host cannot reach this worker any more.
-        let _ = serve(stream, &reports, &slots, &probe, &stacks);
+        let _ = serve(&stream, &reports, &slots, &probe, &stacks);
         if dependent {
             die();
         }
@@ -45,7 +46,7 @@ pub(crate) fn start(
 }
 
 fn serve(
-    mut stream: UnixStream,
+    stream: &UnixStream,
     reports: &Reports,
     slots: &Slots,
     probe: &Probe,
@@ -53,9 +54,10 @@ fn serve(
 ) -> io::Result<()> {
     let mut bytes = [0; HEADER_LEN];
     let mut head = Vec::new();
+    let mut stream = Tied(stream);
     loop {
         let left = |due| clock::until(due);
-        while !socket::readable(&stream, slots.due().map(left))? {
+        while !stream.readable(slots.due().map(left))? {
             slots.climb();
         }
         stream.read_exact(&mut bytes)?;

@@ -1,6 +1,13 @@
 //! What ties the process to its host besides the connections.
 
 use std::ffi::CStr;
+use std::io;
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use crate::socket;
 
 /// Linux's `F_GETSIG`, which libc does not name everywhere.
 const F_GETSIG: libc::c_int = 11;
@@ -10,15 +17,32 @@ const F_GETSIG: libc::c_int = 11;
 /// The host has armed the pipe at descriptor 0: when the host's end closes, the kernel kills the process group. That holds as long as a
 /// copy of the descriptor is open, so one is kept out of the reach of code that reads or closes its standard input.
 ///
+/// The process of the host itself is held as well: a copy of it that somebody has forked may hold the host's ends of the connections.
+///
 /// # Errors
 /// The host is gone already.
-#[expect(unsafe_code, reason = "there is no safe `fcntl`, `dup2` and `prctl`")]
+#[expect(
+    unsafe_code,
+    reason = "there is no safe `fcntl`, `dup2`, `prctl` and `pidfd_open`"
+)]
 pub(crate) fn bind() -> Result<(), &'static str> {
     let host = std::env::var("SNAKEPIT_HOST_PID").ok();
     let Some(host) = host.and_then(|pid| pid.parse::<libc::pid_t>().ok()) else {
         // A host that starts workers in another way promises nothing.
         return Ok(());
     };
+    // Held before its number is compared: from then on the descriptor means the parent of this process or nobody.
+    // SAFETY: it takes two numbers and makes a descriptor that nothing else owns.
+    let held = unsafe { libc::syscall(libc::SYS_pidfd_open, host, 0) };
+    let held = libc::c_int::try_from(held).ok().filter(|&fd| fd >= 0);
+    // SAFETY: the kernel has just made it.
+    let held = held.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
+    // SAFETY: it takes nothing and cannot fail.
+    let parent = unsafe { libc::getppid() };
+    if parent == host {
+        // Without it (Linux before 5.3) the end of the connections is the only sign.
+        HOST.get_or_init(|| held);
+    }
     if is_pipe(0) {
         // SAFETY: both calls take numbers and change nothing but a setting of this process.
         unsafe {
@@ -27,15 +51,48 @@ pub(crate) fn bind() -> Result<(), &'static str> {
             // that never ends.
             if libc::fcntl(0, F_GETSIG) != libc::SIGKILL {
                 libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+            } else {
+                // Wakes a process that is stopped, so that its own thread can see what has happened where the kernel's signal does not
+                // come: when a copy of the host holds the other end of the pipe.
+                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGCONT);
             }
         }
         keep_pipe();
-        // SAFETY: it takes nothing and cannot fail.
-        if unsafe { libc::getppid() } != host {
+        if parent != host {
             return Err("the host is gone");
         }
     }
     Ok(())
+}
+
+/// The process of the host; readable when it has ended, whoever holds its descriptors.
+static HOST: OnceLock<Option<OwnedFd>> = OnceLock::new();
+
+/// A connection that ends with the process of the host.
+#[derive(Debug)]
+pub(crate) struct Tied<'a>(pub(crate) &'a UnixStream);
+
+impl Tied<'_> {
+    /// Waits until the connection can be read; false when that takes longer than `patience`, or a signal came.
+    ///
+    /// # Errors
+    /// The host has ended, or the system refuses.
+    pub(crate) fn readable(&self, patience: Option<Duration>) -> io::Result<bool> {
+        let host = HOST.get().and_then(Option::as_ref);
+        let (readable, gone) =
+            socket::readable_or(self.0, host.map(|host| host.as_raw_fd()), patience)?;
+        if gone {
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
+        Ok(readable)
+    }
+}
+
+impl io::Read for Tied<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while !self.readable(None)? {}
+        self.0.read(buffer)
+    }
 }
 
 /// Moves the pipe to a high descriptor that children do not get; code that reads its standard input finds it empty.

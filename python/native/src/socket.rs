@@ -5,7 +5,7 @@
 )]
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 /// Reads into spare capacity; returns the number of bytes, 0 at the end of the connection. Interrupted reads are returned as such.
@@ -78,21 +78,31 @@ pub(crate) fn unread(fd: &OwnedFd) -> io::Result<usize> {
 
 /// Waits until a connection can be read, or has ended; false when that takes longer than `patience`, or a signal came.
 pub(crate) fn readable(fd: &impl AsRawFd, patience: Option<Duration>) -> io::Result<bool> {
-    let mut watched = libc::pollfd {
-        fd: fd.as_raw_fd(),
+    readable_or(fd, None, patience).map(|(readable, _)| readable)
+}
+
+/// The same, and whether something else can be read.
+pub(crate) fn readable_or(
+    fd: &impl AsRawFd,
+    other: Option<RawFd>,
+    patience: Option<Duration>,
+) -> io::Result<(bool, bool)> {
+    // A negative number is passed over.
+    let mut watched = [fd.as_raw_fd(), other.unwrap_or(-1)].map(|fd| libc::pollfd {
+        fd,
         events: libc::POLLIN,
         revents: 0,
-    };
-    // SAFETY: the pointer is to one structure, and the number says so.
-    let count = unsafe { libc::poll(&raw mut watched, 1, milliseconds(patience)) };
+    });
+    // SAFETY: the pointer is to two structures, and the number says so.
+    let count = unsafe { libc::poll(watched.as_mut_ptr(), 2, milliseconds(patience)) };
     if count < 0 {
         let error = io::Error::last_os_error();
         return match error.kind() {
-            io::ErrorKind::Interrupted => Ok(false),
+            io::ErrorKind::Interrupted => Ok((false, false)),
             _ => Err(error),
         };
     }
-    Ok(count > 0)
+    Ok((watched[0].revents != 0, watched[1].revents != 0))
 }
 
 /// As `poll` takes it. Rounded up: a wait that ends too early would be repeated without rest.
