@@ -5,6 +5,7 @@ belongs to one thread; with several slots each slot's thread has its own. Tasks 
 behind go on whenever the loop runs the next coroutine, and are cancelled at the end.
 """
 
+import sys
 from _thread import _local, get_ident
 
 from .adapter import Cancelled
@@ -32,6 +33,8 @@ _thread = _local()
 #: By thread: the main thread cancels the tasks of the others.
 _states: dict[int, _State] = {}
 
+
+_forks_watched = False
 
 #: What makes loops, where it is not asyncio.
 _make: "Callable[[], asyncio.AbstractEventLoop] | None" = None
@@ -73,23 +76,85 @@ def _loop(state: _State) -> "asyncio.AbstractEventLoop":
 
         loop = state.loop = _make() if _make is not None else asyncio.new_event_loop()
         asyncio.set_event_loop(loop)
+        _watch_forks()
     return loop
 
 
+def _watch_forks() -> None:
+    global _forks_watched
+    if not _forks_watched:
+        from os import register_at_fork
+
+        _forks_watched = True
+        register_at_fork(after_in_child=_forked)
+
+
+def _forked() -> None:
+    """In a copy of the process that a task has forked: no other task runs there.
+
+    The copy ends when the code that forked gives the event loop its turn again.
+    """
+    state = _states.get(get_ident())
+    loop = None if state is None else state.loop
+    if loop is None or not loop.is_running():
+        return
+    from ._native import _end_copy
+
+    ready: Any = getattr(loop, "_ready", None)
+    if ready is not None:
+        import asyncio
+
+        ready.appendleft(asyncio.Handle(_end_copy, (), loop))
+        return
+    # uvloop keeps its queue to itself: the step of the task is watched instead.
+    step = None
+    frame = sys._getframe()
+    while frame is not None and frame.f_code not in RUNNERS:
+        if frame.f_code.co_filename.endswith("/multiprocessing/popen_fork.py"):
+            # It never returns.
+            return
+        step, frame = frame, frame.f_back
+    if frame is None:
+        return
+
+    def profile(returning: object, event: str, _: object) -> None:
+        if event == "return" and returning is step:
+            _end_copy()
+
+    sys.setprofile(profile)
+
+
+class Left(Exception):
+    """Carries an exception that would end the loop, and concerns only one call."""
+
+    def take(self) -> BaseException:
+        """The exception, which is not held any more."""
+        (carried,), self.args = self.args, ()
+        return carried
+
+
 async def _wait(awaitable: "Any") -> "Any":
-    return await awaitable
+    # A traceback holds this frame: it must not hold what holds the exception, such as a task.
+    try:
+        return await awaitable
+    except (SystemExit, KeyboardInterrupt) as error:
+        raise Left(error) from None
+    finally:
+        del awaitable
 
 
 def run(awaitable: "Any") -> "Any":
     """Wait for a coroutine on this thread's loop; any other value is returned as it is."""
     if not hasattr(awaitable, "__await__"):
         return awaitable
-    coroutine = awaitable if hasattr(awaitable, "cr_code") else _wait(awaitable)
-    return _complete(coroutine)
+    try:
+        return _complete(_wait(awaitable))
+    finally:
+        del awaitable
 
 
 def _given_up(state: _State, task: "Any") -> bool:
-    """The ladder has cancelled this task."""
+    """The escalation has cancelled this task."""
     return state.cancelled is task
 
 
@@ -99,7 +164,8 @@ def _complete(coroutine: "Any") -> "Any":
     task = state.task = loop.create_task(coroutine)
     state.cancelled = None
     try:
-        return loop.run_until_complete(task)
+        _turn(loop, task)
+        return task.result()
     except BaseException as error:
         # An exception of a signal handler may leave the loop while the task still waits.
         while not task.done() and not loop.is_closed():
@@ -107,15 +173,41 @@ def _complete(coroutine: "Any") -> "Any":
             _settle(loop, task)
         if _given_up(state, task) and task.cancelled() and not isinstance(error, Cancelled):
             raise Cancelled("the call was cancelled") from error
+        if isinstance(error, Left):
+            raise error.take() from None
         raise
     finally:
-        state.task = None
+        # The task holds the exception, whose traceback holds this frame.
+        state.task = state.cancelled = None
+        del task, coroutine
+
+
+def _turn(loop: "asyncio.AbstractEventLoop", task: "Any") -> None:
+    """Run the loop until the task is done; a tool may stop the loop meanwhile.
+
+    `run_until_complete` would leave a frame in the traceback that holds the task.
+    """
+    task.add_done_callback(_stop)
+    try:
+        while not task.done():
+            loop.run_forever()
+    finally:
+        task.remove_done_callback(_stop)
+        del task
+
+
+#: The code that runs loops; what they run has it for its outer frame.
+RUNNERS = {_turn.__code__}
+
+
+def _stop(task: "asyncio.Task[Any]") -> None:
+    task.get_loop().stop()
 
 
 def _settle(loop: "asyncio.AbstractEventLoop", task: "asyncio.Task[Any]") -> None:
     """Wait for a cancelled task; returns early when the wait itself is interrupted."""
     try:
-        loop.run_until_complete(task)
+        _turn(loop, task)
     except BaseException:
         return
 
@@ -156,7 +248,10 @@ def _soon(loop: "asyncio.AbstractEventLoop", what: "Callable[[], None]") -> None
 
 def anext(generator: "AsyncGenerator[Any, None]") -> "Any":
     """The next item of an async iterator, or `StopAsyncIteration`."""
-    return _complete(_wait(generator.__anext__()))
+    try:
+        return _complete(_wait(generator.__anext__()))
+    finally:
+        del generator
 
 
 def aclose(generator: "Any") -> None:

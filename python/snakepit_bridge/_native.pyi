@@ -55,6 +55,9 @@ class Port:
 def run(load: Callable[[str], Catalog], /) -> int:
     """Serve the host named by the environment until it says stop; the exit status."""
 
+def _end_copy() -> None:
+    """End this process with a message if it is a forked copy of a worker."""
+
 def pack(obj: Any, /) -> bytes:
     """Encode a value as MessagePack; raises `TypeError` or `ValueError` naming the part."""
 

@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::clock;
 use crate::ladder::{Ask, Ladder, Reach, Step};
 use crate::reports::Reports;
 use crate::signal::Target;
+use crate::{clock, fork};
 
 /// Cancellations that came before their call are remembered, the last so many.
 const REMEMBERED: usize = 256;
@@ -90,6 +90,7 @@ impl Cancels {
     pub(crate) fn inside<T>(&self, code: impl FnOnce() -> T) -> T {
         self.inside.store(true, Ordering::Relaxed);
         let done = code();
+        fork::end_child();
         // Together with `reach`: either that sees that the code is over, or the exception that it sets is seen here.
         self.inside.store(false, Ordering::SeqCst);
         if self.pending.load(Ordering::SeqCst) {

@@ -65,6 +65,8 @@ mod _native {
     #[pymodule_export]
     use super::context::Context;
     #[pymodule_export]
+    use super::fork::end_copy;
+    #[pymodule_export]
     use super::port::Port;
     #[pymodule_export]
     use super::{pack, run, unpack};

@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use pyo3::prelude::*;
 use snakepit_grpc::frame::{HEADER_LEN, Header};
 
-use crate::socket;
+use crate::{fork, socket};
 
 /// Bytes read at once, and the size that the buffer shrinks to when it is idle.
 const CHUNK: usize = 64 << 10;
@@ -126,6 +126,7 @@ impl Reader {
 
     /// Waits for the next frame, without the GIL while it waits. Signals are handled.
     pub(crate) fn next(&mut self, py: Python<'_>) -> PyResult<Incoming> {
+        fork::end_child();
         loop {
             if let Some(incoming) = self.parse()? {
                 return Ok(incoming);

@@ -9,7 +9,7 @@ use snakepit_grpc::frame::{Header, Kind};
 use snakepit_grpc::pb;
 
 use crate::ladder::Step;
-use crate::socket;
+use crate::{fork, socket};
 
 /// Bytes that may lie unread in the control connection before a long frame: with them it still fits into the kernel's buffer.
 const UNREAD: usize = 16 << 10;
@@ -42,6 +42,9 @@ impl Reports {
     /// Sends a short frame. It does not wait: a host that does not read loses it, as a whole, for the kernel takes such a frame in one
     /// piece or not at all.
     pub(crate) fn send(&self, frame: &[u8]) {
+        if fork::in_child() {
+            return;
+        }
         // The lock keeps frames of two threads apart.
         let control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
         // A connection that ended is noticed by its reader.

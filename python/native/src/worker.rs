@@ -46,7 +46,9 @@ fn live(py: Python<'_>, load: &Bound<'_, PyAny>, probe: &Arc<Probe>) -> PyResult
     memory::keep_warm();
     let dependent = settings.dependent;
     let control = dial(&settings, Role::Control)?;
-    let reports = Arc::new(Reports::new(control.try_clone()?.into()));
+    let copy = control.try_clone()?;
+    fork::keep_from_copies(&copy);
+    let reports = Arc::new(Reports::new(copy.into()));
     let (slots, mut readers, way) = if settings.concurrency > 0 {
         open_shared(&settings, &reports)?
     } else {
@@ -67,6 +69,7 @@ fn live(py: Python<'_>, load: &Bound<'_, PyAny>, probe: &Arc<Probe>) -> PyResult
     let loaded = load
         .call1((&settings.adapter, settings.slots, settings.concurrency))
         .and_then(|catalog| Ok((Tools::read(&catalog)?, catalog)));
+    fork::end_child();
     let (tools, catalog) = match loaded {
         Ok(loaded) => loaded,
         Err(error) => {
@@ -127,6 +130,7 @@ fn live(py: Python<'_>, load: &Bound<'_, PyAny>, probe: &Arc<Probe>) -> PyResult
         control::die();
     }
     let closed = catalog.call_method0("close").map(drop);
+    fork::end_child();
     match served {
         Err(error) if several => abandon(py, &error),
         served => served.and(closed).map(|()| 0),
@@ -189,7 +193,9 @@ fn open_shared(
     reports: &Arc<Reports>,
 ) -> PyResult<(Arc<Slots>, Vec<Reader>, Way)> {
     let connection = OwnedFd::from(dial(settings, Role::Slot(0))?);
-    let parts = Parts::new(connection.try_clone()?)?;
+    let copy = connection.try_clone()?;
+    fork::keep_from_copies(&copy);
+    let parts = Parts::new(copy)?;
     let list = (0..settings.slots).map(|_| Slot {
         cancels: Arc::new(Cancels::new(Arc::clone(reports))),
         link: parts.link(),
@@ -204,7 +210,9 @@ fn open_shared(
 /// Opens the connection of one slot.
 fn open(settings: &Settings, index: u16, reports: &Arc<Reports>) -> PyResult<(Slot, Reader)> {
     let connection = OwnedFd::from(dial(settings, Role::Slot(index))?);
-    let outbox = Outbox::new(connection.try_clone()?);
+    let copy = connection.try_clone()?;
+    fork::keep_from_copies(&copy);
+    let outbox = Outbox::new(copy);
     let slot = Slot {
         cancels: Arc::new(Cancels::new(Arc::clone(reports))),
         link: Arc::new(Link::new(outbox, connection.as_raw_fd())?),
@@ -227,6 +235,7 @@ fn outlive(py: Python<'_>) -> PyResult<i32> {
 /// Connects to the host and says who this is.
 fn dial(settings: &Settings, role: Role) -> PyResult<UnixStream> {
     let mut stream = UnixStream::connect(&settings.link)?;
+    fork::keep_from_copies(&stream);
     stream.write_all(&Preamble::encode(
         role,
         &settings.token,

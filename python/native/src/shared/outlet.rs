@@ -7,8 +7,8 @@ use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::socket;
 use crate::wake::Wake;
+use crate::{fork, socket};
 
 /// Capacity that is kept for the next frames.
 const KEEP: usize = 64 << 10;
@@ -89,6 +89,14 @@ impl Outlet {
         self.flush_locked(state)
     }
 
+    /// Writes what the socket takes of what is there; nothing more is taken from now on.
+    pub(crate) fn close(&self) {
+        // An error is as good an end as any.
+        let _ = self.flush();
+        let error = io::Error::from(io::ErrorKind::BrokenPipe);
+        self.lock().fail(error);
+    }
+
     /// The event loop has to wait for room.
     pub(crate) fn is_blocked(&self) -> bool {
         self.lock().blocked
@@ -120,6 +128,7 @@ impl Outlet {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
+        fork::end_child();
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -20,7 +20,7 @@ use crate::shared::table::Table;
 use crate::shared::threads::Threads;
 use crate::slots::Slots;
 use crate::wake::Wake;
-use crate::{ladder, signal};
+use crate::{fork, ladder, signal};
 
 /// Serves one connection; lives as long as the process.
 #[pyclass(frozen)]
@@ -136,6 +136,29 @@ impl Server {
         }
     }
 
+    /// Nothing more is sent: the worker ends, and with it the calls that run. Answers that are complete are sent before.
+    fn fail(&self, error: PyErr) {
+        lock(&self.ended).get_or_insert(Err(error));
+        self.outlet.close();
+    }
+
+    /// Ends the worker if the handler of a signal has raised this exception in the midst of some call's code: whose fault it is is unknown.
+    pub(super) fn raised_by_signal(&self, py: Python<'_>, error: &PyErr) -> PyResult<bool> {
+        let module = self.module(py)?;
+        let raised = module.call_method1("raised_by_signal", (error.value(py),))?;
+        if raised.is_truthy()? {
+            self.fail(error.clone_ref(py));
+            self.end(py, Ok(End::Shutdown));
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// Whether nothing more is to be sent.
+    pub(super) fn failed(&self) -> bool {
+        matches!(&*lock(&self.ended), Some(Err(_)))
+    }
+
     fn hear(&self, py: Python<'_>) -> PyResult<()> {
         self.bell.hear();
         if self.outlet.is_blocked() {
@@ -176,6 +199,7 @@ impl Server {
 
     /// Frames came, or the end of the connection.
     fn readable(slf: &Bound<'_, Self>) {
+        fork::end_child();
         if let Err(error) = Self::read(slf) {
             slf.get().end(slf.py(), Err(error));
         }
@@ -183,6 +207,7 @@ impl Server {
 
     /// The bell rang.
     fn heard(&self, py: Python<'_>) {
+        fork::end_child();
         if let Err(error) = self.hear(py) {
             self.end(py, Err(error));
         }
@@ -200,6 +225,12 @@ impl Server {
         if let Err(error) = flushed {
             self.end(py, Err(error));
         }
+    }
+
+    /// A signal's handler has raised where the loop has swallowed the exception.
+    fn fail_with(&self, py: Python<'_>, error: Bound<'_, PyAny>) {
+        self.fail(PyErr::from_value(error));
+        self.end(py, Ok(End::Shutdown));
     }
 
     /// Whether the loop is to end.
@@ -264,8 +295,14 @@ pub(crate) fn serve(
     };
     let server = Bound::new(py, server)?;
     signal::install_handler(&server.getattr("interrupted")?)?;
-    py.import("snakepit_bridge._concurrent")?
-        .call_method1("serve", (&server,))?;
+    let served = py
+        .import("snakepit_bridge._concurrent")?
+        .call_method1("serve", (&server,));
+    if let Err(error) = served {
+        // The handler of a signal has raised. The calls that run have no outcome of their own: what their tasks come to while the
+        // worker ends is not sent.
+        server.get().fail(error);
+    }
     let ended = lock(&server.get().ended).take();
     ended.unwrap_or_else(|| {
         Err(PyRuntimeError::new_err(

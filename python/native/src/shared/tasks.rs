@@ -9,6 +9,7 @@ use snakepit_grpc::frame::{FLAG_LAST, Header, Kind};
 
 use super::server::{Server, lock};
 use crate::fault::{Fault, fault, note_stop, raised};
+use crate::fork;
 use crate::invoke::{begin, cancelled, release_context};
 use crate::many::{encode_item, split};
 use crate::reply::{check_size, encode_result, reply};
@@ -121,6 +122,7 @@ impl Work {
         };
         let result = match task.call_method0("result") {
             Ok(result) => result,
+            Err(error) if server.raised_by_signal(py, &error)? => return Ok(()),
             Err(error) => return fail(py, server, id, self.raised(py, &error, tool)),
         };
         if let Some(fault) = lock(&self.state).fault.take() {
@@ -200,6 +202,10 @@ impl Work {
 impl Work {
     /// The task is over.
     fn done(&self, py: Python<'_>, task: &Bound<'_, PyAny>) {
+        fork::end_child();
+        if self.server.get().failed() {
+            return;
+        }
         if let Err(error) = self.answer(py, task) {
             self.server.get().end(py, Err(error));
         }
@@ -219,6 +225,7 @@ impl Work {
 
     /// Send one chunk: returns whether the stream goes on, or what to await before that.
     fn chunk<'py>(&self, py: Python<'py>, item: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        fork::end_child();
         let answer = |on: bool| on.into_pyobject(py).map(|on| on.to_owned().into_any());
         let (server, id) = (self.server.get(), self.call.id);
         let mut out = Vec::new();
@@ -244,11 +251,13 @@ impl Work {
 
     /// What the tool returned for the next item of a batch; nothing at its end.
     fn next<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        fork::end_child();
         self.next_item(py)
     }
 
     /// The result of the item.
     fn put(&self, py: Python<'_>, result: &Bound<'_, PyAny>) -> PyResult<()> {
+        fork::end_child();
         let mut out = Vec::new();
         let item = self.tool().and_then(|tool| {
             release_context(py, tool);
@@ -260,7 +269,11 @@ impl Work {
 
     /// The exception of the item.
     fn fail(&self, py: Python<'_>, error: Bound<'_, PyAny>) -> PyResult<()> {
+        fork::end_child();
         let error = PyErr::from_value(error);
+        if self.server.get().raised_by_signal(py, &error)? {
+            return Err(error);
+        }
         let fault = match self.tool() {
             Ok(tool) => {
                 release_context(py, tool);

@@ -1,0 +1,63 @@
+"""A failed call leaves nothing behind: the locals of its frames are freed with its answer."""
+
+import importlib.util
+import os
+from pathlib import Path
+
+import pytest
+from minihost import CALL, CANCEL, ToolError, Worker, field
+from test_codec import pack
+
+pytestmark = pytest.mark.native
+
+ADAPTER = str(Path(__file__).parent / "failing_adapter.py")
+PROFILES = {
+    "process": {},
+    "thread": {"slots": 2},
+    "loop": {"env": {"SNAKEPIT_CONCURRENCY": "10", "SNAKEPIT_EVENT_LOOP": "asyncio"}},
+}
+if importlib.util.find_spec("uvloop"):
+    PROFILES["loop uvloop"] = {
+        "env": {"SNAKEPIT_CONCURRENCY": "10", "SNAKEPIT_EVENT_LOOP": "uvloop"}
+    }
+
+
+@pytest.fixture(scope="module", params=PROFILES)
+def worker(request):
+    with Worker(ADAPTER, **PROFILES[request.param]) as running:
+        yield running
+
+
+CALLS = ["function", "coroutine", "inner", "leaves", "task", "returns_a_task", "broken_str"]
+
+
+@pytest.mark.parametrize("tool", CALLS)
+def test_a_failed_call_frees_its_locals(worker, tool):
+    for _ in range(3):
+        assert worker.fail(tool)["code"] == "SP3001"
+    assert worker.call("alive") == 0
+
+
+@pytest.mark.parametrize("tool", ["items", "items_async"])
+def test_a_failed_stream_frees_its_locals(worker, tool):
+    for _ in range(3):
+        with pytest.raises(ToolError):
+            list(worker.stream(tool, x=1))
+    assert worker.call("alive") == 0
+
+
+@pytest.mark.parametrize("tool", [call for call in CALLS if call != "broken_str"])
+def test_failed_items_of_a_batch_free_their_locals(worker, tool):
+    results = worker.many(tool, [{"x": 1}, {"x": 2}, {"x": 3}])
+    assert [result.code for result in results] == ["SP3001"] * 3
+    assert worker.call("alive") == 0
+
+
+def test_a_cancelled_coroutine_frees_its_locals(worker, tmp_path):
+    begun = tmp_path / "begun"
+    os.mkfifo(begun)
+    call_id = worker.begin(CALL, "waits", pack({"begun": str(begun)}))
+    assert begun.read_text()
+    worker.control.send(CANCEL, call_id, field(1, 5_000_000))
+    assert worker.receive().error().code == "SP3002"
+    assert worker.call("alive") == 0
