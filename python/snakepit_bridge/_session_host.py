@@ -65,13 +65,14 @@ class HostMethods:
         """As `get_program`."""
         return await wait_async(self._native, _program(_ops.PROGRAM_GET, name, global_))
 
-    def delete_program(self, name: str, global_: bool = False) -> None:
-        """Delete the program; raises `UnknownProgramError`."""
-        wait(self._native, _program(_ops.PROGRAM_DELETE, name, global_))
+    def delete_program(self, name: str, global_: bool = False) -> bool:
+        """Delete the program; `False` if there is none."""
+        return wait(self._native, _program(_ops.PROGRAM_DELETE, name, global_)) is not False
 
-    async def delete_program_async(self, name: str, global_: bool = False) -> None:
+    async def delete_program_async(self, name: str, global_: bool = False) -> bool:
         """As `delete_program`."""
-        await wait_async(self._native, _program(_ops.PROGRAM_DELETE, name, global_))
+        steps = _program(_ops.PROGRAM_DELETE, name, global_)
+        return await wait_async(self._native, steps) is not False
 
     def list_programs(self, global_: bool = False) -> "list[str]":
         """The names of the session's programs, or of the global ones."""

@@ -127,13 +127,16 @@ class VariableMethods:
         steps = self.variables.register(name, type, value, constraints, metadata)
         return await wait_async(self._native, steps)
 
-    def delete_variable(self, name: str, expected_version: "int | None" = None) -> None:
-        """Delete a variable; raises `UnknownVariableError`, `StaleVersionError`."""
-        wait(self._native, self.variables.delete(name, expected_version))
+    def delete_variable(self, name: str, expected_version: "int | None" = None) -> bool:
+        """Delete a variable, with `expected_version` only that one; `False` if there is none.
 
-    async def delete_variable_async(self, name: str, expected_version: "int | None" = None) -> None:
+        Raises `StaleVersionError`, and `UnknownVariableError` if a version of none is expected.
+        """
+        return wait(self._native, self.variables.delete(name, expected_version))
+
+    async def delete_variable_async(self, name: str, expected_version: "int | None" = None) -> bool:
         """As `delete_variable`."""
-        await wait_async(self._native, self.variables.delete(name, expected_version))
+        return await wait_async(self._native, self.variables.delete(name, expected_version))
 
     def list_variables(self, prefix: str = "") -> "list[Variable]":
         """The variables whose names begin so, without their values."""

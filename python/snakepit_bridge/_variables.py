@@ -57,7 +57,8 @@ class Variables(_Base):
 
     def __delitem__(self, name: str) -> None:
         """Delete the variable; raises `UnknownVariableError`."""
-        wait(self._native, self.delete(name))
+        if not wait(self._native, self.delete(name)):
+            raise UnknownVariableError(f"variable `{name}` does not exist", "SP7101")
 
     def __contains__(self, name: object) -> bool:
         """Whether the variable exists."""
@@ -216,13 +217,14 @@ class Variables(_Base):
         self.cache.drop(name)
         return int(reply["version"])
 
-    def delete(self, name: str, expected_version: "int | None" = None) -> "Steps[None]":
-        """Delete a variable; raises `UnknownVariableError`, `StaleVersionError`."""
+    def delete(self, name: str, expected_version: "int | None" = None) -> "Steps[bool]":
+        """Delete a variable, `False` if there is none; raises `StaleVersionError`."""
         body = {} if expected_version is None else {"expected_version": expected_version}
         try:
-            yield (_ops.VARIABLE_DELETE, name, body, None)
+            there = yield (_ops.VARIABLE_DELETE, name, body, None)
         finally:
             self.cache.drop(name)
+        return there is not False
 
     def listing(self, prefix: str = "") -> "Steps[list[Variable]]":
         """All variables without their values."""

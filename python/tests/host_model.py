@@ -183,10 +183,13 @@ class Host:
         return variable, self.checked(variable, item["value"])
 
     def delete(self, session, name, body, origin):
+        if name not in session.variables and "expected_version" not in body:
+            return False
         variable = self.find(session, name)
         expected(variable, body)
         del session.variables[name]
         self.note(session, variable, "deleted", origin)
+        return True
 
     def list(self, session, name, body, origin):
         out = []
@@ -307,8 +310,7 @@ class Host:
         return self.place(session, body)[name]
 
     def program_delete(self, session, name, body, origin):
-        self.program_get(session, name, body, origin)
-        del self.place(session, body)[name]
+        return self.place(session, body).pop(name, None) is not None
 
     def program_list(self, session, name, body, origin):
         return list(self.place(session, body))

@@ -55,8 +55,9 @@ def test_a_variable_is_registered_set_read_and_deleted(ctx):
     assert (found.name, found.type, found.value, found.version) == ("n", "integer", 2, 2)
     assert (found.constraints, found.metadata) == ({"min": 0}, {"unit": "s"})
     assert repr(found) == "<Variable 'n' integer version=2>"
-    ctx.delete_variable("n", expected_version=2)
+    assert ctx.delete_variable("n", expected_version=2) is True
     assert "n" not in ctx
+    assert ctx.delete_variable("n") is False
 
 
 def test_errors_of_variables(ctx):
@@ -76,6 +77,8 @@ def test_errors_of_variables(ctx):
         ctx.set_variable("n", 5, expected_version=9)
     with pytest.raises(StaleVersionError):
         ctx.delete_variable("n", expected_version=9)
+    with pytest.raises(KeyError):
+        ctx.delete_variable("none", expected_version=1)
     with pytest.raises(HostError) as caught:
         ctx["n"] = -1
     assert caught.value.code == "SP7104"

@@ -35,13 +35,17 @@ impl CallChain {
         }
     }
 
-    /// Slots of one pool that its calls have.
-    pub(crate) fn slots_of(&self, pool: &PoolMark) -> Vec<Grant> {
+    /// The slots that its calls have, each with its pool.
+    pub(crate) fn slots(&self) -> impl Iterator<Item = (&PoolMark, Grant)> {
         std::iter::successors(Some(self), |chain| chain.outer.as_deref())
             .filter_map(|chain| chain.own.as_ref())
-            .filter(|(mark, _)| Arc::ptr_eq(mark, pool))
-            .map(|(_, grant)| *grant)
-            .collect()
+            .map(|(mark, grant)| (mark, *grant))
+    }
+
+    /// Slots of one pool that its calls have.
+    pub(crate) fn slots_of(&self, pool: &PoolMark) -> Vec<Grant> {
+        let own = self.slots().filter(|(mark, _)| Arc::ptr_eq(mark, pool));
+        own.map(|(_, grant)| grant).collect()
     }
 }
 

@@ -32,6 +32,13 @@ pub struct Change {
     pub origin: Origin,
 }
 
+impl Change {
+    /// Bytes of its value: what any encoding of it has at least.
+    pub fn value_bytes(&self) -> usize {
+        crate::session::payload_bytes(&self.value)
+    }
+}
+
 /// What happened to a variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]

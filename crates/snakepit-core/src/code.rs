@@ -45,6 +45,8 @@ codes! {
     UnknownPool = "SP1003",
     /// No worker has this name.
     UnknownWorker = "SP1004",
+    /// There is no tokio runtime, or it has no timers.
+    NoRuntime = "SP1005",
     /// No tool has this name.
     UnknownTool = "SP2001",
     /// A required argument is missing.
@@ -125,6 +127,8 @@ codes! {
     QuotaExceeded = "SP7006",
     /// The host's state is closed.
     StateClosed = "SP7007",
+    /// The session of this handle has expired.
+    SessionExpired = "SP7008",
     /// No variable has this name.
     UnknownVariable = "SP7101",
     /// A variable of this name exists already.

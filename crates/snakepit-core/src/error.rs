@@ -141,7 +141,7 @@ pub enum Error {
     },
     /// A nested call could only wait for calls that wait for it.
     #[error(
-        "the call at depth {depth} would wait forever: all slots of pool `{pool}` that it could use belong to calls that wait for it"
+        "the call at depth {depth} would wait forever: all slots of pool `{pool}` that it could use belong to calls that wait for it, directly or in other pools"
     )]
     Deadlock {
         /// The pool.

@@ -8,7 +8,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use crate::{ConfigError, HostToolConfig, HostTools, SessionConfig, Sessions};
+use crate::{ConfigError, HostToolConfig, HostTools, SessionConfig, Sessions, current_runtime};
 
 /// Settings of [`HostState`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -46,11 +46,9 @@ impl HostState {
     /// Empty state. A task sweeps expired sessions until [`close`](Self::close), or until the last handle is gone.
     ///
     /// # Errors
-    /// A setting that is out of range.
-    ///
-    /// # Panics
-    /// When there is no tokio runtime.
+    /// A setting that is out of range; [`NoRuntime`](crate::ErrorCode::NoRuntime) without a tokio runtime that has timers.
     pub fn new(config: HostStateConfig) -> Result<Self, ConfigError> {
+        current_runtime()?;
         let sessions = Sessions::new(config.sessions)?;
         let tools = HostTools::new(config.tools, &sessions)?;
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
@@ -66,6 +64,11 @@ impl HostState {
             tools,
             sweeper,
         })
+    }
+
+    /// Both are handles of the same state.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.sweeper, &other.sweeper)
     }
 
     /// The sessions.

@@ -18,6 +18,7 @@ mod payload;
 mod policy;
 mod pool;
 mod request;
+mod runtime;
 mod schedule;
 mod service;
 mod session;
@@ -45,6 +46,7 @@ pub use host_tool::{
 };
 pub use id::{CallId, PoolName, SessionId, Slot, WorkerId};
 pub use metadata::{Metadata, MetadataError};
+pub use names::near as similar_names;
 pub use payload::{Encoding, Payload, PayloadError};
 pub use policy::{
     AutoscalePolicy, BreakerPolicy, Circuit, CircuitState, Death, ExitStatus, QuarantinePolicy,
@@ -57,13 +59,14 @@ pub use pool::{
     WeakPool, WorkerState, WorkerStatus,
 };
 pub use request::{CallOptions, ChunkStream, Request};
+pub use runtime::current_runtime;
 pub use schedule::QueueBound;
 pub use service::{
     BreakerLayer, BreakerService, QuarantineLayer, QuarantineService, RetryLayer, RetryService,
 };
 pub use session::{
-    MetadataUpdate, Quota, Session, SessionConfig, SessionCursor, SessionEnd, SessionInfo,
-    SessionOptions, SessionPage, SessionStats, Sessions, StateError,
+    MetadataUpdate, Quota, Session, SessionConfig, SessionCursor, SessionEnd, SessionHold,
+    SessionInfo, SessionOptions, SessionPage, SessionStats, Sessions, StateError,
 };
 pub use tensor::{DType, Tensor, TensorError};
 pub use value::{Bytes, Date, DateTime, Decimal, Time, TimeDelta, Unserializable, Uuid, Value};

@@ -1,9 +1,9 @@
-//! Names that users choose: what they may be, and which are alike.
+//! Names that users choose: their limits, and names that are alike.
 
 /// Most bytes of the id of a session, or the name of a variable or a program.
 const MAX_BYTES: usize = 256;
 /// Names looked at to find one that is alike.
-const LOOKED_AT: usize = 1000;
+pub(crate) const LOOKED_AT: usize = 1000;
 
 /// What is wrong with a name.
 pub(crate) fn fault(name: &str) -> Option<String> {
@@ -26,39 +26,36 @@ pub(crate) fn short(text: &str) -> String {
     }
 }
 
-/// Up to three names that are like this one, the most alike first.
-pub(crate) fn near<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
+/// Up to three names that are like this one, the most alike first. Looks at the first 1,000.
+///
+/// Two names are alike if few edits (insert, remove, replace a character, swap two neighbours) lead from one to the other: at most a third
+/// of the longer name, and at most half of the shorter one. So are names that differ in case only.
+pub fn near<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     if name.len() > MAX_BYTES {
         return Vec::new();
     }
-    let allowed = (name.chars().count() / 3).max(1);
+    let length = name.chars().count();
     let mut found: Vec<_> = names
+        .into_iter()
         .take(LOOKED_AT)
-        .map(|known| (distance(name, known), known))
-        .filter(|(distance, _)| *distance <= allowed)
+        .filter(|known| known.len() <= MAX_BYTES)
+        .filter_map(|known| {
+            let other = known.chars().count();
+            let allowed = (length.max(other) / 3).max(1).min(length.min(other) / 2);
+            // Most names are told apart by their lengths alone.
+            let distance = (length.abs_diff(other) <= allowed)
+                .then(|| strsim::osa_distance(name, known))
+                .filter(|distance| *distance <= allowed);
+            let distance = distance.or(name.eq_ignore_ascii_case(known).then_some(1))?;
+            Some((distance, known))
+        })
         .collect();
-    found.sort();
+    found.sort_unstable();
+    found.truncate(3);
     found
         .into_iter()
-        .take(3)
         .map(|(_, known)| known.to_owned())
         .collect()
-}
-
-/// Characters to add, to remove or to replace.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(from != *to);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(row[j + 1] + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]
@@ -71,6 +68,21 @@ mod tests {
         assert_eq!(near("epocs", names.into_iter()), ["epoch", "epochs"]);
         assert_eq!(near("learnign_rate", names.into_iter()), ["learning_rate"]);
         assert!(near("momentum", names.into_iter()).is_empty());
+        assert!(
+            near("y", names.into_iter()).is_empty(),
+            "another letter is not alike"
+        );
+        assert_eq!(near("maen", ["median", "mean"]), ["mean"]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_far_in_length_is_far(a in "[ab]{0,12}", b in "[ab]{0,12}") {
+            let (one, other) = (a.chars().count(), b.chars().count());
+            let allowed = (one.max(other) / 3).max(1).min(one.min(other) / 2);
+            let alike = strsim::osa_distance(&a, &b) <= allowed;
+            assert_eq!(near(&a, [b.as_str()]).len(), usize::from(alike));
+        }
     }
 
     #[test]

@@ -10,10 +10,13 @@ mod limits;
 mod linger;
 mod liveness;
 mod many;
+mod nested;
+mod orphaned;
 mod pass;
 mod recycle;
 mod retry;
 mod scaling;
+mod sessions;
 mod shared;
 mod stats;
 mod status;
@@ -33,8 +36,8 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::{
-    CallOptions, ConfigError, Error, Payload, Phase, PoolConfig, PoolName, SessionId, Stacks,
-    ToolInfo, WorkerId, WorkerProfile,
+    CallOptions, ConfigError, Error, Payload, Phase, PoolConfig, PoolName, Stacks, ToolInfo,
+    WorkerId, WorkerProfile, current_runtime,
 };
 use admission::{Admitted, Want};
 use health::Checks;
@@ -78,20 +81,23 @@ impl Drop for Inner {
 impl Pool {
     /// Starts a pool. It returns at once; the workers start in the background, and calls wait for them in the queue.
     ///
-    /// # Errors
-    /// A setting that is out of range.
+    /// The pool lives on the tokio runtime that this is called from. Calls may come from any runtime; once the pool's own one is gone they
+    /// fail with [`Error::Closed`].
     ///
-    /// # Panics
-    /// When there is no tokio runtime.
+    /// # Errors
+    /// A setting that is out of range; [`NoRuntime`](crate::ErrorCode::NoRuntime) without a tokio runtime that has timers.
     pub fn start(config: PoolConfig, profile: Arc<dyn WorkerProfile>) -> Result<Self, ConfigError> {
         config.validate()?;
-        let (shared, events) = Shared::new(config, Arc::clone(&profile));
+        let runtime = current_runtime()?;
+        let (shared, events) = Shared::new(config, Arc::clone(&profile), runtime);
         Supervisor::spawn(Arc::clone(&shared), profile, events);
         Monitor::spawn(&shared);
         Checks::spawn(&shared);
-        Ok(Self {
+        let pool = Self {
             inner: Arc::new(Inner { shared }),
-        })
+        };
+        pool.forget_ended_sessions();
+        Ok(pool)
     }
 
     fn shared(&self) -> &Arc<Shared> {
@@ -142,6 +148,8 @@ impl Pool {
         options: &CallOptions,
     ) -> Result<Payload, Error> {
         let (shared, tool) = (self.shared(), tool.into());
+        let in_session = shared.enter_session(options)?;
+        let options = in_session.as_deref().unwrap_or(options);
         let limits = Limits::new(&shared.config, &tool, options);
         if shared.has_policies {
             // Boxed: all other calls would carry the room for it.
@@ -206,6 +214,7 @@ impl Pool {
     ) -> Running<Payload> {
         let harmless = self.shared().may_run_alone(tool, options);
         lease.suspect = self.shared().suspect(tool, &args, options, harmless);
+        lease.session.clone_from(&options.hold);
         let request = limits.request(Arc::clone(tool), args, options, &lease);
         let call = request.call;
         let future = Arc::clone(lease.worker()).call(lease.slot(), request);
@@ -226,12 +235,15 @@ impl Pool {
         options: &CallOptions,
     ) -> Result<ReplyStream, Error> {
         let (shared, tool) = (self.shared(), tool.into());
+        let in_session = shared.enter_session(options)?;
+        let options = in_session.as_deref().unwrap_or(options);
         let limits = Limits::of_stream(&shared.config, &tool, options);
         shared.screen(&tool, &args, options, false)?;
         let pass = shared.pass(&tool, 1)?;
         let begun = async {
             let mut lease = self.acquire(options, &limits, args.bytes.len()).await?;
             lease.suspect = shared.suspect(&tool, &args, options, false);
+            lease.session.clone_from(&options.hold);
             let request = limits.request(Arc::clone(&tool), args, options, &lease);
             let call = request.call;
             let future = Arc::clone(lease.worker()).stream(lease.slot(), request);
@@ -354,11 +366,6 @@ impl Pool {
     pub async fn stacks(&self, worker: &WorkerId, wait: Duration) -> Option<Stacks> {
         let named = self.shared().worker(worker)?;
         explain::look(&*named, wait).await
-    }
-
-    /// Forgets a session that is over: its next strict call may go to any worker. `false` when nothing was known of it.
-    pub fn release_session(&self, session: &SessionId) -> bool {
-        self.shared().lock().scheduler.forget(session)
     }
 
     /// Closes the pool: waiting calls fail, running ones get `drain_timeout` to end, then workers are told to stop and get `stop_grace` for

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_core::Stream;
 use tokio::time::Instant;
 
-use crate::{Affinity, CallChain, CallError, CallId, Payload, SessionId};
+use crate::{Affinity, CallChain, CallError, CallId, Payload, Session, SessionHold, SessionId};
 
 /// One call, ready to be sent: its arguments are encoded and its deadline is fixed.
 #[derive(Clone, Debug)]
@@ -21,6 +21,8 @@ pub struct Request {
     pub args: Payload,
     /// The caller's session, if any.
     pub session: Option<SessionId>,
+    /// Keeps that session from expiring while the call runs; `None` without a session, and in pools that have no sessions.
+    pub hold: Option<SessionHold>,
     /// When the caller stops waiting.
     pub deadline: Option<Instant>,
     /// The calls that this one is nested in, and itself once it has a slot.
@@ -35,6 +37,7 @@ impl Request {
             tool: tool.into(),
             args,
             session: None,
+            hold: None,
             deadline: None,
             chain: CallChain::default(),
         }
@@ -58,6 +61,10 @@ pub struct CallOptions {
     pub queue_timeout: Option<Duration>,
     /// Session for affinity, also visible to the tool.
     pub session: Option<SessionId>,
+    /// The generation of that session that the call is for; any when absent.
+    pub(crate) generation: Option<Session>,
+    /// Keeps the session from expiring.
+    pub(crate) hold: Option<SessionHold>,
     /// How firmly the session is bound to a worker; the pool's `affinity` when absent.
     pub affinity: Option<Affinity>,
     /// What makes this call the same as another one for the pool's quarantine; tool and arguments when absent. It has to stay the same
@@ -97,6 +104,16 @@ impl CallOptions {
     #[must_use]
     pub fn session(mut self, session: impl Into<SessionId>) -> Self {
         self.session = Some(session.into());
+        self.generation = None;
+        self
+    }
+
+    /// Sets the session, and this very generation of it: the call fails with [`StateError::SessionExpired`](crate::StateError::SessionExpired)
+    /// or another error of its end once that is over, instead of getting a new session of the same id.
+    #[must_use]
+    pub fn in_session(mut self, session: &Session) -> Self {
+        self.session = Some(session.id().clone());
+        self.generation = Some(session.clone());
         self
     }
 

@@ -39,9 +39,9 @@ pub use bounds::QueueBound;
 pub(crate) use claims::Claim;
 use claims::Claims;
 use hints::Hints;
-pub(crate) use homes::HOME_LIMIT;
 use homes::Homes;
 pub use homes::Lost;
+pub(crate) use homes::{HOME_IDLE, HOME_LIMIT};
 use nesting::Nesting;
 use pace::Pace;
 pub use pace::Patience;
@@ -78,7 +78,7 @@ impl<W> Scheduler<W> {
             slots: Slots::new(),
             queue: Queue::new(bounds, rules.fair),
             hints: Hints::new(),
-            homes: Homes::new(rules.homes),
+            homes: Homes::new(rules.homes, rules.home_idle),
             nesting: Nesting::default(),
             pace: Pace::default(),
             claims: Claims::new(),
@@ -98,7 +98,7 @@ impl<W> Scheduler<W> {
         let strict = ask.session.filter(|_| ask.affinity.is_strict());
         let mut line = Line::Any;
         if let Some(session) = strict {
-            let Ok(home) = self.homes.get_or_remember(session) else {
+            let Ok(home) = self.homes.get_or_remember(session, ask.now) else {
                 return Acquire::TooManyHomes;
             };
             match home {

@@ -1,9 +1,11 @@
 //! Sessions: state of callers that outlives workers.
 
 mod config;
+mod counters;
 mod data;
 mod error;
 mod handle;
+mod hold;
 mod info;
 mod program;
 mod shard;
@@ -20,16 +22,18 @@ use tokio::time::Instant;
 
 use crate::{ConfigError, Metadata, SessionId, Value, metadata, names};
 pub use config::{SessionConfig, SessionOptions};
-pub(crate) use data::flat_bytes;
+pub(crate) use data::{flat_bytes, payload_bytes};
 pub use error::{Quota, StateError};
 pub use handle::Session;
+pub use hold::SessionHold;
 pub use info::{MetadataUpdate, SessionCursor, SessionEnd, SessionInfo, SessionPage, SessionStats};
 use shard::Nanos;
 use store::{Access, Place, Store};
 
 /// All sessions of a host. Cheap to clone; every method may be called from any thread and returns without waiting.
 ///
-/// A session ends by itself when nobody has used it for its time to live; from that moment on no reader sees it.
+/// A session ends by itself when nothing has used it for its time to live; from that moment on no reader sees it. Calls use it, too: while one
+/// runs for a session, the session does not expire.
 #[derive(Clone)]
 pub struct Sessions {
     inner: Arc<Inner>,
@@ -70,6 +74,11 @@ impl Sessions {
         &self.inner.store.config
     }
 
+    /// It is closed: everything fails from now on.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.inner.store.is_closed()
+    }
+
     fn session(&self, id: SessionId, place: Place) -> Session {
         Session::new(Arc::clone(&self.inner), id, place)
     }
@@ -95,10 +104,7 @@ impl Sessions {
         ttl: Option<Duration>,
         metadata: &Metadata,
     ) -> Result<Option<Session>, StateError> {
-        if let Some(reason) = names::fault(id.as_str()) {
-            let what = format!("session id {:?}", names::short(id.as_str()));
-            return Err(StateError::Invalid { what, reason });
-        }
+        Self::check_id(id)?;
         let ttl = nanos(ttl.unwrap_or(self.config().ttl));
         if ttl == 0 {
             return Err(StateError::Invalid {
@@ -107,17 +113,42 @@ impl Sessions {
             });
         }
         metadata::check(metadata)?;
-        let now = self.inner.now();
-        let Some(place) = self.inner.store.create(id, ttl, now)? else {
-            return Ok(None);
+        let place = self
+            .inner
+            .store
+            .create(id, ttl, metadata, self.inner.now())?;
+        Ok(place.map(|place| self.session(id.clone(), place)))
+    }
+
+    /// Checks that an id can be that of a session: 1 to 256 bytes without control characters.
+    ///
+    /// # Errors
+    /// [`StateError::Invalid`].
+    pub fn check_id(id: &SessionId) -> Result<(), StateError> {
+        let Some(reason) = names::fault(id.as_str()) else {
+            return Ok(());
         };
-        let session = self.session(id.clone(), place);
-        let made = session.begin(metadata);
-        if made.is_err() {
-            // Without its metadata it is not what was asked for.
-            session.delete().ok();
+        let what = format!("session id {:?}", names::short(id.as_str()));
+        Err(StateError::Invalid { what, reason })
+    }
+
+    /// Holds the session of this id for a call, creates it if there is none. `None` if a quota does not allow another session: the call does
+    /// not need it as long as it keeps nothing there.
+    pub(crate) fn enter(&self, id: &SessionId) -> Result<Option<SessionHold>, StateError> {
+        loop {
+            let session = match self.get(id) {
+                Ok(session) => Some(session),
+                Err(StateError::Closed) => return Ok(None),
+                Err(_) => match self.try_create(id, None, &Metadata::new()) {
+                    Err(StateError::Quota { .. } | StateError::Closed) => return Ok(None),
+                    created => created?,
+                },
+            };
+            // Another caller may have created or ended it in between.
+            if let Some(Ok(hold)) = session.map(|session| session.hold()) {
+                return Ok(Some(hold));
+            }
         }
-        made.map(|()| Some(session))
     }
 
     /// The session of this id; counts as an access.
@@ -164,14 +195,17 @@ impl Sessions {
         self.inner.store.find(id, now, Access::Peek).is_some()
     }
 
-    /// Ends a session and drops all that it has.
+    /// Ends a session and drops all that it has. `false` if there is none of this id.
     ///
     /// # Errors
-    /// [`StateError::UnknownSession`], [`StateError::Closed`].
-    pub fn delete(&self, id: &SessionId) -> Result<(), StateError> {
+    /// [`StateError::Closed`].
+    pub fn delete(&self, id: &SessionId) -> Result<bool, StateError> {
         let (store, now) = (&self.inner.store, self.inner.now());
-        let place = store.find(id, now, Access::Peek);
-        store.delete(id, place.ok_or_else(|| self.unknown(id))?, now)
+        match store.find(id, now, Access::Peek) {
+            Some(place) => store.delete(id, &place, now),
+            None if store.is_closed() => Err(StateError::Closed),
+            None => Ok(false),
+        }
     }
 
     /// Some sessions, at most `limit`; `None` begins.
@@ -222,7 +256,7 @@ impl Sessions {
         self.inner.store.add_hook(Arc::new(hook));
     }
 
-    /// Ends all sessions; from now on everything fails with [`StateError::Closed`].
+    /// Ends all sessions and drops the programs that all of them see; from now on everything fails with [`StateError::Closed`].
     pub fn close(&self) {
         self.inner.store.close();
     }
@@ -238,21 +272,24 @@ impl Sessions {
     /// A program that all sessions see.
     ///
     /// # Errors
-    /// [`StateError::UnknownProgram`].
+    /// [`StateError::UnknownProgram`], [`StateError::Closed`].
     pub fn program(&self, name: &str) -> Result<Arc<Value>, StateError> {
         self.inner.store.program(name)
     }
 
-    /// Deletes a program that all sessions see.
+    /// Deletes a program that all sessions see. `false` if there is none of this name.
     ///
     /// # Errors
-    /// [`StateError::UnknownProgram`].
-    pub fn delete_program(&self, name: &str) -> Result<(), StateError> {
+    /// [`StateError::Closed`].
+    pub fn delete_program(&self, name: &str) -> Result<bool, StateError> {
         self.inner.store.delete_program(name)
     }
 
     /// Names of the programs that all sessions see, in order.
-    pub fn programs(&self) -> Vec<String> {
+    ///
+    /// # Errors
+    /// [`StateError::Closed`].
+    pub fn programs(&self) -> Result<Vec<String>, StateError> {
         self.inner.store.programs()
     }
 }

@@ -34,6 +34,22 @@ pub struct Variable {
     pub metadata: Arc<Metadata>,
 }
 
+impl Variable {
+    /// Bytes of its value: what any encoding of it has at least.
+    pub fn value_bytes(&self) -> usize {
+        crate::session::payload_bytes(&self.value)
+    }
+
+    /// Bytes of its name, its constraints and its metadata: what any encoding of them has at least.
+    pub fn description_bytes(&self) -> usize {
+        let constraints = &self.constraints;
+        let lists = [&constraints.choices, &constraints.allowed_modules];
+        let texts = lists.into_iter().flatten().flatten();
+        let texts = texts.chain(&constraints.pattern).map(String::len);
+        self.name.len() + crate::metadata::bytes(&self.metadata) + texts.sum::<usize>()
+    }
+}
+
 /// Type of a variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use serde::Serialize;
 
 use crate::{
-    CallId, ChunkStream, Direction, ErrorCode, ExitStatus, Payload, PoolName, Request, Slot,
-    ToolError, WorkerId,
+    CallId, ChunkStream, Direction, ErrorCode, ExitStatus, HostState, Payload, PoolName, Request,
+    Slot, ToolError, WorkerId,
 };
 
 /// The recipe that starts workers of one kind.
@@ -22,6 +22,12 @@ pub trait WorkerProfile: fmt::Debug + Send + Sync + 'static {
     /// How workers are kept from outliving this process.
     fn containment(&self) -> Containment {
         Containment::default()
+    }
+
+    /// The state of the host that tools of its workers use while they run. Calls of a pool hold their session there, so that it does not expire
+    /// while they run. `None` if its workers have none.
+    fn state(&self) -> Option<HostState> {
+        None
     }
 
     /// Starts one worker and waits until it is ready, which means that it has described itself.
@@ -56,6 +62,8 @@ pub struct StartContext {
     pub timeout: Duration,
     /// Limit of one payload in bytes, each direction.
     pub max_payload: usize,
+    /// The state of the host for the worker's tools, where the profile has no other; see [`WorkerProfile::state`].
+    pub state: Option<HostState>,
 }
 
 /// One live external worker.

@@ -60,11 +60,16 @@ impl HostBridge {
             ));
         };
         self.call(request).session(|| {
-            let session = self
-                .state
-                .sessions()
-                .get_or_create(id.clone(), Default::default())?;
-            Ok(session.with_origin(Origin::Worker(request.worker.clone())))
+            let sessions = self.state.sessions();
+            let held = request.caller.hold.clone();
+            let hold = match held.filter(|hold| hold.session().is_in(sessions)) {
+                Some(hold) => hold,
+                None => sessions
+                    .get_or_create(id.clone(), Default::default())?
+                    .hold()?,
+            };
+            let origin = Origin::Worker(request.worker.clone());
+            Ok((hold.session().with_origin(origin), hold))
         })
     }
 }

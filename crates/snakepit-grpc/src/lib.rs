@@ -20,6 +20,8 @@ pub mod preamble;
 #[cfg(feature = "client")]
 pub mod bridge;
 #[cfg(feature = "client")]
+mod budget;
+#[cfg(feature = "client")]
 pub mod convert;
 #[cfg(feature = "client")]
 pub mod link;

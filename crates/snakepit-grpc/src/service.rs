@@ -43,5 +43,5 @@ mod variables;
 mod watch;
 
 pub use gateway::{Gateway, GatewayCall, GatewayStream, PeerTool};
-pub use serve::{Address, ServeError, ServeOptions, Serving, Token, TokenError};
+pub use serve::{Address, Scope, ServeError, ServeOptions, Serving, Token, TokenError};
 pub use server::BridgeServer;

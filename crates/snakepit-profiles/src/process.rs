@@ -77,6 +77,10 @@ impl WorkerProfile for ProcessProfile {
         self.python.containment()
     }
 
+    fn state(&self) -> Option<HostState> {
+        self.python.state.clone()
+    }
+
     async fn start(&self, context: StartContext) -> Result<Arc<dyn Worker>, StartError> {
         self.python.start(&context).await
     }

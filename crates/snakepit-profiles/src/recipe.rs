@@ -87,6 +87,8 @@ impl Recipe {
 pub(crate) struct Python {
     pub(crate) recipe: Arc<Recipe>,
     host: Option<Arc<dyn HostRequests>>,
+    /// What `host` answers out of, if it is the state of a host.
+    pub(crate) state: Option<HostState>,
 }
 
 impl Python {
@@ -96,6 +98,7 @@ impl Python {
         slots: NonZeroU16,
         run: Option<Run>,
     ) -> Result<Self, StartError> {
+        check_runtime()?;
         let run = match run {
             Some(run) => run,
             None => {
@@ -108,15 +111,19 @@ impl Python {
         Ok(Self {
             recipe: Arc::new(recipe),
             host: None,
+            state: None,
         })
     }
 
     pub(crate) fn with_state(self, state: HostState) -> Self {
-        self.with_host(Arc::new(HostBridge::new(state)))
+        let mut python = self.with_host(Arc::new(HostBridge::new(state.clone())));
+        python.state = Some(state);
+        python
     }
 
     pub(crate) fn with_host(mut self, host: Arc<dyn HostRequests>) -> Self {
         self.host = Some(host);
+        self.state = None;
         self
     }
 
@@ -133,9 +140,32 @@ impl Python {
         &self,
         context: &StartContext,
     ) -> Result<Arc<dyn Worker>, StartError> {
-        let worker = launch(&self.recipe, self.host.as_ref(), context).await?;
+        let host = self.host.clone().or_else(|| {
+            let state = context.state.clone()?;
+            Some(Arc::new(HostBridge::new(state)) as Arc<dyn HostRequests>)
+        });
+        let worker = launch(&self.recipe, host.as_ref(), context).await?;
         Ok(Arc::new(worker))
     }
+}
+
+/// Workers need a tokio runtime with timers and I/O.
+fn check_runtime() -> Result<(), StartError> {
+    let refuse = |code, message: String, help: String| {
+        let mut error = StartError::new(code, message);
+        error.help = Some(help);
+        error.permanent = true;
+        error
+    };
+    snakepit_core::current_runtime()
+        .map_err(|error| refuse(error.code, error.to_string(), error.help))?;
+    // The only way to ask for it: making a socket panics where there is no driver for it.
+    let socket = std::panic::catch_unwind(|| drop(tokio::net::UnixDatagram::unbound()));
+    socket.map_err(|_| {
+        let help = "build the runtime with `enable_all()`".to_owned();
+        let message = "the tokio runtime has no I/O".to_owned();
+        refuse(ErrorCode::NoRuntime, message, help)
+    })
 }
 
 /// The runtime takes no more work.

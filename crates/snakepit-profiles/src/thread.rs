@@ -92,6 +92,10 @@ impl WorkerProfile for ThreadProfile {
         self.python.containment()
     }
 
+    fn state(&self) -> Option<HostState> {
+        self.python.state.clone()
+    }
+
     async fn start(&self, context: StartContext) -> Result<Arc<dyn Worker>, StartError> {
         self.python.start(&context).await
     }

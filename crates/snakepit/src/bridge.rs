@@ -15,7 +15,7 @@ impl Snakepit {
     /// Sessions, variables, programs and exposed host tools as the gRPC service of `proto/snakepit_bridge.proto`. It is served until the
     /// handle that `serve_unix` or `serve_tcp` returns is dropped.
     pub fn bridge(&self) -> BridgeServer {
-        BridgeServer::new(self.state().clone())
+        BridgeServer::new(self.host_state().clone())
     }
 
     /// The same, and clients may call the tools of all pools, the default pool's first. Whoever reaches the service runs code as the user of
@@ -24,7 +24,7 @@ impl Snakepit {
         let gateway = PoolGateway {
             whole: self.downgrade(),
         };
-        BridgeServer::with_gateway(self.state().clone(), Arc::new(gateway))
+        BridgeServer::with_gateway(self.host_state().clone(), Arc::new(gateway))
     }
 }
 

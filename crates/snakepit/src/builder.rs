@@ -9,7 +9,8 @@ use futures_util::future::{join_all, try_join_all};
 
 #[cfg(feature = "config")]
 use crate::Config;
-use snakepit_core::WeakPool;
+#[cfg(feature = "process")]
+use snakepit_profiles::Run;
 
 use crate::shutdown::Host;
 use crate::text::nearest;
@@ -31,9 +32,12 @@ pub struct SnakepitBuilder {
     default_pool: Option<PoolName>,
     start_later: bool,
     state: HostStateConfig,
+    host_state: Option<HostState>,
     tools: Vec<HostTool>,
     #[cfg(feature = "process")]
     data_dir: Option<PathBuf>,
+    #[cfg(feature = "process")]
+    run: Option<Run>,
 }
 
 impl SnakepitBuilder {
@@ -90,6 +94,21 @@ impl SnakepitBuilder {
         self
     }
 
+    /// Records the workers in this run instead of a new one; a profile that was built with it belongs to the whole then. Shutting down closes
+    /// the run.
+    #[cfg(feature = "process")]
+    pub fn run(mut self, run: Run) -> Self {
+        self.run = Some(run);
+        self
+    }
+
+    /// Uses this state, with its own limits, instead of a new one. A profile of a pool that has a state of its own does the same. All of them
+    /// must be the same one. Shutting down closes it.
+    pub fn host_state(mut self, state: HostState) -> Self {
+        self.host_state = Some(state);
+        self
+    }
+
     /// Changes the limits of sessions and host tools.
     pub fn configure_state(mut self, change: impl FnOnce(&mut HostStateConfig)) -> Self {
         change(&mut self.state);
@@ -109,7 +128,8 @@ impl SnakepitBuilder {
         self
     }
 
-    /// Starts all pools and waits until their workers are ready. It needs a tokio runtime.
+    /// Starts all pools and waits until their workers are ready. The whole lives on the tokio runtime that this is awaited on, which needs
+    /// timers and I/O; once that is gone everything fails with [`Error::Closed`](crate::Error::Closed), from whatever runtime it is used.
     ///
     /// # Errors
     /// [`BuildError`] says which setting, profile or pool failed; whatever had started is stopped first.
@@ -117,6 +137,10 @@ impl SnakepitBuilder {
     /// # Cancel safety
     /// Dropping the future stops what was started.
     pub async fn start(self) -> Result<Snakepit, BuildError> {
+        snakepit_core::current_runtime().map_err(|error| BuildError::Config {
+            error,
+            location: None,
+        })?;
         #[cfg(feature = "config")]
         let mut this = self.with_files()?;
         #[cfg(not(feature = "config"))]
@@ -144,19 +168,25 @@ impl SnakepitBuilder {
             return Err(error);
         }
         drop(starting);
-        forget_ended(&host, &pools);
         Ok(Snakepit::new(pools, &default, host))
     }
 
     /// Opens the run when a pool needs it.
     async fn host(&mut self) -> Result<Host, BuildError> {
-        let state = HostState::new(self.state.clone()).map_err(|error| BuildError::Config {
-            error,
-            location: None,
-        })?;
+        let state = match self.given_state()? {
+            Some(state) => state,
+            None => HostState::new(self.state.clone()).map_err(|error| BuildError::Config {
+                error,
+                location: None,
+            })?,
+        };
         state
             .tools()
             .register_all(std::mem::take(&mut self.tools))?;
+        #[cfg(feature = "process")]
+        if let Some(run) = self.run.take() {
+            return Ok(Host::with_run(state, run));
+        }
         let Some(pool) = self.pools.iter().find(|pool| pool.needs_run()) else {
             return Ok(Host::new(state));
         };
@@ -172,6 +202,26 @@ impl SnakepitBuilder {
             let _ = pool;
             Ok(Host::new(state))
         }
+    }
+
+    /// The state that was given, by itself or with the profile of a pool: tools must not see another one than callers.
+    fn given_state(&self) -> Result<Option<HostState>, BuildError> {
+        let mut given = self.host_state.clone();
+        for pool in &self.pools {
+            let Some(own) = pool.own_state() else {
+                continue;
+            };
+            let known = given.get_or_insert_with(|| own.clone());
+            if !known.is_same(&own) {
+                return Err(BuildError::setting(
+                    ErrorCode::InvalidConfig,
+                    format!("pools.{}", pool.name()),
+                    "has a profile with a host state of its own, and there is another one",
+                    "give all profiles and the builder the same `HostState`",
+                ));
+            }
+        }
+        Ok(given)
     }
 
     #[cfg(feature = "config")]
@@ -226,17 +276,6 @@ impl SnakepitBuilder {
             help,
         ))
     }
-}
-
-/// A session that is over is bound to no worker any more.
-fn forget_ended(host: &Host, pools: &[Pool]) {
-    // The pools' workers hold the sessions, so these must not hold the pools.
-    let pools: Vec<_> = pools.iter().map(Pool::downgrade).collect();
-    host.state().sessions().on_end(move |session, _, _| {
-        for pool in pools.iter().filter_map(WeakPool::upgrade) {
-            pool.release_session(session);
-        }
-    });
 }
 
 /// Waits for one pool. The pool itself fails a worker after its `start_timeout`, so the bound here only covers starts that come one after

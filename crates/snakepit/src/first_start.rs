@@ -7,13 +7,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use snakepit_core::{Containment, StartContext, Worker};
 
-use crate::{StartError, WorkerProfile};
+use crate::{HostState, StartError, WorkerProfile};
 
 /// A profile whose failures are permanent until [`Starting`] is dropped: somebody waits for the start and wants to know why it failed, not
 /// to see it tried again with growing pauses.
 #[derive(Debug)]
 pub(crate) struct FirstStart {
     inner: Arc<dyn WorkerProfile>,
+    /// The state of the host, for profiles that have none.
+    state: HostState,
     over: Arc<AtomicBool>,
 }
 
@@ -22,11 +24,12 @@ pub(crate) struct FirstStart {
 pub(crate) struct Starting(Arc<AtomicBool>);
 
 impl FirstStart {
-    pub(crate) fn new(inner: Arc<dyn WorkerProfile>) -> (Self, Starting) {
+    pub(crate) fn new(inner: Arc<dyn WorkerProfile>, state: HostState) -> (Self, Starting) {
         let over = Arc::<AtomicBool>::default();
         (
             Self {
                 inner,
+                state,
                 over: Arc::clone(&over),
             },
             Starting(over),
@@ -48,6 +51,10 @@ impl WorkerProfile for FirstStart {
 
     fn containment(&self) -> Containment {
         self.inner.containment()
+    }
+
+    fn state(&self) -> Option<HostState> {
+        self.inner.state().or_else(|| Some(self.state.clone()))
     }
 
     async fn start(&self, context: StartContext) -> Result<Arc<dyn Worker>, StartError> {

@@ -18,6 +18,8 @@ pub struct PoolHandle {
     pool: Pool,
     state: HostState,
     session: Option<SessionId>,
+    /// The generation of that session that this is for; any when absent.
+    generation: Option<Session>,
     affinity: Option<Affinity>,
 }
 
@@ -27,6 +29,7 @@ impl PoolHandle {
             pool,
             state,
             session: None,
+            generation: None,
             affinity: None,
         }
     }
@@ -42,6 +45,18 @@ impl PoolHandle {
     pub fn session(&self, id: impl Into<SessionId>) -> Self {
         Self {
             session: Some(id.into()),
+            generation: None,
+            ..self.clone()
+        }
+    }
+
+    /// The same pool with this very session: once it is over, calls and [`state`](Self::state) fail with
+    /// [`StateError::SessionExpired`] or another error of its end, instead of going on with a new and empty session of the same id.
+    #[must_use]
+    pub fn in_session(&self, session: &Session) -> Self {
+        Self {
+            session: Some(session.id().clone()),
+            generation: Some(session.clone()),
             ..self.clone()
         }
     }
@@ -67,6 +82,10 @@ impl PoolHandle {
                 reason: "has no session; make one with `.session(\"id\")`".to_owned(),
             });
         };
+        if let Some(session) = &self.generation {
+            session.touch()?;
+            return Ok(session.clone());
+        }
         let sessions = self.state.sessions();
         sessions.get_or_create(id.clone(), SessionOptions::default())
     }
@@ -190,15 +209,24 @@ impl PoolHandle {
 
     fn options(&self) -> CallOptions {
         let mut options = CallOptions::new();
-        options.session.clone_from(&self.session);
+        self.set_session(&mut options);
         options.affinity = self.affinity;
         options
+    }
+
+    fn set_session(&self, options: &mut CallOptions) {
+        options.session.clone_from(&self.session);
+        if let Some(session) = &self.generation {
+            *options = std::mem::take(options).in_session(session);
+        }
     }
 
     /// A session named in the options wins over the handle's.
     fn merged(&self, options: &CallOptions) -> CallOptions {
         let mut options = options.clone();
-        options.session = options.session.or_else(|| self.session.clone());
+        if options.session.is_none() {
+            self.set_session(&mut options);
+        }
         options.affinity = options.affinity.or(self.affinity);
         options
     }

@@ -10,8 +10,9 @@ use std::time::Duration;
 use crate::first_start::{FirstStart, Starting};
 use crate::shutdown::Host;
 use crate::{
-    Affinity, BreakerPolicy, BuildError, HealthConfig, HeartbeatConfig, Pool, PoolConfig, PoolName,
-    QuarantinePolicy, RecycleConfig, RetryPolicy, TimeoutProfile, ToolConfig, WorkerProfile,
+    Affinity, BreakerPolicy, BuildError, HealthConfig, HeartbeatConfig, HostState, Pool,
+    PoolConfig, PoolName, QuarantinePolicy, RecycleConfig, RetryPolicy, TimeoutProfile, ToolConfig,
+    WorkerProfile,
 };
 #[cfg(feature = "process")]
 use crate::{ErrorCode, EventLoop, PythonConfig, PythonProfile};
@@ -201,6 +202,15 @@ impl PoolBuilder {
         }
     }
 
+    /// The state that its own profile has.
+    pub(crate) fn own_state(&self) -> Option<HostState> {
+        match &self.source {
+            #[cfg(feature = "process")]
+            Source::Python(..) => None,
+            Source::Profile(profile) => profile.state(),
+        }
+    }
+
     /// Checks the settings.
     pub(crate) fn check(&self) -> Result<(), BuildError> {
         let checked = self.config.validate();
@@ -217,7 +227,7 @@ impl PoolBuilder {
         self.check()?;
         let name = self.config.name.clone();
         let profile = self.source.profile(&name, host).await?;
-        let (profile, starting) = FirstStart::new(profile);
+        let (profile, starting) = FirstStart::new(profile, host.state().clone());
         let budget = &mut self.config.recycle.budget;
         budget.get_or_insert_with(|| host.recycle_budget().clone());
         let pool = Pool::start(self.config, Arc::new(profile))

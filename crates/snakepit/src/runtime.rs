@@ -6,11 +6,14 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+#[cfg(feature = "process")]
+use snakepit_profiles::Run;
 
 use crate::shutdown::{Host, ShutdownReport};
 use crate::{
-    CallOptions, Error, HostTools, ManyResults, Pool, PoolHandle, PoolName, RecycleError,
-    ResultStream, SessionId, Sessions, SnakepitBuilder, Status, ToolInfo, WorkerId, WorkerStatus,
+    CallOptions, Error, HostState, HostTools, ManyResults, Pool, PoolHandle, PoolName,
+    RecycleError, ResultStream, Session, SessionId, Sessions, SnakepitBuilder, Status, ToolInfo,
+    WorkerId, WorkerStatus,
 };
 
 /// The running whole: one or more pools. Cheap to clone; every clone is the same whole.
@@ -154,9 +157,22 @@ impl Snakepit {
         }
     }
 
-    #[cfg(feature = "bridge")]
-    pub(crate) fn state(&self) -> &crate::HostState {
+    /// The state of the host: sessions, programs and host tools in one handle, for example for a profile or a server of one's own.
+    pub fn host_state(&self) -> &HostState {
         self.inner.host.state()
+    }
+
+    /// The run in which the workers are recorded, with its registry. `None` if no pool needs one: each has a directory of its own, or a
+    /// profile of its own.
+    #[cfg(feature = "process")]
+    pub fn run(&self) -> Option<&Run> {
+        self.inner.host.run()
+    }
+
+    /// The id of that run, as `snakepit orphans` shows it.
+    #[cfg(feature = "process")]
+    pub fn run_id(&self) -> Option<String> {
+        Some(self.run()?.registry().run_id().to_string())
     }
 
     /// Sessions, and the programs that all of them share.
@@ -172,6 +188,11 @@ impl Snakepit {
     /// The default pool with a session, as [`PoolHandle::session`] tells.
     pub fn session(&self, id: impl Into<SessionId>) -> PoolHandle {
         self.inner.default.session(id)
+    }
+
+    /// The default pool with this very session, as [`PoolHandle::in_session`] tells.
+    pub fn in_session(&self, session: &Session) -> PoolHandle {
+        self.inner.default.in_session(session)
     }
 
     /// All pools, the default one first.

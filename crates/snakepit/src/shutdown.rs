@@ -46,10 +46,15 @@ impl Host {
                 "the runtime is shutting down",
             )
         })??;
-        Ok(Self {
+        Ok(Self::with_run(state, run))
+    }
+
+    /// A host that records its workers in this run.
+    pub(crate) fn with_run(state: HostState, run: snakepit_profiles::Run) -> Self {
+        Self {
             run: Some(run),
             ..Self::new(state)
-        })
+        }
     }
 
     pub(crate) const fn run(&self) -> Option<&snakepit_profiles::Run> {

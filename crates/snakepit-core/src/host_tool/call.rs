@@ -14,7 +14,9 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::tool::Run;
 use super::{Fault, HostTool, Inner, ToolCall, ToolContext, ToolStream};
-use crate::{ErrorCode, Origin, Payload, ToolError, event, names};
+use crate::{
+    ErrorCode, Origin, Payload, SessionHold, Sessions, StateError, ToolError, event, names,
+};
 
 /// A call that may begin.
 struct Admitted {
@@ -24,11 +26,17 @@ struct Admitted {
     deadline: Option<Instant>,
     /// Tells the tool when nobody waits any more.
     guard: DropGuard,
+    /// Keeps the session of the call from expiring.
+    hold: Option<SessionHold>,
 }
 
 impl Inner {
     /// Checks everything but the arguments.
-    fn admit(&self, call: ToolCall, name: &str, args: &Payload) -> Result<Admitted, Fault> {
+    fn admit(&self, mut call: ToolCall, name: &str, args: &Payload) -> Result<Admitted, Fault> {
+        if self.sessions.is_closed() {
+            return Err(super::fault(StateError::Closed));
+        }
+        let hold = self.hold(&mut call)?;
         let found = self.registry.find(call.session.as_ref(), name);
         let (name, tool) = found.map_err(|near| unknown(name, &near))?;
         let (depth, limit) = (call.chain.depth(), self.config.max_depth);
@@ -46,13 +54,10 @@ impl Inner {
         }
         let token = CancellationToken::new();
         let guard = token.clone().drop_guard();
-        let session = call
-            .session
-            .as_ref()
-            .and_then(|id| self.sessions.get(id).ok());
+        let session = hold.as_ref().map(SessionHold::session);
         let session = session.map(|session| match &call.worker {
             Some(worker) => session.with_origin(Origin::Worker(worker.clone())),
-            None => session,
+            None => session.clone(),
         });
         let context = ToolContext::new(Arc::clone(&name), call, session, token);
         Ok(Admitted {
@@ -61,7 +66,21 @@ impl Inner {
             context,
             deadline,
             guard,
+            hold,
         })
+    }
+
+    /// Holds the session of a call. `None` if the host does not have it.
+    fn hold(&self, call: &mut ToolCall) -> Result<Option<SessionHold>, Fault> {
+        let Some(id) = &call.session else {
+            return Ok(None);
+        };
+        let hold = call.hold.take();
+        if let Some(hold) = hold.filter(|hold| hold.session().is_in(&self.sessions)) {
+            return Ok(Some(hold));
+        }
+        Sessions::check_id(id).map_err(super::fault)?;
+        Ok(self.sessions.get(id).and_then(|it| it.hold()).ok())
     }
 
     fn check_size(&self, name: &str, what: &str, payload: &Payload) -> Result<(), Fault> {
@@ -88,11 +107,15 @@ impl Inner {
             context,
             deadline,
             guard: _guard,
+            hold,
         } = admitted;
         let (start, depth) = (Instant::now(), context.depth());
         let run = async {
             match &tool.run {
-                Run::Sync(run) => self.blocking(&name, Arc::clone(run), context, args).await,
+                Run::Sync(run) => {
+                    let run = Arc::clone(run);
+                    self.blocking(&name, run, context, args, hold.clone()).await
+                }
                 Run::Async(run) => {
                     // The call of the function itself is inside, since it may panic before it returns its future.
                     let running = AssertUnwindSafe(async { run(context, args).await });
@@ -131,11 +154,12 @@ impl Inner {
         run: Arc<dyn Fn(ToolContext, Payload) -> Result<Payload, Fault> + Send + Sync>,
         context: ToolContext,
         args: Payload,
+        hold: Option<SessionHold>,
     ) -> Result<Payload, Fault> {
         let permit = Arc::clone(&self.blocking).acquire_owned().await;
         let permit = permit.expect("the semaphore is never closed");
         let running = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
+            let (_permit, _hold) = (permit, hold);
             run(context, args)
         });
         running
@@ -162,6 +186,7 @@ impl Inner {
             context,
             deadline,
             guard,
+            hold,
         } = admitted;
         let Run::Stream(run) = &tool.run else {
             return Err(wrong_kind(&name, "gives one result", "call it"));
@@ -174,6 +199,7 @@ impl Inner {
             results: Some(results),
             deadline: deadline.map(|deadline| Box::pin(sleep_until(deadline))),
             _guard: guard,
+            _hold: hold,
         }))
     }
 }
@@ -185,6 +211,7 @@ struct Guarded {
     results: Option<ToolStream>,
     deadline: Option<Pin<Box<Sleep>>>,
     _guard: DropGuard,
+    _hold: Option<SessionHold>,
 }
 
 impl Stream for Guarded {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::{CallChain, CallId, CallOptions, Session, SessionId, WorkerId};
+use crate::{CallChain, CallId, CallOptions, Session, SessionHold, SessionId, WorkerId};
 
 /// In whose name a host tool is called.
 #[derive(Clone, Debug, Default)]
@@ -14,6 +14,8 @@ use crate::{CallChain, CallId, CallOptions, Session, SessionId, WorkerId};
 pub struct ToolCall {
     /// Session of the caller.
     pub session: Option<SessionId>,
+    /// Keeps that session from expiring while the tool runs; found by the id when absent.
+    pub hold: Option<SessionHold>,
     /// The worker that calls; none for other peers.
     pub worker: Option<WorkerId>,
     /// The call of the worker's tool that calls this one.
@@ -34,6 +36,7 @@ impl ToolCall {
     pub fn from_request(worker: WorkerId, request: &crate::Request) -> Self {
         Self {
             session: request.session.clone(),
+            hold: request.hold.clone(),
             worker: Some(worker),
             call: Some(request.call),
             deadline: request.deadline,

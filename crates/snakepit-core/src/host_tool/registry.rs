@@ -115,9 +115,13 @@ impl Registry {
         if let Some((name, tool)) = found {
             return Ok((Arc::clone(name), Arc::clone(tool)));
         }
-        let tools = tables.seen_by(session);
-        let known = tools.values().filter(|tool| tool.info.exposed);
-        Err(names::near(name, known.map(|tool| tool.info.name.as_str())))
+        let tools = tables.seen_by(session).into_iter();
+        let exposed = tools.filter(|(_, tool)| tool.info.exposed);
+        let known = exposed.map(|(name, _)| Arc::clone(name));
+        let known: Vec<_> = known.take(names::LOOKED_AT).collect();
+        // Names are compared after the lock is released.
+        drop(tables);
+        Err(names::near(name, known.iter().map(|name| &**name)))
     }
 
     pub(super) fn list(&self, session: Option<&SessionId>, exposed: bool) -> Vec<HostToolInfo> {

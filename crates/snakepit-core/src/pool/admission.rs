@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::errors::lost_error;
 use super::lease::Lease;
 use super::limits::Limits;
+use super::nested::Nesting;
 use super::shared::{Shared, State};
 use super::stats::Outcome;
 use super::supervisor::Event;
@@ -46,6 +48,8 @@ impl Shared {
             0 => Vec::new(),
             _ => options.chain.slots_of(&self.mark),
         };
+        // Before the lock of the pool, and only for calls that are nested in others.
+        let nesting = Nesting::of(&options.chain);
         let mut state = self.lock();
         state.stats.requests += items;
         if let Some(error) = self.refusal(&state) {
@@ -64,8 +68,11 @@ impl Shared {
             sender
         };
         let limits = want.limits.filter(|_| self.config.reject_early);
+        let affinity = options.affinity.unwrap_or(self.config.affinity);
+        let bound = options.session.is_some() && affinity.is_strict();
         let ask = Ask {
-            affinity: options.affinity.unwrap_or(self.config.affinity),
+            affinity,
+            now: bound.then(Instant::now),
             ancestors: &ancestors,
             bounded: want.limits.is_some(),
             growing: state.scheduler.active() < state.target,
@@ -83,6 +90,12 @@ impl Shared {
                 Ok(Admitted::Now(lease))
             }
             Acquire::Queued(ticket) => {
+                if nesting.is_some_and(|it| !it.may_wait(self, &mut state, ticket, &options.chain))
+                {
+                    state.scheduler.cancel(ticket);
+                    state.stats.errors += items;
+                    return Err(self.refused(&state, Acquire::Deadlock, options));
+                }
                 state.stats.queued += items;
                 let first = state.scheduler.queued() == 1;
                 drop(state);

@@ -16,7 +16,9 @@ use super::shared::Shared;
 use super::stats::Outcome;
 use super::suspect::Suspect;
 use crate::schedule::{Grant, WorkerKey};
-use crate::{CallChain, CallError, CallId, Error, Slot, Worker, WorkerExit, WorkerId, event};
+use crate::{
+    CallChain, CallError, CallId, Error, SessionHold, Slot, Worker, WorkerExit, WorkerId, event,
+};
 
 /// A future of a worker.
 pub(super) type WorkerFuture<T> = Pin<Box<dyn Future<Output = Result<T, CallError>> + Send>>;
@@ -32,6 +34,8 @@ pub(super) struct Lease {
     since: Option<Instant>,
     /// The call in it, where the pool has a quarantine.
     pub(super) suspect: Option<Box<Suspect>>,
+    /// Keeps the session of the call in it from expiring.
+    pub(super) session: Option<SessionHold>,
     /// No other call may be in its worker.
     pub(super) alone: Option<Box<Hold>>,
     state: State,
@@ -60,6 +64,7 @@ impl Lease {
             items: 1,
             since: None,
             suspect: None,
+            session: None,
             alone: None,
             state: State::Held,
         }

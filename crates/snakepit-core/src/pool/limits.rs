@@ -74,6 +74,7 @@ impl Limits {
             tool,
             args,
             session,
+            hold: options.hold.clone(),
             deadline,
             chain: lease.chain(&options.chain),
         }

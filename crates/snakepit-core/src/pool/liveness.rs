@@ -60,7 +60,8 @@ impl Monitor {
                 biased;
                 () = &mut closed => return,
                 Some(answer) = self.questions.join_next() => {
-                    let (key, answer) = answer.expect("questions catch panics");
+                    // Questions catch panics, so it was cancelled: the runtime is shutting down.
+                    let Ok((key, answer)) = answer else { return };
                     self.heard(key, &answer);
                 }
                 () = sleep_until(self.next) => self.ask(),

@@ -37,7 +37,8 @@ pub struct ManyStream {
     /// Empty once exhausted: the iterator is not asked again.
     items: Option<Box<dyn Iterator<Item = Payload> + Send>>,
     options: CallOptions,
-    batches: VecDeque<AbortOnDropHandle<Finished>>,
+    /// Each with the number of its items.
+    batches: VecDeque<(usize, AbortOnDropHandle<Finished>)>,
     results: std::vec::IntoIter<Result<Payload, Error>>,
     size: usize,
 }
@@ -63,8 +64,12 @@ impl ManyStream {
         pool: Pool,
         tool: Arc<str>,
         items: Box<dyn Iterator<Item = Payload> + Send>,
-        options: CallOptions,
+        mut options: CallOptions,
     ) -> Self {
+        // Without that each item gets the error.
+        if let Ok(Some(in_session)) = pool.shared().enter_session(&options) {
+            options = *in_session;
+        }
         let (batches, results) = (VecDeque::new(), Vec::new().into_iter());
         Self {
             pool,
@@ -85,16 +90,16 @@ impl ManyStream {
             if batch.is_empty() {
                 return;
             }
-            let shared = Arc::clone(self.pool.shared());
+            let (count, shared) = (batch.len(), Arc::clone(self.pool.shared()));
             let task = run(
                 Arc::clone(&shared),
                 Arc::clone(&self.tool),
                 batch,
                 self.options.clone(),
             );
-            self.batches.push_back(AbortOnDropHandle::new(
-                shared.tasks.spawn_on(task, &shared.runtime),
-            ));
+            let task = shared.tasks.spawn_on(task, &shared.runtime);
+            self.batches
+                .push_back((count, AbortOnDropHandle::new(task)));
         }
     }
 
@@ -170,7 +175,9 @@ async fn attempt(
     options: &CallOptions,
 ) -> Result<Finished, Error> {
     let count = items.len();
-    let lease = match shared.admit(&Want {
+    let in_session = shared.enter_session(options)?;
+    let options = in_session.as_deref().unwrap_or(options);
+    let mut lease = match shared.admit(&Want {
         options,
         items: count as u64,
         bytes: items.iter().map(|item| item.bytes.len()).sum(),
@@ -184,6 +191,7 @@ async fn attempt(
                 .await?
         }
     };
+    lease.session.clone_from(&options.hold);
     let limits = Limits::new(&shared.config, &tool, options);
     let suspects = shared
         .config
@@ -238,17 +246,18 @@ impl Stream for ManyStream {
                 return Poll::Ready(Some(result));
             }
             this.refill();
-            let Some(first) = this.batches.front_mut() else {
+            let Some((count, first)) = this.batches.front_mut() else {
                 return Poll::Ready(None);
             };
-            let Poll::Ready(finished) = Pin::new(first).poll(context) else {
+            let (count, Poll::Ready(finished)) = (*count, Pin::new(first).poll(context)) else {
                 return Poll::Pending;
             };
             this.batches.pop_front();
-            // A task ends without a value only when the runtime shuts down, and the pool with it.
-            let Ok(finished) = finished else {
-                return Poll::Ready(Some(Err(this.pool.shared().closed())));
-            };
+            // A task ends without a value only when the pool's runtime is gone, and the pool with it.
+            let finished = finished.unwrap_or_else(|_| Finished {
+                results: vec![Err(this.pool.shared().closed()); count],
+                time: None,
+            });
             if let Some(time) = finished.time {
                 this.adapt(finished.results.len(), time);
             }

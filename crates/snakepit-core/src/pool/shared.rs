@@ -1,6 +1,6 @@
 //! What all handles and tasks of a pool share: the lock around the scheduler, and the wake-ups that happen after it is released.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,8 +18,11 @@ use super::supervisor::{Event, Readiness};
 use super::workers::{Live, Spare, Workers};
 use crate::chain::PoolMark;
 use crate::policy::{Breakers, Quarantine, RetryBudget};
-use crate::schedule::{Added, Grant, Lost, Rules, Scheduler, WorkerKey};
-use crate::{Error, Fairness, PoolConfig, StartError, StopStep, Worker, WorkerId, WorkerProfile};
+use crate::schedule::{Added, Grant, Lost, Rules, Scheduler, Ticket, WorkerKey};
+use crate::{
+    CallChain, Error, Fairness, PoolConfig, Sessions, StartError, StopStep, Worker, WorkerId,
+    WorkerProfile,
+};
 
 /// Wakes a waiting call with its slot, or with the reason why it gets none.
 pub(super) type Waiter = oneshot::Sender<Result<Lease, Error>>;
@@ -33,6 +36,8 @@ pub(crate) struct Shared {
     /// Stands for this pool in the chains of calls.
     pub(super) mark: PoolMark,
     pub(super) profile: Arc<dyn WorkerProfile>,
+    /// The sessions of its calls, where its workers have some.
+    pub(super) sessions: Option<Sessions>,
     pub(super) readiness: watch::Sender<Readiness>,
     pub(super) tasks: TaskTracker,
     pub(super) runtime: Handle,
@@ -44,6 +49,8 @@ pub(crate) struct Shared {
 
 pub(super) struct State {
     pub(super) scheduler: Scheduler<Waiter>,
+    /// Nested calls that wait.
+    pub(super) nested: HashMap<Ticket, CallChain>,
     pub(super) workers: Workers,
     pub(super) starting: BTreeMap<WorkerId, Instant>,
     pub(super) stats: Stats,
@@ -65,15 +72,22 @@ impl Shared {
     pub(super) fn new(
         config: PoolConfig,
         profile: Arc<dyn WorkerProfile>,
+        runtime: Handle,
     ) -> (Arc<Self>, mpsc::UnboundedReceiver<Event>) {
         let (events, receiver) = mpsc::unbounded_channel();
+        let sessions = profile.state().map(|state| state.sessions().clone());
+        let mut rules = Rules {
+            bytes: config.queue_bytes,
+            session: config.session_queue_limit,
+            fair: config.fairness == Fairness::Session,
+            ..Rules::new(config.queue_limit)
+        };
+        if let Some(sessions) = &sessions {
+            rules.home_idle = rules.home_idle.max(sessions.config().ttl);
+        }
         let state = State {
-            scheduler: Scheduler::with_rules(Rules {
-                bytes: config.queue_bytes,
-                session: config.session_queue_limit,
-                fair: config.fairness == Fairness::Session,
-                ..Rules::new(config.queue_limit)
-            }),
+            scheduler: Scheduler::with_rules(rules),
+            nested: HashMap::new(),
             workers: Workers::default(),
             starting: BTreeMap::new(),
             stats: Stats::new(),
@@ -92,10 +106,11 @@ impl Shared {
             config,
             slots: profile.slots().get(),
             mark: PoolMark::default(),
+            sessions,
             profile,
             readiness: watch::Sender::new(Readiness::Starting),
             tasks: TaskTracker::new(),
-            runtime: Handle::current(),
+            runtime,
             events,
             changed: Notify::new(),
             state: Mutex::new(state),

@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
+use super::orphaned::CloseWithSupervisor;
 use super::recycle::RecycleError;
 use super::shared::Shared;
 use crate::schedule::WorkerKey;
@@ -77,6 +78,7 @@ pub(super) struct Supervisor {
     scaler: Option<Scaler>,
     /// Tell the end of workers that are spare, or were.
     spare_watchers: JoinSet<(WorkerId, WorkerExit)>,
+    _orphaned: CloseWithSupervisor,
 }
 
 impl Supervisor {
@@ -90,6 +92,7 @@ impl Supervisor {
             recycling: Recycling::new(&shared.config),
             scaler: Scaler::new(&shared.config),
             spare_watchers: JoinSet::new(),
+            _orphaned: CloseWithSupervisor(Arc::clone(&shared)),
             shared,
             profile,
             events,
@@ -126,7 +129,11 @@ impl Supervisor {
                     // The sender lives in `shared`, which this task holds.
                     None => return,
                 },
-                Some(started) = self.starts.join_next() => self.started(started.expect("starts catch panics")),
+                Some(started) = self.starts.join_next() => match started {
+                    Ok(started) => self.started(started),
+                    // Starts catch panics, so it was cancelled: the runtime is shutting down.
+                    Err(_) => return,
+                },
                 Some(gone) = self.watchers.join_next() => {
                     // A watcher that panicked is as good as a worker that is gone, but it cannot say which one.
                     if let Ok((key, exit)) = gone {

@@ -56,6 +56,7 @@ impl Waiting {
                 self.outcome = None;
                 lease.begin(self.items);
                 let (time, mut state) = (self.since.elapsed(), self.shared.lock());
+                state.nested.remove(&self.ticket);
                 state.stats.waited(time);
                 state.scheduler.waited(time);
                 drop(state);
@@ -83,6 +84,7 @@ impl Drop for Waiting {
         if let Some(outcome) = self.outcome {
             let mut state = self.shared.lock();
             state.scheduler.cancel(self.ticket);
+            state.nested.remove(&self.ticket);
             state.stats.record(outcome, self.items, Duration::ZERO);
         }
     }

@@ -1,8 +1,11 @@
 //! What calls ask of the scheduler, and what it answers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::{Grant, HOME_LIMIT, Lost, Patience, QueueBound, Ticket, WorkerKey};
+use tokio::time::Instant;
+
+use super::{Grant, HOME_IDLE, HOME_LIMIT, Lost, Patience, QueueBound, Ticket, WorkerKey};
 use crate::{Affinity, SessionId};
 
 /// Who may wait, and in which order.
@@ -18,6 +21,8 @@ pub struct Rules {
     pub fair: bool,
     /// Sessions that may be bound.
     pub homes: usize,
+    /// Time after the last call of a bound session at which it makes room for another one.
+    pub home_idle: Duration,
 }
 
 impl Rules {
@@ -29,6 +34,7 @@ impl Rules {
             session: None,
             fair: false,
             homes: HOME_LIMIT,
+            home_idle: HOME_IDLE,
         }
     }
 }
@@ -54,6 +60,8 @@ pub struct Ask<'a> {
     pub weight: u16,
     /// It is refused when it would have to wait longer than this; never when absent.
     pub patience: Option<Patience>,
+    /// The moment at which it comes. Without one, a bound session never makes room for its session.
+    pub now: Option<Instant>,
 }
 
 impl<'a> Ask<'a> {
@@ -69,6 +77,7 @@ impl<'a> Ask<'a> {
             fair_key: None,
             weight: 1,
             patience: None,
+            now: None,
         }
     }
 }

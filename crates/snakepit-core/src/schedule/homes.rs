@@ -1,12 +1,17 @@
-//! Which worker a session is bound to: a promise until the session is released.
+//! The worker that a session is bound to: a promise until the session is released, or is idle when there is no room for others.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::WorkerKey;
 use crate::{SessionId, WorkerId};
 
-/// Sessions bound at most. None is ever forgotten before it is released; further ones are refused.
+/// Sessions bound at most. When there are as many, those that are idle make room; others are refused as long as none is.
 pub(crate) const HOME_LIMIT: usize = 1 << 20;
+/// Time after its last call at which a bound session is idle, unless sessions live longer.
+pub(crate) const HOME_IDLE: Duration = Duration::from_secs(3600);
 
 /// The worker of one session.
 #[derive(Debug)]
@@ -17,6 +22,20 @@ struct Home {
     name: Option<WorkerId>,
     /// Workers that the session has had.
     generation: u64,
+    /// Its last call; `None` where nobody tells the time.
+    used: Option<Instant>,
+    /// The moment under which it is in the index: never later than it is idle.
+    due: Option<Instant>,
+}
+
+impl Home {
+    const NEW: Self = Self {
+        worker: None,
+        name: None,
+        generation: 0,
+        used: None,
+        due: None,
+    };
 }
 
 /// A session's worker that is gone.
@@ -38,14 +57,19 @@ pub(crate) struct Full;
 #[derive(Debug)]
 pub(crate) struct Homes {
     map: HashMap<SessionId, Home>,
+    /// In order of the moments at which they can be idle.
+    due: BTreeSet<(Instant, SessionId)>,
     limit: usize,
+    idle: Duration,
 }
 
 impl Homes {
-    pub(crate) fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize, idle: Duration) -> Self {
         Self {
             map: HashMap::new(),
+            due: BTreeSet::new(),
             limit,
+            idle,
         }
     }
 
@@ -53,22 +77,37 @@ impl Homes {
     pub(crate) fn get_or_remember(
         &mut self,
         session: &SessionId,
+        now: Option<Instant>,
     ) -> Result<Option<WorkerKey>, Full> {
-        if let Some(home) = self.map.get(session) {
-            return Ok(home.worker);
-        }
-        if self.map.len() >= self.limit {
+        if !self.map.contains_key(session) && self.map.len() >= self.limit && !self.make_room(now) {
             return Err(Full);
         }
-        self.map.insert(
-            session.clone(),
-            Home {
-                worker: None,
-                name: None,
-                generation: 0,
-            },
-        );
-        Ok(None)
+        let home = self.map.entry(session.clone()).or_insert(Home::NEW);
+        home.used = now.or(home.used);
+        if let (Some(now), None) = (now, home.due) {
+            home.due = now.checked_add(self.idle);
+            self.due.extend(home.due.map(|due| (due, session.clone())));
+        }
+        Ok(home.worker)
+    }
+
+    /// Forgets the session that has been idle for longest. `false` if none is. Those that were used since they were put into the index are
+    /// put in again, which happens to each at most once in the time after which it is idle.
+    fn make_room(&mut self, now: Option<Instant>) -> bool {
+        let Some(now) = now else {
+            return false;
+        };
+        while self.due.first().is_some_and(|(due, _)| *due <= now) {
+            let (_, session) = self.due.pop_first().expect("it was just there");
+            let home = self.map.get_mut(&session).expect("it is in the index");
+            let used = home.used.unwrap_or(now);
+            home.due = used.checked_add(self.idle);
+            match home.due {
+                Some(due) if due > now => drop(self.due.insert((due, session))),
+                _ => return self.map.remove(&session).is_some(),
+            }
+        }
+        false
     }
 
     pub(crate) fn is_bound(&self, session: &SessionId) -> bool {
@@ -84,11 +123,7 @@ impl Homes {
 
     /// Binds a session to a worker.
     pub(crate) fn bind(&mut self, session: &SessionId, worker: WorkerKey, name: &WorkerId) {
-        let home = self.map.entry(session.clone()).or_insert(Home {
-            worker: None,
-            name: None,
-            generation: 0,
-        });
+        let home = self.map.entry(session.clone()).or_insert(Home::NEW);
         home.worker = Some(worker);
         home.name = Some(name.clone());
         home.generation += 1;
@@ -106,6 +141,35 @@ impl Homes {
     }
 
     pub(crate) fn forget(&mut self, session: &SessionId) -> bool {
-        self.map.remove(session).is_some()
+        let home = self.map.remove(session);
+        if let Some(due) = home.as_ref().and_then(|home| home.due) {
+            self.due.remove(&(due, session.clone()));
+        }
+        home.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_that_is_idle_makes_room_and_one_that_is_used_does_not() {
+        let idle = Duration::from_secs(10);
+        let mut homes = Homes::new(2, idle);
+        let begin = Instant::now();
+        let mut remember = |id: &str, seconds| {
+            let now = begin + Duration::from_secs(seconds);
+            homes.get_or_remember(&id.into(), Some(now)).is_ok()
+        };
+        assert!(remember("a", 0) && remember("b", 1));
+        assert!(!remember("c", 9), "both were used a short time ago");
+        assert!(remember("a", 9));
+        assert!(remember("c", 11), "`b` is idle");
+        assert!(remember("a", 18), "`a` was used and is still there");
+        assert!(!remember("b", 19));
+        assert!(homes.is_bound(&"a".into()) && !homes.is_bound(&"b".into()));
+        assert!(homes.forget(&"a".into()) && homes.forget(&"c".into()));
+        assert!(homes.due.is_empty() && homes.map.is_empty());
     }
 }

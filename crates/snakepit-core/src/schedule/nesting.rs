@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 
 use super::queue::Line;
 use super::slots::Slots;
-use super::{Ask, Grant, Scheduler};
+use super::{Ask, Grant, Scheduler, Ticket, WorkerKey};
 
 /// For each slot the number of waiting calls that its own call waits for.
 #[derive(Debug, Default)]
@@ -47,6 +47,27 @@ impl Nesting {
 }
 
 impl<W> Scheduler<W> {
+    /// The worker that a waiting call waits for, inner `None` if any will do. `None` if the call does not wait any more.
+    pub(crate) fn waits_for(&self, ticket: Ticket) -> Option<Option<WorkerKey>> {
+        let waiting = self.queue.get(ticket)?;
+        let session = waiting.session.as_ref().filter(|_| waiting.strict);
+        let home = session.and_then(|session| self.homes.get(session));
+        Some(home.filter(|key| self.slots.is_active(*key)))
+    }
+
+    /// The call that got this grant still has its slot, on a worker that takes calls.
+    pub(crate) fn holds(&self, grant: &Grant) -> bool {
+        self.slots.holds(grant)
+    }
+
+    /// Slots of one worker, or of all workers that take calls.
+    pub(crate) fn slots_of(&self, worker: Option<WorkerKey>) -> usize {
+        match worker {
+            Some(key) => self.slots.capacity_of(key).map_or(0, usize::from),
+            None => self.slots.capacity(),
+        }
+    }
+
     /// Every slot that the call could ever get belongs to a call that would wait for it.
     pub(super) fn would_deadlock(&self, ask: &Ask<'_>, line: Line) -> bool {
         if let Line::Of(key) = line {

@@ -203,6 +203,13 @@ impl<W> Queue<W> {
         }
     }
 
+    /// Finds this one, if it is still there.
+    pub(crate) fn get(&self, ticket: Ticket) -> Option<&Waiting<W>> {
+        let entry = self.entries.get(ticket.index as usize)?;
+        let waiting = entry.waiting.as_ref();
+        waiting.filter(|_| entry.generation == ticket.generation)
+    }
+
     /// Takes this one, if it is still there.
     pub(crate) fn cancel(&mut self, ticket: Ticket) -> Option<Waiting<W>> {
         let entry = &self.entries[ticket.index as usize];

@@ -51,7 +51,7 @@ pub(super) struct Program {
 
 /// Bytes of a value of a variable, which is never a list or a map.
 pub(crate) fn flat_bytes(value: &Value) -> usize {
-    size_of::<Value>() + payload(value)
+    size_of::<Value>() + payload_bytes(value)
 }
 
 /// Bytes of any value, or nothing when it nests deeper than `depth`.
@@ -70,11 +70,12 @@ pub(super) fn deep_bytes(value: &Value, depth: usize) -> Option<usize> {
                 .sum::<Option<usize>>();
             own + pairs?
         }
-        flat => own + payload(flat),
+        flat => own + payload_bytes(flat),
     })
 }
 
-fn payload(value: &Value) -> usize {
+/// Bytes of the text, the bytes or the numbers of a value; 0 for all others.
+pub(crate) fn payload_bytes(value: &Value) -> usize {
     match value {
         Value::Str(text)
         | Value::DateTime(text)

@@ -8,9 +8,17 @@ use crate::{ErrorCode, SessionId, ToolError, VariableError};
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StateError {
-    /// No session has this id: it never was, has expired or was deleted.
+    /// No session has this id: it was never created, has expired or was deleted.
     #[error("session `{0}` does not exist or has expired")]
     UnknownSession(SessionId),
+    /// The session of this handle was not used for its time to live, and what it had is gone.
+    #[error("session `{id}` has expired (generation {generation}): what it had is gone")]
+    SessionExpired {
+        /// The id.
+        id: SessionId,
+        /// Generation of the handle.
+        generation: u64,
+    },
     /// A session of this id exists already.
     #[error("session `{0}` exists already")]
     SessionExists(SessionId),
@@ -78,6 +86,7 @@ impl StateError {
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::UnknownSession(_) => ErrorCode::UnknownSession,
+            Self::SessionExpired { .. } => ErrorCode::SessionExpired,
             Self::SessionExists(_) => ErrorCode::SessionExists,
             Self::StaleSession { .. } => ErrorCode::StaleSession,
             Self::Invalid { .. } => ErrorCode::InvalidState,
@@ -93,7 +102,10 @@ impl StateError {
     pub const fn is_end(&self) -> bool {
         matches!(
             self,
-            Self::UnknownSession(_) | Self::StaleSession { .. } | Self::Closed
+            Self::UnknownSession(_)
+                | Self::SessionExpired { .. }
+                | Self::StaleSession { .. }
+                | Self::Closed
         )
     }
 
@@ -102,6 +114,9 @@ impl StateError {
         match self {
             Self::UnknownSession(_) => {
                 "create the session first, and use it within its time to live".into()
+            }
+            Self::SessionExpired { .. } => {
+                "create it again, with a longer time to live if that was too short".into()
             }
             Self::SessionExists(_) => "use `get_or_create`, or another id".into(),
             Self::StaleSession { .. } => "get the session again by its id".into(),

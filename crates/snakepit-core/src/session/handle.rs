@@ -4,15 +4,17 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::counters::Counters;
 use super::data::Data;
 use super::shard::{Live, Nanos};
-use super::store::{Access, Counters, Place, Store};
-use super::{Inner, MetadataUpdate, Quota, SessionInfo, StateError};
+use super::store::{Access, Place, Store};
+use super::{Inner, MetadataUpdate, Quota, SessionHold, SessionInfo, Sessions, StateError};
 use crate::{Metadata, Origin, SessionId, metadata};
 
 /// One session. Cheap to clone. It names one generation: once that session is over the handle is, too, even when the id is used again.
 ///
-/// Every method but [`info`](Self::info) and [`watch`](Self::watch) counts as an access, which prolongs the session.
+/// Every method but [`info`](Self::info) and [`watch`](Self::watch) counts as an access, which prolongs the session. A call of a tool for the
+/// session is one, too, from its beginning to its end.
 #[derive(Clone)]
 pub struct Session {
     pub(super) inner: Arc<Inner>,
@@ -60,7 +62,7 @@ impl Session {
         act: impl FnOnce(&mut Live) -> R,
     ) -> Result<R, StateError> {
         let now = self.inner.now();
-        self.store().with(&self.id, self.place, now, access, act)
+        self.store().with(&self.id, &self.place, now, access, act)
     }
 
     /// As [`with`](Self::with), for what may fail.
@@ -72,15 +74,15 @@ impl Session {
         self.with(access, act)?
     }
 
-    /// What is to be known about it. Not an access.
+    /// Returns its description. Not an access.
     ///
     /// # Errors
-    /// It is over: [`StateError::UnknownSession`], [`StateError::StaleSession`] or [`StateError::Closed`].
+    /// It is over: [`StateError::SessionExpired`], [`StateError::UnknownSession`], [`StateError::StaleSession`] or [`StateError::Closed`].
     pub fn info(&self) -> Result<SessionInfo, StateError> {
         let now = self.inner.now();
         let describe = |live: &mut Live| live.to_info(now);
         self.store()
-            .with(&self.id, self.place, now, Access::Peek, describe)
+            .with(&self.id, &self.place, now, Access::Peek, describe)
     }
 
     /// Prolongs it.
@@ -111,24 +113,25 @@ impl Session {
         })
     }
 
-    /// What a session has from its creation on.
-    pub(super) fn begin(&self, metadata: &Metadata) -> Result<(), StateError> {
-        let own = size_of::<Live>() + self.id.as_str().len();
-        self.try_with(Access::Peek, |live| {
-            live.charge(self.store(), own + metadata::bytes(metadata), 0)?;
-            if !metadata.is_empty() {
-                live.data_mut().metadata.clone_from(metadata);
-            }
-            Ok(())
-        })
+    /// It is one of these sessions.
+    pub fn is_in(&self, sessions: &Sessions) -> bool {
+        Arc::ptr_eq(&self.inner, &sessions.inner)
     }
 
-    /// Ends it and drops all that it has.
+    /// Keeps it from expiring as long as the returned hold lives.
     ///
     /// # Errors
-    /// It is over already.
-    pub fn delete(&self) -> Result<(), StateError> {
-        self.store().delete(&self.id, self.place, self.inner.now())
+    /// It is over.
+    pub fn hold(&self) -> Result<SessionHold, StateError> {
+        SessionHold::new(self.clone())
+    }
+
+    /// Ends it and drops all that it has. `false` if it is over already.
+    ///
+    /// # Errors
+    /// [`StateError::Closed`].
+    pub fn delete(&self) -> Result<bool, StateError> {
+        self.store().delete(&self.id, &self.place, self.inner.now())
     }
 }
 
@@ -166,7 +169,11 @@ impl Live {
             generation: self.generation,
             metadata: data.map(|data| data.metadata.clone()).unwrap_or_default(),
             age: Duration::from_nanos(now.saturating_sub(self.created)),
-            idle: Duration::from_nanos(now.saturating_sub(self.accessed)),
+            idle: match self.holds {
+                0 => Duration::from_nanos(now.saturating_sub(self.accessed)),
+                _ => Duration::ZERO,
+            },
+            calls: self.holds as usize,
             ttl: Duration::from_nanos(self.ttl),
             variables: data.map_or(0, |data| data.variables.len()),
             programs: data.map_or(0, |data| data.programs.len()),

@@ -18,8 +18,10 @@ pub struct SessionInfo {
     pub metadata: Metadata,
     /// Time since it was created.
     pub age: Duration,
-    /// Time since its last access.
+    /// Time since its last access; zero while calls use it.
     pub idle: Duration,
+    /// Calls that use it now. It does not expire before they end.
+    pub calls: usize,
     /// Time after the last access at which it ends.
     pub ttl: Duration,
     /// Number of variables.

@@ -1,5 +1,6 @@
 //! Programs: values of any kind under a name, of one session or global.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
 use super::data::{Data, Program, deep_bytes};
@@ -32,11 +33,18 @@ fn program(name: &str, value: Value) -> Result<Program, StateError> {
     })
 }
 
-fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a Arc<str>>) -> StateError {
+/// The error of a name that is not there; `known` are the names to suggest.
+fn unknown(name: &str, known: &[Arc<str>]) -> StateError {
     StateError::UnknownProgram {
         name: names::short(name),
-        near: names::near(name, known.map(|name| &**name)),
+        near: names::near(name, known.iter().map(|name| &**name)),
     }
+}
+
+/// Names to choose suggestions from. Taken under the lock; compared after it.
+fn candidates(programs: Option<&BTreeMap<Arc<str>, Program>>) -> Vec<Arc<str>> {
+    let names = programs.into_iter().flat_map(BTreeMap::keys);
+    names.take(names::LOOKED_AT).map(Arc::clone).collect()
 }
 
 impl Session {
@@ -68,32 +76,32 @@ impl Session {
     /// # Errors
     /// The session is over, [`StateError::UnknownProgram`].
     pub fn program(&self, name: &str) -> Result<Arc<Value>, StateError> {
-        self.try_with(Access::Touch, |live| {
+        let found = self.with(Access::Touch, |live| {
             let programs = live.data.as_ref().map(|data| &data.programs);
             let found = programs.and_then(|programs| programs.get(name));
             let found = found.map(|program| Arc::clone(&program.value));
-            found.ok_or_else(|| unknown(name, programs.into_iter().flat_map(|all| all.keys())))
-        })
+            found.ok_or_else(|| candidates(programs))
+        })?;
+        found.map_err(|known| unknown(name, &known))
     }
 
-    /// Deletes a program of this session.
+    /// Deletes a program of this session. `false` if there is none of this name.
     ///
     /// # Errors
-    /// The session is over, [`StateError::UnknownProgram`].
-    pub fn delete_program(&self, name: &str) -> Result<(), StateError> {
-        let _old = self.try_with(Access::Touch, |live: &mut Live| {
+    /// The session is over.
+    pub fn delete_program(&self, name: &str) -> Result<bool, StateError> {
+        let old = self.try_with(Access::Touch, |live: &mut Live| {
             let programs = live
                 .data
                 .as_mut()
                 .map(|data: &mut Box<Data>| &mut data.programs);
             let Some(old) = programs.and_then(|programs| programs.remove(name)) else {
-                let known = live.data.iter().flat_map(|data| data.programs.keys());
-                return Err(unknown(name, known));
+                return Ok(None);
             };
             live.charge(self.store(), 0, old.bytes)?;
-            Ok(old)
+            Ok(Some(old))
         })?;
-        Ok(())
+        Ok(old.is_some())
     }
 
     /// Names of the programs of this session, in order.
@@ -110,20 +118,33 @@ impl Session {
 
 /// Global programs.
 impl Store {
-    fn globals(&self) -> MutexGuard<'_, std::collections::BTreeMap<Arc<str>, Program>> {
+    fn globals(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Program>> {
         self.programs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The programs of a store that is open. Closing sets its flag before it takes the lock.
+    fn open_globals(&self) -> Result<MutexGuard<'_, BTreeMap<Arc<str>, Program>>, StateError> {
+        let programs = self.globals();
+        if self.is_closed() {
+            return Err(StateError::Closed);
+        }
+        Ok(programs)
     }
 
     pub(super) fn global_programs(&self) -> usize {
         self.globals().len()
     }
 
+    /// Drops all programs of a store that is closed.
+    pub(super) fn drop_programs(&self) {
+        let programs = std::mem::take(&mut *self.globals());
+        let bytes = programs.values().map(|program| program.bytes).sum();
+        self.counters.release(bytes);
+    }
+
     pub(super) fn put_program(&self, name: &str, program: Value) -> Result<(), StateError> {
         let program = self::program(name, program)?;
-        if self.is_closed() {
-            return Err(StateError::Closed);
-        }
-        let mut programs = self.globals();
+        let mut programs = self.open_globals()?;
         let old = programs.get(name).map(|old| old.bytes);
         let counters = &self.counters;
         if old.is_none() {
@@ -141,25 +162,25 @@ impl Store {
     }
 
     pub(super) fn program(&self, name: &str) -> Result<Arc<Value>, StateError> {
-        let programs = self.globals();
-        let found = programs.get(name).map(|program| Arc::clone(&program.value));
-        found.ok_or_else(|| unknown(name, programs.keys()))
-    }
-
-    pub(super) fn delete_program(&self, name: &str) -> Result<(), StateError> {
-        let mut programs = self.globals();
-        let old = programs
-            .remove(name)
-            .ok_or_else(|| unknown(name, programs.keys()))?;
+        let programs = self.open_globals()?;
+        if let Some(program) = programs.get(name) {
+            return Ok(Arc::clone(&program.value));
+        }
+        let known = candidates(Some(&programs));
         drop(programs);
-        self.counters.release(old.bytes);
-        Ok(())
+        Err(unknown(name, &known))
     }
 
-    pub(super) fn programs(&self) -> Vec<String> {
-        self.globals()
-            .keys()
-            .map(|name| (**name).to_owned())
-            .collect()
+    pub(super) fn delete_program(&self, name: &str) -> Result<bool, StateError> {
+        let old = self.open_globals()?.remove(name);
+        if let Some(old) = &old {
+            self.counters.release(old.bytes);
+        }
+        Ok(old.is_some())
+    }
+
+    pub(super) fn programs(&self) -> Result<Vec<String>, StateError> {
+        let programs = self.open_globals()?;
+        Ok(programs.keys().map(|name| (**name).to_owned()).collect())
     }
 }

@@ -1,8 +1,11 @@
 //! One part of the sessions: a table, an index by id and an index by the moment at which they end. It has no clock.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
+use super::SessionEnd;
 use super::data::Data;
+use super::store::Ending;
 use crate::SessionId;
 
 /// A moment or a span in nanoseconds; moments count from the birth of the store.
@@ -16,6 +19,9 @@ pub(super) struct Live {
     pub(super) created: Nanos,
     pub(super) accessed: Nanos,
     pub(super) ttl: Nanos,
+    /// Calls that use it now; it does not expire before they end.
+    pub(super) holds: u32,
+    pub(super) ending: Ending,
     /// The moment under which it is in the index of moments: never later than its end.
     due: Nanos,
     /// Bytes counted against the quotas.
@@ -25,8 +31,38 @@ pub(super) struct Live {
 }
 
 impl Live {
+    pub(super) fn new(id: SessionId, generation: u64, ttl: Nanos, now: Nanos) -> Self {
+        Self {
+            id,
+            generation,
+            created: now,
+            accessed: now,
+            ttl,
+            holds: 0,
+            ending: Arc::default(),
+            due: now.saturating_add(ttl),
+            bytes: 0,
+            data: None,
+        }
+    }
+
+    /// The moment at which it ends as long as nothing else uses it; never while it is held.
     pub(super) const fn expires(&self) -> Nanos {
+        if self.holds > 0 {
+            return Nanos::MAX;
+        }
         self.accessed.saturating_add(self.ttl)
+    }
+
+    /// The earliest moment at which it can have expired.
+    pub(super) fn may_expire(&self, now: Nanos) -> Nanos {
+        let used = if self.holds > 0 { now } else { self.accessed };
+        used.saturating_add(self.ttl)
+    }
+
+    /// Counts an access.
+    pub(super) fn touch(&mut self, now: Nanos) {
+        self.accessed = self.accessed.max(now);
     }
 }
 
@@ -52,32 +88,22 @@ impl Shard {
     }
 
     /// Adds a session whose id is not there.
-    pub(super) fn insert(&mut self, id: SessionId, generation: u64, ttl: Nanos, now: Nanos) -> u32 {
+    pub(super) fn insert(&mut self, live: Live) -> (u32, &Live) {
         let place = self.vacant.pop().unwrap_or_else(|| {
             self.entries.push(None);
             u32::try_from(self.entries.len() - 1).expect("fewer than 2^32 sessions")
         });
-        let due = now.saturating_add(ttl);
-        self.index.insert(id.clone(), place);
-        self.due.insert((due, place));
-        self.entries[place as usize] = Some(Live {
-            id,
-            generation,
-            created: now,
-            accessed: now,
-            ttl,
-            due,
-            bytes: 0,
-            data: None,
-        });
-        place
+        self.index.insert(live.id.clone(), place);
+        self.due.insert((live.due, place));
+        (place, self.entries[place as usize].insert(live))
     }
 
-    pub(super) fn remove(&mut self, place: u32) -> Option<Live> {
+    pub(super) fn remove(&mut self, place: u32, why: SessionEnd) -> Option<Live> {
         let live = self.entries.get_mut(place as usize)?.take()?;
         self.index.remove(&live.id);
         self.due.remove(&(live.due, place));
         self.vacant.push(place);
+        live.ending.set(why).ok();
         Some(live)
     }
 
@@ -90,13 +116,13 @@ impl Shard {
             && due <= now
         {
             let live = self.get_mut(place).expect("the index names live sessions");
-            let expires = live.expires();
+            let expires = live.may_expire(now);
             if expires > now {
                 live.due = expires;
                 self.due.remove(&(due, place));
                 self.due.insert((expires, place));
             } else {
-                expired.extend(self.remove(place));
+                expired.extend(self.remove(place, SessionEnd::Expired));
             }
         }
         expired
@@ -113,11 +139,12 @@ impl Shard {
     }
 
     /// Takes all sessions out.
-    pub(super) fn drain(&mut self) -> Vec<Live> {
-        (std::mem::take(self))
-            .entries
-            .into_iter()
-            .flatten()
+    pub(super) fn drain(&mut self, why: SessionEnd) -> Vec<Live> {
+        let drained = std::mem::take(self).entries.into_iter().flatten();
+        drained
+            .inspect(|live| {
+                let _ = live.ending.set(why);
+            })
             .collect()
     }
 }
@@ -129,8 +156,8 @@ mod tests {
     #[test]
     fn sweeping_looks_at_what_is_due_only() {
         let mut shard = Shard::default();
-        let a = shard.insert("a".into(), 1, 10, 0);
-        shard.insert("b".into(), 2, 20, 0);
+        let (a, _) = shard.insert(Live::new("a".into(), 1, 10, 0));
+        shard.insert(Live::new("b".into(), 2, 20, 0));
         shard.get_mut(a).unwrap().accessed = 9;
         assert!(shard.expired(15, 9).is_empty());
         // `a` was put in again for 19, so that it comes before `b`.

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
+use super::counters::Counters;
 use super::data::Program;
 use super::shard::{Live, Nanos, Shard};
 use super::{Quota, SessionConfig, SessionEnd, StateError};
-use crate::{SessionId, event};
+use crate::{Metadata, SessionId, event, metadata};
 
 /// Parts with a lock of their own each; a power of two.
 const SHARDS: usize = 64;
@@ -18,18 +19,35 @@ const CLEARED: usize = 2;
 
 type Hook = Arc<dyn Fn(&SessionId, u64, SessionEnd) + Send + Sync>;
 
-/// Where one session is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why a session ended; shared by the session and its handles.
+pub(super) type Ending = Arc<OnceLock<SessionEnd>>;
+
+/// The place of one generation of a session.
+#[derive(Clone, Debug)]
 pub(super) struct Place {
     pub(super) shard: u32,
     pub(super) entry: u32,
     pub(super) generation: u64,
+    ending: Ending,
 }
 
-/// Whether looking at a session prolongs it.
+impl Place {
+    fn new(shard: u32, entry: u32, live: &Live) -> Self {
+        Self {
+            shard,
+            entry,
+            generation: live.generation,
+            ending: Arc::clone(&live.ending),
+        }
+    }
+}
+
+/// Effect of an access on the life of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Access {
+    /// Prolongs it.
     Touch,
+    /// Leaves it as it is.
     Peek,
 }
 
@@ -43,74 +61,6 @@ pub(super) struct Store {
     closed: AtomicBool,
     hooks: RwLock<Vec<Hook>>,
     pub(super) counters: Counters,
-}
-
-/// Counters of the whole store. `live` and `bytes` are also what the quotas are checked against.
-#[derive(Debug, Default)]
-pub(super) struct Counters {
-    pub(super) live: AtomicUsize,
-    pub(super) bytes: AtomicUsize,
-    pub(super) created: AtomicU64,
-    pub(super) expired: AtomicU64,
-    pub(super) deleted: AtomicU64,
-    pub(super) changes: AtomicU64,
-    pub(super) missed: AtomicU64,
-    pub(super) conflicts: AtomicU64,
-    pub(super) refused: AtomicU64,
-}
-
-impl Counters {
-    pub(super) fn add(counter: &AtomicU64, n: u64) {
-        counter.fetch_add(n, Ordering::Relaxed);
-    }
-
-    /// Takes `asked` out of what the limit leaves.
-    pub(super) fn reserve(
-        &self,
-        used: &AtomicUsize,
-        quota: Quota,
-        limit: usize,
-        asked: usize,
-    ) -> Result<(), StateError> {
-        Self::take(used, limit, asked).map_err(|usage| self.refuse(quota, limit, usage, asked))
-    }
-
-    /// As [`reserve`](Self::reserve), but a refusal says only what is used.
-    fn take(used: &AtomicUsize, limit: usize, asked: usize) -> Result<(), usize> {
-        used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |usage| {
-            usage.checked_add(asked).filter(|sum| *sum <= limit)
-        })
-        .map(drop)
-    }
-
-    /// Gives bytes back.
-    pub(super) fn release(&self, bytes: usize) {
-        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
-    }
-
-    /// Checks a count that the caller holds the lock for.
-    pub(super) fn check(
-        &self,
-        quota: Quota,
-        limit: usize,
-        usage: usize,
-        asked: usize,
-    ) -> Result<(), StateError> {
-        if usage.checked_add(asked).is_some_and(|sum| sum <= limit) {
-            return Ok(());
-        }
-        Err(self.refuse(quota, limit, usage, asked))
-    }
-
-    fn refuse(&self, quota: Quota, limit: usize, usage: usize, asked: usize) -> StateError {
-        Self::add(&self.refused, 1);
-        StateError::Quota {
-            quota,
-            limit,
-            usage,
-            asked,
-        }
-    }
 }
 
 impl Store {
@@ -158,11 +108,12 @@ impl Store {
             .push(hook);
     }
 
-    /// Creates a session. `None` when there is one already.
+    /// Creates a session, charged and with its metadata before anyone sees it. `None` if there is one already.
     pub(super) fn create(
         &self,
         id: &SessionId,
         ttl: Nanos,
+        metadata: &Metadata,
         now: Nanos,
     ) -> Result<Option<Place>, StateError> {
         let limit = self.config.max_sessions;
@@ -174,33 +125,57 @@ impl Store {
         }
         let shard = self.shard_of(id);
         let mut guard = self.lock(shard);
+        let mut ended = guard.expired(now, CLEARED);
+        let created = self.create_in(&mut guard, &mut ended, id, ttl, metadata, now);
+        let place = created.map(|created| {
+            let (entry, live) = created?;
+            Some(Place::new(shard, entry, live))
+        });
+        drop(guard);
+        self.ended(ended, SessionEnd::Expired);
+        match &place {
+            Ok(Some(place)) => {
+                Counters::add(&self.counters.created, 1);
+                tracing::trace!(
+                    target: event::STATE,
+                    event = event::SESSION_CREATED,
+                    session = %id,
+                    generation = place.generation,
+                );
+            }
+            _ => drop(live.fetch_sub(1, Ordering::Relaxed)),
+        }
+        place
+    }
+
+    fn create_in<'a>(
+        &self,
+        shard: &'a mut Shard,
+        ended: &mut Vec<Live>,
+        id: &SessionId,
+        ttl: Nanos,
+        metadata: &Metadata,
+        now: Nanos,
+    ) -> Result<Option<(u32, &'a Live)>, StateError> {
         // Looked at under the lock, which closing takes after it has set the flag: no session is created that nobody would end.
-        if self.closed.load(Ordering::SeqCst) {
-            live.fetch_sub(1, Ordering::Relaxed);
+        if self.is_closed() {
             return Err(StateError::Closed);
         }
-        let mut ended = guard.expired(now, CLEARED);
-        if let Some(entry) = guard.place(id) {
-            let there = guard.get(entry).expect("the index names live sessions");
+        if let Some(entry) = shard.place(id) {
+            let there = shard.get(entry).expect("the index names live sessions");
             if there.expires() > now {
-                live.fetch_sub(1, Ordering::Relaxed);
-                drop(guard);
-                self.ended(ended, SessionEnd::Expired);
                 return Ok(None);
             }
-            ended.extend(guard.remove(entry));
+            ended.extend(shard.remove(entry, SessionEnd::Expired));
         }
         let generation = self.generations.fetch_add(1, Ordering::Relaxed);
-        let entry = guard.insert(id.clone(), generation, ttl, now);
-        drop(guard);
-        Counters::add(&self.counters.created, 1);
-        tracing::trace!(target: event::STATE, event = event::SESSION_CREATED, session = %id, generation);
-        self.ended(ended, SessionEnd::Expired);
-        Ok(Some(Place {
-            shard,
-            entry,
-            generation,
-        }))
+        let mut live = Live::new(id.clone(), generation, ttl, now);
+        let own = size_of::<Live>() + id.as_str().len() + metadata::bytes(metadata);
+        live.charge(self, own, 0)?;
+        if !metadata.is_empty() {
+            live.data_mut().metadata.clone_from(metadata);
+        }
+        Ok(Some(shard.insert(live)))
     }
 
     /// The session of this id, which counts as an access if asked for.
@@ -210,27 +185,22 @@ impl Store {
         let entry = guard.place(id)?;
         let live = guard.get_mut(entry).expect("the index names live sessions");
         if live.expires() <= now {
-            let ended = guard.remove(entry);
+            let ended = guard.remove(entry, SessionEnd::Expired);
             drop(guard);
             self.ended(ended, SessionEnd::Expired);
             return None;
         }
         if access == Access::Touch {
-            live.accessed = live.accessed.max(now);
+            live.touch(now);
         }
-        let generation = live.generation;
-        Some(Place {
-            shard,
-            entry,
-            generation,
-        })
+        Some(Place::new(shard, entry, live))
     }
 
     /// Runs `act` on a session under its lock. It must be quick.
     pub(super) fn with<R>(
         &self,
         id: &SessionId,
-        place: Place,
+        place: &Place,
         now: Nanos,
         access: Access,
         act: impl FnOnce(&mut Live) -> R,
@@ -242,20 +212,26 @@ impl Store {
             return Err(self.missing(id, place, now));
         };
         if live.expires() <= now {
-            let ended = guard.remove(place.entry);
+            let ended = guard.remove(place.entry, SessionEnd::Expired);
             drop(guard);
             self.ended(ended, SessionEnd::Expired);
             return Err(self.missing(id, place, now));
         }
         if access == Access::Touch {
-            live.accessed = live.accessed.max(now);
+            live.touch(now);
         }
         Ok(act(live))
     }
 
-    fn missing(&self, id: &SessionId, place: Place, now: Nanos) -> StateError {
-        if self.closed.load(Ordering::SeqCst) {
+    fn missing(&self, id: &SessionId, place: &Place, now: Nanos) -> StateError {
+        if self.is_closed() {
             return StateError::Closed;
+        }
+        if place.ending.get() == Some(&SessionEnd::Expired) {
+            return StateError::SessionExpired {
+                id: id.clone(),
+                generation: place.generation,
+            };
         }
         match self.find(id, now, Access::Peek) {
             Some(current) => StateError::StaleSession {
@@ -267,26 +243,41 @@ impl Store {
         }
     }
 
-    /// Ends one generation of a session.
+    /// Ends one generation of a session. `false` if it is over already.
     pub(super) fn delete(
         &self,
         id: &SessionId,
-        place: Place,
+        place: &Place,
         now: Nanos,
-    ) -> Result<(), StateError> {
-        self.with(id, place, now, Access::Peek, |_| ())?;
+    ) -> Result<bool, StateError> {
+        if let Err(error) = self.with(id, place, now, Access::Peek, |_| ()) {
+            return if error == StateError::Closed {
+                Err(error)
+            } else {
+                Ok(false)
+            };
+        }
         let ended = {
             let mut guard = self.lock(place.shard);
             let same = guard
                 .get(place.entry)
                 .is_some_and(|live| live.generation == place.generation);
-            same.then(|| guard.remove(place.entry)).flatten()
+            same.then(|| guard.remove(place.entry, SessionEnd::Deleted))
+                .flatten()
         };
-        if ended.is_none() {
-            return Err(self.missing(id, place, now));
-        }
+        let there = ended.is_some();
         self.ended(ended, SessionEnd::Deleted);
-        Ok(())
+        Ok(there)
+    }
+
+    /// Ends one hold on a session, which counts as an access.
+    pub(super) fn release(&self, place: &Place, now: Nanos) {
+        let mut guard = self.lock(place.shard);
+        let live = guard.get_mut(place.entry);
+        if let Some(live) = live.filter(|live| live.generation == place.generation) {
+            live.touch(now);
+            live.holds -= 1;
+        }
     }
 
     pub(super) fn sweep(&self, now: Nanos) -> usize {
@@ -299,13 +290,14 @@ impl Store {
         n
     }
 
-    /// Ends all sessions and refuses new ones.
+    /// Ends all sessions, drops the global programs and refuses new ones.
     pub(super) fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
         for shard in 0..SHARDS as u32 {
-            let ended = self.lock(shard).drain();
+            let ended = self.lock(shard).drain(SessionEnd::Closed);
             self.ended(ended, SessionEnd::Closed);
         }
+        self.drop_programs();
     }
 
     /// Up to `limit` sessions from a place on, and the place to go on from.

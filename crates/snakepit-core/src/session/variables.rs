@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use super::counters::Counters;
 use super::data::Held;
 use super::shard::Live;
-use super::store::{Access, Counters};
+use super::store::Access;
 use super::{Quota, Session, StateError};
 use crate::change::log::Draft;
 use crate::variable::spec::Spec;
@@ -72,9 +73,10 @@ impl Session {
     /// # Errors
     /// The session is over, [`VariableError::Unknown`].
     pub fn variable(&self, name: &str) -> Result<Variable, StateError> {
-        self.try_with(Access::Touch, |live| {
+        let found = self.try_with(Access::Touch, |live| {
             held(live, name).map(Held::to_variable)
-        })
+        });
+        found.map_err(|error| self.suggest(error))
     }
 
     /// Several variables, all at the same moment, in the order of `names`.
@@ -85,10 +87,12 @@ impl Session {
         &self,
         names: &[S],
     ) -> Result<Vec<Result<Variable, StateError>>, StateError> {
-        self.with(Access::Touch, |live| {
+        let mut found: Vec<_> = self.with(Access::Touch, |live| {
             let one = |name: &S| held(live, name.as_ref()).map(Held::to_variable);
             names.iter().map(one).collect()
-        })
+        })?;
+        self.suggest_once(&mut found);
+        Ok(found)
     }
 
     /// All variables whose name begins with `prefix`, in order of their names, all at the same moment.
@@ -124,8 +128,7 @@ impl Session {
     ) -> Result<Variable, StateError> {
         let mut item = SetVariable::new(name, value);
         item.expected_version = expected_version;
-        let mut set = self.set_all(vec![item])?;
-        Ok(set.pop().expect("one item, one variable"))
+        self.set_one(item).map_err(|error| self.suggest(error))
     }
 
     /// Sets several variables independently: one result each, in order.
@@ -139,15 +142,21 @@ impl Session {
         self.touch()?;
         let mut results = Vec::with_capacity(items.len());
         for item in items {
-            let result = self.set_all(vec![item]);
+            let result = self.set_one(item);
             if let Err(error) = &result
                 && error.is_end()
             {
                 return Err(error.clone());
             }
-            results.push(result.map(|mut set| set.pop().expect("one item, one variable")));
+            results.push(result);
         }
+        self.suggest_once(&mut results);
         Ok(results)
+    }
+
+    fn set_one(&self, item: SetVariable) -> Result<Variable, StateError> {
+        let mut set = self.try_set_all(vec![item])?;
+        Ok(set.pop().expect("one item, one variable"))
     }
 
     /// Sets several variables, or none when one of them cannot be set; no reader sees some of them only. A name may occur once.
@@ -163,6 +172,11 @@ impl Session {
             return Err(StateError::Invalid { what, reason });
         }
         drop(names);
+        self.try_set_all(items).map_err(|error| self.suggest(error))
+    }
+
+    /// As [`set_all`](Self::set_all), for names that differ; the error of an unknown variable has no suggestions yet.
+    fn try_set_all(&self, items: Vec<SetVariable>) -> Result<Vec<Variable>, StateError> {
         let mut specs: Vec<Arc<Spec>> = self.try_with(Access::Touch, |live| {
             let spec = |item: &SetVariable| Ok(Arc::clone(&held(live, &item.name)?.spec));
             items.iter().map(spec).collect::<Result<_, StateError>>()
@@ -254,17 +268,21 @@ impl Session {
         }
     }
 
-    /// Deletes a variable, with `expected_version` only if this is its version.
+    /// Deletes a variable, with `expected_version` only if this is its version. `false` if there is none of this name.
     ///
     /// # Errors
-    /// The session is over, [`StateError::Variable`] (unknown, stale version).
+    /// The session is over, [`StateError::Variable`] (stale version; unknown although a version is expected).
     pub fn delete_variable(
         &self,
         name: &str,
         expected_version: Option<u64>,
-    ) -> Result<(), StateError> {
-        self.try_with(Access::Touch, |live| {
-            let old = held(live, name)?;
+    ) -> Result<bool, StateError> {
+        let deleted = self.try_with(Access::Touch, |live| {
+            let old = match held(live, name) {
+                Ok(old) => old,
+                Err(_) if expected_version.is_none() => return Ok(None),
+                Err(error) => return Err(error),
+            };
             if let Some(expected) = expected_version.filter(|version| *version != old.version) {
                 Counters::add(&self.store().counters.conflicts, 1);
                 return Err(stale(old, expected));
@@ -277,8 +295,48 @@ impl Session {
             live.charge(self.store(), 0, old.bytes())?;
             self.log(live, ChangeKind::Deleted, &old);
             live.data_mut().log.wake();
-            Ok(())
-        })
+            Ok(Some(old))
+        });
+        // The old value is dropped here, after the lock is released.
+        let deleted = deleted.map_err(|error| self.suggest(error))?;
+        Ok(deleted.is_some())
+    }
+
+    /// Adds names that are like an unknown one. They are compared after the lock is released, at most once for each request.
+    fn suggest(&self, error: StateError) -> StateError {
+        let StateError::Variable(error) = error else {
+            return error;
+        };
+        let VariableError::Unknown { name, .. } = *error else {
+            return StateError::Variable(error);
+        };
+        let known: Vec<Arc<str>> = self
+            .with(Access::Peek, |live| {
+                let all = live.data.iter().flat_map(|data| data.variables.keys());
+                all.take(names::LOOKED_AT).map(Arc::clone).collect()
+            })
+            .unwrap_or_default();
+        let near = names::near(&name, known.iter().map(|name| &**name));
+        let name = names::short(&name);
+        VariableError::Unknown { name, near }.into()
+    }
+
+    /// Adds suggestions to the first unknown variable of a request.
+    fn suggest_once(&self, results: &mut [Result<Variable, StateError>]) {
+        let mut first = true;
+        for result in results {
+            let Err(StateError::Variable(error)) = result else {
+                continue;
+            };
+            let VariableError::Unknown { name, .. } = &mut **error else {
+                continue;
+            };
+            if std::mem::take(&mut first) {
+                *result = Err(self.suggest(StateError::Variable(error.clone())));
+            } else {
+                *name = names::short(name);
+            }
+        }
     }
 
     fn log(&self, live: &mut Live, kind: ChangeKind, held: &Held) {
@@ -314,18 +372,14 @@ enum Stored {
     Again(Vec<Arc<Spec>>),
 }
 
+/// The variable of this name. The error has the whole name and no suggestions, see [`Session::suggest`].
 fn held<'a>(live: &'a Live, name: &str) -> Result<&'a Held, StateError> {
     let variables = live.data.as_ref().map(|data| &data.variables);
-    variables
-        .and_then(|variables| variables.get(name))
-        .ok_or_else(|| {
-            let known = variables
-                .into_iter()
-                .flat_map(|all| all.keys())
-                .map(|name| &**name);
-            let (near, name) = (names::near(name, known), names::short(name));
-            VariableError::Unknown { name, near }.into()
-        })
+    let found = variables.and_then(|variables| variables.get(name));
+    found.ok_or_else(|| {
+        let (name, near) = (name.to_owned(), Vec::new());
+        VariableError::Unknown { name, near }.into()
+    })
 }
 
 fn stale(held: &Held, expected: u64) -> StateError {

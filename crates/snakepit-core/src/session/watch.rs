@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-use super::store::{Access, Counters};
+use super::counters::Counters;
+use super::store::Access;
 use super::{Session, StateError};
 use crate::{ChangeBatch, ChangeStream, WatchFilter, WatchFrom, WatchItem, event};
 
@@ -76,8 +77,9 @@ impl Session {
         loop {
             // Made before the log is read: it hears of all wake-ups from here on, so that no change falls between.
             let changed = notify.notified();
+            let now = self.inner.now();
             let (batch, last, expires) = self.with(Access::Peek, |live| {
-                let expires = live.expires();
+                let expires = live.may_expire(now);
                 let log = &live.data_mut().log;
                 (log.after(after, filter, max), log.last(), expires)
             })?;

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use tokio::sync::{Semaphore, watch};
 
 use super::ScriptedWorker;
-use crate::{ErrorCode, StartContext, StartError, Worker, WorkerInfo, WorkerProfile};
+use crate::{ErrorCode, HostState, StartContext, StartError, Worker, WorkerInfo, WorkerProfile};
 
 /// What a start does.
 #[derive(Clone, Debug, Default)]
@@ -40,6 +40,7 @@ pub enum Script {
 #[derive(Clone, Debug)]
 pub struct ScriptedProfile {
     pub(super) inner: Arc<Inner>,
+    state: Option<HostState>,
 }
 
 #[derive(Debug)]
@@ -84,7 +85,15 @@ impl ScriptedProfile {
                 starting: AtomicUsize::new(0),
                 most: AtomicUsize::new(0),
             }),
+            state: None,
         }
+    }
+
+    /// Gives the workers this state, whose sessions their calls use.
+    #[must_use]
+    pub fn with_state(mut self, state: HostState) -> Self {
+        self.state = Some(state);
+        self
     }
 
     /// Lets `n` calls of `gate` through.
@@ -148,6 +157,10 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 impl WorkerProfile for ScriptedProfile {
     fn slots(&self) -> NonZeroU16 {
         self.inner.slots
+    }
+
+    fn state(&self) -> Option<HostState> {
+        self.state.clone()
     }
 
     async fn start(&self, context: StartContext) -> Result<Arc<dyn Worker>, StartError> {

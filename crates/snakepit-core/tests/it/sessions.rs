@@ -38,8 +38,12 @@ async fn a_session_ends_at_its_time_to_live_after_the_last_access() {
     tokio::time::advance(Duration::from_nanos(1)).await;
     // Gone for every reader, though nobody has swept.
     assert!(!sessions.exists(&"a".into()));
-    assert_eq!(session.touch(), Err(StateError::UnknownSession("a".into())));
-    assert_eq!(session.info(), Err(StateError::UnknownSession("a".into())));
+    let expired = StateError::SessionExpired {
+        id: "a".into(),
+        generation: session.generation(),
+    };
+    assert_eq!(session.touch(), Err(expired.clone()));
+    assert_eq!(session.info(), Err(expired));
     assert!(sessions.list(None, 10).sessions.is_empty());
     assert_eq!((sessions.count(), sessions.stats().expired), (0, 1));
 }
@@ -52,8 +56,9 @@ async fn a_handle_does_not_outlive_its_generation() {
         sessions.create("a", options()).unwrap_err(),
         StateError::SessionExists("a".into())
     );
-    old.delete().unwrap();
-    assert!(matches!(old.delete(), Err(StateError::UnknownSession(_))));
+    assert_eq!(old.delete(), Ok(true));
+    assert_eq!(old.touch(), Err(StateError::UnknownSession("a".into())));
+    assert_eq!(old.delete(), Ok(false));
     let new = sessions.get_or_create("a", options()).unwrap();
     assert!(new.generation() > old.generation());
     let error = old.touch().unwrap_err();
@@ -64,7 +69,11 @@ async fn a_handle_does_not_outlive_its_generation() {
         (error.code(), error.is_end()),
         (ErrorCode::StaleSession, true)
     );
-    assert!(old.delete().is_err());
+    assert_eq!(
+        old.delete(),
+        Ok(false),
+        "it does not end another generation"
+    );
     new.touch().unwrap();
 }
 
@@ -213,7 +222,7 @@ async fn programs_are_of_a_session_or_global() {
     );
     assert!(session.program("global").is_err());
     assert_eq!(
-        (session.programs().unwrap(), sessions.programs()),
+        (session.programs().unwrap(), sessions.programs().unwrap()),
         (vec!["prog".into()], vec!["global".into()])
     );
     let deep = (0..200).fold(Value::Null, |inner, _| Value::List(vec![inner]));

@@ -4,7 +4,7 @@
     reason = "a helper of a test may panic like the test"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -86,6 +86,8 @@ struct Live {
 struct Model {
     now: u64,
     live: BTreeMap<u8, Live>,
+    /// Generations that have expired.
+    expired: BTreeSet<u64>,
 }
 
 /// Variables per session, of three names.
@@ -94,12 +96,22 @@ const VARIABLES: usize = 2;
 impl Model {
     fn expire(&mut self) {
         let now = self.now;
-        self.live.retain(|_, live| live.accessed + live.ttl > now);
+        let expired = &mut self.expired;
+        self.live.retain(|_, live| {
+            let lives = live.accessed + live.ttl > now;
+            if !lives {
+                expired.insert(live.generation);
+            }
+            lives
+        });
     }
 
     /// The session of a handle, touched, or the code of the error.
     fn of(&mut self, id: u8, generation: u64) -> Result<&mut Live, ErrorCode> {
         let now = self.now;
+        if self.expired.contains(&generation) {
+            return Err(ErrorCode::SessionExpired);
+        }
         let live = self.live.get_mut(&id).ok_or(ErrorCode::UnknownSession)?;
         if live.generation != generation {
             return Err(ErrorCode::StaleSession);
@@ -190,8 +202,8 @@ async fn run(steps: Vec<Step>) {
             },
             Step::Delete(id) => {
                 assert_eq!(
-                    sessions.delete(&name(id).into()).is_ok(),
-                    model.live.remove(&id).is_some()
+                    sessions.delete(&name(id).into()),
+                    Ok(model.live.remove(&id).is_some())
                 );
             }
             Step::Advance(seconds) => {
@@ -277,14 +289,12 @@ async fn run(steps: Vec<Step>) {
                     continue;
                 };
                 let result = session.delete_variable(&name(n), None);
-                let expected = model.of(id, session.generation()).and_then(|live| {
-                    live.variables
-                        .remove(&n)
-                        .ok_or(ErrorCode::UnknownVariable)?;
-                    live.changes += 1;
-                    Ok(())
+                let expected = model.of(id, session.generation()).map(|live| {
+                    let there = live.variables.remove(&n).is_some();
+                    live.changes += u64::from(there);
+                    there
                 });
-                same(&result, expected);
+                assert_eq!(result.map_err(|error| error.code()), expected);
             }
             Step::PutProgram {
                 handle,
@@ -309,14 +319,9 @@ async fn run(steps: Vec<Step>) {
                 };
                 let result = session.delete_program(&name(n));
                 let live = model.of(id, session.generation());
-                same(
-                    &result,
-                    live.and_then(|live| {
-                        live.programs
-                            .remove(&n)
-                            .map(drop)
-                            .ok_or(ErrorCode::UnknownProgram)
-                    }),
+                assert_eq!(
+                    result.map_err(|error| error.code()),
+                    live.map(|live| live.programs.remove(&n).is_some())
                 );
             }
         }
@@ -324,11 +329,11 @@ async fn run(steps: Vec<Step>) {
     }
     for (id, session) in handles {
         assert_eq!(
-            session.delete().is_ok(),
-            model
+            session.delete(),
+            Ok(model
                 .live
                 .get(&id)
-                .is_some_and(|live| live.generation == session.generation())
+                .is_some_and(|live| live.generation == session.generation()))
         );
     }
     assert_eq!((sessions.count(), sessions.stats().bytes), (0, 0));

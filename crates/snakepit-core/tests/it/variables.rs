@@ -244,7 +244,9 @@ fn versions_protect_updates() {
         code(session.register(NewVariable::new("v", VariableType::Float, 1))),
         ErrorCode::VariableExists
     );
-    session.delete_variable("v", Some(3)).unwrap();
+    assert_eq!(session.delete_variable("v", Some(3)), Ok(true));
+    assert_eq!(session.delete_variable("v", None), Ok(false));
+    assert!(session.delete_variable("v", Some(3)).is_err());
     assert_eq!(code(session.set("v", 3, None)), ErrorCode::UnknownVariable);
 }
 

@@ -105,10 +105,11 @@ async fn watching_does_not_prolong_a_session() {
     let session = session(4);
     let mut watcher = session.watch(WatchFilter::all(), WatchFrom::Now).unwrap();
     let start = Instant::now();
-    assert_eq!(
-        watcher.next().await,
-        Some(Err(StateError::UnknownSession("s".into())))
-    );
+    let expired = StateError::SessionExpired {
+        id: "s".into(),
+        generation: session.generation(),
+    };
+    assert_eq!(watcher.next().await, Some(Err(expired)));
     assert_eq!(start.elapsed().as_secs(), 3600);
 }
 

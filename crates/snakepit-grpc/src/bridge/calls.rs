@@ -6,13 +6,25 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use futures_core::Stream;
-use snakepit_core::{Payload, Session, ToolError, ToolStream};
+use snakepit_core::{Payload, Session, SessionHold, ToolError, ToolStream};
 
 /// Streams that one call may have open at the same time.
 pub(super) const MAX_STREAMS: usize = 64;
 
 /// One open stream of a host tool; the worker pulls one batch at a time.
-pub(super) type Open = Arc<tokio::sync::Mutex<ToolStream>>;
+pub(super) type Open = Arc<tokio::sync::Mutex<Pulled>>;
+
+/// A stream and what was pulled from it and not sent yet.
+pub(super) struct Pulled {
+    pub(super) stream: ToolStream,
+    /// An item that had no room in the last batch.
+    pub(super) kept: Option<Payload>,
+}
+
+fn opened(stream: ToolStream) -> Open {
+    let kept = None;
+    Arc::new(tokio::sync::Mutex::new(Pulled { stream, kept }))
+}
 
 #[derive(Default)]
 pub(super) struct Call {
@@ -21,7 +33,8 @@ pub(super) struct Call {
 
 #[derive(Default)]
 struct State {
-    session: Option<Session>,
+    /// Held, so that it does not expire before the call is over.
+    session: Option<(Session, SessionHold)>,
     streams: HashMap<u64, Open>,
     last: u64,
 }
@@ -30,14 +43,14 @@ impl Call {
     /// The session that the first request found or made. When it is over, so are the requests of this call that need it.
     pub(super) fn session(
         &self,
-        find: impl FnOnce() -> Result<Session, Box<ToolError>>,
+        find: impl FnOnce() -> Result<(Session, SessionHold), Box<ToolError>>,
     ) -> Result<Session, Box<ToolError>> {
         let mut state = self.lock();
-        if let Some(session) = &state.session {
+        if let Some((session, _)) = &state.session {
             return Ok(session.clone());
         }
-        let session = find()?;
-        state.session = Some(session.clone());
+        let (session, hold) = find()?;
+        state.session = Some((session.clone(), hold));
         Ok(session)
     }
 
@@ -49,8 +62,7 @@ impl Call {
         }
         state.last += 1;
         let number = state.last;
-        let open = Arc::new(tokio::sync::Mutex::new(stream));
-        state.streams.insert(number, open);
+        state.streams.insert(number, opened(stream));
         Some(number)
     }
 
@@ -61,7 +73,7 @@ impl Call {
     /// Lets the next pull of a stream fail, and then end.
     pub(super) fn put_error(&self, number: u64, error: Box<ToolError>) {
         let failing: ToolStream = Box::pin(Failing(Some(error)));
-        let open = Arc::new(tokio::sync::Mutex::new(failing));
+        let open = opened(failing);
         if let Some(stream) = self.lock().streams.get_mut(&number) {
             *stream = open;
         }

@@ -45,17 +45,17 @@ impl HostBridge {
     }
 
     pub(super) fn program_delete(&self, request: &HostRequest) -> Result<Bytes, Box<ToolError>> {
-        if scope(request)?.global {
-            self.state.sessions().delete_program(&request.name)?;
+        let there = if scope(request)?.global {
+            self.state.sessions().delete_program(&request.name)?
         } else {
-            self.session(request)?.delete_program(&request.name)?;
-        }
-        answer(&())
+            self.session(request)?.delete_program(&request.name)?
+        };
+        answer(&there)
     }
 
     pub(super) fn program_list(&self, request: &HostRequest) -> Result<Bytes, Box<ToolError>> {
         let names = if scope(request)?.global {
-            self.state.sessions().programs()
+            self.state.sessions().programs()?
         } else {
             self.session(request)?.programs()?
         };

@@ -1,17 +1,19 @@
 //! Host tools: list, call, stream.
 
 use std::future::poll_fn;
-use std::pin::Pin;
 use std::task::Poll;
 
 use bytes::Bytes;
-use futures_core::Stream as _;
 use serde::{Deserialize, Serialize};
 use snakepit_core::{ErrorCode, Metadata, Payload, ToolCall, ToolError};
 
 use super::calls::MAX_STREAMS;
 use super::{HostBridge, answer, argument, refusal};
+use crate::budget::Budget;
 use crate::link::HostRequest;
+
+/// Bytes of a batch beside its items.
+const FRAME: usize = 24;
 
 /// Items of one batch at most, whatever the worker asks for.
 const MAX_BATCH: usize = 1024;
@@ -102,12 +104,25 @@ impl HostBridge {
         let max = max.clamp(1, MAX_BATCH);
         let call = self.call(request);
         let open = call.stream(stream).ok_or_else(|| unknown_stream(stream))?;
-        let mut open = open.lock().await;
+        let mut guard = open.lock().await;
+        let open = &mut *guard;
+        let mut budget = Budget::new(request.max_answer.saturating_sub(FRAME));
         let (mut items, mut failure) = (Vec::new(), None);
         let ended = poll_fn(|context| {
             while items.len() < max {
-                match Pin::new(&mut *open).poll_next(context) {
-                    Poll::Ready(Some(Ok(item))) => items.push(item),
+                let next = match open.kept.take() {
+                    Some(kept) => Poll::Ready(Some(Ok(kept))),
+                    None => open.stream.as_mut().poll_next(context),
+                };
+                match next {
+                    // One that has no room waits for the next batch. One that never has any fails when it is sent.
+                    Poll::Ready(Some(Ok(item))) => {
+                        if !budget.fits(item.bytes.len()) && !items.is_empty() {
+                            open.kept = Some(item);
+                            return Poll::Ready(false);
+                        }
+                        items.push(item);
+                    }
                     Poll::Ready(Some(Err(error))) => {
                         failure = Some(error);
                         return Poll::Ready(true);
@@ -120,7 +135,7 @@ impl HostBridge {
             Poll::Ready(false)
         })
         .await;
-        drop(open);
+        drop(guard);
         if let Some(error) = failure {
             if items.is_empty() {
                 call.close(stream);
@@ -152,7 +167,7 @@ fn batch(items: &[Payload], done: bool) -> Bytes {
     const ARRAY_32: u8 = 0xdd;
     const FALSE: u8 = 0xc2;
     let size: usize = items.iter().map(|item| item.bytes.len()).sum();
-    let mut bytes = Vec::with_capacity(size + 24);
+    let mut bytes = Vec::with_capacity(size + FRAME);
     let text = |bytes: &mut Vec<u8>, text: &str| {
         bytes.push(FIX_STR | u8::try_from(text.len()).expect("the names are short"));
         bytes.extend_from_slice(text.as_bytes());

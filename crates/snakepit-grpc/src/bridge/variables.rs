@@ -5,11 +5,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use snakepit_core::{
-    Constraints, ErrorCode, Metadata, NewVariable, Origin, Payload, SetVariable, StateError,
-    ToolError, Value, Variable, VariableType, WatchFilter,
+    ChangeBatch, Constraints, ErrorCode, Metadata, NewVariable, Origin, Payload, SetVariable,
+    StateError, ToolError, Value, Variable, VariableType, WatchFilter,
 };
 
 use super::{HostBridge, answer, argument, refusal};
+use crate::budget::{Budget, check_repeats};
 use crate::link::HostRequest;
 
 /// Names or items of one request at most.
@@ -174,9 +175,33 @@ fn described(variable: &Variable) -> Described<'_> {
     }
 }
 
-/// Bytes of a value on the wire.
-fn size(value: &Value) -> usize {
-    Payload::encode(value).map_or(0, |payload| payload.bytes.len())
+/// Bytes of a value on the wire; of a large one, about.
+fn size(variable: &Variable) -> usize {
+    const EXACT: usize = 16 << 10;
+    match variable.value_bytes() {
+        bytes if bytes > EXACT => bytes,
+        _ => Payload::encode(&*variable.value).map_or(0, |payload| payload.bytes.len()),
+    }
+}
+
+/// Cuts a batch of changes where its answer would become too large; the rest comes with the next one. A change that is too large for any
+/// answer counts as missed.
+fn fit(batch: &mut ChangeBatch, max_answer: usize) {
+    const EACH: usize = 128;
+    let mut budget = Budget::new(max_answer.saturating_sub(EACH));
+    let fitting = batch.changes.iter();
+    let fitting = fitting.take_while(|change| budget.fits(EACH + change.value_bytes()));
+    let fitting = fitting.count();
+    let Some(first) = batch.changes.get(fitting) else {
+        return;
+    };
+    if fitting == 0 {
+        batch.missed += 1;
+        batch.next = first.seq;
+    } else {
+        batch.next = batch.changes[fitting - 1].seq;
+    }
+    batch.changes.truncate(fitting);
 }
 
 impl HostBridge {
@@ -206,7 +231,12 @@ impl HostBridge {
         }
         let Get { names } = argument(request)?;
         check_count(names.len())?;
+        check_repeats(names.iter().map(String::as_str))?;
         let found = self.session(request)?.variables(&names)?;
+        let mut budget = Budget::new(request.max_answer);
+        for variable in found.iter().flatten() {
+            budget.take(variable.value_bytes() + variable.description_bytes())?;
+        }
         let results: Vec<_> = found
             .iter()
             .zip(names)
@@ -252,22 +282,25 @@ impl HostBridge {
 
     pub(super) fn variable_delete(&self, request: &HostRequest) -> Result<Bytes, Box<ToolError>> {
         let asked: Delete = argument::<Option<_>>(request)?.unwrap_or_default();
-        self.session(request)?
+        let there = self
+            .session(request)?
             .delete_variable(&request.name, asked.expected_version)?;
-        answer(&())
+        answer(&there)
     }
 
     pub(super) fn variable_list(&self, request: &HostRequest) -> Result<Bytes, Box<ToolError>> {
         let List { prefix } = argument::<Option<_>>(request)?.unwrap_or_default();
         let variables = self.session(request)?.list_variables(&prefix)?;
-        let list: Vec<_> = variables
-            .iter()
-            .map(|variable| Described {
+        let mut budget = Budget::new(request.max_answer);
+        let mut list = Vec::with_capacity(variables.len());
+        for variable in &variables {
+            budget.take(variable.description_bytes())?;
+            list.push(Described {
                 value: None,
-                size: Some(size(&variable.value)),
+                size: Some(size(variable)),
                 ..described(variable)
-            })
-            .collect();
+            });
+        }
         answer(&list)
     }
 
@@ -286,9 +319,10 @@ impl HostBridge {
         let max = pull.max.clamp(1, MAX_CHANGES);
         let wait = Duration::from_micros(pull.wait_us).min(MAX_WAIT);
         let session = self.session(request)?;
-        let batch = session
+        let mut batch = session
             .changes_after(pull.after, &filter, max, wait)
             .await?;
+        fit(&mut batch, request.max_answer);
         let changes = batch
             .changes
             .iter()

@@ -34,9 +34,28 @@ pub(super) async fn run(
         max_payload,
         batch: None,
     };
-    let reason: Arc<str> = reader.read_all().await.into();
+    let mut end = End {
+        ended,
+        pending: Arc::clone(&reader.pending),
+        serving: Arc::clone(&reader.serving),
+        reason: "is not reached any more: the runtime of its pool is gone".into(),
+    };
+    end.reason = reader.read_all().await.into();
     reader.batch = None;
-    end(&ended, &reader.pending, &reader.serving, &reason);
+}
+
+/// Ends the connection when this is dropped: also when the task is, with the runtime.
+struct End {
+    ended: watch::Sender<Option<Arc<str>>>,
+    pending: Arc<Pending>,
+    serving: Arc<Serving>,
+    reason: Arc<str>,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        end(&self.ended, &self.pending, &self.serving, &self.reason);
+    }
 }
 
 /// Ends the connection: the first reason is kept, and everybody who waits fails.

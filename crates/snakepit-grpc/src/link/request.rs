@@ -41,10 +41,12 @@ pub struct HostRequest {
     pub name: String,
     /// The argument, a MessagePack value.
     pub body: Bytes,
+    /// Limit of the answer in bytes; a larger one is not sent.
+    pub max_answer: usize,
 }
 
 impl HostRequest {
-    /// A request, for tests of a handler. Its deadline is the caller's.
+    /// A request, for tests of a handler. Its deadline is the caller's, and its answer has no limit.
     pub fn new(worker: WorkerId, caller: Request, op: HostOp, name: &str, body: Bytes) -> Self {
         Self {
             deadline: caller.deadline,
@@ -53,6 +55,7 @@ impl HostRequest {
             op,
             name: name.to_owned(),
             body,
+            max_answer: usize::MAX,
         }
     }
 }

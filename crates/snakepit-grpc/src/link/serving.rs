@@ -230,6 +230,7 @@ impl Serving {
             op,
             name: message.name,
             body,
+            max_answer: self.max_payload,
         };
         let handler = Arc::clone(&host.handler);
         let mut handling: Handling = Box::pin(async move { handler.handle(request).await });

@@ -41,7 +41,7 @@ impl Inner {
             id => self.session(id)?.delete_program(&request.name),
         };
         deleted
-            .map(|()| pb::DeleteProgramResponse {})
+            .map(|_| pb::DeleteProgramResponse {})
             .map_err(from_state)
     }
 
@@ -51,8 +51,9 @@ impl Inner {
     ) -> Result<pb::ListProgramsResponse, Status> {
         let names = match request.session_id.as_str() {
             "" => self.state.sessions().programs(),
-            id => self.session(id)?.programs().map_err(from_state)?,
+            id => self.session(id)?.programs(),
         };
+        let names = names.map_err(from_state)?;
         Ok(pb::ListProgramsResponse { names })
     }
 }

@@ -5,6 +5,7 @@ mod body;
 mod error;
 mod guard;
 mod health;
+mod scope;
 mod socket;
 mod token;
 
@@ -27,6 +28,7 @@ use self::socket::Socket;
 use super::server::BridgeServer;
 use crate::pb::bridge_service_server::BridgeServiceServer;
 pub use error::ServeError;
+pub use scope::Scope;
 pub use token::{Token, TokenError};
 
 /// Limits of a server. Start from [`ServeOptions::new`] and change fields.
@@ -44,6 +46,8 @@ pub struct ServeOptions {
     /// Time in which a new TCP connection must make a request with the token, so that strangers cannot take up all connections; 10 s by
     /// default.
     pub patience: Duration,
+    /// Further tokens on TCP, each for the clients that may use some sessions only; none by default.
+    pub clients: Vec<(Token, Scope)>,
 }
 
 impl Default for ServeOptions {
@@ -54,6 +58,7 @@ impl Default for ServeOptions {
             max_connections: 256,
             max_streams: 256,
             patience: Duration::from_secs(10),
+            clients: Vec::new(),
         }
     }
 }
@@ -161,13 +166,18 @@ impl BridgeServer {
         if let Some(gateway) = gateway {
             following.spawn(health::follow(health.clone(), gateway, ready));
         }
-        let service = BridgeServiceServer::new(self.clone())
+        let mut server = self.clone();
+        server.max_message = options.max_message;
+        let service = BridgeServiceServer::new(server)
             .max_decoding_message_size(options.max_message)
             .max_encoding_message_size(options.max_message);
         let stopping = CancellationToken::new();
         let guard = Guard {
             routes: Routes::new(service).add_service(health_service).prepare(),
-            token: token.map(Arc::new),
+            tokens: token.map(|token| {
+                let main = std::iter::once((token, Scope::all()));
+                main.chain(options.clients.iter().cloned()).collect()
+            }),
             requests: Arc::new(Semaphore::new(options.max_requests)),
             max_requests: options.max_requests,
             stopping: stopping.clone(),

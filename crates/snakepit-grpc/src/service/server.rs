@@ -3,12 +3,14 @@
 use std::fmt;
 use std::sync::Arc;
 
+use futures_util::StreamExt as _;
 use snakepit_core::HostState;
 use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
 use super::gateway::Gateway;
 use super::peer_tools::PeerTools;
+use super::{Scope, ServeOptions};
 use super::{deadline, peer, sessions};
 use crate::pb;
 use crate::pb::bridge_service_server::BridgeService;
@@ -21,6 +23,8 @@ type Answer<T> = Result<Response<T>, Status>;
 #[derive(Clone)]
 pub struct BridgeServer {
     pub(super) inner: Arc<Inner>,
+    /// Limit of one answer in bytes.
+    pub(super) max_message: usize,
 }
 
 pub(super) struct Inner {
@@ -55,6 +59,7 @@ impl BridgeServer {
         };
         Self {
             inner: Arc::new(inner),
+            max_message: ServeOptions::default().max_message,
         }
     }
 
@@ -89,6 +94,7 @@ impl BridgeService for BridgeServer {
         &self,
         request: Request<pb::InitializeSessionRequest>,
     ) -> Answer<pb::InitializeSessionResponse> {
+        Scope::of(&request).check(&request.get_ref().session_id)?;
         self.inner
             .initialize_session(request.into_inner())
             .map(Response::new)
@@ -98,6 +104,7 @@ impl BridgeService for BridgeServer {
         &self,
         request: Request<pb::CleanupSessionRequest>,
     ) -> Answer<pb::CleanupSessionResponse> {
+        Scope::of(&request).check(&request.get_ref().session_id)?;
         self.inner
             .cleanup_session(request.into_inner())
             .map(Response::new)
@@ -107,6 +114,7 @@ impl BridgeService for BridgeServer {
         &self,
         request: Request<pb::GetSessionRequest>,
     ) -> Answer<pb::GetSessionResponse> {
+        Scope::of(&request).check(&request.get_ref().session_id)?;
         self.inner
             .get_session(request.into_inner())
             .map(Response::new)
@@ -116,6 +124,7 @@ impl BridgeService for BridgeServer {
         &self,
         request: Request<pb::HeartbeatRequest>,
     ) -> Answer<pb::HeartbeatResponse> {
+        Scope::of(&request).check(&request.get_ref().session_id)?;
         Ok(Response::new(self.inner.heartbeat(request.into_inner())))
     }
 
@@ -123,6 +132,7 @@ impl BridgeService for BridgeServer {
         &self,
         request: Request<pb::ExecuteToolRequest>,
     ) -> Answer<pb::ExecuteToolResponse> {
+        Scope::of(&request).check(&request.get_ref().session_id)?;
         let deadline = deadline::of(&request);
         let answer = self.inner.execute_tool(request.into_inner(), deadline);
         answer.await.map(Response::new)
@@ -132,6 +142,7 @@ impl BridgeService for BridgeServer {
         &self,
         request: Request<pb::ExecuteToolRequest>,
     ) -> Answer<Self::ExecuteStreamingToolStream> {
+        Scope::of(&request).check(&request.get_ref().session_id)?;
         let deadline = deadline::of(&request);
         let answer = self
             .inner
@@ -143,10 +154,15 @@ impl BridgeService for BridgeServer {
         &self,
         request: Request<Streaming<pb::ExecuteToolRequest>>,
     ) -> Answer<Self::ExecuteToolManyStream> {
-        let deadline = deadline::of(&request);
+        let (deadline, scope) = (deadline::of(&request), Scope::of(&request));
+        let requests = request.into_inner().map(move |request| {
+            let request = request?;
+            scope.check(&request.session_id)?;
+            Ok(request)
+        });
         let inner = Arc::clone(&self.inner);
         inner
-            .execute_tool_many(request.into_inner(), deadline)
+            .execute_tool_many(requests, deadline)
             .map(Response::new)
     }
 
@@ -154,6 +170,7 @@ impl BridgeService for BridgeServer {
         &self,
         request: Request<pb::RegisterToolsRequest>,
     ) -> Answer<pb::RegisterToolsResponse> {
+        Scope::of(&request).check(&request.get_ref().session_id)?;
         Ok(Response::new(
             self.inner.register_tools(request.into_inner()),
         ))
@@ -163,6 +180,7 @@ impl BridgeService for BridgeServer {
         &self,
         request: Request<pb::GetExposedElixirToolsRequest>,
     ) -> Answer<pb::GetExposedElixirToolsResponse> {
+        Scope::of(&request).check(&request.get_ref().session_id)?;
         self.inner
             .exposed_tools(&request.into_inner().session_id)
             .map(Response::new)
@@ -172,6 +190,7 @@ impl BridgeService for BridgeServer {
         &self,
         request: Request<pb::ExecuteElixirToolRequest>,
     ) -> Answer<pb::ExecuteElixirToolResponse> {
+        Scope::of(&request).check(&request.get_ref().session_id)?;
         let deadline = deadline::of(&request);
         let answer = self.inner.call_host_tool(request.into_inner(), deadline);
         Ok(Response::new(answer.await))
@@ -181,6 +200,7 @@ impl BridgeService for BridgeServer {
         &self,
         request: Request<pb::ExecuteElixirToolRequest>,
     ) -> Answer<Self::StreamElixirToolStream> {
+        Scope::of(&request).check(&request.get_ref().session_id)?;
         let deadline = deadline::of(&request);
         self.inner
             .stream_host_tool(&request.into_inner(), deadline)
@@ -204,6 +224,7 @@ impl BridgeService for BridgeServer {
         &self,
         request: Request<pb::RegisterVariableRequest>,
     ) -> Answer<pb::RegisterVariableResponse> {
+        Scope::of(&request).check(&request.get_ref().session_id)?;
         let origin = peer::origin(&request);
         self.inner
             .register_variable(request.into_inner(), origin)
@@ -214,8 +235,9 @@ impl BridgeService for BridgeServer {
         &self,
         request: Request<pb::GetVariablesRequest>,
     ) -> Answer<pb::GetVariablesResponse> {
+        Scope::of(&request).check(&request.get_ref().session_id)?;
         self.inner
-            .get_variables(request.into_inner())
+            .get_variables(request.into_inner(), self.max_message)
             .map(Response::new)
     }
 
@@ -223,6 +245,7 @@ impl BridgeService for BridgeServer {
         &self,
         request: Request<pb::SetVariablesRequest>,
     ) -> Answer<pb::SetVariablesResponse> {
+        Scope::of(&request).check(&request.get_ref().session_id)?;
         let origin = peer::origin(&request);
         self.inner
             .set_variables(request.into_inner(), origin)
@@ -233,6 +256,7 @@ impl BridgeService for BridgeServer {
         &self,
         request: Request<pb::DeleteVariableRequest>,
     ) -> Answer<pb::DeleteVariableResponse> {
+        Scope::of(&request).check(&request.get_ref().session_id)?;
         let origin = peer::origin(&request);
         self.inner
             .delete_variable(&request.into_inner(), origin)
@@ -243,8 +267,9 @@ impl BridgeService for BridgeServer {
         &self,
         request: Request<pb::ListVariablesRequest>,
     ) -> Answer<pb::ListVariablesResponse> {
+        Scope::of(&request).check(&request.get_ref().session_id)?;
         self.inner
-            .list_variables(&request.into_inner())
+            .list_variables(&request.into_inner(), self.max_message)
             .map(Response::new)
     }
 
@@ -252,6 +277,7 @@ impl BridgeService for BridgeServer {
         &self,
         request: Request<pb::WatchVariablesRequest>,
     ) -> Answer<Self::WatchVariablesStream> {
+        Scope::of(&request).check(&request.get_ref().session_id)?;
         self.inner
             .watch_variables(request.into_inner())
             .map(Response::new)
@@ -261,6 +287,7 @@ impl BridgeService for BridgeServer {
         &self,
         request: Request<pb::PutProgramRequest>,
     ) -> Answer<pb::PutProgramResponse> {
+        Scope::of(&request).check(&request.get_ref().session_id)?;
         self.inner
             .put_program(request.into_inner())
             .map(Response::new)
@@ -270,6 +297,7 @@ impl BridgeService for BridgeServer {
         &self,
         request: Request<pb::GetProgramRequest>,
     ) -> Answer<pb::GetProgramResponse> {
+        Scope::of(&request).check(&request.get_ref().session_id)?;
         self.inner
             .get_program(&request.into_inner())
             .map(Response::new)
@@ -279,6 +307,7 @@ impl BridgeService for BridgeServer {
         &self,
         request: Request<pb::DeleteProgramRequest>,
     ) -> Answer<pb::DeleteProgramResponse> {
+        Scope::of(&request).check(&request.get_ref().session_id)?;
         self.inner
             .delete_program(&request.into_inner())
             .map(Response::new)
@@ -288,6 +317,7 @@ impl BridgeService for BridgeServer {
         &self,
         request: Request<pb::ListProgramsRequest>,
     ) -> Answer<pb::ListProgramsResponse> {
+        Scope::of(&request).check(&request.get_ref().session_id)?;
         self.inner
             .list_programs(&request.into_inner())
             .map(Response::new)

@@ -64,7 +64,7 @@ impl Inner {
         if let Ok(session) = self.state.sessions().get(&id) {
             let tools = self.peers.count(&id);
             let info = session.info().map_err(from_state)?;
-            if session.delete().is_ok() {
+            if session.delete() == Ok(true) {
                 cleaned = 1 + info.variables + info.programs + tools;
             }
         }

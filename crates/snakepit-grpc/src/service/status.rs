@@ -137,6 +137,7 @@ const fn code_of(code: ErrorCode) -> Code {
         ErrorCode::UnknownTool
         | ErrorCode::UnknownPool
         | ErrorCode::UnknownSession
+        | ErrorCode::SessionExpired
         | ErrorCode::UnknownVariable
         | ErrorCode::UnknownProgram
         | ErrorCode::UnknownHostTool

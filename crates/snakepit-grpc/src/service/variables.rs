@@ -1,11 +1,13 @@
 //! Variables of sessions for clients.
 
+use prost::Message as _;
 use snakepit_core::{Constraints, NewVariable, Origin, SetVariable, Value, Variable, VariableType};
 use tonic::Status;
 
 use super::server::Inner;
 use super::status::{Fault, from_state, from_tool, invalid, short_name, state_error};
 use super::values;
+use crate::budget::{Budget, check_repeats};
 use crate::pb;
 
 /// Names or values in one request.
@@ -33,23 +35,31 @@ impl Inner {
     pub(super) fn get_variables(
         &self,
         request: pb::GetVariablesRequest,
+        max_message: usize,
     ) -> Result<pb::GetVariablesResponse, Status> {
         check_batch(request.names.len())?;
+        check_repeats(request.names.iter().map(String::as_str)).map_err(from_tool)?;
         let session = self.session(&request.session_id)?;
         let found = session.variables(&request.names).map_err(from_state)?;
-        let results = request.names.into_iter().zip(found).map(|(name, found)| {
+        // First what the values take as they are, and then what they take as text, which may be more.
+        let mut budget = Budget::new(max_message);
+        for variable in found.iter().flatten() {
+            let bytes = variable.value_bytes() + variable.description_bytes();
+            budget.take(bytes).map_err(from_tool)?;
+        }
+        let mut budget = Budget::new(max_message);
+        let mut results = Vec::with_capacity(found.len());
+        for (name, found) in request.names.into_iter().zip(found) {
             let result = match found {
                 Ok(variable) => pb::variable_result::Result::Variable(full(&variable)),
                 Err(error) => pb::variable_result::Result::Error(item_error(state_error(error))),
             };
-            pb::VariableResult {
-                name,
-                result: Some(result),
-            }
-        });
-        Ok(pb::GetVariablesResponse {
-            results: results.collect(),
-        })
+            let result = Some(result);
+            let result = pb::VariableResult { name, result };
+            budget.take(result.encoded_len()).map_err(from_tool)?;
+            results.push(result);
+        }
+        Ok(pb::GetVariablesResponse { results })
     }
 
     pub(super) fn set_variables(
@@ -110,11 +120,17 @@ impl Inner {
     pub(super) fn list_variables(
         &self,
         request: &pb::ListVariablesRequest,
+        max_message: usize,
     ) -> Result<pb::ListVariablesResponse, Status> {
         let session = self.session(&request.session_id)?;
         let listed = session
             .list_variables(&request.prefix)
             .map_err(from_state)?;
+        let mut budget = Budget::new(max_message);
+        for variable in &listed {
+            let bytes = variable.description_bytes();
+            budget.take(bytes).map_err(from_tool)?;
+        }
         Ok(pb::ListVariablesResponse {
             variables: listed.iter().map(described).collect(),
         })

@@ -1,10 +1,12 @@
 //! The bridge service, through the generated client on real sockets.
 
+mod answer_sizes;
 mod client;
 mod gateway;
 mod host;
 mod host_tools;
 mod raw;
+mod scope;
 mod serve;
 mod sessions;
 mod variables;

@@ -83,6 +83,7 @@ pub(crate) async fn start(
         pool: "p".into(),
         timeout,
         max_payload: 1 << 20,
+        state: None,
     };
     profile.start(context).await
 }

@@ -37,6 +37,8 @@ mod markers;
 mod mixed_load;
 #[cfg(feature = "process")]
 mod nested;
+#[cfg(feature = "process")]
+mod one_state;
 mod scripted;
 #[cfg(feature = "process")]
 mod sessions;

@@ -44,6 +44,7 @@ impl Supervisor {
             pool: config.name.clone(),
             timeout: config.start_timeout,
             max_payload: config.max_payload,
+            state: self.profile.state(),
         };
         let warm_up = config.warm_up.as_deref().map(Arc::from);
         let (profile, worker) = (Arc::clone(&self.profile), id.clone());

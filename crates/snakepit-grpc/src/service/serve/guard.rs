@@ -21,6 +21,7 @@ use super::super::deadline::{self, Deadline};
 use super::super::peer::Peer;
 use super::super::status::from_tool;
 use super::body::GuardedBody;
+use super::scope::Scope;
 use super::token::Token;
 
 /// Streams that end by themselves only with what they watch.
@@ -33,7 +34,8 @@ const ENDLESS: [&str; 2] = [
 #[derive(Clone)]
 pub(super) struct Guard {
     pub(super) routes: Routes,
-    pub(super) token: Option<Arc<Token>>,
+    /// The tokens, each with what its clients may use; `None` where none is needed.
+    pub(super) tokens: Option<Arc<[(Token, Scope)]>>,
     pub(super) requests: Arc<Semaphore>,
     pub(super) max_requests: usize,
     pub(super) stopping: CancellationToken,
@@ -57,10 +59,14 @@ impl Guard {
         &self,
         request: &Request<Incoming>,
         known: &CancellationToken,
-    ) -> Result<(OwnedSemaphorePermit, Option<Deadline>), Status> {
-        if let Some(token) = &self.token {
-            token.check(request.headers())?;
-        }
+    ) -> Result<(OwnedSemaphorePermit, Option<Deadline>, Scope), Status> {
+        let scope = match &self.tokens {
+            Some(tokens) => {
+                let known = tokens.iter().map(|(token, scope)| (token, scope));
+                Token::find(request.headers(), known)?.clone()
+            }
+            None => Scope::all(),
+        };
         known.cancel();
         let permit = Arc::clone(&self.requests).try_acquire_owned();
         let permit = permit.map_err(|_| {
@@ -68,7 +74,7 @@ impl Guard {
             Status::resource_exhausted(format!("{limit} requests are under way already"))
         })?;
         let deadline = deadline::from_headers(request.headers()).map_err(from_tool)?;
-        Ok((permit, deadline))
+        Ok((permit, deadline, scope))
     }
 
     async fn answer(
@@ -77,12 +83,13 @@ impl Guard {
         peer: Peer,
         known: CancellationToken,
     ) -> Response<GuardedBody> {
-        let (permit, deadline) = match self.admit(&request, &known) {
+        let (permit, deadline, scope) = match self.admit(&request, &known) {
             Ok(admitted) => admitted,
             Err(status) => return refusal(status),
         };
         let endless = ENDLESS.contains(&request.uri().path());
         request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(scope);
         if let Some(deadline) = deadline {
             request.extensions_mut().insert(deadline);
         }

@@ -45,7 +45,16 @@ impl Token {
     }
 
     /// Checks the metadata of a request.
-    pub(super) fn check(&self, headers: &HeaderMap) -> Result<(), Status> {
+    #[cfg(test)]
+    fn check(&self, headers: &HeaderMap) -> Result<(), Status> {
+        Self::find(headers, [(self, ())])
+    }
+
+    /// Finds what belongs to the token in the metadata of a request. All are compared, whichever it is.
+    pub(super) fn find<'a, T>(
+        headers: &HeaderMap,
+        known: impl IntoIterator<Item = (&'a Self, T)>,
+    ) -> Result<T, Status> {
         let mut values = headers.get_all(AUTHORIZATION).iter();
         let (Some(value), None) = (values.next(), values.next()) else {
             return Err(Status::unauthenticated(
@@ -54,13 +63,18 @@ impl Token {
         };
         let given = value.as_bytes().split_at_checked("bearer ".len());
         let given = given.filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "));
-        match given {
-            Some((_, given)) if self.is(given) => Ok(()),
-            Some(_) => Err(Status::unauthenticated("the token is wrong")),
-            None => Err(Status::unauthenticated(
+        let Some((_, given)) = given else {
+            return Err(Status::unauthenticated(
                 "the scheme of `authorization` is not `Bearer`",
-            )),
+            ));
+        };
+        let mut found = None;
+        for (token, belongs) in known {
+            if token.is(given) {
+                found = Some(belongs);
+            }
         }
+        found.ok_or_else(|| Status::unauthenticated("the token is wrong"))
     }
 
     /// Compares in a time that depends on the lengths only.

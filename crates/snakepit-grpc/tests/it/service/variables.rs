@@ -131,7 +131,8 @@ async fn a_variable_lives_from_registration_to_deletion() {
         (Code::Aborted, "SP7106")
     );
     host.client.delete_variable(delete(2)).await.unwrap();
-    let status = host.client.delete_variable(delete(0)).await.unwrap_err();
+    host.client.delete_variable(delete(0)).await.unwrap();
+    let status = host.client.delete_variable(delete(2)).await.unwrap_err();
     assert_eq!(status.code(), Code::NotFound);
 }
 

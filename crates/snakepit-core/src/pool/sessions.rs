@@ -1,0 +1,52 @@
+//! The sessions of calls: a call uses its session from its beginning to the end of its tool.
+
+use super::Pool;
+use super::shared::Shared;
+use crate::{CallOptions, Error, SessionId, Sessions};
+
+impl Shared {
+    /// Checks the session of a call and holds it, so that it does not expire before the call is over. Returns the options of the call then;
+    /// `None` if there is nothing to hold.
+    pub(super) fn enter_session(
+        &self,
+        options: &CallOptions,
+    ) -> Result<Option<Box<CallOptions>>, Error> {
+        let Some(id) = options.session.as_ref() else {
+            return Ok(None);
+        };
+        if options.hold.is_some() {
+            return Ok(None);
+        }
+        let hold = match (&options.generation, &self.sessions) {
+            (Some(session), _) => Some(session.hold()?),
+            (None, Some(sessions)) => sessions.enter(id)?,
+            (None, None) => Sessions::check_id(id).map(|()| None)?,
+        };
+        Ok(hold.map(|hold| {
+            let mut options = options.clone();
+            options.hold = Some(hold);
+            Box::new(options)
+        }))
+    }
+}
+
+impl Pool {
+    /// Forgets a session that is over: its next strict call may go to any worker. `false` when nothing was known of it.
+    pub fn release_session(&self, session: &SessionId) -> bool {
+        self.shared().lock().scheduler.forget(session)
+    }
+
+    /// A session that is over is bound to no worker any more.
+    pub(super) fn forget_ended_sessions(&self) {
+        let Some(sessions) = &self.shared().sessions else {
+            return;
+        };
+        // What holds the sessions must not hold the pool.
+        let pool = self.downgrade();
+        sessions.on_end(move |session, _, _| {
+            if let Some(pool) = pool.upgrade() {
+                pool.release_session(session);
+            }
+        });
+    }
+}
