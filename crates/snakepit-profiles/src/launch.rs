@@ -42,6 +42,7 @@ pub(crate) async fn launch(
             format!("no random token can be made: {error}"),
         )
     })?;
+    mend(recipe).await?;
     let mut invitation =
         recipe
             .rendezvous
@@ -102,6 +103,20 @@ pub(crate) async fn launch(
             }
         }
         Err(_) => Err(failure.timed_out(links.stage())),
+    }
+}
+
+/// Looks whether what the worker will dial is still there, and puts it back.
+async fn mend(recipe: &Recipe) -> Result<(), StartError> {
+    let registry = recipe.run.registry().clone();
+    let mended = tokio::task::spawn_blocking(move || registry.mend()).await;
+    match mended.expect("nothing in it panics") {
+        Ok(()) => recipe
+            .rendezvous
+            .mend()
+            .map_err(|message| StartError::new(ErrorCode::StartFailed, message)),
+        // Said by the registry once more, with all that belongs to it, when the worker is recorded.
+        Err(_) => Ok(()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The socket that workers dial, and who may come in.
 
 use std::collections::HashMap;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -34,8 +35,16 @@ static NEXT: AtomicU64 = AtomicU64::new(0);
 pub(crate) struct Rendezvous {
     path: PathBuf,
     expected: Arc<Table>,
-    _accepting: JoinSet<()>,
+    open: Mutex<Open>,
     _dir: Option<tempfile::TempDir>,
+}
+
+/// The socket behind the name.
+#[derive(Debug)]
+struct Open {
+    /// Device and inode: somebody may remove it, or put something else in its place.
+    id: Option<(u64, u64)>,
+    _accepting: JoinSet<()>,
 }
 
 type Table = Mutex<HashMap<String, Expected>>;
@@ -94,17 +103,38 @@ impl Rendezvous {
     }
 
     fn listen(path: PathBuf, dir: Option<tempfile::TempDir>) -> Result<Self, String> {
-        let listener = UnixListener::bind(&path)
-            .map_err(|error| format!("the socket {} cannot be opened: {error}", path.display()))?;
         let expected = Arc::new(Table::default());
-        let mut accepting = JoinSet::new();
-        accepting.spawn(accept(listener, Arc::clone(&expected)));
+        let open = Mutex::new(Open::at(&path, &expected)?);
         Ok(Self {
             path,
             expected,
-            _accepting: accepting,
+            open,
             _dir: dir,
         })
+    }
+
+    /// Opens the socket again where its name is gone: cleaners of temporary files remove what
+    /// nobody has touched for long. Connections that are there are not concerned. It needs a tokio
+    /// runtime.
+    pub(crate) fn mend(&self) -> Result<(), String> {
+        let mut open = self.open.lock().expect("nothing panics while it is locked");
+        if id(&self.path).is_some_and(|id| open.id == Some(id)) {
+            return Ok(());
+        }
+        let parent = self.path.parent().unwrap_or(&self.path);
+        private(parent).map_err(|error| {
+            let parent = parent.display();
+            format!("the directory {parent} of the workers' socket is gone: {error}")
+        })?;
+        match std::fs::remove_file(&self.path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                let path = self.path.display();
+                return Err(format!("{path} cannot be removed: {error}"));
+            }
+            _ => {}
+        }
+        *open = Open::at(&self.path, &self.expected)?;
+        Ok(())
     }
 
     /// Path of the socket.
@@ -129,6 +159,39 @@ impl Rendezvous {
             receiver,
         }
     }
+}
+
+impl Open {
+    fn at(path: &Path, expected: &Arc<Table>) -> Result<Self, String> {
+        let listener = UnixListener::bind(path)
+            .map_err(|error| format!("the socket {} cannot be opened: {error}", path.display()))?;
+        let mut accepting = JoinSet::new();
+        accepting.spawn(accept(listener, Arc::clone(expected)));
+        Ok(Self {
+            id: id(path),
+            _accepting: accepting,
+        })
+    }
+}
+
+/// Which file has this name.
+fn id(path: &Path) -> Option<(u64, u64)> {
+    let meta = std::fs::symlink_metadata(path).ok()?;
+    Some((meta.dev(), meta.ino()))
+}
+
+/// Makes a directory for its owner alone, or looks whether the one that is there is such a one.
+fn private(dir: &Path) -> std::io::Result<()> {
+    match std::fs::DirBuilder::new().mode(0o700).create(dir) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+        other => return other,
+    }
+    let meta = std::fs::symlink_metadata(dir)?;
+    let ours = meta.is_dir() && meta.uid() == nix::unistd::geteuid().as_raw();
+    if ours && meta.mode() & 0o077 == 0 {
+        return Ok(());
+    }
+    Err(std::io::Error::other("others may write to what is there"))
 }
 
 impl Drop for Rendezvous {

@@ -4,9 +4,13 @@
 
 use std::fs;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::fcntl::{AtFlags, OFlag, open};
+use nix::sys::stat::{Mode, fstatat};
+use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, fstatfs};
 use nix::unistd::{AccessFlags, access};
 
 use crate::clock::Deadline;
@@ -66,10 +70,23 @@ pub(crate) fn create(parent: &Path, run: RunId, generation: u64) -> io::Result<P
     Ok(dir)
 }
 
-/// Whether a directory is a control group of a worker of this run.
-fn is_of(dir: &Path, run: RunId) -> bool {
-    let named = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with(&prefix(run));
-    dir.file_name().is_some_and(named) && dir.join("cgroup.kill").exists()
+/// The path of a control group of a worker of this run, if it is one: a directory of the second
+/// hierarchy, named as we name them. A record may say anything.
+fn checked(dir: &Path, run: RunId) -> Option<PathBuf> {
+    let name = dir.file_name()?.to_str()?;
+    let number = name.strip_prefix(&prefix(run))?;
+    if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let held = open(dir, flags, Mode::empty()).ok()?;
+    if fstatfs(&held).ok()?.filesystem_type() != CGROUP2_SUPER_MAGIC {
+        return None;
+    }
+    // From here on without links above it: nothing of it can be exchanged for another place.
+    let real = fs::read_link(format!("/proc/self/fd/{}", held.as_raw_fd())).ok()?;
+    let killable = fstatat(&held, "cgroup.kill", AtFlags::AT_SYMLINK_NOFOLLOW).is_ok();
+    (killable && real.file_name()? == name).then_some(real)
 }
 
 /// The control groups of a run: those that were recorded, and those beside our own one, because
@@ -78,7 +95,7 @@ pub(crate) fn of_run<'a>(run: RunId, recorded: impl Iterator<Item = &'a PathBuf>
     let mut found: Vec<PathBuf> = recorded.cloned().collect();
     let beside = own().ok().and_then(|dir| fs::read_dir(dir).ok());
     found.extend(beside.into_iter().flatten().flatten().map(|e| e.path()));
-    found.retain(|dir| is_of(dir, run));
+    let mut found: Vec<PathBuf> = found.iter().filter_map(|dir| checked(dir, run)).collect();
     found.sort();
     found.dedup();
     found

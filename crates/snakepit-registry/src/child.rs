@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::carriers;
 use crate::clock::Deadline;
 use crate::escalation::Seen;
+use crate::keeper::Kept;
 use crate::pidfd::{PidFd, Scope};
 use crate::procfs;
 use crate::shim::Shim;
@@ -32,10 +33,12 @@ pub enum Exit {
 pub(crate) struct Child {
     pidfd: PidFd,
     /// Closing it makes the kernel kill the group.
-    death: Mutex<Option<OwnedFd>>,
+    death: Mutex<Option<Kept>>,
     exit: Mutex<Option<Exit>>,
     /// The real parent, when that is not this process.
     shim: Option<Shim>,
+    /// The process whose child it is; a copy of that process does nothing to it.
+    owner: u32,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -43,13 +46,19 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Child {
-    pub(crate) fn new(pidfd: PidFd, death: Option<OwnedFd>) -> Self {
+    pub(crate) fn new(pidfd: PidFd, death: Option<Kept>) -> Self {
         Self {
             pidfd,
             death: Mutex::new(death),
             exit: Mutex::new(None),
             shim: None,
+            owner: std::process::id(),
         }
+    }
+
+    /// Whether it is a child of this process, and not of one that this is a copy of.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.owner == std::process::id()
     }
 
     /// The child of a shim.
@@ -74,7 +83,7 @@ impl Child {
     /// the leader is reaped, while the group's number is certainly its own.
     pub(crate) fn try_wait(&self) -> Option<Exit> {
         let mut exit = lock(&self.exit);
-        if exit.is_some() {
+        if exit.is_some() || !self.is_ours() {
             return *exit;
         }
         if let Some(shim) = &self.shim {
@@ -132,6 +141,9 @@ impl Child {
 
     /// SIGTERM to the process alone.
     pub(crate) fn terminate(&self) -> io::Result<()> {
+        if !self.is_ours() {
+            return Ok(());
+        }
         self.pidfd.signal(Scope::Process, libc::SIGTERM)
     }
 
@@ -149,6 +161,9 @@ impl Child {
 
     /// SIGKILL to all that is in reach, without waiting.
     pub(crate) fn kill(&self) {
+        if !self.is_ours() {
+            return;
+        }
         self.strike();
         match &self.shim {
             // It reports how the leader ended, so it is not killed before.

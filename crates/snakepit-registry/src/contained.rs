@@ -1,6 +1,6 @@
 //! Starting a worker below a shim.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use crate::containment::{Containment, Refusal};
 use crate::cookie::Cookie;
 use crate::error::{Error, SpawnProblem};
 use crate::identity::ProcessIdentity;
+use crate::keeper::Kept;
 use crate::launch::{Launch, classify};
 use crate::pidfd::{PidFd, Scope};
 use crate::registry::Inner;
@@ -109,12 +110,12 @@ fn group(birth: Birth<'_>) -> Result<PathBuf, Failure> {
 /// Ends the shim with its worker when a step fails.
 struct Cleanup {
     shim: Option<PidFd>,
-    death: Option<OwnedFd>,
+    death: Option<Kept>,
     dir: Option<PathBuf>,
 }
 
 impl Cleanup {
-    fn disarm(mut self) -> (Option<OwnedFd>, Option<PathBuf>) {
+    fn disarm(mut self) -> (Option<Kept>, Option<PathBuf>) {
         self.shim = None;
         (self.death.take(), self.dir.take())
     }

@@ -2,24 +2,34 @@
 
 use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use nix::sys::statfs::fstatfs;
 use nix::unistd::{AccessFlags, access};
 
 use crate::error::{DirProblem, Error};
 use crate::run_id::RunId;
+use crate::trusted::Dir;
 
 /// Bytes of a socket's path on Linux, without the final NUL.
 const SOCKET_PATH: usize = 107;
 /// Longest name of a socket in [`Registry::socket_dir`](crate::Registry::socket_dir), in bytes.
 pub const SOCKET_NAME: usize = 16;
 
-/// A checked data directory.
-#[derive(Clone, Debug)]
+const RUNS: &str = "runs";
+const QUARANTINE: &str = "quarantine";
+/// A run directory that is being made has a name that begins so.
+pub(crate) const UNFINISHED: &str = ".tmp-";
+
+/// A checked data directory, held open.
+#[derive(Debug)]
 pub(crate) struct DataDir {
+    top: Dir,
     path: PathBuf,
+    /// `None` as long as no host has run here.
+    runs: Option<Dir>,
 }
 
 impl DataDir {
@@ -38,18 +48,16 @@ impl DataDir {
             Err(e) => return refuse(DirProblem::NotWritable(e.to_string())),
             Ok(_) => {}
         }
-        let data = Self::existing(path)?;
-        if let Err(e) = access(&data.path, AccessFlags::W_OK | AccessFlags::X_OK) {
+        let (top, real) = open(path)?;
+        if let Err(e) = access(path, AccessFlags::W_OK | AccessFlags::X_OK) {
             return refuse(DirProblem::NotWritable(e.desc().to_owned()));
         }
-        for dir in [data.runs(), data.quarantine()] {
-            match DirBuilder::new().mode(0o700).create(&dir) {
-                Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
-                    return refuse(DirProblem::NotWritable(e.to_string()));
-                }
-                _ => check(&dir)?,
-            }
-        }
+        top.ensure_dir(QUARANTINE)?;
+        let data = Self {
+            runs: Some(top.ensure_dir(RUNS)?),
+            top,
+            path: real,
+        };
         let bytes = data.run("").as_os_str().len() + RunId::LEN + "/s/".len() + SOCKET_NAME;
         if bytes > SOCKET_PATH {
             return refuse(DirProblem::TooLong {
@@ -62,51 +70,55 @@ impl DataDir {
 
     /// Checks a directory that must exist and creates nothing.
     pub(crate) fn existing(path: &Path) -> Result<Self, Error> {
-        check(path)?;
-        if let Some(kind) = nix::sys::statfs::statfs(path)
-            .ok()
-            .and_then(|fs| network_file_system(fs.filesystem_type().0))
-        {
-            return Err(Error::dir(path, DirProblem::Network(kind)));
-        }
-        let path = fs::canonicalize(path).map_err(|e| Error::io("resolve", path, e))?;
-        Ok(Self { path })
+        let (top, real) = open(path)?;
+        let runs = match top.dir(RUNS) {
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => None,
+            other => Some(other?),
+        };
+        Ok(Self {
+            runs,
+            top,
+            path: real,
+        })
     }
 
+    /// Its path, without links in it.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    pub(crate) fn runs(&self) -> PathBuf {
-        self.path.join("runs")
+    /// The directory itself.
+    pub(crate) const fn top(&self) -> &Dir {
+        &self.top
     }
 
+    /// The directory of the runs; `None` when no host has ever run here.
+    pub(crate) const fn runs(&self) -> Option<&Dir> {
+        self.runs.as_ref()
+    }
+
+    /// The path of a run, or of another entry beside the runs.
     pub(crate) fn run(&self, name: &str) -> PathBuf {
-        self.runs().join(name)
+        self.path.join(RUNS).join(name)
     }
 
-    pub(crate) fn quarantine(&self) -> PathBuf {
-        self.path.join("quarantine")
-    }
-
-    pub(crate) fn sweep_lock(&self) -> PathBuf {
-        self.path.join("sweep.lock")
+    /// Where damaged databases are kept.
+    pub(crate) fn quarantine(&self) -> Result<Dir, Error> {
+        self.top.ensure_dir(QUARANTINE)
     }
 
     /// The runs that have a directory, and the names of directories that are not finished.
-    pub(crate) fn list(&self) -> Result<(Vec<RunId>, Vec<PathBuf>), Error> {
-        let runs = self.runs();
-        let entries = match fs::read_dir(&runs) {
-            Ok(entries) => entries,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), Vec::new())),
-            Err(e) => return Err(Error::io("list", runs, e)),
-        };
+    pub(crate) fn list(&self) -> Result<(Vec<RunId>, Vec<String>), Error> {
         let (mut ids, mut unfinished) = (Vec::new(), Vec::new());
-        for entry in entries.flatten() {
-            let name = entry.file_name();
-            if name.as_bytes().starts_with(b".tmp-") {
-                unfinished.push(entry.path());
-            } else if let Some(id) = name.to_str().and_then(|name| name.parse().ok()) {
+        let Some(runs) = &self.runs else {
+            return Ok((ids, unfinished));
+        };
+        for name in runs.names()? {
+            // No name of ours is anything else.
+            let Some(name) = name.to_str() else { continue };
+            if name.starts_with(UNFINISHED) {
+                unfinished.push(name.to_owned());
+            } else if let Ok(id) = name.parse() {
                 ids.push(id);
             }
         }
@@ -115,27 +127,16 @@ impl DataDir {
     }
 }
 
-/// A directory of ours: no link, ours, and nobody else can rename what is in it.
-fn check(path: &Path) -> Result<(), Error> {
-    let refuse = |problem| Err(Error::dir(path, problem));
-    let meta = fs::symlink_metadata(path).map_err(|e| Error::io("look at", path, e))?;
-    let us = nix::unistd::geteuid().as_raw();
-    if meta.file_type().is_symlink() {
-        return refuse(DirProblem::Symlink);
+/// Opens and checks the directory. Answers with its path without links, too.
+fn open(path: &Path) -> Result<(Dir, PathBuf), Error> {
+    let top = Dir::open(path)?;
+    let kind = fstatfs(&top).ok();
+    if let Some(kind) = kind.and_then(|fs| network_file_system(fs.filesystem_type().0)) {
+        return Err(Error::dir(path, DirProblem::Network(kind)));
     }
-    if !meta.is_dir() {
-        return refuse(DirProblem::NotADirectory);
-    }
-    if meta.uid() != us {
-        return refuse(DirProblem::ForeignOwner {
-            owner: meta.uid(),
-            us,
-        });
-    }
-    if meta.mode() & 0o1002 == 0o0002 {
-        return refuse(DirProblem::WorldWritable);
-    }
-    Ok(())
+    let link = format!("/proc/self/fd/{}", top.as_fd().as_raw_fd());
+    let real = fs::read_link(link).map_err(|e| Error::io("resolve", path, e))?;
+    Ok((top, real))
 }
 
 /// The name of a network file system, by the number that statfs gives.

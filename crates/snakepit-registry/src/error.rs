@@ -29,6 +29,14 @@ pub enum Error {
         /// The system's answer.
         source: Arc<io::Error>,
     },
+    /// A file in the data directory is not one of ours. Nothing was read from it.
+    #[error("{path} is not trusted: {problem}")]
+    Untrusted {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: Distrust,
+    },
     /// There is no room for another record; nothing was written.
     #[error("the process registry {path} is full: {limit}")]
     Full {
@@ -110,7 +118,7 @@ pub enum DirProblem {
         /// Our user's id.
         us: u32,
     },
-    /// Everybody may write to it and it has no sticky bit.
+    /// Its group or everybody may write to it.
     WorldWritable,
     /// It cannot be created or written to.
     NotWritable(
@@ -139,7 +147,7 @@ impl fmt::Display for DirProblem {
             Self::ForeignOwner { owner, us } => {
                 write!(f, "belongs to user {owner}, this program runs as user {us}")
             }
-            Self::WorldWritable => f.write_str("is writable for everybody and not sticky"),
+            Self::WorldWritable => f.write_str("is writable for its group or for everybody"),
             Self::NotWritable(why) => write!(f, "cannot be written to: {why}"),
             Self::Network(kind) => write!(f, "lies on a network file system ({kind})"),
             Self::TooLong { bytes, limit } => {
@@ -148,6 +156,39 @@ impl fmt::Display for DirProblem {
                     "is too long: its sockets need {bytes} bytes, {limit} are possible"
                 )
             }
+        }
+    }
+}
+
+/// Why a file is not trusted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Distrust {
+    /// It is a symbolic link.
+    Link,
+    /// It is no regular file.
+    Kind,
+    /// It belongs to another user, or others may write to it.
+    Foreign(
+        /// Which of them.
+        DirProblem,
+    ),
+    /// It is larger than any of ours.
+    Size {
+        /// Bytes that it has.
+        size: u64,
+        /// Bytes that it may have.
+        limit: u64,
+    },
+}
+
+impl fmt::Display for Distrust {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Link => f.write_str("it is a symbolic link"),
+            Self::Kind => f.write_str("it is no regular file"),
+            Self::Foreign(problem) => write!(f, "it {problem}"),
+            Self::Size { size, limit } => write!(f, "it has {size} bytes, {limit} are possible"),
         }
     }
 }
@@ -261,6 +302,11 @@ impl Error {
         }
     }
 
+    /// Whether something belongs to others, or could be changed by them.
+    pub(crate) const fn is_distrust(&self) -> bool {
+        matches!(self, Self::Untrusted { .. } | Self::DataDir { .. })
+    }
+
     /// The stable code, for example `SP6004`.
     pub const fn code(&self) -> &'static str {
         match self {
@@ -275,6 +321,7 @@ impl Error {
             Self::Spawn { .. } => "SP6009",
             Self::Thread { .. } => "SP6010",
             Self::Containment { .. } => "SP6011",
+            Self::Untrusted { .. } => "SP6012",
         }
     }
 
@@ -284,10 +331,11 @@ impl Error {
             Self::DataDir { problem, .. } => match problem {
                 DirProblem::TooLong { .. } => "choose a data directory with a shorter path",
                 DirProblem::Network(_) => "choose a data directory on a local file system",
-                DirProblem::WorldWritable => "remove the write permission for others (chmod o-w)",
+                DirProblem::WorldWritable => "remove the write permission of others (chmod go-w)",
                 DirProblem::Symlink => "name the directory that the link points to",
                 _ => "choose a directory that belongs to the user of this program",
             },
+            Self::Untrusted { .. } => "find out who has put it there, and remove it",
             Self::Io { .. } => "look at the permissions and the health of the file system",
             Self::Full { .. } => "free space in the data directory's file system",
             Self::Corrupt { .. } => "start again: the sweep moves damaged files to quarantine",

@@ -101,33 +101,29 @@ impl ProcessIdentity {
         ))
     }
 
-    /// Compares a record with what is seen. Pure; the order of the rules is part of the promise.
+    /// Compares a record with what is seen. Numbers alone never make a process ours: it carries
+    /// the cookie, or its environment cannot be read and everything else fits. Pure; the order of
+    /// the rules is part of the promise.
     pub fn judge(&self, cookie: Cookie, seen: &Observation) -> Verdict {
         let now = &seen.identity;
         if self.pid != now.pid {
             return Verdict::Stranger;
         }
-        if let (Some(recorded), Some(found)) = (self.pidfs_inode, now.pidfs_inode) {
-            return if recorded == found {
-                Verdict::Ours
-            } else {
-                Verdict::Stranger
-            };
-        }
-        if self.start_ticks != now.start_ticks {
+        let inodes = self.pidfs_inode.zip(now.pidfs_inode);
+        let unique = inodes.is_some();
+        if inodes.is_some_and(|(recorded, found)| recorded != found)
+            || self.start_ticks != now.start_ticks
+        {
             return Verdict::Stranger;
         }
+        let program = self.exe.is_some() && self.exe == now.exe;
         match &seen.cookies {
             Some(cookies) if cookies.contains(&cookie) => Verdict::Ours,
-            // The same tick can belong to a successor, and a program can overwrite its
-            // environment: there is no proof either way.
+            // A program can overwrite its environment, and anybody can write down the numbers of
+            // somebody else's process: there is no proof either way.
             Some(cookies) if cookies.is_empty() => Verdict::Unknown,
             Some(_) => Verdict::Stranger,
-            None if self.exe.is_some()
-                && self.exe == now.exe
-                && self.uid == now.uid
-                && self.pgid == now.pgid =>
-            {
+            None if self.uid == now.uid && self.pgid == now.pgid && (unique || program) => {
                 Verdict::OursByReducedRule
             }
             None => Verdict::Unknown,

@@ -4,12 +4,12 @@ use serde::Serialize;
 
 use crate::data_dir::DataDir;
 use crate::error::Error;
-use crate::identity::Scene;
+use crate::foreign_run::{Access, ForeignRun};
+use crate::identity::{Scene, Verdict};
 use crate::plan::{Evidence, LeftAlone, plan};
 use crate::record::{ProcessState, Record};
-use crate::run_dir::{Access, ForeignRun, RunMeta};
+use crate::run_dir::RunMeta;
 use crate::run_id::RunId;
-use crate::store::read_records;
 use crate::table::{ProcessTable, Tagged};
 
 /// What is known about a run.
@@ -45,6 +45,9 @@ pub enum RunState {
     OtherNamespace,
     /// Its host is dead and its files are damaged.
     Damaged,
+    /// Something of it cannot be opened or is not trusted; nothing of it counts, and no sweep
+    /// touches it.
+    Untrusted,
 }
 
 /// A recorded worker.
@@ -60,6 +63,8 @@ pub struct WorkerReport {
     pub shim: Option<i32>,
     /// Whether it dies with its host.
     pub dependent: bool,
+    /// Whether its process still is the recorded one and lives; `None` when that cannot be told.
+    pub lives: Option<bool>,
 }
 
 /// A process that a sweep would kill.
@@ -73,6 +78,20 @@ pub struct WouldKill {
     pub evidence: Evidence,
 }
 
+impl RunReport {
+    fn bad(run_id: RunId, problem: &Error) -> Self {
+        Self {
+            run_id,
+            state: RunState::Untrusted,
+            meta: None,
+            workers: Vec::new(),
+            would_kill: Vec::new(),
+            would_leave: Vec::new(),
+            problem: Some(problem.to_string()),
+        }
+    }
+}
+
 /// How often the file of a living run is read again when a change fell into the reading.
 const READS: usize = 5;
 
@@ -84,23 +103,26 @@ pub(crate) fn inspect(
     let tagged = table.tagged().map_err(|e| Error::io("read", "/proc", e))?;
     let mut reports = Vec::new();
     for id in data.list()?.0 {
-        if let Some(run) = ForeignRun::open(data, id, Access::Look)? {
-            reports.push(report(&run, here, &tagged, table));
+        match ForeignRun::open(data, id, Access::Look) {
+            Ok(Some(run)) => reports.push(report(&run, here, &tagged, table)),
+            Ok(None) => {}
+            // One that is bad does not hide the others.
+            Err(e) => reports.push(RunReport::bad(id, &e)),
         }
     }
     Ok(reports)
 }
 
 fn report(
-    run: &ForeignRun,
+    run: &ForeignRun<'_>,
     here: &Scene,
     tagged: &[Tagged],
     table: &dyn ProcessTable,
 ) -> RunReport {
-    let alive = run.alive();
+    let alive = run.alive(here, tagged);
     let mut problem = None;
     let mut note = |e: Error| problem = Some(e.to_string());
-    let meta = run.meta().map_err(&mut note).ok();
+    let meta = run.meta().map_err(&mut note).ok().cloned();
     let state = match &meta {
         _ if alive => RunState::Alive,
         None => RunState::Damaged,
@@ -113,18 +135,19 @@ fn report(
         RunState::Alive | RunState::Dead | RunState::OtherNamespace
     );
     let records = if readable {
-        records(run, alive).map_err(&mut note).ok()
+        records(run, alive)
     } else {
-        None
+        Ok(Vec::new())
     };
-    let state = if readable && records.is_none() && !alive {
-        RunState::Damaged
-    } else {
-        state
+    let state = match &records {
+        Err(e) if !alive && e.is_distrust() => RunState::Untrusted,
+        Err(_) if !alive => RunState::Damaged,
+        _ => state,
     };
+    let records = records.map_err(&mut note).ok();
     let records = records.unwrap_or_default();
     let (mut would_kill, mut would_leave) = (Vec::new(), Vec::new());
-    if !alive && state != RunState::EarlierBoot {
+    if !alive && !matches!(state, RunState::EarlierBoot | RunState::Untrusted) {
         let comparable = state == RunState::Dead;
         match plan(run.id, &records, comparable, tagged, table) {
             Ok(plan) => {
@@ -138,6 +161,10 @@ fn report(
             Err(e) => note(Error::io("read", "/proc", e)),
         }
     }
+    let comparable = meta
+        .as_ref()
+        .is_some_and(|meta| meta.scene.comparable(here));
+    let worker = |record| worker(record, comparable, table);
     let workers = records.into_iter().map(worker).collect();
     RunReport {
         run_id: run.id,
@@ -150,24 +177,40 @@ fn report(
     }
 }
 
-fn worker(record: Record) -> WorkerReport {
+fn worker(record: Record, comparable: bool, table: &dyn ProcessTable) -> WorkerReport {
     WorkerReport {
-        pid: record.identity.map(|identity| identity.pid),
-        shim: record.shim.map(|shim| shim.pid),
+        pid: record.identity.as_ref().map(|identity| identity.pid),
+        shim: record.shim.as_ref().map(|shim| shim.pid),
         dependent: record.cookie.dependent(),
         state: record.state,
+        lives: comparable.then(|| lives(&record, table)).flatten(),
         worker_id: record.worker_id,
     }
 }
 
+fn lives(record: &Record, table: &dyn ProcessTable) -> Option<bool> {
+    let identity = record.identity.as_ref()?;
+    let Some(held) = table.hold(identity.pid).ok()? else {
+        return Some(false);
+    };
+    let Some(seen) = held.observe().ok()? else {
+        return Some(false);
+    };
+    match identity.judge(record.cookie, &seen) {
+        Verdict::Ours | Verdict::OursByReducedRule => Some(true),
+        Verdict::Stranger => Some(false),
+        Verdict::Unknown => None,
+    }
+}
+
 /// The pages of a living run can change while they are read; the checks notice that.
-fn records(run: &ForeignRun, alive: bool) -> Result<Vec<Record>, Error> {
-    let mut result = read_records(&run.database());
+fn records(run: &ForeignRun<'_>, alive: bool) -> Result<Vec<Record>, Error> {
+    let mut result = run.records();
     for _ in 1..READS {
         if !alive || result.is_ok() {
             break;
         }
-        result = read_records(&run.database());
+        result = run.records();
     }
     result
 }

@@ -19,6 +19,13 @@ pub struct KillOutcome {
 
 /// Stops a child and its group; returns when they are gone or `grace + confirm` is over.
 pub(crate) fn stop(child: &Child, grace: Duration, confirm: Duration) -> KillOutcome {
+    if !child.is_ours() {
+        return KillOutcome {
+            exit: None,
+            killed: false,
+            leftover: Vec::new(),
+        };
+    }
     let clock = Deadline::after(Duration::MAX);
     let mut steps = Escalation::new(grace, confirm);
     loop {

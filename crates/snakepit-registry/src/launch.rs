@@ -12,6 +12,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 use crate::cookie::{COOKIES_VAR, Cookie};
 use crate::error::{Error, SpawnProblem};
+use crate::keeper::{self, Kept};
 use crate::posix_spawn::Image;
 use crate::spec::{CommandSpec, Output};
 
@@ -23,7 +24,7 @@ pub const HOST_PID_VAR: &str = "SNAKEPIT_HOST_PID";
 pub(crate) struct Launch {
     pub(crate) image: Image,
     /// Write end of the death pipe; `None` for an independent process.
-    pub(crate) death: Option<OwnedFd>,
+    pub(crate) death: Option<Kept>,
     pub(crate) stdout: Option<OwnedFd>,
     pub(crate) stderr: Option<OwnedFd>,
 }
@@ -62,7 +63,7 @@ impl Launch {
             .transpose()?;
         let system = |e| fail(classify(e, spec));
         let (stdin, death) = if spec.dependent {
-            let (read, write) = pipe().map_err(system)?;
+            let (read, write) = keeper::pipe().map_err(system)?;
             (read, Some(write))
         } else {
             (null(false).map_err(system)?, None)

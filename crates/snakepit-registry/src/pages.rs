@@ -2,11 +2,17 @@
 //!
 //! LMDB trusts its file: a damaged page makes it read outside of the map and the process dies of
 //! SIGSEGV or SIGBUS. The files of other runs may be damaged, truncated or still written to, so
-//! they are never opened with LMDB. This reader copies the file and checks every offset; the
-//! worst that it answers is an error.
+//! they are never opened with LMDB. This reader checks every offset; the worst that it answers is
+//! an error.
+//!
+//! The file is untrusted: whoever planted it wants much work for little. Pages are read one by one,
+//! each at most once, and the nodes of a page may take no more room than the page has, so the work
+//! and the memory are never more than the file is long.
 
+use std::collections::HashSet;
+use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::os::unix::fs::FileExt;
 
 const MAGIC: u32 = 0xBEEF_C0DE;
 const DATA_VERSION: u32 = 1;
@@ -21,7 +27,11 @@ const NO_ROOT: u64 = u64::MAX;
 /// A tree of this height holds more rows than any file that fits in memory.
 const MAX_DEPTH: usize = 32;
 /// A run of 10⁵ workers needs less than 100 MB.
-const MAX_FILE: u64 = 1 << 30;
+pub(crate) const MAX_FILE: u64 = 1 << 30;
+/// Bytes of a value. A record has less than 1 KiB, and two paths of the longest kind fit.
+const MAX_VALUE: usize = 64 << 10;
+/// Bytes at the start of a file that hold both meta pages, whatever the size of a page is.
+const METAS: u64 = 2 << 16;
 
 /// Why a file cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -40,42 +50,47 @@ const fn damaged<T>(what: &'static str) -> Result<T> {
     Err(PagesError::Damaged(what))
 }
 
-/// The rows of the main database, in key order.
-pub(crate) fn read(path: &Path) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
-    if std::fs::metadata(path)?.len() > MAX_FILE {
-        return damaged("the file is larger than any registry");
+/// Visits the rows of the main database in key order. An empty file is a database that was never
+/// written to.
+pub(crate) fn read<E: From<PagesError>>(
+    file: &File,
+    mut row: impl FnMut(&[u8], &[u8]) -> std::result::Result<(), E>,
+) -> std::result::Result<(), E> {
+    let length = file.metadata().map_err(PagesError::Io)?.len();
+    if length > MAX_FILE {
+        return Err(PagesError::Damaged("the file is larger than any registry").into());
     }
-    let data = std::fs::read(path)?;
-    rows(&data)
-}
-
-/// The rows in the bytes of a file. An empty file is a database that was never written to.
-pub(crate) fn rows(data: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
-    if data.is_empty() {
-        return Ok(Vec::new());
+    if length == 0 {
+        return Ok(());
     }
-    let first = Meta::parse(data, 0)?;
-    let page_size = first.page_size;
-    let meta = match Meta::parse(data, page_size) {
-        Ok(second) if second.txn > first.txn && second.page_size == page_size => second,
-        Ok(_) => first,
-        Err(e) => return Err(e),
-    };
+    let (page_size, meta) = Meta::newest(&at(file, 0, length.min(METAS))?)?;
     let mut walk = Walk {
-        data,
+        file,
+        length,
         page_size,
         last_page: meta.last_page,
-        budget: 0,
-        rows: Vec::new(),
+        seen: HashSet::new(),
+        rows: 0,
+        row: &mut row,
     };
-    walk.budget = data.len() / page_size + 1;
     if meta.root != NO_ROOT {
         walk.page(meta.root, 0)?;
     }
-    if walk.rows.len() as u64 != meta.entries {
-        return damaged("the number of rows is not the recorded one");
+    if walk.rows != meta.entries {
+        return Err(PagesError::Damaged("the number of rows is not the recorded one").into());
     }
-    Ok(walk.rows)
+    Ok(())
+}
+
+/// The bytes of a part of the file.
+fn at(file: &File, start: u64, length: u64) -> Result<Vec<u8>> {
+    let mut bytes = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
+    match file.read_exact_at(&mut bytes, start) {
+        // Somebody has cut it off since its length was read.
+        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => damaged("it ends too early"),
+        Err(e) => Err(e.into()),
+        Ok(()) => Ok(bytes),
+    }
 }
 
 fn u16_at(data: &[u8], at: usize) -> Result<u16> {
@@ -110,6 +125,15 @@ struct Meta {
 }
 
 impl Meta {
+    /// The size of a page, and the newer one of the two meta pages.
+    fn newest(data: &[u8]) -> Result<(usize, Self)> {
+        let first = Self::parse(data, 0)?;
+        let page_size = first.page_size;
+        let second = Self::parse(data, page_size)?;
+        let newer = second.txn > first.txn && second.page_size == page_size;
+        Ok((page_size, if newer { second } else { first }))
+    }
+
     fn parse(data: &[u8], page_at: usize) -> Result<Self> {
         if u16_at(data, page_at + 10)? & META == 0 {
             return damaged("a meta page is missing");
@@ -137,83 +161,106 @@ impl Meta {
     }
 }
 
-struct Walk<'a> {
-    data: &'a [u8],
+struct Walk<'a, F> {
+    file: &'a File,
+    length: u64,
     page_size: usize,
     last_page: u64,
-    /// Pages that may still be visited; a cycle runs out of it.
-    budget: usize,
-    rows: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Pages that were read. No page of a tree belongs to two nodes.
+    seen: HashSet<u64>,
+    rows: u64,
+    row: &'a mut F,
 }
 
-impl<'a> Walk<'a> {
+impl<F> Walk<'_, F> {
     /// The bytes of `count` pages from `number` on.
-    fn bytes(&self, number: u64, count: usize) -> Result<&'a [u8]> {
+    fn bytes(&mut self, number: u64, count: u64) -> Result<Vec<u8>> {
+        let size = self.page_size as u64;
         let range = || {
-            let start = usize::try_from(number).ok()?.checked_mul(self.page_size)?;
-            let end = start.checked_add(count.checked_mul(self.page_size)?)?;
-            self.data.get(start..end)
+            let start = number.checked_mul(size)?;
+            let length = count.checked_mul(size)?;
+            (start.checked_add(length)? <= self.length).then_some((start, length))
         };
-        match range() {
-            Some(bytes) if number >= 2 && number <= self.last_page => Ok(bytes),
-            _ => damaged("a page lies outside of the file"),
+        let Some((start, length)) = range().filter(|_| (2..=self.last_page).contains(&number))
+        else {
+            return damaged("a page lies outside of the file");
+        };
+        if !(number..number + count).all(|page| self.seen.insert(page)) {
+            return damaged("a page belongs to two nodes");
         }
+        at(self.file, start, length)
     }
 
-    fn page(&mut self, number: u64, depth: usize) -> Result<()> {
-        if depth >= MAX_DEPTH || self.budget == 0 {
-            return damaged("its tree is not a tree");
+    fn page<E: From<PagesError>>(&mut self, number: u64, depth: usize) -> std::result::Result<(), E>
+    where
+        F: FnMut(&[u8], &[u8]) -> std::result::Result<(), E>,
+    {
+        if depth >= MAX_DEPTH {
+            return Err(PagesError::Damaged("its tree is not a tree").into());
         }
-        self.budget -= 1;
         let page = self.bytes(number, 1)?;
-        if u64_at(page, 0)? != number {
-            return damaged("a page has the wrong number");
+        if u64_at(&page, 0)? != number {
+            return Err(PagesError::Damaged("a page has the wrong number").into());
         }
-        let flags = u16_at(page, 10)?;
-        let lower = usize::from(u16_at(page, 12)?);
+        let flags = u16_at(&page, 10)?;
+        let lower = usize::from(u16_at(&page, 12)?);
         if lower < PAGE_HEADER || lower > self.page_size || flags & (BRANCH | LEAF) == 0 {
-            return damaged("a page header is impossible");
+            return Err(PagesError::Damaged("a page header is impossible").into());
         }
+        // Every node has its own bytes behind the list of their places.
+        let mut room = self.page_size - lower;
         for at in (PAGE_HEADER..lower - 1).step_by(2) {
             let node = page
-                .get(usize::from(u16_at(page, at)?)..)
+                .get(usize::from(u16_at(&page, at)?)..)
                 .unwrap_or_default();
-            if flags & BRANCH != 0 {
+            let taken = if flags & BRANCH != 0 {
                 let top = u64::from(u16_at(node, 4)?);
                 self.page(u64::from(u32_at(node, 0)?) | top << 32, depth + 1)?;
+                NODE_HEADER + usize::from(u16_at(node, 6)?)
             } else {
-                self.leaf(node)?;
-            }
+                self.leaf(node)?
+            };
+            room = match room.checked_sub(taken) {
+                Some(room) => room,
+                None => return Err(PagesError::Damaged("two nodes share their bytes").into()),
+            };
         }
         Ok(())
     }
 
-    fn leaf(&mut self, node: &[u8]) -> Result<()> {
+    /// Visits a row. Answers with the bytes that it takes in its page.
+    fn leaf<E: From<PagesError>>(&mut self, node: &[u8]) -> std::result::Result<usize, E>
+    where
+        F: FnMut(&[u8], &[u8]) -> std::result::Result<(), E>,
+    {
         let size = u32_at(node, 0)? as usize;
         let flags = u16_at(node, 4)?;
         let key_end = NODE_HEADER + usize::from(u16_at(node, 6)?);
         let Some(key) = node.get(NODE_HEADER..key_end) else {
-            return damaged("a key lies outside of its page");
+            return Err(PagesError::Damaged("a key lies outside of its page").into());
         };
-        let value = match flags {
-            0 => node.get(key_end..key_end + size),
+        if size > MAX_VALUE {
+            return Err(PagesError::Damaged("a value is larger than any record").into());
+        }
+        let far;
+        let (value, taken) = match flags {
+            0 => (node.get(key_end..key_end + size), key_end + size),
             BIG_DATA => {
                 let number = u64_at(node, key_end)?;
                 let pages = (size + PAGE_HEADER).div_ceil(self.page_size);
-                let bytes = self.bytes(number, pages)?;
-                if u16_at(bytes, 10)? & OVERFLOW == 0 {
-                    return damaged("a page header is impossible");
+                far = self.bytes(number, pages as u64)?;
+                if u16_at(&far, 10)? & OVERFLOW == 0 {
+                    return Err(PagesError::Damaged("a page header is impossible").into());
                 }
-                bytes.get(PAGE_HEADER..PAGE_HEADER + size)
+                (far.get(PAGE_HEADER..PAGE_HEADER + size), key_end + 8)
             }
-            _ => return damaged("a row has an unknown kind"),
+            _ => return Err(PagesError::Damaged("a row has an unknown kind").into()),
         };
-        match value {
-            Some(value) => {
-                self.rows.push((key.to_vec(), value.to_vec()));
-                Ok(())
-            }
-            None => damaged("a value lies outside of its page"),
-        }
+        let Some(value) = value else {
+            return Err(PagesError::Damaged("a value lies outside of its page").into());
+        };
+        self.rows += 1;
+        (self.row)(key, value)?;
+        Ok(taken)
     }
 }

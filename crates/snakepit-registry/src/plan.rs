@@ -69,6 +69,21 @@ pub struct Target {
 enum Proof {
     Recorded(ProcessIdentity, Cookie),
     Run(RunId),
+    /// It was started to outlive its host, or by something that was.
+    Independent(Cookie),
+}
+
+/// How far a sweep goes with processes that were started to outlive their host, and with what
+/// those have started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reach {
+    /// They are left alone.
+    #[default]
+    Dependent,
+    /// What is left of one that has ended itself is killed.
+    Leftovers,
+    /// All are killed.
+    Independent,
 }
 
 impl Target {
@@ -88,6 +103,9 @@ impl Target {
             Proof::Run(run) => seen
                 .cookies
                 .is_some_and(|cookies| belongs(&cookies, *run) == Some(true)),
+            Proof::Independent(cookie) => {
+                seen.cookies.is_some_and(|cookies| cookies.contains(cookie))
+            }
         })
     }
 }
@@ -114,7 +132,14 @@ fn untouchable(pid: i32) -> bool {
     pid <= 1 || u32::try_from(pid) == Ok(std::process::id())
 }
 
-/// Plans the sweep of a run. `comparable` says whether process ids recorded by it can be compared
+/// The independent process that a process lives for: itself, or one that it descends from.
+fn independent(cookies: &[Cookie], run: RunId) -> Option<Cookie> {
+    let from = cookies.iter().position(|cookie| cookie.run() == run)?;
+    cookies[from..].iter().copied().find(|one| !one.dependent())
+}
+
+/// Plans the sweep of a run; processes that were started to outlive their host are left alone.
+/// `comparable` says whether process ids recorded by it can be compared
 /// with ours (the same boot and namespaces); otherwise only cookies count. A run of an earlier
 /// boot needs no plan: nothing of it lives.
 ///
@@ -127,16 +152,38 @@ pub fn plan(
     tagged: &[Tagged],
     table: &dyn ProcessTable,
 ) -> io::Result<Plan> {
+    plan_as_far(run, records, (comparable, Reach::Dependent), tagged, table)
+}
+
+/// The same, as far as it is wanted.
+pub(crate) fn plan_as_far(
+    run: RunId,
+    records: &[Record],
+    (comparable, reach): (bool, Reach),
+    tagged: &[Tagged],
+    table: &dyn ProcessTable,
+) -> io::Result<Plan> {
     let mut plan = Plan::default();
+    let mut ended = Vec::new();
     for record in records {
         match &record.identity {
-            Some(identity) if comparable && by_identity(&mut plan, record, identity, table)? => {}
-            _ => plan.gone += 1,
+            Some(identity)
+                if comparable && by_identity(&mut plan, record, identity, reach, table)? => {}
+            _ => {
+                plan.gone += 1;
+                ended.push(record.cookie);
+            }
         }
         if let Some(shim) = record.shim.as_ref().filter(|_| comparable) {
-            by_identity(&mut plan, record, shim, table)?;
+            by_identity(&mut plan, record, shim, reach, table)?;
         }
     }
+    // Without comparable ids it is not known which of them have ended.
+    let reached = |cookie: &Cookie| match reach {
+        Reach::Dependent => false,
+        Reach::Leftovers => comparable && ended.contains(cookie),
+        Reach::Independent => true,
+    };
     for process in tagged {
         if plan.knows(process.pid) {
             continue;
@@ -148,7 +195,8 @@ pub fn plan(
             .iter()
             .find(|record| process.cookies.contains(&record.cookie));
         let worker_id = record.map(|record| record.worker_id.clone());
-        if untouchable(process.pid) || !dependent {
+        let lives_for = independent(&process.cookies, run);
+        if untouchable(process.pid) || !(dependent || lives_for.as_ref().is_some_and(reached)) {
             let reason = if dependent {
                 Reason::Untouchable
             } else {
@@ -168,7 +216,7 @@ pub fn plan(
                 scope: if leads { Scope::Group } else { Scope::Process },
                 worker_id,
                 evidence: Evidence::Cookie,
-                proof: Proof::Run(run),
+                proof: lives_for.map_or(Proof::Run(run), Proof::Independent),
             });
         }
     }
@@ -187,6 +235,7 @@ fn by_identity(
     plan: &mut Plan,
     record: &Record,
     identity: &ProcessIdentity,
+    reach: Reach,
     table: &dyn ProcessTable,
 ) -> io::Result<bool> {
     let pid = identity.pid;
@@ -215,7 +264,7 @@ fn by_identity(
         Verdict::Ours => Evidence::Identity,
         Verdict::OursByReducedRule => Evidence::ReducedIdentity,
     };
-    if !record.cookie.dependent() {
+    if !record.cookie.dependent() && reach != Reach::Independent {
         plan.left.push(LeftAlone {
             pid,
             worker_id,

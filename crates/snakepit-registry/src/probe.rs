@@ -9,15 +9,19 @@ use serde::Serialize;
 
 use crate::cgroup;
 use crate::containment::{Containment, Refusal};
+use crate::keeper;
 use crate::pidfd::PidFd;
 use crate::sys;
 
-/// The layers that this system supports. Nothing is started to find out.
+/// The layers that this system supports. No process is started to find out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Support {
     /// The kernel kills a group when the host's end of a pipe closes.
     pub death_pipe: bool,
+    /// Copies of the host, made by `fork` without `exec`, get neither the host's ends of these pipes
+    /// nor the locks of its run.
+    pub private_descriptors: bool,
     /// Processes can be held and signalled without a race (Linux 5.3).
     pub pidfd: bool,
     /// Processes have a number of their own until the next boot (Linux 6.9).
@@ -61,6 +65,7 @@ impl Support {
         let own = PidFd::open(me).ok().flatten();
         Self {
             death_pipe: pipe_can_be_armed(me).is_ok(),
+            private_descriptors: keeper::is_private(),
             pidfd: own.is_some(),
             pidfs_inode: own.as_ref().is_some_and(|own| own.inode().is_some()),
             group_signal: sys::has_group_signal(),

@@ -98,6 +98,18 @@ pub(crate) fn cookies(pid: i32) -> io::Result<Option<Vec<Cookie>>> {
     unreachable!("the tries do not end before the time")
 }
 
+/// The number in a variable of a process; `None` when there is none or it cannot be read.
+pub(crate) fn variable(pid: i32, name: &str) -> Option<i32> {
+    let block = environ(pid).ok()?;
+    let mut entries = block.split(|&byte| byte == 0);
+    let value = entries.find_map(|entry| {
+        entry
+            .strip_prefix(name.as_bytes())?
+            .strip_prefix(b"=".as_slice())
+    })?;
+    std::str::from_utf8(value).ok()?.parse().ok()
+}
+
 /// The environment of a process, in a single read: the kernel cuts it off between two when the
 /// process runs another program meanwhile.
 fn environ(pid: i32) -> io::Result<Vec<u8>> {

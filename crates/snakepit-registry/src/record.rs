@@ -59,6 +59,9 @@ pub enum RecordError {
     /// It was written by another version.
     #[error("a row has format {0}")]
     Version(u8),
+    /// The whole database was written by another version.
+    #[error("the rows have format {0}")]
+    Format(u32),
     /// Its bytes have changed.
     #[error("a row has a wrong checksum")]
     Checksum,
@@ -100,7 +103,10 @@ impl Record {
         if head[4..] != checksum(body).to_le_bytes() {
             return Err(RecordError::Checksum);
         }
-        serde_json::from_slice(body).map_err(|e| RecordError::Fields(e.to_string()))
+        let fields = |text: &dyn std::fmt::Display| RecordError::Fields(text.to_string());
+        let record: Self = serde_json::from_slice(body).map_err(|e| fields(&e))?;
+        Self::check_worker_id(&record.worker_id).map_err(|problem| fields(&problem))?;
+        Ok(record)
     }
 
     /// What is wrong with a worker id, if anything.

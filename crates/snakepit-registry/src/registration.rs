@@ -257,6 +257,9 @@ impl Registration {
     /// # Errors
     /// The row cannot be deleted; the next sweep finds nothing behind it.
     pub fn release(mut self) -> Result<KillOutcome, Error> {
+        if !self.child().is_ours() {
+            return Err(Error::Closed);
+        }
         let outcome = killer::stop(self.child(), Duration::ZERO, self.inner.config.confirm);
         if !outcome.leftover.is_empty() {
             // The row stays until it is dead: the destructor leaves that to the reaper.
@@ -284,6 +287,9 @@ impl Drop for Registration {
         let Some(child) = self.child.take() else {
             return;
         };
+        if !child.is_ours() {
+            return;
+        }
         let record = self.record();
         if record.cookie.dependent() {
             child.kill();

@@ -1,6 +1,5 @@
 //! One run of a host: its directory, its database, its children.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,11 +8,12 @@ use std::time::Duration;
 use crate::clock::Deadline;
 use crate::containment::Containment;
 use crate::data_dir::DataDir;
+use crate::ending;
 use crate::error::Error;
 use crate::gate::Gate;
 use crate::identity::Scene;
 use crate::inspect::{self, RunReport};
-use crate::plan::LeftAlone;
+use crate::plan::{LeftAlone, Reach};
 use crate::probe::Support;
 use crate::record::Record;
 use crate::registration::{Registration, Reservation, Spawned};
@@ -64,8 +64,7 @@ pub(crate) struct Inner {
     pub(crate) config: RegistryConfig,
     pub(crate) gate: Gate,
     pub(crate) writer: Writer,
-    pub(crate) run: RunDir,
-    data: DataDir,
+    pub(crate) run: Arc<RunDir>,
     scene: Scene,
     generation: AtomicU64,
     /// Runs that were swept already and are looked at a second time.
@@ -91,9 +90,9 @@ pub struct Spawner {
 pub struct RegistryStats {
     /// About the database.
     pub store: StoreStats,
-    /// What keeps new records from being safe, if anything: the run directory is gone. Running
-    /// processes are as well protected as before.
-    pub degraded: Option<&'static str>,
+    /// What keeps new records from being safe, if anything: the run directory was removed or changed
+    /// and cannot be put back. Running processes are as well protected as before.
+    pub degraded: Option<String>,
     /// What this kernel supports.
     pub support: Support,
     /// How far the registry reaches.
@@ -125,8 +124,10 @@ impl Registry {
             .map_err(|refusal| Error::Containment { mode, refusal })?;
         let data = DataDir::prepare(&config.data_dir)?;
         let scene = Scene::here().map_err(|e| Error::io("read", "/proc", e))?;
-        let run = RunDir::create(&data, scene.clone())?;
-        let writer = Store::open(&run.database(), config.store).and_then(Writer::start);
+        let run = Arc::new(RunDir::create(&data, &config.data_dir, scene.clone())?);
+        let mended = Arc::clone(&run);
+        let writer = Store::open(&run.database(), config.store)
+            .and_then(|store| Writer::start(store, Box::new(move |store| mended.mend(store))));
         let writer = match writer {
             Ok(writer) => writer,
             Err(e) => {
@@ -140,7 +141,6 @@ impl Registry {
             gate: Gate::default(),
             writer,
             run,
-            data,
             scene,
             generation: AtomicU64::new(1),
             swept: Mutex::default(),
@@ -171,14 +171,20 @@ impl Registry {
             id: id.to_owned(),
             problem,
         })?;
+        // Without its name the database goes on where no sweep will ever find it.
+        self.mend()?;
         let generation = self.inner.generation.fetch_add(1, Ordering::Relaxed);
-        let reservation = Reservation::new(Arc::clone(&self.inner), id, generation)?;
-        if !self.inner.run.exists() {
-            // The database goes on without a name, where no sweep will ever find it.
-            let gone = io::Error::new(io::ErrorKind::NotFound, "the run directory is gone");
-            return Err(Error::io("write to", self.inner.run.database(), gone));
-        }
-        Ok(reservation)
+        Reservation::new(Arc::clone(&self.inner), id, generation)
+    }
+
+    /// Looks whether the files of this run are in their places, and puts back what somebody has
+    /// removed or moved away, the directory for sockets included. That is also done once a second,
+    /// and by [`reserve`](Self::reserve). Blocks for a few system calls.
+    ///
+    /// # Errors
+    /// They cannot be put back, or the registry is closed.
+    pub fn mend(&self) -> Result<(), Error> {
+        self.inner.writer.mend()
     }
 
     /// What starts the processes of this run.
@@ -197,14 +203,22 @@ impl Registry {
     /// The data directory cannot be read. Trouble with a single run is in the report.
     pub fn sweep(&self) -> Result<SweepReport, Error> {
         let inner = &self.inner;
+        if !inner.writer.is_ours() {
+            return Err(Error::Closed);
+        }
+        let data = DataDir::prepare(&inner.config.data_dir)?;
         let again = inner
             .swept
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
-        let own = Some(inner.run.id());
-        let budget = inner.config.sweep_budget;
-        let report = sweep::sweep(&inner.data, own, &again, &inner.scene, budget, &HostTable)?;
+        let order = sweep::Order {
+            own: Some(inner.run.id()),
+            again: &again,
+            budget: inner.config.sweep_budget,
+            reach: Reach::Dependent,
+        };
+        let report = sweep::sweep(&data, order, &inner.scene, &HostTable)?;
         let mut swept = inner.swept.lock().unwrap_or_else(PoisonError::into_inner);
         for run in report.runs.iter().filter(|run| run.ended()) {
             if !swept.contains(&run.run_id) {
@@ -241,7 +255,9 @@ impl Registry {
     /// # Errors
     /// As for [`list`](Self::list).
     pub fn stats(&self) -> Result<RegistryStats, Error> {
-        let degraded = (!self.inner.run.exists()).then_some("the run directory is gone");
+        // Its failure is the answer.
+        let _ = self.inner.writer.mend();
+        let degraded = self.inner.run.problem();
         Ok(RegistryStats {
             store: self.inner.writer.stats()?,
             degraded,
@@ -258,10 +274,10 @@ impl Registry {
     pub fn validate(&self) -> Result<usize, Error> {
         let dir = self.inner.run.database();
         let records = self.list()?;
-        let seen = crate::store::read_records(&dir)?;
+        let seen = crate::stored::read_records(&dir)?;
         if seen.len() != records.len() {
             // Changes between the two readings are no damage.
-            let (records, seen) = (self.list()?, crate::store::read_records(&dir)?);
+            let (records, seen) = (self.list()?, crate::stored::read_records(&dir)?);
             if seen != records {
                 let detail = "two ways of reading it differ".to_owned();
                 return Err(Error::Corrupt { path: dir, detail });
@@ -283,19 +299,25 @@ impl Registry {
     /// The run directory cannot be removed, or `/proc` cannot be read.
     pub fn close(&self) -> Result<CloseReport, Error> {
         let inner = &self.inner;
+        if !inner.writer.is_ours() {
+            // A copy of the host must not end what the host has started.
+            return Err(Error::Closed);
+        }
         inner.gate.close();
         let deadline = Deadline::after(inner.config.confirm);
         let mut report = CloseReport::default();
-        let outcome = sweep::kill_tagged(&[inner.run.id()], deadline, &HostTable)?;
+        let outcome = ending::kill_tagged(&[inner.run.id()], deadline, &HostTable)?;
         report.killed = outcome.killed.iter().map(|killed| killed.pid).collect();
         report.leftover = outcome.leftover;
-        let (killed, leftover) = sweep::end_cgroups(inner.run.id(), &[], deadline);
+        let (killed, leftover) = ending::end_cgroups(inner.run.id(), &[], deadline);
         report.killed.extend(killed.iter().map(|killed| killed.pid));
         report.leftover.extend(leftover);
         report.independent = outcome.left;
         inner.writer.close();
         if report.leftover.is_empty() && report.independent.is_empty() {
             inner.run.remove()?;
+        } else {
+            inner.run.retire();
         }
         Ok(report)
     }
@@ -316,9 +338,28 @@ impl Registry {
     /// # Errors
     /// As for [`sweep`](Self::sweep).
     pub fn sweep_data_dir(data_dir: &Path, budget: Duration) -> Result<SweepReport, Error> {
+        Self::end_orphans(data_dir, budget, Reach::Dependent)
+    }
+
+    /// The same for a person who looks after the machine, who may also want to end processes that
+    /// were started to outlive their host, or what they have left.
+    ///
+    /// # Errors
+    /// As for [`sweep`](Self::sweep).
+    pub fn end_orphans(
+        data_dir: &Path,
+        budget: Duration,
+        reach: Reach,
+    ) -> Result<SweepReport, Error> {
         let data = DataDir::existing(data_dir)?;
         let scene = Scene::here().map_err(|e| Error::io("read", "/proc", e))?;
-        sweep::sweep(&data, None, &[], &scene, budget, &HostTable)
+        let order = sweep::Order {
+            own: None,
+            again: &[],
+            budget,
+            reach,
+        };
+        sweep::sweep(&data, order, &scene, &HostTable)
     }
 }
 
@@ -339,10 +380,15 @@ impl Spawner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        if !self.writer.is_ours() {
+            return;
+        }
         self.gate.close();
-        // Rows that are left name processes that may still live: the next sweep needs them.
-        if self.writer.close() == Some(0) {
-            let _ = self.run.remove();
+        match self.writer.close() {
+            Some(0) => drop(self.run.remove()),
+            // Rows that are left name processes that may still live: the next sweep needs them.
+            Some(_) => self.run.retire(),
+            None => {}
         }
     }
 }

@@ -1,23 +1,28 @@
-//! The directory of one run. Whoever holds the lock on its `lock` file is alive; no process id
-//! is ever asked for that.
+//! The directory of the run of this process: made, kept whole while the run goes on, and removed.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
-use crate::data_dir::DataDir;
-use crate::error::{DirProblem, Error};
-use crate::identity::Scene;
+use crate::data_dir::{DataDir, UNFINISHED};
+use crate::error::Error;
+use crate::identity::{ProcessIdentity, Scene};
+use crate::keeper::{self, Kept};
+use crate::pidfd::PidFd;
 use crate::run_id::RunId;
+use crate::store::{DATA_FILE, Store};
+use crate::trusted::{Dir, FileId, FileVersion};
 
-/// An unfinished run directory is removed when it is older than this and nobody locks it.
-const UNFINISHED_AGE: Duration = Duration::from_secs(60);
+pub(crate) const LOCK: &str = "lock";
+pub(crate) const META: &str = "meta.json";
+pub(crate) const DATABASE: &str = "db";
+const SOCKETS: &str = "s";
+/// A file of a run that is being replaced.
+const NEXT: &str = "next";
 
 /// Who started a run, and where.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,263 +37,239 @@ pub struct RunMeta {
     pub started: u64,
     /// Boot and namespaces.
     pub scene: Scene,
+    /// The process of the host; `None` once the run is closed, and in the records of older versions.
+    #[serde(default)]
+    pub host: Option<ProcessIdentity>,
 }
 
-/// The run directory of this process; it stays locked until it is dropped.
+impl RunMeta {
+    fn of_this_process(run_id: RunId, scene: Scene) -> Self {
+        let host_program = std::env::current_exe()
+            .unwrap_or_default()
+            .display()
+            .to_string();
+        let started = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs());
+        let host_pid = std::process::id();
+        let held = i32::try_from(host_pid).map(PidFd::open);
+        let host = held.ok().and_then(|held| {
+            let held = held.ok().flatten()?;
+            ProcessIdentity::of(&held).ok()
+        });
+        Self {
+            run_id,
+            host_pid,
+            host_program,
+            started,
+            scene,
+            host,
+        }
+    }
+}
+
+/// The run directory of this process; it is locked until this is dropped.
 #[derive(Debug)]
 pub(crate) struct RunDir {
+    /// The data directory, as the caller has named it.
+    data: PathBuf,
     path: PathBuf,
-    id: RunId,
-    inode: (u64, u64),
+    meta: RunMeta,
+    state: Mutex<State>,
+}
+
+/// What the directory consists of.
+#[derive(Debug)]
+struct State {
+    parts: Parts,
+    /// Why it is not whole and could not be made so.
+    problem: Option<String>,
+    /// It is removed, and not missed.
+    removed: bool,
+}
+
+#[derive(Debug)]
+struct Parts {
+    /// The directory of all runs.
+    runs: Dir,
+    dir: Dir,
+    lock: FileId,
+    meta: Option<FileVersion>,
     /// Held for its lock.
-    _lock: Flock<File>,
+    _held: Kept,
 }
 
 impl RunDir {
     /// Creates the directory under another name, locks it and only then gives it its name: a
     /// sweeper that sees the name also sees the lock.
-    pub(crate) fn create(data: &DataDir, scene: Scene) -> Result<Self, Error> {
+    pub(crate) fn create(data: &DataDir, named: &Path, scene: Scene) -> Result<Self, Error> {
         let id = RunId::random().map_err(|e| Error::io("name a run in", data.path(), e))?;
-        let building = data.run(&format!(".tmp-{id}"));
-        let path = data.run(&id.to_string());
-        let built = build(&building, id, scene).and_then(|(lock, inode)| {
-            fs::rename(&building, &path).map_err(|e| Error::io("name", &path, e))?;
-            Ok(Self {
-                path,
-                id,
-                inode,
-                _lock: lock,
-            })
-        });
-        if built.is_err() {
-            // What is left of it has no name that anybody reads; the sweep removes it otherwise.
-            let _ = fs::remove_dir_all(&building);
-        }
-        built
+        let meta = RunMeta::of_this_process(id, scene);
+        let parts = Parts::create(data, &meta)?;
+        let state = State {
+            parts,
+            problem: None,
+            removed: false,
+        };
+        Ok(Self {
+            data: std::path::absolute(named).unwrap_or_else(|_| data.path().to_owned()),
+            path: data.run(&id.to_string()),
+            meta,
+            state: Mutex::new(state),
+        })
     }
 
-    pub(crate) fn id(&self) -> RunId {
-        self.id
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) const fn id(&self) -> RunId {
+        self.meta.run_id
     }
 
     pub(crate) fn database(&self) -> PathBuf {
-        self.path.join("db")
+        self.path.join(DATABASE)
     }
 
     pub(crate) fn sockets(&self) -> PathBuf {
-        self.path.join("s")
+        self.path.join(SOCKETS)
     }
 
-    /// Whether the directory is still there under its name.
-    pub(crate) fn exists(&self) -> bool {
-        fs::symlink_metadata(&self.path).is_ok_and(|meta| (meta.dev(), meta.ino()) == self.inode)
+    /// Why the directory is not whole, if that could not be changed.
+    pub(crate) fn problem(&self) -> Option<String> {
+        self.state().problem.clone()
+    }
+
+    /// Looks whether everything is in its place, and puts back what somebody has removed or moved
+    /// away: cleaners of temporary files do that. The processes of the run are not concerned.
+    ///
+    /// # Errors
+    /// Something is missing and cannot be put back.
+    pub(crate) fn mend(&self, store: &mut Store) -> Result<(), Error> {
+        let mut state = self.state();
+        if state.removed {
+            return Ok(());
+        }
+        let mended = self.mend_parts(&mut state.parts).and_then(|()| {
+            let there = state.parts.dir.id_of(DATABASE).is_some();
+            if !there {
+                state.parts.dir.create_dir(DATABASE)?;
+            }
+            let file = format!("{DATABASE}/{DATA_FILE}");
+            store.keep_at(state.parts.dir.id_of(&file))
+        });
+        state.problem = mended.as_ref().err().map(Error::to_string);
+        mended
+    }
+
+    fn mend_parts(&self, parts: &mut Parts) -> Result<(), Error> {
+        if !is_at(&parts.dir, &self.path) {
+            // Perhaps with the whole data directory.
+            let data = DataDir::prepare(&self.data)?;
+            *parts = Parts::create(&data, &self.meta)?;
+            return Ok(());
+        }
+        let dir = &parts.dir;
+        if dir.id_of(LOCK) != Some(parts.lock) {
+            dir.remove(LOCK)?;
+            (parts.lock, parts._held) = lock(dir)?;
+        }
+        if parts.meta.is_none() || dir.version_of(META) != parts.meta {
+            parts.meta = write_meta(dir, &self.meta)?;
+        }
+        if dir.id_of(SOCKETS).is_none() {
+            dir.create_dir(SOCKETS)?;
+        }
+        Ok(())
+    }
+
+    /// The run is over, but its directory has to stay: from now on the process of the host says
+    /// nothing about it any more.
+    pub(crate) fn retire(&self) {
+        let state = self.state();
+        let meta = RunMeta {
+            host: None,
+            ..self.meta.clone()
+        };
+        if !state.removed {
+            // Otherwise it counts as alive until this process ends.
+            let _ = write_meta(&state.parts.dir, &meta);
+        }
     }
 
     /// Removes the directory with everything in it.
     pub(crate) fn remove(&self) -> Result<(), Error> {
-        if !self.exists() {
-            return Ok(());
+        let mut state = self.state();
+        state.removed = true;
+        let name = self.id().to_string();
+        // Something else may have its name by now.
+        if state.parts.runs.id_of(&name) == state.parts.dir.id().ok() {
+            state.parts.runs.remove(&name)?;
         }
-        remove_tree(&self.path)
+        Ok(())
     }
 }
 
-fn build(dir: &Path, id: RunId, scene: Scene) -> Result<(Flock<File>, (u64, u64)), Error> {
-    let make = |path: &Path| {
-        let made = DirBuilder::new().mode(0o700).create(path);
-        made.map_err(|e| match e.kind() {
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                Error::dir(path, DirProblem::NotWritable(e.to_string()))
+/// Whether a path leads to this directory.
+fn is_at(dir: &Dir, path: &Path) -> bool {
+    // Without a descriptor: there may be none to spare.
+    let there = std::fs::symlink_metadata(path);
+    there.is_ok_and(|there| dir.id().is_ok_and(|dir| dir == (there.dev(), there.ino())))
+}
+
+impl Parts {
+    fn create(data: &DataDir, meta: &RunMeta) -> Result<Self, Error> {
+        let runs = data.top().ensure_dir("runs")?;
+        let name = meta.run_id.to_string();
+        let building = format!("{UNFINISHED}{name}");
+        let build = || {
+            let dir = runs.create_dir(&building)?;
+            let (lock, held) = lock(&dir)?;
+            dir.create_dir(DATABASE)?;
+            dir.create_dir(SOCKETS)?;
+            let meta = write_meta(&dir, meta)?;
+            runs.rename(&building, &runs, &name)?;
+            Ok((dir, lock, held, meta))
+        };
+        match build() {
+            Ok((dir, lock, held, meta)) => Ok(Self {
+                runs,
+                dir,
+                lock,
+                meta,
+                _held: held,
+            }),
+            Err(e) => {
+                // What is left of it has no name that anybody reads; the sweep removes it otherwise.
+                let _ = runs.remove(&building);
+                Err(e)
             }
-            _ => Error::io("create", path, e),
-        })
-    };
-    make(dir)?;
-    let lock_path = dir.join("lock");
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&lock_path)
-        .map_err(|e| Error::io("create", &lock_path, e))?;
-    let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock)
-        .map_err(|(_, e)| Error::io("lock", &lock_path, e.into()))?;
-    make(&dir.join("db"))?;
-    make(&dir.join("s"))?;
-    let host_program = std::env::current_exe()
-        .unwrap_or_default()
-        .display()
-        .to_string();
-    let started = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs());
-    let meta = RunMeta {
-        run_id: id,
-        host_pid: std::process::id(),
-        host_program,
-        started,
-        scene,
-    };
-    let meta_path = dir.join("meta.json");
-    let text = serde_json::to_vec_pretty(&meta).expect("the fields have only string keys");
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&meta_path)
-        .and_then(|mut file| file.write_all(&text))
-        .map_err(|e| Error::io("write", &meta_path, e))?;
-    let stat = fs::symlink_metadata(dir).map_err(|e| Error::io("look at", dir, e))?;
-    Ok((lock, (stat.dev(), stat.ino())))
-}
-
-/// A run of another host, as its directory shows it.
-#[derive(Debug)]
-pub(crate) struct ForeignRun {
-    pub(crate) id: RunId,
-    path: PathBuf,
-    lock: Option<Flock<File>>,
-}
-
-/// How a foreign run is opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Access {
-    /// To look at it.
-    Look,
-    /// To sweep it.
-    Sweep,
-}
-
-impl ForeignRun {
-    /// Opens a run; `None` when it has just been removed. The lock tells whether its host lives.
-    pub(crate) fn open(data: &DataDir, id: RunId, access: Access) -> Result<Option<Self>, Error> {
-        let path = data.run(&id.to_string());
-        let lock_path = path.join("lock");
-        let file = OpenOptions::new()
-            .read(true)
-            .write(access == Access::Sweep)
-            .custom_flags(libc::O_NOFOLLOW)
-            .open(&lock_path);
-        let file = match file {
-            Ok(file) => file,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                // A directory without a lock file is damaged; the rename comes after the lock.
-                return Ok(path.is_dir().then_some(Self {
-                    id,
-                    path,
-                    lock: None,
-                }));
-            }
-            Err(e) => return Err(Error::io("open", lock_path, e)),
-        };
-        let inode = file.metadata().map(|meta| (meta.dev(), meta.ino()));
-        let inode = inode.map_err(|e| Error::io("look at", &lock_path, e))?;
-        let how = match access {
-            Access::Look => FlockArg::LockSharedNonblock,
-            Access::Sweep => FlockArg::LockExclusiveNonblock,
-        };
-        match Flock::lock(file, how) {
-            // Another sweeper may have removed the run while this one waited for the system.
-            Ok(lock) => match fs::symlink_metadata(&lock_path) {
-                Ok(meta) if (meta.dev(), meta.ino()) == inode => Ok(Some(Self {
-                    id,
-                    path,
-                    lock: Some(lock),
-                })),
-                _ => Ok(None),
-            },
-            Err((_, Errno::EWOULDBLOCK)) => Ok(Some(Self {
-                id,
-                path,
-                lock: None,
-            })),
-            Err((_, e)) => Err(Error::io("lock", lock_path, e.into())),
         }
     }
+}
 
-    /// Whether its host lives. A directory without a lock file belongs to nobody.
-    pub(crate) fn alive(&self) -> bool {
-        self.lock.is_none() && self.path.join("lock").exists()
-    }
-
-    pub(crate) fn database(&self) -> PathBuf {
-        self.path.join("db")
-    }
-
-    /// What the host wrote about itself; an error when the file is damaged.
-    pub(crate) fn meta(&self) -> Result<RunMeta, Error> {
-        let path = self.path.join("meta.json");
-        let text = fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
-        let damaged = |detail: String| Error::Corrupt {
-            path: path.clone(),
-            detail,
-        };
-        let meta: RunMeta = serde_json::from_slice(&text).map_err(|e| damaged(e.to_string()))?;
-        if meta.run_id != self.id {
-            return Err(damaged("it belongs to another run".to_owned()));
-        }
-        Ok(meta)
-    }
-
-    /// Moves the database into the data directory's quarantine, where nothing reads it.
-    pub(crate) fn quarantine(&self, data: &DataDir) -> Result<PathBuf, Error> {
-        let target = data.quarantine().join(self.id.to_string());
-        fs::rename(self.database(), &target).map_err(|e| Error::io("move", &target, e))?;
-        // The host's own words help whoever looks at it later; they may be missing.
-        let _ = fs::copy(self.path.join("meta.json"), target.join("meta.json"));
-        Ok(target)
-    }
-
-    /// Removes the directory, still holding its lock.
-    pub(crate) fn remove(self) -> Result<(), Error> {
-        remove_tree(&self.path)
+/// Makes and locks the file whose lock says that the run goes on.
+fn lock(dir: &Dir) -> Result<(FileId, Kept), Error> {
+    let path = dir.path().join(LOCK);
+    let file = dir.create(LOCK)?;
+    match keeper::lock(&file).map_err(|e| Error::io("lock", &path, e))? {
+        Some(held) => Ok((crate::trusted::id_of_file(&file, &path)?, held)),
+        None => Err(Error::io(
+            "lock",
+            path,
+            std::io::ErrorKind::WouldBlock.into(),
+        )),
     }
 }
 
-fn remove_tree(path: &Path) -> Result<(), Error> {
-    match fs::remove_dir_all(path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", path, e)),
-        _ => Ok(()),
-    }
-}
-
-/// Removes a run directory that was never finished, when its builder is gone.
-pub(crate) fn remove_unfinished(path: &Path) {
-    let old = |path: &Path| {
-        let age =
-            SystemTime::now().duration_since(fs::symlink_metadata(path).ok()?.modified().ok()?);
-        // A time stamp in the future counts as young.
-        Some(age.unwrap_or_default() > UNFINISHED_AGE)
-    };
-    if old(path) != Some(true) {
-        return;
-    }
-    let unlocked = match File::open(path.join("lock")) {
-        Ok(file) => Flock::lock(file, FlockArg::LockExclusiveNonblock).is_ok(),
-        Err(_) => true,
-    };
-    if unlocked {
-        // It holds nothing that was ever used; the next sweep tries again.
-        let _ = fs::remove_dir_all(path);
-    }
-}
-
-/// Only one host sweeps at a time; `None` when another one does.
-pub(crate) fn lock_sweep(data: &DataDir) -> Result<Option<Flock<File>>, Error> {
-    let path = data.sweep_lock();
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .custom_flags(libc::O_NOFOLLOW)
-        .open(&path)
-        .map_err(|e| Error::io("open", &path, e))?;
-    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-        Ok(lock) => Ok(Some(lock)),
-        Err((_, Errno::EWOULDBLOCK)) => Ok(None),
-        Err((_, e)) => Err(Error::io("lock", path, e.into())),
-    }
+/// Writes the host's words about itself: whole or not at all.
+fn write_meta(dir: &Dir, meta: &RunMeta) -> Result<Option<FileVersion>, Error> {
+    let text = serde_json::to_vec_pretty(meta).expect("the fields have only string keys");
+    dir.remove(NEXT)?;
+    let mut file = dir.create(NEXT)?;
+    let path = dir.path().join(META);
+    let written = file.write_all(&text);
+    written.map_err(|e| Error::io("write", &path, e))?;
+    dir.rename(NEXT, dir, META)?;
+    Ok(dir.version_of(META))
 }

@@ -70,12 +70,16 @@ enum Job {
     Reap(Box<Abandoned>),
 }
 
-/// The channel to the thread. It is kept for the life of the process.
-static THREAD: Mutex<Option<Sender<Job>>> = Mutex::new(None);
+/// The channel to the thread, and the process that has the thread. It is kept for the life of the
+/// process; a copy of the process starts a thread of its own.
+static THREAD: Mutex<Option<(u32, Sender<Job>)>> = Mutex::new(None);
 
 fn thread() -> Result<Sender<Job>, Error> {
     let mut thread = THREAD.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(sender) = thread.as_ref() {
+    let process = std::process::id();
+    if let Some((owner, sender)) = thread.as_ref()
+        && *owner == process
+    {
         return Ok(sender.clone());
     }
     let (sender, receiver) = unbounded();
@@ -86,7 +90,7 @@ fn thread() -> Result<Sender<Job>, Error> {
             name: "spawner",
             source: Arc::new(e),
         })?;
-    *thread = Some(sender.clone());
+    *thread = Some((process, sender.clone()));
     Ok(sender)
 }
 

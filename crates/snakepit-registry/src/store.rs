@@ -1,6 +1,7 @@
 //! The database of one run: an LMDB environment that only this process opens.
 
 use std::os::fd::BorrowedFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use heed::types::{Bytes, Str};
@@ -10,13 +11,17 @@ use heed::{
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
 use crate::error::{Error, Limit};
-use crate::pages::{self, PagesError};
-use crate::record::{FORMAT, Record, RecordError};
+use crate::record::{FORMAT, Record};
+use crate::stored::{bad_row, read_records};
+use crate::trusted::FileId;
 
 /// Key of the row that holds the version of the rows. No worker's key has this form.
-const FORMAT_KEY: &str = "!format";
+pub(crate) const FORMAT_KEY: &str = "!format";
 /// Name of LMDB's file in the database directory.
-const DATA_FILE: &str = "data.mdb";
+pub(crate) const DATA_FILE: &str = "data.mdb";
+
+/// Where LMDB is while its file is opened again.
+const SPARE: &str = "spare";
 
 /// Sizes of the database.
 #[derive(Clone, Copy, Debug)]
@@ -64,6 +69,10 @@ pub struct Store {
     dir: PathBuf,
     map: usize,
     size: StoreSize,
+    /// The file that LMDB has open.
+    file: Option<FileId>,
+    /// Records whose file has vanished and that are in no other one yet.
+    lost: Option<Vec<Record>>,
 }
 
 impl Store {
@@ -87,6 +96,8 @@ impl Store {
             dir: dir.to_owned(),
             map,
             size,
+            file: file_id(dir),
+            lost: None,
         };
         store.write(size.max, |rows, txn| {
             rows.put(txn, FORMAT_KEY, &FORMAT.to_le_bytes())
@@ -117,11 +128,50 @@ impl Store {
         })
     }
 
+    /// Writes all records to a new file when the one that has the name now is not the open one.
+    pub(crate) fn keep_at(&mut self, found: Option<FileId>) -> Result<(), Error> {
+        if self.lost.is_none() && found.is_some() && found == self.file {
+            return Ok(());
+        }
+        let records = match self.lost.take() {
+            Some(records) => records,
+            None => self.records()?,
+        };
+        let rebuilt = self.rebuild(&records);
+        if rebuilt.is_err() {
+            self.lost = Some(records);
+        }
+        rebuilt
+    }
+
+    fn rebuild(&mut self, records: &[Record]) -> Result<(), Error> {
+        self.put_aside()?;
+        let file = self.dir.join(DATA_FILE);
+        match std::fs::remove_file(&file) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::io("remove", file, e));
+            }
+            _ => {}
+        }
+        self.take_up()?;
+        let changes: Vec<Change> = records
+            .iter()
+            .map(|record| Change::Put(Box::new(record.clone())))
+            .collect();
+        self.write(self.size.max, |rows, txn| {
+            rows.put(txn, FORMAT_KEY, &FORMAT.to_le_bytes())
+        })?;
+        self.apply(&changes)
+    }
+
     /// All records, ordered by key.
     ///
     /// # Errors
     /// The database cannot be read.
     pub fn records(&self) -> Result<Vec<Record>, Error> {
+        if let Some(lost) = &self.lost {
+            return Ok(lost.clone());
+        }
         self.read(|rows, txn| {
             let mut records = Vec::new();
             for row in rows.iter(txn)? {
@@ -178,6 +228,10 @@ impl Store {
         max: usize,
         change: impl Fn(&Database<'_, Str, Bytes>, &mut RwTxn<'_>) -> heed::Result<()>,
     ) -> Result<(), Error> {
+        if self.lost.is_some() {
+            let gone = std::io::Error::new(std::io::ErrorKind::NotFound, "its file is gone");
+            return Err(Error::io("write to the database", &self.dir, gone));
+        }
         let mut reopened = false;
         loop {
             match write_once(&self.env, &change) {
@@ -212,19 +266,37 @@ impl Store {
 
     fn reopen(&mut self) -> Result<(), Error> {
         read_records(&self.dir)?;
-        // LMDB must not have one file open twice, so the old environment is closed first. An
-        // environment elsewhere takes its place for the moment, because the field cannot be empty.
-        let spare = self.dir.join("spare");
-        std::fs::create_dir_all(&spare).map_err(|e| Error::io("create", &spare, e))?;
-        drop(std::mem::replace(&mut self.env, open_env(&spare, 1 << 16)?));
+        self.put_aside()?;
+        self.take_up()
+    }
+
+    /// Closes the file. LMDB must not have one file open twice, so that comes before another one
+    /// is opened; an environment elsewhere takes its place, because the field cannot be empty.
+    fn put_aside(&mut self) -> Result<(), Error> {
+        let spare = self.dir.join(SPARE);
+        // It may be open already, when the last attempt has failed behind this step.
+        if self.env.path() != spare {
+            std::fs::create_dir_all(&spare).map_err(|e| Error::io("create", &spare, e))?;
+            drop(std::mem::replace(&mut self.env, open_env(&spare, 1 << 16)?));
+        }
+        Ok(())
+    }
+
+    fn take_up(&mut self) -> Result<(), Error> {
         self.env = open_env(&self.dir, self.map)?;
-        let _ = std::fs::remove_dir_all(&spare);
+        self.file = file_id(&self.dir);
+        let _ = std::fs::remove_dir_all(self.dir.join(SPARE));
         Ok(())
     }
 
     fn error(&self, error: heed::Error) -> Error {
         store_error(&self.dir, error)
     }
+}
+
+fn file_id(dir: &Path) -> Option<FileId> {
+    let meta = std::fs::symlink_metadata(dir.join(DATA_FILE)).ok()?;
+    Some((meta.dev(), meta.ino()))
 }
 
 fn write_once(
@@ -280,64 +352,6 @@ fn close_at_exec(file: &Path) {
             let fd = unsafe { BorrowedFd::borrow_raw(number) };
             let _ = fcntl(fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC));
         }
-    }
-}
-
-/// The records of a database that belongs to another run or to nobody, read without LMDB.
-///
-/// # Errors
-/// The file is damaged or has another format. A missing file has no records.
-pub fn read_records(dir: &Path) -> Result<Vec<Record>, Error> {
-    let path = dir.join(DATA_FILE);
-    let rows = match pages::read(&path) {
-        Ok(rows) => rows,
-        Err(PagesError::Io(e)) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(PagesError::Io(e)) => return Err(Error::io("read", path, e)),
-        Err(PagesError::Version(found)) => {
-            return Err(Error::Version {
-                path,
-                found,
-                expected: 1,
-            });
-        }
-        Err(e @ PagesError::Damaged(_)) => {
-            return Err(Error::Corrupt {
-                path,
-                detail: e.to_string(),
-            });
-        }
-    };
-    let mut records = Vec::with_capacity(rows.len());
-    for (key, value) in rows {
-        if key == FORMAT_KEY.as_bytes() {
-            let found = value
-                .first_chunk()
-                .map_or(0, |bytes| u32::from_le_bytes(*bytes));
-            if found != FORMAT {
-                return Err(Error::Version {
-                    path,
-                    found,
-                    expected: FORMAT,
-                });
-            }
-            continue;
-        }
-        records.push(Record::decode(&value).map_err(|e| bad_row(&path, e))?);
-    }
-    Ok(records)
-}
-
-fn bad_row(path: &Path, error: RecordError) -> Error {
-    match error {
-        RecordError::Version(found) => Error::Version {
-            path: path.to_owned(),
-            found: found.into(),
-            expected: FORMAT,
-        },
-        other => Error::Corrupt {
-            path: path.to_owned(),
-            detail: other.to_string(),
-        },
     }
 }
 

@@ -1,22 +1,19 @@
 //! Deals with the runs of dead hosts. Idempotent: a sweeper that dies on the way leaves a run
 //! that the next one finishes.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::cgroup;
 use crate::clock::Deadline;
 use crate::data_dir::DataDir;
+use crate::ending::{BIRTH, Known, NOTHING, end, end_cgroups};
 use crate::error::Error;
+use crate::foreign_run::{Access, ForeignRun, lock_sweep, remove_unfinished};
 use crate::identity::Scene;
-use crate::plan::{Evidence, LeftAlone, Plan, Reason, Target, plan};
-use crate::record::Record;
-use crate::run_dir::{Access, ForeignRun, lock_sweep, remove_unfinished};
+use crate::plan::{Evidence, LeftAlone, Reach, Reason};
 use crate::run_id::RunId;
-use crate::store::read_records;
 use crate::table::ProcessTable;
 
 /// What a sweep found and did.
@@ -105,175 +102,30 @@ impl SweptRun {
     }
 }
 
-/// What happened to the processes of a run.
-#[derive(Debug, Default)]
-pub(crate) struct Tally {
-    pub(crate) killed: Vec<Killed>,
-    pub(crate) left: Vec<LeftAlone>,
-    pub(crate) leftover: Vec<i32>,
-    gone: usize,
-}
-
-/// Kills what carries a cookie of these runs.
-pub(crate) fn kill_tagged(
-    runs: &[RunId],
-    deadline: Deadline,
-    table: &dyn ProcessTable,
-) -> Result<Tally, Error> {
-    let mut all = Tally::default();
-    for &run in runs {
-        let tally = end(run, NOTHING, deadline, table)?;
-        all.killed.extend(tally.killed);
-        all.left.extend(tally.left);
-        all.leftover.extend(tally.leftover);
-    }
-    Ok(all)
-}
-
-/// Kills what is in the control groups of a run, and removes them.
-pub(crate) fn end_cgroups(
-    run: RunId,
-    records: &[Record],
-    deadline: Deadline,
-) -> (Vec<Killed>, Vec<i32>) {
-    let (mut killed, mut leftover) = (Vec::new(), Vec::new());
-    let recorded = records.iter().filter_map(|record| record.cgroup.as_ref());
-    for dir in cgroup::of_run(run, recorded) {
-        let (found, left) = cgroup::end(&dir, deadline);
-        let record = records
-            .iter()
-            .find(|record| record.cgroup.as_ref() == Some(&dir));
-        let worker_id = record.map(|record| record.worker_id.clone());
-        let dead = found.into_iter().filter(|pid| !left.contains(pid));
-        killed.extend(dead.map(|pid| Killed {
-            pid,
-            worker_id: worker_id.clone(),
-            evidence: Evidence::Cgroup,
-        }));
-        leftover.extend(left);
-    }
-    (killed, leftover)
-}
-
-/// What is known about a run, besides its name.
+/// How a sweep is done.
 #[derive(Clone, Copy, Debug)]
-struct Known<'a> {
-    records: &'a [Record],
-    /// Their process ids can be compared with ours.
-    comparable: bool,
-    /// Until then a process may be on its way: forked, but not yet recognisable by its environment.
-    birth: Option<Deadline>,
+pub(crate) struct Order<'a> {
+    /// The run of this process, which is left out.
+    pub(crate) own: Option<RunId>,
+    /// Runs that were swept and whose processes are looked for once more.
+    pub(crate) again: &'a [RunId],
+    pub(crate) budget: Duration,
+    pub(crate) reach: Reach,
 }
 
-/// Only the cookies count.
-const NOTHING: Known<'_> = Known {
-    records: &[],
-    comparable: true,
-    birth: None,
-};
-
-/// How long a process takes at most from its fork to its program, on a busy machine.
-const BIRTH: Duration = Duration::from_millis(200);
-const BIRTH_POLL: Duration = Duration::from_millis(2);
-
-/// Plans and kills until nothing is found any more: a process may have forked meanwhile.
-fn end(
-    run: RunId,
-    known: Known<'_>,
-    deadline: Deadline,
-    table: &dyn ProcessTable,
-) -> Result<Tally, Error> {
-    let mut tally = Tally::default();
-    let mut signalled = BTreeSet::new();
-    let mut refused = BTreeSet::new();
-    let mut first = true;
-    loop {
-        let planned = table.tagged();
-        let planned =
-            planned.and_then(|tagged| plan(run, known.records, known.comparable, &tagged, table));
-        let Plan {
-            mut targets,
-            left,
-            gone,
-        } = planned.map_err(|e| Error::io("read", "/proc", e))?;
-        if first {
-            tally.gone = gone;
-        }
-        tally.left = left;
-        targets.retain(|target| !refused.contains(&target.held.pid()));
-        if targets.is_empty() && known.birth.is_some_and(|birth| !birth.passed()) {
-            std::thread::sleep(BIRTH_POLL);
-            first = false;
-            continue;
-        }
-        if targets.is_empty() || (deadline.passed() && !first) {
-            tally.leftover = targets.iter().map(|target| target.held.pid()).collect();
-            break;
-        }
-        first = false;
-        for target in &targets {
-            strike(target, &mut tally, &mut signalled, &mut refused);
-        }
-        for target in targets
-            .iter()
-            .filter(|target| signalled.contains(&target.held.pid()))
-        {
-            target.held.wait(deadline.left());
-        }
-    }
-    let reason = Reason::NotPermitted;
-    tally.left.extend(refused.into_iter().map(|pid| LeftAlone {
-        pid,
-        worker_id: None,
-        reason,
-    }));
-    tally
-        .killed
-        .retain(|killed| !tally.leftover.contains(&killed.pid));
-    Ok(tally)
-}
-
-/// Verifies a target once more and kills it through the same handle.
-fn strike(
-    target: &Target,
-    tally: &mut Tally,
-    signalled: &mut BTreeSet<i32>,
-    refused: &mut BTreeSet<i32>,
-) {
-    let pid = target.held.pid();
-    match target.verify() {
-        Ok(false) => return,
-        Err(_) => {
-            refused.insert(pid);
-            return;
-        }
-        Ok(true) => {}
-    }
-    match target.held.kill(target.scope) {
-        Err(_) => {
-            refused.insert(pid);
-        }
-        Ok(()) if signalled.insert(pid) => {
-            let (worker_id, evidence) = (target.worker_id.clone(), target.evidence);
-            tally.killed.push(Killed {
-                pid,
-                worker_id,
-                evidence,
-            });
-        }
-        Ok(()) => {}
-    }
-}
-
-/// Sweeps all runs but `own`; looks once more for processes of the runs in `again`.
+/// Sweeps all runs.
 pub(crate) fn sweep(
     data: &DataDir,
-    own: Option<RunId>,
-    again: &[RunId],
+    order: Order<'_>,
     here: &Scene,
-    budget: Duration,
     table: &dyn ProcessTable,
 ) -> Result<SweepReport, Error> {
+    let Order {
+        own,
+        again,
+        budget,
+        reach,
+    } = order;
     let deadline = Deadline::after(budget);
     let birth = Deadline::after(BIRTH.min(budget));
     let mut report = SweepReport::default();
@@ -282,7 +134,10 @@ pub(crate) fn sweep(
         return Ok(report);
     };
     let (runs, unfinished) = data.list()?;
-    unfinished.iter().for_each(|path| remove_unfinished(path));
+    for name in &unfinished {
+        remove_unfinished(data, name);
+    }
+    let tagged = table.tagged().map_err(|e| Error::io("read", "/proc", e))?;
     for &id in runs.iter().filter(|&&id| Some(id) != own) {
         let run = match ForeignRun::open(data, id, Access::Sweep) {
             Ok(Some(run)) => run,
@@ -296,10 +151,10 @@ pub(crate) fn sweep(
                 continue;
             }
         };
-        report.runs.push(if run.alive() {
+        report.runs.push(if run.alive(here, &tagged) {
             SweptRun::new(id, Outcome::Alive)
         } else {
-            sweep_run(data, run, here, (deadline, birth), table)
+            sweep_run(data, run, here, (deadline, birth, reach), table)
         });
     }
     for &id in again.iter().filter(|id| !runs.contains(id)) {
@@ -316,13 +171,13 @@ pub(crate) fn sweep(
 /// Sweeps one run whose lock is held.
 fn sweep_run(
     data: &DataDir,
-    run: ForeignRun,
+    run: ForeignRun<'_>,
     here: &Scene,
-    (deadline, birth): (Deadline, Deadline),
+    (deadline, birth, reach): (Deadline, Deadline, Reach),
     table: &dyn ProcessTable,
 ) -> SweptRun {
     let mut report = SweptRun::new(run.id, Outcome::Swept);
-    let meta = run.meta();
+    let meta = run.meta().cloned();
     if meta
         .as_ref()
         .is_ok_and(|meta| meta.scene.boot_id != here.boot_id)
@@ -335,27 +190,34 @@ fn sweep_run(
     }
     let comparable = meta.as_ref().is_ok_and(|meta| meta.scene.comparable(here));
     // Without the host's words it is unknown which boot the records are from.
-    let records = meta
-        .and_then(|_| read_records(&run.database()))
-        .unwrap_or_else(|e| {
-            report.problem = Some(e.to_string());
-            match run.quarantine(data) {
-                Ok(path) => report.quarantined = Some(path),
-                Err(e) => {
-                    report.problem = Some(format!(
-                        "{}; {e}",
-                        report.problem.take().unwrap_or_default()
-                    ))
-                }
+    let records = meta.and_then(|_| run.records());
+    if let Err(e) = &records
+        && e.is_distrust()
+    {
+        report.problem = Some(e.to_string());
+        report.outcome = Outcome::Kept;
+        return report;
+    }
+    let records = records.unwrap_or_else(|e| {
+        report.problem = Some(e.to_string());
+        match run.quarantine(data) {
+            Ok(path) => report.quarantined = Some(path),
+            Err(e) => {
+                report.problem = Some(format!(
+                    "{}; {e}",
+                    report.problem.take().unwrap_or_default()
+                ))
             }
-            Vec::new()
-        });
+        }
+        Vec::new()
+    });
     report.records = records.len();
     // A reservation without a process means that the host died while it was starting one.
     let unborn = report.problem.is_some() || records.iter().any(|one| one.identity.is_none());
     let known = Known {
         records: &records,
         comparable,
+        reach,
         birth: unborn.then_some(birth),
     };
     match end(run.id, known, deadline, table) {

@@ -119,3 +119,62 @@ pub(crate) fn notify(fd: BorrowedFd<'_>, owner: i32, signal: i32) -> io::Result<
     control(libc::F_SETFL, flags as libc::c_int | libc::O_ASYNC)?;
     Ok(())
 }
+
+/// Takes over a descriptor that was just made for this process and that nothing else owns.
+pub(crate) fn adopt(fd: std::os::fd::RawFd) -> OwnedFd {
+    // SAFETY: the callers pass what a call of the kernel has just given them.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+/// Gives the calling thread a table of descriptors of its own, with one of those that there are;
+/// the standard ones lead nowhere.
+pub(crate) fn own_descriptors(keep: i32) -> io::Result<()> {
+    const CLOSE_RANGE_UNSHARE: libc::c_uint = 1 << 1;
+    let keep = keep.unsigned_abs();
+    let close = |first: u32, last: u32, flags: libc::c_uint| {
+        // SAFETY: the call takes three numbers. Nothing of this thread uses what it closes: from
+        // the first one on the table belongs to this thread, which has opened nothing yet.
+        check(unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) })
+    };
+    match close(keep + 1, u32::MAX, CLOSE_RANGE_UNSHARE) {
+        Ok(_) if keep > 3 => drop(close(3, keep - 1, 0)),
+        Ok(_) => {}
+        Err(_) => {
+            // Linux before 5.9, or a filter of system calls that is older than this one.
+            // SAFETY: the call takes a number.
+            check(unsafe { libc::unshare(libc::CLONE_FILES) }.into())?;
+            for number in open_descriptors().filter(|&fd| fd > 2 && fd.unsigned_abs() != keep) {
+                // SAFETY: it belongs to the table of this thread, and nothing here uses it.
+                unsafe { libc::close(number) };
+            }
+        }
+    }
+    // SAFETY: the path ends with NUL, and the descriptors belong to this thread alone.
+    unsafe {
+        let null = libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC);
+        for standard in 0..3 {
+            libc::dup2(null, standard);
+        }
+        if null > 2 {
+            libc::close(null);
+        }
+    }
+    Ok(())
+}
+
+/// The descriptors of the calling thread, or all numbers that they may have.
+fn open_descriptors() -> Box<dyn Iterator<Item = i32>> {
+    let Ok(entries) = std::fs::read_dir("/proc/thread-self/fd") else {
+        return Box::new(0..1 << 16);
+    };
+    let names = entries.flatten().map(|entry| entry.file_name());
+    let numbers = names.filter_map(|name| name.to_str()?.parse().ok());
+    Box::new(numbers.collect::<Vec<i32>>().into_iter())
+}
+
+/// Locks an open file; `WouldBlock` when somebody else has locked it.
+pub(crate) fn lock_exclusive(fd: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: the call takes two numbers.
+    check(unsafe { libc::flock(fd.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) }.into())?;
+    Ok(())
+}

@@ -5,8 +5,9 @@
 
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
 
-use crossbeam::channel::{Receiver, Sender, bounded, unbounded};
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
 use crate::error::Error;
 use crate::record::Record;
@@ -15,6 +16,12 @@ use crate::store::{Change, Store, StoreStats};
 /// Changes in one transaction at most.
 const MAX_GROUP: usize = 4096;
 
+/// How often the thread looks whether the files of the run are still in their places.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Puts the files of the run back into their places.
+pub(crate) type Mend = Box<dyn FnMut(&mut Store) -> Result<(), Error> + Send>;
+
 /// Who waits for a change, if anybody.
 type Reply = Option<Sender<Result<(), Error>>>;
 
@@ -22,6 +29,7 @@ enum Message {
     Change(Change, Reply),
     Records(Sender<Result<Vec<Record>, Error>>),
     Stats(Sender<Result<StoreStats, Error>>),
+    Mend(Sender<Result<(), Error>>),
     /// Answers with the number of rows left, then ends.
     Close(Sender<usize>),
 }
@@ -31,14 +39,16 @@ enum Message {
 pub(crate) struct Writer {
     sender: Sender<Message>,
     thread: Option<JoinHandle<()>>,
+    /// The process that has the thread; a copy of it has none.
+    owner: u32,
 }
 
 impl Writer {
-    pub(crate) fn start(store: Store) -> Result<Self, Error> {
+    pub(crate) fn start(store: Store, mend: Mend) -> Result<Self, Error> {
         let (sender, receiver) = unbounded();
         let thread = Builder::new()
             .name("snakepit-writer".to_owned())
-            .spawn(move || serve(store, &receiver))
+            .spawn(move || serve(store, mend, &receiver))
             .map_err(|e| Error::Thread {
                 name: "writer",
                 source: Arc::new(e),
@@ -46,6 +56,7 @@ impl Writer {
         Ok(Self {
             sender,
             thread: Some(thread),
+            owner: std::process::id(),
         })
     }
 
@@ -68,6 +79,16 @@ impl Writer {
         self.ask(Message::Stats)?
     }
 
+    /// Looks whether the files of the run are in their places, and puts them back.
+    pub(crate) fn mend(&self) -> Result<(), Error> {
+        self.ask(Message::Mend)?
+    }
+
+    /// Whether this process has the thread.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.owner == std::process::id()
+    }
+
     /// Commits what waits and ends the thread. Answers with the number of rows left; `None` when
     /// it was closed before.
     pub(crate) fn close(&self) -> Option<usize> {
@@ -75,6 +96,10 @@ impl Writer {
     }
 
     fn ask<T>(&self, message: impl FnOnce(Sender<T>) -> Message) -> Result<T, Error> {
+        if !self.is_ours() {
+            // Nobody would ever answer.
+            return Err(Error::Closed);
+        }
         let (reply, answer) = bounded(1);
         self.sender
             .send(message(reply))
@@ -85,6 +110,9 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
+        if !self.is_ours() {
+            return;
+        }
         self.close();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -92,9 +120,18 @@ impl Drop for Writer {
     }
 }
 
-fn serve(mut store: Store, receiver: &Receiver<Message>) {
+fn serve(mut store: Store, mut mend: Mend, receiver: &Receiver<Message>) {
     let mut owed = Vec::new();
-    while let Ok(first) = receiver.recv() {
+    loop {
+        let first = match receiver.recv_timeout(LOOK) {
+            Ok(first) => first,
+            Err(RecvTimeoutError::Timeout) => {
+                // What cannot be put back shows in the facts about the run, and in its next record.
+                let _ = mend(&mut store);
+                continue;
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
         let mut group = Vec::new();
         let mut next = Some(first);
         // Takes everything that waits, up to the first message that is no change.
@@ -113,6 +150,7 @@ fn serve(mut store: Store, receiver: &Receiver<Message>) {
         match next {
             Some(Message::Records(reply)) => drop(reply.send(store.records())),
             Some(Message::Stats(reply)) => drop(reply.send(store.stats())),
+            Some(Message::Mend(reply)) => drop(reply.send(mend(&mut store))),
             Some(Message::Close(reply)) => {
                 let left = store.stats().map_or(usize::MAX, |stats| stats.records);
                 drop(store);

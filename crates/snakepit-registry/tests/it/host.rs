@@ -170,6 +170,16 @@ fn subject() {
             say_ready(&registry, &[spawned.pid]);
             park();
         }
+        "family" => {
+            let mut spec = sh("sleep 600 & exec sleep 600");
+            spec.dependent = false;
+            let (_child, spawned) = start(&registry, "free", &spec);
+            eventually(LONG, "the child has a child", || {
+                crate::support::tagged(registry.run_id()).len() == 2
+            });
+            say_ready(&registry, &[spawned.pid]);
+            park();
+        }
         "armed" => {
             let (child, spawned) = start(&registry, "one", &sleeper());
             say_ready(&registry, &[spawned.pid]);

@@ -106,8 +106,25 @@ fn recognition_follows_the_order_of_the_rules() {
         Verdict::Stranger
     );
     assert_eq!(
-        judge(identity(), &seen(identity(), Some(vec![]))),
+        judge(identity(), &seen(identity(), Some(vec![theirs, ours]))),
         Verdict::Ours
+    );
+    // Numbers that fit are no proof: anybody can write them down.
+    assert_eq!(
+        judge(identity(), &seen(identity(), Some(vec![]))),
+        Verdict::Unknown
+    );
+    assert_eq!(
+        judge(identity(), &seen(identity(), Some(vec![theirs]))),
+        Verdict::Stranger
+    );
+    let later = ProcessIdentity {
+        start_ticks: 5001,
+        ..identity()
+    };
+    assert_eq!(
+        judge(identity(), &seen(later, Some(vec![ours]))),
+        Verdict::Stranger
     );
     // Older kernels: ticks and cookie.
     let old = ProcessIdentity {

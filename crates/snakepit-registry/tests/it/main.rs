@@ -3,6 +3,7 @@
 //! A test that needs a host that dies starts this very binary again (see `host`). Rows of the
 //! fault matrix are named in the tests' names.
 
+mod copies;
 mod crash;
 mod cycles;
 mod damage;
@@ -10,6 +11,7 @@ mod data_dir;
 mod host;
 mod identity;
 mod killer;
+mod living;
 mod plan;
 mod readers;
 mod reuse;

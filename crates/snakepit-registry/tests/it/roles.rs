@@ -61,6 +61,11 @@ impl Helper {
         }
     }
 
+    /// Waits until the helper has ended by itself.
+    pub(crate) fn wait(&mut self) {
+        self.child.wait().expect("wait");
+    }
+
     /// SIGKILL; returns when the helper is dead.
     pub(crate) fn kill(&mut self) {
         // It may have ended already.
@@ -90,6 +95,10 @@ fn role() {
         }
         "reuse" => crate::reuse::stage(data),
         "reused" => crate::reuse::host(data),
+        "copied_by_fork" => crate::copies::host(data, "fork"),
+        "copied_by_clone" => crate::copies::host(data, "clone"),
+        "copied_by_daemon" => crate::copies::host(data, "daemon"),
+        "unwinding" => crate::copies::unwinding(data),
         "unreadable" => crate::unreadable::host(data),
         other => panic!("no role is named {other}"),
     }

@@ -99,6 +99,15 @@ pub(crate) fn none_left(run: RunId, limit: Duration) -> Duration {
     )
 }
 
+/// No process of the run lives, but for a copy of its host that carries the host's own marks.
+#[track_caller]
+pub(crate) fn none_left_but(run: RunId, copy: i32, limit: Duration) {
+    let others = || tagged(run).into_iter().filter(|&pid| pid != copy);
+    eventually(limit, "processes of the run are left", || {
+        others().count() == 0
+    });
+}
+
 /// Closes a registry in which nothing may be left, and looks whether anything is.
 #[track_caller]
 pub(crate) fn close(registry: &Registry) {

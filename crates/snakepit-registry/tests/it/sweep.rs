@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use snakepit_registry::{Outcome, Registry, RunState};
+use snakepit_registry::{Outcome, Reach, Registry, RunState};
 
 use crate::host::Host;
 use crate::support::{alive, close, data_dir, none_left, open};
@@ -102,6 +102,37 @@ fn a_run_directory_without_a_lock_belongs_to_nobody() {
     let report = Registry::sweep_data_dir(&data, Duration::from_secs(3)).expect("sweep");
     assert_eq!(report.runs[0].outcome, Outcome::Swept, "{report:?}");
     none_left(host.run, Duration::from_millis(500));
+}
+
+#[test]
+fn what_outlives_its_host_is_ended_when_a_person_wants_it() {
+    let budget = Duration::from_secs(3);
+    for leftovers in [true, false] {
+        let (_dir, data) = data_dir();
+        let mut host = Host::start("family", &data);
+        host.kill();
+        let report = Registry::sweep_data_dir(&data, budget).expect("sweep");
+        assert_eq!(report.killed(), 0, "{report:?}");
+        // The worker lives, so that its child is nobody's leftover.
+        let report = Registry::end_orphans(&data, budget, Reach::Leftovers).expect("sweep");
+        assert_eq!(report.killed(), 0, "{report:?}");
+        assert_eq!(report.runs[0].left.len(), 2, "{report:?}");
+        let seen = Registry::inspect(&data).expect("inspect");
+        assert_eq!(seen[0].workers[0].lives, Some(true));
+        let reach = if leftovers {
+            crate::support::signal(host.pids[0], libc::SIGKILL);
+            crate::support::eventually(crate::support::LONG, "it is gone", || !alive(host.pids[0]));
+            let seen = Registry::inspect(&data).expect("inspect");
+            assert_eq!(seen[0].workers[0].lives, Some(false));
+            Reach::Leftovers
+        } else {
+            Reach::Independent
+        };
+        let report = Registry::end_orphans(&data, budget, reach).expect("sweep");
+        assert_eq!(report.runs[0].outcome, Outcome::Swept, "{report:?}");
+        none_left(host.run, Duration::from_millis(500));
+        assert!(Registry::inspect(&data).expect("inspect").is_empty());
+    }
 }
 
 #[test]

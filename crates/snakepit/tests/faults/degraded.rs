@@ -1,4 +1,5 @@
-//! Nothing can be recorded any more: what runs goes on, nothing new is started, and the status says so.
+//! The data directory vanishes: what runs goes on. It is put back where that is possible; where not,
+//! nothing new is started, and the status says so.
 
 use std::fs;
 
@@ -17,12 +18,13 @@ fn degraded(snakepit: &Snakepit) -> Option<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn row_38_no_worker_is_started_that_cannot_be_recorded() {
-    let row = Row::new(38, "data directory deleted, then a worker dies");
+    let row = Row::new(38, "data directory replaced by a file, then a worker dies");
     let scene = Scene::new();
     let snakepit = scene.host(scene.pool(2)).start().await.unwrap();
     assert_eq!(degraded(&snakepit), None);
     let workers = snakepit.workers();
     fs::remove_dir_all(scene.data()).unwrap();
+    fs::write(scene.data(), "").unwrap();
     let victim = workers[0].pid.unwrap();
     kill(Pid::from_raw(victim.cast_signed()), Signal::SIGKILL).unwrap();
     let seen = async {
@@ -37,8 +39,31 @@ async fn row_38_no_worker_is_started_that_cannot_be_recorded() {
         assert_eq!(snakepit.execute::<u32>("pid", ()).await.unwrap(), left);
     }
     assert_eq!(scene.left(), [left], "no worker without a record");
+    fs::remove_file(scene.data()).unwrap();
     snakepit.shutdown().await;
     drop(snakepit);
     scene.clean(LONG);
     row.holds("the other worker serves, none is started, the status says why");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_38_a_worker_is_replaced_when_the_data_directory_is_gone() {
+    let row = Row::new(38, "data directory deleted, then a worker dies");
+    let scene = Scene::new();
+    let snakepit = scene.host(scene.pool(2)).start().await.unwrap();
+    let victim = snakepit.workers()[0].pid.unwrap();
+    fs::remove_dir_all(scene.data()).unwrap();
+    kill(Pid::from_raw(victim.cast_signed()), Signal::SIGKILL).unwrap();
+    let replaced = async {
+        while scene.left().contains(&victim) || snakepit.status()[0].ready < 2 {
+            // polls: a state that no event tells
+            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        }
+    };
+    timeout(LONG, replaced).await.unwrap();
+    assert_eq!(degraded(&snakepit), None);
+    assert!(scene.data().join("runs").exists());
+    snakepit.execute::<u32>("pid", ()).await.unwrap();
+    scene.close(snakepit).await;
+    row.holds("directory and socket are put back, the worker is replaced");
 }

@@ -12,6 +12,8 @@ pub(crate) struct Held {
 
 impl Held {
     pub(crate) fn now() -> Self {
+        // It starts the thread that keeps the death pipes, once in the life of the process.
+        let _ = snakepit_registry::Support::probe();
         Self {
             descriptors: descriptors(),
             threads: threads().len(),

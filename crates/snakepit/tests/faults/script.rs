@@ -214,8 +214,22 @@ fn row_2_an_independent_worker_goes_on_and_is_reported() {
     assert_eq!(left, [(pid.cast_signed(), Reason::Independent)]);
     assert!(alive(pid));
 
-    kill(Pid::from_raw(pid.cast_signed()), Signal::SIGTERM).unwrap();
+    let orphans = |more: &[&str]| {
+        let data = scene.data();
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_snakepit"));
+        command.args(["orphans", "--data-dir"]).arg(data).args(more);
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    };
+    let told = orphans(&["--kill"]);
+    assert!(
+        told.contains("outlives its host") && told.contains("0 orphans ended"),
+        "{told}"
+    );
+    assert!(alive(pid));
+    let told = orphans(&["--kill", "--independent"]);
+    assert!(told.contains("1 orphan ended"), "{told}");
+    assert_eq!(orphans(&[]), "no runs\n");
     drop(program);
     scene.clean(LONG);
-    row.holds("it finished its work, the sweep reports it and leaves it alone");
+    row.holds("it finished its work, the sweep reports it and leaves it alone; `orphans --kill --independent` ends it");
 }

@@ -106,6 +106,9 @@ pub(crate) struct OrphansOptions {
     /// End what dead runs have left
     #[arg(long)]
     pub(crate) kill: bool,
+    /// With --kill: also end workers that were started to outlive their host
+    #[arg(long, requires = "kill")]
+    pub(crate) independent: bool,
     /// Directory of the records; the user's own when not given
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,

@@ -116,6 +116,7 @@ fn describe(check: &Check) -> String {
 fn containment(support: &Support) -> Check {
     let layers = [
         ("death pipe", support.death_pipe),
+        ("private descriptors", support.private_descriptors),
         ("pidfd", support.pidfd),
         ("pidfs inode", support.pidfs_inode),
         ("group signal", support.group_signal),
@@ -201,6 +202,12 @@ fn orphans(dir: &Path) -> Check {
         "{orphans} orphans, {left} processes that outlive their host; {alive} hosts alive, {} dead",
         runs.len() - alive
     );
+    let bad = runs.iter().find(|run| run.state == RunState::Untrusted);
+    if let Some(problem) = bad.and_then(|run| run.problem.as_ref()) {
+        let help = Some("find out who has put it there, and remove it".to_owned());
+        let detail = format!("{detail}; {problem}");
+        return Check::new(NAME, Verdict::Failed, detail, help);
+    }
     let help = (orphans > 0).then(|| "end them: snakepit orphans --kill".to_owned());
     let verdict = if orphans > 0 {
         Verdict::Warning

@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use snakepit::ErrorCode;
 use snakepit::profiles::default_data_dir;
-use snakepit::profiles::registry::{Error, Registry, RunReport, RunState, SweepReport};
+use snakepit::profiles::registry::{
+    Error, LeftAlone, Outcome, ProcessState, Reach, Reason, Registry, RunReport, RunState,
+    SweepReport, WorkerReport,
+};
 
 use crate::cli::OrphansOptions;
 use crate::failure::Failure;
@@ -26,9 +29,19 @@ pub(crate) fn run(options: &OrphansOptions) -> Result<(), Failure> {
         };
     }
     if options.kill {
-        let report = Registry::sweep_data_dir(&dir, BUDGET).map_err(|error| refused(&error))?;
+        let reach = if options.independent {
+            Reach::Independent
+        } else {
+            Reach::Leftovers
+        };
+        let report = Registry::end_orphans(&dir, BUDGET, reach).map_err(|error| refused(&error))?;
         show_sweep(&report, options.json)?;
-        return left_over(report.runs.iter().all(|run| run.leftover.is_empty()) && !report.skipped);
+        let mut runs = report.runs.iter();
+        let clean = runs.all(|run| {
+            let bad = run.outcome == Outcome::Kept && run.problem.is_some();
+            run.leftover.is_empty() && !bad
+        });
+        return left_over(clean && !report.skipped);
     }
     let runs = Registry::inspect(&dir).map_err(|error| refused(&error))?;
     if options.json {
@@ -39,7 +52,8 @@ pub(crate) fn run(options: &OrphansOptions) -> Result<(), Failure> {
         runs.iter()
             .try_for_each(|run| output::line(&describe(run)))?;
     }
-    left_over(runs.iter().all(|run| run.would_kill.is_empty()))
+    let clean = |run: &RunReport| run.would_kill.is_empty() && run.state != RunState::Untrusted;
+    left_over(runs.iter().all(clean))
 }
 
 /// Scripts ask the exit status.
@@ -59,6 +73,7 @@ fn describe(run: &RunReport) -> String {
         RunState::EarlierBoot => "dead, from an earlier boot",
         RunState::OtherNamespace => "dead, from another pid namespace",
         RunState::Damaged => "dead, its records are damaged",
+        RunState::Untrusted => "not trusted, and left alone",
     };
     let mut text = format!("run {}  {state}", run.run_id);
     for worker in &run.workers {
@@ -72,8 +87,9 @@ fn describe(run: &RunReport) -> String {
         };
         let _ = write!(
             text,
-            "\n  worker {}  pid {pid}  {:?}{tie}",
-            worker.worker_id, worker.state
+            "\n  worker {}  pid {pid}  {}{tie}",
+            worker.worker_id,
+            state_of(worker)
         );
     }
     for orphan in &run.would_kill {
@@ -85,12 +101,35 @@ fn describe(run: &RunReport) -> String {
         );
     }
     for left in &run.would_leave {
-        let _ = write!(text, "\n  left alone: {left:?}");
+        let _ = write!(text, "\n  {}", describe_left(left));
     }
     if let Some(problem) = &run.problem {
         let _ = write!(text, "\n  problem: {problem}");
     }
     text
+}
+
+/// How far a worker has come, or that it has ended.
+const fn state_of(worker: &WorkerReport) -> &'static str {
+    match (worker.lives, worker.state) {
+        (Some(false), _) => "gone",
+        (_, ProcessState::Reserved) => "not started",
+        (_, ProcessState::Spawned) => "starting",
+        (_, ProcessState::Ready) => "ready",
+        (_, ProcessState::Stopping) => "stopping",
+    }
+}
+
+/// A process that is left alone, why, and what can be done about it.
+fn describe_left(left: &LeftAlone) -> String {
+    let name = left.worker_id.as_deref().unwrap_or("no record");
+    let why = match left.reason {
+        Reason::Independent => "outlives its host; `snakepit orphans --kill --independent` ends it",
+        Reason::Unknown => "cannot be recognised beyond doubt; look at it with ps",
+        Reason::Untouchable => "is this program or the first process of the system",
+        Reason::NotPermitted => "belongs to another user, who may end it",
+    };
+    format!("pid {}  ({name}) is left alone: it {why}", left.pid)
 }
 
 fn show_sweep(report: &SweepReport, json: bool) -> Result<(), Failure> {
@@ -115,6 +154,12 @@ fn show_sweep(report: &SweepReport, json: bool) -> Result<(), Failure> {
                 "pid {pid} of run {} was killed and has not died yet",
                 run.run_id
             ))?;
+        }
+        for left in &run.left {
+            output::line(&format!("run {}: {}", run.run_id, describe_left(left)))?;
+        }
+        if let Some(problem) = run.problem.as_ref().filter(|_| run.quarantined.is_none()) {
+            output::line(&format!("run {} is left as it is: {problem}", run.run_id))?;
         }
         if let Some(file) = &run.quarantined {
             output::line(&format!(

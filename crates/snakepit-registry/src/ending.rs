@@ -1,0 +1,176 @@
+//! Ends the processes of one run: by record, by mark and by control group.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::cgroup;
+use crate::clock::Deadline;
+use crate::error::Error;
+use crate::plan::{Evidence, LeftAlone, Plan, Reach, Reason, Target, plan_as_far};
+use crate::record::Record;
+use crate::run_id::RunId;
+use crate::sweep::Killed;
+use crate::table::ProcessTable;
+
+/// What happened to the processes of a run.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) killed: Vec<Killed>,
+    pub(crate) left: Vec<LeftAlone>,
+    pub(crate) leftover: Vec<i32>,
+    pub(crate) gone: usize,
+}
+
+/// Kills what carries a cookie of these runs.
+pub(crate) fn kill_tagged(
+    runs: &[RunId],
+    deadline: Deadline,
+    table: &dyn ProcessTable,
+) -> Result<Tally, Error> {
+    let mut all = Tally::default();
+    for &run in runs {
+        let tally = end(run, NOTHING, deadline, table)?;
+        all.killed.extend(tally.killed);
+        all.left.extend(tally.left);
+        all.leftover.extend(tally.leftover);
+    }
+    Ok(all)
+}
+
+/// Kills what is in the control groups of a run, and removes them.
+pub(crate) fn end_cgroups(
+    run: RunId,
+    records: &[Record],
+    deadline: Deadline,
+) -> (Vec<Killed>, Vec<i32>) {
+    let (mut killed, mut leftover) = (Vec::new(), Vec::new());
+    let recorded = records.iter().filter_map(|record| record.cgroup.as_ref());
+    for dir in cgroup::of_run(run, recorded) {
+        let (found, left) = cgroup::end(&dir, deadline);
+        let record = records
+            .iter()
+            .find(|record| record.cgroup.as_ref() == Some(&dir));
+        let worker_id = record.map(|record| record.worker_id.clone());
+        let dead = found.into_iter().filter(|pid| !left.contains(pid));
+        killed.extend(dead.map(|pid| Killed {
+            pid,
+            worker_id: worker_id.clone(),
+            evidence: Evidence::Cgroup,
+        }));
+        leftover.extend(left);
+    }
+    (killed, leftover)
+}
+
+/// What is known about a run, besides its name.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Known<'a> {
+    pub(crate) records: &'a [Record],
+    /// Their process ids can be compared with ours.
+    pub(crate) comparable: bool,
+    pub(crate) reach: Reach,
+    /// Until then a process may be on its way: forked, but not yet recognisable by its environment.
+    pub(crate) birth: Option<Deadline>,
+}
+
+/// Only the cookies count.
+pub(crate) const NOTHING: Known<'_> = Known {
+    records: &[],
+    comparable: true,
+    reach: Reach::Dependent,
+    birth: None,
+};
+
+/// How long a process takes at most from its fork to its program, on a busy machine.
+pub(crate) const BIRTH: Duration = Duration::from_millis(200);
+const BIRTH_POLL: Duration = Duration::from_millis(2);
+
+/// Plans and kills until nothing is found any more: a process may have forked meanwhile.
+pub(crate) fn end(
+    run: RunId,
+    known: Known<'_>,
+    deadline: Deadline,
+    table: &dyn ProcessTable,
+) -> Result<Tally, Error> {
+    let mut tally = Tally::default();
+    let mut signalled = BTreeSet::new();
+    let mut refused = BTreeSet::new();
+    let mut first = true;
+    loop {
+        let planned = table.tagged();
+        let how = (known.comparable, known.reach);
+        let planned =
+            planned.and_then(|tagged| plan_as_far(run, known.records, how, &tagged, table));
+        let Plan {
+            mut targets,
+            left,
+            gone,
+        } = planned.map_err(|e| Error::io("read", "/proc", e))?;
+        if first {
+            tally.gone = gone;
+        }
+        tally.left = left;
+        targets.retain(|target| !refused.contains(&target.held.pid()));
+        if targets.is_empty() && known.birth.is_some_and(|birth| !birth.passed()) {
+            std::thread::sleep(BIRTH_POLL);
+            first = false;
+            continue;
+        }
+        if targets.is_empty() || (deadline.passed() && !first) {
+            tally.leftover = targets.iter().map(|target| target.held.pid()).collect();
+            break;
+        }
+        first = false;
+        for target in &targets {
+            strike(target, &mut tally, &mut signalled, &mut refused);
+        }
+        for target in targets
+            .iter()
+            .filter(|target| signalled.contains(&target.held.pid()))
+        {
+            target.held.wait(deadline.left());
+        }
+    }
+    let reason = Reason::NotPermitted;
+    tally.left.extend(refused.into_iter().map(|pid| LeftAlone {
+        pid,
+        worker_id: None,
+        reason,
+    }));
+    tally
+        .killed
+        .retain(|killed| !tally.leftover.contains(&killed.pid));
+    Ok(tally)
+}
+
+/// Verifies a target once more and kills it through the same handle.
+fn strike(
+    target: &Target,
+    tally: &mut Tally,
+    signalled: &mut BTreeSet<i32>,
+    refused: &mut BTreeSet<i32>,
+) {
+    let pid = target.held.pid();
+    match target.verify() {
+        Ok(false) => return,
+        Err(_) => {
+            refused.insert(pid);
+            return;
+        }
+        Ok(true) => {}
+    }
+    match target.held.kill(target.scope) {
+        Err(_) => {
+            refused.insert(pid);
+        }
+        Ok(()) if signalled.insert(pid) => {
+            let (worker_id, evidence) = (target.worker_id.clone(), target.evidence);
+            tally.killed.push(Killed {
+                pid,
+                worker_id,
+                evidence,
+            });
+        }
+        Ok(()) => {}
+    }
+}
