@@ -1,6 +1,7 @@
 """Arrays of numbers from the host, where there is no numpy."""
 
 import math
+from _operator import index as _whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,8 +57,50 @@ class Array:
         return iter(self.tolist())
 
     def __getitem__(self, index: "Any") -> "Any":
-        """One element by its indices; a part of an array of one dimension by a slice."""
-        return self.data[index]
+        """One element by all its indices; by fewer a block, which shares its elements with this one.
+
+        The last index may be a slice: of an array of one dimension it is a `memoryview`.
+        """
+        steps: tuple[Any, ...] = index if isinstance(index, tuple) else (index,)
+        if len(steps) > max(len(self.shape), 1):
+            raise IndexError(f"{len(steps)} indices for an array of {len(self.shape)} dimensions")
+        if len(self.shape) < 2:
+            return self.data[index]
+        part: Any = self
+        for place, step in enumerate(steps, 1):
+            if not isinstance(step, slice):
+                part = part._row(step)
+            elif place == len(steps):
+                return part._rows(step)
+            else:
+                raise TypeError("only the last index may be a slice; numpy knows more of them")
+        return part
+
+    def _row(self, step: "Any") -> "Any":
+        length, index = self.shape[0], _whole(step)
+        if not -length <= index < length:
+            raise IndexError(f"index {index} is out of range for a dimension of length {length}")
+        if len(self.shape) == 1:
+            return self.data[index]
+        return self._block(self.shape[1:], index % length, index % length + 1)
+
+    def _rows(self, part: slice) -> "Any":
+        if len(self.shape) == 1:
+            return self.data[part]
+        rows = range(*part.indices(self.shape[0]))
+        shape = (len(rows), *self.shape[1:])
+        if rows.step == 1:
+            return self._block(shape, rows.start, rows.start + len(rows))
+        copies = [self._bytes(row, row + 1) for row in rows]
+        return Array(self.dtype, self.data.format, shape, bytearray(b"".join(copies)))
+
+    def _block(self, shape: "tuple[int, ...]", first: int, end: int) -> "Array":
+        return Array(self.dtype, self.data.format, shape, self._bytes(first, end))
+
+    def _bytes(self, first: int, end: int) -> memoryview:
+        """The elements of some rows."""
+        size = math.prod(self.shape[1:]) * self.data.itemsize
+        return self.data.cast("B")[first * size : end * size]
 
     def __eq__(self, other: object) -> bool:
         """Same shape and equal elements."""

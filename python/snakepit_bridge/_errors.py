@@ -42,7 +42,7 @@ def _describe(error: BaseException, tool: "Any", seen: "set[int]", depth: int) -
     if cause is not None and id(cause) not in seen and depth < _MAX_CAUSES:
         nested = _describe(cause, None, seen, depth + 1)
     return {
-        "code": "SP3002" if isinstance(error, Cancelled) else "SP3001",
+        "code": _code(error),
         "type": kind.__qualname__,
         "module": str(kind.__module__),
         "message": message(error),
@@ -54,6 +54,24 @@ def _describe(error: BaseException, tool: "Any", seen: "set[int]", depth: int) -
         "source": source,
         "help": _help(error),
     }
+
+
+def _code(error: BaseException) -> str:
+    """The stable code: an error of the host that the tool lets pass keeps its own."""
+    if isinstance(error, Cancelled):
+        return "SP3002"
+    code = _of_the_host(error, "code")
+    return code if code.startswith("SP") else "SP3001"
+
+
+def _of_the_host(error: BaseException, field: str) -> str:
+    """A field of an error that the host has answered with, or nothing."""
+    # Where such an error was made its module is loaded; an import could fail here.
+    module = sys.modules.get(f"{__package__}._host_error")
+    if module is None or not isinstance(error, module.HostError):
+        return ""
+    text = getattr(error, field, "")
+    return text if isinstance(text, str) else ""
 
 
 def message(error: BaseException) -> str:
@@ -88,9 +106,13 @@ def _notes(error: BaseException) -> list[str]:
 
 def _help(error: BaseException) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name:
-        top = error.name.partition(".")[0]
-        return f"install `{top}` for {sys.executable}, or add its directory to the Python path"
-    return ""
+        parent, _, _ = error.name.rpartition(".")
+        if parent:
+            # Python looks for a module in a package that it has found.
+            return f"correct the name: `{parent}` is there and has no module `{error.name}`"
+        name = error.name
+        return f"install `{name}` for {sys.executable}, or add its directory to the Python path"
+    return _safe(_of_the_host(error, "help"))
 
 
 def traceback_text(error: BaseException, chain: bool = True) -> str:

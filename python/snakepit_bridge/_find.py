@@ -186,8 +186,11 @@ def _import_longest(name: str, dotted: bool) -> "tuple[ModuleType, str]":
 
 
 def _no_module(name: str, missing: str) -> LoadError:
-    top = (missing or name).rpartition(".")[2]
-    if os.path.exists(f"{top}.py"):
+    parent, _, top = (missing or name).rpartition(".")
+    if parent:
+        # Python looks for a module in a package that it has found.
+        help = f"correct the name: `{parent}` is there and has no module `{missing or name}`"
+    elif os.path.exists(f"{top}.py"):
         help = f"did you mean the file `{top}.py`?"
     else:
         help = (

@@ -11,11 +11,18 @@ if TYPE_CHECKING:
 __all__ = ["LoadError", "load"]
 
 
-def load(reference: str, slots: int = 1, concurrency: int = 0) -> Catalog:
+def load(
+    reference: str,
+    slots: int = 1,
+    concurrency: int = 0,
+    checks: str = "warn",
+    event_loop: str = "auto",
+) -> Catalog:
     """Import the adapter, make and initialise its instances, and list its tools and health checks.
 
-    With several `slots` the tools that do not say that they are thread-safe take turns.
-    With a `concurrency` calls share the event loop of this thread.
+    With several `slots` the tools that do not say that they are thread-safe take turns; `checks`
+    is `off`, `warn`, `report` or `strict`.
+    With a `concurrency` calls share the event loop of this thread, of the kind `event_loop`.
     Raises `LoadError`: SP5003 when something cannot be loaded, SP5004 when there are no tools.
     """
     if slots > 1 or concurrency:
@@ -23,7 +30,7 @@ def load(reference: str, slots: int = 1, concurrency: int = 0) -> Catalog:
 
         _sharing.begin()
     if concurrency:
-        _choose_loop()
+        _choose_loop(event_loop)
     target = find(reference)
     instances: list[Any] = []
     classes, single = _collect.classes(target)
@@ -35,8 +42,8 @@ def load(reference: str, slots: int = 1, concurrency: int = 0) -> Catalog:
     if slots > 1:
         from . import _sharing
 
-        _sharing.take_turns(tools, target)
-        if _sharing.checks() == "report":
+        _sharing.take_turns(tools, target, checks)
+        if checks == "report":
             reporter = _sharing.Reporter(tools, target)
     started: list[Any] = []
     try:
@@ -52,11 +59,9 @@ def load(reference: str, slots: int = 1, concurrency: int = 0) -> Catalog:
     return Catalog(tools, instances)
 
 
-def _choose_loop() -> None:
-    from os import environ
-
+def _choose_loop(kind: str) -> None:
     try:
-        _aio.choose(environ.get("SNAKEPIT_EVENT_LOOP", "auto"))
+        _aio.choose(kind)
     except ImportError as error:
         raise LoadError.of(
             error,

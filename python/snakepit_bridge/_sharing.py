@@ -40,13 +40,6 @@ def begin() -> None:
     setattr(_adapter.BaseAdapter, "session_context", _OfTheCall())  # noqa: B010
 
 
-def checks() -> str:
-    """What the pool wants checked: `off`, `warn`, `report` or `strict`."""
-    from os import environ
-
-    return environ.get("SNAKEPIT_THREAD_SAFETY_CHECKS", "warn")
-
-
 class Reporter:
     """Stands among the adapters, the first of them, where the pool wants a report."""
 
@@ -84,10 +77,9 @@ class Reporter:
         print_thread_safety_report(sys.stderr)
 
 
-def take_turns(tools: "list[Tool]", target: Target) -> None:
-    """Mark the tools that get one call at a time; raises `LoadError` where that is refused."""
-    wanted = checks()
-    if wanted == "off":
+def take_turns(tools: "list[Tool]", target: Target, checks: str) -> None:
+    """Mark the tools that get one call at a time; raises `LoadError` if `checks` refuse them."""
+    if checks == "off":
         return
     numbers: dict[int, int] = {}
     names: dict[str, None] = {}
@@ -96,7 +88,7 @@ def take_turns(tools: "list[Tool]", target: Target) -> None:
         if _declared(tool, subject):
             continue
         name = _name(subject)
-        if wanted == "strict":
+        if checks == "strict":
             raise LoadError(
                 f"{name} does not say that it is thread-safe, and its worker has several slots",
                 help=_HELP,

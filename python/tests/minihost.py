@@ -23,6 +23,7 @@ TIMEOUT = 20.0
 ERROR_FIELDS = {
     1: "code", 2: "type", 3: "module", 4: "message", 5: "traceback", 6: "notes",
     7: "cause", 8: "file", 9: "line", 10: "source", 11: "help",
+    12: "path",
 }  # fmt: skip
 SPEC_FIELDS = {
     1: "name", 2: "description", 5: "supports_streaming", 100: "parameters_schema",
@@ -205,12 +206,12 @@ class Worker:
                 **os.environ,
                 "PYTHONPATH": str(PACKAGE_DIR),
                 "PYTHONUNBUFFERED": "1",
-                "SNAKEPIT_LINK": path,
-                "SNAKEPIT_TOKEN": self.token.hex(),
+                "SNAKEPIT_WORKER_LINK": path,
+                "SNAKEPIT_WORKER_TOKEN": self.token.hex(),
                 "SNAKEPIT_WORKER_ID": "test-1",
-                "SNAKEPIT_ADAPTER": adapter,
-                "SNAKEPIT_SLOTS": str(slots),
-                "SNAKEPIT_MAX_PAYLOAD": str(max_payload),
+                "SNAKEPIT_WORKER_ADAPTER": adapter,
+                "SNAKEPIT_WORKER_SLOTS": str(slots),
+                "SNAKEPIT_WORKER_MAX_PAYLOAD": str(max_payload),
                 **(env or {}),
             },
         )

@@ -111,6 +111,35 @@ def test_the_class_for_workers_without_numpy():
         assert memoryview(made).shape == (2, 2)
 
 
+def test_parts_of_an_array_without_numpy():
+    from snakepit_bridge._array import Array
+
+    shape = (2, 3, 2)
+    cube = Array("int16", "h", shape, bytearray(struct.pack("<12h", *range(12))))
+    lists = cube.tolist()
+    assert [cube[0].tolist(), cube[-1].tolist()] == lists
+    assert cube[1].shape == (3, 2) and cube[1].dtype == "int16"
+    assert cube[1, 2].tolist() == lists[1][2] == cube[1][2].tolist()
+    assert cube[1, -1, 0] == 10 == cube[1][2][0]
+    assert list(cube[0, 1].data[1:]) == [3] == list(cube[0, 1, 1:])
+    for part in [slice(1, None), slice(None), slice(0, 0), slice(None, None, -1)]:
+        assert cube[part].tolist() == lists[part]
+        assert cube[0, part].tolist() == lists[0][part]
+    # A block shares its elements.
+    cube[0].data[2, 1] = 99
+    assert cube[0, 2, 1] == 99
+    for index in [2, -3, (0, 3), (0, 0, 2), (0, 0, 0, 0)]:
+        with pytest.raises(IndexError):
+            cube[index]
+    for index in ["a", 1.0, (slice(None), 0), ..., None]:
+        with pytest.raises(TypeError):
+            cube[index]
+    empty = Array("int8", "b", (2, 0, 5), b"")
+    assert (empty[1].shape, empty[1].tolist()) == ((0, 5), [])
+    with pytest.raises(IndexError):
+        empty[1, 0]
+
+
 @needs_numpy
 def test_numpy_arrays_survive():
     import numpy as np

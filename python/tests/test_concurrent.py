@@ -36,7 +36,7 @@ LOOPS = ["asyncio", *(["uvloop"] if importlib.util.find_spec("uvloop") else [])]
 # One for each test: what a test leaves behind when it fails is not there for the next.
 @pytest.fixture(params=LOOPS)
 def worker(request):
-    env = {"SNAKEPIT_CONCURRENCY": "1000", "SNAKEPIT_EVENT_LOOP": request.param}
+    env = {"SNAKEPIT_WORKER_CONCURRENCY": "1000", "SNAKEPIT_WORKER_EVENT_LOOP": request.param}
     with Worker(ADAPTER, env=env) as running:
         running.host = lambda request: [request.name, request.body]
         yield running
@@ -314,7 +314,7 @@ def test_a_large_result_does_not_mix_with_others(worker):
 
 
 def test_shutdown_waits_for_what_runs():
-    with Worker(ADAPTER, env={"SNAKEPIT_CONCURRENCY": "10"}) as own:
+    with Worker(ADAPTER, env={"SNAKEPIT_WORKER_CONCURRENCY": "10"}) as own:
         first = own.start("meet", parties=2)
         own.slot.send(5)
         second = own.start("meet", parties=2)
@@ -325,7 +325,7 @@ def test_shutdown_waits_for_what_runs():
 
 def test_a_loop_that_is_not_there_is_an_error(tmp_path):
     (tmp_path / "uvloop.py").write_text("raise ImportError('not here')")
-    env = {"SNAKEPIT_CONCURRENCY": "10", "SNAKEPIT_EVENT_LOOP": "uvloop"}
+    env = {"SNAKEPIT_WORKER_CONCURRENCY": "10", "SNAKEPIT_WORKER_EVENT_LOOP": "uvloop"}
     adapter = tmp_path / "a.py"
     adapter.write_text("from snakepit_bridge import tool\n@tool\ndef f(): pass\n")
     package = str(Path(__file__).parent.parent)

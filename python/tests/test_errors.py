@@ -41,6 +41,28 @@ def test_type_module_message_place_and_traceback():
     assert got["traceback"].endswith("ValueError: bad\n")
 
 
+def test_an_error_of_the_host_that_a_tool_lets_pass_keeps_its_code():
+    from snakepit_bridge import HostError
+
+    got = describe(raise_it, HostError("no luck", code="SP8005", help="try again"))
+    assert (got["code"], got["help"]) == ("SP8005", "try again")
+    assert describe(raise_it, HostError("no code"))["code"] == "SP3001"
+    odd = describe(raise_it, HostError("odd", code="teapot"))
+    assert odd["code"] == "SP3001"
+    wrapped = describe(raise_it, ValueError("mine"), HostError("x", code="SP8005"))
+    assert (wrapped["code"], wrapped["cause"]["code"]) == ("SP3001", "SP8005")
+
+
+def test_the_help_for_a_missing_module_depends_on_what_is_there():
+    def wants(name):
+        __import__(name)
+
+    assert "install `nowhere_to_be`" in describe(wants, "nowhere_to_be.found")["help"]
+    for name in ["snakepit_bridge.nowhere", "json.nowhere.deeper"]:
+        help = describe(wants, name)["help"]
+        assert "install" not in help and name.partition(".nowhere")[0] in help, help
+
+
 def test_own_frames_are_hidden_and_library_frames_are_not_the_users():
     import json
 

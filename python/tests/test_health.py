@@ -124,7 +124,7 @@ def test_a_check_takes_its_turn_where_the_adapter_does():
 
 
 @pytest.mark.native
-@pytest.mark.parametrize("loop", [{}, {"SNAKEPIT_CONCURRENCY": "8"}])
+@pytest.mark.parametrize("loop", [{}, {"SNAKEPIT_WORKER_CONCURRENCY": "8"}])
 def test_checks_run_beside_an_event_loop(loop):
     with Worker(ADAPTER, env=loop) as worker:
         for name in ["Async.health", "Plain.health"]:

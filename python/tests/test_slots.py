@@ -262,7 +262,7 @@ def test_the_log_names_what_takes_turns_once():
 
 
 def test_a_report_of_all_calls_is_in_the_log_when_that_is_wanted():
-    with Worker(TURNS, slots=2, env={"SNAKEPIT_THREAD_SAFETY_CHECKS": "report"}) as worker:
+    with Worker(TURNS, slots=2, env={"SNAKEPIT_WORKER_THREAD_SAFETY_CHECKS": "report"}) as worker:
         assert results(worker, [worker.on(n).begin(CALL, "alone", pack({})) for n in (0, 1)])
         for slot in (0, 1):
             assert worker.on(slot).call("says_so") == "beside"
@@ -285,7 +285,7 @@ def test_a_report_names_unsafe_libraries_once_the_adapters_are_loaded(source):
         def f(): pass
         """
     )
-    env = {"SNAKEPIT_THREAD_SAFETY_CHECKS": "report"}
+    env = {"SNAKEPIT_WORKER_THREAD_SAFETY_CHECKS": "report"}
     with Worker(path, cwd=os.getcwd(), slots=2, env=env) as worker:
         assert worker.call("f") is None
         assert worker.shutdown() == 0
@@ -295,7 +295,7 @@ def test_a_report_names_unsafe_libraries_once_the_adapters_are_loaded(source):
 
 
 def test_strict_checks_refuse_it(tmp_path):
-    env = {"SNAKEPIT_THREAD_SAFETY_CHECKS": "strict"}
+    env = {"SNAKEPIT_WORKER_THREAD_SAFETY_CHECKS": "strict"}
     with pytest.raises(ToolError) as error:
         Worker(TURNS, slots=2, env=env)
     assert error.value.code == "SP5003"
@@ -310,7 +310,7 @@ def test_strict_checks_refuse_it(tmp_path):
 def test_without_checks_nothing_takes_turns(tmp_path, begun):
     end = tmp_path / "end"
     os.mkfifo(end)
-    env = {"SNAKEPIT_THREAD_SAFETY_CHECKS": "off"}
+    env = {"SNAKEPIT_WORKER_THREAD_SAFETY_CHECKS": "off"}
     with Worker(TURNS, slots=2, env=env) as worker:
         held = worker.on(0).begin(CALL, "holds", pack({"begun": str(begun), "end": str(end)}))
         assert begun.read_text()
@@ -359,5 +359,5 @@ def test_a_signal_handler_of_the_adapter_runs_at_once_and_may_end_the_worker(tmp
 
 def test_the_number_of_slots_has_its_limits():
     for wrong in (0, 257):
-        with pytest.raises(ConnectionError, match="SNAKEPIT_SLOTS is not 1 to 256"):
-            Worker(ADAPTER, env={"SNAKEPIT_SLOTS": str(wrong)})
+        with pytest.raises(ConnectionError, match="SNAKEPIT_WORKER_SLOTS is not 1 to 256"):
+            Worker(ADAPTER, env={"SNAKEPIT_WORKER_SLOTS": str(wrong)})

@@ -178,7 +178,7 @@ def test_a_stream_that_fails_late_delivers_what_it_had(worker):
 
 def test_the_token_is_not_in_the_environment(worker):
     assert worker.slot.token == worker.control.token == worker.token
-    assert worker.call("environment", name="SNAKEPIT_TOKEN") is None
+    assert worker.call("environment", name="SNAKEPIT_WORKER_TOKEN") is None
     assert worker.call("environment", name="SNAKEPIT_WORKER_ID") == "test-1"
 
 

@@ -53,8 +53,8 @@ def test_unknown_tools_name_the_nearest(worker):
         ("count", {}, "SP2002", "tool `count` needs argument `n` (int)"),
         ("mean", {"xs": [], "y": 1}, "SP2004", "tool `mean` has no argument `y`"),
         ("add", {"n": 1.5}, "SP2003", "argument `n` of tool `add` must be int, got float 1.5"),
-        ("typed", {"p": {"x": 1, "z": 2}}, "SP2003", "z"),
-        ("typed", {"p": {"y": 1}}, "SP2003", "x"),
+        ("typed", {"p": {"x": 1, "z": 2}}, "SP2004", "argument `p.z` of tool `typed` is not a field"),
+        ("typed", {"p": {"y": 1}}, "SP2002", "argument `p.x` of tool `typed` is missing (float)"),
         ("typed", {"p": {"x": 1}, "c": "blue"}, "SP2003", "argument `c` of tool `typed`"),
     ],
 )  # fmt: skip
@@ -68,6 +68,24 @@ def test_wrong_arguments_are_told_precisely(worker, tool, arguments, code, text)
     assert got["code"] == code
     assert text in got["message"]
     assert got["file"].endswith("adapter_for_tests.py")
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "path"),
+    [
+        ("mean", {"xs": "oops"}, "xs"),
+        ("mean", {"xs": [1, "x"]}, "xs[1]"),
+        ("mean", {}, "xs"),
+        ("mean", {"xs": [], "y": 1}, "y"),
+        ("typed", {"p": {"y": 1}}, "p.x"),
+        ("typed", {"p": {"x": 1, "z": 2}}, "p.z"),
+        ("typed", {"p": {"x": 1, "y": None}}, "p.y"),
+        ("typed", {"p": {"x": 1}, "t": [1, "2"]}, "t[1]"),
+        ("unsendable", {}, ""),
+    ],
+)
+def test_the_argument_at_fault_is_a_field_of_the_error(worker, tool, arguments, path):
+    assert worker.fail(tool, **arguments)["path"] == path
     assert got["line"] > 0
     assert f"def {tool}(" in got["source"]
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{
-    CallError, Death, ErrorCode, PayloadError, PoolName, QueueBound, SessionId, Stacks, StartError,
-    StateError, WorkerId,
+    CallError, Death, ErrorCode, PayloadError, PoolName, Printable, QueueBound, SessionId, Stacks,
+    StartError, StateError, WorkerId,
 };
 
 /// Why a call failed.
@@ -14,7 +14,7 @@ use crate::{
 #[non_exhaustive]
 pub enum Error {
     /// No pool has this name.
-    #[error("no pool is named `{name}`")]
+    #[error("no pool is named `{}`", Printable(name))]
     UnknownPool {
         /// The name asked for.
         name: String,
@@ -73,7 +73,7 @@ pub enum Error {
         limit: u64,
     },
     /// The worker died while it had the call.
-    #[error("worker `{worker}` died: {reason}")]
+    #[error("worker `{worker}` died: {}", Printable(reason))]
     WorkerDied {
         /// The worker.
         worker: WorkerId,
@@ -88,7 +88,8 @@ pub enum Error {
     },
     /// Calls of this fingerprint have killed too many workers: this one was refused without touching a worker.
     #[error(
-        "this call of `{tool}` is in quarantine for {retry_after:?}: it has killed too many workers of pool `{pool}`"
+        "this call of `{}` is in quarantine for {retry_after:?}: it has killed too many workers of pool `{pool}`",
+        Printable(tool)
     )]
     Quarantined {
         /// The pool.
@@ -101,7 +102,7 @@ pub enum Error {
     /// Calls before this one lost their workers: this one was refused without trying.
     #[error(
         "{} of pool `{pool}` failed too often, calls are refused for {retry_after:?}",
-        .tool.as_ref().map_or_else(|| "workers".to_owned(), |tool| format!("workers with `{tool}`"))
+        .tool.as_ref().map_or_else(|| "workers".to_owned(), |tool| format!("workers with `{}`", Printable(tool)))
     )]
     CircuitOpen {
         /// The pool.
@@ -271,6 +272,9 @@ impl fmt::Display for Direction {
 }
 
 /// What a worker reports of a failed call: an exception of the tool, or why the call was refused.
+///
+/// The texts are as the worker sent them, bounded in size. [`Display`](fmt::Display) writes type and
+/// message as one line that a terminal or a log can show, with [`Printable`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub struct ToolError {
@@ -296,6 +300,9 @@ pub struct ToolError {
     pub source_line: String,
     /// One thing to do about it.
     pub help: String,
+    /// The argument that the error is about, and the place in it: `features.sepal_length`, `xs[1]`. Empty for errors that are about no
+    /// argument.
+    pub path: String,
 }
 
 impl ToolError {
@@ -313,15 +320,16 @@ impl ToolError {
             line: 0,
             source_line: String::new(),
             help: String::new(),
+            path: String::new(),
         }
     }
 }
 
 impl fmt::Display for ToolError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.type_name.is_empty() {
-            return f.write_str(&self.message);
+        if !self.type_name.is_empty() {
+            write!(f, "{}: ", Printable(&self.type_name))?;
         }
-        write!(f, "{}: {}", self.type_name, self.message)
+        write!(f, "{}", Printable(&self.message))
     }
 }

@@ -17,6 +17,7 @@ mod names;
 mod payload;
 mod policy;
 mod pool;
+mod printable;
 mod request;
 mod runtime;
 mod schedule;
@@ -58,6 +59,7 @@ pub use pool::{
     RecycleConfig, RecycleError, RecycleMode, RecycleReason, ReplyStream, Scaling, Status, Stops,
     WeakPool, WorkerState, WorkerStatus,
 };
+pub use printable::{Escaping, Printable};
 pub use request::{CallOptions, ChunkStream, Request};
 pub use runtime::current_runtime;
 pub use schedule::QueueBound;

@@ -4,8 +4,9 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::ErrorCode;
+use crate::value::explain::{self, Mismatch};
 use crate::value::{expand, shared};
+use crate::{ErrorCode, Printable};
 
 /// How a payload is encoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -61,38 +62,96 @@ impl Payload {
             Err(error) => error,
         };
         // A type that knows no arrays takes them as lists.
-        match expand::arrays(&self.bytes) {
-            Some(bytes) => Self::from_msgpack(bytes).decode_plain(),
-            None => Err(failed),
-        }
+        let (payload, failed) = match expand::arrays(&self.bytes) {
+            Some(bytes) => {
+                let expanded = Self::from_msgpack(bytes);
+                match expanded.decode_plain() {
+                    Ok(value) => return Ok(value),
+                    Err(error) => (expanded, error),
+                }
+            }
+            None => (self.clone(), failed),
+        };
+        Err(PayloadError::Decode {
+            expected: std::any::type_name::<T>(),
+            reason: failed.reason::<T>(&payload),
+        })
     }
 
-    fn decode_plain<T: DeserializeOwned>(&self) -> Result<T, PayloadError> {
-        let fault = |reason| PayloadError::Decode {
-            expected: std::any::type_name::<T>(),
-            reason,
-        };
+    /// Decodes a value that has no arrays where `T` wants lists.
+    pub(crate) fn decode_plain<T: DeserializeOwned>(&self) -> Result<T, Fault> {
         let mut deserializer = rmp_serde::Deserializer::from_read_ref(self.bytes.as_ref());
         deserializer.set_max_depth(Self::MAX_DEPTH + 1);
         let value = shared::decoding(&self.bytes, || T::deserialize(&mut deserializer))
-            .map_err(|error| fault(describe(&error)))?;
+            .map_err(Fault::Codec)?;
         // The codec does not tell what it has left, but it does tell when there is no further value.
         match u8::deserialize(&mut deserializer) {
             Err(rmp_serde::decode::Error::InvalidMarkerRead(_)) => Ok(value),
-            _ => Err(fault("more bytes follow the value".to_owned())),
+            _ => Err(Fault::Trailing),
         }
     }
 }
 
-fn describe(error: &rmp_serde::decode::Error) -> String {
-    use rmp_serde::decode::Error;
-    match error {
-        Error::DepthLimitExceeded => format!("it nests deeper than {} levels", Payload::MAX_DEPTH),
-        Error::InvalidMarkerRead(_) | Error::InvalidDataRead(_) => {
-            "the bytes end before the value does".to_owned()
+/// Why a payload is not a value of a type.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// What the codec says.
+    Codec(rmp_serde::decode::Error),
+    /// There is more than one value.
+    Trailing,
+}
+
+impl Fault {
+    /// What is wrong with `payload`: the type and the value that were found, where they can be told.
+    fn reason<T: DeserializeOwned>(&self, payload: &Payload) -> String {
+        use rmp_serde::decode::Error;
+        let error = match self {
+            Self::Trailing => return "more bytes follow the value".to_owned(),
+            Self::Codec(error) => error,
+        };
+        match error {
+            Error::DepthLimitExceeded => {
+                format!("it nests deeper than {} levels", Payload::MAX_DEPTH)
+            }
+            Error::InvalidMarkerRead(_) | Error::InvalidDataRead(_) => {
+                "the bytes end before the value does".to_owned()
+            }
+            other => match explain::mismatch::<T>(payload) {
+                Some(Mismatch { path, what, .. }) if path.is_empty() => format!("it {what}"),
+                Some(Mismatch { path, what, .. }) => format!("`{path}` {what}"),
+                None => kind(other),
+            },
         }
-        other => other.to_string(),
     }
+}
+
+/// What the codec says, with names of kinds instead of those of MessagePack.
+fn kind(error: &rmp_serde::decode::Error) -> String {
+    use rmp::Marker;
+    let rmp_serde::decode::Error::TypeMismatch(marker) = error else {
+        return error.to_string();
+    };
+    let found = match marker {
+        Marker::Null => "null",
+        Marker::True | Marker::False => "a boolean",
+        Marker::FixStr(_) | Marker::Str8 | Marker::Str16 | Marker::Str32 => "a string",
+        Marker::FixArray(_) | Marker::Array16 | Marker::Array32 => "a list",
+        Marker::FixMap(_) | Marker::Map16 | Marker::Map32 => "a map",
+        Marker::Bin8 | Marker::Bin16 | Marker::Bin32 => "bytes",
+        Marker::F32 | Marker::F64 => "a float",
+        Marker::FixPos(_)
+        | Marker::FixNeg(_)
+        | Marker::U8
+        | Marker::U16
+        | Marker::U32
+        | Marker::U64
+        | Marker::I8
+        | Marker::I16
+        | Marker::I32
+        | Marker::I64 => "an integer",
+        _ => "a value of an extension type",
+    };
+    format!("it has {found} where another type is needed")
 }
 
 /// Why a value could not be encoded or decoded.
@@ -100,10 +159,10 @@ fn describe(error: &rmp_serde::decode::Error) -> String {
 #[non_exhaustive]
 pub enum PayloadError {
     /// The value cannot be encoded.
-    #[error("the value cannot be encoded: {0}")]
+    #[error("the value cannot be encoded: {}", Printable(_0))]
     Encode(String),
     /// The bytes are not a value of the type asked for.
-    #[error("the value does not fit `{expected}`: {reason}")]
+    #[error("the value does not fit `{expected}`: {}", Printable(reason))]
     Decode {
         /// The type asked for.
         expected: &'static str,

@@ -272,7 +272,7 @@ impl Pool {
     /// Calls a tool once for each item; one result for each, in order.
     ///
     /// Items travel in batches whose size follows the measured speed of the tool. `options.timeout` is the time of one batch once it has a
-    /// slot; waiting for a slot is not limited. Batches take their turn in the queue like other calls, even when it is full, and at most
+    /// slot; `queue_timeout` does not apply to a batch, which waits for its slot until the pool closes or gives up. Batches take their turn in the queue like other calls, even when it is full, and at most
     /// two for each slot are under way, so a slow consumer holds the iterator back.
     pub fn execute_many<I>(
         &self,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{StackFrame, Stacks, ThreadStack};
+use crate::{Printable, StackFrame, Stacks, ThreadStack};
 
 /// One line for each thread and, under it, one for each frame, the innermost first; no line break at the end.
 impl fmt::Display for Stacks {
@@ -32,9 +32,10 @@ impl fmt::Display for ThreadStack {
 
 impl fmt::Display for StackFrame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (file, function) = (Printable(&self.file), Printable(&self.function));
         match self.line {
-            0 => write!(f, "{} in {}", self.file, self.function),
-            line => write!(f, "{}:{line} in {}", self.file, self.function),
+            0 => write!(f, "{file} in {function}"),
+            line => write!(f, "{file}:{line} in {function}"),
         }
     }
 }
@@ -45,8 +46,8 @@ impl ThreadStack {
         match (&*self.name, self.id) {
             ("", 0) => "thread without a name".to_owned(),
             ("", id) => format!("thread {id}"),
-            (name, 0) => format!("thread `{name}`"),
-            (name, id) => format!("thread `{name}` ({id})"),
+            (name, 0) => format!("thread `{}`", Printable(name)),
+            (name, id) => format!("thread `{}` ({id})", Printable(name)),
         }
     }
 }

@@ -1,7 +1,9 @@
 //! Any value that a payload can hold.
 
 mod array;
+mod described;
 pub(crate) mod expand;
+pub(crate) mod explain;
 mod json;
 mod kinds;
 mod marker;

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use serde::Serialize;
 
 use crate::{
-    CallId, ChunkStream, Direction, ErrorCode, ExitStatus, HostState, Payload, PoolName, Request,
-    Slot, ToolError, WorkerId,
+    CallId, ChunkStream, Direction, ErrorCode, ExitStatus, HostState, Payload, PoolName, Printable,
+    Request, Slot, ToolError, WorkerId,
 };
 
 /// The recipe that starts workers of one kind.
@@ -315,7 +315,7 @@ pub enum CallError {
         limit: u64,
     },
     /// The worker is gone.
-    #[error("the worker is gone: {}", exit.reason)]
+    #[error("the worker is gone: {}", Printable(&exit.reason))]
     Died {
         /// How it ended.
         exit: WorkerExit,
@@ -325,8 +325,10 @@ pub enum CallError {
 }
 
 /// Why a worker did not start.
+///
+/// [`Display`](fmt::Display) writes the message and, on indented lines, the last output of the process.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("{message}")]
+#[error("{}{}", Printable(message), LastOutput(output))]
 pub struct StartError {
     /// Stable code.
     pub code: ErrorCode,
@@ -342,6 +344,24 @@ pub struct StartError {
     pub help: Option<String>,
     /// Trying again cannot help (a missing file, a bad configuration).
     pub permanent: bool,
+}
+
+/// The last lines of an output, each under an indentation.
+struct LastOutput<'a>(&'a [String]);
+
+impl fmt::Display for LastOutput<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        /// Lines shown: a traceback of ordinary depth.
+        const LINES: usize = 20;
+        let first = self.0.len().saturating_sub(LINES);
+        if !self.0.is_empty() {
+            f.write_str("\n  last output:")?;
+        }
+        for line in &self.0[first..] {
+            write!(f, "\n    {}", Printable(line))?;
+        }
+        Ok(())
+    }
 }
 
 impl StartError {

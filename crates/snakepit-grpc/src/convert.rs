@@ -28,6 +28,7 @@ fn tool_error_at(message: pb::ToolError, depth: usize) -> ToolError {
     error.line = message.line;
     error.source_line = message.source;
     error.help = message.help;
+    error.path = message.path;
     if depth < MAX_CAUSES {
         error.cause = message
             .cause
@@ -52,6 +53,7 @@ pub fn tool_error_message(error: ToolError) -> pb::ToolError {
         line: error.line,
         source: error.source_line,
         help: error.help,
+        path: error.path,
     }
 }
 
@@ -74,6 +76,7 @@ pub fn tool_error_head(error: ToolError) -> Vec<u8> {
         r#type: short(message.r#type),
         message: short(message.message),
         help: short(message.help),
+        path: short(message.path),
         ..pb::ToolError::default()
     };
     message.encode_to_vec()
@@ -120,6 +123,7 @@ mod tests {
         error.type_name = "ValueError".into();
         error.notes = vec!["note".into()];
         error.line = 7;
+        error.path = "xs[1]".into();
         error.cause = Some(Box::new(ToolError::new(ErrorCode::ToolRaised, "inner")));
         assert_eq!(tool_error(tool_error_message(error.clone())), error);
     }

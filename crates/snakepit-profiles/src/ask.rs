@@ -1,5 +1,6 @@
 //! Running an interpreter for what it answers, within limits of time and output.
 
+use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
@@ -38,6 +39,12 @@ pub(crate) fn not_recorded(error: &Error) -> StartError {
     start
 }
 
+/// The environment of those that are asked.
+pub(crate) fn passed() -> impl Iterator<Item = (OsString, OsString)> {
+    let dropped = ["PYTHONINSPECT", "PYTHONSTARTUP"];
+    std::env::vars_os().filter(move |(name, _)| !dropped.iter().any(|one| name == one))
+}
+
 /// Runs a program to its end: both outputs, and how it ended. It dies with this process, or when the
 /// future is dropped.
 pub(crate) async fn ask(
@@ -46,9 +53,7 @@ pub(crate) async fn ask(
     dir: &Path,
 ) -> Result<(Vec<u8>, Vec<u8>, String), Unusable> {
     spec.cwd = Some(dir.to_owned());
-    let dropped = ["PYTHONINSPECT", "PYTHONSTARTUP"];
-    let passed = std::env::vars_os().filter(|(name, _)| !dropped.iter().any(|one| name == one));
-    spec.env = passed.collect();
+    spec.env = passed().collect();
     let starting = {
         let run = run.clone();
         tokio::task::spawn_blocking(move || run.start("interpreter-probe", &spec))

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use snakepit_core::{ErrorCode, StartError};
 
-use crate::Interpreter;
+use crate::{Interpreter, variables};
 
 /// The package's name.
 const PACKAGE: &str = "snakepit_bridge";
@@ -26,7 +26,7 @@ pub(crate) fn find(
     explicit: Option<&Path>,
     interpreter: &Interpreter,
 ) -> Result<Bridge, StartError> {
-    let from_env = std::env::var_os("SNAKEPIT_BRIDGE").filter(|value| !value.is_empty());
+    let from_env = std::env::var_os(variables::BRIDGE).filter(|value| !value.is_empty());
     if let Some(dir) = explicit.map(Path::to_owned).or(from_env.map(PathBuf::from)) {
         let dir = std::path::absolute(&dir).unwrap_or(dir);
         return match extension(&dir, interpreter) {

@@ -5,6 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use crate::PythonConfig;
+use crate::variables::{UNSERIALIZABLE, WORKER_PREFIX, WORKER_SETTINGS};
 
 /// The variables of one worker.
 pub(crate) type Environment = BTreeMap<OsString, OsString>;
@@ -33,8 +34,9 @@ const PASSED: &[&str] = &[
 /// interpreter is or does at its end, and the search path is put together separately.
 const HELD_BACK: &[&str] = &["PYTHONHOME", "PYTHONINSPECT", "PYTHONSTARTUP", "PYTHONPATH"];
 
-/// Names that never pass unless they are given as an entry.
-const NEVER: &[&str] = &["LD_PRELOAD", "SNAKEPIT_TOKEN"];
+/// Names that never pass unless they are given as an entry. The settings with which another host
+/// has started this process concern this process alone.
+const NEVER: &[&str] = &["LD_PRELOAD"];
 
 /// Variables that limit the threads of numeric libraries.
 const THREADS: &[&str] = &[
@@ -90,16 +92,51 @@ pub(crate) fn build(
     environment
 }
 
-fn passes(name: &OsStr, extra: &[String]) -> bool {
-    if NEVER.iter().any(|never| name == *never) {
-        return false;
+/// Logs the worker settings that a worker would ignore because it does not understand them.
+pub(crate) fn warn_of_ignored(environment: &Environment) {
+    for name in WORKER_SETTINGS {
+        let Some(value) = environment.get(OsStr::new(name)) else {
+            continue;
+        };
+        if let Some(expected) = expected(name, &value.to_string_lossy()) {
+            let value = value.to_string_lossy();
+            tracing::warn!(name, %value, expected, "a setting of workers is ignored");
+        }
     }
+}
+
+/// Returns the accepted values of a worker setting if `value` is none of them.
+fn expected(name: &str, value: &str) -> Option<&'static str> {
+    let value = value.trim();
+    let (accepted, expected) = if name == UNSERIALIZABLE {
+        (matches!(value, "error" | "marker"), "error or marker")
+    } else if name.ends_with("_DETAIL") {
+        const DETAILS: [&str; 4] = ["none", "type", "repr_truncated", "repr_redacted_truncated"];
+        let lower = value.to_lowercase();
+        (
+            DETAILS.contains(&lower.as_str()),
+            "none, type, repr_truncated or repr_redacted_truncated",
+        )
+    } else {
+        (value.parse::<i64>().is_ok(), "a whole number")
+    };
+    (!accepted && !value.is_empty()).then_some(expected)
+}
+
+fn passes(name: &OsStr, extra: &[String]) -> bool {
     let matches = |pattern: &str| match pattern.strip_suffix('*') {
         Some(prefix) => name.as_encoded_bytes().starts_with(prefix.as_bytes()),
         None => name == pattern,
     };
+    let of_a_worker = name
+        .as_encoded_bytes()
+        .starts_with(WORKER_PREFIX.as_bytes());
+    if of_a_worker || NEVER.iter().any(|never| name == *never) {
+        return false;
+    }
     let held_back = HELD_BACK.iter().any(|held| name == *held);
-    (!held_back && PASSED.iter().any(|pattern| matches(pattern)))
+    let mut passed = PASSED.iter().chain(&WORKER_SETTINGS);
+    (!held_back && passed.any(|pattern| matches(pattern)))
         || extra.iter().any(|pattern| matches(pattern))
 }
 
@@ -160,6 +197,53 @@ mod tests {
         ] {
             assert_eq!(get(&built, absent), None, "{absent}");
         }
+    }
+
+    #[test]
+    fn settings_that_workers_read_pass_and_those_of_an_outer_worker_do_not() {
+        let mut ours = parent(&[("SNAKEPIT_POOLS__A__WORKERS", "1")]);
+        ours.extend(parent(&WORKER_SETTINGS.map(|name| (name, "7"))));
+        ours.push((format!("{WORKER_PREFIX}TOKEN").into(), "7".into()));
+        ours.push((format!("{WORKER_PREFIX}SLOTS").into(), "7".into()));
+        let mut config = PythonConfig::new("t.py");
+        let passed = |config: &PythonConfig| {
+            let built = build(ours.clone(), config, None);
+            let names = built.keys().filter_map(|name| name.to_str());
+            let names = names.filter(|name| name.starts_with("SNAKEPIT_"));
+            names.map(str::to_owned).collect::<Vec<_>>()
+        };
+        let mut expected = WORKER_SETTINGS.to_vec();
+        expected.sort_unstable();
+        assert_eq!(passed(&config), expected);
+        config.inherit_env = vec!["SNAKEPIT_*".into()];
+        assert_eq!(passed(&config).len(), WORKER_SETTINGS.len() + 1);
+    }
+
+    #[test]
+    fn a_setting_that_a_worker_would_not_understand_is_found() {
+        for (name, value, accepted) in [
+            (UNSERIALIZABLE, "marker", true),
+            (UNSERIALIZABLE, "", true),
+            (UNSERIALIZABLE, "markers", false),
+            ("SNAKEPIT_UNSERIALIZABLE_DETAIL", "Type", true),
+            ("SNAKEPIT_UNSERIALIZABLE_DETAIL", "all", false),
+            ("SNAKEPIT_TOLIST_MAX_ELEMENTS", "10", true),
+            ("SNAKEPIT_TOLIST_MAX_ELEMENTS", "many", false),
+        ] {
+            assert_eq!(expected(name, value).is_none(), accepted, "{name}={value}");
+        }
+    }
+
+    #[test]
+    fn one_table_names_the_variables_of_a_worker() {
+        use snakepit_grpc::worker_env;
+        assert_eq!(snakepit_registry::HOST_PID_VAR, worker_env::HOST_PID);
+        assert_eq!(snakepit_registry::COOKIES_VAR, worker_env::COOKIES);
+        assert!(
+            WORKER_SETTINGS
+                .iter()
+                .all(|name| !name.starts_with(WORKER_PREFIX))
+        );
     }
 
     #[test]

@@ -180,16 +180,22 @@ impl Failure<'_> {
                 .map(|(name, _)| name)
         });
         if let Some(name) = missing {
-            let package = name.split('.').next().unwrap_or(name);
-            if package == "snakepit_bridge" {
+            if matches!(name, "snakepit_bridge" | "snakepit_bridge._native") {
                 return Hint::bridge();
             }
+            let text = match name.rsplit_once('.') {
+                // Python looks for a module in a package that it has found.
+                Some((parent, _)) => format!(
+                    "correct the name of the module, or install the version of `{parent}` that has it"
+                ),
+                None => format!(
+                    "install what provides `{name}` with `{executable} -m pip install …`, or \
+                     choose the interpreter that has it"
+                ),
+            };
             return Hint {
                 code: ErrorCode::StartFailed,
-                text: Some(format!(
-                    "install what provides `{package}` with `{executable} -m pip install …`, or \
-                     choose the interpreter that has it"
-                )),
+                text: Some(text),
                 permanent: true,
             };
         }

@@ -152,7 +152,7 @@ mod tests {
         found.executable = "/bin/false".into();
         let error = Installed::of(&found, &run, names).await.unwrap_err();
         assert_eq!(error.code, ErrorCode::NoInterpreter);
-        found.executable = "/no/such/python".into();
+        found.executable = dir.path().join("missing");
         let error = Installed::of(&found, &run, names).await.unwrap_err();
         assert!(error.message.contains("there is no such file"), "{error}");
     }

@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use snakepit_core::{ErrorCode, StartError};
 use snakepit_registry::CommandSpec;
 
-use crate::ask::{Unusable, ask, not_recorded};
+use crate::ask::{Unusable, ask, not_recorded, passed};
 use crate::run::Run;
+use crate::variables;
+use crate::wrapper::{self, Seen, Start};
 
 /// Oldest version that can run the worker runtime.
 const OLDEST: (u8, u8) = (3, 10);
@@ -36,6 +38,9 @@ free = "t" in getattr(sys, "abiflags", "")
 fields = ["snakepit-probe", os.path.abspath(sys.executable) if sys.executable else "",
           "%d.%d.%d" % (v[0], v[1], v[2]), sys.implementation.name, "1" if free else "0", sys.prefix, bridge(),
           "1" if gil else "0", "%s-%s" % (sys.platform, os.uname()[4]), "/".join(_imp.extension_suffixes())]
+argv, parent = getattr(sys, "orig_argv", [])[1:], os.environ.get("SNAKEPIT_WORKER_HOST_PID", "")
+fields += ["1" if len(argv) == 2 and argv[0] == "-c" else "0", parent and ("1" if parent == str(os.getppid()) else "0")]
+fields += ["%s=%s" % pair for pair in os.environ.items()]
 os.write(1, b"\0".join(os.fsencode(f) for f in fields) + b"\0")
 "#;
 
@@ -43,7 +48,8 @@ os.write(1, b"\0".join(os.fsencode(f) for f in fields) + b"\0")
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Interpreter {
-    /// Its `sys.executable`: the program itself, not a shim or a wrapper in front of it.
+    /// The program that workers are started with: its `sys.executable`, not a shim in front of it; or the script that it was found by,
+    /// where that does more than to find it.
     pub executable: PathBuf,
     /// Its version.
     pub version: (u8, u8, u8),
@@ -96,7 +102,7 @@ impl Interpreter {
     ) -> Result<Self, StartError> {
         let mut tried = Vec::new();
         for candidate in candidates(explicit, dir, &env) {
-            match probe(run, &candidate.program, dir).await {
+            match probe(run, &candidate, dir).await {
                 Ok(found) => {
                     tracing::debug!(
                         executable = %found.executable.display(),
@@ -175,7 +181,7 @@ fn not_found(tried: &[String]) -> StartError {
     };
     let mut error = StartError::new(ErrorCode::NoInterpreter, message);
     error.help = Some(format!(
-        "install Python {}.{} or newer, or name one with `--python` or SNAKEPIT_PYTHON",
+        "install Python {}.{} or newer, or name one with the setting `python` or with SNAKEPIT_PYTHON",
         OLDEST.0, OLDEST.1
     ));
     error.permanent = true;
@@ -197,7 +203,7 @@ fn candidates(
     if let Some(path) = explicit {
         return vec![named(path.as_os_str(), "given explicitly")];
     }
-    if let Some(path) = set("SNAKEPIT_PYTHON") {
+    if let Some(path) = set(variables::PYTHON) {
         return vec![named(&path, "from SNAKEPIT_PYTHON")];
     }
     let mut list = Vec::new();
@@ -247,7 +253,8 @@ fn resolve(program: &Path, dir: &Path, search_path: &OsStr) -> PathBuf {
 }
 
 /// Asks one candidate what it is.
-async fn probe(run: &Run, program: &Path, dir: &Path) -> Result<Interpreter, Unusable> {
+async fn probe(run: &Run, candidate: &Candidate, dir: &Path) -> Result<Interpreter, Unusable> {
+    let program = &candidate.program;
     let spec = CommandSpec::new(program).arg("-c").arg(PROBE);
     let (stdout, stderr, end) = ask(run, spec, dir).await?;
     let parsed = parse(&stdout).unwrap_or_else(|| {
@@ -259,7 +266,13 @@ async fn probe(run: &Run, program: &Path, dir: &Path) -> Result<Interpreter, Unu
             },
         )
     });
-    parsed.map_err(Unusable::Candidate)
+    let (mut found, seen) = parsed.map_err(Unusable::Candidate)?;
+    match wrapper::decide(program, candidate.explicit, &seen, passed()) {
+        Ok(Start::Interpreter) => {}
+        Ok(Start::AsGiven) => found.executable.clone_from(program),
+        Err(reason) => return Err(Unusable::Candidate(reason)),
+    }
+    Ok(found)
 }
 
 /// A line of foreign output, as far as it is of use.
@@ -273,7 +286,7 @@ fn short(line: &str) -> String {
 }
 
 /// Reads the answer; `None` when it is not one, an error when the interpreter is too old.
-fn parse(stdout: &[u8]) -> Option<Result<Interpreter, String>> {
+fn parse(stdout: &[u8]) -> Option<Result<(Interpreter, Seen), String>> {
     let start = stdout
         .windows(MARK.len())
         .rposition(|window| window == MARK.as_bytes())?;
@@ -302,7 +315,15 @@ fn parse(stdout: &[u8]) -> Option<Result<Interpreter, String>> {
     let platform = String::from_utf8_lossy(fields.next()?).into_owned();
     let suffixes = String::from_utf8_lossy(fields.next()?).into_owned();
     let suffixes = suffixes.split('/').filter(|one| !one.is_empty());
-    Some(Ok(Interpreter {
+    let seen = Seen {
+        same_arguments: fields.next() == Some(b"1"),
+        direct: fields
+            .next()
+            .filter(|flag| !flag.is_empty())
+            .map(|flag| flag == b"1"),
+        environment: fields.filter_map(entry).collect(),
+    };
+    let found = Interpreter {
         executable,
         version,
         implementation,
@@ -312,7 +333,15 @@ fn parse(stdout: &[u8]) -> Option<Result<Interpreter, String>> {
         prefix,
         bridge,
         extension_suffixes: suffixes.map(str::to_owned).collect(),
-    }))
+    };
+    Some(Ok((found, seen)))
+}
+
+/// A variable and its value.
+fn entry(bytes: &[u8]) -> Option<(OsString, OsString)> {
+    let at = bytes.iter().position(|byte| *byte == b'=')?;
+    let text = |bytes: &[u8]| OsStr::from_bytes(bytes).to_owned();
+    Some((text(&bytes[..at]), text(&bytes[at + 1..])))
 }
 
 #[cfg(test)]

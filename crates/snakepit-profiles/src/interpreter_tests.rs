@@ -42,18 +42,15 @@ async fn the_real_one_is_found_and_knows_itself() {
 #[tokio::test]
 async fn an_explicit_one_is_never_replaced() {
     let dir = tempfile::tempdir().unwrap();
-    let error = Interpreter::find(
-        &run(dir.path()),
-        Some(Path::new("/no/such/python")),
-        dir.path(),
-    )
-    .await
-    .unwrap_err();
+    let missing = dir.path().join("missing");
+    let error = Interpreter::find(&run(dir.path()), Some(&missing), dir.path())
+        .await
+        .unwrap_err();
     assert_eq!(error.code, ErrorCode::NoInterpreter);
     assert!(
         error
             .message
-            .contains("/no/such/python (given explicitly): there is no such file")
+            .contains("/missing (given explicitly): there is no such file")
     );
     assert!(error.permanent && error.help.is_some());
 
@@ -86,14 +83,14 @@ async fn every_failure_is_listed() {
     let bin = dir.path().join("bin");
     let env = |name: &str| match name {
         "PATH" => Some(bin.clone().into_os_string()),
-        "VIRTUAL_ENV" => Some("/no/venv".into()),
+        "VIRTUAL_ENV" => Some(bin.join("no-venv").into_os_string()),
         _ => None,
     };
     let message = Interpreter::find_with(&run(dir.path()), None, &sub, env)
         .await
         .unwrap_err()
         .message;
-    assert!(message.contains("/no/venv/bin/python (from VIRTUAL_ENV): there is no such file"));
+    assert!(message.contains("/no-venv/bin/python (from VIRTUAL_ENV): there is no such file"));
     assert!(
         message.contains("not a working Python (it exited with status 3): boom"),
         "{message}"
@@ -138,7 +135,7 @@ fn answers_that_are_none() {
         assert!(parse(bytes).is_none());
     }
     let noisy = b"hello from sitecustomize\nsnakepit-probe\0/x\x003.14.0\0cpython\x001\0/p\0/b\x000\0linux-x86_64\0.so/.x.so\0";
-    let found = parse(noisy).unwrap().unwrap();
+    let (found, _) = parse(noisy).unwrap().unwrap();
     assert!(found.free_threaded && !found.gil_enabled);
     assert_eq!(found.platform, "linux-x86_64");
     assert_eq!(found.extension_suffixes, [".so", ".x.so"]);
@@ -152,6 +149,51 @@ fn answers_that_are_none() {
             .unwrap()
             .is_err()
     );
+}
+
+#[tokio::test]
+async fn a_script_is_run_as_given_or_refused_with_the_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = run(dir.path());
+    let real = Interpreter::find(&run, None, dir.path()).await.unwrap();
+    let python = real.executable.display();
+    let wrap = |name: &str, text: String| script(dir.path(), name, &format!("#!/bin/sh\n{text}\n"));
+    for (name, text) in [
+        (
+            "sets",
+            format!("export OF_THE_SCRIPT=1\nexec {python} \"$@\""),
+        ),
+        ("adds", format!("exec {python} -B \"$@\"")),
+        ("only", format!("exec {python} \"$@\"")),
+    ] {
+        let wrapper = wrap(name, text);
+        let found = Interpreter::find(&run, Some(&wrapper), dir.path())
+            .await
+            .unwrap();
+        assert_eq!((found.executable, found.version), (wrapper, real.version));
+    }
+    for (name, text, reason) in [
+        ("child", format!("{python} \"$@\"\nexit $?"), "exec"),
+        (
+            "empty",
+            format!("exec env -i {python} \"$@\""),
+            "environment",
+        ),
+    ] {
+        let wrapper = wrap(name, text);
+        let error = Interpreter::find(&run, Some(&wrapper), dir.path())
+            .await
+            .unwrap_err();
+        assert!(error.message.contains(reason), "{}", error.message);
+    }
+    // Nobody asked for the script that finds the interpreter on the path, and it changes nothing.
+    wrap("bin/python3", format!("exec {python} \"$@\""));
+    let bin = dir.path().join("bin");
+    let env = |name: &str| (name == "PATH").then(|| bin.clone().into_os_string());
+    let found = Interpreter::find_with(&run, None, dir.path(), env)
+        .await
+        .unwrap();
+    assert_eq!(found.executable, real.executable);
 }
 
 #[tokio::test]

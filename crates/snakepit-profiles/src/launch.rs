@@ -1,5 +1,6 @@
 //! From a command to a worker that has described itself.
 
+use std::ffi::OsString;
 use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use snakepit_grpc::convert;
 use snakepit_grpc::link::{ControlClient, DescribeError, HostRequests, LinkClient};
 use snakepit_grpc::pb::DescribeResponse;
 use snakepit_grpc::preamble::{PROTOCOL_VERSION, Role, TOKEN_LEN, Token};
+use snakepit_grpc::worker_env;
 use snakepit_registry::CommandSpec;
 
 use crate::child::Process;
@@ -204,39 +206,30 @@ fn command(recipe: &Recipe, context: &StartContext, token: &Token) -> CommandSpe
     spec.env = passed
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
-    let ours = [
-        ("SNAKEPIT_LINK", recipe.rendezvous.path().into()),
-        ("SNAKEPIT_TOKEN", token.to_hex().into()),
-        ("SNAKEPIT_WORKER_ID", context.worker.as_str().into()),
-        ("SNAKEPIT_ADAPTER", recipe.config.adapter.as_str().into()),
-        ("SNAKEPIT_SLOTS", recipe.slots.to_string().into()),
+    let config = &recipe.config;
+    let concurrency = config.concurrency.map_or(0, NonZeroU16::get);
+    let ours: [(&str, OsString); 11] = [
+        (worker_env::LINK, recipe.rendezvous.path().into()),
+        (worker_env::TOKEN, token.to_hex().into()),
+        (worker_env::ID, context.worker.as_str().into()),
+        (worker_env::ADAPTER, config.adapter.as_str().into()),
+        (worker_env::SLOTS, recipe.slots.to_string().into()),
         (
-            "SNAKEPIT_THREAD_SAFETY_CHECKS",
-            recipe.config.thread_safety_checks.name().into(),
+            worker_env::THREAD_SAFETY_CHECKS,
+            config.thread_safety_checks.name().into(),
+        ),
+        (worker_env::CONCURRENCY, concurrency.to_string().into()),
+        (worker_env::EVENT_LOOP, config.event_loop.name().into()),
+        (worker_env::LOG_LEVELS, "1".into()),
+        (
+            worker_env::DEPENDENT,
+            u8::from(config.dependent).to_string().into(),
         ),
         (
-            "SNAKEPIT_CONCURRENCY",
-            recipe
-                .config
-                .concurrency
-                .map_or(0, NonZeroU16::get)
-                .to_string()
-                .into(),
-        ),
-        (
-            "SNAKEPIT_EVENT_LOOP",
-            recipe.config.event_loop.name().into(),
-        ),
-        (
-            "SNAKEPIT_DEPENDENT",
-            u8::from(recipe.config.dependent).to_string().into(),
-        ),
-        (
-            "SNAKEPIT_MAX_PAYLOAD",
+            worker_env::MAX_PAYLOAD,
             context.max_payload.to_string().into(),
         ),
     ];
-    let ours: [(&str, std::ffi::OsString); 10] = ours;
     spec.env
         .retain(|(name, _)| !ours.iter().any(|(own, _)| name == own));
     for (name, value) in ours {

@@ -17,6 +17,7 @@ mod ask;
 mod bridge;
 mod environment;
 mod interpreter;
+pub mod variables;
 
 mod compatibility;
 mod installed;
@@ -36,10 +37,12 @@ mod memory;
 mod oom;
 mod output;
 mod recipe;
+mod redact;
 mod rendezvous;
 mod run;
 mod tree;
 mod worker;
+mod wrapper;
 
 pub use compatibility::{
     Compatibility, CompatibilityReport, Library, LibraryCheck, Safety, Threading, Verdict,
@@ -49,7 +52,9 @@ pub use installed::Installed;
 pub use interpreter::Interpreter;
 pub use process::ProcessProfile;
 pub use recommend::{ProfileKind, Recommendation, UnknownName, Workload, recommend_profile};
-pub use run::{DATA_DIR_VAR, Run, default_data_dir};
+pub use run::{Run, default_data_dir};
 pub use snakepit_registry as registry;
+pub use snakepit_registry::Containment as ContainmentMode;
 pub use thread::ThreadProfile;
 pub use validate::Validation;
+pub use variables::DATA_DIR as DATA_DIR_VAR;

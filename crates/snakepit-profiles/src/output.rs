@@ -1,14 +1,17 @@
 //! What workers print: drained from the first byte to the last, shown as log lines.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use snakepit_core::WorkerId;
+use snakepit_core::{Printable, WorkerId};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+
+use crate::redact::redact;
 
 /// Longest line in bytes; the rest of a longer one is cut off.
 const MAX_LINE: usize = 16 * 1024;
@@ -33,10 +36,13 @@ struct Lines {
 }
 
 impl Tail {
-    /// The lines, oldest first.
+    /// The lines, oldest first, without what looks like a secret.
     pub(crate) fn lines(&self) -> Vec<String> {
-        let state = self.0.lock().expect("nothing panics while it is locked");
-        state.lines.iter().cloned().collect()
+        let lines: Vec<String> = {
+            let state = self.0.lock().expect("nothing panics while it is locked");
+            state.lines.iter().cloned().collect()
+        };
+        lines.iter().map(|line| redact(line).into_owned()).collect()
     }
 
     fn push(&self, line: String) {
@@ -61,7 +67,7 @@ struct Line {
 
 #[derive(Debug)]
 enum What {
-    Text(String),
+    Text(u8, String),
     /// So many lines were left out.
     Dropped(u64),
 }
@@ -87,8 +93,15 @@ impl Log {
 fn log(line: &Line) {
     let Line { worker, stream, .. } = line;
     match &line.what {
-        What::Text(text) => {
-            tracing::info!(target: "snakepit::worker", %worker, stream, "{text}");
+        What::Text(level, text) => {
+            let text = redact(text);
+            match level {
+                40.. => tracing::error!(target: "snakepit::worker", %worker, stream, "{text}"),
+                30.. => tracing::warn!(target: "snakepit::worker", %worker, stream, "{text}"),
+                20.. => tracing::info!(target: "snakepit::worker", %worker, stream, "{text}"),
+                10.. => tracing::debug!(target: "snakepit::worker", %worker, stream, "{text}"),
+                _ => tracing::trace!(target: "snakepit::worker", %worker, stream, "{text}"),
+            }
         }
         What::Dropped(count) => {
             tracing::warn!(target: "snakepit::worker", %worker, stream, count, "lines were dropped");
@@ -146,9 +159,10 @@ async fn read(
     loop {
         let read = source.read(&mut buffer).await.unwrap_or(0);
         let mut emit = |line: &[u8]| {
-            let text = printable(line);
+            let (level, line) = levelled(line);
+            let text = printable(&line);
             tail.push(text.clone());
-            if !window.admit(Instant::now()) || !send(What::Text(text)) {
+            if !window.admit(Instant::now()) || !send(What::Text(level, text)) {
                 window.dropped += 1;
             }
         };
@@ -230,22 +244,37 @@ impl Splitter {
     }
 }
 
+/// Stands before and after the level of a line that comes from Python's `logging`, as
+/// `snakepit_bridge/_log_levels.py` writes it.
+const MARK: u8 = 0x1e;
+
+/// Level of what is simply printed, in Python's numbers.
+const PRINTED: u8 = 20;
+
+/// The level of a line, in Python's numbers, and its text. Something that was printed without a line
+/// break may stand before the mark.
+fn levelled(line: &[u8]) -> (u8, Cow<'_, [u8]>) {
+    let marked = || {
+        let start = line.iter().position(|byte| *byte == MARK)?;
+        let rest = &line[start + 1..];
+        let end = rest.iter().take(4).position(|byte| *byte == MARK)?;
+        let level = std::str::from_utf8(&rest[..end]).ok()?.parse().ok()?;
+        let text = &rest[end + 1..];
+        Some((
+            level,
+            match start {
+                0 => Cow::Borrowed(text),
+                _ => Cow::Owned([&line[..start], text].concat()),
+            },
+        ))
+    };
+    marked().unwrap_or((PRINTED, Cow::Borrowed(line)))
+}
+
 /// Text without control characters, so that no worker can write to the user's terminal.
 fn printable(line: &[u8]) -> String {
     let text = String::from_utf8_lossy(line);
-    let text = text.trim_end_matches('\r');
-    if !text.chars().any(|c| c.is_control() && c != '\t') {
-        return text.to_owned();
-    }
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() && c != '\t' {
-            out.extend(c.escape_default());
-        } else {
-            out.push(c);
-        }
-    }
-    out
+    Printable(text.trim_end_matches('\r')).to_string()
 }
 
 #[cfg(test)]
@@ -256,7 +285,7 @@ mod tests {
     async fn lines_are_cut_escaped_and_kept() {
         let worker = WorkerId::from("w-0");
         let long = "x".repeat(MAX_LINE + 5);
-        let text = format!("one\r\n\x1b[31mred\n{long}\nlast without end");
+        let text = format!("one\r\n\x1b[31mred\n{long}\nlast without end token='hush1234'");
         let log = Log::start().expect("a thread can be started");
         let source = std::io::Cursor::new(text.into_bytes());
         let (tail, tasks) = drain(&worker, source, tokio::io::empty(), &log);
@@ -265,7 +294,22 @@ mod tests {
         assert_eq!(lines[0], "one");
         assert_eq!(lines[1], "\\u{1b}[31mred");
         assert_eq!(lines[2].len(), MAX_LINE);
-        assert_eq!(lines[3], "last without end");
+        assert_eq!(lines[3], "last without end token='<redacted>'");
+    }
+
+    #[test]
+    fn a_line_of_pythons_logging_has_its_level() {
+        for (line, level, text) in [
+            (&b"\x1e30\x1elow disk"[..], 30, &b"low disk"[..]),
+            (b"\x1e5\x1e", 5, b""),
+            (b"plain", 20, b"plain"),
+            (b"\x1e999\x1ex", 20, b"\x1e999\x1ex"),
+            (b"\x1e\x1ex", 20, b"\x1e\x1ex"),
+            (b"\x1e30", 20, b"\x1e30"),
+            (b"42 % \x1e40\x1efull", 40, b"42 % full"),
+        ] {
+            assert_eq!(levelled(line), (level, Cow::Borrowed(text)));
+        }
     }
 
     #[tokio::test]

@@ -44,6 +44,7 @@ impl Recipe {
             Interpreter::find(&run, config.interpreter.as_deref(), &working_dir).await?;
         let bridge = bridge::find(config.bridge_path.as_deref(), &interpreter)?.dir;
         let environment = environment::build(std::env::vars_os(), &config, bridge.as_ref());
+        environment::warn_of_ignored(&environment);
         let rendezvous = Rendezvous::open(&run.registry().socket_dir()).map_err(|message| {
             let mut error = StartError::new(ErrorCode::StartFailed, message);
             error.help = Some("set TMPDIR to a short path that can be written to".to_owned());
@@ -196,7 +197,7 @@ async fn check_containment(config: &PythonConfig) -> Result<(), StartError> {
     probed.map_err(|_| closing())?.map_err(|refusal| {
         refuse(
             refusal.to_string(),
-            "choose another mode; `snakepit doctor` lists those that work",
+            "choose another mode; `Containment::probe` reports whether one works",
         )
     })
 }

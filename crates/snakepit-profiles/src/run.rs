@@ -10,8 +10,7 @@ use snakepit_registry::{
     SweepReport, Tier,
 };
 
-/// The variable that names the data directory.
-pub const DATA_DIR_VAR: &str = "SNAKEPIT_DATA_DIR";
+use crate::DATA_DIR_VAR;
 
 /// Time between the two sweeps: a process that was being started when its host died can be missed
 /// by the first.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::run_id::{RunId, base32, parse_base32};
 
 /// The variable that holds the marks, outermost first, separated by `:`.
-pub const COOKIES_VAR: &str = "SNAKEPIT_COOKIES";
+pub const COOKIES_VAR: &str = "SNAKEPIT_WORKER_COOKIES";
 
 /// Identifies one worker of one run in the environment of it and of its descendants.
 ///

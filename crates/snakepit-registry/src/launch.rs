@@ -17,7 +17,7 @@ use crate::posix_spawn::Image;
 use crate::spec::{CommandSpec, Output};
 
 /// The variable that tells a child the process id of its parent: of its host, or of its shim.
-pub const HOST_PID_VAR: &str = "SNAKEPIT_HOST_PID";
+pub const HOST_PID_VAR: &str = "SNAKEPIT_WORKER_HOST_PID";
 
 /// An image and the host's ends of its pipes.
 #[derive(Debug)]

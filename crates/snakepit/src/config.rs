@@ -3,6 +3,7 @@
 mod env;
 mod health;
 mod heartbeat;
+mod maybe;
 mod policies;
 mod problem;
 mod raw;
@@ -16,6 +17,7 @@ use figment::providers::{Format, Toml};
 
 use self::env::Variables;
 use self::raw::{RawConfig, RawPool};
+use crate::text::nearest;
 use crate::{BuildError, HostStateConfig, PoolBuilder, PoolConfig, PoolName, PythonProfile};
 
 /// Pools described by `snakepit.toml` and `SNAKEPIT_*` variables.
@@ -80,7 +82,16 @@ use crate::{BuildError, HostStateConfig, PoolBuilder, PoolConfig, PoolName, Pyth
 /// ```
 ///
 /// A variable names a key with `__` between its parts: `SNAKEPIT_POOLS__MAIN__WORKERS=2`. Variables win over the file; pool names and keys
-/// in them are lower-case. Durations are `"250ms"`, `"1.5s"`, `"2m"` or a number of seconds, sizes `"64MiB"` or a number of bytes.
+/// in them are lower-case. Durations are `"250ms"`, `"1.5s"`, `"2m"`, `"1d"` or a number of seconds, sizes `"64MiB"` or a number of bytes.
+///
+/// The word `"none"` unsets an optional setting, also one that `[defaults]` has: `call_timeout = "none"`, `retry = "none"`,
+/// `recycle = { max_age = "none" }`, `python = "none"`.
+///
+/// These `SNAKEPIT_*` variables are no keys: `SNAKEPIT_PYTHON`, `SNAKEPIT_BRIDGE` and `SNAKEPIT_LOG`; those of
+/// [`WORKER_SETTINGS`](snakepit_profiles::variables::WORKER_SETTINGS), which workers read by themselves; `SNAKEPIT_WORKER_*`, with which a
+/// host starts a worker, so that a program can run inside a tool; those that Kubernetes sets for a service named `snakepit`
+/// (`SNAKEPIT_PORT=tcp://…`, `SNAKEPIT_SERVICE_HOST`); and those of the original library (`SNAKEPIT_HEARTBEAT_CONFIG` and others). They are
+/// ignored here.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Config {
@@ -148,9 +159,10 @@ impl Config {
         Ok(Self {
             state,
             pools,
-            default_pool: raw.default_pool.map(PoolName::from),
+            default_pool: raw.default_pool.and_then(|pool| pool.0).map(PoolName::from),
             data_dir: raw
                 .data_dir
+                .filter(raw::is_set)
                 .map(|dir| dir.relative())
                 .filter(|dir| !dir.as_os_str().is_empty()),
         })
@@ -168,7 +180,8 @@ fn build(name: String, raw: RawPool, location: Option<String>) -> Result<PoolBui
         let error = crate::error::config_error(crate::ErrorCode::InvalidConfig, key, message, help);
         BuildError::in_pool(error, &PoolName::from(name.as_str()), location.clone())
     };
-    let profile = match (raw.profile.as_deref(), raw.threads_per_worker) {
+    let threads = raw.threads_per_worker.and_then(|threads| threads.0);
+    let profile = match (raw.profile.as_deref(), threads) {
         (None | Some("process"), None) => PythonProfile::Process,
         (Some("thread"), Some(threads_per_worker)) => PythonProfile::Thread { threads_per_worker },
         (Some("thread"), None) => {
@@ -185,7 +198,11 @@ fn build(name: String, raw: RawPool, location: Option<String>) -> Result<PoolBui
         }
         (Some(other), _) => {
             let message = format!("must be \"process\" or \"thread\", got \"{other}\"");
-            return Err(invalid("profile", message, "leave it out"));
+            let help = nearest(other, ["process", "thread"]).map_or_else(
+                || "leave it out for \"process\"".to_owned(),
+                |near| format!("did you mean `{near}`?"),
+            );
+            return Err(invalid("profile", message, &help));
         }
     };
     let checks = raw.thread_safety_checks.map(|checks| checks.parse());
@@ -206,8 +223,9 @@ fn build(name: String, raw: RawPool, location: Option<String>) -> Result<PoolBui
         .configure(|target| *target = config)
         .profile(profile)
         .configure_python(|python| {
-            python.interpreter = raw.python.as_ref().map(raw::program);
-            python.working_dir = raw.working_dir.map(|dir| dir.relative());
+            python.interpreter = raw.python.filter(raw::is_set).as_ref().map(raw::program);
+            let working_dir = raw.working_dir.filter(raw::is_set);
+            python.working_dir = working_dir.map(|dir| dir.relative());
             let paths = raw.python_path.into_iter().flatten();
             python.python_path = paths.map(|dir| dir.relative()).collect::<Vec<PathBuf>>();
             python.env = raw.env.unwrap_or_default();
@@ -216,7 +234,7 @@ fn build(name: String, raw: RawPool, location: Option<String>) -> Result<PoolBui
             python.containment = raw.containment.unwrap_or(python.containment);
             python.threads = raw.threads.unwrap_or(python.threads);
             python.thread_safety_checks = checks.unwrap_or(python.thread_safety_checks);
-            python.concurrency = raw.concurrency.or(python.concurrency);
+            python.concurrency = raw.concurrency.and_then(|calls| calls.0);
             python.event_loop = raw.event_loop.unwrap_or(python.event_loop);
         });
     let pool = pool.located(location);

@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-use crate::{ConfigError, Error, ErrorCode, PoolName, RegisterError, StartError};
+use crate::{ConfigError, Error, ErrorCode, PoolName, Printable, RegisterError, StartError};
 
 /// Why [`SnakepitBuilder::start`](crate::SnakepitBuilder::start) failed. Nothing is left running.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
     /// A setting is wrong.
-    #[error("{error}")]
+    #[error("{}{error}", place(location.as_deref()))]
     Config {
         /// What is wrong with it.
         error: ConfigError,
@@ -17,7 +17,7 @@ pub enum BuildError {
         location: Option<String>,
     },
     /// The configuration file cannot be read.
-    #[error("configuration file `{}` cannot be read: {reason}", path.display())]
+    #[error("configuration file `{}` cannot be read: {reason}", Printable(&path.to_string_lossy()))]
     File {
         /// The file.
         path: PathBuf,
@@ -79,6 +79,11 @@ impl BuildError {
         error.key = format!("pools.{pool}.{}", error.key);
         Self::Config { error, location }
     }
+}
+
+/// The place of a setting, as the beginning of a message.
+fn place(location: Option<&str>) -> String {
+    location.map_or_else(String::new, |location| format!("{}: ", Printable(location)))
 }
 
 /// The cause of a failed start; that the pool failed to start is said already.

@@ -82,7 +82,7 @@ pub use snakepit_core::{
     HeartbeatConfig, HeartbeatState, HeartbeatStatus, HostState, HostStateConfig, HostTool,
     HostToolConfig, HostToolInfo, HostTools, Latency, MemoryDecision, MemoryStatus, Metadata,
     MetadataError, MetadataUpdate, NewVariable, Origin, Payload, PayloadError, Phase, Pool,
-    PoolConfig, PoolName, PoolState, QuarantinePolicy, QueueBound, Quota, RecycleBudget,
+    PoolConfig, PoolName, PoolState, Printable, QuarantinePolicy, QueueBound, Quota, RecycleBudget,
     RecycleConfig, RecycleError, RecycleMode, RecycleReason, RegisterError, RestartPolicy,
     RetryPolicy, ScaleReason, Scaling, Session, SessionConfig, SessionCursor, SessionEnd,
     SessionId, SessionInfo, SessionOptions, SessionPage, SessionStats, Sessions, SetVariable,
@@ -94,8 +94,8 @@ pub use snakepit_core::{
 #[cfg(feature = "process")]
 #[doc(inline)]
 pub use snakepit_profiles::{
-    Compatibility, EventLoop, Installed, Interpreter, ProcessProfile, ProfileKind, PythonConfig,
-    Recommendation, ThreadProfile, ThreadSafetyChecks, Workload, recommend_profile,
+    Compatibility, ContainmentMode, EventLoop, Installed, Interpreter, ProcessProfile, ProfileKind,
+    PythonConfig, Recommendation, ThreadProfile, ThreadSafetyChecks, Workload, recommend_profile,
 };
 
 pub use args::Args;

@@ -15,7 +15,7 @@ use crate::{
     WorkerProfile,
 };
 #[cfg(feature = "process")]
-use crate::{ErrorCode, EventLoop, PythonConfig, PythonProfile};
+use crate::{ContainmentMode, ErrorCode, EventLoop, PythonConfig, PythonProfile};
 
 /// One pool: its limits and what its workers are.
 #[derive(Clone, Debug)]
@@ -328,6 +328,12 @@ impl PoolBuilder {
     #[must_use]
     pub fn event_loop(self, event_loop: EventLoop) -> Self {
         self.configure_python(|python| python.event_loop = event_loop)
+    }
+
+    /// How what workers start is kept together; see [`ContainmentMode`].
+    #[must_use]
+    pub fn containment(self, mode: ContainmentMode) -> Self {
+        self.configure_python(|python| python.containment = mode)
     }
 
     /// Changes any setting of the Python workers. A pool with a profile of its own has none and stays as it is.

@@ -8,8 +8,8 @@ use serde_json::{Value as Json, json};
 
 use crate::text::nearest;
 use crate::{
-    BuildError, ConfigError, Death, Error, ErrorCode, PayloadError, Phase, QueueBound, StartError,
-    ToolError,
+    BuildError, ConfigError, Death, Error, ErrorCode, PayloadError, Phase, Printable, QueueBound,
+    StartError, ToolError,
 };
 
 /// An error laid out for people: what, where, and one thing to do.
@@ -17,15 +17,17 @@ use crate::{
 /// ```text
 /// error[SP2003]: argument `xs` of tool `mean` must be list[float], got string "oops"
 ///   --> tools.py:3  def mean(xs: list[float]) -> float
-///   help: pass JSON, for example xs='[1.0, 2.0]'
+///   help: pass a value that fits, for example xs = [1.0, 2.0]
 /// ```
 ///
-/// [`Display`](fmt::Display) writes all lines without a line break at the end.
+/// [`Display`](fmt::Display) writes all lines without a line break at the end. Texts of workers are written with [`Printable`]: nothing in
+/// them reaches the terminal, and their further lines stand under an indentation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     code: ErrorCode,
     message: String,
     location: Option<String>,
+    path: String,
     details: Vec<Detail>,
     help: Option<String>,
     colour: bool,
@@ -47,6 +49,7 @@ impl Report {
             code,
             message,
             location: None,
+            path: String::new(),
             details: Vec::new(),
             help: None,
             colour: false,
@@ -75,12 +78,19 @@ impl Report {
         self
     }
 
+    /// The same with its help, if it has one, in other words.
+    #[must_use]
+    pub fn map_help(mut self, change: impl FnOnce(&str) -> String) -> Self {
+        self.help = self.help.as_deref().map(change);
+        self
+    }
+
     /// The stable code.
     pub const fn code(&self) -> ErrorCode {
         self.code
     }
 
-    /// The same as one JSON object: `code`, `message`, and where known `location`, `help`, `traceback`, `notes`, `causes`, `output`.
+    /// The same as one JSON object: `code`, `message`, and where known `location`, `path`, `help`, `traceback`, `notes`, `causes`, `output`.
     pub fn to_json(&self) -> Json {
         let mut object = json!({ "code": self.code.as_str(), "message": self.message });
         if let Some(location) = &self.location {
@@ -88,6 +98,9 @@ impl Report {
         }
         if let Some(help) = &self.help {
             object["help"] = json!(help);
+        }
+        if !self.path.is_empty() {
+            object["path"] = json!(self.path);
         }
         for detail in &self.details {
             match detail {
@@ -107,6 +120,7 @@ impl Report {
     }
 
     fn tool(&mut self, error: &ToolError) {
+        self.path.clone_from(&error.path);
         if !error.file.is_empty() {
             let line = if error.line == 0 {
                 String::new()
@@ -150,7 +164,10 @@ impl From<&Error> for Report {
     fn from(error: &Error) -> Self {
         let mut report = Self::new(error.code(), error.to_string());
         match error {
-            Error::Tool(error) => report.tool(error),
+            Error::Tool(error) => {
+                report.message = raw(error);
+                report.tool(error);
+            }
             Error::Start { source, .. } => {
                 report = Self::from(&**source);
             }
@@ -233,7 +250,7 @@ impl From<&StartError> for Report {
         let told = error.tool_error.as_deref();
         if let Some(error) = told {
             report.code = error.code;
-            report.message = error.to_string();
+            report.message = raw(error);
             report.tool(error);
         }
         if let Some(exit) = &error.exit {
@@ -292,7 +309,7 @@ impl fmt::Display for Report {
             indent(&self.message)
         )?;
         if let Some(location) = &self.location {
-            write!(f, "\n  {dim}-->{off} {location}")?;
+            write!(f, "\n  {dim}-->{off} {}", Printable(location))?;
         }
         for detail in &self.details {
             match detail {
@@ -300,7 +317,7 @@ impl fmt::Display for Report {
                 Detail::Block(label, lines) => {
                     write!(f, "\n  {label}:")?;
                     for line in lines {
-                        write!(f, "\n{dim}    {line}{off}")?;
+                        write!(f, "\n{dim}    {}{off}", Printable(line))?;
                     }
                 }
             }
@@ -312,9 +329,21 @@ impl fmt::Display for Report {
     }
 }
 
+/// Type and message of an error with the line breaks that they have.
+fn raw(error: &ToolError) -> String {
+    match error.type_name.as_str() {
+        "" => error.message.clone(),
+        name => format!("{name}: {}", error.message),
+    }
+}
+
 /// Further lines of a text stand under its first.
 fn indent(text: &str) -> String {
-    text.trim_end().replace('\n', "\n    ")
+    let lines: Vec<_> = Printable(text.trim_end())
+        .lines()
+        .map(|line| line.to_text())
+        .collect();
+    lines.join("\n    ")
 }
 
 #[cfg(test)]

@@ -39,6 +39,7 @@ pub(crate) fn check(tool: &ToolInfo, args: &Value) -> Result<(), ToolError> {
                 return Err(refused(
                     tool,
                     ErrorCode::WrongArgument,
+                    name,
                     message,
                     help.into(),
                 ));
@@ -53,7 +54,13 @@ pub(crate) fn check(tool: &ToolInfo, args: &Value) -> Result<(), ToolError> {
                     ),
                 };
                 let message = format!("tool `{}` has no argument `{name}`", tool.name);
-                return Err(refused(tool, ErrorCode::UnknownArgument, message, help));
+                return Err(refused(
+                    tool,
+                    ErrorCode::UnknownArgument,
+                    name,
+                    message,
+                    help,
+                ));
             }
             _ => {}
         }
@@ -63,14 +70,27 @@ pub(crate) fn check(tool: &ToolInfo, args: &Value) -> Result<(), ToolError> {
         if args.get(name).is_none() {
             let message = format!("argument `{name}` of tool `{}` is missing", tool.name);
             let help = format!("add `{name}`");
-            return Err(refused(tool, ErrorCode::MissingArgument, message, help));
+            return Err(refused(
+                tool,
+                ErrorCode::MissingArgument,
+                name,
+                message,
+                help,
+            ));
         }
     }
     Ok(())
 }
 
-fn refused(tool: &ToolInfo, code: ErrorCode, message: String, help: String) -> ToolError {
+fn refused(
+    tool: &ToolInfo,
+    code: ErrorCode,
+    path: &str,
+    message: String,
+    help: String,
+) -> ToolError {
     let mut error = ToolError::new(code, message);
+    path.clone_into(&mut error.path);
     error.file.clone_from(&tool.file);
     error.line = tool.line;
     error.source_line.clone_from(&tool.signature);

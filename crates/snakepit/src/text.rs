@@ -2,28 +2,28 @@
 
 use std::time::Duration;
 
-/// Reads a duration: `1.5s`, `250ms`, `2m`, `1h`, or a bare number of seconds.
+/// Reads a duration: `1.5s`, `250ms`, `2m`, `1h 30m`, `1d`, or a bare number of seconds. The units are those of the crate `humantime`.
 ///
 /// # Errors
 /// A lower-case phrase that says what is wrong.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is not a duration; write for example 250ms, 1.5s, 2m or 1d");
     let (number, unit) = split_unit(text);
-    let scale = match unit {
-        "" | "s" | "sec" => 1.0,
-        "ms" => 1e-3,
-        "us" | "µs" => 1e-6,
-        "m" | "min" => 60.0,
-        "h" => 3600.0,
-        _ => {
-            return Err(format!(
-                "`{text}` is not a duration; write for example 250ms, 1.5s or 2m"
-            ));
-        }
+    let unit = match unit {
+        "" => "s",
+        "µs" => "us",
+        unit => unit,
     };
-    let number: f64 = number
-        .parse()
-        .map_err(|_| format!("`{text}` is not a duration; write for example 250ms, 1.5s or 2m"))?;
-    seconds(number * scale)
+    if let Ok(duration) = humantime::parse_duration(&format!("{number}{unit}")) {
+        return Ok(duration);
+    }
+    // `humantime` reads whole numbers alone, and so a fraction stands before one unit alone.
+    if !unit.chars().all(char::is_alphabetic) {
+        return Err(wrong());
+    }
+    let number: f64 = number.parse().map_err(|_| wrong())?;
+    let one = humantime::parse_duration(&format!("1{unit}")).map_err(|_| wrong())?;
+    seconds(number * one.as_secs_f64())
 }
 
 /// Turns a number of seconds into a duration.
@@ -74,7 +74,6 @@ pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
 
     use super::{nearest, parse_duration, parse_size};
 
@@ -86,10 +85,16 @@ mod tests {
             ("2m", 120_000),
             ("3", 3000),
             ("0.1 s", 100),
+            ("5 sec", 5000),
+            ("1d", 86_400_000),
+            ("1.5 days", 129_600_000),
+            ("1h 30m", 5_400_000),
+            ("2 weeks", 1_209_600_000),
+            ("1500 us", 1),
         ] {
             assert_eq!(
-                parse_duration(text),
-                Ok(Duration::from_millis(millis)),
+                parse_duration(text).map(|it| it.as_millis()),
+                Ok(millis),
                 "{text}"
             );
         }
@@ -100,6 +105,8 @@ mod tests {
             "1 parsec",
             "1e999s",
             "1.2.3s",
+            "1.5h 3m",
+            "1 2",
             "99999999999999999999999h",
         ] {
             assert!(parse_duration(text).is_err(), "{text}");

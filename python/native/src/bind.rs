@@ -3,10 +3,11 @@
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-use crate::check::{Mismatch, check};
+use crate::check::check;
 use crate::decode::{self, DecodeError};
 use crate::describe::describe;
 use crate::fault::{Fault, fault};
+use crate::mismatch::{MISSING, Mismatch, UNKNOWN};
 use crate::msgpack::{Scanner, Token};
 use crate::suggest::nearest;
 use crate::tool::{Param, ParamKind, Tool};
@@ -222,12 +223,8 @@ impl<'py> Given<'_, 'py> {
                         "tool `{}` takes argument `{}` only after the ones before it",
                         tool.name, param.text
                     );
-                    return Err(fault(
-                        "SP2002",
-                        message,
-                        Some(tool),
-                        "pass the earlier positional-only arguments too",
-                    ));
+                    let help = "pass the earlier positional-only arguments too";
+                    return Err(at(&param.text, fault(MISSING, message, Some(tool), help)));
                 }
                 Some(value) => bindings
                     .set(py, param.name.bind(py), &value)
@@ -240,12 +237,8 @@ impl<'py> Given<'_, 'py> {
                         param.spec.text()
                     );
                     let example = param.spec.example(py).unwrap_or_else(|| "…".to_owned());
-                    return Err(fault(
-                        "SP2002",
-                        message,
-                        Some(tool),
-                        format!("pass it, for example {}", assignment(&param.text, &example)),
-                    ));
+                    let help = format!("pass it, for example {} = {example}", param.text);
+                    return Err(at(&param.text, fault(MISSING, message, Some(tool), help)));
                 }
                 None => gap |= positional,
             }
@@ -278,37 +271,35 @@ impl<'py> Given<'_, 'py> {
                     .join(", ")
             ),
         };
-        fault(
-            "SP2004",
-            format!("tool `{}` has no argument `{name}`", self.tool.name),
-            Some(self.tool),
-            help,
-        )
+        let message = format!("tool `{}` has no argument `{name}`", self.tool.name);
+        at(name, fault(UNKNOWN, message, Some(self.tool), help))
     }
 }
 
 fn wrong(py: Python<'_>, tool: &Tool, param: &Param, name: &str, mismatch: &Mismatch) -> Fault {
+    let path = format!("{name}{}", mismatch.path());
     let message = format!(
-        "argument `{name}{}` of tool `{}` {}",
-        mismatch.path(),
-        tool.name,
-        mismatch.what
+        "argument `{path}` of tool `{}` {}",
+        tool.name, mismatch.what
     );
-    let help = param.spec.example(py).map_or_else(
-        || format!("pass {}", param.spec.text()),
-        |example| {
-            format!(
-                "pass JSON, for example {}",
-                assignment(&param.text, &example)
-            )
-        },
-    );
-    fault("SP2003", message, Some(tool), help)
+    let help = mismatch.help.clone().unwrap_or_else(|| {
+        param.spec.example(py).map_or_else(
+            || format!("pass {}", param.spec.text()),
+            |example| {
+                format!(
+                    "pass a value that fits, for example {} = {example}",
+                    param.text
+                )
+            },
+        )
+    });
+    at(&path, fault(mismatch.code, message, Some(tool), help))
 }
 
-/// `name='value'` as a shell takes it.
-fn assignment(name: &str, value: &str) -> String {
-    format!("{name}='{value}'")
+/// The same error with the argument that it is about.
+fn at(path: &str, mut fault: Fault) -> Fault {
+    path.clone_into(&mut fault.path);
+    fault
 }
 
 fn invalid(tool: &Tool, error: &DecodeError) -> Fault {

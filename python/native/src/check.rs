@@ -9,42 +9,8 @@ use crate::array;
 use crate::decode::{decimal, from_iso};
 use crate::describe::describe;
 use crate::kinds;
+use crate::mismatch::Mismatch;
 use crate::spec::{Field, Spec};
-
-/// A value that does not fit.
-#[derive(Debug)]
-pub(crate) struct Mismatch {
-    /// From the innermost value outwards: `[1]`, `.name`.
-    path: Vec<String>,
-    /// Reads on after the name: "must be float, got string "x"".
-    pub(crate) what: String,
-}
-
-impl Mismatch {
-    fn new(spec: &Spec, value: &Bound<'_, PyAny>) -> Self {
-        Self {
-            path: Vec::new(),
-            what: format!("must be {}, got {}", spec.text(), describe(value)),
-        }
-    }
-
-    fn because(spec: &Spec, value: &Bound<'_, PyAny>, reason: &str) -> Self {
-        Self {
-            path: Vec::new(),
-            what: format!("must be {}, got {}: {reason}", spec.text(), describe(value)),
-        }
-    }
-
-    fn inside(mut self, step: impl FnOnce() -> String) -> Self {
-        self.path.push(step());
-        self
-    }
-
-    /// Where in the argument the value is; empty for the argument itself.
-    pub(crate) fn path(&self) -> String {
-        self.path.iter().rev().map(String::as_str).collect()
-    }
-}
 
 type Checked<'py> = Result<Bound<'py, PyAny>, Mismatch>;
 
@@ -345,11 +311,7 @@ fn record<'py>(
                     .map_err(|error| Mismatch::because(spec, value, &error.to_string()))?;
             }
             _ if field.required => {
-                return Err(Mismatch::because(
-                    spec,
-                    value,
-                    &format!("`{}` is missing", field.text),
-                ));
+                return Err(Mismatch::missing(field));
             }
             _ => {}
         }
@@ -360,14 +322,14 @@ fn record<'py>(
                 .iter()
                 .all(|field| !key.eq(field.name.bind(py)).unwrap_or(false))
         });
-        let extra = extra.map_or_else(String::new, |key| {
-            describe(&key).trim_start_matches("string ").to_owned()
+        return Err(match extra.as_ref().map(|key| key.extract::<String>()) {
+            Some(Ok(name)) => Mismatch::unknown(spec, fields, &name),
+            _ => {
+                let extra = extra.map_or_else(String::new, |key| describe(&key));
+                let reason = format!("{} has no field {extra}", spec.text());
+                Mismatch::because(spec, value, &reason)
+            }
         });
-        return Err(Mismatch::because(
-            spec,
-            value,
-            &format!("{} has no field {extra}", spec.text()),
-        ));
     }
     Ok(values)
 }

@@ -167,6 +167,7 @@ fn from_dict(described: &Bound<'_, PyAny>, depth: usize) -> PyResult<Fault> {
         line,
         source: text("source")?,
         help: text("help")?,
+        path: String::new(),
     }))
 }
 
@@ -180,6 +181,7 @@ fn bounded(mut fault: Fault) -> Fault {
             &mut error.source,
             &mut error.help,
             &mut error.file,
+            &mut error.path,
         ] {
             clip(text, MAX_TEXT);
         }

@@ -26,7 +26,7 @@ const F_GETSIG: libc::c_int = 11;
     reason = "there is no safe `fcntl`, `dup2`, `prctl` and `pidfd_open`"
 )]
 pub(crate) fn bind() -> Result<(), &'static str> {
-    let host = std::env::var("SNAKEPIT_HOST_PID").ok();
+    let host = std::env::var(snakepit_grpc::worker_env::HOST_PID).ok();
     let Some(host) = host.and_then(|pid| pid.parse::<libc::pid_t>().ok()) else {
         // A host that starts workers in another way promises nothing.
         return Ok(());

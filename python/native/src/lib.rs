@@ -27,6 +27,7 @@ mod ladder;
 mod link;
 mod many;
 mod memory;
+mod mismatch;
 mod msgpack;
 mod names;
 mod outbox;

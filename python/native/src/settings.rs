@@ -3,6 +3,7 @@
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use snakepit_grpc::preamble::{MAX_WORKER_ID, Token};
+use snakepit_grpc::worker_env;
 
 /// The environment of a worker, read once.
 #[derive(Debug)]
@@ -23,6 +24,12 @@ pub(crate) struct Settings {
     pub(crate) concurrency: u16,
     /// The process ends with its host.
     pub(crate) dependent: bool,
+    /// The host reads the levels of lines that come from Python's `logging`.
+    pub(crate) log_levels: bool,
+    /// Which checks of thread safety the loader makes.
+    pub(crate) thread_safety_checks: String,
+    /// The kind of event loop that the loader installs.
+    pub(crate) event_loop: String,
 }
 
 /// The most slots of one worker.
@@ -44,39 +51,44 @@ impl Settings {
             }
             value.extract()
         };
-        let token = get("SNAKEPIT_TOKEN")?;
-        environ.call_method1("pop", ("SNAKEPIT_TOKEN", py.None()))?;
-        let token = Token::from_hex(&token)
-            .ok_or_else(|| bad("SNAKEPIT_TOKEN is not 64 hexadecimal digits"))?;
-        let worker_id = get("SNAKEPIT_WORKER_ID")?;
+        let token = get(worker_env::TOKEN)?;
+        environ.call_method1("pop", (worker_env::TOKEN, py.None()))?;
+        let token = Token::from_hex(&token).ok_or_else(|| {
+            bad(format!(
+                "{} is not 64 hexadecimal digits",
+                worker_env::TOKEN
+            ))
+        })?;
+        let worker_id = get(worker_env::ID)?;
         if !(1..=MAX_WORKER_ID).contains(&worker_id.len()) {
             return Err(bad(format!(
-                "SNAKEPIT_WORKER_ID must have 1 to {MAX_WORKER_ID} bytes"
+                "{} must have 1 to {MAX_WORKER_ID} bytes",
+                worker_env::ID
             )));
         }
-        let limit =
-            environ.call_method1("get", ("SNAKEPIT_MAX_PAYLOAD", MAX_PAYLOAD.to_string()))?;
-        let max_payload = limit
-            .extract::<String>()?
+        let text = |name: &str, default: &str| -> PyResult<String> {
+            environ.call_method1("get", (name, default))?.extract()
+        };
+        let wrong = |name: &str, what: String| bad(format!("{name} is not {what}"));
+        let max_payload = text(worker_env::MAX_PAYLOAD, &MAX_PAYLOAD.to_string())?
             .parse()
-            .map_err(|_| bad("SNAKEPIT_MAX_PAYLOAD is not a number of bytes"))?;
-        let slots = environ.call_method1("get", ("SNAKEPIT_SLOTS", "1"))?;
-        let slots = slots.extract::<String>()?.parse().ok();
+            .map_err(|_| wrong(worker_env::MAX_PAYLOAD, "a number of bytes".to_owned()))?;
+        let slots = text(worker_env::SLOTS, "1")?.parse().ok();
         let slots = slots
             .filter(|slots| (1..=MAX_SLOTS).contains(slots))
-            .ok_or_else(|| bad(format!("SNAKEPIT_SLOTS is not 1 to {MAX_SLOTS}")))?;
-        let concurrency = environ.call_method1("get", ("SNAKEPIT_CONCURRENCY", "0"))?;
-        let concurrency = concurrency
-            .extract::<String>()?
+            .ok_or_else(|| wrong(worker_env::SLOTS, format!("1 to {MAX_SLOTS}")))?;
+        let concurrency = text(worker_env::CONCURRENCY, "0")?
             .parse()
-            .map_err(|_| bad("SNAKEPIT_CONCURRENCY is not a number of calls"))?;
-        let dependent = environ.call_method1("get", ("SNAKEPIT_DEPENDENT", "1"))?;
+            .map_err(|_| wrong(worker_env::CONCURRENCY, "a number of calls".to_owned()))?;
         Ok(Self {
-            dependent: dependent.extract::<String>()? != "0",
-            link: get("SNAKEPIT_LINK")?,
+            log_levels: text(worker_env::LOG_LEVELS, "0")? == "1",
+            thread_safety_checks: text(worker_env::THREAD_SAFETY_CHECKS, "warn")?,
+            event_loop: text(worker_env::EVENT_LOOP, "auto")?,
+            dependent: text(worker_env::DEPENDENT, "1")? != "0",
+            link: get(worker_env::LINK)?,
             token,
             worker_id,
-            adapter: get("SNAKEPIT_ADAPTER")?,
+            adapter: get(worker_env::ADAPTER)?,
             max_payload,
             slots,
             concurrency,

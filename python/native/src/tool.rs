@@ -159,7 +159,7 @@ impl Tool {
                     self.name
                 ),
                 Some(self),
-                "call it with `execute_stream`, or `snakepit stream`",
+                "call it with `execute_stream`",
             )),
             (false, true) => Err(fault(
                 "SP2009",
@@ -168,7 +168,7 @@ impl Tool {
                     self.name
                 ),
                 Some(self),
-                "call it with `execute`, or `snakepit call`",
+                "call it with `execute`",
             )),
             _ => Ok(()),
         }

@@ -48,7 +48,19 @@ pub(crate) fn read(text: &[u8]) -> (Vec<Traced>, bool) {
         }
     }
     found.retain(|traced| !traced.thread.frames.is_empty());
+    for traced in &mut found {
+        cut_start(&mut traced.thread.frames);
+    }
     (found, whole)
+}
+
+/// Removes the outermost frames of the main thread, which show how the worker was started: its first module and the import of that. A
+/// thread that does nothing else keeps one of them.
+fn cut_start(frames: &mut Vec<Frame>) {
+    let boot = |frame: &Frame| frame.file.ends_with("snakepit_bridge/_boot.py");
+    if let Some(at) = frames.iter().position(boot) {
+        frames.truncate(at.max(1));
+    }
 }
 
 /// `Thread 0x00007f04c8aacb80 (most recent call first):`, also `Current thread`, and with `[name]` since CPython 3.14.
@@ -141,6 +153,27 @@ mod tests {
             (&*odd.file, odd.line, &*odd.function),
             ("café, line 3 in x.py", 0, "???")
         );
+    }
+
+    #[test]
+    fn the_start_of_the_worker_is_no_part_of_a_stack() {
+        let start = "  File \"/p/snakepit_bridge/_boot.py\", line 13 in <module>\n  \
+             File \"<frozen importlib._bootstrap>\", line 241 in _call_with_frames_removed\n  \
+             File \"<string>\", line 1 in <module>\n";
+        let text = format!(
+            "Thread 0x1 (most recent call first):\n  File \"tools.py\", line 3 in spin\n{start}\
+             Thread 0x2 (most recent call first):\n{start}"
+        );
+        let (threads, _) = read(text.as_bytes());
+        let functions = |index: usize| {
+            let frames = &threads[index].thread.frames;
+            frames
+                .iter()
+                .map(|frame| frame.file.clone())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(functions(0), ["tools.py"]);
+        assert_eq!(functions(1), ["/p/snakepit_bridge/_boot.py"]);
     }
 
     #[test]

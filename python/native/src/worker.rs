@@ -65,9 +65,19 @@ fn live(py: Python<'_>, load: &Bound<'_, PyAny>, probe: &Arc<Probe>) -> PyResult
     )?;
 
     // Before user code imports anything.
+    if settings.log_levels {
+        py.import("snakepit_bridge._log_levels")?
+            .call_method0("watch")?;
+    }
     let gil = gil::watch(py, Arc::clone(&reports))?;
     let loaded = load
-        .call1((&settings.adapter, settings.slots, settings.concurrency))
+        .call1((
+            &settings.adapter,
+            settings.slots,
+            settings.concurrency,
+            &settings.thread_safety_checks,
+            &settings.event_loop,
+        ))
         .and_then(|catalog| Ok((Tools::read(&catalog)?, catalog)));
     fork::end_child();
     let (tools, catalog) = match loaded {

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use super::{Fault, fault};
+use crate::value::explain::{self, Mismatch};
 use crate::{ErrorCode, Payload, PayloadError, ToolError, Value, names};
 
 /// The first byte of MessagePack's nil, and an empty map.
@@ -104,6 +105,7 @@ impl<A: DeserializeOwned + Send + 'static> Arguments for Typed<A> {
         if let Some((name, known)) = unknown {
             let message = format!("unknown argument `{}`", names::short(name));
             let mut error = Fault::from(ToolError::new(ErrorCode::UnknownArgument, message));
+            error.path = names::short(name);
             error.help = match names::near(name, known.iter().map(String::as_str)).first() {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("it takes {}", self.listed()),
@@ -158,24 +160,37 @@ impl<A: DeserializeOwned> Typed<A> {
                 ErrorCode::MissingArgument,
                 format!("missing argument `{name}`"),
             ));
+            error.path.clone_from(name);
             error.help = format!("it takes {}", self.listed());
             return error;
         }
-        let mut deserializer = rmp_serde::Deserializer::from_read_ref(payload.bytes.as_ref());
-        deserializer.set_max_depth(Payload::MAX_DEPTH + 1);
-        let fault = serde_path_to_error::deserialize::<_, A>(&mut deserializer).err();
-        let path = fault.as_ref().map(|fault| fault.path().to_string());
-        let (message, reason) = match (path.as_deref(), &fault) {
-            (Some(path), Some(fault)) if path != "." && !path.is_empty() => {
-                (format!("argument `{path}`"), fault.inner().to_string())
-            }
-            _ => ("the arguments do not fit".to_owned(), reason),
+        let Some(mismatch) = explain::mismatch::<A>(payload) else {
+            return self.refuse(
+                ErrorCode::WrongArgument,
+                "",
+                format!("the arguments do not fit: {reason}"),
+            );
         };
-        let mut error = Fault::from(ToolError::new(
-            ErrorCode::WrongArgument,
-            format!("{message}: {reason}"),
-        ));
-        error.help = "see the schema of the tool".into();
+        let Mismatch {
+            path,
+            what,
+            missing,
+        } = mismatch;
+        let code = match missing {
+            true => ErrorCode::MissingArgument,
+            false => ErrorCode::WrongArgument,
+        };
+        let subject = match path.as_str() {
+            "" => "the arguments do not fit: all together".to_owned(),
+            path => format!("argument `{}`", names::short(path)),
+        };
+        self.refuse(code, &path, format!("{subject} {what}"))
+    }
+
+    fn refuse(&self, code: ErrorCode, path: &str, message: String) -> Fault {
+        let mut error = Fault::from(ToolError::new(code, message));
+        path.clone_into(&mut error.path);
+        error.help = format!("it takes {}; see the schema of the tool", self.listed());
         error
     }
 }

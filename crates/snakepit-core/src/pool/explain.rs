@@ -28,7 +28,7 @@ impl TimedOut {
             worker = %self.id,
             call = self.call.0,
             tool = &*self.tool,
-            stacks = stacks.as_ref().map(tracing::field::display),
+            stacks = stacks.as_ref().map(ToString::to_string),
         );
         Error::Timeout {
             pool: self.shared.config.name.clone(),

@@ -11,7 +11,7 @@ use super::orphaned::CloseWithSupervisor;
 use super::recycle::RecycleError;
 use super::shared::Shared;
 use crate::schedule::WorkerKey;
-use crate::{ErrorCode, StartError, WorkerExit, WorkerId, WorkerProfile, event};
+use crate::{ErrorCode, Printable, StartError, WorkerExit, WorkerId, WorkerProfile, event};
 use recycling::Recycling;
 use restarting::Restarts;
 use scaling::Scaler;
@@ -24,6 +24,7 @@ mod restarting;
 mod scaling;
 mod spares;
 mod starting;
+mod terminated;
 
 /// What the supervisor is told.
 pub(super) enum Event {
@@ -272,7 +273,7 @@ impl Supervisor {
                 }
             }
             Err(error) => {
-                tracing::warn!(target: event::TARGET, event = event::WORKER_START_FAILED, pool = %self.shared.config.name, worker = %id, %error);
+                tracing::warn!(target: event::TARGET, event = event::WORKER_START_FAILED, pool = %self.shared.config.name, worker = %id, error = %Printable(&error.message));
                 {
                     let mut state = self.shared.lock();
                     state.starting.remove(&id);
@@ -299,14 +300,8 @@ impl Supervisor {
         };
         let good = self.started_well(&live);
         self.left(key, &live);
-        tracing::info!(
-            target: event::TARGET,
-            event = event::WORKER_TERMINATED,
-            pool = %self.shared.config.name,
-            worker = %live.id,
-            reason = exit.reason,
-            expected = exit.expected || live.draining,
-        );
+        let expected = exit.expected || live.draining;
+        terminated::report(&self.shared.config.name, &live.id, exit, expected);
         if live.draining {
             return;
         }

@@ -426,6 +426,9 @@ pub struct ToolError {
     /// One thing to do about it.
     #[prost(string, tag = "11")]
     pub help: ::prost::alloc::string::String,
+    /// The argument that the error is about, and the place in it, for example "features.sepal_length" or "xs\[1\]"; empty for other errors.
+    #[prost(string, tag = "12")]
+    pub path: ::prost::alloc::string::String,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DescribeRequest {

@@ -152,12 +152,12 @@ serve(lambda kind, call, body: send(slot, 17, call, body=body))
 
 #[tokio::test]
 async fn bad_settings_fail_at_once() {
+    let dir = tempfile::tempdir().unwrap();
     let mut config = PythonConfig::new("tools.py");
-    config.working_dir = Some("/no/such/dir".into());
+    config.working_dir = Some(dir.path().join("missing"));
     let error = ProcessProfile::new(config).await.unwrap_err();
     assert_eq!(error.code, ErrorCode::InvalidConfig);
 
-    let dir = tempfile::tempdir().unwrap();
     let mut config = PythonConfig::new("tools.py");
     config.bridge_path = Some(dir.path().to_owned());
     let error = ProcessProfile::new(config).await.unwrap_err();
@@ -165,7 +165,7 @@ async fn bad_settings_fail_at_once() {
     assert!(error.help.unwrap().contains("cargo xtask python"));
 
     let mut config = PythonConfig::new("tools.py");
-    config.interpreter = Some("/no/python".into());
+    config.interpreter = Some(dir.path().join("python"));
     let error = ProcessProfile::new(config).await.unwrap_err();
     assert_eq!(error.code, ErrorCode::NoInterpreter);
 }

@@ -13,9 +13,9 @@ import os, socket, struct, sys, threading, time
 env = os.environ
 def dial(kind, token=None, raw=None):
     s = socket.socket(socket.AF_UNIX)
-    s.connect(env["SNAKEPIT_LINK"])
+    s.connect(env["SNAKEPIT_WORKER_LINK"])
     worker = env["SNAKEPIT_WORKER_ID"].encode()
-    token = token or bytes.fromhex(env["SNAKEPIT_TOKEN"])
+    token = token or bytes.fromhex(env["SNAKEPIT_WORKER_TOKEN"])
     s.sendall(raw or b"SNAKEPT1" + bytes([kind, 0, 0, 0]) + struct.pack("<H", len(worker)) + token + worker)
     return s
 def exactly(s, n):

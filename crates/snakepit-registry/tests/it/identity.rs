@@ -50,11 +50,11 @@ fn run_ids_and_cookies_survive_printing() {
 #[test]
 fn cookies_are_read_from_an_environment_block() {
     let (outer, inner) = (cookie(), cookie());
-    let block = format!("PATH=/bin\0SNAKEPIT_COOKIES={outer}:junk:{inner}\0HOME=/\0");
+    let block = format!("PATH=/bin\0SNAKEPIT_WORKER_COOKIES={outer}:junk:{inner}\0HOME=/\0");
     assert_eq!(Cookie::parse_environ(block.as_bytes()), [outer, inner]);
     assert!(Cookie::parse_environ(b"").is_empty());
-    assert!(Cookie::parse_environ(b"NOT_SNAKEPIT_COOKIES=x\0\xff\xff=\0").is_empty());
-    assert!(Cookie::parse_environ(b"SNAKEPIT_COOKIES=\xff\0").is_empty());
+    assert!(Cookie::parse_environ(b"NOT_SNAKEPIT_WORKER_COOKIES=x\0\xff\xff=\0").is_empty());
+    assert!(Cookie::parse_environ(b"SNAKEPIT_WORKER_COOKIES=\xff\0").is_empty());
 }
 
 #[test]

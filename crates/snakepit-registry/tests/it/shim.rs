@@ -102,14 +102,14 @@ fn row_29_a_worker_below_a_shim_has_what_it_is_given_and_nothing_else() {
         variables.sort_unstable();
         assert_eq!(
             variables,
-            ["A", "SNAKEPIT_COOKIES", "SNAKEPIT_HOST_PID"],
+            ["A", "SNAKEPIT_WORKER_COOKIES", "SNAKEPIT_WORKER_HOST_PID"],
             "{mode}"
         );
         // In a namespace the parent is its first process.
         let inside = mode == Containment::PidNamespace;
         let parent = if inside { 1 } else { shim };
         assert!(
-            environ.contains(&format!("SNAKEPIT_HOST_PID={parent}\0")),
+            environ.contains(&format!("SNAKEPIT_WORKER_HOST_PID={parent}\0")),
             "{environ}"
         );
         let numbers = status(worker, "NSpid:");

@@ -206,7 +206,13 @@ fn a_child_gets_exactly_the_environment_that_is_named() {
         .lines()
         .filter_map(|line| Some(line.split_once('=')?.0))
         .collect();
-    let mut expected = ["PATH", "COLOUR", "SNAKEPIT_COOKIES", "SNAKEPIT_HOST_PID"].to_vec();
+    let mut expected = [
+        "PATH",
+        "COLOUR",
+        "SNAKEPIT_WORKER_COOKIES",
+        "SNAKEPIT_WORKER_HOST_PID",
+    ]
+    .to_vec();
     expected.retain(|name| !names.contains(name));
     assert!(expected.is_empty(), "missing: {expected:?} in {text}");
     assert!(

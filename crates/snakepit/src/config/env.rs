@@ -3,24 +3,36 @@
 use figment::util::nest;
 use figment::value::{Dict, Map, Value};
 use figment::{Error, Metadata, Profile, Provider};
+use snakepit_profiles::variables::{BRIDGE, PYTHON, WORKER_PREFIX, WORKER_SETTINGS};
 
-/// What comes before every variable of ours.
+/// The prefix of all variables of snakepit.
 const PREFIX: &str = "SNAKEPIT_";
 
-/// Variables with a meaning of their own; they are not keys of the configuration.
-const RESERVED: [&str; 12] = [
-    "PYTHON",
-    "BRIDGE",
-    "LOG",
-    "LINK",
-    "TOKEN",
-    "WORKER_ID",
-    "ADAPTER",
-    "SLOTS",
-    "MAX_PAYLOAD",
-    "DEPENDENT",
-    "HOST_PID",
-    "COOKIES",
+/// The levels of the program's log.
+const LOG: &str = "SNAKEPIT_LOG";
+
+/// Variables of the original library, without the prefix. A program that one of its workers starts
+/// inherits them; so does one whose environment is still prepared for that library.
+const ORIGINAL: [&str; 19] = [
+    "ELIXIR_ADDRESS",
+    "ENABLE_OTLP",
+    "GRPC_ADDRESS",
+    "HEARTBEAT_CONFIG",
+    "INSTANCE_ID",
+    "INSTANCE_NAME",
+    "INSTANCE_TOKEN",
+    "LOG_LEVEL",
+    "OTEL_CONSOLE",
+    "OTEL_ENDPOINT",
+    "PROCESS_GROUP",
+    "PYTHON_RUNTIME_HASH",
+    "PYTHON_RUNTIME_PLATFORM",
+    "PYTHON_RUNTIME_VERSION",
+    "READY_FILE",
+    "SCRIPT_EXIT",
+    "SCRIPT_HALT",
+    "SERVICE_NAME",
+    "THREAD_SENSITIVE",
 ];
 
 /// The variables that are keys: path in lower case with dots, and text.
@@ -31,15 +43,54 @@ impl Variables {
     pub(super) fn new(variables: impl IntoIterator<Item = (String, String)>) -> Self {
         let mut keys: Vec<_> = variables
             .into_iter()
+            .filter(|(name, value)| !is_foreign(name, value))
             .filter_map(|(name, value)| {
-                let key = name
-                    .strip_prefix(PREFIX)
-                    .filter(|key| !RESERVED.contains(key))?;
+                let key = name.strip_prefix(PREFIX)?;
                 Some((key.to_lowercase().replace("__", "."), value))
             })
             .collect();
         keys.sort();
         Self(keys)
+    }
+}
+
+/// Returns true if a variable has a meaning of its own and is no key of the configuration.
+fn is_foreign(name: &str, value: &str) -> bool {
+    let Some(rest) = name.strip_prefix(PREFIX) else {
+        return true;
+    };
+    name.starts_with(WORKER_PREFIX)
+        || [PYTHON, BRIDGE, LOG].contains(&name)
+        || WORKER_SETTINGS.contains(&name)
+        || ORIGINAL.contains(&rest)
+        || is_service_link(rest, value)
+}
+
+/// Returns true if Kubernetes has set the variable for a service whose name begins with `snakepit`:
+/// `…SERVICE_HOST`, `…SERVICE_PORT`, `…SERVICE_PORT_<NAME>`, `…PORT=tcp://…`, and
+/// `…PORT_<NUMBER>_<PROTOCOL>` with `_PROTO`, `_PORT`, `_ADDR` or nothing behind it.
+fn is_service_link(rest: &str, value: &str) -> bool {
+    // A key below the top has two underscores between its parts, and so an empty part.
+    let parts: Vec<&str> = rest.split('_').collect();
+    if parts.contains(&"") {
+        return false;
+    }
+    let is_number = |text: &str| text.parse::<u16>().is_ok();
+    let is_url = ["tcp://", "udp://", "sctp://"]
+        .iter()
+        .any(|scheme| value.starts_with(scheme));
+    match parts.as_slice() {
+        [.., "SERVICE", "HOST"] => true,
+        [.., "PORT"] if is_url => true,
+        [.., "PORT", number, "TCP" | "UDP" | "SCTP"]
+        | [
+            ..,
+            "PORT",
+            number,
+            "TCP" | "UDP" | "SCTP",
+            "PROTO" | "PORT" | "ADDR",
+        ] => is_number(number),
+        parts => parts.windows(2).any(|pair| pair == ["SERVICE", "PORT"]) && is_number(value),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The table `heartbeat` of a pool.
 
+use super::maybe::Maybe;
 use super::raw::Span;
 use super::table::table;
 
@@ -11,7 +12,7 @@ table! {
         timeout: Span => |value| value.0,
         misses: u32 => |value| value,
         initial_delay: Span => |value| value.0,
-        stall_timeout: Span => |value| Some(value.0),
+        stall_timeout: Maybe<Span> => |value| value.0.map(|it| it.0),
         kill_when_queued: bool => |value| value,
     }
 }

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::maybe::Maybe;
 use super::raw::Span;
 use crate::{AutoscalePolicy, BreakerPolicy, QuarantinePolicy, RetryPolicy, ToolConfig};
 
@@ -71,8 +72,8 @@ raw_policy! {
 raw_policy! {
     /// A table below `tools`.
     RawTool for ToolConfig {
-        timeout: Span => |value| Some(value.0),
-        queue_timeout: Span => |value| Some(value.0),
+        timeout: Maybe<Span> => |value| value.0.map(|it| it.0),
+        queue_timeout: Maybe<Span> => |value| value.0.map(|it| it.0),
         idempotent: bool => |value| value,
     }
 }

@@ -73,7 +73,15 @@ pub(super) fn explain(
         Kind::InvalidValue(actual, expected) => (
             ErrorCode::InvalidConfig,
             format!("must be {}, got {}", plain(expected), show(actual)),
-            "correct the value".to_owned(),
+            format!("write {}", plain(expected)),
+        ),
+        Kind::UnknownVariant(name, known) => (
+            ErrorCode::InvalidConfig,
+            format!("must be one of {}, got \"{name}\"", quoted(known)),
+            match nearest(name, known.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("write one of {}", quoted(known)),
+            },
         ),
         Kind::ISizeOutOfRange(value) => out_of_range(value),
         Kind::USizeOutOfRange(value) => out_of_range(value),
@@ -96,6 +104,11 @@ pub(super) fn explain(
         error: config_error(code, key, message, help),
         location,
     }
+}
+
+fn quoted(names: &[&str]) -> String {
+    let names: Vec<_> = names.iter().map(|name| format!("\"{name}\"")).collect();
+    names.join(", ")
 }
 
 fn out_of_range(value: &dyn std::fmt::Display) -> (ErrorCode, String, String) {

@@ -14,6 +14,7 @@ use snakepit_profiles::registry::Containment;
 
 use super::health::RawHealth;
 use super::heartbeat::RawHeartbeat;
+use super::maybe::{Maybe, NONE};
 use super::policies::{RawAutoscale, RawBreaker, RawQuarantine, RawRetry, RawTool};
 use super::recycle::RawRecycle;
 use crate::text::{parse_duration, parse_size, seconds};
@@ -22,7 +23,7 @@ use crate::{Affinity, Fairness, HostToolConfig, PoolConfig, SessionConfig, Timeo
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawConfig {
-    pub(super) default_pool: Option<String>,
+    pub(super) default_pool: Option<Maybe<String>>,
     pub(super) data_dir: Option<RelativePathBuf>,
     #[serde(default)]
     pub(super) sessions: RawSessions,
@@ -128,25 +129,25 @@ raw_pool! {
     dependent: bool,
     containment: Containment,
     threads: usize,
-    threads_per_worker: u16,
+    threads_per_worker: Maybe<u16>,
     thread_safety_checks: String,
-    concurrency: NonZeroU16,
+    concurrency: Maybe<NonZeroU16>,
     event_loop: EventLoop,
     |
     // Keys are applied in this order: those of the profile's times come after it.
     timeout_profile: TimeoutProfile => |config, value| value.apply(config),
     workers: usize => |config, value| config.workers = value,
-    autoscale: RawAutoscale => |config, value| config.autoscale = Some(value.policy()),
+    autoscale: Maybe<RawAutoscale> => |config, value| config.autoscale = value.0.map(RawAutoscale::policy),
     spares: usize => |config, value| config.spares = value,
     affinity: Affinity => |config, value| config.affinity = value,
     queue_limit: usize => |config, value| config.queue_limit = value,
     queue_bytes: Size => |config, value| config.queue_bytes = value.0,
-    session_queue_limit: usize => |config, value| config.session_queue_limit = Some(value),
+    session_queue_limit: Maybe<usize> => |config, value| config.session_queue_limit = value.0,
     queue_timeout: Span => |config, value| config.queue_timeout = value.0,
     reject_early: bool => |config, value| config.reject_early = value,
     fairness: Fairness => |config, value| config.fairness = value,
-    call_timeout: Span => |config, value| config.call_timeout = Some(value.0),
-    stream_timeout: Span => |config, value| config.stream_timeout = Some(value.0),
+    call_timeout: Maybe<Span> => |config, value| config.call_timeout = value.0.map(|it| it.0),
+    stream_timeout: Maybe<Span> => |config, value| config.stream_timeout = value.0.map(|it| it.0),
     tools: BTreeMap<String, RawTool> => |config, value| {
         let tools = value.into_iter();
         config.tools = tools.map(|(name, tool)| (name, tool.policy())).collect();
@@ -158,11 +159,11 @@ raw_pool! {
     cancel_grace: Span => |config, value| config.cancel_grace = value.0,
     timeout_stacks: Span => |config, value| config.timeout_stacks = value.0,
     max_payload: Size => |config, value| config.max_payload = value.0,
-    quarantine: RawQuarantine => |config, value| config.quarantine = Some(value.policy()),
-    breaker: RawBreaker => |config, value| config.breaker = Some(value.policy()),
-    tool_breaker: RawBreaker => |config, value| config.tool_breaker = Some(value.policy()),
-    retry: RawRetry => |config, value| config.retry = Some(value.policy()),
-    warm_up: String => |config, value| config.warm_up = Some(value),
+    quarantine: Maybe<RawQuarantine> => |config, value| config.quarantine = value.0.map(RawQuarantine::policy),
+    breaker: Maybe<RawBreaker> => |config, value| config.breaker = value.0.map(RawBreaker::policy),
+    tool_breaker: Maybe<RawBreaker> => |config, value| config.tool_breaker = value.0.map(RawBreaker::policy),
+    retry: Maybe<RawRetry> => |config, value| config.retry = value.0.map(RawRetry::policy),
+    warm_up: Maybe<String> => |config, value| config.warm_up = value.0,
 }
 
 macro_rules! raw_table {
@@ -258,6 +259,11 @@ pub(super) fn adapter(path: &RelativePathBuf) -> String {
     text.into_owned()
 }
 
+/// Returns false for the word that unsets a path.
+pub(super) fn is_set(path: &RelativePathBuf) -> bool {
+    path.original() != Path::new(NONE)
+}
+
 /// An interpreter without a slash is looked up on the `PATH`.
 pub(super) fn program(path: &RelativePathBuf) -> PathBuf {
     let original = path.original();
@@ -285,7 +291,7 @@ impl<'de> Deserialize<'de> for Span {
             type Value = Span;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a duration such as \"250ms\", \"1.5s\" or a number of seconds")
+                f.write_str("a duration such as \"250ms\", \"1.5s\", \"1d\" or a number of seconds")
             }
 
             fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<Span, E> {

@@ -1,5 +1,6 @@
 //! The table `recycle` of a pool.
 
+use super::maybe::Maybe;
 use super::raw::{Size, Span};
 use super::table::table;
 use crate::RecycleMode;
@@ -7,9 +8,9 @@ use crate::RecycleMode;
 table! {
     /// Its keys.
     RawRecycle for recycle {
-        max_age: Span => |value| Some(value.0),
-        max_requests: u64 => |value| Some(value),
-        max_memory: Size => |value| Some(value.0 as u64),
+        max_age: Maybe<Span> => |value| value.0.map(|it| it.0),
+        max_requests: Maybe<u64> => |value| value.0,
+        max_memory: Maybe<Size> => |value| value.0.map(|it| it.0 as u64),
         memory_interval: Span => |value| value.0,
         memory_samples: u32 => |value| value,
         jitter: f64 => |value| value,

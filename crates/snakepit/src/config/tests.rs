@@ -1,6 +1,7 @@
 //! Configurations, good and bad.
 
 mod all_keys;
+mod foreign;
 
 use std::path::Path;
 use std::time::Duration;

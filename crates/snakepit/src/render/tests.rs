@@ -11,7 +11,7 @@ fn tool_error() -> ToolError {
     error.file = "tools.py".into();
     error.line = 3;
     error.source_line = "def mean(xs: list[float]) -> float".into();
-    error.help = "pass JSON, for example xs='[1.0, 2.0]'".into();
+    error.help = "pass a value that fits, for example xs = [1.0, 2.0]".into();
     error
 }
 
@@ -20,7 +20,7 @@ fn a_refused_argument_reads_as_documented() {
     let report = Report::from(&Error::Tool(Box::new(tool_error())));
     let expected = "error[SP2003]: argument `xs` of tool `mean` must be list[float], got string \"oops\"\n  \
          --> tools.py:3  def mean(xs: list[float]) -> float\n  \
-         help: pass JSON, for example xs='[1.0, 2.0]'";
+         help: pass a value that fits, for example xs = [1.0, 2.0]";
     assert_eq!(report.to_string(), expected);
     assert_eq!(report.to_json()["code"], "SP2003");
 }

@@ -1,7 +1,5 @@
 //! What is wrong with a call or an adapter is said precisely, and nothing else breaks.
 
-use std::path::Path;
-
 use serde::Serialize;
 use snakepit::{BuildError, Error, ErrorCode, Report, Snakepit, ToolError, args};
 
@@ -205,7 +203,9 @@ async fn settings_out_of_range_are_named() {
 
 #[tokio::test]
 async fn an_interpreter_that_is_none_is_an_error_at_once() {
-    for path in ["/no/such/python", "/bin/true"] {
+    let dir = tempfile::tempdir().unwrap();
+    let missing = dir.path().join("python");
+    for path in [missing.to_str().unwrap(), "/bin/true"] {
         let start = Snakepit::builder()
             .pool(pool("main", 1).python(path))
             .start();
@@ -221,7 +221,8 @@ async fn an_interpreter_that_is_none_is_an_error_at_once() {
 
 #[tokio::test]
 async fn a_bridge_that_is_not_there_is_an_error_at_once() {
-    let none = Path::new("/no/such/bridge").to_owned();
+    let dir = tempfile::tempdir().unwrap();
+    let none = dir.path().join("bridge");
     let pool = pool("main", 1).configure_python(|python| python.bridge_path = Some(none));
     let error = Snakepit::builder().pool(pool).start().await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::NoBridge, "{error:?}");

@@ -22,6 +22,8 @@ mod compat;
 mod crash;
 #[cfg(feature = "cli")]
 mod doctor;
+#[cfg(feature = "config")]
+mod environment;
 #[cfg(feature = "process")]
 mod execute;
 #[cfg(feature = "process")]
@@ -39,6 +41,8 @@ mod mixed_load;
 mod nested;
 #[cfg(feature = "process")]
 mod one_state;
+#[cfg(feature = "cli")]
+mod printing;
 mod scripted;
 #[cfg(feature = "process")]
 mod sessions;

@@ -64,7 +64,8 @@ def double(n: int) -> int:
 def wait(begun: str, end: str) -> str:
     """Begins, and returns what is in `end` once that is there."""
     Path(begun).write_text("begun")
-    while not Path(end).exists():
+    # A file is there before its text is.
+    while not (Path(end).exists() and Path(end).read_text()):
         time.sleep(0.002)  # the tool sleeps
     return Path(end).read_text()
 

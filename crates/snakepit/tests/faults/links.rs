@@ -32,7 +32,7 @@ pub(crate) fn variable_of(pid: u32, name: &str) -> Option<String> {
 async fn start(scene: &Scene) -> (Snakepit, u32, String) {
     let snakepit = scene.host(scene.pool(1)).start().await.unwrap();
     let pid = snakepit.workers()[0].pid.unwrap();
-    let link = variable(pid, "SNAKEPIT_LINK");
+    let link = variable(pid, "SNAKEPIT_WORKER_LINK");
     (snakepit, pid, link)
 }
 
@@ -69,7 +69,7 @@ async fn row_79_wrong_tokens() {
     let scene = Scene::new();
     let (snakepit, pid, link) = start(&scene).await;
     let worker = variable(pid, "SNAKEPIT_WORKER_ID");
-    let used = variable(pid, "SNAKEPIT_TOKEN");
+    let used = variable(pid, "SNAKEPIT_WORKER_TOKEN");
     let mut token = [0; 32];
     for (byte, pair) in token.iter_mut().zip(used.as_bytes().chunks(2)) {
         *byte = u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();

@@ -62,12 +62,12 @@ impl Proxy {
         let (link, proxy) = (scene.text("link"), scene.text("proxy"));
         let code = format!(
             "import os\n\
-             link = os.environ.get('SNAKEPIT_LINK')\n\
+             link = os.environ.get('SNAKEPIT_WORKER_LINK')\n\
              if link:\n    \
                  fresh = '{link}.' + str(os.getpid())\n    \
                  open(fresh, 'w').write(link)\n    \
                  os.replace(fresh, '{link}')\n    \
-                 os.environ['SNAKEPIT_LINK'] = '{proxy}'\n"
+                 os.environ['SNAKEPIT_WORKER_LINK'] = '{proxy}'\n"
         );
         fs::write(dir.join("sitecustomize.py"), code).unwrap();
         dir

@@ -63,7 +63,7 @@ pub(crate) async fn run(scenario: &str, dir: &Path, workers: usize) -> Snakepit 
         let snakepit = snakepit.clone();
         match scenario {
             "busy" => calls.spawn(async move {
-                let arguments = args! { "started" => text, "go" => "/nonexistent" };
+                let arguments = args! { "started" => &*text, "go" => format!("{text}.never") };
                 let _ = snakepit.execute::<i64>("wait", arguments).await;
             }),
             "gil" => calls.spawn(async move {

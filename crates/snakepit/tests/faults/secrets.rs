@@ -45,7 +45,7 @@ async fn row_85_no_secret_where_others_can_read() {
     let snakepit = scene.host(pool).start().await.unwrap();
     let pid = snakepit.workers()[0].pid.unwrap();
     assert_eq!(variable(pid, "API_KEY"), CANARY);
-    let token = variable(pid, "SNAKEPIT_TOKEN");
+    let token = variable(pid, "SNAKEPIT_WORKER_TOKEN");
     let arguments = args! { "ledger" => scene.text("ledger"), "text" => CANARY };
     let said: String = snakepit.execute("note", arguments).await.unwrap();
     assert_eq!(said, CANARY);

@@ -82,12 +82,12 @@ async fn act(action: usize, number: u64, snakepit: &Snakepit, scene: &Arc<Scene>
             let _ = snakepit.execute::<()>("die", args! { "how" => how }).await;
         }
         "call dropped" => {
-            let arguments = args! { "started" => text("s"), "go" => "/nonexistent" };
+            let arguments = args! { "started" => text("s"), "go" => text("never") };
             let call = snakepit.execute::<i64>("wait", arguments);
             let _ = timeout(pause, call).await;
         }
         "call out of time" => {
-            let arguments = args! { "started" => text("s"), "go" => "/nonexistent" };
+            let arguments = args! { "started" => text("s"), "go" => text("never") };
             let options = CallOptions::new().timeout(pause);
             let call = snakepit.execute_with::<i64>("wait", arguments, &options);
             assert!(call.await.is_err());
@@ -99,7 +99,7 @@ async fn act(action: usize, number: u64, snakepit: &Snakepit, scene: &Arc<Scene>
         }
         "stranger at the socket" => {
             let pid = some_worker(snakepit, &mut random);
-            let link = pid.and_then(|pid| variable_of(pid, "SNAKEPIT_LINK"));
+            let link = pid.and_then(|pid| variable_of(pid, "SNAKEPIT_WORKER_LINK"));
             if let Some(Ok(mut stream)) = link.map(UnixStream::connect) {
                 let _ = stream.write_all(&[0x55; 100]);
             }
@@ -122,7 +122,7 @@ async fn act(action: usize, number: u64, snakepit: &Snakepit, scene: &Arc<Scene>
         }
         "shouting" => drop(snakepit.execute::<i64>("shout", args! { "n" => 500 }).await),
         "stream dropped" => {
-            let arguments = args! { "n" => 20, "pid_file" => text("p"), "go" => "/nonexistent" };
+            let arguments = args! { "n" => 20, "pid_file" => text("p"), "go" => text("never") };
             if let Ok(mut stream) = snakepit.execute_stream::<i64>("count", arguments).await {
                 for _ in 0..random.below(10) {
                     let _ = timeout(LONG, stream.next()).await.unwrap();

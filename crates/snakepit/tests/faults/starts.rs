@@ -39,7 +39,11 @@ async fn row_40_interpreters_that_cannot_run() {
     let programs = [
         scene.path("missing"),
         script("plain", "#!/bin/sh\n", 0o644),
-        script("shebang", "#!/nonexistent/interpreter\n", 0o755),
+        script(
+            "shebang",
+            &format!("#!{}\n", scene.path("missing").display()),
+            0o755,
+        ),
     ];
     let mut codes = Vec::new();
     for program in programs {
@@ -83,7 +87,7 @@ async fn row_43_garbage_handshake() {
     let scene = Scene::new();
     let adapter = scene.adapter(
         "import os, socket\ns = socket.socket(socket.AF_UNIX)\n\
-         link = next(v for v in open('/proc/self/environ').read().split(chr(0)) if v.startswith('SNAKEPIT_LINK='))\n\
+         link = next(v for v in open('/proc/self/environ').read().split(chr(0)) if v.startswith('SNAKEPIT_WORKER_LINK='))\n\
          s.connect(link.partition('=')[2])\ns.sendall(b'garbage' * 100)\nos._exit(9)\n",
     );
     let (error, took) = refused(&scene, scene.pool_of(&adapter, 1)).await;
@@ -171,7 +175,7 @@ async fn row_86_environment_is_scrubbed() {
     // The tests themselves run with cargo's variables, which are not on the list.
     assert!(std::env::vars().any(|(name, _)| name.starts_with("CARGO")));
     for name in &names {
-        let held_back = name.starts_with("CARGO") || name == "SNAKEPIT_TOKEN";
+        let held_back = name.starts_with("CARGO") || name == "SNAKEPIT_WORKER_TOKEN";
         assert!(!held_back, "{name} has passed");
     }
     scene.close(snakepit).await;

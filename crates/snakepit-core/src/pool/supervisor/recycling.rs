@@ -10,7 +10,7 @@ use super::Supervisor;
 use crate::pool::recycle::{Member, RecycleError, RecycleMode, RecycleReason, Token};
 use crate::pool::workers::Live;
 use crate::schedule::WorkerKey;
-use crate::{PoolConfig, RecycleBudget, StartError, WorkerId, event};
+use crate::{PoolConfig, Printable, RecycleBudget, StartError, WorkerId, event};
 
 /// Those who wait for a replacement that they asked for.
 type Waiters = Vec<oneshot::Sender<Result<WorkerId, RecycleError>>>;
@@ -270,12 +270,12 @@ impl Supervisor {
             pool = %config.name,
             %worker,
             reason = replacement.reason.name(),
-            %error,
+            error = %Printable(&error.message),
             retry_seconds = wait.as_secs_f64(),
         );
         let mut state = self.shared.lock();
         state.stats.recycle_failures += 1;
-        state.stats.recycle_error = Some(error.to_string());
+        state.stats.recycle_error = Some(Printable(&error.message).to_string());
         let old = replacement.old.and_then(|old| state.workers.get_mut(old));
         match old {
             Some(live) => {

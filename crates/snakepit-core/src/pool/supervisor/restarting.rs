@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::{Readiness, Supervisor};
 use crate::pool::workers::Live;
-use crate::{RestartPolicy, StartError, event};
+use crate::{Printable, RestartPolicy, StartError, event};
 
 /// The time over which replacements at once are counted.
 const PACE: Duration = Duration::from_secs(1);
@@ -127,13 +127,13 @@ impl Supervisor {
 
     fn give_up(&mut self, mut error: StartError, now: Instant) {
         let pool = &self.shared.config.name;
-        tracing::error!(target: event::TARGET, event = event::POOL_GAVE_UP, %pool, %error);
+        tracing::error!(target: event::TARGET, event = event::POOL_GAVE_UP, %pool, error = %Printable(&error.message));
         self.half_open = true;
         self.not_before = Some(now + self.shared.config.restart.window);
         if error.help.is_none() {
             let window = self.shared.config.restart.window;
             error.help = Some(format!(
-                "mend what makes workers fail; the pool tries again after {window:?}"
+                "fix the cause of the worker failures; the pool retries in {window:?}"
             ));
         }
         let error = Arc::new(error);

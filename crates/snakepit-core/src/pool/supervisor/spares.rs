@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::Supervisor;
+use super::{Supervisor, terminated};
 use crate::pool::recycle::RecycleMode;
 use crate::pool::workers::Spare;
 use crate::{ErrorCode, StartError, Worker, WorkerExit, WorkerId, event};
@@ -85,14 +85,7 @@ impl Supervisor {
             state.stats.last_exit = Some(exit.reason.clone());
             state.spares.remove(index).ready.elapsed()
         };
-        tracing::info!(
-            target: event::TARGET,
-            event = event::WORKER_TERMINATED,
-            pool = %self.shared.config.name,
-            worker = %id,
-            reason = exit.reason,
-            expected = exit.expected,
-        );
+        terminated::report(&self.shared.config.name, id, exit, exit.expected);
         self.missing += 1;
         if !exit.expected {
             let message = format!("spare workers keep dying, the last one: {}", exit.reason);

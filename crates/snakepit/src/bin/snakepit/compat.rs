@@ -155,7 +155,7 @@ fn print(
         output::line(&format!("warning: {warning}"))?;
     }
     for check in &report.checks {
-        output::line(&describe(check))?;
+        output::block(&describe(check))?;
     }
     let slots = match advice.profile {
         ProfileKind::Thread => format!(" with {} threads", advice.threads),

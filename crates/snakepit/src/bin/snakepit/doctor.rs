@@ -92,7 +92,7 @@ pub(crate) async fn run(options: &DoctorOptions) -> Result<(), Failure> {
     } else {
         checks
             .iter()
-            .try_for_each(|check| output::line(&describe(check)))?;
+            .try_for_each(|check| output::block(&describe(check)))?;
     }
     let failed = checks.iter().any(|check| check.verdict == Verdict::Failed);
     if failed { Err(Failure::Checks) } else { Ok(()) }

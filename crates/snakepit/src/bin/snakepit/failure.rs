@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use snakepit::{BuildError, Error, ErrorCode, Report, StartError};
 
+use crate::output;
+
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// A call, a start or the usage failed.
@@ -43,7 +45,7 @@ impl Failure {
             Self::Reported { report, usage } => {
                 let status = exit_status(report.code(), usage);
                 let _ = if json {
-                    writeln!(stderr, "{}", report.to_json())
+                    writeln!(stderr, "{}", output::json_text(&report.to_json()))
                 } else {
                     let colour = wants_colour(io::stderr().is_terminal());
                     writeln!(stderr, "{}", report.colour(colour))
@@ -84,10 +86,24 @@ pub(crate) fn wants_colour(terminal: bool) -> bool {
     terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
+/// The help of the library in the words of the command line.
+fn for_the_shell(help: &str) -> String {
+    if let Some((head, example)) = help.split_once(", for example ")
+        && let Some((name, value)) = example.split_once(" = ")
+    {
+        let head = head.replace("a value that fits", "JSON");
+        let value = value.replace('\'', r"'\''");
+        return format!("{head}, for example {name}='{value}'");
+    }
+    help.replace("the setting `python`", "`--python`")
+        .replace("call it with `execute`", "use `snakepit call`")
+        .replace("call it with `execute_stream`", "use `snakepit stream`")
+}
+
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self::Reported {
-            report: Box::new(Report::from(&error)),
+            report: Box::new(Report::from(&error).map_help(for_the_shell)),
             usage: false,
         }
     }
@@ -96,7 +112,7 @@ impl From<Error> for Failure {
 impl From<BuildError> for Failure {
     fn from(error: BuildError) -> Self {
         Self::Reported {
-            report: Box::new(Report::from(&error)),
+            report: Box::new(Report::from(&error).map_help(for_the_shell)),
             usage: false,
         }
     }
@@ -105,7 +121,7 @@ impl From<BuildError> for Failure {
 impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         Self::Reported {
-            report: Box::new(Report::from(&error)),
+            report: Box::new(Report::from(&error).map_help(for_the_shell)),
             usage: false,
         }
     }
@@ -114,5 +130,28 @@ impl From<StartError> for Failure {
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::for_the_shell;
+
+    #[test]
+    fn help_speaks_the_command_line() {
+        for (help, shown) in [
+            (
+                "pass a value that fits, for example xs = [1.0, 2.0]",
+                "pass JSON, for example xs='[1.0, 2.0]'",
+            ),
+            (
+                "pass it, for example s = \"it's\"",
+                "pass it, for example s='\"it'\\''s\"'",
+            ),
+            ("did you mean `xs`?", "did you mean `xs`?"),
+            ("write for example 3", "write for example 3"),
+        ] {
+            assert_eq!(for_the_shell(help), shown);
+        }
     }
 }

@@ -10,6 +10,8 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
+use snakepit::Printable;
+
 use crate::failure::wants_colour;
 
 /// Variable that sets the levels in detail, for example `info,snakepit_core=debug`.
@@ -58,7 +60,8 @@ where
             ("", "")
         };
         if event.metadata().target() == WORKER {
-            return writeln!(writer, "{dim}[{}]{off} {}", fields.worker, fields.message);
+            let (worker, message) = (Printable(&fields.worker), Printable(&fields.message));
+            return writeln!(writer, "{dim}[{worker}]{off} {message}");
         }
         let level = match *event.metadata().level() {
             Level::ERROR => "error",
@@ -71,11 +74,8 @@ where
             "" => String::new(),
             worker => format!(" worker={worker}"),
         };
-        writeln!(
-            writer,
-            "{dim}{level}:{off} {}{worker}{}",
-            fields.message, fields.others
-        )
+        let rest = format!("{}{worker}{}", fields.message, fields.others);
+        writeln!(writer, "{dim}{level}:{off} {}", Printable(&rest))
     }
 }
 

@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use snakepit::ErrorCode;
 use snakepit::profiles::default_data_dir;
 use snakepit::profiles::registry::{
     Error, LeftAlone, Outcome, ProcessState, Reach, Reason, Registry, RunReport, RunState,
     SweepReport, WorkerReport,
 };
+use snakepit::{ErrorCode, Printable};
 
 use crate::cli::OrphansOptions;
 use crate::failure::Failure;
@@ -50,7 +50,7 @@ pub(crate) fn run(options: &OrphansOptions) -> Result<(), Failure> {
         output::line("no runs")?;
     } else {
         runs.iter()
-            .try_for_each(|run| output::line(&describe(run)))?;
+            .try_for_each(|run| output::block(&describe(run)))?;
     }
     let clean = |run: &RunReport| run.would_kill.is_empty() && run.state != RunState::Untrusted;
     left_over(runs.iter().all(clean))
@@ -88,12 +88,12 @@ fn describe(run: &RunReport) -> String {
         let _ = write!(
             text,
             "\n  worker {}  pid {pid}  {}{tie}",
-            worker.worker_id,
+            Printable(&worker.worker_id),
             state_of(worker)
         );
     }
     for orphan in &run.would_kill {
-        let name = orphan.worker_id.as_deref().unwrap_or("no record");
+        let name = Printable(orphan.worker_id.as_deref().unwrap_or("no record"));
         let _ = write!(
             text,
             "\n  orphan pid {}  ({name}): `snakepit orphans --kill` ends it",
@@ -104,7 +104,7 @@ fn describe(run: &RunReport) -> String {
         let _ = write!(text, "\n  {}", describe_left(left));
     }
     if let Some(problem) = &run.problem {
-        let _ = write!(text, "\n  problem: {problem}");
+        let _ = write!(text, "\n  problem: {}", Printable(problem));
     }
     text
 }
@@ -122,7 +122,7 @@ const fn state_of(worker: &WorkerReport) -> &'static str {
 
 /// A process that is left alone, why, and what can be done about it.
 fn describe_left(left: &LeftAlone) -> String {
-    let name = left.worker_id.as_deref().unwrap_or("no record");
+    let name = Printable(left.worker_id.as_deref().unwrap_or("no record"));
     let why = match left.reason {
         Reason::Independent => "outlives its host; `snakepit orphans --kill --independent` ends it",
         Reason::Unknown => "cannot be recognised beyond doubt; look at it with ps",

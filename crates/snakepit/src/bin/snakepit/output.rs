@@ -1,29 +1,65 @@
 //! Data on stdout.
 
-use std::io::{self, Write};
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write};
 
 use serde_json::Value as Json;
-use snakepit::Value;
+use snakepit::{Printable, Value};
 
 use crate::failure::Failure;
 
-/// One value on one line: JSON, but a bare text as it is unless JSON is wanted.
+/// One value on one line: JSON, but a bare text as it is unless JSON is wanted. On a terminal a text is printed so that it cannot act on it.
 pub(crate) fn value(value: &Value, json: bool) -> Result<(), Failure> {
     match value {
-        Value::Str(text) if !json => line(text),
-        other => line(&other.to_json().to_string()),
+        Value::Str(text) if !json && io::stdout().is_terminal() => block(text),
+        Value::Str(text) if !json => raw(text.as_bytes()),
+        other => line(&json_text(&other.to_json())),
     }
 }
 
 /// A JSON document, laid out for people.
 pub(crate) fn document(document: &Json) -> Result<(), Failure> {
-    line(&format!("{document:#}"))
+    block(&escaped(&format!("{document:#}")))
+}
+
+/// JSON on one line.
+pub(crate) fn json_text(json: &Json) -> String {
+    escaped(&json.to_string())
+}
+
+/// JSON leaves some control characters as they are. They stand in strings alone, where an escape means the same.
+fn escaped(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        let mut units = [0; 2];
+        match c {
+            '\n' => out.push(c),
+            c if Printable(c.encode_utf8(&mut [0; 4])).is_safe() => out.push(c),
+            c => {
+                for unit in c.encode_utf16(&mut units) {
+                    // Writing to a `String` cannot fail.
+                    let _ = write!(out, "\\u{unit:04x}");
+                }
+            }
+        }
+    }
+    out
 }
 
 /// One line, visible at once.
 pub(crate) fn line(text: &str) -> Result<(), Failure> {
+    raw(Printable(text).to_text().as_bytes())
+}
+
+/// Several lines, visible at once.
+pub(crate) fn block(text: &str) -> Result<(), Failure> {
+    let lines: Vec<_> = Printable(text).lines().map(Printable::to_text).collect();
+    raw(lines.join("\n").as_bytes())
+}
+
+fn raw(line: &[u8]) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
-    stdout.write_all(text.as_bytes())?;
+    stdout.write_all(line)?;
     stdout.write_all(b"\n")?;
     Ok(stdout.flush()?)
 }
@@ -33,4 +69,26 @@ pub(crate) fn bytes(bytes: &[u8]) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(bytes)?;
     Ok(stdout.flush()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::json_text;
+
+    #[test]
+    fn json_has_no_control_characters_and_means_the_same() {
+        let document = json!({ "a\u{9b}2J": "\u{7f}\u{1b}[31m\n\u{202e}ü🐍" });
+        let text = json_text(&document);
+        assert!(
+            !text.chars().any(|c| c.is_control() || c == '\u{202e}'),
+            "{text}"
+        );
+        assert!(text.contains("\\u009b") && text.contains("🐍"), "{text}");
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&text).unwrap(),
+            document
+        );
+    }
 }

@@ -1,6 +1,6 @@
 //! `snakepit tools`.
 
-use snakepit::ToolInfo;
+use snakepit::{Printable, ToolInfo};
 use tokio::time::Instant;
 
 use crate::arguments::text;
@@ -18,31 +18,32 @@ pub(crate) async fn run(options: &ToolsOptions, started: Instant) -> Result<(), 
         }
         tools
             .iter()
-            .try_for_each(|tool| output::line(&describe(tool)))
+            .try_for_each(|tool| output::block(&describe(tool)))
     })
     .await
 }
 
 /// One tool on one or two lines.
 fn describe(tool: &ToolInfo) -> String {
-    let signature = tool
-        .signature
+    let (name, file) = (Printable(&tool.name), Printable(&tool.file));
+    let signature = Printable(&tool.signature).to_text();
+    let signature = signature
         .trim_start_matches("async ")
         .trim_start_matches("def ");
     let signature = if signature.is_empty() {
-        &tool.name
+        name.to_text()
     } else {
-        signature
+        signature.into()
     };
-    let mut text = String::from(signature);
+    let mut text = signature.into_owned();
     if !tool.signature.contains(&tool.name) && !tool.signature.is_empty() {
-        text = format!("{}: {text}", tool.name);
+        text = format!("{name}: {text}");
     }
     if tool.streaming {
         text.push_str("  [stream]");
     }
     if !tool.file.is_empty() {
-        text.push_str(&format!("  {}:{}", tool.file, tool.line));
+        text.push_str(&format!("  {file}:{}", tool.line));
     }
     for line in tool.description.lines() {
         text.push_str("\n    ");

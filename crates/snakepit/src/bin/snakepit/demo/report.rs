@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
 use serde_json::{Value as Json, json};
+use snakepit::Printable;
 
 use crate::failure::{Failure, wants_colour};
 use crate::output;
@@ -63,9 +64,9 @@ impl Board {
         } else {
             ("", "")
         };
-        output::line(&format!(
-            "{colour}{word:>6}{off}  {name:<8} {millis:>8.1} ms  {text}"
-        ))
+        let text = Printable(&text);
+        let line = format!("{colour}{word:>6}{off}  {name:<8} {millis:>8.1} ms  {text}\n");
+        output::bytes(line.as_bytes())
     }
 
     /// The last line, or the whole as JSON.

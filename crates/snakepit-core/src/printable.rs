@@ -1,0 +1,122 @@
+//! Text from a peer, made safe for terminals and logs.
+
+use std::borrow::Cow;
+use std::fmt::{self, Write};
+
+/// A text that did not come from this program, as one line that a terminal or a log can show.
+///
+/// Everything a terminal acts on, or that ends a line, is written as a visible escape: control
+/// characters including line breaks (`\n`, `\u{1b}`, `\u{9b}`, `\u{7f}`), line and paragraph
+/// separators, and the characters that change the direction of text. Tabulators stay, and so does
+/// everything else.
+///
+/// ```
+/// use snakepit_core::Printable;
+///
+/// let message = "bad \u{1b}[2J\nERROR all is lost";
+/// assert_eq!(Printable(message).to_string(), "bad \\u{1b}[2J\\nERROR all is lost");
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Printable<'a>(pub &'a str);
+
+impl<'a> Printable<'a> {
+    /// The same text with its line breaks, for places that put every line under an indentation.
+    pub fn lines(self) -> impl Iterator<Item = Printable<'a>> {
+        self.0.lines().map(Printable)
+    }
+
+    /// Returns true if nothing in the text has to be escaped.
+    pub fn is_safe(self) -> bool {
+        !self.0.chars().any(is_unsafe)
+    }
+
+    /// The text, copied only if something in it has to be escaped.
+    pub fn to_text(self) -> Cow<'a, str> {
+        if self.is_safe() {
+            Cow::Borrowed(self.0)
+        } else {
+            Cow::Owned(self.to_string())
+        }
+    }
+}
+
+impl fmt::Display for Printable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Escaping(f).write_str(self.0)
+    }
+}
+
+/// A writer that escapes what [`Printable`] escapes, for texts that are put together from parts.
+#[derive(Debug)]
+pub struct Escaping<W>(pub W);
+
+impl<W: Write> Write for Escaping<W> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut rest = text;
+        while let Some((at, c)) = rest.char_indices().find(|(_, c)| is_unsafe(*c)) {
+            self.0.write_str(&rest[..at])?;
+            write!(self.0, "{}", c.escape_default())?;
+            rest = &rest[at + c.len_utf8()..];
+        }
+        self.0.write_str(rest)
+    }
+}
+
+/// Returns true for what must not reach a terminal or a log as it is.
+const fn is_unsafe(c: char) -> bool {
+    match c {
+        '\t' => false,
+        '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}' => true,
+        // Separators of lines, marks and overrides of the direction.
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+            true
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn escapes_are_visible_and_lines_stay_one() {
+        for (text, shown) in [
+            ("plain\ttext ü 🐍", "plain\ttext ü 🐍"),
+            ("\u{1b}[31mred", "\\u{1b}[31mred"),
+            ("a\r\nb", "a\\r\\nb"),
+            ("\u{9b}2J\u{7f}", "\\u{9b}2J\\u{7f}"),
+            ("\u{202e}gpj.exe\u{2028}", "\\u{202e}gpj.exe\\u{2028}"),
+            ("\0", "\\u{0}"),
+        ] {
+            assert_eq!(Printable(text).to_string(), shown);
+            assert_eq!(Printable(text).to_text(), shown);
+        }
+        let lines: Vec<_> = Printable("a\nb\u{7}")
+            .lines()
+            .map(|it| it.to_string())
+            .collect();
+        assert_eq!(lines, ["a", "b\\u{7}"]);
+        assert!(matches!(Printable("plain").to_text(), Cow::Borrowed(_)));
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_what_escaping_each_character_gives(text in any::<String>(), cut in 0.0..1.0) {
+            let naive: String = text
+                .chars()
+                .map(|c| if is_unsafe(c) { c.escape_default().to_string() } else { c.to_string() })
+                .collect();
+            prop_assert_eq!(Printable(&text).to_string(), &naive[..]);
+            // However the text is cut into parts.
+            let at = text.floor_char_boundary((text.len() as f64 * cut) as usize);
+            let mut out = Escaping(String::new());
+            out.write_str(&text[..at]).unwrap();
+            out.write_str(&text[at..]).unwrap();
+            prop_assert_eq!(&out.0, &naive);
+            prop_assert!(!naive.chars().any(|c| c.is_control() && c != '\t'));
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Reading a type from a value that describes itself, so that what does not fit can be named.
+
+use serde::de::value::{MapDeserializer, SeqDeserializer, StrDeserializer};
+use serde::de::{
+    Deserializer, EnumAccess, Error as _, IntoDeserializer, Unexpected, VariantAccess, Visitor,
+};
+
+use super::Value;
+use super::explain::Wrong;
+
+/// A value that a type is read from, as a codec that describes its values would have it.
+#[derive(Clone, Copy)]
+pub(super) struct Described<'a>(pub(super) &'a Value);
+
+impl<'de> IntoDeserializer<'de, Wrong> for Described<'de> {
+    type Deserializer = Self;
+
+    fn into_deserializer(self) -> Self {
+        self
+    }
+}
+
+impl<'de> Deserializer<'de> for Described<'de> {
+    type Error = Wrong;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        match self.0 {
+            Value::Null => visitor.visit_unit(),
+            Value::Bool(value) => visitor.visit_bool(*value),
+            Value::Int(value) => visitor.visit_i64(*value),
+            Value::UInt(value) => visitor.visit_u64(*value),
+            Value::Float(value) => visitor.visit_f64(*value),
+            Value::Bytes(data) => visitor.visit_borrowed_bytes(data),
+            Value::List(items) => {
+                visitor.visit_seq(SeqDeserializer::new(items.iter().map(Described)))
+            }
+            Value::Map(pairs) => {
+                let pairs = pairs
+                    .iter()
+                    .map(|(key, item)| (Described(key), Described(item)));
+                visitor.visit_map(MapDeserializer::new(pairs))
+            }
+            Value::Str(text)
+            | Value::DateTime(text)
+            | Value::Date(text)
+            | Value::Time(text)
+            | Value::Decimal(text) => visitor.visit_borrowed_str(text),
+            Value::Duration(micros) => visitor.visit_i64(*micros),
+            Value::Uuid(bytes) => visitor.visit_borrowed_bytes(bytes),
+            Value::Array(_) => visitor.visit_string(self.0.to_string()),
+        }
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        match self.0 {
+            Value::Null => visitor.visit_none(),
+            _ => visitor.visit_some(self),
+        }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Wrong> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        _variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Wrong> {
+        match self.0 {
+            Value::Str(name) => visitor.visit_enum(Variant {
+                name,
+                content: None,
+            }),
+            Value::Map(pairs) => match &pairs[..] {
+                [(Value::Str(name), content)] => visitor.visit_enum(Variant {
+                    name,
+                    content: Some(content),
+                }),
+                _ => Err(Wrong::invalid_type(
+                    Unexpected::Map,
+                    &"a map of one variant",
+                )),
+            },
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit
+        unit_struct seq tuple tuple_struct map struct identifier ignored_any
+    }
+}
+
+/// One variant of an enum, with what it holds.
+struct Variant<'a> {
+    name: &'a str,
+    content: Option<&'a Value>,
+}
+
+impl<'de> EnumAccess<'de> for Variant<'de> {
+    type Error = Wrong;
+    type Variant = Self;
+
+    fn variant_seed<V: serde::de::DeserializeSeed<'de>>(
+        self,
+        seed: V,
+    ) -> Result<(V::Value, Self), Wrong> {
+        let name: StrDeserializer<'de, Wrong> = self.name.into_deserializer();
+        Ok((seed.deserialize(name)?, self))
+    }
+}
+
+impl<'de> Variant<'de> {
+    fn content(&self) -> Result<Described<'de>, Wrong> {
+        let missing = || Wrong::new(format!("is the variant `{}` without its value", self.name));
+        self.content.map(Described).ok_or_else(missing)
+    }
+}
+
+impl<'de> VariantAccess<'de> for Variant<'de> {
+    type Error = Wrong;
+
+    fn unit_variant(self) -> Result<(), Wrong> {
+        match self.content {
+            None | Some(Value::Null) => Ok(()),
+            Some(_) => Err(Wrong::new(format!(
+                "is the variant `{}`, which has no value",
+                self.name
+            ))),
+        }
+    }
+
+    fn newtype_variant_seed<T: serde::de::DeserializeSeed<'de>>(
+        self,
+        seed: T,
+    ) -> Result<T::Value, Wrong> {
+        seed.deserialize(self.content()?)
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Wrong> {
+        self.content()?.deserialize_any(visitor)
+    }
+
+    fn struct_variant<V: Visitor<'de>>(
+        self,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Wrong> {
+        self.content()?.deserialize_any(visitor)
+    }
+}

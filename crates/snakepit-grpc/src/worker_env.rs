@@ -1,0 +1,46 @@
+//! The environment variables through which a host starts a worker: one table for writer and reader.
+//!
+//! All names begin with [`PREFIX`], which no setting of a user has. A program that runs inside a
+//! worker, and uses snakepit itself, can so tell its own settings from those of the worker.
+
+/// The beginning of every name in this table.
+pub const PREFIX: &str = "SNAKEPIT_WORKER_";
+
+/// Path of the host's Unix socket.
+pub const LINK: &str = "SNAKEPIT_WORKER_LINK";
+
+/// The worker's secret, 64 hexadecimal digits.
+pub const TOKEN: &str = "SNAKEPIT_WORKER_TOKEN";
+
+/// The worker id.
+pub const ID: &str = "SNAKEPIT_WORKER_ID";
+
+/// The adapter to load.
+pub const ADAPTER: &str = "SNAKEPIT_WORKER_ADAPTER";
+
+/// The number of slots.
+pub const SLOTS: &str = "SNAKEPIT_WORKER_SLOTS";
+
+/// `off`, `warn`, `report` or `strict`.
+pub const THREAD_SAFETY_CHECKS: &str = "SNAKEPIT_WORKER_THREAD_SAFETY_CHECKS";
+
+/// Calls that run at once on one event loop; 0 for a connection for each slot.
+pub const CONCURRENCY: &str = "SNAKEPIT_WORKER_CONCURRENCY";
+
+/// `auto`, `asyncio` or `uvloop`.
+pub const EVENT_LOOP: &str = "SNAKEPIT_WORKER_EVENT_LOOP";
+
+/// `1` if the worker ends with its host, otherwise `0`.
+pub const DEPENDENT: &str = "SNAKEPIT_WORKER_DEPENDENT";
+
+/// Limit of one payload in bytes, both directions.
+pub const MAX_PAYLOAD: &str = "SNAKEPIT_WORKER_MAX_PAYLOAD";
+
+/// `1` if the host reads the level of lines that come from Python's `logging`.
+pub const LOG_LEVELS: &str = "SNAKEPIT_WORKER_LOG_LEVELS";
+
+/// Process id of the host. The registry writes it, for all processes that it starts.
+pub const HOST_PID: &str = "SNAKEPIT_WORKER_HOST_PID";
+
+/// The marks of the runs that a process belongs to. The registry writes and reads it.
+pub const COOKIES: &str = "SNAKEPIT_WORKER_COOKIES";

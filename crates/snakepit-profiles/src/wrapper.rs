@@ -1,0 +1,183 @@
+//! Scripts that start an interpreter: when one is run as it was given, and when it is refused.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::io::Read as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use crate::variables::WORKER_PREFIX;
+
+/// What the interpreter behind a program has seen, when it was asked what it is.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    /// Its arguments were those that the program was given, and nothing before them.
+    pub(crate) same_arguments: bool,
+    /// Its parent is the process that started the program; `None` if it cannot tell.
+    pub(crate) direct: Option<bool>,
+    /// Its environment.
+    pub(crate) environment: BTreeMap<OsString, OsString>,
+}
+
+/// How workers are started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// By the interpreter itself: the program does nothing else than to find it.
+    Interpreter,
+    /// By the program as it was given.
+    AsGiven,
+}
+
+/// Variables that shells and the shims of version managers set for themselves.
+const OF_SHELLS: [&str; 4] = ["_", "SHLVL", "PWD", "OLDPWD"];
+const OF_MANAGERS: [&str; 3] = ["PYENV", "ASDF", "MISE"];
+
+/// Decides how workers are started. `explicit` says that somebody asked for exactly this program.
+///
+/// # Errors
+/// A phrase that says why the program cannot start workers.
+pub(crate) fn decide(
+    program: &Path,
+    explicit: bool,
+    seen: &Seen,
+    given: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<Start, String> {
+    if !is_script(program) {
+        return Ok(Start::Interpreter);
+    }
+    let shim = program.parent().is_some_and(|dir| dir.ends_with("shims"));
+    let named = explicit && !shim;
+    if !named && seen.same_arguments && !changes(&seen.environment, given) {
+        return Ok(Start::Interpreter);
+    }
+    match seen.direct {
+        Some(true) => Ok(Start::AsGiven),
+        Some(false) => Err(
+            "it is a script that starts Python as a child; let it end with `exec python \"$@\"`"
+                .to_owned(),
+        ),
+        None => Err(
+            "it is a script that does not pass its environment on; a worker needs what its host \
+             puts there"
+                .to_owned(),
+        ),
+    }
+}
+
+fn is_script(program: &Path) -> bool {
+    let mut start = [0; 2];
+    std::fs::File::open(program)
+        .and_then(|mut file| file.read_exact(&mut start))
+        .is_ok_and(|()| start == *b"#!")
+}
+
+/// Returns true if a script has set a variable to something else, or removed one.
+fn changes(
+    seen: &BTreeMap<OsString, OsString>,
+    given: impl IntoIterator<Item = (OsString, OsString)>,
+) -> bool {
+    let counts = |name: &OsStr| {
+        let name = name.as_bytes();
+        !OF_SHELLS.iter().any(|own| name == own.as_bytes())
+            && !OF_MANAGERS
+                .iter()
+                .any(|own| name.starts_with(own.as_bytes()))
+            && !name.starts_with(WORKER_PREFIX.as_bytes())
+    };
+    let given: BTreeMap<_, _> = given.into_iter().filter(|(name, _)| counts(name)).collect();
+    let extended = |name: &OsStr, old: &OsStr, new: &OsStr| {
+        // Shims put the directory of their interpreter before the rest.
+        name == "PATH" && new.as_bytes().ends_with(old.as_bytes())
+    };
+    let set = seen
+        .iter()
+        .filter(|(name, _)| counts(name))
+        .any(|(name, new)| {
+            given
+                .get(name)
+                .is_none_or(|old| old != new && !extended(name, old, new))
+        });
+    set || given.keys().any(|name| !seen.contains_key(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn variables(entries: &[(&str, &str)]) -> BTreeMap<OsString, OsString> {
+        let entries = entries.iter();
+        entries
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect()
+    }
+
+    #[test]
+    fn a_script_that_changes_something_is_run_as_given() {
+        let dir = tempfile::tempdir().unwrap();
+        let script = dir.path().join("python");
+        std::fs::write(&script, "#!/bin/sh\n").unwrap();
+        let binary = dir.path().join("binary");
+        std::fs::write(&binary, "\x7fELF").unwrap();
+        let given = variables(&[("PATH", "/bin"), ("HOME", "/h"), ("PWD", "/a")]);
+        let decide_for =
+            |program: &Path, explicit, seen: &[(&str, &str)], same_arguments, direct| {
+                let environment = variables(seen);
+                let seen = Seen {
+                    same_arguments,
+                    direct,
+                    environment,
+                };
+                decide(program, explicit, &seen, given.clone())
+            };
+        let shell: &[_] = &[
+            ("PATH", "/py/bin:/bin"),
+            ("HOME", "/h"),
+            ("PWD", "/b"),
+            ("SHLVL", "1"),
+            ("PYENV_DIR", "/x"),
+            ("SNAKEPIT_WORKER_COOKIES", "c"),
+        ];
+        let (sets, removes): (&[_], &[_]) = (
+            &[
+                ("PATH", "/bin"),
+                ("HOME", "/h"),
+                ("LD_LIBRARY_PATH", "/lib"),
+            ],
+            &[("PATH", "/bin")],
+        );
+        let replaces: &[_] = &[("PATH", "/bin"), ("HOME", "/other")];
+        assert_eq!(
+            decide_for(&script, false, shell, true, Some(true)),
+            Ok(Start::Interpreter)
+        );
+        for seen in [sets, removes, replaces] {
+            assert_eq!(
+                decide_for(&script, false, seen, true, Some(true)),
+                Ok(Start::AsGiven)
+            );
+            assert_eq!(
+                decide_for(&binary, true, seen, false, None),
+                Ok(Start::Interpreter)
+            );
+            assert!(decide_for(&script, false, seen, true, Some(false)).is_err());
+            assert!(decide_for(&script, false, seen, true, None).is_err());
+        }
+        // More arguments, or somebody's wish.
+        assert_eq!(
+            decide_for(&script, false, shell, false, Some(true)),
+            Ok(Start::AsGiven)
+        );
+        assert_eq!(
+            decide_for(&script, true, shell, true, Some(true)),
+            Ok(Start::AsGiven)
+        );
+        let shims = dir.path().join("shims");
+        std::fs::create_dir(&shims).unwrap();
+        std::fs::rename(&script, shims.join("python")).unwrap();
+        let shim = shims.join("python");
+        assert_eq!(
+            decide_for(&shim, true, shell, true, Some(true)),
+            Ok(Start::Interpreter)
+        );
+    }
+}

@@ -1,0 +1,165 @@
+//! Texts of workers on the terminal and in the log: visible escapes, levels, no secrets.
+
+use std::fs;
+use std::path::Path;
+
+use crate::cli_support::{Run, command, run};
+
+/// Everything that a worker can say holds characters that a terminal acts on, and lines that look like those of somebody else.
+const TOOLS: &str = r#"
+import logging, os, sys
+from snakepit_bridge import tool
+
+EVIL = "\x1b[2J\x9b31m\x7f\u202e\nerror[SP9999]: forged\r\nwarning: forged"
+
+class Evil(Exception):
+    pass
+Evil.__qualname__ = "E\x1b[2J\nerror[SP9999]: forged"
+
+@tool(name="fails", description=EVIL)
+def fails() -> None:
+    error = Evil(EVIL)
+    if hasattr(error, "add_note"):
+        error.add_note(EVIL)
+    raise error from ValueError(EVIL)
+
+@tool
+def text() -> str:
+    return EVIL
+
+@tool
+def listed() -> list[str]:
+    return [EVIL]
+
+@tool
+def prints() -> None:
+    print(EVIL)
+    print("api_key='hush-hush-1'")
+    sys.stderr.write("password=hunter2x\n")
+    sys.stderr.flush()
+
+@tool
+def logs() -> None:
+    logging.basicConfig(level=logging.DEBUG, format="%(message)s")
+    logging.debug("at debug")
+    logging.info("at info")
+    logging.warning("at warning\nsecond line")
+    logging.error("at error with token='hush-hush-2'")
+
+@tool
+def dies() -> None:
+    sys.stderr.write("the secret='hush-hush-3' was here\n")
+    sys.stderr.flush()
+    os._exit(9)
+"#;
+
+fn dir() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("tools.py"), TOOLS).unwrap();
+    dir
+}
+
+fn logged(dir: &Path, levels: &str, tool: &str) -> String {
+    let mut command = command(dir);
+    command
+        .env("SNAKEPIT_LOG", levels)
+        .args(["call", &format!("tools.py:{tool}")]);
+    String::from_utf8(command.output().unwrap().stderr).unwrap()
+}
+
+/// Nothing that a terminal acts on, and no line that pretends to be one of the program.
+#[track_caller]
+fn is_safe(text: &str) {
+    let bad = |c: char| (c.is_control() && c != '\n' && c != '\t') || c == '\u{202e}';
+    assert!(!text.contains(bad), "{text:?}");
+    let forged =
+        |line: &str| line.starts_with("error[SP9999]") || line.starts_with("warning: forged");
+    assert!(!text.lines().any(forged), "{text:?}");
+    assert!(
+        !text.contains("hush-hush") && !text.contains("hunter2x"),
+        "{text:?}"
+    );
+}
+
+#[test]
+fn errors_are_safe_and_lose_nothing() {
+    let dir = dir();
+    let Run { stderr, .. } = run(dir.path(), ["call", "tools.py:fails"]);
+    is_safe(&stderr);
+    for shown in ["\\u{1b}[2J", "\\u{9b}31m", "\\u{7f}", "\\u{202e}", "forged"] {
+        assert!(stderr.contains(shown), "{shown}: {stderr}");
+    }
+    let Run { stderr, .. } = run(dir.path(), ["call", "tools.py:fails", "--json"]);
+    is_safe(&stderr);
+    let error: serde_json::Value = serde_json::from_str(&stderr).unwrap();
+    assert!(
+        error["message"]
+            .as_str()
+            .unwrap()
+            .contains("\u{1b}[2J\u{9b}31m\u{7f}"),
+        "{error}"
+    );
+}
+
+#[test]
+fn listings_and_json_are_safe() {
+    let dir = dir();
+    for arguments in [&["tools", "tools.py"][..], &["tools", "tools.py", "--json"]] {
+        let listed = run(dir.path(), arguments);
+        is_safe(&listed.stdout);
+        assert!(listed.stdout.contains("fails"), "{listed:?}");
+    }
+    for arguments in [
+        &["call", "tools.py:listed"][..],
+        &["call", "tools.py:text", "--json"],
+    ] {
+        let called = run(dir.path(), arguments);
+        is_safe(&called.stdout);
+        let value: serde_json::Value = serde_json::from_str(&called.stdout).unwrap();
+        assert!(value.to_string().contains("forged"), "{value}");
+    }
+    // A text that goes to another program is that text.
+    let raw = run(dir.path(), ["call", "tools.py:text"]).stdout;
+    assert!(raw.starts_with("\u{1b}[2J\u{9b}31m"), "{raw:?}");
+}
+
+#[test]
+fn lines_of_workers_are_safe_and_have_no_secrets() {
+    let dir = dir();
+    let said = logged(dir.path(), "trace", "prints");
+    is_safe(&said);
+    for shown in ["\\u{1b}[2J", "api_key='<redacted>'", "password=<redacted>"] {
+        assert!(said.contains(shown), "{shown}: {said}");
+    }
+}
+
+#[test]
+fn lines_of_workers_have_the_level_that_python_gave_them() {
+    let dir = dir();
+    let said = logged(dir.path(), "snakepit::worker=warn", "logs");
+    is_safe(&said);
+    for (text, shown) in [
+        ("at debug", false),
+        ("at info", false),
+        ("at warning", true),
+        ("second line", true),
+        ("at error with token='<redacted>'", true),
+    ] {
+        assert_eq!(said.contains(text), shown, "{text}: {said}");
+    }
+    let said = logged(dir.path(), "snakepit::worker=debug", "logs");
+    assert!(said.contains("[main-0] at debug"), "{said}");
+}
+
+#[test]
+fn a_worker_that_dies_is_a_warning_and_its_last_words_have_no_secrets() {
+    let dir = dir();
+    let said = logged(dir.path(), "warn", "dies");
+    is_safe(&said);
+    let warned = |line: &str| line.starts_with("warning:") && line.contains("worker.terminated");
+    assert!(said.lines().any(warned), "{said}");
+    assert!(said.contains("secret='<redacted>'"), "{said}");
+    // An end that the program asked for is none.
+    let said = logged(dir.path(), "warn", "text");
+    assert!(!said.contains("worker.terminated"), "{said}");
+}
