@@ -57,7 +57,7 @@ class Array:
         return iter(self.tolist())
 
     def __getitem__(self, index: "Any") -> "Any":
-        """One element by all its indices; by fewer a block, which shares its elements with this one.
+        """One element by all its indices; by fewer a block, which shares its elements.
 
         The last index may be a slice: of an array of one dimension it is a `memoryview`.
         """
