@@ -21,9 +21,8 @@ CANCEL, PING, PONG = 32, 33, 34
 TIMEOUT = 20.0
 
 ERROR_FIELDS = {
-    1: "code", 2: "type", 3: "module", 4: "message", 5: "traceback", 6: "notes",
-    7: "cause", 8: "file", 9: "line", 10: "source", 11: "help",
-    12: "path",
+    1: "code", 2: "type", 3: "module", 4: "message", 5: "traceback", 6: "notes", 7: "cause",
+    8: "file", 9: "line", 10: "source", 11: "help", 12: "path",
 }  # fmt: skip
 SPEC_FIELDS = {
     1: "name", 2: "description", 5: "supports_streaming", 100: "parameters_schema",
