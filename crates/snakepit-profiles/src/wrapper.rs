@@ -28,8 +28,8 @@ pub(crate) enum Start {
     AsGiven,
 }
 
-/// Variables that shells and the shims of version managers set for themselves.
-const OF_SHELLS: [&str; 4] = ["_", "SHLVL", "PWD", "OLDPWD"];
+/// Variables that shells, Python itself and the shims of version managers set for themselves.
+const OF_SHELLS: [&str; 5] = ["_", "SHLVL", "PWD", "OLDPWD", "LC_CTYPE"];
 const OF_MANAGERS: [&str; 3] = ["PYENV", "ASDF", "MISE"];
 
 /// Decides how workers are started. `explicit` says that somebody asked for exactly this program.
@@ -71,6 +71,13 @@ fn is_script(program: &Path) -> bool {
         .is_ok_and(|()| start == *b"#!")
 }
 
+fn of_a_manager(name: &[u8]) -> bool {
+    let name = name.strip_prefix(b"_").unwrap_or(name);
+    OF_MANAGERS
+        .iter()
+        .any(|own| name.starts_with(own.as_bytes()))
+}
+
 /// Returns true if a script has set a variable to something else, or removed one.
 fn changes(
     seen: &BTreeMap<OsString, OsString>,
@@ -79,9 +86,7 @@ fn changes(
     let counts = |name: &OsStr| {
         let name = name.as_bytes();
         !OF_SHELLS.iter().any(|own| name == own.as_bytes())
-            && !OF_MANAGERS
-                .iter()
-                .any(|own| name.starts_with(own.as_bytes()))
+            && !of_a_manager(name)
             && !name.starts_with(WORKER_PREFIX.as_bytes())
     };
     let given: BTreeMap<_, _> = given.into_iter().filter(|(name, _)| counts(name)).collect();
@@ -134,7 +139,7 @@ mod tests {
             ("HOME", "/h"),
             ("PWD", "/b"),
             ("SHLVL", "1"),
-            ("PYENV_DIR", "/x"),
+            ("_PYENV_INSTALL_PREFIX", "/x"),
             ("SNAKEPIT_WORKER_COOKIES", "c"),
         ];
         let (sets, removes): (&[_], &[_]) = (

@@ -125,6 +125,7 @@ fn plain(expected: &str) -> &str {
     match expected {
         "usize" | "u16" | "u32" | "u64" => "a whole number, not negative",
         "path `RelativePathBuf`" | "struct ConfiguredValue" | "struct RelativePathBuf" => "a path",
+        table if table.starts_with("struct Raw") => "a table",
         other => other,
     }
 }

@@ -2,6 +2,7 @@
 
 mod all_keys;
 mod foreign;
+mod unset;
 
 use std::path::Path;
 use std::time::Duration;
