@@ -138,7 +138,8 @@ fn everything_is_closed_once_the_runtime_of_the_start_is_gone() {
     let all = async {
         let closed = |error: Option<Error>| matches!(error, Some(Error::Closed(_)));
         let arguments = || args! { "n" => 1 };
-        let called = snakepit.session("a").execute::<i64>("put", arguments());
+        let of_session = snakepit.session("a");
+        let called = of_session.execute::<i64>("put", arguments());
         assert!(closed(called.await.err()));
         let stream = snakepit.execute_stream::<i64>("count", arguments()).await;
         assert!(closed(stream.err()));
