@@ -14,11 +14,11 @@ ADAPTER = str(Path(__file__).parent / "failing_adapter.py")
 PROFILES = {
     "process": {},
     "thread": {"slots": 2},
-    "loop": {"env": {"SNAKEPIT_CONCURRENCY": "10", "SNAKEPIT_EVENT_LOOP": "asyncio"}},
+    "loop": {"env": {"SNAKEPIT_WORKER_CONCURRENCY": "10", "SNAKEPIT_WORKER_EVENT_LOOP": "asyncio"}},
 }
 if importlib.util.find_spec("uvloop"):
     PROFILES["loop uvloop"] = {
-        "env": {"SNAKEPIT_CONCURRENCY": "10", "SNAKEPIT_EVENT_LOOP": "uvloop"}
+        "env": {"SNAKEPIT_WORKER_CONCURRENCY": "10", "SNAKEPIT_WORKER_EVENT_LOOP": "uvloop"}
     }
 
 

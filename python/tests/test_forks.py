@@ -10,9 +10,9 @@ from test_codec import unpack
 pytestmark = pytest.mark.native
 
 ADAPTER = str(Path(__file__).parent / "forking_adapter.py")
-LOOPS = {"loop": {"SNAKEPIT_CONCURRENCY": "10", "SNAKEPIT_EVENT_LOOP": "asyncio"}}
+LOOPS = {"loop": {"SNAKEPIT_WORKER_CONCURRENCY": "10", "SNAKEPIT_WORKER_EVENT_LOOP": "asyncio"}}
 if importlib.util.find_spec("uvloop"):
-    LOOPS["uvloop"] = {"SNAKEPIT_CONCURRENCY": "10", "SNAKEPIT_EVENT_LOOP": "uvloop"}
+    LOOPS["uvloop"] = {"SNAKEPIT_WORKER_CONCURRENCY": "10", "SNAKEPIT_WORKER_EVENT_LOOP": "uvloop"}
 PROFILES = {
     "process": {},
     "thread": {"slots": 2},

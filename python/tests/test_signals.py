@@ -21,7 +21,7 @@ HANDLERS = ["function", "object", "method", "partial", "interrupt"]
 
 @pytest.fixture(params=LOOPS)
 def worker(request):
-    env = {"SNAKEPIT_CONCURRENCY": "10", "SNAKEPIT_EVENT_LOOP": request.param}
+    env = {"SNAKEPIT_WORKER_CONCURRENCY": "10", "SNAKEPIT_WORKER_EVENT_LOOP": request.param}
     with Worker(ADAPTER, env=env) as running:
         yield running
 
