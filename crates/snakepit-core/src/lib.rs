@@ -54,10 +54,10 @@ pub use policy::{
     RetryPolicy, ScaleReason,
 };
 pub use pool::{
-    HealthConfig, HealthState, HealthStatus, HeartbeatConfig, HeartbeatState, HeartbeatStatus,
-    Latency, ManyStream, MemoryDecision, MemoryStatus, Pool, PoolState, RecycleBudget,
-    RecycleConfig, RecycleError, RecycleMode, RecycleReason, ReplyStream, Scaling, Status, Stops,
-    WeakPool, WorkerState, WorkerStatus,
+    FirstStart, HealthConfig, HealthState, HealthStatus, HeartbeatConfig, HeartbeatState,
+    HeartbeatStatus, Latency, ManyStream, MemoryDecision, MemoryStatus, Pool, PoolState,
+    RecycleBudget, RecycleConfig, RecycleError, RecycleMode, RecycleReason, ReplyStream, Scaling,
+    Status, Stops, WeakPool, WorkerState, WorkerStatus,
 };
 pub use printable::{Escaping, Printable};
 pub use request::{CallOptions, ChunkStream, Request};

@@ -1,5 +1,7 @@
 //! Encoded arguments and results.
 
+mod spliced;
+
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -38,16 +40,12 @@ impl Payload {
         }
     }
 
-    /// Encodes a value. [`Value`](crate::Value) is held to [`Self::MAX_DEPTH`] here; other types are when they are decoded.
+    /// Encodes a value. A payload in it is taken as it is. [`Value`](crate::Value) is held to [`Self::MAX_DEPTH`] here; other types are when they are decoded.
     ///
     /// # Errors
     /// [`PayloadError::Encode`] when the value nests too deep or its `Serialize` fails.
     pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Self, PayloadError> {
-        let mut bytes = Vec::with_capacity(64);
-        let mut serializer = rmp_serde::Serializer::new(&mut bytes).with_struct_map();
-        value
-            .serialize(&mut serializer)
-            .map_err(|error| PayloadError::Encode(error.to_string()))?;
+        let bytes = spliced::encode(value).map_err(PayloadError::Encode)?;
         Ok(Self::from_msgpack(bytes))
     }
 

@@ -4,6 +4,8 @@ mod admission;
 mod alone;
 mod errors;
 mod explain;
+mod first_start;
+mod foreign;
 mod health;
 mod lease;
 mod limits;
@@ -24,6 +26,7 @@ mod stream;
 mod stuck;
 mod supervisor;
 mod suspect;
+mod tools;
 mod waiting;
 mod weak;
 mod workers;
@@ -36,10 +39,11 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::{
-    CallOptions, ConfigError, Error, Payload, Phase, PoolConfig, PoolName, Stacks, ToolInfo,
-    WorkerId, WorkerProfile, current_runtime,
+    CallOptions, ConfigError, Error, Payload, PoolConfig, PoolName, WorkerId, WorkerProfile,
+    current_runtime,
 };
 use admission::{Admitted, Want};
+pub use first_start::FirstStart;
 use health::Checks;
 pub use health::{HealthConfig, HealthState, HealthStatus};
 use lease::Running;
@@ -87,9 +91,17 @@ impl Pool {
     /// # Errors
     /// A setting that is out of range; [`NoRuntime`](crate::ErrorCode::NoRuntime) without a tokio runtime that has timers.
     pub fn start(config: PoolConfig, profile: Arc<dyn WorkerProfile>) -> Result<Self, ConfigError> {
+        Self::start_as(config, profile, false)
+    }
+
+    fn start_as(
+        config: PoolConfig,
+        profile: Arc<dyn WorkerProfile>,
+        first_start: bool,
+    ) -> Result<Self, ConfigError> {
         config.validate()?;
         let runtime = current_runtime()?;
-        let (shared, events) = Shared::new(config, Arc::clone(&profile), runtime);
+        let (shared, events) = Shared::new(config, Arc::clone(&profile), runtime, first_start);
         Supervisor::spawn(Arc::clone(&shared), profile, events);
         Monitor::spawn(&shared);
         Checks::spawn(&shared);
@@ -117,7 +129,8 @@ impl Pool {
     /// Waits until all configured workers have been ready at the same time once.
     ///
     /// # Errors
-    /// [`Error::Start`] as soon as the pool gives up, [`Error::Timeout`] after `timeout`, [`Error::Closed`].
+    /// [`Error::Start`] as soon as the pool gives up, and after `limit` when the last start has failed; else [`Error::Timeout`] then;
+    /// [`Error::Closed`].
     ///
     /// # Cancel safety
     /// Safe.
@@ -126,7 +139,7 @@ impl Pool {
         let settled = readiness.wait_for(|state| !matches!(state, Readiness::Starting));
         let state = timeout(limit, settled)
             .await
-            .map_err(|_| self.shared().timeout(Phase::Start, limit))?;
+            .map_err(|_| self.shared().not_ready(limit))?;
         match state.as_deref() {
             Ok(Readiness::Failed(error)) => Err(self.shared().start_error(error)),
             Ok(Readiness::Ready) => Ok(()),
@@ -320,11 +333,6 @@ impl Pool {
         self.shared().worker_status()
     }
 
-    /// Tools, as one ready worker described them; none as long as no worker is ready.
-    pub fn tools(&self) -> Vec<ToolInfo> {
-        self.shared().tools()
-    }
-
     /// Changes the number of workers. Surplus workers finish their calls first. It returns when the change has begun; a pool that had
     /// given up tries again.
     ///
@@ -357,15 +365,6 @@ impl Pool {
         // A pool that closes drops what it was asked for.
         let closed = |_| RecycleError::Closed(self.name().clone());
         answer.await.map_err(closed)?
-    }
-
-    /// Where each thread of a worker is, whatever it does; nothing when it could not tell within `wait`, or is not there.
-    ///
-    /// # Cancel safety
-    /// Safe.
-    pub async fn stacks(&self, worker: &WorkerId, wait: Duration) -> Option<Stacks> {
-        let named = self.shared().worker(worker)?;
-        explain::look(&*named, wait).await
     }
 
     /// Closes the pool: waiting calls fail, running ones get `drain_timeout` to end, then workers are told to stop and get `stop_grace` for

@@ -24,6 +24,7 @@ mod nesting;
 mod pace;
 mod pause;
 pub(crate) mod queue;
+mod running;
 pub(crate) mod slots;
 #[cfg(test)]
 mod tests;
@@ -47,6 +48,7 @@ use pace::Pace;
 pub use pace::Patience;
 pub use queue::Ticket;
 use queue::{Line, Queue, Waiting};
+use running::Running;
 use slots::Slots;
 pub use slots::{Grant, WorkerKey};
 
@@ -59,6 +61,7 @@ pub struct Scheduler<W> {
     homes: Homes,
     nesting: Nesting,
     pace: Pace,
+    running: Running,
     claims: Claims<W>,
     /// Most slots and places in the queue that were taken at once since somebody looked.
     peak: usize,
@@ -81,6 +84,7 @@ impl<W> Scheduler<W> {
             homes: Homes::new(rules.homes, rules.home_idle),
             nesting: Nesting::default(),
             pace: Pace::default(),
+            running: Running::default(),
             claims: Claims::new(),
             peak: 0,
         }
@@ -163,7 +167,8 @@ impl<W> Scheduler<W> {
     fn too_long(&self, ask: &Ask<'_>, line: Line) -> Option<QueueBound> {
         let patience = ask.patience.filter(|_| line == Line::Any)?;
         let (ahead, slots) = (self.queue.ahead(ask), self.slots.capacity());
-        let estimate = self.pace.too_long(ahead, slots, patience)?;
+        let next = |now| self.next_free(now);
+        let estimate = self.pace.too_long(ahead, slots, patience, next)?;
         Some(QueueBound::Wait { estimate })
     }
 
@@ -215,6 +220,7 @@ impl<W> Scheduler<W> {
         if !self.slots.put(grant) {
             return released;
         }
+        self.running.ended(grant);
         if self.slots.is_retiring(grant.worker) {
             let idle = self.slots.in_use_of(grant.worker) == Some(0);
             released.idle = idle.then_some(grant.worker);
@@ -293,6 +299,7 @@ impl<W> Scheduler<W> {
     /// Gives a worker no further calls. Calls that wait for it are lost. It is `idle` when it has no calls now.
     pub fn retire(&mut self, key: WorkerKey) -> Released<W> {
         self.slots.retire(key);
+        self.running.gone(key);
         self.claims.gone(key);
         let idle = self.slots.in_use_of(key) == Some(0);
         Released {
@@ -305,6 +312,7 @@ impl<W> Scheduler<W> {
     /// Forgets a worker; grants on it become void. Calls that wait for it are lost.
     pub fn remove(&mut self, key: WorkerKey) -> Vec<(W, Lost)> {
         if self.slots.remove(key) {
+            self.running.gone(key);
             self.claims.gone(key);
             if let Some(fair) = self.queue.fair() {
                 fair.gone(key);
@@ -351,11 +359,6 @@ impl<W> Scheduler<W> {
     /// A call got a slot after this time in the queue.
     pub fn waited(&mut self, time: Duration) {
         self.pace.waited(time);
-    }
-
-    /// When everything that waits now may have had its slot; nothing without workers or measurements.
-    pub fn backlog(&self) -> Option<Duration> {
-        self.pace.wait(self.queue.len(), self.slots.capacity())
     }
 
     /// Most slots and places in the queue that were taken at once since the last time this was asked.

@@ -64,6 +64,8 @@ pub struct StartContext {
     pub max_payload: usize,
     /// The state of the host for the worker's tools, where the profile has no other; see [`WorkerProfile::state`].
     pub state: Option<HostState>,
+    /// Longest time for the stacks of a worker that is not ready in time; zero asks for none.
+    pub stacks: Duration,
 }
 
 /// One live external worker.
@@ -340,6 +342,8 @@ pub struct StartError {
     pub exit: Option<String>,
     /// The last lines of its output, oldest first.
     pub output: Vec<String>,
+    /// Where the threads of the worker were when its time was up, if it could tell.
+    pub stacks: Option<Box<Stacks>>,
     /// One thing to do about it.
     pub help: Option<String>,
     /// Trying again cannot help (a missing file, a bad configuration).
@@ -373,6 +377,7 @@ impl StartError {
             tool_error: None,
             exit: None,
             output: Vec::new(),
+            stacks: None,
             help: None,
             permanent: false,
         }

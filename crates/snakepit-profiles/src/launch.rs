@@ -5,7 +5,7 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 
-use snakepit_core::{ErrorCode, StartContext, StartError, WorkerInfo};
+use snakepit_core::{ErrorCode, Stacks, StartContext, StartError, WorkerInfo};
 use snakepit_grpc::convert;
 use snakepit_grpc::link::{ControlClient, DescribeError, HostRequests, LinkClient};
 use snakepit_grpc::pb::DescribeResponse;
@@ -104,7 +104,12 @@ pub(crate) async fn launch(
                 Err(_) => Err(failure.lost(&reason)),
             }
         }
-        Err(_) => Err(failure.timed_out(links.stage())),
+        Err(_) => {
+            let mut error = failure.timed_out(links.stage());
+            // Before the worker is ended: nothing would be left to see.
+            error.stacks = links.stacks(context.stacks).await.map(Box::new);
+            Err(error)
+        }
     }
 }
 
@@ -141,6 +146,13 @@ impl Links {
             slots: (0..slots.get()).map(|_| None).collect(),
             control: None,
         }
+    }
+
+    /// Where the threads of a worker are that has connected; `None` if it cannot tell within `wait`.
+    async fn stacks(&self, wait: Duration) -> Option<Stacks> {
+        let control = self.control.as_ref().filter(|_| !wait.is_zero())?;
+        let asked = tokio::time::timeout(wait, control.stacks(wait));
+        asked.await.ok().flatten()
     }
 
     fn stage(&self) -> Stage {

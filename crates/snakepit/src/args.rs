@@ -7,10 +7,10 @@ use crate::{Payload, PayloadError};
 
 /// Keyword arguments of mixed types, in the order they were given; usually written with [`args!`](crate::args!).
 ///
-/// Each value is encoded when it is added; a value that cannot be encoded fails the call, not the construction.
+/// Each value is encoded when it is added, and sent as it is; a value that cannot be encoded fails the call, not the construction.
 #[derive(Clone, Debug, Default)]
 pub struct Args {
-    entries: Vec<(String, Result<crate::Value, PayloadError>)>,
+    entries: Vec<(String, Result<Payload, PayloadError>)>,
 }
 
 impl Args {
@@ -22,8 +22,7 @@ impl Args {
     /// Adds one argument.
     #[must_use]
     pub fn with(mut self, name: impl Into<String>, value: impl Serialize) -> Self {
-        let value = Payload::encode(&value).and_then(|payload| payload.decode());
-        self.entries.push((name.into(), value));
+        self.entries.push((name.into(), Payload::encode(&value)));
         self
     }
 }
@@ -68,6 +67,35 @@ mod tests {
         };
         assert_eq!(entries[0], (Value::Str("b".into()), Value::Int(1)));
         assert_eq!(entries[1], (Value::Str("a".into()), Value::Str("x".into())));
+    }
+
+    #[test]
+    fn values_are_sent_as_they_were_encoded() {
+        let numbers: Vec<f64> = (0..1000).map(f64::from).collect();
+        let args = args! { "xs" => &numbers, "nested" => args! { "n" => numbers.clone() } };
+        let value: Value = Payload::encode(&args).unwrap().decode().unwrap();
+        let expected: Value = Payload::encode(&numbers).unwrap().decode().unwrap();
+        assert_eq!(value.get("xs"), Some(&expected));
+        let inner = value.get("nested").and_then(|inner| inner.get("n"));
+        assert_eq!(inner, Some(&expected));
+        let json = serde_json::to_value(args! { "a" => [1, 2] }).unwrap();
+        assert_eq!(json, serde_json::json!({ "a": [1, 2] }));
+    }
+
+    #[test]
+    fn what_cannot_be_encoded_is_named() {
+        struct Never;
+        impl serde::Serialize for Never {
+            fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+                Err(serde::ser::Error::custom("never"))
+            }
+        }
+        let error = Payload::encode(&args! { "a" => 1, "b" => Never }).unwrap_err();
+        let text = error.to_string();
+        assert!(
+            text.contains("argument `b`") && text.contains("never"),
+            "{text}"
+        );
     }
 
     #[test]

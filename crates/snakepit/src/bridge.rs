@@ -6,9 +6,10 @@ use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use snakepit_grpc::service::{BridgeServer, Gateway, GatewayCall, GatewayStream, PeerTool};
 
+use crate::by_name::{Found, check, find};
 use crate::{
     CallOptions, Error, ErrorCode, Payload, PoolHandle, Session, Snakepit, ToolError, ToolInfo,
-    Value, WeakSnakepit, schema,
+    WeakSnakepit,
 };
 
 impl Snakepit {
@@ -36,14 +37,15 @@ struct PoolGateway {
 
 impl PoolGateway {
     /// The pool of a tool, and the options of the call. The arguments are checked before a worker is occupied.
-    fn find(&self, call: &GatewayCall) -> Result<(PoolHandle, CallOptions), Error> {
-        let pools = self.whole.upgrade().map(|whole| whole.pools());
-        let found = pools.into_iter().flatten().find_map(|pool| {
-            let mut tools = pool.tools().into_iter();
-            let tool = tools.find(|tool| tool.name == call.tool)?;
-            Some((pool, tool))
-        });
-        let Some((pool, tool)) = found.filter(|_| call.peer.is_none()) else {
+    async fn find(&self, call: &GatewayCall) -> Result<(PoolHandle, CallOptions), Error> {
+        let mut options = CallOptions::new();
+        options.session.clone_from(&call.session);
+        options.timeout = call.timeout;
+        let found = match (&call.peer, self.whole.upgrade()) {
+            (None, Some(whole)) => find(&whole.pools(), &call.tool, &options).await?,
+            _ => None,
+        };
+        let Some(Found { pool, tool, left }) = found else {
             let message = match &call.peer {
                 Some(peer) => format!("`{peer}`, which has tool `{}`, takes no calls", call.tool),
                 None => format!("no pool has a tool named `{}`", call.tool),
@@ -51,24 +53,20 @@ impl PoolGateway {
             let error = ToolError::new(ErrorCode::UnknownTool, message);
             return Err(Error::Tool(Box::new(error)));
         };
-        let args: Value = call.args.decode()?;
-        schema::check(&tool, &args).map_err(|error| Error::Tool(Box::new(error)))?;
-        let mut options = CallOptions::new();
-        options.session.clone_from(&call.session);
-        options.timeout = call.timeout;
-        Ok((pool, options))
+        check(&tool, &call.args)?;
+        Ok((pool, left))
     }
 }
 
 #[async_trait]
 impl Gateway for PoolGateway {
     async fn execute(&self, call: GatewayCall) -> Result<Payload, Error> {
-        let (pool, options) = self.find(&call)?;
+        let (pool, options) = self.find(&call).await?;
         pool.raw().execute(call.tool, call.args, &options).await
     }
 
     async fn execute_stream(&self, call: GatewayCall) -> Result<GatewayStream, Error> {
-        let (pool, options) = self.find(&call)?;
+        let (pool, options) = self.find(&call).await?;
         let stream = pool.raw().execute_stream(call.tool, call.args, &options);
         Ok(stream.await?.boxed())
     }

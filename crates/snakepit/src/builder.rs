@@ -290,7 +290,8 @@ async fn ready(pool: &Pool) -> Result<(), BuildError> {
     let budget = config
         .start_timeout
         .saturating_mul(rounds)
-        .saturating_add(Duration::from_secs(1));
+        .saturating_add(config.timeout_stacks)
+        .saturating_add(Duration::from_secs(2));
     pool.await_ready(budget)
         .await
         .map_err(|error| BuildError::Start {

@@ -1,12 +1,16 @@
 //! Tools by name, wherever they are.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use snakepit_core::ToolCall;
+use tokio::time::Instant;
 
 use crate::text::nearest;
 use crate::{
-    CallOptions, Error, ErrorCode, Payload, SessionId, Snakepit, ToolError, ToolInfo, Value, schema,
+    CallOptions, Error, ErrorCode, Payload, PoolHandle, SessionId, Snakepit, ToolError, ToolInfo,
+    Value, schema,
 };
 
 impl Snakepit {
@@ -38,9 +42,8 @@ impl Snakepit {
         name: &str,
         args: Payload,
     ) -> Result<Payload, Error> {
-        let session = options.session.as_ref();
-        let local = self.host_tools().list_exposed(session);
-        if local.iter().any(|tool| tool.name == name) {
+        let session = options.session.clone();
+        if self.host_tools().is_exposed(session.as_ref(), name) {
             let mut call = ToolCall::new();
             call.session = options.session;
             call.deadline = options
@@ -50,13 +53,11 @@ impl Snakepit {
             return called.map_err(Error::Tool);
         }
         let pools = self.pools();
-        for pool in &pools {
-            let tools = pool.tools();
-            if let Some(tool) = tools.iter().find(|tool| tool.name == name) {
-                check(tool, &args)?;
-                return pool.raw().execute(name, args, &options).await;
-            }
+        if let Some(Found { pool, tool, left }) = find(&pools, name, &options).await? {
+            check(&tool, &args)?;
+            return pool.raw().execute(name, args, &left).await;
         }
+        let local = self.host_tools().list_exposed(session.as_ref());
         let mut known: Vec<String> = local.into_iter().map(|tool| tool.name).collect();
         for pool in &pools {
             known.extend(pool.tools().into_iter().map(|tool| tool.name));
@@ -71,7 +72,40 @@ impl Snakepit {
     }
 }
 
-fn check(tool: &ToolInfo, args: &Payload) -> Result<(), Error> {
+/// A tool of a pool, found by its name.
+pub(crate) struct Found {
+    pub(crate) pool: PoolHandle,
+    pub(crate) tool: Arc<ToolInfo>,
+    /// The options, with the time that is left.
+    pub(crate) left: CallOptions,
+}
+
+/// Looks a tool up in the pools, in their order. A pool whose workers have never been ready is waited for, since it may have the tool; why
+/// it cannot be asked counts only if no other pool has it.
+pub(crate) async fn find(
+    pools: &[PoolHandle],
+    name: &str,
+    options: &CallOptions,
+) -> Result<Option<Found>, Error> {
+    let (began, mut unknown) = (Instant::now(), None);
+    let mut left = options.clone();
+    for pool in pools {
+        match pool.raw().find_tool(name, &left).await {
+            Ok(Some(tool)) => {
+                let pool = pool.clone();
+                return Ok(Some(Found { pool, tool, left }));
+            }
+            Ok(None) => {}
+            Err(error) => unknown = unknown.or(Some(error)),
+        }
+        left.timeout = options
+            .timeout
+            .map(|time| time.saturating_sub(began.elapsed()));
+    }
+    unknown.map_or(Ok(None), Err)
+}
+
+pub(crate) fn check(tool: &ToolInfo, args: &Payload) -> Result<(), Error> {
     let args: Value = args.decode()?;
     schema::check(tool, &args).map_err(|error| Error::Tool(Box::new(error)))
 }

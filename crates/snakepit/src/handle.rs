@@ -169,7 +169,7 @@ impl PoolHandle {
         self.pool.workers()
     }
 
-    /// Tools, as a ready worker described them; none as long as no worker is ready.
+    /// Tools, as the worker described them that became ready last; none before the first one was.
     pub fn tools(&self) -> Vec<ToolInfo> {
         self.pool.tools()
     }

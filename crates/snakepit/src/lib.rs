@@ -54,7 +54,6 @@ mod by_name;
 #[cfg(feature = "config")]
 mod config;
 mod error;
-mod first_start;
 mod handle;
 mod many;
 mod pool_builder;
@@ -67,6 +66,7 @@ mod script;
 mod shutdown;
 mod stream;
 mod text;
+mod with_state;
 
 pub use snakepit_core as core;
 #[cfg(feature = "bridge")]

@@ -7,8 +7,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::first_start::{FirstStart, Starting};
+use snakepit_core::FirstStart;
+
 use crate::shutdown::Host;
+use crate::with_state::WithState;
 use crate::{
     Affinity, BreakerPolicy, BuildError, HealthConfig, HeartbeatConfig, HostState, Pool,
     PoolConfig, PoolName, QuarantinePolicy, RecycleConfig, RetryPolicy, TimeoutProfile, ToolConfig,
@@ -222,17 +224,17 @@ impl PoolBuilder {
         checked.map_err(|error| BuildError::in_pool(error, self.name(), self.location.clone()))
     }
 
-    /// Starts the pool; its workers start in the background. As long as [`Starting`] lives, a worker that fails to start is the end of it.
-    pub(crate) async fn start(mut self, host: &Host) -> Result<(Pool, Starting), BuildError> {
+    /// Starts the pool; its workers start in the background. As long as [`FirstStart`] lives, a worker that fails to start is the end of
+    /// it.
+    pub(crate) async fn start(mut self, host: &Host) -> Result<(Pool, FirstStart), BuildError> {
         self.check()?;
         let name = self.config.name.clone();
         let profile = self.source.profile(&name, host).await?;
-        let (profile, starting) = FirstStart::new(profile, host.state().clone());
+        let profile = Arc::new(WithState::new(profile, host.state().clone()));
         let budget = &mut self.config.recycle.budget;
         budget.get_or_insert_with(|| host.recycle_budget().clone());
-        let pool = Pool::start(self.config, Arc::new(profile))
-            .map_err(|error| BuildError::in_pool(error, &name, self.location))?;
-        Ok((pool, starting))
+        Pool::start_or_fail(self.config, profile)
+            .map_err(|error| BuildError::in_pool(error, &name, self.location))
     }
 }
 

@@ -260,6 +260,9 @@ impl From<&StartError> for Report {
         if told.is_none_or(|error| error.traceback.is_empty()) {
             report.block("output", &error.output);
         }
+        if let Some(stacks) = &error.stacks {
+            report.block("stacks", &stacks::lines(stacks));
+        }
         report.help = report.help.or_else(|| error.help.clone());
         report
     }

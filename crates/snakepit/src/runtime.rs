@@ -236,7 +236,7 @@ impl Snakepit {
             .await
     }
 
-    /// Tools of the default pool, as a ready worker described them; none as long as no worker is ready.
+    /// Tools of the default pool, as the worker described them that became ready last; none before the first one was.
     pub fn tools(&self) -> Vec<ToolInfo> {
         self.inner.default.tools()
     }

@@ -20,6 +20,8 @@ pub(crate) struct Evidence {
     pub(crate) flat: Option<Duration>,
     /// How long ago the first call that is still in it was given up; nothing while somebody waits for all its calls.
     pub(crate) overdue: Option<Duration>,
+    /// It has calls that were not given up: they may end, whatever becomes of the others.
+    pub(crate) innocent: bool,
     /// Calls wait for a slot of the pool.
     pub(crate) queued: bool,
 }
@@ -92,10 +94,9 @@ pub(crate) fn judge(evidence: &Evidence, limits: &Limits) -> Verdict {
         };
     }
     let queued = limits.kill_when_queued && evidence.queued;
-    if evidence
-        .overdue
-        .is_some_and(|time| queued || time >= limits.grace)
-    {
+    let over = |time| queued || time >= limits.grace;
+    // With other calls in it, the worker is replaced and drained by whoever waits for the end of the tool.
+    if !evidence.innocent && evidence.overdue.is_some_and(over) {
         return Verdict::Kill(Cause::Overdue);
     }
     if let (Some(stall), Some(flat)) = (limits.stall, evidence.flat)

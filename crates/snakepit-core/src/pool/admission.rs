@@ -50,6 +50,7 @@ impl Shared {
         };
         // Before the lock of the pool, and only for calls that are nested in others.
         let nesting = Nesting::of(&options.chain);
+        let now = Instant::now();
         let mut state = self.lock();
         state.stats.requests += items;
         if let Some(error) = self.refusal(&state) {
@@ -85,8 +86,9 @@ impl Shared {
         match state.scheduler.ask(&ask, waiter) {
             Acquire::Granted(grant) => {
                 let mut lease = self.lease_locked(&state, grant);
+                state.scheduler.started(grant, now);
                 drop(state);
-                lease.begin(items);
+                lease.begin(items, now);
                 Ok(Admitted::Now(lease))
             }
             Acquire::Queued(ticket) => {
@@ -110,12 +112,13 @@ impl Shared {
                 state.stats.saturated += items;
                 let queued = state.scheduler.queued();
                 let after = match (&bound, ask.patience) {
-                    // Once so much of the queue is gone, it would not have to wait too long.
+                    // Once so much of the queue is gone, it would not have to wait too long; nothing of it goes before a slot is free.
                     (QueueBound::Wait { estimate }, Some(patience)) => {
-                        Some(estimate.saturating_sub(patience.queue))
+                        let next = state.scheduler.next_free(now).unwrap_or_default();
+                        Some(estimate.saturating_sub(patience.queue).max(next))
                     }
                     // Others that found no place come back, too: once all that wait have had their turn there is room for them.
-                    _ => state.scheduler.backlog(),
+                    _ => state.scheduler.backlog(now),
                 };
                 drop(state);
                 Err(self.saturated(bound, queued, after))

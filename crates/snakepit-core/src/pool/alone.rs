@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
 use super::Pool;
 use super::lease::Lease;
@@ -97,7 +97,9 @@ impl Shared {
         match timeout_at(until, self.empty_worker()).await {
             Ok(Ok(mut lease)) => {
                 waiting.outcome = None;
-                lease.begin(1);
+                let now = Instant::now();
+                lease.begin(1, now);
+                self.lock().scheduler.started(lease.grant(), now);
                 Ok(lease)
             }
             Ok(Err(error)) => {
@@ -117,11 +119,11 @@ impl Shared {
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
             changed.as_mut().enable();
-            if hold
-                .as_ref()
-                .is_some_and(|hold| !self.lock().scheduler.is_held(hold.key))
-            {
-                // It is gone; the right to hold one is given back with it.
+            if hold.as_ref().is_some_and(|hold| {
+                let scheduler = &self.lock().scheduler;
+                !scheduler.is_held(hold.key) || scheduler.is_worse(hold.key)
+            }) {
+                // It is gone, or another one is to be had sooner; the right to hold one is given back with it.
                 hold = None;
             }
             let (fresh, lease) = {

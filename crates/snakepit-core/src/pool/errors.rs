@@ -19,6 +19,15 @@ impl Shared {
         }
     }
 
+    /// Not all workers have become ready within `limit`: why, where a start has failed.
+    pub(super) fn not_ready(&self, limit: Duration) -> Error {
+        let failed = self.lock().failed_start.clone();
+        match failed {
+            Some(error) => self.start_error(&error),
+            None => self.timeout(Phase::Start, limit),
+        }
+    }
+
     pub(super) fn timeout(&self, phase: Phase, after: Duration) -> Error {
         Error::Timeout {
             pool: self.config.name.clone(),

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Pool;
+use super::foreign;
 use super::shared::Shared;
 use crate::{CallId, Error, Phase, Stacks, Worker, WorkerId, event};
 
@@ -41,9 +43,16 @@ impl TimedOut {
 
 /// Asks the worker, for at most `wait`; zero asks nothing.
 pub(super) async fn look(worker: &dyn Worker, wait: Duration) -> Option<Stacks> {
-    if wait.is_zero() {
-        return None;
+    foreign::stacks(worker, wait).await
+}
+
+impl Pool {
+    /// Where each thread of a worker is, whatever it does; nothing when it could not tell within `wait`, or is not there.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub async fn stacks(&self, worker: &WorkerId, wait: Duration) -> Option<Stacks> {
+        let named = self.shared().worker(worker)?;
+        look(&*named, wait).await
     }
-    let looked = tokio::time::timeout(wait, worker.stacks(wait)).await;
-    looked.ok().flatten()
 }

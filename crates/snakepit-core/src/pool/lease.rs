@@ -10,6 +10,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::alone::Hold;
 use super::explain::TimedOut;
+use super::foreign::Guarded;
 use super::limits::Limits;
 use super::linger::{self, Rest};
 use super::shared::Shared;
@@ -22,6 +23,8 @@ use crate::{
 
 /// A future of a worker.
 pub(super) type WorkerFuture<T> = Pin<Box<dyn Future<Output = Result<T, CallError>> + Send>>;
+
+type GuardedFuture<T> = Guarded<dyn Future<Output = Result<T, CallError>> + Send>;
 
 /// Exclusive hold on a slot. Dropping it gives the slot back: whoever still has a call in it must not drop it.
 pub(super) struct Lease {
@@ -70,10 +73,10 @@ impl Lease {
         }
     }
 
-    /// The caller has the slot now, for `items` items.
-    pub(super) fn begin(&mut self, items: u64) {
+    /// The caller has the slot since `now`, for `items` items.
+    pub(super) fn begin(&mut self, items: u64, now: Instant) {
         self.items = items;
-        self.since = Some(Instant::now());
+        self.since = Some(now);
     }
 
     /// The pool itself has the slot: what runs in it counts as no call, and its time for no estimate.
@@ -96,6 +99,10 @@ impl Lease {
 
     pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.shared
+    }
+
+    pub(super) const fn grant(&self) -> Grant {
+        self.grant
     }
 
     pub(super) const fn key(&self) -> WorkerKey {
@@ -218,7 +225,7 @@ impl Drop for Lease {
 /// A call on a worker. Dropping it before its end leaves it to a background task that sees to the slot.
 pub(super) struct Running<T: Rest> {
     call: CallId,
-    inner: Option<(Lease, WorkerFuture<T>)>,
+    inner: Option<(Lease, GuardedFuture<T>)>,
 }
 
 impl<T: Rest> Running<T> {
@@ -233,7 +240,7 @@ impl<T: Rest> Running<T> {
         );
         Self {
             call,
-            inner: Some((lease, future)),
+            inner: Some((lease, Guarded(future, "call"))),
         }
     }
 
@@ -278,7 +285,7 @@ impl<T: Rest> Running<T> {
             .inner
             .as_mut()
             .expect("a call that is over is not polled");
-        let Poll::Ready(result) = future.as_mut().poll(context) else {
+        let Poll::Ready(result) = Pin::new(future).poll(context) else {
             return Poll::Pending;
         };
         let (lease, _) = self.inner.take().expect("it was there");

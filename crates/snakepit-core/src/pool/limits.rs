@@ -90,6 +90,7 @@ impl Limits {
     pub(super) fn patience(&self) -> Patience {
         let left = |until: Instant| until.saturating_duration_since(self.from);
         Patience {
+            now: self.from,
             queue: left(self.queue.0),
             whole: self.call.map(|(until, _)| left(until)),
         }

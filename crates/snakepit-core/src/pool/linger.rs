@@ -1,13 +1,15 @@
 //! What happens to a call whose caller does not wait any more.
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use tokio::time::{Instant, timeout};
 
 use super::explain;
+use super::foreign::{self, Guarded};
 use super::lease::Lease;
 use super::liveness::Overdue;
 use super::shared::Shared;
@@ -66,14 +68,14 @@ pub(super) fn spawn(
         call = call.0,
     );
     let grace = shared.config.cancel_grace;
-    lease.worker().cancel(call, grace);
+    foreign::cancel(&**lease.worker(), call, grace);
     let began = Instant::now();
     let overdue = Overdue::new(&shared, lease.key(), call);
     let (tasks, runtime) = (shared.tasks.clone(), shared.runtime.clone());
     tasks.spawn_on(
         async move {
             let _overdue = overdue;
-            let mut rest = Box::pin(rest);
+            let mut rest = Guarded(Box::pin(rest), "call");
             match timeout(grace, &mut rest).await {
                 Ok(Ok(()) | Err(CallError::Tool(_) | CallError::TooLarge { .. })) => {
                     let (worker, id) = (Arc::clone(lease.worker()), lease.id().clone());
@@ -110,6 +112,7 @@ pub(super) fn spawn(
                     note(&shared, &worker, call, Stopped { step, after });
                 }
                 Err(_) => {
+                    // No further call goes to it from here on.
                     let stacks =
                         explain::look(&**lease.worker(), shared.config.timeout_stacks).await;
                     tracing::warn!(
@@ -120,9 +123,8 @@ pub(super) fn spawn(
                         call = call.0,
                         stacks = stacks.as_ref().map(tracing::field::display),
                     );
-                    // First out of the schedule, so that no further call goes to it.
                     lease.lose();
-                    lease.worker().stop(Duration::ZERO).await;
+                    foreign::stop(&**lease.worker(), Duration::ZERO).await;
                     let stopped = Stopped {
                         step: StopStep::Kill,
                         after: began.elapsed(),
@@ -137,8 +139,9 @@ pub(super) fn spawn(
 
 /// What the worker tells; without that the tool has come to its end by itself, `after` its cancellation.
 async fn report(worker: &dyn Worker, call: CallId, after: Duration) -> Stopped {
-    let told = timeout(REPORT, worker.stopped(call)).await;
-    told.ok().flatten().unwrap_or(Stopped {
+    let told = AssertUnwindSafe(timeout(REPORT, worker.stopped(call))).catch_unwind();
+    let told = told.await.ok().and_then(Result::ok).flatten();
+    told.unwrap_or(Stopped {
         step: StopStep::Flag,
         after,
     })

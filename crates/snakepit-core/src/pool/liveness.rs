@@ -129,7 +129,7 @@ impl Monitor {
         let mut guard = self.shared.lock();
         let state = &mut *guard;
         let queued = state.scheduler.queued() > 0;
-        let busy = state.scheduler.in_use_of(key) > Some(0);
+        let calls = state.scheduler.in_use_of(key).unwrap_or(0);
         let Some(live) = state.workers.get_mut(key).filter(|live| !live.draining) else {
             return;
         };
@@ -138,7 +138,7 @@ impl Monitor {
         let evidence = Evidence {
             late: late.is_some(),
             queued,
-            ..track.evidence(now, busy)
+            ..track.evidence(now, calls)
         };
         let verdict = judge(&evidence, &self.limits);
         if let (Verdict::Discard, Some(late)) = (verdict, late) {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use super::lease::Lease;
 use super::scaling::Scaling;
 use super::stats::{Outcome, Stats};
 use super::supervisor::{Event, Readiness};
+use super::tools::Tools;
 use super::workers::{Live, Spare, Workers};
 use crate::chain::PoolMark;
 use crate::policy::{Breakers, Quarantine, RetryBudget};
@@ -39,6 +41,8 @@ pub(crate) struct Shared {
     /// The sessions of its calls, where its workers have some.
     pub(super) sessions: Option<Sessions>,
     pub(super) readiness: watch::Sender<Readiness>,
+    /// A failed start is not tried again: somebody waits for the pool.
+    pub(super) first_start: AtomicBool,
     pub(super) tasks: TaskTracker,
     pub(super) runtime: Handle,
     events: mpsc::UnboundedSender<Event>,
@@ -66,6 +70,10 @@ pub(super) struct State {
     /// A worker is held for a call that is to have it alone.
     pub(super) held: bool,
     pub(super) gave_up: Option<Arc<StartError>>,
+    /// Why the last start failed; nothing once a worker is ready again.
+    pub(super) failed_start: Option<Arc<StartError>>,
+    /// What workers can do, as the one said that became ready last.
+    pub(super) tools: Option<Arc<Tools>>,
 }
 
 impl Shared {
@@ -73,6 +81,7 @@ impl Shared {
         config: PoolConfig,
         profile: Arc<dyn WorkerProfile>,
         runtime: Handle,
+        first_start: bool,
     ) -> (Arc<Self>, mpsc::UnboundedReceiver<Event>) {
         let (events, receiver) = mpsc::unbounded_channel();
         let sessions = profile.state().map(|state| state.sessions().clone());
@@ -100,6 +109,8 @@ impl Shared {
             closing: false,
             held: false,
             gave_up: None,
+            failed_start: None,
+            tools: None,
         };
         let shared = Self {
             has_policies: config.has_policies(),
@@ -109,6 +120,7 @@ impl Shared {
             sessions,
             profile,
             readiness: watch::Sender::new(Readiness::Starting),
+            first_start: AtomicBool::new(first_start),
             tasks: TaskTracker::new(),
             runtime,
             events,
@@ -230,13 +242,15 @@ impl Shared {
         id: &WorkerId,
         worker: &Arc<dyn Worker>,
     ) -> Option<WorkerKey> {
+        let tools = Arc::new(Tools::new(&worker.info().tools));
         let mut guard = self.lock();
         let state = &mut *guard;
         state.starting.remove(id);
         if state.closing {
             return None;
         }
-        state.gave_up = None;
+        (state.gave_up, state.failed_start) = (None, None);
+        state.tools = Some(tools);
         let scheduler = &mut state.scheduler;
         let Added { key, wakes, lost } = scheduler.add_named(self.slots, id.clone());
         let live = Live::new(Arc::clone(worker), id.clone(), &self.config);

@@ -1,7 +1,5 @@
 //! Snapshots of a pool for people and programs.
 
-use std::sync::Arc;
-
 use hdrhistogram::Histogram;
 use serde::Serialize;
 use tokio::time::Instant;
@@ -10,7 +8,7 @@ use super::scaling::Scaling;
 use super::shared::{Shared, State};
 use crate::{
     Circuit, Containment, HealthStatus, HeartbeatStatus, MemoryStatus, PoolName, RecycleReason,
-    ToolInfo, WorkerId,
+    WorkerId,
 };
 
 /// State and counters of a pool at one moment.
@@ -334,16 +332,6 @@ impl Shared {
         let starting = state.starting.iter();
         let starting = starting.map(|(id, since)| without_calls(id, WorkerState::Starting, *since));
         ready.chain(spares).chain(starting).collect()
-    }
-
-    pub(super) fn tools(&self) -> Vec<ToolInfo> {
-        let worker = self
-            .lock()
-            .workers
-            .iter()
-            .next()
-            .map(|(_, live)| Arc::clone(&live.worker));
-        worker.map_or_else(Vec::new, |worker| worker.info().tools.clone())
     }
 }
 

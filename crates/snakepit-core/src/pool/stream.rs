@@ -1,36 +1,81 @@
 //! The results of one streaming call.
 
 use std::fmt;
-use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use futures_core::Stream;
-use tokio::time::Sleep;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::Pool;
+use super::foreign;
 use super::lease::Lease;
 use super::limits::Limits;
 use super::linger::{self, Rest};
 use super::pass::Pass;
 use super::stats::Outcome;
-use crate::{CallId, ChunkStream, Error, Payload};
+use crate::{CallId, ChunkStream, Error, Payload, Phase};
 
 /// The chunks of one streaming call. It ends after the last chunk or the first error.
 ///
-/// Dropping it early cancels the call: the tool is asked to stop, and its slot is used again when it did.
+/// Dropping it early cancels the call: the tool is asked to stop, and its slot is used again when it did. The same happens when the call's
+/// time is up, also to a stream that nobody reads at that moment; the reader gets [`Error::Timeout`] next.
 pub struct ReplyStream {
     /// Keeps the workers alive as long as the stream.
     _pool: Pool,
     call: CallId,
-    tool: Arc<str>,
-    inner: Option<(Lease, ChunkStream)>,
-    deadline: Option<(Pin<Box<Sleep>>, Duration)>,
-    /// The time is up: the error to come.
-    expiring: Option<Pin<Box<dyn Future<Output = Error> + Send>>>,
+    stage: Arc<Mutex<Stage>>,
+    deadline: Option<(Instant, Duration)>,
+    /// Ends the call at its deadline.
+    timer: Option<AbortOnDropHandle<()>>,
+}
+
+/// The call, as its reader and its timer share it. Whoever takes it out of [`State::Open`] sees to the slot.
+struct Stage {
+    state: State,
+    /// Who waits for what the timer leaves.
+    reader: Option<Waker>,
+}
+
+enum State {
+    Open(Open),
+    /// The time is up: the timer has the call, and leaves an error.
+    Expiring,
+    Failed(Error),
+    Over,
+}
+
+struct Open {
+    lease: Lease,
+    chunks: ChunkStream,
     pass: Option<Pass>,
+}
+
+fn lock(stage: &Mutex<Stage>) -> MutexGuard<'_, Stage> {
+    stage.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Stage {
+    /// Takes the call out, if it is open.
+    fn take(&mut self, next: State) -> Option<Open> {
+        if !matches!(self.state, State::Open(_)) {
+            return None;
+        }
+        match std::mem::replace(&mut self.state, next) {
+            State::Open(open) => Some(open),
+            _ => None,
+        }
+    }
+
+    fn fail(&mut self, error: Error) {
+        self.state = State::Failed(error);
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
+    }
 }
 
 impl ReplyStream {
@@ -42,66 +87,113 @@ impl ReplyStream {
         limits: &Limits,
         pass: Option<Pass>,
     ) -> Self {
-        let deadline = limits
-            .call
-            .map(|(at, after)| (Box::pin(tokio::time::sleep_until(at)), after));
+        let shared = Arc::clone(lease.shared());
+        let open = Open {
+            lease,
+            chunks,
+            pass,
+        };
+        let stage = Arc::new(Mutex::new(Stage {
+            state: State::Open(open),
+            reader: None,
+        }));
+        let timer = limits.call.map(|limit| {
+            let expire = expire(Arc::clone(&stage), limit, call, tool);
+            AbortOnDropHandle::new(shared.tasks.spawn_on(expire, &shared.runtime))
+        });
         Self {
             _pool: pool,
             call,
-            tool,
-            inner: Some((lease, chunks)),
-            deadline,
-            expiring: None,
-            pass,
+            stage,
+            deadline: limits.call,
+            timer,
         }
+    }
+}
+
+impl ReplyStream {
+    /// The timer is gone with the pool's runtime.
+    fn is_orphaned(&self) -> bool {
+        self.timer
+            .as_ref()
+            .is_some_and(AbortOnDropHandle::is_finished)
     }
 
-    fn abandon(&mut self, outcome: Outcome) {
-        self.pass = None;
-        if let Some((lease, chunks)) = self.inner.take() {
-            linger::spawn(lease, self.call, outcome, chunks.rest());
-        }
+    /// Ends a call whose time is up where nobody else does.
+    fn orphan(&self, open: Open) -> Error {
+        let Open { lease, chunks, .. } = open;
+        let after = self.deadline.map_or(Duration::ZERO, |(_, after)| after);
+        let error = lease.shared().timeout(Phase::Call, after);
+        linger::spawn(lease, self.call, Outcome::CallTimeout, chunks.rest());
+        error
     }
+}
+
+/// Ends a call that is still open at its deadline.
+async fn expire(
+    stage: Arc<Mutex<Stage>>,
+    (at, after): (Instant, Duration),
+    call: CallId,
+    tool: Arc<str>,
+) {
+    sleep_until(at).await;
+    let taken = lock(&stage).take(State::Expiring);
+    let Some(Open { lease, chunks, .. }) = taken else {
+        return;
+    };
+    let error = lease.timed_out(call, &tool, after).error().await;
+    linger::spawn(lease, call, Outcome::CallTimeout, chunks.rest());
+    lock(&stage).fail(error);
 }
 
 impl Stream for ReplyStream {
     type Item = Result<Payload, Error>;
 
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let this = &mut *self;
-        let Some((lease, chunks)) = &mut this.inner else {
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let mut stage = lock(&self.stage);
+        // The deadline comes first: a tool that always has a chunk ready must not outrun it.
+        let late = || self.deadline.is_some_and(|(at, _)| at <= Instant::now());
+        let ended = match &mut stage.state {
+            State::Open(open) if !late() => match foreign::next(&mut open.chunks, context) {
+                Poll::Pending => {
+                    // The worker wakes the reader; so does the timer, which takes the chunks away.
+                    stage.reader = Some(context.waker().clone());
+                    return Poll::Pending;
+                }
+                Poll::Ready(Some(Ok(chunk))) => return Poll::Ready(Some(Ok(chunk))),
+                Poll::Ready(Some(Err(error))) => Err(error),
+                Poll::Ready(None) => Ok(()),
+            },
+            State::Open(_) if self.is_orphaned() => {
+                let taken = stage.take(State::Over);
+                drop(stage);
+                return Poll::Ready(taken.map(|open| Err(self.orphan(open))));
+            }
+            State::Open(_) | State::Expiring => {
+                stage.reader = Some(context.waker().clone());
+                return Poll::Pending;
+            }
+            State::Failed(_) => {
+                let State::Failed(error) = std::mem::replace(&mut stage.state, State::Over) else {
+                    return Poll::Ready(None);
+                };
+                return Poll::Ready(Some(Err(error)));
+            }
+            State::Over => return Poll::Ready(None),
+        };
+        let taken = stage.take(State::Over);
+        drop(stage);
+        let Some(Open { lease, pass, .. }) = taken else {
             return Poll::Ready(None);
         };
-        // The deadline comes first: a tool that always has a chunk ready must not outrun it.
-        if let Some((sleep, after)) = &mut this.deadline
-            && this.expiring.is_none()
-            && sleep.as_mut().poll(context).is_ready()
-        {
-            let timed_out = lease.timed_out(this.call, &this.tool, *after);
-            this.expiring = Some(Box::pin(timed_out.error()));
-        }
-        if let Some(expiring) = &mut this.expiring {
-            return expiring.as_mut().poll(context).map(|error| {
-                this.expiring = None;
-                this.abandon(Outcome::CallTimeout);
-                Some(Err(error))
-            });
-        }
-        let Poll::Ready(chunk) = chunks.as_mut().poll_next(context) else {
-            return Poll::Pending;
-        };
-        if let Some(Ok(chunk)) = chunk {
-            return Poll::Ready(Some(Ok(chunk)));
-        }
-        let (lease, _) = this.inner.take().expect("it was there");
-        let result = match chunk {
-            Some(Err(error)) => Err(lease.fail(error)),
-            _ => {
+        let result = match ended {
+            Err(error) => Err(lease.fail(error)),
+            Ok(()) => {
                 lease.succeed();
                 Ok(())
             }
         };
-        if let Some(pass) = this.pass.take() {
+        if let Some(pass) = pass {
             pass.end(result.as_ref().map(drop));
         }
         Poll::Ready(result.err().map(Err))
@@ -110,7 +202,17 @@ impl Stream for ReplyStream {
 
 impl Drop for ReplyStream {
     fn drop(&mut self) {
-        self.abandon(Outcome::Cancelled);
+        let mut stage = lock(&self.stage);
+        let expiring = matches!(stage.state, State::Expiring);
+        let taken = stage.take(State::Over);
+        drop(stage);
+        if let Some(Open { lease, chunks, .. }) = taken {
+            linger::spawn(lease, self.call, Outcome::Cancelled, chunks.rest());
+        }
+        if let Some(timer) = self.timer.take().filter(|_| expiring) {
+            // It has the call, and sees to the slot.
+            timer.detach();
+        }
     }
 }
 

@@ -5,7 +5,8 @@ use super::supervisor::Event;
 use crate::schedule::WorkerKey;
 
 impl Shared {
-    /// A cancelled call cannot be stopped. `false` when its worker has no other call to wait for.
+    /// A cancelled call cannot be stopped. `false` when its worker has no other call to wait for: it is out of the schedule then, and stays
+    /// without calls until it is killed.
     pub(super) fn stuck(&self, key: WorkerKey) -> bool {
         let mut guard = self.lock();
         let state = &mut *guard;
@@ -14,6 +15,10 @@ impl Shared {
             return false;
         };
         if in_use <= live.stuck + 1 {
+            let lost = state.remove(key);
+            drop(guard);
+            self.changed.notify_waiters();
+            Self::tell_lost(lost);
             return false;
         }
         live.stuck += 1;

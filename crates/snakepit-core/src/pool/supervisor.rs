@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
+use super::foreign;
 use super::orphaned::CloseWithSupervisor;
 use super::recycle::RecycleError;
 use super::shared::Shared;
@@ -136,7 +137,7 @@ impl Supervisor {
                     Err(_) => return,
                 },
                 Some(gone) = self.watchers.join_next() => {
-                    // A watcher that panicked is as good as a worker that is gone, but it cannot say which one.
+                    // It ends without an answer only with the runtime.
                     if let Ok((key, exit)) = gone {
                         self.gone(key, &exit);
                     }
@@ -200,7 +201,7 @@ impl Supervisor {
             .map(|live| Arc::clone(&live.worker));
         if let Some(worker) = worker {
             self.shared.tasks.spawn_on(
-                async move { worker.stop(grace).await },
+                async move { foreign::stop(&*worker, grace).await },
                 &self.shared.runtime,
             );
         }
@@ -264,20 +265,22 @@ impl Supervisor {
                 match key {
                     Some(key) => {
                         self.watchers
-                            .spawn(async move { (key, worker.closed().await) });
+                            .spawn(async move { (key, foreign::closed(worker).await) });
                     }
                     None => {
-                        let stop = async move { worker.stop(Duration::ZERO).await };
+                        let stop = async move { foreign::stop(&*worker, Duration::ZERO).await };
                         self.shared.tasks.spawn_on(stop, &self.shared.runtime);
                     }
                 }
             }
-            Err(error) => {
+            Err(mut error) => {
+                error.permanent |= self.shared.first_start_counts();
                 tracing::warn!(target: event::TARGET, event = event::WORKER_START_FAILED, pool = %self.shared.config.name, worker = %id, error = %Printable(&error.message));
                 {
                     let mut state = self.shared.lock();
                     state.starting.remove(&id);
                     state.stats.start_failures += 1;
+                    state.failed_start = Some(Arc::new(error.clone()));
                 }
                 if let Some(error) = self.not_replaced(&id, error) {
                     self.failed(error);

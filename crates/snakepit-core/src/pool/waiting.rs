@@ -54,9 +54,11 @@ impl Waiting {
             }
             (Ok(Ok(Ok(mut lease))), _) => {
                 self.outcome = None;
-                lease.begin(self.items);
-                let (time, mut state) = (self.since.elapsed(), self.shared.lock());
+                let now = Instant::now();
+                lease.begin(self.items, now);
+                let (time, mut state) = (now - self.since, self.shared.lock());
                 state.nested.remove(&self.ticket);
+                state.scheduler.started(lease.grant(), now);
                 state.stats.waited(time);
                 state.scheduler.waited(time);
                 drop(state);

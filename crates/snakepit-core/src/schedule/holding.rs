@@ -12,6 +12,11 @@ impl<W> Scheduler<W> {
         self.slots.hold()
     }
 
+    /// Another worker would be empty sooner than this one, which is held.
+    pub fn is_worse(&self, key: WorkerKey) -> bool {
+        self.slots.is_worse(key)
+    }
+
     /// The worker is still held.
     pub fn is_held(&self, key: WorkerKey) -> bool {
         self.slots.is_held(key)
@@ -19,7 +24,7 @@ impl<W> Scheduler<W> {
 
     /// Takes a slot of a worker that is held, once no other call is in it.
     pub fn take_alone(&mut self, key: WorkerKey) -> Option<Grant> {
-        let empty = self.slots.in_use_of(key) == Some(0);
+        let empty = self.slots.in_use_of(key) == Some(0) && !self.slots.is_paused(key);
         empty.then(|| self.slots.take_held(key)).flatten()
     }
 

@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 /// How long a call can wait.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
+    /// When it came.
+    pub now: Instant,
     /// For a slot.
     pub queue: Duration,
     /// For its result.
@@ -15,6 +19,8 @@ pub struct Patience {
 const HELD_SHIFT: u32 = 4;
 /// Weight of one wait in the mean: 1/8.
 const DELAY_SHIFT: u32 = 3;
+/// An estimate is taken to be too low by this part: who is let in at its edge would be late half of the time.
+const MARGIN: u32 = 8;
 /// Measurements before the mean is believed.
 const TRUSTED: u32 = 16;
 
@@ -77,15 +83,22 @@ impl Pace {
         ahead: usize,
         slots: usize,
         patience: Patience,
+        next_free: impl FnOnce(Instant) -> Option<Duration>,
     ) -> Option<Duration> {
         if ahead == 0 || self.samples < TRUSTED || self.delay < nanos(patience.queue) / 8 {
             return None;
         }
-        // Those ahead, and what is left of one that runs.
-        let wait = share(self.held + self.spread, ahead + 1, slots)?;
+        // Those ahead, and what is left of one that runs; all that run may have begun together, or take longer than others did.
+        let next = next_free(patience.now).unwrap_or_default();
+        let after = |nanos| {
+            let spread = share(nanos, ahead + 1, slots)?;
+            Some(spread.max(share(nanos, ahead, slots)? + next))
+        };
+        let margin = |time: Duration| time + time / MARGIN;
+        let wait = margin(after(self.held + self.spread)?);
         // Too long in the queue costs a place there; too late for the deadline costs a worker's time: that has to be less likely.
         let long = self.held + 2 * self.spread;
-        let whole = share(long, ahead + 1, slots)? + Duration::from_nanos(long);
+        let whole = margin(after(long)? + Duration::from_nanos(long));
         let late = patience.whole.is_some_and(|patience| whole > patience);
         (late || wait > patience.queue).then_some(wait)
     }
@@ -119,15 +132,24 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
-    const fn queue(queue: Duration) -> Patience {
-        Patience { queue, whole: None }
+    fn queue(queue: Duration) -> Patience {
+        Patience {
+            now: Instant::now(),
+            queue,
+            whole: None,
+        }
+    }
+
+    /// The estimate when nothing is known of the calls that run.
+    fn refused(pace: &Pace, ahead: usize, patience: Patience) -> Option<Duration> {
+        pace.too_long(ahead, 1, patience, |_| None)
     }
 
     #[test]
     fn without_measurements_nothing_is_said() {
         let pace = Pace::default();
         assert_eq!(pace.wait(1000, 1), None);
-        assert_eq!(pace.too_long(1000, 1, queue(Duration::ZERO)), None);
+        assert_eq!(refused(&pace, 1000, queue(Duration::ZERO)), None);
     }
 
     #[test]
@@ -147,29 +169,32 @@ mod tests {
     fn both_witnesses_have_to_agree() {
         let mut pace = Pace::default();
         for _ in 0..TRUSTED {
-            assert_eq!(pace.too_long(1000, 1, queue(MS)), None);
+            assert_eq!(refused(&pace, 1000, queue(MS)), None);
             pace.held(10 * MS);
         }
         // Nobody has waited yet.
-        assert_eq!(pace.too_long(100, 1, queue(500 * MS)), None);
+        assert_eq!(refused(&pace, 100, queue(500 * MS)), None);
         for _ in 0..32 {
             pace.waited(600 * MS);
         }
-        assert_eq!(pace.too_long(99, 1, queue(500 * MS)), Some(1000 * MS));
-        assert_eq!(pace.too_long(10, 1, queue(500 * MS)), None);
+        assert_eq!(refused(&pace, 99, queue(500 * MS)), Some(1125 * MS));
+        assert_eq!(refused(&pace, 10, queue(500 * MS)), None);
+        // A call that runs for long puts all others off.
+        let runs = |_| Some(400 * MS);
+        assert!(pace.too_long(10, 1, queue(500 * MS), runs).is_some());
         // Its own time counts where it has to be over.
         let whole = |ms| Patience {
             whole: Some(ms * MS),
             ..queue(500 * MS)
         };
-        assert_eq!(pace.too_long(10, 1, whole(120)), None);
-        assert_eq!(pace.too_long(10, 1, whole(119)), Some(110 * MS));
+        assert_eq!(refused(&pace, 10, whole(135)), None);
+        assert!(refused(&pace, 10, whole(134)).is_some());
         // A call that would be next is let in.
-        assert_eq!(pace.too_long(0, 1, whole(1)), None);
+        assert_eq!(refused(&pace, 0, whole(1)), None);
         for _ in 0..32 {
             pace.granted();
         }
-        assert_eq!(pace.too_long(100, 1, queue(500 * MS)), None);
+        assert_eq!(refused(&pace, 100, queue(500 * MS)), None);
     }
 
     #[test]

@@ -190,11 +190,12 @@ impl Slots {
         true
     }
 
-    /// Takes the least loaded worker out of the buckets, also one without a free slot; the calls in it go on.
+    /// Takes the least loaded worker out of the buckets, also one without a free slot; the calls in it go on. A paused one comes last: nobody
+    /// knows when it takes calls again.
     pub(crate) fn hold(&mut self) -> Option<WorkerKey> {
         let active = (0_u32..).zip(&self.entries);
         let active = active.filter(|(_, entry)| entry.state == State::Active);
-        let (index, entry) = active.min_by_key(|(_, entry)| entry.in_use)?;
+        let (index, entry) = active.min_by_key(|(_, entry)| (entry.paused, entry.in_use))?;
         let generation = entry.generation;
         self.unlink(index);
         self.entries[index as usize].state = State::Held;
@@ -207,6 +208,16 @@ impl Slots {
             self.entries[key.index as usize].state = State::Active;
             self.link(key.index);
         }
+    }
+
+    /// Another worker would be empty sooner than this one, which is held.
+    pub(crate) fn is_worse(&self, key: WorkerKey) -> bool {
+        let Some(held) = self.entry(key) else {
+            return false;
+        };
+        let mut active = self.entries.iter().filter(|one| one.state == State::Active);
+        let waits = held.paused || held.in_use > 0;
+        waits && active.any(|one| !one.paused && (held.paused || one.in_use == 0))
     }
 
     /// Takes a slot of a worker that is held.
@@ -236,6 +247,10 @@ impl Slots {
             self.unlink(key.index);
             self.entries[key.index()].paused = true;
         }
+    }
+
+    pub(crate) fn is_paused(&self, key: WorkerKey) -> bool {
+        self.entry(key).is_some_and(|entry| entry.paused)
     }
 
     /// Ends that; `false` when it was not paused.

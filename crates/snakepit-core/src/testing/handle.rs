@@ -10,7 +10,9 @@ use async_trait::async_trait;
 use tokio::sync::{Semaphore, watch};
 
 use super::ScriptedWorker;
-use crate::{ErrorCode, HostState, StartContext, StartError, Worker, WorkerInfo, WorkerProfile};
+use crate::{
+    ErrorCode, HostState, StartContext, StartError, ToolInfo, Worker, WorkerInfo, WorkerProfile,
+};
 
 /// What a start does.
 #[derive(Clone, Debug, Default)]
@@ -36,7 +38,7 @@ pub enum Script {
 ///
 /// Tools, by name: `gate` waits for [`allow`](Self::allow), `hang` never ends by itself but gives up when it is cancelled, `stuck` does not
 /// even do that, `nap` takes 10 ms, `die` kills its worker, `fail` fails, `health` fails while its
-/// worker is told to be unwell, `count` streams chunks until it is cancelled; everything else echoes its arguments.
+/// worker is told to be unwell, `count` streams chunks until it is cancelled, `pause` one chunk and then nothing; everything else echoes its arguments.
 #[derive(Clone, Debug)]
 pub struct ScriptedProfile {
     pub(super) inner: Arc<Inner>,
@@ -50,6 +52,7 @@ pub(super) struct Inner {
     scripts: Mutex<VecDeque<Script>>,
     default: Mutex<Script>,
     health_checks: Mutex<Vec<String>>,
+    tools: Mutex<Vec<ToolInfo>>,
     workers: Mutex<Vec<Weak<ScriptedWorker>>>,
     starts: watch::Sender<usize>,
     /// Starts under way.
@@ -80,6 +83,7 @@ impl ScriptedProfile {
                 scripts: Mutex::default(),
                 default: Mutex::default(),
                 health_checks: Mutex::default(),
+                tools: Mutex::default(),
                 workers: Mutex::default(),
                 starts: watch::Sender::new(0),
                 starting: AtomicUsize::new(0),
@@ -116,6 +120,15 @@ impl ScriptedProfile {
     /// Says which tools are the health checks of workers that start from now on.
     pub fn set_health_checks(&self, tools: &[&str]) {
         *lock(&self.inner.health_checks) = tools.iter().map(|tool| (*tool).to_owned()).collect();
+    }
+
+    /// Says which tools workers describe that start from now on; none at first.
+    pub fn set_tools(&self, names: &[&str]) {
+        let tool = |name: &&str| ToolInfo {
+            name: (*name).to_owned(),
+            ..ToolInfo::default()
+        };
+        *lock(&self.inner.tools) = names.iter().map(tool).collect();
     }
 
     /// Starts so far.
@@ -186,6 +199,7 @@ impl WorkerProfile for ScriptedProfile {
                     runtime: "scripted".into(),
                     runtime_version: "1".into(),
                     health_checks: lock(&self.inner.health_checks).clone(),
+                    tools: lock(&self.inner.tools).clone(),
                     ..WorkerInfo::default()
                 };
                 let worker = Arc::new(ScriptedWorker::new(context.worker, info, self.clone()));

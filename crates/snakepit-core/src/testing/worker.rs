@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::StreamExt;
 use tokio::sync::watch;
 
 use super::ScriptedProfile;
@@ -220,6 +221,16 @@ impl Worker for ScriptedWorker {
                 }
             });
             return Ok(Box::pin(chunks));
+        }
+        if &*request.tool == "pause" {
+            let (call, args) = (request.call, request.args);
+            let silence = async move {
+                self.cancellation(call).await;
+                None
+            };
+            let first = futures_util::stream::iter([Ok(args)]);
+            let rest = futures_util::stream::once(silence).filter_map(std::future::ready);
+            return Ok(Box::pin(first.chain(rest)));
         }
         let chunk = self.guarded(request).await?;
         Ok(Box::pin(futures_util::stream::iter([Ok(chunk)])))

@@ -148,3 +148,30 @@ async fn rest_during_a_pause_of_the_host_does_not_count() {
     busy.await.unwrap().unwrap();
     assert_eq!(pool.status().heartbeat_kills, 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_tool_that_goes_on_costs_no_other_call_of_its_worker() {
+    for kill_when_queued in [false, true] {
+        let profile = ScriptedProfile::new(2);
+        let mut config = watched(1, |one| one.kill_when_queued = kill_when_queued);
+        // The heartbeat sees the time pass before anybody else does.
+        config.cancel_grace = 60 * SECOND;
+        let pool = ready(config, &profile).await;
+        let innocent = begin(&pool, "gate").await;
+        let options = CallOptions::new().timeout(SECOND);
+        let stuck = begin_with(&pool, "stuck", options).await;
+        assert!(stuck.await.unwrap().is_err());
+        let waiting = begin_with(&pool, "nap", CallOptions::new().queue_timeout(LONG * 10)).await;
+        assert_eq!(pool.status().queue_depth, 1);
+        sleep(59 * SECOND).await;
+        assert_eq!(pool.status().heartbeat_kills, 0);
+        // Its worker is replaced, and drains.
+        waiting.await.unwrap().unwrap();
+        sleep(10 * SECOND).await;
+        profile.allow(1);
+        innocent.await.unwrap().unwrap();
+        later(|| pool.workers().len() == 1).await;
+        assert_eq!(pool.status().heartbeat_kills, 0);
+        balanced(&pool.status());
+    }
+}

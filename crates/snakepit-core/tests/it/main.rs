@@ -1,10 +1,13 @@
 //! Integration tests, nearly all on a paused clock, and those of pools with scripted workers.
 
 mod affinity;
+mod alone;
 mod breaker;
 mod close;
 mod defects;
 mod execute;
+mod find_tool;
+mod foreign;
 mod gates;
 mod health;
 mod host_tools;
@@ -35,4 +38,5 @@ mod support;
 mod tools;
 mod value;
 mod variables;
+mod warm_up;
 mod watch;

@@ -68,3 +68,58 @@ async fn a_stream_that_cannot_start_says_why() {
     assert_eq!(error.code(), ErrorCode::ToolRaised);
     assert_eq!(pool.status().in_flight, 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_nobody_reads_gives_its_slot_back_at_its_deadline() {
+    let profile = ScriptedProfile::new(1);
+    let pool = ready(config(1), &profile).await;
+    let options = CallOptions::new().timeout(Duration::from_secs(1));
+    let mut stream = pool
+        .execute_stream("count", payload(1), &options)
+        .await
+        .unwrap();
+    stream.next().await.unwrap().unwrap();
+    // It waits for the slot, and gets it although nobody polls the stream.
+    call(&pool, "echo").await.unwrap();
+    until(|| pool.status().in_flight == 0).await;
+    assert_eq!(pool.status().call_timeouts, 1);
+    let error = stream.next().await.unwrap().unwrap_err();
+    assert_eq!(error.code(), ErrorCode::CallTimeout);
+    assert!(stream.next().await.is_none());
+    assert_eq!(profile.starts(), 1);
+    balanced(&pool.status());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_dropped_while_its_time_out_is_explained_gives_its_slot_back() {
+    let profile = ScriptedProfile::new(1);
+    let pool = ready(config(1), &profile).await;
+    // The worker never says where its threads are, so that the explanation takes its time.
+    profile.workers()[0].set_stacks(None);
+    let options = CallOptions::new().timeout(Duration::from_secs(1));
+    let stream = pool
+        .execute_stream("count", payload(1), &options)
+        .await
+        .unwrap();
+    tokio::time::sleep(Duration::from_millis(1010)).await;
+    drop(stream);
+    // It waits for the slot.
+    call(&pool, "echo").await.unwrap();
+    until(|| pool.status().in_flight == 0).await;
+    assert_eq!(pool.status().call_timeouts, 1);
+    balanced(&pool.status());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_waits_is_woken_at_the_deadline() {
+    let profile = ScriptedProfile::new(1);
+    let pool = ready(config(1), &profile).await;
+    let options = CallOptions::new().timeout(Duration::from_secs(1));
+    let opened = pool.execute_stream("pause", payload(1), &options);
+    let mut stream = opened.await.unwrap();
+    assert_eq!(stream.next().await.unwrap().unwrap(), payload(1));
+    let error = stream.next().await.unwrap().unwrap_err();
+    assert_eq!(error.code(), ErrorCode::CallTimeout);
+    until(|| pool.status().in_flight == 0).await;
+    balanced(&pool.status());
+}

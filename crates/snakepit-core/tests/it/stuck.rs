@@ -144,3 +144,20 @@ async fn calls_go_to_the_least_loaded_worker_and_fill_all_slots() {
     }
     balanced(&pool.status());
 }
+
+#[tokio::test(start_paused = true)]
+async fn no_call_gets_into_a_worker_that_is_about_to_be_killed() {
+    let profile = ScriptedProfile::new(4);
+    let mut settings = config(1);
+    settings.timeout_stacks = SECOND;
+    let pool = ready(settings, &profile).await;
+    let lost = begin_with(&pool, "stuck", CallOptions::new().timeout(SECOND)).await;
+    assert!(lost.await.unwrap().is_err());
+    // It never says where it is, so that there is time between the decision and the end.
+    profile.workers()[0].set_stacks(None);
+    sleep(pool.config().cancel_grace + SECOND / 2).await;
+    assert!(profile.workers()[0].is_alive());
+    call(&pool, "nap").await.unwrap();
+    assert_eq!(profile.starts(), 2);
+    balanced(&pool.status());
+}

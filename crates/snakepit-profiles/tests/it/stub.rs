@@ -84,6 +84,7 @@ pub(crate) async fn start(
         timeout,
         max_payload: 1 << 20,
         state: None,
+        stacks: Duration::from_secs(1),
     };
     profile.start(context).await
 }

@@ -16,6 +16,7 @@ mod cancellation;
 mod cli;
 #[cfg(feature = "cli")]
 mod cli_support;
+mod cli_timeouts;
 #[cfg(feature = "cli")]
 mod compat;
 #[cfg(feature = "cli")]

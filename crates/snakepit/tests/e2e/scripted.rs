@@ -225,3 +225,67 @@ async fn defect_15_streams_are_a_matter_of_the_pool_that_is_called() {
     assert_eq!(requests, [0, 1]);
     snakepit.shutdown().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_tool_is_found_by_its_name_while_no_worker_is_ready() {
+    let profile = ScriptedProfile::new(1);
+    profile.set_tools(&["echo"]);
+    let snakepit = with_pool(&profile).start().await.unwrap();
+    let pool = snakepit.default_pool().clone();
+    profile.otherwise(Script::Slow(Duration::from_secs(3)));
+    profile.workers()[0].die("killed by signal 9", false);
+    while pool.status().ready > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(snakepit.tools().len(), 1);
+    let reply: i64 = snakepit.execute_tool("s", "echo", 7).await.unwrap();
+    assert_eq!(reply, 7);
+    let error = snakepit.execute_tool::<i64>("s", "ecko", 7).await;
+    assert_eq!(error.unwrap_err().code(), ErrorCode::UnknownTool);
+    snakepit.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tool_is_found_by_its_name_before_the_first_worker_is_ready() {
+    let profile = ScriptedProfile::new(1).then(Script::Slow(Duration::from_secs(3)));
+    profile.set_tools(&["echo"]);
+    let builder = with_pool(&profile).wait_ready(false);
+    let snakepit = builder.start().await.unwrap();
+    let reply: i64 = snakepit.execute_tool("s", "echo", 7).await.unwrap();
+    assert_eq!(reply, 7);
+    snakepit.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pool_that_cannot_start_hides_no_tool_of_another_one() {
+    let broken = ScriptedProfile::new(1).then(Script::Fail { permanent: true });
+    let good = ScriptedProfile::new(1);
+    good.set_tools(&["echo"]);
+    let snakepit = with_pool(&broken)
+        .pool_with_profile(config("other"), Arc::new(good))
+        .wait_ready(false)
+        .start()
+        .await
+        .unwrap();
+    let reply: i64 = snakepit.execute_tool("s", "echo", 7).await.unwrap();
+    assert_eq!(reply, 7);
+    let error = snakepit.execute_tool::<i64>("s", "ecko", 7).await;
+    assert_eq!(error.unwrap_err().code(), ErrorCode::StartFailed);
+    snakepit.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failing_warm_up_is_why_the_start_fails() {
+    for tools in [&["echo"][..], &[]] {
+        let profile = ScriptedProfile::new(1);
+        profile.set_tools(tools);
+        let mut config = config("main");
+        config.warm_up = Some("fail".to_owned());
+        let builder = Snakepit::builder().pool_with_profile(config, Arc::new(profile.clone()));
+        let began = tokio::time::Instant::now();
+        let error = builder.start().await.unwrap_err();
+        let text = snakepit::Report::from(&error).to_string();
+        assert!(text.contains("fail"), "{text}");
+        assert_eq!((profile.starts(), began.elapsed()), (1, Duration::ZERO));
+    }
+}

@@ -24,6 +24,7 @@ const WORKS: Evidence = Evidence {
     held: Duration::ZERO,
     flat: Some(Duration::ZERO),
     overdue: None,
+    innocent: false,
     queued: false,
 };
 
@@ -122,6 +123,27 @@ fn busy_after_the_deadline_has_its_grace() {
 }
 
 #[test]
+fn calls_that_nobody_gave_up_protect_their_worker() {
+    for queued in [false, true] {
+        let limits = Limits {
+            kill_when_queued: true,
+            ..LIMITS
+        };
+        let overdue = Evidence {
+            overdue: Some(1000 * SECOND),
+            queued,
+            ..WORKS
+        };
+        let shared = Evidence {
+            innocent: true,
+            ..overdue
+        };
+        assert_eq!(judge(&overdue, &limits), Verdict::Kill(Cause::Overdue));
+        assert_eq!(judge(&shared, &limits), Verdict::Well);
+    }
+}
+
+#[test]
 fn a_host_that_was_late_judges_nobody() {
     let silent = Evidence {
         misses: 9,
@@ -134,15 +156,16 @@ fn a_host_that_was_late_judges_nobody() {
 fn evidence() -> impl Strategy<Value = Evidence> {
     let seconds = || (0_u64..100).prop_map(Duration::from_secs);
     let maybe = || proptest::option::of((0_u64..100).prop_map(Duration::from_secs));
-    let flags = (any::<bool>(), any::<bool>(), any::<bool>());
+    let flags = any::<[bool; 4]>();
     (flags, 0_u32..10, seconds(), maybe(), maybe()).prop_map(
-        |((late, busy, queued), misses, held, flat, overdue)| Evidence {
+        |([late, busy, innocent, queued], misses, held, flat, overdue)| Evidence {
             late,
             busy,
             misses,
             held,
             flat,
             overdue,
+            innocent,
             queued,
         },
     )
@@ -165,7 +188,9 @@ proptest! {
     #[test]
     fn a_busy_worker_is_never_killed_for_its_heartbeats(mut seen in evidence(), limits in limits()) {
         seen.busy = true;
-        seen.overdue = None;
+        if !seen.innocent {
+            seen.overdue = None;
+        }
         let verdict = judge(&seen, &limits);
         let asked_for = seen.flat.is_some() && seen.flat >= limits.stall && limits.stall.is_some();
         let killed = matches!(verdict, Verdict::Kill(_));

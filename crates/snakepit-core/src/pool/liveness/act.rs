@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::timeout;
-
 use super::track::{HeartbeatState, News};
 use crate::policy::liveness::{Cause, Evidence, Verdict};
+use crate::pool::foreign;
 use crate::pool::lease::Lease;
 use crate::pool::shared::{Shared, State, Waiter};
 use crate::pool::supervisor::Event;
@@ -84,6 +83,10 @@ impl Act {
     /// Wakes who got a slot, tells what has happened, and kills the worker where that is the verdict.
     pub(super) fn finish(self, shared: &Arc<Shared>, news: News) {
         self.tell(shared, news);
+        if self.before != self.after {
+            // A call that waits for a worker of its own may have to wait for another one now.
+            shared.changed.notify_waiters();
+        }
         Shared::tell_lost(self.lost);
         for (waiter, lease) in self.wakes {
             Shared::wake(waiter, lease);
@@ -124,8 +127,7 @@ impl Act {
 impl Condemned {
     /// The worker is out of the schedule. Its stacks are taken while it lives; the supervisor ends it and starts another one.
     async fn kill(self, shared: Arc<Shared>, worker: WorkerId, evidence: Evidence) {
-        let stacks = timeout(STACKS, self.worker.stacks(STACKS)).await;
-        let stacks = stacks.ok().flatten();
+        let stacks = foreign::stacks(&*self.worker, STACKS).await;
         let stacks = stacks.and_then(|stacks| serde_json::to_string(&stacks).ok());
         let (pool, misses) = (&shared.config.name, evidence.misses);
         if let Some(cause) = self.cause {

@@ -164,12 +164,13 @@ impl Track {
         }
     }
 
-    /// What the policy is to judge.
-    pub(crate) fn evidence(&self, now: Instant, busy: bool) -> Evidence {
+    /// What the policy is to judge of a worker that has so many calls.
+    pub(crate) fn evidence(&self, now: Instant, calls: u16) -> Evidence {
         let overdue = self.overdue.first();
         Evidence {
             late: false,
-            busy,
+            busy: calls > 0,
+            innocent: usize::from(calls) > self.overdue.len(),
             misses: self.misses,
             held: self.held,
             flat: self.flat(),
@@ -255,7 +256,7 @@ mod tests {
         let answer = heard(start + SECOND, None);
         assert_eq!(track.hear(&answer, late, 0), News::Recovered(2));
         assert_eq!(track.hear(&missing(start), late, 0), News::None);
-        assert_eq!(track.evidence(late, false).misses, 0);
+        assert_eq!(track.evidence(late, 0).misses, 0);
     }
 
     #[test]
@@ -297,10 +298,11 @@ mod tests {
         track.give_up(CallId(1), start);
         track.give_up(CallId(2), start + SECOND);
         let later = start + 3 * SECOND;
-        assert_eq!(track.evidence(later, true).overdue, Some(3 * SECOND));
+        assert_eq!(track.evidence(later, 2).overdue, Some(3 * SECOND));
+        assert!(!track.evidence(later, 2).innocent && track.evidence(later, 3).innocent);
         track.settle(CallId(1));
-        assert_eq!(track.evidence(later, true).overdue, Some(2 * SECOND));
+        assert_eq!(track.evidence(later, 1).overdue, Some(2 * SECOND));
         track.settle(CallId(2));
-        assert_eq!(track.evidence(later, true).overdue, None);
+        assert_eq!(track.evidence(later, 1).overdue, None);
     }
 }

@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{Event, Readiness, Supervisor};
 use crate::event;
+use crate::pool::foreign;
 
 impl Supervisor {
     /// Lets running calls end, then stops all workers. Calls have been refused since before this was asked for.
@@ -56,7 +57,7 @@ impl Supervisor {
                 .chain(spares.into_iter().map(|spare| spare.worker))
                 .collect()
         };
-        join_all(stops.iter().map(|worker| worker.stop(grace))).await;
+        join_all(stops.iter().map(|worker| foreign::stop(&**worker, grace))).await;
         {
             for key in keys {
                 self.shared.remove(key);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::{Supervisor, terminated};
+use crate::pool::foreign;
 use crate::pool::recycle::RecycleMode;
 use crate::pool::workers::Spare;
 use crate::{ErrorCode, StartError, Worker, WorkerExit, WorkerId, event};
@@ -46,7 +47,7 @@ impl Supervisor {
         }
         self.replaced(&id);
         self.spare_watchers
-            .spawn(async move { (id, worker.closed().await) });
+            .spawn(async move { (id, foreign::closed(worker).await) });
     }
 
     /// Lets spares take the places of workers that are missing.
@@ -66,7 +67,7 @@ impl Supervisor {
             };
             tracing::info!(target: event::TARGET, event = event::POOL_SPARE_USED, pool = %self.shared.config.name, worker = %id);
             self.watchers
-                .spawn(async move { (key, worker.closed().await) });
+                .spawn(async move { (key, foreign::closed(worker).await) });
         }
     }
 

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Supervisor;
+use crate::pool::foreign;
 use crate::{
-    CallError, ErrorCode, Payload, Request, Slot, StartContext, StartError, Worker, WorkerId,
-    WorkerProfile, event,
+    CallError, ErrorCode, Payload, Request, Slot, StartContext, StartError, ToolInfo, Worker,
+    WorkerId, WorkerInfo, WorkerProfile, event,
 };
 
 /// A start that is over.
@@ -45,11 +46,12 @@ impl Supervisor {
             timeout: config.start_timeout,
             max_payload: config.max_payload,
             state: self.profile.state(),
+            stacks: config.timeout_stacks,
         };
         let warm_up = config.warm_up.as_deref().map(Arc::from);
         let (profile, worker) = (Arc::clone(&self.profile), id.clone());
         // The profile keeps the time and knows best what went wrong; the second more is for a profile that does not.
-        let limit = config.start_timeout.saturating_add(Duration::from_secs(1));
+        let limit = config.start_timeout + config.timeout_stacks + Duration::from_secs(1);
         let start = async move {
             let start = ready(profile, context, warm_up);
             match timeout(limit, AssertUnwindSafe(start).catch_unwind()).await {
@@ -81,27 +83,69 @@ async fn ready(
     context: StartContext,
     warm_up: Option<Arc<str>>,
 ) -> Result<Arc<dyn Worker>, StartError> {
+    let until = Instant::now() + context.timeout;
+    let (name, time, stacks) = (context.worker.clone(), context.timeout, context.stacks);
     let worker = profile.start(context).await?;
+    // Whatever is wrong with it shows here, where a panic is a failed start.
+    let info = worker.info();
     let Some(tool) = warm_up else {
         return Ok(worker);
     };
+    if !may_have(info, &tool) {
+        let error = unknown(&tool, &info.tools);
+        foreign::stop(&*worker, Duration::ZERO).await;
+        return Err(error);
+    }
     let unfit = |message: String| StartError::new(ErrorCode::StartFailed, message);
     let args = Payload::encode(&()).map_err(|error| unfit(error.to_string()))?;
     let request = Request::new(Arc::clone(&tool), args);
-    match Arc::clone(&worker).call(Slot(0), request).await {
-        Ok(_) => Ok(worker),
-        Err(error) => {
-            worker.stop(Duration::ZERO).await;
-            let mut start = unfit(format!("its warm-up `{tool}` failed: {error}"));
+    let called = Arc::clone(&worker).call(Slot(0), request);
+    let start = match timeout_at(until, foreign::Guarded(called, "call")).await {
+        Ok(Ok(_)) => return Ok(worker),
+        Ok(Err(error)) => {
+            let mut start = unfit(format!(
+                "warm-up `{tool}` of worker `{name}` failed: {error}"
+            ));
             match error {
-                CallError::Tool(error) => start.tool_error = Some(error),
+                CallError::Tool(error) => {
+                    // It was refused before any code of the tool ran, so it would be refused again.
+                    start.permanent = error.type_name.is_empty();
+                    start.tool_error = Some(error);
+                }
                 CallError::Died { exit, .. } => {
                     start.exit = Some(exit.reason);
                     start.output = exit.output;
                 }
                 CallError::TooLarge { .. } => {}
             }
-            Err(start)
+            start.help = Some(format!("correct the tool `{tool}`, or remove `warm_up`"));
+            start
         }
-    }
+        Err(_) => {
+            let mut start = unfit(format!(
+                "warm-up `{tool}` of worker `{name}` did not end within {time:?} of its start"
+            ));
+            start.stacks = foreign::stacks(&*worker, stacks).await.map(Box::new);
+            start.help = Some(format!("raise `start_timeout`, or do less in `{tool}`"));
+            start
+        }
+    };
+    foreign::stop(&*worker, Duration::ZERO).await;
+    Err(start)
+}
+
+/// The worker has a tool of this name, or has not said which ones it has.
+fn may_have(info: &WorkerInfo, tool: &str) -> bool {
+    let named = info.tools.iter().any(|known| known.name == tool);
+    named || info.tools.is_empty() || info.health_checks.iter().any(|check| check == tool)
+}
+
+/// The warm-up names a tool that workers do not have: no further start can help.
+fn unknown(tool: &str, tools: &[ToolInfo]) -> StartError {
+    let message = format!("`warm_up` names `{tool}`, which is no tool of the workers");
+    let mut error = StartError::new(ErrorCode::UnknownTool, message);
+    let names: Vec<_> = tools.iter().map(|tool| tool.name.as_str()).collect();
+    error.help = Some(format!("the tools are: {}", names.join(", ")));
+    error.permanent = true;
+    error
 }

@@ -1,8 +1,11 @@
 //! A pool for the time of one command.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use snakepit::{CallOptions, Error, ErrorCode, Phase, PoolBuilder, ShutdownReport, Snakepit};
+use snakepit::{
+    BuildError, CallOptions, Error, ErrorCode, Phase, PoolBuilder, ShutdownReport, Snakepit, Stacks,
+};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -14,6 +17,12 @@ const POOL: &str = "main";
 
 /// What a worker gets for its clean-up at the end of the program.
 const STOP_GRACE: Duration = Duration::from_secs(2);
+
+/// Longest time that a worker whose time is up gets to say where it is.
+const STACKS: Duration = Duration::from_millis(150);
+
+/// What comes after a call whose time is up: that, and some time for a busy machine.
+const AFTER: Duration = Duration::from_millis(250);
 
 /// Starts a pool, runs `work` and ends the pool, also when a signal comes or time runs out.
 pub(crate) async fn with_pool<W>(
@@ -72,6 +81,12 @@ async fn start(
             config.stop_grace = STOP_GRACE;
             config.cancel_grace = Duration::ZERO;
             config.restart.max_restarts = 1;
+            config.timeout_stacks = STACKS;
+            if let Some((at, _)) = deadline {
+                // A worker that is not ready in time says where it is.
+                let left = at.saturating_duration_since(Instant::now());
+                config.start_timeout = left.max(Duration::from_millis(1));
+            }
         });
     if let Some(python) = &options.python {
         pool = pool.python(python);
@@ -80,19 +95,32 @@ async fn start(
     let Some((at, after)) = deadline else {
         return Ok(start.await?);
     };
-    match timeout_at(at, start).await {
-        Ok(started) => Ok(started?),
-        Err(_) => Err(Error::Timeout {
-            pool: POOL.into(),
-            phase: Phase::Start,
-            after,
-            stacks: None,
-        }
-        .into()),
+    let late = |stacks| Error::Timeout {
+        pool: POOL.into(),
+        phase: Phase::Start,
+        after,
+        stacks,
+    };
+    match timeout_at(at + AFTER, start).await {
+        Ok(Ok(started)) => Ok(started),
+        Ok(Err(error)) if at <= Instant::now() => Err(late(stacks(error)).into()),
+        Ok(Err(error)) => Err(error.into()),
+        Err(_) => Err(late(None).into()),
     }
 }
 
-/// The pool ends a call by itself; this covers what comes around it, for example a stream that never ends.
+/// Where the worker was whose start took too long.
+fn stacks(error: BuildError) -> Option<Arc<Stacks>> {
+    let BuildError::Start { error, .. } = error else {
+        return None;
+    };
+    let Error::Start { source, .. } = *error else {
+        return None;
+    };
+    source.stacks.map(|stacks| Arc::new(*stacks))
+}
+
+/// The pool ends a call by itself, and says where it was; this covers what comes around it.
 async fn within(
     deadline: Option<(Instant, Duration)>,
     work: impl Future<Output = Result<(), Failure>>,
@@ -100,7 +128,7 @@ async fn within(
     let Some((at, after)) = deadline else {
         return work.await;
     };
-    match timeout_at(at, work).await {
+    match timeout_at(at + AFTER, work).await {
         Ok(result) => result.map_err(|failure| whole_time(failure, after)),
         Err(_) => Err(Error::Timeout {
             pool: POOL.into(),

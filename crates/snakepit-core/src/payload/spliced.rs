@@ -1,0 +1,184 @@
+//! Payloads within a value that is encoded: their bytes are taken as they are.
+//!
+//! A serializer of serde takes no raw bytes. So a value is encoded once as usual; if a payload is met, the encoding is begun again into a
+//! buffer that the payload can reach, which costs values without payloads nothing.
+
+use std::any::type_name;
+use std::cell::{Cell, RefCell};
+use std::io::{self, Write};
+use std::rc::Rc;
+
+use rmp_serde::config::{DefaultConfig, StructMapConfig};
+use serde::ser::Error as _;
+use serde::{Serialize, Serializer};
+
+use super::Payload;
+use crate::Value;
+
+type Config = StructMapConfig<DefaultConfig>;
+type Plain<'a, 'b> = &'a mut rmp_serde::Serializer<&'b mut Vec<u8>, Config>;
+type Spliced<'a> = &'a mut rmp_serde::Serializer<Buffer, Config>;
+
+thread_local! {
+    static MODE: Cell<Mode> = const { Cell::new(Mode::None) };
+    static BUFFER: RefCell<Option<Buffer>> = const { RefCell::new(None) };
+}
+
+/// What this thread is encoding.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Mode {
+    #[default]
+    None,
+    Plain,
+    /// As before, and a payload was met: the result is of no use.
+    Met,
+}
+
+/// The bytes so far, shared with the payloads that are met.
+#[derive(Clone, Debug, Default)]
+struct Buffer(Rc<RefCell<Vec<u8>>>);
+
+impl Write for Buffer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Restores what the thread did before, also after a panic.
+struct Restore<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for Restore<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+/// Encodes a value.
+///
+/// # Errors
+/// Why that is impossible.
+pub(super) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::with_capacity(64);
+    let (done, met) = {
+        let outer = MODE.replace(Mode::Plain);
+        let _restore = Restore(|| MODE.set(outer));
+        let mut serializer = rmp_serde::Serializer::new(&mut bytes).with_struct_map();
+        let done = value.serialize(&mut serializer);
+        (done, MODE.get() == Mode::Met)
+    };
+    if met {
+        return splice(value);
+    }
+    done.map_err(|error| error.to_string())?;
+    Ok(bytes)
+}
+
+fn splice<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, String> {
+    let buffer = Buffer::default();
+    {
+        let mut outer = BUFFER.replace(Some(buffer.clone()));
+        let _restore = Restore(|| drop(BUFFER.replace(outer.take())));
+        let mut serializer = rmp_serde::Serializer::new(buffer.clone()).with_struct_map();
+        let done = value.serialize(&mut serializer);
+        done.map_err(|error| error.to_string())?;
+    }
+    Ok(buffer.0.take())
+}
+
+/// In another value that is encoded with [`Payload::encode`] the encoded bytes are taken as they are; for any other serializer they are
+/// decoded first.
+impl Serialize for Payload {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.bytes.is_empty() {
+            return serializer.serialize_unit();
+        }
+        let kind = type_name::<S>();
+        if kind == type_name::<Plain<'_, '_>>() && MODE.get() != Mode::None {
+            MODE.set(Mode::Met);
+            return Err(S::Error::custom("a payload within another value"));
+        }
+        let buffer = BUFFER.with_borrow(Clone::clone);
+        if let Some(buffer) = buffer.filter(|_| kind == type_name::<Spliced<'_>>()) {
+            let begin = buffer.0.borrow().len();
+            // Something has to be written for the serializer; the bytes take its place.
+            let done = serializer.serialize_unit()?;
+            let mut bytes = buffer.0.borrow_mut();
+            bytes.truncate(begin);
+            bytes.extend_from_slice(&self.bytes);
+            return Ok(done);
+        }
+        let value: Value = self.decode().map_err(S::Error::custom)?;
+        value.serialize(serializer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Serialize;
+
+    use super::*;
+
+    #[derive(Serialize)]
+    struct Outer<A, B> {
+        before: A,
+        inner: B,
+        after: Vec<A>,
+    }
+
+    fn outer<B>(inner: B) -> Outer<i64, B> {
+        Outer {
+            before: -5,
+            inner,
+            after: vec![1, 2],
+        }
+    }
+
+    #[test]
+    fn bytes_are_taken_as_they_are_at_any_depth() {
+        let inner = outer(("text", [1.5, f64::NAN], Some(())));
+        let payload = Payload::encode(&inner).unwrap();
+        let direct = Payload::encode(&outer(outer(&inner))).unwrap();
+        let spliced = Payload::encode(&outer(outer(payload.clone()))).unwrap();
+        assert_eq!(direct, spliced);
+        assert_eq!(Payload::encode(&payload).unwrap(), payload);
+        let both = Payload::encode(&(&payload, 1, &payload)).unwrap();
+        assert_eq!(both, Payload::encode(&(&inner, 1, &inner)).unwrap());
+    }
+
+    #[test]
+    fn other_serializers_get_the_value() {
+        let payload = Payload::encode(&outer("x")).unwrap();
+        let json = serde_json::to_value(&payload).unwrap();
+        assert_eq!(json, serde_json::to_value(outer("x")).unwrap());
+        let nothing = Payload::default();
+        assert_eq!(
+            serde_json::to_value(&nothing).unwrap(),
+            serde_json::json!(null)
+        );
+    }
+
+    /// Encodes another value while it is encoded, in two ways.
+    struct Encodes(Payload);
+
+    impl Serialize for Encodes {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            let other = Payload::encode(&(1, &self.0)).map_err(S::Error::custom)?;
+            let json = serde_json::to_string(&self.0).map_err(S::Error::custom)?;
+            (other, json, &self.0).serialize(serializer)
+        }
+    }
+
+    #[test]
+    fn values_may_be_encoded_while_a_value_is_encoded() {
+        let payload = Payload::encode(&7).unwrap();
+        let direct = Payload::encode(&((1, 7), "7", 7)).unwrap();
+        assert_eq!(Payload::encode(&Encodes(payload)).unwrap(), direct);
+        assert_eq!(MODE.get(), Mode::None);
+        assert!(BUFFER.with_borrow(Option::is_none));
+    }
+}

@@ -1,0 +1,95 @@
+//! The implementation of a worker is foreign code: a panic in it concerns that worker alone.
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+
+use crate::{CallError, CallId, ChunkStream, Payload, Stacks, Worker, WorkerExit};
+
+/// Time for the end of a worker that cannot tell its end.
+const LAST_STOP: Duration = Duration::from_secs(5);
+
+/// How a worker ended whose implementation panicked.
+fn panicked(place: &str) -> WorkerExit {
+    WorkerExit {
+        reason: format!("its implementation panicked in `{place}`"),
+        ..WorkerExit::default()
+    }
+}
+
+/// The outcome of a call that panicked: the tool may go on, so that the worker has to end.
+pub(super) fn failed(place: &str) -> CallError {
+    CallError::Died {
+        exit: panicked(place),
+        ambiguous: true,
+    }
+}
+
+/// Waits for the end of a worker. One that cannot tell is killed and counts as gone.
+pub(super) async fn closed(worker: Arc<dyn Worker>) -> WorkerExit {
+    let closed = AssertUnwindSafe(async { worker.closed().await }).catch_unwind();
+    match closed.await {
+        Ok(exit) => exit,
+        Err(_) => {
+            tokio::time::timeout(LAST_STOP, stop(&*worker, Duration::ZERO))
+                .await
+                .ok();
+            panicked("closed")
+        }
+    }
+}
+
+/// Ends a worker.
+pub(super) async fn stop(worker: &dyn Worker, grace: Duration) {
+    let stop = AssertUnwindSafe(async { worker.stop(grace).await }).catch_unwind();
+    // Nothing more can be done about a worker that does not even stop.
+    stop.await.ok();
+}
+
+/// Cancels a call; the pool kills the worker if that has no effect.
+pub(super) fn cancel(worker: &dyn Worker, call: CallId, grace: Duration) {
+    catch_unwind(AssertUnwindSafe(|| worker.cancel(call, grace))).ok();
+}
+
+/// Asks where the threads of a worker are, for at most `wait`; zero asks nothing.
+pub(super) async fn stacks(worker: &dyn Worker, wait: Duration) -> Option<Stacks> {
+    if wait.is_zero() {
+        return None;
+    }
+    let ask = AssertUnwindSafe(async { worker.stacks(wait).await }).catch_unwind();
+    let asked = tokio::time::timeout(wait, ask).await;
+    asked.ok()?.ok().flatten()
+}
+
+/// Polls for the next chunk of a stream.
+pub(super) fn next(
+    chunks: &mut ChunkStream,
+    context: &mut Context<'_>,
+) -> Poll<Option<Result<Payload, CallError>>> {
+    catch_unwind(AssertUnwindSafe(|| chunks.as_mut().poll_next(context)))
+        .unwrap_or_else(|_| Poll::Ready(Some(Err(failed("stream")))))
+}
+
+/// A call of a worker, whose panic is its outcome.
+#[must_use = "futures do nothing unless polled"]
+pub(super) struct Guarded<F>(pub(super) Pin<Box<F>>, pub(super) &'static str)
+where
+    F: ?Sized;
+
+impl<F, T> Future for Guarded<F>
+where
+    F: Future<Output = Result<T, CallError>> + ?Sized,
+{
+    type Output = Result<T, CallError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let (place, future) = (self.1, self.0.as_mut());
+        catch_unwind(AssertUnwindSafe(|| future.poll(context)))
+            .unwrap_or_else(|_| Poll::Ready(Err(failed(place))))
+    }
+}

@@ -1,0 +1,92 @@
+//! The tools of a pool, as the worker described them that became ready last. They outlive that worker.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::time::timeout_at;
+
+use super::Pool;
+use super::limits::Limits;
+use super::shared::Shared;
+use crate::{CallOptions, Error, Phase, ToolInfo};
+
+/// A description that is shared: looking a tool up copies no schema.
+#[derive(Debug)]
+pub(super) struct Tools {
+    /// In the order of their definition.
+    list: Vec<Arc<ToolInfo>>,
+    by_name: HashMap<String, usize>,
+}
+
+impl Tools {
+    pub(super) fn new(described: &[ToolInfo]) -> Self {
+        let list: Vec<_> = described.iter().cloned().map(Arc::new).collect();
+        let names = list.iter().map(|tool| tool.name.clone());
+        Self {
+            by_name: names.zip(0..).collect(),
+            list,
+        }
+    }
+
+    fn get(&self, name: &str) -> Option<&Arc<ToolInfo>> {
+        Some(&self.list[*self.by_name.get(name)?])
+    }
+}
+
+impl Pool {
+    /// Tools, as the worker described them that became ready last. They stay known while no worker is ready; there are none before the
+    /// first worker was.
+    pub fn tools(&self) -> Vec<ToolInfo> {
+        let known = self.shared().known_tools();
+        let tools = known.iter().flat_map(|tools| &tools.list);
+        tools.map(|tool| ToolInfo::clone(tool)).collect()
+    }
+
+    /// Looks a tool up by its name; `None` if the pool has none of that name. Before the first worker is ready it waits, as long as a call
+    /// with these options may wait for a slot.
+    ///
+    /// # Errors
+    /// [`Error::Timeout`] in [`Phase::Queue`], [`Error::Start`] as soon as the pool gives up, [`Error::Closed`].
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub async fn find_tool(
+        &self,
+        name: &str,
+        options: &CallOptions,
+    ) -> Result<Option<Arc<ToolInfo>>, Error> {
+        let shared = self.shared();
+        if let Some(tools) = shared.known_tools() {
+            return Ok(tools.get(name).cloned());
+        }
+        let (until, after) = Limits::new(&shared.config, name, options).queue;
+        let tools = timeout_at(until, shared.described())
+            .await
+            .map_err(|_| shared.timeout(Phase::Queue, after))??;
+        Ok(tools.get(name).cloned())
+    }
+}
+
+impl Shared {
+    fn known_tools(&self) -> Option<Arc<Tools>> {
+        self.lock().tools.clone()
+    }
+
+    /// Waits for the first worker that describes itself.
+    async fn described(&self) -> Result<Arc<Tools>, Error> {
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            {
+                let state = self.lock();
+                if let Some(tools) = &state.tools {
+                    return Ok(Arc::clone(tools));
+                }
+                if let Some(error) = self.refusal(&state) {
+                    return Err(error);
+                }
+            }
+            changed.await;
+        }
+    }
+}

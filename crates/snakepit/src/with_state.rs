@@ -1,0 +1,41 @@
+//! A profile with the state of the host, for profiles that have none.
+
+use std::num::NonZeroU16;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use snakepit_core::{Containment, StartContext, Worker};
+
+use crate::{HostState, StartError, WorkerProfile};
+
+/// A profile whose workers' tools use the state of the host, unless they have another one.
+#[derive(Debug)]
+pub(crate) struct WithState {
+    inner: Arc<dyn WorkerProfile>,
+    state: HostState,
+}
+
+impl WithState {
+    pub(crate) const fn new(inner: Arc<dyn WorkerProfile>, state: HostState) -> Self {
+        Self { inner, state }
+    }
+}
+
+#[async_trait]
+impl WorkerProfile for WithState {
+    fn slots(&self) -> NonZeroU16 {
+        self.inner.slots()
+    }
+
+    fn containment(&self) -> Containment {
+        self.inner.containment()
+    }
+
+    fn state(&self) -> Option<HostState> {
+        self.inner.state().or_else(|| Some(self.state.clone()))
+    }
+
+    async fn start(&self, context: StartContext) -> Result<Arc<dyn Worker>, StartError> {
+        self.inner.start(context).await
+    }
+}
