@@ -1,6 +1,8 @@
 """The loaded adapter: its tools, and what the runtime asks of Python while it serves them."""
 
-from . import _aio, _errors
+import sys
+
+from . import _aio, _errors, _interrupt
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,6 +55,10 @@ class Catalog:
     cancel_task = staticmethod(_aio.cancel_task)
     #: Let the loop of a thread go round, so that the thread runs an instruction.
     wake_loop = staticmethod(_aio.wake_loop)
+    #: Whether the import machinery is on the stack of a frame.
+    importing = staticmethod(_interrupt.importing)
+    #: Whether an exception that is raised in a frame leaves the worker in a known state.
+    sound = staticmethod(_interrupt.sound)
     #: The thread of a slot ends: close its event loop.
     close_thread = staticmethod(_aio.close)
     #: Wait for a coroutine on the worker's event loop.
@@ -61,6 +67,11 @@ class Catalog:
     anext = staticmethod(_aio.anext)
     #: Close an async generator.
     aclose = staticmethod(_aio.aclose)
+
+    @staticmethod
+    def thread_imports(thread: int) -> bool:
+        """Whether the import machinery is on the stack of another thread."""
+        return _interrupt.importing(sys._current_frames().get(thread))
 
     @staticmethod
     def cancelled_class(arrived: "Callable[[], int | None]") -> "type[BaseException]":

@@ -148,7 +148,8 @@ def is_own(path: str) -> bool:
     return path.startswith((_PACKAGE, "<frozen importlib"))
 
 
-def _is_library(path: str) -> bool:
+def is_library(path: str) -> bool:
+    """Whether a file is part of the standard library or of an installed package."""
     library = getattr(sys.modules.get("os"), "__file__", None) or ""
     folder = library.rpartition("/")[0]
     return (
@@ -170,7 +171,7 @@ def place(error: BaseException) -> tuple[str, int, str]:
     while step is not None:
         path = step.tb_frame.f_code.co_filename
         if not is_own(path):
-            if _is_library(path):
+            if is_library(path):
                 library = (path, step.tb_lineno or 0)
             else:
                 best = (path, step.tb_lineno or 0)

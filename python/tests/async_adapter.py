@@ -40,6 +40,10 @@ class Adapter(BaseAdapter):
         return x + 1
 
     @tool
+    async def blob(self, size: int) -> str:
+        return "x" * size
+
+    @tool
     async def fails(self, text: str) -> None:
         await asyncio.sleep(0)
         raise ValueError(text)

@@ -1,6 +1,7 @@
 """Many calls at once on one connection and one event loop."""
 
 import importlib.util
+import socket
 import struct
 from pathlib import Path
 
@@ -311,6 +312,29 @@ def test_a_large_result_does_not_mix_with_others(worker):
     ends = outcomes(worker, 105)
     assert all(unpack(ends[call].body) == x + 1 for call, x in others.items())
     assert all(ends[call].kind == END for call in calls)
+
+
+def test_a_small_answer_does_not_wait_for_all_large_ones():
+    env = {"SNAKEPIT_CONCURRENCY": "10", "SNAKEPIT_EVENT_LOOP": "asyncio"}
+    with Worker(ADAPTER, env=env, max_payload=64 << 20) as own:
+        large = [own.start("blob", size=20 << 20) for _ in range(6)]
+        # The first answer has begun, and nobody reads on.
+        assert own.slot.sock.recv(1, socket.MSG_PEEK)
+        small = own.start("add", x=1)
+        ends = [own.receive() for _ in range(7)]
+        order = [frame.call_id for frame in ends]
+        assert sorted(order) == sorted([*large, small])
+        assert order.index(small) <= 2
+        assert all(len(frame.body) == (20 << 20) + 5 for frame in ends if frame.call_id != small)
+
+
+def test_shutdown_sends_what_is_left():
+    env = {"SNAKEPIT_CONCURRENCY": "10", "SNAKEPIT_EVENT_LOOP": "asyncio"}
+    with Worker(ADAPTER, env=env, max_payload=64 << 20) as own:
+        large = [own.start("blob", size=20 << 20) for _ in range(3)]
+        own.slot.send(5)
+        assert sorted(own.receive().call_id for _ in large) == large
+        assert own.process.wait(20) == 0
 
 
 def test_shutdown_waits_for_what_runs():

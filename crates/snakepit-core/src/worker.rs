@@ -142,6 +142,12 @@ pub trait Worker: fmt::Debug + Send + Sync + 'static {
         None
     }
 
+    /// Returns whether the worker is to be replaced, because what stopped a cancelled call may have left it in an unknown state. The pool
+    /// asks when a cancelled call is over, and gives the worker no further calls if so.
+    fn wants_renewal(&self) -> bool {
+        false
+    }
+
     /// Resolves when the worker is gone, for whatever reason; immediately if it is already.
     async fn closed(&self) -> WorkerExit;
 

@@ -96,6 +96,10 @@ pub const STREAM_WINDOW: u64 = 256 << 10;
 /// Flag of [`Kind::ManyReply`]: no further items.
 pub const FLAG_LAST: u8 = 1;
 
+/// Flag of every frame of a worker to its host: the worker wants to be replaced, since an exception was raised in a tool where it may have
+/// left an unknown state.
+pub const FLAG_RENEW: u8 = 4;
+
 /// Flag of [`Kind::HostReply`]: the head is the error, there is no result.
 pub const FLAG_ERROR: u8 = 2;
 

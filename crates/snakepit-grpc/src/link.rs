@@ -7,6 +7,7 @@
 //! While a tool runs it may ask the host for something on the same connection: `HostRequests`
 //! answers.
 
+mod batches;
 mod calls;
 mod chunks;
 mod client;

@@ -205,11 +205,19 @@ impl Worker for PythonWorker {
     }
 
     fn cancel(&self, call: CallId, grace: Duration) {
+        // First: what is sent after the worker has heard of it would run.
+        for slot in &*self.slots {
+            slot.cancel(call);
+        }
         self.control.cancel(call, grace);
     }
 
     async fn stopped(&self, call: CallId) -> Option<Stopped> {
         Some(self.control.stopped(call).await)
+    }
+
+    fn wants_renewal(&self) -> bool {
+        self.slots.iter().any(LinkClient::wants_renewal)
     }
 
     async fn closed(&self) -> WorkerExit {

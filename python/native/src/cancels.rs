@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::ladder::{Ask, Ladder, Reach, Step};
 use crate::reports::Reports;
 use crate::signal::Target;
-use crate::{clock, fork};
+use crate::{clock, fork, renewal};
 
 /// Cancellations that came before their call are remembered, the last so many.
 const REMEMBERED: usize = 256;
@@ -156,6 +156,12 @@ impl Cancels {
         Some((ask, running.call))
     }
 
+    /// Returns whether an exception is to be raised in the running tool.
+    pub(crate) fn wants_exception(&self) -> bool {
+        self.inside.load(Ordering::Relaxed)
+            && ladder(&mut self.lock()).is_some_and(|ladder| ladder.wants_exception())
+    }
+
     /// Whether [`reach`](Self::reach) may have something to do.
     pub(crate) fn asks(&self) -> bool {
         ladder(&mut self.lock()).is_some_and(|ladder| ladder.asks().is_some())
@@ -190,6 +196,8 @@ impl Cancels {
     pub(crate) fn arrived(&self) -> Option<u64> {
         let mut state = self.lock();
         self.pending.store(false, Ordering::SeqCst);
+        // Where it arrived is not known for sure.
+        renewal::want();
         let running = state.running.as_mut()?;
         running.ladder.as_mut()?.arrive();
         Some(running.call)

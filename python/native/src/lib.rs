@@ -36,6 +36,7 @@ mod probe;
 mod raw;
 mod reach;
 mod reader;
+mod renewal;
 mod reply;
 mod reports;
 mod request;

@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use snakepit_grpc::frame::{FLAG_LAST, HEADER_LEN, Header};
 
 use crate::shared::outlet::Outlet;
-use crate::{clock, fork, socket};
+use crate::{clock, fork, renewal, socket};
 
 /// Gathered bytes that are written at once.
 const FULL: usize = 32 << 10;
@@ -126,7 +126,7 @@ impl Outbox {
     pub(crate) fn finish_items(&self, py: Python<'_>, header: Header) -> PyResult<()> {
         let mut state = self.lock(py);
         match state.open {
-            Some(start) => state.bytes[start + 1] |= FLAG_LAST,
+            Some(start) => state.bytes[start + 1] |= FLAG_LAST | renewal::flag(),
             None => {
                 let header = Header {
                     flags: FLAG_LAST,
@@ -303,6 +303,7 @@ impl Shared {
 fn push_header(bytes: &mut Vec<u8>, mut header: Header, head: &[u8], body_len: usize) {
     header.head_len = u32::try_from(head.len()).expect("heads are bounded");
     header.body_len = body_len as u64;
+    header.flags |= renewal::flag();
     bytes.extend_from_slice(&header.encode());
     bytes.extend_from_slice(head);
 }

@@ -56,6 +56,14 @@ pub(crate) fn reach(
     if !slot.cancels.asks() {
         return Ok(());
     }
+    // It is asked for again.
+    if slot.cancels.wants_exception()
+        && catalog
+            .call_method1("thread_imports", (thread.ident(),))?
+            .is_truthy()?
+    {
+        return Ok(());
+    }
     // Before the lock: making it runs Python code.
     let class = class(catalog, reach)?;
     match slot.cancels.reach(|| thread.set_exception(class)) {

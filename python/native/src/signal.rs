@@ -17,6 +17,7 @@ use pyo3::types::PyType;
 use crate::cancels::Cancels;
 use crate::ladder::Ask;
 use crate::link::Failure;
+use crate::renewal;
 use crate::request::failure;
 
 /// Real-time signals have no other meaning; the first few belong to libraries as a rule.
@@ -37,16 +38,25 @@ impl Handler {
     fn __call__(
         slf: &Bound<'_, Self>,
         _signal: &Bound<'_, PyAny>,
-        _frame: &Bound<'_, PyAny>,
+        frame: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
+        let catalog = this.catalog.bind(py);
+        // The signal comes again.
+        if this.cancels.wants_exception() && importing(catalog, frame)? {
+            return Ok(());
+        }
         match this.cancels.take() {
             None => Ok(()),
-            Some((Ask::Raise, call)) => Err(failure(py, Failure::Cancelled, Some(call))),
+            Some((Ask::Raise, call)) => {
+                if !catalog.call_method1("sound", (frame,))?.is_truthy()? {
+                    renewal::want();
+                }
+                Err(failure(py, Failure::Cancelled, Some(call)))
+            }
             Some((Ask::CancelTask, call)) => {
                 let told = slf.getattr("told")?;
-                let catalog = this.catalog.bind(py);
                 catalog.call_method1("cancel_task", (told, call)).map(drop)
             }
         }
@@ -56,6 +66,11 @@ impl Handler {
     fn told(&self, call: u64) {
         self.cancels.task_told(call);
     }
+}
+
+/// Returns whether the import machinery is on the stack, where an exception would leave half a module behind.
+pub(crate) fn importing(catalog: &Bound<'_, PyAny>, frame: &Bound<'_, PyAny>) -> PyResult<bool> {
+    catalog.call_method1("importing", (frame,))?.is_truthy()
 }
 
 /// The thread of a slot, as other threads reach it.

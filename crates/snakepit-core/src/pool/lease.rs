@@ -202,6 +202,11 @@ impl Lease {
         self.shared.stuck(self.grant.worker)
     }
 
+    /// The worker gets no further calls and is replaced: what stopped the call may have left an unknown state.
+    pub(super) fn renew(&self) {
+        self.shared.renew(self.grant.worker);
+    }
+
     /// It has come to its end all the same.
     pub(super) fn unstick(&self) {
         self.shared.unstuck(self.grant.worker);

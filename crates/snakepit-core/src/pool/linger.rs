@@ -80,6 +80,9 @@ pub(super) fn spawn(
                 Ok(Ok(()) | Err(CallError::Tool(_) | CallError::TooLarge { .. })) => {
                     let (worker, id) = (Arc::clone(lease.worker()), lease.id().clone());
                     let after = began.elapsed();
+                    if worker.wants_renewal() {
+                        lease.renew();
+                    }
                     // The slot is free first: nobody waits for a report.
                     drop(lease);
                     let stopped = report(&*worker, call, after).await;
@@ -105,6 +108,7 @@ pub(super) fn spawn(
                         lease.lose();
                         StopStep::Kill
                     } else {
+                        // Its worker drains already.
                         drop(lease);
                         StopStep::Flag
                     };

@@ -33,6 +33,8 @@ pub enum RecycleReason {
     Growth,
     /// A cancelled call cannot be stopped, and other calls run in the worker.
     Stuck,
+    /// A cancelled call was stopped by an exception where that may have left an unknown state.
+    Interrupted,
     /// Its health checks fail.
     Unhealthy,
 }
@@ -47,6 +49,7 @@ impl RecycleReason {
             Self::Memory => "memory",
             Self::Growth => "growth",
             Self::Stuck => "stuck",
+            Self::Interrupted => "interrupted",
             Self::Unhealthy => "unhealthy",
         }
     }

@@ -27,6 +27,13 @@ impl Shared {
         true
     }
 
+    /// The worker may be in an unknown state. It gets no further calls from now on; to be called while a call still has a slot of it.
+    pub(super) fn renew(&self, key: WorkerKey) {
+        let retired = self.lock().scheduler.retire(key);
+        Self::tell_lost(retired.lost);
+        self.send(Event::Interrupted(key));
+    }
+
     /// A call that could not be stopped is over all the same.
     pub(super) fn unstuck(&self, key: WorkerKey) {
         if let Some(live) = self.lock().workers.get_mut(key) {

@@ -12,7 +12,9 @@ use super::orphaned::CloseWithSupervisor;
 use super::recycle::RecycleError;
 use super::shared::Shared;
 use crate::schedule::WorkerKey;
-use crate::{ErrorCode, Printable, StartError, WorkerExit, WorkerId, WorkerProfile, event};
+use crate::{
+    ErrorCode, Printable, RecycleReason, StartError, WorkerExit, WorkerId, WorkerProfile, event,
+};
 use recycling::Recycling;
 use restarting::Restarts;
 use scaling::Scaler;
@@ -35,6 +37,8 @@ pub(super) enum Event {
     Lost(WorkerKey),
     /// A call of the worker cannot be stopped, and others run in it.
     Stuck(WorkerKey),
+    /// What stopped a call of the worker may have left it in an unknown state.
+    Interrupted(WorkerKey),
     /// Keep this many workers.
     Resize {
         workers: usize,
@@ -157,7 +161,8 @@ impl Supervisor {
     fn handle(&mut self, event: Event) {
         match event {
             Event::Idle(key) => self.stop_idle(key),
-            Event::Stuck(key) => self.drain_stuck(key),
+            Event::Stuck(key) => self.renew(key, RecycleReason::Stuck),
+            Event::Interrupted(key) => self.renew(key, RecycleReason::Interrupted),
             Event::Lost(key) => self.stop(key, Duration::ZERO),
             Event::Resize { workers, done } => {
                 self.shared.lock().target = workers;

@@ -35,6 +35,8 @@ pub struct ScriptedWorker {
     cpu: Mutex<Option<Duration>>,
     questions: AtomicUsize,
     unwell: AtomicBool,
+    /// It wants to be replaced.
+    renewal: AtomicBool,
 }
 
 impl ScriptedWorker {
@@ -54,6 +56,7 @@ impl ScriptedWorker {
             cpu: Mutex::default(),
             questions: AtomicUsize::new(0),
             unwell: AtomicBool::new(false),
+            renewal: AtomicBool::new(false),
         }
     }
 
@@ -159,6 +162,11 @@ impl ScriptedWorker {
             }
             "hang" => {
                 self.cancellation(request.call).await;
+                Err(cancelled())
+            }
+            "interrupted" => {
+                self.cancellation(request.call).await;
+                self.renewal.store(true, Ordering::SeqCst);
                 Err(cancelled())
             }
             "nap" => {
@@ -285,6 +293,10 @@ impl Worker for ScriptedWorker {
 
     fn cancel(&self, call: CallId, _: Duration) {
         self.cancelled.send_if_modified(|calls| calls.insert(call));
+    }
+
+    fn wants_renewal(&self) -> bool {
+        self.renewal.load(Ordering::SeqCst)
     }
 
     async fn closed(&self) -> WorkerExit {

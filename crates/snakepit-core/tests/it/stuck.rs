@@ -161,3 +161,49 @@ async fn no_call_gets_into_a_worker_that_is_about_to_be_killed() {
     assert_eq!(profile.starts(), 2);
     balanced(&pool.status());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_was_interrupted_in_an_unknown_state_gets_no_further_call() {
+    let profile = ScriptedProfile::new(4);
+    let pool = ready(config(1), &profile).await;
+    let other = begin(&pool, "gate").await;
+    let options = CallOptions::new().timeout(SECOND);
+    let lost = begin_with(&pool, "interrupted", options).await;
+    assert!(lost.await.unwrap().is_err());
+    // Its slot is free only after the worker was taken out of the schedule.
+    until(|| pool.status().in_flight == 1).await;
+    let workers = pool.workers();
+    let old = workers.iter().find(|one| one.id.as_str() == "test-1");
+    let old = old.expect("it lives as long as its other calls");
+    assert_eq!(old.in_flight, 1);
+    until(|| pool.status().ready == 1 && pool.workers().len() == 2).await;
+    let workers = pool.workers();
+    let old = workers.iter().find(|one| one.id.as_str() == "test-1");
+    let old = old.expect("it lives as long as its other calls");
+    assert_eq!(
+        (old.state, old.recycling),
+        (WorkerState::Draining, Some(RecycleReason::Interrupted))
+    );
+    call(&pool, "echo").await.unwrap();
+    profile.allow(1);
+    other.await.unwrap().unwrap();
+    until(|| pool.workers().len() == 1).await;
+    assert_eq!(pool.workers()[0].id.as_str(), "test-2");
+    balanced(&pool.status());
+}
+
+#[tokio::test(start_paused = true)]
+async fn alone_an_interrupted_worker_is_replaced_before_the_next_call() {
+    let profile = ScriptedProfile::new(1);
+    let pool = ready(config(1), &profile).await;
+    let options = CallOptions::new().timeout(SECOND);
+    let lost = begin_with(&pool, "interrupted", options).await;
+    // Waits in the queue while the slot is taken.
+    let next = begin(&pool, "gate").await;
+    profile.allow(1);
+    assert!(lost.await.unwrap().is_err());
+    next.await.unwrap().unwrap();
+    until(|| pool.workers().len() == 1).await;
+    assert_eq!(pool.workers()[0].id.as_str(), "test-2");
+    balanced(&pool.status());
+}

@@ -11,6 +11,7 @@ use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
+use super::batches::{Batches, cancelled};
 use super::chunks::{BATCHES, BATCHES_IN_WINDOW, Chunks, Window};
 use super::head;
 use super::many::push_item;
@@ -34,6 +35,7 @@ const MANY_FRAME: usize = 4 << 20;
 pub struct LinkClient {
     outbox: Arc<Outbox>,
     pending: Arc<Pending>,
+    batches: Batches,
     serving: Arc<Serving>,
     ended: watch::Receiver<Option<Arc<str>>>,
     max_payload: usize,
@@ -110,6 +112,7 @@ impl LinkClient {
         Self {
             outbox,
             pending,
+            batches: Batches::default(),
             serving,
             ended,
             max_payload,
@@ -205,7 +208,14 @@ impl LinkClient {
     pub async fn call_many(&self, request: &Request, items: &[Payload]) -> Vec<ItemResult> {
         let frame_limit = self.max_payload.min(MANY_FRAME);
         let mut results = Vec::with_capacity(items.len());
+        let batch = self.batches.begin(request.call.0);
         while results.len() < items.len() {
+            if batch.is_cancelled() {
+                // The rest is not sent: the worker would run it as a call that nobody has cancelled.
+                let missing = items.len() - results.len();
+                results.extend((0..missing).map(|_| Err(cancelled())));
+                break;
+            }
             let rest = &items[results.len()..];
             let mut size = 0;
             let fitting = rest.iter().take_while(|item| {
@@ -248,11 +258,21 @@ impl LinkClient {
         }
     }
 
+    /// Sends nothing more of the batch of this call, if there is one. The worker is told on its control connection.
+    pub fn cancel(&self, call: CallId) {
+        self.batches.cancel(call.0);
+    }
+
     /// Asks the worker to end. Nothing happens when the connection has ended already.
     pub fn shutdown(&self) {
         let header = Header::new(Kind::Shutdown, NO_CALL);
         // A connection that is gone needs no farewell.
         let _ = self.outbox.send(header, |_| {}, &Bytes::new());
+    }
+
+    /// Returns whether the worker has asked to be replaced: an exception that stopped one of its tools may have left an unknown state.
+    pub fn wants_renewal(&self) -> bool {
+        self.pending.wants_renewal()
     }
 
     /// The calls that the worker has not answered yet.

@@ -1,5 +1,6 @@
 //! Who waits for which answer on a connection.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -31,6 +32,8 @@ pub(super) enum Waiter {
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     state: Mutex<State>,
+    /// The worker wants to be replaced.
+    renewal: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -40,6 +43,16 @@ struct State {
 }
 
 impl Pending {
+    /// The worker has asked to be replaced.
+    pub(super) fn want_renewal(&self) {
+        self.renewal.store(true, Ordering::Release);
+    }
+
+    /// Returns whether the worker has asked to be replaced.
+    pub(super) fn wants_renewal(&self) -> bool {
+        self.renewal.load(Ordering::Acquire)
+    }
+
     /// Adds a call, unless the connection has ended.
     pub(super) fn add(&self, call: u64, waiter: Waiter) -> Result<(), CallError> {
         let mut state = self

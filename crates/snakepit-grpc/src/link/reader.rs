@@ -15,7 +15,7 @@ use super::parser::{Parsed, Parser, ProtocolError};
 use super::pending::{Pending, Waiter};
 use super::serving::Serving;
 use crate::convert;
-use crate::frame::{FLAG_LAST, Header, Kind};
+use crate::frame::{FLAG_LAST, FLAG_RENEW, Header, Kind};
 use crate::pb;
 
 /// Reads until the connection ends, then fails whatever still waits.
@@ -115,7 +115,14 @@ impl Reader {
 
     async fn parse_all(&mut self) -> Result<(), ProtocolError> {
         loop {
-            match self.parser.next_frame()? {
+            let parsed = self.parser.next_frame()?;
+            if let Parsed::Frame { header, .. } | Parsed::TooLarge { header } = &parsed
+                && header.flags & FLAG_RENEW != 0
+            {
+                // Before the call is completed, after which its slot is free.
+                self.pending.want_renewal();
+            }
+            match parsed {
                 Parsed::Incomplete => return Ok(()),
                 Parsed::TooLarge { header } => self.too_large(header).await?,
                 Parsed::Frame { header, body, .. } if header.kind == Kind::Chunk => {

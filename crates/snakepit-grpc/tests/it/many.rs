@@ -92,3 +92,36 @@ async fn wrong_batches_break_the_protocol() {
         );
     }
 }
+
+#[tokio::test]
+async fn nothing_more_is_sent_of_a_batch_that_is_cancelled() {
+    let (client, mut peer) = pair();
+    // Each item needs a frame of its own.
+    let items: Vec<_> = (0..4)
+        .map(|_| Payload::from_msgpack(vec![1; LIMIT - 4]))
+        .collect();
+    let call = request("");
+    let worker = async {
+        let (header, _, body) = peer.receive().await.unwrap();
+        assert_eq!(header.kind, Kind::Many);
+        // The cancellation comes while the first frame runs.
+        client.cancel(call.call);
+        let item = &decode_items(&body.into()).unwrap()[0];
+        let mut reply = vec![0];
+        reply.extend_from_slice(&(item.len() as u32).to_le_bytes());
+        reply.extend_from_slice(item);
+        let reply = frame(Kind::ManyReply, header.call, FLAG_LAST, b"", &reply);
+        peer.send(&reply).await;
+    };
+    let (results, ()) = tokio::join!(client.call_many(&call, &items), worker);
+    assert_eq!(results.len(), 4);
+    assert!(results[0].is_ok());
+    for result in &results[1..] {
+        let Err(CallError::Tool(error)) = result else {
+            panic!("{result:?}");
+        };
+        assert_eq!(error.code.as_str(), "SP3002");
+    }
+    drop(client);
+    assert!(peer.receive().await.is_none(), "no further frame was sent");
+}

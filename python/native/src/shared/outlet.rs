@@ -3,6 +3,7 @@
 //! What the socket does not take at once stays here, and the event loop writes it as soon as there is room. Streams are held back by
 //! their windows and not by the socket, so what stays is bounded by the results of the calls.
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,8 +11,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::wake::Wake;
 use crate::{fork, socket};
 
-/// Capacity that is kept for the next frames.
-const KEEP: usize = 64 << 10;
+/// Capacity of a buffer for small frames.
+const KEEP: usize = 4 << 10;
+
+/// Bytes that are written in one turn of the loop at most.
+const TURN: usize = 1 << 20;
 
 /// Bytes that wait for the end of the loop's turn at most.
 const FULL: usize = 32 << 10;
@@ -27,9 +31,12 @@ pub(crate) struct Outlet {
 
 #[derive(Debug, Default)]
 struct State {
-    bytes: Vec<u8>,
-    /// So many of `bytes` are written.
+    /// What is to be written. Nothing is moved when a part of it is.
+    parts: VecDeque<Vec<u8>>,
+    /// So many bytes of the first part are written.
     sent: usize,
+    /// Large answers: each goes when nothing else waits, so that a small one waits for the rest of one of them at most.
+    large: VecDeque<[Vec<u8>; 2]>,
     /// The socket is full: the event loop writes the rest, and what comes meanwhile.
     blocked: bool,
     error: Option<io::ErrorKind>,
@@ -53,7 +60,7 @@ impl Outlet {
     pub(crate) fn send(&self, mut parts: [&[u8]; 2]) -> io::Result<()> {
         let mut state = self.lock();
         state.check()?;
-        if state.bytes.is_empty() {
+        if state.parts.is_empty() {
             // As a rule all of it is taken, without a copy.
             while !(parts[0].is_empty() && parts[1].is_empty()) {
                 match socket::write(&self.fd, parts, false) {
@@ -73,11 +80,20 @@ impl Outlet {
     pub(crate) fn gather(&self, parts: [&[u8]; 2]) -> io::Result<bool> {
         let mut state = self.lock();
         state.check()?;
-        let first = state.bytes.is_empty();
+        let first = state.parts.is_empty() && state.large.is_empty();
         state.take(parts);
-        if state.bytes.len() >= FULL {
+        if state.is_full() {
             return self.flush_locked(state).map(|_| false);
         }
+        Ok(first)
+    }
+
+    /// Takes the only frame of a call's answer, without a copy of its body. As [`Self::gather`], it waits for the end of the loop's turn.
+    pub(crate) fn gather_large(&self, header: &[u8], body: Vec<u8>) -> io::Result<bool> {
+        let mut state = self.lock();
+        state.check()?;
+        let first = state.parts.is_empty() && state.large.is_empty();
+        state.large.push_back([header.to_vec(), body]);
         Ok(first)
     }
 
@@ -97,6 +113,12 @@ impl Outlet {
         self.lock().fail(error);
     }
 
+    /// Returns whether all that was taken is written.
+    pub(crate) fn is_empty(&self) -> bool {
+        let state = self.lock();
+        state.parts.is_empty() && state.large.is_empty()
+    }
+
     /// The event loop has to wait for room.
     pub(crate) fn is_blocked(&self) -> bool {
         self.lock().blocked
@@ -106,14 +128,26 @@ impl Outlet {
         if state.blocked {
             return Ok(false);
         }
-        while state.sent < state.bytes.len() {
-            match socket::write(&self.fd, [&state.bytes[state.sent..], &[]], false) {
-                Ok(count) => state.sent += count,
+        // The loop has other things to do: a reader that keeps up must not keep it here.
+        let mut turn = TURN;
+        state.refill();
+        while let Some(first) = state.parts.front() {
+            if turn == 0 {
+                state.blocked = true;
+                drop(state);
+                self.bell.ring();
+                return Ok(false);
+            }
+            let second = state.parts.get(1).map_or(&[][..], Vec::as_slice);
+            match socket::write(&self.fd, [&first[state.sent..], second], false) {
+                Ok(count) => {
+                    turn = turn.saturating_sub(count);
+                    state.written(count);
+                    state.refill();
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     state.blocked = true;
-                    let sent = std::mem::take(&mut state.sent);
-                    state.bytes.drain(..sent);
                     drop(state);
                     self.bell.ring();
                     return Ok(false);
@@ -121,9 +155,6 @@ impl Outlet {
                 Err(error) => return Err(state.fail(error)),
             }
         }
-        state.bytes.clear();
-        state.bytes.shrink_to(KEEP);
-        state.sent = 0;
         Ok(true)
     }
 
@@ -139,14 +170,51 @@ impl State {
     }
 
     fn take(&mut self, parts: [&[u8]; 2]) {
-        for part in parts {
-            self.bytes.extend_from_slice(part);
+        for part in parts.into_iter().filter(|part| !part.is_empty()) {
+            match self.parts.back_mut() {
+                // Small frames share a buffer, which grows no further once it is full.
+                Some(last) if last.len() + part.len() <= FULL => last.extend_from_slice(part),
+                _ => {
+                    let mut last = Vec::with_capacity(part.len().max(KEEP));
+                    last.extend_from_slice(part);
+                    self.parts.push_back(last);
+                }
+            }
+        }
+    }
+
+    /// The next large answer goes once nothing else waits.
+    fn refill(&mut self) {
+        if self.parts.is_empty()
+            && let Some(frame) = self.large.pop_front()
+        {
+            self.parts.extend(frame);
+        }
+    }
+
+    /// Whether there is more than should wait for the end of the loop's turn.
+    fn is_full(&self) -> bool {
+        self.parts.len() > 1 || self.parts.front().is_some_and(|first| first.len() >= FULL)
+    }
+
+    /// The socket has taken so many bytes.
+    fn written(&mut self, mut count: usize) {
+        while let Some(first) = self.parts.front_mut() {
+            let left = first.len() - self.sent;
+            if count < left {
+                self.sent += count;
+                return;
+            }
+            count -= left;
+            self.sent = 0;
+            self.parts.pop_front();
         }
     }
 
     fn fail(&mut self, error: io::Error) -> io::Error {
         self.error = Some(error.kind());
-        self.bytes = Vec::new();
+        self.parts.clear();
+        self.large.clear();
         self.sent = 0;
         error
     }

@@ -18,9 +18,13 @@ use crate::serve::{End, SlotRuntime};
 use crate::shared::outlet::Outlet;
 use crate::shared::table::Table;
 use crate::shared::threads::Threads;
+use crate::signal::importing;
 use crate::slots::Slots;
 use crate::wake::Wake;
-use crate::{fork, ladder, signal};
+use crate::{fork, ladder, renewal, signal};
+
+/// A body of this size is not copied, and does not go before smaller ones.
+const LARGE: usize = 64 << 10;
 
 /// Serves one connection; lives as long as the process.
 #[pyclass(frozen)]
@@ -96,7 +100,28 @@ impl Server {
     /// Sends a frame that may wait for the end of the loop's turn.
     pub(super) fn gather(&self, py: Python<'_>, mut header: Header, body: &[u8]) -> PyResult<()> {
         header.body_len = body.len() as u64;
+        header.flags |= renewal::flag();
         if self.outlet.gather([&header.encode(), body])? {
+            let offers = self.offers()?;
+            let event_loop = offers.event_loop.bind(py);
+            event_loop.call_method1("call_soon", (offers.flush.bind(py),))?;
+        }
+        Ok(())
+    }
+
+    /// As [`Self::gather`], for the only frame of an answer; a large body is not copied.
+    pub(super) fn gather_answer(
+        &self,
+        py: Python<'_>,
+        mut header: Header,
+        body: Vec<u8>,
+    ) -> PyResult<()> {
+        if body.len() < LARGE {
+            return self.gather(py, header, &body);
+        }
+        header.body_len = body.len() as u64;
+        header.flags |= renewal::flag();
+        if self.outlet.gather_large(&header.encode(), body)? {
             let offers = self.offers()?;
             let event_loop = offers.event_loop.bind(py);
             event_loop.call_method1("call_soon", (offers.flush.bind(py),))?;
@@ -120,7 +145,8 @@ impl Server {
 
     /// Ends the loop when it was asked to and no call runs.
     pub(super) fn end_if_done(&self, py: Python<'_>) {
-        if self.stopping.load(Ordering::Relaxed) && self.table.is_empty() {
+        let stopping = self.stopping.load(Ordering::Relaxed);
+        if stopping && self.table.is_empty() && self.outlet.is_empty() {
             self.end(py, Ok(End::Shutdown));
         }
     }
@@ -219,6 +245,7 @@ impl Server {
             if all {
                 let event_loop = self.offers()?.event_loop.bind(py);
                 event_loop.call_method1("remove_writer", (self.outlet.socket(),))?;
+                self.end_if_done(py);
             }
             Ok(())
         });
@@ -243,10 +270,10 @@ impl Server {
         &self,
         py: Python<'_>,
         _signal: &Bound<'_, PyAny>,
-        _frame: &Bound<'_, PyAny>,
+        frame: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
         let calls = self.table.to_raise();
-        if calls.is_empty() {
+        if calls.is_empty() || importing(self.runtime.catalog.bind(py), frame)? {
             return Ok(());
         }
         let module = self.offers()?.module.bind(py);
@@ -256,6 +283,8 @@ impl Server {
                 .get(&call)
                 .is_some_and(|task| task.is(&current));
             if held && self.table.take_raise(call) {
+                // Code of the loop may be on the stack.
+                renewal::want();
                 return Err(failure(py, Failure::Cancelled, Some(call)));
             }
         }

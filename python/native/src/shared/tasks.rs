@@ -149,7 +149,7 @@ impl Work {
             let outbox = &server.runtime.link.outbox;
             outbox.send(py, header, &[], [&body, tail])?;
         } else {
-            server.gather(py, header, &body)?;
+            server.gather_answer(py, header, body)?;
         }
         server.end_if_done(py);
         Ok(())

@@ -36,8 +36,8 @@ impl Supervisor {
         self.stop(key, if stuck { Duration::ZERO } else { grace });
     }
 
-    /// A call cannot be stopped: its worker is replaced at once, and ends with its other calls.
-    pub(super) fn drain_stuck(&mut self, key: WorkerKey) {
+    /// Replaces at once a worker that has a call which cannot be stopped, or was interrupted in an unknown state; it ends with its other calls.
+    pub(super) fn renew(&mut self, key: WorkerKey, reason: RecycleReason) {
         let config = &self.shared.config;
         let mut until = Instant::now().checked_add(config.recycle.max_drain);
         {
@@ -48,7 +48,7 @@ impl Supervisor {
             };
             until = live.drain_until.or(until).min(until);
             if live.recycled.is_none() {
-                live.recycled = Some(RecycleReason::Stuck);
+                live.recycled = Some(reason);
                 live.in_place = config.recycle.mode == RecycleMode::InPlace;
                 state.stats.recycled += 1;
                 tracing::info!(
@@ -56,7 +56,7 @@ impl Supervisor {
                     event = event::WORKER_RECYCLED,
                     pool = %config.name,
                     worker = %live.id,
-                    reason = RecycleReason::Stuck.name(),
+                    reason = reason.name(),
                     uptime_seconds = live.ready.elapsed().as_secs_f64(),
                     request_count = live.calls,
                 );
