@@ -118,12 +118,17 @@ def _load_file(path: str) -> "ModuleType":
     for module in list(sys.modules.values()):
         if getattr(module, "__file__", None) == full:
             return module
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
     # The plain name lets other files of the directory import the same module object.
     module_name = name[:-3]
-    if module_name in sys.modules or module_name in getattr(sys, "stdlib_module_names", ()):
-        module_name = f"snakepit_tools_{module_name}"
+    standard = module_name in getattr(sys, "stdlib_module_names", ())
+    _refuse_shadows(path, folder)
+    if folder not in sys.path:
+        # Behind the standard library if the file would shadow a part of it.
+        sys.path.insert(len(sys.path) if standard else 0, folder)
+    if standard or "." in module_name or module_name in sys.modules:
+        from . import files as named
+
+        module_name = named.module_name(full)
     import _frozen_importlib as machinery  # pyright: ignore[reportMissingImports]
     import _frozen_importlib_external as files  # pyright: ignore[reportMissingImports]
 
@@ -136,6 +141,21 @@ def _load_file(path: str) -> "ModuleType":
         sys.modules.pop(module_name, None)
         raise _import_error(error, path) from error
     return module
+
+
+def _refuse_shadows(path: str, folder: str) -> None:
+    from . import _shadows
+
+    found = _shadows.first(folder)
+    if found is None:
+        return
+    shadow, own = found
+    raise LoadError(
+        f"`{path}` cannot be loaded: `{shadow}` would be imported in place of `{own}`, which the "
+        "worker itself needs",
+        help=f"rename `{os.path.basename(shadow)}`, or move the adapter to another directory",
+        file=_text.short_path(shadow),
+    )
 
 
 def _no_file(path: str, folder: str, name: str) -> LoadError:

@@ -32,6 +32,8 @@ def load(
     if concurrency:
         _choose_loop(event_loop)
     target = find(reference)
+    if slots > 1 or concurrency:
+        _refuse_patched()
     instances: list[Any] = []
     classes, single = _collect.classes(target)
     for cls in classes:
@@ -53,10 +55,27 @@ def load(
     except LoadError:
         _undo(started)
         raise
+    if slots > 1 or concurrency:
+        # `initialize` may have done it.
+        _refuse_patched()
     if reporter is not None:
         reporter.loaded()
         instances.insert(0, reporter)
     return Catalog(tools, instances)
+
+
+def _refuse_patched() -> None:
+    from ._patched import culprit
+
+    found = culprit()
+    if found is not None:
+        library, what = found
+        raise LoadError(
+            f"`{library}` has replaced `{what}`, and a worker that runs several calls needs the "
+            "threads of Python",
+            help=f"do not let `{library}` patch threads (gevent: `patch_all(thread=False)`), or "
+            "use the profile `process`",
+        )
 
 
 def _choose_loop(kind: str) -> None:

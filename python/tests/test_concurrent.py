@@ -315,7 +315,7 @@ def test_a_large_result_does_not_mix_with_others(worker):
 
 
 def test_a_small_answer_does_not_wait_for_all_large_ones():
-    env = {"SNAKEPIT_CONCURRENCY": "10", "SNAKEPIT_EVENT_LOOP": "asyncio"}
+    env = {"SNAKEPIT_WORKER_CONCURRENCY": "10", "SNAKEPIT_WORKER_EVENT_LOOP": "asyncio"}
     with Worker(ADAPTER, env=env, max_payload=64 << 20) as own:
         large = [own.start("blob", size=20 << 20) for _ in range(6)]
         # The first answer has begun, and nobody reads on.
@@ -329,7 +329,7 @@ def test_a_small_answer_does_not_wait_for_all_large_ones():
 
 
 def test_shutdown_sends_what_is_left():
-    env = {"SNAKEPIT_CONCURRENCY": "10", "SNAKEPIT_EVENT_LOOP": "asyncio"}
+    env = {"SNAKEPIT_WORKER_CONCURRENCY": "10", "SNAKEPIT_WORKER_EVENT_LOOP": "asyncio"}
     with Worker(ADAPTER, env=env, max_payload=64 << 20) as own:
         large = [own.start("blob", size=20 << 20) for _ in range(3)]
         own.slot.send(5)

@@ -14,7 +14,7 @@ RENEW = 4
 PROFILES = {
     "process": {},
     "thread": {"slots": 2},
-    "loop": {"env": {"SNAKEPIT_CONCURRENCY": "10", "SNAKEPIT_EVENT_LOOP": "asyncio"}},
+    "loop": {"env": {"SNAKEPIT_WORKER_CONCURRENCY": "10", "SNAKEPIT_WORKER_EVENT_LOOP": "asyncio"}},
 }
 
 
