@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use crate::ladder::{Ask, Ladder, Reach, Step};
@@ -38,6 +39,8 @@ struct Running {
     ladder: Option<Ladder>,
     /// The last step whose exception another thread has set.
     sent: Option<Step>,
+    /// The slot's thread, while it sleeps before the tool begins.
+    sleeper: Option<Thread>,
 }
 
 impl Cancels {
@@ -65,8 +68,23 @@ impl Cancels {
             reach,
             ladder,
             sent: None,
+            sleeper: None,
         });
         flag
+    }
+
+    /// On the slot's thread: waits for something before the tool begins. A cancellation unparks the thread.
+    pub(crate) fn waiting<T>(&self, wait: impl FnOnce() -> T) -> T {
+        self.set_sleeper(Some(thread::current()));
+        let done = wait();
+        self.set_sleeper(None);
+        done
+    }
+
+    fn set_sleeper(&self, sleeper: Option<Thread>) {
+        if let Some(running) = &mut self.lock().running {
+            running.sleeper = sleeper;
+        }
     }
 
     /// The running call is over. When it was cancelled the host is told what stopped it.
@@ -226,6 +244,9 @@ impl State {
             return false;
         };
         running.flag.store(true, Ordering::Release);
+        if let Some(sleeper) = &running.sleeper {
+            sleeper.unpark();
+        }
         let ladder = || Ladder::new(clock::now(), grace, running.reach);
         running.ladder.get_or_insert_with(ladder);
         true

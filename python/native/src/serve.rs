@@ -280,7 +280,7 @@ pub(crate) fn answer(
     let mut turn = None;
     let tool = tool.and_then(|tool| {
         if let Some(one) = &tool.turn {
-            turn = one.take(py, &call.cancelled);
+            turn = one.take(py, &call.cancelled, &runtime.cancels);
             turn.as_ref().ok_or_else(|| cancelled(tool))?;
         }
         Ok(tool)

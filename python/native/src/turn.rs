@@ -1,19 +1,35 @@
-//! One call at a time, for code that does not say that it may run on several threads at once.
+//! One call at a time, in the order of their coming, for code that does not say that it may run on several threads at once.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::{self, Thread};
 
 use pyo3::prelude::*;
 
-/// Who waits for a turn looks this often whether its caller gave up.
-const LOOK: Duration = Duration::from_millis(20);
+use crate::cancels::Cancels;
 
 /// The right to run, which one call has at a time.
 #[derive(Debug, Default)]
 pub(crate) struct Turn {
-    taken: Mutex<bool>,
-    free: Condvar,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    taken: bool,
+    /// Who waits, oldest first.
+    waiting: VecDeque<Seat>,
+    /// The seat that the turn was handed to, until its thread sees that.
+    given: Option<u64>,
+    /// Seats so far.
+    seats: u64,
+}
+
+#[derive(Debug)]
+struct Seat {
+    number: u64,
+    thread: Thread,
 }
 
 /// The right of one call, until it is dropped.
@@ -22,37 +38,137 @@ pub(crate) struct Turn {
 pub(crate) struct Held<'a>(&'a Turn);
 
 impl Turn {
-    /// Waits for the turn; nothing when the caller gave up before.
-    pub(crate) fn take(&self, py: Python<'_>, cancelled: &AtomicBool) -> Option<Held<'_>> {
-        if !self.take_now() && !py.detach(|| self.wait(cancelled)) {
-            return None;
+    /// Waits for the turn of the slot's call; `None` if its caller gave up before.
+    pub(crate) fn take(
+        &self,
+        py: Python<'_>,
+        cancelled: &AtomicBool,
+        cancels: &Cancels,
+    ) -> Option<Held<'_>> {
+        if self.take_now() {
+            return Some(Held(self));
         }
-        Some(Held(self))
+        py.detach(|| cancels.waiting(|| self.wait(cancelled)))
+            .then(|| Held(self))
     }
 
     fn take_now(&self) -> bool {
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        !std::mem::replace(&mut *taken, true)
+        !std::mem::replace(&mut self.lock().taken, true)
     }
 
+    /// Sleeps until the turn comes, or the flag is set and the thread unparked.
     fn wait(&self, cancelled: &AtomicBool) -> bool {
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        while *taken {
-            if cancelled.load(Ordering::Acquire) {
-                return false;
+        let number = {
+            let mut state = self.lock();
+            if !std::mem::replace(&mut state.taken, true) {
+                return true;
             }
-            let waited = self.free.wait_timeout(taken, LOOK);
-            taken = waited.unwrap_or_else(PoisonError::into_inner).0;
+            state.seats += 1;
+            let number = state.seats;
+            let thread = thread::current();
+            state.waiting.push_back(Seat { number, thread });
+            number
+        };
+        loop {
+            {
+                let mut state = self.lock();
+                if state.given == Some(number) {
+                    state.given = None;
+                    return true;
+                }
+                if cancelled.load(Ordering::Acquire) {
+                    state.waiting.retain(|seat| seat.number != number);
+                    return false;
+                }
+            }
+            thread::park();
         }
-        *taken = true;
-        true
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        let turn = self.0;
-        *turn.taken.lock().unwrap_or_else(PoisonError::into_inner) = false;
-        turn.free.notify_one();
+        let mut state = self.0.lock();
+        match state.waiting.pop_front() {
+            Some(seat) => {
+                state.given = Some(seat.number);
+                drop(state);
+                seat.thread.unpark();
+            }
+            None => state.taken = false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::mpsc;
+    use std::thread::JoinHandle;
+
+    use super::*;
+
+    /// A thread that waits for the turn, and has its place in the row when this returns.
+    fn waits(
+        turn: &Arc<Turn>,
+        flag: &Arc<AtomicBool>,
+        then: impl FnOnce(bool) + Send + 'static,
+    ) -> JoinHandle<()> {
+        let before = turn.lock().seats;
+        let (shared, flag) = (Arc::clone(turn), Arc::clone(flag));
+        let thread = thread::spawn(move || {
+            let came = shared.wait(&flag);
+            let held = came.then(|| Held(&shared));
+            then(came);
+            drop(held);
+        });
+        while turn.lock().seats == before {
+            thread::yield_now();
+        }
+        thread
+    }
+
+    #[test]
+    fn turns_come_in_the_order_of_the_calls() {
+        let turn = Arc::new(Turn::default());
+        assert!(turn.take_now() && !turn.take_now());
+        let (order, seen) = mpsc::channel();
+        let flag = Arc::default();
+        let threads: Vec<_> = (0..20)
+            .map(|n| {
+                let order = order.clone();
+                waits(&turn, &flag, move |came| {
+                    assert!(came);
+                    order.send(n).unwrap();
+                })
+            })
+            .collect();
+        drop((Held(&turn), order));
+        let order: Vec<_> = seen.iter().collect();
+        assert_eq!(order, (0..20).collect::<Vec<_>>());
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        assert!(turn.take_now(), "nobody has it");
+    }
+
+    #[test]
+    fn a_call_that_is_given_up_leaves_the_row() {
+        let turn = Arc::new(Turn::default());
+        assert!(turn.take_now());
+        let (gone, kept) = (Arc::<AtomicBool>::default(), Arc::default());
+        let first = waits(&turn, &gone, |came| assert!(!came));
+        let second = waits(&turn, &kept, |came| assert!(came));
+        gone.store(true, Ordering::Release);
+        first.thread().unpark();
+        first.join().unwrap();
+        assert_eq!(turn.lock().waiting.len(), 1);
+        drop(Held(&turn));
+        second.join().unwrap();
+        assert!(turn.take_now());
     }
 }
