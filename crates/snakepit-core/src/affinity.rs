@@ -9,6 +9,10 @@ use serde::{Deserialize, Serialize};
 /// The first call of a session in one of the strict modes decides for a worker, also when many come at once. When that worker dies or
 /// is retired, what the session had in its memory is lost: strict calls that wait, or else the next one, fail with
 /// [`Error::AffinityLost`](crate::Error::AffinityLost), after which the session gets another worker.
+///
+/// The binding lasts as long as the session: it ends with [`Sessions::delete`](crate::Sessions::delete), with the session's time to live after
+/// its last use, and with [`Pool::release_session`](crate::Pool::release_session). A call refers to one generation of a session with
+/// [`CallOptions::in_session`](crate::CallOptions::in_session), and fails once that is over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Affinity {
