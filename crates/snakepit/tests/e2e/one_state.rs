@@ -123,7 +123,7 @@ fn everything_is_closed_once_the_runtime_of_the_start_is_gone() {
     // A stream that is being read from another runtime when the first one goes.
     let reader = std::thread::spawn(move || {
         Runtime::new().unwrap().block_on(async {
-            let arguments = args! { "n" => 1 << 40 };
+            let arguments = args! { "n" => 1_u64 << 40 };
             let stream = caller.execute_stream::<i64>("count", arguments).await;
             let mut stream = stream.unwrap();
             stream.next().await.unwrap().unwrap();
