@@ -31,7 +31,7 @@ fn dir(outer: &Path) -> PathBuf {
     fs::create_dir(&inner).unwrap();
     fs::write(
         inner.join("answer.py"),
-        "def answer() -> int:\n    return 42\n",
+        "from snakepit_bridge import tool\n@tool\ndef answer() -> int: return 42\n",
     )
     .unwrap();
     let settings = format!(
