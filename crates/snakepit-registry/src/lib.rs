@@ -72,6 +72,11 @@
 //! In a namespace the worker sees other process ids than its host; [`Registration::pid`] is the
 //! host's view.
 //!
+//! # Orphans of others
+//! Where this process is the first one of its system or container, or a child subreaper, what its
+//! workers have started falls to it when they end. A thread takes the status of these processes,
+//! and of no child that the program has started itself.
+//!
 //! # Limitations
 //! Linux only; local file systems only. In mode `group`, descendants that leave the group die in
 //! the next sweep, not with their host. A process that throws its environment away carries no
@@ -94,6 +99,7 @@ mod escalation;
 mod foreign_run;
 mod gate;
 mod identity;
+mod inherited;
 mod inspect;
 mod keeper;
 mod killer;

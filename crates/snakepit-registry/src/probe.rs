@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::cgroup;
 use crate::containment::{Containment, Refusal};
+use crate::inherited;
 use crate::keeper;
 use crate::pidfd::PidFd;
 use crate::sys;
@@ -22,6 +23,9 @@ pub struct Support {
     /// Copies of the host, made by `fork` without `exec`, get neither the host's ends of these pipes
     /// nor the locks of its run.
     pub private_descriptors: bool,
+    /// This process is the first one of its system, or a child subreaper: orphans fall to it, and
+    /// it waits for those that its workers have left.
+    pub inherits_orphans: bool,
     /// Processes can be held and signalled without a race (Linux 5.3).
     pub pidfd: bool,
     /// Processes have a number of their own until the next boot (Linux 6.9).
@@ -66,6 +70,7 @@ impl Support {
         Self {
             death_pipe: pipe_can_be_armed(me).is_ok(),
             private_descriptors: keeper::is_private(),
+            inherits_orphans: inherited::falls_to_us(),
             pidfd: own.is_some(),
             pidfs_inode: own.as_ref().is_some_and(|own| own.inode().is_some()),
             group_signal: sys::has_group_signal(),

@@ -17,6 +17,8 @@ pub struct Stat {
     pub ppid: i32,
     /// Process group.
     pub pgid: i32,
+    /// Session.
+    pub session: i32,
     /// Start time in clock ticks since boot (field 22).
     pub start_ticks: u64,
     /// End of the environment in memory (field 51); 0 while the process has none, or when this
@@ -35,6 +37,7 @@ impl Stat {
             state: fields.first()?.chars().next()?,
             ppid: fields.get(1)?.parse().ok()?,
             pgid: fields.get(2)?.parse().ok()?,
+            session: fields.get(3)?.parse().ok()?,
             start_ticks: fields.get(19)?.parse().ok()?,
             environ_end: fields
                 .get(48)

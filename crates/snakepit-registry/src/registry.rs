@@ -12,6 +12,7 @@ use crate::ending;
 use crate::error::Error;
 use crate::gate::Gate;
 use crate::identity::Scene;
+use crate::inherited;
 use crate::inspect::{self, RunReport};
 use crate::plan::{LeftAlone, Reach};
 use crate::probe::Support;
@@ -122,6 +123,7 @@ impl Registry {
         let mode = config.containment;
         mode.probe()
             .map_err(|refusal| Error::Containment { mode, refusal })?;
+        inherited::watch();
         let data = DataDir::prepare(&config.data_dir)?;
         let scene = Scene::here().map_err(|e| Error::io("read", "/proc", e))?;
         let run = Arc::new(RunDir::create(&data, &config.data_dir, scene.clone())?);

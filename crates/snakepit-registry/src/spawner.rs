@@ -19,6 +19,7 @@ use crate::contained::{self, Birth};
 use crate::cookie::Cookie;
 use crate::error::{Error, SpawnProblem};
 use crate::identity::ProcessIdentity;
+use crate::inherited;
 use crate::launch::{Launch, classify};
 use crate::pidfd::PidFd;
 use crate::posix_spawn::{self, Image};
@@ -138,6 +139,7 @@ fn serve(jobs: &Receiver<Job>) {
 /// Starts, holds, identifies and arms. When a step fails, the process is killed and reaped.
 fn start(image: &Image, cookie: Cookie) -> io::Result<Born> {
     let pid = posix_spawn::spawn(image)?;
+    inherited::note(pid);
     born(image, cookie, pid).inspect_err(|_| {
         let pid = nix::unistd::Pid::from_raw(pid);
         // The child has not been reaped by us, so its number and its group's are still its own.

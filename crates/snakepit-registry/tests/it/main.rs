@@ -3,11 +3,13 @@
 //! A test that needs a host that dies starts this very binary again (see `host`). Rows of the
 //! fault matrix are named in the tests' names.
 
+mod amplified;
 mod copies;
 mod crash;
 mod cycles;
 mod damage;
 mod data_dir;
+mod heir;
 mod host;
 mod identity;
 mod killer;
@@ -23,4 +25,5 @@ mod strict;
 mod support;
 mod sweep;
 mod sweeper;
+mod trust;
 mod unreadable;
