@@ -4,6 +4,7 @@ Nothing here may fail: a broken `__str__`, a cycle of causes or a huge traceback
 bounded size.
 """
 
+import os
 import sys
 
 from . import _text
@@ -23,8 +24,26 @@ _MAX_CAUSE_TRACEBACK = 16 * 1024
 _MAX_NOTES = 16
 
 
+#: A descriptor that the first error gives up for its imports; a tool may have taken all others.
+_spare: "list[int]" = [os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)]
+
+
+def _prepare() -> None:
+    """Import what describing needs, which a worker without errors never loads."""
+    os.close(_spare.pop())
+    try:
+        import linecache  # noqa: F401
+        import traceback  # noqa: F401
+
+        from . import _redact  # noqa: F401
+    except Exception:
+        return
+
+
 def describe_exception(error: BaseException, tool: "Any" = None) -> "dict[str, Any]":
     """The fields of a `ToolError` for an exception that left `tool`, or no particular tool."""
+    if _spare:
+        _prepare()
     return _describe(error, tool, set(), 0)
 
 

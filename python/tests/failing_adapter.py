@@ -115,3 +115,16 @@ class Broken(Exception):
 @tool
 def broken_str() -> None:
     raise Broken(large())
+
+
+@tool
+def take_all_descriptors() -> None:
+    import os
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128))
+    try:
+        while True:
+            os.open("/dev/null", os.O_RDONLY)
+    except OSError:
+        return

@@ -61,3 +61,11 @@ def test_a_cancelled_coroutine_frees_its_locals(worker, tmp_path):
     worker.control.send(CANCEL, call_id, field(1, 5_000_000))
     assert worker.receive().error().code == "SP3002"
     assert worker.call("alive") == 0
+
+
+def test_the_text_survives_when_no_descriptor_is_free():
+    with Worker(ADAPTER) as worker:
+        worker.call("take_all_descriptors")
+        error = worker.fail("function", x=7)
+        assert error["message"] == "7 False"
+        assert "in function" in error["traceback"]
