@@ -2,6 +2,7 @@
 
 mod admission;
 mod alone;
+mod early;
 mod errors;
 mod explain;
 mod first_start;
@@ -168,11 +169,7 @@ impl Pool {
             // Boxed: all other calls would carry the room for it.
             return Box::pin(self.execute_with_policies(tool, args, options, &limits)).await;
         }
-        let lease = self.acquire(options, &limits, args.bytes.len()).await?;
-        let call = self.begin_in(lease, &tool, args, options, &limits);
-        let (reply, lease) = call.run(&limits, &tool).await?;
-        lease.succeed();
-        Ok(reply)
+        self.call(tool, args, options, &limits).await
     }
 
     /// Makes a call that its policies let through.
@@ -190,10 +187,7 @@ impl Pool {
         let result = if alone {
             Box::pin(self.attempt_alone(tool, args, options, limits)).await
         } else {
-            match self.acquire(options, limits, args.bytes.len()).await {
-                Ok(lease) => self.run_in(lease, tool, args, options, limits).await,
-                Err(error) => Err(error),
-            }
+            self.call(tool, args, options, limits).await
         };
         if let Some(pass) = pass {
             pass.end(result.as_ref().map(drop));
@@ -316,6 +310,7 @@ impl Pool {
             items: 1,
             bytes,
             limits: Some(limits),
+            ahead: false,
         };
         match self.shared().admit(&want)? {
             Admitted::Now(lease) => Ok(lease),

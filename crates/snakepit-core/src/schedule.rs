@@ -11,6 +11,7 @@
     )
 )]
 
+mod ahead;
 mod ask;
 mod bounds;
 mod claims;
@@ -34,6 +35,7 @@ use std::time::Duration;
 
 use crate::{Affinity, SessionId, WorkerId};
 
+use ahead::Haste;
 pub use ask::{Acquire, Added, Ask, Released, Rules};
 use bounds::Bounds;
 pub use bounds::QueueBound;
@@ -62,18 +64,13 @@ pub struct Scheduler<W> {
     nesting: Nesting,
     pace: Pace,
     running: Running,
+    haste: Haste,
     claims: Claims<W>,
     /// Most slots and places in the queue that were taken at once since somebody looked.
     peak: usize,
 }
 
 impl<W> Scheduler<W> {
-    /// A scheduler without workers, whose queue takes `queue_limit` calls.
-    #[cfg(any(test, feature = "testing"))]
-    pub fn new(queue_limit: usize) -> Self {
-        Self::with_rules(Rules::new(queue_limit))
-    }
-
     /// A scheduler without workers.
     pub fn with_rules(rules: Rules) -> Self {
         let bounds = Bounds::new(rules.calls, rules.bytes, rules.session);
@@ -85,15 +82,10 @@ impl<W> Scheduler<W> {
             nesting: Nesting::default(),
             pace: Pace::default(),
             running: Running::default(),
+            haste: Haste::default(),
             claims: Claims::new(),
             peak: 0,
         }
-    }
-
-    /// Takes a slot or a place in the queue for a call with a hint.
-    #[cfg(any(test, feature = "testing"))]
-    pub fn acquire(&mut self, session: Option<&SessionId>, waiter: impl FnOnce() -> W) -> Acquire {
-        self.ask(&Ask::new(session), waiter)
     }
 
     /// Takes a slot: that of the session's worker when it has one free, else, unless the call is strict, one of the least loaded worker;
@@ -142,6 +134,7 @@ impl<W> Scheduler<W> {
             strict: strict.is_some(),
             ancestors: ask.ancestors.into(),
             bytes: ask.bytes,
+            ahead: ask.ahead,
         };
         let ticket = self.queue.push(line, ask, waiting);
         self.note_peak();
@@ -206,18 +199,19 @@ impl<W> Scheduler<W> {
         waiting.is_some()
     }
 
-    /// Gives a slot back that a call has `held`, if it used it; the next waiting call that can use it gets it. A slot of a removed worker is
-    /// ignored.
+    /// Gives a slot back that a call has `held`, if it used it; the call that was sent ahead to it gets it, else the next waiting call that
+    /// can use it. A call that was sent ahead itself gives its place back. A slot of a removed worker is ignored.
     pub fn release(&mut self, grant: Grant, held: Option<Duration>) -> Released<W> {
         let mut released = Released::NOTHING;
         if let Some(held) = held {
             self.pace.held(held);
+            self.haste.held(held);
         }
         let mean = self.pace.mean();
         if let Some(fair) = self.queue.fair() {
             fair.settle(grant, held, mean);
         }
-        if !self.slots.put(grant) {
+        if self.pass_on(grant, &mut released) || !self.slots.put(grant) {
             return released;
         }
         self.running.ended(grant);
@@ -282,13 +276,6 @@ impl<W> Scheduler<W> {
     }
 
     /// Adds a worker with free slots; waiting calls get them.
-    #[cfg(any(test, feature = "testing"))]
-    pub fn add(&mut self, capacity: u16) -> (WorkerKey, Vec<(W, Grant)>) {
-        let added = self.add_named(capacity, WorkerId::new("worker"));
-        (added.key, added.wakes)
-    }
-
-    /// Adds a worker with free slots; waiting calls get them.
     pub fn add_named(&mut self, capacity: u16, name: WorkerId) -> Added<W> {
         let key = self.slots.add(capacity, name);
         let mut lost = Vec::new();
@@ -303,14 +290,15 @@ impl<W> Scheduler<W> {
         self.claims.gone(key);
         let idle = self.slots.in_use_of(key) == Some(0);
         Released {
-            wake: None,
             idle: idle.then_some(key),
             lost: self.lose_line(key),
+            ..Released::NOTHING
         }
     }
 
     /// Forgets a worker; grants on it become void. Calls that wait for it are lost.
     pub fn remove(&mut self, key: WorkerKey) -> Vec<(W, Lost)> {
+        self.forget_ahead(key);
         if self.slots.remove(key) {
             self.running.gone(key);
             self.claims.gone(key);

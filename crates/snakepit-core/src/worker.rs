@@ -1,5 +1,7 @@
 //! The two traits that a worker implementation provides.
 
+mod stop;
+
 use std::fmt;
 use std::num::NonZeroU16;
 use std::sync::Arc;
@@ -12,6 +14,7 @@ use crate::{
     CallId, ChunkStream, Direction, ErrorCode, ExitStatus, HostState, Payload, PoolName, Printable,
     Request, Slot, ToolError, WorkerId,
 };
+pub use stop::{StopStep, Stopped};
 
 /// The recipe that starts workers of one kind.
 #[async_trait]
@@ -70,7 +73,7 @@ pub struct StartContext {
 
 /// One live external worker.
 ///
-/// The pool never has more than one call at a time in a slot.
+/// The pool never has more than one call at a time in a slot, but where the worker [takes calls ahead](Self::takes_ahead).
 #[async_trait]
 pub trait Worker: fmt::Debug + Send + Sync + 'static {
     /// What the worker said of itself when it became ready.
@@ -99,6 +102,22 @@ pub trait Worker: fmt::Debug + Send + Sync + 'static {
         request: Request,
         items: Vec<Payload>,
     ) -> Vec<ItemResult>;
+
+    /// A slot can be given further short calls by [`call`](Self::call) while one runs in it: each is in the worker's hands when its future was
+    /// polled once, and they run one after the other in that order. Such a worker also takes calls [back](Self::recall), and says of one
+    /// that was never begun that its death is not ambiguous.
+    fn takes_ahead(&self) -> bool {
+        false
+    }
+
+    /// Takes a call back that waits in `slot` behind another one. `true` is a promise: it was not begun, and never will be, and its future
+    /// may be dropped. `false` when it was begun, or is over, or the worker is gone.
+    ///
+    /// # Cancel safety
+    /// A call whose answer was not waited for may have been taken back.
+    async fn recall(&self, _slot: Slot, _call: CallId) -> bool {
+        false
+    }
 
     /// Bytes of memory of all its processes together; nothing when that cannot be told.
     ///
@@ -192,48 +211,6 @@ pub struct StackFrame {
     pub line: u32,
     /// Name of the function.
     pub function: String,
-}
-
-/// How a cancelled call came to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stopped {
-    /// What did it.
-    pub step: StopStep,
-    /// Time from the cancellation to the end of the tool.
-    pub after: Duration,
-}
-
-/// The steps that are taken one after the other to stop the tool of a cancelled call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum StopStep {
-    /// The tool saw that it was cancelled, or came to its end by itself.
-    Flag,
-    /// Its asyncio task was cancelled.
-    Task,
-    /// An exception was raised in it while it ran.
-    Exception,
-    /// The same, while it waited in the system: the wait was interrupted.
-    Interrupt,
-    /// It did not end after the first exception, and a second one was raised.
-    Again,
-    /// Nothing helped: its worker was killed.
-    Kill,
-}
-
-impl StopStep {
-    /// One word for it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Flag => "flag",
-            Self::Task => "task",
-            Self::Exception => "exception",
-            Self::Interrupt => "interrupt",
-            Self::Again => "again",
-            Self::Kill => "kill",
-        }
-    }
 }
 
 /// Result of one item of a `call_many`.

@@ -54,6 +54,10 @@ pub enum Kind {
     Stacks = 36,
     /// Worker says where.
     StacksReply = 37,
+    /// Host takes a call back that lies behind another one.
+    Recall = 38,
+    /// Worker says whether it could.
+    Recalled = 39,
     /// Worker says that its interpreter, which ran without the GIL, has it again.
     GilEnabled = 40,
 }
@@ -83,6 +87,8 @@ impl Kind {
             35 => Self::Stopped,
             36 => Self::Stacks,
             37 => Self::StacksReply,
+            38 => Self::Recall,
+            39 => Self::Recalled,
             40 => Self::GilEnabled,
             _ => return None,
         })

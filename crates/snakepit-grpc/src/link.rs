@@ -21,6 +21,7 @@ mod parser;
 mod pending;
 mod pings;
 mod reader;
+mod recalls;
 mod request;
 mod serving;
 mod stops;

@@ -22,6 +22,9 @@ use crate::worker::PythonWorker;
 /// Capability of a worker whose connection carries many calls at once.
 const CONCURRENCY: &str = "concurrency";
 
+/// Capability of a worker that gives calls back which it has not begun.
+const RECALL: &str = "recall";
+
 /// How far a start has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
@@ -78,7 +81,7 @@ pub(crate) async fn launch(
         exit = process.exited() => return Err(failure.exited(&exit)),
     };
     match outcome {
-        Ok(Ok(info)) => {
+        Ok(Ok((info, recall))) => {
             let slots = links.slots.into_iter().flatten().collect();
             let control = links
                 .control
@@ -88,7 +91,7 @@ pub(crate) async fn launch(
                 process.let_live();
             }
             Ok(PythonWorker::new(
-                info, slots, shared, control, process, context,
+                info, slots, shared, recall, control, process, context,
             ))
         }
         Ok(Err(Refusal::Adapter(error))) => {
@@ -171,7 +174,7 @@ async fn connect(
     context: &StartContext,
     shared: bool,
     links: &mut Links,
-) -> Result<WorkerInfo, Refusal> {
+) -> Result<(WorkerInfo, bool), Refusal> {
     while links.stage() == Stage::Connecting {
         match invitation.next().await {
             (Role::Slot(slot), stream) => {
@@ -199,12 +202,14 @@ async fn connect(
     if description.protocol_version != PROTOCOL_VERSION {
         return Err(Refusal::Version(description.protocol_version));
     }
-    if shared && !description.capabilities.iter().any(|it| it == CONCURRENCY) {
+    let can = |what: &str| description.capabilities.iter().any(|it| it == what);
+    let recall = can(RECALL);
+    if shared && !can(CONCURRENCY) {
         return Err(Refusal::Version(description.protocol_version));
     }
     let mut info = convert::worker_info(description);
     info.pid = Some(process.pid());
-    Ok(info)
+    Ok((info, recall))
 }
 
 fn command(recipe: &Recipe, context: &StartContext, token: &Token) -> CommandSpec {

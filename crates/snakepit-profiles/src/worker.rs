@@ -26,6 +26,8 @@ pub(crate) struct PythonWorker {
     slots: Arc<[LinkClient]>,
     /// All slots are on the first connection.
     shared: bool,
+    /// It gives calls back that it has not begun.
+    recall: bool,
     control: Arc<ControlClient>,
     process: Arc<Process>,
     _watching: JoinSet<()>,
@@ -36,6 +38,7 @@ impl PythonWorker {
         info: WorkerInfo,
         slots: Vec<LinkClient>,
         shared: bool,
+        recall: bool,
         control: ControlClient,
         process: Process,
         context: &StartContext,
@@ -61,6 +64,7 @@ impl PythonWorker {
             info,
             slots,
             shared,
+            recall,
             control,
             process,
             _watching: watching,
@@ -182,6 +186,19 @@ impl Worker for PythonWorker {
             }
         }
         results
+    }
+
+    fn takes_ahead(&self) -> bool {
+        // On a connection that calls share there is no order among them.
+        self.recall && !self.shared
+    }
+
+    async fn recall(&self, slot: Slot, call: CallId) -> bool {
+        let back = self.control.recall(slot, call).await;
+        if back && let Ok(link) = self.slot(slot) {
+            link.forget(call);
+        }
+        back
     }
 
     async fn memory(&self) -> Option<u64> {

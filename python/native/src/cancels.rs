@@ -14,6 +14,10 @@ use crate::{clock, fork, renewal};
 /// Cancellations that came before their call are remembered, the last so many.
 const REMEMBERED: usize = 256;
 
+/// Calls that were begun are remembered, the last so many, and as many that the host has taken back. It sends only a few ahead, so one that
+/// is not among those begun any more was answered long ago, and the host has read that.
+const BEGUN: usize = 64;
+
 /// The cancellations of a slot.
 #[derive(Debug)]
 pub(crate) struct Cancels {
@@ -29,6 +33,9 @@ pub(crate) struct Cancels {
 struct State {
     running: Option<Running>,
     early: VecDeque<(u64, Duration)>,
+    begun: VecDeque<u64>,
+    /// Calls to be skipped when they come.
+    taken_back: VecDeque<u64>,
 }
 
 #[derive(Debug)]
@@ -51,6 +58,29 @@ impl Cancels {
             pending: AtomicBool::new(false),
             reports,
         }
+    }
+
+    /// A call has come: `false` when the host has taken it back in the meantime, and it must not be begun.
+    pub(crate) fn admit(&self, call: u64) -> bool {
+        let mut state = self.lock();
+        if let Some(place) = state.taken_back.iter().position(|id| *id == call) {
+            state.taken_back.remove(place);
+            return false;
+        }
+        push(&mut state.begun, call);
+        true
+    }
+
+    /// The host takes a call back: `false` when it was begun.
+    pub(crate) fn take_back(&self, call: u64) -> bool {
+        let mut state = self.lock();
+        if state.begun.contains(&call) {
+            return false;
+        }
+        if !state.taken_back.contains(&call) {
+            push(&mut state.taken_back, call);
+        }
+        true
     }
 
     /// A call starts: its flag, already set when the host cancelled it before.
@@ -251,6 +281,14 @@ impl State {
         running.ladder.get_or_insert_with(ladder);
         true
     }
+}
+
+/// Adds a call; the oldest one makes room.
+fn push(calls: &mut VecDeque<u64>, call: u64) {
+    if calls.len() == BEGUN {
+        calls.pop_front();
+    }
+    calls.push_back(call);
 }
 
 fn ladder(state: &mut State) -> Option<&mut Ladder> {

@@ -81,6 +81,11 @@ fn serve(
             }
             Kind::Ping => reports.send(&pong(header.call, probe.held())),
             Kind::Stacks => stacks.ask(header.call),
+            Kind::Recall => {
+                let recall = pb::Recall::decode(&head[..]);
+                let back = recall.is_ok_and(|it| slots.take_back(it.slot, header.call));
+                reports.recalled(header.call, back);
+            }
             _ => {}
         }
     }

@@ -39,6 +39,14 @@ impl Reports {
         self.send(&[&header.encode()[..], &head].concat());
     }
 
+    /// The host has taken a call back, or could not any more.
+    pub(crate) fn recalled(&self, call: u64, back: bool) {
+        let head = pb::Recalled { back }.encode_to_vec();
+        let mut header = Header::new(Kind::Recalled, call);
+        header.head_len = u32::try_from(head.len()).expect("one bit is short");
+        self.send(&[&header.encode()[..], &head].concat());
+    }
+
     /// Sends a short frame. It does not wait: a host that does not read loses it, as a whole, for the kernel takes such a frame in one
     /// piece or not at all.
     pub(crate) fn send(&self, frame: &[u8]) {

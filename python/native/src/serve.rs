@@ -121,6 +121,7 @@ pub(crate) fn serve(
         let frame = match reader.next(py)? {
             Incoming::End => return Ok(End::HostGone),
             Incoming::TooLarge(header) if header.kind == Kind::HostReply => continue,
+            Incoming::TooLarge(header) if !runtime.cancels.admit(header.call) => continue,
             Incoming::TooLarge(header) => {
                 too_large_request(py, outbox, header, runtime.max_payload)?;
                 continue;
@@ -130,6 +131,8 @@ pub(crate) fn serve(
         match frame.header.kind {
             Kind::Shutdown => return Ok(End::Shutdown),
             Kind::Describe => describe(py, outbox, runtime)?,
+            Kind::Call | Kind::Stream | Kind::Many if !runtime.cancels.admit(frame.header.call) => {
+            }
             Kind::Call | Kind::Stream | Kind::Many => {
                 reader = run(py, reader, runtime, &frame, &mut scratch)?;
             }

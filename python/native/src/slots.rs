@@ -66,6 +66,14 @@ impl Slots {
         }
     }
 
+    /// The host takes a call back that lies in the connection of a slot: `false` when it was begun.
+    pub(crate) fn take_back(&self, slot: u32, call: u64) -> bool {
+        // An event loop takes calls at once.
+        let slot = usize::try_from(slot).ok().filter(|_| self.many.is_none());
+        let slot = slot.and_then(|slot| self.list.get(slot));
+        slot.is_some_and(|slot| slot.cancels.take_back(call))
+    }
+
     fn cancel_many(&self, table: &Table, call: u64, grace: Duration) {
         let reached = || {
             let slot = self

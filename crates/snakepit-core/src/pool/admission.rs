@@ -30,6 +30,8 @@ pub(super) struct Want<'a> {
     pub(super) bytes: usize,
     /// Until when it may wait; without that the bounds of the queue are not for it.
     pub(super) limits: Option<&'a Limits>,
+    /// It may be sent ahead of its turn.
+    pub(super) ahead: bool,
 }
 
 /// A call that was let in.
@@ -81,6 +83,7 @@ impl Shared {
             fair_key: options.fair_key.as_ref(),
             weight: options.fair_weight.map_or(1, NonZeroU16::get),
             patience: limits.map(Limits::patience),
+            ahead: want.ahead,
             ..Ask::new(options.session.as_ref())
         };
         match state.scheduler.ask(&ask, waiter) {
@@ -105,7 +108,8 @@ impl Shared {
                     self.send(Event::Waiting);
                 }
                 let receiver = receiver.expect("a queued call has a waiter");
-                let waiting = Waiting::new(Arc::clone(self), ticket, receiver, items);
+                let waiting =
+                    Waiting::new(Arc::clone(self), ticket, receiver, items, Instant::now());
                 Ok(Admitted::Wait(waiting))
             }
             Acquire::Full(bound) => {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 
-use crate::{CallError, CallId, ChunkStream, Payload, Stacks, Worker, WorkerExit};
+use crate::{CallError, CallId, ChunkStream, Payload, Slot, Stacks, Worker, WorkerExit};
 
 /// Time for the end of a worker that cannot tell its end.
 const LAST_STOP: Duration = Duration::from_secs(5);
@@ -64,6 +64,12 @@ pub(super) async fn stacks(worker: &dyn Worker, wait: Duration) -> Option<Stacks
     let ask = AssertUnwindSafe(async { worker.stacks(wait).await }).catch_unwind();
     let asked = tokio::time::timeout(wait, ask).await;
     asked.ok()?.ok().flatten()
+}
+
+/// Takes a call back; one that panics gives nothing back.
+pub(super) async fn recall(worker: &dyn Worker, slot: Slot, call: CallId) -> bool {
+    let recall = AssertUnwindSafe(async { worker.recall(slot, call).await }).catch_unwind();
+    recall.await.unwrap_or(false)
 }
 
 /// Polls for the next chunk of a stream.

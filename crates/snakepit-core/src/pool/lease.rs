@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 
 use super::alone::Hold;
+use super::early::{self, Early};
 use super::explain::TimedOut;
 use super::foreign::Guarded;
 use super::limits::Limits;
@@ -16,7 +17,7 @@ use super::linger::{self, Rest};
 use super::shared::Shared;
 use super::stats::Outcome;
 use super::suspect::Suspect;
-use crate::schedule::{Grant, WorkerKey};
+use crate::schedule::{Grant, Ticket, WorkerKey};
 use crate::{
     CallChain, CallError, CallId, Error, SessionHold, Slot, Worker, WorkerExit, WorkerId, event,
 };
@@ -35,6 +36,10 @@ pub(super) struct Lease {
     items: u64,
     /// When the call got it; nothing before its caller knows.
     since: Option<Instant>,
+    /// The slot is not its own yet: the call is sent ahead of its turn.
+    pub(super) early: Option<Early>,
+    /// Other calls may follow once it is sent.
+    pub(super) leads: bool,
     /// The call in it, where the pool has a quarantine.
     pub(super) suspect: Option<Box<Suspect>>,
     /// Keeps the session of the call in it from expiring.
@@ -58,6 +63,7 @@ impl Lease {
         grant: Grant,
         worker: Arc<dyn Worker>,
         id: WorkerId,
+        place: Option<u64>,
     ) -> Self {
         Self {
             shared,
@@ -66,6 +72,8 @@ impl Lease {
             id,
             items: 1,
             since: None,
+            early: place.map(Early::new),
+            leads: false,
             suspect: None,
             session: None,
             alone: None,
@@ -77,6 +85,21 @@ impl Lease {
     pub(super) fn begin(&mut self, items: u64, now: Instant) {
         self.items = items;
         self.since = Some(now);
+    }
+
+    /// As [`begin`](Self::begin), for a call that has waited.
+    pub(super) fn begin_queued(&mut self, items: u64, queued: Instant, ticket: Ticket) {
+        let now = Instant::now();
+        self.begin(items, now);
+        match &mut self.early {
+            Some(early) => early.queued = queued,
+            None => {
+                let mut state = self.shared.lock();
+                state.nested.remove(&ticket);
+                state.scheduler.started(self.grant, now);
+                state.waited(now - queued);
+            }
+        }
     }
 
     /// The pool itself has the slot: what runs in it counts as no call, and its time for no estimate.
@@ -107,6 +130,21 @@ impl Lease {
 
     pub(super) const fn key(&self) -> WorkerKey {
         self.grant.worker
+    }
+
+    /// Moves the moment when the call got its slot.
+    pub(super) fn restart(&mut self, since: Instant) {
+        self.since = Some(since);
+    }
+
+    /// When it got its place, if it did.
+    pub(super) const fn since(&self) -> Option<Instant> {
+        self.since
+    }
+
+    /// Its slot is somebody else's business from now on.
+    pub(super) fn void(&mut self) {
+        self.state = State::Void;
     }
 
     pub(super) const fn slot(&self) -> Slot {
@@ -222,15 +260,16 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         if self.state == State::Held {
-            self.shared.release(self.grant, self.held(), None);
+            let held = self.held().filter(|_| self.early.is_none());
+            self.shared.release(self.grant, held, None);
         }
     }
 }
 
 /// A call on a worker. Dropping it before its end leaves it to a background task that sees to the slot.
 pub(super) struct Running<T: Rest> {
-    call: CallId,
-    inner: Option<(Lease, GuardedFuture<T>)>,
+    pub(super) call: CallId,
+    pub(super) inner: Option<(Lease, GuardedFuture<T>)>,
 }
 
 impl<T: Rest> Running<T> {
@@ -261,6 +300,7 @@ impl<T: Rest> Running<T> {
             if let Poll::Ready(result) = self.poll(context) {
                 return Poll::Ready(Ok(result));
             }
+            self.tell_sent();
             let Some((until, after)) = limits.call else {
                 return Poll::Pending;
             };
@@ -285,6 +325,15 @@ impl<T: Rest> Running<T> {
         error
     }
 
+    /// Once, when the call is in its slot's connection: others may follow it.
+    pub(super) fn tell_sent(&mut self) {
+        if let Some((lease, _)) = &mut self.inner
+            && std::mem::take(&mut lease.leads)
+        {
+            lease.shared.sent(lease.grant);
+        }
+    }
+
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(T, Lease), Error>> {
         let (_, future) = self
             .inner
@@ -300,15 +349,19 @@ impl<T: Rest> Running<T> {
         })
     }
 
-    fn abandon(&mut self, outcome: Outcome) {
-        if let Some((lease, future)) = self.inner.take() {
+    pub(super) fn abandon(&mut self, outcome: Outcome) {
+        if let Some((mut lease, future)) = self.inner.take() {
             let rest = async move {
                 match future.await {
                     Ok(value) => value.rest().await,
                     Err(error) => Err(error),
                 }
             };
-            linger::spawn(lease, self.call, outcome, rest);
+            if lease.is_own() {
+                linger::spawn(lease, self.call, outcome, rest);
+            } else {
+                early::withdraw(lease, self.call, outcome, rest);
+            }
         }
     }
 }

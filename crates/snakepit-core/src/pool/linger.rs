@@ -53,12 +53,21 @@ impl Rest for ChunkStream {
 /// Cancels a call and waits in the background until the tool has ended; only then is the slot free. When that takes longer than the grace
 /// time, the worker is killed.
 pub(super) fn spawn(
-    mut lease: Lease,
+    lease: Lease,
     call: CallId,
     outcome: Outcome,
     rest: impl Future<Output = Result<(), CallError>> + Send + 'static,
 ) {
     lease.count(outcome);
+    cancel(lease, call, rest);
+}
+
+/// The same, where the call was counted before.
+pub(super) fn cancel(
+    mut lease: Lease,
+    call: CallId,
+    rest: impl Future<Output = Result<(), CallError>> + Send + 'static,
+) {
     let shared = lease.shared().clone();
     tracing::debug!(
         target: event::TARGET,

@@ -182,6 +182,7 @@ async fn attempt(
         items: count as u64,
         bytes: items.iter().map(|item| item.bytes.len()).sum(),
         limits: None,
+        ahead: false,
     })? {
         Admitted::Now(lease) => lease,
         Admitted::Wait(waiting) => {

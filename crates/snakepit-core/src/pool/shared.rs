@@ -162,6 +162,13 @@ impl Shared {
             state.count(grant.worker, outcome, items, held.unwrap_or_default())
         });
         let released = state.scheduler.release(grant, held);
+        if released.passed_on {
+            let now = Instant::now();
+            state.scheduler.started(grant, now);
+            if let Some(live) = state.workers.get_mut(grant.worker) {
+                live.pass_on(grant.slot, now);
+            }
+        }
         let wake = released
             .wake
             .map(|(waiter, grant)| (waiter, self.lease_locked(&state, grant)));
@@ -189,11 +196,13 @@ impl Shared {
             .workers
             .get(grant.worker)
             .expect("grants name known workers");
+        let place = live.ahead.then(|| state.scheduler.ahead(grant)).flatten();
         Lease::new(
             Arc::clone(self),
             grant,
             Arc::clone(&live.worker),
             live.id.clone(),
+            place,
         )
     }
 
@@ -243,6 +252,7 @@ impl Shared {
         worker: &Arc<dyn Worker>,
     ) -> Option<WorkerKey> {
         let tools = Arc::new(Tools::new(&worker.info().tools));
+        let ahead = worker.takes_ahead();
         let mut guard = self.lock();
         let state = &mut *guard;
         state.starting.remove(id);
@@ -253,7 +263,11 @@ impl Shared {
         state.tools = Some(tools);
         let scheduler = &mut state.scheduler;
         let Added { key, wakes, lost } = scheduler.add_named(self.slots, id.clone());
-        let live = Live::new(Arc::clone(worker), id.clone(), &self.config);
+        let mut live = Live::new(Arc::clone(worker), id.clone(), &self.config);
+        if ahead {
+            state.scheduler.let_ahead(key);
+            live.let_ahead(self.slots);
+        }
         state.workers.insert(key, live);
         let wakes: Vec<_> = wakes
             .into_iter()

@@ -29,12 +29,13 @@ impl Waiting {
         ticket: Ticket,
         receiver: oneshot::Receiver<Result<Lease, Error>>,
         items: u64,
+        since: Instant,
     ) -> Self {
         Self {
             shared,
             ticket,
             receiver,
-            since: Instant::now(),
+            since,
             items,
             outcome: Some(Outcome::Cancelled),
         }
@@ -54,14 +55,7 @@ impl Waiting {
             }
             (Ok(Ok(Ok(mut lease))), _) => {
                 self.outcome = None;
-                let now = Instant::now();
-                lease.begin(self.items, now);
-                let (time, mut state) = (now - self.since, self.shared.lock());
-                state.nested.remove(&self.ticket);
-                state.scheduler.started(lease.grant(), now);
-                state.stats.waited(time);
-                state.scheduler.waited(time);
-                drop(state);
+                lease.begin_queued(self.items, self.since, self.ticket);
                 Ok(lease)
             }
             (Ok(Ok(Err(error))), _) => {

@@ -9,7 +9,7 @@ use super::health::Record;
 use super::liveness::Track;
 use super::recycle::OwnLimits;
 use crate::schedule::WorkerKey;
-use crate::{PoolConfig, RecycleReason, Worker, WorkerId};
+use crate::{PoolConfig, RecycleReason, Slot, Worker, WorkerId};
 
 /// A ready worker that gets no calls yet.
 pub(super) struct Spare {
@@ -42,6 +42,10 @@ pub(super) struct Live {
     pub(super) health: Option<Record>,
     /// Calls in it that cannot be stopped.
     pub(super) stuck: u16,
+    /// Its slots have calls ahead of their turn.
+    pub(super) ahead: bool,
+    /// When each slot was last passed on to such a call.
+    passed_on: Vec<Option<Instant>>,
 }
 
 impl Live {
@@ -62,7 +66,27 @@ impl Live {
             drain_until: None,
             heartbeat: Track::new(&config.heartbeat, ready),
             stuck: 0,
+            ahead: false,
+            passed_on: Vec::new(),
         }
+    }
+
+    /// Its slots have calls ahead of their turn from now on.
+    pub(super) fn let_ahead(&mut self, slots: u16) {
+        self.ahead = true;
+        self.passed_on = vec![None; usize::from(slots)];
+    }
+
+    /// A slot belongs to a call now that was sent ahead to it.
+    pub(super) fn pass_on(&mut self, slot: Slot, now: Instant) {
+        if let Some(place) = self.passed_on.get_mut(usize::from(slot.0)) {
+            *place = Some(now);
+        }
+    }
+
+    /// When that happened last.
+    pub(super) fn passed_on(&self, slot: Slot) -> Option<Instant> {
+        *self.passed_on.get(usize::from(slot.0))?
     }
 
     /// It was ready for this long, or has returned a result: whatever becomes of it, it had started well.

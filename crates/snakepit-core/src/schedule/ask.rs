@@ -5,7 +5,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+#[cfg(any(test, feature = "testing"))]
+use super::Scheduler;
 use super::{Grant, HOME_IDLE, HOME_LIMIT, Lost, Patience, QueueBound, Ticket, WorkerKey};
+#[cfg(any(test, feature = "testing"))]
+use crate::WorkerId;
 use crate::{Affinity, SessionId};
 
 /// Who may wait, and in which order.
@@ -62,6 +66,10 @@ pub struct Ask<'a> {
     pub patience: Option<Patience>,
     /// The moment at which it comes. Without one, a bound session never makes room for its session.
     pub now: Option<Instant>,
+    /// It can be sent ahead of its turn.
+    pub ahead: bool,
+    /// It was, and has this place in the queue.
+    pub place: Option<u64>,
 }
 
 impl<'a> Ask<'a> {
@@ -78,6 +86,8 @@ impl<'a> Ask<'a> {
             weight: 1,
             patience: None,
             now: None,
+            ahead: false,
+            place: None,
         }
     }
 }
@@ -105,8 +115,10 @@ pub enum Acquire {
 #[derive(Debug)]
 #[must_use]
 pub struct Released<W> {
-    /// A waiting call got the slot.
+    /// A waiting call got the slot, or was sent ahead to it.
     pub wake: Option<(W, Grant)>,
+    /// A call that had been sent ahead has the slot now.
+    pub passed_on: bool,
     /// A retired worker has no calls any more.
     pub idle: Option<WorkerKey>,
     /// Waiting calls whose session's worker is gone.
@@ -116,6 +128,7 @@ pub struct Released<W> {
 impl<W> Released<W> {
     pub(super) const NOTHING: Self = Self {
         wake: None,
+        passed_on: false,
         idle: None,
         lost: Vec::new(),
     };
@@ -131,4 +144,23 @@ pub struct Added<W> {
     pub wakes: Vec<(W, Grant)>,
     /// Waiting calls whose session's worker is gone.
     pub lost: Vec<(W, Lost)>,
+}
+
+#[cfg(any(test, feature = "testing"))]
+impl<W> Scheduler<W> {
+    /// A scheduler without workers, whose queue takes `queue_limit` calls.
+    pub fn new(queue_limit: usize) -> Self {
+        Self::with_rules(Rules::new(queue_limit))
+    }
+
+    /// Takes a slot or a place in the queue for a call with a hint.
+    pub fn acquire(&mut self, session: Option<&SessionId>, waiter: impl FnOnce() -> W) -> Acquire {
+        self.ask(&Ask::new(session), waiter)
+    }
+
+    /// Adds a worker with free slots; waiting calls get them.
+    pub fn add(&mut self, capacity: u16) -> (WorkerKey, Vec<(W, Grant)>) {
+        let added = self.add_named(capacity, WorkerId::new("worker"));
+        (added.key, added.wakes)
+    }
 }

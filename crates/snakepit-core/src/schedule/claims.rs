@@ -34,6 +34,11 @@ impl<W> Claims<W> {
         self.waiting.clear();
     }
 
+    /// Somebody waits for a slot of the worker.
+    pub(super) fn waits(&self, key: WorkerKey) -> bool {
+        self.place(key).is_some()
+    }
+
     fn place(&self, key: WorkerKey) -> Option<usize> {
         self.waiting.iter().position(|one| one.0 == key)
     }

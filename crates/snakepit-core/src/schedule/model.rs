@@ -1,5 +1,6 @@
 //! The scheduler against a model that is slow and plainly right.
 
+mod ahead;
 mod run;
 mod turns;
 
@@ -20,11 +21,19 @@ enum Step {
         growing: bool,
         fair_key: Option<u8>,
         weight: u16,
+        /// It may be sent ahead.
+        ahead: bool,
     },
+    /// A call with a slot, or one that was sent ahead, is in its worker.
+    Sent(usize),
+    /// A call that was sent ahead comes back.
+    Back(usize),
     Cancel(usize),
-    /// After so many milliseconds, if it was used.
+    /// After so many microseconds, if it was used.
     Release(usize, Option<u64>),
-    Add(u16),
+    /// A call that was sent ahead is over, as far as the one before it is.
+    ReleaseAhead(usize, Option<u64>),
+    Add(u16, bool),
     Retire(usize),
     Remove(usize),
     Pause(usize),
@@ -46,15 +55,19 @@ fn step() -> impl Strategy<Value = Step> {
         prop::bool::weighted(0.1),
         prop::option::weighted(0.2, 0_u8..2),
         1_u16..4,
+        prop::bool::weighted(0.9),
     );
-    let held = prop::option::weighted(0.9, 0_u64..100);
+    let held = prop::option::weighted(0.95, prop_oneof![40 => 0_u64..300, 1 => 0_u64..100_000]);
     prop_oneof![
-        8 => ask.prop_map(|(session, affinity, parent, growing, fair_key, weight)| {
-            Step::Ask { session, affinity, parent, growing, fair_key, weight }
+        8 => ask.prop_map(|(session, affinity, parent, growing, fair_key, weight, ahead)| {
+            Step::Ask { session, affinity, parent, growing, fair_key, weight, ahead }
         }),
         1 => any::<usize>().prop_map(Step::Cancel),
-        6 => (any::<usize>(), held).prop_map(|(n, held)| Step::Release(n, held)),
-        2 => (1_u16..4).prop_map(Step::Add),
+        6 => (any::<usize>(), held.clone()).prop_map(|(n, held)| Step::Release(n, held)),
+        1 => (any::<usize>(), held).prop_map(|(n, held)| Step::ReleaseAhead(n, held)),
+        6 => any::<usize>().prop_map(Step::Sent),
+        1 => any::<usize>().prop_map(Step::Back),
+        2 => (1_u16..4, any::<bool>()).prop_map(|(slots, ahead)| Step::Add(slots, ahead)),
         1 => any::<usize>().prop_map(Step::Retire),
         1 => any::<usize>().prop_map(Step::Remove),
         1 => any::<usize>().prop_map(Step::Pause),
@@ -68,6 +81,8 @@ struct ModelWorker {
     capacity: u16,
     retiring: bool,
     paused: bool,
+    /// It takes calls ahead.
+    ahead: bool,
     /// Who has claimed its next slot.
     claim: Option<u32>,
 }
@@ -88,6 +103,8 @@ struct Waiting {
     /// It is known to wait for this worker.
     line: Option<WorkerKey>,
     flow: Flow,
+    weight: u16,
+    ahead: bool,
 }
 
 /// With whom a call shares its turns: key or session.
@@ -101,6 +118,7 @@ struct Model {
     /// Worker and number of workers so far.
     homes: HashMap<u8, (Option<WorkerKey>, u64)>,
     turns: Option<turns::Turns>,
+    ahead: ahead::Calls,
 }
 
 impl Model {
@@ -284,7 +302,9 @@ impl Model {
 
     fn check(&self, scheduler: &Scheduler<u32>) {
         assert_eq!(scheduler.in_use(), self.held.len());
-        assert_eq!(scheduler.queued(), self.waiting.len());
+        let ahead = self.ahead.list.len();
+        assert_eq!(scheduler.queued(), self.waiting.len() + ahead);
+        self.check_ahead(scheduler);
         let active = self.workers.iter().filter(|worker| !worker.retiring);
         assert_eq!(scheduler.active(), active.count());
         for worker in self.free() {

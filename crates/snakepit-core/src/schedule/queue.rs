@@ -30,6 +30,8 @@ pub(crate) struct Waiting<W> {
     pub(crate) ancestors: Box<[Grant]>,
     /// Bytes of its arguments.
     pub(crate) bytes: usize,
+    /// It can be sent ahead of its turn.
+    pub(crate) ahead: bool,
 }
 
 /// Which of two lines goes first: the one with the earlier round, and then with the earlier call.
@@ -80,7 +82,10 @@ pub(crate) struct Queue<W> {
     vacant: Vec<u32>,
     lists: Vec<Ends>,
     next_number: u64,
+    /// Calls that wait, those that were sent ahead included.
     len: usize,
+    /// Calls that were sent ahead; they are in no list.
+    ahead: usize,
     bounds: Bounds,
     fair: Option<Box<Fair>>,
 }
@@ -93,6 +98,7 @@ impl<W> Queue<W> {
             lists: vec![EMPTY],
             next_number: 0,
             len: 0,
+            ahead: 0,
             bounds,
             fair: fair.then(Box::default),
         }
@@ -122,7 +128,12 @@ impl<W> Queue<W> {
         self.len
     }
 
-    /// Appends, whether or not the queue is full: the caller asks before.
+    /// Calls that wait here and not in the connection of a slot.
+    pub(crate) const fn here(&self) -> usize {
+        self.len - self.ahead
+    }
+
+    /// Appends, whether or not the queue is full: the caller asks before. A call that was sent ahead gets its old place.
     pub(crate) fn push(&mut self, line: Line, ask: &Ask<'_>, waiting: Waiting<W>) -> Ticket {
         let index = self.vacant.pop().unwrap_or_else(|| {
             let index = u32::try_from(self.entries.len()).expect("fewer than 2^32 waiting calls");
@@ -137,8 +148,8 @@ impl<W> Queue<W> {
             index
         });
         let entry = &mut self.entries[index as usize];
-        entry.number = self.next_number;
-        self.next_number += 1;
+        entry.number = ask.place.unwrap_or(self.next_number);
+        self.next_number += u64::from(ask.place.is_none());
         self.bounds.enter(waiting.session.as_ref(), waiting.bytes);
         entry.waiting = Some(waiting);
         let generation = entry.generation;
@@ -149,7 +160,7 @@ impl<W> Queue<W> {
                 fair.wait(flow, line.index()) as usize
             }
         };
-        self.link(index, list);
+        self.link(index, list, ask.place.is_some());
         self.len += 1;
         Ticket { index, generation }
     }
@@ -187,6 +198,25 @@ impl<W> Queue<W> {
         self.pop(line)
     }
 
+    /// Takes the next of a line, which is sent ahead to a slot, and says which place it had. It counts as waiting until
+    /// [`left`](Self::left).
+    pub(crate) fn send_ahead(&mut self, line: Line, grant: Grant) -> Option<(Waiting<W>, u64)> {
+        if let Some(fair) = &mut self.fair {
+            fair.charge_turn(fair.front(line.index())?, grant);
+        }
+        let index = self.head(line)?;
+        let number = self.entries[index as usize].number;
+        self.ahead += 1;
+        Some((self.detach(index), number))
+    }
+
+    /// A call that was sent ahead waits no more.
+    pub(crate) fn left(&mut self, session: Option<&SessionId>, bytes: usize) {
+        self.ahead -= 1;
+        self.len -= 1;
+        self.bounds.leave(session, bytes);
+    }
+
     /// Moves the next of a line to its place by age in another one.
     pub(crate) fn transfer(&mut self, from: Line, to: Line) {
         if let Some(index) = self.head(from) {
@@ -199,7 +229,7 @@ impl<W> Queue<W> {
                 }
             };
             self.unlink(index);
-            self.link(index, list);
+            self.link(index, list, false);
         }
     }
 
@@ -241,6 +271,14 @@ impl<W> Queue<W> {
     }
 
     fn take(&mut self, index: u32) -> Waiting<W> {
+        let waiting = self.detach(index);
+        self.len -= 1;
+        self.bounds.leave(waiting.session.as_ref(), waiting.bytes);
+        waiting
+    }
+
+    /// Takes an entry out of its line.
+    fn detach(&mut self, index: u32) -> Waiting<W> {
         let list = self.entries[index as usize].list;
         let flow = self.fair.as_ref().map(|fair| fair.flow_of(index_of(list)));
         self.unlink(index);
@@ -251,21 +289,26 @@ impl<W> Queue<W> {
             .expect("only entries in a line are taken");
         entry.generation = entry.generation.wrapping_add(1);
         self.vacant.push(index);
-        self.len -= 1;
-        self.bounds.leave(waiting.session.as_ref(), waiting.bytes);
         if let (Some(fair), Some(flow)) = (&mut self.fair, flow) {
             fair.leave(flow);
         }
         waiting
     }
 
-    /// Puts an entry behind all that came before it: nearly always at the end.
-    fn link(&mut self, index: u32, list: usize) {
+    /// Puts an entry behind all that came before it: nearly always at the end, or, where it is `old`, at the beginning.
+    fn link(&mut self, index: u32, list: usize, old: bool) {
         if list >= self.lists.len() {
             self.lists.resize(list + 1, EMPTY);
         }
         let number = self.entries[index as usize].number;
         let mut previous = self.lists[list].tail;
+        if old {
+            let (mut next, mut before) = (self.lists[list].head, NONE);
+            while next != NONE && self.entries[next as usize].number < number {
+                (before, next) = (next, self.entries[next as usize].next);
+            }
+            previous = before;
+        }
         while previous != NONE && self.entries[previous as usize].number > number {
             previous = self.entries[previous as usize].previous;
         }

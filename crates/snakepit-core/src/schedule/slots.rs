@@ -1,5 +1,6 @@
 //! Workers and their slots, in one list per load, for a least-loaded pick in O(1).
 
+use super::ahead::Place;
 use crate::{Slot, WorkerId};
 
 /// No entry.
@@ -31,7 +32,7 @@ pub struct Grant {
 }
 
 #[derive(Debug)]
-struct Entry {
+pub(super) struct Entry {
     generation: u32,
     state: State,
     /// It takes calls, but none for now.
@@ -39,8 +40,10 @@ struct Entry {
     capacity: u16,
     /// Free slots, last freed on top.
     free: Vec<u16>,
-    /// Grows whenever a slot is taken or given back.
-    turns: Vec<u32>,
+    /// Who has each slot.
+    pub(super) places: Vec<Place>,
+    /// Its slots may have calls ahead of their turn.
+    pub(super) ahead: bool,
     name: WorkerId,
     in_use: u16,
     previous: u32,
@@ -59,7 +62,12 @@ enum State {
 impl Entry {
     /// A call can have a slot of it now.
     const fn takes(&self) -> bool {
-        matches!(self.state, State::Active) && !self.paused && !self.free.is_empty()
+        self.is_open() && !self.free.is_empty()
+    }
+
+    /// Calls may come to it now.
+    pub(super) const fn is_open(&self) -> bool {
+        matches!(self.state, State::Active) && !self.paused
     }
 }
 
@@ -106,7 +114,8 @@ impl Slots {
                 paused: false,
                 capacity: 0,
                 free: Vec::new(),
-                turns: Vec::new(),
+                places: Vec::new(),
+                ahead: false,
                 name: name.clone(),
                 in_use: 0,
                 previous: NONE,
@@ -118,8 +127,8 @@ impl Slots {
         (entry.state, entry.capacity, entry.free, entry.in_use) =
             (State::Active, capacity, free, 0);
         // Turns of the worker before are void by their key, so they may start anew.
-        (entry.turns, entry.name) = (vec![0; usize::from(capacity)], name);
-        entry.paused = false;
+        (entry.places, entry.name) = (vec![Place::default(); usize::from(capacity)], name);
+        (entry.paused, entry.ahead) = (false, false);
         let key = WorkerKey {
             index,
             generation: entry.generation,
@@ -154,9 +163,7 @@ impl Slots {
             .expect("a worker in a bucket has a free slot");
         entry.in_use += 1;
         self.in_use += 1;
-        let turn = &mut entry.turns[usize::from(slot)];
-        *turn = turn.wrapping_add(1);
-        let turn = *turn;
+        let turn = entry.places[usize::from(slot)].take();
         let worker = WorkerKey {
             index,
             generation: entry.generation,
@@ -182,8 +189,7 @@ impl Slots {
             "a slot is given back once"
         );
         entry.free.push(grant.slot.0);
-        let turn = &mut entry.turns[usize::from(grant.slot.0)];
-        *turn = turn.wrapping_add(1);
+        entry.places[usize::from(grant.slot.0)].take();
         entry.in_use -= 1;
         self.in_use -= 1;
         self.link(index);
@@ -276,9 +282,14 @@ impl Slots {
         true
     }
 
-    fn entry(&self, key: WorkerKey) -> Option<&Entry> {
+    pub(super) fn entry(&self, key: WorkerKey) -> Option<&Entry> {
         let entry = &self.entries[key.index as usize];
         (entry.generation == key.generation && entry.state != State::Vacant).then_some(entry)
+    }
+
+    pub(super) fn entry_mut(&mut self, key: WorkerKey) -> Option<&mut Entry> {
+        self.entry(key)?;
+        self.entries.get_mut(key.index as usize)
     }
 
     pub(crate) fn is_retiring(&self, key: WorkerKey) -> bool {
@@ -302,7 +313,7 @@ impl Slots {
         self.is_active(grant.worker)
             && self
                 .entry(grant.worker)
-                .is_some_and(|entry| entry.turns[usize::from(grant.slot.0)] == grant.turn)
+                .is_some_and(|entry| entry.places[usize::from(grant.slot.0)].has(*grant))
     }
 
     pub(crate) fn capacity_of(&self, key: WorkerKey) -> Option<u16> {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::num::NonZeroU16;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -47,7 +47,10 @@ pub struct ScriptedProfile {
 
 #[derive(Debug)]
 pub(super) struct Inner {
-    slots: NonZeroU16,
+    pub(super) slots: NonZeroU16,
+    pub(super) ahead: AtomicBool,
+    /// Answers to questions for calls that may be given.
+    pub(super) recalls: Semaphore,
     pub(super) gate: Semaphore,
     scripts: Mutex<VecDeque<Script>>,
     default: Mutex<Script>,
@@ -79,6 +82,8 @@ impl ScriptedProfile {
         Self {
             inner: Arc::new(Inner {
                 slots: NonZeroU16::new(slots).expect("a worker has a slot"),
+                ahead: AtomicBool::new(false),
+                recalls: Semaphore::new(1 << 20),
                 gate: Semaphore::new(0),
                 scripts: Mutex::default(),
                 default: Mutex::default(),
@@ -103,6 +108,23 @@ impl ScriptedProfile {
     /// Lets `n` calls of `gate` through.
     pub fn allow(&self, n: usize) {
         self.inner.gate.add_permits(n);
+    }
+
+    /// Lets workers that start from now on take calls ahead of their turn.
+    #[must_use]
+    pub fn ahead(self) -> Self {
+        self.inner.ahead.store(true, Ordering::SeqCst);
+        self
+    }
+
+    /// Keeps workers from answering whether they have begun a call, until [`answer_recalls`](Self::answer_recalls).
+    pub fn hold_recalls(&self) {
+        self.inner.recalls.forget_permits(usize::MAX);
+    }
+
+    /// Lets them answer.
+    pub fn answer_recalls(&self) {
+        self.inner.recalls.add_permits(1 << 20);
     }
 
     /// Says what the next start without a script does.

@@ -37,10 +37,26 @@ pub struct ScriptedWorker {
     unwell: AtomicBool,
     /// It wants to be replaced.
     renewal: AtomicBool,
+    /// Where it takes calls ahead: one call runs in each slot at a time, in the order in which they came.
+    turns: Vec<tokio::sync::Mutex<()>>,
+    ahead: Mutex<Ahead>,
+}
+
+/// What became of calls of a worker that takes calls ahead.
+#[derive(Debug, Default)]
+struct Ahead {
+    begun: HashSet<CallId>,
+    taken_back: HashSet<CallId>,
+    /// Questions for calls so far.
+    recalls: usize,
+    /// Calls that were given to it behind another one.
+    behind: usize,
 }
 
 impl ScriptedWorker {
     pub(super) fn new(id: WorkerId, info: WorkerInfo, profile: ScriptedProfile) -> Self {
+        let turns = (0..profile.inner.slots.get()).map(|_| tokio::sync::Mutex::default());
+        let turns = turns.collect();
         let (exit, cancelled) = (watch::Sender::new(None), watch::Sender::new(HashSet::new()));
         Self {
             id,
@@ -57,7 +73,19 @@ impl ScriptedWorker {
             questions: AtomicUsize::new(0),
             unwell: AtomicBool::new(false),
             renewal: AtomicBool::new(false),
+            turns,
+            ahead: Mutex::default(),
         }
+    }
+
+    /// Calls that were given to it while another one was in their slot.
+    pub fn sent_ahead(&self) -> usize {
+        lock(&self.ahead).behind
+    }
+
+    /// How often it was asked for a call.
+    pub fn recalls(&self) -> usize {
+        lock(&self.ahead).recalls
     }
 
     /// Its name.
@@ -213,8 +241,52 @@ impl Worker for ScriptedWorker {
         &self.info
     }
 
-    async fn call(self: Arc<Self>, _: Slot, request: Request) -> Result<Payload, CallError> {
+    async fn call(self: Arc<Self>, slot: Slot, request: Request) -> Result<Payload, CallError> {
+        if !self.takes_ahead() {
+            return self.guarded(request).await;
+        }
+        let turn = &self.turns[usize::from(slot.0)];
+        let _turn = match turn.try_lock() {
+            Ok(turn) => turn,
+            Err(_) => {
+                lock(&self.ahead).behind += 1;
+                tokio::select! {
+                    biased;
+                    error = self.gone(false) => return Err(error),
+                    turn = turn.lock() => turn,
+                }
+            }
+        };
+        {
+            let mut ahead = lock(&self.ahead);
+            assert!(
+                !ahead.taken_back.contains(&request.call),
+                "a call that was taken back is not waited for"
+            );
+            ahead.begun.insert(request.call);
+        }
         self.guarded(request).await
+    }
+
+    fn takes_ahead(&self) -> bool {
+        self.profile.inner.ahead.load(Ordering::SeqCst)
+    }
+
+    async fn recall(&self, _: Slot, call: CallId) -> bool {
+        lock(&self.ahead).recalls += 1;
+        self.profile
+            .inner
+            .recalls
+            .acquire()
+            .await
+            .expect("it is never closed")
+            .forget();
+        let mut ahead = lock(&self.ahead);
+        let back = self.is_alive() && !ahead.begun.contains(&call);
+        if back {
+            ahead.taken_back.insert(call);
+        }
+        back
     }
 
     async fn stream(self: Arc<Self>, _: Slot, request: Request) -> Result<ChunkStream, CallError> {

@@ -1,6 +1,7 @@
 //! Integration tests, nearly all on a paused clock, and those of pools with scripted workers.
 
 mod affinity;
+mod ahead;
 mod alone;
 mod breaker;
 mod close;

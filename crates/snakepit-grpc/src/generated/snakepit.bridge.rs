@@ -475,6 +475,20 @@ pub struct Cancel {
     #[prost(uint64, tag = "1")]
     pub grace_us: u64,
 }
+/// Head of `RECALL`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Recall {
+    /// The slot in whose connection the call lies.
+    #[prost(uint32, tag = "1")]
+    pub slot: u32,
+}
+/// Head of `RECALLED`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Recalled {
+    /// The call was not begun, and will not be. Otherwise it was, or is over.
+    #[prost(bool, tag = "1")]
+    pub back: bool,
+}
 /// Head of `PONG`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Pong {

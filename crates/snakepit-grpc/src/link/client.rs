@@ -1,6 +1,8 @@
 //! `LinkClient`: one slot connection.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use prost::Message as _;
@@ -30,6 +32,9 @@ const NO_CALL: u64 = 0;
 /// Bytes of items that go into one `MANY` frame, as far as the payload limit allows.
 const MANY_FRAME: usize = 4 << 20;
 
+/// Time for the answers that the worker has written before it stopped reading.
+const LAST_ANSWERS: Duration = Duration::from_millis(100);
+
 /// The host's end of one slot connection, after its preamble. Dropping it closes the connection.
 #[derive(Debug)]
 pub struct LinkClient {
@@ -41,6 +46,8 @@ pub struct LinkClient {
     max_payload: usize,
     /// Many calls are on the connection at once.
     shared: bool,
+    /// Calls are answered in the order in which they were sent.
+    one_by_one: Arc<AtomicBool>,
     _tasks: JoinSet<()>,
 }
 
@@ -90,23 +97,30 @@ impl LinkClient {
         let serving = Arc::new(Serving::new(host, Arc::clone(&outbox), max_payload));
         let (sender, ended) = watch::channel(None);
         let mut tasks = JoinSet::new();
+        let one_by_one = Arc::new(AtomicBool::new(true));
         tasks.spawn(reader::run(
             read,
             Arc::clone(&pending),
             Arc::clone(&serving),
             sender.clone(),
             max_payload,
+            Arc::clone(&one_by_one),
         ));
         let (flusher, failing) = (Arc::clone(&outbox), Arc::clone(&pending));
         let unserved = Arc::clone(&serving);
+        let mut watched = ended.clone();
         tasks.spawn(async move {
             flusher.flush_forever().await;
+            // Answers that are there already are read first.
+            let read = watched.wait_for(Option::is_some);
+            let _ = tokio::time::timeout(LAST_ANSWERS, read).await;
             // The peer may keep its writing half open: the reader would wait for ever.
             reader::end(
                 &sender,
                 &failing,
                 &unserved,
                 &Arc::from("does not read its connection any more"),
+                false,
             );
         });
         Self {
@@ -117,6 +131,7 @@ impl LinkClient {
             ended,
             max_payload,
             shared: false,
+            one_by_one,
             _tasks: tasks,
         }
     }
@@ -126,6 +141,7 @@ impl LinkClient {
     #[must_use]
     pub fn shared(mut self) -> Self {
         self.shared = true;
+        self.one_by_one.store(false, Ordering::Relaxed);
         self
     }
 
@@ -170,7 +186,7 @@ impl LinkClient {
         self.send(
             Kind::Call,
             request,
-            Waiter::Call(sender),
+            Waiter::Call { sender, number: 0 },
             &request.args.bytes,
         )?;
         match receiver.await {
@@ -279,6 +295,12 @@ impl LinkClient {
     pub fn calls(&self) -> Vec<CallId> {
         let calls = self.pending.calls().into_iter();
         calls.filter(|call| *call != NO_CALL).map(CallId).collect()
+    }
+
+    /// Forgets a call that the worker will not answer: it was [taken back](super::ControlClient::recall).
+    pub fn forget(&self, call: CallId) {
+        self.pending.take(call.0);
+        self.serving.end(call.0);
     }
 
     /// Fails everybody who waits for the worker: it will never answer, although its end of the

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use prost::Message as _;
-use snakepit_core::{CallId, Pulse, Stacks, Stopped};
+use snakepit_core::{CallId, Pulse, Slot, Stacks, Stopped};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::UnixStream;
 use tokio::net::unix::OwnedReadHalf;
@@ -17,6 +17,7 @@ use super::dumps::Dumps;
 use super::outbox::Outbox;
 use super::parser::{Parsed, Parser, ProtocolError};
 use super::pings::Pings;
+use super::recalls::Recalls;
 use super::stops::Stops;
 use crate::frame::{Header, Kind};
 use crate::pb;
@@ -33,6 +34,7 @@ pub struct ControlClient {
     pings: Arc<Pings>,
     gil: watch::Receiver<Option<String>>,
     dumps: Arc<Dumps>,
+    recalls: Arc<Recalls>,
     _tasks: JoinSet<()>,
 }
 
@@ -49,11 +51,13 @@ impl ControlClient {
         let stops = Arc::new(Stops::default());
         let pings = Arc::new(Pings::default());
         let dumps = Arc::new(Dumps::default());
+        let recalls = Arc::new(Recalls::default());
         let (gil_sender, gil) = watch::channel(None);
         let reports = Reports {
             stops: Arc::clone(&stops),
             pings: Arc::clone(&pings),
             dumps: Arc::clone(&dumps),
+            recalls: Arc::clone(&recalls),
             gil: gil_sender,
         };
         tasks.spawn(async move {
@@ -69,6 +73,7 @@ impl ControlClient {
             gil,
             pings,
             dumps,
+            recalls,
             _tasks: tasks,
         }
     }
@@ -84,6 +89,25 @@ impl ControlClient {
         let _ = self
             .outbox
             .send(Header::new(Kind::Cancel, call.0), encode, &Bytes::new());
+    }
+
+    /// Takes a call back that waits in the connection of this slot behind another one. `true` when the worker has not begun it and never
+    /// will; `false` when it has, or the connection has ended.
+    pub async fn recall(&self, slot: Slot, call: CallId) -> bool {
+        let answer = self.recalls.ask(call.0);
+        let head = pb::Recall {
+            slot: slot.0.into(),
+        };
+        let encode = |out: &mut Vec<u8>| out.extend_from_slice(&head.encode_to_vec());
+        let header = Header::new(Kind::Recall, call.0);
+        if self.outbox.send(header, encode, &Bytes::new()).is_err() {
+            return false;
+        }
+        tokio::select! {
+            biased;
+            back = answer => back.unwrap_or(false),
+            _ = self.ended() => false,
+        }
     }
 
     /// What ended a cancelled call, once the worker has told; once for each call.
@@ -152,6 +176,7 @@ impl ControlClient {
 
 /// Where reports of the worker go.
 struct Reports {
+    recalls: Arc<Recalls>,
     dumps: Arc<Dumps>,
     stops: Arc<Stops>,
     pings: Arc<Pings>,
@@ -181,6 +206,15 @@ async fn read_all(mut stream: OwnedReadHalf, reports: &Reports) -> String {
                     match pb::Stopped::decode(head) {
                         Ok(stopped) => {
                             reports.stops.put(CallId(header.call), stopped);
+                            continue;
+                        }
+                        Err(error) => return format!("broke the protocol: {error}"),
+                    }
+                }
+                Ok(Parsed::Frame { header, head, .. }) if header.kind == Kind::Recalled => {
+                    match pb::Recalled::decode(head) {
+                        Ok(told) => {
+                            reports.recalls.put(header.call, told.back);
                             continue;
                         }
                         Err(error) => return format!("broke the protocol: {error}"),

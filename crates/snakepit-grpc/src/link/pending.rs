@@ -16,7 +16,11 @@ use crate::pb;
 #[derive(Debug)]
 pub(super) enum Waiter {
     Describe(oneshot::Sender<Result<pb::DescribeResponse, DescribeError>>),
-    Call(oneshot::Sender<Result<Bytes, CallError>>),
+    Call {
+        sender: oneshot::Sender<Result<Bytes, CallError>>,
+        /// Order of sending; set by [`Pending::add`].
+        number: u64,
+    },
     Stream {
         sender: mpsc::Sender<Batch>,
         failed: Option<CallError>,
@@ -39,6 +43,8 @@ pub(super) struct Pending {
 #[derive(Debug, Default)]
 struct State {
     waiters: CallMap<Waiter>,
+    /// Calls so far.
+    calls: u64,
     ended: Option<Arc<str>>,
 }
 
@@ -54,13 +60,17 @@ impl Pending {
     }
 
     /// Adds a call, unless the connection has ended.
-    pub(super) fn add(&self, call: u64, waiter: Waiter) -> Result<(), CallError> {
+    pub(super) fn add(&self, call: u64, mut waiter: Waiter) -> Result<(), CallError> {
         let mut state = self
             .state
             .lock()
             .expect("nothing panics while it is locked");
         if let Some(reason) = &state.ended {
             return Err(died(reason, false));
+        }
+        if let Waiter::Call { number, .. } = &mut waiter {
+            state.calls += 1;
+            *number = state.calls;
         }
         state.waiters.insert(call, waiter);
         Ok(())
@@ -96,13 +106,14 @@ impl Pending {
             }
             Some(reason) => {
                 drop(state);
-                waiter.fail(&reason);
+                waiter.fail(&reason, true);
             }
         }
     }
 
-    /// Ends the connection and fails every call. Their requests had been sent.
-    pub(super) fn end(&self, reason: &Arc<str>) {
+    /// Ends the connection and fails every call. Their requests had been sent. Where they are `answered_in_turn`, and all answers that there
+    /// are have been read, only the first that is left can have been begun.
+    pub(super) fn end(&self, reason: &Arc<str>, answered_in_turn: bool) {
         let waiters = {
             let mut state = self
                 .state
@@ -113,21 +124,34 @@ impl Pending {
             }
             std::mem::take(&mut state.waiters)
         };
+        let numbers = waiters.values().map(Waiter::number);
+        let first = numbers.collect::<Option<Vec<_>>>();
+        let first = first.filter(|_| answered_in_turn);
+        let first = first.and_then(|numbers| numbers.into_iter().min());
         for waiter in waiters.into_values() {
-            waiter.fail(reason);
+            let begun = first.is_none() || waiter.number() == first;
+            waiter.fail(reason, begun);
         }
     }
 }
 
 impl Waiter {
-    /// Completes the call with a lost connection. A caller that is gone does not matter.
-    fn fail(self, reason: &str) {
+    /// Order of sending, of a plain call.
+    const fn number(&self) -> Option<u64> {
+        match self {
+            Self::Call { number, .. } => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// Completes the call with a lost connection; it may have been `begun`. A caller that is gone does not matter.
+    fn fail(self, reason: &str, begun: bool) {
         match self {
             Self::Describe(sender) => {
                 let _ = sender.send(Err(DescribeError::Ended(reason.to_owned())));
             }
-            Self::Call(sender) => {
-                let _ = sender.send(Err(died(reason, true)));
+            Self::Call { sender, .. } => {
+                let _ = sender.send(Err(died(reason, begun)));
             }
             // Without an end the stream reports the lost connection by itself, also when the
             // channel is full just now.

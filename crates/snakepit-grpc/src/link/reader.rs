@@ -1,6 +1,7 @@
 //! The task that reads a slot connection and completes the calls.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use prost::Message as _;
@@ -25,6 +26,7 @@ pub(super) async fn run(
     serving: Arc<Serving>,
     ended: watch::Sender<Option<Arc<str>>>,
     max_payload: usize,
+    one_by_one: Arc<AtomicBool>,
 ) {
     let mut reader = Reader {
         stream,
@@ -39,8 +41,17 @@ pub(super) async fn run(
         pending: Arc::clone(&reader.pending),
         serving: Arc::clone(&reader.serving),
         reason: "is not reached any more: the runtime of its pool is gone".into(),
+        in_turn: false,
     };
-    end.reason = reader.read_all().await.into();
+    let (reason, all_read) = match reader.read_all().await {
+        Ok(reason) => (reason, true),
+        Err(error) => {
+            let all_read = matches!(error, ProtocolError::Truncated);
+            (format!("broke the protocol: {error}"), all_read)
+        }
+    };
+    end.reason = reason.into();
+    end.in_turn = all_read && one_by_one.load(Ordering::Relaxed);
     reader.batch = None;
 }
 
@@ -50,20 +61,24 @@ struct End {
     pending: Arc<Pending>,
     serving: Arc<Serving>,
     reason: Arc<str>,
+    /// See [`Pending::end`].
+    in_turn: bool,
 }
 
 impl Drop for End {
     fn drop(&mut self) {
-        end(&self.ended, &self.pending, &self.serving, &self.reason);
+        let (pending, serving) = (&self.pending, &self.serving);
+        end(&self.ended, pending, serving, &self.reason, self.in_turn);
     }
 }
 
-/// Ends the connection: the first reason is kept, and everybody who waits fails.
+/// Ends the connection, see [`Pending::end`]: the first reason is kept, and everybody who waits fails.
 pub(super) fn end(
     ended: &watch::Sender<Option<Arc<str>>>,
     pending: &Pending,
     serving: &Serving,
     reason: &Arc<str>,
+    answered_in_turn: bool,
 ) {
     // First the reason, then the waiters: a stream looks it up when its channel closes.
     ended.send_if_modified(|current| {
@@ -72,7 +87,7 @@ pub(super) fn end(
         first
     });
     serving.end_all();
-    pending.end(reason);
+    pending.end(reason, answered_in_turn);
 }
 
 struct Reader {
@@ -95,21 +110,19 @@ struct Open {
 
 impl Reader {
     /// Reads to the end of the connection; returns why it ended.
-    async fn read_all(&mut self) -> String {
+    async fn read_all(&mut self) -> Result<String, ProtocolError> {
         loop {
             let buffer = self.parser.buffer();
             match self.stream.read_buf(buffer).await {
-                Ok(0) if self.parser.at_boundary() => return "closed its connection".to_owned(),
-                Ok(0) => return format!("broke the protocol: {}", ProtocolError::Truncated),
+                Ok(0) if self.parser.at_boundary() => return Ok("closed its connection".to_owned()),
+                Ok(0) => return Err(ProtocolError::Truncated),
                 Ok(_) => {}
-                Err(error) => return format!("lost its connection: {error}"),
+                Err(error) => return Ok(format!("lost its connection: {error}")),
             }
             let outcome = self.parse_all().await;
             // Chunks before a broken frame are still good.
             self.flush().await;
-            if let Err(error) = outcome {
-                return format!("broke the protocol: {error}");
-            }
+            outcome?;
         }
     }
 
@@ -204,7 +217,7 @@ impl Reader {
             limit: self.max_payload as u64,
         };
         match (header.kind, self.pending.take(call)) {
-            (Kind::Reply, Some(Waiter::Call(sender))) => {
+            (Kind::Reply, Some(Waiter::Call { sender, .. })) => {
                 self.serving.end(call);
                 let _ = sender.send(Err(error));
                 Ok(())
@@ -238,7 +251,7 @@ impl Reader {
             .take(call)
             .ok_or(ProtocolError::UnknownCall(call))?;
         match (kind, waiter) {
-            (Kind::Reply, Waiter::Call(sender)) => {
+            (Kind::Reply, Waiter::Call { sender, .. }) => {
                 self.serving.end(call);
                 let _ = sender.send(Ok(body));
                 Ok(())
@@ -343,7 +356,7 @@ impl Reader {
             Waiter::Describe(sender) => {
                 let _ = sender.send(Err(DescribeError::Refused(tool)));
             }
-            Waiter::Call(sender) => {
+            Waiter::Call { sender, .. } => {
                 let _ = sender.send(Err(CallError::Tool(tool)));
             }
             Waiter::Stream { sender, failed } => {

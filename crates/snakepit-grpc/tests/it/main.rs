@@ -5,6 +5,8 @@
 )]
 
 #[cfg(feature = "client")]
+mod ahead;
+#[cfg(feature = "client")]
 mod answer_sizes;
 #[cfg(feature = "client")]
 mod bridge;

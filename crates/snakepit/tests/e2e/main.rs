@@ -5,6 +5,7 @@
 )]
 
 #[cfg(feature = "process")]
+mod ahead;
 mod async_slots;
 #[cfg(feature = "process")]
 mod bad_input;

@@ -31,6 +31,13 @@ def echo(value):
 
 
 @tool
+def note(path: str, number: int) -> int:
+    with open(path, "a") as file:
+        file.write(f"{number}\n")
+    return number
+
+
+@tool
 async def later(value: int) -> int:
     return value + 1
 

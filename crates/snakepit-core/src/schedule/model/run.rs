@@ -44,6 +44,7 @@ pub(super) fn run(steps: Vec<Step>, limit: usize, fair: bool) {
                 growing,
                 fair_key,
                 weight,
+                ahead,
             } => {
                 let parent = parent.filter(|_| !model.held.is_empty());
                 let ancestors = parent.map_or(Vec::new(), |n| {
@@ -58,6 +59,7 @@ pub(super) fn run(steps: Vec<Step>, limit: usize, fair: bool) {
                     growing,
                     fair_key: key.as_ref(),
                     weight,
+                    ahead,
                     ..Ask::new(id_of.as_ref())
                 };
                 let answer = scheduler.ask(&ask, || id);
@@ -69,9 +71,18 @@ pub(super) fn run(steps: Vec<Step>, limit: usize, fair: bool) {
                         _ => {}
                     }
                 }
-                asked(
-                    &mut model, id, session, affinity, ancestors, growing, limit, answer, flow,
-                );
+                let asking = Asking {
+                    id,
+                    session,
+                    affinity,
+                    ancestors,
+                    growing,
+                    limit,
+                    flow,
+                    weight,
+                    ahead,
+                };
+                asked(&mut model, asking, answer);
                 model.strands();
             }
             Step::Cancel(n) if !model.waiting.is_empty() => {
@@ -82,10 +93,15 @@ pub(super) fn run(steps: Vec<Step>, limit: usize, fair: bool) {
             Step::Release(n, held) if !model.held.is_empty() => {
                 let one = model.held.swap_remove(n % model.held.len());
                 let grant = one.grant;
-                let held = held.filter(|_| !one.claimed).map(Duration::from_millis);
+                let held = held.filter(|_| !one.claimed).map(Duration::from_micros);
+                model.ahead.held(held);
                 let released = scheduler.release(grant, held);
                 if let Some(turns) = &mut model.turns {
                     turns.settle(grant, held);
+                }
+                if model.passed_on(grant, &released) {
+                    model.check(&scheduler);
+                    continue;
                 }
                 let idle = !model.is_active(grant.worker) && model.load(grant.worker) == 0;
                 assert_eq!(released.idle.is_some(), idle);
@@ -107,13 +123,20 @@ pub(super) fn run(steps: Vec<Step>, limit: usize, fair: bool) {
                     model.woken(next, granted);
                 }
             }
-            Step::Add(capacity) => {
+            Step::Sent(n) => model.sent(&mut scheduler, n),
+            Step::Back(n) => model.back(&mut scheduler, n),
+            Step::ReleaseAhead(n, held) => model.over(&mut scheduler, n, held),
+            Step::Add(capacity, ahead) => {
                 let added = scheduler.add_named(capacity, "w".into());
+                if ahead {
+                    scheduler.let_ahead(added.key);
+                }
                 model.workers.push(ModelWorker {
                     key: added.key,
                     capacity,
                     retiring: false,
                     paused: false,
+                    ahead,
                     claim: None,
                 });
                 filled(&mut model, added.key, added.wakes, added.lost);
@@ -167,8 +190,9 @@ pub(super) fn run(steps: Vec<Step>, limit: usize, fair: bool) {
                 let (void, held): (Vec<_>, Vec<_>) =
                     held.into_iter().partition(|held| held.grant.worker == key);
                 model.held = held;
-                for held in void {
-                    let released = scheduler.release(held.grant, None);
+                let void = void.into_iter().map(|held| held.grant);
+                for grant in void.chain(model.ahead.gone(key)) {
+                    let released = scheduler.release(grant, None);
                     assert!(released.wake.is_none() && released.idle.is_none());
                 }
             }
@@ -198,21 +222,31 @@ fn filled(model: &mut Model, key: WorkerKey, wakes: Vec<(u32, Grant)>, actual: V
     same_losses(actual, &lost);
 }
 
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the question and its answer, each part once"
-)]
-fn asked(
-    model: &mut Model,
+/// What a call asked for.
+struct Asking {
     id: u32,
     session: Option<u8>,
     affinity: Affinity,
     ancestors: Vec<Grant>,
     growing: bool,
     limit: usize,
-    answer: Acquire,
     flow: Flow,
-) {
+    weight: u16,
+    ahead: bool,
+}
+
+fn asked(model: &mut Model, asking: Asking, answer: Acquire) {
+    let Asking {
+        id,
+        session,
+        affinity,
+        ancestors,
+        growing,
+        limit,
+        flow,
+        weight,
+        ahead,
+    } = asking;
     let strict = affinity.is_strict() && session.is_some();
     let home = model.home(session);
     let line = home.filter(|_| strict);
@@ -247,7 +281,7 @@ fn asked(
                 None => assert!(model.free().next().is_none()),
             }
             let deadlock = model.deadlock(&ancestors, line, growing);
-            let full = model.waiting.len() >= limit;
+            let full = model.waiting.len() + model.ahead.list.len() >= limit;
             match answer {
                 Acquire::Deadlock => assert!(deadlock),
                 Acquire::Full(_) => assert!(full && !deadlock),
@@ -261,6 +295,8 @@ fn asked(
                         ancestors,
                         line,
                         flow,
+                        weight,
+                        ahead,
                     });
                 }
                 other => panic!("unexpected answer {other:?}"),

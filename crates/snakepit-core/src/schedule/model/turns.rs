@@ -111,6 +111,13 @@ impl Turns {
         lines.min().map(|(_, n)| n)
     }
 
+    /// The call that is next in a line.
+    pub(super) fn first(&mut self, waiting: &[Waiting], line: Option<WorkerKey>) -> Option<usize> {
+        let (_, flow) = self.front(line)?;
+        let mut own = waiting.iter();
+        own.position(|one| (one.line, one.flow) == (line, flow))
+    }
+
     pub(super) fn charge_turn(&mut self, flow: Flow, line: Option<WorkerKey>, grant: Grant) {
         let mut strands = self.strands.iter();
         let own = strands.find(|strand| (strand.line, strand.flow) == (line, flow));

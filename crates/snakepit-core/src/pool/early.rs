@@ -1,0 +1,378 @@
+//! Calls that are sent ahead of their turn, behind a short one that runs.
+//!
+//! To everybody such a call waits in the queue: its time there runs on, and it counts as queued. Only its arguments are in the worker
+//! already. It is taken back when the call in front is slow; then it has its old place in the queue, or a slot that is free.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::{Instant, Sleep};
+
+use super::Pool;
+use super::admission::{Admitted, Want};
+use super::foreign;
+use super::lease::{Lease, Running};
+use super::limits::Limits;
+use super::linger;
+use super::shared::{Shared, State};
+use super::stats::Outcome;
+use super::waiting::Waiting;
+use crate::schedule::{Acquire, Ask, Grant};
+use crate::{CallError, CallId, CallOptions, Error, Payload, Phase};
+
+/// Time after which a call in front is slow.
+const SLOW: Duration = Duration::from_millis(2);
+
+/// A call that is sent ahead of its turn.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Early {
+    /// Its place in the queue.
+    place: u64,
+    /// Since when it has been in the queue.
+    pub(super) queued: Instant,
+}
+
+impl Early {
+    pub(super) fn new(place: u64) -> Self {
+        Self {
+            place,
+            queued: Instant::now(),
+        }
+    }
+}
+
+/// What becomes of a call that was sent ahead.
+enum Turn {
+    /// It is over.
+    Over(Payload, Lease),
+    /// The slot is its own.
+    Own(Running<Payload>),
+    /// It was never begun, and is not in the worker any more.
+    Back(Lease),
+}
+
+/// What comes of all that.
+enum Ended {
+    /// The call is over.
+    Over(Payload, Lease),
+    /// It has a slot that is free, and is to be made there.
+    Slot(Lease),
+}
+
+/// The answer to the question for a call.
+type Recall = Pin<Box<dyn Future<Output = bool> + Send>>;
+
+impl Pool {
+    /// Makes one call: in a slot, or ahead of its turn.
+    pub(super) async fn call(
+        &self,
+        tool: Arc<str>,
+        args: Payload,
+        options: &CallOptions,
+        limits: &Limits,
+    ) -> Result<Payload, Error> {
+        let affinity = options.affinity.unwrap_or(self.config().affinity);
+        let bound = options.session.is_some() && affinity.is_strict();
+        let want = Want {
+            options,
+            items: 1,
+            bytes: args.bytes.len(),
+            limits: Some(limits),
+            ahead: !bound && options.chain.depth() == 0,
+        };
+        let mut lease = match self.shared().admit(&want)? {
+            Admitted::Now(lease) => lease,
+            Admitted::Wait(waiting) => {
+                let mut lease = waiting.wait(Some(limits.queue)).await?;
+                lease.leads = want.ahead && lease.worker().takes_ahead();
+                lease
+            }
+        };
+        if lease.early.is_some() {
+            // Boxed: all other calls would carry the room for it.
+            let early = self.call_early(lease, &tool, &args, &want, limits);
+            match Box::pin(early).await? {
+                Ended::Over(reply, lease) => {
+                    lease.succeed();
+                    return Ok(reply);
+                }
+                Ended::Slot(own) => lease = own,
+            }
+        }
+        self.run_in(lease, tool, args, options, limits).await
+    }
+
+    /// Makes a call that is sent ahead, unless it comes back and has a free slot then.
+    async fn call_early(
+        &self,
+        mut lease: Lease,
+        tool: &Arc<str>,
+        args: &Payload,
+        want: &Want<'_>,
+        limits: &Limits,
+    ) -> Result<Ended, Error> {
+        loop {
+            let running = self.begin_in(lease, tool, args.clone(), want.options, limits);
+            let back = match running.turn(limits).await? {
+                Turn::Back(lease) => lease,
+                Turn::Over(reply, lease) => return Ok(Ended::Over(reply, lease)),
+                Turn::Own(running) => {
+                    let (reply, lease) = running.run(limits, tool).await?;
+                    return Ok(Ended::Over(reply, lease));
+                }
+            };
+            lease = match self.shared().queue_again(back, want)? {
+                Admitted::Now(lease) => lease,
+                Admitted::Wait(waiting) => waiting.wait(Some(limits.queue)).await?,
+            };
+            lease.leads = true;
+            if lease.early.is_none() {
+                return Ok(Ended::Slot(lease));
+            }
+        }
+    }
+}
+
+impl Running<Payload> {
+    /// Waits until a call that was sent ahead is over, has its turn, or is taken back. Until then its time in the queue runs.
+    async fn turn(mut self, limits: &Limits) -> Result<Turn, Error> {
+        let mut sleep = pin!(None::<Sleep>);
+        let mut recall: Option<Recall> = None;
+        let mut look = Instant::now() + SLOW;
+        poll_fn(|context| {
+            loop {
+                if let Poll::Ready(over) = self.poll_early(context) {
+                    return Poll::Ready(over);
+                }
+                self.tell_sent();
+                let (lease, _) = self.inner.as_mut().expect("the call is not over");
+                if let Some(asked) = &mut recall
+                    && let Poll::Ready(back) = asked.as_mut().poll(context)
+                {
+                    recall = None;
+                    if back {
+                        let (lease, _) = self.inner.take().expect("it was there");
+                        return Poll::Ready(Ok(Turn::Back(lease)));
+                    }
+                    // It was begun: its turn is about to come.
+                    look = Instant::now() + SLOW;
+                }
+                let (until, after) = limits.queue;
+                let at = look.min(until);
+                let mut timer = sleep.as_mut();
+                match timer.as_mut().as_pin_mut() {
+                    None => timer.set(Some(tokio::time::sleep_until(at))),
+                    Some(armed) if armed.deadline() != at => armed.reset(at),
+                    Some(_) => {}
+                }
+                let armed = timer.as_pin_mut().expect("it was just set");
+                if armed.poll(context).is_pending() {
+                    return Poll::Pending;
+                }
+                if lease.is_own() {
+                    let call = self.call;
+                    let inner = self.inner.take();
+                    return Poll::Ready(Ok(Turn::Own(Self { call, inner })));
+                }
+                let now = Instant::now();
+                if now >= until {
+                    let error = lease.shared().timeout(Phase::Queue, after);
+                    self.abandon(Outcome::QueueTimeout);
+                    return Poll::Ready(Err(error));
+                }
+                look = lease.slow_at();
+                if look <= now {
+                    lease.shared().lock().scheduler.slow();
+                    let (worker, slot) = (Arc::clone(lease.worker()), lease.slot());
+                    let call = self.call;
+                    recall = Some(Box::pin(async move {
+                        foreign::recall(&*worker, slot, call).await
+                    }));
+                    look = until;
+                }
+            }
+        })
+        .await
+    }
+
+    fn poll_early(&mut self, context: &mut Context<'_>) -> Poll<Result<Turn, Error>> {
+        let (_, future) = self
+            .inner
+            .as_mut()
+            .expect("a call that is over is not polled");
+        let Poll::Ready(result) = Pin::new(future).poll(context) else {
+            return Poll::Pending;
+        };
+        let (mut lease, _) = self.inner.take().expect("it was there");
+        Poll::Ready(match result {
+            Ok(value) => {
+                lease.own();
+                Ok(Turn::Over(value, lease))
+            }
+            Err(CallError::Died {
+                ambiguous: false, ..
+            }) if !lease.is_own() => {
+                lease.lose();
+                Ok(Turn::Back(lease))
+            }
+            Err(error) => {
+                lease.own();
+                Err(lease.fail(error))
+            }
+        })
+    }
+}
+
+impl Lease {
+    /// The slot is its own, now at the latest. `false` as long as other calls are before it.
+    pub(super) fn is_own(&mut self) -> bool {
+        if self.early.is_none() {
+            return true;
+        }
+        let own = self.shared().lock().scheduler.has(self.grant());
+        if own {
+            self.own();
+        }
+        own
+    }
+
+    /// Counts from now on as a call that has waited and has its slot.
+    fn own(&mut self) {
+        let (Some(early), Some(sent)) = (self.early.take(), self.since()) else {
+            return;
+        };
+        let mut state = self.shared().lock();
+        let began = state
+            .passed_on(self.grant())
+            .map_or(sent, |at| at.max(sent));
+        state.waited(began.saturating_duration_since(early.queued));
+        drop(state);
+        self.restart(began);
+    }
+
+    /// When the call in front is slow, unless the slot is passed on before.
+    fn slow_at(&self) -> Instant {
+        let passed_on = self.shared().lock().passed_on(self.grant());
+        let since = self.since().max(passed_on);
+        since.unwrap_or_else(Instant::now) + SLOW
+    }
+}
+
+impl State {
+    /// A call got a slot after this time in the queue.
+    pub(super) fn waited(&mut self, time: Duration) {
+        self.stats.waited(time);
+        self.scheduler.waited(time);
+    }
+
+    /// When the slot was last passed on to a call that was sent ahead to it.
+    fn passed_on(&self, grant: Grant) -> Option<Instant> {
+        self.workers.get(grant.worker)?.passed_on(grant.slot)
+    }
+}
+
+impl Shared {
+    /// A call is in the connection of its slot: the next one that waits may follow it.
+    pub(super) fn sent(self: &Arc<Self>, grant: Grant) {
+        let mut state = self.lock();
+        let next = state.scheduler.sent(grant);
+        let next = next.map(|(waiter, grant)| (waiter, self.lease_locked(&state, grant)));
+        drop(state);
+        if let Some((waiter, lease)) = next {
+            Self::wake(waiter, lease);
+        }
+    }
+
+    /// A call that was sent ahead is not in the worker any more: it has its slot by now, or a free one, or its old place in the queue.
+    fn queue_again(self: &Arc<Self>, mut lease: Lease, want: &Want<'_>) -> Result<Admitted, Error> {
+        let now = Instant::now();
+        let Some(early) = lease.early.take() else {
+            return Ok(Admitted::Now(lease));
+        };
+        let waited = now.saturating_duration_since(early.queued);
+        let mut state = self.lock();
+        if state.scheduler.has(lease.grant()) {
+            state.waited(waited);
+            state.scheduler.started(lease.grant(), now);
+            drop(state);
+            lease.restart(now);
+            return Ok(Admitted::Now(lease));
+        }
+        // Its place is given back here, and not when it is dropped.
+        lease.void();
+        drop(state.scheduler.release(lease.grant(), None));
+        if let Some(error) = self.refusal(&state) {
+            state.stats.record(Outcome::Error, 1, Duration::ZERO);
+            drop(state);
+            return Err(error);
+        }
+        let options = want.options;
+        let (sender, receiver) = oneshot::channel();
+        let ask = Ask {
+            affinity: options.affinity.unwrap_or(self.config.affinity),
+            bounded: false,
+            growing: state.scheduler.active() < state.target,
+            bytes: want.bytes,
+            fair_key: options.fair_key.as_ref(),
+            weight: options.fair_weight.map_or(1, std::num::NonZeroU16::get),
+            ahead: want.ahead,
+            place: Some(early.place),
+            ..Ask::new(options.session.as_ref())
+        };
+        match state.scheduler.ask(&ask, || sender) {
+            Acquire::Granted(grant) => {
+                state.waited(waited);
+                state.scheduler.started(grant, now);
+                let mut lease = self.lease_locked(&state, grant);
+                drop(state);
+                lease.begin(1, now);
+                Ok(Admitted::Now(lease))
+            }
+            Acquire::Queued(ticket) => {
+                drop(state);
+                let shared = Arc::clone(self);
+                let waiting = Waiting::new(shared, ticket, receiver, 1, early.queued);
+                Ok(Admitted::Wait(waiting))
+            }
+            _ => unreachable!("a call without bounds, ancestors and a worker of its own waits"),
+        }
+    }
+}
+
+/// Takes a call back that its caller has given up before its turn. Its place is free when the worker has said so; when it has begun with it,
+/// the call is cancelled like any other.
+pub(super) fn withdraw(
+    mut lease: Lease,
+    call: CallId,
+    outcome: Outcome,
+    rest: impl Future<Output = Result<(), CallError>> + Send + 'static,
+) {
+    let shared = Arc::clone(lease.shared());
+    shared.lock().stats.record(outcome, 1, Duration::ZERO);
+    let (tasks, runtime) = (shared.tasks.clone(), shared.runtime.clone());
+    tasks.spawn_on(
+        async move {
+            let mut rest = Box::pin(rest);
+            let (worker, slot) = (Arc::clone(lease.worker()), lease.slot());
+            tokio::select! {
+                biased;
+                ended = &mut rest => {
+                    if let Err(CallError::Died { exit, ambiguous }) = ended {
+                        lease.lose();
+                        lease.blame(&exit, ambiguous);
+                    }
+                }
+                back = foreign::recall(&*worker, slot, call) => {
+                    if !back {
+                        linger::cancel(lease, call, rest);
+                    }
+                }
+            }
+        },
+        &runtime,
+    );
+}

@@ -1,0 +1,242 @@
+//! Calls that are sent ahead of their turn: they lie in the connection of a slot while the call before them runs.
+//!
+//! A worker whose next call is there already does not fall asleep between two calls. Until its turn such a call counts as waiting: the slot is
+//! its own when all calls before it have given it back, and it can go back to its place in the queue before. That is for short calls alone,
+//! under load, and in the order of the queue: a call that might run on any worker at once never lies behind another one.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::queue::Line;
+use super::slots::{Grant, Slots, WorkerKey};
+use super::{Released, Scheduler};
+use crate::{SessionId, Slot};
+
+/// Most calls ahead in one slot.
+pub(crate) const MOST: usize = 4;
+
+/// Time that all calls ahead in one slot may take together, by the mean of those that ended; none is sent behind calls that take longer.
+pub(crate) const BUDGET: Duration = Duration::from_micros(500);
+
+/// Calls in a row that have to be short before one is sent ahead.
+pub(crate) const STREAK: u32 = 16;
+
+/// Largest arguments of a call that is sent ahead, in bytes: what lies in connections is bounded.
+pub(crate) const LARGEST: usize = 16 << 10;
+
+/// Whether calls are short.
+#[derive(Debug, Default)]
+pub(super) struct Haste {
+    /// Short calls since the last one that was not.
+    streak: u32,
+}
+
+impl Haste {
+    pub(super) fn held(&mut self, time: Duration) {
+        self.streak = if time <= BUDGET {
+            self.streak.saturating_add(1)
+        } else {
+            0
+        };
+    }
+
+    /// Calls that may be ahead in one slot, where calls take so many nanoseconds.
+    fn depth(&self, mean: Option<u64>) -> usize {
+        let Some(mean) = mean.filter(|_| self.streak >= STREAK) else {
+            return 0;
+        };
+        let fitting = BUDGET.as_nanos() / u128::from(mean.max(1));
+        usize::try_from(fitting).map_or(MOST, |fitting| fitting.min(MOST))
+    }
+}
+
+/// One slot: the call that has it, and those that were sent ahead to it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Place {
+    /// Tells the calls apart that have the slot one after the other.
+    turn: u32,
+    /// The last turn that was given out.
+    last: u32,
+    /// The last call here is known to be in the connection, so that another one may follow.
+    sent: bool,
+    ahead: VecDeque<Ahead>,
+}
+
+/// What a call that was sent ahead needs to wait again, and to stop waiting.
+#[derive(Clone, Debug)]
+pub(super) struct Ahead {
+    turn: u32,
+    number: u64,
+    session: Option<SessionId>,
+    bytes: usize,
+}
+
+impl Place {
+    /// The next turn: the slot is taken, or given back.
+    pub(super) fn take(&mut self) -> u32 {
+        self.turn = self.next();
+        self.sent = false;
+        self.turn
+    }
+
+    fn next(&mut self) -> u32 {
+        self.last = self.last.wrapping_add(1);
+        self.last
+    }
+
+    pub(super) const fn has(&self, grant: Grant) -> bool {
+        self.turn == grant.turn
+    }
+
+    fn position(&self, grant: Grant) -> Option<usize> {
+        self.ahead.iter().position(|one| one.turn == grant.turn)
+    }
+
+    /// The last call here.
+    fn tail(&self) -> u32 {
+        self.ahead.back().map_or(self.turn, |one| one.turn)
+    }
+}
+
+impl Slots {
+    fn place(&self, grant: Grant) -> Option<&Place> {
+        let entry = self.entry(grant.worker)?;
+        entry.places.get(usize::from(grant.slot.0))
+    }
+
+    fn place_mut(&mut self, key: WorkerKey, slot: Slot) -> Option<&mut Place> {
+        let entry = self.entry_mut(key)?;
+        entry.places.get_mut(usize::from(slot.0))
+    }
+
+    /// One more call may follow those in the slot.
+    fn has_room(&self, key: WorkerKey, slot: Slot, depth: usize) -> bool {
+        self.entry(key).is_some_and(|entry| {
+            let place = &entry.places[usize::from(slot.0)];
+            entry.ahead && entry.is_open() && place.sent && place.ahead.len() < depth
+        })
+    }
+}
+
+impl<W> Scheduler<W> {
+    /// Slots of this worker may have calls ahead of their turn.
+    pub fn let_ahead(&mut self, key: WorkerKey) {
+        if let Some(entry) = self.slots.entry_mut(key) {
+            entry.ahead = true;
+        }
+    }
+
+    /// A call is in the connection of its slot: another one may follow it, which is returned with the place that it gets.
+    pub fn sent(&mut self, grant: Grant) -> Option<(W, Grant)> {
+        let place = self.slots.place_mut(grant.worker, grant.slot)?;
+        if place.tail() != grant.turn {
+            return None;
+        }
+        place.sent = true;
+        self.send_ahead(grant.worker, grant.slot)
+    }
+
+    /// The place in the queue of a call that was sent ahead; nothing once the slot is its own, or void.
+    pub fn ahead(&self, grant: Grant) -> Option<u64> {
+        let place = self.slots.place(grant)?;
+        let at = place.position(grant)?;
+        Some(place.ahead[at].number)
+    }
+
+    /// The slot of this grant is its own, whether or not its worker takes further calls.
+    pub fn has(&self, grant: Grant) -> bool {
+        self.slots
+            .place(grant)
+            .is_some_and(|place| place.has(grant))
+    }
+
+    /// A call took so long that one behind it is taken back: calls are not short any more.
+    pub fn slow(&mut self) {
+        self.haste.streak = 0;
+    }
+
+    /// Sends the next waiting call ahead to a slot, if it may be.
+    fn send_ahead(&mut self, key: WorkerKey, slot: Slot) -> Option<(W, Grant)> {
+        let depth = self.haste.depth(self.pace.mean());
+        // Each other slot that comes free finds a call, so none waits here that could run there.
+        let enough = self.queue.here() >= self.slots.capacity();
+        if depth == 0 || !enough || !self.slots.has_room(key, slot, depth) || self.claims.waits(key)
+        {
+            return None;
+        }
+        if self.queue.rank(Line::Of(key)).is_some() {
+            return None;
+        }
+        self.queue.rank(Line::Any)?;
+        let first = self.queue.first(Line::Any);
+        let may = first.ahead && !first.strict && first.ancestors.is_empty();
+        if !may || first.bytes > LARGEST {
+            return None;
+        }
+        let place = self.slots.place_mut(key, slot)?;
+        let turn = place.next();
+        place.sent = false;
+        let grant = Grant {
+            worker: key,
+            slot,
+            turn,
+        };
+        let (waiting, number) = self.queue.send_ahead(Line::Any, grant)?;
+        self.remember(waiting.session.as_ref(), false, key);
+        let ahead = Ahead {
+            turn,
+            number,
+            session: waiting.session,
+            bytes: waiting.bytes,
+        };
+        self.slots.place_mut(key, slot)?.ahead.push_back(ahead);
+        Some((waiting.waiter, grant))
+    }
+
+    /// Gives the slot of a call that is over to the one that was sent ahead to it, or takes a call back that was sent ahead itself. `false`
+    /// when there is neither: the slot is to be put back.
+    pub(super) fn pass_on(&mut self, grant: Grant, released: &mut Released<W>) -> bool {
+        let Some(place) = self.slots.place_mut(grant.worker, grant.slot) else {
+            return false;
+        };
+        let gone = if place.has(grant) {
+            let next = place.ahead.pop_front();
+            if let Some(next) = &next {
+                place.turn = next.turn;
+                released.passed_on = true;
+            }
+            next
+        } else {
+            let at = place.position(grant);
+            // The one before was sent, otherwise this one would not be here.
+            place.sent |= at.is_some_and(|at| at + 1 == place.ahead.len());
+            at.and_then(|at| place.ahead.remove(at))
+        };
+        let Some(gone) = gone else {
+            return false;
+        };
+        self.queue.left(gone.session.as_ref(), gone.bytes);
+        if released.passed_on {
+            released.wake = self.send_ahead(grant.worker, grant.slot);
+        }
+        true
+    }
+
+    /// Calls that were sent ahead to a worker which is gone wait there no more.
+    pub(super) fn forget_ahead(&mut self, key: WorkerKey) {
+        let Some(entry) = self.slots.entry_mut(key) else {
+            return;
+        };
+        let gone: Vec<_> = entry
+            .places
+            .iter_mut()
+            .flat_map(|place| place.ahead.drain(..))
+            .collect();
+        for ahead in gone {
+            self.queue.left(ahead.session.as_ref(), ahead.bytes);
+        }
+    }
+}

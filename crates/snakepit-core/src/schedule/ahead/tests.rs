@@ -1,0 +1,184 @@
+//! Calls ahead of their turn, in single situations.
+
+use super::super::tests::granted;
+use super::super::{Acquire, Ask, Claim, Grant, Scheduler, WorkerKey};
+use super::{BUDGET, LARGEST, MOST, STREAK};
+use crate::{Affinity, SessionId};
+
+fn short(number: u32) -> (Ask<'static>, u32) {
+    let ask = Ask {
+        ahead: true,
+        ..Ask::new(None)
+    };
+    (ask, number)
+}
+
+fn wait(scheduler: &mut Scheduler<u32>, (ask, number): (Ask<'_>, u32)) {
+    assert!(matches!(scheduler.ask(&ask, || number), Acquire::Queued(_)));
+}
+
+/// One worker whose calls were short, a call in its first slot, and so many that wait.
+fn quick(slots: u16, waiting: u32) -> (Scheduler<u32>, WorkerKey, Grant) {
+    let mut scheduler = Scheduler::new(100);
+    let (key, _) = scheduler.add(slots);
+    scheduler.let_ahead(key);
+    for _ in 0..STREAK {
+        let grant = granted(scheduler.acquire(None, || 0));
+        assert!(scheduler.release(grant, Some(BUDGET / 100)).wake.is_none());
+    }
+    let front = granted(scheduler.acquire(None, || 0));
+    for _ in 1..slots {
+        granted(scheduler.acquire(None, || 0));
+    }
+    for number in 1..=waiting {
+        wait(&mut scheduler, short(number));
+    }
+    (scheduler, key, front)
+}
+
+#[test]
+fn they_follow_one_another_and_get_the_slot_in_turn() {
+    let (mut scheduler, key, front) = quick(1, 10);
+    let mut ahead = Vec::new();
+    let mut last = front;
+    while let Some((number, grant)) = scheduler.sent(last) {
+        assert!(grant.worker == key && grant.slot == front.slot && !scheduler.has(grant));
+        assert_eq!(number as usize, ahead.len() + 1);
+        // Before it is sent none follows.
+        assert!(scheduler.sent(last).is_none());
+        ahead.push(grant);
+        last = grant;
+    }
+    assert_eq!(ahead.len(), MOST);
+    assert_eq!((scheduler.in_use(), scheduler.queued()), (1, 10));
+    let released = scheduler.release(front, Some(BUDGET / 100));
+    assert!(released.passed_on && scheduler.has(ahead[0]));
+    let (number, next) = released.wake.expect("there is room for one more");
+    assert_eq!((number as usize, scheduler.queued()), (MOST + 1, 9));
+    // One in the middle goes; those behind it move up.
+    assert!(scheduler.release(ahead[2], None).wake.is_none());
+    assert_eq!((scheduler.in_use(), scheduler.queued()), (1, 8));
+    for (over, follower) in [(ahead[0], ahead[1]), (ahead[1], ahead[3]), (ahead[3], next)] {
+        let released = scheduler.release(over, Some(BUDGET / 100));
+        assert!(released.passed_on && scheduler.has(follower));
+    }
+}
+
+#[test]
+fn only_short_calls_have_others_behind_them() {
+    let (mut scheduler, _, front) = quick(1, 10);
+    let (_, ahead) = scheduler.sent(front).expect("all calls were short");
+    assert!(scheduler.release(front, Some(2 * BUDGET)).passed_on);
+    assert!(scheduler.sent(ahead).is_none(), "one was not");
+    let (mut scheduler, _, front) = quick(1, 10);
+    scheduler.slow();
+    assert!(scheduler.sent(front).is_none(), "one that runs is not");
+    // As many as fit.
+    let mut scheduler = Scheduler::new(100);
+    let (key, _) = scheduler.add(1);
+    scheduler.let_ahead(key);
+    for _ in 0..STREAK {
+        let grant = granted(scheduler.acquire(None, || 0));
+        assert!(scheduler.release(grant, Some(BUDGET / 2)).wake.is_none());
+    }
+    let mut last = granted(scheduler.acquire(None, || 0));
+    (1..10).for_each(|number| wait(&mut scheduler, short(number)));
+    let mut count = 0;
+    while let Some((_, grant)) = scheduler.sent(last) {
+        (last, count) = (grant, count + 1);
+    }
+    assert_eq!(count, 2);
+}
+
+#[test]
+fn what_could_run_elsewhere_is_not_sent_ahead() {
+    let (mut scheduler, _, front) = quick(3, 2);
+    assert!(scheduler.sent(front).is_none());
+    wait(&mut scheduler, short(3));
+    assert_eq!(scheduler.sent(front).map(|next| next.0), Some(1));
+}
+
+#[test]
+fn calls_of_another_kind_keep_their_turn() {
+    let session = SessionId::new("s");
+    let large = Ask {
+        bytes: LARGEST + 1,
+        ..short(0).0
+    };
+    let strict = Ask {
+        affinity: Affinity::StrictQueue,
+        session: Some(&session),
+        ..short(0).0
+    };
+    for other in [Ask::new(None), large, strict] {
+        let (mut scheduler, _, front) = quick(1, 0);
+        wait(&mut scheduler, (other, 1));
+        wait(&mut scheduler, short(2));
+        assert!(scheduler.sent(front).is_none());
+        let (number, grant) = scheduler.release(front, None).wake.expect("one waits");
+        assert_eq!(number, 1);
+        assert_eq!(scheduler.release(grant, None).wake.expect("one waits").0, 2);
+    }
+    // A call that waits for this very worker is not overtaken.
+    let (mut scheduler, _, front) = quick(1, 0);
+    let bound = granted({
+        assert!(scheduler.release(front, None).wake.is_none());
+        scheduler.ask(&strict, || 0)
+    });
+    (1..5).for_each(|number| wait(&mut scheduler, short(number)));
+    wait(&mut scheduler, (strict, 9));
+    assert!(scheduler.sent(bound).is_none());
+}
+
+#[test]
+fn claims_pauses_holds_and_the_end_of_a_worker_come_first() {
+    type Change = fn(&mut Scheduler<u32>, WorkerKey);
+    let changes: [Change; 4] = [
+        |scheduler, key| assert_eq!(scheduler.claim(key, || 77), Claim::Waits),
+        |scheduler, key| scheduler.pause(key),
+        |scheduler, key| assert_eq!(scheduler.hold(), Some(key)),
+        |scheduler, key| assert!(scheduler.retire(key).idle.is_none()),
+    ];
+    for (n, change) in changes.into_iter().enumerate() {
+        let (mut scheduler, key, front) = quick(1, 9);
+        let (_, ahead) = scheduler.sent(front).expect("it is quick");
+        change(&mut scheduler, key);
+        assert!(scheduler.sent(ahead).is_none());
+        // What was sent has its turn, and then the slot is free.
+        let released = scheduler.release(front, None);
+        assert!(released.passed_on && released.wake.is_none() && released.idle.is_none());
+        let released = scheduler.release(ahead, None);
+        assert_eq!(released.wake.map(|next| next.0), (n == 0).then_some(77));
+        assert_eq!(released.idle.is_some(), n == 3);
+    }
+}
+
+#[test]
+fn one_that_comes_back_has_its_old_place() {
+    let (mut scheduler, key, front) = quick(1, 5);
+    let (_, one) = scheduler.sent(front).expect("it is quick");
+    let (_, two) = scheduler.sent(one).expect("it is quick");
+    for (grant, number) in [(two, 2), (one, 1)] {
+        let place = scheduler.ahead(grant);
+        assert!(place.is_some());
+        assert!(scheduler.release(grant, None).wake.is_none());
+        let ask = Ask {
+            place,
+            bounded: false,
+            ..short(number).0
+        };
+        wait(&mut scheduler, (ask, number));
+    }
+    let mut grant = front;
+    for number in 1..=5 {
+        let (next, granted) = scheduler.release(grant, None).wake.expect("one waits");
+        assert_eq!(next, number);
+        grant = granted;
+    }
+    // With its worker gone it waits for nobody.
+    (6..9).for_each(|number| wait(&mut scheduler, short(number)));
+    let (_, lost) = scheduler.sent(grant).expect("it is quick");
+    assert!(scheduler.remove(key).is_empty());
+    assert_eq!((scheduler.queued(), scheduler.ahead(lost)), (2, None));
+    assert!(!scheduler.has(lost) && scheduler.release(lost, None).wake.is_none());
+}
