@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::carriers;
 use crate::clock::Deadline;
 use crate::escalation::Seen;
+use crate::helpers::{self, Helpers};
 use crate::keeper::Kept;
 use crate::pidfd::{PidFd, Scope};
 use crate::procfs;
@@ -35,6 +36,8 @@ pub(crate) struct Child {
     /// Closing it makes the kernel kill the group.
     death: Mutex<Option<Kept>>,
     exit: Mutex<Option<Exit>>,
+    /// What is left in the group has its moment. The leader is not reaped before that is over.
+    helpers: Mutex<Option<Helpers>>,
     /// The real parent, when that is not this process.
     shim: Option<Shim>,
     /// The process whose child it is; a copy of that process does nothing to it.
@@ -51,6 +54,7 @@ impl Child {
             pidfd,
             death: Mutex::new(death),
             exit: Mutex::new(None),
+            helpers: Mutex::new(None),
             shim: None,
             owner: std::process::id(),
         }
@@ -80,7 +84,8 @@ impl Child {
     }
 
     /// The exit, if it has happened. What the leader leaves behind in its group is killed before
-    /// the leader is reaped, while the group's number is certainly its own.
+    /// the leader is reaped, while the group's number is certainly its own; helpers of Python get
+    /// a moment before that, see [`finished`](Self::finished).
     pub(crate) fn try_wait(&self) -> Option<Exit> {
         let mut exit = lock(&self.exit);
         if exit.is_some() || !self.is_ours() {
@@ -88,13 +93,17 @@ impl Child {
         }
         if let Some(shim) = &self.shim {
             *exit = shim.look().exit;
-            if exit.is_some() {
+            if exit.is_some() && !self.spare_helpers() {
                 self.strike();
             }
             return *exit;
         }
         let status = match sys::wait_exit(self.pidfd.as_fd(), true) {
             Ok(None) => return None,
+            Ok(Some(status)) if self.spare_helpers() => {
+                *exit = Some(status);
+                return *exit;
+            }
             Ok(Some(_)) => {
                 // Refused only for members of other users; those are reported by the sweep.
                 let _ = self.pidfd.signal(Scope::Group, libc::SIGKILL);
@@ -144,7 +153,7 @@ impl Child {
         if !self.is_ours() {
             return Ok(());
         }
-        self.pidfd.signal(Scope::Process, libc::SIGTERM)
+        self.pidfd.terminate()
     }
 
     /// SIGKILL to the whole group.
@@ -159,9 +168,29 @@ impl Child {
         let _ = self.pidfd.signal(scope, libc::SIGKILL);
     }
 
-    /// SIGKILL to all that is in reach, without waiting.
+    /// Kills what is in the group besides helpers of Python, the leader first. `false` when there
+    /// are no helpers, or none any more; then nothing is killed.
+    fn spare_helpers(&self) -> bool {
+        let mut helpers = lock(&self.helpers);
+        if let Some(helpers) = helpers.as_ref() {
+            return !helpers.are_done();
+        }
+        let group = self.pid();
+        let belongs = |pid| pgid(pid) == Some(group);
+        let mut members = group_members(group);
+        members.insert(0, group);
+        *helpers = Helpers::among(&members, belongs);
+        helpers.is_some()
+    }
+
+    /// SIGKILL to all that is in reach, without waiting. Helpers of Python get a moment, which
+    /// begins with the end of the leader, or here.
     pub(crate) fn kill(&self) {
         if !self.is_ours() {
+            return;
+        }
+        if self.spare_helpers() {
+            // Closing the death pipe would be the end of the helpers, too.
             return;
         }
         self.strike();
@@ -172,9 +201,38 @@ impl Child {
         }
     }
 
-    /// Whether nothing of the child's shim is left. Always true without a shim.
+    /// Whether nothing of the child's shim is left, and no helper of Python has its moment. Once
+    /// that is over, the rest of the group is killed here.
     pub(crate) fn finished(&self) -> bool {
-        self.shim.as_ref().is_none_or(|shim| shim.look().gone)
+        if let Some(shim) = &self.shim {
+            return shim.look().gone;
+        }
+        // Before the other lock, as everywhere.
+        let ended = lock(&self.exit).is_some();
+        let mut helpers = lock(&self.helpers);
+        match helpers.as_ref() {
+            Some(running) if !running.are_done() => false,
+            Some(_) if ended => {
+                *helpers = None;
+                let _ = self.pidfd.signal(Scope::Group, libc::SIGKILL);
+                let _ = sys::wait_exit(self.pidfd.as_fd(), false);
+                true
+            }
+            _ => true,
+        }
+    }
+
+    /// Whether no helper of Python has its moment.
+    pub(crate) fn is_settled(&self) -> bool {
+        lock(&self.helpers).is_none()
+    }
+
+    /// Waits until helpers of Python have had their moment.
+    pub(crate) fn settle(&self) {
+        let deadline = Deadline::after(helpers::MOMENT);
+        while lock(&self.helpers).is_some() && !self.finished() && !deadline.passed() {
+            std::thread::sleep(helpers::LOOK);
+        }
     }
 
     /// Whether the shim had to kill something after the leader.
@@ -187,6 +245,9 @@ impl Child {
     /// What is left of the process and its group.
     pub(crate) fn seen(&self) -> Seen {
         let leader = self.try_wait().is_none();
+        if !leader {
+            self.settle();
+        }
         if let (Some(shim), false) = (&self.shim, leader) {
             // It ends the rest by itself, in milliseconds.
             shim.wait(SHIM_END);
@@ -213,6 +274,10 @@ impl Child {
         }
         others
     }
+}
+
+fn pgid(pid: i32) -> Option<i32> {
+    procfs::stat(pid).ok().flatten().map(|stat| stat.pgid)
 }
 
 /// Living members of a group besides its leader.

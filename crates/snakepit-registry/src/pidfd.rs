@@ -17,6 +17,11 @@ pub struct PidFd {
     pid: i32,
 }
 
+/// The value of the SIGTERM by which this crate asks a process to end. A handler that reads it
+/// (`si_code` is `SI_QUEUE`, `si_value` is this) can tell that signal from one that a service
+/// manager or a user sends to all processes of a service.
+pub const TERMINATE_VALUE: usize = 0x736e_616b;
+
 /// Whom a signal is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
@@ -106,6 +111,20 @@ impl PidFd {
         match result {
             Err(e) if e.raw_os_error() == Some(libc::ESRCH) => Ok(()),
             other => other,
+        }
+    }
+
+    /// Asks the process to end: SIGTERM with [`TERMINATE_VALUE`]. A process that is gone is not an
+    /// error.
+    ///
+    /// # Errors
+    /// The kernel refuses, for example because the process belongs to another user.
+    pub fn terminate(&self) -> io::Result<()> {
+        match sys::pidfd_queue(self.fd.as_fd(), libc::SIGTERM, TERMINATE_VALUE) {
+            Err(e) if e.raw_os_error() == Some(libc::ESRCH) => Ok(()),
+            // The process has too many signals queued, or the system knows no values.
+            Err(_) => self.signal(Scope::Process, libc::SIGTERM),
+            sent => sent,
         }
     }
 

@@ -108,7 +108,11 @@ fn close_others(actions: &mut Actions, from: usize) -> io::Result<()> {
     check(unsafe { add(&raw mut actions.0, from) })
 }
 
-/// Own process group, empty signal mask, every signal at its default.
+/// `POSIX_SPAWN_SETSID` of glibc 2.26 and of musl, which libc does not name everywhere.
+const SETSID: libc::c_int = 0x80;
+
+/// Own session, which is an own process group without a terminal; empty signal mask, every signal
+/// at its default.
 fn attributes() -> io::Result<Attributes> {
     let mut raw = MaybeUninit::uninit();
     // SAFETY: the call initialises the structure that it is given.
@@ -116,8 +120,7 @@ fn attributes() -> io::Result<Attributes> {
     // SAFETY: initialised just above.
     let mut attributes = Attributes(unsafe { raw.assume_init() });
     let (mut none, mut all) = (MaybeUninit::uninit(), MaybeUninit::uninit());
-    let flags =
-        libc::POSIX_SPAWN_SETPGROUP | libc::POSIX_SPAWN_SETSIGMASK | libc::POSIX_SPAWN_SETSIGDEF;
+    let flags = SETSID | libc::POSIX_SPAWN_SETSIGMASK | libc::POSIX_SPAWN_SETSIGDEF;
     // SAFETY: the sets are filled before they are read, and all structures outlive the calls.
     unsafe {
         libc::sigemptyset(none.as_mut_ptr());
@@ -125,7 +128,6 @@ fn attributes() -> io::Result<Attributes> {
         // These two cannot have another action, and asking for it makes the spawn fail.
         libc::sigdelset(all.as_mut_ptr(), libc::SIGKILL);
         libc::sigdelset(all.as_mut_ptr(), libc::SIGSTOP);
-        check(libc::posix_spawnattr_setpgroup(&raw mut attributes.0, 0))?;
         check(libc::posix_spawnattr_setsigmask(
             &raw mut attributes.0,
             none.as_ptr(),
@@ -151,7 +153,7 @@ pub(crate) fn pointers(strings: &[CString]) -> Vec<*mut libc::c_char> {
         .collect()
 }
 
-/// Starts the program as leader of its own process group and returns its process id. When the
+/// Starts the program as leader of its own session and process group and returns its process id. When the
 /// program cannot be executed, the error says why and no process is left.
 pub(crate) fn spawn(image: &Image) -> io::Result<i32> {
     let actions = actions(image)?;

@@ -219,10 +219,22 @@ impl Registration {
         Some(self.record().shim.as_ref()?.pid.unsigned_abs())
     }
 
-    /// How the process ended, if it has. Also kills what it left behind in its group. Does not
-    /// wait for the process; call it when the pidfd has become readable.
+    /// How the process ended, if it has. Also kills what it left behind in its group, except for
+    /// resource trackers of Python: those have a moment, see [`settle`](Self::settle). Does not wait
+    /// for the process; call it when the pidfd has become readable.
     pub fn try_wait(&self) -> Option<Exit> {
         self.child().try_wait()
+    }
+
+    /// Waits until resource trackers of Python that the process has left have done their work, for
+    /// two seconds at most, and kills the rest of the group. Returns at once when there are none.
+    pub fn settle(&self) {
+        self.child().settle();
+    }
+
+    /// Whether [`settle`](Self::settle) has nothing to wait for.
+    pub fn is_settled(&self) -> bool {
+        self.child().is_settled()
     }
 
     /// Waits for the end of the process; `None` when the time is over first.
@@ -230,7 +242,7 @@ impl Registration {
         self.child().wait(timeout)
     }
 
-    /// Sends SIGTERM to the process alone.
+    /// Sends SIGTERM to the process alone, with [`TERMINATE_VALUE`](crate::TERMINATE_VALUE).
     ///
     /// # Errors
     /// The process belongs to another user by now.
@@ -238,7 +250,8 @@ impl Registration {
         self.child().terminate()
     }
 
-    /// Sends SIGKILL to the process and its group. Does not wait.
+    /// Sends SIGKILL to the process and its group. Does not wait. Resource trackers of Python in
+    /// the group are spared for a moment, and end by themselves as a rule.
     pub fn kill_now(&self) {
         self.child().kill();
     }

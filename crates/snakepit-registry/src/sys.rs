@@ -54,6 +54,42 @@ pub(crate) fn pidfd_signal_group(fd: BorrowedFd<'_>, signal: i32) -> io::Result<
     send(fd, signal, PIDFD_SIGNAL_PROCESS_GROUP)
 }
 
+/// What follows the common part of a `siginfo_t` for a queued signal.
+#[repr(C)]
+struct Queued {
+    pid: libc::pid_t,
+    uid: libc::uid_t,
+    value: *mut libc::c_void,
+}
+
+/// Signals the process behind a pidfd, with a value that its handler can read.
+pub(crate) fn pidfd_queue(fd: BorrowedFd<'_>, signal: i32, value: usize) -> io::Result<()> {
+    let queued = Queued {
+        pid: nix::unistd::getpid().as_raw(),
+        uid: nix::unistd::getuid().as_raw(),
+        value: std::ptr::without_provenance_mut(value),
+    };
+    // The three numbers of the common part come first.
+    let offset = (3 * size_of::<libc::c_int>()).next_multiple_of(align_of::<Queued>());
+    // SAFETY: all zeros is a valid siginfo; the fields of a queued signal lie within it, at an
+    // offset that its C declaration fixes. The kernel only reads it.
+    check(unsafe {
+        let mut info: libc::siginfo_t = std::mem::zeroed();
+        info.si_signo = signal;
+        info.si_code = libc::SI_QUEUE;
+        let at = (&raw mut info).cast::<u8>().add(offset);
+        at.cast::<Queued>().write_unaligned(queued);
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            fd.as_raw_fd(),
+            signal,
+            &raw const info,
+            0,
+        )
+    })?;
+    Ok(())
+}
+
 /// Whether this kernel signals groups through a pidfd.
 pub(crate) fn has_group_signal() -> bool {
     static ANSWER: OnceLock<bool> = OnceLock::new();

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::helpers::is_helper;
 use crate::pidfd::{PidFd, Scope};
 use crate::procfs;
 
@@ -13,6 +14,23 @@ const ROUNDS: usize = 20;
 #[derive(Debug)]
 struct Held {
     pidfd: PidFd,
+}
+
+/// Kills what descends from this process now, except for helpers of Python. `false` when there are
+/// none; then nothing is killed.
+pub(super) fn spare_helpers() -> bool {
+    let found = descendants();
+    let helpers: BTreeSet<i32> = found
+        .keys()
+        .copied()
+        .filter(|&pid| is_helper(pid))
+        .collect();
+    for (pid, held) in &found {
+        if !helpers.is_empty() && !helpers.contains(pid) {
+            let _ = held.pidfd.signal(Scope::Process, libc::SIGKILL);
+        }
+    }
+    !helpers.is_empty()
 }
 
 /// Kills what descends from this process now.

@@ -16,6 +16,7 @@ use crate::cgroup;
 use crate::child::Exit;
 use crate::clock::Deadline;
 use crate::containment::Containment;
+use crate::helpers::MOMENT;
 use crate::shim::descend;
 use crate::shim::process::{Step, at, close_outputs, control, death, tell};
 use crate::shim::wire::{Note, Order, Stage};
@@ -160,8 +161,13 @@ pub(super) fn run(order: &Order, reach: &Reach) -> Step<()> {
     while children.reap() && !children.ended && !host_is_gone() {
         wait_for_end(&signals);
     }
+    let moment = Deadline::after(MOMENT);
     while children.reap() {
-        reach.kill();
+        // When the host is gone, so is everything at once.
+        let sparing = children.ended && !moment.passed() && !host_is_gone();
+        if !(sparing && descend::spare_helpers()) {
+            reach.kill();
+        }
         let limit = PollTimeout::from(LOOK_AGAIN);
         wait(&[signals.as_fd()], PollFlags::POLLIN, limit);
         drain(&signals);

@@ -93,13 +93,13 @@ struct Birth {
 }
 
 impl Birth {
-    /// Leads its own group, dies with its parent, says that it is born, waits, and becomes the
+    /// Leads its own session and group, dies with its parent, says that it is born, waits, and becomes the
     /// program.
     fn go(&self) -> ! {
         // SAFETY: all pointers are to strings and lists that end with NUL and outlive this
         // process; the other calls take numbers or places of this function.
         unsafe {
-            libc::setpgid(0, 0);
+            libc::setsid();
             libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
             if libc::getppid() != self.parent {
                 libc::_exit(126);
