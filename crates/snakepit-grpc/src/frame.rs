@@ -60,6 +60,8 @@ pub enum Kind {
     Recalled = 39,
     /// Worker says that its interpreter, which ran without the GIL, has it again.
     GilEnabled = 40,
+    /// Worker says which adapter cleans up.
+    Cleaning = 41,
 }
 
 impl Kind {
@@ -90,6 +92,7 @@ impl Kind {
             38 => Self::Recall,
             39 => Self::Recalled,
             40 => Self::GilEnabled,
+            41 => Self::Cleaning,
             _ => return None,
         })
     }

@@ -468,6 +468,13 @@ pub struct GilEnabled {
     #[prost(string, tag = "1")]
     pub module: ::prost::alloc::string::String,
 }
+/// Head of `CLEANING`.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Cleaning {
+    /// Name of the adapter whose `cleanup` begins; empty when all have ended.
+    #[prost(string, tag = "1")]
+    pub adapter: ::prost::alloc::string::String,
+}
 /// Head of `CANCEL`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Cancel {

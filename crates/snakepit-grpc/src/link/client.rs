@@ -309,6 +309,14 @@ impl LinkClient {
         self.outbox.give_up();
     }
 
+    /// The process of the worker has ended: ends the connection, whoever still holds its other end.
+    /// Answers that the worker had sent by then still count; whoever waits for another one fails.
+    pub fn cut(&self) {
+        self.outbox.cut();
+        // Nobody waits for what the tools have asked for.
+        self.serving.end_all();
+    }
+
     /// Resolves with the reason when the connection has ended.
     pub async fn ended(&self) -> Arc<str> {
         let mut ended = self.ended.clone();

@@ -33,6 +33,7 @@ pub struct ControlClient {
     stops: Arc<Stops>,
     pings: Arc<Pings>,
     gil: watch::Receiver<Option<String>>,
+    cleaning: watch::Receiver<Option<String>>,
     dumps: Arc<Dumps>,
     recalls: Arc<Recalls>,
     _tasks: JoinSet<()>,
@@ -53,12 +54,14 @@ impl ControlClient {
         let dumps = Arc::new(Dumps::default());
         let recalls = Arc::new(Recalls::default());
         let (gil_sender, gil) = watch::channel(None);
+        let (cleaning_sender, cleaning) = watch::channel(None);
         let reports = Reports {
             stops: Arc::clone(&stops),
             pings: Arc::clone(&pings),
             dumps: Arc::clone(&dumps),
             recalls: Arc::clone(&recalls),
             gil: gil_sender,
+            cleaning: cleaning_sender,
         };
         tasks.spawn(async move {
             let reason = read_all(read, &reports).await;
@@ -71,6 +74,7 @@ impl ControlClient {
             ended,
             stops,
             gil,
+            cleaning,
             pings,
             dumps,
             recalls,
@@ -151,6 +155,17 @@ impl ControlClient {
         told.clone()
     }
 
+    /// The adapter whose `cleanup` runs in the worker, or ran when the connection ended.
+    pub fn cleaning(&self) -> Option<String> {
+        self.cleaning.borrow().clone()
+    }
+
+    /// The process of the worker has ended: ends the connection, whoever still holds its other end.
+    /// What the worker had sent by then is still read.
+    pub fn cut(&self) {
+        self.outbox.cut();
+    }
+
     /// Where each thread of the worker is, whatever it does; nothing when no answer came within `wait`, or the worker cannot tell.
     ///
     /// # Cancel safety
@@ -181,6 +196,7 @@ struct Reports {
     stops: Arc<Stops>,
     pings: Arc<Pings>,
     gil: watch::Sender<Option<String>>,
+    cleaning: watch::Sender<Option<String>>,
 }
 
 /// Reads signs of life and reports until the connection ends; returns why it did.
@@ -229,6 +245,16 @@ async fn read_all(mut stream: OwnedReadHalf, reports: &Reports) -> String {
                                 gil.get_or_insert(told.module);
                                 first
                             });
+                            continue;
+                        }
+                        Err(error) => return format!("broke the protocol: {error}"),
+                    }
+                }
+                Ok(Parsed::Frame { header, head, .. }) if header.kind == Kind::Cleaning => {
+                    match pb::Cleaning::decode(head) {
+                        Ok(told) => {
+                            let adapter = Some(told.adapter).filter(|name| !name.is_empty());
+                            reports.cleaning.send_replace(adapter);
                             continue;
                         }
                         Err(error) => return format!("broke the protocol: {error}"),

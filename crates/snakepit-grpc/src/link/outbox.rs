@@ -2,9 +2,11 @@
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, IoSlice};
+use std::os::fd::AsFd as _;
 use std::sync::Mutex;
 
 use bytes::{Buf as _, Bytes};
+use tokio::net::UnixStream;
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::sync::Notify;
 
@@ -108,6 +110,20 @@ impl Outbox {
             .expect("nothing panics while it is locked")
             .backlog
             .len()
+    }
+
+    /// Ends the connection in both directions, whoever holds its other end. What has arrived by now
+    /// can still be read; nothing arrives later.
+    pub(super) fn cut(&self) {
+        let stream: &UnixStream = self.stream.as_ref();
+        let copy = stream.as_fd().try_clone_to_owned();
+        let ended = copy.and_then(|copy| {
+            std::os::unix::net::UnixStream::from(copy).shutdown(std::net::Shutdown::Both)
+        });
+        if ended.is_err() {
+            // Without a free descriptor what has arrived is lost as well.
+            self.give_up();
+        }
     }
 
     /// Takes the connection for broken from now on.

@@ -115,7 +115,8 @@ impl Reader {
             let buffer = self.parser.buffer();
             match self.stream.read_buf(buffer).await {
                 Ok(0) if self.parser.at_boundary() => return Ok("closed its connection".to_owned()),
-                Ok(0) => return Err(ProtocolError::Truncated),
+                // As a rule the process has ended just then, which is no fault of its own.
+                Ok(0) => return Ok(format!("lost its connection: {}", ProtocolError::Truncated)),
                 Ok(_) => {}
                 Err(error) => return Ok(format!("lost its connection: {error}")),
             }
