@@ -72,6 +72,8 @@ pub const WORKER_RECYCLED: &str = "worker.recycled";
 pub const WORKER_RECYCLE_FAILED: &str = "worker.recycle_failed";
 /// A worker is ended because its last calls did not end in time after it was replaced. Fields: `pool`, `worker`.
 pub const WORKER_DRAIN_EXPIRED: &str = "worker.drain_expired";
+/// A worker ended while the `cleanup` of one of its adapters ran. Fields: `pool`, `worker`, `adapter`, `reason`, `grace_seconds`.
+pub const WORKER_CLEANUP_CUT: &str = "worker.cleanup_cut";
 /// A worker did not give a cancelled call up in time: it gets no more calls, and is killed when its others are over. Fields: `pool`,
 /// `worker`, `call`.
 pub const WORKER_STUCK: &str = "worker.stuck";

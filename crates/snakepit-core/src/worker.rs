@@ -170,6 +170,10 @@ pub trait Worker: fmt::Debug + Send + Sync + 'static {
     /// Resolves when the worker is gone, for whatever reason; immediately if it is already.
     async fn closed(&self) -> WorkerExit;
 
+    /// Says why the worker will be ended, as one phrase, before [`stop`](Self::stop). The exit of a worker that the host has ended gives this
+    /// as its reason; the first phrase counts.
+    fn will_end(&self, _why: &str) {}
+
     /// Ends the worker: asks it and its running calls to end, waits up to `grace`, then kills. Resolves when it is gone. With a zero grace
     /// it kills at once.
     async fn stop(&self, grace: Duration);

@@ -1,19 +1,21 @@
 //! One worker process with everything that it starts: it ends completely, and nobody waits in vain.
 
+mod ending;
+
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use snakepit_core::{ExitStatus, WorkerExit, WorkerId};
+use snakepit_core::{WorkerExit, WorkerId};
 use snakepit_registry::{CommandSpec, Error, Exit, Registration};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use tokio::net::unix::pipe;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
+pub(crate) use self::ending::describe;
+use self::ending::{Told, watch_child, watched};
 use crate::oom::Counter;
 use crate::output::{self, Log, Tail};
 use crate::run::Run;
@@ -30,7 +32,11 @@ const DEATH: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Process {
     group: Arc<Group>,
+    /// The leader has ended.
+    ended: watch::Receiver<bool>,
     exit: watch::Receiver<Option<WorkerExit>>,
+    /// Nothing of the group is left.
+    gone: watch::Receiver<bool>,
     tail: Tail,
     tasks: TaskTracker,
 }
@@ -58,6 +64,8 @@ struct Group {
     independent: AtomicBool,
     /// Why we ended it, if we did: the first reason counts.
     cause: Mutex<Option<Cause>>,
+    /// What the pool says of the end that it plans.
+    why: Mutex<Option<String>>,
     /// Whether it was killed.
     killed: watch::Sender<bool>,
     /// Where the kernel counts kills for lack of memory, as it was when the process was started or ready.
@@ -110,21 +118,31 @@ impl Process {
             pid: spawned.pid,
             independent: AtomicBool::new(false),
             cause: Mutex::new(None),
+            why: Mutex::new(None),
             killed: watch::Sender::new(false),
             memory: Mutex::new(memory),
         });
         let (sender, exit) = watch::channel(None);
+        let (ended_sender, ended) = watch::channel(false);
+        let (gone_sender, gone) = watch::channel(false);
+        let told = Told {
+            ended: ended_sender,
+            exit: sender,
+            gone: gone_sender,
+        };
         tasks.spawn(watch_child(
             pidfd,
             Arc::clone(&group),
             drains,
             tail.clone(),
-            sender,
+            told,
             tasks.clone(),
         ));
         Ok(Self {
             group,
+            ended,
             exit,
+            gone,
             tail,
             tasks: tasks.clone(),
         })
@@ -169,8 +187,25 @@ impl Process {
         self.tail.lines()
     }
 
+    /// Resolves as soon as the leader has ended, or was killed and does not die.
+    pub(crate) async fn ended(&self) {
+        let mut ended = self.ended.clone();
+        // Without a sender the runtime is shutting down, and so are its workers.
+        let _ = ended.wait_for(|ended| *ended).await;
+    }
+
     /// Resolves when the leader is gone and the rest of the group has been killed, or when the
-    /// leader was killed and does not die.
+    /// leader was killed and does not die. Helpers of Python have had their moment by then.
+    pub(crate) async fn gone(&self) -> WorkerExit {
+        let exit = self.exited().await;
+        let mut gone = self.gone.clone();
+        // Without a sender nobody is left to be waited for.
+        let _ = gone.wait_for(|gone| *gone).await;
+        exit
+    }
+
+    /// Resolves when the leader is gone, with its last words, or when it was killed and does not
+    /// die.
     pub(crate) async fn exited(&self) -> WorkerExit {
         let mut exit = self.exit.clone();
         let seen = exit
@@ -210,6 +245,11 @@ impl Process {
         self.exit.borrow().is_some() && lock(&self.group.registration).is_some()
     }
 
+    /// The reason of an end on purpose; the first one counts.
+    pub(crate) fn will_end(&self, why: &str) {
+        lock(&self.group.why).get_or_insert_with(|| why.to_owned());
+    }
+
     /// From now on its end is on purpose.
     pub(crate) fn expect_exit(&self) {
         self.group.note(Cause::Stopped);
@@ -236,6 +276,10 @@ impl Process {
 
     /// Kills the group at once because it misbehaved.
     pub(crate) fn kill_for(&self, fault: &str) {
+        if self.group.try_wait().is_some() {
+            // It has ended by itself, and that is told.
+            return;
+        }
         self.group.note(Cause::Fault(fault.to_owned()));
         self.group.kill();
     }
@@ -280,113 +324,5 @@ impl Group {
             Some(registration) => registration.try_wait(),
             None => Some(Exit::Unknown),
         }
-    }
-}
-
-/// A process handle that is readable at the end of the process.
-#[expect(
-    deprecated,
-    reason = "it is unsound only for types that close their descriptor behind our back"
-)]
-fn watched(pidfd: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
-    AsyncFd::with_interest(pidfd, Interest::READABLE)
-}
-
-/// Waits for the leader, kills what it left behind, and tells everybody.
-async fn watch_child(
-    pidfd: AsyncFd<OwnedFd>,
-    group: Arc<Group>,
-    mut drains: tokio::task::JoinSet<()>,
-    tail: Tail,
-    sender: watch::Sender<Option<WorkerExit>>,
-    tasks: TaskTracker,
-) {
-    let status = {
-        let overdue = group.overdue();
-        tokio::pin!(overdue);
-        loop {
-            if let Some(exit) = group.try_wait() {
-                break Some(exit);
-            }
-            tokio::select! {
-                biased;
-                ready = pidfd.readable() => match ready {
-                    Ok(mut guard) => {
-                        if let Some(exit) = group.try_wait() {
-                            break Some(exit);
-                        }
-                        guard.clear_ready();
-                    }
-                    // The runtime is going away, and everything that it runs with it.
-                    Err(_) => break Some(Exit::Unknown),
-                },
-                () = &mut overdue => break None,
-            }
-        }
-    };
-    drop(pidfd);
-    let mut exit = WorkerExit::default();
-    // Its control group may go with its registration.
-    exit.out_of_memory = group.ran_out_of_memory(status);
-    if status.is_some() {
-        let registration = lock(&group.registration).take();
-        if let Some(registration) = registration.and_then(Arc::into_inner) {
-            // Nobody waits for a row; if it stays, the next sweep finds nothing behind it.
-            tasks.spawn_blocking(move || {
-                if let Err(error) = registration.release() {
-                    tracing::debug!(%error, "the row of a worker that is gone stays");
-                }
-            });
-        }
-    }
-    let drained = async { while drains.join_next().await.is_some() {} };
-    let _ = tokio::time::timeout(LAST_OUTPUT, drained).await;
-    let cause = lock(&group.cause).clone();
-    exit.status = match status {
-        Some(Exit::Code(code)) => ExitStatus::Code(code),
-        Some(Exit::Signal(signal)) => ExitStatus::Signal(signal),
-        Some(Exit::Unknown) | None => ExitStatus::Unknown,
-    };
-    let status = match status {
-        Some(_) if exit.out_of_memory => {
-            "killed by the kernel for lack of memory (SIGKILL)".to_owned()
-        }
-        Some(status) => describe(status),
-        None => "was killed and does not die".to_owned(),
-    };
-    if let Some(Cause::Fault(fault)) = &cause {
-        exit.killed_for = Some(fault.clone());
-    }
-    exit.expected = matches!(cause, Some(Cause::Stopped));
-    exit.reason = match cause {
-        Some(Cause::Fault(fault)) => format!("{fault}, and was killed"),
-        _ => status,
-    };
-    exit.output = tail.lines();
-    sender.send_replace(Some(exit));
-}
-
-/// One phrase for the end of a process.
-pub(crate) fn describe(exit: Exit) -> String {
-    match exit {
-        Exit::Code(code) => format!("exited with status {code}"),
-        Exit::Signal(signal) => match Signal::try_from(signal) {
-            Ok(name) => format!("killed by signal {signal} ({name})"),
-            Err(_) => format!("killed by signal {signal}"),
-        },
-        Exit::Unknown => "its exit status is unknown".to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ends_read_well() {
-        assert_eq!(describe(Exit::Code(1)), "exited with status 1");
-        assert_eq!(describe(Exit::Signal(11)), "killed by signal 11 (SIGSEGV)");
-        assert_eq!(describe(Exit::Signal(64)), "killed by signal 64");
-        assert_eq!(describe(Exit::Unknown), "its exit status is unknown");
     }
 }

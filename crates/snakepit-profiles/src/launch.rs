@@ -212,10 +212,20 @@ async fn connect(
     Ok((info, recall))
 }
 
+/// The command line that the worker shows once it runs, for `ps`.
+fn title(recipe: &Recipe, context: &StartContext) -> String {
+    let run = recipe.run.registry().run_id();
+    format!(
+        "snakepit worker {} pool {} run {run}",
+        context.worker, context.pool
+    )
+}
+
 fn command(recipe: &Recipe, context: &StartContext, token: &Token) -> CommandSpec {
     let mut spec = CommandSpec::new(&recipe.interpreter.executable)
         .arg("-c")
-        .arg("import snakepit_bridge._boot");
+        .arg("import snakepit_bridge._boot")
+        .arg(title(recipe, context));
     spec.cwd = Some(recipe.working_dir.clone());
     spec.dependent = recipe.config.dependent;
     spec.containment = Some(recipe.config.containment);

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use snakepit_core::{
-    CallError, CallId, ChunkStream, ItemResult, Payload, Pulse, Request, Slot, Stacks,
-    StartContext, Stopped, Worker, WorkerExit, WorkerInfo, event,
+    CallError, CallId, ChunkStream, ItemResult, Payload, PoolName, Pulse, Request, Slot, Stacks,
+    StartContext, Stopped, Worker, WorkerExit, WorkerId, WorkerInfo, event,
 };
 use snakepit_grpc::link::{ControlClient, LinkClient};
 use tokio::task::JoinSet;
@@ -22,6 +22,8 @@ const EXIT_AFTER_LINK: Duration = Duration::from_millis(200);
 /// One worker process. Dropping it kills the process group, unless that may outlive its host.
 #[derive(Debug)]
 pub(crate) struct PythonWorker {
+    id: WorkerId,
+    pool: PoolName,
     info: WorkerInfo,
     slots: Arc<[LinkClient]>,
     /// All slots are on the first connection.
@@ -55,12 +57,24 @@ impl PythonWorker {
             let (control, context) = (Arc::clone(&control), context.clone());
             async move { tell_of_gil(&control, &context).await }
         });
+        watching.spawn({
+            let (slots, control) = (Arc::clone(&slots), Arc::clone(&control));
+            let process = Arc::clone(&process);
+            async move {
+                process.ended().await;
+                // Something that the worker has left may hold its connections, and must not answer.
+                slots.iter().for_each(LinkClient::cut);
+                control.cut();
+            }
+        });
         for index in 0..slots.len() {
             let (slots, process) = (Arc::clone(&slots), Arc::clone(&process));
             watching
                 .spawn(async move { end_with_link(slots[index].ended().await, &process).await });
         }
         Self {
+            id: context.worker.clone(),
+            pool: context.pool.clone(),
             info,
             slots,
             shared,
@@ -238,12 +252,38 @@ impl Worker for PythonWorker {
     }
 
     async fn closed(&self) -> WorkerExit {
-        self.process.exited().await
+        self.process.gone().await
+    }
+
+    fn will_end(&self, why: &str) {
+        self.process.will_end(why);
     }
 
     async fn stop(&self, grace: Duration) {
         self.process.expect_exit();
         self.process.note_stopping();
+        self.end(grace).await;
+        let exit = self.process.gone().await;
+        // What it said last may not have been read yet.
+        let _ = tokio::time::timeout(EXIT_STATUS, self.control.ended()).await;
+        if let Some(adapter) = self.control.cleaning() {
+            tracing::warn!(
+                target: event::TARGET,
+                event = event::WORKER_CLEANUP_CUT,
+                pool = %self.pool,
+                worker = %self.id,
+                adapter,
+                reason = exit.reason,
+                grace_seconds = grace.as_secs_f64(),
+                "the `cleanup` of an adapter was cut short; it has `stop_grace` to end"
+            );
+        }
+    }
+}
+
+impl PythonWorker {
+    /// Asks the process to end, in stronger and stronger ways; returns when it has.
+    async fn end(&self, grace: Duration) {
         if !grace.is_zero() && self.process.exit().is_none() {
             // An idle worker cleans up and exits; a busy one does when its tool heeds the cancellation.
             for link in self.slots.iter() {

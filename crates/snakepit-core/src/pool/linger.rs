@@ -137,6 +137,9 @@ pub(super) fn cancel(
                         stacks = stacks.as_ref().map(tracing::field::display),
                     );
                     lease.lose();
+                    lease.worker().will_end(&format!(
+                        "killed by its host: a cancelled call did not end within `cancel_grace` ({grace:?})"
+                    ));
                     foreign::stop(&**lease.worker(), Duration::ZERO).await;
                     let stopped = Stopped {
                         step: StopStep::Kill,

@@ -37,6 +37,8 @@ pub struct ScriptedWorker {
     unwell: AtomicBool,
     /// It wants to be replaced.
     renewal: AtomicBool,
+    /// What the pool says of the end that it plans.
+    why: Mutex<Option<String>>,
     /// Where it takes calls ahead: one call runs in each slot at a time, in the order in which they came.
     turns: Vec<tokio::sync::Mutex<()>>,
     ahead: Mutex<Ahead>,
@@ -73,6 +75,7 @@ impl ScriptedWorker {
             questions: AtomicUsize::new(0),
             unwell: AtomicBool::new(false),
             renewal: AtomicBool::new(false),
+            why: Mutex::default(),
             turns,
             ahead: Mutex::default(),
         }
@@ -380,7 +383,12 @@ impl Worker for ScriptedWorker {
         exit.clone().expect("it was waited for")
     }
 
+    fn will_end(&self, why: &str) {
+        lock(&self.why).get_or_insert_with(|| why.to_owned());
+    }
+
     async fn stop(&self, _: Duration) {
-        self.die("stopped", true);
+        let why = lock(&self.why).clone();
+        self.die(why.as_deref().unwrap_or("stopped"), true);
     }
 }

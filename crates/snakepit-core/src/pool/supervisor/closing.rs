@@ -57,6 +57,14 @@ impl Supervisor {
                 .chain(spares.into_iter().map(|spare| spare.worker))
                 .collect()
         };
+        let why = if drain.is_zero() {
+            "ended by its host: the pool was closed without waiting for calls".to_owned()
+        } else {
+            format!(
+                "ended by its host: the pool was shut down; running calls had `drain_timeout` ({drain:?})"
+            )
+        };
+        stops.iter().for_each(|worker| worker.will_end(&why));
         join_all(stops.iter().map(|worker| foreign::stop(&**worker, grace))).await;
         {
             for key in keys {

@@ -94,6 +94,11 @@ impl Supervisor {
         let mut expired = Vec::new();
         for (key, live) in self.shared.lock().workers.iter_mut() {
             if live.drain_until.take_if(|until| *until <= now).is_some() {
+                let reason = live.recycled.map_or("surplus", RecycleReason::name);
+                let limit = self.shared.config.recycle.max_drain;
+                live.worker.will_end(&format!(
+                    "ended by its host: it was recycled ({reason}), and the call did not end within `max_drain` ({limit:?})"
+                ));
                 tracing::warn!(target: event::TARGET, event = event::WORKER_DRAIN_EXPIRED, pool = %self.shared.config.name, worker = %live.id);
                 expired.push(key);
             }
