@@ -80,11 +80,12 @@ class Catalog:
 
         return cancelled_class(arrived)
 
-    def close(self) -> None:
+    def close(self, report: "Callable[[str], None] | None" = None) -> None:
         """Run `cleanup` of every adapter, last first, then close the event loop; once.
 
         Every adapter gets its turn whatever the others do; the first exception is raised at
-        the end.
+        the end. `report` is told the name of each adapter before its turn, and an empty one after
+        the last.
         """
         if self._closed:
             return
@@ -94,12 +95,44 @@ class Catalog:
             try:
                 cleanup = getattr(adapter, "cleanup", None)
                 if callable(cleanup):
+                    if report is not None:
+                        report(_name(adapter))
                     _aio.run(cleanup())
             except BaseException as error:
                 first = first or error
+        if report is not None:
+            report("")
+        _name_threads()
         try:
             _aio.close()
         except BaseException as error:
             first = first or error
         if first is not None:
             raise first
+
+
+def _name_threads() -> None:
+    """Say which threads of tools end with the worker; executors end theirs in order."""
+    import sys
+
+    threading = sys.modules.get("threading")
+    if threading is None:
+        return
+    executors = getattr(sys.modules.get("concurrent.futures.thread"), "_threads_queues", ())
+    names: list[str] = []
+    for thread in threading.enumerate():
+        own = thread.name.startswith("snakepit-") or thread is threading.main_thread()
+        if own or thread in executors or isinstance(thread, threading._DummyThread):
+            continue
+        names.append(f"{thread.name!r}{' (daemon)' if thread.daemon else ''}")
+    if names:
+        sys.stderr.write(
+            f"threads that tools started still run and end with the worker: {', '.join(names)}; "
+            "a daemon ends at once, another one when it is done or `stop_grace` is over\n"
+        )
+
+
+def _name(adapter: "Any") -> str:
+    """The name of an adapter's class, or of the adapter itself where it is a class or a module."""
+    named = adapter if hasattr(adapter, "__name__") else type(adapter)
+    return str(getattr(named, "__qualname__", named.__name__))

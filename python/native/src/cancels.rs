@@ -7,6 +7,7 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use crate::ladder::{Ask, Ladder, Reach, Step};
+use crate::offspring::Offspring;
 use crate::reports::Reports;
 use crate::signal::Target;
 use crate::{clock, fork, renewal};
@@ -48,6 +49,8 @@ struct Running {
     sent: Option<Step>,
     /// The slot's thread, while it sleeps before the tool begins.
     sleeper: Option<Thread>,
+    /// What the tool had started when it was last reached.
+    offspring: Offspring,
 }
 
 impl Cancels {
@@ -99,6 +102,7 @@ impl Cancels {
             ladder,
             sent: None,
             sleeper: None,
+            offspring: Offspring::default(),
         });
         flag
     }
@@ -117,11 +121,23 @@ impl Cancels {
         }
     }
 
-    /// The running call is over. When it was cancelled the host is told what stopped it.
+    /// The tool of the running call is about to be reached: what its thread has started is remembered until the call is over.
+    pub(crate) fn remember_offspring(&self, thread: Target) {
+        if !self.asks() {
+            return;
+        }
+        let offspring = thread.offspring();
+        if let Some(running) = &mut self.lock().running {
+            running.offspring = offspring;
+        }
+    }
+
+    /// The running call is over. When it was cancelled the host is told what stopped it, and processes that it orphaned are ended.
     pub(crate) fn end(&self) {
         let Some(running) = self.lock().running.take() else {
             return;
         };
+        running.offspring.end_orphans();
         if let Some(ladder) = running.ladder {
             self.reports.stopped(running.call, ladder.end(clock::now()));
         }

@@ -64,6 +64,7 @@ pub(crate) fn reach(
     {
         return Ok(());
     }
+    slot.cancels.remember_offspring(thread);
     // Before the lock: making it runs Python code.
     let class = class(catalog, reach)?;
     match slot.cancels.reach(|| thread.set_exception(class)) {

@@ -14,6 +14,9 @@ use crate::{fork, socket};
 /// Bytes that may lie unread in the control connection before a long frame: with them it still fits into the kernel's buffer.
 const UNREAD: usize = 16 << 10;
 
+/// Bytes of the name of an adapter that are told.
+const MAX_NAME: usize = 200;
+
 /// The writing side of the control connection, for all threads.
 #[derive(Debug)]
 pub(crate) struct Reports {
@@ -44,6 +47,19 @@ impl Reports {
         let head = pb::Recalled { back }.encode_to_vec();
         let mut header = Header::new(Kind::Recalled, call);
         header.head_len = u32::try_from(head.len()).expect("one bit is short");
+        self.send(&[&header.encode()[..], &head].concat());
+    }
+
+    /// An adapter begins to clean up; with an empty name all have ended.
+    pub(crate) fn cleaning(&self, adapter: &str) {
+        let end = (0..=adapter.len().min(MAX_NAME)).rev();
+        let end = end.into_iter().find(|end| adapter.is_char_boundary(*end));
+        let head = pb::Cleaning {
+            adapter: adapter[..end.unwrap_or(0)].to_owned(),
+        };
+        let head = head.encode_to_vec();
+        let mut header = Header::new(Kind::Cleaning, 0);
+        header.head_len = u32::try_from(head.len()).expect("the name is bounded");
         self.send(&[&header.encode()[..], &head].concat());
     }
 

@@ -5,6 +5,8 @@ use pyo3::prelude::*;
 use snakepit_grpc::preamble::{MAX_WORKER_ID, Token};
 use snakepit_grpc::worker_env;
 
+use crate::title::blot_out;
+
 /// The environment of a worker, read once.
 #[derive(Debug)]
 pub(crate) struct Settings {
@@ -39,7 +41,7 @@ const MAX_SLOTS: u16 = 256;
 const MAX_PAYLOAD: usize = 128 << 20;
 
 impl Settings {
-    /// Reads `os.environ` and takes the token out of it, so that user code and its children never see it.
+    /// Reads `os.environ` and takes the token out of it, so that user code and its children never see it, and nobody in `/proc`.
     pub(crate) fn take(py: Python<'_>) -> PyResult<Self> {
         let environ = py.import("os")?.getattr("environ")?;
         let get = |name: &str| -> PyResult<String> {
@@ -52,6 +54,7 @@ impl Settings {
             value.extract()
         };
         let token = get(worker_env::TOKEN)?;
+        blot_out(worker_env::TOKEN);
         environ.call_method1("pop", (worker_env::TOKEN, py.None()))?;
         let token = Token::from_hex(&token).ok_or_else(|| {
             bad(format!(

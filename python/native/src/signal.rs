@@ -17,6 +17,7 @@ use pyo3::types::PyType;
 use crate::cancels::Cancels;
 use crate::ladder::Ask;
 use crate::link::Failure;
+use crate::offspring::Offspring;
 use crate::renewal;
 use crate::request::failure;
 
@@ -47,6 +48,7 @@ impl Handler {
         if this.cancels.wants_exception() && importing(catalog, frame)? {
             return Ok(());
         }
+        this.cancels.remember_offspring(Target::current());
         match this.cancels.take() {
             None => Ok(()),
             Some((Ask::Raise, call)) => {
@@ -108,6 +110,11 @@ impl Target {
             .next()
             .and_then(|rest| rest.bytes().next());
         matches!(state, Some(b'S' | b'D'))
+    }
+
+    /// What the thread has started.
+    pub(crate) fn offspring(self) -> Offspring {
+        Offspring::of(self.task)
     }
 
     /// Its name in Python's `threading`.

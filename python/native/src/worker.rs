@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use prost::Message as _;
 use pyo3::exceptions::{PyConnectionError, PyRuntimeError, PySystemExit};
 use pyo3::prelude::*;
+use pyo3::types::{PyCFunction, PyDict, PyTuple};
 use snakepit_grpc::frame::{Header, Kind};
 use snakepit_grpc::preamble::{Preamble, Role};
 
@@ -27,9 +28,10 @@ use crate::shared::{self, Parts};
 use crate::signal::{self, Target};
 use crate::slots::{Slot, Slots};
 use crate::stacks::Stacks;
+use crate::termination::Cleaning;
 use crate::tool::Tools;
 use crate::wake::Wake;
-use crate::{fork, host, memory};
+use crate::{fork, host, memory, termination, title};
 
 /// Serves until the host says stop; returns the exit status.
 pub(crate) fn run(py: Python<'_>, load: &Bound<'_, PyAny>) -> PyResult<i32> {
@@ -42,7 +44,9 @@ pub(crate) fn run(py: Python<'_>, load: &Bound<'_, PyAny>) -> PyResult<i32> {
 fn live(py: Python<'_>, load: &Bound<'_, PyAny>, probe: &Arc<Probe>) -> PyResult<i32> {
     host::bind().map_err(PyRuntimeError::new_err)?;
     let settings = Settings::take(py)?;
+    title::show(py)?;
     fork::watch()?;
+    termination::guard(py)?;
     memory::keep_warm();
     let dependent = settings.dependent;
     let control = dial(&settings, Role::Control)?;
@@ -108,6 +112,7 @@ fn live(py: Python<'_>, load: &Bound<'_, PyAny>, probe: &Arc<Probe>) -> PyResult
         link: Arc::clone(&slot.link),
     });
     let several = !matches!(way, Way::Main);
+    let told = Arc::clone(&reports);
     let served = match way {
         Way::Crew(bell) => {
             signal::install_empty();
@@ -139,12 +144,24 @@ fn live(py: Python<'_>, load: &Bound<'_, PyAny>, probe: &Arc<Probe>) -> PyResult
         // An orderly exit would outrun the kernel's signal to the group and leave what tools have started behind.
         control::die();
     }
-    let closed = catalog.call_method0("close").map(drop);
+    let cleaning = Cleaning::begin();
+    let closed = close(py, &catalog, told);
     fork::end_child();
+    drop(cleaning);
     match served {
         Err(error) if several => abandon(py, &error),
         served => served.and(closed).map(|()| 0),
     }
+}
+
+/// Lets the adapters clean up, and tells the host which one is at it.
+fn close(py: Python<'_>, catalog: &Bound<'_, PyAny>, reports: Arc<Reports>) -> PyResult<()> {
+    let report = move |args: &Bound<'_, PyTuple>, _: Option<&Bound<'_, PyDict>>| {
+        reports.cleaning(&args.get_item(0)?.extract::<String>()?);
+        Ok::<_, PyErr>(())
+    };
+    let report = PyCFunction::new_closure(py, Some(c"cleaning"), None, report)?;
+    catalog.call_method1("close", (report,)).map(drop)
 }
 
 /// Ends the process while threads of slots may still run, which the interpreter's own end would not survive.
