@@ -189,7 +189,9 @@ impl Child {
         if !self.is_ours() {
             return;
         }
-        if self.spare_helpers() {
+        // The number of a group whose leader was reaped may be another one's by now.
+        let known = lock(&self.exit).is_none() || !self.is_settled();
+        if known && self.spare_helpers() {
             // Closing the death pipe would be the end of the helpers, too.
             return;
         }

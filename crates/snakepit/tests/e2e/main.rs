@@ -34,6 +34,8 @@ mod external_program;
 mod free_threading;
 mod health;
 #[cfg(feature = "process")]
+mod leftovers;
+#[cfg(feature = "process")]
 mod limits;
 #[cfg(feature = "process")]
 mod markers;
@@ -60,5 +62,7 @@ mod thread_ends;
 mod thread_profile;
 #[cfg(feature = "process")]
 mod values;
+#[cfg(feature = "process")]
+mod worker_life;
 #[cfg(feature = "process")]
 mod workflow;

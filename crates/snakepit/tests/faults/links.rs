@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Command;
 
-use snakepit::Snakepit;
+use snakepit::{PoolBuilder, Snakepit};
 
 use crate::oracle::Scene;
 use crate::record::Row;
@@ -27,6 +27,22 @@ pub(crate) fn variable_of(pid: u32, name: &str) -> Option<String> {
         .split('\0')
         .find_map(|one| one.strip_prefix(name)?.strip_prefix('='));
     entry.map(str::to_owned)
+}
+
+/// The pool's workers write their tokens down, which nobody can read later.
+pub(crate) fn tell_tokens(scene: &Scene, pool: PoolBuilder) -> PoolBuilder {
+    let file = format!("{:?}", scene.text("tokens"));
+    let text = format!(
+        "import os\nwith open({file}, 'a') as file:\n    print(os.environ['SNAKEPIT_WORKER_TOKEN'], file=file)\n"
+    );
+    fs::write(scene.path("sitecustomize.py"), text).unwrap();
+    pool.env("PYTHONPATH", scene.dir().to_str().unwrap())
+}
+
+/// The token of the first worker.
+pub(crate) fn token(scene: &Scene) -> String {
+    let tokens = fs::read_to_string(scene.path("tokens")).unwrap();
+    tokens.lines().next().unwrap().to_owned()
 }
 
 async fn start(scene: &Scene) -> (Snakepit, u32, String) {
@@ -67,9 +83,13 @@ fn preamble(worker: &str, token: &[u8; 32]) -> Vec<u8> {
 async fn row_79_wrong_tokens() {
     let row = Row::new(79, "client with a missing, wrong or used token");
     let scene = Scene::new();
-    let (snakepit, pid, link) = start(&scene).await;
+    let pool = tell_tokens(&scene, scene.pool(1));
+    let snakepit = scene.host(pool).start().await.unwrap();
+    let pid = snakepit.workers()[0].pid.unwrap();
+    let link = variable(pid, "SNAKEPIT_WORKER_LINK");
     let worker = variable(pid, "SNAKEPIT_WORKER_ID");
-    let used = variable(pid, "SNAKEPIT_WORKER_TOKEN");
+    let used = token(&scene);
+    assert_ne!(variable(pid, "SNAKEPIT_WORKER_TOKEN"), used, "it was overwritten");
     let mut token = [0; 32];
     for (byte, pair) in token.iter_mut().zip(used.as_bytes().chunks(2)) {
         *byte = u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();

@@ -33,6 +33,7 @@ mod schedules;
 mod script;
 mod secrets;
 mod shutdown;
+mod signals;
 mod soak;
 mod starts;
 mod strict;

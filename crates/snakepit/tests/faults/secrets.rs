@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use snakepit::{ErrorCode, args};
 
-use crate::links::variable;
+use crate::links::{tell_tokens, token, variable};
 use crate::oracle::{Scene, eventually_async};
 use crate::record::Row;
 
@@ -41,11 +41,11 @@ async fn row_85_no_secret_where_others_can_read() {
         .with_writer(move || writer.clone())
         .init();
     let scene = Scene::new();
-    let pool = scene.pool(1).env("API_KEY", CANARY);
+    let pool = tell_tokens(&scene, scene.pool(1).env("API_KEY", CANARY));
     let snakepit = scene.host(pool).start().await.unwrap();
     let pid = snakepit.workers()[0].pid.unwrap();
     assert_eq!(variable(pid, "API_KEY"), CANARY);
-    let token = variable(pid, "SNAKEPIT_WORKER_TOKEN");
+    let token = token(&scene);
     let arguments = args! { "ledger" => scene.text("ledger"), "text" => CANARY };
     let said: String = snakepit.execute("note", arguments).await.unwrap();
     assert_eq!(said, CANARY);

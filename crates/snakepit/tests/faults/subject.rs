@@ -101,6 +101,12 @@ impl Host {
         kill(pid, signal).unwrap();
     }
 
+    /// Types into its terminal, where the command has made one.
+    pub(crate) fn type_in(&mut self, text: &str) {
+        let input = self.child.stdin.as_mut().unwrap();
+        input.write_all(text.as_bytes()).unwrap();
+    }
+
     /// The other end of its error output, where the command has asked for a pipe.
     pub(crate) fn errors(&mut self) -> ChildStderr {
         self.child.stderr.take().unwrap()
@@ -190,8 +196,11 @@ fn subject() {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.worker_threads(2).enable_all().build().unwrap();
     let dir = PathBuf::from(dir);
-    if scenario == "pools" {
-        return runtime.block_on(crate::many::pools(&dir));
+    match scenario.as_str() {
+        "pools" => return runtime.block_on(crate::many::pools(&dir)),
+        "graceful" => return runtime.block_on(crate::signals::graceful(&dir)),
+        "asking" => return runtime.block_on(crate::signals::asking(&dir)),
+        _ => {}
     }
     let snakepit = runtime.block_on(scenario::run(&scenario, &dir, workers));
     match scenario.as_str() {

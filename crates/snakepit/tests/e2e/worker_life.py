@@ -1,0 +1,188 @@
+"""Tools for the life of a worker: what it leaves behind, what signals do to it, how it ends."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from multiprocessing import shared_memory
+from pathlib import Path
+
+from snakepit_bridge import BaseAdapter, Context, tool
+
+KEPT = []
+
+
+def leads_home(fd: int) -> bool:
+    """Whether a descriptor is a connection of the worker."""
+    try:
+        with socket.socket(fileno=os.dup(fd)) as connection:
+            return connection.getpeername() == os.environ["SNAKEPIT_WORKER_LINK"]
+    except OSError:
+        return False
+
+
+def leave_a_child(said: str) -> None:
+    """Forks a child that leaves the group and keeps every connection of the worker.
+
+    Once its parent is gone it says what became of an attempt to write to them.
+    """
+    parent = os.getpid()
+    left, tell = os.pipe()
+    if os.fork() != 0:
+        os.read(left, 1)
+        return
+    os.setsid()
+    links = [fd for fd in range(3, 64) if leads_home(fd)]
+    os.write(tell, b"x")
+    while os.getppid() == parent:
+        time.sleep(0.001)  # the tool sleeps
+    while not os.path.exists(said + ".go"):
+        time.sleep(0.001)  # the tool sleeps
+    outcomes = []
+    for fd in links:
+        try:
+            outcomes.append(f"sent {os.write(fd, bytes(24))}")
+        except OSError as error:
+            outcomes.append(type(error).__name__)
+    Path(said + ".tmp").write_text(" ".join(outcomes))
+    os.rename(said + ".tmp", said)
+    os._exit(0)
+
+
+def end(how: str) -> None:
+    if how == "exit":
+        os._exit(3)
+    os.kill(os.getpid(), signal.SIGSEGV)
+    time.sleep(3600)  # the tool sleeps
+
+
+class Life(BaseAdapter):
+    """Says when it cleans up, and takes its time for it."""
+
+    @tool
+    def pid(self) -> int:
+        return os.getpid()
+
+    @tool
+    def dies(self, said: str, how: str) -> None:
+        leave_a_child(said)
+        end(how)
+
+    @tool
+    def dies_in_stream(self, said: str, how: str):
+        yield 1
+        leave_a_child(said)
+        end(how)
+
+    @tool
+    def dies_asking(self, ctx: Context, said: str, how: str) -> None:
+        leave_a_child(said)
+        def late() -> None:
+            time.sleep(0.2)  # the tool sleeps
+            end(how)
+
+        threading.Thread(target=late, daemon=True).start()
+        ctx.call_host_tool("never")
+
+    @tool
+    async def dies_in_loop(self, said: str, how: str) -> None:
+        leave_a_child(said)
+        end(how)
+
+    @tool
+    def shares(self) -> str:
+        block = shared_memory.SharedMemory(create=True, size=1 << 16)
+        KEPT.append(block)
+        return block.name
+
+    @tool
+    def shares_with_a_child(self) -> str:
+        """A child of the group holds the tracker's pipe as well."""
+        name = self.shares()
+        if os.fork() == 0:
+            time.sleep(3600)  # the tool sleeps
+        return name
+
+    @tool
+    def shares_and_sticks(self, named: str) -> None:
+        Path(named).write_text(self.shares())
+        while True:
+            try:
+                time.sleep(3600)  # the tool sleeps
+            except BaseException:
+                continue
+
+    @tool
+    def crashes(self) -> None:
+        os._exit(3)
+
+    @tool
+    def gives_signals_back(self) -> None:
+        """As libraries do that use a signal for a while."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            old = signal.signal(number, lambda *_: None)
+            signal.signal(number, old)
+        import asyncio
+
+        async def nothing() -> None:
+            pass
+
+        asyncio.run(nothing())
+
+    @tool
+    def handles_sigterm(self, told: str) -> None:
+        signal.signal(signal.SIGTERM, lambda *_: Path(told).write_text("told"))
+
+    @tool
+    def exits_on_sigterm(self) -> None:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(5))
+
+    @tool
+    def signals_itself(self, number: int) -> None:
+        os.kill(os.getpid(), number)
+        time.sleep(3600)  # the tool sleeps
+
+    @tool
+    def waits(self, started: str, go: str) -> int:
+        Path(started).write_text(str(os.getpid()))
+        while not os.path.exists(go):
+            time.sleep(0.002)  # the tool sleeps
+        return os.getpid()
+
+    @tool
+    def sticks(self, started: str) -> None:
+        Path(started).write_text(str(os.getpid()))
+        while True:
+            try:
+                time.sleep(3600)  # the tool sleeps
+            except Exception:
+                continue
+            except BaseException:
+                continue
+
+    @tool
+    def shell(self, file: str) -> str:
+        """The shell has a child of its own, whose id is in the file."""
+        command = f"sleep 3600 & echo $! > {file}.tmp; mv {file}.tmp {file}; wait"
+        return subprocess.check_output(command, shell=True, text=True)
+
+    @tool
+    def orphan_with_memory(self, file: str, mib: int) -> None:
+        """Leaves a grandchild with memory behind, whose parent has ended."""
+        code = f"x = b'x' * ({mib} << 20); import os, time; " \
+            f"open({file!r}, 'w').write(str(os.getpid())); time.sleep(3600)"
+        subprocess.run(["sh", "-c", '"$0" -c "$1" &', sys.executable, code], check=True)
+
+    @tool
+    def cleans_up(self, file: str, seconds: float) -> None:
+        self.file, self.seconds = file, seconds
+
+    def cleanup(self) -> None:
+        file = getattr(self, "file", None)
+        if file is not None:
+            Path(file + ".began").write_text("began")
+            time.sleep(self.seconds)  # the tool sleeps
+            Path(file).write_text("cleaned")
