@@ -170,13 +170,6 @@ class Life(BaseAdapter):
         return subprocess.check_output(command, shell=True, text=True)
 
     @tool
-    def orphan_with_memory(self, file: str, mib: int) -> None:
-        """Leaves a grandchild with memory behind, whose parent has ended."""
-        code = f"x = b'x' * ({mib} << 20); import os, time; " \
-            f"open({file!r}, 'w').write(str(os.getpid())); time.sleep(3600)"
-        subprocess.run(["sh", "-c", '"$0" -c "$1" &', sys.executable, code], check=True)
-
-    @tool
     def cleans_up(self, file: str, seconds: float) -> None:
         self.file, self.seconds = file, seconds
 

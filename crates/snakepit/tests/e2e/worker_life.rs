@@ -2,17 +2,13 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use snakepit::{
-    Death, Error, HostTool, PoolBuilder, PythonProfile, Snakepit, ThreadSafetyChecks, ToolContext,
-    ToolResult, Value, args,
-};
-use snakepit_registry::Containment;
+use snakepit::{Death, Error, PoolBuilder, PythonProfile, Snakepit, ThreadSafetyChecks, args};
 use tokio::time::{Instant, timeout};
 
 use crate::support::{LONG, alive, file, pool_of};
