@@ -44,6 +44,11 @@ pub(super) async fn closed(worker: Arc<dyn Worker>) -> WorkerExit {
     }
 }
 
+/// Tells a worker why it will be ended.
+pub(super) fn will_end(worker: &dyn Worker, why: &str) {
+    catch_unwind(AssertUnwindSafe(|| worker.will_end(why))).ok();
+}
+
 /// Ends a worker.
 pub(super) async fn stop(worker: &dyn Worker, grace: Duration) {
     let stop = AssertUnwindSafe(async { worker.stop(grace).await }).catch_unwind();

@@ -137,9 +137,10 @@ pub(super) fn cancel(
                         stacks = stacks.as_ref().map(tracing::field::display),
                     );
                     lease.lose();
-                    lease.worker().will_end(&format!(
+                    let why = format!(
                         "killed by its host: a cancelled call did not end within `cancel_grace` ({grace:?})"
-                    ));
+                    );
+                    foreign::will_end(&**lease.worker(), &why);
                     foreign::stop(&**lease.worker(), Duration::ZERO).await;
                     let stopped = Stopped {
                         step: StopStep::Kill,

@@ -89,7 +89,11 @@ async fn row_79_wrong_tokens() {
     let link = variable(pid, "SNAKEPIT_WORKER_LINK");
     let worker = variable(pid, "SNAKEPIT_WORKER_ID");
     let used = token(&scene);
-    assert_ne!(variable(pid, "SNAKEPIT_WORKER_TOKEN"), used, "it was overwritten");
+    assert_ne!(
+        variable(pid, "SNAKEPIT_WORKER_TOKEN"),
+        used,
+        "it was overwritten"
+    );
     let mut token = [0; 32];
     for (byte, pair) in token.iter_mut().zip(used.as_bytes().chunks(2)) {
         *byte = u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();

@@ -64,7 +64,9 @@ impl Supervisor {
                 "ended by its host: the pool was shut down; running calls had `drain_timeout` ({drain:?})"
             )
         };
-        stops.iter().for_each(|worker| worker.will_end(&why));
+        for worker in &stops {
+            foreign::will_end(&**worker, &why);
+        }
         join_all(stops.iter().map(|worker| foreign::stop(&**worker, grace))).await;
         {
             for key in keys {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Supervisor;
+use crate::pool::foreign;
 use crate::pool::shared::Shared;
 use crate::schedule::WorkerKey;
 use crate::{RecycleMode, RecycleReason, event};
@@ -96,9 +97,10 @@ impl Supervisor {
             if live.drain_until.take_if(|until| *until <= now).is_some() {
                 let reason = live.recycled.map_or("surplus", RecycleReason::name);
                 let limit = self.shared.config.recycle.max_drain;
-                live.worker.will_end(&format!(
+                let why = format!(
                     "ended by its host: it was recycled ({reason}), and the call did not end within `max_drain` ({limit:?})"
-                ));
+                );
+                foreign::will_end(&*live.worker, &why);
                 tracing::warn!(target: event::TARGET, event = event::WORKER_DRAIN_EXPIRED, pool = %self.shared.config.name, worker = %live.id);
                 expired.push(key);
             }
