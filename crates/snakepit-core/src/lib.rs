@@ -71,7 +71,9 @@ pub use session::{
     SessionInfo, SessionOptions, SessionPage, SessionStats, Sessions, StateError,
 };
 pub use tensor::{DType, Tensor, TensorError};
-pub use value::{Bytes, Date, DateTime, Decimal, Time, TimeDelta, Unserializable, Uuid, Value};
+pub use value::{
+    Bytes, Date, DateTime, Decimal, JsonText, Time, TimeDelta, Unserializable, Uuid, Value,
+};
 pub use variable::{Constraints, NewVariable, SetVariable, Variable, VariableError, VariableType};
 pub use worker::{
     CallError, Containment, ItemResult, Pulse, StackFrame, Stacks, StartContext, StartError,

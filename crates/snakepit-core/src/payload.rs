@@ -6,8 +6,9 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::value::expand;
 use crate::value::explain::{self, Mismatch};
-use crate::value::{expand, shared};
+use crate::value::shared::{self, Seen};
 use crate::{ErrorCode, Printable};
 
 /// How a payload is encoded.
@@ -49,16 +50,23 @@ impl Payload {
         Ok(Self::from_msgpack(bytes))
     }
 
-    /// Decodes the value. A large byte string read as [`Bytes`](crate::Bytes) or in a [`Value`](crate::Value), or an array read as a
+    /// Decodes the value. A [`Value`](crate::Value) may take 64 MiB of memory and 4 bytes for each byte of the payload; other types are as
+    /// large as they are. A large byte string read as [`Bytes`](crate::Bytes) or in a [`Value`](crate::Value), or an array read as a
     /// [`Tensor`](crate::Tensor), shares the payload's memory. An array also fits where lists of numbers are asked for.
     ///
     /// # Errors
     /// [`PayloadError::Decode`] when the bytes are malformed, nest too deep or do not fit `T`.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, PayloadError> {
-        let failed = match self.decode_plain() {
-            Ok(value) => return Ok(value),
+        Seen::take();
+        let decoded = self.decode_plain();
+        let seen = Seen::take();
+        let failed = match decoded {
+            Ok(value) if !seen.bytes => return Ok(value),
+            Ok(value) => return self.check_texts::<T>().map(|()| value),
+            Err(Fault::Codec(error)) if seen.refusal => return Err(unfit::<T>(error.to_string())),
             Err(error) => error,
         };
+        self.check_texts::<T>()?;
         // A type that knows no arrays takes them as lists.
         let (payload, failed) = match expand::arrays(&self.bytes) {
             Some(bytes) => {
@@ -70,10 +78,15 @@ impl Payload {
             }
             None => (self.clone(), failed),
         };
-        Err(PayloadError::Decode {
-            expected: std::any::type_name::<T>(),
-            reason: failed.reason::<T>(&payload),
-        })
+        Err(unfit::<T>(failed.reason::<T>(&payload)))
+    }
+
+    /// Checks that every text is UTF-8, as the other end does: for the codec a text that is not is bytes.
+    fn check_texts<T>(&self) -> Result<(), PayloadError> {
+        match expand::broken_text(&self.bytes) {
+            None => Ok(()),
+            Some(at) => Err(unfit::<T>(format!("the text at byte {at} is not UTF-8"))),
+        }
     }
 
     /// Decodes a value that has no arrays where `T` wants lists.
@@ -87,6 +100,13 @@ impl Payload {
             Err(rmp_serde::decode::Error::InvalidMarkerRead(_)) => Ok(value),
             _ => Err(Fault::Trailing),
         }
+    }
+}
+
+fn unfit<T>(reason: String) -> PayloadError {
+    PayloadError::Decode {
+        expected: std::any::type_name::<T>(),
+        reason,
     }
 }
 

@@ -1,10 +1,13 @@
 //! Arrays of numbers as one block of bytes.
 
+mod element;
+
 use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+use self::element::{Element, array};
 use crate::{ErrorCode, Value};
 
 macro_rules! dtypes {
@@ -189,61 +192,50 @@ impl Tensor {
     }
 
     /// As nested lists of numbers or truth values; a plain number when there are no dimensions, an empty list when there are no elements.
+    ///
+    /// The array itself, as [`Value::Array`], when the lists would outnumber its elements more than four times and be more than 1,024:
+    /// many dimensions of length 1 would let a small array grow without measure.
     pub fn to_nested(&self) -> Value {
         if self.is_empty() {
             // Lists along the other dimensions could be many more than the data lets one expect.
             return Value::List(Vec::new());
         }
-        let elements = self.elements(|element| match element {
-            Element::Float(value) => Value::Float(value),
-            Element::Int(value) => Value::Int(value),
-            Element::UInt(value) => Value::from(value),
-            Element::Bool(value) => Value::Bool(value),
-        });
-        nest(&self.shape, &mut elements.into_iter())
+        if !self.nests() {
+            return Value::Array(self.clone());
+        }
+        nest(&self.shape, &mut self.flat().into_iter())
+    }
+
+    /// Nested lists are in proportion to the data.
+    pub(crate) fn nests(&self) -> bool {
+        let (mut lists, mut level) = (0_usize, 1_usize);
+        for length in &*self.shape {
+            lists = lists.saturating_add(level);
+            level = level.saturating_mul(*length);
+        }
+        lists <= self.len().saturating_mul(4).saturating_add(1024)
+    }
+
+    /// The elements in C order.
+    pub(crate) fn flat(&self) -> Vec<Value> {
+        self.elements(Element::value)
     }
 
     fn elements<T>(&self, convert: impl Fn(Element) -> T) -> Vec<T> {
-        macro_rules! read {
-            ($type:ty, $kind:ident) => {
-                self.data
-                    .chunks_exact(size_of::<$type>())
-                    .map(|bytes| {
-                        convert(Element::$kind(<$type>::from_le_bytes(array(bytes)).into()))
-                    })
-                    .collect()
+        // A loop of its own for each type.
+        macro_rules! each {
+            ($($dtype:ident)*) => {
+                match self.dtype {
+                    $(DType::$dtype => {
+                        let elements = self.data.chunks_exact(DType::$dtype.size());
+                        let read = |bytes| convert(Element::read(DType::$dtype, bytes));
+                        elements.map(read).collect()
+                    })*
+                }
             };
         }
-        match self.dtype {
-            DType::Float32 => read!(f32, Float),
-            DType::Float64 => read!(f64, Float),
-            DType::Int8 => read!(i8, Int),
-            DType::Int16 => read!(i16, Int),
-            DType::Int32 => read!(i32, Int),
-            DType::Int64 => read!(i64, Int),
-            DType::UInt8 => read!(u8, UInt),
-            DType::UInt16 => read!(u16, UInt),
-            DType::UInt32 => read!(u32, UInt),
-            DType::UInt64 => read!(u64, UInt),
-            DType::Bool => self
-                .data
-                .iter()
-                .map(|byte| convert(Element::Bool(*byte != 0)))
-                .collect(),
-        }
+        each!(Float32 Float64 Int8 Int16 Int32 Int64 UInt8 UInt16 UInt32 UInt64 Bool)
     }
-}
-
-/// One element in the widest type of its kind.
-enum Element {
-    Float(f64),
-    Int(i64),
-    UInt(u64),
-    Bool(bool),
-}
-
-fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
-    bytes.try_into().expect("the chunks have this size")
 }
 
 /// `None` when it does not fit the address space. Zero in one dimension must not hide an absurd length in another.

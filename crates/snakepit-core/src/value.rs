@@ -10,12 +10,14 @@ mod marker;
 mod serde_impl;
 pub(crate) mod shared;
 mod show;
+mod text;
 
 use bytes::Bytes as RawBytes;
 
 use crate::Tensor;
 pub use kinds::{Bytes, Date, DateTime, Decimal, Time, TimeDelta, Uuid};
 pub use marker::Unserializable;
+pub use text::JsonText;
 
 /// Any value that crosses between the host and a worker. `docs/values.md` has the full table.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -18,7 +18,7 @@ const FIXED: usize = 8;
 
 impl Serialize for Tensor {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if self.data().len() < BLOCK {
+        if self.data().len() < BLOCK && self.nests() {
             return self.to_nested().serialize(serializer);
         }
         let shape = self.shape();

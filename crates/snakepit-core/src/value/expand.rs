@@ -29,9 +29,23 @@ pub(crate) fn arrays(payload: &Bytes) -> Option<Bytes> {
     Some(out.into())
 }
 
+/// Where the first text begins that is not UTF-8; `None` if there is none, or behind what is malformed.
+pub(crate) fn broken_text(payload: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    while at < payload.len() {
+        let token = Token::at(payload, at)?;
+        if token.text && std::str::from_utf8(&payload[token.data..token.end]).is_err() {
+            return Some(token.data);
+        }
+        at = token.end;
+    }
+    None
+}
+
 /// Where one value lies, or the header of one that has items.
 struct Token {
     array: bool,
+    text: bool,
     data: usize,
     end: usize,
 }
@@ -72,6 +86,7 @@ impl Token {
         let end = start.checked_add(data)?;
         let extension = matches!(marker, 0xc7..=0xc9 | 0xd4..=0xd8);
         (end <= bytes.len()).then(|| Self {
+            text: matches!(marker, 0xa0..=0xbf | 0xd9..=0xdb),
             array: extension && bytes[start - 1] == code::ARRAY as u8,
             data: start,
             end,
@@ -86,12 +101,7 @@ fn list(tensor: &Tensor, out: &mut Vec<u8>) -> Option<()> {
         out.push(0x90);
         return Some(());
     }
-    let (mut lists, mut level_size) = (0_usize, 1_usize);
-    for length in tensor.shape() {
-        lists = lists.saturating_add(level_size);
-        level_size = level_size.saturating_mul(*length);
-    }
-    if lists > tensor.len().saturating_mul(4).saturating_add(1024) {
+    if !tensor.nests() {
         return None;
     }
     let size = tensor.dtype().size();

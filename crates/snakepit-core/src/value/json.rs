@@ -1,16 +1,24 @@
 //! Between [`Value`] and JSON.
 
-use serde_json::{Map, Number, Value as Json};
+use serde_json::{Number, Value as Json};
 
 use super::Value;
+use crate::Tensor;
+
+/// The key that marks an array whose nested lists would be out of proportion to its data.
+pub(super) const ARRAY: &str = "$array";
 
 /// The key that marks bytes in JSON.
-const BYTES: &str = "$bytes";
+pub(super) const BYTES: &str = "$bytes";
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 impl Value {
     /// As JSON. What JSON does not have is written as follows: bytes as `{"$bytes": "<base64>"}`; date, time, UUID and decimal as text;
-    /// a span of time as seconds; NaN and the infinities as the texts `NaN`, `Infinity` and `-Infinity`; map keys as text.
+    /// a span of time as seconds; NaN and the infinities as the texts `NaN`, `Infinity` and `-Infinity`; map keys as text; an array as
+    /// nested lists, or as `{"$array": {"dtype", "shape", "data"}}` when most of these lists would have one item
+    /// ([`Tensor::to_nested`](crate::Tensor::to_nested)).
+    ///
+    /// Work and memory are linear in the value. [`json_text`](Self::json_text) writes the same without building it.
     pub fn to_json(&self) -> Json {
         match self {
             Self::Null => Json::Null,
@@ -25,10 +33,11 @@ impl Value {
             | Self::Date(text)
             | Self::Time(text)
             | Self::Decimal(text) => Json::from(text.as_str()),
-            Self::Bytes(data) => Json::Object(Map::from_iter([(
-                BYTES.to_owned(),
-                Json::from(encode(data)),
-            )])),
+            Self::Bytes(data) => {
+                let mut text = String::with_capacity(data.len().div_ceil(3) * 4);
+                encode(data, &mut text);
+                object([(BYTES, Json::from(text))])
+            }
             Self::List(items) => items.iter().map(Self::to_json).collect(),
             Self::Map(pairs) => pairs
                 .iter()
@@ -36,8 +45,19 @@ impl Value {
                 .collect(),
             Self::Duration(micros) => Json::from(*micros as f64 / 1e6),
             Self::Uuid(bytes) => Json::from(uuid_text(bytes)),
-            Self::Array(tensor) => tensor.to_nested().to_json(),
+            Self::Array(tensor) => array(tensor),
         }
+    }
+
+    /// Reads JSON text by the rules of [`from_json`](Self::from_json): of equal keys the last one counts, and keys are in order.
+    ///
+    /// # Errors
+    /// The text is not JSON, nests deeper than 127 levels, or its values would take more than 64 MiB of memory and 4 bytes for each byte
+    /// of text.
+    pub fn parse_json(text: &[u8]) -> Result<Self, serde_json::Error> {
+        let mut value = super::shared::counting(text.len(), || serde_json::from_slice(text))?;
+        settle(&mut value);
+        Ok(value)
     }
 
     /// From JSON. `{"$bytes": "<base64>"}` becomes bytes; everything else is taken as it is.
@@ -71,10 +91,61 @@ impl Value {
     }
 }
 
+/// Brings what was read from JSON text into the form of [`Value::from_json`].
+fn settle(value: &mut Value) {
+    match value {
+        Value::List(items) => items.iter_mut().for_each(settle),
+        Value::Map(pairs) => {
+            if let [(Value::Str(key), Value::Str(text))] = pairs.as_slice()
+                && key == BYTES
+                && let Some(data) = decode(text)
+            {
+                *value = Value::Bytes(data.into());
+                return;
+            }
+            if pairs.len() > 1 {
+                // The last of equal keys comes first, and stays.
+                pairs.reverse();
+                pairs.sort_by(|(a, _), (b, _)| text_of(a).cmp(text_of(b)));
+                pairs.dedup_by(|(later, _), (first, _)| later == first);
+            }
+            pairs.iter_mut().for_each(|(_, value)| settle(value));
+        }
+        _ => {}
+    }
+}
+
+/// The text of a key of a JSON object.
+const fn text_of(key: &Value) -> &str {
+    match key {
+        Value::Str(text) => text.as_str(),
+        _ => "",
+    }
+}
+
 fn key_text(key: &Value) -> String {
-    match key.to_json() {
-        Json::String(text) => text,
-        other => other.to_string(),
+    let mut text = String::new();
+    super::text::key_text(key, &mut text).expect("a string takes any text");
+    text
+}
+
+fn object<const N: usize>(pairs: [(&str, Json); N]) -> Json {
+    let pairs = pairs.into_iter();
+    Json::Object(pairs.map(|(key, value)| (key.to_owned(), value)).collect())
+}
+
+fn array(tensor: &Tensor) -> Json {
+    match tensor.to_nested() {
+        Value::Array(tensor) => {
+            let flat = tensor.flat().into_iter();
+            let array = object([
+                ("dtype", Json::from(tensor.dtype().name())),
+                ("shape", tensor.shape().to_vec().into()),
+                ("data", flat.map(|element| element.to_json()).collect()),
+            ]);
+            object([(ARRAY, array)])
+        }
+        nested => nested.to_json(),
     }
 }
 
@@ -99,9 +170,8 @@ pub(super) fn uuid_text(bytes: &[u8; 16]) -> String {
     .join("-")
 }
 
-/// Standard base64 with padding.
-fn encode(data: &[u8]) -> String {
-    let mut text = String::with_capacity(data.len().div_ceil(3) * 4);
+/// Appends standard base64 with padding.
+pub(super) fn encode(data: &[u8], text: &mut String) {
     for chunk in data.chunks(3) {
         let bits = chunk
             .iter()
@@ -116,7 +186,6 @@ fn encode(data: &[u8]) -> String {
             });
         }
     }
-    text
 }
 
 /// `None` for text that is not standard base64 with padding.

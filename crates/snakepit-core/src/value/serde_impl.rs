@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde::ser::{Error as _, Serialize, SerializeMap, Serializer};
 
 use super::Value;
 use super::array;
@@ -30,6 +30,7 @@ impl Serialize for Value {
                 let _level = Level::enter()?;
                 let mut map = serializer.serialize_map(Some(pairs.len()))?;
                 for (key, value) in pairs {
+                    check_key(key).map_err(S::Error::custom)?;
                     map.serialize_entry(key, value)?;
                 }
                 map.end()
@@ -81,6 +82,31 @@ impl<'de> Deserialize<'de> for Value {
 
 /// A length on the wire is a claim, not a fact: reserve no more than this before the items have come.
 const TRUSTED: usize = 1024;
+
+/// Memory is refused before it is taken.
+fn too_large<E: Error>(items: usize) -> E {
+    shared::refuse();
+    E::custom(format_args!(
+        "{items} more items would take more than {} MiB and {} bytes of memory for each byte of the payload: read it as a type of your \
+         own, or send an array of numbers",
+        shared::ALLOWED >> 20,
+        shared::PER_BYTE,
+    ))
+}
+
+/// A key of a map must be one that a Python dictionary can have, a tuple being a list here.
+fn check_key(key: &Value) -> Result<(), &'static str> {
+    match key {
+        Value::Map(_) => {
+            Err("a map is the key of another map, which no dictionary of Python can have")
+        }
+        Value::Array(_) => {
+            Err("an array is the key of a map, which no dictionary of Python can have")
+        }
+        Value::List(items) => items.iter().try_for_each(check_key),
+        _ => Ok(()),
+    }
+}
 
 struct ValueVisitor;
 
@@ -136,17 +162,37 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
-        let mut items = Vec::with_capacity(access.size_hint().unwrap_or(0).min(TRUSTED));
+        let hint = access.size_hint();
+        let count = hint.unwrap_or(0);
+        if !shared::charge(count) {
+            return Err(too_large(count));
+        }
+        let mut items = Vec::with_capacity(count.min(TRUSTED));
         while let Some(item) = access.next_element()? {
+            if hint.is_none() && !shared::charge(1) {
+                return Err(too_large(1));
+            }
             items.push(item);
         }
         Ok(Value::List(items))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
-        let mut pairs = Vec::with_capacity(access.size_hint().unwrap_or(0).min(TRUSTED));
-        while let Some(pair) = access.next_entry()? {
-            pairs.push(pair);
+        let hint = access.size_hint();
+        let count = hint.unwrap_or(0);
+        if !shared::charge(count.saturating_mul(2)) {
+            return Err(too_large(count));
+        }
+        let mut pairs = Vec::with_capacity(count.min(TRUSTED));
+        while let Some(key) = access.next_key()? {
+            check_key(&key).map_err(|reason| {
+                shared::refuse();
+                A::Error::custom(reason)
+            })?;
+            if hint.is_none() && !shared::charge(2) {
+                return Err(too_large(1));
+            }
+            pairs.push((key, access.next_value()?));
         }
         Ok(Value::Map(pairs))
     }

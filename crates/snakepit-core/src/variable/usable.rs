@@ -60,7 +60,10 @@ pub(super) fn check(
         None => Ok(None),
         Some(value) => match Number::of(value) {
             Some(bound) if bound.compare(bound).is_some() => Ok(Some(bound)),
-            _ => Err(fault(constraint, format!("is not a number: {value}"))),
+            _ => Err(fault(
+                constraint,
+                format!("is not a number: {}", value.json_preview(60)),
+            )),
         },
     };
     let (min, max) = (

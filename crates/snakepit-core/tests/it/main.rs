@@ -3,6 +3,7 @@
 mod affinity;
 mod ahead;
 mod alone;
+mod amplification;
 mod breaker;
 mod close;
 mod defects;

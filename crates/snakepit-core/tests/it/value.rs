@@ -5,7 +5,7 @@ use snakepit_core::{
     Bytes, DType, Date, DateTime, Decimal, ErrorCode, Payload, Tensor, Time, TimeDelta, Uuid, Value,
 };
 
-fn leaf() -> impl Strategy<Value = Value> {
+pub(crate) fn leaf() -> impl Strategy<Value = Value> {
     prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
@@ -40,11 +40,21 @@ fn array() -> impl Strategy<Value = Tensor> {
     })
 }
 
-fn value() -> impl Strategy<Value = Value> {
+/// What a dictionary of Python can have as a key, a tuple being a list.
+fn key() -> impl Strategy<Value = Value> {
+    let leaf = leaf().prop_filter("arrays are no keys", |leaf| {
+        !matches!(leaf, Value::Array(_))
+    });
+    leaf.prop_recursive(3, 8, 4, |inner| {
+        prop::collection::vec(inner, 0..4).prop_map(Value::List)
+    })
+}
+
+pub(crate) fn value() -> impl Strategy<Value = Value> {
     leaf().prop_recursive(6, 64, 8, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..8).prop_map(Value::List),
-            prop::collection::vec((inner.clone(), inner), 0..8).prop_map(Value::Map),
+            prop::collection::vec((key(), inner), 0..8).prop_map(Value::Map),
         ]
     })
 }
@@ -162,6 +172,40 @@ fn bad_bytes_are_refused() {
     check(b"\xd4\x63\x00", "extension 99 is unknown");
     check(b"\xd4\x05\x00", "a UUID has 16 bytes");
     check(b"\xd4\x01\xff", "not UTF-8");
+}
+
+#[test]
+fn a_text_that_is_not_utf_8_is_refused_whatever_is_asked_for() {
+    let long = [
+        &b"\x92\xc4\x01\xff\xdb\x00\x01\x00\x00"[..],
+        &[0xff; 0x1_0000],
+    ]
+    .concat();
+    for (bytes, at) in [
+        (b"\xa3\xff\xfe\xfd".to_vec(), 1),
+        (b"\x92\x01\xd9\x01\xff".to_vec(), 4),
+        (b"\x81\xa1\xff\x01".to_vec(), 2),
+        (b"\xda\x00\x02a\xff".to_vec(), 3),
+        (long, 9),
+    ] {
+        let payload = Payload::from_msgpack(bytes);
+        let reason = format!("the text at byte {at} is not UTF-8");
+        for error in [
+            payload.decode::<Value>().unwrap_err(),
+            payload.decode::<serde_json::Value>().unwrap_err(),
+            payload.decode::<Bytes>().unwrap_err(),
+            payload.decode::<String>().unwrap_err(),
+            payload.decode::<(Value, Bytes)>().unwrap_err(),
+            payload.decode::<Vec<Bytes>>().unwrap_err(),
+        ] {
+            assert!(error.to_string().ends_with(&reason), "{error}");
+        }
+    }
+    // Bytes may be what they like.
+    let bytes: Bytes = Payload::from_msgpack(&b"\xc4\x01\xff"[..])
+        .decode()
+        .unwrap();
+    assert_eq!(bytes.0, &[0xff][..]);
 }
 
 #[test]

@@ -1,0 +1,305 @@
+//! JSON text of a [`Value`], written piece by piece.
+
+use std::borrow::Cow;
+use std::fmt::{self, Write};
+
+use serde_json::Number;
+
+use super::Value;
+use super::json::{ARRAY, BYTES, float, uuid_text};
+use crate::{DType, Tensor};
+
+/// Bytes of a text that are passed on at once: whoever takes only the beginning of a long text does not pay for the rest.
+const PIECE: usize = 4096;
+
+/// The JSON text of a [`Value`], for `{}`. It is the text of [`Value::to_json`], and needs little memory of its own: the keys of the maps
+/// that are open. A writer that returns an error ends it at once.
+#[derive(Clone, Copy, Debug)]
+pub struct JsonText<'a>(&'a Value);
+
+impl Value {
+    /// The value as JSON text, to be written somewhere; see [`to_json`](Self::to_json) for the rules.
+    pub const fn json_text(&self) -> JsonText<'_> {
+        JsonText(self)
+    }
+
+    /// The first `limit` characters of the JSON text, and `…` if there are more. Work and memory depend on the limit, not on the value:
+    /// keys are in the order of the map here.
+    pub fn json_preview(&self, limit: usize) -> String {
+        let mut preview = Preview {
+            text: String::new(),
+            left: limit,
+        };
+        if any(self, Order::AsIs, &mut preview).is_err() {
+            preview.text.push('…');
+        }
+        preview.text
+    }
+}
+
+impl fmt::Display for JsonText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        any(self.0, Order::Sorted, f)
+    }
+}
+
+/// In which order the pairs of a map are written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Order {
+    /// By their keys, and of equal keys the last one alone, as in [`Value::to_json`].
+    Sorted,
+    /// As in the map.
+    AsIs,
+}
+
+/// Pairs by the texts of their keys; of equal ones the last.
+fn sorted(pairs: &[(Value, Value)]) -> Vec<(Cow<'_, str>, &Value)> {
+    let text = |key| match key {
+        &Value::Str(ref text) => Cow::Borrowed(text.as_str()),
+        key => {
+            let mut text = String::new();
+            key_text(key, &mut text).expect("a string takes any text");
+            Cow::Owned(text)
+        }
+    };
+    // The last of equal keys comes first, and stays.
+    let mut sorted: Vec<_> = pairs
+        .iter()
+        .rev()
+        .map(|(key, value)| (text(key), value))
+        .collect();
+    sorted.sort_by(|(a, _), (b, _)| a.cmp(b));
+    sorted.dedup_by(|(later, _), (first, _)| later == first);
+    sorted
+}
+
+/// Takes a number of characters and then refuses.
+struct Preview {
+    text: String,
+    left: usize,
+}
+
+impl Write for Preview {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        match text.char_indices().nth(self.left) {
+            Some((end, _)) => {
+                self.text.push_str(&text[..end]);
+                self.left = 0;
+                Err(fmt::Error)
+            }
+            None => {
+                self.text.push_str(text);
+                self.left -= text.chars().count();
+                Ok(())
+            }
+        }
+    }
+}
+
+fn any(value: &Value, order: Order, out: &mut dyn Write) -> fmt::Result {
+    match value {
+        Value::Null => out.write_str("null"),
+        Value::Bool(value) => write!(out, "{value}"),
+        Value::Int(value) => write!(out, "{value}"),
+        Value::UInt(value) => write!(out, "{value}"),
+        Value::Float(value) => number(*value, out),
+        Value::Str(text)
+        | Value::DateTime(text)
+        | Value::Date(text)
+        | Value::Time(text)
+        | Value::Decimal(text) => quoted(text, out),
+        Value::Bytes(data) => {
+            write!(out, "{{\"{BYTES}\":\"")?;
+            base64(data, out)?;
+            out.write_str("\"}")
+        }
+        Value::List(items) => list(items, order, out),
+        Value::Map(pairs) if order == Order::Sorted && pairs.len() > 1 => {
+            out.write_str("{")?;
+            for (index, (key, value)) in sorted(pairs).into_iter().enumerate() {
+                if index > 0 {
+                    out.write_str(",")?;
+                }
+                quoted(&key, out)?;
+                out.write_str(":")?;
+                any(value, order, out)?;
+            }
+            out.write_str("}")
+        }
+        Value::Map(pairs) => {
+            out.write_str("{")?;
+            for (index, (key, value)) in pairs.iter().enumerate() {
+                out.write_str(if index == 0 { "\"" } else { ",\"" })?;
+                key_text(key, &mut Escaped(out))?;
+                out.write_str("\":")?;
+                any(value, order, out)?;
+            }
+            out.write_str("}")
+        }
+        Value::Duration(micros) => number(*micros as f64 / 1e6, out),
+        Value::Uuid(bytes) => write!(out, "\"{}\"", uuid_text(bytes)),
+        Value::Array(tensor) => array(tensor, out),
+    }
+}
+
+fn list(items: &[Value], order: Order, out: &mut dyn Write) -> fmt::Result {
+    out.write_str("[")?;
+    for (index, item) in items.iter().enumerate() {
+        if index > 0 {
+            out.write_str(",")?;
+        }
+        any(item, order, out)?;
+    }
+    out.write_str("]")
+}
+
+/// The text of a key, without quotes. Keys within a key are written as they are: quoting them once more for each level would double the
+/// text each time.
+pub(super) fn key_text(key: &Value, out: &mut dyn Write) -> fmt::Result {
+    match key {
+        Value::Str(text)
+        | Value::DateTime(text)
+        | Value::Date(text)
+        | Value::Time(text)
+        | Value::Decimal(text) => out.write_str(text),
+        Value::Float(value) if !value.is_finite() => out.write_str(&float(*value)),
+        Value::Uuid(bytes) => out.write_str(&uuid_text(bytes)),
+        Value::List(items) => {
+            out.write_str("[")?;
+            for (index, item) in items.iter().enumerate() {
+                if index > 0 {
+                    out.write_str(",")?;
+                }
+                inner_key(item, out)?;
+            }
+            out.write_str("]")
+        }
+        Value::Map(pairs) => {
+            out.write_str("{")?;
+            for (index, (key, value)) in pairs.iter().enumerate() {
+                if index > 0 {
+                    out.write_str(",")?;
+                }
+                inner_key(key, out)?;
+                out.write_str(":")?;
+                inner_key(value, out)?;
+            }
+            out.write_str("}")
+        }
+        other => any(other, Order::AsIs, out),
+    }
+}
+
+/// A part of a key that is a container.
+fn inner_key(value: &Value, out: &mut dyn Write) -> fmt::Result {
+    match value {
+        Value::List(_) | Value::Map(_) => key_text(value, out),
+        leaf => any(leaf, Order::AsIs, out),
+    }
+}
+
+/// What is written is escaped for the inside of a JSON string.
+struct Escaped<'a>(&'a mut dyn Write);
+
+impl Write for Escaped<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut plain = 0;
+        for (at, byte) in text.bytes().enumerate() {
+            let short = match byte {
+                b'"' => "\\\"",
+                b'\\' => "\\\\",
+                b'\n' => "\\n",
+                b'\r' => "\\r",
+                b'\t' => "\\t",
+                0x08 => "\\b",
+                0x0c => "\\f",
+                0..0x20 => "",
+                _ if at - plain >= PIECE && text.is_char_boundary(at) => {
+                    self.0.write_str(&text[plain..at])?;
+                    plain = at;
+                    continue;
+                }
+                _ => continue,
+            };
+            if plain < at {
+                self.0.write_str(&text[plain..at])?;
+            }
+            if short.is_empty() {
+                write!(self.0, "\\u{byte:04x}")?;
+            } else {
+                self.0.write_str(short)?;
+            }
+            plain = at + 1;
+        }
+        if plain < text.len() {
+            self.0.write_str(&text[plain..])?;
+        }
+        Ok(())
+    }
+}
+
+fn quoted(text: &str, out: &mut dyn Write) -> fmt::Result {
+    out.write_str("\"")?;
+    Escaped(out).write_str(text)?;
+    out.write_str("\"")
+}
+
+fn number(value: f64, out: &mut dyn Write) -> fmt::Result {
+    match Number::from_f64(value) {
+        Some(number) => write!(out, "{number}"),
+        None => write!(out, "\"{}\"", float(value)),
+    }
+}
+
+/// Standard base64 with padding.
+fn base64(data: &[u8], out: &mut dyn Write) -> fmt::Result {
+    let mut text = String::with_capacity(data.len().min(PIECE / 4 * 3).div_ceil(3) * 4);
+    for piece in data.chunks(PIECE / 4 * 3) {
+        text.clear();
+        super::json::encode(piece, &mut text);
+        out.write_str(&text)?;
+    }
+    Ok(())
+}
+
+fn array(tensor: &Tensor, out: &mut dyn Write) -> fmt::Result {
+    let mut elements = tensor.data().chunks_exact(tensor.dtype().size());
+    if tensor.is_empty() {
+        return out.write_str("[]");
+    }
+    if tensor.nests() {
+        return level(tensor.shape(), tensor.dtype(), &mut elements, out);
+    }
+    write!(
+        out,
+        "{{\"{ARRAY}\":{{\"dtype\":\"{}\",\"shape\":[",
+        tensor.dtype()
+    )?;
+    for (index, length) in tensor.shape().iter().enumerate() {
+        write!(out, "{}{length}", if index == 0 { "" } else { "," })?;
+    }
+    out.write_str("],\"data\":")?;
+    level(&[tensor.len()], tensor.dtype(), &mut elements, out)?;
+    out.write_str("}}")
+}
+
+fn level(
+    shape: &[usize],
+    dtype: DType,
+    elements: &mut std::slice::ChunksExact<'_, u8>,
+    out: &mut dyn Write,
+) -> fmt::Result {
+    let Some((length, rest)) = shape.split_first() else {
+        return elements
+            .next()
+            .map_or(Ok(()), |bytes| any(&dtype.read(bytes), Order::AsIs, out));
+    };
+    out.write_str("[")?;
+    for index in 0..*length {
+        if index > 0 {
+            out.write_str(",")?;
+        }
+        level(rest, dtype, elements, out)?;
+    }
+    out.write_str("]")
+}

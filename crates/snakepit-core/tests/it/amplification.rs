@@ -1,0 +1,167 @@
+//! Small inputs stay small: keys of maps, shapes of arrays, claimed lengths, texts for people.
+
+use proptest::prelude::*;
+use snakepit_core::{DType, ErrorCode, Payload, Tensor, Value};
+
+use crate::value::{leaf, value};
+
+fn map(key: Value, value: Value) -> Value {
+    Value::Map(vec![(key, value)])
+}
+
+/// A map whose key is a map whose key is a map ….
+fn keys_in_keys(levels: usize) -> Value {
+    (0..levels).fold(Value::from("\"\\"), |key, _| map(key, Value::Null))
+}
+
+#[test]
+fn keys_that_python_cannot_have_are_refused_both_ways() {
+    let array = Tensor::from(vec![0_u8; 10_240]);
+    for key in [
+        Value::Map(vec![]),
+        Value::List(vec![Value::List(vec![map(1_i64.into(), Value::Null)])]),
+        Value::Array(array),
+    ] {
+        // The map and its key by hand: the encoder refuses it.
+        let mut bytes = vec![0x81];
+        bytes.extend_from_slice(&Payload::encode(&key).unwrap().bytes);
+        bytes.push(0xc0);
+        let error = Payload::from_msgpack(bytes).decode::<Value>().unwrap_err();
+        assert!(error.to_string().contains("key of"), "{error}");
+        assert_eq!(error.code(), ErrorCode::UnexpectedType);
+        let error = Payload::encode(&map(key, Value::Null)).unwrap_err();
+        assert!(error.to_string().contains("key of"), "{error}");
+        assert_eq!(error.code(), ErrorCode::InvalidPayload);
+    }
+    let mut deep = vec![0x81; 120];
+    deep.push(0xc0);
+    deep.extend([0xc0; 120]);
+    assert!(Payload::from_msgpack(deep).decode::<Value>().is_err());
+}
+
+#[test]
+fn a_tuple_is_a_key() {
+    let value = map(vec![1_i64.into(), "a".into()].into(), true.into());
+    let back: Value = Payload::encode(&value).unwrap().decode().unwrap();
+    assert_eq!(back, value);
+    assert_eq!(value.to_json().to_string(), r#"{"[1,\"a\"]":true}"#);
+}
+
+#[test]
+fn json_of_keys_within_keys_grows_with_their_number() {
+    let value = keys_in_keys(100);
+    let text = value.json_text().to_string();
+    assert!(text.len() < 2000, "{} bytes", text.len());
+    assert_eq!(text, value.to_json().to_string());
+    let values = (0..100).fold(Value::Null, |inner, _| map(keys_in_keys(100), inner));
+    assert!(values.to_json().to_string().len() < 200_000);
+}
+
+#[test]
+fn an_array_of_many_short_dimensions_stays_small() {
+    let shape = [&[100_000][..], &[1; 31]].concat();
+    let tensor = Tensor::new(DType::UInt8, shape.clone(), vec![7; 100_000]).unwrap();
+    let value = Value::Array(tensor.clone());
+    assert_eq!(tensor.to_nested(), value);
+    let text = value.json_text().to_string();
+    assert!(text.len() < 201_000, "{} bytes", text.len());
+    let parsed: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(parsed, value.to_json());
+    let array = &value.to_json()["$array"];
+    assert_eq!(array["shape"], serde_json::json!(shape));
+    assert_eq!(
+        (&array["dtype"], &array["data"][99_999]),
+        (&"uint8".into(), &7.into())
+    );
+
+    let small = Tensor::new(
+        DType::UInt8,
+        [&[2000][..], &[1; 31]].concat(),
+        vec![7; 2000],
+    )
+    .unwrap();
+    let payload = Payload::encode(&small).unwrap();
+    assert!(payload.bytes.len() < 2400, "{} bytes", payload.bytes.len());
+    assert_eq!(payload.decode::<Tensor>().unwrap(), small);
+    let usual = Tensor::from(vec![1_u8, 2]).reshape([2, 1, 1]).unwrap();
+    assert_eq!(Value::Array(usual).json_text().to_string(), "[[[1]],[[2]]]");
+}
+
+fn nils(count: u32) -> Payload {
+    let mut bytes = vec![0xdd];
+    bytes.extend_from_slice(&count.to_be_bytes());
+    bytes.resize(5 + count as usize, 0xc0);
+    Payload::from_msgpack(bytes)
+}
+
+#[test]
+fn memory_of_values_is_refused_before_it_is_taken() {
+    let many = nils(16 << 20);
+    let error = many.decode::<Value>().unwrap_err();
+    assert!(error.to_string().contains("16777216 more items"), "{error}");
+    assert_eq!(error.code(), ErrorCode::UnexpectedType);
+    // The type that is asked for knows its own size.
+    assert_eq!(many.decode::<Vec<()>>().unwrap().len(), 16 << 20);
+    let some: Value = nils(1 << 20).decode().unwrap();
+    assert!(matches!(some, Value::List(items) if items.len() == 1 << 20));
+
+    // The same in many short lists, and in maps.
+    let mut lists = vec![0xdd, 0, 0x80, 0, 0];
+    lists.extend([0x91, 0xc0].repeat(0x80_0000));
+    let mut maps = vec![0xdf, 0, 0x40, 0, 0];
+    maps.extend([0xc0, 0xc0].repeat(0x40_0000));
+    for bytes in [lists, maps] {
+        let error = Payload::from_msgpack(bytes).decode::<Value>().unwrap_err();
+        assert!(error.to_string().contains("more items"), "{error}");
+    }
+    // A refusal leaves nothing behind.
+    assert!(nils(1 << 20).decode::<Value>().is_ok());
+}
+
+#[test]
+fn memory_of_json_text_is_bounded_too() {
+    let zeros = format!("[{}0]", "0,".repeat(5_000_000));
+    let error = Value::parse_json(zeros.as_bytes()).unwrap_err();
+    assert!(error.to_string().contains("memory"), "{error}");
+    let some = format!("[{}0]", "0,".repeat(1_000_000));
+    assert!(Value::parse_json(some.as_bytes()).is_ok());
+}
+
+#[test]
+fn a_preview_is_as_long_as_it_is_wanted() {
+    let items = Value::List(vec![Value::from("ä\n".repeat(100)); 100_000]);
+    assert_eq!(items.json_preview(8), "[\"ä\\nä\\n…");
+    assert_eq!(Value::from("abc").json_preview(5), "\"abc\"");
+    assert_eq!(Value::from("abc").json_preview(4), "\"abc…");
+    assert_eq!(keys_in_keys(1000).json_preview(3), "{\"{…");
+    let bytes = Value::Bytes(vec![0; 64 << 20].into());
+    assert_eq!(bytes.json_preview(11), "{\"$bytes\":\"…");
+}
+
+proptest! {
+    #[test]
+    fn json_text_is_the_text_of_the_json(value in value()) {
+        let text = value.json_text().to_string();
+        let parsed: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let expected: serde_json::Value = serde_json::from_str(&value.to_json().to_string()).unwrap();
+        prop_assert_eq!(parsed, expected);
+    }
+
+    #[test]
+    fn json_text_is_read_as_json_is(value in value()) {
+        let json = value.to_json();
+        let read = Value::parse_json(json.to_string().as_bytes()).unwrap();
+        // Numbers of the text may differ in their last digit from those of the value.
+        let again: serde_json::Value = serde_json::from_str(&json.to_string()).unwrap();
+        prop_assert_eq!(read, Value::from_json(again));
+    }
+
+    #[test]
+    fn a_preview_is_the_beginning_of_the_text(items in prop::collection::vec(leaf(), 0..4), limit in 0..40_usize) {
+        let value = Value::List(items);
+        let (text, preview) = (value.json_text().to_string(), value.json_preview(limit));
+        let beginning: String = text.chars().take(limit).collect();
+        let more = text.chars().count() > limit;
+        prop_assert_eq!(preview, if more { beginning + "…" } else { beginning });
+    }
+}
