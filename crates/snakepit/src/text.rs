@@ -1,5 +1,6 @@
-//! Durations and sizes as people write them, and the nearest of some names.
+//! Texts for and from people: durations, sizes, the nearest of some names, what is too long.
 
+use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 /// Reads a duration: `1.5s`, `250ms`, `2m`, `1h 30m`, `1d`, or a bare number of seconds. The units are those of the crate `humantime`.
@@ -55,18 +56,52 @@ fn split_unit(text: &str) -> (&str, &str) {
     (&text[..end], text[end..].trim_start())
 }
 
+/// Bytes of a name that others are compared with: the work is the product of their lengths.
+const COMPARED: usize = 256;
+
 /// The known name that is nearest to `name`, if one is near.
 pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let known: Vec<&str> = known.into_iter().collect();
+    let known: Vec<&str> = known
+        .into_iter()
+        .filter(|candidate| candidate.len() <= COMPARED)
+        .collect();
     let near = snakepit_core::similar_names(name, known.iter().copied());
     let near = near.first()?;
     known.into_iter().find(|candidate| candidate == near)
 }
 
+/// At most `limit` characters of a text and `…` if there are more. The text is written no further than that.
+pub(crate) fn shortened(text: &(impl fmt::Display + ?Sized), limit: usize) -> String {
+    /// Takes a number of characters and then refuses.
+    struct Shortened {
+        text: String,
+        left: usize,
+    }
+    impl fmt::Write for Shortened {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            if let Some((end, _)) = text.char_indices().nth(self.left) {
+                self.text.push_str(&text[..end]);
+                self.text.push('…');
+                return Err(fmt::Error);
+            }
+            self.text.push_str(text);
+            self.left -= text.chars().count();
+            Ok(())
+        }
+    }
+    let mut out = Shortened {
+        text: String::new(),
+        left: limit,
+    };
+    // An error is the end of what is wanted.
+    let _ = write!(out, "{text}");
+    out.text
+}
+
 #[cfg(test)]
 mod tests {
 
-    use super::{nearest, parse_duration, parse_size};
+    use super::{nearest, parse_duration, parse_size, shortened};
 
     #[test]
     fn durations() {
@@ -132,5 +167,13 @@ mod tests {
         assert_eq!(nearest("worker", known), Some("workers"));
         assert_eq!(nearest("adpater", known), Some("adapter"));
         assert_eq!(nearest("zzzzzz", known), None);
+        let long = "w".repeat(1_000_000);
+        assert_eq!(nearest(&long, [long.as_str()]), None);
+    }
+
+    #[test]
+    fn long_texts_are_cut() {
+        assert_eq!(shortened("äöü", 3), "äöü");
+        assert_eq!(shortened("äöüx", 3), "äöü…");
     }
 }

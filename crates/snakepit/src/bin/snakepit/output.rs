@@ -13,7 +13,42 @@ pub(crate) fn value(value: &Value, json: bool) -> Result<(), Failure> {
     match value {
         Value::Str(text) if !json && io::stdout().is_terminal() => block(text),
         Value::Str(text) if !json => raw(text.as_bytes()),
-        other => line(&json_text(&other.to_json())),
+        // Straight to its place: the text may be much larger than the value.
+        other => {
+            let mut stdout = io::BufWriter::with_capacity(64 << 10, io::stdout().lock());
+            let mut escaping = Escaping {
+                out: &mut stdout,
+                failed: None,
+            };
+            let written = write!(escaping, "{}", other.json_text());
+            if let (Err(_), Some(error)) = (written, escaping.failed) {
+                return Err(error.into());
+            }
+            stdout.write_all(b"
+")?;
+            Ok(stdout.flush()?)
+        }
+    }
+}
+
+/// Writes JSON text as [`escaped`] does, piece by piece.
+struct Escaping<W> {
+    out: W,
+    failed: Option<io::Error>,
+}
+
+impl<W: Write> std::fmt::Write for Escaping<W> {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        let plain = text.bytes().all(|byte| (0x20..0x7f).contains(&byte));
+        let written = if plain {
+            self.out.write_all(text.as_bytes())
+        } else {
+            self.out.write_all(escaped(text).as_bytes())
+        };
+        written.map_err(|error| {
+            self.failed = Some(error);
+            std::fmt::Error
+        })
     }
 }
 
