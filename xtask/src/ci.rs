@@ -38,6 +38,7 @@ const REST: &[Step] = &[
         let mut doc = shell::cargo(["doc", "--workspace", "--all-features", "--no-deps"]);
         shell::run(doc.arg("--quiet").env("RUSTDOCFLAGS", "-D warnings"))
     }),
+    ("fuzz targets", fuzz_targets),
     // The last one, so that its total is the last thing printed.
     ("tests", || test::with(&[], Effort::Obtain)),
 ];
@@ -80,6 +81,25 @@ fn each_crate_alone() -> Result<()> {
         shell::run(bare.arg("--no-default-features"))?;
     }
     Ok(())
+}
+
+/// The targets of `fuzz/` build, where cargo-fuzz and a nightly toolchain are installed.
+fn fuzz_targets() -> Result<()> {
+    let nightly = || {
+        let mut cargo = Command::new("cargo");
+        cargo.args(["+nightly", "fuzz"]).current_dir(shell::root());
+        // The toolchain of this process is not the one that is asked for.
+        for variable in ["CARGO", "RUSTC", "RUSTDOC", "RUSTUP_TOOLCHAIN"] {
+            cargo.env_remove(variable);
+        }
+        cargo
+    };
+    let found = nightly().arg("--version").output();
+    if !found.is_ok_and(|found| found.status.success()) {
+        eprintln!("skipped: cargo-fuzz or a nightly toolchain is not installed");
+        return Ok(());
+    }
+    shell::run(nightly().arg("build"))
 }
 
 fn python_lints() -> Result<()> {

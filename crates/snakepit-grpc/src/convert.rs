@@ -1,29 +1,86 @@
 //! Messages to and from the types of `snakepit-core`.
 
+mod description;
+
 use prost::Message as _;
 use snakepit_core::{ErrorCode, ToolError, ToolInfo, WorkerInfo};
 
 use crate::frame::MAX_HEAD;
 use crate::pb;
 
+pub use description::description;
+
+/// Characters kept of the name of a runtime or a module.
+const MAX_NAME: usize = 256;
+
 /// Causes kept of an error: a peer cannot make us nest without end.
 const MAX_CAUSES: usize = 16;
+
+/// Bytes of a text of an error that many calls share.
+const MAX_BRIEF: usize = 256;
 
 /// Bytes kept of a text of an error that is too long for a head.
 const MAX_TEXT: usize = 64 << 10;
 
-/// A worker's error. An unknown code counts as an exception of the tool.
-pub fn tool_error(message: pb::ToolError) -> ToolError {
-    tool_error_at(message, 0)
+/// Notes kept of an error.
+const MAX_NOTES: usize = 100;
+
+/// When a worker reports an error.
+#[derive(Clone, Copy)]
+enum Moment {
+    /// As the answer to a call.
+    Call,
+    /// In place of its description.
+    Start,
 }
 
-fn tool_error_at(message: pb::ToolError, depth: usize) -> ToolError {
-    let code = ErrorCode::parse(&message.code).unwrap_or(ErrorCode::ToolRaised);
-    let mut error = ToolError::new(code, message.message);
+impl Moment {
+    /// The codes that a worker may give: those of the input and output of a call, and of its tool; at the start those of the adapter. All
+    /// others are the host's own, and it acts on them.
+    const fn allows(self, code: ErrorCode) -> bool {
+        match self {
+            Self::Call => matches!(code.as_str().as_bytes()[2], b'2' | b'3'),
+            Self::Start => matches!(code, ErrorCode::AdapterFailed | ErrorCode::NoTools),
+        }
+    }
+
+    /// What any other code counts as.
+    const fn otherwise(self) -> ErrorCode {
+        match self {
+            Self::Call => ErrorCode::ToolRaised,
+            Self::Start => ErrorCode::AdapterFailed,
+        }
+    }
+}
+
+/// A worker's answer to a call that failed. A code that is unknown, or that only the host may give, counts as an exception of the tool.
+pub fn tool_error(message: pb::ToolError) -> ToolError {
+    tool_error_at(message, Moment::Call, 0)
+}
+
+/// A worker's error in place of its description. A code that is none of the adapter's counts as a failure to load.
+pub fn start_error(message: pb::ToolError) -> ToolError {
+    tool_error_at(message, Moment::Start, 0)
+}
+
+fn tool_error_at(message: pb::ToolError, moment: Moment, depth: usize) -> ToolError {
+    let claimed = ErrorCode::parse(&message.code);
+    let code = claimed.filter(|code| moment.allows(*code));
+    let mut error = ToolError::new(code.unwrap_or(moment.otherwise()), message.message);
     error.type_name = message.r#type;
     error.module = message.module;
     error.traceback = message.traceback;
     error.notes = message.notes;
+    if error.notes.len() > MAX_NOTES {
+        let more = error.notes.len() - MAX_NOTES;
+        error.notes.truncate(MAX_NOTES);
+        error.notes.shrink_to_fit();
+        error.notes.push(format!("{more} more notes are left out"));
+    }
+    if let (Some(claimed), None) = (claimed, code) {
+        let note = format!("the worker gave the code {claimed}, which only the host may give");
+        error.notes.push(note);
+    }
     error.file = message.file;
     error.line = message.line;
     error.source_line = message.source;
@@ -32,9 +89,27 @@ fn tool_error_at(message: pb::ToolError, depth: usize) -> ToolError {
     if depth < MAX_CAUSES {
         error.cause = message
             .cause
-            .map(|cause| Box::new(tool_error_at(*cause, depth + 1)));
+            .map(|cause| Box::new(tool_error_at(*cause, moment, depth + 1)));
     }
     error
+}
+
+/// The error without what may be long: for the other calls that share it.
+pub(crate) fn brief(error: &ToolError) -> ToolError {
+    let mut brief = ToolError::new(error.code, clip(&error.message, MAX_BRIEF));
+    brief.type_name = clip(&error.type_name, MAX_BRIEF);
+    brief.module = clip(&error.module, MAX_BRIEF);
+    brief.file = clip(&error.file, MAX_BRIEF);
+    brief.line = error.line;
+    brief.help = clip(&error.help, MAX_BRIEF);
+    brief
+}
+
+/// The beginning of a text, in bytes.
+fn clip(text: &str, limit: usize) -> String {
+    let mut ends = (0..=limit.min(text.len())).rev();
+    let end = ends.find(|at| text.is_char_boundary(*at));
+    text[..end.unwrap_or(0)].to_owned()
 }
 
 /// The message for an error.
@@ -64,13 +139,7 @@ pub fn tool_error_head(error: ToolError) -> Vec<u8> {
     if head.len() <= MAX_HEAD {
         return head;
     }
-    let short = |mut text: String| {
-        if text.len() > MAX_TEXT {
-            let end = (0..=MAX_TEXT).rev().find(|at| text.is_char_boundary(*at));
-            text.truncate(end.unwrap_or(0));
-        }
-        text
-    };
+    let short = |text: String| clip(&text, MAX_TEXT);
     let message = pb::ToolError {
         code: message.code,
         r#type: short(message.r#type),
@@ -82,12 +151,13 @@ pub fn tool_error_head(error: ToolError) -> Vec<u8> {
     message.encode_to_vec()
 }
 
-/// What a worker said of itself. A schema that is not JSON becomes `null`.
+/// What a worker said of itself. A schema that is not JSON becomes `null`; names of runtimes and modules are cut.
 pub fn worker_info(message: pb::DescribeResponse) -> WorkerInfo {
     let mut info = WorkerInfo::default();
-    info.runtime = message.runtime;
-    info.runtime_version = message.runtime_version;
-    info.gil_reenabled_by = Some(message.gil_reenabled_by).filter(|module| !module.is_empty());
+    info.runtime = short_name(&message.runtime);
+    info.runtime_version = short_name(&message.runtime_version);
+    info.gil_reenabled_by =
+        Some(short_name(&message.gil_reenabled_by)).filter(|module| !module.is_empty());
     info.pid = (message.pid != 0).then_some(message.pid);
     info.slots = u16::try_from(message.slots).unwrap_or(u16::MAX);
     // Only a worker that tells its slots tells of its lock too.
@@ -97,6 +167,11 @@ pub fn worker_info(message: pb::DescribeResponse) -> WorkerInfo {
     info.tools = tools.into_iter().map(tool_info).collect();
     info.health_checks = checks.into_iter().map(|tool| tool.name).collect();
     info
+}
+
+/// The beginning of a name that a peer gave.
+pub(crate) fn short_name(name: &str) -> String {
+    name.chars().take(MAX_NAME).collect()
 }
 
 fn tool_info(message: pb::ToolSpec) -> ToolInfo {
@@ -126,6 +201,40 @@ mod tests {
         error.path = "xs[1]".into();
         error.cause = Some(Box::new(ToolError::new(ErrorCode::ToolRaised, "inner")));
         assert_eq!(tool_error(tool_error_message(error.clone())), error);
+    }
+
+    #[test]
+    fn a_worker_gives_no_code_of_the_host() {
+        for code in ErrorCode::ALL {
+            let message = || pb::ToolError {
+                code: code.as_str().to_owned(),
+                cause: Some(Box::new(pb::ToolError {
+                    code: "SP5001".into(),
+                    ..Default::default()
+                })),
+                ..Default::default()
+            };
+            let error = tool_error(message());
+            let own = matches!(code.as_str().as_bytes()[2], b'2' | b'3');
+            assert_eq!(error.code == *code, own, "{code}");
+            assert_eq!(error.notes.is_empty(), own, "{code}");
+            assert!(own || error.code == ErrorCode::ToolRaised, "{code}");
+            assert_eq!(error.cause.unwrap().code, ErrorCode::ToolRaised);
+            let error = start_error(message());
+            let own = matches!(code, ErrorCode::AdapterFailed | ErrorCode::NoTools);
+            assert_eq!(error.code == *code, own, "{code}");
+            assert!(own || error.code == ErrorCode::AdapterFailed, "{code}");
+        }
+    }
+
+    #[test]
+    fn notes_are_counted() {
+        let error = tool_error(pb::ToolError {
+            notes: vec![String::new(); 500_000],
+            ..Default::default()
+        });
+        assert_eq!(error.notes.len(), MAX_NOTES + 1);
+        assert_eq!(error.notes[MAX_NOTES], "499900 more notes are left out");
     }
 
     #[test]

@@ -23,6 +23,7 @@ mod pings;
 mod reader;
 mod recalls;
 mod request;
+mod room;
 mod serving;
 mod stops;
 

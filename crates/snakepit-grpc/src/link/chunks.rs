@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -22,21 +23,52 @@ pub(super) const BATCHES: usize = 4;
 /// with one chunk beyond it and the end of the stream.
 pub(super) const BATCHES_IN_WINDOW: usize = STREAM_WINDOW as usize / HEADER_LEN + 2;
 
+/// Bytes of a batch from which it waits until the consumer has taken all batches before it: batches are counted by the piece otherwise.
+pub(super) const LARGE_BATCH: usize = 1 << 20;
+
+/// Bytes that a stream may have sent, where many calls share a connection: the host counts, too.
+#[derive(Debug)]
+pub(super) struct Credit {
+    allowed: Arc<AtomicU64>,
+    received: u64,
+}
+
+impl Credit {
+    /// A chunk of this length has come; `false` if it was not allowed to begin.
+    #[must_use]
+    pub(super) fn take(&mut self, chunk: usize) -> bool {
+        let may_begin = self.received < self.allowed.load(Ordering::Relaxed);
+        self.received += (HEADER_LEN + chunk) as u64;
+        may_begin
+    }
+}
+
 /// Tells the worker what the consumer has taken, where many calls share a connection.
 #[derive(Debug)]
 pub(super) struct Window {
     outbox: Arc<Outbox>,
     call: u64,
+    /// What the stream may have sent in all.
+    allowed: Arc<AtomicU64>,
     /// Bytes that the consumer has taken and the worker does not know of.
     taken: u64,
 }
 
 impl Window {
-    pub(super) const fn new(outbox: Arc<Outbox>, call: u64) -> Self {
+    pub(super) fn new(outbox: Arc<Outbox>, call: u64) -> Self {
         Self {
             outbox,
             call,
+            allowed: Arc::new(AtomicU64::new(STREAM_WINDOW)),
             taken: 0,
+        }
+    }
+
+    /// The account of what comes.
+    pub(super) fn credit(&self) -> Credit {
+        Credit {
+            allowed: Arc::clone(&self.allowed),
+            received: 0,
         }
     }
 
@@ -50,6 +82,10 @@ impl Window {
     }
 
     fn open(&self, bytes: u64) {
+        // Only this end raises it.
+        let allowed = self.allowed.load(Ordering::Relaxed);
+        self.allowed
+            .store(allowed.saturating_add(bytes), Ordering::Relaxed);
         let head = pb::More { bytes };
         let encode = |out: &mut Vec<u8>| out.extend_from_slice(&head.encode_to_vec());
         // A connection that is gone sends nothing more.

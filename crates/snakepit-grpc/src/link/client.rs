@@ -18,7 +18,7 @@ use super::chunks::{BATCHES, BATCHES_IN_WINDOW, Chunks, Window};
 use super::head;
 use super::many::push_item;
 use super::outbox::Outbox;
-use super::pending::{Pending, Waiter, died};
+use super::pending::{Pending, Streaming, Waiter, died};
 use super::reader;
 use super::request::HostRequests;
 use super::serving::Serving;
@@ -208,14 +208,15 @@ impl LinkClient {
             BATCHES
         };
         let (sender, receiver) = mpsc::channel(batches);
-        let waiter = Waiter::Stream {
-            sender,
-            failed: None,
-        };
-        self.send(Kind::Stream, request, waiter, &request.args.bytes)?;
         let window = self
             .shared
             .then(|| Window::new(Arc::clone(&self.outbox), request.call.0));
+        let waiter = Waiter::Stream(Streaming {
+            sender,
+            failed: None,
+            credit: window.as_ref().map(Window::credit),
+        });
+        self.send(Kind::Stream, request, waiter, &request.args.bytes)?;
         Ok(Box::pin(Chunks::new(receiver, self.ended.clone(), window)))
     }
 

@@ -19,6 +19,7 @@ use super::parser::{Parsed, Parser, ProtocolError};
 use super::pings::Pings;
 use super::recalls::Recalls;
 use super::stops::Stops;
+use crate::convert;
 use crate::frame::{Header, Kind};
 use crate::pb;
 
@@ -126,7 +127,7 @@ impl ControlClient {
     /// Safe.
     pub async fn ping(&self, wait: Duration) -> Option<Pulse> {
         // A worker that does not read is not sent more and more.
-        let number = if self.outbox.unread() > UNREAD {
+        let number = if self.outbox.unread().pieces > UNREAD {
             self.pings.asked()
         } else {
             let number = self.pings.ask();
@@ -242,7 +243,7 @@ async fn read_all(mut stream: OwnedReadHalf, reports: &Reports) -> String {
                             // Once: whatever a worker tells later is not news.
                             reports.gil.send_if_modified(|gil| {
                                 let first = gil.is_none();
-                                gil.get_or_insert(told.module);
+                                gil.get_or_insert_with(|| convert::short_name(&told.module));
                                 first
                             });
                             continue;

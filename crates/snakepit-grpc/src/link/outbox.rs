@@ -1,16 +1,21 @@
 //! The writing half of a connection: frames go out whole and in order.
 
 use std::collections::VecDeque;
-use std::io::{ErrorKind, IoSlice};
+use std::future::{Future as _, poll_fn};
+use std::io::{self, ErrorKind, IoSlice};
 use std::os::fd::AsFd as _;
+use std::pin::pin;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 
 use bytes::{Buf as _, Bytes};
 use tokio::net::UnixStream;
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
-use crate::frame::{HEADER_LEN, Header};
+use crate::frame::{HEADER_LEN, Header, Kind};
 
 /// A body up to this size is copied behind its head and goes out in one plain write.
 const COPY_LIMIT: usize = 4096;
@@ -21,6 +26,8 @@ pub(super) struct Outbox {
     stream: OwnedWriteHalf,
     state: Mutex<State>,
     wake: Notify,
+    /// The peer has taken something, or the connection is broken.
+    taken: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -28,8 +35,54 @@ struct State {
     /// Header, head and small body of the frame being sent; reused.
     scratch: Vec<u8>,
     /// What the socket did not take yet. While there is any, new frames queue behind it.
-    backlog: VecDeque<Bytes>,
+    backlog: VecDeque<Piece>,
+    /// Bytes of answers in the backlog.
+    answers: Held,
     broken: bool,
+}
+
+/// A part of a frame.
+#[derive(Debug)]
+struct Piece {
+    bytes: Bytes,
+    /// It belongs to an answer to the peer's own request.
+    answer: bool,
+}
+
+/// Bytes of answers that wait in the backlogs of all connections of this process.
+static ALL_ANSWERS: AtomicUsize = AtomicUsize::new(0);
+
+/// Bytes of one connection in [`ALL_ANSWERS`].
+#[derive(Debug, Default)]
+struct Held(usize);
+
+impl Held {
+    fn add(&mut self, bytes: usize) {
+        self.0 += bytes;
+        ALL_ANSWERS.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn remove(&mut self, bytes: usize) {
+        self.0 -= bytes;
+        ALL_ANSWERS.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.remove(self.0);
+    }
+}
+
+/// What a peer has not read yet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Unread {
+    /// Pieces of frames.
+    pub(super) pieces: usize,
+    /// Bytes of answers to its requests.
+    pub(super) answers: usize,
+    /// Bytes of answers on all connections of this process.
+    pub(super) all: usize,
 }
 
 /// The connection does not take bytes any more, and not one of this frame was taken.
@@ -42,6 +95,7 @@ impl Outbox {
             stream,
             state: Mutex::default(),
             wake: Notify::new(),
+            taken: Notify::new(),
         }
     }
 
@@ -88,14 +142,18 @@ impl Outbox {
             0
         };
         let front = scratch.len();
-        if written < front {
-            state
-                .backlog
-                .push_back(Bytes::copy_from_slice(&scratch[written..]));
-        }
+        let answer = header.kind == Kind::HostReply;
         let rest = body.slice(written.saturating_sub(front).min(body.len())..);
+        if answer && written < front + body.len() {
+            state.answers.add(front + body.len() - written);
+        }
+        if written < front {
+            let bytes = Bytes::copy_from_slice(&scratch[written..]);
+            state.backlog.push_back(Piece { bytes, answer });
+        }
         if !rest.is_empty() {
-            state.backlog.push_back(rest);
+            let bytes = rest;
+            state.backlog.push_back(Piece { bytes, answer });
         }
         if !state.backlog.is_empty() {
             self.wake.notify_one();
@@ -103,13 +161,20 @@ impl Outbox {
         Ok(())
     }
 
-    /// Pieces that the peer did not take yet.
-    pub(super) fn unread(&self) -> usize {
+    /// What the peer did not take yet.
+    pub(super) fn unread(&self) -> Unread {
         let state = self.state.lock();
-        state
-            .expect("nothing panics while it is locked")
-            .backlog
-            .len()
+        let state = state.expect("nothing panics while it is locked");
+        Unread {
+            pieces: state.backlog.len(),
+            answers: state.answers.0,
+            all: ALL_ANSWERS.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Resolves when the peer takes something from now on, or when the connection breaks.
+    pub(super) fn taken(&self) -> Notified<'_> {
+        self.taken.notified()
     }
 
     /// Ends the connection in both directions, whoever holds its other end. What has arrived by now
@@ -133,6 +198,7 @@ impl Outbox {
             .expect("nothing panics while it is locked")
             .broken = true;
         self.wake.notify_one();
+        self.taken.notify_waiters();
     }
 
     /// Finishes what [`Outbox::send`] could not. Ends when the connection is broken.
@@ -148,7 +214,7 @@ impl Outbox {
                 {
                     return;
                 }
-                if self.stream.writable().await.is_err() {
+                if self.writable().await.is_err() {
                     return;
                 }
                 match self.flush_some() {
@@ -160,30 +226,53 @@ impl Outbox {
         }
     }
 
+    /// Resolves when the socket may take bytes, and when somebody has given it up meanwhile.
+    async fn writable(&self) -> io::Result<()> {
+        let mut woken = pin!(self.wake.notified());
+        let mut writable = pin!(self.stream.writable());
+        poll_fn(|context| match woken.as_mut().poll(context) {
+            Poll::Ready(()) => Poll::Ready(Ok(())),
+            Poll::Pending => writable.as_mut().poll(context),
+        })
+        .await
+    }
+
     /// Writes what the socket takes; true when nothing is left.
     fn flush_some(&self) -> Result<bool, Broken> {
-        let mut state = self
+        let mut guard = self
             .state
             .lock()
             .expect("nothing panics while it is locked");
-        loop {
+        let state = &mut *guard;
+        let before = state.answers.0;
+        let outcome = loop {
             let Some(front) = state.backlog.front_mut() else {
-                return Ok(true);
+                break Ok(true);
             };
-            match self.stream.try_write(front) {
-                Ok(written) => front.advance(written),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+            match self.stream.try_write(&front.bytes) {
+                Ok(written) => {
+                    front.bytes.advance(written);
+                    if front.answer {
+                        state.answers.remove(written);
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break Ok(false),
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(_) => {
                     state.broken = true;
                     state.backlog.clear();
-                    return Err(Broken);
+                    state.answers = Held::default();
+                    break Err(Broken);
                 }
             }
-            if front.is_empty() {
+            if front.bytes.is_empty() {
                 state.backlog.pop_front();
             }
+        };
+        if state.answers.0 < before {
+            self.taken.notify_waiters();
         }
+        outcome
     }
 }
 

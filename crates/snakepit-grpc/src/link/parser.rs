@@ -12,8 +12,15 @@ pub(super) const BUFFER: usize = 64 * 1024;
 /// A body up to this size is copied out, so that a small result does not keep the buffer alive.
 const COPY_LIMIT: usize = 16 * 1024;
 
-/// What a `MANY_REPLY` may be larger than the limit: its items are limited, their frame is not.
+/// Bytes by which a `MANY_REPLY` may be larger than the limit: its items are limited, their frame is not.
 const MANY_SLACK: u64 = 1 << 20;
+
+/// Longest frame in bytes that is read and discarded because its body is over the limit. A longer one has no honest sender, and the slot
+/// of its call would wait for its end: it breaks the protocol.
+const MAX_SKIPPED: u64 = 4 << 30;
+
+/// Bytes of a frame for which memory is reserved before they have come. A length is a claim; beyond this, memory is taken as bytes come.
+const CLAIMED: usize = 32 << 20;
 
 /// One step of the parser.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +34,8 @@ pub enum Parsed {
         /// The body.
         body: Bytes,
     },
-    /// A frame whose body is over the limit; the body is being skipped.
+    /// A frame whose body is over the limit, nothing of which is kept. It has come to its end, except for a `HOST_CALL`, which is told at
+    /// its header: its call goes on in any case.
     TooLarge {
         /// The fixed part.
         header: Header,
@@ -41,23 +49,31 @@ pub enum Parsed {
 pub struct Parser {
     buffer: BytesMut,
     max_payload: u64,
-    /// Bytes of an oversized frame that are still to come.
-    skip: u64,
+    /// An oversized frame of which bytes are still to come.
+    skipped: Option<Skipped>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Skipped {
+    header: Header,
+    left: u64,
+    /// It was told at its header.
+    told: bool,
 }
 
 impl Parser {
-    /// A parser for bodies up to `max_payload` bytes.
+    /// A parser for bodies up to `max_payload` bytes. Where no body is allowed at all, one that comes is an error.
     pub fn new(max_payload: usize) -> Self {
         Self {
             buffer: BytesMut::new(),
             max_payload: max_payload as u64,
-            skip: 0,
+            skipped: None,
         }
     }
 
     /// The buffer to read into, with room for what is needed next.
     pub fn buffer(&mut self) -> &mut BytesMut {
-        let wanted = self.missing().unwrap_or(0).max(1);
+        let wanted = self.missing().unwrap_or(0).clamp(1, CLAIMED);
         if self.buffer.capacity() - self.buffer.len() < wanted || self.buffer.is_empty() {
             self.buffer
                 .reserve(wanted.max(BUFFER - self.buffer.len().min(BUFFER - 1)));
@@ -67,16 +83,16 @@ impl Parser {
 
     /// It is between two frames: the end of the connection is no protocol error here.
     pub fn at_boundary(&self) -> bool {
-        self.buffer.is_empty() && self.skip == 0
+        self.buffer.is_empty() && self.skipped.is_none()
     }
 
     /// Bytes that the current frame still lacks, once its header is there.
     fn missing(&self) -> Option<usize> {
         let header = Header::decode(self.buffer.first_chunk()?).ok()?;
-        let total = HEADER_LEN as u64 + u64::from(header.head_len) + header.body_len;
         if header.body_len > self.limit(header.kind) {
             return None;
         }
+        let total = HEADER_LEN as u64 + u64::from(header.head_len) + header.body_len;
         usize::try_from(total).ok()?.checked_sub(self.buffer.len())
     }
 
@@ -92,33 +108,36 @@ impl Parser {
     /// # Errors
     /// [`ProtocolError`] when the bytes are no frame: nothing more can be read then.
     pub fn next_frame(&mut self) -> Result<Parsed, ProtocolError> {
-        if self.skip > 0 {
-            let now = self
-                .buffer
-                .len()
-                .min(usize::try_from(self.skip).unwrap_or(usize::MAX));
-            self.buffer.advance(now);
-            self.skip -= now as u64;
-            if self.skip > 0 {
+        let header = loop {
+            if let Some(skipped) = &mut self.skipped {
+                let now = skipped.left.min(self.buffer.len() as u64);
+                self.buffer.advance(now as usize);
+                skipped.left -= now;
+                if skipped.left > 0 {
+                    return Ok(Parsed::Incomplete);
+                }
+                let Skipped { header, told, .. } = *skipped;
+                self.skipped = None;
+                if !told {
+                    return Ok(Parsed::TooLarge { header });
+                }
+            }
+            let Some(bytes) = self.buffer.first_chunk::<HEADER_LEN>() else {
                 return Ok(Parsed::Incomplete);
+            };
+            let header = Header::decode(bytes)?;
+            if header.body_len <= self.limit(header.kind) {
+                break header;
             }
-        }
-        let Some(bytes) = self.buffer.first_chunk::<HEADER_LEN>() else {
-            return Ok(Parsed::Incomplete);
-        };
-        let header = Header::decode(bytes)?;
-        let head_len = header.head_len as usize;
-        if header.body_len > self.limit(header.kind) {
-            if header.kind == Kind::ManyReply {
-                return Err(ProtocolError::ManyTooLarge(header.body_len));
-            }
-            // The lengths of a header add up to less than 2^64 only when the peer is sane.
-            let rest = u64::from(header.head_len).checked_add(header.body_len);
-            self.skip = rest.ok_or(ProtocolError::Length)?;
             self.buffer.advance(HEADER_LEN);
-            return Ok(Parsed::TooLarge { header });
-        }
-        let body_len = usize::try_from(header.body_len).map_err(|_| ProtocolError::Length)?;
+            self.skipped = Some(self.oversized(header)?);
+            if header.kind == Kind::HostCall {
+                return Ok(Parsed::TooLarge { header });
+            }
+        };
+        let head_len = header.head_len as usize;
+        let body_len =
+            usize::try_from(header.body_len).map_err(|_| ProtocolError::Length(header.body_len))?;
         let total = HEADER_LEN + head_len + body_len;
         if self.buffer.len() < total {
             return Ok(Parsed::Incomplete);
@@ -127,6 +146,22 @@ impl Parser {
         let head = self.cut(head_len);
         let body = self.cut(body_len);
         Ok(Parsed::Frame { header, head, body })
+    }
+
+    /// What to do with a frame whose body is over the limit.
+    const fn oversized(&self, header: Header) -> Result<Skipped, ProtocolError> {
+        if matches!(header.kind, Kind::ManyReply) {
+            return Err(ProtocolError::ManyTooLarge(header.body_len));
+        }
+        if self.max_payload == 0 {
+            return Err(ProtocolError::Unexpected(header.kind));
+        }
+        let left = header.body_len.saturating_add(header.head_len as u64);
+        if left > MAX_SKIPPED {
+            return Err(ProtocolError::Length(header.body_len));
+        }
+        let told = matches!(header.kind, Kind::HostCall);
+        Ok(Skipped { header, left, told })
     }
 
     fn cut(&mut self, len: usize) -> Bytes {
@@ -145,8 +180,8 @@ impl Parser {
 pub enum ProtocolError {
     /// Bytes that are not a frame.
     Frame(BadFrame),
-    /// A length that no memory can hold.
-    Length,
+    /// A body of a length that no honest peer sends.
+    Length(u64),
     /// A `MANY_REPLY` far beyond the limit.
     ManyTooLarge(u64),
     /// A frame of a kind that does not fit here.
@@ -159,6 +194,8 @@ pub enum ProtocolError {
     Truncated,
     /// Requests without end, while the answers are not read.
     Unread,
+    /// Chunks of this call beyond what its consumer has taken.
+    Window(u64),
 }
 
 impl From<BadFrame> for ProtocolError {
@@ -171,12 +208,18 @@ impl fmt::Display for ProtocolError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Frame(error) => error.fmt(f),
-            Self::Length => f.write_str("a frame of impossible length"),
+            Self::Length(len) => write!(f, "a frame of impossible length, {len} bytes"),
             Self::ManyTooLarge(len) => write!(f, "a batch of results of {len} bytes"),
             Self::Unexpected(kind) => write!(f, "an unexpected frame of kind {kind:?}"),
             Self::UnknownCall(call) => write!(f, "an answer to call {call}, which is not running"),
             Self::Malformed(kind) => write!(f, "a malformed frame of kind {kind:?}"),
             Self::Unread => f.write_str("requests without reading the answers"),
+            Self::Window(call) => {
+                write!(
+                    f,
+                    "chunks of call {call} beyond what its consumer has taken"
+                )
+            }
             Self::Truncated => f.write_str("the connection ended within a frame"),
         }
     }

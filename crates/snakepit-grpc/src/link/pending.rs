@@ -8,7 +8,7 @@ use snakepit_core::{CallError, ItemResult, WorkerExit};
 use tokio::sync::{mpsc, oneshot};
 
 use super::calls::CallMap;
-use super::chunks::Batch;
+use super::chunks::{Batch, Credit};
 use super::client::DescribeError;
 use crate::pb;
 
@@ -21,15 +21,22 @@ pub(super) enum Waiter {
         /// Order of sending; set by [`Pending::add`].
         number: u64,
     },
-    Stream {
-        sender: mpsc::Sender<Batch>,
-        failed: Option<CallError>,
-    },
+    Stream(Streaming),
     Many {
         sender: oneshot::Sender<Vec<ItemResult>>,
         results: Vec<ItemResult>,
         expected: usize,
     },
+}
+
+/// A running stream.
+#[derive(Debug)]
+pub(super) struct Streaming {
+    pub(super) sender: mpsc::Sender<Batch>,
+    /// Why it fails at its end.
+    pub(super) failed: Option<CallError>,
+    /// What it may send, where many calls share the connection.
+    pub(super) credit: Option<Credit>,
 }
 
 /// The running calls, and whether the connection still lives.
@@ -155,7 +162,7 @@ impl Waiter {
             }
             // Without an end the stream reports the lost connection by itself, also when the
             // channel is full just now.
-            Self::Stream { .. } => {}
+            Self::Stream(_) => {}
             Self::Many {
                 sender,
                 mut results,

@@ -8,15 +8,15 @@ use prost::Message as _;
 use snakepit_core::{CallError, Direction, ItemResult, Payload};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::OwnedReadHalf;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
-use super::chunks::Batch;
+use super::chunks::{Batch, LARGE_BATCH};
 use super::client::DescribeError;
 use super::parser::{Parsed, Parser, ProtocolError};
-use super::pending::{Pending, Waiter};
+use super::pending::{Pending, Streaming, Waiter};
 use super::serving::Serving;
 use crate::convert;
-use crate::frame::{FLAG_LAST, FLAG_RENEW, Header, Kind};
+use crate::frame::{FLAG_LAST, FLAG_RENEW, Header, Kind, MAX_HEAD};
 use crate::pb;
 
 /// Reads until the connection ends, then fails whatever still waits.
@@ -103,9 +103,23 @@ struct Reader {
 /// A stream whose chunks are being collected.
 struct Open {
     call: u64,
-    sender: mpsc::Sender<Batch>,
-    failed: Option<CallError>,
+    stream: Streaming,
     batch: Batch,
+    /// Bytes of its chunks.
+    bytes: usize,
+}
+
+impl Open {
+    fn push(&mut self, chunk: Bytes) -> Result<(), ProtocolError> {
+        if let Some(credit) = &mut self.stream.credit
+            && !credit.take(chunk.len())
+        {
+            return Err(ProtocolError::Window(self.call));
+        }
+        self.bytes += chunk.len();
+        self.batch.chunks.push(chunk);
+        Ok(())
+    }
 }
 
 impl Reader {
@@ -145,6 +159,7 @@ impl Reader {
                 Parsed::Frame { header, head, body } if header.kind == Kind::HostCall => {
                     // A chunk that came before goes before.
                     self.flush().await;
+                    self.serving.wait_for_room().await?;
                     self.serving.request(header.call, &head, body)?;
                 }
                 Parsed::Frame { header, .. } if header.kind == Kind::HostCancel => {
@@ -163,23 +178,18 @@ impl Reader {
         if let Some(open) = &mut self.batch
             && open.call == call
         {
-            open.batch.chunks.push(body);
-            return Ok(());
+            return open.push(body);
         }
         self.flush().await;
         match self.pending.take(call) {
-            Some(Waiter::Stream { sender, failed }) => {
-                let batch = Batch {
-                    chunks: vec![body],
-                    end: None,
-                };
-                self.batch = Some(Open {
+            Some(Waiter::Stream(stream)) => {
+                let open = self.batch.insert(Open {
                     call,
-                    sender,
-                    failed,
-                    batch,
+                    stream,
+                    batch: Batch::default(),
+                    bytes: 0,
                 });
-                Ok(())
+                open.push(body)
             }
             Some(other) => {
                 self.pending.put_back(call, other);
@@ -195,20 +205,27 @@ impl Reader {
         let Some(open) = self.batch.take() else {
             return;
         };
-        if open.failed.is_none() {
+        let sender = &open.stream.sender;
+        if open.stream.failed.is_none() {
             // Without a consumer the chunks are dropped until the tool has ended.
-            let _ = open.sender.send(open.batch).await;
+            // A shared connection must not wait here, and need not: the window bounds what comes.
+            if open.bytes < LARGE_BATCH || open.stream.credit.is_some() {
+                let _ = sender.send(open.batch).await;
+            } else if let Ok(mut places) = sender.reserve_many(sender.max_capacity()).await
+                && let Some(place) = places.next()
+            {
+                place.send(open.batch);
+            }
         }
-        let waiter = Waiter::Stream {
-            sender: open.sender,
-            failed: open.failed,
-        };
-        self.pending.put_back(open.call, waiter);
+        self.pending
+            .put_back(open.call, Waiter::Stream(open.stream));
     }
 
     async fn too_large(&mut self, header: Header) -> Result<(), ProtocolError> {
         if header.kind == Kind::HostCall {
-            return self.serving.too_large(&header);
+            self.serving.wait_for_room().await?;
+            self.serving.too_large(&header);
+            return Ok(());
         }
         self.flush().await;
         let call = header.call;
@@ -224,10 +241,9 @@ impl Reader {
                 Ok(())
             }
             // The tool goes on: the slot is not free before it has ended.
-            (Kind::Chunk, Some(Waiter::Stream { sender, failed })) => {
-                let failed = failed.or(Some(error));
-                self.pending
-                    .put_back(call, Waiter::Stream { sender, failed });
+            (Kind::Chunk, Some(Waiter::Stream(mut stream))) => {
+                stream.failed.get_or_insert(error);
+                self.pending.put_back(call, Waiter::Stream(stream));
                 Ok(())
             }
             (_, None) => Err(ProtocolError::UnknownCall(call)),
@@ -257,10 +273,11 @@ impl Reader {
                 let _ = sender.send(Ok(body));
                 Ok(())
             }
-            (Kind::End, Waiter::Stream { sender, failed }) => {
+            (Kind::End, Waiter::Stream(stream)) => {
                 self.serving.end(call);
-                let end = failed.map_or(Ok(()), Err);
-                let _ = sender
+                let end = stream.failed.map_or(Ok(()), Err);
+                let _ = stream
+                    .sender
                     .send(Batch {
                         chunks: Vec::new(),
                         end: Some(end),
@@ -286,16 +303,9 @@ impl Reader {
                 },
             ),
             (Kind::Described, Waiter::Describe(sender)) => {
-                match pb::DescribeResponse::decode(head.clone()) {
-                    Ok(response) => {
-                        let _ = sender.send(Ok(response));
-                        Ok(())
-                    }
-                    Err(_) => {
-                        self.pending.put_back(call, Waiter::Describe(sender));
-                        Err(ProtocolError::Malformed(kind))
-                    }
-                }
+                let described = convert::description(head).map_err(DescribeError::Refused);
+                let _ = sender.send(described);
+                Ok(())
             }
             (Kind::Error, waiter) => self.error(call, head, waiter).await,
             (kind, waiter) => {
@@ -352,17 +362,19 @@ impl Reader {
             return Err(ProtocolError::Malformed(Kind::Error));
         };
         self.serving.end(call);
-        let tool = Box::new(convert::tool_error(error));
+        let tool = |error| CallError::Tool(Box::new(convert::tool_error(error)));
         match waiter {
             Waiter::Describe(sender) => {
-                let _ = sender.send(Err(DescribeError::Refused(tool)));
+                let error = Box::new(convert::start_error(error));
+                let _ = sender.send(Err(DescribeError::Refused(error)));
             }
             Waiter::Call { sender, .. } => {
-                let _ = sender.send(Err(CallError::Tool(tool)));
+                let _ = sender.send(Err(tool(error)));
             }
-            Waiter::Stream { sender, failed } => {
-                let end = Some(Err(failed.unwrap_or(CallError::Tool(tool))));
-                let _ = sender
+            Waiter::Stream(stream) => {
+                let end = Some(Err(stream.failed.unwrap_or_else(|| tool(error))));
+                let _ = stream
+                    .sender
                     .send(Batch {
                         chunks: Vec::new(),
                         end,
@@ -375,7 +387,12 @@ impl Reader {
                 expected,
             } => {
                 let missing = expected.saturating_sub(results.len());
-                results.extend((0..missing).map(|_| Err(CallError::Tool(tool.clone()))));
+                let error = convert::tool_error(error);
+                // Thousands of items may fail with it: only the first has all of it.
+                let brief = convert::brief(&error);
+                let others = (1..missing).map(|_| CallError::Tool(Box::new(brief.clone())));
+                let first = CallError::Tool(Box::new(error));
+                results.extend(std::iter::once(first).chain(others).take(missing).map(Err));
                 let _ = sender.send(results);
             }
         }
@@ -387,7 +404,8 @@ impl Reader {
 fn item((status, bytes): (u8, Bytes)) -> Option<ItemResult> {
     match status {
         0 => Some(Ok(Payload::from_msgpack(bytes))),
-        1 => {
+        // It would be the head of a frame for itself.
+        1 if bytes.len() <= MAX_HEAD => {
             let error = pb::ToolError::decode(bytes).ok()?;
             Some(Err(CallError::Tool(Box::new(convert::tool_error(error)))))
         }

@@ -18,6 +18,7 @@ use super::handling::{Answer, Handling, finish, over_limit, poll_caught, refusal
 use super::outbox::Outbox;
 use super::parser::ProtocolError;
 use super::request::{HostOp, HostRequest, HostRequests};
+use super::room::Room;
 use crate::convert;
 use crate::frame::{FLAG_ERROR, Header, Kind};
 use crate::pb;
@@ -25,18 +26,15 @@ use crate::pb;
 /// Requests of one call that may wait for their answer.
 const MAX_OPEN: usize = 64;
 
-/// Answers that the worker has not read yet, after which it is taken for broken.
-const MAX_UNREAD: usize = 1024;
-
-/// Pieces that the worker has not read yet and that have to do with one running call other than its requests: the call itself, and what
-/// its stream may send on.
-const UNREAD_OF_CALL: usize = 8;
+/// Bytes by which arguments of requests that wait for their answers may exceed the payload limit, on one connection.
+const OPEN_BYTES: usize = 16 << 20;
 
 /// Answers the requests of the calls of one connection.
 #[derive(Debug)]
 pub(super) struct Serving {
     host: Option<Host>,
     outbox: Arc<Outbox>,
+    room: Room,
     max_payload: usize,
     state: Mutex<State>,
 }
@@ -46,6 +44,8 @@ struct State {
     running: CallMap<Running>,
     /// The calls of the requests that were not answered at once, by number.
     owners: HashMap<u64, u64>,
+    /// Bytes of the arguments of those requests.
+    open_bytes: usize,
 }
 
 /// Who answers.
@@ -70,6 +70,7 @@ struct Running {
 #[derive(Debug)]
 struct Open {
     number: u64,
+    bytes: usize,
     cancel: Option<oneshot::Sender<()>>,
 }
 
@@ -98,6 +99,7 @@ impl Serving {
     ) -> Self {
         Self {
             host: host.map(|(worker, handler)| Host { handler, worker }),
+            room: Room::new(Arc::clone(&outbox), max_payload),
             outbox,
             max_payload,
             state: Mutex::default(),
@@ -130,6 +132,7 @@ impl Serving {
             let ended = state.running.remove(&call);
             for open in ended.iter().flat_map(|running| &running.open) {
                 state.owners.remove(&open.number);
+                state.open_bytes -= open.bytes;
             }
             ended
         };
@@ -153,7 +156,6 @@ impl Serving {
         if number == 0 {
             return Err(ProtocolError::Malformed(Kind::HostCall));
         }
-        self.check_reading()?;
         let message = pb::HostRequest::decode(head.clone())
             .map_err(|_| ProtocolError::Malformed(Kind::HostCall))?;
         if let Err(error) = self.start(number, message, body) {
@@ -163,11 +165,9 @@ impl Serving {
     }
 
     /// A `HOST_CALL` came whose body is over the limit; it was skipped.
-    pub(super) fn too_large(&self, header: &Header) -> Result<(), ProtocolError> {
-        self.check_reading()?;
+    pub(super) fn too_large(&self, header: &Header) {
         let error = over_limit("request", header.body_len, self.max_payload);
         self.answer(header.call, Err(error));
-        Ok(())
     }
 
     /// A `HOST_CANCEL` came. The request may be answered already.
@@ -185,13 +185,12 @@ impl Serving {
         }
     }
 
-    /// A worker that asks without reading the answers would fill our memory with them.
-    fn check_reading(&self) -> Result<(), ProtocolError> {
-        let calls = self.lock().running.len();
-        if self.outbox.unread() > MAX_UNREAD + calls.saturating_sub(1) * UNREAD_OF_CALL {
-            return Err(ProtocolError::Unread);
-        }
-        Ok(())
+    /// Waits until there is room for one more answer.
+    ///
+    /// # Errors
+    /// The worker does not read its answers.
+    pub(super) async fn wait_for_room(&self) -> Result<(), ProtocolError> {
+        self.room.wait(|| self.lock().running.len()).await
     }
 
     fn start(
@@ -214,7 +213,8 @@ impl Serving {
                 "update host and worker together",
             )
         })?;
-        let (caller, ending) = self.admit(host, number, message.call_id)?;
+        let bytes = body.len();
+        let (caller, ending) = self.admit(host, number, message.call_id, bytes)?;
         let own = (message.timeout_us > 0)
             .then(|| Instant::now().checked_add(Duration::from_micros(message.timeout_us)))
             .flatten();
@@ -242,7 +242,7 @@ impl Serving {
             self.answer(number, answer);
             return Ok(());
         }
-        self.spawn(call, number, deadline, handling, ending);
+        self.spawn(call, (number, bytes), deadline, handling, ending);
         Ok(())
     }
 
@@ -252,6 +252,7 @@ impl Serving {
         host: &Host,
         number: u64,
         call: u64,
+        bytes: usize,
     ) -> Result<(Request, Arc<Ending>), Box<ToolError>> {
         let mut guard = self.lock();
         let state = &mut *guard;
@@ -276,6 +277,14 @@ impl Serving {
                 "wait for some of them first",
             ));
         }
+        if state.open_bytes + bytes > self.max_payload.saturating_add(OPEN_BYTES) {
+            let open = state.open_bytes;
+            return Err(refusal(
+                ErrorCode::TooManyRequests,
+                format!("requests of {open} bytes wait for the host on this connection already"),
+                "wait for some of them first",
+            ));
+        }
         let ending = running.ending.get_or_insert_with(|| {
             Arc::new(Ending {
                 host: host.clone(),
@@ -289,7 +298,7 @@ impl Serving {
     fn spawn(
         self: &Arc<Self>,
         call: u64,
-        number: u64,
+        (number, bytes): (u64, usize),
         deadline: Option<Instant>,
         handling: Handling,
         ending: Arc<Ending>,
@@ -307,6 +316,10 @@ impl Serving {
         while tasks.try_join_next().is_some() {}
         tasks.spawn(async move {
             let answer = finish(handling, cancelled, deadline).await;
+            let answer = serving
+                .room
+                .hold(answer, || serving.lock().running.len())
+                .await;
             drop(ending);
             if serving.close(call, number) {
                 serving.answer(number, answer);
@@ -314,9 +327,11 @@ impl Serving {
         });
         entry.open.push(Open {
             number,
+            bytes,
             cancel: Some(cancel),
         });
         state.owners.insert(number, call);
+        state.open_bytes += bytes;
     }
 
     /// Strikes a request off; false when its call is over.
@@ -329,8 +344,12 @@ impl Serving {
             .map(|running| &mut running.open);
         open.is_some_and(|open| {
             let at = open.iter().position(|open| open.number == number);
-            at.map(|at| state.owners.remove(&open.swap_remove(at).number))
-                .is_some()
+            let closed = at.map(|at| open.swap_remove(at));
+            if let Some(closed) = &closed {
+                state.owners.remove(&closed.number);
+                state.open_bytes -= closed.bytes;
+            }
+            closed.is_some()
         })
     }
 

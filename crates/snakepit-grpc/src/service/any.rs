@@ -5,6 +5,7 @@ use prost_types::Any;
 use snakepit_core::{DType, Tensor, Value};
 
 use super::json;
+use super::status::Fault;
 
 /// URL of everything that the host sends.
 const STRING_URL: &str = "type.googleapis.com/google.protobuf.StringValue";
@@ -12,13 +13,16 @@ const STRING_URL: &str = "type.googleapis.com/google.protobuf.StringValue";
 /// URL of a number that JSON has no word for.
 const FLOAT_URL: &str = "type.googleapis.com/snakepit.float";
 
-/// A value for a client: JSON under the URL of a string, as clients expect it.
-pub(super) fn write(value: &Value) -> Any {
+/// A value for a client: JSON of at most `limit` bytes under the URL of a string, as clients expect it.
+///
+/// # Errors
+/// The text would be longer.
+pub(super) fn write(value: &Value, limit: usize) -> Result<Any, Fault> {
     let special = matches!(value, Value::Float(number) if !number.is_finite());
-    Any {
+    Ok(Any {
         type_url: if special { FLOAT_URL } else { STRING_URL }.to_owned(),
-        value: json::write(value),
-    }
+        value: json::write(value, limit)?,
+    })
 }
 
 /// A value of a client.
@@ -292,10 +296,11 @@ mod tests {
 
     #[test]
     fn special_numbers_survive() {
-        let written = write(&Value::Float(f64::INFINITY));
+        let write = |value| write(&value, 100).unwrap();
+        let written = write(Value::Float(f64::INFINITY));
         assert_eq!(read(&written), Ok(Value::Float(f64::INFINITY)));
         assert_eq!(
-            write(&"a".into()),
+            write("a".into()),
             any("google.protobuf.StringValue", "\"a\"")
         );
     }

@@ -119,35 +119,55 @@ fn unfit(error: PayloadError) -> Fault {
     ToolError::new(ErrorCode::InvalidPayload, error.to_string()).into()
 }
 
-/// A result as `Any` and bytes: bytes travel by themselves.
+/// Bytes of a payload that is turned into JSON where it comes in; larger ones go to a thread for blocking work.
+const AT_ONCE: usize = 256 << 10;
+
+/// Does something with a payload, apart from the threads of the runtime if it is large.
 ///
 /// # Errors
-/// The payload is malformed.
-pub(super) fn any_result(payload: &Payload) -> Result<(Any, Bytes), Fault> {
+/// Those of the work.
+pub(super) async fn apart<T: Send + 'static>(
+    payload: &Payload,
+    work: impl FnOnce(&Payload) -> Result<T, Fault> + Send + 'static,
+) -> Result<T, Fault> {
+    if payload.bytes.len() <= AT_ONCE {
+        return work(payload);
+    }
+    let payload = payload.clone();
+    let done = tokio::task::spawn_blocking(move || work(&payload)).await;
+    done.unwrap_or_else(|_| Err(super::chunks::panicked()))
+}
+
+/// A result as `Any` and bytes: bytes travel by themselves. JSON text has at most `limit` bytes.
+///
+/// # Errors
+/// The payload is malformed, or too large as JSON.
+pub(super) fn any_result(payload: &Payload, limit: usize) -> Result<(Any, Bytes), Fault> {
     let value: Value = payload.decode().map_err(unfit)?;
     Ok(match value {
-        Value::Bytes(data) => (any::write(&Value::Map(Vec::new())), data),
-        value => (any::write(&value), Bytes::new()),
+        Value::Bytes(data) => (any::write(&Value::Map(Vec::new()), limit)?, data),
+        value => (any::write(&value, limit)?, Bytes::new()),
     })
 }
 
-/// Puts a result into a response.
+/// A response that has nothing but the result. JSON text has at most `limit` bytes.
 ///
 /// # Errors
-/// The payload is malformed.
-pub(super) fn set_result(
-    response: &mut pb::ExecuteToolResponse,
+/// The payload is malformed, or too large as JSON.
+pub(super) fn result(
     payload: &Payload,
     form: Form,
-) -> Result<(), Fault> {
+    limit: usize,
+) -> Result<pb::ExecuteToolResponse, Fault> {
+    let mut response = pb::ExecuteToolResponse::default();
     match form {
         Form::Any => {
-            let (any, binary) = any_result(payload)?;
+            let (any, binary) = any_result(payload, limit)?;
             (response.result, response.binary_result) = (Some(any), binary);
         }
         Form::Json => {
             let value: Value = payload.decode().map_err(unfit)?;
-            response.payload = json::write(&value).into();
+            response.payload = json::write(&value, limit)?.into();
             response.set_encoding(pb::Encoding::Json);
         }
         Form::MessagePack => {
@@ -155,21 +175,25 @@ pub(super) fn set_result(
             response.set_encoding(pb::Encoding::Msgpack);
         }
     }
-    Ok(())
+    Ok(response)
 }
 
-/// One chunk of a stream: its bytes and how they are encoded.
+/// One chunk of a stream: its bytes and how they are encoded. JSON text has at most `limit` bytes.
 ///
 /// # Errors
-/// The payload is malformed.
-pub(super) fn chunk(payload: &Payload, form: Form) -> Result<(Bytes, pb::Encoding), Fault> {
+/// The payload is malformed, or too large as JSON.
+pub(super) fn chunk(
+    payload: &Payload,
+    form: Form,
+    limit: usize,
+) -> Result<(Bytes, pb::Encoding), Fault> {
     if form == Form::MessagePack {
         return Ok((payload.bytes.clone(), pb::Encoding::Msgpack));
     }
     let value: Value = payload.decode().map_err(unfit)?;
     Ok(match value {
         Value::Bytes(data) if form == Form::Any => (data, pb::Encoding::Raw),
-        value => (json::write(&value).into(), pb::Encoding::Json),
+        value => (json::write(&value, limit)?.into(), pb::Encoding::Json),
     })
 }
 
@@ -262,15 +286,16 @@ mod tests {
     #[test]
     fn bytes_travel_by_themselves() {
         let payload = Payload::encode(&Value::Bytes(vec![1].into())).unwrap();
-        let (any, binary) = any_result(&payload).unwrap();
+        let (any, binary) = any_result(&payload, 100).unwrap();
         assert_eq!((any.value.as_slice(), &*binary), (&b"{}"[..], &[1][..]));
         assert_eq!(
-            chunk(&payload, Form::Any),
+            chunk(&payload, Form::Any, 100),
             Ok((vec![1].into(), pb::Encoding::Raw))
         );
         assert_eq!(
-            chunk(&payload, Form::Json),
+            chunk(&payload, Form::Json, 100),
             Ok((br#"{"$bytes":"AQ=="}"#.to_vec().into(), pb::Encoding::Json))
         );
+        assert!(chunk(&payload, Form::Json, 10).is_err());
     }
 }

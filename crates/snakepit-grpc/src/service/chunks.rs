@@ -43,6 +43,8 @@ impl Served {
 pub(super) struct Chunks {
     tool: String,
     form: Form,
+    /// Bytes of JSON text in one chunk.
+    limit: usize,
     served: Served,
     started: Instant,
     sent: u64,
@@ -51,10 +53,11 @@ pub(super) struct Chunks {
 }
 
 impl Chunks {
-    /// Chunks of these results. A panic of the source becomes its last error.
+    /// Chunks of these results, with at most `limit` bytes of JSON text in each. A panic of the source becomes its last error.
     pub(super) fn new(
         tool: &str,
         form: Form,
+        limit: usize,
         served: Served,
         source: impl Stream<Item = Result<Payload, Fault>> + Send + 'static,
     ) -> Self {
@@ -63,6 +66,7 @@ impl Chunks {
         Self {
             tool: tool.to_owned(),
             form,
+            limit,
             served,
             started: Instant::now(),
             sent: 0,
@@ -82,7 +86,8 @@ impl Chunks {
     async fn next(&mut self) -> Option<Result<pb::ToolChunk, Status>> {
         let item = self.source.as_mut()?.next().await;
         let chunk = match item {
-            Some(item) => item.and_then(|payload| self.chunk(&payload)),
+            Some(Ok(payload)) => self.chunk(&payload).await,
+            Some(Err(error)) => Err(error),
             None => {
                 self.source = None;
                 return Some(Ok(self.last()));
@@ -94,8 +99,10 @@ impl Chunks {
         Some(chunk.map_err(from_tool))
     }
 
-    fn chunk(&mut self, payload: &Payload) -> Result<pb::ToolChunk, Fault> {
-        let (data, encoding) = arguments::chunk(payload, self.form)?;
+    async fn chunk(&mut self, payload: &Payload) -> Result<pb::ToolChunk, Fault> {
+        let (form, limit) = (self.form, self.limit);
+        let work = move |payload: &Payload| arguments::chunk(payload, form, limit);
+        let (data, encoding) = arguments::apart(payload, work).await?;
         self.sent += 1;
         let mut chunk = pb::ToolChunk {
             chunk_id: format!("{}-{}", self.tool, self.sent),

@@ -61,15 +61,20 @@ impl Inner {
         let result = async {
             let call = self.understand(request, deadline)?;
             response.metadata = call.served.metadata();
-            let form = call.form;
+            let (form, limit) = (call.form, self.json_limit());
             let reply = self.run(&**gateway, call).await?;
-            arguments::set_result(&mut response, &reply, form)
+            arguments::apart(&reply, move |reply| arguments::result(reply, form, limit)).await
         };
-        let result = result.await;
-        response.success = result.is_ok();
-        if let Err(error) = result {
-            response.error_message = error.to_string();
-            response.error = Some(tool_error_message(*error));
+        match result.await {
+            Ok(result) => {
+                response.success = true;
+                (response.result, response.binary_result) = (result.result, result.binary_result);
+                (response.payload, response.encoding) = (result.payload, result.encoding);
+            }
+            Err(error) => {
+                response.error_message = error.to_string();
+                response.error = Some(tool_error_message(*error));
+            }
         }
         let millis = started.elapsed().as_millis();
         response
@@ -107,7 +112,7 @@ impl Inner {
                 .tools()
                 .open_stream(call.host_call(), &tool, call.args);
             let stream = stream.map_err(from_tool)?;
-            return Ok(Chunks::new(&tool, form, served, stream).into_stream());
+            return Ok(Chunks::new(&tool, form, self.json_limit(), served, stream).into_stream());
         }
         if let Served::Remote(Some(registered)) = &served
             && !registered.tool.streaming
@@ -119,7 +124,7 @@ impl Inner {
         let stream = stream.await.map_err(|_| from_tool(panicked()))?;
         let stream = stream.map_err(|error| from_tool(call_error(error)))?;
         let stream = stream.map_err(call_error);
-        Ok(Chunks::new(&tool, form, served, stream).into_stream())
+        Ok(Chunks::new(&tool, form, self.json_limit(), served, stream).into_stream())
     }
 
     fn understand(

@@ -45,7 +45,8 @@ impl Inner {
                 .call(call, &request.tool_name, args)
                 .await;
             let reply = reply.map_err(|error| self.told(&request, error))?;
-            arguments::any_result(&reply)
+            let limit = self.json_limit();
+            arguments::apart(&reply, move |reply| arguments::any_result(reply, limit)).await
         };
         match result.await {
             Ok((any, binary)) => {
@@ -76,7 +77,9 @@ impl Inner {
             .tools()
             .open_stream(call, &request.tool_name, args);
         let stream = stream.map_err(|error| from_tool(self.told(request, error)))?;
-        Ok(Chunks::new(&request.tool_name, Form::Any, Served::Local, stream).into_stream())
+        let limit = self.json_limit();
+        let chunks = Chunks::new(&request.tool_name, Form::Any, limit, Served::Local, stream);
+        Ok(chunks.into_stream())
     }
 
     /// What a call of a host tool needs.

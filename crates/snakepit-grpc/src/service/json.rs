@@ -1,13 +1,17 @@
 //! JSON text to values, and back.
 
-use snakepit_core::Value;
+use std::fmt::{self, Write as _};
+
+use snakepit_core::{ErrorCode, ToolError, Value};
+
+use super::status::Fault;
 
 /// From JSON text. Nesting beyond 127 levels is refused; a whole number beyond 64 bits is, too, since it would lose digits.
 ///
 /// # Errors
 /// What is wrong with the text.
 pub(super) fn parse(text: &[u8]) -> Result<Value, String> {
-    let json = serde_json::from_slice(text).map_err(|error| {
+    let value = Value::parse_json(text).map_err(|error| {
         let reason = error.to_string();
         match reason.strip_prefix("recursion limit exceeded") {
             Some(place) => format!("it nests deeper than 127 levels{place}"),
@@ -16,13 +20,46 @@ pub(super) fn parse(text: &[u8]) -> Result<Value, String> {
     })?;
     match large_integer(text) {
         Some(digits) => Err(format!("the whole number {digits} has more than 64 bits")),
-        None => Ok(Value::from_json(json)),
+        None => Ok(value),
     }
 }
 
-/// As JSON text.
-pub(super) fn write(value: &Value) -> Vec<u8> {
-    value.to_json().to_string().into_bytes()
+/// As JSON text of at most `limit` bytes. The text ends where the limit is: a byte of a value may become a list of the text.
+///
+/// # Errors
+/// The text is longer.
+pub(super) fn write(value: &Value, limit: usize) -> Result<Vec<u8>, Fault> {
+    let mut text = Limited {
+        text: String::new(),
+        limit,
+    };
+    match write!(text, "{}", value.json_text()) {
+        Ok(()) => Ok(text.text.into_bytes()),
+        Err(_) => Err(too_long(limit)),
+    }
+}
+
+/// Text up to a number of bytes.
+struct Limited {
+    text: String,
+    limit: usize,
+}
+
+impl fmt::Write for Limited {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if text.len() > self.limit - self.text.len() {
+            return Err(fmt::Error);
+        }
+        self.text.push_str(text);
+        Ok(())
+    }
+}
+
+fn too_long(limit: usize) -> Fault {
+    let message = format!("as JSON the value is larger than the limit of {limit} bytes");
+    let mut error = ToolError::new(ErrorCode::PayloadTooLarge, message);
+    error.help = "ask for MessagePack, or raise `max_message` of the server".to_owned();
+    error.into()
 }
 
 /// The first whole number of a valid JSON text that does not fit into 64 bits, shortened.
@@ -76,6 +113,14 @@ mod tests {
         );
         assert_eq!(parse(b"1e30"), Ok(Value::Float(1e30)));
         assert!(parse(br#""18446744073709551616999 \" 18446744073709551616999""#).is_ok());
+    }
+
+    #[test]
+    fn a_text_ends_at_its_limit() {
+        let value = Value::List(vec![Value::Null; 1000]);
+        assert_eq!(write(&value, 5001).unwrap().len(), 5001);
+        let error = write(&value, 5000).unwrap_err();
+        assert_eq!(error.code, ErrorCode::PayloadTooLarge);
     }
 
     #[test]

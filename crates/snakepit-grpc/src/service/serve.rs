@@ -8,11 +8,13 @@ mod health;
 mod scope;
 mod socket;
 mod token;
+mod unsent;
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -43,6 +45,12 @@ pub struct ServeOptions {
     pub max_connections: usize,
     /// Requests under way on one connection; 256 by default.
     pub max_streams: u32,
+    /// Bytes of answers that one client has not taken yet; 64 MiB by default. Beyond half of it the client's next request waits until some
+    /// are taken, and fails with RESOURCE_EXHAUSTED after 10 s; an answer beyond all of it fails at once. A single answer always fits.
+    pub max_unsent_connection: usize,
+    /// Bytes of answers that all clients together have not taken yet; 256 MiB by default. Beyond it a client may have 1 MiB, and from half
+    /// of it on a connection whose client takes nothing for 10 s is closed.
+    pub max_unsent: usize,
     /// Time in which a new TCP connection must make a request with the token, so that strangers cannot take up all connections; 10 s by
     /// default.
     pub patience: Duration,
@@ -57,6 +65,8 @@ impl Default for ServeOptions {
             max_requests: 1024,
             max_connections: 256,
             max_streams: 256,
+            max_unsent_connection: 64 << 20,
+            max_unsent: 256 << 20,
             patience: Duration::from_secs(10),
             clients: Vec::new(),
         }
@@ -166,6 +176,8 @@ impl BridgeServer {
         if let Some(gateway) = gateway {
             following.spawn(health::follow(health.clone(), gateway, ready));
         }
+        let largest = &self.inner.max_message;
+        largest.fetch_max(options.max_message, Ordering::Relaxed);
         let mut server = self.clone();
         server.max_message = options.max_message;
         let service = BridgeServiceServer::new(server)

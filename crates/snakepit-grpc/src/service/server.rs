@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::StreamExt as _;
 use snakepit_core::HostState;
@@ -31,6 +32,15 @@ pub(super) struct Inner {
     pub(super) state: HostState,
     pub(super) gateway: Option<Arc<dyn Gateway>>,
     pub(super) peers: Arc<PeerTools>,
+    /// Largest message in bytes of any server that serves this.
+    pub(super) max_message: AtomicUsize,
+}
+
+impl Inner {
+    /// Bytes of JSON text in one message.
+    pub(super) fn json_limit(&self) -> usize {
+        self.max_message.load(Ordering::Relaxed)
+    }
 }
 
 impl BridgeServer {
@@ -56,6 +66,7 @@ impl BridgeServer {
             state,
             gateway,
             peers,
+            max_message: AtomicUsize::new(ServeOptions::new().max_message),
         };
         Self {
             inner: Arc::new(inner),

@@ -6,6 +6,9 @@ use snakepit_core::{HostToolInfo, ToolInfo, Value};
 use super::{PeerTool, any};
 use crate::pb;
 
+/// Bytes of the default value of a parameter; a longer one is left out.
+const MAX_DEFAULT: usize = 16 << 10;
+
 /// The description of a host tool.
 pub(super) fn of_host_tool(info: HostToolInfo) -> pb::ToolSpec {
     pb::ToolSpec {
@@ -74,9 +77,9 @@ fn parameters(schema: &Json) -> Vec<pb::ParameterSpec> {
                 .unwrap_or_default()
                 .to_owned(),
             required: required.contains(&name.as_str()),
-            default_value: property
-                .get("default")
-                .map(|default| any::write(&Value::from_json(default.clone()))),
+            default_value: property.get("default").and_then(|default| {
+                any::write(&Value::from_json(default.clone()), MAX_DEFAULT).ok()
+            }),
             validation_json: property.to_string(),
         })
         .collect()

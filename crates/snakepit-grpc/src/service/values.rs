@@ -56,11 +56,11 @@ pub(super) fn write(value: &Value) -> pb::VariableValue {
             data: data.clone(),
             ..pb::Buffer::default()
         }),
-        value if survives_json(value) => Kind::Json(value.to_json().to_string()),
+        value if survives_json(value) => Kind::Json(value.json_text().to_string()),
         value => match Payload::encode(value) {
             Ok(payload) => Kind::Msgpack(payload.bytes),
             // Only what nests deeper than any peer may send.
-            Err(_) => Kind::Json(value.to_json().to_string()),
+            Err(_) => Kind::Json(value.json_text().to_string()),
         },
     };
     pb::VariableValue { kind: Some(kind) }
@@ -77,7 +77,12 @@ fn survives_json(value: &Value) -> bool {
         }),
         // By convention readable while it is small.
         Value::Array(tensor) => {
-            tensor.data().len() < BINARY_FROM && survives_json(&tensor.to_nested())
+            let small = tensor.data().len() < BINARY_FROM;
+            small
+                && match tensor.to_nested() {
+                    Value::Array(_) => false,
+                    nested => survives_json(&nested),
+                }
         }
         _ => false,
     }
@@ -126,6 +131,15 @@ mod tests {
             Value::Map(vec![(Value::Int(1), Value::Null)]),
             Value::Map(vec![("$bytes".into(), "AAAA".into())]),
             Value::Array(Tensor::from(vec![1.5_f32; 4096])),
+            // Small, but as lists it would not be.
+            Value::Array(
+                Tensor::new(
+                    DType::UInt8,
+                    [&[2000][..], &[1; 31]].concat(),
+                    vec![0; 2000],
+                )
+                .unwrap(),
+            ),
         ] {
             assert_eq!(there_and_back(&value), value);
         }

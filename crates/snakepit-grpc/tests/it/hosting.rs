@@ -60,6 +60,11 @@ impl HostRequests for Host {
                 tokio::task::yield_now().await;
                 panic!("the handler panics on purpose")
             }
+            "megabytes" => Ok(Bytes::from(vec![0; 1 << 20])),
+            "megabytes later" => {
+                tokio::task::yield_now().await;
+                Ok(Bytes::from(vec![0; 1 << 20]))
+            }
             "large" => Ok(Bytes::from(vec![0; LIMIT + 1])),
             _ => {
                 let mut error = ToolError::new(ErrorCode::UnknownTool, "x".repeat(2 << 20));
@@ -76,13 +81,18 @@ impl HostRequests for Host {
 }
 
 pub(crate) fn pair() -> (LinkClient, Peer, mpsc::UnboundedReceiver<Event>) {
+    pair_with(LIMIT)
+}
+
+/// As [`pair`], with another limit of payloads.
+pub(crate) fn pair_with(limit: usize) -> (LinkClient, Peer, mpsc::UnboundedReceiver<Event>) {
     let (host, worker) = UnixStream::pair().unwrap();
     let (events, seen) = mpsc::unbounded_channel();
     let handler = Arc::new(Host {
         events,
         open: Mutex::default(),
     });
-    let client = LinkClient::with_host(host, LIMIT, "pool-1".into(), handler);
+    let client = LinkClient::with_host(host, limit, "pool-1".into(), handler);
     (client, Peer(worker), seen)
 }
 

@@ -17,6 +17,8 @@ mod codec;
 #[cfg(feature = "client")]
 mod control;
 #[cfg(feature = "client")]
+mod fuzzing;
+#[cfg(feature = "client")]
 mod hosting;
 #[cfg(feature = "client")]
 mod many;
@@ -30,3 +32,5 @@ mod service;
 mod shared;
 #[cfg(feature = "client")]
 mod streams;
+#[cfg(feature = "client")]
+mod unread;

@@ -125,3 +125,28 @@ async fn nothing_more_is_sent_of_a_batch_that_is_cancelled() {
     drop(client);
     assert!(peer.receive().await.is_none(), "no further frame was sent");
 }
+
+#[tokio::test]
+async fn an_error_of_a_whole_batch_is_not_repeated_for_each_item() {
+    let (client, mut peer) = pair();
+    let items = vec![Payload::default(); 10_000];
+    let call = request("");
+    let worker = async {
+        let (header, ..) = peer.receive().await.unwrap();
+        let error = pb::ToolError {
+            code: "SP3001".into(),
+            message: "ä".repeat(300_000),
+            ..Default::default()
+        };
+        let error = frame(Kind::Error, header.call, 0, &error.encode_to_vec(), b"");
+        peer.send(&error).await;
+    };
+    let (results, ()) = tokio::join!(client.call_many(&call, &items), worker);
+    let length = |result: &Result<Payload, CallError>| match result {
+        Err(CallError::Tool(error)) => error.message.len(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(results.len(), items.len());
+    assert_eq!(length(&results[0]), 600_000);
+    assert!(results[1..].iter().all(|result| length(result) == 256));
+}

@@ -82,3 +82,29 @@ async fn a_dropped_stream_does_not_wait_for_its_consumer() {
     drop(stream);
     assert_eq!(more(&mut peer).await, (call, u64::MAX));
 }
+
+#[tokio::test]
+async fn a_stream_that_sends_more_than_it_may_ends_the_connection() {
+    for size in [1, 60_000] {
+        let (client, mut peer) = pair();
+        let mut stream = client.stream(&request("")).unwrap();
+        let call = peer.receive().await.unwrap().0.call;
+        let cost = HEADER_LEN as u64 + size as u64;
+        let chunk = frame(Kind::Chunk, call, 0, b"", &vec![0; size]);
+        for _ in 0..STREAM_WINDOW.div_ceil(cost) {
+            peer.send(&chunk).await;
+        }
+        // One beyond the window.
+        peer.send(&chunk).await;
+        let reason = client.ended().await;
+        assert!(
+            reason.contains("beyond what its consumer has taken"),
+            "{reason}"
+        );
+        // What was allowed is still good.
+        for _ in 0..STREAM_WINDOW.div_ceil(cost) {
+            stream.next().await.unwrap().unwrap();
+        }
+        assert!(stream.next().await.unwrap().is_err());
+    }
+}

@@ -1,13 +1,16 @@
 //! Streams: order, ends, back-pressure.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use snakepit_core::CallError;
 use snakepit_grpc::frame::Kind;
+use snakepit_grpc::link::LinkClient;
 use tokio::io::AsyncWriteExt as _;
+use tokio::net::UnixStream;
 
-use crate::peer::{LIMIT, frame, pair, request};
+use crate::peer::{LIMIT, Peer, frame, pair, request};
 
 #[tokio::test]
 async fn chunks_come_in_order_and_then_the_end() {
@@ -141,4 +144,36 @@ async fn a_dropped_stream_is_drained() {
     let call = request("");
     let (result, ()) = tokio::join!(client.call(&call), worker);
     result.unwrap();
+}
+
+#[tokio::test]
+async fn large_chunks_wait_for_their_consumer_by_the_byte() {
+    let (host, worker) = UnixStream::pair().unwrap();
+    let (client, mut peer) = (LinkClient::new(host, 4 << 20), Peer(worker));
+    let mut stream = client.stream(&request("")).unwrap();
+    let call = peer.receive().await.unwrap().0.call;
+    let chunk = frame(Kind::Chunk, call, 0, b"", &vec![7; 4 << 20]);
+    let sent = AtomicUsize::new(0);
+    let mut worker = std::pin::pin!(async {
+        for _ in 0..20 {
+            peer.send(&chunk).await;
+            sent.fetch_add(1, Ordering::Relaxed);
+        }
+        peer.send(&frame(Kind::End, call, 0, b"", b"")).await;
+    });
+    // As far as it comes while nobody takes a chunk: the host has one in its place, one that waits, and part of a third.
+    let stuck = tokio::time::timeout(Duration::from_secs(1), &mut worker);
+    assert!(stuck.await.is_err(), "nothing held the worker back");
+    let ahead = sent.load(Ordering::Relaxed);
+    assert!(ahead <= 3, "{ahead} chunks were accepted");
+    let consumer = async {
+        let mut chunks = 0;
+        while let Some(chunk) = stream.next().await {
+            assert_eq!(chunk.unwrap().bytes.len(), 4 << 20);
+            chunks += 1;
+        }
+        chunks
+    };
+    let (chunks, ()) = tokio::join!(consumer, worker);
+    assert_eq!(chunks, 20);
 }

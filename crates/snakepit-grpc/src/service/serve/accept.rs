@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use super::super::peer::Peer;
 use super::ServeOptions;
 use super::guard::{Guard, GuardedConnection};
+use super::unsent::{Account, Budget};
 
 /// Time until the next try when the system gives no connection, for want of file descriptors for example.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -101,6 +102,7 @@ impl Listener {
 /// Takes connections until the server stops.
 pub(super) async fn run(listener: Listener, guard: Guard, options: ServeOptions, tasks: Tasks) {
     let connections = Arc::new(Semaphore::new(options.max_connections));
+    let budget = Budget::new(&options);
     let stopping = guard.stopping.clone();
     let (kind, patience) = match &listener {
         Listener::Unix { .. } => ("unix", None),
@@ -115,7 +117,9 @@ pub(super) async fn run(listener: Listener, guard: Guard, options: ServeOptions,
                     accepted += 1;
                     let peer = Peer(format!("client-{kind}-{accepted}").into());
                     let known = CancellationToken::new();
-                    let service = guard.clone().connection(peer, known.clone());
+                    let account = Account::new(&budget);
+                    let counted = Arc::clone(&account);
+                    let service = guard.clone().connection(peer, known.clone(), counted);
                     let builder = builder(&options, &tasks);
                     let connection = serve(stream, service, builder, stopping.clone());
                     tasks.spawn(async move {
@@ -123,6 +127,7 @@ pub(super) async fn run(listener: Listener, guard: Guard, options: ServeOptions,
                         tokio::select! {
                             () = connection => {}
                             () = stranger(known, patience) => {}
+                            () = account.stalled() => {}
                         }
                     });
                 }

@@ -1,8 +1,9 @@
 //! The body of an answer: it ends at the deadline, when the server stops, and when its source panics, with a status that says so.
 
-use std::future::Future as _;
+use std::future::{Future as _, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -15,11 +16,16 @@ use tonic::Status;
 use tonic::body::Body;
 
 use super::super::deadline::Deadline;
+use super::unsent::Account;
 
 /// The body of an answer. It holds the permit of its request.
 pub(super) struct GuardedBody {
     /// `None` when it is over.
     inner: Option<Body>,
+    /// What was there before anybody asked for it.
+    first: Option<Result<Frame<Bytes>, Status>>,
+    /// Where its data counts; `None` for a refusal.
+    account: Option<Arc<Account>>,
     deadline: Option<Pin<Box<Sleep>>>,
     stopping: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     _permit: Option<OwnedSemaphorePermit>,
@@ -34,10 +40,30 @@ impl GuardedBody {
     ) -> Self {
         Self {
             inner: Some(body),
+            first: None,
+            account: None,
             deadline: deadline.map(|deadline| Box::pin(sleep_until(deadline.0))),
             stopping: stopping.map(|token| Box::pin(token.cancelled_owned())),
             _permit: permit,
         }
+    }
+
+    /// Counts the data from now on. What is there already, a whole answer most of the time, is taken and counted at once: the client may
+    /// not ask for it for a long time.
+    ///
+    /// # Errors
+    /// There is no room for it.
+    pub(super) async fn counted(mut self, account: Arc<Account>) -> Result<Self, Status> {
+        let polled = poll_fn(|context| Poll::Ready(Pin::new(&mut self).poll_frame(context))).await;
+        if let Poll::Ready(Some(frame)) = polled {
+            self.first = Some(match frame.map(Frame::into_data) {
+                Ok(Ok(data)) => Ok(Frame::data(account.charge(data)?)),
+                Ok(Err(frame)) => Ok(frame),
+                Err(status) => Err(status),
+            });
+        }
+        self.account = Some(account);
+        Ok(self)
     }
 
     /// Ends with this status in place of what would have come.
@@ -61,6 +87,9 @@ impl HttpBody for GuardedBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = self.get_mut();
+        if let Some(first) = this.first.take() {
+            return Poll::Ready(Some(first));
+        }
         let Some(inner) = &mut this.inner else {
             return Poll::Ready(None);
         };
@@ -79,7 +108,15 @@ impl HttpBody for GuardedBody {
                 this.inner = None;
                 Poll::Ready(None)
             }
-            Ok(Poll::Ready(frame)) => Poll::Ready(frame),
+            Ok(Poll::Ready(Some(Ok(frame)))) => match (frame.into_data(), &this.account) {
+                (Ok(data), Some(account)) => match account.charge(data) {
+                    Ok(data) => Poll::Ready(Some(Ok(Frame::data(data)))),
+                    Err(status) => this.end(&status),
+                },
+                (Ok(data), None) => Poll::Ready(Some(Ok(Frame::data(data)))),
+                (Err(frame), _) => Poll::Ready(Some(Ok(frame))),
+            },
+            Ok(Poll::Ready(Some(Err(error)))) => Poll::Ready(Some(Err(error))),
             Ok(Poll::Pending) => {
                 if let Some(stopping) = &mut this.stopping
                     && stopping.as_mut().poll(context).is_ready()
@@ -92,7 +129,7 @@ impl HttpBody for GuardedBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.as_ref().is_none_or(HttpBody::is_end_stream)
+        self.first.is_none() && self.inner.as_ref().is_none_or(HttpBody::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -23,6 +23,7 @@ use super::super::status::from_tool;
 use super::body::GuardedBody;
 use super::scope::Scope;
 use super::token::Token;
+use super::unsent::Account;
 
 /// Streams that end by themselves only with what they watch.
 const ENDLESS: [&str; 2] = [
@@ -42,16 +43,18 @@ pub(super) struct Guard {
 }
 
 impl Guard {
-    /// The service of one connection. `known` is cancelled by the first request that is let in.
+    /// The service of one connection. `known` is cancelled by the first request that is let in; `account` counts its answers.
     pub(super) const fn connection(
         self,
         peer: Peer,
         known: CancellationToken,
+        account: Arc<Account>,
     ) -> GuardedConnection {
         GuardedConnection {
             guard: self,
             peer,
             known,
+            account,
         }
     }
 
@@ -82,6 +85,7 @@ impl Guard {
         mut request: Request<Incoming>,
         peer: Peer,
         known: CancellationToken,
+        account: Arc<Account>,
     ) -> Response<GuardedBody> {
         let (permit, deadline, scope) = match self.admit(&request, &known) {
             Ok(admitted) => admitted,
@@ -93,7 +97,15 @@ impl Guard {
         if let Some(deadline) = deadline {
             request.extensions_mut().insert(deadline);
         }
-        let running = AssertUnwindSafe(self.routes.call(request.map(Body::new))).catch_unwind();
+        let routes = &mut self.routes;
+        let running = AssertUnwindSafe(async {
+            account.room().await?;
+            routes
+                .call(request.map(Body::new))
+                .await
+                .map_err(|never| match never {})
+        });
+        let running = running.catch_unwind();
         let answered = match deadline {
             Some(deadline) => match timeout_at(deadline.0, running).await {
                 Ok(answered) => answered,
@@ -101,13 +113,22 @@ impl Guard {
             },
             None => running.await,
         };
-        let Ok(Ok(response)) = answered else {
-            return refusal(Status::internal(
-                "the host panicked while it answered the request",
-            ));
+        let response = match answered {
+            Ok(Ok(response)) => response,
+            Ok(Err(status)) => return refusal(status),
+            Err(_) => {
+                return refusal(Status::internal(
+                    "the host panicked while it answered the request",
+                ));
+            }
         };
         let stopping = endless.then(|| self.stopping.clone());
-        response.map(|body| GuardedBody::new(body, Some(permit), deadline, stopping))
+        let (parts, body) = response.into_parts();
+        let body = GuardedBody::new(body, Some(permit), deadline, stopping);
+        match body.counted(account).await {
+            Ok(body) => Response::from_parts(parts, body),
+            Err(status) => refusal(status),
+        }
     }
 }
 
@@ -122,6 +143,7 @@ pub(super) struct GuardedConnection {
     guard: Guard,
     peer: Peer,
     known: CancellationToken,
+    account: Arc<Account>,
 }
 
 impl hyper::service::Service<Request<Incoming>> for GuardedConnection {
@@ -131,7 +153,8 @@ impl hyper::service::Service<Request<Incoming>> for GuardedConnection {
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let (peer, known) = (self.peer.clone(), self.known.clone());
-        let answer = self.guard.clone().answer(request, peer, known);
+        let account = Arc::clone(&self.account);
+        let answer = self.guard.clone().answer(request, peer, known, account);
         Box::pin(answer.map(Ok))
     }
 }

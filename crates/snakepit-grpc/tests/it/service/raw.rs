@@ -1,19 +1,29 @@
 //! Bytes that a gRPC library would not send.
 
+use std::time::Duration;
+
+use prost::Message as _;
+use snakepit_core::{HostStateConfig, Value};
+use snakepit_grpc::pb;
 use snakepit_grpc::service::{Address, ServeOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
+use tonic::Code;
 
-use super::client::{connect, json, served, tool_call};
+use super::client::{connect, json, served, served_with, tool_call};
 use super::serve::{ping, tcp};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// An empty SETTINGS frame.
 const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
-/// Types of frames, and the flag of an acknowledgement.
+/// Types of frames, and flags of theirs.
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
 const PING: u8 = 6;
 const GO_AWAY: u8 = 7;
 const ACK: u8 = 1;
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
 
 #[tokio::test]
 async fn a_client_may_ping_as_often_as_it_likes() {
@@ -72,4 +82,86 @@ async fn bytes_that_are_no_http_harm_nobody() {
             .into_inner()
             .success
     );
+}
+
+/// Asks for a global program on a connection of its own, with the window that HTTP/2 begins with, and takes nothing beyond it.
+async fn ask_for_program(address: &Address, name: &str) -> (UnixStream, bool) {
+    let Address::Unix(path) = address else {
+        panic!("it is a Unix socket")
+    };
+    let literal = |name: &[u8], value: &str| {
+        let length = u8::try_from(value.len()).unwrap();
+        [name, &[length], value.as_bytes()].concat()
+    };
+    let headers = [
+        vec![0x83, 0x86],
+        literal(&[0x04], "/snakepit.bridge.BridgeService/GetProgram"),
+        literal(&[0x01], "localhost"),
+        literal(&[0x0f, 0x10], "application/grpc"),
+        literal(&[0x00, 2, b't', b'e'], "trailers"),
+    ]
+    .concat();
+    let request = pb::GetProgramRequest {
+        name: name.to_owned(),
+        ..Default::default()
+    };
+    let request = request.encode_to_vec();
+    let message = [&[0, 0, 0, 0, request.len() as u8][..], &request].concat();
+    let frame = |kind: u8, flags: u8, body: &[u8]| {
+        [&[0, 0, body.len() as u8, kind, flags, 0, 0, 0, 1][..], body].concat()
+    };
+    let mut stream = UnixStream::connect(path).await.unwrap();
+    let (headers, data) = (
+        frame(HEADERS, END_HEADERS, &headers),
+        frame(DATA, END_STREAM, &message),
+    );
+    let bytes = [PREFACE, SETTINGS, &headers, &data].concat();
+    stream.write_all(&bytes).await.unwrap();
+    loop {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).await.unwrap();
+        let [a, b, c, kind, flags, ..] = head;
+        let mut body = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
+        stream.read_exact(&mut body).await.unwrap();
+        if kind == HEADERS {
+            return (stream, flags & END_STREAM == 0);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn clients_that_take_nothing_are_bounded_together_and_then_closed() {
+    const MIB: usize = 1 << 20;
+    let mut options = ServeOptions::new();
+    (options.max_unsent, options.max_unsent_connection) = (4 * MIB, 2 * MIB);
+    let host = served_with(HostStateConfig::new(), &options).await;
+    let mut client = connect(host.serving.address(), None).await;
+    for (name, size) in [("large", MIB), ("small", 1000)] {
+        let program = Value::from("x".repeat(size));
+        host.state.sessions().put_program(name, program).unwrap();
+    }
+    let ask = |name: &str| pb::GetProgramRequest {
+        name: name.to_owned(),
+        ..Default::default()
+    };
+    let mut slow = Vec::new();
+    for _ in 0..10 {
+        slow.push(ask_for_program(host.serving.address(), "large").await);
+    }
+    let served = slow.iter().filter(|(_, served)| *served).count();
+    assert!((1..=4).contains(&served), "{served} answers wait");
+    // Others go on, with what is small.
+    client.get_program(ask("small")).await.unwrap();
+    let status = client.get_program(ask("large")).await.unwrap_err();
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    // Those that take nothing are closed until there is room.
+    let mut rest = Vec::new();
+    let (first, _) = slow.iter_mut().find(|(_, served)| *served).unwrap();
+    drop(first.read_to_end(&mut rest).await);
+    let mut tries = 0;
+    while client.get_program(ask("large")).await.is_err() {
+        tries += 1;
+        assert!(tries < 1000, "there is no room again");
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
 }

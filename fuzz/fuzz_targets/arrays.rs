@@ -1,0 +1,4 @@
+//! Blocks of arrays.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| snakepit_fuzz::arrays(data));

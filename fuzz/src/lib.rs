@@ -1,0 +1,151 @@
+//! What reads bytes of a peer. No bytes may make it panic, and what it accepts has to survive a way back.
+
+use bytes::{BufMut as _, Bytes};
+use prost::Message as _;
+use snakepit_core::{Payload, Tensor, Value};
+use snakepit_grpc::frame::{HEADER_LEN, Header};
+use snakepit_grpc::link::{Parsed, Parser, decode_items, decode_results, encode_items};
+use snakepit_grpc::preamble::{FIXED_LEN, Preamble};
+use snakepit_grpc::{convert, pb};
+
+/// Payload limit of the parser.
+const LIMIT: usize = 1 << 16;
+
+/// Bytes that a byte of input may become, besides a constant.
+const GROWTH: usize = 40;
+
+/// The frame parser. The first byte is the length of the pieces that arrive.
+pub fn frames(data: &[u8]) {
+    let Some((&size, mut rest)) = data.split_first() else {
+        return;
+    };
+    let mut parser = Parser::new(LIMIT);
+    while !rest.is_empty() {
+        let buffer = parser.buffer();
+        let room = buffer.capacity() - buffer.len();
+        let count = rest.len().min(room).min(usize::from(size) + 1);
+        assert!(count > 0, "there is always room");
+        buffer.put_slice(&rest[..count]);
+        rest = &rest[count..];
+        loop {
+            match parser.next_frame() {
+                Ok(Parsed::Incomplete) => break,
+                Ok(Parsed::Frame { header, head, body }) => {
+                    assert_eq!(header.head_len as usize, head.len());
+                    assert_eq!(header.body_len, body.len() as u64);
+                }
+                Ok(Parsed::TooLarge { header }) => assert!(header.body_len > LIMIT as u64),
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+/// A header, and the preamble of a connection.
+pub fn preamble(data: &[u8]) {
+    if let Some(bytes) = data.first_chunk::<HEADER_LEN>()
+        && let Ok(header) = Header::decode(bytes)
+    {
+        assert_eq!(header.encode(), *bytes);
+    }
+    if let Some(bytes) = data.first_chunk::<FIXED_LEN>()
+        && let Ok(read) = Preamble::decode(bytes)
+    {
+        let id = "i".repeat(read.worker_id_len);
+        let again = Preamble::encode(read.role, &read.token, &id);
+        assert_eq!(again[..FIXED_LEN], *bytes);
+    }
+}
+
+/// Messages in heads of frames.
+pub fn heads(data: &[u8]) {
+    if let Ok(error) = pb::ToolError::decode(data) {
+        let started = convert::start_error(error.clone());
+        let error = convert::tool_error(error);
+        for error in [started, error] {
+            let head = convert::tool_error_head(error);
+            assert!(pb::ToolError::decode(&head[..]).is_ok());
+        }
+    }
+    if let Ok(description) = convert::description(&Bytes::copy_from_slice(data)) {
+        let info = convert::worker_info(description);
+        assert!(info.tools.iter().all(|tool| !tool.name.is_empty()));
+    }
+    // These are read as they are.
+    let _ = pb::HostRequest::decode(data);
+    let _ = pb::Stopped::decode(data);
+    let _ = pb::Pong::decode(data);
+    let _ = pb::GilEnabled::decode(data);
+    let _ = pb::StackDump::decode(data);
+}
+
+/// MessagePack to values, back, and to JSON.
+pub fn msgpack(data: &[u8]) {
+    let payload = Payload::from_msgpack(data.to_vec());
+    let _ = payload.decode::<serde_json::Value>();
+    let _ = payload.decode::<Vec<f64>>();
+    let Ok(value) = payload.decode::<Value>() else {
+        return;
+    };
+    let again = Payload::encode(&value).expect("what was read can be written");
+    let read: Value = again.decode().expect("what was written can be read");
+    // Not the values: NaN is not equal to itself, and small arrays come back as lists.
+    let text = value.json_text().to_string();
+    assert!(
+        text.len() <= GROWTH * data.len() + 4096,
+        "{} bytes",
+        text.len()
+    );
+    let json: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
+    drop((
+        json,
+        read.to_json(),
+        value.to_string(),
+        value.json_preview(60),
+    ));
+}
+
+/// Blocks of arrays: the bytes are those of the extension.
+pub fn arrays(data: &[u8]) {
+    let Ok(length) = u32::try_from(data.len()) else {
+        return;
+    };
+    let payload = [&[0xc9][..], &length.to_be_bytes(), &[7], data].concat();
+    let payload = Payload::from_msgpack(payload);
+    let _ = payload.decode::<Vec<Vec<f32>>>();
+    let Ok(tensor) = payload.decode::<Tensor>() else {
+        return;
+    };
+    let value = Value::Array(tensor.clone());
+    let text = value.json_text().to_string();
+    assert!(
+        text.len() <= GROWTH * data.len() + 65_536,
+        "{} bytes",
+        text.len()
+    );
+    let again = Payload::encode(&value).expect("what was read can be written");
+    assert!(again.decode::<Value>().is_ok());
+    drop((tensor.to_nested(), tensor.to_f32()));
+}
+
+/// JSON text to values, and back.
+pub fn json(data: &[u8]) {
+    let parsed = Value::parse_json(data);
+    let tree = serde_json::from_slice::<serde_json::Value>(data).map(Value::from_json);
+    assert_eq!(parsed.is_ok(), tree.is_ok());
+    let (Ok(value), Ok(tree)) = (parsed, tree) else {
+        return;
+    };
+    assert_eq!(value, tree);
+    let text = value.json_text().to_string();
+    Value::parse_json(text.as_bytes()).expect("what was written can be read");
+}
+
+/// Bodies of batches.
+pub fn batches(data: &[u8]) {
+    let body = Bytes::copy_from_slice(data);
+    if let Some(items) = decode_items(&body) {
+        assert_eq!(encode_items(items.iter().map(|item| &item[..])), data);
+    }
+    let _ = decode_results(&body);
+}
