@@ -196,3 +196,17 @@ def test_the_extension_types_are_those_of_the_document():
     assert pack(day) == b"\xc7\x0a\x02" + b"2020-01-02"
     assert pack(datetime.timedelta(microseconds=-1)) == b"\xd7\x04" + struct.pack(">q", -1)
     assert pack(uuid.UUID(int=1)) == b"\xd8\x05" + bytes(15) + b"\x01"
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    row: int
+
+
+def test_a_key_that_could_not_be_a_key_again_is_refused():
+    for key in (Place(1), (1, (Place(2),)), frozenset([Place(3)])):
+        with pytest.raises(ValueError, match=r"\$\.keys\[1\] is a key that is sent as a map") as error:
+            pack({"a": 1, key: 2})
+        assert "no dictionary" in str(error.value)
+    # A tuple is one.
+    assert pack({(1, "a"): 2}) == b"\x81\x92\x01\xa1a\x02"

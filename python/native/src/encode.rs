@@ -10,7 +10,7 @@ use pyo3::types::{
 
 use crate::array;
 use crate::kinds;
-use crate::msgpack::{MAX_DEPTH, Token, ext, write};
+use crate::msgpack::{MAX_DEPTH, Scanner, Token, ext, write};
 use crate::raw;
 
 /// A value that cannot be sent, and where it is.
@@ -219,7 +219,10 @@ fn map(dict: &Bound<'_, PyDict>, out: &mut Vec<u8>, depth: usize) -> Result<(), 
         if written == count {
             return Err(changed());
         }
-        any(&key, out, depth).map_err(|error| error.inside(|| format!(".keys[{written}]")))?;
+        let start = out.len();
+        any(&key, out, depth)
+            .and_then(|()| check_key(&out[start..]))
+            .map_err(|error| error.inside(|| format!(".keys[{written}]")))?;
         any(&item, out, depth).map_err(|error| error.inside(|| step(&key)))?;
         written += 1;
     }
@@ -228,6 +231,26 @@ fn map(dict: &Bound<'_, PyDict>, out: &mut Vec<u8>, depth: usize) -> Result<(), 
     } else {
         Err(changed())
     }
+}
+
+/// A map or an array, which an instance of a dataclass is sent as, could not be the key of a dictionary at the other end.
+fn check_key(key: &[u8]) -> Result<(), EncodeError> {
+    // Texts and numbers, which nearly all keys are.
+    if !matches!(
+        key.first(),
+        Some(0x80..=0x9f | 0xc7..=0xc9 | 0xd4..=0xd8 | 0xdc..=0xdf)
+    ) {
+        return Ok(());
+    }
+    let mut scanner = Scanner::new(key);
+    while let Ok(token) = scanner.next() {
+        if matches!(token, Token::Map(_) | Token::Ext(ext::ARRAY, _)) {
+            return Err(EncodeError::new(
+                "is a key that is sent as a map or an array, which no dictionary can have as a key",
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn dataclass(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Result<(), EncodeError> {
