@@ -21,6 +21,8 @@ mod fuzzing;
 #[cfg(feature = "client")]
 mod hosting;
 #[cfg(feature = "client")]
+mod limits;
+#[cfg(feature = "client")]
 mod many;
 #[cfg(feature = "client")]
 mod peer;
