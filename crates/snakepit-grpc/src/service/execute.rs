@@ -51,6 +51,7 @@ impl Inner {
         &self,
         request: pb::ExecuteToolRequest,
         deadline: Option<Instant>,
+        max_message: usize,
     ) -> Result<pb::ExecuteToolResponse, Status> {
         let gateway = self.gateway()?;
         let started = Instant::now();
@@ -61,9 +62,12 @@ impl Inner {
         let result = async {
             let call = self.understand(request, deadline)?;
             response.metadata = call.served.metadata();
-            let (form, limit) = (call.form, self.json_limit());
+            let form = call.form;
             let reply = self.run(&**gateway, call).await?;
-            arguments::apart(&reply, move |reply| arguments::result(reply, form, limit)).await
+            arguments::apart(&reply, move |reply| {
+                arguments::result(reply, form, max_message)
+            })
+            .await
         };
         match result.await {
             Ok(result) => {
@@ -89,11 +93,12 @@ impl Inner {
         self: Arc<Self>,
         requests: impl Stream<Item = Result<pb::ExecuteToolRequest, Status>> + Send + 'static,
         deadline: Option<Instant>,
+        max_message: usize,
     ) -> Result<BoxStream<pb::ExecuteToolResponse>, Status> {
         self.gateway()?;
         let answers = requests.map(move |request| {
             let inner = Arc::clone(&self);
-            async move { inner.execute_tool(request?, deadline).await }
+            async move { inner.execute_tool(request?, deadline, max_message).await }
         });
         Ok(answers.buffered(MANY).boxed())
     }
@@ -102,6 +107,7 @@ impl Inner {
         &self,
         request: pb::ExecuteToolRequest,
         deadline: Option<Instant>,
+        max_message: usize,
     ) -> Result<BoxStream<pb::ToolChunk>, Status> {
         let gateway = self.gateway()?;
         let call = self.understand(request, deadline).map_err(from_tool)?;
@@ -112,7 +118,7 @@ impl Inner {
                 .tools()
                 .open_stream(call.host_call(), &tool, call.args);
             let stream = stream.map_err(from_tool)?;
-            return Ok(Chunks::new(&tool, form, self.json_limit(), served, stream).into_stream());
+            return Ok(Chunks::new(&tool, form, max_message, served, stream).into_stream());
         }
         if let Served::Remote(Some(registered)) = &served
             && !registered.tool.streaming
@@ -124,7 +130,7 @@ impl Inner {
         let stream = stream.await.map_err(|_| from_tool(panicked()))?;
         let stream = stream.map_err(|error| from_tool(call_error(error)))?;
         let stream = stream.map_err(call_error);
-        Ok(Chunks::new(&tool, form, self.json_limit(), served, stream).into_stream())
+        Ok(Chunks::new(&tool, form, max_message, served, stream).into_stream())
     }
 
     fn understand(

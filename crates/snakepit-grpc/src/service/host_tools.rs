@@ -34,6 +34,7 @@ impl Inner {
         &self,
         request: pb::ExecuteElixirToolRequest,
         deadline: Option<Instant>,
+        max_message: usize,
     ) -> pb::ExecuteElixirToolResponse {
         let started = Instant::now();
         let mut response = pb::ExecuteElixirToolResponse::default();
@@ -45,8 +46,10 @@ impl Inner {
                 .call(call, &request.tool_name, args)
                 .await;
             let reply = reply.map_err(|error| self.told(&request, error))?;
-            let limit = self.json_limit();
-            arguments::apart(&reply, move |reply| arguments::any_result(reply, limit)).await
+            arguments::apart(&reply, move |reply| {
+                arguments::any_result(reply, max_message)
+            })
+            .await
         };
         match result.await {
             Ok((any, binary)) => {
@@ -70,6 +73,7 @@ impl Inner {
         &self,
         request: &pb::ExecuteElixirToolRequest,
         deadline: Option<Instant>,
+        max_message: usize,
     ) -> Result<BoxStream<pb::ToolChunk>, Status> {
         let (call, args) = self.prepare(request, deadline).map_err(from_tool)?;
         let stream = self
@@ -77,8 +81,13 @@ impl Inner {
             .tools()
             .open_stream(call, &request.tool_name, args);
         let stream = stream.map_err(|error| from_tool(self.told(request, error)))?;
-        let limit = self.json_limit();
-        let chunks = Chunks::new(&request.tool_name, Form::Any, limit, Served::Local, stream);
+        let chunks = Chunks::new(
+            &request.tool_name,
+            Form::Any,
+            max_message,
+            Served::Local,
+            stream,
+        );
         Ok(chunks.into_stream())
     }
 

@@ -14,7 +14,6 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -176,8 +175,6 @@ impl BridgeServer {
         if let Some(gateway) = gateway {
             following.spawn(health::follow(health.clone(), gateway, ready));
         }
-        let largest = &self.inner.max_message;
-        largest.fetch_max(options.max_message, Ordering::Relaxed);
         let mut server = self.clone();
         server.max_message = options.max_message;
         let service = BridgeServiceServer::new(server)

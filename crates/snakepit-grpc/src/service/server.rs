@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::StreamExt as _;
 use snakepit_core::HostState;
@@ -32,15 +31,6 @@ pub(super) struct Inner {
     pub(super) state: HostState,
     pub(super) gateway: Option<Arc<dyn Gateway>>,
     pub(super) peers: Arc<PeerTools>,
-    /// Largest message in bytes of any server that serves this.
-    pub(super) max_message: AtomicUsize,
-}
-
-impl Inner {
-    /// Bytes of JSON text in one message.
-    pub(super) fn json_limit(&self) -> usize {
-        self.max_message.load(Ordering::Relaxed)
-    }
 }
 
 impl BridgeServer {
@@ -66,7 +56,6 @@ impl BridgeServer {
             state,
             gateway,
             peers,
-            max_message: AtomicUsize::new(ServeOptions::new().max_message),
         };
         Self {
             inner: Arc::new(inner),
@@ -145,7 +134,9 @@ impl BridgeService for BridgeServer {
     ) -> Answer<pb::ExecuteToolResponse> {
         Scope::of(&request).check(&request.get_ref().session_id)?;
         let deadline = deadline::of(&request);
-        let answer = self.inner.execute_tool(request.into_inner(), deadline);
+        let answer = self
+            .inner
+            .execute_tool(request.into_inner(), deadline, self.max_message);
         answer.await.map(Response::new)
     }
 
@@ -155,9 +146,9 @@ impl BridgeService for BridgeServer {
     ) -> Answer<Self::ExecuteStreamingToolStream> {
         Scope::of(&request).check(&request.get_ref().session_id)?;
         let deadline = deadline::of(&request);
-        let answer = self
-            .inner
-            .execute_streaming_tool(request.into_inner(), deadline);
+        let answer =
+            self.inner
+                .execute_streaming_tool(request.into_inner(), deadline, self.max_message);
         answer.await.map(Response::new)
     }
 
@@ -173,7 +164,7 @@ impl BridgeService for BridgeServer {
         });
         let inner = Arc::clone(&self.inner);
         inner
-            .execute_tool_many(requests, deadline)
+            .execute_tool_many(requests, deadline, self.max_message)
             .map(Response::new)
     }
 
@@ -203,7 +194,9 @@ impl BridgeService for BridgeServer {
     ) -> Answer<pb::ExecuteElixirToolResponse> {
         Scope::of(&request).check(&request.get_ref().session_id)?;
         let deadline = deadline::of(&request);
-        let answer = self.inner.call_host_tool(request.into_inner(), deadline);
+        let answer = self
+            .inner
+            .call_host_tool(request.into_inner(), deadline, self.max_message);
         Ok(Response::new(answer.await))
     }
 
@@ -214,7 +207,7 @@ impl BridgeService for BridgeServer {
         Scope::of(&request).check(&request.get_ref().session_id)?;
         let deadline = deadline::of(&request);
         self.inner
-            .stream_host_tool(&request.into_inner(), deadline)
+            .stream_host_tool(&request.into_inner(), deadline, self.max_message)
             .map(Response::new)
     }
 
