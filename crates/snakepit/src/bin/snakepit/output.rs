@@ -24,8 +24,7 @@ pub(crate) fn value(value: &Value, json: bool) -> Result<(), Failure> {
             if let (Err(_), Some(error)) = (written, escaping.failed) {
                 return Err(error.into());
             }
-            stdout.write_all(b"
-")?;
+            stdout.write_all(b"\n")?;
             Ok(stdout.flush()?)
         }
     }
