@@ -73,7 +73,7 @@ pub(crate) fn check(tool: &ToolInfo, args: &Value) -> Result<(), ToolError> {
                 return Err(refused(
                     tool,
                     ErrorCode::UnknownArgument,
-                    name,
+                    &name,
                     message,
                     help,
                 ));
@@ -90,7 +90,7 @@ pub(crate) fn check(tool: &ToolInfo, args: &Value) -> Result<(), ToolError> {
             return Err(refused(
                 tool,
                 ErrorCode::MissingArgument,
-                name,
+                &name,
                 message,
                 help,
             ));
@@ -107,7 +107,7 @@ fn refused(
     help: String,
 ) -> ToolError {
     let mut error = ToolError::new(code, message);
-    path.clone_into(&mut error.path);
+    error.path = shortened(path, SHOWN);
     error.file.clone_from(&tool.file);
     error.line = tool.line;
     error.source_line.clone_from(&tool.signature);
