@@ -1,6 +1,12 @@
 //! The bodies of `MANY` and `MANY_REPLY`.
 
 use bytes::Bytes;
+use prost::Message as _;
+use snakepit_core::{CallError, ItemResult, Payload};
+
+use crate::convert;
+use crate::frame::MAX_HEAD;
+use crate::pb;
 
 /// Appends one item of a `MANY` body.
 pub(super) fn push_item(item: &[u8], out: &mut Vec<u8>) {
@@ -56,4 +62,17 @@ fn take(body: &Bytes, at: usize) -> Option<(Bytes, usize)> {
         return None;
     }
     Some((body.slice(start..end), end))
+}
+
+/// One item of a batch of results; `None` when it is malformed.
+pub(super) fn result((status, bytes): (u8, Bytes)) -> Option<ItemResult> {
+    match status {
+        0 => Some(Ok(Payload::from_msgpack(bytes))),
+        // It would be the head of a frame for itself.
+        1 if bytes.len() <= MAX_HEAD => {
+            let error = pb::ToolError::decode(bytes).ok()?;
+            Some(Err(CallError::Tool(Box::new(convert::tool_error(error)))))
+        }
+        _ => None,
+    }
 }

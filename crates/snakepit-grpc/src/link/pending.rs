@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::calls::CallMap;
 use super::chunks::{Batch, Credit};
 use super::client::DescribeError;
+use super::parser::ProtocolError;
 use crate::pb;
 
 /// One running call.
@@ -37,6 +38,28 @@ pub(super) struct Streaming {
     pub(super) failed: Option<CallError>,
     /// What it may send, where many calls share the connection.
     pub(super) credit: Option<Credit>,
+}
+
+/// A stream whose chunks are being collected.
+pub(super) struct Open {
+    pub(super) call: u64,
+    pub(super) stream: Streaming,
+    pub(super) batch: Batch,
+    /// Bytes of its chunks.
+    pub(super) bytes: usize,
+}
+
+impl Open {
+    pub(super) fn push(&mut self, chunk: Bytes) -> Result<(), ProtocolError> {
+        if let Some(credit) = &mut self.stream.credit
+            && !credit.take(chunk.len())
+        {
+            return Err(ProtocolError::Window(self.call));
+        }
+        self.bytes += chunk.len();
+        self.batch.chunks.push(chunk);
+        Ok(())
+    }
 }
 
 /// The running calls, and whether the connection still lives.

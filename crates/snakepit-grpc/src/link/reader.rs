@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use prost::Message as _;
-use snakepit_core::{CallError, Direction, ItemResult, Payload};
+use snakepit_core::{CallError, Direction};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::OwnedReadHalf;
 use tokio::sync::watch;
@@ -13,10 +13,10 @@ use tokio::sync::watch;
 use super::chunks::{Batch, LARGE_BATCH};
 use super::client::DescribeError;
 use super::parser::{Parsed, Parser, ProtocolError};
-use super::pending::{Pending, Streaming, Waiter};
+use super::pending::{Open, Pending, Waiter};
 use super::serving::Serving;
 use crate::convert;
-use crate::frame::{FLAG_LAST, FLAG_RENEW, Header, Kind, MAX_HEAD};
+use crate::frame::{FLAG_LAST, FLAG_RENEW, Header, Kind};
 use crate::pb;
 
 /// Reads until the connection ends, then fails whatever still waits.
@@ -98,28 +98,6 @@ struct Reader {
     max_payload: usize,
     /// Chunks of the stream being read, until the buffer is used up.
     batch: Option<Open>,
-}
-
-/// A stream whose chunks are being collected.
-struct Open {
-    call: u64,
-    stream: Streaming,
-    batch: Batch,
-    /// Bytes of its chunks.
-    bytes: usize,
-}
-
-impl Open {
-    fn push(&mut self, chunk: Bytes) -> Result<(), ProtocolError> {
-        if let Some(credit) = &mut self.stream.credit
-            && !credit.take(chunk.len())
-        {
-            return Err(ProtocolError::Window(self.call));
-        }
-        self.bytes += chunk.len();
-        self.batch.chunks.push(chunk);
-        Ok(())
-    }
 }
 
 impl Reader {
@@ -332,7 +310,12 @@ impl Reader {
         };
         let items = super::many::decode_results(body)
             .filter(|items| results.len() + items.len() <= expected)
-            .and_then(|items| items.into_iter().map(item).collect::<Option<Vec<_>>>());
+            .and_then(|items| {
+                items
+                    .into_iter()
+                    .map(super::many::result)
+                    .collect::<Option<Vec<_>>>()
+            });
         let complete = items.is_some();
         results.extend(items.into_iter().flatten());
         let last = flags & FLAG_LAST != 0;
@@ -397,18 +380,5 @@ impl Reader {
             }
         }
         Ok(())
-    }
-}
-
-/// One item of a batch of results; `None` when it is malformed.
-fn item((status, bytes): (u8, Bytes)) -> Option<ItemResult> {
-    match status {
-        0 => Some(Ok(Payload::from_msgpack(bytes))),
-        // It would be the head of a frame for itself.
-        1 if bytes.len() <= MAX_HEAD => {
-            let error = pb::ToolError::decode(bytes).ok()?;
-            Some(Err(CallError::Tool(Box::new(convert::tool_error(error)))))
-        }
-        _ => None,
     }
 }
