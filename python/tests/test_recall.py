@@ -11,11 +11,12 @@ pytestmark = pytest.mark.native
 
 ADAPTER = str(Path(__file__).parent / "recall_adapter.py")
 RECALL, RECALLED = 38, 39
+LIMIT = 4 << 10
 
 
 @pytest.fixture(params=[1, 3])
 def worker(request):
-    with Worker(ADAPTER, slots=request.param) as worker:
+    with Worker(ADAPTER, slots=request.param, max_payload=LIMIT) as worker:
         yield worker.on(request.param - 1)
 
 
@@ -57,7 +58,7 @@ def test_what_was_not_begun_comes_back_at_once_and_is_never_begun(worker, tmp_pa
 def test_what_was_begun_is_not_given_back(worker, tmp_path):
     path, open_gate = gate(tmp_path)
     front = worker.start("wait", path=path)
-    (begun := tmp_path / "gate.begun")
+    begun = tmp_path / "gate.begun"
     while not begun.exists():
         pass
     assert not recall(worker, front)
@@ -86,7 +87,7 @@ def test_a_call_that_cannot_be_read_is_skipped_when_it_was_taken_back(worker, tm
     path, open_gate = gate(tmp_path)
     front = worker.start("wait", path=path)
     worker.slot.send(CALL, 1001, b"\xff\xff")
-    worker.slot.sock.sendall(HEADER.pack(CALL, 0, 0, 0, 2 << 20, 1002) + bytes(2 << 20))
+    worker.slot.sock.sendall(HEADER.pack(CALL, 0, 0, 0, 2 * LIMIT, 1002) + bytes(2 * LIMIT))
     assert recall(worker, 1001)
     assert recall(worker, 1002)
     open_gate()
