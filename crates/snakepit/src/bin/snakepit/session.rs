@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use snakepit::{
-    BuildError, CallOptions, Error, ErrorCode, Phase, PoolBuilder, ShutdownReport, Snakepit, Stacks,
+    BuildError, CallOptions, Error, ErrorCode, Phase, PoolBuilder, ShutdownReport, Snakepit,
+    StartError,
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -19,10 +20,13 @@ const POOL: &str = "main";
 const STOP_GRACE: Duration = Duration::from_secs(2);
 
 /// Longest time that a worker whose time is up gets to say where it is.
-const STACKS: Duration = Duration::from_millis(150);
+const STACKS: Duration = Duration::from_millis(400);
+
+/// Most of the time that is kept for what comes before and after the start of a worker.
+const LATER: Duration = Duration::from_millis(500);
 
 /// What comes after a call whose time is up: that, and some time for a busy machine.
-const AFTER: Duration = Duration::from_millis(250);
+const AFTER: Duration = Duration::from_millis(600);
 
 /// Starts a pool, runs `work` and ends the pool, also when a signal comes or time runs out.
 pub(crate) async fn with_pool<W>(
@@ -71,6 +75,12 @@ async fn start(
     options: &PoolOptions,
     deadline: Option<(Instant, Duration)>,
 ) -> Result<Snakepit, Failure> {
+    // A worker that is not ready in time says where it is. Its time begins later than that of the program, and what it says takes time.
+    let limit = deadline.map(|(at, _)| {
+        let left = at.saturating_duration_since(Instant::now());
+        (left - LATER.min(left / 4)).max(Duration::from_millis(1))
+    });
+    let began = Instant::now();
     let mut pool = PoolBuilder::new(POOL, adapter)
         .workers(options.workers)
         // The time of a call is the user's business; without --timeout it may take as long as it takes.
@@ -82,10 +92,8 @@ async fn start(
             config.cancel_grace = Duration::ZERO;
             config.restart.max_restarts = 1;
             config.timeout_stacks = STACKS;
-            if let Some((at, _)) = deadline {
-                // A worker that is not ready in time says where it is.
-                let left = at.saturating_duration_since(Instant::now());
-                config.start_timeout = left.max(Duration::from_millis(1));
+            if let Some(limit) = limit {
+                config.start_timeout = limit;
             }
         });
     if let Some(python) = &options.python {
@@ -103,21 +111,33 @@ async fn start(
     };
     match timeout_at(at + AFTER, start).await {
         Ok(Ok(started)) => Ok(started),
-        Ok(Err(error)) if at <= Instant::now() => Err(late(stacks(error)).into()),
-        Ok(Err(error)) => Err(error.into()),
+        Ok(Err(error)) => {
+            let over = limit.is_some_and(|limit| began.elapsed() >= limit);
+            Err(match start_error(&error).filter(|_| over) {
+                Some(source) if took_too_long(source) => {
+                    late(source.stacks.clone().map(|stacks| Arc::new(*stacks))).into()
+                }
+                _ => error.into(),
+            })
+        }
         Err(_) => Err(late(None).into()),
     }
 }
 
-/// Where the worker was whose start took too long.
-fn stacks(error: BuildError) -> Option<Arc<Stacks>> {
-    let BuildError::Start { error, .. } = error else {
-        return None;
-    };
-    let Error::Start { source, .. } = *error else {
-        return None;
-    };
-    source.stacks.map(|stacks| Arc::new(*stacks))
+/// Why a worker did not start, if that is the error.
+fn start_error(error: &BuildError) -> Option<&StartError> {
+    match error {
+        BuildError::Start { error, .. } => match &**error {
+            Error::Start { source, .. } => Some(source),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The worker neither ended nor said what is wrong.
+const fn took_too_long(error: &StartError) -> bool {
+    error.exit.is_none() && error.tool_error.is_none()
 }
 
 /// The pool ends a call by itself, and says where it was; this covers what comes around it.
