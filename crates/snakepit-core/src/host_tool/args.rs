@@ -120,7 +120,7 @@ impl<A: DeserializeOwned + Send + 'static> Arguments for Typed<A> {
             payload
         };
         payload.decode().map_err(|error| match error {
-            PayloadError::Decode { reason, .. } => self.explain(payload, names, reason),
+            PayloadError::Decode { reason, .. } => self.explain(payload, names, &reason),
             other => fault(other),
         })
     }
@@ -140,7 +140,7 @@ impl<A: DeserializeOwned> Typed<A> {
     }
 
     /// Says which argument is at fault.
-    fn explain(&self, payload: &Payload, names: Option<Vec<String>>, reason: String) -> Fault {
+    fn explain(&self, payload: &Payload, names: Option<Vec<String>>, reason: &str) -> Fault {
         if let Err(error) = payload.decode::<IgnoredAny>() {
             return fault(error);
         }

@@ -53,9 +53,9 @@ enum Order {
 }
 
 /// Pairs by the texts of their keys; of equal ones the last.
-fn sorted(pairs: &[(Value, Value)]) -> Vec<(Cow<'_, str>, &Value)> {
-    let text = |key| match key {
-        &Value::Str(ref text) => Cow::Borrowed(text.as_str()),
+fn sorted<'a>(pairs: &'a [(Value, Value)]) -> Vec<(Cow<'a, str>, &'a Value)> {
+    let text = |key: &'a Value| match key {
+        Value::Str(text) => Cow::Borrowed(text.as_str()),
         key => {
             let mut text = String::new();
             key_text(key, &mut text).expect("a string takes any text");

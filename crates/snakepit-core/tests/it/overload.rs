@@ -244,7 +244,7 @@ async fn without_measurements_nobody_is_refused_early() {
 /// The `retry_after` of a call that finds no place.
 async fn told(pool: &Pool) -> Duration {
     let refused = pool.execute("nap", payload(1), &CallOptions::new()).await;
-    bound(refused.unwrap_err()).1
+    bound(refused.expect_err("there is no place")).1
 }
 
 /// Whoever is refused while all slots have calls is told when the first of these may end.

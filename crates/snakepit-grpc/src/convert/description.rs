@@ -33,16 +33,16 @@ pub fn description(head: &Bytes) -> Result<pb::DescribeResponse, Box<ToolError>>
     for (index, tool) in message.tools.iter().enumerate() {
         let name = short_name(&tool.name);
         if tool.name.is_empty() {
-            return Err(refused(format!("tool {index} has no name")));
+            return Err(refused(&format!("tool {index} has no name")));
         }
         if tool.name.len() > MAX_NAME {
             let bytes = tool.name.len();
-            return Err(refused(format!(
+            return Err(refused(&format!(
                 "the name of tool `{name}` has {bytes} bytes, more than {MAX_NAME}"
             )));
         }
         if !names.insert(tool.name.as_str()) {
-            return Err(refused(format!("two tools are named `{name}`")));
+            return Err(refused(&format!("two tools are named `{name}`")));
         }
     }
     Ok(message)
@@ -63,7 +63,7 @@ fn check_counts(head: &[u8]) -> Result<(), Box<ToolError>> {
             skip_field(wire, tag, &mut rest, DecodeContext::default()).map_err(|_| malformed())?;
         }
         if tools > MAX_TOOLS || fields > MAX_FIELDS {
-            return Err(refused(format!(
+            return Err(refused(&format!(
                 "it has more than {MAX_TOOLS} tools, or more than {MAX_FIELDS} fields in all"
             )));
         }
@@ -83,10 +83,10 @@ fn count(mut message: &[u8]) -> Result<usize, Box<ToolError>> {
 }
 
 fn malformed() -> Box<ToolError> {
-    refused("it cannot be decoded".to_owned())
+    refused("it cannot be decoded")
 }
 
-fn refused(reason: String) -> Box<ToolError> {
+fn refused(reason: &str) -> Box<ToolError> {
     let message = format!("the worker's description of itself is refused: {reason}");
     let mut error = ToolError::new(ErrorCode::Protocol, message);
     error.help = "give each tool a name of its own, or update host and worker together".to_owned();

@@ -17,7 +17,7 @@ use crate::peer::{LIMIT, Peer, frame};
 /// What the host saw.
 #[derive(Debug)]
 pub(crate) enum Event {
-    Asked(HostRequest),
+    Asked(Box<HostRequest>),
     /// A request was dropped before it was answered.
     Dropped,
     Ended(WorkerId, CallId),
@@ -43,7 +43,7 @@ impl Drop for Waiting<'_> {
 impl HostRequests for Host {
     async fn handle(&self, request: HostRequest) -> Result<Bytes, Box<ToolError>> {
         let (name, body) = (request.name.clone(), request.body.clone());
-        let _ = self.events.send(Event::Asked(request));
+        let _ = self.events.send(Event::Asked(Box::new(request)));
         match name.as_str() {
             "echo" => Ok(body),
             "soon" => {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use snakepit::{Death, Error, PoolBuilder, PythonProfile, Snakepit, ThreadSafetyChecks, args};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use crate::support::{LONG, alive, file, pool_of};
@@ -82,7 +83,8 @@ async fn signals_of_others_do_not_end_a_worker() {
             }
             let name = |name: &str| dir.path().join(format!("{name}{index}{given_back}"));
             let (started, go) = (name("started"), name("go"));
-            let running = tokio::spawn({
+            let mut running = JoinSet::new();
+            running.spawn({
                 let (snakepit, started, go) = (snakepit.clone(), text(&started), text(&go));
                 async move {
                     let arguments = args! { "started" => started, "go" => go };
@@ -94,7 +96,7 @@ async fn signals_of_others_do_not_end_a_worker() {
                 send(pid, signal);
             }
             fs::write(&go, "go").unwrap();
-            assert_eq!(running.await.unwrap().unwrap(), pid);
+            assert_eq!(running.join_next().await.unwrap().unwrap().unwrap(), pid);
         }
         assert_eq!(snakepit.execute::<u32>("pid", ()).await.unwrap(), pid);
         snakepit.shutdown().await;
@@ -135,7 +137,8 @@ async fn the_hosts_own_signal_ends_a_busy_worker_before_its_grace_is_over() {
     }))
     .await;
     let started = dir.path().join("started");
-    let running = tokio::spawn({
+    let mut running = JoinSet::new();
+    running.spawn({
         let (snakepit, started) = (snakepit.clone(), text(&started));
         async move {
             snakepit
@@ -147,7 +150,7 @@ async fn the_hosts_own_signal_ends_a_busy_worker_before_its_grace_is_over() {
     let clock = Instant::now();
     snakepit.shutdown().await;
     assert!(clock.elapsed() < grace, "SIGTERM came in between");
-    let error = running.await.unwrap().unwrap_err();
+    let error = running.join_next().await.unwrap().unwrap().unwrap_err();
     let (cause, reason) = died(&error);
     assert_eq!(cause, &Death::Stopped);
     assert!(reason.contains("shut down"), "{reason}");

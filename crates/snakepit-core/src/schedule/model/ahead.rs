@@ -130,7 +130,7 @@ impl Model {
 
     fn next_ahead(&mut self, grant: Grant) -> Option<usize> {
         let front = self.held.iter().map(|held| held.grant);
-        let front = front.filter(|held| same_slot(*held, grant)).last()?;
+        let front = front.rev().find(|held| same_slot(*held, grant))?;
         let tail = self.ahead.of(grant).last().map_or(front, |call| call.grant);
         let worker = self.workers.iter().find(|it| it.key == grant.worker)?;
         let open = worker.ahead && !worker.retiring && !worker.paused && worker.claim.is_none();
