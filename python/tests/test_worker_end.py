@@ -1,13 +1,17 @@
 """The end of a worker: what it tells of it, and what it shows of itself before."""
 
+import os
+import time
+
 import pytest
-from minihost import SHUTDOWN, Worker
+from minihost import CANCEL, ERROR, SHUTDOWN, Worker
 
 pytestmark = pytest.mark.native
 
 CLEANING = 41
 
 TOOLS = """
+import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -23,6 +27,11 @@ class First(BaseAdapter):
         kwargs = {"target": NEVER.wait, "daemon": daemon}
         threading.Thread(name="poller", **kwargs).start()
         EXECUTOR.submit(int).result()
+
+    @tool
+    def shell(self, file: str) -> str:
+        command = f"sleep 3600 & echo $! > {file}.tmp; mv {file}.tmp {file}; wait"
+        return subprocess.check_output(command, shell=True, text=True)
 
     @tool
     def release(self) -> None:
@@ -88,3 +97,30 @@ def test_without_threads_nothing_is_named(adapter):
         worker.slot.send(SHUTDOWN)
         _, errors = worker.process.communicate(timeout=20)
         assert b"threads that tools started" not in errors
+
+
+def alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            return stat.read().rpartition(") ")[2][0] not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
+def test_what_the_shell_of_a_cancelled_tool_has_started_ends_with_it(adapter, tmp_path):
+    file = tmp_path / "pid"
+    with Worker(adapter) as worker:
+        call = worker.start("shell", file=str(file))
+        deadline = time.monotonic() + 20
+        while not file.exists():
+            assert time.monotonic() < deadline
+            os.sched_yield()
+        grandchild = int(file.read_text())
+        assert alive(grandchild)
+        worker.control.send(CANCEL, call)
+        assert worker.receive().kind == ERROR
+        # It was killed before the call was over, and its end takes no time worth mentioning.
+        while alive(grandchild):
+            assert time.monotonic() < deadline
+            os.sched_yield()
+        assert worker.process.poll() is None

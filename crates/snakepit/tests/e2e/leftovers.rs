@@ -11,7 +11,7 @@ use snakepit::{
 use snakepit_registry::Containment;
 use tokio::time::timeout;
 
-use crate::support::{LONG, alive, file};
+use crate::support::{LONG, file};
 use crate::worker_life::{died, eventually, pool, send, start, text, threads, worker};
 
 /// Calls a tool that dies and leaves a child behind, which holds the connections.
@@ -148,22 +148,4 @@ async fn trackers_of_shared_memory_have_their_moment_below_a_shim() {
         });
         nothing_stays_shared(pool).await;
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_the_shell_of_a_cancelled_tool_has_started_ends_with_it() {
-    let dir = tempfile::tempdir().unwrap();
-    let snakepit = start(pool()).await;
-    let pid = worker(&snakepit);
-    let named = dir.path().join("named");
-    let arguments = args! { "file" => text(&named) };
-    tokio::select! {
-        _ = snakepit.execute::<String>("shell", arguments) => panic!("it waits"),
-        name = file(&named) => assert!(alive(name.trim().parse().unwrap())),
-    }
-    // The caller has gone; the worker stays, and the grandchild ends with the tool.
-    let grandchild: u32 = fs::read_to_string(&named).unwrap().trim().parse().unwrap();
-    assert_eq!(snakepit.execute::<u32>("pid", ()).await.unwrap(), pid);
-    assert!(!alive(grandchild));
-    snakepit.shutdown().await;
 }

@@ -24,32 +24,31 @@ def leads_home(fd: int) -> bool:
         return False
 
 
+HEIR = """
+import os, sys, time
+said, parent, links = sys.argv[1], int(sys.argv[2]), [int(fd) for fd in sys.argv[3:]]
+while os.getppid() == parent or not os.path.exists(said + ".go"):
+    time.sleep(0.001)  # the tool sleeps
+outcomes = []
+for fd in links:
+    try:
+        outcomes.append(f"sent {os.write(fd, bytes(24))}")
+    except OSError as error:
+        outcomes.append(type(error).__name__)
+with open(said + ".tmp", "w") as file:
+    file.write(" ".join(outcomes) or "nothing")
+os.rename(said + ".tmp", said)
+"""
+
+
 def leave_a_child(said: str) -> None:
-    """Forks a child that leaves the group and keeps every connection of the worker.
+    """Starts a program that leaves the group and keeps every connection of the worker.
 
     Once its parent is gone it says what became of an attempt to write to them.
     """
-    parent = os.getpid()
-    left, tell = os.pipe()
-    if os.fork() != 0:
-        os.read(left, 1)
-        return
-    os.setsid()
     links = [fd for fd in range(3, 64) if leads_home(fd)]
-    os.write(tell, b"x")
-    while os.getppid() == parent:
-        time.sleep(0.001)  # the tool sleeps
-    while not os.path.exists(said + ".go"):
-        time.sleep(0.001)  # the tool sleeps
-    outcomes = []
-    for fd in links:
-        try:
-            outcomes.append(f"sent {os.write(fd, bytes(24))}")
-        except OSError as error:
-            outcomes.append(type(error).__name__)
-    Path(said + ".tmp").write_text(" ".join(outcomes))
-    os.rename(said + ".tmp", said)
-    os._exit(0)
+    args = [sys.executable, "-c", HEIR, said, str(os.getpid()), *map(str, links)]
+    KEPT.append(subprocess.Popen(args, pass_fds=links, start_new_session=True))
 
 
 def end(how: str) -> None:
@@ -162,12 +161,6 @@ class Life(BaseAdapter):
                 continue
             except BaseException:
                 continue
-
-    @tool
-    def shell(self, file: str) -> str:
-        """The shell has a child of its own, whose id is in the file."""
-        command = f"sleep 3600 & echo $! > {file}.tmp; mv {file}.tmp {file}; wait"
-        return subprocess.check_output(command, shell=True, text=True)
 
     @tool
     def cleans_up(self, file: str, seconds: float) -> None:
