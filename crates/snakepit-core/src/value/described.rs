@@ -7,10 +7,41 @@ use serde::de::{
 
 use super::Value;
 use super::explain::Wrong;
+use super::kinds::{EXTENSION, code};
 
 /// A value that a type is read from, as a codec that describes its values would have it.
 #[derive(Clone, Copy)]
 pub(super) struct Described<'a>(pub(super) &'a Value);
+
+/// A part of an extension.
+enum Part {
+    Code(i8),
+    Data(Vec<u8>),
+}
+
+impl<'de> IntoDeserializer<'de, Wrong> for Part {
+    type Deserializer = Self;
+
+    fn into_deserializer(self) -> Self {
+        self
+    }
+}
+
+impl<'de> Deserializer<'de> for Part {
+    type Error = Wrong;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        match self {
+            Self::Code(code) => visitor.visit_i8(code),
+            Self::Data(data) => visitor.visit_byte_buf(data),
+        }
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit
+        unit_struct newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
+    }
+}
 
 impl<'de> IntoDeserializer<'de, Wrong> for Described<'de> {
     type Deserializer = Self;
@@ -60,10 +91,23 @@ impl<'de> Deserializer<'de> for Described<'de> {
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
         self,
-        _name: &'static str,
+        name: &'static str,
         visitor: V,
     ) -> Result<V::Value, Wrong> {
-        visitor.visit_newtype_struct(self)
+        if name != EXTENSION {
+            return visitor.visit_newtype_struct(self);
+        }
+        let (code, data) = match self.0 {
+            Value::DateTime(text) => (code::DATE_TIME, text.clone().into_bytes()),
+            Value::Date(text) => (code::DATE, text.clone().into_bytes()),
+            Value::Time(text) => (code::TIME, text.clone().into_bytes()),
+            Value::Decimal(text) => (code::DECIMAL, text.clone().into_bytes()),
+            Value::Duration(micros) => (code::DURATION, micros.to_be_bytes().to_vec()),
+            Value::Uuid(bytes) => (code::UUID, bytes.to_vec()),
+            _ => return visitor.visit_newtype_struct(self),
+        };
+        let parts = [Part::Code(code), Part::Data(data)];
+        visitor.visit_newtype_struct(SeqDeserializer::new(parts.into_iter()))
     }
 
     fn deserialize_enum<V: Visitor<'de>>(

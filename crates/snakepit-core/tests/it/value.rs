@@ -123,6 +123,12 @@ fn typed_kinds_and_values_are_the_same_on_the_wire() {
             .contains("expected a UUID, got extension 2"),
         "{wrong}"
     );
+    // A date that is one is not to blame for what stands beside it.
+    let wrong = Payload::encode(&(Date("2024-01-02".into()), "x"))
+        .unwrap()
+        .decode::<(Date, i64)>()
+        .unwrap_err();
+    assert!(wrong.to_string().contains("[1]"), "{wrong}");
 }
 
 fn nested(levels: usize) -> Payload {

@@ -63,13 +63,23 @@ impl Inner {
             let call = self.understand(request, deadline)?;
             response.metadata = call.served.metadata();
             let form = call.form;
-            let reply = self.run(&**gateway, call).await?;
-            arguments::apart(&reply, move |reply| {
-                arguments::result(reply, form, max_message)
-            })
-            .await
+            Ok((self.run(&**gateway, call).await?, form))
         };
-        match result.await {
+        let result = match result.await {
+            Ok((reply, form)) => {
+                let work = move |reply: &Payload| arguments::result(reply, form, max_message);
+                let answer = arguments::apart(&reply, work).await;
+                // As any message that is too large, and not as a failure of the tool.
+                if let Err(error) = &answer
+                    && error.code == ErrorCode::PayloadTooLarge
+                {
+                    return Err(from_tool(error.clone()));
+                }
+                answer
+            }
+            Err(error) => Err(error),
+        };
+        match result {
             Ok(result) => {
                 response.success = true;
                 (response.result, response.binary_result) = (result.result, result.binary_result);

@@ -56,7 +56,7 @@ impl fmt::Write for Limited {
 }
 
 fn too_long(limit: usize) -> Fault {
-    let message = format!("as JSON the value is larger than the limit of {limit} bytes");
+    let message = format!("the value is too large: as JSON it has more than {limit} bytes");
     let mut error = ToolError::new(ErrorCode::PayloadTooLarge, message);
     error.help = "ask for MessagePack, or raise `max_message` of the server".to_owned();
     error.into()
