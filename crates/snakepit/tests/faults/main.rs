@@ -10,6 +10,7 @@
 mod callbacks;
 mod calls;
 mod clock;
+mod copied;
 mod degraded;
 mod held;
 mod host_death;

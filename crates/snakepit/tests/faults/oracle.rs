@@ -88,9 +88,16 @@ impl Scene {
     /// Waits until no process carries the mark; says how long that took.
     #[track_caller]
     pub(crate) fn none_left(&self, limit: Duration) -> Duration {
+        self.none_left_but(0, limit)
+    }
+
+    /// The same, but for one process.
+    #[track_caller]
+    pub(crate) fn none_left_but(&self, one: u32, limit: Duration) -> Duration {
         let start = Instant::now();
         loop {
-            let left = self.left();
+            let mut left = self.left();
+            left.retain(|pid| *pid != one);
             if left.is_empty() {
                 return start.elapsed();
             }

@@ -22,6 +22,9 @@ const WORKERS: &str = "SNAKEPIT_FAULT_WORKERS";
 /// Variable with a socket: the subject is no host then, but a stranger who knocks there.
 pub(crate) const KNOCK: &str = "SNAKEPIT_FAULT_KNOCK";
 
+/// Variable with the way in which the subject copies itself once it is ready.
+pub(crate) const COPY: &str = "SNAKEPIT_FAULT_COPY";
+
 /// A running subject.
 #[derive(Debug)]
 pub(crate) struct Host {
@@ -180,6 +183,25 @@ pub(crate) fn say(mark: &str, words: &[u32]) {
     println!("@{mark} {}", words.join(" "));
 }
 
+/// Makes a copy of the subject that holds all that it holds, and lives until it is killed.
+#[expect(unsafe_code, reason = "the fault is a fork without exec")]
+fn copy_itself() {
+    let copy = match std::env::var(COPY).as_deref() {
+        // SAFETY: the copy only waits.
+        Ok("fork") => match unsafe { nix::unistd::fork() }.unwrap() {
+            nix::unistd::ForkResult::Parent { child } => child.as_raw().cast_unsigned(),
+            nix::unistd::ForkResult::Child => park(),
+        },
+        // The subject ends in this call; what returns is the copy.
+        Ok("daemon") => {
+            nix::unistd::daemon(true, true).unwrap();
+            std::process::id()
+        }
+        _ => return,
+    };
+    say("copy", &[copy]);
+}
+
 fn park() -> ! {
     loop {
         std::thread::park();
@@ -203,6 +225,7 @@ fn subject() {
         _ => {}
     }
     let snakepit = runtime.block_on(scenario::run(&scenario, &dir, workers));
+    copy_itself();
     match scenario.as_str() {
         "abort" => std::process::abort(),
         #[expect(clippy::exit, reason = "the scenario is an end without destructors")]

@@ -25,6 +25,9 @@ def ping() -> str:
 /// Descriptors that a pool of a few dozen workers needs.
 const ENOUGH_FILES: u64 = 1024;
 
+/// Time in which an orphan that ends at once is gone.
+const ORPHAN: std::time::Duration = std::time::Duration::from_secs(1);
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Verdict {
@@ -65,7 +68,12 @@ impl Check {
 
 pub(crate) async fn run(options: &DoctorOptions) -> Result<(), Failure> {
     let dir: PathBuf = options.data_dir.clone().unwrap_or_else(default_data_dir);
-    let mut checks = vec![containment(&Support::probe()), strict(), open_files()];
+    let mut checks = vec![
+        containment(&Support::probe()),
+        strict(),
+        open_files(),
+        reaper(),
+    ];
     checks.push(orphans(&dir));
     match Run::open(Some(&dir)) {
         Err(error) => {
@@ -157,6 +165,45 @@ fn strict() -> Check {
         })
         .collect();
     Check::ok("strict modes", words.join("; "))
+}
+
+/// Who waits for processes whose parents have ended: this process where they fall to it, the first
+/// one of the system as a rule. An orphan that ends at once tries it out.
+fn reaper() -> Check {
+    const NAME: &str = "orphaned ends";
+    if Support::probe().inherits_orphans {
+        return Check::ok(
+            NAME,
+            "they fall to this program, which waits for those of its workers",
+        );
+    }
+    let made = std::process::Command::new("/bin/sh")
+        .args(["-c", "sleep 0.05 >/dev/null & echo $!"])
+        .stdin(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .output();
+    let pid = made.ok().and_then(|made| {
+        let text = String::from_utf8(made.stdout).ok()?;
+        text.trim().parse::<u32>().ok()
+    });
+    let Some(pid) = pid else {
+        return Check::ok(NAME, "not tried: /bin/sh does not start a process");
+    };
+    let started = Instant::now();
+    let state = || {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        stat.rsplit_once(") ")?.1.chars().next()
+    };
+    while state().is_some() {
+        if started.elapsed() > ORPHAN {
+            let help = "start the system with a first process that waits for orphans, such as \
+                        `docker run --init`, tini or dumb-init; or make this program the first one";
+            let detail = "the first process of this system does not wait for orphans: zombies stay";
+            return Check::new(NAME, Verdict::Warning, detail, Some(help.to_owned()));
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    Check::ok(NAME, "the first process of this system waits for orphans")
 }
 
 /// The soft limit of open files: each worker takes six descriptors of its host.
