@@ -46,6 +46,8 @@ mod nested;
 #[cfg(feature = "process")]
 mod one_state;
 #[cfg(feature = "cli")]
+mod prepared;
+#[cfg(feature = "cli")]
 mod printing;
 mod scripted;
 #[cfg(feature = "process")]

@@ -80,7 +80,7 @@ pub(crate) async fn run(options: &DoctorOptions) -> Result<(), Failure> {
             checks.push(Check::new(
                 "data directory",
                 Verdict::Failed,
-                error.message,
+                format!("{} ({})", error.message, error.code),
                 error.help,
             ));
         }
@@ -229,14 +229,15 @@ fn open_files() -> Check {
 /// What dead hosts have left.
 fn orphans(dir: &Path) -> Check {
     const NAME: &str = "orphans";
-    if !dir.exists() {
+    if matches!(dir.try_exists(), Ok(false)) {
         return Check::ok(NAME, "none: no host has ever run here");
     }
     let runs: Vec<RunReport> = match Registry::inspect(dir) {
         Ok(runs) => runs,
         Err(error) => {
             let help = Some(error.help().to_owned());
-            return Check::new(NAME, Verdict::Failed, error.to_string(), help);
+            let detail = format!("{error} ({})", error.code());
+            return Check::new(NAME, Verdict::Failed, detail, help);
         }
     };
     let alive = runs

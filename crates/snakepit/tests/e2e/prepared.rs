@@ -1,0 +1,224 @@
+//! Data directories of other users: the program refuses them, and touches nothing in or behind them.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::cli_support::{Run, command};
+use crate::support::{alive, file};
+
+const NOBODY: u32 = 65534;
+
+/// The tool has a child that leaves its group and session, and so outlives the host.
+const TOOLS: &str = "
+import os, subprocess
+from snakepit_bridge import tool
+
+@tool
+def has_an_escaped_child() -> None:
+    child = subprocess.Popen(['sleep', '3600'], start_new_session=True)
+    with open('pids.tmp', 'w') as file:
+        file.write(f'{os.getpid()} {child.pid}')
+    os.rename('pids.tmp', 'pids')
+    child.wait()
+";
+
+/// A data directory with the run of a dead host and an orphan of it.
+struct Scene {
+    dir: tempfile::TempDir,
+    orphan: u32,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["", "home", "outside"] {
+            let path = dir.path().join(name);
+            fs::create_dir_all(&path).unwrap();
+            fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
+        }
+        fs::write(dir.path().join("outside/precious"), "precious").unwrap();
+        fs::write(dir.path().join("tools.py"), TOOLS).unwrap();
+        let mut host = command(dir.path())
+            .env("SNAKEPIT_DATA_DIR", dir.path().join("home/data"))
+            .args(["call", "tools.py:has_an_escaped_child"])
+            .spawn()
+            .unwrap();
+        let pids = file(&dir.path().join("pids")).await;
+        let (worker, orphan) = pids.split_once(' ').unwrap();
+        let (worker, orphan) = (worker.parse().unwrap(), orphan.parse().unwrap());
+        host.kill().unwrap();
+        host.wait().unwrap();
+        while alive(worker) {
+            tokio::task::yield_now().await;
+        }
+        Self { dir, orphan }
+    }
+
+    fn data(&self) -> PathBuf {
+        self.dir.path().join("home/data")
+    }
+
+    /// Runs the program, as another user where a wrapper says so. One that hangs ends with 124.
+    fn run(&self, wrapper: &[&str], data: &Path, arguments: &[&str]) -> Run {
+        let program = command(self.dir.path());
+        let mut line = Command::new("timeout");
+        line.arg("20").args(wrapper).arg(program.get_program());
+        line.args(arguments).current_dir(self.dir.path());
+        for (name, value) in program.get_envs() {
+            match value {
+                Some(value) => line.env(name, value),
+                None => line.env_remove(name),
+            };
+        }
+        let output = line.env("SNAKEPIT_DATA_DIR", data).output().unwrap();
+        Run {
+            status: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// Every command that looks at a data directory refuses this one and changes nothing.
+    #[track_caller]
+    fn refused(&self, wrapper: &[&str], data: &Path, what: &str) {
+        let before = contents(self.dir.path());
+        let name = data.to_str().unwrap();
+        let commands: [&[&str]; 5] = [
+            &["orphans", "--data-dir", name],
+            &["orphans", "--kill", "--data-dir", name],
+            &["orphans", "--kill", "--independent", "--data-dir", name],
+            &["doctor", "--data-dir", name],
+            &["call", "tools.py:has_an_escaped_child"],
+        ];
+        for (arguments, status) in commands.into_iter().zip([2, 2, 2, 1, 1]) {
+            let ended = self.run(wrapper, data, arguments);
+            let all = format!("{}{}", ended.stdout, ended.stderr);
+            assert_eq!(ended.status, Some(status), "{what}: {arguments:?}: {all}");
+            assert!(all.contains("SP6001"), "{what}: {arguments:?}: {all}");
+            assert!(all.contains("help:"), "{what}: {arguments:?}: {all}");
+        }
+        assert_eq!(contents(self.dir.path()), before, "{what}");
+        assert!(alive(self.orphan), "{what}: nobody was signalled");
+    }
+
+    /// Its owner still ends what the run has left.
+    fn swept(self) {
+        let data = self.data();
+        let name = data.to_str().unwrap();
+        let swept = self.run(&[], &data, &["orphans", "--kill", "--data-dir", name]);
+        assert_eq!(swept.status, Some(0), "{swept:?}");
+        assert!(!alive(self.orphan), "{swept:?}");
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        // A test that fails leaves no process.
+        let _ = kill(Pid::from_raw(self.orphan.cast_signed()), Signal::SIGKILL);
+    }
+}
+
+/// Names, owners, permissions and bytes of all that is in a directory. The lock of sweepers may be
+/// made in a directory that is the user's own.
+fn contents(dir: &Path) -> Vec<(PathBuf, u32, u32, Vec<u8>)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        let seen = fs::symlink_metadata(&path).unwrap();
+        let mut bytes = Vec::new();
+        if seen.is_dir() {
+            found.extend(contents(&path));
+        } else if seen.is_file() {
+            bytes = fs::read(&path).unwrap();
+        }
+        if !path.ends_with("sweep.lock") {
+            found.push((path, seen.uid(), seen.mode(), bytes));
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Gives a directory with all that is in it to another user.
+fn give(path: &Path, user: u32) {
+    std::os::unix::fs::lchown(path, Some(user), Some(user)).unwrap();
+    if fs::symlink_metadata(path).unwrap().is_dir() {
+        for entry in fs::read_dir(path).unwrap() {
+            give(&entry.unwrap().path(), user);
+        }
+    }
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "the reason is for whoever runs the tests"
+)]
+fn is_root() -> bool {
+    let root = nix::unistd::geteuid().is_root();
+    if !root {
+        eprintln!("skipped: only root can give files away and become another user");
+    }
+    root
+}
+
+#[tokio::test]
+async fn root_refuses_what_another_user_has_prepared() {
+    if !is_root() {
+        return;
+    }
+    let scene = Scene::new().await;
+    let data = scene.data();
+    let link = data.join("runs/0197f0a0-0000-7000-8000-000000000000");
+    symlink(scene.dir.path().join("outside"), &link).unwrap();
+    give(&data, NOBODY);
+    for mode in [0o700, 0o755, 0o1777] {
+        fs::set_permissions(&data, Permissions::from_mode(mode)).unwrap();
+        scene.refused(&[], &data, &format!("all is another user's, {mode:o}"));
+    }
+    fs::set_permissions(&data, Permissions::from_mode(0o700)).unwrap();
+    chown(&data, Some(0), Some(0)).unwrap();
+    scene.refused(&[], &data, "the runs are another user's");
+    give(&data, 0);
+    let other = scene.dir.path().join("link");
+    symlink(&data, &other).unwrap();
+    scene.refused(&[], &other, "it is a link");
+    fs::remove_file(link).unwrap();
+    scene.swept();
+}
+
+#[tokio::test]
+#[expect(
+    clippy::print_stderr,
+    reason = "the reason is for whoever runs the tests"
+)]
+async fn another_user_is_refused_what_root_has() {
+    if !is_root() {
+        return;
+    }
+    let wrapper = [
+        "setpriv",
+        "--reuid=65534",
+        "--regid=65534",
+        "--clear-groups",
+    ];
+    let scene = Scene::new().await;
+    let data = scene.data();
+    if scene.run(&wrapper, &data, &["--version"]).status != Some(0) {
+        eprintln!("skipped: another user may not run this binary");
+        return scene.swept();
+    }
+    for mode in [0o700, 0o755, 0o1777] {
+        fs::set_permissions(&data, Permissions::from_mode(mode)).unwrap();
+        scene.refused(&wrapper, &data, &format!("all is root's, {mode:o}"));
+    }
+    fs::set_permissions(&data, Permissions::from_mode(0o700)).unwrap();
+    let home = scene.dir.path().join("home");
+    fs::set_permissions(&home, Permissions::from_mode(0o700)).unwrap();
+    scene.refused(&wrapper, &data, "nobody else may look inside");
+    scene.swept();
+}
