@@ -146,6 +146,8 @@ impl Host {
         let start = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
+                // The caller looks next for what the test still holds.
+                drop(self.child.stdin.take());
                 return status;
             }
             assert!(start.elapsed() < LONG, "the subject does not end");
