@@ -120,18 +120,28 @@ def shown(error: BaseException, given_up: bool) -> BaseException:
 # the cyclic collector runs.
 
 
-async def _value(made: "Any") -> "Any":
+async def _value(made: "Any", work: "Any" = None) -> "Any":
     try:
+        if work is not None and not work.begin():
+            _discard(made)
+            return None
         # What wraps a coroutine function may return anything.
         return await made if hasattr(made, "__await__") else made
     except (SystemExit, KeyboardInterrupt) as error:
         raise _aio.Left(error) from None
     finally:
-        del made
+        del made, work
 
 
 #: One call.
 call = _value
+
+
+def _discard(made: "Any") -> None:
+    """Drop a coroutine that was never begun: the host has taken its call back."""
+    close = getattr(made, "close", None)
+    if close is not None:
+        close()
 
 
 async def many(work: "Any") -> None:
@@ -151,6 +161,9 @@ async def many(work: "Any") -> None:
 
 async def stream(made: "Any", work: "Any") -> None:
     """The items of a streaming tool; one that is not taken by its consumer waits."""
+    if not work.begin():
+        _discard(made)
+        return
     coroutine, made = _value(made), None
     items = iterator = item = close = None
     try:

@@ -209,6 +209,14 @@ impl Error {
                 size,
                 limit,
             },
+            // Calls are made again after that; so this is for a worker that says so of what the pool cannot make again.
+            CallError::NotBegun => Self::WorkerDied {
+                worker: worker.clone(),
+                cause: Death::of(&crate::WorkerExit::default()),
+                reason: error.to_string(),
+                ambiguous: false,
+                output: Vec::new(),
+            },
             CallError::Died { exit, ambiguous } => Self::WorkerDied {
                 worker: worker.clone(),
                 cause: Death::of(&exit),

@@ -42,6 +42,8 @@ pub const CALL_QUARANTINED: &str = "call.quarantined";
 pub const CALL_ISOLATED: &str = "call.isolated";
 /// A call was refused by the quarantine or a circuit breaker. Fields: `pool`, `tool`.
 pub const CALL_REFUSED: &str = "call.refused";
+/// A worker has given a call back that it had not begun, and the call is made elsewhere. Fields: `pool`, `tool`.
+pub const CALL_GIVEN_BACK: &str = "call.given_back";
 /// A call is made again. Fields: `pool`, `tool`, `retry`, `error`.
 pub const CALL_RETRIED: &str = "call.retried";
 /// Workers failed too often: calls are refused for a while. Fields: `pool`, `tool` where it is about one.

@@ -7,6 +7,7 @@ mod errors;
 mod explain;
 mod first_start;
 mod foreign;
+mod given_back;
 mod health;
 mod lease;
 mod limits;
@@ -195,21 +196,6 @@ impl Pool {
         result
     }
 
-    /// Makes a call in a slot.
-    async fn run_in(
-        &self,
-        lease: lease::Lease,
-        tool: Arc<str>,
-        args: Payload,
-        options: &CallOptions,
-        limits: &Limits,
-    ) -> Result<Payload, Error> {
-        let call = self.begin_in(lease, &tool, args, options, limits);
-        let (reply, lease) = call.run(limits, &tool).await?;
-        lease.succeed();
-        Ok(reply)
-    }
-
     /// Sends a call to its slot.
     fn begin_in(
         &self,
@@ -248,15 +234,21 @@ impl Pool {
         shared.screen(&tool, &args, options, false)?;
         let pass = shared.pass(&tool, 1)?;
         let begun = async {
-            let mut lease = self.acquire(options, &limits, args.bytes.len()).await?;
-            lease.suspect = shared.suspect(&tool, &args, options, false);
-            lease.session.clone_from(&options.hold);
-            let request = limits.request(Arc::clone(&tool), args, options, &lease);
-            let call = request.call;
-            let future = Arc::clone(lease.worker()).stream(lease.slot(), request);
-            let running = Running::new(lease, call, future);
-            let (chunks, lease) = running.run(&limits, &tool).await?;
-            Ok((lease, call, chunks))
+            let bytes = args.bytes.len();
+            let mut lease = self.acquire(options, &limits, bytes).await?;
+            loop {
+                lease.suspect = shared.suspect(&tool, &args, options, false);
+                lease.session.clone_from(&options.hold);
+                let request = limits.request(Arc::clone(&tool), args.clone(), options, &lease);
+                let call = request.call;
+                let future = Arc::clone(lease.worker()).stream(lease.slot(), request);
+                let running = Running::new(lease, call, future);
+                if let Some((chunks, lease)) = running.run(&limits, &tool).await? {
+                    return Ok((lease, call, chunks));
+                }
+                let want = Want::again(options, bytes);
+                lease = self.slot_again(&tool, &want, &limits).await?;
+            }
         };
         match begun.await {
             Ok((lease, call, chunks)) => Ok(ReplyStream::new(
@@ -311,6 +303,7 @@ impl Pool {
             bytes,
             limits: Some(limits),
             ahead: false,
+            again: false,
         };
         match self.shared().admit(&want)? {
             Admitted::Now(lease) => Ok(lease),

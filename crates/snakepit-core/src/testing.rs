@@ -1,5 +1,6 @@
 //! A worker that does what a test tells it, without any process.
 
+mod ahead;
 mod handle;
 mod worker;
 

@@ -119,6 +119,13 @@ pub trait Worker: fmt::Debug + Send + Sync + 'static {
         false
     }
 
+    /// Takes all calls back that it has not begun: each of them ends with [`CallError::NotBegun`], and never runs. The others go on. The pool
+    /// asks when a call that cannot be stopped holds the worker up, and makes them elsewhere.
+    ///
+    /// # Cancel safety
+    /// Calls may have been taken back whose futures do not end.
+    async fn give_back(&self) {}
+
     /// Bytes of memory of all its processes together; nothing when that cannot be told.
     ///
     /// # Cancel safety
@@ -303,6 +310,9 @@ pub enum CallError {
         /// The limit in bytes.
         limit: u64,
     },
+    /// The worker has [given it back](Worker::give_back): it was not begun, and never will be.
+    #[error("the worker has given the call back before it began with it")]
+    NotBegun,
     /// The worker is gone.
     #[error("the worker is gone: {}", Printable(&exit.reason))]
     Died {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::join_all;
 use snakepit_core::{
     CallError, CallId, ChunkStream, ItemResult, Payload, PoolName, Pulse, Request, Slot, Stacks,
     StartContext, Stopped, Worker, WorkerExit, WorkerId, WorkerInfo, event,
@@ -213,6 +214,20 @@ impl Worker for PythonWorker {
             link.forget(call);
         }
         back
+    }
+
+    async fn give_back(&self) {
+        let slots = self.slots.iter().enumerate();
+        let calls = slots.flat_map(|(index, link)| {
+            let slot = Slot(u16::try_from(index).unwrap_or(u16::MAX));
+            let calls = link.plain_calls().into_iter();
+            calls.map(move |call| async move {
+                if self.control.recall(slot, call).await {
+                    link.give_back(call);
+                }
+            })
+        });
+        join_all(calls).await;
     }
 
     async fn memory(&self) -> Option<u64> {

@@ -49,6 +49,8 @@ struct Running {
     sent: Option<Step>,
     /// The slot's thread, while it sleeps before the tool begins.
     sleeper: Option<Thread>,
+    /// The host has taken it back while that thread slept.
+    taken_back: bool,
     /// What the tool had started when it was last reached.
     offspring: Offspring,
 }
@@ -78,12 +80,23 @@ impl Cancels {
     pub(crate) fn take_back(&self, call: u64) -> bool {
         let mut state = self.lock();
         if state.begun.contains(&call) {
-            return false;
+            return state.take_waiting_back(call);
         }
         if !state.taken_back.contains(&call) {
             push(&mut state.taken_back, call);
         }
         true
+    }
+
+    /// The host takes a call back: `false` unless it waits here before its tool begins.
+    pub(crate) fn take_waiting_back(&self, call: u64) -> bool {
+        self.lock().take_waiting_back(call)
+    }
+
+    /// Whether the host has taken the running call back.
+    pub(crate) fn is_taken_back(&self) -> bool {
+        let running = &self.lock().running;
+        running.as_ref().is_some_and(|running| running.taken_back)
     }
 
     /// A call starts: its flag, already set when the host cancelled it before.
@@ -102,6 +115,7 @@ impl Cancels {
             ladder,
             sent: None,
             sleeper: None,
+            taken_back: false,
             offspring: Offspring::default(),
         });
         flag
@@ -284,6 +298,19 @@ impl Cancels {
 }
 
 impl State {
+    fn take_waiting_back(&mut self, call: u64) -> bool {
+        let running = self.running.as_mut();
+        let Some(running) = running.filter(|running| running.call == call) else {
+            return false;
+        };
+        if let Some(sleeper) = &running.sleeper {
+            running.taken_back = true;
+            running.flag.store(true, Ordering::Release);
+            sleeper.unpark();
+        }
+        running.taken_back
+    }
+
     fn cancel(&mut self, call: u64, grace: Duration) -> bool {
         let running = self.running.as_mut();
         let Some(running) = running.filter(|running| running.call == call) else {

@@ -289,6 +289,8 @@ pub(crate) fn answer(
         Ok(tool)
     });
     match tool {
+        // The host has made it elsewhere.
+        Err(_) if runtime.cancels.is_taken_back() => Ok(()),
         Err(fault) if kind == Kind::Many => {
             many::run(py, outbox, runtime, call, Err(&fault), body, scratch)
         }

@@ -66,10 +66,13 @@ impl Slots {
         }
     }
 
-    /// The host takes a call back that lies in the connection of a slot: `false` when it was begun.
+    /// The host takes a call back: `false` when it was begun. On an event loop that is any call, else one of this slot.
     pub(crate) fn take_back(&self, slot: u32, call: u64) -> bool {
-        // An event loop takes calls at once.
-        let slot = usize::try_from(slot).ok().filter(|_| self.many.is_none());
+        if let Some((table, _)) = &self.many {
+            let waits = |slot: &Slot| slot.cancels.take_waiting_back(call);
+            return table.take_back(call) || self.list.iter().any(waits);
+        }
+        let slot = usize::try_from(slot).ok();
         let slot = slot.and_then(|slot| self.list.get(slot));
         slot.is_some_and(|slot| slot.cancels.take_back(call))
     }

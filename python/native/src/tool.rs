@@ -14,6 +14,9 @@ use crate::spec::Spec;
 use crate::suggest::nearest;
 use crate::turn::Turn;
 
+/// Flags of code whose call runs nothing: coroutines, generators, and asynchronous ones.
+const LAZY: u32 = 0x80 | 0x20 | 0x200;
+
 /// One callable tool.
 #[derive(Debug)]
 pub(crate) struct Tool {
@@ -25,6 +28,8 @@ pub(crate) struct Tool {
     /// Takes any name as `tool_name`, and the arguments of the call as one map `arguments`.
     pub(crate) catch_all: bool,
     pub(crate) is_async: bool,
+    /// A call of its function runs none of its code: it makes a coroutine or a generator.
+    pub(crate) is_lazy: bool,
     /// It is there for the host, and no tool for users.
     pub(crate) health_check: bool,
     /// Name of the parameter that takes the context.
@@ -202,9 +207,15 @@ impl Tool {
             Some(name) => Some(name.cast_into::<PyString>()?.unbind()),
             None => None,
         };
+        let function = object.getattr("function")?;
+        let flags = function
+            .getattr_opt("__code__")?
+            .map(|code| code.getattr("co_flags")?.extract::<u32>())
+            .transpose()?;
         Ok(Self {
             name: object.getattr("name")?.extract()?,
-            function: object.getattr("function")?.unbind(),
+            is_lazy: flags.is_some_and(|flags| flags & LAZY != 0),
+            function: function.unbind(),
             catch_all: object.getattr("catch_all")?.extract()?,
             streaming: object.getattr("kind")?.extract::<String>()? == "stream",
             is_async: object.getattr("is_async")?.extract()?,

@@ -48,8 +48,10 @@ impl Turn {
         if self.take_now() {
             return Some(Held(self));
         }
-        py.detach(|| cancels.waiting(|| self.wait(cancelled)))
-            .then(|| Held(self))
+        let came = py.detach(|| cancels.waiting(|| self.wait(cancelled)));
+        let held = came.then(|| Held(self));
+        // The host may have taken the call back when its turn had just come.
+        held.filter(|_| !cancels.is_taken_back())
     }
 
     fn take_now(&self) -> bool {

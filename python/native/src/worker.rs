@@ -222,7 +222,7 @@ fn open_shared(
     let connection = OwnedFd::from(dial(settings, Role::Slot(0))?);
     let copy = connection.try_clone()?;
     fork::keep_from_copies(&copy);
-    let parts = Parts::new(copy)?;
+    let parts = Parts::new(copy, settings.concurrency)?;
     let list = (0..settings.slots).map(|_| Slot {
         cancels: Arc::new(Cancels::new(Arc::clone(reports))),
         link: parts.link(),

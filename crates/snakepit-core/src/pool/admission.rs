@@ -32,6 +32,8 @@ pub(super) struct Want<'a> {
     pub(super) limits: Option<&'a Limits>,
     /// It may be sent ahead of its turn.
     pub(super) ahead: bool,
+    /// It had a slot, and was given back.
+    pub(super) again: bool,
 }
 
 /// A call that was let in.
@@ -54,7 +56,7 @@ impl Shared {
         let nesting = Nesting::of(&options.chain);
         let now = Instant::now();
         let mut state = self.lock();
-        state.stats.requests += items;
+        state.stats.requests += if want.again { 0 } else { items };
         if let Some(error) = self.refusal(&state) {
             state.stats.errors += items;
             return Err(error);
@@ -84,6 +86,8 @@ impl Shared {
             weight: options.fair_weight.map_or(1, NonZeroU16::get),
             patience: limits.map(Limits::patience),
             ahead: want.ahead,
+            // It is older than whatever waits.
+            place: want.again.then_some(0),
             ..Ask::new(options.session.as_ref())
         };
         match state.scheduler.ask(&ask, waiter) {
@@ -101,7 +105,7 @@ impl Shared {
                     state.stats.errors += items;
                     return Err(self.refused(&state, Acquire::Deadlock, options));
                 }
-                state.stats.queued += items;
+                state.stats.queued += if want.again { 0 } else { items };
                 let first = state.scheduler.queued() == 1;
                 drop(state);
                 if first && self.config.autoscale.is_some() {

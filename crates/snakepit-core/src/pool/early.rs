@@ -83,6 +83,7 @@ impl Pool {
             bytes: args.bytes.len(),
             limits: Some(limits),
             ahead: !bound && options.chain.depth() == 0,
+            again: false,
         };
         let mut lease = match self.shared().admit(&want)? {
             Admitted::Now(lease) => lease,
@@ -121,7 +122,10 @@ impl Pool {
                 Turn::Back(lease) => lease,
                 Turn::Over(reply, lease) => return Ok(Ended::Over(reply, lease)),
                 Turn::Own(running) => {
-                    let (reply, lease) = running.run(limits, tool).await?;
+                    let Some((reply, lease)) = running.run(limits, tool).await? else {
+                        let lease = self.slot_again(tool, want, limits).await?;
+                        return Ok(Ended::Slot(lease));
+                    };
                     return Ok(Ended::Over(reply, lease));
                 }
             };
@@ -219,6 +223,7 @@ impl Running<Payload> {
                 lease.lose();
                 Ok(Turn::Back(lease))
             }
+            Err(CallError::NotBegun) => Ok(Turn::Back(lease)),
             Err(error) => {
                 lease.own();
                 Err(lease.fail(error))

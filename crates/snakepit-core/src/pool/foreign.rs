@@ -77,6 +77,13 @@ pub(super) async fn recall(worker: &dyn Worker, slot: Slot, call: CallId) -> boo
     recall.await.unwrap_or(false)
 }
 
+/// Takes all calls back that a worker has not begun.
+pub(super) async fn give_back(worker: &dyn Worker) {
+    let back = AssertUnwindSafe(async { worker.give_back().await }).catch_unwind();
+    // Its calls stay where they are.
+    back.await.ok();
+}
+
 /// Polls for the next chunk of a stream.
 pub(super) fn next(
     chunks: &mut ChunkStream,

@@ -122,8 +122,8 @@ async fn run(shared: &Arc<Shared>, mut lease: Lease, checks: &[Arc<str>]) -> Out
         let call = request.call;
         let future = Arc::clone(lease.worker()).call(lease.slot(), request);
         match Running::new(lease, call, future).run(&limits, check).await {
-            Ok((_, next)) => lease = next,
-            Err(Error::WorkerDied { .. }) => return None,
+            Ok(Some((_, next))) => lease = next,
+            Ok(None) | Err(Error::WorkerDied { .. }) => return None,
             Err(error) => return fail(told(&error)),
         }
     }

@@ -250,6 +250,16 @@ impl Lease {
         self.shared.unstuck(self.grant.worker);
     }
 
+    /// Only so many of its items have been in the slot; the others count where they are made.
+    pub(super) fn keep(&mut self, items: usize) {
+        self.items = items as u64;
+    }
+
+    /// The call was never begun: its time in the slot counts for nothing.
+    pub(super) fn give_back(mut self) {
+        self.since = None;
+    }
+
     /// The worker is gone or going: its slots are never used again.
     pub(super) fn lose(&mut self) {
         self.state = State::Void;
@@ -288,12 +298,13 @@ impl<T: Rest> Running<T> {
         }
     }
 
-    /// Runs it to its end or to the deadline. On success the caller gets the lease back, to end it when the slot is free.
+    /// Runs it to its end or to the deadline. On success the caller gets the lease back, to end it when the slot is free; `None` if the worker
+    /// has given the call back, which is to be made again then.
     pub(super) async fn run(
         mut self,
         limits: &Limits,
         tool: &Arc<str>,
-    ) -> Result<(T, Lease), Error> {
+    ) -> Result<Option<(T, Lease)>, Error> {
         // Most calls are over before a timer is worth its price, so the timer is armed only after the first poll.
         let mut sleep = std::pin::pin!(None::<Sleep>);
         let ended = std::future::poll_fn(|context| {
@@ -334,7 +345,7 @@ impl<T: Rest> Running<T> {
         }
     }
 
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(T, Lease), Error>> {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<(T, Lease)>, Error>> {
         let (_, future) = self
             .inner
             .as_mut()
@@ -344,7 +355,11 @@ impl<T: Rest> Running<T> {
         };
         let (lease, _) = self.inner.take().expect("it was there");
         Poll::Ready(match result {
-            Ok(value) => Ok((value, lease)),
+            Ok(value) => Ok(Some((value, lease))),
+            Err(CallError::NotBegun) => {
+                lease.give_back();
+                Ok(None)
+            }
             Err(error) => Err(lease.fail(error)),
         })
     }

@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout};
 
 use super::explain;
 use super::foreign::{self, Guarded};
+use super::given_back;
 use super::lease::Lease;
 use super::liveness::Overdue;
 use super::shared::Shared;
@@ -86,7 +87,10 @@ pub(super) fn cancel(
             let _overdue = overdue;
             let mut rest = Guarded(Box::pin(rest), "call");
             match timeout(grace, &mut rest).await {
-                Ok(Ok(()) | Err(CallError::Tool(_) | CallError::TooLarge { .. })) => {
+                Ok(
+                    Ok(())
+                    | Err(CallError::Tool(_) | CallError::TooLarge { .. } | CallError::NotBegun),
+                ) => {
                     let (worker, id) = (Arc::clone(lease.worker()), lease.id().clone());
                     let after = began.elapsed();
                     if worker.wants_renewal() {
@@ -111,7 +115,7 @@ pub(super) fn cancel(
                         call = call.0,
                     );
                     // It ends now by itself, or with its worker, which drains.
-                    let ended = rest.await;
+                    let ended = given_back::rest(&lease, rest).await;
                     lease.unstick();
                     let step = if let Err(CallError::Died { .. }) = ended {
                         lease.lose();

@@ -168,11 +168,44 @@ async fn run(
     finished
 }
 
+/// Makes the calls of a batch; the items that a worker gives back are made elsewhere.
 async fn attempt(
     shared: &Arc<Shared>,
     tool: Arc<str>,
     items: Vec<Payload>,
     options: &CallOptions,
+) -> Result<Finished, Error> {
+    let (all, mut rest) = (items.clone(), items);
+    let mut finished: Option<Finished> = None;
+    loop {
+        let again = finished.is_some();
+        let next = attempt_once(shared, Arc::clone(&tool), rest, options, again).await;
+        let done = match (&mut finished, next) {
+            (None, next) => finished.insert(next?),
+            (Some(finished), Ok(next)) => {
+                finished.results.extend(next.results);
+                finished.time = next.time.or(finished.time);
+                finished
+            }
+            (Some(finished), Err(error)) => {
+                finished.results.resize(all.len(), Err(error));
+                finished
+            }
+        };
+        rest = all[done.results.len()..].to_vec();
+        if rest.is_empty() {
+            return Ok(finished.expect("it was just set"));
+        }
+    }
+}
+
+/// Makes the calls of a batch. There are results up to the first item that the worker gave back.
+async fn attempt_once(
+    shared: &Arc<Shared>,
+    tool: Arc<str>,
+    items: Vec<Payload>,
+    options: &CallOptions,
+    again: bool,
 ) -> Result<Finished, Error> {
     let count = items.len();
     let in_session = shared.enter_session(options)?;
@@ -183,6 +216,7 @@ async fn attempt(
         bytes: items.iter().map(|item| item.bytes.len()).sum(),
         limits: None,
         ahead: false,
+        again,
     })? {
         Admitted::Now(lease) => lease,
         Admitted::Wait(waiting) => {
@@ -204,9 +238,11 @@ async fn attempt(
     let future: WorkerFuture<Vec<ItemResult>> =
         Box::pin(async move { Ok(worker.call_many(slot, request, items).await) });
     let start = Instant::now();
-    let (mut results, mut lease) = Running::new(lease, call, future)
-        .run(&limits, &tool)
-        .await?;
+    let running = Running::new(lease, call, future);
+    let Some((mut results, mut lease)) = running.run(&limits, &tool).await? else {
+        let (results, time) = (Vec::new(), None);
+        return Ok(Finished { results, time });
+    };
     let time = start.elapsed();
     // A worker that answers too few or too many items is at fault; each item still gets one result.
     results.truncate(count);
@@ -216,6 +252,9 @@ async fn attempt(
             "the worker gave no result for this item",
         ))))
     });
+    let not_begun = |result: &ItemResult| matches!(result, Err(CallError::NotBegun));
+    results.truncate(results.iter().position(not_begun).unwrap_or(count));
+    lease.keep(results.len());
     // Items run in order, so that the first one without an answer was executing.
     let died = results
         .iter()

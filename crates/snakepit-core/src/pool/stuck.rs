@@ -22,7 +22,10 @@ impl Shared {
             return false;
         }
         live.stuck += 1;
+        // At once: what it gives back must not come to it again.
+        let retired = state.scheduler.retire(key);
         drop(guard);
+        Self::tell_lost(retired.lost);
         self.send(Event::Stuck(key));
         true
     }

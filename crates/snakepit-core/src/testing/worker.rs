@@ -10,6 +10,7 @@ use futures_util::StreamExt;
 use tokio::sync::watch;
 
 use super::ScriptedProfile;
+use super::ahead::Ahead;
 use super::handle::lock;
 use crate::{
     CallError, CallId, ChunkStream, ErrorCode, ItemResult, Payload, Pulse, Request, Slot, Stacks,
@@ -37,22 +38,15 @@ pub struct ScriptedWorker {
     unwell: AtomicBool,
     /// It wants to be replaced.
     renewal: AtomicBool,
+    /// A call `stuck` runs.
+    stuck: AtomicBool,
+    /// The pool has asked for what it has not begun.
+    given_back: watch::Sender<bool>,
     /// What the pool says of the end that it plans.
     why: Mutex<Option<String>>,
     /// Where it takes calls ahead: one call runs in each slot at a time, in the order in which they came.
     turns: Vec<tokio::sync::Mutex<()>>,
-    ahead: Mutex<Ahead>,
-}
-
-/// What became of calls of a worker that takes calls ahead.
-#[derive(Debug, Default)]
-struct Ahead {
-    begun: HashSet<CallId>,
-    taken_back: HashSet<CallId>,
-    /// Questions for calls so far.
-    recalls: usize,
-    /// Calls that were given to it behind another one.
-    behind: usize,
+    pub(super) ahead: Mutex<Ahead>,
 }
 
 impl ScriptedWorker {
@@ -75,20 +69,12 @@ impl ScriptedWorker {
             questions: AtomicUsize::new(0),
             unwell: AtomicBool::new(false),
             renewal: AtomicBool::new(false),
+            stuck: AtomicBool::new(false),
+            given_back: watch::Sender::new(false),
             why: Mutex::default(),
             turns,
             ahead: Mutex::default(),
         }
-    }
-
-    /// Calls that were given to it while another one was in their slot.
-    pub fn sent_ahead(&self) -> usize {
-        lock(&self.ahead).behind
-    }
-
-    /// How often it was asked for a call.
-    pub fn recalls(&self) -> usize {
-        lock(&self.ahead).recalls
     }
 
     /// Its name.
@@ -204,7 +190,16 @@ impl ScriptedWorker {
                 tokio::time::sleep(Duration::from_millis(10)).await;
                 Ok(request.args)
             }
-            "stuck" => std::future::pending().await,
+            "stuck" => {
+                self.stuck.store(true, Ordering::SeqCst);
+                std::future::pending().await
+            }
+            "behind" if self.stuck.load(Ordering::SeqCst) => {
+                let mut given_back = self.given_back.subscribe();
+                // A sender that lives in `self` does not end.
+                given_back.wait_for(|back| *back).await.ok();
+                Err(CallError::NotBegun)
+            }
             "die" => {
                 self.die("died as told", false);
                 std::future::pending().await
@@ -336,6 +331,10 @@ impl Worker for ScriptedWorker {
             );
         }
         results
+    }
+
+    async fn give_back(&self) {
+        self.given_back.send_replace(true);
     }
 
     async fn memory(&self) -> Option<u64> {

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use snakepit_core::testing::ScriptedProfile;
-use snakepit_core::{CallOptions, Pool, RecycleReason, WorkerState};
+use snakepit_core::{CallOptions, ErrorCode, Pool, QuarantinePolicy, RecycleReason, WorkerState};
 use tokio::time::{Instant, sleep};
 
-use crate::support::{balanced, begin, begin_with, call, config, ready, until};
+use crate::support::{balanced, begin, begin_with, call, config, payload, ready, until};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -67,6 +68,62 @@ async fn alone_it_costs_its_worker_at_once() {
         (status.in_flight, status.recycled, status.restarts),
         (0, 0, 1)
     );
+    balanced(&status);
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_it_has_not_begun_are_made_elsewhere() {
+    let profile = ScriptedProfile::new(16);
+    let mut settings = config(1);
+    settings.recycle.max_drain = 1000 * SECOND;
+    settings.retry = None;
+    settings.quarantine = Some(QuarantinePolicy::default());
+    let pool = ready(settings, &profile).await;
+    let lost = begin_with(&pool, "stuck", CallOptions::new().timeout(SECOND)).await;
+    let other = begin(&pool, "gate").await;
+    let before = Instant::now();
+    let options = CallOptions::new().queue_timeout(SECOND);
+    let one = begin_with(&pool, "behind", options.clone()).await;
+    let late = begin_with(&pool, "behind", options.clone().timeout(2 * SECOND)).await;
+    let mut stream = Box::pin(pool.execute_stream("behind", payload(5), &options));
+    assert!(futures_util::poll!(&mut stream).is_pending());
+    let many = pool.execute_many("behind", (0..5).map(payload), &options);
+    let many = tokio::spawn(many.collect::<Vec<_>>());
+    assert!(lost.await.unwrap().is_err());
+    one.await.unwrap().unwrap();
+    let mut stream = stream.await.unwrap();
+    assert_eq!(stream.next().await.unwrap().unwrap(), payload(5));
+    assert!(stream.next().await.is_none());
+    let many: Vec<_> = many
+        .await
+        .unwrap()
+        .into_iter()
+        .map(Result::unwrap)
+        .collect();
+    assert_eq!(many, (0..5).map(payload).collect::<Vec<_>>());
+    let grace = pool.config().cancel_grace;
+    assert!(
+        before.elapsed() < SECOND + grace + SECOND,
+        "{:?}",
+        before.elapsed()
+    );
+    // Its own time was up before.
+    assert_eq!(
+        late.await.unwrap().unwrap_err().code(),
+        ErrorCode::CallTimeout
+    );
+    let old = pool.workers().iter().any(|one| one.id.as_str() == "test-1");
+    assert!(old && !other.is_finished(), "what was begun goes on");
+    assert_eq!(pool.status().in_flight, 2);
+    profile.allow(1);
+    other.await.unwrap().unwrap();
+    until(|| pool.status().in_flight == 0).await;
+    let status = pool.status();
+    assert_eq!(
+        (status.retries, status.restarts, status.recycled),
+        (0, 0, 1)
+    );
+    assert_eq!((status.errors, status.call_timeouts), (0, 2));
     balanced(&status);
 }
 

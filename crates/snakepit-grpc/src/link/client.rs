@@ -248,6 +248,10 @@ impl LinkClient {
                 }
                 count => results.extend(self.call_some(request, &rest[..count]).await),
             }
+            if let Some(Err(CallError::NotBegun)) = results.last() {
+                // The rest is not for this worker either.
+                results.resize(items.len(), Err(CallError::NotBegun));
+            }
         }
         results
     }
@@ -301,6 +305,19 @@ impl LinkClient {
     /// Forgets a call that the worker will not answer: it was [taken back](super::ControlClient::recall).
     pub fn forget(&self, call: CallId) {
         self.pending.take(call.0);
+        self.serving.end(call.0);
+    }
+
+    /// The calls and batches that the worker has not answered yet, streams left out.
+    pub fn plain_calls(&self) -> Vec<CallId> {
+        self.pending.plain_calls().into_iter().map(CallId).collect()
+    }
+
+    /// Ends a call with [`CallError::NotBegun`]: the worker has [given it back](super::ControlClient::recall), and will not answer it.
+    pub fn give_back(&self, call: CallId) {
+        if let Some(waiter) = self.pending.take(call.0) {
+            waiter.give_back();
+        }
         self.serving.end(call.0);
     }
 

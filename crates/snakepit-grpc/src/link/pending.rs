@@ -115,6 +115,18 @@ impl Pending {
         state.waiters.keys().copied().collect()
     }
 
+    /// Those of them that are no streams.
+    pub(super) fn plain_calls(&self) -> Vec<u64> {
+        let state = self
+            .state
+            .lock()
+            .expect("nothing panics while it is locked");
+        let waiters = state.waiters.iter();
+        let plain =
+            waiters.filter(|(_, it)| matches!(it, Waiter::Call { .. } | Waiter::Many { .. }));
+        plain.map(|(call, _)| *call).collect()
+    }
+
     /// Takes a call out: to complete it, or to put it back.
     pub(super) fn take(&self, call: u64) -> Option<Waiter> {
         let mut state = self
@@ -171,6 +183,22 @@ impl Waiter {
         match self {
             Self::Call { number, .. } => Some(*number),
             _ => None,
+        }
+    }
+
+    /// Completes a call that the worker has given back. A caller that is gone does not matter.
+    pub(super) fn give_back(self) {
+        match self {
+            Self::Call { sender, .. } => {
+                let _ = sender.send(Err(CallError::NotBegun));
+            }
+            Self::Many {
+                sender, expected, ..
+            } => {
+                let _ = sender.send(vec![Err(CallError::NotBegun); expected]);
+            }
+            // They are not given back.
+            Self::Describe(_) | Self::Stream { .. } => {}
         }
     }
 

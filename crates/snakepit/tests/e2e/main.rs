@@ -32,6 +32,7 @@ mod execute;
 mod external_program;
 #[cfg(feature = "process")]
 mod free_threading;
+mod given_back;
 mod health;
 #[cfg(feature = "process")]
 mod leftovers;

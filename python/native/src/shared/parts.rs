@@ -20,11 +20,12 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
-    pub(crate) fn new(connection: OwnedFd) -> io::Result<Self> {
+    /// `calls` is how many the host has on it at a time, at most.
+    pub(crate) fn new(connection: OwnedFd, calls: u16) -> io::Result<Self> {
         let bell = Arc::new(Wake::new()?);
         let outlet = Arc::new(Outlet::new(connection, Arc::clone(&bell)));
         Ok(Self {
-            table: Arc::default(),
+            table: Arc::new(Table::new(calls)),
             outbox: Arc::new(Outbox::shared(Arc::clone(&outlet))),
             bell,
             outlet,

@@ -52,7 +52,9 @@ impl Server {
                     this.table.answered(header, outcome)?;
                     continue;
                 }
+                Incoming::TooLarge(header) if !this.table.admit(header.call) => continue,
                 Incoming::TooLarge(header) => {
+                    this.table.end(header.call);
                     too_large_request(py, outbox, header, this.runtime.max_payload)?;
                     continue;
                 }
@@ -92,15 +94,22 @@ impl Server {
         let (py, this) = (slf.py(), slf.get());
         let (id, kind) = (frame.header.call, frame.header.kind);
         let outbox = &this.runtime.link.outbox;
+        if !this.table.admit(id) {
+            return Ok(());
+        }
         let request = match request(reader.head(frame)) {
             Ok(request) => request,
-            Err(fault) => return send_fault(py, outbox, id, &fault),
+            Err(fault) => {
+                this.table.end(id);
+                return send_fault(py, outbox, id, &fault);
+            }
         };
         let mut call = Call::new(id, &request, Arc::default());
         call.window = (kind == Kind::Stream).then(|| Arc::new(Window::new()));
         let known = match this.known(&request.tool_name, kind, reader.body(frame)) {
             Ok(known) => known,
             Err(fault) => {
+                this.table.end(id);
                 let (body, mut out) = (reader.body(frame), Vec::new());
                 if kind == Kind::Many {
                     return many::run(
@@ -126,6 +135,8 @@ impl Server {
         let entry = Entry {
             flag: Arc::clone(&call.cancelled),
             task,
+            // What wraps a coroutine function runs when the coroutine is made.
+            begun: task && !known.tool.is_lazy && kind != Kind::Many,
             link: link.clone(),
             window: call.window.clone(),
         };

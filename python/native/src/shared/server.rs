@@ -129,13 +129,18 @@ impl Server {
         Ok(())
     }
 
-    /// A call of the loop is over, and its answer is about to be sent: what stopped it, if it was cancelled.
-    pub(super) fn over(&self, call: u64) -> Option<(ladder::Step, Duration)> {
+    /// Nothing of a call is left.
+    pub(super) fn forget(&self, call: u64) {
         let (task, waiting) = (
             lock(&self.tasks).remove(&call),
             lock(&self.waiting).remove(&call),
         );
         drop((task, waiting));
+    }
+
+    /// A call of the loop is over, and its answer is about to be sent: what stopped it, if it was cancelled.
+    pub(super) fn over(&self, call: u64) -> Option<(ladder::Step, Duration)> {
+        self.forget(call);
         let stopped = self.table.end(call);
         if let Some(stopped) = stopped {
             self.reports.stopped(call, stopped);

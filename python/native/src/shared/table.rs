@@ -1,6 +1,6 @@
 //! The calls of a shared connection, and how far the cancelled ones are on their ladders. Nothing here needs the interpreter.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,8 +23,10 @@ const TASK: Reach = Reach {
 };
 
 /// What runs on a connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Table {
+    /// Calls that the host has on the connection at a time, at most.
+    calls: usize,
     state: Mutex<State>,
 }
 
@@ -34,6 +36,10 @@ struct State {
     /// Of the calls that are cancelled.
     ladders: HashMap<u64, Ladder>,
     early: VecDeque<(u64, Duration)>,
+    /// Calls that are over. The host reads answers in their order, so that those which it has not read are among the last so many.
+    answered: VecDeque<u64>,
+    /// Calls to be skipped when they come.
+    taken_back: HashSet<u64>,
 }
 
 /// One running call.
@@ -42,6 +48,8 @@ pub(crate) struct Entry {
     pub(crate) flag: Arc<AtomicBool>,
     /// It is a task of the event loop; others climb the ladder of their slot.
     pub(crate) task: bool,
+    /// Code of the tool has run, or may run at any moment.
+    pub(crate) begun: bool,
     /// There when the tool may ask the host.
     pub(crate) link: Option<Arc<Link>>,
     /// There when it is a stream.
@@ -49,6 +57,50 @@ pub(crate) struct Entry {
 }
 
 impl Table {
+    pub(crate) fn new(calls: u16) -> Self {
+        Self {
+            calls: calls.into(),
+            state: Mutex::default(),
+        }
+    }
+
+    /// A call has come: `false` when the host has taken it back in the meantime, and it must be skipped.
+    pub(crate) fn admit(&self, call: u64) -> bool {
+        !self.lock().taken_back.remove(&call)
+    }
+
+    /// The tool of a call is about to run: `false` when the host has taken the call back, and it must not.
+    pub(crate) fn started(&self, call: u64) -> bool {
+        let mut state = self.lock();
+        let entry = state.running.get_mut(&call);
+        entry.is_some_and(|entry| {
+            entry.begun = true;
+            true
+        })
+    }
+
+    /// The host takes a call back: `false` when its tool has begun, or it is over.
+    pub(crate) fn take_back(&self, call: u64) -> bool {
+        let mut state = self.lock();
+        match state.running.get(&call) {
+            Some(entry) if entry.begun => return false,
+            Some(_) => {
+                let entry = state.running.remove(&call);
+                state.ladders.remove(&call);
+                drop(state);
+                // Outside of the lock: it may be the last that holds a link.
+                drop(entry);
+                return true;
+            }
+            None => {}
+        }
+        let over = state.answered.contains(&call);
+        if !over {
+            state.taken_back.insert(call);
+        }
+        !over
+    }
+
     /// A call starts. Its flag is set at once when the host cancelled it before.
     pub(crate) fn begin(&self, call: u64, entry: Entry) {
         let mut state = self.lock();
@@ -76,6 +128,10 @@ impl Table {
         let mut state = self.lock();
         let entry = state.running.remove(&call);
         let stopped = state.ladders.remove(&call);
+        if state.answered.len() >= self.calls {
+            state.answered.pop_front();
+        }
+        state.answered.push_back(call);
         drop(state);
         if let Some(link) = entry.and_then(|entry| entry.link) {
             link.end_call();

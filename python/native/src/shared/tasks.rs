@@ -60,6 +60,9 @@ pub(super) fn start(
             Ok(made) => Some(made),
             Err(fault) => {
                 release_context(py, tool);
+                if !server.get().table.started(id) {
+                    return Ok(());
+                }
                 return fail(py, server.get(), id, fault);
             }
         }
@@ -77,7 +80,7 @@ pub(super) fn start(
     let this = server.get();
     // The task takes a copy of the context that is set now.
     let spawned = match (kind, made) {
-        (Kind::Call, Some(made)) => this.spawn("call", (made,), py, id, done),
+        (Kind::Call, Some(made)) => this.spawn("call", (made, &work), py, id, done),
         (_, Some(made)) => this.spawn("stream", (made, &work), py, id, done),
         (_, None) => this.spawn("many", (&work,), py, id, done),
     };
@@ -116,6 +119,11 @@ impl Work {
 
     fn answer(&self, py: Python<'_>, task: &Bound<'_, PyAny>) -> PyResult<()> {
         let (server, id) = (self.server.get(), self.call.id);
+        if !self.started() {
+            server.forget(id);
+            server.end_if_done(py);
+            return Ok(());
+        }
         let tool = match self.tool() {
             Ok(tool) => tool,
             Err(fault) => return fail(py, server, id, fault),
@@ -153,6 +161,11 @@ impl Work {
         }
         server.end_if_done(py);
         Ok(())
+    }
+
+    /// Returns whether the call may go on: the host has not taken it back before it began.
+    fn started(&self) -> bool {
+        self.server.get().table.started(self.call.id)
     }
 
     fn next_item<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
@@ -211,6 +224,11 @@ impl Work {
         }
     }
 
+    /// The first step of the task: whether it may go on, because the host has not taken the call back.
+    fn begin(&self) -> bool {
+        self.started()
+    }
+
     /// The iterator over what a streaming tool returned that is no asynchronous generator; nothing when it cannot be iterated.
     fn iterate<'py>(&self, made: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
         let iterator = self.tool().and_then(|tool| iterate(made, tool));
@@ -252,6 +270,9 @@ impl Work {
     /// What the tool returned for the next item of a batch; nothing at its end.
     fn next<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         fork::end_child();
+        if lock(&self.state).at == 0 && !self.started() {
+            return Ok(None);
+        }
         self.next_item(py)
     }
 

@@ -114,6 +114,9 @@ impl Threads {
             Vec::from(gone)
         };
         for job in gone {
+            if !server.table.started(job.call.id) {
+                continue;
+            }
             refuse(py, &server.runtime, &job)?;
             server.over(job.call.id);
         }
@@ -182,6 +185,9 @@ impl Body {
     /// Runs one call and answers it. The error is that of the connection.
     fn run(&self, py: Python<'_>, job: Job) -> PyResult<()> {
         let id = job.call.id;
+        if !self.table.started(id) {
+            return Ok(());
+        }
         let runtime = &self.runtime;
         let tool = runtime.tools.find(&job.tool);
         let reach = ladder::Reach {

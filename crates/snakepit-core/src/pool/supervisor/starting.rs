@@ -116,7 +116,7 @@ async fn ready(
                     start.exit = Some(exit.reason);
                     start.output = exit.output;
                 }
-                CallError::TooLarge { .. } => {}
+                CallError::TooLarge { .. } | CallError::NotBegun => {}
             }
             start.help = Some(format!("correct the tool `{tool}`, or remove `warm_up`"));
             start

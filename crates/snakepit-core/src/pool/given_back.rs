@@ -1,0 +1,107 @@
+//! Calls that a worker gives back before it has begun with them, because a call that cannot be stopped holds it up: they certainly did not
+//! run, and are made elsewhere.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+
+use super::Pool;
+use super::admission::{Admitted, Want};
+use super::foreign;
+use super::lease::Lease;
+use super::limits::Limits;
+use crate::{CallOptions, Error, Payload, event};
+
+/// Waits for the end of a call that cannot be stopped. Meanwhile its worker gives back what it has not begun.
+pub(super) async fn rest<T>(lease: &Lease, call: impl Future<Output = T>) -> T {
+    let worker = Arc::clone(lease.worker());
+    let (mut call, mut back) = (pin!(call), pin!(foreign::give_back(&*worker)));
+    tokio::select! {
+        biased;
+        ended = &mut call => ended,
+        () = &mut back => call.await,
+    }
+}
+
+impl<'a> Want<'a> {
+    /// One call with so many bytes, which its worker has given back.
+    pub(super) const fn again(options: &'a CallOptions, bytes: usize) -> Self {
+        Self {
+            options,
+            items: 1,
+            bytes,
+            limits: None,
+            ahead: false,
+            again: true,
+        }
+    }
+}
+
+impl Pool {
+    /// Makes a call in a slot.
+    pub(super) async fn run_in(
+        &self,
+        lease: Lease,
+        tool: Arc<str>,
+        args: Payload,
+        options: &CallOptions,
+        limits: &Limits,
+    ) -> Result<Payload, Error> {
+        let call = self.begin_in(lease, &tool, args.clone(), options, limits);
+        let mut ended = call.run(limits, &tool).await?;
+        loop {
+            if let Some((reply, lease)) = ended {
+                lease.succeed();
+                return Ok(reply);
+            }
+            // Boxed: all other calls would carry the room for it.
+            let again = self.run_again(&tool, args.clone(), options, limits);
+            ended = Box::pin(again).await?;
+        }
+    }
+
+    /// Makes a call that its worker has given back.
+    async fn run_again(
+        &self,
+        tool: &Arc<str>,
+        args: Payload,
+        options: &CallOptions,
+        limits: &Limits,
+    ) -> Result<Option<(Payload, Lease)>, Error> {
+        let want = Want::again(options, args.bytes.len());
+        let lease = self.slot_again(tool, &want, limits).await?;
+        let call = self.begin_in(lease, tool, args, options, limits);
+        call.run(limits, tool).await
+    }
+
+    /// A slot for a call that its worker has given back. It comes before all that wait, since it had a slot, and has its time in the queue
+    /// once more.
+    pub(super) async fn slot_again(
+        &self,
+        tool: &str,
+        want: &Want<'_>,
+        limits: &Limits,
+    ) -> Result<Lease, Error> {
+        let options = want.options;
+        tracing::debug!(
+            target: event::TARGET,
+            event = event::CALL_GIVEN_BACK,
+            pool = %self.name(),
+            tool,
+        );
+        let want = Want {
+            options,
+            limits: None,
+            ahead: false,
+            again: true,
+            ..*want
+        };
+        match self.shared().admit(&want)? {
+            Admitted::Now(lease) => Ok(lease),
+            Admitted::Wait(waiting) => {
+                let limits = limits.again(self.config().wait_of(tool, options));
+                waiting.wait(Some(limits.queue)).await
+            }
+        }
+    }
+}

@@ -1,0 +1,45 @@
+"""Tools that hold their worker up, and others that wait behind them."""
+
+import os
+import time
+from pathlib import Path
+
+from snakepit_bridge import tool
+
+
+@tool
+def blocks(begun: str) -> None:
+    """Cannot be stopped on a thread that is not the main one."""
+    Path(begun).write_text(f"{os.getpid()}\n")
+    while True:
+        try:
+            time.sleep(1000)  # the tool sleeps
+        except BaseException:
+            continue
+
+
+@tool
+async def blocks_loop(begun: str) -> None:
+    """The same for the event loop."""
+    Path(begun).write_text(f"{os.getpid()}\n")
+    while True:
+        try:
+            time.sleep(1000)  # the tool sleeps
+        except BaseException:
+            continue
+
+
+def _note(path: str, number: int) -> int:
+    with open(path, "a") as file:
+        file.write(f"{number}\n")
+    return os.getpid()
+
+
+@tool
+def note(path: str, number: int) -> int:
+    return _note(path, number)
+
+
+@tool
+async def note_loop(path: str, number: int) -> int:
+    return _note(path, number)
