@@ -7,7 +7,8 @@ bounded size.
 import os
 import sys
 
-from . import _text
+# Now: when the first error comes, the package's files may have been replaced.
+from . import _host_error, _redact, _text
 from .adapter import Cancelled
 
 TYPE_CHECKING = False
@@ -29,13 +30,12 @@ _spare: "list[int]" = [os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)]
 
 
 def _prepare() -> None:
-    """Import what describing needs, which a worker without errors never loads."""
+    """Import what describing needs of the standard library; workers without errors never do."""
     os.close(_spare.pop())
     try:
         import linecache  # noqa: F401
+        import re  # noqa: F401
         import traceback  # noqa: F401
-
-        from . import _redact  # noqa: F401
     except Exception:
         return
 
@@ -85,9 +85,7 @@ def _code(error: BaseException) -> str:
 
 def _of_the_host(error: BaseException, field: str) -> str:
     """A field of an error that the host has answered with, or nothing."""
-    # Where such an error was made its module is loaded; an import could fail here.
-    module = sys.modules.get(f"{__package__}._host_error")
-    if module is None or not isinstance(error, module.HostError):
+    if not isinstance(error, _host_error.HostError):
         return ""
     text = getattr(error, field, "")
     return text if isinstance(text, str) else ""
@@ -104,10 +102,11 @@ def message(error: BaseException) -> str:
 
 def _safe(text: str) -> str:
     """The text without what looks like a secret, and as UTF-8 can carry it."""
-    # Imported here: an error needs it, a worker's start does not.
-    from ._redact import redact_secrets
-
-    return _clean(redact_secrets(text))
+    try:
+        return _clean(_redact.redact_secrets(text))
+    except (ImportError, OSError):
+        # No descriptor was free for `re`: an error without its text would be worse.
+        return _clean(text)
 
 
 def _clean(text: str) -> str:

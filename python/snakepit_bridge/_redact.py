@@ -4,8 +4,6 @@ Best effort: it knows the usual shapes of secrets, and a text may hold others. E
 time linear in the text: it comes from anywhere.
 """
 
-import re
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from re import Match
@@ -19,35 +17,48 @@ _KEY = (
     r"(?:api[_-]?key|access[_-]?key|private[_-]?key|secret[_-]?key|secret"
     r"|token|password|passwd|pwd|credentials?)"
 )
-# `"api_key": "…"`, `token='…'`, with quotes around the key or without.
-_QUOTED = re.compile(
-    rf"(?P<head>(?P<q>\\?[\"']?){_KEY}(?P=q)\s{{0,8}}(?P<sign>[:=])\s{{0,8}}b?)"
-    r"(?P<open>\\?[\"'])(?P<value>(?:(?!(?P=open)).)*)(?P<close>(?P=open)|$)",
-    re.IGNORECASE | re.DOTALL,
-)
-# `password=…` without quotes; names in source lines have no digits, most secrets have.
-_BARE = re.compile(
-    rf"(?P<head>{_KEY}(?:=|:\s{{0,8}}))"
-    r"(?P<value>(?=[^\s\"',;&)}\]<(]{0,99}[0-9])[^\s\"',;&)}\]<(]{6,})",
-    re.IGNORECASE,
-)
-_AUTHORIZATION = re.compile(
-    r"(?P<head>authorization[\"']?\s{0,8}[:=]\s{0,8}[\"']?(?:(?:bearer|basic|token|digest)\s+)?)"
-    r"(?P<value>[^\s\"',;)}\]<]{4,})",
-    re.IGNORECASE,
-)
-_BEARER = re.compile(r"(?P<head>\bbearer\s{1,8})(?P<value>[A-Za-z0-9._~+/=-]{8,})", re.IGNORECASE)
-_SK = re.compile(r"(?P<head>\b)(?P<value>sk-[A-Za-z0-9_-]{8,})")
-# `https://user:password@host`
-_URL = re.compile(
-    r"(?P<head>\b[a-z][a-z0-9+.-]{0,20}://[^\s/:@\"']{0,200}:)"
-    r"(?P<value>[^\s/@\"']{1,200})(?=@)",
-    re.IGNORECASE,
-)
 
-_HINT = re.compile(
-    r"key|secret|token|passw|pwd|credential|authorization|bearer|sk-|://", re.IGNORECASE
-)
+
+class _Patterns:
+    """The shapes of secrets, made when the first text comes: a worker's start needs none."""
+
+    def __init__(self) -> None:
+        import re
+
+        # `"api_key": "…"`, `token='…'`, with quotes around the key or without.
+        self.quoted = re.compile(
+            rf"(?P<head>(?P<q>\\?[\"']?){_KEY}(?P=q)\s{{0,8}}(?P<sign>[:=])\s{{0,8}}b?)"
+            r"(?P<open>\\?[\"'])(?P<value>(?:(?!(?P=open)).)*)(?P<close>(?P=open)|$)",
+            re.IGNORECASE | re.DOTALL,
+        )
+        # `password=…` without quotes; names in source lines have no digits, most secrets have.
+        self.bare = re.compile(
+            rf"(?P<head>{_KEY}(?:=|:\s{{0,8}}))"
+            r"(?P<value>(?=[^\s\"',;&)}\]<(]{0,99}[0-9])[^\s\"',;&)}\]<(]{6,})",
+            re.IGNORECASE,
+        )
+        self.authorization = re.compile(
+            r"(?P<head>authorization[\"']?\s{0,8}[:=]\s{0,8}[\"']?(?:(?:bearer|basic|token|digest)\s+)?)"
+            r"(?P<value>[^\s\"',;)}\]<]{4,})",
+            re.IGNORECASE,
+        )
+        self.bearer = re.compile(
+            r"(?P<head>\bbearer\s{1,8})(?P<value>[A-Za-z0-9._~+/=-]{8,})", re.IGNORECASE
+        )
+        self.sk = re.compile(r"(?P<head>\b)(?P<value>sk-[A-Za-z0-9_-]{8,})")
+        # `https://user:password@host`
+        self.url = re.compile(
+            r"(?P<head>\b[a-z][a-z0-9+.-]{0,20}://[^\s/:@\"']{0,200}:)"
+            r"(?P<value>[^\s/@\"']{1,200})(?=@)",
+            re.IGNORECASE,
+        )
+
+        self.hint = re.compile(
+            r"key|secret|token|passw|pwd|credential|authorization|bearer|sk-|://", re.IGNORECASE
+        )
+
+
+_patterns: "list[_Patterns]" = []
 
 
 def _mask(match: "Match[str]") -> str:
@@ -63,11 +74,14 @@ def _mask_quoted(match: "Match[str]") -> str:
 
 def redact_secrets(text: str) -> str:
     """The text with what looks like a secret replaced by `<redacted>`."""
-    if _HINT.search(text) is None:
+    if not _patterns:
+        _patterns.append(_Patterns())
+    known = _patterns[0]
+    if known.hint.search(text) is None:
         return text
-    text = _BEARER.sub(_mask, text)
-    text = _AUTHORIZATION.sub(_mask, text)
-    text = _QUOTED.sub(_mask_quoted, text)
-    text = _BARE.sub(_mask, text)
-    text = _SK.sub(_mask, text)
-    return _URL.sub(_mask, text)
+    text = known.bearer.sub(_mask, text)
+    text = known.authorization.sub(_mask, text)
+    text = known.quoted.sub(_mask_quoted, text)
+    text = known.bare.sub(_mask, text)
+    text = known.sk.sub(_mask, text)
+    return known.url.sub(_mask, text)

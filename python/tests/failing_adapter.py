@@ -128,3 +128,27 @@ def take_all_descriptors() -> None:
             os.open("/dev/null", os.O_RDONLY)
     except OSError:
         return
+
+
+@tool
+def package() -> str:
+    import os
+
+    import snakepit_bridge
+
+    return os.path.dirname(snakepit_bridge.__file__)
+
+
+@tool
+def secret() -> None:
+    raise ValueError("password=hunter2hunter2")
+
+
+@tool
+def break_describing() -> None:
+    from snakepit_bridge import _errors
+
+    def broken(*_):
+        raise RuntimeError("broken on purpose")
+
+    _errors._describe = broken

@@ -2,10 +2,11 @@
 
 import importlib.util
 import os
+import shutil
 from pathlib import Path
 
 import pytest
-from minihost import CALL, CANCEL, ToolError, Worker, field
+from minihost import CALL, CANCEL, PACKAGE_DIR, ToolError, Worker, field
 from test_codec import pack
 
 pytestmark = pytest.mark.native
@@ -63,9 +64,39 @@ def test_a_cancelled_coroutine_frees_its_locals(worker, tmp_path):
     assert worker.call("alive") == 0
 
 
-def test_the_text_survives_when_no_descriptor_is_free():
-    with Worker(ADAPTER) as worker:
+@pytest.mark.parametrize("profile", PROFILES)
+def test_the_text_survives_when_no_descriptor_is_free(profile):
+    with Worker(ADAPTER, **PROFILES[profile]) as worker:
         worker.call("take_all_descriptors")
         error = worker.fail("function", x=7)
         assert error["message"] == "7 False"
         assert "in function" in error["traceback"]
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_the_text_survives_when_the_files_of_the_package_are_replaced(profile, tmp_path):
+    package = tmp_path / "snakepit_bridge"
+    shutil.copytree(PACKAGE_DIR / "snakepit_bridge", package)
+    options = PROFILES[profile]
+    env = {**options.get("env", {}), "PYTHONPATH": str(tmp_path)}
+    with Worker(ADAPTER, **{**options, "env": env}) as worker:
+        for cache in package.rglob("__pycache__"):
+            shutil.rmtree(cache)
+        for file in package.rglob("*.py"):
+            file.write_text("raise RuntimeError('another version')\n")
+        assert worker.call("package") == str(package)
+        error = worker.fail("function", x=7)
+        assert error["message"] == "7 False"
+        assert "in function" in error["traceback"]
+        assert worker.fail("inner", x=7)["code"] == "SP3001"
+        secret = worker.fail("secret")
+        assert "hunter2hunter2" not in secret["message"] and "<redacted>" in secret["message"]
+
+
+def test_what_cannot_be_described_has_its_type_and_its_text():
+    with Worker(ADAPTER) as worker:
+        worker.call("break_describing")
+        error = worker.fail("secret")
+        assert (error["code"], error["type"]) == ("SP3001", "ValueError")
+        assert error["message"].startswith("password=")
+        assert "broken on purpose" in error["notes"][0]

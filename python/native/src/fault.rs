@@ -118,13 +118,17 @@ fn plain(py: Python<'_>, error: &PyErr, second: &PyErr, tool: &Tool) -> Fault {
         .get_type(py)
         .name()
         .map_or_else(|_| "Exception".to_owned(), |name| name.to_string());
-    let mut fault = fault(
-        "SP3001",
-        format!("the exception cannot be described: {second}"),
-        Some(tool),
-        "",
+    let text = error.value(py).str();
+    let text = text.map_or_else(
+        |_| "its text is not available".to_owned(),
+        |text| text.to_string_lossy().into_owned(),
     );
+    let mut fault = fault("SP3001", text, Some(tool), "");
+    let why = format!("the exception cannot be described any further: {second}");
+    fault.notes.push(why);
     fault.r#type = name;
+    let module = error.get_type(py).module();
+    fault.module = module.map_or_else(|_| String::new(), |module| module.to_string());
     fault
 }
 
