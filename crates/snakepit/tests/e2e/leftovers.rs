@@ -54,6 +54,13 @@ async fn nothing_is_accepted_from_what_a_dead_worker_has_left() {
     for (profile, (pool, kinds)) in profiles.into_iter().enumerate() {
         // Its end must come from the process: no time-out helps.
         let builder = Snakepit::builder().host_tool(never.clone().exposed());
+        let pool = pool.configure(|pool| {
+            pool.queue_timeout = LONG;
+            pool.restart.max_restarts = 1000;
+            pool.restart.min_lifetime = Duration::ZERO;
+            pool.restart.initial_backoff = Duration::from_millis(1);
+            pool.restart.max_backoff = Duration::from_millis(1);
+        });
         let snakepit = builder.pool(pool).start().await.unwrap();
         for kind in kinds {
             for how in ["exit", "segv"] {
