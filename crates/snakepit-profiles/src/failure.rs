@@ -117,14 +117,27 @@ impl Failure<'_> {
         let worker = &self.context.worker;
         let after = self.context.timeout;
         let adapter = &self.recipe.config.adapter;
-        let (what, help) = match stage {
-            Stage::Connecting => (
+        let trouble = self.recipe.rendezvous.trouble();
+        let (what, help) = match (stage, trouble) {
+            (Stage::Connecting, Some(trouble)) => (
+                format!(
+                    "worker `{worker}` did not connect within {after:?}: this program cannot accept \
+                     its connection: {}",
+                    trouble.error
+                ),
+                if trouble.no_descriptor {
+                    "raise the limit of open files (`ulimit -n`), or have fewer workers".to_owned()
+                } else {
+                    "remove the cause and try again".to_owned()
+                },
+            ),
+            (Stage::Connecting, None) => (
                 format!("worker `{worker}` did not connect within {after:?}"),
                 "raise `start_timeout` if the machine is busy, and see what Python does at its \
                  start (`sitecustomize`, a slow file system)"
                     .to_owned(),
             ),
-            Stage::Loading => (
+            (Stage::Loading, _) => (
                 format!("worker `{worker}` did not load `{adapter}` within {after:?}"),
                 "raise `start_timeout`, or import and load less at the start of the adapter"
                     .to_owned(),

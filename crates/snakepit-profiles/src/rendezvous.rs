@@ -1,25 +1,21 @@
 //! The socket that workers dial, and who may come in.
 
+mod door;
+
 use std::collections::HashMap;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt};
 use snakepit_core::WorkerId;
 use snakepit_grpc::preamble::{FIXED_LEN, Preamble, Role, Token};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-
-/// Time for a connection to identify itself.
-const PREAMBLE_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Connections that may be identifying themselves at the same time.
-const MAX_UNIDENTIFIED: usize = 256;
 
 /// Socket buffers asked for in bytes; the system may give less.
 const SOCKET_BUFFER: usize = 2 << 20;
@@ -47,7 +43,41 @@ struct Open {
     _accepting: JoinSet<()>,
 }
 
-type Table = Mutex<HashMap<String, Expected>>;
+/// The workers that may dial, and what keeps them from it.
+#[derive(Debug, Default)]
+struct Table {
+    expected: Mutex<HashMap<String, Expected>>,
+    trouble: Mutex<Option<Trouble>>,
+}
+
+/// A reason why no connection can be accepted at the moment.
+#[derive(Clone, Debug)]
+pub(crate) struct Trouble {
+    /// Error of the system.
+    pub(crate) error: String,
+    /// The process, or the machine, has no free descriptor.
+    pub(crate) no_descriptor: bool,
+}
+
+impl Trouble {
+    fn new(error: &std::io::Error) -> Self {
+        let number = error.raw_os_error().map(Errno::from_raw);
+        Self {
+            error: error.to_string(),
+            no_descriptor: matches!(number, Some(Errno::EMFILE | Errno::ENFILE)),
+        }
+    }
+}
+
+impl Table {
+    /// Records why connections cannot be accepted; `None` if one was accepted.
+    fn trouble(&self, trouble: Option<Trouble>) {
+        *self
+            .trouble
+            .lock()
+            .expect("nothing panics while it is locked") = trouble;
+    }
+}
 
 /// A worker that may dial.
 #[derive(Debug)]
@@ -137,6 +167,12 @@ impl Rendezvous {
         Ok(())
     }
 
+    /// Returns why connections cannot be accepted at the moment. `None` if they can.
+    pub(crate) fn trouble(&self) -> Option<Trouble> {
+        let trouble = self.expected.trouble.lock();
+        trouble.expect("nothing panics while it is locked").clone()
+    }
+
     /// Path of the socket.
     pub(crate) fn path(&self) -> &Path {
         &self.path
@@ -166,7 +202,7 @@ impl Open {
         let listener = UnixListener::bind(path)
             .map_err(|error| format!("the socket {} cannot be opened: {error}", path.display()))?;
         let mut accepting = JoinSet::new();
-        accepting.spawn(accept(listener, Arc::clone(expected)));
+        accepting.spawn(door::accept(listener, Arc::clone(expected)));
         Ok(Self {
             id: id(path),
             _accepting: accepting,
@@ -222,36 +258,10 @@ impl Drop for Invitation {
 }
 
 fn lock(table: &Table) -> std::sync::MutexGuard<'_, HashMap<String, Expected>> {
-    table.lock().expect("nothing panics while it is locked")
-}
-
-async fn accept(listener: UnixListener, expected: Arc<Table>) {
-    let permits = Arc::new(Semaphore::new(MAX_UNIDENTIFIED));
-    let mut guests = JoinSet::new();
-    loop {
-        let permit = Arc::clone(&permits).acquire_owned().await;
-        while guests.try_join_next().is_some() {}
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                // Out of file descriptors, as a rule: others may close some.
-                tracing::warn!(%error, "a worker's connection cannot be accepted");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                continue;
-            }
-        };
-        let expected = Arc::clone(&expected);
-        guests.spawn(async move {
-            let outcome = tokio::time::timeout(PREAMBLE_TIMEOUT, admit(stream, &expected)).await;
-            let reason = match outcome {
-                Ok(Ok(())) => return,
-                Ok(Err(reason)) => reason,
-                Err(_) => "it did not identify itself in time".to_owned(),
-            };
-            tracing::warn!(target: "snakepit::rendezvous", reason, "a connection was refused");
-            drop(permit);
-        });
-    }
+    table
+        .expected
+        .lock()
+        .expect("nothing panics while it is locked")
 }
 
 /// Identifies one connection and hands it over; the error says why it was refused.

@@ -95,3 +95,20 @@ async fn a_path_that_is_too_long_is_an_error() {
             .contains("107 are possible")
     );
 }
+
+#[tokio::test]
+async fn connections_that_say_nothing_shut_nobody_out() {
+    let rendezvous = Rendezvous::open_in(&std::env::temp_dir()).unwrap();
+    let mut invitation = rendezvous.invite(&"w-0".into(), TOKEN, 1);
+    let mut silent = Vec::new();
+    for _ in 0..700 {
+        silent.push(dial(&rendezvous, b"").await);
+    }
+    let _right = dial(&rendezvous, &Preamble::encode(Role::Control, &TOKEN, "w-0")).await;
+    assert_eq!(invitation.next().await.0, Role::Control);
+    // It did not have to wait until these had had their time.
+    let youngest = silent.pop().unwrap();
+    let read = youngest.try_read(&mut [0; 1]);
+    assert_eq!(read.unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    assert!(is_refused(silent.swap_remove(0)).await);
+}
