@@ -1,0 +1,264 @@
+//! The host under attack: a process of its own with a limit on its memory, whose report the tests read.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use snakepit::{CallOptions, PoolBuilder, Snakepit, args};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::support::{LONG, bridge, pool};
+
+const MODE: &str = "SNAKEPIT_HOSTILE_MODE";
+const DIR: &str = "SNAKEPIT_HOSTILE_DIR";
+
+/// The mode in which the host itself is what is wrong: it has no descriptor left.
+pub(crate) const FULL: &str = "before_the_host_is_full";
+
+/// Address space of the host. What it needs at rest is taken off in [`limit_memory`].
+const MEMORY: u64 = 1 << 30;
+
+/// Time of a call of the hostile worker.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A call of the innocent worker may take so many times what its slowest call took before the attack, or [`BUSY`].
+const SLOWER: u32 = 50;
+
+/// An innocent call is never late before this time, since the machine may be busy with other tests.
+const BUSY: Duration = Duration::from_secs(3);
+
+/// What the host says of an attack.
+#[derive(Debug)]
+pub(crate) struct Report {
+    /// The outcome of the hostile worker's start, and of its calls.
+    pub(crate) outcomes: Vec<String>,
+    /// Everything the host wrote, the log included.
+    pub(crate) text: String,
+}
+
+/// Lets a worker of this mode attack a host and returns what the host says.
+#[track_caller]
+pub(crate) fn attack(mode: &str) -> Report {
+    bridge();
+    let dir = tempfile::tempdir().unwrap();
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "host::host", "--nocapture"])
+        .env(MODE, mode)
+        .env(DIR, dir.path())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&[stdout, stderr].concat()).into_owned();
+    assert!(
+        status.success(),
+        "{mode}: the host ended with {status}:\n{text}"
+    );
+    let marked = |mark: &'static str| text.lines().filter_map(move |line| line.strip_prefix(mark));
+    assert_eq!(
+        marked("@innocent ").collect::<Vec<_>>(),
+        ["in time"],
+        "{mode}:\n{text}"
+    );
+    assert!(
+        !text.contains('\u{1b}'),
+        "{mode}: a raw escape sequence: {text:?}"
+    );
+    let outcomes = marked("@outcome ").map(str::to_owned).collect();
+    Report { outcomes, text }
+}
+
+/// The hostile runtime, in a directory that also has what the search for a runtime looks for.
+fn hostile(dir: &Path) -> PathBuf {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hostile/worker/snakepit_bridge");
+    let package = dir.join("runtime/snakepit_bridge");
+    std::fs::create_dir_all(&package).unwrap();
+    for entry in std::fs::read_dir(source).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_file() {
+            std::fs::copy(entry.path(), package.join(entry.file_name())).unwrap();
+        }
+    }
+    std::fs::write(package.join("_native.abi3.so"), "").unwrap();
+    dir.join("runtime")
+}
+
+/// Not a test: the main function of the host. It does nothing without a mode.
+#[test]
+fn host() {
+    let (Ok(mode), Some(dir)) = (std::env::var(MODE), std::env::var_os(DIR)) else {
+        return;
+    };
+    tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_writer(std::io::stderr)
+        .init();
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(under_attack(&mode, Path::new(&dir)));
+}
+
+async fn under_attack(mode: &str, dir: &Path) {
+    let adapter = dir.join("any.py");
+    std::fs::write(&adapter, "").unwrap();
+    let good = Snakepit::builder()
+        .data_dir(dir.join("good"))
+        .pool(pool("good", 1));
+    let good = good.start().await.unwrap();
+    let usual = innocent(&good, 20).await;
+    limit_memory();
+
+    if mode == FULL {
+        fifos(dir);
+    }
+    let (runtime, mode) = (hostile(dir), mode.to_owned());
+    let evil = PoolBuilder::new("evil", adapter.to_str().unwrap())
+        .workers(1)
+        .env("PYTHON_MODE", mode)
+        .env("PYTHON_DIR", dir.to_str().unwrap())
+        .configure_python(move |python| python.bridge_path = Some(runtime.clone()))
+        .configure(|config| {
+            config.start_timeout = Duration::from_secs(3);
+            config.cancel_grace = Duration::from_millis(200);
+            config.call_timeout = Some(PATIENCE);
+        });
+    let evil = Snakepit::builder()
+        .data_dir(dir.join("evil"))
+        .pool(evil)
+        .start();
+    let attack = async {
+        let evil = match evil.await {
+            Ok(evil) => evil,
+            Err(error) => {
+                let text = format!("{} {error}", error.code());
+                return println!("@outcome start: {}", one_line(&text));
+            }
+        };
+        let options = CallOptions::new().timeout(PATIENCE);
+        for kind in ["call", "stream", "many"] {
+            println!("@outcome {kind}: {}", call(&evil, kind, &options).await);
+        }
+        evil.shutdown().await;
+    };
+    // In a task of its own: whoever calls a hostile tool pays for looking at its result.
+    let mut attacks = JoinSet::new();
+    attacks.spawn(attack);
+    let mut slowest = Duration::ZERO;
+    let ended = loop {
+        match attacks.try_join_next() {
+            Some(ended) => break ended,
+            None => slowest = slowest.max(innocent(&good, 1).await),
+        }
+    };
+    ended.unwrap();
+    let after = innocent(&good, 20).await;
+    let late = slowest.max(after) > BUSY.max(usual * SLOWER);
+    println!("@innocent {}", if late { "late" } else { "in time" });
+    println!("usual {usual:?}, during {slowest:?}, after {after:?}");
+    good.shutdown().await;
+}
+
+/// Makes one call of the hostile worker and describes its outcome.
+async fn call(evil: &Snakepit, kind: &str, options: &CallOptions) -> String {
+    let ended = async {
+        match kind {
+            "call" => evil
+                .execute_with::<serde_json::Value>("t", (), options)
+                .await
+                .map(|value| value.to_string().len()),
+            "stream" => {
+                let mut chunks = 0;
+                let pool = evil.default_pool();
+                let mut stream = pool
+                    .execute_stream_with::<serde_json::Value>("s", (), options)
+                    .await?;
+                while let Some(chunk) = stream.next().await {
+                    chunk?;
+                    chunks += 1;
+                    if chunks == 10_000 {
+                        break;
+                    }
+                }
+                Ok(chunks)
+            }
+            _ => {
+                let mut items = evil.execute_many::<serde_json::Value, _>("t", [(), ()]);
+                let mut last = Ok(0);
+                while let Some(item) = items.next().await {
+                    last = item.map(|_| 1);
+                }
+                last
+            }
+        }
+    };
+    match tokio::time::timeout(LONG, ended).await {
+        Ok(Ok(size)) => format!("ok {size}"),
+        Ok(Err(error)) => one_line(&format!("{} {error}", error.code())),
+        Err(_) => panic!("a {kind} of a hostile worker never ended"),
+    }
+}
+
+/// The begin of a text as one line.
+fn one_line(text: &str) -> String {
+    text.chars()
+        .take(200)
+        .collect::<String>()
+        .replace('\n', "\\n")
+}
+
+/// Makes so many calls on the innocent worker and returns the time of the slowest.
+async fn innocent(good: &Snakepit, calls: usize) -> Duration {
+    let mut slowest = Duration::ZERO;
+    for _ in 0..calls {
+        let start = Instant::now();
+        let echoed: String = good
+            .execute("echo", args! { "value" => "still here" })
+            .await
+            .unwrap();
+        assert_eq!(echoed, "still here");
+        slowest = slowest.max(start.elapsed());
+    }
+    slowest
+}
+
+/// Takes all descriptors of this process once the worker is about to connect, and then lets it connect.
+fn fifos(dir: &Path) {
+    let [waiting, go] = ["waiting", "go"].map(|name| dir.join(name));
+    for fifo in [&waiting, &go] {
+        nix::unistd::mkfifo(fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    }
+    std::thread::spawn(move || {
+        // Each open waits for the worker's.
+        let _waiting = File::open(waiting).unwrap();
+        let mut go = OpenOptions::new().write(true).open(go).unwrap();
+        let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+        setrlimit(Resource::RLIMIT_NOFILE, 1000.min(hard), hard).unwrap();
+        let mut taken = Vec::new();
+        while let Ok(file) = File::open("/dev/null") {
+            taken.push(file);
+        }
+        go.write_all(b"!").unwrap();
+        loop {
+            std::thread::park();
+        }
+    });
+}
+
+/// Limits the address space to what is taken now and [`MEMORY`] more: stacks of threads and the maps of the records are not memory.
+fn limit_memory() {
+    let status = std::fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: u64 = status.split_whitespace().next().unwrap().parse().unwrap();
+    let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE)
+        .unwrap()
+        .unwrap();
+    let taken = pages * u64::try_from(page).unwrap();
+    let (_, hard) = getrlimit(Resource::RLIMIT_AS).unwrap();
+    setrlimit(Resource::RLIMIT_AS, taken + MEMORY, hard).unwrap();
+}

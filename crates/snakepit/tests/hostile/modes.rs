@@ -1,0 +1,83 @@
+//! One test for each way to misbehave; the names are those of the functions in `worker/`.
+
+use crate::host::{FULL, Report, attack};
+
+/// A test for each mode, which asserts that the host lives and the innocent call is answered.
+macro_rules! modes {
+    ($($mode:ident)*) => {$(
+        #[test]
+        fn $mode() {
+            let report = attack(stringify!($mode));
+            assert!(!report.outcomes.is_empty(), "{report:?}");
+        }
+    )*};
+}
+
+modes! {
+    body_of_2_to_the_64 head_of_4_gib body_of_4_gib_begun body_that_never_comes half_a_frame one_byte_at_a_time another_call twice
+    chunks_after_the_end chunks_without_end large_chunks items_without_end items_of_wrong_length too_many_items wrong_kind
+    kind_of_the_host unknown_kind reserved_bits array_of_4_gi map_of_4_gi bytes_of_4_gi extension_of_4_gi deep_arrays deep_maps
+    deep_keys keys_that_double unknown_extension array_whose_size_overflows array_without_elements array_of_many_dimensions nils
+    equal_keys bytes_behind_the_value no_bytes long_message many_notes many_causes cancels_of_nothing
+    slots_without_end equal_tools nameless_tools schema_that_is_no_json deep_schema garbage never_described
+    cancels_before_the_answer held_for_ever stopped_after_ages pong_of_nothing gil_of_a_megabyte pong_with_a_body
+    head_that_never_comes flood_of_reports one_variable_ten_thousand_times answers_that_nobody_reads
+    every_operation_with_bad_bodies request_zero requests_of_other_calls flood_of_requests before_slot_taken_twice
+    before_bad_preambles before_silent_connections before_connections_without_end
+}
+
+#[track_caller]
+fn none_of(report: &Report, texts: &[&str]) {
+    for text in texts {
+        assert!(
+            !report.outcomes.iter().any(|one| one.contains(text)),
+            "{text}: {report:?}"
+        );
+    }
+}
+
+#[test]
+fn the_codes_of_the_host_are_its_own() {
+    for mode in ["code_of_the_host", "code_of_the_configuration"] {
+        let report = attack(mode);
+        assert!(report.outcomes[0].contains("SP3001"), "{report:?}");
+        none_of(&report, &["call: SP5001", "call: SP1001"]);
+    }
+}
+
+#[test]
+fn an_orphan_of_a_dead_worker_does_not_answer() {
+    let report = attack("dies_and_a_child_keeps_the_socket");
+    assert!(report.outcomes[0].contains("SP5001"), "{report:?}");
+    none_of(&report, &["ok", "SP4003"]);
+}
+
+#[test]
+fn text_that_is_not_utf8_is_refused() {
+    let report = attack("invalid_utf8");
+    let refused = report.outcomes[0].contains("the text at byte 1 is not UTF-8");
+    assert!(refused, "{report:?}");
+}
+
+#[test]
+fn escapes_reach_neither_terminal_nor_log() {
+    for mode in [
+        "escapes_in_an_error",
+        "escapes_in_names",
+        "escapes_in_the_failure",
+    ] {
+        let report = attack(mode);
+        let forged = |line: &str| line.starts_with("SP4004 forged");
+        assert!(!report.text.lines().any(forged), "{report:?}");
+    }
+}
+
+#[test]
+fn a_host_without_descriptors_says_so() {
+    let report = attack(FULL);
+    let [outcome] = &report.outcomes[..] else {
+        panic!("{report:?}");
+    };
+    assert!(outcome.starts_with("start: SP5002"), "{report:?}");
+    assert!(outcome.contains("Too many open files"), "{report:?}");
+}

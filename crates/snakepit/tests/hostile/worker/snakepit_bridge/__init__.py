@@ -1,0 +1,1 @@
+"""Stands in for the worker runtime, and is hostile: `PYTHON_MODE` says in which way."""
