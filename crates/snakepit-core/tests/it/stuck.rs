@@ -88,18 +88,15 @@ async fn calls_that_it_has_not_begun_are_made_elsewhere() {
     let mut stream = Box::pin(pool.execute_stream("behind", payload(5), &options));
     assert!(futures_util::poll!(&mut stream).is_pending());
     let many = pool.execute_many("behind", (0..5).map(payload), &options);
-    let many = tokio::spawn(many.collect::<Vec<_>>());
+    let mut batches = tokio::task::JoinSet::new();
+    batches.spawn(many.collect::<Vec<_>>());
     assert!(lost.await.unwrap().is_err());
     one.await.unwrap().unwrap();
     let mut stream = stream.await.unwrap();
     assert_eq!(stream.next().await.unwrap().unwrap(), payload(5));
     assert!(stream.next().await.is_none());
-    let many: Vec<_> = many
-        .await
-        .unwrap()
-        .into_iter()
-        .map(Result::unwrap)
-        .collect();
+    let many = batches.join_next().await.unwrap().unwrap();
+    let many: Vec<_> = many.into_iter().map(Result::unwrap).collect();
     assert_eq!(many, (0..5).map(payload).collect::<Vec<_>>());
     let grace = pool.config().cancel_grace;
     assert!(

@@ -192,10 +192,6 @@ async fn root_refuses_what_another_user_has_prepared() {
 }
 
 #[tokio::test]
-#[expect(
-    clippy::print_stderr,
-    reason = "the reason is for whoever runs the tests"
-)]
 async fn another_user_is_refused_what_root_has() {
     if !is_root() {
         return;
