@@ -33,9 +33,8 @@ def _prepare() -> None:
     """Import what describing needs of the standard library; workers without errors never do."""
     os.close(_spare.pop())
     try:
-        import linecache  # noqa: F401
-        import re  # noqa: F401
-        import traceback  # noqa: F401
+        for module in ("linecache", "re", "traceback"):
+            __import__(module)
     except Exception:
         return
 
