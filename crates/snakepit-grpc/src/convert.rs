@@ -35,11 +35,12 @@ enum Moment {
 }
 
 impl Moment {
-    /// The codes that a worker may give: those of the input and output of a call, and of its tool; at the start those of the adapter. All
-    /// others are the host's own, and it acts on them.
+    /// Returns whether a worker may give the code: those of the input and output of a call, of its
+    /// tool, and of sessions and host tools, whose errors a tool may let pass; at the start those of
+    /// the adapter. The codes of pools and workers are the host's own, and it acts on them.
     const fn allows(self, code: ErrorCode) -> bool {
         match self {
-            Self::Call => matches!(code.as_str().as_bytes()[2], b'2' | b'3'),
+            Self::Call => matches!(code.as_str().as_bytes()[2], b'2' | b'3' | b'7' | b'8'),
             Self::Start => matches!(code, ErrorCode::AdapterFailed | ErrorCode::NoTools),
         }
     }
@@ -215,7 +216,7 @@ mod tests {
                 ..Default::default()
             };
             let error = tool_error(message());
-            let own = matches!(code.as_str().as_bytes()[2], b'2' | b'3');
+            let own = matches!(code.as_str().as_bytes()[2], b'2' | b'3' | b'7' | b'8');
             assert_eq!(error.code == *code, own, "{code}");
             assert_eq!(error.notes.is_empty(), own, "{code}");
             assert!(own || error.code == ErrorCode::ToolRaised, "{code}");
