@@ -19,6 +19,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
 }
 
 /// Turns a number of seconds into a duration.
+#[cfg(feature = "config")]
 pub(crate) fn seconds(number: f64) -> Result<Duration, String> {
     Duration::try_from_secs_f64(number)
         .map_err(|_| format!("{number} seconds is not a duration: it is negative or out of range"))
