@@ -42,7 +42,7 @@ pub fn near<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<Str
         .filter_map(|known| {
             let other = known.chars().count();
             let allowed = (length.max(other) / 3).max(1).min(length.min(other) / 2);
-            // Most names are told apart by their lengths alone.
+            // Most names differ by their lengths alone.
             let distance = (length.abs_diff(other) <= allowed)
                 .then(|| strsim::osa_distance(name, known))
                 .filter(|distance| *distance <= allowed);

@@ -110,10 +110,10 @@ fn unfit<T>(reason: String) -> PayloadError {
     }
 }
 
-/// Why a payload is not a value of a type.
+/// The reason why a payload is not a value of a type.
 #[derive(Debug)]
 pub(crate) enum Fault {
-    /// What the codec says.
+    /// The codec's message.
     Codec(rmp_serde::decode::Error),
     /// There is more than one value.
     Trailing,
@@ -143,7 +143,7 @@ impl Fault {
     }
 }
 
-/// What the codec says, with names of kinds instead of those of MessagePack.
+/// Returns the codec's message, with names of kinds instead of those of MessagePack.
 fn kind(error: &rmp_serde::decode::Error) -> String {
     use rmp::Marker;
     let rmp_serde::decode::Error::TypeMismatch(marker) = error else {

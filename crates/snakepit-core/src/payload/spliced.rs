@@ -24,7 +24,7 @@ thread_local! {
     static BUFFER: RefCell<Option<Buffer>> = const { RefCell::new(None) };
 }
 
-/// What this thread is encoding.
+/// The kind of encoding that is under way on this thread.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Mode {
     #[default]
@@ -61,7 +61,7 @@ impl<F: FnMut()> Drop for Restore<F> {
 /// Encodes a value.
 ///
 /// # Errors
-/// Why that is impossible.
+/// The reason why that is impossible.
 pub(super) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::with_capacity(64);
     let (done, met) = {

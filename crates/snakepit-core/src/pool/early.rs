@@ -45,7 +45,7 @@ impl Early {
     }
 }
 
-/// What becomes of a call that was sent ahead.
+/// The fate of a call that was sent ahead.
 enum Turn {
     /// It is over.
     Over(Payload, Lease),
@@ -55,7 +55,7 @@ enum Turn {
     Back(Lease),
 }
 
-/// What comes of all that.
+/// The outcome of a call, whether it was sent ahead or not.
 enum Ended {
     /// The call is over.
     Over(Payload, Lease),

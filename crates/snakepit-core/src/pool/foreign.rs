@@ -14,7 +14,7 @@ use crate::{CallError, CallId, ChunkStream, Payload, Slot, Stacks, Worker, Worke
 /// Time for the end of a worker that cannot tell its end.
 const LAST_STOP: Duration = Duration::from_secs(5);
 
-/// How a worker ended whose implementation panicked.
+/// Returns the exit of a worker whose implementation panicked.
 fn panicked(place: &str) -> WorkerExit {
     WorkerExit {
         reason: format!("its implementation panicked in `{place}`"),

@@ -70,7 +70,7 @@ pub(super) struct State {
     /// A worker is held for a call that is to have it alone.
     pub(super) held: bool,
     pub(super) gave_up: Option<Arc<StartError>>,
-    /// Why the last start failed; nothing once a worker is ready again.
+    /// The error of the last start. `None` once a worker is ready again.
     pub(super) failed_start: Option<Arc<StartError>>,
     /// What workers can do, as the one said that became ready last.
     pub(super) tools: Option<Arc<Tools>>,

@@ -247,7 +247,7 @@ async fn told(pool: &Pool) -> Duration {
     bound(refused.expect_err("there is no place")).1
 }
 
-/// Whoever is refused while all slots have calls is told when the first of these may end.
+/// A caller that is refused while all slots have calls learns when the first of these may end.
 #[tokio::test(start_paused = true)]
 async fn calls_that_run_count_in_the_time_after_which_to_try_again() {
     let profile = ScriptedProfile::new(2);

@@ -1,4 +1,4 @@
-//! Warm-ups that fail, and what is told of them.
+//! Warm-ups that fail, and what is reported of them.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -164,7 +164,7 @@ impl Track {
         }
     }
 
-    /// What the policy is to judge of a worker that has so many calls.
+    /// Returns the evidence for the policy about a worker that has so many calls.
     pub(crate) fn evidence(&self, now: Instant, calls: u16) -> Evidence {
         let overdue = self.overdue.first();
         Evidence {

@@ -208,7 +208,7 @@ impl Model {
         }
     }
 
-    /// A call that was sent ahead is told to be over before the one in front of it is.
+    /// A call that was sent ahead is reported as over before the one in front of it is.
     pub(super) fn over(&mut self, scheduler: &mut Scheduler<u32>, n: usize, held: Option<u64>) {
         if !self.ahead.list.is_empty() {
             let call = self.ahead.list.remove(n % self.ahead.list.len());
