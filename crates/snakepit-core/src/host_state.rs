@@ -8,6 +8,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
+use crate::events::Events;
 use crate::{ConfigError, HostToolConfig, HostTools, SessionConfig, Sessions, current_runtime};
 
 /// Settings of [`HostState`].
@@ -30,6 +31,7 @@ impl HostStateConfig {
 /// Sessions and host tools of a host. Cheap to clone.
 #[derive(Clone)]
 pub struct HostState {
+    events: Events,
     sessions: Sessions,
     tools: HostTools,
     sweeper: Arc<Sweeper>,
@@ -60,6 +62,7 @@ impl HostState {
             stop,
         });
         Ok(Self {
+            events: Events::new(),
             sessions,
             tools,
             sweeper,
@@ -69,6 +72,11 @@ impl HostState {
     /// Both are handles of the same state.
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.sweeper, &other.sweeper)
+    }
+
+    /// The hub that this state and the pools of the host emit events into.
+    pub const fn events(&self) -> &Events {
+        &self.events
     }
 
     /// The sessions.

@@ -8,6 +8,7 @@ mod code;
 mod config;
 mod error;
 pub mod event;
+pub mod events;
 mod fairness;
 mod host_state;
 mod host_tool;
@@ -18,6 +19,7 @@ mod payload;
 mod policy;
 mod pool;
 mod printable;
+pub mod record;
 mod request;
 mod runtime;
 mod schedule;
@@ -27,6 +29,7 @@ mod stacks;
 mod tensor;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod trace_context;
 mod value;
 mod variable;
 mod worker;
@@ -71,6 +74,7 @@ pub use session::{
     SessionInfo, SessionOptions, SessionPage, SessionStats, Sessions, StateError,
 };
 pub use tensor::{DType, Tensor, TensorError};
+pub use trace_context::{TraceContext, TraceContextError};
 pub use value::{
     Bytes, Date, DateTime, Decimal, JsonText, Time, TimeDelta, Unserializable, Uuid, Value,
 };

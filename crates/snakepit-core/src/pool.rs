@@ -40,6 +40,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use crate::events::Events;
 use crate::{
     CallOptions, ConfigError, Error, Payload, PoolConfig, PoolName, WorkerId, WorkerProfile,
     current_runtime,
@@ -121,6 +122,11 @@ impl Pool {
     /// Name of the pool.
     pub fn name(&self) -> &PoolName {
         &self.shared().config.name
+    }
+
+    /// The hub that the pool and its workers emit events into: that of the profile's [`HostState`](crate::HostState), or one of its own.
+    pub fn events(&self) -> &Events {
+        &self.shared().hub
     }
 
     /// The settings that the pool was started with.

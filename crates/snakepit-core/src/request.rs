@@ -8,7 +8,9 @@ use std::time::Duration;
 use futures_core::Stream;
 use tokio::time::Instant;
 
-use crate::{Affinity, CallChain, CallError, CallId, Payload, Session, SessionHold, SessionId};
+use crate::{
+    Affinity, CallChain, CallError, CallId, Payload, Session, SessionHold, SessionId, TraceContext,
+};
 
 /// One call, ready to be sent: its arguments are encoded and its deadline is fixed.
 #[derive(Clone, Debug)]
@@ -27,6 +29,10 @@ pub struct Request {
     pub deadline: Option<Instant>,
     /// The calls that this one is nested in, and itself once it has a slot.
     pub chain: CallChain,
+    /// The call's span, the parent of what its worker does. `None` if nobody records spans.
+    pub trace: Option<TraceContext>,
+    /// Correlation id that the caller gave, for log records.
+    pub correlation: Option<Arc<str>>,
 }
 
 impl Request {
@@ -40,6 +46,8 @@ impl Request {
             hold: None,
             deadline: None,
             chain: CallChain::default(),
+            trace: None,
+            correlation: None,
         }
     }
 
@@ -78,6 +86,10 @@ pub struct CallOptions {
     pub fair_weight: Option<NonZeroU16>,
     /// The calls that this one is made from; see [`ToolContext::options`](crate::ToolContext::options).
     pub chain: CallChain,
+    /// The caller's span. Where absent, the recorder takes the span that is current where the call is made.
+    pub trace: Option<TraceContext>,
+    /// A text that the log records of the call carry, in Rust and in Python.
+    pub correlation: Option<Arc<str>>,
 }
 
 impl CallOptions {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::Serialize;
 
+use crate::events::Events;
 use crate::{
     CallId, ChunkStream, Direction, ErrorCode, ExitStatus, HostState, Payload, PoolName, Printable,
     Request, Slot, ToolError, WorkerId,
@@ -69,6 +70,8 @@ pub struct StartContext {
     pub state: Option<HostState>,
     /// Longest time for the stacks of a worker that is not ready in time; zero asks for none.
     pub stacks: Duration,
+    /// The hub that the worker's events and records go to.
+    pub events: Events,
 }
 
 /// One live external worker.

@@ -77,6 +77,8 @@ impl Limits {
             hold: options.hold.clone(),
             deadline,
             chain: lease.chain(&options.chain),
+            trace: options.trace,
+            correlation: options.correlation.clone(),
         }
     }
 

@@ -19,6 +19,7 @@ use super::supervisor::{Event, Readiness};
 use super::tools::Tools;
 use super::workers::{Live, Spare, Workers};
 use crate::chain::PoolMark;
+use crate::events::Events;
 use crate::policy::{Breakers, Quarantine, RetryBudget};
 use crate::schedule::{Added, Grant, Lost, Rules, Scheduler, Ticket, WorkerKey};
 use crate::{
@@ -38,6 +39,8 @@ pub(crate) struct Shared {
     /// Stands for this pool in the chains of calls.
     pub(super) mark: PoolMark,
     pub(super) profile: Arc<dyn WorkerProfile>,
+    /// Where its events and those of its workers go: the hub of the profile's state, or its own one.
+    pub(super) hub: Events,
     /// The sessions of its calls, where its workers have some.
     pub(super) sessions: Option<Sessions>,
     pub(super) readiness: watch::Sender<Readiness>,
@@ -84,7 +87,11 @@ impl Shared {
         first_start: bool,
     ) -> (Arc<Self>, mpsc::UnboundedReceiver<Event>) {
         let (events, receiver) = mpsc::unbounded_channel();
-        let sessions = profile.state().map(|state| state.sessions().clone());
+        let host = profile.state();
+        let hub = host
+            .as_ref()
+            .map_or_else(Events::new, |state| state.events().clone());
+        let sessions = host.map(|state| state.sessions().clone());
         let mut rules = Rules {
             bytes: config.queue_bytes,
             session: config.session_queue_limit,
@@ -117,6 +124,7 @@ impl Shared {
             config,
             slots: profile.slots().get(),
             mark: PoolMark::default(),
+            hub,
             sessions,
             profile,
             readiness: watch::Sender::new(Readiness::Starting),

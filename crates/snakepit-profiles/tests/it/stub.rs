@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use snakepit_core::events::Events;
 use snakepit_core::{StartContext, StartError, Worker, WorkerProfile as _};
 use snakepit_profiles::{ProcessProfile, PythonConfig};
 
@@ -85,6 +86,7 @@ pub(crate) async fn start(
         max_payload: 1 << 20,
         state: None,
         stacks: Duration::from_secs(1),
+        events: Events::new(),
     };
     profile.start(context).await
 }

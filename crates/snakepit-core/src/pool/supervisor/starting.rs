@@ -47,6 +47,7 @@ impl Supervisor {
             max_payload: config.max_payload,
             state: self.profile.state(),
             stacks: config.timeout_stacks,
+            events: self.shared.hub.clone(),
         };
         let warm_up = config.warm_up.as_deref().map(Arc::from);
         let (profile, worker) = (Arc::clone(&self.profile), id.clone());

@@ -1,0 +1,69 @@
+//! Events: one typed value for each thing that happens in a host, and those who subscribe to them.
+//!
+//! [`Event`] lists them; `docs/events.md` is generated from the same table. [`Events`] is the hub of one host: pools and the host's
+//! state emit into it, subscribers take from it, and every event goes to `tracing`, too. Without a subscriber, and with `tracing` off
+//! at its level, an event costs a load and a branch.
+//!
+//! ```
+//! use snakepit_core::events::{Event, Events};
+//!
+//! let events = Events::new();
+//! let recycled = events.on_event("worker.recycled", |emitted| {
+//!     if let Event::WorkerRecycled { worker, reason, .. } = &emitted.event {
+//!         println!("{worker}: {reason}");
+//!     }
+//! })?;
+//! recycled.detach();
+//! # Ok::<(), snakepit_core::events::PatternError>(())
+//! ```
+
+mod catalogue;
+mod custom;
+mod field;
+mod field_docs;
+mod hub;
+mod macros;
+mod pattern;
+mod stream;
+mod subscription;
+
+pub use catalogue::Event;
+pub use custom::{CustomEvent, Number};
+pub use field::{FieldValue, Shown};
+pub use hub::{Emitted, Events};
+pub use pattern::{Pattern, PatternError};
+pub use stream::EventStream;
+pub use subscription::Subscription;
+
+/// The prefix of every event's full name, as handlers and other systems see it: `snakepit.worker.recycled`.
+pub const PREFIX: &str = "snakepit.";
+
+/// Target of all events in `tracing`.
+pub const TARGET: &str = "snakepit::events";
+
+/// One row of the catalogue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EventInfo {
+    /// Name without [`PREFIX`], for example `worker.recycled`.
+    pub name: &'static str,
+    /// Level in `tracing`.
+    pub level: tracing::Level,
+    /// Meaning.
+    pub doc: &'static str,
+    /// Its fields.
+    pub fields: &'static [FieldInfo],
+}
+
+/// One field of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FieldInfo {
+    /// Name.
+    pub name: &'static str,
+    /// Meaning, with its unit.
+    pub doc: &'static str,
+}
+
+#[cfg(test)]
+mod tests;

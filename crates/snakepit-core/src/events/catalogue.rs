@@ -1,0 +1,191 @@
+//! The catalogue of events.
+
+use std::sync::Arc;
+
+use super::field::Shown;
+use super::macros::events;
+use crate::{CallId, PoolName, SessionId, TraceContext, WorkerId};
+
+events! {
+    /// A pool begins to start its workers.
+    PoolInitStarted "pool.init_started" DEBUG { pool: PoolName, workers: u64 }
+    /// All workers of a pool are ready for the first time.
+    PoolInitComplete "pool.init_complete" INFO { pool: PoolName, workers: u64, duration_ms: u64 }
+    /// A call was rejected because the queue is full.
+    PoolSaturated "pool.saturated" DEBUG {
+        pool: PoolName, bound: &'static str, queue_size: u64, max_queue_size: u64, available_workers: u64, busy_workers: u64,
+        retry_after_ms: u64,
+    }
+    /// All slots of a pool are taken; `rejected` if a call was rejected for it.
+    PoolCapacityReached "pool.capacity_reached" DEBUG { pool: PoolName, capacity: u64, load: u64, rejected: bool }
+    /// A pool changes its number of workers by itself.
+    PoolScaled "pool.scaled" INFO { pool: PoolName, from: u64, to: u64, reason: &'static str }
+    /// A spare worker takes the place of another and gets calls.
+    PoolSpareUsed "pool.spare_used" INFO { pool: PoolName, worker: WorkerId }
+    /// A pool stops starting workers for a while.
+    PoolGaveUp "pool.gave_up" ERROR { pool: PoolName, error: String }
+    /// A pool is closed.
+    PoolClosed "pool.closed" INFO { pool: PoolName }
+
+    /// A call waits for a slot.
+    CallQueued "call.queued" TRACE { pool: PoolName, call: CallId, tool: Arc<str>, session: Option<SessionId>, queue_size: u64 }
+    /// A call has a slot and is sent to its worker; `queued` if it had waited.
+    CallDispatched "call.dispatched" TRACE {
+        pool: PoolName, worker: WorkerId, slot: u16, call: CallId, tool: Arc<str>, queued: bool, queued_us: u64,
+    }
+    /// A call is over for its caller.
+    CallCompleted "call.completed" TRACE {
+        pool: PoolName, worker: Option<WorkerId>, call: CallId, tool: Arc<str>, outcome: &'static str, code: Option<&'static str>,
+        items: u64, queued_us: u64, duration_us: u64, trace: Option<Shown<TraceContext>>,
+    }
+    /// A call timed out while a worker had it.
+    CallTimedOut "call.timed_out" DEBUG { pool: PoolName, worker: WorkerId, call: CallId, tool: Arc<str>, stacks: Option<String> }
+    /// A caller no longer waits for its call; the slot stays taken until the tool ends.
+    CallAbandoned "call.abandoned" DEBUG { pool: PoolName, worker: WorkerId, call: CallId }
+    /// The tool of an abandoned call has ended.
+    CallStopped "call.stopped" DEBUG { pool: PoolName, worker: WorkerId, call: CallId, step: &'static str, duration_us: u64 }
+    /// A call that shares the blame for the death of a worker is tried alone.
+    CallIsolated "call.isolated" INFO { pool: PoolName, worker: WorkerId, tool: Arc<str> }
+    /// A call has killed too many workers and is rejected for a while.
+    CallQuarantined "call.quarantined" WARN { pool: PoolName, worker: WorkerId, tool: Arc<str>, reason: String }
+    /// The quarantine or a circuit breaker rejected a call.
+    CallRefused "call.refused" DEBUG { pool: PoolName, tool: Arc<str>, code: &'static str }
+
+    /// A stream began: its worker accepted the call.
+    StreamStarted "stream.started" TRACE { pool: PoolName, worker: WorkerId, call: CallId, tool: Arc<str> }
+    /// A stream is over.
+    StreamEnded "stream.ended" TRACE {
+        pool: PoolName, worker: WorkerId, call: CallId, tool: Arc<str>, outcome: &'static str, chunks: u64, first_chunk_us: Option<u64>,
+        duration_us: u64,
+    }
+
+    /// A call is made again.
+    RetryAttempt "retry.attempt" DEBUG { pool: PoolName, tool: Arc<str>, attempt: u32, wait_ms: u64, code: &'static str, error: String }
+    /// A call succeeded after it was made again.
+    RetrySuccess "retry.success" DEBUG { pool: PoolName, tool: Arc<str>, attempt: u32 }
+    /// A call is not made again: its attempts, its time or the budget of its pool is used up.
+    RetryExhausted "retry.exhausted" INFO { pool: PoolName, tool: Arc<str>, attempt: u32, reason: &'static str, code: &'static str }
+    /// A circuit breaker opened: calls are rejected for a while.
+    CircuitOpened "circuit.opened" WARN { pool: PoolName, tool: Option<Arc<str>> }
+    /// A circuit breaker lets trial calls pass.
+    CircuitHalfOpen "circuit.half_open" INFO { pool: PoolName, tool: Option<Arc<str>> }
+    /// A circuit breaker closed: workers answer again.
+    CircuitClosed "circuit.closed" INFO { pool: PoolName, tool: Option<Arc<str>> }
+
+    /// A worker is being started.
+    WorkerSpawned "worker.spawned" DEBUG { pool: PoolName, worker: WorkerId }
+    /// A worker is ready for calls.
+    WorkerStarted "worker.started" DEBUG {
+        pool: PoolName, worker: WorkerId, pid: Option<u32>, startup_ms: u64, profile: String, capacity: u64,
+    }
+    /// A worker did not start.
+    WorkerStartFailed "worker.start_failed" WARN { pool: PoolName, worker: WorkerId, error: String }
+    /// A worker died unexpectedly.
+    WorkerCrashed "worker.crashed" WARN { pool: PoolName, worker: WorkerId, exit: String, cause: String, total_calls: u64 }
+    /// A worker is gone; `planned` if the host had ended it.
+    WorkerTerminated "worker.terminated" INFO {
+        pool: PoolName, worker: WorkerId, reason: String, planned: bool, lifetime_seconds: f64, total_calls: u64,
+    }
+    /// A worker is started in place of one that died.
+    WorkerRestarted "worker.restarted" DEBUG { pool: PoolName, worker: WorkerId }
+    /// A worker is replaced: it gets no further calls.
+    WorkerRecycled "worker.recycled" INFO {
+        pool: PoolName, worker: WorkerId, reason: &'static str, replacement: Option<WorkerId>, uptime_seconds: f64, request_count: u64,
+        memory_bytes: Option<u64>,
+    }
+    /// The replacement of a worker did not start; the worker stays in service.
+    WorkerRecycleFailed "worker.recycle_failed" WARN {
+        pool: PoolName, worker: WorkerId, reason: &'static str, error: String, retry_after_ms: u64,
+    }
+    /// A worker is ended because its last calls did not end in time after it was replaced.
+    WorkerDrainExpired "worker.drain_expired" WARN { pool: PoolName, worker: WorkerId }
+    /// A worker did not stop a cancelled call in time; it drains for the sake of its other calls.
+    WorkerStuck "worker.stuck" WARN { pool: PoolName, worker: WorkerId, call: CallId }
+    /// A worker did not stop a cancelled call in time and is killed.
+    WorkerKilled "worker.killed" WARN { pool: PoolName, worker: WorkerId, call: CallId, stacks: Option<String> }
+    /// An idle worker does not answer: it is killed and replaced.
+    WorkerSuspect "worker.suspect" WARN { pool: PoolName, worker: WorkerId, misses: u32, stacks: Option<String> }
+    /// A busy worker cannot be reached: it gets no further calls until it answers.
+    WorkerQuiet "worker.quiet" WARN { pool: PoolName, worker: WorkerId, misses: u32, held_seconds: f64 }
+    /// A busy worker uses no CPU time.
+    WorkerStalled "worker.stalled" INFO { pool: PoolName, worker: WorkerId, flat_seconds: f64, held_seconds: f64, misses: u32 }
+    /// A worker is killed together with its call.
+    WorkerCondemned "worker.condemned" WARN {
+        pool: PoolName, worker: WorkerId, cause: &'static str, flat_seconds: f64, stacks: Option<String>,
+    }
+    /// A health check of a worker failed.
+    WorkerHealthCheckFailed "worker.health_check_failed" WARN {
+        pool: PoolName, worker: WorkerId, check: u64, failures: u32, duration_ms: u64, reason: String,
+    }
+    /// The health checks of a worker succeed again.
+    WorkerHealthCheckRecovered "worker.health_check_recovered" INFO { pool: PoolName, worker: WorkerId, failures: u32 }
+    /// An import switched the GIL of a free-threaded interpreter on.
+    WorkerGilEnabled "worker.gil_enabled" WARN { pool: PoolName, worker: WorkerId, module: String }
+
+    /// The heartbeats of a pool's workers begin.
+    HeartbeatMonitorStarted "heartbeat.monitor_started" DEBUG { pool: PoolName, interval_ms: u64, timeout_ms: u64 }
+    /// The heartbeats of a pool's workers end.
+    HeartbeatMonitorStopped "heartbeat.monitor_stopped" DEBUG { pool: PoolName }
+    /// A worker was asked for a sign of life.
+    HeartbeatPingSent "heartbeat.ping_sent" TRACE { pool: PoolName, worker: WorkerId }
+    /// A worker gave a sign of life.
+    HeartbeatPongReceived "heartbeat.pong_received" TRACE { pool: PoolName, worker: WorkerId, latency_us: u64 }
+    /// A worker gave no sign of life in time.
+    HeartbeatMissed "heartbeat.missed" DEBUG { pool: PoolName, worker: WorkerId, misses: u32, busy: bool }
+    /// A worker that had missed heartbeats answers again.
+    HeartbeatRecovered "heartbeat.recovered" INFO { pool: PoolName, worker: WorkerId, misses: u32 }
+    /// The host itself was late, so this round of heartbeats does not count.
+    HeartbeatDiscarded "heartbeat.discarded" INFO { pool: PoolName, late_seconds: f64 }
+
+    /// A session was created.
+    SessionCreated "session.created" TRACE { session: SessionId, generation: u64 }
+    /// A session was used: by a call, or by an access to its state.
+    SessionAccessed "session.accessed" TRACE { session: SessionId, generation: u64 }
+    /// A session expired.
+    SessionExpired "session.expired" DEBUG { session: SessionId, generation: u64, lifetime_seconds: f64 }
+    /// A session was deleted.
+    SessionDeleted "session.deleted" TRACE { session: SessionId, generation: u64, lifetime_seconds: f64 }
+    /// A sweep removed expired sessions.
+    SessionPruned "session.pruned" DEBUG { removed: u64, remaining: u64 }
+    /// The number of sessions is near its limit.
+    SessionAccumulationWarning "session.accumulation_warning" WARN { sessions: u64, limit: u64, ratio: f64 }
+    /// A watcher of a session was too slow and missed changes.
+    WatchLagged "watch.lagged" WARN { session: SessionId, missed: u64 }
+    /// A variable was registered, set or deleted.
+    VariableChanged "variable.changed" TRACE {
+        session: SessionId, variable: Arc<str>, change: &'static str, version: u64, origin: Shown<String>,
+    }
+    /// A program was stored.
+    ProgramStored "program.stored" TRACE { session: Option<SessionId>, program: Arc<str>, bytes: u64 }
+    /// A program was retrieved.
+    ProgramRetrieved "program.retrieved" TRACE { session: Option<SessionId>, program: Arc<str> }
+    /// A program was deleted.
+    ProgramDeleted "program.deleted" TRACE { session: Option<SessionId>, program: Arc<str> }
+    /// A host tool begins to run.
+    HostToolStarted "host_tool.started" TRACE { tool: Arc<str>, session: Option<SessionId>, depth: u32 }
+    /// A host tool ended.
+    HostToolCompleted "host_tool.completed" TRACE {
+        tool: Arc<str>, session: Option<SessionId>, depth: u32, outcome: &'static str, code: Option<&'static str>, duration_us: u64,
+    }
+    /// A value that cannot be serialized was replaced by a marker.
+    SerializationMarker "serialization.marker" DEBUG { pool: PoolName, worker: WorkerId, tool: Option<Arc<str>>, python_type: String }
+
+    /// The clean-up of what earlier runs left begins.
+    CleanupStart "cleanup.start" DEBUG { run: String }
+    /// The clean-up is done.
+    CleanupSuccess "cleanup.success" DEBUG { run: String, count: u64, duration_ms: u64 }
+    /// The clean-up did not end in time.
+    CleanupTimeout "cleanup.timeout" WARN { run: String, remaining: u64 }
+    /// Processes of dead runs were found.
+    OrphansFound "orphans.found" WARN { run: String, count: u64 }
+    /// Processes of dead runs were killed.
+    OrphansKilled "orphans.killed" WARN { run: String, count: u64 }
+    /// A script is over, or a signal ends it: its shutdown begins.
+    ScriptShutdownStart "script.shutdown.start" DEBUG { run: String, cause: &'static str }
+    /// The pools of a script are asked to stop.
+    ScriptShutdownStop "script.shutdown.stop" DEBUG { run: String }
+    /// The clean-up after a script.
+    ScriptShutdownCleanup "script.shutdown.cleanup" DEBUG { run: String, remaining: u64 }
+    /// A script exits.
+    ScriptShutdownExit "script.shutdown.exit" DEBUG { run: String, status: i32, duration_ms: u64 }
+}

@@ -1,0 +1,231 @@
+//! The meaning of each field, the same in all events.
+
+/// Returns the doc of a field. A field without one does not compile.
+macro_rules! field_doc {
+    (attempt) => {
+        "Number of the attempt; the first repetition is 1."
+    };
+    (available_workers) => {
+        "Number of ready workers with a free slot."
+    };
+    (bound) => {
+        "Setting whose limit was reached."
+    };
+    (busy) => {
+        "Whether the worker had a call."
+    };
+    (busy_workers) => {
+        "Number of workers without a free slot."
+    };
+    (bytes) => {
+        "Size in bytes."
+    };
+    (call) => {
+        "Number of the call, unique in this run of the host."
+    };
+    (capacity) => {
+        "Number of slots."
+    };
+    (cause) => {
+        "Cause."
+    };
+    (change) => {
+        "Kind of change."
+    };
+    (check) => {
+        "Number of the check."
+    };
+    (chunks) => {
+        "Number of chunks that the caller took."
+    };
+    (code) => {
+        "Error code, for example `SP4003`. `None` if there was no error."
+    };
+    (count) => {
+        "Number of processes."
+    };
+    (depth) => {
+        "Depth of nested calls."
+    };
+    (duration_ms) => {
+        "Duration in milliseconds."
+    };
+    (duration_us) => {
+        "Duration in microseconds."
+    };
+    (error) => {
+        "Error message."
+    };
+    (exit) => {
+        "How the process ended."
+    };
+    (failures) => {
+        "Number of failures in a row."
+    };
+    (first_chunk_us) => {
+        "Time from the dispatch to the first chunk, in microseconds. `None` if there was none."
+    };
+    (flat_seconds) => {
+        "Time without use of CPU, in seconds."
+    };
+    (from) => {
+        "Number before."
+    };
+    (generation) => {
+        "Generation of the session."
+    };
+    (held_seconds) => {
+        "Time for which the interpreter has been held, in seconds."
+    };
+    (interval_ms) => {
+        "Interval in milliseconds."
+    };
+    (items) => {
+        "Number of items; 1 except for batches."
+    };
+    (late_seconds) => {
+        "Lateness in seconds."
+    };
+    (latency_us) => {
+        "Latency in microseconds."
+    };
+    (lifetime_seconds) => {
+        "Lifetime in seconds."
+    };
+    (limit) => {
+        "Limit."
+    };
+    (load) => {
+        "Number of slots that are taken."
+    };
+    (max_queue_size) => {
+        "Limit of the queue, in calls."
+    };
+    (memory_bytes) => {
+        "Memory of the worker in bytes. `None` if it was not measured."
+    };
+    (missed) => {
+        "Number of changes that were missed."
+    };
+    (misses) => {
+        "Number of missed heartbeats in a row."
+    };
+    (module) => {
+        "Python module."
+    };
+    (origin) => {
+        "Origin of the change."
+    };
+    (outcome) => {
+        "Outcome: `ok`, `error`, `queue_timeout`, `call_timeout`, `cancelled` or `rejected`."
+    };
+    (pid) => {
+        "Process id. `None` if the worker is no local process."
+    };
+    (planned) => {
+        "Whether the host had ended the worker."
+    };
+    (pool) => {
+        "Name of the pool."
+    };
+    (profile) => {
+        "Runtime of the worker."
+    };
+    (program) => {
+        "Name of the program."
+    };
+    (python_type) => {
+        "Python type of the value."
+    };
+    (queue_size) => {
+        "Number of calls in the queue."
+    };
+    (queued) => {
+        "Whether the call had waited."
+    };
+    (queued_us) => {
+        "Time in the queue, in microseconds."
+    };
+    (ratio) => {
+        "Share of the limit, from 0 to 1."
+    };
+    (reason) => {
+        "Reason."
+    };
+    (rejected) => {
+        "Whether a call was rejected."
+    };
+    (remaining) => {
+        "Number that remain."
+    };
+    (removed) => {
+        "Number that were removed."
+    };
+    (replacement) => {
+        "Worker that takes its place. `None` if it is started afterwards."
+    };
+    (request_count) => {
+        "Number of calls that the worker has answered."
+    };
+    (retry_after_ms) => {
+        "Time after which to try again, in milliseconds."
+    };
+    (run) => {
+        "Id of the run."
+    };
+    (session) => {
+        "Id of the session. `None` if there is none."
+    };
+    (sessions) => {
+        "Number of sessions."
+    };
+    (slot) => {
+        "Number of the slot within its worker, from 0."
+    };
+    (stacks) => {
+        "Stacks of the worker's threads. `None` if they could not be captured."
+    };
+    (startup_ms) => {
+        "Time from the spawn until the worker was ready, in milliseconds."
+    };
+    (status) => {
+        "Exit status."
+    };
+    (step) => {
+        "Step of the cancellation that stopped the tool."
+    };
+    (timeout_ms) => {
+        "Time-out in milliseconds."
+    };
+    (to) => {
+        "Number after."
+    };
+    (tool) => {
+        "Name of the tool. `None` if it concerns no single one."
+    };
+    (total_calls) => {
+        "Number of calls that the worker has answered."
+    };
+    (trace) => {
+        "Trace context. `None` if the call is not traced."
+    };
+    (uptime_seconds) => {
+        "Time since the worker was ready, in seconds."
+    };
+    (variable) => {
+        "Name of the variable."
+    };
+    (version) => {
+        "Version of the variable."
+    };
+    (wait_ms) => {
+        "Time until the next attempt, in milliseconds."
+    };
+    (worker) => {
+        "Id of the worker. `None` if there is none."
+    };
+    (workers) => {
+        "Number of workers."
+    };
+}
+pub(super) use field_doc;

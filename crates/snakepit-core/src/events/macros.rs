@@ -1,0 +1,82 @@
+//! The macro behind [`Event`](super::Event): one row of the catalogue becomes a variant, its name, its fields and its `tracing` event.
+
+/// Defines the events. A row is `/// doc`, `Variant "name" LEVEL { field: Type, .. }`; the fields' docs are in `field_docs`.
+macro_rules! events {
+    ($(
+        #[doc = $doc:literal]
+        $variant:ident $name:literal $level:ident { $($field:ident: $type:ty),* $(,)? }
+    )*) => {
+        /// One thing that happened in a host.
+        #[derive(Clone, Debug)]
+        #[non_exhaustive]
+        pub enum Event {
+            $(
+                #[doc = $doc]
+                #[doc = concat!("\n\nName: `", $name, "`. Level: ", stringify!($level), ".")]
+                $variant { $(
+                    #[doc = $crate::events::field_docs::field_doc!($field)]
+                    $field: $type,
+                )* },
+            )*
+            /// Something that a worker, or the program itself, reported under a name of its own.
+            Custom($crate::events::CustomEvent),
+        }
+
+        impl Event {
+            /// The catalogue, in order. Custom events are not in it.
+            pub const CATALOGUE: &'static [$crate::events::EventInfo] = &[$(
+                $crate::events::EventInfo {
+                    name: $name,
+                    level: ::tracing::Level::$level,
+                    doc: $doc,
+                    fields: &[$(
+                        $crate::events::FieldInfo {
+                            name: stringify!($field),
+                            doc: $crate::events::field_docs::field_doc!($field),
+                        },
+                    )*],
+                },
+            )*];
+
+            /// The name without the prefix, for example `worker.recycled`.
+            pub fn name(&self) -> &str {
+                match self {
+                    $(Self::$variant { .. } => $name,)*
+                    Self::Custom(custom) => custom.name(),
+                }
+            }
+
+            /// The level in `tracing`.
+            pub const fn level(&self) -> ::tracing::Level {
+                match self {
+                    $(Self::$variant { .. } => ::tracing::Level::$level,)*
+                    Self::Custom(_) => ::tracing::Level::DEBUG,
+                }
+            }
+
+            /// Calls `visit` with each field, in order.
+            pub fn visit<'a>(&'a self, visit: &mut dyn FnMut(&'a str, $crate::events::FieldValue<'a>)) {
+                match self {
+                    $(Self::$variant { $($field),* } => {
+                        $(visit(stringify!($field), $crate::events::field::Field::plain($field));)*
+                    })*
+                    Self::Custom(custom) => custom.visit(visit),
+                }
+            }
+
+            /// Emits it to `tracing`.
+            pub(super) fn trace(&self) {
+                match self {
+                    $(Self::$variant { $($field),* } => ::tracing::event!(
+                        target: $crate::events::TARGET,
+                        ::tracing::Level::$level,
+                        event = $name,
+                        $($field = $crate::events::field::Field::traced($field),)*
+                    ),)*
+                    Self::Custom(custom) => custom.trace(),
+                }
+            }
+        }
+    };
+}
+pub(super) use events;

@@ -1,0 +1,167 @@
+//! Spans, log records and measurements, as hosts and workers report them to a [`Recorder`].
+//!
+//! They follow the data model of [OpenTelemetry](https://opentelemetry.io/docs/specs/otel/), without its crates: the crate
+//! `snakepit-telemetry` exports them, and any other implementation of [`Recorder`] can. [`Events::set_recorder`](crate::events::Events::set_recorder)
+//! attaches one.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::{CallId, PoolName, TraceContext, WorkerId};
+
+/// The receiver of spans, log records and measurements. Its methods run on threads that serve calls: they must neither block nor wait.
+pub trait Recorder: fmt::Debug + Send + Sync + 'static {
+    /// Begins the span of a call that is made here, on the caller's thread. `parent` is the span that the caller named; without one, the
+    /// recorder takes the span that is current on this thread, or starts a trace.
+    ///
+    /// Returns `None` if the call has no span and its worker is not to know of one.
+    fn begin(&self, parent: Option<TraceContext>) -> Option<Begun>;
+
+    /// Takes a span that is over. Only sampled ones are given.
+    fn span(&self, span: Span);
+
+    /// Takes a log record of a worker.
+    fn log(&self, log: &Log);
+
+    /// Takes a measurement of worker code.
+    fn measurement(&self, measurement: &Measurement);
+}
+
+/// The span of a call that has begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Begun {
+    /// Its identity.
+    pub context: TraceContext,
+    /// Id of its parent span. `None` if it is the first of its trace.
+    pub parent: Option<[u8; 8]>,
+}
+
+/// A piece of work with its start and end.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Span {
+    /// Its identity.
+    pub context: TraceContext,
+    /// Id of its parent span. `None` if it is the first of its trace.
+    pub parent: Option<[u8; 8]>,
+    /// Name, of which there are few: never an id or an argument.
+    pub name: Cow<'static, str>,
+    /// Side of a call that it stands for.
+    pub kind: SpanKind,
+    /// Start, wall-clock time.
+    pub start: SystemTime,
+    /// End, wall-clock time; never before `start`.
+    pub end: SystemTime,
+    /// Attributes.
+    pub attributes: Attributes,
+    /// Moments within the span.
+    pub events: Vec<SpanEvent>,
+    /// Error, as a code or a type and a message. `None` if it succeeded.
+    pub error: Option<Cow<'static, str>>,
+}
+
+/// The side of a call that a span stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SpanKind {
+    /// The caller's.
+    Client,
+    /// The one that serves it.
+    Server,
+    /// Neither.
+    Internal,
+}
+
+/// A moment within a span.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SpanEvent {
+    /// Name.
+    pub name: Cow<'static, str>,
+    /// Wall-clock time.
+    pub at: SystemTime,
+    /// Attributes.
+    pub attributes: Attributes,
+}
+
+/// Names and values.
+pub type Attributes = Vec<(Cow<'static, str>, Attribute)>;
+
+/// Value of an attribute.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Attribute {
+    /// A truth value.
+    Bool(bool),
+    /// A whole number.
+    Integer(i64),
+    /// A number.
+    Float(f64),
+    /// Text.
+    Text(Arc<str>),
+}
+
+/// The worker and the call that a record came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Pool of the worker.
+    pub pool: PoolName,
+    /// Worker.
+    pub worker: WorkerId,
+    /// Call. `None` outside of calls.
+    pub call: Option<CallId>,
+}
+
+/// A log record of worker code.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Log {
+    /// Wall-clock time.
+    pub at: SystemTime,
+    /// Severity.
+    pub level: tracing::Level,
+    /// Name of the logger, for example `urllib3.connectionpool`.
+    pub logger: Arc<str>,
+    /// Message.
+    pub message: String,
+    /// Exception with its traceback, as text. `None` if the record has none.
+    pub exception: Option<String>,
+    /// Further attributes, for example the correlation id.
+    pub attributes: Attributes,
+    /// Span in which it was written.
+    pub trace: Option<TraceContext>,
+    /// Worker and call.
+    pub origin: Origin,
+}
+
+/// A measurement of worker code, for a counter, a gauge or a histogram.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measurement {
+    /// Name of the instrument.
+    pub name: Arc<str>,
+    /// Kind of the instrument.
+    pub instrument: Instrument,
+    /// Unit in [UCUM](https://ucum.org); empty if it was not given.
+    pub unit: Arc<str>,
+    /// Meaning; empty if it was not given.
+    pub description: Arc<str>,
+    /// Value; for a counter the increment.
+    pub value: f64,
+    /// Attributes.
+    pub attributes: Attributes,
+    /// Span in which it was measured.
+    pub trace: Option<TraceContext>,
+    /// Worker and call.
+    pub origin: Origin,
+}
+
+/// Kind of an instrument.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Instrument {
+    /// A sum of increments.
+    Counter,
+    /// The last value.
+    Gauge,
+    /// A distribution of values.
+    Histogram,
+}
