@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from ._session import SessionContext as Context
     from ._variable import Change
     from .base_adapter_threaded import ThreadSafeAdapter, thread_safe_method
+    from .heartbeat import HeartbeatClient, HeartbeatConfig
+    from .logging_config import configure_logging, get_logger
+    from .zero_copy import ZeroCopyRef
 
 __all__ = [
     "Array",
@@ -17,10 +20,15 @@ __all__ = [
     "Cancelled",
     "Change",
     "Context",
+    "HeartbeatClient",
+    "HeartbeatConfig",
     "HostError",
     "SessionContext",
     "ThreadSafeAdapter",
+    "ZeroCopyRef",
     "__version__",
+    "configure_logging",
+    "get_logger",
     "thread_safe_method",
     "tool",
 ]
@@ -32,9 +40,14 @@ _LAZY = {
     "Array": ("_array", "Array"),
     "Change": ("_variable", "Change"),
     "Context": ("_session", "SessionContext"),
+    "HeartbeatClient": ("heartbeat", "HeartbeatClient"),
+    "HeartbeatConfig": ("heartbeat", "HeartbeatConfig"),
     "HostError": ("_host_error", "HostError"),
     "SessionContext": ("_session", "SessionContext"),
     "ThreadSafeAdapter": ("base_adapter_threaded", "ThreadSafeAdapter"),
+    "ZeroCopyRef": ("zero_copy", "ZeroCopyRef"),
+    "configure_logging": ("logging_config", "configure_logging"),
+    "get_logger": ("logging_config", "get_logger"),
     "thread_safe_method": ("base_adapter_threaded", "thread_safe_method"),
 }
 

@@ -1,6 +1,6 @@
 """The first and only module a worker process imports by name: it serves until told to stop."""
 
-from snakepit_bridge import _loader
+from snakepit_bridge import _hooks, _loader
 
 try:
     from snakepit_bridge import _native
@@ -9,4 +9,4 @@ except ImportError as error:
 
     raise ImportError(explain(), name="snakepit_bridge._native") from error
 
-raise SystemExit(_native.run(_loader.load))
+raise SystemExit(_native.run(_hooks.watched(_loader.load, _native)))

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from ._tool import Tool
 
 
+#: Seconds that the last measurements of a worker may wait for room.
+_LAST = 0.5
+
+
 class Catalog:
     """What `_loader.load` returns to the native runtime."""
 
@@ -102,6 +106,7 @@ class Catalog:
                 first = first or error
         if report is not None:
             report("")
+        _flush()
         _name_threads()
         try:
             _aio.close()
@@ -109,6 +114,13 @@ class Catalog:
             first = first or error
         if first is not None:
             raise first
+
+
+def _flush() -> None:
+    """Queue what telemetry has kept back."""
+    instruments = sys.modules.get("snakepit_bridge._instruments")
+    if instruments is not None:
+        instruments.flush(_LAST)
 
 
 def _name_threads() -> None:

@@ -166,6 +166,7 @@ class Request:
         self.number = frame.call_id
         self.call_id, self.op = got.get(1, 0), got.get(2, 0)
         self.name, self.timeout_us = got.get(3, b"").decode(), got.get(4, 0)
+        self.trace = got.get(5, b"")
         self.raw = frame.body
         self.body = unpack(frame.body)
 
@@ -218,7 +219,7 @@ class Worker:
         self.slots = [None] * slots  # `slot` is the one that is talked to
         # What answers the requests of tools: takes a `Request`, returns a value.
         self.host = lambda request: [request.op, request.name, request.body]
-        self.requests, self.cancelled = [], []
+        self.requests, self.cancelled, self.extra = [], [], b""
         try:
             for _ in range(1 + slots):
                 connection = Connection(self._accept(listener))
@@ -276,9 +277,8 @@ class Worker:
         head = field(2, tool)
         if session:
             head += field(1, session)
-        if timeout_us:
-            head += field(104, timeout_us)
-        head += field(101, 1) + field(103, call_id)
+        head += field(104, timeout_us) if timeout_us else b""
+        head += field(101, 1) + field(103, call_id) + self.extra
         self.slot.send(kind, call_id, head, body)
         return call_id
 

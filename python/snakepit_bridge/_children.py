@@ -1,0 +1,74 @@
+"""`TRACEPARENT` in the environment of the processes that a tool starts.
+
+`subprocess`, and what is built on it (`os.popen`, asyncio's subprocesses), gets it where the child
+inherits its environment; an environment that is given stays as it is. `os.system` gets it too. The
+environment of the worker is never changed: calls of other threads have other traces.
+"""
+
+from . import _sink, _span
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+#: Place of `env` among the positional arguments of `Popen`.
+_ENV = 10
+
+
+def watch_subprocess(subprocess: "Any") -> None:
+    """Let `Popen` give its children the place in the trace."""
+    from functools import wraps
+
+    original = subprocess.Popen.__init__
+
+    @wraps(original)
+    def __init__(self: "Any", *args: "Any", **kwargs: "Any") -> None:
+        if _sink.is_attached():
+            given = args[_ENV] if len(args) > _ENV else kwargs.get("env")
+            if given is None:
+                parent = _parent()
+                if parent is not None:
+                    env = _environment(parent)
+                    if len(args) > _ENV:
+                        args = (*args[:_ENV], env, *args[_ENV + 1 :])
+                    else:
+                        kwargs["env"] = env
+        original(self, *args, **kwargs)
+
+    subprocess.Popen.__init__ = __init__
+
+
+def watch_system() -> None:
+    """Let `os.system` export the place in the trace before the command."""
+    import os
+
+    # Any: its type is marked as deprecated.
+    module: Any = os
+    original = module.system
+
+    def system(command: "Any") -> int:
+        parent = _parent() if _sink.is_attached() else None
+        if parent is None:
+            return original(command)
+        if isinstance(command, str):
+            return original(f"export TRACEPARENT={parent}\n{command}")
+        if isinstance(command, bytes):
+            return original(b"export TRACEPARENT=" + parent.encode() + b"\n" + command)
+        return original(command)
+
+    system.__doc__ = original.__doc__
+    module.system = system
+
+
+def _parent() -> "str | None":
+    try:
+        return _span.traceparent(_span.context())
+    except Exception as error:
+        _sink.warn("children", f"the trace of a process that a tool starts is not known: {error}")
+        return None
+
+
+def _environment(parent: str) -> "dict[str, str]":
+    from os import environ
+
+    return {**environ, "TRACEPARENT": parent}

@@ -1,0 +1,125 @@
+"""Names and values of telemetry records: cleaned, without secrets, and of bounded size."""
+
+from . import _redact, _sink
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    Attribute = bool | int | float | str
+
+#: Attributes of a record.
+MAX_ATTRIBUTES = 64
+_MAX_NAME = 256
+_MAX_TEXT = 1024
+#: What is looked at of a long text for secrets, before it is cut.
+_MAX_SEEN = 64 * 1024
+
+_ALLOWED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-/ ")
+_SECRETS = (
+    *("apikey", "accesskey", "privatekey", "secret", "token", "password", "passwd", "pwd"),
+    *("credential", "authorization"),
+)
+
+
+def name(given: object, what: str) -> str:
+    """Return a name that the host accepts: other characters become `_`, with one warning."""
+    text = given if type(given) is str else str(given)
+    if 0 < len(text) <= _MAX_NAME and _ALLOWED.issuperset(text):
+        return text
+    fixed = "".join([char if char in _ALLOWED else "_" for char in text[:_MAX_NAME]]) or "unnamed"
+    _sink.warn(
+        f"name {what}",
+        f"the {what} name {text[:_MAX_NAME]!r} was changed to {fixed!r}: use 1 to {_MAX_NAME} "
+        "letters, digits, spaces, `_`, `.`, `-` and `/`; others are changed without a warning",
+    )
+    return fixed
+
+
+def text(value: object, limit: int = _MAX_TEXT) -> str:
+    """Return the text of a value without secrets, at most `limit` bytes. Never raises."""
+    try:
+        shown = value if type(value) is str else str(value)
+    except Exception as error:
+        shown = f"<no text: {type(error).__name__} in __str__>"
+    shown = shown[:_MAX_SEEN]
+    try:
+        shown = _redact.redact_secrets(shown)
+    except (ImportError, OSError):
+        # No descriptor was free for the import of `re`: the value is kept from the host.
+        shown = _redact.MASK
+    if not shown.isascii():
+        shown = shown.encode("utf-8", "backslashreplace").decode("utf-8")
+    return _sink.clip(shown, limit)
+
+
+def attribute(value: object) -> "Attribute":
+    """Return a value as an attribute can carry it: a truth value, a number or a text."""
+    kind = type(value)
+    if kind is str:
+        return text(value)
+    if kind is bool or kind is float:
+        return value  # pyright: ignore[reportReturnType]
+    if value is not None:
+        found = number(value)
+        if found is not None:
+            return found
+    return text(value)
+
+
+def number(value: object) -> "int | float | None":
+    """Return a number that the host can carry, also from numpy's. `None` if it is none."""
+    if isinstance(value, (str, bytes, bytearray)):
+        return None
+    try:
+        if hasattr(value, "__index__"):
+            whole = int(value.__index__())  # pyright: ignore
+            return whole if -(1 << 63) <= whole < 1 << 63 else float(whole)
+        if hasattr(value, "__float__"):
+            return float(value)  # pyright: ignore
+    except Exception:
+        return None
+    return None
+
+
+#: Names of attributes that were seen, as they are shown, and whether their values are secrets.
+_seen: "dict[str, tuple[str, bool]]" = {}
+_MAX_SEEN_NAMES = 512
+
+
+def attributes(given: "Mapping[Any, Any] | None", room: int = MAX_ATTRIBUTES) -> "dict[str, Any]":
+    """Return attributes of a record; those beyond `room` are left out, secrets are masked."""
+    out: dict[str, Any] = {}
+    if not given:
+        return out
+    try:
+        for key, value in list(given.items()):
+            if len(out) >= room:
+                _sink.warn("attributes", f"attributes beyond {room} of a record are left out")
+                break
+            known = _seen.get(key) if type(key) is str else None
+            shown, secret = _remembered(key) if known is None else known
+            if secret and type(value) not in (bool, int, float):
+                out[shown] = _redact.MASK
+            else:
+                out[shown] = attribute(value)
+    except Exception as error:
+        _sink.warn("attributes", f"attributes of telemetry are left out: {error}")
+    return out
+
+
+def _remembered(key: object) -> "tuple[str, bool]":
+    shown = name(key, "attribute")
+    found = (shown, is_secret(shown))
+    if type(key) is str:
+        if len(_seen) >= _MAX_SEEN_NAMES:
+            _seen.clear()
+        _seen[key] = found
+    return found
+
+
+def is_secret(key: str) -> bool:
+    """Return whether values of this key are secrets. Numbers are counts, such as `max_tokens`."""
+    plain = key.lower().replace("_", "").replace("-", "").replace(".", "")
+    return any(word in plain for word in _SECRETS)

@@ -1,0 +1,51 @@
+"""What a worker hooks into for telemetry, before user code is imported."""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+
+def watched(load: "Callable[..., Any]", native: "Any") -> "Callable[..., Any]":
+    """Return the loader of adapters, which first hooks in if the host takes telemetry.
+
+    The hooks import nothing: they wait until user code imports `logging`, `subprocess` or
+    OpenTelemetry.
+    """
+
+    def watch_and_load(*args: "Any", **kwargs: "Any") -> "Any":
+        version = getattr(native, "telemetry_version", None)
+        if version is not None and version():
+            _watch(native)
+        return load(*args, **kwargs)
+
+    return watch_and_load
+
+
+def _watch(native: "Any") -> None:
+    from . import _sink
+
+    if not _sink.attach(native):
+        return
+    from os import register_at_fork
+
+    from . import _children
+    from ._on_import import when_imported
+
+    register_at_fork(after_in_child=_sink.detach)
+    when_imported("logging", _bridge)
+    when_imported("subprocess", _children.watch_subprocess)
+    when_imported("opentelemetry.context", _join)
+    _children.watch_system()
+
+
+def _bridge(logging: "Any") -> None:
+    from ._log_bridge import Bridge
+
+    Bridge(logging)
+
+
+def _join(context: "Any") -> None:
+    from . import _otel
+
+    _otel.join(context)

@@ -1,0 +1,213 @@
+"""Python's `logging` as log records of the host, instead of text on the worker's output.
+
+The bridge acts as a handler of the root logger that takes every record which gets there, without
+being in its list of handlers: `basicConfig`, `dictConfig` and loops over `handlers` of user code do
+what they do in any program, and do not take it away. A handler that would write a record to the
+worker's output hands it over instead, also that of a logger which does not propagate; handlers
+that write elsewhere are left alone. While the host takes no records, all is as without the bridge.
+"""
+
+from time import time_ns
+
+from . import _correlation, _errors, _fields, _log_levels, _sink, _span
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+#: Set on a record that the bridge has dealt with; formatters leave out such names.
+_MARK = "_snakepit"
+_MAX_MESSAGE = 6 * 1024
+_MAX_EXCEPTION = 6 * 1024
+#: How deep a record may be written while another one is formatted, by its arguments.
+_MAX_DEPTH = 4
+
+#: Attributes of every record, which are no extra ones.
+_USUAL = frozenset(
+    (
+        *("args", "asctime", "correlation_id", "created", "exc_info", "exc_text", "filename"),
+        *("funcName", "levelname", "levelno", "lineno", "message", "module", "msecs", "msg"),
+        *("name", "pathname", "process", "processName", "relativeCreated", "stack_info"),
+        *("taskName", "thread", "threadName"),
+    )
+)
+
+
+class Bridge:
+    """What the patched methods of `logging` share."""
+
+    def __init__(self, logging: "Any") -> None:
+        """Patch the module; there is one bridge in a process."""
+        from _thread import _local
+
+        self._logging = logging
+        self._pipes = _log_levels.outputs()
+        self._busy = _local()
+        #: Levels of loggers as they were before the host has set them.
+        self._former: dict[str, int] = {}
+        self._levels: dict[str, int] = {}
+        self._patch()
+        _sink.listen(self._set_levels)
+
+    def _patch(self) -> None:
+        bridge, logging = self, self._logging
+        root = logging.root
+        call_handlers = logging.Logger.callHandlers
+        emit = logging.StreamHandler.emit
+
+        def callHandlers(self: "Any", record: "Any") -> None:
+            if _sink.is_attached() and _reaches(self, root):
+                bridge.take(record)
+            call_handlers(self, record)
+
+        def stream_emit(self: "Any", record: "Any") -> None:
+            if (
+                _sink.is_attached()
+                and _log_levels.is_output(self.stream, bridge._pipes)
+                and bridge.take(record)
+            ):
+                return
+            emit(self, record)
+
+        logging.Logger.callHandlers = callHandlers
+        logging.StreamHandler.emit = stream_emit
+
+    def take(self, record: "Any") -> bool:
+        """Send a record to the host. `False` if it takes none: the record is printed then."""
+        try:
+            if _MARK in record.__dict__:
+                return True
+            settings = _sink.settings()
+            if not settings.enabled:
+                return False
+            depth = getattr(self._busy, "depth", 0)
+            record.__dict__[_MARK] = True
+            if depth >= _MAX_DEPTH or not self._wanted(record, settings):
+                return True
+            self._busy.depth = depth + 1
+            try:
+                self._send(record)
+            finally:
+                self._busy.depth = depth
+        except Exception as error:
+            _sink.warn("log", f"a log record cannot be sent: {type(error).__name__}: {error}")
+        return True
+
+    def _wanted(self, record: "Any", settings: _sink.Settings) -> bool:
+        name = str(record.name)
+        if settings.levels:
+            level = _level(name, settings.levels)
+            if level is not None and record.levelno < level:
+                return False
+        if settings.allow or settings.deny:
+            return settings.allows(name)
+        return True
+
+    def _send(self, record: "Any") -> None:
+        try:
+            message = record.getMessage()
+        except Exception as error:
+            # The arguments do not fit the message: both are shown.
+            shown = (_fields.text(record.msg), _fields.text(_Shown(record.args)))
+            message = f"{shown[0]} {shown[1]} [{type(error).__name__}: {_fields.text(error)}]"
+        outer, trace, call, _ = _span.here()
+        _sink.put(
+            _sink.LOG,
+            {
+                "at_ns": int(record.created * 1_000_000_000) or time_ns(),
+                "level": int(record.levelno),
+                "logger": _sink.clip(_fields.text(record.name), 255),
+                "message": _fields.text(message, _MAX_MESSAGE),
+                "exception": _exception(record),
+                "attributes": _attributes(record),
+                "call": call,
+                "trace": trace if outer is None else outer.context,
+            },
+        )
+
+    def _set_levels(self, settings: _sink.Settings) -> None:
+        """Set the levels of loggers as the host has them; others get back those they had."""
+        logging = self._logging
+        wanted = settings.levels if settings.enabled else {}
+        if wanted == self._levels:
+            return
+        for name, level in self._levels.items():
+            if name not in wanted:
+                logger, former = logging.getLogger(name or None), self._former.pop(name, 0)
+                # Somebody else may have set it meanwhile.
+                if logger.level == level:
+                    logger.setLevel(former)
+        for name, level in wanted.items():
+            logger = logging.getLogger(name or None)
+            self._former.setdefault(name, logger.level)
+            logger.setLevel(level)
+        self._levels = dict(wanted)
+
+
+class _Shown:
+    """A value whose text is its `repr`."""
+
+    def __init__(self, value: "Any") -> None:
+        self._value = value
+
+    def __str__(self) -> str:
+        return repr(self._value)
+
+
+def _reaches(logger: "Any", root: "Any") -> bool:
+    """Whether records of a logger get to the handlers of the root logger."""
+    while logger is not None:
+        if logger is root:
+            return True
+        if not logger.propagate:
+            return False
+        logger = logger.parent
+    return False
+
+
+def _level(name: str, levels: "dict[str, int]") -> "int | None":
+    """The level of a logger, or of the nearest one above it that has one."""
+    while name:
+        if name in levels:
+            return levels[name]
+        name = name.rpartition(".")[0]
+    return levels.get("")
+
+
+def _exception(record: "Any") -> "str | None":
+    parts: list[str] = []
+    info: Any = record.exc_info
+    error = info if isinstance(info, BaseException) else info[1] if info else None
+    if error is not None:
+        parts.append(_errors.traceback_text(error))
+    elif record.exc_text:
+        parts.append(_fields.text(record.exc_text, _MAX_EXCEPTION))
+    if record.stack_info:
+        parts.append(_fields.text(record.stack_info, _MAX_EXCEPTION))
+    if not parts:
+        return None
+    whole = "\n".join(parts)
+    data = whole.encode("utf-8", "replace")
+    if len(data) <= _MAX_EXCEPTION:
+        return whole
+    # The end of a traceback says more than its begin.
+    return "…" + data[-_MAX_EXCEPTION + 3 :].decode("utf-8", "ignore")
+
+
+def _attributes(record: "Any") -> "dict[str, Any]":
+    extra = {
+        key: value
+        for key, value in record.__dict__.items()
+        if key not in _USUAL and not key.startswith("_")
+    }
+    out = _fields.attributes(extra, _fields.MAX_ATTRIBUTES - 5) if extra else {}
+    correlation = _correlation.correlation_id()
+    if correlation is not None:
+        out["snakepit.correlation_id"] = _fields.text(correlation, 256)
+    out["code.file.path"] = _fields.text(record.pathname, 512)
+    out["code.line.number"] = int(record.lineno or 0)
+    if record.funcName:
+        out["code.function.name"] = _fields.text(record.funcName, 256)
+    if record.threadName and record.threadName != "MainThread":
+        out["thread.name"] = _fields.text(record.threadName, 128)
+    return out

@@ -1,0 +1,66 @@
+"""Calls back when user code has imported a module, so that a worker imports none for it."""
+
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+
+def when_imported(name: str, callback: "Callable[[Any], None]") -> None:
+    """Call `callback` with a module once it is there: now, or after its code has been executed."""
+    loaded = sys.modules.get(name)
+    if loaded is not None:
+        callback(loaded)
+        return
+    finder: Any = _Finder(name, callback)
+    sys.meta_path.insert(0, finder)
+
+
+class _Finder:
+    """Finds a module as all others do, and is told when it has been executed."""
+
+    def __init__(self, name: str, callback: "Callable[[Any], None]") -> None:
+        self._name = name
+        self._callback = callback
+
+    def find_spec(self, name: str, path: "Any" = None, target: "Any" = None) -> "Any":
+        if name != self._name:
+            return None
+        for finder in list(sys.meta_path):
+            find: Any = None if finder is self else getattr(finder, "find_spec", None)
+            # Others of this kind may look for the same module: they would ask this one again.
+            if find is None or type(finder) is _Finder:
+                continue
+            spec: Any = find(name, path, target)
+            if spec is not None:
+                self._follow(spec.loader, name)
+                return spec
+        return None
+
+    def _call(self, module: "Any") -> None:
+        try:
+            self._callback(module)
+        except Exception as error:
+            # The import has succeeded, and whoever wanted the module gets it.
+            sys.stderr.write(f"snakepit: {self._name} is not watched: {error!r}\n")
+
+    def _follow(self, loader: "Any", name: str) -> None:
+        """Follow the loader for all that look for the module, in the order of `when_imported`."""
+        execute = getattr(loader, "exec_module", None)
+        if execute is None:
+            return
+
+        def exec_module(module: "Any") -> None:
+            execute(module)
+            waiting = [f for f in sys.meta_path if type(f) is _Finder and f._name == name]
+            for finder in reversed(waiting):
+                sys.meta_path.remove(finder)
+                finder._call(module)
+
+        try:
+            loader.exec_module = exec_module
+        except AttributeError:
+            # A loader of a kind that takes no attributes: nobody is told then.
+            return

@@ -1,0 +1,346 @@
+"""Spans of Python code: where they begin, what they belong to, and how they reach the host."""
+
+from contextvars import ContextVar
+from os import urandom
+from time import monotonic_ns, time_ns
+
+from . import _fields, _sink
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+INTERNAL, SERVER, CLIENT = 0, 1, 2
+
+#: Moments that a span keeps.
+_MAX_EVENTS = 32
+_MAX_TRACE = 3072
+
+_current: "ContextVar[Span | None]" = ContextVar("snakepit_span", default=None)
+
+#: Gives the current span of OpenTelemetry, and its context if it was begun within the given span;
+#: once something has imported OpenTelemetry.
+foreign: "list[Callable[[Span | None], tuple[bytes | None, Any]]]" = []
+
+
+def lucky(rate: float) -> bool:
+    """Return whether one of those that are kept at this rate is kept."""
+    return rate >= 1.0 or int.from_bytes(urandom(4), "big") < rate * 2**32
+
+
+class Span:
+    """A piece of work with a start and an end: a context manager, `async with` too, or begun and
+    ended by hand. No method raises, whatever the state of the span is.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_attributes",
+        "_depth",
+        "_error",
+        "_events",
+        "_open",
+        "_parent",
+        "_since",
+        "_start",
+        "_used",
+        "call",
+        "context",
+        "correlation",
+        "foreign",
+        "is_recorded",
+        "kind",
+        "name",
+        "outer",
+        "own_id",
+    )
+
+    def __init__(
+        self, name: str, attributes: "Mapping[str, Any] | None" = None, kind: int = INTERNAL
+    ) -> None:
+        """Name it; it begins later."""
+        self.name = name
+        self.kind = kind
+        self._attributes: dict[str, Any] = dict(attributes) if attributes else {}
+        self._used = False
+        self._depth = 0
+        # What takes the only item has ended the span.
+        self._open: list[bool] = []
+        self._error: str | None = None
+        self._events: list[dict[str, Any]] = []
+        self._parent: bytes | None = None
+        self._start = self._since = 0
+        #: Own trace context, 25 bytes; that of the parent if the span is not recorded itself.
+        self.context: bytes | None = None
+        self.is_recorded = False
+        self.call = 0
+        #: Its correlation id, if it does not take that of its place.
+        self.own_id: str | None = None
+        self.correlation: str | None = None
+        self.outer: Span | None = None
+        #: The span of OpenTelemetry that was current when this one began.
+        self.foreign: Any = None
+
+    # State.
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has begun and not ended."""
+        return bool(self._open)
+
+    @property
+    def traceparent(self) -> "str | None":
+        """Its identity as the header `traceparent`. `None` without a trace."""
+        return traceparent(self.context)
+
+    def begin(self) -> "Span":
+        """Begin, as a child of what runs here. Does not make it the current one."""
+        if self._open:
+            _sink.warn(
+                "begun twice",
+                f"span {self.name!r} is begun again before it has ended, which changes nothing; "
+                "make a span for each piece of work",
+            )
+            self._depth += 1
+            return self
+        if self._used:
+            self._events, self._error, self._parent, self.context = [], None, None, None
+        self._used = True
+        settings = _sink.settings()
+        outer, trace, self.call, correlation = here()
+        self.outer = outer
+        self.correlation = self.own_id or correlation
+        self.is_recorded = False
+        if settings.enabled:
+            self._place(outer, trace, settings.sampling)
+        else:
+            self.context = trace if outer is None else outer.context
+        if self.is_recorded:
+            self.name = _fields.name(self.name, "span")
+        self._start, self._since = time_ns(), monotonic_ns()
+        self._open = [True]
+        return self
+
+    def _place(self, outer: "Span | None", trace: "bytes | None", sampling: float) -> None:
+        parent = trace if outer is None else outer.context
+        found = None
+        if foreign:
+            found, self.foreign = foreign[0](outer)
+            parent = found or parent
+        first = outer is None and found is None
+        if parent is None:
+            # A call without a trace is not to have one; other code begins one.
+            if self.call or not first or not lucky(sampling):
+                return
+            parent = urandom(16) + bytes(8) + b"\x01"
+        elif not parent[24] & 1 or (first and not lucky(sampling)):
+            # Those within are dropped too.
+            self.context = parent[:24] + b"\x00"
+            return
+        else:
+            self._parent = parent[16:24]
+        self.is_recorded = True
+        self.context = parent[:16] + urandom(8) + parent[24:]
+
+    def end(self, error: "BaseException | str | None" = None) -> None:
+        """End it, as failed if there is an error. Ending it again does nothing, with a warning."""
+        if self._depth:
+            self._depth -= 1
+            return
+        try:
+            self._open.pop()
+        except IndexError:
+            what = "has ended already" if self._used else "was never begun"
+            _sink.warn(f"ended {what}", f"span {self.name!r} {what}; end each span once")
+            return
+        if self.is_recorded:
+            if error is not None:
+                self.fail(error)
+            self._send()
+        self.outer, self._events = _open_from(self.outer), []
+        self.foreign = None
+
+    def _send(self) -> None:
+        attributes = _fields.attributes(self._attributes)
+        if self.correlation is not None:
+            attributes["snakepit.correlation_id"] = self.correlation
+        _sink.put(
+            _sink.SPAN,
+            {
+                "name": self.name,
+                "trace": self.context,
+                "parent": self._parent,
+                "start_ns": self._start,
+                "end_ns": self._start + max(monotonic_ns() - self._since, 0),
+                "attributes": attributes,
+                "events": self._events,
+                "error": self._error,
+                "kind": self.kind,
+                "call": self.call,
+            },
+        )
+
+    def __del__(self) -> None:
+        """Send it even though nobody has ended it."""
+        try:
+            if self._open and self.is_recorded and _sink.is_attached():
+                self._depth = 0
+                self._attributes["snakepit.unclosed"] = True
+                _sink.warn(
+                    "unclosed",
+                    f"span {self.name!r} was dropped without its end; use `with` or call `end()`",
+                )
+                self.end()
+        except Exception:
+            # The interpreter may be half gone.
+            return
+
+    # Content.
+
+    def set_attribute(self, key: str, value: object) -> "Span":
+        """Set an attribute: a truth value, a number or a text; others become texts."""
+        if self.is_recorded and len(self._attributes) <= _fields.MAX_ATTRIBUTES:
+            self._attributes[key] = value
+        return self
+
+    def set_attributes(self, attributes: "Mapping[str, Any]") -> "Span":
+        """Set several attributes."""
+        for key, value in dict(attributes).items():
+            self.set_attribute(key, value)
+        return self
+
+    def add_event(self, name: str, /, **attributes: "Any") -> "Span":
+        """Note a moment; at most 32 of a span are kept."""
+        if self.is_recorded and len(self._events) < _MAX_EVENTS:
+            self._events.append(
+                {
+                    "name": _fields.name(name, "event"),
+                    "at_ns": time_ns(),
+                    "attributes": _fields.attributes(attributes),
+                }
+            )
+        return self
+
+    def fail(self, error: "BaseException | str") -> "Span":
+        """Mark it as failed, with an exception or a text; the last one counts."""
+        if not self.is_recorded:
+            return self
+        if not isinstance(error, BaseException):
+            self._error = _fields.text(error)
+            return self
+        from . import _errors
+
+        kind, message = type(error).__qualname__, _errors.message(error)
+        self._error = _sink.clip(f"{kind}: {message}" if message else kind, 1024)
+        self._attributes["error.type"] = kind
+        if len(self._events) < _MAX_EVENTS:
+            trace = _sink.clip(_errors.traceback_text(error), _MAX_TRACE)
+            event = {"exception.type": kind, "exception.message": _sink.clip(message, 1024)}
+            event["exception.stacktrace"] = trace
+            self._events.append({"name": "exception", "at_ns": time_ns(), "attributes": event})
+        return self
+
+    #: As OpenTelemetry calls it.
+    record_exception = fail
+
+    # As a context.
+
+    def enter(self) -> "Span | None":
+        """Make it the current one here; returns what `leave` takes."""
+        former = _current.get()
+        _set_current(self)
+        return former
+
+    def leave(self, former: "Span | None" = None) -> None:
+        """Make the one around it the current one, if this is current here."""
+        if _current.get() is self:
+            _set_current(_open_from(former))
+
+    def __enter__(self) -> "Span":
+        """Begin and make it the current one."""
+        self.begin()
+        self.enter()
+        return self
+
+    def __exit__(self, kind: object, error: "BaseException | None", trace: object) -> None:
+        """End it, as failed if an exception passes."""
+        outer = self.outer
+        # A generator that is closed early has not failed.
+        self.end(None if isinstance(error, GeneratorExit) else error)
+        if not self._open:
+            self.leave(outer)
+
+    async def __aenter__(self) -> "Span":
+        """As `__enter__`."""
+        return self.__enter__()
+
+    async def __aexit__(self, kind: object, error: "BaseException | None", trace: object) -> None:
+        """As `__exit__`."""
+        self.__exit__(kind, error, trace)
+
+    def __repr__(self) -> str:
+        """The name and the state."""
+        state = "open" if self._open else "ended" if self._used else "not begun"
+        return f"<Span {self.name!r} {state}>"
+
+
+def _set_current(span: "Span | None") -> None:
+    _current.set(span)
+    _sink.show_span(None if span is None else span.context)
+
+
+def swap(span: "Span | None") -> "Span | None":
+    """Make a span, or the open one around it, the current one here; returns the former."""
+    former = _current.get()
+    _set_current(_open_from(span))
+    return former
+
+
+def _open_from(span: "Span | None") -> "Span | None":
+    """The innermost span from here outwards that has not ended."""
+    while span is not None and not span._open:
+        span = span.outer
+    return span
+
+
+def here() -> "tuple[Span | None, bytes | None, int, str | None]":
+    """Return the open span, and trace context, id and correlation id of the call it belongs to.
+
+    A span that another call has left open in this thread does not count.
+    """
+    trace, call, correlation = _sink.place()
+    first = span = _current.get()
+    if span is None:
+        return None, trace, call, correlation
+    while span is not None and (not span._open or (call and span.call != call)):
+        span = span.outer
+    if span is not first:
+        _set_current(span)
+    if span is None:
+        return None, trace, call, correlation
+    return span, trace, call or span.call, span.correlation or correlation
+
+
+def context() -> "bytes | None":
+    """Return the trace context of what runs here, 25 bytes. `None` without a trace."""
+    span, trace, _, _ = here()
+    found = foreign[0](span)[0] if foreign else None
+    return found or (trace if span is None else span.context)
+
+
+def traceparent(context: "bytes | None") -> "str | None":
+    """Return a trace context as the header `traceparent`."""
+    if context is None:
+        return None
+    return f"00-{context[:16].hex()}-{context[16:24].hex()}-{context[24]:02x}"
+
+
+def carried() -> Span:
+    """Return an open span that stands for this place in other threads, and is not sent itself."""
+    outer, trace, call, correlation = here()
+    span = Span("carried")
+    span.context = trace if outer is None else outer.context
+    span.call, span.correlation = call, correlation
+    span._used, span._open = True, [True]
+    return span

@@ -1,0 +1,37 @@
+"""The backend over a stream that a program reads; the original's servers use it."""
+
+from .base import TelemetryBackend
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from ..stream import TelemetryStream
+
+
+class GrpcBackend(TelemetryBackend):
+    """Hands events to a `TelemetryStream`. Workers of snakepit need none: their host has a link."""
+
+    def __init__(self, stream: "TelemetryStream") -> None:
+        """Use this stream."""
+        self._stream = stream
+
+    @property
+    def stream(self) -> "TelemetryStream":
+        """The stream."""
+        return self._stream
+
+    def emit(
+        self,
+        event_name: str,
+        measurements: "Mapping[str, Any]",
+        metadata: "Mapping[str, Any] | None" = None,
+        correlation_id: "str | None" = None,
+    ) -> None:
+        """Put the event into the stream's buffer."""
+        self._stream.emit(event_name, measurements, metadata, correlation_id)
+
+    def close(self) -> None:
+        """End the stream."""
+        self._stream.close()

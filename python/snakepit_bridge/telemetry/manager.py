@@ -1,0 +1,36 @@
+"""The active backend of `emit`: that of the worker, or one that code has set."""
+
+from .. import _sink
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .backends.base import TelemetryBackend
+
+_chosen: "list[TelemetryBackend | None]" = []
+_link: "list[TelemetryBackend]" = []
+
+
+def set_backend(backend: "TelemetryBackend | None") -> None:
+    """Send the events of `emit` to another backend from now on; `None` sends them nowhere."""
+    _chosen[:] = [backend]
+
+
+def get_backend() -> "TelemetryBackend | None":
+    """Return the active backend: in a worker the way to the host, elsewhere `None`, until set."""
+    if _chosen:
+        return _chosen[0]
+    if not _sink.is_attached():
+        return None
+    if not _link:
+        from .backends.link import LinkBackend
+
+        _link.append(LinkBackend())
+    return _link[0]
+
+
+def is_enabled() -> bool:
+    """Return whether events go anywhere: there is a backend, and the host wants them."""
+    backend = get_backend()
+    if backend is None:
+        return False
+    return not (_link and backend is _link[0]) or _sink.settings().enabled
