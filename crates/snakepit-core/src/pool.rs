@@ -2,6 +2,7 @@
 
 mod admission;
 mod alone;
+mod behind;
 mod early;
 mod errors;
 mod explain;
@@ -29,6 +30,7 @@ mod stuck;
 mod supervisor;
 mod suspect;
 mod tools;
+mod turn;
 mod waiting;
 mod weak;
 mod workers;

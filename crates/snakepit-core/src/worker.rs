@@ -113,8 +113,9 @@ pub trait Worker: fmt::Debug + Send + Sync + 'static {
         false
     }
 
-    /// Takes a call back that waits in `slot` behind another one. `true` is a promise: it was not begun, and never will be, and its future
-    /// may be dropped. `false` when it was begun, or is over, or the worker is gone.
+    /// Takes a call back that waits in `slot` behind another one. `true` is a promise: it was not begun, never will be, and its future ends
+    /// with [`CallError::NotBegun`]. `false` when it was begun, or is over, or the worker is gone. A call that has not come to the worker
+    /// yet does not begin either; who asks for it again when it has come is told so again, and then its future ends.
     ///
     /// # Cancel safety
     /// A call whose answer was not waited for may have been taken back.

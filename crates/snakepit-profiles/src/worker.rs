@@ -211,7 +211,7 @@ impl Worker for PythonWorker {
     async fn recall(&self, slot: Slot, call: CallId) -> bool {
         let back = self.control.recall(slot, call).await;
         if back && let Ok(link) = self.slot(slot) {
-            link.forget(call);
+            link.give_back(call);
         }
         back
     }

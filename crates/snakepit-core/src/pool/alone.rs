@@ -126,7 +126,7 @@ impl Shared {
                 // It is gone, or another one is to be had sooner; the right to hold one is given back with it.
                 hold = None;
             }
-            let (fresh, lease) = {
+            let (fresh, lease, behind) = {
                 let mut state = self.lock();
                 if let Some(error) = self.refusal(&state) {
                     drop(state);
@@ -139,8 +139,10 @@ impl Shared {
                 state.held |= fresh.is_some();
                 let key = fresh.or(hold.as_ref().map(|hold| hold.key));
                 let grant = key.and_then(|key| state.scheduler.take_alone(key));
-                (fresh, grant.map(|grant| self.lease_locked(&state, grant)))
+                let lease = grant.map(|grant| self.lease_locked(&state, grant));
+                (fresh, lease, fresh.and_then(|key| state.call_back(key)))
             };
+            self.take_back(behind);
             if let Some(key) = fresh {
                 let shared = Arc::clone(self);
                 hold = Some(Box::new(Hold { shared, key }));

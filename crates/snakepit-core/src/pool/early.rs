@@ -3,56 +3,45 @@
 //! To everybody such a call waits in the queue: its time there runs on, and it counts as queued. Only its arguments are in the worker
 //! already. It is taken back when the call in front is slow; then it has its old place in the queue, or a slot that is free.
 
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::future::Future;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
 use super::Pool;
 use super::admission::{Admitted, Want};
-use super::foreign;
-use super::lease::{Lease, Running};
+use super::lease::Lease;
 use super::limits::Limits;
 use super::linger;
 use super::shared::{Shared, State};
 use super::stats::Outcome;
+use super::turn::{self, Turn};
 use super::waiting::Waiting;
 use crate::schedule::{Acquire, Ask, Grant};
-use crate::{CallError, CallId, CallOptions, Error, Payload, Phase};
-
-/// Time after which a call in front is slow.
-const SLOW: Duration = Duration::from_millis(2);
+use crate::{CallError, CallId, CallOptions, Error, Payload};
 
 /// A call that is sent ahead of its turn.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Early {
     /// Its place in the queue.
     place: u64,
+    /// The id that it has in its worker.
+    pub(super) call: CallId,
     /// Since when it has been in the queue.
     pub(super) queued: Instant,
 }
 
 impl Early {
-    pub(super) fn new(place: u64) -> Self {
+    pub(super) fn new(place: u64, call: CallId) -> Self {
+        let queued = Instant::now();
         Self {
             place,
-            queued: Instant::now(),
+            call,
+            queued,
         }
     }
-}
-
-/// The fate of a call that was sent ahead.
-enum Turn {
-    /// It is over.
-    Over(Payload, Lease),
-    /// The slot is its own.
-    Own(Running<Payload>),
-    /// It was never begun, and is not in the worker any more.
-    Back(Lease),
 }
 
 /// The outcome of a call, whether it was sent ahead or not.
@@ -62,9 +51,6 @@ enum Ended {
     /// It has a slot that is free, and is to be made there.
     Slot(Lease),
 }
-
-/// The answer to the question for a call.
-type Recall = Pin<Box<dyn Future<Output = bool> + Send>>;
 
 impl Pool {
     /// Makes one call: in a slot, or ahead of its turn.
@@ -118,8 +104,8 @@ impl Pool {
     ) -> Result<Ended, Error> {
         loop {
             let running = self.begin_in(lease, tool, args.clone(), want.options, limits);
-            let back = match running.turn(limits).await? {
-                Turn::Back(lease) => lease,
+            let early = match running.turn(limits).await? {
+                Turn::Back(early, _) => early,
                 Turn::Over(reply, lease) => return Ok(Ended::Over(reply, lease)),
                 Turn::Own(running) => {
                     let Some((reply, lease)) = running.run(limits, tool).await? else {
@@ -129,7 +115,7 @@ impl Pool {
                     return Ok(Ended::Over(reply, lease));
                 }
             };
-            lease = match self.shared().queue_again(back, want)? {
+            lease = match self.shared().queue_again(early, want)? {
                 Admitted::Now(lease) => lease,
                 Admitted::Wait(waiting) => waiting.wait(Some(limits.queue)).await?,
             };
@@ -138,97 +124,6 @@ impl Pool {
                 return Ok(Ended::Slot(lease));
             }
         }
-    }
-}
-
-impl Running<Payload> {
-    /// Waits until a call that was sent ahead is over, has its turn, or is taken back. Until then its time in the queue runs.
-    async fn turn(mut self, limits: &Limits) -> Result<Turn, Error> {
-        let mut sleep = pin!(None::<Sleep>);
-        let mut recall: Option<Recall> = None;
-        let mut look = Instant::now() + SLOW;
-        poll_fn(|context| {
-            loop {
-                if let Poll::Ready(over) = self.poll_early(context) {
-                    return Poll::Ready(over);
-                }
-                self.tell_sent();
-                let (lease, _) = self.inner.as_mut().expect("the call is not over");
-                if let Some(asked) = &mut recall
-                    && let Poll::Ready(back) = asked.as_mut().poll(context)
-                {
-                    recall = None;
-                    if back {
-                        let (lease, _) = self.inner.take().expect("it was there");
-                        return Poll::Ready(Ok(Turn::Back(lease)));
-                    }
-                    // It was begun: its turn is about to come.
-                    look = Instant::now() + SLOW;
-                }
-                let (until, after) = limits.queue;
-                let at = look.min(until);
-                let mut timer = sleep.as_mut();
-                match timer.as_mut().as_pin_mut() {
-                    None => timer.set(Some(tokio::time::sleep_until(at))),
-                    Some(armed) if armed.deadline() != at => armed.reset(at),
-                    Some(_) => {}
-                }
-                let armed = timer.as_pin_mut().expect("it was just set");
-                if armed.poll(context).is_pending() {
-                    return Poll::Pending;
-                }
-                if lease.is_own() {
-                    let call = self.call;
-                    let inner = self.inner.take();
-                    return Poll::Ready(Ok(Turn::Own(Self { call, inner })));
-                }
-                let now = Instant::now();
-                if now >= until {
-                    let error = lease.shared().timeout(Phase::Queue, after);
-                    self.abandon(Outcome::QueueTimeout);
-                    return Poll::Ready(Err(error));
-                }
-                look = lease.slow_at();
-                if look <= now {
-                    lease.shared().lock().scheduler.slow();
-                    let (worker, slot) = (Arc::clone(lease.worker()), lease.slot());
-                    let call = self.call;
-                    recall = Some(Box::pin(async move {
-                        foreign::recall(&*worker, slot, call).await
-                    }));
-                    look = until;
-                }
-            }
-        })
-        .await
-    }
-
-    fn poll_early(&mut self, context: &mut Context<'_>) -> Poll<Result<Turn, Error>> {
-        let (_, future) = self
-            .inner
-            .as_mut()
-            .expect("a call that is over is not polled");
-        let Poll::Ready(result) = Pin::new(future).poll(context) else {
-            return Poll::Pending;
-        };
-        let (mut lease, _) = self.inner.take().expect("it was there");
-        Poll::Ready(match result {
-            Ok(value) => {
-                lease.own();
-                Ok(Turn::Over(value, lease))
-            }
-            Err(CallError::Died {
-                ambiguous: false, ..
-            }) if !lease.is_own() => {
-                lease.lose();
-                Ok(Turn::Back(lease))
-            }
-            Err(CallError::NotBegun) => Ok(Turn::Back(lease)),
-            Err(error) => {
-                lease.own();
-                Err(lease.fail(error))
-            }
-        })
     }
 }
 
@@ -246,7 +141,7 @@ impl Lease {
     }
 
     /// Counts from now on as a call that has waited and has its slot.
-    fn own(&mut self) {
+    pub(super) fn own(&mut self) {
         let (Some(early), Some(sent)) = (self.early.take(), self.since()) else {
             return;
         };
@@ -258,13 +153,6 @@ impl Lease {
         drop(state);
         self.restart(began);
     }
-
-    /// When the call in front is slow, unless the slot is passed on before.
-    fn slow_at(&self) -> Instant {
-        let passed_on = self.shared().lock().passed_on(self.grant());
-        let since = self.since().max(passed_on);
-        since.unwrap_or_else(Instant::now) + SLOW
-    }
 }
 
 impl State {
@@ -275,41 +163,29 @@ impl State {
     }
 
     /// When the slot was last passed on to a call that was sent ahead to it.
-    fn passed_on(&self, grant: Grant) -> Option<Instant> {
+    pub(super) fn passed_on(&self, grant: Grant) -> Option<Instant> {
         self.workers.get(grant.worker)?.passed_on(grant.slot)
     }
 }
 
 impl Shared {
-    /// A call is in the connection of its slot: the next one that waits may follow it.
-    pub(super) fn sent(self: &Arc<Self>, grant: Grant) {
+    /// A call is in the connection of its slot: the next one that waits may follow it. `true` if it was called back before.
+    pub(super) fn sent(self: &Arc<Self>, grant: Grant) -> bool {
         let mut state = self.lock();
+        let called_back = state.scheduler.is_called_back(grant);
         let next = state.scheduler.sent(grant);
         let next = next.map(|(waiter, grant)| (waiter, self.lease_locked(&state, grant)));
         drop(state);
         if let Some((waiter, lease)) = next {
             Self::wake(waiter, lease);
         }
+        called_back
     }
 
-    /// A call that was sent ahead is not in the worker any more: it has its slot by now, or a free one, or its old place in the queue.
-    fn queue_again(self: &Arc<Self>, mut lease: Lease, want: &Want<'_>) -> Result<Admitted, Error> {
+    /// A slot for a call that has come back, or its old place in the queue.
+    fn queue_again(self: &Arc<Self>, early: Early, want: &Want<'_>) -> Result<Admitted, Error> {
         let now = Instant::now();
-        let Some(early) = lease.early.take() else {
-            return Ok(Admitted::Now(lease));
-        };
-        let waited = now.saturating_duration_since(early.queued);
         let mut state = self.lock();
-        if state.scheduler.has(lease.grant()) {
-            state.waited(waited);
-            state.scheduler.started(lease.grant(), now);
-            drop(state);
-            lease.restart(now);
-            return Ok(Admitted::Now(lease));
-        }
-        // Its place is given back here, and not when it is dropped.
-        lease.void();
-        drop(state.scheduler.release(lease.grant(), None));
         if let Some(error) = self.refusal(&state) {
             state.stats.record(Outcome::Error, 1, Duration::ZERO);
             drop(state);
@@ -330,7 +206,7 @@ impl Shared {
         };
         match state.scheduler.ask(&ask, || sender) {
             Acquire::Granted(grant) => {
-                state.waited(waited);
+                state.waited(now.saturating_duration_since(early.queued));
                 state.scheduler.started(grant, now);
                 let mut lease = self.lease_locked(&state, grant);
                 drop(state);
@@ -362,7 +238,6 @@ pub(super) fn withdraw(
     tasks.spawn_on(
         async move {
             let mut rest = Box::pin(rest);
-            let (worker, slot) = (Arc::clone(lease.worker()), lease.slot());
             tokio::select! {
                 biased;
                 ended = &mut rest => {
@@ -371,7 +246,7 @@ pub(super) fn withdraw(
                         lease.blame(&exit, ambiguous);
                     }
                 }
-                back = foreign::recall(&*worker, slot, call) => {
+                back = turn::has_come_back(&lease, call) => {
                     if !back {
                         linger::cancel(lease, call, rest);
                     }

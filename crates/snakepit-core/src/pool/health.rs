@@ -144,14 +144,15 @@ impl Shared {
     /// A slot of this worker, before all calls that wait; nothing when it takes no calls any more.
     async fn claim(self: &Arc<Self>, key: WorkerKey) -> Option<Lease> {
         let (waiter, lease) = oneshot::channel();
-        {
+        let behind = {
             let mut state = self.lock();
             match state.scheduler.claim(key, || waiter) {
                 Claim::Granted(grant) => return Some(self.lease_locked(&state, grant)),
-                Claim::Waits => {}
+                Claim::Waits => state.call_back(key),
                 Claim::Refused => return None,
             }
-        }
+        };
+        self.take_back(behind);
         lease.await.ok()?.ok()
     }
 

@@ -63,7 +63,7 @@ impl Lease {
         grant: Grant,
         worker: Arc<dyn Worker>,
         id: WorkerId,
-        place: Option<u64>,
+        early: Option<Early>,
     ) -> Self {
         Self {
             shared,
@@ -72,7 +72,7 @@ impl Lease {
             id,
             items: 1,
             since: None,
-            early: place.map(Early::new),
+            early,
             leads: false,
             suspect: None,
             session: None,
@@ -140,11 +140,6 @@ impl Lease {
     /// When it got its place, if it did.
     pub(super) const fn since(&self) -> Option<Instant> {
         self.since
-    }
-
-    /// Its slot is somebody else's business from now on.
-    pub(super) fn void(&mut self) {
-        self.state = State::Void;
     }
 
     pub(super) const fn slot(&self) -> Slot {
@@ -336,13 +331,12 @@ impl<T: Rest> Running<T> {
         error
     }
 
-    /// Once, when the call is in its slot's connection: others may follow it.
-    pub(super) fn tell_sent(&mut self) {
-        if let Some((lease, _)) = &mut self.inner
-            && std::mem::take(&mut lease.leads)
-        {
-            lease.shared.sent(lease.grant);
-        }
+    /// Once, when the call is in its slot's connection: others may follow it. `true` if it was called back before.
+    pub(super) fn tell_sent(&mut self) -> bool {
+        let Some((lease, _)) = &mut self.inner else {
+            return false;
+        };
+        std::mem::take(&mut lease.leads) && lease.shared.sent(lease.grant)
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<(T, Lease)>, Error>> {

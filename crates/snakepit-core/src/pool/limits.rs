@@ -69,8 +69,9 @@ impl Limits {
         lease: &Lease,
     ) -> Request {
         let (session, deadline) = (options.session.clone(), self.call.map(|(at, _)| at));
+        let early = lease.early.as_ref();
         Request {
-            call: CallId::next(),
+            call: early.map_or_else(CallId::next, |early| early.call),
             tool,
             args,
             session,

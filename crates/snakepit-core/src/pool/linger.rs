@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_util::{FutureExt, StreamExt};
 use tokio::time::{Instant, timeout};
 
+use super::behind;
 use super::explain;
 use super::foreign::{self, Guarded};
 use super::given_back;
@@ -78,7 +79,11 @@ pub(super) fn cancel(
         call = call.0,
     );
     let grace = shared.config.cancel_grace;
-    foreign::cancel(&**lease.worker(), call, grace);
+    // What lies behind it comes back before.
+    let behind = lease.call_back();
+    if behind.is_none() {
+        foreign::cancel(&**lease.worker(), call, grace);
+    }
     let began = Instant::now();
     let overdue = Overdue::new(&shared, lease.key(), call);
     let (tasks, runtime) = (shared.tasks.clone(), shared.runtime.clone());
@@ -86,8 +91,9 @@ pub(super) fn cancel(
         async move {
             let _overdue = overdue;
             let mut rest = Guarded(Box::pin(rest), "call");
-            match timeout(grace, &mut rest).await {
-                Ok(
+            let ended = behind::cancel(&lease, call, behind, began, grace, &mut rest);
+            match ended.await {
+                Some(
                     Ok(())
                     | Err(CallError::Tool(_) | CallError::TooLarge { .. } | CallError::NotBegun),
                 ) => {
@@ -101,11 +107,11 @@ pub(super) fn cancel(
                     let stopped = report(&*worker, call, after).await;
                     note(&shared, &id, call, stopped);
                 }
-                Ok(Err(CallError::Died { exit, ambiguous })) => {
+                Some(Err(CallError::Died { exit, ambiguous })) => {
                     lease.lose();
                     lease.blame(&exit, ambiguous);
                 }
-                Err(_) if lease.stick() => {
+                None if lease.stick() => {
                     let worker = lease.id().clone();
                     tracing::warn!(
                         target: event::TARGET,
@@ -128,7 +134,7 @@ pub(super) fn cancel(
                     let after = began.elapsed();
                     note(&shared, &worker, call, Stopped { step, after });
                 }
-                Err(_) => {
+                None => {
                     // No further call goes to it from here on.
                     let stacks =
                         explain::look(&**lease.worker(), shared.config.timeout_stacks).await;

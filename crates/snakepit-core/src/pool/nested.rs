@@ -8,9 +8,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::shared::{Shared, State};
-use crate::CallChain;
 use crate::chain::PoolMark;
 use crate::schedule::{Grant, Ticket, WorkerKey};
+use crate::{CallChain, Slot};
 
 /// Pools in which nested calls may be waiting.
 static POOLS: Mutex<Vec<Weak<Shared>>> = Mutex::new(Vec::new());
@@ -32,7 +32,7 @@ struct Wait {
 /// Slots whose calls wait for calls that can get none, counted in three ways.
 #[derive(Default)]
 struct Blocked {
-    slots: HashMap<(usize, Grant), usize>,
+    slots: HashMap<(usize, WorkerKey, Slot), usize>,
     workers: HashMap<(usize, WorkerKey), usize>,
     pools: HashMap<usize, usize>,
 }
@@ -150,7 +150,8 @@ fn is_stuck(pools: &[(&PoolMark, &State)], new: Ticket) -> bool {
 
 impl Blocked {
     fn add(&mut self, (pool, grant): (usize, Grant)) {
-        let count = self.slots.entry((pool, grant)).or_default();
+        let place = (pool, grant.worker, grant.slot);
+        let count = self.slots.entry(place).or_default();
         *count += 1;
         if *count == 1 {
             *self.workers.entry((pool, grant.worker)).or_default() += 1;
@@ -159,7 +160,8 @@ impl Blocked {
     }
 
     fn take(&mut self, (pool, grant): (usize, Grant)) {
-        let count = self.slots.entry((pool, grant)).or_default();
+        let place = (pool, grant.worker, grant.slot);
+        let count = self.slots.entry(place).or_default();
         *count -= 1;
         if *count == 0 {
             *self.workers.entry((pool, grant.worker)).or_default() -= 1;

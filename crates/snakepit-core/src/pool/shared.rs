@@ -11,6 +11,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
+use super::early::Early;
 use super::errors::lost_error;
 use super::lease::Lease;
 use super::scaling::Scaling;
@@ -204,13 +205,13 @@ impl Shared {
             .workers
             .get(grant.worker)
             .expect("grants name known workers");
-        let place = live.ahead.then(|| state.scheduler.ahead(grant)).flatten();
+        let ahead = live.ahead.then(|| state.scheduler.ahead(grant)).flatten();
         Lease::new(
             Arc::clone(self),
             grant,
             Arc::clone(&live.worker),
             live.id.clone(),
-            place,
+            ahead.map(|(place, call)| Early::new(place, call)),
         )
     }
 
@@ -303,10 +304,15 @@ impl Shared {
         let mut state = self.lock();
         state.closing = true;
         let waiters = state.scheduler.drain_queue();
+        let behind = state.call_all_back();
         drop(state);
         self.changed.notify_waiters();
         for waiter in waiters {
             drop(waiter.send(Err(self.closed())));
+        }
+        // They count as queued.
+        for behind in behind {
+            self.take_back(Some(behind));
         }
     }
 

@@ -24,7 +24,9 @@ impl Shared {
         live.stuck += 1;
         // At once: what it gives back must not come to it again.
         let retired = state.scheduler.retire(key);
+        let behind = state.call_back(key);
         drop(guard);
+        self.take_back(behind);
         Self::tell_lost(retired.lost);
         self.send(Event::Stuck(key));
         true
@@ -32,7 +34,11 @@ impl Shared {
 
     /// The worker may be in an unknown state. It gets no further calls from now on; to be called while a call still has a slot of it.
     pub(super) fn renew(&self, key: WorkerKey) {
-        let retired = self.lock().scheduler.retire(key);
+        let mut state = self.lock();
+        let retired = state.scheduler.retire(key);
+        let behind = state.call_back(key);
+        drop(state);
+        self.take_back(behind);
         Self::tell_lost(retired.lost);
         self.send(Event::Interrupted(key));
     }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::queue::Line;
 use super::slots::{Grant, Slots, WorkerKey};
 use super::{Released, Scheduler};
-use crate::{SessionId, Slot};
+use crate::{CallId, SessionId, Slot};
 
 /// Most calls ahead in one slot.
 pub(crate) const MOST: usize = 4;
@@ -62,6 +62,10 @@ pub(super) struct Place {
     last: u32,
     /// The last call here is known to be in the connection, so that another one may follow.
     sent: bool,
+    /// The call that has it was called back while it was ahead of its turn.
+    called_back: bool,
+    /// Turns of cancelled calls that are not over: nothing is sent behind them.
+    cancelled: Vec<u32>,
     ahead: VecDeque<Ahead>,
 }
 
@@ -70,6 +74,8 @@ pub(super) struct Place {
 pub(super) struct Ahead {
     turn: u32,
     number: u64,
+    call: CallId,
+    called_back: bool,
     session: Option<SessionId>,
     bytes: usize,
 }
@@ -78,7 +84,8 @@ impl Place {
     /// The next turn: the slot is taken, or given back.
     pub(super) fn take(&mut self) -> u32 {
         self.turn = self.next();
-        self.sent = false;
+        (self.sent, self.called_back) = (false, false);
+        self.cancelled.clear();
         self.turn
     }
 
@@ -91,6 +98,11 @@ impl Place {
         self.turn == grant.turn
     }
 
+    /// The call that got this grant is in the slot, perhaps behind others.
+    pub(super) fn knows(&self, grant: Grant) -> bool {
+        self.has(grant) || self.position(grant).is_some()
+    }
+
     fn position(&self, grant: Grant) -> Option<usize> {
         self.ahead.iter().position(|one| one.turn == grant.turn)
     }
@@ -98,6 +110,13 @@ impl Place {
     /// The last call here.
     fn tail(&self) -> u32 {
         self.ahead.back().map_or(self.turn, |one| one.turn)
+    }
+}
+
+impl Ahead {
+    const fn call_back(&mut self, slot: Slot) -> (Slot, CallId) {
+        self.called_back = true;
+        (slot, self.call)
     }
 }
 
@@ -116,7 +135,8 @@ impl Slots {
     fn has_room(&self, key: WorkerKey, slot: Slot, depth: usize) -> bool {
         self.entry(key).is_some_and(|entry| {
             let place = &entry.places[usize::from(slot.0)];
-            entry.ahead && entry.is_open() && place.sent && place.ahead.len() < depth
+            let open = entry.ahead && entry.is_open() && place.cancelled.is_empty();
+            open && place.sent && place.ahead.len() < depth
         })
     }
 }
@@ -139,11 +159,11 @@ impl<W> Scheduler<W> {
         self.send_ahead(grant.worker, grant.slot)
     }
 
-    /// The place in the queue of a call that was sent ahead; nothing once the slot is its own, or void.
-    pub fn ahead(&self, grant: Grant) -> Option<u64> {
+    /// The place in the queue of a call that was sent ahead, and the id that it is to have. `None` once the slot is its own, or void.
+    pub fn ahead(&self, grant: Grant) -> Option<(u64, CallId)> {
         let place = self.slots.place(grant)?;
-        let at = place.position(grant)?;
-        Some(place.ahead[at].number)
+        let one = &place.ahead[place.position(grant)?];
+        Some((one.number, one.call))
     }
 
     /// The slot of this grant is its own, whether or not its worker takes further calls.
@@ -151,6 +171,44 @@ impl<W> Scheduler<W> {
         self.slots
             .place(grant)
             .is_some_and(|place| place.has(grant))
+    }
+
+    /// Calls back what lies behind a call that is to be cancelled; nothing more is sent there before that one is over.
+    pub fn call_back_behind(&mut self, grant: Grant) -> Vec<(Slot, CallId)> {
+        let Some(place) = self.slots.place_mut(grant.worker, grant.slot) else {
+            return Vec::new();
+        };
+        let first = match place.position(grant) {
+            Some(at) => at + 1,
+            None if place.has(grant) => 0,
+            None => return Vec::new(),
+        };
+        place.cancelled.push(grant.turn);
+        let behind = place.ahead.range_mut(first..);
+        behind.map(|one| one.call_back(grant.slot)).collect()
+    }
+
+    /// Calls back everything that lies behind other calls in the slots of a worker, but what was called back before. Whoever asks has seen to
+    /// it that nothing more is sent.
+    pub fn call_back(&mut self, key: WorkerKey) -> Vec<(Slot, CallId)> {
+        let Some(entry) = self.slots.entry_mut(key) else {
+            return Vec::new();
+        };
+        let mut calls = Vec::new();
+        for (slot, place) in (0..).map(Slot).zip(&mut entry.places) {
+            let ahead = place.ahead.iter_mut().filter(|one| !one.called_back);
+            calls.extend(ahead.map(|one| one.call_back(slot)));
+        }
+        calls
+    }
+
+    /// The call that got this grant was called back while it was ahead of its turn.
+    pub fn is_called_back(&self, grant: Grant) -> bool {
+        self.slots.place(grant).is_some_and(|place| {
+            let at = place.position(grant);
+            let behind = at.is_some_and(|at| place.ahead[at].called_back);
+            behind || (place.has(grant) && place.called_back)
+        })
     }
 
     /// A call took so long that one behind it is taken back: calls are not short any more.
@@ -189,6 +247,8 @@ impl<W> Scheduler<W> {
         let ahead = Ahead {
             turn,
             number,
+            call: CallId::next(),
+            called_back: false,
             session: waiting.session,
             bytes: waiting.bytes,
         };
@@ -202,10 +262,11 @@ impl<W> Scheduler<W> {
         let Some(place) = self.slots.place_mut(grant.worker, grant.slot) else {
             return false;
         };
+        place.cancelled.retain(|turn| *turn != grant.turn);
         let gone = if place.has(grant) {
             let next = place.ahead.pop_front();
             if let Some(next) = &next {
-                place.turn = next.turn;
+                (place.turn, place.called_back) = (next.turn, next.called_back);
                 released.passed_on = true;
             }
             next

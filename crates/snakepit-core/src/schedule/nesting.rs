@@ -1,7 +1,7 @@
 //! Slots whose calls wait for calls that wait here.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 use super::queue::Line;
 use super::slots::Slots;
@@ -36,13 +36,11 @@ impl Nesting {
         let new = ancestors
             .iter()
             .filter(|grant| !self.blocked.contains_key(grant));
-        let waiting = self
-            .blocked
-            .keys()
-            .chain(new)
-            .filter(|grant| slots.holds(grant))
-            .count();
-        waiting > 0 && waiting == slots.capacity()
+        let held = self.blocked.keys().chain(new);
+        let held = held.filter(|grant| slots.holds(grant));
+        // A slot counts once, also where its next call has begun already.
+        let waiting: HashSet<_> = held.map(|grant| (grant.worker, grant.slot)).collect();
+        !waiting.is_empty() && waiting.len() == slots.capacity()
     }
 }
 
@@ -75,7 +73,8 @@ impl<W> Scheduler<W> {
                 .ancestors
                 .iter()
                 .filter(|grant| grant.worker == key && self.slots.holds(grant));
-            if Some(own.count()) == self.slots.capacity_of(key).map(usize::from) {
+            let own: HashSet<_> = own.map(|grant| grant.slot).collect();
+            if Some(own.len()) == self.slots.capacity_of(key).map(usize::from) {
                 return true;
             }
         }

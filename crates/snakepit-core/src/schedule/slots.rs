@@ -308,12 +308,13 @@ impl Slots {
             .is_some_and(|entry| matches!(entry.state, State::Active | State::Held))
     }
 
-    /// The call that got this grant still has its slot, on a worker that takes calls.
+    /// The call that got this grant still has its slot, on a worker that takes calls. One that was sent ahead counts, too: its worker may have
+    /// begun it before the pool knows that the one in front is over.
     pub(crate) fn holds(&self, grant: &Grant) -> bool {
         self.is_active(grant.worker)
             && self
                 .entry(grant.worker)
-                .is_some_and(|entry| entry.places[usize::from(grant.slot.0)].has(*grant))
+                .is_some_and(|entry| entry.places[usize::from(grant.slot.0)].knows(*grant))
     }
 
     pub(crate) fn capacity_of(&self, key: WorkerKey) -> Option<u16> {

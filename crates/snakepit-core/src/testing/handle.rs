@@ -51,6 +51,8 @@ pub(super) struct Inner {
     pub(super) ahead: AtomicBool,
     /// Answers to questions for calls that may be given.
     pub(super) recalls: Semaphore,
+    /// Answers that may be told.
+    pub(super) answers: Semaphore,
     pub(super) gate: Semaphore,
     scripts: Mutex<VecDeque<Script>>,
     default: Mutex<Script>,
@@ -84,6 +86,7 @@ impl ScriptedProfile {
                 slots: NonZeroU16::new(slots).expect("a worker has a slot"),
                 ahead: AtomicBool::new(false),
                 recalls: Semaphore::new(1 << 20),
+                answers: Semaphore::new(1 << 20),
                 gate: Semaphore::new(0),
                 scripts: Mutex::default(),
                 default: Mutex::default(),
@@ -125,6 +128,16 @@ impl ScriptedProfile {
     /// Lets them answer.
     pub fn answer_recalls(&self) {
         self.inner.recalls.add_permits(1 << 20);
+    }
+
+    /// Holds back what workers answer: they give calls back, and nobody hears of it until [`tell_answers`](Self::tell_answers).
+    pub fn hold_answers(&self) {
+        self.inner.answers.forget_permits(usize::MAX);
+    }
+
+    /// Lets everybody hear the answers.
+    pub fn tell_answers(&self) {
+        self.inner.answers.add_permits(1 << 20);
     }
 
     /// Says what the next start without a script does.

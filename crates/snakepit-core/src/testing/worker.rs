@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
 
 use super::ScriptedProfile;
 use super::ahead::Ahead;
@@ -45,8 +46,11 @@ pub struct ScriptedWorker {
     /// What the pool says of the end that it plans.
     why: Mutex<Option<String>>,
     /// Where it takes calls ahead: one call runs in each slot at a time, in the order in which they came.
-    turns: Vec<tokio::sync::Mutex<()>>,
+    pub(super) turns: Vec<tokio::sync::Mutex<()>>,
     pub(super) ahead: Mutex<Ahead>,
+    /// Calls that it was given and has given back.
+    pub(super) ended: watch::Sender<HashSet<CallId>>,
+    pub(super) tasks: TaskTracker,
 }
 
 impl ScriptedWorker {
@@ -74,6 +78,8 @@ impl ScriptedWorker {
             why: Mutex::default(),
             turns,
             ahead: Mutex::default(),
+            ended: watch::Sender::new(HashSet::new()),
+            tasks: TaskTracker::new(),
         }
     }
 
@@ -147,7 +153,7 @@ impl ScriptedWorker {
         });
     }
 
-    async fn gone(&self, ambiguous: bool) -> CallError {
+    pub(super) async fn gone(&self, ambiguous: bool) -> CallError {
         CallError::Died {
             exit: self.closed().await,
             ambiguous,
@@ -213,7 +219,7 @@ impl ScriptedWorker {
         }
     }
 
-    async fn guarded(&self, request: Request) -> Result<Payload, CallError> {
+    pub(super) async fn guarded(&self, request: Request) -> Result<Payload, CallError> {
         if !self.is_alive() {
             return Err(self.gone(false).await);
         }
@@ -243,27 +249,7 @@ impl Worker for ScriptedWorker {
         if !self.takes_ahead() {
             return self.guarded(request).await;
         }
-        let turn = &self.turns[usize::from(slot.0)];
-        let _turn = match turn.try_lock() {
-            Ok(turn) => turn,
-            Err(_) => {
-                lock(&self.ahead).behind += 1;
-                tokio::select! {
-                    biased;
-                    error = self.gone(false) => return Err(error),
-                    turn = turn.lock() => turn,
-                }
-            }
-        };
-        {
-            let mut ahead = lock(&self.ahead);
-            assert!(
-                !ahead.taken_back.contains(&request.call),
-                "a call that was taken back is not waited for"
-            );
-            ahead.begun.insert(request.call);
-        }
-        self.guarded(request).await
+        self.ahead(slot, request).await
     }
 
     fn takes_ahead(&self) -> bool {
@@ -279,10 +265,16 @@ impl Worker for ScriptedWorker {
             .await
             .expect("it is never closed")
             .forget();
-        let mut ahead = lock(&self.ahead);
-        let back = self.is_alive() && !ahead.begun.contains(&call);
+        let back = self.take_back(call);
+        self.profile
+            .inner
+            .answers
+            .acquire()
+            .await
+            .expect("it is never closed")
+            .forget();
         if back {
-            ahead.taken_back.insert(call);
+            self.give_one_back(call);
         }
         back
     }

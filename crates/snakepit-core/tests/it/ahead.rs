@@ -10,16 +10,16 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use snakepit_core::testing::{ScriptedProfile, ScriptedWorker};
 use snakepit_core::{
-    Affinity, CallOptions, Error, Payload, Phase, Pool, PoolConfig, QuarantinePolicy, RetryPolicy,
+    Affinity, CallOptions, Error, Payload, Pool, PoolConfig, QuarantinePolicy, RetryPolicy,
 };
 use tokio::task::JoinHandle;
 
 use crate::support::{LONG, balanced, begin, begin_with, call, config, payload, ready, until};
 
-type Call = JoinHandle<Result<Payload, Error>>;
+pub(crate) type Call = JoinHandle<Result<Payload, Error>>;
 
 /// A pool whose calls were all short so far.
-async fn quick(config: PoolConfig, slots: u16) -> (Pool, ScriptedProfile) {
+pub(crate) async fn quick(config: PoolConfig, slots: u16) -> (Pool, ScriptedProfile) {
     let profile = ScriptedProfile::new(slots).ahead();
     let pool = ready(config, &profile).await;
     for _ in 0..20 {
@@ -29,7 +29,7 @@ async fn quick(config: PoolConfig, slots: u16) -> (Pool, ScriptedProfile) {
 }
 
 /// A call has the only slot, and the others are sent ahead of their turn behind it, `hold` of them in the worker.
-async fn behind(
+pub(crate) async fn behind(
     pool: &Pool,
     profile: &ScriptedProfile,
     tools: &[&'static str],
@@ -49,7 +49,7 @@ async fn behind(
     (front, calls, worker)
 }
 
-async fn all(calls: Vec<Call>) {
+pub(crate) async fn all(calls: Vec<Call>) {
     for call in calls {
         call.await.unwrap().unwrap();
     }
@@ -197,36 +197,6 @@ async fn a_call_that_its_caller_drops_is_taken_back_and_the_one_in_front_goes_on
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_time_in_the_queue_runs_on_and_the_caller_is_told_at_once() {
-    let (pool, profile) = quick(config(1), 1).await;
-    profile.hold_recalls();
-    let before = begin(&pool, "gate").await;
-    let front = begin(&pool, "gate").await;
-    let start = tokio::time::Instant::now();
-    let options = CallOptions::new().queue_timeout(Duration::from_millis(500));
-    let late = begin_with(&pool, "gate", options).await;
-    let worker = profile.workers().remove(0);
-    profile.allow(1);
-    before.await.unwrap().unwrap();
-    until(|| worker.sent_ahead() == 1).await;
-    let error = late.await.unwrap().unwrap_err();
-    assert!(
-        matches!(error, Error::Timeout { phase: Phase::Queue, after, .. } if after.as_millis() == 500),
-        "{error:?}"
-    );
-    assert_eq!(start.elapsed().as_millis(), 500);
-    // Its place is not free before the worker has said so.
-    assert_eq!(pool.status().queue_depth, 1);
-    profile.answer_recalls();
-    until(|| pool.status().queue_depth == 0).await;
-    assert_eq!((pool.status().in_flight, worker.running()), (1, 1));
-    profile.allow(1);
-    front.await.unwrap().unwrap();
-    assert_eq!(pool.status().queue_timeouts, 1);
-    balanced(&pool.status());
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_call_that_has_begun_by_then_is_cancelled_like_any_other() {
     let (pool, profile) = quick(config(1), 1).await;
     profile.hold_recalls();
@@ -316,74 +286,4 @@ async fn closing_leaves_no_call_without_an_outcome() {
 
 fn begin_close(pool: Pool) -> JoinHandle<()> {
     tokio::runtime::Handle::current().spawn(async move { pool.close().await })
-}
-
-/// A small generator, so that a failure can be run again.
-fn numbers(seed: u64) -> impl FnMut(u64) -> u64 {
-    let mut state = seed;
-    move |below| {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) % below
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn whatever_happens_every_call_has_one_outcome_and_no_slot_is_lost() {
-    for seed in 0..40 {
-        let mut number = numbers(seed);
-        let slots = 1 + u16::try_from(number(2)).unwrap();
-        let mut config = config(1 + usize::try_from(number(2)).unwrap());
-        config.restart.max_restarts = 1000;
-        config.recycle.max_requests = Some(100 + u32::try_from(number(100)).unwrap() as u64);
-        let workers = config.workers;
-        let (pool, profile) = quick(config, slots).await;
-        let mut calls = Vec::new();
-        let mut left = Vec::new();
-        for _ in 0..300 {
-            match number(40) {
-                0 => calls.push(begin(&pool, "nap").await),
-                1 => calls.push(begin(&pool, "die").await),
-                2 => {
-                    let time = Duration::from_micros(100 + number(5000));
-                    let options = CallOptions::new().timeout(time);
-                    calls.push(begin_with(&pool, "hang", options).await);
-                }
-                3 => {
-                    let mut gone = Box::pin(async { call(&pool, "gate").await });
-                    for _ in 0..=number(6) {
-                        if futures_util::poll!(&mut gone).is_ready() {
-                            break;
-                        }
-                        tokio::task::yield_now().await;
-                    }
-                }
-                4 => drop(left.pop()),
-                5 => left.push(begin(&pool, "echo").await),
-                6 => profile.allow(1),
-                _ => {
-                    profile.allow(1);
-                    calls.push(begin(&pool, "gate").await);
-                }
-            }
-        }
-        profile.allow(1000);
-        for call in calls.into_iter().chain(left) {
-            drop(call.await.unwrap());
-        }
-        let whole = || {
-            let status = pool.status();
-            (status.in_flight, status.queue_depth, status.ready) == (0, 0, workers)
-        };
-        for _ in 0..1000 {
-            if whole() {
-                break;
-            }
-            tokio::time::sleep(Duration::from_secs(1)).await;
-        }
-        assert!(whole(), "{seed} {:?}", pool.status());
-        balanced(&pool.status());
-        tokio::time::timeout(LONG, pool.close()).await.unwrap();
-    }
 }

@@ -2,6 +2,8 @@
 
 mod affinity;
 mod ahead;
+mod ahead_back;
+mod ahead_late;
 mod alone;
 mod amplification;
 mod breaker;

@@ -302,12 +302,6 @@ impl LinkClient {
         calls.filter(|call| *call != NO_CALL).map(CallId).collect()
     }
 
-    /// Forgets a call that the worker will not answer: it was [taken back](super::ControlClient::recall).
-    pub fn forget(&self, call: CallId) {
-        self.pending.take(call.0);
-        self.serving.end(call.0);
-    }
-
     /// The calls and batches that the worker has not answered yet, streams left out.
     pub fn plain_calls(&self) -> Vec<CallId> {
         self.pending.plain_calls().into_iter().map(CallId).collect()

@@ -69,7 +69,7 @@ async fn what_is_not_understood_proves_nothing() {
 }
 
 #[tokio::test]
-async fn a_call_is_taken_back_and_forgotten() {
+async fn a_call_is_taken_back_and_ends() {
     let (host, worker) = UnixStream::pair().unwrap();
     let (control, mut far) = (ControlClient::new(host), Peer(worker));
     let (client, mut peer) = pair();
@@ -93,8 +93,8 @@ async fn a_call_is_taken_back_and_forgotten() {
         let mut call = Box::pin(client.call(&calls[1]));
         assert!(futures_util::poll!(&mut call).is_pending());
         assert!(control.recall(Slot(3), calls[1].call).await);
-        drop(call);
-        client.forget(calls[1].call);
+        client.give_back(calls[1].call);
+        assert!(matches!(call.await, Err(CallError::NotBegun)));
         assert!(!control.recall(Slot(3), calls[2].call).await);
     };
     let (one, (), three, ()) = tokio::join!(

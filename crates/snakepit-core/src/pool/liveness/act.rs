@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::track::{HeartbeatState, News};
 use crate::policy::liveness::{Cause, Evidence, Verdict};
+use crate::pool::behind::Behind;
 use crate::pool::foreign;
 use crate::pool::lease::Lease;
 use crate::pool::shared::{Shared, State, Waiter};
@@ -25,6 +26,7 @@ pub(super) struct Act {
     wakes: Vec<(Waiter, Lease)>,
     lost: Vec<(Waiter, Lost)>,
     condemned: Option<Condemned>,
+    behind: Option<Behind>,
 }
 
 /// A worker that was given up.
@@ -61,6 +63,7 @@ impl Act {
             wakes: Vec::new(),
             lost: Vec::new(),
             condemned: None,
+            behind: None,
         };
         if after == HeartbeatState::Suspect {
             let worker = Arc::clone(&live.worker);
@@ -69,6 +72,7 @@ impl Act {
             state.stats.heartbeat_kills += 1;
         } else if pause {
             state.scheduler.pause(key);
+            act.behind = state.call_back(key);
         } else {
             let resumed = state.scheduler.resume(key);
             let wakes = resumed.wakes.into_iter();
@@ -88,6 +92,7 @@ impl Act {
             shared.changed.notify_waiters();
         }
         Shared::tell_lost(self.lost);
+        shared.take_back(self.behind);
         for (waiter, lease) in self.wakes {
             Shared::wake(waiter, lease);
         }

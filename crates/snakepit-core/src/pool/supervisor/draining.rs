@@ -13,7 +13,7 @@ use crate::{RecycleMode, RecycleReason, event};
 impl Supervisor {
     /// Gives a worker no further calls; it ends with its last one, at the latest at `until`.
     pub(super) fn drain(&self, key: WorkerKey, until: Option<Instant>) {
-        let retired = {
+        let (retired, behind) = {
             let mut guard = self.shared.lock();
             let state = &mut *guard;
             let Some(live) = state.workers.get_mut(key) else {
@@ -21,8 +21,9 @@ impl Supervisor {
             };
             live.draining = true;
             live.drain_until = until;
-            state.scheduler.retire(key)
+            (state.scheduler.retire(key), state.call_back(key))
         };
+        self.shared.take_back(behind);
         self.shared.changed.notify_waiters();
         Shared::tell_lost(retired.lost);
         if let Some(key) = retired.idle {

@@ -159,7 +159,7 @@ fn one_that_comes_back_has_its_old_place() {
     let (_, one) = scheduler.sent(front).expect("it is quick");
     let (_, two) = scheduler.sent(one).expect("it is quick");
     for (grant, number) in [(two, 2), (one, 1)] {
-        let place = scheduler.ahead(grant);
+        let place = scheduler.ahead(grant).map(|(place, _)| place);
         assert!(place.is_some());
         assert!(scheduler.release(grant, None).wake.is_none());
         let ask = Ask {
@@ -181,4 +181,61 @@ fn one_that_comes_back_has_its_old_place() {
     assert!(scheduler.remove(key).is_empty());
     assert_eq!((scheduler.queued(), scheduler.ahead(lost)), (2, None));
     assert!(!scheduler.has(lost) && scheduler.release(lost, None).wake.is_none());
+}
+
+#[test]
+fn what_is_called_back_stays_so_when_its_turn_comes_and_nothing_follows_a_cancelled_call() {
+    let (mut scheduler, key, front) = quick(1, 9);
+    let (_, one) = scheduler.sent(front).expect("it is quick");
+    let (_, two) = scheduler.sent(one).expect("it is quick");
+    let id = |scheduler: &Scheduler<u32>, grant| scheduler.ahead(grant).expect("it is ahead").1;
+    let (first, second) = (id(&scheduler, one), id(&scheduler, two));
+    assert_ne!(first, second);
+    // Behind the second one there is nothing yet, and nothing comes.
+    assert!(scheduler.call_back_behind(two).is_empty());
+    assert!(scheduler.sent(two).is_none());
+    assert!(!scheduler.is_called_back(one) && !scheduler.is_called_back(two));
+    let behind = scheduler.call_back_behind(front);
+    assert_eq!(behind, [(front.slot, first), (front.slot, second)]);
+    assert!(scheduler.is_called_back(one) && scheduler.is_called_back(two));
+    assert!(!scheduler.is_called_back(front));
+    let released = scheduler.release(front, None);
+    assert!(released.passed_on && released.wake.is_none());
+    assert!(scheduler.has(one) && scheduler.is_called_back(one));
+    // The cancelled ones are gone: others may follow.
+    assert!(scheduler.release(two, None).wake.is_none());
+    let released = scheduler.release(one, Some(BUDGET / 100));
+    let (_, next) = released.wake.expect("others wait");
+    assert!(!scheduler.is_called_back(next));
+    let (_, last) = scheduler.sent(next).expect("it is quick");
+    assert_eq!(scheduler.call_back(key).len(), 1);
+    assert!(scheduler.call_back(key).is_empty(), "once is enough");
+    assert!(scheduler.is_called_back(last) && !scheduler.is_called_back(next));
+    assert!(scheduler.call_back_behind(front).is_empty(), "it is over");
+}
+
+#[test]
+fn a_call_that_has_begun_before_the_pool_knows_cannot_wait_for_its_own_slot() {
+    for slots in [1, 2] {
+        let (mut scheduler, _, front) = quick(slots, 3);
+        let (_, ahead) = scheduler.sent(front).expect("it is quick");
+        let nested = |scheduler: &mut Scheduler<u32>, ancestors: &[Grant]| {
+            let ask = Ask {
+                ancestors,
+                ..Ask::new(None)
+            };
+            scheduler.ask(&ask, || 99)
+        };
+        // Both calls are in one slot, so that the other one may come free.
+        let answers = [
+            nested(&mut scheduler, &[front]),
+            nested(&mut scheduler, &[ahead]),
+        ];
+        for answer in answers {
+            match slots {
+                1 => assert_eq!(answer, Acquire::Deadlock),
+                _ => assert!(matches!(answer, Acquire::Queued(_)), "{answer:?}"),
+            }
+        }
+    }
 }

@@ -158,7 +158,7 @@ impl Model {
             return;
         }
         let n = n % self.ahead.list.len();
-        let place = scheduler
+        let (place, _) = scheduler
             .ahead(self.ahead.list[n].grant)
             .expect("it is ahead");
         let mut call = self.ahead.list.remove(n);

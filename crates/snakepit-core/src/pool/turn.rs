@@ -1,0 +1,228 @@
+//! The wait of a call that was sent ahead, until its turn.
+//!
+//! Its time in the queue runs. The worker is asked for it when the call in front is slow, and when that time is over: then the answer
+//! decides, since a call that has begun has its turn.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, Sleep, timeout};
+
+use super::early::Early;
+use super::lease::{Lease, Running};
+use super::limits::Limits;
+use super::shared::Shared;
+use super::stats::Outcome;
+use crate::{CallError, CallId, Error, Payload, Phase};
+
+/// Time after which a call in front is slow.
+const SLOW: Duration = Duration::from_millis(2);
+
+/// Time after which a worker is asked again for a call.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Time for the answer whether a call has begun whose time in the queue is over.
+const LATE: Duration = Duration::from_millis(250);
+
+/// The fate of a call that was sent ahead.
+pub(super) enum Turn {
+    /// It is over.
+    Over(Payload, Lease),
+    /// The slot is its own.
+    Own(Running<Payload>),
+    /// It was never begun, and is not in the worker any more.
+    Back(Early, Arc<Shared>),
+}
+
+/// The question whether a call has begun, and when to look at it again.
+struct Question {
+    answer: Option<JoinHandle<bool>>,
+    look: Instant,
+    /// The time of the call in the queue is over: the answer decides.
+    late: bool,
+}
+
+impl Question {
+    fn new() -> Self {
+        let (answer, look) = (None, Instant::now() + SLOW);
+        Self {
+            answer,
+            look,
+            late: false,
+        }
+    }
+
+    fn ask(&mut self, lease: &Lease, call: CallId, again: Duration) {
+        self.answer = Some(lease.recall(call));
+        self.look = Instant::now() + again;
+    }
+
+    /// The answer: `true` if the call has come back.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<bool> {
+        let Some(answer) = &mut self.answer else {
+            return Poll::Pending;
+        };
+        let back = ready!(Pin::new(answer).poll(context));
+        self.answer = None;
+        // Without a runtime nobody can be asked.
+        Poll::Ready(back.unwrap_or(false))
+    }
+
+    /// Looks at the call: asks for it when its time in the queue is over, or the call in front is slow.
+    fn step(&mut self, lease: &Lease, call: CallId, until: Instant) {
+        let now = Instant::now();
+        if now >= until {
+            self.late = true;
+            return self.ask(lease, call, LATE);
+        }
+        self.look = lease.slow_at();
+        if self.look <= now {
+            lease.shared().lock().scheduler.slow();
+            self.ask(lease, call, AGAIN);
+        }
+    }
+}
+
+impl Running<Payload> {
+    /// Waits until a call that was sent ahead is over, has its turn, or has come back. Until then its time in the queue runs. When that is
+    /// over, its worker decides: a call that it has begun has its turn.
+    pub(super) async fn turn(mut self, limits: &Limits) -> Result<Turn, Error> {
+        let mut sleep = pin!(None::<Sleep>);
+        let (until, after) = limits.queue;
+        let mut question = Question::new();
+        let turn = poll_fn(|context| {
+            loop {
+                if let Poll::Ready(over) = self.poll_early(context) {
+                    return Poll::Ready(over);
+                }
+                let called_back = self.tell_sent();
+                let (lease, _) = self.inner.as_mut().expect("the call is not over");
+                if called_back {
+                    // Once more: its worker may have been asked before it had the call.
+                    question.ask(lease, self.call, AGAIN);
+                }
+                match question.poll(context) {
+                    Poll::Ready(true) => return Poll::Ready(Ok(self.back())),
+                    Poll::Ready(false) if question.late => return Poll::Ready(Ok(self.own())),
+                    Poll::Ready(false) => question.look = Instant::now() + SLOW,
+                    Poll::Pending => {}
+                }
+                let look = Some(question.look).filter(|look| question.late || *look < until);
+                if wake_at(&mut sleep, look.unwrap_or(until), context).is_pending() {
+                    return Poll::Pending;
+                }
+                let (lease, _) = self.inner.as_mut().expect("the call is not over");
+                if lease.is_own() {
+                    return Poll::Ready(Ok(self.own()));
+                }
+                if question.late {
+                    // Without an answer nobody knows whether it runs.
+                    let error = lease.shared().timeout(Phase::Call, after);
+                    self.abandon(Outcome::CallTimeout);
+                    return Poll::Ready(Err(error));
+                }
+                question.step(lease, self.call, until);
+            }
+        })
+        .await;
+        match turn {
+            Ok(Turn::Back(_, shared)) if question.late => {
+                let mut state = shared.lock();
+                state.stats.record(Outcome::QueueTimeout, 1, Duration::ZERO);
+                drop(state);
+                Err(shared.timeout(Phase::Queue, after))
+            }
+            turn => turn,
+        }
+    }
+
+    fn take(&mut self) -> Lease {
+        let (lease, _) = self.inner.take().expect("the call is not over");
+        lease
+    }
+
+    /// It is not in the worker any more.
+    fn back(&mut self) -> Turn {
+        self.take().come_back()
+    }
+
+    /// The worker has begun it, or is about to.
+    fn own(&mut self) -> Turn {
+        let (call, mut inner) = (self.call, self.inner.take());
+        if let Some((lease, _)) = &mut inner {
+            lease.own();
+        }
+        Turn::Own(Self { call, inner })
+    }
+
+    fn poll_early(&mut self, context: &mut Context<'_>) -> Poll<Result<Turn, Error>> {
+        let (_, future) = self
+            .inner
+            .as_mut()
+            .expect("a call that is over is not polled");
+        let result = ready!(Pin::new(future).poll(context));
+        let mut lease = self.take();
+        Poll::Ready(match result {
+            Ok(value) => {
+                lease.own();
+                Ok(Turn::Over(value, lease))
+            }
+            Err(CallError::Died {
+                ambiguous: false, ..
+            }) => {
+                lease.lose();
+                Ok(lease.come_back())
+            }
+            Err(CallError::NotBegun) => Ok(lease.come_back()),
+            Err(error) => {
+                lease.own();
+                Err(lease.fail(error))
+            }
+        })
+    }
+}
+
+/// Ready at this time, and wakes the task then.
+fn wake_at(
+    timer: &mut Pin<&mut Option<Sleep>>,
+    at: Instant,
+    context: &mut Context<'_>,
+) -> Poll<()> {
+    match timer.as_mut().as_pin_mut() {
+        None => timer.set(Some(tokio::time::sleep_until(at))),
+        Some(armed) if armed.deadline() != at => armed.reset(at),
+        Some(_) => {}
+    }
+    let armed = timer.as_mut().as_pin_mut();
+    armed.expect("it was just set").poll(context)
+}
+
+impl Lease {
+    /// Gives up the place of a call that was sent ahead and is not in the worker any more.
+    fn come_back(mut self) -> Turn {
+        let shared = Arc::clone(self.shared());
+        let early = self.early.take().expect("it was sent ahead");
+        self.give_back();
+        Turn::Back(early, shared)
+    }
+
+    /// When the call in front is slow, unless the slot is passed on before.
+    fn slow_at(&self) -> Instant {
+        let passed_on = self.shared().lock().passed_on(self.grant());
+        let since = self.since().max(passed_on);
+        since.unwrap_or_else(Instant::now) + SLOW
+    }
+}
+
+/// Asks for a call whose caller has left, until there is an answer: `false` if the worker has begun it.
+pub(super) async fn has_come_back(lease: &Lease, call: CallId) -> bool {
+    loop {
+        if let Ok(back) = timeout(AGAIN, lease.recall(call)).await {
+            return back.unwrap_or(false);
+        }
+    }
+}
