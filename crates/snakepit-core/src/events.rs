@@ -27,10 +27,11 @@ mod pattern;
 mod stream;
 mod subscription;
 
-pub use catalogue::Event;
+pub use catalogue::{Event, level};
 pub use custom::{CustomEvent, Number};
 pub use field::{FieldValue, Shown};
 pub use hub::{Emitted, Events};
+pub(crate) use macros::emit;
 pub use pattern::{Pattern, PatternError};
 pub use stream::EventStream;
 pub use subscription::Subscription;

@@ -51,7 +51,8 @@ impl HostState {
     /// A setting that is out of range; [`NoRuntime`](crate::ErrorCode::NoRuntime) without a tokio runtime that has timers.
     pub fn new(config: HostStateConfig) -> Result<Self, ConfigError> {
         current_runtime()?;
-        let sessions = Sessions::new(config.sessions)?;
+        let events = Events::new();
+        let sessions = Sessions::with_events(config.sessions, events.clone())?;
         let tools = HostTools::new(config.tools, &sessions)?;
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let sweep = sweep(sessions.clone());
@@ -62,7 +63,7 @@ impl HostState {
             stop,
         });
         Ok(Self {
-            events: Events::new(),
+            events,
             sessions,
             tools,
             sweeper,

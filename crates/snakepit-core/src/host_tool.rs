@@ -6,6 +6,7 @@ mod config;
 mod context;
 mod error;
 mod failure;
+mod journal;
 mod registry;
 mod tool;
 

@@ -10,6 +10,7 @@ mod first_start;
 mod foreign;
 mod given_back;
 mod health;
+mod journal;
 mod lease;
 mod limits;
 mod linger;
@@ -40,17 +41,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::events::Events;
 use crate::{
     CallOptions, ConfigError, Error, Payload, PoolConfig, PoolName, WorkerId, WorkerProfile,
     current_runtime,
 };
-use admission::{Admitted, Want};
 pub use first_start::FirstStart;
 use health::Checks;
 pub use health::{HealthConfig, HealthState, HealthStatus};
+use journal::{Journal, Progress};
 use lease::Running;
 use limits::Limits;
 use liveness::Monitor;
@@ -170,33 +171,48 @@ impl Pool {
         args: Payload,
         options: &CallOptions,
     ) -> Result<Payload, Error> {
-        let (shared, tool) = (self.shared(), tool.into());
+        let (shared, now) = (&**self.shared(), Instant::now());
+        let traced = journal::trace(shared, options);
+        let mut journal = Journal::begin(shared, tool.into(), traced, now);
+        let result = self.run(&mut journal.progress, args, options, now).await;
+        journal.end(result.as_ref().map(drop));
+        result
+    }
+
+    async fn run(
+        &self,
+        progress: &mut Progress,
+        args: Payload,
+        options: &CallOptions,
+        now: Instant,
+    ) -> Result<Payload, Error> {
+        let shared = self.shared();
         let in_session = shared.enter_session(options)?;
         let options = in_session.as_deref().unwrap_or(options);
-        let limits = Limits::new(&shared.config, &tool, options);
+        let limits = Limits::made_at(now, &shared.config, &progress.tool, options, false);
         if shared.has_policies {
             // Boxed: all other calls would carry the room for it.
-            return Box::pin(self.execute_with_policies(tool, args, options, &limits)).await;
+            return Box::pin(self.execute_with_policies(progress, args, options, &limits)).await;
         }
-        self.call(tool, args, options, &limits).await
+        self.call(progress, args, options, &limits).await
     }
 
     /// Makes a call that its policies let through.
     async fn once(
         &self,
-        tool: Arc<str>,
+        progress: &mut Progress,
         args: Payload,
         options: &CallOptions,
         limits: &Limits,
     ) -> Result<Payload, Error> {
         let shared = self.shared();
-        let harmless = shared.may_run_alone(&tool, options);
-        let alone = shared.screen(&tool, &args, options, harmless)?;
-        let pass = shared.pass(&tool, 1)?;
+        let harmless = shared.may_run_alone(&progress.tool, options);
+        let alone = shared.screen(progress, &args, options, harmless)?;
+        let pass = shared.pass(progress, 1)?;
         let result = if alone {
-            Box::pin(self.attempt_alone(tool, args, options, limits)).await
+            Box::pin(self.attempt_alone(progress, args, options, limits)).await
         } else {
-            self.call(tool, args, options, limits).await
+            self.call(progress, args, options, limits).await
         };
         if let Some(pass) = pass {
             pass.end(result.as_ref().map(drop));
@@ -208,15 +224,17 @@ impl Pool {
     fn begin_in(
         &self,
         mut lease: lease::Lease,
-        tool: &Arc<str>,
+        progress: &mut Progress,
         args: Payload,
         options: &CallOptions,
         limits: &Limits,
     ) -> Running<Payload> {
-        let harmless = self.shared().may_run_alone(tool, options);
-        lease.suspect = self.shared().suspect(tool, &args, options, harmless);
+        let (shared, tool) = (self.shared(), &progress.tool);
+        let harmless = shared.may_run_alone(tool, options);
+        lease.suspect = shared.suspect(tool, &args, options, harmless);
         lease.session.clone_from(&options.hold);
-        let request = limits.request(Arc::clone(tool), args, options, &lease);
+        progress.dispatched(shared, &mut lease);
+        let request = limits.request(progress, args, options, &lease);
         let call = request.call;
         let future = Arc::clone(lease.worker()).call(lease.slot(), request);
         Running::new(lease, call, future)
@@ -235,42 +253,14 @@ impl Pool {
         args: Payload,
         options: &CallOptions,
     ) -> Result<ReplyStream, Error> {
-        let (shared, tool) = (self.shared(), tool.into());
-        let in_session = shared.enter_session(options)?;
-        let options = in_session.as_deref().unwrap_or(options);
-        let limits = Limits::of_stream(&shared.config, &tool, options);
-        shared.screen(&tool, &args, options, false)?;
-        let pass = shared.pass(&tool, 1)?;
-        let begun = async {
-            let bytes = args.bytes.len();
-            let mut lease = self.acquire(options, &limits, bytes).await?;
-            loop {
-                lease.suspect = shared.suspect(&tool, &args, options, false);
-                lease.session.clone_from(&options.hold);
-                let request = limits.request(Arc::clone(&tool), args.clone(), options, &lease);
-                let call = request.call;
-                let future = Arc::clone(lease.worker()).stream(lease.slot(), request);
-                let running = Running::new(lease, call, future);
-                if let Some((chunks, lease)) = running.run(&limits, &tool).await? {
-                    return Ok((lease, call, chunks));
-                }
-                let want = Want::again(options, bytes);
-                lease = self.slot_again(&tool, &want, &limits).await?;
-            }
-        };
-        match begun.await {
-            Ok((lease, call, chunks)) => Ok(ReplyStream::new(
-                self.clone(),
-                lease,
-                (call, tool),
-                chunks,
-                &limits,
-                pass,
-            )),
+        let (shared, now) = (self.shared(), Instant::now());
+        let traced = journal::trace(shared, options);
+        let mut journal = Journal::begin(Arc::clone(shared), tool.into(), traced, now);
+        let begun = stream::begin(self, &mut journal.progress, args, options, now).await;
+        match begun {
+            Ok(begun) => Ok(ReplyStream::new(self.clone(), begun, journal)),
             Err(error) => {
-                if let Some(pass) = pass {
-                    pass.end(Err(&error));
-                }
+                journal.end(Err(&error));
                 Err(error)
             }
         }
@@ -297,26 +287,6 @@ impl Pool {
             Box::new(items.into_iter()),
             options.clone(),
         )
-    }
-
-    async fn acquire(
-        &self,
-        options: &CallOptions,
-        limits: &Limits,
-        bytes: usize,
-    ) -> Result<lease::Lease, Error> {
-        let want = Want {
-            options,
-            items: 1,
-            bytes,
-            limits: Some(limits),
-            ahead: false,
-            again: false,
-        };
-        match self.shared().admit(&want)? {
-            Admitted::Now(lease) => Ok(lease),
-            Admitted::Wait(waiting) => waiting.wait(Some(limits.queue)).await,
-        }
     }
 
     /// State and counters, all taken at the same moment.

@@ -15,8 +15,10 @@ use crate::{
 /// One call, ready to be sent: its arguments are encoded and its deadline is fixed.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// Number of the call, unique in this run of the host.
+    /// Number of this attempt in its worker, unique in this run of the host.
     pub call: CallId,
+    /// Number of the call in events, spans and log records, the same in all its attempts.
+    pub number: CallId,
     /// Name of the tool.
     pub tool: Arc<str>,
     /// The encoded arguments.
@@ -38,8 +40,10 @@ pub struct Request {
 impl Request {
     /// A call of `tool` without session or deadline.
     pub fn new(tool: impl Into<Arc<str>>, args: Payload) -> Self {
+        let call = CallId::next();
         Self {
-            call: CallId::next(),
+            call,
+            number: call,
             tool: tool.into(),
             args,
             session: None,

@@ -10,6 +10,7 @@ mod info;
 mod program;
 mod shard;
 mod store;
+mod told;
 mod variables;
 mod watch;
 
@@ -20,6 +21,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::events::Events;
 use crate::{ConfigError, Metadata, SessionId, Value, metadata, names};
 pub use config::{SessionConfig, SessionOptions};
 pub(crate) use data::{flat_bytes, payload_bytes};
@@ -62,8 +64,13 @@ impl Sessions {
     /// # Errors
     /// A setting that is out of range.
     pub fn new(config: SessionConfig) -> Result<Self, ConfigError> {
+        Self::with_events(config, Events::new())
+    }
+
+    /// An empty store that emits its events into this hub.
+    pub(crate) fn with_events(config: SessionConfig, events: Events) -> Result<Self, ConfigError> {
         config.validate()?;
-        let (store, epoch) = (Store::new(config), Instant::now());
+        let (store, epoch) = (Store::new(config, events), Instant::now());
         Ok(Self {
             inner: Arc::new(Inner { store, epoch }),
         })
@@ -72,6 +79,11 @@ impl Sessions {
     /// The settings.
     pub fn config(&self) -> &SessionConfig {
         &self.inner.store.config
+    }
+
+    /// The hub that they emit events into.
+    pub(crate) fn events(&self) -> &Events {
+        &self.inner.store.events
     }
 
     /// It is closed: everything fails from now on.
@@ -258,7 +270,7 @@ impl Sessions {
 
     /// Ends all sessions and drops the programs that all of them see; from now on everything fails with [`StateError::Closed`].
     pub fn close(&self) {
-        self.inner.store.close();
+        self.inner.store.close(self.inner.now());
     }
 
     /// Stores a program that all sessions see; one of the same name is replaced.

@@ -20,6 +20,11 @@ pub use stop::{StopStep, Stopped};
 /// The recipe that starts workers of one kind.
 #[async_trait]
 pub trait WorkerProfile: fmt::Debug + Send + Sync + 'static {
+    /// Name of the profile in events, for example `process`.
+    fn name(&self) -> &'static str {
+        "custom"
+    }
+
     /// Slots of each worker.
     fn slots(&self) -> NonZeroU16;
 

@@ -69,6 +69,10 @@ impl ProcessProfile {
 
 #[async_trait]
 impl WorkerProfile for ProcessProfile {
+    fn name(&self) -> &'static str {
+        "process"
+    }
+
     fn slots(&self) -> NonZeroU16 {
         self.python.recipe.capacity()
     }

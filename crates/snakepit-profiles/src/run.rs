@@ -1,9 +1,12 @@
 //! The run of a host: one registry for all its pools.
 
+mod cleanup;
+
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use snakepit_core::events::Events;
 use snakepit_core::{ErrorCode, StartError};
 use snakepit_registry::{
     CloseReport, CommandSpec, Error, Registration, Registry, RegistryConfig, Spawned, Support,
@@ -11,6 +14,7 @@ use snakepit_registry::{
 };
 
 use crate::DATA_DIR_VAR;
+use cleanup::Cleanup;
 
 /// Time between the two sweeps: a process that was being started when its host died can be missed
 /// by the first.
@@ -30,6 +34,7 @@ struct Inner {
     registry: Registry,
     data_dir: PathBuf,
     support: Support,
+    events: Events,
     /// Why the last worker could not be recorded, as long as that is so.
     degraded: Mutex<Option<String>>,
 }
@@ -45,26 +50,38 @@ impl Run {
     /// # Errors
     /// [`ErrorCode::DataDir`] when the directory cannot be used or trusted.
     pub fn open(data_dir: Option<&Path>) -> Result<Self, StartError> {
+        Self::open_with(data_dir, &Events::new())
+    }
+
+    /// As [`open`](Self::open); what the run finds and ends is told to this hub.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub fn open_with(data_dir: Option<&Path>, events: &Events) -> Result<Self, StartError> {
         let named = data_dir.map(Path::to_owned).or_else(|| {
             let value = std::env::var_os(DATA_DIR_VAR)?;
             (!value.is_empty()).then(|| PathBuf::from(value))
         });
         match named {
-            Some(dir) => Self::begin(&dir).map_err(|error| refused(&error)),
-            None => Self::begin_in_usual(usual_dir(), &temporary_dir()),
+            Some(dir) => Self::begin(&dir, events).map_err(|error| refused(&error)),
+            None => Self::begin_in_usual(usual_dir(), &temporary_dir(), events),
         }
     }
 
     /// Begins a run in the usual directory, or in the one that takes its place.
-    fn begin_in_usual(usual: Option<PathBuf>, substitute: &Path) -> Result<Self, StartError> {
+    fn begin_in_usual(
+        usual: Option<PathBuf>,
+        substitute: &Path,
+        events: &Events,
+    ) -> Result<Self, StartError> {
         let reason = match usual {
-            Some(dir) => match Self::begin(&dir) {
+            Some(dir) => match Self::begin(&dir, events) {
                 Ok(run) => return Ok(run),
                 Err(error) => error.to_string(),
             },
             None => "there is no home directory".to_owned(),
         };
-        let run = Self::begin(substitute).map_err(|error| refused(&error))?;
+        let run = Self::begin(substitute, events).map_err(|error| refused(&error))?;
         tracing::warn!(
             reason,
             data_dir = %substitute.display(),
@@ -73,7 +90,7 @@ impl Run {
         Ok(run)
     }
 
-    fn begin(dir: &Path) -> Result<Self, Error> {
+    fn begin(dir: &Path, events: &Events) -> Result<Self, Error> {
         let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
         let registry = Registry::open(RegistryConfig::new(&dir))?;
         let support = Support::probe();
@@ -83,11 +100,12 @@ impl Run {
                 "this kernel does not end workers together with their host; the next start will"
             );
         }
-        sweep_in_background(registry.clone());
+        sweep_in_background(registry.clone(), events.clone());
         let inner = Inner {
             registry,
             data_dir: dir,
             support,
+            events: events.clone(),
             degraded: Mutex::default(),
         };
         Ok(Self {
@@ -160,7 +178,10 @@ impl Run {
     /// # Errors
     /// The directory cannot be removed, or the processes cannot be listed.
     pub fn close(&self) -> Result<CloseReport, Error> {
-        self.inner.registry.close()
+        let cleanup = Cleanup::begin(&self.inner.registry, &self.inner.events, "end");
+        let report = self.inner.registry.close()?;
+        cleanup.end(report.killed.len(), report.leftover.len());
+        Ok(report)
     }
 }
 
@@ -216,15 +237,22 @@ fn refused(error: &Error) -> StartError {
 }
 
 /// It is a thread since a sweep blocks, and since nothing waits for it.
-fn sweep_in_background(registry: Registry) {
+fn sweep_in_background(registry: Registry, events: Events) {
     let sweeping = std::thread::Builder::new()
         .name("snakepit-sweep".to_owned())
-        .spawn(move || match registry.sweep_twice(SECOND_SWEEP) {
-            Ok((first, second)) => {
-                log_sweep(&first);
-                log_sweep(&second);
+        .spawn(move || {
+            let cleanup = Cleanup::begin(&registry, &events, "start");
+            let (mut killed, mut leftover) = (0, 0);
+            let swept = registry.sweep_twice(SECOND_SWEEP, |report| {
+                log_sweep(report);
+                cleanup::tell_orphans(&events, report);
+                killed += report.killed();
+                leftover += cleanup::leftover(report);
+            });
+            match swept {
+                Ok(()) => cleanup.end(killed, leftover),
+                Err(error) => tracing::warn!(%error, "what dead hosts left cannot be swept"),
             }
-            Err(error) => tracing::warn!(%error, "what dead hosts left cannot be swept"),
         });
     if let Err(error) = sweeping {
         tracing::warn!(%error, "what dead hosts left is not swept");
@@ -260,7 +288,8 @@ mod tests {
         std::fs::write(&file, "").expect("a file");
         let substitute = dir.path().join("substitute");
         for usual in [Some(file.join("snakepit")), Some(file.clone()), None] {
-            let run = Run::begin_in_usual(usual, &substitute).expect("the substitute");
+            let run =
+                Run::begin_in_usual(usual, &substitute, &Events::new()).expect("the substitute");
             assert_eq!(run.data_dir(), substitute);
             assert_eq!(run.degraded(), None);
         }

@@ -84,6 +84,10 @@ fn slots(threads: u16) -> Result<NonZeroU16, StartError> {
 
 #[async_trait]
 impl WorkerProfile for ThreadProfile {
+    fn name(&self) -> &'static str {
+        "thread"
+    }
+
     fn slots(&self) -> NonZeroU16 {
         self.python.recipe.capacity()
     }

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
+use snakepit_core::events::{Event, Events};
 use snakepit_core::{
     CallError, CallId, ChunkStream, ItemResult, Payload, PoolName, Pulse, Request, Slot, Stacks,
-    StartContext, Stopped, Worker, WorkerExit, WorkerId, WorkerInfo, event,
+    StartContext, Stopped, Worker, WorkerExit, WorkerId, WorkerInfo,
 };
 use snakepit_grpc::link::{ControlClient, LinkClient};
 use tokio::task::JoinSet;
@@ -25,6 +26,7 @@ const EXIT_AFTER_LINK: Duration = Duration::from_millis(200);
 pub(crate) struct PythonWorker {
     id: WorkerId,
     pool: PoolName,
+    events: Events,
     info: WorkerInfo,
     slots: Arc<[LinkClient]>,
     /// All slots are on the first connection.
@@ -76,6 +78,7 @@ impl PythonWorker {
         Self {
             id: context.worker.clone(),
             pool: context.pool.clone(),
+            events: context.events.clone(),
             info,
             slots,
             shared,
@@ -123,14 +126,11 @@ async fn tell_of_gil(control: &ControlClient, context: &StartContext) {
     let Some(module) = control.gil_enabled().await else {
         return;
     };
-    tracing::warn!(
-        target: event::TARGET,
-        event = event::WORKER_GIL_ENABLED,
-        pool = %context.pool,
-        worker = %context.worker,
+    context.events.publish(Event::WorkerGilEnabled {
+        pool: context.pool.clone(),
+        worker: context.worker.clone(),
         module,
-        "an import switched the GIL on: slots of this worker take turns from now on"
-    );
+    });
 }
 
 /// A worker without one of its connections is of no use: it is killed unless it exits by itself.
@@ -282,16 +282,13 @@ impl Worker for PythonWorker {
         // What it said last may not have been read yet.
         let _ = tokio::time::timeout(EXIT_STATUS, self.control.ended()).await;
         if let Some(adapter) = self.control.cleaning() {
-            tracing::warn!(
-                target: event::TARGET,
-                event = event::WORKER_CLEANUP_CUT,
-                pool = %self.pool,
-                worker = %self.id,
+            self.events.publish(Event::WorkerCleanupCut {
+                pool: self.pool.clone(),
+                worker: self.id.clone(),
                 adapter,
-                reason = exit.reason,
-                grace_seconds = grace.as_secs_f64(),
-                "the `cleanup` of an adapter was cut short; it has `stop_grace` to end"
-            );
+                reason: exit.reason,
+                grace_seconds: grace.as_secs_f64(),
+            });
         }
     }
 }

@@ -230,18 +230,21 @@ impl Registry {
         Ok(report)
     }
 
-    /// Sweeps, waits, sweeps again. Returns after the first sweep when the gate is closed.
+    /// Sweeps, waits, sweeps again, and tells what came of each. Returns after the first sweep when
+    /// the gate is closed.
     ///
     /// # Errors
     /// As for [`sweep`](Self::sweep).
-    pub fn sweep_twice(&self, pause: Duration) -> Result<(SweepReport, SweepReport), Error> {
-        let first = self.sweep()?;
-        let second = if self.inner.gate.pause(pause) {
-            self.sweep()?
-        } else {
-            SweepReport::default()
-        };
-        Ok((first, second))
+    pub fn sweep_twice(
+        &self,
+        pause: Duration,
+        mut told: impl FnMut(&SweepReport),
+    ) -> Result<(), Error> {
+        told(&self.sweep()?);
+        if self.inner.gate.pause(pause) {
+            told(&self.sweep()?);
+        }
+        Ok(())
     }
 
     /// The records of this run.

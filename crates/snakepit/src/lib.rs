@@ -69,6 +69,8 @@ mod text;
 mod with_state;
 
 pub use snakepit_core as core;
+#[doc(inline)]
+pub use snakepit_core::events;
 #[cfg(feature = "bridge")]
 pub use snakepit_grpc::service as grpc;
 #[cfg(feature = "process")]

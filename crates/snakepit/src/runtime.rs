@@ -9,12 +9,16 @@ use serde::de::DeserializeOwned;
 #[cfg(feature = "process")]
 use snakepit_profiles::Run;
 
+use crate::events::{Emitted, EventStream, PatternError, Subscription};
 use crate::shutdown::{Host, ShutdownReport};
 use crate::{
     CallOptions, Error, HostState, HostTools, ManyResults, Pool, PoolHandle, PoolName,
     RecycleError, ResultStream, Session, SessionId, Sessions, SnakepitBuilder, Status, ToolInfo,
     WorkerId, WorkerStatus,
 };
+
+/// Events that [`Snakepit::events`] holds.
+const EVENTS: usize = 4096;
 
 /// The running whole: one or more pools. Cheap to clone; every clone is the same whole.
 ///
@@ -160,6 +164,25 @@ impl Snakepit {
     /// The state of the host: sessions, programs and host tools in one handle, for example for a profile or a server of one's own.
     pub fn host_state(&self) -> &HostState {
         self.inner.host.state()
+    }
+
+    /// Subscribes to all events of the host, as a stream that holds up to 4,096 events that have not been taken; it counts what it loses.
+    /// For another bound or a pattern there is the hub, `host_state().events()`.
+    pub fn events(&self) -> EventStream {
+        self.host_state().events().subscribe(EVENTS)
+    }
+
+    /// Calls `handler` for each event of the host whose name matches `pattern`, for example `worker.*`; see
+    /// [`Events::on_event`](crate::events::Events::on_event).
+    ///
+    /// # Errors
+    /// A pattern that cannot match any name.
+    pub fn on_event(
+        &self,
+        pattern: &str,
+        handler: impl Fn(&Emitted) + Send + Sync + 'static,
+    ) -> Result<Subscription, PatternError> {
+        self.host_state().events().on_event(pattern, handler)
     }
 
     /// The run in which the workers are recorded, with its registry. `None` if no pool needs one: each has a directory of its own, or a

@@ -1,6 +1,10 @@
 //! A program that does one thing and must end well, also when it is told to stop.
 
+use std::time::Duration;
+
+use snakepit_core::events::{Event, Events, level};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::Instant;
 
 use crate::{ShutdownReport, Snakepit};
 
@@ -37,10 +41,13 @@ impl Snakepit {
         work: impl Future<Output = T>,
     ) -> std::io::Result<ScriptEnd<T>> {
         let mut signals = Signals::new()?;
+        let script = Told::new(self);
         let (output, mut first) = tokio::select! {
             output = work => (Some(output), None),
             number = signals.next() => (None, Some(number)),
         };
+        let began = Instant::now();
+        script.begins(first);
         let report = loop {
             tokio::select! {
                 report = self.shutdown() => break report,
@@ -52,11 +59,61 @@ impl Snakepit {
                 }
             }
         };
-        Ok(ScriptEnd {
+        let end = ScriptEnd {
             output,
             signal: first,
             report,
-        })
+        };
+        script.ends(&end, began.elapsed());
+        Ok(end)
+    }
+}
+
+/// What is told of the end of a script.
+struct Told {
+    events: Events,
+    run: String,
+}
+
+impl Told {
+    fn new(snakepit: &Snakepit) -> Self {
+        #[cfg(feature = "process")]
+        let run = snakepit.run_id().unwrap_or_default();
+        #[cfg(not(feature = "process"))]
+        let run = String::new();
+        Self {
+            events: snakepit.host_state().events().clone(),
+            run,
+        }
+    }
+
+    fn begins(&self, signal: Option<i32>) {
+        let run = || self.run.clone();
+        let cause = match signal {
+            None => "done",
+            Some(2) => "sigint",
+            Some(_) => "sigterm",
+        };
+        let start = || Event::ScriptShutdownStart { run: run(), cause };
+        self.events.emit(level::ScriptShutdownStart, start);
+        let stop = || Event::ScriptShutdownStop { run: run() };
+        self.events.emit(level::ScriptShutdownStop, stop);
+    }
+
+    fn ends<T>(&self, end: &ScriptEnd<T>, took: Duration) {
+        let run = || self.run.clone();
+        let remaining = end.report.leftover.len() as u64;
+        let cleanup = || Event::ScriptShutdownCleanup {
+            run: run(),
+            remaining,
+        };
+        self.events.emit(level::ScriptShutdownCleanup, cleanup);
+        let exit = || Event::ScriptShutdownExit {
+            run: run(),
+            status: i32::from(end.exit_code()),
+            duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        };
+        self.events.emit(level::ScriptShutdownExit, exit);
     }
 }
 

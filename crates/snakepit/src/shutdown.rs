@@ -38,7 +38,8 @@ impl Host {
         state: HostState,
         data_dir: Option<std::path::PathBuf>,
     ) -> Result<Self, StartError> {
-        let open = move || snakepit_profiles::Run::open(data_dir.as_deref());
+        let events = state.events().clone();
+        let open = move || snakepit_profiles::Run::open_with(data_dir.as_deref(), &events);
         let run = tokio::task::spawn_blocking(open).await;
         let run = run.map_err(|_| {
             StartError::new(

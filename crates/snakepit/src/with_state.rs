@@ -23,6 +23,10 @@ impl WithState {
 
 #[async_trait]
 impl WorkerProfile for WithState {
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+
     fn slots(&self) -> NonZeroU16 {
         self.inner.slots()
     }

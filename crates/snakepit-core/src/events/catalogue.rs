@@ -16,8 +16,8 @@ events! {
         pool: PoolName, bound: &'static str, queue_size: u64, max_queue_size: u64, available_workers: u64, busy_workers: u64,
         retry_after_ms: u64,
     }
-    /// All slots of a pool are taken; `rejected` if a call was rejected for it.
-    PoolCapacityReached "pool.capacity_reached" DEBUG { pool: PoolName, capacity: u64, load: u64, rejected: bool }
+    /// A call took the last free slot of a pool, or was rejected while all were taken (`rejected`).
+    PoolCapacityReached "pool.capacity_reached" TRACE { pool: PoolName, capacity: u64, load: u64, rejected: bool }
     /// A pool changes its number of workers by itself.
     PoolScaled "pool.scaled" INFO { pool: PoolName, from: u64, to: u64, reason: &'static str }
     /// A spare worker takes the place of another and gets calls.
@@ -29,14 +29,14 @@ events! {
 
     /// A call waits for a slot.
     CallQueued "call.queued" TRACE { pool: PoolName, call: CallId, tool: Arc<str>, session: Option<SessionId>, queue_size: u64 }
-    /// A call has a slot and is sent to its worker; `queued` if it had waited.
+    /// A call has a slot and is sent to its worker; `queued` if it had waited. Again for each further attempt.
     CallDispatched "call.dispatched" TRACE {
-        pool: PoolName, worker: WorkerId, slot: u16, call: CallId, tool: Arc<str>, queued: bool, queued_us: u64,
+        pool: PoolName, worker: WorkerId, slot: u16, call: CallId, tool: Arc<str>, attempt: u32, queued: bool, queued_us: u64,
     }
-    /// A call is over for its caller.
+    /// A call is over for its caller. Exactly one for each call, however it ended; for each batch of `execute_many` one.
     CallCompleted "call.completed" TRACE {
         pool: PoolName, worker: Option<WorkerId>, call: CallId, tool: Arc<str>, outcome: &'static str, code: Option<&'static str>,
-        items: u64, queued_us: u64, duration_us: u64, trace: Option<Shown<TraceContext>>,
+        items: u64, failed: u64, attempts: u32, queued_us: u64, duration_us: u64, trace: Option<Shown<TraceContext>>,
     }
     /// A call timed out while a worker had it.
     CallTimedOut "call.timed_out" DEBUG { pool: PoolName, worker: WorkerId, call: CallId, tool: Arc<str>, stacks: Option<String> }
@@ -44,12 +44,14 @@ events! {
     CallAbandoned "call.abandoned" DEBUG { pool: PoolName, worker: WorkerId, call: CallId }
     /// The tool of an abandoned call has ended.
     CallStopped "call.stopped" DEBUG { pool: PoolName, worker: WorkerId, call: CallId, step: &'static str, duration_us: u64 }
+    /// A worker gave a call back that it had not begun; the call is made elsewhere.
+    CallGivenBack "call.given_back" DEBUG { pool: PoolName, call: CallId, tool: Arc<str> }
     /// A call that shares the blame for the death of a worker is tried alone.
-    CallIsolated "call.isolated" INFO { pool: PoolName, worker: WorkerId, tool: Arc<str> }
+    CallIsolated "call.isolated" DEBUG { pool: PoolName, worker: WorkerId, call: CallId, tool: Arc<str> }
     /// A call has killed too many workers and is rejected for a while.
     CallQuarantined "call.quarantined" WARN { pool: PoolName, worker: WorkerId, tool: Arc<str>, reason: String }
     /// The quarantine or a circuit breaker rejected a call.
-    CallRefused "call.refused" DEBUG { pool: PoolName, tool: Arc<str>, code: &'static str }
+    CallRefused "call.refused" DEBUG { pool: PoolName, call: CallId, tool: Arc<str>, code: &'static str }
 
     /// A stream began: its worker accepted the call.
     StreamStarted "stream.started" TRACE { pool: PoolName, worker: WorkerId, call: CallId, tool: Arc<str> }
@@ -60,11 +62,15 @@ events! {
     }
 
     /// A call is made again.
-    RetryAttempt "retry.attempt" DEBUG { pool: PoolName, tool: Arc<str>, attempt: u32, wait_ms: u64, code: &'static str, error: String }
+    RetryAttempt "retry.attempt" DEBUG {
+        pool: PoolName, call: CallId, tool: Arc<str>, attempt: u32, wait_ms: u64, code: &'static str, error: String,
+    }
     /// A call succeeded after it was made again.
-    RetrySuccess "retry.success" DEBUG { pool: PoolName, tool: Arc<str>, attempt: u32 }
+    RetrySuccess "retry.success" DEBUG { pool: PoolName, call: CallId, tool: Arc<str>, attempt: u32 }
     /// A call is not made again: its attempts, its time or the budget of its pool is used up.
-    RetryExhausted "retry.exhausted" INFO { pool: PoolName, tool: Arc<str>, attempt: u32, reason: &'static str, code: &'static str }
+    RetryExhausted "retry.exhausted" INFO {
+        pool: PoolName, call: CallId, tool: Arc<str>, attempt: u32, reason: &'static str, code: &'static str,
+    }
     /// A circuit breaker opened: calls are rejected for a while.
     CircuitOpened "circuit.opened" WARN { pool: PoolName, tool: Option<Arc<str>> }
     /// A circuit breaker lets trial calls pass.
@@ -76,19 +82,19 @@ events! {
     WorkerSpawned "worker.spawned" DEBUG { pool: PoolName, worker: WorkerId }
     /// A worker is ready for calls.
     WorkerStarted "worker.started" DEBUG {
-        pool: PoolName, worker: WorkerId, pid: Option<u32>, startup_ms: u64, profile: String, capacity: u64,
+        pool: PoolName, worker: WorkerId, pid: Option<u32>, startup_ms: u64, profile: &'static str, capacity: u64,
     }
     /// A worker did not start.
     WorkerStartFailed "worker.start_failed" WARN { pool: PoolName, worker: WorkerId, error: String }
     /// A worker died unexpectedly.
-    WorkerCrashed "worker.crashed" WARN { pool: PoolName, worker: WorkerId, exit: String, cause: String, total_calls: u64 }
+    WorkerCrashed "worker.crashed" WARN { pool: PoolName, worker: WorkerId, exit: String, cause: &'static str, total_calls: u64 }
     /// A worker is gone; `planned` if the host had ended it.
     WorkerTerminated "worker.terminated" INFO {
-        pool: PoolName, worker: WorkerId, reason: String, planned: bool, lifetime_seconds: f64, total_calls: u64,
+        pool: PoolName, worker: WorkerId, reason: String, planned: bool, lifetime: f64, total_calls: u64,
     }
     /// A worker is started in place of one that died.
     WorkerRestarted "worker.restarted" DEBUG { pool: PoolName, worker: WorkerId }
-    /// A worker is replaced: it gets no further calls.
+    /// A worker is replaced: it gets no further calls. With the reason `worker_died` it is gone already.
     WorkerRecycled "worker.recycled" INFO {
         pool: PoolName, worker: WorkerId, reason: &'static str, replacement: Option<WorkerId>, uptime_seconds: f64, request_count: u64,
         memory_bytes: Option<u64>,
@@ -99,6 +105,10 @@ events! {
     }
     /// A worker is ended because its last calls did not end in time after it was replaced.
     WorkerDrainExpired "worker.drain_expired" WARN { pool: PoolName, worker: WorkerId }
+    /// The `cleanup` of an adapter was cut short; it has `stop_grace` to end.
+    WorkerCleanupCut "worker.cleanup_cut" WARN {
+        pool: PoolName, worker: WorkerId, adapter: String, reason: String, grace_seconds: f64,
+    }
     /// A worker did not stop a cancelled call in time; it drains for the sake of its other calls.
     WorkerStuck "worker.stuck" WARN { pool: PoolName, worker: WorkerId, call: CallId }
     /// A worker did not stop a cancelled call in time and is killed.
@@ -115,11 +125,11 @@ events! {
     }
     /// A health check of a worker failed.
     WorkerHealthCheckFailed "worker.health_check_failed" WARN {
-        pool: PoolName, worker: WorkerId, check: u64, failures: u32, duration_ms: u64, reason: String,
+        pool: PoolName, worker: WorkerId, check: Arc<str>, failures: u32, duration_ms: u64, reason: String,
     }
     /// The health checks of a worker succeed again.
     WorkerHealthCheckRecovered "worker.health_check_recovered" INFO { pool: PoolName, worker: WorkerId, failures: u32 }
-    /// An import switched the GIL of a free-threaded interpreter on.
+    /// An import switched the GIL on: slots of this worker take turns from now on.
     WorkerGilEnabled "worker.gil_enabled" WARN { pool: PoolName, worker: WorkerId, module: String }
 
     /// The heartbeats of a pool's workers begin.
@@ -143,8 +153,8 @@ events! {
     SessionAccessed "session.accessed" TRACE { session: SessionId, generation: u64 }
     /// A session expired.
     SessionExpired "session.expired" DEBUG { session: SessionId, generation: u64, lifetime_seconds: f64 }
-    /// A session was deleted.
-    SessionDeleted "session.deleted" TRACE { session: SessionId, generation: u64, lifetime_seconds: f64 }
+    /// A session was deleted, or ended with its host (reason `deleted` or `closed`).
+    SessionDeleted "session.deleted" TRACE { session: SessionId, generation: u64, lifetime_seconds: f64, reason: &'static str }
     /// A sweep removed expired sessions.
     SessionPruned "session.pruned" DEBUG { removed: u64, remaining: u64 }
     /// The number of sessions is near its limit.
@@ -169,16 +179,18 @@ events! {
     }
     /// A value that cannot be serialized was replaced by a marker.
     SerializationMarker "serialization.marker" DEBUG { pool: PoolName, worker: WorkerId, tool: Option<Arc<str>>, python_type: String }
+    /// A worker had more telemetry records than it may send, and dropped some.
+    TelemetryDropped "telemetry.dropped" DEBUG { pool: PoolName, worker: WorkerId, records: u64 }
 
-    /// The clean-up of what earlier runs left begins.
-    CleanupStart "cleanup.start" DEBUG { run: String }
-    /// The clean-up is done.
-    CleanupSuccess "cleanup.success" DEBUG { run: String, count: u64, duration_ms: u64 }
-    /// The clean-up did not end in time.
-    CleanupTimeout "cleanup.timeout" WARN { run: String, remaining: u64 }
-    /// Processes of dead runs were found.
+    /// A clean-up begins: of what runs of dead hosts have left, or of what this run leaves.
+    CleanupStart "cleanup.start" DEBUG { run: String, phase: &'static str }
+    /// The clean-up is done: nothing that it had to end lives any more.
+    CleanupSuccess "cleanup.success" DEBUG { run: String, phase: &'static str, count: u64, duration_ms: u64 }
+    /// The clean-up killed processes that did not die in time.
+    CleanupTimeout "cleanup.timeout" ERROR { run: String, phase: &'static str, remaining: u64 }
+    /// Processes of a dead host were found.
     OrphansFound "orphans.found" WARN { run: String, count: u64 }
-    /// Processes of dead runs were killed.
+    /// Processes of a dead host were killed.
     OrphansKilled "orphans.killed" WARN { run: String, count: u64 }
     /// A script is over, or a signal ends it: its shutdown begins.
     ScriptShutdownStart "script.shutdown.start" DEBUG { run: String, cause: &'static str }

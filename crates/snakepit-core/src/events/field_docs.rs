@@ -2,8 +2,14 @@
 
 /// Returns the doc of a field. A field without one does not compile.
 macro_rules! field_doc {
+    (adapter) => {
+        "Name of the adapter."
+    };
     (attempt) => {
-        "Number of the attempt; the first repetition is 1."
+        "Number of the attempt: 0 for the first one, 1 for the first repetition."
+    };
+    (attempts) => {
+        "Number of times that the call was sent to a worker."
     };
     (available_workers) => {
         "Number of ready workers with a free slot."
@@ -27,13 +33,13 @@ macro_rules! field_doc {
         "Number of slots."
     };
     (cause) => {
-        "Cause."
+        "Cause, as one word."
     };
     (change) => {
         "Kind of change."
     };
     (check) => {
-        "Number of the check."
+        "Name of the check, a tool of the worker."
     };
     (chunks) => {
         "Number of chunks that the caller took."
@@ -59,6 +65,9 @@ macro_rules! field_doc {
     (exit) => {
         "How the process ended."
     };
+    (failed) => {
+        "Number of items that failed."
+    };
     (failures) => {
         "Number of failures in a row."
     };
@@ -74,6 +83,9 @@ macro_rules! field_doc {
     (generation) => {
         "Generation of the session."
     };
+    (grace_seconds) => {
+        "Time that the worker had to end, in seconds."
+    };
     (held_seconds) => {
         "Time for which the interpreter has been held, in seconds."
     };
@@ -88,6 +100,9 @@ macro_rules! field_doc {
     };
     (latency_us) => {
         "Latency in microseconds."
+    };
+    (lifetime) => {
+        "Lifetime in seconds."
     };
     (lifetime_seconds) => {
         "Lifetime in seconds."
@@ -119,6 +134,9 @@ macro_rules! field_doc {
     (outcome) => {
         "Outcome: `ok`, `error`, `queue_timeout`, `call_timeout`, `cancelled` or `rejected`."
     };
+    (phase) => {
+        "`start` if it is about runs of dead hosts, `end` if it is about this run."
+    };
     (pid) => {
         "Process id. `None` if the worker is no local process."
     };
@@ -129,7 +147,7 @@ macro_rules! field_doc {
         "Name of the pool."
     };
     (profile) => {
-        "Runtime of the worker."
+        "Name of the worker's profile, for example `process` or `thread`."
     };
     (program) => {
         "Name of the program."
@@ -150,7 +168,10 @@ macro_rules! field_doc {
         "Share of the limit, from 0 to 1."
     };
     (reason) => {
-        "Reason."
+        "Reason, as one word or phrase."
+    };
+    (records) => {
+        "Number of telemetry records."
     };
     (rejected) => {
         "Whether a call was rejected."
@@ -171,7 +192,7 @@ macro_rules! field_doc {
         "Time after which to try again, in milliseconds."
     };
     (run) => {
-        "Id of the run."
+        "Id of the run; empty if the host has none."
     };
     (session) => {
         "Id of the session. `None` if there is none."

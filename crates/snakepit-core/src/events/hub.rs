@@ -3,7 +3,7 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::SystemTime;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -61,8 +61,12 @@ pub struct Events {
 #[derive(Default)]
 pub(super) struct Hub {
     subscribers: ArcSwap<Vec<Arc<Subscriber>>>,
+    /// Their number: all that an event without subscribers looks at.
+    attached: AtomicUsize,
     next: AtomicU64,
     recorder: ArcSwapOption<Box<dyn Recorder>>,
+    /// Whether there is a recorder: all that a call without one looks at.
+    records: AtomicBool,
 }
 
 impl Events {
@@ -109,19 +113,24 @@ impl Events {
 
     /// Sets who records the spans, log records and measurements of this host, or ends it with `None`. Calls that run keep their spans.
     pub fn set_recorder(&self, recorder: Option<Box<dyn Recorder>>) {
+        let records = recorder.is_some();
         self.inner.recorder.store(recorder.map(Arc::new));
+        self.inner.records.store(records, Ordering::Release);
     }
 
     /// Returns the recorder. `None` if nobody records.
     #[inline]
     pub fn recorder(&self) -> Option<Arc<Box<dyn Recorder>>> {
+        if !self.inner.records.load(Ordering::Acquire) {
+            return None;
+        }
         self.inner.recorder.load_full()
     }
 
     /// Returns whether there is a subscriber.
     #[inline]
     pub fn has_subscribers(&self) -> bool {
-        !self.inner.subscribers.load().is_empty()
+        self.inner.attached.load(Ordering::Relaxed) > 0
     }
 
     /// Emits an event; `make` is called only if somebody takes it.
@@ -171,6 +180,7 @@ impl Events {
             pattern,
             handler,
         });
+        self.inner.attached.fetch_add(1, Ordering::Relaxed);
         self.inner.subscribers.rcu(|old| {
             let mut new = Vec::clone(old);
             new.push(Arc::clone(&subscriber));
@@ -183,11 +193,14 @@ impl Events {
 impl Hub {
     /// Removes a subscriber. A handler that runs on another thread at this moment may still end its event.
     pub(super) fn detach(&self, id: u64) {
-        self.subscribers.rcu(|old| {
+        let before = self.subscribers.rcu(|old| {
             let mut new = Vec::clone(old);
             new.retain(|subscriber| subscriber.id != id);
             new
         });
+        if before.iter().any(|subscriber| subscriber.id == id) {
+            self.attached.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 
     pub(super) fn is_attached(&self, id: u64) -> bool {

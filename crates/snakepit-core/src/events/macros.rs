@@ -1,4 +1,15 @@
-//! The macro behind [`Event`](super::Event): one row of the catalogue becomes a variant, its name, its fields and its `tracing` event.
+//! The macros behind [`Event`](super::Event): one row of the catalogue becomes a variant, its name, its level, its fields and its
+//! `tracing` event; and the macro that emits one.
+
+/// Emits an event into a hub: `emit!(hub, PoolClosed { pool: name.clone() })`. The fields are made only if somebody takes the event.
+macro_rules! emit {
+    ($hub:expr, $variant:ident { $($fields:tt)* }) => {
+        $hub.emit($crate::events::level::$variant, || {
+            $crate::events::Event::$variant { $($fields)* }
+        })
+    };
+}
+pub(crate) use emit;
 
 /// Defines the events. A row is `/// doc`, `Variant "name" LEVEL { field: Type, .. }`; the fields' docs are in `field_docs`.
 macro_rules! events {
@@ -20,6 +31,17 @@ macro_rules! events {
             )*
             /// Something that a worker, or the program itself, reported under a name of its own.
             Custom($crate::events::CustomEvent),
+        }
+
+        /// The level of each event, for [`Events::emit`](crate::events::Events::emit).
+        #[expect(non_upper_case_globals, reason = "each has the name of its event")]
+        pub mod level {
+            use ::tracing::Level;
+
+            $(
+                #[doc = concat!("Level of `", $name, "`.")]
+                pub const $variant: Level = Level::$level;
+            )*
         }
 
         impl Event {
@@ -71,6 +93,7 @@ macro_rules! events {
                         target: $crate::events::TARGET,
                         ::tracing::Level::$level,
                         event = $name,
+                        message = $doc.trim_ascii_start(),
                         $($field = $crate::events::field::Field::traced($field),)*
                     ),)*
                     Self::Custom(custom) => custom.trace(),

@@ -12,11 +12,10 @@ use futures_util::FutureExt;
 use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::journal::Journal;
 use super::tool::Run;
 use super::{Fault, HostTool, Inner, ToolCall, ToolContext, ToolStream};
-use crate::{
-    ErrorCode, Origin, Payload, SessionHold, Sessions, StateError, ToolError, event, names,
-};
+use crate::{ErrorCode, Origin, Payload, SessionHold, Sessions, StateError, ToolError, names};
 
 /// A call that may begin.
 struct Admitted {
@@ -100,6 +99,14 @@ impl Inner {
         name: &str,
         args: Payload,
     ) -> Result<Payload, Fault> {
+        let mut call = call;
+        let mut journal = Journal::begin(self.sessions.events(), &mut call, name);
+        let result = self.run(call, name, args).await;
+        journal.end(result.as_ref().err().map(|error| error.code));
+        result
+    }
+
+    async fn run(&self, call: ToolCall, name: &str, args: Payload) -> Result<Payload, Fault> {
         let admitted = self.admit(call, name, &args)?;
         let Admitted {
             name,
@@ -109,7 +116,6 @@ impl Inner {
             guard: _guard,
             hold,
         } = admitted;
-        let (start, depth) = (Instant::now(), context.depth());
         let run = async {
             match &tool.run {
                 Run::Sync(run) => {
@@ -133,19 +139,10 @@ impl Inner {
                 .unwrap_or_else(|_| Err(late(&name))),
             None => run.await,
         };
-        let result = result.and_then(|reply| {
+        result.and_then(|reply| {
             self.check_size(&name, "results", &reply)?;
             Ok(reply)
-        });
-        tracing::trace!(
-            target: event::STATE,
-            event = event::HOST_TOOL_CALLED,
-            tool = &*name,
-            ok = result.is_ok(),
-            micros = start.elapsed().as_micros(),
-            depth,
-        );
-        result
+        })
     }
 
     async fn blocking(
@@ -179,6 +176,21 @@ impl Inner {
         name: &str,
         args: Payload,
     ) -> Result<ToolStream, Fault> {
+        let mut call = call;
+        let mut journal = Journal::begin(self.sessions.events(), &mut call, name);
+        match self.open(call, name, args) {
+            Ok(mut stream) => {
+                stream.journal = Some(journal);
+                Ok(Box::pin(stream))
+            }
+            Err(error) => {
+                journal.end(Some(error.code));
+                Err(error)
+            }
+        }
+    }
+
+    fn open(self: &Arc<Self>, call: ToolCall, name: &str, args: Payload) -> Result<Guarded, Fault> {
         let admitted = self.admit(call, name, &args)?;
         let Admitted {
             name,
@@ -193,14 +205,15 @@ impl Inner {
         };
         let opened = catch_unwind(AssertUnwindSafe(|| run(context, args)));
         let results = opened.unwrap_or_else(|panic| Err(panicked(&name, &*panic)))?;
-        Ok(Box::pin(Guarded {
+        Ok(Guarded {
             inner: Arc::clone(self),
             name,
             results: Some(results),
             deadline: deadline.map(|deadline| Box::pin(sleep_until(deadline))),
             _guard: guard,
             _hold: hold,
-        }))
+            journal: None,
+        })
     }
 }
 
@@ -212,6 +225,18 @@ struct Guarded {
     deadline: Option<Pin<Box<Sleep>>>,
     _guard: DropGuard,
     _hold: Option<SessionHold>,
+    /// Ends with the stream.
+    journal: Option<Journal>,
+}
+
+impl Guarded {
+    /// The tool is over, with its last result or this error.
+    fn end(&mut self, error: Option<ErrorCode>) {
+        self.results = None;
+        if let Some(mut journal) = self.journal.take() {
+            journal.end(error);
+        }
+    }
 }
 
 impl Stream for Guarded {
@@ -226,7 +251,7 @@ impl Stream for Guarded {
         if let Some(deadline) = &mut this.deadline
             && deadline.as_mut().poll(context).is_ready()
         {
-            this.results = None;
+            this.end(Some(ErrorCode::HostToolTimeout));
             return Poll::Ready(Some(Err(late(&this.name))));
         }
         let polled = catch_unwind(AssertUnwindSafe(|| results.as_mut().poll_next(context)));
@@ -235,13 +260,15 @@ impl Stream for Guarded {
             Ok(Poll::Ready(item)) => item,
             Err(panic) => Some(Err(panicked(&this.name, &*panic))),
         };
-        let item = item.map(|item| {
+        let item: Option<Result<Payload, Fault>> = item.map(|item| {
             let reply = item?;
             this.inner.check_size(&this.name, "results", &reply)?;
             Ok(reply)
         });
-        if !matches!(item, Some(Ok(_))) {
-            this.results = None;
+        match &item {
+            Some(Ok(_)) => {}
+            Some(Err(error)) => this.end(Some(error.code)),
+            None => this.end(None),
         }
         Poll::Ready(item)
     }

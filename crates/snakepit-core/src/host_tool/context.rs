@@ -6,7 +6,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::{CallChain, CallId, CallOptions, Session, SessionHold, SessionId, WorkerId};
+use crate::{
+    CallChain, CallId, CallOptions, Session, SessionHold, SessionId, TraceContext, WorkerId,
+};
 
 /// In whose name a host tool is called.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +26,10 @@ pub struct ToolCall {
     pub deadline: Option<Instant>,
     /// The chain of the [`Request`](crate::Request) that the worker is running.
     pub chain: CallChain,
+    /// Span of the caller. A call of a worker without one is not traced.
+    pub trace: Option<TraceContext>,
+    /// Correlation id of the caller, for log records.
+    pub correlation: Option<Arc<str>>,
 }
 
 impl ToolCall {
@@ -38,9 +44,11 @@ impl ToolCall {
             session: request.session.clone(),
             hold: request.hold.clone(),
             worker: Some(worker),
-            call: Some(request.call),
+            call: Some(request.number),
             deadline: request.deadline,
             chain: request.chain.clone(),
+            trace: request.trace,
+            correlation: request.correlation.clone(),
         }
     }
 }
@@ -105,6 +113,16 @@ impl ToolContext {
         self.call.chain.depth()
     }
 
+    /// Trace context of this call of the tool: its own span, or that of its caller where nobody records spans. `None` if it is not traced.
+    pub fn trace(&self) -> Option<TraceContext> {
+        self.call.trace
+    }
+
+    /// Correlation id of the caller.
+    pub fn correlation(&self) -> Option<&Arc<str>> {
+        self.call.correlation.as_ref()
+    }
+
     /// The caller does not wait any more.
     pub fn is_cancelled(&self) -> bool {
         self.cancelled.is_cancelled()
@@ -115,7 +133,7 @@ impl ToolContext {
         self.cancelled.cancelled().await;
     }
 
-    /// Options for calls that this tool makes: session, time left and chain of the caller.
+    /// Options for calls that this tool makes: session, time left and chain of the caller, its trace and its correlation id.
     ///
     /// A call into a pool without them is not known to be nested, and may wait for a slot that its own caller has.
     pub fn options(&self) -> CallOptions {
@@ -123,6 +141,8 @@ impl ToolContext {
         options.timeout = self.remaining();
         options.session.clone_from(&self.call.session);
         options.chain = self.call.chain.clone();
+        options.trace = self.call.trace;
+        options.correlation.clone_from(&self.call.correlation);
         options
     }
 }

@@ -79,10 +79,12 @@ pub(crate) enum Permit {
     Probe(u64),
 }
 
-/// What the end of a call did to the circuit.
+/// The change of a circuit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
     Opened,
+    /// It lets trial calls pass from now on.
+    HalfOpened,
     Closed,
 }
 
@@ -130,6 +132,11 @@ impl Breaker {
             policy,
             state: State::Closed { failures },
         }
+    }
+
+    /// Returns whether the next call makes it half open.
+    pub(crate) fn is_due(&self, now: Instant) -> bool {
+        matches!(self.state, State::Open { until } if now >= until)
     }
 
     /// Lets a call through, or says when to try again. `number` gives each half-open time a number of its own.

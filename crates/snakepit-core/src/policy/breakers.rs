@@ -37,7 +37,7 @@ pub(crate) struct Refused {
     pub(crate) retry_after: Duration,
 }
 
-/// What the end of a call did to each circuit.
+/// The change of each circuit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Changes {
     pub(crate) pool: Option<Change>,
@@ -63,8 +63,27 @@ impl Breakers {
         }
     }
 
-    /// Lets a call through, or says why not.
-    pub(crate) fn admit(&mut self, tool: &str, now: Instant) -> Result<Permits, Refused> {
+    /// Lets a call through, or says why not. Either may make a circuit half open.
+    pub(crate) fn admit(
+        &mut self,
+        tool: &str,
+        now: Instant,
+    ) -> (Result<Permits, Refused>, Changes) {
+        let due = |breaker: Option<&Breaker>| breaker.is_some_and(|it| it.is_due(now));
+        let before = (due(self.pool.as_ref()), due(self.tools.get(tool)));
+        let admitted = self.try_admit(tool, now);
+        let half_opened = |before: bool, breaker: Option<&Breaker>| {
+            (before && !due(breaker)).then_some(Change::HalfOpened)
+        };
+        let changes = Changes {
+            pool: half_opened(before.0, self.pool.as_ref()),
+            tool: half_opened(before.1, self.tools.get(tool)),
+        };
+        (admitted, changes)
+    }
+
+    /// As [`admit`](Self::admit), for those who tell nobody of changes.
+    pub(crate) fn try_admit(&mut self, tool: &str, now: Instant) -> Result<Permits, Refused> {
         let refused = |by_tool| {
             move |retry_after| Refused {
                 by_tool,
@@ -151,25 +170,25 @@ mod tests {
         let mut breakers = Breakers::new(Some(policy()), Some(policy()));
         let (bad, good) = (Arc::from("bad"), Arc::from("good"));
         let mut now = Instant::now();
-        let permits = breakers.admit(&bad, now).unwrap();
+        let permits = breakers.try_admit(&bad, now).unwrap();
         let changes = breakers.end(permits, &bad, Verdict::Failed, now);
         assert_eq!(
             (changes.pool, changes.tool),
             (Some(Change::Opened), Some(Change::Opened))
         );
         now += policy().cool_down;
-        let probe = breakers.admit(&bad, now).unwrap();
+        let probe = breakers.try_admit(&bad, now).unwrap();
         // The only probe is under way.
-        assert!(!breakers.admit(&good, now).unwrap_err().by_tool);
+        assert!(!breakers.try_admit(&good, now).unwrap_err().by_tool);
         breakers.end(probe, &bad, Verdict::Failed, now);
         now += policy().cool_down;
-        let probe = breakers.admit(&good, now).unwrap();
+        let probe = breakers.try_admit(&good, now).unwrap();
         let changes = breakers.end(probe, &good, Verdict::Answered, now);
         assert_eq!((changes.pool, changes.tool), (Some(Change::Closed), None));
-        let probe = breakers.admit(&bad, now).unwrap();
-        assert!(breakers.admit(&bad, now).unwrap_err().by_tool);
+        let probe = breakers.try_admit(&bad, now).unwrap();
+        assert!(breakers.try_admit(&bad, now).unwrap_err().by_tool);
         breakers.end(probe, &bad, Verdict::Nothing, now);
-        breakers.admit(&bad, now).unwrap();
+        breakers.try_admit(&bad, now).unwrap();
     }
 
     #[test]
@@ -178,19 +197,19 @@ mod tests {
         let now = Instant::now();
         for n in 0..2 * TOOLS {
             let tool: Arc<str> = Arc::from(n.to_string());
-            let permits = breakers.admit(&tool, now).unwrap();
+            let permits = breakers.try_admit(&tool, now).unwrap();
             breakers.end(permits, &tool, Verdict::Answered, now);
         }
         assert_eq!(breakers.tools.len(), 0);
         for n in 0..2 * TOOLS {
             let tool: Arc<str> = Arc::from(n.to_string());
-            let permits = breakers.admit(&tool, now).unwrap();
+            let permits = breakers.try_admit(&tool, now).unwrap();
             breakers.end(permits, &tool, Verdict::Failed, now);
         }
         assert_eq!(breakers.tools.len(), TOOLS);
         let later = now + BreakerPolicy::default().window;
         let tool: Arc<str> = Arc::from("new");
-        let permits = breakers.admit(&tool, later).unwrap();
+        let permits = breakers.try_admit(&tool, later).unwrap();
         breakers.end(permits, &tool, Verdict::Failed, later);
         assert_eq!(breakers.tools.len(), 1);
     }

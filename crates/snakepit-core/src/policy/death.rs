@@ -55,6 +55,18 @@ impl Death {
         }
     }
 
+    /// One word for it.
+    pub(crate) const fn word(&self) -> &'static str {
+        match self {
+            Self::Signal(_) => "signal",
+            Self::Exited(_) => "exited",
+            Self::OutOfMemory => "out_of_memory",
+            Self::KilledByHost(_) => "killed_by_host",
+            Self::Stopped => "stopped",
+            Self::Unknown => "unknown",
+        }
+    }
+
     /// A call that ran in the worker may be the cause. The end of a worker that the host stopped is nobody's fault.
     pub(crate) fn is_suspicious(exit: &WorkerExit) -> bool {
         Self::of(exit) != Self::Stopped

@@ -15,8 +15,9 @@ use super::shared::{Shared, State};
 use super::stats::Outcome;
 use super::supervisor::Event;
 use super::waiting::Waiting;
+use crate::events::{emit, level};
 use crate::schedule::{Acquire, Ask, HOME_LIMIT, QueueBound};
-use crate::{CallOptions, Error, Phase, event};
+use crate::{CallOptions, Error, Phase};
 
 /// When to try again as long as nothing was measured.
 const UNMEASURED: Duration = Duration::from_millis(100);
@@ -34,6 +35,40 @@ pub(super) struct Want<'a> {
     pub(super) ahead: bool,
     /// It had a slot, and was given back.
     pub(super) again: bool,
+}
+
+/// The slots of a pool at one moment.
+#[derive(Clone, Copy)]
+struct Load {
+    capacity: usize,
+    taken: usize,
+}
+
+impl Load {
+    fn of(state: &State) -> Self {
+        Self {
+            capacity: state.scheduler.capacity(),
+            taken: state.scheduler.in_use(),
+        }
+    }
+
+    const fn is_full(self) -> bool {
+        self.taken >= self.capacity
+    }
+}
+
+impl State {
+    /// Numbers of ready workers with a free slot and without one.
+    fn available(&self, slots: u16) -> (u64, u64) {
+        let serving = self.workers.iter().filter(|(_, live)| !live.draining);
+        serving.fold((0, 0), |(free, busy), (key, _)| {
+            if self.scheduler.in_use_of(key) < Some(slots) {
+                (free + 1, busy)
+            } else {
+                (free, busy + 1)
+            }
+        })
+    }
 }
 
 /// A call that was let in.
@@ -94,7 +129,11 @@ impl Shared {
             Acquire::Granted(grant) => {
                 let mut lease = self.lease_locked(&state, grant);
                 state.scheduler.started(grant, now);
+                let load = Load::of(&state);
                 drop(state);
+                if load.is_full() {
+                    self.tell_capacity(load, false);
+                }
                 lease.begin(items, now);
                 Ok(Admitted::Now(lease))
             }
@@ -106,14 +145,20 @@ impl Shared {
                     return Err(self.refused(&state, Acquire::Deadlock, options));
                 }
                 state.stats.queued += if want.again { 0 } else { items };
-                let first = state.scheduler.queued() == 1;
+                let queued = state.scheduler.queued();
                 drop(state);
-                if first && self.config.autoscale.is_some() {
+                if queued == 1 && self.config.autoscale.is_some() {
                     self.send(Event::Waiting);
                 }
                 let receiver = receiver.expect("a queued call has a waiter");
-                let waiting =
-                    Waiting::new(Arc::clone(self), ticket, receiver, items, Instant::now());
+                let waiting = Waiting::new(
+                    Arc::clone(self),
+                    ticket,
+                    receiver,
+                    items,
+                    Instant::now(),
+                    queued,
+                );
                 Ok(Admitted::Wait(waiting))
             }
             Acquire::Full(bound) => {
@@ -128,8 +173,13 @@ impl Shared {
                     // Others that found no place come back, too: once all that wait have had their turn there is room for them.
                     _ => state.scheduler.backlog(now),
                 };
+                let load = Load::of(&state);
+                // Counted only for somebody: a pool that is overloaded has no time for it.
+                let told = self.hub.enabled(level::PoolSaturated);
+                let available = told.then(|| state.available(self.slots));
                 drop(state);
-                Err(self.saturated(bound, queued, after))
+                self.tell_capacity(load, true);
+                Err(self.saturated(bound, queued, available.unwrap_or_default(), after))
             }
             refused => {
                 state.stats.errors += items;
@@ -138,15 +188,37 @@ impl Shared {
         }
     }
 
-    fn saturated(&self, bound: QueueBound, queued: usize, after: Option<Duration>) -> Error {
+    fn tell_capacity(&self, load: Load, rejected: bool) {
+        emit!(
+            self.hub,
+            PoolCapacityReached {
+                pool: self.config.name.clone(),
+                capacity: load.capacity as u64,
+                load: load.taken as u64,
+                rejected,
+            }
+        );
+    }
+
+    fn saturated(
+        &self,
+        bound: QueueBound,
+        queued: usize,
+        (available, busy): (u64, u64),
+        after: Option<Duration>,
+    ) -> Error {
         let retry_after = after.map_or(UNMEASURED, |after| after.max(Duration::from_millis(1)));
-        tracing::debug!(
-            target: event::TARGET,
-            event = event::POOL_SATURATED,
-            pool = %self.config.name,
-            queued,
-            bound = bound.setting(),
-            retry_ms = retry_after.as_millis(),
+        emit!(
+            self.hub,
+            PoolSaturated {
+                pool: self.config.name.clone(),
+                bound: bound.setting(),
+                queue_size: queued as u64,
+                max_queue_size: self.config.queue_limit as u64,
+                available_workers: available,
+                busy_workers: busy,
+                retry_after_ms: u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX),
+            }
         );
         Error::Saturated {
             pool: self.config.name.clone(),

@@ -6,13 +6,15 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use super::Pool;
+use super::journal::Progress;
 use super::lease::Lease;
 use super::limits::Limits;
 use super::shared::Shared;
 use super::stats::Outcome;
 use super::suspect::Suspect;
+use crate::events::emit;
 use crate::schedule::WorkerKey;
-use crate::{CallOptions, Error, Payload, Phase, event};
+use crate::{CallOptions, Error, Payload, Phase};
 
 /// A worker that gets no other calls. Dropping this gives it back to all.
 pub(super) struct Hold {
@@ -46,22 +48,25 @@ impl Pool {
     /// Makes a call with a worker for itself. An answer clears it of suspicion.
     pub(super) async fn attempt_alone(
         &self,
-        tool: Arc<str>,
+        progress: &mut Progress,
         args: Payload,
         options: &CallOptions,
         limits: &Limits,
     ) -> Result<Payload, Error> {
         let shared = self.shared();
-        let suspect = Suspect::new(&tool, &args, options, true);
+        let suspect = Suspect::new(&progress.tool, &args, options, true);
+        progress.queued(shared, options, shared.queue_size() + 1);
         let lease = shared.alone(limits).await?;
-        tracing::debug!(
-            target: event::TARGET,
-            event = event::CALL_ISOLATED,
-            pool = %self.name(),
-            worker = %lease.id(),
-            tool = &*tool,
+        emit!(
+            shared.hub,
+            CallIsolated {
+                pool: shared.config.name.clone(),
+                worker: lease.id().clone(),
+                call: progress.call,
+                tool: Arc::clone(&progress.tool),
+            }
         );
-        let result = self.run_in(lease, tool, args, options, limits).await;
+        let result = self.run_in(lease, progress, args, options, limits).await;
         if matches!(result, Ok(_) | Err(Error::Tool(_))) {
             shared.acquit(&suspect);
         }
@@ -70,6 +75,10 @@ impl Pool {
 }
 
 impl Shared {
+    fn queue_size(&self) -> usize {
+        self.lock().scheduler.queued()
+    }
+
     /// The call may be tried alone: running it twice is harmless, and any worker will do. One that is nested in another call would wait
     /// for a worker that its caller is in.
     pub(super) fn may_run_alone(&self, tool: &str, options: &CallOptions) -> bool {

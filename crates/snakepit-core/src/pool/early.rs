@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::Pool;
 use super::admission::{Admitted, Want};
+use super::journal::Progress;
 use super::lease::Lease;
 use super::limits::Limits;
 use super::linger;
@@ -56,7 +57,7 @@ impl Pool {
     /// Makes one call: in a slot, or ahead of its turn.
     pub(super) async fn call(
         &self,
-        tool: Arc<str>,
+        progress: &mut Progress,
         args: Payload,
         options: &CallOptions,
         limits: &Limits,
@@ -74,6 +75,7 @@ impl Pool {
         let mut lease = match self.shared().admit(&want)? {
             Admitted::Now(lease) => lease,
             Admitted::Wait(waiting) => {
+                progress.queued(self.shared(), options, waiting.queue_size());
                 let mut lease = waiting.wait(Some(limits.queue)).await?;
                 lease.leads = want.ahead && lease.worker().takes_ahead();
                 lease
@@ -81,7 +83,7 @@ impl Pool {
         };
         if lease.early.is_some() {
             // Boxed: all other calls would carry the room for it.
-            let early = self.call_early(lease, &tool, &args, &want, limits);
+            let early = self.call_early(lease, progress, &args, &want, limits);
             match Box::pin(early).await? {
                 Ended::Over(reply, lease) => {
                     lease.succeed();
@@ -90,34 +92,38 @@ impl Pool {
                 Ended::Slot(own) => lease = own,
             }
         }
-        self.run_in(lease, tool, args, options, limits).await
+        self.run_in(lease, progress, args, options, limits).await
     }
 
     /// Makes a call that is sent ahead, unless it comes back and has a free slot then.
     async fn call_early(
         &self,
         mut lease: Lease,
-        tool: &Arc<str>,
+        progress: &mut Progress,
         args: &Payload,
         want: &Want<'_>,
         limits: &Limits,
     ) -> Result<Ended, Error> {
         loop {
-            let running = self.begin_in(lease, tool, args.clone(), want.options, limits);
+            let running = self.begin_in(lease, progress, args.clone(), want.options, limits);
             let early = match running.turn(limits).await? {
                 Turn::Back(early, _) => early,
                 Turn::Over(reply, lease) => return Ok(Ended::Over(reply, lease)),
                 Turn::Own(running) => {
-                    let Some((reply, lease)) = running.run(limits, tool).await? else {
-                        let lease = self.slot_again(tool, want, limits).await?;
+                    let Some((reply, lease)) = running.run(limits, &progress.tool).await? else {
+                        let lease = self.slot_again(progress, want, limits).await?;
                         return Ok(Ended::Slot(lease));
                     };
                     return Ok(Ended::Over(reply, lease));
                 }
             };
+            progress.given_back(self.shared());
             lease = match self.shared().queue_again(early, want)? {
                 Admitted::Now(lease) => lease,
-                Admitted::Wait(waiting) => waiting.wait(Some(limits.queue)).await?,
+                Admitted::Wait(waiting) => {
+                    progress.waits_again();
+                    waiting.wait(Some(limits.queue)).await?
+                }
             };
             lease.leads = true;
             if lease.early.is_none() {
@@ -214,9 +220,10 @@ impl Shared {
                 Ok(Admitted::Now(lease))
             }
             Acquire::Queued(ticket) => {
+                let queue_size = state.scheduler.queued();
                 drop(state);
                 let shared = Arc::clone(self);
-                let waiting = Waiting::new(shared, ticket, receiver, 1, early.queued);
+                let waiting = Waiting::new(shared, ticket, receiver, 1, early.queued, queue_size);
                 Ok(Admitted::Wait(waiting))
             }
             _ => unreachable!("a call without bounds, ancestors and a worker of its own waits"),

@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::Pool;
 use super::foreign;
 use super::shared::Shared;
-use crate::{CallId, Error, Phase, Stacks, Worker, WorkerId, event};
+use crate::events::emit;
+use crate::{CallId, Error, Phase, Stacks, Worker, WorkerId};
 
 /// A call whose time is up.
 pub(super) struct TimedOut {
@@ -23,14 +24,15 @@ impl TimedOut {
     /// The error for the caller. The tool must not be stopped before: nothing would be left to see.
     pub(super) async fn error(self) -> Error {
         let stacks = look(&*self.worker, self.shared.config.timeout_stacks).await;
-        tracing::debug!(
-            target: event::TARGET,
-            event = event::CALL_TIMED_OUT,
-            pool = %self.shared.config.name,
-            worker = %self.id,
-            call = self.call.0,
-            tool = &*self.tool,
-            stacks = stacks.as_ref().map(ToString::to_string),
+        emit!(
+            self.shared.hub,
+            CallTimedOut {
+                pool: self.shared.config.name.clone(),
+                worker: self.id.clone(),
+                call: self.call,
+                tool: self.tool,
+                stacks: stacks.as_ref().map(ToString::to_string),
+            }
         );
         Error::Timeout {
             pool: self.shared.config.name.clone(),

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use super::Pool;
 use super::admission::{Admitted, Want};
 use super::foreign;
+use super::journal::Progress;
 use super::lease::Lease;
 use super::limits::Limits;
-use crate::{CallOptions, Error, Payload, event};
+use crate::{CallOptions, Error, Payload};
 
 /// Waits for the end of a call that cannot be stopped. Meanwhile its worker gives back what it has not begun.
 pub(super) async fn rest<T>(lease: &Lease, call: impl Future<Output = T>) -> T {
@@ -42,20 +43,20 @@ impl Pool {
     pub(super) async fn run_in(
         &self,
         lease: Lease,
-        tool: Arc<str>,
+        progress: &mut Progress,
         args: Payload,
         options: &CallOptions,
         limits: &Limits,
     ) -> Result<Payload, Error> {
-        let call = self.begin_in(lease, &tool, args.clone(), options, limits);
-        let mut ended = call.run(limits, &tool).await?;
+        let call = self.begin_in(lease, progress, args.clone(), options, limits);
+        let mut ended = call.run(limits, &progress.tool).await?;
         loop {
             if let Some((reply, lease)) = ended {
                 lease.succeed();
                 return Ok(reply);
             }
             // Boxed: all other calls would carry the room for it.
-            let again = self.run_again(&tool, args.clone(), options, limits);
+            let again = self.run_again(progress, args.clone(), options, limits);
             ended = Box::pin(again).await?;
         }
     }
@@ -63,32 +64,27 @@ impl Pool {
     /// Makes a call that its worker has given back.
     async fn run_again(
         &self,
-        tool: &Arc<str>,
+        progress: &mut Progress,
         args: Payload,
         options: &CallOptions,
         limits: &Limits,
     ) -> Result<Option<(Payload, Lease)>, Error> {
         let want = Want::again(options, args.bytes.len());
-        let lease = self.slot_again(tool, &want, limits).await?;
-        let call = self.begin_in(lease, tool, args, options, limits);
-        call.run(limits, tool).await
+        let lease = self.slot_again(progress, &want, limits).await?;
+        let call = self.begin_in(lease, progress, args, options, limits);
+        call.run(limits, &progress.tool).await
     }
 
     /// A slot for a call that its worker has given back. It comes before all that wait, since it had a slot, and has its time in the queue
     /// once more.
     pub(super) async fn slot_again(
         &self,
-        tool: &str,
+        progress: &mut Progress,
         want: &Want<'_>,
         limits: &Limits,
     ) -> Result<Lease, Error> {
         let options = want.options;
-        tracing::debug!(
-            target: event::TARGET,
-            event = event::CALL_GIVEN_BACK,
-            pool = %self.name(),
-            tool,
-        );
+        progress.given_back(self.shared());
         let want = Want {
             options,
             limits: None,
@@ -99,7 +95,8 @@ impl Pool {
         match self.shared().admit(&want)? {
             Admitted::Now(lease) => Ok(lease),
             Admitted::Wait(waiting) => {
-                let limits = limits.again(self.config().wait_of(tool, options));
+                progress.queued(self.shared(), options, waiting.queue_size());
+                let limits = limits.again(self.config().wait_of(&progress.tool, options));
                 waiting.wait(Some(limits.queue)).await
             }
         }

@@ -17,8 +17,9 @@ use super::lease::{Lease, Running};
 use super::limits::Limits;
 use super::shared::Shared;
 use super::supervisor::Event;
+use crate::events::emit;
 use crate::schedule::{Claim, WorkerKey};
-use crate::{CallChain, Error, Payload, Request, event};
+use crate::{CallChain, Error, Payload, Request};
 pub use config::HealthConfig;
 pub(super) use record::Record;
 pub use record::{HealthState, HealthStatus};
@@ -180,11 +181,28 @@ impl Shared {
         }
         match result {
             Err(Failure { check, error }) => {
-                let seconds = took.as_secs_f64();
-                tracing::warn!(target: event::TARGET, event = event::HEALTH_FAILED, pool = %config.name, %worker, %check, failures, seconds, error);
+                emit!(
+                    self.hub,
+                    WorkerHealthCheckFailed {
+                        pool: config.name.clone(),
+                        worker,
+                        check,
+                        failures,
+                        duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+                        reason: error,
+                    }
+                );
             }
             Ok(()) if before > 0 => {
-                tracing::info!(target: event::TARGET, event = event::HEALTH_RECOVERED, pool = %config.name, %worker, failures = before);
+                let pool = config.name.clone();
+                emit!(
+                    self.hub,
+                    WorkerHealthCheckRecovered {
+                        pool,
+                        worker,
+                        failures: before
+                    }
+                );
             }
             Ok(()) => {}
         }

@@ -17,10 +17,9 @@ use super::linger::{self, Rest};
 use super::shared::Shared;
 use super::stats::Outcome;
 use super::suspect::Suspect;
+use crate::open_span::OpenSpan;
 use crate::schedule::{Grant, Ticket, WorkerKey};
-use crate::{
-    CallChain, CallError, CallId, Error, SessionHold, Slot, Worker, WorkerExit, WorkerId, event,
-};
+use crate::{CallChain, CallError, CallId, Error, SessionHold, Slot, Worker, WorkerExit, WorkerId};
 
 /// A future of a worker.
 pub(super) type WorkerFuture<T> = Pin<Box<dyn Future<Output = Result<T, CallError>> + Send>>;
@@ -46,6 +45,10 @@ pub(super) struct Lease {
     pub(super) session: Option<SessionHold>,
     /// No other call may be in its worker.
     pub(super) alone: Option<Box<Hold>>,
+    /// Number of the call in it; `None` for a health check.
+    pub(super) number: Option<CallId>,
+    /// Span of the call in it, if that is recorded.
+    pub(super) span: Option<Arc<OpenSpan>>,
     state: State,
 }
 
@@ -77,6 +80,8 @@ impl Lease {
             suspect: None,
             session: None,
             alone: None,
+            number: None,
+            span: None,
             state: State::Held,
         }
     }
@@ -174,7 +179,7 @@ impl Lease {
             shared: Arc::clone(&self.shared),
             worker: Arc::clone(&self.worker),
             id: self.id.clone(),
-            call,
+            call: self.number.unwrap_or(call),
             tool: Arc::clone(tool),
             after,
         }
@@ -201,14 +206,6 @@ impl Lease {
 
     fn finish(&mut self, outcome: Outcome) {
         let held = self.held();
-        tracing::trace!(
-            target: event::TARGET,
-            event = event::REQUEST_EXECUTED,
-            pool = %self.shared.config.name,
-            worker = %self.id,
-            ok = outcome == Outcome::Ok,
-            micros = held.unwrap_or_default().as_micros(),
-        );
         self.state = State::Void;
         let counted = Some((outcome, self.items));
         self.shared.release(self.grant, held, counted);
@@ -279,14 +276,6 @@ pub(super) struct Running<T: Rest> {
 
 impl<T: Rest> Running<T> {
     pub(super) fn new(lease: Lease, call: CallId, future: WorkerFuture<T>) -> Self {
-        tracing::trace!(
-            target: event::TARGET,
-            event = event::CALL_DISPATCHED,
-            pool = %lease.shared.config.name,
-            worker = %lease.id,
-            slot = lease.slot().0,
-            call = call.0,
-        );
         Self {
             call,
             inner: Some((lease, Guarded(future, "call"))),

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::journal::Progress;
 use super::lease::Lease;
 use crate::schedule::Patience;
-use crate::{CallId, CallOptions, Payload, PoolConfig, Request};
+use crate::{CallOptions, Payload, PoolConfig, Request};
 
 /// Until when a call may wait and run. Both count from its admission.
 #[derive(Clone, Debug)]
@@ -19,20 +20,22 @@ pub(super) struct Limits {
 }
 
 impl Limits {
+    /// The limits of a call that is made now.
     pub(super) fn new(config: &PoolConfig, tool: &str, options: &CallOptions) -> Self {
-        let time = config.time_of(tool, options, false);
-        Self::from_now(time, config.wait_of(tool, options))
+        Self::made_at(Instant::now(), config, tool, options, false)
     }
 
-    pub(super) fn of_stream(config: &PoolConfig, tool: &str, options: &CallOptions) -> Self {
-        let time = config.time_of(tool, options, true);
-        Self::from_now(time, config.wait_of(tool, options))
-    }
-
-    fn from_now(call: Option<Duration>, wait: Duration) -> Self {
-        let now = Instant::now();
-        let call = call.and_then(|time| Self::limit(now, time));
-        Self::within(call, now, wait)
+    /// The limits of a call that is made at `now`.
+    pub(super) fn made_at(
+        now: Instant,
+        config: &PoolConfig,
+        tool: &str,
+        options: &CallOptions,
+        stream: bool,
+    ) -> Self {
+        let time = config.time_of(tool, options, stream);
+        let call = time.and_then(|time| Self::limit(now, time));
+        Self::within(call, now, config.wait_of(tool, options))
     }
 
     /// The limits of what has a slot already and may run until then, `time` in all.
@@ -63,7 +66,7 @@ impl Limits {
 
     pub(super) fn request(
         &self,
-        tool: Arc<str>,
+        progress: &Progress,
         args: Payload,
         options: &CallOptions,
         lease: &Lease,
@@ -71,14 +74,15 @@ impl Limits {
         let (session, deadline) = (options.session.clone(), self.call.map(|(at, _)| at));
         let early = lease.early.as_ref();
         Request {
-            call: early.map_or_else(CallId::next, |early| early.call),
-            tool,
+            call: early.map_or_else(|| progress.attempt(), |early| early.call),
+            number: progress.call,
+            tool: Arc::clone(&progress.tool),
             args,
             session,
             hold: options.hold.clone(),
             deadline,
             chain: lease.chain(&options.chain),
-            trace: options.trace,
+            trace: progress.trace(),
             correlation: options.correlation.clone(),
         }
     }

@@ -16,8 +16,10 @@ use super::lease::Lease;
 use super::liveness::Overdue;
 use super::shared::Shared;
 use super::stats::Outcome;
+use crate::events::emit;
+use crate::open_span::{OpenSpan, text};
 use crate::{
-    CallError, CallId, ChunkStream, ItemResult, Payload, StopStep, Stopped, Worker, WorkerId, event,
+    CallError, CallId, ChunkStream, ItemResult, Payload, StopStep, Stopped, Worker, WorkerId,
 };
 
 /// Time for the worker's report, which it sends before it gives the slot back. There is none when the call was over before the worker heard
@@ -71,13 +73,17 @@ pub(super) fn cancel(
     rest: impl Future<Output = Result<(), CallError>> + Send + 'static,
 ) {
     let shared = lease.shared().clone();
-    tracing::debug!(
-        target: event::TARGET,
-        event = event::CALL_ABANDONED,
-        pool = %shared.config.name,
-        worker = %lease.id(),
-        call = call.0,
+    let number = lease.number.unwrap_or(call);
+    emit!(
+        shared.hub,
+        CallAbandoned {
+            pool: shared.config.name.clone(),
+            worker: lease.id().clone(),
+            call: number,
+        }
     );
+    // The call's span learns what has stopped the tool.
+    let span = lease.span.take();
     let grace = shared.config.cancel_grace;
     // What lies behind it comes back before.
     let behind = lease.call_back();
@@ -105,7 +111,7 @@ pub(super) fn cancel(
                     // The slot is free first: nobody waits for a report.
                     drop(lease);
                     let stopped = report(&*worker, call, after).await;
-                    note(&shared, &id, call, stopped);
+                    note(&shared, &id, number, stopped, span.as_deref());
                 }
                 Some(Err(CallError::Died { exit, ambiguous })) => {
                     lease.lose();
@@ -113,12 +119,13 @@ pub(super) fn cancel(
                 }
                 None if lease.stick() => {
                     let worker = lease.id().clone();
-                    tracing::warn!(
-                        target: event::TARGET,
-                        event = event::WORKER_STUCK,
-                        pool = %shared.config.name,
-                        %worker,
-                        call = call.0,
+                    emit!(
+                        shared.hub,
+                        WorkerStuck {
+                            pool: shared.config.name.clone(),
+                            worker: worker.clone(),
+                            call: number,
+                        }
                     );
                     // It ends now by itself, or with its worker, which drains.
                     let ended = given_back::rest(&lease, rest).await;
@@ -132,19 +139,21 @@ pub(super) fn cancel(
                         StopStep::Flag
                     };
                     let after = began.elapsed();
-                    note(&shared, &worker, call, Stopped { step, after });
+                    let stopped = Stopped { step, after };
+                    note(&shared, &worker, number, stopped, span.as_deref());
                 }
                 None => {
                     // No further call goes to it from here on.
                     let stacks =
                         explain::look(&**lease.worker(), shared.config.timeout_stacks).await;
-                    tracing::warn!(
-                        target: event::TARGET,
-                        event = event::WORKER_KILLED,
-                        pool = %shared.config.name,
-                        worker = %lease.id(),
-                        call = call.0,
-                        stacks = stacks.as_ref().map(tracing::field::display),
+                    emit!(
+                        shared.hub,
+                        WorkerKilled {
+                            pool: shared.config.name.clone(),
+                            worker: lease.id().clone(),
+                            call: number,
+                            stacks: stacks.as_ref().map(ToString::to_string),
+                        }
                     );
                     lease.lose();
                     let why = format!(
@@ -156,7 +165,7 @@ pub(super) fn cancel(
                         step: StopStep::Kill,
                         after: began.elapsed(),
                     };
-                    note(&shared, lease.id(), call, stopped);
+                    note(&shared, lease.id(), number, stopped, span.as_deref());
                 }
             }
         },
@@ -174,15 +183,26 @@ async fn report(worker: &dyn Worker, call: CallId, after: Duration) -> Stopped {
     })
 }
 
-fn note(shared: &Shared, worker: &WorkerId, call: CallId, stopped: Stopped) {
-    shared.stopped(stopped.step);
-    tracing::debug!(
-        target: event::TARGET,
-        event = event::CALL_STOPPED,
-        pool = %shared.config.name,
-        %worker,
-        call = call.0,
-        step = stopped.step.as_str(),
-        micros = stopped.after.as_micros(),
+fn note(
+    shared: &Shared,
+    worker: &WorkerId,
+    call: CallId,
+    Stopped { step, after }: Stopped,
+    span: Option<&OpenSpan>,
+) {
+    shared.stopped(step);
+    if let Some(span) = span {
+        let (name, step) = text("snakepit.cancel.step", step.as_str());
+        span.attribute(name, step);
+    }
+    emit!(
+        shared.hub,
+        CallStopped {
+            pool: shared.config.name.clone(),
+            worker: worker.clone(),
+            call,
+            step: step.as_str(),
+            duration_us: u64::try_from(after.as_micros()).unwrap_or(u64::MAX),
+        }
     );
 }

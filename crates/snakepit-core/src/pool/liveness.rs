@@ -14,9 +14,10 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::shared::Shared;
+use crate::events::{emit, level};
 use crate::policy::liveness::{Evidence, Limits, Verdict, judge};
 use crate::schedule::WorkerKey;
-use crate::{Pulse, Worker, event};
+use crate::{Pulse, Worker, WorkerId};
 use act::Act;
 pub use config::HeartbeatConfig;
 pub(super) use overdue::Overdue;
@@ -32,7 +33,7 @@ pub(super) struct Monitor {
     shared: Arc<Shared>,
     limits: Limits,
     /// Questions under way, at most `misses` for each worker.
-    questions: JoinSet<(WorkerKey, Answer)>,
+    questions: JoinSet<(WorkerKey, Answer, Duration)>,
     /// When workers are asked next.
     next: Instant,
 }
@@ -53,7 +54,22 @@ impl Monitor {
         shared.tasks.spawn_on(this.run(), &shared.runtime);
     }
 
-    async fn run(mut self) {
+    async fn run(self) {
+        let (shared, pool) = (Arc::clone(&self.shared), self.shared.config.name.clone());
+        let config = &shared.config.heartbeat;
+        emit!(
+            shared.hub,
+            HeartbeatMonitorStarted {
+                pool: pool.clone(),
+                interval_ms: millis(config.interval),
+                timeout_ms: millis(config.timeout),
+            }
+        );
+        self.look_after().await;
+        emit!(shared.hub, HeartbeatMonitorStopped { pool });
+    }
+
+    async fn look_after(mut self) {
         let mut closed = std::pin::pin!(self.shared.until_closed());
         loop {
             tokio::select! {
@@ -61,8 +77,8 @@ impl Monitor {
                 () = &mut closed => return,
                 Some(answer) = self.questions.join_next() => {
                     // Questions catch panics, so it was cancelled: the runtime is shutting down.
-                    let Ok((key, answer)) = answer else { return };
-                    self.heard(key, &answer);
+                    let Ok((key, answer, latency)) = answer else { return };
+                    self.heard(key, &answer, latency);
                 }
                 () = sleep_until(self.next) => self.ask(),
             }
@@ -83,6 +99,8 @@ impl Monitor {
         }
         let config = &self.shared.config.heartbeat;
         self.next = now + config.interval;
+        let told = self.shared.hub.enabled(level::HeartbeatPingSent);
+        let mut asked: Vec<WorkerId> = Vec::new();
         let mut guard = self.shared.lock();
         let state = &mut *guard;
         if state.closing {
@@ -94,16 +112,22 @@ impl Monitor {
             }
             let busy = state.scheduler.in_use_of(key) > Some(0);
             let (worker, wait) = (Arc::clone(&live.worker), config.timeout);
+            asked.extend(told.then(|| live.id.clone()));
             let question = async move {
-                let (pulse, cpu) = look(&*worker, busy, wait).await;
+                let (pulse, latency, cpu) = look(&*worker, busy, wait).await;
                 let answer = Answer {
                     asked: now,
                     pulse,
                     cpu,
                 };
-                (key, answer)
+                (key, answer, latency)
             };
             self.questions.spawn_on(question, &self.shared.runtime);
+        }
+        drop(guard);
+        for worker in asked {
+            let pool = self.shared.config.name.clone();
+            emit!(self.shared.hub, HeartbeatPingSent { pool, worker });
         }
     }
 
@@ -114,16 +138,12 @@ impl Monitor {
         for (_, live) in self.shared.lock().workers.iter_mut() {
             live.heartbeat.discard();
         }
-        tracing::warn!(
-            target: event::TARGET,
-            event = event::HEARTBEAT_DISCARDED,
-            pool = %self.shared.config.name,
-            late_seconds = late.as_secs_f64(),
-        );
+        let (pool, late_seconds) = (self.shared.config.name.clone(), late.as_secs_f64());
+        emit!(self.shared.hub, HeartbeatDiscarded { pool, late_seconds });
     }
 
     /// A question was answered, or not in time.
-    fn heard(&mut self, key: WorkerKey, answer: &Answer) {
+    fn heard(&mut self, key: WorkerKey, answer: &Answer, latency: Duration) {
         let now = Instant::now();
         let late = self.late(now);
         let mut guard = self.shared.lock();
@@ -156,18 +176,22 @@ impl Monitor {
             return;
         };
         drop(guard);
-        act.finish(&self.shared, news);
+        act.finish(&self.shared, news, answer.pulse.map(|_| latency));
     }
 }
 
-/// A sign of life, and, where a call may use some, the CPU time.
+/// A sign of life with the time that it took, and, where a call may use some, the CPU time.
 async fn look(
     worker: &dyn Worker,
     busy: bool,
     wait: Duration,
-) -> (Option<Pulse>, Option<Duration>) {
+) -> (Option<Pulse>, Duration, Option<Duration>) {
+    let asked = Instant::now();
     // A worker that cannot be asked properly gives no sign.
-    let pulse = AssertUnwindSafe(timeout(wait, worker.pulse(wait))).catch_unwind();
+    let pulse = async {
+        let pulse = AssertUnwindSafe(timeout(wait, worker.pulse(wait))).catch_unwind();
+        (pulse.await, asked.elapsed())
+    };
     let cpu = async {
         if !busy {
             return None;
@@ -175,6 +199,10 @@ async fn look(
         let look = AssertUnwindSafe(timeout(CPU, worker.cpu())).catch_unwind();
         look.await.ok()?.ok()?
     };
-    let (pulse, cpu) = join!(pulse, cpu);
-    (pulse.ok().and_then(Result::ok).flatten(), cpu)
+    let ((pulse, latency), cpu) = join!(pulse, cpu);
+    (pulse.ok().and_then(Result::ok).flatten(), latency, cpu)
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -14,9 +14,11 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::Pool;
 use super::admission::{Admitted, Want};
+use super::journal::{self, Journal, Progress};
 use super::lease::{Running, WorkerFuture};
 use super::limits::Limits;
 use super::shared::Shared;
+use crate::open_span::Traced;
 use crate::{CallError, CallOptions, Error, ErrorCode, ItemResult, Payload, ToolError};
 
 /// Time on the worker that a batch aims at: long against the cost of a batch, short for others in the queue.
@@ -91,12 +93,11 @@ impl ManyStream {
                 return;
             }
             let (count, shared) = (batch.len(), Arc::clone(self.pool.shared()));
-            let task = run(
-                Arc::clone(&shared),
-                Arc::clone(&self.tool),
-                batch,
-                self.options.clone(),
-            );
+            // Here, where the caller's span is the current one.
+            let traced = journal::trace(&shared, &self.options);
+            let tool = Arc::clone(&self.tool);
+            let begun = (tool, traced, Instant::now());
+            let task = run(Arc::clone(&shared), begun, batch, self.options.clone());
             let task = shared.tasks.spawn_on(task, &shared.runtime);
             self.batches
                 .push_back((count, AbortOnDropHandle::new(task)));
@@ -128,14 +129,27 @@ impl ManyStream {
 /// Runs one batch.
 async fn run(
     shared: Arc<Shared>,
-    tool: Arc<str>,
+    (tool, traced, now): (Arc<str>, Traced, Instant),
     items: Vec<Payload>,
     options: CallOptions,
+) -> Finished {
+    let journal = Journal::begin(&*shared, tool, traced, now);
+    let mut journal = journal.items(items.len());
+    let finished = run_as(&shared, &mut journal.progress, items, &options).await;
+    journal.end_batch(&finished.results);
+    finished
+}
+
+async fn run_as(
+    shared: &Arc<Shared>,
+    progress: &mut Progress,
+    items: Vec<Payload>,
+    options: &CallOptions,
 ) -> Finished {
     let mut refused = Vec::new();
     let mut accepted = Vec::with_capacity(items.len());
     for (index, item) in items.into_iter().enumerate() {
-        match shared.screen(&tool, &item, &options, false) {
+        match shared.screen(progress, &item, options, false) {
             Ok(_) => accepted.push(item),
             Err(error) => refused.push((index, error)),
         }
@@ -147,9 +161,9 @@ async fn run(
             time: None,
         };
     }
-    let attempted = match shared.pass(&tool, count as u64) {
+    let attempted = match shared.pass(progress, count as u64) {
         Ok(pass) => {
-            let attempted = attempt(&shared, tool, accepted, &options).await;
+            let attempted = attempt(shared, progress, accepted, options).await;
             if let Some(pass) = pass {
                 pass.end(attempted.as_ref().map_or_else(Err, Finished::outcome));
             }
@@ -171,7 +185,7 @@ async fn run(
 /// Makes the calls of a batch; the items that a worker gives back are made elsewhere.
 async fn attempt(
     shared: &Arc<Shared>,
-    tool: Arc<str>,
+    progress: &mut Progress,
     items: Vec<Payload>,
     options: &CallOptions,
 ) -> Result<Finished, Error> {
@@ -179,7 +193,7 @@ async fn attempt(
     let mut finished: Option<Finished> = None;
     loop {
         let again = finished.is_some();
-        let next = attempt_once(shared, Arc::clone(&tool), rest, options, again).await;
+        let next = attempt_once(shared, progress, rest, options, again).await;
         let done = match (&mut finished, next) {
             (None, next) => finished.insert(next?),
             (Some(finished), Ok(next)) => {
@@ -196,13 +210,14 @@ async fn attempt(
         if rest.is_empty() {
             return Ok(finished.expect("it was just set"));
         }
+        progress.given_back(shared);
     }
 }
 
 /// Makes the calls of a batch. There are results up to the first item that the worker gave back.
 async fn attempt_once(
     shared: &Arc<Shared>,
-    tool: Arc<str>,
+    progress: &mut Progress,
     items: Vec<Payload>,
     options: &CallOptions,
     again: bool,
@@ -220,6 +235,7 @@ async fn attempt_once(
     })? {
         Admitted::Now(lease) => lease,
         Admitted::Wait(waiting) => {
+            progress.queued(shared, options, waiting.queue_size());
             let wait = options.queue_timeout;
             waiting
                 .wait(wait.and_then(|wait| Some((Instant::now().checked_add(wait)?, wait))))
@@ -227,19 +243,16 @@ async fn attempt_once(
         }
     };
     lease.session.clone_from(&options.hold);
-    let limits = Limits::new(&shared.config, &tool, options);
-    let suspects = shared
-        .config
-        .quarantine
-        .as_ref()
-        .map(|_| (Arc::clone(&tool), items.clone()));
-    let request = limits.request(Arc::clone(&tool), Payload::default(), options, &lease);
+    let limits = Limits::new(&shared.config, &progress.tool, options);
+    let suspects = shared.config.quarantine.as_ref().map(|_| items.clone());
+    progress.dispatched(shared, &mut lease);
+    let request = limits.request(progress, Payload::default(), options, &lease);
     let (call, slot, worker) = (request.call, lease.slot(), Arc::clone(lease.worker()));
     let future: WorkerFuture<Vec<ItemResult>> =
         Box::pin(async move { Ok(worker.call_many(slot, request, items).await) });
     let start = Instant::now();
     let running = Running::new(lease, call, future);
-    let Some((mut results, mut lease)) = running.run(&limits, &tool).await? else {
+    let Some((mut results, mut lease)) = running.run(&limits, &progress.tool).await? else {
         let (results, time) = (Vec::new(), None);
         return Ok(Finished { results, time });
     };
@@ -259,8 +272,8 @@ async fn attempt_once(
     let died = results
         .iter()
         .position(|result| matches!(result, Err(CallError::Died { .. })));
-    if let (Some(first), Some((tool, items))) = (died, suspects) {
-        lease.suspect = shared.suspect(&tool, &items[first], options, false);
+    if let (Some(first), Some(items)) = (died, suspects) {
+        lease.suspect = shared.suspect(&progress.tool, &items[first], options, false);
     }
     let failed = results.iter().filter(|result| result.is_err()).count();
     let worker = lease.id().clone();

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use super::shared::Shared;
-use super::supervisor::Readiness;
+use super::supervisor::{Past, Readiness};
+use super::workers::Spare;
+use crate::WorkerExit;
+use crate::events::emit;
 
 /// Closes the pool when this is dropped; the supervisor has one. Nothing is left to do then if the pool was closed in order.
 pub(super) struct CloseWithSupervisor(pub(super) Arc<Shared>);
@@ -31,8 +34,21 @@ impl Shared {
             (workers, std::mem::take(&mut state.spares))
         };
         self.changed.notify_waiters();
+        let pasts = workers.iter().map(Past::of);
+        let of_spare = |spare: &Spare| Past::of_spare(&spare.id, spare.ready.elapsed());
+        let pasts: Vec<_> = pasts.chain(spares.iter().map(of_spare)).collect();
         // Dropping the last handle of a worker ends it. Calls in it fail by themselves.
         drop((workers, spares));
+        if matches!(*self.readiness.borrow(), Readiness::Closed) {
+            return;
+        }
+        let mut exit = WorkerExit::default();
+        exit.reason = "ended with the supervisor of its pool".to_owned();
+        for past in pasts {
+            self.tell_end(&past, &exit, true);
+        }
+        let pool = self.config.name.clone();
+        emit!(self.hub, PoolClosed { pool });
         self.readiness.send_replace(Readiness::Closed);
     }
 }

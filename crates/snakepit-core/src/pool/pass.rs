@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::journal::Progress;
 use super::shared::Shared;
 use super::stats::Outcome;
+use crate::Error;
+use crate::events::emit;
 use crate::policy::{Change, Permits, Verdict};
-use crate::{Error, event};
 
 /// Leave for one call. However the call ends, dropping this gives the leave back.
 pub(super) struct Pass {
@@ -33,17 +35,8 @@ impl Drop for Pass {
             .breakers
             .end(self.permits, &self.tool, self.verdict, now);
         drop(state);
-        for (change, tool) in [(changes.pool, None), (changes.tool, Some(&*self.tool))] {
-            let pool = &self.shared.config.name;
-            match change {
-                Some(Change::Opened) => {
-                    tracing::warn!(target: event::TARGET, event = event::CIRCUIT_OPENED, %pool, tool);
-                }
-                Some(Change::Closed) => {
-                    tracing::info!(target: event::TARGET, event = event::CIRCUIT_CLOSED, %pool, tool);
-                }
-                None => {}
-            }
+        for (change, tool) in [(changes.pool, None), (changes.tool, Some(&self.tool))] {
+            self.shared.tell_circuit(change, tool);
         }
     }
 }
@@ -52,15 +45,20 @@ impl Shared {
     /// Lets `items` calls of a tool through together, or refuses and counts them. A pool without breakers has no passes.
     pub(super) fn pass(
         self: &Arc<Self>,
-        tool: &Arc<str>,
+        progress: &Progress,
         items: u64,
     ) -> Result<Option<Pass>, Error> {
+        let tool = &progress.tool;
         if self.config.breaker.is_none() && self.config.tool_breaker.is_none() {
             return Ok(None);
         }
         let mut state = self.lock();
-        let refused = match state.breakers.admit(tool, Instant::now()) {
+        let (admitted, changes) = state.breakers.admit(tool, Instant::now());
+        let refused = match admitted {
             Ok(permits) => {
+                drop(state);
+                self.tell_circuit(changes.pool, None);
+                self.tell_circuit(changes.tool, Some(tool));
                 return Ok(Some(Pass {
                     shared: Arc::clone(self),
                     tool: Arc::clone(tool),
@@ -74,11 +72,60 @@ impl Shared {
         state.stats.circuit_open += items;
         state.stats.record(Outcome::Error, items, Duration::ZERO);
         drop(state);
-        tracing::debug!(target: event::TARGET, event = event::CALL_REFUSED, pool = %self.config.name, tool = &**tool);
-        Err(Error::CircuitOpen {
+        self.tell_circuit(changes.pool, None);
+        let error = Error::CircuitOpen {
             pool: self.config.name.clone(),
             tool: refused.by_tool.then(|| tool.to_string()),
             retry_after: refused.retry_after,
-        })
+        };
+        self.tell_refused(progress, &error);
+        Err(error)
+    }
+
+    /// The quarantine or a circuit breaker rejects a call.
+    pub(super) fn tell_refused(&self, progress: &Progress, error: &Error) {
+        emit!(
+            self.hub,
+            CallRefused {
+                pool: self.config.name.clone(),
+                call: progress.call,
+                tool: Arc::clone(&progress.tool),
+                code: error.code().as_str(),
+            }
+        );
+    }
+
+    fn tell_circuit(&self, change: Option<Change>, tool: Option<&Arc<str>>) {
+        let (pool, tool) = (|| self.config.name.clone(), || tool.cloned());
+        match change {
+            Some(Change::Opened) => {
+                emit!(
+                    self.hub,
+                    CircuitOpened {
+                        pool: pool(),
+                        tool: tool()
+                    }
+                );
+            }
+            Some(Change::HalfOpened) => {
+                emit!(
+                    self.hub,
+                    CircuitHalfOpen {
+                        pool: pool(),
+                        tool: tool()
+                    }
+                );
+            }
+            Some(Change::Closed) => {
+                emit!(
+                    self.hub,
+                    CircuitClosed {
+                        pool: pool(),
+                        tool: tool()
+                    }
+                );
+            }
+            None => {}
+        }
     }
 }

@@ -53,4 +53,15 @@ impl RecycleReason {
             Self::Unhealthy => "unhealthy",
         }
     }
+
+    /// Its word in events.
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Requests => "max_requests",
+            Self::Age => "ttl_expired",
+            Self::Memory => "memory_threshold",
+            Self::Growth => "memory_growth",
+            other => other.name(),
+        }
+    }
 }

@@ -5,82 +5,100 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::Pool;
+use super::journal::Progress;
 use super::limits::Limits;
+use crate::events::emit;
 use crate::policy::{RetryBudget, RetryPolicy};
-use crate::{CallOptions, Error, Payload, event};
-
-/// What it takes to make a call again.
-pub(super) struct Again {
-    tool: Arc<str>,
-    args: Payload,
-}
+use crate::{CallOptions, Error, Payload};
 
 impl Pool {
     /// Makes a call, and makes it again where its policies say so.
     pub(super) async fn execute_with_policies(
         &self,
-        tool: Arc<str>,
+        progress: &mut Progress,
         args: Payload,
         options: &CallOptions,
         limits: &Limits,
     ) -> Result<Payload, Error> {
-        let again = self.again(&tool, &args);
-        match (self.once(tool, args, options, limits).await, again) {
-            (Err(error), Some(again)) => self.retry(error, again, options, limits).await,
+        let again = self.again(&args);
+        let first = self.once(progress, args, options, limits).await;
+        match (first, again) {
+            (Err(error), Some(args)) => self.retry(error, progress, args, options, limits).await,
             (result, _) => result,
         }
     }
 
-    /// Keeps what it takes to make the call again, where the pool does that.
-    fn again(&self, tool: &Arc<str>, args: &Payload) -> Option<Again> {
+    /// Keeps the arguments to make the call again, where the pool does that.
+    fn again(&self, args: &Payload) -> Option<Payload> {
         self.config().retry.as_ref()?;
         let mut state = self.shared().lock();
         if let Some(budget) = &mut state.retry_budget {
             budget.call();
         }
-        Some(Again {
-            tool: Arc::clone(tool),
-            args: args.clone(),
-        })
+        Some(args.clone())
     }
 
     /// Makes a call that failed again while that is allowed. The error is that of the last attempt.
     async fn retry(
         &self,
         mut error: Error,
-        again: Again,
+        progress: &mut Progress,
+        args: Payload,
         options: &CallOptions,
         limits: &Limits,
     ) -> Result<Payload, Error> {
-        let (config, tool) = (self.config(), &again.tool);
+        let (config, shared) = (self.config(), self.shared());
         let policy = config.retry.clone().unwrap_or_default();
-        let idempotent = config.is_idempotent(tool, options);
-        let wait = config.wait_of(tool, options);
-        for retry in 1..=policy.retries {
+        let idempotent = config.is_idempotent(&progress.tool, options);
+        let wait = config.wait_of(&progress.tool, options);
+        let mut retry = 0;
+        loop {
             if !RetryPolicy::covers(&error, idempotent) {
-                break;
+                return Err(error);
             }
-            let at = Instant::now() + policy.wait(retry, fastrand::f64());
-            if limits.call.is_some_and(|(until, _)| at >= until) || !self.take_retry() {
-                break;
+            retry += 1;
+            let pause = policy.wait(retry, fastrand::f64());
+            let at = Instant::now() + pause;
+            let exhausted = if retry > policy.retries {
+                Some("attempts")
+            } else if limits.call.is_some_and(|(until, _)| at >= until) {
+                Some("deadline")
+            } else {
+                (!self.take_retry()).then_some("budget")
+            };
+            if let Some(reason) = exhausted {
+                emit!(
+                    shared.hub,
+                    RetryExhausted {
+                        pool: config.name.clone(),
+                        call: progress.call,
+                        tool: Arc::clone(&progress.tool),
+                        attempt: retry - 1,
+                        reason,
+                        code: error.code().as_str(),
+                    }
+                );
+                return Err(error);
             }
-            tracing::debug!(
-                target: event::TARGET,
-                event = event::CALL_RETRIED,
-                pool = %self.name(),
-                tool = &*again.tool,
-                retry,
-                %error,
-            );
+            progress.retries(shared, retry, pause, &error);
             tokio::time::sleep_until(at).await;
             let limits = limits.again(wait);
-            let (tool, args) = (Arc::clone(&again.tool), again.args.clone());
-            match self.once(tool, args, options, &limits).await {
-                Ok(reply) => return Ok(reply),
+            match self.once(progress, args.clone(), options, &limits).await {
+                Ok(reply) => {
+                    emit!(
+                        shared.hub,
+                        RetrySuccess {
+                            pool: config.name.clone(),
+                            call: progress.call,
+                            tool: Arc::clone(&progress.tool),
+                            attempt: retry,
+                        }
+                    );
+                    return Ok(reply);
+                }
                 Err(next) => error = next,
             }
         }
-        Err(error)
     }
 
     fn take_retry(&self) -> bool {

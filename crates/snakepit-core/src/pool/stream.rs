@@ -11,13 +11,16 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Pool;
+use super::admission::{Admitted, Want};
 use super::foreign;
-use super::lease::Lease;
+use super::journal::{Journal, Progress};
+use super::lease::{Lease, Running};
 use super::limits::Limits;
 use super::linger::{self, Rest};
 use super::pass::Pass;
+use super::shared::Shared;
 use super::stats::Outcome;
-use crate::{CallId, ChunkStream, Error, Payload, Phase};
+use crate::{CallId, CallOptions, ChunkStream, Error, Payload, Phase};
 
 /// The chunks of one streaming call. It ends after the last chunk or the first error.
 ///
@@ -52,6 +55,7 @@ struct Open {
     lease: Lease,
     chunks: ChunkStream,
     pass: Option<Pass>,
+    journal: Journal<Arc<Shared>>,
 }
 
 fn lock(stage: &Mutex<Stage>) -> MutexGuard<'_, Stage> {
@@ -78,27 +82,105 @@ impl Stage {
     }
 }
 
+/// A stream whose worker has accepted it.
+pub(super) struct Begun {
+    lease: Lease,
+    chunks: ChunkStream,
+    pass: Option<Pass>,
+    limits: Limits,
+}
+
+/// Gets a slot for a stream and starts it there.
+pub(super) async fn begin(
+    pool: &Pool,
+    progress: &mut Progress,
+    args: Payload,
+    options: &CallOptions,
+    now: Instant,
+) -> Result<Begun, Error> {
+    let shared = pool.shared();
+    let in_session = shared.enter_session(options)?;
+    let options = in_session.as_deref().unwrap_or(options);
+    let limits = Limits::made_at(now, &shared.config, &progress.tool, options, true);
+    shared.screen(progress, &args, options, false)?;
+    let pass = shared.pass(progress, 1)?;
+    match start(pool, progress, args, options, &limits).await {
+        Ok((chunks, lease)) => {
+            progress.streams(shared, &lease);
+            Ok(Begun {
+                lease,
+                chunks,
+                pass,
+                limits,
+            })
+        }
+        Err(error) => {
+            if let Some(pass) = pass {
+                pass.end(Err(&error));
+            }
+            Err(error)
+        }
+    }
+}
+
+async fn start(
+    pool: &Pool,
+    progress: &mut Progress,
+    args: Payload,
+    options: &CallOptions,
+    limits: &Limits,
+) -> Result<(ChunkStream, Lease), Error> {
+    let (shared, bytes) = (pool.shared(), args.bytes.len());
+    let want = Want {
+        limits: Some(limits),
+        again: false,
+        ..Want::again(options, bytes)
+    };
+    let mut lease = match shared.admit(&want)? {
+        Admitted::Now(lease) => lease,
+        Admitted::Wait(waiting) => {
+            progress.queued(shared, options, waiting.queue_size());
+            waiting.wait(Some(limits.queue)).await?
+        }
+    };
+    loop {
+        lease.suspect = shared.suspect(&progress.tool, &args, options, false);
+        lease.session.clone_from(&options.hold);
+        progress.dispatched(shared, &mut lease);
+        let request = limits.request(progress, args.clone(), options, &lease);
+        let call = request.call;
+        let future = Arc::clone(lease.worker()).stream(lease.slot(), request);
+        let running = Running::new(lease, call, future);
+        if let Some(begun) = running.run(limits, &progress.tool).await? {
+            return Ok(begun);
+        }
+        let want = Want::again(options, bytes);
+        lease = pool.slot_again(progress, &want, limits).await?;
+    }
+}
+
 impl ReplyStream {
-    pub(super) fn new(
-        pool: Pool,
-        lease: Lease,
-        (call, tool): (CallId, Arc<str>),
-        chunks: ChunkStream,
-        limits: &Limits,
-        pass: Option<Pass>,
-    ) -> Self {
+    pub(super) fn new(pool: Pool, begun: Begun, journal: Journal<Arc<Shared>>) -> Self {
+        let Begun {
+            lease,
+            chunks,
+            pass,
+            limits,
+        } = begun;
         let shared = Arc::clone(lease.shared());
+        let call = journal.progress.call;
         let open = Open {
             lease,
             chunks,
             pass,
+            journal,
         };
         let stage = Arc::new(Mutex::new(Stage {
             state: State::Open(open),
             reader: None,
         }));
         let timer = limits.call.map(|limit| {
-            let expire = expire(Arc::clone(&stage), limit, call, tool);
+            let expire = expire(Arc::clone(&stage), limit);
             AbortOnDropHandle::new(shared.tasks.spawn_on(expire, &shared.runtime))
         });
         Self {
@@ -121,27 +203,36 @@ impl ReplyStream {
 
     /// Ends a call whose time is up where nobody else does.
     fn orphan(&self, open: Open) -> Error {
-        let Open { lease, chunks, .. } = open;
+        let Open {
+            lease,
+            chunks,
+            mut journal,
+            ..
+        } = open;
         let after = self.deadline.map_or(Duration::ZERO, |(_, after)| after);
         let error = lease.shared().timeout(Phase::Call, after);
+        journal.end(Err(&error));
         linger::spawn(lease, self.call, Outcome::CallTimeout, chunks.rest());
         error
     }
 }
 
 /// Ends a call that is still open at its deadline.
-async fn expire(
-    stage: Arc<Mutex<Stage>>,
-    (at, after): (Instant, Duration),
-    call: CallId,
-    tool: Arc<str>,
-) {
+async fn expire(stage: Arc<Mutex<Stage>>, (at, after): (Instant, Duration)) {
     sleep_until(at).await;
     let taken = lock(&stage).take(State::Expiring);
-    let Some(Open { lease, chunks, .. }) = taken else {
+    let Some(Open {
+        lease,
+        chunks,
+        mut journal,
+        ..
+    }) = taken
+    else {
         return;
     };
-    let error = lease.timed_out(call, &tool, after).error().await;
+    let (call, tool) = (journal.progress.call, &journal.progress.tool);
+    let error = lease.timed_out(call, tool, after).error().await;
+    journal.end(Err(&error));
     linger::spawn(lease, call, Outcome::CallTimeout, chunks.rest());
     lock(&stage).fail(error);
 }
@@ -160,7 +251,10 @@ impl Stream for ReplyStream {
                     stage.reader = Some(context.waker().clone());
                     return Poll::Pending;
                 }
-                Poll::Ready(Some(Ok(chunk))) => return Poll::Ready(Some(Ok(chunk))),
+                Poll::Ready(Some(Ok(chunk))) => {
+                    open.journal.progress.chunk();
+                    return Poll::Ready(Some(Ok(chunk)));
+                }
                 Poll::Ready(Some(Err(error))) => Err(error),
                 Poll::Ready(None) => Ok(()),
             },
@@ -183,7 +277,13 @@ impl Stream for ReplyStream {
         };
         let taken = stage.take(State::Over);
         drop(stage);
-        let Some(Open { lease, pass, .. }) = taken else {
+        let Some(Open {
+            lease,
+            pass,
+            mut journal,
+            ..
+        }) = taken
+        else {
             return Poll::Ready(None);
         };
         let result = match ended {
@@ -196,6 +296,7 @@ impl Stream for ReplyStream {
         if let Some(pass) = pass {
             pass.end(result.as_ref().map(drop));
         }
+        journal.end(result.as_ref().map(drop));
         Poll::Ready(result.err().map(Err))
     }
 }
@@ -206,7 +307,14 @@ impl Drop for ReplyStream {
         let expiring = matches!(stage.state, State::Expiring);
         let taken = stage.take(State::Over);
         drop(stage);
-        if let Some(Open { lease, chunks, .. }) = taken {
+        // The journal ends after that, as that of a call whose caller has gone away.
+        if let Some(Open {
+            lease,
+            chunks,
+            journal: _journal,
+            ..
+        }) = taken
+        {
             linger::spawn(lease, self.call, Outcome::Cancelled, chunks.rest());
         }
         if let Some(timer) = self.timer.take().filter(|_| expiring) {

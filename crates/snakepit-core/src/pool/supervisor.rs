@@ -11,14 +11,14 @@ use super::foreign;
 use super::orphaned::CloseWithSupervisor;
 use super::recycle::RecycleError;
 use super::shared::Shared;
+use crate::events::emit;
 use crate::schedule::WorkerKey;
-use crate::{
-    ErrorCode, Printable, RecycleReason, StartError, WorkerExit, WorkerId, WorkerProfile, event,
-};
+use crate::{ErrorCode, Printable, RecycleReason, StartError, WorkerExit, WorkerId, WorkerProfile};
 use recycling::Recycling;
 use restarting::Restarts;
 use scaling::Scaler;
 use starting::Started;
+pub(super) use terminated::Past;
 
 mod closing;
 mod draining;
@@ -80,6 +80,7 @@ pub(super) struct Supervisor {
     not_before: Option<Instant>,
     /// The pool gave up; once the pause is over it tries one start.
     half_open: bool,
+    began: Instant,
     recycling: Recycling,
     scaler: Option<Scaler>,
     /// Tell the end of workers that are spare, or were.
@@ -109,16 +110,20 @@ impl Supervisor {
             restarts: Restarts::default(),
             not_before: None,
             half_open: false,
+            began: Instant::now(),
         };
         tasks.spawn_on(this.run(), &runtime);
     }
 
     async fn run(mut self) {
-        tracing::debug!(
-            target: event::TARGET,
-            event = event::POOL_INIT_STARTED,
-            pool = %self.shared.config.name,
-            workers = self.shared.config.initial_workers(),
+        let config = &self.shared.config;
+        let (pool, workers) = (|| config.name.clone(), config.initial_workers() as u64);
+        emit!(
+            self.shared.hub,
+            PoolInitStarted {
+                pool: pool(),
+                workers
+            }
         );
         loop {
             let now = Instant::now();
@@ -242,15 +247,12 @@ impl Supervisor {
             self.drain_one();
         }
         if present >= target && self.shared.lock().scheduler.active() >= target {
-            self.shared.readiness.send_if_modified(|state| {
-                let first = !matches!(state, Readiness::Ready);
-                *state = Readiness::Ready;
-                if first {
-                    let pool = &self.shared.config.name;
-                    tracing::info!(target: event::TARGET, event = event::POOL_INIT_COMPLETE, %pool, workers = present);
-                }
-                first
-            });
+            let first = !matches!(*self.shared.readiness.borrow(), Readiness::Ready);
+            if first {
+                // Before those who wait for it hear of it.
+                self.tell_complete(present);
+                self.shared.readiness.send_replace(Readiness::Ready);
+            }
         }
     }
 
@@ -261,11 +263,11 @@ impl Supervisor {
                 if self.half_open {
                     self.heal();
                 }
+                self.tell_started(&id, &*worker);
                 if self.is_spare(&id) {
                     return self.keep(id, worker);
                 }
                 let key = self.shared.add(&id, &worker);
-                tracing::debug!(target: event::TARGET, event = event::WORKER_READY, pool = %self.shared.config.name, worker = %id);
                 self.replaced(&id);
                 match key {
                     Some(key) => {
@@ -280,7 +282,17 @@ impl Supervisor {
             }
             Err(mut error) => {
                 error.permanent |= self.shared.first_start_counts();
-                tracing::warn!(target: event::TARGET, event = event::WORKER_START_FAILED, pool = %self.shared.config.name, worker = %id, error = %Printable(&error.message));
+                let text = Printable(&error.message).to_string();
+                let (pool, worker) = (|| self.shared.config.name.clone(), || id.clone());
+                let hub = &self.shared.hub;
+                emit!(
+                    hub,
+                    WorkerStartFailed {
+                        pool: pool(),
+                        worker: worker(),
+                        error: text
+                    }
+                );
                 {
                     let mut state = self.shared.lock();
                     state.starting.remove(&id);
@@ -309,12 +321,15 @@ impl Supervisor {
         let good = self.started_well(&live);
         self.left(key, &live);
         let expected = exit.expected || live.draining;
-        terminated::report(&self.shared.config.name, &live.id, exit, expected);
+        self.shared.tell_end(&Past::of(&live), exit, expected);
         if live.draining {
             return;
         }
         // Before anybody is told that there is no worker any more.
         self.use_spares();
+        if !exit.expected {
+            self.tell_recycled(Past::of(&live), "worker_died", None);
+        }
         // Where its replacement is on its way, that is the restart.
         if self.recycling.adopt(key) {
             self.shared.lock().stats.restarts += 1;

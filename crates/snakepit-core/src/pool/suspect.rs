@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::journal::Progress;
 use super::shared::Shared;
 use super::stats::Outcome;
+use crate::events::emit;
 use crate::policy::{Death, Standing};
 use crate::schedule::WorkerKey;
-use crate::{CallOptions, Error, Payload, WorkerExit, WorkerId, event};
+use crate::{CallOptions, Error, Payload, WorkerExit, WorkerId};
 
 /// What is needed to tell a call again after the death of its worker.
 pub(super) struct Suspect {
@@ -52,7 +54,7 @@ impl Shared {
     /// Refuses a call that has killed too many workers, and counts it. `true` when it has to have a worker for itself.
     pub(super) fn screen(
         &self,
-        tool: &str,
+        progress: &Progress,
         args: &Payload,
         options: &CallOptions,
         harmless: bool,
@@ -65,8 +67,9 @@ impl Shared {
         let Some(quarantine) = state.quarantine.as_mut().filter(|it| !it.is_empty()) else {
             return Ok(false);
         };
-        let call = quarantine.fingerprint(options.fingerprint.as_deref(), tool, args);
-        let retry_after = match quarantine.check(call, Instant::now()) {
+        let tool = &progress.tool;
+        let print = quarantine.fingerprint(options.fingerprint.as_deref(), tool, args);
+        let retry_after = match quarantine.check(print, Instant::now()) {
             Standing::Free => return Ok(false),
             Standing::Suspect => return Ok(harmless),
             Standing::Convicted(retry_after) => retry_after,
@@ -75,12 +78,13 @@ impl Shared {
         state.stats.quarantined += 1;
         state.stats.record(Outcome::Error, 1, Duration::ZERO);
         drop(guard);
-        tracing::debug!(target: event::TARGET, event = event::CALL_REFUSED, pool = %self.config.name, tool);
-        Err(Error::Quarantined {
+        let error = Error::Quarantined {
             pool: self.config.name.clone(),
-            tool: tool.to_owned(),
+            tool: tool.to_string(),
             retry_after,
-        })
+        };
+        self.tell_refused(progress, &error);
+        Err(error)
     }
 
     /// A suspect has had a worker for itself and was answered.
@@ -113,13 +117,14 @@ impl Shared {
         let convicted = quarantine.blame(call, crowd, suspect.harmless, Instant::now());
         drop(state);
         if convicted {
-            tracing::warn!(
-                target: event::TARGET,
-                event = event::CALL_QUARANTINED,
-                pool = %self.config.name,
-                %worker,
-                tool = &*suspect.tool,
-                reason = exit.reason,
+            emit!(
+                self.hub,
+                CallQuarantined {
+                    pool: self.config.name.clone(),
+                    worker: worker.clone(),
+                    tool: Arc::clone(&suspect.tool),
+                    reason: exit.reason.clone(),
+                }
             );
         }
     }

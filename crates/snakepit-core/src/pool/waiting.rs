@@ -19,6 +19,8 @@ pub(super) struct Waiting {
     receiver: oneshot::Receiver<Result<Lease, Error>>,
     since: Instant,
     items: u64,
+    /// Calls in the queue when it came there, itself among them.
+    queue_size: usize,
     /// How to count the call when this is dropped; nothing once it has a slot.
     outcome: Option<Outcome>,
 }
@@ -30,6 +32,7 @@ impl Waiting {
         receiver: oneshot::Receiver<Result<Lease, Error>>,
         items: u64,
         since: Instant,
+        queue_size: usize,
     ) -> Self {
         Self {
             shared,
@@ -37,8 +40,14 @@ impl Waiting {
             receiver,
             since,
             items,
+            queue_size,
             outcome: Some(Outcome::Cancelled),
         }
+    }
+
+    /// Number of calls in the queue when this one came there, itself among them.
+    pub(super) const fn queue_size(&self) -> usize {
+        self.queue_size
     }
 
     /// Waits for the slot, up to a moment.

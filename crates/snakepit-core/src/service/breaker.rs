@@ -53,7 +53,7 @@ impl BreakerLayer {
     }
 
     fn admit(&self, tool: &Arc<str>) -> Result<Leave, Error> {
-        let admitted = self.lock().admit(tool, Instant::now());
+        let admitted = self.lock().try_admit(tool, Instant::now());
         match admitted {
             Ok(permits) => Ok(Leave {
                 layer: self.clone(),

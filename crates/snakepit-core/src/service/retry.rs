@@ -112,6 +112,7 @@ where
                 tokio::time::sleep_until(at).await;
                 poll_fn(|context| inner.poll_ready(context)).await?;
                 let mut again = request.clone();
+                // The number of the call stays.
                 again.call = CallId::next();
                 match inner.call(again).await {
                     Ok(response) => return Ok(response),

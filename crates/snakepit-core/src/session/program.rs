@@ -54,6 +54,7 @@ impl Session {
     /// The session is over, [`StateError::Quota`], [`StateError::Invalid`] name or value.
     pub fn put_program(&self, name: &str, program: Value) -> Result<(), StateError> {
         let program = self::program(name, program)?;
+        let bytes = program.bytes;
         // The old one is dropped when the lock is free again.
         let _old = self.try_with(Access::Touch, |live| {
             let there = live.data.as_ref().map(|data| &data.programs);
@@ -68,6 +69,7 @@ impl Session {
             live.charge(self.store(), program.bytes, old.unwrap_or(0))?;
             Ok(live.data_mut().programs.insert(name.into(), program))
         })?;
+        self.store().tell_stored(Some(&self.id), name, bytes);
         Ok(())
     }
 
@@ -82,7 +84,9 @@ impl Session {
             let found = found.map(|program| Arc::clone(&program.value));
             found.ok_or_else(|| candidates(programs))
         })?;
-        found.map_err(|known| unknown(name, &known))
+        let found = found.map_err(|known| unknown(name, &known))?;
+        self.store().tell_retrieved(Some(&self.id), name);
+        Ok(found)
     }
 
     /// Deletes a program of this session. `false` if there is none of this name.
@@ -101,6 +105,9 @@ impl Session {
             live.charge(self.store(), 0, old.bytes)?;
             Ok(Some(old))
         })?;
+        if old.is_some() {
+            self.store().tell_deleted(Some(&self.id), name);
+        }
         Ok(old.is_some())
     }
 
@@ -144,6 +151,7 @@ impl Store {
 
     pub(super) fn put_program(&self, name: &str, program: Value) -> Result<(), StateError> {
         let program = self::program(name, program)?;
+        let bytes = program.bytes;
         let mut programs = self.open_globals()?;
         let old = programs.get(name).map(|old| old.bytes);
         let counters = &self.counters;
@@ -158,13 +166,17 @@ impl Store {
         let old = programs.insert(name.into(), program);
         drop(programs);
         drop(old);
+        self.tell_stored(None, name, bytes);
         Ok(())
     }
 
     pub(super) fn program(&self, name: &str) -> Result<Arc<Value>, StateError> {
         let programs = self.open_globals()?;
         if let Some(program) = programs.get(name) {
-            return Ok(Arc::clone(&program.value));
+            let value = Arc::clone(&program.value);
+            drop(programs);
+            self.tell_retrieved(None, name);
+            return Ok(value);
         }
         let known = candidates(Some(&programs));
         drop(programs);
@@ -175,6 +187,7 @@ impl Store {
         let old = self.open_globals()?.remove(name);
         if let Some(old) = &old {
             self.counters.release(old.bytes);
+            self.tell_deleted(None, name);
         }
         Ok(old.is_some())
     }

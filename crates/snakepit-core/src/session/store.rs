@@ -10,7 +10,8 @@ use super::counters::Counters;
 use super::data::Program;
 use super::shard::{Live, Nanos, Shard};
 use super::{Quota, SessionConfig, SessionEnd, StateError};
-use crate::{Metadata, SessionId, event, metadata};
+use crate::events::Events;
+use crate::{Metadata, SessionId, metadata};
 
 /// Parts with a lock of their own each; a power of two.
 const SHARDS: usize = 64;
@@ -61,12 +62,17 @@ pub(super) struct Store {
     closed: AtomicBool,
     hooks: RwLock<Vec<Hook>>,
     pub(super) counters: Counters,
+    pub(super) events: Events,
+    /// The number of sessions was near its limit when it was last looked at.
+    pub(super) crowded: AtomicBool,
 }
 
 impl Store {
-    pub(super) fn new(config: SessionConfig) -> Self {
+    pub(super) fn new(config: SessionConfig, events: Events) -> Self {
         Self {
             config,
+            events,
+            crowded: AtomicBool::new(false),
             seed: RandomState::new().hash_one(()) | 1,
             shards: std::iter::repeat_with(Mutex::default)
                 .take(SHARDS)
@@ -132,16 +138,11 @@ impl Store {
             Some(Place::new(shard, entry, live))
         });
         drop(guard);
-        self.ended(ended, SessionEnd::Expired);
+        self.ended(ended, SessionEnd::Expired, now);
         match &place {
             Ok(Some(place)) => {
                 Counters::add(&self.counters.created, 1);
-                tracing::trace!(
-                    target: event::STATE,
-                    event = event::SESSION_CREATED,
-                    session = %id,
-                    generation = place.generation,
-                );
+                self.tell_created(id, place);
             }
             _ => drop(live.fetch_sub(1, Ordering::Relaxed)),
         }
@@ -187,13 +188,16 @@ impl Store {
         if live.expires() <= now {
             let ended = guard.remove(entry, SessionEnd::Expired);
             drop(guard);
-            self.ended(ended, SessionEnd::Expired);
+            self.ended(ended, SessionEnd::Expired, now);
             return None;
         }
         if access == Access::Touch {
             live.touch(now);
         }
-        Some(Place::new(shard, entry, live))
+        let place = Place::new(shard, entry, live);
+        drop(guard);
+        self.tell_accessed(id, &place, access);
+        Some(place)
     }
 
     /// Runs `act` on a session under its lock. It must be quick.
@@ -214,13 +218,16 @@ impl Store {
         if live.expires() <= now {
             let ended = guard.remove(place.entry, SessionEnd::Expired);
             drop(guard);
-            self.ended(ended, SessionEnd::Expired);
+            self.ended(ended, SessionEnd::Expired, now);
             return Err(self.missing(id, place, now));
         }
         if access == Access::Touch {
             live.touch(now);
         }
-        Ok(act(live))
+        let result = act(live);
+        drop(guard);
+        self.tell_accessed(id, place, access);
+        Ok(result)
     }
 
     fn missing(&self, id: &SessionId, place: &Place, now: Nanos) -> StateError {
@@ -266,7 +273,7 @@ impl Store {
                 .flatten()
         };
         let there = ended.is_some();
-        self.ended(ended, SessionEnd::Deleted);
+        self.ended(ended, SessionEnd::Deleted, now);
         Ok(there)
     }
 
@@ -285,17 +292,18 @@ impl Store {
         for shard in 0..SHARDS as u32 {
             let ended = self.lock(shard).expired(now, usize::MAX);
             n += ended.len();
-            self.ended(ended, SessionEnd::Expired);
+            self.ended(ended, SessionEnd::Expired, now);
         }
+        self.tell_pruned(n);
         n
     }
 
     /// Ends all sessions, drops the global programs and refuses new ones.
-    pub(super) fn close(&self) {
+    pub(super) fn close(&self, now: Nanos) {
         self.closed.store(true, Ordering::SeqCst);
         for shard in 0..SHARDS as u32 {
             let ended = self.lock(shard).drain(SessionEnd::Closed);
-            self.ended(ended, SessionEnd::Closed);
+            self.ended(ended, SessionEnd::Closed, now);
         }
         self.drop_programs();
     }
@@ -327,7 +335,7 @@ impl Store {
     }
 
     /// What follows the end of sessions, after their shard is unlocked.
-    fn ended(&self, ended: impl IntoIterator<Item = Live>, why: SessionEnd) {
+    fn ended(&self, ended: impl IntoIterator<Item = Live>, why: SessionEnd, now: Nanos) {
         for live in ended {
             let counters = &self.counters;
             counters.live.fetch_sub(1, Ordering::Relaxed);
@@ -339,7 +347,7 @@ impl Store {
             if let Some(data) = &live.data {
                 data.log.wake();
             }
-            tracing::trace!(target: event::STATE, event = event::SESSION_ENDED, session = %live.id, generation = live.generation, ?why);
+            self.tell_ended(&live, why, now);
             let hooks = self
                 .hooks
                 .read()
@@ -366,7 +374,7 @@ mod tests {
 
     #[test]
     fn ids_that_are_alike_spread_over_all_shards() {
-        let mut store = Store::new(SessionConfig::new());
+        let mut store = Store::new(SessionConfig::new(), Events::new());
         store.seed = 0x9e37_79b9_7f4a_7c15;
         for shape in [
             "{}",

@@ -10,7 +10,7 @@ use super::{Quota, Session, StateError};
 use crate::change::log::Draft;
 use crate::variable::spec::Spec;
 use crate::{
-    ChangeKind, NewVariable, SetVariable, Value, Variable, VariableError, event, metadata, names,
+    ChangeKind, NewVariable, SetVariable, Value, Variable, VariableError, metadata, names,
 };
 
 /// A value that was checked and waits to be stored.
@@ -65,6 +65,7 @@ impl Session {
             live.data_mut().log.wake();
             Ok(())
         })?;
+        self.tell_changed(ChangeKind::Registered, &variable.name, 1);
         Ok(variable)
     }
 
@@ -201,7 +202,12 @@ impl Session {
                 .collect::<Result<_, VariableError>>()?;
             let stored = self.with(Access::Touch, |live| self.store_all(live, &checked))??;
             match stored {
-                Stored::Done(set) => return Ok(set),
+                Stored::Done(set) => {
+                    for one in &set {
+                        self.tell_changed(ChangeKind::Set, &one.name, one.version);
+                    }
+                    return Ok(set);
+                }
                 Stored::Again(new) => specs = new,
             }
             values = checked
@@ -299,6 +305,9 @@ impl Session {
         });
         // The old value is dropped here, after the lock is released.
         let deleted = deleted.map_err(|error| self.suggest(error))?;
+        if let Some(old) = &deleted {
+            self.tell_changed(ChangeKind::Deleted, &old.spec.name, old.version);
+        }
         Ok(deleted.is_some())
     }
 
@@ -341,15 +350,6 @@ impl Session {
 
     fn log(&self, live: &mut Live, kind: ChangeKind, held: &Held) {
         Counters::add(&self.store().counters.changes, 1);
-        tracing::trace!(
-            target: event::STATE,
-            event = event::VARIABLE_CHANGED,
-            session = %self.id,
-            variable = &*held.spec.name,
-            change = kind.name(),
-            version = held.version,
-            origin = %self.origin,
-        );
         let draft = Draft {
             name: Arc::clone(&held.spec.name),
             kind,

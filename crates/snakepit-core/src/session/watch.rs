@@ -9,7 +9,8 @@ use tokio::time::{Instant, sleep_until};
 use super::counters::Counters;
 use super::store::Access;
 use super::{Session, StateError};
-use crate::{ChangeBatch, ChangeStream, WatchFilter, WatchFrom, WatchItem, event};
+use crate::events::emit;
+use crate::{ChangeBatch, ChangeStream, WatchFilter, WatchFrom, WatchItem};
 
 /// Changes that a stream takes at a time.
 const BATCH: usize = 256;
@@ -85,11 +86,12 @@ impl Session {
             })?;
             if batch.missed > 0 {
                 Counters::add(&self.store().counters.missed, batch.missed);
-                tracing::debug!(
-                    target: event::STATE,
-                    event = event::WATCH_LAGGED,
-                    session = %self.id,
-                    missed = batch.missed,
+                emit!(
+                    self.store().events,
+                    WatchLagged {
+                        session: self.id.clone(),
+                        missed: batch.missed,
+                    }
                 );
             }
             if batch.missed > 0 || !batch.changes.is_empty() {

@@ -203,6 +203,10 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 #[async_trait]
 impl WorkerProfile for ScriptedProfile {
+    fn name(&self) -> &'static str {
+        "scripted"
+    }
+
     fn slots(&self) -> NonZeroU16 {
         self.inner.slots
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::track::{HeartbeatState, News};
+use crate::events::emit;
 use crate::policy::liveness::{Cause, Evidence, Verdict};
 use crate::pool::behind::Behind;
 use crate::pool::foreign;
@@ -11,7 +12,7 @@ use crate::pool::lease::Lease;
 use crate::pool::shared::{Shared, State, Waiter};
 use crate::pool::supervisor::Event;
 use crate::schedule::{Lost, WorkerKey};
-use crate::{Worker, WorkerId, event};
+use crate::{Worker, WorkerId};
 
 /// Time for the stacks of a worker that is about to be killed.
 const STACKS: Duration = Duration::from_secs(1);
@@ -85,8 +86,8 @@ impl Act {
     }
 
     /// Wakes who got a slot, tells what has happened, and kills the worker where that is the verdict.
-    pub(super) fn finish(self, shared: &Arc<Shared>, news: News) {
-        self.tell(shared, news);
+    pub(super) fn finish(self, shared: &Arc<Shared>, news: News, latency: Option<Duration>) {
+        self.tell(shared, news, latency);
         if self.before != self.after {
             // A call that waits for a worker of its own may have to wait for another one now.
             shared.changed.notify_waiters();
@@ -102,11 +103,32 @@ impl Act {
         }
     }
 
-    fn tell(&self, shared: &Shared, news: News) {
-        let (pool, worker, evidence) = (&shared.config.name, &self.id, &self.evidence);
-        let (misses, held) = (evidence.misses, evidence.held.as_secs_f64());
+    fn tell(&self, shared: &Shared, news: News, latency: Option<Duration>) {
+        let (hub, evidence) = (&shared.hub, &self.evidence);
+        let (pool, worker) = (|| shared.config.name.clone(), || self.id.clone());
+        let (misses, held_seconds) = (evidence.misses, evidence.held.as_secs_f64());
+        if let Some(latency) = latency {
+            let latency_us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
+            emit!(
+                hub,
+                HeartbeatPongReceived {
+                    pool: pool(),
+                    worker: worker(),
+                    latency_us
+                }
+            );
+        }
         if let News::Missed(misses) = news {
-            tracing::debug!(target: event::TARGET, event = event::HEARTBEAT_MISSED, %pool, %worker, misses, busy = evidence.busy);
+            let busy = evidence.busy;
+            emit!(
+                hub,
+                HeartbeatMissed {
+                    pool: pool(),
+                    worker: worker(),
+                    misses,
+                    busy
+                }
+            );
         }
         let again = match (self.before, self.after, news) {
             (_, _, News::Recovered(misses)) => Some(misses),
@@ -114,15 +136,39 @@ impl Act {
             _ => None,
         };
         if let Some(misses) = again {
-            tracing::info!(target: event::TARGET, event = event::HEARTBEAT_RECOVERED, %pool, %worker, misses);
+            emit!(
+                hub,
+                HeartbeatRecovered {
+                    pool: pool(),
+                    worker: worker(),
+                    misses
+                }
+            );
         }
         match self.after {
             HeartbeatState::Quiet if self.before != HeartbeatState::Quiet => {
-                tracing::warn!(target: event::TARGET, event = event::WORKER_QUIET, %pool, %worker, misses, held_seconds = held);
+                emit!(
+                    hub,
+                    WorkerQuiet {
+                        pool: pool(),
+                        worker: worker(),
+                        misses,
+                        held_seconds
+                    }
+                );
             }
             HeartbeatState::Stalled if self.before != HeartbeatState::Stalled => {
                 let flat_seconds = evidence.flat.unwrap_or_default().as_secs_f64();
-                tracing::info!(target: event::TARGET, event = event::WORKER_STALLED, %pool, %worker, flat_seconds, held_seconds = held, misses);
+                emit!(
+                    hub,
+                    WorkerStalled {
+                        pool: pool(),
+                        worker: worker(),
+                        flat_seconds,
+                        held_seconds,
+                        misses,
+                    }
+                );
             }
             _ => {}
         }
@@ -134,13 +180,30 @@ impl Condemned {
     async fn kill(self, shared: Arc<Shared>, worker: WorkerId, evidence: Evidence) {
         let stacks = foreign::stacks(&*self.worker, STACKS).await;
         let stacks = stacks.and_then(|stacks| serde_json::to_string(&stacks).ok());
-        let (pool, misses) = (&shared.config.name, evidence.misses);
+        let (hub, pool, misses) = (&shared.hub, shared.config.name.clone(), evidence.misses);
         if let Some(cause) = self.cause {
             let flat_seconds = evidence.flat.unwrap_or_default().as_secs_f64();
             let cause = cause.as_str();
-            tracing::warn!(target: event::TARGET, event = event::WORKER_CONDEMNED, %pool, %worker, cause, flat_seconds, stacks);
+            emit!(
+                hub,
+                WorkerCondemned {
+                    pool,
+                    worker,
+                    cause,
+                    flat_seconds,
+                    stacks
+                }
+            );
         } else {
-            tracing::warn!(target: event::TARGET, event = event::WORKER_SUSPECT, %pool, %worker, misses, stacks);
+            emit!(
+                hub,
+                WorkerSuspect {
+                    pool,
+                    worker,
+                    misses,
+                    stacks
+                }
+            );
         }
         shared.send(Event::Lost(self.key));
     }

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep_until};
 
+use super::terminated::Past;
 use super::{Event, Readiness, Supervisor};
-use crate::event;
+use crate::Worker;
+use crate::events::emit;
 use crate::pool::foreign;
 
 impl Supervisor {
@@ -39,9 +42,12 @@ impl Supervisor {
                     Some(_) => {}
                     None => break,
                 },
-                Some(Ok((key, _))) = self.watchers.join_next() => {
+                Some(Ok((key, exit))) = self.watchers.join_next() => {
                     self.shared.remove(key);
-                    self.shared.lock().workers.remove(key);
+                    let live = self.shared.lock().workers.remove(key);
+                    if let Some(live) = live {
+                        self.shared.tell_end(&Past::of(&live), &exit, exit.expected);
+                    }
                 }
                 () = sleep_until(until) => break,
             }
@@ -49,13 +55,13 @@ impl Supervisor {
         let stops: Vec<_> = {
             let mut state = self.shared.lock();
             let spares = std::mem::take(&mut state.spares);
-            let workers = keys.iter().filter_map(|key| {
-                let live = state.workers.get(*key)?;
-                Some(Arc::clone(&live.worker))
+            let workers = keys.iter().filter_map(|key| state.workers.get(*key));
+            let workers = workers.map(|live| (Past::of(live), Arc::clone(&live.worker)));
+            let spares = spares.into_iter().map(|spare| {
+                let past = Past::of_spare(&spare.id, spare.ready.elapsed());
+                (past, spare.worker)
             });
-            workers
-                .chain(spares.into_iter().map(|spare| spare.worker))
-                .collect()
+            workers.chain(spares).collect()
         };
         let why = if drain.is_zero() {
             "ended by its host: the pool was closed without waiting for calls".to_owned()
@@ -64,17 +70,25 @@ impl Supervisor {
                 "ended by its host: the pool was shut down; running calls had `drain_timeout` ({drain:?})"
             )
         };
-        for worker in &stops {
+        for (_, worker) in &stops {
             foreign::will_end(&**worker, &why);
         }
-        join_all(stops.iter().map(|worker| foreign::stop(&**worker, grace))).await;
-        {
-            for key in keys {
-                self.shared.remove(key);
-                self.shared.lock().workers.remove(key);
-            }
+        let stop = |(_, worker): &(_, Arc<dyn Worker>)| {
+            let worker = Arc::clone(worker);
+            async move { foreign::stop(&*worker, grace).await }
+        };
+        join_all(stops.iter().map(stop)).await;
+        for key in keys {
+            self.shared.remove(key);
+            self.shared.lock().workers.remove(key);
         }
-        tracing::info!(target: event::TARGET, event = event::POOL_CLOSED, pool = %self.shared.config.name);
+        for (past, worker) in stops {
+            // It is gone, so that its exit is there.
+            let exit = foreign::closed(worker).now_or_never();
+            self.shared.tell_end(&past, &exit.unwrap_or_default(), true);
+        }
+        let pool = self.shared.config.name.clone();
+        emit!(self.shared.hub, PoolClosed { pool });
         self.shared.readiness.send_replace(Readiness::Closed);
     }
 }

@@ -5,10 +5,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Supervisor;
+use super::terminated::Past;
+use crate::events::emit;
 use crate::pool::foreign;
 use crate::pool::shared::Shared;
 use crate::schedule::WorkerKey;
-use crate::{RecycleMode, RecycleReason, event};
+use crate::{RecycleMode, RecycleReason};
 
 impl Supervisor {
     /// Gives a worker no further calls; it ends with its last one, at the latest at `until`.
@@ -42,27 +44,22 @@ impl Supervisor {
     pub(super) fn renew(&mut self, key: WorkerKey, reason: RecycleReason) {
         let config = &self.shared.config;
         let mut until = Instant::now().checked_add(config.recycle.max_drain);
-        {
+        let recycled = {
             let mut guard = self.shared.lock();
             let state = &mut *guard;
             let Some(live) = state.workers.get_mut(key) else {
                 return;
             };
             until = live.drain_until.or(until).min(until);
-            if live.recycled.is_none() {
+            live.recycled.is_none().then(|| {
                 live.recycled = Some(reason);
                 live.in_place = config.recycle.mode == RecycleMode::InPlace;
                 state.stats.recycled += 1;
-                tracing::info!(
-                    target: event::TARGET,
-                    event = event::WORKER_RECYCLED,
-                    pool = %config.name,
-                    worker = %live.id,
-                    reason = reason.name(),
-                    uptime_seconds = live.ready.elapsed().as_secs_f64(),
-                    request_count = live.calls,
-                );
-            }
+                Past::of(live)
+            })
+        };
+        if let Some(past) = recycled {
+            self.tell_recycled(past, reason.word(), None);
         }
         // Where its replacement is on its way already, that is the one.
         self.recycling.adopt(key);
@@ -93,7 +90,7 @@ impl Supervisor {
 
     /// Ends workers whose calls had their time.
     pub(super) fn expire(&self, now: Instant) {
-        let mut expired = Vec::new();
+        let (mut expired, hub) = (Vec::new(), &self.shared.hub);
         for (key, live) in self.shared.lock().workers.iter_mut() {
             if live.drain_until.take_if(|until| *until <= now).is_some() {
                 let reason = live.recycled.map_or("surplus", RecycleReason::name);
@@ -102,11 +99,18 @@ impl Supervisor {
                     "ended by its host: it was recycled ({reason}), and the call did not end within `max_drain` ({limit:?})"
                 );
                 foreign::will_end(&*live.worker, &why);
-                tracing::warn!(target: event::TARGET, event = event::WORKER_DRAIN_EXPIRED, pool = %self.shared.config.name, worker = %live.id);
-                expired.push(key);
+                expired.push((key, live.id.clone()));
             }
         }
-        for key in expired {
+        for (key, worker) in expired {
+            let pool = || self.shared.config.name.clone();
+            emit!(
+                hub,
+                WorkerDrainExpired {
+                    pool: pool(),
+                    worker
+                }
+            );
             self.stop(key, self.shared.config.stop_grace);
         }
     }

@@ -7,10 +7,12 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::Supervisor;
+use super::terminated::Past;
+use crate::events::emit;
 use crate::pool::recycle::{Member, RecycleError, RecycleMode, RecycleReason, Token};
 use crate::pool::workers::Live;
 use crate::schedule::WorkerKey;
-use crate::{PoolConfig, Printable, RecycleBudget, StartError, WorkerId, event};
+use crate::{PoolConfig, Printable, RecycleBudget, StartError, WorkerId};
 
 /// Those who wait for a replacement that they asked for.
 type Waiters = Vec<oneshot::Sender<Result<WorkerId, RecycleError>>>;
@@ -203,7 +205,7 @@ impl Supervisor {
         replacement_id: Option<&WorkerId>,
     ) {
         let config = &self.shared.config;
-        {
+        let past = {
             let mut state = self.shared.lock();
             state.stats.recycled += 1;
             let Some(live) = state.workers.get_mut(key) else {
@@ -211,17 +213,9 @@ impl Supervisor {
             };
             live.recycled = Some(replacement.reason);
             live.in_place = replacement_id.is_none();
-            tracing::info!(
-                target: event::TARGET,
-                event = event::WORKER_RECYCLED,
-                pool = %config.name,
-                worker = %live.id,
-                reason = replacement.reason.name(),
-                replacement = replacement_id.map(tracing::field::display),
-                uptime_seconds = live.ready.elapsed().as_secs_f64(),
-                request_count = live.calls,
-            );
-        }
+            Past::of(live)
+        };
+        self.tell_recycled(past, replacement.reason.word(), replacement_id);
         if let Some(id) = replacement_id {
             replacement.tell(&Ok(id.clone()));
         }
@@ -264,14 +258,15 @@ impl Supervisor {
         policy.max_backoff = policy.window.max(policy.max_backoff);
         let wait = policy.backoff(self.recycling.failures);
         self.recycling.not_before = Some(Instant::now() + wait);
-        tracing::error!(
-            target: event::TARGET,
-            event = event::WORKER_RECYCLE_FAILED,
-            pool = %config.name,
-            %worker,
-            reason = replacement.reason.name(),
-            error = %Printable(&error.message),
-            retry_seconds = wait.as_secs_f64(),
+        emit!(
+            self.shared.hub,
+            WorkerRecycleFailed {
+                pool: config.name.clone(),
+                worker,
+                reason: replacement.reason.word(),
+                error: Printable(&error.message).to_string(),
+                retry_after_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+            }
         );
         let mut state = self.shared.lock();
         state.stats.recycle_failures += 1;

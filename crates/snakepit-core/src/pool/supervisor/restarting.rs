@@ -7,8 +7,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Readiness, Supervisor};
+use crate::events::emit;
 use crate::pool::workers::Live;
-use crate::{Printable, RestartPolicy, StartError, event};
+use crate::{Printable, RestartPolicy, StartError};
 
 /// The time over which replacements at once are counted.
 const PACE: Duration = Duration::from_secs(1);
@@ -126,8 +127,13 @@ impl Supervisor {
     }
 
     fn give_up(&mut self, mut error: StartError, now: Instant) {
-        let pool = &self.shared.config.name;
-        tracing::error!(target: event::TARGET, event = event::POOL_GAVE_UP, %pool, error = %Printable(&error.message));
+        emit!(
+            self.shared.hub,
+            PoolGaveUp {
+                pool: self.shared.config.name.clone(),
+                error: Printable(&error.message).to_string(),
+            }
+        );
         self.half_open = true;
         self.not_before = Some(now + self.shared.config.restart.window);
         if error.help.is_none() {

@@ -3,8 +3,9 @@
 use tokio::time::Instant;
 
 use super::Supervisor;
+use crate::PoolConfig;
+use crate::events::emit;
 use crate::policy::{Autoscale, Seen};
-use crate::{PoolConfig, event};
 
 pub(super) struct Scaler {
     autoscale: Autoscale,
@@ -74,6 +75,14 @@ impl Supervisor {
         }
         drop(guard);
         self.recycling.member.resize(to);
-        tracing::info!(target: event::TARGET, event = event::POOL_SCALED, pool = %config.name, from, to, reason = reason.name());
+        emit!(
+            self.shared.hub,
+            PoolScaled {
+                pool: config.name.clone(),
+                from: from as u64,
+                to: to as u64,
+                reason: reason.name(),
+            }
+        );
     }
 }

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{Supervisor, terminated};
+use super::Supervisor;
+use super::terminated::Past;
+use crate::events::emit;
 use crate::pool::foreign;
 use crate::pool::recycle::RecycleMode;
 use crate::pool::workers::Spare;
-use crate::{ErrorCode, StartError, Worker, WorkerExit, WorkerId, event};
+use crate::{ErrorCode, StartError, Worker, WorkerExit, WorkerId};
 
 impl Supervisor {
     /// The pool lacks so many workers. Those that are replaced in place are not missing; that others are starting is no reason to wait.
@@ -35,7 +37,6 @@ impl Supervisor {
 
     /// Keeps a worker that is ready as a spare.
     pub(super) fn keep(&mut self, id: WorkerId, worker: Arc<dyn Worker>) {
-        tracing::debug!(target: event::TARGET, event = event::WORKER_READY, pool = %self.shared.config.name, worker = %id);
         {
             let mut state = self.shared.lock();
             state.starting.remove(&id);
@@ -65,7 +66,8 @@ impl Supervisor {
                 self.shared.lock().spares.push(Spare { worker, id, ready });
                 return;
             };
-            tracing::info!(target: event::TARGET, event = event::POOL_SPARE_USED, pool = %self.shared.config.name, worker = %id);
+            let pool = self.shared.config.name.clone();
+            emit!(self.shared.hub, PoolSpareUsed { pool, worker: id });
             self.watchers
                 .spawn(async move { (key, foreign::closed(worker).await) });
         }
@@ -86,7 +88,8 @@ impl Supervisor {
             state.stats.last_exit = Some(exit.reason.clone());
             state.spares.remove(index).ready.elapsed()
         };
-        terminated::report(&self.shared.config.name, id, exit, exit.expected);
+        self.shared
+            .tell_end(&Past::of_spare(id, age), exit, exit.expected);
         self.missing += 1;
         if !exit.expected {
             let message = format!("spare workers keep dying, the last one: {}", exit.reason);

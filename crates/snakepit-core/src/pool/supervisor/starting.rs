@@ -8,10 +8,11 @@ use futures_util::FutureExt;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Supervisor;
+use crate::events::emit;
 use crate::pool::foreign;
 use crate::{
     CallError, ErrorCode, Payload, Request, Slot, StartContext, StartError, ToolInfo, Worker,
-    WorkerId, WorkerInfo, WorkerProfile, event,
+    WorkerId, WorkerInfo, WorkerProfile,
 };
 
 /// A start that is over.
@@ -26,12 +27,23 @@ impl Supervisor {
         let config = &self.shared.config;
         let id = WorkerId::new(format!("{}-{}", config.name, self.next_id));
         self.next_id += 1;
-        let name = if self.missing > 0 {
-            event::WORKER_RESTARTED
-        } else {
-            event::WORKER_SPAWNED
-        };
-        tracing::debug!(target: event::TARGET, event = name, pool = %config.name, worker = %id);
+        let (hub, pool, worker) = (&self.shared.hub, || config.name.clone(), || id.clone());
+        if self.missing > 0 {
+            emit!(
+                hub,
+                WorkerRestarted {
+                    pool: pool(),
+                    worker: worker()
+                }
+            );
+        }
+        emit!(
+            hub,
+            WorkerSpawned {
+                pool: pool(),
+                worker: worker()
+            }
+        );
         {
             let mut state = self.shared.lock();
             if self.missing > 0 {

@@ -1,0 +1,114 @@
+//! The journal of one call of a host tool: its events and its span.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+use tracing::Level;
+
+use super::ToolCall;
+use crate::events::{Events, emit};
+use crate::open_span::{Traced, number, text};
+use crate::record::SpanKind;
+use crate::{ErrorCode, SessionId, names};
+
+/// Bytes of a name that is longer than that of any tool.
+const LONG: usize = 65;
+
+/// One call of a host tool. Dropping it before its end reports that its caller has gone away.
+pub(super) struct Journal {
+    events: Events,
+    tool: Arc<str>,
+    session: Option<SessionId>,
+    depth: u32,
+    traced: Traced,
+    begun: Instant,
+    over: bool,
+}
+
+impl Journal {
+    /// Begins the journal of a call, whose own calls become children of its span.
+    pub(super) fn begin(events: &Events, call: &mut ToolCall, tool: &str) -> Self {
+        let traced = if call.worker.is_some() && call.trace.is_none() {
+            // The call of the worker is not traced, and that decides for all that it leads to.
+            Traced::default()
+        } else {
+            Traced::begin(events, call.trace, "snakepit.host_tool", SpanKind::Server)
+        };
+        call.trace = traced.context;
+        let this = Self {
+            events: events.clone(),
+            tool: match tool.len() {
+                // The name comes from a peer, and may be that of no tool.
+                LONG.. => names::short(tool).into(),
+                _ => tool.into(),
+            },
+            session: call.session.clone(),
+            depth: call.chain.depth(),
+            traced,
+            begun: Instant::now(),
+            over: false,
+        };
+        emit!(
+            this.events,
+            HostToolStarted {
+                tool: Arc::clone(&this.tool),
+                session: this.session.clone(),
+                depth: this.depth,
+            }
+        );
+        this
+    }
+
+    /// The call is over, with this error if it failed.
+    pub(super) fn end(&mut self, error: Option<ErrorCode>) {
+        let outcome = match error {
+            None => "ok",
+            Some(ErrorCode::HostToolTimeout) => "call_timeout",
+            Some(ErrorCode::Cancelled) => "cancelled",
+            Some(_) => "error",
+        };
+        self.close(outcome, error.map(ErrorCode::as_str));
+    }
+
+    fn close(&mut self, outcome: &'static str, code: Option<&'static str>) {
+        self.over = true;
+        if self.traced.span.is_none() && !self.events.enabled(Level::TRACE) {
+            return;
+        }
+        let now = Instant::now();
+        if let Some(span) = self.traced.span.take() {
+            for (name, value) in [
+                text("snakepit.tool", &self.tool),
+                number("snakepit.depth", self.depth.into()),
+                text("snakepit.outcome", outcome),
+            ] {
+                span.attribute(name, value);
+            }
+            if let Some(code) = code {
+                let (name, value) = text("error.type", code);
+                span.attribute(name, value);
+            }
+            span.end(now, code);
+        }
+        let duration = now.saturating_duration_since(self.begun);
+        emit!(
+            self.events,
+            HostToolCompleted {
+                tool: Arc::clone(&self.tool),
+                session: self.session.clone(),
+                depth: self.depth,
+                outcome,
+                code,
+                duration_us: u64::try_from(duration.as_micros()).unwrap_or(u64::MAX),
+            }
+        );
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        if !self.over {
+            self.close("cancelled", Some(ErrorCode::Cancelled.as_str()));
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! A span that is under way: the recorder gets it once nobody adds to it any more.
+
+use std::borrow::Cow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+use crate::TraceContext;
+use crate::events::Events;
+use crate::record::{Attribute, Attributes, Begun, Recorder, Span, SpanEvent, SpanKind};
+
+/// Most moments of one span. More happen only to calls that are given back again and again.
+const MOMENTS: usize = 128;
+
+/// A span that is under way. It is recorded when the last handle of it is dropped, if it has an end by then: what is learned of a call
+/// after its end, for example the step that stopped its tool, still belongs to its span.
+pub(crate) struct OpenSpan {
+    recorder: Arc<Box<dyn Recorder>>,
+    begun: Begun,
+    name: &'static str,
+    kind: SpanKind,
+    /// The same moment on both clocks. The wall clock is read once, so that children lie within their parents.
+    wall: SystemTime,
+    from: Instant,
+    parts: Mutex<Parts>,
+}
+
+#[derive(Default)]
+struct Parts {
+    attributes: Attributes,
+    events: Vec<SpanEvent>,
+    end: Option<SystemTime>,
+    error: Option<Cow<'static, str>>,
+}
+
+/// The place of a call in a trace, and its span if that is recorded.
+#[derive(Clone, Default)]
+pub(crate) struct Traced {
+    /// Context of what the call does. `None` if nothing is to know of a trace.
+    pub(crate) context: Option<TraceContext>,
+    /// `None` if nobody records it.
+    pub(crate) span: Option<Arc<OpenSpan>>,
+}
+
+impl Traced {
+    /// Begins the span of a call on the caller's thread. Without a recorder the caller's context is that of the call.
+    #[inline]
+    pub(crate) fn begin(
+        events: &Events,
+        parent: Option<TraceContext>,
+        name: &'static str,
+        kind: SpanKind,
+    ) -> Self {
+        let Some(recorder) = events.recorder() else {
+            let (context, span) = (parent, None);
+            return Self { context, span };
+        };
+        let Some(begun) = recorder.begin(parent) else {
+            return Self::default();
+        };
+        let sampled = begun.context.is_sampled();
+        let span = sampled.then(|| Arc::new(OpenSpan::new(recorder, begun, name, kind)));
+        let context = Some(begun.context);
+        Self { context, span }
+    }
+}
+
+impl OpenSpan {
+    fn new(
+        recorder: Arc<Box<dyn Recorder>>,
+        begun: Begun,
+        name: &'static str,
+        kind: SpanKind,
+    ) -> Self {
+        let (from, wall) = now();
+        Self {
+            recorder,
+            begun,
+            name,
+            kind,
+            wall,
+            from,
+            parts: Mutex::default(),
+        }
+    }
+
+    fn parts(&self) -> MutexGuard<'_, Parts> {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn at(&self, moment: Instant) -> SystemTime {
+        self.wall + moment.saturating_duration_since(self.from)
+    }
+
+    /// Notes a moment.
+    pub(crate) fn event(&self, name: &'static str, moment: Instant, attributes: Attributes) {
+        let mut parts = self.parts();
+        if parts.events.len() < MOMENTS {
+            parts.events.push(SpanEvent {
+                name: Cow::Borrowed(name),
+                at: self.at(moment),
+                attributes,
+            });
+        }
+    }
+
+    /// Adds an attribute.
+    pub(crate) fn attribute(&self, name: Cow<'static, str>, value: Attribute) {
+        self.parts().attributes.push((name, value));
+    }
+
+    /// Records a part of the work as a child.
+    pub(crate) fn child(
+        &self,
+        name: &'static str,
+        (from, until): (Instant, Instant),
+        error: Option<&'static str>,
+    ) {
+        let (start, end) = (self.at(from), self.at(until));
+        self.give(Span {
+            context: self.begun.context.child(),
+            parent: Some(self.begun.context.span_id()),
+            name: Cow::Borrowed(name),
+            kind: SpanKind::Internal,
+            start,
+            end: end.max(start),
+            attributes: Attributes::new(),
+            events: Vec::new(),
+            error: error.map(Cow::Borrowed),
+        });
+    }
+
+    /// Sets the end. The first one counts.
+    pub(crate) fn end(&self, moment: Instant, error: Option<&'static str>) {
+        let mut parts = self.parts();
+        if parts.end.is_none() {
+            parts.end = Some(self.at(moment));
+            parts.error = error.map(Cow::Borrowed);
+        }
+    }
+
+    /// A recorder that panics must not take the call along.
+    fn give(&self, span: Span) {
+        if catch_unwind(AssertUnwindSafe(|| self.recorder.span(span))).is_err() {
+            tracing::error!(target: crate::events::TARGET, "the recorder of spans panicked; a span is lost");
+        }
+    }
+}
+
+impl Drop for OpenSpan {
+    fn drop(&mut self) {
+        let parts = std::mem::take(self.parts.get_mut().unwrap_or_else(PoisonError::into_inner));
+        let Some(end) = parts.end else {
+            return;
+        };
+        self.give(Span {
+            context: self.begun.context,
+            parent: self.begun.parent,
+            name: Cow::Borrowed(self.name),
+            kind: self.kind,
+            start: self.wall,
+            end: end.max(self.wall),
+            attributes: parts.attributes,
+            events: parts.events,
+            error: parts.error,
+        });
+    }
+}
+
+/// The same moment on both clocks. A thread that is put aside between the two looks would shift all times of its span, so it looks again.
+fn now() -> (Instant, SystemTime) {
+    /// Looks at most.
+    const LOOKS: usize = 4;
+    /// Time between the looks at the two clocks that does no harm.
+    const CLOSE: Duration = Duration::from_micros(2);
+    let mut both = None;
+    for _ in 0..LOOKS {
+        let (from, wall) = (Instant::now(), SystemTime::now());
+        both = Some((from, wall));
+        if from.elapsed() <= CLOSE {
+            break;
+        }
+    }
+    both.expect("it looks once at least")
+}
+
+/// An attribute with a text.
+pub(crate) fn text(name: &'static str, value: &str) -> (Cow<'static, str>, Attribute) {
+    (Cow::Borrowed(name), Attribute::Text(value.into()))
+}
+
+/// An attribute with a whole number.
+pub(crate) fn number(name: &'static str, value: u64) -> (Cow<'static, str>, Attribute) {
+    let value = i64::try_from(value).unwrap_or(i64::MAX);
+    (Cow::Borrowed(name), Attribute::Integer(value))
+}

@@ -1,0 +1,379 @@
+//! The journal of a call: what its events and its span say, from its beginning to its end.
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tracing::Level;
+
+use super::lease::Lease;
+use super::shared::Shared;
+use crate::events::{Shown, emit};
+use crate::open_span::{Traced, number, text};
+use crate::record::SpanKind;
+use crate::{CallId, CallOptions, Error, ErrorCode, Phase, TraceContext, WorkerId};
+
+/// One call, or one batch. Dropping it before its end reports that its caller has gone away.
+pub(super) struct Journal<S: Deref<Target = Shared>> {
+    shared: S,
+    pub(super) progress: Progress,
+    over: bool,
+}
+
+/// The progress of one call. Its number is the same in all its attempts.
+pub(super) struct Progress {
+    pub(super) call: CallId,
+    pub(super) tool: Arc<str>,
+    traced: Traced,
+    begun: Instant,
+    items: u64,
+    /// Times that it was sent to a worker.
+    attempts: u32,
+    /// The worker that had it last.
+    worker: Option<WorkerId>,
+    /// Since when it has been in the queue.
+    waits: Option<Instant>,
+    /// Its time in the queue so far.
+    queued: Duration,
+    /// Chunks of a stream that has begun.
+    chunks: Option<Chunks>,
+}
+
+/// The chunks of a stream.
+struct Chunks {
+    since: Instant,
+    taken: u64,
+    first: Option<Duration>,
+}
+
+/// The end of a call, as its events tell it.
+struct End {
+    outcome: &'static str,
+    code: Option<&'static str>,
+    failed: u64,
+}
+
+/// Begins the span of a call; to be done on the caller's thread.
+pub(super) fn trace(shared: &Shared, options: &CallOptions) -> Traced {
+    Traced::begin(
+        &shared.hub,
+        options.trace,
+        "snakepit.call",
+        SpanKind::Client,
+    )
+}
+
+impl<S: Deref<Target = Shared>> Journal<S> {
+    /// Begins the journal of a call that is made at `begun`.
+    pub(super) fn begin(shared: S, tool: Arc<str>, traced: Traced, begun: Instant) -> Self {
+        let progress = Progress {
+            call: CallId::next(),
+            tool,
+            traced,
+            begun,
+            items: 1,
+            attempts: 0,
+            worker: None,
+            waits: None,
+            queued: Duration::ZERO,
+            chunks: None,
+        };
+        Self {
+            shared,
+            progress,
+            over: false,
+        }
+    }
+
+    /// It is a batch of so many items.
+    pub(super) fn items(mut self, items: usize) -> Self {
+        self.progress.items = items as u64;
+        self
+    }
+
+    /// The call is over.
+    #[inline]
+    pub(super) fn end(&mut self, result: Result<(), &Error>) {
+        let failed = self.progress.items;
+        self.close(|| match result {
+            Ok(()) => End {
+                outcome: "ok",
+                code: None,
+                failed: 0,
+            },
+            Err(error) => End {
+                outcome: outcome(error),
+                code: Some(error.code().as_str()),
+                failed,
+            },
+        });
+    }
+
+    /// A batch is over, with a result for each item.
+    pub(super) fn end_batch<T>(&mut self, results: &[Result<T, Error>]) {
+        self.close(|| {
+            let mut failures = results.iter().filter_map(|result| result.as_ref().err());
+            let first = failures.next();
+            End {
+                outcome: first.map_or("ok", outcome),
+                code: first.map(|error| error.code().as_str()),
+                failed: first.map_or(0, |_| 1 + failures.count() as u64),
+            }
+        });
+    }
+
+    #[inline]
+    fn close(&mut self, end: impl FnOnce() -> End) {
+        self.over = true;
+        if self.progress.traced.span.is_some() || self.shared.hub.enabled(Level::TRACE) {
+            self.progress.over(&self.shared, &end());
+        }
+    }
+}
+
+impl<S: Deref<Target = Shared>> Drop for Journal<S> {
+    fn drop(&mut self) {
+        if !self.over {
+            let failed = self.progress.items;
+            self.close(|| End {
+                outcome: "cancelled",
+                code: Some(ErrorCode::Cancelled.as_str()),
+                failed,
+            });
+        }
+    }
+}
+
+/// One word for the failure of a call.
+const fn outcome(error: &Error) -> &'static str {
+    match error {
+        Error::Timeout {
+            phase: Phase::Queue,
+            ..
+        } => "queue_timeout",
+        Error::Timeout { .. } => "call_timeout",
+        Error::Saturated { .. } | Error::CircuitOpen { .. } | Error::Quarantined { .. } => {
+            "rejected"
+        }
+        _ => "error",
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+impl Progress {
+    /// The call's own place in the trace, for its worker.
+    pub(super) const fn trace(&self) -> Option<TraceContext> {
+        self.traced.context
+    }
+
+    /// The number of this attempt in its worker. A worker may remember the number of an attempt that it gave back, so each has its own;
+    /// that of the first one is the number of the call.
+    pub(super) fn attempt(&self) -> CallId {
+        if self.attempts > 1 {
+            CallId::next()
+        } else {
+            self.call
+        }
+    }
+
+    /// It is in the queue, which has `queue_size` calls with it.
+    pub(super) fn queued(&mut self, shared: &Shared, options: &CallOptions, queue_size: usize) {
+        self.waits = Some(Instant::now());
+        emit!(
+            shared.hub,
+            CallQueued {
+                pool: shared.config.name.clone(),
+                call: self.call,
+                tool: Arc::clone(&self.tool),
+                session: options.session.clone(),
+                queue_size: queue_size as u64,
+            }
+        );
+    }
+
+    /// It has its old place in the queue again.
+    pub(super) fn waits_again(&mut self) {
+        self.waits = Some(Instant::now());
+    }
+
+    /// It leaves the queue, with or without a slot. Returns its time there, if it was there.
+    fn leave_queue(&mut self, error: Option<&'static str>) -> Option<Duration> {
+        let since = self.waits.take()?;
+        let now = Instant::now();
+        let waited = now.saturating_duration_since(since);
+        self.queued += waited;
+        if let Some(span) = &self.traced.span {
+            span.child("snakepit.queue", (since, now), error);
+        }
+        Some(waited)
+    }
+
+    /// It is about to be sent to the worker of this lease.
+    pub(super) fn dispatched(&mut self, shared: &Shared, lease: &mut Lease) {
+        let waited = self.leave_queue(None);
+        let attempt = self.attempts;
+        self.attempts += 1;
+        self.worker = Some(lease.id().clone());
+        lease.number = Some(self.call);
+        if let Some(span) = &self.traced.span {
+            lease.span = Some(Arc::clone(span));
+            let worker = text("snakepit.worker", lease.id().as_str());
+            let attempt = number("snakepit.attempt", attempt.into());
+            span.event("snakepit.dispatched", Instant::now(), vec![worker, attempt]);
+        }
+        emit!(
+            shared.hub,
+            CallDispatched {
+                pool: shared.config.name.clone(),
+                worker: lease.id().clone(),
+                slot: lease.slot().0,
+                call: self.call,
+                tool: Arc::clone(&self.tool),
+                attempt,
+                queued: waited.is_some(),
+                queued_us: micros(waited.unwrap_or_default()),
+            }
+        );
+    }
+
+    /// Its worker has given it back before it began with it.
+    pub(super) fn given_back(&self, shared: &Shared) {
+        if let Some(span) = &self.traced.span {
+            span.event("snakepit.given_back", Instant::now(), Vec::new());
+        }
+        emit!(
+            shared.hub,
+            CallGivenBack {
+                pool: shared.config.name.clone(),
+                call: self.call,
+                tool: Arc::clone(&self.tool),
+            }
+        );
+    }
+
+    /// It failed and is made again after `wait`, for the `attempt`th time.
+    pub(super) fn retries(&mut self, shared: &Shared, attempt: u32, wait: Duration, error: &Error) {
+        let code = error.code().as_str();
+        self.leave_queue(Some(code));
+        if let Some(span) = &self.traced.span {
+            let attributes = vec![
+                number("snakepit.attempt", attempt.into()),
+                text("error.type", code),
+            ];
+            span.event("snakepit.retry", Instant::now(), attributes);
+        }
+        emit!(
+            shared.hub,
+            RetryAttempt {
+                pool: shared.config.name.clone(),
+                call: self.call,
+                tool: Arc::clone(&self.tool),
+                attempt,
+                wait_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+                code,
+                error: error.to_string(),
+            }
+        );
+    }
+
+    /// Its worker has accepted it as a stream.
+    pub(super) fn streams(&mut self, shared: &Shared, lease: &Lease) {
+        self.chunks = Some(Chunks {
+            since: lease.since().unwrap_or_else(Instant::now),
+            taken: 0,
+            first: None,
+        });
+        emit!(
+            shared.hub,
+            StreamStarted {
+                pool: shared.config.name.clone(),
+                worker: lease.id().clone(),
+                call: self.call,
+                tool: Arc::clone(&self.tool),
+            }
+        );
+    }
+
+    /// The caller takes a chunk of the stream.
+    pub(super) fn chunk(&mut self) {
+        if let Some(chunks) = &mut self.chunks {
+            chunks.taken += 1;
+            let since = chunks.since;
+            chunks.first.get_or_insert_with(|| since.elapsed());
+        }
+    }
+
+    /// Tells of the end.
+    #[cold]
+    fn over(&mut self, shared: &Shared, end: &End) {
+        self.leave_queue(end.code);
+        let now = Instant::now();
+        let duration_us = micros(now.saturating_duration_since(self.begun));
+        let queued_us = micros(self.queued);
+        let pool = &shared.config.name;
+        let chunks = self.chunks.take();
+        let first_chunk_us = chunks.as_ref().and_then(|chunks| chunks.first).map(micros);
+        if let Some(span) = self.traced.span.take() {
+            let mut attributes = vec![
+                text("snakepit.pool", pool.as_str()),
+                text("snakepit.tool", &self.tool),
+                number("snakepit.call.id", self.call.0),
+                text("snakepit.outcome", end.outcome),
+                number("snakepit.queue.duration_us", queued_us),
+                number("snakepit.attempts", self.attempts.into()),
+            ];
+            let worker = self.worker.as_ref();
+            attributes.extend(worker.map(|worker| text("snakepit.worker", worker.as_str())));
+            attributes.extend(end.code.map(|code| text("error.type", code)));
+            if self.items != 1 {
+                attributes.push(number("snakepit.items", self.items));
+                attributes.push(number("snakepit.items.failed", end.failed));
+            }
+            if let Some(chunks) = &chunks {
+                attributes.push(number("snakepit.stream.chunks", chunks.taken));
+                let first = first_chunk_us.map(|us| number("snakepit.stream.first_chunk_us", us));
+                attributes.extend(first);
+            }
+            for (name, value) in attributes {
+                span.attribute(name, value);
+            }
+            span.end(now, end.code);
+        }
+        if let (Some(chunks), Some(worker)) = (chunks, &self.worker) {
+            emit!(
+                shared.hub,
+                StreamEnded {
+                    pool: pool.clone(),
+                    worker: worker.clone(),
+                    call: self.call,
+                    tool: Arc::clone(&self.tool),
+                    outcome: end.outcome,
+                    chunks: chunks.taken,
+                    first_chunk_us,
+                    duration_us: micros(now.saturating_duration_since(chunks.since)),
+                }
+            );
+        }
+        emit!(
+            shared.hub,
+            CallCompleted {
+                pool: pool.clone(),
+                worker: self.worker.take(),
+                call: self.call,
+                tool: Arc::clone(&self.tool),
+                outcome: end.outcome,
+                code: end.code,
+                items: self.items,
+                failed: end.failed,
+                attempts: self.attempts,
+                queued_us,
+                duration_us,
+                trace: self.traced.context.map(Shown),
+            }
+        );
+    }
+}

@@ -1,0 +1,83 @@
+//! The events of clean-ups: of what dead hosts have left, and of what this run leaves.
+
+use std::time::Duration;
+
+use snakepit_core::events::{Event, Events, level};
+use snakepit_registry::{Registry, SweepReport};
+use tokio::time::Instant;
+
+/// A clean-up that is under way.
+pub(super) struct Cleanup<'a> {
+    registry: &'a Registry,
+    events: &'a Events,
+    phase: &'static str,
+    began: Instant,
+}
+
+impl<'a> Cleanup<'a> {
+    pub(super) fn begin(registry: &'a Registry, events: &'a Events, phase: &'static str) -> Self {
+        let this = Self {
+            registry,
+            events,
+            phase,
+            began: Instant::now(),
+        };
+        let run = || this.run();
+        events.emit(level::CleanupStart, || Event::CleanupStart {
+            run: run(),
+            phase,
+        });
+        this
+    }
+
+    fn run(&self) -> String {
+        self.registry.run_id().to_string()
+    }
+
+    /// It is over: so many processes were killed and are dead, so many live on.
+    pub(super) fn end(self, killed: usize, leftover: usize) {
+        let phase = self.phase;
+        if leftover > 0 {
+            self.events.publish(Event::CleanupTimeout {
+                run: self.run(),
+                phase,
+                remaining: leftover as u64,
+            });
+            return;
+        }
+        let took: Duration = self.began.elapsed();
+        self.events
+            .emit(level::CleanupSuccess, || Event::CleanupSuccess {
+                run: self.run(),
+                phase,
+                count: killed as u64,
+                duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            });
+    }
+}
+
+/// Processes that a sweep has killed and that did not die in time.
+pub(super) fn leftover(report: &SweepReport) -> usize {
+    report.runs.iter().map(|run| run.leftover.len()).sum()
+}
+
+/// What a sweep found of dead hosts. What belongs to a living one, or lives on by its own configuration, is no orphan.
+pub(super) fn tell_orphans(events: &Events, report: &SweepReport) {
+    for run in &report.runs {
+        let (killed, leftover) = (run.killed.len() as u64, run.leftover.len() as u64);
+        if killed + leftover == 0 {
+            continue;
+        }
+        let name = || run.run_id.to_string();
+        events.publish(Event::OrphansFound {
+            run: name(),
+            count: killed + leftover,
+        });
+        if killed > 0 {
+            events.publish(Event::OrphansKilled {
+                run: name(),
+                count: killed,
+            });
+        }
+    }
+}
