@@ -6,9 +6,10 @@ use std::fs;
 /// Processes that are counted at most, in case one makes them faster than they can be counted.
 const MOST: usize = 4096;
 
-/// The sum of a number over a process, its descendants and its session. Nothing when the process has no such number any more.
+/// The sum of a number over a process, its descendants, its process group and its session. `None` if the process has no such
+/// number any more.
 ///
-/// What a process starts stays in its session, also when those in between have ended, unless it makes a session of its own.
+/// A process that was started stays in the group and the session, also when those in between have ended, unless it leaves them.
 pub(crate) fn sum(pid: u32, of_one: impl Fn(u32) -> Option<u64>) -> Option<u64> {
     let own = of_one(pid)?;
     // One that is gone by now counts nothing.
@@ -21,6 +22,7 @@ pub(crate) fn sum(pid: u32, of_one: impl Fn(u32) -> Option<u64>) -> Option<u64> 
 struct Kin {
     pid: u32,
     parent: u32,
+    group: u32,
     session: u32,
 }
 
@@ -37,22 +39,24 @@ fn kin(pid: u32, stat: &str) -> Option<Kin> {
     // The name may hold anything, also parentheses. The state follows it, then the parent, the group and the session.
     let mut fields = stat.rsplit_once(") ")?.1.split_ascii_whitespace();
     let parent = fields.nth(1)?.parse().ok()?;
-    let session = fields.nth(1)?.parse().ok()?;
+    let group = fields.next()?.parse().ok()?;
+    let session = fields.next()?.parse().ok()?;
     Some(Kin {
         pid,
         parent,
+        group,
         session,
     })
 }
 
-/// Members of the session that a process leads, and descendants of it and of them.
+/// Members of the group and of the session that a process leads, and descendants of it and of them.
 fn others(pid: u32, all: &[Kin]) -> Vec<u32> {
     let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
     for one in all {
         children.entry(one.parent).or_default().push(one.pid);
     }
-    let session = all.iter().filter(|one| one.session == pid);
-    let mut left: Vec<u32> = session.map(|one| one.pid).collect();
+    let led = |one: &&Kin| one.group == pid || one.session == pid;
+    let mut left: Vec<u32> = all.iter().filter(led).map(|one| one.pid).collect();
     left.push(pid);
     let mut seen = HashSet::new();
     while let Some(one) = left.pop() {
@@ -71,28 +75,41 @@ mod tests {
     #[test]
     fn the_right_fields_are_read() {
         let found = kin(17, "17 (a) R 1 2) S 4 5 6 0 -1").expect("it is whole");
-        assert_eq!((found.parent, found.session), (4, 6));
+        assert_eq!((found.parent, found.group, found.session), (4, 5, 6));
         assert!(kin(17, "17 (short) S 4").is_none());
     }
 
     #[test]
-    fn orphans_in_the_session_count_and_strangers_do_not() {
-        let kin = |(pid, parent, session)| Kin {
+    fn orphans_in_the_group_or_session_count_and_strangers_do_not() {
+        let kin = |(pid, parent, group, session)| Kin {
             pid,
             parent,
+            group,
             session,
         };
-        // 20 leads the session; 22 lost its parent; 23 left the session and its parent; 24 is a child of 22 in a session of its own.
-        let all = [
-            (20, 1, 20),
-            (21, 20, 20),
-            (22, 1, 20),
-            (23, 1, 23),
-            (24, 22, 24),
-            (30, 1, 30),
-        ];
-        let mut found = others(20, &all.map(kin));
-        found.sort_unstable();
-        assert_eq!(found, [21, 22, 24]);
+        // 20 leads a group, and perhaps a session; 22 lost its parent; 23 left both and its parent; 24 is a child of 22 in a session
+        // of its own; 25 has a group of its own.
+        for session in [20, 5] {
+            let mut all = vec![
+                (20, 1, 20, session),
+                (21, 20, 20, session),
+                (22, 1, 20, session),
+                (23, 1, 23, 23),
+                (24, 22, 24, 24),
+                (30, 1, 30, 5),
+            ];
+            if session == 20 {
+                all.push((25, 1, 25, session));
+            }
+            let all: Vec<_> = all.into_iter().map(kin).collect();
+            let mut found = others(20, &all);
+            found.sort_unstable();
+            let expected: &[u32] = if session == 20 {
+                &[21, 22, 24, 25]
+            } else {
+                &[21, 22, 24]
+            };
+            assert_eq!(found, expected);
+        }
     }
 }

@@ -214,3 +214,20 @@ pub(crate) fn lock_exclusive(fd: BorrowedFd<'_>) -> io::Result<()> {
     check(unsafe { libc::flock(fd.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) }.into())?;
     Ok(())
 }
+
+/// Returns whether this process has a controlling terminal (tty(4)), or may have one.
+pub(crate) fn has_terminal() -> bool {
+    // SAFETY: the path ends with NUL.
+    let fd = unsafe {
+        libc::open(
+            c"/dev/tty".as_ptr(),
+            libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC,
+        )
+    };
+    if fd < 0 {
+        return io::Error::last_os_error().raw_os_error() != Some(libc::ENXIO);
+    }
+    // SAFETY: nobody else knows the descriptor.
+    unsafe { libc::close(fd) };
+    true
+}

@@ -17,6 +17,7 @@ use crate::launch::HOST_PID_VAR;
 use crate::posix_spawn::pointers;
 use crate::shim::process::{Step, at, control, death, tell};
 use crate::shim::wire::{Note, Order, Stage};
+use crate::sys;
 
 /// Starts the worker and returns its process id when it runs its program. The worker tells the
 /// host that it is born, and waits for a word before it goes on. When the host is gone meanwhile,
@@ -38,6 +39,7 @@ pub(super) fn start(order: &Order, program: &CStr) -> Step<i32> {
         envp: envp.as_ptr(),
         parent: me.as_raw(),
         report: report.as_raw_fd(),
+        terminal: sys::has_terminal(),
     };
     // SAFETY: this process has one thread, and the child only makes system calls.
     let worker = match unsafe { nix::unistd::fork() }.map_err(&fork)? {
@@ -90,16 +92,22 @@ struct Birth {
     envp: *const *mut libc::c_char,
     parent: i32,
     report: i32,
+    /// A session of its own rids it of the terminal.
+    terminal: bool,
 }
 
 impl Birth {
-    /// Leads its own session and group, dies with its parent, says that it is born, waits, and becomes the
-    /// program.
+    /// Leads its own group without a terminal, dies with its parent, says that it is born, waits, and
+    /// becomes the program.
     fn go(&self) -> ! {
         // SAFETY: all pointers are to strings and lists that end with NUL and outlive this
         // process; the other calls take numbers or places of this function.
         unsafe {
-            libc::setsid();
+            if self.terminal {
+                libc::setsid();
+            } else {
+                libc::setpgid(0, 0);
+            }
             libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
             if libc::getppid() != self.parent {
                 libc::_exit(126);

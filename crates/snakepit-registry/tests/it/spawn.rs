@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
+use nix::unistd::{Pid, getpgid, getsid};
 use snakepit_registry::{
     CommandSpec, Error, Output, ProcessState, Registry, SpawnProblem, Support, Tier,
 };
@@ -334,4 +335,22 @@ fn this_kernel_is_probed() {
     assert!(support.pidfd && support.parent_death_signal, "{support:?}");
     assert!(support.tier() >= Tier::Kernel, "{support:?}");
     eprintln!("{support:?}: {:?}", support.tier());
+}
+
+#[test]
+fn a_worker_leads_a_session_only_where_its_host_has_a_terminal() {
+    let (_dir, data) = data_dir();
+    let registry = open(&data);
+    let (_registration, worker) = start(&registry, "apart", &sleeper());
+    let here = Pid::from_raw(0);
+    let pid = Pid::from_raw(worker.pid.cast_signed());
+    assert_eq!(getpgid(Some(pid)), Ok(pid));
+    let terminal = fs::File::open("/dev/tty").is_ok();
+    let session = if terminal {
+        Ok(pid)
+    } else {
+        getsid(Some(here))
+    };
+    assert_eq!(getsid(Some(pid)), session);
+    close(&registry);
 }
