@@ -6,6 +6,7 @@ use snakepit_core::{Payload, Tensor, Value};
 use snakepit_grpc::frame::{HEADER_LEN, Header};
 use snakepit_grpc::link::{Parsed, Parser, decode_items, decode_results, encode_items};
 use snakepit_grpc::preamble::{FIXED_LEN, Preamble};
+use snakepit_grpc::records::{Records, count};
 use snakepit_grpc::{convert, pb};
 
 /// Payload limit of the parser.
@@ -77,6 +78,21 @@ pub fn heads(data: &[u8]) {
     let _ = pb::Pong::decode(data);
     let _ = pb::GilEnabled::decode(data);
     let _ = pb::StackDump::decode(data);
+    let _ = pb::WorkerSpan::decode(data);
+    let _ = pb::TelemetrySettings::decode(data);
+    records(data);
+}
+
+/// Records of a worker, as the head of a frame and each by itself.
+fn records(data: &[u8]) {
+    let data = Bytes::copy_from_slice(data);
+    let mut records = Records::new("pool".into(), "pool-1".into(), |_| true);
+    let _ = records.read_frame(data.clone(), drop);
+    assert!(count(&data) > 0);
+    for kind in 0..5 {
+        let record = data.clone();
+        let _ = records.read(&pb::TelemetryRecord { kind, record });
+    }
 }
 
 /// MessagePack to values, back, and to JSON.

@@ -1,6 +1,7 @@
 """The compiled worker runtime; `python/native` is its source."""
 
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from typing import Any
 
 from ._catalog import Catalog
@@ -63,3 +64,31 @@ def pack(obj: Any, /) -> bytes:
 
 def unpack(data: bytes, /) -> Any:
     """Decode MessagePack; raises `ValueError`."""
+
+#: The innermost span that Python code has opened in this context, as 25 bytes like those of
+#: `telemetry_trace`. What a tool asks of the host while it is set belongs to that span.
+telemetry_span: ContextVar[bytes | None]
+
+def telemetry_put(kind: int, record: bytes) -> bool:
+    """Queue a record for the host; `False` if it was dropped, which is counted. It never waits.
+
+    1 is an event, 2 a span, 3 a log record, 4 a measurement, each a MessagePack map of at most
+    16 KiB. At most 1,024 records and 1 MiB wait. A forked copy of the worker drops all.
+    """
+
+def telemetry_trace() -> tuple[bytes | None, int, str | None]:
+    """The worker's span, the number and the correlation id of the call that this code runs for.
+
+    The span is 16 bytes of trace id, 8 of span id and 1 of flags (1 = sampled), or `None` if the
+    call has none. Outside of calls the number is 0. Contexts are followed: tasks, and threads
+    that run in a copy of their starter's context where the call is asynchronous or traced.
+    """
+
+def telemetry_settings() -> tuple[int, bytes]:
+    """The version of the host's settings, and the settings as a MessagePack map.
+
+    Its keys are `enabled`, `sampling`, `allow`, `deny` and `levels`.
+    """
+
+def telemetry_version() -> int:
+    """The version of the host's settings; 0 where the host takes no records."""

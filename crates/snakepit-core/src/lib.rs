@@ -26,6 +26,7 @@ mod schedule;
 mod service;
 mod session;
 mod stacks;
+mod telemetry_control;
 mod tensor;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -73,6 +74,7 @@ pub use session::{
     MetadataUpdate, Quota, Session, SessionConfig, SessionCursor, SessionEnd, SessionHold,
     SessionInfo, SessionOptions, SessionPage, SessionStats, Sessions, StateError,
 };
+pub use telemetry_control::TelemetryControl;
 pub use tensor::{DType, Tensor, TensorError};
 pub use trace_context::{TraceContext, TraceContextError};
 pub use value::{

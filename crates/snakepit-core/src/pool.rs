@@ -30,6 +30,7 @@ mod stream;
 mod stuck;
 mod supervisor;
 mod suspect;
+mod telemetry;
 mod tools;
 mod turn;
 mod waiting;

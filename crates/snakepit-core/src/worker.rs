@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::events::Events;
 use crate::{
     CallId, ChunkStream, Direction, ErrorCode, ExitStatus, HostState, Payload, PoolName, Printable,
-    Request, Slot, ToolError, WorkerId,
+    Request, Slot, TelemetryControl, ToolError, WorkerId,
 };
 pub use stop::{StopStep, Stopped};
 
@@ -77,6 +77,8 @@ pub struct StartContext {
     pub stacks: Duration,
     /// The hub that the worker's events and records go to.
     pub events: Events,
+    /// What the worker reports of its code, from the start.
+    pub telemetry: TelemetryControl,
 }
 
 /// One live external worker.
@@ -182,6 +184,9 @@ pub trait Worker: fmt::Debug + Send + Sync + 'static {
     fn wants_renewal(&self) -> bool {
         false
     }
+
+    /// Changes what the worker reports of its code. Returns at once; a worker that cannot be told stays as it is.
+    fn set_telemetry(&self, _control: &TelemetryControl) {}
 
     /// Resolves when the worker is gone, for whatever reason; immediately if it is already.
     async fn closed(&self) -> WorkerExit;

@@ -3,7 +3,7 @@
 mod description;
 
 use prost::Message as _;
-use snakepit_core::{ErrorCode, ToolError, ToolInfo, WorkerInfo};
+use snakepit_core::{ErrorCode, TelemetryControl, ToolError, ToolInfo, WorkerInfo};
 
 use crate::frame::MAX_HEAD;
 use crate::pb;
@@ -57,6 +57,13 @@ impl Moment {
 /// A worker's answer to a call that failed. A code that is unknown, or that only the host may give, counts as an exception of the tool.
 pub fn tool_error(message: pb::ToolError) -> ToolError {
     tool_error_at(message, Moment::Call, 0)
+}
+
+/// The code of a worker's answer to a call that failed, as in [`tool_error`].
+pub(crate) fn code_of_call(code: &str) -> ErrorCode {
+    let claimed = ErrorCode::parse(code);
+    let allowed = claimed.filter(|code| Moment::Call.allows(*code));
+    allowed.unwrap_or(Moment::Call.otherwise())
 }
 
 /// A worker's error in place of its description. A code that is none of the adapter's counts as a failure to load.
@@ -113,6 +120,26 @@ fn clip(text: &str, limit: usize) -> String {
     text[..end.unwrap_or(0)].to_owned()
 }
 
+/// The settings of telemetry for a worker.
+pub fn telemetry_settings(settings: &TelemetryControl) -> pb::TelemetrySettings {
+    let levels = settings.levels.iter();
+    pb::TelemetrySettings {
+        enabled: settings.enabled,
+        sampling: settings.sampling,
+        allow: settings.allow.clone(),
+        deny: settings.deny.clone(),
+        levels: levels
+            .map(|(name, level)| (name.clone(), u32::from(*level)))
+            .collect(),
+    }
+}
+
+/// The same for the environment of a worker, see [`TELEMETRY`](crate::worker_env::TELEMETRY).
+pub fn telemetry_variable(settings: &TelemetryControl) -> String {
+    let message = telemetry_settings(settings).encode_to_vec();
+    message.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// The message for an error.
 pub fn tool_error_message(error: ToolError) -> pb::ToolError {
     pb::ToolError {
@@ -130,6 +157,7 @@ pub fn tool_error_message(error: ToolError) -> pb::ToolError {
         source: error.source_line,
         help: error.help,
         path: error.path,
+        span: None,
     }
 }
 

@@ -62,6 +62,10 @@ pub enum Kind {
     GilEnabled = 40,
     /// Worker says which adapter cleans up.
     Cleaning = 41,
+    /// Records of the worker's code: events, spans, log records, measurements.
+    Telemetry = 42,
+    /// Settings of what the worker reports.
+    TelemetryControl = 43,
 }
 
 impl Kind {
@@ -93,6 +97,8 @@ impl Kind {
             39 => Self::Recalled,
             40 => Self::GilEnabled,
             41 => Self::Cleaning,
+            42 => Self::Telemetry,
+            43 => Self::TelemetryControl,
             _ => return None,
         })
     }
@@ -111,6 +117,12 @@ pub const FLAG_RENEW: u8 = 4;
 
 /// Flag of [`Kind::HostReply`]: the head is the error, there is no result.
 pub const FLAG_ERROR: u8 = 2;
+
+/// Longest head of [`Kind::Telemetry`] in bytes: what a host reads of a worker's records at once.
+pub const MAX_TELEMETRY: usize = 64 << 10;
+
+/// Longest head of [`Kind::TelemetryControl`] in bytes.
+pub const MAX_TELEMETRY_CONTROL: usize = 32 << 10;
 
 /// The fixed part of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,6 +7,7 @@
 //! - `link` (feature `client`): the host's end of a link. `LinkClient` is one slot connection,
 //!   `ControlClient` the control connection.
 //! - `bridge` (feature `client`): what the host answers to the tools that run in its workers.
+//! - `records` (feature `client`): the records of a worker's code, read within budgets.
 //! - `convert` (feature `client`): messages to and from the types of `snakepit-core`.
 //! - `service` (feature `service`): `BridgeServer`, the host as a gRPC server.
 //!
@@ -26,6 +27,8 @@ mod budget;
 pub mod convert;
 #[cfg(feature = "client")]
 pub mod link;
+#[cfg(feature = "client")]
+pub mod records;
 #[cfg(feature = "service")]
 pub mod service;
 

@@ -25,6 +25,8 @@ mod recalls;
 mod request;
 mod room;
 mod serving;
+mod source;
+mod spans;
 mod stops;
 
 pub use client::{DescribeError, LinkClient};
@@ -32,3 +34,4 @@ pub use control::ControlClient;
 pub use many::{decode_items, decode_results, encode_items};
 pub use parser::{Parsed, Parser, ProtocolError};
 pub use request::{HostOp, HostRequest, HostRequests};
+pub use source::Source;

@@ -39,6 +39,9 @@ pub const MAX_PAYLOAD: &str = "SNAKEPIT_WORKER_MAX_PAYLOAD";
 /// `1` if the host reads the level of lines that come from Python's `logging`.
 pub const LOG_LEVELS: &str = "SNAKEPIT_WORKER_LOG_LEVELS";
 
+/// The first settings of telemetry: a `TelemetrySettings` in hexadecimal digits. Without it the host takes no records.
+pub const TELEMETRY: &str = "SNAKEPIT_WORKER_TELEMETRY";
+
 /// Process id of the host. The registry writes it, for all processes that it starts.
 pub const HOST_PID: &str = "SNAKEPIT_WORKER_HOST_PID";
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use snakepit_core::{ErrorCode, Stacks, StartContext, StartError, WorkerInfo};
 use snakepit_grpc::convert;
-use snakepit_grpc::link::{ControlClient, DescribeError, HostRequests, LinkClient};
+use snakepit_grpc::link::{ControlClient, DescribeError, HostRequests, LinkClient, Source};
 use snakepit_grpc::pb::DescribeResponse;
 use snakepit_grpc::preamble::{PROTOCOL_VERSION, Role, TOKEN_LEN, Token};
 use snakepit_grpc::worker_env;
@@ -17,6 +17,7 @@ use crate::child::Process;
 use crate::failure::Failure;
 use crate::recipe::Recipe;
 use crate::rendezvous::Invitation;
+use crate::telemetry::Reports;
 use crate::worker::PythonWorker;
 
 /// Capability of a worker whose connection carries many calls at once.
@@ -24,6 +25,9 @@ const CONCURRENCY: &str = "concurrency";
 
 /// Capability of a worker that gives calls back which it has not begun.
 const RECALL: &str = "recall";
+
+/// Capability of a worker that reports what its code does.
+const TELEMETRY: &str = "telemetry";
 
 /// How far a start has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,18 +74,19 @@ pub(crate) async fn launch(
 
     // They stay open until the process has said its last words: it ends when they end.
     let mut links = Links::new(recipe.connections());
+    let reports = recipe.telemetry.of(context);
     let deadline = context.timeout;
     let shared = recipe.config.concurrency.is_some();
     let outcome = tokio::select! {
         biased;
         outcome = tokio::time::timeout(
             deadline,
-            connect(&mut invitation, &process, host, context, shared, &mut links),
+            connect(&mut invitation, &process, host, (context, &reports), shared, &mut links),
         ) => outcome,
         exit = process.exited() => return Err(failure.exited(&exit)),
     };
     match outcome {
-        Ok(Ok((info, recall))) => {
+        Ok(Ok((info, can))) => {
             let slots = links.slots.into_iter().flatten().collect();
             let control = links
                 .control
@@ -91,7 +96,7 @@ pub(crate) async fn launch(
                 process.let_live();
             }
             Ok(PythonWorker::new(
-                info, slots, shared, recall, control, process, context,
+                info, slots, shared, can, control, process, reports, context,
             ))
         }
         Ok(Err(Refusal::Adapter(error))) => {
@@ -128,6 +133,15 @@ async fn mend(recipe: &Recipe) -> Result<(), StartError> {
         // Said by the registry once more, with all that belongs to it, when the worker is recorded.
         Err(_) => Ok(()),
     }
+}
+
+/// What a worker can do beyond the minimum.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Capabilities {
+    /// It gives calls back that it has not begun.
+    pub(crate) recall: bool,
+    /// It reports what its code does.
+    pub(crate) telemetry: bool,
 }
 
 /// Why a worker that runs is of no use.
@@ -171,10 +185,10 @@ async fn connect(
     invitation: &mut Invitation,
     process: &Process,
     host: Option<&Arc<dyn HostRequests>>,
-    context: &StartContext,
+    (context, reports): (&StartContext, &Arc<Reports>),
     shared: bool,
     links: &mut Links,
-) -> Result<(WorkerInfo, bool), Refusal> {
+) -> Result<(WorkerInfo, Capabilities), Refusal> {
     while links.stage() == Stage::Connecting {
         match invitation.next().await {
             (Role::Slot(slot), stream) => {
@@ -187,9 +201,19 @@ async fn connect(
                     }
                     None => LinkClient::new(stream, limit),
                 };
+                let source = Source::new(
+                    context.pool.clone(),
+                    context.worker.clone(),
+                    context.events.clone(),
+                );
+                let link = link.of(source);
                 links.slots[usize::from(slot)] = Some(if shared { link.shared() } else { link });
             }
-            (Role::Control, stream) => links.control = Some(ControlClient::new(stream)),
+            (Role::Control, stream) => {
+                let reports = Arc::clone(reports);
+                let take = Arc::new(move |head| reports.take(head));
+                links.control = Some(ControlClient::with_telemetry(stream, take));
+            }
         }
     }
     let slot = links.slots[0]
@@ -203,13 +227,16 @@ async fn connect(
         return Err(Refusal::Version(description.protocol_version));
     }
     let can = |what: &str| description.capabilities.iter().any(|it| it == what);
-    let recall = can(RECALL);
+    let capabilities = Capabilities {
+        recall: can(RECALL),
+        telemetry: can(TELEMETRY),
+    };
     if shared && !can(CONCURRENCY) {
         return Err(Refusal::Version(description.protocol_version));
     }
     let mut info = convert::worker_info(description);
     info.pid = Some(process.pid());
-    Ok((info, recall))
+    Ok((info, capabilities))
 }
 
 /// The command line that the worker shows once it runs, for `ps`.
@@ -235,7 +262,7 @@ fn command(recipe: &Recipe, context: &StartContext, token: &Token) -> CommandSpe
         .collect();
     let config = &recipe.config;
     let concurrency = config.concurrency.map_or(0, NonZeroU16::get);
-    let ours: [(&str, OsString); 11] = [
+    let ours: [(&str, OsString); 12] = [
         (worker_env::LINK, recipe.rendezvous.path().into()),
         (worker_env::TOKEN, token.to_hex().into()),
         (worker_env::ID, context.worker.as_str().into()),
@@ -248,6 +275,10 @@ fn command(recipe: &Recipe, context: &StartContext, token: &Token) -> CommandSpe
         (worker_env::CONCURRENCY, concurrency.to_string().into()),
         (worker_env::EVENT_LOOP, config.event_loop.name().into()),
         (worker_env::LOG_LEVELS, "1".into()),
+        (
+            worker_env::TELEMETRY,
+            convert::telemetry_variable(&context.telemetry).into(),
+        ),
         (
             worker_env::DEPENDENT,
             u8::from(config.dependent).to_string().into(),

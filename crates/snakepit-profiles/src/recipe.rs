@@ -14,6 +14,7 @@ use crate::launch::launch;
 use crate::output::Log;
 use crate::rendezvous::Rendezvous;
 use crate::run::Run;
+use crate::telemetry::Telemetry;
 use crate::{Interpreter, PythonConfig, bridge};
 
 /// How the workers of one profile are started.
@@ -28,6 +29,7 @@ pub(crate) struct Recipe {
     pub(crate) rendezvous: Rendezvous,
     pub(crate) run: Run,
     pub(crate) log: Log,
+    pub(crate) telemetry: Telemetry,
     pub(crate) tasks: TaskTracker,
 }
 
@@ -51,10 +53,12 @@ impl Recipe {
             error.permanent = true;
             error
         })?;
-        let log = Log::start().map_err(|error| {
+        let no_thread = |error: std::io::Error| {
             let message = format!("no thread can be started: {error}");
             StartError::new(ErrorCode::StartFailed, message)
-        })?;
+        };
+        let log = Log::start().map_err(no_thread)?;
+        let telemetry = Telemetry::start().map_err(no_thread)?;
         Ok(Self {
             config,
             slots,
@@ -64,6 +68,7 @@ impl Recipe {
             rendezvous,
             run,
             log,
+            telemetry,
             tasks: TaskTracker::new(),
         })
     }

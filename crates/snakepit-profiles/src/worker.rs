@@ -8,12 +8,14 @@ use futures_util::future::join_all;
 use snakepit_core::events::{Event, Events};
 use snakepit_core::{
     CallError, CallId, ChunkStream, ItemResult, Payload, PoolName, Pulse, Request, Slot, Stacks,
-    StartContext, Stopped, Worker, WorkerExit, WorkerId, WorkerInfo,
+    StartContext, Stopped, TelemetryControl, Worker, WorkerExit, WorkerId, WorkerInfo,
 };
 use snakepit_grpc::link::{ControlClient, LinkClient};
 use tokio::task::JoinSet;
 
 use crate::child::Process;
+use crate::launch::Capabilities;
+use crate::telemetry::Reports;
 
 /// Time that a failed call waits for the exit status, so that its error can tell it.
 const EXIT_STATUS: Duration = Duration::from_millis(100);
@@ -31,10 +33,10 @@ pub(crate) struct PythonWorker {
     slots: Arc<[LinkClient]>,
     /// All slots are on the first connection.
     shared: bool,
-    /// It gives calls back that it has not begun.
-    recall: bool,
+    can: Capabilities,
     control: Arc<ControlClient>,
     process: Arc<Process>,
+    reports: Arc<Reports>,
     _watching: JoinSet<()>,
 }
 
@@ -43,14 +45,16 @@ impl PythonWorker {
         info: WorkerInfo,
         slots: Vec<LinkClient>,
         shared: bool,
-        recall: bool,
+        can: Capabilities,
         control: ControlClient,
         process: Process,
+        reports: Arc<Reports>,
         context: &StartContext,
     ) -> Self {
         let slots: Arc<[LinkClient]> = slots.into();
         let control = Arc::new(control);
         let process = Arc::new(process);
+        reports.calls_are_on(&slots);
         let mut watching = JoinSet::new();
         watching.spawn({
             let (control, process) = (Arc::clone(&control), Arc::clone(&process));
@@ -62,12 +66,18 @@ impl PythonWorker {
         });
         watching.spawn({
             let (slots, control) = (Arc::clone(&slots), Arc::clone(&control));
-            let process = Arc::clone(&process);
+            let (process, reports) = (Arc::clone(&process), Arc::clone(&reports));
             async move {
                 process.ended().await;
                 // Something that the worker has left may hold its connections, and must not answer.
                 slots.iter().for_each(LinkClient::cut);
                 control.cut();
+                let exit = process.gone().await;
+                join_all(slots.iter().map(LinkClient::ended)).await;
+                slots.iter().for_each(|link| link.lose(&exit.reason));
+                control.ended().await;
+                reports.settle().await;
+                reports.end();
             }
         });
         for index in 0..slots.len() {
@@ -82,9 +92,10 @@ impl PythonWorker {
             info,
             slots,
             shared,
-            recall,
+            can,
             control,
             process,
+            reports,
             _watching: watching,
         }
     }
@@ -102,6 +113,11 @@ impl PythonWorker {
         })
     }
 
+    /// Ends the spans of calls that its connections have lost.
+    fn lose(&self, reason: &str) {
+        self.slots.iter().for_each(|link| link.lose(reason));
+    }
+
     async fn exits_within(&self, time: Duration) -> bool {
         tokio::time::timeout(time, self.process.exited())
             .await
@@ -114,6 +130,9 @@ impl PythonWorker {
             return error;
         };
         let known = tokio::time::timeout(EXIT_STATUS, self.process.exited()).await;
+        if let Ok(known) = &known {
+            self.lose(&known.reason);
+        }
         CallError::Died {
             exit: known.unwrap_or(exit),
             ambiguous,
@@ -194,6 +213,9 @@ impl Worker for PythonWorker {
             let known = tokio::time::timeout(EXIT_STATUS, self.process.exited())
                 .await
                 .ok();
+            if let Some(known) = &known {
+                self.lose(&known.reason);
+            }
             for result in &mut results {
                 if let (Err(CallError::Died { exit, .. }), Some(known)) = (result, &known) {
                     exit.clone_from(known);
@@ -205,7 +227,7 @@ impl Worker for PythonWorker {
 
     fn takes_ahead(&self) -> bool {
         // On a connection that calls share there is no order among them.
-        self.recall && !self.shared
+        self.can.recall && !self.shared
     }
 
     async fn recall(&self, slot: Slot, call: CallId) -> bool {
@@ -266,6 +288,13 @@ impl Worker for PythonWorker {
         self.slots.iter().any(LinkClient::wants_renewal)
     }
 
+    fn set_telemetry(&self, control: &TelemetryControl) {
+        self.reports.enable(control.enabled);
+        if self.can.telemetry {
+            self.control.set_telemetry(control);
+        }
+    }
+
     async fn closed(&self) -> WorkerExit {
         self.process.gone().await
     }
@@ -281,6 +310,8 @@ impl Worker for PythonWorker {
         let exit = self.process.gone().await;
         // What it said last may not have been read yet.
         let _ = tokio::time::timeout(EXIT_STATUS, self.control.ended()).await;
+        self.lose(&exit.reason);
+        self.reports.settle().await;
         if let Some(adapter) = self.control.cleaning() {
             self.events.publish(Event::WorkerCleanupCut {
                 pool: self.pool.clone(),
@@ -327,6 +358,7 @@ impl Drop for PythonWorker {
     fn drop(&mut self) {
         // The watching tasks hold the process too, and are only aborted later.
         self.process.abandon();
+        self.reports.end();
     }
 }
 

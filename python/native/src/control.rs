@@ -1,4 +1,4 @@
-//! The control connection: cancel, ping, stacks, and the end of the host. Served by a native thread that never takes the GIL.
+//! The control connection: cancel, ping, stacks, telemetry, and the end of the host. Served by a native thread that never takes the GIL.
 
 use std::io::{self, Read as _};
 use std::os::unix::net::UnixStream;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prost::Message as _;
-use snakepit_grpc::frame::{HEADER_LEN, Header, Kind};
+use snakepit_grpc::frame::{HEADER_LEN, Header, Kind, MAX_TELEMETRY_CONTROL};
 use snakepit_grpc::pb;
 
 use crate::host::Tied;
@@ -14,9 +14,10 @@ use crate::probe::Probe;
 use crate::reports::Reports;
 use crate::slots::Slots;
 use crate::stacks::Stacks;
+use crate::telemetry::{self, Pump};
 use crate::{clock, host};
 
-/// Bytes kept of the head of a frame; what is known is shorter.
+/// Bytes kept of the head of a frame; what is known is shorter, but for the settings of telemetry.
 const HEAD: usize = 256;
 
 /// Time that a cancelled tool has when the host does not say.
@@ -55,16 +56,29 @@ fn serve(
     let mut bytes = [0; HEADER_LEN];
     let mut head = Vec::new();
     let mut stream = Tied(stream);
+    let (mut pump, bell) = (Pump::default(), Some(reports.bell()));
     loop {
-        let left = |due| clock::until(due);
-        while !stream.readable(slots.due().map(left))? {
+        loop {
+            let due = slots.due().into_iter().chain(pump.due()).min();
+            let ready = stream.wait(due.map(clock::until), bell, pump.is_blocked())?;
+            if ready.bell {
+                reports.hear();
+            }
+            pump.turn(reports, ready.bell, ready.room);
+            if ready.input {
+                break;
+            }
             slots.climb();
         }
         stream.read_exact(&mut bytes)?;
         let header = Header::decode(&bytes)
             .map_err(|bad| io::Error::new(io::ErrorKind::InvalidData, bad))?;
         let length = u64::from(header.head_len).saturating_add(header.body_len);
-        let kept = u64::from(header.head_len).min(HEAD as u64);
+        let limit = match header.kind {
+            Kind::TelemetryControl => MAX_TELEMETRY_CONTROL,
+            _ => HEAD,
+        };
+        let kept = u64::from(header.head_len).min(limit as u64);
         head.clear();
         (&mut stream).take(kept).read_to_end(&mut head)?;
         io::copy(&mut (&mut stream).take(length - kept), &mut io::sink())?;
@@ -86,6 +100,7 @@ fn serve(
                 let back = recall.is_ok_and(|it| slots.take_back(it.slot, header.call));
                 reports.recalled(header.call, back);
             }
+            Kind::TelemetryControl => telemetry::control(&head),
             _ => {}
         }
     }

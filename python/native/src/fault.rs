@@ -172,6 +172,7 @@ fn from_dict(described: &Bound<'_, PyAny>, depth: usize) -> PyResult<Fault> {
         source: text("source")?,
         help: text("help")?,
         path: String::new(),
+        span: None,
     }))
 }
 

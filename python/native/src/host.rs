@@ -2,7 +2,7 @@
 
 use std::ffi::CStr;
 use std::io;
-use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -72,19 +72,53 @@ static HOST: OnceLock<Option<OwnedFd>> = OnceLock::new();
 #[derive(Debug)]
 pub(crate) struct Tied<'a>(pub(crate) &'a UnixStream);
 
+/// What the control thread has to look at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ready {
+    /// The connection can be read.
+    pub(crate) input: bool,
+    /// The connection has room.
+    pub(crate) room: bool,
+    /// The bell rang.
+    pub(crate) bell: bool,
+}
+
 impl Tied<'_> {
     /// Waits until the connection can be read; false when that takes longer than `patience`, or a signal came.
     ///
     /// # Errors
     /// The host has ended, or the system refuses.
     pub(crate) fn readable(&self, patience: Option<Duration>) -> io::Result<bool> {
+        self.wait(patience, None, false).map(|ready| ready.input)
+    }
+
+    /// Waits until the connection can be read, a bell rings or, if that is wanted, the connection has room.
+    ///
+    /// # Errors
+    /// The host has ended, or the system refuses.
+    pub(crate) fn wait(
+        &self,
+        patience: Option<Duration>,
+        bell: Option<RawFd>,
+        room: bool,
+    ) -> io::Result<Ready> {
         let host = HOST.get().and_then(Option::as_ref);
-        let (readable, gone) =
-            socket::readable_or(self.0, host.map(|host| host.as_raw_fd()), patience)?;
-        if gone {
+        let host = host.map_or(-1, |host| host.as_raw_fd());
+        let events = libc::POLLIN | if room { libc::POLLOUT } else { 0 };
+        let watched = [
+            socket::watch(self.0.as_raw_fd(), events),
+            socket::watch(host, libc::POLLIN),
+            socket::watch(bell.unwrap_or(-1), libc::POLLIN),
+        ];
+        let [connection, gone, bell] = socket::any(watched, patience)?;
+        if gone != 0 {
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
-        Ok(readable)
+        Ok(Ready {
+            input: connection & !libc::POLLOUT != 0,
+            room: connection & libc::POLLOUT != 0,
+            bell: bell != 0,
+        })
     }
 }
 

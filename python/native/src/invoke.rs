@@ -6,9 +6,10 @@ use std::sync::atomic::Ordering;
 use pyo3::prelude::*;
 
 use crate::bind::{Bindings, bind};
+use crate::call::Call;
 use crate::context::Context;
 use crate::fault::{Fault, fault, raised};
-use crate::serve::{Call, SlotRuntime};
+use crate::serve::SlotRuntime;
 use crate::tool::Tool;
 
 /// Decodes the arguments and calls the tool's function, up to its first await where it is asynchronous. The context stays set.

@@ -8,12 +8,14 @@
 
 mod array;
 mod bind;
+mod call;
 mod cancels;
 mod check;
 mod clock;
 mod context;
 mod control;
 mod crew;
+mod current;
 mod decode;
 mod describe;
 mod encode;
@@ -48,10 +50,12 @@ mod signal;
 mod slots;
 mod snapshot;
 mod socket;
+mod span;
 mod spec;
 mod stacks;
 mod stream;
 mod suggest;
+mod telemetry;
 mod termination;
 mod title;
 mod tool;
@@ -74,7 +78,18 @@ mod _native {
     #[pymodule_export]
     use super::port::Port;
     #[pymodule_export]
+    use super::telemetry::{telemetry_put, telemetry_settings, telemetry_trace, telemetry_version};
+    #[pymodule_export]
     use super::{pack, run, unpack};
+    use pyo3::prelude::*;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add(
+            "telemetry_span",
+            super::current::span_variable(module.py())?,
+        )
+    }
 }
 
 /// Serve calls until the host says stop; returns the exit status of the process.

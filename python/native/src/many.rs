@@ -6,12 +6,13 @@ use prost::Message as _;
 use pyo3::prelude::*;
 use snakepit_grpc::frame::{Header, Kind};
 
+use crate::call::Call;
 use crate::clock;
 use crate::fault::{Fault, fault};
 use crate::invoke::execute;
 use crate::outbox::Outbox;
 use crate::reply::{check_size, encode_result};
-use crate::serve::{Call, SlotRuntime, send_fault};
+use crate::serve::SlotRuntime;
 use crate::tool::Tool;
 
 /// A result that took longer than this is sent at once: gathering it saves nothing, and only delays.
@@ -41,11 +42,12 @@ pub(crate) fn run(
                 None,
                 "update host and worker together",
             );
-            return send_fault(py, outbox, call.id, &fault);
+            return call.fail(py, outbox, &fault, || runtime.cancels.stopped());
         };
         items = rest;
         answer(py, runtime, call, tool, item, scratch);
         outbox.gather_item(py, header, scratch)?;
+        call.count();
         let mut now = clock::now();
         if first || now.duration_since(before) > SLOW {
             outbox.flush(py)?;
@@ -55,7 +57,8 @@ pub(crate) fn run(
         before = now;
         first = false;
     }
-    outbox.finish_items(py, header)
+    let head = call.end(|| runtime.cancels.stopped());
+    outbox.finish_items(py, header, &head)
 }
 
 /// The first item and the rest; `None` when its length is larger than what is there.

@@ -122,17 +122,18 @@ impl Outbox {
         self.linger(py, state)
     }
 
-    /// Marks the open frame, or an empty one, as the last of its call and writes it.
-    pub(crate) fn finish_items(&self, py: Python<'_>, header: Header) -> PyResult<()> {
+    /// Marks the open frame as the last of its call and writes it; with a head, or without an open frame, that is an empty one.
+    pub(crate) fn finish_items(&self, py: Python<'_>, header: Header, head: &[u8]) -> PyResult<()> {
         let mut state = self.lock(py);
         match state.open {
-            Some(start) => state.bytes[start + 1] |= FLAG_LAST | renewal::flag(),
-            None => {
+            Some(start) if head.is_empty() => state.bytes[start + 1] |= FLAG_LAST | renewal::flag(),
+            _ => {
+                state.seal();
                 let header = Header {
                     flags: FLAG_LAST,
                     ..header
                 };
-                push_header(&mut state.bytes, header, &[], 0);
+                push_header(&mut state.bytes, header, head, 0);
             }
         }
         self.flush_locked(py, state, &[])

@@ -1,7 +1,8 @@
 //! What the worker tells its host on the control connection.
 
-use std::os::fd::OwnedFd;
-use std::sync::{Mutex, PoisonError};
+use std::io;
+use std::os::fd::{OwnedFd, RawFd};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use prost::Message as _;
@@ -9,25 +10,50 @@ use snakepit_grpc::frame::{Header, Kind};
 use snakepit_grpc::pb;
 
 use crate::ladder::Step;
+use crate::wake::Wake;
 use crate::{fork, socket};
 
-/// Bytes that may lie unread in the control connection before a long frame: with them it still fits into the kernel's buffer.
-const UNREAD: usize = 16 << 10;
+/// Bytes that may lie unread in the control connection before a long frame. Records of Python code take their part of them.
+const UNREAD: usize = 96 << 10;
+
+/// Bytes that wait for room behind a frame that was written in part.
+const MAX_REST: usize = 64 << 10;
 
 /// Bytes of the name of an adapter that are told.
 const MAX_NAME: usize = 200;
 
-/// The writing side of the control connection, for all threads.
+/// The writing side of the control connection, for all threads. Nobody waits for it.
 #[derive(Debug)]
 pub(crate) struct Reports {
-    control: Mutex<OwnedFd>,
+    control: Mutex<Control>,
+    /// Calls the control thread.
+    bell: Wake,
+}
+
+#[derive(Debug)]
+struct Control {
+    fd: OwnedFd,
+    /// What is left of a frame that was written in part, and frames behind it; the control thread writes it when there is room.
+    rest: Vec<u8>,
+}
+
+/// What became of an offer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Offered {
+    Sent,
+    /// There is nothing to send.
+    Nothing,
+    /// The host has to read first.
+    Full,
 }
 
 impl Reports {
-    pub(crate) fn new(control: OwnedFd) -> Self {
-        Self {
-            control: Mutex::new(control),
-        }
+    pub(crate) fn new(fd: OwnedFd) -> io::Result<Self> {
+        let rest = Vec::new();
+        Ok(Self {
+            control: Mutex::new(Control { fd, rest }),
+            bell: Wake::new()?,
+        })
     }
 
     /// What stopped a call that was cancelled, and how long that took.
@@ -63,24 +89,101 @@ impl Reports {
         self.send(&[&header.encode()[..], &head].concat());
     }
 
-    /// Sends a short frame. It does not wait: a host that does not read loses it, as a whole, for the kernel takes such a frame in one
-    /// piece or not at all.
+    /// Sends a short frame. It does not wait: a host that does not read loses it, as a whole.
     pub(crate) fn send(&self, frame: &[u8]) {
         if fork::in_child() {
             return;
         }
-        // The lock keeps frames of two threads apart.
-        let control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
         // A connection that ended is noticed by its reader.
-        let _ = socket::write(&control, [frame, &[]], false);
+        let _ = self.lock().send(frame);
     }
 
-    /// Sends a frame of up to 64 KiB. That fits at once as long as the host reads; a host that does not loses it.
+    /// Sends a frame of up to 64 KiB. A host that has left too much unread loses it.
     pub(crate) fn send_long(&self, frame: &[u8]) {
-        let control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
-        if socket::unread(&control).is_ok_and(|bytes| bytes <= UNREAD) {
-            // A connection that ended is noticed by its reader.
-            let _ = socket::write_all(&control, [frame, &[]]);
+        let mut control = self.lock();
+        if socket::unread(&control.fd).is_ok_and(|bytes| bytes <= UNREAD) {
+            let _ = control.send(frame);
         }
+        let left = !control.rest.is_empty();
+        drop(control);
+        if left {
+            self.ring();
+        }
+    }
+
+    /// Sends the frame that `make` returns, which is asked only if the socket has room.
+    pub(crate) fn offer(&self, make: impl FnOnce() -> Option<Vec<u8>>) -> Offered {
+        let mut control = self.lock();
+        if !control.flush() || !socket::writable(&control.fd, Some(Duration::ZERO)) {
+            return Offered::Full;
+        }
+        let Some(frame) = make() else {
+            return Offered::Nothing;
+        };
+        // The reader of a connection that has ended knows it; here it counts as sent.
+        let _ = control.send(&frame);
+        Offered::Sent
+    }
+
+    /// Writes what was left over; `false` if the socket has no room for it yet.
+    pub(crate) fn flush(&self) -> bool {
+        self.lock().flush()
+    }
+
+    /// Waits until the socket has room again, for a limited time.
+    pub(crate) fn wait_for_room(&self, patience: Duration) {
+        let copy = self.lock().fd.try_clone();
+        if let Ok(copy) = copy {
+            socket::writable(&copy, Some(patience));
+        }
+    }
+
+    /// Calls the control thread.
+    pub(crate) fn ring(&self) {
+        self.bell.ring();
+    }
+
+    /// The bell fell silent again: the control thread has heard it.
+    pub(crate) fn hear(&self) {
+        self.bell.hear();
+    }
+
+    /// For the control thread to watch.
+    pub(crate) fn bell(&self) -> RawFd {
+        self.bell.fd()
+    }
+
+    /// The lock keeps frames of two threads apart.
+    fn lock(&self) -> MutexGuard<'_, Control> {
+        self.control.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Control {
+    /// Writes a frame as a whole, or lets it go as a whole if the socket has no room.
+    fn send(&mut self, frame: &[u8]) -> io::Result<()> {
+        if !self.flush() {
+            if self.rest.len() + frame.len() <= MAX_REST {
+                self.rest.extend_from_slice(frame);
+            }
+            return Ok(());
+        }
+        let written = socket::write(&self.fd, [frame, &[]], false)?;
+        self.rest.extend_from_slice(&frame[written..]);
+        Ok(())
+    }
+
+    /// Writes the rest; `false` if some of it is left.
+    fn flush(&mut self) -> bool {
+        while !self.rest.is_empty() {
+            match socket::write(&self.fd, [&self.rest, &[]], false) {
+                Ok(written) => drop(self.rest.drain(..written)),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+                // The connection has ended.
+                Err(_) => self.rest.clear(),
+            }
+        }
+        true
     }
 }

@@ -13,7 +13,7 @@ use snakepit_grpc::pb;
 use crate::decode::decode;
 use crate::encode::encode;
 use crate::link::{self, Failure, Link, Outcome};
-use crate::{clock, fork};
+use crate::{clock, current, fork};
 
 /// A request, ready to be sent.
 #[derive(Debug)]
@@ -72,6 +72,7 @@ impl Asked {
             op,
             name,
             timeout_us: micros,
+            trace: current::span(body.py())?.into(),
         };
         Ok(Self {
             message,

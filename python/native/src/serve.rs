@@ -1,9 +1,7 @@
 //! The slot: reads a frame, runs the tool, writes the answer.
 
 use std::ops::Deref;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
 
 use prost::Message as _;
 use pyo3::prelude::*;
@@ -11,8 +9,9 @@ use pyo3::types::PyBytes;
 use snakepit_grpc::frame::{Header, Kind};
 use snakepit_grpc::pb;
 
+use crate::call::{Call, request};
 use crate::cancels::Cancels;
-use crate::clock;
+use crate::current::{Here, InContext};
 use crate::fault::{Fault, fault};
 use crate::gil::{self, Gil};
 use crate::invoke::{cancelled, execute};
@@ -22,7 +21,6 @@ use crate::many;
 use crate::outbox::Outbox;
 use crate::reader::{Frame, Incoming, Reader};
 use crate::reply::reply;
-use crate::shared::window::Window;
 use crate::stream;
 use crate::tool::{self, Tool, Tools};
 
@@ -57,47 +55,6 @@ impl Deref for SlotRuntime {
     fn deref(&self) -> &Runtime {
         &self.shared
     }
-}
-
-/// One call, its head decoded.
-#[derive(Debug)]
-pub(crate) struct Call {
-    pub(crate) id: u64,
-    pub(crate) session: Option<String>,
-    pub(crate) deadline: Option<Instant>,
-    pub(crate) cancelled: Arc<AtomicBool>,
-    /// Where it is a stream on a connection that many calls share.
-    pub(crate) window: Option<Arc<Window>>,
-}
-
-impl Call {
-    /// A call that begins now; without a window.
-    pub(crate) fn new(
-        id: u64,
-        request: &pb::ExecuteToolRequest,
-        cancelled: Arc<AtomicBool>,
-    ) -> Self {
-        Self {
-            id,
-            session: (!request.session_id.is_empty()).then(|| request.session_id.clone()),
-            deadline: (request.timeout_us > 0)
-                .then(|| clock::now() + Duration::from_micros(request.timeout_us)),
-            cancelled,
-            window: None,
-        }
-    }
-}
-
-/// What the head of a call's frame asks for.
-pub(crate) fn request(head: &[u8]) -> Result<pb::ExecuteToolRequest, Fault> {
-    pb::ExecuteToolRequest::decode(head).map_err(|error| {
-        fault(
-            "SP5007",
-            format!("the head of a call cannot be decoded: {error}"),
-            None,
-            "update host and worker together",
-        )
-    })
 }
 
 /// Why serving ended.
@@ -164,7 +121,7 @@ pub(crate) fn describe(py: Python<'_>, outbox: &Outbox, runtime: &Runtime) -> Py
         slots: u32::from(runtime.slots),
         pid: std::process::id(),
         tools: runtime.tools.specs(),
-        capabilities: ["cancel", "concurrency", "many", "stream"]
+        capabilities: ["cancel", "concurrency", "many", "stream", "telemetry"]
             .map(str::to_owned)
             .to_vec(),
     };
@@ -280,6 +237,14 @@ pub(crate) fn answer(
     scratch: &mut Vec<u8>,
 ) -> PyResult<()> {
     let (outbox, id) = (&runtime.link.outbox, call.id);
+    let _here = Here::enter(call.running());
+    // Setting it costs more than the rest of a small call, and only what copies a context asks for it.
+    let copied = call.traced.is_some() || tool.as_ref().is_ok_and(|tool| tool.is_async);
+    let _context = match copied {
+        true => Some(InContext::enter(py, call.running())?),
+        false => None,
+    };
+    let stopped = || runtime.cancels.stopped();
     let mut turn = None;
     let tool = tool.and_then(|tool| {
         if let Some(one) = &tool.turn {
@@ -294,24 +259,28 @@ pub(crate) fn answer(
         Err(fault) if kind == Kind::Many => {
             many::run(py, outbox, runtime, call, Err(&fault), body, scratch)
         }
-        Err(fault) => send_fault(py, outbox, id, &fault),
+        Err(fault) => call.fail(py, outbox, &fault, stopped),
         Ok(tool) => match kind {
             Kind::Many => many::run(py, outbox, runtime, call, Ok(tool), body, scratch),
             Kind::Stream => match stream::run(py, outbox, runtime, tool, call, body, scratch)? {
-                Ok(()) => outbox.send(py, Header::new(Kind::End, id), &[], [&[], &[]]),
-                Err(fault) => send_fault(py, outbox, id, &fault),
+                Ok(()) => {
+                    let head = call.end(stopped);
+                    outbox.send(py, Header::new(Kind::End, id), &head, [&[], &[]])
+                }
+                Err(fault) => call.fail(py, outbox, &fault, stopped),
             },
             _ => match execute(py, runtime, tool, call, body).and_then(|result| {
                 reply(&result, runtime, tool, scratch).map(|direct| (result, direct))
             }) {
-                Err(fault) => send_fault(py, outbox, id, &fault),
+                Err(fault) => call.fail(py, outbox, &fault, stopped),
                 Ok((result, direct)) => {
                     let tail = if direct {
                         result.cast_exact::<PyBytes>()?.as_bytes()
                     } else {
                         &[]
                     };
-                    outbox.send(py, Header::new(Kind::Reply, id), &[], [scratch, tail])
+                    let head = call.end(stopped);
+                    outbox.send(py, Header::new(Kind::Reply, id), &head, [scratch, tail])
                 }
             },
         },

@@ -1,7 +1,9 @@
 //! What the host tells a worker through its environment.
 
+use prost::Message as _;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
+use snakepit_grpc::pb;
 use snakepit_grpc::preamble::{MAX_WORKER_ID, Token};
 use snakepit_grpc::worker_env;
 
@@ -28,6 +30,8 @@ pub(crate) struct Settings {
     pub(crate) dependent: bool,
     /// The host reads the levels of lines that come from Python's `logging`.
     pub(crate) log_levels: bool,
+    /// What the host wants of telemetry; `None` if it takes no records.
+    pub(crate) telemetry: Option<pb::TelemetrySettings>,
     /// Which checks of thread safety the loader makes.
     pub(crate) thread_safety_checks: String,
     /// The kind of event loop that the loader installs.
@@ -83,7 +87,18 @@ impl Settings {
         let concurrency = text(worker_env::CONCURRENCY, "0")?
             .parse()
             .map_err(|_| wrong(worker_env::CONCURRENCY, "a number of calls".to_owned()))?;
+        let telemetry = text(worker_env::TELEMETRY, "-")?;
+        let telemetry = match &*telemetry {
+            "-" => None,
+            digits => Some(telemetry_settings(digits).ok_or_else(|| {
+                wrong(
+                    worker_env::TELEMETRY,
+                    "a message in hexadecimal digits".to_owned(),
+                )
+            })?),
+        };
         Ok(Self {
+            telemetry,
             log_levels: text(worker_env::LOG_LEVELS, "0")? == "1",
             thread_safety_checks: text(worker_env::THREAD_SAFETY_CHECKS, "warn")?,
             event_loop: text(worker_env::EVENT_LOOP, "auto")?,
@@ -97,6 +112,18 @@ impl Settings {
             concurrency,
         })
     }
+}
+
+fn telemetry_settings(digits: &str) -> Option<pb::TelemetrySettings> {
+    let pairs = digits.as_bytes().chunks(2);
+    let bytes = pairs.map(|pair| {
+        let pair = std::str::from_utf8(pair)
+            .ok()
+            .filter(|pair| pair.len() == 2)?;
+        u8::from_str_radix(pair, 16).ok()
+    });
+    let bytes = bytes.collect::<Option<Vec<u8>>>()?;
+    pb::TelemetrySettings::decode(&bytes[..]).ok()
 }
 
 fn bad(message: impl Into<String>) -> PyErr {

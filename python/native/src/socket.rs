@@ -76,33 +76,44 @@ pub(crate) fn unread(fd: &OwnedFd) -> io::Result<usize> {
     }
 }
 
-/// Waits until a connection can be read, or has ended; false when that takes longer than `patience`, or a signal came.
-pub(crate) fn readable(fd: &impl AsRawFd, patience: Option<Duration>) -> io::Result<bool> {
-    readable_or(fd, None, patience).map(|(readable, _)| readable)
+/// Waits until a connection has room for a frame; false when that takes longer than `patience`, or a signal came.
+pub(crate) fn writable(fd: &impl AsRawFd, patience: Option<Duration>) -> bool {
+    let mut watched = watch(fd.as_raw_fd(), libc::POLLOUT);
+    // SAFETY: the pointer is to one structure, and the number says so.
+    let count = unsafe { libc::poll(&raw mut watched, 1, milliseconds(patience)) };
+    count > 0 && watched.revents != 0
 }
 
-/// The same, and whether something else can be read.
-pub(crate) fn readable_or(
-    fd: &impl AsRawFd,
-    other: Option<RawFd>,
-    patience: Option<Duration>,
-) -> io::Result<(bool, bool)> {
-    // A negative number is passed over.
-    let mut watched = [fd.as_raw_fd(), other.unwrap_or(-1)].map(|fd| libc::pollfd {
+/// Waits until a connection can be read, or has ended; false when that takes longer than `patience`, or a signal came.
+pub(crate) fn readable(fd: &impl AsRawFd, patience: Option<Duration>) -> io::Result<bool> {
+    any([watch(fd.as_raw_fd(), libc::POLLIN)], patience).map(|[readable]| readable != 0)
+}
+
+/// What to wait for at a descriptor; a negative one is passed over.
+pub(crate) const fn watch(fd: RawFd, events: libc::c_short) -> libc::pollfd {
+    libc::pollfd {
         fd,
-        events: libc::POLLIN,
+        events,
         revents: 0,
-    });
-    // SAFETY: the pointer is to two structures, and the number says so.
-    let count = unsafe { libc::poll(watched.as_mut_ptr(), 2, milliseconds(patience)) };
+    }
+}
+
+/// Waits until something can be done at one of the descriptors, `patience` is over or a signal came; returns what, for each.
+pub(crate) fn any<const N: usize>(
+    mut watched: [libc::pollfd; N],
+    patience: Option<Duration>,
+) -> io::Result<[libc::c_short; N]> {
+    let many = N as libc::nfds_t;
+    // SAFETY: the pointer is to `N` structures, and the number says so.
+    let count = unsafe { libc::poll(watched.as_mut_ptr(), many, milliseconds(patience)) };
     if count < 0 {
         let error = io::Error::last_os_error();
         return match error.kind() {
-            io::ErrorKind::Interrupted => Ok((false, false)),
+            io::ErrorKind::Interrupted => Ok([0; N]),
             _ => Err(error),
         };
     }
-    Ok((watched[0].revents != 0, watched[1].revents != 0))
+    Ok(watched.map(|watched| watched.revents))
 }
 
 /// As `poll` takes it. Rounded up: a wait that ends too early would be repeated without rest.

@@ -8,13 +8,14 @@ use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyDict, PyIterator, PyString};
 use snakepit_grpc::frame::{Header, Kind};
 
+use crate::call::Call;
 use crate::clock;
 use crate::describe::describe;
 use crate::fault::{Fault, fault, raised};
 use crate::invoke::{cancelled, execute, release_context};
 use crate::outbox::Outbox;
 use crate::reply::{check_size, encode_result};
-use crate::serve::{Call, SlotRuntime};
+use crate::serve::SlotRuntime;
 use crate::tool::Tool;
 
 /// An item that takes longer than this to make is sent by itself: gathering saves nothing, and only delays.
@@ -120,6 +121,7 @@ fn pump(
             Some(Err(error)) => return Ok(Err(raised(py, runtime, &error, tool))),
         };
         scratch.clear();
+        call.count();
         let encoded = encode_result(&item, runtime, "chunk", tool, scratch);
         if let Err(fault) =
             encoded.and_then(|()| check_size(scratch.len(), runtime.max_payload, "chunk", tool))

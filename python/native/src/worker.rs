@@ -31,7 +31,7 @@ use crate::stacks::Stacks;
 use crate::termination::Cleaning;
 use crate::tool::Tools;
 use crate::wake::Wake;
-use crate::{fork, host, memory, termination, title};
+use crate::{fork, host, memory, telemetry, termination, title};
 
 /// Serves until the host says stop; returns the exit status.
 pub(crate) fn run(py: Python<'_>, load: &Bound<'_, PyAny>) -> PyResult<i32> {
@@ -52,7 +52,8 @@ fn live(py: Python<'_>, load: &Bound<'_, PyAny>, probe: &Arc<Probe>) -> PyResult
     let control = dial(&settings, Role::Control)?;
     let copy = control.try_clone()?;
     fork::keep_from_copies(&copy);
-    let reports = Arc::new(Reports::new(copy.into()));
+    let reports = Arc::new(Reports::new(copy.into())?);
+    telemetry::open(settings.telemetry.clone(), &reports);
     let (slots, mut readers, way) = if settings.concurrency > 0 {
         open_shared(&settings, &reports)?
     } else {
@@ -88,7 +89,9 @@ fn live(py: Python<'_>, load: &Bound<'_, PyAny>, probe: &Arc<Probe>) -> PyResult
         Ok(loaded) => loaded,
         Err(error) => {
             let (reader, outbox) = (&mut readers[0], &slots.list[0].link.outbox);
-            refuse(py, reader, outbox, &load_failed(py, &error))?;
+            let fault = load_failed(py, &error);
+            telemetry::finish(py);
+            refuse(py, reader, outbox, &fault)?;
             return Ok(1);
         }
     };
@@ -148,6 +151,7 @@ fn live(py: Python<'_>, load: &Bound<'_, PyAny>, probe: &Arc<Probe>) -> PyResult
     let closed = close(py, &catalog, told);
     fork::end_child();
     drop(cleaning);
+    telemetry::finish(py);
     match served {
         Err(error) if several => abandon(py, &error),
         served => served.and(closed).map(|()| 0),

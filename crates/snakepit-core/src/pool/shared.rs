@@ -17,6 +17,7 @@ use super::lease::Lease;
 use super::scaling::Scaling;
 use super::stats::{Outcome, Stats};
 use super::supervisor::{Event, Readiness};
+use super::telemetry::Settings;
 use super::tools::Tools;
 use super::workers::{Live, Spare, Workers};
 use crate::chain::PoolMark;
@@ -44,6 +45,8 @@ pub(crate) struct Shared {
     pub(super) hub: Events,
     /// The sessions of its calls, where its workers have some.
     pub(super) sessions: Option<Sessions>,
+    /// What its workers report of their code.
+    pub(super) telemetry: Settings,
     pub(super) readiness: watch::Sender<Readiness>,
     /// A failed start is not tried again: somebody waits for the pool.
     pub(super) first_start: AtomicBool,
@@ -128,6 +131,7 @@ impl Shared {
             hub,
             sessions,
             profile,
+            telemetry: Settings::default(),
             readiness: watch::Sender::new(Readiness::Starting),
             first_start: AtomicBool::new(first_start),
             tasks: TaskTracker::new(),
@@ -283,6 +287,7 @@ impl Shared {
             .map(|(waiter, grant)| (waiter, self.lease_locked(state, grant)))
             .collect();
         drop(guard);
+        self.hand_on_telemetry(&**worker);
         self.changed.notify_waiters();
         Self::tell_lost(lost);
         for (waiter, lease) in wakes {

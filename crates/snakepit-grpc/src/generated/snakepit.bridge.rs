@@ -145,6 +145,12 @@ pub struct ExecuteToolRequest {
     /// Time left until the caller's deadline, in microseconds; 0 = no deadline.
     #[prost(uint64, tag = "104")]
     pub timeout_us: u64,
+    /// The worker's span of the call: 16 bytes of trace id, 8 of span id, 1 of flags (1 = sampled). Empty if nobody records spans.
+    #[prost(bytes = "bytes", tag = "105")]
+    pub trace: ::prost::bytes::Bytes,
+    /// A text that the records of the call carry; empty if its caller gave none.
+    #[prost(string, tag = "106")]
+    pub correlation_id: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ExecuteToolResponse {
@@ -429,6 +435,60 @@ pub struct ToolError {
     /// The argument that the error is about, and the place in it, for example "features.sepal_length" or "xs\[1\]"; empty for other errors.
     #[prost(string, tag = "12")]
     pub path: ::prost::alloc::string::String,
+    /// Of the call that failed, if it was sampled; never of an item of a batch.
+    #[prost(message, optional, tag = "13")]
+    pub span: ::core::option::Option<WorkerSpan>,
+}
+/// Head of REPLY, END and the last MANY_REPLY of a call that was sampled: the time that its worker's span took.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WorkerSpan {
+    /// Wall-clock time of its start, in nanoseconds since 1970.
+    #[prost(fixed64, tag = "1")]
+    pub start_ns: u64,
+    #[prost(uint64, tag = "2")]
+    pub duration_ns: u64,
+    /// Chunks of a stream, or items of a batch.
+    #[prost(uint64, tag = "3")]
+    pub items: u64,
+    /// If the call was cancelled: the step that stopped it, as in `Stopped`.
+    #[prost(uint32, tag = "4")]
+    pub stopped: u32,
+}
+/// Head of TELEMETRY: records of the worker's code.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Telemetry {
+    #[prost(message, repeated, tag = "1")]
+    pub records: ::prost::alloc::vec::Vec<TelemetryRecord>,
+    /// Records that the worker has dropped since the last such frame.
+    #[prost(uint64, tag = "2")]
+    pub dropped: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TelemetryRecord {
+    /// 1 = event, 2 = span, 3 = log record, 4 = measurement.
+    #[prost(uint32, tag = "1")]
+    pub kind: u32,
+    /// A MessagePack map, see proto/README.md.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub record: ::prost::bytes::Bytes,
+}
+/// Head of TELEMETRY_CONTROL: all settings, in the place of those before.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TelemetrySettings {
+    /// The worker reports records.
+    #[prost(bool, tag = "1")]
+    pub enabled: bool,
+    /// Share of the events and spans outside of calls that it reports, 0.0 to 1.0.
+    #[prost(double, tag = "2")]
+    pub sampling: f64,
+    /// Globs of names of events and loggers: those that are reported, all if there are none; and those that are not.
+    #[prost(string, repeated, tag = "3")]
+    pub allow: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(string, repeated, tag = "4")]
+    pub deny: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Level of a logger in Python's numbers, by its name; empty for the root.
+    #[prost(map = "string, uint32", tag = "5")]
+    pub levels: ::std::collections::HashMap<::prost::alloc::string::String, u32>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DescribeRequest {
@@ -569,6 +629,9 @@ pub struct HostRequest {
     /// Time that the worker waits, in microseconds; 0 = until the deadline of the call.
     #[prost(uint64, tag = "4")]
     pub timeout_us: u64,
+    /// The span in which the tool asks, as in ExecuteToolRequest; empty if the call has none.
+    #[prost(bytes = "bytes", tag = "5")]
+    pub trace: ::prost::bytes::Bytes,
 }
 /// A value on the wire of third parties: readable, or binary when it is large and numeric.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -39,7 +39,7 @@ const LAST_ANSWERS: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct LinkClient {
     outbox: Arc<Outbox>,
-    pending: Arc<Pending>,
+    pub(super) pending: Arc<Pending>,
     batches: Batches,
     serving: Arc<Serving>,
     ended: watch::Receiver<Option<Arc<str>>>,
@@ -281,6 +281,7 @@ impl LinkClient {
 
     /// Sends nothing more of the batch of this call, if there is one. The worker is told on its control connection.
     pub fn cancel(&self, call: CallId) {
+        self.pending.spans.cancel(call.0);
         self.batches.cancel(call.0);
     }
 
@@ -310,6 +311,7 @@ impl LinkClient {
     /// Ends a call with [`CallError::NotBegun`]: the worker has [given it back](super::ControlClient::recall), and will not answer it.
     pub fn give_back(&self, call: CallId) {
         if let Some(waiter) = self.pending.take(call.0) {
+            self.pending.spans.forget(call.0);
             waiter.give_back();
         }
         self.serving.end(call.0);
@@ -369,14 +371,13 @@ impl LinkClient {
         let call = request.call.0;
         // The waiter comes first: the answer may be there before `send` returns.
         self.pending.add(call, waiter)?;
-        self.serving.begin(request);
+        let span = self.pending.spans.begin(kind, request);
+        self.serving.begin(request, span);
         let header = Header::new(kind, call);
-        if self
-            .outbox
-            .send(header, |out| head::encode_call(request, out), body)
-            .is_err()
-        {
+        let head = |out: &mut Vec<u8>| head::encode_call(request, span, out);
+        if self.outbox.send(header, head, body).is_err() {
             self.pending.take(call);
+            self.pending.spans.forget(call);
             self.serving.end(call);
             return Err(died(&self.reason(), false));
         }
@@ -388,5 +389,6 @@ impl Drop for LinkClient {
     fn drop(&mut self) {
         // The tasks of requests hold the connection, and would keep it open.
         self.serving.end_all();
+        self.pending.spans.lose(&self.reason());
     }
 }

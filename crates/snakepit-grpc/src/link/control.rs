@@ -1,11 +1,11 @@
 //! `ControlClient`: the control connection of a worker.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use prost::Message as _;
-use snakepit_core::{CallId, Pulse, Slot, Stacks, Stopped};
+use snakepit_core::{CallId, Pulse, Slot, Stacks, Stopped, TelemetryControl};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::UnixStream;
 use tokio::net::unix::OwnedReadHalf;
@@ -20,7 +20,7 @@ use super::pings::Pings;
 use super::recalls::Recalls;
 use super::stops::Stops;
 use crate::convert;
-use crate::frame::{Header, Kind};
+use crate::frame::{Header, Kind, MAX_TELEMETRY};
 use crate::pb;
 
 /// Questions that a worker may leave unread, beyond what the system keeps for it.
@@ -37,15 +37,26 @@ pub struct ControlClient {
     cleaning: watch::Receiver<Option<String>>,
     dumps: Arc<Dumps>,
     recalls: Arc<Recalls>,
+    /// The last settings of telemetry that were sent.
+    telemetry: Mutex<Option<TelemetryControl>>,
     _tasks: JoinSet<()>,
 }
 
 impl ControlClient {
-    /// Takes a connection, after its preamble.
+    /// Takes a connection, after its preamble. Records of the worker's code are dropped.
     ///
     /// # Panics
     /// Outside a tokio runtime.
     pub fn new(stream: UnixStream) -> Self {
+        Self::with_telemetry(stream, Arc::new(drop))
+    }
+
+    /// As [`new`](Self::new); `take` gets the heads of `TELEMETRY` frames as they come, unread and of at most
+    /// [`MAX_TELEMETRY`] bytes. It runs on the task that reads the connection, and must neither block nor take long.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn with_telemetry(stream: UnixStream, take: Arc<dyn Fn(Bytes) + Send + Sync>) -> Self {
         let (read, write) = stream.into_split();
         let outbox = Arc::new(Outbox::new(write));
         let (sender, ended) = watch::channel(None);
@@ -63,6 +74,7 @@ impl ControlClient {
             recalls: Arc::clone(&recalls),
             gil: gil_sender,
             cleaning: cleaning_sender,
+            telemetry: take,
         };
         tasks.spawn(async move {
             let reason = read_all(read, &reports).await;
@@ -79,7 +91,27 @@ impl ControlClient {
             pings,
             dumps,
             recalls,
+            telemetry: Mutex::default(),
             _tasks: tasks,
+        }
+    }
+
+    /// Says what the worker is to report of its code, if that is not what it was told last. Only for a worker with the capability
+    /// `telemetry`.
+    pub fn set_telemetry(&self, settings: &TelemetryControl) {
+        let mut last = self
+            .telemetry
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if last.as_ref() == Some(settings) {
+            return;
+        }
+        let head = convert::telemetry_settings(settings);
+        let encode = |out: &mut Vec<u8>| out.extend_from_slice(&head.encode_to_vec());
+        let header = Header::new(Kind::TelemetryControl, 0);
+        // A worker without its connection is ending.
+        if self.outbox.send(header, encode, &Bytes::new()).is_ok() {
+            *last = Some(settings.clone());
         }
     }
 
@@ -198,6 +230,7 @@ struct Reports {
     pings: Arc<Pings>,
     gil: watch::Sender<Option<String>>,
     cleaning: watch::Sender<Option<String>>,
+    telemetry: Arc<dyn Fn(Bytes) + Send + Sync>,
 }
 
 /// Reads signs of life and reports until the connection ends; returns why it did.
@@ -266,6 +299,13 @@ async fn read_all(mut stream: OwnedReadHalf, reports: &Reports) -> String {
                         Ok(()) => continue,
                         Err(error) => return format!("broke the protocol: {error}"),
                     }
+                }
+                Ok(Parsed::Frame { header, head, .. }) if header.kind == Kind::Telemetry => {
+                    if head.len() <= MAX_TELEMETRY {
+                        (reports.telemetry)(head);
+                        continue;
+                    }
+                    ProtocolError::Length(head.len() as u64)
                 }
                 Ok(Parsed::Frame { header, .. } | Parsed::TooLarge { header }) => {
                     ProtocolError::Unexpected(header.kind)

@@ -1,7 +1,7 @@
 //! The head of a call, encoded without building the message.
 
 use prost::encoding::{WireType, encode_key, encode_varint};
-use snakepit_core::Request;
+use snakepit_core::{Request, TraceContext};
 use tokio::time::Instant;
 
 const SESSION_ID: u32 = 1;
@@ -9,12 +9,17 @@ const TOOL_NAME: u32 = 2;
 const ENCODING: u32 = 101;
 const CALL_ID: u32 = 103;
 const TIMEOUT_US: u32 = 104;
+const TRACE: u32 = 105;
+const CORRELATION_ID: u32 = 106;
+
+/// Longest correlation id in bytes; a longer one is cut.
+const MAX_CORRELATION: usize = 1024;
 
 /// `ENCODING_MSGPACK`.
 const MSGPACK: u64 = 1;
 
-/// Appends an `ExecuteToolRequest` without payload.
-pub(super) fn encode_call(request: &Request, out: &mut Vec<u8>) {
+/// Appends an `ExecuteToolRequest` without payload. `span` is the worker's span of the call.
+pub(super) fn encode_call(request: &Request, span: Option<TraceContext>, out: &mut Vec<u8>) {
     if let Some(session) = &request.session {
         text(SESSION_ID, session.as_str(), out);
     }
@@ -31,12 +36,23 @@ pub(super) fn encode_call(request: &Request, out: &mut Vec<u8>) {
             out,
         );
     }
+    if let Some(span) = span {
+        bytes(TRACE, &span.to_bytes(), out);
+    }
+    if let Some(correlation) = &request.correlation {
+        let end = correlation.floor_char_boundary(MAX_CORRELATION);
+        text(CORRELATION_ID, &correlation[..end], out);
+    }
 }
 
 fn text(tag: u32, value: &str, out: &mut Vec<u8>) {
+    bytes(tag, value.as_bytes(), out);
+}
+
+fn bytes(tag: u32, value: &[u8], out: &mut Vec<u8>) {
     encode_key(tag, WireType::LengthDelimited, out);
     encode_varint(value.len() as u64, out);
-    out.extend_from_slice(value.as_bytes());
+    out.extend_from_slice(value);
 }
 
 fn number(tag: u32, value: u64, out: &mut Vec<u8>) {
@@ -60,22 +76,31 @@ mod tests {
         request.session = Some("s-1".into());
         request.deadline = Some(Instant::now() + Duration::from_millis(5));
         let mut bytes = Vec::new();
-        encode_call(&request, &mut bytes);
+        encode_call(&request, None, &mut bytes);
         let message = pb::ExecuteToolRequest::decode(&bytes[..]).unwrap();
         assert_eq!(message.tool_name, "mean");
         assert_eq!(message.session_id, "s-1");
         assert_eq!(message.encoding, pb::Encoding::Msgpack as i32);
         assert_eq!(message.call_id, request.call.0);
         assert_eq!(message.timeout_us, 5000);
+        assert!(message.trace.is_empty() && message.correlation_id.is_empty());
 
         request.deadline = Some(Instant::now());
         bytes.clear();
-        encode_call(&request, &mut bytes);
+        encode_call(&request, None, &mut bytes);
         assert_eq!(
             pb::ExecuteToolRequest::decode(&bytes[..])
                 .unwrap()
                 .timeout_us,
             1
         );
+
+        let span = TraceContext::start(true);
+        request.correlation = Some("ä".repeat(600).into());
+        bytes.clear();
+        encode_call(&request, Some(span), &mut bytes);
+        let message = pb::ExecuteToolRequest::decode(&bytes[..]).unwrap();
+        assert_eq!(message.trace[..], span.to_bytes());
+        assert_eq!(message.correlation_id, "ä".repeat(512));
     }
 }

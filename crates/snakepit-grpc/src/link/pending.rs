@@ -11,6 +11,7 @@ use super::calls::CallMap;
 use super::chunks::{Batch, Credit};
 use super::client::DescribeError;
 use super::parser::ProtocolError;
+use super::spans::Spans;
 use crate::pb;
 
 /// One running call.
@@ -68,13 +69,20 @@ pub(super) struct Pending {
     state: Mutex<State>,
     /// The worker wants to be replaced.
     renewal: AtomicBool,
+    pub(super) spans: Spans,
 }
+
+/// Calls that a connection remembers.
+const REMEMBERED: usize = 256;
 
 #[derive(Debug, Default)]
 struct State {
     waiters: CallMap<Waiter>,
     /// Calls so far.
     calls: u64,
+    /// The last calls, in the order of their coming; the place of the next one goes round.
+    last: Vec<u64>,
+    place: usize,
     ended: Option<Arc<str>>,
 }
 
@@ -102,8 +110,18 @@ impl Pending {
             state.calls += 1;
             *number = state.calls;
         }
+        state.remember(call);
         state.waiters.insert(call, waiter);
         Ok(())
+    }
+
+    /// Returns whether a call waits for its answer, or was one of the last.
+    pub(super) fn has_had(&self, call: u64) -> bool {
+        let state = self
+            .state
+            .lock()
+            .expect("nothing panics while it is locked");
+        state.waiters.contains_key(&call) || state.last.contains(&call)
     }
 
     /// The calls that wait for an answer.
@@ -170,10 +188,24 @@ impl Pending {
         let first = numbers.collect::<Option<Vec<_>>>();
         let first = first.filter(|_| answered_in_turn);
         let first = first.and_then(|numbers| numbers.into_iter().min());
-        for waiter in waiters.into_values() {
+        for (call, waiter) in waiters {
             let begun = first.is_none() || waiter.number() == first;
+            if !begun {
+                self.spans.forget(call);
+            }
             waiter.fail(reason, begun);
         }
+    }
+}
+
+impl State {
+    fn remember(&mut self, call: u64) {
+        if self.last.len() < REMEMBERED {
+            self.last.push(call);
+            return;
+        }
+        self.last[self.place] = call;
+        self.place = (self.place + 1) % REMEMBERED;
     }
 }
 

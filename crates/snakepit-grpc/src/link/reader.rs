@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use prost::Message as _;
-use snakepit_core::{CallError, Direction};
+use snakepit_core::{CallError, Direction, ErrorCode};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::OwnedReadHalf;
 use tokio::sync::watch;
@@ -15,6 +15,7 @@ use super::client::DescribeError;
 use super::parser::{Parsed, Parser, ProtocolError};
 use super::pending::{Open, Pending, Waiter};
 use super::serving::Serving;
+use super::spans::Ended;
 use crate::convert;
 use crate::frame::{FLAG_LAST, FLAG_RENEW, Header, Kind};
 use crate::pb;
@@ -215,6 +216,9 @@ impl Reader {
         match (header.kind, self.pending.take(call)) {
             (Kind::Reply, Some(Waiter::Call { sender, .. })) => {
                 self.serving.end(call);
+                let code = ErrorCode::PayloadTooLarge.as_str();
+                let failed = Ended::Failed(code, "");
+                self.pending.spans.end(call, &Bytes::new(), failed);
                 let _ = sender.send(Err(error));
                 Ok(())
             }
@@ -248,11 +252,17 @@ impl Reader {
         match (kind, waiter) {
             (Kind::Reply, Waiter::Call { sender, .. }) => {
                 self.serving.end(call);
+                self.pending.spans.end(call, head, Ended::Good);
                 let _ = sender.send(Ok(body));
                 Ok(())
             }
             (Kind::End, Waiter::Stream(stream)) => {
                 self.serving.end(call);
+                let how = match &stream.failed {
+                    Some(_) => Ended::Failed(ErrorCode::PayloadTooLarge.as_str(), ""),
+                    None => Ended::Good,
+                };
+                self.pending.spans.end(call, head, how);
                 let end = stream.failed.map_or(Ok(()), Err);
                 let _ = stream
                     .sender
@@ -271,8 +281,8 @@ impl Reader {
                     expected,
                 },
             ) => self.many(
-                call,
-                flags,
+                (call, flags),
+                head,
                 &body,
                 Waiter::Many {
                     sender,
@@ -295,8 +305,8 @@ impl Reader {
 
     fn many(
         &self,
-        call: u64,
-        flags: u8,
+        (call, flags): (u64, u8),
+        head: &Bytes,
         body: &Bytes,
         waiter: Waiter,
     ) -> Result<(), ProtocolError> {
@@ -321,6 +331,7 @@ impl Reader {
         let last = flags & FLAG_LAST != 0;
         if complete && last && results.len() == expected {
             self.serving.end(call);
+            self.pending.spans.end(call, head, Ended::Good);
             let _ = sender.send(results);
             return Ok(());
         }
@@ -345,6 +356,9 @@ impl Reader {
             return Err(ProtocolError::Malformed(Kind::Error));
         };
         self.serving.end(call);
+        self.pending
+            .spans
+            .fail(call, &error, convert::code_of_call(&error.code));
         let tool = |error| CallError::Tool(Box::new(convert::tool_error(error)));
         match waiter {
             Waiter::Describe(sender) => {

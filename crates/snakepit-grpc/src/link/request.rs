@@ -31,7 +31,7 @@ pub trait HostRequests: Send + Sync + 'static {
 pub struct HostRequest {
     /// The worker that asks.
     pub worker: WorkerId,
-    /// The running call in whose name it asks, without its arguments.
+    /// The running call in whose name it asks, without its arguments. Its `trace` is the span in which the tool asks.
     pub caller: Request,
     /// When nobody waits for the answer any more: the deadline of the call, or the request's own if that is earlier.
     pub deadline: Option<Instant>,

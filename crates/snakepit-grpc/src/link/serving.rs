@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use prost::Message as _;
-use snakepit_core::{CallId, ErrorCode, Payload, Request, ToolError, WorkerId};
+use snakepit_core::{CallId, ErrorCode, Payload, Request, ToolError, TraceContext, WorkerId};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -19,6 +19,7 @@ use super::outbox::Outbox;
 use super::parser::ProtocolError;
 use super::request::{HostOp, HostRequest, HostRequests};
 use super::room::Room;
+use super::spans::asked_in;
 use crate::convert;
 use crate::frame::{FLAG_ERROR, Header, Kind};
 use crate::pb;
@@ -107,12 +108,14 @@ impl Serving {
     }
 
     /// A call is about to be sent. Without a handler nobody keeps account.
-    pub(super) fn begin(&self, request: &Request) {
+    /// `span` is the worker's span of the call, in which it asks.
+    pub(super) fn begin(&self, request: &Request, span: Option<TraceContext>) {
         if self.host.is_none() {
             return;
         }
         let mut caller = request.clone();
         caller.args = Payload::default();
+        caller.trace = span;
         let running = Running {
             caller,
             open: Vec::new(),
@@ -214,7 +217,8 @@ impl Serving {
             )
         })?;
         let bytes = body.len();
-        let (caller, ending) = self.admit(host, number, message.call_id, bytes)?;
+        let (mut caller, ending) = self.admit(host, number, message.call_id, bytes)?;
+        caller.trace = asked_in(caller.trace, &message.trace);
         let own = (message.timeout_us > 0)
             .then(|| Instant::now().checked_add(Duration::from_micros(message.timeout_us)))
             .flatten();

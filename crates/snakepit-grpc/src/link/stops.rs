@@ -57,7 +57,7 @@ impl Stops {
 }
 
 /// A step that this host does not know counts as the gentlest: all that is certain is that the tool has ended.
-const fn step(number: u32) -> StopStep {
+pub(super) const fn step(number: u32) -> StopStep {
     match number {
         2 => StopStep::Task,
         3 => StopStep::Exception,

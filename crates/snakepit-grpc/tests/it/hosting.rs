@@ -98,6 +98,7 @@ pub(crate) fn pair_with(limit: usize) -> (LinkClient, Peer, mpsc::UnboundedRecei
 
 pub(crate) fn head(call: u64, op: HostOp, name: &str) -> pb::HostRequest {
     pb::HostRequest {
+        trace: Bytes::new(),
         call_id: call,
         op: op.number(),
         name: name.to_owned(),

@@ -33,6 +33,10 @@ mod service;
 #[cfg(feature = "client")]
 mod shared;
 #[cfg(feature = "client")]
+mod spans;
+#[cfg(feature = "client")]
 mod streams;
+#[cfg(feature = "client")]
+mod telemetry;
 #[cfg(feature = "client")]
 mod unread;

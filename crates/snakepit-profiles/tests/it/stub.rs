@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use snakepit_core::events::Events;
-use snakepit_core::{StartContext, StartError, Worker, WorkerProfile as _};
+use snakepit_core::{StartContext, StartError, TelemetryControl, Worker, WorkerProfile as _};
 use snakepit_profiles::{ProcessProfile, PythonConfig};
 
 /// The common part of every script: the link, as `proto/README.md` tells.
@@ -87,6 +87,7 @@ pub(crate) async fn start(
         state: None,
         stacks: Duration::from_secs(1),
         events: Events::new(),
+        telemetry: TelemetryControl::default(),
     };
     profile.start(context).await
 }

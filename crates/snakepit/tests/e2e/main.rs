@@ -60,6 +60,8 @@ mod stream;
 #[cfg(feature = "process")]
 mod support;
 #[cfg(feature = "process")]
+mod telemetry;
+#[cfg(feature = "process")]
 mod thread_ends;
 #[cfg(feature = "process")]
 mod thread_profile;

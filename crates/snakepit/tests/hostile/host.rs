@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use snakepit::{CallOptions, PoolBuilder, Snakepit, args};
+use snakepit_core::TraceContext;
+use snakepit_core::record::{Begun, Log, Measurement, Recorder, Span};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -38,6 +40,8 @@ pub(crate) struct Report {
     pub(crate) outcomes: Vec<String>,
     /// Everything the host wrote, the log included.
     pub(crate) text: String,
+    /// Memory in KiB that the host has taken in the attack, at its most.
+    pub(crate) grown: u64,
 }
 
 /// Lets a worker of this mode attack a host and returns what the host says.
@@ -72,7 +76,12 @@ pub(crate) fn attack(mode: &str) -> Report {
         "{mode}: a raw escape sequence: {text:?}"
     );
     let outcomes = marked("@outcome ").map(str::to_owned).collect();
-    Report { outcomes, text }
+    let grown = marked("@grown ").next().and_then(|kib| kib.parse().ok());
+    Report {
+        outcomes,
+        grown: grown.unwrap(),
+        text,
+    }
 }
 
 /// The hostile runtime, in a directory that also has what the search for a runtime looks for.
@@ -114,6 +123,8 @@ async fn under_attack(mode: &str, dir: &Path) {
     let good = good.start().await.unwrap();
     let usual = innocent(&good, 20).await;
     limit_memory();
+    let before = memory("VmRSS");
+    std::fs::write("/proc/self/clear_refs", "5").unwrap();
 
     if mode == FULL {
         fifos(dir);
@@ -141,7 +152,16 @@ async fn under_attack(mode: &str, dir: &Path) {
                 return println!("@outcome start: {}", one_line(&text));
             }
         };
-        let options = CallOptions::new().timeout(PATIENCE);
+        let events = evil.default_pool().raw().events().clone();
+        let _heard = events.on_event("*", |emitted| {
+            let name = emitted.event.name();
+            if name.starts_with("snakepit.tool.") || name.starts_with("snakepit.telemetry.") {
+                println!("@event {name}");
+            }
+        });
+        events.set_recorder(Some(Box::new(Silent)));
+        let mut options = CallOptions::new().timeout(PATIENCE);
+        options.trace = Some(TraceContext::start(true));
         for kind in ["call", "stream", "many"] {
             println!("@outcome {kind}: {}", call(&evil, kind, &options).await);
         }
@@ -162,7 +182,30 @@ async fn under_attack(mode: &str, dir: &Path) {
     let late = slowest.max(after) > BUSY.max(usual * SLOWER);
     println!("@innocent {}", if late { "late" } else { "in time" });
     println!("usual {usual:?}, during {slowest:?}, after {after:?}");
+    println!("@grown {}", memory("VmHWM").saturating_sub(before));
     good.shutdown().await;
+}
+
+/// Forgets what it gets.
+#[derive(Debug)]
+struct Silent;
+
+impl Recorder for Silent {
+    fn begin(&self, parent: Option<TraceContext>) -> Option<Begun> {
+        let (context, parent) = (parent?, None);
+        Some(Begun { context, parent })
+    }
+
+    fn span(&self, _: Span) {}
+    fn log(&self, _: &Log) {}
+    fn measurement(&self, _: &Measurement) {}
+}
+
+/// A number of this process in KiB.
+fn memory(what: &str) -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with(what)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
 /// Makes one call of the hostile worker and describes its outcome.

@@ -21,7 +21,9 @@ modes! {
     equal_keys bytes_behind_the_value no_bytes long_message many_notes many_causes cancels_of_nothing
     slots_without_end equal_tools nameless_tools schema_that_is_no_json deep_schema garbage never_described
     cancels_before_the_answer held_for_ever stopped_after_ages pong_of_nothing gil_of_a_megabyte pong_with_a_body
-    head_that_never_comes flood_of_reports one_variable_ten_thousand_times answers_that_nobody_reads
+    head_that_never_comes flood_of_reports telemetry_garbage telemetry_of_a_megabyte telemetry_with_a_body
+    telemetry_of_empty_records telemetry_dropped_for_ever telemetry_with_escapes span_that_was_not_asked_for span_of_garbage
+    span_of_all_times span_in_an_error span_without_an_id_at_the_end one_variable_ten_thousand_times answers_that_nobody_reads
     every_operation_with_bad_bodies request_zero requests_of_other_calls flood_of_requests before_slot_taken_twice
     before_bad_preambles before_silent_connections before_connections_without_end
 }
@@ -69,6 +71,24 @@ fn escapes_reach_neither_terminal_nor_log() {
         let report = attack(mode);
         let forged = |line: &str| line.starts_with("SP4004 forged");
         assert!(!report.text.lines().any(forged), "{report:?}");
+    }
+}
+
+#[test]
+fn a_flood_of_records_costs_little_and_holds_nobody_up() {
+    let report = attack("telemetry_flood");
+    let answered = |kind| report.outcomes.iter().any(|one| one.starts_with(kind));
+    assert!(answered("call: ok"), "{report:?}");
+    assert!(report.text.contains("telemetry.dropped"), "{report:?}");
+    assert!(report.grown < 64 << 10, "{} KiB", report.grown);
+}
+
+#[test]
+fn wrong_records_are_counted_and_a_right_one_behind_them_is_heard() {
+    let report = attack("telemetry_of_wrong_records");
+    assert!(report.outcomes[0].starts_with("call: ok"), "{report:?}");
+    for name in ["tool.still heard", "telemetry.dropped"] {
+        assert!(report.text.contains(name), "{name}: {report:?}");
     }
 }
 

@@ -14,11 +14,12 @@ use super::server::{Server, lock};
 use super::table::Entry;
 use super::threads::Job;
 use super::window::Window;
+use crate::call::{Call, request};
 use crate::fault::Fault;
 use crate::link::{Link, Outcome};
 use crate::many;
 use crate::reader::{Frame, Incoming, Reader};
-use crate::serve::{Call, End, SlotRuntime, describe, request, send_fault, too_large_request};
+use crate::serve::{End, SlotRuntime, describe, send_fault, too_large_request};
 use crate::tool::{Tool, by_name};
 
 /// A call whose tool is known.
@@ -122,7 +123,7 @@ impl Server {
                         &mut out,
                     );
                 }
-                return send_fault(py, outbox, id, &fault);
+                return call.fail(py, outbox, &fault, || None);
             }
         };
         let task = known.tool.is_async;

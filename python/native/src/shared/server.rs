@@ -98,10 +98,12 @@ impl Server {
     }
 
     /// Sends a frame that may wait for the end of the loop's turn.
-    pub(super) fn gather(&self, py: Python<'_>, mut header: Header, body: &[u8]) -> PyResult<()> {
-        header.body_len = body.len() as u64;
-        header.flags |= renewal::flag();
-        if self.outlet.gather([&header.encode(), body])? {
+    pub(super) fn gather(&self, py: Python<'_>, header: Header, body: &[u8]) -> PyResult<()> {
+        self.gather_front(py, &front(header, &[], body.len()), body)
+    }
+
+    fn gather_front(&self, py: Python<'_>, front: &[u8], body: &[u8]) -> PyResult<()> {
+        if self.outlet.gather([front, body])? {
             let offers = self.offers()?;
             let event_loop = offers.event_loop.bind(py);
             event_loop.call_method1("call_soon", (offers.flush.bind(py),))?;
@@ -113,15 +115,15 @@ impl Server {
     pub(super) fn gather_answer(
         &self,
         py: Python<'_>,
-        mut header: Header,
+        header: Header,
+        head: &[u8],
         body: Vec<u8>,
     ) -> PyResult<()> {
+        let front = front(header, head, body.len());
         if body.len() < LARGE {
-            return self.gather(py, header, &body);
+            return self.gather_front(py, &front, &body);
         }
-        header.body_len = body.len() as u64;
-        header.flags |= renewal::flag();
-        if self.outlet.gather_large(&header.encode(), body)? {
+        if self.outlet.gather_large(&front, body)? {
             let offers = self.offers()?;
             let event_loop = offers.event_loop.bind(py);
             event_loop.call_method1("call_soon", (offers.flush.bind(py),))?;
@@ -343,6 +345,14 @@ pub(crate) fn serve(
             "the event loop was stopped by a tool",
         ))
     })
+}
+
+/// The header of a frame, and its head.
+fn front(mut header: Header, head: &[u8], body: usize) -> Vec<u8> {
+    header.head_len = u32::try_from(head.len()).expect("heads are bounded");
+    header.body_len = body as u64;
+    header.flags |= renewal::flag();
+    [&header.encode()[..], head].concat()
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

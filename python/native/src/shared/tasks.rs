@@ -8,12 +8,14 @@ use pyo3::types::PyBytes;
 use snakepit_grpc::frame::{FLAG_LAST, Header, Kind};
 
 use super::server::{Server, lock};
+use crate::call::Call;
+use crate::current::InContext;
 use crate::fault::{Fault, fault, note_stop, raised};
 use crate::fork;
 use crate::invoke::{begin, cancelled, release_context};
 use crate::many::{encode_item, split};
 use crate::reply::{check_size, encode_result, reply};
-use crate::serve::{Call, SlotRuntime, send_fault};
+use crate::serve::SlotRuntime;
 use crate::stream::iterate;
 use crate::tool::Tool;
 
@@ -50,6 +52,8 @@ pub(super) fn start(
 ) -> PyResult<()> {
     let py = server.py();
     let id = call.id;
+    // The task takes a copy of the context that is set now.
+    let _context = InContext::enter(py, call.running())?;
     let mut state = State::default();
     let made = if kind == Kind::Many {
         state.items = args.to_vec();
@@ -63,7 +67,7 @@ pub(super) fn start(
                 if !server.get().table.started(id) {
                     return Ok(());
                 }
-                return fail(py, server.get(), id, fault);
+                return fail(py, server.get(), &call, fault);
             }
         }
     };
@@ -78,7 +82,6 @@ pub(super) fn start(
     let work = Bound::new(py, work)?;
     let done = work.getattr("done")?;
     let this = server.get();
-    // The task takes a copy of the context that is set now.
     let spawned = match (kind, made) {
         (Kind::Call, Some(made)) => this.spawn("call", (made, &work), py, id, done),
         (_, Some(made)) => this.spawn("stream", (made, &work), py, id, done),
@@ -91,11 +94,12 @@ pub(super) fn start(
 }
 
 /// Answers a call with an error, after which it is over.
-fn fail(py: Python<'_>, server: &Server, call: u64, mut fault: Fault) -> PyResult<()> {
-    if let Some(stopped) = server.over(call) {
+fn fail(py: Python<'_>, server: &Server, call: &Call, mut fault: Fault) -> PyResult<()> {
+    let stopped = server.over(call.id);
+    if let Some(stopped) = stopped {
         note_stop(&mut fault, stopped);
     }
-    send_fault(py, &server.runtime.link.outbox, call, &fault)?;
+    call.fail(py, &server.runtime.link.outbox, &fault, || stopped)?;
     server.end_if_done(py);
     Ok(())
 }
@@ -126,15 +130,15 @@ impl Work {
         }
         let tool = match self.tool() {
             Ok(tool) => tool,
-            Err(fault) => return fail(py, server, id, fault),
+            Err(fault) => return fail(py, server, &self.call, fault),
         };
         let result = match task.call_method0("result") {
             Ok(result) => result,
             Err(error) if server.raised_by_signal(py, &error)? => return Ok(()),
-            Err(error) => return fail(py, server, id, self.raised(py, &error, tool)),
+            Err(error) => return fail(py, server, &self.call, self.raised(py, &error, tool)),
         };
         if let Some(fault) = lock(&self.state).fault.take() {
-            return fail(py, server, id, fault);
+            return fail(py, server, &self.call, fault);
         }
         let (header, mut body, mut direct) = match self.kind {
             Kind::Stream => (Header::new(Kind::End, id), Vec::new(), false),
@@ -148,16 +152,17 @@ impl Work {
         if self.kind == Kind::Call {
             match reply(&result, &self.runtime, tool, &mut body) {
                 Ok(large) => direct = large,
-                Err(fault) => return fail(py, server, id, fault),
+                Err(fault) => return fail(py, server, &self.call, fault),
             }
         }
-        server.over(id);
+        let stopped = server.over(id);
+        let head = self.call.end(|| stopped);
         if direct {
             let tail = result.cast_exact::<PyBytes>()?.as_bytes();
             let outbox = &server.runtime.link.outbox;
-            outbox.send(py, header, &[], [&body, tail])?;
+            outbox.send(py, header, &head, [&body, tail])?;
         } else {
-            server.gather_answer(py, header, body)?;
+            server.gather_answer(py, header, &head, body)?;
         }
         server.end_if_done(py);
         Ok(())
@@ -206,6 +211,7 @@ impl Work {
     fn send_item(&self, py: Python<'_>, item: &Result<Vec<u8>, Fault>) -> PyResult<()> {
         let mut out = Vec::new();
         encode_item(item, &mut out);
+        self.call.count();
         let header = Header::new(Kind::ManyReply, self.call.id);
         self.server.get().gather(py, header, &out)
     }
@@ -260,6 +266,7 @@ impl Work {
             return Ok(answer(false)?);
         }
         server.gather(py, Header::new(Kind::Chunk, id), &out)?;
+        self.call.count();
         let window = self.call.window.as_ref();
         if window.is_some_and(|window| window.spend(out.len())) {
             return server.wait_for_window(py, id);

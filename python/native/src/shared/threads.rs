@@ -3,17 +3,19 @@
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use snakepit_grpc::frame::Kind;
 
 use super::server::{Server, lock};
+use crate::call::Call;
 use crate::invoke::cancelled;
 use crate::ladder;
 use crate::many;
 use crate::reach::{Reach, reach};
-use crate::serve::{Call, SlotRuntime, answer, send_fault};
+use crate::serve::{SlotRuntime, answer};
 use crate::shared::table::Table;
 use crate::signal::Target;
 use crate::slots::Slots;
@@ -151,7 +153,8 @@ fn refuse(py: Python<'_>, runtime: &SlotRuntime, job: &Job) -> PyResult<()> {
             &mut Vec::new(),
         );
     }
-    send_fault(py, outbox, job.call.id, &fault)
+    let stopped = Some((ladder::Step::Flag, Duration::ZERO));
+    job.call.fail(py, outbox, &fault, || stopped)
 }
 
 #[pymethods]

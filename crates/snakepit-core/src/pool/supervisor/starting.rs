@@ -60,6 +60,7 @@ impl Supervisor {
             state: self.profile.state(),
             stacks: config.timeout_stacks,
             events: self.shared.hub.clone(),
+            telemetry: self.shared.telemetry.lock().clone(),
         };
         let warm_up = config.warm_up.as_deref().map(Arc::from);
         let (profile, worker) = (Arc::clone(&self.profile), id.clone());

@@ -9,7 +9,7 @@ if wire.MODE.startswith("before_"):
     from . import before
 
     getattr(before, wire.MODE)()
-from . import answers, control, requests, starts
+from . import answers, control, requests, starts, telemetry
 
 
 def serve_control(link):
@@ -30,7 +30,7 @@ def main():
     link = wire.connect(0, 0)
     threading.Thread(target=serve_control, args=(channel,), daemon=True).start()
     describe, reply = find(starts), find(answers) or find(requests)
-    on_control = find(control)
+    on_control = find(control) or find(telemetry)
     while True:
         kind, call, _, _ = wire.read(link)
         if kind == wire.DESCRIBE:

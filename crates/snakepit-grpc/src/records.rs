@@ -1,0 +1,282 @@
+//! Records of a worker's code: what `TELEMETRY` frames carry, read within budgets.
+//!
+//! A worker is not trusted: a record that is not what `proto/README.md` says is malformed as a whole, texts are cut, and attributes beyond a
+//! number are left out.
+
+mod raw;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use prost::Message as _;
+use prost::encoding::decode_varint;
+use serde::Deserialize;
+use snakepit_core::events::CustomEvent;
+use snakepit_core::record::{
+    Attribute, Instrument, Log, Measurement, Origin, Span, SpanEvent, SpanKind,
+};
+use snakepit_core::{CallId, PoolName, TraceContext, WorkerId};
+
+use crate::pb;
+
+/// Longest record in bytes.
+const MAX_RECORD: usize = 16 << 10;
+
+/// Longest text in bytes; a longer one is cut.
+const MAX_TEXT: usize = 8 << 10;
+
+/// Longest name in characters.
+const MAX_NAME: usize = 256;
+
+/// Moments of one span; further ones are left out.
+const MAX_MOMENTS: usize = 64;
+
+/// Nesting of a record, with what unknown keys hold.
+const MAX_DEPTH: usize = 16;
+
+/// One record.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Record {
+    /// An event.
+    Event(CustomEvent),
+    /// A span, which is sampled.
+    Span(Span),
+    /// A log record.
+    Log(Log),
+    /// A measurement.
+    Measurement(Measurement),
+}
+
+/// Bytes that are no record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a record: see `proto/README.md` for what each kind has")]
+pub struct Malformed;
+
+/// Reads the records of one worker.
+#[derive(Debug)]
+pub struct Records<F> {
+    pool: PoolName,
+    worker: WorkerId,
+    /// Returns whether a call is the worker's.
+    is_own: F,
+}
+
+impl<F: FnMut(CallId) -> bool> Records<F> {
+    /// Reads what `worker` reports. A call is named only if `is_own` says that the worker has it, or had it a moment ago.
+    pub const fn new(pool: PoolName, worker: WorkerId, is_own: F) -> Self {
+        Self {
+            pool,
+            worker,
+            is_own,
+        }
+    }
+
+    /// Reads the head of a `TELEMETRY` frame and hands its records on. Returns how many there were besides: those that the worker has
+    /// dropped, and those that are malformed. A head that cannot be read counts as one.
+    pub fn read_frame(&mut self, head: Bytes, mut take: impl FnMut(Record)) -> u64 {
+        let Ok(frame) = pb::Telemetry::decode(head) else {
+            return 1;
+        };
+        let mut dropped = frame.dropped;
+        for record in &frame.records {
+            match self.read(record) {
+                Ok(record) => record.into_iter().for_each(&mut take),
+                Err(Malformed) => dropped = dropped.saturating_add(1),
+            }
+        }
+        dropped
+    }
+
+    /// Reads one record. `None` for a span that is not sampled.
+    ///
+    /// # Errors
+    /// It is not what its kind has.
+    pub fn read(&mut self, record: &pb::TelemetryRecord) -> Result<Option<Record>, Malformed> {
+        let bytes = &record.record[..];
+        if bytes.len() > MAX_RECORD {
+            return Err(Malformed);
+        }
+        match record.kind {
+            1 => self.event(decode(bytes)?).map(Record::Event).map(Some),
+            2 => Ok(self.span(decode(bytes)?)?.map(Record::Span)),
+            3 => self.log(decode(bytes)?).map(Record::Log).map(Some),
+            4 => {
+                let measurement = self.measurement(decode(bytes)?)?;
+                Ok(Some(Record::Measurement(measurement)))
+            }
+            _ => Err(Malformed),
+        }
+    }
+
+    fn event(&mut self, raw: raw::Event<'_>) -> Result<CustomEvent, Malformed> {
+        let name = raw.name.strip_prefix("snakepit.").unwrap_or(&raw.name);
+        let name = match checked(name)? {
+            own if own.starts_with("python.") || own.starts_with("tool.") => own.to_owned(),
+            other => format!("tool.{other}"),
+        };
+        let mut event = CustomEvent::new(name);
+        event.pool = Some(self.pool.clone());
+        event.worker = Some(self.worker.clone());
+        event.call = self.call(raw.call);
+        event.measurements = raw.measurements.0;
+        event.metadata = raw.metadata.0;
+        Ok(event)
+    }
+
+    fn span(&mut self, raw: raw::Span<'_>) -> Result<Option<Span>, Malformed> {
+        let context = raw.trace.0.ok_or(Malformed)?;
+        if !context.is_sampled() {
+            return Ok(None);
+        }
+        let start = time(raw.start_ns);
+        let mut attributes = raw.attributes.0;
+        let text = |text: &str| Attribute::Text(Arc::from(text));
+        let own = [
+            ("snakepit.pool", text(self.pool.as_str())),
+            ("snakepit.worker", text(self.worker.as_str())),
+        ];
+        let call = self.call(raw.call).map(|call| {
+            let number = i64::try_from(call.0).unwrap_or(i64::MAX);
+            ("snakepit.call.id", Attribute::Integer(number))
+        });
+        let own = own.into_iter().chain(call);
+        attributes.extend(own.map(|(name, value)| (Cow::Borrowed(name), value)));
+        let events = raw.events.into_iter().take(MAX_MOMENTS).map(|event| {
+            Ok(SpanEvent {
+                name: Cow::Owned(checked(&event.name)?.to_owned()),
+                at: time(event.at_ns),
+                attributes: event.attributes.0,
+            })
+        });
+        Ok(Some(Span {
+            context,
+            parent: raw.parent.0,
+            name: Cow::Owned(checked(&raw.name)?.to_owned()),
+            kind: match raw.kind {
+                0 => SpanKind::Internal,
+                1 => SpanKind::Server,
+                2 => SpanKind::Client,
+                _ => return Err(Malformed),
+            },
+            start,
+            end: time(raw.end_ns).max(start),
+            attributes,
+            events: events.collect::<Result<_, Malformed>>()?,
+            error: raw.error.map(|text| Cow::Owned(clip(&text).to_owned())),
+        }))
+    }
+
+    fn log(&mut self, raw: raw::Log<'_>) -> Result<Log, Malformed> {
+        // Loggers are named as programs like; a name is only made fit to be shown.
+        let logger: String = raw.logger.chars().take(MAX_NAME).collect();
+        Ok(Log {
+            at: time(raw.at_ns),
+            level: match raw.level {
+                40.. => tracing::Level::ERROR,
+                30.. => tracing::Level::WARN,
+                20.. => tracing::Level::INFO,
+                10.. => tracing::Level::DEBUG,
+                _ => tracing::Level::TRACE,
+            },
+            logger: snakepit_core::Printable(&logger).to_text().into(),
+            message: clip(&raw.message).to_owned(),
+            exception: raw.exception.map(|text| clip(&text).to_owned()),
+            attributes: raw.attributes.0,
+            trace: raw.trace.0,
+            origin: self.origin(raw.call),
+        })
+    }
+
+    fn measurement(&mut self, raw: raw::Measurement<'_>) -> Result<Measurement, Malformed> {
+        let (name, unit) = (checked(&raw.name)?, clip(&raw.unit));
+        let instrument = match raw.instrument {
+            0 => Instrument::Counter,
+            1 => Instrument::Gauge,
+            2 => Instrument::Histogram,
+            _ => return Err(Malformed),
+        };
+        // A sum that has taken one of these has no value any more.
+        let falls = instrument == Instrument::Counter && raw.value.0 < 0.0;
+        if !raw.value.0.is_finite() || falls || unit.chars().any(char::is_control) {
+            return Err(Malformed);
+        }
+        Ok(Measurement {
+            name: name.into(),
+            instrument,
+            unit: unit.into(),
+            description: clip(&raw.description).into(),
+            value: raw.value.0,
+            attributes: raw.attributes.0,
+            trace: raw.trace.0,
+            origin: self.origin(raw.call),
+        })
+    }
+
+    fn origin(&mut self, call: u64) -> Origin {
+        Origin {
+            pool: self.pool.clone(),
+            worker: self.worker.clone(),
+            call: self.call(call),
+        }
+    }
+
+    fn call(&mut self, call: u64) -> Option<CallId> {
+        let call = CallId(call);
+        (call.0 != 0 && (self.is_own)(call)).then_some(call)
+    }
+}
+
+/// Counts the records in the head of a `TELEMETRY` frame without reading them; at least one.
+pub fn count(head: &Bytes) -> u64 {
+    let (mut rest, mut records) = (&head[..], 0);
+    // Each record is a field with a key of one byte, a length, and so many bytes.
+    while let Some((&0x0a, after)) = rest.split_first() {
+        rest = after;
+        let length = decode_varint(&mut rest)
+            .ok()
+            .and_then(|it| usize::try_from(it).ok());
+        let Some((_, after)) = length.and_then(|length| rest.split_at_checked(length)) else {
+            break;
+        };
+        rest = after;
+        records += 1;
+    }
+    records.max(1)
+}
+
+fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Malformed> {
+    let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes);
+    deserializer.set_max_depth(MAX_DEPTH);
+    T::deserialize(&mut deserializer).map_err(|_| Malformed)
+}
+
+/// Returns the name if it is one.
+fn checked(name: &str) -> Result<&str, Malformed> {
+    if is_name(name) {
+        Ok(name)
+    } else {
+        Err(Malformed)
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-/ ".contains(&byte);
+    (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(fits)
+}
+
+/// The beginning of a text.
+fn clip(text: &str) -> &str {
+    &text[..text.floor_char_boundary(MAX_TEXT)]
+}
+
+fn time(nanos: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos)
+}
+
+/// A trace context in 25 bytes.
+fn context(bytes: &[u8]) -> Option<TraceContext> {
+    TraceContext::from_bytes(bytes)
+}

@@ -1,0 +1,332 @@
+//! What code in workers reports: from the frames of a worker to the host's recorder, subscribers and log.
+//!
+//! The task that reads a connection only puts frames into a queue; a thread of the profile reads them. A worker that floods, or a log that
+//! blocks, holds neither calls nor signs of life up: what has no room is dropped, and counted.
+
+use std::borrow::Cow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use snakepit_core::events::{Event, Events, TARGET};
+use snakepit_core::record::Log;
+use snakepit_core::{CallId, PoolName, Printable, StartContext, WorkerId};
+use snakepit_grpc::link::LinkClient;
+use snakepit_grpc::records::{self, Record, Records};
+use tokio::sync::Notify;
+use tracing::Level;
+use tracing::level_filters::LevelFilter;
+
+use crate::redact::redact;
+
+/// Frames of all workers of a profile that wait to be read.
+const QUEUE: usize = 256;
+
+/// Bytes of frames of one worker that wait to be read.
+const MAX_WAITING: usize = 1 << 20;
+
+/// Log records of one worker that go to the log per second. All go to the recorder.
+const LINES_PER_SECOND: u32 = 1000;
+
+/// Calls of one frame that are looked up; records of further ones name no call.
+const LOOK_UPS: u32 = 64;
+
+/// Time for the records that a worker has left when it is gone.
+const LAST: Duration = Duration::from_millis(500);
+
+/// The way to the thread that reads. It ends when all clones have been dropped; nobody waits for it.
+#[derive(Clone, Debug)]
+pub(crate) struct Telemetry(SyncSender<Job>);
+
+#[derive(Debug)]
+struct Job {
+    reports: Arc<Reports>,
+    /// The head of a frame; nothing when the worker is gone.
+    head: Option<Bytes>,
+}
+
+/// What one worker reports.
+#[derive(Debug)]
+pub(crate) struct Reports {
+    way: Telemetry,
+    pool: PoolName,
+    worker: WorkerId,
+    events: Events,
+    /// Its connections, once it is ready.
+    links: OnceLock<Weak<[LinkClient]>>,
+    enabled: AtomicBool,
+    /// Bytes that wait.
+    waiting: AtomicUsize,
+    read: Notify,
+    /// Records that were dropped and not told yet.
+    dropped: AtomicU64,
+    second: Mutex<Second>,
+}
+
+/// What happened in the current second.
+#[derive(Debug, Default)]
+struct Second {
+    /// Its number since 1970.
+    number: u64,
+    /// Log records that went to the log.
+    lines: u32,
+    /// It was told what was dropped.
+    told: bool,
+}
+
+impl Telemetry {
+    /// Starts the thread.
+    pub(crate) fn start() -> std::io::Result<Self> {
+        let (sender, receiver) = sync_channel(QUEUE);
+        let thread = std::thread::Builder::new().name("snakepit-telemetry".to_owned());
+        thread.spawn(move || read_all(&receiver))?;
+        Ok(Self(sender))
+    }
+
+    /// The way of a worker that is about to start.
+    pub(crate) fn of(&self, context: &StartContext) -> Arc<Reports> {
+        Arc::new(Reports {
+            way: self.clone(),
+            pool: context.pool.clone(),
+            worker: context.worker.clone(),
+            events: context.events.clone(),
+            links: OnceLock::new(),
+            enabled: AtomicBool::new(context.telemetry.enabled),
+            waiting: AtomicUsize::new(0),
+            read: Notify::new(),
+            dropped: AtomicU64::new(0),
+            second: Mutex::default(),
+        })
+    }
+}
+
+impl Reports {
+    /// Says on which connections its calls are.
+    pub(crate) fn calls_are_on(&self, links: &Arc<[LinkClient]>) {
+        self.links.get_or_init(|| Arc::downgrade(links));
+    }
+
+    /// Turns the records on or off, whatever the worker goes on to send.
+    pub(crate) fn enable(&self, enabled: bool) {
+        self.enabled.store(enabled, Ordering::Relaxed);
+    }
+
+    /// Takes a frame, or counts what it has.
+    pub(crate) fn take(self: &Arc<Self>, head: Bytes) {
+        if !self.enabled.load(Ordering::Relaxed) {
+            return;
+        }
+        // A part of a buffer would keep all of it.
+        let (head, size) = (Bytes::copy_from_slice(&head), head.len());
+        let before = self.waiting.fetch_add(size, Ordering::AcqRel);
+        let job = Job {
+            reports: Arc::clone(self),
+            head: Some(head.clone()),
+        };
+        if before + size > MAX_WAITING || self.way.0.try_send(job).is_err() {
+            self.done(size);
+            self.drop_records(records::count(&head));
+        }
+    }
+
+    /// Waits until what the worker has sent is read, for a bounded time.
+    pub(crate) async fn settle(&self) {
+        let all_read = async {
+            loop {
+                // Made before the look: what is read between the two wakes it.
+                let read = self.read.notified();
+                if self.waiting.load(Ordering::Acquire) == 0 {
+                    return;
+                }
+                read.await;
+            }
+        };
+        let _ = tokio::time::timeout(LAST, all_read).await;
+    }
+
+    /// The worker is gone: tells what of its records was dropped and not told yet.
+    pub(crate) fn end(self: &Arc<Self>) {
+        let reports = Arc::clone(self);
+        // What a full queue keeps back is not worth waiting for.
+        let _ = self.way.0.try_send(Job {
+            reports,
+            head: None,
+        });
+    }
+
+    fn done(&self, size: usize) {
+        if self.waiting.fetch_sub(size, Ordering::AcqRel) == size {
+            self.read.notify_waiters();
+        }
+    }
+
+    fn drop_records(&self, records: u64) {
+        let add = |dropped: u64| Some(dropped.saturating_add(records));
+        // It never refuses.
+        let _ = self
+            .dropped
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
+    }
+
+    fn tell_dropped(&self) {
+        let dropped = self.dropped.swap(0, Ordering::Relaxed);
+        if dropped == 0 {
+            return;
+        }
+        self.events.publish(Event::TelemetryDropped {
+            pool: self.pool.clone(),
+            worker: self.worker.clone(),
+            records: dropped,
+        });
+    }
+
+    /// Looks whether it is another second.
+    fn second(&self) -> MutexGuard<'_, Second> {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let number = since.unwrap_or_default().as_secs();
+        let mut second = self.second.lock().unwrap_or_else(PoisonError::into_inner);
+        if second.number != number {
+            *second = Second {
+                number,
+                ..Second::default()
+            };
+        }
+        second
+    }
+
+    fn is_own(&self, call: CallId) -> bool {
+        let links = self.links.get().and_then(Weak::upgrade);
+        links.is_some_and(|links| links.iter().any(|link| link.has_had(call)))
+    }
+}
+
+fn read_all(jobs: &Receiver<Job>) {
+    while let Ok(Job { reports, head }) = jobs.recv() {
+        let size = head.as_ref().map_or(0, Bytes::len);
+        // A recorder that panics loses a frame, and nobody else anything.
+        let read = catch_unwind(AssertUnwindSafe(|| match head {
+            Some(head) => reports.read(head),
+            None => reports.tell_dropped(),
+        }));
+        if read.is_err() {
+            tracing::error!(
+                target: TARGET,
+                pool = %reports.pool,
+                worker = %reports.worker,
+                "the recorder panicked at a record of a worker; fix the recorder"
+            );
+        }
+        if size > 0 {
+            reports.done(size);
+        }
+    }
+}
+
+impl Reports {
+    /// Reads one frame and hands its records on.
+    fn read(&self, head: Bytes) {
+        // As a rule all records of a frame are of a few calls.
+        let mut known: Vec<(CallId, bool)> = Vec::new();
+        let mut look_ups = 0;
+        let is_own = |call: CallId| {
+            if let Some((_, own)) = known.iter().rev().find(|(id, _)| *id == call) {
+                return *own;
+            }
+            look_ups += 1;
+            let own = look_ups <= LOOK_UPS && self.is_own(call);
+            known.push((call, own));
+            own
+        };
+        let mut records = Records::new(self.pool.clone(), self.worker.clone(), is_own);
+        let recorder = self.events.recorder();
+        let mut unwritten = 0;
+        let dropped = records.read_frame(head, |record| match record {
+            Record::Event(event) => self.events.emit(Level::DEBUG, || Event::Custom(event)),
+            Record::Log(mut log) => {
+                without_secrets(&mut log);
+                unwritten += u64::from(!self.write(&log));
+                if let Some(recorder) = &recorder {
+                    recorder.log(&log);
+                }
+            }
+            Record::Span(span) => {
+                if let Some(recorder) = &recorder {
+                    recorder.span(span);
+                }
+            }
+            Record::Measurement(measurement) => {
+                if let Some(recorder) = &recorder {
+                    recorder.measurement(&measurement);
+                }
+            }
+            _ => {}
+        });
+        self.drop_records(dropped.saturating_add(unwritten));
+        self.tell_dropped_once();
+    }
+
+    /// Tells of dropped records, once in a second.
+    fn tell_dropped_once(&self) {
+        if self.dropped.load(Ordering::Relaxed) > 0
+            && !std::mem::replace(&mut self.second().told, true)
+        {
+            self.tell_dropped();
+        }
+    }
+
+    /// Writes a record to the log; `false` if there are too many of them.
+    fn write(&self, log: &Log) -> bool {
+        if log.level > LevelFilter::current() {
+            return true;
+        }
+        let mut second = self.second();
+        second.lines = second.lines.saturating_add(1);
+        let fits = second.lines <= LINES_PER_SECOND;
+        drop(second);
+        if fits {
+            write(log);
+        }
+        fits
+    }
+}
+
+/// Secrets go neither to the log nor to a recorder.
+fn without_secrets(log: &mut Log) {
+    let hide = |text: &mut String| {
+        if let Cow::Owned(redacted) = redact(text) {
+            *text = redacted;
+        }
+    };
+    hide(&mut log.message);
+    if let Some(exception) = &mut log.exception {
+        hide(exception);
+    }
+}
+
+fn write(log: &Log) {
+    macro_rules! write_at {
+        ($level:expr) => {
+            tracing::event!(
+                target: "snakepit::python",
+                $level,
+                logger = &*log.logger,
+                pool = %log.origin.pool,
+                worker = %log.origin.worker,
+                call = log.origin.call.map(|call| call.0),
+                exception = log.exception.as_deref().map(|text| tracing::field::display(Printable(text))),
+                "{}",
+                Printable(&log.message)
+            )
+        };
+    }
+    match log.level {
+        Level::ERROR => write_at!(Level::ERROR),
+        Level::WARN => write_at!(Level::WARN),
+        Level::INFO => write_at!(Level::INFO),
+        Level::DEBUG => write_at!(Level::DEBUG),
+        _ => write_at!(Level::TRACE),
+    }
+}

@@ -1,0 +1,186 @@
+"""Tools that say where they are in a trace, and report what they do."""
+
+import asyncio
+import contextvars
+import ctypes
+import os
+import signal
+import threading
+import time
+
+from snakepit_bridge import tool
+from snakepit_bridge._native import (
+    pack,
+    telemetry_put,
+    telemetry_settings,
+    telemetry_trace,
+    telemetry_version,
+    unpack,
+)
+
+EVENT, SPAN, LOG, MEASUREMENT = 1, 2, 3, 4
+
+
+def place():
+    trace, call, correlation = telemetry_trace()
+    return [trace and trace.hex(), call, correlation]
+
+
+def event(name, **metadata):
+    _, call, _ = telemetry_trace()
+    return telemetry_put(EVENT, pack({"name": name, "metadata": metadata, "call": call}))
+
+
+event("loaded")
+
+
+@tool
+def where():
+    return place()
+
+
+@tool
+async def where_async():
+    await asyncio.sleep(0)
+    child = await asyncio.gather(asyncio.create_task(_later()), asyncio.to_thread(place))
+    assert child[0] == child[1] == place()
+    return place()
+
+
+async def _later():
+    await asyncio.sleep(0)
+    return place()
+
+
+@tool
+def where_stream(count: int):
+    for _ in range(count):
+        yield place()
+
+
+@tool
+async def where_async_stream(count: int):
+    for _ in range(count):
+        await asyncio.sleep(0)
+        yield place()
+
+
+@tool
+def where_thread():
+    """A thread knows nothing of the call; one with a copy of the context does, if there is a trace."""
+    found = []
+    context = contextvars.copy_context()
+    for target in (place, lambda: context.run(place)):
+        thread = threading.Thread(target=lambda target=target: found.append(target()), daemon=True)
+        thread.start()
+        thread.join()
+    return found
+
+
+LEFT = []
+
+
+@tool
+async def leaves_a_task():
+    """The task goes on while later calls run, and stays in this one."""
+    LEFT.append(asyncio.create_task(_forever()))
+    return place()
+
+
+async def _forever():
+    seen = []
+    while True:
+        seen.append(place())
+        LEFT[1:] = [seen[-1]]
+        await asyncio.sleep(0)
+
+
+@tool
+async def what_the_task_saw():
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    return [LEFT[1], place()]
+
+
+@tool
+def fails():
+    raise ValueError("the reason")
+
+
+@tool
+def dies():
+    event("last words")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@tool
+def sleeps(path: str):
+    with open(path, "w") as file:
+        file.write("here")
+    while True:
+        time.sleep(0.01)  # the tool sleeps
+
+
+@tool
+def hangs(path: str):
+    """Nothing stops it: the GIL is held, and signals wait."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    with open(path, "w") as file:
+        file.write("here")
+    event("held")
+    ctypes.PyDLL(None).sleep(3600)  # the tool sleeps
+
+
+@tool
+def reports(name: str):
+    trace, call, _ = telemetry_trace()
+    now = time.time_ns()
+    event(f"python.{name}", detail="text")
+    span = trace[:16] + b"\x01" * 8 + trace[24:]
+    fields = {"name": name, "trace": span, "parent": trace[16:24], "start_ns": now, "end_ns": now + 5, "call": call}
+    telemetry_put(SPAN, pack(fields | {"attributes": {"n": 1, "x": 1.5, "yes": True, "t": "text"}, "kind": 2}))
+    log = {"at_ns": now, "level": 30, "logger": "a.b", "message": f"{name} password=hunter22 \x1b[2J", "trace": trace, "call": call}
+    telemetry_put(LOG, pack(log))
+    measurement = {"name": name, "instrument": 0, "unit": "1", "value": 3, "attributes": {"k": "v"}, "trace": trace, "call": call}
+    telemetry_put(MEASUREMENT, pack(measurement))
+    telemetry_put(EVENT, pack({"name": "other call", "call": 2**60}))
+
+
+@tool
+def floods(count: int):
+    return sum(not event("flood", padding="x" * 100) for _ in range(count))
+
+
+@tool
+def forks():
+    """Whether a copy of the worker may report something."""
+    child = os.fork()
+    if child == 0:
+        said = event("copy") or telemetry_version() != 0
+        os._exit(1 if said else 0)
+    return os.waitpid(child, 0)[1]
+
+
+@tool
+def settings():
+    version, packed = telemetry_settings()
+    assert version == telemetry_version()
+    return [version, unpack(packed)]
+
+
+@tool
+async def awaits(path: str):
+    with open(path, "w") as file:
+        file.write("here")
+    await asyncio.sleep(3600)  # the tool sleeps
+
+
+class Ending:
+    """What it says at its end is heard."""
+
+    @tool
+    def nothing(self):
+        return None
+
+    def cleanup(self):
+        event("cleaned")

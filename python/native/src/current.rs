@@ -1,0 +1,117 @@
+//! The call that code runs for: by the thread of its slot, or by the context of its task.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+
+use crate::span::Traced;
+
+/// A running call.
+#[derive(Clone, Debug)]
+pub(crate) struct Running {
+    pub(crate) call: u64,
+    /// There if the call has a span or a correlation id.
+    pub(crate) traced: Option<Arc<Traced>>,
+}
+
+thread_local! {
+    static HERE: RefCell<Option<Running>> = const { RefCell::new(None) };
+}
+
+/// The variable of contexts that holds a [`Mark`].
+static VARIABLE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+/// The variable of contexts with the innermost span that Python code has opened.
+static SPAN: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+/// A running call in a context.
+#[pyclass(frozen)]
+#[derive(Debug)]
+struct Mark(Running);
+
+/// This thread runs a call, until this is dropped.
+#[derive(Debug)]
+#[must_use = "the call is over when this is dropped"]
+pub(crate) struct Here(());
+
+impl Here {
+    pub(crate) fn enter(running: Running) -> Self {
+        HERE.set(Some(running));
+        Self(())
+    }
+}
+
+impl Drop for Here {
+    fn drop(&mut self) {
+        HERE.set(None);
+    }
+}
+
+/// The context of this thread belongs to a call, and so do those that are copied from it, until this is dropped.
+#[derive(Debug)]
+#[must_use = "the context is as before when this is dropped"]
+pub(crate) struct InContext<'py> {
+    variable: Bound<'py, PyAny>,
+    token: Bound<'py, PyAny>,
+}
+
+impl<'py> InContext<'py> {
+    pub(crate) fn enter(py: Python<'py>, running: Running) -> PyResult<Self> {
+        let variable = variable(py)?.clone();
+        let token = variable.call_method1("set", (Bound::new(py, Mark(running))?,))?;
+        Ok(Self { variable, token })
+    }
+}
+
+impl Drop for InContext<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = self.variable.call_method1("reset", (&self.token,)) {
+            error.write_unraisable(self.variable.py(), None);
+        }
+    }
+}
+
+/// The call that the code which runs now belongs to. A context goes before the thread: a task that an earlier call has left behind stays
+/// that call's.
+pub(crate) fn running(py: Python<'_>) -> PyResult<Option<Running>> {
+    if let Some(variable) = VARIABLE.get(py) {
+        let mark = variable.bind(py).call_method0("get")?;
+        if let Ok(mark) = mark.cast::<Mark>() {
+            return Ok(Some(mark.get().0.clone()));
+        }
+    }
+    Ok(HERE.with_borrow(Clone::clone))
+}
+
+/// The span in which the code which runs now asks the host: the innermost of Python code, else the worker's span of the call. Empty if there
+/// is none.
+pub(crate) fn span(py: Python<'_>) -> PyResult<Vec<u8>> {
+    let own = span_variable(py)?.call_method0("get")?;
+    if let Ok(own) = own.extract::<Vec<u8>>() {
+        return Ok(own);
+    }
+    let running = running(py)?;
+    let traced = running.and_then(|running| running.traced);
+    let context = traced.as_deref().and_then(Traced::context);
+    Ok(context.map(|context| context.to_vec()).unwrap_or_default())
+}
+
+fn variable(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    let made = VARIABLE.get_or_try_init(py, || new_variable(py, "snakepit_call"));
+    made.map(|variable| variable.bind(py))
+}
+
+/// A `ContextVar` whose value is 25 bytes or `None`: Python code that opens a span puts its context there.
+pub(crate) fn span_variable(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    let made = SPAN.get_or_try_init(py, || new_variable(py, "snakepit_span"));
+    made.map(|variable| variable.bind(py))
+}
+
+fn new_variable(py: Python<'_>, name: &str) -> PyResult<Py<PyAny>> {
+    let class = py.import("_contextvars")?.getattr("ContextVar")?;
+    let options = pyo3::types::PyDict::new(py);
+    options.set_item("default", py.None())?;
+    class.call((name,), Some(&options)).map(Bound::unbind)
+}

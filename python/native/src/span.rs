@@ -1,0 +1,116 @@
+//! The worker's span of a call: its place in the trace as the host gave it, and the time that it took.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use prost::Message as _;
+use snakepit_grpc::pb;
+
+use crate::clock;
+use crate::ladder::Step;
+
+/// Length of a trace context in bytes.
+const CONTEXT: usize = 25;
+
+/// The flag of a trace that is recorded, in the last byte.
+const SAMPLED: u8 = 1;
+
+/// Longest correlation id in bytes.
+const MAX_CORRELATION: usize = 1024;
+
+/// What the host has said of a call's place in a trace.
+#[derive(Debug)]
+pub(crate) struct Traced {
+    context: Option<[u8; CONTEXT]>,
+    correlation: Option<Box<str>>,
+    /// When the call began, by both clocks, if it is sampled.
+    began: Option<(SystemTime, Instant)>,
+    /// Chunks or items so far.
+    items: AtomicU64,
+}
+
+impl Traced {
+    /// `None` if the host said nothing. A context of another length is none.
+    pub(crate) fn new(request: &pb::ExecuteToolRequest) -> Option<Arc<Self>> {
+        if request.trace.is_empty() && request.correlation_id.is_empty() {
+            return None;
+        }
+        let context = <[u8; CONTEXT]>::try_from(&request.trace[..]).ok();
+        let sampled = context.is_some_and(|context| context[CONTEXT - 1] & SAMPLED != 0);
+        let correlation = Some(&*request.correlation_id)
+            .filter(|text| (1..=MAX_CORRELATION).contains(&text.len()));
+        Some(Arc::new(Self {
+            context,
+            correlation: correlation.map(Box::from),
+            began: sampled.then(|| (SystemTime::now(), clock::now())),
+            items: AtomicU64::new(0),
+        }))
+    }
+
+    /// Trace id, span id and flags.
+    pub(crate) fn context(&self) -> Option<&[u8; CONTEXT]> {
+        self.context.as_ref()
+    }
+
+    pub(crate) fn correlation(&self) -> Option<&str> {
+        self.correlation.as_deref()
+    }
+
+    /// A chunk was sent, or an item of a batch is done.
+    pub(crate) fn count(&self) {
+        self.items.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The span of a call that ends now. `None` if it is not sampled.
+    pub(crate) fn end(&self, stopped: Option<(Step, Duration)>) -> Option<pb::WorkerSpan> {
+        let (wall, began) = self.began?;
+        let start = wall.duration_since(SystemTime::UNIX_EPOCH);
+        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        Some(pb::WorkerSpan {
+            start_ns: nanos(start.unwrap_or_default()),
+            duration_ns: nanos(clock::now().saturating_duration_since(began)),
+            items: self.items.load(Ordering::Relaxed),
+            stopped: stopped.map_or(0, |(step, _)| step as u32),
+        })
+    }
+
+    /// The same as the head of an answer; empty if the call is not sampled.
+    pub(crate) fn head(&self, stopped: Option<(Step, Duration)>) -> Vec<u8> {
+        self.end(stopped)
+            .map_or_else(Vec::new, |span| span.encode_to_vec())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(trace: &[u8], correlation: &str) -> pb::ExecuteToolRequest {
+        pb::ExecuteToolRequest {
+            trace: bytes::Bytes::copy_from_slice(trace),
+            correlation_id: correlation.to_owned(),
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn only_a_sampled_call_has_a_span_in_its_answer() {
+        assert!(Traced::new(&request(&[], "")).is_none());
+        let unsampled = Traced::new(&request(
+            &[1; 24].iter().copied().chain([0]).collect::<Vec<_>>(),
+            "",
+        ));
+        let unsampled = unsampled.unwrap();
+        assert!(unsampled.context().is_some() && unsampled.head(None).is_empty());
+        let bad = Traced::new(&request(&[1; 24], "id")).unwrap();
+        assert_eq!((bad.context(), bad.correlation()), (None, Some("id")));
+        assert!(bad.head(None).is_empty());
+        let sampled = Traced::new(&request(&[1; CONTEXT], "")).unwrap();
+        sampled.count();
+        let head = sampled.head(Some((Step::Again, Duration::ZERO)));
+        let span = pb::WorkerSpan::decode(&head[..]).unwrap();
+        assert_eq!((span.items, span.stopped), (1, 5));
+        assert!(span.start_ns > 1_600_000_000_000_000_000);
+    }
+}
