@@ -13,8 +13,16 @@ const ALONE: &[&str] = &[
     "snakepit-core",
     "snakepit-grpc",
     "snakepit-profiles",
+    "snakepit-telemetry",
     "snakepit",
     "snakepit-native",
+];
+
+/// Features that are built alone: those that others take one at a time.
+const FEATURES: &[(&str, &str)] = &[
+    ("snakepit-telemetry", "otlp"),
+    ("snakepit-telemetry", "prometheus"),
+    ("snakepit", "telemetry"),
 ];
 
 type Step = (&'static str, fn() -> Result<()>);
@@ -79,6 +87,10 @@ fn each_crate_alone() -> Result<()> {
         shell::run(&mut shell::cargo(["check", "--quiet", "--package", name]))?;
         let mut bare = shell::cargo(["check", "--quiet", "--package", name]);
         shell::run(bare.arg("--no-default-features"))?;
+    }
+    for (name, feature) in FEATURES {
+        let mut one = shell::cargo(["check", "--quiet", "--package", name]);
+        shell::run(one.args(["--no-default-features", "--features", feature]))?;
     }
     Ok(())
 }

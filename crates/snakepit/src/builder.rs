@@ -38,6 +38,8 @@ pub struct SnakepitBuilder {
     data_dir: Option<PathBuf>,
     #[cfg(feature = "process")]
     run: Option<Run>,
+    #[cfg(feature = "telemetry")]
+    pub(crate) telemetry: crate::telemetry::Source,
 }
 
 impl SnakepitBuilder {
@@ -69,6 +71,12 @@ impl SnakepitBuilder {
         #[cfg(feature = "process")]
         {
             self.data_dir = self.data_dir.or(config.data_dir);
+        }
+        #[cfg(feature = "telemetry")]
+        if let Some(config) = config.telemetry
+            && !matches!(self.telemetry, crate::telemetry::Source::Given(_))
+        {
+            self.telemetry = crate::telemetry::Source::Config(Box::new(config));
         }
         self
     }
@@ -148,11 +156,17 @@ impl SnakepitBuilder {
         let default = this.check()?;
         let wait = !this.start_later;
         let host = this.host().await?;
+        #[cfg(feature = "telemetry")]
+        let host = {
+            let attached = std::mem::take(&mut this.telemetry).attach(&host)?;
+            host.with_telemetry(attached)
+        };
         let started = join_all(this.pools.into_iter().map(|pool| pool.start(&host))).await;
         let (mut pools, mut starting, mut failure) = (Vec::new(), Vec::new(), None);
         for result in started {
             match result {
                 Ok((pool, guard)) => {
+                    host.watch(&pool);
                     pools.push(pool);
                     // Without a guard, failed starts are tried again as the pool's restart policy says.
                     starting.extend(wait.then_some(guard));
@@ -165,6 +179,7 @@ impl SnakepitBuilder {
         }
         if let Some(error) = failure {
             join_all(pools.iter().map(Pool::close)).await;
+            host.end_telemetry().await;
             return Err(error);
         }
         drop(starting);

@@ -9,6 +9,8 @@ mod problem;
 mod raw;
 mod recycle;
 mod table;
+#[cfg(feature = "telemetry")]
+mod telemetry;
 
 use std::path::{Path, PathBuf};
 
@@ -31,6 +33,10 @@ use crate::{BuildError, HostStateConfig, PoolBuilder, PoolConfig, PoolName, Pyth
 ///
 /// [host_tools]               # limits of what tools may call in this program
 /// max_depth = 8
+///
+/// [telemetry]                # with the feature `telemetry`; OTEL_* variables win over it
+/// otlp = "http://localhost:4317"
+/// prometheus = "127.0.0.1:9464"
 ///
 /// [defaults]                 # for every pool
 /// workers = 4
@@ -103,6 +109,9 @@ pub struct Config {
     pub data_dir: Option<PathBuf>,
     /// Limits of sessions and host tools.
     pub state: HostStateConfig,
+    /// Exporters that the whole starts and ends. `None` if there is no table `telemetry`, or if it is switched off.
+    #[cfg(feature = "telemetry")]
+    pub telemetry: Option<snakepit_telemetry::TelemetryConfig>,
 }
 
 impl Config {
@@ -130,6 +139,7 @@ impl Config {
         file: Option<&Path>,
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, BuildError> {
+        let variables: Vec<_> = variables.into_iter().collect();
         let mut figment = Figment::new();
         if let Some(file) = file {
             let text = std::fs::read_to_string(file).map_err(|error| BuildError::File {
@@ -139,7 +149,7 @@ impl Config {
             problem::check_syntax(file, &text)?;
             figment = figment.merge(Toml::file_exact(file));
         }
-        let figment = figment.merge(Variables::new(variables));
+        let figment = figment.merge(Variables::new(variables.iter().cloned()));
         let raw: RawConfig = figment
             .extract()
             .map_err(|error| problem::explain(&figment, file, &error))?;
@@ -156,7 +166,11 @@ impl Config {
             let location = problem::location(&figment, &error.key);
             BuildError::Config { error, location }
         })?;
+        #[cfg(feature = "telemetry")]
+        let telemetry = exporters(raw.telemetry, &variables, &figment)?;
         Ok(Self {
+            #[cfg(feature = "telemetry")]
+            telemetry,
             state,
             pools,
             default_pool: raw.default_pool.and_then(|pool| pool.0).map(PoolName::from),
@@ -167,6 +181,30 @@ impl Config {
                 .filter(|dir| !dir.as_os_str().is_empty()),
         })
     }
+}
+
+/// Makes the settings of the exporters. Standard variables change what the table says; without a table they mean others.
+#[cfg(feature = "telemetry")]
+fn exporters(
+    raw: Option<telemetry::RawTelemetry>,
+    variables: &[(String, String)],
+    figment: &Figment,
+) -> Result<Option<snakepit_telemetry::TelemetryConfig>, BuildError> {
+    let Some(mut config) = raw.and_then(telemetry::RawTelemetry::config) else {
+        return Ok(None);
+    };
+    config
+        .change_by(variables.iter().cloned())
+        .map_err(|error| BuildError::Config {
+            error,
+            location: None,
+        })?;
+    config.validate().map_err(|mut error| {
+        error.key = format!("telemetry.{}", error.key);
+        let location = problem::location(figment, &error.key);
+        BuildError::Config { error, location }
+    })?;
+    Ok(Some(config))
 }
 
 fn process_variables() -> impl Iterator<Item = (String, String)> {

@@ -38,6 +38,7 @@
 //! | `process` | yes | pools of Python worker processes |
 //! | `config` | yes | `snakepit.toml` and `SNAKEPIT_*` |
 //! | `bridge` | no | the gRPC service for clients in other languages |
+//! | `telemetry` | no | metrics, traces and logs; `otlp` and `prometheus` are the ways out |
 //! | `cli` | no | the program `snakepit` |
 //! | `full` | no | everything |
 //!
@@ -65,6 +66,8 @@ mod schema;
 mod script;
 mod shutdown;
 mod stream;
+#[cfg(feature = "telemetry")]
+mod telemetry;
 mod text;
 mod with_state;
 
@@ -75,6 +78,8 @@ pub use snakepit_core::events;
 pub use snakepit_grpc::service as grpc;
 #[cfg(feature = "process")]
 pub use snakepit_profiles as profiles;
+#[cfg(feature = "telemetry")]
+pub use snakepit_telemetry as exporters;
 
 #[doc(inline)]
 pub use snakepit_core::{
@@ -98,6 +103,12 @@ pub use snakepit_core::{
 pub use snakepit_profiles::{
     Compatibility, ContainmentMode, EventLoop, Installed, Interpreter, ProcessProfile, ProfileKind,
     PythonConfig, Recommendation, ThreadProfile, ThreadSafetyChecks, Workload, recommend_profile,
+};
+
+#[cfg(feature = "telemetry")]
+#[doc(inline)]
+pub use snakepit_telemetry::{
+    FlushReport, OtlpConfig, Sampling, Telemetry, TelemetryConfig, TelemetryError,
 };
 
 pub use args::Args;

@@ -70,6 +70,11 @@ impl Snakepit {
         }
     }
 
+    #[cfg(feature = "telemetry")]
+    pub(crate) fn host(&self) -> &Host {
+        &self.inner.host
+    }
+
     /// Calls a tool of the default pool and waits for its result.
     ///
     /// # Errors

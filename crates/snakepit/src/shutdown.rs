@@ -29,6 +29,8 @@ pub(crate) struct Host {
     state: HostState,
     recycle_budget: RecycleBudget,
     report: OnceCell<ShutdownReport>,
+    #[cfg(feature = "telemetry")]
+    telemetry: Option<crate::telemetry::Attached>,
 }
 
 #[cfg(feature = "process")]
@@ -97,6 +99,18 @@ impl Host {
     }
 }
 
+#[cfg(feature = "telemetry")]
+impl Host {
+    /// The same host with these exporters.
+    pub(crate) fn with_telemetry(self, telemetry: Option<crate::telemetry::Attached>) -> Self {
+        Self { telemetry, ..self }
+    }
+
+    pub(crate) const fn telemetry(&self) -> Option<&crate::telemetry::Attached> {
+        self.telemetry.as_ref()
+    }
+}
+
 impl Host {
     /// A host whose pools record nothing.
     pub(crate) fn new(state: HostState) -> Self {
@@ -106,6 +120,8 @@ impl Host {
             state,
             recycle_budget: RecycleBudget::new(),
             report: OnceCell::new(),
+            #[cfg(feature = "telemetry")]
+            telemetry: None,
         }
     }
 
@@ -116,6 +132,23 @@ impl Host {
     /// Bounds the replacements of all pools together.
     pub(crate) const fn recycle_budget(&self) -> &RecycleBudget {
         &self.recycle_budget
+    }
+
+    /// Adds a pool to the metrics, if there are any.
+    pub(crate) fn watch(&self, pool: &Pool) {
+        #[cfg(feature = "telemetry")]
+        if let Some(telemetry) = &self.telemetry {
+            telemetry.add_pool(pool);
+        }
+        let _ = pool;
+    }
+
+    /// Exports what waits, if the exporters end with the whole.
+    pub(crate) async fn end_telemetry(&self) {
+        #[cfg(feature = "telemetry")]
+        if let Some(telemetry) = &self.telemetry {
+            telemetry.end().await;
+        }
     }
 
     /// The whole end. The first caller's report is everybody's.
@@ -131,6 +164,8 @@ impl Host {
             if !report.leftover.is_empty() {
                 tracing::error!(pids = ?report.leftover, "workers were killed and did not die in time");
             }
+            // Last, so that everything before is exported.
+            self.end_telemetry().await;
             report
         };
         self.report.get_or_init(|| end).await.clone()

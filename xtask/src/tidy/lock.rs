@@ -7,17 +7,26 @@ use super::Violation;
 /// Crates that we cannot have in one version, and why.
 const DUPLICATES: &[(&str, &str)] = &[
     (
+        "getrandom",
+        "rand 0.9 below opentelemetry_sdk, and ring below tonic's TLS, are older than tempfile's",
+    ),
+    (
         "hashbrown",
         "petgraph and indexmap below prost-build disagree; only `xtask codegen` builds them",
     ),
+    ("r-efi", "comes with `getrandom`; UEFI alone"),
     (
         "rand",
-        "the code generators below lmdb-master-sys are older than proptest; build time only",
+        "opentelemetry_sdk has 0.9, proptest 0.10, and the code generators below lmdb-master-sys 0.8",
     ),
     ("rand_core", "comes with `rand`"),
     (
         "syn",
         "the derive macros of our dependencies are half-way from 2 to 3; build time only",
+    ),
+    (
+        "windows-sys",
+        "ring is older than tokio; Windows alone, where nothing of this runs",
     ),
 ];
 

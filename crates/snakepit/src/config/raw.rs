@@ -29,6 +29,8 @@ pub(super) struct RawConfig {
     pub(super) sessions: RawSessions,
     #[serde(default)]
     pub(super) host_tools: RawHostTools,
+    #[cfg(feature = "telemetry")]
+    pub(super) telemetry: Option<super::telemetry::RawTelemetry>,
     #[serde(default)]
     pub(super) defaults: RawPool,
     #[serde(default)]

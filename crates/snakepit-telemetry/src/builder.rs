@@ -1,0 +1,70 @@
+//! Description of exporters, and their start.
+
+use std::net::SocketAddr;
+
+use crate::{OtlpConfig, Sampling, Telemetry, TelemetryConfig, TelemetryError};
+
+/// Describes exporters and starts them; made by [`Telemetry::builder`].
+#[derive(Clone, Debug, Default)]
+#[must_use = "nothing is exported before `start`"]
+pub struct TelemetryBuilder {
+    config: TelemetryConfig,
+    own_subscriber: bool,
+}
+
+impl TelemetryBuilder {
+    /// Uses these settings instead of those so far.
+    pub fn config(mut self, config: TelemetryConfig) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Changes any setting.
+    pub fn configure(mut self, change: impl FnOnce(&mut TelemetryConfig)) -> Self {
+        change(&mut self.config);
+        self
+    }
+
+    /// Sends traces, metrics and logs to a collector, for example at `http://localhost:4317`.
+    pub fn otlp(mut self, endpoint: impl Into<String>) -> Self {
+        self.config.otlp = Some(OtlpConfig::new(endpoint));
+        self
+    }
+
+    /// Serves metrics at this address; port 0 stands for a free one.
+    pub fn prometheus(mut self, address: impl Into<SocketAddr>) -> Self {
+        self.config.prometheus = Some(address.into());
+        self
+    }
+
+    /// Names this program.
+    pub fn service_name(mut self, name: impl Into<String>) -> Self {
+        self.config.service_name = name.into();
+        self
+    }
+
+    /// Chooses the calls that are traced.
+    pub fn sampling(mut self, sampling: Sampling) -> Self {
+        self.config.sampling = sampling;
+        self
+    }
+
+    /// Leaves it to the application to install a subscriber of `tracing`, as a rule one with [`Telemetry::layer`].
+    pub fn own_subscriber(mut self) -> Self {
+        self.own_subscriber = true;
+        self
+    }
+
+    /// Starts the exporters. A subscriber of `tracing` is installed if there is none, unless the application does that.
+    ///
+    /// # Errors
+    /// A setting that cannot be used, or an endpoint for Prometheus that cannot be opened. A collector that is absent is no error: records
+    /// are dropped and counted until it is there.
+    pub fn start(self) -> Result<Telemetry, TelemetryError> {
+        let telemetry = Telemetry::start(&self.config)?;
+        if !self.own_subscriber {
+            telemetry.install_subscriber();
+        }
+        Ok(telemetry)
+    }
+}

@@ -1,0 +1,261 @@
+//! Settings of the exporters.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use snakepit_core::ConfigError;
+use tracing::level_filters::LevelFilter;
+
+use crate::Sampling;
+
+/// Settings of telemetry. The default exports nothing.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct TelemetryConfig {
+    /// Name of this program among others, `service.name`. Default: `snakepit`.
+    pub service_name: String,
+    /// Further attributes of this program, for example `deployment.environment.name`.
+    pub resource: BTreeMap<String, String>,
+    /// Export to an OpenTelemetry collector. `None` if there is none.
+    pub otlp: Option<OtlpConfig>,
+    /// Address of the endpoint for Prometheus, without authentication: anybody who reaches it reads names of pools and tools,
+    /// and counts. `None` if there is none.
+    pub prometheus: Option<SocketAddr>,
+    /// Choice of the calls that are traced. Default: all, and with a parent as the parent is.
+    pub sampling: Sampling,
+    /// Level of spans and logs that are exported. Default: `INFO`.
+    pub log_level: LevelFilter,
+    /// Levels by target of `tracing` or by logger of Python; the longest prefix counts, at a `::` or a dot.
+    pub log_levels: BTreeMap<String, LevelFilter>,
+    /// Levels of the logs of pools, by name of the pool. They count before the others.
+    pub pool_log_levels: BTreeMap<String, LevelFilter>,
+    /// Parts of names of attributes whose values are hidden, beside `password`, `token` and others that always are.
+    pub redact: Vec<String>,
+    /// Shows ids of sessions as hashes, with another key in each process. Default: no.
+    pub hash_sessions: bool,
+    /// The largest number of sets of labels of one metric; further sets count as one. Default: 1,000.
+    pub label_sets: usize,
+    /// The longest time for a shutdown. Default: 5 s.
+    pub shutdown_timeout: Duration,
+}
+
+/// Settings of the export to an OpenTelemetry collector, over gRPC.
+#[derive(Clone, PartialEq)]
+#[non_exhaustive]
+pub struct OtlpConfig {
+    /// Endpoint for traces, for example `http://localhost:4317`. `None` if they are not exported.
+    pub traces: Option<String>,
+    /// Endpoint for metrics.
+    pub metrics: Option<String>,
+    /// Endpoint for logs.
+    pub logs: Option<String>,
+    /// Headers of each request, for example `authorization`.
+    pub headers: BTreeMap<String, String>,
+    /// File with the certificates (PEM) that the collector's must descend from. `None` if those of the system are trusted.
+    pub certificate: Option<PathBuf>,
+    /// File with the certificate (PEM) that is shown to the collector.
+    pub client_certificate: Option<PathBuf>,
+    /// File with the key (PEM) of that certificate.
+    pub client_key: Option<PathBuf>,
+    /// The longest time for one request, attempts that follow a failure included. Default: 10 s.
+    pub timeout: Duration,
+    /// The largest number of records of a signal that wait for export; further ones are dropped and counted. Default: 4,096.
+    pub queue: usize,
+    /// The largest size of the records of a signal that wait for export, about, in bytes. Default: 16 MiB.
+    pub queue_bytes: usize,
+    /// The largest number of records in a request. Default: 512.
+    pub batch: usize,
+    /// The longest time that a span or a log record waits. Default: 1 s.
+    pub delay: Duration,
+    /// Time between two exports of metrics. Default: 60 s.
+    pub metrics_interval: Duration,
+}
+
+/// The endpoint that the specification gives to collectors.
+pub(crate) const ENDPOINT: &str = "http://localhost:4317";
+
+impl Default for TelemetryConfig {
+    fn default() -> Self {
+        Self {
+            service_name: "snakepit".to_owned(),
+            resource: BTreeMap::new(),
+            otlp: None,
+            prometheus: None,
+            sampling: Sampling::default(),
+            log_level: LevelFilter::INFO,
+            log_levels: BTreeMap::new(),
+            pool_log_levels: BTreeMap::new(),
+            redact: Vec::new(),
+            hash_sessions: false,
+            label_sets: 1000,
+            shutdown_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+impl TelemetryConfig {
+    /// Creates settings that export nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// The first setting that cannot be used.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        if self.service_name.trim().is_empty() {
+            let help = "give this program a name";
+            return Err(ConfigError::new("service_name", "is empty", help));
+        }
+        let ratio = self.sampling.ratio;
+        if !(0.0..=1.0).contains(&ratio) {
+            let message = format!("must be between 0 and 1, got {ratio}");
+            return Err(ConfigError::new(
+                "sampling",
+                message,
+                "write for example 0.1",
+            ));
+        }
+        within("label_sets", self.label_sets, 1..=100_000)?;
+        span("shutdown_timeout", self.shutdown_timeout)?;
+        match &self.otlp {
+            Some(otlp) => otlp.validate(),
+            None => Ok(()),
+        }
+    }
+}
+
+impl OtlpConfig {
+    /// Creates settings that export all signals to an endpoint, for example `http://localhost:4317`.
+    pub fn new(endpoint: impl Into<String>) -> Self {
+        let endpoint = endpoint.into();
+        Self {
+            traces: Some(endpoint.clone()),
+            metrics: Some(endpoint.clone()),
+            logs: Some(endpoint),
+            headers: BTreeMap::new(),
+            certificate: None,
+            client_certificate: None,
+            client_key: None,
+            timeout: Duration::from_secs(10),
+            queue: 4096,
+            queue_bytes: 16 << 20,
+            batch: 512,
+            delay: Duration::from_secs(1),
+            metrics_interval: Duration::from_secs(60),
+        }
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        within("queue", self.queue, 1..=1_000_000)?;
+        within("queue_bytes", self.queue_bytes, 1 << 16..=1 << 32)?;
+        within("batch", self.batch, 1..=self.queue)?;
+        span("timeout", self.timeout)?;
+        span("delay", self.delay)?;
+        span("metrics_interval", self.metrics_interval)?;
+        let missing = match (&self.client_certificate, &self.client_key) {
+            (Some(_), None) => "client_key",
+            (None, Some(_)) => "client_certificate",
+            _ => return Ok(()),
+        };
+        let help = "give the certificate and its key, or neither";
+        Err(ConfigError::new(missing, "is missing", help))
+    }
+}
+
+impl Default for OtlpConfig {
+    fn default() -> Self {
+        Self::new(ENDPOINT)
+    }
+}
+
+/// Shows the names of headers alone: their values are secrets.
+impl fmt::Debug for OtlpConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OtlpConfig")
+            .field("traces", &self.traces)
+            .field("metrics", &self.metrics)
+            .field("logs", &self.logs)
+            .field("headers", &self.headers.keys().collect::<Vec<_>>())
+            .field("certificate", &self.certificate)
+            .field("client_certificate", &self.client_certificate)
+            .field("timeout", &self.timeout)
+            .field("queue", &self.queue)
+            .field("queue_bytes", &self.queue_bytes)
+            .field("batch", &self.batch)
+            .field("delay", &self.delay)
+            .field("metrics_interval", &self.metrics_interval)
+            .finish_non_exhaustive()
+    }
+}
+
+fn within(
+    key: &str,
+    value: usize,
+    range: std::ops::RangeInclusive<usize>,
+) -> Result<(), ConfigError> {
+    if range.contains(&value) {
+        return Ok(());
+    }
+    let (least, most) = (range.start(), range.end());
+    let message = format!("must be between {least} and {most}, got {value}");
+    Err(ConfigError::new(
+        key,
+        message,
+        "write a number in this range",
+    ))
+}
+
+fn span(key: &str, value: Duration) -> Result<(), ConfigError> {
+    let range = Duration::from_millis(10)..=Duration::from_secs(3600);
+    if range.contains(&value) {
+        return Ok(());
+    }
+    let message = format!("must be between 10ms and 1h, got {value:?}");
+    Err(ConfigError::new(key, message, "write a time in this range"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_that_cannot_be_used_are_refused_by_name() {
+        let refused = |change: fn(&mut TelemetryConfig)| {
+            let mut config = TelemetryConfig::new();
+            config.otlp = Some(OtlpConfig::default());
+            config.validate().unwrap();
+            change(&mut config);
+            config.validate().unwrap_err().key
+        };
+        assert_eq!(refused(|it| it.service_name = " ".into()), "service_name");
+        assert_eq!(refused(|it| it.sampling.ratio = f64::NAN), "sampling");
+        assert_eq!(refused(|it| it.label_sets = 0), "label_sets");
+        assert_eq!(
+            refused(|it| it.shutdown_timeout = Duration::ZERO),
+            "shutdown_timeout"
+        );
+        assert_eq!(refused(|it| it.otlp.as_mut().unwrap().queue = 0), "queue");
+        assert_eq!(
+            refused(|it| it.otlp.as_mut().unwrap().batch = 5000),
+            "batch"
+        );
+        let key = |it: &mut TelemetryConfig| {
+            it.otlp.as_mut().unwrap().client_key = Some("key.pem".into());
+        };
+        assert_eq!(refused(key), "client_certificate");
+    }
+
+    #[test]
+    fn values_of_headers_are_not_shown() {
+        let mut config = OtlpConfig::default();
+        let value = "Bearer hushhush".to_owned();
+        config.headers.insert("authorization".to_owned(), value);
+        let shown = format!("{config:?}");
+        assert!(shown.contains("authorization") && !shown.contains("hushhush"));
+    }
+}

@@ -1,0 +1,54 @@
+//! Metrics, traces and logs of pools of external workers: Prometheus and OTLP.
+//!
+//! ```no_run
+//! # fn demo(state: &snakepit_core::HostState) -> Result<(), snakepit_telemetry::TelemetryError> {
+//! use snakepit_telemetry::Telemetry;
+//!
+//! let telemetry = Telemetry::from_env()?;
+//! telemetry.attach(state);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Contents
+//! - [`Telemetry`] is what runs; [`TelemetryBuilder`] and [`TelemetryConfig`] describe it, or the environment does: `OTEL_*`
+//!   variables, and names of the original library.
+//! - [`Metrics`] are exact, since they are the pools' own counters. Prometheus reads them, collectors get them, and a program can.
+//! - [`OtlpConfig`] is the way to a collector, [`Sampling`] the choice of the calls that are traced.
+//!
+//! # Features
+//! | feature | what it adds |
+//! |---|---|
+//! | `otlp` | traces, metrics and logs to OpenTelemetry collectors, over gRPC |
+//! | `prometheus` | an HTTP endpoint with `/metrics` (OpenMetrics with exemplars), `/healthz` and `/readyz` |
+//!
+//! # What leaves the process
+//! Names, times, sizes and counts. Arguments and results never do. Attributes whose names say that they are secret are replaced by
+//! `<redacted>`; ids of sessions can be hashed.
+#![forbid(unsafe_code)]
+
+mod background;
+mod builder;
+mod config;
+mod environment;
+mod error;
+mod levels;
+mod metrics;
+#[cfg(feature = "otlp")]
+mod otlp;
+#[cfg(feature = "prometheus")]
+mod prometheus;
+mod recorder;
+mod redact;
+mod sampling;
+mod telemetry;
+
+pub use builder::TelemetryBuilder;
+pub use config::{OtlpConfig, TelemetryConfig};
+pub use error::TelemetryError;
+pub use metrics::{Desc, Exemplar, Family, Histogram, Kind, Labels, Metrics, Point, Value};
+pub use sampling::Sampling;
+pub use telemetry::{FlushReport, Telemetry};
+
+/// Target of what telemetry itself logs.
+const TARGET: &str = "snakepit::telemetry";

@@ -1,0 +1,221 @@
+//! Counts and times of calls, from the events that end them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, RwLock};
+
+use snakepit_core::events::Event;
+use snakepit_core::{PoolName, TraceContext};
+
+use super::desc::{Families, Id, Labels, Value};
+use super::histogram::{Histogram, SECONDS};
+use super::{OVERFLOW, label, lock, read, write};
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Key {
+    pool: PoolName,
+    tool: Arc<str>,
+    outcome: &'static str,
+    code: Option<&'static str>,
+}
+
+/// What is known of the calls of one tool that ended alike.
+#[derive(Clone, Debug)]
+struct Series {
+    items: u64,
+    duration: Histogram,
+    queue: Histogram,
+    service: Histogram,
+}
+
+/// The end of one call.
+struct Ended {
+    key: Key,
+    items: u64,
+    queued_us: u64,
+    duration_us: u64,
+    on_worker: bool,
+    trace: Option<TraceContext>,
+}
+
+/// Calls by pool, tool, outcome and code.
+#[derive(Debug)]
+pub(super) struct Calls {
+    series: RwLock<HashMap<Key, Arc<Mutex<Series>>>>,
+    largest: usize,
+}
+
+impl Calls {
+    /// Creates counts of at most `largest` tools and outcomes; further tools count as one.
+    pub(super) fn new(largest: usize) -> Self {
+        Self {
+            series: RwLock::default(),
+            largest,
+        }
+    }
+
+    /// Counts the end of a call. Other events are ignored.
+    pub(super) fn count(&self, event: &Event) {
+        let Event::CallCompleted {
+            pool,
+            worker,
+            tool,
+            outcome,
+            code,
+            items,
+            queued_us,
+            duration_us,
+            trace,
+            ..
+        } = event
+        else {
+            return;
+        };
+        self.add(Ended {
+            key: Key {
+                pool: pool.clone(),
+                tool: Arc::clone(tool),
+                outcome,
+                code: *code,
+            },
+            items: *items,
+            queued_us: *queued_us,
+            duration_us: *duration_us,
+            on_worker: worker.is_some(),
+            trace: trace.as_ref().map(|trace| trace.0),
+        });
+    }
+
+    fn add(&self, ended: Ended) {
+        let series = self.series(ended.key);
+        let seconds = |micros: u64| micros as f64 / 1e6;
+        let mut series = lock(&series);
+        series.items += ended.items;
+        let (queued, trace) = (seconds(ended.queued_us), ended.trace);
+        let duration = seconds(ended.duration_us);
+        series.duration.observe(duration, trace);
+        series.queue.observe(queued, trace);
+        if ended.on_worker {
+            series.service.observe((duration - queued).max(0.0), trace);
+        }
+    }
+
+    fn series(&self, key: Key) -> Arc<Mutex<Series>> {
+        if let Some(series) = read(&self.series).get(&key) {
+            return Arc::clone(series);
+        }
+        let mut all = write(&self.series);
+        let full = all.len() >= self.largest && !all.contains_key(&key);
+        let tool = if full { OVERFLOW.into() } else { key.tool };
+        let new = || {
+            let empty = || Histogram::new(SECONDS);
+            Arc::new(Mutex::new(Series {
+                items: 0,
+                duration: empty(),
+                queue: empty(),
+                service: empty(),
+            }))
+        };
+        Arc::clone(all.entry(Key { tool, ..key }).or_insert_with(new))
+    }
+
+    /// Appends all counts and times.
+    pub(super) fn families(&self, families: &mut Families) {
+        let all: BTreeMap<Key, Arc<Mutex<Series>>> = read(&self.series)
+            .iter()
+            .map(|(key, series)| (key.clone(), Arc::clone(series)))
+            .collect();
+        let mut totals: BTreeMap<_, u64> = BTreeMap::new();
+        let mut queues: BTreeMap<PoolName, Histogram> = BTreeMap::new();
+        for (key, series) in all {
+            let series = lock(&series).clone();
+            let ended = (key.pool.clone(), key.outcome, key.code);
+            *totals.entry(ended).or_default() += series.items;
+            let queue = queues.entry(key.pool.clone());
+            queue
+                .or_insert_with(|| Histogram::new(SECONDS))
+                .merge(&series.queue);
+            let mut labels = of(&key.pool, key.outcome, key.code);
+            labels.insert(1, label("tool", Arc::clone(&key.tool)));
+            let duration = Value::Histogram(Box::new(series.duration));
+            families.point(Id::Duration, labels, duration);
+            if series.service.count() > 0 {
+                let labels = vec![label("pool", key.pool.as_str()), label("tool", key.tool)];
+                // The outcomes of a tool share its service time.
+                families.histogram(Id::ServiceDuration, labels, &series.service);
+            }
+        }
+        for ((pool, outcome, code), items) in totals {
+            families.number(Id::Calls, of(&pool, outcome, code), items as f64);
+        }
+        for (pool, queue) in queues {
+            let labels = vec![label("pool", pool.as_str())];
+            families.histogram(Id::QueueDuration, labels, &queue);
+        }
+    }
+}
+
+fn of(pool: &PoolName, outcome: &'static str, code: Option<&'static str>) -> Labels {
+    let mut labels = vec![label("pool", pool.as_str()), label("outcome", outcome)];
+    labels.extend(code.map(|code| label("code", code)));
+    labels
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(pool: &str, tool: &str, trace: Option<TraceContext>) -> Ended {
+        Ended {
+            key: Key {
+                pool: PoolName::new(pool),
+                tool: tool.into(),
+                outcome: "ok",
+                code: None,
+            },
+            items: 1,
+            queued_us: 2_000,
+            duration_us: 5_000,
+            on_worker: true,
+            trace,
+        }
+    }
+
+    fn points(calls: &Calls, name: &str) -> Vec<crate::Point> {
+        let mut families = Families::default();
+        calls.families(&mut families);
+        let found = families.finish().into_iter();
+        let mut found = found.filter(|family| family.desc.name == name);
+        found.next().map(|family| family.points).unwrap_or_default()
+    }
+
+    #[test]
+    fn tools_without_end_are_counted_together_and_none_is_lost() {
+        let calls = Calls::new(100);
+        for n in 0..10_000 {
+            calls.add(ended("a", &format!("tool-{n}"), None));
+        }
+        assert_eq!(points(&calls, "rpc.client.call.duration").len(), 101);
+        let total = points(&calls, "snakepit.calls");
+        assert_eq!(total.len(), 1);
+        assert_eq!(total[0].value, Value::Number(10_000.0));
+    }
+
+    #[test]
+    fn times_are_divided_and_keep_their_trace() {
+        let (calls, trace) = (Calls::new(10), TraceContext::start(true));
+        calls.add(ended("a", "echo", Some(trace)));
+        for (name, sum) in [
+            ("rpc.client.call.duration", 0.005),
+            ("snakepit.queue.duration", 0.002),
+            ("snakepit.service.duration", 0.003),
+        ] {
+            let points = points(&calls, name);
+            let Value::Histogram(histogram) = &points[0].value else {
+                panic!("{name} is a histogram");
+            };
+            assert!((histogram.sum - sum).abs() < 1e-9, "{name}");
+            let exemplar = histogram.exemplars.iter().flatten().next().unwrap();
+            assert_eq!(exemplar.trace, trace);
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Counts that only events say, and those of the exporters themselves.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use snakepit_core::events::Event;
+
+use super::desc::{Families, Id, Labels};
+use super::{OVERFLOW, label, lock};
+
+/// Counters by metric and labels.
+#[derive(Debug)]
+pub(super) struct Counters {
+    counts: Mutex<BTreeMap<Id, BTreeMap<Labels, u64>>>,
+    largest: usize,
+}
+
+impl Counters {
+    /// Creates counters with at most `largest` sets of labels each; further sets count as one.
+    pub(super) fn new(largest: usize) -> Self {
+        Self {
+            counts: Mutex::default(),
+            largest,
+        }
+    }
+
+    /// Counts an event.
+    pub(super) fn count(&self, event: &Event) {
+        match event {
+            Event::WorkerStarted { pool, .. } => {
+                self.add(Id::Starts, &[("pool", pool.as_str())], 1);
+            }
+            Event::WorkerCrashed { pool, cause, .. } => {
+                let labels = [("pool", pool.as_str()), ("cause", cause.as_ref())];
+                self.add(Id::Deaths, &labels, 1);
+            }
+            Event::WorkerRecycled { pool, reason, .. } => {
+                let labels = [("pool", pool.as_str()), ("reason", reason)];
+                self.add(Id::Recycles, &labels, 1);
+            }
+            Event::CircuitOpened { pool, .. } => {
+                self.add(Id::CircuitOpened, &[("pool", pool.as_str())], 1);
+            }
+            _ => {}
+        }
+    }
+
+    /// Counts `by` more for these labels.
+    pub(super) fn add(&self, id: Id, labels: &[(&'static str, &str)], by: u64) {
+        let mut counts = lock(&self.counts);
+        let counts = counts.entry(id).or_default();
+        let mut key: Labels = labels
+            .iter()
+            .map(|&(name, text)| label(name, text))
+            .collect();
+        if counts.len() >= self.largest && !counts.contains_key(&key) {
+            key = labels
+                .iter()
+                .map(|&(name, _)| label(name, OVERFLOW))
+                .collect();
+        }
+        *counts.entry(key).or_default() += by;
+    }
+
+    /// Returns the sum over all labels.
+    pub(super) fn total(&self, id: Id) -> u64 {
+        let counts = lock(&self.counts);
+        counts.get(&id).map_or(0, |counts| counts.values().sum())
+    }
+
+    /// Appends all counts.
+    pub(super) fn families(&self, families: &mut Families) {
+        for (id, counts) in &*lock(&self.counts) {
+            for (labels, count) in counts {
+                families.number(*id, labels.clone(), *count as f64);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use snakepit_core::PoolName;
+
+    use super::*;
+    use crate::Value;
+
+    #[test]
+    fn labels_without_end_are_counted_together_and_none_is_lost() {
+        let counters = Counters::new(100);
+        for n in 0..10_000 {
+            counters.count(&Event::CircuitOpened {
+                pool: PoolName::new(format!("pool-{n}")),
+                tool: None,
+            });
+        }
+        let mut families = Families::default();
+        counters.families(&mut families);
+        let points = families.finish().remove(0).points;
+        let number = |point: &crate::Point| match point.value {
+            Value::Number(number) => number,
+            Value::Histogram(_) => 0.0,
+        };
+        assert_eq!(points.len(), 101);
+        assert_eq!(points.iter().map(number).sum::<f64>(), 10_000.0);
+        assert_eq!(counters.total(Id::CircuitOpened), 10_000);
+    }
+}

@@ -1,0 +1,122 @@
+//! Distributions with explicit buckets, and exemplars that link them to traces.
+
+use std::time::SystemTime;
+
+use snakepit_core::TraceContext;
+
+/// A distribution of values.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Histogram {
+    /// Upper bounds of the buckets but the last, which has none.
+    pub bounds: &'static [f64],
+    /// Number of values in each bucket, one more than there are bounds.
+    pub counts: Vec<u64>,
+    /// Sum of all values.
+    pub sum: f64,
+    /// The last value of each bucket that has a trace.
+    pub exemplars: Vec<Option<Exemplar>>,
+}
+
+/// A value that belongs to a trace.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Exemplar {
+    /// Value.
+    pub value: f64,
+    /// Wall-clock time.
+    pub at: SystemTime,
+    /// Span.
+    pub trace: TraceContext,
+}
+
+/// Upper bounds in seconds: from 100 µs to 10 minutes, about three for each power of ten.
+pub(super) const SECONDS: &[f64] = &[
+    0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
+    5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0,
+];
+
+/// Upper bounds for values of any other unit: those that OpenTelemetry's specification names.
+pub(super) const ANY: &[f64] = &[
+    0.0, 5.0, 10.0, 25.0, 50.0, 75.0, 100.0, 250.0, 500.0, 750.0, 1000.0, 2500.0, 5000.0, 7500.0,
+    10_000.0,
+];
+
+impl Histogram {
+    /// Creates an empty one.
+    pub(super) fn new(bounds: &'static [f64]) -> Self {
+        Self {
+            bounds,
+            counts: vec![0; bounds.len() + 1],
+            sum: 0.0,
+            exemplars: vec![None; bounds.len() + 1],
+        }
+    }
+
+    /// Adds a value; an exemplar is kept if its trace is sampled.
+    pub(super) fn observe(&mut self, value: f64, trace: Option<TraceContext>) {
+        let bucket = self.bounds.partition_point(|bound| *bound < value);
+        self.counts[bucket] += 1;
+        self.sum += value;
+        if let Some(trace) = trace.filter(TraceContext::is_sampled) {
+            let at = SystemTime::now();
+            self.exemplars[bucket] = Some(Exemplar { value, at, trace });
+        }
+    }
+
+    /// Adds the values of another one with the same bounds.
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.sum += other.sum;
+        for (count, more) in self.counts.iter_mut().zip(&other.counts) {
+            *count += more;
+        }
+        for (own, other) in self.exemplars.iter_mut().zip(&other.exemplars) {
+            let later = |other: &Exemplar| own.is_none_or(|own| own.at < other.at);
+            if let Some(other) = other.filter(later) {
+                *own = Some(other);
+            }
+        }
+    }
+
+    /// Number of values.
+    pub fn count(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn each_value_is_in_the_first_bucket_whose_bound_holds_it(
+            values in prop::collection::vec(0.0..1000.0_f64, 0..50),
+        ) {
+            let mut histogram = Histogram::new(SECONDS);
+            for value in &values {
+                histogram.observe(*value, None);
+            }
+            let mut expected = vec![0; SECONDS.len() + 1];
+            for value in &values {
+                let holds = |bound: &f64| value <= bound;
+                expected[SECONDS.iter().position(holds).unwrap_or(SECONDS.len())] += 1;
+            }
+            prop_assert_eq!(&histogram.counts, &expected);
+            prop_assert_eq!(histogram.count(), values.len() as u64);
+        }
+    }
+
+    #[test]
+    fn only_sampled_traces_leave_an_exemplar() {
+        let mut histogram = Histogram::new(SECONDS);
+        histogram.observe(0.3, Some(TraceContext::start(false)));
+        assert!(histogram.exemplars.iter().all(Option::is_none));
+        let sampled = TraceContext::start(true);
+        histogram.observe(0.3, Some(sampled));
+        let kept: Vec<_> = histogram.exemplars.iter().flatten().collect();
+        assert_eq!((kept.len(), kept[0].trace), (1, sampled));
+    }
+}

@@ -1,0 +1,208 @@
+//! The state of the delivery to collectors: what waits, what is lost, and one warning.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use snakepit_core::Printable;
+use tokio::time::Instant;
+
+use crate::{Metrics, OtlpConfig};
+
+/// The shortest time between two warnings about the same collector.
+const QUIET: Duration = Duration::from_secs(60);
+
+/// The delivery of one signal.
+#[derive(Debug)]
+pub(super) struct Delivery {
+    signal: &'static str,
+    collector: Arc<Collector>,
+    metrics: Metrics,
+    records: AtomicUsize,
+    bytes: AtomicUsize,
+    most: (usize, usize),
+    full: AtomicBool,
+    closed: AtomicBool,
+}
+
+/// A collector, by its endpoint.
+#[derive(Debug)]
+pub(super) struct Collector {
+    endpoint: String,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// The last error of each signal that is not taken.
+    failing: BTreeMap<&'static str, String>,
+    warned: Option<Instant>,
+}
+
+/// What the end of a request makes of the state.
+#[derive(Debug, PartialEq, Eq)]
+enum Change {
+    None,
+    Fails,
+    Works,
+}
+
+impl Collector {
+    pub(super) fn new(endpoint: &str) -> Arc<Self> {
+        Arc::new(Self {
+            endpoint: endpoint.to_owned(),
+            state: Mutex::default(),
+        })
+    }
+
+    fn change(&self, signal: &'static str, error: Option<&str>, now: Instant) -> Change {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(error) = error else {
+            let failed = state.failing.remove(signal).is_some();
+            let works = failed && state.failing.is_empty();
+            return if works { Change::Works } else { Change::None };
+        };
+        // What the others report already is one thing, however many requests fail.
+        let known = state.failing.values().any(|known| known == error);
+        state.failing.insert(signal, error.to_owned());
+        let quiet = state.warned.is_some_and(|at| now < at + QUIET);
+        if known || quiet {
+            return Change::None;
+        }
+        state.warned = Some(now);
+        Change::Fails
+    }
+}
+
+impl Delivery {
+    pub(super) fn new(
+        signal: &'static str,
+        collector: Arc<Collector>,
+        metrics: Metrics,
+        config: &OtlpConfig,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            signal,
+            collector,
+            metrics,
+            records: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
+            most: (config.queue, config.queue_bytes),
+            full: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+        })
+    }
+
+    /// Takes room for a record in the queue. False if there is none: the record is counted as dropped.
+    pub(super) fn admit(&self, bytes: usize) -> bool {
+        let (most_records, most_bytes) = self.most;
+        let records = self.records.fetch_add(1, Ordering::Relaxed);
+        let waiting = self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        if records < most_records && waiting.saturating_add(bytes) <= most_bytes {
+            return true;
+        }
+        self.release(1, bytes);
+        self.metrics.dropped(self.signal, "queue_full", 1);
+        if !self.full.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                target: crate::TARGET,
+                "the queue of {} for {} is full: further ones are dropped and counted in snakepit.telemetry.dropped; \
+                 sample fewer calls, or raise `queue` and `queue_bytes`",
+                self.signal, self.collector.endpoint
+            );
+        }
+        false
+    }
+
+    /// Counts a record that comes after the end.
+    pub(super) fn too_late(&self) {
+        self.metrics.dropped(self.signal, "after_shutdown", 1);
+    }
+
+    /// Gives back the room of records that have left the queue.
+    pub(super) fn release(&self, records: usize, bytes: usize) {
+        self.records.fetch_sub(records, Ordering::Relaxed);
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Counts what still waits as dropped. Requests under way count no more.
+    pub(super) fn close(&self) {
+        if !self.closed.swap(true, Ordering::SeqCst) {
+            let left = self.waiting() as u64;
+            if left > 0 {
+                self.metrics.dropped(self.signal, "shutdown", left);
+            }
+        }
+    }
+
+    /// Number of records that wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.records.load(Ordering::Relaxed)
+    }
+
+    /// Counts the records of a request that is over, and reports the collector if that is news.
+    pub(super) fn over(&self, records: usize, error: Option<&str>) {
+        if self.closed.load(Ordering::SeqCst) {
+            return;
+        }
+        match error {
+            Some(_) => self
+                .metrics
+                .dropped(self.signal, "export_failed", records as u64),
+            None => self.metrics.exported(self.signal, records as u64),
+        }
+        let (signal, endpoint) = (self.signal, &self.collector.endpoint);
+        match self.collector.change(signal, error, Instant::now()) {
+            Change::None => {}
+            Change::Fails => tracing::warn!(
+                target: crate::TARGET,
+                "the collector at {endpoint} does not take {signal}: {}; records are dropped and counted in \
+                 snakepit.telemetry.dropped until it does; check that it runs, and `otlp`, `headers` and `certificate`",
+                Printable(error.unwrap_or_default())
+            ),
+            Change::Works => tracing::info!(
+                target: crate::TARGET,
+                "the collector at {endpoint} takes records again"
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_collector_that_fails_is_reported_once() {
+        let collector = Collector::new("http://localhost:1");
+        let change = |signal, error| collector.change(signal, error, Instant::now());
+        assert_eq!(change("spans", None), Change::None);
+        assert_eq!(change("spans", Some("refused")), Change::Fails);
+        for _ in 0..10 {
+            assert_eq!(change("logs", Some("refused")), Change::None);
+            assert_eq!(change("spans", Some("refused")), Change::None);
+        }
+        assert_eq!(change("logs", None), Change::None);
+        assert_eq!(change("spans", None), Change::Works);
+        // One that comes and goes is not reported each time.
+        assert_eq!(change("spans", Some("refused")), Change::None);
+        assert_eq!(change("spans", None), Change::Works);
+        tokio::time::advance(QUIET).await;
+        assert_eq!(change("spans", Some("refused")), Change::Fails);
+    }
+
+    #[test]
+    fn the_queue_has_its_bounds_and_counts_what_it_drops() {
+        let mut config = OtlpConfig::default();
+        (config.queue, config.queue_bytes) = (3, 1000);
+        let metrics = Metrics::default();
+        let collector = Collector::new("http://localhost:1");
+        let delivery = Delivery::new("spans", collector, metrics.clone(), &config);
+        assert!(delivery.admit(100) && delivery.admit(800));
+        assert!(!delivery.admit(200) && delivery.admit(100) && !delivery.admit(1));
+        assert_eq!((delivery.waiting(), metrics.total_dropped()), (3, 2));
+        delivery.release(3, 1000);
+        assert!(delivery.admit(1000) && !delivery.admit(usize::MAX));
+    }
+}

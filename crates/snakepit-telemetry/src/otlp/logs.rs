@@ -1,0 +1,254 @@
+//! Log records on their way to a collector: those of this program and those of workers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use opentelemetry::InstrumentationScope;
+use opentelemetry::logs::{AnyValue, LogRecord as _, Logger as _, LoggerProvider as _, Severity};
+use opentelemetry::trace::{SpanId, TraceFlags, TraceId};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::logs::{
+    BatchConfigBuilder, BatchLogProcessor, LogBatch, LogExporter, LogProcessor, SdkLogRecord,
+    SdkLogger, SdkLoggerProvider,
+};
+use snakepit_core::record::{Attribute, Log};
+
+use super::delivery::Delivery;
+use crate::OtlpConfig;
+use crate::redact::{MASK, Redaction};
+
+/// What a record takes without its texts, about.
+const RECORD_BYTES: usize = 512;
+
+/// What an attribute takes without its texts, about.
+const ATTRIBUTE_BYTES: usize = 64;
+
+/// The logs of workers, and the provider for those of the application.
+#[derive(Debug)]
+pub(crate) struct Logs {
+    pub(super) provider: SdkLoggerProvider,
+    logger: SdkLogger,
+    redaction: Redaction,
+}
+
+impl Logs {
+    pub(super) fn new<E: LogExporter + 'static>(
+        exporter: E,
+        delivery: Arc<Delivery>,
+        (config, redaction, resource): (&OtlpConfig, Redaction, &Resource),
+    ) -> Self {
+        let exporter = Watched {
+            exporter,
+            delivery: Arc::clone(&delivery),
+        };
+        let batch = BatchConfigBuilder::default()
+            .with_max_queue_size(config.queue)
+            .with_max_export_batch_size(config.batch)
+            .with_scheduled_delay(config.delay);
+        let batches = BatchLogProcessor::builder(exporter).with_batch_config(batch.build());
+        let bounded = Bounded {
+            batches: batches.build(),
+            delivery,
+            redaction: redaction.clone(),
+            // Without a processor it makes records and exports none.
+            maker: SdkLoggerProvider::builder().build().logger("snakepit"),
+            over: AtomicBool::new(false),
+        };
+        let provider = SdkLoggerProvider::builder()
+            .with_resource(resource.clone())
+            .with_log_processor(bounded)
+            .build();
+        let logger = provider.logger_with_scope(super::scope());
+        Self {
+            provider,
+            logger,
+            redaction,
+        }
+    }
+
+    /// Takes a record of a worker.
+    pub(crate) fn record(&self, log: &Log) {
+        let mut record = self.logger.create_log_record();
+        record.set_timestamp(log.at);
+        let (severity, text) = match log.level {
+            tracing::Level::ERROR => (Severity::Error, "ERROR"),
+            tracing::Level::WARN => (Severity::Warn, "WARN"),
+            tracing::Level::INFO => (Severity::Info, "INFO"),
+            tracing::Level::DEBUG => (Severity::Debug, "DEBUG"),
+            tracing::Level::TRACE => (Severity::Trace, "TRACE"),
+        };
+        record.set_severity_number(severity);
+        record.set_severity_text(text);
+        record.set_target(log.logger.to_string());
+        record.set_body(log.message.clone().into());
+        let origin = &log.origin;
+        record.add_attribute("snakepit.pool", origin.pool.as_str().to_owned());
+        record.add_attribute("snakepit.worker", origin.worker.as_str().to_owned());
+        if let Some(call) = origin.call {
+            let id = i64::try_from(call.0).unwrap_or(i64::MAX);
+            record.add_attribute("snakepit.call.id", id);
+        }
+        if let Some(exception) = &log.exception {
+            record.add_attribute("exception.stacktrace", exception.clone());
+        }
+        for (name, value) in &log.attributes {
+            let value = self.redaction.attribute(name, value).into_owned();
+            record.add_attribute(name.clone(), plain(value));
+        }
+        if let Some(trace) = &log.trace {
+            record.set_trace_context(
+                TraceId::from_bytes(trace.trace_id()),
+                SpanId::from_bytes(trace.span_id()),
+                Some(TraceFlags::new(u8::from(trace.is_sampled()))),
+            );
+        }
+        self.logger.emit(record);
+    }
+}
+
+/// A queue with bounds in records and in bytes, which hides secrets.
+#[derive(Debug)]
+struct Bounded {
+    batches: BatchLogProcessor,
+    delivery: Arc<Delivery>,
+    redaction: Redaction,
+    maker: SdkLogger,
+    over: AtomicBool,
+}
+
+impl Bounded {
+    /// Returns a copy without secrets. `None` if there are none.
+    fn redacted(&self, record: &SdkLogRecord) -> Option<SdkLogRecord> {
+        let hidden = |name: &str, value: &AnyValue| match value {
+            AnyValue::String(text) => self.redaction.text(name, text.as_str()),
+            _ => self.redaction.is_secret(name).then(|| MASK.to_owned()),
+        };
+        let mut attributes = record.attributes_iter();
+        attributes.find(|(name, value)| hidden(name.as_str(), value).is_some())?;
+        let mut copy = self.maker.create_log_record();
+        if let Some(name) = record.event_name() {
+            copy.set_event_name(name);
+        }
+        if let Some(target) = record.target() {
+            copy.set_target(target.clone());
+        }
+        if let Some(at) = record.timestamp() {
+            copy.set_timestamp(at);
+        }
+        if let Some(at) = record.observed_timestamp() {
+            copy.set_observed_timestamp(at);
+        }
+        if let Some(text) = record.severity_text() {
+            copy.set_severity_text(text);
+        }
+        if let Some(number) = record.severity_number() {
+            copy.set_severity_number(number);
+        }
+        if let Some(body) = record.body() {
+            copy.set_body(body.clone());
+        }
+        if let Some(trace) = record.trace_context() {
+            copy.set_trace_context(trace.trace_id, trace.span_id, trace.trace_flags);
+        }
+        for (name, value) in record.attributes_iter() {
+            let value = match hidden(name.as_str(), value) {
+                Some(text) => AnyValue::from(text),
+                None => value.clone(),
+            };
+            copy.add_attribute(name.clone(), value);
+        }
+        Some(copy)
+    }
+}
+
+impl LogProcessor for Bounded {
+    fn emit(&self, record: &mut SdkLogRecord, scope: &InstrumentationScope) {
+        if self.over.load(Ordering::Relaxed) {
+            self.delivery.too_late();
+            return;
+        }
+        if let Some(redacted) = self.redacted(record) {
+            *record = redacted;
+        }
+        if self.delivery.admit(size(record)) {
+            self.batches.emit(record, scope);
+        }
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.batches.force_flush()
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        if self.over.swap(true, Ordering::Relaxed) {
+            return Ok(());
+        }
+        self.batches.shutdown_with_timeout(timeout)
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.batches.set_resource(resource);
+    }
+}
+
+/// An exporter whose requests are watched.
+#[derive(Debug)]
+struct Watched<E> {
+    exporter: E,
+    delivery: Arc<Delivery>,
+}
+
+impl<E: LogExporter> LogExporter for Watched<E> {
+    async fn export(&self, batch: LogBatch<'_>) -> OTelSdkResult {
+        let sizes = batch.iter().map(|(record, _)| size(record));
+        let (records, bytes) = sizes.fold((0, 0), |(n, sum), size| (n + 1, sum + size));
+        let result = self.exporter.export(batch).await;
+        let error = result.as_ref().err().map(super::reason);
+        self.delivery.over(records, error.as_deref());
+        self.delivery.release(records, bytes);
+        result
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.exporter.shutdown_with_timeout(timeout)
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.exporter.set_resource(resource);
+    }
+}
+
+fn plain(value: Attribute) -> AnyValue {
+    match value {
+        Attribute::Bool(value) => AnyValue::Boolean(value),
+        Attribute::Integer(value) => AnyValue::Int(value),
+        Attribute::Float(value) => AnyValue::Double(value),
+        Attribute::Text(text) => AnyValue::from(text.to_string()),
+        other => AnyValue::from(format!("{other:?}")),
+    }
+}
+
+/// Size of a record in memory, about. It must not change on the way.
+fn size(record: &SdkLogRecord) -> usize {
+    let attributes = record.attributes_iter();
+    let attributes =
+        attributes.map(|(name, value)| ATTRIBUTE_BYTES + name.as_str().len() + value_size(value));
+    RECORD_BYTES + record.body().map_or(0, value_size) + attributes.sum::<usize>()
+}
+
+fn value_size(value: &AnyValue) -> usize {
+    match value {
+        AnyValue::String(text) => text.as_str().len(),
+        AnyValue::Bytes(bytes) => bytes.len(),
+        AnyValue::ListAny(values) => values.iter().map(|value| 24 + value_size(value)).sum(),
+        AnyValue::Map(entries) => {
+            let entries = entries.iter();
+            entries
+                .map(|(name, value)| 48 + name.as_str().len() + value_size(value))
+                .sum()
+        }
+        _ => 8,
+    }
+}

@@ -1,0 +1,103 @@
+//! The recorder that hosts give their spans, logs and measurements to.
+
+use snakepit_core::record::{Begun, Log, Measurement, Recorder, Span};
+use snakepit_core::{TraceContext, record};
+
+use crate::levels::Levels;
+use crate::redact::Redaction;
+use crate::{Metrics, Sampling};
+
+/// All that records end in.
+#[derive(Debug)]
+pub(crate) struct Sinks {
+    pub(crate) metrics: Metrics,
+    pub(crate) redaction: Redaction,
+    pub(crate) sampling: Sampling,
+    pub(crate) levels: Levels,
+    #[cfg(feature = "otlp")]
+    pub(crate) otlp: crate::otlp::Otlp,
+}
+
+/// The recorder of a hub of events.
+#[derive(Debug)]
+pub(crate) struct Exporter(pub(crate) std::sync::Arc<Sinks>);
+
+impl Recorder for Exporter {
+    fn begin(&self, parent: Option<TraceContext>) -> Option<Begun> {
+        self.0.begin(parent)
+    }
+
+    fn span(&self, span: Span) {
+        #[cfg(feature = "otlp")]
+        if let Some(spans) = &self.0.otlp.spans {
+            spans.record(span);
+            return;
+        }
+        drop::<record::Span>(span);
+    }
+
+    fn log(&self, log: &Log) {
+        let level = self
+            .0
+            .levels
+            .of_worker(log.origin.pool.as_str(), &log.logger);
+        if log.level > level {
+            return;
+        }
+        #[cfg(feature = "otlp")]
+        if let Some(logs) = &self.0.otlp.logs {
+            logs.record(log);
+        }
+    }
+
+    fn measurement(&self, measurement: &Measurement) {
+        self.0.metrics.measure(measurement, &self.0.redaction);
+    }
+}
+
+impl Sinks {
+    fn begin(&self, parent: Option<TraceContext>) -> Option<Begun> {
+        if !self.has_spans() {
+            // The worker still gets the caller's trace, for what it reports by other ways.
+            return parent.map(|context| Begun {
+                context,
+                parent: None,
+            });
+        }
+        let parent = parent.or_else(current);
+        if parent.is_none() && self.sampling.is_off() {
+            return None;
+        }
+        let trace = match parent {
+            Some(parent) => parent.trace_id(),
+            None => TraceContext::start(false).trace_id(),
+        };
+        let sampled = self.sampling.keeps(parent.as_ref(), trace);
+        let span = fastrand::u64(1..).to_be_bytes();
+        let context = TraceContext::new(trace, span, sampled)?;
+        Some(Begun {
+            context,
+            parent: parent.map(|parent| parent.span_id()),
+        })
+    }
+
+    #[cfg(feature = "otlp")]
+    const fn has_spans(&self) -> bool {
+        self.otlp.spans.is_some()
+    }
+
+    #[cfg(not(feature = "otlp"))]
+    const fn has_spans(&self) -> bool {
+        false
+    }
+}
+
+#[cfg(feature = "otlp")]
+fn current() -> Option<TraceContext> {
+    crate::otlp::current()
+}
+
+#[cfg(not(feature = "otlp"))]
+const fn current() -> Option<TraceContext> {
+    None
+}

@@ -1,0 +1,141 @@
+//! Secrets and ids that must not leave the process.
+
+use std::borrow::Cow;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+use snakepit_core::record::Attribute;
+
+/// Stands in place of a secret.
+pub(crate) const MASK: &str = "<redacted>";
+
+/// Parts of names whose values are secrets, in lower case and without separators.
+const SECRETS: [&str; 12] = [
+    "password",
+    "passwd",
+    "passphrase",
+    "secret",
+    "apikey",
+    "accesskey",
+    "privatekey",
+    "authorization",
+    "credential",
+    "cookie",
+    "bearer",
+    "token",
+];
+
+/// Words that contain one of [`SECRETS`] and count something.
+const HARMLESS: [&str; 2] = ["tokens", "tokencount"];
+
+/// What is hidden in attributes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Redaction {
+    more: Vec<String>,
+    sessions: Option<RandomState>,
+}
+
+impl Redaction {
+    /// Hides values whose names contain one of `more`, beside those that always are, and shows
+    /// sessions as hashes if `hash_sessions`.
+    pub(crate) fn new(more: &[String], hash_sessions: bool) -> Self {
+        Self {
+            more: more.iter().map(|part| plain(part)).collect(),
+            sessions: hash_sessions.then(RandomState::new),
+        }
+    }
+
+    /// Returns true if the value behind this name is a secret.
+    pub(crate) fn is_secret(&self, name: &str) -> bool {
+        let name = plain(name);
+        let harmless = HARMLESS.iter().any(|word| name.ends_with(word));
+        let known = SECRETS.iter().any(|part| name.contains(part));
+        known && !harmless || self.more.iter().any(|part| name.contains(part))
+    }
+
+    /// Returns what is shown instead of a text. `None` if the text may be shown.
+    pub(crate) fn text(&self, name: &str, text: &str) -> Option<String> {
+        if let Some(hasher) = &self.sessions
+            && is_session(name)
+        {
+            return Some(format!("hash-{:016x}", hasher.hash_one(text)));
+        }
+        self.is_secret(name).then(|| MASK.to_owned())
+    }
+
+    /// Returns the attribute as it may be shown.
+    pub(crate) fn attribute<'a>(&self, name: &str, value: &'a Attribute) -> Cow<'a, Attribute> {
+        let hidden = match value {
+            Attribute::Text(text) => self.text(name, text),
+            _ => self.is_secret(name).then(|| MASK.to_owned()),
+        };
+        match hidden {
+            Some(text) => Cow::Owned(Attribute::Text(Arc::from(text))),
+            None => Cow::Borrowed(value),
+        }
+    }
+}
+
+/// Names differ in case and separators.
+fn plain(name: &str) -> String {
+    let letters = name.chars().filter(|c| c.is_alphanumeric());
+    letters.flat_map(char::to_lowercase).collect()
+}
+
+fn is_session(name: &str) -> bool {
+    matches!(
+        name,
+        "session"
+            | "session.id"
+            | "session_id"
+            | "snakepit.session"
+            | "snakepit.session.id"
+            | "snakepit.session_id"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_secrets_are_known_in_any_spelling() {
+        let redaction = Redaction::new(&["x-internal".to_owned()], false);
+        for name in [
+            "password",
+            "DB_PASSWORD",
+            "http.request.header.authorization",
+            "apiKey",
+            "api-key",
+            "aws.secret_access_key",
+            "refresh_token",
+            "X-Internal-Id",
+        ] {
+            assert!(redaction.is_secret(name), "{name}");
+        }
+        for name in [
+            "tool",
+            "gen_ai.usage.input_tokens",
+            "token_count",
+            "key",
+            "author",
+        ] {
+            assert!(!redaction.is_secret(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn hashed_sessions_stay_distinct_and_unreadable() {
+        let redaction = Redaction::new(&[], true);
+        let hash = |id| redaction.text("snakepit.session", id).unwrap();
+        assert_eq!(hash("alice"), hash("alice"));
+        assert_ne!(hash("alice"), hash("bob"));
+        assert!(!hash("alice").contains("alice"));
+        let other = Redaction::new(&[], true);
+        assert_ne!(
+            other.text("session", "alice"),
+            redaction.text("session", "alice")
+        );
+        assert_eq!(Redaction::default().text("session", "alice"), None);
+    }
+}

@@ -1,0 +1,269 @@
+//! The running exporters.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use snakepit_core::events::{Events, Subscription};
+use snakepit_core::{HostState, Pool};
+
+use crate::background::Background;
+use crate::levels::Levels;
+use crate::recorder::{Exporter, Sinks};
+use crate::redact::Redaction;
+use crate::{Metrics, TelemetryConfig, TelemetryError};
+
+/// The longest time that the last handle takes to export what waits, if nobody has shut it down.
+const AT_DROP: Duration = Duration::from_secs(1);
+
+/// The running exporters. Cheap to clone; [`shutdown`](Self::shutdown) exports what waits and ends them.
+///
+/// They run on a thread of their own, so they do not depend on a runtime of the application. Calls give their records to bounded
+/// queues and never wait: while a collector is absent, slow or broken, records are dropped and counted in the metric
+/// `snakepit.telemetry.dropped`, and one warning says so.
+#[derive(Clone)]
+pub struct Telemetry {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    sinks: Arc<Sinks>,
+    background: Background,
+    #[cfg(feature = "prometheus")]
+    server: Option<crate::prometheus::Server>,
+    attached: Mutex<Vec<(Events, Vec<Subscription>)>>,
+    report: Mutex<Option<FlushReport>>,
+    timeout: Duration,
+}
+
+/// What became of the records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FlushReport {
+    /// Returns true if everything that waited was taken in time.
+    pub complete: bool,
+    /// Records that collectors took since the start.
+    pub exported: u64,
+    /// Records that were dropped since the start.
+    pub dropped: u64,
+}
+
+impl Telemetry {
+    /// Describes exporters to start.
+    pub fn builder() -> crate::TelemetryBuilder {
+        crate::TelemetryBuilder::default()
+    }
+
+    /// Starts what the variables of the environment ask for, see [`TelemetryConfig::from_env`]; a subscriber of `tracing` is installed if
+    /// there is none.
+    ///
+    /// # Errors
+    /// A variable that cannot be used, or an endpoint that cannot be opened. An absent collector is no error.
+    pub fn from_env() -> Result<Self, TelemetryError> {
+        Self::builder().config(TelemetryConfig::from_env()?).start()
+    }
+
+    /// Starts exporters.
+    pub(crate) fn start(config: &TelemetryConfig) -> Result<Self, TelemetryError> {
+        config.validate()?;
+        features(config)?;
+        let background = Background::start().map_err(TelemetryError::Thread)?;
+        let metrics = Metrics::new(config.label_sets);
+        let redaction = Redaction::new(&config.redact, config.hash_sessions);
+        #[cfg(feature = "otlp")]
+        let otlp = crate::otlp::Otlp::start(config, &metrics, &redaction, &background)?;
+        #[cfg(feature = "prometheus")]
+        let server = match config.prometheus {
+            Some(address) => {
+                let parts = background.parts();
+                let metrics = metrics.clone();
+                Some(crate::prometheus::Server::start(address, metrics, parts)?)
+            }
+            None => None,
+        };
+        let sinks = Arc::new(Sinks {
+            metrics,
+            redaction,
+            sampling: config.sampling,
+            levels: Levels::new(config),
+            #[cfg(feature = "otlp")]
+            otlp,
+        });
+        let inner = Inner {
+            sinks,
+            background,
+            #[cfg(feature = "prometheus")]
+            server,
+            attached: Mutex::default(),
+            report: Mutex::default(),
+            timeout: config.shutdown_timeout,
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// Takes the events, spans, logs and measurements of a host from now on. To be called before its pools start, so that nothing is
+    /// missed.
+    pub fn attach(&self, state: &HostState) {
+        let (events, sinks) = (state.events(), &self.inner.sinks);
+        sinks.metrics.add_state(state);
+        let subscriptions = sinks.metrics.attach(events);
+        events.set_recorder(Some(Box::new(Exporter(Arc::clone(sinks)))));
+        let mut attached = lock(&self.inner.attached);
+        attached.push((events.clone(), subscriptions));
+    }
+
+    /// Adds a pool to the metrics. It is not kept alive.
+    pub fn add_pool(&self, pool: &Pool) {
+        self.inner.sinks.metrics.add_pool(pool);
+    }
+
+    /// Returns the metrics, for example to show them in another way.
+    pub fn metrics(&self) -> &Metrics {
+        &self.inner.sinks.metrics
+    }
+
+    /// Address of the endpoint for Prometheus, with the port that was chosen. `None` if there is none.
+    pub fn prometheus_address(&self) -> Option<SocketAddr> {
+        #[cfg(feature = "prometheus")]
+        let address = self.inner.server.as_ref().map(|server| server.address());
+        #[cfg(not(feature = "prometheus"))]
+        let address = None;
+        address
+    }
+
+    /// Returns a layer that exports the spans and logs of the application, for its own subscriber. Calls become children of the spans in
+    /// which they are made.
+    #[cfg(feature = "otlp")]
+    pub fn layer<S>(&self) -> impl tracing_subscriber::Layer<S> + Send + Sync + 'static
+    where
+        S: tracing::Subscriber
+            + for<'a> tracing_subscriber::registry::LookupSpan<'a>
+            + Send
+            + Sync
+            + 'static,
+    {
+        let sinks = &self.inner.sinks;
+        sinks.otlp.layers(&sinks.levels)
+    }
+
+    /// Installs a subscriber of `tracing` that exports spans and logs, and shows warnings on stderr. False if there is one already, which
+    /// stays.
+    pub fn install_subscriber(&self) -> bool {
+        use tracing_subscriber::Layer as _;
+        use tracing_subscriber::layer::SubscriberExt as _;
+        if tracing::dispatcher::has_been_set() {
+            return false;
+        }
+        let warnings = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+        let warnings = warnings.with_filter(tracing::level_filters::LevelFilter::WARN);
+        let subscriber = tracing_subscriber::registry();
+        #[cfg(feature = "otlp")]
+        let subscriber = subscriber.with(self.layer());
+        tracing::subscriber::set_global_default(subscriber.with(warnings)).is_ok()
+    }
+
+    /// Number of records that wait for export.
+    pub fn waiting(&self) -> usize {
+        #[cfg(feature = "otlp")]
+        let waiting = self.inner.sinks.otlp.waiting();
+        #[cfg(not(feature = "otlp"))]
+        let waiting = 0;
+        waiting
+    }
+
+    /// Exports what waits and ends the exporters and the endpoint, within [`shutdown_timeout`](TelemetryConfig::shutdown_timeout). Calling
+    /// it again gives the first report.
+    ///
+    /// # Cancel safety
+    /// Once polled, it ends without the caller.
+    pub async fn shutdown(&self) -> FlushReport {
+        let (done, report) = tokio::sync::oneshot::channel();
+        let inner = Arc::clone(&self.inner);
+        let thread = std::thread::Builder::new().name("snakepit-flush".to_owned());
+        let spawned = thread.spawn(move || done.send(inner.finish(inner.timeout)));
+        match spawned {
+            Ok(_) => report.await.unwrap_or_else(|_| self.inner.now(false)),
+            // There is no thread to be had: what waits is lost.
+            Err(_) => self.inner.now(false),
+        }
+    }
+}
+
+impl Inner {
+    /// Ends everything. The first caller's report is everybody's.
+    fn finish(&self, timeout: Duration) -> FlushReport {
+        let mut report = lock(&self.report);
+        if let Some(report) = *report {
+            return report;
+        }
+        for (events, subscriptions) in lock(&self.attached).drain(..) {
+            events.set_recorder(None);
+            subscriptions.into_iter().for_each(Subscription::detach);
+        }
+        #[cfg(feature = "otlp")]
+        let complete = self.sinks.otlp.finish(&self.background, timeout);
+        #[cfg(not(feature = "otlp"))]
+        let complete = {
+            let _ = timeout;
+            true
+        };
+        self.background.stop();
+        *report.insert(self.now(complete))
+    }
+
+    fn now(&self, complete: bool) -> FlushReport {
+        let metrics = &self.sinks.metrics;
+        FlushReport {
+            complete,
+            exported: metrics.total_exported(),
+            dropped: metrics.total_dropped(),
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.finish(self.timeout.min(AT_DROP));
+    }
+}
+
+/// Refuses what is not compiled in.
+fn features(config: &TelemetryConfig) -> Result<(), TelemetryError> {
+    for (feature, key, asked, there) in [
+        (
+            "otlp",
+            "otlp",
+            config.otlp.is_some(),
+            cfg!(feature = "otlp"),
+        ),
+        (
+            "prometheus",
+            "prometheus",
+            config.prometheus.is_some(),
+            cfg!(feature = "prometheus"),
+        ),
+    ] {
+        if asked && !there {
+            let message = "is not part of this build".to_owned();
+            let help = format!("build with the feature `{feature}`");
+            return Err(TelemetryError::setting(key, message, help));
+        }
+    }
+    Ok(())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl fmt::Debug for Telemetry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Telemetry")
+            .field("prometheus", &self.prometheus_address())
+            .field("waiting", &self.waiting())
+            .finish_non_exhaustive()
+    }
+}

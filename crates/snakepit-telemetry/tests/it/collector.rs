@@ -1,0 +1,217 @@
+//! A receiver of OTLP over gRPC that does what a test tells it.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{
+    LogsService, LogsServiceServer,
+};
+use opentelemetry_proto::tonic::collector::logs::v1::{
+    ExportLogsServiceRequest, ExportLogsServiceResponse,
+};
+use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
+    MetricsService, MetricsServiceServer,
+};
+use opentelemetry_proto::tonic::collector::metrics::v1::{
+    ExportMetricsServiceRequest, ExportMetricsServiceResponse,
+};
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
+    TraceService, TraceServiceServer,
+};
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
+use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value};
+use opentelemetry_proto::tonic::logs::v1::LogRecord;
+use opentelemetry_proto::tonic::metrics::v1::Metric;
+use opentelemetry_proto::tonic::trace::v1::Span;
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, Semaphore};
+use tokio::task::JoinSet;
+use tonic::transport::server::{Server, TcpIncoming};
+use tonic::{Code, Request, Response, Status};
+
+/// What is done with requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Take,
+    Refuse(Code),
+    Hang,
+    /// Each request waits for a permit.
+    Slow,
+}
+
+#[derive(Debug)]
+pub(crate) struct Received {
+    mode: Mutex<Mode>,
+    pub(crate) permits: Semaphore,
+    news: Notify,
+    all: Mutex<All>,
+}
+
+/// All that came.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct All {
+    pub(crate) requests: usize,
+    pub(crate) headers: Vec<String>,
+    pub(crate) resource: Vec<KeyValue>,
+    pub(crate) spans: Vec<Span>,
+    pub(crate) metrics: Vec<Metric>,
+    pub(crate) logs: Vec<LogRecord>,
+}
+
+#[derive(Clone)]
+struct Service(Arc<Received>);
+
+/// The running receiver. Dropping it closes its connections.
+pub(crate) struct Collector {
+    pub(crate) address: SocketAddr,
+    pub(crate) received: Arc<Received>,
+    _server: JoinSet<()>,
+}
+
+impl Collector {
+    pub(crate) async fn start(mode: Mode) -> Self {
+        Self::at(([127, 0, 0, 1], 0).into(), mode).await
+    }
+
+    pub(crate) async fn at(address: SocketAddr, mode: Mode) -> Self {
+        let received = Arc::new(Received {
+            mode: Mutex::new(mode),
+            permits: Semaphore::new(0),
+            news: Notify::new(),
+            all: Mutex::default(),
+        });
+        let listener = TcpListener::bind(address).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let service = Service(Arc::clone(&received));
+        let server = Server::builder()
+            .add_service(TraceServiceServer::new(service.clone()))
+            .add_service(MetricsServiceServer::new(service.clone()))
+            .add_service(LogsServiceServer::new(service));
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            let incoming = TcpIncoming::from(listener);
+            server.serve_with_incoming(incoming).await.unwrap();
+        });
+        Self {
+            address,
+            received,
+            _server: tasks,
+        }
+    }
+
+    pub(crate) fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub(crate) fn mode(&self, mode: Mode) {
+        *self.received.mode.lock().unwrap() = mode;
+    }
+
+    pub(crate) fn all(&self) -> All {
+        self.received.all.lock().unwrap().clone()
+    }
+
+    /// Waits until what came is enough.
+    pub(crate) async fn until(&self, enough: impl Fn(&All) -> bool) -> All {
+        loop {
+            let news = self.received.news.notified();
+            let all = self.all();
+            if enough(&all) {
+                return all;
+            }
+            news.await;
+        }
+    }
+}
+
+impl Service {
+    async fn take<T>(
+        &self,
+        request: Request<T>,
+        put: impl FnOnce(&mut All, T),
+    ) -> Result<(), Status> {
+        let header = request.metadata().get("authorization");
+        let header = header.map(|value| value.to_str().unwrap().to_owned());
+        let received = &self.0;
+        let mode = {
+            let mut all = received.all.lock().unwrap();
+            all.requests += 1;
+            all.headers.extend(header);
+            *received.mode.lock().unwrap()
+        };
+        received.news.notify_waiters();
+        match mode {
+            Mode::Take => {}
+            Mode::Refuse(code) => return Err(Status::new(code, "on purpose")),
+            Mode::Hang => std::future::pending().await,
+            Mode::Slow => received.permits.acquire().await.unwrap().forget(),
+        }
+        put(&mut received.all.lock().unwrap(), request.into_inner());
+        received.news.notify_waiters();
+        Ok(())
+    }
+}
+
+#[tonic::async_trait]
+impl TraceService for Service {
+    async fn export(
+        &self,
+        request: Request<ExportTraceServiceRequest>,
+    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
+        let put = |all: &mut All, request: ExportTraceServiceRequest| {
+            for resource in request.resource_spans {
+                all.resource = resource.resource.unwrap_or_default().attributes;
+                let scopes = resource.scope_spans.into_iter();
+                all.spans.extend(scopes.flat_map(|scope| scope.spans));
+            }
+        };
+        self.take(request, put).await?;
+        Ok(Response::new(Default::default()))
+    }
+}
+
+#[tonic::async_trait]
+impl MetricsService for Service {
+    async fn export(
+        &self,
+        request: Request<ExportMetricsServiceRequest>,
+    ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
+        let put = |all: &mut All, request: ExportMetricsServiceRequest| {
+            let resources = request.resource_metrics.into_iter();
+            let scopes = resources.flat_map(|resource| resource.scope_metrics);
+            // Metrics are totals: the last ones say everything.
+            all.metrics = scopes.flat_map(|scope| scope.metrics).collect();
+        };
+        self.take(request, put).await?;
+        Ok(Response::new(Default::default()))
+    }
+}
+
+#[tonic::async_trait]
+impl LogsService for Service {
+    async fn export(
+        &self,
+        request: Request<ExportLogsServiceRequest>,
+    ) -> Result<Response<ExportLogsServiceResponse>, Status> {
+        let put = |all: &mut All, request: ExportLogsServiceRequest| {
+            let resources = request.resource_logs.into_iter();
+            let scopes = resources.flat_map(|resource| resource.scope_logs);
+            all.logs.extend(scopes.flat_map(|scope| scope.log_records));
+        };
+        self.take(request, put).await?;
+        Ok(Response::new(Default::default()))
+    }
+}
+
+/// The value of an attribute as text. `None` if it is not there.
+pub(crate) fn attribute(attributes: &[KeyValue], name: &str) -> Option<String> {
+    let found = attributes.iter().find(|attribute| attribute.key == name)?;
+    match found.value.as_ref()?.value.as_ref()? {
+        any_value::Value::StringValue(text) => Some(text.clone()),
+        any_value::Value::IntValue(number) => Some(number.to_string()),
+        any_value::Value::BoolValue(value) => Some(value.to_string()),
+        other => Some(format!("{other:?}")),
+    }
+}

@@ -1,0 +1,12 @@
+//! Telemetry with the real parts: an OTLP receiver, a Prometheus server.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper of a test may panic like the test"
+)]
+
+mod collector;
+mod endpoint;
+mod faults;
+mod otlp;
+mod prometheus;
+mod support;
