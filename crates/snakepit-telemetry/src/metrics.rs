@@ -28,7 +28,12 @@ pub use histogram::{Exemplar, Histogram};
 const OVERFLOW: &str = "overflow";
 
 /// Patterns of the events that are counted. There are few: each costs every event a comparison.
-const COUNTED: [&str; 3] = ["call.completed", "worker.*", "circuit.opened"];
+const COUNTED: [&str; 4] = [
+    "call.completed",
+    "worker.*",
+    "circuit.opened",
+    "telemetry.dropped",
+];
 
 /// The metrics of one host. Cheap to clone; all clones are the same metrics.
 ///
@@ -87,6 +92,8 @@ impl Metrics {
         let mut pools = lock(&self.inner.pools);
         pools.retain(|(name, weak)| name != pool.name() && weak.upgrade().is_some());
         pools.push((pool.name().clone(), pool.downgrade()));
+        drop(pools);
+        self.inner.counters.begin(pool.name().as_str());
     }
 
     /// Adds the sessions of a host.

@@ -31,6 +31,7 @@ struct Series {
 struct Ended {
     key: Key,
     items: u64,
+    failed: u64,
     queued_us: u64,
     duration_us: u64,
     on_worker: bool,
@@ -62,6 +63,7 @@ impl Calls {
             outcome,
             code,
             items,
+            failed,
             queued_us,
             duration_us,
             trace,
@@ -78,6 +80,7 @@ impl Calls {
                 code: *code,
             },
             items: *items,
+            failed: *failed,
             queued_us: *queued_us,
             duration_us: *duration_us,
             on_worker: worker.is_some(),
@@ -86,10 +89,24 @@ impl Calls {
     }
 
     fn add(&self, ended: Ended) {
+        let succeeded = ended.items.saturating_sub(ended.failed);
+        if ended.failed > 0 && succeeded > 0 {
+            // The rest of a batch.
+            let ok = Key {
+                outcome: "ok",
+                code: None,
+                ..ended.key.clone()
+            };
+            lock(&self.series(ok)).items += succeeded;
+        }
         let series = self.series(ended.key);
         let seconds = |micros: u64| micros as f64 / 1e6;
         let mut series = lock(&series);
-        series.items += ended.items;
+        series.items += if ended.failed > 0 {
+            ended.failed
+        } else {
+            ended.items
+        };
         let (queued, trace) = (seconds(ended.queued_us), ended.trace);
         let duration = seconds(ended.duration_us);
         series.duration.observe(duration, trace);
@@ -134,10 +151,12 @@ impl Calls {
             queue
                 .or_insert_with(|| Histogram::new(SECONDS))
                 .merge(&series.queue);
-            let mut labels = of(&key.pool, key.outcome, key.code);
-            labels.insert(1, label("tool", Arc::clone(&key.tool)));
-            let duration = Value::Histogram(Box::new(series.duration));
-            families.point(Id::Duration, labels, duration);
+            if series.duration.count() > 0 {
+                let mut labels = of(&key.pool, key.outcome, key.code);
+                labels.insert(1, label("tool", Arc::clone(&key.tool)));
+                let duration = Value::Histogram(Box::new(series.duration));
+                families.point(Id::Duration, labels, duration);
+            }
             if series.service.count() > 0 {
                 let labels = vec![label("pool", key.pool.as_str()), label("tool", key.tool)];
                 // The outcomes of a tool share its service time.
@@ -173,6 +192,7 @@ mod tests {
                 code: None,
             },
             items: 1,
+            failed: 0,
             queued_us: 2_000,
             duration_us: 5_000,
             on_worker: true,
@@ -198,6 +218,22 @@ mod tests {
         let total = points(&calls, "snakepit.calls");
         assert_eq!(total.len(), 1);
         assert_eq!(total[0].value, Value::Number(10_000.0));
+    }
+
+    #[test]
+    fn each_item_of_a_batch_counts_with_its_own_outcome() {
+        let calls = Calls::new(10);
+        let mut batch = ended("a", "echo", None);
+        (batch.items, batch.failed) = (10, 3);
+        (batch.key.outcome, batch.key.code) = ("error", Some("SP3001"));
+        calls.add(batch);
+        let values: Vec<_> = points(&calls, "snakepit.calls")
+            .into_iter()
+            .map(|point| (point.labels[1].1.to_string(), point.value))
+            .collect();
+        let expected = [("error", 3.0), ("ok", 7.0)]
+            .map(|(outcome, items)| (outcome.to_owned(), Value::Number(items)));
+        assert_eq!(values, expected);
     }
 
     #[test]

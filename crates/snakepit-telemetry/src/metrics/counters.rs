@@ -8,6 +8,27 @@ use snakepit_core::events::Event;
 use super::desc::{Families, Id, Labels};
 use super::{OVERFLOW, label, lock};
 
+/// Causes of deaths that are known from the start.
+const CAUSES: [&str; 6] = [
+    "signal",
+    "exited",
+    "out_of_memory",
+    "killed_by_host",
+    "stopped",
+    "unknown",
+];
+
+/// Reasons of replacements that are known from the start.
+const REASONS: [&str; 7] = [
+    "manual",
+    "max_requests",
+    "ttl_expired",
+    "memory_threshold",
+    "memory_growth",
+    "stuck",
+    "unhealthy",
+];
+
 /// Counters by metric and labels.
 #[derive(Debug)]
 pub(super) struct Counters {
@@ -31,7 +52,7 @@ impl Counters {
                 self.add(Id::Starts, &[("pool", pool.as_str())], 1);
             }
             Event::WorkerCrashed { pool, cause, .. } => {
-                let labels = [("pool", pool.as_str()), ("cause", cause.as_ref())];
+                let labels = [("pool", pool.as_str()), ("cause", cause)];
                 self.add(Id::Deaths, &labels, 1);
             }
             Event::WorkerRecycled { pool, reason, .. } => {
@@ -41,8 +62,29 @@ impl Counters {
             Event::CircuitOpened { pool, .. } => {
                 self.add(Id::CircuitOpened, &[("pool", pool.as_str())], 1);
             }
+            Event::TelemetryDropped { pool, records, .. } => {
+                let labels = [
+                    ("signal", "records"),
+                    ("reason", "worker_queue_full"),
+                    ("pool", pool.as_str()),
+                ];
+                self.add(Id::Dropped, &labels, *records);
+            }
             _ => {}
         }
+    }
+
+    /// Begins the counts of a pool at 0, so that the first event is seen as an increase.
+    pub(super) fn begin(&self, pool: &str) {
+        let pool = ("pool", pool);
+        for cause in CAUSES {
+            self.add(Id::Deaths, &[pool, ("cause", cause)], 0);
+        }
+        for reason in REASONS {
+            self.add(Id::Recycles, &[pool, ("reason", reason)], 0);
+        }
+        self.add(Id::Starts, &[pool], 0);
+        self.add(Id::CircuitOpened, &[pool], 0);
     }
 
     /// Counts `by` more for these labels.

@@ -258,11 +258,13 @@ mod tests {
             family("a.b", Kind::Counter, number()),
             family("a_b", Kind::Gauge, number()),
             family("a_b_seconds_total", Kind::Counter, number()),
+            family("c", Kind::Counter, number()),
             family("snakepit.calls", Kind::Counter, number()),
         ];
         let (page, left_out) = write(&families, Format::OpenMetrics);
-        assert_eq!(left_out, ["a_b"]);
-        assert!(page.contains("# TYPE a_b_seconds_total_seconds counter"));
+        assert_eq!(left_out, ["a_b", "a_b_seconds_total"]);
+        assert_eq!(page.matches("# TYPE a_b_seconds ").count(), 1);
+        assert!(page.contains("# TYPE c_seconds counter"));
         assert!(page.contains("# TYPE python_snakepit_calls_seconds counter"));
     }
 }

@@ -26,8 +26,8 @@ use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use opentelemetry_proto::tonic::metrics::v1::Metric;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
 use tokio::sync::{Notify, Semaphore};
-use tokio::task::JoinSet;
 use tonic::transport::server::{Server, TcpIncoming};
 use tonic::{Code, Request, Response, Status};
 
@@ -63,11 +63,17 @@ pub(crate) struct All {
 #[derive(Clone)]
 struct Service(Arc<Received>);
 
-/// The running receiver. Dropping it closes its connections.
+/// The running receiver, on a runtime of its own. Dropping it closes its connections, as its death would.
 pub(crate) struct Collector {
     pub(crate) address: SocketAddr,
     pub(crate) received: Arc<Received>,
-    _server: JoinSet<()>,
+    runtime: Option<Runtime>,
+}
+
+impl Drop for Collector {
+    fn drop(&mut self) {
+        self.runtime.take().unwrap().shutdown_background();
+    }
 }
 
 impl Collector {
@@ -82,22 +88,24 @@ impl Collector {
             news: Notify::new(),
             all: Mutex::default(),
         });
-        let listener = TcpListener::bind(address).await.unwrap();
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        let runtime = builder.worker_threads(1).enable_all().build().unwrap();
+        let bound = runtime.spawn(TcpListener::bind(address)).await;
+        let listener = bound.unwrap().unwrap();
         let address = listener.local_addr().unwrap();
         let service = Service(Arc::clone(&received));
         let server = Server::builder()
             .add_service(TraceServiceServer::new(service.clone()))
             .add_service(MetricsServiceServer::new(service.clone()))
             .add_service(LogsServiceServer::new(service));
-        let mut tasks = JoinSet::new();
-        tasks.spawn(async move {
+        runtime.spawn(async move {
             let incoming = TcpIncoming::from(listener);
             server.serve_with_incoming(incoming).await.unwrap();
         });
         Self {
             address,
             received,
-            _server: tasks,
+            runtime: Some(runtime),
         }
     }
 

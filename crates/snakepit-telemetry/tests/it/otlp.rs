@@ -61,6 +61,8 @@ async fn spans_logs_and_metrics_arrive_together_and_without_secrets() {
         outcome: "ok",
         code: None,
         items: 1,
+        failed: 0,
+        attempts: 1,
         queued_us: 10,
         duration_us: 1000,
         trace: Some(Shown(context)),

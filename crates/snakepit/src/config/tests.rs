@@ -2,6 +2,8 @@
 
 mod all_keys;
 mod foreign;
+#[cfg(feature = "telemetry")]
+mod telemetry;
 mod unset;
 
 use std::path::Path;

@@ -15,7 +15,7 @@ pub(crate) async fn run(options: CallOptions, started: Instant) -> Result<(), Fa
     with_pool(
         &reference.adapter,
         &options.pool,
-        started,
+        (&options.telemetry, started),
         async |snakepit, call| {
             let tool = tool(&snakepit, arguments.tool.as_deref())?;
             let call = with_session(call, options.session.as_deref());

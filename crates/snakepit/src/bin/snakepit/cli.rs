@@ -84,6 +84,8 @@ pub(crate) struct CallOptions {
     pub(crate) session: Option<String>,
     #[command(flatten)]
     pub(crate) pool: PoolOptions,
+    #[command(flatten)]
+    pub(crate) telemetry: TelemetryOptions,
     /// Print texts as JSON too, and errors as JSON on stderr
     #[arg(long)]
     pub(crate) json: bool,
@@ -181,7 +183,28 @@ pub(crate) struct DemoOptions {
     /// Python interpreter
     #[arg(long, value_name = "PATH")]
     pub(crate) python: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) telemetry: TelemetryOptions,
     /// Print the outcome as JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Default, Args)]
+pub(crate) struct TelemetryOptions {
+    #[cfg(feature = "otlp")]
+    /// Send traces, metrics and logs to an OpenTelemetry collector; without ENDPOINT to that of OTEL_EXPORTER_OTLP_ENDPOINT, or
+    /// http://localhost:4317
+    #[arg(
+        long,
+        value_name = "ENDPOINT",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = ""
+    )]
+    pub(crate) otlp: Option<String>,
+    #[cfg(feature = "prometheus")]
+    /// Serve metrics for Prometheus at this address, for example 127.0.0.1:9464
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) metrics: Option<std::net::SocketAddr>,
 }

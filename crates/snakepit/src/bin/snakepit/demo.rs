@@ -13,12 +13,14 @@ use self::report::Board;
 use crate::cli::DemoOptions;
 use crate::failure::Failure;
 use crate::session::Signals;
+use crate::telemetry::Exporters;
 
 /// The tools; they travel in the program, so that it works wherever it is installed.
 const TOOLS: &str = include_str!("../../../demo/tools.py");
 
 pub(crate) async fn run(options: &DemoOptions) -> Result<(), Failure> {
     let mut signals = Signals::new()?;
+    let exporters = Exporters::start(&options.telemetry)?;
     let dir = tempfile::tempdir()?;
     let file = dir.path().join("tools.py");
     std::fs::write(&file, TOOLS)?;
@@ -34,11 +36,11 @@ pub(crate) async fn run(options: &DemoOptions) -> Result<(), Failure> {
             None => pool,
         }
     };
-    let start = Snakepit::builder()
+    let builder = Snakepit::builder()
         .pool(pool("main", options.workers))
         .pool(pool("tally", 1))
-        .host_tool(shared::points())
-        .start();
+        .host_tool(shared::points());
+    let start = exporters.of(builder).start();
     let snakepit = tokio::select! {
         snakepit = start => snakepit?,
         number = signals.next() => return Err(Failure::Signal(number)),
@@ -57,6 +59,7 @@ pub(crate) async fn run(options: &DemoOptions) -> Result<(), Failure> {
     };
     let clock = Instant::now();
     snakepit.shutdown().await;
+    exporters.end().await;
     result?;
     board.passed("stop", "all workers ended".to_owned(), clock.elapsed())?;
     board.finish()

@@ -16,6 +16,7 @@ mod output;
 mod reference;
 mod session;
 mod stream;
+mod telemetry;
 mod tools;
 
 use std::process::ExitCode;

@@ -10,8 +10,9 @@ use snakepit::{
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::cli::PoolOptions;
+use crate::cli::{PoolOptions, TelemetryOptions};
 use crate::failure::Failure;
+use crate::telemetry::Exporters;
 
 /// Name of the pool.
 const POOL: &str = "main";
@@ -32,16 +33,17 @@ const AFTER: Duration = Duration::from_millis(600);
 pub(crate) async fn with_pool<W>(
     adapter: &str,
     options: &PoolOptions,
-    started: Instant,
+    (telemetry, started): (&TelemetryOptions, Instant),
     work: W,
 ) -> Result<(), Failure>
 where
     W: AsyncFnOnce(Snakepit, CallOptions) -> Result<(), Failure>,
 {
     let mut signals = Signals::new()?;
+    let exporters = Exporters::start(telemetry)?;
     let deadline = options.timeout.map(|timeout| (started + timeout, timeout));
     let snakepit = tokio::select! {
-        snakepit = start(adapter, options, deadline) => snakepit?,
+        snakepit = start(adapter, options, deadline, &exporters) => snakepit?,
         number = signals.next() => return Err(Failure::Signal(number)),
     };
     let mut call = CallOptions::new();
@@ -61,6 +63,7 @@ where
             number = signals.next() => return Err(Failure::Signal(number)),
         }
     }
+    exporters.end().await;
     result
 }
 
@@ -74,6 +77,7 @@ async fn start(
     adapter: &str,
     options: &PoolOptions,
     deadline: Option<(Instant, Duration)>,
+    exporters: &Exporters,
 ) -> Result<Snakepit, Failure> {
     // A worker that is not ready in time says where it is. Its time begins later than that of the program, and what it says takes time.
     let limit = deadline.map(|(at, _)| {
@@ -99,7 +103,7 @@ async fn start(
     if let Some(python) = &options.python {
         pool = pool.python(python);
     }
-    let start = Snakepit::builder().pool(pool).start();
+    let start = exporters.of(Snakepit::builder().pool(pool)).start();
     let Some((at, after)) = deadline else {
         return Ok(start.await?);
     };

@@ -4,22 +4,27 @@ use snakepit::{Printable, ToolInfo};
 use tokio::time::Instant;
 
 use crate::arguments::text;
-use crate::cli::ToolsOptions;
+use crate::cli::{TelemetryOptions, ToolsOptions};
 use crate::failure::Failure;
 use crate::output;
 use crate::session::with_pool;
 
 pub(crate) async fn run(options: &ToolsOptions, started: Instant) -> Result<(), Failure> {
     let adapter = text(&options.reference)?;
-    with_pool(adapter, &options.pool, started, async |snakepit, _| {
-        let tools = snakepit.tools();
-        if options.json {
-            return output::document(&serde_json::json!(tools));
-        }
-        tools
-            .iter()
-            .try_for_each(|tool| output::block(&describe(tool)))
-    })
+    with_pool(
+        adapter,
+        &options.pool,
+        (&TelemetryOptions::default(), started),
+        async |snakepit, _| {
+            let tools = snakepit.tools();
+            if options.json {
+                return output::document(&serde_json::json!(tools));
+            }
+            tools
+                .iter()
+                .try_for_each(|tool| output::block(&describe(tool)))
+        },
+    )
     .await
 }
 
