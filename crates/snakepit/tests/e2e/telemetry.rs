@@ -1,5 +1,6 @@
 //! Traces that reach into Python: the workers' spans of calls.
 
+mod one_trace;
 mod recorded;
 mod reports;
 

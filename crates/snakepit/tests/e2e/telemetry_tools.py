@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 
-from snakepit_bridge import tool
+from snakepit_bridge import SessionContext, tool
 from snakepit_bridge._native import (
     pack,
     telemetry_put,
@@ -184,3 +184,38 @@ class Ending:
 
     def cleanup(self):
         event("cleaned")
+
+
+@tool
+def relays(tool: str, path: str, context: SessionContext) -> int:
+    """Has the host call a tool of another pool."""
+    return context.call_host_tool("relay", tool=tool, path=path)
+
+
+@tool
+def holds(path: str):
+    """Keeps its slot until the test lets it go."""
+    with open(path, "w") as file:
+        file.write("here")
+    while not os.path.exists(f"{path}.go"):
+        time.sleep(0.005)  # the tool sleeps
+
+
+@tool
+def answers(path: str) -> int:
+    return 7
+
+
+@tool
+def counts(path: str):
+    yield from range(5)
+
+
+@tool
+def raises(path: str):
+    raise ValueError("the reason")
+
+
+@tool
+def is_killed(path: str):
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -1,6 +1,5 @@
 //! A recorder that hands everything to the test.
 
-use futures_util::StreamExt as _;
 use snakepit::Snakepit;
 use snakepit_core::TraceContext;
 use snakepit_core::events::{CustomEvent, Event, EventStream};
@@ -18,29 +17,40 @@ pub(crate) enum Got {
     Measurement(Measurement),
 }
 
-/// Takes the span of the caller for that of the call.
+/// Records calls that have a caller's span.
 #[derive(Debug)]
-struct Sink(mpsc::UnboundedSender<Got>);
+struct Sink {
+    got: mpsc::UnboundedSender<Got>,
+    /// The call gets a span of its own; else it takes that of the caller for its own.
+    children: bool,
+}
 
 impl Recorder for Sink {
     fn begin(&self, parent: Option<TraceContext>) -> Option<Begun> {
-        let context = parent?;
-        Some(Begun {
-            context,
-            parent: None,
+        let parent = parent?;
+        Some(if self.children {
+            Begun {
+                context: parent.child(),
+                parent: Some(parent.span_id()),
+            }
+        } else {
+            Begun {
+                context: parent,
+                parent: None,
+            }
         })
     }
 
     fn span(&self, span: Span) {
-        self.0.send(Got::Span(span)).ok();
+        self.got.send(Got::Span(span)).ok();
     }
 
     fn log(&self, log: &Log) {
-        self.0.send(Got::Log(log.clone())).ok();
+        self.got.send(Got::Log(log.clone())).ok();
     }
 
     fn measurement(&self, measurement: &Measurement) {
-        self.0.send(Got::Measurement(measurement.clone())).ok();
+        self.got.send(Got::Measurement(measurement.clone())).ok();
     }
 }
 
@@ -48,15 +58,33 @@ impl Recorder for Sink {
 pub(crate) struct Recorded(mpsc::UnboundedReceiver<Got>);
 
 pub(crate) fn recorded(snakepit: &Snakepit) -> Recorded {
-    let (sender, receiver) = mpsc::unbounded_channel();
+    attach(snakepit, false)
+}
+
+/// As [`recorded`], and each call has a span of its own.
+pub(crate) fn recorded_children(snakepit: &Snakepit) -> Recorded {
+    attach(snakepit, true)
+}
+
+fn attach(snakepit: &Snakepit, children: bool) -> Recorded {
+    let (got, receiver) = mpsc::unbounded_channel();
     let events = snakepit.default_pool().raw().events().clone();
-    events.set_recorder(Some(Box::new(Sink(sender))));
+    events.set_recorder(Some(Box::new(Sink { got, children })));
     Recorded(receiver)
 }
 
 impl Recorded {
     pub(crate) async fn next(&mut self) -> Got {
         timeout(LONG, self.0.recv()).await.unwrap().unwrap()
+    }
+
+    /// The next span.
+    pub(crate) async fn any_span(&mut self) -> Span {
+        loop {
+            if let Got::Span(span) = self.next().await {
+                return span;
+            }
+        }
     }
 
     /// The next span of this name.

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
 use snakepit::{Snakepit, Value, args};
 use snakepit_core::TelemetryControl;
 use snakepit_core::events::Event;
