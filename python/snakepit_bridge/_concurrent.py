@@ -41,7 +41,6 @@ def serve(server: "Any") -> None:
     finally:
         for descriptor in descriptors:
             loop.remove_reader(descriptor)
-        loop.remove_writer(descriptors[0])
 
 
 _aio.RUNNERS.add(serve.__code__)

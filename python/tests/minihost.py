@@ -17,7 +17,7 @@ HEADER = struct.Struct("<BBHIQQ")
 DESCRIBE, CALL, STREAM, MANY, SHUTDOWN, HOST_REPLY = 1, 2, 3, 4, 5, 6
 DESCRIBED, REPLY, ERROR, CHUNK, END, MANY_REPLY = 16, 17, 18, 19, 20, 21
 HOST_CALL, HOST_CANCEL = 22, 23
-CANCEL, PING, PONG = 32, 33, 34
+CANCEL, PING, PONG, PART = 32, 33, 34, 8
 TIMEOUT = 20.0
 
 ERROR_FIELDS = {
@@ -132,7 +132,7 @@ class Connection:
     """One accepted connection, its preamble read."""
 
     def __init__(self, sock):
-        self.sock = sock
+        self.sock, self.parts = sock, {}
         sock.settimeout(TIMEOUT)
         magic, self.kind, _, self.slot, size = struct.unpack("<8sBBHH", self.read(14))
         self.token, self.worker_id = self.read(32), self.read(size).decode()
@@ -152,8 +152,13 @@ class Connection:
         self.sock.sendall(header + head + body)
 
     def receive(self):
-        kind, flags, _, head, body, call_id = HEADER.unpack(self.read(HEADER.size))
-        return Frame(kind, flags, call_id, self.read(head), self.read(body))
+        while True:
+            kind, flags, _, head, body, call_id = HEADER.unpack(self.read(HEADER.size))
+            head, whole = self.read(head), self.parts.pop(call_id, bytearray())
+            whole += self.read(body)
+            if not flags & PART:
+                return Frame(kind, flags, call_id, head, bytes(whole))
+            self.parts[call_id] = whole
 
 
 class Request:
@@ -275,8 +280,7 @@ class Worker:
         self.next_call += 1
         call_id = self.next_call if call_id is None else call_id
         head = field(2, tool)
-        if session:
-            head += field(1, session)
+        head += field(1, session) if session else b""
         head += field(104, timeout_us) if timeout_us else b""
         head += field(101, 1) + field(103, call_id) + self.extra
         self.slot.send(kind, call_id, head, body)
@@ -318,12 +322,15 @@ class Worker:
         """The result of a call that was begun."""
         from snakepit_bridge._native import unpack
 
+        return unpack(self.raw(call_id))
+
+    def raw(self, call_id):
         frame = self.receive()
         assert frame.call_id == call_id
         if frame.kind == ERROR:
             raise frame.error()
         assert frame.kind == REPLY
-        return unpack(frame.body)
+        return frame.body
 
     def start(self, tool, /, **kwargs):
         """Begin a call; `result` ends it."""
@@ -333,13 +340,7 @@ class Worker:
         return self.begin(CALL, tool, pack(kwargs), **options)
 
     def call_raw(self, tool, body, **options):
-        call_id = self.begin(CALL, tool, body, **options)
-        frame = self.receive()
-        assert frame.call_id == call_id
-        if frame.kind == ERROR:
-            raise frame.error()
-        assert frame.kind == REPLY
-        return frame.body
+        return self.raw(self.begin(CALL, tool, body, **options))
 
     def call(self, tool, /, *args, **kwargs):
         from snakepit_bridge._native import pack, unpack

@@ -18,6 +18,7 @@ mod head;
 mod many;
 mod outbox;
 mod parser;
+mod parts;
 mod pending;
 mod pings;
 mod reader;

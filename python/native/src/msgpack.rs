@@ -180,7 +180,7 @@ pub(crate) fn write(out: &mut Vec<u8>, token: Token<'_>) {
             out.extend_from_slice(&value.to_be_bytes());
         }
         Token::Str(text) => {
-            sized(out, text.len(), Some((0xa0, 32)), Some(0xd9), 0xda);
+            str_header(out, text.len());
             out.extend_from_slice(text.as_bytes());
         }
         Token::Bin(bytes) => {
@@ -194,6 +194,11 @@ pub(crate) fn write(out: &mut Vec<u8>, token: Token<'_>) {
             out.extend_from_slice(bytes);
         }
     }
+}
+
+/// The header of a text that follows.
+pub(crate) fn str_header(out: &mut Vec<u8>, length: usize) {
+    sized(out, length, Some((0xa0, 32)), Some(0xd9), 0xda);
 }
 
 /// The header of a byte string that follows.

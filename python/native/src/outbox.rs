@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use pyo3::prelude::*;
 use snakepit_grpc::frame::{FLAG_LAST, HEADER_LEN, Header};
 
-use crate::shared::outlet::Outlet;
+use crate::shared::body::{Body, Tail};
+use crate::shared::outlet::{Outlet, WHOLE};
 use crate::{clock, fork, renewal, socket};
 
 /// Gathered bytes that are written at once.
@@ -47,6 +48,8 @@ enum To {
 #[derive(Debug, Default)]
 struct State {
     bytes: Vec<u8>,
+    /// The call of the frames in `bytes`; where many calls share the connection, there is one.
+    call: u64,
     /// Where the frame begins that still takes items; its length is not yet written.
     open: Option<usize>,
     /// When the oldest gathered byte came.
@@ -85,7 +88,7 @@ impl Outbox {
         head: &[u8],
         body: [&[u8]; 2],
     ) -> PyResult<()> {
-        let mut state = self.lock(py);
+        let mut state = self.begin(py, header.call)?;
         state.seal();
         push_header(
             &mut state.bytes,
@@ -97,9 +100,32 @@ impl Outbox {
         self.flush_locked(py, state, body[1])
     }
 
+    /// Writes one frame whose body may be large, and all that was gathered before it. Where many calls share the connection, a large body
+    /// is not copied, and nobody waits for it.
+    pub(crate) fn send_body(
+        &self,
+        py: Python<'_>,
+        mut header: Header,
+        head: &[u8],
+        body: &mut Vec<u8>,
+        tail: Option<Tail>,
+    ) -> PyResult<()> {
+        let follows = tail.as_ref().map_or(&[][..], Tail::bytes);
+        match &self.shared.to {
+            To::Outlet(outlet) if body.len() + follows.len() > WHOLE => {
+                self.flush(py)?;
+                header.flags |= renewal::flag();
+                let body = Body::new(std::mem::take(body), tail);
+                outlet.gather_large(header, head.to_vec(), body)?;
+                Ok(outlet.flush()?)
+            }
+            _ => self.send(py, header, head, [body, follows]),
+        }
+    }
+
     /// Adds a small frame that may wait for the next one; the flusher sees to it that it does not wait long.
     pub(crate) fn gather(&self, py: Python<'_>, header: Header, body: &[u8]) -> PyResult<()> {
-        let mut state = self.lock(py);
+        let mut state = self.begin(py, header.call)?;
         state.seal();
         push_header(&mut state.bytes, header, &[], body.len());
         state.bytes.extend_from_slice(body);
@@ -107,8 +133,16 @@ impl Outbox {
     }
 
     /// Adds one item to the open frame, which begins with `header` when there is none.
-    pub(crate) fn gather_item(&self, py: Python<'_>, header: Header, item: &[u8]) -> PyResult<()> {
-        let mut state = self.lock(py);
+    pub(crate) fn gather_item(
+        &self,
+        py: Python<'_>,
+        header: Header,
+        item: &mut Vec<u8>,
+    ) -> PyResult<()> {
+        if item.len() > WHOLE {
+            return self.send_body(py, header, &[], item, None);
+        }
+        let mut state = self.begin(py, header.call)?;
         if let Some(start) = state.open
             && state.bytes.len() - start + item.len() > FULL
         {
@@ -124,7 +158,7 @@ impl Outbox {
 
     /// Marks the open frame as the last of its call and writes it; with a head, or without an open frame, that is an empty one.
     pub(crate) fn finish_items(&self, py: Python<'_>, header: Header, head: &[u8]) -> PyResult<()> {
-        let mut state = self.lock(py);
+        let mut state = self.begin(py, header.call)?;
         match state.open {
             Some(start) if head.is_empty() => state.bytes[start + 1] |= FLAG_LAST | renewal::flag(),
             _ => {
@@ -147,7 +181,13 @@ impl Outbox {
         }
         state.seal();
         state.since = None;
-        let written = self.shared.to.write_all([&state.bytes, frames]);
+        let written = match &self.shared.to {
+            To::Socket(fd) => socket::write_all(fd, [&state.bytes, frames]),
+            // They are requests, which are in no order with other frames.
+            To::Outlet(outlet) => state
+                .write_to(outlet)
+                .and_then(|()| outlet.send(0, [frames, &[]])),
+        };
         state.bytes.clear();
         written
     }
@@ -191,7 +231,7 @@ impl Outbox {
             let fd = match &self.shared.to {
                 To::Socket(fd) => fd,
                 To::Outlet(outlet) => {
-                    outlet.send(parts)?;
+                    outlet.send(state.call, parts)?;
                     break;
                 }
             };
@@ -208,6 +248,19 @@ impl Outbox {
         state.bytes.clear();
         state.bytes.shrink_to(2 * FULL);
         Ok(())
+    }
+
+    /// The lock, to add a frame of this call.
+    fn begin(&self, py: Python<'_>, call: u64) -> PyResult<MutexGuard<'_, State>> {
+        let mut state = self.lock(py);
+        // Frames of a call that shares the connection may have to wait for another one of that call, and nobody else does then.
+        if let To::Outlet(outlet) = &self.shared.to
+            && state.call != call
+        {
+            state.write_to(outlet)?;
+            state.call = call;
+        }
+        Ok(state)
     }
 
     /// The lock. The flusher may hold it in a write that blocks, so the GIL is not kept while waiting for it.
@@ -240,17 +293,16 @@ impl Outbox {
     }
 }
 
-impl To {
-    /// Writes all of it, blocking where that is needed.
-    fn write_all(&self, parts: [&[u8]; 2]) -> io::Result<()> {
-        match self {
-            Self::Socket(fd) => socket::write_all(fd, parts),
-            Self::Outlet(outlet) => outlet.send(parts),
-        }
-    }
-}
-
 impl State {
+    /// Leaves what was gathered to a connection that many calls share.
+    fn write_to(&mut self, outlet: &Arc<Outlet>) -> io::Result<()> {
+        self.seal();
+        self.since = None;
+        let written = outlet.send(self.call, [&self.bytes, &[]]);
+        self.bytes.clear();
+        written
+    }
+
     /// Closes the open frame: its length is known now.
     fn seal(&mut self) {
         if let Some(start) = self.open.take() {
@@ -291,7 +343,11 @@ impl Shared {
             idle = 0;
             if clock::now().duration_since(since) >= LINGER {
                 state.seal();
-                if let Err(error) = self.to.write_all([&state.bytes, &[]]) {
+                let written = match &self.to {
+                    To::Socket(fd) => socket::write_all(fd, [&state.bytes, &[]]),
+                    To::Outlet(outlet) => state.write_to(outlet),
+                };
+                if let Err(error) = written {
                     state.error = Some(error.kind());
                 }
                 state.bytes.clear();

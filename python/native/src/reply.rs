@@ -1,35 +1,54 @@
 //! What a tool returned, as bytes of an answer.
 
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyString};
 
 use crate::encode::encode;
 use crate::fault::{Fault, fault};
 use crate::msgpack;
 use crate::serve::Runtime;
+use crate::shared::body::Tail;
 use crate::tool::Tool;
 
-/// A byte string of this size goes to the socket from where it is, without a copy.
+/// A byte string or a text of this size goes to the socket from where it is, without a copy.
 const DIRECT: usize = 64 << 10;
 
-/// Encodes a result into `out`; true when the bytes of `result` itself have to follow.
+/// Encodes a result into `out`; what is returned has to follow.
 pub(crate) fn reply(
     result: &Bound<'_, PyAny>,
     runtime: &Runtime,
     tool: &Tool,
     out: &mut Vec<u8>,
-) -> Result<bool, Fault> {
+) -> Result<Option<Tail>, Fault> {
     if let Ok(bytes) = result.cast_exact::<PyBytes>()
         && bytes.as_bytes().len() >= DIRECT
     {
-        let length = bytes.as_bytes().len();
-        check_size(length + 5, runtime.max_payload, "result", tool)?;
-        msgpack::bin_header(out, length);
-        return Ok(true);
+        let tail = Tail::of_bytes(bytes);
+        msgpack::bin_header(out, tail.bytes().len());
+        check_size(
+            out.len() + tail.bytes().len(),
+            runtime.max_payload,
+            "result",
+            tool,
+        )?;
+        return Ok(Some(tail));
+    }
+    if let Ok(text) = result.cast_exact::<PyString>()
+        && text.len().is_ok_and(|length| length >= DIRECT)
+        && let Some(tail) = Tail::of_text(text)
+    {
+        msgpack::str_header(out, tail.bytes().len());
+        check_size(
+            out.len() + tail.bytes().len(),
+            runtime.max_payload,
+            "result",
+            tool,
+        )?;
+        return Ok(Some(tail));
     }
     encode_result(result, runtime, "result", tool, out)?;
     check_size(out.len(), runtime.max_payload, "result", tool)?;
-    Ok(false)
+    Ok(None)
 }
 
 /// Appends the encoded value, or what the catalog makes of one that cannot be sent.

@@ -5,7 +5,6 @@ use std::sync::{Arc, OnceLock};
 
 use prost::Message as _;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
 use snakepit_grpc::frame::{Header, Kind};
 use snakepit_grpc::pb;
 
@@ -269,18 +268,13 @@ pub(crate) fn answer(
                 }
                 Err(fault) => call.fail(py, outbox, &fault, stopped),
             },
-            _ => match execute(py, runtime, tool, call, body).and_then(|result| {
-                reply(&result, runtime, tool, scratch).map(|direct| (result, direct))
-            }) {
+            _ => match execute(py, runtime, tool, call, body)
+                .and_then(|result| reply(&result, runtime, tool, scratch))
+            {
                 Err(fault) => call.fail(py, outbox, &fault, stopped),
-                Ok((result, direct)) => {
-                    let tail = if direct {
-                        result.cast_exact::<PyBytes>()?.as_bytes()
-                    } else {
-                        &[]
-                    };
+                Ok(tail) => {
                     let head = call.end(stopped);
-                    outbox.send(py, Header::new(Kind::Reply, id), &head, [scratch, tail])
+                    outbox.send_body(py, Header::new(Kind::Reply, id), &head, scratch, tail)
                 }
             },
         },

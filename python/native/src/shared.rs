@@ -3,6 +3,7 @@
 //! A call of an asynchronous tool is a task of the loop. Other tools would block it, so they run on threads beside it, one call at a time
 //! on each. The loop reads the connection for all of them.
 
+pub(crate) mod body;
 pub(crate) mod outlet;
 mod parts;
 mod reading;

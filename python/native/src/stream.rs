@@ -131,14 +131,14 @@ fn pump(
         if let Some(window) = &call.window
             && window.spend(scratch.len())
         {
-            outbox.send(py, header, &[], [scratch, &[]])?;
+            outbox.send_body(py, header, &[], scratch, None)?;
             py.detach(|| window.wait(&call.cancelled));
             before = clock::now();
             continue;
         }
         let now = clock::now();
         if first || scratch.len() >= LARGE || now.duration_since(before) > SLOW {
-            outbox.send(py, header, &[], [scratch, &[]])?;
+            outbox.send_body(py, header, &[], scratch, None)?;
             // The write may have waited for a slow reader; that says nothing of the generator.
             before = clock::now();
         } else {

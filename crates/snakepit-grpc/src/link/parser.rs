@@ -4,7 +4,8 @@ use std::fmt;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 
-use crate::frame::{BadFrame, HEADER_LEN, Header, Kind};
+use super::parts::{Parts, Whole};
+use crate::frame::{BadFrame, FLAG_PART, HEADER_LEN, Header, Kind};
 
 /// Size of the read buffer in bytes.
 pub(super) const BUFFER: usize = 64 * 1024;
@@ -22,10 +23,13 @@ const MAX_SKIPPED: u64 = 4 << 30;
 /// Bytes of a frame for which memory is reserved before they have come. A length is a claim; beyond this, memory is taken as bytes come.
 const CLAIMED: usize = 32 << 20;
 
+/// Room for what a socket holds while a body comes in parts: several of them are read at once.
+const BETWEEN_PARTS: usize = 256 << 10;
+
 /// One step of the parser.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Parsed {
-    /// A whole frame.
+    /// A whole frame; one whose body came in parts is told when the last part is there.
     Frame {
         /// The fixed part.
         header: Header,
@@ -44,6 +48,14 @@ pub enum Parsed {
     Incomplete,
 }
 
+/// What comes next.
+enum Next {
+    /// A frame.
+    Header(Header),
+    /// A step that needs no more of the frame.
+    Parsed(Parsed),
+}
+
 /// Collects bytes and cuts them into frames.
 #[derive(Debug)]
 pub struct Parser {
@@ -51,6 +63,10 @@ pub struct Parser {
     max_payload: u64,
     /// An oversized frame of which bytes are still to come.
     skipped: Option<Skipped>,
+    /// A body that comes in parts.
+    parts: Option<Parts>,
+    /// Memory of the last one, until a frame without parts comes.
+    spare: BytesMut,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -68,12 +84,19 @@ impl Parser {
             buffer: BytesMut::new(),
             max_payload: max_payload as u64,
             skipped: None,
+            parts: None,
+            spare: BytesMut::new(),
         }
     }
 
     /// The buffer to read into, with room for what is needed next.
     pub fn buffer(&mut self) -> &mut BytesMut {
-        let wanted = self.missing().unwrap_or(0).clamp(1, CLAIMED);
+        let least = if self.parts.is_some() {
+            BETWEEN_PARTS
+        } else {
+            1
+        };
+        let wanted = self.missing().unwrap_or(0).clamp(least, CLAIMED);
         if self.buffer.capacity() - self.buffer.len() < wanted || self.buffer.is_empty() {
             self.buffer
                 .reserve(wanted.max(BUFFER - self.buffer.len().min(BUFFER - 1)));
@@ -83,7 +106,7 @@ impl Parser {
 
     /// It is between two frames: the end of the connection is no protocol error here.
     pub fn at_boundary(&self) -> bool {
-        self.buffer.is_empty() && self.skipped.is_none()
+        self.buffer.is_empty() && self.skipped.is_none() && self.parts.is_none()
     }
 
     /// Bytes that the current frame still lacks, once its header is there.
@@ -94,6 +117,12 @@ impl Parser {
         }
         let total = HEADER_LEN as u64 + u64::from(header.head_len) + header.body_len;
         usize::try_from(total).ok()?.checked_sub(self.buffer.len())
+    }
+
+    /// Returns whether a frame is the last part of the body that comes in parts.
+    fn continues(&self, header: Header) -> bool {
+        let parts = self.parts.as_ref();
+        parts.is_some_and(|parts| parts.is_continued_by(&header))
     }
 
     fn limit(&self, kind: Kind) -> u64 {
@@ -108,48 +137,85 @@ impl Parser {
     /// # Errors
     /// [`ProtocolError`] when the bytes are no frame: nothing more can be read then.
     pub fn next_frame(&mut self) -> Result<Parsed, ProtocolError> {
-        let header = loop {
+        loop {
+            let mut header = match self.next_header()? {
+                Next::Header(header) => header,
+                Next::Parsed(parsed) => return Ok(parsed),
+            };
+            let head_len = header.head_len as usize;
+            let body_len = usize::try_from(header.body_len)
+                .map_err(|_| ProtocolError::Length(header.body_len))?;
+            let total = HEADER_LEN + head_len + body_len;
+            if self.buffer.len() < total {
+                return Ok(Parsed::Incomplete);
+            }
+            self.buffer.advance(HEADER_LEN);
+            let head = self.cut(head_len);
+            if self.max_payload > 0 && Parts::allowed(header.kind) {
+                let limit = self.limit(header.kind);
+                let body = &self.buffer[..body_len];
+                let (parts, spare) = (&mut self.parts, &mut self.spare);
+                let whole = Parts::take(parts, spare, &mut header, body, limit)?;
+                match whole {
+                    Some(Whole::Body(body)) => {
+                        self.buffer.advance(body_len);
+                        return Ok(Parsed::Frame { header, head, body });
+                    }
+                    Some(Whole::TooLarge) if header.kind == Kind::ManyReply => {
+                        return Err(ProtocolError::ManyTooLarge(header.body_len));
+                    }
+                    Some(Whole::TooLarge) => {
+                        self.buffer.advance(body_len);
+                        return Ok(Parsed::TooLarge { header });
+                    }
+                    None if header.flags & FLAG_PART != 0 => {
+                        self.buffer.advance(body_len);
+                        continue;
+                    }
+                    None => {}
+                }
+            }
+            let body = self.cut(body_len);
+            if self.parts.is_none() {
+                self.spare = BytesMut::new();
+            }
+            return Ok(Parsed::Frame { header, head, body });
+        }
+    }
+
+    /// Finds the header of the next frame that is not skipped; the frame itself may not have come yet.
+    fn next_header(&mut self) -> Result<Next, ProtocolError> {
+        loop {
             if let Some(skipped) = &mut self.skipped {
                 let now = skipped.left.min(self.buffer.len() as u64);
                 self.buffer.advance(now as usize);
                 skipped.left -= now;
                 if skipped.left > 0 {
-                    return Ok(Parsed::Incomplete);
+                    return Ok(Next::Parsed(Parsed::Incomplete));
                 }
                 let Skipped { header, told, .. } = *skipped;
                 self.skipped = None;
                 if !told {
-                    return Ok(Parsed::TooLarge { header });
+                    return Ok(Next::Parsed(Parsed::TooLarge { header }));
                 }
             }
             let Some(bytes) = self.buffer.first_chunk::<HEADER_LEN>() else {
-                return Ok(Parsed::Incomplete);
+                return Ok(Next::Parsed(Parsed::Incomplete));
             };
             let header = Header::decode(bytes)?;
             if header.body_len <= self.limit(header.kind) {
-                break header;
+                return Ok(Next::Header(header));
             }
             self.buffer.advance(HEADER_LEN);
             self.skipped = Some(self.oversized(header)?);
             if header.kind == Kind::HostCall {
-                return Ok(Parsed::TooLarge { header });
+                return Ok(Next::Parsed(Parsed::TooLarge { header }));
             }
-        };
-        let head_len = header.head_len as usize;
-        let body_len =
-            usize::try_from(header.body_len).map_err(|_| ProtocolError::Length(header.body_len))?;
-        let total = HEADER_LEN + head_len + body_len;
-        if self.buffer.len() < total {
-            return Ok(Parsed::Incomplete);
         }
-        self.buffer.advance(HEADER_LEN);
-        let head = self.cut(head_len);
-        let body = self.cut(body_len);
-        Ok(Parsed::Frame { header, head, body })
     }
 
     /// What to do with a frame whose body is over the limit.
-    const fn oversized(&self, header: Header) -> Result<Skipped, ProtocolError> {
+    fn oversized(&self, header: Header) -> Result<Skipped, ProtocolError> {
         if matches!(header.kind, Kind::ManyReply) {
             return Err(ProtocolError::ManyTooLarge(header.body_len));
         }
@@ -157,7 +223,9 @@ impl Parser {
             return Err(ProtocolError::Unexpected(header.kind));
         }
         let left = header.body_len.saturating_add(header.head_len as u64);
-        if left > MAX_SKIPPED {
+        // A part is smaller than the whole, which is within the limit.
+        let part = Parts::allowed(header.kind) && header.flags & FLAG_PART != 0;
+        if left > MAX_SKIPPED || part || self.continues(header) {
             return Err(ProtocolError::Length(header.body_len));
         }
         let told = matches!(header.kind, Kind::HostCall);

@@ -2,7 +2,7 @@
 
 use bytes::{BufMut as _, Bytes};
 use proptest::prelude::*;
-use snakepit_grpc::frame::{HEADER_LEN, Header, Kind, MAX_HEAD};
+use snakepit_grpc::frame::{FLAG_LAST, FLAG_PART, HEADER_LEN, Header, Kind, MAX_HEAD};
 use snakepit_grpc::link::{Parsed, Parser, decode_items, decode_results, encode_items};
 use snakepit_grpc::preamble::{FIXED_LEN, Preamble, Role, Token};
 
@@ -115,6 +115,50 @@ proptest! {
     }
 
     #[test]
+    fn a_body_in_parts_is_that_of_one_frame(
+        bodies in proptest::collection::vec(
+            (0..3usize, any::<u64>(), proptest::collection::vec(0..9_000usize, 1..8), any::<bool>()),
+            1..5,
+        ),
+        between in any::<bool>(),
+        size in 1..70_000usize,
+        limit in 10_000..40_000usize,
+    ) {
+        let mut bytes = Vec::new();
+        let mut expected = Vec::new();
+        let small = frame(Kind::Error, 7, 0, b"h", b"small");
+        for (kind, call, parts, last) in bodies {
+            let kind = [Kind::Reply, Kind::Chunk, Kind::Reply][kind];
+            let flags = if last { FLAG_LAST } else { 0 };
+            let whole: Vec<u8> = (0..).zip(&parts).flat_map(|(n, len)| vec![n; *len]).collect();
+            let encoded = frame(kind, call, flags, b"", &whole);
+            let header = Header::decode(encoded.first_chunk().unwrap()).unwrap();
+            let mut at = 0;
+            for (index, length) in parts.iter().enumerate() {
+                let part = &whole[at..at + length];
+                at += length;
+                let last = index + 1 == parts.len();
+                let flag = if last { 0 } else { FLAG_PART };
+                bytes.extend_from_slice(&frame(kind, call, flags | flag, b"", part));
+                if last && whole.len() > limit {
+                    expected.push(Parsed::TooLarge { header });
+                } else if last {
+                    let (head, body) = (Bytes::new(), whole.clone().into());
+                    expected.push(Parsed::Frame { header, head, body });
+                }
+                if between {
+                    bytes.extend_from_slice(&small);
+                    let header = Header::decode(small.first_chunk().unwrap()).unwrap();
+                    let (head, body) = (Bytes::from_static(b"h"), Bytes::from_static(b"small"));
+                    expected.push(Parsed::Frame { header, head, body });
+                }
+            }
+        }
+        let pieces: Vec<_> = bytes.chunks(size).collect();
+        prop_assert_eq!(parse(&pieces, limit).unwrap(), expected);
+    }
+
+    #[test]
     fn arbitrary_bytes_do_not_panic(pieces in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..200), 0..8)) {
         let pieces: Vec<_> = pieces.iter().map(Vec::as_slice).collect();
         let _ = parse(&pieces, 1000);
@@ -125,4 +169,39 @@ proptest! {
         let header = Header { kind: KINDS[kind], flags: 0, head_len: head, body_len: body, call: 1 };
         let _ = parse(&[&header.encode(), &rest], 1000);
     }
+}
+
+#[test]
+fn parts_of_two_bodies_and_impossible_parts_break_the_protocol() {
+    let part = |kind, call, size: usize| frame(kind, call, FLAG_PART, b"", &vec![0; size]);
+    let good = [part(Kind::Reply, 1, 10), part(Kind::Reply, 1, 10)].concat();
+    assert_eq!(parse(&[&good], 1000), Some(Vec::new()));
+    for bad in [
+        [part(Kind::Reply, 1, 10), part(Kind::Reply, 2, 10)].concat(),
+        [part(Kind::Reply, 1, 10), part(Kind::Chunk, 1, 10)].concat(),
+        part(Kind::Reply, 1, 1001),
+        [
+            part(Kind::Reply, 1, 10),
+            frame(Kind::Reply, 1, 0, b"", &[0; 1001]),
+        ]
+        .concat(),
+    ] {
+        assert_eq!(parse(&[&bad], 1000), None);
+    }
+    // Of a body over the limit nothing is kept, however much of it comes.
+    let size = 1 << 20;
+    let mut parser = Parser::new(size);
+    let endless = part(Kind::Reply, 1, size);
+    let mut sent = 0_u64;
+    let error = loop {
+        parser.buffer().reserve(endless.len());
+        parser.buffer().put_slice(&endless);
+        match parser.next_frame() {
+            Ok(parsed) => assert_eq!(parsed, Parsed::Incomplete),
+            Err(error) => break error,
+        }
+        assert!(parser.buffer().capacity() < 4 * size);
+        sent += size as u64;
+    };
+    assert_eq!(sent, 4 << 30, "{error}");
 }

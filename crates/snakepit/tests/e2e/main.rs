@@ -34,6 +34,7 @@ mod external_program;
 mod free_threading;
 mod given_back;
 mod health;
+mod large_answers;
 #[cfg(feature = "process")]
 mod leftovers;
 #[cfg(feature = "process")]

@@ -1,45 +1,80 @@
 //! The writing side of a connection that many calls share: nobody waits for the socket.
 //!
-//! What the socket does not take at once stays here, and the event loop writes it as soon as there is room. Streams are held back by
-//! their windows and not by the socket, so what stays is bounded by the results of the calls.
+//! What the socket does not take at once, and all large bodies, go to a thread of their own, which writes until nothing is left. It
+//! cuts a large body into parts and lets the small frames of other calls in between. Streams are held back by their windows and not by
+//! the socket, so what waits is bounded by the results of the calls.
 
 use std::collections::VecDeque;
 use std::io;
+use std::ops::Range;
 use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use snakepit_grpc::frame::{FLAG_PART, Header};
+
+use super::body::Body;
 use crate::wake::Wake;
 use crate::{fork, socket};
 
 /// Capacity of a buffer for small frames.
 const KEEP: usize = 4 << 10;
 
-/// Bytes that are written in one turn of the loop at most.
-const TURN: usize = 1 << 20;
-
 /// Bytes that wait for the end of the loop's turn at most.
 const FULL: usize = 32 << 10;
+
+/// Largest body in bytes that goes in one frame.
+pub(crate) const WHOLE: usize = 256 << 10;
+
+/// Length of the parts of larger ones: a small frame waits for the rest of one. The socket has room for some, so that it never runs dry
+/// between two.
+const PART: usize = 64 << 10;
 
 /// The connection as its writers share it.
 #[derive(Debug)]
 pub(crate) struct Outlet {
     fd: OwnedFd,
-    /// Rings when the event loop has to see to the socket.
+    /// Rings when the thread has written all, or has let go of an object.
     bell: Arc<Wake>,
     state: Mutex<State>,
+    work: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// What is to be written. Nothing is moved when a part of it is.
-    parts: VecDeque<Vec<u8>>,
-    /// So many bytes of the first part are written.
+    /// Small frames. Nothing is moved when a part of it is written.
+    small: VecDeque<Vec<u8>>,
+    /// So many bytes of the first buffer are written.
     sent: usize,
-    /// Large answers: each goes when nothing else waits, so that a small one waits for the rest of one of them at most.
-    large: VecDeque<[Vec<u8>; 2]>,
-    /// The socket is full: the event loop writes the rest, and what comes meanwhile.
-    blocked: bool,
-    error: Option<io::ErrorKind>,
+    /// Frames with large bodies, which go one after the other.
+    large: VecDeque<Large>,
+    /// The thread is there.
+    has_thread: bool,
+    /// The thread writes: nobody else does until it has written all.
+    busy: bool,
+    /// Bodies that are written and hold an object.
+    written: Vec<Arc<Body>>,
+    /// Why nothing more is taken.
+    ended: Option<io::ErrorKind>,
+}
+
+/// A frame with a large body.
+#[derive(Debug)]
+struct Large {
+    header: Header,
+    /// Goes with the last part.
+    head: Vec<u8>,
+    body: Arc<Body>,
+    /// So many bytes of the body are written.
+    at: usize,
+    /// Further frames of the same call, which come after it.
+    behind: Vec<u8>,
+}
+
+impl Large {
+    /// Most bytes of the body that go in one frame.
+    fn step(&self) -> usize {
+        if self.body.len() > WHOLE { PART } else { WHOLE }
+    }
 }
 
 impl Outlet {
@@ -48,6 +83,7 @@ impl Outlet {
             fd,
             bell,
             state: Mutex::default(),
+            work: Condvar::new(),
         }
     }
 
@@ -56,106 +92,196 @@ impl Outlet {
         self.fd.as_raw_fd()
     }
 
-    /// Takes whole frames, in parts, and writes what the socket takes.
-    pub(crate) fn send(&self, mut parts: [&[u8]; 2]) -> io::Result<()> {
+    /// Takes whole frames of a call, in pieces, and writes what the socket takes.
+    pub(crate) fn send(self: &Arc<Self>, call: u64, mut pieces: [&[u8]; 2]) -> io::Result<()> {
         let mut state = self.lock();
         state.check()?;
-        if state.parts.is_empty() {
+        if state.is_empty() && !state.busy {
             // As a rule all of it is taken, without a copy.
-            while !(parts[0].is_empty() && parts[1].is_empty()) {
-                match socket::write(&self.fd, parts, false) {
-                    Ok(count) => socket::advance(&mut parts, count),
+            while !(pieces[0].is_empty() && pieces[1].is_empty()) {
+                match socket::write(&self.fd, pieces, false) {
+                    Ok(count) => socket::advance(&mut pieces, count),
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                     Err(error) => return Err(state.fail(error)),
                 }
             }
         }
-        state.take(parts);
-        self.flush_locked(state).map(drop)
+        state.take(call, pieces);
+        self.flush_locked(state)
     }
 
-    /// Takes whole frames that may wait for the end of the loop's turn. True when nothing waited before: the caller sees to a
+    /// Takes whole frames of a call that may wait for the end of the loop's turn. True when nothing waited before: the caller sees to a
     /// [`Self::flush`].
-    pub(crate) fn gather(&self, parts: [&[u8]; 2]) -> io::Result<bool> {
+    pub(crate) fn gather(self: &Arc<Self>, call: u64, pieces: [&[u8]; 2]) -> io::Result<bool> {
         let mut state = self.lock();
         state.check()?;
-        let first = state.parts.is_empty() && state.large.is_empty();
-        state.take(parts);
+        let first = state.is_empty() && !state.busy;
+        state.take(call, pieces);
         if state.is_full() {
-            return self.flush_locked(state).map(|_| false);
+            return self.flush_locked(state).map(|()| false);
         }
         Ok(first)
     }
 
-    /// Takes the only frame of a call's answer, without a copy of its body. As [`Self::gather`], it waits for the end of the loop's turn.
-    pub(crate) fn gather_large(&self, header: &[u8], body: Vec<u8>) -> io::Result<bool> {
+    /// Takes a frame without a copy of its body. As with [`Self::gather`], it may wait for the end of the loop's turn.
+    pub(crate) fn gather_large(
+        self: &Arc<Self>,
+        mut header: Header,
+        head: Vec<u8>,
+        body: Body,
+    ) -> io::Result<bool> {
+        header.head_len = u32::try_from(head.len()).expect("heads are bounded");
         let mut state = self.lock();
         state.check()?;
-        let first = state.parts.is_empty() && state.large.is_empty();
-        state.large.push_back([header.to_vec(), body]);
+        let first = state.is_empty() && !state.busy;
+        let body = Arc::new(body);
+        state.large.push_back(Large {
+            header,
+            head,
+            body,
+            at: 0,
+            behind: Vec::new(),
+        });
         Ok(first)
     }
 
-    /// Writes what the socket takes; true when nothing is left.
-    pub(crate) fn flush(&self) -> io::Result<bool> {
-        let mut state = self.lock();
+    /// Writes what the socket takes; the thread writes the rest.
+    pub(crate) fn flush(self: &Arc<Self>) -> io::Result<()> {
+        let state = self.lock();
         state.check()?;
-        state.blocked = false;
         self.flush_locked(state)
     }
 
-    /// Writes what the socket takes of what is there; nothing more is taken from now on.
-    pub(crate) fn close(&self) {
+    /// What is there is still written; nothing more is taken from now on.
+    pub(crate) fn close(self: &Arc<Self>) {
         // An error is as good an end as any.
         let _ = self.flush();
-        let error = io::Error::from(io::ErrorKind::BrokenPipe);
-        self.lock().fail(error);
+        let mut state = self.lock();
+        state.ended.get_or_insert(io::ErrorKind::BrokenPipe);
     }
 
     /// Returns whether all that was taken is written.
     pub(crate) fn is_empty(&self) -> bool {
         let state = self.lock();
-        state.parts.is_empty() && state.large.is_empty()
+        state.is_empty() && !state.busy
     }
 
-    /// The event loop has to wait for room.
-    pub(crate) fn is_blocked(&self) -> bool {
-        self.lock().blocked
+    /// Drops the objects whose bytes are written. The error is that of the connection.
+    pub(crate) fn settle(&self) -> io::Result<()> {
+        let mut state = self.lock();
+        let written = std::mem::take(&mut state.written);
+        let ended = state.check();
+        drop(state);
+        drop(written);
+        ended
     }
 
-    fn flush_locked(&self, mut state: MutexGuard<'_, State>) -> io::Result<bool> {
-        if state.blocked {
-            return Ok(false);
+    fn flush_locked(self: &Arc<Self>, mut state: MutexGuard<'_, State>) -> io::Result<()> {
+        if state.busy {
+            return Ok(());
         }
-        // The loop has other things to do: a reader that keeps up must not keep it here.
-        let mut turn = TURN;
-        state.refill();
-        while let Some(first) = state.parts.front() {
-            if turn == 0 {
-                state.blocked = true;
-                drop(state);
-                self.bell.ring();
-                return Ok(false);
+        loop {
+            if state.small.is_empty() && !state.take_large() {
+                if !state.large.is_empty() {
+                    break;
+                }
+                return Ok(());
             }
-            let second = state.parts.get(1).map_or(&[][..], Vec::as_slice);
-            match socket::write(&self.fd, [&first[state.sent..], second], false) {
-                Ok(count) => {
-                    turn = turn.saturating_sub(count);
-                    state.written(count);
-                    state.refill();
-                }
+            let first = &state.small[0][state.sent..];
+            let second = state.small.get(1).map_or(&[][..], Vec::as_slice);
+            match socket::write(&self.fd, [first, second], false) {
+                Ok(count) => state.advance(count),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    state.blocked = true;
-                    drop(state);
-                    self.bell.ring();
-                    return Ok(false);
-                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => return Err(state.fail(error)),
             }
         }
-        Ok(true)
+        self.hand_over(state)
+    }
+
+    /// Leaves what is there to the thread.
+    fn hand_over(self: &Arc<Self>, mut state: MutexGuard<'_, State>) -> io::Result<()> {
+        state.busy = true;
+        if !state.has_thread {
+            let outlet = Arc::clone(self);
+            let builder = std::thread::Builder::new()
+                .name("snakepit-write".to_owned())
+                .stack_size(64 << 10);
+            if builder.spawn(move || outlet.write_for_ever()).is_err() {
+                // There is no thread to be had: whoever is here writes.
+                drop(self.write_all(state));
+                return Ok(());
+            }
+            state.has_thread = true;
+        }
+        self.work.notify_one();
+        Ok(())
+    }
+
+    fn write_for_ever(&self) {
+        let mut state = self.lock();
+        loop {
+            if state.busy {
+                state = self.write_all(state);
+            }
+            state = self
+                .work
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Writes until nothing is left, blocking.
+    fn write_all<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        while !state.is_empty() {
+            if !state.small.is_empty() {
+                let small = std::mem::take(&mut state.small);
+                let mut sent = std::mem::take(&mut state.sent);
+                drop(state);
+                let mut bytes = small.iter().map(|it| &it[std::mem::take(&mut sent)..]);
+                let written = bytes.try_for_each(|it| socket::write_all(&self.fd, [it, &[]]));
+                state = self.lock();
+                if let Err(error) = written {
+                    state.fail(error);
+                }
+            }
+            // Small frames go first, and do not hold a large one up for ever.
+            if let Some((front, body, part)) = state.next_part() {
+                drop(state);
+                let written = self.write(&front, body.part(part.start, part.len()));
+                state = self.lock();
+                let done = state.part_written(body);
+                if let Err(error) = written {
+                    state.fail(error);
+                }
+                match done {
+                    Some(body) if body.has_object() => {
+                        state.written.push(body);
+                        self.bell.ring();
+                    }
+                    done => {
+                        // To free so much takes its time.
+                        drop(state);
+                        drop(done);
+                        state = self.lock();
+                    }
+                }
+            }
+        }
+        state.busy = false;
+        // The loop may wait for that.
+        self.bell.ring();
+        state
+    }
+
+    fn write(&self, front: &[u8], pieces: [&[u8]; 2]) -> io::Result<()> {
+        // Pieces are at most two, as a rule: the first one is empty behind the beginning of a body.
+        if pieces[0].is_empty() {
+            return socket::write_all(&self.fd, [front, pieces[1]]);
+        }
+        socket::write_all(&self.fd, [front, pieces[0]])?;
+        socket::write_all(&self.fd, [pieces[1], &[]])
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -166,40 +292,94 @@ impl Outlet {
 
 impl State {
     fn check(&self) -> io::Result<()> {
-        self.error.map_or(Ok(()), |kind| Err(io::Error::from(kind)))
+        self.ended.map_or(Ok(()), |kind| Err(io::Error::from(kind)))
     }
 
-    fn take(&mut self, parts: [&[u8]; 2]) {
-        for part in parts.into_iter().filter(|part| !part.is_empty()) {
-            match self.parts.back_mut() {
+    fn is_empty(&self) -> bool {
+        self.small.is_empty() && self.large.is_empty()
+    }
+
+    fn take(&mut self, call: u64, pieces: [&[u8]; 2]) {
+        // Frames of one call come in their order.
+        let mut large = self.large.iter_mut().rev();
+        if let Some(before) = large.find(|it| it.header.call == call) {
+            for piece in pieces {
+                before.behind.extend_from_slice(piece);
+            }
+            return;
+        }
+        for piece in pieces.into_iter().filter(|piece| !piece.is_empty()) {
+            match self.small.back_mut() {
                 // Small frames share a buffer, which grows no further once it is full.
-                Some(last) if last.len() + part.len() <= FULL => last.extend_from_slice(part),
+                Some(last) if last.len() + piece.len() <= FULL => last.extend_from_slice(piece),
                 _ => {
-                    let mut last = Vec::with_capacity(part.len().max(KEEP));
-                    last.extend_from_slice(part);
-                    self.parts.push_back(last);
+                    let mut last = Vec::with_capacity(piece.len().max(KEEP));
+                    last.extend_from_slice(piece);
+                    self.small.push_back(last);
                 }
             }
         }
     }
 
-    /// The next large answer goes once nothing else waits.
-    fn refill(&mut self) {
-        if self.parts.is_empty()
-            && let Some(frame) = self.large.pop_front()
-        {
-            self.parts.extend(frame);
+    /// Makes the next frame with a large body, where it needs no parts and nothing else waits, one of the small ones.
+    fn take_large(&mut self) -> bool {
+        let Some(next) = self.large.front() else {
+            return false;
+        };
+        if next.at > 0 || next.body.len() > WHOLE || next.body.has_object() {
+            return false;
         }
+        let next = self.large.pop_front().expect("it was just there");
+        let mut header = next.header;
+        header.body_len = next.body.len() as u64;
+        let body = Arc::into_inner(next.body).map(Body::into_bytes);
+        let front = [&header.encode()[..], &next.head].concat();
+        let pieces = [front, body.unwrap_or_default(), next.behind];
+        self.small
+            .extend(pieces.into_iter().filter(|it| !it.is_empty()));
+        true
+    }
+
+    /// What precedes the next part of a large body in its frame, the body, and where in it the part is.
+    fn next_part(&self) -> Option<(Vec<u8>, Arc<Body>, Range<usize>)> {
+        let next = self.large.front()?;
+        let end = next.body.len().min(next.at + next.step());
+        let mut header = next.header;
+        header.body_len = (end - next.at) as u64;
+        let mut front = Vec::new();
+        if end < next.body.len() {
+            header.flags |= FLAG_PART;
+            header.head_len = 0;
+            front.extend_from_slice(&header.encode());
+        } else {
+            front.extend_from_slice(&header.encode());
+            front.extend_from_slice(&next.head);
+        }
+        Some((front, Arc::clone(&next.body), next.at..end))
+    }
+
+    /// The next part is written. Returns the body if it was the last one.
+    fn part_written(&mut self, body: Arc<Body>) -> Option<Arc<Body>> {
+        let next = self.large.front_mut()?;
+        next.at += next.step();
+        if next.at < body.len() {
+            return None;
+        }
+        let next = self.large.pop_front()?;
+        if !next.behind.is_empty() {
+            self.small.push_back(next.behind);
+        }
+        Some(body)
     }
 
     /// Whether there is more than should wait for the end of the loop's turn.
     fn is_full(&self) -> bool {
-        self.parts.len() > 1 || self.parts.front().is_some_and(|first| first.len() >= FULL)
+        self.small.len() > 1 || self.small.front().is_some_and(|first| first.len() >= FULL)
     }
 
-    /// The socket has taken so many bytes.
-    fn written(&mut self, mut count: usize) {
-        while let Some(first) = self.parts.front_mut() {
+    /// The socket has taken so many bytes of the small frames.
+    fn advance(&mut self, mut count: usize) {
+        while let Some(first) = self.small.front_mut() {
             let left = first.len() - self.sent;
             if count < left {
                 self.sent += count;
@@ -207,15 +387,17 @@ impl State {
             }
             count -= left;
             self.sent = 0;
-            self.parts.pop_front();
+            self.small.pop_front();
         }
     }
 
     fn fail(&mut self, error: io::Error) -> io::Error {
-        self.error = Some(error.kind());
-        self.parts.clear();
-        self.large.clear();
+        self.ended = Some(error.kind());
+        self.small.clear();
         self.sent = 0;
+        // Whoever is here may not hold the interpreter's lock.
+        let large = self.large.drain(..).map(|it| it.body);
+        self.written.extend(large.filter(|body| body.has_object()));
         error
     }
 }

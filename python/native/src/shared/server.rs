@@ -15,6 +15,7 @@ use crate::reader::Reader;
 use crate::reports::Reports;
 use crate::request::failure;
 use crate::serve::{End, SlotRuntime};
+use crate::shared::body::Body;
 use crate::shared::outlet::Outlet;
 use crate::shared::table::Table;
 use crate::shared::threads::Threads;
@@ -97,33 +98,28 @@ impl Server {
         offers.ok_or_else(|| PyRuntimeError::new_err("the event loop does not run yet"))
     }
 
-    /// Sends a frame that may wait for the end of the loop's turn.
-    pub(super) fn gather(&self, py: Python<'_>, header: Header, body: &[u8]) -> PyResult<()> {
-        self.gather_front(py, &front(header, &[], body.len()), body)
+    /// Sends a frame without a head that may wait for the end of the loop's turn.
+    pub(super) fn gather(&self, py: Python<'_>, header: Header, body: Vec<u8>) -> PyResult<()> {
+        self.gather_answer(py, header, &[], body)
     }
 
-    fn gather_front(&self, py: Python<'_>, front: &[u8], body: &[u8]) -> PyResult<()> {
-        if self.outlet.gather([front, body])? {
-            let offers = self.offers()?;
-            let event_loop = offers.event_loop.bind(py);
-            event_loop.call_method1("call_soon", (offers.flush.bind(py),))?;
-        }
-        Ok(())
-    }
-
-    /// As [`Self::gather`], for the only frame of an answer; a large body is not copied.
+    /// As [`Self::gather`], with a head. A large body is not copied.
     pub(super) fn gather_answer(
         &self,
         py: Python<'_>,
-        header: Header,
+        mut header: Header,
         head: &[u8],
         body: Vec<u8>,
     ) -> PyResult<()> {
-        let front = front(header, head, body.len());
-        if body.len() < LARGE {
-            return self.gather_front(py, &front, &body);
-        }
-        if self.outlet.gather_large(&front, body)? {
+        let first = if body.len() < LARGE {
+            let pieces = [&front(header, head, body.len())[..], &body];
+            self.outlet.gather(header.call, pieces)?
+        } else {
+            header.flags |= renewal::flag();
+            let body = Body::new(body, None);
+            self.outlet.gather_large(header, head.to_vec(), body)?
+        };
+        if first {
             let offers = self.offers()?;
             let event_loop = offers.event_loop.bind(py);
             event_loop.call_method1("call_soon", (offers.flush.bind(py),))?;
@@ -194,11 +190,7 @@ impl Server {
 
     fn hear(&self, py: Python<'_>) -> PyResult<()> {
         self.bell.hear();
-        if self.outlet.is_blocked() {
-            let offers = self.offers()?;
-            let event_loop = offers.event_loop.bind(py);
-            event_loop.call_method1("add_writer", (self.outlet.socket(), offers.flush.bind(py)))?;
-        }
+        self.outlet.settle()?;
         for call in self.table.tasks_to_cancel() {
             let task = lock(&self.tasks).get(&call).map(|task| task.clone_ref(py));
             if let Some(task) = task {
@@ -246,18 +238,11 @@ impl Server {
         }
     }
 
-    /// The end of a turn of the loop, or room in the socket.
+    /// The end of a turn of the loop.
     fn flush(&self, py: Python<'_>) {
-        let flushed = self.outlet.flush().map_err(PyErr::from).and_then(|all| {
-            if all {
-                let event_loop = self.offers()?.event_loop.bind(py);
-                event_loop.call_method1("remove_writer", (self.outlet.socket(),))?;
-                self.end_if_done(py);
-            }
-            Ok(())
-        });
-        if let Err(error) = flushed {
-            self.end(py, Err(error));
+        match self.outlet.flush() {
+            Ok(()) => self.end_if_done(py),
+            Err(error) => self.end(py, Err(error.into())),
         }
     }
 

@@ -4,7 +4,6 @@ use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
 use snakepit_grpc::frame::{FLAG_LAST, Header, Kind};
 
 use super::server::{Server, lock};
@@ -140,27 +139,27 @@ impl Work {
         if let Some(fault) = lock(&self.state).fault.take() {
             return fail(py, server, &self.call, fault);
         }
-        let (header, mut body, mut direct) = match self.kind {
-            Kind::Stream => (Header::new(Kind::End, id), Vec::new(), false),
+        let header = match self.kind {
+            Kind::Stream => Header::new(Kind::End, id),
             Kind::Many => {
                 let flags = FLAG_LAST;
                 let header = Header::new(Kind::ManyReply, id);
-                (Header { flags, ..header }, Vec::new(), false)
+                Header { flags, ..header }
             }
-            _ => (Header::new(Kind::Reply, id), Vec::new(), false),
+            _ => Header::new(Kind::Reply, id),
         };
+        let (mut body, mut tail) = (Vec::new(), None);
         if self.kind == Kind::Call {
             match reply(&result, &self.runtime, tool, &mut body) {
-                Ok(large) => direct = large,
+                Ok(follows) => tail = follows,
                 Err(fault) => return fail(py, server, &self.call, fault),
             }
         }
         let stopped = server.over(id);
         let head = self.call.end(|| stopped);
-        if direct {
-            let tail = result.cast_exact::<PyBytes>()?.as_bytes();
+        if tail.is_some() {
             let outbox = &server.runtime.link.outbox;
-            outbox.send(py, header, &head, [&body, tail])?;
+            outbox.send_body(py, header, &head, &mut body, tail)?;
         } else {
             server.gather_answer(py, header, &head, body)?;
         }
@@ -213,7 +212,7 @@ impl Work {
         encode_item(item, &mut out);
         self.call.count();
         let header = Header::new(Kind::ManyReply, self.call.id);
-        self.server.get().gather(py, header, &out)
+        self.server.get().gather(py, header, out)
     }
 }
 
@@ -265,10 +264,11 @@ impl Work {
             lock(&self.state).fault = Some(fault);
             return Ok(answer(false)?);
         }
-        server.gather(py, Header::new(Kind::Chunk, id), &out)?;
+        let bytes = out.len();
+        server.gather(py, Header::new(Kind::Chunk, id), out)?;
         self.call.count();
         let window = self.call.window.as_ref();
-        if window.is_some_and(|window| window.spend(out.len())) {
+        if window.is_some_and(|window| window.spend(bytes)) {
             return server.wait_for_window(py, id);
         }
         Ok(answer(true)?)

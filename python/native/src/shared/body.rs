@@ -1,0 +1,110 @@
+//! The body of an answer, which stays where it is until the socket has taken it.
+#![expect(
+    unsafe_code,
+    reason = "the bytes of a Python object are read by a thread that does not hold the interpreter's lock"
+)]
+
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyString};
+
+/// Encoded bytes, and those of an object behind them.
+#[derive(Debug, Default)]
+pub(crate) struct Body {
+    front: Vec<u8>,
+    tail: Option<Tail>,
+}
+
+/// The bytes of an object that never changes.
+#[derive(Debug)]
+pub(crate) struct Tail {
+    /// Keeps the bytes.
+    _object: Py<PyAny>,
+    bytes: *const u8,
+    length: usize,
+}
+
+// SAFETY: the object is a `bytes` or a `str`, whose bytes never change or move as long as there is a reference to it, which this is.
+unsafe impl Send for Tail {}
+// SAFETY: the same; nothing but the bytes is looked at.
+unsafe impl Sync for Tail {}
+
+impl Tail {
+    pub(crate) fn of_bytes(object: &Bound<'_, PyBytes>) -> Self {
+        Self::new(object.as_any(), object.as_bytes())
+    }
+
+    /// `None` if the text cannot be encoded.
+    pub(crate) fn of_text(object: &Bound<'_, PyString>) -> Option<Self> {
+        let text = object.to_str().ok()?;
+        Some(Self::new(object.as_any(), text.as_bytes()))
+    }
+
+    fn new(object: &Bound<'_, PyAny>, bytes: &[u8]) -> Self {
+        Self {
+            _object: object.clone().unbind(),
+            bytes: bytes.as_ptr(),
+            length: bytes.len(),
+        }
+    }
+
+    pub(crate) const fn bytes(&self) -> &[u8] {
+        // SAFETY: the object owns so many bytes there, and lives as long as `self`.
+        unsafe { std::slice::from_raw_parts(self.bytes, self.length) }
+    }
+}
+
+impl Body {
+    pub(crate) const fn new(front: Vec<u8>, tail: Option<Tail>) -> Self {
+        Self { front, tail }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.front.len() + self.tail().len()
+    }
+
+    /// All bytes, without a copy where they are in one piece.
+    pub(crate) fn into_bytes(mut self) -> Vec<u8> {
+        let tail = self.tail.take();
+        self.front
+            .extend_from_slice(tail.as_ref().map_or(&[], Tail::bytes));
+        self.front
+    }
+
+    /// The bytes from `at` on, `length` at most, in up to two pieces.
+    pub(crate) fn part(&self, at: usize, length: usize) -> [&[u8]; 2] {
+        let end = at.saturating_add(length).min(self.len());
+        let (front, tail) = (self.front.len(), self.tail());
+        [
+            &self.front[at.min(front)..end.min(front)],
+            &tail[at.saturating_sub(front)..end.saturating_sub(front)],
+        ]
+    }
+
+    /// Whether it holds an object, which is to be dropped with the interpreter's lock.
+    pub(crate) const fn has_object(&self) -> bool {
+        self.tail.is_some()
+    }
+
+    fn tail(&self) -> &[u8] {
+        self.tail.as_ref().map_or(&[], Tail::bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_make_up_the_whole() {
+        let front: Vec<u8> = (0..100).collect();
+        let body = Body::new(front.clone(), None);
+        for size in 1..=101 {
+            let parts = (0..100)
+                .step_by(size)
+                .flat_map(|at| body.part(at, size).concat());
+            assert_eq!(parts.collect::<Vec<_>>(), front, "{size}");
+        }
+        assert!(body.part(100, 5).concat().is_empty());
+        assert_eq!(body.into_bytes(), front);
+    }
+}
