@@ -333,7 +333,6 @@ class Worker:
         return frame.body
 
     def start(self, tool, /, **kwargs):
-        """Begin a call; `result` ends it."""
         from snakepit_bridge._native import pack
 
         options = kwargs.pop("options", {})

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use pyo3::prelude::*;
 use snakepit_grpc::frame::{FLAG_LAST, HEADER_LEN, Header};
 
-use crate::shared::body::{Body, Tail};
-use crate::shared::outlet::{Outlet, WHOLE};
+use crate::shared::body::{Body, Tail, WHOLE};
+use crate::shared::outlet::Outlet;
 use crate::{clock, fork, renewal, socket};
 
 /// Gathered bytes that are written at once.

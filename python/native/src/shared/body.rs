@@ -1,11 +1,41 @@
-//! The body of an answer, which stays where it is until the socket has taken it.
+//! A large body of an answer, which stays where it is until the socket has taken it.
 #![expect(
     unsafe_code,
     reason = "the bytes of a Python object are read by a thread that does not hold the interpreter's lock"
 )]
 
+use std::sync::Arc;
+
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
+use snakepit_grpc::frame::Header;
+
+/// Largest body in bytes that goes in one frame.
+pub(crate) const WHOLE: usize = 256 << 10;
+
+/// Length of the parts of larger ones: a small frame waits for the rest of one. The socket has room for some, so that it never runs dry
+/// between two.
+const PART: usize = 64 << 10;
+
+/// A frame with a large body.
+#[derive(Debug)]
+pub(super) struct Large {
+    pub(super) header: Header,
+    /// Goes with the last part.
+    pub(super) head: Vec<u8>,
+    pub(super) body: Arc<Body>,
+    /// So many bytes of the body are written.
+    pub(super) at: usize,
+    /// Further frames of the same call, which come after it.
+    pub(super) behind: Vec<u8>,
+}
+
+impl Large {
+    /// Most bytes of the body that go in one frame.
+    pub(super) fn step(&self) -> usize {
+        if self.body.len() > WHOLE { PART } else { WHOLE }
+    }
+}
 
 /// Encoded bytes, and those of an object behind them.
 #[derive(Debug, Default)]
@@ -80,7 +110,7 @@ impl Body {
         ]
     }
 
-    /// Whether it holds an object, which is to be dropped with the interpreter's lock.
+    /// Returns whether it holds an object, which is to be dropped with the interpreter's lock.
     pub(crate) const fn has_object(&self) -> bool {
         self.tail.is_some()
     }

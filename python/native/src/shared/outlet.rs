@@ -12,7 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use snakepit_grpc::frame::{FLAG_PART, Header};
 
-use super::body::Body;
+use super::body::{Body, Large, WHOLE};
 use crate::wake::Wake;
 use crate::{fork, socket};
 
@@ -21,13 +21,6 @@ const KEEP: usize = 4 << 10;
 
 /// Bytes that wait for the end of the loop's turn at most.
 const FULL: usize = 32 << 10;
-
-/// Largest body in bytes that goes in one frame.
-pub(crate) const WHOLE: usize = 256 << 10;
-
-/// Length of the parts of larger ones: a small frame waits for the rest of one. The socket has room for some, so that it never runs dry
-/// between two.
-const PART: usize = 64 << 10;
 
 /// The connection as its writers share it.
 #[derive(Debug)]
@@ -55,26 +48,6 @@ struct State {
     written: Vec<Arc<Body>>,
     /// Why nothing more is taken.
     ended: Option<io::ErrorKind>,
-}
-
-/// A frame with a large body.
-#[derive(Debug)]
-struct Large {
-    header: Header,
-    /// Goes with the last part.
-    head: Vec<u8>,
-    body: Arc<Body>,
-    /// So many bytes of the body are written.
-    at: usize,
-    /// Further frames of the same call, which come after it.
-    behind: Vec<u8>,
-}
-
-impl Large {
-    /// Most bytes of the body that go in one frame.
-    fn step(&self) -> usize {
-        if self.body.len() > WHOLE { PART } else { WHOLE }
-    }
 }
 
 impl Outlet {
@@ -372,7 +345,7 @@ impl State {
         Some(body)
     }
 
-    /// Whether there is more than should wait for the end of the loop's turn.
+    /// Returns whether there is more than should wait for the end of the loop's turn.
     fn is_full(&self) -> bool {
         self.small.len() > 1 || self.small.front().is_some_and(|first| first.len() >= FULL)
     }
