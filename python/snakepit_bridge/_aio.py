@@ -14,15 +14,19 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import AsyncGenerator, Callable
+    from contextvars import Context
     from typing import Any
 
 
 class _State:
     """The loop of one thread, and the task that it is run for."""
 
-    __slots__ = ("cancelled", "loop", "task")
+    __slots__ = ("cancelled", "context", "generator", "loop", "task")
 
     def __init__(self) -> None:
+        #: The stream of the thread, and the context in which all its items are made.
+        self.generator: AsyncGenerator[Any, None] | None = None
+        self.context: Context | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
         self.task: asyncio.Task[Any] | None = None
         self.cancelled: asyncio.Task[Any] | None = None
@@ -158,10 +162,15 @@ def _given_up(state: _State, task: "Any") -> bool:
     return state.cancelled is task
 
 
-def _complete(coroutine: "Any") -> "Any":
+def _complete(coroutine: "Any", context: "Context | None" = None) -> "Any":
     state = _state()
     loop = _loop(state)
-    task = state.task = loop.create_task(coroutine)
+    if context is None:
+        task = state.task = loop.create_task(coroutine)
+    else:
+        # Python 3.10 has no contexts.
+        create: Any = loop.create_task
+        task = state.task = create(coroutine, context=context)
     state.cancelled = None
     try:
         _turn(loop, task)
@@ -248,17 +257,35 @@ def _soon(loop: "asyncio.AbstractEventLoop", what: "Callable[[], None]") -> None
 
 def anext(generator: "AsyncGenerator[Any, None]") -> "Any":
     """The next item of an async iterator, or `StopAsyncIteration`."""
+    state = _state()
     try:
-        return _complete(_wait(generator.__anext__()))
+        if state.generator is not generator:
+            state.generator, state.context = generator, _context()
+        return _complete(_wait(generator.__anext__()), state.context)
+    except StopAsyncIteration:
+        state.generator = state.context = None
+        raise
     finally:
         del generator
 
 
+def _context() -> "Context | None":
+    """A context for all items of a stream; its variables would be lost from one to the next."""
+    if sys.version_info < (3, 11):
+        return None
+    from contextvars import copy_context
+
+    return copy_context()
+
+
 def aclose(generator: "Any") -> None:
     """Close an async generator, so that its `finally` blocks run."""
+    state = _state()
+    context = state.context if state.generator is generator else None
+    state.generator = state.context = None
     close = getattr(generator, "aclose", None)
     if close is not None:
-        _complete(_wait(close()))
+        _complete(_wait(close()), context)
 
 
 def close() -> None:

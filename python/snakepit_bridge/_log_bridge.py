@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _MARK = "_snakepit"
 _MAX_MESSAGE = 6 * 1024
 _MAX_EXCEPTION = 6 * 1024
+_ERROR = 40
 #: How deep a record may be written while another one is formatted, by its arguments.
 _MAX_DEPTH = 4
 
@@ -46,6 +47,8 @@ class Bridge:
         #: Levels of loggers as they were before the host has set them.
         self._former: dict[str, int] = {}
         self._levels: dict[str, int] = {}
+        #: Settings whose levels could not be set yet.
+        self._late: _sink.Settings | None = None
         self._patch()
         _sink.listen(self._set_levels)
 
@@ -61,6 +64,9 @@ class Bridge:
             call_handlers(self, record)
 
         def stream_emit(self: "Any", record: "Any") -> None:
+            if self is logging.lastResort and _MARK in record.__dict__:
+                # There is a handler: the bridge.
+                return
             if (
                 _sink.is_attached()
                 and _log_levels.is_output(self.stream, bridge._pipes)
@@ -78,6 +84,8 @@ class Bridge:
             if _MARK in record.__dict__:
                 return True
             settings = _sink.settings()
+            if self._late is not None:
+                self._set_levels(settings)
             if not settings.enabled:
                 return False
             depth = getattr(self._busy, "depth", 0)
@@ -124,23 +132,36 @@ class Bridge:
                 "trace": trace if outer is None else outer.context,
             },
         )
+        if record.levelno >= _ERROR:
+            # What comes next may be the end of the process.
+            _sink.hurry()
 
     def _set_levels(self, settings: _sink.Settings) -> None:
         """Set the levels of loggers as the host has them; others get back those they had."""
-        logging = self._logging
-        wanted = settings.levels if settings.enabled else {}
-        if wanted == self._levels:
+        # This thread may hold the lock of a handler, which another one waits for that has this one.
+        lock = self._logging._lock
+        if not lock.acquire(blocking=False):
+            self._late = settings
             return
+        try:
+            self._late = None
+            self._set_levels_locked(settings.levels if settings.enabled else {})
+        finally:
+            lock.release()
+
+    def _set_levels_locked(self, wanted: "dict[str, int]") -> None:
+        get = self._logging.getLogger
         for name, level in self._levels.items():
             if name not in wanted:
-                logger, former = logging.getLogger(name or None), self._former.pop(name, 0)
+                logger, former = get(name or None), self._former.pop(name, 0)
                 # Somebody else may have set it meanwhile.
                 if logger.level == level:
                     logger.setLevel(former)
         for name, level in wanted.items():
-            logger = logging.getLogger(name or None)
+            logger = get(name or None)
             self._former.setdefault(name, logger.level)
-            logger.setLevel(level)
+            if self._levels.get(name) != level:
+                logger.setLevel(level)
         self._levels = dict(wanted)
 
 

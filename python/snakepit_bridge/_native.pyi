@@ -76,6 +76,9 @@ def telemetry_put(kind: int, record: bytes) -> bool:
     16 KiB. At most 1,024 records and 1 MiB wait. A forked copy of the worker drops all.
     """
 
+def telemetry_flush() -> None:
+    """Send the records that wait, as far as the connection has room. It never waits."""
+
 def telemetry_trace() -> tuple[bytes | None, int, str | None]:
     """The worker's span, the number and the correlation id of the call that this code runs for.
 

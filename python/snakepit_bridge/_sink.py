@@ -87,11 +87,12 @@ def matches(pattern: str, name: str) -> bool:
 class _Queue:
     """The native functions of this worker."""
 
-    __slots__ = ("pack", "put", "read", "span", "trace", "unpack", "version")
+    __slots__ = ("flush", "pack", "put", "read", "span", "trace", "unpack", "version")
 
     def __init__(self, native: "Any") -> None:
         """Raise `AttributeError` if the extension has no queue."""
         self.put: Callable[[int, bytes], bool] = native.telemetry_put
+        self.flush: Callable[[], None] = native.telemetry_flush
         self.trace: Callable[[], Place] = native.telemetry_trace
         self.read: Callable[[], tuple[int, bytes]] = native.telemetry_settings
         self.version: Callable[[], int] = native.telemetry_version
@@ -174,6 +175,13 @@ def _refresh(queue: _Queue) -> None:
         except RuntimeError:
             # The process was forked meanwhile, and has another lock.
             return
+
+
+def hurry() -> None:
+    """Send what is queued before the next instruction, which may be the last one."""
+    queue = _queue
+    if queue is not None:
+        queue.flush()
 
 
 def show_span(context: "bytes | None") -> None:

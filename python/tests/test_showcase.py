@@ -47,7 +47,7 @@ def test_it_loads_by_package_and_by_class():
         "stream_data stream_progress stream_fibonacci generate_dataset infinite_stream "
         "cpu_bound_task sleep_task lightweight_task load_sample_data preprocess_data train_model "
         "cross_validate predict_single predict_batch_with_embeddings process_text get_stats "
-        "call_elixir_demo serialization_demo"
+        "call_elixir_demo serialization_demo telemetry_demo"
     )
     assert set(wanted.split()) <= set(names)
 
@@ -61,6 +61,8 @@ def test_basic_tools(use):
     assert use("get_stats")["calls"] == 7
     assert use("adapter_info")["adapter"] == "ShowcaseAdapter"
     assert use("serialization_demo")["large"] == 2**64 - 1
+    demo = use("telemetry_demo", operation="load", delay_ms=1)
+    assert (demo["operation"], demo["correlation_id"]) == ("load", None)
     kinds = {"value": ValueError, "key": KeyError, "runtime": RuntimeError, "chained": ValueError}
     for name, kind in kinds.items():
         with pytest.raises(kind):

@@ -10,6 +10,7 @@ use crate::call::Call;
 use crate::context::Context;
 use crate::fault::{Fault, fault, raised};
 use crate::serve::SlotRuntime;
+use crate::telemetry;
 use crate::tool::Tool;
 
 /// Decodes the arguments and calls the tool's function, up to its first await where it is asynchronous. The context stays set.
@@ -59,6 +60,7 @@ fn prepare<'py>(
     if call.cancelled.load(Ordering::Acquire) {
         return Err(cancelled(tool));
     }
+    telemetry::follow(py);
     let exception = |error: PyErr| raised(py, runtime, &error, tool);
     let context = if tool.knows_context() {
         Some(context(py, runtime, call).map_err(exception)?)

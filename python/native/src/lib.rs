@@ -78,7 +78,9 @@ mod _native {
     #[pymodule_export]
     use super::port::Port;
     #[pymodule_export]
-    use super::telemetry::{telemetry_put, telemetry_settings, telemetry_trace, telemetry_version};
+    use super::telemetry::{
+        telemetry_flush, telemetry_put, telemetry_settings, telemetry_trace, telemetry_version,
+    };
     #[pymodule_export]
     use super::{pack, run, unpack};
     use pyo3::prelude::*;

@@ -71,6 +71,19 @@ pub(crate) fn control(head: &[u8]) {
     }
 }
 
+/// Lets Python code follow the settings before a call, if the host has changed them: levels of loggers are set then.
+#[inline]
+pub(crate) fn follow(py: Python<'_>) {
+    if let Some(sink) = SINK.get()
+        && sink.settings.take_new()
+    {
+        let module = py.import("snakepit_bridge._sink");
+        if let Err(error) = module.and_then(|module| module.call_method0("settings")) {
+            error.write_unraisable(py, None);
+        }
+    }
+}
+
 /// Sends what is there, before the answer of a call. It waits for nothing.
 #[inline]
 pub(crate) fn flush() {
@@ -170,6 +183,12 @@ pub(crate) fn telemetry_put(kind: u32, record: &Bound<'_, PyBytes>) -> PyResult<
     Ok(SINK
         .get()
         .is_some_and(|sink| sink.put(kind, record.as_bytes())))
+}
+
+/// Send the records that wait, as far as the connection has room; for those that may be the last ones. It never waits.
+#[pyfunction]
+pub(crate) fn telemetry_flush() {
+    flush();
 }
 
 /// The worker's span of the running call in 25 bytes, the number of the call and its correlation id; `(None, 0, None)` outside of calls.

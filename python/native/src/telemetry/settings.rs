@@ -13,6 +13,8 @@ use crate::msgpack::{Token, write};
 pub(super) struct Settings {
     enabled: AtomicBool,
     version: AtomicU64,
+    /// Nobody has looked at them since the host has changed them.
+    is_new: AtomicBool,
     /// As a MessagePack map.
     map: Mutex<Vec<u8>>,
 }
@@ -22,6 +24,7 @@ impl Settings {
         Self {
             enabled: AtomicBool::new(first.enabled),
             version: AtomicU64::new(1),
+            is_new: AtomicBool::new(false),
             map: Mutex::new(encode(first)),
         }
     }
@@ -35,6 +38,12 @@ impl Settings {
         *map = encode(&settings);
         self.enabled.store(settings.enabled, Ordering::Relaxed);
         self.version.fetch_add(1, Ordering::Release);
+        self.is_new.store(true, Ordering::Release);
+    }
+
+    /// Returns whether the host has changed them, once for each change.
+    pub(super) fn take_new(&self) -> bool {
+        self.is_new.load(Ordering::Relaxed) && self.is_new.swap(false, Ordering::AcqRel)
     }
 
     pub(super) fn is_enabled(&self) -> bool {

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any, Literal
 from uuid import UUID
 
-from snakepit_bridge import Context, tool
+from snakepit_bridge import Context, telemetry, tool
 
 
 class Unsendable:
@@ -98,6 +98,22 @@ class Basic:
             except ValueError as cause:
                 raise error from cause
         raise error
+
+    @tool
+    def telemetry_demo(self, operation: str = "compute", delay_ms: float = 100) -> dict[str, Any]:
+        """Report an event, a span with its start and stop, and a measurement."""
+        self.calls += 1
+        metadata = {"tool": "telemetry_demo", "operation": operation}
+        with telemetry.span("tool.execution", metadata):
+            time.sleep(delay_ms / 1000)
+            telemetry.emit("tool.result_size", {"bytes": 42}, metadata)
+        telemetry.histogram("showcase.delay", "ms").record(delay_ms, operation=operation)
+        return {
+            "operation": operation,
+            "delay_ms": delay_ms,
+            "telemetry_enabled": telemetry.is_enabled(),
+            "correlation_id": telemetry.correlation_id(),
+        }
 
     @tool
     def serialization_demo(self, demo_type: Literal["rich", "custom", "nested"] = "rich") -> Any:
