@@ -134,9 +134,9 @@ fn lines_of_workers_are_safe_and_have_no_secrets() {
 }
 
 #[test]
-fn lines_of_workers_have_the_level_that_python_gave_them() {
+fn log_records_of_workers_have_the_level_that_python_gave_them() {
     let dir = dir();
-    let said = logged(dir.path(), "snakepit::worker=warn", "logs");
+    let said = logged(dir.path(), "snakepit::python=warn", "logs");
     is_safe(&said);
     for (text, shown) in [
         ("at debug", false),
@@ -147,8 +147,11 @@ fn lines_of_workers_have_the_level_that_python_gave_them() {
     ] {
         assert_eq!(said.contains(text), shown, "{text}: {said}");
     }
-    let said = logged(dir.path(), "snakepit::worker=debug", "logs");
-    assert!(said.contains("] at debug"), "{said}");
+    assert!(said.contains("] warning root: at warning\n"), "{said}");
+    let said = logged(dir.path(), "snakepit::python=debug", "logs");
+    assert!(said.contains("] debug root: at debug"), "{said}");
+    // They are no output of the worker.
+    assert_eq!(logged(dir.path(), "snakepit::worker=trace", "logs"), "");
 }
 
 #[test]

@@ -20,10 +20,13 @@ const VARIABLE: &str = "SNAKEPIT_LOG";
 /// Target of the lines that workers print.
 const WORKER: &str = "snakepit::worker";
 
+/// Target of the log records of worker code.
+const PYTHON: &str = "snakepit::python";
+
 /// Installs the subscriber.
 pub(crate) fn install(verbose: u8) {
     let levels = match verbose {
-        0 => "off,snakepit::worker=info",
+        0 => "off,snakepit::worker=info,snakepit::python=info",
         1 => "info",
         _ => "debug",
     };
@@ -38,7 +41,7 @@ pub(crate) fn install(verbose: u8) {
         .init();
 }
 
-/// A worker's line as `[main-0] text`; any other event as `level: text key=value`.
+/// A worker's line as `[main-0] text`, its log records as `[main-0] level logger: text`; any other event as `level: text key=value`.
 struct Lines;
 
 impl<S, N> FormatEvent<S, N> for Lines
@@ -70,6 +73,23 @@ where
             Level::DEBUG => "debug",
             Level::TRACE => "trace",
         };
+        if event.metadata().target() == PYTHON {
+            let (worker, logger) = (Printable(&fields.worker), Printable(&fields.logger));
+            // Line breaks are escaped; each line says whose it is.
+            let texts = [&fields.message, &fields.exception];
+            let lines = texts
+                .iter()
+                .filter(|text| !text.is_empty())
+                .flat_map(|text| text.split("\\n"));
+            for (index, line) in lines.enumerate() {
+                let line = Printable(line);
+                match index {
+                    0 => writeln!(writer, "{dim}[{worker}] {level}{off} {logger}: {line}")?,
+                    _ => writeln!(writer, "{dim}[{worker}]{off} {line}")?,
+                }
+            }
+            return Ok(());
+        }
         let worker = match fields.worker.as_str() {
             "" => String::new(),
             worker => format!(" worker={worker}"),
@@ -83,6 +103,8 @@ where
 struct Fields {
     message: String,
     worker: String,
+    logger: String,
+    exception: String,
     others: String,
 }
 
@@ -91,6 +113,7 @@ impl Visit for Fields {
         match field.name() {
             "message" => self.message.push_str(value),
             "worker" => self.worker.push_str(value),
+            "logger" => self.logger.push_str(value),
             name => self.other(name, &value),
         }
     }
@@ -99,6 +122,7 @@ impl Visit for Fields {
         match field.name() {
             "message" => self.message = format!("{value:?}"),
             "worker" => self.worker = format!("{value:?}"),
+            "exception" => self.exception = format!("{value:?}"),
             name => self.other(name, value),
         }
     }
