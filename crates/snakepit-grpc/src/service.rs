@@ -24,6 +24,7 @@
 
 mod any;
 mod arguments;
+mod caller;
 mod chunks;
 mod deadline;
 mod execute;

@@ -41,6 +41,8 @@ impl PoolGateway {
         let mut options = CallOptions::new();
         options.session.clone_from(&call.session);
         options.timeout = call.timeout;
+        options.trace = call.trace;
+        options.correlation.clone_from(&call.correlation);
         let found = match (&call.peer, self.whole.upgrade()) {
             (None, Some(whole)) => find(&whole.pools(), &call.tool, &options).await?,
             _ => None,

@@ -93,10 +93,11 @@ pub use snakepit_core::{
     RecycleConfig, RecycleError, RecycleMode, RecycleReason, RegisterError, RestartPolicy,
     RetryPolicy, ScaleReason, Scaling, Session, SessionConfig, SessionCursor, SessionEnd,
     SessionId, SessionInfo, SessionOptions, SessionPage, SessionStats, Sessions, SetVariable,
-    StackFrame, Stacks, StartError, StateError, Status, Stops, Tensor, TensorError, ThreadStack,
-    Time, TimeDelta, TimeoutProfile, ToolConfig, ToolContext, ToolError, ToolFailure, ToolInfo,
-    ToolResult, ToolStream, Unserializable, Uuid, Value, Variable, VariableError, VariableType,
-    WatchFilter, WatchFrom, WatchItem, WorkerId, WorkerProfile, WorkerState, WorkerStatus,
+    StackFrame, Stacks, StartError, StateError, Status, Stops, TelemetryControl, Tensor,
+    TensorError, ThreadStack, Time, TimeDelta, TimeoutProfile, ToolConfig, ToolContext, ToolError,
+    ToolFailure, ToolInfo, ToolResult, ToolStream, TraceContext, Unserializable, Uuid, Value,
+    Variable, VariableError, VariableType, WatchFilter, WatchFrom, WatchItem, WorkerId,
+    WorkerProfile, WorkerState, WorkerStatus,
 };
 #[cfg(feature = "process")]
 #[doc(inline)]

@@ -12,6 +12,7 @@ use tonic::Status;
 use tonic::codegen::BoxStream;
 
 use super::arguments::{self, Form};
+use super::caller::Caller;
 use super::chunks::{Chunks, Served, panicked};
 use super::deadline;
 use super::gateway::{Gateway, GatewayCall};
@@ -33,7 +34,7 @@ struct Prepared {
     args: Payload,
     form: Form,
     metadata: Metadata,
-    deadline: Option<Instant>,
+    caller: Caller,
     served: Served,
 }
 
@@ -50,7 +51,7 @@ impl Inner {
     pub(super) async fn execute_tool(
         &self,
         request: pb::ExecuteToolRequest,
-        deadline: Option<Instant>,
+        caller: &Caller,
         max_message: usize,
     ) -> Result<pb::ExecuteToolResponse, Status> {
         let gateway = self.gateway()?;
@@ -60,7 +61,7 @@ impl Inner {
             ..pb::ExecuteToolResponse::default()
         };
         let result = async {
-            let call = self.understand(request, deadline)?;
+            let call = self.understand(request, caller)?;
             response.metadata = call.served.metadata();
             let form = call.form;
             Ok((self.run(&**gateway, call).await?, form))
@@ -102,13 +103,13 @@ impl Inner {
     pub(super) fn execute_tool_many(
         self: Arc<Self>,
         requests: impl Stream<Item = Result<pb::ExecuteToolRequest, Status>> + Send + 'static,
-        deadline: Option<Instant>,
+        caller: Caller,
         max_message: usize,
     ) -> Result<BoxStream<pb::ExecuteToolResponse>, Status> {
         self.gateway()?;
         let answers = requests.map(move |request| {
-            let inner = Arc::clone(&self);
-            async move { inner.execute_tool(request?, deadline, max_message).await }
+            let (inner, caller) = (Arc::clone(&self), caller.clone());
+            async move { inner.execute_tool(request?, &caller, max_message).await }
         });
         Ok(answers.buffered(MANY).boxed())
     }
@@ -116,11 +117,11 @@ impl Inner {
     pub(super) async fn execute_streaming_tool(
         &self,
         request: pb::ExecuteToolRequest,
-        deadline: Option<Instant>,
+        caller: &Caller,
         max_message: usize,
     ) -> Result<BoxStream<pb::ToolChunk>, Status> {
         let gateway = self.gateway()?;
-        let call = self.understand(request, deadline).map_err(from_tool)?;
+        let call = self.understand(request, caller).map_err(from_tool)?;
         let (tool, form, served) = (call.tool.clone(), call.form, call.served.clone());
         if let Served::Local = served {
             let stream = self
@@ -146,7 +147,7 @@ impl Inner {
     fn understand(
         &self,
         request: pb::ExecuteToolRequest,
-        deadline: Option<Instant>,
+        caller: &Caller,
     ) -> Result<Prepared, Fault> {
         let tool = request.tool_name.clone();
         if tool.is_empty() || tool.len() > MAX_NAME {
@@ -157,8 +158,9 @@ impl Inner {
         }
         let session = self.session_of_call(&request.session_id)?;
         let metadata = arguments::metadata(request.metadata.clone())?;
-        let deadline = deadline::earlier(deadline, request.timeout_us);
-        let deadline = deadline::earlier(deadline, timeout_of(&metadata)?);
+        let mut caller = caller.clone();
+        caller.deadline = deadline::earlier(caller.deadline, request.timeout_us);
+        caller.deadline = deadline::earlier(caller.deadline, timeout_of(&metadata)?);
         let (args, form) = arguments::of_call(request)?;
         let served = self.served(session.as_ref(), &tool);
         Ok(Prepared {
@@ -167,7 +169,7 @@ impl Inner {
             args,
             form,
             metadata,
-            deadline,
+            caller,
             served,
         })
     }
@@ -187,7 +189,7 @@ impl Inner {
             let tools = self.state.tools();
             return tools.call(host_call, &call.tool, call.args).await;
         }
-        let deadline = call.deadline;
+        let deadline = call.caller.deadline;
         let call = call.gateway_call()?;
         let running = AssertUnwindSafe(gateway.execute(call)).catch_unwind();
         let result = match deadline {
@@ -201,7 +203,8 @@ impl Inner {
 impl Prepared {
     fn host_call(&self) -> ToolCall {
         let mut call = ToolCall::new();
-        (call.session, call.deadline) = (self.session.clone(), self.deadline);
+        call.session.clone_from(&self.session);
+        self.caller.name(&mut call);
         call.call = Some(CallId::next());
         call
     }
@@ -209,6 +212,7 @@ impl Prepared {
     fn gateway_call(self) -> Result<GatewayCall, Fault> {
         let now = Instant::now();
         let timeout = self
+            .caller
             .deadline
             .map(|deadline| deadline.saturating_duration_since(now));
         if timeout == Some(Duration::ZERO) {
@@ -225,6 +229,8 @@ impl Prepared {
             timeout,
             peer,
             metadata: self.metadata,
+            trace: self.caller.trace,
+            correlation: self.caller.correlation,
         })
     }
 }

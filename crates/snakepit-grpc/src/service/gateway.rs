@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_core::Stream;
-use snakepit_core::{Error, Metadata, Payload, Session, SessionId, ToolError, ToolInfo};
+use snakepit_core::{
+    Error, Metadata, Payload, Session, SessionId, ToolError, ToolInfo, TraceContext,
+};
 
 /// Results of one streaming tool. It ends after the last one or after the first error. Dropping it cancels the call.
 pub type GatewayStream = Pin<Box<dyn Stream<Item = Result<Payload, Error>> + Send>>;
@@ -65,6 +67,10 @@ pub struct GatewayCall {
     pub peer: Option<Arc<str>>,
     /// Texts that the client sent along.
     pub metadata: Metadata,
+    /// The client's span, from the header `traceparent`.
+    pub trace: Option<TraceContext>,
+    /// Text for the records of the call, from the header `x-snakepit-correlation-id`.
+    pub correlation: Option<Arc<str>>,
 }
 
 /// One tool that a peer has registered for a session.

@@ -9,6 +9,7 @@ use tonic::Status;
 use tonic::codegen::BoxStream;
 
 use super::arguments::{self, Form};
+use super::caller::Caller;
 use super::chunks::{Chunks, Served};
 use super::server::Inner;
 use super::status::{Fault, from_tool, invalid, short_name, state_error};
@@ -33,13 +34,13 @@ impl Inner {
     pub(super) async fn call_host_tool(
         &self,
         request: pb::ExecuteElixirToolRequest,
-        deadline: Option<Instant>,
+        caller: &Caller,
         max_message: usize,
     ) -> pb::ExecuteElixirToolResponse {
         let started = Instant::now();
         let mut response = pb::ExecuteElixirToolResponse::default();
         let result = async {
-            let (call, args) = self.prepare(&request, deadline)?;
+            let (call, args) = self.prepare(&request, caller)?;
             let reply = self
                 .state
                 .tools()
@@ -72,10 +73,10 @@ impl Inner {
     pub(super) fn stream_host_tool(
         &self,
         request: &pb::ExecuteElixirToolRequest,
-        deadline: Option<Instant>,
+        caller: &Caller,
         max_message: usize,
     ) -> Result<BoxStream<pb::ToolChunk>, Status> {
-        let (call, args) = self.prepare(request, deadline).map_err(from_tool)?;
+        let (call, args) = self.prepare(request, caller).map_err(from_tool)?;
         let stream = self
             .state
             .tools()
@@ -95,7 +96,7 @@ impl Inner {
     fn prepare(
         &self,
         request: &pb::ExecuteElixirToolRequest,
-        deadline: Option<Instant>,
+        caller: &Caller,
     ) -> Result<(ToolCall, Payload), Fault> {
         arguments::metadata(request.metadata.clone())?;
         let session = self
@@ -108,7 +109,8 @@ impl Inner {
             })?;
         let args = arguments::named(&request.parameters, &HashMap::new())?;
         let mut call = ToolCall::new();
-        (call.session, call.deadline) = (session, deadline);
+        call.session = session;
+        caller.name(&mut call);
         Ok((call, args))
     }
 

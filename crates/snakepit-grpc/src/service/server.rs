@@ -8,10 +8,11 @@ use snakepit_core::HostState;
 use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
+use super::caller::Caller;
 use super::gateway::Gateway;
 use super::peer_tools::PeerTools;
 use super::{Scope, ServeOptions};
-use super::{deadline, peer, sessions};
+use super::{peer, sessions};
 use crate::pb;
 use crate::pb::bridge_service_server::BridgeService;
 
@@ -133,11 +134,11 @@ impl BridgeService for BridgeServer {
         request: Request<pb::ExecuteToolRequest>,
     ) -> Answer<pb::ExecuteToolResponse> {
         Scope::of(&request).check(&request.get_ref().session_id)?;
-        let deadline = deadline::of(&request);
+        let caller = Caller::of(&request);
         let answer = self
             .inner
-            .execute_tool(request.into_inner(), deadline, self.max_message);
-        answer.await.map(Response::new)
+            .execute_tool(request.into_inner(), &caller, self.max_message);
+        answer.await.map(|answer| caller.answer(answer))
     }
 
     async fn execute_streaming_tool(
@@ -145,18 +146,18 @@ impl BridgeService for BridgeServer {
         request: Request<pb::ExecuteToolRequest>,
     ) -> Answer<Self::ExecuteStreamingToolStream> {
         Scope::of(&request).check(&request.get_ref().session_id)?;
-        let deadline = deadline::of(&request);
+        let caller = Caller::of(&request);
         let answer =
             self.inner
-                .execute_streaming_tool(request.into_inner(), deadline, self.max_message);
-        answer.await.map(Response::new)
+                .execute_streaming_tool(request.into_inner(), &caller, self.max_message);
+        answer.await.map(|answer| caller.answer(answer))
     }
 
     async fn execute_tool_many(
         &self,
         request: Request<Streaming<pb::ExecuteToolRequest>>,
     ) -> Answer<Self::ExecuteToolManyStream> {
-        let (deadline, scope) = (deadline::of(&request), Scope::of(&request));
+        let (caller, scope) = (Caller::of(&request), Scope::of(&request));
         let requests = request.into_inner().map(move |request| {
             let request = request?;
             scope.check(&request.session_id)?;
@@ -164,8 +165,8 @@ impl BridgeService for BridgeServer {
         });
         let inner = Arc::clone(&self.inner);
         inner
-            .execute_tool_many(requests, deadline, self.max_message)
-            .map(Response::new)
+            .execute_tool_many(requests, caller.clone(), self.max_message)
+            .map(|answers| caller.answer(answers))
     }
 
     async fn register_tools(
@@ -193,11 +194,11 @@ impl BridgeService for BridgeServer {
         request: Request<pb::ExecuteElixirToolRequest>,
     ) -> Answer<pb::ExecuteElixirToolResponse> {
         Scope::of(&request).check(&request.get_ref().session_id)?;
-        let deadline = deadline::of(&request);
+        let caller = Caller::of(&request);
         let answer = self
             .inner
-            .call_host_tool(request.into_inner(), deadline, self.max_message);
-        Ok(Response::new(answer.await))
+            .call_host_tool(request.into_inner(), &caller, self.max_message);
+        Ok(caller.answer(answer.await))
     }
 
     async fn stream_elixir_tool(
@@ -205,10 +206,10 @@ impl BridgeService for BridgeServer {
         request: Request<pb::ExecuteElixirToolRequest>,
     ) -> Answer<Self::StreamElixirToolStream> {
         Scope::of(&request).check(&request.get_ref().session_id)?;
-        let deadline = deadline::of(&request);
+        let caller = Caller::of(&request);
         self.inner
-            .stream_host_tool(&request.into_inner(), deadline, self.max_message)
-            .map(Response::new)
+            .stream_host_tool(&request.into_inner(), &caller, self.max_message)
+            .map(|answer| caller.answer(answer))
     }
 
     async fn stream_telemetry(

@@ -1,5 +1,6 @@
 //! The whole as a gRPC service, with the generated client and a real worker.
 
+use snakepit::Snakepit;
 use snakepit::grpc::ServeOptions;
 use snakepit_grpc::pb::bridge_service_client::BridgeServiceClient;
 use snakepit_grpc::pb::{
@@ -8,6 +9,8 @@ use snakepit_grpc::pb::{
 use tonic::transport::{Channel, Endpoint};
 
 use crate::sessions::builder;
+use crate::support::pool_of;
+use crate::telemetry;
 
 async fn client(path: &std::path::Path) -> BridgeServiceClient<Channel> {
     let address = format!("unix:{}", path.display());
@@ -68,5 +71,44 @@ async fn clients_reach_the_pools_only_through_the_gateway() {
     assert_eq!(wrong.error.unwrap().code, "SP2003");
 
     drop((closed, open));
+    snakepit.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_trace_and_the_correlation_id_of_a_client_reach_the_tool() {
+    const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let pool = pool_of("main", telemetry::ADAPTER);
+    let snakepit = Snakepit::builder().pool(pool).start().await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("gateway/s");
+    let server = snakepit.bridge_with_gateway();
+    let open = server
+        .serve_unix(&path, &ServeOptions::new())
+        .await
+        .unwrap();
+    let mut client = client(&path).await;
+    for parent in [PARENT, "no trace at all"] {
+        let mut request = tonic::Request::new(ExecuteToolRequest {
+            tool_name: "where".into(),
+            payload: snakepit::Payload::encode(&()).unwrap().bytes,
+            encoding: Encoding::Msgpack.into(),
+            ..Default::default()
+        });
+        let headers = request.metadata_mut();
+        headers.insert("traceparent", parent.parse().unwrap());
+        headers.insert("x-snakepit-correlation-id", "order 7".parse().unwrap());
+        let answer = client.execute_tool(request).await.unwrap();
+        let told = answer.metadata().get("x-snakepit-correlation-id");
+        assert_eq!(told.unwrap(), "order 7");
+        let answer = answer.into_inner();
+        assert!(answer.success, "{answer:?}");
+        let payload = snakepit::Payload::from_msgpack(answer.payload);
+        let (trace, call, correlation): telemetry::Place = payload.decode().unwrap();
+        let of_client = trace.is_some_and(|trace| trace.starts_with(&PARENT[3..35]));
+        assert_eq!(of_client, parent == PARENT);
+        assert!(call > 0);
+        assert_eq!(correlation.as_deref(), Some("order 7"));
+    }
+    drop(open);
     snakepit.shutdown().await;
 }

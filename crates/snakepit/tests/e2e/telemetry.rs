@@ -17,9 +17,9 @@ use self::recorded::recorded;
 use crate::support::{file, pool_of};
 
 /// What a tool knows of its place: the worker's span, the call, the correlation id.
-type Place = (Option<String>, u64, Option<String>);
+pub(crate) type Place = (Option<String>, u64, Option<String>);
 
-const ADAPTER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/telemetry_tools.py");
+pub(crate) const ADAPTER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/telemetry_tools.py");
 
 const PROFILES: [&str; 3] = ["process", "thread", "event loop"];
 

@@ -155,7 +155,7 @@ async fn under_attack(mode: &str, dir: &Path) {
         let events = evil.default_pool().raw().events().clone();
         let _heard = events.on_event("*", |emitted| {
             let name = emitted.event.name();
-            if name.starts_with("snakepit.tool.") || name.starts_with("snakepit.telemetry.") {
+            if name.contains("tool.") || name.contains("telemetry.") {
                 println!("@event {name}");
             }
         });

@@ -1,0 +1,120 @@
+//! What the headers of a request say of its caller: how long it waits, its place in a trace, its correlation id.
+
+use std::sync::Arc;
+
+use snakepit_core::{ToolCall, TraceContext};
+use tokio::time::Instant;
+use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
+use tonic::{Request, Response};
+
+use super::deadline;
+
+/// Header of the caller's span, as [W3C Trace Context](https://www.w3.org/TR/trace-context/) defines it.
+const TRACE_PARENT: &str = "traceparent";
+
+/// Header of a text that the records of a call carry, in requests and in their answers.
+const CORRELATION: &str = "x-snakepit-correlation-id";
+
+/// Longest correlation id in bytes.
+const MAX_CORRELATION: usize = 256;
+
+/// Who makes a request.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Caller {
+    /// When it stops waiting.
+    pub(super) deadline: Option<Instant>,
+    /// The span that it makes the request in.
+    pub(super) trace: Option<TraceContext>,
+    pub(super) correlation: Option<Arc<str>>,
+}
+
+impl Caller {
+    /// A header that cannot be used, or is there more than once, is as good as none: no call fails for the sake of its records.
+    pub(super) fn of<T>(request: &Request<T>) -> Self {
+        let headers = request.metadata();
+        let trace = only(headers, TRACE_PARENT).and_then(|text| text.parse().ok());
+        let correlation = only(headers, CORRELATION).filter(|text| {
+            let shown = |byte: u8| (b' '..=b'~').contains(&byte);
+            (1..=MAX_CORRELATION).contains(&text.len()) && text.bytes().all(shown)
+        });
+        Self {
+            deadline: deadline::of(request),
+            trace,
+            correlation: correlation.map(Arc::from),
+        }
+    }
+
+    /// Says in whose name a host tool is called.
+    pub(super) fn name(&self, call: &mut ToolCall) {
+        call.deadline = self.deadline;
+        call.trace = self.trace;
+        call.correlation.clone_from(&self.correlation);
+    }
+
+    /// Gives the correlation id back.
+    pub(super) fn answer<T>(&self, message: T) -> Response<T> {
+        let mut response = Response::new(message);
+        let value = self
+            .correlation
+            .as_deref()
+            .map(MetadataValue::<Ascii>::try_from);
+        if let Some(Ok(value)) = value {
+            response.metadata_mut().insert(CORRELATION, value);
+        }
+        response
+    }
+}
+
+/// The value of a header that is there once.
+fn only<'a>(headers: &'a MetadataMap, name: &str) -> Option<&'a str> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next()?;
+    if values.next().is_some() {
+        return None;
+    }
+    value.to_str().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    fn caller(headers: &[(&'static str, &str)]) -> Caller {
+        let mut request = Request::new(());
+        for (name, value) in headers {
+            request.metadata_mut().append(*name, value.parse().unwrap());
+        }
+        Caller::of(&request)
+    }
+
+    #[test]
+    fn headers_that_cannot_be_used_are_none() {
+        let good = caller(&[
+            (TRACE_PARENT, PARENT),
+            (CORRELATION, "order 7"),
+            ("tracestate", "a=b"),
+        ]);
+        assert_eq!(good.trace.unwrap().to_string(), PARENT);
+        assert_eq!(good.correlation.as_deref(), Some("order 7"));
+        let answer = good.answer(());
+        assert_eq!(answer.metadata().get(CORRELATION).unwrap(), "order 7");
+        for bad in [
+            "",
+            "00-00-00-00",
+            &PARENT.to_uppercase(),
+            &PARENT.replace("4bf92f3577b34da6a3ce929d0e0e4736", &"0".repeat(32)),
+        ] {
+            assert_eq!(caller(&[(TRACE_PARENT, bad)]).trace, None, "{bad}");
+        }
+        assert_eq!(
+            caller(&[(TRACE_PARENT, PARENT), (TRACE_PARENT, PARENT)]).trace,
+            None
+        );
+        for bad in ["", &"x".repeat(257)] {
+            assert_eq!(caller(&[(CORRELATION, bad)]).correlation, None, "{bad}");
+        }
+        assert!(caller(&[]).answer(()).metadata().is_empty());
+    }
+}
