@@ -115,9 +115,14 @@ pub(crate) fn brief(error: &ToolError) -> ToolError {
 
 /// The beginning of a text, in bytes.
 fn clip(text: &str, limit: usize) -> String {
+    beginning(text, limit).to_owned()
+}
+
+/// The same without a copy.
+pub(crate) fn beginning(text: &str, limit: usize) -> &str {
     let mut ends = (0..=limit.min(text.len())).rev();
     let end = ends.find(|at| text.is_char_boundary(*at));
-    text[..end.unwrap_or(0)].to_owned()
+    &text[..end.unwrap_or(0)]
 }
 
 /// The settings of telemetry for a worker.

@@ -19,6 +19,7 @@ use snakepit_core::record::{
 };
 use snakepit_core::{CallId, PoolName, TraceContext, WorkerId};
 
+use crate::convert::beginning;
 use crate::pb;
 
 /// Longest record in bytes.
@@ -269,7 +270,7 @@ fn is_name(name: &str) -> bool {
 
 /// The beginning of a text.
 fn clip(text: &str) -> &str {
-    &text[..text.floor_char_boundary(MAX_TEXT)]
+    beginning(text, MAX_TEXT)
 }
 
 fn time(nanos: u64) -> SystemTime {

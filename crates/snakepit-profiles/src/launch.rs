@@ -5,6 +5,7 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use snakepit_core::{ErrorCode, Stacks, StartContext, StartError, WorkerInfo};
 use snakepit_grpc::convert;
 use snakepit_grpc::link::{ControlClient, DescribeError, HostRequests, LinkClient, Source};
@@ -96,7 +97,13 @@ pub(crate) async fn launch(
                 process.let_live();
             }
             Ok(PythonWorker::new(
-                info, slots, shared, can, control, process, reports, context,
+                info,
+                slots,
+                shared,
+                can,
+                control,
+                (process, reports),
+                context,
             ))
         }
         Ok(Err(Refusal::Adapter(error))) => {
@@ -211,7 +218,7 @@ async fn connect(
             }
             (Role::Control, stream) => {
                 let reports = Arc::clone(reports);
-                let take = Arc::new(move |head| reports.take(head));
+                let take = Arc::new(move |head: Bytes| reports.take(&head));
                 links.control = Some(ControlClient::with_telemetry(stream, take));
             }
         }

@@ -115,12 +115,12 @@ impl Reports {
     }
 
     /// Takes a frame, or counts what it has.
-    pub(crate) fn take(self: &Arc<Self>, head: Bytes) {
+    pub(crate) fn take(self: &Arc<Self>, head: &[u8]) {
         if !self.enabled.load(Ordering::Relaxed) {
             return;
         }
         // A part of a buffer would keep all of it.
-        let (head, size) = (Bytes::copy_from_slice(&head), head.len());
+        let (head, size) = (Bytes::copy_from_slice(head), head.len());
         let before = self.waiting.fetch_add(size, Ordering::AcqRel);
         let job = Job {
             reports: Arc::clone(self),

@@ -47,8 +47,7 @@ impl PythonWorker {
         shared: bool,
         can: Capabilities,
         control: ControlClient,
-        process: Process,
-        reports: Arc<Reports>,
+        (process, reports): (Process, Arc<Reports>),
         context: &StartContext,
     ) -> Self {
         let slots: Arc<[LinkClient]> = slots.into();

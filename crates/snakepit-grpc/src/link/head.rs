@@ -4,6 +4,8 @@ use prost::encoding::{WireType, encode_key, encode_varint};
 use snakepit_core::{Request, TraceContext};
 use tokio::time::Instant;
 
+use crate::convert::beginning;
+
 const SESSION_ID: u32 = 1;
 const TOOL_NAME: u32 = 2;
 const ENCODING: u32 = 101;
@@ -40,8 +42,8 @@ pub(super) fn encode_call(request: &Request, span: Option<TraceContext>, out: &m
         bytes(TRACE, &span.to_bytes(), out);
     }
     if let Some(correlation) = &request.correlation {
-        let end = correlation.floor_char_boundary(MAX_CORRELATION);
-        text(CORRELATION_ID, &correlation[..end], out);
+        let correlation = beginning(correlation, MAX_CORRELATION);
+        text(CORRELATION_ID, correlation, out);
     }
 }
 
