@@ -19,7 +19,8 @@ use crate::support::{file, pool_of};
 /// What a tool knows of its place: the worker's span, the call, the correlation id.
 pub(crate) type Place = (Option<String>, u64, Option<String>);
 
-pub(crate) const ADAPTER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/telemetry_tools.py");
+pub(crate) const ADAPTER: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/telemetry_tools.py");
 
 const PROFILES: [&str; 3] = ["process", "thread", "event loop"];
 
