@@ -4,7 +4,7 @@ import json
 from array import array
 from time import perf_counter
 
-from snakepit_bridge import SessionContext, tool
+from snakepit_bridge import SessionContext, telemetry, tool
 
 
 @tool
@@ -23,6 +23,14 @@ def add(a: int, b: int) -> int:
 def chunks(n: int):
     """Yield n small integers."""
     yield from range(n)
+
+
+@tool
+def flood(count: int) -> int:
+    """Report this many records as fast as can be."""
+    for number in range(count):
+        telemetry.emit("tool.flood", {"number": number}, {"text": "x" * 100})
+    return count
 
 
 @tool

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use snakepit::{Bytes, HostTools, PoolBuilder, PoolHandle, Report, Snakepit};
+use snakepit::{Bytes, HostTools, PoolBuilder, PoolHandle, Report, Snakepit, Telemetry};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::Instant;
 
@@ -44,9 +44,22 @@ impl Host {
 
     /// Starts the pool on this runtime and waits until all its workers are ready.
     pub(crate) fn with(runtime: Runtime, pool: PoolBuilder) -> Result<Self> {
+        Self::observed(runtime, pool, None)
+    }
+
+    /// The same, with exporters.
+    pub(crate) fn observed(
+        runtime: Runtime,
+        pool: PoolBuilder,
+        telemetry: Option<&Telemetry>,
+    ) -> Result<Self> {
+        let builder = Snakepit::builder().pool(pool);
+        let builder = match telemetry {
+            Some(telemetry) => builder.telemetry(telemetry),
+            None => builder,
+        };
         let snakepit = runtime.block_on(async {
-            Snakepit::builder()
-                .pool(pool)
+            builder
                 .start()
                 .await
                 .map_err(|error| Report::from(&error).to_string())

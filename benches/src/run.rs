@@ -12,6 +12,7 @@ mod scheduler;
 mod session;
 mod startup;
 mod stream;
+mod telemetry;
 
 use crate::Result;
 use crate::cli::Plan;
@@ -70,6 +71,10 @@ pub(crate) const ALL: &[Bench] = &[
     Bench {
         name: "startup",
         run: startup::run,
+    },
+    Bench {
+        name: "telemetry",
+        run: telemetry::run,
     },
     Bench {
         name: "memory",

@@ -47,6 +47,7 @@ const REST: &[Step] = &[
         shell::run(doc.arg("--quiet").env("RUSTDOCFLAGS", "-D warnings"))
     }),
     ("fuzz targets", fuzz_targets),
+    ("a Prometheus server for the tests", prometheus),
     // The last one, so that its total is the last thing printed.
     ("tests", || test::with(&[], Effort::Obtain)),
 ];
@@ -91,6 +92,15 @@ fn each_crate_alone() -> Result<()> {
     for (name, feature) in FEATURES {
         let mut one = shell::cargo(["check", "--quiet", "--package", name]);
         shell::run(one.args(["--no-default-features", "--features", feature]))?;
+    }
+    Ok(())
+}
+
+/// Without one, the tests that need it are skipped, or fail where everything has to run.
+fn prometheus() -> Result<()> {
+    let status = Command::new(shell::root().join(".ci/prometheus")).status();
+    if !status.is_ok_and(|status| status.success()) {
+        eprintln!("without it: see the reason above");
     }
     Ok(())
 }

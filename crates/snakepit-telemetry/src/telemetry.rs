@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use snakepit_core::events::{Events, Subscription};
+use snakepit_core::record::Recorder;
 use snakepit_core::{HostState, Pool};
 
 use crate::background::Background;
@@ -32,9 +33,16 @@ struct Inner {
     background: Background,
     #[cfg(feature = "prometheus")]
     server: Option<crate::prometheus::Server>,
-    attached: Mutex<Vec<(Events, Vec<Subscription>)>>,
+    attached: Mutex<Vec<Attached>>,
     report: Mutex<Option<FlushReport>>,
     timeout: Duration,
+}
+
+/// A hub whose records are taken.
+struct Attached {
+    events: Events,
+    recorder: Option<Arc<Box<dyn Recorder>>>,
+    subscriptions: Vec<Subscription>,
 }
 
 /// What became of the records.
@@ -105,14 +113,24 @@ impl Telemetry {
     }
 
     /// Takes the events, spans, logs and measurements of a host from now on. To be called before its pools start, so that nothing is
-    /// missed.
+    /// missed. A host that is attached already is not counted twice.
     pub fn attach(&self, state: &HostState) {
         let (events, sinks) = (state.events(), &self.inner.sinks);
+        let mut attached = lock(&self.inner.attached);
+        let now = events.recorder();
+        if let Some(now) = &now
+            && attached.iter().any(|one| one.records_by(now))
+        {
+            return;
+        }
         sinks.metrics.add_state(state);
         let subscriptions = sinks.metrics.attach(events);
         events.set_recorder(Some(Box::new(Exporter(Arc::clone(sinks)))));
-        let mut attached = lock(&self.inner.attached);
-        attached.push((events.clone(), subscriptions));
+        attached.push(Attached {
+            events: events.clone(),
+            recorder: events.recorder(),
+            subscriptions,
+        });
     }
 
     /// Adds a pool to the metrics. It is not kept alive.
@@ -199,9 +217,16 @@ impl Inner {
         if let Some(report) = *report {
             return report;
         }
-        for (events, subscriptions) in lock(&self.attached).drain(..) {
-            events.set_recorder(None);
-            subscriptions.into_iter().for_each(Subscription::detach);
+        for one in lock(&self.attached).drain(..) {
+            // Somebody else may record by now.
+            if one
+                .events
+                .recorder()
+                .is_some_and(|now| one.records_by(&now))
+            {
+                one.events.set_recorder(None);
+            }
+            one.subscriptions.into_iter().for_each(Subscription::detach);
         }
         #[cfg(feature = "otlp")]
         let complete = self.sinks.otlp.finish(&self.background, timeout);
@@ -221,6 +246,13 @@ impl Inner {
             exported: metrics.total_exported(),
             dropped: metrics.total_dropped(),
         }
+    }
+}
+
+impl Attached {
+    fn records_by(&self, recorder: &Arc<Box<dyn Recorder>>) -> bool {
+        let own = self.recorder.as_ref();
+        own.is_some_and(|own| Arc::ptr_eq(own, recorder))
     }
 }
 

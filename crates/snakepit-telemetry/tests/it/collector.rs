@@ -28,6 +28,7 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::{Notify, Semaphore};
+use tonic::transport::ServerTlsConfig;
 use tonic::transport::server::{Server, TcpIncoming};
 use tonic::{Code, Request, Response, Status};
 
@@ -82,6 +83,16 @@ impl Collector {
     }
 
     pub(crate) async fn at(address: SocketAddr, mode: Mode) -> Self {
+        Self::serve(address, mode, Server::builder()).await
+    }
+
+    /// One that takes everything, over TLS.
+    pub(crate) async fn with_tls(tls: ServerTlsConfig) -> Self {
+        let server = Server::builder().tls_config(tls).unwrap();
+        Self::serve(([127, 0, 0, 1], 0).into(), Mode::Take, server).await
+    }
+
+    async fn serve(address: SocketAddr, mode: Mode, mut server: Server) -> Self {
         let received = Arc::new(Received {
             mode: Mutex::new(mode),
             permits: Semaphore::new(0),
@@ -94,7 +105,7 @@ impl Collector {
         let listener = bound.unwrap().unwrap();
         let address = listener.local_addr().unwrap();
         let service = Service(Arc::clone(&received));
-        let server = Server::builder()
+        let server = server
             .add_service(TraceServiceServer::new(service.clone()))
             .add_service(MetricsServiceServer::new(service.clone()))
             .add_service(LogsServiceServer::new(service));

@@ -10,3 +10,4 @@ mod faults;
 mod otlp;
 mod prometheus;
 mod support;
+mod tls;

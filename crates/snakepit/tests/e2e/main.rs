@@ -28,6 +28,8 @@ mod doctor;
 mod environment;
 #[cfg(feature = "process")]
 mod execute;
+#[cfg(all(feature = "cli", feature = "otlp", feature = "prometheus"))]
+mod exporters;
 #[cfg(feature = "process")]
 mod external_program;
 #[cfg(feature = "process")]

@@ -26,7 +26,7 @@ const PYTHON: &str = "snakepit::python";
 /// Installs the subscriber.
 pub(crate) fn install(verbose: u8) {
     let levels = match verbose {
-        0 => "off,snakepit::worker=info,snakepit::python=info",
+        0 => "off,snakepit::worker=info,snakepit::python=info,snakepit::telemetry=warn",
         1 => "info",
         _ => "debug",
     };

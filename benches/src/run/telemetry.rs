@@ -1,0 +1,205 @@
+//! What do metrics, traces and events cost a small call, and a flood of records from a worker the host?
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
+    TraceService, TraceServiceServer,
+};
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
+use snakepit::core::events::{Event, Events};
+use snakepit::core::{CallId, PoolName};
+use snakepit::{PoolBuilder, Telemetry, TelemetryError};
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::time::Instant;
+use tonic::transport::server::{Server, TcpIncoming};
+use tonic::{Request, Response, Status};
+use tracing::Level;
+
+use crate::Result;
+use crate::cli::Plan;
+use crate::contest::{Entrant, Series, alternate};
+use crate::host::{Host, multi_thread};
+use crate::load::closed;
+use crate::placement::{move_process, on_cpu, two_cpus};
+use crate::row::{Row, Target};
+use crate::run::memory::resident;
+use crate::run::{CALLS, rows};
+
+const BENCH: &str = "telemetry";
+
+/// Records that a worker reports in a flood.
+const FLOOD: u64 = 100_000;
+
+pub(crate) fn run(plan: &Plan) -> Result<Vec<Row>> {
+    let mut table = events();
+    let collector = Collector::start()?;
+    if let Some([here, there]) = two_cpus()? {
+        for (placed, cpu, traced) in [
+            ("both ends on one CPU", here, 1.10),
+            ("each end on its CPU", there, 1.05),
+        ] {
+            for (what, kind, limit) in [
+                ("off", Kind::Off, 1.005),
+                ("metrics", Kind::Metrics, 1.015),
+                ("every call traced", Kind::Traced, traced),
+            ] {
+                let series = on_cpu(here, || contest(plan, kind, cpu, &collector.endpoint))?;
+                let target = [("p50", Target::FloorAtMost(limit, 0.0))];
+                let case = format!("{what}, {placed}");
+                table.extend(rows((BENCH, &case), &CALLS, &series, &target));
+            }
+        }
+    }
+    table.push(flood(plan)?);
+    Ok(table)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Off,
+    Metrics,
+    Traced,
+}
+
+/// A host that exports beside one that does not, which is the floor.
+fn contest(plan: &Plan, kind: Kind, cpu: usize, collector: &str) -> Result<Series> {
+    let telemetry = exporters(kind, collector)?;
+    let (plain, observed) = (host(plan, None)?, host(plan, telemetry.as_ref())?);
+    for pid in plain.pids().into_iter().chain(observed.pids()) {
+        move_process(pid, cpu)?;
+    }
+    let round = |host: &Host| {
+        let caller = host.caller();
+        let call = move || caller.clone().echo();
+        let load = host.runtime().block_on(closed(1, plan.turn, call))?;
+        Ok(load.figures())
+    };
+    let ours = Entrant::ours(|| round(&observed));
+    let floor = Entrant::floor(|| round(&plain));
+    alternate(plan.rounds, &mut [ours, floor])
+}
+
+fn host(plan: &Plan, telemetry: Option<&Telemetry>) -> Result<Host> {
+    let pool = PoolBuilder::new("bench", format!("{}/tools.py", crate::HOME));
+    let pool = pool.python(&plan.pythons.ours).workers(1);
+    Host::observed(multi_thread()?, pool, telemetry)
+}
+
+fn exporters(
+    kind: Kind,
+    collector: &str,
+) -> std::result::Result<Option<Telemetry>, TelemetryError> {
+    let builder = Telemetry::builder().own_subscriber();
+    let builder = match kind {
+        Kind::Off => return Ok(None),
+        Kind::Metrics => builder.prometheus(([127, 0, 0, 1], 0)),
+        Kind::Traced => builder.otlp(collector),
+    };
+    builder.start().map(Some)
+}
+
+/// The time of one event, in nanoseconds.
+fn events() -> Vec<Row> {
+    const ROUNDS: u32 = 2_000_000;
+    let hub = Events::new();
+    let pool = PoolName::new("bench");
+    let time = || {
+        let begin = Instant::now();
+        for call in 0..ROUNDS {
+            black_box(&hub).emit(Level::TRACE, || Event::CallAbandoned {
+                pool: pool.clone(),
+                worker: snakepit::WorkerId::new("bench-1"),
+                call: CallId(call.into()),
+            });
+        }
+        begin.elapsed().as_nanos() as f64 / f64::from(ROUNDS)
+    };
+    let without = time();
+    let seen = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&seen);
+    let subscription = hub.on_event("call.*", move |_| {
+        count.fetch_add(1, Ordering::Relaxed);
+    });
+    let with = time();
+    drop(subscription);
+    let row = |case, value, limit| {
+        Row::of(BENCH, case, ("event", "ns"), value).target(Target::AtMost(limit))
+    };
+    vec![
+        row("no subscriber", without, 5.0),
+        row("one subscriber", with, 300.0),
+    ]
+}
+
+/// What the host takes more while a worker reports as much as it can.
+fn flood(plan: &Plan) -> Result<Row> {
+    // Nobody listens there: all that arrives has to be held or dropped.
+    let telemetry = exporters(Kind::Traced, "http://127.0.0.1:1")?;
+    let host = host(plan, telemetry.as_ref())?;
+    let before = resident(std::process::id())?;
+    let caller = host.caller();
+    let most = host.runtime().block_on(async {
+        let flood = caller.snakepit().execute::<u64>("flood", (FLOOD,));
+        tokio::pin!(flood);
+        let mut look = tokio::time::interval(std::time::Duration::from_millis(10));
+        let mut most = before;
+        loop {
+            tokio::select! {
+                done = &mut flood => {
+                    done?;
+                    return Ok::<_, Box<dyn std::error::Error + Send + Sync>>(most);
+                }
+                _ = look.tick() => most = most.max(resident(std::process::id())?),
+            }
+        }
+    })?;
+    let metric = ("rss", "MiB");
+    let row = Row::of(
+        BENCH,
+        "100,000 records from a worker",
+        metric,
+        most - before,
+    );
+    Ok(row.target(Target::AtMost(64.0)))
+}
+
+/// A collector that takes everything, on the CPUs that the bench leaves.
+struct Collector {
+    endpoint: String,
+    _runtime: Runtime,
+}
+
+struct Sink;
+
+#[tonic::async_trait]
+impl TraceService for Sink {
+    async fn export(
+        &self,
+        _request: Request<ExportTraceServiceRequest>,
+    ) -> std::result::Result<Response<ExportTraceServiceResponse>, Status> {
+        Ok(Response::new(ExportTraceServiceResponse::default()))
+    }
+}
+
+impl Collector {
+    fn start() -> Result<Self> {
+        let runtime = multi_thread()?;
+        let listener = runtime.block_on(TcpListener::bind(("127.0.0.1", 0)))?;
+        let endpoint = format!("http://{}", listener.local_addr()?);
+        let server = Server::builder().add_service(TraceServiceServer::new(Sink));
+        runtime.spawn(async move {
+            let incoming = TcpIncoming::from(listener);
+            // It ends with the runtime.
+            let _ = server.serve_with_incoming(incoming).await;
+        });
+        Ok(Self {
+            endpoint,
+            _runtime: runtime,
+        })
+    }
+}
