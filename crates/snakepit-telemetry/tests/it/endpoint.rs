@@ -133,11 +133,11 @@ async fn after_ten_thousand_calls_and_random_kills_the_counters_are_what_callers
                     let polled = tokio::time::timeout(Duration::ZERO, call).await;
                     match polled {
                         Err(_) => seen.cancelled += 1,
-                        Ok(result) => seen.count(result.map(drop)),
+                        Ok(result) => seen.count(&result.map(drop)),
                     }
                     continue;
                 }
-                seen.count(call.await.map(drop));
+                seen.count(&call.await.map(drop));
             }
             seen
         });
@@ -163,13 +163,14 @@ async fn after_ten_thousand_calls_and_random_kills_the_counters_are_what_callers
 }
 
 impl Seen {
-    fn count(&mut self, result: Result<(), Error>) {
+    fn count(&mut self, result: &Result<(), Error>) {
         match result {
             Ok(()) => self.ok += 1,
             Err(Error::Saturated { .. }) => self.rejected += 1,
-            Err(Error::Timeout { phase, .. }) if phase == snakepit_core::Phase::Queue => {
-                self.queue_timeout += 1;
-            }
+            Err(Error::Timeout {
+                phase: snakepit_core::Phase::Queue,
+                ..
+            }) => self.queue_timeout += 1,
             Err(Error::Timeout { .. }) => self.call_timeout += 1,
             Err(_) => self.error += 1,
         }

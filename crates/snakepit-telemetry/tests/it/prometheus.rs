@@ -11,7 +11,7 @@ use snakepit_core::events::{Event, Shown};
 use snakepit_core::{CallId, HostState, HostStateConfig, TraceContext};
 use snakepit_telemetry::Telemetry;
 
-use crate::support::{ask, measurement};
+use crate::support::{ask, measurement, skipped};
 
 /// Returns a program of the package. `None` if it is not installed: the reason is printed, and where everything has to run, that is a
 /// failure.
@@ -23,7 +23,9 @@ fn program(name: &str) -> Option<Command> {
             std::env::var_os("CI").is_none_or(|ci| ci != "true"),
             "`{name}` is not installed\n  help: install the package `prometheus`"
         );
-        eprintln!("skipped: `{name}` is not installed; it is in the package `prometheus`");
+        skipped(&format!(
+            "`{name}` is not installed; it is in the package `prometheus`"
+        ));
         return None;
     };
     Some(Command::new(dir.join(name)))

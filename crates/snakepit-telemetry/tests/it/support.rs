@@ -20,6 +20,12 @@ pub(crate) const LONG: Duration = Duration::from_secs(60);
 
 static LOGGED: Mutex<Vec<(tracing::Level, String)>> = Mutex::new(Vec::new());
 
+/// Says why a test does nothing here.
+pub(crate) fn skipped(reason: &str) {
+    // When stderr cannot be written there is nobody left to tell.
+    let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("skipped: {reason}\n"));
+}
+
 struct Capture;
 
 struct Text(String);

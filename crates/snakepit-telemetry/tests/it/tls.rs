@@ -10,7 +10,7 @@ use tonic::transport::{Identity, ServerTlsConfig};
 use tracing::Level;
 
 use crate::collector::{Collector, Mode};
-use crate::support::{capture, logged, span};
+use crate::support::{capture, logged, skipped, span};
 
 /// Makes a certificate and its key. `None` without `openssl`; where everything has to run, that is a failure.
 fn certificate(dir: &Path, name: &str) -> Option<(PathBuf, PathBuf)> {
@@ -42,7 +42,7 @@ fn certificate(dir: &Path, name: &str) -> Option<(PathBuf, PathBuf)> {
         std::env::var_os("CI").is_none_or(|ci| ci != "true"),
         "`openssl` makes no certificate\n  help: install it"
     );
-    eprintln!("skipped: `openssl` makes no certificate");
+    skipped("`openssl` makes no certificate");
     None
 }
 

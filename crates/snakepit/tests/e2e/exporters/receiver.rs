@@ -82,12 +82,13 @@ impl Receiver {
 impl Received {
     /// The only span of this name.
     pub(super) fn only(&self, name: &str) -> &Span {
-        one(self.spans.iter().filter(|span| span.name == name).collect())
+        let named = self.spans.iter().filter(|span| span.name == name);
+        one(&named.collect::<Vec<_>>())
     }
 
     /// The only child of this name.
     pub(super) fn child(&self, parent: &Span, name: &str) -> &Span {
-        one(self.children(parent, name))
+        one(&self.children(parent, name))
     }
 
     /// The children of this name.
@@ -121,8 +122,8 @@ impl Received {
 }
 
 #[track_caller]
-fn one(spans: Vec<&Span>) -> &Span {
-    match spans[..] {
+fn one<'a>(spans: &[&'a Span]) -> &'a Span {
+    match spans {
         [span] => span,
         _ => panic!("one span: {spans:#?}"),
     }
