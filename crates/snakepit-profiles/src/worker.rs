@@ -241,7 +241,7 @@ impl Worker for PythonWorker {
         let slots = self.slots.iter().enumerate();
         let calls = slots.flat_map(|(index, link)| {
             let slot = Slot(u16::try_from(index).unwrap_or(u16::MAX));
-            let calls = link.plain_calls().into_iter();
+            let calls = link.calls().into_iter();
             calls.map(move |call| async move {
                 if self.control.recall(slot, call).await {
                     link.give_back(call);

@@ -1,5 +1,7 @@
 //! The results of one streaming call.
 
+mod opening;
+
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,16 +13,16 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Pool;
-use super::admission::{Admitted, Want};
 use super::foreign;
-use super::journal::{Journal, Progress};
-use super::lease::{Lease, Running};
-use super::limits::Limits;
+use super::journal::Journal;
+use super::lease::Lease;
 use super::linger::{self, Rest};
 use super::pass::Pass;
 use super::shared::Shared;
 use super::stats::Outcome;
-use crate::{CallId, CallOptions, ChunkStream, Error, Payload, Phase};
+use crate::{CallError, CallId, ChunkStream, Error, Payload, Phase};
+pub(super) use opening::begin;
+use opening::{Accepted, Begun, Origin, start};
 
 /// The chunks of one streaming call. It ends after the last chunk or the first error.
 ///
@@ -28,10 +30,9 @@ use crate::{CallId, CallOptions, ChunkStream, Error, Payload, Phase};
 /// time is up, also to a stream that nobody reads at that moment; the reader gets [`Error::Timeout`] next.
 pub struct ReplyStream {
     /// Keeps the workers alive as long as the stream.
-    _pool: Pool,
-    call: CallId,
+    pool: Pool,
+    origin: Arc<Origin>,
     stage: Arc<Mutex<Stage>>,
-    deadline: Option<(Instant, Duration)>,
     /// Ends the call at its deadline.
     timer: Option<AbortOnDropHandle<()>>,
 }
@@ -44,7 +45,9 @@ struct Stage {
 }
 
 enum State {
-    Open(Open),
+    Open(Box<Open>),
+    /// The worker has given the call back, and a task begins it elsewhere.
+    Returned(Option<AbortOnDropHandle<()>>),
     /// The time is up: the timer has the call, and leaves an error.
     Expiring,
     Failed(Error),
@@ -53,9 +56,13 @@ enum State {
 
 struct Open {
     lease: Lease,
+    /// Its number in the worker.
+    call: CallId,
     chunks: ChunkStream,
     pass: Option<Pass>,
     journal: Journal<Arc<Shared>>,
+    /// A chunk has come.
+    begun: bool,
 }
 
 fn lock(stage: &Mutex<Stage>) -> MutexGuard<'_, Stage> {
@@ -64,7 +71,7 @@ fn lock(stage: &Mutex<Stage>) -> MutexGuard<'_, Stage> {
 
 impl Stage {
     /// Takes the call out, if it is open.
-    fn take(&mut self, next: State) -> Option<Open> {
+    fn take(&mut self, next: State) -> Option<Box<Open>> {
         if !matches!(self.state, State::Open(_)) {
             return None;
         }
@@ -75,125 +82,65 @@ impl Stage {
     }
 
     fn fail(&mut self, error: Error) {
-        self.state = State::Failed(error);
+        self.leave(State::Failed(error));
+    }
+
+    /// Leaves something for the reader.
+    fn leave(&mut self, state: State) {
+        self.state = state;
         if let Some(reader) = self.reader.take() {
             reader.wake();
         }
     }
 }
 
-/// A stream whose worker has accepted it.
-pub(super) struct Begun {
-    lease: Lease,
-    chunks: ChunkStream,
-    pass: Option<Pass>,
-    limits: Limits,
-}
-
-/// Gets a slot for a stream and starts it there.
-pub(super) async fn begin(
-    pool: &Pool,
-    progress: &mut Progress,
-    args: Payload,
-    options: &CallOptions,
-    now: Instant,
-) -> Result<Begun, Error> {
-    let shared = pool.shared();
-    let in_session = shared.enter_session(options)?;
-    let options = in_session.as_deref().unwrap_or(options);
-    let limits = Limits::made_at(now, &shared.config, &progress.tool, options, true);
-    shared.screen(progress, &args, options, false)?;
-    let pass = shared.pass(progress, 1)?;
-    match start(pool, progress, args, options, &limits).await {
-        Ok((chunks, lease)) => {
-            progress.streams(shared, &lease);
-            Ok(Begun {
-                lease,
-                chunks,
-                pass,
-                limits,
-            })
-        }
-        Err(error) => {
-            if let Some(pass) = pass {
-                pass.end(Err(&error));
-            }
-            Err(error)
-        }
+impl Open {
+    fn new(
+        (lease, call, chunks): Accepted,
+        pass: Option<Pass>,
+        journal: Journal<Arc<Shared>>,
+    ) -> Box<Self> {
+        Box::new(Self {
+            lease,
+            call,
+            chunks,
+            pass,
+            journal,
+            begun: false,
+        })
     }
-}
 
-async fn start(
-    pool: &Pool,
-    progress: &mut Progress,
-    args: Payload,
-    options: &CallOptions,
-    limits: &Limits,
-) -> Result<(ChunkStream, Lease), Error> {
-    let (shared, bytes) = (pool.shared(), args.bytes.len());
-    let want = Want {
-        limits: Some(limits),
-        again: false,
-        ..Want::again(options, bytes)
-    };
-    let mut lease = match shared.admit(&want)? {
-        Admitted::Now(lease) => lease,
-        Admitted::Wait(waiting) => {
-            progress.queued(shared, options, waiting.queue_size());
-            waiting.wait(Some(limits.queue)).await?
-        }
-    };
-    loop {
-        lease.suspect = shared.suspect(&progress.tool, &args, options, false);
-        lease.session.clone_from(&options.hold);
-        progress.dispatched(shared, &mut lease);
-        let request = limits.request(progress, args.clone(), options, &lease);
-        let call = request.call;
-        let future = Arc::clone(lease.worker()).stream(lease.slot(), request);
-        let running = Running::new(lease, call, future);
-        if let Some(begun) = running.run(limits, &progress.tool).await? {
-            return Ok(begun);
-        }
-        let want = Want::again(options, bytes);
-        lease = pool.slot_again(progress, &want, limits).await?;
+    /// Cancels a call that nobody waits for any more. Its journal ends after that, as that of a call whose caller has gone away, where it
+    /// has not ended yet.
+    fn end(self, outcome: Outcome) {
+        linger::spawn(self.lease, self.call, outcome, self.chunks.rest());
     }
 }
 
 impl ReplyStream {
     pub(super) fn new(pool: Pool, begun: Begun, journal: Journal<Arc<Shared>>) -> Self {
         let Begun {
-            lease,
-            chunks,
+            accepted,
             pass,
-            limits,
+            origin,
         } = begun;
-        let shared = Arc::clone(lease.shared());
-        let call = journal.progress.call;
-        let open = Open {
-            lease,
-            chunks,
-            pass,
-            journal,
-        };
+        let shared = Arc::clone(pool.shared());
         let stage = Arc::new(Mutex::new(Stage {
-            state: State::Open(open),
+            state: State::Open(Open::new(accepted, pass, journal)),
             reader: None,
         }));
-        let timer = limits.call.map(|limit| {
+        let timer = origin.limits.call.map(|limit| {
             let expire = expire(Arc::clone(&stage), limit);
             AbortOnDropHandle::new(shared.tasks.spawn_on(expire, &shared.runtime))
         });
         Self {
-            _pool: pool,
-            call,
+            pool,
+            origin: Arc::new(origin),
             stage,
-            deadline: limits.call,
             timer,
         }
     }
-}
 
-impl ReplyStream {
     /// The timer is gone with the pool's runtime.
     fn is_orphaned(&self) -> bool {
         self.timer
@@ -202,18 +149,94 @@ impl ReplyStream {
     }
 
     /// Ends a call whose time is up where nobody else does.
-    fn orphan(&self, open: Open) -> Error {
-        let Open {
-            lease,
-            chunks,
-            mut journal,
-            ..
-        } = open;
-        let after = self.deadline.map_or(Duration::ZERO, |(_, after)| after);
-        let error = lease.shared().timeout(Phase::Call, after);
-        journal.end(Err(&error));
-        linger::spawn(lease, self.call, Outcome::CallTimeout, chunks.rest());
+    fn orphan(&self, mut open: Open) -> Error {
+        let after = self.origin.limits.call;
+        let after = after.map_or(Duration::ZERO, |(_, after)| after);
+        let error = self.pool.shared().timeout(Phase::Call, after);
+        open.journal.end(Err(&error));
+        open.end(Outcome::CallTimeout);
         error
+    }
+
+    /// Begins a call elsewhere that its worker has given back. Its caller has left [`State::Returned`] in the stage.
+    fn begin_again(&self, pass: Option<Pass>, mut journal: Journal<Arc<Shared>>) {
+        let shared = self.pool.shared();
+        let again = Again {
+            shared: Arc::clone(shared),
+            stage: Arc::clone(&self.stage),
+        };
+        let (pool, origin) = (self.pool.clone(), Arc::clone(&self.origin));
+        let task = async move {
+            let progress = &mut journal.progress;
+            let want = origin.again();
+            let accepted = match pool.slot_again(progress, &want, &origin.limits).await {
+                Ok(lease) => start(&pool, progress, lease, &origin).await,
+                Err(error) => Err(error),
+            };
+            again.end(accepted, pass, journal, &origin);
+        };
+        let task = shared.tasks.spawn_on(task, &shared.runtime);
+        let task = AbortOnDropHandle::new(task);
+        // It may have ended by now.
+        if let State::Returned(handle) = &mut lock(&self.stage).state {
+            *handle = Some(task);
+        }
+    }
+}
+
+/// Leaves what becomes of a call that is begun elsewhere; without a result, the pool is gone.
+struct Again {
+    shared: Arc<Shared>,
+    stage: Arc<Mutex<Stage>>,
+}
+
+impl Again {
+    fn end(
+        &self,
+        accepted: Result<Accepted, Error>,
+        pass: Option<Pass>,
+        mut journal: Journal<Arc<Shared>>,
+        origin: &Origin,
+    ) {
+        let open = match accepted {
+            Ok(accepted) => Ok(Open::new(accepted, pass, journal)),
+            Err(error) => {
+                journal.end(Err(&error));
+                if let Some(pass) = pass {
+                    pass.end(Err(&error));
+                }
+                Err(error)
+            }
+        };
+        let mut stage = lock(&self.stage);
+        if !matches!(stage.state, State::Returned(_)) {
+            drop(stage);
+            // The reader has left at this moment.
+            if let Ok(open) = open {
+                open.end(Outcome::Cancelled);
+            }
+            return;
+        }
+        match (open, origin.limits.call) {
+            // The timer has found nothing to end.
+            (Ok(mut open), Some((at, after))) if at <= Instant::now() => {
+                let error = self.shared.timeout(Phase::Call, after);
+                open.journal.end(Err(&error));
+                open.end(Outcome::CallTimeout);
+                stage.fail(error);
+            }
+            (Ok(open), _) => stage.leave(State::Open(open)),
+            (Err(error), _) => stage.fail(error),
+        }
+    }
+}
+
+impl Drop for Again {
+    fn drop(&mut self) {
+        let mut stage = lock(&self.stage);
+        if matches!(stage.state, State::Returned(_)) {
+            stage.fail(self.shared.closed());
+        }
     }
 }
 
@@ -221,19 +244,14 @@ impl ReplyStream {
 async fn expire(stage: Arc<Mutex<Stage>>, (at, after): (Instant, Duration)) {
     sleep_until(at).await;
     let taken = lock(&stage).take(State::Expiring);
-    let Some(Open {
-        lease,
-        chunks,
-        mut journal,
-        ..
-    }) = taken
-    else {
+    let Some(mut open) = taken else {
         return;
     };
-    let (call, tool) = (journal.progress.call, &journal.progress.tool);
-    let error = lease.timed_out(call, tool, after).error().await;
-    journal.end(Err(&error));
-    linger::spawn(lease, call, Outcome::CallTimeout, chunks.rest());
+    let tool = &open.journal.progress.tool;
+    let timed_out = open.lease.timed_out(open.call, tool, after);
+    let error = timed_out.error().await;
+    open.journal.end(Err(&error));
+    open.end(Outcome::CallTimeout);
     lock(&stage).fail(error);
 }
 
@@ -243,7 +261,8 @@ impl Stream for ReplyStream {
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let mut stage = lock(&self.stage);
         // The deadline comes first: a tool that always has a chunk ready must not outrun it.
-        let late = || self.deadline.is_some_and(|(at, _)| at <= Instant::now());
+        let deadline = self.origin.limits.call;
+        let late = || deadline.is_some_and(|(at, _)| at <= Instant::now());
         let ended = match &mut stage.state {
             State::Open(open) if !late() => match foreign::next(&mut open.chunks, context) {
                 Poll::Pending => {
@@ -252,8 +271,19 @@ impl Stream for ReplyStream {
                     return Poll::Pending;
                 }
                 Poll::Ready(Some(Ok(chunk))) => {
+                    open.begun = true;
                     open.journal.progress.chunk();
                     return Poll::Ready(Some(Ok(chunk)));
+                }
+                Poll::Ready(Some(Err(CallError::NotBegun))) if !open.begun => {
+                    stage.reader = Some(context.waker().clone());
+                    let taken = stage.take(State::Returned(None));
+                    drop(stage);
+                    if let Some(open) = taken {
+                        open.lease.give_back();
+                        self.begin_again(open.pass, open.journal);
+                    }
+                    return Poll::Pending;
                 }
                 Poll::Ready(Some(Err(error))) => Err(error),
                 Poll::Ready(None) => Ok(()),
@@ -261,9 +291,9 @@ impl Stream for ReplyStream {
             State::Open(_) if self.is_orphaned() => {
                 let taken = stage.take(State::Over);
                 drop(stage);
-                return Poll::Ready(taken.map(|open| Err(self.orphan(open))));
+                return Poll::Ready(taken.map(|open| Err(self.orphan(*open))));
             }
-            State::Open(_) | State::Expiring => {
+            State::Open(_) | State::Returned(_) | State::Expiring => {
                 stage.reader = Some(context.waker().clone());
                 return Poll::Pending;
             }
@@ -277,15 +307,15 @@ impl Stream for ReplyStream {
         };
         let taken = stage.take(State::Over);
         drop(stage);
-        let Some(Open {
+        let Some(open) = taken else {
+            return Poll::Ready(None);
+        };
+        let Open {
             lease,
             pass,
             mut journal,
             ..
-        }) = taken
-        else {
-            return Poll::Ready(None);
-        };
+        } = *open;
         let result = match ended {
             Err(error) => Err(lease.fail(error)),
             Ok(()) => {
@@ -304,18 +334,12 @@ impl Stream for ReplyStream {
 impl Drop for ReplyStream {
     fn drop(&mut self) {
         let mut stage = lock(&self.stage);
-        let expiring = matches!(stage.state, State::Expiring);
-        let taken = stage.take(State::Over);
+        let left = std::mem::replace(&mut stage.state, State::Over);
         drop(stage);
-        // The journal ends after that, as that of a call whose caller has gone away.
-        if let Some(Open {
-            lease,
-            chunks,
-            journal: _journal,
-            ..
-        }) = taken
-        {
-            linger::spawn(lease, self.call, Outcome::Cancelled, chunks.rest());
+        let expiring = matches!(left, State::Expiring);
+        // A task that begins the call elsewhere ends with its handle.
+        if let State::Open(open) = left {
+            open.end(Outcome::Cancelled);
         }
         if let Some(timer) = self.timer.take().filter(|_| expiring) {
             // It has the call, and sees to the slot.
@@ -327,7 +351,7 @@ impl Drop for ReplyStream {
 impl fmt::Debug for ReplyStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReplyStream")
-            .field("call", &self.call)
+            .field("pool", self.pool.name())
             .finish_non_exhaustive()
     }
 }

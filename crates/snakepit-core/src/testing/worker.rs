@@ -302,6 +302,11 @@ impl Worker for ScriptedWorker {
             let rest = futures_util::stream::once(silence).filter_map(std::future::ready);
             return Ok(Box::pin(first.chain(rest)));
         }
+        if &*request.tool == "behind_later" {
+            let tool = "behind".into();
+            let outcome = async move { self.guarded(Request { tool, ..request }).await };
+            return Ok(Box::pin(futures_util::stream::once(outcome)));
+        }
         let chunk = self.guarded(request).await?;
         Ok(Box::pin(futures_util::stream::iter([Ok(chunk)])))
     }

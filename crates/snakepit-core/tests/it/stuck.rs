@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use futures_util::future::join_all;
 use snakepit_core::testing::ScriptedProfile;
-use snakepit_core::{CallOptions, ErrorCode, Pool, QuarantinePolicy, RecycleReason, WorkerState};
+use snakepit_core::{
+    CallOptions, Error, ErrorCode, Pool, QuarantinePolicy, RecycleReason, ReplyStream, WorkerState,
+};
 use tokio::time::{Instant, sleep};
 
 use crate::support::{balanced, begin, begin_with, call, config, payload, ready, until};
@@ -124,6 +127,79 @@ async fn calls_that_it_has_not_begun_are_made_elsewhere() {
     balanced(&status);
 }
 
+/// A pool whose worker has a call that cannot be stopped, and streams of which it gives back what it has not begun.
+async fn streams_behind(count: u64, options: &CallOptions) -> (Pool, Vec<ReplyStream>, Task) {
+    let profile = ScriptedProfile::new(16);
+    let mut settings = config(1);
+    settings.recycle.max_drain = 1000 * SECOND;
+    settings.retry = None;
+    let pool = ready(settings, &profile).await;
+    let lost = begin_with(&pool, "stuck", CallOptions::new().timeout(SECOND)).await;
+    // So that its worker drains for the sake of another call.
+    begin(&pool, "gate").await;
+    let mut streams = Vec::new();
+    for number in 0..count {
+        let stream = pool.execute_stream("behind_later", payload(number), options);
+        streams.push(stream.await.expect("a slot is free"));
+    }
+    (pool, streams, lost)
+}
+
+#[tokio::test(start_paused = true)]
+async fn streams_that_it_has_not_begun_are_made_elsewhere() {
+    let (pool, streams, lost) = streams_behind(4, &CallOptions::new()).await;
+    let before = Instant::now();
+    let chunks = join_all(streams.into_iter().map(|it| it.collect::<Vec<_>>())).await;
+    assert!(before.elapsed() < SECOND + pool.config().cancel_grace + SECOND);
+    for (number, chunks) in (0..).zip(chunks) {
+        let chunks: Vec<_> = chunks.into_iter().map(Result::unwrap).collect();
+        assert_eq!(chunks, [payload(number)]);
+    }
+    assert!(lost.await.unwrap().is_err());
+    until(|| pool.status().in_flight == 2).await;
+    let status = pool.status();
+    assert_eq!((status.errors, status.retries, status.succeeded), (0, 0, 4));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_was_given_back_ends_at_its_deadline_and_when_it_is_dropped() {
+    let options = CallOptions::new().timeout(3600 * SECOND);
+    let (pool, mut streams, lost) = streams_behind(3, &options).await;
+    assert!(lost.await.unwrap().is_err());
+    sleep(pool.config().cancel_grace + SECOND).await;
+    // No slot is free for them: the replacement is full.
+    let busy = join_all((0..16).map(|_| begin(&pool, "gate"))).await;
+    for stream in &mut streams {
+        assert!(futures_util::poll!(stream.next()).is_pending());
+    }
+    until(|| pool.status().queue_depth == 3).await;
+    drop(streams.pop());
+    until(|| pool.status().queue_depth == 2).await;
+    sleep(3600 * SECOND).await;
+    for stream in &mut streams {
+        let error = stream.next().await.unwrap().unwrap_err();
+        assert!(matches!(error, Error::Timeout { .. }), "{error:?}");
+        assert!(stream.next().await.is_none());
+    }
+    assert_eq!(pool.status().queue_depth, 0);
+    drop(busy);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_was_given_back_fails_when_its_pool_closes() {
+    let (pool, mut streams, lost) = streams_behind(1, &CallOptions::new()).await;
+    assert!(lost.await.unwrap().is_err());
+    sleep(pool.config().cancel_grace + SECOND).await;
+    let busy = join_all((0..16).map(|_| begin(&pool, "gate"))).await;
+    assert!(futures_util::poll!(streams[0].next()).is_pending());
+    until(|| pool.status().queue_depth == 1).await;
+    drop(busy);
+    pool.close().await;
+    let error = streams[0].next().await.unwrap().unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Closed);
+    assert!(streams[0].next().await.is_none());
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_other_calls_have_no_more_than_the_time_to_drain() {
     let profile = ScriptedProfile::new(4);
@@ -204,6 +280,8 @@ async fn no_call_gets_into_a_worker_that_is_about_to_be_killed() {
     let profile = ScriptedProfile::new(4);
     let mut settings = config(1);
     settings.timeout_stacks = SECOND;
+    // Else a worker that is not asked counts as one that does not answer, and gets no calls for that reason.
+    settings.heartbeat.enabled = false;
     let pool = ready(settings, &profile).await;
     let lost = begin_with(&pool, "stuck", CallOptions::new().timeout(SECOND)).await;
     assert!(lost.await.unwrap().is_err());

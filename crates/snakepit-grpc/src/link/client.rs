@@ -303,11 +303,6 @@ impl LinkClient {
         calls.filter(|call| *call != NO_CALL).map(CallId).collect()
     }
 
-    /// The calls and batches that the worker has not answered yet, streams left out.
-    pub fn plain_calls(&self) -> Vec<CallId> {
-        self.pending.plain_calls().into_iter().map(CallId).collect()
-    }
-
     /// Ends a call with [`CallError::NotBegun`]: the worker has [given it back](super::ControlClient::recall), and will not answer it.
     pub fn give_back(&self, call: CallId) {
         if let Some(waiter) = self.pending.take(call.0) {

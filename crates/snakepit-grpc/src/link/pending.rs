@@ -133,18 +133,6 @@ impl Pending {
         state.waiters.keys().copied().collect()
     }
 
-    /// Those of them that are no streams.
-    pub(super) fn plain_calls(&self) -> Vec<u64> {
-        let state = self
-            .state
-            .lock()
-            .expect("nothing panics while it is locked");
-        let waiters = state.waiters.iter();
-        let plain =
-            waiters.filter(|(_, it)| matches!(it, Waiter::Call { .. } | Waiter::Many { .. }));
-        plain.map(|(call, _)| *call).collect()
-    }
-
     /// Takes a call out: to complete it, or to put it back.
     pub(super) fn take(&self, call: u64) -> Option<Waiter> {
         let mut state = self
@@ -229,8 +217,14 @@ impl Waiter {
             } => {
                 let _ = sender.send(vec![Err(CallError::NotBegun); expected]);
             }
-            // They are not given back.
-            Self::Describe(_) | Self::Stream { .. } => {}
+            Self::Stream(stream) => {
+                // Nothing of it has come, so that there is room.
+                let end = Some(Err(CallError::NotBegun));
+                let chunks = Vec::new();
+                let _ = stream.sender.try_send(Batch { chunks, end });
+            }
+            // It is no call.
+            Self::Describe(_) => {}
         }
     }
 

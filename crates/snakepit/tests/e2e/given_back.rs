@@ -37,7 +37,7 @@ async fn begun(path: &Path) -> u32 {
     }
 }
 
-/// Makes seven calls behind one that cannot be stopped, at the same time or when that one `first` runs; the processes that ran them.
+/// Makes calls, a batch and streams behind one that cannot be stopped, at the same time or when that one `first` runs; the processes that ran them.
 async fn behind(
     snakepit: &Snakepit,
     blocks: &'static str,
@@ -54,9 +54,19 @@ async fn behind(
         let old = if first { begun(&marker).await } else { 0 };
         let calls = (0..4).map(|number| snakepit.execute::<u32>(note, (path, number)));
         let many = snakepit.execute_many::<u32, _>(note, items);
-        let (calls, many) = tokio::join!(join_all(calls), many.collect::<Vec<_>>());
-        let ran = calls.into_iter().chain(many).map(Result::unwrap);
-        let ran: Vec<_> = ran.collect();
+        let tool = note.replace("note", "note_stream");
+        let streams = (7..10).map(|number| {
+            let stream = snakepit.execute_stream::<u32>(tool.as_str(), (path, number));
+            async move { stream.await.unwrap().collect::<Vec<_>>().await }
+        });
+        let (calls, many, streams) =
+            tokio::join!(join_all(calls), many.collect::<Vec<_>>(), join_all(streams));
+        assert!(streams.iter().all(|chunks| chunks.len() == 1));
+        let ran = calls
+            .into_iter()
+            .chain(many)
+            .chain(streams.into_iter().flatten());
+        let ran: Vec<_> = ran.map(Result::unwrap).collect();
         assert!(!ran.contains(&old), "{ran:?}");
         ran
     };
@@ -69,7 +79,7 @@ async fn behind(
     numbers.sort_unstable();
     assert_eq!(
         numbers,
-        (0..7).collect::<Vec<_>>(),
+        (0..10).collect::<Vec<_>>(),
         "each has run, and once"
     );
     let status = &snakepit.status()[0];

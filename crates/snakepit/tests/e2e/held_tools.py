@@ -43,3 +43,13 @@ def note(path: str, number: int) -> int:
 @tool
 async def note_loop(path: str, number: int) -> int:
     return _note(path, number)
+
+
+@tool
+def note_stream(path: str, number: int):
+    yield _note(path, number)
+
+
+@tool
+async def note_stream_loop(path: str, number: int):
+    yield _note(path, number)
