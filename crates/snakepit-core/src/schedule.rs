@@ -15,6 +15,7 @@ mod ahead;
 mod ask;
 mod bounds;
 mod claims;
+mod entries;
 pub(crate) mod fair;
 pub(crate) mod hints;
 mod holding;

@@ -5,6 +5,7 @@
 use std::mem::replace;
 
 use super::bounds::Bounds;
+use super::entries::Entries;
 use super::fair::Fair;
 use super::{Ask, Grant, QueueBound, WorkerKey};
 use crate::SessionId;
@@ -78,7 +79,7 @@ const EMPTY: Ends = Ends {
 /// Doubly linked lists in a vector; vacant entries are reused, so a busy queue does not allocate.
 #[derive(Debug)]
 pub(crate) struct Queue<W> {
-    entries: Vec<Entry<W>>,
+    entries: Entries<Entry<W>>,
     vacant: Vec<u32>,
     lists: Vec<Ends>,
     next_number: u64,
@@ -93,7 +94,7 @@ pub(crate) struct Queue<W> {
 impl<W> Queue<W> {
     pub(crate) fn new(bounds: Bounds, fair: bool) -> Self {
         Self {
-            entries: Vec::new(),
+            entries: Entries::new(),
             vacant: Vec::new(),
             lists: vec![EMPTY],
             next_number: 0,
@@ -102,6 +103,12 @@ impl<W> Queue<W> {
             bounds,
             fair: fair.then(Box::default),
         }
+    }
+
+    /// Entries that were looked at so far.
+    #[cfg(test)]
+    pub(crate) const fn looks(&self) -> u64 {
+        self.entries.looks()
     }
 
     /// The bound that one more call would break.
@@ -250,7 +257,7 @@ impl<W> Queue<W> {
     /// Takes all, oldest first.
     pub(crate) fn drain(&mut self) -> Vec<Waiting<W>> {
         let mut order: Vec<_> = (0_u32..)
-            .zip(&self.entries)
+            .zip(self.entries.iter())
             .filter(|(_, entry)| entry.waiting.is_some())
             .map(|(index, entry)| (entry.number, index))
             .collect();

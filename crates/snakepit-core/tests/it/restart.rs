@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use snakepit_core::testing::{Script, ScriptedProfile};
-use snakepit_core::{CallOptions, ErrorCode, PoolState};
+use snakepit_core::{CallOptions, ErrorCode, PoolState, StartError};
 use tokio::time::Instant;
 
 use crate::support::{balanced, call, config, ready, until};
@@ -98,4 +98,27 @@ async fn a_pool_that_may_not_restart_gives_up_at_the_first_death() {
     pool.execute("die", payload, &options).await.unwrap_err();
     until(|| pool.status().state == PoolState::GaveUp).await;
     assert_eq!(profile.starts(), 1);
+}
+
+#[test]
+fn a_failed_start_shows_the_last_output() {
+    let mut error = StartError::new(ErrorCode::StartFailed, "the adapter cannot be loaded");
+    assert_eq!(error.to_string(), "the adapter cannot be loaded");
+    error.output = (0..50)
+        .map(|line| format!("line {line}\u{1b}[2J"))
+        .collect();
+    let shown = error.to_string();
+    let lines: Vec<_> = shown.lines().collect();
+    assert_eq!(
+        lines[..2],
+        ["the adapter cannot be loaded", "  last output:"]
+    );
+    // The last ones, and nothing that a terminal obeys.
+    assert_eq!(lines.len(), 22);
+    for (line, number) in lines[2..].iter().zip(30..) {
+        assert!(
+            line.starts_with(&format!("    line {number}\\")) && !line.contains('\u{1b}'),
+            "{line:?}"
+        );
+    }
 }
