@@ -154,8 +154,10 @@ def listen(listener: "Callable[[Settings], None]") -> None:
 
 def _refresh(queue: _Queue) -> None:
     global _settings
-    # Whoever comes meanwhile uses the former ones: a listener may wait for the locks of `logging`.
-    if not _lock.acquire(False):
+    # Whoever comes meanwhile uses the former ones: a listener may need the locks of `logging`.
+    # A copy of the process gets another lock.
+    lock = _lock
+    if not lock.acquire(False):
         return
     try:
         version, data = queue.read()
@@ -170,11 +172,7 @@ def _refresh(queue: _Queue) -> None:
     except Exception as error:
         warn("settings", f"the telemetry settings of the host cannot be read: {error}")
     finally:
-        try:
-            _lock.release()
-        except RuntimeError:
-            # The process was forked meanwhile, and has another lock.
-            return
+        lock.release()
 
 
 def hurry() -> None:
