@@ -146,25 +146,23 @@ impl Events {
     pub fn publish(&self, event: Event) {
         event.trace();
         let subscribers = self.inner.subscribers.load();
-        if subscribers.is_empty() {
+        let matches = |subscriber: &Arc<Subscriber>| subscriber.pattern.matches(event.name());
+        let Some(first) = subscribers.iter().position(matches) else {
             return;
-        }
-        let mut emitted = None;
-        for subscriber in subscribers.iter() {
-            if !subscriber.pattern.matches(event.name()) {
+        };
+        let emitted = &Arc::new(Emitted {
+            at: SystemTime::now(),
+            event,
+        });
+        for subscriber in &subscribers[first..] {
+            if !subscriber.pattern.matches(emitted.event.name()) {
                 continue;
             }
-            let emitted = emitted.get_or_insert_with(|| {
-                Arc::new(Emitted {
-                    at: SystemTime::now(),
-                    event: event.clone(),
-                })
-            });
             let handled = catch_unwind(AssertUnwindSafe(|| (subscriber.handler)(emitted)));
             if let Err(panic) = handled {
                 self.inner.detach(subscriber.id);
                 let message = panic_text(&*panic);
-                let (name, pattern) = (event.name(), &subscriber.pattern);
+                let (name, pattern) = (emitted.event.name(), &subscriber.pattern);
                 tracing::error!(
                     target: TARGET,
                     "the handler of `{pattern}` panicked at `{name}` and is detached: {message}; fix the handler and attach it again"

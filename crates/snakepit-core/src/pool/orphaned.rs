@@ -42,8 +42,10 @@ impl Shared {
         if matches!(*self.readiness.borrow(), Readiness::Closed) {
             return;
         }
-        let mut exit = WorkerExit::default();
-        exit.reason = "ended with the supervisor of its pool".to_owned();
+        let exit = WorkerExit {
+            reason: "ended with the supervisor of its pool".to_owned(),
+            ..WorkerExit::default()
+        };
         for past in pasts {
             self.tell_end(&past, &exit, true);
         }
