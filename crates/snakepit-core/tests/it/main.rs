@@ -38,6 +38,7 @@ mod sessions;
 mod spans;
 mod stacks;
 mod state_model;
+mod state_told;
 mod stream;
 mod stuck;
 mod subscribers;

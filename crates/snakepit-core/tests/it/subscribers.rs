@@ -168,12 +168,15 @@ fn subscribers_come_and_go_under_load() {
             move || {
                 barrier.wait();
                 let mut rounds = 0;
-                while !over.load(Ordering::Relaxed) {
+                loop {
                     let stream = events.subscribe(8);
                     let handler = events.on_event("call.*", |_| {}).unwrap();
                     handler.detach();
                     drop(stream);
                     rounds += 1;
+                    if over.load(Ordering::Relaxed) {
+                        break;
+                    }
                 }
                 rounds
             }
