@@ -86,7 +86,7 @@ pub fn heads(data: &[u8]) {
 /// Records of a worker, as the head of a frame and each by itself.
 fn records(data: &[u8]) {
     let data = Bytes::copy_from_slice(data);
-    let mut records = Records::new("pool".into(), "pool-1".into(), |_| true);
+    let mut records = Records::new("pool".into(), "pool-1".into(), Some);
     let _ = records.read_frame(data.clone(), drop);
     assert!(count(&data) > 0);
     for kind in 0..5 {

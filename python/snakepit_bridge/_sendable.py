@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 _MAX_DEPTH = 100
 _LISTS = (list, tuple, set, frozenset)
 
+#: Types whose markers were reported, and the most of them that are remembered.
+_reported: "set[str]" = set()
+_MAX_REPORTED = 10_000
+
 
 def sendable(value: "Any", pack: "Callable[[Any], bytes] | None" = None) -> "Any":
     """The value as it can be sent: containers rebuilt, other things as they are or converted.
@@ -42,6 +46,7 @@ class _Rebuild:
                 return value
             converted = _graceful.convert(value, self.policy)
             if _graceful.is_marker(converted):
+                _report(str(converted.get(_graceful.TYPE_KEY)))
                 return converted
             children = _children(converted)
             if children is None:
@@ -80,7 +85,20 @@ class _Rebuild:
         return True
 
     def marker(self, value: "Any") -> "dict[str, Any]":
-        return _graceful.marker(value, self.policy)
+        made = _graceful.marker(value, self.policy)
+        _report(made[_graceful.TYPE_KEY])
+        return made
+
+
+def _report(kind: str) -> None:
+    """Emits an event for the first marker of a type in this worker."""
+    if kind in _reported or len(_reported) >= _MAX_REPORTED:
+        return
+    _reported.add(kind)
+    from . import telemetry
+
+    # The host makes `serialization.marker` of it.
+    telemetry.emit("python.serialization.marker", {"count": 1}, {"python_type": kind})
 
 
 def _children(value: "Any") -> "Any":

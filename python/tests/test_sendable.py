@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snakepit_bridge import _catalog
+from snakepit_bridge import _catalog, _sendable, telemetry
 from snakepit_bridge._graceful import TYPE_KEY, is_marker
 from snakepit_bridge._sendable import sendable
 
@@ -143,3 +143,24 @@ def test_the_mode_is_chosen_by_the_environment(monkeypatch):
             monkeypatch.setenv("SNAKEPIT_UNSERIALIZABLE", setting)
         assert catalog.convert is result
     assert catalog.context_class.__name__ == "SessionContext"
+
+
+def test_the_first_marker_of_a_type_is_reported(monkeypatch):
+    class Opaque:
+        __slots__ = ()
+
+    class Kept(telemetry.backends.base.TelemetryBackend):
+        def __init__(self):
+            self.events = []
+
+        def emit(self, event_name, measurements, metadata=None, correlation_id=None):
+            self.events.append((event_name, dict(measurements), dict(metadata)))
+
+    monkeypatch.setattr(_sendable, "_reported", set())
+    kept = Kept()
+    monkeypatch.setattr(telemetry.manager, "_chosen", [kept])
+    of([Opaque(), Opaque(), {"a": Opaque()}])
+    of(Opaque())
+    ((name, measurements, metadata),) = kept.events
+    assert (name, measurements) == ("python.serialization.marker", {"count": 1})
+    assert metadata["python_type"].endswith("Opaque")

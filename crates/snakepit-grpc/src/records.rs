@@ -61,17 +61,18 @@ pub struct Malformed;
 pub struct Records<F> {
     pool: PoolName,
     worker: WorkerId,
-    /// Returns whether a call is the worker's.
-    is_own: F,
+    /// Returns the number of the call of which the worker has this attempt.
+    number_of: F,
 }
 
-impl<F: FnMut(CallId) -> bool> Records<F> {
-    /// Reads what `worker` reports. A call is named only if `is_own` says that the worker has it, or had it a moment ago.
-    pub const fn new(pool: PoolName, worker: WorkerId, is_own: F) -> Self {
+impl<F: FnMut(CallId) -> Option<CallId>> Records<F> {
+    /// Reads what `worker` reports. A call is named only if `number_of` says that the worker has that attempt, or had it a moment ago, and
+    /// then by [`Request::number`](snakepit_core::Request::number).
+    pub const fn new(pool: PoolName, worker: WorkerId, number_of: F) -> Self {
         Self {
             pool,
             worker,
-            is_own,
+            number_of,
         }
     }
 
@@ -225,8 +226,9 @@ impl<F: FnMut(CallId) -> bool> Records<F> {
     }
 
     fn call(&mut self, call: u64) -> Option<CallId> {
-        let call = CallId(call);
-        (call.0 != 0 && (self.is_own)(call)).then_some(call)
+        (call != 0)
+            .then(|| (self.number_of)(CallId(call)))
+            .flatten()
     }
 }
 

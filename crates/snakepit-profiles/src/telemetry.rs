@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use snakepit_core::events::{Event, Events, TARGET};
+use snakepit_core::events::{CustomEvent, Event, Events, TARGET};
 use snakepit_core::record::Log;
 use snakepit_core::{CallId, PoolName, Printable, StartContext, WorkerId};
 use snakepit_grpc::link::LinkClient;
@@ -197,9 +197,9 @@ impl Reports {
         second
     }
 
-    fn is_own(&self, call: CallId) -> bool {
-        let links = self.links.get().and_then(Weak::upgrade);
-        links.is_some_and(|links| links.iter().any(|link| link.has_had(call)))
+    fn number_of(&self, attempt: CallId) -> Option<CallId> {
+        let links = self.links.get().and_then(Weak::upgrade)?;
+        links.iter().find_map(|link| link.number_of(attempt))
     }
 }
 
@@ -229,22 +229,22 @@ impl Reports {
     /// Reads one frame and hands its records on.
     fn read(&self, head: Bytes) {
         // As a rule all records of a frame are of a few calls.
-        let mut known: Vec<(CallId, bool)> = Vec::new();
+        let mut known: Vec<(CallId, Option<CallId>)> = Vec::new();
         let mut look_ups = 0;
-        let is_own = |call: CallId| {
-            if let Some((_, own)) = known.iter().rev().find(|(id, _)| *id == call) {
-                return *own;
+        let number_of = |attempt: CallId| {
+            if let Some((_, number)) = known.iter().rev().find(|(id, _)| *id == attempt) {
+                return *number;
             }
             look_ups += 1;
-            let own = look_ups <= LOOK_UPS && self.is_own(call);
-            known.push((call, own));
-            own
+            let number = (look_ups <= LOOK_UPS).then(|| self.number_of(attempt));
+            known.push((attempt, number.flatten()));
+            number.flatten()
         };
-        let mut records = Records::new(self.pool.clone(), self.worker.clone(), is_own);
+        let mut records = Records::new(self.pool.clone(), self.worker.clone(), number_of);
         let recorder = self.events.recorder();
         let mut unwritten = 0;
         let dropped = records.read_frame(head, |record| match record {
-            Record::Event(event) => self.events.emit(Level::DEBUG, || Event::Custom(event)),
+            Record::Event(event) => self.events.emit(Level::DEBUG, || self.event(event)),
             Record::Log(mut log) => {
                 without_secrets(&mut log);
                 unwritten += u64::from(!self.write(&log));
@@ -266,6 +266,20 @@ impl Reports {
         });
         self.drop_records(dropped.saturating_add(unwritten));
         self.tell_dropped_once();
+    }
+
+    /// The event of a record: that of the catalogue where the bridge package reports one, else one under the name that the worker gave it.
+    fn event(&self, event: CustomEvent) -> Event {
+        let python_type = event.metadata.get("python_type");
+        match (&*event.name, python_type) {
+            ("python.serialization.marker", Some(python_type)) => Event::SerializationMarker {
+                pool: self.pool.clone(),
+                worker: self.worker.clone(),
+                call: event.call,
+                python_type: Arc::clone(python_type),
+            },
+            _ => Event::Custom(event),
+        }
     }
 
     /// Tells of dropped records, once in a second.

@@ -177,8 +177,8 @@ events! {
     HostToolCompleted "host_tool.completed" TRACE {
         tool: Arc<str>, session: Option<SessionId>, depth: u32, outcome: &'static str, code: Option<&'static str>, duration_us: u64,
     }
-    /// A value that cannot be serialized was replaced by a marker.
-    SerializationMarker "serialization.marker" DEBUG { pool: PoolName, worker: WorkerId, tool: Option<Arc<str>>, python_type: String }
+    /// A value that cannot be serialized was replaced by a marker; once for each type in each worker.
+    SerializationMarker "serialization.marker" DEBUG { pool: PoolName, worker: WorkerId, call: Option<CallId>, python_type: Arc<str> }
     /// A worker had more telemetry records than it may send, and dropped some.
     TelemetryDropped "telemetry.dropped" DEBUG { pool: PoolName, worker: WorkerId, records: u64 }
 

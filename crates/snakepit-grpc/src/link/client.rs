@@ -155,7 +155,7 @@ impl LinkClient {
             protocol_version: PROTOCOL_VERSION,
         };
         self.pending
-            .add(NO_CALL, Waiter::Describe(sender))
+            .add((NO_CALL, NO_CALL), Waiter::Describe(sender))
             .map_err(|_| self.describe_ended())?;
         let header = Header::new(Kind::Describe, NO_CALL);
         let encode = |out: &mut Vec<u8>| out.extend_from_slice(&message.encode_to_vec());
@@ -365,7 +365,7 @@ impl LinkClient {
     ) -> Result<(), CallError> {
         let call = request.call.0;
         // The waiter comes first: the answer may be there before `send` returns.
-        self.pending.add(call, waiter)?;
+        self.pending.add((call, request.number.0), waiter)?;
         let span = self.pending.spans.begin(kind, request);
         self.serving.begin(request, span);
         let header = Header::new(kind, call);

@@ -80,8 +80,8 @@ struct State {
     waiters: CallMap<Waiter>,
     /// Calls so far.
     calls: u64,
-    /// The last calls, in the order of their coming; the place of the next one goes round.
-    last: Vec<u64>,
+    /// The last attempts with the numbers of their calls, in the order of their coming; the place of the next one goes round.
+    last: Vec<(u64, u64)>,
     place: usize,
     ended: Option<Arc<str>>,
 }
@@ -97,8 +97,8 @@ impl Pending {
         self.renewal.load(Ordering::Acquire)
     }
 
-    /// Adds a call, unless the connection has ended.
-    pub(super) fn add(&self, call: u64, mut waiter: Waiter) -> Result<(), CallError> {
+    /// Adds an attempt of the call of this number, unless the connection has ended.
+    pub(super) fn add(&self, (call, of): (u64, u64), mut waiter: Waiter) -> Result<(), CallError> {
         let mut state = self
             .state
             .lock()
@@ -110,18 +110,21 @@ impl Pending {
             state.calls += 1;
             *number = state.calls;
         }
-        state.remember(call);
+        state.remember((call, of));
         state.waiters.insert(call, waiter);
         Ok(())
     }
 
-    /// Returns whether a call waits for its answer, or was one of the last.
-    pub(super) fn has_had(&self, call: u64) -> bool {
+    /// Returns the number of the call of an attempt that waits for its answer, or was one of the last. That of one which others have
+    /// pushed out is its own, as it is of all first attempts.
+    pub(super) fn number_of(&self, attempt: u64) -> Option<u64> {
         let state = self
             .state
             .lock()
             .expect("nothing panics while it is locked");
-        state.waiters.contains_key(&call) || state.last.contains(&call)
+        let mut last = state.last.iter();
+        let known = last.find(|(one, _)| *one == attempt).map(|(_, of)| *of);
+        known.or_else(|| state.waiters.contains_key(&attempt).then_some(attempt))
     }
 
     /// The calls that wait for an answer.
@@ -187,7 +190,7 @@ impl Pending {
 }
 
 impl State {
-    fn remember(&mut self, call: u64) {
+    fn remember(&mut self, call: (u64, u64)) {
         if self.last.len() < REMEMBERED {
             self.last.push(call);
             return;

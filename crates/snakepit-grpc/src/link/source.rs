@@ -41,8 +41,8 @@ impl LinkClient {
         self.pending.spans.lose(reason);
     }
 
-    /// Returns whether the call is on the connection, or was one of the last.
-    pub fn has_had(&self, call: CallId) -> bool {
-        self.pending.has_had(call.0)
+    /// Returns the number of the call of which this attempt is on the connection, or was one of the last there. `None` if it is unknown.
+    pub fn number_of(&self, attempt: CallId) -> Option<CallId> {
+        self.pending.number_of(attempt.0).map(CallId)
     }
 }

@@ -36,6 +36,8 @@ struct Open {
     parent: [u8; 8],
     recorder: Arc<Box<dyn Recorder>>,
     tool: Arc<str>,
+    /// Number of the call.
+    number: u64,
     kind: Kind,
     sent: SystemTime,
     /// The host has asked for its end.
@@ -72,6 +74,7 @@ impl Spans {
                 parent: parent.span_id(),
                 recorder,
                 tool: Arc::clone(&request.tool),
+                number: request.number.0,
                 kind,
                 sent: SystemTime::now(),
                 cancelled: false,
@@ -102,7 +105,7 @@ impl Spans {
         if let Some(open) = self.take(call) {
             // One that cannot be read tells nothing.
             let told = pb::WorkerSpan::decode(head.clone()).ok();
-            self.record(call, open, told.filter(|_| !head.is_empty()), how);
+            self.record(open, told.filter(|_| !head.is_empty()), how);
         }
     }
 
@@ -110,7 +113,6 @@ impl Spans {
     pub(super) fn fail(&self, call: u64, error: &pb::ToolError, code: ErrorCode) {
         if let Some(open) = self.take(call) {
             self.record(
-                call,
                 open,
                 error.span,
                 Ended::Failed(code.as_str(), &error.r#type),
@@ -125,8 +127,8 @@ impl Spans {
         }
         let all = std::mem::take(&mut *self.lock());
         self.count.store(0, Ordering::Release);
-        for (call, open) in all {
-            self.record(call, open, None, Ended::Lost(reason));
+        for open in all.into_values() {
+            self.record(open, None, Ended::Lost(reason));
         }
     }
 
@@ -145,7 +147,7 @@ impl Spans {
     }
 
     /// Hands a span to the recorder. Without the worker's times it lasts from its sending to now.
-    fn record(&self, call: u64, open: Open, told: Option<pb::WorkerSpan>, how: Ended<'_>) {
+    fn record(&self, open: Open, told: Option<pb::WorkerSpan>, how: Ended<'_>) {
         let Some(source) = self.source.get() else {
             return;
         };
@@ -158,7 +160,7 @@ impl Spans {
                 Cow::Borrowed("snakepit.worker"),
                 text(source.worker.as_str()),
             ),
-            (Cow::Borrowed("snakepit.call.id"), integer(call)),
+            (Cow::Borrowed("snakepit.call.id"), integer(open.number)),
         ];
         let items = match open.kind {
             Kind::Stream => Some("snakepit.stream.chunks"),

@@ -18,8 +18,10 @@ use tokio::net::UnixStream;
 
 use crate::peer::{Peer, frame};
 
-fn reader() -> Records<impl FnMut(CallId) -> bool> {
-    Records::new("pool".into(), "pool-1".into(), |call| call.0 == 7)
+fn reader() -> Records<impl FnMut(CallId) -> Option<CallId>> {
+    Records::new("pool".into(), "pool-1".into(), |call| {
+        (call.0 == 7).then_some(call)
+    })
 }
 
 fn read(kind: u32, record: impl Into<Bytes>) -> Result<Option<Record>, Malformed> {

@@ -81,3 +81,63 @@ pub(super) fn tell_orphans(events: &Events, report: &SweepReport) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use snakepit_registry::{Evidence, Killed, Outcome, RegistryConfig, SweptRun};
+
+    use super::*;
+
+    #[test]
+    fn orphans_are_told_run_by_run_and_only_where_there_are_some() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let registry = Registry::open(RegistryConfig::new(dir.path())).expect("a registry");
+        let run = |killed: usize, leftover: Vec<i32>| SweptRun {
+            run_id: registry.run_id(),
+            outcome: Outcome::Swept,
+            records: killed,
+            gone: 0,
+            killed: vec![
+                Killed {
+                    pid: 1,
+                    worker_id: None,
+                    evidence: Evidence::Identity,
+                };
+                killed
+            ],
+            left: Vec::new(),
+            leftover,
+            quarantined: None,
+            problem: None,
+        };
+        let report = SweepReport {
+            skipped: false,
+            runs: vec![run(0, vec![]), run(2, vec![7]), run(0, vec![7])],
+        };
+        let events = Events::new();
+        let mut stream = events.subscribe(10);
+        let cleanup = Cleanup::begin(&registry, &events, "start");
+        tell_orphans(&events, &report);
+        cleanup.end(report.killed(), leftover(&report));
+        let told: Vec<_> = std::iter::from_fn(|| stream.try_next())
+            .map(|emitted| {
+                let mut numbers = emitted.event.name().to_owned();
+                emitted.event.visit(&mut |name, value| {
+                    if name == "count" || name == "remaining" {
+                        numbers += &format!(" {value}");
+                    }
+                });
+                numbers
+            })
+            .collect();
+        let expected = [
+            "cleanup.start",
+            "orphans.found 3",
+            "orphans.killed 2",
+            "orphans.found 1",
+            "cleanup.timeout 2",
+        ];
+        assert_eq!(told, expected);
+        let _ = registry.close().expect("it closes");
+    }
+}

@@ -27,6 +27,8 @@ mod doctor;
 #[cfg(feature = "config")]
 mod environment;
 #[cfg(feature = "process")]
+mod events;
+#[cfg(feature = "process")]
 mod execute;
 #[cfg(all(feature = "cli", feature = "otlp", feature = "prometheus"))]
 mod exporters;
