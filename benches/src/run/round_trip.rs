@@ -1,5 +1,7 @@
 //! Echo of 32 bytes through `Snakepit::execute`: how long does a small call take, and how many fit into a second?
 
+use std::time::Duration;
+
 use serde_json::json;
 use snakepit_grpc::pb::PingRequest;
 use snakepit_grpc::pb::bridge_service_client::BridgeServiceClient;
@@ -21,6 +23,9 @@ use crate::run::{CALLS, metrics, rows};
 const BENCH: &str = "round_trip";
 const SIZE: usize = 32;
 
+/// Ours with two workers, where it is measured beside one.
+const TWO_WORKERS: &str = "two workers";
+
 pub(crate) fn run(plan: &Plan) -> Result<Vec<Row>> {
     let python = &plan.pythons.ours;
     let host = Host::start(multi_thread()?, python, 1)?;
@@ -29,6 +34,7 @@ pub(crate) fn run(plan: &Plan) -> Result<Vec<Row>> {
     drop(host);
     let single = contest_of_two(plan, &Host::start(current_thread()?, python, 1)?, None)?;
     let two = contest(plan, &Host::start(multi_thread()?, python, 2)?, 64, 2)?;
+    let crowd = crowd(plan)?;
 
     let of_one = [
         ("p50", Target::FloorAtMost(1.5, 0.0)),
@@ -46,6 +52,12 @@ pub(crate) fn run(plan: &Plan) -> Result<Vec<Row>> {
     let (placed, rate) = placed(plan)?;
     table.extend(placed);
     table.extend(rows((BENCH, "64 callers, 1 worker"), &CALLS, &many, &[]));
+    table.extend(rows(
+        (BENCH, "64 callers, 1 worker beside 2"),
+        &CALLS,
+        &crowd,
+        &[],
+    ));
     table.extend(rows(
         (BENCH, "64 callers, 2 workers"),
         &CALLS,
@@ -87,6 +99,15 @@ fn contest(plan: &Plan, host: &Host, callers: usize, workers: usize) -> Result<S
         entrants.push(Entrant::new("grpc.aio", || grpc.round(plan, callers)));
     }
     alternate(plan.rounds, &mut entrants)
+}
+
+/// 64 callers of one worker, and in turns with that of two: what one worker loses is what it sleeps between two calls.
+fn crowd(plan: &Plan) -> Result<Series> {
+    let python = &plan.pythons.ours;
+    let one = Host::start(multi_thread()?, python, 1)?;
+    let two = Host::start(multi_thread()?, python, 2)?;
+    let both = Entrant::new(TWO_WORKERS, || round(&two, 64, plan.turn));
+    alternate(plan.rounds, &mut [ours(plan, &one, 64), both])
 }
 
 /// Ours and the floor only; with a CPU, both workers run there.
@@ -133,14 +154,16 @@ fn placed(plan: &Plan) -> Result<(Vec<Row>, Option<f64>)> {
 
 fn ours<'a>(plan: &Plan, host: &'a Host, callers: usize) -> Entrant<'a> {
     let turn = plan.turn;
-    Entrant::ours(move || {
-        let caller = host.caller();
-        let call = move || caller.clone().echo();
-        Ok(host
-            .runtime()
-            .block_on(closed(callers, turn, call))?
-            .figures())
-    })
+    Entrant::ours(move || round(host, callers, turn))
+}
+
+fn round(host: &Host, callers: usize, turn: Duration) -> Result<Figures> {
+    let caller = host.caller();
+    let call = move || caller.clone().echo();
+    Ok(host
+        .runtime()
+        .block_on(closed(callers, turn, call))?
+        .figures())
 }
 
 /// Latency under load: calls arrive at random at `rate` a second.

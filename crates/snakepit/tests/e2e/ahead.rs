@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use snakepit::{ErrorCode, PythonProfile, Snakepit};
+use snakepit::{ErrorCode, PoolConfig, PythonProfile, Snakepit};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -32,6 +32,10 @@ async fn load(
                     "die" => {
                         let died = snakepit.execute::<()>("die", ()).await.unwrap_err();
                         assert_eq!(died.code(), ErrorCode::WorkerDied);
+                    }
+                    "stop" => {
+                        let call = snakepit.execute::<f64>("slow", (60.0,));
+                        assert!(timeout(Duration::from_millis(5), call).await.is_err());
                     }
                     "drop" => {
                         let call = snakepit.execute::<u64>("note", (&path, number));
@@ -76,9 +80,14 @@ async fn settled(snakepit: &Snakepit, path: &str, done: &BTreeSet<u64>) {
 }
 
 async fn start(workers: usize, slots: u16) -> Snakepit {
+    start_with(workers, slots, |_| {}).await
+}
+
+async fn start_with(workers: usize, slots: u16, change: fn(&mut PoolConfig)) -> Snakepit {
     let mut pool = pool("main", workers).configure(|pool| {
         pool.queue_timeout = LONG;
         pool.restart.max_restarts = 1000;
+        change(pool);
     });
     if slots > 1 {
         pool = pool.profile(PythonProfile::Thread {
@@ -132,4 +141,25 @@ async fn workers_that_die_take_only_calls_along_that_were_begun() {
     // In each of the four deaths only the call that kills was begun.
     assert_eq!(done.len() as u64, CALLERS * 100 - 4);
     settled(&snakepit, &path, &done).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_that_are_cancelled_and_workers_that_are_replaced_take_none_along() {
+    for (workers, slots) in [(1, 1), (2, 1), (1, 3)] {
+        let (_dir, path) = notes();
+        let change = |pool: &mut PoolConfig| {
+            pool.recycle.max_requests = Some(1500);
+            pool.recycle.min_lifetime = Duration::ZERO;
+        };
+        let snakepit = start_with(workers, slots, change).await;
+        let kind = |number: u64| match number % 200 {
+            50 => "stop",
+            _ => "note",
+        };
+        let done = load(&snakepit, &path, 100, kind).await;
+        assert_eq!(done.len() as u64, CALLERS * 100 * 199 / 200);
+        settled(&snakepit, &path, &done).await;
+        assert!(snakepit.status()[0].recycled > 0);
+        snakepit.shutdown().await;
+    }
 }
