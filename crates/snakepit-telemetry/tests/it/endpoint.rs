@@ -155,8 +155,10 @@ async fn after_ten_thousand_calls_and_random_kills_the_counters_are_what_callers
         ("cancelled", total(|it| it.cancelled)),
     ] {
         let label = format!("outcome=\"{outcome}\"");
-        let counted = sum(&page, "snakepit_attempts_total", &[&label, "pool=\"main\""]);
-        assert_eq!(counted, seen, "{outcome}\n{page}");
+        for name in ["snakepit_attempts_total", "snakepit_calls_total"] {
+            let counted = sum(&page, name, &[&label, "pool=\"main\""]);
+            assert_eq!(counted, seen, "{name} {outcome}\n{page}");
+        }
     }
     assert_eq!(sum(&page, "snakepit_attempts_total", &[]), CALLS as f64);
     telemetry.shutdown().await;
