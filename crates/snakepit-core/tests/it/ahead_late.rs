@@ -1,8 +1,4 @@
 //! Calls that were sent ahead of their turn, and time: which one counts, and what their callers are told. And everything at once.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a helper of a test may panic like the test"
-)]
 
 use std::time::Duration;
 
