@@ -55,6 +55,8 @@ mod one_state;
 mod prepared;
 #[cfg(feature = "cli")]
 mod printing;
+#[cfg(feature = "process")]
+mod python_telemetry;
 mod scripted;
 #[cfg(feature = "process")]
 mod sessions;

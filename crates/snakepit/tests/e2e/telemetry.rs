@@ -1,7 +1,7 @@
 //! Traces that reach into Python: the workers' spans of calls.
 
 mod one_trace;
-mod recorded;
+pub(crate) mod recorded;
 mod reports;
 
 use std::time::{Duration, SystemTime};

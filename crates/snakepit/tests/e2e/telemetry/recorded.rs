@@ -87,6 +87,11 @@ impl Recorded {
         }
     }
 
+    /// What has come by now.
+    pub(crate) fn try_next(&mut self) -> Option<Got> {
+        self.0.try_recv().ok()
+    }
+
     /// The next span of this name.
     pub(crate) async fn span(&mut self, name: &str) -> Span {
         loop {
