@@ -159,10 +159,10 @@ fn a_worker_that_dies_is_a_warning_and_its_last_words_have_no_secrets() {
     let dir = dir();
     let said = logged(dir.path(), "warn", "dies");
     is_safe(&said);
-    let warned = |line: &str| line.starts_with("warning:") && line.contains("worker.terminated");
+    let warned = |line: &str| line.starts_with("warning:") && line.contains("worker.crashed");
     assert!(said.lines().any(warned), "{said}");
     assert!(said.contains("secret='<redacted>'"), "{said}");
     // An end that the program asked for is none.
     let said = logged(dir.path(), "warn", "text");
-    assert!(!said.contains("worker.terminated"), "{said}");
+    assert!(!said.contains("worker.crashed"), "{said}");
 }
