@@ -52,16 +52,27 @@ fn text<'a>(attributes: &'a Attributes, name: &str) -> Option<&'a str> {
 
 /// The next spans of the worker, by name; no two have the same.
 async fn spans(got: &mut Recorded, count: usize) -> HashMap<String, Span> {
-    let mut spans = HashMap::new();
-    while spans.len() < count {
-        if let Got::Span(span) = got.next().await
-            && !is_of_the_caller(&span)
-        {
-            let former = spans.insert(span.name.clone().into_owned(), span);
-            assert!(former.is_none(), "{former:?}");
+    spans_and_logs(got, count, 0).await.0
+}
+
+/// The next spans and log records of the worker; spans may overtake records that were written before their end.
+async fn spans_and_logs(
+    got: &mut Recorded,
+    count: usize,
+    records: usize,
+) -> (HashMap<String, Span>, Vec<Log>) {
+    let (mut spans, mut logs) = (HashMap::new(), Vec::new());
+    while spans.len() < count || logs.len() < records {
+        match got.next().await {
+            Got::Span(span) if !is_of_the_caller(&span) => {
+                let former = spans.insert(span.name.clone().into_owned(), span);
+                assert!(former.is_none(), "{former:?}");
+            }
+            Got::Log(log) => logs.push(log),
+            _ => {}
         }
     }
-    spans
+    (spans, logs)
 }
 
 /// Returns whether it is a span of the host's side of a call.
@@ -176,8 +187,8 @@ async fn coroutines_streams_and_exceptions_have_their_spans() {
             .collect()
             .await;
         assert_eq!(chunks, [0, 1]);
-        let item = log(&mut got).await;
-        let all = spans(&mut got, 2).await;
+        let (all, logs) = spans_and_logs(&mut got, 2, 1).await;
+        let item = &logs[0];
         is_child(&all, "stream", "snakepit.tool");
         assert_eq!(
             (item.message.as_str(), item.trace),
@@ -246,8 +257,10 @@ async fn levels_and_filters_of_the_host_hold_from_the_next_call_on() {
         pool.raw().set_telemetry(control.clone()).unwrap();
         while says(5, "waits").await != 30 {}
         says(50, "denied").await;
-        pool.raw().set_telemetry(TelemetryControl::new()).unwrap();
-        while says(50, "allowed").await != 30 {}
+        control = TelemetryControl::new();
+        control.levels = [("app".to_owned(), 40)].into();
+        pool.raw().set_telemetry(control).unwrap();
+        while says(50, "allowed").await != 40 {}
         assert_eq!(log(&mut got).await.message, "allowed");
         snakepit.shutdown().await;
     }
