@@ -1,4 +1,4 @@
-//! What do metrics, traces and events cost a small call, and a flood of records from a worker the host?
+//! The cost of metrics, traces and events for a small call, and of a flood of records for the host.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -136,7 +136,7 @@ fn events() -> Vec<Row> {
     ]
 }
 
-/// What the host takes more while a worker reports as much as it can.
+/// Measures the memory that the host needs in addition while a worker reports as much as it can.
 fn flood(plan: &Plan) -> Result<Row> {
     // Nobody listens there: all that arrives has to be held or dropped.
     let telemetry = exporters(Kind::Traced, "http://127.0.0.1:1")?;

@@ -1,4 +1,4 @@
-//! What workers report of their code, and how much of it.
+//! Settings that choose the records which workers report.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,8 @@ use crate::ConfigError;
 pub struct TelemetryControl {
     /// Workers report records; `true` by default.
     pub enabled: bool,
-    /// Share of the events that are reported, 0.0 to 1.0; 1.0 by default.
+    /// Share of the events, and of the outermost spans of worker code, that are reported: 0.0 to 1.0;
+    /// 1.0 by default.
     pub sampling: f64,
     /// Globs of the names of events and loggers that are reported; all if there are none.
     pub allow: Vec<String>,

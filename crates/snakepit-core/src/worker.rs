@@ -77,7 +77,7 @@ pub struct StartContext {
     pub stacks: Duration,
     /// The hub that the worker's events and records go to.
     pub events: Events,
-    /// What the worker reports of its code, from the start.
+    /// Settings of the records that the worker reports, from its start.
     pub telemetry: TelemetryControl,
 }
 
@@ -122,7 +122,7 @@ pub trait Worker: fmt::Debug + Send + Sync + 'static {
 
     /// Takes a call back that waits in `slot` behind another one. `true` is a promise: it was not begun, never will be, and its future ends
     /// with [`CallError::NotBegun`]. `false` when it was begun, or is over, or the worker is gone. A call that has not come to the worker
-    /// yet does not begin either; who asks for it again when it has come is told so again, and then its future ends.
+    /// yet does not begin either: a later recall of it returns `true` again, and then its future ends.
     ///
     /// # Cancel safety
     /// A call whose answer was not waited for may have been taken back.

@@ -53,7 +53,7 @@ impl Run {
         Self::open_with(data_dir, &Events::new())
     }
 
-    /// As [`open`](Self::open); what the run finds and ends is told to this hub.
+    /// As [`open`](Self::open); events of the run's clean-up go to this hub.
     ///
     /// # Errors
     /// As for [`open`](Self::open).

@@ -109,7 +109,7 @@ impl Reports {
         self.links.get_or_init(|| Arc::downgrade(links));
     }
 
-    /// Turns the records on or off, whatever the worker goes on to send.
+    /// Turns the records on or off. Off drops them, even if the worker still sends some.
     pub(crate) fn enable(&self, enabled: bool) {
         self.enabled.store(enabled, Ordering::Relaxed);
     }

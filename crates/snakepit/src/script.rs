@@ -69,7 +69,7 @@ impl Snakepit {
     }
 }
 
-/// What is told of the end of a script.
+/// Emits the events of the end of a script.
 struct Told {
     events: Events,
     run: String,

@@ -65,7 +65,7 @@ pub(super) struct Hub {
     attached: AtomicUsize,
     next: AtomicU64,
     recorder: ArcSwapOption<Box<dyn Recorder>>,
-    /// Whether there is a recorder: all that a call without one looks at.
+    /// `true` if there is a recorder. A call without one reads nothing else.
     records: AtomicBool,
 }
 

@@ -58,7 +58,8 @@ impl Shared {
 }
 
 impl Lease {
-    /// Asks its worker for the call in it. That goes on without the one who asks, so that no answer is lost.
+    /// Recalls its call from the worker. The task continues if the caller drops the handle, so that no
+    /// answer is lost.
     pub(super) fn recall(&self, call: CallId) -> JoinHandle<bool> {
         let (worker, slot) = (Arc::clone(self.worker()), self.slot());
         let task = async move { foreign::recall(&*worker, slot, call).await };

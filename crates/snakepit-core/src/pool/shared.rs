@@ -45,7 +45,7 @@ pub(crate) struct Shared {
     pub(super) hub: Events,
     /// The sessions of its calls, where its workers have some.
     pub(super) sessions: Option<Sessions>,
-    /// What its workers report of their code.
+    /// Settings of the records that its workers report.
     pub(super) telemetry: Settings,
     pub(super) readiness: watch::Sender<Readiness>,
     /// A failed start is not tried again: somebody waits for the pool.

@@ -10,7 +10,7 @@ use super::{Session, SessionEnd};
 use crate::events::{Shown, emit};
 use crate::{ChangeKind, SessionId};
 
-/// Share of the limit, in percent, from which the number of sessions is told of.
+/// Share of the limit, in percent, at which the number of sessions becomes a warning.
 const CROWDED: u128 = 80;
 
 impl Store {
@@ -111,7 +111,7 @@ impl Session {
     }
 }
 
-/// What is told of programs; `None` is a global one.
+/// Events of programs. The session is `None` if the program is global.
 impl Store {
     pub(super) fn tell_stored(&self, session: Option<&SessionId>, program: &str, bytes: usize) {
         emit!(

@@ -23,7 +23,7 @@ pub(super) struct Ahead {
 }
 
 impl ScriptedWorker {
-    /// Runs a call in its turn. It goes on without the one who waits for it, as in a process of its own.
+    /// Runs a call in its turn. The call continues if its future is dropped, as it would in a process.
     pub(super) async fn ahead(
         self: Arc<Self>,
         slot: Slot,
@@ -73,7 +73,7 @@ impl ScriptedWorker {
         if !skipped {
             return Ok(turn);
         }
-        // It goes on with the next one, and says nothing.
+        // The worker begins with the next one and does not answer.
         drop(turn);
         let mut ended = self.ended.subscribe();
         tokio::select! {

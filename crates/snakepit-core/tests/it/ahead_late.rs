@@ -1,4 +1,4 @@
-//! Calls that were sent ahead of their turn, and time: which one counts, and what their callers are told. And everything at once.
+//! Calls ahead of their turn and their time-outs, and a random test of everything together.
 
 use std::time::Duration;
 

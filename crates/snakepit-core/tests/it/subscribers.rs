@@ -1,4 +1,5 @@
-//! Those who subscribe to events: what they are told of workers and of calls under load, and what they cannot break.
+//! Subscribers of events: which events of workers and calls they get under load, and what they cannot
+//! break.
 #![expect(
     clippy::unwrap_used,
     reason = "a helper of a test may panic like the test"
@@ -117,7 +118,7 @@ async fn a_handler_that_panics_or_is_slow_harms_no_call() {
     assert!(!bad.is_attached() && slow.is_attached());
 }
 
-/// What a handler may do: look at the pool, attach and detach, also from under the events of workers and of sessions.
+/// Does all that a handler may do: asks for the status of the pool, attaches and detaches.
 #[tokio::test(start_paused = true)]
 async fn a_handler_may_ask_the_pool_at_any_event() {
     let mut config = config(1);

@@ -478,7 +478,7 @@ pub struct TelemetrySettings {
     /// The worker reports records.
     #[prost(bool, tag = "1")]
     pub enabled: bool,
-    /// Share of the events and spans outside of calls that it reports, 0.0 to 1.0.
+    /// Share of the events, and of the outermost spans of its code, that it reports: 0.0 to 1.0.
     #[prost(double, tag = "2")]
     pub sampling: f64,
     /// Globs of names of events and loggers: those that are reported, all if there are none; and those that are not.

@@ -29,7 +29,7 @@ const BETWEEN_PARTS: usize = 256 << 10;
 /// One step of the parser.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Parsed {
-    /// A whole frame; one whose body came in parts is told when the last part is there.
+    /// A whole frame. One whose body comes in parts is returned with its last part.
     Frame {
         /// The fixed part.
         header: Header,
@@ -48,7 +48,7 @@ pub enum Parsed {
     Incomplete,
 }
 
-/// What comes next.
+/// The next step of the parser.
 enum Next {
     /// A frame.
     Header(Header),

@@ -25,7 +25,7 @@ const NAME: &str = "snakepit.tool";
 pub(super) struct Spans {
     source: OnceLock<Source>,
     open: Mutex<CallMap<Open>>,
-    /// How many there are, for a look without the lock.
+    /// Number of open spans, readable without the lock.
     count: AtomicUsize,
 }
 
@@ -44,7 +44,7 @@ struct Open {
     cancelled: bool,
 }
 
-/// How the call of a span came to its end.
+/// The end of the call of a span.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Ended<'a> {
     /// It was answered with a result.

@@ -224,7 +224,7 @@ pub(super) enum Scalar<'a> {
     Text(Cow<'a, str>),
 }
 
-/// What a scalar may stand for; `None` if it has another type.
+/// A type that is read from a scalar. The result is `None` if the scalar has another type.
 pub(super) trait FromScalar: Sized {
     fn from_scalar(scalar: Scalar<'_>) -> Option<Self>;
 }
