@@ -133,6 +133,16 @@ def test_time_runs_out_on_the_worker_too(worker, tool):
 
 
 @pytest.mark.parametrize("tool", ["failing", "afailing"])
+def test_a_deadline_has_one_code_whoever_sees_it_pass_first(worker, tool):
+    def host(request):
+        raise HostFault("SP8007", "host tool `x` did not end in time", "make it faster", "")
+
+    worker.host = host
+    got = worker.call(tool)
+    assert got[1:3] == ["host tool `x` did not end in time", "SP4003"]
+
+
+@pytest.mark.parametrize("tool", ["failing", "afailing"])
 def test_the_deadline_of_the_call_holds(worker, tool):
     call = worker.start(tool, options={"timeout_us": 30_000})
     worker.host = lambda request: LATER
