@@ -152,10 +152,16 @@ pub enum Error {
     },
     /// Something could not be done with the host's state.
     #[error(transparent)]
-    State(#[from] StateError),
+    State(Box<StateError>),
     /// Arguments could not be encoded, or a result does not fit the type asked for.
     #[error(transparent)]
     Payload(#[from] PayloadError),
+}
+
+impl From<StateError> for Error {
+    fn from(error: StateError) -> Self {
+        Self::State(Box::new(error))
+    }
 }
 
 impl Error {

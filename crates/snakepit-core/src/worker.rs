@@ -331,7 +331,7 @@ pub enum CallError {
     #[error("the worker is gone: {}", Printable(&exit.reason))]
     Died {
         /// How it ended.
-        exit: WorkerExit,
+        exit: Box<WorkerExit>,
         /// The tool may have run: the request had been sent.
         ambiguous: bool,
     },

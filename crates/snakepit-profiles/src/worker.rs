@@ -106,7 +106,7 @@ impl PythonWorker {
             let mut exit = WorkerExit::default();
             exit.reason = format!("it has no slot {}", slot.0);
             CallError::Died {
-                exit,
+                exit: Box::new(exit),
                 ambiguous: false,
             }
         })
@@ -133,7 +133,7 @@ impl PythonWorker {
             self.lose(&known.reason);
         }
         CallError::Died {
-            exit: known.unwrap_or(exit),
+            exit: known.map_or(exit, Box::new),
             ambiguous,
         }
     }
@@ -217,7 +217,7 @@ impl Worker for PythonWorker {
             }
             for result in &mut results {
                 if let (Err(CallError::Died { exit, .. }), Some(known)) = (result, &known) {
-                    exit.clone_from(known);
+                    (**exit).clone_from(known);
                 }
             }
         }

@@ -69,7 +69,7 @@ impl From<Error> for ToolError {
     fn from(error: Error) -> Self {
         match error {
             Error::Tool(error) => *error,
-            Error::State(error) => error.into(),
+            Error::State(error) => (*error).into(),
             other => Self::new(other.code(), chain(&other)),
         }
     }

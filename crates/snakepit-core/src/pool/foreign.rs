@@ -25,7 +25,7 @@ fn panicked(place: &str) -> WorkerExit {
 /// The outcome of a call that panicked: the tool may go on, so that the worker has to end.
 pub(super) fn failed(place: &str) -> CallError {
     CallError::Died {
-        exit: panicked(place),
+        exit: Box::new(panicked(place)),
         ambiguous: true,
     }
 }

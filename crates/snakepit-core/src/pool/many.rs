@@ -278,7 +278,7 @@ async fn attempt_once(
     let failed = results.iter().filter(|result| result.is_err()).count();
     let worker = lease.id().clone();
     let end = died.and_then(|first| match &results[first] {
-        Err(CallError::Died { exit, ambiguous }) => Some((exit, *ambiguous)),
+        Err(CallError::Died { exit, ambiguous }) => Some((&**exit, *ambiguous)),
         _ => None,
     });
     lease.finish_many(failed as u64, end);

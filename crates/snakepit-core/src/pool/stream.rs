@@ -37,6 +37,9 @@ pub struct ReplyStream {
     timer: Option<AbortOnDropHandle<()>>,
 }
 
+/// Chunks that were ready at once after which the reader looks at the clock.
+const LOOK: u32 = 32;
+
 /// The call, as its reader and its timer share it. Whoever takes it out of [`State::Open`] sees to the slot.
 struct Stage {
     state: State,
@@ -63,6 +66,8 @@ struct Open {
     journal: Journal<Arc<Shared>>,
     /// A chunk has come.
     begun: bool,
+    /// Chunks that were ready at once since the reader's last look at the clock.
+    ready: u32,
 }
 
 fn lock(stage: &Mutex<Stage>) -> MutexGuard<'_, Stage> {
@@ -107,7 +112,22 @@ impl Open {
             pass,
             journal,
             begun: false,
+            ready: 0,
         })
+    }
+
+    /// Looks at the clock now and then: a tool that always has a chunk ready, so that the timer may
+    /// not get its turn, must not outrun the deadline.
+    fn is_late(&mut self, deadline: Option<(Instant, Duration)>) -> bool {
+        let Some((at, _)) = deadline else {
+            return false;
+        };
+        self.ready += 1;
+        if self.ready < LOOK {
+            return false;
+        }
+        self.ready = 0;
+        at <= Instant::now()
     }
 
     /// Cancels a call that nobody waits for any more. Its journal ends after that, as that of a call whose caller has gone away, where it
@@ -260,34 +280,37 @@ impl Stream for ReplyStream {
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let mut stage = lock(&self.stage);
-        // The deadline comes first: a tool that always has a chunk ready must not outrun it.
-        let deadline = self.origin.limits.call;
-        let late = || deadline.is_some_and(|(at, _)| at <= Instant::now());
+        let late = match &mut stage.state {
+            State::Open(open) => open.is_late(self.origin.limits.call),
+            _ => false,
+        };
         let ended = match &mut stage.state {
-            State::Open(open) if !late() => match foreign::next(&mut open.chunks, context) {
-                Poll::Pending => {
-                    // The worker wakes the reader; so does the timer, which takes the chunks away.
-                    stage.reader = Some(context.waker().clone());
-                    return Poll::Pending;
-                }
-                Poll::Ready(Some(Ok(chunk))) => {
-                    open.begun = true;
-                    open.journal.progress.chunk();
-                    return Poll::Ready(Some(Ok(chunk)));
-                }
-                Poll::Ready(Some(Err(CallError::NotBegun))) if !open.begun => {
-                    stage.reader = Some(context.waker().clone());
-                    let taken = stage.take(State::Returned(None));
-                    drop(stage);
-                    if let Some(open) = taken {
-                        open.lease.give_back();
-                        self.begin_again(open.pass, open.journal);
+            State::Open(open) if !late => {
+                match foreign::next(&mut open.chunks, context) {
+                    Poll::Pending => {
+                        // The worker wakes the reader; so does the timer, which takes the chunks away.
+                        stage.reader = Some(context.waker().clone());
+                        return Poll::Pending;
                     }
-                    return Poll::Pending;
+                    Poll::Ready(Some(Ok(chunk))) => {
+                        open.begun = true;
+                        open.journal.progress.chunk();
+                        return Poll::Ready(Some(Ok(chunk)));
+                    }
+                    Poll::Ready(Some(Err(CallError::NotBegun))) if !open.begun => {
+                        stage.reader = Some(context.waker().clone());
+                        let taken = stage.take(State::Returned(None));
+                        drop(stage);
+                        if let Some(open) = taken {
+                            open.lease.give_back();
+                            self.begin_again(open.pass, open.journal);
+                        }
+                        return Poll::Pending;
+                    }
+                    Poll::Ready(Some(Err(error))) => Err(error),
+                    Poll::Ready(None) => Ok(()),
                 }
-                Poll::Ready(Some(Err(error))) => Err(error),
-                Poll::Ready(None) => Ok(()),
-            },
+            }
             State::Open(_) if self.is_orphaned() => {
                 let taken = stage.take(State::Over);
                 drop(stage);

@@ -155,7 +155,7 @@ impl ScriptedWorker {
 
     pub(super) async fn gone(&self, ambiguous: bool) -> CallError {
         CallError::Died {
-            exit: self.closed().await,
+            exit: Box::new(self.closed().await),
             ambiguous,
         }
     }

@@ -129,7 +129,7 @@ async fn a_call_for_a_generation_fails_once_that_is_over() {
     pool.execute("echo", payload(1), &options).await.unwrap();
     advance(SECOND).await;
     let error = pool.execute("echo", payload(1), &options).await;
-    assert!(matches!(error, Err(Error::State(error)) if error == expired(&session)));
+    assert!(matches!(error, Err(Error::State(error)) if *error == expired(&session)));
     let stream = pool.execute_stream("count", payload(1), &options).await;
     assert_eq!(stream.unwrap_err().code(), ErrorCode::SessionExpired);
     let many = pool.execute_many("echo", [payload(1), payload(2)], &options);

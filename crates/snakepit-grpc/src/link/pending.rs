@@ -260,5 +260,8 @@ impl Waiter {
 pub(super) fn died(reason: &str, ambiguous: bool) -> CallError {
     let mut exit = WorkerExit::default();
     exit.reason = reason.to_owned();
-    CallError::Died { exit, ambiguous }
+    CallError::Died {
+        exit: Box::new(exit),
+        ambiguous,
+    }
 }

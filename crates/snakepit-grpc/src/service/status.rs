@@ -67,7 +67,7 @@ pub(super) fn state_error(error: StateError) -> Fault {
 pub(super) fn call_error(error: Error) -> Fault {
     match error {
         Error::Tool(error) => error,
-        Error::State(error) => state_error(error),
+        Error::State(error) => state_error(*error),
         other => {
             let mut converted = ToolError::new(other.code(), chain(&other));
             if other.is_retryable() {

@@ -62,7 +62,7 @@ async fn a_killed_worker_fails_its_call_with_the_signal() {
     assert!(ambiguous && !exit.expected);
     assert_eq!(exit.reason, "killed by signal 9 (SIGKILL)");
     assert_eq!(exit.output, ["dying"]);
-    assert_eq!(worker.closed().await, exit);
+    assert_eq!(worker.closed().await, *exit);
 }
 
 #[tokio::test]
