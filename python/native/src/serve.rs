@@ -120,9 +120,16 @@ pub(crate) fn describe(py: Python<'_>, outbox: &Outbox, runtime: &Runtime) -> Py
         slots: u32::from(runtime.slots),
         pid: std::process::id(),
         tools: runtime.tools.specs(),
-        capabilities: ["cancel", "concurrency", "many", "stream", "telemetry"]
-            .map(str::to_owned)
-            .to_vec(),
+        capabilities: [
+            "cancel",
+            "concurrency",
+            "many",
+            "recall",
+            "stream",
+            "telemetry",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
     };
     let mut head = description.encode_to_vec();
     if head.len() > snakepit_grpc::frame::MAX_HEAD {

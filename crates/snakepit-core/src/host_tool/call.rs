@@ -288,7 +288,7 @@ fn unknown(name: &str, near: &[String]) -> Fault {
 }
 
 fn late(name: &str) -> Fault {
-    let message = format!("host tool `{name}` did not end before the deadline of its caller");
+    let message = format!("host tool `{name}` did not end in time");
     let mut error = Fault::from(ToolError::new(ErrorCode::HostToolTimeout, message));
     error.help = "allow the call more time, or make the tool faster".into();
     error

@@ -7,7 +7,7 @@ use snakepit_core::testing::ScriptedProfile;
 use snakepit_core::{CallOptions, Error, StackFrame, Stacks, ThreadStack};
 use tokio::time::Instant;
 
-use crate::support::{balanced, call, config, payload, ready, until};
+use crate::support::{balanced, call, config, late, payload, ready, until};
 
 fn stacks() -> Stacks {
     let frame = StackFrame {
@@ -65,7 +65,7 @@ async fn a_stream_has_them_too_and_then_ends() {
         .unwrap();
     chunks.next().await.unwrap().unwrap();
     tokio::time::advance(Duration::from_secs(2)).await;
-    let error = chunks.next().await.unwrap().unwrap_err();
+    let error = late(&mut chunks).await;
     assert_eq!(told(&error), Some(&stacks()));
     assert!(chunks.next().await.is_none());
     until(|| pool.status().in_flight == 0).await;

@@ -6,7 +6,7 @@ use futures_util::StreamExt;
 use snakepit_core::testing::ScriptedProfile;
 use snakepit_core::{CallOptions, ErrorCode};
 
-use crate::support::{balanced, call, config, payload, ready, until};
+use crate::support::{balanced, call, config, late, payload, ready, until};
 
 #[tokio::test(start_paused = true)]
 async fn chunks_come_and_the_slot_is_free_at_the_end() {
@@ -49,10 +49,7 @@ async fn a_stream_ends_at_its_deadline_even_when_chunks_are_ready() {
         .unwrap();
     stream.next().await.unwrap().unwrap();
     tokio::time::advance(Duration::from_secs(2)).await;
-    assert_eq!(
-        stream.next().await.unwrap().unwrap_err().code(),
-        ErrorCode::CallTimeout
-    );
+    assert_eq!(late(&mut stream).await.code(), ErrorCode::CallTimeout);
     assert!(stream.next().await.is_none());
     until(|| pool.status().in_flight == 0).await;
     assert_eq!(pool.status().call_timeouts, 1);

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use snakepit_core::testing::ScriptedProfile;
-use snakepit_core::{CallOptions, Error, Payload, Pool, PoolConfig, Status};
+use snakepit_core::{CallOptions, Error, Payload, Pool, PoolConfig, ReplyStream, Status};
 
 pub(crate) const LONG: Duration = Duration::from_secs(100);
 
@@ -68,6 +69,16 @@ pub(crate) async fn until(mut condition: impl FnMut() -> bool) {
         tokio::task::yield_now().await;
     }
     panic!("the condition does not come true");
+}
+
+/// Reads a stream whose tool always has a chunk ready, and whose deadline has passed, to its error.
+pub(crate) async fn late(chunks: &mut ReplyStream) -> Error {
+    for _ in 0..32 {
+        if let Err(error) = chunks.next().await.expect("the tool always has a chunk") {
+            return error;
+        }
+    }
+    panic!("the stream outruns its deadline");
 }
 
 /// The counters add up.
