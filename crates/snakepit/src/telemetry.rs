@@ -1,11 +1,11 @@
 //! Telemetry as a part of the whole.
 
-use snakepit_telemetry::{Telemetry, TelemetryConfig, TelemetryError};
+use snakepit_telemetry::{Telemetry, TelemetryError};
 
 use crate::shutdown::Host;
 use crate::{BuildError, ErrorCode, Pool, Snakepit, SnakepitBuilder};
 
-/// Prefix of the keys of [`TelemetryConfig`] in a configuration.
+/// Prefix of the keys of [`TelemetryConfig`](snakepit_telemetry::TelemetryConfig) in a configuration.
 const TABLE: &str = "telemetry";
 
 /// Where the exporters come from.
@@ -17,7 +17,8 @@ pub(crate) enum Source {
     /// The application's own, which it ends by itself.
     Given(Telemetry),
     /// Those of a configuration, which end with the whole.
-    Config(Box<TelemetryConfig>),
+    #[cfg(feature = "config")]
+    Config(Box<snakepit_telemetry::TelemetryConfig>),
 }
 
 /// The exporters of a whole.
@@ -34,6 +35,7 @@ impl Source {
         let (telemetry, owned) = match self {
             Self::None => return Ok(None),
             Self::Given(telemetry) => (telemetry, false),
+            #[cfg(feature = "config")]
             Self::Config(config) => (Telemetry::builder().config(*config).start()?, true),
         };
         telemetry.attach(host.state());
