@@ -1,7 +1,10 @@
 //! The exporters of a whole with real Python: counters, traces over OTLP, the configuration, the program.
 
+#[expect(dead_code, reason = "other tests use the rest of it")]
+#[path = "../../../snakepit-telemetry/tests/it/collector.rs"]
+mod collector;
+mod family;
 mod picture;
-mod receiver;
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -17,7 +20,7 @@ use tokio::task::JoinSet;
 use tracing::Instrument as _;
 use tracing_subscriber::layer::SubscriberExt as _;
 
-use self::receiver::{Received, Receiver};
+use self::collector::{Collector, Mode, attribute};
 use crate::cli_support::run;
 use crate::support::{pool, pool_of};
 
@@ -147,9 +150,9 @@ async fn shop(telemetry: &Telemetry) -> Snakepit {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_collector_gets_one_trace_from_the_caller_through_python_and_back() {
-    let receiver = Receiver::start().await;
+    let collector = Collector::start(Mode::Take).await;
     let telemetry = Telemetry::builder()
-        .otlp(receiver.endpoint())
+        .otlp(collector.endpoint())
         .own_subscriber()
         .start()
         .unwrap();
@@ -163,7 +166,7 @@ async fn a_collector_gets_one_trace_from_the_caller_through_python_and_back() {
     let report = telemetry.shutdown().await;
     assert!(report.complete && report.dropped == 0, "{report:?}");
 
-    let all = receiver.all();
+    let all = collector.all();
     let root = all.only("checkout");
     let call = all.child(root, "snakepit.call");
     let tool = all.child(call, "snakepit.tool");
@@ -174,7 +177,7 @@ async fn a_collector_gets_one_trace_from_the_caller_through_python_and_back() {
         let nested = all.child(host, "snakepit.call");
         let length = all.child(nested, "snakepit.tool");
         assert_eq!(
-            Received::text(length, "snakepit.pool").as_deref(),
+            attribute(&length.attributes, "snakepit.pool").as_deref(),
             Some("other")
         );
         for (inner, outer) in [
@@ -193,7 +196,7 @@ async fn a_collector_gets_one_trace_from_the_caller_through_python_and_back() {
         .find(|log| log.severity_text == "WARN")
         .unwrap();
     assert_eq!(record.span_id, python.span_id);
-    assert!(all.metrics.iter().any(|name| name == "shop.words"));
+    assert!(all.metrics.iter().any(|it| it.name == "shop.words"));
     picture::check(&all.trace(root));
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use opentelemetry_proto::tonic::trace::v1::Span;
 
-use super::receiver::Received;
+use super::collector::attribute;
 
 const WIDTH: f64 = 900.0;
 const NAMES: f64 = 320.0;
@@ -85,8 +85,8 @@ fn render(spans: &[Span]) -> String {
             "checkout" => "#7a4b12",
             _ => "#2f855a",
         };
-        let tool = Received::text(span, "snakepit.tool");
-        let pool = Received::text(span, "snakepit.pool");
+        let tool = attribute(&span.attributes, "snakepit.tool");
+        let pool = attribute(&span.attributes, "snakepit.pool");
         let what = match (tool, pool) {
             (Some(tool), Some(pool)) => format!(" {tool} ({pool})"),
             (Some(tool), None) => format!(" {tool}"),
