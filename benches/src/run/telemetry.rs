@@ -3,6 +3,7 @@
 use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
     TraceService, TraceServiceServer,
@@ -10,20 +11,20 @@ use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
-use snakepit::core::events::{Event, Events};
+use snakepit::core::events::{Event, Events, kind};
 use snakepit::core::{CallId, PoolName};
 use snakepit::{PoolBuilder, Telemetry, TelemetryError};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
-use tokio::time::Instant;
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout};
 use tonic::transport::server::{Server, TcpIncoming};
 use tonic::{Request, Response, Status};
-use tracing::Level;
 
 use crate::Result;
 use crate::cli::Plan;
 use crate::contest::{Entrant, Series, alternate};
-use crate::host::{Host, multi_thread};
+use crate::host::{Host, current_thread, multi_thread};
 use crate::load::closed;
 use crate::placement::{move_process, on_cpu, two_cpus};
 use crate::row::{Row, Target};
@@ -44,7 +45,7 @@ pub(crate) fn run(plan: &Plan) -> Result<Vec<Row>> {
             ("each end on its CPU", there, 1.05),
         ] {
             for (what, kind, limit) in [
-                ("off", Kind::Off, 1.005),
+                ("attached and shut down", Kind::Off, 1.005),
                 ("metrics", Kind::Metrics, 1.015),
                 ("every call traced", Kind::Traced, traced),
             ] {
@@ -55,12 +56,15 @@ pub(crate) fn run(plan: &Plan) -> Result<Vec<Row>> {
             }
         }
     }
-    table.push(flood(plan)?);
+    table.extend(flood(plan)?);
     Ok(table)
 }
 
+/// What a host exports.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
+    /// Nothing: it did, and its exporters have ended. (Builds without telemetry are no part of this: what an event costs without
+    /// subscribers says the first row.)
     Off,
     Metrics,
     Traced,
@@ -69,7 +73,10 @@ enum Kind {
 /// A host that exports beside one that does not, which is the floor.
 fn contest(plan: &Plan, kind: Kind, cpu: usize, collector: &str) -> Result<Series> {
     let telemetry = exporters(kind, collector)?;
-    let (plain, observed) = (host(plan, None)?, host(plan, telemetry.as_ref())?);
+    let (plain, observed) = (host(plan, None)?, host(plan, Some(&telemetry))?);
+    if kind == Kind::Off {
+        observed.runtime().block_on(telemetry.shutdown());
+    }
     for pid in plain.pids().into_iter().chain(observed.pids()) {
         move_process(pid, cpu)?;
     }
@@ -90,17 +97,13 @@ fn host(plan: &Plan, telemetry: Option<&Telemetry>) -> Result<Host> {
     Host::observed(multi_thread()?, pool, telemetry)
 }
 
-fn exporters(
-    kind: Kind,
-    collector: &str,
-) -> std::result::Result<Option<Telemetry>, TelemetryError> {
+fn exporters(kind: Kind, collector: &str) -> std::result::Result<Telemetry, TelemetryError> {
     let builder = Telemetry::builder().own_subscriber();
     let builder = match kind {
-        Kind::Off => return Ok(None),
         Kind::Metrics => builder.prometheus(([127, 0, 0, 1], 0)),
-        Kind::Traced => builder.otlp(collector),
+        Kind::Off | Kind::Traced => builder.otlp(collector),
     };
-    builder.start().map(Some)
+    builder.start()
 }
 
 /// The time of one event, in nanoseconds.
@@ -111,7 +114,7 @@ fn events() -> Vec<Row> {
     let time = || {
         let begin = Instant::now();
         for call in 0..ROUNDS {
-            black_box(&hub).emit(Level::TRACE, || Event::CallAbandoned {
+            black_box(&hub).emit(kind::CallAbandoned, || Event::CallAbandoned {
                 pool: pool.clone(),
                 worker: snakepit::WorkerId::new("bench-1"),
                 call: CallId(call.into()),
@@ -136,17 +139,36 @@ fn events() -> Vec<Row> {
     ]
 }
 
-/// Measures the memory that the host needs in addition while a worker reports as much as it can.
-fn flood(plan: &Plan) -> Result<Row> {
+/// Measures the memory that the host needs in addition while a worker reports as much as it can. Each record reaches the host, or is
+/// counted as dropped.
+fn flood(plan: &Plan) -> Result<Vec<Row>> {
     // Nobody listens there: all that arrives has to be held or dropped.
     let telemetry = exporters(Kind::Traced, "http://127.0.0.1:1")?;
-    let host = host(plan, telemetry.as_ref())?;
-    let before = resident(std::process::id())?;
+    let host = host(plan, Some(&telemetry))?;
+    let (came, dropped) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let news = Arc::new(Notify::new());
+    let counted = (Arc::clone(&came), Arc::clone(&dropped), Arc::clone(&news));
+    let kinds = [kind::Custom, kind::TelemetryDropped];
     let caller = host.caller();
+    let events = caller.snakepit().host_state().events().clone();
+    let subscription = events.on_kinds(&kinds, move |event| {
+        let (came, dropped, news) = &counted;
+        match event {
+            Event::Custom(event) if &*event.name == "tool.flood" => {
+                came.fetch_add(1, Ordering::Relaxed)
+            }
+            Event::TelemetryDropped { records, .. } => {
+                dropped.fetch_add(*records, Ordering::Relaxed)
+            }
+            _ => return,
+        };
+        news.notify_one();
+    });
+    let before = resident(std::process::id())?;
     let most = host.runtime().block_on(async {
         let flood = caller.snakepit().execute::<u64>("flood", (FLOOD,));
         tokio::pin!(flood);
-        let mut look = tokio::time::interval(std::time::Duration::from_millis(10));
+        let mut look = tokio::time::interval(Duration::from_millis(10));
         let mut most = before;
         loop {
             tokio::select! {
@@ -158,14 +180,29 @@ fn flood(plan: &Plan) -> Result<Row> {
             }
         }
     })?;
-    let metric = ("rss", "MiB");
-    let row = Row::of(
-        BENCH,
-        "100,000 records from a worker",
-        metric,
-        most - before,
-    );
-    Ok(row.target(Target::AtMost(64.0)))
+    // What was dropped last is told when the worker ends.
+    drop((caller, host));
+    let all = || came.load(Ordering::Relaxed) + dropped.load(Ordering::Relaxed);
+    let wait = async {
+        while all() < FLOOD {
+            news.notified().await;
+        }
+    };
+    let waited = current_thread()?.block_on(async { timeout(Duration::from_secs(10), wait).await });
+    if waited.is_err() || all() != FLOOD {
+        return Err(format!(
+            "{} records of {FLOOD} came or were counted as dropped",
+            all()
+        )
+        .into());
+    }
+    subscription.detach();
+    let case = "100,000 records from a worker";
+    let row = |metric, value| Row::of(BENCH, case, metric, value);
+    Ok(vec![
+        row(("rss", "MiB"), most - before).target(Target::AtMost(64.0)),
+        row(("arrived", "records"), came.load(Ordering::Relaxed) as f64),
+    ])
 }
 
 /// A collector that takes everything, on the CPUs that the bench leaves.

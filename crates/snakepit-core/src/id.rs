@@ -54,6 +54,12 @@ macro_rules! text_id {
             }
         }
 
+        impl From<&$name> for crate::record::Text {
+            fn from(name: &$name) -> Self {
+                Self::Shared(Arc::clone(&name.0))
+            }
+        }
+
         impl AsRef<str> for $name {
             fn as_ref(&self) -> &str {
                 &self.0

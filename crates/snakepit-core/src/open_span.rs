@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::TraceContext;
 use crate::events::Events;
-use crate::record::{Attribute, Attributes, Begun, Recorder, Span, SpanEvent, SpanKind};
+use crate::record::{Attribute, Attributes, Begun, Recorder, Span, SpanEvent, SpanKind, Text};
 
 /// Most moments of one span. More happen only to calls that are given back again and again.
 const MOMENTS: usize = 128;
@@ -45,13 +45,13 @@ pub(crate) struct Traced {
 }
 
 impl Traced {
-    /// Begins the span of a call on the caller's thread. Without a recorder the caller's context is that of the call.
+    /// Begins the span of a call that is made `now`, on the caller's thread. Without a recorder the caller's context is that of the call.
     #[inline]
     pub(crate) fn begin(
         events: &Events,
         parent: Option<TraceContext>,
-        name: &'static str,
-        kind: SpanKind,
+        (name, kind): (&'static str, SpanKind),
+        now: Instant,
     ) -> Self {
         let Some(recorder) = events.recorder() else {
             let (context, span) = (parent, None);
@@ -61,7 +61,7 @@ impl Traced {
             return Self::default();
         };
         let sampled = begun.context.is_sampled();
-        let span = sampled.then(|| Arc::new(OpenSpan::new(recorder, begun, name, kind)));
+        let span = sampled.then(|| Arc::new(OpenSpan::new(recorder, begun, (name, kind), now)));
         let context = Some(begun.context);
         Self { context, span }
     }
@@ -71,10 +71,10 @@ impl OpenSpan {
     fn new(
         recorder: Arc<Box<dyn Recorder>>,
         begun: Begun,
-        name: &'static str,
-        kind: SpanKind,
+        (name, kind): (&'static str, SpanKind),
+        now: Instant,
     ) -> Self {
-        let (from, wall) = now();
+        let (from, wall) = both_clocks(now);
         Self {
             recorder,
             begun,
@@ -98,6 +98,10 @@ impl OpenSpan {
     pub(crate) fn event(&self, name: &'static str, moment: Instant, attributes: Attributes) {
         let mut parts = self.parts();
         if parts.events.len() < MOMENTS {
+            if parts.events.is_empty() {
+                // Most spans have one.
+                parts.events.reserve_exact(1);
+            }
             parts.events.push(SpanEvent {
                 name: Cow::Borrowed(name),
                 at: self.at(moment),
@@ -132,13 +136,20 @@ impl OpenSpan {
         });
     }
 
-    /// Sets the end. The first one counts.
-    pub(crate) fn end(&self, moment: Instant, error: Option<&'static str>) {
+    /// Sets the end, with what is known by then. The first one counts.
+    pub(crate) fn end(
+        &self,
+        moment: Instant,
+        error: Option<&'static str>,
+        mut attributes: Attributes,
+    ) {
         let mut parts = self.parts();
         if parts.end.is_none() {
             parts.end = Some(self.at(moment));
             parts.error = error.map(Cow::Borrowed);
         }
+        attributes.append(&mut parts.attributes);
+        parts.attributes = attributes;
     }
 
     /// A recorder that panics must not take the call along.
@@ -169,25 +180,26 @@ impl Drop for OpenSpan {
     }
 }
 
-/// The same moment on both clocks. A thread that is put aside between the two looks would shift all times of its span, so it looks again.
-fn now() -> (Instant, SystemTime) {
+/// The same moment on both clocks, as a rule `now`. A thread that is put aside between the two looks would shift all times of its span, so
+/// it looks again.
+fn both_clocks(now: Instant) -> (Instant, SystemTime) {
     /// Looks at most.
     const LOOKS: usize = 4;
     /// Time between the looks at the two clocks that does no harm.
     const CLOSE: Duration = Duration::from_micros(2);
-    let mut both = None;
-    for _ in 0..LOOKS {
-        let (from, wall) = (Instant::now(), SystemTime::now());
-        both = Some((from, wall));
-        if from.elapsed() <= CLOSE {
-            break;
+    let mut from = now;
+    for _ in 1..LOOKS {
+        let (wall, after) = (SystemTime::now(), Instant::now());
+        if after.saturating_duration_since(from) <= CLOSE {
+            return (from, wall);
         }
+        from = after;
     }
-    both.expect("it looks once at least")
+    (from, SystemTime::now())
 }
 
 /// An attribute with a text.
-pub(crate) fn text(name: &'static str, value: &str) -> (Cow<'static, str>, Attribute) {
+pub(crate) fn text(name: &'static str, value: impl Into<Text>) -> (Cow<'static, str>, Attribute) {
     (Cow::Borrowed(name), Attribute::Text(value.into()))
 }
 

@@ -173,7 +173,7 @@ impl Pool {
         options: &CallOptions,
     ) -> Result<Payload, Error> {
         let (shared, now) = (&**self.shared(), Instant::now());
-        let traced = journal::trace(shared, options);
+        let traced = journal::trace(shared, options, now);
         let mut journal = Journal::begin(shared, tool.into(), traced, now);
         let result = self.run(&mut journal.progress, args, options, now).await;
         journal.end(result.as_ref().map(drop));
@@ -255,7 +255,7 @@ impl Pool {
         options: &CallOptions,
     ) -> Result<ReplyStream, Error> {
         let (shared, now) = (self.shared(), Instant::now());
-        let traced = journal::trace(shared, options);
+        let traced = journal::trace(shared, options, now);
         let mut journal = Journal::begin(Arc::clone(shared), tool.into(), traced, now);
         let begun = stream::begin(self, &mut journal.progress, args, options, now).await;
         match begun {

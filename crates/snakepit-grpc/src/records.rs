@@ -6,7 +6,6 @@
 mod raw;
 
 use std::borrow::Cow;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -135,10 +134,9 @@ impl<F: FnMut(CallId) -> Option<CallId>> Records<F> {
         }
         let start = time(raw.start_ns);
         let mut attributes = raw.attributes.0;
-        let text = |text: &str| Attribute::Text(Arc::from(text));
         let own = [
-            ("snakepit.pool", text(self.pool.as_str())),
-            ("snakepit.worker", text(self.worker.as_str())),
+            ("snakepit.pool", Attribute::Text((&self.pool).into())),
+            ("snakepit.worker", Attribute::Text((&self.worker).into())),
         ];
         let call = self.call(raw.call).map(|call| {
             let number = i64::try_from(call.0).unwrap_or(i64::MAX);

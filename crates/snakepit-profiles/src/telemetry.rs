@@ -244,7 +244,7 @@ impl Reports {
         let recorder = self.events.recorder();
         let mut unwritten = 0;
         let dropped = records.read_frame(head, |record| match record {
-            Record::Event(event) => self.events.emit(Level::DEBUG, || self.event(event)),
+            Record::Event(event) => self.events.publish(self.event(event)),
             Record::Log(mut log) => {
                 without_secrets(&mut log);
                 unwritten += u64::from(!self.write(&log));

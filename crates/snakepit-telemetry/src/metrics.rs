@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use snakepit_core::events::{Events, Subscription};
+use snakepit_core::events::{Event, Events, Kind as EventKind, Subscription, kind};
 use snakepit_core::record::Measurement;
 use snakepit_core::{HostState, Pool, PoolName, WeakPool};
 
@@ -27,12 +27,14 @@ pub use histogram::{Exemplar, Histogram};
 /// Value of labels that stand for all values above a limit.
 const OVERFLOW: &str = "overflow";
 
-/// Patterns of the events that are counted. There are few: each costs every event a comparison.
-const COUNTED: [&str; 4] = [
-    "call.completed",
-    "worker.*",
-    "circuit.opened",
-    "telemetry.dropped",
+/// The kinds of the events that are counted.
+const COUNTED: [EventKind; 6] = [
+    kind::CallCompleted,
+    kind::WorkerStarted,
+    kind::WorkerCrashed,
+    kind::WorkerRecycled,
+    kind::CircuitOpened,
+    kind::TelemetryDropped,
 ];
 
 /// The metrics of one host. Cheap to clone; all clones are the same metrics.
@@ -74,17 +76,16 @@ impl Metrics {
         }
     }
 
-    /// Counts events of a hub until the subscriptions are detached.
-    pub fn attach(&self, events: &Events) -> Vec<Subscription> {
-        let subscribe = |pattern| {
-            let inner = Arc::clone(&self.inner);
-            events.on_event(pattern, move |emitted| {
-                inner.calls.count(&emitted.event);
-                inner.counters.count(&emitted.event);
-            })
-        };
-        let subscriptions = COUNTED.map(|pattern| subscribe(pattern).expect("it is valid"));
-        subscriptions.into()
+    /// Counts events of a hub until the subscription is detached.
+    pub fn attach(&self, events: &Events) -> Subscription {
+        let inner = Arc::clone(&self.inner);
+        events.on_kinds(&COUNTED, move |event| {
+            if let Event::CallCompleted { .. } = event {
+                inner.calls.count(event);
+            } else {
+                inner.counters.count(event);
+            }
+        })
     }
 
     /// Adds a pool. Metrics do not keep it alive; a pool that is gone has no values.

@@ -6,6 +6,7 @@ mod layer;
 mod logs;
 mod metrics;
 mod parent;
+mod queue;
 mod spans;
 
 use std::collections::BTreeMap;
@@ -17,7 +18,8 @@ use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_otlp::{LogExporter, SpanExporter, WithExportConfig, WithTonicConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkError;
-use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+use opentelemetry_sdk::logs::LogExporter as _;
+use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider, SpanExporter as _};
 use tonic::metadata::MetadataMap;
 use tonic::transport::Channel;
 
@@ -28,12 +30,12 @@ use delivery::{Collector, Delivery};
 use logs::Logs;
 use metrics::Push;
 pub(crate) use parent::current;
-use spans::{Shared, Spans};
+use spans::Spans;
 
 /// The pipelines of the signals that are exported.
 #[derive(Debug, Default)]
 pub(crate) struct Otlp {
-    pub(crate) spans: Option<Arc<Spans>>,
+    pub(crate) spans: Option<Spans>,
     pub(crate) logs: Option<Logs>,
     provider: Option<SdkTracerProvider>,
     push: Option<Push>,
@@ -94,33 +96,35 @@ impl Otlp {
         let mut this = Self::default();
         if let Some(endpoint) = &otlp.traces {
             let (channel, delivery) = connections.signal("spans", endpoint)?;
-            let exporter = SpanExporter::builder()
+            let mut exporter = SpanExporter::builder()
                 .with_tonic()
                 .with_channel(channel)
                 .with_metadata(connections.metadata.clone())
                 .with_timeout(otlp.timeout)
                 .build()
                 .map_err(|error| refused(&error))?;
-            let parts = (otlp, redaction.clone(), &resource);
-            let spans = Spans::new(exporter, delivery, parts);
+            exporter.set_resource(&resource);
+            let handle = background.handle();
+            let spans = Spans::start(exporter, delivery, otlp, redaction.clone(), handle);
             let provider = SdkTracerProvider::builder()
-                .with_resource(resource.clone())
                 .with_sampler(sampler(config.sampling))
-                .with_span_processor(Shared(Arc::clone(&spans)));
+                .with_span_processor(spans.clone());
             this.provider = Some(provider.build());
             this.spans = Some(spans);
         }
         if let Some(endpoint) = &otlp.logs {
             let (channel, delivery) = connections.signal("logs", endpoint)?;
-            let exporter = LogExporter::builder()
+            let mut exporter = LogExporter::builder()
                 .with_tonic()
                 .with_channel(channel)
                 .with_metadata(connections.metadata.clone())
                 .with_timeout(otlp.timeout)
                 .build()
                 .map_err(|error| refused(&error))?;
-            let parts = (otlp, redaction.clone(), &resource);
-            this.logs = Some(Logs::new(exporter, delivery, parts));
+            exporter.set_resource(&resource);
+            let handle = background.handle();
+            let logs = Logs::start(exporter, delivery, otlp, redaction.clone(), handle);
+            this.logs = Some(logs);
         }
         if let Some(endpoint) = &otlp.metrics {
             let (channel, delivery) = connections.signal("metrics", endpoint)?;

@@ -1,8 +1,8 @@
 //! Secrets and ids that must not leave the process.
 
-use std::borrow::Cow;
+use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use snakepit_core::record::Attribute;
 
@@ -28,11 +28,16 @@ const SECRETS: [&str; 12] = [
 /// Words that contain one of [`SECRETS`] and count something.
 const HARMLESS: [&str; 2] = ["tokens", "tokencount"];
 
+/// The largest number of names whose verdicts are kept, and the longest of them in bytes.
+const KEPT: (usize, usize) = (1024, 128);
+
 /// What is hidden in attributes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Redaction {
     more: Vec<String>,
     sessions: Option<RandomState>,
+    /// Verdicts on names, which come again and again.
+    known: Arc<RwLock<HashMap<Box<str>, bool>>>,
 }
 
 impl Redaction {
@@ -42,11 +47,26 @@ impl Redaction {
         Self {
             more: more.iter().map(|part| plain(part)).collect(),
             sessions: hash_sessions.then(RandomState::new),
+            known: Arc::default(),
         }
     }
 
     /// Returns true if the value behind this name is a secret.
     pub(crate) fn is_secret(&self, name: &str) -> bool {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(secret) = known.get(name) {
+            return *secret;
+        }
+        drop(known);
+        let (secret, (most, longest)) = (self.judge(name), KEPT);
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        if known.len() < most && name.len() <= longest {
+            known.insert(name.into(), secret);
+        }
+        secret
+    }
+
+    fn judge(&self, name: &str) -> bool {
         let name = plain(name);
         let harmless = HARMLESS.iter().any(|word| name.ends_with(word));
         let known = SECRETS.iter().any(|part| name.contains(part));
@@ -63,15 +83,11 @@ impl Redaction {
         self.is_secret(name).then(|| MASK.to_owned())
     }
 
-    /// Returns the attribute as it may be shown.
-    pub(crate) fn attribute<'a>(&self, name: &str, value: &'a Attribute) -> Cow<'a, Attribute> {
-        let hidden = match value {
+    /// Returns what is shown instead of the value of an attribute. `None` if that may be shown.
+    pub(crate) fn hidden(&self, name: &str, value: &Attribute) -> Option<String> {
+        match value {
             Attribute::Text(text) => self.text(name, text),
             _ => self.is_secret(name).then(|| MASK.to_owned()),
-        };
-        match hidden {
-            Some(text) => Cow::Owned(Attribute::Text(Arc::from(text))),
-            None => Cow::Borrowed(value),
         }
     }
 }
@@ -122,6 +138,19 @@ mod tests {
         ] {
             assert!(!redaction.is_secret(name), "{name}");
         }
+    }
+
+    #[test]
+    fn names_without_end_are_judged_and_not_kept() {
+        let redaction = Redaction::default();
+        for n in 0..2 * KEPT.0 {
+            assert!(redaction.is_secret(&format!("token-{n}")));
+            assert!(!redaction.is_secret(&format!("tool-{n}")));
+        }
+        assert!(redaction.is_secret(&"token".repeat(KEPT.1)));
+        let known = redaction.known.read().unwrap();
+        assert_eq!(known.len(), KEPT.0);
+        assert!(known.keys().all(|name| name.len() <= KEPT.1));
     }
 
     #[test]

@@ -42,7 +42,7 @@ struct Inner {
 struct Attached {
     events: Events,
     recorder: Option<Arc<Box<dyn Recorder>>>,
-    subscriptions: Vec<Subscription>,
+    subscription: Subscription,
 }
 
 /// What became of the records.
@@ -124,12 +124,12 @@ impl Telemetry {
             return;
         }
         sinks.metrics.add_state(state);
-        let subscriptions = sinks.metrics.attach(events);
+        let subscription = sinks.metrics.attach(events);
         events.set_recorder(Some(Box::new(Exporter(Arc::clone(sinks)))));
         attached.push(Attached {
             events: events.clone(),
             recorder: events.recorder(),
-            subscriptions,
+            subscription,
         });
     }
 
@@ -226,7 +226,7 @@ impl Inner {
             {
                 one.events.set_recorder(None);
             }
-            one.subscriptions.into_iter().for_each(Subscription::detach);
+            one.subscription.detach();
         }
         #[cfg(feature = "otlp")]
         let complete = self.sinks.otlp.finish(&self.background, timeout);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use snakepit_core::events::{Event, Events, level};
+use snakepit_core::events::{Event, Events, kind};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
 
@@ -95,9 +95,9 @@ impl Told {
             Some(_) => "sigterm",
         };
         let start = || Event::ScriptShutdownStart { run: run(), cause };
-        self.events.emit(level::ScriptShutdownStart, start);
+        self.events.emit(kind::ScriptShutdownStart, start);
         let stop = || Event::ScriptShutdownStop { run: run() };
-        self.events.emit(level::ScriptShutdownStop, stop);
+        self.events.emit(kind::ScriptShutdownStop, stop);
     }
 
     fn ends<T>(&self, end: &ScriptEnd<T>, took: Duration) {
@@ -107,13 +107,13 @@ impl Told {
             run: run(),
             remaining,
         };
-        self.events.emit(level::ScriptShutdownCleanup, cleanup);
+        self.events.emit(kind::ScriptShutdownCleanup, cleanup);
         let exit = || Event::ScriptShutdownExit {
             run: run(),
             status: i32::from(end.exit_code()),
             duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         };
-        self.events.emit(level::ScriptShutdownExit, exit);
+        self.events.emit(kind::ScriptShutdownExit, exit);
     }
 }
 

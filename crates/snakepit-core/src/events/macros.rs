@@ -4,7 +4,7 @@
 /// Emits an event into a hub: `emit!(hub, PoolClosed { pool: name.clone() })`. The fields are made only if somebody takes the event.
 macro_rules! emit {
     ($hub:expr, $variant:ident { $($fields:tt)* }) => {
-        $hub.emit($crate::events::level::$variant, || {
+        $hub.emit($crate::events::kind::$variant, || {
             $crate::events::Event::$variant { $($fields)* }
         })
     };
@@ -33,15 +33,21 @@ macro_rules! events {
             Custom($crate::events::CustomEvent),
         }
 
-        /// The level of each event, for [`Events::emit`](crate::events::Events::emit).
+        /// The kinds of events.
         #[expect(non_upper_case_globals, reason = "each has the name of its event")]
-        pub mod level {
+        pub mod kind {
             use ::tracing::Level;
+            use $crate::events::Kind;
+
+            #[repr(u8)]
+            enum Number { $($variant,)* Custom }
 
             $(
-                #[doc = concat!("Level of `", $name, "`.")]
-                pub const $variant: Level = Level::$level;
+                #[doc = concat!("Kind of `", $name, "`.")]
+                pub const $variant: Kind = Kind::new(Number::$variant as u8, Level::$level);
             )*
+            /// Kind of all events with names of their own.
+            pub const Custom: Kind = Kind::new(Number::Custom as u8, Level::DEBUG);
         }
 
         impl Event {
@@ -68,12 +74,17 @@ macro_rules! events {
                 }
             }
 
+            /// Its kind.
+            pub const fn kind(&self) -> $crate::events::Kind {
+                match self {
+                    $(Self::$variant { .. } => kind::$variant,)*
+                    Self::Custom(_) => kind::Custom,
+                }
+            }
+
             /// The level in `tracing`.
             pub const fn level(&self) -> ::tracing::Level {
-                match self {
-                    $(Self::$variant { .. } => ::tracing::Level::$level,)*
-                    Self::Custom(_) => ::tracing::Level::DEBUG,
-                }
+                self.kind().level()
             }
 
             /// Calls `visit` with each field, in order.

@@ -98,6 +98,93 @@ fn handlers_get_what_they_asked_for_until_they_are_detached() {
 }
 
 #[test]
+fn an_event_is_made_only_if_its_kind_is_wanted() {
+    let (events, seen) = (Events::new(), Arc::new(AtomicUsize::new(0)));
+    let made = |kind, event: Event| {
+        let mut made = false;
+        events.emit(kind, || {
+            made = true;
+            event
+        });
+        made
+    };
+    let gave_up = || Event::PoolGaveUp {
+        pool: PoolName::new("a"),
+        error: "no".to_owned(),
+    };
+    let custom = || Event::Custom(CustomEvent::new("pool.mine"));
+    assert!(!made(kind::PoolClosed, closed("a")));
+    let count = Arc::clone(&seen);
+    let plain = events.on_kinds(&[kind::PoolClosed], move |event| {
+        assert_eq!(event.name(), "pool.closed");
+        count.fetch_add(1, Ordering::Relaxed);
+    });
+    assert!(made(kind::PoolClosed, closed("a")));
+    assert!(!made(kind::PoolGaveUp, gave_up()) && !made(kind::Custom, custom()));
+    let count = Arc::clone(&seen);
+    let timed = events.on_event("pool.g*", move |emitted| {
+        assert_eq!(emitted.event.name(), "pool.gave_up");
+        count.fetch_add(10, Ordering::Relaxed);
+    });
+    assert!(made(kind::PoolGaveUp, gave_up()) && made(kind::Custom, custom()));
+    plain.detach();
+    assert!(!made(kind::PoolClosed, closed("a")) && made(kind::PoolGaveUp, gave_up()));
+    timed.unwrap().detach();
+    assert!(!made(kind::PoolGaveUp, gave_up()));
+    assert_eq!(seen.load(Ordering::Relaxed), 21);
+}
+
+#[test]
+fn subscribers_that_come_and_go_at_once_leave_the_kinds_of_those_that_stay() {
+    let events = Events::new();
+    std::thread::scope(|scope| {
+        for kind in [
+            kind::PoolClosed,
+            kind::PoolGaveUp,
+            kind::SessionCreated,
+            kind::OrphansFound,
+        ] {
+            let events = events.clone();
+            scope.spawn(move || {
+                for _ in 0..200 {
+                    let own = events.on_kinds(&[kind], |_| {});
+                    assert!(events.enabled(kind));
+                    own.detach();
+                    assert!(!events.enabled(kind));
+                }
+            });
+        }
+    });
+    assert!(!events.has_subscribers());
+}
+
+proptest! {
+    #[test]
+    fn a_set_has_the_kinds_whose_names_match(pattern in "[a-z.*?]{1,12}") {
+        let pattern = Pattern::new(&pattern).unwrap();
+        let kinds = kinds::Kinds::of(&pattern);
+        prop_assert!(kinds.has(kind::Custom));
+        for (number, info) in Event::CATALOGUE.iter().enumerate() {
+            let kind = Kind::new(u8::try_from(number).unwrap(), info.level);
+            prop_assert_eq!(kinds.has(kind), pattern.matches(info.name), "{}", info.name);
+        }
+    }
+}
+
+#[test]
+fn a_kind_is_known_by_its_place_in_the_catalogue() {
+    let place = |name| Event::CATALOGUE.iter().position(|info| info.name == name);
+    for (kind, name) in [
+        (kind::PoolInitStarted, "pool.init_started"),
+        (closed("a").kind(), "pool.closed"),
+        (kind::ScriptShutdownExit, "script.shutdown.exit"),
+    ] {
+        let number = u8::try_from(place(name).unwrap()).unwrap();
+        assert_eq!(kind, Kind::new(number, kind.level()), "{name}");
+    }
+}
+
+#[test]
 fn a_handler_that_panics_is_detached_and_the_others_get_the_event() {
     let (events, seen) = (Events::new(), Arc::new(AtomicUsize::new(0)));
     let bad = events.on_event("*", |_| panic!("on purpose")).unwrap();

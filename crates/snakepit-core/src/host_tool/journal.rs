@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use tokio::time::Instant;
-use tracing::Level;
 
 use super::ToolCall;
-use crate::events::{Events, emit};
+use crate::events::{Events, emit, kind};
 use crate::open_span::{Traced, number, text};
 use crate::record::SpanKind;
 use crate::{ErrorCode, SessionId, names};
@@ -28,11 +27,13 @@ pub(super) struct Journal {
 impl Journal {
     /// Begins the journal of a call, whose own calls become children of its span.
     pub(super) fn begin(events: &Events, call: &mut ToolCall, tool: &str) -> Self {
+        let begun = Instant::now();
         let traced = if call.worker.is_some() && call.trace.is_none() {
             // The call of the worker is not traced, and that decides for all that it leads to.
             Traced::default()
         } else {
-            Traced::begin(events, call.trace, "snakepit.host_tool", SpanKind::Server)
+            let what = ("snakepit.host_tool", SpanKind::Server);
+            Traced::begin(events, call.trace, what, begun)
         };
         call.trace = traced.context;
         let this = Self {
@@ -45,7 +46,7 @@ impl Journal {
             session: call.session.clone(),
             depth: call.chain.depth(),
             traced,
-            begun: Instant::now(),
+            begun,
             over: false,
         };
         emit!(
@@ -72,23 +73,18 @@ impl Journal {
 
     fn close(&mut self, outcome: &'static str, code: Option<&'static str>) {
         self.over = true;
-        if self.traced.span.is_none() && !self.events.enabled(Level::TRACE) {
+        if self.traced.span.is_none() && !self.events.enabled(kind::HostToolCompleted) {
             return;
         }
         let now = Instant::now();
         if let Some(span) = self.traced.span.take() {
-            for (name, value) in [
-                text("snakepit.tool", &self.tool),
+            let mut attributes = vec![
+                text("snakepit.tool", Arc::clone(&self.tool)),
                 number("snakepit.depth", self.depth.into()),
                 text("snakepit.outcome", outcome),
-            ] {
-                span.attribute(name, value);
-            }
-            if let Some(code) = code {
-                let (name, value) = text("error.type", code);
-                span.attribute(name, value);
-            }
-            span.end(now, code);
+            ];
+            attributes.extend(code.map(|code| text("error.type", code)));
+            span.end(now, code, attributes);
         }
         let duration = now.saturating_duration_since(self.begun);
         emit!(

@@ -15,7 +15,7 @@ use super::shared::{Shared, State};
 use super::stats::Outcome;
 use super::supervisor::Event;
 use super::waiting::Waiting;
-use crate::events::{emit, level};
+use crate::events::{emit, kind};
 use crate::schedule::{Acquire, Ask, HOME_LIMIT, QueueBound};
 use crate::{CallOptions, Error, Phase};
 
@@ -175,7 +175,7 @@ impl Shared {
                 };
                 let load = Load::of(&state);
                 // Counted only for somebody: a pool that is overloaded has no time for it.
-                let told = self.hub.enabled(level::PoolSaturated);
+                let told = self.hub.enabled(kind::PoolSaturated);
                 let available = told.then(|| state.available(self.slots));
                 drop(state);
                 self.tell_capacity(load, true);

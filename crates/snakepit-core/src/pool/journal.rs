@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tracing::Level;
 
 use super::lease::Lease;
 use super::shared::Shared;
-use crate::events::{Shown, emit};
+use crate::events::{Shown, emit, kind};
 use crate::open_span::{Traced, number, text};
-use crate::record::SpanKind;
+use crate::record::{Attributes, SpanKind};
 use crate::{CallId, CallOptions, Error, ErrorCode, Phase, TraceContext, WorkerId};
 
 /// One call, or one batch. Dropping it before its end reports that its caller has gone away.
@@ -54,14 +53,10 @@ struct End {
     failed: u64,
 }
 
-/// Begins the span of a call; to be done on the caller's thread.
-pub(super) fn trace(shared: &Shared, options: &CallOptions) -> Traced {
-    Traced::begin(
-        &shared.hub,
-        options.trace,
-        "snakepit.call",
-        SpanKind::Client,
-    )
+/// Begins the span of a call that is made `now`; to be done on the caller's thread.
+pub(super) fn trace(shared: &Shared, options: &CallOptions, now: Instant) -> Traced {
+    let what = ("snakepit.call", SpanKind::Client);
+    Traced::begin(&shared.hub, options.trace, what, now)
 }
 
 impl<S: Deref<Target = Shared>> Journal<S> {
@@ -126,7 +121,9 @@ impl<S: Deref<Target = Shared>> Journal<S> {
     #[inline]
     fn close(&mut self, end: impl FnOnce() -> End) {
         self.over = true;
-        if self.progress.traced.span.is_some() || self.shared.hub.enabled(Level::TRACE) {
+        let hub = &self.shared.hub;
+        let told = hub.enabled(kind::CallCompleted) || hub.enabled(kind::StreamEnded);
+        if told || self.progress.traced.span.is_some() {
             self.progress.over(&self.shared, &end());
         }
     }
@@ -221,9 +218,10 @@ impl Progress {
         lease.number = Some(self.call);
         if let Some(span) = &self.traced.span {
             lease.span = Some(Arc::clone(span));
-            let worker = text("snakepit.worker", lease.id().as_str());
+            let worker = text("snakepit.worker", lease.id());
             let attempt = number("snakepit.attempt", attempt.into());
-            span.event("snakepit.dispatched", Instant::now(), vec![worker, attempt]);
+            let since = lease.since().unwrap_or_else(Instant::now);
+            span.event("snakepit.dispatched", since, vec![worker, attempt]);
         }
         emit!(
             shared.hub,
@@ -318,16 +316,17 @@ impl Progress {
         let chunks = self.chunks.take();
         let first_chunk_us = chunks.as_ref().and_then(|chunks| chunks.first).map(micros);
         if let Some(span) = self.traced.span.take() {
-            let mut attributes = vec![
-                text("snakepit.pool", pool.as_str()),
-                text("snakepit.tool", &self.tool),
+            let mut attributes = Attributes::with_capacity(8);
+            attributes.extend([
+                text("snakepit.pool", pool),
+                text("snakepit.tool", Arc::clone(&self.tool)),
                 number("snakepit.call.id", self.call.0),
                 text("snakepit.outcome", end.outcome),
                 number("snakepit.queue.duration_us", queued_us),
                 number("snakepit.attempts", self.attempts.into()),
-            ];
+            ]);
             let worker = self.worker.as_ref();
-            attributes.extend(worker.map(|worker| text("snakepit.worker", worker.as_str())));
+            attributes.extend(worker.map(|worker| text("snakepit.worker", worker)));
             attributes.extend(end.code.map(|code| text("error.type", code)));
             if self.items != 1 {
                 attributes.push(number("snakepit.items", self.items));
@@ -338,10 +337,7 @@ impl Progress {
                 let first = first_chunk_us.map(|us| number("snakepit.stream.first_chunk_us", us));
                 attributes.extend(first);
             }
-            for (name, value) in attributes {
-                span.attribute(name, value);
-            }
-            span.end(now, end.code);
+            span.end(now, end.code, attributes);
         }
         if let (Some(chunks), Some(worker)) = (chunks, &self.worker) {
             emit!(

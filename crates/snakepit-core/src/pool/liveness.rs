@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::shared::Shared;
-use crate::events::{emit, level};
+use crate::events::{emit, kind};
 use crate::policy::liveness::{Evidence, Limits, Verdict, judge};
 use crate::schedule::WorkerKey;
 use crate::{Pulse, Worker, WorkerId};
@@ -99,7 +99,7 @@ impl Monitor {
         }
         let config = &self.shared.config.heartbeat;
         self.next = now + config.interval;
-        let told = self.shared.hub.enabled(level::HeartbeatPingSent);
+        let told = self.shared.hub.enabled(kind::HeartbeatPingSent);
         let mut asked: Vec<WorkerId> = Vec::new();
         let mut guard = self.shared.lock();
         let state = &mut *guard;

@@ -94,9 +94,9 @@ impl ManyStream {
             }
             let (count, shared) = (batch.len(), Arc::clone(self.pool.shared()));
             // Here, where the caller's span is the current one.
-            let traced = journal::trace(&shared, &self.options);
-            let tool = Arc::clone(&self.tool);
-            let begun = (tool, traced, Instant::now());
+            let now = Instant::now();
+            let traced = journal::trace(&shared, &self.options, now);
+            let begun = (Arc::clone(&self.tool), traced, now);
             let task = run(Arc::clone(&shared), begun, batch, self.options.clone());
             let task = shared.tasks.spawn_on(task, &shared.runtime);
             self.batches

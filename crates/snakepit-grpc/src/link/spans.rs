@@ -104,7 +104,7 @@ impl Spans {
     pub(super) fn end(&self, call: u64, head: &Bytes, how: Ended<'_>) {
         if let Some(open) = self.take(call) {
             // One that cannot be read tells nothing.
-            let told = pb::WorkerSpan::decode(head.clone()).ok();
+            let told = pb::WorkerSpan::decode(&head[..]).ok();
             self.record(open, told.filter(|_| !head.is_empty()), how);
         }
     }
@@ -152,23 +152,19 @@ impl Spans {
             return;
         };
         let (start, end) = times(open.sent, SystemTime::now().max(open.sent), told.as_ref());
-        let text = |text: &str| Attribute::Text(Arc::from(text));
-        let mut attributes: Attributes = vec![
-            (Cow::Borrowed("snakepit.tool"), Attribute::Text(open.tool)),
-            (Cow::Borrowed("snakepit.pool"), text(source.pool.as_str())),
-            (
-                Cow::Borrowed("snakepit.worker"),
-                text(source.worker.as_str()),
-            ),
-            (Cow::Borrowed("snakepit.call.id"), integer(open.number)),
-        ];
+        let mut attributes = Attributes::with_capacity(8);
+        let mut add = |name, value| attributes.push((Cow::Borrowed(name), value));
+        add("snakepit.tool", Attribute::Text(open.tool.into()));
+        add("snakepit.pool", Attribute::Text((&source.pool).into()));
+        add("snakepit.worker", Attribute::Text((&source.worker).into()));
+        add("snakepit.call.id", integer(open.number));
         let items = match open.kind {
             Kind::Stream => Some("snakepit.stream.chunks"),
             Kind::Many => Some("snakepit.batch.items"),
             _ => None,
         };
         if let (Some(name), Some(told)) = (items, &told) {
-            attributes.push((Cow::Borrowed(name), integer(told.items)));
+            add(name, integer(told.items));
         }
         let step = match (told.map_or(0, |told| told.stopped), how) {
             (0, Ended::Lost(_)) if open.cancelled => Some(StopStep::Kill),
@@ -176,7 +172,10 @@ impl Spans {
             (step, _) => Some(stops::step(step)),
         };
         if let Some(step) = step {
-            attributes.push((Cow::Borrowed("snakepit.cancel.step"), text(step.as_str())));
+            add(
+                "snakepit.cancel.step",
+                Attribute::Text(step.as_str().into()),
+            );
         }
         let error = match how {
             Ended::Good => None,
@@ -191,7 +190,7 @@ impl Spans {
             }
         };
         if let Some((code, _)) = &error {
-            attributes.push((Cow::Borrowed("error.type"), text(code)));
+            add("error.type", Attribute::Text((*code).to_owned().into()));
         }
         open.recorder.span(Span {
             context: open.context,

@@ -254,7 +254,7 @@ impl FromScalar for Attribute {
             Scalar::Bool(value) => Self::Bool(value),
             Scalar::Integer(value) => Self::Integer(value),
             Scalar::Float(value) => Self::Float(value),
-            Scalar::Text(text) => Self::Text(clip(&text).into()),
+            Scalar::Text(text) => Self::Text(Arc::<str>::from(clip(&text)).into()),
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use snakepit_core::events::{Event, Events, level};
+use snakepit_core::events::{Event, Events, kind};
 use snakepit_registry::{Registry, SweepReport};
 use tokio::time::Instant;
 
@@ -23,7 +23,7 @@ impl<'a> Cleanup<'a> {
             began: Instant::now(),
         };
         let run = || this.run();
-        events.emit(level::CleanupStart, || Event::CleanupStart {
+        events.emit(kind::CleanupStart, || Event::CleanupStart {
             run: run(),
             phase,
         });
@@ -47,7 +47,7 @@ impl<'a> Cleanup<'a> {
         }
         let took: Duration = self.began.elapsed();
         self.events
-            .emit(level::CleanupSuccess, || Event::CleanupSuccess {
+            .emit(kind::CleanupSuccess, || Event::CleanupSuccess {
                 run: self.run(),
                 phase,
                 count: killed as u64,

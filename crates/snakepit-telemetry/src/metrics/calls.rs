@@ -7,7 +7,7 @@ use snakepit_core::events::Event;
 use snakepit_core::{PoolName, TraceContext};
 
 use super::desc::{Families, Id, Labels, Value};
-use super::histogram::{Histogram, SECONDS};
+use super::histogram::{Example, Histogram, SECONDS};
 use super::{OVERFLOW, label, lock, read, write};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -101,18 +101,19 @@ impl Calls {
         }
         let series = self.series(ended.key);
         let seconds = |micros: u64| micros as f64 / 1e6;
+        let example = Example::now(ended.trace);
         let mut series = lock(&series);
         series.items += if ended.failed > 0 {
             ended.failed
         } else {
             ended.items
         };
-        let (queued, trace) = (seconds(ended.queued_us), ended.trace);
-        let duration = seconds(ended.duration_us);
-        series.duration.observe(duration, trace);
-        series.queue.observe(queued, trace);
+        let (duration, queued) = (seconds(ended.duration_us), seconds(ended.queued_us));
+        series.duration.observe(duration, example);
+        series.queue.observe(queued, example);
         if ended.on_worker {
-            series.service.observe((duration - queued).max(0.0), trace);
+            let service = (duration - queued).max(0.0);
+            series.service.observe(service, example);
         }
     }
 

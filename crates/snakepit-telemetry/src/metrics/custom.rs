@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use snakepit_core::record::{Attribute, Instrument, Measurement};
 
 use super::desc::{Desc, Family, Kind, Labels, Point, Value};
-use super::histogram::{ANY, Histogram, SECONDS};
+use super::histogram::{ANY, Example, Histogram, SECONDS};
 use super::{OVERFLOW, label, lock};
 use crate::redact::Redaction;
 
@@ -104,7 +104,9 @@ impl Custom {
         match (point, kind) {
             (Value::Number(sum), Kind::Counter) => *sum += value,
             (Value::Number(last), _) => *last = value,
-            (Value::Histogram(histogram), _) => histogram.observe(value, measured.trace),
+            (Value::Histogram(histogram), _) => {
+                histogram.observe(value, Example::now(measured.trace));
+            }
         }
         Ok(())
     }
@@ -139,11 +141,12 @@ fn describe(measured: &Measurement, kind: Kind) -> Desc {
 fn labels(measured: &Measurement, redaction: &Redaction) -> Labels {
     let mut labels = vec![label("pool", measured.origin.pool.as_str())];
     for (name, value) in &measured.attributes {
-        let text: Arc<str> = match redaction.attribute(name, value).as_ref() {
-            Attribute::Text(text) => shortened(text).into(),
-            Attribute::Bool(value) => value.to_string().into(),
-            Attribute::Integer(value) => value.to_string().into(),
-            Attribute::Float(value) => value.to_string().into(),
+        let text: Arc<str> = match (redaction.hidden(name, value), value) {
+            (Some(hidden), _) => hidden.into(),
+            (None, Attribute::Text(text)) => shortened(text).into(),
+            (None, Attribute::Bool(value)) => value.to_string().into(),
+            (None, Attribute::Integer(value)) => value.to_string().into(),
+            (None, Attribute::Float(value)) => value.to_string().into(),
             _ => continue,
         };
         if labels.iter().all(|(known, _)| known != name) {
@@ -177,13 +180,14 @@ mod tests {
     use super::*;
 
     fn measurement(name: &str, instrument: Instrument, user: &str, value: f64) -> Measurement {
+        let user = Attribute::Text(user.to_owned().into());
         Measurement {
             name: name.into(),
             instrument,
             unit: "1".into(),
             description: "".into(),
             value,
-            attributes: vec![("user".into(), Attribute::Text(user.into()))],
+            attributes: vec![("user".into(), user)],
             trace: None,
             origin: Origin {
                 pool: "main".into(),

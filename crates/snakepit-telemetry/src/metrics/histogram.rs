@@ -30,6 +30,22 @@ pub struct Exemplar {
     pub trace: TraceContext,
 }
 
+/// The trace and the time of values that become exemplars.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Example {
+    at: SystemTime,
+    trace: TraceContext,
+}
+
+impl Example {
+    /// An example that is measured now. `None` if its trace is not sampled.
+    pub(super) fn now(trace: Option<TraceContext>) -> Option<Self> {
+        let trace = trace.filter(TraceContext::is_sampled)?;
+        let at = SystemTime::now();
+        Some(Self { at, trace })
+    }
+}
+
 /// Upper bounds in seconds: from 100 µs to 10 minutes, about three for each power of ten.
 pub(super) const SECONDS: &[f64] = &[
     0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
@@ -53,13 +69,12 @@ impl Histogram {
         }
     }
 
-    /// Adds a value; an exemplar is kept if its trace is sampled.
-    pub(super) fn observe(&mut self, value: f64, trace: Option<TraceContext>) {
+    /// Adds a value, which may be an example.
+    pub(super) fn observe(&mut self, value: f64, example: Option<Example>) {
         let bucket = self.bounds.partition_point(|bound| *bound < value);
         self.counts[bucket] += 1;
         self.sum += value;
-        if let Some(trace) = trace.filter(TraceContext::is_sampled) {
-            let at = SystemTime::now();
+        if let Some(Example { at, trace }) = example {
             self.exemplars[bucket] = Some(Exemplar { value, at, trace });
         }
     }
@@ -112,10 +127,10 @@ mod tests {
     #[test]
     fn only_sampled_traces_leave_an_exemplar() {
         let mut histogram = Histogram::new(SECONDS);
-        histogram.observe(0.3, Some(TraceContext::start(false)));
+        histogram.observe(0.3, Example::now(Some(TraceContext::start(false))));
         assert!(histogram.exemplars.iter().all(Option::is_none));
         let sampled = TraceContext::start(true);
-        histogram.observe(0.3, Some(sampled));
+        histogram.observe(0.3, Example::now(Some(sampled)));
         let kept: Vec<_> = histogram.exemplars.iter().flatten().collect();
         assert_eq!((kept.len(), kept[0].trace), (1, sampled));
     }

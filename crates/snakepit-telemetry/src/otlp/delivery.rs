@@ -94,13 +94,14 @@ impl Delivery {
         })
     }
 
-    /// Takes room for a record in the queue. False if there is none: the record is counted as dropped.
-    pub(super) fn admit(&self, bytes: usize) -> bool {
+    /// Takes room for a record in the queue and returns the number of records that wait. `None` if there is no room: the record is
+    /// counted as dropped.
+    pub(super) fn admit(&self, bytes: usize) -> Option<usize> {
         let (most_records, most_bytes) = self.most;
         let records = self.records.fetch_add(1, Ordering::Relaxed);
         let waiting = self.bytes.fetch_add(bytes, Ordering::Relaxed);
         if records < most_records && waiting.saturating_add(bytes) <= most_bytes {
-            return true;
+            return Some(records + 1);
         }
         self.release(1, bytes);
         self.metrics.dropped(self.signal, "queue_full", 1);
@@ -112,7 +113,7 @@ impl Delivery {
                 self.signal, self.collector.endpoint
             );
         }
-        false
+        None
     }
 
     /// Counts a record that comes after the end.
@@ -199,10 +200,13 @@ mod tests {
         let metrics = Metrics::default();
         let collector = Collector::new("http://localhost:1");
         let delivery = Delivery::new("spans", collector, metrics.clone(), &config);
-        assert!(delivery.admit(100) && delivery.admit(800));
-        assert!(!delivery.admit(200) && delivery.admit(100) && !delivery.admit(1));
+        let admit = |bytes| delivery.admit(bytes);
+        assert_eq!(
+            [100, 800, 200, 100, 1].map(admit),
+            [Some(1), Some(2), None, Some(3), None]
+        );
         assert_eq!((delivery.waiting(), metrics.total_dropped()), (3, 2));
         delivery.release(3, 1000);
-        assert!(delivery.admit(1000) && !delivery.admit(usize::MAX));
+        assert_eq!([1000, usize::MAX].map(admit), [Some(1), None]);
     }
 }

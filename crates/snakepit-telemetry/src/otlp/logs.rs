@@ -1,21 +1,20 @@
 //! Log records on their way to a collector: those of this program and those of workers.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use opentelemetry::InstrumentationScope;
 use opentelemetry::logs::{AnyValue, LogRecord as _, Logger as _, LoggerProvider as _, Severity};
 use opentelemetry::trace::{SpanId, TraceFlags, TraceId};
-use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::logs::{
-    BatchConfigBuilder, BatchLogProcessor, LogBatch, LogExporter, LogProcessor, SdkLogRecord,
-    SdkLogger, SdkLoggerProvider,
+    LogBatch, LogExporter, LogProcessor, SdkLogRecord, SdkLogger, SdkLoggerProvider,
 };
 use snakepit_core::record::{Attribute, Log};
+use tokio::runtime::Handle;
 
 use super::delivery::Delivery;
+use super::queue::{Export, Queue};
 use crate::OtlpConfig;
 use crate::redact::{MASK, Redaction};
 
@@ -30,42 +29,30 @@ const ATTRIBUTE_BYTES: usize = 64;
 pub(crate) struct Logs {
     pub(super) provider: SdkLoggerProvider,
     logger: SdkLogger,
-    redaction: Redaction,
 }
 
+/// A record as it waits.
+type Record = Box<(SdkLogRecord, InstrumentationScope)>;
+
 impl Logs {
-    pub(super) fn new<E: LogExporter + 'static>(
+    pub(super) fn start<E: LogExporter + 'static>(
         exporter: E,
         delivery: Arc<Delivery>,
-        (config, redaction, resource): (&OtlpConfig, Redaction, &Resource),
+        config: &OtlpConfig,
+        redaction: Redaction,
+        handle: &Handle,
     ) -> Self {
-        let exporter = Watched {
+        let redactor = Redactor {
             exporter,
-            delivery: Arc::clone(&delivery),
-        };
-        let batch = BatchConfigBuilder::default()
-            .with_max_queue_size(config.queue)
-            .with_max_export_batch_size(config.batch)
-            .with_scheduled_delay(config.delay);
-        let batches = BatchLogProcessor::builder(exporter).with_batch_config(batch.build());
-        let bounded = Bounded {
-            batches: batches.build(),
-            delivery,
-            redaction: redaction.clone(),
+            redaction,
             // Without a processor it makes records and exports none.
             maker: SdkLoggerProvider::builder().build().logger("snakepit"),
-            over: AtomicBool::new(false),
         };
-        let provider = SdkLoggerProvider::builder()
-            .with_resource(resource.clone())
-            .with_log_processor(bounded)
-            .build();
+        let processor = Processor(Queue::start(redactor, delivery, config, handle));
+        let provider = SdkLoggerProvider::builder().with_log_processor(processor);
+        let provider = provider.build();
         let logger = provider.logger_with_scope(super::scope());
-        Self {
-            provider,
-            logger,
-            redaction,
-        }
+        Self { provider, logger }
     }
 
     /// Takes a record of a worker.
@@ -94,7 +81,6 @@ impl Logs {
             record.add_attribute("exception.stacktrace", exception.clone());
         }
         for (name, value) in &log.attributes {
-            let value = self.redaction.attribute(name, value).into_owned();
             record.add_attribute(name.clone(), plain(value));
         }
         if let Some(trace) = &log.trace {
@@ -108,17 +94,50 @@ impl Logs {
     }
 }
 
-/// A queue with bounds in records and in bytes, which hides secrets.
+/// The queue as the provider sees it.
 #[derive(Debug)]
-struct Bounded {
-    batches: BatchLogProcessor,
-    delivery: Arc<Delivery>,
-    redaction: Redaction,
-    maker: SdkLogger,
-    over: AtomicBool,
+struct Processor(Arc<Queue<Record>>);
+
+impl LogProcessor for Processor {
+    fn emit(&self, record: &mut SdkLogRecord, scope: &InstrumentationScope) {
+        let make = || Box::new((record.clone(), scope.clone()));
+        self.0.put(size(record), make);
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.0.flush()
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.0.shutdown(timeout)
+    }
 }
 
-impl Bounded {
+/// The end of the queue: hides secrets.
+struct Redactor<E> {
+    exporter: E,
+    redaction: Redaction,
+    maker: SdkLogger,
+}
+
+impl<E: LogExporter + 'static> Export for Redactor<E> {
+    type Record = Record;
+
+    async fn export(&self, mut records: Vec<Record>) -> OTelSdkResult {
+        for record in &mut records {
+            if let Some(redacted) = self.redacted(&record.0) {
+                record.0 = redacted;
+            }
+        }
+        let batch: Vec<_> = records
+            .iter()
+            .map(|record| (&record.0, &record.1))
+            .collect();
+        self.exporter.export(LogBatch::new(&batch)).await
+    }
+}
+
+impl<E> Redactor<E> {
     /// Returns a copy without secrets. `None` if there are none.
     fn redacted(&self, record: &SdkLogRecord) -> Option<SdkLogRecord> {
         let hidden = |name: &str, value: &AnyValue| match value {
@@ -163,74 +182,17 @@ impl Bounded {
     }
 }
 
-impl LogProcessor for Bounded {
-    fn emit(&self, record: &mut SdkLogRecord, scope: &InstrumentationScope) {
-        if self.over.load(Ordering::Relaxed) {
-            self.delivery.too_late();
-            return;
-        }
-        if let Some(redacted) = self.redacted(record) {
-            *record = redacted;
-        }
-        if self.delivery.admit(size(record)) {
-            self.batches.emit(record, scope);
-        }
-    }
-
-    fn force_flush(&self) -> OTelSdkResult {
-        self.batches.force_flush()
-    }
-
-    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        if self.over.swap(true, Ordering::Relaxed) {
-            return Ok(());
-        }
-        self.batches.shutdown_with_timeout(timeout)
-    }
-
-    fn set_resource(&mut self, resource: &Resource) {
-        self.batches.set_resource(resource);
-    }
-}
-
-/// An exporter whose requests are watched.
-#[derive(Debug)]
-struct Watched<E> {
-    exporter: E,
-    delivery: Arc<Delivery>,
-}
-
-impl<E: LogExporter> LogExporter for Watched<E> {
-    async fn export(&self, batch: LogBatch<'_>) -> OTelSdkResult {
-        let sizes = batch.iter().map(|(record, _)| size(record));
-        let (records, bytes) = sizes.fold((0, 0), |(n, sum), size| (n + 1, sum + size));
-        let result = self.exporter.export(batch).await;
-        let error = result.as_ref().err().map(super::reason);
-        self.delivery.over(records, error.as_deref());
-        self.delivery.release(records, bytes);
-        result
-    }
-
-    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        self.exporter.shutdown_with_timeout(timeout)
-    }
-
-    fn set_resource(&mut self, resource: &Resource) {
-        self.exporter.set_resource(resource);
-    }
-}
-
-fn plain(value: Attribute) -> AnyValue {
+fn plain(value: &Attribute) -> AnyValue {
     match value {
-        Attribute::Bool(value) => AnyValue::Boolean(value),
-        Attribute::Integer(value) => AnyValue::Int(value),
-        Attribute::Float(value) => AnyValue::Double(value),
+        Attribute::Bool(value) => AnyValue::Boolean(*value),
+        Attribute::Integer(value) => AnyValue::Int(*value),
+        Attribute::Float(value) => AnyValue::Double(*value),
         Attribute::Text(text) => AnyValue::from(text.to_string()),
         other => AnyValue::from(format!("{other:?}")),
     }
 }
 
-/// Size of a record in memory, about. It must not change on the way.
+/// Size of a record in memory, about.
 fn size(record: &SdkLogRecord) -> usize {
     let attributes = record.attributes_iter();
     let attributes =

@@ -1,21 +1,20 @@
 //! Spans on their way to a collector: those of this program and those of workers, in one queue.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use opentelemetry::trace::{Event, SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId};
-use opentelemetry::{Array, InstrumentationScope, KeyValue, Value};
-use opentelemetry_sdk::Resource;
+use opentelemetry::{Array, InstrumentationScope, KeyValue, StringValue, Value};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{
-    BatchConfigBuilder, BatchSpanProcessor, Span as SdkSpan, SpanData, SpanEvents, SpanExporter,
-    SpanLinks, SpanProcessor,
+    Span as SdkSpan, SpanData, SpanEvents, SpanExporter, SpanLinks, SpanProcessor,
 };
 use snakepit_core::TraceContext;
-use snakepit_core::record::{self, Attribute, Attributes, Span};
+use snakepit_core::record::{self, Attribute, Attributes, Span, Text};
+use tokio::runtime::Handle;
 
 use super::delivery::Delivery;
+use super::queue::{Export, Queue};
 use crate::OtlpConfig;
 use crate::redact::{MASK, Redaction};
 
@@ -26,42 +25,81 @@ const SPAN_BYTES: usize = 320;
 const ATTRIBUTE_BYTES: usize = 64;
 
 /// The queue. Shared by the recorder and the provider of the application's own spans.
+#[derive(Clone, Debug)]
+pub(crate) struct Spans(Arc<Queue<Record>>);
+
+/// A span as it waits.
 #[derive(Debug)]
-pub(crate) struct Spans {
-    batches: BatchSpanProcessor,
-    delivery: Arc<Delivery>,
-    redaction: Redaction,
-    scope: InstrumentationScope,
-    over: AtomicBool,
+enum Record {
+    /// Of this library or of a worker.
+    Ours(Span),
+    /// Of the application.
+    Theirs(Box<SpanData>),
 }
 
 impl Spans {
-    pub(super) fn new<E: SpanExporter + 'static>(
+    pub(super) fn start<E: SpanExporter + 'static>(
         exporter: E,
         delivery: Arc<Delivery>,
-        (config, redaction, resource): (&OtlpConfig, Redaction, &Resource),
-    ) -> Arc<Self> {
-        let exporter = Watched {
+        config: &OtlpConfig,
+        redaction: Redaction,
+        handle: &Handle,
+    ) -> Self {
+        let converter = Converter {
             exporter,
-            delivery: Arc::clone(&delivery),
-        };
-        let batch = BatchConfigBuilder::default()
-            .with_max_queue_size(config.queue)
-            .with_max_export_batch_size(config.batch)
-            .with_scheduled_delay(config.delay);
-        let mut batches = BatchSpanProcessor::new(exporter, batch.build());
-        batches.set_resource(resource);
-        Arc::new(Self {
-            batches,
-            delivery,
             redaction,
             scope: super::scope(),
-            over: AtomicBool::new(false),
-        })
+        };
+        Self(Queue::start(converter, delivery, config, handle))
     }
 
     /// Takes a span of this library or of a worker.
     pub(crate) fn record(&self, span: Span) {
+        self.0.put(size(&span), || Record::Ours(span));
+    }
+}
+
+/// The queue as the application's provider sees it.
+impl SpanProcessor for Spans {
+    fn on_start(&self, _span: &mut SdkSpan, _context: &opentelemetry::Context) {}
+
+    fn on_end(&self, span: SpanData) {
+        if span.span_context.is_sampled() {
+            let size = data_size(&span);
+            self.0.put(size, || Record::Theirs(Box::new(span)));
+        }
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.0.flush()
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.0.shutdown(timeout)
+    }
+}
+
+/// The end of the queue: makes the exporter's spans out of what waited, without secrets.
+struct Converter<E> {
+    exporter: E,
+    redaction: Redaction,
+    scope: InstrumentationScope,
+}
+
+impl<E: SpanExporter + 'static> Export for Converter<E> {
+    type Record = Record;
+
+    fn export(&self, records: Vec<Record>) -> impl Future<Output = OTelSdkResult> + Send {
+        let spans = records.into_iter().map(|record| match record {
+            Record::Ours(span) => self.converted(span),
+            Record::Theirs(span) => self.redacted(*span),
+        });
+        self.exporter.export(spans.collect())
+    }
+}
+
+impl<E> Converter<E> {
+    fn converted(&self, span: Span) -> SpanData {
         let error = span.error;
         let events = span
             .events
@@ -69,7 +107,7 @@ impl Spans {
             .map(|event| Event::new(event.name, event.at, self.attributes(event.attributes), 0));
         let mut span_events = SpanEvents::default();
         span_events.events = events.collect();
-        self.put(SpanData {
+        SpanData {
             span_context: context(&span.context),
             parent_span_id: span.parent.map_or(SpanId::INVALID, SpanId::from_bytes),
             parent_span_is_remote: false,
@@ -87,26 +125,28 @@ impl Spans {
             links: SpanLinks::default(),
             status: error.map_or(Status::Unset, Status::error),
             instrumentation_scope: self.scope.clone(),
-        });
+        }
     }
 
     fn attributes(&self, attributes: Attributes) -> Vec<KeyValue> {
         let shown = attributes.into_iter().map(|(name, value)| {
-            let value = self.redaction.attribute(&name, &value).into_owned();
-            KeyValue::new(name, plain(value))
+            let value = match self.redaction.hidden(&name, &value) {
+                Some(hidden) => Value::String(hidden.into()),
+                None => plain(value),
+            };
+            KeyValue::new(name, value)
         });
         shown.collect()
     }
 
-    fn put(&self, span: SpanData) {
-        if self.over.load(Ordering::Relaxed) {
-            self.delivery.too_late();
-        } else if self.delivery.admit(size(&span)) {
-            self.batches.on_end(span);
+    fn redacted(&self, mut span: SpanData) -> SpanData {
+        self.redact(&mut span.attributes);
+        for event in &mut span.events.events {
+            self.redact(&mut event.attributes);
         }
+        span
     }
 
-    /// Hides secrets in the attributes of a span of the application.
     fn redact(&self, attributes: &mut [KeyValue]) {
         for attribute in attributes {
             let name = attribute.key.as_str();
@@ -121,63 +161,8 @@ impl Spans {
     }
 }
 
-/// The queue as the application's provider sees it.
-#[derive(Clone, Debug)]
-pub(super) struct Shared(pub(super) Arc<Spans>);
-
-impl SpanProcessor for Shared {
-    fn on_start(&self, _span: &mut SdkSpan, _context: &opentelemetry::Context) {}
-
-    fn on_end(&self, mut span: SpanData) {
-        if span.span_context.is_sampled() {
-            self.0.redact(&mut span.attributes);
-            for event in &mut span.events.events {
-                self.0.redact(&mut event.attributes);
-            }
-            self.0.put(span);
-        }
-    }
-
-    fn force_flush(&self) -> OTelSdkResult {
-        self.0.batches.force_flush()
-    }
-
-    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        if self.0.over.swap(true, Ordering::Relaxed) {
-            return Ok(());
-        }
-        self.0.batches.shutdown_with_timeout(timeout)
-    }
-}
-
-/// An exporter whose requests are watched.
-#[derive(Debug)]
-struct Watched<E> {
-    exporter: E,
-    delivery: Arc<Delivery>,
-}
-
-impl<E: SpanExporter> SpanExporter for Watched<E> {
-    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-        let (records, bytes) = (batch.len(), batch.iter().map(size).sum());
-        let result = self.exporter.export(batch).await;
-        let error = result.as_ref().err().map(super::reason);
-        self.delivery.over(records, error.as_deref());
-        self.delivery.release(records, bytes);
-        result
-    }
-
-    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        self.exporter.shutdown_with_timeout(timeout)
-    }
-
-    fn set_resource(&mut self, resource: &Resource) {
-        self.exporter.set_resource(resource);
-    }
-}
-
 /// Returns the context in the words of the SDK.
-pub(super) fn context(trace: &TraceContext) -> SpanContext {
+fn context(trace: &TraceContext) -> SpanContext {
     let flags = TraceFlags::new(u8::from(trace.is_sampled()));
     SpanContext::new(
         TraceId::from_bytes(trace.trace_id()),
@@ -193,13 +178,33 @@ fn plain(value: Attribute) -> Value {
         Attribute::Bool(value) => Value::Bool(value),
         Attribute::Integer(value) => Value::I64(value),
         Attribute::Float(value) => Value::F64(value),
-        Attribute::Text(text) => Value::String(text.into()),
+        Attribute::Text(Text::Static(text)) => Value::String(StringValue::from(text)),
+        Attribute::Text(Text::Shared(text)) => Value::String(StringValue::from(text)),
         other => Value::String(format!("{other:?}").into()),
     }
 }
 
-/// Size of a span in memory, about. It must not change on the way.
-fn size(span: &SpanData) -> usize {
+/// Size of a span in memory, about.
+fn size(span: &Span) -> usize {
+    let of = |attributes: &Attributes| {
+        let attributes = attributes.iter();
+        let sizes = attributes.map(|(name, value)| {
+            let text = match value {
+                Attribute::Text(Text::Shared(text)) => text.len(),
+                _ => 0,
+            };
+            ATTRIBUTE_BYTES + name.len() + text
+        });
+        sizes.sum::<usize>()
+    };
+    let events = span.events.iter();
+    let events = events.map(|event| SPAN_BYTES / 4 + event.name.len() + of(&event.attributes));
+    let error = span.error.as_ref().map_or(0, |error| error.len());
+    SPAN_BYTES + span.name.len() + error + of(&span.attributes) + events.sum::<usize>()
+}
+
+/// The same of a span of the application.
+fn data_size(span: &SpanData) -> usize {
     let of = |attributes: &[KeyValue]| attributes.iter().map(attribute_size).sum::<usize>();
     let events = span.events.iter();
     let events = events.map(|event| SPAN_BYTES / 4 + event.name.len() + of(&event.attributes));

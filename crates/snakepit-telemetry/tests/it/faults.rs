@@ -178,7 +178,10 @@ async fn large_records_are_bounded_by_their_bytes() {
     let recorder = state.events().recorder().unwrap();
     let large = "x".repeat(100_000);
     for _ in 0..100 {
-        recorder.span(span(state.events(), vec![("a".into(), text(&large))]));
+        recorder.span(span(
+            state.events(),
+            vec![("a".into(), text(large.clone()))],
+        ));
         assert!(telemetry.waiting() <= 10);
     }
     let report = timeout(LONG, telemetry.shutdown()).await.unwrap();

@@ -9,7 +9,7 @@ use snakepit_core::events::Events;
 use snakepit_core::record::{
     Attribute, Attributes, Instrument, Log, Measurement, Origin, Span, SpanKind,
 };
-use snakepit_core::{CallId, TraceContext, WorkerId};
+use snakepit_core::{CallId, TraceContext, WorkerId, record};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tracing::field::{Field, Visit};
@@ -67,7 +67,7 @@ pub(crate) fn logged(level: tracing::Level, address: SocketAddr) -> Vec<String> 
     wanted.map(|(_, text)| text.clone()).collect()
 }
 
-pub(crate) fn text(text: &str) -> Attribute {
+pub(crate) fn text(text: impl Into<record::Text>) -> Attribute {
     Attribute::Text(text.into())
 }
 

@@ -1,0 +1,153 @@
+//! The queue of one signal, and the task that exports what is in it.
+//!
+//! A call only puts its records in. Everything else (conversion, redaction, encoding, sending) is done by the task, on the thread of the
+//! exporters, which wakes when a batch is full, after a delay, or for a flush, never for a single record.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crossbeam::queue::SegQueue;
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+
+use super::delivery::Delivery;
+use crate::OtlpConfig;
+
+/// The longest time that a flush takes whose caller names none.
+const FLUSH: Duration = Duration::from_secs(5);
+
+/// The way from the queue of one signal to its collector.
+pub(super) trait Export: Send + Sync + 'static {
+    /// One record, as it waits.
+    type Record: Send + 'static;
+
+    /// Converts, encodes and sends a batch.
+    fn export(&self, records: Vec<Self::Record>) -> impl Future<Output = OTelSdkResult> + Send;
+}
+
+/// The records of one signal that wait for export, bounded in number and in bytes.
+pub(super) struct Queue<T> {
+    /// Each with its size.
+    records: SegQueue<(usize, T)>,
+    delivery: Arc<Delivery>,
+    batch: usize,
+    /// A batch is full, or a flush waits.
+    due: Notify,
+    over: AtomicBool,
+    flushes: Mutex<Vec<SyncSender<()>>>,
+}
+
+impl<T: Send + 'static> Queue<T> {
+    /// Creates a queue whose records are exported by a task on `handle`.
+    pub(super) fn start<E: Export<Record = T>>(
+        exporter: E,
+        delivery: Arc<Delivery>,
+        config: &OtlpConfig,
+        handle: &Handle,
+    ) -> Arc<Self> {
+        let queue = Arc::new(Self {
+            records: SegQueue::new(),
+            delivery,
+            batch: config.batch,
+            due: Notify::new(),
+            over: AtomicBool::new(false),
+            flushes: Mutex::default(),
+        });
+        let (of, delay) = (Arc::clone(&queue), config.delay);
+        handle.spawn(async move { of.run(&exporter, delay).await });
+        queue
+    }
+
+    /// Puts a record of about this many bytes in. One for which there is no room is counted as dropped, and not made.
+    pub(super) fn put(&self, bytes: usize, make: impl FnOnce() -> T) {
+        if self.over.load(Ordering::Relaxed) {
+            self.delivery.too_late();
+        } else if let Some(waiting) = self.delivery.admit(bytes) {
+            self.records.push((bytes, make()));
+            if waiting.is_multiple_of(self.batch) {
+                self.due.notify_one();
+            }
+        }
+    }
+
+    /// Exports what is in the queue, within a bound.
+    pub(super) fn flush(&self) -> OTelSdkResult {
+        if self.over.load(Ordering::Acquire) {
+            return Err(OTelSdkError::AlreadyShutdown);
+        }
+        self.wait(FLUSH)
+    }
+
+    /// Takes no further records, exports what is in the queue and ends the task. A second call does nothing.
+    pub(super) fn shutdown(&self, limit: Duration) -> OTelSdkResult {
+        if self.over.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        self.wait(limit)
+    }
+
+    fn wait(&self, limit: Duration) -> OTelSdkResult {
+        let (sender, done) = sync_channel(1);
+        let mut flushes = self.flushes.lock().unwrap_or_else(PoisonError::into_inner);
+        flushes.push(sender);
+        drop(flushes);
+        self.due.notify_one();
+        let done = done.recv_timeout(limit);
+        done.map_err(|_| OTelSdkError::Timeout(limit))
+    }
+
+    async fn run(&self, exporter: &impl Export<Record = T>, delay: Duration) {
+        loop {
+            if self.records.len() < self.batch {
+                // After the delay a part of a batch goes, too.
+                let _ = tokio::time::timeout(delay, self.due.notified()).await;
+            }
+            let flushes = {
+                let mut flushes = self.flushes.lock().unwrap_or_else(PoisonError::into_inner);
+                std::mem::take(&mut *flushes)
+            };
+            // Read after the flushes: the one of the shutdown comes with it.
+            let over = self.over.load(Ordering::Acquire);
+            self.export_all(exporter).await;
+            for flush in flushes {
+                // Its caller may have gone.
+                let _ = flush.try_send(());
+            }
+            if over {
+                return;
+            }
+        }
+    }
+
+    /// Exports the records that are in the queue now.
+    async fn export_all(&self, exporter: &impl Export<Record = T>) {
+        let mut left = self.records.len();
+        while left > 0 {
+            let count = left.min(self.batch);
+            left -= count;
+            let (mut batch, mut bytes) = (Vec::with_capacity(count), 0);
+            while batch.len() < count
+                && let Some((size, record)) = self.records.pop()
+            {
+                bytes += size;
+                batch.push(record);
+            }
+            let result = exporter.export(batch).await;
+            let error = result.as_ref().err().map(super::reason);
+            self.delivery.over(count, error.as_deref());
+            self.delivery.release(count, bytes);
+        }
+    }
+}
+
+impl<T> fmt::Debug for Queue<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue")
+            .field("waiting", &self.records.len())
+            .finish_non_exhaustive()
+    }
+}
