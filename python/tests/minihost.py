@@ -18,7 +18,7 @@ DESCRIBE, CALL, STREAM, MANY, SHUTDOWN, HOST_REPLY = 1, 2, 3, 4, 5, 6
 DESCRIBED, REPLY, ERROR, CHUNK, END, MANY_REPLY = 16, 17, 18, 19, 20, 21
 HOST_CALL, HOST_CANCEL = 22, 23
 CANCEL, PING, PONG, PART = 32, 33, 34, 8
-TIMEOUT = 20.0
+TIMEOUT = 60.0
 
 ERROR_FIELDS = {
     1: "code", 2: "type", 3: "module", 4: "message", 5: "traceback", 6: "notes", 7: "cause",

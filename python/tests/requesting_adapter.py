@@ -173,7 +173,7 @@ def leave_behind(ctx: Context):
 
 @tool
 def what_became():
-    kept[2].join(10)
+    kept[2].join(60)
     return kept[1]
 
 

@@ -334,7 +334,7 @@ def test_shutdown_sends_what_is_left():
         large = [own.start("blob", size=20 << 20) for _ in range(3)]
         own.slot.send(5)
         assert sorted(own.receive().call_id for _ in large) == large
-        assert own.process.wait(20) == 0
+        assert own.process.wait(60) == 0
 
 
 def test_shutdown_waits_for_what_runs():
@@ -344,7 +344,7 @@ def test_shutdown_waits_for_what_runs():
         second = own.start("meet", parties=2)
         ends = outcomes(own, 2)
         assert set(ends) == {first, second}
-        assert own.process.wait(20) == 0
+        assert own.process.wait(60) == 0
 
 
 def test_a_loop_that_is_not_there_is_an_error(tmp_path):

@@ -240,7 +240,7 @@ def test_shutdown_while_a_tool_waits():
         worker.slot.send(SHUTDOWN)
         worker.reply(request.number, "last")
         assert worker.result(call) == "last"
-        assert worker.process.wait(20) == 0
+        assert worker.process.wait(60) == 0
 
 
 def test_a_worker_whose_host_goes_while_a_tool_waits_ends():
@@ -248,7 +248,7 @@ def test_a_worker_whose_host_goes_while_a_tool_waits_ends():
         worker.start("once", x=1)
         worker.next_request()
         worker.slot.sock.close()
-        assert worker.process.wait(20) != 0
+        assert worker.process.wait(60) != 0
 
 
 def test_garbage_instead_of_an_answer_is_an_error(worker):

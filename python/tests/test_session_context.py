@@ -73,7 +73,7 @@ def run_all(functions):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
         assert not thread.is_alive()
 
 
@@ -172,7 +172,7 @@ def test_an_exchange_survives_the_cancellation_of_its_task(host, ctx):
     def before(op, name, body):
         if op == _ops.VARIABLE_SET:
             began.set()
-            assert go.wait(20)
+            assert go.wait(60)
 
     host.before = before
 

@@ -203,16 +203,16 @@ def test_a_reply_that_was_overtaken_by_a_write_is_not_kept(ctx, host):
         reply = request(op, *rest)
         if op == _ops.VARIABLE_GET and threading.current_thread().name == "reader":
             asked.set()
-            assert go.wait(20)
+            assert go.wait(60)
         return reply
 
     native._request = slow
     reader = threading.Thread(target=lambda: ctx["n"], name="reader")
     reader.start()
-    assert asked.wait(20)
+    assert asked.wait(60)
     ctx.set_variable("n", 2)
     go.set()
-    reader.join(20)
+    reader.join(60)
     assert ctx["n"] == 2
 
 

@@ -31,7 +31,7 @@ def ends_without_an_answer(worker):
     with pytest.raises(ConnectionError):
         while worker.receive().kind == CHUNK:
             pass
-    assert worker.process.wait(20) == 1
+    assert worker.process.wait(60) == 1
 
 
 @pytest.mark.parametrize("handler", HANDLERS)

@@ -330,7 +330,7 @@ def test_a_shutdown_lets_each_slot_end_its_call_and_cleans_up_last(tmp_path):
         assert worker.on(0).call("spins_then_works") > 0
         assert not (tmp_path / "cleaned").exists()
         worker.slots[0].send(SHUTDOWN)
-        assert worker.process.wait(20) == 0
+        assert worker.process.wait(60) == 0
         assert worker.process.stderr.read() == b""
     assert (tmp_path / "cleaned").read_text() == "MainThread"
 
@@ -340,7 +340,7 @@ def test_one_lost_connection_is_the_end_of_the_host(begun):
         worker.on(0).begin(CALL, "loops", pack({"begun": str(begun)}))
         assert begun.read_text()
         worker.slots[2].sock.close()
-        assert worker.process.wait(20) == -signal.SIGKILL
+        assert worker.process.wait(60) == -signal.SIGKILL
 
 
 def test_a_signal_handler_of_the_adapter_runs_at_once_and_may_end_the_worker(tmp_path, begun):
@@ -354,7 +354,7 @@ def test_a_signal_handler_of_the_adapter_runs_at_once_and_may_end_the_worker(tmp
         worker.on(1).begin(CALL, "naps", pack({"begun": str(begun)}))
         assert begun.read_text()
         os.kill(worker.process.pid, signal.SIGTERM)
-        assert worker.process.wait(20) == 3
+        assert worker.process.wait(60) == 3
 
 
 def test_the_number_of_slots_has_its_limits():

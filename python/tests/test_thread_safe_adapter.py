@@ -33,7 +33,7 @@ def together(function, threads=THREADS):
     results, errors = [None] * threads, []
 
     def run(index):
-        start.wait(20)
+        start.wait(60)
         try:
             results[index] = function(index)
         except BaseException as error:
@@ -108,7 +108,7 @@ def test_the_lock_is_reentrant_and_excludes_others():
     with counter.acquire_lock(), counter.acquire_lock():
         other = threading.Thread(target=lambda: tried.append(counter._lock.acquire(False)))
         other.start()
-        other.join(20)
+        other.join(60)
     assert tried == [False]
     with counter.acquire_lock():
         pass
@@ -145,14 +145,14 @@ def test_requests_that_overlap_are_seen():
 
     def request(_):
         with counter.track_request("mine") as number:
-            inside.wait(20)
-            assert leave.wait(20)
+            inside.wait(60)
+            assert leave.wait(60)
         return number
 
     numbers = []
     callers = threading.Thread(target=lambda: numbers.extend(together(request)))
     callers.start()
-    inside.wait(20)
+    inside.wait(60)
     assert counter.get_stats()["active_requests"] == THREADS
     leave.set()
     callers.join(60)
@@ -300,11 +300,11 @@ def test_a_lock_that_is_held_is_waited_for_and_told():
         checker.lock_waits = lambda name: waiting.set() or lock(name)
         other = threading.Thread(target=lambda: waits.append(counter.add()))
         other.start()
-        assert waiting.wait(20)
+        assert waiting.wait(60)
         # Until it tries the lock it cannot have it; that it tried is told by what it counts.
         assert waits == []
         counter._lock.release()
-        other.join(20)
+        other.join(60)
         taken = checker.get_report()["locks"]["Counter"]["taken"]
     assert waits == [1] and taken == 1
 

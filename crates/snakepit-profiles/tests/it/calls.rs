@@ -164,7 +164,7 @@ serve(lambda kind, call, body: send(slot, 17, call, body=str(child.pid).encode()
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(5), dead)
+    tokio::time::timeout(Duration::from_secs(60), dead)
         .await
         .expect("the child is dead");
 }

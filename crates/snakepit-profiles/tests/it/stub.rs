@@ -108,7 +108,7 @@ pub(crate) async fn gone(pid: u32) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(5), wait)
+    tokio::time::timeout(Duration::from_secs(60), wait)
         .await
         .expect("the process is gone");
 }

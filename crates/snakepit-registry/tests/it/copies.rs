@@ -121,7 +121,7 @@ fn outlived(way: &str) {
     crate::support::none_left_but(run, copied, NONE);
     let seen = Registry::inspect(&data).expect("inspect");
     let states: Vec<_> = seen.iter().map(|run| run.state).collect();
-    let report = Registry::sweep_data_dir(&data, Duration::from_secs(3)).expect("sweep");
+    let report = Registry::sweep_data_dir(&data, LONG).expect("sweep");
     let lived = alive(copied);
     signal(copied, libc::SIGKILL);
     assert_eq!(states, [RunState::Dead]);

@@ -12,9 +12,7 @@ use snakepit_registry::{
 };
 
 use crate::host::Host;
-use crate::support::{alive, data_dir, none_left};
-
-const BUDGET: Duration = Duration::from_secs(3);
+use crate::support::{LONG, alive, data_dir, none_left};
 
 /// A dead run with a living process, and the path of its database.
 fn dead_run(data: &Path) -> (Host, PathBuf) {
@@ -31,7 +29,7 @@ fn dead_run(data: &Path) -> (Host, PathBuf) {
 fn quarantined(data: &Path, host: &Host, what: &str) {
     let seen = Registry::inspect(data).expect("inspect");
     assert_eq!(seen[0].state, RunState::Damaged, "{what}");
-    let report = Registry::sweep_data_dir(data, BUDGET).expect("sweep");
+    let report = Registry::sweep_data_dir(data, LONG).expect("sweep");
     let run = &report.runs[0];
     assert_eq!(run.outcome, Outcome::Swept, "{what}: {run:?}");
     assert!(run.problem.is_some(), "{what}");
@@ -65,7 +63,7 @@ fn row_31_truncated_databases() {
         } else {
             std::fs::write(&file, b"").expect("truncate");
         }
-        let report = Registry::sweep_data_dir(&data, BUDGET).expect("sweep");
+        let report = Registry::sweep_data_dir(&data, LONG).expect("sweep");
         assert_eq!(report.runs[0].outcome, Outcome::Swept);
         assert_eq!(report.runs[0].killed.len(), 1);
         none_left(host.run, Duration::from_millis(500));
@@ -134,7 +132,7 @@ fn row_21_and_39_a_run_of_an_earlier_boot_is_removed_unopened_and_nobody_is_sign
         Registry::inspect(&data).expect("inspect")[0].state,
         RunState::EarlierBoot
     );
-    let report = Registry::sweep_data_dir(&data, BUDGET).expect("sweep");
+    let report = Registry::sweep_data_dir(&data, LONG).expect("sweep");
     assert_eq!(report.runs[0].outcome, Outcome::EarlierBoot);
     assert!(report.runs[0].killed.is_empty());
     assert!(alive(host.pids[0]), "it was not signalled");
@@ -152,7 +150,7 @@ fn row_22_process_ids_of_another_namespace_are_not_used() {
         Registry::inspect(&data).expect("inspect")[0].state,
         RunState::OtherNamespace
     );
-    let report = Registry::sweep_data_dir(&data, BUDGET).expect("sweep");
+    let report = Registry::sweep_data_dir(&data, LONG).expect("sweep");
     assert_eq!(report.runs[0].gone, 1, "the recorded id counts for nothing");
     assert_eq!(
         report.runs[0].killed[0].pid, host.pids[0],

@@ -11,8 +11,6 @@ use crate::support::{
     LONG, alive, close, data_dir, eventually, none_left, open, signal, sleeper, start,
 };
 
-const BUDGET: Duration = Duration::from_secs(3);
-
 /// Damages the directory of a run while its host cannot do anything about it, sweeps, and lets the
 /// host go on: it is not touched, repairs what is missing, and is swept when it has died.
 fn damaged(damage: impl Fn(&Path, &Path)) {
@@ -23,7 +21,7 @@ fn damaged(damage: impl Fn(&Path, &Path)) {
     signal(host.pid(), libc::SIGSTOP);
     damage(&data, &run);
     if data.exists() {
-        for report in Registry::sweep_data_dir(&data, BUDGET).expect("sweep").runs {
+        for report in Registry::sweep_data_dir(&data, LONG).expect("sweep").runs {
             assert_eq!(report.outcome, Outcome::Alive, "{report:?}");
         }
         for seen in Registry::inspect(&data).expect("inspect") {
@@ -44,7 +42,7 @@ fn damaged(damage: impl Fn(&Path, &Path)) {
     eventually(LONG, "the host has repaired its directory", whole);
     assert!(host.pids.iter().all(|&pid| alive(pid)), "{:?}", host.pids);
     host.kill_but_escapee();
-    let report = Registry::sweep_data_dir(&data, BUDGET).expect("sweep");
+    let report = Registry::sweep_data_dir(&data, LONG).expect("sweep");
     assert_eq!(report.runs[0].outcome, Outcome::Swept, "{report:?}");
     none_left(host.run, Duration::from_millis(500));
     close(&others);

@@ -7,9 +7,10 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::time::Duration;
 
 use snakepit_registry::Registry;
+
+use crate::support::LONG;
 
 const ROLE: &str = "REGISTRY_TEST_ROLE";
 const DATA: &str = "REGISTRY_TEST_DATA";
@@ -90,7 +91,7 @@ fn role() {
     match role.as_str() {
         "reader" => read(data),
         "sweeper" => {
-            let report = Registry::sweep_data_dir(data, Duration::from_secs(3)).expect("sweep");
+            let report = Registry::sweep_data_dir(data, LONG).expect("sweep");
             println!("@swept {}", serde_json::to_string(&report).expect("json"));
         }
         "reuse" => crate::reuse::stage(data),

@@ -145,6 +145,16 @@ fn row_05_a_daemon_without_the_mark_is_gone_with_its_worker() {
     }
 }
 
+/// The number of living processes in the control group of this one.
+fn in_group_of(pid: i32) -> usize {
+    let group = |pid: i32| fs::read_to_string(format!("/proc/{pid}/cgroup")).ok();
+    let own = group(pid).expect("it lives");
+    let all = fs::read_dir("/proc").expect("/proc").flatten();
+    let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter(|&one| alive(one) && group(one).as_ref() == Some(&own))
+        .count()
+}
+
 #[test]
 fn row_06_a_sweep_ends_a_control_group_by_its_name() {
     let mode = Containment::Cgroup;
@@ -157,6 +167,8 @@ fn row_06_a_sweep_ends_a_control_group_by_its_name() {
     host.kill();
     let (worker, daemon) = (host.pids[0], host.pids[2]);
     eventually(LONG, "the worker is gone", || !alive(worker));
+    // The shell that has started the daemon ends by itself.
+    eventually(LONG, "the daemon is alone", || in_group_of(daemon) == 1);
     assert!(alive(daemon), "it is out of reach of all but the sweep");
     let next = crate::support::open(&data);
     let report = next.sweep().expect("sweep");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use snakepit_registry::{Outcome, Reach, Registry, RunState, SweepReport};
 
 use crate::host::Host;
-use crate::support::{alive, close, data_dir, none_left, open};
+use crate::support::{LONG, alive, close, data_dir, none_left, open};
 
 #[test]
 fn row_23_a_living_host_is_not_touched() {
@@ -107,22 +107,21 @@ fn a_run_directory_without_a_lock_belongs_to_nobody() {
     let mut host = Host::start("escapee", &data);
     host.kill_but_escapee();
     std::fs::remove_file(data.join("runs").join(host.run.to_string()).join("lock")).expect("rm");
-    let report = Registry::sweep_data_dir(&data, Duration::from_secs(3)).expect("sweep");
+    let report = Registry::sweep_data_dir(&data, LONG).expect("sweep");
     assert_eq!(report.runs[0].outcome, Outcome::Swept, "{report:?}");
     none_left(host.run, Duration::from_millis(500));
 }
 
 #[test]
 fn what_outlives_its_host_is_ended_when_a_person_wants_it() {
-    let budget = Duration::from_secs(3);
     for leftovers in [true, false] {
         let (_dir, data) = data_dir();
         let mut host = Host::start("family", &data);
         host.kill();
-        let report = Registry::sweep_data_dir(&data, budget).expect("sweep");
+        let report = Registry::sweep_data_dir(&data, LONG).expect("sweep");
         assert_eq!(report.killed(), 0, "{report:?}");
         // The worker lives, so that its child is nobody's leftover.
-        let report = Registry::end_orphans(&data, budget, Reach::Leftovers).expect("sweep");
+        let report = Registry::end_orphans(&data, LONG, Reach::Leftovers).expect("sweep");
         assert_eq!(report.killed(), 0, "{report:?}");
         assert_eq!(report.runs[0].left.len(), 2, "{report:?}");
         let seen = Registry::inspect(&data).expect("inspect");
@@ -136,7 +135,7 @@ fn what_outlives_its_host_is_ended_when_a_person_wants_it() {
         } else {
             Reach::Independent
         };
-        let report = Registry::end_orphans(&data, budget, reach).expect("sweep");
+        let report = Registry::end_orphans(&data, LONG, reach).expect("sweep");
         assert_eq!(report.runs[0].outcome, Outcome::Swept, "{report:?}");
         none_left(host.run, Duration::from_millis(500));
         assert!(Registry::inspect(&data).expect("inspect").is_empty());
@@ -151,7 +150,7 @@ fn reports_can_be_written_as_json() {
     let seen = serde_json::to_value(Registry::inspect(&data).expect("inspect")).expect("json");
     assert_eq!(seen[0]["state"], "dead");
     assert_eq!(seen[0]["would_kill"][0]["evidence"], "cookie");
-    let report = Registry::sweep_data_dir(&data, Duration::from_secs(3)).expect("sweep");
+    let report = Registry::sweep_data_dir(&data, LONG).expect("sweep");
     let report = serde_json::to_value(report).expect("json");
     assert_eq!(report["runs"][0]["outcome"], "swept");
     assert_eq!(report["runs"][0]["killed"][0]["pid"], host.pids[0]);

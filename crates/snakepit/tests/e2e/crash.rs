@@ -2,13 +2,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use tokio::time::Instant;
 
 use crate::cli_support::{command, run};
-use crate::support::{alive, file};
+use crate::support::{alive, file, in_time};
 
 /// Each tool tells its process ids in a file, then does something that no message can end.
 const TOOLS: &str = "
@@ -72,11 +73,6 @@ fn orphans(dir: &Path, more: &[&str]) -> crate::cli_support::Run {
     run(dir, args)
 }
 
-#[expect(clippy::disallowed_methods, reason = "real processes die in real time")]
-fn now() -> Instant {
-    Instant::now()
-}
-
 /// Starts a host whose tool runs, ends the host with `signal`, and checks that all processes of the tool end.
 async fn host_dies(tool: &str, signal: Signal) {
     let (_guard, dir) = dir();
@@ -97,10 +93,10 @@ async fn host_dies(tool: &str, signal: Signal) {
     assert_eq!(runs[0]["workers"][0]["pid"], pids[0], "{runs}");
 
     kill(Pid::from_raw(host.id().cast_signed()), signal).unwrap();
-    let killed = now();
+    let killed = Instant::now();
     host.wait().unwrap();
     while pids.iter().any(|pid| alive(*pid)) {
-        assert!(killed.elapsed() < GONE, "{tool}: {pids:?} live on");
+        assert!(in_time(killed, GONE), "{tool}: {pids:?} live on");
         tokio::task::yield_now().await;
     }
 

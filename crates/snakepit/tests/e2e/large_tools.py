@@ -1,20 +1,18 @@
-"""Tools with large results, and a small one beside them."""
+"""Tools with large results and arguments, and a small one beside them."""
 
-from snakepit_bridge import tool
-
-TEXTS = {}
-BYTES = {}
+from snakepit_bridge import Context, tool
 
 
 @tool
-async def text(mb: int) -> str:
-    """The same text every time: making it is no part of sending it."""
-    return TEXTS.setdefault(mb, "x" * (mb << 20))
+async def data(mb: int, fill: int) -> bytes:
+    return bytes([fill]) * (mb << 20)
 
 
 @tool
-async def data(mb: int) -> bytes:
-    return BYTES.setdefault(mb, bytes(mb << 20))
+async def echoed(ctx: Context, mb: int, fill: int) -> bool:
+    """Whether the host gives back what it was sent."""
+    sent = bytes([fill]) * (mb << 20)
+    return await ctx.call_host_tool_async("echo", {"data": sent}) == {"data": sent}
 
 
 @tool

@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use snakepit::{Death, Error, PoolBuilder, PythonProfile, Snakepit, ThreadSafetyChecks, args};
+use snakepit::{
+    CallOptions, ContainmentMode, Death, Error, ErrorCode, PoolBuilder, PythonProfile, Snakepit,
+    ThreadSafetyChecks, args,
+};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
@@ -157,6 +160,116 @@ async fn the_hosts_own_signal_ends_a_busy_worker_before_its_grace_is_over() {
     assert!(reason.contains("drain_timeout"), "{reason}");
 }
 
+/// A call that never ends by itself, once its tool runs.
+async fn sticking(snakepit: &Snakepit, started: &Path, options: CallOptions) -> Call {
+    let (snakepit, arguments) = (snakepit.clone(), args! { "started" => text(started) });
+    let mut running = JoinSet::new();
+    running.spawn(async move {
+        snakepit
+            .execute_with::<()>("sticks", arguments, &options)
+            .await
+    });
+    file(started).await;
+    running
+}
+
+type Call = JoinSet<Result<(), Error>>;
+
+/// Why the worker of a call was ended while the call ran.
+async fn why(mut call: Call) -> String {
+    let error = call.join_next().await.unwrap().unwrap().unwrap_err();
+    let (cause, reason) = died(&error);
+    assert_eq!(cause, &Death::Stopped, "{reason}");
+    reason.to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ends_the_drain_of_a_recycled_worker_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let aged = pool().recycle(|recycle| {
+        recycle.max_age = Some(Duration::from_millis(100));
+        recycle.min_lifetime = Duration::ZERO;
+    });
+    let used = threads(pool()).recycle(|recycle| recycle.max_requests = Some(1));
+    for (reason, pool) in [
+        ("manual", pool()),
+        ("age", aged),
+        ("requests", used),
+        ("stuck", threads(pool())),
+    ] {
+        let snakepit = start(pool.configure(|pool| {
+            pool.recycle.max_drain = Duration::from_millis(100);
+            pool.cancel_grace = Duration::from_millis(100);
+            pool.stop_grace = Duration::from_secs(1);
+        }))
+        .await;
+        let started = |name: &str| dir.path().join(format!("{reason}.{name}"));
+        let call = sticking(&snakepit, &started("one"), CallOptions::new()).await;
+        let mut other = None;
+        match reason {
+            "manual" => {
+                let old = snakepit.workers()[0].id.clone();
+                snakepit.recycle(&old).await.unwrap();
+            }
+            "requests" => {
+                snakepit.execute::<u32>("pid", ()).await.unwrap();
+            }
+            "stuck" => {
+                let options = CallOptions::new().timeout(Duration::from_secs(1));
+                other = Some(sticking(&snakepit, &started("other"), options).await);
+            }
+            _ => {}
+        }
+        let why = why(call).await;
+        assert!(why.contains(&format!("recycled ({reason})")), "{why}");
+        assert!(why.contains("`max_drain` (100ms)"), "{why}");
+        drop(other);
+        snakepit.shutdown().await;
+    }
+}
+
+#[tokio::test]
+async fn a_stuck_call_whose_time_is_up_ends_its_worker_and_that_is_told() {
+    let log = Log::default();
+    let _guard = log.listen();
+    let dir = tempfile::tempdir().unwrap();
+    let grace = Duration::from_millis(100);
+    let snakepit = start(pool().configure(|pool| pool.cancel_grace = grace)).await;
+    let options = CallOptions::new().timeout(Duration::from_secs(1));
+    let mut call = sticking(&snakepit, &dir.path().join("started"), options).await;
+    let error = call.join_next().await.unwrap().unwrap().unwrap_err();
+    assert_eq!(error.code(), ErrorCode::CallTimeout, "{error}");
+    snakepit.execute::<u32>("pid", ()).await.unwrap();
+    snakepit.shutdown().await;
+    let told = "a cancelled call did not end within `cancel_grace` (100ms)";
+    assert!(!log.lines(told).is_empty(), "{:?}", log.lines(""));
+}
+
+#[tokio::test]
+async fn containment_is_set_with_this_crate_alone() {
+    for mode in ContainmentMode::ALL {
+        let builder = Snakepit::builder().pool(pool().containment(mode));
+        let snakepit = match builder.start().await {
+            Err(error) => {
+                assert_eq!(error.code(), ErrorCode::NoContainment);
+                let needs = [ContainmentMode::Cgroup, ContainmentMode::PidNamespace];
+                assert!(needs.contains(&mode), "{error}");
+                eprintln!("skipped: {error}");
+                continue;
+            }
+            Ok(snakepit) => snakepit,
+        };
+        let status = snakepit.status().remove(0);
+        assert_eq!(status.containment.mode, Some(mode.name()));
+        // The parent of a contained worker is its shim.
+        let stat = fs::read_to_string(format!("/proc/{}/stat", worker(&snakepit))).unwrap();
+        let parent = stat.rsplit(") ").next().unwrap().split(' ').nth(1).unwrap();
+        let own = parent.parse() == Ok(std::process::id());
+        assert_eq!(own, mode == ContainmentMode::Group, "{mode}");
+        snakepit.shutdown().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn others_see_what_a_worker_is_and_not_its_token() {
     for (pool, slots) in [
@@ -189,6 +302,25 @@ async fn others_see_what_a_worker_is_and_not_its_token() {
 #[derive(Clone, Debug, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
+impl Log {
+    /// Takes in what this thread logs, until the guard is dropped.
+    fn listen(&self) -> tracing::subscriber::DefaultGuard {
+        let writer = self.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        tracing::subscriber::set_default(subscriber)
+    }
+
+    /// The lines with this text.
+    fn lines(&self, text: &str) -> Vec<String> {
+        let log = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        let lines = log.lines().filter(|line| line.contains(text));
+        lines.map(str::to_owned).collect()
+    }
+}
+
 impl Write for Log {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         self.0.lock().unwrap().extend_from_slice(data);
@@ -211,11 +343,11 @@ async fn cleanup_has_the_whole_grace() {
             if handler && index > 0 {
                 continue;
             }
-            let grace = Duration::from_secs(6);
+            let grace = Duration::from_secs(8);
             let snakepit = start(pool.clone().configure(|pool| pool.stop_grace = grace)).await;
             let cleaned = dir.path().join(format!("cleaned-{index}-{handler}"));
             // More than half of it, which is when the host's signal comes.
-            let arguments = args! { "file" => text(&cleaned), "seconds" => 4.0 };
+            let arguments = args! { "file" => text(&cleaned), "seconds" => 5.0 };
             snakepit
                 .execute::<()>("cleans_up", arguments)
                 .await
@@ -235,22 +367,10 @@ async fn cleanup_has_the_whole_grace() {
 #[tokio::test]
 async fn a_cleanup_that_is_cut_short_is_told_by_name() {
     let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let _guard = log.listen();
     let dir = tempfile::tempdir().unwrap();
-    let warnings = || {
-        let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-        let lines = log
-            .lines()
-            .filter(|line| line.contains("worker.cleanup_cut"));
-        lines.map(str::to_owned).collect::<Vec<_>>()
-    };
-    for (seconds, cut) in [(0.0, 0), (3600.0, 1)] {
-        let grace = Duration::from_secs(2);
+    for (seconds, grace, cut) in [(0.0, 20, 0), (3600.0, 2, 1)] {
+        let grace = Duration::from_secs(grace);
         let snakepit = start(pool().configure(|pool| pool.stop_grace = grace)).await;
         let cleaned = dir.path().join("cleaned");
         let arguments = args! { "file" => text(&cleaned), "seconds" => seconds };
@@ -260,7 +380,7 @@ async fn a_cleanup_that_is_cut_short_is_told_by_name() {
             .unwrap();
         snakepit.shutdown().await;
         assert!(dir.path().join("cleaned.began").exists());
-        let warnings = warnings();
+        let warnings = log.lines("worker.cleanup_cut");
         assert_eq!(warnings.len(), cut, "{warnings:?}");
         assert!(
             warnings

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use tokio::time::{Instant, timeout};
 
 use crate::held::Held;
-use crate::support::{LONG, alive, bridge};
+use crate::support::{LONG, alive, bridge, in_time};
 
 /// Variable that every process of a scene carries.
 pub(crate) const COOKIE: &str = "SNAKEPIT_FAULT_COOKIE";
@@ -101,7 +101,7 @@ impl Scene {
             if left.is_empty() {
                 return start.elapsed();
             }
-            assert!(start.elapsed() < limit, "left after {limit:?}: {left:?}");
+            assert!(in_time(start, limit), "left after {limit:?}: {left:?}");
             // polls: the ends of processes that are not our children
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -129,7 +129,7 @@ impl Scene {
         // in this process may hold its run for a moment yet.
         let start = Instant::now();
         let mut swept = None;
-        while self.runs() > 0 && start.elapsed() < SETTLE {
+        while self.runs() > 0 && in_time(start, SETTLE) {
             let sweep = snakepit_registry::Registry::sweep_data_dir(&self.data(), LONG);
             swept = Some(sweep.unwrap());
             // polls: the lock of the run is released in the background
@@ -145,7 +145,7 @@ impl Scene {
         let start = Instant::now();
         loop {
             let leaks = self.look();
-            if leaks.is_empty() || start.elapsed() >= limit {
+            if leaks.is_empty() || !in_time(start, limit) {
                 return leaks;
             }
             // polls: what is given back in the background

@@ -1,8 +1,10 @@
 //! What makes workers fail again and again: one request, or their own adapter.
 
 use std::fs;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use snakepit::{Death, Error, QuarantinePolicy, Snakepit, Status, args};
@@ -11,9 +13,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::oracle::{Scene, eventually_async};
 use crate::record::{Row, ms};
-
-/// Time in which a call is refused that no worker has to see.
-const FAST: Duration = Duration::from_millis(10);
+use crate::support::in_time;
 
 fn status(snakepit: &Snakepit) -> Status {
     snakepit.status().remove(0)
@@ -27,6 +27,15 @@ fn starts(snakepit: &Snakepit) -> usize {
         number.parse().unwrap()
     });
     numbers.max().unwrap_or(0)
+}
+
+/// The outcome of a call, and whether it was there when the call was first polled.
+pub(crate) async fn polled<T>(call: impl Future<Output = T>) -> (T, bool) {
+    let mut call = pin!(call);
+    match futures_util::poll!(&mut call) {
+        Poll::Ready(outcome) => (outcome, true),
+        Poll::Pending => (call.await, false),
+    }
 }
 
 fn median(mut times: Vec<Duration>) -> Duration {
@@ -62,13 +71,15 @@ async fn row_74_a_request_that_kills_workers() {
     let (mut died, mut refused) = (0, Vec::new());
     for _ in 0..50 {
         let clock = Instant::now();
-        match snakepit.execute::<()>("read_null", poison.clone()).await {
+        let call = snakepit.execute::<()>("read_null", poison.clone());
+        let (outcome, at_once) = polled(call).await;
+        match outcome {
             Err(Error::WorkerDied {
                 cause: Death::Signal(11),
                 ambiguous: true,
                 ..
             }) => died += 1,
-            Err(Error::Quarantined { .. }) => refused.push(clock.elapsed()),
+            Err(Error::Quarantined { .. }) if at_once => refused.push(clock.elapsed()),
             other => panic!("{other:?}"),
         }
     }
@@ -76,7 +87,6 @@ async fn row_74_a_request_that_kills_workers() {
     let ledger = fs::read_to_string(scene.path("ledger")).unwrap();
     assert_eq!(ledger.lines().count(), 2, "no worker has seen the others");
     let took = median(refused);
-    assert!(took < FAST, "{took:?}");
     let whole = || status(&snakepit).ready == WORKERS;
     eventually_async("the pool is whole", whole).await;
     over.store(true, Ordering::Relaxed);
@@ -115,26 +125,30 @@ async fn row_76_a_bad_import_heals() {
     eventually_async("the other starts fail", none).await;
     let first = status(&snakepit).start_failures;
     assert!(first <= 3 + 1, "{first} starts before it gave up");
-    // Two windows long everything is refused at once, and one worker is tried in each.
+    // For two windows and longer everything is refused at once, and one worker is tried in each.
     let (clock, mut refused) = (Instant::now(), Vec::new());
-    while clock.elapsed() < 2 * WINDOW {
+    let tries = || status(&snakepit).start_failures - first;
+    while clock.elapsed() < 2 * WINDOW || tries() == 0 {
         let call = Instant::now();
-        let error = snakepit.execute::<i64>("f", ()).await.unwrap_err();
+        let (outcome, at_once) = polled(snakepit.execute::<i64>("f", ())).await;
         refused.push(call.elapsed());
-        assert!(matches!(error, Error::Start { .. }), "{error:?}");
+        let error = outcome.unwrap_err();
+        assert!(at_once && matches!(error, Error::Start { .. }), "{error:?}");
         // polls: calls go on
         sleep(Duration::from_millis(5)).await;
     }
     let took = median(refused);
-    assert!(took < FAST, "{took:?}");
-    let tries = status(&snakepit).start_failures - first;
-    assert!((1..=2).contains(&tries), "{tries} in two windows");
+    let (tries, windows) = (tries(), clock.elapsed().div_duration_f64(WINDOW) as u64);
+    assert!(
+        (1..=windows).contains(&tries),
+        "{tries} in {windows} windows"
+    );
     scene.adapter("from snakepit_bridge import tool\n@tool\ndef f() -> int:\n    return 7\n");
     let (clock, before) = (Instant::now(), status(&snakepit).start_failures);
     let whole = || status(&snakepit).ready == WORKERS;
     eventually_async("it heals", whole).await;
     let healed = clock.elapsed();
-    assert!(healed < WINDOW * 2, "{healed:?}");
+    assert!(in_time(clock, WINDOW * 2), "{healed:?}");
     assert_eq!(snakepit.execute::<i64>("f", ()).await.unwrap(), 7);
     // At most the start that was under way when it was mended.
     let now = status(&snakepit);
@@ -142,7 +156,7 @@ async fn row_76_a_bad_import_heals() {
     assert_eq!(now.start_error, None);
     scene.close(snakepit).await;
     row.holds(format!(
-        "{first} starts, then {tries} in two windows of {} s; calls refused after {} at the median; whole {} after it was mended",
+        "{first} starts, then {tries} in {windows} windows of {} s; calls refused after {} at the median; whole {} after it was mended",
         WINDOW.as_secs(),
         ms(took),
         ms(healed)

@@ -128,6 +128,8 @@ impl Pump {
     /// Runs until the connection ends. Errors are ends too.
     async fn run(mut self) {
         let mut buffer = vec![0; 64 * 1024];
+        // Bytes at the beginning of the buffer that are still to be passed on.
+        let mut held = 0;
         loop {
             let mode = *self.modes.borrow_and_update();
             let room = match mode {
@@ -150,14 +152,26 @@ impl Pump {
                 Mode::Trickle => 1,
                 Mode::Pass => buffer.len(),
             };
-            let read = tokio::select! {
-                read = self.from.read(&mut buffer[..room]) => read.unwrap_or(0),
-                _ = self.modes.changed() => continue,
-            };
-            if read == 0 || self.to.write_all(&buffer[..read]).await.is_err() {
+            if held == 0 {
+                held = tokio::select! {
+                    read = self.from.read(&mut buffer[..room]) => read.unwrap_or(0),
+                    _ = self.modes.changed() => continue,
+                };
+                if held == 0 {
+                    return;
+                }
+                if self.modes.has_changed().is_ok_and(|changed| changed) {
+                    // What was written after the change is treated as the new mode says.
+                    continue;
+                }
+            }
+            let passed = held.min(room);
+            if self.to.write_all(&buffer[..passed]).await.is_err() {
                 return;
             }
-            self.bytes.fetch_add(read as u64, Ordering::Relaxed);
+            buffer.copy_within(passed..held, 0);
+            held -= passed;
+            self.bytes.fetch_add(passed as u64, Ordering::Relaxed);
             if mode == Mode::Trickle {
                 let _ = tokio::time::timeout(Duration::from_secs(1), self.modes.changed()).await;
             }

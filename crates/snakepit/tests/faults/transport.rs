@@ -14,15 +14,14 @@ use crate::support::LONG;
 const WORKERS: usize = 2;
 const DEADLINE: Duration = Duration::from_millis(500);
 
-/// Calls that are made at once; each must have one outcome in time. Returns how many ended well, and
-/// how long the slowest took.
-async fn calls(snakepit: &Snakepit, count: usize) -> (usize, Duration) {
+/// Calls that are made at once; each must have one outcome. Returns how many ended well, and how long the slowest took.
+async fn calls(snakepit: &Snakepit, count: usize, deadline: Duration) -> (usize, Duration) {
     let mut calls = JoinSet::new();
     let clock = Instant::now();
     for _ in 0..count {
         let other = snakepit.clone();
         calls.spawn(async move {
-            let options = CallOptions::new().timeout(DEADLINE);
+            let options = CallOptions::new().timeout(deadline);
             let outcome = other.execute_with::<i64>("pid", (), &options).await;
             (outcome.map_err(|error| error.code()), clock.elapsed())
         });
@@ -44,12 +43,14 @@ async fn calls(snakepit: &Snakepit, count: usize) -> (usize, Duration) {
 
 async fn whole(snakepit: &Snakepit) {
     let whole = async {
-        while snakepit.status()[0].ready < WORKERS || calls(snakepit, WORKERS).await.0 < WORKERS {
+        while snakepit.status()[0].ready < WORKERS
+            || calls(snakepit, WORKERS, DEADLINE).await.0 < WORKERS
+        {
             // polls: replacements become ready
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    timeout(Duration::from_secs(10), whole).await.unwrap();
+    timeout(LONG, whole).await.unwrap();
 }
 
 /// A fault in the middle of calls: deadlines hold meanwhile, and the pool is whole afterwards.
@@ -70,10 +71,10 @@ async fn disturbed(row: Row, mode: Mode) {
     let clock = Instant::now();
     let snakepit = scene.host(pool).start().await.unwrap();
     let start_time = clock.elapsed();
-    assert_eq!(calls(&snakepit, 20).await.0, 20);
+    assert_eq!(calls(&snakepit, 20, LONG).await.0, 20);
     assert!(proxy.bytes() > 0, "they came through the proxy");
     proxy.set(mode);
-    let (fine, slowest) = calls(&snakepit, 20).await;
+    let (fine, slowest) = calls(&snakepit, 20, DEADLINE).await;
     assert_eq!(fine, 0, "none can be answered");
     let limit = DEADLINE + start_time.max(Duration::from_millis(200));
     assert!(slowest < limit, "{slowest:?}, at most {limit:?}");
