@@ -1,8 +1,11 @@
-"""Large results, and a small one beside them."""
+"""Large results, large requests to the host, and a small result beside them."""
 
-from snakepit_bridge import tool
+import asyncio
+
+from snakepit_bridge import Context, tool
 
 MB = 1 << 20
+PING = 40
 
 
 @tool
@@ -40,6 +43,24 @@ async def chunks(sizes: list[int]):
 def chunks_on_a_thread(sizes: list[int]):
     for size in sizes:
         yield bytes(size)
+
+
+@tool
+async def asks(ctx: Context, mb: int) -> int:
+    return await ctx._native._request_async(PING, "n", bytes(mb * MB), None)
+
+
+@tool
+def asks_on_a_thread(ctx: Context, mb: int) -> int:
+    return ctx._native._request(PING, "n", bytes(mb * MB), None)
+
+
+@tool
+async def asks_after_others(ctx: Context, mb: int) -> int:
+    """The large request waits for one of the others, with which the host has as many as it takes."""
+    others = [ctx._native._request_async(PING, "n", i, None) for i in range(64)]
+    *_, last = await asyncio.gather(*others, asks(ctx, mb))
+    return last
 
 
 @tool

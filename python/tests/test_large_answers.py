@@ -1,10 +1,10 @@
-"""Large results on a connection that many calls share: they come in parts, and nobody waits."""
+"""Large results and requests on a connection that many calls share: they come in parts, and nobody waits."""
 
 import socket
 from pathlib import Path
 
 import pytest
-from minihost import CHUNK, END, HEADER, MANY, MANY_REPLY, PART, REPLY, STREAM, Worker
+from minihost import CHUNK, END, HEADER, HOST_CALL, MANY, MANY_REPLY, PART, REPLY, STREAM, Worker
 from test_codec import pack, unpack
 
 pytestmark = pytest.mark.native
@@ -27,7 +27,9 @@ def frames(worker, until):
     out = []
     while not out or out[-1][1] & PART or out[-1][2] != until or out[-1][0] == CHUNK:
         kind, flags, _, head, body, call = HEADER.unpack(worker.slot.read(HEADER.size))
-        assert worker.slot.read(head) == b""
+        head = worker.slot.read(head)
+        # Only a request has one, which comes with its last part.
+        assert bool(head) == (kind == HOST_CALL and not flags & PART)
         out.append((kind, flags, call, worker.slot.read(body)))
     return out
 
@@ -52,6 +54,30 @@ def test_a_small_answer_waits_for_a_part_of_a_large_one_at_most(worker, tool, tm
     whole = unpack(b"".join(body for *_, body in parts))
     assert len(whole) == 40 * MB if tool != "numbers" else whole == list(range(5 * MB))
     assert worker.call("small") == 1
+
+
+@pytest.mark.parametrize("tool", ["asks", "asks_on_a_thread", "asks_after_others"])
+def test_a_small_answer_waits_for_a_part_of_a_large_request_at_most(worker, tool, tmp_path):
+    large = worker.start(tool, mb=40)
+    if tool == "asks_after_others":
+        others = [worker.next_request() for _ in range(64)]
+        for other in others:
+            worker.reply(other.number, 0)
+    assert worker.slot.sock.recv(1, socket.MSG_PEEK)
+    marker = tmp_path / "ran"
+    small = worker.start("small", marker=str(marker))
+    while not marker.exists():
+        pass
+    before = frames(worker, small)
+    assert unpack(before[-1][3]) == 1
+    assert sum(len(body) for *_, body in before) < AHEAD
+    number = before[0][2]
+    parts = [*before[:-1], *frames(worker, number)]
+    assert {(kind, call) for kind, _, call, _ in parts} == {(HOST_CALL, number)}
+    assert [flags & PART for _, flags, _, _ in parts] == [PART] * (len(parts) - 1) + [0]
+    assert len(unpack(b"".join(body for *_, body in parts))) == 40 * MB
+    worker.reply(number, 7)
+    assert worker.result(large) == 7
 
 
 @pytest.mark.parametrize("tool", ["chunks", "chunks_on_a_thread"])

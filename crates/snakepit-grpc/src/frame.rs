@@ -124,8 +124,8 @@ pub const MAX_TELEMETRY: usize = 64 << 10;
 /// Longest head of [`Kind::TelemetryControl`] in bytes.
 pub const MAX_TELEMETRY_CONTROL: usize = 32 << 10;
 
-/// Flag of [`Kind::Reply`], [`Kind::Chunk`] and [`Kind::ManyReply`]: the body continues in the next frame of this kind and call. Whole
-/// frames of other calls may come in between, parts of other bodies may not.
+/// Flag of [`Kind::Reply`], [`Kind::Chunk`], [`Kind::ManyReply`] and [`Kind::HostCall`]: the body continues in the next frame of this
+/// kind and call. Whole frames of other calls may come in between, parts of other bodies may not.
 pub const FLAG_PART: u8 = 8;
 
 /// The fixed part of a frame.

@@ -105,9 +105,10 @@ impl Context {
             ));
         }
         let asked = Asked::new(op, name, body, timeout, self.deadline, self.max_payload)?;
+        let deadline = asked.deadline;
         let number = asked.send(py, &self.link, self.call_id, &self.cancelled, None)?;
         let outcome = loop {
-            match py.detach(|| self.link.wait(number, asked.deadline)) {
+            match py.detach(|| self.link.wait(number, deadline)) {
                 Waited::Done(outcome) => break outcome,
                 Waited::Signal => {
                     if let Err(error) = py.check_signals() {
@@ -147,6 +148,7 @@ impl Context {
         port: &Port,
     ) -> PyResult<(u64, Option<f64>)> {
         let asked = Asked::new(op, name, body, timeout, self.deadline, self.max_payload)?;
+        let deadline = asked.deadline;
         let number = asked.send(
             py,
             &self.link,
@@ -154,9 +156,7 @@ impl Context {
             &self.cancelled,
             Some(port.inner()),
         )?;
-        let left = asked
-            .deadline
-            .map(|deadline| deadline.saturating_duration_since(clock::now()));
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(clock::now()));
         Ok((number, left.map(|left| left.as_secs_f64())))
     }
 

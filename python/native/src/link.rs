@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use snakepit_grpc::frame::{FLAG_ERROR, Header, Kind};
 
 use crate::clock;
-use crate::outbox::Outbox;
+use crate::outbox::{Frame, Outbox};
 use crate::reader::{Body, Incoming, Reader};
 use crate::wake::{Ready, Wake};
 pub(crate) use state::Port;
@@ -199,13 +199,13 @@ impl Link {
     }
 
     /// Keeps the frame of a request until there is room; returns it when there is by now.
-    pub(crate) fn queue(&self, number: u64, frame: Vec<u8>) -> Option<Vec<u8>> {
+    pub(crate) fn queue(&self, frame: Frame) -> Option<Frame> {
         let mut state = self.lock();
         if state.in_flight < MAX_OPEN {
             state.in_flight += 1;
             return Some(frame);
         }
-        state.queued.push_back((number, frame));
+        state.queued.push_back(frame);
         None
     }
 
@@ -213,7 +213,7 @@ impl Link {
     pub(crate) fn give_up(&self, number: u64) -> bool {
         let mut state = self.lock();
         state.forget(number);
-        state.queued.retain(|(waiting, _)| *waiting != number);
+        state.queued.retain(|waiting| waiting.header.call != number);
         state.call != 0 && number > state.before
     }
 
@@ -368,7 +368,7 @@ impl Link {
         };
         drop(state);
         if let Some(frame) = next {
-            self.outbox.send_detached(&frame)?;
+            self.outbox.send_detached(frame)?;
         }
         Ok(led)
     }

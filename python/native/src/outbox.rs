@@ -22,6 +22,14 @@ const LINGER: Duration = Duration::from_micros(500);
 /// Ticks without anything to write after which the flusher rests.
 const IDLE_TICKS: u32 = 20;
 
+/// A frame on its way. The lengths in its header are set when it is written.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    pub(crate) header: Header,
+    pub(crate) head: Vec<u8>,
+    pub(crate) body: Vec<u8>,
+}
+
 /// The writing side of a slot connection.
 #[derive(Debug)]
 pub(crate) struct Outbox {
@@ -173,23 +181,34 @@ impl Outbox {
         self.flush_locked(py, state, &[])
     }
 
-    /// Writes whole frames, blocking, from a thread that is not attached to the interpreter.
-    pub(crate) fn send_detached(&self, frames: &[u8]) -> io::Result<()> {
+    /// Writes a frame, blocking, from a thread that is not attached to the interpreter. Where many calls share the connection, nobody
+    /// waits for a large body.
+    pub(crate) fn send_detached(&self, frame: Frame) -> io::Result<()> {
+        let Frame { header, head, body } = frame;
         let mut state = self.shared.lock();
         if let Some(kind) = state.error {
             return Err(io::Error::from(kind));
         }
         state.seal();
         state.since = None;
-        let written = match &self.shared.to {
-            To::Socket(fd) => socket::write_all(fd, [&state.bytes, frames]),
-            // They are requests, which are in no order with other frames.
-            To::Outlet(outlet) => state
-                .write_to(outlet)
-                .and_then(|()| outlet.send(0, [frames, &[]])),
-        };
-        state.bytes.clear();
-        written
+        match &self.shared.to {
+            To::Socket(fd) => {
+                push_header(&mut state.bytes, header, &head, body.len());
+                let written = socket::write_all(fd, [&state.bytes, &body]);
+                state.bytes.clear();
+                written
+            }
+            To::Outlet(outlet) => {
+                state.write_to(outlet)?;
+                if body.len() > WHOLE {
+                    outlet.gather_large(header, head, Body::new(body, None))?;
+                    return outlet.flush();
+                }
+                let mut front = Vec::new();
+                push_header(&mut front, header, &head, body.len());
+                outlet.send(header.call, [&front, &body])
+            }
+        }
     }
 
     fn linger(&self, py: Python<'_>, mut state: MutexGuard<'_, State>) -> PyResult<()> {

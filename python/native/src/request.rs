@@ -13,6 +13,7 @@ use snakepit_grpc::pb;
 use crate::decode::decode;
 use crate::encode::encode;
 use crate::link::{self, Failure, Link, Outcome};
+use crate::outbox::Frame;
 use crate::{clock, current, fork};
 
 /// A request, ready to be sent.
@@ -83,7 +84,7 @@ impl Asked {
 
     /// Sends it in the name of `call`; returns its number.
     pub(crate) fn send(
-        &self,
+        self,
         py: Python<'_>,
         link: &Link,
         call: u64,
@@ -95,20 +96,25 @@ impl Asked {
             .map_err(|why| failure(py, why, Some(call)))?;
         let head = pb::HostRequest {
             call_id: call,
-            ..self.message.clone()
+            ..self.message
         };
-        let head = head.encode_to_vec();
-        let mut header = Header::new(Kind::HostCall, number);
+        let frame = Frame {
+            header: Header::new(Kind::HostCall, number),
+            head: head.encode_to_vec(),
+            body: self.body,
+        };
         let sent = if room {
-            link.outbox.send(py, header, &head, [&self.body, &[]])
+            let Frame {
+                header,
+                head,
+                mut body,
+            } = frame;
+            link.outbox.send_body(py, header, &head, &mut body, None)
         } else {
-            header.head_len = u32::try_from(head.len()).expect("heads are bounded");
-            header.body_len = self.body.len() as u64;
-            let frame = [&header.encode()[..], &head, &self.body].concat();
-            match link.queue(number, frame) {
+            match link.queue(frame) {
                 None => Ok(()),
                 Some(frame) => py
-                    .detach(|| link.outbox.send_detached(&frame))
+                    .detach(|| link.outbox.send_detached(frame))
                     .map_err(PyErr::from),
             }
         };

@@ -38,8 +38,8 @@ pub enum Parsed {
         /// The body.
         body: Bytes,
     },
-    /// A frame whose body is over the limit, nothing of which is kept. It has come to its end, except for a `HOST_CALL`, which is told at
-    /// its header: its call goes on in any case.
+    /// A frame whose body is over the limit, nothing of which is kept. It has come to its end, except for a `HOST_CALL` in one frame, which
+    /// is told at its header: its call goes on in any case.
     TooLarge {
         /// The fixed part.
         header: Header,

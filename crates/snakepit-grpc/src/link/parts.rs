@@ -34,7 +34,10 @@ pub(super) enum Whole {
 impl Parts {
     /// Returns whether frames of this kind may be parts.
     pub(super) const fn allowed(kind: Kind) -> bool {
-        matches!(kind, Kind::Reply | Kind::Chunk | Kind::ManyReply)
+        matches!(
+            kind,
+            Kind::Reply | Kind::Chunk | Kind::ManyReply | Kind::HostCall
+        )
     }
 
     /// Returns whether the frame is the next part of this body.

@@ -128,7 +128,7 @@ proptest! {
         let mut expected = Vec::new();
         let small = frame(Kind::Error, 7, 0, b"h", b"small");
         for (kind, call, parts, last) in bodies {
-            let kind = [Kind::Reply, Kind::Chunk, Kind::Reply][kind];
+            let kind = [Kind::Reply, Kind::Chunk, Kind::HostCall][kind];
             let flags = if last { FLAG_LAST } else { 0 };
             let whole: Vec<u8> = (0..).zip(&parts).flat_map(|(n, len)| vec![n; *len]).collect();
             let encoded = frame(kind, call, flags, b"", &whole);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use prost::Message as _;
 use snakepit_core::{CallError, Payload};
-use snakepit_grpc::frame::{FLAG_LAST, Header, Kind};
+use snakepit_grpc::frame::{FLAG_LAST, FLAG_PART, Header, Kind};
 use snakepit_grpc::link::HostOp;
 use snakepit_grpc::pb;
 use tokio::time::Instant;
@@ -48,6 +48,24 @@ async fn a_request_is_answered_while_its_call_runs() {
         panic!("the end of the call was not told")
     };
     assert_eq!((worker.as_str(), ended), ("pool-1", call.call));
+}
+
+#[tokio::test]
+async fn a_request_may_come_in_parts() {
+    let (client, mut peer, _seen) = pair();
+    let call = request("");
+    during(&client, &call, async {
+        let id = peer.called().await;
+        peer.send(&frame(Kind::HostCall, 7, FLAG_PART, b"", b"bo"))
+            .await;
+        // Another one may come whole in between.
+        peer.send(&ask(8, id, "echo", b"small")).await;
+        assert_eq!(peer.answer(8).await, b"small");
+        peer.send(&ask(7, id, "echo", b"dy")).await;
+        assert_eq!(peer.answer(7).await, b"body");
+        peer.reply(id, b"").await;
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use snakepit_grpc::frame::Header;
 
 use super::{Failure, Outcome};
+use crate::outbox::Frame;
 use crate::reader::Reader;
 use crate::wake::Wake;
 
@@ -25,8 +26,8 @@ pub(super) struct State {
     /// Requests that the host has and has not answered.
     pub(super) in_flight: usize,
     pub(super) open: Vec<Open>,
-    /// Requests that wait for room, as whole frames.
-    pub(super) queued: VecDeque<(u64, Vec<u8>)>,
+    /// Requests that wait for room.
+    pub(super) queued: VecDeque<Frame>,
     /// Whole frames for the slot's thread that came while the tool ran.
     pub(super) early: Vec<u8>,
     /// Frames over the limit that are not answers; the slot's thread refuses them.
@@ -87,14 +88,12 @@ impl State {
     }
 
     /// One request less is with the host: the next one that waits, if any, takes its place.
-    pub(super) fn room(&mut self) -> Option<Vec<u8>> {
-        match self.queued.pop_front() {
-            Some((_, frame)) => Some(frame),
-            None => {
-                self.in_flight = self.in_flight.saturating_sub(1);
-                None
-            }
+    pub(super) fn room(&mut self) -> Option<Frame> {
+        let next = self.queued.pop_front();
+        if next.is_none() {
+            self.in_flight = self.in_flight.saturating_sub(1);
         }
+        next
     }
 
     /// Hands an outcome over; true when a thread waits for it. A request that nobody waits for is gone already.
