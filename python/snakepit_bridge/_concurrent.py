@@ -4,6 +4,7 @@ The native server reads frames and starts the calls; each is a task of the loop.
 """
 
 import asyncio
+import functools
 import sys
 
 from . import _aio
@@ -19,6 +20,7 @@ def serve(server: "Any") -> None:
     loop = _aio.loop()
     descriptors = server.descriptors()
     server.attach(loop, sys.modules[__name__])
+    _watch_programs(server)
     former = loop.get_exception_handler()
 
     def failed(loop: asyncio.AbstractEventLoop, context: "dict[str, Any]") -> None:
@@ -44,6 +46,26 @@ def serve(server: "Any") -> None:
 
 
 _aio.RUNNERS.add(serve.__code__)
+
+
+def _watch_programs(server: "Any") -> None:
+    """Tell the server of programs when they are started, in the context that starts them.
+
+    No child can tell later which of the calls on the loop has started it.
+    """
+    import os
+    import subprocess
+
+    original: Any = subprocess.Popen.__init__
+
+    @functools.wraps(original)
+    def __init__(self: "Any", *args: "Any", **kwargs: "Any") -> None:
+        original(self, *args, **kwargs)
+        server.program(self.pid)
+
+    subprocess.Popen.__init__ = __init__
+    # uvloop starts programs by itself, and says so as `os.fork` does.
+    os.register_at_fork(after_in_parent=server.forked)
 
 
 def raised_by_signal(error: BaseException) -> bool:

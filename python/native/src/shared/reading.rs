@@ -18,6 +18,7 @@ use crate::call::{Call, request};
 use crate::fault::Fault;
 use crate::link::{Link, Outcome};
 use crate::many;
+use crate::offspring::Offspring;
 use crate::reader::{Frame, Incoming, Reader};
 use crate::serve::{End, SlotRuntime, describe, send_fault, too_large_request};
 use crate::tool::{Tool, by_name};
@@ -140,6 +141,7 @@ impl Server {
             begun: task && !known.tool.is_lazy && kind != Kind::Many,
             link: link.clone(),
             window: call.window.clone(),
+            programs: Offspring::default(),
         };
         this.table.begin(id, entry);
         if !task {

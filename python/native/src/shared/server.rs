@@ -22,7 +22,7 @@ use crate::shared::threads::Threads;
 use crate::signal::importing;
 use crate::slots::Slots;
 use crate::wake::Wake;
-use crate::{fork, ladder, renewal, signal};
+use crate::{current, fork, ladder, offspring, renewal, signal};
 
 /// A body of this size is not copied, and does not go before smaller ones.
 const LARGE: usize = 64 << 10;
@@ -194,6 +194,7 @@ impl Server {
         for call in self.table.tasks_to_cancel() {
             let task = lock(&self.tasks).get(&call).map(|task| task.clone_ref(py));
             if let Some(task) = task {
+                self.table.look_at_programs(call);
                 task.call_method0(py, "cancel")?;
             }
         }
@@ -246,6 +247,19 @@ impl Server {
         }
     }
 
+    /// The code that runs now has started a program.
+    fn program(&self, py: Python<'_>, pid: i32) -> PyResult<()> {
+        if let Some(running) = current::running(py)? {
+            self.table.add_program(running.call, pid);
+        }
+        Ok(())
+    }
+
+    /// The code that runs now has forked: the copy may become a program.
+    fn forked(&self, py: Python<'_>) -> PyResult<()> {
+        offspring::youngest().map_or(Ok(()), |pid| self.program(py, pid))
+    }
+
     /// A signal's handler has raised where the loop has swallowed the exception.
     fn fail_with(&self, py: Python<'_>, error: Bound<'_, PyAny>) {
         self.fail(PyErr::from_value(error));
@@ -275,6 +289,7 @@ impl Server {
                 .get(&call)
                 .is_some_and(|task| task.is(&current));
             if held && self.table.take_raise(call) {
+                self.table.look_at_programs(call);
                 // Code of the loop may be on the stack.
                 renewal::want();
                 return Err(failure(py, Failure::Cancelled, Some(call)));

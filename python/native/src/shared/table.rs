@@ -11,6 +11,7 @@ use snakepit_grpc::frame::Header;
 use crate::clock;
 use crate::ladder::{Ask, Ladder, Reach, Step};
 use crate::link::{Link, Outcome};
+use crate::offspring::Offspring;
 use crate::shared::window::Window;
 
 /// Cancellations that came before their call are remembered, the last so many.
@@ -54,6 +55,8 @@ pub(crate) struct Entry {
     pub(crate) link: Option<Arc<Link>>,
     /// There when it is a stream.
     pub(crate) window: Option<Arc<Window>>,
+    /// The programs that it has started, if it is a task.
+    pub(crate) programs: Offspring,
 }
 
 impl Table {
@@ -116,6 +119,31 @@ impl Table {
         state.running.insert(call, entry);
     }
 
+    /// A task has started a program, which ends with it if it is cancelled. Of calls that are over, and of those on threads, nothing is
+    /// kept.
+    pub(crate) fn add_program(&self, call: u64, pid: i32) {
+        let mut state = self.lock();
+        if let Some(entry) = state.running.get_mut(&call).filter(|entry| entry.task) {
+            entry.programs.add_child(pid);
+        }
+    }
+
+    /// A task is about to be cancelled: looks at what its programs have started, while their parents live.
+    pub(crate) fn look_at_programs(&self, call: u64) {
+        let take = |state: &mut State| {
+            let entry = state.running.get_mut(&call)?;
+            Some(std::mem::take(&mut entry.programs))
+        };
+        let programs = take(&mut self.lock());
+        let Some(mut programs) = programs.filter(|programs| !programs.is_empty()) else {
+            return;
+        };
+        programs.look();
+        if let Some(entry) = self.lock().running.get_mut(&call) {
+            entry.programs.add_all(programs);
+        }
+    }
+
     /// A thread begins with a call, and its answers of the host come to `link`.
     pub(crate) fn lend(&self, call: u64, link: &Arc<Link>) {
         if let Some(entry) = self.lock().running.get_mut(&call) {
@@ -126,13 +154,21 @@ impl Table {
     /// A call is over. When it was cancelled: what stopped it, and how long that took.
     pub(crate) fn end(&self, call: u64) -> Option<(Step, Duration)> {
         let mut state = self.lock();
-        let entry = state.running.remove(&call);
+        let mut entry = state.running.remove(&call);
         let stopped = state.ladders.remove(&call);
         if state.answered.len() >= self.calls {
             state.answered.pop_front();
         }
         state.answered.push_back(call);
         drop(state);
+        let programs = entry
+            .as_mut()
+            .map(|entry| std::mem::take(&mut entry.programs));
+        if let Some(programs) =
+            programs.filter(|programs| stopped.is_some() && !programs.is_empty())
+        {
+            programs.end_programs();
+        }
         if let Some(link) = entry.and_then(|entry| entry.link) {
             link.end_call();
         }
