@@ -6,6 +6,7 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::value::counted::{Budget, Counted};
 use crate::value::expand;
 use crate::value::explain::{self, Mismatch};
 use crate::value::shared::{self, Seen};
@@ -50,15 +51,17 @@ impl Payload {
         Ok(Self::from_msgpack(bytes))
     }
 
-    /// Decodes the value. A [`Value`](crate::Value) may take 64 MiB of memory and 4 bytes for each byte of the payload; other types are as
-    /// large as they are. A large byte string read as [`Bytes`](crate::Bytes) or in a [`Value`](crate::Value), or an array read as a
+    /// Decodes the value. What it takes in memory is bounded before it is taken: the items of lists and maps, by the size of their types, may
+    /// have 64 MiB and 4 bytes for each byte of the payload; items of up to 8 bytes, such as numbers, are not counted. A large byte string
+    /// read as [`Bytes`](crate::Bytes) or in a [`Value`](crate::Value), or an array read as a
     /// [`Tensor`](crate::Tensor), shares the payload's memory. An array also fits where lists of numbers are asked for.
     ///
     /// # Errors
-    /// [`PayloadError::Decode`] when the bytes are malformed, nest too deep or do not fit `T`.
+    /// [`PayloadError::Decode`] when the bytes are malformed, nest too deep, do not fit `T`, or would take too much memory.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, PayloadError> {
         Seen::take();
-        let decoded = self.decode_plain();
+        let size = self.bytes.len();
+        let decoded = self.decode_within(size);
         let seen = Seen::take();
         let failed = match decoded {
             Ok(value) if !seen.bytes => return Ok(value),
@@ -71,7 +74,8 @@ impl Payload {
         let (payload, failed) = match expand::arrays(&self.bytes) {
             Some(bytes) => {
                 let expanded = Self::from_msgpack(bytes);
-                match expanded.decode_plain() {
+                // As lists an array is longer, which is no merit of its sender.
+                match expanded.decode_within(size) {
                     Ok(value) => return Ok(value),
                     Err(error) => (expanded, error),
                 }
@@ -91,10 +95,17 @@ impl Payload {
 
     /// Decodes a value that has no arrays where `T` wants lists.
     pub(crate) fn decode_plain<T: DeserializeOwned>(&self) -> Result<T, Fault> {
+        self.decode_within(self.bytes.len())
+    }
+
+    /// Decodes such a value within the memory that an input of `size` bytes may take.
+    fn decode_within<T: DeserializeOwned>(&self, size: usize) -> Result<T, Fault> {
         let mut deserializer = rmp_serde::Deserializer::from_read_ref(self.bytes.as_ref());
         deserializer.set_max_depth(Self::MAX_DEPTH + 1);
-        let value = shared::decoding(&self.bytes, || T::deserialize(&mut deserializer))
-            .map_err(Fault::Codec)?;
+        let budget = Budget::of(size);
+        let counted = Counted::new(&mut deserializer, &budget, size_of::<T>());
+        let value =
+            shared::decoding(&self.bytes, || T::deserialize(counted)).map_err(Fault::Codec)?;
         // The codec does not tell what it has left, but it does tell when there is no further value.
         match u8::deserialize(&mut deserializer) {
             Err(rmp_serde::decode::Error::InvalidMarkerRead(_)) => Ok(value),

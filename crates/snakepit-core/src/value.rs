@@ -1,6 +1,7 @@
 //! Any value that a payload can hold.
 
 mod array;
+pub(crate) mod counted;
 mod described;
 pub(crate) mod expand;
 pub(crate) mod explain;

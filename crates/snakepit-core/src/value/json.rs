@@ -1,8 +1,10 @@
 //! Between [`Value`] and JSON.
 
+use serde::Deserialize as _;
 use serde_json::{Number, Value as Json};
 
 use super::Value;
+use super::counted::{Budget, Counted};
 use crate::Tensor;
 
 /// The key that marks an array whose nested lists would be out of proportion to its data.
@@ -55,7 +57,10 @@ impl Value {
     /// The text is not JSON, nests deeper than 127 levels, or its values would take more than 64 MiB of memory and 4 bytes for each byte
     /// of text.
     pub fn parse_json(text: &[u8]) -> Result<Self, serde_json::Error> {
-        let mut value = super::shared::counting(text.len(), || serde_json::from_slice(text))?;
+        let budget = Budget::of(text.len());
+        let mut reader = serde_json::Deserializer::from_slice(text);
+        let mut value = Self::deserialize(Counted::new(&mut reader, &budget, size_of::<Self>()))?;
+        reader.end()?;
         settle(&mut value);
         Ok(value)
     }

@@ -49,7 +49,7 @@ impl<'de> Visitor<'de> for ExtensionVisitor {
         self,
         deserializer: D,
     ) -> Result<Extension, D::Error> {
-        deserializer.deserialize_seq(self)
+        deserializer.deserialize_tuple(2, self)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<Extension, A::Error> {

@@ -83,17 +83,6 @@ impl<'de> Deserialize<'de> for Value {
 /// A length on the wire is a claim, not a fact: reserve no more than this before the items have come.
 const TRUSTED: usize = 1024;
 
-/// Memory is refused before it is taken.
-fn too_large<E: Error>(items: usize) -> E {
-    shared::refuse();
-    E::custom(format_args!(
-        "{items} more items would take more than {} MiB and {} bytes of memory for each byte of the payload: read it as a type of your \
-         own, or send an array of numbers",
-        shared::ALLOWED >> 20,
-        shared::PER_BYTE,
-    ))
-}
-
 /// A key of a map must be one that a Python dictionary can have, a tuple being a list here.
 fn check_key(key: &Value) -> Result<(), &'static str> {
     match key {
@@ -162,36 +151,22 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
-        let hint = access.size_hint();
-        let count = hint.unwrap_or(0);
-        if !shared::charge(count) {
-            return Err(too_large(count));
-        }
+        let count = access.size_hint().unwrap_or(0);
         let mut items = Vec::with_capacity(count.min(TRUSTED));
         while let Some(item) = access.next_element()? {
-            if hint.is_none() && !shared::charge(1) {
-                return Err(too_large(1));
-            }
             items.push(item);
         }
         Ok(Value::List(items))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
-        let hint = access.size_hint();
-        let count = hint.unwrap_or(0);
-        if !shared::charge(count.saturating_mul(2)) {
-            return Err(too_large(count));
-        }
+        let count = access.size_hint().unwrap_or(0);
         let mut pairs = Vec::with_capacity(count.min(TRUSTED));
         while let Some(key) = access.next_key()? {
             check_key(&key).map_err(|reason| {
                 shared::refuse();
                 A::Error::custom(reason)
             })?;
-            if hint.is_none() && !shared::charge(2) {
-                return Err(too_large(1));
-            }
             pairs.push((key, access.next_value()?));
         }
         Ok(Value::Map(pairs))

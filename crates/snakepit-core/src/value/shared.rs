@@ -7,22 +7,11 @@ use std::cell::{Cell, RefCell};
 
 use bytes::Bytes;
 
-use crate::Value;
-
 /// A byte string below this size is copied: sharing it would keep the whole payload in memory for a few bytes.
 const SHARED: usize = 16 << 10;
 
-/// What the values of a payload may take in memory, in bytes: this much, and [`PER_BYTE`] for each byte of the payload. A byte of
-/// MessagePack may be a whole item of a list, and an item takes 40 bytes: without a limit, 64 MiB could become several gigabytes.
-pub(super) const ALLOWED: usize = 64 << 20;
-
-/// See [`ALLOWED`].
-pub(super) const PER_BYTE: usize = 4;
-
 thread_local! {
     static DECODING: RefCell<Vec<Bytes>> = const { RefCell::new(Vec::new()) };
-    /// Bytes that the values of the payload being decoded may still take; `usize::MAX` if nobody counts.
-    static LEFT: Cell<usize> = const { Cell::new(usize::MAX) };
     static SEEN: Cell<Seen> = const { Cell::new(Seen { refusal: false, bytes: false }) };
 }
 
@@ -51,24 +40,7 @@ pub(super) fn refuse() {
     });
 }
 
-/// Takes the memory of so many values before they are read; `false` if the payload has used up what it may take.
-pub(super) fn charge(items: usize) -> bool {
-    let left = LEFT.get();
-    if left == usize::MAX {
-        return true;
-    }
-    let wanted = items.saturating_mul(size_of::<Value>());
-    match left.checked_sub(wanted) {
-        Some(left) => {
-            LEFT.set(left);
-            true
-        }
-        None => false,
-    }
-}
-
-/// Runs `decode` while large byte strings may share `payload`, and while the memory of its values is counted. The values of a payload
-/// that is too small for sharing fit into [`ALLOWED`] whatever they are.
+/// Runs `decode` while large byte strings may share `payload`.
 pub(crate) fn decoding<T>(payload: &Bytes, decode: impl FnOnce() -> T) -> T {
     /// Forgets the payload also when `decode` panics.
     struct Forget;
@@ -82,20 +54,6 @@ pub(crate) fn decoding<T>(payload: &Bytes, decode: impl FnOnce() -> T) -> T {
     }
     DECODING.with_borrow_mut(|stack| stack.push(payload.clone()));
     let _forget = Forget;
-    counting(payload.len(), decode)
-}
-
-/// Runs `decode` while the memory of its values is counted, for an input of so many bytes.
-pub(super) fn counting<T>(bytes: usize, decode: impl FnOnce() -> T) -> T {
-    /// Ends the count also when `decode` panics.
-    struct Restore(usize);
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            LEFT.set(self.0);
-        }
-    }
-    let allowed = ALLOWED + bytes.saturating_mul(PER_BYTE);
-    let _restore = Restore(LEFT.replace(allowed));
     decode()
 }
 
@@ -138,12 +96,6 @@ mod tests {
             let range = payload.bytes.as_ptr_range();
             assert_eq!(range.contains(&decoded[0].0.as_ptr()), shares);
         }
-    }
-
-    #[test]
-    fn small_payloads_fit_into_what_is_allowed() {
-        // Every byte an item, and each with a list of its own.
-        assert!(SHARED * 2 * size_of::<Value>() < ALLOWED);
     }
 
     #[test]

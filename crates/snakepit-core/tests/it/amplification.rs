@@ -1,6 +1,10 @@
 //! Small inputs stay small: keys of maps, shapes of arrays, claimed lengths, texts for people.
 
+use std::collections::{BTreeMap, HashMap};
+
 use proptest::prelude::*;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use snakepit_core::{DType, ErrorCode, Payload, Tensor, Value};
 
 use crate::value::{leaf, value};
@@ -100,8 +104,6 @@ fn memory_of_values_is_refused_before_it_is_taken() {
     let error = many.decode::<Value>().unwrap_err();
     assert!(error.to_string().contains("16777216 more items"), "{error}");
     assert_eq!(error.code(), ErrorCode::UnexpectedType);
-    // The type that is asked for knows its own size.
-    assert_eq!(many.decode::<Vec<()>>().unwrap().len(), 16 << 20);
     let some: Value = nils(1 << 20).decode().unwrap();
     assert!(matches!(some, Value::List(items) if items.len() == 1 << 20));
 
@@ -116,6 +118,112 @@ fn memory_of_values_is_refused_before_it_is_taken() {
     }
     // A refusal leaves nothing behind.
     assert!(nils(1 << 20).decode::<Value>().is_ok());
+}
+
+/// A node that costs one byte as MessagePack, and about a KiB in memory.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Node {
+    numbers: [[u64; 16]; 8],
+    next: Option<Box<Self>>,
+}
+
+/// A type that reads anything first and then decides.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only its size matters")]
+enum Any {
+    Number(u8),
+    List(Vec<Self>),
+}
+
+#[test]
+fn memory_of_the_callers_types_is_refused_before_it_is_taken() {
+    fn refused<T: DeserializeOwned + std::fmt::Debug>(payload: &Payload) {
+        let error = payload.decode::<T>().unwrap_err();
+        assert!(error.to_string().contains("more items"), "{error}");
+        assert_eq!(error.code(), ErrorCode::UnexpectedType);
+    }
+    let many = nils(4 << 20);
+    refused::<serde_json::Value>(&many);
+    refused::<Vec<Option<String>>>(&many);
+    refused::<(Vec<Option<f64>>, bool)>(&Payload::encode(&(nils(8 << 20), true)).unwrap());
+    // The same behind pointers, in maps, in variants, and in a type that reads anything first.
+    let of = |byte: u8, count: u32| {
+        let mut bytes = nils(count).bytes.to_vec();
+        bytes[5..].fill(byte);
+        Payload::from_msgpack(bytes)
+    };
+    refused::<Vec<Node>>(&of(0x80, 128 << 10));
+    refused::<Vec<Box<Node>>>(&of(0x80, 128 << 10));
+    refused::<Vec<Vec<u8>>>(&of(0x90, 4 << 20));
+    refused::<Any>(&of(7, 4 << 20));
+    let mut map = vec![0xdf, 0, 2, 0, 0];
+    for key in 0..128_u32 << 10 {
+        map.push(0xce);
+        map.extend(key.to_be_bytes());
+        map.push(0x80);
+    }
+    refused::<HashMap<u32, Node>>(&Payload::from_msgpack(map));
+
+    // An array is longer as a list, and counts as what came.
+    let array = Payload::encode(&Tensor::from(vec![0_u8; 4 << 20])).unwrap();
+    refused::<serde_json::Value>(&array);
+
+    // Numbers are no larger than eight times their input; what holds others has a size of its own.
+    let numbers = of(7, 17 << 20);
+    assert_eq!(numbers.decode::<Vec<u64>>().unwrap().len(), 17 << 20);
+    assert_eq!(nils(3 << 20).decode::<Vec<()>>().unwrap().len(), 3 << 20);
+    let rows = vec![("a name of twenty four c".to_owned(), 1.5, None::<String>); 50_000];
+    let payload = Payload::encode(&rows).unwrap();
+    assert_eq!(
+        payload
+            .decode::<Vec<(String, f64, Option<String>)>>()
+            .unwrap(),
+        rows
+    );
+}
+
+#[test]
+fn a_type_is_read_as_without_a_budget() {
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    enum Kind {
+        Unit,
+        New(Box<Self>),
+        Tuple(u8, String),
+        Struct { at: Option<(i8, f32)> },
+    }
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct All {
+        kinds: Vec<Kind>,
+        bytes: snakepit_core::Bytes,
+        time: snakepit_core::DateTime,
+        large: (i128, u128),
+        letter: char,
+        unit: (),
+        text: std::borrow::Cow<'static, str>,
+        #[serde(flatten)]
+        more: BTreeMap<String, i64>,
+    }
+    let all = All {
+        kinds: vec![
+            Kind::Unit,
+            Kind::New(Box::new(Kind::Tuple(3, "x".into()))),
+            Kind::Struct {
+                at: Some((-1, 0.5)),
+            },
+            Kind::Struct { at: None },
+        ],
+        bytes: vec![1, 2].into(),
+        time: snakepit_core::DateTime("2026-01-01T00:00:00".into()),
+        large: (i128::MIN, u128::MAX),
+        letter: 'ä',
+        unit: (),
+        text: "t".into(),
+        more: [("one".to_owned(), 1), ("two".to_owned(), 2)].into(),
+    };
+    let payload = Payload::encode(&all).unwrap();
+    assert_eq!(payload.decode::<All>().unwrap(), all);
 }
 
 #[test]
