@@ -1,4 +1,4 @@
-//! What reads bytes of a peer. No bytes may make it panic, and what it accepts has to survive a way back.
+//! What reads bytes of a peer, or of a directory that others have written. No bytes may make it panic, and what it accepts has to survive a way back.
 
 use bytes::{BufMut as _, Bytes};
 use prost::Message as _;
@@ -7,7 +7,9 @@ use snakepit_grpc::frame::{HEADER_LEN, Header};
 use snakepit_grpc::link::{Parsed, Parser, decode_items, decode_results, encode_items};
 use snakepit_grpc::preamble::{FIXED_LEN, Preamble};
 use snakepit_grpc::records::{Records, count};
+use snakepit_grpc::service::fuzzing::{read_any, write_any};
 use snakepit_grpc::{convert, pb};
+use snakepit_registry::{Record, fuzzing};
 
 /// Payload limit of the parser.
 const LIMIT: usize = 1 << 16;
@@ -170,4 +172,59 @@ pub fn batches(data: &[u8]) {
         assert_eq!(encode_items(items.iter().map(|item| &item[..])), data);
     }
     let _ = decode_results(&body);
+}
+
+/// Types that the reader of `Any` knows, and one that it does not.
+const TYPES: [&str; 16] = [
+    "google.protobuf.StringValue",
+    "google.protobuf.BytesValue",
+    "google.protobuf.Struct",
+    "google.protobuf.ListValue",
+    "google.protobuf.Value",
+    "google.protobuf.BoolValue",
+    "google.protobuf.DoubleValue",
+    "google.protobuf.FloatValue",
+    "google.protobuf.Int32Value",
+    "google.protobuf.Int64Value",
+    "google.protobuf.UInt32Value",
+    "google.protobuf.UInt64Value",
+    "snakepit.float",
+    "snakepit.integer",
+    "snakepit.tensor",
+    "another",
+];
+
+/// Values of gRPC clients. The first byte chooses the type.
+pub fn any(data: &[u8]) {
+    let Some((&first, bytes)) = data.split_first() else {
+        return;
+    };
+    let url = format!("type.example/{}", TYPES[usize::from(first) % TYPES.len()]);
+    let Some(value) = read_any(&url, bytes) else {
+        return;
+    };
+    let (url, text) = write_any(&value, usize::MAX).expect("there is no limit");
+    assert!(
+        text.len() <= GROWTH * data.len() + 4096,
+        "{} bytes",
+        text.len()
+    );
+    let again = read_any(&url, &text);
+    assert!(again.is_some(), "what was written cannot be read: {value}");
+}
+
+/// Files of databases that other runs have left.
+pub fn databases(data: &[u8]) {
+    let Some(records) = fuzzing::records(data) else {
+        return;
+    };
+    let texts = |record: &Record| {
+        let group = record.cgroup.as_ref();
+        record.worker_id.len() + group.map_or(0, |path| path.as_os_str().len())
+    };
+    let size: usize = records.iter().map(texts).sum();
+    assert!(size <= data.len(), "{size} bytes of {}", data.len());
+    for record in records {
+        assert_eq!(Record::decode(&record.encode()), Ok(record));
+    }
 }

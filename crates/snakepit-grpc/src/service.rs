@@ -28,6 +28,8 @@ mod caller;
 mod chunks;
 mod deadline;
 mod execute;
+#[doc(hidden)]
+pub mod fuzzing;
 mod gateway;
 mod host_tools;
 mod json;

@@ -97,6 +97,8 @@ mod ending;
 mod error;
 mod escalation;
 mod foreign_run;
+#[doc(hidden)]
+pub mod fuzzing;
 mod gate;
 mod helpers;
 mod identity;

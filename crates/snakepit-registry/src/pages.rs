@@ -10,7 +10,6 @@
 //! and the memory are never more than the file is long.
 
 use std::collections::HashSet;
-use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
@@ -50,13 +49,13 @@ const fn damaged<T>(what: &'static str) -> Result<T> {
     Err(PagesError::Damaged(what))
 }
 
-/// Visits the rows of the main database in key order. An empty file is a database that was never
+/// Visits the rows of the main database in key order, in a file of this length. An empty file is a database that was never
 /// written to.
 pub(crate) fn read<E: From<PagesError>>(
-    file: &File,
+    file: &impl FileExt,
+    length: u64,
     mut row: impl FnMut(&[u8], &[u8]) -> std::result::Result<(), E>,
 ) -> std::result::Result<(), E> {
-    let length = file.metadata().map_err(PagesError::Io)?.len();
     if length > MAX_FILE {
         return Err(PagesError::Damaged("the file is larger than any registry").into());
     }
@@ -83,7 +82,7 @@ pub(crate) fn read<E: From<PagesError>>(
 }
 
 /// The bytes of a part of the file.
-fn at(file: &File, start: u64, length: u64) -> Result<Vec<u8>> {
+fn at(file: &impl FileExt, start: u64, length: u64) -> Result<Vec<u8>> {
     let mut bytes = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
     match file.read_exact_at(&mut bytes, start) {
         // Somebody has cut it off since its length was read.
@@ -161,8 +160,8 @@ impl Meta {
     }
 }
 
-struct Walk<'a, F> {
-    file: &'a File,
+struct Walk<'a, T, F> {
+    file: &'a T,
     length: u64,
     page_size: usize,
     last_page: u64,
@@ -172,7 +171,7 @@ struct Walk<'a, F> {
     row: &'a mut F,
 }
 
-impl<F> Walk<'_, F> {
+impl<T: FileExt, F> Walk<'_, T, F> {
     /// The bytes of `count` pages from `number` on.
     fn bytes(&mut self, number: u64, count: u64) -> Result<Vec<u8>> {
         let size = self.page_size as u64;

@@ -1,5 +1,6 @@
 //! The records in a database that this process does not have open, read without LMDB.
 
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use crate::error::Error;
@@ -22,26 +23,16 @@ pub(crate) fn records_in(dir: &Dir) -> Result<Vec<Record>, Error> {
     let Some(file) = dir.file(DATA_FILE, pages::MAX_FILE)? else {
         return Ok(Vec::new());
     };
-    let mut records = Vec::new();
-    let read = pages::read(&file, |key, value| {
-        if key == FORMAT_KEY.as_bytes() {
-            let found = value
-                .first_chunk()
-                .map_or(0, |bytes| u32::from_le_bytes(*bytes));
-            if found != FORMAT {
-                return Err(Unreadable::Row(RecordError::Format(found)));
-            }
-        } else {
-            records.push(Record::decode(value).map_err(Unreadable::Row)?);
-        }
-        Ok(())
-    });
+    let length = file
+        .metadata()
+        .map_err(|e| Error::io("read", &path, e))?
+        .len();
     let corrupt = |detail| Error::Corrupt {
         path: path.clone(),
         detail,
     };
-    match read {
-        Ok(()) => Ok(records),
+    match records_of(&file, length) {
+        Ok(records) => Ok(records),
         Err(Unreadable::Row(error)) => Err(bad_row(&path, error)),
         Err(Unreadable::Pages(PagesError::Io(e))) => Err(Error::io("read", path, e)),
         Err(Unreadable::Pages(PagesError::Version(found))) => Err(Error::Version {
@@ -53,8 +44,28 @@ pub(crate) fn records_in(dir: &Dir) -> Result<Vec<Record>, Error> {
     }
 }
 
+/// The records in a file of this length.
+pub(crate) fn records_of(file: &impl FileExt, length: u64) -> Result<Vec<Record>, Unreadable> {
+    let mut records = Vec::new();
+    pages::read(file, length, |key, value| {
+        if key == FORMAT_KEY.as_bytes() {
+            let found = value
+                .first_chunk()
+                .map_or(0, |bytes| u32::from_le_bytes(*bytes));
+            if found != FORMAT {
+                return Err(Unreadable::Row(RecordError::Format(found)));
+            }
+        } else {
+            records.push(Record::decode(value).map_err(Unreadable::Row)?);
+        }
+        Ok(())
+    })?;
+    Ok(records)
+}
+
 /// Why a database cannot be read.
-enum Unreadable {
+#[derive(Debug)]
+pub(crate) enum Unreadable {
     Pages(PagesError),
     Row(RecordError),
 }

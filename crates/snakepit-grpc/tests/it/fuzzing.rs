@@ -11,7 +11,7 @@ use proptest::prelude::*;
 
 type Target = fn(&[u8]);
 
-const TARGETS: [(&str, Target); 7] = [
+const TARGETS: [(&str, Target); 9] = [
     ("frames", targets::frames),
     ("preamble", targets::preamble),
     ("heads", targets::heads),
@@ -19,6 +19,8 @@ const TARGETS: [(&str, Target); 7] = [
     ("arrays", targets::arrays),
     ("json", targets::json),
     ("batches", targets::batches),
+    ("any", targets::any),
+    ("databases", targets::databases),
 ];
 
 /// The seeds of each target.

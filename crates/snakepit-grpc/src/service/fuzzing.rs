@@ -1,0 +1,21 @@
+//! Entry points for fuzzing: readers of untrusted bytes that are private otherwise. No part of the API.
+
+use prost_types::Any;
+use snakepit_core::Value;
+
+use super::any;
+
+/// Reads the value of a client. `None` if it is refused.
+pub fn read_any(type_url: &str, value: &[u8]) -> Option<Value> {
+    let any = Any {
+        type_url: type_url.to_owned(),
+        value: value.to_vec(),
+    };
+    any::read(&any).ok()
+}
+
+/// Writes a value for a client, with at most `limit` bytes of JSON. `None` if it has more.
+pub fn write_any(value: &Value, limit: usize) -> Option<(String, Vec<u8>)> {
+    let any = any::write(value, limit).ok()?;
+    Some((any.type_url, any.value))
+}
