@@ -162,15 +162,20 @@ impl<'de, V: FromScalar> Deserialize<'de> for Entries<V> {
     }
 }
 
-/// The same in their order.
+/// Names of attributes that say where a record comes from: the host gives them, and no worker.
+const ORIGIN: [&str; 3] = ["snakepit.pool", "snakepit.worker", "snakepit.call.id"];
+
+/// The same in their order, without those of [`ORIGIN`].
 #[derive(Default)]
 pub(super) struct Attributes(pub(super) Core);
 
 impl<'de> Deserialize<'de> for Attributes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let pairs = deserializer.deserialize_map(Pairs(PhantomData))?;
+        let pairs = pairs.into_iter();
+        let own = pairs.filter(|(name, _)| !ORIGIN.contains(&&**name));
         let owned = |(name, value): (Cow<'de, str>, _)| (Cow::Owned(name.into_owned()), value);
-        Ok(Self(pairs.into_iter().map(owned).collect()))
+        Ok(Self(own.map(owned).collect()))
     }
 }
 

@@ -13,6 +13,9 @@ const STRING_URL: &str = "type.googleapis.com/google.protobuf.StringValue";
 /// URL of a number that JSON has no word for.
 const FLOAT_URL: &str = "type.googleapis.com/snakepit.float";
 
+/// Longest packed message that has parts, in bytes: a part of two bytes takes about 70 in memory. JSON text has a budget of its own.
+const MAX_PACKED: usize = 1 << 20;
+
 /// A value for a client: JSON of at most `limit` bytes under the URL of a string, as clients expect it.
 ///
 /// # Errors
@@ -35,9 +38,9 @@ pub(super) fn read(any: &Any) -> Result<Value, String> {
     match path.strip_prefix("google.protobuf.") {
         Some("StringValue") => string(bytes),
         Some("BytesValue") => Ok(Value::Bytes(message::<Vec<u8>>(bytes, path)?.into())),
-        Some("Struct") => json_or(bytes, |bytes| Ok(from_struct(message(bytes, path)?))),
-        Some("ListValue") => json_or(bytes, |bytes| Ok(from_list(message(bytes, path)?))),
-        Some("Value") => json_or(bytes, |bytes| Ok(from_value(message(bytes, path)?))),
+        Some("Struct") => json_or(bytes, |bytes| Ok(from_struct(parts(bytes, path)?))),
+        Some("ListValue") => json_or(bytes, |bytes| Ok(from_list(parts(bytes, path)?))),
+        Some("Value") => json_or(bytes, |bytes| Ok(from_value(parts(bytes, path)?))),
         Some("BoolValue") => json_or(bytes, |bytes| Ok(message::<bool>(bytes, path)?.into())),
         Some("DoubleValue") => json_or(bytes, |bytes| Ok(message::<f64>(bytes, path)?.into())),
         Some("FloatValue") => json_or(bytes, |bytes| {
@@ -89,6 +92,14 @@ fn json_or(
 
 fn message<M: Message + Default>(bytes: &[u8], name: &str) -> Result<M, String> {
     M::decode(bytes).map_err(|_| format!("the bytes are no {name}"))
+}
+
+/// A packed message that has parts.
+fn parts<M: Message + Default>(bytes: &[u8], name: &str) -> Result<M, String> {
+    if bytes.len() > MAX_PACKED {
+        return Err(format!("a packed {name} has at most {MAX_PACKED} bytes"));
+    }
+    message(bytes, name)
 }
 
 /// What the type's name asks for beyond JSON.
@@ -292,6 +303,17 @@ mod tests {
         ] {
             assert!(read(&any("snakepit.tensor", bad)).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn packed_parts_have_no_more_memory_than_their_size_allows() {
+        let packed = |values| any("google.protobuf.ListValue", b"\x0a\0".repeat(values));
+        let most = MAX_PACKED / 2;
+        assert_eq!(
+            read(&packed(most)),
+            Ok(Value::List(vec![Value::Null; most]))
+        );
+        assert!(read(&packed(most + 1)).is_err());
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
 use prost_types::Any;
+use serde::Serialize;
 use snakepit_core::{ErrorCode, Metadata, Payload, PayloadError, ToolError, Value};
 
 use super::status::{Fault, invalid, short_name};
@@ -90,6 +91,7 @@ pub(super) fn named(
             "the call has {count} parameters, and at most {MAX_PARAMETERS} are allowed"
         )));
     }
+    // Each is encoded as it comes: there is the memory of one value at a time, whatever their number.
     let mut values = BTreeMap::new();
     for (name, any) in parameters {
         if binary.contains_key(name) {
@@ -100,18 +102,21 @@ pub(super) fn named(
             error.help = "send JSON text".to_owned();
             error
         })?;
-        values.insert(name, value);
+        let encoded = Payload::encode(&value).map_err(unfit)?;
+        values.insert(name, Argument::Encoded(encoded));
     }
     for (name, data) in binary {
-        values.insert(name, Value::Bytes(data.clone()));
+        values.insert(name, Argument::Bytes(data.clone().into()));
     }
-    let pairs = values.into_iter();
-    let map = Value::Map(
-        pairs
-            .map(|(name, value)| (name.as_str().into(), value))
-            .collect(),
-    );
-    Payload::encode(&map).map_err(unfit)
+    Payload::encode(&values).map_err(unfit)
+}
+
+/// One argument of several.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Argument {
+    Encoded(Payload),
+    Bytes(snakepit_core::Bytes),
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is given to `map_err`")]

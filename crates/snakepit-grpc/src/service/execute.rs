@@ -25,7 +25,7 @@ use crate::pb;
 const MAX_NAME: usize = 256;
 
 /// Calls of one `ExecuteToolMany` that run at the same time.
-const MANY: usize = 16;
+pub(super) const MANY: usize = 16;
 
 /// A call that has been understood.
 struct Prepared {

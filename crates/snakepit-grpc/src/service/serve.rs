@@ -1,14 +1,15 @@
 //! The service on a socket.
 
 mod accept;
+mod account;
 mod body;
 mod error;
 mod guard;
 mod health;
+mod received;
 mod scope;
 mod socket;
 mod token;
-mod unsent;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -50,8 +51,14 @@ pub struct ServeOptions {
     /// Bytes of answers that all clients together have not taken yet; 256 MiB by default. Beyond it a client may have 1 MiB, and from half
     /// of it on a connection whose client takes nothing for 10 s is closed.
     pub max_unsent: usize,
-    /// Time in which a new TCP connection must make a request with the token, so that strangers cannot take up all connections; 10 s by
-    /// default.
+    /// Bytes of the messages of one client's requests, from the announcement of their length until they are answered; 128 MiB by default.
+    /// A request beyond it fails with RESOURCE_EXHAUSTED. A single message always fits.
+    pub max_received_connection: usize,
+    /// Bytes of the messages of all requests; 256 MiB by default. Beyond it a client may have 1 MiB, and from half of it on a connection
+    /// whose client sends nothing of a message for 10 s is closed.
+    pub max_received: usize,
+    /// Time in which a new TCP connection must make a request with the token; 10 s by default. It is closed before, as the oldest without
+    /// such a request, when all connections are taken and a further one comes.
     pub patience: Duration,
     /// Further tokens on TCP, each for the clients that may use some sessions only; none by default.
     pub clients: Vec<(Token, Scope)>,
@@ -66,6 +73,8 @@ impl Default for ServeOptions {
             max_streams: 256,
             max_unsent_connection: 64 << 20,
             max_unsent: 256 << 20,
+            max_received_connection: 128 << 20,
+            max_received: 256 << 20,
             patience: Duration::from_secs(10),
             clients: Vec::new(),
         }

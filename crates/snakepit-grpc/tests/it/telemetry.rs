@@ -174,6 +174,45 @@ fn spans_have_ids_and_are_sampled() {
 }
 
 #[test]
+fn where_a_record_comes_from_is_for_the_host_to_say() {
+    let trace = bin(&TraceContext::start(true).to_bytes());
+    let forged = json!({ "snakepit.pool": "other", "snakepit.worker": "other-1", "snakepit.call.id": 1, "mine": 2 });
+    let attributes = Payload::encode(&forged).unwrap().bytes;
+    let moment = map(&[
+        ("name", b"\xa1m"),
+        ("at_ns", b"\x01"),
+        ("attributes", &attributes),
+    ]);
+    let entries: [(&str, &[u8]); 6] = [
+        ("name", b"\xa1s"),
+        ("trace", &trace),
+        ("start_ns", b"\x01"),
+        ("end_ns", b"\x02"),
+        ("attributes", &attributes),
+        ("events", &[&[0x91][..], &moment].concat()),
+    ];
+    let Ok(Some(Record::Span(span))) = read(2, map(&entries)) else {
+        panic!();
+    };
+    let names: Vec<_> = span.attributes.iter().map(|(name, _)| &**name).collect();
+    assert_eq!(names, ["mine", "snakepit.pool", "snakepit.worker"]);
+    let pool = Attribute::Text("pool".into());
+    assert_eq!(span.attributes[1].1, pool);
+    assert_eq!(span.events[0].attributes.len(), 1);
+    let log =
+        json!({ "at_ns": 5, "level": 30, "logger": "l", "message": "m", "attributes": forged });
+    let Ok(Some(Record::Log(log))) = read_json(3, &log) else {
+        panic!();
+    };
+    assert_eq!(log.attributes.len(), 1);
+    let measurement = json!({ "name": "n", "instrument": 0, "value": 1, "attributes": forged });
+    let Ok(Some(Record::Measurement(measurement))) = read_json(4, &measurement) else {
+        panic!();
+    };
+    assert_eq!(measurement.attributes.len(), 1);
+}
+
+#[test]
 fn what_is_no_record_is_malformed() {
     let measurement =
         |value: serde_json::Value| json!({ "name": "n", "instrument": 0, "value": value });

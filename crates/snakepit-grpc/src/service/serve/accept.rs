@@ -1,5 +1,6 @@
 //! Connections, and the tasks that serve them.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
 use std::pin::pin;
@@ -17,8 +18,8 @@ use tokio_util::task::TaskTracker;
 
 use super::super::peer::Peer;
 use super::ServeOptions;
-use super::guard::{Guard, GuardedConnection};
-use super::unsent::{Account, Budget};
+use super::account::{Account, Budget};
+use super::guard::{Accounts, Guard, GuardedConnection};
 
 /// Time until the next try when the system gives no connection, for want of file descriptors for example.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -102,32 +103,44 @@ impl Listener {
 /// Takes connections until the server stops.
 pub(super) async fn run(listener: Listener, guard: Guard, options: ServeOptions, tasks: Tasks) {
     let connections = Arc::new(Semaphore::new(options.max_connections));
-    let budget = Budget::new(&options);
+    let (in_requests, in_answers) = (Budget::of_requests(&options), Budget::of_answers(&options));
     let stopping = guard.stopping.clone();
     let (kind, patience) = match &listener {
         Listener::Unix { .. } => ("unix", None),
         Listener::Tcp(_) => ("tcp", Some(options.patience)),
     };
     let mut accepted = 0_u64;
+    let mut strangers = Strangers::default();
     let accepting = async {
         loop {
-            let permit = Arc::clone(&connections).acquire_owned().await;
             match listener.accept().await {
                 Ok(Some(stream)) => {
+                    let permit = match Arc::clone(&connections).try_acquire_owned() {
+                        Ok(permit) => Ok(permit),
+                        Err(_) => {
+                            strangers.turn_one_away();
+                            Arc::clone(&connections).acquire_owned().await
+                        }
+                    };
                     accepted += 1;
                     let peer = Peer(format!("client-{kind}-{accepted}").into());
-                    let known = CancellationToken::new();
-                    let account = Account::new(&budget);
-                    let counted = Arc::clone(&account);
+                    let (known, gone) = strangers.add();
+                    let accounts = Accounts {
+                        requests: Account::new(&in_requests),
+                        answers: Account::new(&in_answers),
+                    };
+                    let counted = accounts.clone();
                     let service = guard.clone().connection(peer, known.clone(), counted);
                     let builder = builder(&options, &tasks);
                     let connection = serve(stream, service, builder, stopping.clone());
                     tasks.spawn(async move {
-                        let _permit = permit;
+                        let (_permit, _gone) = (permit, gone.clone().drop_guard());
                         tokio::select! {
                             () = connection => {}
                             () = stranger(known, patience) => {}
-                            () = account.stalled() => {}
+                            () = gone.cancelled() => {}
+                            () = accounts.requests.stalled(Account::is_incomplete) => {}
+                            () = accounts.answers.stalled(Account::is_open) => {}
                         }
                     });
                 }
@@ -143,6 +156,41 @@ pub(super) async fn run(listener: Listener, guard: Guard, options: ServeOptions,
         .run_until_cancelled(accepting)
         .await
         .unwrap_or_default();
+}
+
+/// The connections that have made no valid request, oldest first. When all connections are taken, the oldest of these makes room: no number
+/// of them keeps a client out.
+#[derive(Default)]
+struct Strangers(VecDeque<Stranger>);
+
+/// One connection: whether it is known by now, and whether it is gone, which also ends it.
+struct Stranger {
+    known: CancellationToken,
+    gone: CancellationToken,
+}
+
+impl Strangers {
+    fn add(&mut self) -> (CancellationToken, CancellationToken) {
+        let stranger = Stranger {
+            known: CancellationToken::new(),
+            gone: CancellationToken::new(),
+        };
+        let tokens = (stranger.known.clone(), stranger.gone.clone());
+        self.0
+            .retain(|it| !it.known.is_cancelled() && !it.gone.is_cancelled());
+        self.0.push_back(stranger);
+        tokens
+    }
+
+    /// Ends the oldest one, if there is any.
+    fn turn_one_away(&mut self) {
+        while let Some(Stranger { known, gone }) = self.0.pop_front() {
+            if !known.is_cancelled() && !gone.is_cancelled() {
+                gone.cancel();
+                return;
+            }
+        }
+    }
 }
 
 /// Resolves when a client has not become known in time.

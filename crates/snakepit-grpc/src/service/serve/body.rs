@@ -16,9 +16,10 @@ use tonic::Status;
 use tonic::body::Body;
 
 use super::super::deadline::Deadline;
-use super::unsent::Account;
+use super::account::Account;
+use super::received::Messages;
 
-/// The body of an answer. It holds the permit of its request.
+/// The body of an answer. It holds the permit and the bytes of its request.
 pub(super) struct GuardedBody {
     /// `None` when it is over.
     inner: Option<Body>,
@@ -28,13 +29,13 @@ pub(super) struct GuardedBody {
     account: Option<Arc<Account>>,
     deadline: Option<Pin<Box<Sleep>>>,
     stopping: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
-    _permit: Option<OwnedSemaphorePermit>,
+    _request: Option<(OwnedSemaphorePermit, Messages)>,
 }
 
 impl GuardedBody {
     pub(super) fn new(
         body: Body,
-        permit: Option<OwnedSemaphorePermit>,
+        request: Option<(OwnedSemaphorePermit, Messages)>,
         deadline: Option<Deadline>,
         stopping: Option<CancellationToken>,
     ) -> Self {
@@ -44,7 +45,7 @@ impl GuardedBody {
             account: None,
             deadline: deadline.map(|deadline| Box::pin(sleep_until(deadline.0))),
             stopping: stopping.map(|token| Box::pin(token.cancelled_owned())),
-            _permit: permit,
+            _request: request,
         }
     }
 

@@ -20,10 +20,11 @@ use tower_service::Service as _;
 use super::super::deadline::{self, Deadline};
 use super::super::peer::Peer;
 use super::super::status::from_tool;
+use super::account::Account;
 use super::body::GuardedBody;
+use super::received::{Messages, Received};
 use super::scope::Scope;
 use super::token::Token;
-use super::unsent::Account;
 
 /// Streams that end by themselves only with what they watch.
 const ENDLESS: [&str; 2] = [
@@ -43,18 +44,18 @@ pub(super) struct Guard {
 }
 
 impl Guard {
-    /// The service of one connection. `known` is cancelled by the first request that is let in; `account` counts its answers.
+    /// The service of one connection. `known` is cancelled by the first request that is let in.
     pub(super) const fn connection(
         self,
         peer: Peer,
         known: CancellationToken,
-        account: Arc<Account>,
+        accounts: Accounts,
     ) -> GuardedConnection {
         GuardedConnection {
             guard: self,
             peer,
             known,
-            account,
+            accounts,
         }
     }
 
@@ -85,7 +86,7 @@ impl Guard {
         mut request: Request<Incoming>,
         peer: Peer,
         known: CancellationToken,
-        account: Arc<Account>,
+        accounts: Accounts,
     ) -> Response<GuardedBody> {
         let (permit, deadline, scope) = match self.admit(&request, &known) {
             Ok(admitted) => admitted,
@@ -98,10 +99,13 @@ impl Guard {
             request.extensions_mut().insert(deadline);
         }
         let routes = &mut self.routes;
+        let Accounts { requests, answers } = accounts;
+        let messages = Messages::default();
+        let counted = messages.clone();
         let running = AssertUnwindSafe(async {
-            account.room().await?;
+            answers.room().await?;
             routes
-                .call(request.map(Body::new))
+                .call(request.map(|body| Body::new(Received::new(body, requests, counted))))
                 .await
                 .map_err(|never| match never {})
         });
@@ -124,8 +128,8 @@ impl Guard {
         };
         let stopping = endless.then(|| self.stopping.clone());
         let (parts, body) = response.into_parts();
-        let body = GuardedBody::new(body, Some(permit), deadline, stopping);
-        match body.counted(account).await {
+        let body = GuardedBody::new(body, Some((permit, messages)), deadline, stopping);
+        match body.counted(answers).await {
             Ok(body) => Response::from_parts(parts, body),
             Err(status) => refusal(status),
         }
@@ -137,13 +141,20 @@ fn refusal(status: Status) -> Response<GuardedBody> {
     response.map(|body| GuardedBody::new(body, None, None, None))
 }
 
+/// What counts the bytes of one connection.
+#[derive(Clone)]
+pub(super) struct Accounts {
+    pub(super) requests: Arc<Account>,
+    pub(super) answers: Arc<Account>,
+}
+
 /// The service of one connection.
 #[derive(Clone)]
 pub(super) struct GuardedConnection {
     guard: Guard,
     peer: Peer,
     known: CancellationToken,
-    account: Arc<Account>,
+    accounts: Accounts,
 }
 
 impl hyper::service::Service<Request<Incoming>> for GuardedConnection {
@@ -153,8 +164,8 @@ impl hyper::service::Service<Request<Incoming>> for GuardedConnection {
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let (peer, known) = (self.peer.clone(), self.known.clone());
-        let account = Arc::clone(&self.account);
-        let answer = self.guard.clone().answer(request, peer, known, account);
+        let accounts = self.accounts.clone();
+        let answer = self.guard.clone().answer(request, peer, known, accounts);
         Box::pin(answer.map(Ok))
     }
 }

@@ -84,35 +84,42 @@ async fn bytes_that_are_no_http_harm_nobody() {
     );
 }
 
+/// The headers of a request.
+fn headers(method: &str) -> Vec<u8> {
+    let literal = |name: &[u8], value: &str| {
+        let length = u8::try_from(value.len()).unwrap();
+        [name, &[length], value.as_bytes()].concat()
+    };
+    [
+        vec![0x83, 0x86],
+        literal(&[0x04], &format!("/snakepit.bridge.BridgeService/{method}")),
+        literal(&[0x01], "localhost"),
+        literal(&[0x0f, 0x10], "application/grpc"),
+        literal(&[0x00, 2, b't', b'e'], "trailers"),
+    ]
+    .concat()
+}
+
+/// A frame of the first stream.
+fn frame(kind: u8, flags: u8, body: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(body.len()).unwrap();
+    [&[0, 0, length, kind, flags, 0, 0, 0, 1][..], body].concat()
+}
+
 /// Asks for a global program on a connection of its own, with the window that HTTP/2 begins with, and takes nothing beyond it.
 async fn ask_for_program(address: &Address, name: &str) -> (UnixStream, bool) {
     let Address::Unix(path) = address else {
         panic!("it is a Unix socket")
     };
-    let literal = |name: &[u8], value: &str| {
-        let length = u8::try_from(value.len()).unwrap();
-        [name, &[length], value.as_bytes()].concat()
-    };
-    let headers = [
-        vec![0x83, 0x86],
-        literal(&[0x04], "/snakepit.bridge.BridgeService/GetProgram"),
-        literal(&[0x01], "localhost"),
-        literal(&[0x0f, 0x10], "application/grpc"),
-        literal(&[0x00, 2, b't', b'e'], "trailers"),
-    ]
-    .concat();
     let request = pb::GetProgramRequest {
         name: name.to_owned(),
         ..Default::default()
     };
     let request = request.encode_to_vec();
     let message = [&[0, 0, 0, 0, request.len() as u8][..], &request].concat();
-    let frame = |kind: u8, flags: u8, body: &[u8]| {
-        [&[0, 0, body.len() as u8, kind, flags, 0, 0, 0, 1][..], body].concat()
-    };
     let mut stream = UnixStream::connect(path).await.unwrap();
     let (headers, data) = (
-        frame(HEADERS, END_HEADERS, &headers),
+        frame(HEADERS, END_HEADERS, &headers("GetProgram")),
         frame(DATA, END_STREAM, &message),
     );
     let bytes = [PREFACE, SETTINGS, &headers, &data].concat();
@@ -160,6 +167,57 @@ async fn clients_that_take_nothing_are_bounded_together_and_then_closed() {
     drop(first.read_to_end(&mut rest).await);
     let mut tries = 0;
     while client.get_program(ask("large")).await.is_err() {
+        tries += 1;
+        assert!(tries < 1000, "there is no room again");
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
+}
+
+/// Begins a request on a connection of its own with a message of which only the length comes.
+async fn announce(address: &Address, length: u32) -> UnixStream {
+    let Address::Unix(path) = address else {
+        panic!("it is a Unix socket")
+    };
+    let mut stream = UnixStream::connect(path).await.unwrap();
+    let prefix = [&[0][..], &length.to_be_bytes()].concat();
+    let bytes = [
+        PREFACE,
+        SETTINGS,
+        &frame(HEADERS, END_HEADERS, &headers("GetProgram")),
+        &frame(DATA, 0, &prefix),
+    ];
+    stream.write_all(&bytes.concat()).await.unwrap();
+    stream
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_clients_only_announce_is_bounded_together_and_ends() {
+    const MIB: usize = 1 << 20;
+    let mut options = ServeOptions::new();
+    (options.max_received, options.max_received_connection) = (16 * MIB, 8 * MIB);
+    let host = served_with(HostStateConfig::new(), &options).await;
+    let mut client = connect(host.serving.address(), None).await;
+    let large = format!("\"{}\"", "x".repeat(4 * MIB));
+    let put = || pb::PutProgramRequest {
+        name: "large".to_owned(),
+        value: super::variables::json(&large),
+        ..Default::default()
+    };
+    client.put_program(put()).await.unwrap();
+    let mut silent = Vec::new();
+    let mut refused = None;
+    for _ in 0..10 {
+        silent.push(announce(host.serving.address(), 5 << 20).await);
+        // One after the other; the last ones are refused as ours is.
+        refused = refused.or(client.put_program(put()).await.err());
+    }
+    assert_eq!(refused.unwrap().code(), Code::ResourceExhausted);
+    // Others go on, with what is small.
+    client.ping(ping()).await.unwrap();
+    // Those that send nothing of it are closed, and there is room again.
+    drop(silent[0].read_to_end(&mut Vec::new()).await);
+    let mut tries = 0;
+    while client.put_program(put()).await.is_err() {
         tries += 1;
         assert!(tries < 1000, "there is no room again");
         tokio::time::advance(Duration::from_secs(1)).await;

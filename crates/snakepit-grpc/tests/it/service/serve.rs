@@ -103,6 +103,33 @@ async fn strangers_do_not_keep_a_connection() {
 }
 
 #[tokio::test]
+async fn no_number_of_strangers_keeps_a_client_out() {
+    let mut options = ServeOptions::new();
+    options.max_connections = 4;
+    // They may stay for longer than the test waits.
+    options.patience = Duration::from_secs(3600);
+    let (serving, token) = tcp(&options).await;
+    let Address::Tcp(address) = *serving.address() else {
+        panic!("it is a TCP port")
+    };
+    let mut first = connect(serving.address(), Some(&token)).await;
+    first.ping(ping()).await.unwrap();
+    let mut silent = Vec::new();
+    for _ in 0..50 {
+        silent.push(tokio::net::TcpStream::connect(address).await.unwrap());
+    }
+    let late = async {
+        let mut late = connect(serving.address(), Some(&token)).await;
+        late.ping(ping()).await.unwrap();
+    };
+    tokio::time::timeout(LONG, late).await.unwrap();
+    // The oldest made room, and none that had its place by a request.
+    let mut received = Vec::new();
+    let _ = silent[0].read_to_end(&mut received).await;
+    first.ping(ping()).await.unwrap();
+}
+
+#[tokio::test]
 async fn only_loopback_is_served_over_tcp() {
     let (server, ..) = host::server(HostStateConfig::new());
     for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0", "[::ffff:0.0.0.0]:0"] {

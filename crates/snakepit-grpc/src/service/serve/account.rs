@@ -1,4 +1,5 @@
-//! Bytes of answers that clients have not taken: an account for each connection, and one budget for the server.
+//! Bytes that wait for clients, answers that they have not taken or requests that have not come to their end: an account for each connection,
+//! and one budget for the server.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -11,19 +12,21 @@ use tonic::Status;
 
 use super::ServeOptions;
 
-/// Bytes that a connection may have unsent when the budget of the server is used up: clients that read go on.
+/// Bytes that a connection may have waiting when the budget of the server is used up: other clients go on.
 const SHARE: usize = 1 << 20;
 
 /// A frame below this size in bytes is not counted.
 const COUNTED: usize = 1 << 10;
 
-/// Time in which a client must take something of what waits for it: before its next request fails, and before its connection is closed
-/// where the server is short of room.
+/// Time in which a client must take or send something of what waits for it: before its next request fails, and before its connection is
+/// closed where the server is short of room.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What all connections of a server have unsent.
+/// What waits for all connections of a server.
 #[derive(Debug)]
 pub(super) struct Budget {
+    /// What it is, for messages.
+    what: &'static str,
     all: AtomicUsize,
     limit: usize,
     /// Of one connection.
@@ -31,11 +34,25 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    pub(super) fn new(options: &ServeOptions) -> Arc<Self> {
+    /// The budget of answers that are not taken.
+    pub(super) fn of_answers(options: &ServeOptions) -> Arc<Self> {
+        let what = "answers that the clients have not taken";
+        Self::new(what, options.max_unsent, options.max_unsent_connection)
+    }
+
+    /// The budget of requests, from their announcement to their answer.
+    pub(super) fn of_requests(options: &ServeOptions) -> Arc<Self> {
+        let what = "requests that are under way";
+        let own = options.max_received_connection;
+        Self::new(what, options.max_received, own)
+    }
+
+    fn new(what: &'static str, limit: usize, own_limit: usize) -> Arc<Self> {
         Arc::new(Self {
+            what,
             all: AtomicUsize::new(0),
-            limit: options.max_unsent,
-            own_limit: options.max_unsent_connection,
+            limit,
+            own_limit,
         })
     }
 
@@ -44,20 +61,29 @@ impl Budget {
     }
 }
 
-/// What one connection has unsent.
+/// What waits for one connection.
 #[derive(Debug)]
 pub(super) struct Account {
     budget: Arc<Budget>,
     own: AtomicUsize,
-    /// Times that something was sent.
-    sent: AtomicU64,
+    /// Times that something was taken or came.
+    moves: AtomicU64,
+    /// Messages of which a part is still to come.
+    incomplete: AtomicUsize,
     freed: Notify,
+}
+
+/// Bytes that count until this is dropped.
+#[derive(Debug)]
+pub(super) struct Counted {
+    bytes: usize,
+    account: Arc<Account>,
 }
 
 /// Data that counts until it is sent, or dropped with its stream.
 struct Unsent {
     data: Bytes,
-    account: Arc<Account>,
+    _counted: Counted,
 }
 
 impl AsRef<[u8]> for Unsent {
@@ -66,13 +92,13 @@ impl AsRef<[u8]> for Unsent {
     }
 }
 
-impl Drop for Unsent {
+impl Drop for Counted {
     fn drop(&mut self) {
         let account = &self.account;
-        account.own.fetch_sub(self.data.len(), Ordering::Relaxed);
+        account.own.fetch_sub(self.bytes, Ordering::Relaxed);
         let all = &account.budget.all;
-        all.fetch_sub(self.data.len(), Ordering::Relaxed);
-        account.sent.fetch_add(1, Ordering::Relaxed);
+        all.fetch_sub(self.bytes, Ordering::Relaxed);
+        account.moved();
         account.freed.notify_waiters();
     }
 }
@@ -82,7 +108,8 @@ impl Account {
         Arc::new(Self {
             budget: Arc::clone(budget),
             own: AtomicUsize::new(0),
-            sent: AtomicU64::new(0),
+            moves: AtomicU64::new(0),
+            incomplete: AtomicUsize::new(0),
             freed: Notify::new(),
         })
     }
@@ -92,23 +119,59 @@ impl Account {
     /// # Errors
     /// RESOURCE_EXHAUSTED when too much waits already.
     pub(super) fn charge(self: &Arc<Self>, data: Bytes) -> Result<Bytes, Status> {
-        let length = data.len();
-        if length < COUNTED {
+        if data.len() < COUNTED {
             return Ok(data);
         }
-        let budget = &self.budget;
-        let own = self.own.fetch_add(length, Ordering::Relaxed);
-        let all = budget.all.fetch_add(length, Ordering::Relaxed);
-        let unsent = Unsent {
+        let counted = self.count(data.len())?;
+        Ok(Bytes::from_owner(Unsent {
             data,
+            _counted: counted,
+        }))
+    }
+
+    /// Counts so many bytes, before they are there. A single message always fits where nothing else waits.
+    ///
+    /// # Errors
+    /// RESOURCE_EXHAUSTED when too much waits already.
+    pub(super) fn count(self: &Arc<Self>, bytes: usize) -> Result<Counted, Status> {
+        let budget = &self.budget;
+        let own = self.own.fetch_add(bytes, Ordering::Relaxed);
+        let all = budget.all.fetch_add(bytes, Ordering::Relaxed);
+        let counted = Counted {
+            bytes,
             account: Arc::clone(self),
         };
-        let alone = own > 0 && own + length > budget.own_limit;
-        let together = all > 0 && all + length > budget.limit && own + length > SHARE;
+        let alone = own > 0 && own + bytes > budget.own_limit;
+        let together = all > 0 && all + bytes > budget.limit && own + bytes > SHARE;
         if alone || together {
             return Err(self.exhausted(if alone { own } else { all }));
         }
-        Ok(Bytes::from_owner(unsent))
+        Ok(counted)
+    }
+
+    /// Notes that something was taken or came.
+    pub(super) fn moved(&self) {
+        self.moves.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Notes that a message has begun to come.
+    pub(super) fn begins(&self) {
+        self.incomplete.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Notes that a message has come, or will not.
+    pub(super) fn ends(&self) {
+        self.incomplete.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Whether anything is still to come.
+    pub(super) fn is_incomplete(&self) -> bool {
+        self.incomplete.load(Ordering::Relaxed) > 0
+    }
+
+    /// Whether anything waits.
+    pub(super) fn is_open(&self) -> bool {
+        self.own.load(Ordering::Relaxed) > 0
     }
 
     /// Waits until there is room for one more answer.
@@ -130,25 +193,28 @@ impl Account {
         }
     }
 
-    /// Resolves when the client takes nothing of what waits for it while the server is short of room.
-    pub(super) async fn stalled(&self) {
+    /// Resolves when the client takes or sends nothing for some time, although it `could`, while the server is short of room.
+    pub(super) async fn stalled(&self, could: impl Fn(&Self) -> bool) {
         let mut before = None;
         loop {
             sleep(PATIENCE).await;
-            let sent = self.sent.load(Ordering::Relaxed);
-            let waits = self.own.load(Ordering::Relaxed) > 0;
-            if waits && before == Some(sent) && self.budget.is_short() {
-                tracing::warn!("a connection that does not take its answers is closed");
+            let moves = self.moves.load(Ordering::Relaxed);
+            let waits = could(self);
+            if waits && before == Some(moves) && self.budget.is_short() {
+                let what = self.budget.what;
+                tracing::warn!(
+                    "a connection is closed: nothing moves, and there is no room for more {what}"
+                );
                 return;
             }
-            before = waits.then_some(sent);
+            before = waits.then_some(moves);
         }
     }
 
     fn exhausted(&self, bytes: usize) -> Status {
         Status::resource_exhausted(format!(
-            "answers of {bytes} bytes wait until clients take them; at most {} may for one connection, and {} for all",
-            self.budget.own_limit, self.budget.limit
+            "{} have {bytes} bytes; at most {} may wait for one connection, and {} for all",
+            self.budget.what, self.budget.own_limit, self.budget.limit
         ))
     }
 }
@@ -160,7 +226,7 @@ mod tests {
     fn budget(limit: usize, own_limit: usize) -> Arc<Budget> {
         let mut options = ServeOptions::new();
         (options.max_unsent, options.max_unsent_connection) = (limit, own_limit);
-        Budget::new(&options)
+        Budget::of_answers(&options)
     }
 
     fn data(bytes: usize) -> Bytes {
@@ -210,12 +276,22 @@ mod tests {
         let budget = budget(10 << 20, 10 << 20);
         let (slow, idle) = (Account::new(&budget), Account::new(&budget));
         let held = slow.charge(data(4 << 20)).unwrap();
-        let patient = timeout(PATIENCE * 10, slow.stalled()).await;
+        let patient = timeout(PATIENCE * 10, slow.stalled(Account::is_open)).await;
         assert!(patient.is_err(), "there is room");
         let _more = slow.charge(data(4 << 20)).unwrap();
-        timeout(PATIENCE * 3, slow.stalled()).await.unwrap();
-        assert!(timeout(PATIENCE * 3, idle.stalled()).await.is_err());
+        timeout(PATIENCE * 3, slow.stalled(Account::is_open))
+            .await
+            .unwrap();
+        assert!(
+            timeout(PATIENCE * 3, idle.stalled(Account::is_open))
+                .await
+                .is_err()
+        );
         drop(held);
-        assert!(timeout(PATIENCE * 3, slow.stalled()).await.is_err());
+        assert!(
+            timeout(PATIENCE * 3, slow.stalled(Account::is_open))
+                .await
+                .is_err()
+        );
     }
 }
