@@ -3,6 +3,7 @@
 mod page;
 mod respond;
 
+use std::collections::VecDeque;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,15 +12,16 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::{Metrics, TelemetryError};
 use respond::Pages;
 
-/// The largest number of connections that are served at the same time; further ones wait in the kernel's queue.
-const CONNECTIONS: usize = 64;
+/// The largest number of connections that are served at the same time. For a further one the oldest is closed: whoever asks and reads at
+/// once has its answer before that many others have come, and whoever holds connections keeps nobody out. Each may hold a page.
+const CONNECTIONS: usize = 16;
 
 /// The longest time for the head of a request.
 const HEAD: Duration = Duration::from_secs(5);
@@ -69,11 +71,8 @@ async fn accept(
     tasks: TaskTracker,
     stop: CancellationToken,
 ) {
-    let permits = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut served = Served::default();
     loop {
-        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {
-            return;
-        };
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
@@ -96,8 +95,25 @@ async fn accept(
             // A peer that breaks the protocol, is slow or goes away ends its own connection, nothing else.
             let connection = http.serve_connection(TokioIo::new(stream), answer);
             let _ = tokio::time::timeout(CONNECTION, connection).await;
-            drop(permit);
         };
-        tasks.spawn(stop.clone().run_until_cancelled_owned(serve));
+        let serve = tasks.spawn(stop.clone().run_until_cancelled_owned(serve));
+        served.add(serve.abort_handle());
+    }
+}
+
+/// The connections that are served, oldest first.
+#[derive(Debug, Default)]
+struct Served(VecDeque<AbortHandle>);
+
+impl Served {
+    /// Adds one, and closes the oldest if there are too many.
+    fn add(&mut self, connection: AbortHandle) {
+        self.0.retain(|it| !it.is_finished());
+        if self.0.len() >= CONNECTIONS
+            && let Some(oldest) = self.0.pop_front()
+        {
+            oldest.abort();
+        }
+        self.0.push_back(connection);
     }
 }

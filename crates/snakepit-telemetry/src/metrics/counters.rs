@@ -101,13 +101,16 @@ impl Counters {
                 .map(|&(name, _)| label(name, OVERFLOW))
                 .collect();
         }
-        *counts.entry(key).or_default() += by;
+        // A worker says how many records it has dropped.
+        let count = counts.entry(key).or_default();
+        *count = count.saturating_add(by);
     }
 
     /// Returns the sum over all labels.
     pub(super) fn total(&self, id: Id) -> u64 {
         let counts = lock(&self.counts);
-        counts.get(&id).map_or(0, |counts| counts.values().sum())
+        let counts = counts.get(&id).into_iter().flat_map(BTreeMap::values);
+        counts.fold(0, |sum, count| sum.saturating_add(*count))
     }
 
     /// Appends all counts.
@@ -146,5 +149,18 @@ mod tests {
         assert_eq!(points.len(), 101);
         assert_eq!(points.iter().map(number).sum::<f64>(), 10_000.0);
         assert_eq!(counters.total(Id::CircuitOpened), 10_000);
+    }
+
+    #[test]
+    fn a_count_that_a_worker_exaggerates_stays_the_largest() {
+        let counters = Counters::new(100);
+        for worker in ["a-1", "b-1", "a-2"] {
+            counters.count(&Event::TelemetryDropped {
+                pool: PoolName::new(&worker[..1]),
+                worker: snakepit_core::WorkerId::new(worker),
+                records: u64::MAX,
+            });
+        }
+        assert_eq!(counters.total(Id::Dropped), u64::MAX);
     }
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use snakepit_core::Printable;
 use snakepit_core::record::{Attribute, Instrument, Measurement};
 
 use super::desc::{Desc, Family, Kind, Labels, Point, Value};
@@ -14,8 +15,18 @@ use crate::redact::Redaction;
 /// The largest number of instruments.
 const INSTRUMENTS: usize = 200;
 
-/// The longest value of a label, in bytes.
+/// The longest value of a label, description or unit, in bytes.
 const LONGEST: usize = 256;
+
+/// Bytes that all points of all instruments take on a page, about. Sets of labels beyond that count as one for each instrument: what
+/// workers measure must fill neither the memory of this process nor that of whoever reads the page.
+const PAGE: usize = 16 << 20;
+
+/// First words of names that worker code cannot have: those of the host's own metrics, and of what Prometheus records itself.
+const RESERVED: [&str; 6] = ["snakepit", "process", "rpc", "up", "scrape", "alerts"];
+
+/// Bytes of a line besides its name and its labels, about.
+const LINE: usize = 32;
 
 /// The reason for which a measurement was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,8 +52,15 @@ impl Refused {
 /// The instruments by name.
 #[derive(Debug)]
 pub(super) struct Custom {
-    families: Mutex<BTreeMap<Arc<str>, Metric>>,
+    instruments: Mutex<Instruments>,
     largest: usize,
+}
+
+#[derive(Debug)]
+struct Instruments {
+    metrics: BTreeMap<Arc<str>, Metric>,
+    /// What is left of [`PAGE`].
+    room: usize,
 }
 
 #[derive(Debug)]
@@ -54,8 +72,12 @@ struct Metric {
 impl Custom {
     /// Creates none, with at most `largest` sets of labels for each.
     pub(super) fn new(largest: usize) -> Self {
+        let instruments = Mutex::new(Instruments {
+            metrics: BTreeMap::new(),
+            room: PAGE,
+        });
         Self {
-            families: Mutex::default(),
+            instruments,
             largest,
         }
     }
@@ -75,28 +97,39 @@ impl Custom {
         if !value.is_finite() || kind == Kind::Counter && value < 0.0 {
             return Err(Refused::Value);
         }
+        let name = own_name(&measured.name);
         let labels = labels(measured, redaction);
-        let mut families = lock(&self.families);
-        if !families.contains_key(&measured.name) {
-            if families.len() >= INSTRUMENTS {
+        let mut instruments = lock(&self.instruments);
+        let Instruments { metrics, room } = &mut *instruments;
+        if !metrics.contains_key(&*name) {
+            if metrics.len() >= INSTRUMENTS {
                 return Err(Refused::Instruments);
             }
-            let (desc, points) = (describe(measured, kind), BTreeMap::new());
-            families.insert(Arc::clone(&measured.name), Metric { desc, points });
+            let desc = describe(&name, measured, kind);
+            let points = BTreeMap::new();
+            metrics.insert((*name).into(), Metric { desc, points });
         }
-        let metric = families
-            .get_mut(&measured.name)
-            .expect("it was just inserted");
+        let metric = metrics.get_mut(&*name).expect("it was just inserted");
         if metric.desc.kind != kind {
             return Err(Refused::Kind);
         }
-        let full = metric.points.len() >= self.largest && !metric.points.contains_key(&labels);
-        let labels = if full { overflow() } else { labels };
         let bounds = if metric.desc.unit == "s" {
             SECONDS
         } else {
             ANY
         };
+        let mut labels = labels;
+        if !metric.points.contains_key(&labels) {
+            let lines = match kind {
+                Kind::Histogram => bounds.len() + 3,
+                _ => 1,
+            };
+            let left = room.checked_sub(lines * line(&name, &labels));
+            match left.filter(|_| metric.points.len() < self.largest) {
+                Some(left) => *room = left,
+                None => labels = overflow(),
+            }
+        }
         let point = metric.points.entry(labels).or_insert_with(|| match kind {
             Kind::Histogram => Value::Histogram(Box::new(Histogram::new(bounds))),
             _ => Value::Number(0.0),
@@ -113,7 +146,7 @@ impl Custom {
 
     /// Appends all instruments.
     pub(super) fn families(&self, families: &mut Vec<Family>) {
-        for metric in lock(&self.families).values() {
+        for metric in lock(&self.instruments).metrics.values() {
             let points = metric.points.iter().map(|(labels, value)| Point {
                 labels: labels.clone(),
                 value: value.clone(),
@@ -126,10 +159,21 @@ impl Custom {
     }
 }
 
-fn describe(measured: &Measurement, kind: Kind) -> Desc {
-    let text = |text: &str| Cow::Owned(text.to_owned());
+/// Returns the name of an instrument. One that could be taken for the host's own gets `python.` before it; case does not tell names apart.
+fn own_name(name: &str) -> Cow<'_, str> {
+    let mut words = name.split(|c: char| !c.is_ascii_alphanumeric());
+    let first = words.next().unwrap_or_default();
+    if RESERVED.iter().any(|word| first.eq_ignore_ascii_case(word)) {
+        Cow::Owned(format!("python.{name}"))
+    } else {
+        Cow::Borrowed(name)
+    }
+}
+
+fn describe(name: &str, measured: &Measurement, kind: Kind) -> Desc {
+    let text = |text: &str| Cow::Owned(shortened(text).to_owned());
     Desc {
-        name: text(&measured.name),
+        name: text(name),
         help: text(&measured.description),
         unit: text(&measured.unit),
         kind,
@@ -143,7 +187,7 @@ fn labels(measured: &Measurement, redaction: &Redaction) -> Labels {
     for (name, value) in &measured.attributes {
         let text: Arc<str> = match (redaction.hidden(name, value), value) {
             (Some(hidden), _) => hidden.into(),
-            (None, Attribute::Text(text)) => shortened(text).into(),
+            (None, Attribute::Text(text)) => shortened(&Printable(text).to_text()).into(),
             (None, Attribute::Bool(value)) => value.to_string().into(),
             (None, Attribute::Integer(value)) => value.to_string().into(),
             (None, Attribute::Float(value)) => value.to_string().into(),
@@ -163,6 +207,14 @@ fn shortened(text: &str) -> &str {
         end -= 1;
     }
     &text[..end]
+}
+
+/// Bytes of a line of a page, about.
+fn line(name: &str, labels: &Labels) -> usize {
+    let labels = labels
+        .iter()
+        .map(|(name, text)| name.len() + text.len() + 4);
+    LINE + name.len() + labels.sum::<usize>()
 }
 
 /// The set that stands for all sets above the limit, as OpenTelemetry's specification has it.
@@ -221,6 +273,59 @@ mod tests {
         };
         assert_eq!(points.len(), 11);
         assert_eq!(points.iter().fold(0.0, sum), 2000.0);
+    }
+
+    #[test]
+    fn labels_of_all_instruments_together_have_a_bound_and_no_value_is_lost() {
+        let custom = Custom::new(1000);
+        let mut measured = 0.0;
+        for set in 0..400 {
+            for name in ["a", "b", "c"] {
+                let mut one = measurement(name, Instrument::Histogram, &set.to_string(), 1.0);
+                let more = (0..8).map(|n| {
+                    (
+                        format!("n{n}").into(),
+                        Attribute::Text("\u{1b}".repeat(1000).into()),
+                    )
+                });
+                one.attributes.extend(more);
+                take(&custom, &one).unwrap();
+                measured += 1.0;
+            }
+        }
+        let mut families = Vec::new();
+        custom.families(&mut families);
+        let points = || families.iter().flat_map(|family| &family.points);
+        let size = |point: &Point| match &point.value {
+            Value::Histogram(histogram) => line("a", &point.labels) * (histogram.counts.len() + 2),
+            Value::Number(_) => 0,
+        };
+        let sum = |point: &Point| match &point.value {
+            Value::Histogram(histogram) => histogram.sum,
+            Value::Number(_) => 0.0,
+        };
+        let page: usize = points().map(size).sum();
+        assert!(
+            (PAGE / 2..PAGE + (64 << 10)).contains(&page),
+            "{page} bytes"
+        );
+        assert_eq!(points().map(sum).sum::<f64>(), measured);
+    }
+
+    #[test]
+    fn no_instrument_can_be_taken_for_the_hosts_own() {
+        for (name, own) in [
+            ("snakepit.calls", "python.snakepit.calls"),
+            ("SNAKEPIT_calls", "python.SNAKEPIT_calls"),
+            ("snakepit", "python.snakepit"),
+            ("up", "python.up"),
+            ("alerts", "python.alerts"),
+            ("process.cpu.time", "python.process.cpu.time"),
+            ("uploads", "uploads"),
+            ("u", "u"),
+        ] {
+            assert_eq!(own_name(name), own);
+        }
     }
 
     #[test]

@@ -140,15 +140,15 @@ fn encode(family: Family, times: (u64, u64)) -> Metric {
     let (desc, points) = (family.desc, family.points);
     let data = match desc.kind {
         Kind::Counter => metric::Data::Sum(Sum {
-            data_points: numbers(points, times),
+            data_points: numbers(points, desc.custom, times),
             aggregation_temporality: cumulative,
             is_monotonic: true,
         }),
         Kind::Gauge => metric::Data::Gauge(Gauge {
-            data_points: numbers(points, times),
+            data_points: numbers(points, desc.custom, times),
         }),
         Kind::Histogram => metric::Data::Histogram(HistogramData {
-            data_points: histograms(points, times),
+            data_points: histograms(points, desc.custom, times),
             aggregation_temporality: cumulative,
         }),
     };
@@ -161,13 +161,13 @@ fn encode(family: Family, times: (u64, u64)) -> Metric {
     }
 }
 
-fn numbers(points: Vec<Point>, (start, now): (u64, u64)) -> Vec<NumberDataPoint> {
+fn numbers(points: Vec<Point>, custom: bool, (start, now): (u64, u64)) -> Vec<NumberDataPoint> {
     let numbers = points.into_iter().filter_map(|point| match point.value {
         Value::Number(value) => Some((point.labels, value)),
         Value::Histogram(_) => None,
     });
     let encoded = numbers.map(|(labels, value)| NumberDataPoint {
-        attributes: attributes(&labels),
+        attributes: attributes(&labels, custom),
         start_time_unix_nano: start,
         time_unix_nano: now,
         value: Some(number_data_point::Value::AsDouble(value)),
@@ -176,7 +176,11 @@ fn numbers(points: Vec<Point>, (start, now): (u64, u64)) -> Vec<NumberDataPoint>
     encoded.collect()
 }
 
-fn histograms(points: Vec<Point>, (start, now): (u64, u64)) -> Vec<HistogramDataPoint> {
+fn histograms(
+    points: Vec<Point>,
+    custom: bool,
+    (start, now): (u64, u64),
+) -> Vec<HistogramDataPoint> {
     let histograms = points.into_iter().filter_map(|point| match point.value {
         Value::Histogram(histogram) => Some((point.labels, histogram)),
         Value::Number(_) => None,
@@ -184,7 +188,7 @@ fn histograms(points: Vec<Point>, (start, now): (u64, u64)) -> Vec<HistogramData
     let encoded = histograms.map(|(labels, histogram)| {
         let exemplars = exemplars(&histogram);
         HistogramDataPoint {
-            attributes: attributes(&labels),
+            attributes: attributes(&labels, custom),
             start_time_unix_nano: start,
             time_unix_nano: now,
             count: histogram.count(),
@@ -210,14 +214,18 @@ fn exemplars(histogram: &Histogram) -> Vec<Exemplar> {
     encoded.collect()
 }
 
-/// Labels as attributes, with the names of semantic conventions where there are such.
-fn attributes(labels: &Labels) -> Vec<KeyValue> {
+/// Labels as attributes, with the names of semantic conventions where there are such. Of a metric of worker code only the pool is the host's
+/// word.
+fn attributes(labels: &Labels, custom: bool) -> Vec<KeyValue> {
     let attributes = labels.iter().map(|(name, value)| {
         let name = match &**name {
+            "pool" => "snakepit.pool".to_owned(),
+            other if custom => other.to_owned(),
             "tool" => "rpc.method".to_owned(),
             "code" => "error.type".to_owned(),
-            own @ ("pool" | "worker" | "outcome" | "state" | "step" | "cause" | "reason"
-            | "signal") => format!("snakepit.{own}"),
+            own @ ("worker" | "outcome" | "state" | "step" | "cause" | "reason" | "signal") => {
+                format!("snakepit.{own}")
+            }
             other => other.to_owned(),
         };
         KeyValue {

@@ -72,8 +72,13 @@ impl Page {
             let _ = writeln!(self.text, "# UNIT {name} {unit}");
         }
         let _ = writeln!(self.text, "# HELP {name}{head} {}", escaped(&desc.help));
+        let mut seen = HashSet::new();
         for point in &family.points {
             let labels = labels(&point.labels);
+            // Names of labels may differ only in what Prometheus does not have; a set that is there twice makes a page invalid.
+            if desc.custom && !seen.insert(labels.clone()) {
+                continue;
+            }
             match (&point.value, desc.kind) {
                 (Value::Number(value), Kind::Counter) => {
                     self.sample(&name, "_total", &labels, *value, None);
@@ -133,16 +138,14 @@ impl Page {
     }
 }
 
-/// Returns the name in Prometheus, with the unit behind it. Names of worker code that look like the host's own get `python_` before them.
+/// Returns the name in Prometheus, with the unit behind it. A name of worker code that begins with a digit gets `python_` before it.
 fn name(desc: &Desc) -> String {
     let mut name: String = desc
         .name
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
         .collect();
-    let own = ["snakepit", "process", "rpc"];
-    let digit = name.starts_with(|c: char| c.is_ascii_digit());
-    if desc.custom && (digit || own.iter().any(|own| name.starts_with(own))) {
+    if desc.custom && name.starts_with(|c: char| c.is_ascii_digit()) {
         name.insert_str(0, "python_");
     }
     if desc.kind == Kind::Counter
@@ -259,12 +262,22 @@ mod tests {
             family("a_b", Kind::Gauge, number()),
             family("a_b_seconds_total", Kind::Counter, number()),
             family("c", Kind::Counter, number()),
-            family("snakepit.calls", Kind::Counter, number()),
+            family("9", Kind::Counter, number()),
         ];
         let (page, left_out) = write(&families, Format::OpenMetrics);
         assert_eq!(left_out, ["a_b", "a_b_seconds_total"]);
         assert_eq!(page.matches("# TYPE a_b_seconds ").count(), 1);
         assert!(page.contains("# TYPE c_seconds counter"));
-        assert!(page.contains("# TYPE python_snakepit_calls_seconds counter"));
+        assert!(page.contains("# TYPE python_9_seconds counter"));
+    }
+
+    #[test]
+    fn a_set_of_labels_is_on_the_page_once() {
+        let mut twins = family("a", Kind::Gauge, Value::Number(1.0));
+        let mut other = twins.points[0].clone();
+        other.labels[1].0 = "a-b".into();
+        twins.points.push(other);
+        let (page, _) = write(&[twins], Format::OpenMetrics);
+        assert_eq!(page.matches("\na_seconds{").count(), 1, "{page}");
     }
 }
