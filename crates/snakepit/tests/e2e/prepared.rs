@@ -1,17 +1,37 @@
 //! Data directories of other users: the program refuses them, and touches nothing in or behind them.
+//!
+//! It also ends soon. On an idle machine each command takes less than 0.2 s, and `doctor` up to a second more: it waits so long for the end
+//! of an orphan. A loaded machine can stretch any time, so what is asserted does not depend on the load: the CPU time of the command and
+//! of its children, and that it waits for nobody. For that, pipes that nobody opens stand wherever the program expects a file, and other
+//! processes hold the locks; a command that waited for one of them would never end.
 
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions};
+use std::io::{Read as _, Seek as _};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
+use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::stat::Mode;
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::unistd::{Pid, SysconfVar, mkfifo, sysconf};
 
 use crate::cli_support::{Run, command};
 use crate::support::{alive, file};
 
 const NOBODY: u32 = 65534;
+
+/// The most CPU time of one command, that of its children included.
+const WORK: Duration = Duration::from_secs(3);
+
+/// Runs that another user has planted.
+const PLANTED: [&str; 3] = [
+    "runs/276d06dsnkt80japaz917gbtx1",
+    "runs/276d06dsnkt80japaz917gbtx2",
+    "runs/.tmp-276d06dsnkt80japaz917gbtx3",
+];
 
 /// The tool has a child that leaves its group and session, and so outlives the host.
 const TOOLS: &str = "
@@ -63,11 +83,38 @@ impl Scene {
         self.dir.path().join("home/data")
     }
 
-    /// Runs the program, as another user where a wrapper says so. One that hangs ends with 124.
+    /// Plants runs in which a pipe is in the place of each file, and in which somebody holds the lock.
+    fn plant(&self) -> Flock<File> {
+        let data = self.data();
+        for run in PLANTED {
+            fs::create_dir_all(data.join(run).join("db")).unwrap();
+        }
+        let mut pipes = vec![data.join("sweep.lock")];
+        for name in ["lock", "meta.json", "next", "db/data.mdb", "db/lock.mdb"] {
+            pipes.push(data.join(PLANTED[0]).join(name));
+            pipes.push(data.join(PLANTED[2]).join(name));
+        }
+        for pipe in pipes {
+            let _ = fs::remove_file(&pipe);
+            mkfifo(&pipe, Mode::S_IRWXU).unwrap();
+        }
+        let lock = File::create(data.join(PLANTED[1]).join("lock")).unwrap();
+        Flock::lock(lock, FlockArg::LockExclusive).unwrap()
+    }
+
+    fn remove_planted(&self) {
+        for run in PLANTED {
+            fs::remove_dir_all(self.data().join(run)).unwrap();
+        }
+        fs::remove_file(self.data().join("sweep.lock")).unwrap();
+    }
+
+    /// Runs the program, as another user where a wrapper says so. One that waits for somebody ends with 124.
+    #[track_caller]
     fn run(&self, wrapper: &[&str], data: &Path, arguments: &[&str]) -> Run {
         let program = command(self.dir.path());
         let mut line = Command::new("timeout");
-        line.arg("20").args(wrapper).arg(program.get_program());
+        line.arg("60").args(wrapper).arg(program.get_program());
         line.args(arguments).current_dir(self.dir.path());
         for (name, value) in program.get_envs() {
             match value {
@@ -75,11 +122,24 @@ impl Scene {
                 None => line.env_remove(name),
             };
         }
-        let output = line.env("SNAKEPIT_DATA_DIR", data).output().unwrap();
+        let [stdout, stderr] = [tempfile::tempfile(), tempfile::tempfile()].map(Result::unwrap);
+        let mut child = line
+            .env("SNAKEPIT_DATA_DIR", data)
+            .stdin(Stdio::null())
+            .stdout(stdout.try_clone().unwrap())
+            .stderr(stderr.try_clone().unwrap())
+            .spawn()
+            .unwrap();
+        let pid = child.id().cast_signed();
+        let ended = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
+        waitid(Id::Pid(Pid::from_raw(pid)), ended).unwrap();
+        let work = cpu_time(pid);
+        let status = child.wait().unwrap();
+        assert!(work < WORK, "{arguments:?} took {work:?} of the CPU");
         Run {
-            status: output.status.code(),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
+            status: status.code(),
+            stdout: written(stdout),
+            stderr: written(stderr),
         }
     }
 
@@ -121,6 +181,25 @@ impl Drop for Scene {
         // A test that fails leaves no process.
         let _ = kill(Pid::from_raw(self.orphan.cast_signed()), Signal::SIGKILL);
     }
+}
+
+/// The CPU time of a process that has ended and was not waited for, and of the children that it has waited for: fields 14 to 17 of
+/// `/proc/<pid>/stat`.
+fn cpu_time(pid: i32) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let (_, fields) = stat.rsplit_once(") ").unwrap();
+    let ticks = fields.split(' ').skip(11).take(4);
+    let ticks: i64 = ticks.map(|ticks| ticks.parse::<i64>().unwrap()).sum();
+    let second = sysconf(SysconfVar::CLK_TCK).unwrap().unwrap();
+    Duration::from_secs_f64(ticks as f64 / second as f64)
+}
+
+/// What a process has written to a file.
+fn written(mut file: File) -> String {
+    file.rewind().unwrap();
+    let mut text = String::new();
+    file.read_to_string(&mut text).unwrap();
+    text
 }
 
 /// Names, owners, permissions and bytes of all that is in a directory. The lock of sweepers may be
@@ -173,8 +252,9 @@ async fn root_refuses_what_another_user_has_prepared() {
     }
     let scene = Scene::new().await;
     let data = scene.data();
-    let link = data.join("runs/0197f0a0-0000-7000-8000-000000000000");
+    let link = data.join("runs/276d06dsnkt80japaz917gbtx0");
     symlink(scene.dir.path().join("outside"), &link).unwrap();
+    let lock = scene.plant();
     give(&data, NOBODY);
     for mode in [0o700, 0o755, 0o1777] {
         fs::set_permissions(&data, Permissions::from_mode(mode)).unwrap();
@@ -188,6 +268,8 @@ async fn root_refuses_what_another_user_has_prepared() {
     symlink(&data, &other).unwrap();
     scene.refused(&[], &other, "it is a link");
     fs::remove_file(link).unwrap();
+    drop(lock);
+    scene.remove_planted();
     scene.swept();
 }
 
@@ -204,8 +286,10 @@ async fn another_user_is_refused_what_root_has() {
     ];
     let scene = Scene::new().await;
     let data = scene.data();
+    let lock = scene.plant();
     if scene.run(&wrapper, &data, &["--version"]).status != Some(0) {
         eprintln!("skipped: another user may not run this binary");
+        scene.remove_planted();
         return scene.swept();
     }
     for mode in [0o700, 0o755, 0o1777] {
@@ -216,5 +300,7 @@ async fn another_user_is_refused_what_root_has() {
     let home = scene.dir.path().join("home");
     fs::set_permissions(&home, Permissions::from_mode(0o700)).unwrap();
     scene.refused(&wrapper, &data, "nobody else may look inside");
+    drop(lock);
+    scene.remove_planted();
     scene.swept();
 }

@@ -7,9 +7,10 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use snakepit::{CallOptions, PoolBuilder, Snakepit, args};
+use snakepit::{CallOptions, PoolBuilder, Snakepit, Telemetry, args};
 use snakepit_core::TraceContext;
-use snakepit_core::record::{Begun, Log, Measurement, Recorder, Span};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -42,6 +43,8 @@ pub(crate) struct Report {
     pub(crate) text: String,
     /// Memory in KiB that the host has taken in the attack, at its most.
     pub(crate) grown: u64,
+    /// Bytes of the page of metrics.
+    pub(crate) page: u64,
 }
 
 /// Lets a worker of this mode attack a host and returns what the host says.
@@ -76,10 +79,12 @@ pub(crate) fn attack(mode: &str) -> Report {
         "{mode}: a raw escape sequence: {text:?}"
     );
     let outcomes = marked("@outcome ").map(str::to_owned).collect();
-    let grown = marked("@grown ").next().and_then(|kib| kib.parse().ok());
+    let number = |mark| marked(mark).next().and_then(|number| number.parse().ok());
+    let (grown, page) = (number("@grown "), number("@page "));
     Report {
         outcomes,
         grown: grown.unwrap(),
+        page: page.unwrap_or_default(),
         text,
     }
 }
@@ -129,6 +134,7 @@ async fn under_attack(mode: &str, dir: &Path) {
     if mode == FULL {
         fifos(dir);
     }
+    let together = mode.starts_with("recall_");
     let (runtime, mode) = (hostile(dir), mode.to_owned());
     let evil = PoolBuilder::new("evil", adapter.to_str().unwrap())
         .workers(1)
@@ -140,11 +146,17 @@ async fn under_attack(mode: &str, dir: &Path) {
             config.cancel_grace = Duration::from_millis(200);
             config.call_timeout = Some(PATIENCE);
         });
+    let telemetry = Telemetry::builder()
+        .prometheus(([127, 0, 0, 1], 0))
+        .own_subscriber()
+        .start()
+        .unwrap();
     let evil = Snakepit::builder()
         .data_dir(dir.join("evil"))
+        .telemetry(&telemetry)
         .pool(evil)
         .start();
-    let attack = async {
+    let attack = async move {
         let evil = match evil.await {
             Ok(evil) => evil,
             Err(error) => {
@@ -159,13 +171,17 @@ async fn under_attack(mode: &str, dir: &Path) {
                 println!("@event {name}");
             }
         });
-        events.set_recorder(Some(Box::new(Silent)));
         let mut options = CallOptions::new().timeout(PATIENCE);
         options.trace = Some(TraceContext::start(true));
         for kind in ["call", "stream", "many"] {
             println!("@outcome {kind}: {}", call(&evil, kind, &options).await);
         }
+        if together {
+            all_together(&evil, &options).await;
+        }
+        show_metrics(&telemetry).await;
         evil.shutdown().await;
+        telemetry.shutdown().await;
     };
     // In a task of its own: whoever calls a hostile tool pays for looking at its result.
     let mut attacks = JoinSet::new();
@@ -186,19 +202,36 @@ async fn under_attack(mode: &str, dir: &Path) {
     good.shutdown().await;
 }
 
-/// Forgets what it gets.
-#[derive(Debug)]
-struct Silent;
-
-impl Recorder for Silent {
-    fn begin(&self, parent: Option<TraceContext>) -> Option<Begun> {
-        let (context, parent) = (parent?, None);
-        Some(Begun { context, parent })
+/// Makes many calls at a time, of which some are sent ahead.
+async fn all_together(evil: &Snakepit, options: &CallOptions) {
+    let mut calls = JoinSet::new();
+    for _ in 0..400 {
+        let (evil, options) = (evil.clone(), options.clone());
+        calls.spawn(async move { call(&evil, "call", &options).await });
     }
+    while let Some(outcome) = calls.join_next().await {
+        println!("@outcome together: {}", outcome.unwrap());
+    }
+}
 
-    fn span(&self, _: Span) {}
-    fn log(&self, _: &Log) {}
-    fn measurement(&self, _: &Measurement) {}
+/// Shows the samples of worker code on the page of metrics, as far as they are short, and its size.
+async fn show_metrics(telemetry: &Telemetry) {
+    let address = telemetry.prometheus_address().unwrap();
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request =
+        b"GET /metrics HTTP/1.1\r\nhost: x\r\naccept: application/openmetrics-text\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    let mut page = String::new();
+    stream.read_to_string(&mut page).await.unwrap();
+    println!("@page {}", page.len());
+    let (_, page) = page.split_once("\r\n\r\n").unwrap();
+    let own = |line: &&str| !line.starts_with("snakepit_") && !line.starts_with("rpc_");
+    let samples = page
+        .lines()
+        .filter(|line| !line.starts_with('#') && line.len() < 1000);
+    for line in samples.filter(own) {
+        println!("@metric {line}");
+    }
 }
 
 /// A number of this process in KiB.

@@ -18,7 +18,8 @@ modes! {
     chunks_after_the_end chunks_without_end large_chunks items_without_end items_of_wrong_length too_many_items wrong_kind
     kind_of_the_host unknown_kind reserved_bits array_of_4_gi map_of_4_gi bytes_of_4_gi extension_of_4_gi deep_arrays deep_maps
     deep_keys keys_that_double unknown_extension array_whose_size_overflows array_without_elements array_of_many_dimensions nils
-    equal_keys bytes_behind_the_value no_bytes long_message many_notes many_causes cancels_of_nothing
+    parts_without_end parts_of_nothing parts_of_two_calls parts_of_every_kind recall_never_answered recall_answered_twice
+    recall_of_other_calls recall_answered_with_nonsense equal_keys bytes_behind_the_value no_bytes long_message many_notes many_causes cancels_of_nothing
     slots_without_end equal_tools nameless_tools schema_that_is_no_json deep_schema garbage never_described
     cancels_before_the_answer held_for_ever stopped_after_ages pong_of_nothing gil_of_a_megabyte pong_with_a_body
     head_that_never_comes flood_of_reports telemetry_garbage telemetry_of_a_megabyte telemetry_with_a_body
@@ -62,6 +63,15 @@ fn text_that_is_not_utf8_is_refused() {
 }
 
 #[test]
+fn what_is_decoded_into_the_callers_type_has_a_budget() {
+    for mode in ["nils_beside_text", "lists_in_lists"] {
+        let report = attack(mode);
+        assert!(report.outcomes[0].contains("SP2010"), "{report:?}");
+        assert!(report.outcomes[0].contains("more items"), "{report:?}");
+    }
+}
+
+#[test]
 fn escapes_reach_neither_terminal_nor_log() {
     for mode in [
         "escapes_in_an_error",
@@ -89,6 +99,39 @@ fn wrong_records_are_counted_and_a_right_one_behind_them_is_heard() {
     assert!(report.outcomes[0].starts_with("call: ok"), "{report:?}");
     for name in ["tool.still heard", "telemetry.dropped"] {
         assert!(report.text.contains(name), "{name}: {report:?}");
+    }
+}
+
+#[test]
+fn labels_without_end_cost_a_bounded_memory_and_page() {
+    let report = attack("telemetry_of_labels_without_end");
+    assert!(report.page < 40 << 20, "{} bytes", report.page);
+    assert!(report.grown < 128 << 10, "{} KiB", report.grown);
+}
+
+#[test]
+fn measurements_forge_nothing_on_the_page_of_metrics() {
+    let report = attack("telemetry_of_forged_metrics");
+    assert!(report.outcomes[0].starts_with("call: ok"), "{report:?}");
+    let page = report
+        .text
+        .lines()
+        .filter_map(|line| line.strip_prefix("@metric "));
+    let page: Vec<_> = page.collect();
+    assert!(
+        page.iter().any(|line| line.starts_with("python_up")),
+        "{page:#?}"
+    );
+    let mut series = std::collections::BTreeSet::new();
+    for line in &page {
+        let name = line.split(['{', ' ']).next().unwrap();
+        assert!(!["up", "ALERTS"].contains(&name), "{line}");
+        assert!(
+            !line.contains("pool=\"other\"") && !line.starts_with('#'),
+            "{line}"
+        );
+        let (labels, _) = line.rsplit_once(' ').unwrap();
+        assert!(series.insert(labels), "twice: {line}");
     }
 }
 

@@ -9,14 +9,17 @@ if wire.MODE.startswith("before_"):
     from . import before
 
     getattr(before, wire.MODE)()
-from . import answers, control, requests, starts, telemetry
+from . import answers, control, recalls, requests, starts, telemetry
 
 
 def serve_control(link):
     try:
         while True:
             kind, call, _, _ = wire.read(link)
-            control.answer(link, kind, call)
+            if kind == wire.RECALL:
+                recalls.answer(link, call)
+            else:
+                control.answer(link, kind, call)
     except (EOFError, OSError):
         os._exit(0)
 
@@ -29,7 +32,7 @@ def main():
     channel = wire.connect(1, 0)
     link = wire.connect(0, 0)
     threading.Thread(target=serve_control, args=(channel,), daemon=True).start()
-    describe, reply = find(starts), find(answers) or find(requests)
+    describe, reply = find(starts), find(answers) or find(requests) or find(recalls)
     on_control = find(control) or find(telemetry)
     while True:
         kind, call, _, _ = wire.read(link)

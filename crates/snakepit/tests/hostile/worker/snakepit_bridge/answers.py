@@ -4,7 +4,7 @@ import os
 import struct
 import time
 
-from .wire import CANCEL, CHUNK, END, ESCAPE, FAILED, ITEMS, NIL, RESULT, error, frame, text
+from .wire import CANCEL, CHUNK, DESCRIBED, END, ESCAPE, FAILED, ITEMS, NIL, PART, REQUEST, RESULT, error, frame, text
 
 HUGE = 2**64 - 1
 
@@ -171,6 +171,43 @@ def array_of_many_dimensions(link, call):
 def nils(link, call):
     count = 2 << 20
     result(link, call, b"\xdd" + struct.pack(">I", count) + NIL * count)
+
+
+def nils_beside_text(link, call):
+    """What has no parts earns memory for what has many."""
+    count, size = 4 << 20, 8 << 20
+    nils = b"\xdd" + struct.pack(">I", count) + NIL * count
+    result(link, call, b"\x92\xdb" + struct.pack(">I", size) + b"x" * size + nils)
+
+
+def lists_in_lists(link, call):
+    """Lists without items: each takes one byte here, and a list in memory."""
+    count = 4 << 20
+    result(link, call, b"\xdd" + struct.pack(">I", count) + b"\x90" * count)
+
+
+def parts_without_end(link, call):
+    part = frame(RESULT, call, b"", bytes(1 << 20), flags=PART)
+    while True:
+        link.sendall(part)
+
+
+def parts_of_nothing(link, call):
+    many = frame(RESULT, call, flags=PART) * 10_000
+    for _ in range(100):
+        link.sendall(many)
+    link.sendall(frame(RESULT, call, b"", NIL))
+
+
+def parts_of_two_calls(link, call):
+    link.sendall(frame(RESULT, call, b"", b"\x92", flags=PART) + frame(RESULT, call + 1, b"", b"\x92", flags=PART))
+    until_closed(link)
+
+
+def parts_of_every_kind(link, call):
+    for kind in (DESCRIBED, FAILED, REQUEST, CANCEL, END):
+        link.sendall(frame(kind, call, b"", NIL, flags=PART))
+    until_closed(link)
 
 
 def equal_keys(link, call):

@@ -132,3 +132,29 @@ def span_in_an_error(channel, link, call):
 
 def span_without_an_id_at_the_end(channel, link, call):
     link.sendall(frame(END, call, b"\x0a\x00"))
+
+
+def telemetry_of_labels_without_end(channel, link, call):
+    """Measurements whose labels are as long as they may be, and never the same."""
+    more = {f"label-{n}": "x" * 200 for n in range(60)}
+    bodies = []
+    for instrument in range(3):
+        body = {"name": f"n{instrument}", "instrument": instrument, "value": 1, "attributes": {"n": "@" * 12} | more}
+        bodies.append(pack(body).partition(b"@" * 12))
+    for n in range(20_000):
+        records = [record(MEASUREMENT, before + b"%012d" % n + after) for before, _, after in bodies]
+        channel.sendall(telemetry(*records))
+    answer(link, call)
+
+
+def telemetry_of_forged_metrics(channel, link, call):
+    names = ["up", "ALERTS", "snakepit.calls", "process.cpu.time", "a", "A", "a.b", "a_b", "a_b_total", "9", " ", "__name__"]
+    forged = {"pool": "other", "le": "0.1", "quantile": "1", "__name__": "up", "a.b": 1, "a_b": 2, "job": '"} 1\n# EOF\n' + ESCAPE}
+    for instrument in range(3):
+        for name in names:
+            for unit in ("", "s", "\n# EOF", "{x}"):
+                body = {"name": name + str(instrument), "instrument": instrument, "value": 1, "unit": unit, "description": "\n# EOF\n" + ESCAPE}
+                channel.sendall(telemetry(record(MEASUREMENT, body | {"attributes": forged})))
+    body = {"name": "up", "instrument": 1, "value": 0, "attributes": {"snakepit.pool": "other"}}
+    channel.sendall(telemetry(record(MEASUREMENT, body)))
+    answer(link, call)

@@ -14,6 +14,10 @@ MODE = os.environ["PYTHON_MODE"]
 DESCRIBE, CALL, STREAM, MANY, SHUTDOWN = 1, 2, 3, 4, 5
 DESCRIBED, RESULT, FAILED, CHUNK, END, ITEMS, REQUEST, CANCEL = 16, 17, 18, 19, 20, 21, 22, 23
 CANCEL_CALL, PING, PONG, STOPPED, STACKS, NO_STACKS, GIL, TELEMETRY = 32, 33, 34, 35, 36, 37, 40, 42
+RECALL, RECALLED = 38, 39
+
+# Flags of frames.
+PART = 8
 
 NIL = b"\xc0"
 ESCAPE = "\x1b]0;PWN\x07\x1b[2J"
@@ -90,6 +94,8 @@ def tool(name, description=None, schema='{"type":"object"}', signature=None, fil
 
 
 def described(tools=None, slots=1, runtime="cpython", version="3.11", capabilities=("cancel", "many", "concurrency")):
+    if MODE.startswith("recall_"):
+        capabilities += ("recall",)
     head = number(1, 1) + text(2, runtime) + text(3, version) + number(4, 1) + number(5, slots) + number(6, os.getpid())
     head += tool("t") + tool("s", stream=True) if tools is None else tools
     return head + b"".join(text(8, one) for one in capabilities)
