@@ -168,6 +168,8 @@ pub enum Distrust {
     Link,
     /// It is no regular file.
     Kind,
+    /// It is no socket.
+    NoSocket,
     /// It belongs to another user, or others may write to it.
     Foreign(
         /// Which of them.
@@ -187,6 +189,7 @@ impl fmt::Display for Distrust {
         match self {
             Self::Link => f.write_str("it is a symbolic link"),
             Self::Kind => f.write_str("it is no regular file"),
+            Self::NoSocket => f.write_str("it is no socket"),
             Self::Foreign(problem) => write!(f, "it {problem}"),
             Self::Size { size, limit } => write!(f, "it has {size} bytes, {limit} are possible"),
         }

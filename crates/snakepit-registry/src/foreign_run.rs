@@ -16,6 +16,7 @@ use crate::identity::Scene;
 use crate::keeper::{self, Kept};
 use crate::pulse::{self, Pulse};
 use crate::record::Record;
+use crate::recordings;
 use crate::run_dir::{DATABASE, LOCK, META, RunMeta};
 use crate::run_id::RunId;
 use crate::stored::records_in;
@@ -116,6 +117,20 @@ impl<'a> ForeignRun<'a> {
         }
     }
 
+    /// Whether its host lives, as far as that can be told without a look at other processes.
+    pub(crate) fn lives(&self, here: &Scene) -> Option<bool> {
+        match pulse::of(self.meta.as_ref().ok()?, here) {
+            Pulse::Alive => Some(true),
+            Pulse::Gone => Some(false),
+            Pulse::Unknown => None,
+        }
+    }
+
+    /// Its directory, without the lock.
+    pub(crate) fn into_dir(self) -> Dir {
+        self.dir
+    }
+
     /// What the host wrote about itself.
     ///
     /// # Errors
@@ -151,6 +166,14 @@ impl<'a> ForeignRun<'a> {
         Ok(kept.path().to_owned())
     }
 
+    /// Keeps the recordings of its host beside the runs.
+    ///
+    /// # Errors
+    /// They cannot be moved.
+    pub(crate) fn keep_recordings(&self, data: &DataDir) -> Result<(), Error> {
+        recordings::keep(&self.dir, self.id, data)
+    }
+
     /// Removes the directory, still holding its lock.
     pub(crate) fn remove(self) -> Result<(), Error> {
         self.runs.remove(&self.id.to_string())
@@ -181,7 +204,7 @@ fn lock(dir: &Dir, access: Access) -> Result<Option<Lock>, Error> {
     })
 }
 
-fn read_meta(dir: &Dir, id: RunId) -> Result<RunMeta, Error> {
+pub(crate) fn read_meta(dir: &Dir, id: RunId) -> Result<RunMeta, Error> {
     let path = dir.path().join(META);
     let damaged = |detail: String| Error::Corrupt {
         path: path.clone(),

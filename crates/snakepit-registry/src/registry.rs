@@ -76,13 +76,13 @@ pub(crate) struct Inner {
 /// registration are gone.
 #[derive(Clone, Debug)]
 pub struct Registry {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
 /// Starts processes of a run.
 #[derive(Clone, Debug)]
 pub struct Spawner {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
 /// Facts about a registry.

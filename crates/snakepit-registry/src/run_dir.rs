@@ -20,7 +20,7 @@ use crate::trusted::{Dir, FileId, FileVersion};
 pub(crate) const LOCK: &str = "lock";
 pub(crate) const META: &str = "meta.json";
 pub(crate) const DATABASE: &str = "db";
-const SOCKETS: &str = "s";
+pub(crate) const SOCKETS: &str = "s";
 /// A file of a run that is being replaced.
 const NEXT: &str = "next";
 
@@ -133,6 +133,19 @@ impl RunDir {
 
     pub(crate) fn sockets(&self) -> PathBuf {
         self.path.join(SOCKETS)
+    }
+
+    /// Opens the directory.
+    ///
+    /// # Errors
+    /// It is gone, or something else is in its place.
+    pub(crate) fn open(&self) -> Result<Dir, Error> {
+        Dir::open(&self.path)
+    }
+
+    /// Opens the directory of its sockets; as [`open`](Self::open).
+    pub(crate) fn open_sockets(&self) -> Result<Dir, Error> {
+        self.open()?.dir(SOCKETS)
     }
 
     /// Why the directory is not whole, if that could not be changed.

@@ -241,7 +241,12 @@ fn sweep_run(
         |left: &LeftAlone| matches!(left.reason, Reason::Independent | Reason::NotPermitted);
     if report.left.iter().any(lives) || !report.leftover.is_empty() {
         report.outcome = Outcome::Kept;
-    } else if let Err(e) = run.remove() {
+        return report;
+    }
+    if let Err(e) = run.keep_recordings(data) {
+        report.problem = Some(e.to_string());
+    }
+    if let Err(e) = run.remove() {
         report.problem = Some(e.to_string());
         report.outcome = Outcome::Kept;
     }

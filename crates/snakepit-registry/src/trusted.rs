@@ -47,14 +47,16 @@ pub(crate) fn id_of_file(file: &File, path: &Path) -> Result<FileId, Error> {
     Ok(id(&stat))
 }
 
+/// What is wrong with the owner.
+fn foreign_owner(owner: u32) -> Option<DirProblem> {
+    let us = nix::unistd::geteuid().as_raw();
+    (owner != us).then_some(DirProblem::ForeignOwner { owner, us })
+}
+
 /// What is wrong with the owner or the permissions.
 fn foreign(stat: &FileStat) -> Option<DirProblem> {
-    let us = nix::unistd::geteuid().as_raw();
-    if stat.st_uid != us {
-        return Some(DirProblem::ForeignOwner {
-            owner: stat.st_uid,
-            us,
-        });
+    if let Some(problem) = foreign_owner(stat.st_uid) {
+        return Some(problem);
     }
     let others = Mode::S_IWGRP | Mode::S_IWOTH;
     Mode::from_bits_truncate(stat.st_mode)
@@ -231,8 +233,41 @@ impl Dir {
         Ok(entries.iter().map(fs::DirEntry::file_name).collect())
     }
 
+    /// Checks that a name is a socket of ours.
+    ///
+    /// # Errors
+    /// [`Error::Untrusted`] when it is something else, [`Error::Io`] when there is none.
+    pub(crate) fn check_socket(&self, name: &str) -> Result<(), Error> {
+        let path = self.path.join(name);
+        let stat = fstatat(&self.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW);
+        let stat = stat.map_err(|e| Error::io("find", &path, e.into()))?;
+        let problem = match kind(&stat) {
+            SFlag::S_IFSOCK => foreign_owner(stat.st_uid).map(Distrust::Foreign),
+            SFlag::S_IFLNK => Some(Distrust::Link),
+            _ => Some(Distrust::NoSocket),
+        };
+        match problem {
+            Some(problem) => Err(Error::Untrusted { path, problem }),
+            None => Ok(()),
+        }
+    }
+
+    /// Checks that the process behind a socket in it belongs to us.
+    ///
+    /// # Errors
+    /// [`Error::Untrusted`] when it does not.
+    pub(crate) fn check_peer(&self, name: &str, uid: u32) -> Result<(), Error> {
+        match foreign_owner(uid) {
+            Some(problem) => Err(Error::Untrusted {
+                path: self.path.join(name),
+                problem: Distrust::Foreign(problem),
+            }),
+            None => Ok(()),
+        }
+    }
+
     /// A path through the descriptor, whatever has become of the directory's own path.
-    fn reach(&self, name: &Path) -> PathBuf {
+    pub(crate) fn reach(&self, name: &Path) -> PathBuf {
         Path::new(&format!("/proc/self/fd/{}", self.fd.as_raw_fd())).join(name)
     }
 }

@@ -11,6 +11,7 @@ mod damage;
 mod data_dir;
 mod heir;
 mod host;
+mod host_runs;
 mod identity;
 mod killer;
 mod living;

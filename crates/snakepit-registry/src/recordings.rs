@@ -1,0 +1,124 @@
+//! Recordings that dead hosts have left: they outlive the directory of their run, for people who ask why the host died.
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+
+use crate::data_dir::DataDir;
+use crate::error::Error;
+use crate::run_dir::META;
+use crate::run_id::RunId;
+use crate::trusted::Dir;
+
+/// The names of files of a run that are kept when its directory is swept begin so.
+pub const RECORDING: &str = "flight-";
+
+/// Beside the runs.
+const RECORDINGS: &str = "recordings";
+
+/// Runs whose recordings are kept; the oldest ones make room for others.
+const KEPT: usize = 16;
+
+/// Bytes of what a host says of itself.
+const MAX_META: u64 = 64 << 10;
+
+/// Moves the recordings of a run away from its directory, which is about to be removed.
+///
+/// # Errors
+/// They cannot be moved; what is left of them goes with the directory.
+pub(crate) fn keep(dir: &Dir, id: RunId, data: &DataDir) -> Result<(), Error> {
+    let own = |name: &OsString| {
+        name.to_str()
+            .is_some_and(|name| name.starts_with(RECORDING))
+    };
+    let files: Vec<OsString> = dir.names()?.into_iter().filter(own).collect();
+    if files.is_empty() {
+        return Ok(());
+    }
+    let all = data.top().ensure_dir(RECORDINGS)?;
+    make_room(&all)?;
+    let kept = all.ensure_dir(&id.to_string())?;
+    for name in files.iter().filter_map(|name| name.to_str()) {
+        dir.rename(name, &kept, name)?;
+    }
+    if let Some(meta) = dir.read(META, MAX_META)? {
+        let written = kept.create(META)?.write_all(&meta);
+        written.map_err(|e| Error::io("write", kept.path().join(META), e))?;
+    }
+    Ok(())
+}
+
+fn make_room(all: &Dir) -> Result<(), Error> {
+    let mut names: Vec<String> = all
+        .names()?
+        .into_iter()
+        .filter_map(|name| name.into_string().ok())
+        .collect();
+    let changed = |name: &String| all.version_of(name).map(|(_, _, at, nanos)| (at, nanos));
+    names.sort_by_key(changed);
+    let surplus = (names.len() + 1).saturating_sub(KEPT);
+    names
+        .iter()
+        .take(surplus)
+        .try_for_each(|name| all.remove(name))
+}
+
+/// The recordings that were kept, each with its run.
+///
+/// # Errors
+/// The directory cannot be read or trusted.
+pub(crate) fn kept(data: &DataDir) -> Result<Vec<(RunId, Dir)>, Error> {
+    let all = match data.top().dir(RECORDINGS) {
+        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            return Ok(Vec::new());
+        }
+        other => other?,
+    };
+    let mut kept = Vec::new();
+    for name in all.names()? {
+        let Some(id) = name.to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        kept.push((id, all.dir(&RunId::to_string(&id))?));
+    }
+    Ok(kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recordings_are_moved_with_what_the_host_said_and_the_oldest_make_room() {
+        let home = tempfile::tempdir().expect("a directory");
+        let data = DataDir::prepare(&home.path().join("pit")).expect("it is ours");
+        assert!(kept(&data).expect("there is none").is_empty());
+        let runs = data.runs().expect("it was made");
+        let mut ids = Vec::new();
+        for number in 0..KEPT + 3 {
+            let id = RunId::random().expect("randomness");
+            let run = runs.create_dir(&id.to_string()).expect("it is new");
+            keep(&run, id, &data).expect("nothing is there to keep");
+            for name in ["flight-0", "flight-1", META, "lock"] {
+                let mut file = run.create(name).expect("it is new");
+                write!(file, "{name} {number}").expect("there is room");
+            }
+            keep(&run, id, &data).expect("it is moved");
+            let left: Vec<_> = run.names().expect("it is there");
+            assert_eq!(left.len(), 2, "the lock and the words of the host stay");
+            ids.push(id);
+        }
+        let found = kept(&data).expect("it is ours");
+        assert_eq!(found.len(), KEPT);
+        let last = ids.last().expect("there are some");
+        let (_, dir) = found
+            .iter()
+            .find(|(id, _)| id == last)
+            .expect("the last one is there");
+        let text = dir
+            .read("flight-1", 100)
+            .expect("it is ours")
+            .expect("it is there");
+        assert_eq!(text, format!("flight-1 {}", KEPT + 2).into_bytes());
+        assert!(dir.read(META, 100).expect("it is ours").is_some());
+    }
+}
