@@ -8,6 +8,7 @@ macro_rules! codes {
         ///
         /// SP1xxx: configuration. SP2xxx: the call's input or output. SP3xxx: the tool itself. SP4xxx: the pool. SP5xxx: workers.
         /// SP6xxx: the registry of worker processes. SP7xxx: sessions, variables and programs. SP8xxx: host tools.
+        /// SP9xxx: looking into a running host.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum ErrorCode {
@@ -167,6 +168,22 @@ codes! {
     TooManyRequests = "SP8011",
     /// No open stream has this number.
     UnknownStream = "SP8012",
+    /// No host runs, or none of this name.
+    NoHost = "SP9001",
+    /// Several hosts run, and none was named.
+    SeveralHosts = "SP9002",
+    /// The host ended while it was asked.
+    HostGone = "SP9003",
+    /// The host speaks another version of the admin protocol.
+    HostVersion = "SP9004",
+    /// An action was asked for without permission.
+    ActionNotAllowed = "SP9005",
+    /// The admin socket of a host cannot be used or trusted.
+    AdminSocket = "SP9006",
+    /// The host could not answer.
+    AdminFailed = "SP9007",
+    /// The flight recording of a host cannot be read.
+    BadRecording = "SP9008",
 }
 
 impl fmt::Display for ErrorCode {

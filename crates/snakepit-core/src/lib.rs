@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod affinity;
+mod call_observer;
 mod chain;
 mod change;
 mod code;
@@ -26,6 +27,7 @@ mod schedule;
 mod service;
 mod session;
 mod stacks;
+mod tail;
 mod telemetry_control;
 mod tensor;
 #[cfg(feature = "testing")]
@@ -36,6 +38,7 @@ mod variable;
 mod worker;
 
 pub use affinity::Affinity;
+pub use call_observer::{CallObserver, EndedCall, SentCall};
 pub use chain::CallChain;
 pub use change::{
     Change, ChangeBatch, ChangeKind, ChangeStream, Origin, WatchFilter, WatchFrom, WatchItem,
@@ -74,6 +77,7 @@ pub use session::{
     MetadataUpdate, Quota, Session, SessionConfig, SessionCursor, SessionEnd, SessionHold,
     SessionInfo, SessionOptions, SessionPage, SessionStats, Sessions, StateError,
 };
+pub use tail::{LogLine, Tail};
 pub use telemetry_control::TelemetryControl;
 pub use tensor::{DType, Tensor, TensorError};
 pub use trace_context::{TraceContext, TraceContextError};

@@ -2,6 +2,7 @@
 
 mod admission;
 mod alone;
+mod asked;
 mod behind;
 mod early;
 mod errors;
@@ -176,6 +177,9 @@ impl Pool {
         let traced = journal::trace(shared, options, now);
         let mut journal = Journal::begin(shared, tool.into(), traced, now);
         let result = self.run(&mut journal.progress, args, options, now).await;
+        if let Ok(reply) = &result {
+            journal.progress.received = reply.bytes.len() as u64;
+        }
         journal.end(result.as_ref().map(drop));
         result
     }
@@ -236,6 +240,7 @@ impl Pool {
         lease.session.clone_from(&options.hold);
         progress.dispatched(shared, &mut lease);
         let request = limits.request(progress, args, options, &lease);
+        progress.sent(shared, &request, &lease);
         let call = request.call;
         let future = Arc::clone(lease.worker()).call(lease.slot(), request);
         Running::new(lease, call, future)

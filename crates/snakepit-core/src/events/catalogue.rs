@@ -182,6 +182,11 @@ events! {
     /// A worker had more telemetry records than it may send, and dropped some.
     TelemetryDropped "telemetry.dropped" DEBUG { pool: PoolName, worker: WorkerId, records: u64 }
 
+    /// A person asked the host for something through its admin socket: `recycle`, `drain` or `cancel`.
+    AdminAction "admin.action" INFO {
+        pool: PoolName, worker: WorkerId, call: Option<CallId>, action: &'static str, peer_pid: Option<u32>,
+    }
+
     /// A clean-up begins: of what runs of dead hosts have left, or of what this run leaves.
     CleanupStart "cleanup.start" DEBUG { run: String, phase: &'static str }
     /// The clean-up is done: nothing that it had to end lives any more.

@@ -2,6 +2,9 @@
 
 /// Returns the doc of a field. A field without one does not compile.
 macro_rules! field_doc {
+    (action) => {
+        "Action, as one word."
+    };
     (adapter) => {
         "Name of the adapter."
     };
@@ -133,6 +136,9 @@ macro_rules! field_doc {
     };
     (outcome) => {
         "Outcome: `ok`, `error`, `queue_timeout`, `call_timeout`, `cancelled` or `rejected`."
+    };
+    (peer_pid) => {
+        "Process id of the one who asked. `None` if the system does not tell it."
     };
     (phase) => {
         "`start` if it is about runs of dead hosts, `end` if it is about this run."

@@ -1,5 +1,8 @@
 //! The journal of a call: what its events and its span say, from its beginning to its end.
 
+mod observed;
+
+use std::cell::LazyCell;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +40,10 @@ pub(super) struct Progress {
     queued: Duration,
     /// Chunks of a stream that has begun.
     chunks: Option<Chunks>,
+    /// What the observer knows its last attempt by.
+    mark: Option<u32>,
+    /// Bytes of its result.
+    pub(super) received: u64,
 }
 
 /// The chunks of a stream.
@@ -73,6 +80,8 @@ impl<S: Deref<Target = Shared>> Journal<S> {
             waits: None,
             queued: Duration::ZERO,
             chunks: None,
+            mark: None,
+            received: 0,
         };
         Self {
             shared,
@@ -121,10 +130,14 @@ impl<S: Deref<Target = Shared>> Journal<S> {
     #[inline]
     fn close(&mut self, end: impl FnOnce() -> End) {
         self.over = true;
+        let end = LazyCell::new(end);
+        if let Some(observer) = self.shared.observer.get() {
+            self.progress.observed(&**observer, &end);
+        }
         let hub = &self.shared.hub;
         let told = hub.enabled(kind::CallCompleted) || hub.enabled(kind::StreamEnded);
         if told || self.progress.traced.span.is_some() {
-            self.progress.over(&self.shared, &end());
+            self.progress.over(&self.shared, &end);
         }
     }
 }

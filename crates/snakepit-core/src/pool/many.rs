@@ -247,6 +247,7 @@ async fn attempt_once(
     let suspects = shared.config.quarantine.as_ref().map(|_| items.clone());
     progress.dispatched(shared, &mut lease);
     let request = limits.request(progress, Payload::default(), options, &lease);
+    progress.sent(shared, &request, &lease);
     let (call, slot, worker) = (request.call, lease.slot(), Arc::clone(lease.worker()));
     let future: WorkerFuture<Vec<ItemResult>> =
         Box::pin(async move { Ok(worker.call_many(slot, request, items).await) });

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -25,8 +25,8 @@ use crate::events::Events;
 use crate::policy::{Breakers, Quarantine, RetryBudget};
 use crate::schedule::{Added, Grant, Lost, Rules, Scheduler, Ticket, WorkerKey};
 use crate::{
-    CallChain, Error, Fairness, PoolConfig, Sessions, StartError, StopStep, Worker, WorkerId,
-    WorkerProfile,
+    CallChain, CallObserver, Error, Fairness, PoolConfig, Sessions, StartError, StopStep, Worker,
+    WorkerId, WorkerProfile,
 };
 
 /// Wakes a waiting call with its slot, or with the reason why it gets none.
@@ -47,6 +47,8 @@ pub(crate) struct Shared {
     pub(super) sessions: Option<Sessions>,
     /// Settings of the records that its workers report.
     pub(super) telemetry: Settings,
+    /// Who observes the calls, if anybody does.
+    pub(super) observer: OnceLock<Arc<dyn CallObserver>>,
     pub(super) readiness: watch::Sender<Readiness>,
     /// A failed start is not tried again: somebody waits for the pool.
     pub(super) first_start: AtomicBool,
@@ -132,6 +134,7 @@ impl Shared {
             sessions,
             profile,
             telemetry: Settings::default(),
+            observer: OnceLock::new(),
             readiness: watch::Sender::new(Readiness::Starting),
             first_start: AtomicBool::new(first_start),
             tasks: TaskTracker::new(),

@@ -39,6 +39,8 @@ pub(super) enum Event {
     Stuck(WorkerKey),
     /// What stopped a call of the worker may have left it in an unknown state.
     Interrupted(WorkerKey),
+    /// Somebody wants the worker replaced at once.
+    Drain(WorkerKey),
     /// Keep this many workers.
     Resize {
         workers: usize,
@@ -167,6 +169,7 @@ impl Supervisor {
         match event {
             Event::Idle(key) => self.stop_idle(key),
             Event::Stuck(key) => self.renew(key, RecycleReason::Stuck),
+            Event::Drain(key) => self.renew(key, RecycleReason::Manual),
             Event::Interrupted(key) => self.renew(key, RecycleReason::Interrupted),
             Event::Lost(key) => self.stop(key, Duration::ZERO),
             Event::Resize { workers, done } => {

@@ -6,6 +6,7 @@ mod ahead_back;
 mod ahead_late;
 mod alone;
 mod amplification;
+mod asked;
 mod breaker;
 mod calls_told;
 mod close;

@@ -1,0 +1,52 @@
+//! What a person may ask of a pool while it runs: to drain a worker, to stop one call; and who observes its calls.
+
+use std::sync::Arc;
+
+use super::foreign;
+use super::supervisor::Event;
+use super::{Pool, RecycleError};
+use crate::{CallId, CallObserver, WorkerId};
+
+impl Pool {
+    /// Name of the profile that starts its workers, for example `process`.
+    pub fn profile_name(&self) -> &'static str {
+        self.shared().profile.name()
+    }
+
+    /// Gives a worker no further calls from now on, and replaces it at once; its own calls have `recycle.max_drain` to end. Unlike
+    /// [`recycle`](Self::recycle) it does not wait for the replacement to be ready.
+    ///
+    /// # Errors
+    /// [`RecycleError::UnknownWorker`] if no ready worker has this name.
+    pub fn drain(&self, worker: &WorkerId) -> Result<(), RecycleError> {
+        let key = {
+            let state = self.shared().lock();
+            let mut workers = state.workers.iter();
+            let found = workers.find(|(_, live)| live.id == *worker && !live.draining);
+            found.map(|(key, _)| key)
+        };
+        let key = key.ok_or_else(|| RecycleError::UnknownWorker {
+            pool: self.name().clone(),
+            worker: worker.clone(),
+        })?;
+        self.shared().send(Event::Drain(key));
+        Ok(())
+    }
+
+    /// Asks a worker to stop a call, known by the number of its [attempt](crate::SentCall::attempt); the caller gets an error with the
+    /// code [`Cancelled`](crate::ErrorCode::Cancelled) if the tool stops. Returns `false` if no ready worker has this name. A worker
+    /// ignores a call that it does not run.
+    pub fn cancel(&self, worker: &WorkerId, attempt: CallId) -> bool {
+        let Some(worker) = self.shared().worker(worker) else {
+            return false;
+        };
+        foreign::cancel(&*worker, attempt, self.config().cancel_grace);
+        true
+    }
+
+    /// Sets the observer of the calls that are made from now on. Returns `false` if the pool has one: there is at most one, until the
+    /// pool ends.
+    pub fn observe(&self, observer: Arc<dyn CallObserver>) -> bool {
+        self.shared().observer.set(observer).is_ok()
+    }
+}

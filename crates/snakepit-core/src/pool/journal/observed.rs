@@ -1,0 +1,51 @@
+//! What the journal of a call tells the observer of its pool.
+
+use tokio::time::Instant;
+
+use super::{End, Progress};
+use crate::pool::lease::Lease;
+use crate::pool::shared::Shared;
+use crate::{CallObserver, EndedCall, Request, SentCall};
+
+impl Progress {
+    /// It is sent to the worker of this lease.
+    pub(in crate::pool) fn sent(&mut self, shared: &Shared, request: &Request, lease: &Lease) {
+        let Some(observer) = shared.observer.get() else {
+            return;
+        };
+        self.mark = Some(observer.sent(&SentCall {
+            call: self.call,
+            attempt: request.call,
+            tool: &self.tool,
+            session: request.session.as_ref(),
+            worker: lease.id(),
+            slot: lease.slot(),
+            begun: self.begun,
+            at: lease.since().unwrap_or(self.begun),
+            deadline: request.deadline,
+            queued: self.queued,
+            bytes: request.args.bytes.len() as u64,
+            items: self.items,
+            mark: self.mark,
+        }));
+    }
+
+    /// Tells the observer of the end.
+    pub(super) fn observed(&self, observer: &dyn CallObserver, end: &End) {
+        let now = Instant::now();
+        let waits = self.waits.map(|since| now.saturating_duration_since(since));
+        observer.ended(&EndedCall {
+            call: self.call,
+            tool: &self.tool,
+            begun: self.begun,
+            at: now,
+            queued: self.queued + waits.unwrap_or_default(),
+            outcome: end.outcome,
+            code: end.code,
+            attempts: self.attempts,
+            bytes: self.received,
+            items: self.items,
+            mark: self.mark,
+        });
+    }
+}
