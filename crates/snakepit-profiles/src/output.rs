@@ -3,13 +3,14 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use snakepit_core::{Printable, WorkerId};
+use snakepit_core::{LogLine, Printable, Tail as LastLines, WorkerId};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tracing::Level;
 
 use crate::redact::redact;
 
@@ -72,21 +73,36 @@ enum What {
     Dropped(u64),
 }
 
-/// The way to a thread that hands lines to the log, so that a log that blocks holds nothing else up.
-/// The thread ends when all clones have been dropped. Nobody waits for it.
+/// The way to the last lines of the host, and to a thread that hands lines to the log, so that a log
+/// that blocks holds nothing else up. The thread ends when all clones have been dropped. Nobody
+/// waits for it.
 #[derive(Clone, Debug)]
-pub(crate) struct Log(mpsc::Sender<Line>);
+pub(crate) struct Log {
+    way: mpsc::Sender<Line>,
+    last: LastLines<LogLine>,
+}
 
 impl Log {
-    pub(crate) fn start() -> std::io::Result<Self> {
-        let (sender, mut receiver) = mpsc::channel(QUEUE);
+    /// Starts the thread.
+    pub(crate) fn start(last: LastLines<LogLine>) -> std::io::Result<Self> {
+        let (way, mut receiver) = mpsc::channel(QUEUE);
         let thread = std::thread::Builder::new().name("snakepit-log".to_owned());
         thread.spawn(move || {
             while let Some(line) = receiver.blocking_recv() {
                 log(&line);
             }
         })?;
-        Ok(Self(sender))
+        Ok(Self { way, last })
+    }
+}
+
+fn level_of(python: u8) -> Level {
+    match python {
+        40.. => Level::ERROR,
+        30.. => Level::WARN,
+        20.. => Level::INFO,
+        10.. => Level::DEBUG,
+        _ => Level::TRACE,
     }
 }
 
@@ -95,12 +111,22 @@ fn log(line: &Line) {
     match &line.what {
         What::Text(level, text) => {
             let text = redact(text);
-            match level {
-                40.. => tracing::error!(target: "snakepit::worker", %worker, stream, "{text}"),
-                30.. => tracing::warn!(target: "snakepit::worker", %worker, stream, "{text}"),
-                20.. => tracing::info!(target: "snakepit::worker", %worker, stream, "{text}"),
-                10.. => tracing::debug!(target: "snakepit::worker", %worker, stream, "{text}"),
-                _ => tracing::trace!(target: "snakepit::worker", %worker, stream, "{text}"),
+            match level_of(*level) {
+                Level::ERROR => {
+                    tracing::error!(target: "snakepit::worker", %worker, stream, "{text}")
+                }
+                Level::WARN => {
+                    tracing::warn!(target: "snakepit::worker", %worker, stream, "{text}")
+                }
+                Level::INFO => {
+                    tracing::info!(target: "snakepit::worker", %worker, stream, "{text}")
+                }
+                Level::DEBUG => {
+                    tracing::debug!(target: "snakepit::worker", %worker, stream, "{text}")
+                }
+                Level::TRACE => {
+                    tracing::trace!(target: "snakepit::worker", %worker, stream, "{text}")
+                }
             }
         }
         What::Dropped(count) => {
@@ -147,6 +173,19 @@ async fn read(
     let mut splitter = Splitter::default();
     let mut buffer = vec![0; 8 * 1024];
     let mut window = Window::default();
+    let source_name: Arc<str> = stream.into();
+    let keep = |level: u8, text: &str| {
+        let text = redact(text).into_owned();
+        let bytes = text.len();
+        let line = LogLine {
+            at: SystemTime::now(),
+            worker: worker.clone(),
+            source: Arc::clone(&source_name),
+            level: level_of(level),
+            text,
+        };
+        log.last.push(line, bytes);
+    };
     let send = |what: What| {
         let worker = worker.clone();
         let line = Line {
@@ -154,7 +193,7 @@ async fn read(
             stream,
             what,
         };
-        log.0.try_send(line).is_ok()
+        log.way.try_send(line).is_ok()
     };
     loop {
         let read = source.read(&mut buffer).await.unwrap_or(0);
@@ -162,7 +201,11 @@ async fn read(
             let (level, line) = levelled(line);
             let text = printable(&line);
             tail.push(text.clone());
-            if !window.admit(Instant::now()) || !send(What::Text(level, text)) {
+            let admitted = window.admit(Instant::now());
+            if admitted {
+                keep(level, &text);
+            }
+            if !admitted || !send(What::Text(level, text)) {
                 window.dropped += 1;
             }
         };
@@ -286,7 +329,7 @@ mod tests {
         let worker = WorkerId::from("w-0");
         let long = "x".repeat(MAX_LINE + 5);
         let text = format!("one\r\n\x1b[31mred\n{long}\nlast without end token='hush1234'");
-        let log = Log::start().expect("a thread can be started");
+        let log = Log::start(LastLines::default()).expect("a thread can be started");
         let source = std::io::Cursor::new(text.into_bytes());
         let (tail, tasks) = drain(&worker, source, tokio::io::empty(), &log);
         tasks.join_all().await;
@@ -316,7 +359,7 @@ mod tests {
     async fn a_flood_is_drained_and_bounded() {
         let worker = WorkerId::from("w-0");
         let text = "0123456789\n".repeat(200_000);
-        let log = Log::start().expect("a thread can be started");
+        let log = Log::start(LastLines::default()).expect("a thread can be started");
         let source = std::io::Cursor::new(text.into_bytes());
         let (tail, tasks) = drain(&worker, tokio::io::empty(), source, &log);
         tasks.join_all().await;

@@ -57,8 +57,8 @@ impl Recipe {
             let message = format!("no thread can be started: {error}");
             StartError::new(ErrorCode::StartFailed, message)
         };
-        let log = Log::start().map_err(no_thread)?;
-        let telemetry = Telemetry::start().map_err(no_thread)?;
+        let log = Log::start(run.last_lines().clone()).map_err(no_thread)?;
+        let telemetry = Telemetry::start(run.last_lines().clone()).map_err(no_thread)?;
         Ok(Self {
             config,
             slots,

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use snakepit_core::events::Events;
-use snakepit_core::{ErrorCode, StartError};
+use snakepit_core::{ErrorCode, LogLine, StartError, Tail};
 use snakepit_registry::{
     CloseReport, CommandSpec, Error, Registration, Registry, RegistryConfig, Spawned, Support,
     SweepReport, Tier,
@@ -35,6 +35,7 @@ struct Inner {
     data_dir: PathBuf,
     support: Support,
     events: Events,
+    last_lines: Tail<LogLine>,
     /// Why the last worker could not be recorded, as long as that is so.
     degraded: Mutex<Option<String>>,
 }
@@ -106,6 +107,7 @@ impl Run {
             data_dir: dir,
             support,
             events: events.clone(),
+            last_lines: Tail::default(),
             degraded: Mutex::default(),
         };
         Ok(Self {
@@ -121,6 +123,11 @@ impl Run {
     /// The registry behind it.
     pub fn registry(&self) -> &Registry {
         &self.inner.registry
+    }
+
+    /// The last lines that its workers have written, and the log records of their code.
+    pub fn last_lines(&self) -> &Tail<LogLine> {
+        &self.inner.last_lines
     }
 
     /// How workers are kept from outliving this process: `full`, `kernel` or `sweep`.

@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use snakepit_core::events::{CustomEvent, Event, Events, TARGET};
 use snakepit_core::record::Log;
-use snakepit_core::{CallId, PoolName, Printable, StartContext, WorkerId};
+use snakepit_core::{CallId, LogLine, PoolName, Printable, StartContext, Tail, WorkerId};
 use snakepit_grpc::link::LinkClient;
 use snakepit_grpc::records::{self, Record, Records};
 use tokio::sync::Notify;
@@ -28,7 +28,7 @@ const QUEUE: usize = 256;
 /// Bytes of frames of one worker that wait to be read.
 const MAX_WAITING: usize = 1 << 20;
 
-/// Log records of one worker that go to the log per second. All go to the recorder.
+/// Log records of one worker that go to the log and to the last lines per second. All go to the recorder.
 const LINES_PER_SECOND: u32 = 1000;
 
 /// Calls of one frame that are looked up; records of further ones name no call.
@@ -39,7 +39,10 @@ const LAST: Duration = Duration::from_millis(500);
 
 /// The way to the thread that reads. It ends when all clones have been dropped; nobody waits for it.
 #[derive(Clone, Debug)]
-pub(crate) struct Telemetry(SyncSender<Job>);
+pub(crate) struct Telemetry {
+    way: SyncSender<Job>,
+    last_lines: Tail<LogLine>,
+}
 
 #[derive(Debug)]
 struct Job {
@@ -79,11 +82,11 @@ struct Second {
 
 impl Telemetry {
     /// Starts the thread.
-    pub(crate) fn start() -> std::io::Result<Self> {
-        let (sender, receiver) = sync_channel(QUEUE);
+    pub(crate) fn start(last_lines: Tail<LogLine>) -> std::io::Result<Self> {
+        let (way, receiver) = sync_channel(QUEUE);
         let thread = std::thread::Builder::new().name("snakepit-telemetry".to_owned());
         thread.spawn(move || read_all(&receiver))?;
-        Ok(Self(sender))
+        Ok(Self { way, last_lines })
     }
 
     /// The way of a worker that is about to start.
@@ -126,7 +129,7 @@ impl Reports {
             reports: Arc::clone(self),
             head: Some(head.clone()),
         };
-        if before + size > MAX_WAITING || self.way.0.try_send(job).is_err() {
+        if before + size > MAX_WAITING || self.way.way.try_send(job).is_err() {
             self.done(size);
             self.drop_records(records::count(&head));
         }
@@ -151,7 +154,7 @@ impl Reports {
     pub(crate) fn end(self: &Arc<Self>) {
         let reports = Arc::clone(self);
         // What a full queue keeps back is not worth waiting for.
-        let _ = self.way.0.try_send(Job {
+        let _ = self.way.way.try_send(Job {
             reports,
             head: None,
         });
@@ -293,7 +296,8 @@ impl Reports {
 
     /// Writes a record to the log; `false` if there are too many of them.
     fn write(&self, log: &Log) -> bool {
-        if log.level > LevelFilter::current() {
+        let logged = log.level <= LevelFilter::current();
+        if !logged && log.level > Level::INFO {
             return true;
         }
         let mut second = self.second();
@@ -301,9 +305,29 @@ impl Reports {
         let fits = second.lines <= LINES_PER_SECOND;
         drop(second);
         if fits {
-            write(log);
+            self.keep(log);
+            if logged {
+                write(log);
+            }
         }
         fits
+    }
+
+    /// Adds a record to the last lines of the host, its exception on a line of its own.
+    fn keep(&self, log: &Log) {
+        let texts = [Some(&log.message), log.exception.as_ref()];
+        for text in texts.into_iter().flatten() {
+            let text = Printable(text).to_string();
+            let bytes = text.len();
+            let line = LogLine {
+                at: log.at,
+                worker: self.worker.clone(),
+                source: Arc::clone(&log.logger),
+                level: log.level,
+                text,
+            };
+            self.way.last_lines.push(line, bytes);
+        }
     }
 }
 
