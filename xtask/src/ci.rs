@@ -11,6 +11,7 @@ use crate::{codegen, python, shell, test, tidy, venv};
 /// The crates that others may depend on alone, each with all of its default features or none.
 const ALONE: &[&str] = &[
     "snakepit-core",
+    "snakepit-diag",
     "snakepit-grpc",
     "snakepit-profiles",
     "snakepit-telemetry",
@@ -22,6 +23,8 @@ const ALONE: &[&str] = &[
 const FEATURES: &[(&str, &str)] = &[
     ("snakepit-telemetry", "otlp"),
     ("snakepit-telemetry", "prometheus"),
+    ("snakepit-diag", "admin"),
+    ("snakepit", "diag"),
     ("snakepit", "telemetry"),
 ];
 

@@ -29,31 +29,64 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     shell::only(args, &["--check"])?;
     let check = args.iter().any(|arg| arg == "--check");
     let proto = root().join("proto");
-    let committed = root().join("crates/snakepit-grpc/src/generated");
     let fresh = root().join("target/codegen");
     std::fs::create_dir_all(&fresh)?;
-
-    let files = protox::compile([proto.join("snakepit_bridge.proto")], [&proto])?;
-    tonic_prost_build::configure()
-        .bytes(".")
-        .client_mod_attribute(".", "#[cfg(feature = \"service\")]")
-        .server_mod_attribute(".", "#[cfg(feature = \"service\")]")
-        .out_dir(&fresh)
-        .compile_fds(files)?;
-
-    let name = "snakepit.bridge.rs";
-    let text = std::fs::read_to_string(fresh.join(name)).context("generated file")?;
-    let target = committed.join(name);
-    if check {
-        let old = std::fs::read_to_string(&target).unwrap_or_default();
-        anyhow::ensure!(
-            old == text,
-            "{} is out of date\n  help: run `cargo xtask codegen` and commit the result",
-            target.strip_prefix(root())?.display()
-        );
-        return Ok(());
+    for Source {
+        file,
+        feature,
+        package,
+        target,
+    } in SOURCES
+    {
+        let files = protox::compile([proto.join(file)], [&proto])?;
+        let mut builder = tonic_prost_build::configure().bytes(".").out_dir(&fresh);
+        if let Some(feature) = feature {
+            let attribute = format!("#[cfg(feature = \"{feature}\")]");
+            builder = builder
+                .client_mod_attribute(".", &attribute)
+                .server_mod_attribute(".", &attribute);
+        }
+        builder.compile_fds(files)?;
+        let name = format!("{package}.rs");
+        let text = std::fs::read_to_string(fresh.join(&name)).context("generated file")?;
+        let target = root().join(target).join(name);
+        if check {
+            let old = std::fs::read_to_string(&target).unwrap_or_default();
+            anyhow::ensure!(
+                old == text,
+                "{} is out of date\n  help: run `cargo xtask codegen` and commit the result",
+                target.strip_prefix(root())?.display()
+            );
+            continue;
+        }
+        std::fs::create_dir_all(target.parent().context("it has a directory")?)?;
+        std::fs::write(&target, text)?;
     }
-    std::fs::create_dir_all(&committed)?;
-    std::fs::write(&target, text)?;
     Ok(())
 }
+
+/// One file of messages and services, and the crate that it belongs to.
+#[cfg(feature = "codegen")]
+struct Source {
+    file: &'static str,
+    /// Client and server are generated for this feature of the crate alone.
+    feature: Option<&'static str>,
+    package: &'static str,
+    target: &'static str,
+}
+
+#[cfg(feature = "codegen")]
+const SOURCES: [Source; 2] = [
+    Source {
+        file: "snakepit_bridge.proto",
+        feature: Some("service"),
+        package: "snakepit.bridge",
+        target: "crates/snakepit-grpc/src/generated",
+    },
+    Source {
+        file: "snakepit_admin.proto",
+        feature: None,
+        package: "snakepit.admin.v1",
+        target: "crates/snakepit-diag/src/generated",
+    },
+];

@@ -36,7 +36,10 @@ const EDGES: &[(&str, &[&str])] = &[
 const FREE: &[&str] = &["snakepit-benches", "xtask"];
 
 /// Edges that exist only with a feature, since the lower half is useful without them.
-const OPTIONAL: &[(&str, &str)] = &[("snakepit-grpc", "snakepit-core")];
+const OPTIONAL: &[(&str, &str)] = &[
+    ("snakepit-grpc", "snakepit-core"),
+    ("snakepit-diag", "snakepit-registry"),
+];
 
 pub(super) fn check(metadata: &Value) -> Result<Vec<Violation>> {
     let packages = metadata["packages"]

@@ -1,0 +1,23 @@
+//! The admin service: a host answers questions about itself on a socket in its run directory.
+
+mod client;
+mod error;
+mod history;
+mod host;
+mod hosts;
+mod incoming;
+mod pb;
+mod server;
+mod service;
+
+pub use client::{Client, EventEntry, LogEntry, WorkerStacks};
+pub use error::AdminError;
+pub use host::AdminHost;
+pub use hosts::{Hosts, RunningHost};
+pub use server::AdminServer;
+
+/// Version of the protocol. Both ends must have the same.
+pub const PROTOCOL: u32 = 1;
+
+/// Name of the socket in a run's directory of sockets.
+const SOCKET: &str = "admin";

@@ -1,0 +1,196 @@
+//! Why a host cannot be looked into.
+
+use std::path::PathBuf;
+
+use snakepit_core::{ErrorCode, Printable};
+use tonic::{Code, Status};
+
+/// Why a host could not be found or asked. The host itself goes on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AdminError {
+    /// No host runs.
+    #[error("no host runs that records its workers in {}", data_dir.display())]
+    NoHost {
+        /// The directory that was looked at.
+        data_dir: PathBuf,
+    },
+    /// No host of this name runs.
+    #[error("no host runs with the run `{}`", Printable(run))]
+    UnknownRun {
+        /// What was asked for.
+        run: String,
+    },
+    /// Several hosts run.
+    #[error("{} hosts run: {}", runs.len(), runs.join(", "))]
+    SeveralHosts {
+        /// Their runs.
+        runs: Vec<String>,
+    },
+    /// The data directory cannot be used.
+    #[error("the data directory cannot be used: {0}")]
+    DataDir(snakepit_registry::Error),
+    /// The socket of a host cannot be used or trusted.
+    #[error("the admin socket of run `{run}` cannot be used: {source}")]
+    Socket {
+        /// The run.
+        run: String,
+        /// Why.
+        source: snakepit_registry::Error,
+    },
+    /// The host does not serve the admin service.
+    #[error("the host of run `{run}` does not let others look into it")]
+    SwitchedOff {
+        /// The run.
+        run: String,
+    },
+    /// The host ended, or closed the connection.
+    #[error("the host of run `{run}` has gone while it was asked")]
+    Gone {
+        /// The run.
+        run: String,
+    },
+    /// The host speaks another version of the protocol.
+    #[error(
+        "the host of run `{run}` speaks version {theirs} of the admin protocol, this program version {ours}"
+    )]
+    Version {
+        /// The run.
+        run: String,
+        /// The host's version.
+        theirs: u32,
+        /// The version of this program.
+        ours: u32,
+    },
+    /// The flight recording of a run cannot be read.
+    #[error("the recording `{file}` of run `{run}` cannot be read: it is none of this version")]
+    Recording {
+        /// The run.
+        run: String,
+        /// The file.
+        file: String,
+    },
+    /// The host refused the request, or failed.
+    #[error("{}", Printable(message))]
+    Refused {
+        /// Why, as a code.
+        code: ErrorCode,
+        /// Why.
+        message: String,
+    },
+}
+
+impl AdminError {
+    /// The stable code.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::NoHost { .. } | Self::UnknownRun { .. } => ErrorCode::NoHost,
+            Self::SeveralHosts { .. } => ErrorCode::SeveralHosts,
+            Self::DataDir(_) => ErrorCode::DataDir,
+            Self::Socket { .. } | Self::SwitchedOff { .. } => ErrorCode::AdminSocket,
+            Self::Gone { .. } => ErrorCode::HostGone,
+            Self::Version { .. } => ErrorCode::HostVersion,
+            Self::Recording { .. } => ErrorCode::BadRecording,
+            Self::Refused { code, .. } => *code,
+        }
+    }
+
+    /// One thing to do.
+    pub fn help(&self) -> String {
+        match self {
+            Self::NoHost { .. } => {
+                "start the program, or name its directory with `--data-dir`".to_owned()
+            }
+            Self::UnknownRun { .. } => "list the runs with `snakepit ps`".to_owned(),
+            Self::SeveralHosts { .. } => "name one of them with `--run`".to_owned(),
+            Self::DataDir(error) => error.help().to_owned(),
+            Self::Socket { source, .. } => source.help().to_owned(),
+            Self::SwitchedOff { .. } => {
+                "remove `admin = false` from its configuration, or update its snakepit".to_owned()
+            }
+            Self::Gone { .. } => "see with `snakepit ps` whether it still runs".to_owned(),
+            Self::Recording { .. } | Self::Version { .. } => {
+                "use the program `snakepit` of the host's version".to_owned()
+            }
+            Self::Refused { code, .. } => match code {
+                ErrorCode::ActionNotAllowed => "add `--allow-actions`",
+                ErrorCode::UnknownWorker | ErrorCode::UnknownPool => {
+                    "see the names with `snakepit status`"
+                }
+                ErrorCode::NotRunning => "see the calls that run with `snakepit status --calls`",
+                _ => "see the log of the host",
+            }
+            .to_owned(),
+        }
+    }
+
+    /// What a failed request means.
+    pub(super) fn of(run: &str, status: &Status) -> Self {
+        let run = run.to_owned();
+        match status.code() {
+            // The connection is gone, not the request.
+            Code::Unavailable | Code::Cancelled => Self::Gone { run },
+            Code::Unknown if std::error::Error::source(status).is_some() => Self::Gone { run },
+            Code::Unimplemented => Self::Version {
+                run,
+                theirs: 0,
+                ours: super::PROTOCOL,
+            },
+            _ => {
+                let code = status
+                    .metadata()
+                    .get(CODE)
+                    .and_then(|code| code.to_str().ok());
+                Self::Refused {
+                    code: code
+                        .and_then(ErrorCode::parse)
+                        .unwrap_or(ErrorCode::AdminFailed),
+                    message: status.message().to_owned(),
+                }
+            }
+        }
+    }
+}
+
+/// The key of the stable code in the metadata of a refusal.
+const CODE: &str = "snakepit-code";
+
+/// A refusal with its stable code.
+pub(super) fn refusal(code: ErrorCode, message: impl Into<String>) -> Status {
+    let kind = match code {
+        ErrorCode::ActionNotAllowed => Code::PermissionDenied,
+        ErrorCode::UnknownWorker | ErrorCode::UnknownPool | ErrorCode::NotRunning => Code::NotFound,
+        _ => Code::FailedPrecondition,
+    };
+    let mut status = Status::new(kind, message);
+    let code = code.as_str().parse().expect("codes are letters and digits");
+    status.metadata_mut().insert(CODE, code);
+    status
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_keep_their_code_on_the_way() {
+        for code in [
+            ErrorCode::ActionNotAllowed,
+            ErrorCode::UnknownWorker,
+            ErrorCode::HostToolFailed,
+        ] {
+            let error = AdminError::of("r", &refusal(code, "no\u{1b}[2J"));
+            assert_eq!(
+                (error.code(), error.to_string()),
+                (code, "no\\u{1b}[2J".to_owned())
+            );
+            assert!(!error.help().is_empty());
+        }
+        let other = AdminError::of("r", &Status::internal("x"));
+        assert_eq!(other.code(), ErrorCode::AdminFailed);
+        let gone = AdminError::of("r", &Status::unavailable("x"));
+        assert_eq!(gone.code(), ErrorCode::HostGone);
+        let old = AdminError::of("r", &Status::unimplemented("x"));
+        assert_eq!(old.code(), ErrorCode::HostVersion);
+    }
+}

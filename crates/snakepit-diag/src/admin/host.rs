@@ -1,0 +1,237 @@
+//! The host that is looked into: its pools, its events and what its workers write.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use snakepit_core::events::{Event, Events};
+use snakepit_core::{CallId, ErrorCode, LogLine, Pool, PoolName, Tail, WeakPool, WorkerId};
+use snakepit_registry::{RECORDING, Registry};
+use tokio::time::Instant;
+use tonic::Status;
+
+use super::error::refusal;
+use super::history::History;
+use crate::recorder::Recorder;
+use crate::{CallReport, Death, PoolReport, Report};
+
+/// Lines of a worker that are recorded with its death.
+const LAST_LINES: usize = 12;
+
+/// What an [`AdminServer`](super::AdminServer) shows of a host. It keeps no pool running. Cheap to clone.
+#[derive(Clone)]
+pub struct AdminHost {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    registry: Registry,
+    program: String,
+    started: Instant,
+    events: Events,
+    lines: Tail<LogLine>,
+    pools: Arc<Mutex<Vec<Watched>>>,
+    history: History,
+}
+
+/// A pool of the host.
+struct Watched {
+    name: PoolName,
+    pool: WeakPool,
+    /// `None` if there was no room for a recording.
+    recorder: Option<Arc<Recorder>>,
+}
+
+impl AdminHost {
+    /// A host that records its workers in `registry`, emits its events into `events`, and whose workers write `lines`.
+    pub fn new(registry: &Registry, events: &Events, lines: &Tail<LogLine>) -> Self {
+        let pools: Arc<Mutex<Vec<Watched>>> = Arc::default();
+        let (watched, written) = (Arc::clone(&pools), lines.clone());
+        let on_death = move |pool: &PoolName, death: &Death| {
+            let recorder = {
+                let pools = lock(&watched);
+                let of_pool = pools.iter().find(|one| one.name == *pool);
+                of_pool.and_then(|one| one.recorder.clone())
+            };
+            if let Some(recorder) = recorder {
+                recorder.died(death, &last_lines(&written, &death.worker));
+            }
+        };
+        let program = std::env::current_exe().unwrap_or_default();
+        let inner = Inner {
+            registry: registry.clone(),
+            program: program.display().to_string(),
+            started: Instant::now(),
+            events: events.clone(),
+            lines: lines.clone(),
+            pools,
+            history: History::of(events, Box::new(on_death)),
+        };
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// Shows a pool, and records its calls from now on in a file of the run's directory, some 370 kB. Blocks for a few system calls.
+    pub fn add_pool(&self, pool: &Pool) {
+        let mut pools = self.pools();
+        let file = format!("{RECORDING}{}", pools.len());
+        let words = self.inner.registry.share_words(&file, Recorder::WORDS);
+        let recorder = match words {
+            Ok(words) => {
+                let recorder = Arc::new(Recorder::new(words, pool.name()));
+                pool.observe(recorder.clone()).then_some(recorder)
+            }
+            Err(error) => {
+                tracing::warn!(pool = %pool.name(), %error, "the calls of a pool are not recorded");
+                None
+            }
+        };
+        pools.push(Watched {
+            name: pool.name().clone(),
+            pool: pool.downgrade(),
+            recorder,
+        });
+    }
+
+    fn pools(&self) -> MutexGuard<'_, Vec<Watched>> {
+        lock(&self.inner.pools)
+    }
+
+    /// The pools that still run, with their recorders.
+    fn living(&self) -> Vec<(Pool, Option<Arc<Recorder>>)> {
+        let pools = self.pools();
+        let living = pools
+            .iter()
+            .filter_map(|one| Some((one.pool.upgrade()?, one.recorder.clone())));
+        living.collect()
+    }
+
+    /// The host as it is now. The memory of workers is not in it: [`Report::measure`] reads that, in any process of this user.
+    pub fn report(&self) -> Report {
+        let now = Instant::now();
+        let pools = self.living().into_iter().map(|(pool, recorder)| {
+            let mut report = PoolReport::from(&pool);
+            report.deaths = self.inner.history.deaths(pool.name());
+            report.calls = recorder.map_or_else(Vec::new, |recorder| recorder.running(now));
+            report
+        });
+        let mut report = Report::of(pools);
+        report.host.run = Some(self.run());
+        let uptime = now.saturating_duration_since(self.inner.started);
+        report.host.uptime_seconds = uptime.as_secs_f64();
+        report
+    }
+
+    pub(super) fn registry(&self) -> &Registry {
+        &self.inner.registry
+    }
+
+    pub(super) fn run(&self) -> String {
+        self.inner.registry.run_id().to_string()
+    }
+
+    pub(super) fn program(&self) -> &str {
+        &self.inner.program
+    }
+
+    pub(super) fn lines(&self) -> &Tail<LogLine> {
+        &self.inner.lines
+    }
+
+    pub(super) fn history(&self) -> &History {
+        &self.inner.history
+    }
+
+    /// The workers of a pool, or of all; of this name, or all.
+    pub(super) fn workers(
+        &self,
+        pool: &str,
+        worker: &str,
+    ) -> Result<Vec<(Pool, WorkerId)>, Status> {
+        let pools = self.living();
+        if !pool.is_empty() && !pools.iter().any(|(one, _)| one.name().as_str() == pool) {
+            return Err(refusal(
+                ErrorCode::UnknownPool,
+                format!("the host has no pool `{pool}`"),
+            ));
+        }
+        let mut workers = Vec::new();
+        for (one, _) in pools {
+            if !pool.is_empty() && one.name().as_str() != pool {
+                continue;
+            }
+            for status in one.workers() {
+                if worker.is_empty() || status.id.as_str() == worker {
+                    workers.push((one.clone(), status.id));
+                }
+            }
+        }
+        if workers.is_empty() && !worker.is_empty() {
+            return Err(refusal(
+                ErrorCode::UnknownWorker,
+                format!("the host has no worker `{worker}`"),
+            ));
+        }
+        Ok(workers)
+    }
+
+    /// The call of this number that a worker has now.
+    pub(super) fn call(&self, call: u64) -> Result<(Pool, CallReport), Status> {
+        let now = Instant::now();
+        for (pool, recorder) in self.living() {
+            let running = recorder.map_or_else(Vec::new, |recorder| recorder.running(now));
+            if let Some(found) = running.into_iter().find(|one| one.call == call) {
+                return Ok((pool, found));
+            }
+        }
+        Err(refusal(
+            ErrorCode::NotRunning,
+            format!("no call {call} runs"),
+        ))
+    }
+
+    /// Says that somebody has asked for something.
+    pub(super) fn tell(
+        &self,
+        pool: &Pool,
+        action: &'static str,
+        worker: &WorkerId,
+        call: Option<CallId>,
+        peer: Option<u32>,
+    ) {
+        self.inner.events.publish(Event::AdminAction {
+            pool: pool.name().clone(),
+            worker: worker.clone(),
+            call,
+            action,
+            peer_pid: peer,
+        });
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a worker has written last.
+fn last_lines(lines: &Tail<LogLine>, worker: &str) -> String {
+    let lines = lines.after(0);
+    let own = lines
+        .iter()
+        .filter(|(_, line)| line.worker.as_str() == worker);
+    let mut last: Vec<&str> = own
+        .rev()
+        .take(LAST_LINES)
+        .map(|(_, line)| &*line.text)
+        .collect();
+    last.reverse();
+    last.join("\n")
+}
+
+impl fmt::Debug for AdminHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AdminHost")
+            .field("run", &self.run())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,180 @@
+//! The hosts that run on this machine, for this user.
+
+use std::path::Path;
+
+use snakepit_registry::{Error, HostRun, RECORDING, Registry};
+
+use super::AdminError;
+use crate::Recording;
+
+/// Pools of a host whose recordings are looked for.
+const POOLS: usize = 1024;
+
+/// The hosts that record their workers in one data directory.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Hosts {
+    /// Those that run, in the order of their start.
+    pub running: Vec<RunningHost>,
+    /// Those that are dead and have left their directory, in the order of their start.
+    pub dead: Vec<HostRun>,
+    /// Why runs are left out: something of them is not trusted.
+    pub problems: Vec<Error>,
+    data_dir: std::path::PathBuf,
+}
+
+/// A host that runs.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct RunningHost {
+    /// Its run.
+    pub run: String,
+    /// Process id; 0 if its record is damaged.
+    pub pid: u32,
+    /// Program.
+    pub program: String,
+    /// When it started, in seconds since 1970; 0 if its record is damaged.
+    pub started: u64,
+    pub(super) files: HostRun,
+}
+
+impl Hosts {
+    /// Looks for hosts. Reads a few files for each, and blocks while it does.
+    ///
+    /// # Errors
+    /// [`AdminError::DataDir`] if the directory cannot be trusted. One that is not there has no hosts.
+    pub fn find(data_dir: &Path) -> Result<Self, AdminError> {
+        let mut hosts = Self {
+            running: Vec::new(),
+            dead: Vec::new(),
+            problems: Vec::new(),
+            data_dir: data_dir.to_owned(),
+        };
+        if matches!(data_dir.try_exists(), Ok(false)) {
+            return Ok(hosts);
+        }
+        let (mut runs, problems) = Registry::host_runs(data_dir).map_err(AdminError::DataDir)?;
+        hosts.problems = problems;
+        runs.sort_by_key(|run| (run.meta.as_ref().map_or(0, |meta| meta.started), run.run_id));
+        let (running, dead): (Vec<_>, Vec<_>) = runs.into_iter().partition(|run| run.alive);
+        hosts.running = running.into_iter().map(RunningHost::of).collect();
+        hosts.dead = dead;
+        Ok(hosts)
+    }
+
+    /// The flight recordings of a run, one for each pool; the run is named as for [`named`](Self::named), and its host may be dead. Without
+    /// a name it is that of the host that died last, or the only one that runs.
+    ///
+    /// # Errors
+    /// [`AdminError::UnknownRun`], [`AdminError::NoHost`], [`AdminError::SeveralHosts`], [`AdminError::Recording`], [`AdminError::Socket`].
+    pub fn recordings(self, run: Option<&str>) -> Result<(String, Vec<Recording>), AdminError> {
+        let matches = |files: &HostRun| {
+            let id = files.run_id.to_string();
+            run.is_none_or(|run| !run.is_empty() && id.starts_with(run))
+        };
+        let Self {
+            running,
+            dead,
+            data_dir,
+            ..
+        } = self;
+        let mut dead: Vec<_> = dead.into_iter().filter(matches).collect();
+        let files = match (dead.pop(), run) {
+            (Some(last), None) => last,
+            (Some(only), Some(_)) if dead.is_empty() => only,
+            (Some(last), Some(_)) => {
+                let runs = dead
+                    .iter()
+                    .chain([&last])
+                    .map(|files| files.run_id.to_string());
+                return Err(AdminError::SeveralHosts {
+                    runs: runs.collect(),
+                });
+            }
+            (None, _) => {
+                let hosts = Self {
+                    running,
+                    dead,
+                    problems: Vec::new(),
+                    data_dir,
+                };
+                match run {
+                    Some(run) => hosts.named(run)?.files,
+                    None => hosts.only()?.files,
+                }
+            }
+        };
+        let run = files.run_id.to_string();
+        let mut recordings = Vec::new();
+        for number in 0..POOLS {
+            let file = format!("{RECORDING}{number}");
+            let bytes =
+                files
+                    .read(&file, Recording::BYTES)
+                    .map_err(|source| AdminError::Socket {
+                        run: run.clone(),
+                        source,
+                    })?;
+            let Some(bytes) = bytes else { break };
+            let recording = Recording::read(&bytes);
+            recordings.push(recording.ok_or_else(|| AdminError::Recording {
+                run: run.clone(),
+                file,
+            })?);
+        }
+        Ok((run, recordings))
+    }
+
+    /// The only host.
+    ///
+    /// # Errors
+    /// [`AdminError::NoHost`], [`AdminError::SeveralHosts`].
+    pub fn only(self) -> Result<RunningHost, AdminError> {
+        let mut running = self.running;
+        match (running.pop(), running.is_empty()) {
+            (Some(host), true) => Ok(host),
+            (None, _) => Err(AdminError::NoHost {
+                data_dir: self.data_dir,
+            }),
+            (Some(last), false) => {
+                let runs = running.into_iter().chain([last]);
+                let runs = runs.map(|host| host.run).collect();
+                Err(AdminError::SeveralHosts { runs })
+            }
+        }
+    }
+
+    /// The host of a run, named by its id or by the beginning of it that no other run has.
+    ///
+    /// # Errors
+    /// [`AdminError::UnknownRun`], [`AdminError::SeveralHosts`].
+    pub fn named(self, run: &str) -> Result<RunningHost, AdminError> {
+        let matches = |host: &RunningHost| !run.is_empty() && host.run.starts_with(run);
+        let running: Vec<_> = self.running.into_iter().filter(matches).collect();
+        let named = Self {
+            running,
+            data_dir: self.data_dir,
+            dead: Vec::new(),
+            problems: Vec::new(),
+        };
+        named.only().map_err(|error| match error {
+            AdminError::NoHost { .. } => AdminError::UnknownRun {
+                run: run.to_owned(),
+            },
+            other => other,
+        })
+    }
+}
+
+impl RunningHost {
+    fn of(files: HostRun) -> Self {
+        let meta = files.meta.as_ref();
+        Self {
+            run: files.run_id.to_string(),
+            pid: meta.map_or(0, |meta| meta.host_pid),
+            program: meta.map_or_else(String::new, |meta| meta.host_program.clone()),
+            started: meta.map_or(0, |meta| meta.started),
+            files,
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Connections to the admin socket: of this user alone, and not too many.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::Stream;
+use futures_util::stream::unfold;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tonic::transport::server::Connected;
+
+/// Connections at a time; others wait to be accepted.
+const CONNECTIONS: usize = 32;
+
+/// Time until the next try when the system gives no connection, for want of descriptors for example.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A connection that is counted.
+#[derive(Debug)]
+pub(super) struct Connection {
+    stream: UnixStream,
+    peer: Peer,
+    _counted: OwnedSemaphorePermit,
+}
+
+/// The process behind a connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer {
+    /// Its process id, where the system tells it.
+    pub(super) pid: Option<u32>,
+}
+
+/// The connections of processes of this user. It never fails, and never ends.
+pub(super) fn of(listener: UnixListener) -> impl Stream<Item = io::Result<Connection>> {
+    let counted = Arc::new(Semaphore::new(CONNECTIONS));
+    let us = nix::unistd::geteuid().as_raw();
+    unfold((listener, counted), move |(listener, counted)| async move {
+        loop {
+            let permit = Arc::clone(&counted).acquire_owned().await.ok()?;
+            let accepted = listener.accept().await;
+            match accepted.and_then(|(stream, _)| Ok((stream.peer_cred()?, stream))) {
+                Ok((peer, stream)) if peer.uid() == us => {
+                    let connection = Connection {
+                        stream,
+                        peer: Peer {
+                            pid: peer.pid().and_then(|pid| u32::try_from(pid).ok()),
+                        },
+                        _counted: permit,
+                    };
+                    return Some((Ok(connection), (listener, counted)));
+                }
+                Ok((peer, _)) => {
+                    tracing::warn!(
+                        uid = peer.uid(),
+                        "a process of another user was turned away"
+                    );
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "a connection to the admin socket cannot be taken");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    })
+}
+
+impl Connected for Connection {
+    type ConnectInfo = Peer;
+
+    fn connect_info(&self) -> Peer {
+        self.peer
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}

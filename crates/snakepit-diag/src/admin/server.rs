@@ -1,0 +1,97 @@
+//! The admin service on its socket.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use tokio::net::UnixListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::transport::Server;
+
+use super::host::AdminHost;
+use super::pb::admin_server::AdminServer as Generated;
+use super::service::Service;
+use super::{AdminError, SOCKET, incoming};
+
+/// Requests under way on one connection.
+const STREAMS: u32 = 64;
+
+/// Time after which a connection that does not answer is closed.
+const SILENT: Duration = Duration::from_secs(20);
+
+/// Time for requests under way at the end.
+const LAST: Duration = Duration::from_secs(1);
+
+/// Serves a look into a host. Dropping it ends the service and its connections; the socket goes with the run.
+#[must_use = "dropping it ends the service"]
+pub struct AdminServer {
+    host: AdminHost,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl AdminServer {
+    /// Serves on the socket `admin` of the host's run. It needs a tokio runtime with I/O and timers, and blocks for a few system calls.
+    ///
+    /// # Errors
+    /// [`AdminError::Socket`] if the socket cannot be opened.
+    pub fn start(host: AdminHost) -> Result<Self, AdminError> {
+        let socket = |source| AdminError::Socket {
+            run: host.run(),
+            source,
+        };
+        let listener = host.registry().listen(SOCKET).map_err(socket)?;
+        let listener = listener
+            .set_nonblocking(true)
+            .and_then(|()| UnixListener::from_std(listener));
+        let listener = listener.map_err(|error: io::Error| AdminError::Refused {
+            code: snakepit_core::ErrorCode::AdminSocket,
+            message: format!("the admin socket cannot be served: {error}"),
+        })?;
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let service = Service::new(host.clone(), stop.clone());
+        let serving = Server::builder()
+            .max_concurrent_streams(STREAMS)
+            .http2_keepalive_interval(Some(SILENT))
+            .http2_keepalive_timeout(Some(SILENT))
+            .add_service(Generated::new(service))
+            .serve_with_incoming_shutdown(incoming::of(listener), stop.clone().cancelled_owned());
+        tasks.spawn(async move {
+            if let Err(error) = serving.await {
+                tracing::warn!(%error, "the admin service has ended");
+            }
+        });
+        tasks.close();
+        Ok(Self { host, stop, tasks })
+    }
+
+    /// What it shows.
+    pub const fn host(&self) -> &AdminHost {
+        &self.host
+    }
+
+    /// Ends the service: no connection is taken any more, streams end, and requests under way have a second to be answered.
+    ///
+    /// # Cancel safety
+    /// Once polled, the service ends without the caller.
+    pub async fn stop(&self) {
+        self.stop.cancel();
+        // A client that does not read must not hold up the end of the host.
+        let _ = tokio::time::timeout(LAST, self.tasks.wait()).await;
+    }
+}
+
+impl Drop for AdminServer {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl fmt::Debug for AdminServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AdminServer")
+            .field("host", &self.host)
+            .finish_non_exhaustive()
+    }
+}

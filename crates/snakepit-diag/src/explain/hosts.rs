@@ -1,0 +1,62 @@
+//! SP9xxx, looking into a running host.
+
+use super::Row;
+
+pub(super) const ROWS: &[Row] = &[
+    [
+        "SP9001",
+        "No host runs, or none of this name.",
+        "No program that uses snakepit runs with this data directory, or the run that was named has ended.",
+        "snakepit status --run 4h8vq0",
+        "List the runs with `snakepit ps`; name another directory with `--data-dir` or `SNAKEPIT_DATA_DIR`.",
+    ],
+    [
+        "SP9002",
+        "Several hosts run, and none was named.",
+        "More than one program uses the data directory.",
+        "2 hosts run: 4h8vq0…, 7b2kd1…",
+        "Name one of them with `--run`; the first characters of its run are enough.",
+    ],
+    [
+        "SP9003",
+        "The host ended while it was asked.",
+        "The program was stopped, or its socket was left behind by one that is gone.",
+        "the host of run `4h8vq0` has gone while it was asked",
+        "See with `snakepit ps` whether it still runs; `snakepit report --run` reads what it has left.",
+    ],
+    [
+        "SP9004",
+        "The host speaks another version of the admin protocol.",
+        "The program `snakepit` and the host were built from different versions of the library.",
+        "the host speaks version 2 of the admin protocol, this program version 1",
+        "Use the program `snakepit` of the host's version.",
+    ],
+    [
+        "SP9005",
+        "An action was asked for without permission.",
+        "To recycle or drain a worker, or to cancel a call, changes what the host does.",
+        "client.recycle(\"main-1\") without `allow_actions`",
+        "Allow actions: `Client::allow_actions(true)`.",
+    ],
+    [
+        "SP9006",
+        "The admin socket of a host cannot be used or trusted.",
+        "The host has `admin = false`, the socket was removed, or something else is in its place.",
+        "the host of run `4h8vq0` does not let others look into it",
+        "Remove `admin = false`; if something else is in its place, find out who has put it there.",
+    ],
+    [
+        "SP9007",
+        "The host could not answer.",
+        "It failed while it answered; the message says how.",
+        "the host panicked while it answered the request",
+        "See the log of the host; report the message as a defect.",
+    ],
+    [
+        "SP9008",
+        "The flight recording of a host cannot be read.",
+        "The file is damaged, or was written by another version.",
+        "flight-0 is no recording",
+        "Read it with the program `snakepit` of the host's version.",
+    ],
+];

@@ -1,0 +1,60 @@
+//! What a running host does, why it is slow, and what to change.
+//!
+//! A program that uses snakepit serves a look into itself on a socket in its run directory, for its own user alone: no port, no
+//! configuration. This asks the only host that runs here for its report:
+//!
+#![cfg_attr(feature = "admin", doc = "```no_run")]
+#![cfg_attr(not(feature = "admin"), doc = "```ignore")]
+//! # async fn ask(data_dir: &std::path::Path) -> Result<(), snakepit_diag::AdminError> {
+//! use snakepit_diag::{Client, Hosts};
+//!
+//! let host = Hosts::find(data_dir)?.only()?;
+//! let mut client = Client::connect(&host).await?;
+//! let report = client.report().await?;
+//! for finding in report.findings(None) {
+//!     println!("{}: {}; {}", finding.severity, finding.what, finding.action);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Contents
+//! - [`Report`] is a host at one moment, as plain data that serialises: pools, workers, calls, memory, the machine.
+//! - [`Report::findings`] says what is wrong, [`Report::recommendations`] what could be better, each as a [`Finding`] with one thing to
+//!   do; [`PoolReport::check_saturation`] says how near a pool is to its limit. The rules are pure.
+//! - `Hosts` and `Client` (feature `admin`) look into hosts of other processes; `AdminServer` is the other end.
+//!
+//! # Limitations
+//! One machine and one user: a host is found through the directory of its records, and talks to processes of its own user.
+#![forbid(unsafe_code)]
+
+#[cfg(feature = "admin")]
+mod admin;
+mod explain;
+mod finding;
+mod machine;
+mod process;
+#[cfg(feature = "admin")]
+mod recorder;
+mod render;
+mod report;
+mod rules;
+mod saturation;
+mod text;
+
+#[cfg(feature = "admin")]
+pub use admin::{
+    AdminError, AdminHost, AdminServer, Client, EventEntry, Hosts, LogEntry, PROTOCOL, RunningHost,
+    WorkerStacks,
+};
+pub use explain::Explanation;
+pub use finding::{Finding, Severity};
+pub use machine::Machine;
+#[cfg(feature = "admin")]
+pub use recorder::{RecordedCall, RecordedDeath, Recording};
+pub use render::{Style, Table, render_findings, render_report, render_seconds};
+pub use report::{
+    CallReport, Capacity, Counters, Death, HostReport, Memory, PoolReport, Queue, Report, Threads,
+    Times, WorkerReport, WorkerState,
+};
+pub use saturation::{Band, Saturation, THRESHOLD};

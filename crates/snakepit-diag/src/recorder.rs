@@ -1,0 +1,18 @@
+//! The flight recorder of a pool: its last calls and the last deaths of its workers, in a file that outlives the host.
+//!
+//! The file is a table of words: a header, the names of tools and workers, the deaths, and a ring of 4,096 records of 64 bytes. The
+//! host writes them as plain stores into mapped memory; a lock is held only while a name is new. A record is whole when its first word, the
+//! number of the call, is not 0. What reads the file trusts nothing in it.
+
+mod findings;
+mod layout;
+mod names;
+mod reader;
+mod ring;
+mod writer;
+
+pub use reader::{RecordedCall, RecordedDeath, Recording};
+pub(crate) use writer::Recorder;
+
+#[cfg(test)]
+mod tests;

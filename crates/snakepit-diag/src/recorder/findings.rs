@@ -1,0 +1,64 @@
+//! What a recording shows to be wrong, by the same rules as a report.
+
+use super::{RecordedCall, Recording};
+use crate::{CallReport, Counters, Finding, PoolReport, Report};
+
+impl Recording {
+    /// When the last thing happened that is recorded, in seconds since 1970.
+    pub fn ended(&self) -> f64 {
+        let ends = self.calls.iter().map(|call| {
+            let took = call.duration_us.unwrap_or(call.sent_us.into());
+            call.at + took as f64 / 1e6
+        });
+        let deaths = self.deaths.iter().map(|death| death.death.at);
+        ends.chain(deaths).fold(self.began, f64::max)
+    }
+
+    /// What was wrong at the end of the recording, the heaviest first.
+    pub fn findings(&self) -> Vec<Finding> {
+        let ended = self.ended();
+        let deaths = self.deaths.iter().rev().map(|death| death.death.clone());
+        let outcomes = |outcome: &str| {
+            self.calls
+                .iter()
+                .filter(|call| call.outcome == outcome)
+                .count() as u64
+        };
+        let attempts = |call: &RecordedCall| u64::from(call.attempts.max(1));
+        let repeated = |call: &RecordedCall| u64::from(call.attempts.saturating_sub(1));
+        let running = self.calls.iter().filter(|call| call.duration_us.is_none());
+        let mut workers: Vec<&str> = self.calls.iter().map(|call| &*call.worker).collect();
+        workers.sort_unstable();
+        workers.dedup();
+        let mut report = Report {
+            at: ended,
+            ..Report::default()
+        };
+        report.pools.push(PoolReport {
+            pool: self.pool.clone(),
+            target: workers.iter().filter(|worker| !worker.is_empty()).count(),
+            counters: Counters {
+                requests: self.calls.iter().map(attempts).sum(),
+                retries: self.calls.iter().map(repeated).sum(),
+                succeeded: outcomes("ok"),
+                errors: outcomes("error"),
+                ..Counters::default()
+            },
+            deaths: deaths.collect(),
+            calls: running
+                .map(|call| CallReport {
+                    call: call.call,
+                    tool: call.tool.clone(),
+                    worker: call.worker.clone(),
+                    slot: call.slot,
+                    age_seconds: ended - call.at,
+                    attempts: call.attempts.into(),
+                    items: call.items.into(),
+                    ..CallReport::default()
+                })
+                .collect(),
+            ..PoolReport::default()
+        });
+        report.findings(None)
+    }
+}

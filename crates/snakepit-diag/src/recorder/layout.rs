@@ -1,0 +1,61 @@
+//! Where things are in the file, in words of 8 bytes.
+
+/// First word: what the file is, and its format. It is written last.
+pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"SNKFLT01");
+
+/// Words of the header: magic, number of the next record, wall clock and monotonic clock of the beginning, process of the host, pool.
+pub(super) const HEADER: usize = 64;
+pub(super) const NEXT: usize = 1;
+pub(super) const WALL_NS: usize = 2;
+pub(super) const HOST_PID: usize = 3;
+pub(super) const NEXT_DEATH: usize = 4;
+pub(super) const POOL: usize = 8;
+
+/// Words of a text: its length and 63 bytes or, for those of a death, more.
+pub(super) const NAME: usize = 8;
+
+/// Names of tools, and as many of workers. The first one of each stands for those that have no room.
+pub(super) const NAMES: usize = 512;
+pub(super) const TOOLS: usize = HEADER;
+pub(super) const WORKERS: usize = TOOLS + NAMES * NAME;
+
+/// Deaths: number, time, calls, worker, cause, exit, last output.
+pub(super) const DEATHS: usize = 32;
+pub(super) const DEATH: usize = 128;
+pub(super) const DEATH_AT: usize = 1;
+pub(super) const DEATH_CALLS: usize = 2;
+pub(super) const DEATH_WORKER: usize = 8;
+pub(super) const DEATH_CAUSE: usize = 16;
+pub(super) const DEATH_EXIT: usize = 24;
+pub(super) const DEATH_EXIT_WORDS: usize = 24;
+pub(super) const DEATH_OUTPUT: usize = 48;
+pub(super) const DEATH_OUTPUT_WORDS: usize = DEATH - DEATH_OUTPUT;
+pub(super) const FIRST_DEATH: usize = WORKERS + NAMES * NAME;
+
+/// Calls that are kept.
+pub(super) const RECORDS: usize = 4096;
+
+/// Words of one call: number; state, outcome, attempts, slot; begun; dispatched; ended; tool and worker; bytes; attempt.
+pub(super) const RECORD: usize = 8;
+pub(super) const FIRST_RECORD: usize = FIRST_DEATH + DEATHS * DEATH;
+
+/// Words of the whole file.
+pub(super) const WORDS: usize = FIRST_RECORD + RECORDS * RECORD;
+
+/// The outcomes of calls, by number; a call that runs has the first one.
+pub(super) const OUTCOMES: [&str; 8] = [
+    "running",
+    "ok",
+    "error",
+    "cancelled",
+    "queue_timeout",
+    "call_timeout",
+    "rejected",
+    "unknown",
+];
+
+/// The number of an outcome.
+pub(super) fn outcome(word: &str) -> u64 {
+    let known = OUTCOMES.iter().position(|known| *known == word);
+    known.unwrap_or(OUTCOMES.len() - 1) as u64
+}

@@ -1,0 +1,105 @@
+//! Texts in words, and the numbers of names.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use super::layout::{NAME, NAMES};
+
+/// Writes a text: its length, then its bytes. What has no room is cut off.
+pub(super) fn write(words: &[AtomicU64], text: &str) {
+    let room = words.len().saturating_sub(1) * 8;
+    let mut end = text.len().min(room);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    let text = &text[..end];
+    let mut bytes = text.as_bytes().chunks(8);
+    for word in &words[1..] {
+        let mut chunk = [0; 8];
+        if let Some(bytes) = bytes.next() {
+            chunk[..bytes.len()].copy_from_slice(bytes);
+        }
+        word.store(u64::from_le_bytes(chunk), Ordering::Relaxed);
+    }
+    words[0].store(text.len() as u64, Ordering::Release);
+}
+
+/// Reads a text that may be anything.
+pub(super) fn read(words: &[u64]) -> String {
+    let Some((length, words)) = words.split_first() else {
+        return String::new();
+    };
+    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    let length = usize::try_from(*length)
+        .unwrap_or(usize::MAX)
+        .min(bytes.len());
+    String::from_utf8_lossy(&bytes[..length]).into_owned()
+}
+
+/// The names of one kind, each with its place in the file. A name that has none is number 0.
+#[derive(Debug)]
+pub(super) struct Names {
+    /// The first word of the table in the file.
+    first: usize,
+    numbers: RwLock<Numbers>,
+}
+
+#[derive(Debug, Default)]
+struct Numbers {
+    of: HashMap<Arc<str>, u32>,
+    /// In the order of their places, which the names of workers take in turn.
+    places: Vec<Arc<str>>,
+    next: usize,
+}
+
+impl Names {
+    pub(super) fn new(first: usize) -> Self {
+        Self {
+            first,
+            numbers: RwLock::default(),
+        }
+    }
+
+    /// The number of a name. A new one is written into the file, over the oldest one once the table is full.
+    pub(super) fn number(&self, words: &[AtomicU64], name: &str) -> u32 {
+        let known = self.numbers.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(number) = known.of.get(name) {
+            return *number;
+        }
+        drop(known);
+        self.add(words, name)
+    }
+
+    /// The name of a number. Empty for those that have no room.
+    pub(super) fn name(&self, number: u16) -> String {
+        let numbers = self.numbers.read().unwrap_or_else(PoisonError::into_inner);
+        let place = usize::from(number).checked_sub(1);
+        let name = place.and_then(|place| numbers.places.get(place));
+        name.map_or_else(String::new, |name| (**name).to_owned())
+    }
+
+    #[cold]
+    fn add(&self, words: &[AtomicU64], name: &str) -> u32 {
+        let mut numbers = self.numbers.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(number) = numbers.of.get(name) {
+            return *number;
+        }
+        let name: Arc<str> = name.into();
+        let place = numbers.next;
+        numbers.next = (place + 1) % (NAMES - 1);
+        match numbers.places.get_mut(place) {
+            Some(old) => {
+                let old = std::mem::replace(old, Arc::clone(&name));
+                numbers.of.remove(&old);
+            }
+            None => numbers.places.push(Arc::clone(&name)),
+        }
+        let number = place + 1;
+        let at = self.first + number * NAME;
+        write(&words[at..at + NAME], &name);
+        let number = number as u32;
+        numbers.of.insert(name, number);
+        number
+    }
+}

@@ -1,0 +1,109 @@
+//! One record of the ring: a call, packed into eight words.
+
+use std::sync::atomic::{AtomicU64, Ordering, fence};
+
+use super::layout::RECORD;
+
+/// A call as its record has it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Record {
+    /// Its number; never 0.
+    pub(super) call: u64,
+    /// The number of its last attempt.
+    pub(super) attempt: u64,
+    pub(super) outcome: u8,
+    pub(super) attempts: u8,
+    pub(super) slot: u16,
+    pub(super) tool: u16,
+    pub(super) worker: u16,
+    /// The number in its error code; 0 without one.
+    pub(super) code: u16,
+    /// Microseconds from the beginning of the recording to that of the call, 48 bits.
+    pub(super) begun: u64,
+    /// Microseconds from the beginning of the call.
+    pub(super) sent: u32,
+    /// Microseconds in the queue.
+    pub(super) queued: u32,
+    /// Microseconds from the beginning of the call.
+    pub(super) ended: u64,
+    pub(super) bytes_in: u32,
+    pub(super) bytes_out: u32,
+    /// Milliseconds from the beginning of the call; 0 if it may take as long as it takes.
+    pub(super) deadline: u32,
+    pub(super) items: u32,
+}
+
+/// The highest number of 48 bits.
+const LOW_48: u64 = (1 << 48) - 1;
+
+impl Record {
+    /// Writes it. Who reads meanwhile sees that it is not whole.
+    pub(super) fn store(&self, words: &[AtomicU64]) {
+        let packed = self.pack();
+        words[0].store(0, Ordering::Relaxed);
+        fence(Ordering::Release);
+        for (word, value) in words[1..].iter().zip(&packed[1..]) {
+            word.store(*value, Ordering::Relaxed);
+        }
+        words[0].store(packed[0], Ordering::Release);
+    }
+
+    /// Reads it. `None` if there is none, or if it is being written.
+    pub(super) fn load(words: &[AtomicU64]) -> Option<Self> {
+        let call = words[0].load(Ordering::Acquire);
+        let mut packed = [0; RECORD];
+        for (value, word) in packed.iter_mut().zip(words) {
+            *value = word.load(Ordering::Relaxed);
+        }
+        fence(Ordering::Acquire);
+        let whole = call != 0 && words[0].load(Ordering::Relaxed) == call;
+        packed[0] = call;
+        whole.then(|| Self::unpack(&packed))
+    }
+
+    pub(super) fn pack(&self) -> [u64; RECORD] {
+        let (outcome, attempts) = (u64::from(self.outcome), u64::from(self.attempts));
+        let (slot, tool, worker) = (
+            u64::from(self.slot),
+            u64::from(self.tool),
+            u64::from(self.worker),
+        );
+        let pair = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
+        [
+            self.call,
+            outcome | attempts << 8 | slot << 16 | tool << 32 | worker << 48,
+            self.begun.min(LOW_48) | u64::from(self.code) << 48,
+            pair(self.sent, self.queued),
+            self.ended,
+            self.attempt,
+            pair(self.bytes_in, self.bytes_out),
+            pair(self.deadline, self.items),
+        ]
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "each part is cut out of its word"
+    )]
+    pub(super) const fn unpack(words: &[u64; RECORD]) -> Self {
+        let [call, parts, begun, waits, ended, attempt, bytes, rest] = *words;
+        Self {
+            call,
+            attempt,
+            outcome: parts as u8,
+            attempts: (parts >> 8) as u8,
+            slot: (parts >> 16) as u16,
+            tool: (parts >> 32) as u16,
+            worker: (parts >> 48) as u16,
+            code: (begun >> 48) as u16,
+            begun: begun & LOW_48,
+            sent: waits as u32,
+            queued: (waits >> 32) as u32,
+            ended,
+            bytes_in: bytes as u32,
+            bytes_out: (bytes >> 32) as u32,
+            deadline: rest as u32,
+            items: (rest >> 32) as u32,
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Texts as they are printed.
+
+use super::*;
+use crate::report::{Memory, Queue, Times};
+use crate::{Capacity, Counters, HostReport, WorkerState};
+
+fn report() -> Report {
+    let worker = |id: &str, load| WorkerReport {
+        id: id.to_owned(),
+        pid: Some(4711),
+        status: if load > 0 {
+            WorkerState::Busy
+        } else {
+            WorkerState::Available
+        },
+        capacity: 1,
+        load,
+        memory_bytes: Some(13 << 20),
+        calls: 250,
+        age_seconds: 90.0,
+        ..WorkerReport::default()
+    };
+    let pool = PoolReport {
+        pool: "main".to_owned(),
+        profile: "process".to_owned(),
+        state: "ready".to_owned(),
+        worker_count: 2,
+        target: 2,
+        capacity: Capacity::new(2, 1),
+        queue: Queue {
+            limit: 1000,
+            ..Queue::default()
+        },
+        memory: Memory::of([13 << 20, 14 << 20]),
+        counters: Counters {
+            requests: 501,
+            succeeded: 499,
+            errors: 1,
+            ..Counters::default()
+        },
+        service_time: Times {
+            count: 499,
+            p50_us: 2000,
+            p99_us: 5000,
+            max_us: 1_200_000,
+            ..Times::default()
+        },
+        workers: vec![
+            worker("main-1", 0),
+            WorkerReport {
+                held_seconds: Some(4.0),
+                ..worker("main-2", 1)
+            },
+        ],
+        calls: vec![CallReport {
+            call: 501,
+            tool: "evil\u{1b}[2J".to_owned(),
+            worker: "main-2".to_owned(),
+            age_seconds: 4.0,
+            left_seconds: Some(26.0),
+            ..CallReport::default()
+        }],
+        ..PoolReport::default()
+    };
+    Report {
+        host: HostReport {
+            run: Some("4h8vq0".to_owned()),
+            pid: 4700,
+            program: "/opt/app/server".to_owned(),
+            version: "0.1.0".to_owned(),
+            uptime_seconds: 200.0,
+        },
+        pools: vec![pool],
+        ..Report::default()
+    }
+}
+
+const SHORT: &str = "\
+host server  pid 4700  up 3 min  snakepit 0.1.0
+run  4h8vq0
+
+pool main  ready  process  2 workers
+  slots   1/2 (50 %), queue 0/1000
+  memory  27.0 MiB in all; each 13.5 MiB, 13.0 MiB to 14.0 MiB
+  calls   501: 499 ok, 1 failed, 0 cancelled, 0 repeated
+  service median 2.00 ms, 99 % 5.00 ms, longest 1.2 s";
+
+const DETAILS: &str = "
+  WORKER  PID   STATUS     LOAD  MEMORY    CALLS  AGE
+  main-1  4711  available  0/1   13.0 MiB  250    90 s
+  main-2  4711  busy       1/1   13.0 MiB  250    90 s  GIL held 4 s
+  CALL  TOOL           WORKER  AGE  WAITED  LEFT
+  501   evil\\u{1b}[2J  main-2  4 s  0 µs    26 s";
+
+#[test]
+fn a_report_is_short_or_has_all_its_workers_and_calls() {
+    assert_eq!(render_report(&report(), Style::default()), SHORT);
+    let style = Style {
+        detailed: true,
+        ..Style::default()
+    };
+    assert_eq!(render_report(&report(), style), format!("{SHORT}{DETAILS}"));
+}
+
+#[test]
+fn colours_are_there_when_they_are_wanted_and_nothing_else_escapes() {
+    let style = Style {
+        detailed: true,
+        colour: true,
+    };
+    let text = render_report(&report(), style);
+    assert!(text.contains("\x1b[32m1/2 (50 %)\x1b[0m"), "{text}");
+    assert!(!text.contains("\x1b[2J"));
+    assert!(!render_report(&report(), Style::default()).contains('\x1b'));
+}
+
+#[test]
+fn findings_have_three_lines() {
+    let text = render_findings(&report().findings(None), Style::default());
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(
+        lines[0],
+        "warning  worker `main-2` holds the GIL for 4 s, in tool `evil\\u{1b}[2J`"
+    );
+    assert!(
+        lines[1].starts_with("         why: no other thread"),
+        "{text}"
+    );
+    assert!(lines[2].starts_with("         do:  see where"), "{text}");
+    assert_eq!(lines.len(), 3);
+    assert_eq!(render_findings(&[], Style::default()), "");
+}

@@ -1,0 +1,77 @@
+//! What a host looks like at one moment: plain data, the same in the library, over the admin service and in JSON.
+
+mod gather;
+mod pool;
+mod worker;
+
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Machine;
+pub use pool::{Capacity, Counters, Death, Memory, PoolReport, Queue, Threads, Times};
+pub use worker::{CallReport, WorkerReport, WorkerState};
+
+/// A host at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct Report {
+    /// When it was made, in seconds since 1970.
+    pub at: f64,
+    /// The process.
+    pub host: HostReport,
+    /// The machine, or the container, as this host sees it.
+    pub machine: Machine,
+    /// Its pools, in the order of their description.
+    pub pools: Vec<PoolReport>,
+}
+
+/// The process of a host.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct HostReport {
+    /// Its run, as `snakepit ps` shows it. `None` if it records no workers.
+    pub run: Option<String>,
+    /// Process id.
+    pub pid: u32,
+    /// Program.
+    pub program: String,
+    /// Version of the library in it.
+    pub version: String,
+    /// Seconds since its start.
+    pub uptime_seconds: f64,
+}
+
+impl Report {
+    /// A report of this process with these pools.
+    pub fn of(pools: impl IntoIterator<Item = PoolReport>) -> Self {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let program = std::env::current_exe().unwrap_or_default();
+        Self {
+            at: since.unwrap_or_default().as_secs_f64(),
+            host: HostReport {
+                pid: std::process::id(),
+                program: program.display().to_string(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                ..HostReport::default()
+            },
+            machine: Machine::here(),
+            pools: pools.into_iter().collect(),
+        }
+    }
+
+    /// The pool with this name.
+    pub fn pool(&self, name: &str) -> Option<&PoolReport> {
+        self.pools.iter().find(|pool| pool.pool == name)
+    }
+
+    /// Fills in what the kernel knows of each worker's memory. It reads files of `/proc`, up to a millisecond for a large worker, and works for
+    /// hosts of the same user on the same machine.
+    pub fn measure(&mut self) {
+        for pool in &mut self.pools {
+            pool.measure(crate::process::memory);
+        }
+    }
+}

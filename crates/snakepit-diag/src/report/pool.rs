@@ -1,0 +1,300 @@
+//! One pool in a report.
+
+use serde::{Deserialize, Serialize};
+
+use super::{CallReport, WorkerReport};
+
+/// A pool at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct PoolReport {
+    /// Name.
+    pub pool: String,
+    /// Name of the profile that starts its workers, for example `process`.
+    pub profile: String,
+    /// `starting`, `ready`, `gave_up` or `closed`.
+    pub state: String,
+    /// Workers that take calls.
+    pub worker_count: usize,
+    /// Workers that the pool keeps running.
+    pub target: usize,
+    /// Workers that are starting.
+    pub starting: usize,
+    /// Spare workers that are ready.
+    pub spares: usize,
+    /// Its slots.
+    #[serde(flatten)]
+    pub capacity: Capacity,
+    /// Calls that wait.
+    pub queue: Queue,
+    /// Threads that run calls.
+    pub threads: Threads,
+    /// Memory of its workers. `None` if none was measured.
+    pub memory: Option<Memory>,
+    /// Counters since its start.
+    pub counters: Counters,
+    /// Time on the worker of calls that succeeded.
+    pub service_time: Times,
+    /// Time in the queue of calls that had to wait and got a slot.
+    pub queue_time: Times,
+    /// Circuit breakers that are not closed.
+    pub open_circuits: usize,
+    /// Calls in quarantine.
+    pub in_quarantine: usize,
+    /// Why the pool has given up starting workers for now.
+    pub start_error: Option<String>,
+    /// How the last worker that died ended.
+    pub last_exit: Option<String>,
+    /// Workers that died lately, the last one first.
+    pub deaths: Vec<Death>,
+    /// Its workers.
+    pub workers: Vec<WorkerReport>,
+    /// Calls that workers have, the oldest first.
+    pub calls: Vec<CallReport>,
+}
+
+/// The slots of a pool.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct Capacity {
+    /// Slots of the workers that take calls.
+    #[serde(rename = "capacity_total")]
+    pub total: usize,
+    /// Slots that are taken.
+    #[serde(rename = "capacity_used")]
+    pub used: usize,
+    /// Slots that are free.
+    #[serde(rename = "capacity_available")]
+    pub available: usize,
+    /// Taken slots of each hundred.
+    pub utilization_percent: f64,
+}
+
+impl Capacity {
+    /// The capacity of so many slots.
+    pub fn new(total: usize, used: usize) -> Self {
+        let utilization_percent = match total {
+            0 => 0.0,
+            _ => used.min(total) as f64 * 100.0 / total as f64,
+        };
+        Self {
+            total,
+            used,
+            available: total.saturating_sub(used),
+            utilization_percent,
+        }
+    }
+}
+
+/// The queue of a pool.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct Queue {
+    /// Calls that wait.
+    pub depth: usize,
+    /// Bytes of their arguments.
+    pub bytes: usize,
+    /// Calls that may wait at most.
+    pub limit: usize,
+}
+
+/// The threads of a pool that run calls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct Threads {
+    /// Workers that take calls.
+    pub workers: usize,
+    /// Calls that one worker can run at a time.
+    pub threads_per_worker: usize,
+    /// Calls that all workers can run at a time.
+    pub total_threads: usize,
+    /// Calls that one worker runs now, on average.
+    pub average_load_per_worker: f64,
+}
+
+/// Memory of the workers of a pool: of each worker's own process, what it shares with others in proportion.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct Memory {
+    /// Workers that were measured.
+    pub workers: usize,
+    /// Bytes of all of them.
+    pub total_bytes: u64,
+    /// Bytes of one, on average.
+    pub average_bytes: u64,
+    /// Bytes of the largest one.
+    pub max_bytes: u64,
+    /// Bytes of the smallest one.
+    pub min_bytes: u64,
+}
+
+impl Memory {
+    /// The memory of workers of these sizes. `None` without a worker.
+    pub fn of(sizes: impl IntoIterator<Item = u64>) -> Option<Self> {
+        let mut memory = Self {
+            min_bytes: u64::MAX,
+            ..Self::default()
+        };
+        for bytes in sizes {
+            memory.workers += 1;
+            memory.total_bytes = memory.total_bytes.saturating_add(bytes);
+            memory.max_bytes = memory.max_bytes.max(bytes);
+            memory.min_bytes = memory.min_bytes.min(bytes);
+        }
+        memory.average_bytes = memory.total_bytes.checked_div(memory.workers as u64)?;
+        Some(memory)
+    }
+}
+
+/// Counters of a pool since its start, as [`Status`](snakepit_core::Status) describes them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(
+    missing_docs,
+    reason = "the names are those of `Status`, which has the docs"
+)]
+#[non_exhaustive]
+pub struct Counters {
+    pub requests: u64,
+    pub succeeded: u64,
+    pub errors: u64,
+    pub queued: u64,
+    pub saturated: u64,
+    pub queue_timeouts: u64,
+    pub call_timeouts: u64,
+    pub cancelled: u64,
+    pub retries: u64,
+    pub quarantined: u64,
+    pub circuit_open: u64,
+    pub restarts: u64,
+    pub start_failures: u64,
+    pub recycled: u64,
+    pub recycle_failures: u64,
+    pub heartbeat_misses: u64,
+    pub heartbeat_kills: u64,
+    pub health_failures: u64,
+}
+
+/// Distribution of a time in microseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct Times {
+    /// Number of measurements.
+    pub count: u64,
+    /// Mean.
+    pub mean_us: f64,
+    /// Median.
+    pub p50_us: u64,
+    /// 90th percentile.
+    pub p90_us: u64,
+    /// 99th percentile.
+    pub p99_us: u64,
+    /// Longest.
+    pub max_us: u64,
+}
+
+impl Times {
+    /// Number and mean of the measurements that came after `earlier`. `None` if there are none.
+    pub fn since(&self, earlier: &Self) -> Option<(u64, f64)> {
+        let count = self.count.checked_sub(earlier.count).filter(|it| *it > 0)?;
+        let sum = |times: &Self| times.mean_us * times.count as f64;
+        Some((count, (sum(self) - sum(earlier)).max(0.0) / count as f64))
+    }
+}
+
+/// The death of a worker.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct Death {
+    /// Worker.
+    pub worker: String,
+    /// When, in seconds since 1970.
+    pub at: f64,
+    /// How it ended, for example `killed by signal 9 (SIGKILL)`.
+    pub exit: String,
+    /// Cause, as one word.
+    pub cause: String,
+    /// Calls that it had answered.
+    pub calls: u64,
+}
+
+impl PoolReport {
+    /// Fills in the memory of the workers, and of the pool. `measure` returns the bytes of a process.
+    pub fn measure(&mut self, measure: impl Fn(u32) -> Option<u64>) {
+        for worker in &mut self.workers {
+            worker.memory_bytes = worker.pid.and_then(&measure);
+        }
+        self.memory = Memory::of(self.workers.iter().filter_map(|worker| worker.memory_bytes));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn capacity_and_memory_are_exact_also_at_their_ends() {
+        assert_eq!(Capacity::new(0, 0).utilization_percent, 0.0);
+        let full = Capacity::new(8, 9);
+        assert_eq!((full.available, full.utilization_percent), (0, 100.0));
+        let part = Capacity::new(8, 2);
+        assert_eq!((part.available, part.utilization_percent), (6, 25.0));
+        assert_eq!(Memory::of([]), None);
+        let memory = Memory::of([30, 10, 20]).expect("there are workers");
+        let sizes = (memory.average_bytes, memory.max_bytes, memory.min_bytes);
+        assert_eq!((memory.total_bytes, sizes), (60, (20, 30, 10)));
+        let huge = Memory::of([u64::MAX, u64::MAX]).expect("there are workers");
+        assert_eq!(huge.total_bytes, u64::MAX);
+    }
+
+    #[test]
+    fn later_measurements_have_a_mean_of_their_own() {
+        let times = |count, mean_us| Times {
+            count,
+            mean_us,
+            ..Times::default()
+        };
+        assert_eq!(times(10, 30.0).since(&times(5, 10.0)), Some((5, 50.0)));
+        assert_eq!(times(5, 10.0).since(&times(5, 10.0)), None);
+        assert_eq!(times(5, 10.0).since(&times(9, 10.0)), None, "another host");
+    }
+
+    #[test]
+    fn json_has_the_names_that_scripts_know_and_reads_what_it_wrote() {
+        let mut pool = PoolReport {
+            pool: "main".to_owned(),
+            capacity: Capacity::new(4, 1),
+            workers: vec![WorkerReport {
+                id: "main-1".to_owned(),
+                pid: Some(7),
+                ..WorkerReport::default()
+            }],
+            ..PoolReport::default()
+        };
+        pool.measure(|pid| (pid == 7).then_some(13 << 20));
+        let json = serde_json::to_value(&pool).expect("it is plain data");
+        for (key, value) in [
+            ("capacity_total", 4.0),
+            ("capacity_used", 1.0),
+            ("capacity_available", 3.0),
+            ("utilization_percent", 25.0),
+        ] {
+            assert_eq!(json[key].as_f64(), Some(value), "{key}");
+        }
+        assert_eq!(json["memory"]["average_bytes"], 13 << 20);
+        assert_eq!(json["workers"][0]["memory_bytes"], 13 << 20);
+        let read: PoolReport = serde_json::from_value(json).expect("it was written so");
+        assert_eq!(read, pool);
+        // What an older host does not know is absent; what a newer one adds is ignored.
+        let old = serde_json::json!({ "pool": "main", "colour": "green" });
+        let read: PoolReport = serde_json::from_value(old).expect("fields are optional");
+        assert_eq!(read.pool, "main");
+    }
+}

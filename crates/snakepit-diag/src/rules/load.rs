@@ -1,0 +1,147 @@
+//! Rules about calls: how long they wait, and how many are refused or repeated.
+
+use super::Scene;
+use crate::text::{count, micros};
+use crate::{Finding, Severity};
+
+/// Waits that make a median.
+const ENOUGH: u64 = 20;
+
+/// Repeated calls of each call from which on they are a storm.
+const STORM: f64 = 0.1;
+
+/// The same, where most of the work is repetition.
+const WORST_STORM: f64 = 0.5;
+
+/// Calls wait longer than they take.
+pub(super) fn queue_delay(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
+    let pool = scene.pool;
+    if pool.queue.depth == 0 || pool.capacity.available > 0 {
+        return;
+    }
+    let (waits, delay, service) = match scene.earlier {
+        Some(earlier) => {
+            let Some((waits, delay)) = pool.queue_time.since(&earlier.queue_time) else {
+                return;
+            };
+            let service = pool.service_time.since(&earlier.service_time);
+            let service = service.map_or(pool.service_time.mean_us, |(_, mean)| mean);
+            (waits, delay, service)
+        }
+        None => {
+            let median = |times: &crate::Times| times.p50_us as f64;
+            (
+                pool.queue_time.count,
+                median(&pool.queue_time),
+                median(&pool.service_time),
+            )
+        }
+    };
+    if waits < ENOUGH || delay <= service {
+        return;
+    }
+    findings.push(scene.finding(
+        Severity::Warning,
+        "queue_delay",
+        format!(
+            "calls of pool `{}` wait {} for a slot and take {}; {} now",
+            pool.pool,
+            micros(delay),
+            micros(service),
+            count(pool.queue.depth, "call waits", "calls wait"),
+        ),
+        "all slots are taken, so callers wait longer than their work takes",
+        format!(
+            "raise `workers` above {}, or call less at once",
+            pool.target
+        ),
+    ));
+}
+
+/// Calls wait although slots are free: their sessions are bound to workers that are busy.
+pub(super) fn affinity_starves(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
+    let starves = |pool: &crate::PoolReport| {
+        pool.state == "ready" && pool.queue.depth > 0 && pool.capacity.available > 0
+    };
+    // Twice, where there are two reports: a slot may just have become free.
+    if !starves(scene.pool) || !scene.earlier.is_none_or(starves) {
+        return;
+    }
+    let pool = scene.pool;
+    findings.push(scene.finding(
+        Severity::Warning,
+        "affinity_starves",
+        format!(
+            "{} in pool `{}` although {} free: the sessions of the calls are bound to busy workers",
+            count(pool.queue.depth, "call waits", "calls wait"),
+            pool.pool,
+            count(pool.capacity.available, "slot is", "slots are"),
+        ),
+        "a strict session waits for its own worker while others have nothing to do",
+        "use the affinity `hint`, or spread the work over more sessions".to_owned(),
+    ));
+}
+
+/// Calls are made again and again.
+pub(super) fn retry_storm(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
+    let retries = scene.grown(|counters| counters.retries);
+    let calls = scene
+        .grown(|counters| counters.requests)
+        .saturating_sub(retries);
+    let share = retries as f64 / calls.max(1) as f64;
+    if retries < ENOUGH || share < STORM {
+        return;
+    }
+    findings.push(scene.finding(
+        if share >= WORST_STORM { Severity::Critical } else { Severity::Warning },
+        "retry_storm",
+        format!(
+            "pool `{}` has repeated {retries} calls of {calls} whose workers died",
+            scene.pool.pool
+        ),
+        "repetitions take the slots of other calls, and kill further workers if the call itself is the cause",
+        "find out why the workers die before you allow repetitions; a `quarantine` stops calls that kill".to_owned(),
+    ));
+}
+
+/// Calls are refused since the queue is full, or give up in it.
+pub(super) fn rejections(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
+    let full = scene.grown(|counters| counters.saturated);
+    let late = scene.grown(|counters| counters.queue_timeouts);
+    // Without an earlier report this may be long over.
+    if full + late == 0 || (scene.earlier.is_none() && scene.pool.queue.depth == 0) {
+        return;
+    }
+    findings.push(scene.finding(
+        Severity::Critical,
+        "rejections",
+        format!(
+            "pool `{}` has refused {full} calls since its queue was full, and {late} have timed out in it",
+            scene.pool.pool
+        ),
+        "the work that comes is more than the workers can do",
+        format!("raise `workers` above {}, or slow the callers down", scene.pool.target),
+    ));
+}
+
+/// Circuit breakers are open.
+pub(super) fn circuits(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
+    if scene.pool.open_circuits == 0 {
+        return;
+    }
+    findings.push(scene.finding(
+        Severity::Critical,
+        "circuit_open",
+        format!(
+            "pool `{}` has {} that let no calls pass",
+            scene.pool.pool,
+            count(
+                scene.pool.open_circuits,
+                "circuit breaker",
+                "circuit breakers"
+            )
+        ),
+        "calls fail at once until trial calls succeed",
+        "fix the cause of the failures; `snakepit logs` has the workers' output".to_owned(),
+    ));
+}

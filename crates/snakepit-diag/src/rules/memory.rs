@@ -1,0 +1,114 @@
+//! Rules about memory: of one worker, of a pool, and of the machine.
+
+use super::Scene;
+use crate::text::{amount, seconds};
+use crate::{Finding, Severity};
+
+/// Seconds to the limit from which on it is worth a warning.
+const SOON: f64 = 600.0;
+
+/// Seconds to the limit from which on it is urgent.
+const NOW: f64 = 60.0;
+
+/// Part of the machine's memory that workers may have.
+const MOST: f64 = 0.9;
+
+/// Bytes per second for each worker from which on growth is taken for a leak.
+const LEAK: f64 = 1024.0 * 1024.0;
+
+/// Seconds between two reports that make growth visible.
+const APART: f64 = 2.0;
+
+/// The memory of a worker grows and reaches its limit soon.
+pub(super) fn reaches_limit(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
+    for worker in &scene.pool.workers {
+        let (Some(left), Some(limit)) = (worker.memory_limit_in_seconds, worker.memory_limit_bytes)
+        else {
+            continue;
+        };
+        if left > SOON {
+            continue;
+        }
+        findings.push(Finding {
+            worker: Some(worker.id.clone()),
+            ..scene.finding(
+                if left <= NOW { Severity::Critical } else { Severity::Warning },
+                "memory_trend",
+                format!(
+                    "the memory of worker `{}` grows and reaches its limit of {} in {}",
+                    worker.id,
+                    amount(limit),
+                    seconds(left)
+                ),
+                "the worker is replaced then; until that its calls compete for memory",
+                "find what the tools keep between calls; `recycle.max_requests` bounds how much one worker can gather".to_owned(),
+            )
+        });
+    }
+}
+
+/// The memory of all workers grows, and nothing bounds it.
+pub(super) fn leak(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
+    let pool = scene.pool;
+    let both = scene
+        .earlier
+        .and_then(|earlier| Some((earlier.memory?, pool.memory?)));
+    let Some((before, after)) = both.filter(|_| scene.passed >= APART) else {
+        return;
+    };
+    let bounded = pool
+        .workers
+        .iter()
+        .any(|worker| worker.memory_limit_bytes.is_some());
+    let workers = before.workers.min(after.workers) as f64;
+    let growth = (after.average_bytes as f64 - before.average_bytes as f64) / scene.passed;
+    if bounded || workers == 0.0 || growth < LEAK {
+        return;
+    }
+    let left = scene
+        .machine
+        .memory_available_bytes
+        .map(|free| free as f64 / (growth * workers));
+    let until = left.map_or_else(String::new, |left| {
+        format!(", which fills the machine's memory in {}", seconds(left))
+    });
+    findings.push(scene.finding(
+        if left.is_some_and(|left| left <= NOW) { Severity::Critical } else { Severity::Warning },
+        "memory_leak",
+        format!(
+            "each worker of pool `{}` grows by {} a second{until}",
+            pool.pool,
+            amount(growth as u64)
+        ),
+        "nothing bounds the memory of a worker, and the kernel kills what it likes once there is none",
+        "set `recycle.max_memory`, and find what the tools keep between calls".to_owned(),
+    ));
+}
+
+/// The workers of a pool take, or will take, more memory than there is.
+pub(super) fn too_many_workers(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
+    let pool = scene.pool;
+    let (Some(memory), Some(machine)) = (pool.memory, scene.machine.memory_bytes) else {
+        return;
+    };
+    let wanted = memory.average_bytes.saturating_mul(pool.target as u64);
+    let allowed = (machine as f64 * MOST) as u64;
+    if wanted <= allowed || memory.average_bytes == 0 {
+        return;
+    }
+    let fit = (allowed / memory.average_bytes).max(1);
+    findings.push(scene.finding(
+        Severity::Critical,
+        "too_many_workers",
+        format!(
+            "{} workers of pool `{}` take {}, {} each; there is {}",
+            pool.target,
+            pool.pool,
+            amount(wanted),
+            amount(memory.average_bytes),
+            amount(machine)
+        ),
+        "the machine runs out of memory, and the kernel kills workers",
+        format!("lower `workers` to {fit}, or share memory between calls with the thread profile"),
+    ));
+}

@@ -1,0 +1,138 @@
+//! Hosts that are not there, go away, or are none.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+
+use futures_util::StreamExt as _;
+use snakepit_core::ErrorCode;
+use snakepit_diag::{AdminError, Client, Hosts};
+
+use crate::support::Host;
+
+impl Host {
+    fn socket(&self) -> PathBuf {
+        self.registry.socket_dir().join("admin")
+    }
+}
+
+async fn refused(host: &Host) -> AdminError {
+    let error = Client::connect(&host.found()).await.unwrap_err();
+    assert!(!error.help().is_empty());
+    // The host itself is well.
+    host.call("echo").await.unwrap();
+    error
+}
+
+#[tokio::test]
+async fn without_a_host_or_with_several_the_error_says_what_to_name() {
+    let home = tempfile::tempdir().unwrap();
+    let data = home.path().join("pit");
+    let error = Hosts::find(&data).unwrap().only().unwrap_err();
+    assert_eq!(error.code(), ErrorCode::NoHost);
+    assert!(!data.exists(), "a look makes nothing");
+    let one = Host::start_in(data.clone(), 1).await;
+    let two = Host::start_in(data.clone(), 1).await;
+    let error = Hosts::find(&data).unwrap().only().unwrap_err();
+    assert_eq!(error.code(), ErrorCode::SeveralHosts);
+    let (first, second) = (
+        one.registry.run_id().to_string(),
+        two.registry.run_id().to_string(),
+    );
+    assert!(error.to_string().contains(&first) && error.to_string().contains(&second));
+    let named = Hosts::find(&data).unwrap().named(&second[..20]).unwrap();
+    let mut client = Client::connect(&named).await.unwrap();
+    let report = client.report().await.unwrap();
+    assert_eq!(report.host.run, Some(second));
+    for unknown in ["", "zzzz", "../.."] {
+        let error = Hosts::find(&data).unwrap().named(unknown).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::NoHost, "{unknown}");
+    }
+    fs::write(home.path().join("file"), "").unwrap();
+    let error = Hosts::find(&home.path().join("file")).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::DataDir);
+}
+
+#[tokio::test]
+async fn a_host_that_ends_while_it_is_looked_at_is_gone_and_streams_end() {
+    let mut host = Host::start(1).await;
+    let (mut client, mut other) = (host.client().await, host.client().await);
+    let follow = other.events("*", 0, true).await.unwrap();
+    let mut follow = std::pin::pin!(follow);
+    follow.next().await.unwrap().unwrap();
+    host.server.take().unwrap().stop().await;
+    while let Some(Ok(_)) = follow.next().await {}
+    let error = client.report().await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::HostGone, "{error:?}");
+    host.call("echo").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_socket_that_was_left_behind_or_removed_is_told_apart() {
+    let mut host = Host::start(1).await;
+    drop(host.server.take());
+    // The service has ended when its socket is closed.
+    while std::os::unix::net::UnixStream::connect(host.socket()).is_ok() {
+        tokio::task::yield_now().await;
+    }
+    assert!(matches!(refused(&host).await, AdminError::Gone { .. }));
+    fs::remove_file(host.socket()).unwrap();
+    let error = refused(&host).await;
+    assert!(matches!(error, AdminError::SwitchedOff { .. }), "{error}");
+    assert_eq!(error.code(), ErrorCode::AdminSocket);
+}
+
+#[tokio::test]
+async fn what_is_no_socket_of_ours_is_not_trusted() {
+    let host = Host::start(1).await;
+    let (socket, elsewhere) = (host.socket(), host.data.join("elsewhere"));
+    fs::rename(&socket, &elsewhere).unwrap();
+    symlink(&elsewhere, &socket).unwrap();
+    let error = refused(&host).await;
+    assert_eq!(error.code(), ErrorCode::AdminSocket);
+    assert!(error.to_string().contains("symbolic link"), "{error}");
+    fs::remove_file(&socket).unwrap();
+    fs::write(&socket, "").unwrap();
+    let error = refused(&host).await;
+    assert!(error.to_string().contains("no socket"), "{error}");
+}
+
+#[tokio::test]
+async fn a_run_directory_that_is_gone_is_an_error_and_the_host_goes_on() {
+    let host = Host::start(1).await;
+    let found = host.found();
+    let mut attached = host.client().await;
+    let run = host.registry.socket_dir().parent().unwrap().to_owned();
+    fs::remove_dir_all(&run).unwrap();
+    let error = Client::connect(&found).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::AdminSocket, "{error:?}");
+    attached.report().await.unwrap();
+    host.call("echo").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_socket_of_something_else_is_no_host() {
+    let mut host = Host::start(1).await;
+    drop(host.server.take());
+    fs::remove_file(host.socket()).unwrap();
+    // It takes connections and closes them.
+    let listener = UnixListener::bind(host.socket()).unwrap();
+    let closing = std::thread::spawn(move || drop(listener.accept()));
+    assert!(matches!(refused(&host).await, AdminError::Gone { .. }));
+    closing.join().unwrap();
+}
+
+#[tokio::test]
+async fn a_recording_that_is_none_is_told_by_its_name() {
+    let host = Host::start(1).await;
+    let run = host.registry.socket_dir().parent().unwrap().to_owned();
+    fs::write(run.join("flight-0"), "nothing").unwrap();
+    let error = host.hosts().recordings(None).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::BadRecording);
+    assert!(error.to_string().contains("flight-0"), "{error}");
+    let id = host.registry.run_id().to_string();
+    assert!(host.hosts().recordings(Some(&id)).is_err());
+    let unknown = host.hosts().recordings(Some("zzz")).unwrap_err();
+    assert_eq!(unknown.code(), ErrorCode::NoHost);
+}

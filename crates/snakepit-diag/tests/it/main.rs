@@ -1,0 +1,7 @@
+//! The admin service over real sockets, with scripted workers.
+#![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
+
+mod actions;
+mod bad_hosts;
+mod looks;
+mod support;
