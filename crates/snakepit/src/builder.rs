@@ -40,6 +40,8 @@ pub struct SnakepitBuilder {
     run: Option<Run>,
     #[cfg(feature = "telemetry")]
     pub(crate) telemetry: crate::telemetry::Source,
+    #[cfg(feature = "diag")]
+    pub(crate) admin: Option<bool>,
 }
 
 impl SnakepitBuilder {
@@ -71,6 +73,10 @@ impl SnakepitBuilder {
         #[cfg(feature = "process")]
         {
             self.data_dir = self.data_dir.or(config.data_dir);
+        }
+        #[cfg(feature = "diag")]
+        {
+            self.admin = self.admin.or(config.admin);
         }
         #[cfg(feature = "telemetry")]
         if let Some(config) = config.telemetry
@@ -161,6 +167,8 @@ impl SnakepitBuilder {
             let attached = std::mem::take(&mut this.telemetry).attach(&host)?;
             host.with_telemetry(attached)
         };
+        #[cfg(feature = "diag")]
+        let host = host.with_admin(this.admin.unwrap_or(true));
         let started = join_all(this.pools.into_iter().map(|pool| pool.start(&host))).await;
         let (mut pools, mut starting, mut failure) = (Vec::new(), Vec::new(), None);
         for result in started {
@@ -179,6 +187,7 @@ impl SnakepitBuilder {
         }
         if let Some(error) = failure {
             join_all(pools.iter().map(Pool::close)).await;
+            host.end_admin().await;
             host.end_telemetry().await;
             return Err(error);
         }

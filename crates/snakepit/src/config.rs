@@ -27,6 +27,7 @@ use crate::{BuildError, HostStateConfig, PoolBuilder, PoolConfig, PoolName, Pyth
 /// ```toml
 /// default_pool = "main"
 /// data_dir = "state"         # where workers are recorded; relative to this file
+/// admin = true               # with the feature `diag`: `snakepit status` and others may look into this host
 ///
 /// [sessions]                 # limits of what sessions keep
 /// ttl = "30m"
@@ -107,6 +108,9 @@ pub struct Config {
     pub default_pool: Option<PoolName>,
     /// Directory where workers are recorded.
     pub data_dir: Option<PathBuf>,
+    /// Whether others of this user may look into the host. `None` if the configuration does not say: they may.
+    #[cfg(feature = "diag")]
+    pub admin: Option<bool>,
     /// Limits of sessions and host tools.
     pub state: HostStateConfig,
     /// Exporters that the whole starts and ends. `None` if there is no table `telemetry`, or if it is switched off.
@@ -171,6 +175,8 @@ impl Config {
         Ok(Self {
             #[cfg(feature = "telemetry")]
             telemetry,
+            #[cfg(feature = "diag")]
+            admin: raw.admin,
             state,
             pools,
             default_pool: raw.default_pool.and_then(|pool| pool.0).map(PoolName::from),

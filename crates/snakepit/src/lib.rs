@@ -39,6 +39,7 @@
 //! | `config` | yes | `snakepit.toml` and `SNAKEPIT_*` |
 //! | `bridge` | no | the gRPC service for clients in other languages |
 //! | `telemetry` | no | metrics, traces and logs; `otlp` and `prometheus` are the ways out |
+//! | `diag` | no | a look into a running host, for others of the same user, too |
 //! | `cli` | no | the program `snakepit` |
 //! | `full` | no | everything |
 //!
@@ -54,6 +55,8 @@ mod builder;
 mod by_name;
 #[cfg(feature = "config")]
 mod config;
+#[cfg(feature = "diag")]
+mod diagnostics;
 mod error;
 mod handle;
 mod many;
@@ -74,6 +77,8 @@ mod with_state;
 pub use snakepit_core as core;
 #[doc(inline)]
 pub use snakepit_core::events;
+#[cfg(feature = "diag")]
+pub use snakepit_diag as diag;
 #[cfg(feature = "bridge")]
 pub use snakepit_grpc::service as grpc;
 #[cfg(feature = "process")]

@@ -70,7 +70,7 @@ impl Snakepit {
         }
     }
 
-    #[cfg(feature = "telemetry")]
+    #[cfg(any(feature = "diag", feature = "telemetry"))]
     pub(crate) fn host(&self) -> &Host {
         &self.inner.host
     }

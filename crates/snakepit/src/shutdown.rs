@@ -31,6 +31,8 @@ pub(crate) struct Host {
     report: OnceCell<ShutdownReport>,
     #[cfg(feature = "telemetry")]
     telemetry: Option<crate::telemetry::Attached>,
+    #[cfg(feature = "diag")]
+    admin: Option<snakepit_diag::AdminServer>,
 }
 
 #[cfg(feature = "process")]
@@ -111,6 +113,33 @@ impl Host {
     }
 }
 
+#[cfg(feature = "diag")]
+impl Host {
+    /// The same host, which others of this user may look into if it is `wanted` and there is a run. A host that cannot be looked into
+    /// works as well.
+    pub(crate) fn with_admin(self, wanted: bool) -> Self {
+        let Some(run) = self.run().filter(|_| wanted) else {
+            return self;
+        };
+        let host =
+            snakepit_diag::AdminHost::new(run.registry(), self.state.events(), run.last_lines());
+        match snakepit_diag::AdminServer::start(host) {
+            Ok(admin) => Self {
+                admin: Some(admin),
+                ..self
+            },
+            Err(error) => {
+                tracing::warn!(%error, "nobody can look into this host");
+                self
+            }
+        }
+    }
+
+    pub(crate) const fn admin(&self) -> Option<&snakepit_diag::AdminServer> {
+        self.admin.as_ref()
+    }
+}
+
 impl Host {
     /// A host whose pools record nothing.
     pub(crate) fn new(state: HostState) -> Self {
@@ -122,6 +151,8 @@ impl Host {
             report: OnceCell::new(),
             #[cfg(feature = "telemetry")]
             telemetry: None,
+            #[cfg(feature = "diag")]
+            admin: None,
         }
     }
 
@@ -134,13 +165,25 @@ impl Host {
         &self.recycle_budget
     }
 
-    /// Adds a pool to the metrics, if there are any.
+    /// Adds a pool to the metrics and to what others see, if there are any.
     pub(crate) fn watch(&self, pool: &Pool) {
+        #[cfg(feature = "diag")]
+        if let Some(admin) = &self.admin {
+            admin.host().add_pool(pool);
+        }
         #[cfg(feature = "telemetry")]
         if let Some(telemetry) = &self.telemetry {
             telemetry.add_pool(pool);
         }
         let _ = pool;
+    }
+
+    /// Lets nobody look into it any more.
+    pub(crate) async fn end_admin(&self) {
+        #[cfg(feature = "diag")]
+        if let Some(admin) = &self.admin {
+            admin.stop().await;
+        }
     }
 
     /// Exports what waits, if the exporters end with the whole.
@@ -160,6 +203,7 @@ impl Host {
             tokio::join!(gate, pools);
             // Tools that were still running could ask for something until now.
             self.state.close().await;
+            self.end_admin().await;
             let report = self.close().await;
             if !report.leftover.is_empty() {
                 tracing::error!(pids = ?report.leftover, "workers were killed and did not die in time");

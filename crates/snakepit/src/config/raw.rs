@@ -25,6 +25,8 @@ use crate::{Affinity, Fairness, HostToolConfig, PoolConfig, SessionConfig, Timeo
 pub(super) struct RawConfig {
     pub(super) default_pool: Option<Maybe<String>>,
     pub(super) data_dir: Option<RelativePathBuf>,
+    #[cfg(feature = "diag")]
+    pub(super) admin: Option<bool>,
     #[serde(default)]
     pub(super) sessions: RawSessions,
     #[serde(default)]

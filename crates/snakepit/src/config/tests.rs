@@ -36,6 +36,24 @@ fn failure(text: &str, variables: &[(&str, &str)]) -> (ErrorCode, String, String
 }
 
 #[test]
+#[cfg(feature = "diag")]
+fn a_host_is_closed_to_others_by_the_file_or_by_a_variable() {
+    let pool = "[pools.main]\nadapter = 'tools.py'\n";
+    let admin = |text: &str, variables: &[(&str, &str)]| {
+        let (_dir, config) = load(&format!("{text}{pool}"), variables);
+        config.unwrap().admin
+    };
+    assert_eq!(admin("", &[]), None);
+    assert_eq!(admin("admin = false\n", &[]), Some(false));
+    assert_eq!(
+        admin("admin = false\n", &[("SNAKEPIT_ADMIN", "true")]),
+        Some(true)
+    );
+    let (code, key, ..) = failure(&format!("admin = 'no'\n{pool}"), &[]);
+    assert_eq!((code, &*key), (ErrorCode::InvalidConfig, "admin"));
+}
+
+#[test]
 fn keys_of_times_go_before_their_profile_wherever_they_stand() {
     let text = "[defaults]\nqueue_timeout = '7s'\n[pools.main]\nadapter = 'tools.py'\n\
                 call_timeout = '9s'\ntimeout_profile = 'batch'\n\

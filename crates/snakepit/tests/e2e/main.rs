@@ -23,6 +23,8 @@ mod compat;
 #[cfg(feature = "cli")]
 mod crash;
 #[cfg(feature = "cli")]
+mod diagnostics;
+#[cfg(feature = "cli")]
 mod doctor;
 #[cfg(feature = "config")]
 mod environment;
@@ -34,6 +36,8 @@ mod execute;
 mod exporters;
 #[cfg(feature = "process")]
 mod external_program;
+#[cfg(feature = "diag")]
+mod findings;
 #[cfg(feature = "process")]
 mod free_threading;
 mod given_back;

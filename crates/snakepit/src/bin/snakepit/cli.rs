@@ -8,6 +8,11 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use clap_complete::Shell;
 use snakepit::profiles::{ProfileKind, Workload};
 
+use crate::host_options::{
+    ExplainOptions, InspectOptions, LogsOptions, OutputFormat, PsOptions, ReportOptions,
+    StackOptions, StatusOptions,
+};
+
 /// Run Python functions in pools of worker processes.
 #[derive(Debug, Parser)]
 #[command(name = "snakepit", version, about, max_term_width = 100)]
@@ -37,6 +42,22 @@ pub(crate) enum Command {
     /// Check interpreter, worker runtime, registry, containment and limits by using them
     #[command(after_help = "Exit status 1 when a check failed.")]
     Doctor(DoctorOptions),
+    /// List the programs that use snakepit and run here
+    Ps(PsOptions),
+    /// Show a running program at a glance: pools, slots, memory, calls, and what is wrong
+    Status(StatusOptions),
+    /// Look into the pools of a running program for a moment, and say what is wrong and what could be better
+    Inspect(InspectOptions),
+    /// Show where all threads of the workers of a running program are
+    #[command(after_help = "Exit status 1 when a worker did not answer in time.")]
+    Stack(StackOptions),
+    /// Print what the workers of a running program have written
+    Logs(LogsOptions),
+    /// Show the last calls and deaths of a program, also after it was killed
+    Report(ReportOptions),
+    /// Describe an error code: its cause, an example, the remedy
+    #[command(after_help = "Example: snakepit explain SP2003")]
+    Explain(ExplainOptions),
     /// Tell which libraries several threads of one worker may use, and which profile suits them
     #[command(
         after_help = "Without LIB: all known libraries that are installed. Exit status 1 when a LIB is unsafe.\n\
@@ -60,6 +81,13 @@ impl Command {
             Self::Tools(options) => options.json,
             Self::Orphans(options) => options.json,
             Self::Doctor(options) => options.json,
+            Self::Ps(options) => options.json,
+            Self::Status(options) => options.json,
+            Self::Inspect(options) => options.json || matches!(options.format, OutputFormat::Json),
+            Self::Stack(options) => options.json,
+            Self::Logs(options) => options.json,
+            Self::Report(options) => options.json,
+            Self::Explain(options) => options.json,
             Self::Compat(options) => options.json,
             Self::Demo(options) => options.json,
             Self::Completions { .. } => false,

@@ -9,12 +9,20 @@ mod cli;
 mod compat;
 mod demo;
 mod doctor;
+mod explain;
 mod failure;
+mod host_options;
+mod hosts;
 mod logging;
+mod logs;
 mod orphans;
 mod output;
+mod ps;
 mod reference;
+mod report;
 mod session;
+mod stack;
+mod status;
 mod stream;
 mod telemetry;
 mod tools;
@@ -62,6 +70,13 @@ async fn run(command: Command, started: Instant) -> Result<(), Failure> {
         Command::Tools(options) => tools::run(&options, started).await,
         Command::Orphans(options) => orphans::run(&options),
         Command::Doctor(options) => doctor::run(&options).await,
+        Command::Ps(options) => ps::run(&options),
+        Command::Status(options) => status::run(&options).await,
+        Command::Inspect(options) => status::inspect(&options).await,
+        Command::Stack(options) => stack::run(&options).await,
+        Command::Logs(options) => logs::run(&options).await,
+        Command::Report(options) => report::run(&options),
+        Command::Explain(options) => explain::run(&options),
         Command::Compat(options) => compat::run(&options).await,
         Command::Demo(options) => demo::run(&options).await,
         Command::Completions { shell } => {

@@ -91,6 +91,11 @@ pub(crate) fn block(text: &str) -> Result<(), Failure> {
     raw(lines.join("\n").as_bytes())
 }
 
+/// Text that was laid out for a terminal, colours included, visible at once.
+pub(crate) fn painted(text: &str) -> Result<(), Failure> {
+    raw(text.as_bytes())
+}
+
 fn raw(line: &[u8]) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(line)?;

@@ -1,0 +1,133 @@
+//! Options of the commands that look into hosts.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+/// Which host is meant.
+#[derive(Debug, Args)]
+pub(crate) struct HostOptions {
+    /// Run of the host, or its first characters; not needed when only one host runs
+    #[arg(long, value_name = "RUN")]
+    pub(crate) run: Option<String>,
+    /// Directory of the records; the user's own when not given
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PsOptions {
+    /// Directory of the records; the user's own when not given
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Print everything as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusOptions {
+    #[command(flatten)]
+    pub(crate) host: HostOptions,
+    /// Also show each worker, and each call that runs
+    #[arg(long)]
+    pub(crate) detailed: bool,
+    /// Print everything as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InspectOptions {
+    #[command(flatten)]
+    pub(crate) host: HostOptions,
+    /// Pool; all pools when not given
+    #[arg(long, value_name = "NAME")]
+    pub(crate) pool: Option<String>,
+    /// Also show each worker, and each call that runs
+    #[arg(long)]
+    pub(crate) detailed: bool,
+    /// Also give advice about the sizes of the pools
+    #[arg(long)]
+    pub(crate) recommendations: bool,
+    /// Time between the two looks that findings compare; 0s looks once
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = snakepit::parse_duration)]
+    pub(crate) over: Duration,
+    /// How the result is printed
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) format: OutputFormat,
+    /// Print everything as JSON; the same as --format json
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// How a result is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OutputFormat {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StackOptions {
+    /// Worker; all workers when not given
+    #[arg(value_name = "WORKER")]
+    pub(crate) worker: Option<String>,
+    #[command(flatten)]
+    pub(crate) host: HostOptions,
+    /// Pool; all pools when not given
+    #[arg(long, value_name = "NAME")]
+    pub(crate) pool: Option<String>,
+    /// Time that a worker has to answer
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = snakepit::parse_duration)]
+    pub(crate) wait: Duration,
+    /// Print everything as JSON, a line for each worker
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LogsOptions {
+    /// Worker; all workers when not given
+    #[arg(value_name = "WORKER")]
+    pub(crate) worker: Option<String>,
+    #[command(flatten)]
+    pub(crate) host: HostOptions,
+    /// Pool; all pools when not given
+    #[arg(long, value_name = "NAME")]
+    pub(crate) pool: Option<String>,
+    /// Lines at most; all that the host has kept when not given
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) tail: u32,
+    /// Go on with lines as they are written
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// Print everything as JSON, a line for each line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainOptions {
+    /// Error code, for example SP2003; all codes when not given
+    #[arg(value_name = "CODE")]
+    pub(crate) code: Option<String>,
+    /// Print everything as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReportOptions {
+    #[command(flatten)]
+    pub(crate) host: HostOptions,
+    /// Calls at most of each pool, the last ones
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub(crate) calls: usize,
+    /// Print everything as JSON, with all calls
+    #[arg(long)]
+    pub(crate) json: bool,
+}
