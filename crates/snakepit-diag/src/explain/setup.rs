@@ -98,7 +98,7 @@ pub(super) const ROWS: &[Row] = &[
         "SP6002",
         "A file of the records cannot be read or written.",
         "The system refused an operation, for want of descriptors, permissions or room.",
-        "cannot open /home/me/.local/state/snakepit/runs: Too many open files",
+        "cannot open /var/lib/app/runs: Too many open files",
         "Remove the cause that the message names; `snakepit doctor` tries all operations.",
     ],
     [

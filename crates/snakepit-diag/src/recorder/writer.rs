@@ -137,11 +137,11 @@ impl CallObserver for Recorder {
             Some(index) => index as usize % RECORDS,
             None => self.place(),
         };
-        let before = Record::load(self.record(index)).filter(|record| record.call == call.call.0);
-        let mut record = match (call.mark, before) {
-            (Some(_), Some(record)) => record,
-            _ => self.new_record(call.call.0, call.tool, call.begun, call.items),
-        };
+        // A further attempt goes on with the record of the one before, unless that was given up.
+        let before = call.mark.and_then(|_| Record::load(self.record(index)));
+        let before = before.filter(|record| record.call == call.call.0);
+        let mut record = before
+            .unwrap_or_else(|| self.new_record(call.call.0, call.tool, call.begun, call.items));
         record.attempt = call.attempt.0;
         record.attempts = record.attempts.saturating_add(1);
         record.worker = small(
