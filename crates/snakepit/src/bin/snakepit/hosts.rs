@@ -27,10 +27,10 @@ pub(crate) async fn connect(options: &HostOptions) -> Result<Client, Failure> {
 
 /// How text is laid out on stdout.
 pub(crate) fn style(detailed: bool) -> Style {
-    let mut style = Style::default();
-    style.colour = wants_colour(io::stdout().is_terminal());
-    style.detailed = detailed;
-    style
+    Style {
+        colour: wants_colour(io::stdout().is_terminal()),
+        detailed,
+    }
 }
 
 impl From<AdminError> for Failure {
