@@ -15,7 +15,7 @@ use super::ahead::Ahead;
 use super::handle::lock;
 use crate::{
     CallError, CallId, ChunkStream, ErrorCode, ItemResult, Payload, Pulse, Request, Slot, Stacks,
-    ToolError, Worker, WorkerExit, WorkerId, WorkerInfo,
+    TelemetryControl, ToolError, Worker, WorkerExit, WorkerId, WorkerInfo,
 };
 
 /// A worker that does what the name of the tool says; see [`ScriptedProfile`].
@@ -45,6 +45,8 @@ pub struct ScriptedWorker {
     given_back: watch::Sender<bool>,
     /// What the pool says of the end that it plans.
     why: Mutex<Option<String>>,
+    /// The settings of records that it was given last.
+    telemetry: Mutex<Option<TelemetryControl>>,
     /// Where it takes calls ahead: one call runs in each slot at a time, in the order in which they came.
     pub(super) turns: Vec<tokio::sync::Mutex<()>>,
     pub(super) ahead: Mutex<Ahead>,
@@ -76,6 +78,7 @@ impl ScriptedWorker {
             stuck: AtomicBool::new(false),
             given_back: watch::Sender::new(false),
             why: Mutex::default(),
+            telemetry: Mutex::default(),
             turns,
             ahead: Mutex::default(),
             ended: watch::Sender::new(HashSet::new()),
@@ -86,6 +89,11 @@ impl ScriptedWorker {
     /// Its name.
     pub const fn id(&self) -> &WorkerId {
         &self.id
+    }
+
+    /// The settings of records that it was given last. `None` before.
+    pub fn telemetry(&self) -> Option<TelemetryControl> {
+        lock(&self.telemetry).clone()
     }
 
     /// Calls in it now.
@@ -243,6 +251,10 @@ impl ScriptedWorker {
 impl Worker for ScriptedWorker {
     fn info(&self) -> &WorkerInfo {
         &self.info
+    }
+
+    fn set_telemetry(&self, control: &TelemetryControl) {
+        *lock(&self.telemetry) = Some(control.clone());
     }
 
     async fn call(self: Arc<Self>, slot: Slot, request: Request) -> Result<Payload, CallError> {

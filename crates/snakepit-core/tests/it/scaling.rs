@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use snakepit_core::testing::{Script, ScriptedProfile};
 use snakepit_core::{
-    AutoscalePolicy, CallOptions, Pool, PoolConfig, ScaleReason, WorkerState, WorkerStatus,
+    AutoscalePolicy, CallOptions, Pool, PoolConfig, ScaleReason, TelemetryControl, WorkerState,
+    WorkerStatus,
 };
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
@@ -174,6 +175,30 @@ async fn a_spare_takes_the_place_of_a_dead_worker_at_once() {
     assert_eq!((status.ready, status.spares, status.restarts), (2, 1, 1));
     assert_eq!(profile.starts(), 4);
     balanced(&status);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_spare_has_the_settings_of_telemetry_before_it_takes_a_place() {
+    let profile = ScriptedProfile::new(1);
+    let pool = ready(with_spares(1, 2), &profile).await;
+    until(|| pool.status().spares == 2).await;
+    let settings = || {
+        let workers = profile.workers().into_iter();
+        workers.map(|one| one.telemetry()).collect::<Vec<_>>()
+    };
+    let mut control = TelemetryControl::off();
+    pool.set_telemetry(control.clone()).unwrap();
+    assert_eq!(settings(), vec![Some(control.clone()); 3]);
+    // One that starts gets those that are changed meanwhile.
+    profile.otherwise(Script::Slow(Duration::from_secs(5)));
+    profile.workers()[0].die("killed by signal 9", false);
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(profile.starts(), 4);
+    control.sampling = 0.5;
+    pool.set_telemetry(control.clone()).unwrap();
+    sleep(Duration::from_secs(6)).await;
+    assert_eq!(pool.status().spares, 2);
+    assert_eq!(settings(), vec![Some(control); 3]);
 }
 
 #[tokio::test(start_paused = true)]

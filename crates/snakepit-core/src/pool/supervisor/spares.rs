@@ -46,6 +46,7 @@ impl Supervisor {
                 ready: Instant::now(),
             });
         }
+        self.shared.hand_on_telemetry(&*worker);
         self.replaced(&id);
         self.spare_watchers
             .spawn(async move { (id, foreign::closed(worker).await) });
