@@ -270,21 +270,10 @@ impl Worker for ScriptedWorker {
 
     async fn recall(&self, _: Slot, call: CallId) -> bool {
         lock(&self.ahead).recalls += 1;
-        self.profile
-            .inner
-            .recalls
-            .acquire()
-            .await
-            .expect("it is never closed")
-            .forget();
+        let (inner, open) = (&self.profile.inner, "it is never closed");
+        inner.recalls.acquire().await.expect(open).forget();
         let back = self.take_back(call);
-        self.profile
-            .inner
-            .answers
-            .acquire()
-            .await
-            .expect("it is never closed")
-            .forget();
+        inner.answers.acquire().await.expect(open).forget();
         if back {
             self.give_one_back(call);
         }
