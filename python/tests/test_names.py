@@ -48,6 +48,8 @@ def test_children_find_the_functions_of_the_file(tmp_path, name, how):
         ("traceback.py", True),
         ("traceback.py", False),
         ("asyncio/__init__.py", False),
+        ("select.py", True),
+        ("select.py", False),
     ],
 )
 def test_a_file_that_shadows_what_the_worker_needs_is_refused(tmp_path, shadow, own):
@@ -65,9 +67,11 @@ def test_a_file_that_shadows_what_the_worker_needs_is_refused(tmp_path, shadow, 
     assert fields["message"].count("`") == 6
 
 
-def test_a_folder_that_only_has_the_name_shadows_nothing(tmp_path):
+def test_what_only_has_the_name_shadows_nothing(tmp_path):
     (tmp_path / "types").mkdir()
     (tmp_path / "re.txt").write_text("")
+    # It is built into the interpreter, which looks at no file.
+    (tmp_path / "errno.py").write_text("raise ImportError")
     (tmp_path / "adapter.py").write_text(SQUARES)
     with Worker(str(tmp_path / "adapter.py")) as worker:
         assert worker.call("month") == "January"

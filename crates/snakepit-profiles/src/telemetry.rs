@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use snakepit_core::events::{CustomEvent, Event, Events, TARGET};
-use snakepit_core::record::Log;
+use snakepit_core::record::{Instrument, Log};
 use snakepit_core::{CallId, LogLine, PoolName, Printable, StartContext, Tail, WorkerId};
 use snakepit_grpc::link::LinkClient;
 use snakepit_grpc::records::{self, Record, Records};
@@ -131,8 +131,42 @@ impl Reports {
         };
         if before + size > MAX_WAITING || self.way.way.try_send(job).is_err() {
             self.done(size);
-            self.drop_records(records::count(&head));
+            let all = records::count(&head);
+            self.drop_records(all.saturating_sub(self.add_counters(head)));
         }
+    }
+
+    /// Hands on the increments of counters in a frame that has no room, and returns their number. Their sum is exact; a value of another
+    /// kind can be left out. It takes time in proportion to the frame, which holds the worker's connection up and nobody else.
+    fn add_counters(&self, head: Bytes) -> u64 {
+        let Some(recorder) = self.events.recorder() else {
+            return 0;
+        };
+        let mut added = 0;
+        let add = AssertUnwindSafe(|| {
+            let mut records = Records::new(self.pool.clone(), self.worker.clone(), |_| None);
+            records.read_frame(head, |record| {
+                if let Record::Measurement(measurement) = record
+                    && measurement.instrument == Instrument::Counter
+                {
+                    recorder.measurement(&measurement);
+                    added += 1;
+                }
+            });
+        });
+        if catch_unwind(add).is_err() {
+            self.tell_panic();
+        }
+        added
+    }
+
+    fn tell_panic(&self) {
+        tracing::error!(
+            target: TARGET,
+            pool = %self.pool,
+            worker = %self.worker,
+            "the recorder panicked at a record of a worker; fix the recorder"
+        );
     }
 
     /// Waits until what the worker has sent is read, for a bounded time.
@@ -215,12 +249,7 @@ fn read_all(jobs: &Receiver<Job>) {
             None => reports.tell_dropped(),
         }));
         if read.is_err() {
-            tracing::error!(
-                target: TARGET,
-                pool = %reports.pool,
-                worker = %reports.worker,
-                "the recorder panicked at a record of a worker; fix the recorder"
-            );
+            reports.tell_panic();
         }
         if size > 0 {
             reports.done(size);
@@ -245,12 +274,11 @@ impl Reports {
         };
         let mut records = Records::new(self.pool.clone(), self.worker.clone(), number_of);
         let recorder = self.events.recorder();
-        let mut unwritten = 0;
         let dropped = records.read_frame(head, |record| match record {
             Record::Event(event) => self.events.publish(self.event(event)),
             Record::Log(mut log) => {
                 without_secrets(&mut log);
-                unwritten += u64::from(!self.write(&log));
+                self.write(&log);
                 if let Some(recorder) = &recorder {
                     recorder.log(&log);
                 }
@@ -267,7 +295,7 @@ impl Reports {
             }
             _ => {}
         });
-        self.drop_records(dropped.saturating_add(unwritten));
+        self.drop_records(dropped);
         self.tell_dropped_once();
     }
 
@@ -294,23 +322,29 @@ impl Reports {
         }
     }
 
-    /// Writes a record to the log; `false` if there are too many of them.
-    fn write(&self, log: &Log) -> bool {
+    /// Writes a record to the log, unless there are too many of them.
+    fn write(&self, log: &Log) {
         let logged = log.level <= LevelFilter::current();
         if !logged && log.level > Level::INFO {
-            return true;
+            return;
         }
         let mut second = self.second();
         second.lines = second.lines.saturating_add(1);
-        let fits = second.lines <= LINES_PER_SECOND;
+        let lines = second.lines;
         drop(second);
-        if fits {
+        if lines <= LINES_PER_SECOND {
             self.keep(log);
             if logged {
                 write(log);
             }
+        } else if lines == LINES_PER_SECOND + 1 {
+            tracing::warn!(
+                target: TARGET,
+                pool = %self.pool,
+                worker = %self.worker,
+                "further log records of this worker are left out of the log for the rest of the second: it writes more than {LINES_PER_SECOND} a second"
+            );
         }
-        fits
     }
 
     /// Adds a record to the last lines of the host, its exception on a line of its own.

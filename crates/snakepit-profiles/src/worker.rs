@@ -17,8 +17,9 @@ use crate::child::Process;
 use crate::launch::Capabilities;
 use crate::telemetry::Reports;
 
-/// Time that a failed call waits for the exit status, so that its error can tell it.
-const EXIT_STATUS: Duration = Duration::from_millis(100);
+/// Time that a failed call waits for the exit status, so that its error can tell it. A worker whose connection has ended is made to
+/// exit after [`EXIT_AFTER_LINK`], so that only a machine without a free CPU takes as long.
+const EXIT_STATUS: Duration = Duration::from_secs(1);
 
 /// Time that a worker whose connection ended may take to exit by itself.
 const EXIT_AFTER_LINK: Duration = Duration::from_millis(200);

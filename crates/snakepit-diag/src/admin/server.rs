@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::panic::catch_unwind;
 use std::time::Duration;
 
 use tokio::net::UnixListener;
@@ -44,7 +45,7 @@ impl AdminServer {
         let listener = host.registry().listen(SOCKET).map_err(socket)?;
         let listener = listener
             .set_nonblocking(true)
-            .and_then(|()| UnixListener::from_std(listener));
+            .and_then(|()| serve_on(listener));
         let listener = listener.map_err(|error: io::Error| AdminError::Refused {
             code: snakepit_core::ErrorCode::AdminSocket,
             message: format!("the admin socket cannot be served: {error}"),
@@ -80,6 +81,13 @@ impl AdminServer {
         // A client that does not read must not hold up the end of the host.
         let _ = tokio::time::timeout(LAST, self.tasks.wait()).await;
     }
+}
+
+/// Gives a socket to the runtime.
+fn serve_on(listener: std::os::unix::net::UnixListener) -> io::Result<UnixListener> {
+    // The only way to ask for it: this panics where there is no driver for it.
+    let taken = catch_unwind(|| UnixListener::from_std(listener));
+    taken.unwrap_or_else(|_| Err(io::Error::other("the tokio runtime has no I/O")))
 }
 
 impl Drop for AdminServer {

@@ -235,6 +235,25 @@ async fn a_flood_of_log_records_is_dropped_and_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn increments_of_counters_are_never_lost() {
+    let snakepit = start("process").await;
+    let mut got = recorded(&snakepit);
+    let count = 60_000;
+    snakepit
+        .execute::<()>("counts", args! { "n" => count })
+        .await
+        .unwrap();
+    snakepit.shutdown().await;
+    let mut sum = 0.0;
+    while let Some(record) = got.try_next() {
+        if let Got::Measurement(it) = record {
+            sum += it.value;
+        }
+    }
+    assert_eq!(sum, f64::from(count));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn levels_and_filters_of_the_host_hold_from_the_next_call_on() {
     for profile in PROFILES {
         let snakepit = start(profile).await;

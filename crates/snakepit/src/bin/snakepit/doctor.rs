@@ -256,7 +256,9 @@ fn orphans(dir: &Path) -> Check {
         let detail = format!("{detail}; {problem}");
         return Check::new(NAME, Verdict::Failed, detail, help);
     }
-    let help = (orphans > 0).then(|| "end them: snakepit orphans --kill".to_owned());
+    let help = (orphans > 0).then(|| {
+        "the checks that follow start a host in this directory, which ends them".to_owned()
+    });
     let verdict = if orphans > 0 {
         Verdict::Warning
     } else {

@@ -56,6 +56,12 @@ def floods(n: int) -> None:
 
 
 @tool
+def counts(n: int) -> None:
+    for _ in range(n):
+        telemetry.counter("flood.rows").add(1, kind="cold")
+
+
+@tool
 def says(level: int, text: str) -> int:
     log.log(level, text)
     return log.getEffectiveLevel()
