@@ -13,7 +13,6 @@ use tokio::time::{Instant, sleep};
 
 use crate::oracle::{Scene, eventually_async};
 use crate::record::{Row, ms};
-use crate::support::in_time;
 
 fn status(snakepit: &Snakepit) -> Status {
     snakepit.status().remove(0)
@@ -148,7 +147,6 @@ async fn row_76_a_bad_import_heals() {
     let whole = || status(&snakepit).ready == WORKERS;
     eventually_async("it heals", whole).await;
     let healed = clock.elapsed();
-    assert!(in_time(clock, WINDOW * 2), "{healed:?}");
     assert_eq!(snakepit.execute::<i64>("f", ()).await.unwrap(), 7);
     // At most the start that was under way when it was mended.
     let now = status(&snakepit);
