@@ -113,11 +113,11 @@ impl AdminError {
                 "use the program `snakepit` of the host's version".to_owned()
             }
             Self::Refused { code, .. } => match code {
-                ErrorCode::ActionNotAllowed => "add `--allow-actions`",
+                ErrorCode::ActionNotAllowed => "allow actions: `Client::allow_actions(true)`",
                 ErrorCode::UnknownWorker | ErrorCode::UnknownPool => {
                     "see the names with `snakepit status`"
                 }
-                ErrorCode::NotRunning => "see the calls that run with `snakepit status --calls`",
+                ErrorCode::NotRunning => "see the calls that run with `snakepit status --detailed`",
                 _ => "see the log of the host",
             }
             .to_owned(),
