@@ -3,7 +3,8 @@
 //! The task that reads a connection only puts frames into a queue; a thread of the profile reads them. A worker that floods, or a log that
 //! blocks, holds neither calls nor signs of life up: what has no room is dropped, and counted.
 
-use std::borrow::Cow;
+mod line;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -19,8 +20,6 @@ use snakepit_grpc::records::{self, Record, Records};
 use tokio::sync::Notify;
 use tracing::Level;
 use tracing::level_filters::LevelFilter;
-
-use crate::redact::redact;
 
 /// Frames of all workers of a profile that wait to be read.
 const QUEUE: usize = 256;
@@ -277,7 +276,7 @@ impl Reports {
         let dropped = records.read_frame(head, |record| match record {
             Record::Event(event) => self.events.publish(self.event(event)),
             Record::Log(mut log) => {
-                without_secrets(&mut log);
+                line::without_secrets(&mut log);
                 self.write(&log);
                 if let Some(recorder) = &recorder {
                     recorder.log(&log);
@@ -335,7 +334,7 @@ impl Reports {
         if lines <= LINES_PER_SECOND {
             self.keep(log);
             if logged {
-                write(log);
+                line::write(log);
             }
         } else if lines == LINES_PER_SECOND + 1 {
             tracing::warn!(
@@ -362,43 +361,5 @@ impl Reports {
             };
             self.way.last_lines.push(line, bytes);
         }
-    }
-}
-
-/// Secrets go neither to the log nor to a recorder.
-fn without_secrets(log: &mut Log) {
-    let hide = |text: &mut String| {
-        if let Cow::Owned(redacted) = redact(text) {
-            *text = redacted;
-        }
-    };
-    hide(&mut log.message);
-    if let Some(exception) = &mut log.exception {
-        hide(exception);
-    }
-}
-
-fn write(log: &Log) {
-    macro_rules! write_at {
-        ($level:expr) => {
-            tracing::event!(
-                target: "snakepit::python",
-                $level,
-                logger = &*log.logger,
-                pool = %log.origin.pool,
-                worker = %log.origin.worker,
-                call = log.origin.call.map(|call| call.0),
-                exception = log.exception.as_deref().map(|text| tracing::field::display(Printable(text))),
-                "{}",
-                Printable(&log.message)
-            )
-        };
-    }
-    match log.level {
-        Level::ERROR => write_at!(Level::ERROR),
-        Level::WARN => write_at!(Level::WARN),
-        Level::INFO => write_at!(Level::INFO),
-        Level::DEBUG => write_at!(Level::DEBUG),
-        _ => write_at!(Level::TRACE),
     }
 }

@@ -1,0 +1,48 @@
+//! Log records of workers in the log of the host.
+
+use std::borrow::Cow;
+
+use snakepit_core::Printable;
+use snakepit_core::record::Log;
+use tracing::Level;
+
+use crate::redact::redact;
+
+/// Secrets go neither to the log nor to a recorder.
+pub(super) fn without_secrets(log: &mut Log) {
+    let hide = |text: &mut String| {
+        if let Cow::Owned(redacted) = redact(text) {
+            *text = redacted;
+        }
+    };
+    hide(&mut log.message);
+    if let Some(exception) = &mut log.exception {
+        hide(exception);
+    }
+}
+
+/// Writes a record to the log of the host.
+pub(super) fn write(log: &Log) {
+    macro_rules! write_at {
+        ($level:expr) => {
+            tracing::event!(
+                target: "snakepit::python",
+                $level,
+                logger = &*log.logger,
+                pool = %log.origin.pool,
+                worker = %log.origin.worker,
+                call = log.origin.call.map(|call| call.0),
+                exception = log.exception.as_deref().map(|text| tracing::field::display(Printable(text))),
+                "{}",
+                Printable(&log.message)
+            )
+        };
+    }
+    match log.level {
+        Level::ERROR => write_at!(Level::ERROR),
+        Level::WARN => write_at!(Level::WARN),
+        Level::INFO => write_at!(Level::INFO),
+        Level::DEBUG => write_at!(Level::DEBUG),
+        _ => write_at!(Level::TRACE),
+    }
+}
