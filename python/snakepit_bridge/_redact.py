@@ -45,7 +45,14 @@ class _Patterns:
         self.bearer = re.compile(
             r"(?P<head>\bbearer\s{1,8})(?P<value>[A-Za-z0-9._~+/=-]{8,})", re.IGNORECASE
         )
-        self.sk = re.compile(r"(?P<head>\b)(?P<value>sk-[A-Za-z0-9_-]{8,})")
+        # Tokens that show by their form what they are: of OpenAI, GitHub, GitLab, Hugging Face,
+        # Slack and AWS, and JSON Web Tokens.
+        self.token = re.compile(
+            r"(?P<head>\b)(?P<value>sk-[A-Za-z0-9_-]{8,}|gh[oprsu]_[A-Za-z0-9]{20,}"
+            r"|github_pat_[A-Za-z0-9_]{20,}|glpat-[A-Za-z0-9_-]{16,}|hf_[A-Za-z0-9]{20,}"
+            r"|xox[abeoprs]-[A-Za-z0-9-]{10,}|A[KS]IA[A-Z0-9]{16}"
+            r"|eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*)"
+        )
         # `https://user:password@host`
         self.url = re.compile(
             r"(?P<head>\b[a-z][a-z0-9+.-]{0,20}://[^\s/:@\"']{0,200}:)"
@@ -54,7 +61,9 @@ class _Patterns:
         )
 
         self.hint = re.compile(
-            r"key|secret|token|passw|pwd|credential|authorization|bearer|sk-|://", re.IGNORECASE
+            r"key|secret|token|passw|pwd|credential|authorization|bearer|sk-|gh[oprsu]_|github_pat"
+            r"|glpat-|hf_|xox|a[ks]ia|eyj|://",
+            re.IGNORECASE,
         )
 
 
@@ -83,5 +92,5 @@ def redact_secrets(text: str) -> str:
     text = known.authorization.sub(_mask, text)
     text = known.quoted.sub(_mask_quoted, text)
     text = known.bare.sub(_mask, text)
-    text = known.sk.sub(_mask, text)
+    text = known.token.sub(_mask, text)
     return known.url.sub(_mask, text)

@@ -19,7 +19,9 @@ const KEY: &str = r"(?:[a-z0-9]{1,40}[_-]){0,4}(?:api[_-]?key|access[_-]?key|pri
 
 /// Without one of these words no pattern can match.
 static HINT: LazyLock<Regex> = LazyLock::new(|| {
-    regex(r"(?i)key|secret|token|passw|pwd|credential|authorization|bearer|sk-|://")
+    regex(
+        r"(?i)key|secret|token|passw|pwd|credential|authorization|bearer|sk-|gh[oprsu]_|github_pat|glpat-|hf_|xox|a[ks]ia|eyj|://",
+    )
 });
 
 /// `"api_key": "…"`, `token='…'`, with quotes around the key or without, for each kind of quote.
@@ -53,8 +55,20 @@ static AUTHORIZATION: LazyLock<Regex> = LazyLock::new(|| {
 static BEARER: LazyLock<Regex> =
     LazyLock::new(|| regex(r"(?i)(?P<head>\bbearer\s{1,8})(?P<value>[A-Za-z0-9._~+/=-]{8,})"));
 
-static SK: LazyLock<Regex> =
-    LazyLock::new(|| regex(r"(?P<head>\b)(?P<value>sk-[A-Za-z0-9_-]{8,})"));
+/// Tokens that show by their form what they are: of OpenAI, GitHub, GitLab, Hugging Face, Slack and AWS, and JSON Web Tokens.
+static TOKEN: LazyLock<Regex> = LazyLock::new(|| {
+    let forms = [
+        "sk-[A-Za-z0-9_-]{8,}",
+        "gh[oprsu]_[A-Za-z0-9]{20,}",
+        "github_pat_[A-Za-z0-9_]{20,}",
+        "glpat-[A-Za-z0-9_-]{16,}",
+        "hf_[A-Za-z0-9]{20,}",
+        "xox[abeoprs]-[A-Za-z0-9-]{10,}",
+        "A[KS]IA[A-Z0-9]{16}",
+        r"eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*",
+    ];
+    regex(&format!(r"(?P<head>\b)(?P<value>{})", forms.join("|")))
+});
 
 /// `https://user:password@host`
 static URL: LazyLock<Regex> = LazyLock::new(|| {
@@ -79,7 +93,7 @@ pub(crate) fn redact(line: &str) -> Cow<'_, str> {
         text = pattern.replace_all(&text, quoted).into_owned();
     }
     let text = BARE.replace_all(&text, bare);
-    let text = SK.replace_all(&text, head);
+    let text = TOKEN.replace_all(&text, head);
     let text = URL.replace_all(&text, |found: &Captures<'_>| {
         format!("{}{MASK}{}", &found["head"], &found["tail"])
     });
@@ -124,6 +138,24 @@ mod tests {
             (r#"{"Authorization": "Bearer secret123"}"#, "secret123"),
             ("got bearer eyJhbGciOi.J9 there", "eyJhbGciOi.J9"),
             ("key sk-proj-abcd1234efgh failed", "sk-proj-abcd1234efgh"),
+            (
+                "cloned with ghp_0123456789abcdefghijABCDEFGHIJ",
+                "ghp_0123456789abcdefghijABCDEFGHIJ",
+            ),
+            (
+                "glpat-0123456789_abcdefgh, used",
+                "glpat-0123456789_abcdefgh",
+            ),
+            (
+                "as hf_0123456789abcdefghijABCDE",
+                "hf_0123456789abcdefghijABCDE",
+            ),
+            ("xoxb-0123456789-abcdef posts", "xoxb-0123456789-abcdef"),
+            ("AKIAIOSFODNN7EXAMPLE", "AKIAIOSFODNN7EXAMPLE"),
+            (
+                "got eyJhbGciOiJI.eyJzdWIiOiIx.SflKxwRJ there",
+                "eyJhbGciOiJI.eyJzdWIiOiIx.SflKxwRJ",
+            ),
             (r#"{"api_key": "abc"}"#, "abc"),
             (r#""token: 'hushhush' it said""#, "hushhush"),
             ("{'password': 'p w d'}", "p w d"),
