@@ -11,7 +11,8 @@ NEEDED = frozenset((
     "dis", "encodings", "enum", "errno", "fcntl", "fnmatch", "functools", "genericpath", "grp",
     "hashlib", "heapq", "importlib", "inspect", "io", "keyword", "linecache", "locale", "logging",
     "math", "numbers", "opcode", "operator", "os", "posixpath", "pwd", "queue", "random", "re",
-    "reprlib", "select", "selectors", "shutil", "signal", "socket", "ssl", "stat", "string", "struct",
+    "reprlib", "select", "selectors", "shutil", "signal", "socket", "ssl", "stat", "string",
+    "struct",
     "subprocess", "tempfile", "textwrap", "threading", "token", "tokenize", "traceback",
     "types", "typing", "uuid", "warnings", "weakref",
 ))  # fmt: skip

@@ -57,7 +57,7 @@ def asks_on_a_thread(ctx: Context, mb: int) -> int:
 
 @tool
 async def asks_after_others(ctx: Context, mb: int) -> int:
-    """The large request waits for one of the others, with which the host has as many as it takes."""
+    """The large request waits for one of the others, which are as many as the host takes."""
     others = [ctx._native._request_async(PING, "n", i, None) for i in range(64)]
     *_, last = await asyncio.gather(*others, asks(ctx, mb))
     return last

@@ -1,4 +1,7 @@
-"""Large results and requests on a connection that many calls share: they come in parts, and nobody waits."""
+"""Large results and requests on a connection that many calls share.
+
+They come in parts, and no other call waits for them.
+"""
 
 import socket
 from pathlib import Path

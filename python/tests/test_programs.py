@@ -1,4 +1,7 @@
-"""Programs that coroutines on a shared event loop start: they end with a cancelled call, and with no other."""
+"""Programs that coroutines on a shared event loop start.
+
+They end with a cancelled call, and with no other.
+"""
 
 import os
 import signal
