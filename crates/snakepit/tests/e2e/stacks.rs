@@ -152,8 +152,11 @@ async fn many_looks_under_load_disturb_no_call() {
         });
     }
     let id = worker(&snakepit);
-    let (mut seen, mut deepest) = (0, 0);
-    for _ in 0..200 {
+    let (mut looks, mut seen, mut deepest) = (0, 0, 0);
+    let begun = tokio::time::Instant::now();
+    // The tool is at work now and then: on a busy machine not at one of the first looks.
+    while looks < 200 || (deepest <= 10 && begun.elapsed() < LONG) {
+        looks += 1;
         let looked = pool.stacks(&id, LONG).await;
         if let Some(stacks) = looked {
             seen += 1;
@@ -164,8 +167,8 @@ async fn many_looks_under_load_disturb_no_call() {
     assert!(calls.try_join_next().is_none(), "no call has failed");
     calls.shutdown().await;
     assert_eq!(worker(&snakepit), id, "the same worker still lives");
-    println!("{seen} of 200 looks saw something, up to {deepest} frames");
-    assert!(seen >= 195, "{seen} of 200");
+    println!("{seen} of {looks} looks saw something, up to {deepest} frames");
+    assert!(seen * 200 >= looks * 195, "{seen} of {looks}");
     assert!(deepest > 10, "the tool was seen at work");
     snakepit.shutdown().await;
 }
