@@ -44,6 +44,9 @@ pub struct LogLine {
     pub text: String,
 }
 
+/// Bytes that count of one entry, and of all together: the sum of two of them is a number.
+const LARGEST: usize = usize::MAX / 2;
+
 impl<T> Tail<T> {
     /// Creates a tail without entries. The last entry is kept even if it alone has more bytes.
     pub fn new(max_entries: usize, max_bytes: usize) -> Self {
@@ -55,7 +58,7 @@ impl<T> Tail<T> {
         Self {
             inner: Arc::new(Inner {
                 max_entries: max_entries.max(1),
-                max_bytes,
+                max_bytes: max_bytes.min(LARGEST),
                 entries: Mutex::new(entries),
                 added: Notify::new(),
             }),
@@ -72,7 +75,8 @@ impl<T> Tail<T> {
         let mut guard = self.entries();
         let state = &mut *guard;
         state.last += 1;
-        state.bytes = state.bytes.saturating_add(bytes);
+        let bytes = bytes.min(LARGEST);
+        state.bytes += bytes;
         let entry = (state.last, bytes, Arc::new(entry));
         state.entries.push_back(entry);
         while state.entries.len() > 1
