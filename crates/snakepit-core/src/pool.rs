@@ -47,8 +47,8 @@ use tokio::time::{Instant, timeout};
 
 use crate::events::Events;
 use crate::{
-    CallOptions, ConfigError, Error, Payload, PoolConfig, PoolName, WorkerId, WorkerProfile,
-    current_runtime,
+    CallOptions, ConfigError, Error, Payload, PoolConfig, PoolName, SessionId, WorkerId,
+    WorkerProfile, current_runtime,
 };
 pub use first_start::FirstStart;
 use health::Checks;
@@ -298,6 +298,12 @@ impl Pool {
     /// State and counters, all taken at the same moment.
     pub fn status(&self) -> Status {
         self.shared().status()
+    }
+
+    /// The number of waiting calls of each session, the longest queues first; `None` stands for calls without a session. It looks at
+    /// 10,000 calls at most.
+    pub fn queued_by_session(&self) -> Vec<(Option<SessionId>, usize)> {
+        self.shared().queued_by_session()
     }
 
     /// State of every worker, those that are starting included.

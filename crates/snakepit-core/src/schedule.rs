@@ -360,6 +360,14 @@ impl<W> Scheduler<W> {
         self.queue.len()
     }
 
+    /// The session of each call that waits here, of `most` calls at most.
+    pub fn queued_sessions(&self, most: usize) -> Vec<Option<SessionId>> {
+        if self.queue.len() == 0 {
+            return Vec::new();
+        }
+        self.queue.sessions(most)
+    }
+
     /// Bytes of the arguments of calls that wait.
     pub fn queued_bytes(&self) -> usize {
         self.queue.bytes()

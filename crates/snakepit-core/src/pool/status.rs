@@ -1,5 +1,7 @@
 //! Snapshots of a pool for people and programs.
 
+use std::collections::HashMap;
+
 use hdrhistogram::Histogram;
 use serde::Serialize;
 use tokio::time::Instant;
@@ -8,8 +10,11 @@ use super::scaling::Scaling;
 use super::shared::{Shared, State};
 use crate::{
     Circuit, Containment, HealthStatus, HeartbeatStatus, MemoryStatus, PoolName, RecycleReason,
-    WorkerId,
+    SessionId, WorkerId,
 };
+
+/// Waiting calls that a look at their sessions counts.
+const LOOKED_AT: usize = 10_000;
 
 /// State and counters of a pool at one moment.
 ///
@@ -263,6 +268,17 @@ impl Shared {
             service_time: Latency::new(&stats.service),
             queue_time: Latency::new(&stats.waits),
         }
+    }
+
+    pub(super) fn queued_by_session(&self) -> Vec<(Option<SessionId>, usize)> {
+        let waiting = self.lock().scheduler.queued_sessions(LOOKED_AT);
+        let mut counts = HashMap::new();
+        for session in waiting {
+            *counts.entry(session).or_insert(0) += 1;
+        }
+        let mut counts: Vec<_> = counts.into_iter().collect();
+        counts.sort_unstable_by(|(a, more), (b, less)| less.cmp(more).then_with(|| a.cmp(b)));
+        counts
     }
 
     pub(super) fn worker_status(&self) -> Vec<WorkerStatus> {

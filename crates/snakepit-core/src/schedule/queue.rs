@@ -135,6 +135,12 @@ impl<W> Queue<W> {
         self.len
     }
 
+    /// The session of each call that waits here, of `most` calls at most: this looks at all entries.
+    pub(crate) fn sessions(&self, most: usize) -> Vec<Option<SessionId>> {
+        let waiting = self.entries.iter().filter_map(|it| it.waiting.as_ref());
+        waiting.take(most).map(|it| it.session.clone()).collect()
+    }
+
     /// Calls that wait here and not in the connection of a slot.
     pub(crate) const fn here(&self) -> usize {
         self.len - self.ahead

@@ -31,6 +31,30 @@ async fn a_full_queue_refuses() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn waiting_calls_are_counted_by_session() {
+    let profile = ScriptedProfile::new(1);
+    let pool = ready(config(1), &profile).await;
+    assert!(pool.queued_by_session().is_empty());
+    let mut calls = vec![begin(&pool, "gate").await];
+    for session in ["b", "a", "b"] {
+        let options = CallOptions::new().session(session);
+        calls.push(begin_with(&pool, "gate", options).await);
+    }
+    calls.push(begin(&pool, "gate").await);
+    let queued = pool.queued_by_session();
+    let queued: Vec<_> = queued
+        .iter()
+        .map(|(session, calls)| (session.as_ref().map(|it| it.as_str()), *calls))
+        .collect();
+    assert_eq!(queued, [(Some("b"), 2), (None, 1), (Some("a"), 1)]);
+    profile.allow(5);
+    for call in calls {
+        call.await.unwrap().unwrap();
+    }
+    assert!(pool.queued_by_session().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_call_waits_no_longer_than_the_queue_time_out() {
     let profile = ScriptedProfile::new(1);
     let pool = ready(config(1), &profile).await;
