@@ -16,7 +16,7 @@ use crate::table::render;
 #[derive(Debug, Parser)]
 #[command(name = "snakepit-bench", version)]
 struct Arguments {
-    /// Benchmarks to run: scheduler, affinity, pool, codec, round_trip, session, stream, many, payload, profiles, startup, telemetry, memory; all when none is named.
+    /// Benchmarks to run: scheduler, affinity, pool, codec, round_trip, session, stream, many, payload, profiles, startup, telemetry, looks, memory; all when none is named.
     names: Vec<String>,
     /// Three short rounds instead of five long ones.
     #[arg(long)]
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn names_choose_and_unknown_ones_are_refused() {
-        assert_eq!(choose(&[]).unwrap().len(), 13);
+        assert_eq!(choose(&[]).unwrap().len(), 14);
         assert_eq!(choose(&["many".into()]).unwrap()[0].name, "many");
         let error = choose(&["manny".into()]).unwrap_err().to_string();
         assert!(

@@ -2,6 +2,7 @@
 
 mod affinity;
 mod codec;
+mod looks;
 mod many;
 mod memory;
 mod payload;
@@ -75,6 +76,10 @@ pub(crate) const ALL: &[Bench] = &[
     Bench {
         name: "telemetry",
         run: telemetry::run,
+    },
+    Bench {
+        name: "looks",
+        run: looks::run,
     },
     Bench {
         name: "memory",

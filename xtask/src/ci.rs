@@ -24,6 +24,8 @@ const FEATURES: &[(&str, &str)] = &[
     ("snakepit-telemetry", "otlp"),
     ("snakepit-telemetry", "prometheus"),
     ("snakepit-diag", "admin"),
+    ("snakepit-diag", "top"),
+    ("snakepit-diag", "web"),
     ("snakepit", "diag"),
     ("snakepit", "telemetry"),
 ];
@@ -50,7 +52,8 @@ const REST: &[Step] = &[
         shell::run(doc.arg("--quiet").env("RUSTDOCFLAGS", "-D warnings"))
     }),
     ("fuzz targets", fuzz_targets),
-    ("a Prometheus server for the tests", prometheus),
+    ("a Prometheus server for the tests", || obtain("prometheus")),
+    ("a Chromium for the tests", || obtain("chromium")),
     // The last one, so that its total is the last thing printed.
     ("tests", || test::with(&[], Effort::Obtain)),
 ];
@@ -99,9 +102,9 @@ fn each_crate_alone() -> Result<()> {
     Ok(())
 }
 
-/// Without one, the tests that need it are skipped, or fail where everything has to run.
-fn prometheus() -> Result<()> {
-    let status = Command::new(shell::root().join(".ci/prometheus")).status();
+/// Gets a program. Without it, the tests that need it are skipped, or fail where everything has to run.
+fn obtain(program: &str) -> Result<()> {
+    let status = Command::new(shell::root().join(".ci").join(program)).status();
     if !status.is_ok_and(|status| status.success()) {
         eprintln!("without it: see the reason above");
     }

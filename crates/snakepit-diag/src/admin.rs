@@ -7,6 +7,7 @@ mod host;
 mod hosts;
 mod incoming;
 mod pb;
+mod places;
 mod server;
 mod service;
 

@@ -22,7 +22,9 @@
 //! - [`Report`] is a host at one moment, as plain data that serialises: pools, workers, calls, memory, the machine.
 //! - [`Report::findings`] says what is wrong, [`Report::recommendations`] what could be better, each as a [`Finding`] with one thing to
 //!   do; [`PoolReport::check_saturation`] says how near a pool is to its limit. The rules are pure.
-//! - `Hosts` and `Client` (feature `admin`) look into hosts of other processes; `AdminServer` is the other end.
+//! - `Hosts` and `Client` (feature `admin`) look into hosts of other processes; `AdminServer` is the other end. `Watch` sets looks at one
+//!   host beside each other.
+//! - `top` (feature `top`) is a live view in a terminal, `web` (feature `web`) one in a browser, or a file that shows the same.
 //!
 //! # Limitations
 //! One machine and one user: a host is found through the directory of its records, and talks to processes of its own user.
@@ -32,6 +34,8 @@
 mod admin;
 mod explain;
 mod finding;
+#[cfg(feature = "admin")]
+mod live;
 mod machine;
 mod process;
 #[cfg(feature = "admin")]
@@ -41,6 +45,10 @@ mod report;
 mod rules;
 mod saturation;
 mod text;
+#[cfg(feature = "top")]
+pub mod top;
+#[cfg(feature = "web")]
+pub mod web;
 
 #[cfg(feature = "admin")]
 pub use admin::{
@@ -49,12 +57,14 @@ pub use admin::{
 };
 pub use explain::Explanation;
 pub use finding::{Finding, Severity};
+#[cfg(feature = "admin")]
+pub use live::{Meter, ReelReader, ReelWriter, Trend, Watch};
 pub use machine::Machine;
 #[cfg(feature = "admin")]
 pub use recorder::{RecordedCall, RecordedDeath, Recording};
 pub use render::{Style, Table, render_findings, render_report, render_seconds};
 pub use report::{
-    CallReport, Capacity, Counters, Death, HostReport, Memory, PoolReport, Queue, Report, Threads,
-    Times, WorkerReport, WorkerState,
+    CallReport, Capacity, Counters, Death, HostReport, Memory, PoolReport, Queue, Report,
+    SessionQueue, Threads, Times, WorkerReport, WorkerState,
 };
 pub use saturation::{Band, Saturation, THRESHOLD};

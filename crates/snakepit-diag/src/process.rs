@@ -15,6 +15,22 @@ pub(crate) fn memory(pid: u32) -> Option<u64> {
     })
 }
 
+/// Ticks of a second in `/proc`: the kernel shows all programs the same, whatever its own clock.
+const TICKS: f64 = 100.0;
+
+/// Seconds of CPU time that a process has used. `None` if it is gone.
+pub(crate) fn cpu(pid: u32) -> Option<f64> {
+    cpu_of(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// The CPU time in a line of `/proc/PID/stat`. The name in it, in parentheses, may be anything.
+fn cpu_of(stat: &str) -> Option<f64> {
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut fields = fields.split_ascii_whitespace().skip(11);
+    let mut ticks = || fields.next()?.parse::<u64>().ok();
+    Some((ticks()? as f64 + ticks()? as f64) / TICKS)
+}
+
 /// Bytes of the line that begins with `name`, which gives them in KiB.
 pub(crate) fn kib(text: &str, name: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
@@ -36,9 +52,19 @@ mod tests {
     }
 
     #[test]
+    fn cpu_time_is_read_behind_any_name() {
+        let stat = "7 (a) b 1 2 (3)) S 1 7 7 0 -1 4194560 100 0 0 0 150 50 0 0 20 0 1 0 900 1 1";
+        assert_eq!(cpu_of(stat), Some(2.0));
+        assert_eq!(cpu_of("7 (a) S 1"), None);
+        assert_eq!(cpu_of(""), None);
+    }
+
+    #[test]
     #[cfg(target_os = "linux")]
     fn this_process_has_memory_and_one_that_is_not_there_has_none() {
         assert!(memory(std::process::id()).is_some_and(|bytes| bytes > 100_000));
         assert_eq!(memory(u32::MAX), None);
+        assert!(cpu(std::process::id()).is_some());
+        assert_eq!(cpu(u32::MAX), None);
     }
 }

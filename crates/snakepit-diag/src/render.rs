@@ -178,7 +178,7 @@ fn render_workers(workers: &[WorkerReport], style: Style) -> String {
 }
 
 /// What is not as it should be with a worker.
-fn trouble(worker: &WorkerReport) -> String {
+pub(crate) fn trouble(worker: &WorkerReport) -> String {
     let mut words = Vec::new();
     words.extend(
         worker

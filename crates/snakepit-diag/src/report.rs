@@ -9,7 +9,9 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use crate::Machine;
-pub use pool::{Capacity, Counters, Death, Memory, PoolReport, Queue, Threads, Times};
+pub use pool::{
+    Capacity, Counters, Death, Memory, PoolReport, Queue, SessionQueue, Threads, Times,
+};
 pub use worker::{CallReport, WorkerReport, WorkerState};
 
 /// A host at one moment.
@@ -47,6 +49,11 @@ pub struct HostReport {
 impl Report {
     /// A report of this process with these pools.
     pub fn of(pools: impl IntoIterator<Item = PoolReport>) -> Self {
+        Self::on(Machine::here(), pools)
+    }
+
+    /// The same, where the machine was looked at already.
+    pub(crate) fn on(machine: Machine, pools: impl IntoIterator<Item = PoolReport>) -> Self {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let program = std::env::current_exe().unwrap_or_default();
         Self {
@@ -57,7 +64,7 @@ impl Report {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 ..HostReport::default()
             },
-            machine: Machine::here(),
+            machine,
             pools: pools.into_iter().collect(),
         }
     }
@@ -67,11 +74,14 @@ impl Report {
         self.pools.iter().find(|pool| pool.pool == name)
     }
 
-    /// Fills in what the kernel knows of each worker's memory. It reads files of `/proc`, up to a millisecond for a large worker, and works for
+    /// Fills in what the kernel knows of each worker's memory and CPU time. It reads files of `/proc`, up to a millisecond for a large worker, and works for
     /// hosts of the same user on the same machine.
     pub fn measure(&mut self) {
         for pool in &mut self.pools {
             pool.measure(crate::process::memory);
+            for worker in &mut pool.workers {
+                worker.cpu_seconds = worker.pid.and_then(crate::process::cpu);
+            }
         }
     }
 }

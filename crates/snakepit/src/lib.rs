@@ -41,6 +41,8 @@
 //! | `telemetry` | no | metrics, traces and logs; `otlp` and `prometheus` are the ways out |
 //! | `diag` | no | a look into a running host, for others of the same user, too |
 //! | `cli` | no | the program `snakepit` |
+//! | `top` | no | `snakepit top`: a live view in the terminal |
+//! | `web` | no | `snakepit web` and `snakepit report --html`: a page that shows a host |
 //! | `full` | no | everything |
 //!
 //! # Limitations

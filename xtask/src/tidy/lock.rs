@@ -6,6 +6,7 @@ use super::Violation;
 
 /// Crates that we cannot have in one version, and why.
 const DUPLICATES: &[(&str, &str)] = &[
+    ("foldhash", "comes with `hashbrown`"),
     (
         "getrandom",
         "rand 0.9 below opentelemetry_sdk, and ring below tonic's TLS, are older than tempfile's",
@@ -13,6 +14,10 @@ const DUPLICATES: &[(&str, &str)] = &[
     (
         "hashbrown",
         "petgraph and indexmap below prost-build disagree; only `xtask codegen` builds them",
+    ),
+    (
+        "itertools",
+        "criterion and prost-build are older than prost-derive and ratatui",
     ),
     ("r-efi", "comes with `getrandom`; UEFI alone"),
     (
@@ -23,6 +28,10 @@ const DUPLICATES: &[(&str, &str)] = &[
     (
         "syn",
         "the derive macros of our dependencies are half-way from 2 to 3; build time only",
+    ),
+    (
+        "unicode-width",
+        "miette below protox is older than ratatui; only `xtask codegen` builds it",
     ),
     (
         "windows-sys",

@@ -20,6 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes of the largest answer: a report of 10,000 workers has some 6 MB.
 const LARGEST: usize = 64 << 20;
 
+/// Bytes that the host may send before they are read.
+const WINDOW: u32 = 4 << 20;
+
 /// A connection to a host. It never harms the host: requests that change something need to be allowed by
 /// [`allow_actions`](Self::allow_actions).
 #[derive(Clone, Debug)]
@@ -96,7 +99,11 @@ impl Client {
                 stream.ok_or_else(|| std::io::Error::from(std::io::ErrorKind::NotConnected)),
             )
         });
-        let endpoint = Endpoint::from_static("http://localhost").connect_timeout(PATIENCE);
+        let endpoint = Endpoint::from_static("http://localhost")
+            .connect_timeout(PATIENCE)
+            // A report of many workers comes without waiting for room.
+            .initial_stream_window_size(WINDOW)
+            .initial_connection_window_size(WINDOW);
         let channel = endpoint
             .connect_with_connector(connector)
             .await
@@ -145,7 +152,7 @@ impl Client {
         move |status| AdminError::of(&run, &status)
     }
 
-    /// The state of everything. The memory of workers is filled in here, in this process.
+    /// The state of everything. The memory and the CPU time of workers are filled in here, in this process.
     ///
     /// # Errors
     /// [`AdminError::Gone`], [`AdminError::Refused`].
@@ -153,15 +160,26 @@ impl Client {
     /// # Cancel safety
     /// Safe.
     pub async fn report(&mut self) -> Result<Report, AdminError> {
+        let mut report = self.look().await?;
+        report.measure();
+        Ok(report)
+    }
+
+    /// The same without the memory and the CPU time of workers.
+    ///
+    /// # Errors
+    /// As [`report`](Self::report).
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub async fn look(&mut self) -> Result<Report, AdminError> {
         let reply = self.inner.report(pb::ReportRequest {}).await;
         let reply = reply.map_err(self.failed())?.into_inner();
         let read = serde_json::from_slice(&reply.report);
-        let mut report: Report = read.map_err(|error| AdminError::Refused {
+        read.map_err(|error| AdminError::Refused {
             code: snakepit_core::ErrorCode::Protocol,
             message: format!("the report of the host cannot be read: {error}"),
-        })?;
-        report.measure();
-        Ok(report)
+        })
     }
 
     /// The stacks of a worker, of all workers of a pool, or of all, as they answer. Each has `wait` to do so.

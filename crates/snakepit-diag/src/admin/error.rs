@@ -70,6 +70,16 @@ pub enum AdminError {
         /// The file.
         file: String,
     },
+    /// A file of looks cannot be read.
+    #[error("the recording {} cannot be read: line {line}: {}", file.display(), Printable(reason))]
+    Looks {
+        /// The file.
+        file: PathBuf,
+        /// Its line; 0 for the whole file.
+        line: usize,
+        /// Why.
+        reason: String,
+    },
     /// The host refused the request, or failed.
     #[error("{}", Printable(message))]
     Refused {
@@ -90,7 +100,7 @@ impl AdminError {
             Self::Socket { .. } | Self::SwitchedOff { .. } => ErrorCode::AdminSocket,
             Self::Gone { .. } => ErrorCode::HostGone,
             Self::Version { .. } => ErrorCode::HostVersion,
-            Self::Recording { .. } => ErrorCode::BadRecording,
+            Self::Recording { .. } | Self::Looks { .. } => ErrorCode::BadRecording,
             Self::Refused { code, .. } => *code,
         }
     }
@@ -112,8 +122,11 @@ impl AdminError {
             Self::Recording { .. } | Self::Version { .. } => {
                 "use the program `snakepit` of the host's version".to_owned()
             }
+            Self::Looks { .. } => "record it again with `snakepit top --record`".to_owned(),
             Self::Refused { code, .. } => match code {
-                ErrorCode::ActionNotAllowed => "allow actions: `Client::allow_actions(true)`",
+                ErrorCode::ActionNotAllowed => {
+                    "allow actions: `--allow-actions`, or `Client::allow_actions(true)` in a program"
+                }
                 ErrorCode::UnknownWorker | ErrorCode::UnknownPool => {
                     "see the names with `snakepit status`"
                 }

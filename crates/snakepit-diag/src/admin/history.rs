@@ -8,7 +8,8 @@ use snakepit_core::events::{Emitted, Event, Events, Subscription};
 use snakepit_core::{PoolName, Tail};
 use tracing::Level;
 
-use crate::Death;
+use super::places::Places;
+use crate::{Death, WorkerReport};
 
 /// Events kept.
 const EVENTS: usize = 2048;
@@ -25,26 +26,38 @@ type OnDeath = dyn Fn(&PoolName, &Death) + Send + Sync;
 /// The events that are not part of each single call. It takes them until it is dropped.
 pub(super) struct History {
     pub(super) events: Tail<Emitted>,
-    deaths: Arc<Deaths>,
+    pasts: Arc<Pasts>,
     subscriptions: Vec<Subscription>,
 }
 
-/// The last deaths of each pool's workers, the last one first.
-type Deaths = Mutex<HashMap<PoolName, VecDeque<Death>>>;
+type Pasts = Mutex<HashMap<PoolName, Past>>;
+
+/// The past of a pool.
+#[derive(Debug, Default)]
+struct Past {
+    /// The last deaths of its workers, the last one first.
+    deaths: VecDeque<Death>,
+    places: Places,
+}
 
 impl History {
     /// Begins to take the events of a hub. It subscribes to those alone that it keeps: others cost what they cost without it.
     pub(super) fn of(hub: &Events, on_death: Box<OnDeath>) -> Self {
         let events = Tail::new(EVENTS, usize::MAX);
-        let deaths: Arc<Deaths> = Arc::default();
-        let (tail, kept) = (events.clone(), Arc::clone(&deaths));
+        let pasts: Arc<Pasts> = Arc::default();
+        let (tail, kept) = (events.clone(), Arc::clone(&pasts));
         let handler = Arc::new(move |emitted: &Emitted| {
             if let Some((pool, death)) = death(emitted) {
                 on_death(pool, &death);
                 let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-                let kept = kept.entry(pool.clone()).or_default();
-                kept.push_front(death);
-                kept.truncate(DEATHS);
+                let past = kept.entry(pool.clone()).or_default();
+                past.places.died(&death);
+                past.deaths.push_front(death);
+                past.deaths.truncate(DEATHS);
+            } else if let Some(pool) = pool_of_place(&emitted.event) {
+                let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+                let past = kept.entry(pool.clone()).or_default();
+                past.places.take(&emitted.event);
             }
             tail.push(emitted.clone(), 0);
         });
@@ -58,15 +71,26 @@ impl History {
         });
         Self {
             events,
-            deaths,
+            pasts,
             subscriptions: subscriptions.collect(),
         }
     }
 
     /// The last deaths of a pool's workers, the last one first.
     pub(super) fn deaths(&self, pool: &PoolName) -> Vec<Death> {
-        let deaths = self.deaths.lock().unwrap_or_else(PoisonError::into_inner);
-        deaths.get(pool).into_iter().flatten().cloned().collect()
+        let pasts = self.pasts.lock().unwrap_or_else(PoisonError::into_inner);
+        let past = pasts.get(pool);
+        past.map_or_else(Vec::new, |past| past.deaths.iter().cloned().collect())
+    }
+
+    /// Fills in what is known of the places of a pool's workers.
+    pub(super) fn places(&self, pool: &PoolName, workers: &mut [WorkerReport]) {
+        let pasts = self.pasts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(past) = pasts.get(pool) {
+            workers
+                .iter_mut()
+                .for_each(|worker| past.places.show(worker));
+        }
     }
 }
 
@@ -75,6 +99,18 @@ impl Drop for History {
         for subscription in self.subscriptions.drain(..) {
             subscription.detach();
         }
+    }
+}
+
+/// The pool of an event that says which worker has whose place.
+const fn pool_of_place(event: &Event) -> Option<&PoolName> {
+    match event {
+        Event::WorkerSpawned { pool, .. }
+        | Event::WorkerRestarted { pool, .. }
+        | Event::WorkerRecycled { pool, .. }
+        | Event::WorkerTerminated { pool, .. }
+        | Event::PoolSpareUsed { pool, .. } => Some(pool),
+        _ => None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use snakepit_core::events::{Event, Events};
 use snakepit_core::{CallId, ErrorCode, LogLine, Pool, PoolName, Tail, WeakPool, WorkerId};
@@ -12,10 +13,13 @@ use tonic::Status;
 use super::error::refusal;
 use super::history::History;
 use crate::recorder::Recorder;
-use crate::{CallReport, Death, PoolReport, Report};
+use crate::{CallReport, Death, Machine, PoolReport, Report};
 
 /// Lines of a worker that are recorded with its death.
 const LAST_LINES: usize = 12;
+
+/// Time for which a look at the machine holds: it lists all descriptors of the process.
+const MACHINE_HOLDS: Duration = Duration::from_secs(2);
 
 /// What an [`AdminServer`](super::AdminServer) shows of a host. It keeps no pool running. Cheap to clone.
 #[derive(Clone)]
@@ -31,6 +35,7 @@ struct Inner {
     lines: Tail<LogLine>,
     pools: Arc<Mutex<Vec<Watched>>>,
     history: History,
+    machine: Mutex<Option<(Instant, Machine)>>,
 }
 
 /// A pool of the host.
@@ -65,6 +70,7 @@ impl AdminHost {
             lines: lines.clone(),
             pools,
             history: History::of(events, Box::new(on_death)),
+            machine: Mutex::default(),
         };
         Self {
             inner: Arc::new(inner),
@@ -111,15 +117,27 @@ impl AdminHost {
         let now = Instant::now();
         let pools = self.living().into_iter().map(|(pool, recorder)| {
             let mut report = PoolReport::from(&pool);
-            report.deaths = self.inner.history.deaths(pool.name());
+            let history = &self.inner.history;
+            report.deaths = history.deaths(pool.name());
+            history.places(pool.name(), &mut report.workers);
             report.calls = recorder.map_or_else(Vec::new, |recorder| recorder.running(now));
             report
         });
-        let mut report = Report::of(pools);
+        let mut report = Report::on(self.machine(now), pools);
         report.host.run = Some(self.run());
         let uptime = now.saturating_duration_since(self.inner.started);
         report.host.uptime_seconds = uptime.as_secs_f64();
         report
+    }
+
+    fn machine(&self, now: Instant) -> Machine {
+        let mut last = lock(&self.inner.machine);
+        match &*last {
+            Some((at, machine)) if now.saturating_duration_since(*at) < MACHINE_HOLDS => {
+                machine.clone()
+            }
+            _ => last.insert((now, Machine::here())).1.clone(),
+        }
     }
 
     pub(super) fn registry(&self) -> &Registry {

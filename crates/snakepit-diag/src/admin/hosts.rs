@@ -104,25 +104,7 @@ impl Hosts {
                 }
             }
         };
-        let run = files.run_id.to_string();
-        let mut recordings = Vec::new();
-        for number in 0..POOLS {
-            let file = format!("{RECORDING}{number}");
-            let bytes =
-                files
-                    .read(&file, Recording::BYTES)
-                    .map_err(|source| AdminError::Socket {
-                        run: run.clone(),
-                        source,
-                    })?;
-            let Some(bytes) = bytes else { break };
-            let recording = Recording::read(&bytes);
-            recordings.push(recording.ok_or_else(|| AdminError::Recording {
-                run: run.clone(),
-                file,
-            })?);
-        }
-        Ok((run, recordings))
+        Ok((files.run_id.to_string(), recordings(&files)?))
     }
 
     /// The only host.
@@ -166,7 +148,30 @@ impl Hosts {
     }
 }
 
+/// The recordings of a run.
+fn recordings(files: &HostRun) -> Result<Vec<Recording>, AdminError> {
+    let run = || files.run_id.to_string();
+    let mut recordings = Vec::new();
+    for number in 0..POOLS {
+        let file = format!("{RECORDING}{number}");
+        let bytes = files.read(&file, Recording::BYTES);
+        let bytes = bytes.map_err(|source| AdminError::Socket { run: run(), source })?;
+        let Some(bytes) = bytes else { break };
+        let recording = Recording::read(&bytes);
+        recordings.push(recording.ok_or_else(|| AdminError::Recording { run: run(), file })?);
+    }
+    Ok(recordings)
+}
+
 impl RunningHost {
+    /// The flight recordings of its pools as they are now. Reads some 370 kB for each.
+    ///
+    /// # Errors
+    /// [`AdminError::Recording`], [`AdminError::Socket`].
+    pub fn recordings(&self) -> Result<Vec<Recording>, AdminError> {
+        recordings(&self.files)
+    }
+
     fn of(files: HostRun) -> Self {
         let meta = files.meta.as_ref();
         Self {

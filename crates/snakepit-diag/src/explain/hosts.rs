@@ -35,8 +35,8 @@ pub(super) const ROWS: &[Row] = &[
         "SP9005",
         "An action was asked for without permission.",
         "To recycle or drain a worker, or to cancel a call, changes what the host does.",
-        "client.recycle(\"main-1\") without `allow_actions`",
-        "Allow actions: `Client::allow_actions(true)`.",
+        "snakepit recycle main-1",
+        "Allow actions: `--allow-actions`, or `Client::allow_actions(true)` in a program.",
     ],
     [
         "SP9006",
@@ -54,9 +54,9 @@ pub(super) const ROWS: &[Row] = &[
     ],
     [
         "SP9008",
-        "The flight recording of a host cannot be read.",
+        "The recording of a host cannot be read.",
         "The file is damaged, or was written by another version.",
         "flight-0 is no recording",
-        "Read it with the program `snakepit` of the host's version.",
+        "Read it with the program `snakepit` of the version that wrote it.",
     ],
 ];

@@ -2,7 +2,12 @@
 
 use snakepit_core::{HealthState, HealthStatus, Latency, Pool, PoolState, Status, WorkerStatus};
 
-use super::{Capacity, Counters, PoolReport, Queue, Threads, Times, WorkerReport, WorkerState};
+use super::{
+    Capacity, Counters, PoolReport, Queue, SessionQueue, Threads, Times, WorkerReport, WorkerState,
+};
+
+/// Sessions whose queues are in a report.
+const SESSIONS: usize = 16;
 
 impl From<&Pool> for PoolReport {
     /// The pool as it is now, without the memory of its workers, its deaths and its calls.
@@ -11,6 +16,12 @@ impl From<&Pool> for PoolReport {
         report.workers = pool.workers().iter().map(WorkerReport::from).collect();
         report.profile = pool.profile_name().to_owned();
         report.queue.limit = pool.config().queue_limit;
+        let sessions = pool.queued_by_session().into_iter().take(SESSIONS);
+        let sessions = sessions.map(|(session, depth)| SessionQueue {
+            session: session.map(|session| session.as_str().to_owned()),
+            depth,
+        });
+        report.queue_by_session = sessions.collect();
         let per_worker = report.workers.iter().map(|worker| worker.capacity).max();
         report.threads = Threads {
             workers: report.worker_count,
@@ -123,10 +134,13 @@ impl From<&WorkerStatus> for WorkerReport {
             },
             capacity: worker.slots,
             load: worker.in_flight,
+            cpu_seconds: None,
             memory_bytes: None,
             memory_limit_bytes: memory.map(|memory| memory.limit_bytes),
             memory_limit_in_seconds: memory.and_then(|memory| memory.limit_in_seconds),
             calls: worker.calls,
+            generation: 0,
+            last_death: None,
             age_seconds: worker.age_seconds,
             runtime: worker.runtime.clone(),
             gil_enabled: worker.gil_enabled,

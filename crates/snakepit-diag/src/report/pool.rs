@@ -28,6 +28,8 @@ pub struct PoolReport {
     pub capacity: Capacity,
     /// Calls that wait.
     pub queue: Queue,
+    /// The longest queues of sessions, 16 at most.
+    pub queue_by_session: Vec<SessionQueue>,
     /// Threads that run calls.
     pub threads: Threads,
     /// Memory of its workers. `None` if none was measured.
@@ -99,6 +101,17 @@ pub struct Queue {
     pub bytes: usize,
     /// Calls that may wait at most.
     pub limit: usize,
+}
+
+/// The waiting calls of one session.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct SessionQueue {
+    /// Session. `None` stands for calls without one.
+    pub session: Option<String>,
+    /// Calls that wait.
+    pub depth: usize,
 }
 
 /// The threads of a pool that run calls.

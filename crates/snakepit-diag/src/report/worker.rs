@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Death;
+
 /// A worker at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -17,6 +19,8 @@ pub struct WorkerReport {
     pub capacity: usize,
     /// Calls that it runs.
     pub load: usize,
+    /// Seconds of CPU time that its process has used. `None` if it was not measured.
+    pub cpu_seconds: Option<f64>,
     /// Bytes of its process. `None` if it was not measured.
     pub memory_bytes: Option<u64>,
     /// Its own limit in bytes. `None` if it has none.
@@ -25,6 +29,10 @@ pub struct WorkerReport {
     pub memory_limit_in_seconds: Option<f64>,
     /// Calls that ended.
     pub calls: u64,
+    /// Workers that had its place before it.
+    pub generation: u32,
+    /// The last death of a worker that had its place. `None` if none died.
+    pub last_death: Option<Death>,
     /// Seconds since it became ready, or since its start began.
     pub age_seconds: f64,
     /// Runtime and its version, for example `cpython 3.11.7`.

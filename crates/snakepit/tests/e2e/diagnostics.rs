@@ -1,9 +1,9 @@
 //! Commands that look into a running host, as `docs/diagnostics.md` shows them.
 
 use std::fs;
-use std::io::Read as _;
+use std::io::{BufRead as _, Read as _};
 use std::path::Path;
-use std::process::Child;
+use std::process::{Child, Command};
 
 use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
@@ -14,8 +14,8 @@ use crate::cli_support::{Run, command, run};
 use crate::support::root;
 
 /// A program with a pool: it runs a tool that waits for a pipe.
-struct Host {
-    child: Child,
+pub(crate) struct Host {
+    pub(crate) child: Child,
     home: tempfile::TempDir,
 }
 
@@ -32,7 +32,7 @@ def wait(path: str) -> str:
 
 impl Host {
     /// Starts it and waits until its call runs.
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let home = tempfile::tempdir().unwrap();
         fs::write(home.path().join("tools.py"), TOOLS).unwrap();
         mkfifo(&home.path().join("pipe"), Mode::S_IRWXU).unwrap();
@@ -53,14 +53,19 @@ impl Host {
         host
     }
 
-    fn dir(&self) -> &Path {
+    pub(crate) fn dir(&self) -> &Path {
         self.home.path()
     }
 
-    fn run(&self, arguments: &[&str]) -> Run {
+    /// The program beside this one.
+    pub(crate) fn command(&self) -> Command {
         let mut command = command(self.dir());
         command.env("SNAKEPIT_DATA_DIR", self.dir().join("pit"));
-        let output = command.args(arguments).output().unwrap();
+        command
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Run {
+        let output = self.command().args(arguments).output().unwrap();
         Run {
             status: output.status.code(),
             stdout: String::from_utf8(output.stdout).unwrap(),
@@ -68,13 +73,13 @@ impl Host {
         }
     }
 
-    fn json(&self, arguments: &[&str]) -> Json {
+    pub(crate) fn json(&self, arguments: &[&str]) -> Json {
         let run = self.run(&[arguments, &["--json"]].concat());
         serde_json::from_str(&run.stdout).unwrap_or_default()
     }
 
     /// Lets its call end.
-    fn finish(mut self) -> String {
+    pub(crate) fn finish(mut self) -> String {
         fs::write(self.dir().join("pipe"), "done").unwrap();
         let mut text = String::new();
         self.child
@@ -129,6 +134,20 @@ fn figures(word: &str) -> String {
     out
 }
 
+/// What a server prints; it goes on until it is ended. The token in the address is another one each time.
+fn first_line(host: &Host) -> String {
+    let mut server = host.command().arg("web").spawn().unwrap();
+    let mut line = String::new();
+    let stdout = server.stdout.take().unwrap();
+    std::io::BufReader::new(stdout)
+        .read_line(&mut line)
+        .unwrap();
+    server.kill().unwrap();
+    server.wait().unwrap();
+    let (address, _) = line.split_once("token=").unwrap();
+    format!("{address}token=TOKEN")
+}
+
 /// The commands of the page with what they print: blocks that begin with `$ snakepit`.
 fn shown() -> Vec<(Vec<String>, String)> {
     let page = fs::read_to_string(root().join("docs/diagnostics.md")).unwrap();
@@ -150,7 +169,8 @@ fn each_command_prints_what_the_page_shows() {
     let run_id = host.json(&["ps"])[0]["run"].as_str().unwrap().to_owned();
     let mut killed = false;
     for (words, expected) in shown {
-        if words.contains(&"report".to_owned()) && !killed {
+        let of_dead = words.contains(&"report".to_owned()) && words.contains(&"RUN".to_owned());
+        if of_dead && !killed {
             kill(
                 Pid::from_raw(host.child.id().cast_signed()),
                 Signal::SIGKILL,
@@ -169,11 +189,18 @@ fn each_command_prints_what_the_page_shows() {
             .iter()
             .map(|word| if word == "RUN" { &*run_id } else { &**word })
             .collect();
-        let run = host.run(&words);
-        let printed = format!("{}{}", run.stdout, run.stderr);
+        let printed = match &*words {
+            ["web"] => first_line(&host),
+            words => {
+                let run = host.run(words);
+                format!("{}{}", run.stdout, run.stderr)
+            }
+        };
         let home = format!("{}/", host.dir().display());
         let package = format!("{}/", root().join("python").display());
         let printed = printed.replace(&home, "").replace(&package, "");
+        let short = format!("run {}\n", &run_id[..8]);
+        let printed = printed.replace(&short, "run 4h8vq0c2\n");
         let printed = printed.replace(env!("CARGO_BIN_EXE_snakepit"), "target/debug/snakepit");
         assert_eq!(
             without_figures(printed.trim_end()),

@@ -11,6 +11,8 @@ mod async_slots;
 mod bad_input;
 #[cfg(feature = "bridge")]
 mod bridge;
+#[cfg(feature = "web")]
+mod browser;
 #[cfg(feature = "process")]
 mod cancellation;
 #[cfg(feature = "cli")]
@@ -72,12 +74,18 @@ mod stream;
 mod support;
 #[cfg(feature = "process")]
 mod telemetry;
+#[cfg(feature = "top")]
+mod terminal;
 #[cfg(feature = "process")]
 mod thread_ends;
 #[cfg(feature = "process")]
 mod thread_profile;
+#[cfg(feature = "top")]
+mod top;
 #[cfg(feature = "process")]
 mod values;
+#[cfg(feature = "web")]
+mod web;
 #[cfg(feature = "process")]
 mod worker_life;
 #[cfg(feature = "process")]

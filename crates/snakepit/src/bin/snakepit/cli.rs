@@ -12,6 +12,11 @@ use crate::host_options::{
     ExplainOptions, InspectOptions, LogsOptions, OutputFormat, PsOptions, ReportOptions,
     StackOptions, StatusOptions,
 };
+#[cfg(feature = "top")]
+use crate::live_options::TopOptions;
+#[cfg(feature = "web")]
+use crate::live_options::WebOptions;
+use crate::live_options::{CancelOptions, WorkerOptions};
 
 /// Run Python functions in pools of worker processes.
 #[derive(Debug, Parser)]
@@ -53,6 +58,18 @@ pub(crate) enum Command {
     Stack(StackOptions),
     /// Print what the workers of a running program have written
     Logs(LogsOptions),
+    /// Watch a running program in the terminal: pools, workers, calls, and what is wrong
+    #[cfg(feature = "top")]
+    Top(TopOptions),
+    /// Show a running program in the browser: prints an address, and serves it until the program ends
+    #[cfg(feature = "web")]
+    Web(WebOptions),
+    /// Replace a worker of a running program once its replacement is ready
+    Recycle(WorkerOptions),
+    /// Give a worker of a running program no further calls and replace it; its calls go on to their end
+    Drain(WorkerOptions),
+    /// Stop one call of a running program
+    Cancel(CancelOptions),
     /// Show the last calls and deaths of a program, also after it was killed
     Report(ReportOptions),
     /// Describe an error code: its cause, an example, the remedy
@@ -86,6 +103,12 @@ impl Command {
             Self::Inspect(options) => options.json || matches!(options.format, OutputFormat::Json),
             Self::Stack(options) => options.json,
             Self::Logs(options) => options.json,
+            #[cfg(feature = "top")]
+            Self::Top(options) => options.json,
+            #[cfg(feature = "web")]
+            Self::Web(options) => options.json,
+            Self::Recycle(options) | Self::Drain(options) => options.json,
+            Self::Cancel(options) => options.json,
             Self::Report(options) => options.json,
             Self::Explain(options) => options.json,
             Self::Compat(options) => options.json,

@@ -127,6 +127,11 @@ pub(crate) struct ReportOptions {
     /// Calls at most of each pool, the last ones
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub(crate) calls: usize,
+    /// Write a page into this file, which a browser opens: all calls, deaths and findings, and of a program that runs its workers and the
+    /// stacks of those that are busy
+    #[cfg(feature = "web")]
+    #[arg(long, value_name = "FILE", conflicts_with = "json")]
+    pub(crate) html: Option<PathBuf>,
     /// Print everything as JSON, with all calls
     #[arg(long)]
     pub(crate) json: bool,

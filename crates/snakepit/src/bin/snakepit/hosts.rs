@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use snakepit::Report as ErrorReport;
-use snakepit::diag::{AdminError, Client, Hosts, Style};
+use snakepit::diag::{AdminError, Client, Hosts, RunningHost, Style};
 use snakepit::profiles::default_data_dir;
 
 use crate::failure::{Failure, wants_colour};
@@ -15,14 +15,18 @@ pub(crate) fn data_dir(given: Option<&Path>) -> PathBuf {
     given.map_or_else(default_data_dir, Path::to_owned)
 }
 
-/// Connects to the host that the options name, or to the only one.
-pub(crate) async fn connect(options: &HostOptions) -> Result<Client, Failure> {
+/// The host that the options name, or the only one.
+pub(crate) fn find(options: &HostOptions) -> Result<RunningHost, Failure> {
     let hosts = Hosts::find(&data_dir(options.data_dir.as_deref()))?;
-    let host = match &options.run {
+    Ok(match &options.run {
         Some(run) => hosts.named(run)?,
         None => hosts.only()?,
-    };
-    Ok(Client::connect(&host).await?)
+    })
+}
+
+/// Connects to it.
+pub(crate) async fn connect(options: &HostOptions) -> Result<Client, Failure> {
+    Ok(Client::connect(&find(options)?).await?)
 }
 
 /// How text is laid out on stdout.

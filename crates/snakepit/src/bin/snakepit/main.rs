@@ -3,6 +3,7 @@
 //! stdout is data, stderr is talk. Exit status: 0 success, 1 the call failed, 2 wrong usage or configuration, 124 time-out.
 #![forbid(unsafe_code)]
 
+mod actions;
 mod arguments;
 mod call;
 mod cli;
@@ -13,6 +14,7 @@ mod explain;
 mod failure;
 mod host_options;
 mod hosts;
+mod live_options;
 mod logging;
 mod logs;
 mod orphans;
@@ -26,6 +28,10 @@ mod status;
 mod stream;
 mod telemetry;
 mod tools;
+#[cfg(feature = "top")]
+mod top;
+#[cfg(feature = "web")]
+mod web;
 
 use std::process::ExitCode;
 
@@ -75,6 +81,15 @@ async fn run(command: Command, started: Instant) -> Result<(), Failure> {
         Command::Inspect(options) => status::inspect(&options).await,
         Command::Stack(options) => stack::run(&options).await,
         Command::Logs(options) => logs::run(&options).await,
+        #[cfg(feature = "top")]
+        Command::Top(options) => top::run(options).await,
+        #[cfg(feature = "web")]
+        Command::Web(options) => web::run(&options).await,
+        Command::Recycle(options) => actions::recycle(&options).await,
+        Command::Drain(options) => actions::drain(&options).await,
+        Command::Cancel(options) => actions::cancel(&options).await,
+        #[cfg(feature = "web")]
+        Command::Report(options) if options.html.is_some() => web::report(&options).await,
         Command::Report(options) => report::run(&options),
         Command::Explain(options) => explain::run(&options),
         Command::Compat(options) => compat::run(&options).await,

@@ -1,0 +1,9 @@
+//! A host as it goes on: looks one after the other, what changes between them, and their recording in a file.
+
+mod meter;
+mod reel;
+mod watch;
+
+pub use meter::Meter;
+pub use reel::{ReelReader, ReelWriter};
+pub use watch::{Trend, Watch};

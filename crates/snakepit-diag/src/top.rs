@@ -1,0 +1,13 @@
+//! A live view of a host in a terminal. What is drawn is a pure function of the [`Screen`].
+
+mod draw;
+mod keys;
+mod run;
+mod screen;
+mod terminal;
+
+pub use run::{End, Failed, Options, Source, run, text};
+pub use screen::{Action, Screen};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,108 @@
+//! The lines at the top and at the bottom, and that of the queues.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::{Color, Style};
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Paragraph, Widget};
+use snakepit_core::Printable;
+
+use super::super::screen::{Mode, Screen};
+use super::{bold, faint};
+use crate::Report;
+use crate::text::seconds;
+
+/// Seconds after which a host that does not answer is called silent.
+const SILENT: f64 = 2.0;
+
+/// What is looked at, and how.
+pub(super) fn head(screen: &Screen, area: Rect, buffer: &mut Buffer) {
+    let mut spans = vec![Span::styled("snakepit top", bold())];
+    if let Some(report) = screen.watch.report() {
+        let host = &report.host;
+        let program = host.program.rsplit('/').next().unwrap_or_default();
+        spans.push(Span::raw(format!(
+            "  {}  pid {}  up {}",
+            Printable(program),
+            host.pid,
+            seconds(host.uptime_seconds)
+        )));
+        if let Some(run) = &host.run {
+            let short: String = run.chars().take(8).collect();
+            spans.push(Span::styled(
+                format!("  run {}", Printable(&short)),
+                faint(),
+            ));
+        }
+    } else {
+        spans.push(Span::raw("  waiting for the first look"));
+    }
+    spans.extend(marks(screen));
+    Paragraph::new(Line::from(spans)).render(area, buffer);
+}
+
+/// What is special about the view.
+pub(super) fn marks(screen: &Screen) -> Vec<Span<'static>> {
+    let warn = Style::new().fg(Color::Yellow);
+    let mut marks = Vec::new();
+    if let Some(silent) = screen.silent.filter(|silent| *silent >= SILENT) {
+        let text = format!("  no answer for {}", seconds(silent));
+        marks.push(Span::styled(text, Style::new().fg(Color::Red)));
+    }
+    if screen.replay {
+        let text = if screen.ended {
+            "  end of the recording"
+        } else {
+            "  recording"
+        };
+        marks.push(Span::styled(text, warn));
+    }
+    if screen.paused {
+        marks.push(Span::styled("  paused", warn));
+    }
+    marks
+}
+
+/// Calls that wait, by session. `None` if no session has any.
+pub(super) fn queues(report: &Report) -> Option<String> {
+    let queues = report.pools.iter().flat_map(|pool| &pool.queue_by_session);
+    let queues = queues.map(|queue| match &queue.session {
+        Some(session) => (Printable(session).to_string(), queue.depth),
+        None => ("no session".to_owned(), queue.depth),
+    });
+    let queues: Vec<String> = queues
+        .map(|(session, depth)| format!("{session} {depth}"))
+        .collect();
+    (!queues.is_empty()).then(|| format!("waiting by session: {}", queues.join(", ")))
+}
+
+/// What just happened, or what keys do.
+pub(super) fn foot(screen: &Screen, area: Rect, buffer: &mut Buffer) {
+    let line = match &screen.mode {
+        Mode::Confirm(action) => Line::from(vec![
+            Span::styled(Printable(&action.question()).to_string(), bold()),
+            Span::raw("  y yes  any other key no"),
+        ]),
+        Mode::Filter(_) => Line::from(vec![
+            Span::styled(format!("/{}", Printable(&screen.filter)), bold()),
+            Span::styled("  enter keep  esc undo", faint()),
+        ]),
+        _ if screen.notice.is_some() => {
+            let notice = screen.notice.as_deref().unwrap_or_default();
+            Line::from(Printable(notice).to_string())
+        }
+        Mode::Panel(_) => Line::styled("↑ ↓ move  any other key back", faint()),
+        Mode::Normal => {
+            let mut keys = "↑ ↓ worker  s stack  l logs".to_owned();
+            if screen.allow_actions {
+                keys.push_str("  k cancel  r recycle  d drain");
+            }
+            keys.push_str("  / filter  space pause  q quit");
+            if !screen.filter.is_empty() {
+                keys.push_str(&format!("  filter: {}", Printable(&screen.filter)));
+            }
+            Line::styled(keys, faint())
+        }
+    };
+    Paragraph::new(line).render(area, buffer);
+}

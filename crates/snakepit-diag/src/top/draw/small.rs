@@ -1,0 +1,45 @@
+//! The most important, for terminals that have no room for more.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::style::Style;
+use ratatui::text::Line;
+use ratatui::widgets::{Paragraph, Widget};
+use snakepit_core::Printable;
+
+use super::super::screen::{Mode, Screen};
+use super::{bold, line, of_band, of_severity, panel};
+
+/// Draws a line for each pool, then findings, as far as there is room.
+pub(super) fn draw(screen: &Screen, area: Rect, buffer: &mut Buffer) {
+    if let Mode::Panel(text) = &screen.mode {
+        panel::draw(text, area, buffer);
+        return;
+    }
+    let asked = matches!(screen.mode, Mode::Confirm(_) | Mode::Filter(_));
+    let top = u16::from(asked || screen.notice.is_some());
+    let [top, rest] = Layout::vertical([Constraint::Length(top), Constraint::Fill(1)]).areas(area);
+    line::foot(screen, top, buffer);
+    let mut lines = Vec::new();
+    let Some(report) = screen.watch.report() else {
+        return Paragraph::new("no look yet").render(rest, buffer);
+    };
+    let marks = line::marks(screen);
+    if !marks.is_empty() {
+        lines.push(Line::from(marks));
+    }
+    for pool in &report.pools {
+        let (used, total) = (pool.capacity.used, pool.capacity.total);
+        let text = format!(
+            "{} {used}/{total} q{}",
+            Printable(&pool.pool),
+            pool.queue.depth
+        );
+        lines.push(Line::styled(text, bold().fg(of_band(pool.capacity.band()))));
+    }
+    for finding in screen.watch.findings() {
+        let style = Style::new().fg(of_severity(finding.severity));
+        lines.push(Line::styled(Printable(&finding.what).to_string(), style));
+    }
+    Paragraph::new(lines).render(rest, buffer);
+}

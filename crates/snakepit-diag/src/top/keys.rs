@@ -1,0 +1,132 @@
+//! What keys do: to the screen at once, and to the host by what they ask for.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::screen::{Action, Mode, Screen};
+
+/// What a key asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Ask {
+    Nothing,
+    Quit,
+    /// The stacks of a worker.
+    Stacks(String),
+    /// The lines of a worker.
+    Logs(String),
+    Act(Action),
+}
+
+/// Rows of a page.
+const PAGE: isize = 20;
+
+/// Bytes of the longest filter.
+const FILTER: usize = 200;
+
+impl Screen {
+    /// Does what a key means now.
+    pub(super) fn key(&mut self, key: KeyEvent) -> Ask {
+        if key.modifiers.contains(KeyModifiers::CONTROL) {
+            return match key.code {
+                KeyCode::Char('c') => Ask::Quit,
+                _ => Ask::Nothing,
+            };
+        }
+        self.notice = None;
+        match std::mem::take(&mut self.mode) {
+            Mode::Normal => self.choose(key.code),
+            Mode::Filter(before) => {
+                self.edit(key.code, before);
+                Ask::Nothing
+            }
+            Mode::Confirm(action) => match key.code {
+                KeyCode::Char('y') => Ask::Act(action),
+                _ => Ask::Nothing,
+            },
+            Mode::Panel(mut panel) => {
+                let last = panel.lines.len().saturating_sub(1);
+                panel.first = match key.code {
+                    KeyCode::Up => panel.first.saturating_sub(1),
+                    KeyCode::Down => panel.first + 1,
+                    KeyCode::PageUp => panel.first.saturating_sub(PAGE as usize),
+                    KeyCode::PageDown => panel.first + PAGE as usize,
+                    KeyCode::Home => 0,
+                    KeyCode::End => last,
+                    _ => return Ask::Nothing,
+                };
+                panel.first = panel.first.min(last);
+                self.mode = Mode::Panel(panel);
+                Ask::Nothing
+            }
+        }
+    }
+
+    fn choose(&mut self, code: KeyCode) -> Ask {
+        match code {
+            KeyCode::Char('q') => return Ask::Quit,
+            KeyCode::Char(' ') => self.paused = !self.paused,
+            KeyCode::Char('/') => self.mode = Mode::Filter(self.filter.clone()),
+            KeyCode::Esc => self.filter.clear(),
+            KeyCode::Up => self.select(-1),
+            KeyCode::Down => self.select(1),
+            KeyCode::PageUp => self.select(-PAGE),
+            KeyCode::PageDown => self.select(PAGE),
+            KeyCode::Home => self.select(isize::MIN),
+            KeyCode::End => self.select(isize::MAX),
+            KeyCode::Char(key @ ('s' | 'l' | 'k' | 'r' | 'd')) => return self.about_worker(key),
+            _ => {}
+        }
+        Ask::Nothing
+    }
+
+    /// Keys about the selected worker.
+    fn about_worker(&mut self, key: char) -> Ask {
+        let rows = self.rows();
+        let Some(row) = self.selected(&rows).map(|place| rows[place]) else {
+            self.say("there is no worker");
+            return Ask::Nothing;
+        };
+        let worker = row.worker.id.clone();
+        let call = row.call.map(|call| (call.call, call.tool.clone()));
+        // The one that was chosen stays chosen, wherever its row goes.
+        self.selected = Some(worker.clone());
+        if self.replay {
+            self.say("this is a recording: there is nobody to ask");
+            return Ask::Nothing;
+        }
+        let action = match key {
+            's' => return Ask::Stacks(worker),
+            'l' => return Ask::Logs(worker),
+            _ if !self.allow_actions => {
+                self.say("actions are not allowed: start with --allow-actions");
+                return Ask::Nothing;
+            }
+            'r' => Action::Recycle { worker },
+            'd' => Action::Drain { worker },
+            _ => match call {
+                Some((call, tool)) => Action::Cancel { call, tool },
+                None => {
+                    self.say(format!("{worker} has no call"));
+                    return Ask::Nothing;
+                }
+            },
+        };
+        self.mode = Mode::Confirm(action);
+        Ask::Nothing
+    }
+
+    fn edit(&mut self, code: KeyCode, before: String) {
+        match code {
+            KeyCode::Enter => return,
+            KeyCode::Esc => {
+                self.filter = before;
+                return;
+            }
+            KeyCode::Backspace => {
+                self.filter.pop();
+            }
+            KeyCode::Char(c) if self.filter.len() + c.len_utf8() <= FILTER => self.filter.push(c),
+            _ => {}
+        }
+        self.mode = Mode::Filter(before);
+    }
+}

@@ -1,0 +1,259 @@
+//! The view at work: looks, keys, answers of the host.
+
+use std::io;
+use std::pin::pin;
+use std::time::Duration;
+
+use crossterm::event::{Event, EventStream, KeyEventKind};
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::draw;
+use super::keys::Ask;
+use super::screen::{Action, Screen};
+use super::terminal::Terminal;
+use crate::{AdminError, Client, Meter, ReelReader, ReelWriter, Report};
+
+/// Longest time between two looks of a recording.
+const PAUSE: f64 = 2.0;
+
+/// Time that a worker has to tell its stacks.
+const STACKS: Duration = Duration::from_secs(2);
+
+/// Lines of a worker that are shown.
+const LOGS: u32 = 1000;
+
+/// Time after which the screen is drawn without any news, so that it tells how long there are none.
+const STILL: Duration = Duration::from_secs(1);
+
+/// Where looks come from.
+#[derive(Debug)]
+pub enum Source {
+    /// A host that runs.
+    Host(Box<Client>),
+    /// A file.
+    Reel(ReelReader),
+}
+
+/// How the view works.
+#[derive(Debug)]
+pub struct Options {
+    /// Time between two looks.
+    pub every: Duration,
+    /// With colours.
+    pub colour: bool,
+    /// Keys may change the host. The client has to be allowed to, too.
+    pub allow_actions: bool,
+    /// Where looks are recorded.
+    pub record: Option<ReelWriter>,
+}
+
+/// Why the view ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The person has seen enough.
+    Quit,
+    /// What was waited for beside came.
+    Stopped(u8),
+}
+
+/// Why the view could not go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Failed {
+    /// The host, or the recording.
+    #[error(transparent)]
+    Host(#[from] AdminError),
+    /// The terminal, or the file that is recorded.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// What the host answers to keys.
+enum Answer {
+    Text {
+        title: String,
+        lines: Vec<String>,
+        at_end: bool,
+    },
+    Said(String),
+}
+
+/// Shows a host, or a recording, in the terminal until the person quits, `stop` comes, or the host is gone. Before it returns, the terminal
+/// is as it was.
+///
+/// # Errors
+/// [`Failed`].
+pub async fn run(
+    source: Source,
+    options: Options,
+    stop: impl Future<Output = u8>,
+) -> Result<End, Failed> {
+    let mut stop = pin!(stop);
+    let mut screen = Screen {
+        allow_actions: options.allow_actions,
+        colour: options.colour,
+        replay: matches!(source, Source::Reel(_)),
+        ..Screen::default()
+    };
+    let client = match &source {
+        Source::Host(client) => Some(client.clone()),
+        Source::Reel(_) => None,
+    };
+    let (looks, mut coming) = mpsc::channel(1);
+    let mut tasks = JoinSet::new();
+    let mut record = options.record;
+    let mut terminal = Terminal::open()?;
+    let mut keys = EventStream::new();
+    let mut still = interval(STILL);
+    still.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut held = None;
+    let mut answered = Instant::now();
+    tasks.spawn(async move {
+        feed(source, options.every, looks).await;
+        None
+    });
+    loop {
+        screen.silent = (!screen.replay).then(|| answered.elapsed().as_secs_f64());
+        terminal.draw(|frame| draw::draw(&screen, frame.area(), frame.buffer_mut()))?;
+        // A recording that is paused stands still; a host that is paused goes on behind the screen.
+        let stands = screen.replay && screen.paused;
+        tokio::select! {
+            biased;
+            number = &mut stop => return Ok(End::Stopped(number)),
+            key = keys.next() => match key.transpose()? {
+                Some(Event::Key(key)) if key.kind != KeyEventKind::Release => {
+                    match screen.key(key) {
+                        Ask::Quit => return Ok(End::Quit),
+                        ask => if let Some(client) = &client {
+                            ask_host(ask, client, &mut tasks);
+                        },
+                    }
+                }
+                Some(_) => {}
+                // The terminal is gone.
+                None => return Ok(End::Quit),
+            },
+            look = coming.recv(), if !(screen.ended || stands) => match look {
+                Some(look) => {
+                    let look: Report = look?;
+                    answered = Instant::now();
+                    if let Some(record) = &mut record {
+                        record.add(&look)?;
+                    }
+                    held = Some(look);
+                }
+                None => screen.ended = true,
+            },
+            Some(answer) = tasks.join_next() => match answer {
+                Ok(Some(Answer::Text { title, lines, at_end })) => screen.show(title, lines, at_end),
+                Ok(Some(Answer::Said(text))) => screen.say(text),
+                Ok(None) | Err(_) => {}
+            },
+            _ = still.tick() => {}
+        }
+        if !screen.paused
+            && let Some(look) = held.take()
+        {
+            screen.watch.add(look);
+        }
+    }
+}
+
+/// Sends look after look, until one fails, there are no more, or nobody takes them.
+async fn feed(source: Source, every: Duration, looks: mpsc::Sender<Result<Report, AdminError>>) {
+    match source {
+        Source::Host(mut client) => {
+            let mut meter = Meter::default();
+            let mut ticks = interval(every);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                ticks.tick().await;
+                let look = client.look().await.map(|mut report| {
+                    meter.measure(&mut report);
+                    report
+                });
+                let failed = look.is_err();
+                if looks.send(look).await.is_err() || failed {
+                    return;
+                }
+            }
+        }
+        Source::Reel(mut reel) => {
+            let mut last: Option<f64> = None;
+            while let Some(look) = reel.read().transpose() {
+                if let (Some(last), Ok(look)) = (last, &look) {
+                    let passed = (look.at - last).clamp(0.0, PAUSE);
+                    tokio::time::sleep(Duration::from_secs_f64(passed)).await;
+                }
+                last = look.as_ref().ok().map(|look| look.at);
+                let failed = look.is_err();
+                if looks.send(look).await.is_err() || failed {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+fn ask_host(ask: Ask, client: &Client, tasks: &mut JoinSet<Option<Answer>>) {
+    let mut client = client.clone();
+    tasks.spawn(async move {
+        let answer = match ask {
+            Ask::Nothing | Ask::Quit => return None,
+            Ask::Stacks(worker) => stacks(&mut client, &worker).await,
+            Ask::Logs(worker) => logs(&mut client, &worker).await,
+            Ask::Act(action) => act(&mut client, action).await.map(Answer::Said),
+        };
+        // A host that is gone ends the view by its next look.
+        Some(answer.unwrap_or_else(|error| Answer::Said(format!("{}: {error}", error.code()))))
+    });
+}
+
+async fn stacks(client: &mut Client, worker: &str) -> Result<Answer, AdminError> {
+    let stacks = client.stacks(None, Some(worker), STACKS).await?;
+    let stacks: Vec<_> = stacks.try_collect().await?;
+    let lines = stacks.into_iter().flat_map(|one| match one.stacks {
+        Some(stacks) => stacks.to_string().lines().map(str::to_owned).collect(),
+        None => vec!["it did not answer in time".to_owned()],
+    });
+    Ok(Answer::Text {
+        title: format!("stacks of {worker}"),
+        lines: lines.collect(),
+        at_end: false,
+    })
+}
+
+async fn logs(client: &mut Client, worker: &str) -> Result<Answer, AdminError> {
+    let lines = client.logs(None, Some(worker), LOGS, false).await?;
+    let lines: Vec<_> = lines.map_ok(|line| line.text).try_collect().await?;
+    Ok(Answer::Text {
+        title: format!("what {worker} has written"),
+        lines,
+        at_end: true,
+    })
+}
+
+async fn act(client: &mut Client, action: Action) -> Result<String, AdminError> {
+    Ok(match action {
+        Action::Cancel { call, tool } => {
+            client.cancel_call(call).await?;
+            format!("call {call} ({tool}) was asked to stop")
+        }
+        Action::Recycle { worker } => {
+            let replacement = client.recycle(&worker).await?;
+            format!("{replacement} has taken the place of {worker}")
+        }
+        Action::Drain { worker } => {
+            client.drain(&worker).await?;
+            format!("{worker} drains")
+        }
+    })
+}
+
+/// The screen of a watch as lines of text, for programs and pipes.
+pub fn text(screen: &Screen, width: u16) -> String {
+    draw::text(screen, width)
+}

@@ -1,0 +1,133 @@
+//! What a page shows, as data.
+
+use serde::Serialize;
+
+use super::columns::{self, Columns};
+use crate::{Finding, RecordedDeath, Recording, Report, WorkerStacks};
+
+/// Workers whose stacks are in a report.
+pub const STACKS: usize = 64;
+
+/// All that a report shows of a host.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Document {
+    /// The run.
+    pub run: String,
+    /// When it was made, in seconds since 1970.
+    pub made: f64,
+    /// The host as it was. `None` if it did not run any more.
+    pub report: Option<Report>,
+    /// What is wrong.
+    pub findings: Vec<Finding>,
+    /// What was recorded of its pools.
+    pub recordings: Vec<Recording>,
+    /// Where threads of busy workers were.
+    pub stacks: Vec<WorkerStacks>,
+}
+
+/// The document as a page reads it.
+#[derive(Debug, Serialize)]
+struct Data<'a> {
+    live: bool,
+    run: &'a str,
+    made: f64,
+    version: &'static str,
+    report: Option<&'a Report>,
+    findings: &'a [Finding],
+    pools: Vec<PoolData<'a>>,
+    stacks: &'a [WorkerStacks],
+}
+
+/// A recording as a page reads it.
+#[derive(Debug, Serialize)]
+struct PoolData<'a> {
+    pool: &'a str,
+    calls: Columns<'a>,
+    deaths: &'a [RecordedDeath],
+}
+
+impl Document {
+    /// A document of a host that is dead: what it has recorded.
+    pub fn of_recordings(run: String, made: f64, recordings: Vec<Recording>) -> Self {
+        let findings = recordings.iter().flat_map(Recording::findings).collect();
+        Self {
+            run,
+            made,
+            findings,
+            recordings,
+            ..Self::default()
+        }
+    }
+
+    /// A document of a host that runs.
+    pub fn of_host(
+        mut report: Report,
+        findings: Vec<Finding>,
+        recordings: Vec<Recording>,
+        stacks: Vec<WorkerStacks>,
+    ) -> Self {
+        // Who waits is nobody's business to whom the file is sent.
+        for pool in &mut report.pools {
+            pool.queue_by_session.clear();
+        }
+        Self {
+            run: report.host.run.clone().unwrap_or_default(),
+            made: report.at,
+            report: Some(report),
+            findings,
+            recordings,
+            stacks,
+        }
+    }
+
+    /// JSON that may stand in a page.
+    pub(super) fn json(&self) -> String {
+        let pools = self.recordings.iter().map(|recording| PoolData {
+            pool: &recording.pool,
+            calls: columns::of(&recording.calls),
+            deaths: &recording.deaths,
+        });
+        let data = Data {
+            live: false,
+            run: &self.run,
+            made: self.made,
+            version: env!("CARGO_PKG_VERSION"),
+            report: self.report.as_ref(),
+            findings: &self.findings,
+            pools: pools.collect(),
+            stacks: &self.stacks,
+        };
+        for_html(&serde_json::to_string(&data).unwrap_or_default())
+    }
+}
+
+/// JSON without what could end the element that it stands in. These characters are in strings alone.
+pub(super) fn for_html(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            '<' => out.push_str("\\u003c"),
+            '>' => out.push_str("\\u003e"),
+            '&' => out.push_str("\\u0026"),
+            '\u{2028}' => out.push_str("\\u2028"),
+            '\u{2029}' => out.push_str("\\u2029"),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_text_ends_the_element_and_its_meaning_stays() {
+        let text = "</script><!--<script>&\u{2028}";
+        let json = serde_json::to_string(text).unwrap();
+        let safe = for_html(&json);
+        assert!(!safe.contains(['<', '>', '&', '\u{2028}']), "{safe}");
+        assert_eq!(serde_json::from_str::<String>(&safe).unwrap(), text);
+    }
+}

@@ -1,0 +1,166 @@
+//! Looks at the host for all browsers, and the events of one browser.
+
+use std::collections::{BTreeMap, HashMap};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::Stream;
+use futures_util::stream::unfold;
+use hyper::body::{Bytes, Frame};
+use serde_json::json;
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::columns;
+use crate::{AdminError, Client, Meter, RecordedCall, Recording, RunningHost, Watch};
+
+/// What browsers see now.
+#[derive(Clone, Debug, Default)]
+pub(super) enum State {
+    /// There was no look yet.
+    #[default]
+    Waiting,
+    /// A look.
+    Look(Arc<Moment>),
+    /// The host is gone; why.
+    Gone(Arc<str>),
+}
+
+/// A look at the host, and what it has recorded.
+#[derive(Debug)]
+pub(super) struct Moment {
+    /// The look in JSON.
+    look: String,
+    recordings: Vec<Recording>,
+}
+
+/// Looks at the host until it is gone. Recordings are read only while a browser is there.
+pub(super) async fn feed(
+    host: &RunningHost,
+    mut client: Client,
+    every: Duration,
+    state: &watch::Sender<State>,
+) -> AdminError {
+    let (mut watch, mut meter) = (Watch::default(), Meter::default());
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let mut report = match client.look().await {
+            Ok(report) => report,
+            Err(error) => {
+                state.send_replace(State::Gone(error.to_string().into()));
+                return error;
+            }
+        };
+        meter.measure(&mut report);
+        watch.add(report);
+        // A recording that cannot be read shows no calls; the look goes on.
+        let recordings = match state.receiver_count() {
+            0 => Vec::new(),
+            _ => host.recordings().unwrap_or_default(),
+        };
+        let look = look(&watch);
+        state.send_replace(State::Look(Arc::new(Moment { look, recordings })));
+    }
+}
+
+fn look(watch: &Watch) -> String {
+    let report = watch.report();
+    let pools = report.map_or(&[][..], |report| &report.pools);
+    let trends: BTreeMap<&str, _> = pools
+        .iter()
+        .filter_map(|pool| {
+            let trend = watch.trend(&pool.pool)?;
+            Some((
+                &*pool.pool,
+                json!({ "rate": trend.rate, "queue": trend.queue }),
+            ))
+        })
+        .collect();
+    let workers = pools.iter().flat_map(|pool| &pool.workers);
+    let cpu: BTreeMap<&str, f64> = workers
+        .filter_map(|worker| Some((&*worker.id, watch.cpu(&worker.id)?)))
+        .collect();
+    let document = json!({
+        "report": report,
+        "findings": watch.findings(),
+        "trends": trends,
+        "cpu": cpu,
+    });
+    document.to_string()
+}
+
+/// The events of one browser. What it does not read in time is left out: the next event has the latest look, and all calls that it does
+/// not know.
+pub(super) fn events(
+    state: watch::Receiver<State>,
+) -> impl Stream<Item = Result<Frame<Bytes>, Infallible>> {
+    let mut state = state;
+    state.mark_changed();
+    unfold(Some((state, Seen::default())), |this| async move {
+        let (mut state, mut seen) = this?;
+        state.changed().await.ok()?;
+        let now = state.borrow_and_update().clone();
+        let (text, goes_on) = match now {
+            State::Waiting => (": waiting\n\n".to_owned(), true),
+            State::Look(moment) => (seen.text(&moment), true),
+            State::Gone(why) => (event("gone", &json!({ "why": &*why }).to_string()), false),
+        };
+        let next = goes_on.then_some((state, seen));
+        Some((Ok(Frame::data(Bytes::from(text))), next))
+    })
+}
+
+/// One event. JSON has no line breaks.
+fn event(name: &str, data: &str) -> String {
+    format!("event: {name}\ndata: {data}\n\n")
+}
+
+/// What a browser has seen of each pool.
+#[derive(Debug, Default)]
+struct Seen {
+    /// Calls by number: whether they had ended, and how often they had been sent.
+    calls: HashMap<String, HashMap<u64, (bool, u8)>>,
+    /// Number of deaths and the moment of the last one.
+    deaths: HashMap<String, (usize, u64)>,
+}
+
+impl Seen {
+    fn text(&mut self, moment: &Moment) -> String {
+        let mut text = event("look", &moment.look);
+        for recording in &moment.recordings {
+            let calls = self.news(recording);
+            let last = recording.deaths.last();
+            let last = last.map_or(0, |last| last.death.at.to_bits());
+            let deaths = (recording.deaths.len(), last);
+            let same = self.deaths.insert(recording.pool.clone(), deaths) == Some(deaths);
+            if calls.is_empty() && same {
+                continue;
+            }
+            let mut data = json!({ "pool": recording.pool, "calls": columns::of(calls) });
+            if !same {
+                data["deaths"] = json!(recording.deaths);
+            }
+            text.push_str(&event("calls", &data.to_string()));
+        }
+        text
+    }
+
+    /// The calls that are new, or went on.
+    fn news<'a>(&mut self, recording: &'a Recording) -> Vec<&'a RecordedCall> {
+        let mut now = HashMap::with_capacity(recording.calls.len());
+        let seen = self.calls.entry(recording.pool.clone()).or_default();
+        let mut news = Vec::new();
+        for call in &recording.calls {
+            let state = (call.duration_us.is_some(), call.attempts);
+            if seen.get(&call.call) != Some(&state) {
+                news.push(call);
+            }
+            now.insert(call.call, state);
+        }
+        *seen = now;
+        news
+    }
+}

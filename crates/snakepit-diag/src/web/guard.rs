@@ -1,0 +1,181 @@
+//! Who may ask the server: the browser that was given the address with its token, for the server's own page.
+
+use std::net::SocketAddr;
+
+use hyper::header::{HOST, HeaderMap, ORIGIN};
+
+/// Bytes of a token.
+const BYTES: usize = 24;
+
+/// What a request has to show.
+#[derive(Debug)]
+pub(super) struct Guard {
+    token: String,
+    /// The names that the server has in a browser.
+    hosts: [String; 2],
+}
+
+/// Why a request is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// It is for another name, as one is that another page has made up.
+    Host,
+    /// It comes from another page.
+    Origin,
+    /// It does not have the token.
+    Token,
+}
+
+impl Guard {
+    /// A guard with a new token for a server at this address.
+    pub(super) fn new(address: SocketAddr) -> Result<Self, getrandom::Error> {
+        let port = address.port();
+        let localhost = format!("localhost:{port}");
+        Ok(Self {
+            token: random()?,
+            hosts: [address.to_string(), localhost],
+        })
+    }
+
+    pub(super) fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// Checks a request, with what stands behind the question mark.
+    pub(super) fn check(&self, headers: &HeaderMap, query: &str) -> Result<(), Refused> {
+        let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or(""));
+        let own = |host: &str| self.hosts.iter().any(|own| own.eq_ignore_ascii_case(host));
+        let hosts = headers.get_all(HOST).iter().count();
+        if hosts != 1 || !text(HOST).is_some_and(own) {
+            return Err(Refused::Host);
+        }
+        // Browsers name the page that asks in most requests, and its relation in all newer ones.
+        let origin =
+            text(ORIGIN).is_none_or(|origin| origin.strip_prefix("http://").is_some_and(own));
+        let site = headers.get("sec-fetch-site").map(|site| site.as_bytes());
+        if !origin || !site.is_none_or(|site| matches!(site, b"same-origin" | b"none")) {
+            return Err(Refused::Origin);
+        }
+        let token = value(query, "token").unwrap_or_default();
+        if same(token.as_bytes(), self.token.as_bytes()) {
+            Ok(())
+        } else {
+            Err(Refused::Token)
+        }
+    }
+}
+
+impl Refused {
+    /// What a person reads.
+    pub(super) const fn text(self) -> &'static str {
+        match self {
+            Self::Host => "this is not the name of the server: open the address that it printed\n",
+            Self::Origin => "another page must not ask: open the address that the server printed\n",
+            Self::Token => "the token is wrong: open the address that the server printed\n",
+        }
+    }
+}
+
+/// The value of a name in a query.
+pub(super) fn value<'a>(query: &'a str, name: &str) -> Option<&'a str> {
+    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.find(|(of, _)| *of == name).map(|(_, value)| value)
+}
+
+/// A text that nobody can guess.
+pub(super) fn random() -> Result<String, getrandom::Error> {
+    let mut bytes = [0; BYTES];
+    getrandom::fill(&mut bytes)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Compares in a time that does not depend on where texts differ.
+fn same(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).fold(0, |all, (a, b)| all | (a ^ b)) == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Headers<'a> = &'a [(&'static str, &'a str)];
+
+    fn guard() -> Guard {
+        Guard::new("127.0.0.1:4000".parse().unwrap()).unwrap()
+    }
+
+    fn check(guard: &Guard, headers: Headers<'_>, query: &str) -> Result<(), Refused> {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(*name, value.parse().unwrap());
+        }
+        guard.check(&map, query)
+    }
+
+    #[test]
+    fn only_the_own_page_with_the_token_may_ask() {
+        let guard = guard();
+        let token = format!("token={}", guard.token());
+        let host = ("host", "127.0.0.1:4000");
+        let cases: &[(Headers<'_>, Result<(), Refused>)] = &[
+            (&[host], Ok(())),
+            (&[("host", "LOCALHOST:4000")], Ok(())),
+            (&[host, ("origin", "http://127.0.0.1:4000")], Ok(())),
+            (&[host, ("sec-fetch-site", "none")], Ok(())),
+            (&[], Err(Refused::Host)),
+            (&[("host", "evil.example:4000")], Err(Refused::Host)),
+            (&[("host", "127.0.0.1:4001")], Err(Refused::Host)),
+            (&[("host", "127.0.0.1")], Err(Refused::Host)),
+            (&[host, ("host", "127.0.0.1:4000")], Err(Refused::Host)),
+            (
+                &[host, ("origin", "http://evil.example")],
+                Err(Refused::Origin),
+            ),
+            (
+                &[host, ("origin", "https://127.0.0.1:4000")],
+                Err(Refused::Origin),
+            ),
+            (&[host, ("origin", "null")], Err(Refused::Origin)),
+            (
+                &[host, ("sec-fetch-site", "cross-site")],
+                Err(Refused::Origin),
+            ),
+            (
+                &[host, ("sec-fetch-site", "same-site")],
+                Err(Refused::Origin),
+            ),
+        ];
+        for (headers, expected) in cases {
+            assert_eq!(check(&guard, headers, &token), *expected, "{headers:?}");
+        }
+        for query in [
+            "",
+            "token=",
+            "token=x",
+            "x",
+            &token[..token.len() - 1],
+            &format!("{token}0"),
+        ] {
+            assert_eq!(
+                check(&guard, &[host], query),
+                Err(Refused::Token),
+                "{query}"
+            );
+        }
+        let with_more = format!("worker=main-1&{token}");
+        assert_eq!(check(&guard, &[host], &with_more), Ok(()));
+        assert_eq!(guard.token().len(), 2 * BYTES);
+        assert_ne!(guard.token(), self::guard().token());
+    }
+
+    #[test]
+    fn a_server_of_the_newer_protocol_has_its_name_in_brackets() {
+        let guard = Guard::new("[::1]:4000".parse().unwrap()).unwrap();
+        let token = format!("token={}", guard.token());
+        assert_eq!(check(&guard, &[("host", "[::1]:4000")], &token), Ok(()));
+        assert_eq!(
+            check(&guard, &[("host", "127.0.0.1:4000")], &token),
+            Err(Refused::Host)
+        );
+    }
+}

@@ -1,0 +1,116 @@
+// What is known of the host.
+
+// Calls that are kept of each pool while the page is live.
+const KEPT = 20000;
+
+const model = {
+  live: false,
+  run: '',
+  made: 0,
+  report: null,
+  findings: [],
+  trends: {},
+  cpu: {},
+  // By name of the pool: calls by number, and deaths.
+  pools: new Map(),
+  // By worker.
+  stacks: new Map(),
+};
+
+function poolOf(name) {
+  let pool = model.pools.get(name);
+  if (!pool) {
+    pool = { calls: new Map(), deaths: [] };
+    model.pools.set(name, pool);
+  }
+  return pool;
+}
+
+// Reads calls that came as columns. A column whose values are all the same is that value.
+function addCalls(name, columns) {
+  const calls = poolOf(name).calls;
+  const at = (column, i) => (Array.isArray(column) ? column[i] : column);
+  let number = 0;
+  let time = 0;
+  for (let i = 0; i < columns.n; i += 1) {
+    number += at(columns.call, i);
+    time += at(columns.at, i);
+    const queued = at(columns.queued, i) / 1e6;
+    const took = at(columns.took, i);
+    const begun = columns.from + time / 1e6;
+    calls.set(number, {
+      number,
+      pool: name,
+      tool: columns.tools[at(columns.tool, i)],
+      worker: columns.workers[at(columns.worker, i)],
+      slot: at(columns.slot, i),
+      at: begun,
+      queued,
+      sent: begun + queued + at(columns.unsent, i) / 1e6,
+      took: took < 0 ? null : took / 1e6,
+      outcome: columns.outcomes[at(columns.outcome, i)],
+      code: columns.codes[at(columns.code, i)],
+      attempts: at(columns.attempts, i),
+      items: at(columns.items, i),
+      bytesIn: at(columns.bytes_in, i),
+      bytesOut: at(columns.bytes_out, i),
+    });
+  }
+  // The oldest ones came first.
+  for (const old of calls.keys()) {
+    if (calls.size <= KEPT || !model.live) break;
+    calls.delete(old);
+  }
+}
+
+function addStacks(stacks) {
+  for (const one of stacks) model.stacks.set(one.worker, one);
+}
+
+function addDocument(data) {
+  model.live = data.live === true;
+  model.run = data.run || '';
+  model.made = data.made || 0;
+  model.version = data.version || '';
+  model.report = data.report || null;
+  model.findings = data.findings || [];
+  for (const pool of data.pools || []) {
+    addCalls(pool.pool, pool.calls);
+    poolOf(pool.pool).deaths = pool.deaths;
+  }
+  addStacks(data.stacks || []);
+}
+
+function addLook(look) {
+  model.report = look.report;
+  model.findings = look.findings || [];
+  model.trends = look.trends || {};
+  model.cpu = look.cpu || {};
+  if (look.report) {
+    model.run = look.report.host.run || '';
+    model.made = look.report.at;
+    for (const pool of look.report.pools) poolOf(pool.pool);
+  }
+}
+
+// The moment up to which things are known, in seconds since 1970.
+function now() {
+  return model.report ? model.report.at : model.made;
+}
+
+// When a call ended, or the last moment that is known.
+function endOf(call) {
+  return call.took === null ? Math.max(now(), call.sent) : call.at + call.took;
+}
+
+// The deaths of all pools, the last one first. Those that were recorded have the last output of the worker.
+function deaths() {
+  const all = new Map();
+  for (const pool of model.report ? model.report.pools : []) {
+    for (const death of pool.deaths) all.set(`${death.worker} ${death.at}`, death);
+  }
+  for (const pool of model.pools.values()) {
+    for (const death of pool.deaths) all.set(`${death.worker} ${death.at}`, death);
+  }
+  return [...all.values()].sort((a, b) => b.at - a.at);
+}

@@ -1,0 +1,107 @@
+//! `snakepit web`: a running host in the browser; `snakepit report --html`: the same page as a file.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use futures_util::TryStreamExt as _;
+use serde_json::json;
+use snakepit::ErrorCode;
+use snakepit::diag::web::{Document, STACKS, WebError, WebServer, report_page};
+use snakepit::diag::{AdminError, Client, Hosts, RunningHost, WorkerStacks};
+
+use crate::failure::Failure;
+use crate::host_options::ReportOptions;
+use crate::hosts::{data_dir, find};
+use crate::live_options::WebOptions;
+use crate::output;
+use crate::session::Signals;
+
+/// Time that a worker has to tell its stacks.
+const WAIT: Duration = Duration::from_secs(2);
+
+/// Shortest time between two looks.
+const SHORTEST: Duration = Duration::from_millis(50);
+
+pub(crate) async fn run(options: &WebOptions) -> Result<(), Failure> {
+    let mut signals = Signals::new()?;
+    let host = find(&options.host)?;
+    let client = Client::connect(&host).await?;
+    let server = WebServer::bind(options.addr).await?;
+    let url = server.url();
+    match options.json {
+        true => output::document(&json!({ "url": url }))?,
+        false => output::line(&url)?,
+    }
+    tokio::select! {
+        gone = server.serve(&host, client, options.every.max(SHORTEST)) => Err(gone.into()),
+        number = signals.next() => Err(Failure::Signal(number)),
+    }
+}
+
+pub(crate) async fn report(options: &ReportOptions) -> Result<(), Failure> {
+    let Some(file) = &options.html else {
+        return Ok(());
+    };
+    let hosts = Hosts::find(&data_dir(options.host.data_dir.as_deref()))?;
+    let running = match &options.host.run {
+        Some(run) => hosts.named(run),
+        None => hosts.only(),
+    };
+    let document = match running {
+        Ok(host) => of_host(&host).await?,
+        Err(_) => of_recordings(options)?,
+    };
+    fs::write(file, report_page(&document)?).map_err(|error| unwritten(file, &error))?;
+    output::line(&format!("wrote {}", file.display()))
+}
+
+/// What is left of a host that is dead.
+fn of_recordings(options: &ReportOptions) -> Result<Document, Failure> {
+    let hosts = Hosts::find(&data_dir(options.host.data_dir.as_deref()))?;
+    let (run, recordings) = hosts.recordings(options.host.run.as_deref())?;
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let now = now.unwrap_or_default().as_secs_f64();
+    Ok(Document::of_recordings(run, now, recordings))
+}
+
+async fn of_host(host: &RunningHost) -> Result<Document, Failure> {
+    let mut client = Client::connect(host).await?;
+    let report = client.report().await?;
+    let findings = report.findings(None);
+    let calls = report.pools.iter().flat_map(|pool| &pool.calls);
+    let mut busy: Vec<&str> = calls.map(|call| &*call.worker).collect();
+    busy.sort_unstable();
+    busy.dedup();
+    let mut stacks = Vec::new();
+    for worker in busy.into_iter().take(STACKS) {
+        stacks.extend(stacks_of(&mut client, worker).await);
+    }
+    let recordings = host.recordings()?;
+    Ok(Document::of_host(report, findings, recordings, stacks))
+}
+
+/// The stacks of a worker; none of one that is gone.
+async fn stacks_of(client: &mut Client, worker: &str) -> Vec<WorkerStacks> {
+    let asked: Result<Vec<_>, AdminError> = async {
+        let stacks = client.stacks(None, Some(worker), WAIT).await?;
+        stacks.try_collect().await
+    }
+    .await;
+    asked.unwrap_or_default()
+}
+
+fn unwritten(file: &Path, error: &std::io::Error) -> Failure {
+    Failure::usage(
+        ErrorCode::InvalidArguments,
+        format!("{} cannot be written: {error}", file.display()),
+        "name another file with `--html`",
+    )
+}
+
+impl From<WebError> for Failure {
+    fn from(error: WebError) -> Self {
+        let help = "name a loopback address that is free: --addr 127.0.0.1:0";
+        Self::usage(ErrorCode::InvalidArguments, error.to_string(), help)
+    }
+}

@@ -1,0 +1,129 @@
+//! A program in a terminal of its own, and what stands on its screen.
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::os::fd::OwnedFd;
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::pty::{Winsize, openpty};
+use nix::sys::termios::{LocalFlags, tcgetattr};
+
+/// A program whose stdin, stdout and stderr are a pseudo-terminal, which controls it.
+pub(crate) struct Terminal {
+    pub(crate) child: Child,
+    master: File,
+    slave: OwnedFd,
+    screen: vt100::Parser,
+}
+
+impl Terminal {
+    pub(crate) fn start(program: &Command, columns: u16, rows: u16) -> Self {
+        let size = Winsize {
+            ws_row: rows,
+            ws_col: columns,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        let pty = openpty(&size, None).unwrap();
+        // It makes its stdin the terminal of a session of its own, and becomes the program.
+        let mut command = Command::new("setsid");
+        command.arg("--ctty").arg(program.get_program());
+        command.args(program.get_args());
+        command.envs(
+            program
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        );
+        command.env("TERM", "xterm-256color").env_remove("NO_COLOR");
+        if let Some(dir) = program.get_current_dir() {
+            command.current_dir(dir);
+        }
+        let end = || Stdio::from(pty.slave.try_clone().unwrap());
+        command.stdin(end()).stdout(end()).stderr(end());
+        Self {
+            child: command.spawn().unwrap(),
+            master: File::from(pty.master),
+            slave: pty.slave,
+            screen: vt100::Parser::new(rows, columns, 0),
+        }
+    }
+
+    /// The text on the screen.
+    pub(crate) fn text(&self) -> String {
+        self.screen.screen().contents()
+    }
+
+    fn read(&mut self) {
+        let mut bytes = [0; 4096];
+        let n = self.master.read(&mut bytes).unwrap();
+        self.screen.process(&bytes[..n]);
+    }
+
+    /// Reads until the screen is as wanted.
+    pub(crate) fn until(&mut self, wanted: impl Fn(&str) -> bool) -> String {
+        loop {
+            let text = self.text();
+            if wanted(&text) {
+                return text;
+            }
+            self.read();
+        }
+    }
+
+    /// Reads until a text is on the screen.
+    pub(crate) fn shows(&mut self, text: &str) -> String {
+        self.until(|screen| screen.contains(text))
+    }
+
+    pub(crate) fn press(&mut self, keys: &str) {
+        self.master.write_all(keys.as_bytes()).unwrap();
+    }
+
+    pub(crate) fn resize(&mut self, columns: u16, rows: u16) {
+        let size = rustix::termios::Winsize {
+            ws_row: rows,
+            ws_col: columns,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        self.screen.screen_mut().set_size(rows, columns);
+        rustix::termios::tcsetwinsize(&self.master, size).unwrap();
+    }
+
+    /// Waits for the end of the program. The terminal is as it was; what stands on its first screen comes with the status.
+    pub(crate) fn end(mut self) -> (ExitStatus, String) {
+        // What it writes has to be read, or it does not end.
+        let flags = fcntl(&self.master, FcntlArg::F_GETFL).unwrap();
+        let flags = OFlag::from_bits_retain(flags) | OFlag::O_NONBLOCK;
+        fcntl(&self.master, FcntlArg::F_SETFL(flags)).unwrap();
+        let mut ended = None;
+        loop {
+            let mut bytes = [0; 4096];
+            match (self.master.read(&mut bytes), ended) {
+                (Ok(n), _) if n > 0 => self.screen.process(&bytes[..n]),
+                (_, Some(status)) => {
+                    let screen = self.screen.screen();
+                    assert!(!screen.alternate_screen(), "the first screen is back");
+                    assert!(!screen.hide_cursor(), "the cursor is back");
+                    let modes = tcgetattr(&self.slave).unwrap().local_flags;
+                    let usual = LocalFlags::ECHO | LocalFlags::ICANON | LocalFlags::ISIG;
+                    assert!(modes.contains(usual), "{modes:?}");
+                    return (status, screen.contents());
+                }
+                _ => {
+                    ended = self.child.try_wait().unwrap();
+                    std::thread::yield_now();
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
