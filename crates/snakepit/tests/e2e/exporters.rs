@@ -86,7 +86,11 @@ async fn counters_are_what_callers_saw_while_workers_are_killed() {
         if let Some(pid) = pid {
             kills += u32::from(kill(Pid::from_raw(pid as i32), Signal::SIGKILL).is_ok());
             // A killed worker takes a second signal, which is no second death.
-            while snakepit.workers().iter().any(|worker| worker.pid == Some(pid)) {
+            while snakepit
+                .workers()
+                .iter()
+                .any(|worker| worker.pid == Some(pid))
+            {
                 tokio::task::yield_now().await;
             }
         }
