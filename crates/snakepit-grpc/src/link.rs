@@ -13,6 +13,7 @@ mod chunks;
 mod client;
 mod control;
 mod dumps;
+mod ending;
 mod handling;
 mod head;
 mod many;

@@ -16,6 +16,7 @@ use super::errors::lost_error;
 use super::lease::Lease;
 use super::scaling::Scaling;
 use super::stats::{Outcome, Stats};
+use super::stream::Deadlines;
 use super::supervisor::{Event, Readiness};
 use super::telemetry::Settings;
 use super::tools::Tools;
@@ -54,6 +55,8 @@ pub(crate) struct Shared {
     pub(super) first_start: AtomicBool,
     pub(super) tasks: TaskTracker,
     pub(super) runtime: Handle,
+    /// Deadlines of the open streams.
+    pub(super) deadlines: Arc<Deadlines>,
     events: mpsc::UnboundedSender<Event>,
     /// Wakes a call that waits for a worker of its own.
     pub(super) changed: Notify,
@@ -125,6 +128,7 @@ impl Shared {
             failed_start: None,
             tools: None,
         };
+        let tasks = TaskTracker::new();
         let shared = Self {
             has_policies: config.has_policies(),
             config,
@@ -137,7 +141,8 @@ impl Shared {
             observer: OnceLock::new(),
             readiness: watch::Sender::new(Readiness::Starting),
             first_start: AtomicBool::new(first_start),
-            tasks: TaskTracker::new(),
+            deadlines: Deadlines::new(tasks.clone(), runtime.clone()),
+            tasks,
             runtime,
             events,
             changed: Notify::new(),

@@ -1,5 +1,6 @@
 //! The results of one streaming call.
 
+mod deadlines;
 mod opening;
 
 use std::fmt;
@@ -9,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use futures_core::Stream;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Pool;
@@ -21,6 +22,8 @@ use super::pass::Pass;
 use super::shared::Shared;
 use super::stats::Outcome;
 use crate::{CallError, CallId, ChunkStream, Error, Payload, Phase};
+pub(super) use deadlines::Deadlines;
+use deadlines::Watched;
 pub(super) use opening::begin;
 use opening::{Accepted, Begun, Origin, start};
 
@@ -33,17 +36,17 @@ pub struct ReplyStream {
     pool: Pool,
     origin: Arc<Origin>,
     stage: Arc<Mutex<Stage>>,
-    /// Ends the call at its deadline.
-    timer: Option<AbortOnDropHandle<()>>,
+    /// The deadline of the call, if it has one.
+    deadline: Option<Watched>,
 }
 
 /// Chunks that were ready at once after which the reader looks at the clock.
 const LOOK: u32 = 32;
 
-/// The call, as its reader and its timer share it. Whoever takes it out of [`State::Open`] sees to the slot.
+/// The call, as its reader and the watcher of its deadline share it. Whoever takes it out of [`State::Open`] sees to the slot.
 struct Stage {
     state: State,
-    /// Who waits for what the timer leaves.
+    /// Who waits for what the watcher leaves.
     reader: Option<Waker>,
 }
 
@@ -51,7 +54,7 @@ enum State {
     Open(Box<Open>),
     /// The worker has given the call back, and a task begins it elsewhere.
     Returned(Option<AbortOnDropHandle<()>>),
-    /// The time is up: the timer has the call, and leaves an error.
+    /// The time is up: a task sees to the call, and leaves an error.
     Expiring,
     Failed(Error),
     Over,
@@ -116,8 +119,8 @@ impl Open {
         })
     }
 
-    /// Looks at the clock now and then: a tool that always has a chunk ready, so that the timer may
-    /// not get its turn, must not outrun the deadline.
+    /// Looks at the clock now and then: a tool that always has a chunk ready, so that the watcher
+    /// may not get its turn, must not outrun the deadline.
     fn is_late(&mut self, deadline: Option<(Instant, Duration)>) -> bool {
         let Some((at, _)) = deadline else {
             return false;
@@ -144,28 +147,23 @@ impl ReplyStream {
             pass,
             origin,
         } = begun;
-        let shared = Arc::clone(pool.shared());
         let stage = Arc::new(Mutex::new(Stage {
             state: State::Open(Open::new(accepted, pass, journal)),
             reader: None,
         }));
-        let timer = origin.limits.call.map(|limit| {
-            let expire = expire(Arc::clone(&stage), limit);
-            AbortOnDropHandle::new(shared.tasks.spawn_on(expire, &shared.runtime))
-        });
+        let limit = origin.limits.call;
+        let deadline = limit.map(|limit| pool.shared().deadlines.watch(&stage, limit));
         Self {
             pool,
             origin: Arc::new(origin),
             stage,
-            timer,
+            deadline,
         }
     }
 
-    /// The timer is gone with the pool's runtime.
+    /// The watcher of its deadline is gone with the pool's runtime.
     fn is_orphaned(&self) -> bool {
-        self.timer
-            .as_ref()
-            .is_some_and(AbortOnDropHandle::is_finished)
+        self.deadline.as_ref().is_some_and(Watched::is_orphaned)
     }
 
     /// Ends a call whose time is up where nobody else does.
@@ -238,7 +236,7 @@ impl Again {
             return;
         }
         match (open, origin.limits.call) {
-            // The timer has found nothing to end.
+            // The watcher has found nothing to end.
             (Ok(mut open), Some((at, after))) if at <= Instant::now() => {
                 let error = self.shared.timeout(Phase::Call, after);
                 open.journal.end(Err(&error));
@@ -260,21 +258,6 @@ impl Drop for Again {
     }
 }
 
-/// Ends a call that is still open at its deadline.
-async fn expire(stage: Arc<Mutex<Stage>>, (at, after): (Instant, Duration)) {
-    sleep_until(at).await;
-    let taken = lock(&stage).take(State::Expiring);
-    let Some(mut open) = taken else {
-        return;
-    };
-    let tool = &open.journal.progress.tool;
-    let timed_out = open.lease.timed_out(open.call, tool, after);
-    let error = timed_out.error().await;
-    open.journal.end(Err(&error));
-    open.end(Outcome::CallTimeout);
-    lock(&stage).fail(error);
-}
-
 impl Stream for ReplyStream {
     type Item = Result<Payload, Error>;
 
@@ -288,7 +271,7 @@ impl Stream for ReplyStream {
             State::Open(open) if !late => {
                 match foreign::next(&mut open.chunks, context) {
                     Poll::Pending => {
-                        // The worker wakes the reader; so does the timer, which takes the chunks away.
+                        // The worker wakes the reader; so does the watcher of the deadline, which takes the chunks away.
                         stage.reader = Some(context.waker().clone());
                         return Poll::Pending;
                     }
@@ -359,14 +342,9 @@ impl Drop for ReplyStream {
         let mut stage = lock(&self.stage);
         let left = std::mem::replace(&mut stage.state, State::Over);
         drop(stage);
-        let expiring = matches!(left, State::Expiring);
         // A task that begins the call elsewhere ends with its handle.
         if let State::Open(open) = left {
             open.end(Outcome::Cancelled);
-        }
-        if let Some(timer) = self.timer.take().filter(|_| expiring) {
-            // It has the call, and sees to the slot.
-            timer.detach();
         }
     }
 }

@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 
 use super::batches::{Batches, cancelled};
 use super::chunks::{BATCHES, BATCHES_IN_WINDOW, Chunks, Window};
+use super::ending;
 use super::head;
 use super::many::push_item;
 use super::outbox::Outbox;
@@ -115,7 +116,7 @@ impl LinkClient {
             let read = watched.wait_for(Option::is_some);
             let _ = tokio::time::timeout(LAST_ANSWERS, read).await;
             // The peer may keep its writing half open: the reader would wait for ever.
-            reader::end(
+            ending::end(
                 &sender,
                 &failing,
                 &unserved,

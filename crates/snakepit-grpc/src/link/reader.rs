@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use super::chunks::{Batch, LARGE_BATCH};
 use super::client::DescribeError;
+use super::ending::End;
 use super::parser::{Parsed, Parser, ProtocolError};
 use super::pending::{Open, Pending, Waiter};
 use super::serving::Serving;
@@ -56,41 +57,6 @@ pub(super) async fn run(
     reader.batch = None;
 }
 
-/// Ends the connection when this is dropped: also when the task is, with the runtime.
-struct End {
-    ended: watch::Sender<Option<Arc<str>>>,
-    pending: Arc<Pending>,
-    serving: Arc<Serving>,
-    reason: Arc<str>,
-    /// See [`Pending::end`].
-    in_turn: bool,
-}
-
-impl Drop for End {
-    fn drop(&mut self) {
-        let (pending, serving) = (&self.pending, &self.serving);
-        end(&self.ended, pending, serving, &self.reason, self.in_turn);
-    }
-}
-
-/// Ends the connection, see [`Pending::end`]: the first reason is kept, and everybody who waits fails.
-pub(super) fn end(
-    ended: &watch::Sender<Option<Arc<str>>>,
-    pending: &Pending,
-    serving: &Serving,
-    reason: &Arc<str>,
-    answered_in_turn: bool,
-) {
-    // First the reason, then the waiters: a stream looks it up when its channel closes.
-    ended.send_if_modified(|current| {
-        let first = current.is_none();
-        current.get_or_insert_with(|| Arc::clone(reason));
-        first
-    });
-    serving.end_all();
-    pending.end(reason, answered_in_turn);
-}
-
 struct Reader {
     stream: OwnedReadHalf,
     parser: Parser,
@@ -122,14 +88,7 @@ impl Reader {
 
     async fn parse_all(&mut self) -> Result<(), ProtocolError> {
         loop {
-            let parsed = self.parser.next_frame()?;
-            if let Parsed::Frame { header, .. } | Parsed::TooLarge { header } = &parsed
-                && header.flags & FLAG_RENEW != 0
-            {
-                // Before the call is completed, after which its slot is free.
-                self.pending.want_renewal();
-            }
-            match parsed {
+            match self.next_frame()? {
                 Parsed::Incomplete => return Ok(()),
                 Parsed::TooLarge { header } => self.too_large(header).await?,
                 Parsed::Frame { header, body, .. } if header.kind == Kind::Chunk => {
@@ -152,13 +111,34 @@ impl Reader {
         }
     }
 
-    /// Adds a chunk to the open batch, opening it if need be.
-    async fn chunk(&mut self, call: u64, body: Bytes) -> Result<(), ProtocolError> {
-        if let Some(open) = &mut self.batch
-            && open.call == call
-        {
-            return open.push(body);
+    /// Cuts frames up to the first one that is no chunk of the open batch; the chunks are in the batch then.
+    ///
+    /// Not in the caller, so that no chunk is copied into the state of a future.
+    fn next_frame(&mut self) -> Result<Parsed, ProtocolError> {
+        loop {
+            let parsed = self.parser.next_frame()?;
+            let (header, in_batch) = match (&parsed, &self.batch) {
+                (Parsed::Incomplete, _) => return Ok(parsed),
+                (Parsed::TooLarge { header }, _) => (header, false),
+                (Parsed::Frame { header, .. }, batch) => {
+                    let call = batch.as_ref().map(|open| open.call);
+                    let chunk = header.kind == Kind::Chunk;
+                    (header, chunk && call == Some(header.call))
+                }
+            };
+            if header.flags & FLAG_RENEW != 0 {
+                // Before the call is completed, after which its slot is free.
+                self.pending.want_renewal();
+            }
+            match (parsed, &mut self.batch) {
+                (Parsed::Frame { body, .. }, Some(open)) if in_batch => open.push(body)?,
+                (parsed, _) => return Ok(parsed),
+            }
         }
+    }
+
+    /// Opens a batch with a chunk of another call than the open one's.
+    async fn chunk(&mut self, call: u64, body: Bytes) -> Result<(), ProtocolError> {
         self.flush().await;
         match self.pending.take(call) {
             Some(Waiter::Stream(stream)) => {

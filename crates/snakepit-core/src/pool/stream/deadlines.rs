@@ -1,0 +1,176 @@
+//! The deadlines of the open streams of a pool.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+
+use super::{Stage, State, lock};
+use crate::pool::stats::Outcome;
+
+/// Deadline of a stream, and a number that tells it from others of the same moment.
+type Key = (Instant, u64);
+
+/// The deadlines of open streams, watched by one task: a stream that begins costs no task of its own, and wakes none unless its deadline
+/// comes before all others.
+pub(in crate::pool) struct Deadlines {
+    tasks: TaskTracker,
+    runtime: Handle,
+    due: Arc<Due>,
+    /// The task. `None` before the first deadline.
+    watcher: Mutex<Option<AbortOnDropHandle<()>>>,
+}
+
+#[derive(Default)]
+struct Due {
+    table: Mutex<Table>,
+    /// A deadline was added that comes before the moment for which the watcher sleeps.
+    sooner: Notify,
+}
+
+#[derive(Default)]
+struct Table {
+    streams: BTreeMap<Key, Entry>,
+    next: u64,
+    /// Until when the watcher sleeps. `None` if it waits for a deadline.
+    sleeps_until: Option<Instant>,
+}
+
+struct Entry {
+    stage: Weak<Mutex<Stage>>,
+    /// Time that the caller had given.
+    after: Duration,
+}
+
+/// A watched deadline, until it is dropped.
+pub(super) struct Watched {
+    deadlines: Arc<Deadlines>,
+    key: Key,
+}
+
+impl Deadlines {
+    pub(in crate::pool) fn new(tasks: TaskTracker, runtime: Handle) -> Arc<Self> {
+        Arc::new(Self {
+            tasks,
+            runtime,
+            due: Arc::default(),
+            watcher: Mutex::default(),
+        })
+    }
+
+    /// Ends the call of a stream at this moment if it is open then.
+    pub(super) fn watch(
+        self: &Arc<Self>,
+        stage: &Arc<Mutex<Stage>>,
+        (at, after): (Instant, Duration),
+    ) -> Watched {
+        let mut table = self.due.lock();
+        let key = (at, table.next);
+        table.next += 1;
+        let stage = Arc::downgrade(stage);
+        table.streams.insert(key, Entry { stage, after });
+        let sooner = table.sleeps_until.is_none_or(|until| at < until);
+        drop(table);
+        if sooner {
+            self.wake();
+        }
+        Watched {
+            deadlines: Arc::clone(self),
+            key,
+        }
+    }
+
+    fn wake(&self) {
+        let mut watcher = self.watcher();
+        if watcher.is_none() {
+            let run = run(Arc::clone(&self.due), self.tasks.clone());
+            *watcher = Some(AbortOnDropHandle::new(self.runtime.spawn(run)));
+        }
+        drop(watcher);
+        self.due.sooner.notify_one();
+    }
+
+    fn watcher(&self) -> MutexGuard<'_, Option<AbortOnDropHandle<()>>> {
+        self.watcher.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Watched {
+    /// Returns whether nobody watches any more: the task is gone with the pool's runtime.
+    pub(super) fn is_orphaned(&self) -> bool {
+        let watcher = self.deadlines.watcher();
+        watcher.as_ref().is_some_and(AbortOnDropHandle::is_finished)
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.deadlines.due.lock().streams.remove(&self.key);
+    }
+}
+
+impl Due {
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes out a stream whose deadline has passed, or returns until when to sleep.
+    fn next(&self) -> Result<Entry, Option<Instant>> {
+        let mut table = self.lock();
+        let first = table.streams.first_key_value().map(|(key, _)| key.0);
+        if first.is_some_and(|at| at <= Instant::now())
+            && let Some((_, entry)) = table.streams.pop_first()
+        {
+            return Ok(entry);
+        }
+        table.sleeps_until = first;
+        Err(first)
+    }
+}
+
+async fn run(due: Arc<Due>, tasks: TaskTracker) {
+    loop {
+        match due.next() {
+            Ok(entry) => {
+                if let Some(stage) = entry.stage.upgrade() {
+                    expire(&stage, entry.after, &tasks);
+                }
+            }
+            Err(None) => due.sooner.notified().await,
+            Err(Some(at)) => {
+                tokio::select! {
+                    () = sleep_until(at) => {}
+                    () = due.sooner.notified() => {}
+                }
+            }
+        }
+    }
+}
+
+/// Ends a call that is still open at its deadline.
+fn expire(stage: &Arc<Mutex<Stage>>, after: Duration, tasks: &TaskTracker) {
+    let taken = lock(stage).take(State::Expiring);
+    let Some(mut open) = taken else {
+        return;
+    };
+    let stage = Arc::clone(stage);
+    tasks.spawn(async move {
+        let tool = &open.journal.progress.tool;
+        let timed_out = open.lease.timed_out(open.call, tool, after);
+        let error = timed_out.error().await;
+        open.journal.end(Err(&error));
+        open.end(Outcome::CallTimeout);
+        lock(&stage).fail(error);
+    });
+}
+
+impl fmt::Debug for Deadlines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Deadlines").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,43 @@
+//! The end of a slot connection.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::pending::Pending;
+use super::serving::Serving;
+
+/// Ends the connection when this is dropped: also when the task is, with the runtime.
+pub(super) struct End {
+    pub(super) ended: watch::Sender<Option<Arc<str>>>,
+    pub(super) pending: Arc<Pending>,
+    pub(super) serving: Arc<Serving>,
+    pub(super) reason: Arc<str>,
+    /// See [`Pending::end`].
+    pub(super) in_turn: bool,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        let (pending, serving) = (&self.pending, &self.serving);
+        end(&self.ended, pending, serving, &self.reason, self.in_turn);
+    }
+}
+
+/// Ends the connection, see [`Pending::end`]: the first reason is kept, and everybody who waits fails.
+pub(super) fn end(
+    ended: &watch::Sender<Option<Arc<str>>>,
+    pending: &Pending,
+    serving: &Serving,
+    reason: &Arc<str>,
+    answered_in_turn: bool,
+) {
+    // First the reason, then the waiters: a stream looks it up when its channel closes.
+    ended.send_if_modified(|current| {
+        let first = current.is_none();
+        current.get_or_insert_with(|| Arc::clone(reason));
+        first
+    });
+    serving.end_all();
+    pending.end(reason, answered_in_turn);
+}
