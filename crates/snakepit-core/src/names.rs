@@ -75,6 +75,22 @@ mod tests {
         assert_eq!(near("maen", ["median", "mean"]), ["mean"]);
     }
 
+    #[test]
+    fn a_search_has_a_bound() {
+        let long = "x".repeat(MAX_BYTES);
+        assert_eq!(near(&long, [&long[1..]]), [&long[1..]]);
+        let longer = format!("{long}x");
+        assert!(near(&longer, [long.as_str()]).is_empty());
+        assert!(near(&long, [longer.as_str()]).is_empty());
+        let others: Vec<_> = (0..LOOKED_AT).map(|n| n.to_string()).collect();
+        let others = || others.iter().map(String::as_str);
+        assert_eq!(
+            near("epocs", others().skip(1).chain(["epochs"])),
+            ["epochs"]
+        );
+        assert!(near("epocs", others().chain(["epochs"])).is_empty());
+    }
+
     proptest::proptest! {
         #[test]
         fn what_is_far_in_length_is_far(a in "[ab]{0,12}", b in "[ab]{0,12}") {

@@ -151,6 +151,15 @@ mod tests {
     }
 
     #[test]
+    fn bytes_are_not_written_anew() {
+        // 5 in nine bytes: an encoder writes one.
+        let long = Payload::from_msgpack(vec![0xd3, 0, 0, 0, 0, 0, 0, 0, 5]);
+        let encoded = Payload::encode(&outer((&long, [&long]))).unwrap();
+        let found = encoded.bytes.windows(long.bytes.len());
+        assert_eq!(found.filter(|bytes| *bytes == &long.bytes[..]).count(), 2);
+    }
+
+    #[test]
     fn other_serializers_get_the_value() {
         let payload = Payload::encode(&outer("x")).unwrap();
         let json = serde_json::to_value(&payload).unwrap();

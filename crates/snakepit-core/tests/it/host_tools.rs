@@ -84,7 +84,7 @@ async fn arguments_come_by_name_or_by_position() {
 async fn bad_arguments_are_named() {
     let host = host();
     host.tools().register(add()).unwrap();
-    let rows: [(Payload, ErrorCode, &str); 8] = [
+    let rows: [(Payload, ErrorCode, &str); 9] = [
         (
             map([("left", 1.into())]),
             ErrorCode::MissingArgument,
@@ -98,9 +98,18 @@ async fn bad_arguments_are_named() {
         (
             map([("left", 1.into()), ("right", "x".into())]),
             ErrorCode::WrongArgument,
-            "`right`",
+            "argument `right` must be an integer, got string \"x\"",
         ),
-        (args(&("x", 1)), ErrorCode::WrongArgument, "x"),
+        (
+            map([("left", vec![1.into()].into()), ("right", 2.into())]),
+            ErrorCode::WrongArgument,
+            "argument `left` must be an integer, got a list",
+        ),
+        (
+            args(&("x", 1)),
+            ErrorCode::WrongArgument,
+            "argument `[0]` must be an integer, got string \"x\"",
+        ),
         (args(&(1, 2, 3, 4)), ErrorCode::WrongArgument, "fit"),
         (args(&5), ErrorCode::InvalidArguments, "neither"),
         (args(&()), ErrorCode::MissingArgument, "`left`"),

@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 use snakepit_core::{
-    Bytes, DType, Date, DateTime, Decimal, ErrorCode, Payload, Tensor, Time, TimeDelta, Uuid, Value,
+    Bytes, DType, Date, DateTime, Decimal, ErrorCode, Payload, PayloadError, Tensor, Time,
+    TimeDelta, Uuid, Value,
 };
 
 pub(crate) fn leaf() -> impl Strategy<Value = Value> {
@@ -159,6 +160,26 @@ fn nesting_is_limited() {
     );
     Payload::encode(&deep).expect("a failure leaves no level behind");
     assert_eq!(error.code(), ErrorCode::InvalidPayload);
+}
+
+#[test]
+fn a_value_of_another_type_is_named_with_its_place() {
+    let reason = |error: PayloadError| match error {
+        PayloadError::Decode { reason, .. } => reason,
+        other => panic!("{other}"),
+    };
+    let items = Payload::encode(&(1, "two")).unwrap();
+    let error = items.decode::<Vec<i64>>().unwrap_err();
+    let expected = "`[1]` must be an integer, got string \"two\"";
+    assert_eq!(reason(error), expected);
+    let error = items.decode::<u64>().unwrap_err();
+    let expected = "it must be an integer that is not negative, got a list";
+    assert_eq!(reason(error), expected);
+    // One that is too large to be looked at a second time.
+    let large = Payload::encode(&"x".repeat(2 << 20)).unwrap();
+    let error = large.decode::<u64>().unwrap_err();
+    let expected = "it has a string where another type is needed";
+    assert_eq!(reason(error), expected);
 }
 
 #[test]
