@@ -112,8 +112,12 @@ async fn nothing_more_is_sent_of_a_batch_that_is_cancelled() {
         reply.extend_from_slice(item);
         let reply = frame(Kind::ManyReply, header.call, FLAG_LAST, b"", &reply);
         peer.send(&reply).await;
+        peer.receive().await.map(|(header, ..)| header)
     };
-    let (results, ()) = tokio::join!(client.call_many(&call, &items), worker);
+    let results = tokio::select! {
+        results = client.call_many(&call, &items) => results,
+        further = worker => panic!("a further frame was sent: {further:?}"),
+    };
     assert_eq!(results.len(), 4);
     assert!(results[0].is_ok());
     for result in &results[1..] {

@@ -96,6 +96,7 @@ async fn a_stream_that_sends_more_than_it_may_ends_the_connection() {
         }
         // One beyond the window.
         peer.send(&chunk).await;
+        drop(peer);
         let reason = client.ended().await;
         assert!(
             reason.contains("beyond what its consumer has taken"),

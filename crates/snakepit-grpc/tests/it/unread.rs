@@ -1,12 +1,21 @@
 //! What a worker asks for and does not read is bounded by the byte.
 
+use std::time::Duration;
+
 use snakepit_core::CallError;
+use tokio::time::{sleep, timeout};
 
 use crate::hosting::{Event, ask, during, pair_with};
 use crate::peer::{frame, request};
 use snakepit_grpc::frame::Kind;
 
 const MIB: usize = 1 << 20;
+
+/// By the paused clock, longer than anybody's patience.
+const FOR_EVER: Duration = Duration::from_secs(3600);
+
+/// Longer than an answer takes.
+const LONG: Duration = Duration::from_secs(60);
 
 /// Requests whose answers are in the way of the next one.
 const TOO_MANY: u64 = 60;
@@ -44,11 +53,11 @@ async fn a_worker_that_does_not_read_is_not_answered_without_end() {
             peer.send(&ask(number, id, "megabytes", b"")).await;
         }
         // It stays, and reads nothing.
-        std::future::pending::<()>().await;
+        sleep(FOR_EVER).await;
     };
     let error = tokio::select! {
         result = client.call(&call) => result.unwrap_err(),
-        () = worker => unreachable!(),
+        () = worker => panic!("it keeps its connection"),
     };
     let CallError::Died { exit, .. } = error else {
         panic!("{error:?}")
@@ -75,11 +84,11 @@ async fn answers_that_come_later_are_bounded_too() {
         for number in 1..=TOO_MANY {
             peer.send(&ask(number, id, "megabytes later", b"")).await;
         }
-        std::future::pending::<()>().await;
+        sleep(FOR_EVER).await;
     };
     let error = tokio::select! {
         result = client.call(&call) => result.unwrap_err(),
-        () = worker => unreachable!(),
+        () = worker => panic!("it keeps its connection"),
     };
     assert!(matches!(error, CallError::Died { .. }), "{error:?}");
 }
@@ -95,7 +104,8 @@ async fn arguments_of_open_requests_are_bounded() {
             peer.send(&ask(number, id, "never", &body)).await;
         }
         peer.send(&ask(4, id, "never", &body)).await;
-        assert_eq!(peer.code(4).await, "SP8011");
+        let refused = timeout(LONG, peer.code(4)).await;
+        assert_eq!(refused.expect("it is refused at once"), "SP8011");
         // One that is over makes room.
         peer.send(&frame(Kind::HostCancel, 2, 0, b"", b"")).await;
         assert_eq!(peer.code(2).await, "SP3002");
