@@ -356,6 +356,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn lines_are_kept_with_their_levels() {
+        let text = "printed\n\x1e10\x1edebug\n\x1e30\x1ewarning\n\x1e40\x1eerror\n";
+        let last = LastLines::default();
+        let log = Log::start(last.clone()).expect("a thread can be started");
+        let source = std::io::Cursor::new(text.as_bytes());
+        let (_tail, tasks) = drain(&WorkerId::from("w-0"), tokio::io::empty(), source, &log);
+        tasks.join_all().await;
+        let kept = last.after(0);
+        let levels: Vec<_> = kept.iter().map(|(_, line)| line.level).collect();
+        let expected = [Level::INFO, Level::DEBUG, Level::WARN, Level::ERROR];
+        assert_eq!(levels, expected);
+        assert_eq!(kept[3].1.text, "error");
+    }
+
+    #[tokio::test]
     async fn a_flood_is_drained_and_bounded() {
         let worker = WorkerId::from("w-0");
         let text = "0123456789\n".repeat(200_000);

@@ -219,6 +219,47 @@ async fn an_interpreter_that_is_none_is_an_error_at_once() {
     }
 }
 
+/// A program that uses the library has no command line of ours.
+#[tokio::test]
+async fn errors_do_not_speak_the_command_line() {
+    let snakepit = start(1).await;
+    let mut said = Vec::new();
+    for (tool, args) in [
+        ("mean", args! { "xs" => "oops" }),
+        ("mean", args! {}),
+        ("mean", args! { "xs" => [1.0], "y" => 1 }),
+        ("maen", args! {}),
+        ("count", args! { "limit" => 2 }),
+    ] {
+        let error = refused(&snakepit, tool, args).await;
+        assert!(!error.help.is_empty(), "{error}");
+        said.push(Report::from(&Error::Tool(Box::new(error))).to_string());
+    }
+    snakepit.shutdown().await;
+    let refused = Snakepit::builder()
+        .pool(pool("main", 1).python("/bin/true"))
+        .start();
+    said.push(Report::from(&refused.await.unwrap_err()).to_string());
+    for text in said {
+        for word in ["JSON", "`--", "snakepit call", "snakepit stream"] {
+            assert!(!text.contains(word), "{word}: {text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_failed_start_shows_the_last_output_of_its_worker() {
+    let dir = tempfile::tempdir().unwrap();
+    let adapter = dir.path().join("tools.py");
+    let text = "import os\nprint('this far', flush=True)\nos._exit(7)\n";
+    std::fs::write(&adapter, text).unwrap();
+    let pool = pool_of("main", adapter.to_str().unwrap());
+    let error = Snakepit::builder().pool(pool).start().await.unwrap_err();
+    let shown = error.to_string();
+    assert!(shown.starts_with("pool `main` did not start: "), "{shown}");
+    assert!(shown.ends_with("\n  last output:\n    this far"), "{shown}");
+}
+
 #[tokio::test]
 async fn a_bridge_that_is_not_there_is_an_error_at_once() {
     let dir = tempfile::tempdir().unwrap();

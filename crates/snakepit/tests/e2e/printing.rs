@@ -45,6 +45,7 @@ def logs() -> None:
     logging.info("at info")
     logging.warning("at warning\nsecond line")
     logging.error("at error with token='hush-hush-2'")
+    logging.error(EVIL)
 
 @tool
 def dies() -> None:
@@ -109,6 +110,12 @@ fn listings_and_json_are_safe() {
         is_safe(&listed.stdout);
         assert!(listed.stdout.contains("fails"), "{listed:?}");
     }
+    let listed = run(dir.path(), ["tools", "tools.py", "--json"]).stdout;
+    let tools: serde_json::Value = serde_json::from_str(&listed).unwrap();
+    let described = tools
+        .to_string()
+        .contains("\\u001b[2J\u{9b}31m\u{7f}\u{202e}");
+    assert!(described, "{tools}");
     for arguments in [
         &["call", "tools.py:listed"][..],
         &["call", "tools.py:text", "--json"],
@@ -144,6 +151,7 @@ fn log_records_of_workers_have_the_level_that_python_gave_them() {
         ("at warning", true),
         ("second line", true),
         ("at error with token='<redacted>'", true),
+        ("\\u{1b}[2J\\u{9b}31m", true),
     ] {
         assert_eq!(said.contains(text), shown, "{text}: {said}");
     }

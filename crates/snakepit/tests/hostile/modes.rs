@@ -85,6 +85,15 @@ fn escapes_reach_neither_terminal_nor_log() {
 }
 
 #[test]
+fn secrets_in_records_reach_no_log() {
+    let report = attack("telemetry_with_secrets");
+    for shown in ["sent token='<redacted>'", "raised token='<redacted>'"] {
+        assert!(report.text.contains(shown), "{shown}: {report:?}");
+    }
+    assert!(!report.text.contains("hush-hush"), "{report:?}");
+}
+
+#[test]
 fn a_flood_of_records_costs_little_and_holds_nobody_up() {
     let report = attack("telemetry_flood");
     let answered = |kind| report.outcomes.iter().any(|one| one.starts_with(kind));

@@ -102,6 +102,13 @@ def telemetry_with_escapes(channel, link, call):
     answer(link, call)
 
 
+def telemetry_with_secrets(channel, link, call):
+    secret = "token='hush-hush-1'"
+    log = {"at_ns": 1, "level": 40, "logger": "app", "message": f"sent {secret}", "exception": f"raised {secret}"}
+    channel.sendall(telemetry(record(LOG, log)))
+    answer(link, call)
+
+
 def telemetry_flood(channel, link, call):
     """Three times 100,000 records, as fast as they go."""
     log = {"at_ns": 1, "level": 30, "logger": "flood", "message": "x" * 40, "call": call}
