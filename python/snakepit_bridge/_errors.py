@@ -49,7 +49,8 @@ def describe_exception(error: BaseException, tool: "Any" = None) -> "dict[str, A
 def _describe(error: BaseException, tool: "Any", seen: "set[int]", depth: int) -> "dict[str, Any]":
     seen.add(id(error))
     kind = type(error)
-    text = traceback_text(error, chain=depth == 0)
+    limit = _text.MAX_TEXT if depth == 0 else _MAX_CAUSE_TRACEBACK
+    text = traceback_text(error, chain=depth == 0, limit=limit)
     file, line, source = place(error)
     if not file and tool is not None and depth == 0:
         file, line, source = tool.file, tool.line, tool.signature
@@ -64,7 +65,7 @@ def _describe(error: BaseException, tool: "Any", seen: "set[int]", depth: int) -
         "type": kind.__qualname__,
         "module": str(kind.__module__),
         "message": message(error),
-        "traceback": _text.clip(text, _text.MAX_TEXT if depth == 0 else _MAX_CAUSE_TRACEBACK),
+        "traceback": text,
         "notes": _notes(error),
         "cause": nested,
         "file": file,
@@ -132,8 +133,8 @@ def _help(error: BaseException) -> str:
     return _safe(_of_the_host(error, "help"))
 
 
-def traceback_text(error: BaseException, chain: bool = True) -> str:
-    """The traceback as Python prints it, without this package's frames."""
+def traceback_text(error: BaseException, chain: bool = True, limit: int = _text.MAX_TEXT) -> str:
+    """The traceback as Python prints it, without this package's frames, cut to `limit`."""
     try:
         import traceback
 
@@ -141,9 +142,21 @@ def traceback_text(error: BaseException, chain: bool = True) -> str:
             type(error), error, error.__traceback__, compact=True
         )
         _hide(formatted, 0)
-        return _safe("".join(formatted.format(chain=chain)))
+        # Cut before secrets are looked for: that takes time for each character.
+        text = _cut("".join(formatted.format(chain=chain)), limit)
+        return _text.clip(_safe(text), limit)
     except BaseException:
         return f"{type(error).__qualname__}: {message(error)}\n"
+
+
+def _cut(text: str, limit: int) -> str:
+    """The text without lines in its middle: half a line may hold half a secret."""
+    if len(text) <= limit:
+        return text
+    head, tail = text[: limit // 4], text[limit // 4 - limit :]
+    head, tail = head[: head.rfind("\n") + 1] or head, tail[tail.find("\n") + 1 :]
+    left_out = len(text) - len(head) - len(tail)
+    return f"{head}… {left_out} characters left out …\n{tail}"
 
 
 def _hide(formatted: "Any", depth: int) -> None:

@@ -47,7 +47,7 @@ class LoadError(Exception):
             file=file,
             line=line,
             source=source,
-            traceback=_text.clip(_errors.traceback_text(error)),
+            traceback=_errors.traceback_text(error),
         )
 
 
@@ -230,7 +230,7 @@ def _import_error(error: BaseException, what: str) -> LoadError:
             file=_text.short_path(str(error.filename)),
             line=error.lineno or 0,
             source=(error.text or "").strip()[:400],
-            traceback=_text.clip(_errors.traceback_text(error)),
+            traceback=_errors.traceback_text(error),
         )
     if isinstance(error, SystemExit):
         return LoadError.of(

@@ -1,6 +1,6 @@
 """From an adapter reference such as `tools.py:mean` or `package.module:Class` to a `Catalog`."""
 
-from . import _aio, _collect, _errors, _health, _text
+from . import _aio, _collect, _errors, _health
 from ._catalog import Catalog
 from ._find import LoadError, find
 
@@ -122,5 +122,5 @@ def _undo(started: "list[Any]") -> None:
     except BaseException as error:
         import sys
 
-        text = _text.clip(_errors.traceback_text(error), 4096)
+        text = _errors.traceback_text(error, limit=4096)
         sys.stderr.write(f"cleanup after a failed start failed too\n{text}")

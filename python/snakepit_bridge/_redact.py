@@ -60,8 +60,18 @@ class _Patterns:
             re.IGNORECASE,
         )
 
+        # The lines of a private key between its marks.
+        self.pem = re.compile(
+            r"(?P<head>-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----)(?P<value>[A-Za-z0-9+/=\s\\]{16,})"
+        )
+        # `curl -u user:password`
+        self.user = re.compile(
+            r"(?P<head>\s(?:-u\s{0,8}|--user[ =])[\"']?[^\s:/\"']{1,200}:)"
+            r"(?P<value>[^\s\"']{1,200})"
+        )
+
         self.hint = re.compile(
-            r"key|secret|token|passw|pwd|credential|authorization|bearer|sk-|gh[oprsu]_|github_pat"
+            r"\s-u|--user|key|secret|token|passw|pwd|credential|authorization|bearer|sk-|gh[oprsu]_|github_pat"
             r"|glpat-|hf_|xox|a[ks]ia|eyj|://",
             re.IGNORECASE,
         )
@@ -88,9 +98,11 @@ def redact_secrets(text: str) -> str:
     known = _patterns[0]
     if known.hint.search(text) is None:
         return text
+    text = known.pem.sub(_mask, text)
     text = known.bearer.sub(_mask, text)
     text = known.authorization.sub(_mask, text)
     text = known.quoted.sub(_mask_quoted, text)
     text = known.bare.sub(_mask, text)
     text = known.token.sub(_mask, text)
+    text = known.user.sub(_mask, text)
     return known.url.sub(_mask, text)

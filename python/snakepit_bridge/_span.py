@@ -235,7 +235,7 @@ class Span:
         self._error = _sink.clip(f"{kind}: {message}" if message else kind, 1024)
         self._attributes["error.type"] = kind
         if len(self._events) < _MAX_EVENTS:
-            trace = _sink.clip(_errors.traceback_text(error), _MAX_TRACE)
+            trace = _sink.clip(_errors.traceback_text(error, limit=_MAX_TRACE), _MAX_TRACE)
             event = {"exception.type": kind, "exception.message": _sink.clip(message, 1024)}
             event["exception.stacktrace"] = trace
             self._events.append({"name": "exception", "at_ns": time_ns(), "attributes": event})

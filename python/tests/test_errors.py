@@ -113,6 +113,19 @@ def test_a_cycle_of_causes_ends():
     assert got["cause"]["cause"] is None
 
 
+def test_of_an_endless_text_little_is_looked_at_for_secrets(monkeypatch):
+    seen = []
+    redact = _errors._redact.redact_secrets
+    monkeypatch.setattr(
+        _errors._redact, "redact_secrets", lambda text: seen.append(len(text)) or redact(text)
+    )
+    error = ValueError("x" * 10_000_000)
+    error.__notes__ = [f"token='{'n' * 1000}'"] * 20_000
+    got = describe(raise_it, error)
+    assert sum(seen) < 1_000_000
+    assert len(got["traceback"]) <= 70_000 and "nnnn" not in got["traceback"][-60_000:]
+
+
 def test_notes_travel():
     error = ValueError("x")
     error.__notes__ = ["first", 2]

@@ -20,7 +20,7 @@ const KEY: &str = r"(?:[a-z0-9]{1,40}[_-]){0,4}(?:api[_-]?key|access[_-]?key|pri
 /// Without one of these words no pattern can match.
 static HINT: LazyLock<Regex> = LazyLock::new(|| {
     regex(
-        r"(?i)key|secret|token|passw|pwd|credential|authorization|bearer|sk-|gh[oprsu]_|github_pat|glpat-|hf_|xox|a[ks]ia|eyj|://",
+        r"(?i)\s-u|--user|key|secret|token|passw|pwd|credential|authorization|bearer|sk-|gh[oprsu]_|github_pat|glpat-|hf_|xox|a[ks]ia|eyj|://",
     )
 });
 
@@ -70,6 +70,18 @@ static TOKEN: LazyLock<Regex> = LazyLock::new(|| {
     regex(&format!(r"(?P<head>\b)(?P<value>{})", forms.join("|")))
 });
 
+/// A private key in one line, between its marks.
+static PEM: LazyLock<Regex> = LazyLock::new(|| {
+    regex(r"(?P<head>-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----)(?P<value>[A-Za-z0-9+/=\s\\]{16,})")
+});
+
+/// `curl -u user:password`
+static USER: LazyLock<Regex> = LazyLock::new(|| {
+    regex(
+        r#"(?P<head>\s(?:-u\s{0,8}|--user[ =])["']?[^\s:/"']{1,200}:)(?P<value>[^\s"']{1,200})"#,
+    )
+});
+
 /// `https://user:password@host`
 static URL: LazyLock<Regex> = LazyLock::new(|| {
     regex(
@@ -87,13 +99,15 @@ pub(crate) fn redact(line: &str) -> Cow<'_, str> {
         return Cow::Borrowed(line);
     }
     let head = |found: &Captures<'_>| format!("{}{MASK}", &found["head"]);
-    let text = BEARER.replace_all(line, head);
+    let text = PEM.replace_all(line, head);
+    let text = BEARER.replace_all(&text, head);
     let mut text = AUTHORIZATION.replace_all(&text, head).into_owned();
     for pattern in &*QUOTED {
         text = pattern.replace_all(&text, quoted).into_owned();
     }
     let text = BARE.replace_all(&text, bare);
     let text = TOKEN.replace_all(&text, head);
+    let text = USER.replace_all(&text, head);
     let text = URL.replace_all(&text, |found: &Captures<'_>| {
         format!("{}{MASK}{}", &found["head"], &found["tail"])
     });
@@ -156,6 +170,12 @@ mod tests {
                 "got eyJhbGciOiJI.eyJzdWIiOiIx.SflKxwRJ there",
                 "eyJhbGciOiJI.eyJzdWIiOiIx.SflKxwRJ",
             ),
+            (
+                r"-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEA7\nbq1\n-----END RSA PRIVATE KEY-----",
+                "MIIEowIBAAKCAQEA7",
+            ),
+            ("$ curl -u alice:hunter2 https://x", "hunter2"),
+            ("curl --user 'alice:hunter2'", "hunter2"),
             (r#"{"api_key": "abc"}"#, "abc"),
             (r#""token: 'hushhush' it said""#, "hushhush"),
             ("{'password': 'p w d'}", "p w d"),
@@ -183,6 +203,8 @@ mod tests {
             "the secret of the sauce",
             "see https://example.org/a:b@c",
             "tokens: 15 of 20",
+            "run it as -u root, at 12:30",
+            "pass --user NAME: it is needed",
             "no key 'x' in {'a': 1}",
             "",
         ] {
