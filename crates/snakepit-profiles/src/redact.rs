@@ -77,9 +77,7 @@ static PEM: LazyLock<Regex> = LazyLock::new(|| {
 
 /// `curl -u user:password`
 static USER: LazyLock<Regex> = LazyLock::new(|| {
-    regex(
-        r#"(?P<head>\s(?:-u\s{0,8}|--user[ =])["']?[^\s:/"']{1,200}:)(?P<value>[^\s"']{1,200})"#,
-    )
+    regex(r#"(?P<head>\s(?:-u\s{0,8}|--user[ =])["']?[^\s:/"']{1,200}:)(?P<value>[^\s"']{1,200})"#)
 });
 
 /// `https://user:password@host`

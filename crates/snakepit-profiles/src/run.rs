@@ -10,7 +10,7 @@ use snakepit_core::events::Events;
 use snakepit_core::{ErrorCode, LogLine, StartError, Tail};
 use snakepit_registry::{
     CloseReport, CommandSpec, Error, Registration, Registry, RegistryConfig, Spawned, Support,
-    SweepReport, Tier,
+    SweepReport, Tier, is_usable,
 };
 
 use crate::DATA_DIR_VAR;
@@ -225,14 +225,19 @@ fn temporary_dir() -> PathBuf {
     std::env::temp_dir().join(format!("snakepit-{user}"))
 }
 
-/// The data directory that is used when none is named: the one of [`DATA_DIR_VAR`], or the usual
-/// one.
+/// The data directory that is used when none is named: the one of [`DATA_DIR_VAR`], the usual one, or the one that takes its place where hosts
+/// cannot use it.
 pub fn default_data_dir() -> PathBuf {
     let named = std::env::var_os(DATA_DIR_VAR).filter(|value| !value.is_empty());
-    named
-        .map(PathBuf::from)
-        .or_else(usual_dir)
-        .unwrap_or_else(temporary_dir)
+    named.map_or_else(|| used_dir(usual_dir(), temporary_dir()), PathBuf::from)
+}
+
+/// The directory that [`Run::begin_in_usual`] has used, as far as one can see.
+fn used_dir(usual: Option<PathBuf>, substitute: PathBuf) -> PathBuf {
+    match usual {
+        Some(usual) if is_usable(&usual) || !is_usable(&substitute) => usual,
+        _ => substitute,
+    }
 }
 
 fn refused(error: &Error) -> StartError {
@@ -300,6 +305,14 @@ mod tests {
             assert_eq!(run.data_dir(), substitute);
             assert_eq!(run.degraded(), None);
         }
+        for usual in [Some(file.join("snakepit")), Some(file.clone()), None] {
+            assert_eq!(used_dir(usual, substitute.clone()), substitute);
+        }
+        let usual = dir.path().join("usual");
+        let nowhere = dir.path().join("nowhere");
+        assert_eq!(used_dir(Some(usual.clone()), nowhere), usual);
+        drop(Run::begin(&usual, &Events::new()).expect("a directory"));
+        assert_eq!(used_dir(Some(usual.clone()), substitute), usual);
         let error = Run::open(Some(&file)).expect_err("a file is no directory");
         assert_eq!(error.code, ErrorCode::DataDir);
         assert!(error.permanent && error.help.is_some(), "{error:?}");

@@ -127,6 +127,11 @@ impl DataDir {
     }
 }
 
+/// Returns whether hosts of this user can keep their records in a directory that is there. Changes nothing.
+pub fn is_usable(data_dir: &Path) -> bool {
+    DataDir::existing(data_dir).is_ok() && access(data_dir, AccessFlags::W_OK).is_ok()
+}
+
 /// Opens and checks the directory. Answers with its path without links, too.
 fn open(path: &Path) -> Result<(Dir, PathBuf), Error> {
     let top = Dir::open(path)?;

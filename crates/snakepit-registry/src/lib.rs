@@ -137,7 +137,7 @@ mod writer;
 pub use child::Exit;
 pub use containment::{Containment, ContainmentError, Refusal};
 pub use cookie::{COOKIES_VAR, Cookie, CookieError};
-pub use data_dir::SOCKET_NAME;
+pub use data_dir::{SOCKET_NAME, is_usable};
 pub use error::{DirProblem, Distrust, Error, Limit, SpawnProblem};
 pub use escalation::{Escalation, Seen, Step};
 pub use host_run::HostRun;
