@@ -11,7 +11,7 @@ use snakepit_core::record::{Attribute, Attributes, Instrument, Log, Measurement,
 use snakepit_core::{TelemetryControl, TraceContext};
 
 use crate::support::{pool_of, root};
-use crate::telemetry::recorded::{Got, Recorded, custom, dropped, recorded};
+use crate::telemetry::recorded::{Got, Recorded, custom, dropped, recorded, recorded_holding};
 
 const PROFILES: [&str; 3] = ["process", "thread", "event loop"];
 
@@ -237,18 +237,27 @@ async fn a_flood_of_log_records_is_dropped_and_counted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn increments_of_counters_are_never_lost() {
     let snakepit = start("process").await;
-    let mut got = recorded(&snakepit);
+    let (mut got, held) = recorded_holding(&snakepit);
+    // Nothing reads what comes from here on, so that there is no room for most of it.
+    let args = args! { "level" => 40, "text" => "hold" };
+    snakepit.execute::<i64>("says", args).await.unwrap();
+    assert_eq!(log(&mut got).await.message, "hold");
     let count = 60_000;
     snakepit
         .execute::<()>("counts", args! { "n" => count })
         .await
         .unwrap();
+    drop(held);
+    // What had no room in the worker comes at its end.
     snakepit.shutdown().await;
     let mut sum = 0.0;
-    while let Some(record) = got.try_next() {
-        if let Got::Measurement(it) = record {
+    while sum < f64::from(count) {
+        if let Got::Measurement(it) = got.next().await {
             sum += it.value;
         }
+    }
+    while let Some(record) = got.try_next() {
+        assert!(!matches!(record, Got::Measurement(_)), "{record:?}");
     }
     assert_eq!(sum, f64::from(count));
 }

@@ -1,5 +1,8 @@
 //! A recorder that hands everything to the test.
 
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
 use snakepit::Snakepit;
 use snakepit_core::TraceContext;
 use snakepit_core::events::{CustomEvent, Event, EventStream};
@@ -23,6 +26,8 @@ struct Sink {
     got: mpsc::UnboundedSender<Got>,
     /// The call gets a span of its own; else it takes that of the caller for its own.
     children: bool,
+    /// A log record is held up until the other end is dropped.
+    holds: Option<Mutex<Receiver<()>>>,
 }
 
 impl Recorder for Sink {
@@ -47,6 +52,9 @@ impl Recorder for Sink {
 
     fn log(&self, log: &Log) {
         self.got.send(Got::Log(log.clone())).ok();
+        if let Some(holds) = &self.holds {
+            holds.lock().unwrap().recv().ok();
+        }
     }
 
     fn measurement(&self, measurement: &Measurement) {
@@ -58,18 +66,29 @@ impl Recorder for Sink {
 pub(crate) struct Recorded(mpsc::UnboundedReceiver<Got>);
 
 pub(crate) fn recorded(snakepit: &Snakepit) -> Recorded {
-    attach(snakepit, false)
+    attach(snakepit, false, None)
+}
+
+/// As [`recorded`], and the thread that hands the records on stands still at a log record until the other value is dropped.
+pub(crate) fn recorded_holding(snakepit: &Snakepit) -> (Recorded, Sender<()>) {
+    let (held, holds) = channel();
+    (attach(snakepit, false, Some(Mutex::new(holds))), held)
 }
 
 /// As [`recorded`], and each call has a span of its own.
 pub(crate) fn recorded_children(snakepit: &Snakepit) -> Recorded {
-    attach(snakepit, true)
+    attach(snakepit, true, None)
 }
 
-fn attach(snakepit: &Snakepit, children: bool) -> Recorded {
+fn attach(snakepit: &Snakepit, children: bool, holds: Option<Mutex<Receiver<()>>>) -> Recorded {
     let (got, receiver) = mpsc::unbounded_channel();
     let events = snakepit.default_pool().raw().events().clone();
-    events.set_recorder(Some(Box::new(Sink { got, children })));
+    let sink = Sink {
+        got,
+        children,
+        holds,
+    };
+    events.set_recorder(Some(Box::new(sink)));
     Recorded(receiver)
 }
 
