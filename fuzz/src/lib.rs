@@ -1,4 +1,4 @@
-//! What reads bytes of a peer, or of a directory that others have written. No bytes may make it panic, and what it accepts has to survive a way back.
+//! What reads bytes of a peer, of a directory that others have written, or of memory that changes meanwhile. No bytes may make it panic, and what it accepts has to survive a way back.
 
 use bytes::{BufMut as _, Bytes};
 use prost::Message as _;
@@ -227,4 +227,9 @@ pub fn databases(data: &[u8]) {
     for record in records {
         assert_eq!(Record::decode(&record.encode()), Ok(record));
     }
+}
+
+/// The memory of an interpreter: which one, how many changes are made before it is read, and the changes.
+pub fn walker(data: &[u8]) {
+    snakepit_walker::fuzzing::walk(data);
 }

@@ -29,7 +29,8 @@ const EDGES: &[(&str, &[&str])] = &[
             "snakepit-telemetry",
         ],
     ),
-    ("snakepit-native", &["snakepit-grpc"]),
+    ("snakepit-walker", &[]),
+    ("snakepit-native", &["snakepit-grpc", "snakepit-walker"]),
 ];
 
 /// Crates that nothing depends on, and that may use everything.

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 
 type Target = fn(&[u8]);
 
-const TARGETS: [(&str, Target); 9] = [
+const TARGETS: [(&str, Target); 10] = [
     ("frames", targets::frames),
     ("preamble", targets::preamble),
     ("heads", targets::heads),
@@ -21,6 +21,7 @@ const TARGETS: [(&str, Target); 9] = [
     ("batches", targets::batches),
     ("any", targets::any),
     ("databases", targets::databases),
+    ("walker", targets::walker),
 ];
 
 /// The seeds of each target.
