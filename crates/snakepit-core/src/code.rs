@@ -184,6 +184,8 @@ codes! {
     AdminFailed = "SP9007",
     /// The flight recording of a host cannot be read.
     BadRecording = "SP9008",
+    /// A worker cannot be profiled.
+    NoProfile = "SP9009",
 }
 
 impl fmt::Display for ErrorCode {

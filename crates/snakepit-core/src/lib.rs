@@ -20,6 +20,7 @@ mod payload;
 mod policy;
 mod pool;
 mod printable;
+pub mod profiling;
 pub mod record;
 mod request;
 mod runtime;
@@ -77,6 +78,7 @@ pub use session::{
     MetadataUpdate, Quota, Session, SessionConfig, SessionCursor, SessionEnd, SessionHold,
     SessionInfo, SessionOptions, SessionPage, SessionStats, Sessions, StateError,
 };
+pub use stacks::{StackFrame, Stacks, ThreadStack};
 pub use tail::{LogLine, Tail};
 pub use telemetry_control::TelemetryControl;
 pub use tensor::{DType, Tensor, TensorError};
@@ -86,6 +88,6 @@ pub use value::{
 };
 pub use variable::{Constraints, NewVariable, SetVariable, Variable, VariableError, VariableType};
 pub use worker::{
-    CallError, Containment, ItemResult, Pulse, StackFrame, Stacks, StartContext, StartError,
-    StopStep, Stopped, ThreadStack, ToolInfo, Worker, WorkerExit, WorkerInfo, WorkerProfile,
+    CallError, Containment, ItemResult, Pulse, StartContext, StartError, StopStep, Stopped,
+    ToolInfo, Worker, WorkerExit, WorkerInfo, WorkerProfile,
 };

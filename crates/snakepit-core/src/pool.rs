@@ -20,6 +20,7 @@ mod many;
 mod nested;
 mod orphaned;
 mod pass;
+mod profile;
 mod recycle;
 mod retry;
 mod scaling;

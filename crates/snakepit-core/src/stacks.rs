@@ -1,8 +1,41 @@
-//! The stacks of a worker as text.
+//! The stacks of a worker, and how they read as text.
 
 use std::fmt;
 
-use crate::{Printable, StackFrame, Stacks, ThreadStack};
+use serde::Serialize;
+
+use crate::Printable;
+
+/// Where the threads of a worker are: for people, and bounded in size.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Stacks {
+    /// The threads, the one that runs the call first where that is known.
+    pub threads: Vec<ThreadStack>,
+    /// Threads or frames were left out.
+    pub truncated: bool,
+}
+
+/// One thread of a worker.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ThreadStack {
+    /// Its name, empty when it has none.
+    pub name: String,
+    /// Its id in the operating system; 0 when unknown.
+    pub id: u64,
+    /// Its frames, the innermost first.
+    pub frames: Vec<StackFrame>,
+}
+
+/// One frame of a thread.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct StackFrame {
+    /// File of the code.
+    pub file: String,
+    /// Line, from 1; 0 when unknown.
+    pub line: u32,
+    /// Name of the function.
+    pub function: String,
+}
 
 /// One line for each thread and, under it, one for each frame, the innermost first; no line break at the end.
 impl fmt::Display for Stacks {

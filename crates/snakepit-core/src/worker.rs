@@ -11,9 +11,10 @@ use async_trait::async_trait;
 use serde::Serialize;
 
 use crate::events::Events;
+use crate::profiling::{Profile, Profiling};
 use crate::{
     CallId, ChunkStream, Direction, ErrorCode, ExitStatus, HostState, Payload, PoolName, Printable,
-    Request, Slot, TelemetryControl, ToolError, WorkerId,
+    Request, Slot, Stacks, TelemetryControl, ToolError, WorkerId,
 };
 pub use stop::{StopStep, Stopped};
 
@@ -170,6 +171,17 @@ pub trait Worker: fmt::Debug + Send + Sync + 'static {
         None
     }
 
+    /// Starts to sample the stacks of all its Python threads. One profile is made at a time.
+    ///
+    /// # Errors
+    /// Why it cannot be profiled: one phrase.
+    ///
+    /// # Cancel safety
+    /// Dropping the future discards the profile.
+    async fn profile(&self, _profile: &Profile) -> Result<Box<dyn Profiling>, String> {
+        Err("it has no profiler".to_owned())
+    }
+
     /// Makes the tool of this call stop. Returns at once; a call that is over is left alone. Whoever calls this kills the worker when the
     /// call is not over after `grace`, which tells how much time each means may take.
     fn cancel(&self, call: CallId, grace: Duration);
@@ -205,37 +217,6 @@ pub trait Worker: fmt::Debug + Send + Sync + 'static {
 pub struct Pulse {
     /// How long the interpreter has been out of reach, because one thread keeps its lock; nothing when it answered.
     pub held: Option<Duration>,
-}
-
-/// Where the threads of a worker are: for people, and bounded in size.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Stacks {
-    /// The threads, the one that runs the call first where that is known.
-    pub threads: Vec<ThreadStack>,
-    /// Threads or frames were left out.
-    pub truncated: bool,
-}
-
-/// One thread of a worker.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct ThreadStack {
-    /// Its name, empty when it has none.
-    pub name: String,
-    /// Its id in the operating system; 0 when unknown.
-    pub id: u64,
-    /// Its frames, the innermost first.
-    pub frames: Vec<StackFrame>,
-}
-
-/// One frame of a thread.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct StackFrame {
-    /// File of the code.
-    pub file: String,
-    /// Line, from 1; 0 when unknown.
-    pub line: u32,
-    /// Name of the function.
-    pub function: String,
 }
 
 /// Result of one item of a `call_many`.

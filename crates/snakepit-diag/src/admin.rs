@@ -1,6 +1,7 @@
 //! The admin service: a host answers questions about itself on a socket in its run directory.
 
 mod client;
+mod client_profile;
 mod error;
 mod history;
 mod host;
@@ -8,10 +9,12 @@ mod hosts;
 mod incoming;
 mod pb;
 mod places;
+mod profile;
 mod server;
 mod service;
 
 pub use client::{Client, EventEntry, LogEntry, WorkerStacks};
+pub use client_profile::Profiled;
 pub use error::AdminError;
 pub use host::AdminHost;
 pub use hosts::{Hosts, RunningHost};

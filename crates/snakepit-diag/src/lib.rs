@@ -22,6 +22,7 @@
 //! - [`Report`] is a host at one moment, as plain data that serialises: pools, workers, calls, memory, the machine.
 //! - [`Report::findings`] says what is wrong, [`Report::recommendations`] what could be better, each as a [`Finding`] with one thing to
 //!   do; [`PoolReport::check_saturation`] says how near a pool is to its limit. The rules are pure.
+//! - `flame_graph` (feature `flamegraph`) draws a profile.
 //! - `Hosts` and `Client` (feature `admin`) look into hosts of other processes; `AdminServer` is the other end. `Watch` sets looks at one
 //!   host beside each other.
 //! - `top` (feature `top`) is a live view in a terminal, `web` (feature `web`) one in a browser, or a file that shows the same.
@@ -34,6 +35,8 @@
 mod admin;
 mod explain;
 mod finding;
+#[cfg(feature = "flamegraph")]
+mod flame_graph;
 #[cfg(feature = "admin")]
 mod live;
 mod machine;
@@ -52,17 +55,19 @@ pub mod web;
 
 #[cfg(feature = "admin")]
 pub use admin::{
-    AdminError, AdminHost, AdminServer, Client, EventEntry, Hosts, LogEntry, PROTOCOL, RunningHost,
-    WorkerStacks,
+    AdminError, AdminHost, AdminServer, Client, EventEntry, Hosts, LogEntry, PROTOCOL, Profiled,
+    RunningHost, WorkerStacks,
 };
 pub use explain::Explanation;
 pub use finding::{Finding, Severity};
+#[cfg(feature = "flamegraph")]
+pub use flame_graph::flame_graph;
 #[cfg(feature = "admin")]
 pub use live::{Meter, ReelReader, ReelWriter, Trend, Watch};
 pub use machine::Machine;
 #[cfg(feature = "admin")]
 pub use recorder::{RecordedCall, RecordedDeath, Recording};
-pub use render::{Style, Table, render_findings, render_report, render_seconds};
+pub use render::{Style, Table, render_findings, render_profile, render_report, render_seconds};
 pub use report::{
     CallReport, Capacity, Counters, Death, HostReport, Memory, PoolReport, Queue, Report,
     SessionQueue, Threads, Times, WorkerReport, WorkerState,

@@ -1,5 +1,6 @@
 //! Reports and findings as text for people. What comes from workers is written so that no terminal acts on it.
 
+mod profile;
 mod table;
 
 use std::fmt::Write as _;
@@ -8,6 +9,7 @@ use snakepit_core::Printable;
 
 use crate::text::{amount, count, micros, percent, seconds};
 use crate::{Band, CallReport, Finding, PoolReport, Report, Severity, WorkerReport};
+pub use profile::render_profile;
 pub use table::Table;
 
 /// How text is laid out.

@@ -66,6 +66,10 @@ pub enum Kind {
     Telemetry = 42,
     /// Settings of what the worker reports.
     TelemetryControl = 43,
+    /// Host asks for a profile: starts it, ends it, reads it.
+    Profile = 44,
+    /// Worker answers, or says that a profile has ended.
+    ProfilePart = 45,
 }
 
 impl Kind {
@@ -99,6 +103,8 @@ impl Kind {
             41 => Self::Cleaning,
             42 => Self::Telemetry,
             43 => Self::TelemetryControl,
+            44 => Self::Profile,
+            45 => Self::ProfilePart,
             _ => return None,
         })
     }

@@ -22,6 +22,8 @@ mod parser;
 mod parts;
 mod pending;
 mod pings;
+mod profile_data;
+mod profiles;
 mod reader;
 mod recalls;
 mod request;

@@ -27,6 +27,9 @@ const CONCURRENCY: &str = "concurrency";
 /// Capability of a worker that gives calls back which it has not begun.
 const RECALL: &str = "recall";
 
+/// Capability of a worker whose stacks can be sampled.
+const PROFILE: &str = "profile";
+
 /// Capability of a worker that reports what its code does.
 const TELEMETRY: &str = "telemetry";
 
@@ -147,6 +150,8 @@ async fn mend(recipe: &Recipe) -> Result<(), StartError> {
 pub(crate) struct Capabilities {
     /// It gives calls back that it has not begun.
     pub(crate) recall: bool,
+    /// Its stacks can be sampled.
+    pub(crate) profile: bool,
     /// It reports what its code does.
     pub(crate) telemetry: bool,
 }
@@ -236,6 +241,7 @@ async fn connect(
     let can = |what: &str| description.capabilities.iter().any(|it| it == what);
     let capabilities = Capabilities {
         recall: can(RECALL),
+        profile: can(PROFILE),
         telemetry: can(TELEMETRY),
     };
     if shared && !can(CONCURRENCY) {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use snakepit_core::events::{Event, Events};
+use snakepit_core::profiling::{Profile, Profiling};
 use snakepit_core::{
     CallError, CallId, ChunkStream, ItemResult, Payload, PoolName, Pulse, Request, Slot, Stacks,
     StartContext, Stopped, TelemetryControl, Worker, WorkerExit, WorkerId, WorkerInfo,
@@ -270,6 +271,13 @@ impl Worker for PythonWorker {
 
     async fn stacks(&self, wait: Duration) -> Option<Stacks> {
         self.control.stacks(wait).await
+    }
+
+    async fn profile(&self, profile: &Profile) -> Result<Box<dyn Profiling>, String> {
+        if !self.can.profile {
+            return Err("its runtime has no profiler".to_owned());
+        }
+        self.control.profile(profile).await
     }
 
     fn cancel(&self, call: CallId, grace: Duration) {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::core::profiling::{Profile, ProfileError, ProfileHandle};
 use crate::{
     Affinity, CallOptions, Error, HostState, ManyResults, Payload, Pool, PoolName, RecycleError,
     ResultStream, Session, SessionId, SessionOptions, Stacks, StateError, Status, ToolInfo,
@@ -200,6 +201,43 @@ impl PoolHandle {
     /// Safe.
     pub async fn stacks(&self, worker: &WorkerId, wait: Duration) -> Option<Stacks> {
         self.pool.stacks(worker, wait).await
+    }
+
+    /// Starts to sample the stacks of all Python threads of a worker, whatever it does.
+    ///
+    /// # Errors
+    /// [`ProfileError`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future discards the profile.
+    pub async fn profile(
+        &self,
+        worker: &WorkerId,
+        profile: &Profile,
+    ) -> Result<ProfileHandle, ProfileError> {
+        self.pool.profile(worker, profile).await
+    }
+
+    /// Starts to sample all workers of the pool.
+    ///
+    /// ```no_run
+    /// # async fn look(pool: snakepit::PoolHandle) -> Result<(), snakepit::core::profiling::ProfileError> {
+    /// use snakepit::core::profiling::Profile;
+    ///
+    /// let handle = pool.profile_all(&Profile::default()).await?;
+    /// handle.ended().await;
+    /// print!("{}", handle.stop().await.collapsed());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ProfileError`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future discards the profile.
+    pub async fn profile_all(&self, profile: &Profile) -> Result<ProfileHandle, ProfileError> {
+        self.pool.profile_all(profile).await
     }
 
     /// The pool itself, which takes encoded payloads and can be resized.

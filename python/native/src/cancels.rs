@@ -93,6 +93,17 @@ impl Cancels {
         self.lock().take_waiting_back(call)
     }
 
+    /// Returns whether the slot runs this call.
+    pub(crate) fn runs(&self, call: u64) -> bool {
+        let running = &self.lock().running;
+        running.as_ref().is_some_and(|running| running.call == call)
+    }
+
+    /// Returns whether the slot has begun with this call, one of the last.
+    pub(crate) fn has_begun(&self, call: u64) -> bool {
+        self.lock().begun.contains(&call)
+    }
+
     /// Whether the host has taken the running call back.
     pub(crate) fn is_taken_back(&self) -> bool {
         let running = &self.lock().running;

@@ -1,4 +1,4 @@
-//! The control connection: cancel, ping, stacks, telemetry, and the end of the host. Served by a native thread that never takes the GIL.
+//! The control connection: cancel, ping, stacks, profiles, telemetry, and the end of the host. Served by a native thread that never takes the GIL.
 
 use std::io::{self, Read as _};
 use std::os::unix::net::UnixStream;
@@ -11,6 +11,7 @@ use snakepit_grpc::pb;
 
 use crate::host::Tied;
 use crate::probe::Probe;
+use crate::profile::Profiler;
 use crate::reports::Reports;
 use crate::slots::Slots;
 use crate::stacks::Stacks;
@@ -29,7 +30,7 @@ pub(crate) fn start(
     reports: Arc<Reports>,
     slots: Arc<Slots>,
     probe: Arc<Probe>,
-    stacks: Arc<Stacks>,
+    (stacks, profiler): (Arc<Stacks>, Arc<Profiler>),
     dependent: bool,
 ) -> io::Result<()> {
     let builder = std::thread::Builder::new()
@@ -37,7 +38,7 @@ pub(crate) fn start(
         .stack_size(64 << 10);
     builder.spawn(move || {
         // Whatever ended it, the host cannot reach this worker any more.
-        let _ = serve(&stream, &reports, &slots, &probe, &stacks);
+        let _ = serve(&stream, &reports, &slots, &probe, (&stacks, &profiler));
         if dependent {
             die();
         }
@@ -51,7 +52,7 @@ fn serve(
     reports: &Reports,
     slots: &Slots,
     probe: &Probe,
-    stacks: &Arc<Stacks>,
+    (stacks, profiler): (&Arc<Stacks>, &Arc<Profiler>),
 ) -> io::Result<()> {
     let mut bytes = [0; HEADER_LEN];
     let mut head = Vec::new();
@@ -101,6 +102,10 @@ fn serve(
                 reports.recalled(header.call, back);
             }
             Kind::TelemetryControl => telemetry::control(&head),
+            Kind::Profile => profiler.ask(
+                header.call,
+                pb::Profile::decode(&head[..]).unwrap_or_default(),
+            ),
             _ => {}
         }
     }

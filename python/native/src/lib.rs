@@ -36,6 +36,7 @@ mod offspring;
 mod outbox;
 mod port;
 mod probe;
+mod profile;
 mod raw;
 mod reach;
 mod reader;

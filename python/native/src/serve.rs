@@ -124,6 +124,7 @@ pub(crate) fn describe(py: Python<'_>, outbox: &Outbox, runtime: &Runtime) -> Py
             "cancel",
             "concurrency",
             "many",
+            "profile",
             "recall",
             "stream",
             "telemetry",

@@ -117,6 +117,11 @@ impl Target {
         Offspring::of(self.task)
     }
 
+    /// Its number in the system.
+    pub(crate) const fn task(self) -> u32 {
+        self.task.cast_unsigned()
+    }
+
     /// Its name in Python's `threading`.
     pub(crate) const fn ident(self) -> libc::pthread_t {
         self.thread

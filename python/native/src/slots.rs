@@ -18,6 +18,17 @@ pub(crate) struct Slot {
     pub(crate) thread: OnceLock<Target>,
 }
 
+/// How far a call is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// It has not come, or is forgotten.
+    Unknown,
+    /// The thread with this number in the system runs it.
+    Runs(u32),
+    /// It is over, or about to begin.
+    Over,
+}
+
 /// All slots of a worker.
 #[derive(Debug)]
 pub(crate) struct Slots {
@@ -75,6 +86,25 @@ impl Slots {
         let slot = usize::try_from(slot).ok();
         let slot = slot.and_then(|slot| self.list.get(slot));
         slot.is_some_and(|slot| slot.cancels.take_back(call))
+    }
+
+    /// How far a call is.
+    pub(crate) fn progress(&self, call: u64) -> Progress {
+        let slots = || self.list.iter();
+        if let Some(slot) = slots().find(|slot| slot.cancels.runs(call)) {
+            let thread = slot.thread.get();
+            return thread.map_or(Progress::Unknown, |thread| Progress::Runs(thread.task()));
+        }
+        let over = match &self.many {
+            Some((table, thread)) if table.runs(call) => return Progress::Runs(thread.task()),
+            Some((table, _)) => table.was_answered(call),
+            None => slots().any(|slot| slot.cancels.has_begun(call)),
+        };
+        if over {
+            Progress::Over
+        } else {
+            Progress::Unknown
+        }
     }
 
     fn cancel_many(&self, table: &Table, call: u64, grace: Duration) {

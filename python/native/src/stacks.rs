@@ -12,6 +12,7 @@ use snakepit_grpc::pb::StackDump;
 use snakepit_grpc::pb::stack_dump::Thread;
 
 use crate::names::{Named, Names};
+use crate::profile::{self, Walker};
 use crate::reports::Reports;
 use crate::snapshot::{Snapshot, block_signals};
 use crate::traceback::{self, Traced};
@@ -31,6 +32,8 @@ const MAX_WAITING: usize = 16;
 /// Answers the host's `STACKS`, on a thread of its own that exists as long as there is something to answer.
 #[derive(Debug)]
 pub(crate) struct Stacks {
+    /// Reads the stacks where that can be trusted; the snapshot is for the rest.
+    walker: Option<Arc<Walker>>,
     /// Nothing where the interpreter has no faulthandler.
     snapshot: Option<Snapshot>,
     names: Arc<Names>,
@@ -46,8 +49,9 @@ struct Asked {
 
 impl Stacks {
     /// To be called on the thread that runs the tools.
-    pub(crate) fn new(py: Python<'_>, reports: Arc<Reports>) -> Self {
+    pub(crate) fn new(py: Python<'_>, reports: Arc<Reports>, walker: Option<Arc<Walker>>) -> Self {
         Self {
+            walker,
             snapshot: Snapshot::prepare(py).ok(),
             names: Arc::default(),
             reports,
@@ -93,6 +97,13 @@ impl Stacks {
     }
 
     fn look(&self) -> io::Result<StackDump> {
+        let walker = self.walker.as_ref();
+        if let Some((threads, whole)) =
+            walker.and_then(|walker| profile::stacks(walker, std::process::id()))
+        {
+            let names = self.names.look(NAMES);
+            return Ok(fit(name(threads, &names), whole));
+        }
         let Some(snapshot) = &self.snapshot else {
             return Ok(StackDump::default());
         };

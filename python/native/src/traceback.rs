@@ -56,7 +56,7 @@ pub(crate) fn read(text: &[u8]) -> (Vec<Traced>, bool) {
 
 /// Removes the outermost frames of the main thread, which show how the worker was started: its first module and the import of that. A
 /// thread that does nothing else keeps one of them.
-fn cut_start(frames: &mut Vec<Frame>) {
+pub(crate) fn cut_start(frames: &mut Vec<Frame>) {
     let boot = |frame: &Frame| frame.file.ends_with("snakepit_bridge/_boot.py");
     if let Some(at) = frames.iter().position(boot) {
         frames.truncate(at.max(1));

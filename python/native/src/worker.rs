@@ -20,6 +20,7 @@ use crate::gil;
 use crate::link::Link;
 use crate::outbox::Outbox;
 use crate::probe::Probe;
+use crate::profile::Profiler;
 use crate::reader::{Incoming, Reader};
 use crate::reports::Reports;
 use crate::serve::{End, Runtime, SlotRuntime, serve};
@@ -59,13 +60,14 @@ fn live(py: Python<'_>, load: &Bound<'_, PyAny>, probe: &Arc<Probe>) -> PyResult
     } else {
         open_each(&settings, &reports)?
     };
-    let stacks = Arc::new(Stacks::new(py, Arc::clone(&reports)));
+    let profiler = Arc::new(Profiler::new(py, Arc::clone(&reports), Arc::clone(&slots)));
+    let stacks = Arc::new(Stacks::new(py, Arc::clone(&reports), profiler.walker()));
     control::start(
         control,
         Arc::clone(&reports),
         Arc::clone(&slots),
         Arc::clone(probe),
-        stacks,
+        (stacks, Arc::clone(&profiler)),
         dependent,
     )?;
 
@@ -151,6 +153,7 @@ fn live(py: Python<'_>, load: &Bound<'_, PyAny>, probe: &Arc<Probe>) -> PyResult
     let closed = close(py, &catalog, told);
     fork::end_child();
     drop(cleaning);
+    profiler.stop();
     telemetry::finish(py);
     match served {
         Err(error) if several => abandon(py, &error),

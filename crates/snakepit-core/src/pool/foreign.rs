@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 
+use crate::profiling::{Profile, Profiling};
 use crate::{CallError, CallId, ChunkStream, Payload, Slot, Stacks, Worker, WorkerExit};
 
 /// Time for the end of a worker that cannot tell its end.
@@ -69,6 +70,16 @@ pub(super) async fn stacks(worker: &dyn Worker, wait: Duration) -> Option<Stacks
     let ask = AssertUnwindSafe(async { worker.stacks(wait).await }).catch_unwind();
     let asked = tokio::time::timeout(wait, ask).await;
     asked.ok()?.ok().flatten()
+}
+
+/// Starts a profile of a worker.
+pub(super) async fn profile(
+    worker: &dyn Worker,
+    profile: &Profile,
+) -> Result<Box<dyn Profiling>, String> {
+    let begin = AssertUnwindSafe(async { worker.profile(profile).await }).catch_unwind();
+    let begun = begin.await;
+    begun.unwrap_or_else(|_| Err(panicked("profile").reason))
 }
 
 /// Takes a call back; one that panics gives nothing back.

@@ -30,7 +30,7 @@ pub struct Client {
     run: String,
     version: String,
     allow_actions: bool,
-    inner: Generated<Channel>,
+    pub(super) inner: Generated<Channel>,
 }
 
 /// The stacks of one worker.
@@ -147,7 +147,7 @@ impl Client {
         self
     }
 
-    fn failed(&self) -> impl Fn(tonic::Status) -> AdminError + use<> {
+    pub(super) fn failed(&self) -> impl Fn(tonic::Status) -> AdminError + use<> {
         let run = self.run.clone();
         move |status| AdminError::of(&run, &status)
     }

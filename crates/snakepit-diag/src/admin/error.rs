@@ -130,6 +130,8 @@ impl AdminError {
                 ErrorCode::UnknownWorker | ErrorCode::UnknownPool => {
                     "see the names with `snakepit status`"
                 }
+                ErrorCode::NoProfile => "look at its stacks with `snakepit stack`",
+                ErrorCode::UnknownTool => "see the tools with `snakepit tools`",
                 ErrorCode::NotRunning => "see the calls that run with `snakepit status --detailed`",
                 _ => "see the log of the host",
             }
@@ -172,7 +174,10 @@ const CODE: &str = "snakepit-code";
 pub(super) fn refusal(code: ErrorCode, message: impl Into<String>) -> Status {
     let kind = match code {
         ErrorCode::ActionNotAllowed => Code::PermissionDenied,
-        ErrorCode::UnknownWorker | ErrorCode::UnknownPool | ErrorCode::NotRunning => Code::NotFound,
+        ErrorCode::UnknownWorker
+        | ErrorCode::UnknownPool
+        | ErrorCode::UnknownTool
+        | ErrorCode::NotRunning => Code::NotFound,
         _ => Code::FailedPrecondition,
     };
     let mut status = Status::new(kind, message);

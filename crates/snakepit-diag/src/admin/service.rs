@@ -17,6 +17,7 @@ use super::host::AdminHost;
 use super::incoming::Peer;
 use super::pb;
 use super::pb::admin_server::Admin;
+use super::profile;
 
 /// Longest time that a worker has to tell its stacks.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
@@ -130,6 +131,22 @@ impl Admin for Service {
             Ok(stacks_of(&pool, &worker, stacks))
         });
         Ok(self.answers(asked.buffer_unordered(ASKED)))
+    }
+
+    async fn profile(
+        &self,
+        request: Request<pb::ProfileRequest>,
+    ) -> Result<Response<pb::ProfileReply>, Status> {
+        let made = profile::make(&self.host, request.into_inner());
+        let report = tokio::select! {
+            report = made => report?,
+            () = self.stop.cancelled() => return Err(Status::unavailable("the host ends")),
+        };
+        let report = serde_json::to_vec(&report);
+        let report = report.map_err(|error| Status::internal(error.to_string()))?;
+        Ok(Response::new(pb::ProfileReply {
+            report: report.into(),
+        }))
     }
 
     type EventsStream = Answers<pb::EventRecord>;

@@ -59,4 +59,11 @@ pub(super) const ROWS: &[Row] = &[
         "flight-0 is no recording",
         "Read it with the program `snakepit` of the version that wrote it.",
     ],
+    [
+        "SP9009",
+        "A worker cannot be profiled.",
+        "Its interpreter is of a version or build that the profiler does not know, memory may not be read, or another profile is being made.",
+        "worker `main-1` cannot be profiled: the layout of CPython 3.15 is not known here",
+        "Look at its stacks with `snakepit stack`, which works without the profiler; or wait until the other profile is done.",
+    ],
 ];

@@ -70,6 +70,36 @@ pub struct StackFrame {
     #[prost(string, tag = "3")]
     pub function: ::prost::alloc::string::String,
 }
+/// Workers by name; an empty name is all workers of the pool, or of all pools.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ProfileRequest {
+    #[prost(string, tag = "1")]
+    pub pool: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub worker: ::prost::alloc::string::String,
+    /// Only stacks in which this tool runs; empty for all.
+    #[prost(string, tag = "3")]
+    pub tool: ::prost::alloc::string::String,
+    /// The worker that has this call, and the thread that runs it, until it is
+    /// over; 0 for none.
+    #[prost(uint64, tag = "4")]
+    pub call: u64,
+    /// Samples in a second; 0 for 100.
+    #[prost(uint32, tag = "5")]
+    pub hz: u32,
+    /// 0 for ten seconds.
+    #[prost(uint32, tag = "6")]
+    pub duration_ms: u32,
+    #[prost(enumeration = "ProfileThreads", tag = "7")]
+    pub threads: i32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ProfileReply {
+    /// The profile in JSON. All of its fields are optional, and readers ignore
+    /// those that they do not know.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub report: ::prost::bytes::Bytes,
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct EventsRequest {
     /// Only events whose names match, for example `worker.*`; empty for all.
@@ -144,6 +174,37 @@ pub struct RecycleReply {
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ActionReply {}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ProfileThreads {
+    All = 0,
+    /// Those that have the GIL.
+    Gil = 1,
+    /// Those that use a CPU.
+    OnCpu = 2,
+}
+impl ProfileThreads {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::All => "PROFILE_THREADS_ALL",
+            Self::Gil => "PROFILE_THREADS_GIL",
+            Self::OnCpu => "PROFILE_THREADS_ON_CPU",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "PROFILE_THREADS_ALL" => Some(Self::All),
+            "PROFILE_THREADS_GIL" => Some(Self::Gil),
+            "PROFILE_THREADS_ON_CPU" => Some(Self::OnCpu),
+            _ => None,
+        }
+    }
+}
 /// Generated client implementations.
 pub mod admin_client {
     #![allow(
@@ -292,6 +353,28 @@ pub mod admin_client {
             req.extensions_mut()
                 .insert(GrpcMethod::new("snakepit.admin.v1.Admin", "Stacks"));
             self.inner.server_streaming(req, path, codec).await
+        }
+        /// Samples the stacks of workers for a while. The answer comes when that is over.
+        pub async fn profile(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ProfileRequest>,
+        ) -> std::result::Result<tonic::Response<super::ProfileReply>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/snakepit.admin.v1.Admin/Profile",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("snakepit.admin.v1.Admin", "Profile"));
+            self.inner.unary(req, path, codec).await
         }
         /// The last events, and those that follow.
         pub async fn events(
@@ -445,6 +528,11 @@ pub mod admin_server {
             &self,
             request: tonic::Request<super::StacksRequest>,
         ) -> std::result::Result<tonic::Response<Self::StacksStream>, tonic::Status>;
+        /// Samples the stacks of workers for a while. The answer comes when that is over.
+        async fn profile(
+            &self,
+            request: tonic::Request<super::ProfileRequest>,
+        ) -> std::result::Result<tonic::Response<super::ProfileReply>, tonic::Status>;
         /// Server streaming response type for the Events method.
         type EventsStream: tonic::codegen::tokio_stream::Stream<
                 Item = std::result::Result<super::EventRecord, tonic::Status>,
@@ -687,6 +775,49 @@ pub mod admin_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/snakepit.admin.v1.Admin/Profile" => {
+                    #[allow(non_camel_case_types)]
+                    struct ProfileSvc<T: Admin>(pub Arc<T>);
+                    impl<T: Admin> tonic::server::UnaryService<super::ProfileRequest>
+                    for ProfileSvc<T> {
+                        type Response = super::ProfileReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ProfileRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Admin>::profile(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ProfileSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

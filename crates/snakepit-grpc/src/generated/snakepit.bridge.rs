@@ -615,6 +615,129 @@ pub mod stack_dump {
         pub frames: ::prost::alloc::vec::Vec<Frame>,
     }
 }
+/// Head of `PROFILE`. A worker has one profile at a time.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Profile {
+    #[prost(enumeration = "ProfileOp", tag = "1")]
+    pub op: i32,
+    /// Number of the `PROFILE` that started it; unused in that one.
+    #[prost(uint64, tag = "2")]
+    pub profile: u64,
+    /// START: samples in a second.
+    #[prost(uint32, tag = "3")]
+    pub hz: u32,
+    /// START: the sampling ends by itself after that.
+    #[prost(uint64, tag = "4")]
+    pub duration_us: u64,
+    /// START: 0 = all threads; 1 = those that have the GIL; 2 = those that use a CPU.
+    #[prost(uint32, tag = "5")]
+    pub threads: u32,
+    /// START: tells stacks apart by their lines, and not by their functions alone.
+    #[prost(bool, tag = "6")]
+    pub lines: bool,
+    /// START: different stacks that are kept.
+    #[prost(uint32, tag = "7")]
+    pub max_stacks: u32,
+    /// START: the thread that runs this call alone, until the call is over. 0: no call.
+    #[prost(uint64, tag = "8")]
+    pub call: u64,
+    /// READ: bytes before this part.
+    #[prost(uint64, tag = "9")]
+    pub from: u64,
+}
+/// Head of `PROFILE_PART`: the answer to `PROFILE`, under its number; or, under the number of the profile, that its sampling has ended.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ProfilePart {
+    /// Why it cannot be done; empty if it was.
+    #[prost(string, tag = "1")]
+    pub refused: ::prost::alloc::string::String,
+    /// STOP, READ: bytes of the whole `ProfileData`.
+    #[prost(uint64, tag = "2")]
+    pub size: u64,
+    /// READ: the bytes that follow.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub data: ::prost::bytes::Bytes,
+    /// The sampling has ended by itself.
+    #[prost(bool, tag = "4")]
+    pub ended: bool,
+}
+/// A profile.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ProfileData {
+    #[prost(uint64, tag = "1")]
+    pub samples: u64,
+    /// Samples that came too late to be made.
+    #[prost(uint64, tag = "2")]
+    pub missed: u64,
+    /// Stacks that changed whenever they were read.
+    #[prost(uint64, tag = "3")]
+    pub lost: u64,
+    /// Stacks that found no room.
+    #[prost(uint64, tag = "4")]
+    pub truncated: u64,
+    /// Nanoseconds since 1970.
+    #[prost(uint64, tag = "5")]
+    pub started_ns: u64,
+    #[prost(uint64, tag = "6")]
+    pub elapsed_us: u64,
+    #[prost(uint32, tag = "7")]
+    pub hz: u32,
+    #[prost(message, repeated, tag = "8")]
+    pub functions: ::prost::alloc::vec::Vec<profile_data::Function>,
+    #[prost(message, repeated, tag = "9")]
+    pub frames: ::prost::alloc::vec::Vec<profile_data::Frame>,
+    #[prost(message, repeated, tag = "10")]
+    pub threads: ::prost::alloc::vec::Vec<profile_data::Thread>,
+    #[prost(message, repeated, tag = "11")]
+    pub stacks: ::prost::alloc::vec::Vec<profile_data::Stack>,
+    /// Why the sampling ended early; empty if it did not.
+    #[prost(string, tag = "12")]
+    pub failure: ::prost::alloc::string::String,
+}
+/// Nested message and enum types in `ProfileData`.
+pub mod profile_data {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct Function {
+        #[prost(string, tag = "1")]
+        pub name: ::prost::alloc::string::String,
+        #[prost(string, tag = "2")]
+        pub file: ::prost::alloc::string::String,
+        /// Where its definition begins.
+        #[prost(uint32, tag = "3")]
+        pub first_line: u32,
+    }
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct Frame {
+        /// Place in `functions`.
+        #[prost(uint32, tag = "1")]
+        pub function: u32,
+        /// From 1; 0 when unknown.
+        #[prost(uint32, tag = "2")]
+        pub line: u32,
+    }
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct Thread {
+        #[prost(string, tag = "1")]
+        pub name: ::prost::alloc::string::String,
+        /// In the operating system; 0 when unknown.
+        #[prost(uint64, tag = "2")]
+        pub id: u64,
+    }
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct Stack {
+        /// Place in `threads`.
+        #[prost(uint32, tag = "1")]
+        pub thread: u32,
+        /// Bit 0: it used a CPU, or waited for one. Bit 1: it had the GIL.
+        #[prost(uint32, tag = "2")]
+        pub marks: u32,
+        #[prost(uint64, tag = "3")]
+        pub count: u64,
+        /// Places in `frames`, the outermost first.
+        #[prost(uint32, repeated, tag = "4")]
+        pub frames: ::prost::alloc::vec::Vec<u32>,
+    }
+}
 /// Head of a HOST_CALL frame; its body is the argument of the operation.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct HostRequest {
@@ -967,6 +1090,43 @@ impl Encoding {
             "ENCODING_MSGPACK" => Some(Self::Msgpack),
             "ENCODING_JSON" => Some(Self::Json),
             "ENCODING_RAW" => Some(Self::Raw),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ProfileOp {
+    Unspecified = 0,
+    Start = 1,
+    /// Ends the sampling; the profile can be read.
+    Stop = 2,
+    Read = 3,
+    /// Forgets the profile.
+    Drop = 4,
+}
+impl ProfileOp {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "PROFILE_OP_UNSPECIFIED",
+            Self::Start => "PROFILE_OP_START",
+            Self::Stop => "PROFILE_OP_STOP",
+            Self::Read => "PROFILE_OP_READ",
+            Self::Drop => "PROFILE_OP_DROP",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "PROFILE_OP_UNSPECIFIED" => Some(Self::Unspecified),
+            "PROFILE_OP_START" => Some(Self::Start),
+            "PROFILE_OP_STOP" => Some(Self::Stop),
+            "PROFILE_OP_READ" => Some(Self::Read),
+            "PROFILE_OP_DROP" => Some(Self::Drop),
             _ => None,
         }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use prost::Message as _;
+use snakepit_core::profiling::{Profile, Profiling};
 use snakepit_core::{CallId, Pulse, Slot, Stacks, Stopped, TelemetryControl};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::UnixStream;
@@ -17,6 +18,7 @@ use super::dumps::Dumps;
 use super::outbox::Outbox;
 use super::parser::{Parsed, Parser, ProtocolError};
 use super::pings::Pings;
+use super::profiles::{LinkProfile, Profiles};
 use super::recalls::Recalls;
 use super::stops::Stops;
 use crate::convert;
@@ -36,6 +38,7 @@ pub struct ControlClient {
     gil: watch::Receiver<Option<String>>,
     cleaning: watch::Receiver<Option<String>>,
     dumps: Arc<Dumps>,
+    profiles: Arc<Profiles>,
     recalls: Arc<Recalls>,
     /// The last settings of telemetry that were sent.
     telemetry: Mutex<Option<TelemetryControl>>,
@@ -64,6 +67,7 @@ impl ControlClient {
         let stops = Arc::new(Stops::default());
         let pings = Arc::new(Pings::default());
         let dumps = Arc::new(Dumps::default());
+        let profiles = Arc::new(Profiles::default());
         let recalls = Arc::new(Recalls::default());
         let (gil_sender, gil) = watch::channel(None);
         let (cleaning_sender, cleaning) = watch::channel(None);
@@ -71,6 +75,7 @@ impl ControlClient {
             stops: Arc::clone(&stops),
             pings: Arc::clone(&pings),
             dumps: Arc::clone(&dumps),
+            profiles: Arc::clone(&profiles),
             recalls: Arc::clone(&recalls),
             gil: gil_sender,
             cleaning: cleaning_sender,
@@ -90,6 +95,7 @@ impl ControlClient {
             cleaning,
             pings,
             dumps,
+            profiles,
             recalls,
             telemetry: Mutex::default(),
             _tasks: tasks,
@@ -210,6 +216,19 @@ impl ControlClient {
         timeout(wait, question.answer()).await.ok()?
     }
 
+    /// Starts a profile of the worker. Only for a worker with the capability `profile`.
+    ///
+    /// # Errors
+    /// Why it cannot be made.
+    ///
+    /// # Cancel safety
+    /// Dropping the future discards the profile.
+    pub async fn profile(&self, profile: &Profile) -> Result<Box<dyn Profiling>, String> {
+        let (outbox, profiles) = (&self.outbox, &self.profiles);
+        let begun = LinkProfile::start(outbox, profiles, &self.ended, profile).await?;
+        Ok(Box::new(begun))
+    }
+
     /// Resolves with the reason when the connection has ended.
     pub async fn ended(&self) -> Arc<str> {
         let mut ended = self.ended.clone();
@@ -226,6 +245,7 @@ impl ControlClient {
 struct Reports {
     recalls: Arc<Recalls>,
     dumps: Arc<Dumps>,
+    profiles: Arc<Profiles>,
     stops: Arc<Stops>,
     pings: Arc<Pings>,
     gil: watch::Sender<Option<String>>,
@@ -296,6 +316,12 @@ async fn read_all(mut stream: OwnedReadHalf, reports: &Reports) -> String {
                 }
                 Ok(Parsed::Frame { header, head, .. }) if header.kind == Kind::StacksReply => {
                     match reports.dumps.put(header.call, head) {
+                        Ok(()) => continue,
+                        Err(error) => return format!("broke the protocol: {error}"),
+                    }
+                }
+                Ok(Parsed::Frame { header, head, .. }) if header.kind == Kind::ProfilePart => {
+                    match reports.profiles.put(header.call, head) {
                         Ok(()) => continue,
                         Err(error) => return format!("broke the protocol: {error}"),
                     }

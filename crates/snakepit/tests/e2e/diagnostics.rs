@@ -78,6 +78,10 @@ impl Host {
         serde_json::from_str(&run.stdout).unwrap_or_default()
     }
 
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+    }
+
     /// Lets its call end.
     pub(crate) fn finish(mut self) -> String {
         fs::write(self.dir().join("pipe"), "done").unwrap();

@@ -61,6 +61,10 @@ mod one_state;
 mod prepared;
 #[cfg(feature = "cli")]
 mod printing;
+#[cfg(feature = "cli")]
+mod profile_command;
+#[cfg(feature = "process")]
+mod profiling;
 #[cfg(feature = "process")]
 mod python_telemetry;
 mod scripted;

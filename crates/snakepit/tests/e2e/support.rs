@@ -50,8 +50,12 @@ pub(crate) fn bridge() -> &'static Path {
         let _lock = Flock::lock(lock, FlockArg::LockExclusive)
             .map_err(|(_, error)| error)
             .unwrap();
-        let sources =
-            ["python/native/src", "crates/snakepit-grpc/src"].map(|dir| newest(&root.join(dir)));
+        let sources = [
+            "python/native/src",
+            "python/walker/src",
+            "crates/snakepit-grpc/src",
+        ];
+        let sources = sources.map(|dir| newest(&root.join(dir)));
         let built = fs::metadata(&extension)
             .and_then(|data| data.modified())
             .ok();

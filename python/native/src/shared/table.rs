@@ -82,6 +82,16 @@ impl Table {
         })
     }
 
+    /// Returns whether the loop has this call.
+    pub(crate) fn runs(&self, call: u64) -> bool {
+        self.lock().running.contains_key(&call)
+    }
+
+    /// Returns whether this call was answered, one of the last.
+    pub(crate) fn was_answered(&self, call: u64) -> bool {
+        self.lock().answered.contains(&call)
+    }
+
     /// The host takes a call back: `false` when its tool has begun, or it is over.
     pub(crate) fn take_back(&self, call: u64) -> bool {
         let mut state = self.lock();

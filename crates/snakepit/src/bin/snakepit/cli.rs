@@ -9,8 +9,8 @@ use clap_complete::Shell;
 use snakepit::profiles::{ProfileKind, Workload};
 
 use crate::host_options::{
-    ExplainOptions, InspectOptions, LogsOptions, OutputFormat, PsOptions, ReportOptions,
-    StackOptions, StatusOptions,
+    ExplainOptions, InspectOptions, LogsOptions, OutputFormat, ProfileOptions, PsOptions,
+    ReportOptions, StackOptions, StatusOptions,
 };
 #[cfg(feature = "top")]
 use crate::live_options::TopOptions;
@@ -56,6 +56,9 @@ pub(crate) enum Command {
     /// Show where all threads of the workers of a running program are
     #[command(after_help = "Exit status 1 when a worker did not answer in time.")]
     Stack(StackOptions),
+    /// Sample where the workers of a running program spend their time
+    #[command(after_help = "Example: snakepit profile --duration 5s -o profile.svg")]
+    Profile(ProfileOptions),
     /// Print what the workers of a running program have written
     Logs(LogsOptions),
     /// Watch a running program in the terminal: pools, workers, calls, and what is wrong
@@ -102,6 +105,7 @@ impl Command {
             Self::Status(options) => options.json,
             Self::Inspect(options) => options.json || matches!(options.format, OutputFormat::Json),
             Self::Stack(options) => options.json,
+            Self::Profile(options) => options.json,
             Self::Logs(options) => options.json,
             #[cfg(feature = "top")]
             Self::Top(options) => options.json,

@@ -90,6 +90,53 @@ pub(crate) struct StackOptions {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct ProfileOptions {
+    #[command(flatten)]
+    pub(crate) host: HostOptions,
+    /// Pool; all pools when not given
+    #[arg(long, value_name = "NAME")]
+    pub(crate) pool: Option<String>,
+    /// Worker; all workers when not given
+    #[arg(long, value_name = "WORKER")]
+    pub(crate) worker: Option<String>,
+    /// Only stacks in which this tool runs
+    #[arg(long, value_name = "TOOL")]
+    pub(crate) tool: Option<String>,
+    /// The thread that runs this call, until it is over; `snakepit status --detailed` shows the numbers
+    #[arg(long, value_name = "CALL", conflicts_with_all = ["pool", "worker"])]
+    pub(crate) call: Option<u64>,
+    /// How long
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = snakepit::parse_duration)]
+    pub(crate) duration: Duration,
+    /// Samples in a second
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) hz: u32,
+    /// Only samples of threads that have the GIL
+    #[arg(long)]
+    pub(crate) gil: bool,
+    /// What is written; by the name of FILE when not given: flamegraph for .svg, speedscope for .json, else collapsed
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) format: Option<ProfileFormat>,
+    /// File; without it, and without --format, functions are shown as text
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Print the summary as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What a profile is written as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProfileFormat {
+    /// A line for each stack.
+    Collapsed,
+    /// A document for speedscope.app.
+    Speedscope,
+    /// A drawing for a browser.
+    Flamegraph,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct LogsOptions {
     /// Worker; all workers when not given
     #[arg(value_name = "WORKER")]

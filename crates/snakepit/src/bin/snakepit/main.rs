@@ -19,6 +19,7 @@ mod logging;
 mod logs;
 mod orphans;
 mod output;
+mod profile;
 mod ps;
 mod reference;
 mod report;
@@ -80,6 +81,7 @@ async fn run(command: Command, started: Instant) -> Result<(), Failure> {
         Command::Status(options) => status::run(&options).await,
         Command::Inspect(options) => status::inspect(&options).await,
         Command::Stack(options) => stack::run(&options).await,
+        Command::Profile(options) => profile::run(&options).await,
         Command::Logs(options) => logs::run(&options).await,
         #[cfg(feature = "top")]
         Command::Top(options) => top::run(options).await,

@@ -1,0 +1,75 @@
+//! Profiles that a client asks for.
+
+use std::time::Duration;
+
+use snakepit_core::ErrorCode;
+use snakepit_core::profiling::{ProfileReport, ProfiledThreads};
+
+use super::pb;
+use super::{AdminError, Client};
+
+/// What to profile of a host, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Profiled {
+    /// Pool. `None` for all.
+    pub pool: Option<String>,
+    /// Worker. `None` for all.
+    pub worker: Option<String>,
+    /// Only stacks in which this tool runs.
+    pub tool: Option<String>,
+    /// The thread that runs this call, until it is over: its number, as reports show it.
+    pub call: Option<u64>,
+    /// Samples in a second.
+    pub hz: u32,
+    /// How long.
+    pub duration: Duration,
+    /// Which samples count.
+    pub threads: ProfiledThreads,
+}
+
+impl Default for Profiled {
+    /// All workers, for ten seconds.
+    fn default() -> Self {
+        Self {
+            pool: None,
+            worker: None,
+            tool: None,
+            call: None,
+            hz: 100,
+            duration: Duration::from_secs(10),
+            threads: ProfiledThreads::All,
+        }
+    }
+}
+
+impl Client {
+    /// Samples the stacks of workers, and returns what was seen when the time is over.
+    ///
+    /// # Errors
+    /// As [`report`](Self::report); [`AdminError::Refused`] for a name that is not there, or if no worker can be profiled.
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends the profile.
+    pub async fn profile(&mut self, what: &Profiled) -> Result<ProfileReport, AdminError> {
+        let request = pb::ProfileRequest {
+            pool: what.pool.clone().unwrap_or_default(),
+            worker: what.worker.clone().unwrap_or_default(),
+            tool: what.tool.clone().unwrap_or_default(),
+            call: what.call.unwrap_or(0),
+            hz: what.hz,
+            duration_ms: u32::try_from(what.duration.as_millis()).unwrap_or(u32::MAX),
+            threads: match what.threads {
+                ProfiledThreads::All => pb::ProfileThreads::All,
+                ProfiledThreads::Gil => pb::ProfileThreads::Gil,
+                ProfiledThreads::OnCpu => pb::ProfileThreads::OnCpu,
+            }
+            .into(),
+        };
+        let reply = self.inner.profile(request).await;
+        let reply = reply.map_err(self.failed())?.into_inner();
+        serde_json::from_slice(&reply.report).map_err(|error| AdminError::Refused {
+            code: ErrorCode::Protocol,
+            message: format!("the profile of the host cannot be read: {error}"),
+        })
+    }
+}

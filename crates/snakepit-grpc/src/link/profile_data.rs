@@ -1,0 +1,178 @@
+//! The data of a profile. It comes from the worker, so it is bounded and cleaned here.
+
+use prost::Message as _;
+use snakepit_core::profiling::{
+    Marks, ProfileReport, ProfiledFrame, ProfiledStack, ProfiledThread, UnprofiledWorker,
+};
+
+use crate::pb::ProfileData;
+
+/// What a profile may hold.
+const MAX_THREADS: usize = 16 << 10;
+const MAX_FUNCTIONS: usize = 64 << 10;
+const MAX_FRAMES: usize = 1 << 20;
+const MAX_STACKS: usize = 1 << 19;
+
+/// Frames of one stack.
+const MAX_DEPTH: usize = 512;
+
+/// Characters of a name or a path.
+const MAX_TEXT: usize = 514;
+
+/// Decodes a profile.
+///
+/// # Errors
+/// It is malformed, too large, or refers to what is not there.
+pub(super) fn read(bytes: &[u8]) -> Result<ProfileReport, String> {
+    let data = ProfileData::decode(bytes).map_err(|error| format!("its profile: {error}"))?;
+    let bounds = [
+        (data.threads.len(), MAX_THREADS),
+        (data.functions.len(), MAX_FUNCTIONS),
+        (data.frames.len(), MAX_FRAMES),
+        (data.stacks.len(), MAX_STACKS),
+    ];
+    if bounds.iter().any(|(length, most)| length > most) {
+        return Err("its profile is too large".to_owned());
+    }
+    let functions = data.functions.iter();
+    let functions = functions.map(|function| (plain(&function.name), plain(&function.file)));
+    let functions: Vec<_> = functions.collect();
+    let mut report = ProfileReport::default();
+    for frame in &data.frames {
+        let at = usize::try_from(frame.function).unwrap_or(usize::MAX);
+        let known = functions.get(at).zip(data.functions.get(at));
+        let ((name, file), function) = known.ok_or("its profile refers to an unknown function")?;
+        report.frames.push(ProfiledFrame {
+            function: name.clone(),
+            file: file.clone(),
+            line: frame.line,
+            first_line: function.first_line,
+        });
+    }
+    for thread in &data.threads {
+        report.threads.push(ProfiledThread {
+            name: plain(&thread.name),
+            id: thread.id,
+            ..ProfiledThread::default()
+        });
+    }
+    for stack in data.stacks {
+        let inside =
+            |index: &u32, length: usize| usize::try_from(*index).is_ok_and(|at| at < length);
+        let known = inside(&stack.thread, report.threads.len())
+            && stack.frames.len() <= MAX_DEPTH
+            && stack
+                .frames
+                .iter()
+                .all(|frame| inside(frame, report.frames.len()));
+        if !known {
+            return Err("a stack of its profile refers to an unknown frame or thread".to_owned());
+        }
+        report.stacks.push(ProfiledStack {
+            thread: stack.thread,
+            marks: Marks {
+                on_cpu: stack.marks & 1 != 0,
+                gil: stack.marks & 2 != 0,
+            },
+            frames: stack.frames,
+            count: stack.count,
+        });
+    }
+    (report.samples, report.missed) = (data.samples, data.missed);
+    (report.lost, report.truncated) = (data.lost, data.truncated);
+    report.started = data.started_ns as f64 / 1e9;
+    report.seconds = data.elapsed_us as f64 / 1e6;
+    report.hz = data.hz;
+    if !data.failure.is_empty() {
+        report.unprofiled.push(UnprofiledWorker {
+            reason: plain(&data.failure),
+            ..UnprofiledWorker::default()
+        });
+    }
+    Ok(report)
+}
+
+/// It may end up in a terminal or in a line of a log: no control characters, no great length.
+pub(super) fn plain(text: &str) -> String {
+    let clean = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+    text.chars().take(MAX_TEXT).map(clean).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::pb::profile_data::{Frame, Function, Stack, Thread};
+
+    fn data(name: &str) -> ProfileData {
+        ProfileData {
+            samples: 10,
+            hz: 100,
+            functions: vec![Function {
+                name: name.to_owned(),
+                file: "tools.py".to_owned(),
+                first_line: 3,
+            }],
+            frames: vec![Frame {
+                function: 0,
+                line: 4,
+            }],
+            threads: vec![Thread {
+                name: name.to_owned(),
+                id: 7,
+            }],
+            stacks: vec![Stack {
+                thread: 0,
+                marks: 3,
+                count: 9,
+                frames: vec![0, 0],
+            }],
+            ..ProfileData::default()
+        }
+    }
+
+    #[test]
+    fn a_profile_is_read_and_cleaned() {
+        let report = read(&data("spin\u{1b}[2J").encode_to_vec()).unwrap();
+        assert_eq!(report.frames[0].function, "spin\u{fffd}[2J");
+        assert_eq!(report.threads[0].name, "spin\u{fffd}[2J");
+        assert_eq!((report.samples, report.total()), (10, 9));
+        assert!(report.stacks[0].marks.gil && report.stacks[0].marks.on_cpu);
+    }
+
+    #[test]
+    fn what_is_not_there_is_refused() {
+        let refused = |change: fn(&mut ProfileData)| {
+            let mut data = data("f");
+            change(&mut data);
+            read(&data.encode_to_vec()).unwrap_err()
+        };
+        refused(|data| data.frames[0].function = 1);
+        refused(|data| data.stacks[0].thread = 1);
+        refused(|data| data.stacks[0].frames = vec![0, 1]);
+        refused(|data| data.stacks[0].frames = vec![0; MAX_DEPTH + 1]);
+        refused(|data| data.threads = vec![Thread::default(); MAX_THREADS + 1]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_profile_or_an_error(bytes: Vec<u8>) {
+            let _ = read(&bytes);
+        }
+
+        #[test]
+        fn a_damaged_profile_is_a_profile_or_an_error(
+            name in ".{0,40}", at: prop::sample::Index, byte: u8,
+        ) {
+            let mut bytes = data(&name).encode_to_vec();
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            if let Ok(report) = read(&bytes) {
+                for frame in &report.frames {
+                    prop_assert!(!frame.function.chars().any(char::is_control));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! One look at all threads, and what many of them have seen.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use snakepit_walker::{Codes, Outcome, StackReader, ThreadState, threads};
+
+use super::cpu::{clock_of, is_runnable};
+use super::marks::Marks;
+use super::own::Walker;
+use super::table::{Key, Place, Table};
+use super::titles::Titles;
+use crate::names::Names;
+
+/// Functions of a profile.
+const MAX_FUNCTIONS: usize = 64 << 10;
+
+/// Times that a stack is read whose functions were gone when they were looked up.
+const TRIES: usize = 3;
+
+/// Which samples count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Counted {
+    All,
+    Gil,
+    OnCpu,
+}
+
+/// Makes samples and counts them.
+#[derive(Debug)]
+pub(crate) struct Sampler {
+    walker: Arc<Walker>,
+    counted: Counted,
+    pub(crate) codes: Codes,
+    pub(crate) table: Table,
+    pub(crate) titles: Titles,
+    /// Stacks that could not be read.
+    pub(crate) lost: u64,
+    /// Those that could.
+    pub(crate) read: u64,
+    list: Vec<ThreadState>,
+    reader: StackReader,
+    places: Vec<Place>,
+    last: HashMap<u64, Last>,
+}
+
+/// The last look at a thread, by the address of its state.
+#[derive(Clone, Copy, Debug)]
+struct Last {
+    task: u32,
+    clock: u64,
+    /// `None` if it ran no Python code.
+    stack: Option<u32>,
+}
+
+/// What was read of a thread.
+enum Read {
+    Stack,
+    /// It runs no Python code, or has ended.
+    Nothing,
+    Failed,
+}
+
+impl Sampler {
+    pub(crate) fn new(
+        walker: Arc<Walker>,
+        names: Arc<Names>,
+        counted: Counted,
+        most: usize,
+    ) -> Self {
+        Self {
+            walker,
+            counted,
+            codes: Codes::new(MAX_FUNCTIONS),
+            table: Table::new(most),
+            titles: Titles::new(names),
+            lost: 0,
+            read: 0,
+            list: Vec::new(),
+            reader: StackReader::default(),
+            places: Vec::new(),
+            last: HashMap::new(),
+        }
+    }
+
+    /// Looks at all threads once, or at the one with this number in the system.
+    pub(crate) fn sample(&mut self, only: Option<u32>) {
+        let walker = Arc::clone(&self.walker);
+        let mut list = std::mem::take(&mut self.list);
+        // A list that changes meanwhile is used as far as it goes.
+        threads(&walker.memory, &walker.python, &mut list);
+        for thread in &list {
+            let task = walker.task(thread);
+            if only.is_none_or(|only| only == task) {
+                self.look(&walker, thread, task);
+            }
+        }
+        if self.last.len() > 2 * list.len() + 64 {
+            self.last
+                .retain(|address, _| list.iter().any(|thread| thread.address == *address));
+        }
+        self.list = list;
+    }
+
+    fn look(&mut self, walker: &Walker, thread: &ThreadState, task: u32) {
+        let clock = clock_of(task);
+        let last = self.last.get(&thread.address).copied();
+        let unmoved = last.filter(|last| last.task == task && Some(last.clock) == clock);
+        let (stack, on_cpu) = match unmoved {
+            // On a busy machine it may have waited for a CPU all the time; that is looked up for the one that has the GIL alone.
+            Some(last) => (last.stack, thread.holds_gil && is_runnable(task)),
+            None => {
+                let stack = match self.read(walker, thread) {
+                    Read::Stack => self.table.number(&self.places),
+                    Read::Nothing => None,
+                    Read::Failed => {
+                        self.lost += 1;
+                        self.last.remove(&thread.address);
+                        return;
+                    }
+                };
+                if let Some(clock) = clock {
+                    let last = Last { task, clock, stack };
+                    self.last.insert(thread.address, last);
+                }
+                let moved = clock.is_some() && clock_of(task) != clock;
+                (stack, moved || is_runnable(task))
+            }
+        };
+        self.read += 1;
+        let marks = Marks {
+            on_cpu,
+            gil: thread.holds_gil,
+        };
+        let counts = match self.counted {
+            Counted::All => true,
+            Counted::Gil => marks.gil,
+            Counted::OnCpu => marks.on_cpu,
+        };
+        let (true, Some(stack)) = (counts, stack) else {
+            return;
+        };
+        match self.titles.number(thread.ident, task) {
+            Some(thread) => self.table.count(Key {
+                thread,
+                marks,
+                stack,
+            }),
+            None => self.table.truncated += 1,
+        }
+    }
+
+    fn read(&mut self, walker: &Walker, thread: &ThreadState) -> Read {
+        let (memory, python) = (&walker.memory, &walker.python);
+        for _ in 0..TRIES {
+            match self.reader.read(memory, python, thread) {
+                Outcome::Whole | Outcome::Cut => {}
+                Outcome::Unsteady => return Read::Failed,
+                Outcome::Gone => return Read::Nothing,
+            }
+            if self.reader.frames().is_empty() {
+                return Read::Nothing;
+            }
+            self.places.clear();
+            for frame in self.reader.frames() {
+                let Some(place) = self.codes.find(memory, python, frame) else {
+                    break;
+                };
+                self.places.push(place);
+            }
+            if self.places.len() == self.reader.frames().len() {
+                return Read::Stack;
+            }
+        }
+        Read::Failed
+    }
+}
