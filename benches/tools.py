@@ -104,3 +104,11 @@ def embedding_as_json(seconds: float, context: SessionContext) -> float:
         array("f", json.loads(context.get_variable("text")))
 
     return p50(seconds, step)
+
+
+@tool
+def hold_gil(seconds: float) -> None:
+    """Keep the GIL, in C code."""
+    import ctypes  # it costs each start of a worker some milliseconds
+
+    ctypes.PyDLL(None).usleep(int(seconds * 1e6))

@@ -8,6 +8,7 @@ mod memory;
 mod payload;
 mod pool;
 mod profiles;
+mod profiling;
 mod round_trip;
 mod scheduler;
 mod session;
@@ -80,6 +81,10 @@ pub(crate) const ALL: &[Bench] = &[
     Bench {
         name: "looks",
         run: looks::run,
+    },
+    Bench {
+        name: "profiling",
+        run: profiling::run,
     },
     Bench {
         name: "memory",
