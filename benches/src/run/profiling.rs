@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::Result;
 use crate::cli::Plan;
-use crate::contest::{Entrant, alternate};
+use crate::contest::{Entrant, Figures, alternate};
 use crate::host::{Host, multi_thread};
 use crate::load::closed;
 use crate::row::{Row, Target};
@@ -34,10 +34,9 @@ pub(crate) fn run(plan: &Plan) -> Result<Vec<Row>> {
 /// One host, profiled in every other round.
 fn profiled(plan: &Plan) -> Result<Vec<Row>> {
     let host = Host::start(multi_thread()?, &plan.pythons.ours, WORKERS)?;
-    let round = |profile: Option<&Profile>| {
+    let round = |profile: Option<&Profile>| -> Result<Figures> {
         let caller = host.caller();
-        let pool = caller.snakepit().pool("bench");
-        let pool = pool.ok_or("the pool has another name")?;
+        let pool = caller.snakepit().pool("bench")?;
         host.runtime().block_on(async {
             let handle = match profile {
                 Some(profile) => Some(pool.profile_all(profile).await?),
@@ -73,8 +72,7 @@ fn held(plan: &Plan) -> Result<Row> {
     let host = Host::with(multi_thread()?, pool)?;
     let caller = host.caller();
     let longest = host.runtime().block_on(async {
-        let pool = caller.snakepit().pool("bench");
-        let pool = pool.ok_or("the pool has another name")?;
+        let pool = caller.snakepit().pool("bench")?;
         let worker = pool
             .workers()
             .first()
