@@ -121,7 +121,8 @@ async fn counters_are_what_callers_saw_while_workers_are_killed() {
     }
     let duration = "rpc_client_call_duration_seconds_count";
     assert_eq!(sum(&page, duration, &["tool=\"echo\""]), ok + died);
-    assert!(sum(&page, "snakepit_worker_deaths_total", &["cause=\"signal\""]) >= f64::from(kills));
+    let deaths = sum(&page, "snakepit_worker_deaths_total", &["cause=\"signal\""]);
+    assert!(deaths >= f64::from(kills), "{kills} kills\n{page}");
     telemetry.shutdown().await;
 }
 

@@ -15,6 +15,8 @@ pub(crate) struct Terminal {
     master: File,
     slave: OwnedFd,
     screen: vt100::Parser,
+    /// The program has not drawn since the terminal has another size.
+    resized: bool,
 }
 
 impl Terminal {
@@ -46,6 +48,7 @@ impl Terminal {
             master: File::from(pty.master),
             slave: pty.slave,
             screen: vt100::Parser::new(rows, columns, 0),
+            resized: false,
         }
     }
 
@@ -58,13 +61,14 @@ impl Terminal {
         let mut bytes = [0; 4096];
         let n = self.master.read(&mut bytes).unwrap();
         self.screen.process(&bytes[..n]);
+        self.resized = false;
     }
 
     /// Reads until the screen is as wanted.
     pub(crate) fn until(&mut self, wanted: impl Fn(&str) -> bool) -> String {
         loop {
             let text = self.text();
-            if wanted(&text) {
+            if wanted(&text) && !self.resized {
                 return text;
             }
             self.read();
@@ -88,6 +92,8 @@ impl Terminal {
             ws_ypixel: 0,
         };
         self.screen.screen_mut().set_size(rows, columns);
+        // A key that comes in the same moment as a new size is read with the next key only: crossterm forgets it.
+        self.resized = true;
         rustix::termios::tcsetwinsize(&self.master, size).unwrap();
     }
 

@@ -93,7 +93,9 @@ async fn records_are_sent_while_the_gil_is_held_and_when_the_worker_ends() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_has_no_room_is_counted() {
-    let snakepit = start("process").await;
+    // A worker that has to be killed tells no more.
+    let pool = pool("process").configure(|config| config.stop_grace = LONG);
+    let snakepit = Snakepit::builder().pool(pool).start().await.unwrap();
     let mut events = snakepit.default_pool().raw().events().subscribe(65536);
     let count = 50_000;
     let refused: i64 = snakepit
