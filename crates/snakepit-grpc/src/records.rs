@@ -230,7 +230,8 @@ impl<F: FnMut(CallId) -> Option<CallId>> Records<F> {
     }
 }
 
-/// Counts the records in the head of a `TELEMETRY` frame without reading them; at least one.
+/// Counts the records in the head of a `TELEMETRY` frame without reading them, and those that the worker says it dropped before; at least
+/// one.
 pub fn count(head: &Bytes) -> u64 {
     let (mut rest, mut records) = (&head[..], 0);
     // Each record is a field with a key of one byte, a length, and so many bytes.
@@ -245,7 +246,10 @@ pub fn count(head: &Bytes) -> u64 {
         rest = after;
         records += 1;
     }
-    records.max(1)
+    // The next field, if it is there: a number.
+    let told = rest.split_first().filter(|(key, _)| **key == 0x10);
+    let dropped = told.and_then(|(_, mut number)| decode_varint(&mut number).ok());
+    dropped.unwrap_or(0).saturating_add(records).max(1)
 }
 
 fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Malformed> {

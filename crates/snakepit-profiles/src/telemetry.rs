@@ -65,6 +65,8 @@ pub(crate) struct Reports {
     read: Notify,
     /// Records that were dropped and not told yet.
     dropped: AtomicU64,
+    /// The worker is gone.
+    ended: AtomicBool,
     second: Mutex<Second>,
 }
 
@@ -100,6 +102,7 @@ impl Telemetry {
             waiting: AtomicUsize::new(0),
             read: Notify::new(),
             dropped: AtomicU64::new(0),
+            ended: AtomicBool::new(false),
             second: Mutex::default(),
         })
     }
@@ -185,16 +188,20 @@ impl Reports {
 
     /// The worker is gone: tells what of its records was dropped and not told yet.
     pub(crate) fn end(self: &Arc<Self>) {
-        let reports = Arc::clone(self);
-        // What a full queue keeps back is not worth waiting for.
-        let _ = self.way.way.try_send(Job {
-            reports,
+        self.ended.store(true, Ordering::SeqCst);
+        let last = Job {
+            reports: Arc::clone(self),
             head: None,
-        });
+        };
+        // Where the queue is full, the reader tells it after the worker's last frame, if there is one.
+        let full = self.way.way.try_send(last).is_err();
+        if full && self.waiting.load(Ordering::SeqCst) == 0 {
+            self.tell_dropped();
+        }
     }
 
     fn done(&self, size: usize) {
-        if self.waiting.fetch_sub(size, Ordering::AcqRel) == size {
+        if self.waiting.fetch_sub(size, Ordering::SeqCst) == size {
             self.read.notify_waiters();
         }
     }
@@ -243,15 +250,15 @@ fn read_all(jobs: &Receiver<Job>) {
     while let Ok(Job { reports, head }) = jobs.recv() {
         let size = head.as_ref().map_or(0, Bytes::len);
         // A recorder that panics loses a frame, and nobody else anything.
-        let read = catch_unwind(AssertUnwindSafe(|| match head {
-            Some(head) => reports.read(head),
-            None => reports.tell_dropped(),
-        }));
+        let read = catch_unwind(AssertUnwindSafe(|| head.map(|head| reports.read(head))));
         if read.is_err() {
             reports.tell_panic();
         }
         if size > 0 {
             reports.done(size);
+        }
+        if reports.ended.load(Ordering::SeqCst) {
+            reports.tell_dropped();
         }
     }
 }
