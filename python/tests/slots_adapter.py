@@ -140,8 +140,8 @@ def swallows_once(begun: str):
 
 @tool
 def cleans_up(begun: str, closed: str):
-    _say(begun)
     try:
+        _say(begun)
         while True:
             time.sleep(0.005)  # the tool sleeps
     finally:
