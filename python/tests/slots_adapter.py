@@ -129,8 +129,8 @@ def sees_the_flag(begun: str, ctx: Context):
 
 @tool
 def swallows_once(begun: str):
-    _say(begun)
     try:
+        _say(begun)
         while True:
             time.sleep(0.005)  # the tool sleeps
     except BaseException:
