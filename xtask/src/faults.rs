@@ -34,15 +34,8 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
 pub(crate) fn suite(write: bool) -> Result<()> {
     python::build(false)?;
     let mut command = shell::cargo(["nextest", "run", "--no-fail-fast", "--color", "never"]);
-    command.args([
-        "-p",
-        "snakepit",
-        "-p",
-        "snakepit-registry",
-        "-p",
-        "snakepit-grpc",
-        "--all-features",
-    ]);
+    // With the features of all other tests, which are built already.
+    command.args(["--workspace", "--all-features"]);
     // The rows are about time, so few of them share the processor.
     command.args(["--status-level", "all", "--test-threads", "2"]);
     command.args(["-E", "test(/(^|::)row_/)"]);
