@@ -104,46 +104,89 @@ impl Live {
 }
 
 /// A table with the scheduler's places as index: a look-up on the hot path costs no hash.
-#[derive(Default)]
-pub(super) struct Workers {
-    places: Vec<Option<(WorkerKey, Live)>>,
+pub(super) struct Workers<T = Live> {
+    places: Vec<Option<(WorkerKey, T)>>,
+    /// Those whose place another worker has got: a worker is out of the schedule as soon as a call is lost with it, and its end is told when
+    /// its process is gone.
+    displaced: Vec<(WorkerKey, T)>,
 }
 
-impl Workers {
-    pub(super) fn insert(&mut self, key: WorkerKey, live: Live) {
+impl<T> Default for Workers<T> {
+    fn default() -> Self {
+        Self {
+            places: Vec::new(),
+            displaced: Vec::new(),
+        }
+    }
+}
+
+impl<T> Workers<T> {
+    pub(super) fn insert(&mut self, key: WorkerKey, live: T) {
         if key.index() >= self.places.len() {
             self.places.resize_with(key.index() + 1, || None);
         }
-        self.places[key.index()] = Some((key, live));
+        let before = self.places[key.index()].replace((key, live));
+        self.displaced.extend(before);
     }
 
-    pub(super) fn get(&self, key: WorkerKey) -> Option<&Live> {
-        self.places
-            .get(key.index())?
-            .as_ref()
-            .filter(|place| place.0 == key)
-            .map(|place| &place.1)
+    pub(super) fn get(&self, key: WorkerKey) -> Option<&T> {
+        let place = self.places.get(key.index())?.as_ref();
+        let place = place.filter(|place| place.0 == key);
+        let place = place.or_else(|| self.displaced.iter().find(|place| place.0 == key));
+        place.map(|place| &place.1)
     }
 
-    pub(super) fn get_mut(&mut self, key: WorkerKey) -> Option<&mut Live> {
-        self.places
-            .get_mut(key.index())?
-            .as_mut()
-            .filter(|place| place.0 == key)
-            .map(|place| &mut place.1)
+    pub(super) fn get_mut(&mut self, key: WorkerKey) -> Option<&mut T> {
+        let place = self.places.get_mut(key.index())?.as_mut();
+        let place = place.filter(|place| place.0 == key);
+        let place = place.or_else(|| self.displaced.iter_mut().find(|place| place.0 == key));
+        place.map(|place| &mut place.1)
     }
 
-    pub(super) fn remove(&mut self, key: WorkerKey) -> Option<Live> {
-        self.get(key)?;
-        self.places[key.index()].take().map(|place| place.1)
+    pub(super) fn remove(&mut self, key: WorkerKey) -> Option<T> {
+        let place = self.places.get_mut(key.index())?;
+        let place = place.take_if(|place| place.0 == key).or_else(|| {
+            let at = self.displaced.iter().position(|place| place.0 == key)?;
+            Some(self.displaced.swap_remove(at))
+        });
+        place.map(|place| place.1)
     }
 
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (WorkerKey, &mut Live)> {
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (WorkerKey, &mut T)> {
         let places = self.places.iter_mut().flatten();
-        places.map(|(key, live)| (*key, live))
+        let all = places.chain(&mut self.displaced);
+        all.map(|(key, live)| (*key, live))
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (WorkerKey, &Live)> {
-        self.places.iter().flatten().map(|(key, live)| (*key, live))
+    pub(super) fn iter(&self) -> impl Iterator<Item = (WorkerKey, &T)> {
+        let all = self.places.iter().flatten().chain(&self.displaced);
+        all.map(|(key, live)| (*key, live))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schedule::{Rules, Scheduler};
+
+    #[test]
+    fn a_worker_whose_place_is_taken_is_kept_until_it_is_removed() {
+        let mut scheduler = Scheduler::<()>::with_rules(Rules::new(1));
+        let mut add = |name| scheduler.add_named(1, WorkerId::new(name)).key;
+        let first = add("first");
+        drop(scheduler.remove(first));
+        let second = scheduler.add_named(1, WorkerId::new("second")).key;
+        assert_eq!(first.index(), second.index());
+        let mut workers = Workers::default();
+        workers.insert(first, "first");
+        workers.insert(second, "second");
+        assert_eq!(workers.iter().count(), 2);
+        assert_eq!(workers.get(first), Some(&"first"));
+        *workers.get_mut(first).unwrap() = "dying";
+        assert_eq!(workers.remove(first), Some("dying"));
+        assert_eq!((workers.remove(first), workers.get(first)), (None, None));
+        assert_eq!(workers.iter_mut().count(), 1);
+        assert_eq!(workers.remove(second), Some("second"));
+        assert_eq!(workers.iter().count(), 0);
     }
 }
