@@ -64,6 +64,18 @@ def _watch_programs(server: "Any") -> None:
         server.program(self.pid)
 
     subprocess.Popen.__init__ = __init__
+
+    def telling(spawn: "Any") -> "Any":
+        @functools.wraps(spawn)
+        def spawned(*args: "Any", **kwargs: "Any") -> int:
+            pid = spawn(*args, **kwargs)
+            server.program(pid)
+            return pid
+
+        return spawned
+
+    os.posix_spawn = telling(os.posix_spawn)
+    os.posix_spawnp = telling(os.posix_spawnp)
     # uvloop starts programs by itself, and says so as `os.fork` does.
     os.register_at_fork(after_in_parent=server.forked)
 

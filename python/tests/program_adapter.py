@@ -59,6 +59,11 @@ async def executes(line: str) -> None:
     await asyncio.Event().wait()
 
 
+async def spawns(line: str) -> None:
+    os.posix_spawn("/bin/sh", ["sh", "-c", line], os.environ)
+    await asyncio.Event().wait()
+
+
 async def session(line: str) -> None:
     KEPT.append(subprocess.Popen(line, shell=True, start_new_session=True))
     await asyncio.Event().wait()

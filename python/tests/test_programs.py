@@ -66,7 +66,17 @@ def gone(pids):
 
 @pytest.mark.parametrize(
     "how",
-    ["loop", "task", "ends_the_shell", "popen", "blocks", "thread", "with_a_hook", "executes"],
+    [
+        "loop",
+        "task",
+        "ends_the_shell",
+        "popen",
+        "blocks",
+        "thread",
+        "with_a_hook",
+        "executes",
+        "spawns",
+    ],
 )
 def test_programs_of_a_cancelled_call_end_with_it_and_no_others(programs, how):
     programs.worker.call("leaves", file=str(programs.folder / "left"))

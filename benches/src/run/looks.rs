@@ -1,4 +1,4 @@
-//! What it costs a host to be looked at, four times a second, as `snakepit top` does.
+//! Cost to a host of four looks a second, as `snakepit top` takes them.
 
 use std::sync::Arc;
 use std::sync::mpsc;

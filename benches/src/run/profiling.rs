@@ -1,4 +1,5 @@
-//! What a profile costs the calls of the workers that are profiled, and how long a look at a worker takes whose tool holds the GIL.
+//! Cost of a profile for the calls of the profiled workers, and time of a look at a worker whose
+//! tool holds the GIL.
 
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ const WORKERS: usize = 8;
 /// Time in which a worker tells its stacks.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long the tool holds the GIL, in seconds.
+/// Time for which the tool holds the GIL, in seconds.
 const HELD: f64 = 2.0;
 
 pub(crate) fn run(plan: &Plan) -> Result<Vec<Row>> {

@@ -174,7 +174,7 @@ pub trait Worker: fmt::Debug + Send + Sync + 'static {
     /// Starts to sample the stacks of all its Python threads. One profile is made at a time.
     ///
     /// # Errors
-    /// Why it cannot be profiled: one phrase.
+    /// Reason why it cannot be profiled: one phrase.
     ///
     /// # Cancel safety
     /// Dropping the future discards the profile.

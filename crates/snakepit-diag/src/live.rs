@@ -1,4 +1,4 @@
-//! A host as it goes on: looks one after the other, what changes between them, and their recording in a file.
+//! Successive looks at a running host, the changes between them, and their recording in a file.
 
 mod meter;
 mod reel;

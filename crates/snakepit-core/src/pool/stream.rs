@@ -43,10 +43,11 @@ pub struct ReplyStream {
 /// Chunks that were ready at once after which the reader looks at the clock.
 const LOOK: u32 = 32;
 
-/// The call, as its reader and the watcher of its deadline share it. Whoever takes it out of [`State::Open`] sees to the slot.
+/// State of the call, shared by its reader and the watcher of its deadline. Whoever takes the call out
+/// of [`State::Open`] releases the slot.
 struct Stage {
     state: State,
-    /// Who waits for what the watcher leaves.
+    /// Waker of the reader. `None` if no reader waits.
     reader: Option<Waker>,
 }
 
@@ -271,7 +272,7 @@ impl Stream for ReplyStream {
             State::Open(open) if !late => {
                 match foreign::next(&mut open.chunks, context) {
                     Poll::Pending => {
-                        // The worker wakes the reader; so does the watcher of the deadline, which takes the chunks away.
+                        // Both the worker and the watcher of the deadline wake the reader.
                         stage.reader = Some(context.waker().clone());
                         return Poll::Pending;
                     }

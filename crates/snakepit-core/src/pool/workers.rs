@@ -106,8 +106,8 @@ impl Live {
 /// A table with the scheduler's places as index: a look-up on the hot path costs no hash.
 pub(super) struct Workers<T = Live> {
     places: Vec<Option<(WorkerKey, T)>>,
-    /// Those whose place another worker has got: a worker is out of the schedule as soon as a call is lost with it, and its end is told when
-    /// its process is gone.
+    /// Dead workers whose places replacements have taken. A worker leaves the schedule when a call is
+    /// lost with it; its entry stays until its process is gone and its end is reported.
     displaced: Vec<(WorkerKey, T)>,
 }
 

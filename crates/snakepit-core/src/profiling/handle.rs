@@ -79,7 +79,7 @@ impl ProfileHandle {
     }
 }
 
-/// Why a profile cannot be made.
+/// Error of a profile that cannot be made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProfileError {
@@ -88,7 +88,7 @@ pub enum ProfileError {
     UnknownWorker {
         /// The pool.
         pool: PoolName,
-        /// What was asked for.
+        /// Name that was asked for.
         worker: WorkerId,
     },
     /// The pool has no ready worker.

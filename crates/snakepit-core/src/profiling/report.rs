@@ -19,7 +19,7 @@ pub struct ProfileReport {
     pub truncated: u64,
     /// When the first worker began, in seconds since 1970.
     pub started: f64,
-    /// How long the longest profile took, in seconds.
+    /// Duration of the longest profile, in seconds.
     pub seconds: f64,
     /// Samples in a second that were asked for.
     pub hz: u32,
@@ -65,7 +65,7 @@ pub struct ProfiledThread {
 pub struct ProfiledStack {
     /// Place in [`ProfileReport::threads`].
     pub thread: u32,
-    /// What the thread did.
+    /// State of the thread.
     pub marks: Marks,
     /// Places in [`ProfileReport::frames`], the outermost first.
     pub frames: Vec<u32>,
@@ -73,7 +73,7 @@ pub struct ProfiledStack {
     pub count: u64,
 }
 
-/// What a thread did when it was sampled. With neither mark it waited.
+/// State of a thread when it was sampled. A thread with neither mark waited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Marks {

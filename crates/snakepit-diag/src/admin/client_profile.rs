@@ -8,7 +8,7 @@ use snakepit_core::profiling::{ProfileReport, ProfiledThreads};
 use super::pb;
 use super::{AdminError, Client};
 
-/// What to profile of a host, and how.
+/// Request for a profile of a running host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Profiled {
     /// Pool. `None` for all.
@@ -21,7 +21,7 @@ pub struct Profiled {
     pub call: Option<u64>,
     /// Samples in a second.
     pub hz: u32,
-    /// How long.
+    /// Duration of the profile.
     pub duration: Duration,
     /// Which samples count.
     pub threads: ProfiledThreads,

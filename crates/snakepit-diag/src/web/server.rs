@@ -31,7 +31,7 @@ const HEAD_BYTES: usize = 16 * 1024;
 /// The pause after a connection that could not be accepted, most often since there is no free descriptor.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The time in which browsers are told that the host is gone.
+/// Time in which browsers learn that the host is gone.
 const LAST: Duration = Duration::from_secs(1);
 
 /// A server that is bound to its address.

@@ -16,8 +16,8 @@ use crate::pool::stats::Outcome;
 /// Deadline of a stream, and a number that tells it from others of the same moment.
 type Key = (Instant, u64);
 
-/// The deadlines of open streams, watched by one task: a stream that begins costs no task of its own, and wakes none unless its deadline
-/// comes before all others.
+/// Deadlines of open streams, watched by one task. A new stream starts no task, and wakes the watcher
+/// only if its deadline is the earliest.
 pub(in crate::pool) struct Deadlines {
     tasks: TaskTracker,
     runtime: Handle,
