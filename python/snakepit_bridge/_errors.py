@@ -153,8 +153,13 @@ def _cut(text: str, limit: int) -> str:
     """The text without lines in its middle: half a line may hold half a secret."""
     if len(text) <= limit:
         return text
-    head, tail = text[: limit // 4], text[limit // 4 - limit :]
-    head, tail = head[: head.rfind("\n") + 1] or head, tail[tail.find("\n") + 1 :]
+    room = limit - 64
+    head, tail = text[: room // 4], text[room // 4 - room :]
+    head, tail = head[: head.rfind("\n") + 1] or f"{head}\n", tail[tail.find("\n") + 1 :]
+    if not tail:
+        # The last line alone is too long, and says at its beginning what was raised.
+        last = text.rfind("\n", 0, len(text) - 1) + 1
+        tail = text[last : last + room - room // 4]
     left_out = len(text) - len(head) - len(tail)
     return f"{head}… {left_out} characters left out …\n{tail}"
 

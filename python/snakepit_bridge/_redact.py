@@ -60,18 +60,20 @@ class _Patterns:
             re.IGNORECASE,
         )
 
-        # The lines of a private key between its marks.
+        # The lines of a private key between its marks; what was cut off may have had the first.
         self.pem = re.compile(
-            r"(?P<head>-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----)(?P<value>[A-Za-z0-9+/=\s\\]{16,})"
+            r"(?P<head>-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----)(?P<value>.+?)(?=-----END|\Z)",
+            re.DOTALL,
         )
-        # `curl -u user:password`
+        self.pem_end = re.compile(r"-----END [A-Z ]{0,40}PRIVATE KEY-----")
+        # `curl -u user:password`, also as a list of arguments.
         self.user = re.compile(
-            r"(?P<head>\s(?:-u\s{0,8}|--user[ =])[\"']?[^\s:/\"']{1,200}:)"
+            r"(?P<head>[\s\"'](?:-u|--user)(?:[\"'],\s{0,4}|\s{1,8}|=)[\"']?[^\s:/\"']{1,200}:)"
             r"(?P<value>[^\s\"']{1,200})"
         )
 
         self.hint = re.compile(
-            r"\s-u|--user|key|secret|token|passw|pwd|credential|authorization|bearer|sk-|gh[oprsu]_|github_pat"
+            r"[\s\"']-u|--user|key|secret|token|passw|pwd|credential|authorization|bearer|sk-|gh[oprsu]_|github_pat"
             r"|glpat-|hf_|xox|a[ks]ia|eyj|://",
             re.IGNORECASE,
         )
@@ -82,6 +84,21 @@ _patterns: "list[_Patterns]" = []
 
 def _mask(match: "Match[str]") -> str:
     return match["head"] + MASK
+
+
+#: Characters between the marks of a private key.
+_OF_KEYS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=\\ \r\n"
+
+
+def _mask_cut_key(text: str, mark: "Match[str] | None") -> str:
+    """Mask the lines before the end mark of a private key whose first mark is missing."""
+    if mark is None:
+        return text
+    before = text[: mark.start()]
+    kept = before.rstrip(_OF_KEYS)
+    if len(before) - len(kept) < 16:
+        return text
+    return f"{kept}{MASK}\n{text[mark.start() :]}"
 
 
 def _mask_quoted(match: "Match[str]") -> str:
@@ -99,6 +116,7 @@ def redact_secrets(text: str) -> str:
     if known.hint.search(text) is None:
         return text
     text = known.pem.sub(_mask, text)
+    text = _mask_cut_key(text, known.pem_end.search(text))
     text = known.bearer.sub(_mask, text)
     text = known.authorization.sub(_mask, text)
     text = known.quoted.sub(_mask_quoted, text)

@@ -126,6 +126,14 @@ def test_of_an_endless_text_little_is_looked_at_for_secrets(monkeypatch):
     assert len(got["traceback"]) <= 70_000 and "nnnn" not in got["traceback"][-60_000:]
 
 
+@pytest.mark.parametrize("text", ["x" * 100_000, "short\n" * 30_000], ids=["one line", "many"])
+def test_a_long_text_leaves_what_was_raised(text):
+    trace = describe(raise_it, ValueError(text))["traceback"]
+    assert len(trace) <= 64 * 1024
+    assert "ValueError: " in trace and "raise error" in trace
+    assert trace.count("characters left out") == 1 and "26 characters" not in trace
+
+
 def test_notes_travel():
     error = ValueError("x")
     error.__notes__ = ["first", 2]

@@ -156,6 +156,12 @@ def test_a_broken_repr_breaks_no_marker(monkeypatch):
             "-----BEGIN PRIVATE KEY-----\nMIIEvgIBADANBgkqhkiG9w0\n-----END PRIVATE KEY-----",
             "MIIEvgIBADANBgkqhkiG9w0",
         ),
+        (
+            "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENC\n\nMIIEvgIBADANBgkq\n-----END RSA",
+            "MIIEvgIBADANBgkq",
+        ),
+        ("MIIEvgIBADANBgkqhkiG9w0\nbq1Z\n-----END PRIVATE KEY-----", "MIIEvgIBADANBgkqhkiG9w0"),
+        ("Command '['curl', '-u', 'alice:hunter2']' returned", "hunter2"),
         ("$ curl -u alice:hunter2 https://x", "hunter2"),
         ("curl --user 'alice:hunter2'", "hunter2"),
         ('client_secret = "hush"', "hush"),

@@ -20,7 +20,7 @@ const KEY: &str = r"(?:[a-z0-9]{1,40}[_-]){0,4}(?:api[_-]?key|access[_-]?key|pri
 /// Without one of these words no pattern can match.
 static HINT: LazyLock<Regex> = LazyLock::new(|| {
     regex(
-        r"(?i)\s-u|--user|key|secret|token|passw|pwd|credential|authorization|bearer|sk-|gh[oprsu]_|github_pat|glpat-|hf_|xox|a[ks]ia|eyj|://",
+        r#"(?i)[\s"']-u|--user|key|secret|token|passw|pwd|credential|authorization|bearer|sk-|gh[oprsu]_|github_pat|glpat-|hf_|xox|a[ks]ia|eyj|://"#,
     )
 });
 
@@ -72,12 +72,16 @@ static TOKEN: LazyLock<Regex> = LazyLock::new(|| {
 
 /// A private key in one line, between its marks.
 static PEM: LazyLock<Regex> = LazyLock::new(|| {
-    regex(r"(?P<head>-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----)(?P<value>[A-Za-z0-9+/=\s\\]{16,})")
+    regex(
+        r"(?s)(?P<head>-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----)(?P<value>.+?)(?P<tail>-----END|$)",
+    )
 });
 
-/// `curl -u user:password`
+/// `curl -u user:password`, also as a list of arguments.
 static USER: LazyLock<Regex> = LazyLock::new(|| {
-    regex(r#"(?P<head>\s(?:-u\s{0,8}|--user[ =])["']?[^\s:/"']{1,200}:)(?P<value>[^\s"']{1,200})"#)
+    regex(
+        r#"(?P<head>[\s"'](?:-u|--user)(?:["'],\s{0,4}|\s{1,8}|=)["']?[^\s:/"']{1,200}:)(?P<value>[^\s"']{1,200})"#,
+    )
 });
 
 /// `https://user:password@host`
@@ -97,7 +101,9 @@ pub(crate) fn redact(line: &str) -> Cow<'_, str> {
         return Cow::Borrowed(line);
     }
     let head = |found: &Captures<'_>| format!("{}{MASK}", &found["head"]);
-    let text = PEM.replace_all(line, head);
+    let text = PEM.replace_all(line, |found: &Captures<'_>| {
+        format!("{}{MASK}{}", &found["head"], &found["tail"])
+    });
     let text = BEARER.replace_all(&text, head);
     let mut text = AUTHORIZATION.replace_all(&text, head).into_owned();
     for pattern in &*QUOTED {
@@ -173,6 +179,7 @@ mod tests {
                 "MIIEowIBAAKCAQEA7",
             ),
             ("$ curl -u alice:hunter2 https://x", "hunter2"),
+            ("Command '['curl', '-u', 'alice:hunter2']'", "hunter2"),
             ("curl --user 'alice:hunter2'", "hunter2"),
             (r#"{"api_key": "abc"}"#, "abc"),
             (r#""token: 'hushhush' it said""#, "hushhush"),

@@ -135,6 +135,9 @@ impl Reports {
             self.done(size);
             let all = records::count(&head);
             self.drop_records(all.saturating_sub(self.add_counters(head)));
+            if self.ended.load(Ordering::SeqCst) {
+                self.tell_dropped();
+            }
         }
     }
 
@@ -251,14 +254,17 @@ fn read_all(jobs: &Receiver<Job>) {
         let size = head.as_ref().map_or(0, Bytes::len);
         // A recorder that panics loses a frame, and nobody else anything.
         let read = catch_unwind(AssertUnwindSafe(|| head.map(|head| reports.read(head))));
+        let told = catch_unwind(AssertUnwindSafe(|| {
+            if size > 0 {
+                reports.done(size);
+            }
+            if reports.ended.load(Ordering::SeqCst) {
+                reports.tell_dropped();
+            }
+        }));
+        let read = read.and(told);
         if read.is_err() {
             reports.tell_panic();
-        }
-        if size > 0 {
-            reports.done(size);
-        }
-        if reports.ended.load(Ordering::SeqCst) {
-            reports.tell_dropped();
         }
     }
 }

@@ -58,7 +58,7 @@ impl DataDir {
             top,
             path: real,
         };
-        let bytes = data.run("").as_os_str().len() + RunId::LEN + "/s/".len() + SOCKET_NAME;
+        let bytes = data.longest_path();
         if bytes > SOCKET_PATH {
             return refuse(DirProblem::TooLong {
                 bytes,
@@ -66,6 +66,11 @@ impl DataDir {
             });
         }
         Ok(data)
+    }
+
+    /// Bytes of the longest path of a socket in it.
+    fn longest_path(&self) -> usize {
+        self.run("").as_os_str().len() + RunId::LEN + "/s/".len() + SOCKET_NAME
     }
 
     /// Checks a directory that must exist and creates nothing.
@@ -129,7 +134,8 @@ impl DataDir {
 
 /// Returns whether hosts of this user can keep their records in a directory that is there. Changes nothing.
 pub fn is_usable(data_dir: &Path) -> bool {
-    DataDir::existing(data_dir).is_ok() && access(data_dir, AccessFlags::W_OK).is_ok()
+    DataDir::existing(data_dir).is_ok_and(|data| data.longest_path() <= SOCKET_PATH)
+        && access(data_dir, AccessFlags::W_OK | AccessFlags::X_OK).is_ok()
 }
 
 /// Opens and checks the directory. Answers with its path without links, too.

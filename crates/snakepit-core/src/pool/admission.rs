@@ -62,7 +62,8 @@ impl State {
     fn available(&self, slots: u16) -> (u64, u64) {
         let serving = self.workers.iter().filter(|(_, live)| !live.draining);
         serving.fold((0, 0), |(free, busy), (key, _)| {
-            if self.scheduler.in_use_of(key) < Some(slots) {
+            let in_use = self.scheduler.in_use_of(key);
+            if in_use.is_some_and(|in_use| in_use < slots) {
                 (free + 1, busy)
             } else {
                 (free, busy + 1)

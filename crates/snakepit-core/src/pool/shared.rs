@@ -254,6 +254,9 @@ impl Shared {
 
     /// Takes a worker that died out of the schedule; its slots are void.
     pub(super) fn lost(&self, key: WorkerKey) {
+        if let Some(live) = self.lock().workers.get_mut(key) {
+            live.lost = true;
+        }
         self.remove(key);
         self.send(Event::Lost(key));
     }

@@ -291,7 +291,7 @@ impl Shared {
             WorkerStatus {
                 pool: self.config.name.clone(),
                 id: live.id.clone(),
-                state: match (live.draining, in_flight) {
+                state: match (live.draining || live.lost, in_flight) {
                     (true, _) => WorkerState::Draining,
                     (false, 0) => WorkerState::Idle,
                     (false, _) => WorkerState::Busy,

@@ -316,14 +316,15 @@ impl Supervisor {
             let Some(live) = state.workers.remove(key) else {
                 return;
             };
-            if !live.draining {
+            if !live.draining || live.lost {
                 state.stats.last_exit = Some(exit.reason.clone());
             }
             live
         };
         let good = self.started_well(&live);
         self.left(key, &live);
-        let expected = exit.expected || live.draining;
+        // A call that was lost with a worker is no part of a plan.
+        let expected = exit.expected || live.draining && !live.lost;
         self.shared.tell_end(&Past::of(&live), exit, expected);
         if live.draining {
             return;

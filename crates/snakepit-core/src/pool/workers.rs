@@ -28,6 +28,8 @@ pub(super) struct Live {
     /// It has returned a result.
     pub(super) answered: bool,
     pub(super) draining: bool,
+    /// A call was lost with it: it is dead, or about to be.
+    pub(super) lost: bool,
     /// When it is due to be replaced.
     pub(super) limits: OwnLimits,
     /// Why it is replaced, once it drains for that.
@@ -60,6 +62,7 @@ impl Live {
             calls: 0,
             answered: false,
             draining: false,
+            lost: false,
             limits: OwnLimits::new(&config.recycle, ready),
             recycled: None,
             in_place: false,

@@ -1,6 +1,7 @@
 //! The data of a profile. It comes from the worker, so it is bounded and cleaned here.
 
 use prost::Message as _;
+use prost::encoding::{DecodeContext, decode_key, skip_field};
 use snakepit_core::profiling::{
     Marks, ProfileReport, ProfiledFrame, ProfiledStack, ProfiledThread, UnprofiledWorker,
 };
@@ -13,8 +14,14 @@ const MAX_FUNCTIONS: usize = 64 << 10;
 const MAX_FRAMES: usize = 1 << 20;
 const MAX_STACKS: usize = 1 << 19;
 
+/// Fields of the message, counted before they take memory.
+const MAX_FIELDS: usize = MAX_THREADS + MAX_FUNCTIONS + MAX_FRAMES + MAX_STACKS + 16;
+
 /// Frames of one stack.
 const MAX_DEPTH: usize = 512;
+
+/// Bytes of the names and paths of all frames, each of which has its own.
+const MAX_TEXTS: usize = 64 << 20;
 
 /// Characters of a name or a path.
 const MAX_TEXT: usize = 514;
@@ -24,6 +31,9 @@ const MAX_TEXT: usize = 514;
 /// # Errors
 /// It is malformed, too large, or refers to what is not there.
 pub(super) fn read(bytes: &[u8]) -> Result<ProfileReport, String> {
+    if fields(bytes).is_none_or(|fields| fields > MAX_FIELDS) {
+        return Err("its profile is malformed, or too large".to_owned());
+    }
     let data = ProfileData::decode(bytes).map_err(|error| format!("its profile: {error}"))?;
     let bounds = [
         (data.threads.len(), MAX_THREADS),
@@ -38,10 +48,15 @@ pub(super) fn read(bytes: &[u8]) -> Result<ProfileReport, String> {
     let functions = functions.map(|function| (plain(&function.name), plain(&function.file)));
     let functions: Vec<_> = functions.collect();
     let mut report = ProfileReport::default();
+    let mut texts = 0;
     for frame in &data.frames {
         let at = usize::try_from(frame.function).unwrap_or(usize::MAX);
         let known = functions.get(at).zip(data.functions.get(at));
         let ((name, file), function) = known.ok_or("its profile refers to an unknown function")?;
+        texts += name.len() + file.len();
+        if texts > MAX_TEXTS {
+            return Err("the names in its profile are too large".to_owned());
+        }
         report.frames.push(ProfiledFrame {
             function: name.clone(),
             file: file.clone(),
@@ -90,6 +105,17 @@ pub(super) fn read(bytes: &[u8]) -> Result<ProfileReport, String> {
         });
     }
     Ok(report)
+}
+
+/// Returns the number of fields of a message. `None` if it is malformed.
+fn fields(mut bytes: &[u8]) -> Option<usize> {
+    let mut fields = 0;
+    while !bytes.is_empty() {
+        let (tag, wire) = decode_key(&mut bytes).ok()?;
+        skip_field(wire, tag, &mut bytes, DecodeContext::default()).ok()?;
+        fields += 1;
+    }
+    Some(fields)
 }
 
 /// It may end up in a terminal or in a line of a log: no control characters, no great length.
@@ -153,6 +179,16 @@ mod tests {
         refused(|data| data.stacks[0].frames = vec![0, 1]);
         refused(|data| data.stacks[0].frames = vec![0; MAX_DEPTH + 1]);
         refused(|data| data.threads = vec![Thread::default(); MAX_THREADS + 1]);
+    }
+
+    #[test]
+    fn a_small_profile_that_would_be_large_is_refused() {
+        let mut large = data(&"\u{1f40d}".repeat(MAX_TEXT));
+        large.frames = vec![Frame::default(); MAX_FRAMES];
+        assert!(read(&large.encode_to_vec()).unwrap_err().contains("names"));
+        // Functions without anything in them, two bytes each.
+        let many = [0x42, 0].repeat(MAX_FIELDS + 1);
+        assert!(read(&many).unwrap_err().contains("too large"));
     }
 
     proptest! {

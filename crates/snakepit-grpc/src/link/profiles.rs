@@ -10,7 +10,7 @@ use bytes::Bytes;
 use prost::Message as _;
 use snakepit_core::profiling::{Profile, ProfileReport, ProfiledThreads, Profiling};
 use tokio::sync::{oneshot, watch};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::outbox::Outbox;
 use super::profile_data;
@@ -22,6 +22,12 @@ const MAX_PART: usize = 64 << 10;
 
 /// Largest profile in bytes.
 const MAX_DATA: u64 = 16 << 20;
+
+/// Longest sampling, see `Profile::duration`.
+const LONGEST: Duration = Duration::from_secs(3600);
+
+/// Time in which a worker hands over a whole profile.
+const READING: Duration = Duration::from_secs(60);
 
 /// Time in which a worker answers.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -88,6 +94,8 @@ pub(super) struct LinkProfile {
     number: u64,
     /// The sampling has ended by itself.
     ended: watch::Receiver<bool>,
+    /// Moment by which the sampling is over, also if the worker does not say so.
+    over: Instant,
     /// Why the connection has ended.
     link: watch::Receiver<Option<Arc<str>>>,
 }
@@ -112,6 +120,7 @@ impl LinkProfile {
             profiles: Arc::clone(profiles),
             number,
             ended,
+            over: Instant::now() + profile.duration.min(LONGEST) + PATIENCE,
             link: link.clone(),
         };
         let start = pb::Profile {
@@ -179,10 +188,18 @@ impl Profiling for LinkProfile {
         tokio::select! {
             _ = ended.wait_for(|ended| *ended) => {}
             _ = link.wait_for(Option::is_some) => {}
+            () = sleep_until(self.over) => {}
         }
     }
 
     async fn stop(self: Box<Self>) -> Result<ProfileReport, String> {
+        let read = timeout(READING, self.read()).await;
+        read.map_err(|_| "it did not hand its profile over in time".to_owned())?
+    }
+}
+
+impl LinkProfile {
+    async fn read(&self) -> Result<ProfileReport, String> {
         let mut data = Vec::new();
         let mut op = ProfileOp::Stop;
         loop {

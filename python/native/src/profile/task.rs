@@ -94,11 +94,20 @@ impl Profiler {
         block_signals();
         let mut session: Option<Session> = None;
         loop {
-            let due = session.as_ref().and_then(Session::due);
+            // One that has ended waits for its reader, however long that takes.
+            let due = session.as_ref();
+            let due = due.map(|session| session.due().unwrap_or_else(|| clock::now() + REST));
             match self.next(due) {
-                Next::Question(number, question) => self.answer(&mut session, number, question),
+                Next::Question(number, question) => {
+                    let starts = question.op() == ProfileOp::Start;
+                    self.answer(&mut session, number, question);
+                    let over = session.as_ref().filter(|it| starts && it.has_ended());
+                    if let Some(over) = over {
+                        self.send(over.number, &ended());
+                    }
+                }
                 Next::Due => {
-                    let Some(sampling) = &mut session else {
+                    let Some(sampling) = session.as_mut().filter(|it| it.due().is_some()) else {
                         continue;
                     };
                     sampling.tick(&self.slots);

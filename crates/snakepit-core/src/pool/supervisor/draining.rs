@@ -74,7 +74,9 @@ impl Supervisor {
     pub(super) fn drain_one(&self) {
         let victim = {
             let state = self.shared.lock();
-            let surplus = state.workers.iter().filter(|(_, live)| !live.draining);
+            let surplus = state.workers.iter();
+            // One that is lost ends by itself.
+            let surplus = surplus.filter(|(_, live)| !live.draining && !live.lost);
             let victim = surplus.min_by_key(|(key, live)| {
                 (
                     state.scheduler.in_use_of(*key).unwrap_or(0),
