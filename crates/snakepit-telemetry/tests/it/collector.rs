@@ -32,6 +32,8 @@ use tonic::transport::ServerTlsConfig;
 use tonic::transport::server::{Server, TcpIncoming};
 use tonic::{Code, Request, Response, Status};
 
+use crate::support::LONG;
+
 /// What is done with requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
@@ -73,7 +75,9 @@ pub(crate) struct Collector {
 
 impl Drop for Collector {
     fn drop(&mut self) {
-        self.runtime.take().unwrap().shutdown_background();
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 
@@ -118,6 +122,13 @@ impl Collector {
             received,
             runtime: Some(runtime),
         }
+    }
+
+    /// Closes all connections; nothing is taken afterwards.
+    pub(crate) async fn die(mut self) {
+        let runtime = self.runtime.take().unwrap();
+        let ended = tokio::task::spawn_blocking(|| runtime.shutdown_timeout(LONG));
+        ended.await.unwrap();
     }
 
     pub(crate) fn endpoint(&self) -> String {
