@@ -13,14 +13,18 @@ if TYPE_CHECKING:
 MAX_ATTRIBUTES = 64
 _MAX_NAME = 256
 _MAX_TEXT = 1024
-#: What is looked at of a long text for secrets, before it is cut.
-_MAX_SEEN = 64 * 1024
+#: What is looked at for secrets behind the part of a long text that is shown: masks are shorter
+#: than what they hide. The last part of it is never shown, since a secret may be cut there.
+_BEHIND = 7 * 1024
+_MAX_CUT = 512
 
 _ALLOWED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-/ ")
 _SECRETS = (
     *("apikey", "accesskey", "privatekey", "secret", "token", "password", "passwd", "pwd"),
-    *("credential", "authorization"),
+    *("credential", "authorization", "passphrase", "cookie", "bearer"),
 )
+#: Ends of names that have one of these words and count something.
+_COUNTS = ("tokens", "tokencount")
 
 
 def name(given: object, what: str) -> str:
@@ -43,12 +47,16 @@ def text(value: object, limit: int = _MAX_TEXT) -> str:
         shown = value if type(value) is str else str(value)
     except Exception as error:
         shown = f"<no text: {type(error).__name__} in __str__>"
-    shown = shown[:_MAX_SEEN]
+    seen = limit + _BEHIND
+    is_cut = len(shown) > seen
+    shown = shown[:seen]
     try:
         shown = _redact.redact_secrets(shown)
     except (ImportError, OSError):
         # No descriptor was free for the import of `re`: the value is kept from the host.
         shown = _redact.MASK
+    if is_cut and len(shown) < limit + _MAX_CUT:
+        shown = (shown if shown.endswith(_redact.MASK) else shown[:-_MAX_CUT]) + "…"
     if not shown.isascii():
         shown = shown.encode("utf-8", "backslashreplace").decode("utf-8")
     return _sink.clip(shown, limit)
@@ -121,5 +129,5 @@ def _remembered(key: object) -> "tuple[str, bool]":
 
 def is_secret(key: str) -> bool:
     """Return whether values of this key are secrets. Numbers are counts, such as `max_tokens`."""
-    plain = key.lower().replace("_", "").replace("-", "").replace(".", "")
-    return any(word in plain for word in _SECRETS)
+    plain = "".join([char for char in key.lower() if char.isalnum()])
+    return not plain.endswith(_COUNTS) and any([word in plain for word in _SECRETS])

@@ -72,14 +72,16 @@ class _Patterns:
             r"(?P<value>[^\s\"']{1,200})"
         )
 
-        self.hint = re.compile(
-            r"[\s\"']-u|--user|key|secret|token|passw|pwd|credential|authorization|bearer|sk-|gh[oprsu]_|github_pat"
-            r"|glpat-|hf_|xox|a[ks]ia|eyj|://",
-            re.IGNORECASE,
-        )
-
 
 _patterns: "list[_Patterns]" = []
+
+#: What a text must have for a pattern to find anything, in lower case: looking for these words is
+#: twenty times quicker than the pattern.
+_KEYS = ("key", "secret", "token", "passw", "pwd", "credential")
+_TOKENS = (
+    *("sk-", "gho_", "ghp_", "ghr_", "ghs_", "ghu_", "github_pat_", "glpat-", "hf_", "xox"),
+    *("akia", "asia", "eyj"),
+)
 
 
 def _mask(match: "Match[str]") -> str:
@@ -110,17 +112,30 @@ def _mask_quoted(match: "Match[str]") -> str:
 
 def redact_secrets(text: str) -> str:
     """The text with what looks like a secret replaced by `<redacted>`."""
+    plain = text.lower()
+    keys = any([word in plain for word in _KEYS])
+    tokens = any([word in plain for word in _TOKENS])
+    user = "-u" in plain
+    url = "://" in plain
+    bearer = "bearer" in plain
+    authorization = "authorization" in plain
+    if not (keys or tokens or user or url or bearer or authorization):
+        return text
     if not _patterns:
         _patterns.append(_Patterns())
     known = _patterns[0]
-    if known.hint.search(text) is None:
-        return text
-    text = known.pem.sub(_mask, text)
-    text = _mask_cut_key(text, known.pem_end.search(text))
-    text = known.bearer.sub(_mask, text)
-    text = known.authorization.sub(_mask, text)
-    text = known.quoted.sub(_mask_quoted, text)
-    text = known.bare.sub(_mask, text)
-    text = known.token.sub(_mask, text)
-    text = known.user.sub(_mask, text)
-    return known.url.sub(_mask, text)
+    if "private key-----" in plain:
+        text = known.pem.sub(_mask, text)
+        text = _mask_cut_key(text, known.pem_end.search(text))
+    if bearer:
+        text = known.bearer.sub(_mask, text)
+    if authorization:
+        text = known.authorization.sub(_mask, text)
+    if keys:
+        text = known.quoted.sub(_mask_quoted, text)
+        text = known.bare.sub(_mask, text)
+    if tokens:
+        text = known.token.sub(_mask, text)
+    if user:
+        text = known.user.sub(_mask, text)
+    return known.url.sub(_mask, text) if url else text

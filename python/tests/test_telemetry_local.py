@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snakepit_bridge import _fields, _sink, telemetry
+from snakepit_bridge import _fields, _redact, _sink, telemetry
 from snakepit_bridge.telemetry.backends.stderr import StderrBackend
 from snakepit_bridge.telemetry.stream import TelemetryStream
 
@@ -346,3 +346,25 @@ def test_modules_are_watched_when_they_are_imported(tmp_path, monkeypatch):
     when_imported("watched_module", lambda module: module.order.append("now"))
     assert watched_module.order[-1] == "now"
     del sys.modules["watched_module"]
+
+
+def test_a_long_text_is_looked_through_in_part_and_shows_no_secret(monkeypatch):
+    seen = []
+    redact = _redact.redact_secrets
+    monkeypatch.setattr(
+        _redact, "redact_secrets", lambda text: seen.append(len(text)) or redact(text)
+    )
+    for length in (100, 20_000, 5_000_000):
+        shown = _fields.text("x" * length)
+        assert len(shown.encode()) <= 1024 and shown.startswith("x" * 100)
+    assert seen == [100, 8192, 8192]
+    assert _fields.text("password='" + "s" * 30_000 + "' end") == f"password='{_redact.MASK}…"
+    # A secret that is cut off there is not shown, although what is before it is short.
+    token = f"eyJ{'a' * 40}.eyJ{'b' * 400}.{'c' * 43}"
+    for before in range(7_500, 8_200, 25):
+        assert "eyJaaa" not in _fields.text(f"password='{'s' * before}' {token} and more")
+
+
+@pytest.mark.parametrize("word", [*_redact._KEYS, *_redact._TOKENS])
+def test_words_that_patterns_look_for_are_in_lower_case(word):
+    assert word == word.lower()
