@@ -1,8 +1,6 @@
 //! Description of exporters, and their start.
 
-use std::net::SocketAddr;
-
-use crate::{OtlpConfig, Sampling, Telemetry, TelemetryConfig, TelemetryError};
+use crate::{ListenAddress, OtlpConfig, Sampling, Telemetry, TelemetryConfig, TelemetryError};
 
 /// Describes exporters and starts them; made by [`Telemetry::builder`].
 #[derive(Clone, Debug, Default)]
@@ -32,7 +30,7 @@ impl TelemetryBuilder {
     }
 
     /// Serves metrics at this address; port 0 stands for a free one.
-    pub fn prometheus(mut self, address: impl Into<SocketAddr>) -> Self {
+    pub fn prometheus(mut self, address: impl Into<ListenAddress>) -> Self {
         self.config.prometheus = Some(address.into());
         self
     }

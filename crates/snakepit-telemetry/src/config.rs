@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use snakepit_core::ConfigError;
 use tracing::level_filters::LevelFilter;
 
-use crate::Sampling;
+use crate::{ListenAddress, Sampling};
 
 /// Settings of telemetry. The default exports nothing.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,7 +22,7 @@ pub struct TelemetryConfig {
     pub otlp: Option<OtlpConfig>,
     /// Address of the endpoint for Prometheus, without authentication: anybody who reaches it reads names of pools and tools,
     /// and counts. `None` if there is none.
-    pub prometheus: Option<SocketAddr>,
+    pub prometheus: Option<ListenAddress>,
     /// Choice of the calls that are traced. Default: all, and with a parent as the parent is.
     pub sampling: Sampling,
     /// Level of spans and logs that are exported. Default: `INFO`.

@@ -1,7 +1,6 @@
 //! Settings from variables of the environment: `OTEL_*`, and the names of the original library.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use snakepit_core::ConfigError;
 use tracing::level_filters::LevelFilter;
 
 use crate::config::ENDPOINT;
-use crate::{OtlpConfig, Sampling, TelemetryConfig};
+use crate::{ListenAddress, OtlpConfig, Sampling, TelemetryConfig};
 
 /// Variables by name. Empty ones are as good as absent, as the specification asks.
 struct Variables(BTreeMap<String, String>);
@@ -158,14 +157,19 @@ impl TelemetryConfig {
                 *set(config) = None;
             }
             if prometheus && self.prometheus.is_none() {
-                self.prometheus = Some(SocketAddr::from(([127, 0, 0, 1], 9464)));
+                self.prometheus = Some(ListenAddress::standard());
             }
         }
         if let Some(address) = &mut self.prometheus {
-            let host = variables.parsed("OTEL_EXPORTER_PROMETHEUS_HOST", "an IP address")?;
-            let port = variables.parsed("OTEL_EXPORTER_PROMETHEUS_PORT", "a port")?;
-            address.set_ip(host.unwrap_or_else(|| address.ip()));
-            address.set_port(port.unwrap_or_else(|| address.port()));
+            if let Some((name, host)) = variables.first(&["OTEL_EXPORTER_PROMETHEUS_HOST"]) {
+                address.set_host(host).map_err(|_| {
+                    let message = format!("must be a host, got \"{}\"", host.escape_debug());
+                    ConfigError::new(name, message, "write for example localhost or 127.0.0.1")
+                })?;
+            }
+            if let Some(port) = variables.parsed("OTEL_EXPORTER_PROMETHEUS_PORT", "a port")? {
+                address.set_port(port);
+            }
         }
         Ok(())
     }

@@ -1,9 +1,10 @@
 //! Why telemetry cannot be turned on.
 
 use std::io;
-use std::net::SocketAddr;
 
 use snakepit_core::{ConfigError, ErrorCode};
+
+use crate::ListenAddress;
 
 /// The reason for which telemetry cannot be turned on. A collector that is absent is none: it may come later.
 #[derive(Debug, thiserror::Error)]
@@ -18,7 +19,7 @@ pub enum TelemetryError {
     )]
     Listen {
         /// Address that was asked for.
-        address: SocketAddr,
+        address: ListenAddress,
         /// Report of the system.
         source: io::Error,
     },

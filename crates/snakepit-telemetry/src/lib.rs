@@ -14,6 +14,7 @@
 //! - [`Telemetry`] is what runs; [`TelemetryBuilder`] and [`TelemetryConfig`] describe it, or the environment does: `OTEL_*`
 //!   variables, and names of the original library.
 //! - [`Metrics`] are exact, since they are the pools' own counters. Prometheus reads them, collectors get them, and a program can.
+//! - [`ListenAddress`] is where the endpoint for Prometheus listens.
 //! - [`OtlpConfig`] is the way to a collector, [`Sampling`] the choice of the calls that are traced.
 //!
 //! # Features
@@ -27,12 +28,14 @@
 //! `<redacted>`; ids of sessions can be hashed.
 #![forbid(unsafe_code)]
 
+#[cfg(any(feature = "otlp", feature = "prometheus"))]
 mod background;
 mod builder;
 mod config;
 mod environment;
 mod error;
 mod levels;
+mod listen;
 mod metrics;
 #[cfg(feature = "otlp")]
 mod otlp;
@@ -46,9 +49,11 @@ mod telemetry;
 pub use builder::TelemetryBuilder;
 pub use config::{OtlpConfig, TelemetryConfig};
 pub use error::TelemetryError;
+pub use listen::ListenAddress;
 pub use metrics::{Desc, Exemplar, Family, Histogram, Kind, Labels, Metrics, Point, Value};
 pub use sampling::Sampling;
 pub use telemetry::{FlushReport, Telemetry};
 
 /// Target of what telemetry itself logs.
+#[cfg(any(feature = "otlp", feature = "prometheus"))]
 const TARGET: &str = "snakepit::telemetry";

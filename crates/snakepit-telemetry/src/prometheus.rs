@@ -1,9 +1,10 @@
 //! An HTTP endpoint for Prometheus: `/metrics`, `/healthz` and `/readyz`.
 
+mod connections;
 mod page;
 mod respond;
 
-use std::collections::VecDeque;
+use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,16 +13,12 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::runtime::Handle;
-use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::{Metrics, TelemetryError};
+use crate::{ListenAddress, Metrics, TelemetryError};
+use connections::Connections;
 use respond::Pages;
-
-/// The largest number of connections that are served at the same time. For a further one the oldest is closed: whoever asks and reads at
-/// once has its answer before that many others have come, and whoever holds connections keeps nobody out. Each may hold a page.
-const CONNECTIONS: usize = 16;
 
 /// The longest time for the head of a request.
 const HEAD: Duration = Duration::from_secs(5);
@@ -38,40 +35,75 @@ pub(crate) struct Server {
     address: SocketAddr,
 }
 
+/// What the loops that accept connections share.
+#[derive(Clone, Debug)]
+struct Shared {
+    pages: Arc<Pages>,
+    connections: Connections,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
 impl Server {
-    /// Opens the endpoint and serves it on a runtime.
+    /// Opens the endpoint, on all addresses of a name, and serves it on a runtime.
     pub(crate) fn start(
-        address: SocketAddr,
+        address: &ListenAddress,
         metrics: Metrics,
         (handle, tasks, stop): (&Handle, &TaskTracker, &CancellationToken),
     ) -> Result<Self, TelemetryError> {
-        let failed = |source| TelemetryError::Listen { address, source };
-        let listener = TcpListener::bind(address).map_err(failed)?;
-        listener.set_nonblocking(true).map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
-        let listener = {
-            let _entered = handle.enter();
-            tokio::net::TcpListener::from_std(listener).map_err(failed)?
+        let failed = |source| TelemetryError::Listen {
+            address: address.clone(),
+            source,
         };
-        let pages = Arc::new(Pages::new(metrics));
-        let accept = accept(listener, pages, tasks.clone(), stop.clone());
-        tasks.spawn_on(stop.clone().run_until_cancelled_owned(accept), handle);
+        let listeners = open(&address.resolve().map_err(failed)?).map_err(failed)?;
+        let address = listeners[0].local_addr().map_err(failed)?;
+        let shared = Shared {
+            pages: Arc::new(Pages::new(metrics)),
+            connections: Connections::default(),
+            tasks: tasks.clone(),
+            stop: stop.clone(),
+        };
+        for listener in listeners {
+            listener.set_nonblocking(true).map_err(failed)?;
+            let _entered = handle.enter();
+            let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
+            let accept = accept(listener, shared.clone());
+            tasks.spawn_on(stop.clone().run_until_cancelled_owned(accept), handle);
+        }
         Ok(Self { address })
     }
 
-    /// Address that it listens on, with the port that was chosen.
+    /// The first address that it listens on, with the port that was chosen.
     pub(crate) const fn address(&self) -> SocketAddr {
         self.address
     }
 }
 
-async fn accept(
-    listener: tokio::net::TcpListener,
-    pages: Arc<Pages>,
-    tasks: TaskTracker,
-    stop: CancellationToken,
-) {
-    let mut served = Served::default();
+/// Opens the addresses of one name, at least one. A port that is taken at one of them is an error; an address that this machine does not
+/// have, such as that of IPv6, is left out.
+fn open(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
+    let (mut open, mut missing) = (Vec::new(), None);
+    for address in addresses {
+        let mut address = *address;
+        if address.port() == 0
+            && let Some(first) = open.first().map(TcpListener::local_addr)
+        {
+            address.set_port(first?.port());
+        }
+        match TcpListener::bind(address) {
+            Ok(listener) => open.push(listener),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Err(error),
+            Err(error) => missing = Some(error),
+        }
+    }
+    match missing {
+        Some(error) if open.is_empty() => Err(error),
+        None if open.is_empty() => Err(io::Error::other("the name has no address")),
+        _ => Ok(open),
+    }
+}
+
+async fn accept(listener: tokio::net::TcpListener, shared: Shared) {
     loop {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
@@ -81,9 +113,11 @@ async fn accept(
                 continue;
             }
         };
-        let pages = Arc::clone(&pages);
+        let (pages, connections) = (Arc::clone(&shared.pages), shared.connections.clone());
+        let number = connections.number();
         let serve = async move {
             let answer = service_fn(move |request| {
+                connections.asks(number);
                 let answer = pages.answer(&request);
                 async move { Ok::<_, std::convert::Infallible>(answer) }
             });
@@ -96,24 +130,10 @@ async fn accept(
             let connection = http.serve_connection(TokioIo::new(stream), answer);
             let _ = tokio::time::timeout(CONNECTION, connection).await;
         };
-        let serve = tasks.spawn(stop.clone().run_until_cancelled_owned(serve));
-        served.add(serve.abort_handle());
-    }
-}
-
-/// The connections that are served, oldest first.
-#[derive(Debug, Default)]
-struct Served(VecDeque<AbortHandle>);
-
-impl Served {
-    /// Adds one, and closes the oldest if there are too many.
-    fn add(&mut self, connection: AbortHandle) {
-        self.0.retain(|it| !it.is_finished());
-        if self.0.len() >= CONNECTIONS
-            && let Some(oldest) = self.0.pop_front()
-        {
-            oldest.abort();
-        }
-        self.0.push_back(connection);
+        let serve = shared.stop.clone().run_until_cancelled_owned(serve);
+        let serve = shared.tasks.spawn(serve);
+        shared.connections.add(number, serve.abort_handle());
+        // It is looked at before the next one comes: as a rule its request is there already.
+        tokio::task::yield_now().await;
     }
 }

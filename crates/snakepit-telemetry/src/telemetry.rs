@@ -9,6 +9,7 @@ use snakepit_core::events::{Events, Subscription};
 use snakepit_core::record::Recorder;
 use snakepit_core::{HostState, Pool};
 
+#[cfg(any(feature = "otlp", feature = "prometheus"))]
 use crate::background::Background;
 use crate::levels::Levels;
 use crate::recorder::{Exporter, Sinks};
@@ -30,6 +31,7 @@ pub struct Telemetry {
 
 struct Inner {
     sinks: Arc<Sinks>,
+    #[cfg(any(feature = "otlp", feature = "prometheus"))]
     background: Background,
     #[cfg(feature = "prometheus")]
     server: Option<crate::prometheus::Server>,
@@ -76,13 +78,14 @@ impl Telemetry {
     pub(crate) fn start(config: &TelemetryConfig) -> Result<Self, TelemetryError> {
         config.validate()?;
         features(config)?;
+        #[cfg(any(feature = "otlp", feature = "prometheus"))]
         let background = Background::start().map_err(TelemetryError::Thread)?;
         let metrics = Metrics::new(config.label_sets);
         let redaction = Redaction::new(&config.redact, config.hash_sessions);
         #[cfg(feature = "otlp")]
         let otlp = crate::otlp::Otlp::start(config, &metrics, &redaction, &background)?;
         #[cfg(feature = "prometheus")]
-        let server = match config.prometheus {
+        let server = match &config.prometheus {
             Some(address) => {
                 let parts = background.parts();
                 let metrics = metrics.clone();
@@ -100,6 +103,7 @@ impl Telemetry {
         });
         let inner = Inner {
             sinks,
+            #[cfg(any(feature = "otlp", feature = "prometheus"))]
             background,
             #[cfg(feature = "prometheus")]
             server,
@@ -235,6 +239,7 @@ impl Inner {
             let _ = timeout;
             true
         };
+        #[cfg(any(feature = "otlp", feature = "prometheus"))]
         self.background.stop();
         *report.insert(self.now(complete))
     }

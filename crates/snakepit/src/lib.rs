@@ -116,7 +116,7 @@ pub use snakepit_profiles::{
 #[cfg(feature = "telemetry")]
 #[doc(inline)]
 pub use snakepit_telemetry::{
-    FlushReport, OtlpConfig, Sampling, Telemetry, TelemetryConfig, TelemetryError,
+    FlushReport, ListenAddress, OtlpConfig, Sampling, Telemetry, TelemetryConfig, TelemetryError,
 };
 
 pub use args::Args;

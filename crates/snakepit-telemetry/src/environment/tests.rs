@@ -52,6 +52,29 @@ fn the_standard_names_are_read() {
 }
 
 #[test]
+fn the_endpoint_for_prometheus_may_have_a_name() {
+    let read = |host| {
+        read(&[
+            ("OTEL_METRICS_EXPORTER", "prometheus"),
+            ("OTEL_EXPORTER_PROMETHEUS_HOST", host),
+        ])
+    };
+    for (host, address) in [
+        ("localhost", "localhost:9464"),
+        ("0.0.0.0", "0.0.0.0:9464"),
+        ("::1", "[::1]:9464"),
+        ("[::1]", "[::1]:9464"),
+    ] {
+        let config = read(host).unwrap();
+        assert_eq!(config.prometheus.unwrap().to_string(), address);
+    }
+    for host in ["http://localhost", "a b", "1:2:3"] {
+        let error = read(host).unwrap_err();
+        assert_eq!(error.key, "OTEL_EXPORTER_PROMETHEUS_HOST");
+    }
+}
+
+#[test]
 fn the_names_of_the_original_stand_in_for_those_that_are_missing() {
     let endpoint = |variables: &[(&str, &str)]| {
         let config = read(variables).unwrap();

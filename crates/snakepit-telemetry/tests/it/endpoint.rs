@@ -94,6 +94,54 @@ async fn peers_that_hold_connections_keep_nobody_out_for_long() {
     telemetry.shutdown().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scraper_is_served_while_others_come_and_ask_for_nothing() {
+    let (telemetry, address) = start(&state());
+    let mut others = JoinSet::new();
+    for n in 0..190 {
+        let part = ["", "GET /metrics HTTP/1.1\r\n"][n % 2];
+        others.spawn(async move {
+            loop {
+                let Ok(mut stream) = TcpStream::connect(address).await else {
+                    continue;
+                };
+                let _ = stream.write_all(part.as_bytes()).await;
+                // Until the endpoint has had enough of it.
+                let waiting = tokio::io::AsyncReadExt::read_u8(&mut stream);
+                let _ = tokio::time::timeout(Duration::from_millis(5), waiting).await;
+            }
+        });
+    }
+    for _ in 0..50 {
+        let page = tokio::time::timeout(LONG, get(address, "/metrics")).await;
+        assert!(page.unwrap().contains("# EOF"));
+    }
+    others.shutdown().await;
+    telemetry.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_is_served_at_all_its_addresses() {
+    let name = snakepit_telemetry::ListenAddress::new("localhost", 0).unwrap();
+    let telemetry = Telemetry::builder().prometheus(name).own_subscriber();
+    let telemetry = telemetry.start().unwrap();
+    let port = telemetry.prometheus_address().unwrap().port();
+    let mut served = 0;
+    for mut address in tokio::net::lookup_host("localhost:1").await.unwrap() {
+        address.set_port(port);
+        // A machine without IPv6 has no such address.
+        if std::net::TcpListener::bind((address.ip(), 0)).is_ok() {
+            assert!(
+                get(address, "/metrics").await.contains("# EOF"),
+                "{address}"
+            );
+            served += 1;
+        }
+    }
+    assert!(served > 0);
+    telemetry.shutdown().await;
+}
+
 /// What callers saw.
 #[derive(Default)]
 struct Seen {

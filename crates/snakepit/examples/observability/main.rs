@@ -26,7 +26,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut config = TelemetryConfig::from_env()?;
     let address = SocketAddr::from(([127, 0, 0, 1], 9464));
     // Port 0 of OTEL_EXPORTER_PROMETHEUS_PORT is a free one.
-    config.prometheus.get_or_insert(address);
+    config.prometheus.get_or_insert(address.into());
     config.service_name = "observability".to_owned();
     let telemetry = Telemetry::builder().config(config).start()?;
     if let Some(address) = telemetry.prometheus_address() {

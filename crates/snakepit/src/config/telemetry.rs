@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
 
 use figment::value::magic::RelativePathBuf;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Unexpected, Visitor};
-use snakepit_telemetry::{OtlpConfig, TelemetryConfig};
+use snakepit_telemetry::{ListenAddress, OtlpConfig, TelemetryConfig};
 use tracing::level_filters::LevelFilter;
 
 use super::maybe::Maybe;
@@ -62,7 +61,7 @@ impl RawTelemetry {
         let mut config = TelemetryConfig::new();
         set(&mut config.service_name, self.service_name.clone(), |it| it);
         set(&mut config.resource, self.resource.clone(), |it| it);
-        set(&mut config.prometheus, self.prometheus, |it| {
+        set(&mut config.prometheus, self.prometheus.clone(), |it| {
             it.0.map(|address| address.0)
         });
         set(&mut config.sampling.ratio, self.sampling, |it| it);
@@ -127,8 +126,8 @@ impl RawTelemetry {
 }
 
 /// An address in the file.
-#[derive(Clone, Copy, Debug)]
-struct Address(SocketAddr);
+#[derive(Clone, Debug)]
+struct Address(ListenAddress);
 
 impl<'de> Deserialize<'de> for Address {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

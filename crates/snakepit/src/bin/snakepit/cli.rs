@@ -261,5 +261,5 @@ pub(crate) struct TelemetryOptions {
     #[cfg(feature = "prometheus")]
     /// Serve metrics for Prometheus at this address, for example 127.0.0.1:9464
     #[arg(long, value_name = "ADDR")]
-    pub(crate) metrics: Option<std::net::SocketAddr>,
+    pub(crate) metrics: Option<snakepit::ListenAddress>,
 }

@@ -66,7 +66,10 @@ impl Exporters {
 }
 
 #[cfg(feature = "telemetry")]
-fn run(otlp: Option<&str>, metrics: Option<std::net::SocketAddr>) -> Result<Telemetry, BuildError> {
+fn run(
+    otlp: Option<&str>,
+    metrics: Option<snakepit::ListenAddress>,
+) -> Result<Telemetry, BuildError> {
     let mut config = TelemetryConfig::new();
     config.otlp = otlp.map(|_| OtlpConfig::default());
     config.change_by_env().map_err(|error| {
