@@ -25,6 +25,7 @@ pub mod record;
 mod request;
 mod runtime;
 mod schedule;
+mod secret_names;
 mod service;
 mod session;
 mod stacks;
@@ -71,6 +72,7 @@ pub use printable::{Escaping, Printable};
 pub use request::{CallOptions, ChunkStream, Request};
 pub use runtime::current_runtime;
 pub use schedule::QueueBound;
+pub use secret_names::is_secret_name;
 pub use service::{
     BreakerLayer, BreakerService, QuarantineLayer, QuarantineService, RetryLayer, RetryService,
 };

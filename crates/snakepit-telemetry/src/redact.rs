@@ -4,29 +4,11 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use snakepit_core::is_secret_name;
 use snakepit_core::record::Attribute;
 
 /// Stands in place of a secret.
 pub(crate) const MASK: &str = "<redacted>";
-
-/// Parts of names whose values are secrets, in lower case and without separators.
-const SECRETS: [&str; 12] = [
-    "password",
-    "passwd",
-    "passphrase",
-    "secret",
-    "apikey",
-    "accesskey",
-    "privatekey",
-    "authorization",
-    "credential",
-    "cookie",
-    "bearer",
-    "token",
-];
-
-/// Words that contain one of [`SECRETS`] and count something.
-const HARMLESS: [&str; 2] = ["tokens", "tokencount"];
 
 /// The largest number of names whose verdicts are kept, and the longest of them in bytes.
 const KEPT: (usize, usize) = (1024, 128);
@@ -67,10 +49,8 @@ impl Redaction {
     }
 
     fn judge(&self, name: &str) -> bool {
-        let name = plain(name);
-        let harmless = HARMLESS.iter().any(|word| name.ends_with(word));
-        let known = SECRETS.iter().any(|part| name.contains(part));
-        known && !harmless || self.more.iter().any(|part| name.contains(part))
+        let own = plain(name);
+        is_secret_name(name) || self.more.iter().any(|part| own.contains(part))
     }
 
     /// Returns what is shown instead of a text. `None` if the text may be shown.

@@ -9,6 +9,7 @@ use serde_json::Value as Json;
 
 use crate::text::{nearest, shortened};
 use crate::{ErrorCode, ToolError, ToolInfo, Value};
+use snakepit_core::is_secret_name;
 
 /// Schemas nest no deeper than payloads.
 const MAX_DEPTH: usize = 128;
@@ -48,7 +49,7 @@ pub(crate) fn check(tool: &ToolInfo, args: &Value) -> Result<(), ToolError> {
                     shortened(name, SHOWN),
                     tool.name,
                     shortened(&Expected(schema), LISTED),
-                    value.json_preview(SHOWN)
+                    preview(name, value)
                 );
                 let help = "pass a value that fits the schema of the tool; `tools()` shows it";
                 return Err(refused(
@@ -97,6 +98,16 @@ pub(crate) fn check(tool: &ToolInfo, args: &Value) -> Result<(), ToolError> {
         }
     }
     Ok(())
+}
+
+/// A value in a message. That of a name that says it is a secret is not shown, and neither is one whose text has such a name.
+fn preview(name: &str, value: &Value) -> String {
+    let shown = value.json_preview(SHOWN);
+    let nested = matches!(value, Value::Map(_) | Value::List(_));
+    if is_secret_name(name) || nested && is_secret_name(&shown) {
+        return "<redacted>".to_owned();
+    }
+    shown
 }
 
 fn refused(
@@ -244,129 +255,4 @@ impl fmt::Display for Names<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::args;
-
-    fn tool() -> ToolInfo {
-        let mut tool = ToolInfo::default();
-        tool.name = "f".to_owned();
-        tool.file = "tools.py".to_owned();
-        tool.line = 4;
-        tool.parameters = serde_json::json!({
-            "type": "object",
-            "properties": {
-                "a": {"type": "integer"},
-                "b": {"anyOf": [{"type": "number"}, {"type": "null"}]},
-                "c": {"type": "array", "items": {"type": "number"}},
-                "d": {"enum": ["x", "y"]},
-                "e": {"type": "object", "additionalProperties": {"type": "integer"}},
-            },
-            "required": ["a"],
-            "additionalProperties": false,
-        });
-        tool
-    }
-
-    fn checked(args: impl serde::Serialize) -> Result<(), (ErrorCode, String)> {
-        let args: Value = crate::Payload::encode(&args).unwrap().decode().unwrap();
-        check(&tool(), &args).map_err(|error| (error.code, error.message))
-    }
-
-    #[test]
-    fn what_fits_passes_and_so_does_what_cannot_be_told() {
-        checked(args! { "a" => 1 }).unwrap();
-        checked(args! { "a" => 1.0, "b" => 2, "c" => [1.5, 2.0], "d" => "y" }).unwrap();
-        checked(args! { "a" => 1, "b" => (), "c" => [0; 0] }).unwrap();
-        checked((1, 2)).unwrap();
-    }
-
-    #[test]
-    fn every_refusal_names_argument_and_tool() {
-        let wrong = |args, text: &str| {
-            let (code, message) = checked(args).unwrap_err();
-            assert_eq!(code, ErrorCode::WrongArgument);
-            assert_eq!(message, text);
-        };
-        wrong(
-            args! { "a" => "oops" },
-            "argument `a` of tool `f` must be integer, got \"oops\"",
-        );
-        wrong(
-            args! { "a" => 1, "b" => "no" },
-            "argument `b` of tool `f` must be number or null, got \"no\"",
-        );
-        wrong(
-            args! { "a" => 1, "c" => ["x"] },
-            "argument `c` of tool `f` must be array of number, got [\"x\"]",
-        );
-        wrong(
-            args! { "a" => 1, "d" => "z" },
-            "argument `d` of tool `f` must be one of \"x\", \"y\", got \"z\"",
-        );
-        wrong(
-            args! { "a" => 1.5 },
-            "argument `a` of tool `f` must be integer, got 1.5",
-        );
-        let (code, message) = checked(()).unwrap_err();
-        assert_eq!(code, ErrorCode::MissingArgument);
-        assert_eq!(message, "argument `a` of tool `f` is missing");
-        let long = "x".repeat(1_000_000);
-        let (_, message) = checked(args! { "a" => long }).unwrap_err();
-        let shown = "x".repeat(59);
-        assert_eq!(
-            message,
-            format!("argument `a` of tool `f` must be integer, got \"{shown}…")
-        );
-        let (code, message) = checked(args! { "a" => 1, "bb" => 1 }).unwrap_err();
-        assert_eq!(code, ErrorCode::UnknownArgument);
-        assert_eq!(message, "tool `f` has no argument `bb`");
-    }
-
-    #[test]
-    fn messages_are_short_whatever_the_schema_and_the_names_are() {
-        let mut tool = tool();
-        let words: Vec<String> = (0..100_000).map(|n| format!("word {n}")).collect();
-        tool.parameters["properties"]["d"] = serde_json::json!({"enum": words});
-        for n in 0..10_000 {
-            tool.parameters["properties"][format!("{n:0>300}")] = serde_json::json!({});
-        }
-        let name = "n".repeat(1_000_000);
-        for (key, value) in [("d", Value::from("z")), (name.as_str(), Value::Null)] {
-            let args = Value::Map(vec![("a".into(), Value::Int(1)), (key.into(), value)]);
-            let error = check(&tool, &args).unwrap_err();
-            assert!(error.message.chars().count() < 1000, "{}", error.message);
-            assert!(error.help.chars().count() < 1000, "{}", error.help);
-        }
-    }
-
-    #[test]
-    fn alternatives_times_items_end() {
-        let mut tool = tool();
-        let alternatives = vec![serde_json::json!({"type": "string"}); 10_000];
-        let items = serde_json::json!({"anyOf": alternatives});
-        tool.parameters["properties"]["c"] = serde_json::json!({"type": "array", "items": items});
-        let list = Value::List(vec!["".into(); 1_000_000]);
-        let last = Value::List(vec![Value::Int(1); 1_000_000]);
-        for list in [list, last] {
-            let args = Value::Map(vec![("a".into(), Value::Int(1)), ("c".into(), list)]);
-            let _ = check(&tool, &args);
-        }
-    }
-
-    #[test]
-    fn nested_values_of_an_enumeration_are_compared() {
-        let mut tool = tool();
-        tool.parameters["properties"]["d"] = serde_json::json!({"enum": [[1, {"k": null}], 2.5]});
-        let check = |value: Value| {
-            let args = Value::Map(vec![("a".into(), Value::Int(1)), ("d".into(), value)]);
-            check(&tool, &args).is_ok()
-        };
-        let map = |key: &str| Value::Map(vec![(key.into(), Value::Null)]);
-        assert!(check(Value::List(vec![Value::Int(1), map("k")])));
-        assert!(check(Value::Float(2.5)));
-        assert!(!check(Value::List(vec![Value::Int(1), map("l")])));
-        assert!(!check(Value::List(vec![Value::Int(1)])));
-        assert!(!check("2.5".into()));
-    }
-}
+mod tests;

@@ -280,8 +280,10 @@ fn wrong(py: Python<'_>, tool: &Tool, param: &Param, name: &str, mismatch: &Mism
     let path = format!("{name}{}", mismatch.path());
     let message = format!(
         "argument `{path}` of tool `{}` {}",
-        tool.name, mismatch.what
+        tool.name,
+        mismatch.what(is_secret(py, &path))
     );
+    let message = without_secrets(py, message);
     let help = mismatch.help.clone().unwrap_or_else(|| {
         param.spec.example(py).map_or_else(
             || format!("pass {}", param.spec.text()),
@@ -294,6 +296,25 @@ fn wrong(py: Python<'_>, tool: &Tool, param: &Param, name: &str, mismatch: &Mism
         )
     });
     at(&path, fault(mismatch.code, message, Some(tool), help))
+}
+
+/// Returns whether the value of an argument is a secret by its name; also if nobody can tell.
+fn is_secret(py: Python<'_>, path: &str) -> bool {
+    let judge = || {
+        let module = py.import("snakepit_bridge._fields")?;
+        module.call_method1("is_secret", (path,))?.extract::<bool>()
+    };
+    judge().unwrap_or(true)
+}
+
+/// A message without what looks like a secret, as far as that can be told.
+fn without_secrets(py: Python<'_>, message: String) -> String {
+    let redact = || {
+        let module = py.import("snakepit_bridge._redact")?;
+        let redacted = module.call_method1("redact_secrets", (&*message,))?;
+        redacted.extract::<String>()
+    };
+    redact().unwrap_or(message)
 }
 
 /// The same error with the argument that it is about.

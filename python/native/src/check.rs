@@ -197,7 +197,7 @@ fn dict<'py>(
     for (name, old) in dict.iter() {
         let step = || format!("[{}]", describe(&name).trim_start_matches("string "));
         let new_key = check(key, name.clone(), exact).map_err(|error| Mismatch {
-            what: format!("has a key that {}", error.what),
+            wanted: format!("has a key that {}", error.wanted),
             ..error
         })?;
         let new_item = check(item, old, exact).map_err(|error| error.inside(step))?;

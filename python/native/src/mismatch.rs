@@ -11,8 +11,12 @@ use crate::suggest::nearest;
 pub(crate) struct Mismatch {
     /// From the innermost value outwards: `[1]`, `.name`.
     pub(crate) path: Vec<String>,
-    /// Reads on after the name: "must be float, got string "x"".
-    pub(crate) what: String,
+    /// Reads on after the name: "must be float".
+    pub(crate) wanted: String,
+    /// What is there, if that is said: `string "x"`.
+    pub(crate) got: Option<String>,
+    /// Why it does not fit; it may show the value.
+    pub(crate) reason: Option<String>,
     /// The stable code.
     pub(crate) code: &'static str,
     /// One thing to do about it, where that is not to pass another value.
@@ -26,16 +30,18 @@ pub(crate) const UNKNOWN: &str = "SP2004";
 
 impl Mismatch {
     pub(crate) fn new(spec: &Spec, value: &Bound<'_, PyAny>) -> Self {
-        Self::of(
-            WRONG,
-            format!("must be {}, got {}", spec.text(), describe(value)),
-        )
+        Self {
+            got: Some(describe(value)),
+            ..Self::of(WRONG, format!("must be {}", spec.text()))
+        }
     }
 
-    fn of(code: &'static str, what: String) -> Self {
+    fn of(code: &'static str, wanted: String) -> Self {
         Self {
             path: Vec::new(),
-            what,
+            wanted,
+            got: None,
+            reason: None,
             code,
             help: None,
         }
@@ -57,10 +63,28 @@ impl Mismatch {
     }
 
     pub(crate) fn because(spec: &Spec, value: &Bound<'_, PyAny>, reason: &str) -> Self {
-        Self::of(
-            WRONG,
-            format!("must be {}, got {}: {reason}", spec.text(), describe(value)),
-        )
+        Self {
+            reason: Some(reason.to_owned()),
+            ..Self::new(spec, value)
+        }
+    }
+
+    /// Reads on after the name: "must be float, got string "x"". With `hidden` it shows no value.
+    pub(crate) fn what(&self, hidden: bool) -> String {
+        let Some(got) = &self.got else {
+            return self.wanted.clone();
+        };
+        let kind = got.split(' ').next().unwrap_or_default();
+        let wanted = &self.wanted;
+        match (&self.reason, hidden) {
+            // Sizes of lists and names of fields tell nothing.
+            (_, true) if matches!(kind, "list" | "object" | "empty" | "null" | "bytes") => {
+                format!("{wanted}, got {got}")
+            }
+            (_, true) => format!("{wanted}, got {kind} <redacted>"),
+            (Some(reason), false) => format!("{wanted}, got {got}: {reason}"),
+            (None, false) => format!("{wanted}, got {got}"),
+        }
     }
 
     pub(crate) fn inside(mut self, step: impl FnOnce() -> String) -> Self {

@@ -6,10 +6,13 @@ use serde::de::{DeserializeOwned, Expected, Unexpected};
 
 use super::Value;
 use super::described::Described;
-use crate::Payload;
+use crate::{Payload, is_secret_name};
 
 /// Larger payloads are not decoded a second time for the sake of a message.
 const MAX_BYTES: usize = 1 << 20;
+
+/// Stands in place of a value behind a name that is that of a secret.
+const MASK: &str = "<redacted>";
 
 /// Characters of a text that are shown.
 const SHOWN: usize = 40;
@@ -41,9 +44,13 @@ pub(crate) fn mismatch<T: DeserializeOwned>(payload: &Payload) -> Option<Mismatc
         let dot = if path.is_empty() { "" } else { "." };
         path = format!("{path}{dot}{field}");
     }
+    let what = match wrong.hidden {
+        Some(hidden) if is_secret_name(&path) => hidden,
+        _ => wrong.what,
+    };
     Some(Mismatch {
         path,
-        what: wrong.what,
+        what,
         missing: wrong.missing.is_some(),
     })
 }
@@ -52,6 +59,8 @@ pub(crate) fn mismatch<T: DeserializeOwned>(payload: &Payload) -> Option<Mismatc
 #[derive(Debug)]
 pub(super) struct Wrong {
     what: String,
+    /// The same without the value. `None` if it shows none.
+    hidden: Option<String>,
     missing: Option<&'static str>,
 }
 
@@ -59,7 +68,15 @@ impl Wrong {
     pub(super) fn new(what: String) -> Self {
         Self {
             what,
+            hidden: None,
             missing: None,
+        }
+    }
+
+    fn hiding(what: String, hidden: String) -> Self {
+        Self {
+            hidden: Some(hidden),
+            ..Self::new(what)
         }
     }
 }
@@ -74,11 +91,22 @@ impl std::error::Error for Wrong {}
 
 impl serde::de::Error for Wrong {
     fn custom<T: Display>(message: T) -> Self {
-        Self::new(format!("is not usable: {message}"))
+        Self::hiding(
+            format!("is not usable: {message}"),
+            "is not usable".to_owned(),
+        )
     }
 
     fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self::new(format!("must be {}, got {}", plain(expected), shown(found)))
+        let (expected, found) = (plain(expected), shown(found));
+        // Lists, maps and sizes tell nothing.
+        let hidden = match found.split_once(' ') {
+            Some((kind @ ("string" | "boolean" | "integer" | "float"), _)) => {
+                format!("must be {expected}, got {kind} {MASK}")
+            }
+            _ => format!("must be {expected}, got {found}"),
+        };
+        Self::hiding(format!("must be {expected}, got {found}"), hidden)
     }
 
     fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
@@ -91,10 +119,11 @@ impl serde::de::Error for Wrong {
 
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
         let found = shown(Unexpected::Str(variant));
-        Self::new(format!(
-            "must be one of {}, got {found}",
-            expected.join(", ")
-        ))
+        let known = expected.join(", ");
+        Self::hiding(
+            format!("must be one of {known}, got {found}"),
+            format!("must be one of {known}, got string {MASK}"),
+        )
     }
 
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
@@ -107,8 +136,8 @@ impl serde::de::Error for Wrong {
 
     fn missing_field(field: &'static str) -> Self {
         Self {
-            what: "is missing".to_owned(),
             missing: Some(field),
+            ..Self::new("is missing".to_owned())
         }
     }
 }

@@ -19,6 +19,56 @@ async fn refused(snakepit: &Snakepit, tool: &str, args: impl Serialize) -> ToolE
 }
 
 #[tokio::test]
+async fn values_of_secret_arguments_are_not_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("tools.py");
+    let code = concat!(
+        "from snakepit_bridge import tool\n\n",
+        "@tool\n",
+        "def login(user: str, api_token: int = 0, more: dict[str, dict[str, int]] = {}) -> str:\n",
+        "    return user\n",
+    );
+    std::fs::write(&path, code).unwrap();
+    let pool = pool_of("main", path.to_str().unwrap());
+    let snakepit = Snakepit::builder().pool(pool).start().await.unwrap();
+    let nested = |name: &'static str| {
+        let inner = std::collections::BTreeMap::from([(name, "hush-hush")]);
+        std::collections::BTreeMap::from([("db", inner)])
+    };
+    for (args, shown) in [
+        (
+            args! { "user" => "ann", "api_token" => "hush-hush" },
+            "`api_token` of tool `login` must be int, got string <redacted>",
+        ),
+        (
+            args! { "user" => "ann", "more" => nested("password") },
+            "`more[\"db\"][\"password\"]` of tool `login` must be int, got string <redacted>",
+        ),
+        (
+            args! { "user" => "ann", "more" => nested("size") },
+            "`more[\"db\"][\"size\"]` of tool `login` must be int, got string \"hush-hush\"",
+        ),
+        (
+            args! { "user" => "ann", "more" => "password=hush-hush-1" },
+            "`more` of tool `login` must be dict[str, dict[str, int]], got string \"password=<redacted>\"",
+        ),
+        (
+            args! { "user" => 7 },
+            "`user` of tool `login` must be str, got integer 7",
+        ),
+    ] {
+        let error = snakepit.execute::<String>("login", args).await;
+        let error = match error.unwrap_err() {
+            Error::Tool(error) => error,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(error.code, ErrorCode::WrongArgument);
+        assert_eq!(error.message, format!("argument {shown}"));
+    }
+    snakepit.shutdown().await;
+}
+
+#[tokio::test]
 async fn wrong_calls() {
     let snakepit = start(1).await;
     let error = refused(&snakepit, "maen", ()).await;
