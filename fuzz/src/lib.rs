@@ -90,7 +90,8 @@ fn records(data: &[u8]) {
     let data = Bytes::copy_from_slice(data);
     let mut records = Records::new("pool".into(), "pool-1".into(), Some);
     let _ = records.read_frame(data.clone(), drop);
-    assert!(count(&data) > 0);
+    let (records_there, missing) = count(&data);
+    assert!(records_there > 0 || missing != Default::default());
     for kind in 0..5 {
         let record = data.clone();
         let _ = records.read(&pb::TelemetryRecord { kind, record });

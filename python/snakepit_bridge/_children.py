@@ -1,4 +1,4 @@
-"""`TRACEPARENT` in the environment of the processes that a tool starts.
+"""`TRACEPARENT` and `TRACESTATE` in the environment of the processes that a tool starts.
 
 `subprocess`, and what is built on it (`os.popen`, asyncio's subprocesses), gets it where the child
 inherits its environment; an environment that is given stays as it is. `os.system` gets it too. The
@@ -26,9 +26,9 @@ def watch_subprocess(subprocess: "Any") -> None:
         if _sink.is_attached():
             given = args[_ENV] if len(args) > _ENV else kwargs.get("env")
             if given is None:
-                parent = _parent()
-                if parent is not None:
-                    env = _environment(parent)
+                place = _place()
+                if place:
+                    env = _environment(place)
                     if len(args) > _ENV:
                         args = (*args[:_ENV], env, *args[_ENV + 1 :])
                     else:
@@ -47,28 +47,32 @@ def watch_system() -> None:
     original = module.system
 
     def system(command: "Any") -> int:
-        parent = _parent() if _sink.is_attached() else None
-        if parent is None:
-            return original(command)
+        place = _place() if _sink.is_attached() else {}
+        exports = "".join([f"export {name}={_quoted(value)}\n" for name, value in place.items()])
         if isinstance(command, str):
-            return original(f"export TRACEPARENT={parent}\n{command}")
+            return original(exports + command)
         if isinstance(command, bytes):
-            return original(b"export TRACEPARENT=" + parent.encode() + b"\n" + command)
+            return original(exports.encode() + command)
         return original(command)
 
     system.__doc__ = original.__doc__
     module.system = system
 
 
-def _parent() -> "str | None":
+def _place() -> "dict[str, str]":
     try:
-        return _span.traceparent(_span.context())
+        return _span.variables()
     except Exception as error:
         _sink.warn("children", f"the trace of a process that a tool starts is not known: {error}")
-        return None
+        return {}
 
 
-def _environment(parent: str) -> "dict[str, str]":
+def _quoted(value: str) -> str:
+    """Quote a value for a shell: a `tracestate` may hold what shells would run."""
+    return "'" + value.replace("'", "'\\''") + "'"
+
+
+def _environment(place: "dict[str, str]") -> "dict[str, str]":
     from os import environ
 
-    return {**environ, "TRACEPARENT": parent}
+    return {**environ, **place}

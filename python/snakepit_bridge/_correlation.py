@@ -64,6 +64,9 @@ def outgoing_metadata(
     parent = _span.traceparent(_span.context())
     if parent is not None:
         metadata.append(("traceparent", parent))
+        state = _span.state()
+        if state is not None:
+            metadata.append(("tracestate", state))
     return metadata
 
 

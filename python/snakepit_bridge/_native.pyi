@@ -87,6 +87,9 @@ def telemetry_trace() -> tuple[bytes | None, int, str | None]:
     that run in a copy of their starter's context where the call is asynchronous or traced.
     """
 
+def telemetry_trace_state() -> str | None:
+    """Return what goes with the trace of the running call, the header `tracestate`."""
+
 def telemetry_settings() -> tuple[int, bytes]:
     """The version of the host's settings, and the settings as a MessagePack map.
 

@@ -66,20 +66,22 @@ class _Joined:
             return current
         if not current and context in self._made:
             return self._made[context]
-        made = trace.set_span_in_context(self._span(trace, context), current)
+        state = _sink.state() if outer is None else outer.state
+        made = trace.set_span_in_context(self._span(trace, context, state), current)
         if not current:
             if len(self._made) >= _MAX_MADE:
                 self._made = {}
             self._made[context] = made
         return made
 
-    def _span(self, trace: "Any", context: bytes) -> "Any":
+    def _span(self, trace: "Any", context: bytes, state: "str | None") -> "Any":
         span = trace.NonRecordingSpan(
             trace.SpanContext(
                 trace_id=int.from_bytes(context[:16], "big"),
                 span_id=int.from_bytes(context[16:24], "big"),
                 is_remote=True,
                 trace_flags=trace.TraceFlags(context[24]),
+                trace_state=trace.TraceState.from_header([state]) if state else None,
             )
         )
         # If code attaches a context with it, it is known to be none of its own.

@@ -68,9 +68,11 @@ def _put(span: "Any") -> bool:
     parent: Any = span.parent
     call = _span.here()[2]
     start = int(span.start_time or 0)
+    state = _span.state_of(context)
     return _sink.put(
         _sink.SPAN,
         {
+            **({} if state is None else {"state": state}),
             "name": _fields.name(span.name, "span"),
             "trace": context.trace_id.to_bytes(16, "big")
             + context.span_id.to_bytes(8, "big")

@@ -87,13 +87,14 @@ def matches(pattern: str, name: str) -> bool:
 class _Queue:
     """The native functions of this worker."""
 
-    __slots__ = ("flush", "pack", "put", "read", "span", "trace", "unpack", "version")
+    __slots__ = ("flush", "pack", "put", "read", "span", "state", "trace", "unpack", "version")
 
     def __init__(self, native: "Any") -> None:
         """Raise `AttributeError` if the extension has no queue."""
         self.put: Callable[[int, bytes], bool] = native.telemetry_put
         self.flush: Callable[[], None] = native.telemetry_flush
         self.trace: Callable[[], Place] = native.telemetry_trace
+        self.state: Callable[[], str | None] = native.telemetry_trace_state
         self.read: Callable[[], tuple[int, bytes]] = native.telemetry_settings
         self.version: Callable[[], int] = native.telemetry_version
         #: The variable that holds the context of the innermost span, for requests to the host.
@@ -199,6 +200,18 @@ def place() -> Place:
     except Exception as error:
         warn("place", f"the running call is not known: {error}")
         return NOWHERE
+
+
+def state() -> "str | None":
+    """Return what goes with the trace of the running call, the header `tracestate`."""
+    queue = _queue
+    if queue is None:
+        return None
+    try:
+        return queue.state()
+    except Exception as error:
+        warn("place", f"the running call is not known: {error}")
+        return None
 
 
 def put(kind: int, record: "dict[str, Any]") -> bool:

@@ -54,6 +54,7 @@ class Span:
         "name",
         "outer",
         "own_id",
+        "state",
     )
 
     def __init__(
@@ -74,6 +75,8 @@ class Span:
         #: Own trace context, 25 bytes; that of the parent if the span is not recorded itself.
         self.context: bytes | None = None
         self.is_recorded = False
+        #: What goes with the context, the header `tracestate`.
+        self.state: str | None = None
         self.call = 0
         #: Its correlation id, if it does not take that of its place.
         self.own_id: str | None = None
@@ -106,6 +109,7 @@ class Span:
             return self
         if self._used:
             self._events, self._error, self._parent, self.context = [], None, None, None
+            self.state = None
         self._used = True
         settings = _sink.settings()
         outer, trace, self.call, correlation = here()
@@ -116,6 +120,8 @@ class Span:
             self._place(outer, trace, settings.sampling)
         else:
             self.context = trace if outer is None else outer.context
+        if self.context is not None:
+            self.state = _inherited(outer)
         if self.is_recorded:
             self.name = _fields.name(self.name, "span")
         self._start, self._since = time_ns(), monotonic_ns()
@@ -165,21 +171,21 @@ class Span:
         attributes = _fields.attributes(self._attributes)
         if self.correlation is not None:
             attributes["snakepit.correlation_id"] = self.correlation
-        _sink.put(
-            _sink.SPAN,
-            {
-                "name": self.name,
-                "trace": self.context,
-                "parent": self._parent,
-                "start_ns": self._start,
-                "end_ns": self._start + max(monotonic_ns() - self._since, 0),
-                "attributes": attributes,
-                "events": self._events,
-                "error": self._error,
-                "kind": self.kind,
-                "call": self.call,
-            },
-        )
+        record = {
+            "name": self.name,
+            "trace": self.context,
+            "parent": self._parent,
+            "start_ns": self._start,
+            "end_ns": self._start + max(monotonic_ns() - self._since, 0),
+            "attributes": attributes,
+            "events": self._events,
+            "error": self._error,
+            "kind": self.kind,
+            "call": self.call,
+        }
+        if self.state is not None:
+            record["state"] = self.state
+        _sink.put(_sink.SPAN, record)
 
     def __del__(self) -> None:
         """Send it even though nobody has ended it."""
@@ -329,6 +335,27 @@ def context() -> "bytes | None":
     return found or (trace if span is None else span.context)
 
 
+def state() -> "str | None":
+    """Return what goes with `context()`, the header `tracestate`. `None` if nothing does."""
+    span, trace, _, _ = here()
+    return None if span is None and trace is None and not foreign else _inherited(span)
+
+
+def _inherited(outer: "Span | None") -> "str | None":
+    """What a span within `outer` passes on."""
+    if foreign:
+        found, inner = foreign[0](outer)
+        if found is not None:
+            return state_of(inner.get_span_context())
+    return _sink.state() if outer is None else outer.state
+
+
+def state_of(context: "Any") -> "str | None":
+    """Return the `tracestate` of a span context of OpenTelemetry. `None` if it is empty."""
+    members = context.trace_state
+    return (members.to_header() or None) if members else None
+
+
 def traceparent(context: "bytes | None") -> "str | None":
     """Return a trace context as the header `traceparent`."""
     if context is None:
@@ -336,11 +363,24 @@ def traceparent(context: "bytes | None") -> "str | None":
     return f"00-{context[:16].hex()}-{context[16:24].hex()}-{context[24]:02x}"
 
 
+def variables() -> "dict[str, str]":
+    """Return the variables that tell a process its place in the trace; none without a trace."""
+    parent = traceparent(context())
+    if parent is None:
+        return {}
+    members = state()
+    found = {"TRACEPARENT": parent}
+    if members is not None:
+        found["TRACESTATE"] = members
+    return found
+
+
 def carried() -> Span:
     """Return an open span that stands for this place in other threads, and is not sent itself."""
     outer, trace, call, correlation = here()
     span = Span("carried")
     span.context = trace if outer is None else outer.context
+    span.state = state()
     span.call, span.correlation = call, correlation
     span._used, span._open = True, [True]
     return span

@@ -33,6 +33,21 @@ def here() -> str:
 
 
 @tool
+def state() -> list:
+    own = trace.get_current_span().get_span_context().trace_state.to_header()
+    return [own, dict(telemetry.outgoing_metadata()).get("tracestate")]
+
+
+@tool
+def own_state() -> str:
+    here = trace.get_current_span().get_span_context()
+    members = here.trace_state.add("mine", "1")
+    other = trace.SpanContext(here.trace_id, here.span_id ^ 1, True, here.trace_flags, members)
+    with trace.use_span(trace.NonRecordingSpan(other)), telemetry.span("own"):
+        return dict(telemetry.outgoing_metadata())["tracestate"]
+
+
+@tool
 async def here_async() -> list:
     await asyncio.sleep(0)
     return [current(), await asyncio.to_thread(current)]

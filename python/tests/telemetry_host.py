@@ -34,11 +34,12 @@ class Observed(Worker):
     def control_settings(self, **values):
         self.control.send(TELEMETRY_CONTROL, 0, settings(**values))
 
-    def begin(self, kind, tool, body, trace=SAMPLED, correlation="cid-1", **options):
+    def begin(self, kind, tool, body, trace=SAMPLED, correlation="cid-1", state=None, **options):
         """As ever, with a place in a trace."""
         self.extra = (field(105, trace) if trace else b"") + (
             field(106, correlation) if correlation else b""
         )
+        self.extra += field(107, state) if state else b""
         return super().begin(kind, tool, body, **options)
 
     def take(self):

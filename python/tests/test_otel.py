@@ -34,6 +34,23 @@ def test_tools_of_all_kinds_run_in_the_context_of_their_call(worker):
     assert list(worker.stream("here_stream_async", n=2)) == [HERE, HERE]
 
 
+def test_what_tracing_systems_have_written_goes_along(worker):
+    # A place of its own: a worker knows each by the id of its span.
+    options = {"state": "congo=t61,rojo=1", "trace": TRACE + b"\x07" * 8 + b"\x01"}
+    worker.result(worker.start("spans", options=options))
+    spans = worker.until(spans=2)["spans"]
+    assert [span["state"] for span in spans] == ["congo=t61,rojo=1"] * 2
+    assert worker.result(worker.start("state", options=options)) == ["congo=t61,rojo=1"] * 2
+    # What the user's own span has added counts from there on.
+    worker.records = []
+    assert worker.result(worker.start("own_state", options=options)) == "mine=1,congo=t61,rojo=1"
+    assert worker.until(spans=1)["spans"][0]["state"] == "mine=1,congo=t61,rojo=1"
+    worker.records = []
+    assert worker.call("state") == ["", None]
+    worker.call("spans")
+    assert all("state" not in span for span in worker.until(spans=2)["spans"])
+
+
 def test_without_a_trace_there_is_no_span_and_an_unsampled_one_stays_so(worker):
     assert worker.call_plain("here") == NOWHERE
     worker.result(worker.start("spans", options={"trace": UNSAMPLED}))

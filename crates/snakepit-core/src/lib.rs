@@ -35,6 +35,7 @@ mod tensor;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod trace_context;
+mod trace_state;
 mod value;
 mod variable;
 mod worker;
@@ -85,6 +86,7 @@ pub use tail::{LogLine, Tail};
 pub use telemetry_control::TelemetryControl;
 pub use tensor::{DType, Tensor, TensorError};
 pub use trace_context::{TraceContext, TraceContextError};
+pub use trace_state::TraceState;
 pub use value::{
     Bytes, Date, DateTime, Decimal, JsonText, Time, TimeDelta, Unserializable, Uuid, Value,
 };

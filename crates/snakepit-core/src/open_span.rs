@@ -7,9 +7,9 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use crate::TraceContext;
 use crate::events::Events;
 use crate::record::{Attribute, Attributes, Begun, Recorder, Span, SpanEvent, SpanKind, Text};
+use crate::{TraceContext, TraceState};
 
 /// Most moments of one span. More happen only to calls that are given back again and again.
 const MOMENTS: usize = 128;
@@ -40,6 +40,8 @@ struct Parts {
 pub(crate) struct Traced {
     /// Context of what the call does. `None` if nothing is to know of a trace.
     pub(crate) context: Option<TraceContext>,
+    /// What goes with it.
+    pub(crate) state: TraceState,
     /// `None` if nobody records it.
     pub(crate) span: Option<Arc<OpenSpan>>,
 }
@@ -49,21 +51,32 @@ impl Traced {
     #[inline]
     pub(crate) fn begin(
         events: &Events,
-        parent: Option<TraceContext>,
+        parent: (Option<TraceContext>, &TraceState),
         (name, kind): (&'static str, SpanKind),
         now: Instant,
     ) -> Self {
+        let (parent, state) = (parent.0, parent.0.map(|_| parent.1.clone()));
         let Some(recorder) = events.recorder() else {
-            let (context, span) = (parent, None);
-            return Self { context, span };
+            return Self {
+                context: parent,
+                state: state.unwrap_or_default(),
+                span: None,
+            };
         };
-        let Some(begun) = recorder.begin(parent) else {
+        let Some(mut begun) = recorder.begin(parent) else {
             return Self::default();
         };
-        let sampled = begun.context.is_sampled();
+        if let Some(state) = state {
+            begun.state = state;
+        }
+        let state = begun.state.clone();
+        let (context, sampled) = (Some(begun.context), begun.context.is_sampled());
         let span = sampled.then(|| Arc::new(OpenSpan::new(recorder, begun, (name, kind), now)));
-        let context = Some(begun.context);
-        Self { context, span }
+        Self {
+            context,
+            state,
+            span,
+        }
     }
 }
 
@@ -126,6 +139,7 @@ impl OpenSpan {
         self.give(Span {
             context: self.begun.context.child(),
             parent: Some(self.begun.context.span_id()),
+            state: self.begun.state.clone(),
             name: Cow::Borrowed(name),
             kind: SpanKind::Internal,
             start,
@@ -166,9 +180,11 @@ impl Drop for OpenSpan {
         let Some(end) = parts.end else {
             return;
         };
+        let state = std::mem::take(&mut self.begun.state);
         self.give(Span {
             context: self.begun.context,
             parent: self.begun.parent,
+            state,
             name: Cow::Borrowed(self.name),
             kind: self.kind,
             start: self.wall,

@@ -241,7 +241,7 @@ impl Pool {
         lease.session.clone_from(&options.hold);
         progress.dispatched(shared, &mut lease);
         let request = limits.request(progress, args, options, &lease);
-        progress.sent(shared, &request, &lease);
+        progress.sent(shared, &request, &lease, request.args.bytes.len());
         let call = request.call;
         let future = Arc::clone(lease.worker()).call(lease.slot(), request);
         Running::new(lease, call, future)

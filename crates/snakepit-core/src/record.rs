@@ -10,7 +10,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::{CallId, PoolName, TraceContext, WorkerId};
+use crate::{CallId, PoolName, TraceContext, TraceState, WorkerId};
 
 /// The receiver of spans, log records and measurements. Its methods run on threads that serve calls: they must neither block nor wait.
 pub trait Recorder: fmt::Debug + Send + Sync + 'static {
@@ -31,12 +31,14 @@ pub trait Recorder: fmt::Debug + Send + Sync + 'static {
 }
 
 /// The span of a call that has begun.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Begun {
     /// Its identity.
     pub context: TraceContext,
     /// Id of its parent span. `None` if it is the first of its trace.
     pub parent: Option<[u8; 8]>,
+    /// What goes with the span that the recorder has found. Beside a span that the caller named, the caller's counts.
+    pub state: TraceState,
 }
 
 /// A piece of work with its start and end.
@@ -46,6 +48,8 @@ pub struct Span {
     pub context: TraceContext,
     /// Id of its parent span. `None` if it is the first of its trace.
     pub parent: Option<[u8; 8]>,
+    /// What goes with it through all systems.
+    pub state: TraceState,
     /// Name, of which there are few: never an id or an argument.
     pub name: Cow<'static, str>,
     /// Side of a call that it stands for.

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::{
     Affinity, CallChain, CallError, CallId, Payload, Session, SessionHold, SessionId, TraceContext,
+    TraceState,
 };
 
 /// One call, ready to be sent: its arguments are encoded and its deadline is fixed.
@@ -33,6 +34,8 @@ pub struct Request {
     pub chain: CallChain,
     /// The call's span, the parent of what its worker does. `None` if nobody records spans.
     pub trace: Option<TraceContext>,
+    /// What goes with that span through all systems.
+    pub trace_state: TraceState,
     /// Correlation id that the caller gave, for log records.
     pub correlation: Option<Arc<str>>,
 }
@@ -51,6 +54,7 @@ impl Request {
             deadline: None,
             chain: CallChain::default(),
             trace: None,
+            trace_state: TraceState::default(),
             correlation: None,
         }
     }
@@ -92,6 +96,8 @@ pub struct CallOptions {
     pub chain: CallChain,
     /// The caller's span. Where absent, the recorder takes the span that is current where the call is made.
     pub trace: Option<TraceContext>,
+    /// What tracing systems have written beside that span, the header `tracestate`. Without a span it counts for nothing.
+    pub trace_state: TraceState,
     /// A text that the log records of the call carry, in Rust and in Python.
     pub correlation: Option<Arc<str>>,
 }

@@ -6,17 +6,18 @@
 mod raw;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use prost::Message as _;
 use prost::encoding::decode_varint;
 use serde::Deserialize;
-use snakepit_core::events::CustomEvent;
+use snakepit_core::events::{CustomEvent, Event};
 use snakepit_core::record::{
     Attribute, Instrument, Log, Measurement, Origin, Span, SpanEvent, SpanKind,
 };
-use snakepit_core::{CallId, PoolName, TraceContext, WorkerId};
+use snakepit_core::{CallId, PoolName, TraceContext, TraceState, WorkerId};
 
 use crate::convert::beginning;
 use crate::pb;
@@ -50,6 +51,33 @@ pub enum Record {
     Measurement(Measurement),
 }
 
+/// Records that did not come, by the reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Missing {
+    /// The worker had no room for them.
+    pub queue_full: u64,
+    /// They were longer than a record may be.
+    pub too_large: u64,
+    /// They are none, as far as the host can read.
+    pub malformed: u64,
+}
+
+impl Missing {
+    /// Reads what a worker says of the records that it has dropped.
+    const fn told(dropped: u64, too_large: u64) -> Self {
+        let too_large = if too_large < dropped {
+            too_large
+        } else {
+            dropped
+        };
+        Self {
+            queue_full: dropped - too_large,
+            too_large,
+            malformed: 0,
+        }
+    }
+}
+
 /// Bytes that are no record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a record: see `proto/README.md` for what each kind has")]
@@ -75,20 +103,23 @@ impl<F: FnMut(CallId) -> Option<CallId>> Records<F> {
         }
     }
 
-    /// Reads the head of a `TELEMETRY` frame and hands its records on. Returns how many there were besides: those that the worker has
-    /// dropped, and those that are malformed. A head that cannot be read counts as one.
-    pub fn read_frame(&mut self, head: Bytes, mut take: impl FnMut(Record)) -> u64 {
+    /// Reads the head of a `TELEMETRY` frame and hands its records on. Returns those that there were besides: that the worker has dropped,
+    /// or that are malformed. A head that cannot be read counts as one.
+    pub fn read_frame(&mut self, head: Bytes, mut take: impl FnMut(Record)) -> Missing {
         let Ok(frame) = pb::Telemetry::decode(head) else {
-            return 1;
+            return Missing {
+                malformed: 1,
+                ..Missing::default()
+            };
         };
-        let mut dropped = frame.dropped;
+        let mut missing = Missing::told(frame.dropped, frame.too_large);
         for record in &frame.records {
             match self.read(record) {
                 Ok(record) => record.into_iter().for_each(&mut take),
-                Err(Malformed) => dropped = dropped.saturating_add(1),
+                Err(Malformed) => missing.malformed += 1,
             }
         }
-        dropped
+        missing
     }
 
     /// Reads one record. `None` for a span that is not sampled.
@@ -113,12 +144,7 @@ impl<F: FnMut(CallId) -> Option<CallId>> Records<F> {
     }
 
     fn event(&mut self, raw: raw::Event<'_>) -> Result<CustomEvent, Malformed> {
-        let name = raw.name.strip_prefix("snakepit.").unwrap_or(&raw.name);
-        let name = match checked(name)? {
-            own if own.starts_with("python.") || own.starts_with("tool.") => own.to_owned(),
-            other => format!("tool.{other}"),
-        };
-        let mut event = CustomEvent::new(name);
+        let mut event = CustomEvent::new(event_name(&raw.name)?);
         event.pool = Some(self.pool.clone());
         event.worker = Some(self.worker.clone());
         event.call = self.call(raw.call);
@@ -154,6 +180,7 @@ impl<F: FnMut(CallId) -> Option<CallId>> Records<F> {
         Ok(Some(Span {
             context,
             parent: raw.parent.0,
+            state: TraceState::parse(&raw.state),
             name: Cow::Owned(checked(&raw.name)?.to_owned()),
             kind: match raw.kind {
                 0 => SpanKind::Internal,
@@ -230,9 +257,9 @@ impl<F: FnMut(CallId) -> Option<CallId>> Records<F> {
     }
 }
 
-/// Counts the records in the head of a `TELEMETRY` frame without reading them, and those that the worker says it dropped before; at least
-/// one.
-pub fn count(head: &Bytes) -> u64 {
+/// Counts the records in the head of a `TELEMETRY` frame without reading them, and those that the worker says it dropped before; together
+/// at least one.
+pub fn count(head: &Bytes) -> (u64, Missing) {
     let (mut rest, mut records) = (&head[..], 0);
     // Each record is a field with a key of one byte, a length, and so many bytes.
     while let Some((&0x0a, after)) = rest.split_first() {
@@ -246,10 +273,46 @@ pub fn count(head: &Bytes) -> u64 {
         rest = after;
         records += 1;
     }
-    // The next field, if it is there: a number.
-    let told = rest.split_first().filter(|(key, _)| **key == 0x10);
-    let dropped = told.and_then(|(_, mut number)| decode_varint(&mut number).ok());
-    dropped.unwrap_or(0).saturating_add(records).max(1)
+    // The next fields, if they are there: numbers.
+    let mut number = |field: u8| {
+        let (_, mut number) = rest.split_first().filter(|(key, _)| **key == field)?;
+        let value = decode_varint(&mut number).ok();
+        rest = number;
+        value
+    };
+    let (dropped, too_large) = (number(0x10).unwrap_or(0), number(0x18).unwrap_or(0));
+    (
+        if dropped == 0 {
+            records.max(1)
+        } else {
+            records
+        },
+        Missing::told(dropped, too_large),
+    )
+}
+
+/// The name of an event of worker code, without the prefix: `python.…` or `tool.…`.
+pub(crate) fn event_name(name: &str) -> Result<String, Malformed> {
+    Ok(
+        match checked(name.strip_prefix("snakepit.").unwrap_or(name))? {
+            own if own.starts_with("python.") || own.starts_with("tool.") => own.to_owned(),
+            other => format!("tool.{other}"),
+        },
+    )
+}
+
+/// The event of worker code: that of the catalogue where the bridge package reports one, else the one under its own name.
+pub fn catalogued(event: CustomEvent, pool: &PoolName, worker: &WorkerId) -> Event {
+    let python_type = event.metadata.get("python_type");
+    match (&*event.name, python_type) {
+        ("python.serialization.marker", Some(python_type)) => Event::SerializationMarker {
+            pool: pool.clone(),
+            worker: worker.clone(),
+            call: event.call,
+            python_type: Arc::clone(python_type),
+        },
+        _ => Event::Custom(event),
+    }
 }
 
 fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Malformed> {
@@ -267,13 +330,13 @@ fn checked(name: &str) -> Result<&str, Malformed> {
     }
 }
 
-fn is_name(name: &str) -> bool {
+pub(crate) fn is_name(name: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-/ ".contains(&byte);
     (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(fits)
 }
 
 /// The beginning of a text.
-fn clip(text: &str) -> &str {
+pub(crate) fn clip(text: &str) -> &str {
     beginning(text, MAX_TEXT)
 }
 

@@ -19,7 +19,9 @@
 //! # }
 //! ```
 //!
-//! *Limits*: TLS is not offered, so TCP is for loopback addresses only. `StreamTelemetry` is UNIMPLEMENTED. gRPC clients take answers of
+//! [`WorkerEvents`] is the other direction: it reads the events of a worker that serves `StreamTelemetry` itself.
+//!
+//! *Limits*: TLS is not offered, so TCP is for loopback addresses only. The host itself serves no `StreamTelemetry`. gRPC clients take answers of
 //! 4 MiB unless told otherwise.
 
 mod any;
@@ -44,7 +46,9 @@ mod tool_specs;
 mod values;
 mod variables;
 mod watch;
+mod worker_events;
 
 pub use gateway::{Gateway, GatewayCall, GatewayStream, PeerTool};
 pub use serve::{Address, Scope, ServeError, ServeOptions, Serving, Token, TokenError};
 pub use server::BridgeServer;
+pub use worker_events::{EventsEnd, WorkerEvents};

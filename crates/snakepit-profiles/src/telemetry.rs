@@ -3,16 +3,18 @@
 //! The task that reads a connection only puts frames into a queue; a thread of the profile reads them. A worker that floods, or a log that
 //! blocks, holds neither calls nor signs of life up: what has no room is dropped, and counted.
 
+mod dropped;
 mod line;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use snakepit_core::events::{CustomEvent, Event, Events, TARGET};
+use dropped::{Dropped, Reason};
+use snakepit_core::events::{Event, Events, TARGET};
 use snakepit_core::record::{Instrument, Log};
 use snakepit_core::{CallId, LogLine, PoolName, Printable, StartContext, Tail, WorkerId};
 use snakepit_grpc::link::LinkClient;
@@ -64,7 +66,7 @@ pub(crate) struct Reports {
     waiting: AtomicUsize,
     read: Notify,
     /// Records that were dropped and not told yet.
-    dropped: AtomicU64,
+    dropped: Dropped,
     /// The worker is gone.
     ended: AtomicBool,
     second: Mutex<Second>,
@@ -101,7 +103,7 @@ impl Telemetry {
             enabled: AtomicBool::new(context.telemetry.enabled),
             waiting: AtomicUsize::new(0),
             read: Notify::new(),
-            dropped: AtomicU64::new(0),
+            dropped: Dropped::default(),
             ended: AtomicBool::new(false),
             second: Mutex::default(),
         })
@@ -131,10 +133,21 @@ impl Reports {
             reports: Arc::clone(self),
             head: Some(head.clone()),
         };
-        if before + size > MAX_WAITING || self.way.way.try_send(job).is_err() {
+        let refused = if before + size > MAX_WAITING {
+            Some(Reason::HostQueueFull)
+        } else {
+            match self.way.way.try_send(job) {
+                Ok(()) => None,
+                Err(TrySendError::Full(_)) => Some(Reason::HostQueueFull),
+                Err(TrySendError::Disconnected(_)) => Some(Reason::ReaderGone),
+            }
+        };
+        if let Some(reason) = refused {
             self.done(size);
-            let all = records::count(&head);
-            self.drop_records(all.saturating_sub(self.add_counters(head)));
+            let (all, before) = records::count(&head);
+            self.dropped.missing(before);
+            self.dropped
+                .add(reason, all.saturating_sub(self.add_counters(head)));
             if self.ended.load(Ordering::SeqCst) {
                 self.tell_dropped();
             }
@@ -163,6 +176,14 @@ impl Reports {
             self.tell_panic();
         }
         added
+    }
+
+    /// Counts a frame at which the recorder or a subscriber has panicked. Its records count as dropped, although those before the one at
+    /// which it did may have been taken.
+    fn lose(&self, frame: &Bytes) {
+        let (all, before) = records::count(frame);
+        self.dropped.missing(before);
+        self.dropped.add(Reason::RecorderFailed, all);
     }
 
     fn tell_panic(&self) {
@@ -209,24 +230,15 @@ impl Reports {
         }
     }
 
-    fn drop_records(&self, records: u64) {
-        let add = |dropped: u64| Some(dropped.saturating_add(records));
-        // It never refuses.
-        let _ = self
-            .dropped
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
-    }
-
     fn tell_dropped(&self) {
-        let dropped = self.dropped.swap(0, Ordering::Relaxed);
-        if dropped == 0 {
-            return;
+        for (reason, records) in self.dropped.take() {
+            self.events.publish(Event::TelemetryDropped {
+                pool: self.pool.clone(),
+                worker: self.worker.clone(),
+                records,
+                reason,
+            });
         }
-        self.events.publish(Event::TelemetryDropped {
-            pool: self.pool.clone(),
-            worker: self.worker.clone(),
-            records: dropped,
-        });
     }
 
     /// Looks whether it is another second.
@@ -253,7 +265,11 @@ fn read_all(jobs: &Receiver<Job>) {
     while let Ok(Job { reports, head }) = jobs.recv() {
         let size = head.as_ref().map_or(0, Bytes::len);
         // A recorder that panics loses a frame, and nobody else anything.
+        let frame = head.clone();
         let read = catch_unwind(AssertUnwindSafe(|| head.map(|head| reports.read(head))));
+        if let (Err(_), Some(frame)) = (&read, frame) {
+            reports.lose(&frame);
+        }
         let told = catch_unwind(AssertUnwindSafe(|| {
             if size > 0 {
                 reports.done(size);
@@ -286,8 +302,11 @@ impl Reports {
         };
         let mut records = Records::new(self.pool.clone(), self.worker.clone(), number_of);
         let recorder = self.events.recorder();
-        let dropped = records.read_frame(head, |record| match record {
-            Record::Event(event) => self.events.publish(self.event(event)),
+        let missing = records.read_frame(head, |record| match record {
+            Record::Event(event) => {
+                let event = records::catalogued(event, &self.pool, &self.worker);
+                self.events.publish(event);
+            }
             Record::Log(mut log) => {
                 line::without_secrets(&mut log);
                 self.write(&log);
@@ -307,29 +326,13 @@ impl Reports {
             }
             _ => {}
         });
-        self.drop_records(dropped);
+        self.dropped.missing(missing);
         self.tell_dropped_once();
-    }
-
-    /// The event of a record: that of the catalogue where the bridge package reports one, else one under the name that the worker gave it.
-    fn event(&self, event: CustomEvent) -> Event {
-        let python_type = event.metadata.get("python_type");
-        match (&*event.name, python_type) {
-            ("python.serialization.marker", Some(python_type)) => Event::SerializationMarker {
-                pool: self.pool.clone(),
-                worker: self.worker.clone(),
-                call: event.call,
-                python_type: Arc::clone(python_type),
-            },
-            _ => Event::Custom(event),
-        }
     }
 
     /// Tells of dropped records, once in a second.
     fn tell_dropped_once(&self) {
-        if self.dropped.load(Ordering::Relaxed) > 0
-            && !std::mem::replace(&mut self.second().told, true)
-        {
+        if self.dropped.is_some() && !std::mem::replace(&mut self.second().told, true) {
             self.tell_dropped();
         }
     }

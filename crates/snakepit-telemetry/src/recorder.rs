@@ -1,7 +1,7 @@
 //! The recorder that hosts give their spans, logs and measurements to.
 
 use snakepit_core::record::{Begun, Log, Measurement, Recorder, Span};
-use snakepit_core::{TraceContext, record};
+use snakepit_core::{TraceContext, TraceState, record};
 
 use crate::levels::Levels;
 use crate::redact::Redaction;
@@ -62,9 +62,13 @@ impl Sinks {
             return parent.map(|context| Begun {
                 context,
                 parent: None,
+                state: TraceState::default(),
             });
         }
-        let parent = parent.or_else(current);
+        let (parent, state) = match (parent, parent.is_none().then(current).flatten()) {
+            (None, Some((found, state))) => (Some(found), state),
+            (named, _) => (named, TraceState::default()),
+        };
         if parent.is_none() && self.sampling.is_off() {
             return None;
         }
@@ -78,6 +82,7 @@ impl Sinks {
         Some(Begun {
             context,
             parent: parent.map(|parent| parent.span_id()),
+            state,
         })
     }
 
@@ -93,11 +98,11 @@ impl Sinks {
 }
 
 #[cfg(feature = "otlp")]
-fn current() -> Option<TraceContext> {
+fn current() -> Option<(TraceContext, TraceState)> {
     crate::otlp::current()
 }
 
 #[cfg(not(feature = "otlp"))]
-const fn current() -> Option<TraceContext> {
+const fn current() -> Option<(TraceContext, TraceState)> {
     None
 }

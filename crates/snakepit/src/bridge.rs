@@ -42,6 +42,7 @@ impl PoolGateway {
         options.session.clone_from(&call.session);
         options.timeout = call.timeout;
         options.trace = call.trace;
+        options.trace_state.clone_from(&call.trace_state);
         options.correlation.clone_from(&call.correlation);
         let found = match (&call.peer, self.whole.upgrade()) {
             (None, Some(whole)) => find(&whole.pools(), &call.tool, &options).await?,

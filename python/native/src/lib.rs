@@ -80,7 +80,8 @@ mod _native {
     use super::port::Port;
     #[pymodule_export]
     use super::telemetry::{
-        telemetry_flush, telemetry_put, telemetry_settings, telemetry_trace, telemetry_version,
+        telemetry_flush, telemetry_put, telemetry_settings, telemetry_trace, telemetry_trace_state,
+        telemetry_version,
     };
     #[pymodule_export]
     use super::{pack, run, unpack};

@@ -19,11 +19,16 @@ const SAMPLED: u8 = 1;
 /// Longest correlation id in bytes.
 const MAX_CORRELATION: usize = 1024;
 
+/// Longest state in bytes.
+const MAX_STATE: usize = 512;
+
 /// What the host has said of a call's place in a trace.
 #[derive(Debug)]
 pub(crate) struct Traced {
     context: Option<[u8; CONTEXT]>,
     correlation: Option<Box<str>>,
+    /// What goes with the context, the header `tracestate`.
+    state: Option<Box<str>>,
     /// When the call began, by both clocks, if it is sampled.
     began: Option<(SystemTime, Instant)>,
     /// Chunks or items so far.
@@ -43,6 +48,9 @@ impl Traced {
         Some(Arc::new(Self {
             context,
             correlation: correlation.map(Box::from),
+            state: Some(&*request.trace_state)
+                .filter(|text| context.is_some() && (1..=MAX_STATE).contains(&text.len()))
+                .map(Box::from),
             began: sampled.then(|| (SystemTime::now(), clock::now())),
             items: AtomicU64::new(0),
         }))
@@ -55,6 +63,10 @@ impl Traced {
 
     pub(crate) fn correlation(&self) -> Option<&str> {
         self.correlation.as_deref()
+    }
+
+    pub(crate) fn state(&self) -> Option<&str> {
+        self.state.as_deref()
     }
 
     /// A chunk was sent, or an item of a batch is done.
@@ -105,6 +117,13 @@ mod tests {
         assert!(unsampled.context().is_some() && unsampled.head(None).is_empty());
         let bad = Traced::new(&request(&[1; 24], "id")).unwrap();
         assert_eq!((bad.context(), bad.correlation()), (None, Some("id")));
+        for (length, state) in [(CONTEXT, Some("a=b")), (CONTEXT - 1, None)] {
+            let mut request = request(&[1; CONTEXT][..length], "id");
+            request.trace_state = "a=b".to_owned();
+            assert_eq!(Traced::new(&request).unwrap().state(), state);
+            request.trace_state = "a".repeat(MAX_STATE + 1);
+            assert_eq!(Traced::new(&request).unwrap().state(), None);
+        }
         assert!(bad.head(None).is_empty());
         let sampled = Traced::new(&request(&[1; CONTEXT], "")).unwrap();
         sampled.count();

@@ -206,6 +206,16 @@ pub(crate) fn telemetry_trace(
     Ok((context, running.call, correlation.map(str::to_owned)))
 }
 
+/// What goes with the trace of the running call, as the header `tracestate`. `None` outside of calls, and if nothing does.
+#[pyfunction]
+pub(crate) fn telemetry_trace_state(py: Python<'_>) -> PyResult<Option<String>> {
+    let running = current::running(py)?;
+    let traced = running
+        .as_ref()
+        .and_then(|running| running.traced.as_deref());
+    Ok(traced.and_then(|traced| traced.state()).map(str::to_owned))
+}
+
 /// The settings of the host: their version, and a MessagePack map.
 #[pyfunction]
 pub(crate) fn telemetry_settings(py: Python<'_>) -> (u64, Bound<'_, PyBytes>) {

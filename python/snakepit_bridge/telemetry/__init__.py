@@ -239,13 +239,14 @@ def traceparent() -> "str | None":
 
 
 def environment(env: "Mapping[str, str] | None" = None) -> "dict[str, str]":
-    """Return an environment for a process, that of this one or `env`, with `TRACEPARENT`."""
+    """Return an environment for a process, that of this one or `env`, with its place in the trace.
+
+    That is `TRACEPARENT`, and `TRACESTATE` if there is one.
+    """
     from os import environ
 
     given = dict(environ if env is None else env)
-    parent = traceparent()
-    if parent is not None:
-        given["TRACEPARENT"] = parent
+    given.update(_span.variables())
     return given
 
 

@@ -36,7 +36,8 @@ events! {
     /// A call is over for its caller. Exactly one for each call, however it ended; for each batch of `execute_many` one.
     CallCompleted "call.completed" TRACE {
         pool: PoolName, worker: Option<WorkerId>, call: CallId, tool: Arc<str>, outcome: &'static str, code: Option<&'static str>,
-        items: u64, failed: u64, attempts: u32, queued_us: u64, duration_us: u64, trace: Option<Shown<TraceContext>>,
+        items: u64, failed: u64, attempts: u32, sent_bytes: u64, received_bytes: u64, queued_us: u64, duration_us: u64,
+        trace: Option<Shown<TraceContext>>,
     }
     /// A call timed out while a worker had it.
     CallTimedOut "call.timed_out" DEBUG { pool: PoolName, worker: WorkerId, call: CallId, tool: Arc<str>, stacks: Option<String> }
@@ -179,8 +180,8 @@ events! {
     }
     /// A value that cannot be serialized was replaced by a marker; once for each type in each worker.
     SerializationMarker "serialization.marker" DEBUG { pool: PoolName, worker: WorkerId, call: Option<CallId>, python_type: Arc<str> }
-    /// A worker had more telemetry records than it may send, and dropped some.
-    TelemetryDropped "telemetry.dropped" DEBUG { pool: PoolName, worker: WorkerId, records: u64 }
+    /// Telemetry records of a worker were dropped; for each `reason` that the metric `snakepit.telemetry.dropped` has, one event.
+    TelemetryDropped "telemetry.dropped" DEBUG { pool: PoolName, worker: WorkerId, records: u64, reason: &'static str }
 
     /// A person asked the host for something through its admin socket: `recycle`, `drain` or `cancel`.
     AdminAction "admin.action" INFO {

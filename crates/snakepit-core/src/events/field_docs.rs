@@ -176,6 +176,9 @@ macro_rules! field_doc {
     (reason) => {
         "Reason, as one word or phrase."
     };
+    (received_bytes) => {
+        "Bytes of the results that the caller got."
+    };
     (records) => {
         "Number of telemetry records."
     };
@@ -199,6 +202,9 @@ macro_rules! field_doc {
     };
     (run) => {
         "Id of the run; empty if the host has none."
+    };
+    (sent_bytes) => {
+        "Bytes of the arguments that went to workers, in all attempts."
     };
     (session) => {
         "Id of the session. `None` if there is none."

@@ -7,7 +7,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    CallChain, CallId, CallOptions, Session, SessionHold, SessionId, TraceContext, WorkerId,
+    CallChain, CallId, CallOptions, Session, SessionHold, SessionId, TraceContext, TraceState,
+    WorkerId,
 };
 
 /// In whose name a host tool is called.
@@ -28,6 +29,8 @@ pub struct ToolCall {
     pub chain: CallChain,
     /// Span of the caller. A call of a worker without one is not traced.
     pub trace: Option<TraceContext>,
+    /// What tracing systems have written beside that span.
+    pub trace_state: TraceState,
     /// Correlation id of the caller, for log records.
     pub correlation: Option<Arc<str>>,
 }
@@ -48,6 +51,7 @@ impl ToolCall {
             deadline: request.deadline,
             chain: request.chain.clone(),
             trace: request.trace,
+            trace_state: request.trace_state.clone(),
             correlation: request.correlation.clone(),
         }
     }
@@ -118,6 +122,11 @@ impl ToolContext {
         self.call.trace
     }
 
+    /// What tracing systems have written beside that context, for requests to other services.
+    pub fn trace_state(&self) -> &TraceState {
+        &self.call.trace_state
+    }
+
     /// Correlation id of the caller.
     pub fn correlation(&self) -> Option<&Arc<str>> {
         self.call.correlation.as_ref()
@@ -142,6 +151,7 @@ impl ToolContext {
         options.session.clone_from(&self.call.session);
         options.chain = self.call.chain.clone();
         options.trace = self.call.trace;
+        options.trace_state.clone_from(&self.call.trace_state);
         options.correlation.clone_from(&self.call.correlation);
         options
     }

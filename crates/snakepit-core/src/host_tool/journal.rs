@@ -33,9 +33,10 @@ impl Journal {
             Traced::default()
         } else {
             let what = ("snakepit.host_tool", SpanKind::Server);
-            Traced::begin(events, call.trace, what, begun)
+            Traced::begin(events, (call.trace, &call.trace_state), what, begun)
         };
         call.trace = traced.context;
+        call.trace_state = traced.state.clone();
         let this = Self {
             events: events.clone(),
             tool: match tool.len() {

@@ -14,7 +14,7 @@ use super::shared::Shared;
 use crate::events::{Shown, emit, kind};
 use crate::open_span::{Traced, number, text};
 use crate::record::{Attributes, SpanKind};
-use crate::{CallId, CallOptions, Error, ErrorCode, Phase, TraceContext, WorkerId};
+use crate::{CallId, CallOptions, Error, ErrorCode, Phase, TraceContext, TraceState, WorkerId};
 
 /// One call, or one batch. Dropping it before its end reports that its caller has gone away.
 pub(super) struct Journal<S: Deref<Target = Shared>> {
@@ -42,7 +42,9 @@ pub(super) struct Progress {
     chunks: Option<Chunks>,
     /// What the observer knows its last attempt by.
     mark: Option<u32>,
-    /// Bytes of its result.
+    /// Bytes of its arguments, in all attempts.
+    sent: u64,
+    /// Bytes of its results.
     pub(super) received: u64,
 }
 
@@ -63,7 +65,8 @@ struct End {
 /// Begins the span of a call that is made `now`; to be done on the caller's thread.
 pub(super) fn trace(shared: &Shared, options: &CallOptions, now: Instant) -> Traced {
     let what = ("snakepit.call", SpanKind::Client);
-    Traced::begin(&shared.hub, options.trace, what, now)
+    let parent = (options.trace, &options.trace_state);
+    Traced::begin(&shared.hub, parent, what, now)
 }
 
 impl<S: Deref<Target = Shared>> Journal<S> {
@@ -81,6 +84,7 @@ impl<S: Deref<Target = Shared>> Journal<S> {
             queued: Duration::ZERO,
             chunks: None,
             mark: None,
+            sent: 0,
             received: 0,
         };
         Self {
@@ -178,6 +182,11 @@ impl Progress {
     /// The call's own place in the trace, for its worker.
     pub(super) const fn trace(&self) -> Option<TraceContext> {
         self.traced.context
+    }
+
+    /// What goes with that place.
+    pub(super) const fn trace_state(&self) -> &TraceState {
+        &self.traced.state
     }
 
     /// The number of this attempt in its worker. A worker may remember the number of an attempt that it gave back, so each has its own;
@@ -310,7 +319,8 @@ impl Progress {
     }
 
     /// The caller takes a chunk of the stream.
-    pub(super) fn chunk(&mut self) {
+    pub(super) fn chunk(&mut self, bytes: usize) {
+        self.received += bytes as u64;
         if let Some(chunks) = &mut self.chunks {
             chunks.taken += 1;
             let since = chunks.since;
@@ -379,6 +389,8 @@ impl Progress {
                 items: self.items,
                 failed: end.failed,
                 attempts: self.attempts,
+                sent_bytes: self.sent,
+                received_bytes: self.received,
                 queued_us,
                 duration_us,
                 trace: self.traced.context.map(Shown),

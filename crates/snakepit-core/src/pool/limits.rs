@@ -83,6 +83,7 @@ impl Limits {
             deadline,
             chain: lease.chain(&options.chain),
             trace: progress.trace(),
+            trace_state: progress.trace_state().clone(),
             correlation: options.correlation.clone(),
         }
     }

@@ -225,10 +225,11 @@ async fn attempt_once(
     let count = items.len();
     let in_session = shared.enter_session(options)?;
     let options = in_session.as_deref().unwrap_or(options);
+    let bytes = items.iter().map(|item| item.bytes.len()).sum();
     let mut lease = match shared.admit(&Want {
         options,
         items: count as u64,
-        bytes: items.iter().map(|item| item.bytes.len()).sum(),
+        bytes,
         limits: None,
         ahead: false,
         again,
@@ -247,7 +248,7 @@ async fn attempt_once(
     let suspects = shared.config.quarantine.as_ref().map(|_| items.clone());
     progress.dispatched(shared, &mut lease);
     let request = limits.request(progress, Payload::default(), options, &lease);
-    progress.sent(shared, &request, &lease);
+    progress.sent(shared, &request, &lease, bytes);
     let (call, slot, worker) = (request.call, lease.slot(), Arc::clone(lease.worker()));
     let future: WorkerFuture<Vec<ItemResult>> =
         Box::pin(async move { Ok(worker.call_many(slot, request, items).await) });
@@ -277,6 +278,8 @@ async fn attempt_once(
         lease.suspect = shared.suspect(&progress.tool, &items[first], options, false);
     }
     let failed = results.iter().filter(|result| result.is_err()).count();
+    let received = results.iter().flatten().map(|reply| reply.bytes.len());
+    progress.received += received.sum::<usize>() as u64;
     let worker = lease.id().clone();
     let end = died.and_then(|first| match &results[first] {
         Err(CallError::Died { exit, ambiguous }) => Some((&**exit, *ambiguous)),

@@ -278,7 +278,7 @@ impl Stream for ReplyStream {
                     }
                     Poll::Ready(Some(Ok(chunk))) => {
                         open.begun = true;
-                        open.journal.progress.chunk();
+                        open.journal.progress.chunk(chunk.bytes.len());
                         return Poll::Ready(Some(Ok(chunk)));
                     }
                     Poll::Ready(Some(Err(CallError::NotBegun))) if !open.begun => {

@@ -189,6 +189,44 @@ async fn streams_and_batches_have_theirs() {
     assert_eq!(told, (100, 0));
 }
 
+#[tokio::test(start_paused = true)]
+async fn bytes_of_arguments_and_results_are_told_whatever_the_call_is() {
+    let pool = ready(config(1), &ScriptedProfile::new(1)).await;
+    let mut events = subscribe(&pool);
+    let (options, size) = (CallOptions::new(), payload(7).bytes.len() as u64);
+    let mut told = || {
+        let mut told = (0, 0);
+        for emitted in taken(&mut events) {
+            if let Event::CallCompleted {
+                sent_bytes,
+                received_bytes,
+                ..
+            } = &emitted.event
+            {
+                told = (told.0 + sent_bytes, told.1 + received_bytes);
+            }
+        }
+        told
+    };
+    pool.execute("echo", payload(7), &options).await.unwrap();
+    assert_eq!(told(), (size, size));
+    pool.execute("fail", payload(7), &options)
+        .await
+        .unwrap_err();
+    assert_eq!(told(), (size, 0));
+    let stream = pool.execute_stream("echo", payload(7), &options);
+    assert_eq!(stream.await.unwrap().count().await, 1);
+    assert_eq!(told(), (size, size));
+    let items = [payload(7), payload(7), payload(7)];
+    assert_eq!(pool.execute_many("echo", items, &options).count().await, 3);
+    assert_eq!(told(), (3 * size, 3 * size));
+    pool.close().await;
+    pool.execute("echo", payload(7), &options)
+        .await
+        .unwrap_err();
+    assert_eq!(told(), (0, 0));
+}
+
 fn with_policies(workers: usize) -> PoolConfig {
     let mut config = config(workers);
     config.restart.max_restarts = 1000;

@@ -15,7 +15,7 @@ use snakepit_core::record::{Attribute, Begun, Log, Measurement, Recorder, Span, 
 use snakepit_core::testing::ScriptedProfile;
 use snakepit_core::{
     CallOptions, ErrorCode, HostState, HostStateConfig, HostTool, Pool, RetryPolicy, ToolCall,
-    ToolContext, TraceContext, WorkerId,
+    ToolContext, TraceContext, TraceState, WorkerId,
 };
 
 use crate::support::{LONG, begin, begin_with, config, payload, ready, start, until};
@@ -33,6 +33,7 @@ impl Recorder for Kept {
         Some(Begun {
             context: parent.map_or_else(|| TraceContext::start(sampled), TraceContext::child),
             parent: parent.map(|parent| parent.span_id()),
+            state: TraceState::default(),
         })
     }
 

@@ -151,6 +151,9 @@ pub struct ExecuteToolRequest {
     /// A text that the records of the call carry; empty if its caller gave none.
     #[prost(string, tag = "106")]
     pub correlation_id: ::prost::alloc::string::String,
+    /// What goes with `trace`: the header `tracestate` of W3C Trace Context, at most 512 bytes.
+    #[prost(string, tag = "107")]
+    pub trace_state: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ExecuteToolResponse {
@@ -462,6 +465,9 @@ pub struct Telemetry {
     /// Records that the worker has dropped since the last such frame.
     #[prost(uint64, tag = "2")]
     pub dropped: u64,
+    /// How many of them were longer than a record may be; the others had no room.
+    #[prost(uint64, tag = "3")]
+    pub too_large: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TelemetryRecord {

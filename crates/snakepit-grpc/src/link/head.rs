@@ -13,6 +13,7 @@ const CALL_ID: u32 = 103;
 const TIMEOUT_US: u32 = 104;
 const TRACE: u32 = 105;
 const CORRELATION_ID: u32 = 106;
+const TRACE_STATE: u32 = 107;
 
 /// Longest correlation id in bytes; a longer one is cut.
 const MAX_CORRELATION: usize = 1024;
@@ -40,6 +41,9 @@ pub(super) fn encode_call(request: &Request, span: Option<TraceContext>, out: &m
     }
     if let Some(span) = span {
         bytes(TRACE, &span.to_bytes(), out);
+        if !request.trace_state.is_empty() {
+            text(TRACE_STATE, request.trace_state.as_str(), out);
+        }
     }
     if let Some(correlation) = &request.correlation {
         let correlation = beginning(correlation, MAX_CORRELATION);
@@ -99,10 +103,12 @@ mod tests {
 
         let span = TraceContext::start(true);
         request.correlation = Some("ä".repeat(600).into());
+        request.trace_state = snakepit_core::TraceState::parse("a=b");
         bytes.clear();
         encode_call(&request, Some(span), &mut bytes);
         let message = pb::ExecuteToolRequest::decode(&bytes[..]).unwrap();
         assert_eq!(message.trace[..], span.to_bytes());
+        assert_eq!(message.trace_state, "a=b");
         assert_eq!(message.correlation_id, "ä".repeat(512));
     }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use prost::Message as _;
 use snakepit_core::record::{Attribute, Attributes, Recorder, Span, SpanKind};
-use snakepit_core::{ErrorCode, Request, StopStep, TraceContext};
+use snakepit_core::{ErrorCode, Request, StopStep, TraceContext, TraceState};
 
 use super::calls::CallMap;
 use super::source::Source;
@@ -34,6 +34,7 @@ pub(super) struct Spans {
 struct Open {
     context: TraceContext,
     parent: [u8; 8],
+    state: TraceState,
     recorder: Arc<Box<dyn Recorder>>,
     tool: Arc<str>,
     /// Number of the call.
@@ -72,6 +73,7 @@ impl Spans {
             let open = Open {
                 context,
                 parent: parent.span_id(),
+                state: request.trace_state.clone(),
                 recorder,
                 tool: Arc::clone(&request.tool),
                 number: request.number.0,
@@ -195,6 +197,7 @@ impl Spans {
         open.recorder.span(Span {
             context: open.context,
             parent: Some(open.parent),
+            state: open.state,
             name: Cow::Borrowed(NAME),
             kind: SpanKind::Server,
             start,

@@ -36,6 +36,8 @@ pub(super) struct Span<'a> {
     pub(super) trace: Trace,
     #[serde(default)]
     pub(super) parent: Parent,
+    #[serde(borrow, default)]
+    pub(super) state: Cow<'a, str>,
     pub(super) start_ns: u64,
     pub(super) end_ns: u64,
     #[serde(default)]

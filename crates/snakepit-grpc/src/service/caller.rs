@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use snakepit_core::{ToolCall, TraceContext};
+use snakepit_core::{ToolCall, TraceContext, TraceState};
 use tokio::time::Instant;
 use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
 use tonic::{Request, Response};
@@ -11,6 +11,9 @@ use super::deadline;
 
 /// Header of the caller's span, as [W3C Trace Context](https://www.w3.org/TR/trace-context/) defines it.
 const TRACE_PARENT: &str = "traceparent";
+
+/// Header of what tracing systems have written beside it.
+const TRACE_STATE: &str = "tracestate";
 
 /// Header of a text that the records of a call carry, in requests and in their answers.
 const CORRELATION: &str = "x-snakepit-correlation-id";
@@ -25,6 +28,8 @@ pub(super) struct Caller {
     pub(super) deadline: Option<Instant>,
     /// The span that it makes the request in.
     pub(super) trace: Option<TraceContext>,
+    /// What goes with that span; nothing without one.
+    pub(super) trace_state: TraceState,
     pub(super) correlation: Option<Arc<str>>,
 }
 
@@ -33,6 +38,7 @@ impl Caller {
     pub(super) fn of<T>(request: &Request<T>) -> Self {
         let headers = request.metadata();
         let trace = only(headers, TRACE_PARENT).and_then(|text| text.parse().ok());
+        let trace_state = trace.map_or_else(TraceState::default, |_: TraceContext| state(headers));
         let correlation = only(headers, CORRELATION).filter(|text| {
             let shown = |byte: u8| (b' '..=b'~').contains(&byte);
             (1..=MAX_CORRELATION).contains(&text.len()) && text.bytes().all(shown)
@@ -40,6 +46,7 @@ impl Caller {
         Self {
             deadline: deadline::of(request),
             trace,
+            trace_state,
             correlation: correlation.map(Arc::from),
         }
     }
@@ -48,6 +55,7 @@ impl Caller {
     pub(super) fn name(&self, call: &mut ToolCall) {
         call.deadline = self.deadline;
         call.trace = self.trace;
+        call.trace_state.clone_from(&self.trace_state);
         call.correlation.clone_from(&self.correlation);
     }
 
@@ -63,6 +71,22 @@ impl Caller {
         }
         response
     }
+}
+
+/// The members of all headers of this name, in their order. One that is no text makes them none.
+fn state(headers: &MetadataMap) -> TraceState {
+    let mut values = headers.get_all(TRACE_STATE).iter();
+    let Some(first) = values.next() else {
+        return TraceState::default();
+    };
+    let texts: Result<Vec<_>, _> = std::iter::once(first)
+        .chain(values)
+        .map(MetadataValue::to_str)
+        .collect();
+    texts.map_or_else(
+        |_| TraceState::default(),
+        |texts| TraceState::parse(&texts.join(",")),
+    )
 }
 
 /// The value of a header that is there once.
@@ -94,8 +118,18 @@ mod tests {
         let good = caller(&[
             (TRACE_PARENT, PARENT),
             (CORRELATION, "order 7"),
-            ("tracestate", "a=b"),
+            (TRACE_STATE, "a=b"),
+            (TRACE_STATE, "c=d, e=f"),
         ]);
+        assert_eq!(good.trace_state.as_str(), "a=b,c=d,e=f");
+        for bad in ["a", "a=b,a=c", "A=b"] {
+            let caller = caller(&[(TRACE_PARENT, PARENT), (TRACE_STATE, bad)]);
+            assert!(
+                caller.trace.is_some() && caller.trace_state.is_empty(),
+                "{bad}"
+            );
+        }
+        assert!(caller(&[(TRACE_STATE, "a=b")]).trace_state.is_empty());
         assert_eq!(good.trace.unwrap().to_string(), PARENT);
         assert_eq!(good.correlation.as_deref(), Some("order 7"));
         let answer = good.answer(());

@@ -230,6 +230,7 @@ impl Prepared {
             peer,
             metadata: self.metadata,
             trace: self.caller.trace,
+            trace_state: self.caller.trace_state,
             correlation: self.caller.correlation,
         })
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_core::Stream;
 use snakepit_core::{
-    Error, Metadata, Payload, Session, SessionId, ToolError, ToolInfo, TraceContext,
+    Error, Metadata, Payload, Session, SessionId, ToolError, ToolInfo, TraceContext, TraceState,
 };
 
 /// Results of one streaming tool. It ends after the last one or after the first error. Dropping it cancels the call.
@@ -69,6 +69,8 @@ pub struct GatewayCall {
     pub metadata: Metadata,
     /// The client's span, from the header `traceparent`.
     pub trace: Option<TraceContext>,
+    /// What goes with that span, from the header `tracestate`.
+    pub trace_state: TraceState,
     /// Text for the records of the call, from the header `x-snakepit-correlation-id`.
     pub correlation: Option<Arc<str>>,
 }

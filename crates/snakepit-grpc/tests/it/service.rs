@@ -11,3 +11,4 @@ mod serve;
 mod sessions;
 mod variables;
 mod watching;
+mod worker_events;

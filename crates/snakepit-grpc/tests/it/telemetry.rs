@@ -273,14 +273,19 @@ proptest! {
     }
 
     #[test]
-    fn a_frame_is_counted_as_it_is_read(sizes in prop::collection::vec(0..300usize, 1..50), dropped: u64) {
+    fn a_frame_is_counted_as_it_is_read(sizes in prop::collection::vec(0..300usize, 1..50), dropped: u64, too_large: u64) {
         let records: Vec<_> = sizes.iter().map(|size| {
             let record = Bytes::from(vec![0xc0; *size]);
             pb::TelemetryRecord { kind: 1, record }
         }).collect();
-        let head = Bytes::from(pb::Telemetry { records, dropped }.encode_to_vec());
-        prop_assert_eq!(count(&head), dropped.saturating_add(sizes.len() as u64));
+        let message = pb::Telemetry { records, dropped, too_large };
+        let head = Bytes::from(message.encode_to_vec());
+        let (counted, before) = count(&head);
+        prop_assert_eq!(counted, sizes.len() as u64);
+        prop_assert_eq!(before.too_large, too_large.min(dropped));
+        prop_assert_eq!(before.queue_full, dropped - before.too_large);
         let told = reader().read_frame(head, |_| panic!("they are malformed"));
-        prop_assert_eq!(told, dropped.saturating_add(sizes.len() as u64));
+        prop_assert_eq!(told.malformed, sizes.len() as u64);
+        prop_assert_eq!((told.queue_full, told.too_large), (before.queue_full, before.too_large));
     }
 }

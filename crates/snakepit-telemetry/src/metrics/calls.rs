@@ -22,6 +22,8 @@ struct Key {
 #[derive(Clone, Debug)]
 struct Series {
     items: u64,
+    sent: u64,
+    received: u64,
     duration: Histogram,
     queue: Histogram,
     service: Histogram,
@@ -32,6 +34,8 @@ struct Ended {
     key: Key,
     items: u64,
     failed: u64,
+    sent: u64,
+    received: u64,
     queued_us: u64,
     duration_us: u64,
     on_worker: bool,
@@ -64,6 +68,8 @@ impl Calls {
             code,
             items,
             failed,
+            sent_bytes,
+            received_bytes,
             queued_us,
             duration_us,
             trace,
@@ -81,6 +87,8 @@ impl Calls {
             },
             items: *items,
             failed: *failed,
+            sent: *sent_bytes,
+            received: *received_bytes,
             queued_us: *queued_us,
             duration_us: *duration_us,
             on_worker: worker.is_some(),
@@ -108,6 +116,8 @@ impl Calls {
         } else {
             ended.items
         };
+        series.sent += ended.sent;
+        series.received += ended.received;
         let (duration, queued) = (seconds(ended.duration_us), seconds(ended.queued_us));
         series.duration.observe(duration, example);
         series.queue.observe(queued, example);
@@ -128,6 +138,8 @@ impl Calls {
             let empty = || Histogram::new(SECONDS);
             Arc::new(Mutex::new(Series {
                 items: 0,
+                sent: 0,
+                received: 0,
                 duration: empty(),
                 queue: empty(),
                 service: empty(),
@@ -143,11 +155,17 @@ impl Calls {
             .map(|(key, series)| (key.clone(), Arc::clone(series)))
             .collect();
         let mut totals: BTreeMap<_, u64> = BTreeMap::new();
+        let mut bytes: BTreeMap<_, (u64, u64)> = BTreeMap::new();
         let mut queues: BTreeMap<PoolName, Histogram> = BTreeMap::new();
         for (key, series) in all {
             let series = lock(&series).clone();
             let ended = (key.pool.clone(), key.outcome, key.code);
             *totals.entry(ended).or_default() += series.items;
+            let (sent, received) = bytes
+                .entry((key.pool.clone(), Arc::clone(&key.tool)))
+                .or_default();
+            *sent += series.sent;
+            *received += series.received;
             let queue = queues.entry(key.pool.clone());
             queue
                 .or_insert_with(|| Histogram::new(SECONDS))
@@ -166,6 +184,16 @@ impl Calls {
         }
         for ((pool, outcome, code), items) in totals {
             families.number(Id::Calls, of(&pool, outcome, code), items as f64);
+        }
+        for (id, direction) in [(Id::Sent, 0), (Id::Received, 1)] {
+            for ((pool, tool), (sent, received)) in &bytes {
+                let labels = vec![
+                    label("pool", pool.as_str()),
+                    label("tool", Arc::clone(tool)),
+                ];
+                let count = [*sent, *received][direction];
+                families.number(id, labels, count as f64);
+            }
         }
         for (pool, queue) in queues {
             let labels = vec![label("pool", pool.as_str())];
@@ -194,6 +222,8 @@ mod tests {
             },
             items: 1,
             failed: 0,
+            sent: 100,
+            received: 7,
             queued_us: 2_000,
             duration_us: 5_000,
             on_worker: true,
@@ -235,6 +265,24 @@ mod tests {
         let expected = [("error", 3.0), ("ok", 7.0)]
             .map(|(outcome, items)| (outcome.to_owned(), Value::Number(items)));
         assert_eq!(values, expected);
+    }
+
+    #[test]
+    fn bytes_of_a_tool_are_summed_over_its_outcomes() {
+        let calls = Calls::new(10);
+        for (outcome, received) in [("ok", 7), ("error", 0), ("ok", 3)] {
+            let mut one = ended("a", "echo", None);
+            (one.key.outcome, one.received) = (outcome, received);
+            calls.add(one);
+        }
+        for (name, sum) in [
+            ("snakepit.call.sent", 300.0),
+            ("snakepit.call.received", 10.0),
+        ] {
+            let points = points(&calls, name);
+            assert_eq!(points.len(), 1, "{name}");
+            assert_eq!(points[0].value, Value::Number(sum), "{name}");
+        }
     }
 
     #[test]

@@ -62,10 +62,15 @@ impl Counters {
             Event::CircuitOpened { pool, .. } => {
                 self.add(Id::CircuitOpened, &[("pool", pool.as_str())], 1);
             }
-            Event::TelemetryDropped { pool, records, .. } => {
+            Event::TelemetryDropped {
+                pool,
+                records,
+                reason,
+                ..
+            } => {
                 let labels = [
                     ("signal", "records"),
-                    ("reason", "worker_queue_full"),
+                    ("reason", *reason),
                     ("pool", pool.as_str()),
                 ];
                 self.add(Id::Dropped, &labels, *records);
@@ -159,6 +164,7 @@ mod tests {
                 pool: PoolName::new(&worker[..1]),
                 worker: snakepit_core::WorkerId::new(worker),
                 records: u64::MAX,
+                reason: "worker_queue_full",
             });
         }
         assert_eq!(counters.total(Id::Dropped), u64::MAX);

@@ -141,6 +141,8 @@ descs! {
     Duration Histogram "rpc.client.call.duration" "s" "Time from the start of a call until it is over for its caller"
     QueueDuration Histogram "snakepit.queue.duration" "s" "Time that calls waited for a slot"
     ServiceDuration Histogram "snakepit.service.duration" "s" "Time that calls spent on a worker"
+    Sent Counter "snakepit.call.sent" "By" "Arguments of calls that went to workers, in all attempts"
+    Received Counter "snakepit.call.received" "By" "Results of calls that their callers got"
     Attempts Counter "snakepit.attempts" "{attempt}" "Attempts that are over, by outcome; a call that is made again has several"
     CallsQueued Counter "snakepit.calls.queued" "{call}" "Calls that had to wait for a slot"
     CallsRetried Counter "snakepit.calls.retried" "{call}" "Calls made again"

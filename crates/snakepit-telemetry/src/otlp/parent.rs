@@ -1,11 +1,11 @@
 //! The span that is current where a call is made.
 
 use opentelemetry::trace::{SpanContext, TraceContextExt as _};
-use snakepit_core::TraceContext;
+use snakepit_core::{TraceContext, TraceState};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 /// Returns the current span: OpenTelemetry's own, or that of `tracing` where its layer does not activate it. `None` if there is none.
-pub(crate) fn current() -> Option<TraceContext> {
+pub(crate) fn current() -> Option<(TraceContext, TraceState)> {
     let active = opentelemetry::Context::map_current(|context| {
         context
             .has_active_span()
@@ -21,7 +21,15 @@ pub(crate) fn current() -> Option<TraceContext> {
     })
 }
 
-fn ours(span: &SpanContext) -> Option<TraceContext> {
+fn ours(span: &SpanContext) -> Option<(TraceContext, TraceState)> {
     let (trace, own) = (span.trace_id().to_bytes(), span.span_id().to_bytes());
-    TraceContext::new(trace, own, span.is_sampled())
+    let context = TraceContext::new(trace, own, span.is_sampled())?;
+    let state = span.trace_state();
+    // Most have none: that is told without an allocation.
+    let state = if state == &opentelemetry::trace::TraceState::NONE {
+        TraceState::default()
+    } else {
+        TraceState::parse(&state.header())
+    };
+    Some((context, state))
 }

@@ -1,5 +1,6 @@
 //! Spans on their way to a collector: those of this program and those of workers, in one queue.
 
+use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,8 +10,8 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{
     Span as SdkSpan, SpanData, SpanEvents, SpanExporter, SpanLinks, SpanProcessor,
 };
-use snakepit_core::TraceContext;
 use snakepit_core::record::{self, Attribute, Attributes, Span, Text};
+use snakepit_core::{TraceContext, TraceState};
 use tokio::runtime::Handle;
 
 use super::delivery::Delivery;
@@ -108,7 +109,7 @@ impl<E> Converter<E> {
         let mut span_events = SpanEvents::default();
         span_events.events = events.collect();
         SpanData {
-            span_context: context(&span.context),
+            span_context: context(&span.context, &span.state),
             parent_span_id: span.parent.map_or(SpanId::INVALID, SpanId::from_bytes),
             parent_span_is_remote: false,
             span_kind: match span.kind {
@@ -162,14 +163,15 @@ impl<E> Converter<E> {
 }
 
 /// Returns the context in the words of the SDK.
-fn context(trace: &TraceContext) -> SpanContext {
+fn context(trace: &TraceContext, state: &TraceState) -> SpanContext {
     let flags = TraceFlags::new(u8::from(trace.is_sampled()));
+    let state = opentelemetry::trace::TraceState::from_str(state.as_str()).unwrap_or_default();
     SpanContext::new(
         TraceId::from_bytes(trace.trace_id()),
         SpanId::from_bytes(trace.span_id()),
         flags,
         false,
-        opentelemetry::trace::TraceState::NONE,
+        state,
     )
 }
 
@@ -200,7 +202,12 @@ fn size(span: &Span) -> usize {
     let events = span.events.iter();
     let events = events.map(|event| SPAN_BYTES / 4 + event.name.len() + of(&event.attributes));
     let error = span.error.as_ref().map_or(0, |error| error.len());
-    SPAN_BYTES + span.name.len() + error + of(&span.attributes) + events.sum::<usize>()
+    SPAN_BYTES
+        + span.name.len()
+        + span.state.as_str().len()
+        + error
+        + of(&span.attributes)
+        + events.sum::<usize>()
 }
 
 /// The same of a span of the application.

@@ -65,6 +65,8 @@ async fn spans_logs_and_metrics_arrive_together_and_without_secrets() {
         items: 1,
         failed: 0,
         attempts: 1,
+        sent_bytes: 100,
+        received_bytes: 7,
         queued_us: 10,
         duration_us: 1000,
         trace: Some(Shown(context)),

@@ -152,6 +152,8 @@ async fn a_real_server_reads_the_metrics_with_their_exemplars_and_the_dashboard(
             items: 1,
             failed: 0,
             attempts: 1,
+            sent_bytes: 100,
+            received_bytes: 7,
             queued_us: 1_000,
             duration_us: 30_000,
             trace: Some(Shown(trace)),

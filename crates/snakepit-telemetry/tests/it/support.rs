@@ -77,6 +77,7 @@ pub(crate) fn span(events: &Events, attributes: Attributes) -> Span {
     let now = SystemTime::now();
     Span {
         context: begun.context,
+        state: Default::default(),
         parent: begun.parent,
         name: "snakepit.call".into(),
         kind: SpanKind::Client,

@@ -109,6 +109,29 @@ async fn the_trace_and_the_correlation_id_of_a_client_reach_the_tool() {
         assert!(call > 0);
         assert_eq!(correlation.as_deref(), Some("order 7"));
     }
+    for (parent, states, seen) in [
+        (Some(PARENT), &["a=b", "c=d"][..], Some("a=b,c=d")),
+        (Some(PARENT), &["a=b", "nonsense"], None),
+        (None, &["a=b"], None),
+    ] {
+        let mut request = tonic::Request::new(ExecuteToolRequest {
+            tool_name: "where_state".into(),
+            payload: snakepit::Payload::encode(&()).unwrap().bytes,
+            encoding: Encoding::Msgpack.into(),
+            ..Default::default()
+        });
+        let headers = request.metadata_mut();
+        for state in states {
+            headers.append("tracestate", state.parse().unwrap());
+        }
+        if let Some(parent) = parent {
+            headers.insert("traceparent", parent.parse().unwrap());
+        }
+        let answer = client.execute_tool(request).await.unwrap().into_inner();
+        assert!(answer.success, "{answer:?}");
+        let payload = snakepit::Payload::from_msgpack(answer.payload);
+        assert_eq!(payload.decode::<Option<String>>().unwrap().as_deref(), seen);
+    }
     drop(open);
     snakepit.shutdown().await;
 }

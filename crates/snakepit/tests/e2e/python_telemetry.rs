@@ -1,5 +1,7 @@
 //! What Python code reports through `snakepit_bridge.telemetry`, `logging` and OpenTelemetry, as the host gets it.
 
+mod floods;
+
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::process::Command;
@@ -8,10 +10,10 @@ use futures_util::StreamExt as _;
 use snakepit::{CallOptions, PoolBuilder, PythonProfile, Snakepit, args};
 use snakepit_core::events::Number;
 use snakepit_core::record::{Attribute, Attributes, Instrument, Log, Measurement, Span};
-use snakepit_core::{TelemetryControl, TraceContext};
+use snakepit_core::{TelemetryControl, TraceContext, TraceState};
 
 use crate::support::{pool_of, root};
-use crate::telemetry::recorded::{Got, Recorded, custom, dropped, recorded, recorded_holding};
+use crate::telemetry::recorded::{Got, Recorded, custom, recorded};
 
 const PROFILES: [&str; 3] = ["process", "thread", "event loop"];
 
@@ -213,53 +215,38 @@ async fn coroutines_streams_and_exceptions_have_their_spans() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flood_of_log_records_is_dropped_and_counted() {
-    let snakepit = start("process").await;
-    let mut got = recorded(&snakepit);
-    let mut events = snakepit.default_pool().raw().events().subscribe(65_536);
-    let count = 30_000;
-    snakepit
-        .execute::<()>("floods", args! { "n" => count })
-        .await
-        .unwrap();
-    snakepit.shutdown().await;
-    let mut lost = 0;
-    while let Some(emitted) = events.try_next() {
-        lost += dropped(&emitted.event);
-    }
-    let mut came = 0;
-    while let Some(record) = got.try_next() {
-        came += i64::from(matches!(record, Got::Log(_)));
-    }
-    assert_eq!(came + lost, count, "{came} came, {lost} were dropped");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn increments_of_counters_are_never_lost() {
-    let snakepit = start("process").await;
-    let (mut got, held) = recorded_holding(&snakepit);
-    // Nothing reads what comes from here on, so that there is no room for most of it.
-    let args = args! { "level" => 40, "text" => "hold" };
-    snakepit.execute::<i64>("says", args).await.unwrap();
-    assert_eq!(log(&mut got).await.message, "hold");
-    let count = 60_000;
-    snakepit
-        .execute::<()>("counts", args! { "n" => count })
-        .await
-        .unwrap();
-    drop(held);
-    // What had no room in the worker comes at its end.
-    snakepit.shutdown().await;
-    let mut sum = 0.0;
-    while sum < f64::from(count) {
-        if let Got::Measurement(it) = got.next().await {
-            sum += it.value;
+async fn what_tracing_systems_have_written_reaches_python_and_its_children() {
+    // A shell would run that.
+    const STATE: &str = "congo=t61'$(exit 3)`b\"\\,rojo=1";
+    let dir = tempfile::tempdir().unwrap();
+    for profile in PROFILES {
+        let snakepit = start(profile).await;
+        let mut got = recorded(&snakepit);
+        let file = dir.path().join(profile.replace(' ', "-"));
+        let args = || args! { "path" => file.to_str().unwrap() };
+        let (mut options, _) = traced();
+        options.trace_state = TraceState::parse(STATE);
+        let told: [Option<String>; 2] = snakepit
+            .execute_with("trace_state", args(), &options)
+            .await
+            .unwrap();
+        assert_eq!(told.map(Option::unwrap), [STATE; 2], "{profile}");
+        assert_eq!(std::fs::read_to_string(&file).unwrap().trim(), STATE);
+        let all = spans(&mut got, 2).await;
+        is_child(&all, "inner", "snakepit.tool");
+        for span in all.values() {
+            assert_eq!(span.state.as_str(), STATE, "{profile}: {span:?}");
         }
+        // The next call has none of it.
+        let (options, _) = traced();
+        let told: [Option<String>; 2] = snakepit
+            .execute_with("trace_state", args(), &options)
+            .await
+            .unwrap();
+        assert_eq!(told, [None, Some(String::new())], "{profile}");
+        assert!(spans(&mut got, 2).await["inner"].state.is_empty());
+        snakepit.shutdown().await;
     }
-    while let Some(record) = got.try_next() {
-        assert!(!matches!(record, Got::Measurement(_)), "{record:?}");
-    }
-    assert_eq!(sum, f64::from(count));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,6 +14,7 @@ from snakepit_bridge._native import (
     telemetry_put,
     telemetry_settings,
     telemetry_trace,
+    telemetry_trace_state,
     telemetry_version,
     unpack,
 )
@@ -37,6 +38,11 @@ event("loaded")
 @tool
 def where():
     return place()
+
+
+@tool
+def where_state():
+    return telemetry_trace_state()
 
 
 @tool

@@ -28,6 +28,8 @@ pub(super) struct Queue {
     bytes: usize,
     /// Records that had no room, since the last frame.
     dropped: u64,
+    /// How many of them were too long.
+    too_large: u64,
 }
 
 impl Queue {
@@ -48,6 +50,7 @@ impl Queue {
             self.records.push_back(pb::TelemetryRecord { kind, record });
         } else {
             self.dropped += 1;
+            self.too_large += u64::from(record.len() > MAX_RECORD);
         }
         fits
     }
@@ -60,6 +63,7 @@ impl Queue {
         let mut message = pb::Telemetry {
             records: Vec::new(),
             dropped: std::mem::take(&mut self.dropped),
+            too_large: std::mem::take(&mut self.too_large),
         };
         let mut size = 0;
         while let Some(next) = self.records.front() {
@@ -103,16 +107,18 @@ mod tests {
         assert!(!queue.put(1, &[0; MAX_RECORD + 1]));
         let fitting = (0..2000_u32).filter(|n| queue.put(1, &n.to_be_bytes()));
         assert_eq!(fitting.count(), MAX_RECORDS);
-        let (mut next, mut dropped) = (0_u32, 0);
+        let (mut next, mut dropped, mut too_large) = (0_u32, 0, 0);
         while let Some(frame) = queue.take() {
             let message = read(&frame);
             dropped += message.dropped;
+            too_large += message.too_large;
             for record in message.records {
                 assert_eq!(record.record[..], next.to_be_bytes());
                 next += 1;
             }
         }
         assert_eq!((next as usize, dropped), (MAX_RECORDS, 1 + 2000 - 1024));
+        assert_eq!(too_large, 1);
         assert!(queue.is_empty());
         assert_eq!(queue.bytes, 0);
     }

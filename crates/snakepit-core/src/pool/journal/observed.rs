@@ -8,8 +8,16 @@ use crate::pool::shared::Shared;
 use crate::{CallObserver, EndedCall, Request, SentCall};
 
 impl Progress {
-    /// It is sent to the worker of this lease.
-    pub(in crate::pool) fn sent(&mut self, shared: &Shared, request: &Request, lease: &Lease) {
+    /// It is sent to the worker of this lease, with so many bytes of arguments.
+    pub(in crate::pool) fn sent(
+        &mut self,
+        shared: &Shared,
+        request: &Request,
+        lease: &Lease,
+        bytes: usize,
+    ) {
+        let bytes = bytes as u64;
+        self.sent += bytes;
         let Some(observer) = shared.observer.get() else {
             return;
         };
@@ -24,7 +32,7 @@ impl Progress {
             at: lease.since().unwrap_or(self.begun),
             deadline: request.deadline,
             queued: self.queued,
-            bytes: request.args.bytes.len() as u64,
+            bytes,
             items: self.items,
             mark: self.mark,
         }));

@@ -96,7 +96,7 @@ pub(super) async fn start(
         lease.session.clone_from(&origin.options.hold);
         progress.dispatched(shared, &mut lease);
         let request = limits.request(progress, origin.args.clone(), &origin.options, &lease);
-        progress.sent(shared, &request, &lease);
+        progress.sent(shared, &request, &lease, request.args.bytes.len());
         let call = request.call;
         let future = Arc::clone(lease.worker()).stream(lease.slot(), request);
         let running = Running::new(lease, call, future);

@@ -57,8 +57,23 @@ def floods(n: int) -> None:
 
 @tool
 def counts(n: int) -> None:
+    # So long that the host has no room for most of them, and an event among them that may be lost.
     for _ in range(n):
-        telemetry.counter("flood.rows").add(1, kind="cold")
+        telemetry.counter("flood.rows").add(1, kind="c" * 1000)
+        telemetry.emit("flood")
+
+
+@tool
+def trace_state(path: str) -> list[str | None]:
+    import os
+    import subprocess
+
+    command = ["sh", "-c", 'echo "$TRACESTATE"']
+    with telemetry.span("inner"):
+        os.system(f'echo "$TRACESTATE" > {path}')
+        run = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        own = dict(telemetry.outgoing_metadata()).get("tracestate")
+        return [own, run.stdout.strip()]
 
 
 @tool

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use snakepit::{CallOptions, Error, HostTool, Snakepit, ToolContext, WeakSnakepit, args};
-use snakepit_core::TraceContext;
 use snakepit_core::events::Event;
 use snakepit_core::record::{Span, SpanKind};
+use snakepit_core::{TraceContext, TraceState};
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
@@ -18,6 +18,9 @@ use crate::support::{LONG, file, pool_of};
 
 /// Clocks of two processes may disagree by that much.
 const SKEW: Duration = Duration::from_millis(5);
+
+/// What the caller's tracing system has written beside its span.
+const STATE: &str = "congo=t61rcWkgMzE,rojo=00f067aa0ba902b7";
 
 /// A tool of the second pool, and how its call ends.
 struct Case {
@@ -122,6 +125,7 @@ async fn call(
         file(&held).await;
         let mut options = CallOptions::new();
         options.trace = Some(caller);
+        options.trace_state = TraceState::parse(STATE);
         let args = args! { "tool" => case.tool, "path" => there.to_str().unwrap() };
         let pool = snakepit.pool("first").unwrap();
         pool.execute_with::<i64>("relays", args, &options).await
@@ -192,6 +196,9 @@ async fn one_trace_leads_from_rust_through_two_pools_and_a_host_tool() {
         let ids: std::collections::BTreeSet<_> =
             spans.iter().map(|span| span.context.span_id()).collect();
         assert_eq!(ids.len(), 6, "{spans:#?}");
+        for span in &spans {
+            assert_eq!(span.state.as_str(), STATE, "{span:#?}");
+        }
 
         let outer = one(&spans, "snakepit.call", Some("relays"));
         assert_eq!(outer.parent, Some(caller.span_id()));

@@ -37,11 +37,13 @@ impl Recorder for Sink {
             Begun {
                 context: parent.child(),
                 parent: Some(parent.span_id()),
+                state: Default::default(),
             }
         } else {
             Begun {
                 context: parent,
                 parent: None,
+                state: Default::default(),
             }
         })
     }

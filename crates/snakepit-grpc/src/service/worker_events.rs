@@ -1,0 +1,241 @@
+//! Events of workers that speak gRPC: what they tell over `StreamTelemetry`, in the words of the catalogue and within budgets.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_core::Stream;
+use futures_util::stream::unfold;
+use prost::Message as _;
+use snakepit_core::events::{CustomEvent, Event, Events, Number};
+use snakepit_core::{PoolName, TelemetryControl, WorkerId, is_secret_name};
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
+use tonic::transport::Channel;
+use tonic::{Code, Status};
+
+use crate::pb;
+use crate::pb::bridge_service_client::BridgeServiceClient;
+use crate::pb::telemetry_control::Control;
+use crate::pb::telemetry_value::Value;
+use crate::records::{self, Malformed};
+
+/// Longest event in bytes; a longer one is dropped.
+const MAX_EVENT: usize = 16 << 10;
+
+/// Longest message that is read at all; a longer one ends the stream.
+const MAX_MESSAGE: usize = 256 << 10;
+
+/// Parts of a name.
+const MAX_PARTS: usize = 16;
+
+/// Measurements, and texts, of one event; further ones are left out.
+const MAX_ENTRIES: usize = 64;
+
+/// Events of one worker in a second; further ones are dropped.
+const EVENTS_PER_SECOND: u32 = 10_000;
+
+/// The events of one worker.
+#[derive(Debug)]
+pub struct WorkerEvents {
+    pool: PoolName,
+    worker: WorkerId,
+    events: Events,
+    window: Option<Instant>,
+    taken: u32,
+    dropped: BTreeMap<&'static str, u64>,
+}
+
+/// How a stream of events ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EventsEnd {
+    /// The worker tells no events: it does not have the rpc.
+    Unsupported,
+    /// The worker has ended the stream, as it does when it stops.
+    Closed,
+    /// The stream broke off. Opened again, it goes on where it was.
+    Failed(String),
+}
+
+impl WorkerEvents {
+    /// Publishes what `worker` tells under its true names.
+    pub fn new(pool: PoolName, worker: WorkerId, events: Events) -> Self {
+        Self {
+            pool,
+            worker,
+            events,
+            window: None,
+            taken: 0,
+            dropped: BTreeMap::new(),
+        }
+    }
+
+    /// Opens `StreamTelemetry` and publishes its events until it ends. The stream has no deadline: a worker of the original would end it
+    /// there for good. `settings` go to the worker now and whenever they change; while they are off, what still comes is ignored.
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends the stream. Events that wait in the worker stay there.
+    pub async fn read(
+        &mut self,
+        client: &BridgeServiceClient<Channel>,
+        settings: watch::Receiver<TelemetryControl>,
+    ) -> EventsEnd {
+        let mut client = client.clone().max_decoding_message_size(MAX_MESSAGE);
+        let opened = client.stream_telemetry(controls(settings.clone())).await;
+        let end = match opened {
+            Ok(answer) => self.read_all(answer.into_inner(), &settings).await,
+            Err(status) => ended(&status),
+        };
+        self.tell_dropped();
+        end
+    }
+
+    async fn read_all(
+        &mut self,
+        mut messages: tonic::Streaming<pb::TelemetryEvent>,
+        settings: &watch::Receiver<TelemetryControl>,
+    ) -> EventsEnd {
+        loop {
+            let next = match self.window.filter(|_| !self.dropped.is_empty()) {
+                Some(end) => match timeout_at(end, messages.message()).await {
+                    Ok(next) => next,
+                    Err(_) => {
+                        self.tell_dropped();
+                        continue;
+                    }
+                },
+                None => messages.message().await,
+            };
+            match next {
+                Ok(Some(message)) if settings.borrow().enabled => self.take(message),
+                Ok(Some(_)) => {}
+                Ok(None) => return EventsEnd::Closed,
+                Err(status) => return ended(&status),
+            }
+        }
+    }
+
+    /// Publishes an event, or counts it.
+    fn take(&mut self, message: pb::TelemetryEvent) {
+        let now = Instant::now();
+        if self.window.is_none_or(|end| now >= end) {
+            self.tell_dropped();
+            (self.window, self.taken) = (Some(now + Duration::from_secs(1)), 0);
+        }
+        self.taken = self.taken.saturating_add(1);
+        let read = if self.taken > EVENTS_PER_SECOND {
+            Err("host_queue_full")
+        } else if message.encoded_len() > MAX_EVENT {
+            Err("too_large")
+        } else {
+            self.event(message).map_err(|Malformed| "malformed")
+        };
+        match read {
+            Ok(event) => self.events.publish(event),
+            Err(reason) => *self.dropped.entry(reason).or_default() += 1,
+        }
+    }
+
+    fn tell_dropped(&mut self) {
+        for (reason, records) in std::mem::take(&mut self.dropped) {
+            self.events.publish(Event::TelemetryDropped {
+                pool: self.pool.clone(),
+                worker: self.worker.clone(),
+                records,
+                reason,
+            });
+        }
+    }
+
+    /// The event of a message: that of the catalogue where it has one, else one under the name that the worker gave it.
+    fn event(&self, message: pb::TelemetryEvent) -> Result<Event, Malformed> {
+        if message.event_parts.len() > MAX_PARTS {
+            return Err(Malformed);
+        }
+        let mut event = CustomEvent::new(records::event_name(&message.event_parts.join("."))?);
+        event.pool = Some(self.pool.clone());
+        event.worker = Some(self.worker.clone());
+        let mut texts: BTreeMap<String, String> = message.metadata.into_iter().collect();
+        if !message.correlation_id.is_empty() {
+            let id = || message.correlation_id;
+            texts.entry("correlation_id".to_owned()).or_insert_with(id);
+        }
+        let measured: BTreeMap<_, _> = message.measurements.into_iter().collect();
+        for (name, value) in measured {
+            let number = match value.value {
+                Some(Value::IntValue(value)) => Number::Integer(value),
+                Some(Value::FloatValue(value)) => Number::Float(value),
+                Some(Value::StringValue(text)) => {
+                    texts.entry(name).or_insert(text);
+                    continue;
+                }
+                None => continue,
+            };
+            if records::is_name(&name) && event.measurements.len() < MAX_ENTRIES {
+                event.measurements.insert(name.into(), number);
+            }
+        }
+        for (name, text) in texts {
+            if !records::is_name(&name) || event.metadata.len() >= MAX_ENTRIES {
+                continue;
+            }
+            let text: Arc<str> = if is_secret_name(&name) {
+                "<redacted>".into()
+            } else {
+                records::clip(&text).into()
+            };
+            event.metadata.insert(name.into(), text);
+        }
+        Ok(records::catalogued(event, &self.pool, &self.worker))
+    }
+}
+
+fn ended(status: &Status) -> EventsEnd {
+    match status.code() {
+        Code::Unimplemented => EventsEnd::Unsupported,
+        _ => EventsEnd::Failed(format!(
+            "{:?}: {}",
+            status.code(),
+            records::clip(status.message())
+        )),
+    }
+}
+
+/// The settings as the worker reads them: all of them now, and again after each change. It never ends, since some workers take the end for
+/// that of the whole stream.
+fn controls(
+    settings: watch::Receiver<TelemetryControl>,
+) -> impl Stream<Item = pb::TelemetryControl> + Send + 'static {
+    let first = (settings, VecDeque::new(), true);
+    unfold(first, async |(mut settings, mut waiting, is_first)| {
+        if waiting.is_empty() {
+            if !is_first && settings.changed().await.is_err() {
+                pending::<()>().await;
+            }
+            waiting.extend(messages(&settings.borrow_and_update()));
+        }
+        let next = waiting.pop_front()?;
+        Some((next, (settings, waiting, false)))
+    })
+}
+
+fn messages(settings: &TelemetryControl) -> [pb::TelemetryControl; 3] {
+    let all = [
+        Control::Filter(pb::TelemetryEventFilter {
+            allow: settings.allow.clone(),
+            deny: settings.deny.clone(),
+        }),
+        Control::Sampling(pb::TelemetrySamplingUpdate {
+            sampling_rate: settings.sampling,
+            event_patterns: Vec::new(),
+        }),
+        Control::Toggle(pb::TelemetryToggle {
+            enabled: settings.enabled,
+        }),
+    ];
+    all.map(|control| pb::TelemetryControl {
+        control: Some(control),
+    })
+}
