@@ -171,7 +171,8 @@ def test_128_levels_are_allowed():
         b"\xdf\xff\xff\xff\xff",
         b"\xc6\xff\xff\xff\xff",
         b"\x01\x02",
-        b"\x81\x90\x01",
+        b"\x81\x80\x01",
+        b"\x81\x91\x80\x01",
         b"\xc7\x03\x63abc",
         b"\xc7\x03\x01abc",
         b"\xd4\x05\x00",
@@ -204,9 +205,77 @@ class Place:
 
 
 def test_a_key_that_could_not_be_a_key_again_is_refused():
-    for key in (Place(1), (1, (Place(2),)), frozenset([Place(3)])):
-        with pytest.raises(TypeError, match=r"\$\.keys\[1\] is a key that is sent") as error:
+    for key in (Place(1), (1, (Place(2),)), frozenset([3]), (frozenset([3]),)):
+        with pytest.raises(TypeError, match=r"\$\.keys\[1\]") as error:
             pack({"a": 1, key: 2})
-        assert "no dictionary" in str(error.value)
-    # A tuple is one.
+        assert "as a key" in str(error.value)
+
+
+def test_a_tuple_is_a_key():
+    for key in ((), (1, "a"), (1, (2, (3.5, None)), b"x"), Pair(1, Pair(2, 3))):
+        assert unpack(pack({key: 2})) == {key: 2}
+    tall = enum.Enum("Size", {"TALL": (1, 2)}).TALL
+    assert unpack(pack({tall: 1})) == {(1, 2): 1}
     assert pack({(1, "a"): 2}) == b"\x81\x92\x01\xa1a\x02"
+
+
+def test_a_subclass_of_dict_is_sent_in_its_own_order():
+    moved = OrderedDict(a=1, b=2)
+    moved.move_to_end("a")
+    assert list(unpack(pack(moved)).items()) == [("b", 2), ("a", 1)]
+
+    class Backwards(dict):
+        def items(self):
+            return reversed(list(super().items()))
+
+    assert list(unpack(pack(Backwards(a=1, b=2)))) == ["b", "a"]
+
+    class Broken(dict):
+        def items(self):
+            yield 1
+
+    with pytest.raises(TypeError, match=r"\$ is a .*Broken that cannot be read"):
+        pack(Broken(a=1))
+
+
+def iso(code, text):
+    return bytes([0xC7, len(text), code]) + text.encode()
+
+
+def test_fractions_of_seconds_are_equal_or_refused():
+    moment = datetime.datetime(2020, 1, 2, 3, 4, 5, 120_000)
+    for text in ("2020-01-02T03:04:05.12", "2020-01-02T03:04:05.120000000"):
+        assert unpack(iso(1, text)) == moment
+    for zone in ("Z", "+00:00"):
+        got = unpack(iso(1, "2020-01-02T03:04:05.12" + zone))
+        assert got == moment.replace(tzinfo=datetime.timezone.utc)
+    assert unpack(iso(3, "03:04:05.5")) == datetime.time(3, 4, 5, 500_000)
+    for code, text in ((1, "2020-01-02T03:04:05.1234567"), (3, "03:04:05.000000001")):
+        with pytest.raises(ValueError, match="finer than a microsecond"):
+            unpack(iso(code, text))
+
+
+class NoTime(datetime.datetime):
+    """As `pandas.NaT`: of the type, and no time."""
+
+    def __eq__(self, other):
+        return False
+
+    __hash__ = datetime.datetime.__hash__
+
+
+class Fine(datetime.datetime):
+    nanosecond = 1
+
+    def isoformat(self, *args):
+        return "not me"
+
+
+def test_subclasses_of_times_say_what_their_base_says_or_are_refused():
+    with pytest.raises(TypeError, match=r"\$\[0\] is .*, which is no time"):
+        pack([NoTime(2020, 1, 1)])
+    fine = Fine(2020, 1, 1)
+    with pytest.raises(TypeError, match="with nanoseconds"):
+        pack(fine)
+    fine.nanosecond = 0
+    assert unpack(pack(fine)) == datetime.datetime(2020, 1, 1)

@@ -88,7 +88,8 @@ pub use tensor::{DType, Tensor, TensorError};
 pub use trace_context::{TraceContext, TraceContextError};
 pub use trace_state::TraceState;
 pub use value::{
-    Bytes, Date, DateTime, Decimal, JsonText, Time, TimeDelta, Unserializable, Uuid, Value,
+    Bytes, Date, DateTime, Decimal, JsonError, JsonText, Time, TimeDelta, Unserializable, Uuid,
+    Value,
 };
 pub use variable::{Constraints, NewVariable, SetVariable, Variable, VariableError, VariableType};
 pub use worker::{

@@ -6,16 +6,19 @@ mod described;
 pub(crate) mod expand;
 pub(crate) mod explain;
 mod json;
+mod json_error;
 mod kinds;
 mod marker;
 mod serde_impl;
 pub(crate) mod shared;
 mod show;
 mod text;
+mod whole_numbers;
 
 use bytes::Bytes as RawBytes;
 
 use crate::Tensor;
+pub use json_error::JsonError;
 pub use kinds::{Bytes, Date, DateTime, Decimal, Time, TimeDelta, Uuid};
 pub use marker::Unserializable;
 pub use text::JsonText;

@@ -4,12 +4,10 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyMemoryView};
 
+use crate::encode::{EncodeError, type_name};
 use crate::kinds;
-use crate::msgpack::{Token, ext, write};
+use crate::msgpack::ext;
 use crate::raw::{self, View};
-
-/// Data of this size in bytes travels as a block; smaller data stays readable.
-const BLOCK: usize = 10 << 10;
 
 /// Version of the block's layout.
 const VERSION: u8 = 1;
@@ -75,11 +73,12 @@ pub(crate) fn to_list<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyA
 }
 
 /// Appends an array.
-///
-/// # Errors
-/// A text that reads on after "is a".
-pub(crate) fn encode(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Result<(), String> {
-    let failed = |error: PyErr| format!("array that cannot be read: {error}");
+pub(crate) fn encode(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    let failed =
+        |error: PyErr| EncodeError::new(format!("is an array that cannot be read: {error}"));
+    if kinds::NDARRAY.is_instance(value) {
+        has_no_more(value)?;
+    }
     // Ours does not offer a buffer itself before Python 3.12.
     let holder = if kinds::ARRAY.is_instance(value) {
         value.getattr("data").map_err(failed)?
@@ -92,17 +91,91 @@ pub(crate) fn encode(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Result<(), 
         .transpose()
         .map_err(failed)?;
     let written = raw::with_buffer(&holder, |view| {
-        block(view, shape.as_deref().unwrap_or(&view.shape), out)
+        block(value, view, shape.as_deref().unwrap_or(&view.shape), out)
     });
     if let Ok(written) = written {
         return written;
     }
+    // numpy gives no buffer for these.
+    if let Some(name) = dtype_name(value)
+        && ["datetime64", "timedelta64"]
+            .iter()
+            .any(|kind| name.starts_with(kind))
+    {
+        return Err(other_elements(&name));
+    }
     // Not in C order, or without gaps: only a copy is.
     let copy = copied(&holder).map_err(failed)?;
     raw::with_buffer(&copy, |view| {
-        block(view, shape.as_deref().unwrap_or(&view.shape), out)
+        block(value, view, shape.as_deref().unwrap_or(&view.shape), out)
     })
     .map_err(failed)?
+}
+
+/// Refuses an instance of a subclass that says more than its elements do: a mask, a unit, attributes of its own.
+fn has_no_more(value: &Bound<'_, PyAny>) -> Result<(), EncodeError> {
+    let class = value.get_type();
+    if kinds::NDARRAY
+        .get(value.py())
+        .is_ok_and(|plain| class.is(&plain))
+    {
+        return Ok(());
+    }
+    if kinds::MASKED_ARRAY.is_instance(value) {
+        let what = format!("is a {}, whose mask cannot be sent", type_name(value));
+        let help =
+            "fill the masked elements, for example with `.filled(0)`, or send mask and data apart";
+        return Err(EncodeError::new(what).help(help));
+    }
+    let own = |name: &str| {
+        let found = value.getattr_opt(name).ok().flatten();
+        found.is_some_and(|found| found.is_truthy().unwrap_or(true))
+    };
+    // numpy's own subclasses (`memmap`, `matrix`, `recarray`) are other views of the same elements.
+    let of_numpy = class.module().is_ok_and(|module| {
+        module
+            .to_str()
+            .is_ok_and(|name| name.split('.').next() == Some("numpy"))
+    });
+    if of_numpy || !(own("__dict__") || own("__slots__")) {
+        return Ok(());
+    }
+    let what = format!(
+        "is a {}, which says more than its elements do",
+        type_name(value)
+    );
+    let help = if own("unit") {
+        "send `.value`, and the unit apart"
+    } else {
+        "send `numpy.asarray(value)`, and its attributes apart"
+    };
+    Err(EncodeError::new(what).help(help))
+}
+
+/// Name of the type of the elements, as numpy has it.
+fn dtype_name(value: &Bound<'_, PyAny>) -> Option<String> {
+    let dtype = value.getattr_opt("dtype").ok().flatten()?;
+    dtype.str().ok().map(|name| name.to_string())
+}
+
+fn other_elements(name: &str) -> EncodeError {
+    let help = match name.trim_start_matches(['<', '>', '=', '|']) {
+        "float16" | "f2" => "convert it with `.astype(\"float32\")`",
+        name if name.starts_with("complex") || name.starts_with('c') => {
+            "send `.real` and `.imag` apart, or `.view(\"float64\")`"
+        }
+        name if name.starts_with("datetime64") || name.starts_with("timedelta64") => {
+            "convert it with `.astype(\"int64\")`, and send the unit apart"
+        }
+        name if name.starts_with("float") || name.starts_with("longdouble") => {
+            "convert it with `.astype(\"float64\")`"
+        }
+        _ => "convert it, for example with `.tolist()` or `.astype(...)`",
+    };
+    EncodeError::new(format!(
+        "is an array of {name}, and only float32, float64, integers of 8 to 64 bits and bool can be sent"
+    ))
+    .help(help)
 }
 
 fn copied<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
@@ -115,26 +188,24 @@ fn copied<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     bytes.call_method1("cast", (format, shape))
 }
 
-fn block(view: &View<'_>, shape: &[usize], out: &mut Vec<u8>) -> Result<(), String> {
-    let dtype = known(view.format, view.item_size)?;
+fn block(
+    array: &Bound<'_, PyAny>,
+    view: &View<'_>,
+    shape: &[usize],
+    out: &mut Vec<u8>,
+) -> Result<(), EncodeError> {
+    let dtype = known(array, view.format, view.item_size)?;
     if shape.len() > MAX_DIMENSIONS {
-        return Err(format!(
-            "array of {} dimensions, and {MAX_DIMENSIONS} are the most that can be sent",
+        return Err(EncodeError::new(format!(
+            "is an array of {} dimensions, and {MAX_DIMENSIONS} are the most that can be sent",
             shape.len()
-        ));
-    }
-    if view.data.len() < BLOCK {
-        let mut elements = view.data.chunks_exact(dtype.size);
-        if view.data.is_empty() {
-            write(out, Token::Array(0));
-        } else {
-            nested(dtype, shape, &mut elements, out);
-        }
-        return Ok(());
+        )));
     }
     let length = FIXED + 8 * shape.len() + view.data.len();
     if u32::try_from(length).is_err() {
-        return Err(format!("array of {length} bytes, which no payload holds"));
+        return Err(EncodeError::new(format!(
+            "is an array of {length} bytes, which no payload holds"
+        )));
     }
     crate::msgpack::ext_header(out, ext::ARRAY, length);
     out.reserve(length);
@@ -147,7 +218,7 @@ fn block(view: &View<'_>, shape: &[usize], out: &mut Vec<u8>) -> Result<(), Stri
 }
 
 /// The element type of a buffer's format.
-fn known(format: &str, size: usize) -> Result<DType, String> {
+fn known(array: &Bound<'_, PyAny>, format: &str, size: usize) -> Result<DType, EncodeError> {
     let (order, kind) = match format.as_bytes() {
         [kind] => (b'@', *kind),
         [order, kind] => (*order, *kind),
@@ -166,46 +237,21 @@ fn known(format: &str, size: usize) -> Result<DType, String> {
         .find(|dtype| dtype.size == size && family.contains(dtype.format));
     match found {
         Some(dtype) if same_order && cfg!(target_endian = "little") => Ok(*dtype),
-        Some(_) => Err("array in big-endian byte order, which cannot be sent".to_owned()),
-        None => Err(format!(
-            "array of elements {format:?}, and only float32, float64, integers of 8 to 64 bits and bool can be sent"
-        )),
-    }
-}
-
-fn nested(
-    dtype: DType,
-    shape: &[usize],
-    elements: &mut std::slice::ChunksExact<'_, u8>,
-    out: &mut Vec<u8>,
-) {
-    match shape.split_first() {
-        Some((length, rest)) => {
-            write(out, Token::Array(*length));
-            for _ in 0..*length {
-                nested(dtype, rest, elements, out);
-            }
+        Some(dtype) => {
+            let what = format!(
+                "is an array of {} in big-endian byte order, which cannot be sent",
+                dtype.name
+            );
+            let help = format!("convert it with `.astype(\"{}\")`", dtype.name);
+            Err(EncodeError::new(what).help(help))
         }
         None => {
-            if let Some(bytes) = elements.next() {
-                write(out, element(dtype, bytes));
-            }
+            let name = dtype_name(array).unwrap_or_else(|| match kind {
+                b'u' | b'w' => "text".to_owned(),
+                _ => format!("elements {format:?}"),
+            });
+            Err(other_elements(&name))
         }
-    }
-}
-
-fn element(dtype: DType, bytes: &[u8]) -> Token<'static> {
-    let mut eight = [0; 8];
-    eight[..bytes.len()].copy_from_slice(bytes);
-    let bits = u64::from_le_bytes(eight);
-    let unused = 64 - 8 * dtype.size as u32;
-    match dtype.format {
-        "f" => Token::Float(f64::from(f32::from_bits(bits as u32))),
-        "d" => Token::Float(f64::from_bits(bits)),
-        "?" => Token::Bool(bits != 0),
-        // Sign extension.
-        "b" | "h" | "i" | "q" => Token::Int((bits << unused).cast_signed() >> unused),
-        _ => i64::try_from(bits).map_or(Token::UInt(bits), Token::Int),
     }
 }
 

@@ -31,6 +31,9 @@ pub(crate) fn check<'py>(spec: &Spec, value: Bound<'py, PyAny>, exact: bool) -> 
                     .map_err(|_| Mismatch::new(spec, &value))?;
                 return Ok(PyFloat::new(py, number).into_any());
             }
+            if !exact && let Some(number) = written_as_text(&value) {
+                return Ok(PyFloat::new(py, number).into_any());
+            }
             value.is_exact_instance_of::<PyFloat>()
         }
         Spec::List(item) => return list(spec, item, value, exact),
@@ -114,6 +117,16 @@ pub(crate) fn check<'py>(spec: &Spec, value: Bound<'py, PyAny>, exact: bool) -> 
         Ok(value)
     } else {
         Err(Mismatch::new(spec, &value))
+    }
+}
+
+/// The numbers that JSON has only as texts.
+fn written_as_text(value: &Bound<'_, PyAny>) -> Option<f64> {
+    match value.cast_exact::<PyString>().ok()?.to_str().ok()? {
+        "NaN" => Some(f64::NAN),
+        "Infinity" => Some(f64::INFINITY),
+        "-Infinity" => Some(f64::NEG_INFINITY),
+        _ => None,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString};
+use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
 use crate::array;
 use crate::kinds;
@@ -54,6 +54,15 @@ pub(crate) fn value<'py>(
     depth: usize,
 ) -> Result<Bound<'py, PyAny>, DecodeError> {
     let token = scanner.next()?;
+    of_token(py, scanner, token, depth)
+}
+
+fn of_token<'py>(
+    py: Python<'py>,
+    scanner: &mut Scanner<'_>,
+    token: Token<'_>,
+    depth: usize,
+) -> Result<Bound<'py, PyAny>, DecodeError> {
     Ok(match token {
         Token::Nil => py.None().into_bound(py),
         Token::Bool(value) => PyBool::new(py, value).to_owned().into_any(),
@@ -74,13 +83,31 @@ pub(crate) fn value<'py>(
             let depth = deeper(scanner, depth)?;
             let dict = PyDict::new(py);
             for _ in 0..count {
-                let key = value(py, scanner, depth)?;
+                let key = key(py, scanner, depth)?;
                 dict.set_item(key, value(py, scanner, depth)?)?;
             }
             dict.into_any()
         }
         Token::Ext(kind, bytes) => extension(py, scanner, kind, bytes)?,
     })
+}
+
+/// Decodes a key of a map: an array is a tuple there.
+fn key<'py>(
+    py: Python<'py>,
+    scanner: &mut Scanner<'_>,
+    depth: usize,
+) -> Result<Bound<'py, PyAny>, DecodeError> {
+    let count = match scanner.next()? {
+        Token::Array(count) => count,
+        token => return of_token(py, scanner, token, depth),
+    };
+    let depth = deeper(scanner, depth)?;
+    let mut items = Vec::with_capacity(count);
+    for _ in 0..count {
+        items.push(key(py, scanner, depth)?);
+    }
+    Ok(PyTuple::new(py, items)?.into_any())
 }
 
 fn deeper(scanner: &Scanner<'_>, depth: usize) -> Result<usize, Malformed> {
@@ -126,19 +153,40 @@ fn extension<'py>(
     })
 }
 
-/// `fromisoformat` of a class of `datetime`. Python 3.10 does not know the suffix `Z`.
+/// `fromisoformat` of a class of `datetime`. Python 3.10 knows neither the suffix `Z` nor other fractions than of 3 and 6 digits; later
+/// ones drop digits after the sixth, which is refused here.
 pub(crate) fn from_iso<'py>(
     kind: &kinds::Kind,
     py: Python<'py>,
     text: &str,
 ) -> PyResult<Bound<'py, PyAny>> {
     let class = kind.get(py)?;
-    match text.strip_suffix(['Z', 'z']) {
-        Some(local) if !std::ptr::eq(kind, &kinds::DATE) => {
-            class.call_method1("fromisoformat", (format!("{local}+00:00"),))
-        }
-        _ => class.call_method1("fromisoformat", (text,)),
+    if std::ptr::eq(kind, &kinds::DATE) {
+        return class.call_method1("fromisoformat", (text,));
     }
+    let text = match text.strip_suffix(['Z', 'z']) {
+        Some(local) => format!("{local}+00:00"),
+        None => text.to_owned(),
+    };
+    let text = micros(&text).ok_or_else(|| {
+        pyo3::exceptions::PyValueError::new_err(format!(
+            "{text:?} is finer than a microsecond, which `datetime` cannot hold"
+        ))
+    })?;
+    class.call_method1("fromisoformat", (text,))
+}
+
+/// The text with a fraction of six digits, if it has one; `None` if digits other than zeros would be lost.
+fn micros(text: &str) -> Option<String> {
+    let Some((whole, rest)) = text.split_once(['.', ',']) else {
+        return Some(text.to_owned());
+    };
+    let end = rest.find(|c: char| !c.is_ascii_digit());
+    let (digits, zone) = rest.split_at(end.unwrap_or(rest.len()));
+    let (kept, lost) = digits.split_at(digits.len().min(6));
+    lost.bytes()
+        .all(|digit| digit == b'0')
+        .then(|| format!("{whole}.{kept:0<6}{zone}"))
 }
 
 /// `Decimal(text)`, whose error says nothing by itself.

@@ -1,53 +1,22 @@
 //! Python objects into MessagePack.
 
-use std::fmt;
+mod fields;
+mod numpy;
+mod refusal;
+mod times;
 
 use pyo3::prelude::*;
 use pyo3::types::{
     PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyFrozenSet, PyInt, PyList, PyMemoryView, PySet,
-    PyString, PyTuple, PyType,
+    PyString, PyTuple,
 };
 
 use crate::array;
 use crate::kinds;
-use crate::msgpack::{MAX_DEPTH, Scanner, Token, ext, write};
+use crate::msgpack::{MAX_DEPTH, Token, ext, write};
 use crate::raw;
-
-/// A value that cannot be sent, and where it is.
-#[derive(Debug)]
-pub(crate) struct EncodeError {
-    /// From the innermost container outwards.
-    path: Vec<String>,
-    what: String,
-}
-
-impl EncodeError {
-    fn new(what: impl Into<String>) -> Self {
-        Self {
-            path: Vec::new(),
-            what: what.into(),
-        }
-    }
-
-    fn inside(mut self, step: impl FnOnce() -> String) -> Self {
-        // The path of a value that nests too deep says nothing.
-        if self.path.len() < 16 {
-            self.path.push(step());
-        }
-        self
-    }
-}
-
-impl fmt::Display for EncodeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("$")?;
-        self.path
-            .iter()
-            .rev()
-            .try_for_each(|step| f.write_str(step))?;
-        write!(f, " {}", self.what)
-    }
-}
+pub(crate) use refusal::{EncodeError, type_name};
+use refusal::{changed, failed, unsendable};
 
 /// Appends the encoded value. On error, `out` may hold a part of it.
 pub(crate) fn encode(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Result<(), EncodeError> {
@@ -107,15 +76,15 @@ fn other(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Result<()
     if let Ok(number) = value.cast::<PyInt>() {
         return int(number, out);
     }
-    if array::is_array(value) {
-        return array::encode(value, out).map_err(|what| EncodeError::new(format!("is an {what}")));
-    }
-    if is_numpy_scalar(value) {
-        return Err(unsendable(value));
-    }
     if let Ok(number) = value.cast::<PyFloat>() {
         write(out, Token::Float(number.value()));
         return Ok(());
+    }
+    if array::is_array(value) {
+        return array::encode(value, out);
+    }
+    if kinds::NUMPY_SCALAR.is_instance(value) {
+        return numpy::scalar(value, out, depth);
     }
     if let Ok(bytes) = value.cast::<PyBytes>() {
         write(out, Token::Bin(bytes.as_bytes()));
@@ -139,7 +108,7 @@ fn other(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Result<()
         return array(tuple.iter(), tuple.len(), out, depth);
     }
     if let Ok(dict) = value.cast::<PyDict>() {
-        return map(dict, out, depth);
+        return ordered(dict, out, depth);
     }
     if let Ok(set) = value.cast::<PySet>() {
         return unordered(value, set.len(), out, depth);
@@ -147,10 +116,10 @@ fn other(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Result<()
     if let Ok(set) = value.cast::<PyFrozenSet>() {
         return unordered(value, set.len(), out, depth);
     }
-    if extension(value, out).map_err(|error| failed(value, &error))? {
+    if times::encode(value, out)? || extension(value, out).map_err(|error| failed(value, &error))? {
         return Ok(());
     }
-    dataclass(value, out, depth)
+    fields::encode(value, out, depth)
 }
 
 fn string(text: &Bound<'_, PyString>, out: &mut Vec<u8>) -> Result<(), EncodeError> {
@@ -219,11 +188,7 @@ fn map(dict: &Bound<'_, PyDict>, out: &mut Vec<u8>, depth: usize) -> Result<(), 
         if written == count {
             return Err(changed());
         }
-        let start = out.len();
-        any(&key, out, depth)
-            .and_then(|()| check_key(&out[start..]))
-            .map_err(|error| error.inside(|| format!(".keys[{written}]")))?;
-        any(&item, out, depth).map_err(|error| error.inside(|| step(&key)))?;
+        entry(&key, &item, written, out, depth)?;
         written += 1;
     }
     if written == count {
@@ -233,93 +198,66 @@ fn map(dict: &Bound<'_, PyDict>, out: &mut Vec<u8>, depth: usize) -> Result<(), 
     }
 }
 
-/// A map or an array, which an instance of a dataclass is sent as, could not be the key of a dictionary at the other end.
-fn check_key(key: &[u8]) -> Result<(), EncodeError> {
-    // Texts and numbers, which nearly all keys are.
-    if !matches!(
-        key.first(),
-        Some(0x80..=0x9f | 0xc7..=0xc9 | 0xd4..=0xd8 | 0xdc..=0xdf)
-    ) {
-        return Ok(());
-    }
-    let mut scanner = Scanner::new(key);
-    while let Ok(token) = scanner.next() {
-        if matches!(token, Token::Map(_) | Token::Ext(ext::ARRAY, _)) {
-            return Err(EncodeError::new(
-                "is a key that is sent as a map or an array, which no dictionary can have as a key",
-            ));
-        }
+/// A subclass of `dict`, in the order in which its `items()` are: that of an `OrderedDict` is not the order of the dictionary in it.
+fn ordered(dict: &Bound<'_, PyDict>, out: &mut Vec<u8>, depth: usize) -> Result<(), EncodeError> {
+    let depth = deeper(depth)?;
+    let items = dict.call_method0("items").and_then(|items| {
+        let pairs = items.try_iter()?;
+        pairs
+            .map(|pair| pair?.extract::<(Bound<'_, PyAny>, Bound<'_, PyAny>)>())
+            .collect::<PyResult<Vec<_>>>()
+    });
+    let items = items.map_err(|error| failed(dict, &error))?;
+    write(out, Token::Map(items.len()));
+    for (index, (key, item)) in items.iter().enumerate() {
+        entry(key, item, index, out, depth)?;
     }
     Ok(())
 }
 
-fn dataclass(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Result<(), EncodeError> {
-    let fields = match value.get_type().getattr("__dataclass_fields__") {
-        Ok(fields) if !value.is_instance_of::<PyType>() => fields,
-        _ => return Err(unsendable(value)),
-    };
-    let Ok(fields) = fields.cast_into::<PyDict>() else {
-        return Err(unsendable(value));
-    };
-    let py = value.py();
-    let mut names = Vec::with_capacity(fields.len());
-    for (name, field) in fields.iter() {
-        // ClassVar and InitVar are listed too, but are no fields.
-        let kind = field
-            .getattr("_field_type")
-            .and_then(|kind| kind.getattr("name"));
-        if kind
-            .and_then(|name| name.extract::<String>())
-            .is_ok_and(|name| name == "_FIELD")
-        {
-            names.push(
-                name.cast_into::<PyString>()
-                    .map_err(|_| unsendable(value))?,
-            );
-        }
-    }
-    let depth = deeper(depth)?;
-    write(out, Token::Map(names.len()));
-    for name in names {
-        string(&name, out)?;
-        let item = value
-            .getattr(&name)
-            .map_err(|error| failed(value, &error))?;
-        any(&item, out, depth).map_err(|error| error.inside(|| format!(".{name}")))?;
-    }
-    py.check_signals().map_err(|error| failed(value, &error))
+fn entry(
+    key: &Bound<'_, PyAny>,
+    item: &Bound<'_, PyAny>,
+    index: usize,
+    out: &mut Vec<u8>,
+    depth: usize,
+) -> Result<(), EncodeError> {
+    self::key(key, out, depth).map_err(|error| error.inside(|| format!(".keys[{index}]")))?;
+    any(item, out, depth).map_err(|error| error.inside(|| step(key)))
 }
 
-/// The kinds of values that have an extension type; false when it is none of them.
+/// A key of a map. An array becomes a tuple at the other end; what else is sent as a container would be another key there, or none.
+fn key(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Result<(), EncodeError> {
+    if value.is_exact_instance_of::<PyString>() || value.is_exact_instance_of::<PyInt>() {
+        return any(value, out, depth);
+    }
+    if let Ok(items) = value.cast::<PyTuple>() {
+        let depth = deeper(depth)?;
+        write(out, Token::Array(items.len()));
+        return items.iter().enumerate().try_for_each(|(index, item)| {
+            key(&item, out, depth).map_err(|error| error.inside(|| format!("[{index}]")))
+        });
+    }
+    if kinds::ENUM.is_instance(value) {
+        let plain = value.getattr("value");
+        let plain = plain.map_err(|error| failed(value, &error))?;
+        return key(&plain, out, deeper(depth)?);
+    }
+    let start = out.len();
+    any(value, out, depth)?;
+    let container = matches!(out[start], 0x80..=0x9f | 0xdc..=0xdf);
+    if !container && !array::is_array(value) {
+        return Ok(());
+    }
+    let what = format!(
+        "is a {} as a key, which the other end cannot have as a key",
+        type_name(value)
+    );
+    Err(EncodeError::new(what).help("use a text, a number or a tuple as the key"))
+}
+
+/// The kinds of values besides times that have an extension type; false when it is none of them.
 fn extension(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<bool> {
-    // A datetime is a date too.
-    for (kind, code) in [
-        (&kinds::DATETIME, ext::DATETIME),
-        (&kinds::DATE, ext::DATE),
-        (&kinds::TIME, ext::TIME),
-    ] {
-        if kind.is_instance(value) {
-            let text = value.call_method0("isoformat")?.extract::<String>()?;
-            write(out, Token::Ext(code, text.as_bytes()));
-            return Ok(true);
-        }
-    }
-    if kinds::TIMEDELTA.is_instance(value) {
-        let days: i64 = value.getattr("days")?.extract()?;
-        let seconds: i64 = value.getattr("seconds")?.extract()?;
-        let micros: i64 = value.getattr("microseconds")?.extract()?;
-        // The longest timedelta is 1e9 days, which does not fit 64 bits of microseconds.
-        let total = i128::from(days) * 86_400_000_000
-            + i128::from(seconds) * 1_000_000
-            + i128::from(micros);
-        let total = i64::try_from(total).map_err(|_| {
-            pyo3::exceptions::PyOverflowError::new_err(
-                "timedelta outside of 64 bits of microseconds",
-            )
-        })?;
-        write(out, Token::Ext(ext::TIMEDELTA, &total.to_be_bytes()));
-        return Ok(true);
-    }
     if kinds::UUID.is_instance(value) {
         let bytes = value.getattr("bytes")?.extract::<[u8; 16]>()?;
         write(out, Token::Ext(ext::UUID, &bytes));
@@ -338,41 +276,6 @@ fn deeper(depth: usize) -> Result<usize, EncodeError> {
         return Err(EncodeError::new("nests more than 128 levels deep"));
     }
     Ok(depth + 1)
-}
-
-/// `numpy.float64` is a float, but its kin are not: all are refused alike.
-fn is_numpy_scalar(value: &Bound<'_, PyAny>) -> bool {
-    value
-        .get_type()
-        .module()
-        .is_ok_and(|module| module.to_str().is_ok_and(|module| module == "numpy"))
-}
-
-fn unsendable(value: &Bound<'_, PyAny>) -> EncodeError {
-    EncodeError::new(format!("is a {}, which cannot be sent", type_name(value)))
-}
-
-/// Full name of the type, without `builtins`.
-pub(crate) fn type_name(value: &Bound<'_, PyAny>) -> String {
-    let class = value.get_type();
-    let name = class
-        .qualname()
-        .map_or_else(|_| "object".to_owned(), |name| name.to_string());
-    match class.module() {
-        Ok(module) if module != "builtins" => format!("{module}.{name}"),
-        _ => name,
-    }
-}
-
-fn failed(value: &Bound<'_, PyAny>, error: &PyErr) -> EncodeError {
-    EncodeError::new(format!(
-        "is a {} that cannot be read: {error}",
-        type_name(value)
-    ))
-}
-
-fn changed() -> EncodeError {
-    EncodeError::new("changed while it was being sent")
 }
 
 fn step(key: &Bound<'_, PyAny>) -> String {

@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyDict;
 
-/// A type that lives in a module of the standard library.
+/// A type that lives in a module.
 pub(crate) struct Kind {
     module: &'static str,
     name: &'static str,
@@ -59,4 +59,8 @@ pub(crate) static DECIMAL: Kind = Kind::new("decimal", "Decimal");
 pub(crate) static NDARRAY: Kind = Kind::new("numpy", "ndarray");
 pub(crate) static PY_ARRAY: Kind = Kind::new("array", "array");
 pub(crate) static ARRAY: Kind = Kind::new("snakepit_bridge._array", "Array");
+pub(crate) static NUMPY_SCALAR: Kind = Kind::new("numpy", "generic");
+pub(crate) static NUMPY_SPAN: Kind = Kind::new("numpy", "timedelta64");
+pub(crate) static MASKED_ARRAY: Kind = Kind::new("numpy.ma", "MaskedArray");
+pub(crate) static MODEL: Kind = Kind::new("pydantic", "BaseModel");
 pub(crate) static ENUM: Kind = Kind::new("enum", "Enum");

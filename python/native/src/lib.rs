@@ -106,7 +106,7 @@ fn run(py: Python<'_>, load: &Bound<'_, PyAny>) -> PyResult<i32> {
 #[pyfunction]
 fn pack<'py>(py: Python<'py>, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
     let mut out = Vec::new();
-    encode::encode(value, &mut out).map_err(|error| PyTypeError::new_err(error.to_string()))?;
+    encode::encode(value, &mut out).map_err(|error| PyTypeError::new_err(error.with_way_out()))?;
     Ok(PyBytes::new(py, &out))
 }
 

@@ -3,7 +3,7 @@
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 
-use crate::encode::encode;
+use crate::encode::{EncodeError, encode};
 use crate::fault::{Fault, fault};
 use crate::msgpack;
 use crate::serve::Runtime;
@@ -70,15 +70,17 @@ pub(crate) fn encode_result(
             return Ok(());
         }
     }
-    Err(unsendable(what, tool, &error.to_string()))
+    Err(unsendable(what, tool, &error))
 }
 
-fn unsendable(what: &str, tool: &Tool, error: &str) -> Fault {
+fn unsendable(what: &str, tool: &Tool, error: &EncodeError) -> Fault {
     fault(
         "SP2007",
         format!("the {what} of tool `{}` cannot be sent: {error}", tool.name),
         Some(tool),
-        "return None, bool, int, float, str, bytes, list, tuple, dict, set, a dataclass, an Enum, datetime, UUID or Decimal",
+        error.way_out().unwrap_or(
+            "return None, bool, int, float, str, bytes, list, tuple, dict, set, a dataclass, an Enum, datetime, UUID or Decimal",
+        ),
     )
 }
 

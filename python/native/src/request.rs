@@ -58,6 +58,7 @@ impl Asked {
         });
         let mut bytes = Vec::new();
         encode(body, &mut bytes).map_err(|error| {
+            let error = error.with_way_out();
             PyTypeError::new_err(format!("a request to the host cannot be sent: {error}"))
         })?;
         if bytes.len() > limit {

@@ -1,4 +1,4 @@
-//! How a [`Tensor`] is written and read: an extension from 10 KiB up, nested lists below.
+//! How a [`Tensor`] is written and read: as an extension. It is also read from nested lists.
 
 use serde::de::{Deserialize, Deserializer, Error};
 use serde::ser::{Serialize, Serializer};
@@ -6,9 +6,6 @@ use serde::ser::{Serialize, Serializer};
 use super::Value;
 use super::kinds::{code, write};
 use crate::{DType, Tensor};
-
-/// Data of this size in bytes travels as a block; smaller data stays readable.
-const BLOCK: usize = 10 << 10;
 
 /// Version of the block's layout.
 const VERSION: u8 = 1;
@@ -18,9 +15,6 @@ const FIXED: usize = 8;
 
 impl Serialize for Tensor {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if self.data().len() < BLOCK && self.nests() {
-            return self.to_nested().serialize(serializer);
-        }
         let shape = self.shape();
         let mut block = Vec::with_capacity(FIXED + 8 * shape.len() + self.data().len());
         let dimensions = u8::try_from(shape.len()).expect("dimensions are limited");

@@ -1,11 +1,18 @@
 //! Between [`Value`] and JSON.
 
+use std::collections::HashSet;
+
 use serde::Deserialize as _;
 use serde_json::{Number, Value as Json};
 
 use super::Value;
 use super::counted::{Budget, Counted};
+use super::json_error::JsonError;
+use super::whole_numbers;
 use crate::Tensor;
+
+/// Characters of a key or a number in an error.
+const SHOWN: usize = 40;
 
 /// The key that marks an array whose nested lists would be out of proportion to its data.
 pub(super) const ARRAY: &str = "$array";
@@ -20,8 +27,17 @@ impl Value {
     /// nested lists, or as `{"$array": {"dtype", "shape", "data"}}` when most of these lists would have one item
     /// ([`Tensor::to_nested`](crate::Tensor::to_nested)).
     ///
-    /// Work and memory are linear in the value. [`json_text`](Self::json_text) writes the same without building it.
-    pub fn to_json(&self) -> Json {
+    /// Work and memory are linear in the value. [`json_text`](Self::json_text) writes the same without building it, and with the keys in
+    /// their order.
+    ///
+    /// # Errors
+    /// [`JsonError::SameKey`] when two keys of a map are the same text.
+    pub fn to_json(&self) -> Result<Json, JsonError> {
+        check_keys(self)?;
+        Ok(self.json())
+    }
+
+    fn json(&self) -> Json {
         match self {
             Self::Null => Json::Null,
             Self::Bool(value) => Json::Bool(*value),
@@ -40,10 +56,10 @@ impl Value {
                 encode(data, &mut text);
                 object([(BYTES, Json::from(text))])
             }
-            Self::List(items) => items.iter().map(Self::to_json).collect(),
+            Self::List(items) => items.iter().map(Self::json).collect(),
             Self::Map(pairs) => pairs
                 .iter()
-                .map(|(key, value)| (key_text(key), value.to_json()))
+                .map(|(key, value)| (key_text(key), value.json()))
                 .collect(),
             Self::Duration(micros) => Json::from(*micros as f64 / 1e6),
             Self::Uuid(bytes) => Json::from(uuid_text(bytes)),
@@ -51,17 +67,22 @@ impl Value {
         }
     }
 
-    /// Reads JSON text by the rules of [`from_json`](Self::from_json): of equal keys the last one counts, and keys are in order.
+    /// Reads JSON text by the rules of [`from_json`](Self::from_json); keys stay in their order.
     ///
     /// # Errors
-    /// The text is not JSON, nests deeper than 127 levels, or its values would take more than 64 MiB of memory and 4 bytes for each byte
-    /// of text.
-    pub fn parse_json(text: &[u8]) -> Result<Self, serde_json::Error> {
+    /// The text is not JSON, nests deeper than 127 levels, has a key twice in an object or a whole number of more than 64 bits, or its values
+    /// would take more than 64 MiB of memory and 4 bytes for each byte of text.
+    pub fn parse_json(text: &[u8]) -> Result<Self, JsonError> {
         let budget = Budget::of(text.len());
         let mut reader = serde_json::Deserializer::from_slice(text);
-        let mut value = Self::deserialize(Counted::new(&mut reader, &budget, size_of::<Self>()))?;
-        reader.end()?;
-        settle(&mut value);
+        let value = Self::deserialize(Counted::new(&mut reader, &budget, size_of::<Self>()));
+        let mut value = value
+            .and_then(|value| reader.end().map(|()| value))
+            .map_err(|error| malformed(&error))?;
+        if let Some(number) = whole_numbers::too_large(text) {
+            return Err(JsonError::WholeNumber(shown(number)));
+        }
+        settle(&mut value)?;
         Ok(value)
     }
 
@@ -96,35 +117,66 @@ impl Value {
     }
 }
 
+fn malformed(error: &serde_json::Error) -> JsonError {
+    let reason = error.to_string();
+    JsonError::Malformed(match reason.strip_prefix("recursion limit exceeded") {
+        Some(place) => format!("it nests deeper than 127 levels{place}"),
+        None => reason,
+    })
+}
+
 /// Brings what was read from JSON text into the form of [`Value::from_json`].
-fn settle(value: &mut Value) {
+fn settle(value: &mut Value) -> Result<(), JsonError> {
     match value {
-        Value::List(items) => items.iter_mut().for_each(settle),
+        Value::List(items) => items.iter_mut().try_for_each(settle),
         Value::Map(pairs) => {
             if let [(Value::Str(key), Value::Str(text))] = pairs.as_slice()
                 && key == BYTES
                 && let Some(data) = decode(text)
             {
                 *value = Value::Bytes(data.into());
-                return;
+                return Ok(());
             }
-            if pairs.len() > 1 {
-                // The last of equal keys comes first, and stays.
-                pairs.reverse();
-                pairs.sort_by(|(a, _), (b, _)| text_of(a).cmp(text_of(b)));
-                pairs.dedup_by(|(later, _), (first, _)| later == first);
+            let mut keys = HashSet::with_capacity(pairs.len());
+            for (key, _) in pairs.iter() {
+                if let Value::Str(key) = key
+                    && !keys.insert(key.as_str())
+                {
+                    return Err(JsonError::RepeatedKey(shown(key)));
+                }
             }
-            pairs.iter_mut().for_each(|(_, value)| settle(value));
+            pairs.iter_mut().try_for_each(|(_, value)| settle(value))
         }
-        _ => {}
+        _ => Ok(()),
     }
 }
 
-/// The text of a key of a JSON object.
-const fn text_of(key: &Value) -> &str {
-    match key {
-        Value::Str(text) => text.as_str(),
-        _ => "",
+/// Refuses a map of which two keys are the same text. Keys that are texts already cannot be.
+pub(super) fn check_keys(value: &Value) -> Result<(), JsonError> {
+    match value {
+        Value::List(items) => items.iter().try_for_each(check_keys),
+        Value::Map(pairs) => {
+            if pairs.iter().any(|(key, _)| !matches!(key, Value::Str(_))) {
+                let mut keys = HashSet::with_capacity(pairs.len());
+                for (key, _) in pairs {
+                    let text = key_text(key);
+                    if keys.contains(&text) {
+                        return Err(JsonError::SameKey(shown(&text)));
+                    }
+                    keys.insert(text);
+                }
+            }
+            pairs.iter().try_for_each(|(_, value)| check_keys(value))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The first characters of a text.
+fn shown(text: &str) -> String {
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }
 
@@ -146,11 +198,11 @@ fn array(tensor: &Tensor) -> Json {
             let array = object([
                 ("dtype", Json::from(tensor.dtype().name())),
                 ("shape", tensor.shape().to_vec().into()),
-                ("data", flat.map(|element| element.to_json()).collect()),
+                ("data", flat.map(|element| element.json()).collect()),
             ]);
             object([(ARRAY, array)])
         }
-        nested => nested.to_json(),
+        nested => nested.json(),
     }
 }
 

@@ -1,36 +1,39 @@
 //! JSON text of a [`Value`], written piece by piece.
 
-use std::borrow::Cow;
 use std::fmt::{self, Write};
 
 use serde_json::Number;
 
 use super::Value;
-use super::json::{ARRAY, BYTES, float, uuid_text};
+use super::json::{ARRAY, BYTES, check_keys, float, uuid_text};
+use super::json_error::JsonError;
 use crate::{DType, Tensor};
 
 /// Bytes of a text that are passed on at once: whoever takes only the beginning of a long text does not pay for the rest.
 const PIECE: usize = 4096;
 
-/// The JSON text of a [`Value`], for `{}`. It is the text of [`Value::to_json`], and needs little memory of its own: the keys of the maps
-/// that are open. A writer that returns an error ends it at once.
+/// The JSON text of a [`Value`], for `{}`, made by [`Value::json_text`]. It needs no memory of its own. A writer that returns an error ends it
+/// at once.
 #[derive(Clone, Copy, Debug)]
 pub struct JsonText<'a>(&'a Value);
 
 impl Value {
-    /// The value as JSON text, to be written somewhere; see [`to_json`](Self::to_json) for the rules.
-    pub const fn json_text(&self) -> JsonText<'_> {
-        JsonText(self)
+    /// The value as JSON text, to be written somewhere, by the rules of [`to_json`](Self::to_json); keys are in the order of their map.
+    ///
+    /// # Errors
+    /// [`JsonError::SameKey`] when two keys of a map are the same text.
+    pub fn json_text(&self) -> Result<JsonText<'_>, JsonError> {
+        check_keys(self)?;
+        Ok(JsonText(self))
     }
 
-    /// The first `limit` characters of the JSON text, and `…` if there are more. Work and memory depend on the limit, not on the value:
-    /// keys are in the order of the map here.
+    /// The first `limit` characters of the JSON text, and `…` if there are more. Work and memory depend on the limit, not on the value.
     pub fn json_preview(&self, limit: usize) -> String {
         let mut preview = Preview {
             text: String::new(),
             left: limit,
         };
-        if any(self, Order::AsIs, &mut preview).is_err() {
+        if any(self, &mut preview).is_err() {
             preview.text.push('…');
         }
         preview.text
@@ -39,38 +42,8 @@ impl Value {
 
 impl fmt::Display for JsonText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        any(self.0, Order::Sorted, f)
+        any(self.0, f)
     }
-}
-
-/// In which order the pairs of a map are written.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Order {
-    /// By their keys, and of equal keys the last one alone, as in [`Value::to_json`].
-    Sorted,
-    /// As in the map.
-    AsIs,
-}
-
-/// Pairs by the texts of their keys; of equal ones the last.
-fn sorted<'a>(pairs: &'a [(Value, Value)]) -> Vec<(Cow<'a, str>, &'a Value)> {
-    let text = |key: &'a Value| match key {
-        Value::Str(text) => Cow::Borrowed(text.as_str()),
-        key => {
-            let mut text = String::new();
-            key_text(key, &mut text).expect("a string takes any text");
-            Cow::Owned(text)
-        }
-    };
-    // The last of equal keys comes first, and stays.
-    let mut sorted: Vec<_> = pairs
-        .iter()
-        .rev()
-        .map(|(key, value)| (text(key), value))
-        .collect();
-    sorted.sort_by(|(a, _), (b, _)| a.cmp(b));
-    sorted.dedup_by(|(later, _), (first, _)| later == first);
-    sorted
 }
 
 /// Takes a number of characters and then refuses.
@@ -96,7 +69,7 @@ impl Write for Preview {
     }
 }
 
-fn any(value: &Value, order: Order, out: &mut dyn Write) -> fmt::Result {
+fn any(value: &Value, out: &mut dyn Write) -> fmt::Result {
     match value {
         Value::Null => out.write_str("null"),
         Value::Bool(value) => write!(out, "{value}"),
@@ -113,26 +86,14 @@ fn any(value: &Value, order: Order, out: &mut dyn Write) -> fmt::Result {
             base64(data, out)?;
             out.write_str("\"}")
         }
-        Value::List(items) => list(items, order, out),
-        Value::Map(pairs) if order == Order::Sorted && pairs.len() > 1 => {
-            out.write_str("{")?;
-            for (index, (key, value)) in sorted(pairs).into_iter().enumerate() {
-                if index > 0 {
-                    out.write_str(",")?;
-                }
-                quoted(&key, out)?;
-                out.write_str(":")?;
-                any(value, order, out)?;
-            }
-            out.write_str("}")
-        }
+        Value::List(items) => list(items, out),
         Value::Map(pairs) => {
             out.write_str("{")?;
             for (index, (key, value)) in pairs.iter().enumerate() {
                 out.write_str(if index == 0 { "\"" } else { ",\"" })?;
                 key_text(key, &mut Escaped(out))?;
                 out.write_str("\":")?;
-                any(value, order, out)?;
+                any(value, out)?;
             }
             out.write_str("}")
         }
@@ -142,13 +103,13 @@ fn any(value: &Value, order: Order, out: &mut dyn Write) -> fmt::Result {
     }
 }
 
-fn list(items: &[Value], order: Order, out: &mut dyn Write) -> fmt::Result {
+fn list(items: &[Value], out: &mut dyn Write) -> fmt::Result {
     out.write_str("[")?;
     for (index, item) in items.iter().enumerate() {
         if index > 0 {
             out.write_str(",")?;
         }
-        any(item, order, out)?;
+        any(item, out)?;
     }
     out.write_str("]")
 }
@@ -186,7 +147,7 @@ pub(super) fn key_text(key: &Value, out: &mut dyn Write) -> fmt::Result {
             }
             out.write_str("}")
         }
-        other => any(other, Order::AsIs, out),
+        other => any(other, out),
     }
 }
 
@@ -194,7 +155,7 @@ pub(super) fn key_text(key: &Value, out: &mut dyn Write) -> fmt::Result {
 fn inner_key(value: &Value, out: &mut dyn Write) -> fmt::Result {
     match value {
         Value::List(_) | Value::Map(_) => key_text(value, out),
-        leaf => any(leaf, Order::AsIs, out),
+        leaf => any(leaf, out),
     }
 }
 
@@ -292,7 +253,7 @@ fn level(
     let Some((length, rest)) = shape.split_first() else {
         return elements
             .next()
-            .map_or(Ok(()), |bytes| any(&dtype.read(bytes), Order::AsIs, out));
+            .map_or(Ok(()), |bytes| any(&dtype.read(bytes), out));
     };
     out.write_str("[")?;
     for index in 0..*length {

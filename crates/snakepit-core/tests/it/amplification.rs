@@ -48,17 +48,20 @@ fn a_tuple_is_a_key() {
     let value = map(vec![1_i64.into(), "a".into()].into(), true.into());
     let back: Value = Payload::encode(&value).unwrap().decode().unwrap();
     assert_eq!(back, value);
-    assert_eq!(value.to_json().to_string(), r#"{"[1,\"a\"]":true}"#);
+    assert_eq!(
+        value.to_json().unwrap().to_string(),
+        r#"{"[1,\"a\"]":true}"#
+    );
 }
 
 #[test]
 fn json_of_keys_within_keys_grows_with_their_number() {
     let value = keys_in_keys(100);
-    let text = value.json_text().to_string();
+    let text = value.json_text().unwrap().to_string();
     assert!(text.len() < 2000, "{} bytes", text.len());
-    assert_eq!(text, value.to_json().to_string());
+    assert_eq!(text, value.to_json().unwrap().to_string());
     let values = (0..100).fold(Value::Null, |inner, _| map(keys_in_keys(100), inner));
-    assert!(values.to_json().to_string().len() < 200_000);
+    assert!(values.to_json().unwrap().to_string().len() < 200_000);
 }
 
 #[test]
@@ -67,11 +70,11 @@ fn an_array_of_many_short_dimensions_stays_small() {
     let tensor = Tensor::new(DType::UInt8, shape.clone(), vec![7; 100_000]).unwrap();
     let value = Value::Array(tensor.clone());
     assert_eq!(tensor.to_nested(), value);
-    let text = value.json_text().to_string();
+    let text = value.json_text().unwrap().to_string();
     assert!(text.len() < 201_000, "{} bytes", text.len());
     let parsed: serde_json::Value = serde_json::from_str(&text).unwrap();
-    assert_eq!(parsed, value.to_json());
-    let array = &value.to_json()["$array"];
+    assert_eq!(parsed, value.to_json().unwrap());
+    let array = &value.to_json().unwrap()["$array"];
     assert_eq!(array["shape"], serde_json::json!(shape));
     assert_eq!(
         (&array["dtype"], &array["data"][99_999]),
@@ -88,7 +91,10 @@ fn an_array_of_many_short_dimensions_stays_small() {
     assert!(payload.bytes.len() < 2400, "{} bytes", payload.bytes.len());
     assert_eq!(payload.decode::<Tensor>().unwrap(), small);
     let usual = Tensor::from(vec![1_u8, 2]).reshape([2, 1, 1]).unwrap();
-    assert_eq!(Value::Array(usual).json_text().to_string(), "[[[1]],[[2]]]");
+    assert_eq!(
+        Value::Array(usual).json_text().unwrap().to_string(),
+        "[[[1]],[[2]]]"
+    );
 }
 
 fn nils(count: u32) -> Payload {
@@ -249,25 +255,26 @@ fn a_preview_is_as_long_as_it_is_wanted() {
 proptest! {
     #[test]
     fn json_text_is_the_text_of_the_json(value in value()) {
-        let text = value.json_text().to_string();
-        let parsed: serde_json::Value = serde_json::from_str(&text).unwrap();
-        let expected: serde_json::Value = serde_json::from_str(&value.to_json().to_string()).unwrap();
-        prop_assert_eq!(parsed, expected);
+        let (text, json) = (value.json_text(), value.to_json());
+        prop_assert_eq!(text.as_ref().err(), json.as_ref().err());
+        if let (Ok(text), Ok(json)) = (text, json) {
+            let parsed: serde_json::Value = serde_json::from_str(&text.to_string()).unwrap();
+            prop_assert_eq!(parsed, json);
+        }
     }
 
     #[test]
     fn json_text_is_read_as_json_is(value in value()) {
-        let json = value.to_json();
-        let read = Value::parse_json(json.to_string().as_bytes()).unwrap();
-        // Numbers of the text may differ in their last digit from those of the value.
-        let again: serde_json::Value = serde_json::from_str(&json.to_string()).unwrap();
-        prop_assert_eq!(read, Value::from_json(again));
+        if let Ok(json) = value.to_json() {
+            let read = Value::parse_json(json.to_string().as_bytes()).unwrap();
+            prop_assert_eq!(read, Value::from_json(json));
+        }
     }
 
     #[test]
     fn a_preview_is_the_beginning_of_the_text(items in prop::collection::vec(leaf(), 0..4), limit in 0..40_usize) {
         let value = Value::List(items);
-        let (text, preview) = (value.json_text().to_string(), value.json_preview(limit));
+        let (text, preview) = (value.json_text().unwrap().to_string(), value.json_preview(limit));
         let beginning: String = text.chars().take(limit).collect();
         let more = text.chars().count() > limit;
         prop_assert_eq!(preview, if more { beginning + "…" } else { beginning });

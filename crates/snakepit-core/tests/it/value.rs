@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 use snakepit_core::{
-    Bytes, DType, Date, DateTime, Decimal, ErrorCode, Payload, PayloadError, Tensor, Time,
-    TimeDelta, Uuid, Value,
+    Bytes, DType, Date, DateTime, Decimal, ErrorCode, JsonError, Payload, PayloadError, Tensor,
+    Time, TimeDelta, Uuid, Value,
 };
 
 pub(crate) fn leaf() -> impl Strategy<Value = Value> {
@@ -68,9 +68,16 @@ proptest! {
     }
 
     #[test]
+    fn a_number_survives_json_text(number in any::<f64>().prop_filter("JSON has none else", |n| n.is_finite())) {
+        let value = Value::Float(number);
+        let text = value.json_text().unwrap().to_string();
+        prop_assert_eq!(Value::parse_json(text.as_bytes()).unwrap(), value);
+    }
+
+    #[test]
     fn bytes_survive_json(data in prop::collection::vec(any::<u8>(), 0..100)) {
         let value = Value::Bytes(data.into());
-        prop_assert_eq!(Value::from_json(value.to_json()), value);
+        prop_assert_eq!(Value::from_json(value.to_json().unwrap()), value);
     }
 
     #[test]
@@ -81,7 +88,7 @@ proptest! {
     #[test]
     fn json_survives(text in ".*", int in any::<i64>(), list in prop::collection::vec(any::<u64>(), 0..5)) {
         let json = serde_json::json!({"text": text, "int": int, "list": list, "none": null});
-        prop_assert_eq!(Value::from(json.clone()).to_json(), json);
+        prop_assert_eq!(Value::from(json.clone()).to_json().unwrap(), json);
     }
 }
 
@@ -237,7 +244,7 @@ fn a_text_that_is_not_utf_8_is_refused_whatever_is_asked_for() {
 
 #[test]
 fn json_says_what_it_does_not_have() {
-    let check = |value: Value, json: &str| assert_eq!(value.to_json().to_string(), json);
+    let check = |value: Value, json: &str| assert_eq!(value.to_json().unwrap().to_string(), json);
     check(Value::Float(f64::NAN), "\"NaN\"");
     check(Value::Float(f64::NEG_INFINITY), "\"-Infinity\"");
     check(Value::Bytes(vec![255, 0].into()), r#"{"$bytes":"/wA="}"#);
@@ -313,7 +320,44 @@ fn every_type_of_element_is_read_as_a_list() {
 }
 
 #[test]
-fn small_arrays_are_readable_lists() {
+fn json_keeps_every_key_and_digit_or_is_refused() {
+    let pair = |key: Value| (key, Value::Null);
+    let twice = Value::List(vec![Value::Map(vec![pair(1_i64.into()), pair("1".into())])]);
+    let same = JsonError::SameKey("1".to_owned());
+    assert_eq!(twice.to_json(), Err(same.clone()));
+    assert_eq!(twice.json_text().unwrap_err(), same);
+    assert_eq!(twice.json_preview(99), r#"[{"1":null,"1":null}]"#);
+
+    let order = r#"{"b":1,"a":{"d":2,"c":3}}"#;
+    let value = Value::parse_json(order.as_bytes()).unwrap();
+    assert_eq!(value.json_text().unwrap().to_string(), order);
+
+    let parse = |text: &str| Value::parse_json(text.as_bytes());
+    assert_eq!(parse("18446744073709551615"), Ok(Value::UInt(u64::MAX)));
+    assert_eq!(parse("-9223372036854775808"), Ok(Value::Int(i64::MIN)));
+    assert_eq!(parse("1e30"), Ok(Value::Float(1e30)));
+    assert!(parse(r#""18446744073709551616 \" 18446744073709551616""#).is_ok());
+    for (text, error) in [
+        (
+            "-9223372036854775809",
+            JsonError::WholeNumber("-9223372036854775809".into()),
+        ),
+        (
+            r#"{"a\"1": [1, 18446744073709551616]}"#,
+            JsonError::WholeNumber("18446744073709551616".into()),
+        ),
+        (
+            r#"[{"a": 1, "b": 2, "a": 3}]"#,
+            JsonError::RepeatedKey("a".into()),
+        ),
+    ] {
+        assert_eq!(parse(text), Err(error));
+    }
+    assert!(matches!(parse("nonsense"), Err(JsonError::Malformed(_))));
+}
+
+#[test]
+fn small_arrays_are_arrays() {
     let tensor = Tensor::from(vec![1_i32, 2, 3, 4]).reshape([2, 2]).unwrap();
     let payload = Payload::encode(&tensor).unwrap();
     assert_eq!(
@@ -321,7 +365,7 @@ fn small_arrays_are_readable_lists() {
         "[[1,2],[3,4]]"
     );
     let back: Tensor = payload.decode().unwrap();
-    assert_eq!((back.shape(), back.dtype()), (&[2, 2][..], DType::Int64));
+    assert_eq!(back, tensor);
     let mixed: Tensor = Payload::encode(&vec![Value::Int(1), Value::Float(0.5)])
         .unwrap()
         .decode()

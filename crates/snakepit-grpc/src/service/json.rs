@@ -6,34 +6,29 @@ use snakepit_core::{ErrorCode, ToolError, Value};
 
 use super::status::Fault;
 
-/// From JSON text. Nesting beyond 127 levels is refused; a whole number beyond 64 bits is, too, since it would lose digits.
+/// From JSON text.
 ///
 /// # Errors
 /// What is wrong with the text.
 pub(super) fn parse(text: &[u8]) -> Result<Value, String> {
-    let value = Value::parse_json(text).map_err(|error| {
-        let reason = error.to_string();
-        match reason.strip_prefix("recursion limit exceeded") {
-            Some(place) => format!("it nests deeper than 127 levels{place}"),
-            None => reason,
-        }
-    })?;
-    match large_integer(text) {
-        Some(digits) => Err(format!("the whole number {digits} has more than 64 bits")),
-        None => Ok(value),
-    }
+    Value::parse_json(text).map_err(|error| error.to_string())
 }
 
 /// As JSON text of at most `limit` bytes. The text ends where the limit is: a byte of a value may become a list of the text.
 ///
 /// # Errors
-/// The text is longer.
+/// The text is longer, or two keys of a map would be the same text.
 pub(super) fn write(value: &Value, limit: usize) -> Result<Vec<u8>, Fault> {
+    let json = value.json_text().map_err(|error| {
+        let mut fault = ToolError::new(error.code(), format!("the value is no JSON: {error}"));
+        fault.help = "ask for MessagePack, or use keys of one type".to_owned();
+        Fault::from(fault)
+    })?;
     let mut text = Limited {
         text: String::new(),
         limit,
     };
-    match write!(text, "{}", value.json_text()) {
+    match write!(text, "{json}") {
         Ok(()) => Ok(text.text.into_bytes()),
         Err(_) => Err(too_long(limit)),
     }
@@ -60,37 +55,6 @@ fn too_long(limit: usize) -> Fault {
     let mut error = ToolError::new(ErrorCode::PayloadTooLarge, message);
     error.help = "ask for MessagePack, or raise `max_message` of the server".to_owned();
     error.into()
-}
-
-/// The first whole number of a valid JSON text that does not fit into 64 bits, shortened.
-fn large_integer(text: &[u8]) -> Option<String> {
-    let mut at = 0;
-    while at < text.len() {
-        match text[at] {
-            b'"' => at = after_string(text, at),
-            b'-' | b'0'..=b'9' => {
-                let is_part =
-                    |byte: &u8| matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9');
-                let length = text[at..].iter().take_while(|byte| is_part(byte)).count();
-                let number = std::str::from_utf8(&text[at..at + length]).ok()?;
-                let whole = !number.contains(['.', 'e', 'E']);
-                if whole && number.parse::<i64>().is_err() && number.parse::<u64>().is_err() {
-                    return Some(super::status::shortened(number, 40));
-                }
-                at += length;
-            }
-            _ => at += 1,
-        }
-    }
-    None
-}
-
-fn after_string(text: &[u8], quote: usize) -> usize {
-    let mut at = quote + 1;
-    while at < text.len() && text[at] != b'"' {
-        at += if text[at] == b'\\' { 2 } else { 1 };
-    }
-    at + 1
 }
 
 #[cfg(test)]

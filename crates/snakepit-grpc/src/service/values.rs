@@ -7,9 +7,6 @@ use super::status::{Fault, invalid, short_name};
 use crate::pb;
 use crate::pb::variable_value::Kind;
 
-/// Bytes from which a block of numbers or bytes travels as it is instead of as text.
-const BINARY_FROM: usize = 10 << 10;
-
 /// A value of a client.
 ///
 /// # Errors
@@ -47,7 +44,9 @@ fn read_buffer(buffer: pb::Buffer) -> Result<Value, Fault> {
 /// A value for a client: large numbers and bytes as they are, everything else as JSON unless that would change it.
 pub(super) fn write(value: &Value) -> pb::VariableValue {
     let kind = match value {
-        Value::Array(tensor) if tensor.data().len() >= BINARY_FROM => Kind::Buffer(pb::Buffer {
+        // As the value of a variable it becomes an array again.
+        Value::Array(tensor) if is_readable(tensor) => Kind::Json(whole_text(value)),
+        Value::Array(tensor) => Kind::Buffer(pb::Buffer {
             dtype: tensor.dtype().name().to_owned(),
             shape: tensor.shape().iter().map(|length| *length as u64).collect(),
             data: tensor.data().clone(),
@@ -56,14 +55,33 @@ pub(super) fn write(value: &Value) -> pb::VariableValue {
             data: data.clone(),
             ..pb::Buffer::default()
         }),
-        value if survives_json(value) => Kind::Json(value.json_text().to_string()),
+        value if survives_json(value) => Kind::Json(whole_text(value)),
         value => match Payload::encode(value) {
             Ok(payload) => Kind::Msgpack(payload.bytes),
             // Only what nests deeper than any peer may send.
-            Err(_) => Kind::Json(value.json_text().to_string()),
+            Err(_) => Kind::Json(whole_text(value)),
         },
     };
     pb::VariableValue { kind: Some(kind) }
+}
+
+fn whole_text(value: &Value) -> String {
+    value.json_preview(usize::MAX)
+}
+
+/// Bytes up to which an array is text, if a client that knows no buffers may read and write it so.
+const READABLE: usize = 10 << 10;
+
+/// A small array whose nested lists are read as the same array: of truth values, `int64` or `float64`.
+fn is_readable(tensor: &Tensor) -> bool {
+    let usual = matches!(tensor.dtype(), DType::Bool | DType::Int64 | DType::Float64);
+    let small = !tensor.is_empty() && tensor.data().len() < READABLE;
+    usual
+        && small
+        && match tensor.to_nested() {
+            Value::List(items) => items.iter().all(survives_json),
+            _ => false,
+        }
 }
 
 /// JSON gives the same value back.
@@ -75,15 +93,6 @@ fn survives_json(value: &Value) -> bool {
         Value::Map(pairs) => pairs.iter().all(|(key, value)| {
             matches!(key, Value::Str(key) if !key.starts_with('$')) && survives_json(value)
         }),
-        // By convention readable while it is small.
-        Value::Array(tensor) => {
-            let small = tensor.data().len() < BINARY_FROM;
-            small
-                && match tensor.to_nested() {
-                    Value::Array(_) => false,
-                    nested => survives_json(&nested),
-                }
-        }
         _ => false,
     }
 }
@@ -131,6 +140,7 @@ mod tests {
             Value::Map(vec![(Value::Int(1), Value::Null)]),
             Value::Map(vec![("$bytes".into(), "AAAA".into())]),
             Value::Array(Tensor::from(vec![1.5_f32; 4096])),
+            Value::Array(Tensor::from(vec![1_i32, 2])),
             // Small, but as lists it would not be.
             Value::Array(
                 Tensor::new(
@@ -143,11 +153,6 @@ mod tests {
         ] {
             assert_eq!(there_and_back(&value), value);
         }
-        let small = Value::Array(Tensor::from(vec![1_i64, 2]));
-        assert_eq!(
-            there_and_back(&small),
-            Value::List(vec![1_i64.into(), 2_i64.into()])
-        );
     }
 
     #[test]

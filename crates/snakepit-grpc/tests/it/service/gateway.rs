@@ -147,13 +147,13 @@ async fn a_call_carries_session_peer_metadata_and_time() {
     let answer = call(&mut host.client, request).await;
     assert_eq!(
         text(&answer),
-        r#"{"key":"value","peer":"peer-1","session":"s","timeout":"yes"}"#
+        r#"{"session":"s","peer":"peer-1","key":"value","timeout":"yes"}"#
     );
     assert_eq!(answer.metadata["worker_id"], "peer-1");
     let answer = call(&mut host.client, tool_call("", "whoami", &[])).await;
     assert_eq!(
         text(&answer),
-        r#"{"key":null,"peer":null,"session":null,"timeout":null}"#
+        r#"{"session":null,"peer":null,"key":null,"timeout":null}"#
     );
 }
 

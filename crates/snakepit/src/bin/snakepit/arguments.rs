@@ -2,8 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 
-use serde_json::Value as Json;
-use snakepit::{ErrorCode, Value};
+use snakepit::{ErrorCode, JsonError, Value};
 
 use crate::failure::Failure;
 
@@ -26,9 +25,9 @@ impl Arguments {
         for word in words {
             let word = text(word)?;
             match word.split_once('=').filter(|(key, _)| is_name(key)) {
-                Some((key, value)) => put(&mut named, key, read(value)),
+                Some((key, value)) => put(&mut named, key, read(value)?),
                 None if tool.is_none() => tool = Some(word.to_owned()),
-                None => positional.push(read(word)),
+                None => positional.push(read(word)?),
             }
         }
         if let Some(json) = json {
@@ -80,24 +79,28 @@ fn is_name(key: &str) -> bool {
     first && chars.all(|c| c.is_alphanumeric() || c == '_')
 }
 
-/// JSON if it is JSON, else text.
-fn read(text: &str) -> Value {
-    match serde_json::from_str::<Json>(text) {
-        Ok(json) => Value::from(json),
-        Err(_) => Value::Str(text.into()),
+/// JSON if it is JSON, else text. JSON that no value equals is an error, and no text.
+fn read(word: &str) -> Result<Value, Failure> {
+    match Value::parse_json(word.as_bytes()) {
+        Ok(value) => Ok(value),
+        Err(JsonError::Malformed(_)) => Ok(Value::Str(word.into())),
+        Err(error) => Err(Failure::usage(
+            error.code(),
+            format!("the argument {word:.60} cannot be passed: {error}"),
+            "pass what is meant as a text, in quotes within quotes: '\"…\"'",
+        )),
     }
 }
 
 fn whole(text: &str) -> Result<Value, Failure> {
-    serde_json::from_str::<Json>(text)
-        .map(Value::from)
-        .map_err(|error| {
-            Failure::usage(
-                ErrorCode::InvalidPayload,
-                format!("the value of `--args` is not JSON: {error}"),
-                "write for example --args '{\"xs\": [1, 2]}'",
-            )
-        })
+    Value::parse_json(text.as_bytes()).map_err(|error| {
+        let what = match &error {
+            JsonError::Malformed(reason) => format!("the value of `--args` is not JSON: {reason}"),
+            other => format!("the value of `--args` cannot be passed: {other}"),
+        };
+        let help = "write for example --args '{\"xs\": [1, 2]}'";
+        Failure::usage(error.code(), what, help)
+    })
 }
 
 /// Text crosses to Python as UTF-8 and nothing else.
@@ -178,7 +181,21 @@ mod tests {
     #[test]
     fn what_cannot_be_is_refused() {
         assert!(parse(Some("f"), &["1", "a=2"], None).is_err());
-        for json in ["3", "nonsense", "", &"[".repeat(100_000)] {
+        for word in [
+            "n=18446744073709551616",
+            "{\"a\": 1, \"a\": 2}",
+            "[-9223372036854775809]",
+        ] {
+            assert!(parse(Some("f"), &[word], None).is_err(), "{word}");
+        }
+        for json in [
+            "3",
+            "nonsense",
+            "",
+            &"[".repeat(100_000),
+            "{\"a\": 18446744073709551616}",
+            "{\"a\": 1, \"a\": 2}",
+        ] {
             assert!(parse(Some("f"), &[], Some(json)).is_err());
         }
         let word = OsString::from_vec(b"a=\xff".to_vec());

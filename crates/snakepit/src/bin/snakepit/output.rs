@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 
 use serde_json::Value as Json;
-use snakepit::{Printable, Value};
+use snakepit::{Printable, Report, Value};
 
 use crate::failure::Failure;
 
@@ -15,12 +15,20 @@ pub(crate) fn value(value: &Value, json: bool) -> Result<(), Failure> {
         Value::Str(text) if !json => raw(text.as_bytes()),
         // Straight to its place: the text may be much larger than the value.
         other => {
+            let text = other.json_text().map_err(|error| {
+                let what = format!("the result is no JSON: {error}");
+                let help = "return a map whose keys are different texts";
+                Failure::Reported {
+                    report: Box::new(Report::usage(error.code(), what, help)),
+                    usage: false,
+                }
+            })?;
             let mut stdout = io::BufWriter::with_capacity(64 << 10, io::stdout().lock());
             let mut escaping = Escaping {
                 out: &mut stdout,
                 failed: None,
             };
-            let written = write!(escaping, "{}", other.json_text());
+            let written = write!(escaping, "{text}");
             if let (Err(_), Some(error)) = (written, escaping.failed) {
                 return Err(error.into());
             }

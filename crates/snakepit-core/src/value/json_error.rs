@@ -1,0 +1,28 @@
+//! Why JSON and a value do not stand for each other.
+
+use crate::ErrorCode;
+
+/// Why JSON text is no [`Value`](crate::Value), or a value no JSON.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum JsonError {
+    /// The text is not JSON, nests deeper than 127 levels, or its values would take too much memory.
+    #[error("{0}")]
+    Malformed(String),
+    /// A whole number has more than 64 bits, and would lose digits.
+    #[error("the whole number {0} has more than 64 bits")]
+    WholeNumber(String),
+    /// A key stands twice in an object, and one of its values would be lost.
+    #[error("the key {0:?} stands twice in an object")]
+    RepeatedKey(String),
+    /// Two keys of a map are the same text, which all keys are in JSON.
+    #[error("two keys of a map are the text {0:?} in JSON")]
+    SameKey(String),
+}
+
+impl JsonError {
+    /// The stable code.
+    pub const fn code(&self) -> ErrorCode {
+        ErrorCode::InvalidPayload
+    }
+}

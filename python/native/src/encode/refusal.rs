@@ -1,0 +1,98 @@
+//! Why a value cannot be sent.
+
+use std::fmt;
+
+use pyo3::prelude::*;
+
+/// A value that cannot be sent, where it is, and what to send instead.
+#[derive(Debug)]
+pub(crate) struct EncodeError {
+    /// From the innermost container outwards.
+    path: Vec<String>,
+    what: String,
+    help: Option<String>,
+}
+
+impl EncodeError {
+    pub(crate) fn new(what: impl Into<String>) -> Self {
+        Self {
+            path: Vec::new(),
+            what: what.into(),
+            help: None,
+        }
+    }
+
+    /// Adds what to send instead.
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// One thing to do, if the kind of value suggests one.
+    pub(crate) fn way_out(&self) -> Option<&str> {
+        self.help.as_deref()
+    }
+
+    /// What is wrong and what to do, on one line.
+    pub(crate) fn with_way_out(&self) -> String {
+        match &self.help {
+            Some(help) => format!("{self}: {help}"),
+            None => self.to_string(),
+        }
+    }
+
+    pub(super) fn inside(mut self, step: impl FnOnce() -> String) -> Self {
+        // The path of a value that nests too deep says nothing.
+        if self.path.len() < 16 {
+            self.path.push(step());
+        }
+        self
+    }
+}
+
+impl fmt::Display for EncodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("$")?;
+        self.path
+            .iter()
+            .rev()
+            .try_for_each(|step| f.write_str(step))?;
+        write!(f, " {}", self.what)
+    }
+}
+
+/// A value of a kind that is not sent. Python code knows what its library offers instead.
+pub(super) fn unsendable(value: &Bound<'_, PyAny>) -> EncodeError {
+    let error = EncodeError::new(format!("is a {}, which cannot be sent", type_name(value)));
+    let module = value.py().import("snakepit_bridge._instead");
+    let help = module
+        .and_then(|module| module.call_method1("instead", (value,)))
+        .and_then(|help| help.extract::<Option<String>>());
+    match help {
+        Ok(Some(help)) => error.help(help),
+        _ => error,
+    }
+}
+
+/// Full name of the type, without `builtins`.
+pub(crate) fn type_name(value: &Bound<'_, PyAny>) -> String {
+    let class = value.get_type();
+    let name = class
+        .qualname()
+        .map_or_else(|_| "object".to_owned(), |name| name.to_string());
+    match class.module() {
+        Ok(module) if module != "builtins" => format!("{module}.{name}"),
+        _ => name,
+    }
+}
+
+pub(super) fn failed(value: &Bound<'_, PyAny>, error: &PyErr) -> EncodeError {
+    EncodeError::new(format!(
+        "is a {} that cannot be read: {error}",
+        type_name(value)
+    ))
+}
+
+pub(super) fn changed() -> EncodeError {
+    EncodeError::new("changed while it was being sent")
+}

@@ -1,0 +1,75 @@
+//! Dates and times. What Python's own classes cannot hold is refused: nanoseconds, and the "not a time" of pandas.
+
+use pyo3::prelude::*;
+
+use super::refusal::{EncodeError, failed, type_name};
+use crate::kinds::{self, Kind};
+use crate::msgpack::{Token, ext, write};
+
+/// Appends a date, a time or a span of time; false if the value is none.
+pub(super) fn encode(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Result<bool, EncodeError> {
+    // A datetime is a date too.
+    for (kind, code) in [
+        (&kinds::DATETIME, ext::DATETIME),
+        (&kinds::DATE, ext::DATE),
+        (&kinds::TIME, ext::TIME),
+    ] {
+        if kind.is_instance(value) {
+            exact(value, kind, "nanosecond")?;
+            let text = iso(value, kind).map_err(|error| failed(value, &error))?;
+            write(out, Token::Ext(code, text.as_bytes()));
+            return Ok(true);
+        }
+    }
+    if !kinds::TIMEDELTA.is_instance(value) {
+        return Ok(false);
+    }
+    exact(value, &kinds::TIMEDELTA, "nanoseconds")?;
+    let total = micros(value).map_err(|error| failed(value, &error))?;
+    let total = i64::try_from(total).map_err(|_| {
+        EncodeError::new("is a timedelta outside of 64 bits of microseconds")
+            .help("send seconds as a number")
+    })?;
+    write(out, Token::Ext(ext::TIMEDELTA, &total.to_be_bytes()));
+    Ok(true)
+}
+
+/// Refuses an instance of a subclass that holds no time, or more than its base class.
+fn exact(value: &Bound<'_, PyAny>, kind: &Kind, finer: &str) -> Result<(), EncodeError> {
+    let class = kind.get(value.py());
+    if class.is_ok_and(|class| value.get_type().is(&class)) {
+        return Ok(());
+    }
+    // `pandas.NaT` is an instance of `datetime`; like NaN it is not equal to itself.
+    if !value.eq(value).unwrap_or(false) {
+        let what = format!("is {value}, which is no time");
+        return Err(EncodeError::new(what).help("send None instead"));
+    }
+    let rest = value
+        .getattr_opt(finer)
+        .ok()
+        .flatten()
+        .and_then(|rest| rest.extract::<i64>().ok());
+    if rest.is_none_or(|rest| rest == 0) {
+        return Ok(());
+    }
+    let what = format!(
+        "is a {} with nanoseconds, and microseconds are the finest that can be sent",
+        type_name(value)
+    );
+    Err(EncodeError::new(what).help("round it, for example with `.round(\"us\")`"))
+}
+
+/// ISO 8601 text as the base class writes it: a subclass may write another.
+fn iso(value: &Bound<'_, PyAny>, kind: &Kind) -> PyResult<String> {
+    let method = kind.get(value.py())?.getattr("isoformat")?;
+    method.call1((value,))?.extract()
+}
+
+fn micros(value: &Bound<'_, PyAny>) -> PyResult<i128> {
+    let part = |name: &str| value.getattr(name)?.extract::<i64>();
+    // The longest timedelta is 1e9 days, which does not fit 64 bits of microseconds.
+    Ok(i128::from(part("days")?) * 86_400_000_000
+        + i128::from(part("seconds")?) * 1_000_000
+        + i128::from(part("microseconds")?))
+}
