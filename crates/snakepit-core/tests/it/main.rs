@@ -47,6 +47,7 @@ mod supervisor;
 mod support;
 mod tools;
 mod value;
+mod value_json;
 mod variables;
 mod warm_up;
 mod watch;
