@@ -102,18 +102,23 @@ def attributes(given: "Mapping[Any, Any] | None", room: int = MAX_ATTRIBUTES) ->
     if not given:
         return out
     try:
-        for key, value in list(given.items()):
-            if len(out) >= room:
-                _sink.warn("attributes", f"attributes beyond {room} of a record are left out")
-                break
+        pairs = list(given.items())
+    except Exception as error:
+        _sink.warn("attributes", f"attributes are left out: {type(error).__name__}")
+        return out
+    for key, value in pairs:
+        if len(out) >= room:
+            _sink.warn("attributes", f"attributes beyond {room} of a record are left out")
+            break
+        try:
             known = _seen.get(key) if type(key) is str else None
             shown, secret = _remembered(key) if known is None else known
             if secret and type(value) not in (bool, int, float):
                 out[shown] = _redact.MASK
             else:
                 out[shown] = attribute(value)
-    except Exception as error:
-        _sink.warn("attributes", f"attributes of telemetry are left out: {error}")
+        except Exception as error:
+            _sink.warn("attribute", f"an attribute is left out: {type(error).__name__}")
     return out
 
 

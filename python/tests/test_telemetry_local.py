@@ -348,6 +348,15 @@ def test_modules_are_watched_when_they_are_imported(tmp_path, monkeypatch):
     del sys.modules["watched_module"]
 
 
+def test_a_key_without_a_text_takes_no_other_attribute_along():
+    class Nameless:
+        def __str__(self):
+            raise ValueError("no name")
+
+    given = {"first": 1, Nameless(): 2, "last": 3}
+    assert _fields.attributes(given) == {"first": 1, "last": 3}
+
+
 def test_a_long_text_is_looked_through_in_part_and_shows_no_secret(monkeypatch):
     seen = []
     redact = _redact.redact_secrets

@@ -20,6 +20,9 @@ use crate::{ListenAddress, Metrics, TelemetryError};
 use connections::Connections;
 use respond::Pages;
 
+/// Longest head of a request in bytes.
+const HEAD_BYTES: usize = 16 << 10;
+
 /// The longest time for the head of a request.
 const HEAD: Duration = Duration::from_secs(5);
 
@@ -125,6 +128,7 @@ async fn accept(listener: tokio::net::TcpListener, shared: Shared) {
             // One answer a connection: a scraper that keeps many of them open takes no place of others.
             http.keep_alive(false)
                 .timer(TokioTimer::new())
+                .max_buf_size(HEAD_BYTES)
                 .header_read_timeout(HEAD);
             // A peer that breaks the protocol, is slow or goes away ends its own connection, nothing else.
             let connection = http.serve_connection(TokioIo::new(stream), answer);

@@ -142,6 +142,21 @@ impl Delivery {
         self.records.load(Ordering::Relaxed)
     }
 
+    /// Counts the records of a request that the collector has taken, but for some that it has rejected.
+    pub(super) fn over_but(&self, records: usize, rejected: usize) {
+        let rejected = rejected.min(records);
+        self.over(records - rejected, None);
+        if rejected > 0 && !self.closed.load(Ordering::SeqCst) {
+            self.metrics
+                .dropped(self.signal, "rejected", rejected as u64);
+            tracing::debug!(
+                target: crate::TARGET,
+                "the collector at {} has rejected {rejected} of {records} {}",
+                self.collector.endpoint, self.signal
+            );
+        }
+    }
+
     /// Counts the records of a request that is over, and reports the collector if that is news.
     pub(super) fn over(&self, records: usize, error: Option<&str>) {
         if self.closed.load(Ordering::SeqCst) {

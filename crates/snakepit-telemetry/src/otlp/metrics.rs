@@ -113,17 +113,23 @@ impl Push {
         *request.metadata_mut() = self.metadata.clone();
         let mut client = self.client.clone();
         let error = match tokio::time::timeout(timeout, client.export(request)).await {
-            Ok(Ok(_)) => None,
+            Ok(Ok(answer)) => {
+                let rejected = answer.into_inner().partial_success;
+                let rejected = rejected.map_or(0, |it| it.rejected_data_points);
+                self.delivery
+                    .over_but(points, usize::try_from(rejected).unwrap_or(0));
+                return true;
+            }
             Ok(Err(status)) => {
                 // The message may repeat a header; the causes are those of the connection.
                 let causes = std::error::Error::source(&status).map(chain);
                 let code = format!("{:?}", status.code());
-                Some(causes.map_or(code.clone(), |causes| format!("{code}: {causes}")))
+                causes.map_or(code.clone(), |causes| format!("{code}: {causes}"))
             }
-            Err(_) => Some(format!("it did not answer within {timeout:?}")),
+            Err(_) => format!("it did not answer within {timeout:?}"),
         };
-        self.delivery.over(points, error.as_deref());
-        error.is_none()
+        self.delivery.over(points, Some(&error));
+        false
     }
 
     fn encode(&self, now: SystemTime) -> (Vec<Metric>, usize) {

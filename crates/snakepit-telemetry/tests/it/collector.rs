@@ -13,7 +13,7 @@ use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::
     MetricsService, MetricsServiceServer,
 };
 use opentelemetry_proto::tonic::collector::metrics::v1::{
-    ExportMetricsServiceRequest, ExportMetricsServiceResponse,
+    ExportMetricsPartialSuccess, ExportMetricsServiceRequest, ExportMetricsServiceResponse,
 };
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
     TraceService, TraceServiceServer,
@@ -42,6 +42,8 @@ pub(crate) enum Mode {
     Hang,
     /// Each request waits for a permit.
     Slow,
+    /// So many of its metrics are rejected, and the rest is taken.
+    Reject(i64),
 }
 
 #[derive(Debug)]
@@ -173,7 +175,7 @@ impl Service {
         };
         received.news.notify_waiters();
         match mode {
-            Mode::Take => {}
+            Mode::Take | Mode::Reject(_) => {}
             Mode::Refuse(code) => return Err(Status::new(code, "on purpose")),
             Mode::Hang => std::future::pending().await,
             Mode::Slow => received.permits.acquire().await.unwrap().forget(),
@@ -215,7 +217,13 @@ impl MetricsService for Service {
             all.metrics = scopes.flat_map(|scope| scope.metrics).collect();
         };
         self.take(request, put).await?;
-        Ok(Response::new(Default::default()))
+        let mut answer = ExportMetricsServiceResponse::default();
+        if let Mode::Reject(rejected) = *self.0.mode.lock().unwrap() {
+            let mut partial = ExportMetricsPartialSuccess::default();
+            partial.rejected_data_points = rejected;
+            answer.partial_success = Some(partial);
+        }
+        Ok(Response::new(answer))
     }
 }
 

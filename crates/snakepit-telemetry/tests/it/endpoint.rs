@@ -11,6 +11,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
+use crate::prometheus::{Server, program};
 use crate::support::{LONG, ask, get, sum};
 
 fn any_port() -> SocketAddr {
@@ -121,6 +122,19 @@ async fn a_scraper_is_served_while_others_come_and_ask_for_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_head_of_a_request_has_a_bound() {
+    let (telemetry, address) = start(&state());
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let head = format!("GET /metrics HTTP/1.1\r\nx: {}", "y".repeat(20_000));
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    let read = tokio::io::AsyncReadExt::read_exact(&mut stream, &mut answer);
+    tokio::time::timeout(LONG, read).await.unwrap().unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 431");
+    telemetry.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_name_is_served_at_all_its_addresses() {
     let name = snakepit_telemetry::ListenAddress::new("localhost", 0).unwrap();
     let telemetry = Telemetry::builder().prometheus(name).own_subscriber();
@@ -194,6 +208,7 @@ async fn after_ten_thousand_calls_and_random_kills_the_counters_are_what_callers
     let total = |of: fn(&Seen) -> u64| all.iter().map(of).sum::<u64>() as f64;
     pool.close().await;
     let page = get(address, "/metrics").await;
+    let server = program("prometheus").map(|program| Server::start(program, address));
     for (outcome, seen) in [
         ("ok", total(|it| it.ok)),
         ("error", total(|it| it.error)),
@@ -206,6 +221,11 @@ async fn after_ten_thousand_calls_and_random_kills_the_counters_are_what_callers
         for name in ["snakepit_attempts_total", "snakepit_calls_total"] {
             let counted = sum(&page, name, &[&label, "pool=\"main\""]);
             assert_eq!(counted, seen, "{name} {outcome}\n{page}");
+            // A count that never was is no series.
+            if let Some(server) = server.as_ref().filter(|_| seen > 0.0) {
+                let query = format!("sum({name}{{{label},pool=\"main\"}})");
+                assert_eq!(server.value(&query).await, seen, "{query}");
+            }
         }
     }
     assert_eq!(sum(&page, "snakepit_attempts_total", &[]), CALLS as f64);

@@ -65,6 +65,26 @@ fn nobody() -> SocketAddr {
     listener.local_addr().unwrap()
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_that_a_collector_rejects_are_counted() {
+    let collector = Collector::start(Mode::Reject(2)).await;
+    let telemetry = Telemetry::builder()
+        .otlp(collector.endpoint())
+        .own_subscriber();
+    let telemetry = telemetry.start().unwrap();
+    let state = HostState::new(HostStateConfig::new()).unwrap();
+    telemetry.attach(&state);
+    let report = timeout(LONG, telemetry.shutdown()).await.unwrap();
+    assert!(report.complete);
+    // Those of the sessions are there from the start: two points.
+    assert_eq!(
+        (report.dropped, report.exported),
+        (2, 0),
+        "{:?}",
+        collector.all().metrics
+    );
+}
+
 #[tokio::test]
 async fn an_absent_collector_costs_its_records_and_one_warning() {
     let address = nobody();

@@ -15,7 +15,7 @@ use crate::support::{ask, measurement, skipped};
 
 /// Returns a program of the package. `None` if it is not installed: the reason is printed, and where everything has to run, that is a
 /// failure.
-fn program(name: &str) -> Option<Command> {
+pub(crate) fn program(name: &str) -> Option<Command> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path).find(|dir| dir.join(name).is_file());
     let Some(dir) = found else {
@@ -36,7 +36,7 @@ fn dashboards() -> PathBuf {
 }
 
 /// A running server.
-struct Server {
+pub(crate) struct Server {
     child: Child,
     address: SocketAddr,
     _dir: tempfile::TempDir,
@@ -51,7 +51,7 @@ impl Drop for Server {
 
 impl Server {
     /// Starts it on a port of its own choice, with one target and the rules.
-    fn start(mut program: Command, target: SocketAddr) -> Self {
+    pub(crate) fn start(mut program: Command, target: SocketAddr) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let rules = dashboards().join("rules.yaml").canonicalize().unwrap();
         let config = format!(
@@ -118,7 +118,8 @@ impl Server {
         }
     }
 
-    async fn value(&self, query: &str) -> f64 {
+    /// Asks until a query has a value.
+    pub(crate) async fn value(&self, query: &str) -> f64 {
         let data = self.data("/api/v1/query?query=", query).await;
         data["result"][0]["value"][1]
             .as_str()

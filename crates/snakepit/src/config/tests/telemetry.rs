@@ -106,3 +106,16 @@ fn what_it_cannot_use_is_named_with_its_place() {
         assert!(location.ends_with("snakepit.toml"), "{line}: {location}");
     }
 }
+
+#[test]
+fn the_table_in_the_guide_is_as_it_says() {
+    let guide = include_str!("../../../../../docs/telemetry.md");
+    let (_, rest) = guide.split_once("```toml\n").unwrap();
+    let (table, _) = rest.split_once("```").unwrap();
+    let text = format!("{table}\n[pools.main]\nadapter = \"tools.py\"\n");
+    let config = exporters(&text, &[]).unwrap();
+    assert_eq!(config.service_name, "shop");
+    assert_eq!(config.prometheus.unwrap().to_string(), "localhost:9464");
+    assert!(config.otlp.unwrap().logs.unwrap().starts_with("https://"));
+    assert_eq!(config.sampling.ratio, 0.1);
+}
