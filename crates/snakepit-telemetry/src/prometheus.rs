@@ -88,6 +88,8 @@ fn open(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
     let (mut open, mut missing) = (Vec::new(), None);
     for address in addresses {
         let mut address = *address;
+        // A free port of one address may be taken at the next.
+        let fixed = address.port() != 0 || open.is_empty();
         if address.port() == 0
             && let Some(first) = open.first().map(TcpListener::local_addr)
         {
@@ -95,7 +97,7 @@ fn open(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
         }
         match TcpListener::bind(address) {
             Ok(listener) => open.push(listener),
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Err(error),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && fixed => return Err(error),
             Err(error) => missing = Some(error),
         }
     }

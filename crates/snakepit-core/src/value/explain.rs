@@ -275,6 +275,45 @@ mod tests {
         }
     }
 
+    #[derive(Debug, Deserialize)]
+    #[expect(dead_code, reason = "only their types matter")]
+    struct Login {
+        api_token: u64,
+        secrets: Option<Vec<bool>>,
+        password: Option<Kind>,
+    }
+
+    #[test]
+    fn values_of_secret_names_are_not_shown() {
+        for (json, path, what) in [
+            (
+                serde_json::json!({ "api_token": "hush" }),
+                "api_token",
+                "must be an integer that is not negative, got string <redacted>",
+            ),
+            (
+                serde_json::json!({ "api_token": 1, "secrets": [true, 7] }),
+                "secrets[1]",
+                "must be a boolean, got integer <redacted>",
+            ),
+            (
+                serde_json::json!({ "api_token": 1, "secrets": {} }),
+                "secrets",
+                "must be a list, got a map",
+            ),
+            (
+                serde_json::json!({ "api_token": 1, "password": "hush" }),
+                "password",
+                "must be one of Iris, Rose, got string <redacted>",
+            ),
+            (serde_json::json!({}), "api_token", "is missing"),
+        ] {
+            let payload = Payload::encode(&Value::from(json)).unwrap();
+            let found = mismatch::<Login>(&payload).unwrap();
+            assert_eq!((&*found.path, &*found.what), (path, what));
+        }
+    }
+
     #[test]
     fn a_long_text_is_shortened_and_a_large_payload_left() {
         let payload = Payload::encode(&"x".repeat(1000)).unwrap();

@@ -219,9 +219,10 @@ impl MetricsService for Service {
         self.take(request, put).await?;
         let mut answer = ExportMetricsServiceResponse::default();
         if let Mode::Reject(rejected) = *self.0.mode.lock().unwrap() {
-            let mut partial = ExportMetricsPartialSuccess::default();
-            partial.rejected_data_points = rejected;
-            answer.partial_success = Some(partial);
+            answer.partial_success = Some(ExportMetricsPartialSuccess {
+                rejected_data_points: rejected,
+                ..Default::default()
+            });
         }
         Ok(Response::new(answer))
     }
