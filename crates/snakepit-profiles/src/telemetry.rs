@@ -50,6 +50,8 @@ struct Job {
     reports: Arc<Reports>,
     /// The head of a frame; nothing when the worker is gone.
     head: Option<Bytes>,
+    /// The connections of its calls, which know their numbers. The worker may be gone when the frame is read.
+    links: Option<Arc<[LinkClient]>>,
 }
 
 /// What one worker reports.
@@ -132,6 +134,7 @@ impl Reports {
         let job = Job {
             reports: Arc::clone(self),
             head: Some(head.clone()),
+            links: self.links.get().and_then(Weak::upgrade),
         };
         let refused = if before + size > MAX_WAITING {
             Some(Reason::HostQueueFull)
@@ -216,6 +219,7 @@ impl Reports {
         let last = Job {
             reports: Arc::clone(self),
             head: None,
+            links: None,
         };
         // Where the queue is full, the reader tells it after the worker's last frame, if there is one.
         let full = self.way.way.try_send(last).is_err();
@@ -254,19 +258,22 @@ impl Reports {
         }
         second
     }
-
-    fn number_of(&self, attempt: CallId) -> Option<CallId> {
-        let links = self.links.get().and_then(Weak::upgrade)?;
-        links.iter().find_map(|link| link.number_of(attempt))
-    }
 }
 
 fn read_all(jobs: &Receiver<Job>) {
-    while let Ok(Job { reports, head }) = jobs.recv() {
+    while let Ok(Job {
+        reports,
+        head,
+        links,
+    }) = jobs.recv()
+    {
+        let links = links.as_deref().unwrap_or_default();
         let size = head.as_ref().map_or(0, Bytes::len);
         // A recorder that panics loses a frame, and nobody else anything.
         let frame = head.clone();
-        let read = catch_unwind(AssertUnwindSafe(|| head.map(|head| reports.read(head))));
+        let read = catch_unwind(AssertUnwindSafe(|| {
+            head.map(|head| reports.read(head, links))
+        }));
         if let (Err(_), Some(frame)) = (&read, frame) {
             reports.lose(&frame);
         }
@@ -287,7 +294,7 @@ fn read_all(jobs: &Receiver<Job>) {
 
 impl Reports {
     /// Reads one frame and hands its records on.
-    fn read(&self, head: Bytes) {
+    fn read(&self, head: Bytes, links: &[LinkClient]) {
         // As a rule all records of a frame are of a few calls.
         let mut known: Vec<(CallId, Option<CallId>)> = Vec::new();
         let mut look_ups = 0;
@@ -296,9 +303,10 @@ impl Reports {
                 return *number;
             }
             look_ups += 1;
-            let number = (look_ups <= LOOK_UPS).then(|| self.number_of(attempt));
-            known.push((attempt, number.flatten()));
-            number.flatten()
+            let known_there = || links.iter().find_map(|link| link.number_of(attempt));
+            let number = (look_ups <= LOOK_UPS).then(known_there).flatten();
+            known.push((attempt, number));
+            number
         };
         let mut records = Records::new(self.pool.clone(), self.worker.clone(), number_of);
         let recorder = self.events.recorder();
