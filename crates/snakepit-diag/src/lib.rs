@@ -22,6 +22,7 @@
 //! - [`Report`] is a host at one moment, as plain data that serialises: pools, workers, calls, memory, the machine.
 //! - [`Report::findings`] says what is wrong, [`Report::recommendations`] what could be better, each as a [`Finding`] with one thing to
 //!   do; [`PoolReport::check_saturation`] says how near a pool is to its limit. The rules are pure.
+//! - [`Scaling`] is what a machine was found to have for workers; [`Scaling::breaks_first`] says where it ends.
 //! - `flame_graph` (feature `flamegraph`) draws a profile.
 //! - `Hosts` and `Client` (feature `admin`) look into hosts of other processes; `AdminServer` is the other end. `Watch` sets looks at one
 //!   host beside each other.
@@ -47,9 +48,12 @@ mod render;
 mod report;
 mod rules;
 mod saturation;
+mod scaling;
 mod text;
 #[cfg(feature = "top")]
 pub mod top;
+#[cfg(feature = "admin")]
+mod trace;
 #[cfg(feature = "web")]
 pub mod web;
 
@@ -73,3 +77,9 @@ pub use report::{
     SessionQueue, Threads, Times, WorkerReport, WorkerState,
 };
 pub use saturation::{Band, Saturation, THRESHOLD};
+pub use scaling::{
+    Breakpoint, Contention, Limit, ProfileTrial, Rate, Scaling, Step, Stop, Usage, WorkerCost,
+    render_scaling,
+};
+#[cfg(feature = "admin")]
+pub use trace::Trace;

@@ -36,7 +36,7 @@ impl Machine {
         let read = |path: &str| fs::read_to_string(path).ok();
         let meminfo = read("/proc/meminfo").unwrap_or_default();
         let limits = read("/proc/self/limits").unwrap_or_default();
-        let cgroup = read("/proc/self/cgroup").and_then(|text| cgroup(&text));
+        let cgroup = own_cgroup();
         let of_cgroup = |name: &str| smallest(cgroup.as_deref()?, name);
         let total = kib(&meminfo, "MemTotal:");
         let limit = of_cgroup("memory.max").filter(|limit| total.is_none_or(|all| *limit < all));
@@ -69,6 +69,11 @@ fn soft(limits: &str, name: &str) -> Option<u64> {
 }
 
 /// The directory of the control group (version 2) of this process.
+pub(crate) fn own_cgroup() -> Option<PathBuf> {
+    cgroup(&fs::read_to_string("/proc/self/cgroup").ok()?)
+}
+
+/// The directory that a line of `/proc/self/cgroup` names.
 fn cgroup(text: &str) -> Option<PathBuf> {
     let path = text.lines().find_map(|line| line.strip_prefix("0::/"))?;
     // A group outside of what this namespace shows has no directory here.
@@ -84,7 +89,8 @@ fn smallest(dir: &Path, name: &str) -> Option<u64> {
     groups.filter_map(|dir| number(&dir.join(name))).min()
 }
 
-fn number(file: &Path) -> Option<u64> {
+/// The number in a file.
+pub(crate) fn number(file: &Path) -> Option<u64> {
     fs::read_to_string(file).ok()?.trim().parse().ok()
 }
 

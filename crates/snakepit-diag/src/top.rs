@@ -1,6 +1,7 @@
 //! A live view of a host in a terminal. What is drawn is a pure function of the [`Screen`].
 
 mod draw;
+mod flame;
 mod keys;
 mod run;
 mod screen;

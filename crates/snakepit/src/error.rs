@@ -43,6 +43,12 @@ pub enum BuildError {
         /// What failed.
         error: Box<Error>,
     },
+    /// The signals of the process, which would end a script, cannot be caught. Nothing was started.
+    #[error("the signals of the process cannot be caught: {reason}")]
+    Signals {
+        /// What the system says.
+        reason: String,
+    },
 }
 
 impl BuildError {
@@ -54,6 +60,7 @@ impl BuildError {
             Self::Profile { error, .. } => error.code,
             Self::HostTool(error) => error.code(),
             Self::Start { error, .. } => error.code(),
+            Self::Signals { .. } => ErrorCode::StartFailed,
         }
     }
 

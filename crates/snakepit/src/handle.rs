@@ -8,9 +8,9 @@ use serde::de::DeserializeOwned;
 
 use crate::core::profiling::{Profile, ProfileError, ProfileHandle};
 use crate::{
-    Affinity, CallOptions, Error, HostState, ManyResults, Payload, Pool, PoolName, RecycleError,
-    ResultStream, Session, SessionId, SessionOptions, Stacks, StateError, Status, ToolInfo,
-    WorkerId, WorkerStatus,
+    Affinity, CallOptions, ConfigError, Error, HostState, ManyResults, Payload, Pool, PoolName,
+    RecycleError, ResultStream, Session, SessionId, SessionOptions, Stacks, StateError, Status,
+    ToolInfo, WorkerId, WorkerStatus,
 };
 
 /// One pool, with or without a session. Cheap to clone.
@@ -193,6 +193,18 @@ impl PoolHandle {
     /// Once polled, the replacement goes on without the caller.
     pub async fn recycle(&self, worker: &WorkerId) -> Result<WorkerId, RecycleError> {
         self.pool.recycle(worker).await
+    }
+
+    /// Changes the number of workers. Surplus workers finish their calls first. It returns when the change has begun; a pool that had
+    /// given up tries again.
+    ///
+    /// # Errors
+    /// A number out of range, also of that of `autoscale`.
+    ///
+    /// # Cancel safety
+    /// Once polled, the change goes on without the caller.
+    pub async fn resize(&self, workers: usize) -> Result<(), ConfigError> {
+        self.pool.resize(workers).await
     }
 
     /// Where each thread of a worker is, whatever it does; nothing when it could not tell within `wait`, or is not there.

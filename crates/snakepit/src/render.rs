@@ -290,6 +290,11 @@ impl From<&BuildError> for Report {
                 ));
                 report
             }
+            BuildError::Signals { .. } => Self::usage(
+                error.code(),
+                error.to_string(),
+                "see how many descriptors are open: each signal needs one",
+            ),
             BuildError::HostTool(error) => {
                 Self::usage(error.code(), error.to_string(), error.help())
             }

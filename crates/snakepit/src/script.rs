@@ -6,13 +6,13 @@ use snakepit_core::events::{Event, Events, kind};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
 
-use crate::{ShutdownReport, Snakepit};
+use crate::{BuildError, ShutdownReport, Snakepit, SnakepitBuilder};
 
 /// How [`Snakepit::run_as_script`] ended.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ScriptEnd<T> {
-    /// What the work returned; nothing when a signal came first.
+    /// What the work returned. `None` if a signal came first.
     pub output: Option<T>,
     /// The signal that ended it: 2 (SIGINT) or 15 (SIGTERM).
     pub signal: Option<i32>,
@@ -28,6 +28,49 @@ impl<T> ScriptEnd<T> {
     }
 }
 
+impl SnakepitBuilder {
+    /// Starts everything, does `work` with it and shuts down, in one call. SIGINT and SIGTERM end it at any time: while it starts, too.
+    ///
+    /// ```no_run
+    /// # async fn demo() -> Result<(), Box<dyn std::error::Error>> {
+    /// use snakepit::{Snakepit, args};
+    ///
+    /// let builder = Snakepit::builder().adapter("tools.py");
+    /// let end = builder
+    ///     .run_as_script(async |snakepit| {
+    ///         snakepit.execute::<f64>("mean", args! { "xs" => [1.0, 2.0] }).await
+    ///     })
+    ///     .await?;
+    /// println!("{:?}", end.output);
+    /// std::process::exit(end.exit_code().into());
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`start`](Self::start), and [`BuildError::Signals`]; nothing is left running then.
+    ///
+    /// # Cancel safety
+    /// Dropping the future drops the work and stops the workers.
+    pub async fn run_as_script<T>(
+        self,
+        work: impl AsyncFnOnce(Snakepit) -> T,
+    ) -> Result<ScriptEnd<T>, BuildError> {
+        let uncaught = |error: std::io::Error| BuildError::Signals {
+            reason: error.to_string(),
+        };
+        let mut signals = Signals::new().map_err(uncaught)?;
+        let snakepit = tokio::select! {
+            snakepit = self.start() => snakepit?,
+            number = signals.next() => return Ok(ScriptEnd {
+                output: None,
+                signal: Some(number),
+                report: ShutdownReport::default(),
+            }),
+        };
+        Ok(snakepit.end_after(work(snakepit.clone()), signals).await)
+    }
+}
+
 impl Snakepit {
     /// Does `work` and [shuts down](Self::shutdown). SIGINT and SIGTERM drop the work and shut down; a second one skips all waits and kills
     /// the workers.
@@ -40,7 +83,14 @@ impl Snakepit {
         &self,
         work: impl Future<Output = T>,
     ) -> std::io::Result<ScriptEnd<T>> {
-        let mut signals = Signals::new()?;
+        Ok(self.end_after(work, Signals::new()?).await)
+    }
+
+    async fn end_after<T>(
+        &self,
+        work: impl Future<Output = T>,
+        mut signals: Signals,
+    ) -> ScriptEnd<T> {
         let script = Told::new(self);
         let (output, mut first) = tokio::select! {
             output = work => (Some(output), None),
@@ -65,7 +115,7 @@ impl Snakepit {
             report,
         };
         script.ends(&end, began.elapsed());
-        Ok(end)
+        end
     }
 }
 

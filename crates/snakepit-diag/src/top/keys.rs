@@ -2,7 +2,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::screen::{Action, Mode, Screen};
+use super::screen::{Action, Flamed, Mode, Screen};
 
 /// What a key asks for.
 #[derive(Debug, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub(super) enum Ask {
     Stacks(String),
     /// The lines of a worker.
     Logs(String),
+    /// Where a worker, or a whole pool, spends its time.
+    Flame(Flamed),
     Act(Action),
 }
 
@@ -72,7 +74,9 @@ impl Screen {
             KeyCode::PageDown => self.select(PAGE),
             KeyCode::Home => self.select(isize::MIN),
             KeyCode::End => self.select(isize::MAX),
-            KeyCode::Char(key @ ('s' | 'l' | 'k' | 'r' | 'd')) => return self.about_worker(key),
+            KeyCode::Char(key @ ('s' | 'f' | 'F' | 'l' | 'k' | 'r' | 'd')) => {
+                return self.about_worker(key);
+            }
             _ => {}
         }
         Ask::Nothing
@@ -86,6 +90,7 @@ impl Screen {
             return Ask::Nothing;
         };
         let worker = row.worker.id.clone();
+        let pool = row.pool.pool.clone();
         let call = row.call.map(|call| (call.call, call.tool.clone()));
         // The one that was chosen stays chosen, wherever its row goes.
         self.selected = Some(worker.clone());
@@ -96,6 +101,14 @@ impl Screen {
         let action = match key {
             's' => return Ask::Stacks(worker),
             'l' => return Ask::Logs(worker),
+            'f' | 'F' => {
+                let flamed = match key {
+                    'f' => Flamed::Worker(worker),
+                    _ => Flamed::Pool(pool),
+                };
+                self.say(format!("sampling {flamed} for two seconds"));
+                return Ask::Flame(flamed);
+            }
             _ if !self.allow_actions => {
                 self.say("actions are not allowed: start with --allow-actions");
                 return Ask::Nothing;

@@ -10,17 +10,20 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::draw;
 use super::keys::Ask;
-use super::screen::{Action, Screen};
+use super::screen::{Action, Flamed, Screen};
 use super::terminal::Terminal;
-use crate::{AdminError, Client, Meter, ReelReader, ReelWriter, Report};
+use super::{draw, flame};
+use crate::{AdminError, Client, Meter, Profiled, ReelReader, ReelWriter, Report};
 
 /// Longest time between two looks of a recording.
 const PAUSE: f64 = 2.0;
 
 /// Time that a worker has to tell its stacks.
 const STACKS: Duration = Duration::from_secs(2);
+
+/// Time for which stacks are sampled.
+const SAMPLED: Duration = Duration::from_secs(2);
 
 /// Lines of a worker that are shown.
 const LOGS: u32 = 1000;
@@ -205,6 +208,7 @@ fn ask_host(ask: Ask, client: &Client, tasks: &mut JoinSet<Option<Answer>>) {
             Ask::Nothing | Ask::Quit => return None,
             Ask::Stacks(worker) => stacks(&mut client, &worker).await,
             Ask::Logs(worker) => logs(&mut client, &worker).await,
+            Ask::Flame(flamed) => flames(&mut client, &flamed).await,
             Ask::Act(action) => act(&mut client, action).await.map(Answer::Said),
         };
         // A host that is gone ends the view by its next look.
@@ -222,6 +226,23 @@ async fn stacks(client: &mut Client, worker: &str) -> Result<Answer, AdminError>
     Ok(Answer::Text {
         title: format!("stacks of {worker}"),
         lines: lines.collect(),
+        at_end: false,
+    })
+}
+
+async fn flames(client: &mut Client, flamed: &Flamed) -> Result<Answer, AdminError> {
+    let mut what = Profiled {
+        duration: SAMPLED,
+        ..Profiled::default()
+    };
+    match flamed {
+        Flamed::Worker(worker) => what.worker = Some(worker.clone()),
+        Flamed::Pool(pool) => what.pool = Some(pool.clone()),
+    }
+    let report = client.profile(&what).await?;
+    Ok(Answer::Text {
+        title: flame::title(&report, flamed),
+        lines: flame::lines(&report),
         at_end: false,
     })
 }

@@ -1,5 +1,7 @@
 //! What the view shows: the looks at the host, and what the person has chosen.
 
+use std::fmt;
+
 use crate::{CallReport, PoolReport, Watch, WorkerReport};
 
 /// Lines that are shown of a text whose end matters.
@@ -76,6 +78,22 @@ pub enum Action {
         /// The worker.
         worker: String,
     },
+}
+
+/// What a flame graph is of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Flamed {
+    Worker(String),
+    Pool(String),
+}
+
+impl fmt::Display for Flamed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Worker(worker) => f.write_str(worker),
+            Self::Pool(pool) => write!(f, "pool {pool}"),
+        }
+    }
 }
 
 /// A worker with what else is known of it.

@@ -7,7 +7,7 @@ use ratatui::layout::Rect;
 
 use super::draw;
 use super::keys::Ask;
-use super::screen::{Action, Screen};
+use super::screen::{Action, Flamed, Screen};
 use crate::{
     CallReport, Capacity, Counters, Death, HostReport, PoolReport, Queue, Report, SessionQueue,
     Watch, WorkerReport, WorkerState,
@@ -211,6 +211,13 @@ fn keys_about_workers_ask_the_host() {
     );
     press(&mut screen, KeyCode::Down);
     assert_eq!(press_all(&mut screen, "l"), Ask::Logs("main-2".to_owned()));
+    for (key, flamed, said) in [
+        ("f", Flamed::Worker("main-2".to_owned()), "sampling main-2"),
+        ("F", Flamed::Pool("main".to_owned()), "sampling pool main"),
+    ] {
+        assert_eq!(press_all(&mut screen, key), Ask::Flame(flamed));
+        assert!(drawn(&screen, 120, 30).contains(said));
+    }
     press(&mut screen, KeyCode::Home);
     assert_eq!(press_all(&mut screen, "r"), Ask::Nothing);
     assert!(drawn(&screen, 120, 30).contains("actions are not allowed"));

@@ -1,18 +1,22 @@
-//! A hidden problem of each kind, in a real pool: a finding names it.
+//! A hidden problem of each kind, in a real pool: a finding names it within ten seconds.
 
 use std::fs;
 use std::time::Duration;
 
-use snakepit::diag::Finding;
-use snakepit::{Affinity, CallOptions, PoolBuilder, RetryPolicy, Snakepit, args};
+use snakepit::diag::{Finding, Machine, Watch};
+use snakepit::{Affinity, PoolBuilder, PoolConfig, RetryPolicy, Snakepit, Value, args};
 use tokio::task::JoinSet;
+use tokio::time::{Instant, interval, timeout};
 
-use crate::support::{LONG, pool_of};
+use crate::support::{LONG, in_time, pool_of};
 
+/// The tools of all demos. What is in `ballast.txt` is how much a worker loads.
 const TOOLS: &str = r#"
-import ctypes, os, time
+import ctypes, os, pathlib, time
 from snakepit_bridge import tool
 
+ballast = pathlib.Path(__file__).with_name("ballast.txt")
+model = b"x" * int(ballast.read_text()) if ballast.exists() else None
 kept = []
 
 @tool
@@ -39,157 +43,199 @@ def leak() -> int:
 @tool
 def die() -> None:
     os._exit(3)
+
+@tool
+def echo(x: int) -> int:
+    return x
 "#;
 
-/// What a whole with one pool of these tools is found to suffer from.
-struct Patient {
+/// A program with a pool of these tools, and what it does.
+struct Demo {
     snakepit: Snakepit,
     home: tempfile::TempDir,
     load: JoinSet<()>,
 }
 
-impl Patient {
-    async fn new(change: impl FnOnce(PoolBuilder) -> PoolBuilder) -> Self {
+/// A hidden problem, and the rule that names it.
+struct Problem {
+    rule: &'static str,
+    pool: fn(PoolBuilder) -> PoolBuilder,
+    load: fn(&mut Demo),
+    /// Parts of what the finding says.
+    says: &'static [&'static str],
+}
+
+const PROBLEMS: &[Problem] = &[
+    Problem {
+        rule: "gil_held",
+        pool: |pool| {
+            pool.heartbeat(|heartbeat| {
+                heartbeat.initial_delay = Duration::ZERO;
+                heartbeat.interval = Duration::from_millis(200);
+                heartbeat.timeout = Duration::from_millis(100);
+            })
+        },
+        load: |demo| demo.call("hold", || args! { "seconds" => 30.0 }),
+        says: &[
+            "worker `main-1` holds the GIL",
+            "in tool `hold`",
+            "snakepit stack main-1",
+        ],
+    },
+    Problem {
+        rule: "queue_delay",
+        pool: |pool| pool,
+        load: |demo| (0..8).for_each(|_| demo.call("slow", || args! {})),
+        says: &["calls of pool `main` wait", "raise `workers` above 1"],
+    },
+    Problem {
+        rule: "affinity_starves",
+        pool: |pool| pool.workers(2).configure(strict),
+        load: Demo::block_a_session,
+        says: &["1 slot is free", "affinity `hint`"],
+    },
+    Problem {
+        rule: "memory_leak",
+        pool: |pool| pool,
+        load: |demo| demo.call("leak", || args! {}),
+        says: &["each worker of pool `main` grows by", "recycle.max_memory"],
+    },
+    Problem {
+        rule: "retry_storm",
+        pool: |pool| pool.workers(2).configure(repeats),
+        load: |demo| (0..2).for_each(|_| demo.call("die", || args! {})),
+        says: &["pool `main` has repeated", "find out why the workers die"],
+    },
+    // It is named as soon as one worker shows what each of them takes.
+    Problem {
+        rule: "too_many_workers",
+        pool: |pool| {
+            pool.workers(MANY)
+                .configure(|config| config.start_concurrency = 1)
+        },
+        load: |_| {},
+        says: &["1000 workers of pool `main` take", "lower `workers` to"],
+    },
+];
+
+/// Workers that no machine has the memory for if each takes a 900th part of it.
+const MANY: usize = 1000;
+
+fn strict(config: &mut PoolConfig) {
+    config.affinity = Affinity::StrictQueue;
+}
+
+fn repeats(config: &mut PoolConfig) {
+    let mut retry = RetryPolicy::default();
+    (retry.budget, retry.burst) = (100, 10_000);
+    config.retry = Some(retry);
+    config.tools.entry("die".into()).or_default().idempotent = true;
+    config.restart.max_restarts = 100_000;
+    config.restart.initial_backoff = Duration::from_millis(1);
+    config.restart.max_backoff = Duration::from_millis(1);
+}
+
+impl Demo {
+    async fn start(pool: fn(PoolBuilder) -> PoolBuilder, ballast: Option<u64>) -> Self {
         let home = tempfile::tempdir().unwrap();
         let file = home.path().join("tools.py");
         fs::write(&file, TOOLS).unwrap();
-        let pool = pool_of("main", &file.display().to_string());
+        if let Some(bytes) = ballast {
+            fs::write(home.path().join("ballast.txt"), bytes.to_string()).unwrap();
+        }
         let builder = Snakepit::builder().data_dir(home.path().join("pit"));
-        let snakepit = builder.pool(change(pool)).start().await.unwrap();
+        let builder = builder.pool(pool(pool_of("main", &file.display().to_string())));
+        // One that wants a thousand workers must not get them.
+        let builder = builder.wait_ready(ballast.is_none());
         Self {
-            snakepit,
+            snakepit: builder.start().await.unwrap(),
             home,
             load: JoinSet::new(),
         }
     }
 
     /// Makes a call again and again, whatever becomes of it.
-    fn calls(&mut self, callers: usize, tool: &'static str) {
-        for _ in 0..callers {
-            let snakepit = self.snakepit.clone();
+    fn call<A: serde::Serialize + Send + 'static>(
+        &mut self,
+        tool: &'static str,
+        args: impl Fn() -> A + Send + 'static,
+    ) {
+        let snakepit = self.snakepit.clone();
+        self.load.spawn(async move {
+            loop {
+                drop(snakepit.execute::<Value>(tool, args()).await);
+            }
+        });
+    }
+
+    fn block_a_session(&mut self) {
+        let pipe = self.home.path().join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        for _ in 0..3 {
+            let session = self.snakepit.session("one");
+            let path = pipe.display().to_string();
             self.load.spawn(async move {
-                loop {
-                    drop(snakepit.execute::<snakepit::Value>(tool, ()).await);
-                }
+                drop(
+                    session
+                        .execute::<Value>("block", args! { "path" => path })
+                        .await,
+                );
             });
         }
     }
 
-    /// Looks until a rule has spoken.
-    async fn finding(mut self, rule: &str) -> Finding {
-        let looking = async {
-            let mut earlier = self.snakepit.report();
-            let mut interval = tokio::time::interval(Duration::from_millis(100));
-            loop {
-                interval.tick().await;
-                let report = self.snakepit.report();
-                let mut findings = report.findings(None);
-                if report.at - earlier.at > 2.0 {
-                    findings.extend(report.findings(Some(&earlier)));
-                    earlier = report;
-                }
-                if let Some(found) = findings.into_iter().find(|finding| finding.rule == rule) {
-                    return found;
-                }
+    /// Looks as `top` does, until this rule speaks.
+    async fn named(&self, rule: &str) -> Finding {
+        let (mut watch, mut looks) = (Watch::default(), interval(Duration::from_millis(250)));
+        loop {
+            looks.tick().await;
+            watch.add(self.snakepit.report());
+            let mut findings = watch.findings().iter();
+            if let Some(finding) = findings.find(|finding| finding.rule == rule) {
+                return finding.clone();
             }
-        };
-        let found = tokio::time::timeout(LONG, looking).await.expect(rule);
+        }
+    }
+
+    async fn end(mut self) {
         self.load.shutdown().await;
         self.snakepit.shutdown().await;
-        found
     }
 }
 
 #[tokio::test]
-async fn a_worker_that_holds_the_gil_is_named_with_its_tool() {
-    let mut patient = Patient::new(|pool| {
-        pool.configure(|config| {
-            config.heartbeat.initial_delay = Duration::ZERO;
-            config.heartbeat.interval = Duration::from_millis(200);
-            config.heartbeat.timeout = Duration::from_millis(100);
-        })
-    })
-    .await;
-    let snakepit = patient.snakepit.clone();
-    patient.load.spawn(async move {
-        let held = snakepit.execute::<String>("hold", args! { "seconds" => 5.0 });
-        drop(held.await);
-    });
-    let found = patient.finding("gil_held").await;
-    assert_eq!(found.worker.as_deref(), Some("main-1"));
-    assert!(found.what.contains("in tool `hold`"), "{found:?}");
-}
-
-#[tokio::test]
-async fn a_queue_that_is_slower_than_the_work_wants_more_workers() {
-    let mut patient = Patient::new(|pool| pool).await;
-    patient.calls(8, "slow");
-    let found = patient.finding("queue_delay").await;
-    assert!(
-        found.action.contains("raise `workers` above 1"),
-        "{found:?}"
-    );
-}
-
-#[tokio::test]
-async fn sessions_that_starve_beside_a_free_worker_are_told() {
-    let affinity = |config: &mut snakepit::PoolConfig| config.affinity = Affinity::StrictQueue;
-    let mut patient = Patient::new(|pool| pool.workers(2).configure(affinity)).await;
-    let pipe = patient.home.path().join("pipe");
-    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
-    for _ in 0..3 {
-        let session = patient.snakepit.session("one");
-        let path = pipe.display().to_string();
-        patient.load.spawn(async move {
-            let options = CallOptions::new();
-            let blocked =
-                session.execute_with::<String>("block", args! { "path" => path }, &options);
-            drop(blocked.await);
-        });
+async fn a_hidden_problem_of_each_kind_is_named_within_ten_seconds() {
+    for problem in PROBLEMS {
+        let memory = Machine::here().memory_bytes.unwrap();
+        let ballast = (problem.rule == "too_many_workers").then_some(memory / 900);
+        let mut demo = Demo::start(problem.pool, ballast).await;
+        let began = Instant::now();
+        (problem.load)(&mut demo);
+        let found = timeout(LONG, demo.named(problem.rule)).await;
+        let found = found.unwrap_or_else(|_| panic!("nothing names {}", problem.rule));
+        assert!(
+            in_time(began, Duration::from_secs(10)),
+            "{} took {:?}",
+            problem.rule,
+            began.elapsed()
+        );
+        let text = format!("{}\n{}", found.what, found.action);
+        for part in problem.says {
+            assert!(text.contains(part), "{part}: {found:?}");
+        }
+        demo.end().await;
     }
-    let found = patient.finding("affinity_starves").await;
-    assert!(found.what.contains("1 slot is free"), "{found:?}");
 }
 
 #[tokio::test]
-async fn memory_that_grows_without_a_limit_is_told() {
-    let mut patient = Patient::new(|pool| pool).await;
-    patient.calls(1, "leak");
-    let found = patient.finding("memory_leak").await;
-    assert!(found.action.contains("recycle.max_memory"), "{found:?}");
-}
-
-#[tokio::test]
-async fn calls_that_kill_and_are_repeated_are_a_storm() {
-    let mut patient = Patient::new(|pool| {
-        pool.workers(2).configure(|config| {
-            let mut retry = RetryPolicy::default();
-            (retry.budget, retry.burst) = (100, 10_000);
-            config.retry = Some(retry);
-            config.tools.entry("die".into()).or_default().idempotent = true;
-            config.restart.max_restarts = 100_000;
-            config.restart.initial_backoff = Duration::from_millis(1);
-            config.restart.max_backoff = Duration::from_millis(1);
-        })
-    })
-    .await;
-    patient.calls(2, "die");
-    let found = patient.finding("retry_storm").await;
-    assert!(found.what.contains("has repeated"), "{found:?}");
-}
-
-#[tokio::test]
-async fn more_workers_than_the_memory_holds_are_told() {
-    let patient = Patient::new(|pool| pool.workers(2)).await;
-    let mut report = patient.snakepit.report();
-    // A machine that has room for one of them.
-    let each = report.pools[0].memory.unwrap().average_bytes;
-    report.machine.memory_bytes = Some(each * 3 / 2);
-    let findings = report.findings(None);
-    assert_eq!(findings[0].rule, "too_many_workers");
-    assert!(
-        findings[0].action.contains("lower `workers` to 1"),
-        "{findings:?}"
-    );
-    patient.snakepit.shutdown().await;
+async fn a_demo_without_a_problem_has_no_finding() {
+    let mut demo = Demo::start(|pool| pool.workers(2), None).await;
+    demo.call("echo", || args! { "x" => 1 });
+    let (mut watch, mut looks) = (Watch::default(), interval(Duration::from_millis(250)));
+    for _ in 0..14 {
+        looks.tick().await;
+        watch.add(demo.snakepit.report());
+        assert!(watch.findings().is_empty(), "{:?}", watch.findings());
+    }
+    demo.end().await;
 }

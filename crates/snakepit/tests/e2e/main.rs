@@ -25,6 +25,8 @@ mod compat;
 #[cfg(feature = "cli")]
 mod crash;
 #[cfg(feature = "cli")]
+mod diagnose;
+#[cfg(feature = "cli")]
 mod diagnostics;
 #[cfg(feature = "cli")]
 mod doctor;
@@ -55,6 +57,8 @@ mod markers;
 mod mixed_load;
 #[cfg(feature = "process")]
 mod nested;
+#[cfg(feature = "cli")]
+mod new_project;
 #[cfg(feature = "process")]
 mod one_state;
 #[cfg(feature = "cli")]
@@ -67,6 +71,8 @@ mod profile_command;
 mod profiling;
 #[cfg(feature = "process")]
 mod python_telemetry;
+#[cfg(feature = "cli")]
+mod run_script;
 mod scripted;
 #[cfg(feature = "process")]
 mod sessions;
@@ -86,6 +92,8 @@ mod thread_ends;
 mod thread_profile;
 #[cfg(feature = "top")]
 mod top;
+#[cfg(feature = "cli")]
+mod trace_command;
 #[cfg(feature = "process")]
 mod values;
 #[cfg(feature = "web")]

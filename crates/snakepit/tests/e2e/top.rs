@@ -50,6 +50,15 @@ fn a_host_is_watched_and_its_workers_are_asked() {
     top.shows("waiting for the pipe");
     top.press("x");
     top.shows("TROUBLE");
+    top.press("f");
+    top.shows("sampling main-1");
+    top.shows("flame graph of main-1");
+    top.until(|text| text.contains(" wait  ") && text.contains("tools.py:"));
+    top.press("x");
+    top.shows("TROUBLE");
+    top.press("F");
+    top.shows("flame graph of pool main");
+    top.press("x");
     top.press("r");
     top.shows("actions are not allowed");
     top.press("/nothing\r");

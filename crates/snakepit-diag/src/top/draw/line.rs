@@ -93,7 +93,7 @@ pub(super) fn foot(screen: &Screen, area: Rect, buffer: &mut Buffer) {
         }
         Mode::Panel(_) => Line::styled("↑ ↓ move  any other key back", faint()),
         Mode::Normal => {
-            let mut keys = "↑ ↓ worker  s stack  l logs".to_owned();
+            let mut keys = "↑ ↓ worker  s stack  f flame  l logs".to_owned();
             if screen.allow_actions {
                 keys.push_str("  k cancel  r recycle  d drain");
             }

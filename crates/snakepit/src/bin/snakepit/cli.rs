@@ -8,9 +8,10 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use clap_complete::Shell;
 use snakepit::profiles::{ProfileKind, Workload};
 
+use crate::diagnose::DiagnoseOptions;
 use crate::host_options::{
     ExplainOptions, InspectOptions, LogsOptions, OutputFormat, ProfileOptions, PsOptions,
-    ReportOptions, StackOptions, StatusOptions,
+    ReportOptions, StackOptions, StatusOptions, TraceOptions,
 };
 #[cfg(feature = "top")]
 use crate::live_options::TopOptions;
@@ -37,6 +38,15 @@ pub(crate) enum Command {
     /// Call a streaming tool and print each chunk on a line of its own
     #[command(after_help = "Example: snakepit stream tools.py:primes limit=100")]
     Stream(CallOptions),
+    /// Make the calls of a file in one pool: a tool and its arguments as JSON on each line
+    #[command(
+        after_help = "Example: echo 'mean {\"xs\": [1, 2, 3]}' | snakepit run-script tools.py -\n\
+                      The first call that fails ends it; the workers end in any case."
+    )]
+    RunScript(RunScriptOptions),
+    /// Write a small project that runs at once: Python tools, a program that calls them, a test
+    #[command(after_help = "Example: snakepit new my-tools && cd my-tools && cargo run")]
+    New(NewOptions),
     /// List the tools of an adapter
     Tools(ToolsOptions),
     /// List runs of programs that use snakepit, their workers, and what dead ones have left
@@ -47,6 +57,12 @@ pub(crate) enum Command {
     /// Check interpreter, worker runtime, registry, containment and limits by using them
     #[command(after_help = "Exit status 1 when a check failed.")]
     Doctor(DoctorOptions),
+    /// Find out how many workers this machine can have, and what breaks first, by starting them
+    #[command(
+        after_help = "It stops before memory or a limit is used up, and ends every worker.\n\
+                      Example: snakepit diagnose --steps 10,50 --max-memory 1GiB"
+    )]
+    Diagnose(DiagnoseOptions),
     /// List the programs that use snakepit and run here
     Ps(PsOptions),
     /// Show a running program at a glance: pools, slots, memory, calls, and what is wrong
@@ -75,6 +91,9 @@ pub(crate) enum Command {
     Cancel(CancelOptions),
     /// Show the last calls and deaths of a program, also after it was killed
     Report(ReportOptions),
+    /// Write the last calls of a program as a trace for https://ui.perfetto.dev, also after it was killed
+    #[command(after_help = "Example: snakepit trace -o trace.json")]
+    Trace(TraceOptions),
     /// Describe an error code: its cause, an example, the remedy
     #[command(after_help = "Example: snakepit explain SP2003")]
     Explain(ExplainOptions),
@@ -100,7 +119,10 @@ impl Command {
             Self::Call(options) | Self::Stream(options) => options.json,
             Self::Tools(options) => options.json,
             Self::Orphans(options) => options.json,
+            Self::RunScript(options) => options.json,
+            Self::New(options) => options.json,
             Self::Doctor(options) => options.json,
+            Self::Diagnose(options) => options.json,
             Self::Ps(options) => options.json,
             Self::Status(options) => options.json,
             Self::Inspect(options) => options.json || matches!(options.format, OutputFormat::Json),
@@ -114,6 +136,7 @@ impl Command {
             Self::Recycle(options) | Self::Drain(options) => options.json,
             Self::Cancel(options) => options.json,
             Self::Report(options) => options.json,
+            Self::Trace(options) => options.json,
             Self::Explain(options) => options.json,
             Self::Compat(options) => options.json,
             Self::Demo(options) => options.json,
@@ -142,6 +165,39 @@ pub(crate) struct CallOptions {
     #[command(flatten)]
     pub(crate) telemetry: TelemetryOptions,
     /// Print texts as JSON too, and errors as JSON on stderr
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunScriptOptions {
+    /// Adapter: `tools.py`, `package.module`, `package.module:Class`
+    #[arg(value_name = "REF")]
+    pub(crate) adapter: OsString,
+    /// File with the calls; - for stdin
+    #[arg(value_name = "FILE")]
+    pub(crate) script: PathBuf,
+    /// Session that the tools see
+    #[arg(long, value_name = "ID")]
+    pub(crate) session: Option<String>,
+    #[command(flatten)]
+    pub(crate) pool: PoolOptions,
+    #[command(flatten)]
+    pub(crate) telemetry: TelemetryOptions,
+    /// Print texts as JSON too, and errors as JSON on stderr
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NewOptions {
+    /// Name of the project, and of the directory that is made
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// Directory of the library `snakepit`; the source of this program when not given, or its version
+    #[arg(long, value_name = "DIR")]
+    pub(crate) library: Option<PathBuf>,
+    /// Print what was written as JSON
     #[arg(long)]
     pub(crate) json: bool,
 }

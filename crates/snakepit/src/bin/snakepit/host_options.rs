@@ -183,3 +183,21 @@ pub(crate) struct ReportOptions {
     #[arg(long)]
     pub(crate) json: bool,
 }
+
+#[derive(Debug, Args)]
+pub(crate) struct TraceOptions {
+    #[command(flatten)]
+    pub(crate) host: HostOptions,
+    /// Pool; all pools when not given
+    #[arg(long, value_name = "NAME")]
+    pub(crate) pool: Option<String>,
+    /// Calls at most of each pool, the last ones
+    #[arg(long, value_name = "N", default_value_t = 4096)]
+    pub(crate) calls: usize,
+    /// File; stdout when not given
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Print the outcome as JSON, if FILE is given
+    #[arg(long)]
+    pub(crate) json: bool,
+}

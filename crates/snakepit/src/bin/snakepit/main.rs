@@ -9,6 +9,7 @@ mod call;
 mod cli;
 mod compat;
 mod demo;
+mod diagnose;
 mod doctor;
 mod explain;
 mod failure;
@@ -17,12 +18,14 @@ mod hosts;
 mod live_options;
 mod logging;
 mod logs;
+mod new;
 mod orphans;
 mod output;
 mod profile;
 mod ps;
 mod reference;
 mod report;
+mod run_script;
 mod session;
 mod stack;
 mod status;
@@ -31,6 +34,7 @@ mod telemetry;
 mod tools;
 #[cfg(feature = "top")]
 mod top;
+mod trace;
 #[cfg(feature = "web")]
 mod web;
 
@@ -76,7 +80,10 @@ async fn run(command: Command, started: Instant) -> Result<(), Failure> {
         Command::Stream(options) => stream::run(options, started).await,
         Command::Tools(options) => tools::run(&options, started).await,
         Command::Orphans(options) => orphans::run(&options),
+        Command::RunScript(options) => run_script::run(options, started).await,
+        Command::New(options) => new::run(&options),
         Command::Doctor(options) => doctor::run(&options).await,
+        Command::Diagnose(options) => diagnose::run(&options).await,
         Command::Ps(options) => ps::run(&options),
         Command::Status(options) => status::run(&options).await,
         Command::Inspect(options) => status::inspect(&options).await,
@@ -93,6 +100,7 @@ async fn run(command: Command, started: Instant) -> Result<(), Failure> {
         #[cfg(feature = "web")]
         Command::Report(options) if options.html.is_some() => web::report(&options).await,
         Command::Report(options) => report::run(&options),
+        Command::Trace(options) => trace::run(&options),
         Command::Explain(options) => explain::run(&options),
         Command::Compat(options) => compat::run(&options).await,
         Command::Demo(options) => demo::run(&options).await,

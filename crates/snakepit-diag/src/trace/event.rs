@@ -1,0 +1,137 @@
+//! One event of a trace: the phases of the Trace Event Format that are used.
+
+use serde::Serialize;
+use serde_json::{Value as Json, json};
+
+use super::{RecordedCall, RecordedDeath};
+
+/// An event; fields that its phase does not have are left out.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct TraceEvent {
+    /// `X` for a slice, `b` and `e` for the ends of an asynchronous one, `i` for an instant, `M` for a name.
+    ph: &'static str,
+    name: String,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    cat: &'static str,
+    pid: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tid: Option<u64>,
+    /// Microseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ts: Option<u64>,
+    /// Microseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dur: Option<u64>,
+    /// What the two ends of an asynchronous slice have in common.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    /// How far an instant reaches: `t` for its thread.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    s: Option<&'static str>,
+    /// Colour of the slice in viewers that know it by name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cname: Option<&'static str>,
+    #[serde(skip_serializing_if = "Json::is_null")]
+    args: Json,
+}
+
+impl TraceEvent {
+    /// The name of a pool.
+    pub(super) fn process(pid: u64, pool: &str) -> Self {
+        Self {
+            ph: "M",
+            name: "process_name".to_owned(),
+            pid,
+            args: json!({ "name": format!("pool {pool}") }),
+            ..Self::default()
+        }
+    }
+
+    /// The name and the place of a lane.
+    pub(super) fn thread(pid: u64, tid: u64, name: &str) -> [Self; 2] {
+        let meta = |kind: &str, args| Self {
+            ph: "M",
+            name: kind.to_owned(),
+            pid,
+            tid: Some(tid),
+            args,
+            ..Self::default()
+        };
+        [
+            meta("thread_name", json!({ "name": name })),
+            meta("thread_sort_index", json!({ "sort_index": tid })),
+        ]
+    }
+
+    /// The time that a worker had a call.
+    pub(super) fn call(pid: u64, tid: u64, call: &RecordedCall, (ts, dur): (u64, u64)) -> Self {
+        let cname = match call.outcome {
+            "ok" => None,
+            "running" => Some("yellow"),
+            _ => Some("terrible"),
+        };
+        Self {
+            ph: "X",
+            name: call.tool.clone(),
+            cat: "call",
+            pid,
+            tid: Some(tid),
+            ts: Some(ts),
+            dur: Some(dur),
+            cname,
+            args: facts(call),
+            ..Self::default()
+        }
+    }
+
+    /// The time that a call was in the queue: its two ends.
+    pub(super) fn wait(pid: u64, call: &RecordedCall, at: u64, waited: u64) -> [Self; 2] {
+        let end = |ph, ts, args| Self {
+            ph,
+            name: "queued".to_owned(),
+            cat: "queue",
+            pid,
+            ts: Some(ts),
+            // The viewers want one; the lane is that of the pool.
+            tid: Some(0),
+            id: Some(format!("{pid}.{}", call.call)),
+            args,
+            ..Self::default()
+        };
+        [
+            end("b", at, facts(call)),
+            end("e", at.saturating_add(waited), Json::Null),
+        ]
+    }
+
+    /// The death of a worker.
+    pub(super) fn death(pid: u64, tid: u64, death: &RecordedDeath, ts: u64) -> Self {
+        let output = &death.output;
+        let death = &death.death;
+        Self {
+            ph: "i",
+            name: format!("died: {}", death.cause),
+            cat: "death",
+            pid,
+            tid: Some(tid),
+            ts: Some(ts),
+            s: Some("t"),
+            args: json!({ "exit": death.exit, "calls": death.calls, "output": output }),
+            ..Self::default()
+        }
+    }
+}
+
+fn facts(call: &RecordedCall) -> Json {
+    json!({
+        "call": call.call,
+        "tool": call.tool,
+        "outcome": call.outcome,
+        "code": call.code,
+        "queued_us": call.queued_us,
+        "attempts": call.attempts,
+        "items": call.items,
+        "bytes_in": call.bytes_in,
+        "bytes_out": call.bytes_out,
+    })
+}

@@ -1,0 +1,46 @@
+//! `snakepit diagnose`: how many workers this machine can have, found out by starting them.
+
+mod bench;
+mod options;
+mod steps;
+mod trials;
+
+use std::io::{self, Write as _};
+
+use serde_json::json;
+use snakepit::diag::render_scaling;
+
+use crate::failure::Failure;
+use crate::hosts::style;
+use crate::output;
+use crate::session::Signals;
+use bench::Bench;
+pub(crate) use options::DiagnoseOptions;
+
+pub(crate) async fn run(options: &DiagnoseOptions) -> Result<(), Failure> {
+    let mut signals = Signals::new()?;
+    let mut bench = Bench::new(options)?;
+    let done = tokio::select! {
+        done = bench.run() => done,
+        number = signals.next() => Err(Failure::Signal(number)),
+    };
+    tokio::select! {
+        () = bench.end() => {}
+        // Whoever asks a second time does not wait: the workers are killed with their host.
+        _ = signals.next() => {}
+    }
+    done?;
+    let scaling = bench.scaling();
+    if options.json {
+        let mut document = json!(scaling);
+        document["breaks_first"] = json!(scaling.breaks_first());
+        return output::document(&document);
+    }
+    output::painted(&render_scaling(scaling, style(false)))
+}
+
+/// Says what happens, on stderr.
+fn say(text: &str) {
+    // When stderr cannot be written there is nobody to tell.
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}

@@ -1,0 +1,46 @@
+//! Options of `snakepit diagnose`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+#[derive(Debug, Args)]
+pub(crate) struct DiagnoseOptions {
+    /// Workers at the ends of the steps, growing
+    #[arg(long, value_name = "N,…", value_delimiter = ',', default_values_t = [100, 250, 400, 500])]
+    pub(crate) steps: Vec<usize>,
+    /// Workers at most, whatever the steps are
+    #[arg(long, value_name = "N")]
+    pub(crate) max_workers: Option<usize>,
+    /// Memory that workers may take in all, for example 2GiB; what the machine has when not given
+    #[arg(long, value_name = "SIZE", value_parser = snakepit::parse_size)]
+    pub(crate) max_memory: Option<usize>,
+    /// Memory of the machine that stays free; a fifth of it when not given
+    #[arg(long, value_name = "SIZE", value_parser = snakepit::parse_size)]
+    pub(crate) keep_free: Option<usize>,
+    /// Time that a step may take
+    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = snakepit::parse_duration)]
+    pub(crate) step_timeout: Duration,
+    /// Python interpreter
+    #[arg(long, value_name = "PATH")]
+    pub(crate) python: Option<PathBuf>,
+    /// Directory of the records; the user's own when not given
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Print everything as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl DiagnoseOptions {
+    /// The steps in their order, bounded by the most workers that are allowed.
+    pub(super) fn steps(&self) -> Vec<usize> {
+        let most = self.max_workers.unwrap_or(usize::MAX);
+        let mut steps: Vec<_> = self.steps.iter().map(|step| (*step).min(most)).collect();
+        steps.retain(|step| *step > 0);
+        steps.sort_unstable();
+        steps.dedup();
+        steps
+    }
+}

@@ -1,0 +1,134 @@
+//! Names of projects: what Cargo takes as the name of a package.
+
+use snakepit::ErrorCode;
+
+use crate::failure::Failure;
+
+/// Bytes of the longest name.
+const LONGEST: usize = 64;
+
+/// Names that would stand for something else: keywords, crates of Rust itself, and those that the project uses.
+const TAKEN: &[&str] = &[
+    "abstract",
+    "alloc",
+    "as",
+    "async",
+    "await",
+    "become",
+    "box",
+    "break",
+    "const",
+    "continue",
+    "core",
+    "crate",
+    "do",
+    "dyn",
+    "else",
+    "enum",
+    "extern",
+    "false",
+    "final",
+    "fn",
+    "for",
+    "gen",
+    "if",
+    "impl",
+    "in",
+    "let",
+    "loop",
+    "macro",
+    "match",
+    "mod",
+    "move",
+    "mut",
+    "override",
+    "priv",
+    "proc_macro",
+    "pub",
+    "ref",
+    "return",
+    "self",
+    "snakepit",
+    "static",
+    "std",
+    "struct",
+    "super",
+    "test",
+    "tokio",
+    "tools",
+    "trait",
+    "true",
+    "try",
+    "type",
+    "typeof",
+    "unsafe",
+    "unsized",
+    "use",
+    "virtual",
+    "where",
+    "while",
+    "yield",
+];
+
+/// The name, if a package may have it.
+pub(super) fn check(name: &str) -> Result<&str, Failure> {
+    match problem(name) {
+        None => Ok(name),
+        Some(problem) => Err(Failure::usage(
+            ErrorCode::InvalidArguments,
+            format!("`{name}` cannot be the name of a project: {problem}"),
+            "use letters, digits, - and _, for example my-tools",
+        )),
+    }
+}
+
+fn problem(name: &str) -> Option<&'static str> {
+    if !name.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        return Some("it does not begin with a letter");
+    }
+    if !name
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+    {
+        return Some("it has other characters than letters, digits, - and _");
+    }
+    if name.len() > LONGEST {
+        return Some("it is longer than 64 characters");
+    }
+    let taken = name.to_ascii_lowercase().replace('-', "_");
+    TAKEN
+        .contains(&&*taken)
+        .then_some("it stands for something else")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_packages() {
+        for name in ["a", "my-tools", "Pit_2", "asynchronous"] {
+            assert_eq!(problem(name), None, "{name}");
+        }
+        let long = "a".repeat(65);
+        for name in [
+            "2nd",
+            "-a",
+            "a/b",
+            "../a",
+            "a b",
+            "ü",
+            "a\u{1b}",
+            "fn",
+            "Self",
+            "snakepit",
+            "tokio",
+            "proc-macro",
+            ".",
+            &long,
+        ] {
+            assert!(problem(name).is_some(), "{name}");
+        }
+        assert!(check("").is_err());
+    }
+}

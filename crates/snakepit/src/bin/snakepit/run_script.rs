@@ -1,0 +1,129 @@
+//! `snakepit run-script`: the calls of a file, in one pool that ends with the last of them.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::Path;
+
+use snakepit::{ErrorCode, Snakepit, Value};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::cli::RunScriptOptions;
+use crate::failure::Failure;
+use crate::output;
+use crate::session::with_pool;
+
+/// Lines that are read ahead.
+const AHEAD: usize = 16;
+
+/// A call of a script.
+#[derive(Debug, PartialEq)]
+struct Line {
+    tool: String,
+    args: Value,
+}
+
+pub(crate) async fn run(options: RunScriptOptions, started: Instant) -> Result<(), Failure> {
+    let adapter = options.adapter.to_string_lossy().into_owned();
+    // The file is looked at before anything is started.
+    let script = open(&options.script)?;
+    let work = async |snakepit: Snakepit, call: snakepit::CallOptions| {
+        let pool = match &options.session {
+            Some(session) => snakepit.session(session.as_str()),
+            None => snakepit.default_pool().clone(),
+        };
+        let mut lines = read(script);
+        let mut number = 0;
+        while let Some(line) = lines.recv().await {
+            number += 1;
+            let Some(line) = parse(&line?).map_err(|why| wrong(&options.script, number, why))?
+            else {
+                continue;
+            };
+            let value: Value = pool.execute_with(line.tool, line.args, &call).await?;
+            output::value(&value, options.json)?;
+        }
+        Ok(())
+    };
+    with_pool(&adapter, &options.pool, (&options.telemetry, started), work).await
+}
+
+fn open(path: &Path) -> Result<Box<dyn BufRead + Send>, Failure> {
+    if path == Path::new("-") {
+        return Ok(Box::new(BufReader::new(io::stdin())));
+    }
+    match File::open(path) {
+        Ok(file) => Ok(Box::new(BufReader::new(file))),
+        Err(error) => Err(Failure::usage(
+            ErrorCode::InvalidArguments,
+            format!("the script {} cannot be read: {error}", path.display()),
+            "name a file with a call on each line, or - for stdin",
+        )),
+    }
+}
+
+/// Reads lines on a thread of its own: stdin may take as long as it takes, and must not hold up the end.
+fn read(script: Box<dyn BufRead + Send>) -> mpsc::Receiver<io::Result<String>> {
+    let (lines, coming) = mpsc::channel(AHEAD);
+    std::thread::spawn(move || {
+        for line in script.lines() {
+            let failed = line.is_err();
+            if lines.blocking_send(line).is_err() || failed {
+                return;
+            }
+        }
+    });
+    coming
+}
+
+fn wrong(script: &Path, number: usize, why: String) -> Failure {
+    Failure::usage(
+        ErrorCode::InvalidArguments,
+        format!("line {number} of {}: {why}", script.display()),
+        "write the tool and its arguments as one JSON object or array, for example mean {\"xs\": [1, 2, 3]}",
+    )
+}
+
+/// A tool, and its arguments as JSON. `None` for empty lines and comments.
+fn parse(line: &str) -> Result<Option<Line>, String> {
+    let line = line.trim();
+    if line.is_empty() || line.starts_with('#') {
+        return Ok(None);
+    }
+    let (tool, args) = line.split_once(char::is_whitespace).unzip();
+    let args = match args {
+        None => Value::Null,
+        Some(text) => serde_json::from_str(text).map_err(|error| format!("no JSON: {error}"))?,
+    };
+    if !matches!(args, Value::Map(_) | Value::List(_) | Value::Null) {
+        return Err("the arguments are neither an object nor an array".to_owned());
+    }
+    let tool = tool.unwrap_or(line).to_owned();
+    Ok(Some(Line { tool, args }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_a_tool_and_its_arguments() {
+        for empty in ["", "  ", "# mean [1]"] {
+            assert_eq!(parse(empty), Ok(None), "{empty}");
+        }
+        let read = |line| parse(line).unwrap().unwrap();
+        assert_eq!(read("now").args, Value::Null);
+        assert_eq!(
+            read(" add  [1, 2] ").args,
+            Value::List(vec![Value::Int(1), Value::Int(2)])
+        );
+        assert!(matches!(read("mean {\"xs\": [1]}").args, Value::Map(_)));
+        for (line, why) in [
+            ("mean {xs}", "no JSON"),
+            ("mean 3", "neither an object nor an array"),
+            ("mean {} {}", "no JSON"),
+        ] {
+            assert!(parse(line).unwrap_err().contains(why), "{line}");
+        }
+    }
+}

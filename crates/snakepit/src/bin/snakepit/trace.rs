@@ -1,0 +1,67 @@
+//! `snakepit trace`: the last calls of a host as a file for trace viewers.
+
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+
+use serde_json::json;
+use snakepit::ErrorCode;
+use snakepit::diag::{Hosts, Trace};
+
+use crate::failure::Failure;
+use crate::host_options::TraceOptions;
+use crate::hosts::data_dir;
+use crate::output;
+
+pub(crate) fn run(options: &TraceOptions) -> Result<(), Failure> {
+    let hosts = Hosts::find(&data_dir(options.host.data_dir.as_deref()))?;
+    // One that runs goes before what is left of others.
+    let (run, mut recordings) = match (&options.host.run, hosts.running.len()) {
+        (None, 1..) => {
+            let host = hosts.only()?;
+            let recordings = host.recordings()?;
+            (host.run, recordings)
+        }
+        (run, _) => hosts.recordings(run.as_deref())?,
+    };
+    if let Some(pool) = &options.pool {
+        recordings.retain(|recording| recording.pool == *pool);
+        if recordings.is_empty() {
+            return Err(Failure::usage(
+                ErrorCode::UnknownPool,
+                format!("run {run} has recorded no pool `{pool}`"),
+                "see the pools with `snakepit report`",
+            ));
+        }
+    }
+    let trace = Trace::of(&run, &recordings, options.calls);
+    let Some(file) = &options.output else {
+        let text = serde_json::to_vec(&trace).map_err(std::io::Error::other)?;
+        output::bytes(&text)?;
+        return output::bytes(b"\n");
+    };
+    let written = File::create(file).and_then(|file| {
+        let mut file = BufWriter::new(file);
+        serde_json::to_writer(&mut file, &trace)?;
+        file.write_all(b"\n")?;
+        file.flush()
+    });
+    written.map_err(|error| {
+        Failure::usage(
+            ErrorCode::InvalidArguments,
+            format!("{} cannot be written: {error}", file.display()),
+            "name another file with `--output`",
+        )
+    })?;
+    if options.json {
+        let file = file.display().to_string();
+        let (calls, lanes) = (trace.calls, trace.lanes);
+        return output::document(
+            &json!({ "file": file, "run": run, "calls": calls, "lanes": lanes }),
+        );
+    }
+    output::line(&format!(
+        "wrote {}: {}; open it at https://ui.perfetto.dev",
+        file.display(),
+        trace.size()
+    ))
+}

@@ -1,0 +1,119 @@
+//! `snakepit run-script`, and the same in a program.
+
+use std::fs;
+use std::io::Write as _;
+use std::process::Stdio;
+
+use nix::sys::signal::{Signal, kill, raise};
+use nix::unistd::Pid;
+use snakepit::{Snakepit, args};
+
+use crate::cli_support::{command, run};
+use crate::support::{pool, pool_of};
+
+const TOOLS: &str = r#"
+import os
+from snakepit_bridge import tool
+
+@tool
+def mean(xs: list[float]) -> float:
+    return sum(xs) / len(xs)
+
+@tool
+def pid() -> int:
+    return os.getpid()
+"#;
+
+#[test]
+fn the_calls_of_a_file_are_made_in_one_pool() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("tools.py"), TOOLS).unwrap();
+    let script = "# two of them\nmean {\"xs\": [1, 2, 6]}\n\npid\npid\nmean [[4.0]]\n";
+    fs::write(dir.path().join("calls"), script).unwrap();
+    let made = run(dir.path(), ["run-script", "tools.py", "calls"]);
+    assert_eq!(made.status, Some(0), "{made:?}");
+    let lines: Vec<_> = made.stdout.lines().collect();
+    assert_eq!(
+        (lines.len(), lines[0], lines[3]),
+        (4, "3.0", "4.0"),
+        "{made:?}"
+    );
+    assert_eq!(lines[1], lines[2], "the same worker");
+    fs::write(
+        dir.path().join("calls"),
+        "pid\nmean {\"xs\": \"oops\"}\npid\n",
+    )
+    .unwrap();
+    let failed = run(dir.path(), ["run-script", "tools.py", "calls"]);
+    assert_eq!(
+        (failed.status, failed.stdout.lines().count()),
+        (Some(1), 1),
+        "{failed:?}"
+    );
+    assert!(failed.stderr.contains("error[SP2003]"), "{failed:?}");
+    fs::write(dir.path().join("calls"), "pid\nmean 3\n").unwrap();
+    let wrong = run(dir.path(), ["run-script", "tools.py", "calls"]);
+    assert_eq!(wrong.status, Some(2), "{wrong:?}");
+    assert!(wrong.stderr.contains("line 2 of calls"), "{wrong:?}");
+    let none = run(dir.path(), ["run-script", "tools.py", "none"]);
+    assert_eq!(none.status, Some(2), "{none:?}");
+    fs::write(dir.path().join("calls"), b"\xff\xfe\n").unwrap();
+    let bytes = run(dir.path(), ["run-script", "tools.py", "calls"]);
+    assert!(
+        bytes.status != Some(0) && bytes.stderr.contains("UTF-8"),
+        "{bytes:?}"
+    );
+}
+
+#[test]
+fn calls_come_from_a_pipe_as_long_as_it_is_open_and_a_signal_ends_it() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("tools.py"), TOOLS).unwrap();
+    let mut program = command(dir.path());
+    program
+        .args(["run-script", "tools.py", "-"])
+        .stdin(Stdio::piped());
+    let mut program = program.spawn().unwrap();
+    let mut stdin = program.stdin.take().unwrap();
+    stdin.write_all(b"mean {\"xs\": [2]}\n").unwrap();
+    let mut answer = [0; 4];
+    std::io::Read::read_exact(program.stdout.as_mut().unwrap(), &mut answer).unwrap();
+    assert_eq!(&answer, b"2.0\n");
+    kill(Pid::from_raw(program.id().cast_signed()), Signal::SIGINT).unwrap();
+    assert_eq!(program.wait().unwrap().code(), Some(130));
+    drop(stdin);
+}
+
+#[tokio::test]
+async fn a_program_starts_works_and_ends_in_one_call() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("tools.py");
+    fs::write(&file, TOOLS).unwrap();
+    let builder = || {
+        let pool = pool_of("main", &file.display().to_string());
+        Snakepit::builder()
+            .data_dir(home.path().join("pit"))
+            .pool(pool)
+    };
+    let xs = [1.0, 2.0, 6.0];
+    let work =
+        async |snakepit: Snakepit| snakepit.execute::<f64>("mean", args! { "xs" => xs }).await;
+    let end = builder().run_as_script(work).await.unwrap();
+    assert_eq!((end.exit_code(), end.output.unwrap().unwrap()), (0, 3.0));
+    assert_eq!(
+        fs::read_dir(home.path().join("pit/runs")).unwrap().count(),
+        0
+    );
+    let signalled = builder().run_as_script(async |_| {
+        raise(Signal::SIGTERM).unwrap();
+        std::future::pending::<()>().await;
+    });
+    let end = signalled.await.unwrap();
+    assert_eq!(
+        (end.signal, end.exit_code(), end.output),
+        (Some(15), 143, None)
+    );
+    let wrong = Snakepit::builder().data_dir(home.path().join("pit"));
+    let wrong = wrong.pool(pool("main", 1)).pool(pool("main", 1));
+    assert!(wrong.run_as_script(async |_| ()).await.is_err());
+}
