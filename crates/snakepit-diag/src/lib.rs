@@ -26,6 +26,7 @@
 //! - `flame_graph` (feature `flamegraph`) draws a profile.
 //! - `Hosts` and `Client` (feature `admin`) look into hosts of other processes; `AdminServer` is the other end. `Watch` sets looks at one
 //!   host beside each other.
+//! - `Check` (feature `admin`) looks at what the machine offers: the kernel, limits, and what dead hosts have left.
 //! - `top` (feature `top`) is a live view in a terminal, `web` (feature `web`) one in a browser, or a file that shows the same.
 //!
 //! # Limitations
@@ -34,6 +35,8 @@
 
 #[cfg(feature = "admin")]
 mod admin;
+#[cfg(feature = "admin")]
+mod doctor;
 mod explain;
 mod finding;
 #[cfg(feature = "flamegraph")]
@@ -62,6 +65,8 @@ pub use admin::{
     AdminError, AdminHost, AdminServer, Client, EventEntry, Hosts, LogEntry, PROTOCOL, Profiled,
     RunningHost, WorkerStacks,
 };
+#[cfg(feature = "admin")]
+pub use doctor::{Check, Verdict};
 pub use explain::Explanation;
 pub use finding::{Finding, Severity};
 #[cfg(feature = "flamegraph")]

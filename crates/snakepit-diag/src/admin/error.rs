@@ -1,5 +1,6 @@
 //! Why a host cannot be looked into.
 
+use std::io;
 use std::path::PathBuf;
 
 use snakepit_core::{ErrorCode, Printable};
@@ -113,8 +114,7 @@ impl AdminError {
             }
             Self::UnknownRun { .. } => "list the runs with `snakepit ps`".to_owned(),
             Self::SeveralHosts { .. } => "name one of them with `--run`".to_owned(),
-            Self::DataDir(error) => error.help().to_owned(),
-            Self::Socket { source, .. } => source.help().to_owned(),
+            Self::DataDir(source) | Self::Socket { source, .. } => of_another(source),
             Self::SwitchedOff { .. } => {
                 "remove `admin = false` from its configuration, or update its snakepit".to_owned()
             }
@@ -164,6 +164,30 @@ impl AdminError {
                 }
             }
         }
+    }
+}
+
+/// What to do about a directory or a socket; those of another user are for that user alone.
+fn of_another(error: &snakepit_registry::Error) -> String {
+    use snakepit_registry::{DirProblem, Distrust, Error};
+
+    let owner = match error {
+        Error::DataDir { problem, .. }
+        | Error::Untrusted {
+            problem: Distrust::Foreign(problem),
+            ..
+        } => match problem {
+            DirProblem::ForeignOwner { owner, .. } => Some(format!("user {owner}")),
+            _ => None,
+        },
+        Error::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+            Some("its owner".to_owned())
+        }
+        _ => None,
+    };
+    match owner {
+        Some(owner) => format!("run this as {owner}: a host is looked into by its own user alone"),
+        None => error.help().to_owned(),
     }
 }
 

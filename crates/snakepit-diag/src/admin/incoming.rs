@@ -11,6 +11,7 @@ use futures_util::stream::unfold;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{MissedTickBehavior, interval};
 use tonic::transport::server::Connected;
 
 /// Connections at a time; others wait to be accepted.
@@ -18,6 +19,9 @@ const CONNECTIONS: usize = 32;
 
 /// Time until the next try when the system gives no connection, for want of descriptors for example.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// Time between two looks whether the socket still has its name.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// A connection that is counted.
 #[derive(Debug)]
@@ -34,38 +38,56 @@ pub(super) struct Peer {
     pub(super) pid: Option<u32>,
 }
 
-/// The connections of processes of this user. It never fails, and never ends.
-pub(super) fn of(listener: UnixListener) -> impl Stream<Item = io::Result<Connection>> {
+/// The connections of processes of this user. It never fails, and never ends. `again` listens again if somebody has removed the socket.
+pub(super) fn of(
+    listener: UnixListener,
+    again: impl FnMut() -> Option<UnixListener> + Send,
+) -> impl Stream<Item = io::Result<Connection>> {
     let counted = Arc::new(Semaphore::new(CONNECTIONS));
     let us = nix::unistd::geteuid().as_raw();
-    unfold((listener, counted), move |(listener, counted)| async move {
-        loop {
-            let permit = Arc::clone(&counted).acquire_owned().await.ok()?;
-            let accepted = listener.accept().await;
-            match accepted.and_then(|(stream, _)| Ok((stream.peer_cred()?, stream))) {
-                Ok((peer, stream)) if peer.uid() == us => {
-                    let connection = Connection {
-                        stream,
-                        peer: Peer {
-                            pid: peer.pid().and_then(|pid| u32::try_from(pid).ok()),
-                        },
-                        _counted: permit,
-                    };
-                    return Some((Ok(connection), (listener, counted)));
-                }
-                Ok((peer, _)) => {
-                    tracing::warn!(
-                        uid = peer.uid(),
-                        "a process of another user was turned away"
-                    );
-                }
-                Err(error) => {
-                    tracing::debug!(%error, "a connection to the admin socket cannot be taken");
-                    tokio::time::sleep(PAUSE).await;
+    let mut looks = interval(LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let state = (listener, again, looks, counted);
+    unfold(
+        state,
+        move |(mut listener, mut again, mut looks, counted)| async move {
+            loop {
+                let permit = Arc::clone(&counted).acquire_owned().await.ok()?;
+                let accepted = tokio::select! {
+                    accepted = listener.accept() => accepted,
+                    _ = looks.tick() => {
+                        if let Some(back) = again() {
+                            tracing::info!("the admin socket was removed, and is there again");
+                            listener = back;
+                        }
+                        continue;
+                    }
+                };
+                match accepted.and_then(|(stream, _)| Ok((stream.peer_cred()?, stream))) {
+                    Ok((peer, stream)) if peer.uid() == us => {
+                        let connection = Connection {
+                            stream,
+                            peer: Peer {
+                                pid: peer.pid().and_then(|pid| u32::try_from(pid).ok()),
+                            },
+                            _counted: permit,
+                        };
+                        return Some((Ok(connection), (listener, again, looks, counted)));
+                    }
+                    Ok((peer, _)) => {
+                        tracing::warn!(
+                            uid = peer.uid(),
+                            "a process of another user was turned away"
+                        );
+                    }
+                    Err(error) => {
+                        tracing::debug!(%error, "a connection to the admin socket cannot be taken");
+                        tokio::time::sleep(PAUSE).await;
+                    }
                 }
             }
-        }
-    })
+        },
+    )
 }
 
 impl Connected for Connection {

@@ -1,6 +1,7 @@
 //! The admin service on its socket.
 
 use std::fmt;
+use std::fs;
 use std::io;
 use std::panic::catch_unwind;
 use std::time::Duration;
@@ -24,7 +25,8 @@ const SILENT: Duration = Duration::from_secs(20);
 /// Time for requests under way at the end.
 const LAST: Duration = Duration::from_secs(1);
 
-/// Serves a look into a host. Dropping it ends the service and its connections; the socket goes with the run.
+/// Serves a look into a host. A socket that somebody removes is made again. Dropping it ends the service and its connections; the socket
+/// goes with the run.
 #[must_use = "dropping it ends the service"]
 pub struct AdminServer {
     host: AdminHost,
@@ -38,18 +40,14 @@ impl AdminServer {
     /// # Errors
     /// [`AdminError::Socket`] if the socket cannot be opened.
     pub fn start(host: AdminHost) -> Result<Self, AdminError> {
-        let socket = |source| AdminError::Socket {
-            run: host.run(),
-            source,
+        let listener = listen(&host)?;
+        let (looked, path) = (host.clone(), host.registry().socket_dir().join(SOCKET));
+        let again = move || {
+            let there = fs::symlink_metadata(&path);
+            let removed = there.is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+            // Cleaners of temporary files remove whole directories; the registry puts them back.
+            removed.then(|| listen(&looked).ok()).flatten()
         };
-        let listener = host.registry().listen(SOCKET).map_err(socket)?;
-        let listener = listener
-            .set_nonblocking(true)
-            .and_then(|()| serve_on(listener));
-        let listener = listener.map_err(|error: io::Error| AdminError::Refused {
-            code: snakepit_core::ErrorCode::AdminSocket,
-            message: format!("the admin socket cannot be served: {error}"),
-        })?;
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let service = Service::new(host.clone(), stop.clone());
         let serving = Server::builder()
@@ -57,7 +55,10 @@ impl AdminServer {
             .http2_keepalive_interval(Some(SILENT))
             .http2_keepalive_timeout(Some(SILENT))
             .add_service(Generated::new(service))
-            .serve_with_incoming_shutdown(incoming::of(listener), stop.clone().cancelled_owned());
+            .serve_with_incoming_shutdown(
+                incoming::of(listener, again),
+                stop.clone().cancelled_owned(),
+            );
         tasks.spawn(async move {
             if let Err(error) = serving.await {
                 tracing::warn!(%error, "the admin service has ended");
@@ -81,6 +82,22 @@ impl AdminServer {
         // A client that does not read must not hold up the end of the host.
         let _ = tokio::time::timeout(LAST, self.tasks.wait()).await;
     }
+}
+
+/// Opens the socket of a host.
+fn listen(host: &AdminHost) -> Result<UnixListener, AdminError> {
+    let socket = |source| AdminError::Socket {
+        run: host.run(),
+        source,
+    };
+    let listener = host.registry().listen(SOCKET).map_err(socket)?;
+    let listener = listener
+        .set_nonblocking(true)
+        .and_then(|()| serve_on(listener));
+    listener.map_err(|error: io::Error| AdminError::Refused {
+        code: snakepit_core::ErrorCode::AdminSocket,
+        message: format!("the admin socket cannot be served: {error}"),
+    })
 }
 
 /// Gives a socket to the runtime.

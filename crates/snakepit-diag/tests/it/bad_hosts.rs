@@ -117,6 +117,33 @@ async fn a_run_directory_that_is_gone_is_an_error_and_the_host_goes_on() {
 }
 
 #[tokio::test]
+async fn a_directory_that_was_removed_comes_back_with_its_socket() {
+    let host = Host::start(1).await;
+    let run = host.registry.socket_dir().parent().unwrap().to_owned();
+    for removed in [host.socket(), run, host.data.clone()] {
+        let mut attached = host.client().await;
+        if removed.is_dir() {
+            fs::remove_dir_all(&removed).unwrap();
+        } else {
+            fs::remove_file(&removed).unwrap();
+        }
+        let mut client = loop {
+            let hosts = Hosts::find(&host.data);
+            if let Ok(found) = hosts.and_then(Hosts::only)
+                && let Ok(client) = Client::connect(&found).await
+            {
+                break client;
+            }
+            tokio::task::yield_now().await;
+        };
+        for client in [&mut client, &mut attached] {
+            assert_eq!(client.report().await.unwrap().pools[0].worker_count, 1);
+        }
+        host.call("echo").await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_socket_of_something_else_is_no_host() {
     let mut host = Host::start(1).await;
     drop(host.server.take());

@@ -4,4 +4,5 @@
 mod actions;
 mod bad_hosts;
 mod looks;
+mod other_users;
 mod support;

@@ -1,0 +1,130 @@
+//! What a machine offers to hosts, found out by doing it: checks with a verdict and, where there is something to do, one thing.
+
+mod kernel;
+mod records;
+
+use std::fmt;
+use std::path::Path;
+
+use serde::Serialize;
+use snakepit_registry::{Registry, Support};
+
+/// The verdict of a check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// Nothing to do.
+    Ok,
+    /// It works, with a drawback.
+    Warning,
+    /// It does not work.
+    Failed,
+}
+
+/// One thing that was looked at. `Display` lays it out for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Check {
+    /// Name.
+    pub name: &'static str,
+    /// Verdict.
+    pub verdict: Verdict,
+    /// What was found.
+    pub detail: String,
+    /// One thing to do. `None` if there is nothing to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
+}
+
+impl Check {
+    /// A check that found nothing to do.
+    pub fn ok(name: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(name, Verdict::Ok, detail, None)
+    }
+
+    /// The outcome of a check.
+    pub fn new(
+        name: &'static str,
+        verdict: Verdict,
+        detail: impl Into<String>,
+        help: Option<String>,
+    ) -> Self {
+        Self {
+            name,
+            verdict,
+            detail: detail.into(),
+            help,
+        }
+    }
+
+    /// Looks at the kernel, at limits, and at what dead hosts have left in a data directory. Blocks for a second at most, and changes
+    /// nothing.
+    pub fn machine(data_dir: &Path) -> Vec<Self> {
+        vec![
+            kernel::containment(&Support::probe()),
+            kernel::strict(),
+            kernel::open_files(),
+            kernel::reaper(),
+            records::orphans(data_dir),
+        ]
+    }
+
+    /// Writes, reads back and checks a record.
+    pub fn registry(registry: &Registry) -> Self {
+        records::registry(registry)
+    }
+}
+
+impl fmt::Display for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verdict = match self.verdict {
+            Verdict::Ok => "ok     ",
+            Verdict::Warning => "warning",
+            Verdict::Failed => "FAILED ",
+        };
+        write!(f, "{verdict}  {:<15} {}", self.name, self.detail)?;
+        match &self.help {
+            Some(help) => write!(f, "\n         help: {help}"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_is_a_line_and_its_help_another() {
+        let check = Check::ok("open files", "the limit is 4096");
+        assert_eq!(
+            check.to_string(),
+            "ok       open files      the limit is 4096"
+        );
+        let help = Some("raise it".to_owned());
+        let check = Check::new("open files", Verdict::Failed, "none", help);
+        assert!(check.to_string().ends_with("none\n         help: raise it"));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn this_machine_is_looked_at_and_nothing_is_made() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = home.path().join("pit");
+        let checks = Check::machine(&dir);
+        let names: Vec<_> = checks.iter().map(|check| check.name).collect();
+        let expected = [
+            "containment",
+            "strict modes",
+            "open files",
+            "orphaned ends",
+            "orphans",
+        ];
+        assert_eq!(names, expected);
+        assert!(
+            checks.iter().all(|check| check.verdict != Verdict::Failed),
+            "{checks:?}"
+        );
+        assert!(!dir.exists());
+    }
+}

@@ -1,0 +1,120 @@
+//! Checks of the kernel and of limits.
+
+use std::fs;
+
+use snakepit_registry::{Support, Tier};
+use tokio::time::Instant;
+
+use super::{Check, Verdict};
+
+/// Descriptors that a pool of a few dozen workers needs.
+const ENOUGH_FILES: u64 = 1024;
+
+/// Time in which an orphan that ends at once is gone.
+const ORPHAN: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// How workers are kept from outliving their host here.
+pub(super) fn containment(support: &Support) -> Check {
+    let layers = [
+        ("death pipe", support.death_pipe),
+        ("private descriptors", support.private_descriptors),
+        ("pidfd", support.pidfd),
+        ("pidfs inode", support.pidfs_inode),
+        ("group signal", support.group_signal),
+        ("parent death signal", support.parent_death_signal),
+    ];
+    let list = |wanted: bool| {
+        let names = layers.iter().filter(|(_, there)| *there == wanted);
+        names.map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+    };
+    let (tier, verdict, help) = match support.tier() {
+        Tier::Full => ("full", Verdict::Ok, None),
+        Tier::Kernel => (
+            "kernel",
+            Verdict::Ok,
+            Some("Linux 6.9 or newer also closes the last races in recognising processes"),
+        ),
+        Tier::Sweep => (
+            "sweep",
+            Verdict::Warning,
+            Some("this kernel does not end workers with their host; the next start does"),
+        ),
+    };
+    let mut detail = format!("tier {tier}: {}", list(true));
+    if tier != "full" {
+        detail.push_str(&format!("; missing: {}", list(false)));
+    }
+    Check::new("containment", verdict, detail, help.map(str::to_owned))
+}
+
+/// Modes that also hold what leaves its process group.
+pub(super) fn strict() -> Check {
+    let modes = Support::modes();
+    let modes = modes.iter().filter(|it| it.mode.is_strict());
+    let words: Vec<_> = modes
+        .map(|it| match &it.refusal {
+            None => format!("{} works", it.mode),
+            Some(refusal) => format!("{} does not: {refusal}", it.mode),
+        })
+        .collect();
+    Check::ok("strict modes", words.join("; "))
+}
+
+/// Who waits for processes whose parents have ended: this process where they fall to it, the first
+/// one of the system as a rule. An orphan that ends at once tries it out.
+pub(super) fn reaper() -> Check {
+    const NAME: &str = "orphaned ends";
+    if Support::probe().inherits_orphans {
+        return Check::ok(
+            NAME,
+            "they fall to this program, which waits for those of its workers",
+        );
+    }
+    let made = std::process::Command::new("/bin/sh")
+        .args(["-c", "sleep 0.05 >/dev/null & echo $!"])
+        .stdin(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .output();
+    let pid = made.ok().and_then(|made| {
+        let text = String::from_utf8(made.stdout).ok()?;
+        text.trim().parse::<u32>().ok()
+    });
+    let Some(pid) = pid else {
+        return Check::ok(NAME, "not tried: /bin/sh does not start a process");
+    };
+    let started = Instant::now();
+    let state = || {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        stat.rsplit_once(") ")?.1.chars().next()
+    };
+    while state().is_some() {
+        if started.elapsed() > ORPHAN {
+            let help = "start the system with a first process that waits for orphans, such as \
+                        `docker run --init`, tini or dumb-init; or make this program the first one";
+            let detail = "the first process of this system does not wait for orphans: zombies stay";
+            return Check::new(NAME, Verdict::Warning, detail, Some(help.to_owned()));
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    Check::ok(NAME, "the first process of this system waits for orphans")
+}
+
+/// The soft limit of open files: each worker takes six descriptors of its host.
+pub(super) fn open_files() -> Check {
+    const NAME: &str = "open files";
+    let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let line = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"));
+    let limit = line.and_then(|line| line.split_whitespace().next());
+    match limit.map(str::parse::<u64>) {
+        Some(Ok(limit)) if limit < ENOUGH_FILES => Check::new(
+            NAME,
+            Verdict::Warning,
+            format!("the limit is {limit}"),
+            Some(format!("raise it: ulimit -n {ENOUGH_FILES}")),
+        ),
+        Some(Ok(limit)) => Check::ok(NAME, format!("the limit is {limit}")),
+        _ => Check::ok(NAME, "no limit is known"),
+    }
+}

@@ -1,0 +1,73 @@
+//! Checks of the records of workers.
+
+use std::path::Path;
+
+use snakepit_registry::{Registry, RunReport, RunState};
+use tokio::time::Instant;
+
+use super::{Check, Verdict};
+
+/// What dead hosts have left.
+pub(super) fn orphans(dir: &Path) -> Check {
+    const NAME: &str = "orphans";
+    if matches!(dir.try_exists(), Ok(false)) {
+        return Check::ok(NAME, "none: no host has ever run here");
+    }
+    let runs: Vec<RunReport> = match Registry::inspect(dir) {
+        Ok(runs) => runs,
+        Err(error) => {
+            let help = Some(error.help().to_owned());
+            let detail = format!("{error} ({})", error.code());
+            return Check::new(NAME, Verdict::Failed, detail, help);
+        }
+    };
+    let alive = runs
+        .iter()
+        .filter(|run| run.state == RunState::Alive)
+        .count();
+    let orphans: usize = runs.iter().map(|run| run.would_kill.len()).sum();
+    let left: usize = runs.iter().map(|run| run.would_leave.len()).sum();
+    let detail = format!(
+        "{orphans} orphans, {left} processes that outlive their host; {alive} hosts alive, {} dead",
+        runs.len() - alive
+    );
+    let bad = runs.iter().find(|run| run.state == RunState::Untrusted);
+    if let Some(problem) = bad.and_then(|run| run.problem.as_ref()) {
+        let help = Some("find out who has put it there, and remove it".to_owned());
+        let detail = format!("{detail}; {problem}");
+        return Check::new(NAME, Verdict::Failed, detail, help);
+    }
+    let help = (orphans > 0).then(|| {
+        "the checks that follow start a host in this directory, which ends them".to_owned()
+    });
+    let verdict = if orphans > 0 {
+        Verdict::Warning
+    } else {
+        Verdict::Ok
+    };
+    Check::new(NAME, verdict, detail, help)
+}
+
+/// Writes, reads back and checks a record.
+pub(super) fn registry(registry: &Registry) -> Check {
+    const NAME: &str = "registry";
+    let started = Instant::now();
+    let written = registry.reserve("doctor").and_then(|reservation| {
+        let records = registry.validate()?;
+        drop(reservation);
+        Ok(records)
+    });
+    match written {
+        Ok(_) => Check::ok(
+            NAME,
+            format!(
+                "LMDB, a record written and checked in {:.1?}",
+                started.elapsed()
+            ),
+        ),
+        Err(error) => {
+            let help = Some(error.help().to_owned());
+            Check::new(NAME, Verdict::Failed, error.to_string(), help)
+        }
+    }
+}
