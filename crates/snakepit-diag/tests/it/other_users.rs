@@ -29,7 +29,7 @@ async fn another_user_looks() {
         Err(error) => error,
     };
     println!("@found {} {error}; {}", error.code(), error.help());
-    let socket = sockets(&data).map(|socket| UnixStream::connect(socket));
+    let socket = sockets(&data).map(UnixStream::connect);
     let answer = socket.map(|stream| {
         let mut bytes = Vec::new();
         stream
@@ -93,10 +93,7 @@ async fn the_host_of_another_user_is_refused_with_its_name_whoever_asks() {
         return;
     };
     assert!(found.starts_with("SP6001"), "{found}");
-    assert!(
-        found.contains("Permission denied") && found.contains("run this as its owner"),
-        "{found}"
-    );
+    assert!(found.contains("; run this as "), "{found}");
     assert_eq!(socket, "None");
     // Every door is open: the owner is still another one, and the host hangs up on who knocks.
     let mut path = host.registry.socket_dir().join("admin");

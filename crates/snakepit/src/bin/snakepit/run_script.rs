@@ -36,7 +36,7 @@ pub(crate) async fn run(options: RunScriptOptions, started: Instant) -> Result<(
         let mut number = 0;
         while let Some(line) = lines.recv().await {
             number += 1;
-            let Some(line) = parse(&line?).map_err(|why| wrong(&options.script, number, why))?
+            let Some(line) = parse(&line?).map_err(|why| wrong(&options.script, number, &why))?
             else {
                 continue;
             };
@@ -76,7 +76,7 @@ fn read(script: Box<dyn BufRead + Send>) -> mpsc::Receiver<io::Result<String>> {
     coming
 }
 
-fn wrong(script: &Path, number: usize, why: String) -> Failure {
+fn wrong(script: &Path, number: usize, why: &str) -> Failure {
     Failure::usage(
         ErrorCode::InvalidArguments,
         format!("line {number} of {}: {why}", script.display()),
