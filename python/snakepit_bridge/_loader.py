@@ -40,6 +40,7 @@ def load(
         instances.append(cls if not isinstance(cls, type) else _construct(cls))
     tools = _collect.tools(target, instances, single)
     tools.extend(_health.checks(instances, {tool.name for tool in tools}))
+    _report_unchecked(tools)
     reporter: Any = None
     if slots > 1:
         from . import _sharing
@@ -62,6 +63,28 @@ def load(
         reporter.loaded()
         instances.insert(0, reporter)
     return Catalog(tools, instances)
+
+
+def _report_unchecked(tools: "list[Any]") -> None:
+    """Say which annotated parameters accept anything, or refuse them with strict hints."""
+    from os import environ
+
+    strict = environ.get("SNAKEPIT_STRICT_HINTS", "").lower() in ("1", "true")
+    for tool in tools:
+        for parameter, reason in tool.unchecked:
+            what = f"parameter `{parameter}` of tool `{tool.name}` is not checked: {reason}"
+            if strict:
+                raise LoadError(
+                    what,
+                    help="annotate it with a type that is checked, or with `object` to accept "
+                    "anything",
+                    file=tool.file,
+                    line=tool.line,
+                    source=tool.signature,
+                )
+            import sys
+
+            sys.stderr.write(f"snakepit: {tool.file}:{tool.line}: {what}\n")
 
 
 def _refuse_patched() -> None:

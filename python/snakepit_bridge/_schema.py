@@ -11,7 +11,11 @@ from . import _text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
+
+#: Most parts of the annotations of one tool: names that name each other can be many.
+_MAX_PARTS = 10_000
 
 ANY: "tuple[Any, ...]" = ("any",)
 
@@ -42,10 +46,18 @@ _FOREIGN = {
     ("datetime", "datetime"): ("datetime", {"type": "string", "format": "date-time"}),
     ("datetime", "date"): ("date", {"type": "string", "format": "date"}),
     ("datetime", "time"): ("time", {"type": "string", "format": "time"}),
-    ("datetime", "timedelta"): ("timedelta", {"type": "string", "format": "duration"}),
+    ("datetime", "timedelta"): (
+        "timedelta",
+        {"anyOf": [{"type": "string", "format": "duration"}, {"type": "number"}]},
+    ),
     ("uuid", "UUID"): ("uuid", {"type": "string", "format": "uuid"}),
-    ("decimal", "Decimal"): ("decimal", {"type": "string", "format": "decimal"}),
+    ("decimal", "Decimal"): (
+        "decimal",
+        {"anyOf": [{"type": "string", "format": "decimal"}, {"type": "integer"}]},
+    ),
 }
+
+_NDARRAY = ("numpy", "ndarray")
 
 # Abstract collections and the kind that stands for them.
 _ABSTRACT = {
@@ -68,34 +80,71 @@ _ABSTRACT = {
 class Scope:
     """What converting one tool's annotations needs: names to resolve, and schemas shared."""
 
-    __slots__ = ("active", "defs", "names", "refs")
+    __slots__ = ("active", "bound", "defs", "left", "names", "refs", "unchecked")
 
     def __init__(self, names: "dict[str, Any]") -> None:
         """Resolve string annotations in `names`, the globals of the function."""
         self.names = names
         self.defs: dict[str, Any] = {}
         self.refs: dict[Any, str] = {}
-        self.active: list[Any] = []
+        #: What is being converted, outermost first: key, name, whether it was met inside itself.
+        self.active: list[list[Any]] = []
+        #: Parts of annotations that nothing is checked for, and why.
+        self.unchecked: list[str] = []
+        #: Type variables of aliases, with what they stand for; the innermost first.
+        self.bound: list[tuple[Any, Any]] = []
+        self.left = _MAX_PARTS
 
     def resolve(self, text: str) -> "Any":
         """The object that a string annotation names; `_Unknown` when it does not resolve."""
         try:
-            return eval(text, self.names)
-        except Exception:
+            try:
+                return eval(text, self.names)
+            except NameError:
+                # Names that a module imports for type checkers alone are mostly those of `typing`.
+                import typing
+
+                return eval(text, {**vars(typing), **self.names})
+        except Exception as error:
+            self.unchecked.append(f"`{text}` cannot be resolved: {type(error).__name__}: {error}")
             return _Unknown
+
+    def top(self, annotation: "Any") -> "tuple[tuple[Any, ...], dict[str, Any]]":
+        """The spec and the schema of a whole annotation, whatever it holds.
+
+        One that cannot be examined accepts anything, and is noted in `unchecked`.
+        """
+        kept = self.names, dict(self.defs), dict(self.refs)
+        try:
+            return self.convert(annotation)
+        except RecursionError:
+            reason = "it nests too deep"
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+        self.names, self.defs, self.refs = kept
+        self.active.clear()
+        self.bound = []
+        self.unchecked.append(f"it cannot be examined: {reason}")
+        return ANY, {}
 
     def convert(self, annotation: "Any") -> "tuple[tuple[Any, ...], dict[str, Any]]":
         """The spec and the JSON Schema of an annotation; unknown ones accept anything."""
+        self.left -= 1
+        if self.left < 0:
+            raise ValueError(f"it has more than {_MAX_PARTS} parts")
         if isinstance(annotation, str):
-            annotation = self.resolve(annotation)
+            return self.text_(annotation)
         kind = type(annotation)
         try:
             plain = _PLAIN.get(annotation)
         except TypeError:
-            return ANY, {}
+            # `Annotated` with metadata that cannot be hashed.
+            plain = None
         if plain is not None:
             return (plain[0],), dict(plain[1])
         if kind is _GENERIC_ALIAS:
+            if getattr(annotation, "__unpacked__", False):
+                return self.unknown(annotation)
             return self.generic(annotation.__origin__, annotation.__args__)
         if kind is _UNION:
             return self.union(annotation.__args__)
@@ -105,7 +154,52 @@ class Scope:
             from . import _typing_forms
 
             return _typing_forms.convert(self, annotation)
+        return self.unknown(annotation)
+
+    def unknown(self, annotation: "Any") -> "tuple[tuple[Any, ...], dict[str, Any]]":
+        """Accept anything, and note it."""
+        if annotation is not _Unknown:
+            named = getattr(annotation, "__qualname__", None) or repr(annotation)
+            self.unchecked.append(f"`{str(named)[:80]}` is no type that values are checked for")
         return ANY, {}
+
+    def text_(self, text: str) -> "tuple[tuple[Any, ...], dict[str, Any]]":
+        """An annotation that is written as a string, and may name itself."""
+        return self.named((text, id(self.names)), text, lambda: self.convert(self.resolve(text)))
+
+    def named(
+        self, key: "Any", name: str, convert: "Callable[[], tuple[Any, Any]]"
+    ) -> "tuple[tuple[Any, ...], dict[str, Any]]":
+        """What `convert` gives; inside itself the same key is a reference to the whole."""
+        for entry in self.active:
+            if entry[0] == key:
+                entry[2] = True
+                return ("ref", entry[1]), {"$ref": f"#/$defs/{self.label(key, name)}"}
+        entry = [key, f"{name}", False]
+        if any(name == other[1] for other in self.active):
+            entry[1] = f"{name}#{len(self.active)}"
+        self.active.append(entry)
+        spec, schema = convert()
+        self.active.pop()
+        if not entry[2]:
+            return spec, schema
+        label = self.label(key, name)
+        ref = {"$ref": f"#/$defs/{label}"}
+        if schema != ref:
+            self.defs[label] = schema
+        return ("def", entry[1], spec), ref
+
+    def label(self, key: "Any", name: str) -> str:
+        """The name of a definition in the schema."""
+        label = self.refs.get(key)
+        if label is None:
+            plain = "".join([c if c.isalnum() or c in "_." else "_" for c in name])
+            label = plain = plain or "Type"
+            taken = set(self.refs.values())
+            while label in taken or label in self.defs:
+                label += "_"
+            self.refs[key] = label
+        return label
 
     def generic(
         self, origin: "Any", args: "tuple[Any, ...]"
@@ -113,27 +207,63 @@ class Scope:
         """`list[int]`, `dict[str, int]`, `tuple[int, ...]`, `Sequence[int]` and so on."""
         kind = _BARE.get(origin) or _abstract(origin)
         if kind is None:
-            return self.convert(origin) if isinstance(origin, type) else (ANY, {})
+            return self.foreign(origin, args)
         if kind == "tuple" or kind == "vartuple":
             if len(args) == 2 and args[1] is Ellipsis:
                 spec, schema = self.convert(args[0])
                 return ("vartuple", spec), _array(schema)
             return self.tuple_(() if args == ((),) else args)
         if kind == "dict":
-            key, _ = self.convert(args[0]) if args else (ANY, {})
+            key, names = self.convert(args[0]) if args else (ANY, {})
             value, schema = self.convert(args[1]) if len(args) > 1 else (ANY, {})
-            return ("dict", key, value), {"type": "object", "additionalProperties": schema or True}
+            out: dict[str, Any] = {"type": "object", "additionalProperties": schema or True}
+            names = _key_schema(names)
+            if names:
+                out["propertyNames"] = names
+            return ("dict", key, value), out
         spec, schema = self.convert(args[0]) if args else (ANY, {})
         return (kind, spec), _array(schema, unique=kind in ("set", "frozenset"))
 
+    def foreign(
+        self, origin: "Any", args: "tuple[Any, ...]"
+    ) -> "tuple[tuple[Any, ...], dict[str, Any]]":
+        """A generic class of others: an array of numpy, or a class with parameters."""
+        if (getattr(origin, "__module__", ""), getattr(origin, "__name__", "")) == _NDARRAY:
+            from . import _schema_records
+
+            return _schema_records.ndarray(args)
+        return self.convert(origin) if isinstance(origin, type) else self.unknown(origin)
+
     def tuple_(self, items: "tuple[Any, ...]") -> "tuple[tuple[Any, ...], dict[str, Any]]":
-        """A tuple of fixed length."""
+        """A tuple: of fixed length, or with one part of any length."""
+        rests = [index for index, item in enumerate(items) if _unpacked(item) is not None]
+        if len(rests) == 1:
+            return self.tuple_rest(items, rests[0])
         parts = [self.convert(item) for item in items]
         count = len(parts)
         schema: dict[str, Any] = {"type": "array", "minItems": count, "maxItems": count}
         if parts:
             schema["prefixItems"] = [part[1] for part in parts]
         return ("tuple", tuple([part[0] for part in parts])), schema
+
+    def tuple_rest(
+        self, items: "tuple[Any, ...]", at: int
+    ) -> "tuple[tuple[Any, ...], dict[str, Any]]":
+        """`tuple[A, *tuple[B, ...], C]`."""
+        inner: Any = _unpacked(items[at])
+        args = inner.__args__
+        if len(args) != 2 or args[1] is not Ellipsis:
+            return self.tuple_((*items[:at], *args, *items[at + 1 :]))
+        first = [self.convert(item) for item in items[:at]]
+        rest, rest_schema = self.convert(args[0])
+        last = [self.convert(item) for item in items[at + 1 :]]
+        schema: dict[str, Any] = {"type": "array", "minItems": len(first) + len(last)}
+        if first:
+            schema["prefixItems"] = [part[1] for part in first]
+        if not last and rest_schema:
+            schema["items"] = rest_schema
+        specs = tuple([part[0] for part in first]), rest, tuple([part[0] for part in last])
+        return ("tuplerest", *specs), schema
 
     def union(self, members: "tuple[Any, ...]") -> "tuple[tuple[Any, ...], dict[str, Any]]":
         """`A | B`, `Optional[A]`, `Union[A, B]`."""
@@ -158,63 +288,50 @@ class Scope:
             members: Any = cls
             values = [_plain_value(member.value) for member in members]
             return ("enum", cls), {"enum": values} if _text.is_json(values) else {}
-        if hasattr(cls, "__dataclass_fields__"):
-            return self.record(cls, _dataclass_fields(cls))
-        if issubclass(cls, dict) and hasattr(cls, "__required_keys__"):
-            from . import _typing_forms
+        from . import _schema_records
 
-            return self.record(cls, _typing_forms.typed_dict_fields(cls), "typeddict")
-        if issubclass(cls, tuple) and hasattr(cls, "_fields"):
-            hints = getattr(cls, "__annotations__", {})
-            fields: Any = getattr(cls, "_fields", ())
-            return self.tuple_(tuple([hints.get(name, object) for name in fields]))
-        return ANY, {}
-
-    def record(
-        self, cls: type, fields: "list[tuple[str, Any, bool, Any, dict[str, Any]]]", kind: str = ""
-    ) -> "tuple[tuple[Any, ...], dict[str, Any]]":
-        """A dataclass or typed dictionary; its schema goes to `$defs`.
-
-        A record inside itself is accepted as anything by the spec, which must be finite; the
-        schema refers to the definition.
-        """
-        name = self.refs.get(cls)
-        if name is None:
-            name = cls.__name__
-            while name in self.defs:
-                name += "_"
-            self.refs[cls] = name
-            self.defs[name] = {}
-        ref = {"$ref": f"#/$defs/{name}"}
-        if cls in self.active:
-            return ANY, ref
-        self.active.append(cls)
-        outer = self.names
-        specs: list[Any] = []
-        properties: dict[str, Any] = {}
-        for field, annotation, required, default, names in fields:
-            self.names = names
-            spec, schema = self.convert(annotation)
-            specs.append((field, spec, required))
-            properties[field] = with_default(schema, default)
-        self.names = outer
-        self.active.pop()
-        schema = {
-            "type": "object",
-            "properties": properties,
-            "required": [field for field, _, required in specs if required],
-            "additionalProperties": False,
-        }
-        self.defs[name] = schema
-        if kind:
-            return (kind, cls.__name__, tuple(specs)), ref
-        return ("dataclass", cls, tuple(specs)), ref
+        return _schema_records.convert(self, cls)
 
     def text(self, schema: "dict[str, Any]") -> str:
         """JSON text of a schema together with the definitions it refers to."""
         if self.defs:
             schema = {**schema, "$defs": self.defs}
         return _text.to_json(schema)
+
+
+def optional(
+    spec: "tuple[Any, ...]", schema: "dict[str, Any]"
+) -> "tuple[tuple[Any, ...], dict[str, Any]]":
+    """What also takes `None`: `x: int = None` is written often and means `int | None`."""
+    members: Any = spec[1] if spec[0] == "union" else (spec,)
+    if spec == ANY or ("none",) in members:
+        return spec, schema
+    parts: Any = schema["anyOf"] if spec[0] == "union" else [schema]
+    return ("union", (*members, ("none",))), {"anyOf": [*parts, {"type": "null"}]}
+
+
+def _unpacked(item: "Any") -> "Any":
+    """The tuple that `*tuple[...]` or `Unpack[tuple[...]]` stands for, else `None`."""
+    if getattr(item, "__unpacked__", False):
+        return item
+    name = str(getattr(getattr(item, "__origin__", None), "_name", ""))
+    inner = item.__args__[0] if name == "Unpack" else None
+    return inner if getattr(inner, "__origin__", None) is tuple else None
+
+
+def _key_schema(schema: "dict[str, Any]") -> "dict[str, Any]":
+    """The schema of the texts that keys are in JSON."""
+    kind = schema.get("type")
+    if kind == "integer":
+        return {"pattern": "^(0|-?[1-9][0-9]*)$"}
+    if kind == "boolean":
+        return {"enum": ["true", "false"]}
+    if kind == "string" or schema.get("enum"):
+        values = schema.get("enum")
+        if values and not all(isinstance(value, str) for value in values):
+            return {}
+        return {key: value for key, value in schema.items() if key != "type"}
+    return {}
 
 
 class _Unknown:
@@ -242,22 +359,6 @@ def _plain_value(value: "Any") -> "Any":
         if isinstance(value, base):
             return base(value)
     return value
-
-
-def _dataclass_fields(cls: "Any") -> "list[tuple[str, Any, bool, Any, dict[str, Any]]]":
-    missing = sys.modules["dataclasses"].MISSING
-    out: list[Any] = []
-    for field in cls.__dataclass_fields__.values():
-        # `_field_type` tells fields from `ClassVar` and `InitVar` pseudo-fields.
-        if field._field_type.name != "_FIELD" or not field.init:
-            continue
-        required = field.default is missing and field.default_factory is missing
-        default = MISSING if field.default is missing else field.default
-        # An inherited field's text annotation is to be read in the module of its own class.
-        owners = [c for c in cls.__mro__ if field.name in getattr(c, "__annotations__", ())]
-        module = sys.modules.get((owners[-1] if owners else cls).__module__)
-        out.append((field.name, field.type, required, default, vars(module) if module else {}))
-    return out
 
 
 class _Missing:

@@ -46,6 +46,7 @@ class Tool:
         "returns_schema",
         "signature",
         "turn",
+        "unchecked",
     )
 
     def __init__(self, function: "Any", options: ToolOptions, owner: "Any", sources: "Sources"):
@@ -81,12 +82,63 @@ class Tool:
             if name == self.context and kind == NORMAL:
                 self.context_index = index
         shown = [p for p in parameters if p[0] != self.context]
-        self.params, self.parameters_schema = _describe(shown, annotations, names)
+        #: Parameters that accept anything although they are annotated, each with the reason.
+        self.unchecked: list[tuple[str, str]] = []
+        self.params, self.parameters_schema = self._describe(shown, annotations, names)
         self.returns_schema = ""
         if "return" in annotations:
             scope = _schema.Scope(names)
-            _, schema = scope.convert(annotations["return"])
+            _, schema = scope.top(annotations["return"])
             self.returns_schema = scope.text(schema)
+
+    def _describe(
+        self,
+        parameters: "list[tuple[str, int, Any]]",
+        annotations: "dict[str, Any]",
+        names: "Any",
+    ) -> "tuple[list[tuple[str, int, bool, Any]], str]":
+        """The parameters with their specs, and the JSON Schema of an object that carries them."""
+        scope = _schema.Scope(names)
+        params: list[Any] = []
+        properties: dict[str, Any] = {}
+        required: list[str] = []
+        extra: Any = False
+        for name, kind, default in parameters:
+            annotation = annotations.get(name, object)
+            if kind == VAR_KEYWORD:
+                from . import _schema_records
+
+                fields = _schema_records.unpacked_fields(scope, annotation)
+                if fields is not None:
+                    for field, spec, needed, schema in fields:
+                        params.append((field, KEYWORD_ONLY, needed, spec))
+                        properties[field] = schema
+                        if needed:
+                            required.append(field)
+                    continue
+            scope.unchecked.clear()
+            spec, schema = scope.top(annotation)
+            for reason in scope.unchecked[:1]:
+                self.unchecked.append((name, reason))
+                if spec == _schema.ANY:
+                    schema = {**schema, "$comment": f"not checked: {reason}"}
+            needed = default is _schema.MISSING and kind not in (VAR_POSITIONAL, VAR_KEYWORD)
+            if default is None:
+                spec, schema = _schema.optional(spec, schema)
+            params.append((name, kind, needed, spec))
+            if kind == VAR_KEYWORD:
+                extra = schema or True
+            elif kind != VAR_POSITIONAL:
+                properties[name] = _schema.with_default(schema, default)
+                if needed:
+                    required.append(name)
+        schema = {
+            "type": "object",
+            "properties": properties,
+            "required": required,
+            "additionalProperties": extra,
+        }
+        return params, scope.text(schema)
 
     def __repr__(self) -> str:
         """The signature, for debugging."""
@@ -135,12 +187,15 @@ def _plain(function: "Any") -> "Any":
 
 
 def _innermost(function: "Any") -> "Any":
-    """The function that decorators made with `functools.wraps` stand for."""
+    """The function that decorators made with `functools.wraps`, or partials, stand for."""
     inner = _plain(function)
-    seen = 0
-    while hasattr(inner, "__wrapped__") and seen < 64:
-        inner = _plain(inner.__wrapped__)
-        seen += 1
+    for _ in range(64):
+        if hasattr(inner, "__wrapped__"):
+            inner = _plain(inner.__wrapped__)
+        elif type(inner).__module__ == "functools" and hasattr(inner, "func"):
+            inner = _plain(inner.func)
+        else:
+            break
     call = getattr(type(inner), "__call__", None)  # noqa: B004
     if not hasattr(inner, "__code__") and hasattr(call, "__code__"):
         return call
@@ -178,6 +233,8 @@ def _annotations(function: "Any") -> "dict[str, Any]":
 def _parameters(function: "Any", inner: "Any") -> "list[tuple[str, int, Any]]":
     """Name, kind and default of each parameter, without a bound `self`."""
     bound = getattr(function, "__self__", None) is not None and hasattr(function, "__func__")
+    if hasattr(_plain(function), "__signature__"):
+        return _inspected(function)
     if type(inner) is not _FUNCTION or (not bound and _plain(function) is not function):
         return _inspected(function)
     if inner is not _plain(function) and not hasattr(_plain(function), "__wrapped__"):
@@ -224,13 +281,25 @@ def _inspected(function: "Any") -> "list[tuple[str, int, Any]]":
 def _context_name(
     parameters: "list[tuple[str, int, Any]]", annotations: "dict[str, Any]", names: "Any"
 ) -> "str | None":
-    """The parameter that takes the `Context`: named `ctx`, or annotated with the class."""
-    for name, kind, _ in parameters:
-        if kind in (NORMAL, KEYWORD_ONLY) and (
-            name == "ctx" or _is_context(annotations.get(name), names)
-        ):
+    """The parameter that takes the `Context`.
+
+    It is annotated with the class, or named `ctx` or `context` and has no default and no
+    annotation but `Any`.
+    """
+    own = None
+    for name, kind, default in parameters:
+        if kind not in (NORMAL, KEYWORD_ONLY):
+            continue
+        annotation = annotations.get(name)
+        if annotation is not None and _is_context(annotation, names):
             return name
-    return None
+        named = name in ("ctx", "context") and (default is None or default is _schema.MISSING)
+        # It is a class since Python 3.11, and names itself in another way before.
+        text = getattr(annotation, "__name__", None) or getattr(annotation, "_name", None)
+        text = annotation if isinstance(annotation, str) else text
+        if named and (name not in annotations or str(text).rpartition(".")[2] == "Any"):
+            own = own or name
+    return own
 
 
 def _is_context(annotation: "Any", names: "Any") -> bool:
@@ -238,11 +307,18 @@ def _is_context(annotation: "Any", names: "Any") -> bool:
         text = annotation.replace(" ", "").replace("|None", "").strip("\"'")
         if text.endswith("]") and text.startswith(("Optional[", "typing.Optional[")):
             text = text.partition("[")[2][:-1]
-        return text.rpartition(".")[2] in _CONTEXTS and (
-            "." not in text or text.startswith("snakepit_bridge.")
-        )
+        if text.rpartition(".")[2] not in _CONTEXTS:
+            return False
+        if "." in text:
+            return text.startswith("snakepit_bridge.")
+        # A name that is imported for type checkers alone is not there.
+        found = names.get(text)
+        return found is None or _is_context(found, names)
     # `Optional[Context]` of `typing`, which must not be imported for it.
-    union = type(annotation) is _UNION or type(annotation).__name__ == "_UnionGenericAlias"
+    union = type(annotation) is _UNION or type(annotation).__name__ in (
+        "_UnionGenericAlias",
+        "Union",
+    )
     members: Any = getattr(annotation, "__args__", ()) if union else ()
     members = members or (annotation,)
     return any(
@@ -250,37 +326,6 @@ def _is_context(annotation: "Any", names: "Any") -> bool:
         and str(getattr(member, "__module__", "")).startswith("snakepit_bridge")
         for member in members
     )
-
-
-def _describe(
-    parameters: "list[tuple[str, int, Any]]", annotations: "dict[str, Any]", names: "Any"
-) -> "tuple[list[tuple[str, int, bool, Any]], str]":
-    """The parameters with their specs, and the JSON Schema of an object that carries them."""
-    scope = _schema.Scope(names)
-    params: list[Any] = []
-    properties: dict[str, Any] = {}
-    required: list[str] = []
-    extra: Any = False
-    for name, kind, default in parameters:
-        spec, schema = scope.convert(annotations.get(name, object))
-        needed = default is _schema.MISSING and kind not in (VAR_POSITIONAL, VAR_KEYWORD)
-        if default is None and spec != _schema.ANY and ("none",) not in spec[1:2]:
-            # `x: int = None` is written often and means `int | None`.
-            spec = ("union", (spec, ("none",)))
-        params.append((name, kind, needed, spec))
-        if kind == VAR_KEYWORD:
-            extra = schema or True
-        elif kind != VAR_POSITIONAL:
-            properties[name] = _schema.with_default(schema, default)
-            if needed:
-                required.append(name)
-    schema = {
-        "type": "object",
-        "properties": properties,
-        "required": required,
-        "additionalProperties": extra,
-    }
-    return params, scope.text(schema)
 
 
 def _signature(

@@ -12,21 +12,27 @@ if TYPE_CHECKING:
 
 def convert(scope: Scope, annotation: "Any") -> "tuple[tuple[Any, ...], dict[str, Any]]":
     """The spec and the schema of a `typing` form; unknown forms accept anything."""
+    if annotation is typing.Any:
+        return ANY, {}
     if isinstance(annotation, typing.ForwardRef):
         return scope.convert(annotation.__forward_arg__)
     if isinstance(annotation, typing.TypeVar):
-        return ANY, {}
+        return _type_var(scope, annotation)
     supertype = getattr(annotation, "__supertype__", None)
     if supertype is not None:
         return scope.convert(supertype)
     origin = typing.get_origin(annotation)
     args = typing.get_args(annotation)
     if origin is typing.Annotated:
-        return _annotated(scope, args)
+        from . import _limits
+
+        return _limits.annotated(scope, args)
     if origin is typing.Union:
         return scope.union(args)
     if origin is typing.Literal:
         return _literal(args)
+    if type(origin).__name__ == "TypeAliasType":
+        return _alias(scope, origin, args)
     if origin is not None:
         name = str(getattr(origin, "_name", ""))
         if name in ("Required", "NotRequired", "Final", "ReadOnly"):
@@ -37,25 +43,48 @@ def convert(scope: Scope, annotation: "Any") -> "tuple[tuple[Any, ...], dict[str
                 return scope.tuple_(())
             return scope.convert(origin)
         return scope.generic(origin, args)
-    value = getattr(annotation, "__value__", None)
-    if value is not None and type(annotation).__name__ == "TypeAliasType":
-        # A `type X = …` alias may name itself; the inner one is accepted as anything.
-        if annotation in scope.active:
-            return ANY, {}
-        scope.active.append(annotation)
-        try:
+    if type(annotation).__name__ == "TypeAliasType":
+        return _alias(scope, annotation, ())
+    name = str(getattr(annotation, "_name", None) or getattr(annotation, "__name__", ""))
+    if name in ("LiteralString", "AnyStr"):
+        return scope.convert(str)
+    if name in ("NoReturn", "Never"):
+        return scope.convert(None)
+    return scope.unknown(annotation)
+
+
+def _type_var(scope: Scope, variable: "Any") -> "tuple[tuple[Any, ...], dict[str, Any]]":
+    """A type variable stands for its bound, or for any of its constraints."""
+    for key, value in scope.bound:
+        if key is variable:
             return scope.convert(value)
+    if variable.__constraints__:
+        return scope.union(variable.__constraints__)
+    bound = variable.__bound__
+    return (ANY, {}) if bound is None else scope.convert(bound)
+
+
+def _alias(
+    scope: Scope, alias: "Any", args: "tuple[Any, ...]"
+) -> "tuple[tuple[Any, ...], dict[str, Any]]":
+    """`type X[T] = ...`, which may name itself; `T` stands for its argument."""
+
+    def inner() -> "tuple[Any, Any]":
+        outer = scope.bound
+        scope.bound = bound + outer
+        try:
+            return scope.convert(alias.__value__)
         finally:
-            scope.active.pop()
-    return ANY, {}
+            scope.bound = outer
 
-
-def _annotated(scope: Scope, args: "tuple[Any, ...]") -> "tuple[tuple[Any, ...], dict[str, Any]]":
-    spec, schema = scope.convert(args[0])
-    description = next((item for item in args[1:] if isinstance(item, str)), None)
-    if description is not None:
-        schema = {**schema, "description": description}
-    return spec, schema
+    try:
+        hash(args)
+    except TypeError:
+        return scope.unknown(alias)
+    # A variable inside stands for what it stands for around.
+    known = tuple([next((v for k, v in scope.bound if k is arg), arg) for arg in args])
+    bound = list(zip(alias.__type_params__, known, strict=False))
+    return scope.named((alias, known), alias.__name__, inner)
 
 
 def _literal(values: "tuple[Any, ...]") -> "tuple[tuple[Any, ...], dict[str, Any]]":
@@ -75,7 +104,7 @@ def typed_dict_fields(cls: "Any") -> "list[tuple[str, Any, bool, Any, dict[str, 
     module = sys.modules.get(cls.__module__)
     names = vars(module) if module else {}
     out: list[Any] = []
-    for name, annotation in cls.__annotations__.items():
+    for name, annotation in _hints(cls).items():
         required = name in cls.__required_keys__
         text = getattr(annotation, "__forward_arg__", None)
         if text is not None:
@@ -86,3 +115,14 @@ def typed_dict_fields(cls: "Any") -> "list[tuple[str, Any, bool, Any, dict[str, 
             annotation = text
         out.append((name, annotation, required, MISSING, names))
     return out
+
+
+def _hints(cls: "Any") -> "dict[str, Any]":
+    try:
+        return cls.__annotations__
+    except Exception:
+        # Since Python 3.14 annotations are evaluated here; a name may be missing at run time.
+        import annotationlib  # pyright: ignore[reportMissingImports]
+
+        forms: Any = annotationlib
+        return forms.get_annotations(cls, format=forms.Format.FORWARDREF)

@@ -219,7 +219,7 @@ def pieces():
             worker.call("name", text=data)
         assert error.value.code == "SP2003"
         with pytest.raises(ToolError, match=r"must be int, got .*") as error:
-            worker.call("unique", xs=data)
+            worker.call("unique", xs=array.array("f", [0.5]))
         assert error.value.code == "SP2003"
 
 

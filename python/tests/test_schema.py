@@ -7,6 +7,7 @@ import decimal
 import enum
 import json
 import sys
+import types
 import typing
 import uuid
 from typing import Annotated, Any, Literal, NamedTuple, NewType, Optional, TypedDict, TypeVar, Union
@@ -44,6 +45,13 @@ class Node:
 class Options(TypedDict, total=False):
     name: "str"
     size: int
+
+
+class Own:
+    """A class of the user's own that happens to be named so."""
+
+
+Own.__name__ = "Context"
 
 
 class Pair(NamedTuple):
@@ -108,13 +116,8 @@ def convert(annotation):
         (tuple[()], ("tuple", ()), {**ARRAY, "minItems": 0, "maxItems": 0}),
         (
             Pair,
-            ("tuple", (("int",), ("str",))),
-            {
-                **ARRAY,
-                "minItems": 2,
-                "maxItems": 2,
-                "prefixItems": [{"type": "integer"}, {"type": "string"}],
-            },
+            ("namedtuple", Pair, (("left", ("int",), True), ("right", ("str",), False))),
+            {"$ref": "#/$defs/Pair"},
         ),
         (dict, ("dict", ("any",), ("any",)), {"type": "object", "additionalProperties": True}),
         (
@@ -150,9 +153,17 @@ def convert(annotation):
         (datetime.datetime, ("datetime",), {"type": "string", "format": "date-time"}),
         (datetime.date, ("date",), {"type": "string", "format": "date"}),
         (datetime.time, ("time",), {"type": "string", "format": "time"}),
-        (datetime.timedelta, ("timedelta",), {"type": "string", "format": "duration"}),
+        (
+            datetime.timedelta,
+            ("timedelta",),
+            {"anyOf": [{"type": "string", "format": "duration"}, {"type": "number"}]},
+        ),
         (uuid.UUID, ("uuid",), {"type": "string", "format": "uuid"}),
-        (decimal.Decimal, ("decimal",), {"type": "string", "format": "decimal"}),
+        (
+            decimal.Decimal,
+            ("decimal",),
+            {"anyOf": [{"type": "string", "format": "decimal"}, {"type": "integer"}]},
+        ),
         (Point, POINT, {"$ref": "#/$defs/Point"}),
         (
             Options,
@@ -168,8 +179,8 @@ def test_annotations_become_specs_and_schemas(annotation, spec, schema):
 def test_a_recursive_dataclass_ends():
     scope = _schema.Scope(globals())
     spec, schema = scope.convert(Node)
-    inner = ("children", ("list", ("any",)), False)
-    assert spec == ("dataclass", Node, (("value", ("int",), True), inner))
+    inner = ("children", ("list", ("ref", "Node")), False)
+    assert spec == ("def", "Node", ("dataclass", Node, (("value", ("int",), True), inner)))
     assert schema == {"$ref": "#/$defs/Node"}
     assert scope.defs["Node"]["properties"]["children"]["items"] == {"$ref": "#/$defs/Node"}
     assert scope.defs["Node"]["required"] == ["value"]
@@ -201,14 +212,18 @@ def test_the_context_is_found_by_name_or_annotation():
     def by_name(x, ctx): ...
     def by_text(x, c: "Context"): ...  # noqa: F821
     def by_optional_text(x, *, c: "Context | None" = None): ...  # noqa: F821
-    def none(x, context): ...
+    def by_long_name(x, context): ...
+    def a_number(x, ctx: int = 4096): ...
+    def with_default(x, context="here"): ...
+    def own_class(x, c: Own): ...
+    def own_class_by_text(x, c: "Context"): ...  # noqa: F821
 
-    assert [make(f).context for f in (by_name, by_text, by_optional_text, none)] == [
-        "ctx",
-        "c",
-        "c",
-        None,
-    ]
+    functions = (by_name, by_text, by_optional_text, by_long_name)
+    assert [make(f).context for f in functions] == ["ctx", "c", "c", "context"]
+    assert [make(f).context for f in (a_number, with_default, own_class)] == [None] * 3
+    with_own = types.FunctionType(own_class_by_text.__code__, {"Context": Own})
+    with_own.__annotations__ = {"c": "Context"}
+    assert make(with_own).context is None
     assert [p[0] for p in make(by_text).params] == ["x"]
     assert "c" not in json.loads(make(by_text).parameters_schema)["properties"]
 
@@ -227,5 +242,6 @@ def test_an_alias_that_names_itself_ends():
         pytest.skip("`type` aliases are new in Python 3.12")
     names: dict[str, Any] = {}
     exec("type Json = int | list[Json]", names)
-    spec, _ = _schema.Scope(names).convert(names["Json"])
-    assert spec == ("union", (("int",), ("list", ("any",))))
+    spec, schema = _schema.Scope(names).convert(names["Json"])
+    assert spec == ("def", "Json", ("union", (("int",), ("list", ("ref", "Json")))))
+    assert schema == {"$ref": "#/$defs/Json"}

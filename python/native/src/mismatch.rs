@@ -30,9 +30,14 @@ pub(crate) const UNKNOWN: &str = "SP2004";
 
 impl Mismatch {
     pub(crate) fn new(spec: &Spec, value: &Bound<'_, PyAny>) -> Self {
+        Self::wanted(format!("must be {}", spec.text()), value)
+    }
+
+    /// Something else than the type is wrong: `wanted` reads on after the name.
+    pub(crate) fn wanted(wanted: String, value: &Bound<'_, PyAny>) -> Self {
         Self {
             got: Some(describe(value)),
-            ..Self::of(WRONG, format!("must be {}", spec.text()))
+            ..Self::of(WRONG, wanted)
         }
     }
 

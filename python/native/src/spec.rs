@@ -1,10 +1,15 @@
 //! What a parameter accepts, compiled once per tool from the tuples that `_schema.py` makes of type hints.
 
-use std::fmt::Write as _;
+mod compile;
+mod example;
+pub(crate) mod limit;
 
-use pyo3::exceptions::PyValueError;
+use std::sync::{Arc, OnceLock};
+
 use pyo3::prelude::*;
-use pyo3::types::{PyString, PyTuple};
+use pyo3::types::{PyString, PyType};
+
+use self::limit::Limit;
 
 /// What a value must be.
 #[derive(Debug)]
@@ -22,12 +27,25 @@ pub(crate) enum Spec {
     /// `tuple[T, ...]`
     VarTuple(Box<Self>),
     Tuple(Vec<Self>),
+    /// `tuple[A, *tuple[T, ...], B]`
+    TupleRest(Vec<Self>, Box<Self>, Vec<Self>),
     Dict(Box<Self>, Box<Self>),
     Union(Vec<Self>),
     Literal(Vec<Py<PyAny>>, String),
     Enum(Py<PyAny>, String),
     Dataclass(Py<PyAny>, String, Vec<Field>),
     TypedDict(String, Vec<Field>),
+    NamedTuple(Py<PyAny>, String, Vec<Field>),
+    /// A model of pydantic.
+    Model(Py<PyAny>, String),
+    /// A class whose instances are made of a text.
+    Text(Py<PyType>, String),
+    /// An array of numpy: element type, and shape with `None` for any length.
+    Array(Option<Py<PyAny>>, Option<Vec<Option<usize>>>),
+    /// A type with bounds.
+    Limited(Box<Self>, Vec<Limit>),
+    /// A type that contains itself.
+    Ref(Arc<Definition>),
     DateTime,
     Date,
     Time,
@@ -45,74 +63,29 @@ pub(crate) struct Field {
     pub(crate) required: bool,
 }
 
+/// What a name stands for within a type that contains itself.
+#[derive(Debug)]
+pub(crate) struct Definition {
+    name: String,
+    /// Empty only while it is compiled.
+    spec: OnceLock<Spec>,
+}
+
+impl Definition {
+    /// What the name stands for.
+    pub(crate) fn spec(&self) -> &Spec {
+        self.spec.get().unwrap_or(&Spec::Any)
+    }
+}
+
 impl Spec {
-    /// Compiles a tuple.
-    pub(crate) fn compile(spec: &Bound<'_, PyAny>) -> PyResult<Self> {
-        let spec = spec.cast::<PyTuple>()?;
-        let kind: String = spec.get_item(0)?.extract()?;
-        let inner = |index: usize| -> PyResult<Box<Self>> {
-            Ok(Box::new(Self::compile(&spec.get_item(index)?)?))
-        };
-        let several = |index: usize| -> PyResult<Vec<Self>> {
-            spec.get_item(index)?
-                .try_iter()?
-                .map(|item| Self::compile(&item?))
-                .collect()
-        };
-        Ok(match kind.as_str() {
-            "any" => Self::Any,
-            "none" => Self::None,
-            "bool" => Self::Bool,
-            "int" => Self::Int,
-            "float" => Self::Float,
-            "str" => Self::Str,
-            "bytes" => Self::Bytes,
-            "list" => Self::List(inner(1)?),
-            "set" => Self::Set(inner(1)?),
-            "frozenset" => Self::FrozenSet(inner(1)?),
-            "vartuple" => Self::VarTuple(inner(1)?),
-            "tuple" => Self::Tuple(several(1)?),
-            "dict" => Self::Dict(inner(1)?, inner(2)?),
-            "union" => Self::Union(several(1)?),
-            "literal" => {
-                let values = spec
-                    .get_item(1)?
-                    .try_iter()?
-                    .collect::<PyResult<Vec<_>>>()?;
-                let texts = values
-                    .iter()
-                    .map(|value| Ok(value.repr()?.to_string()))
-                    .collect::<PyResult<Vec<_>>>()?;
-                Self::Literal(
-                    values.into_iter().map(Bound::unbind).collect(),
-                    texts.join(" | "),
-                )
-            }
-            "enum" => {
-                let class = spec.get_item(1)?;
-                let name = class.getattr("__name__")?.extract()?;
-                Self::Enum(class.unbind(), name)
-            }
-            "dataclass" => {
-                let class = spec.get_item(1)?;
-                let name = class.getattr("__name__")?.extract()?;
-                Self::Dataclass(class.unbind(), name, fields(&spec.get_item(2)?)?)
-            }
-            "typeddict" => {
-                Self::TypedDict(spec.get_item(1)?.extract()?, fields(&spec.get_item(2)?)?)
-            }
-            "datetime" => Self::DateTime,
-            "date" => Self::Date,
-            "time" => Self::Time,
-            "timedelta" => Self::TimeDelta,
-            "uuid" => Self::Uuid,
-            "decimal" => Self::Decimal,
-            _ => {
-                return Err(PyValueError::new_err(format!(
-                    "unknown kind of parameter {kind:?}"
-                )));
-            }
-        })
+    /// The spec that a name stands for, or the one that has bounds; otherwise itself.
+    pub(crate) fn target(&self) -> &Self {
+        match self {
+            Self::Ref(definition) => definition.spec(),
+            Self::Limited(inner, _) => inner.target(),
+            other => other,
+        }
     }
 
     /// The type as it is written in Python.
@@ -143,7 +116,19 @@ impl Spec {
                     }
                 )
             }
+            Self::TupleRest(first, rest, last) => {
+                let mut items: Vec<_> = first.iter().map(Self::text).collect();
+                items.push(format!("*tuple[{}, ...]", rest.text()));
+                items.extend(last.iter().map(Self::text));
+                format!("tuple[{}]", items.join(", "))
+            }
             Self::Dict(key, value) => generic("dict", &[key, value]),
+            Self::Array(dtype, _) => match dtype {
+                Some(dtype) => format!("ndarray of {dtype}"),
+                None => "ndarray".to_owned(),
+            },
+            Self::Limited(inner, _) => inner.text(),
+            Self::Ref(definition) => definition.name.clone(),
             Self::Union(members) => members
                 .iter()
                 .map(Self::text)
@@ -152,7 +137,10 @@ impl Spec {
             Self::Literal(_, text)
             | Self::Enum(_, text)
             | Self::Dataclass(_, text, _)
-            | Self::TypedDict(text, _) => text.clone(),
+            | Self::TypedDict(text, _)
+            | Self::NamedTuple(_, text, _)
+            | Self::Model(_, text)
+            | Self::Text(_, text) => text.clone(),
             Self::DateTime => "datetime".to_owned(),
             Self::Date => "date".to_owned(),
             Self::Time => "time".to_owned(),
@@ -160,69 +148,6 @@ impl Spec {
             Self::Uuid => "UUID".to_owned(),
             Self::Decimal => "Decimal".to_owned(),
         }
-    }
-
-    /// JSON of a value that is accepted, for help texts; `None` when JSON has none.
-    pub(crate) fn example(&self, py: Python<'_>) -> Option<String> {
-        Some(match self {
-            Self::Any => "1".to_owned(),
-            Self::None => "null".to_owned(),
-            Self::Bool => "true".to_owned(),
-            Self::Int => "3".to_owned(),
-            Self::Float => "1.5".to_owned(),
-            Self::Str => "\"text\"".to_owned(),
-            Self::Bytes => "{\"$bytes\": \"aGk=\"}".to_owned(),
-            Self::List(item) if matches!(**item, Self::Float) => "[1.0, 2.0]".to_owned(),
-            Self::List(item) if matches!(**item, Self::Int) => "[1, 2]".to_owned(),
-            Self::List(item) | Self::Set(item) | Self::FrozenSet(item) | Self::VarTuple(item) => {
-                format!("[{}]", item.example(py)?)
-            }
-            Self::Tuple(items) => {
-                let items = items
-                    .iter()
-                    .map(|item| item.example(py))
-                    .collect::<Option<Vec<_>>>()?;
-                format!("[{}]", items.join(", "))
-            }
-            Self::Dict(key, value) if matches!(**key, Self::Str | Self::Any) => {
-                format!("{{\"key\": {}}}", value.example(py)?)
-            }
-            Self::Dict(..) => return None,
-            Self::Union(members) => members
-                .iter()
-                .find(|member| !matches!(member, Self::None))?
-                .example(py)?,
-            Self::Literal(values, _) => json(values.first()?.bind(py))?,
-            Self::Enum(class, _) => json(
-                &class
-                    .bind(py)
-                    .try_iter()
-                    .ok()?
-                    .next()?
-                    .ok()?
-                    .getattr("value")
-                    .ok()?,
-            )?,
-            Self::Dataclass(_, _, fields) | Self::TypedDict(_, fields) => {
-                let mut text = String::from("{");
-                for field in fields.iter().filter(|field| field.required) {
-                    let comma = if text.len() > 1 { ", " } else { "" };
-                    let _ = write!(
-                        text,
-                        "{comma}\"{}\": {}",
-                        field.text,
-                        field.spec.example(py)?
-                    );
-                }
-                text + "}"
-            }
-            Self::DateTime => "\"2026-01-31T12:00:00+00:00\"".to_owned(),
-            Self::Date => "\"2026-01-31\"".to_owned(),
-            Self::Time => "\"12:00:00\"".to_owned(),
-            Self::TimeDelta => "1.5".to_owned(),
-            Self::Uuid => "\"12345678-1234-5678-1234-567812345678\"".to_owned(),
-            Self::Decimal => "\"1.50\"".to_owned(),
-        })
     }
 }
 
@@ -232,31 +157,4 @@ fn generic(name: &str, items: &[&Spec]) -> String {
     }
     let items = items.iter().map(|item| item.text()).collect::<Vec<_>>();
     format!("{name}[{}]", items.join(", "))
-}
-
-fn fields(fields: &Bound<'_, PyAny>) -> PyResult<Vec<Field>> {
-    fields
-        .try_iter()?
-        .map(|field| {
-            let (name, spec, required): (Bound<'_, PyString>, Bound<'_, PyAny>, bool) =
-                field?.extract()?;
-            Ok(Field {
-                text: name.to_str()?.to_owned(),
-                name: name.unbind(),
-                spec: Spec::compile(&spec)?,
-                required,
-            })
-        })
-        .collect()
-}
-
-/// JSON of a plain value.
-fn json(value: &Bound<'_, PyAny>) -> Option<String> {
-    if let Ok(text) = value.extract::<String>() {
-        return Some(format!("{text:?}"));
-    }
-    if let Ok(flag) = value.extract::<bool>() {
-        return Some(flag.to_string());
-    }
-    value.extract::<i64>().map(|number| number.to_string()).ok()
 }

@@ -240,6 +240,10 @@ pub(crate) fn by_name(name: &str, body: &[u8]) -> Vec<u8> {
     write(&mut out, Token::Str("tool_name"));
     write(&mut out, Token::Str(name));
     write(&mut out, Token::Str("arguments"));
-    out.extend_from_slice(body);
+    // No arguments are an empty map here.
+    match body {
+        [] | [0x90 | 0xc0] => write(&mut out, Token::Map(0)),
+        body => out.extend_from_slice(body),
+    }
     out
 }

@@ -1,0 +1,178 @@
+//! Lists, sets, tuples, dictionaries and arrays.
+
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyFloat, PyList, PyString};
+
+use super::{Checked, check, made};
+use crate::array;
+use crate::describe::describe;
+use crate::mismatch::Mismatch;
+use crate::spec::Spec;
+
+/// The items of a list that came as it is; a new list only when an item is converted.
+pub(super) fn list<'py>(
+    spec: &Spec,
+    item: &Spec,
+    value: Bound<'py, PyAny>,
+    exact: bool,
+) -> Checked<'py> {
+    let value = listed(spec, value)?;
+    let Ok(list) = value.cast_exact::<PyList>() else {
+        return Err(Mismatch::new(spec, &value));
+    };
+    if matches!(item, Spec::Any) {
+        return Ok(value);
+    }
+    let mut converted = false;
+    let mut items = Vec::with_capacity(list.len());
+    for (index, old) in list.iter().enumerate() {
+        let new = check(item, old.clone(), exact)
+            .map_err(|error| error.inside(|| format!("[{index}]")))?;
+        converted |= !new.is(&old);
+        items.push(new);
+    }
+    if converted {
+        made(PyList::new(value.py(), items), spec, &value)
+    } else {
+        Ok(value)
+    }
+}
+
+/// An array that came where a list is wanted becomes one.
+fn listed<'py>(spec: &Spec, value: Bound<'py, PyAny>) -> Checked<'py> {
+    if value.is_exact_instance_of::<PyList>() || !array::is_array(&value) {
+        return Ok(value);
+    }
+    let items = array::to_list(&value);
+    items.map_err(|error| Mismatch::because(spec, &value, &error.to_string()))
+}
+
+pub(super) fn items_of<'py>(
+    spec: &Spec,
+    value: &Bound<'py, PyAny>,
+) -> Result<Bound<'py, PyList>, Mismatch> {
+    let items = listed(spec, value.clone())?;
+    items
+        .cast_exact::<PyList>()
+        .cloned()
+        .map_err(|_| Mismatch::new(spec, value))
+}
+
+pub(super) fn each<'a, 'py>(
+    items: &Bound<'py, PyList>,
+    spec: impl Fn(usize) -> &'a Spec,
+    exact: bool,
+) -> Result<Vec<Bound<'py, PyAny>>, Mismatch> {
+    let items = items.iter().enumerate();
+    items
+        .map(|(index, item)| {
+            check(spec(index), item, exact).map_err(|error| error.inside(|| format!("[{index}]")))
+        })
+        .collect()
+}
+
+pub(super) fn dict<'py>(
+    spec: &Spec,
+    key: &Spec,
+    item: &Spec,
+    value: Bound<'py, PyAny>,
+    exact: bool,
+) -> Checked<'py> {
+    let Ok(dict) = value.cast_exact::<PyDict>() else {
+        return Err(Mismatch::new(spec, &value));
+    };
+    if matches!((key, item), (Spec::Any, Spec::Any)) {
+        return Ok(value);
+    }
+    let new = PyDict::new(value.py());
+    for (name, old) in dict.iter() {
+        let step = || format!("[{}]", describe(&name).trim_start_matches("string "));
+        let new_key = checked_key(key, &name, exact).map_err(|error| Mismatch {
+            wanted: format!("has a key that {}", error.wanted),
+            ..error
+        })?;
+        let new_item = check(item, old, exact).map_err(|error| error.inside(step))?;
+        new.set_item(new_key, new_item)
+            .map_err(|error| Mismatch::because(spec, &value, &error.to_string()))?;
+    }
+    Ok(new.into_any())
+}
+
+/// The keys of JSON are texts: one that stands for a number, a truth value or None is read as such where that is wanted.
+fn checked_key<'py>(spec: &Spec, key: &Bound<'py, PyAny>, exact: bool) -> Checked<'py> {
+    let failed = match check(spec, key.clone(), exact) {
+        Ok(key) => return Ok(key),
+        Err(failed) => failed,
+    };
+    let text = key.cast_exact::<PyString>().ok();
+    let Some(text) = text.filter(|_| !exact).and_then(|text| text.to_str().ok()) else {
+        return Err(failed);
+    };
+    match super::text::key(key.py(), text) {
+        // "1.0" is no key of whole numbers.
+        Some(read) => {
+            let exact = read.is_exact_instance_of::<PyFloat>();
+            check(spec, read, exact).map_err(|_| failed)
+        }
+        None => Err(failed),
+    }
+}
+
+/// An array of numpy, of the wanted element type and shape.
+pub(super) fn array<'py>(
+    spec: &Spec,
+    dtype: &Option<Py<PyAny>>,
+    shape: &Option<Vec<Option<usize>>>,
+    value: &Bound<'py, PyAny>,
+) -> Checked<'py> {
+    let py = value.py();
+    let because = |reason: &str| Mismatch::because(spec, value, reason);
+    let typed = array::is_array(value);
+    if !typed && !value.is_exact_instance_of::<PyList>() {
+        return Err(Mismatch::new(spec, value));
+    }
+    let convert = || -> PyResult<Result<Bound<'py, PyAny>, String>> {
+        let numpy = py.import("numpy")?;
+        let mut made = numpy.call_method1("asarray", (value,))?;
+        let kind: char = made.getattr("dtype")?.getattr("kind")?.extract()?;
+        if !matches!(kind, 'b' | 'i' | 'u' | 'f') {
+            return Ok(Err(
+                "its items are not all numbers or truth values".to_owned()
+            ));
+        }
+        if let Some(dtype) = dtype {
+            let dtype = numpy.call_method1("dtype", (dtype,))?;
+            // A list has no element type of its own to keep.
+            let casting = if typed { "safe" } else { "same_kind" };
+            let from = made.getattr("dtype")?;
+            if !numpy
+                .call_method1("can_cast", (&from, &dtype, casting))?
+                .is_truthy()?
+            {
+                return Ok(Err(format!("{from} does not fit {dtype}")));
+            }
+            made = made.call_method1("astype", (dtype,))?;
+        }
+        Ok(Ok(made))
+    };
+    let made = match convert() {
+        Ok(Ok(made)) => made,
+        Ok(Err(reason)) => return Err(because(&reason)),
+        Err(error) => return Err(because(&error.value(py).to_string())),
+    };
+    if let Some(wanted) = shape {
+        let shape = made
+            .getattr("shape")
+            .and_then(|shape| shape.extract::<Vec<usize>>());
+        let shape = shape.unwrap_or_default();
+        let fits = shape.len() == wanted.len()
+            && shape
+                .iter()
+                .zip(wanted)
+                .all(|(have, want)| want.is_none_or(|want| want == *have));
+        if !fits {
+            return Err(because(&format!("its shape is {shape:?}")));
+        }
+    }
+    Ok(made)
+}

@@ -1,0 +1,103 @@
+//! Durations as ISO 8601 writes them.
+
+const UNITS: [(char, bool, i128); 5] = [
+    ('W', false, 604_800_000_000),
+    ('D', false, 86_400_000_000),
+    ('H', true, 3_600_000_000),
+    ('M', true, 60_000_000),
+    ('S', true, 1_000_000),
+];
+
+/// Microseconds of a duration such as `P1DT2H3.5S` or `-PT1S`; `None` if the text is none, has years or months, whose lengths are not fixed,
+/// or is finer than a microsecond or beyond 64 bits.
+pub(super) fn micros(text: &str) -> Option<i64> {
+    let (negative, text) = match text.strip_prefix(['-', '+']) {
+        Some(rest) => (text.starts_with('-'), rest),
+        None => (false, text),
+    };
+    let mut rest = text.strip_prefix('P')?;
+    let (mut total, mut in_time, mut next, mut parts) = (0_i128, false, 0, 0);
+    while !rest.is_empty() {
+        if let Some(time) = rest.strip_prefix('T') {
+            if in_time || time.is_empty() {
+                return None;
+            }
+            (in_time, rest) = (true, time);
+            continue;
+        }
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.' && c != ',')?;
+        let (number, after) = rest.split_at(end);
+        let unit = after.chars().next()?;
+        // Units stand in their order, each once.
+        let at = UNITS[next..]
+            .iter()
+            .position(|(name, time, _)| *name == unit && *time == in_time)?;
+        let (_, _, size) = UNITS[next + at];
+        next += at + 1;
+        parts += 1;
+        rest = &after[unit.len_utf8()..];
+        let (whole, fraction) = match number.split_once(['.', ',']) {
+            // Only the last part may have a fraction.
+            Some((whole, fraction)) if rest.is_empty() && !fraction.is_empty() => (whole, fraction),
+            Some(_) => return None,
+            None => (number, ""),
+        };
+        total += whole.parse::<i64>().ok().map(i128::from)? * size;
+        total += part(fraction, size)?;
+    }
+    let total = if negative { -total } else { total };
+    (parts > 0).then(|| i64::try_from(total).ok())?
+}
+
+/// A decimal fraction of a unit; `None` if it is no whole number of microseconds.
+fn part(digits: &str, size: i128) -> Option<i128> {
+    let digits = digits.trim_end_matches('0');
+    if digits.is_empty() {
+        return Some(0);
+    }
+    let value = i128::from(digits.parse::<u64>().ok()?) * size;
+    let scale = 10_i128.checked_pow(u32::try_from(digits.len()).ok()?)?;
+    (value % scale == 0).then_some(value / scale)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::micros;
+
+    #[test]
+    fn durations_are_read_or_refused() {
+        for (text, expected) in [
+            ("PT0S", 0),
+            ("PT1.5S", 1_500_000),
+            ("P1DT2H3M4.000005S", 93_784_000_005),
+            ("-PT0.000001S", -1),
+            ("P2W", 1_209_600_000_000),
+            ("PT1,5H", 5_400_000_000),
+            ("P0.5D", 43_200_000_000),
+        ] {
+            assert_eq!(micros(text), Some(expected), "{text}");
+        }
+        for bad in [
+            "",
+            "P",
+            "PT",
+            "P1DT",
+            "1D",
+            "P1Y",
+            "P1M",
+            "PT1D",
+            "P1H",
+            "PT1S2H",
+            "PT1S1S",
+            "PT1.5H1S",
+            "PT0.0000001S",
+            "PT.S",
+            "PT-1S",
+            "P99999999999D",
+            "PT1x",
+            "PT1.S",
+        ] {
+            assert_eq!(micros(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Values that are accepted, as JSON, for help texts.
+
+use std::fmt::Write as _;
+
+use pyo3::prelude::*;
+
+use super::Spec;
+use super::limit::{Limit, Rule};
+
+impl Spec {
+    /// JSON of a value that is accepted, for help texts; `None` when JSON has none.
+    pub(crate) fn example(&self, py: Python<'_>) -> Option<String> {
+        Some(match self {
+            Self::Any => "1".to_owned(),
+            Self::None => "null".to_owned(),
+            Self::Bool => "true".to_owned(),
+            Self::Int => "3".to_owned(),
+            Self::Float => "1.5".to_owned(),
+            Self::Str => "\"text\"".to_owned(),
+            Self::Bytes => "{\"$bytes\": \"aGk=\"}".to_owned(),
+            Self::List(item) if matches!(**item, Self::Float) => "[1.0, 2.0]".to_owned(),
+            Self::List(item) if matches!(**item, Self::Int) => "[1, 2]".to_owned(),
+            Self::List(item) | Self::Set(item) | Self::FrozenSet(item) | Self::VarTuple(item) => {
+                format!("[{}]", item.example(py).unwrap_or_default())
+            }
+            Self::TupleRest(first, _, last) => {
+                let items = first.iter().chain(last);
+                let items = items
+                    .map(|item| item.example(py))
+                    .collect::<Option<Vec<_>>>()?;
+                format!("[{}]", items.join(", "))
+            }
+            Self::Array(..) => "[1.0, 2.0]".to_owned(),
+            Self::Limited(inner, limits) => bounded(py, inner, limits)?,
+            // It would not end.
+            Self::Ref(_) | Self::Model(..) => return None,
+            Self::Text(..) => return None,
+            Self::Tuple(items) => {
+                let items = items
+                    .iter()
+                    .map(|item| item.example(py))
+                    .collect::<Option<Vec<_>>>()?;
+                format!("[{}]", items.join(", "))
+            }
+            Self::Dict(key, value) if matches!(**key, Self::Str | Self::Any) => {
+                format!("{{\"key\": {}}}", value.example(py)?)
+            }
+            Self::Dict(key, value) if matches!(**key, Self::Int) => {
+                format!("{{\"1\": {}}}", value.example(py)?)
+            }
+            Self::Dict(..) => return None,
+            Self::Union(members) => members
+                .iter()
+                .filter(|member| !matches!(member, Self::None))
+                .find_map(|member| member.example(py))?,
+            Self::Literal(values, _) => json(values.first()?.bind(py))?,
+            Self::Enum(class, _) => json(
+                &class
+                    .bind(py)
+                    .try_iter()
+                    .ok()?
+                    .next()?
+                    .ok()?
+                    .getattr("value")
+                    .ok()?,
+            )?,
+            Self::Dataclass(_, _, fields)
+            | Self::TypedDict(_, fields)
+            | Self::NamedTuple(_, _, fields) => {
+                let mut text = String::from("{");
+                for field in fields.iter().filter(|field| field.required) {
+                    let comma = if text.len() > 1 { ", " } else { "" };
+                    let _ = write!(
+                        text,
+                        "{comma}\"{}\": {}",
+                        field.text,
+                        field.spec.example(py)?
+                    );
+                }
+                text + "}"
+            }
+            Self::DateTime => "\"2026-01-31T12:00:00+00:00\"".to_owned(),
+            Self::Date => "\"2026-01-31\"".to_owned(),
+            Self::Time => "\"12:00:00\"".to_owned(),
+            Self::TimeDelta => "1.5".to_owned(),
+            Self::Uuid => "\"12345678-1234-5678-1234-567812345678\"".to_owned(),
+            Self::Decimal => "\"1.50\"".to_owned(),
+        })
+    }
+}
+
+/// A number at a bound; `None` if it takes more than that to keep all of them.
+fn bounded(py: Python<'_>, inner: &Spec, limits: &[Limit]) -> Option<String> {
+    let [limit] = limits else { return None };
+    if !matches!(inner.target(), Spec::Int | Spec::Float) {
+        return None;
+    }
+    let bound = limit.bound.bind(py);
+    let bound = match limit.rule {
+        Rule::AtLeast | Rule::AtMost | Rule::MultipleOf => bound.clone(),
+        Rule::Greater => bound.add(1).ok()?,
+        Rule::Less => bound.sub(1).ok()?,
+        _ => return None,
+    };
+    Some(bound.str().ok()?.to_string())
+}
+
+/// JSON of a plain value.
+fn json(value: &Bound<'_, PyAny>) -> Option<String> {
+    if let Ok(text) = value.extract::<String>() {
+        return Some(format!("{text:?}"));
+    }
+    if let Ok(flag) = value.extract::<bool>() {
+        return Some(flag.to_string());
+    }
+    value.extract::<i64>().map(|number| number.to_string()).ok()
+}

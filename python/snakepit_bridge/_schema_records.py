@@ -1,0 +1,217 @@
+"""Classes whose instances have named fields, or are made of a text or an array.
+
+Dataclasses, `TypedDict`s, named tuples, models of pydantic, attrs and msgspec; paths, addresses and
+fractions; arrays of numpy.
+"""
+
+import sys
+
+from ._schema import _NDARRAY, MISSING, Scope, optional, with_default
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Converted = tuple[tuple[Any, ...], dict[str, Any]]
+    #: Name, annotation, required, default, and names to resolve in.
+    Field = tuple[str, Any, bool, Any, dict[str, Any]]
+
+#: Classes that are made of one text, by module and name; subclasses too.
+_TEXTS = {
+    ("pathlib", "PurePath"): "path",
+    ("pathlib._local", "PurePath"): "path",
+    ("ipaddress", "IPv4Address"): "ipv4",
+    ("ipaddress", "IPv6Address"): "ipv6",
+    ("ipaddress", "IPv4Network"): "ipv4-network",
+    ("ipaddress", "IPv6Network"): "ipv6-network",
+    ("ipaddress", "IPv4Interface"): "ipv4-interface",
+    ("ipaddress", "IPv6Interface"): "ipv6-interface",
+    ("fractions", "Fraction"): "fraction",
+    ("zoneinfo", "ZoneInfo"): "time-zone",
+}
+
+
+def convert(scope: Scope, cls: type) -> "Converted":
+    """The spec and the schema of a class; unknown ones accept anything, and are noted."""
+    if hasattr(cls, "__dataclass_fields__"):
+        return _record(scope, cls, _dataclass_fields(cls))
+    if issubclass(cls, dict) and hasattr(cls, "__required_keys__"):
+        from . import _typing_forms
+
+        return _record(scope, cls, _typing_forms.typed_dict_fields(cls), "typeddict")
+    if issubclass(cls, tuple) and hasattr(cls, "_fields"):
+        return _record(scope, cls, _named_tuple_fields(cls), "namedtuple")
+    pydantic = sys.modules.get("pydantic")
+    if pydantic is not None and issubclass(cls, pydantic.BaseModel):
+        return _model(scope, cls)
+    if hasattr(cls, "__attrs_attrs__"):
+        return _record(scope, cls, _attrs_fields(cls))
+    if hasattr(cls, "__struct_fields__"):
+        return _record(scope, cls, _struct_fields(cls))
+    for base in cls.__mro__:
+        format = _TEXTS.get((base.__module__, base.__qualname__))
+        if format is not None:
+            return ("text", cls), {"type": "string", "format": format}
+        if (base.__module__, base.__qualname__) == _NDARRAY:
+            return ndarray(())
+    return scope.unknown(cls)
+
+
+def unpacked_fields(
+    scope: Scope, annotation: "Any"
+) -> "list[tuple[str, tuple[Any, ...], bool, dict[str, Any]]] | None":
+    """Name, spec, need and schema of the fields of `**kw: Unpack[SomeTypedDict]`."""
+    if isinstance(annotation, str) and annotation.partition("[")[0].rpartition(".")[2] == "Unpack":
+        annotation = scope.resolve(annotation)
+    unpack: Any = annotation
+    if str(getattr(getattr(unpack, "__origin__", None), "_name", "")) != "Unpack":
+        return None
+    cls: Any = unpack.__args__[0]
+    if not hasattr(cls, "__required_keys__"):
+        return None
+    from . import _typing_forms
+
+    out: list[Any] = []
+    for name, inner, required, _, names in _typing_forms.typed_dict_fields(cls):
+        outer, scope.names = scope.names, names
+        spec, schema = scope.top(inner)
+        scope.names = outer
+        out.append((name, spec, required, schema))
+    return out
+
+
+def ndarray(args: "tuple[Any, ...]") -> "Converted":
+    """`numpy.ndarray`, and `numpy.ndarray[shape, dtype[T]]`, which `NDArray[T]` is."""
+    dtype = None
+    inner = getattr(args[1], "__args__", ()) if len(args) > 1 else ()
+    if len(inner) == 1 and isinstance(inner[0], type):
+        numpy = sys.modules["numpy"]
+        # `Any` and abstract classes such as `floating` leave the type open.
+        concrete = issubclass(inner[0], numpy.generic) and not inner[0].__subclasses__()
+        dtype = inner[0] if concrete or inner[0] is numpy.float64 else None
+    return ("ndarray", dtype, None), {"type": "array"}
+
+
+def _record(scope: Scope, cls: type, fields: "list[Field]", kind: str = "") -> "Converted":
+    """A class with fields; its schema goes to `$defs`."""
+    return scope.named(cls, cls.__name__, lambda: _fields(scope, cls, fields, kind))
+
+
+def _fields(scope: Scope, cls: type, fields: "list[Field]", kind: str) -> "Converted":
+    label = scope.label(cls, cls.__name__)
+    ref = {"$ref": f"#/$defs/{label}"}
+    outer = scope.names
+    specs: list[Any] = []
+    properties: dict[str, Any] = {}
+    for field, annotation, required, default, names in fields:
+        scope.names = names
+        spec, schema = scope.convert(annotation)
+        if default is None:
+            spec, schema = optional(spec, schema)
+        specs.append((field, spec, required))
+        properties[field] = with_default(schema, default)
+    scope.names = outer
+    needed = [field for field, _, required in specs if required]
+    schema: dict[str, Any] = {
+        "type": "object",
+        "properties": properties,
+        "required": needed,
+        "additionalProperties": False,
+    }
+    if kind == "namedtuple":
+        items = {
+            "type": "array",
+            "prefixItems": list(properties.values()),
+            "minItems": len(needed),
+            "maxItems": len(specs),
+        }
+        schema = {"anyOf": [items, schema]}
+    scope.defs[label] = schema
+    if kind == "typeddict":
+        return (kind, cls.__name__, tuple(specs)), ref
+    return (kind or "dataclass", cls, tuple(specs)), ref
+
+
+def _model(scope: Scope, cls: "Any") -> "Converted":
+    """A model of pydantic, which knows its schema and validates by itself."""
+    label = scope.label(cls, cls.__name__)
+    if label not in scope.defs:
+        template = f"#/$defs/{label}.{{model}}"
+        schema: dict[str, Any] = cls.model_json_schema(ref_template=template)
+        for name, inner in schema.pop("$defs", {}).items():
+            scope.defs[f"{label}.{name}"] = inner
+        scope.defs[label] = schema
+    return ("model", cls), {"$ref": f"#/$defs/{label}"}
+
+
+def _names_of(cls: "Any") -> "dict[str, Any]":
+    module = sys.modules.get(cls.__module__)
+    return vars(module) if module else {}
+
+
+def _owner(cls: "Any", field: str) -> "Any":
+    """The class that a field was inherited from, in whose module its annotation is to be read."""
+    owners = [c for c in cls.__mro__ if field in getattr(c, "__annotations__", ())]
+    return owners[-1] if owners else cls
+
+
+def _dataclass_fields(cls: "Any") -> "list[Field]":
+    missing = sys.modules["dataclasses"].MISSING
+    out: list[Any] = []
+    for field in cls.__dataclass_fields__.values():
+        # `_field_type` tells fields and parameters of `__init__` from `ClassVar`s.
+        if field._field_type.name == "_FIELD_CLASSVAR" or not field.init:
+            continue
+        required = field.default is missing and field.default_factory is missing
+        default = MISSING if field.default is missing else field.default
+        annotation = field.type
+        if field._field_type.name == "_FIELD_INITVAR":
+            # `InitVar[int]`, also as text.
+            annotation = getattr(annotation, "type", annotation)
+            if isinstance(annotation, str) and annotation.endswith("]"):
+                annotation = annotation.partition("[")[2][:-1]
+        names = _names_of(_owner(cls, field.name))
+        out.append((field.name, annotation, required, default, names))
+    return out
+
+
+def _named_tuple_fields(cls: "Any") -> "list[Field]":
+    hints = getattr(cls, "__annotations__", {})
+    defaults = cls._field_defaults
+    names = _names_of(cls)
+    return [
+        (
+            name,
+            # The class keeps a hint that was written as text as a `ForwardRef`.
+            getattr(hints.get(name), "__forward_arg__", hints.get(name, object)),
+            name not in defaults,
+            defaults.get(name, MISSING),
+            names,
+        )
+        for name in cls._fields
+    ]
+
+
+def _attrs_fields(cls: "Any") -> "list[Field]":
+    nothing = sys.modules["attr"].NOTHING
+    out: list[Any] = []
+    for field in cls.__attrs_attrs__:
+        if not field.init:
+            continue
+        annotation = object if field.type is None else field.type
+        required = field.default is nothing
+        plain = not required and type(field.default).__name__ != "Factory"
+        default = field.default if plain else MISSING
+        out.append((field.alias, annotation, required, default, _names_of(cls)))
+    return out
+
+
+def _struct_fields(cls: "Any") -> "list[Field]":
+    hints = getattr(cls, "__annotations__", {})
+    names = cls.__struct_fields__
+    defaults = cls.__struct_defaults__
+    first = len(names) - len(defaults)
+    return [
+        (name, hints.get(name, object), index < first, MISSING, _names_of(cls))
+        for index, name in enumerate(names)
+    ]
