@@ -177,30 +177,25 @@ impl Pool {
         let (shared, now) = (&**self.shared(), Instant::now());
         let traced = journal::trace(shared, options, now);
         let mut journal = Journal::begin(shared, tool.into(), traced, now);
-        let result = self.run(&mut journal.progress, args, options, now).await;
+        let result = match shared.enter_session(options) {
+            Err(error) => Err(error),
+            Ok(in_session) => {
+                let options = in_session.as_deref().unwrap_or(options);
+                let progress = &mut journal.progress;
+                let limits = Limits::made_at(now, &shared.config, &progress.tool, options, false);
+                if shared.has_policies {
+                    // Boxed: all other calls would carry the room for it.
+                    Box::pin(self.execute_with_policies(progress, args, options, &limits)).await
+                } else {
+                    self.call(progress, args, options, &limits).await
+                }
+            }
+        };
         if let Ok(reply) = &result {
             journal.progress.received = reply.bytes.len() as u64;
         }
         journal.end(result.as_ref().map(drop));
         result
-    }
-
-    async fn run(
-        &self,
-        progress: &mut Progress,
-        args: Payload,
-        options: &CallOptions,
-        now: Instant,
-    ) -> Result<Payload, Error> {
-        let shared = self.shared();
-        let in_session = shared.enter_session(options)?;
-        let options = in_session.as_deref().unwrap_or(options);
-        let limits = Limits::made_at(now, &shared.config, &progress.tool, options, false);
-        if shared.has_policies {
-            // Boxed: all other calls would carry the room for it.
-            return Box::pin(self.execute_with_policies(progress, args, options, &limits)).await;
-        }
-        self.call(progress, args, options, &limits).await
     }
 
     /// Makes a call that its policies let through.

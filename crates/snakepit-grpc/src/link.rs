@@ -7,6 +7,7 @@
 //! While a tool runs it may ask the host for something on the same connection: `HostRequests`
 //! answers.
 
+mod asked;
 mod batches;
 mod calls;
 mod chunks;
@@ -33,6 +34,7 @@ mod source;
 mod spans;
 mod stops;
 
+pub use asked::Asked;
 pub use client::{DescribeError, LinkClient};
 pub use control::ControlClient;
 pub use many::{decode_items, decode_results, encode_items};

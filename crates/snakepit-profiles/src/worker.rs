@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::future::join_all;
+use futures_util::future::{BoxFuture, join_all};
 use snakepit_core::events::{Event, Events};
 use snakepit_core::profiling::{Profile, Profiling};
 use snakepit_core::{
@@ -15,6 +15,7 @@ use snakepit_grpc::link::{ControlClient, LinkClient};
 use tokio::task::JoinSet;
 
 use crate::child::Process;
+use crate::explained::{Explain, Explained};
 use crate::launch::Capabilities;
 use crate::telemetry::Reports;
 
@@ -178,22 +179,43 @@ impl Worker for PythonWorker {
         later.or_else(|| self.info.gil_reenabled_by.clone())
     }
 
-    async fn call(self: Arc<Self>, slot: Slot, request: Request) -> Result<Payload, CallError> {
-        match self.slot(slot)?.call(&request).await {
-            Err(error @ CallError::Died { .. }) => Err(self.explain(error).await),
-            result => result,
-        }
-    }
-
-    async fn stream(
+    // The request is sent at once: what waits for the answer is small then.
+    fn call<'async_trait>(
         self: Arc<Self>,
         slot: Slot,
         request: Request,
-    ) -> Result<ChunkStream, CallError> {
-        match self.slot(slot)?.stream(&request) {
-            Ok(chunks) => Ok(Box::pin(crate::explained::Explained::new(chunks, self))),
-            Err(error) => Err(self.explain(error).await),
-        }
+    ) -> BoxFuture<'async_trait, Result<Payload, CallError>>
+    where
+        Self: 'async_trait,
+    {
+        let asked = self.slot(slot).and_then(|link| link.begin(&request));
+        drop(request);
+        Box::pin(async move {
+            match async { self.slot(slot)?.answer(asked?).await }.await {
+                // Boxed: all other calls would carry the room for it.
+                Err(error @ CallError::Died { .. }) => Err(Box::pin(self.explain(error)).await),
+                answer => answer,
+            }
+        })
+    }
+
+    // As above.
+    fn stream<'async_trait>(
+        self: Arc<Self>,
+        slot: Slot,
+        request: Request,
+    ) -> BoxFuture<'async_trait, Result<ChunkStream, CallError>>
+    where
+        Self: 'async_trait,
+    {
+        let chunks = self.slot(slot).and_then(|link| link.stream(&request));
+        drop(request);
+        Box::pin(async move {
+            match chunks {
+                Ok(chunks) => Ok(Box::pin(Explained::new(chunks, self)) as ChunkStream),
+                Err(error) => Err(Box::pin(self.explain(error)).await),
+            }
+        })
     }
 
     async fn call_many(
@@ -370,7 +392,7 @@ impl Drop for PythonWorker {
     }
 }
 
-impl crate::explained::Explain for PythonWorker {
+impl Explain for PythonWorker {
     async fn explain(self: Arc<Self>, error: CallError) -> CallError {
         Self::explain(&self, error).await
     }

@@ -90,7 +90,7 @@ impl Shared {
         };
         // Before the lock of the pool, and only for calls that are nested in others.
         let nesting = Nesting::of(&options.chain);
-        let now = Instant::now();
+        let now = want.limits.map_or_else(Instant::now, Limits::from);
         let mut state = self.lock();
         state.stats.requests += if want.again { 0 } else { items };
         if let Some(error) = self.refusal(&state) {

@@ -66,7 +66,7 @@ impl Pool {
                 tool: Arc::clone(&progress.tool),
             }
         );
-        let result = self.run_in(lease, progress, args, options, limits).await;
+        let result = self.make_in(lease, progress, args, options, limits).await;
         if matches!(result, Ok(_) | Err(Error::Tool(_))) {
             shared.acquit(&suspect);
         }

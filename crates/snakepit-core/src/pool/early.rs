@@ -48,13 +48,16 @@ impl Early {
 /// The outcome of a call, whether it was sent ahead or not.
 enum Ended {
     /// The call is over.
-    Over(Payload, Lease),
+    Over(Payload),
     /// It has a slot that is free, and is to be made there.
     Slot(Lease),
 }
 
 impl Pool {
     /// Makes one call: in a slot, or ahead of its turn.
+    ///
+    /// Most calls have a slot of their own and end in it. What else may happen to them is boxed: all calls would carry the room for it, from
+    /// one future into the next.
     pub(super) async fn call(
         &self,
         progress: &mut Progress,
@@ -82,17 +85,20 @@ impl Pool {
             }
         };
         if lease.early.is_some() {
-            // Boxed: all other calls would carry the room for it.
             let early = self.call_early(lease, progress, &args, &want, limits);
             match Box::pin(early).await? {
-                Ended::Over(reply, lease) => {
-                    lease.succeed();
-                    return Ok(reply);
-                }
+                Ended::Over(reply) => return Ok(reply),
                 Ended::Slot(own) => lease = own,
             }
         }
-        self.run_in(lease, progress, args, options, limits).await
+        let mut running = self.begin_in(lease, progress, args.clone(), options, limits);
+        match running.ended(limits, &progress.tool).await? {
+            Some(reply) => {
+                running.succeed();
+                Ok(reply)
+            }
+            None => Box::pin(self.make_again(progress, args, options, limits)).await,
+        }
     }
 
     /// Makes a call that is sent ahead, unless it comes back and has a free slot then.
@@ -108,13 +114,17 @@ impl Pool {
             let running = self.begin_in(lease, progress, args.clone(), want.options, limits);
             let early = match running.turn(limits).await? {
                 Turn::Back(early, _) => early,
-                Turn::Over(reply, lease) => return Ok(Ended::Over(reply, lease)),
-                Turn::Own(running) => {
-                    let Some((reply, lease)) = running.run(limits, &progress.tool).await? else {
+                Turn::Over(reply, lease) => {
+                    lease.succeed();
+                    return Ok(Ended::Over(reply));
+                }
+                Turn::Own(mut running) => {
+                    let Some(reply) = running.ended(limits, &progress.tool).await? else {
                         let lease = self.slot_again(progress, want, limits).await?;
                         return Ok(Ended::Slot(lease));
                     };
-                    return Ok(Ended::Over(reply, lease));
+                    running.succeed();
+                    return Ok(Ended::Over(reply));
                 }
             };
             progress.given_back(self.shared());

@@ -39,40 +39,37 @@ impl<'a> Want<'a> {
 }
 
 impl Pool {
-    /// Makes a call in a slot.
-    pub(super) async fn run_in(
+    /// Makes a call that its worker has given back.
+    pub(super) async fn make_again(
         &self,
-        lease: Lease,
         progress: &mut Progress,
         args: Payload,
         options: &CallOptions,
         limits: &Limits,
     ) -> Result<Payload, Error> {
-        let call = self.begin_in(lease, progress, args.clone(), options, limits);
-        let mut ended = call.run(limits, &progress.tool).await?;
-        loop {
-            if let Some((reply, lease)) = ended {
-                lease.succeed();
-                return Ok(reply);
-            }
-            // Boxed: all other calls would carry the room for it.
-            let again = self.run_again(progress, args.clone(), options, limits);
-            ended = Box::pin(again).await?;
-        }
+        let want = Want::again(options, args.bytes.len());
+        let lease = self.slot_again(progress, &want, limits).await?;
+        self.make_in(lease, progress, args, options, limits).await
     }
 
-    /// Makes a call that its worker has given back.
-    async fn run_again(
+    /// Makes a call in a slot, and elsewhere as long as a worker gives it back instead.
+    pub(super) async fn make_in(
         &self,
+        mut lease: Lease,
         progress: &mut Progress,
         args: Payload,
         options: &CallOptions,
         limits: &Limits,
-    ) -> Result<Option<(Payload, Lease)>, Error> {
+    ) -> Result<Payload, Error> {
         let want = Want::again(options, args.bytes.len());
-        let lease = self.slot_again(progress, &want, limits).await?;
-        let call = self.begin_in(lease, progress, args, options, limits);
-        call.run(limits, &progress.tool).await
+        loop {
+            let mut running = self.begin_in(lease, progress, args.clone(), options, limits);
+            if let Some(reply) = running.ended(limits, &progress.tool).await? {
+                running.succeed();
+                return Ok(reply);
+            }
+            lease = self.slot_again(progress, &want, limits).await?;
+        }
     }
 
     /// A slot for a call that its worker has given back. It comes before all that wait, since it had a slot, and has its time in the queue

@@ -271,14 +271,18 @@ impl Drop for Lease {
 /// A call on a worker. Dropping it before its end leaves it to a background task that sees to the slot.
 pub(super) struct Running<T: Rest> {
     pub(super) call: CallId,
-    pub(super) inner: Option<(Lease, GuardedFuture<T>)>,
+    /// The slot, as long as the call has not failed.
+    pub(super) lease: Option<Lease>,
+    /// Not there any more when the call is over.
+    pub(super) future: Option<GuardedFuture<T>>,
 }
 
 impl<T: Rest> Running<T> {
-    pub(super) fn new(lease: Lease, call: CallId, future: WorkerFuture<T>) -> Self {
+    pub(super) const fn new(lease: Lease, call: CallId, future: WorkerFuture<T>) -> Self {
         Self {
             call,
-            inner: Some((lease, Guarded(future, "call"))),
+            lease: Some(lease),
+            future: Some(Guarded(future, "call")),
         }
     }
 
@@ -289,6 +293,16 @@ impl<T: Rest> Running<T> {
         limits: &Limits,
         tool: &Arc<str>,
     ) -> Result<Option<(T, Lease)>, Error> {
+        let ended = self.ended(limits, tool).await?;
+        Ok(ended.zip(self.lease.take()))
+    }
+
+    /// The same, where the lease stays: [`succeed`](Self::succeed) ends it.
+    pub(super) async fn ended(
+        &mut self,
+        limits: &Limits,
+        tool: &Arc<str>,
+    ) -> Result<Option<T>, Error> {
         // Most calls are over before a timer is worth its price, so the timer is armed only after the first poll.
         let mut sleep = std::pin::pin!(None::<Sleep>);
         let ended = std::future::poll_fn(|context| {
@@ -313,8 +327,15 @@ impl<T: Rest> Running<T> {
         }
     }
 
-    async fn expire(mut self, after: Duration, tool: &Arc<str>) -> Error {
-        let (lease, _) = self.inner.as_ref().expect("the call is not over");
+    /// The call returned a result: its slot is free.
+    pub(super) fn succeed(&mut self) {
+        if let Some(lease) = &mut self.lease {
+            lease.finish(Outcome::Ok);
+        }
+    }
+
+    async fn expire(&mut self, after: Duration, tool: &Arc<str>) -> Error {
+        let lease = self.lease.as_ref().expect("the call is not over");
         let error = lease.timed_out(self.call, tool, after).error().await;
         self.abandon(Outcome::CallTimeout);
         error
@@ -322,33 +343,35 @@ impl<T: Rest> Running<T> {
 
     /// Once, when the call is in its slot's connection: others may follow it. `true` if it was called back before.
     pub(super) fn tell_sent(&mut self) -> bool {
-        let Some((lease, _)) = &mut self.inner else {
+        let Some(lease) = &mut self.lease else {
             return false;
         };
         std::mem::take(&mut lease.leads) && lease.shared.sent(lease.grant)
     }
 
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<(T, Lease)>, Error>> {
-        let (_, future) = self
-            .inner
-            .as_mut()
-            .expect("a call that is over is not polled");
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<T>, Error>> {
+        let future = self.future.as_mut();
+        let future = future.expect("a call that is over is not polled");
         let Poll::Ready(result) = Pin::new(future).poll(context) else {
             return Poll::Pending;
         };
-        let (lease, _) = self.inner.take().expect("it was there");
-        Poll::Ready(match result {
-            Ok(value) => Ok(Some((value, lease))),
-            Err(CallError::NotBegun) => {
+        self.future = None;
+        let error = match result {
+            Ok(value) => return Poll::Ready(Ok(Some(value))),
+            Err(error) => error,
+        };
+        let lease = self.lease.take().expect("it was there");
+        Poll::Ready(match error {
+            CallError::NotBegun => {
                 lease.give_back();
                 Ok(None)
             }
-            Err(error) => Err(lease.fail(error)),
+            error => Err(lease.fail(error)),
         })
     }
 
     pub(super) fn abandon(&mut self, outcome: Outcome) {
-        if let Some((mut lease, future)) = self.inner.take() {
+        if let Some((mut lease, future)) = self.lease.take().zip(self.future.take()) {
             let rest = async move {
                 match future.await {
                     Ok(value) => value.rest().await,
@@ -366,6 +389,8 @@ impl<T: Rest> Running<T> {
 
 impl<T: Rest> Drop for Running<T> {
     fn drop(&mut self) {
-        self.abandon(Outcome::Cancelled);
+        if self.future.is_some() {
+            self.abandon(Outcome::Cancelled);
+        }
     }
 }

@@ -88,6 +88,11 @@ impl Limits {
         }
     }
 
+    /// When they were made.
+    pub(super) const fn from(&self) -> Instant {
+        self.from
+    }
+
     /// The call's time was over before it began; the time it had.
     pub(super) fn over(&self) -> Option<Duration> {
         let (until, after) = self.call?;

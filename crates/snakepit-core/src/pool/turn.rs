@@ -100,7 +100,7 @@ impl Running<Payload> {
                     return Poll::Ready(over);
                 }
                 let called_back = self.tell_sent();
-                let (lease, _) = self.inner.as_mut().expect("the call is not over");
+                let lease = self.lease.as_mut().expect("the call is not over");
                 if called_back {
                     // Once more: its worker may have been asked before it had the call.
                     question.ask(lease, self.call, AGAIN);
@@ -115,7 +115,7 @@ impl Running<Payload> {
                 if wake_at(&mut sleep, look.unwrap_or(until), context).is_pending() {
                     return Poll::Pending;
                 }
-                let (lease, _) = self.inner.as_mut().expect("the call is not over");
+                let lease = self.lease.as_mut().expect("the call is not over");
                 if lease.is_own() {
                     return Poll::Ready(Ok(self.own()));
                 }
@@ -141,8 +141,8 @@ impl Running<Payload> {
     }
 
     fn take(&mut self) -> Lease {
-        let (lease, _) = self.inner.take().expect("the call is not over");
-        lease
+        self.future = None;
+        self.lease.take().expect("the call is not over")
     }
 
     /// It is not in the worker any more.
@@ -152,18 +152,19 @@ impl Running<Payload> {
 
     /// The worker has begun it, or is about to.
     fn own(&mut self) -> Turn {
-        let (call, mut inner) = (self.call, self.inner.take());
-        if let Some((lease, _)) = &mut inner {
+        if let Some(lease) = &mut self.lease {
             lease.own();
         }
-        Turn::Own(Self { call, inner })
+        Turn::Own(Self {
+            call: self.call,
+            lease: self.lease.take(),
+            future: self.future.take(),
+        })
     }
 
     fn poll_early(&mut self, context: &mut Context<'_>) -> Poll<Result<Turn, Error>> {
-        let (_, future) = self
-            .inner
-            .as_mut()
-            .expect("a call that is over is not polled");
+        let future = self.future.as_mut();
+        let future = future.expect("a call that is over is not polled");
         let result = ready!(Pin::new(future).poll(context));
         let mut lease = self.take();
         Poll::Ready(match result {

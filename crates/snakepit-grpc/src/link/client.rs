@@ -173,29 +173,6 @@ impl LinkClient {
         DescribeError::Ended(self.reason().to_string())
     }
 
-    /// Makes one call. It resolves when the answer is there or the connection has ended.
-    ///
-    /// # Errors
-    /// What the worker answered; `TooLarge` before anything is sent, or for a reply over the
-    /// limit; `Died` when the connection has ended, ambiguous when the request had been sent.
-    ///
-    /// # Cancel safety
-    /// Dropping the future leaves the connection usable; the reply is discarded when it comes.
-    pub async fn call(&self, request: &Request) -> Result<Payload, CallError> {
-        self.check_size(request.args.bytes.len())?;
-        let (sender, receiver) = oneshot::channel();
-        self.send(
-            Kind::Call,
-            request,
-            Waiter::Call { sender, number: 0 },
-            &request.args.bytes,
-        )?;
-        match receiver.await {
-            Ok(result) => result.map(Payload::from_msgpack),
-            Err(_) => Err(died(&self.reason(), true)),
-        }
-    }
-
     /// Starts one streaming call. The stream ends after its last chunk or its first error. A slow
     /// consumer holds the tool back. Dropping the stream discards what is still to come.
     ///
@@ -338,14 +315,14 @@ impl LinkClient {
         reason.unwrap_or_else(|| self.reason())
     }
 
-    fn reason(&self) -> Arc<str> {
+    pub(super) fn reason(&self) -> Arc<str> {
         self.ended
             .borrow()
             .clone()
             .unwrap_or_else(|| "closed its connection".into())
     }
 
-    fn check_size(&self, size: usize) -> Result<(), CallError> {
+    pub(super) fn check_size(&self, size: usize) -> Result<(), CallError> {
         if size <= self.max_payload {
             return Ok(());
         }
@@ -357,7 +334,7 @@ impl LinkClient {
         })
     }
 
-    fn send(
+    pub(super) fn send(
         &self,
         kind: Kind,
         request: &Request,

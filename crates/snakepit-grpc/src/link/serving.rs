@@ -113,9 +113,19 @@ impl Serving {
         if self.host.is_none() {
             return;
         }
-        let mut caller = request.clone();
-        caller.args = Payload::default();
-        caller.trace = span;
+        let caller = Request {
+            call: request.call,
+            number: request.number,
+            tool: Arc::clone(&request.tool),
+            args: Payload::default(),
+            session: request.session.clone(),
+            hold: request.hold.clone(),
+            deadline: request.deadline,
+            chain: request.chain.clone(),
+            trace: span,
+            trace_state: request.trace_state.clone(),
+            correlation: request.correlation.clone(),
+        };
         let running = Running {
             caller,
             open: Vec::new(),
