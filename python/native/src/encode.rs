@@ -228,8 +228,17 @@ fn entry(
 
 /// A key of a map. An array becomes a tuple at the other end; what else is sent as a container would be another key there, or none.
 fn key(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Result<(), EncodeError> {
-    if value.is_exact_instance_of::<PyString>() || value.is_exact_instance_of::<PyInt>() {
-        return any(value, out, depth);
+    match value.cast_exact::<PyString>() {
+        Ok(text) => string(text, out),
+        Err(_) => other_key(value, out, depth),
+    }
+}
+
+/// A key that is no text, as nearly all keys are: apart, so that maps with texts do not pay for it.
+#[inline(never)]
+fn other_key(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Result<(), EncodeError> {
+    if let Ok(number) = value.cast_exact::<PyInt>() {
+        return int(number, out);
     }
     if let Ok(items) = value.cast::<PyTuple>() {
         let depth = deeper(depth)?;
