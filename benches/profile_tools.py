@@ -27,6 +27,17 @@ def echo(value):
     return value
 
 
+_blocks = {}
+
+
+@tool
+def block(size: int) -> bytes:
+    """Give a large block, the same each time: making it is no part of the answer."""
+    if size not in _blocks:
+        _blocks[size] = b"\x07" * size
+    return _blocks[size]
+
+
 @tool
 def wait(seconds: float) -> None:
     """Wait in the system, as for a disk or another server."""

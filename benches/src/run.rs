@@ -2,6 +2,7 @@
 
 mod affinity;
 mod codec;
+mod large;
 mod looks;
 mod many;
 mod memory;
@@ -65,6 +66,10 @@ pub(crate) const ALL: &[Bench] = &[
     Bench {
         name: "payload",
         run: payload::run,
+    },
+    Bench {
+        name: "large",
+        run: large::run,
     },
     Bench {
         name: "profiles",
