@@ -8,8 +8,16 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use crate::events::Events;
-use crate::record::{Attribute, Attributes, Begun, Recorder, Span, SpanEvent, SpanKind, Text};
-use crate::{TraceContext, TraceState};
+use crate::record::{
+    Attribute, Attributes, Begun, Recorder, Span, SpanEvent, SpanKind, Text, Unmade,
+};
+use crate::{TraceContext, TraceState, WorkerId};
+
+/// Bytes that a span of a call takes in memory, about, without the texts that calls bring.
+const BYTES: usize = 1200;
+
+/// Bytes of one moment more.
+const MOMENT_BYTES: usize = 256;
 
 /// Most moments of one span. More happen only to calls that are given back again and again.
 const MOMENTS: usize = 128;
@@ -27,12 +35,42 @@ pub(crate) struct OpenSpan {
     parts: Mutex<Parts>,
 }
 
+/// What is noted until the end. Most spans are of calls that are sent once, so that nothing here but their attributes needs memory of its
+/// own, and attributes are made later.
 #[derive(Default)]
 struct Parts {
+    /// Makes those that the end has brought.
+    last: Option<MakeAttributes>,
     attributes: Attributes,
+    /// The first time that the call was sent.
+    sent: Option<(SystemTime, Sent)>,
     events: Vec<SpanEvent>,
     end: Option<SystemTime>,
-    error: Option<Cow<'static, str>>,
+    error: Option<&'static str>,
+    /// Bytes of the texts, about.
+    bytes: usize,
+}
+
+type MakeAttributes = Box<dyn FnOnce() -> Attributes + Send>;
+
+/// A call was sent to a worker.
+#[derive(Clone)]
+pub(crate) struct Sent {
+    pub(crate) worker: WorkerId,
+    pub(crate) attempt: u32,
+}
+
+impl Sent {
+    fn event(self, at: SystemTime) -> SpanEvent {
+        SpanEvent {
+            name: Cow::Borrowed("snakepit.dispatched"),
+            at,
+            attributes: vec![
+                text("snakepit.worker", &self.worker),
+                number("snakepit.attempt", self.attempt.into()),
+            ],
+        }
+    }
 }
 
 /// The place of a call in a trace, and its span if that is recorded.
@@ -107,14 +145,20 @@ impl OpenSpan {
         self.wall + moment.saturating_duration_since(self.from)
     }
 
+    /// Notes that the call was sent.
+    pub(crate) fn sent(&self, moment: Instant, sent: Sent) {
+        let (mut parts, at) = (self.parts(), self.at(moment));
+        if parts.sent.is_none() {
+            parts.sent = Some((at, sent));
+        } else if parts.events.len() < MOMENTS {
+            parts.events.push(sent.event(at));
+        }
+    }
+
     /// Notes a moment.
     pub(crate) fn event(&self, name: &'static str, moment: Instant, attributes: Attributes) {
         let mut parts = self.parts();
         if parts.events.len() < MOMENTS {
-            if parts.events.is_empty() {
-                // Most spans have one.
-                parts.events.reserve_exact(1);
-            }
             parts.events.push(SpanEvent {
                 name: Cow::Borrowed(name),
                 at: self.at(moment),
@@ -136,7 +180,7 @@ impl OpenSpan {
         error: Option<&'static str>,
     ) {
         let (start, end) = (self.at(from), self.at(until));
-        self.give(Span {
+        let span = Span {
             context: self.begun.context.child(),
             parent: Some(self.begun.context.span_id()),
             state: self.begun.state.clone(),
@@ -147,28 +191,30 @@ impl OpenSpan {
             attributes: Attributes::new(),
             events: Vec::new(),
             error: error.map(Cow::Borrowed),
-        });
+        };
+        self.give(|recorder| recorder.span(span));
     }
 
-    /// Sets the end, with what is known by then. The first one counts.
+    /// Sets the end; `make` makes the attributes that are known by then, with texts of about this many `bytes`. The first one counts.
     pub(crate) fn end(
         &self,
         moment: Instant,
         error: Option<&'static str>,
-        mut attributes: Attributes,
+        bytes: usize,
+        make: impl FnOnce() -> Attributes + Send + 'static,
     ) {
         let mut parts = self.parts();
         if parts.end.is_none() {
             parts.end = Some(self.at(moment));
-            parts.error = error.map(Cow::Borrowed);
+            parts.error = error;
+            parts.bytes = bytes;
+            parts.last = Some(Box::new(make));
         }
-        attributes.append(&mut parts.attributes);
-        parts.attributes = attributes;
     }
 
     /// A recorder that panics must not take the call along.
-    fn give(&self, span: Span) {
-        if catch_unwind(AssertUnwindSafe(|| self.recorder.span(span))).is_err() {
+    fn give(&self, to: impl FnOnce(&dyn Recorder)) {
+        if catch_unwind(AssertUnwindSafe(|| to(&**self.recorder))).is_err() {
             tracing::error!(target: crate::events::TARGET, "the recorder of spans panicked; a span is lost");
         }
     }
@@ -180,19 +226,32 @@ impl Drop for OpenSpan {
         let Some(end) = parts.end else {
             return;
         };
+        let moments = parts.events.len() * MOMENT_BYTES;
+        let bytes = BYTES + parts.bytes + moments;
         let state = std::mem::take(&mut self.begun.state);
-        self.give(Span {
-            context: self.begun.context,
-            parent: self.begun.parent,
-            state,
-            name: Cow::Borrowed(self.name),
-            kind: self.kind,
-            start: self.wall,
-            end: end.max(self.wall),
-            attributes: parts.attributes,
-            events: parts.events,
-            error: parts.error,
+        let bytes = bytes + state.as_str().len();
+        let (context, parent) = (self.begun.context, self.begun.parent);
+        let (start, name, kind) = (self.wall, self.name, self.kind);
+        let span = Unmade::new(bytes, move || {
+            let mut attributes = parts.last.map(|make| make()).unwrap_or_default();
+            attributes.extend(parts.attributes);
+            let sent = parts.sent.map(|(at, sent)| sent.event(at));
+            let mut events: Vec<_> = sent.into_iter().chain(parts.events).collect();
+            events.sort_by_key(|event| event.at);
+            Span {
+                context,
+                parent,
+                state,
+                name: Cow::Borrowed(name),
+                kind,
+                start,
+                end: end.max(start),
+                attributes,
+                events,
+                error: parts.error.map(Cow::Borrowed),
+            }
         });
+        self.give(|recorder| recorder.unmade(span));
     }
 }
 

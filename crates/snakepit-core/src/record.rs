@@ -23,6 +23,12 @@ pub trait Recorder: fmt::Debug + Send + Sync + 'static {
     /// Takes a span that is over. Only sampled ones are given.
     fn span(&self, span: Span);
 
+    /// Takes a span that is over, as [`span`](Self::span) does, on the way of a call. A recorder that only puts it into a queue leaves
+    /// the making to whoever empties that.
+    fn unmade(&self, span: Unmade) {
+        self.span(span.make());
+    }
+
     /// Takes a log record of a worker.
     fn log(&self, log: &Log);
 
@@ -64,6 +70,38 @@ pub struct Span {
     pub events: Vec<SpanEvent>,
     /// Error, as a code or a type and a message. `None` if it succeeded.
     pub error: Option<Cow<'static, str>>,
+}
+
+/// A span that is over, and whose attributes are made when somebody needs them.
+pub struct Unmade {
+    bytes: usize,
+    make: Box<dyn FnOnce() -> Span + Send>,
+}
+
+impl Unmade {
+    /// A span that `make` makes; it takes about this many `bytes` in memory then.
+    pub fn new(bytes: usize, make: impl FnOnce() -> Span + Send + 'static) -> Self {
+        let make = Box::new(make);
+        Self { bytes, make }
+    }
+
+    /// Bytes that the span takes in memory, about.
+    pub const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Makes the span.
+    pub fn make(self) -> Span {
+        (self.make)()
+    }
+}
+
+impl fmt::Debug for Unmade {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Unmade")
+            .field("bytes", &self.bytes)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The side of a call that a span stands for.

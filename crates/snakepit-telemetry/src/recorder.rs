@@ -1,6 +1,6 @@
 //! The recorder that hosts give their spans, logs and measurements to.
 
-use snakepit_core::record::{Begun, Log, Measurement, Recorder, Span};
+use snakepit_core::record::{Begun, Log, Measurement, Recorder, Span, Unmade};
 use snakepit_core::{TraceContext, TraceState, record};
 
 use crate::levels::Levels;
@@ -34,6 +34,15 @@ impl Recorder for Exporter {
             return;
         }
         drop::<record::Span>(span);
+    }
+
+    fn unmade(&self, span: Unmade) {
+        #[cfg(feature = "otlp")]
+        if let Some(spans) = &self.0.otlp.spans {
+            spans.record_unmade(span);
+            return;
+        }
+        drop::<Unmade>(span);
     }
 
     fn log(&self, log: &Log) {

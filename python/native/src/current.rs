@@ -21,10 +21,17 @@ thread_local! {
 }
 
 /// The variable of contexts that holds a [`Mark`].
-static VARIABLE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+static VARIABLE: PyOnceLock<Variable> = PyOnceLock::new();
 
 /// The variable of contexts with the innermost span that Python code has opened.
 static SPAN: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+/// A variable of contexts, and its methods: looking them up at each call would cost more than calling them.
+struct Variable {
+    get: Py<PyAny>,
+    set: Py<PyAny>,
+    reset: Py<PyAny>,
+}
 
 /// A running call in a context.
 #[pyclass(frozen)]
@@ -38,14 +45,14 @@ pub(crate) struct Here(());
 
 impl Here {
     pub(crate) fn enter(running: Running) -> Self {
-        HERE.set(Some(running));
+        HERE.with_borrow_mut(|here| *here = Some(running));
         Self(())
     }
 }
 
 impl Drop for Here {
     fn drop(&mut self) {
-        HERE.set(None);
+        HERE.with_borrow_mut(|here| *here = None);
     }
 }
 
@@ -53,22 +60,24 @@ impl Drop for Here {
 #[derive(Debug)]
 #[must_use = "the context is as before when this is dropped"]
 pub(crate) struct InContext<'py> {
-    variable: Bound<'py, PyAny>,
+    reset: &'py Bound<'py, PyAny>,
     token: Bound<'py, PyAny>,
 }
 
 impl<'py> InContext<'py> {
     pub(crate) fn enter(py: Python<'py>, running: Running) -> PyResult<Self> {
-        let variable = variable(py)?.clone();
-        let token = variable.call_method1("set", (Bound::new(py, Mark(running))?,))?;
-        Ok(Self { variable, token })
+        let variable = variable(py)?;
+        let mark = Bound::new(py, Mark(running))?;
+        let token = variable.set.bind(py).call1((mark,))?;
+        let reset = variable.reset.bind(py);
+        Ok(Self { reset, token })
     }
 }
 
 impl Drop for InContext<'_> {
     fn drop(&mut self) {
-        if let Err(error) = self.variable.call_method1("reset", (&self.token,)) {
-            error.write_unraisable(self.variable.py(), None);
+        if let Err(error) = self.reset.call1((&self.token,)) {
+            error.write_unraisable(self.reset.py(), None);
         }
     }
 }
@@ -77,7 +86,7 @@ impl Drop for InContext<'_> {
 /// that call's.
 pub(crate) fn running(py: Python<'_>) -> PyResult<Option<Running>> {
     if let Some(variable) = VARIABLE.get(py) {
-        let mark = variable.bind(py).call_method0("get")?;
+        let mark = variable.get.bind(py).call0()?;
         if let Ok(mark) = mark.cast::<Mark>() {
             return Ok(Some(mark.get().0.clone()));
         }
@@ -98,9 +107,17 @@ pub(crate) fn span(py: Python<'_>) -> PyResult<Vec<u8>> {
     Ok(context.map(|context| context.to_vec()).unwrap_or_default())
 }
 
-fn variable(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
-    let made = VARIABLE.get_or_try_init(py, || new_variable(py, "snakepit_call"));
-    made.map(|variable| variable.bind(py))
+fn variable(py: Python<'_>) -> PyResult<&Variable> {
+    VARIABLE.get_or_try_init(py, || {
+        let variable = new_variable(py, "snakepit_call")?;
+        let variable = variable.bind(py);
+        let method = |name| variable.getattr(name).map(Bound::unbind);
+        Ok(Variable {
+            get: method("get")?,
+            set: method("set")?,
+            reset: method("reset")?,
+        })
+    })
 }
 
 /// A `ContextVar` whose value is 25 bytes or `None`: Python code that opens a span puts its context there.

@@ -79,13 +79,16 @@ impl Journal {
         }
         let now = Instant::now();
         if let Some(span) = self.traced.span.take() {
-            let mut attributes = vec![
-                text("snakepit.tool", Arc::clone(&self.tool)),
-                number("snakepit.depth", self.depth.into()),
-                text("snakepit.outcome", outcome),
-            ];
-            attributes.extend(code.map(|code| text("error.type", code)));
-            span.end(now, code, attributes);
+            let (tool, depth, bytes) = (Arc::clone(&self.tool), self.depth, self.tool.len());
+            span.end(now, code, bytes, move || {
+                let mut attributes = vec![
+                    text("snakepit.tool", tool),
+                    number("snakepit.depth", depth.into()),
+                    text("snakepit.outcome", outcome),
+                ];
+                attributes.extend(code.map(|code| text("error.type", code)));
+                attributes
+            });
         }
         let duration = now.saturating_duration_since(self.begun);
         emit!(

@@ -1,6 +1,7 @@
 //! The journal of a call: what its events and its span say, from its beginning to its end.
 
 mod observed;
+mod over;
 
 use std::cell::LazyCell;
 use std::ops::Deref;
@@ -11,9 +12,9 @@ use tokio::time::Instant;
 
 use super::lease::Lease;
 use super::shared::Shared;
-use crate::events::{Shown, emit, kind};
-use crate::open_span::{Traced, number, text};
-use crate::record::{Attributes, SpanKind};
+use crate::events::{emit, kind};
+use crate::open_span::{Sent, Traced, number, text};
+use crate::record::SpanKind;
 use crate::{CallId, CallOptions, Error, ErrorCode, Phase, TraceContext, TraceState, WorkerId};
 
 /// One call, or one batch. Dropping it before its end reports that its caller has gone away.
@@ -134,14 +135,14 @@ impl<S: Deref<Target = Shared>> Journal<S> {
     #[inline]
     fn close(&mut self, end: impl FnOnce() -> End) {
         self.over = true;
-        let end = LazyCell::new(end);
+        let (end, now) = (LazyCell::new(end), LazyCell::new(Instant::now));
         if let Some(observer) = self.shared.observer.get() {
-            self.progress.observed(&**observer, &end);
+            self.progress.observed(&**observer, &end, *now);
         }
         let hub = &self.shared.hub;
         let told = hub.enabled(kind::CallCompleted) || hub.enabled(kind::StreamEnded);
         if told || self.progress.traced.span.is_some() {
-            self.progress.over(&self.shared, &end);
+            self.progress.over(&self.shared, &end, *now);
         }
     }
 }
@@ -240,10 +241,9 @@ impl Progress {
         lease.number = Some(self.call);
         if let Some(span) = &self.traced.span {
             lease.span = Some(Arc::clone(span));
-            let worker = text("snakepit.worker", lease.id());
-            let attempt = number("snakepit.attempt", attempt.into());
+            let worker = lease.id().clone();
             let since = lease.since().unwrap_or_else(Instant::now);
-            span.event("snakepit.dispatched", since, vec![worker, attempt]);
+            span.sent(since, Sent { worker, attempt });
         }
         emit!(
             shared.hub,
@@ -326,75 +326,5 @@ impl Progress {
             let since = chunks.since;
             chunks.first.get_or_insert_with(|| since.elapsed());
         }
-    }
-
-    /// Tells of the end.
-    #[cold]
-    fn over(&mut self, shared: &Shared, end: &End) {
-        self.leave_queue(end.code);
-        let now = Instant::now();
-        let duration_us = micros(now.saturating_duration_since(self.begun));
-        let queued_us = micros(self.queued);
-        let pool = &shared.config.name;
-        let chunks = self.chunks.take();
-        let first_chunk_us = chunks.as_ref().and_then(|chunks| chunks.first).map(micros);
-        if let Some(span) = self.traced.span.take() {
-            let mut attributes = Attributes::with_capacity(8);
-            attributes.extend([
-                text("snakepit.pool", pool),
-                text("snakepit.tool", Arc::clone(&self.tool)),
-                number("snakepit.call.id", self.call.0),
-                text("snakepit.outcome", end.outcome),
-                number("snakepit.queue.duration_us", queued_us),
-                number("snakepit.attempts", self.attempts.into()),
-            ]);
-            let worker = self.worker.as_ref();
-            attributes.extend(worker.map(|worker| text("snakepit.worker", worker)));
-            attributes.extend(end.code.map(|code| text("error.type", code)));
-            if self.items != 1 {
-                attributes.push(number("snakepit.items", self.items));
-                attributes.push(number("snakepit.items.failed", end.failed));
-            }
-            if let Some(chunks) = &chunks {
-                attributes.push(number("snakepit.stream.chunks", chunks.taken));
-                let first = first_chunk_us.map(|us| number("snakepit.stream.first_chunk_us", us));
-                attributes.extend(first);
-            }
-            span.end(now, end.code, attributes);
-        }
-        if let (Some(chunks), Some(worker)) = (chunks, &self.worker) {
-            emit!(
-                shared.hub,
-                StreamEnded {
-                    pool: pool.clone(),
-                    worker: worker.clone(),
-                    call: self.call,
-                    tool: Arc::clone(&self.tool),
-                    outcome: end.outcome,
-                    chunks: chunks.taken,
-                    first_chunk_us,
-                    duration_us: micros(now.saturating_duration_since(chunks.since)),
-                }
-            );
-        }
-        emit!(
-            shared.hub,
-            CallCompleted {
-                pool: pool.clone(),
-                worker: self.worker.take(),
-                call: self.call,
-                tool: Arc::clone(&self.tool),
-                outcome: end.outcome,
-                code: end.code,
-                items: self.items,
-                failed: end.failed,
-                attempts: self.attempts,
-                sent_bytes: self.sent,
-                received_bytes: self.received,
-                queued_us,
-                duration_us,
-                trace: self.traced.context.map(Shown),
-            }
-        );
     }
 }

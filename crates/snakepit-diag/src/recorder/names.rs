@@ -1,8 +1,9 @@
 //! Texts in words, and the numbers of names.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+
+use foldhash::HashMap;
 
 use super::layout::{NAME, NAMES};
 

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use prost::Message as _;
-use snakepit_core::record::{Attribute, Attributes, Recorder, Span, SpanKind};
+use snakepit_core::record::{Attribute, Attributes, Recorder, Span, SpanKind, Unmade};
 use snakepit_core::{ErrorCode, Request, StopStep, TraceContext, TraceState};
 
 use super::calls::CallMap;
@@ -19,6 +19,9 @@ use crate::pb;
 
 /// Name of the spans.
 const NAME: &str = "snakepit.tool";
+
+/// Bytes that such a span takes in memory, about, without the texts that calls bring.
+const BYTES: usize = 750;
 
 /// The spans that have begun.
 #[derive(Debug, Default)]
@@ -154,58 +157,73 @@ impl Spans {
             return;
         };
         let (start, end) = times(open.sent, SystemTime::now().max(open.sent), told.as_ref());
-        let mut attributes = Attributes::with_capacity(8);
-        let mut add = |name, value| attributes.push((Cow::Borrowed(name), value));
-        add("snakepit.tool", Attribute::Text(open.tool.into()));
-        add("snakepit.pool", Attribute::Text((&source.pool).into()));
-        add("snakepit.worker", Attribute::Text((&source.worker).into()));
-        add("snakepit.call.id", integer(open.number));
-        let items = match open.kind {
-            Kind::Stream => Some("snakepit.stream.chunks"),
-            Kind::Many => Some("snakepit.batch.items"),
-            _ => None,
-        };
-        if let (Some(name), Some(told)) = (items, &told) {
-            add(name, integer(told.items));
-        }
         let step = match (told.map_or(0, |told| told.stopped), how) {
             (0, Ended::Lost(_)) if open.cancelled => Some(StopStep::Kill),
             (0, _) => None,
             (step, _) => Some(stops::step(step)),
         };
-        if let Some(step) = step {
-            add(
-                "snakepit.cancel.step",
-                Attribute::Text(step.as_str().into()),
-            );
-        }
         let error = match how {
             Ended::Good => None,
-            Ended::Failed(code, "") => Some((code, code.to_owned())),
+            Ended::Failed(code, "") => Some((code.to_owned(), code.to_owned())),
             Ended::Failed(code, kind) => {
                 let kind: String = kind.chars().take(256).collect();
-                Some((code, format!("{code}: {kind}")))
+                Some((code.to_owned(), format!("{code}: {kind}")))
             }
             Ended::Lost(reason) => {
                 let code = ErrorCode::WorkerDied.as_str();
-                Some((code, format!("{code}: the worker is gone: {reason}")))
+                let text = format!("{code}: the worker is gone: {reason}");
+                Some((code.to_owned(), text))
             }
         };
-        if let Some((code, _)) = &error {
-            add("error.type", Attribute::Text((*code).to_owned().into()));
-        }
-        open.recorder.span(Span {
-            context: open.context,
-            parent: Some(open.parent),
-            state: open.state,
-            name: Cow::Borrowed(NAME),
-            kind: SpanKind::Server,
-            start,
-            end,
-            attributes,
-            events: Vec::new(),
-            error: error.map(|(_, text)| Cow::Owned(text)),
-        });
+        let texts = error.as_ref().map_or(0, |(_, text)| text.len());
+        let bytes = BYTES + open.tool.len() + open.state.as_str().len() + texts;
+        let (pool, worker) = (source.pool.clone(), source.worker.clone());
+        let Open {
+            context,
+            parent,
+            state,
+            recorder,
+            tool,
+            number,
+            kind,
+            ..
+        } = open;
+        recorder.unmade(Unmade::new(bytes, move || {
+            let mut attributes = Attributes::with_capacity(8);
+            let mut add = |name, value| attributes.push((Cow::Borrowed(name), value));
+            add("snakepit.tool", Attribute::Text(tool.into()));
+            add("snakepit.pool", Attribute::Text((&pool).into()));
+            add("snakepit.worker", Attribute::Text((&worker).into()));
+            add("snakepit.call.id", integer(number));
+            let items = match kind {
+                Kind::Stream => Some("snakepit.stream.chunks"),
+                Kind::Many => Some("snakepit.batch.items"),
+                _ => None,
+            };
+            if let (Some(name), Some(told)) = (items, &told) {
+                add(name, integer(told.items));
+            }
+            if let Some(step) = step {
+                let step = Attribute::Text(step.as_str().into());
+                add("snakepit.cancel.step", step);
+            }
+            let (code, error) = error.unzip();
+            if let Some(code) = code {
+                add("error.type", Attribute::Text(code.into()));
+            }
+            Span {
+                context,
+                parent: Some(parent),
+                state,
+                name: Cow::Borrowed(NAME),
+                kind: SpanKind::Server,
+                start,
+                end,
+                attributes,
+                events: Vec::new(),
+                error: error.map(Cow::Owned),
+            }
+        }));
     }
 
     fn lock(&self) -> MutexGuard<'_, CallMap<Open>> {

@@ -1,8 +1,9 @@
 //! Counts and times of calls, from the events that end them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, RwLock};
 
+use foldhash::{HashMap, HashMapExt as _};
 use snakepit_core::events::Event;
 use snakepit_core::{PoolName, TraceContext};
 
@@ -10,7 +11,8 @@ use super::desc::{Families, Id, Labels, Value};
 use super::histogram::{Example, Histogram, SECONDS};
 use super::{OVERFLOW, label, lock, read, write};
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// A set of labels, as they are shown in order.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
     pool: PoolName,
     tool: Arc<str>,
@@ -29,9 +31,25 @@ struct Series {
     service: Histogram,
 }
 
+impl Series {
+    fn new() -> Self {
+        let empty = || Histogram::new(SECONDS);
+        Self {
+            items: 0,
+            sent: 0,
+            received: 0,
+            duration: empty(),
+            queue: empty(),
+            service: empty(),
+        }
+    }
+}
+
 /// The end of one call.
-struct Ended {
-    key: Key,
+struct Ended<'a> {
+    pool: &'a PoolName,
+    tool: &'a Arc<str>,
+    outcome: Outcome,
     items: u64,
     failed: u64,
     sent: u64,
@@ -42,10 +60,46 @@ struct Ended {
     trace: Option<TraceContext>,
 }
 
+/// The calls of the tools of one pool, by their outcome and code, of which there are few.
+type Tools = HashMap<Arc<str>, Vec<(Outcome, Mutex<Series>)>>;
+
+/// Outcome and code of a call.
+type Outcome = (&'static str, Option<&'static str>);
+
+/// All counts.
+#[derive(Debug, Default)]
+struct All {
+    /// There are few.
+    pools: Vec<(PoolName, Tools)>,
+    /// Number of sets of labels.
+    sets: usize,
+}
+
+impl All {
+    /// The counts of this pool, tool and outcome.
+    fn find(&self, pool: &PoolName, tool: &str, outcome: Outcome) -> Option<&Mutex<Series>> {
+        let (_, tools) = self.pools.iter().find(|(name, _)| name == pool)?;
+        let mut known = tools.get(tool)?.iter();
+        known.find(|(of, _)| *of == outcome).map(|(_, set)| set)
+    }
+
+    /// Creates empty ones.
+    fn create(&mut self, pool: &PoolName, tool: Arc<str>, outcome: Outcome) {
+        self.sets += 1;
+        let at = self.pools.iter().position(|(name, _)| name == pool);
+        let at = at.unwrap_or_else(|| {
+            self.pools.push((pool.clone(), Tools::new()));
+            self.pools.len() - 1
+        });
+        let outcomes = self.pools[at].1.entry(tool).or_default();
+        outcomes.push((outcome, Mutex::new(Series::new())));
+    }
+}
+
 /// Calls by pool, tool, outcome and code.
 #[derive(Debug)]
 pub(super) struct Calls {
-    series: RwLock<HashMap<Key, Arc<Mutex<Series>>>>,
+    all: RwLock<All>,
     largest: usize,
 }
 
@@ -53,7 +107,7 @@ impl Calls {
     /// Creates counts of at most `largest` tools and outcomes; further tools count as one.
     pub(super) fn new(largest: usize) -> Self {
         Self {
-            series: RwLock::default(),
+            all: RwLock::default(),
             largest,
         }
     }
@@ -78,13 +132,10 @@ impl Calls {
         else {
             return;
         };
-        self.add(Ended {
-            key: Key {
-                pool: pool.clone(),
-                tool: Arc::clone(tool),
-                outcome,
-                code: *code,
-            },
+        self.add(&Ended {
+            pool,
+            tool,
+            outcome: (outcome, *code),
             items: *items,
             failed: *failed,
             sent: *sent_bytes,
@@ -96,69 +147,81 @@ impl Calls {
         });
     }
 
-    fn add(&self, ended: Ended) {
+    fn add(&self, ended: &Ended<'_>) {
         let succeeded = ended.items.saturating_sub(ended.failed);
         if ended.failed > 0 && succeeded > 0 {
             // The rest of a batch.
-            let ok = Key {
-                outcome: "ok",
-                code: None,
-                ..ended.key.clone()
-            };
-            lock(&self.series(ok)).items += succeeded;
+            self.within(ended, ("ok", None), |series| series.items += succeeded);
         }
-        let series = self.series(ended.key);
         let seconds = |micros: u64| micros as f64 / 1e6;
         let example = Example::now(ended.trace);
-        let mut series = lock(&series);
-        series.items += if ended.failed > 0 {
-            ended.failed
-        } else {
-            ended.items
-        };
-        series.sent += ended.sent;
-        series.received += ended.received;
         let (duration, queued) = (seconds(ended.duration_us), seconds(ended.queued_us));
-        series.duration.observe(duration, example);
-        series.queue.observe(queued, example);
-        if ended.on_worker {
-            let service = (duration - queued).max(0.0);
-            series.service.observe(service, example);
+        self.within(ended, ended.outcome, |series| {
+            series.items += if ended.failed > 0 {
+                ended.failed
+            } else {
+                ended.items
+            };
+            series.sent += ended.sent;
+            series.received += ended.received;
+            series.duration.observe(duration, example);
+            series.queue.observe(queued, example);
+            if ended.on_worker {
+                let service = (duration - queued).max(0.0);
+                series.service.observe(service, example);
+            }
+        });
+    }
+
+    /// Changes the counts of a call with this outcome.
+    fn within(&self, ended: &Ended<'_>, outcome: Outcome, change: impl FnOnce(&mut Series)) {
+        let Ended { pool, tool, .. } = *ended;
+        if let Some(series) = read(&self.all).find(pool, tool, outcome) {
+            return change(&mut lock(series));
+        }
+        let mut all = write(&self.all);
+        let full = all.sets >= self.largest && all.find(pool, tool, outcome).is_none();
+        let tool = if full {
+            OVERFLOW.into()
+        } else {
+            Arc::clone(tool)
+        };
+        if all.find(pool, &tool, outcome).is_none() {
+            all.create(pool, Arc::clone(&tool), outcome);
+        }
+        if let Some(series) = all.find(pool, &tool, outcome) {
+            change(&mut lock(series));
         }
     }
 
-    fn series(&self, key: Key) -> Arc<Mutex<Series>> {
-        if let Some(series) = read(&self.series).get(&key) {
-            return Arc::clone(series);
-        }
-        let mut all = write(&self.series);
-        let full = all.len() >= self.largest && !all.contains_key(&key);
-        let tool = if full { OVERFLOW.into() } else { key.tool };
-        let new = || {
-            let empty = || Histogram::new(SECONDS);
-            Arc::new(Mutex::new(Series {
-                items: 0,
-                sent: 0,
-                received: 0,
-                duration: empty(),
-                queue: empty(),
-                service: empty(),
-            }))
-        };
-        Arc::clone(all.entry(Key { tool, ..key }).or_insert_with(new))
+    /// Copies of all, in order.
+    fn sets(&self) -> BTreeMap<Key, Series> {
+        let all = read(&self.all);
+        let tools = all.pools.iter().flat_map(|(pool, tools)| {
+            let tools = tools.iter();
+            tools.map(move |(tool, outcomes)| (pool, tool, outcomes))
+        });
+        let sets = tools.flat_map(|(pool, tool, outcomes)| {
+            let outcomes = outcomes.iter();
+            outcomes.map(move |((outcome, code), series)| {
+                let key = Key {
+                    pool: pool.clone(),
+                    tool: Arc::clone(tool),
+                    outcome,
+                    code: *code,
+                };
+                (key, lock(series).clone())
+            })
+        });
+        sets.collect()
     }
 
     /// Appends all counts and times.
     pub(super) fn families(&self, families: &mut Families) {
-        let all: BTreeMap<Key, Arc<Mutex<Series>>> = read(&self.series)
-            .iter()
-            .map(|(key, series)| (key.clone(), Arc::clone(series)))
-            .collect();
         let mut totals: BTreeMap<_, u64> = BTreeMap::new();
         let mut bytes: BTreeMap<_, (u64, u64)> = BTreeMap::new();
         let mut queues: BTreeMap<PoolName, Histogram> = BTreeMap::new();
-        for (key, series) in all {
-            let series = lock(&series).clone();
+        for (key, series) in self.sets() {
             let ended = (key.pool.clone(), key.outcome, key.code);
             *totals.entry(ended).or_default() += series.items;
             let (sent, received) = bytes
@@ -212,14 +275,13 @@ fn of(pool: &PoolName, outcome: &'static str, code: Option<&'static str>) -> Lab
 mod tests {
     use super::*;
 
-    fn ended(pool: &str, tool: &str, trace: Option<TraceContext>) -> Ended {
-        Ended {
-            key: Key {
-                pool: PoolName::new(pool),
-                tool: tool.into(),
-                outcome: "ok",
-                code: None,
-            },
+    /// Counts one call.
+    fn add(calls: &Calls, pool: &str, tool: &str, change: impl FnOnce(&mut Ended<'_>)) {
+        let (pool, tool) = (PoolName::new(pool), tool.into());
+        let mut ended = Ended {
+            pool: &pool,
+            tool: &tool,
+            outcome: ("ok", None),
             items: 1,
             failed: 0,
             sent: 100,
@@ -227,8 +289,10 @@ mod tests {
             queued_us: 2_000,
             duration_us: 5_000,
             on_worker: true,
-            trace,
-        }
+            trace: None,
+        };
+        change(&mut ended);
+        calls.add(&ended);
     }
 
     fn points(calls: &Calls, name: &str) -> Vec<crate::Point> {
@@ -243,7 +307,7 @@ mod tests {
     fn tools_without_end_are_counted_together_and_none_is_lost() {
         let calls = Calls::new(100);
         for n in 0..10_000 {
-            calls.add(ended("a", &format!("tool-{n}"), None));
+            add(&calls, "a", &format!("tool-{n}"), |_| {});
         }
         assert_eq!(points(&calls, "rpc.client.call.duration").len(), 101);
         let total = points(&calls, "snakepit.calls");
@@ -254,10 +318,10 @@ mod tests {
     #[test]
     fn each_item_of_a_batch_counts_with_its_own_outcome() {
         let calls = Calls::new(10);
-        let mut batch = ended("a", "echo", None);
-        (batch.items, batch.failed) = (10, 3);
-        (batch.key.outcome, batch.key.code) = ("error", Some("SP3001"));
-        calls.add(batch);
+        add(&calls, "a", "echo", |batch| {
+            (batch.items, batch.failed) = (10, 3);
+            batch.outcome = ("error", Some("SP3001"));
+        });
         let values: Vec<_> = points(&calls, "snakepit.calls")
             .into_iter()
             .map(|point| (point.labels[1].1.to_string(), point.value))
@@ -271,9 +335,9 @@ mod tests {
     fn bytes_of_a_tool_are_summed_over_its_outcomes() {
         let calls = Calls::new(10);
         for (outcome, received) in [("ok", 7), ("error", 0), ("ok", 3)] {
-            let mut one = ended("a", "echo", None);
-            (one.key.outcome, one.received) = (outcome, received);
-            calls.add(one);
+            add(&calls, "a", "echo", |one| {
+                (one.outcome, one.received) = ((outcome, None), received);
+            });
         }
         for (name, sum) in [
             ("snakepit.call.sent", 300.0),
@@ -288,7 +352,7 @@ mod tests {
     #[test]
     fn times_are_divided_and_keep_their_trace() {
         let (calls, trace) = (Calls::new(10), TraceContext::start(true));
-        calls.add(ended("a", "echo", Some(trace)));
+        add(&calls, "a", "echo", |call| call.trace = Some(trace));
         for (name, sum) in [
             ("rpc.client.call.duration", 0.005),
             ("snakepit.queue.duration", 0.002),

@@ -10,7 +10,7 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{
     Span as SdkSpan, SpanData, SpanEvents, SpanExporter, SpanLinks, SpanProcessor,
 };
-use snakepit_core::record::{self, Attribute, Attributes, Span, Text};
+use snakepit_core::record::{self, Attribute, Attributes, Span, Text, Unmade};
 use snakepit_core::{TraceContext, TraceState};
 use tokio::runtime::Handle;
 
@@ -32,8 +32,10 @@ pub(crate) struct Spans(Arc<Queue<Record>>);
 /// A span as it waits.
 #[derive(Debug)]
 enum Record {
+    /// Of a call, without its attributes.
+    Unmade(Unmade),
     /// Of this library or of a worker.
-    Ours(Span),
+    Ours(Box<Span>),
     /// Of the application.
     Theirs(Box<SpanData>),
 }
@@ -56,7 +58,12 @@ impl Spans {
 
     /// Takes a span of this library or of a worker.
     pub(crate) fn record(&self, span: Span) {
-        self.0.put(size(&span), || Record::Ours(span));
+        self.0.put(size(&span), || Record::Ours(Box::new(span)));
+    }
+
+    /// Takes a span of a call.
+    pub(crate) fn record_unmade(&self, span: Unmade) {
+        self.0.put(span.bytes(), || Record::Unmade(span));
     }
 }
 
@@ -92,7 +99,8 @@ impl<E: SpanExporter + 'static> Export for Converter<E> {
 
     fn export(&self, records: Vec<Record>) -> impl Future<Output = OTelSdkResult> + Send {
         let spans = records.into_iter().map(|record| match record {
-            Record::Ours(span) => self.converted(span),
+            Record::Unmade(span) => self.converted(span.make()),
+            Record::Ours(span) => self.converted(*span),
             Record::Theirs(span) => self.redacted(*span),
         });
         self.exporter.export(spans.collect())

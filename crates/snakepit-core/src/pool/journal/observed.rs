@@ -38,9 +38,8 @@ impl Progress {
         }));
     }
 
-    /// Tells the observer of the end.
-    pub(super) fn observed(&self, observer: &dyn CallObserver, end: &End) {
-        let now = Instant::now();
+    /// Tells the observer of the end, which is `now`.
+    pub(super) fn observed(&self, observer: &dyn CallObserver, end: &End, now: Instant) {
         let waits = self.waits.map(|since| now.saturating_duration_since(since));
         observer.ended(&EndedCall {
             call: self.call,
