@@ -57,8 +57,11 @@ impl ListenAddress {
         Ok(())
     }
 
-    /// Resolves the host.
-    pub(crate) fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
+    /// Resolves the host to its addresses, each once. A name may take the time that the system's resolver does.
+    ///
+    /// # Errors
+    /// The system does not know the name.
+    pub fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
         let mut found: Vec<SocketAddr> = Vec::new();
         for address in (&*self.host, self.port).to_socket_addrs()? {
             if !found.contains(&address) {
