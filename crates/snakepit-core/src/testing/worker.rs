@@ -25,6 +25,8 @@ pub struct ScriptedWorker {
     info: WorkerInfo,
     profile: ScriptedProfile,
     exit: watch::Sender<Option<WorkerExit>>,
+    /// How it is about to end; its calls are lost already.
+    lost: watch::Sender<Option<WorkerExit>>,
     cancelled: watch::Sender<HashSet<CallId>>,
     running: AtomicUsize,
     /// What it says of its memory, once it was told.
@@ -65,6 +67,7 @@ impl ScriptedWorker {
             info,
             profile,
             exit,
+            lost: watch::Sender::new(None),
             cancelled,
             running: AtomicUsize::new(0),
             memory: AtomicU64::new(0),
@@ -141,6 +144,12 @@ impl ScriptedWorker {
         self.exit.borrow().is_none()
     }
 
+    /// Its connections end: calls in it, and all that come, are lost with it. Its process goes on ending, also when it is stopped, until
+    /// [`end`](Self::end) is called.
+    pub fn lose(&self, how: WorkerExit) {
+        self.lost.send_replace(Some(how));
+    }
+
     /// Ends it with a reason.
     pub fn die(&self, reason: &str, expected: bool) {
         self.end(WorkerExit {
@@ -162,8 +171,14 @@ impl ScriptedWorker {
     }
 
     pub(super) async fn gone(&self, ambiguous: bool) -> CallError {
+        let mut lost = self.lost.subscribe();
+        let exit = tokio::select! {
+            biased;
+            exit = self.closed() => exit,
+            Ok(lost) = lost.wait_for(Option::is_some) => lost.clone().expect("it was waited for"),
+        };
         CallError::Died {
-            exit: Box::new(self.closed().await),
+            exit: Box::new(exit),
             ambiguous,
         }
     }
@@ -228,7 +243,7 @@ impl ScriptedWorker {
     }
 
     pub(super) async fn guarded(&self, request: Request) -> Result<Payload, CallError> {
-        if !self.is_alive() {
+        if !self.is_alive() || self.lost.borrow().is_some() {
             return Err(self.gone(false).await);
         }
         // The commonest tool does not wait, and benchmarks rely on it to cost nothing.
@@ -385,6 +400,10 @@ impl Worker for ScriptedWorker {
     }
 
     async fn stop(&self, _: Duration) {
+        if self.lost.borrow().is_some() {
+            self.closed().await;
+            return;
+        }
         let why = lock(&self.why).clone();
         self.die(why.as_deref().unwrap_or("stopped"), true);
     }

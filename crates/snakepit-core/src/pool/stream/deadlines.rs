@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
-use super::{Stage, State, lock};
+use super::{Open, Stage, State, lock};
 use crate::pool::stats::Outcome;
 
 /// Deadline of a stream, and a number that tells it from others of the same moment.
@@ -138,7 +138,7 @@ async fn run(due: Arc<Due>, tasks: TaskTracker) {
         match due.next() {
             Ok(entry) => {
                 if let Some(stage) = entry.stage.upgrade() {
-                    expire(&stage, entry.after, &tasks);
+                    expire(stage, entry.after, &tasks);
                 }
             }
             Err(None) => due.sooner.notified().await,
@@ -152,13 +152,34 @@ async fn run(due: Arc<Due>, tasks: TaskTracker) {
     }
 }
 
-/// Ends a call that is still open at its deadline.
-fn expire(stage: &Arc<Mutex<Stage>>, after: Duration, tasks: &TaskTracker) {
-    let taken = lock(stage).take(State::Expiring);
+/// Ends a call that is still open at its deadline. A reader may be within the worker's stream, which is
+/// code of others and may stay there: then a thread of its own waits for it.
+fn expire(stage: Arc<Mutex<Stage>>, after: Duration, tasks: &TaskTracker) {
+    let taken = match stage.try_lock() {
+        Ok(mut free) => Some(free.take(State::Expiring)),
+        Err(TryLockError::Poisoned(free)) => Some(free.into_inner().take(State::Expiring)),
+        Err(TryLockError::WouldBlock) => None,
+    };
+    if let Some(taken) = taken {
+        return time_out(stage, taken, after, tasks);
+    }
+    let own = tasks.clone();
+    tasks.spawn_blocking(move || {
+        let taken = lock(&stage).take(State::Expiring);
+        time_out(stage, taken, after, &own);
+    });
+}
+
+/// Ends a call that was taken out of its stage, if it was open.
+fn time_out(
+    stage: Arc<Mutex<Stage>>,
+    taken: Option<Box<Open>>,
+    after: Duration,
+    tasks: &TaskTracker,
+) {
     let Some(mut open) = taken else {
         return;
     };
-    let stage = Arc::clone(stage);
     tasks.spawn(async move {
         let tool = &open.journal.progress.tool;
         let timed_out = open.lease.timed_out(open.call, tool, after);
