@@ -8,7 +8,7 @@ use snakepit_walker::{Codes, Outcome, StackReader, ThreadState, threads};
 use super::cpu::{clock_of, is_runnable};
 use super::marks::Marks;
 use super::own::Walker;
-use super::table::{Key, Place, Table};
+use super::table::{Place, Seen, Table};
 use super::titles::Titles;
 use crate::names::Names;
 
@@ -49,8 +49,7 @@ pub(crate) struct Sampler {
 struct Last {
     task: u32,
     clock: u64,
-    /// `None` if it ran no Python code.
-    stack: Option<u32>,
+    seen: Seen,
 }
 
 /// What was read of a thread.
@@ -106,13 +105,13 @@ impl Sampler {
         let clock = clock_of(task);
         let last = self.last.get(&thread.address).copied();
         let unmoved = last.filter(|last| last.task == task && Some(last.clock) == clock);
-        let (stack, on_cpu) = match unmoved {
+        let (seen, on_cpu) = match unmoved {
             // On a busy machine it may have waited for a CPU all the time; that is looked up for the one that has the GIL alone.
-            Some(last) => (last.stack, thread.holds_gil && is_runnable(task)),
+            Some(last) => (last.seen, thread.holds_gil && is_runnable(task)),
             None => {
-                let stack = match self.read(walker, thread) {
-                    Read::Stack => self.table.number(&self.places),
-                    Read::Nothing => None,
+                let seen = match self.read(walker, thread) {
+                    Read::Stack => self.table.keep(&self.places),
+                    Read::Nothing => Seen::Nothing,
                     Read::Failed => {
                         self.lost += 1;
                         self.last.remove(&thread.address);
@@ -120,11 +119,11 @@ impl Sampler {
                     }
                 };
                 if let Some(clock) = clock {
-                    let last = Last { task, clock, stack };
+                    let last = Last { task, clock, seen };
                     self.last.insert(thread.address, last);
                 }
                 let moved = clock.is_some() && clock_of(task) != clock;
-                (stack, moved || is_runnable(task))
+                (seen, moved || is_runnable(task))
             }
         };
         self.read += 1;
@@ -137,16 +136,9 @@ impl Sampler {
             Counted::Gil => marks.gil,
             Counted::OnCpu => marks.on_cpu,
         };
-        let (true, Some(stack)) = (counts, stack) else {
-            return;
-        };
-        match self.titles.number(thread.ident, task) {
-            Some(thread) => self.table.count(Key {
-                thread,
-                marks,
-                stack,
-            }),
-            None => self.table.truncated += 1,
+        if counts && seen != Seen::Nothing {
+            let thread = self.titles.number(thread.ident, task);
+            self.table.sample(seen, thread, marks);
         }
     }
 

@@ -10,6 +10,17 @@ const MAX_FRAMES: usize = 1 << 21;
 /// A function by its number, and the offset of the instruction in it.
 pub(crate) type Place = (u32, i32);
 
+/// What a look at a thread has shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// It runs no Python code.
+    Nothing,
+    /// A stack for which there was no room.
+    NoRoom,
+    /// The stack of this number.
+    Stack(u32),
+}
+
 /// One stack of one thread with its marks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
@@ -43,24 +54,35 @@ impl Table {
         }
     }
 
-    /// The number of a stack. `None` if there is no room for another one.
-    pub(crate) fn number(&mut self, stack: &[Place]) -> Option<u32> {
+    /// Gives a stack a number, if there is room for it.
+    pub(crate) fn keep(&mut self, stack: &[Place]) -> Seen {
         if let Some(number) = self.numbers.get(stack) {
-            return Some(*number);
+            return Seen::Stack(*number);
         }
-        if self.stacks.len() >= self.most || self.frames + stack.len() > MAX_FRAMES {
-            self.truncated += 1;
-            return None;
-        }
-        let number = u32::try_from(self.stacks.len()).ok()?;
+        let room = self.stacks.len() < self.most && self.frames + stack.len() <= MAX_FRAMES;
+        let (true, Ok(number)) = (room, u32::try_from(self.stacks.len())) else {
+            return Seen::NoRoom;
+        };
         self.frames += stack.len();
         self.stacks.push(stack.into());
         self.numbers.insert(stack.into(), number);
-        Some(number)
+        Seen::Stack(number)
     }
 
-    /// Counts one sample.
-    pub(crate) fn count(&mut self, key: Key) {
+    /// Counts one sample, with the number of its thread if that has one.
+    pub(crate) fn sample(&mut self, seen: Seen, thread: Option<u32>, marks: Marks) {
+        match (seen, thread) {
+            (Seen::Nothing, _) => {}
+            (Seen::Stack(stack), Some(thread)) => self.count(Key {
+                thread,
+                marks,
+                stack,
+            }),
+            (Seen::NoRoom, _) | (_, None) => self.truncated += 1,
+        }
+    }
+
+    fn count(&mut self, key: Key) {
         // A stack may be seen in any number of threads.
         if self.counts.len() >= 4 * self.most && !self.counts.contains_key(&key) {
             self.truncated += 1;
@@ -88,19 +110,20 @@ mod tests {
     #[test]
     fn stacks_are_counted_within_bounds() {
         let mut table = Table::new(2);
-        let key = |stack| Key {
-            thread: 0,
-            marks: Marks::default(),
-            stack,
-        };
-        let first = table.number(&[(1, 2), (3, 4)]).unwrap();
-        let second = table.number(&[(1, 2)]).unwrap();
-        assert_eq!(table.number(&[(1, 2), (3, 4)]), Some(first));
-        assert_eq!(table.number(&[(9, 9)]), None);
-        table.count(key(first));
-        table.count(key(second));
-        table.count(key(second));
+        let first = table.keep(&[(1, 2), (3, 4)]);
+        let second = table.keep(&[(1, 2)]);
+        assert_eq!((first, second), (Seen::Stack(0), Seen::Stack(1)));
+        assert_eq!(table.keep(&[(1, 2), (3, 4)]), first);
+        let third = table.keep(&[(9, 9)]);
+        assert_eq!((third, table.truncated), (Seen::NoRoom, 0));
+        // The stack of a thread that stands still is looked up once, and sampled each time.
+        for seen in [first, second, second, third, third, Seen::Nothing] {
+            table.sample(seen, Some(0), Marks::default());
+        }
         let counts: Vec<_> = table.counts().iter().map(|(_, count, _)| *count).collect();
-        assert_eq!((counts, table.truncated), (vec![2, 1], 1));
+        assert_eq!((counts, table.truncated), (vec![2, 1], 2));
+        table.sample(first, None, Marks::default());
+        table.sample(Seen::Nothing, None, Marks::default());
+        assert_eq!(table.truncated, 3);
     }
 }
