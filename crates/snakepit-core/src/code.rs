@@ -186,6 +186,8 @@ codes! {
     BadRecording = "SP9008",
     /// A worker cannot be profiled.
     NoProfile = "SP9009",
+    /// The process of the host is stopped and answers nothing.
+    HostStopped = "SP9010",
 }
 
 impl fmt::Display for ErrorCode {

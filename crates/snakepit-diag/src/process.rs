@@ -23,6 +23,16 @@ pub(crate) fn cpu(pid: u32) -> Option<f64> {
     cpu_of(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
+/// Returns whether a signal or a debugger has stopped a process.
+pub(crate) fn is_stopped(pid: u32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| is_stopped_in(&stat))
+}
+
+fn is_stopped_in(stat: &str) -> bool {
+    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
+    fields.trim_start().starts_with(['T', 't'])
+}
+
 /// The CPU time in a line of `/proc/PID/stat`. The name in it, in parentheses, may be anything.
 fn cpu_of(stat: &str) -> Option<f64> {
     let (_, fields) = stat.rsplit_once(')')?;
@@ -57,6 +67,15 @@ mod tests {
         assert_eq!(cpu_of(stat), Some(2.0));
         assert_eq!(cpu_of("7 (a) S 1"), None);
         assert_eq!(cpu_of(""), None);
+    }
+
+    #[test]
+    fn the_state_is_read_behind_any_name() {
+        assert!(is_stopped_in("7 (a) T 1 7"));
+        assert!(is_stopped_in("7 (a) S) t 1 7"));
+        for stat in ["7 (T) S 1 7", "7 (a) T) R 1 7", "7 T", ""] {
+            assert!(!is_stopped_in(stat), "{stat}");
+        }
     }
 
     #[test]

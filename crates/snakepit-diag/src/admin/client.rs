@@ -17,6 +17,9 @@ use crate::Report;
 /// Time in which a host that lives answers who it is.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How often a host that is stopped is looked at.
+const LOOK: Duration = Duration::from_millis(20);
+
 /// Bytes of the largest answer: a report of 10,000 workers has some 6 MB.
 const LARGEST: usize = 64 << 20;
 
@@ -77,11 +80,31 @@ impl Client {
     /// Connects to a host, and checks that it speaks the same version of the protocol.
     ///
     /// # Errors
-    /// [`AdminError::SwitchedOff`], [`AdminError::Gone`], [`AdminError::Version`], [`AdminError::Socket`].
+    /// [`AdminError::SwitchedOff`], [`AdminError::Gone`], [`AdminError::Stopped`], [`AdminError::Version`], [`AdminError::Socket`].
     ///
     /// # Cancel safety
     /// Safe.
     pub async fn connect(host: &RunningHost) -> Result<Self, AdminError> {
+        if host.is_stopped() {
+            // Its socket may be full, and connecting wait for it.
+            let goes_on = async {
+                let mut looks = tokio::time::interval(LOOK);
+                while host.is_stopped() {
+                    looks.tick().await;
+                }
+            };
+            tokio::select! {
+                error = host.stopped() => return Err(error),
+                () = goes_on => {}
+            }
+        }
+        tokio::select! {
+            error = host.stopped() => Err(error),
+            connected = Self::attach(host) => connected,
+        }
+    }
+
+    async fn attach(host: &RunningHost) -> Result<Self, AdminError> {
         let run = host.run.clone();
         let stream = host
             .files

@@ -51,6 +51,14 @@ pub enum AdminError {
         /// The run.
         run: String,
     },
+    /// A signal or a debugger has stopped the process of the host.
+    #[error("the host of run `{run}` is stopped: process {pid} is suspended and answers nothing")]
+    Stopped {
+        /// The run.
+        run: String,
+        /// Its process id.
+        pid: u32,
+    },
     /// The host speaks another version of the protocol.
     #[error(
         "the host of run `{run}` speaks version {theirs} of the admin protocol, this program version {ours}"
@@ -100,6 +108,7 @@ impl AdminError {
             Self::DataDir(_) => ErrorCode::DataDir,
             Self::Socket { .. } | Self::SwitchedOff { .. } => ErrorCode::AdminSocket,
             Self::Gone { .. } => ErrorCode::HostGone,
+            Self::Stopped { .. } => ErrorCode::HostStopped,
             Self::Version { .. } => ErrorCode::HostVersion,
             Self::Recording { .. } | Self::Looks { .. } => ErrorCode::BadRecording,
             Self::Refused { code, .. } => *code,
@@ -118,6 +127,9 @@ impl AdminError {
             Self::SwitchedOff { .. } => {
                 "remove `admin = false` from its configuration, or update its snakepit".to_owned()
             }
+            Self::Stopped { pid, .. } => format!(
+                "let it go on with `kill -CONT {pid}`, or with `fg` in its terminal; a debugger has to let go of it"
+            ),
             Self::Gone { .. } => "see with `snakepit ps` whether it still runs".to_owned(),
             Self::Recording { .. } | Self::Version { .. } => {
                 "use the program `snakepit` of the host's version".to_owned()

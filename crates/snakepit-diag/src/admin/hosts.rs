@@ -1,11 +1,17 @@
 //! The hosts that run on this machine, for this user.
 
 use std::path::Path;
+use std::time::Duration;
 
 use snakepit_registry::{Error, HostRun, RECORDING, Registry};
 
 use super::AdminError;
-use crate::Recording;
+use crate::{Recording, process};
+
+/// How long a host is stopped before that is an error: tools that look at a process stop it for some milliseconds.
+const STOPPED: Duration = Duration::from_millis(500);
+/// How often it is looked at in that time.
+const LOOKS: u32 = 10;
 
 /// Pools of a host whose recordings are looked for.
 const POOLS: usize = 1024;
@@ -170,6 +176,25 @@ impl RunningHost {
     /// [`AdminError::Recording`], [`AdminError::Socket`].
     pub fn recordings(&self) -> Result<Vec<Recording>, AdminError> {
         recordings(&self.files)
+    }
+
+    /// Whether a signal or a debugger has stopped its process: it answers nothing until it goes on.
+    pub fn is_stopped(&self) -> bool {
+        self.pid != 0 && process::is_stopped(self.pid)
+    }
+
+    /// Resolves when its process has been stopped for so long that it is not by accident.
+    pub(super) async fn stopped(&self) -> AdminError {
+        let mut looks = tokio::time::interval(STOPPED / LOOKS);
+        let mut stopped = 0;
+        while stopped <= LOOKS {
+            looks.tick().await;
+            stopped = if self.is_stopped() { stopped + 1 } else { 0 };
+        }
+        AdminError::Stopped {
+            run: self.run.clone(),
+            pid: self.pid,
+        }
     }
 
     fn of(files: HostRun) -> Self {

@@ -66,4 +66,11 @@ pub(super) const ROWS: &[Row] = &[
         "worker `main-1` cannot be profiled: the layout of CPython 3.15 is not known here",
         "Look at its stacks with `snakepit stack`, which works without the profiler; or wait until the other profile is done.",
     ],
+    [
+        "SP9010",
+        "The process of the host is stopped and answers nothing.",
+        "It got SIGSTOP or SIGTSTP (Ctrl-Z in its terminal), it reads or writes its terminal from the background, or a debugger holds it.",
+        "the host of run `4h8vq0` is stopped: process 71302 is suspended and answers nothing",
+        "Let it go on with `kill -CONT PID`, or with `fg` in its terminal.",
+    ],
 ];

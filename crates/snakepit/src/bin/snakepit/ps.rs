@@ -22,6 +22,7 @@ pub(crate) fn run(options: &PsOptions) -> Result<(), Failure> {
                 "pid": host.pid,
                 "program": host.program,
                 "started": host.started,
+                "stopped": host.is_stopped(),
             })
         });
         return output::document(&running.collect());
@@ -31,7 +32,7 @@ pub(crate) fn run(options: &PsOptions) -> Result<(), Failure> {
     }
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let now = now.unwrap_or_default().as_secs();
-    let mut table = Table::new(["RUN", "PID", "UP", "PROGRAM"]);
+    let mut table = Table::new(["RUN", "PID", "STATE", "UP", "PROGRAM"]);
     for host in &hosts.running {
         let up = match host.started {
             0 => "-".to_owned(),
@@ -40,6 +41,7 @@ pub(crate) fn run(options: &PsOptions) -> Result<(), Failure> {
         table.row([
             host.run.clone(),
             host.pid.to_string(),
+            if host.is_stopped() { "stopped" } else { "runs" }.to_owned(),
             up,
             host.program.clone(),
         ]);
