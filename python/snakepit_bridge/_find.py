@@ -147,13 +147,28 @@ def _refuse_shadows(path: str, folder: str) -> None:
     from . import _shadows
 
     found = _shadows.first(folder)
-    if found is None:
-        return
+    if found is not None:
+        raise _shadowed(
+            f"`{path}` cannot be loaded", found, "move the adapter to another directory"
+        )
+
+
+def refuse_shadows_on_path() -> None:
+    """Raise `LoadError` if a file on the search path takes the place of what the worker needs."""
+    from . import _shadows
+
+    found = _shadows.first_on_path()
+    if found is not None:
+        folder = _text.short_path(os.path.dirname(found[0]))
+        other = f"take `{folder}` off the search path (the working directory, `PYTHONPATH`)"
+        raise _shadowed("no adapter can be loaded", found, other)
+
+
+def _shadowed(what: str, found: "tuple[str, str]", other: str) -> LoadError:
     shadow, own = found
-    raise LoadError(
-        f"`{path}` cannot be loaded: `{shadow}` would be imported in place of `{own}`, which the "
-        "worker itself needs",
-        help=f"rename `{os.path.basename(shadow)}`, or move the adapter to another directory",
+    return LoadError(
+        f"{what}: `{shadow}` would be imported in place of `{own}`, which the worker itself needs",
+        help=f"rename `{os.path.basename(shadow)}`, or {other}",
         file=_text.short_path(shadow),
     )
 

@@ -2,13 +2,24 @@
 
 from . import _aio, _collect, _errors, _health
 from ._catalog import Catalog
-from ._find import LoadError, find
+from ._find import LoadError, find, refuse_shadows_on_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 __all__ = ["LoadError", "load"]
+
+
+def guarded(load: "Callable[..., Any]") -> "Callable[..., Any]":
+    """Return the loader of adapters, which first looks for files in the way of what it needs."""
+
+    def look_and_load(*args: "Any", **kwargs: "Any") -> "Any":
+        refuse_shadows_on_path()
+        return load(*args, **kwargs)
+
+    return look_and_load
 
 
 def load(

@@ -4,6 +4,10 @@ import os
 import sys
 from _frozen_importlib_external import PathFinder
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 #: What the runtime imports of the standard library, sooner or later, and what that imports.
 NEEDED = frozenset((
     "abc", "ast", "asyncio", "base64", "bisect", "codecs", "collections", "concurrent",
@@ -18,21 +22,51 @@ NEEDED = frozenset((
 ))  # fmt: skip
 
 
+#: The package itself, without which processes that a tool starts find no tools.
+PACKAGE = "snakepit_bridge"
+
+
 def first(folder: str) -> "tuple[str, str] | None":
     """A file of the folder that shadows a module which the worker needs, and the module's own file.
 
     `None` if there is none.
     """
-    library = os.path.dirname(os.path.abspath(os.__file__))
+    return next(_of(folder), None)
+
+
+def first_on_path() -> "tuple[str, str] | None":
+    """The same for a file in a directory of the search path, before the standard library.
+
+    A module that is loaded already from its own file is not looked for any more.
+    """
+    library, own_folder = _library(), os.path.dirname(_package())
+    found_package = False
+    for entry in sys.path:
+        folder = os.path.abspath(entry)
+        if folder == library:
+            break
+        found_package = found_package or folder == own_folder
+        for path, own in _of(folder):
+            name = os.path.basename(path).partition(".")[0]
+            if name == PACKAGE:
+                if not found_package:
+                    return path, own
+            elif name not in sys.modules or _is_of(sys.modules[name], path):
+                return path, own
+    return None
+
+
+def _of(folder: str) -> "Iterator[tuple[str, str]]":
+    library = _library()
     if os.path.abspath(folder) == library:
-        return None
+        return
     try:
         entries = os.listdir(folder)
     except OSError:
-        return None
+        return
     for entry in sorted(entries):
         name, _, ending = entry.partition(".")
-        if name not in NEEDED or ending not in ("", "py"):
+        if (name not in NEEDED and name != PACKAGE) or ending not in ("", "py"):
             continue
         if name in sys.builtin_module_names:
             # It is part of the interpreter, which looks at no file.
@@ -40,10 +74,28 @@ def first(folder: str) -> "tuple[str, str] | None":
         path = os.path.join(folder, entry)
         if not ending and not os.path.exists(os.path.join(path, "__init__.py")):
             continue
+        if name == PACKAGE:
+            if not ending and os.path.exists(os.path.join(path, "_boot.py")):
+                # Another copy of the package, which does as well.
+                continue
+            yield path, os.path.join(_package(), "__init__.py")
+            continue
         own = _own(library, name)
         if own and not os.path.samefile(own, path):
-            return path, own
-    return None
+            yield path, own
+
+
+def _package() -> str:
+    return os.path.dirname(os.path.abspath(__file__))
+
+
+def _library() -> str:
+    return os.path.dirname(os.path.abspath(os.__file__))
+
+
+def _is_of(module: object, path: str) -> bool:
+    file = getattr(module, "__file__", None)
+    return isinstance(file, str) and os.path.abspath(file).startswith(path)
 
 
 def _own(library: str, name: str) -> "str | None":

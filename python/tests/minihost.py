@@ -202,7 +202,12 @@ class Worker:
         self.token = secrets.token_bytes(32)
         self.next_call = 0
         self.process = subprocess.Popen(
-            [sys.executable, "-c", "import snakepit_bridge._boot"],
+            [
+                sys.executable,
+                "-c",
+                "import sys; sys.path[:1] == [''] and sys.path.append(sys.path.pop(0)); "
+                "import snakepit_bridge._boot",
+            ],
             cwd=cwd or self.folder,
             start_new_session=True,
             stdout=subprocess.PIPE,

@@ -3,7 +3,7 @@
 import importlib.util
 
 import pytest
-from minihost import ToolError, Worker
+from minihost import PACKAGE_DIR, ToolError, Worker
 
 pytestmark = pytest.mark.native
 
@@ -26,6 +26,7 @@ def month() -> str:
     import calendar
     return calendar.month_name[1]
 """
+ONE = "from snakepit_bridge import tool\n@tool\ndef one() -> int: return 1\n"
 THREADS = [{}, {"slots": 2}, {"env": {"SNAKEPIT_WORKER_CONCURRENCY": "4"}}]
 
 
@@ -50,6 +51,9 @@ def test_children_find_the_functions_of_the_file(tmp_path, name, how):
         ("asyncio/__init__.py", False),
         ("select.py", True),
         ("select.py", False),
+        ("snakepit_bridge.py", True),
+        ("snakepit_bridge.py", False),
+        ("contextvars.py", True),
     ],
 )
 def test_a_file_that_shadows_what_the_worker_needs_is_refused(tmp_path, shadow, own):
@@ -65,6 +69,55 @@ def test_a_file_that_shadows_what_the_worker_needs_is_refused(tmp_path, shadow, 
     shadowing = path.parent if path.name == "__init__.py" else path
     assert str(shadowing) in fields["message"]
     assert fields["message"].count("`") == 6
+
+
+@pytest.mark.parametrize("options", THREADS)
+@pytest.mark.parametrize(
+    "shadow", ["snakepit_bridge.py", "contextvars.py", "queue.py", "asyncio/__init__.py"]
+)
+@pytest.mark.parametrize("where", ["cwd", "path"])
+def test_a_file_on_the_search_path_that_shadows_what_the_worker_needs_is_refused(
+    tmp_path, shadow, where, options
+):
+    other = tmp_path / "other"
+    path = other / shadow
+    path.parent.mkdir(parents=True)
+    path.write_text("")
+    adapter = tmp_path / "adapter.py"
+    adapter.write_text(ONE)
+    options = dict(options)
+    if where == "path":
+        env = {"PYTHONPATH": f"{PACKAGE_DIR}:{other}"}
+        options["env"] = {**options.get("env", {}), **env}
+    else:
+        options["cwd"] = str(other)
+    if where == "path" and shadow == "snakepit_bridge.py":
+        # The package comes first.
+        with Worker(str(adapter), **options) as worker:
+            assert worker.call("one") == 1
+        return
+    with pytest.raises(ToolError) as refused, Worker(str(adapter), **options):
+        pass
+    fields = refused.value.fields
+    shadowing = path.parent if path.name == "__init__.py" else path
+    assert fields["code"] == "SP5003"
+    assert str(shadowing) in fields["message"]
+    assert f"rename `{shadowing.name}`" in fields["help"]
+
+
+def test_a_module_that_is_loaded_from_its_own_file_is_in_nobodys_way(tmp_path):
+    (tmp_path / "adapter.py").write_text(ONE)
+    (tmp_path / "cwd").mkdir()
+    # `site` has imported it before the working directory was looked at.
+    (tmp_path / "cwd" / "os.py").write_text("raise ImportError")
+    with Worker(str(tmp_path / "adapter.py"), cwd=str(tmp_path / "cwd")) as worker:
+        assert worker.call("one") == 1
+
+
+def test_another_copy_of_the_package_in_the_working_directory_is_no_shadow(tmp_path):
+    (tmp_path / "adapter.py").write_text(ONE)
+    with Worker(str(tmp_path / "adapter.py"), cwd=str(PACKAGE_DIR)) as worker:
+        assert worker.call("one") == 1
 
 
 def test_what_only_has_the_name_shadows_nothing(tmp_path):

@@ -45,5 +45,8 @@ pub const TELEMETRY: &str = "SNAKEPIT_WORKER_TELEMETRY";
 /// Process id of the host. The registry writes it, for all processes that it starts.
 pub const HOST_PID: &str = "SNAKEPIT_WORKER_HOST_PID";
 
+/// The host and its data directory. The registry writes and reads it.
+pub const ORIGIN: &str = "SNAKEPIT_WORKER_ORIGIN";
+
 /// The marks of the runs that a process belongs to. The registry writes and reads it.
 pub const COOKIES: &str = "SNAKEPIT_WORKER_COOKIES";

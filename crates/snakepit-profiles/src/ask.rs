@@ -12,6 +12,7 @@ use tokio::net::unix::pipe;
 
 use crate::child::describe;
 use crate::run::Run;
+use crate::shadowed::Shadow;
 
 /// Time that one candidate has to answer.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -28,9 +29,22 @@ pub(crate) enum Unusable {
     Candidate(String),
     /// Nothing can be started, whatever it is.
     Run(Error),
+    /// A file of the user keeps every interpreter from starting.
+    Shadowed(Shadow),
 }
 
-pub(crate) fn not_recorded(error: &Error) -> StartError {
+impl Unusable {
+    /// The error of whoever has asked; `text` makes one of a phrase about the candidate.
+    pub(crate) fn error(self, text: impl FnOnce(String) -> StartError) -> StartError {
+        match self {
+            Self::Candidate(reason) => text(reason),
+            Self::Run(error) => not_recorded(&error),
+            Self::Shadowed(shadow) => shadow.error(),
+        }
+    }
+}
+
+fn not_recorded(error: &Error) -> StartError {
     let code = error.code();
     let message =
         format!("no interpreter can be asked, for it cannot be recorded ({code}): {error}");
@@ -53,6 +67,8 @@ pub(crate) async fn ask(
     dir: &Path,
 ) -> Result<(Vec<u8>, Vec<u8>, String), Unusable> {
     spec.cwd = Some(dir.to_owned());
+    // It ends by itself, and soon.
+    spec.hold_signals = true;
     spec.env = passed().collect();
     let starting = {
         let run = run.clone();

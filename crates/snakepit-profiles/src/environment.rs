@@ -239,6 +239,7 @@ mod tests {
         use snakepit_grpc::worker_env;
         assert_eq!(snakepit_registry::HOST_PID_VAR, worker_env::HOST_PID);
         assert_eq!(snakepit_registry::COOKIES_VAR, worker_env::COOKIES);
+        assert_eq!(snakepit_registry::ORIGIN_VAR, worker_env::ORIGIN);
         assert!(
             WORKER_SETTINGS
                 .iter()

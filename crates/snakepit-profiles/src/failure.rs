@@ -6,6 +6,7 @@ use snakepit_registry::{Error, SpawnProblem};
 use crate::child::{NotStarted, Process};
 use crate::launch::Stage;
 use crate::recipe::Recipe;
+use crate::shadowed::Shadow;
 
 /// Output lines that an error carries.
 const LINES: usize = 40;
@@ -82,6 +83,15 @@ impl Failure<'_> {
                     .to_owned()
             }
         }));
+        error
+    }
+
+    /// The process ended because Python has not come up.
+    pub(crate) fn shadowed(&self, shadow: &Shadow) -> StartError {
+        let own = shadow.error();
+        let mut error = self.error(own.code, own.message);
+        error.help = own.help;
+        error.permanent = true;
         error
     }
 

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use snakepit_core::{ErrorCode, StartError};
 use snakepit_registry::CommandSpec;
 
-use crate::ask::{Unusable, ask, not_recorded, passed};
+use crate::ask::{Unusable, ask, passed};
 use crate::run::Run;
+use crate::shadowed;
 use crate::variables;
 use crate::wrapper::{self, Seen, Start};
 
@@ -111,7 +112,6 @@ impl Interpreter {
                     );
                     return Ok(found);
                 }
-                Err(Unusable::Run(error)) => return Err(not_recorded(&error)),
                 Err(Unusable::Candidate(reason)) => {
                     let origin = &candidate.origin;
                     tried.push(format!(
@@ -122,6 +122,7 @@ impl Interpreter {
                         break;
                     }
                 }
+                Err(unusable) => return Err(unusable.error(|reason| not_found(&[reason]))),
             }
         }
         Err(not_found(&tried))
@@ -137,14 +138,12 @@ impl Interpreter {
     ) -> Result<Vec<u8>, StartError> {
         let spec = CommandSpec::new(&self.executable).arg("-c").arg(script);
         let spec = names.iter().fold(spec, |spec, name| spec.arg(name));
-        match ask(run, spec, Path::new(".")).await {
-            Ok((stdout, _, _)) => Ok(stdout),
-            Err(Unusable::Run(error)) => Err(not_recorded(&error)),
-            Err(Unusable::Candidate(reason)) => {
-                let program = self.executable.display();
-                Err(not_found(&[format!("{program}: {reason}")]))
-            }
-        }
+        let answer = ask(run, spec, Path::new(".")).await;
+        let program = self.executable.display();
+        let failed = |reason| not_found(&[format!("{program}: {reason}")]);
+        answer
+            .map(|(stdout, _, _)| stdout)
+            .map_err(|unusable| unusable.error(failed))
     }
 
     /// The file of the compiled worker runtime that its workers import: an abi3 one, or one for its version alone on a free-threaded
@@ -257,7 +256,14 @@ async fn probe(run: &Run, candidate: &Candidate, dir: &Path) -> Result<Interpret
     let program = &candidate.program;
     let spec = CommandSpec::new(program).arg("-c").arg(PROBE);
     let (stdout, stderr, end) = ask(run, spec, dir).await?;
-    let parsed = parse(&stdout).unwrap_or_else(|| {
+    let parsed = parse(&stdout);
+    if parsed.is_none()
+        && let Some(path) = std::env::var_os("PYTHONPATH")
+        && let Some(shadow) = shadowed::find(run, program, shadowed::on(&path, dir)).await
+    {
+        return Err(Unusable::Shadowed(shadow));
+    }
+    let parsed = parsed.unwrap_or_else(|| {
         let stderr = String::from_utf8_lossy(&stderr);
         Err(
             match stderr.lines().rev().find(|line| !line.trim().is_empty()) {

@@ -1,6 +1,6 @@
 //! From a command to a worker that has described itself.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,8 +18,12 @@ use crate::child::Process;
 use crate::failure::Failure;
 use crate::recipe::Recipe;
 use crate::rendezvous::Invitation;
+use crate::shadowed::{self, Shadow};
 use crate::telemetry::Reports;
 use crate::worker::PythonWorker;
+
+/// What a worker runs. Python looks in the working directory first, also for the runtime; until that is there, it comes last.
+const BOOT: &str = "import sys; sys.path[:1] == [''] and sys.path.append(sys.path.pop(0)); import snakepit_bridge._boot";
 
 /// Capability of a worker whose connection carries many calls at once.
 const CONCURRENCY: &str = "concurrency";
@@ -87,7 +91,14 @@ pub(crate) async fn launch(
             deadline,
             connect(&mut invitation, &process, host, (context, &reports), shared, &mut links),
         ) => outcome,
-        exit = process.exited() => return Err(failure.exited(&exit)),
+        exit = process.exited() => {
+            // Before it has said anything: perhaps Python itself has not come up.
+            let shadow = match links.control {
+                None => shadow(recipe).await,
+                Some(_) => None,
+            };
+            return Err(shadow.map_or_else(|| failure.exited(&exit), |it| failure.shadowed(&it)));
+        }
     };
     match outcome {
         Ok(Ok((info, can))) => {
@@ -129,6 +140,13 @@ pub(crate) async fn launch(
             Err(error)
         }
     }
+}
+
+/// A file on the search path of the workers that keeps Python from starting.
+async fn shadow(recipe: &Recipe) -> Option<Shadow> {
+    let path = recipe.environment.get(OsStr::new("PYTHONPATH"))?;
+    let dirs = shadowed::on(path, &recipe.working_dir);
+    shadowed::find(&recipe.run, &recipe.interpreter.executable, dirs).await
 }
 
 /// Looks whether what the worker will dial is still there, and puts it back.
@@ -264,10 +282,12 @@ fn title(recipe: &Recipe, context: &StartContext) -> String {
 fn command(recipe: &Recipe, context: &StartContext, token: &Token) -> CommandSpec {
     let mut spec = CommandSpec::new(&recipe.interpreter.executable)
         .arg("-c")
-        .arg("import snakepit_bridge._boot")
+        .arg(BOOT)
         .arg(title(recipe, context));
     spec.cwd = Some(recipe.working_dir.clone());
     spec.dependent = recipe.config.dependent;
+    // The worker lets them through when it can tell whose they are.
+    spec.hold_signals = true;
     spec.containment = Some(recipe.config.containment);
     let passed = recipe.environment.iter();
     spec.env = passed

@@ -40,6 +40,7 @@ mod recipe;
 mod redact;
 mod rendezvous;
 mod run;
+mod shadowed;
 mod telemetry;
 mod tree;
 mod worker;

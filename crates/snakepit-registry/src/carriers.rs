@@ -1,4 +1,4 @@
-//! The processes that carry the cookie of one worker: it, its shim, and what they have started.
+//! The processes that carry the cookie or the stamp of one worker: it, its shim, and what they have started.
 
 use crate::cookie::Cookie;
 use crate::identity::Observation;
@@ -9,7 +9,7 @@ use crate::table::{HostTable, ProcessTable};
 pub(crate) fn of(cookie: Cookie) -> Vec<i32> {
     let all = HostTable.tagged().unwrap_or_default();
     all.into_iter()
-        .filter(|one| one.cookies.contains(&cookie))
+        .filter(|one| one.is_of(cookie))
         .map(|one| one.pid)
         .collect()
 }
@@ -32,8 +32,7 @@ pub(crate) fn kill(cookie: Cookie) {
                 continue;
             };
             let ours = Observation::of(&held).ok().flatten();
-            let ours = ours.and_then(|seen| seen.cookies);
-            if ours.is_some_and(|cookies| cookies.contains(&cookie)) {
+            if ours.is_some_and(|seen| seen.is_of(cookie)) {
                 // What is refused is left to the sweep, which says so.
                 let _ = held.signal(Scope::Process, libc::SIGKILL);
             }

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::run_id::{RunId, base32, parse_base32};
+use crate::stamp::WORKER;
 
 /// The variable that holds the marks, outermost first, separated by `:`.
 pub const COOKIES_VAR: &str = "SNAKEPIT_WORKER_COOKIES";
@@ -41,13 +42,30 @@ impl Cookie {
         })
     }
 
+    /// A new cookie for the worker with this number in its run. Workers of a run whose numbers
+    /// differ in the bits that a [`Stamp`](crate::Stamp) has have different stamps.
+    ///
+    /// # Errors
+    /// The system has no randomness to give.
+    pub fn numbered(run: RunId, dependent: bool, number: u64) -> io::Result<Self> {
+        let random = Self::random(run, dependent)?;
+        let low = (1 << WORKER) - 1;
+        let nonce = random.nonce & !low | number & low;
+        Ok(Self { nonce, ..random })
+    }
+
+    /// Tells the workers of a run from each other.
+    pub(crate) const fn nonce(self) -> u64 {
+        self.nonce
+    }
+
     /// The run that started the process.
-    pub const fn run(&self) -> RunId {
+    pub const fn run(self) -> RunId {
         self.run
     }
 
     /// Whether the process dies with its host.
-    pub const fn dependent(&self) -> bool {
+    pub const fn dependent(self) -> bool {
         self.dependent
     }
 

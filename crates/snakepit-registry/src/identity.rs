@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::cookie::Cookie;
 use crate::pidfd::PidFd;
 use crate::procfs;
+use crate::stamp::{self, Stamp};
 
 /// Where process ids and start times mean something: this boot and these namespaces.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,6 +69,8 @@ pub struct Observation {
     pub identity: ProcessIdentity,
     /// Its cookies; `None` when its environment cannot be read.
     pub cookies: Option<Vec<Cookie>>,
+    /// Its stamp.
+    pub stamp: Option<Stamp>,
 }
 
 /// Whether a process is the one that was recorded.
@@ -102,8 +105,8 @@ impl ProcessIdentity {
     }
 
     /// Compares a record with what is seen. Numbers alone never make a process ours: it carries
-    /// the cookie, or its environment cannot be read and everything else fits. Pure; the order of
-    /// the rules is part of the promise.
+    /// the cookie or its stamp, or its environment cannot be read and everything else fits. Pure;
+    /// the order of the rules is part of the promise.
     pub fn judge(&self, cookie: Cookie, seen: &Observation) -> Verdict {
         let now = &seen.identity;
         if self.pid != now.pid {
@@ -119,6 +122,7 @@ impl ProcessIdentity {
         let program = self.exe.is_some() && self.exe == now.exe;
         match &seen.cookies {
             Some(cookies) if cookies.contains(&cookie) => Verdict::Ours,
+            _ if seen.stamp == Some(Stamp::of(cookie)) => Verdict::Ours,
             // A program can overwrite its environment, and anybody can write down the numbers of
             // somebody else's process: there is no proof either way.
             Some(cookies) if cookies.is_empty() => Verdict::Unknown,
@@ -151,6 +155,7 @@ impl Observation {
             return Ok(None);
         };
         let exe = procfs::exe(pid);
+        let stamp = stamp::of_process(pid).ok().flatten();
         if held.exited() {
             return Ok(None);
         }
@@ -162,6 +167,16 @@ impl Observation {
             uid,
             exe,
         };
-        Ok(Some(Self { identity, cookies }))
+        Ok(Some(Self {
+            identity,
+            cookies,
+            stamp,
+        }))
+    }
+
+    /// Whether it descends from the worker with this cookie, or is it.
+    pub(crate) fn is_of(&self, cookie: Cookie) -> bool {
+        let cookies = self.cookies.as_deref().unwrap_or_default();
+        cookies.contains(&cookie) || self.stamp == Some(Stamp::of(cookie))
     }
 }

@@ -17,7 +17,8 @@ use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use crate::cookie::Cookie;
 use crate::pidfd::PidFd;
 use crate::procfs::{self, Stat};
-use crate::{posix_spawn, sys};
+use crate::stamp::{self, Stamp};
+use crate::{image, sys};
 
 /// How often it is asked whether a child has ended.
 const LOOK: Duration = Duration::from_millis(200);
@@ -58,7 +59,7 @@ pub(crate) fn note(pid: i32) {
 }
 
 fn serve() {
-    let _ = posix_spawn::block_signals();
+    let _ = image::block_signals();
     let mut known = Known::default();
     for turn in 0_u32.. {
         std::thread::sleep(LOOK);
@@ -102,7 +103,7 @@ impl Known {
             .filter_map(|pid| Some((pid, procfs::stat(pid).ok().flatten()?)))
             .collect();
         let groups = groups(&stats);
-        let own = procfs::cookies(me).ok().flatten().unwrap_or_default();
+        let own = Marks::of(me);
         let children = || stats.iter().filter(|(_, stat)| stat.ppid == me);
         let key = |pid: i32, stat: &Stat| (pid, stat.start_ticks);
         let now: BTreeSet<_> = children().map(|(pid, stat)| key(*pid, stat)).collect();
@@ -145,10 +146,27 @@ fn groups(stats: &[(i32, Stat)]) -> BTreeSet<i32> {
     started.1.clone()
 }
 
+/// What a process carries.
+struct Marks {
+    cookies: Vec<Cookie>,
+    stamp: Option<Stamp>,
+}
+
+impl Marks {
+    fn of(pid: i32) -> Self {
+        Self {
+            cookies: procfs::cookies(pid).ok().flatten().unwrap_or_default(),
+            stamp: stamp::of_process(pid).ok().flatten(),
+        }
+    }
+}
+
 /// Whether a process carries a mark that is not this process's own: a worker, or below one.
-fn marked(pid: i32, own: &[Cookie]) -> bool {
-    let cookies = procfs::cookies(pid).ok().flatten().unwrap_or_default();
-    cookies.iter().any(|cookie| !own.contains(cookie))
+fn marked(pid: i32, own: &Marks) -> bool {
+    let marks = Marks::of(pid);
+    let mut cookies = marks.cookies.iter();
+    cookies.any(|cookie| !own.cookies.contains(cookie))
+        || marks.stamp.is_some() && marks.stamp != own.stamp
 }
 
 /// Takes the status of a zombie that is still the one that was looked at.

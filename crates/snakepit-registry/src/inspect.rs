@@ -6,7 +6,8 @@ use crate::data_dir::DataDir;
 use crate::error::Error;
 use crate::foreign_run::{Access, ForeignRun};
 use crate::identity::{Scene, Verdict};
-use crate::plan::{Evidence, LeftAlone, plan};
+use crate::lost;
+use crate::plan::{Evidence, LeftAlone, Target, plan};
 use crate::record::{ProcessState, Record};
 use crate::run_dir::RunMeta;
 use crate::run_id::RunId;
@@ -78,6 +79,16 @@ pub struct WouldKill {
     pub evidence: Evidence,
 }
 
+impl WouldKill {
+    fn of(target: &Target) -> Self {
+        Self {
+            pid: target.held.pid(),
+            worker_id: target.worker_id.clone(),
+            evidence: target.evidence,
+        }
+    }
+}
+
 impl RunReport {
     fn bad(run_id: RunId, problem: &Error) -> Self {
         Self {
@@ -110,7 +121,30 @@ pub(crate) fn inspect(
             Err(e) => reports.push(RunReport::bad(id, &e)),
         }
     }
+    let known = |id| reports.iter().any(|report| report.run_id == id);
+    for id in lost::runs(data, here, &tagged, known) {
+        reports.push(without_directory(id, &tagged, table)?);
+    }
     Ok(reports)
+}
+
+/// What is left of a run whose directory somebody has removed.
+fn without_directory(
+    run_id: RunId,
+    tagged: &[Tagged],
+    table: &dyn ProcessTable,
+) -> Result<RunReport, Error> {
+    let plan = plan(run_id, &[], true, tagged, table);
+    let plan = plan.map_err(|e| Error::io("read", "/proc", e))?;
+    Ok(RunReport {
+        run_id,
+        state: RunState::Dead,
+        meta: None,
+        workers: Vec::new(),
+        would_kill: plan.targets.iter().map(WouldKill::of).collect(),
+        would_leave: plan.left,
+        problem: None,
+    })
 }
 
 fn report(
@@ -152,11 +186,7 @@ fn report(
         match plan(run.id, &records, comparable, tagged, table) {
             Ok(plan) => {
                 would_leave = plan.left;
-                would_kill.extend(plan.targets.iter().map(|target| WouldKill {
-                    pid: target.held.pid(),
-                    worker_id: target.worker_id.clone(),
-                    evidence: target.evidence,
-                }));
+                would_kill.extend(plan.targets.iter().map(WouldKill::of));
             }
             Err(e) => note(Error::io("read", "/proc", e)),
         }

@@ -23,7 +23,7 @@ use nix::sys::socket::{
 };
 
 use crate::launch::clear_below;
-use crate::{posix_spawn, sys};
+use crate::{image, sys};
 
 /// What the thread is asked for: a pipe, a lock, to close something.
 const PIPE: u8 = b'p';
@@ -150,7 +150,7 @@ fn start() -> io::Result<Option<OwnedFd>> {
         .name("snakepit-keeper".to_owned())
         .spawn(move || {
             // Handlers of the host would find none of its descriptors here.
-            let _ = posix_spawn::block_signals();
+            let _ = image::block_signals();
             let own = sys::own_descriptors(number);
             let alone = own.is_ok();
             let _ = reply.send(own);

@@ -12,9 +12,11 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 use crate::cookie::{COOKIES_VAR, Cookie};
 use crate::error::{Error, SpawnProblem};
+use crate::image::Image;
 use crate::keeper::{self, Kept};
-use crate::posix_spawn::Image;
+use crate::origin::{ORIGIN_VAR, Origin};
 use crate::spec::{CommandSpec, Output};
+use crate::stamp::Stamp;
 
 /// The variable that tells a child the process id of its parent: of its host, or of its shim.
 pub const HOST_PID_VAR: &str = "SNAKEPIT_WORKER_HOST_PID";
@@ -30,7 +32,11 @@ pub(crate) struct Launch {
 }
 
 impl Launch {
-    pub(crate) fn prepare(spec: &CommandSpec, cookie: Cookie) -> Result<Self, Error> {
+    pub(crate) fn prepare(
+        spec: &CommandSpec,
+        cookie: Cookie,
+        origin: Option<&Origin>,
+    ) -> Result<Self, Error> {
         let fail = |problem| Error::spawn(&spec.program, problem);
         if !spec.program.is_absolute() {
             return Err(fail(SpawnProblem::NotAbsolute));
@@ -47,8 +53,8 @@ impl Launch {
         for arg in &spec.args {
             argv.push(text(arg)?);
         }
-        let mut envp = Vec::with_capacity(spec.env.len() + 2);
-        for (name, value) in environment(spec, cookie) {
+        let mut envp = Vec::with_capacity(spec.env.len() + 3);
+        for (name, value) in environment(spec, cookie, origin) {
             if name.is_empty() || name.as_bytes().contains(&b'=') {
                 let name = name.to_string_lossy().into_owned();
                 return Err(fail(SpawnProblem::BadArgument(name)));
@@ -79,6 +85,8 @@ impl Launch {
                 cwd,
                 stdio,
                 more: Vec::new(),
+                held_back: spec.hold_signals,
+                stamp: Some(Stamp::of(cookie)),
             },
             death,
             stdout,
@@ -88,14 +96,18 @@ impl Launch {
 }
 
 /// The whole environment: what the caller gave, the cookies (those of this process first, so that
-/// an outer host still finds what an inner one started) and the host's process id.
-fn environment(spec: &CommandSpec, cookie: Cookie) -> Vec<(OsString, OsString)> {
+/// an outer host still finds what an inner one started) and who the host is.
+fn environment(
+    spec: &CommandSpec,
+    cookie: Cookie,
+    origin: Option<&Origin>,
+) -> Vec<(OsString, OsString)> {
     let mut cookies = std::env::var_os(COOKIES_VAR).unwrap_or_default();
     if !cookies.is_empty() {
         cookies.push(":");
     }
     cookies.push(cookie.to_string());
-    let ours = [COOKIES_VAR, HOST_PID_VAR];
+    let ours = [COOKIES_VAR, HOST_PID_VAR, ORIGIN_VAR];
     let given = spec
         .env
         .iter()
@@ -104,7 +116,8 @@ fn environment(spec: &CommandSpec, cookie: Cookie) -> Vec<(OsString, OsString)> 
         (COOKIES_VAR.into(), cookies),
         (HOST_PID_VAR.into(), std::process::id().to_string().into()),
     ];
-    given.cloned().chain(added).collect()
+    let origin = origin.map(|origin| (ORIGIN_VAR.into(), origin.value()));
+    given.cloned().chain(added).chain(origin).collect()
 }
 
 /// What a system error means for this program.

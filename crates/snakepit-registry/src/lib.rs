@@ -44,8 +44,13 @@
 //!    descriptor 0 or put another file there without keeping a copy.
 //! 2. *Parent death signal*: all children are started by one thread that never ends, so a worker
 //!    may call `prctl(PR_SET_PDEATHSIG)` for itself.
-//! 3. *Sweep*: the next host kills what carries the mark of a run whose host is dead, also what
+//! 3. *Sweep*: the next host kills what carries a mark of a run whose host is dead, also what
 //!    has left its group. Each process is identified and signalled through the same pidfd.
+//!
+//! There are two marks. A [`Cookie`] is in the environment, with what is needed to tell that its
+//! host is dead when the run's files are gone ([`ORIGIN_VAR`]). A [`Stamp`] is the soft limit for
+//! file locks, which Linux does not enforce: a process keeps it without its environment, its group,
+//! its session and its parents.
 //!
 //! # Containment
 //! How far the layers reach for descendants that leave the group, by `setsid` and a double fork
@@ -79,8 +84,10 @@
 //!
 //! # Limitations
 //! Linux only; local file systems only. In mode `group`, descendants that leave the group die in
-//! the next sweep, not with their host. A process that throws its environment away carries no
-//! mark; a process with the rights of the host can kill a shim or leave a control group. A child
+//! the next sweep, not with their host. A process that throws its environment away and
+//! sets its limit for file locks carries no mark; one that only throws its environment away is not
+//! found when the directory of its run is gone too, unless another process of the run leads there.
+//! A process with the rights of the host can kill a shim or leave a control group. A child
 //! that changes its user escapes a host without privileges. A process
 //! in an uninterruptible wait dies when the kernel lets it. The database of the running host is
 //! mapped into memory: somebody who truncates it crashes the host (the directory has mode 0700).
@@ -103,15 +110,17 @@ mod gate;
 mod helpers;
 mod host_run;
 mod identity;
+mod image;
 mod inherited;
 mod inspect;
 mod keeper;
 mod killer;
 mod launch;
+mod lost;
+mod origin;
 mod pages;
 mod pidfd;
 mod plan;
-mod posix_spawn;
 mod probe;
 mod procfs;
 mod pulse;
@@ -126,6 +135,7 @@ mod shared_words;
 mod shim;
 mod spawner;
 mod spec;
+mod stamp;
 mod store;
 mod stored;
 mod sweep;
@@ -145,6 +155,7 @@ pub use identity::{Observation, ProcessIdentity, Scene, Verdict};
 pub use inspect::{RunReport, RunState, WorkerReport, WouldKill};
 pub use killer::KillOutcome;
 pub use launch::HOST_PID_VAR;
+pub use origin::ORIGIN_VAR;
 pub use pidfd::{PidFd, Scope, TERMINATE_VALUE};
 pub use plan::{Evidence, LeftAlone, Plan, Reach, Reason, Target, plan};
 pub use probe::{ModeSupport, Support, Tier};
@@ -157,6 +168,7 @@ pub use run_dir::RunMeta;
 pub use run_id::{RunId, RunIdError};
 pub use shared_words::SharedWords;
 pub use spec::{CommandSpec, Output};
+pub use stamp::Stamp;
 pub use store::{Change, Store, StoreSize, StoreStats};
 pub use stored::read_records;
 pub use sweep::{Killed, Outcome, SweepReport, SweptRun};

@@ -9,6 +9,7 @@ use crate::identity::{ProcessIdentity, Verdict};
 use crate::pidfd::Scope;
 use crate::record::Record;
 use crate::run_id::RunId;
+use crate::stamp::Stamp;
 use crate::table::{Held, ProcessTable, Tagged};
 
 /// How sure it is that a process belongs to a run.
@@ -21,6 +22,8 @@ pub enum Evidence {
     ReducedIdentity,
     /// It carries a cookie of the run.
     Cookie,
+    /// It carries a stamp of the run, and no cookie: somebody has cleared its environment.
+    Stamp,
     /// It is in a control group of the run.
     Cgroup,
 }
@@ -70,7 +73,7 @@ enum Proof {
     Recorded(ProcessIdentity, Cookie),
     Run(RunId),
     /// It was started to outlive its host, or by something that was.
-    Independent(Cookie),
+    LivesFor(LivesFor),
 }
 
 /// How far a sweep goes with processes that were started to outlive their host, and with what
@@ -100,12 +103,12 @@ impl Target {
                 identity.judge(*cookie, &seen),
                 Verdict::Ours | Verdict::OursByReducedRule
             ),
-            Proof::Run(run) => seen
-                .cookies
-                .is_some_and(|cookies| belongs(&cookies, *run) == Some(true)),
-            Proof::Independent(cookie) => {
-                seen.cookies.is_some_and(|cookies| cookies.contains(cookie))
+            Proof::Run(run) => {
+                let cookies = seen.cookies.as_deref().unwrap_or_default();
+                belongs(cookies, seen.stamp, *run) == Some(true)
             }
+            Proof::LivesFor(LivesFor::Cookie(cookie)) => seen.is_of(*cookie),
+            Proof::LivesFor(LivesFor::Stamp(stamp)) => seen.stamp == Some(*stamp),
         })
     }
 }
@@ -121,11 +124,13 @@ pub struct Plan {
     pub gone: usize,
 }
 
-/// Whether cookies belong to a run: `Some(true)` when the process dies with it, `Some(false)` when
+/// Whether a process belongs to a run: `Some(true)` when it dies with it, `Some(false)` when
 /// it was started to outlive it, or by something that was.
-fn belongs(cookies: &[Cookie], run: RunId) -> Option<bool> {
-    let from = cookies.iter().position(|cookie| cookie.run() == run)?;
-    Some(cookies[from..].iter().all(Cookie::dependent))
+fn belongs(cookies: &[Cookie], stamp: Option<Stamp>, run: RunId) -> Option<bool> {
+    match cookies.iter().position(|cookie| cookie.run() == run) {
+        Some(from) => Some(cookies[from..].iter().all(|one| one.dependent())),
+        None => Some(stamp.filter(|stamp| stamp.is_of(run))?.dependent()),
+    }
 }
 
 fn untouchable(pid: i32) -> bool {
@@ -133,9 +138,33 @@ fn untouchable(pid: i32) -> bool {
 }
 
 /// The independent process that a process lives for: itself, or one that it descends from.
-fn independent(cookies: &[Cookie], run: RunId) -> Option<Cookie> {
-    let from = cookies.iter().position(|cookie| cookie.run() == run)?;
-    cookies[from..].iter().copied().find(|one| !one.dependent())
+#[derive(Clone, Copy, Debug)]
+enum LivesFor {
+    Cookie(Cookie),
+    Stamp(Stamp),
+}
+
+impl LivesFor {
+    fn of(process: &Tagged, run: RunId) -> Option<Self> {
+        let cookies = &process.cookies;
+        match cookies.iter().position(|cookie| cookie.run() == run) {
+            Some(from) => {
+                let mut inner = cookies[from..].iter().copied();
+                inner.find(|one| !one.dependent()).map(Self::Cookie)
+            }
+            None => {
+                let stamp = process.stamp.filter(|stamp| stamp.is_of(run));
+                stamp.filter(|one| !one.dependent()).map(Self::Stamp)
+            }
+        }
+    }
+
+    fn is(self, cookie: Cookie) -> bool {
+        match self {
+            Self::Cookie(one) => one == cookie,
+            Self::Stamp(stamp) => stamp == Stamp::of(cookie),
+        }
+    }
 }
 
 /// Plans the sweep of a run; processes that were started to outlive their host are left alone.
@@ -179,24 +208,22 @@ pub(crate) fn plan_as_far(
         }
     }
     // Without comparable ids it is not known which of them have ended.
-    let reached = |cookie: &Cookie| match reach {
+    let reached = |process: LivesFor| match reach {
         Reach::Dependent => false,
-        Reach::Leftovers => comparable && ended.contains(cookie),
+        Reach::Leftovers => comparable && ended.iter().any(|&cookie| process.is(cookie)),
         Reach::Independent => true,
     };
     for process in tagged {
         if plan.knows(process.pid) {
             continue;
         }
-        let Some(dependent) = belongs(&process.cookies, run) else {
+        let Some(dependent) = belongs(&process.cookies, process.stamp, run) else {
             continue;
         };
-        let record = records
-            .iter()
-            .find(|record| process.cookies.contains(&record.cookie));
+        let record = records.iter().find(|record| process.is_of(record.cookie));
         let worker_id = record.map(|record| record.worker_id.clone());
-        let lives_for = independent(&process.cookies, run);
-        if untouchable(process.pid) || !(dependent || lives_for.as_ref().is_some_and(reached)) {
+        let lives_for = LivesFor::of(process, run);
+        if untouchable(process.pid) || !(dependent || lives_for.is_some_and(reached)) {
             let reason = if dependent {
                 Reason::Untouchable
             } else {
@@ -215,8 +242,12 @@ pub(crate) fn plan_as_far(
                 held,
                 scope: if leads { Scope::Group } else { Scope::Process },
                 worker_id,
-                evidence: Evidence::Cookie,
-                proof: lives_for.map_or(Proof::Run(run), Proof::Independent),
+                evidence: if process.cookies.iter().any(|cookie| cookie.run() == run) {
+                    Evidence::Cookie
+                } else {
+                    Evidence::Stamp
+                },
+                proof: lives_for.map_or(Proof::Run(run), Proof::LivesFor),
             });
         }
     }

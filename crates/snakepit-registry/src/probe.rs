@@ -12,7 +12,7 @@ use crate::containment::{Containment, Refusal};
 use crate::inherited;
 use crate::keeper;
 use crate::pidfd::PidFd;
-use crate::sys;
+use crate::{stamp, sys};
 
 /// The layers that this system supports. No process is started to find out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -34,6 +34,9 @@ pub struct Support {
     pub group_signal: bool,
     /// A worker can ask to be killed with the thread that started it.
     pub parent_death_signal: bool,
+    /// Children can be given a mark that a cleared environment does not remove: a limit for file
+    /// locks.
+    pub stamp: bool,
     /// Our control group (version 2) can be divided, and killed as a whole.
     pub cgroup: bool,
     /// Process id namespaces may be created, as far as the settings say.
@@ -75,6 +78,7 @@ impl Support {
             pidfs_inode: own.as_ref().is_some_and(|own| own.inode().is_some()),
             group_signal: sys::has_group_signal(),
             parent_death_signal: nix::sys::prctl::get_pdeathsig().is_ok(),
+            stamp: stamp::works(),
             cgroup: cgroup::own().is_ok(),
             pid_namespace: namespaces_are_allowed(),
         }

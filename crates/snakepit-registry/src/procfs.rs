@@ -101,8 +101,8 @@ pub(crate) fn cookies(pid: i32) -> io::Result<Option<Vec<Cookie>>> {
     unreachable!("the tries do not end before the time")
 }
 
-/// The number in a variable of a process; `None` when there is none or it cannot be read.
-pub(crate) fn variable(pid: i32, name: &str) -> Option<i32> {
+/// A variable of a process; `None` when there is none or it cannot be read.
+pub(crate) fn variable(pid: i32, name: &str) -> Option<Vec<u8>> {
     let block = environ(pid).ok()?;
     let mut entries = block.split(|&byte| byte == 0);
     let value = entries.find_map(|entry| {
@@ -110,7 +110,7 @@ pub(crate) fn variable(pid: i32, name: &str) -> Option<i32> {
             .strip_prefix(name.as_bytes())?
             .strip_prefix(b"=".as_slice())
     })?;
-    std::str::from_utf8(value).ok()?.parse().ok()
+    Some(value.to_owned())
 }
 
 /// The environment of a process, in a single read: the kernel cuts it off between two when the
@@ -133,6 +133,11 @@ fn environ(pid: i32) -> io::Result<Vec<u8>> {
 fn environ_end(pid: i32) -> Option<u64> {
     fs::read_link(format!("/proc/{pid}/exe")).ok()?;
     Some(stat(pid).ok().flatten()?.environ_end)
+}
+
+/// The limits of a process, as text.
+pub(crate) fn limits(pid: i32) -> io::Result<Vec<u8>> {
+    fs::read(format!("/proc/{pid}/limits"))
 }
 
 /// Device and inode of the program that a process runs.

@@ -7,7 +7,7 @@
 use std::fs;
 
 use crate::cookie::Cookie;
-use crate::identity::{ProcessIdentity, Scene};
+use crate::identity::Scene;
 use crate::launch::HOST_PID_VAR;
 use crate::pidfd::PidFd;
 use crate::procfs;
@@ -32,21 +32,25 @@ pub(crate) fn of(meta: &RunMeta, here: &Scene) -> Pulse {
         return Pulse::Gone;
     }
     match &meta.host {
-        Some(host) if meta.scene.comparable(here) => of_process(host),
+        Some(host) if meta.scene.comparable(here) => {
+            of_process(host.pid, host.pidfs_inode, host.start_ticks)
+        }
         _ => Pulse::Unknown,
     }
 }
 
-fn of_process(host: &ProcessIdentity) -> Pulse {
-    let held = match PidFd::open(host.pid) {
+/// Looks for a process with this number, which is told from others by its place in pidfs or by its
+/// start.
+pub(crate) fn of_process(pid: i32, pidfs_inode: Option<u64>, start_ticks: u64) -> Pulse {
+    let held = match PidFd::open(pid) {
         Ok(Some(held)) => held,
         Ok(None) => return Pulse::Gone,
         Err(_) => return Pulse::Unknown,
     };
-    let same = match (host.pidfs_inode, held.inode()) {
+    let same = match (pidfs_inode, held.inode()) {
         (Some(recorded), Some(found)) => recorded == found,
-        _ => match procfs::stat(host.pid) {
-            Ok(Some(stat)) => stat.start_ticks == host.start_ticks,
+        _ => match procfs::stat(pid) {
+            Ok(Some(stat)) => stat.start_ticks == start_ticks,
             Ok(None) => false,
             Err(_) => return Pulse::Unknown,
         },
@@ -80,5 +84,7 @@ fn has_its_host(pid: i32) -> bool {
         return procfs::stat(pid).is_ok_and(|stat| stat.is_some());
     }
     let parent = procfs::stat(pid).ok().flatten().map(|stat| stat.ppid);
-    parent.is_some() && parent == procfs::variable(pid, HOST_PID_VAR)
+    let named = procfs::variable(pid, HOST_PID_VAR);
+    let named = named.and_then(|value| std::str::from_utf8(&value).ok()?.parse().ok());
+    parent.is_some() && parent == named
 }

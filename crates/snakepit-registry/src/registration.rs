@@ -59,7 +59,7 @@ pub struct Spawned {
 impl Reservation {
     pub(crate) fn new(inner: Arc<Inner>, worker_id: &str, generation: u64) -> Result<Self, Error> {
         let run = inner.run.id();
-        let cookie = Cookie::random(run, true)
+        let cookie = Cookie::numbered(run, true, generation)
             .map_err(|e| Error::io("name a worker of", inner.run.database(), e))?;
         let record = Record {
             worker_id: worker_id.to_owned(),
@@ -89,7 +89,7 @@ impl Reservation {
         let inner = Arc::clone(&self.inner);
         let mut record = self.record.clone();
         if !spec.dependent {
-            record.cookie = Cookie::random(inner.run.id(), false)
+            record.cookie = Cookie::numbered(inner.run.id(), false, record.generation)
                 .map_err(|e| Error::io("name a worker of", inner.run.database(), e))?;
         }
         let started = spawner::launch(&inner, spec, record.cookie, record.generation)?;

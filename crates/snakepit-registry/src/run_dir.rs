@@ -12,6 +12,7 @@ use crate::data_dir::{DataDir, UNFINISHED};
 use crate::error::Error;
 use crate::identity::{ProcessIdentity, Scene};
 use crate::keeper::{self, Kept};
+use crate::origin::Origin;
 use crate::pidfd::PidFd;
 use crate::run_id::RunId;
 use crate::store::{DATA_FILE, Store};
@@ -125,6 +126,14 @@ impl RunDir {
 
     pub(crate) const fn id(&self) -> RunId {
         self.meta.run_id
+    }
+
+    /// What workers carry of it; `None` if this process cannot be identified.
+    pub(crate) fn origin(&self) -> Option<Origin> {
+        let host = self.meta.host.as_ref()?;
+        // Above the run and the directory of all runs.
+        let data_dir = self.path.ancestors().nth(2)?;
+        Some(Origin::new(host, &self.meta.scene, data_dir))
     }
 
     pub(crate) fn database(&self) -> PathBuf {

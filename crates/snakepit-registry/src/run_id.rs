@@ -32,6 +32,11 @@ impl RunId {
         getrandom::fill(&mut bytes).map_err(io::Error::other)?;
         Ok(Self(u128::from_le_bytes(bytes)))
     }
+
+    /// So many of its bits.
+    pub(crate) const fn low_bits(self, bits: u32) -> u64 {
+        (self.0 & ((1 << bits) - 1)) as u64
+    }
 }
 
 /// Writes the low `digits * 5` bits of a number in base 32.

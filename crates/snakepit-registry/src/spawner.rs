@@ -19,10 +19,10 @@ use crate::contained::{self, Birth};
 use crate::cookie::Cookie;
 use crate::error::{Error, SpawnProblem};
 use crate::identity::ProcessIdentity;
+use crate::image::{self, Image};
 use crate::inherited;
 use crate::launch::{Launch, classify};
 use crate::pidfd::PidFd;
-use crate::posix_spawn::{self, Image};
 use crate::registry::Inner;
 use crate::spec::CommandSpec;
 use crate::store::Change;
@@ -97,7 +97,7 @@ fn thread() -> Result<Sender<Job>, Error> {
 
 fn serve(jobs: &Receiver<Job>) {
     // Without it handlers of the host may run here; children are not concerned.
-    let _ = posix_spawn::block_signals();
+    let _ = image::block_signals();
     let mut abandoned: Vec<Box<Abandoned>> = Vec::new();
     loop {
         let job = if abandoned.is_empty() {
@@ -138,7 +138,7 @@ fn serve(jobs: &Receiver<Job>) {
 
 /// Starts, holds, identifies and arms. When a step fails, the process is killed and reaped.
 fn start(image: &Image, cookie: Cookie) -> io::Result<Born> {
-    let pid = posix_spawn::spawn(image)?;
+    let pid = image::spawn(image)?;
     inherited::note(pid);
     born(image, cookie, pid).inspect_err(|_| {
         let pid = nix::unistd::Pid::from_raw(pid);
@@ -186,7 +186,7 @@ pub(crate) fn launch(
     let mut pause = FIRST_PAUSE;
     loop {
         let passage = inner.gate.enter()?;
-        let result = attempt(birth);
+        let result = attempt(inner, birth);
         drop(passage);
         match result {
             Err(Error::Spawn {
@@ -203,9 +203,9 @@ pub(crate) fn launch(
     }
 }
 
-fn attempt(birth: Birth<'_>) -> Result<Started, Error> {
+fn attempt(inner: &Inner, birth: Birth<'_>) -> Result<Started, Error> {
     let Birth { spec, cookie, .. } = birth;
-    let launch = Launch::prepare(spec, cookie)?;
+    let launch = Launch::prepare(spec, cookie, inner.run.origin().as_ref())?;
     if birth.mode.is_strict() {
         return contained::start(birth, launch);
     }

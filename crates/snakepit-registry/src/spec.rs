@@ -20,7 +20,8 @@ pub enum Output {
 /// A program with its arguments and environment.
 ///
 /// Nothing of the host's environment is passed on unless it is named here; the registry adds
-/// [`COOKIES_VAR`](crate::COOKIES_VAR) and [`HOST_PID_VAR`](crate::HOST_PID_VAR).
+/// [`COOKIES_VAR`](crate::COOKIES_VAR), [`HOST_PID_VAR`](crate::HOST_PID_VAR) and
+/// [`ORIGIN_VAR`](crate::ORIGIN_VAR).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct CommandSpec {
@@ -39,6 +40,10 @@ pub struct CommandSpec {
     /// Whether the process dies with its host; `true` by default. Otherwise it keeps running
     /// and later hosts only report it.
     pub dependent: bool,
+    /// Whether the process begins with SIGTERM, SIGINT and SIGHUP blocked; `false` by default. Such
+    /// a signal waits until the process lets it through, which it does once it has handlers. What
+    /// the process starts before that begins with them blocked as well.
+    pub hold_signals: bool,
     /// How far the registry reaches for what this process starts; by default as far as for
     /// all. An independent process cannot be contained.
     pub containment: Option<Containment>,
@@ -55,6 +60,7 @@ impl CommandSpec {
             stdout: Output::default(),
             stderr: Output::default(),
             dependent: true,
+            hold_signals: false,
             containment: None,
         }
     }

@@ -12,6 +12,7 @@ use crate::ending::{BIRTH, Known, NOTHING, end, end_cgroups};
 use crate::error::Error;
 use crate::foreign_run::{Access, ForeignRun, lock_sweep, remove_unfinished};
 use crate::identity::Scene;
+use crate::lost;
 use crate::plan::{Evidence, LeftAlone, Reach, Reason};
 use crate::run_id::RunId;
 use crate::table::ProcessTable;
@@ -157,15 +158,36 @@ pub(crate) fn sweep(
             sweep_run(data, run, here, (deadline, birth, reach), table)
         });
     }
-    for &id in again.iter().filter(|id| !runs.contains(id)) {
-        let tally = end(id, NOTHING, deadline, table)?;
-        if !tally.killed.is_empty() || !tally.leftover.is_empty() {
-            let mut run = SweptRun::new(id, Outcome::Swept);
-            (run.killed, run.left, run.leftover) = (tally.killed, tally.left, tally.leftover);
-            report.runs.push(run);
-        }
+    let known = |id| runs.contains(&id) || Some(id) == own || again.contains(&id);
+    let lost = lost::runs(data, here, &tagged, known);
+    let again = again.iter().filter(|id| !runs.contains(id));
+    for id in again.copied().chain(lost) {
+        report
+            .runs
+            .extend(sweep_without_directory(id, deadline, reach, table)?);
     }
     Ok(report)
+}
+
+/// Sweeps what is left of a run that has no directory; `None` if that is nothing.
+fn sweep_without_directory(
+    id: RunId,
+    deadline: Deadline,
+    reach: Reach,
+    table: &dyn ProcessTable,
+) -> Result<Option<SweptRun>, Error> {
+    let known = Known { reach, ..NOTHING };
+    let tally = end(id, known, deadline, table)?;
+    let (killed, leftover) = end_cgroups(id, &[], deadline);
+    let mut run = SweptRun::new(id, Outcome::Swept);
+    (run.killed, run.left, run.leftover) = (tally.killed, tally.left, tally.leftover);
+    run.killed.extend(killed);
+    run.leftover.extend(leftover);
+    if !run.left.is_empty() || !run.leftover.is_empty() {
+        run.outcome = Outcome::Kept;
+    }
+    let nothing = run.killed.is_empty() && run.left.is_empty() && run.leftover.is_empty();
+    Ok((!nothing).then_some(run))
 }
 
 /// Sweeps one run whose lock is held.

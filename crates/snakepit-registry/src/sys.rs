@@ -54,6 +54,41 @@ pub(crate) fn pidfd_signal_group(fd: BorrowedFd<'_>, signal: i32) -> io::Result<
     send(fd, signal, PIDFD_SIGNAL_PROCESS_GROUP)
 }
 
+/// Sets the soft limit for file locks of a process and keeps its hard one. 0 is this process.
+pub(crate) fn limit_file_locks(pid: i32, soft: u64) -> io::Result<()> {
+    let (_, hard) = file_lock_limits(pid)?;
+    let new = libc::rlimit64 {
+        rlim_cur: soft,
+        rlim_max: hard,
+    };
+    // SAFETY: both pointers are to structures of this function, or null, which means none.
+    check(
+        unsafe {
+            libc::prlimit64(
+                pid,
+                libc::RLIMIT_LOCKS,
+                &raw const new,
+                std::ptr::null_mut(),
+            )
+        }
+        .into(),
+    )?;
+    Ok(())
+}
+
+/// The limits for file locks of a process, soft and hard. 0 is this process.
+pub(crate) fn file_lock_limits(pid: i32) -> io::Result<(u64, u64)> {
+    let mut old = libc::rlimit64 {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the call fills the structure that it is given; the other pointer means no change.
+    check(
+        unsafe { libc::prlimit64(pid, libc::RLIMIT_LOCKS, std::ptr::null(), &raw mut old) }.into(),
+    )?;
+    Ok((old.rlim_cur, old.rlim_max))
+}
+
 /// What follows the common part of a `siginfo_t` for a queued signal.
 #[repr(C)]
 struct Queued {

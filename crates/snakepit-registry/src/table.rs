@@ -7,19 +7,29 @@ use crate::cookie::Cookie;
 use crate::identity::Observation;
 use crate::pidfd::{PidFd, Scope};
 use crate::procfs;
+use crate::stamp::{self, Stamp};
 
-/// A process that carries cookies.
+/// A process that carries cookies or a stamp.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tagged {
     /// Process id.
     pub pid: i32,
     /// Its cookies, outermost first.
     pub cookies: Vec<Cookie>,
+    /// Its stamp, that of the innermost worker that it descends from.
+    pub stamp: Option<Stamp>,
+}
+
+impl Tagged {
+    /// Whether it descends from the worker with this cookie, or is it.
+    pub(crate) fn is_of(&self, cookie: Cookie) -> bool {
+        self.cookies.contains(&cookie) || self.stamp == Some(Stamp::of(cookie))
+    }
 }
 
 /// All processes that can be seen.
 pub trait ProcessTable {
-    /// The processes that carry cookies.
+    /// The processes that carry cookies or a stamp.
     ///
     /// # Errors
     /// The table cannot be read.
@@ -60,9 +70,15 @@ pub struct HostTable;
 impl ProcessTable for HostTable {
     fn tagged(&self) -> io::Result<Vec<Tagged>> {
         let tagged = |pid| {
-            // Processes of other users and those that have just ended are not ours to find.
-            let cookies = procfs::cookies(pid).ok().flatten()?;
-            (!cookies.is_empty()).then_some(Tagged { pid, cookies })
+            // The environment of other users' processes is not ours to read, and those that have
+            // just ended have none.
+            let cookies = procfs::cookies(pid).ok().flatten().unwrap_or_default();
+            let stamp = stamp::of_process(pid).ok().flatten();
+            (!cookies.is_empty() || stamp.is_some()).then_some(Tagged {
+                pid,
+                cookies,
+                stamp,
+            })
         };
         Ok(procfs::pids()?.into_iter().filter_map(tagged).collect())
     }

@@ -50,7 +50,21 @@ pub(crate) fn guard(py: Python<'_>) -> PyResult<()> {
     };
     PARENT.store(parent, Ordering::Relaxed);
     SIGNALS.into_iter().for_each(take_over);
+    let_through();
     watch_python(py)
+}
+
+/// Unblocks the signals, which the host holds back while a worker starts: those that came meanwhile are answered now.
+fn let_through() {
+    // SAFETY: all zeros is a valid place for a set, which is filled before it is read.
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        for signal in SIGNALS {
+            libc::sigaddset(&raw mut set, signal);
+        }
+        libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const set, std::ptr::null_mut());
+    }
 }
 
 /// Installs the handler, unless user code has one of its own.

@@ -22,6 +22,7 @@ pub(super) fn containment(support: &Support) -> Check {
         ("pidfs inode", support.pidfs_inode),
         ("group signal", support.group_signal),
         ("parent death signal", support.parent_death_signal),
+        ("marks without environment", support.stamp),
     ];
     let list = |wanted: bool| {
         let names = layers.iter().filter(|(_, there)| *there == wanted);

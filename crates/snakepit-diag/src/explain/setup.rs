@@ -55,7 +55,7 @@ pub(super) const ROWS: &[Row] = &[
     [
         "SP5003",
         "The adapter cannot be found or loaded.",
-        "The file or module does not exist, or an exception left it while it was imported.",
+        "The file or module does not exist, an exception left it while it was imported, or a file on the search path has the name of a module that the worker needs.",
         "adapter `tools.py` cannot be loaded: ModuleNotFoundError: No module named 'numpy'",
         "Fix what the traceback shows; `python_path` and `python` decide where modules are looked for.",
     ],

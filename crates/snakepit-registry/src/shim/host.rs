@@ -21,9 +21,9 @@ use crate::clock::Deadline;
 use crate::containment::{Containment, Refusal};
 use crate::cookie::COOKIES_VAR;
 use crate::error::Error;
+use crate::image::{self, Image};
 use crate::launch::{HOST_PID_VAR, clear_below, null};
 use crate::pidfd::PidFd;
-use crate::posix_spawn::{self, Image};
 use crate::shim::entry::{self, MARKER, VERSION};
 use crate::shim::wire::{NOTE, Note, Order, Stage};
 use crate::sys;
@@ -78,6 +78,8 @@ pub(crate) fn prepare(
         envp,
         cwd,
         stdio,
+        held_back,
+        stamp,
         ..
     } = worker;
     let cookies = format!("{COOKIES_VAR}=");
@@ -99,6 +101,7 @@ pub(crate) fn prepare(
         cgroup: cgroup.transpose()?,
         argv,
         envp,
+        held_back,
     };
     own.push(text(
         [MARKER.to_bytes(), b"=", VERSION.to_bytes()].concat(),
@@ -133,6 +136,9 @@ pub(crate) fn prepare(
         cwd: None,
         stdio,
         more,
+        // Until it blocks all signals.
+        held_back: true,
+        stamp,
     };
     Ok(Prepared {
         image,
@@ -278,9 +284,11 @@ pub(crate) fn probe(mode: Containment) -> Result<(), Refusal> {
             cwd: None,
             stdio: [Some(null(false)?), Some(null(true)?), Some(null(true)?)],
             more: Vec::new(),
+            held_back: false,
+            stamp: None,
         };
         let (image, waiting) = prepare(worker, mode, None)?.split();
-        let pid = posix_spawn::spawn(&image)?;
+        let pid = image::spawn(&image)?;
         drop(image);
         let deadline = Deadline::after(BIRTH);
         let answer = ready(&waiting.control, deadline).and_then(|()| {

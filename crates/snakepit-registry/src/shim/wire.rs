@@ -16,6 +16,8 @@ pub(crate) struct Order {
     pub(crate) cgroup: Option<CString>,
     pub(crate) argv: Vec<CString>,
     pub(crate) envp: Vec<CString>,
+    /// Signals that ask the worker to end wait until it lets them through.
+    pub(crate) held_back: bool,
 }
 
 /// Part of the shim's work that can fail.
@@ -108,11 +110,12 @@ impl Note {
 }
 
 impl Order {
-    /// The mode, the number of arguments, then all strings with their NUL bytes; the environment
+    /// The mode, whether signals are held back, the number of arguments, then all strings with their NUL bytes; the environment
     /// goes to the end. What may be missing is preceded by a byte that says whether it is there.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mode = Containment::ALL.iter().position(|&one| one == self.mode);
-        let mut bytes = vec![mode.and_then(|at| u8::try_from(at).ok()).unwrap_or(0)];
+        let mode = mode.and_then(|at| u8::try_from(at).ok()).unwrap_or(0);
+        let mut bytes = vec![mode, u8::from(self.held_back)];
         let args = u32::try_from(self.argv.len()).unwrap_or(u32::MAX);
         bytes.extend(args.to_le_bytes());
         for one in [&self.program, &self.cwd, &self.cgroup] {
@@ -127,8 +130,9 @@ impl Order {
 
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let mode = *Containment::ALL.get(usize::from(*bytes.first()?))?;
-        let args = u32::from_le_bytes(bytes.get(1..5)?.try_into().ok()?);
-        let mut rest = bytes.get(5..)?;
+        let args = u32::from_le_bytes(bytes.get(2..6)?.try_into().ok()?);
+        let held_back = *bytes.get(1)? == 1;
+        let mut rest = bytes.get(6..)?;
         let mut next = || {
             let text = CStr::from_bytes_until_nul(rest).ok()?;
             rest = &rest[text.count_bytes() + 1..];
@@ -148,6 +152,7 @@ impl Order {
             cgroup: given(cgroup),
             argv,
             envp,
+            held_back,
         })
     }
 }
@@ -176,8 +181,9 @@ mod tests {
             cgroup in proptest::option::of(text()),
             argv in texts(),
             envp in texts(),
+            held_back: bool,
         ) {
-            let order = Order { mode, program, cwd, cgroup, argv, envp };
+            let order = Order { mode, program, cwd, cgroup, argv, envp, held_back };
             let bytes = order.encode();
             prop_assert_eq!(Order::decode(&bytes), Some(order));
         }

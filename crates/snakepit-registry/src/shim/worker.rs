@@ -13,8 +13,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::ForkResult;
 
+use crate::image::{mask, pointers};
 use crate::launch::HOST_PID_VAR;
-use crate::posix_spawn::pointers;
 use crate::shim::process::{Step, at, control, death, tell};
 use crate::shim::wire::{Note, Order, Stage};
 use crate::sys;
@@ -40,6 +40,7 @@ pub(super) fn start(order: &Order, program: &CStr) -> Step<i32> {
         parent: me.as_raw(),
         report: report.as_raw_fd(),
         terminal: sys::has_terminal(),
+        mask: mask(order.held_back),
     };
     // SAFETY: this process has one thread, and the child only makes system calls.
     let worker = match unsafe { nix::unistd::fork() }.map_err(&fork)? {
@@ -94,6 +95,8 @@ struct Birth {
     report: i32,
     /// A session of its own rids it of the terminal.
     terminal: bool,
+    /// The signals that the program begins with blocked.
+    mask: SigSet,
 }
 
 impl Birth {
@@ -120,7 +123,7 @@ impl Birth {
                     libc::_exit(126);
                 }
             }
-            if SigSet::empty().thread_set_mask().is_ok()
+            if self.mask.thread_set_mask().is_ok()
                 && self.cwd.is_none_or(|dir| libc::chdir(dir) == 0)
             {
                 libc::execve(self.program, self.argv.cast(), self.envp.cast());

@@ -31,10 +31,11 @@ fn zombies() -> Vec<i32> {
 
 /// A child with a child in its group and a daemon, twice; each child ends in another way.
 fn round(registry: &Registry, id: &str) {
-    let script = "sleep 600 & setsid sh -c 'sleep 601 & exec sleep 602' & exec sleep 600";
+    let script = "sleep 600 & setsid sh -c 'sleep 601 & exec sleep 602' & \
+         setsid env -i sleep 603 & exec sleep 600";
     let (child, _) = start(registry, id, &sh(script));
     eventually(LONG, "all have started", || {
-        tagged(registry.run_id()).len() == 4
+        tagged(registry.run_id()).len() == 5
     });
     child.kill(Duration::ZERO);
     child.release().expect("release");

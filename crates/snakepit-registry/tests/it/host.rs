@@ -14,6 +14,7 @@ use snakepit_registry::{
     CommandSpec, Error, Exit, Output, Registration, Registry, RegistryConfig, RunId, SpawnProblem,
 };
 
+use crate::cleared::cleared;
 use crate::support::{LONG, alive, daemoniser, eventually, first_line, sh, signal, sleeper, start};
 
 const SCENARIO: &str = "REGISTRY_TEST_SCENARIO";
@@ -156,6 +157,18 @@ fn subject() {
         "unmarked" => unmarked(&registry),
         "once" => once(&registry),
         "escapee" => escapee(&registry),
+        "cleared" => with_cleared(&registry, &cleared(), 1),
+        "cleared_independent" => {
+            let mut spec = cleared();
+            spec.dependent = false;
+            with_cleared(&registry, &spec, 1);
+        }
+        "cleared_beside_escapee" => {
+            let mut spec = sh("setsid env -i sh -c 'sleep 601 >/dev/null & echo $!'; \
+                 setsid sh -c 'echo $$; exec sleep 602' & exec sleep 600");
+            spec.stdout = Output::Pipe;
+            with_cleared(&registry, &spec, 2);
+        }
         "reserved" => {
             let _reservation = registry.reserve("never").expect("reserve");
             say_ready(&registry, &[]);
@@ -240,6 +253,20 @@ fn escapee(registry: &Registry) {
     park();
 }
 
+/// A child that says the numbers of so many processes that it has started, on lines of their own.
+fn with_cleared(registry: &Registry, spec: &CommandSpec, lines: usize) {
+    let (child, spawned) = start(registry, "parent", spec);
+    child.ready().expect("ready");
+    let output = std::fs::File::from(spawned.stdout.expect("piped"));
+    let output = BufReader::new(output).lines().take(lines);
+    let mut pids: Vec<u32> = output
+        .map(|line| line.expect("its output").trim().parse().expect("a pid"))
+        .collect();
+    pids.push(spawned.pid);
+    say_ready(registry, &pids);
+    park();
+}
+
 /// A child with a daemon that has left its group, its session and its parents.
 fn daemon(registry: &Registry) {
     let (child, spawned) = start(registry, "worker", &daemoniser());
@@ -249,9 +276,10 @@ fn daemon(registry: &Registry) {
     park();
 }
 
-/// A child with a daemon that carries no mark. Answers with its process id as well.
+/// A child with a daemon that carries neither mark. Answers with its process id as well.
 fn unmarked(registry: &Registry) {
-    let mut spec = sh("setsid env -i sh -c 'sleep 601 >/dev/null & echo $!'; exec sleep 600");
+    let mut spec = sh("setsid env -i sh -c 'prlimit --pid $$ --locks=unlimited:; \
+         sleep 601 >/dev/null & echo $!'; exec sleep 600");
     spec.stdout = Output::Pipe;
     let (child, spawned) = start(registry, "worker", &spec);
     let daemon = first_line(spawned.stdout).parse().expect("a pid");

@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 use snakepit_registry::{
-    CommandSpec, Cookie, Observation, Output, PidFd, ProcessIdentity, RunId, Scene, Stat, Verdict,
+    CommandSpec, Cookie, Observation, Output, PidFd, ProcessIdentity, RunId, Scene, Stamp, Stat,
+    Verdict,
 };
 
 use crate::support::{close, data_dir, open, sleeper, start};
@@ -93,8 +94,11 @@ proptest! {
 #[test]
 fn recognition_follows_the_order_of_the_rules() {
     let (ours, theirs) = (cookie(), cookie());
-    let seen =
-        |identity: ProcessIdentity, cookies: Option<Vec<Cookie>>| Observation { identity, cookies };
+    let seen = |identity: ProcessIdentity, cookies: Option<Vec<Cookie>>| Observation {
+        identity,
+        cookies,
+        stamp: None,
+    };
     let judge = |recorded: ProcessIdentity, seen: &Observation| recorded.judge(ours, seen);
     // Row 19: the same number and the same start tick, but another process.
     let successor = ProcessIdentity {
@@ -109,6 +113,13 @@ fn recognition_follows_the_order_of_the_rules() {
         judge(identity(), &seen(identity(), Some(vec![theirs, ours]))),
         Verdict::Ours
     );
+    // The environment is gone, and the stamp is not.
+    let stamped = |of: Cookie| Observation {
+        stamp: Some(Stamp::of(of)),
+        ..seen(identity(), Some(vec![]))
+    };
+    assert_eq!(judge(identity(), &stamped(ours)), Verdict::Ours);
+    assert_eq!(judge(identity(), &stamped(theirs)), Verdict::Unknown);
     // Numbers that fit are no proof: anybody can write them down.
     assert_eq!(
         judge(identity(), &seen(identity(), Some(vec![]))),

@@ -4,6 +4,7 @@
 //! fault matrix are named in the tests' names.
 
 mod amplified;
+mod cleared;
 mod copies;
 mod crash;
 mod cycles;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use snakepit_registry::{
     Cookie, Evidence, Held, Observation, ProcessIdentity, ProcessState, ProcessTable, Reason,
-    Record, RunId, Scope, Tagged, plan,
+    Record, RunId, Scope, Stamp, Tagged, plan,
 };
 
 type Signals = Rc<RefCell<Vec<(i32, Scope)>>>;
@@ -44,8 +44,12 @@ impl Held for FakeHeld {
 impl ProcessTable for Fake {
     fn tagged(&self) -> io::Result<Vec<Tagged>> {
         let tagged = |(&pid, seen): (&i32, &Observation)| {
-            let cookies = seen.cookies.clone().filter(|cookies| !cookies.is_empty())?;
-            Some(Tagged { pid, cookies })
+            let (cookies, stamp) = (seen.cookies.clone().unwrap_or_default(), seen.stamp);
+            (!cookies.is_empty() || stamp.is_some()).then_some(Tagged {
+                pid,
+                cookies,
+                stamp,
+            })
         };
         Ok(self.processes.iter().filter_map(tagged).collect())
     }
@@ -107,6 +111,7 @@ fn world() -> World {
         let seen = Observation {
             identity: identity(pid, inode),
             cookies: Some(cookies),
+            stamp: None,
         };
         table.processes.insert(pid, seen);
     };
@@ -159,6 +164,7 @@ fn records_of_another_namespace_count_for_nothing_but_cookies_do() {
     let stolen = Observation {
         identity: identity(4_000_007, 7),
         cookies: Some(vec![]),
+        stamp: None,
     };
     table.processes.insert(4_000_007, stolen);
     let records = [record("worker", cookie, Some(identity(4_000_007, 7)))];
@@ -193,6 +199,7 @@ fn what_cannot_be_recognised_is_left_alone_and_reported() {
     let hidden = |exe| Observation {
         identity: old(exe),
         cookies: None,
+        stamp: None,
     };
     let records = [record("worker", cookie, Some(old(Some((1, 1)))))];
     table.processes.insert(WORKER, hidden(Some((1, 2))));
@@ -218,6 +225,7 @@ fn independent_ones_and_this_very_process_are_left_alone() {
         let seen = Observation {
             identity: identity(pid, 1),
             cookies: Some(cookies),
+            stamp: None,
         };
         table.processes.insert(pid, seen);
     };
@@ -247,4 +255,59 @@ fn independent_ones_and_this_very_process_are_left_alone() {
             (DAEMON, Reason::Independent),
         ])
     );
+}
+
+#[test]
+fn a_stamp_is_as_good_as_a_cookie_and_only_for_its_run() {
+    let World {
+        run,
+        cookie,
+        mut table,
+    } = world();
+    table.processes.clear();
+    let other = RunId::random().expect("randomness");
+    let others = Cookie::random(other, true).expect("randomness");
+    let free = Cookie::random(run, false).expect("randomness");
+    let mut add = |pid, cookies, of| {
+        let seen = Observation {
+            identity: identity(pid, 1),
+            cookies,
+            stamp: Some(Stamp::of(of)),
+        };
+        table.processes.insert(pid, seen);
+    };
+    add(WORKER, Some(vec![]), cookie);
+    add(DAEMON, None, cookie);
+    add(STRANGER, Some(vec![]), others);
+    add(4_000_004, Some(vec![]), free);
+    let records = [
+        record("worker", cookie, Some(identity(WORKER, 1))),
+        record("free", free, None),
+    ];
+    let tagged = table.tagged().expect("fake");
+    let plan = plan(run, &records, true, &tagged, &table).expect("fake");
+    let targets: Vec<_> = plan
+        .targets
+        .iter()
+        .map(|target| {
+            assert!(target.verify().expect("fake"));
+            (
+                target.held.pid(),
+                target.evidence,
+                target.worker_id.as_deref(),
+            )
+        })
+        .collect();
+    let worker = Some("worker");
+    assert_eq!(
+        targets,
+        [
+            (WORKER, Evidence::Identity, worker),
+            (DAEMON, Evidence::Stamp, worker)
+        ]
+    );
+    assert_eq!(plan.left.len(), 1, "{:?}", plan.left);
+    assert_eq!(plan.left[0].pid, 4_000_004);
+    assert_eq!(plan.left[0].reason, Reason::Independent);
+    assert_eq!(plan.left[0].worker_id.as_deref(), Some("free"));
 }

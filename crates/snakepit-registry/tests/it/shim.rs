@@ -102,7 +102,12 @@ fn row_29_a_worker_below_a_shim_has_what_it_is_given_and_nothing_else() {
         variables.sort_unstable();
         assert_eq!(
             variables,
-            ["A", "SNAKEPIT_WORKER_COOKIES", "SNAKEPIT_WORKER_HOST_PID"],
+            [
+                "A",
+                "SNAKEPIT_WORKER_COOKIES",
+                "SNAKEPIT_WORKER_HOST_PID",
+                "SNAKEPIT_WORKER_ORIGIN"
+            ],
             "{mode}"
         );
         // In a namespace the parent is its first process.

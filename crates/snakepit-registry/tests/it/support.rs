@@ -97,12 +97,12 @@ pub(crate) fn start(registry: &Registry, id: &str, spec: &CommandSpec) -> (Regis
     registry.spawner().spawn(reservation, spec).expect("spawn")
 }
 
-/// Living processes that carry a cookie of the run.
+/// Living processes that carry a cookie or a stamp of the run.
 pub(crate) fn tagged(run: RunId) -> Vec<i32> {
     let all = HostTable.tagged().expect("/proc is readable");
     let ours = |cookies: &[snakepit_registry::Cookie]| cookies.iter().any(|c| c.run() == run);
     all.into_iter()
-        .filter(|one| ours(&one.cookies))
+        .filter(|one| ours(&one.cookies) || one.stamp.is_some_and(|stamp| stamp.is_of(run)))
         .map(|one| one.pid)
         .collect()
 }

@@ -9,6 +9,10 @@ mod ahead;
 mod async_slots;
 #[cfg(feature = "process")]
 mod bad_input;
+#[cfg(feature = "cli")]
+mod beginnings;
+#[cfg(feature = "cli")]
+mod begun;
 #[cfg(feature = "bridge")]
 mod bridge;
 #[cfg(feature = "web")]
@@ -78,6 +82,8 @@ mod scripted;
 mod sessions;
 #[cfg(feature = "process")]
 mod stacks;
+#[cfg(feature = "cli")]
+mod stopped_host;
 #[cfg(feature = "process")]
 mod stream;
 #[cfg(feature = "process")]

@@ -1,0 +1,34 @@
+//! Runs whose directories somebody has removed: what they have left says that their hosts are dead.
+
+use std::collections::BTreeSet;
+
+use crate::data_dir::DataDir;
+use crate::identity::Scene;
+use crate::origin::Origin;
+use crate::run_id::RunId;
+use crate::table::Tagged;
+
+/// The runs of a data directory that have processes and no directory, and whose hosts are dead. A
+/// host that lives puts its directory back.
+pub(crate) fn runs(
+    data: &DataDir,
+    here: &Scene,
+    tagged: &[Tagged],
+    known: impl Fn(RunId) -> bool,
+) -> BTreeSet<RunId> {
+    let mut lost = BTreeSet::new();
+    for process in tagged {
+        // What a process says of a host is said of the host of its innermost worker.
+        let Some(run) = process.cookies.last().map(|cookie| cookie.run()) else {
+            continue;
+        };
+        if known(run) || lost.contains(&run) {
+            continue;
+        }
+        let origin = Origin::of_process(process.pid);
+        if origin.is_some_and(|origin| origin.is_dead(here, data.path())) {
+            lost.insert(run);
+        }
+    }
+    lost
+}
