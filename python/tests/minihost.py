@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 
 PACKAGE_DIR = Path(__file__).resolve().parent.parent
+BOOT = "import sys; sys.path.append(sys.path.pop(0)); import snakepit_bridge._boot"
 HEADER = struct.Struct("<BBHIQQ")
 DESCRIBE, CALL, STREAM, MANY, SHUTDOWN, HOST_REPLY = 1, 2, 3, 4, 5, 6
 DESCRIBED, REPLY, ERROR, CHUNK, END, MANY_REPLY = 16, 17, 18, 19, 20, 21
@@ -199,15 +200,9 @@ class Worker:
         listener.bind(path)
         listener.listen()
         listener.settimeout(TIMEOUT)
-        self.token = secrets.token_bytes(32)
-        self.next_call = 0
+        self.token, self.next_call = secrets.token_bytes(32), 0
         self.process = subprocess.Popen(
-            [
-                sys.executable,
-                "-c",
-                "import sys; sys.path[:1] == [''] and sys.path.append(sys.path.pop(0)); "
-                "import snakepit_bridge._boot",
-            ],
+            [sys.executable, "-c", BOOT],
             cwd=cwd or self.folder,
             start_new_session=True,
             stdout=subprocess.PIPE,

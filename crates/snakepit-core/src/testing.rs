@@ -1,6 +1,7 @@
 //! A worker that does what a test tells it, without any process.
 
 mod ahead;
+mod chunks;
 mod handle;
 mod worker;
 

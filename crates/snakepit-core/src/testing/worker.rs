@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::StreamExt;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
@@ -183,7 +182,11 @@ impl ScriptedWorker {
         }
     }
 
-    async fn cancellation(&self, call: CallId) {
+    pub(super) fn is_cancelled(&self, call: CallId) -> bool {
+        self.cancelled.borrow().contains(&call)
+    }
+
+    pub(super) async fn cancellation(&self, call: CallId) {
         self.cancelled
             .subscribe()
             .wait_for(|calls| calls.contains(&call))
@@ -296,35 +299,7 @@ impl Worker for ScriptedWorker {
     }
 
     async fn stream(self: Arc<Self>, _: Slot, request: Request) -> Result<ChunkStream, CallError> {
-        if &*request.tool == "count" {
-            let call = request.call;
-            let chunks = futures_util::stream::unfold(0_u64, move |n| {
-                let worker = Arc::clone(&self);
-                async move {
-                    let over = worker.cancelled.borrow().contains(&call);
-                    let chunk = Payload::encode(&n).expect("a number can be encoded");
-                    (!over && worker.is_alive()).then_some((Ok(chunk), n + 1))
-                }
-            });
-            return Ok(Box::pin(chunks));
-        }
-        if &*request.tool == "pause" {
-            let (call, args) = (request.call, request.args);
-            let silence = async move {
-                self.cancellation(call).await;
-                None
-            };
-            let first = futures_util::stream::iter([Ok(args)]);
-            let rest = futures_util::stream::once(silence).filter_map(std::future::ready);
-            return Ok(Box::pin(first.chain(rest)));
-        }
-        if &*request.tool == "behind_later" {
-            let tool = "behind".into();
-            let outcome = async move { self.guarded(Request { tool, ..request }).await };
-            return Ok(Box::pin(futures_util::stream::once(outcome)));
-        }
-        let chunk = self.guarded(request).await?;
-        Ok(Box::pin(futures_util::stream::iter([Ok(chunk)])))
+        self.chunks(request).await
     }
 
     async fn call_many(

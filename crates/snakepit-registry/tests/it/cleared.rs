@@ -2,6 +2,7 @@
 //! parents: the stamp finds them.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use snakepit_registry::{
     Stamp, SweepReport,
 };
 
-use crate::host::Host;
+use crate::host::{Host, park, say_ready};
 use crate::strict::{modes, open as open_strict, pid};
 use crate::support::{
     LONG, alive, close, data_dir, eventually, first_line, none_left, open, sh, signal, start,
@@ -20,10 +21,30 @@ use crate::support::{
 const SOON: Duration = Duration::from_millis(500);
 
 /// A worker that says the number of a daemon without an environment.
-pub(crate) fn cleared() -> CommandSpec {
+fn cleared() -> CommandSpec {
     let mut spec = sh("setsid env -i sh -c 'sleep 601 >/dev/null & echo $!'; exec sleep 600");
     spec.stdout = Output::Pipe;
     spec
+}
+
+/// The scenarios of a host whose worker has cleared daemons.
+pub(crate) fn host(registry: &Registry, scenario: &str) -> ! {
+    let mut spec = cleared();
+    spec.dependent = scenario != "cleared_independent";
+    let beside = scenario == "cleared_beside_escapee";
+    if beside {
+        spec = sh("setsid env -i sh -c 'sleep 601 >/dev/null & echo $!'; \
+             setsid sh -c 'echo $$; exec sleep 602' & exec sleep 600");
+        spec.stdout = Output::Pipe;
+    }
+    let (child, spawned) = start(registry, "parent", &spec);
+    child.ready().expect("ready");
+    let output = fs::File::from(spawned.stdout.expect("piped"));
+    let output = BufReader::new(output).lines().take(1 + usize::from(beside));
+    let pids = output.map(|line| line.expect("its output").trim().parse().expect("a pid"));
+    let pids: Vec<u32> = pids.chain([spawned.pid]).collect();
+    say_ready(registry, &pids);
+    park()
 }
 
 /// Waits until a process has lost its parent, which ends by itself: so many are left. It carries

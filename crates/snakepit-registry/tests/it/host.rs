@@ -14,7 +14,6 @@ use snakepit_registry::{
     CommandSpec, Error, Exit, Output, Registration, Registry, RegistryConfig, RunId, SpawnProblem,
 };
 
-use crate::cleared::cleared;
 use crate::support::{LONG, alive, daemoniser, eventually, first_line, sh, signal, sleeper, start};
 
 const SCENARIO: &str = "REGISTRY_TEST_SCENARIO";
@@ -122,12 +121,12 @@ impl Drop for Host {
     }
 }
 
-fn say_ready(registry: &Registry, pids: &[u32]) {
+pub(crate) fn say_ready(registry: &Registry, pids: &[u32]) {
     let pids: Vec<String> = pids.iter().map(u32::to_string).collect();
     println!("@ready {} {}", registry.run_id(), pids.join(" "));
 }
 
-fn park() -> ! {
+pub(crate) fn park() -> ! {
     loop {
         std::thread::park();
     }
@@ -157,17 +156,8 @@ fn subject() {
         "unmarked" => unmarked(&registry),
         "once" => once(&registry),
         "escapee" => escapee(&registry),
-        "cleared" => with_cleared(&registry, &cleared(), 1),
-        "cleared_independent" => {
-            let mut spec = cleared();
-            spec.dependent = false;
-            with_cleared(&registry, &spec, 1);
-        }
-        "cleared_beside_escapee" => {
-            let mut spec = sh("setsid env -i sh -c 'sleep 601 >/dev/null & echo $!'; \
-                 setsid sh -c 'echo $$; exec sleep 602' & exec sleep 600");
-            spec.stdout = Output::Pipe;
-            with_cleared(&registry, &spec, 2);
+        "cleared" | "cleared_independent" | "cleared_beside_escapee" => {
+            crate::cleared::host(&registry, scenario);
         }
         "reserved" => {
             let _reservation = registry.reserve("never").expect("reserve");
@@ -250,20 +240,6 @@ fn escapee(registry: &Registry) {
         registry,
         &[line.trim().parse().expect("a pid"), spawned.pid],
     );
-    park();
-}
-
-/// A child that says the numbers of so many processes that it has started, on lines of their own.
-fn with_cleared(registry: &Registry, spec: &CommandSpec, lines: usize) {
-    let (child, spawned) = start(registry, "parent", spec);
-    child.ready().expect("ready");
-    let output = std::fs::File::from(spawned.stdout.expect("piped"));
-    let output = BufReader::new(output).lines().take(lines);
-    let mut pids: Vec<u32> = output
-        .map(|line| line.expect("its output").trim().parse().expect("a pid"))
-        .collect();
-    pids.push(spawned.pid);
-    say_ready(registry, &pids);
     park();
 }
 
