@@ -22,6 +22,7 @@
 //! - [`Report`] is a host at one moment, as plain data that serialises: pools, workers, calls, memory, the machine.
 //! - [`Report::findings`] says what is wrong, [`Report::recommendations`] what could be better, each as a [`Finding`] with one thing to
 //!   do; [`PoolReport::check_saturation`] says how near a pool is to its limit. The rules are pure.
+//! - [`ErrorReport`] lays out an error for people: what, where, and one thing to do. [`Explanation`] describes an error code.
 //! - [`Scaling`] is what a machine was found to have for workers; [`Scaling::breaks_first`] says where it ends.
 //! - `flame_graph` (feature `flamegraph`) draws a profile.
 //! - `Hosts` and `Client` (feature `admin`) look into hosts of other processes; `AdminServer` is the other end. `Watch` sets looks at one
@@ -37,6 +38,7 @@
 mod admin;
 #[cfg(feature = "admin")]
 mod doctor;
+mod error_report;
 mod explain;
 mod finding;
 #[cfg(feature = "flamegraph")]
@@ -67,6 +69,7 @@ pub use admin::{
 };
 #[cfg(feature = "admin")]
 pub use doctor::{Check, Verdict};
+pub use error_report::ErrorReport;
 pub use explain::Explanation;
 pub use finding::{Finding, Severity};
 #[cfg(feature = "flamegraph")]

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use crate::{ConfigError, Error, ErrorCode, PoolName, Printable, RegisterError, StartError};
+use crate::{
+    ConfigError, Error, ErrorCode, PoolName, Printable, RegisterError, Report, StartError,
+};
 
 /// Why [`SnakepitBuilder::start`](crate::SnakepitBuilder::start) failed. Nothing is left running.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -85,6 +87,29 @@ impl BuildError {
     ) -> Self {
         error.key = format!("pools.{pool}.{}", error.key);
         Self::Config { error, location }
+    }
+}
+
+impl From<&BuildError> for Report {
+    fn from(error: &BuildError) -> Self {
+        match error {
+            BuildError::Config { error, location } => Self::from(error).at(location.clone()),
+            BuildError::File { path, .. } => Self::usage(
+                error.code(),
+                error.to_string(),
+                format!("check that {} is there and readable", path.display()),
+            ),
+            BuildError::Signals { .. } => Self::usage(
+                error.code(),
+                error.to_string(),
+                "see how many descriptors are open: each signal needs one",
+            ),
+            BuildError::HostTool(error) => {
+                Self::usage(error.code(), error.to_string(), error.help())
+            }
+            BuildError::Profile { error, .. } => Self::from(&**error),
+            BuildError::Start { error, .. } => Self::from(&**error),
+        }
     }
 }
 

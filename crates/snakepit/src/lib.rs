@@ -65,7 +65,6 @@ mod many;
 mod pool_builder;
 #[cfg(feature = "process")]
 mod python_profile;
-mod render;
 mod runtime;
 mod schema;
 mod script;
@@ -129,7 +128,9 @@ pub use many::ManyResults;
 pub use pool_builder::PoolBuilder;
 #[cfg(feature = "process")]
 pub use python_profile::PythonProfile;
-pub use render::Report;
+#[doc(inline)]
+pub use snakepit_diag::ErrorReport as Report;
+
 pub use runtime::{Snakepit, WeakSnakepit};
 pub use script::ScriptEnd;
 pub use shutdown::ShutdownReport;

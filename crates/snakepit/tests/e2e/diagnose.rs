@@ -146,5 +146,14 @@ fn an_interpreter_that_is_none_is_an_error() {
     assert!(none.stderr.contains("error[SP"), "{none:?}");
     let wrong = diagnose(dir.path(), "", "--steps x");
     assert_eq!(wrong.status, Some(2), "{wrong:?}");
+    let json = diagnose(dir.path(), "", "--python /bin/false --json");
+    let (_, error) = json.stderr.trim_end().rsplit_once('\n').unwrap();
+    let error: Json = serde_json::from_str(error).unwrap();
+    assert!(error["code"].is_string(), "{error}");
+    // Nobody reads what it says.
+    let unheard = diagnose(dir.path(), "exec 2>/dev/full;", "--steps 1 --json");
+    assert_eq!(unheard.status, Some(0), "{unheard:?}");
+    let found: Json = serde_json::from_str(&unheard.stdout).unwrap();
+    assert_eq!(found["connections"]["made"], 2, "{found}");
     nothing_is_left(dir.path());
 }

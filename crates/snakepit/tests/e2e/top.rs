@@ -12,6 +12,7 @@ use snakepit::diag::{ReelReader, ReelWriter, Report};
 
 use crate::cli_support::run;
 use crate::diagnostics::Host;
+use crate::support::root;
 use crate::terminal::Terminal;
 
 impl Host {
@@ -124,6 +125,11 @@ fn a_tiny_terminal_has_a_screen_and_a_larger_one_has_more() {
     let mut top = host.top(&[], (20, 5));
     let text = top.shows("main 1/1");
     assert!(!text.contains("WORKER"), "{text}");
+    top.press("f");
+    top.shows("sampling main-1 for");
+    top.shows("100 %");
+    top.press("x");
+    top.shows("main 1/1");
     top.resize(100, 30);
     top.shows("WORKER");
     top.resize(10, 2);
@@ -182,6 +188,26 @@ fn a_recording_is_shown_to_its_end_and_beyond() {
     top.shows("there is no worker");
     top.press("q");
     assert!(top.end().0.success());
+}
+
+/// `docs/images/top.svg` shows `docs/images/top.looks`: its last picture is what the recording ends with.
+#[test]
+fn the_picture_of_the_page_is_what_its_recording_shows() {
+    let images = root().join("docs/images");
+    let shown = run(&images, ["top", "--once", "--replay", "top.looks"]);
+    let shown = shown.stdout.replace("  end of the recording", "");
+    let shown: Vec<_> = shown.lines().filter(|line| !line.is_empty()).collect();
+    let picture = fs::read_to_string(images.join("top.svg")).unwrap();
+    let (_, last) = picture.rsplit_once("<g ").unwrap();
+    let texts = last.split("<text ").skip(1);
+    let texts = texts.map(|text| {
+        let (_, text) = text.split_once('>').unwrap();
+        let (text, _) = text.split_once("</text>").unwrap();
+        text.replace("&lt;", "<")
+            .replace("&gt;", ">")
+            .replace("&amp;", "&")
+    });
+    assert_eq!(shown, texts.collect::<Vec<_>>());
 }
 
 /// The part of the next test that runs in a terminal.

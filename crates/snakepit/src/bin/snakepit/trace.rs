@@ -35,9 +35,8 @@ pub(crate) fn run(options: &TraceOptions) -> Result<(), Failure> {
     }
     let trace = Trace::of(&run, &recordings, options.calls);
     let Some(file) = &options.output else {
-        let text = serde_json::to_vec(&trace).map_err(std::io::Error::other)?;
-        output::bytes(&text)?;
-        return output::bytes(b"\n");
+        // Names of tools may hold what a terminal acts on.
+        return output::line(&output::json_text(&json!(trace)));
     };
     let written = File::create(file).and_then(|file| {
         let mut file = BufWriter::new(file);

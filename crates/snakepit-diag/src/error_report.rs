@@ -5,11 +5,9 @@ mod stacks;
 use std::fmt;
 
 use serde_json::{Value as Json, json};
-
-use crate::text::nearest;
-use crate::{
-    BuildError, ConfigError, Death, Error, ErrorCode, PayloadError, Phase, Printable, QueueBound,
-    StartError, ToolError,
+use snakepit_core::{
+    ConfigError, Death, Error, ErrorCode, PayloadError, Phase, Printable, QueueBound, StartError,
+    ToolError, similar_names,
 };
 
 /// An error laid out for people: what, where, and one thing to do.
@@ -23,7 +21,7 @@ use crate::{
 /// [`Display`](fmt::Display) writes all lines without a line break at the end. Texts of workers are written with [`Printable`]: nothing in
 /// them reaches the terminal, and their further lines stand under an indentation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Report {
+pub struct ErrorReport {
     code: ErrorCode,
     message: String,
     location: Option<String>,
@@ -42,7 +40,7 @@ enum Detail {
     Block(&'static str, Vec<String>),
 }
 
-impl Report {
+impl ErrorReport {
     fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         let message = message.into();
         Self {
@@ -62,6 +60,13 @@ impl Report {
             help: Some(help.into()),
             ..Self::new(code, message)
         }
+    }
+
+    /// The same with the place where the error is, for example a file.
+    #[must_use]
+    pub fn at(mut self, location: Option<String>) -> Self {
+        self.location = location;
+        self
     }
 
     /// Switches colours on or off; they are off at first.
@@ -160,7 +165,7 @@ fn push(object: &mut Json, key: &str, text: &str) {
     }
 }
 
-impl From<&Error> for Report {
+impl From<&Error> for ErrorReport {
     fn from(error: &Error) -> Self {
         let mut report = Self::new(error.code(), error.to_string());
         match error {
@@ -188,7 +193,8 @@ impl From<&Error> for Report {
                 });
             }
             Error::UnknownPool { name, known } => {
-                report.help = Some(match nearest(name, known.iter().map(String::as_str)) {
+                let near = similar_names(name, known.iter().map(String::as_str));
+                report.help = Some(match near.first() {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => format!("the pools are: {}", known.join(", ")),
                 });
@@ -244,7 +250,7 @@ const fn help(error: &Error) -> Option<&'static str> {
     })
 }
 
-impl From<&StartError> for Report {
+impl From<&StartError> for ErrorReport {
     fn from(error: &StartError) -> Self {
         let mut report = Self::new(error.code, error.message.clone());
         let told = error.tool_error.as_deref();
@@ -268,43 +274,13 @@ impl From<&StartError> for Report {
     }
 }
 
-impl From<&ConfigError> for Report {
+impl From<&ConfigError> for ErrorReport {
     fn from(error: &ConfigError) -> Self {
         Self::usage(error.code, error.to_string(), error.help.clone())
     }
 }
 
-impl From<&BuildError> for Report {
-    fn from(error: &BuildError) -> Self {
-        match error {
-            BuildError::Config { error, location } => {
-                let mut report = Self::from(error);
-                report.location.clone_from(location);
-                report
-            }
-            BuildError::File { path, .. } => {
-                let mut report = Self::new(error.code(), error.to_string());
-                report.help = Some(format!(
-                    "check that {} is there and readable",
-                    path.display()
-                ));
-                report
-            }
-            BuildError::Signals { .. } => Self::usage(
-                error.code(),
-                error.to_string(),
-                "see how many descriptors are open: each signal needs one",
-            ),
-            BuildError::HostTool(error) => {
-                Self::usage(error.code(), error.to_string(), error.help())
-            }
-            BuildError::Profile { error, .. } => Self::from(&**error),
-            BuildError::Start { error, .. } => Self::from(&**error),
-        }
-    }
-}
-
-impl fmt::Display for Report {
+impl fmt::Display for ErrorReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (red, bold, dim, off) = match self.colour {
             true => ("\x1b[1;31m", "\x1b[1m", "\x1b[2m", "\x1b[0m"),

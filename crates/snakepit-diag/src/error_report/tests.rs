@@ -1,7 +1,8 @@
 //! What people and programs get to read.
 
-use super::Report;
-use crate::{Error, ErrorCode, StartError, ToolError, WorkerId};
+use snakepit_core::{Death, Error, ErrorCode, StartError, ToolError, WorkerId};
+
+use super::ErrorReport;
 
 fn tool_error() -> ToolError {
     let mut error = ToolError::new(
@@ -17,7 +18,7 @@ fn tool_error() -> ToolError {
 
 #[test]
 fn a_refused_argument_reads_as_documented() {
-    let report = Report::from(&Error::Tool(Box::new(tool_error())));
+    let report = ErrorReport::from(&Error::Tool(Box::new(tool_error())));
     let expected = "error[SP2003]: argument `xs` of tool `mean` must be list[float], got string \"oops\"\n  \
          --> tools.py:3  def mean(xs: list[float]) -> float\n  \
          help: pass a value that fits, for example xs = [1.0, 2.0]";
@@ -34,7 +35,7 @@ fn an_exception_has_notes_causes_and_traceback() {
     let mut cause = ToolError::new(ErrorCode::ToolRaised, "first");
     cause.type_name = "KeyError".into();
     error.cause = Some(Box::new(cause));
-    let report = Report::from(&Error::Tool(Box::new(error)));
+    let report = ErrorReport::from(&Error::Tool(Box::new(error)));
     let expected = "error[SP3001]: ValueError: boom\n  note: look here\n  caused by: KeyError: first\n  \
          traceback:\n    Traceback:\n      line";
     assert_eq!(report.to_string(), expected);
@@ -49,7 +50,7 @@ fn a_failed_start_shows_status_output_and_help() {
     error.help = Some("install it".into());
     let expected = "error[SP5002]: the worker exited during its start\n  exit: exited with status 3\n  \
          output:\n    no module\n  help: install it";
-    assert_eq!(Report::from(&error).to_string(), expected);
+    assert_eq!(ErrorReport::from(&error).to_string(), expected);
 }
 
 #[test]
@@ -57,27 +58,31 @@ fn a_dead_worker_says_whether_to_repeat() {
     let died = |ambiguous| Error::WorkerDied {
         worker: WorkerId::from("main-0"),
         reason: "killed by signal 9 (SIGKILL)".into(),
-        cause: crate::Death::Signal(9),
+        cause: Death::Signal(9),
         ambiguous,
         output: Vec::new(),
     };
     assert!(
-        Report::from(&died(true))
+        ErrorReport::from(&died(true))
             .to_string()
             .contains("may have run in part")
     );
-    assert!(Report::from(&died(false)).to_string().contains("repeat it"));
+    assert!(
+        ErrorReport::from(&died(false))
+            .to_string()
+            .contains("repeat it")
+    );
     let mut hungry = died(true);
     if let Error::WorkerDied { cause, .. } = &mut hungry {
-        *cause = crate::Death::OutOfMemory;
+        *cause = Death::OutOfMemory;
     }
-    let text = Report::from(&hungry).to_string();
+    let text = ErrorReport::from(&hungry).to_string();
     assert!(text.contains("more memory"), "{text}");
 }
 
 #[test]
 fn colours_only_when_asked() {
-    let report = Report::from(&Error::Tool(Box::new(tool_error())));
+    let report = ErrorReport::from(&Error::Tool(Box::new(tool_error())));
     assert!(!report.to_string().contains('\x1b'));
     assert!(
         report

@@ -1,6 +1,6 @@
 //! The stacks of a worker, cut to what people read.
 
-use crate::Stacks;
+use snakepit_core::Stacks;
 
 /// Threads, and the innermost frames of the first one and of each other one.
 const THREADS: usize = 12;
@@ -33,7 +33,9 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use crate::{Error, Phase, Report, StackFrame, Stacks, ThreadStack};
+    use snakepit_core::{Error, Phase, StackFrame, Stacks, ThreadStack};
+
+    use crate::ErrorReport;
 
     fn thread(name: &str, id: u64, frames: usize) -> ThreadStack {
         let frame = |line| StackFrame {
@@ -50,8 +52,8 @@ mod tests {
         }
     }
 
-    fn report(threads: Vec<ThreadStack>, truncated: bool) -> Report {
-        Report::from(&Error::Timeout {
+    fn report(threads: Vec<ThreadStack>, truncated: bool) -> ErrorReport {
+        ErrorReport::from(&Error::Timeout {
             pool: "main".into(),
             phase: Phase::Call,
             after: Duration::from_secs(1),
