@@ -125,11 +125,6 @@ fn a_tiny_terminal_has_a_screen_and_a_larger_one_has_more() {
     let mut top = host.top(&[], (20, 5));
     let text = top.shows("main 1/1");
     assert!(!text.contains("WORKER"), "{text}");
-    top.press("f");
-    top.shows("sampling main-1 for");
-    top.shows("100 %");
-    top.press("x");
-    top.shows("main 1/1");
     top.resize(100, 30);
     top.shows("WORKER");
     top.resize(10, 2);
