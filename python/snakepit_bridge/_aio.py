@@ -81,6 +81,8 @@ def _loop(state: _State) -> "asyncio.AbstractEventLoop":
         loop = state.loop = _make() if _make is not None else asyncio.new_event_loop()
         asyncio.set_event_loop(loop)
         _watch_forks()
+        # Nothing can be imported when it is needed.
+        from . import _task_stacks as _task_stacks
     return loop
 
 

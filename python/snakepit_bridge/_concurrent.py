@@ -7,7 +7,7 @@ import asyncio
 import functools
 import sys
 
-from . import _aio
+from . import _aio, _task_stacks
 from .adapter import Cancelled
 
 TYPE_CHECKING = False
@@ -20,6 +20,7 @@ def serve(server: "Any") -> None:
     loop = _aio.loop()
     descriptors = server.descriptors()
     server.attach(loop, sys.modules[__name__])
+    _task_stacks.serves(server)
     _watch_programs(server)
     former = loop.get_exception_handler()
 

@@ -9,13 +9,13 @@ use crate::Printable;
 /// Where the threads of a worker are: for people, and bounded in size.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Stacks {
-    /// The threads, the one that runs the call first where that is known.
+    /// The threads, the one that runs the call first where that is known. The task of a call on an event loop stands before them.
     pub threads: Vec<ThreadStack>,
     /// Threads or frames were left out.
     pub truncated: bool,
 }
 
-/// One thread of a worker.
+/// One thread of a worker, or what a task of its event loop waits in.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ThreadStack {
     /// Its name, empty when it has none.
@@ -24,6 +24,9 @@ pub struct ThreadStack {
     pub id: u64,
     /// Its frames, the innermost first.
     pub frames: Vec<StackFrame>,
+    /// Number of the call whose task it is. `None` for a thread.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub call: Option<u64>,
 }
 
 /// One frame of a thread.
@@ -76,6 +79,12 @@ impl fmt::Display for StackFrame {
 impl ThreadStack {
     /// What people know it by: its name, its id, or both.
     pub fn title(&self) -> String {
+        if let Some(call) = self.call {
+            return match &*self.name {
+                "" => format!("task of call {call}"),
+                name => format!("task `{}` of call {call}", Printable(name)),
+            };
+        }
         match (&*self.name, self.id) {
             ("", 0) => "thread without a name".to_owned(),
             ("", id) => format!("thread {id}"),
@@ -100,6 +109,7 @@ mod tests {
             name: name.into(),
             id,
             frames,
+            call: None,
         };
         let stacks = Stacks {
             threads: vec![
@@ -113,5 +123,11 @@ mod tests {
         assert_eq!(stacks.to_string(), expected);
         assert_eq!(thread("", 9, Vec::new()).title(), "thread 9");
         assert_eq!(thread("io", 0, Vec::new()).title(), "thread `io`");
+        let task = |name: &str| ThreadStack {
+            call: Some(7),
+            ..thread(name, 0, Vec::new())
+        };
+        assert_eq!(task("").title(), "task of call 7");
+        assert_eq!(task("reader").title(), "task `reader` of call 7");
     }
 }

@@ -1,4 +1,4 @@
-//! The names that Python's `threading` gives to threads. Only the interpreter knows them, and it may be out of reach.
+//! What only the interpreter knows, which may be out of reach: the names of threads, and where tasks of event loops wait.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -15,6 +15,19 @@ pub(crate) struct Named {
     pub(crate) id: u64,
 }
 
+/// Where a task waits.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Task {
+    /// Call whose task it is; 0 for that of a thread which runs one coroutine at a time.
+    pub(crate) call: u64,
+    /// That thread; 0 for the task of a call.
+    pub(crate) ident: u64,
+    /// Its name, if the call waits for it.
+    pub(crate) name: String,
+    /// File, line and function of what awaits one another, the innermost first.
+    pub(crate) frames: Vec<(String, u32, String)>,
+}
+
 /// Threads by the number that Python knows them by, as they were when the interpreter was last asked.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
@@ -25,14 +38,24 @@ pub(crate) struct Names {
 #[derive(Debug, Default)]
 struct State {
     known: HashMap<u64, Named>,
+    /// Tasks, until somebody takes them.
+    tasks: Vec<Task>,
     /// A thread waits for the interpreter to tell.
     asking: bool,
     answers: u64,
 }
 
 impl Names {
-    /// Asks the interpreter, for at most `patience`; then what was known before has to do.
+    /// Asks the interpreter for the names of threads, for at most `patience`; then what was known before has to do.
     pub(crate) fn look(self: &Arc<Self>, patience: Duration) -> HashMap<u64, Named> {
+        self.look_at_tasks(patience).0
+    }
+
+    /// Asks for the names of threads and for the tasks. There are no tasks if the interpreter does not answer in time.
+    pub(crate) fn look_at_tasks(
+        self: &Arc<Self>,
+        patience: Duration,
+    ) -> (HashMap<u64, Named>, Vec<Task>) {
         let mut state = self.lock();
         let before = state.answers;
         if !state.asking {
@@ -43,21 +66,28 @@ impl Names {
             // It may wait for as long as a tool keeps the GIL; there is one at most.
             state.asking = asker.spawn(move || this.ask()).is_ok();
         }
-        let (state, _) = self
+        let (mut state, _) = self
             .came
             .wait_timeout_while(state, patience, |state| {
                 state.asking && state.answers == before
             })
             .unwrap_or_else(PoisonError::into_inner);
-        state.known.clone()
+        let tasks = if state.answers == before {
+            Vec::new()
+        } else {
+            std::mem::take(&mut state.tasks)
+        };
+        (state.known.clone(), tasks)
     }
 
     fn ask(&self) {
         // Nothing to tell in an interpreter that comes to its end.
-        let names = Python::try_attach(|py| read(py).ok()).flatten();
+        let told = Python::try_attach(|py| (read(py).ok(), tasks(py).unwrap_or_default()));
+        let (names, tasks) = told.unwrap_or_default();
         let mut state = self.lock();
         state.asking = false;
         state.answers += 1;
+        state.tasks = tasks;
         if let Some(names) = names {
             state.known = names;
         }
@@ -87,4 +117,22 @@ fn read(py: Python<'_>) -> PyResult<HashMap<u64, Named>> {
         names.insert(ident.extract()?, Named { name, id });
     }
     Ok(names)
+}
+
+/// Asks where tasks wait, if there was ever a loop. Nothing of a tool runs for that.
+fn tasks(py: Python<'_>) -> PyResult<Vec<Task>> {
+    let modules = py.import("sys")?.getattr("modules")?;
+    let module = modules.call_method1("get", ("snakepit_bridge._task_stacks",))?;
+    if module.is_none() {
+        return Ok(Vec::new());
+    }
+    let looked: Vec<(u64, u64, String, Vec<(String, u32, String)>)> =
+        module.call_method0("look")?.extract()?;
+    let task = |(call, ident, name, frames)| Task {
+        call,
+        ident,
+        name,
+        frames,
+    };
+    Ok(looked.into_iter().map(task).collect())
 }

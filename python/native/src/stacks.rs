@@ -9,9 +9,9 @@ use prost::Message as _;
 use pyo3::prelude::*;
 use snakepit_grpc::frame::{Header, Kind};
 use snakepit_grpc::pb::StackDump;
-use snakepit_grpc::pb::stack_dump::Thread;
+use snakepit_grpc::pb::stack_dump::{Frame, Thread};
 
-use crate::names::{Named, Names};
+use crate::names::{Named, Names, Task};
 use crate::profile::{self, Walker};
 use crate::reports::Reports;
 use crate::snapshot::{Snapshot, block_signals};
@@ -101,8 +101,8 @@ impl Stacks {
         if let Some((threads, whole)) =
             walker.and_then(|walker| profile::stacks(walker, std::process::id()))
         {
-            let names = self.names.look(NAMES);
-            return Ok(fit(name(threads, &names), whole));
+            let (names, tasks) = self.names.look_at_tasks(NAMES);
+            return Ok(fit(with_tasks(threads, &names, tasks), whole));
         }
         let Some(snapshot) = &self.snapshot else {
             return Ok(StackDump::default());
@@ -116,13 +116,50 @@ impl Stacks {
             }
         }
         let (threads, whole) = traceback::read(&written.text);
-        let names = self.names.look(NAMES);
-        Ok(fit(name(threads, &names), whole && written.complete))
+        let (names, tasks) = self.names.look_at_tasks(NAMES);
+        let threads = with_tasks(threads, &names, tasks);
+        Ok(fit(threads, whole && written.complete))
     }
 
     fn lock(&self) -> MutexGuard<'_, Asked> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The threads by their names, with what their coroutines wait in on top, and the tasks of calls behind the first of them.
+fn with_tasks(
+    mut threads: Vec<Traced>,
+    names: &HashMap<u64, Named>,
+    tasks: Vec<Task>,
+) -> Vec<Thread> {
+    let (of_calls, of_threads): (Vec<_>, Vec<_>) =
+        tasks.into_iter().partition(|task| task.call > 0);
+    for task in of_threads {
+        let thread = threads.iter_mut().find(|traced| traced.ident == task.ident);
+        if let Some(thread) = thread {
+            thread.thread.frames.splice(0..0, frames(task.frames));
+            thread.thread.frames.truncate(traceback::MAX_FRAMES);
+        }
+    }
+    let mut shown = name(threads, names);
+    let at = shown.len().min(1);
+    let of_calls = of_calls.into_iter().map(|task| Thread {
+        name: task.name,
+        id: 0,
+        frames: frames(task.frames).collect(),
+        call: task.call,
+    });
+    shown.splice(at..at, of_calls);
+    shown.truncate(traceback::MAX_THREADS);
+    shown
+}
+
+fn frames(frames: Vec<(String, u32, String)>) -> impl Iterator<Item = Frame> {
+    frames.into_iter().map(|(file, line, function)| Frame {
+        file,
+        line,
+        function,
+    })
 }
 
 /// The first one is the thread that runs the tools: the main thread, whose id is that of the process.
@@ -165,8 +202,6 @@ fn fit(threads: Vec<Thread>, whole: bool) -> StackDump {
 
 #[cfg(test)]
 mod tests {
-    use snakepit_grpc::pb::stack_dump::Frame;
-
     use super::*;
 
     fn thread(frames: usize, width: usize) -> Thread {
@@ -204,6 +239,31 @@ mod tests {
         let dump = fit(threads, true);
         assert!(dump.truncated && dump.encoded_len() <= MAX_BYTES);
         assert!(!dump.threads.is_empty());
+    }
+
+    #[test]
+    fn coroutines_are_on_top_of_their_thread_and_tasks_of_calls_stand_behind_the_first() {
+        let traced = |ident| Traced {
+            ident,
+            thread: thread(2, 1),
+        };
+        let task = |call, ident| Task {
+            call,
+            ident,
+            name: String::new(),
+            frames: vec![("tools.py".into(), 3, "waits".into())],
+        };
+        let shown = with_tasks(
+            vec![traced(1), traced(2)],
+            &HashMap::new(),
+            vec![task(9, 0), task(0, 2)],
+        );
+        let shape: Vec<_> = shown
+            .iter()
+            .map(|one| (one.call, one.frames.len()))
+            .collect();
+        assert_eq!(shape, [(0, 2), (9, 1), (0, 3)]);
+        assert_eq!(shown[2].frames[0].function, "waits");
     }
 
     #[test]

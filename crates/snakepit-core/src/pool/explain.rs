@@ -7,7 +7,7 @@ use super::Pool;
 use super::foreign;
 use super::shared::Shared;
 use crate::events::emit;
-use crate::{CallId, Error, Phase, Stacks, Worker, WorkerId};
+use crate::{CallId, Error, Phase, Stacks, ThreadStack, Worker, WorkerId};
 
 /// A call whose time is up.
 pub(super) struct TimedOut {
@@ -24,6 +24,7 @@ impl TimedOut {
     /// The error for the caller. The tool must not be stopped before: nothing would be left to see.
     pub(super) async fn error(self) -> Error {
         let stacks = look(&*self.worker, self.shared.config.timeout_stacks).await;
+        let stacks = stacks.map(|stacks| of_call(stacks, self.call));
         emit!(
             self.shared.hub,
             CallTimedOut {
@@ -41,6 +42,14 @@ impl TimedOut {
             stacks: stacks.map(Arc::new),
         }
     }
+}
+
+/// Puts the task of the call first, and leaves those of other calls out.
+fn of_call(mut stacks: Stacks, call: CallId) -> Stacks {
+    let others = |thread: &ThreadStack| thread.call.is_some_and(|of| of != call.0);
+    stacks.threads.retain(|thread| !others(thread));
+    stacks.threads.sort_by_key(|thread| thread.call.is_none());
+    stacks
 }
 
 /// Asks the worker, for at most `wait`; zero asks nothing.

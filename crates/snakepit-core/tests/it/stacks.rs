@@ -18,6 +18,7 @@ fn stacks() -> Stacks {
     let thread = ThreadStack {
         name: "MainThread".into(),
         id: 1,
+        call: None,
         frames: vec![frame],
     };
     Stacks {

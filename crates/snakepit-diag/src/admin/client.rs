@@ -352,6 +352,7 @@ fn stacks_of(message: pb::WorkerStacks) -> WorkerStacks {
     let threads = message.threads.into_iter().map(|thread| ThreadStack {
         name: thread.name,
         id: thread.id,
+        call: (thread.call > 0).then_some(thread.call),
         frames: thread
             .frames
             .into_iter()

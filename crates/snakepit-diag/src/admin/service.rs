@@ -281,6 +281,7 @@ fn stacks_of(pool: &Pool, worker: &WorkerId, stacks: Option<Stacks>) -> pb::Work
     let threads = threads.into_iter().map(|thread| pb::ThreadStack {
         name: thread.name,
         id: thread.id,
+        call: thread.call.unwrap_or_default(),
         frames: thread
             .frames
             .into_iter()

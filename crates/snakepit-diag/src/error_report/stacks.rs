@@ -46,6 +46,7 @@ mod tests {
         ThreadStack {
             name: name.into(),
             id,
+            call: None,
             frames: (1..=frames)
                 .map(|line| frame(u32::try_from(line).unwrap_or(0)))
                 .collect(),

@@ -60,6 +60,9 @@ pub struct ThreadStack {
     /// The innermost first.
     #[prost(message, repeated, tag = "3")]
     pub frames: ::prost::alloc::vec::Vec<StackFrame>,
+    /// Not a thread but the task of this call. 0 for threads.
+    #[prost(uint64, tag = "4")]
+    pub call: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct StackFrame {

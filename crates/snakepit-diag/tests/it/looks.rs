@@ -98,6 +98,7 @@ async fn stacks_of_all_workers_come_as_they_answer() {
         threads: vec![ThreadStack {
             name: "MainThread".into(),
             id: 7,
+            call: None,
             frames: vec![frame],
         }],
         truncated: true,

@@ -619,6 +619,9 @@ pub mod stack_dump {
         /// The innermost first.
         #[prost(message, repeated, tag = "3")]
         pub frames: ::prost::alloc::vec::Vec<Frame>,
+        /// Not a thread but the task of this call, which waits on an event loop. 0 for threads.
+        #[prost(uint64, tag = "4")]
+        pub call: u64,
     }
 }
 /// Head of `PROFILE`. A worker has one profile at a time.

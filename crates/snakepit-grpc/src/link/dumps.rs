@@ -91,6 +91,7 @@ fn read(head: Bytes) -> Result<Stacks, String> {
         ThreadStack {
             name: plain(&thread.name),
             id: thread.id,
+            call: (thread.call > 0).then_some(thread.call),
             frames: frames
                 .map(|frame| StackFrame {
                     file: plain(&frame.file),
@@ -130,6 +131,7 @@ mod tests {
                     line: 3,
                     function: "f".into(),
                 }],
+                call: 0,
             }],
             truncated: false,
         };
@@ -177,7 +179,7 @@ mod tests {
             name in ".{0,40}", line: u32, at: prop::sample::Index, byte: u8,
         ) {
             let frame = Frame { file: name.clone(), line, function: name.clone() };
-            let thread = Thread { name, id: 1, frames: vec![frame; 3] };
+            let thread = Thread { name, id: 1, frames: vec![frame; 3], call: 7 };
             let dump = pb::StackDump { threads: vec![thread; 3], truncated: true };
             let mut bytes = dump.encode_to_vec();
             let at = at.index(bytes.len());

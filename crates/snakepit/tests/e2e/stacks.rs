@@ -197,3 +197,132 @@ async fn a_crowd_of_threads_is_cut_and_the_tool_comes_first() {
     );
     snakepit.shutdown().await;
 }
+
+/// The functions of a stack that are of the tools, the innermost first.
+fn of_tools(thread: &ThreadStack) -> Vec<&str> {
+    let frames = thread
+        .frames
+        .iter()
+        .filter(|frame| frame.file.ends_with("stuck.py"));
+    frames.map(|frame| &*frame.function).collect()
+}
+
+/// The coroutines of a call that wait for one another, wherever they run.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_time_out_shows_what_a_coroutine_awaits() {
+    for (slots, concurrency) in [(1, 0), (2, 0), (0, 4)] {
+        let mut pool = pool_of("main", &tools()).configure(|config| {
+            config.timeout_stacks = Duration::from_secs(10);
+            config.cancel_grace = Duration::from_secs(10);
+        });
+        if slots > 1 {
+            pool = pool.threads(slots);
+        }
+        if concurrency > 0 {
+            pool = pool.concurrency(concurrency);
+        }
+        let snakepit = Snakepit::builder().pool(pool).start().await.unwrap();
+        let options = CallOptions::new().timeout(Duration::from_millis(300));
+        for (tool, chain) in [
+            ("waits", &["_inner", "_outer", "waits"][..]),
+            ("gathers", &["_inner", "_outer", "gathers"]),
+            ("limits", &["_inner", "_outer", "limits"]),
+            ("iterates", &["_inner", "_items", "iterates"]),
+            ("trickles", &["_inner", "_outer", "trickles"]),
+        ] {
+            let error = match tool {
+                "trickles" => {
+                    let pool = snakepit.pool("main").unwrap();
+                    let stream = pool.execute_stream_with::<i64>(tool, (), &options).await;
+                    let mut stream = stream.unwrap();
+                    loop {
+                        match stream.next().await.unwrap() {
+                            Ok(_) => {}
+                            Err(error) => break error,
+                        }
+                    }
+                }
+                _ => {
+                    let called = snakepit.execute_with::<()>(tool, (), &options).await;
+                    called.unwrap_err()
+                }
+            };
+            let stacks = stacks(&error);
+            if concurrency > 0 {
+                // Tasks that the call waits for have stacks of their own on the shared loop.
+                let (task, awaited) = (&stacks.threads[0], &stacks.threads[1]);
+                let seen = [of_tools(awaited), of_tools(task)].concat();
+                assert_eq!(seen, chain, "{tool}: {stacks}");
+                assert!(task.title().starts_with("task of call "), "{stacks}");
+            } else {
+                let mut threads = stacks.threads.iter();
+                let seen = threads.any(|thread| of_tools(thread) == chain);
+                assert!(seen, "{tool} with {slots} slots: {stacks}");
+            }
+            let inner = stacks.threads.iter().flat_map(|thread| &thread.frames);
+            let mut inner = inner.filter(|frame| frame.function == "_inner");
+            assert_eq!(inner.next().unwrap().line, marked("_inner"), "{stacks}");
+        }
+        snakepit.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tasks_are_shown_while_another_call_keeps_the_loop() {
+    let dir = tempfile::tempdir().unwrap();
+    let pool = pool_of("main", &tools())
+        .concurrency(8)
+        .configure(|config| {
+            config.timeout_stacks = Duration::from_secs(10);
+            config.cancel_grace = Duration::from_secs(60);
+        })
+        .configure_python({
+            let dir = dir.path().to_owned();
+            move |python| python.working_dir = Some(dir.clone())
+        });
+    let snakepit = Snakepit::builder().pool(pool).start().await.unwrap();
+    let pool = snakepit.pool("main").unwrap();
+    let mut calls = JoinSet::new();
+    for tool in ["waits", "traps", "waits"] {
+        let host = snakepit.clone();
+        calls.spawn(async move { drop(host.execute::<()>(tool, ()).await) });
+    }
+    let id = worker(&snakepit);
+    let chains = async |wanted: &[&[&str]]| {
+        loop {
+            let seen = pool.stacks(&id, LONG).await.unwrap();
+            let tasks = seen.threads.iter().filter(|thread| thread.call.is_some());
+            let mut chains: Vec<_> = tasks.map(of_tools).filter(|one| !one.is_empty()).collect();
+            chains.sort();
+            if chains == wanted {
+                return seen;
+            }
+        }
+    };
+    let wait = ["_inner", "_outer", "waits"];
+    let wanted: [&[&str]; 3] = [&wait, &wait, &["traps"]];
+    let looked = chains(&wanted);
+    tokio::time::timeout(LONG, looked)
+        .await
+        .expect("all of them wait");
+    let host = snakepit.clone();
+    calls.spawn(async move { drop(host.execute::<()>("keeps_the_loop", ()).await) });
+    // The call that runs is on the stack of its thread.
+    let both = async {
+        loop {
+            let seen = chains(&wanted).await;
+            if of_tools(&seen.threads[0]) == ["keeps_the_loop"] {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(LONG, both)
+        .await
+        .expect("one of them keeps the loop");
+    assert!(
+        !dir.path().join("looked").exists(),
+        "code of a tool has run"
+    );
+    calls.shutdown().await;
+    snakepit.shutdown().await;
+}

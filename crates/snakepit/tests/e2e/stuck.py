@@ -1,5 +1,6 @@
 """Tools that take too long, each in its own way; a comment `here` marks the line where it is then."""
 
+import asyncio
 import ctypes
 import threading
 import time
@@ -78,3 +79,62 @@ def churns(seconds: float) -> int:
         thread.join()
         made += 1
     return made
+
+
+@tool
+async def waits() -> None:
+    await _outer()
+
+
+async def _outer() -> None:
+    await _inner()
+
+
+async def _inner() -> None:
+    await asyncio.sleep(3600)  # the tool sleeps; here: _inner
+
+
+@tool
+async def gathers() -> None:
+    await asyncio.gather(_outer(), asyncio.sleep(0))
+
+
+@tool
+async def limits() -> None:
+    await asyncio.wait_for(_outer(), 3600)
+
+
+@tool
+async def iterates() -> None:
+    async for _ in _items():
+        pass
+
+
+async def _items():
+    yield 1
+    await _inner()
+
+
+@tool
+async def trickles():
+    yield 1
+    await _outer()
+
+
+class _Hostile(asyncio.Future):
+    """Code that must not run when somebody looks."""
+
+    def __getattribute__(self, name: str):
+        if name in ("_children", "done", "get_coro", "_tasks"):
+            open("looked", "w").close()
+        return super().__getattribute__(name)
+
+
+@tool
+async def traps() -> None:
+    await _Hostile()  # here: traps
+
+
+@tool
+async def keeps_the_loop() -> None:
+    time.sleep(3600)  # the tool sleeps; here: keeps_the_loop

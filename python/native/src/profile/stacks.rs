@@ -57,6 +57,7 @@ pub(crate) fn stacks(walker: &Walker, main: u32) -> Option<(Vec<Traced>, bool)> 
                 name: String::new(),
                 id,
                 frames,
+                call: 0,
             },
         });
     }

@@ -207,6 +207,17 @@ impl Server {
 
 #[pymethods]
 impl Server {
+    /// The tasks of the calls that run, the oldest first, at most so many.
+    fn tasks(&self, py: Python<'_>, most: usize) -> Vec<(u64, Py<PyAny>)> {
+        let tasks = lock(&self.tasks);
+        let mut calls: Vec<u64> = tasks.keys().copied().collect();
+        calls.sort_unstable();
+        let calls = calls.into_iter().take(most);
+        calls
+            .filter_map(|call| Some((call, tasks.get(&call)?.clone_ref(py))))
+            .collect()
+    }
+
     /// Descriptors to watch: `readable` for the first, `heard` for the second.
     fn descriptors(&self) -> (i32, i32) {
         (self.outlet.socket(), self.bell.fd())

@@ -1,0 +1,158 @@
+"""Where the tasks of event loops wait: the coroutines that await one another.
+
+Nothing here runs code of tools: frames, what they await and references of objects are read through
+CPython's own accessors, whatever the classes of the tools define. A coroutine that runs is left
+out, since the stack of its thread shows it.
+"""
+
+import asyncio
+import gc
+from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType
+
+from . import _aio
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Frames = list[tuple[str, int, str]]
+
+#: Tasks that are looked at; frames of each.
+_MAX_TASKS = 64
+_MAX_FRAMES = 50
+#: Tasks that one waits for and that are shown.
+_MAX_AWAITED = 4
+#: Objects that stand between an awaiting coroutine and what it awaits; they refer to that.
+_BETWEEN = frozenset(
+    (
+        *("async_generator_asend", "async_generator_athrow", "anext_awaitable"),
+        *("coroutine_wrapper", "FutureIter"),
+    )
+)
+_FUTURE: "Any" = asyncio.Future
+_TASK: "Any" = asyncio.Task
+#: The `__await__` of futures that are written in Python.
+_AWAIT: "Any" = getattr(getattr(asyncio.futures, "_PyFuture", None), "__await__", None)
+_AWAIT_CODE = getattr(_AWAIT, "__code__", None)
+_GATHERING: "Any" = getattr(asyncio.tasks, "_GatheringFuture", None)
+
+#: The native server of the event loop that many calls share.
+_servers: "list[Any]" = []
+
+
+def serves(server: "Any") -> None:
+    """Look at the tasks of this server from now on."""
+    _servers.append(server)
+
+
+def look() -> "list[tuple[int, int, str, Frames]]":
+    """Return the stacks of waiting tasks, the innermost frame first.
+
+    Each has its call, or the thread whose loop it is on, and a name if the call waits for it.
+    """
+    out: list[tuple[int, int, str, Frames]] = []
+    for server in _servers:
+        for call, task in server.tasks(_MAX_TASKS):
+            awaited: list[Any] = []
+            frames = _stack(_coroutine(task), awaited)
+            if frames:
+                out.append((call, 0, "", frames))
+            for other in awaited[:_MAX_AWAITED]:
+                frames = _stack(_coroutine(other), [])
+                if frames:
+                    out.append((call, 0, _TASK.get_name(other), frames))
+    for ident, state in list(_aio._states.items()):
+        task, awaited = state.task, []
+        if task is not None:
+            frames = _stack(_coroutine(task), awaited)
+            # Only the first of several, since they go on top of the thread's own frames.
+            for other in awaited[:1] if frames else ():
+                frames = _stack(_coroutine(other), []) + frames
+            if frames:
+                out.append((0, ident, "", frames))
+    return out
+
+
+def _coroutine(task: "Any") -> "Any":
+    """What a task runs, also one of a class that overrides `get_coro`."""
+    return _TASK.get_coro(task) if issubclass(type(task), _TASK) else None
+
+
+def _stack(awaited: "Any", tasks: "list[Any]") -> "Frames":
+    """The frames of a chain of coroutines; other tasks that its end waits for go to `tasks`."""
+    frames: Frames = []
+    seen: set[int] = set()
+    while awaited is not None and id(awaited) not in seen and len(seen) < 4 * _MAX_FRAMES:
+        seen.add(id(awaited))
+        kind = type(awaited)
+        frame: FrameType | None = None
+        if kind is CoroutineType:
+            frame, running, following = awaited.cr_frame, awaited.cr_running, awaited.cr_await
+        elif kind is GeneratorType:
+            frame, running, following = awaited.gi_frame, awaited.gi_running, awaited.gi_yieldfrom
+        elif kind is AsyncGeneratorType:
+            frame, running, following = awaited.ag_frame, False, awaited.ag_await
+        elif kind.__name__ in _BETWEEN:
+            running, following = False, _referent(awaited)
+        elif issubclass(kind, _FUTURE):
+            tasks += _tasks_of(awaited)
+            break
+        else:
+            break
+        if running:
+            break
+        if frame is not None:
+            code = frame.f_code
+            if code is _AWAIT_CODE:
+                following = frame.f_locals.get("self")
+            elif not _is_ours(code.co_filename) and len(frames) < _MAX_FRAMES:
+                name = getattr(code, "co_qualname", code.co_name)
+                frames.append((code.co_filename, frame.f_lineno or 0, name))
+            tasks += _tasks_in(frame)
+        awaited = following
+    frames.reverse()
+    return frames
+
+
+def _is_ours(file: str) -> bool:
+    """The frames of this package around a tool."""
+    return file.endswith(("/snakepit_bridge/_concurrent.py", "/snakepit_bridge/_aio.py"))
+
+
+def _referent(between: "Any") -> "Any":
+    for referent in gc.get_referents(between):
+        kind = type(referent)
+        if kind in (CoroutineType, GeneratorType, AsyncGeneratorType):
+            return referent
+        if kind.__name__ in _BETWEEN or issubclass(kind, _FUTURE):
+            return referent
+    return None
+
+
+def _tasks_of(future: "Any") -> "list[Any]":
+    """The tasks behind a future."""
+    if issubclass(type(future), _TASK):
+        return [future]
+    if type(future) is _GATHERING:
+        return _pending(getattr(future, "_children", ()))
+    return []
+
+
+def _tasks_in(frame: FrameType) -> "list[Any]":
+    """The tasks that a function of asyncio waits for by a future of its own."""
+    code = frame.f_code
+    if not code.co_filename.endswith(("/asyncio/tasks.py", "/asyncio/taskgroups.py")):
+        return []
+    given = frame.f_locals
+    if code.co_name == "wait_for" and "waiter" in given:
+        return _pending([given.get("fut")])
+    if code.co_name == "_wait":
+        return _pending(given.get("fs", ()))
+    if code.co_name in ("__aexit__", "_aexit"):
+        return _pending(getattr(given.get("self"), "_tasks", ()))
+    return []
+
+
+def _pending(futures: "Any") -> "list[Any]":
+    tasks = [one for one in list(futures) if issubclass(type(one), _TASK)]
+    return [task for task in tasks if not _FUTURE.done(task)]
