@@ -20,8 +20,9 @@ _MAX_CUT = 512
 
 _ALLOWED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-/ ")
 _SECRETS = (
-    *("apikey", "accesskey", "privatekey", "secret", "token", "password", "passwd", "pwd"),
-    *("credential", "authorization", "passphrase", "cookie", "bearer"),
+    *("apikey", "accesskey", "accountkey", "privatekey", "signingkey", "encryptionkey", "secret"),
+    *("token", "password", "passwd", "passphrase", "pwd", "credential", "authorization", "bearer"),
+    "cookie",
 )
 #: Ends of names that have one of these words and count something.
 _COUNTS = ("tokens", "tokencount")

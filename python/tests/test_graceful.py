@@ -5,11 +5,8 @@ import collections
 import datetime
 import json
 import os
-import time
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from snakepit_bridge import _errors
 from snakepit_bridge._graceful import (
@@ -21,7 +18,7 @@ from snakepit_bridge._graceful import (
     is_marker,
     marker,
 )
-from snakepit_bridge._redact import MASK, redact_secrets
+from snakepit_bridge._redact import MASK
 
 
 class Plain:
@@ -131,92 +128,6 @@ def test_a_broken_repr_breaks_no_marker(monkeypatch):
     monkeypatch.setitem(os.environ, "SNAKEPIT_UNSERIALIZABLE_DETAIL", "repr_truncated")
     assert convert(Broken())[REPR_KEY] == "<no repr: RuntimeError>"
     convert(Surrogate())[REPR_KEY].encode()
-
-
-@pytest.mark.parametrize(
-    ("text", "secret"),
-    [
-        ("Authorization: Bearer abc.def-123", "abc.def-123"),
-        ("authorization=Basic dXNlcjpwYXNz", "dXNlcjpwYXNz"),
-        ('{"Authorization": "Bearer secret123"}', "secret123"),
-        ("got bearer eyJhbGciOi.J9 there", "eyJhbGciOi.J9"),
-        ("key sk-proj-abcd1234efgh failed", "sk-proj-abcd1234efgh"),
-        ("cloned with ghp_0123456789abcdefghijABCDEFGHIJ", "ghp_0123"),
-        ("glpat-0123456789_abcdefgh, used", "glpat-0123"),
-        ("as hf_0123456789abcdefghijABCDE", "hf_0123"),
-        ("xoxb-0123456789-abcdef posts", "xoxb-0123"),
-        ("AKIAIOSFODNN7EXAMPLE", "AKIAIOSF"),
-        ("got eyJhbGciOiJI.eyJzdWIiOiIx.SflKxwRJ there", "eyJzdWIi"),
-        ('{"api_key": "abc"}', "abc"),
-        ("{'password': 'p w d'}", "p w d"),
-        ('{\\"token\\": \\"t0k\\"}', "t0k"),
-        ("Client(api_key='xyz')", "xyz"),
-        ("AWS_SECRET_ACCESS_KEY='wJalr/XU'", "wJalr/XU"),
-        (
-            "-----BEGIN PRIVATE KEY-----\nMIIEvgIBADANBgkqhkiG9w0\n-----END PRIVATE KEY-----",
-            "MIIEvgIBADANBgkqhkiG9w0",
-        ),
-        (
-            "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENC\n\nMIIEvgIBADANBgkq\n-----END RSA",
-            "MIIEvgIBADANBgkq",
-        ),
-        ("MIIEvgIBADANBgkqhkiG9w0\nbq1Z\n-----END PRIVATE KEY-----", "MIIEvgIBADANBgkqhkiG9w0"),
-        ("Command '['curl', '-u', 'alice:hunter2']' returned", "hunter2"),
-        ("$ curl -u alice:hunter2 https://x", "hunter2"),
-        ("curl --user 'alice:hunter2'", "hunter2"),
-        ('client_secret = "hush"', "hush"),
-        ("OPENAI_API_KEY=abc123def", "abc123def"),
-        ("password: hunter2x", "hunter2x"),
-        ("postgres://user:pa55@db/x", "pa55"),
-        ("secret='unclosed", "unclosed"),
-    ],
-)
-def test_secrets_are_masked(text, secret):
-    got = redact_secrets(text)
-    assert secret not in got and MASK in got
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "unexpected token: '}'",
-        "keyword argument 'token' is missing",
-        "    return login(password=password, token=token)",
-        "the secret of the sauce",
-        "run it as -u root, at 12:30",
-        "pass --user NAME: it is needed",
-        "see https://example.org/a:b@c",
-        "tokens: 15 of 20",
-        "no key 'x' in {'a': 1}",
-        "",
-    ],
-)
-def test_other_texts_stay(text):
-    assert redact_secrets(text) == text
-
-
-@given(st.text(alphabet="a_-.:/@'\"=[ sktokenbearerpassword1", max_size=300))
-def test_masking_twice_changes_nothing_more(text):
-    once = redact_secrets(text)
-    assert redact_secrets(once).count(MASK) >= once.count(MASK)
-
-
-@pytest.mark.parametrize(
-    "part",
-    ["a_", "a-", "a.", "token", "token=", "a://", "bearer ", "'", "sk-", "secret: ", "token='"],
-)
-def test_masking_takes_linear_time(part):
-    def cost(size):
-        text = "password" + part * size
-        began = time.process_time()
-        redact_secrets(text)
-        return time.process_time() - began
-
-    cost(1000)
-    small = min(cost(2000) for _ in range(3))
-    large = min(cost(16000) for _ in range(3))
-    # Eight times the text: quadratic would be 64 times as much.
-    assert large < 30 * small + 0.02
 
 
 def test_errors_of_tools_carry_no_secrets():

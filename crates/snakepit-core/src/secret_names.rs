@@ -1,7 +1,7 @@
 //! Names whose values are secrets, in messages and in telemetry.
 
 /// Parts of such names, in lower case and without separators.
-const SECRETS: [&str; 13] = [
+const SECRETS: [&str; 16] = [
     "password",
     "passwd",
     "passphrase",
@@ -9,6 +9,9 @@ const SECRETS: [&str; 13] = [
     "secret",
     "apikey",
     "accesskey",
+    "accountkey",
+    "signingkey",
+    "encryptionkey",
     "privatekey",
     "authorization",
     "credential",
@@ -43,6 +46,10 @@ mod tests {
             "aws.secret_access_key",
             "refresh_token",
             "pwd",
+            "MYSQL_PWD",
+            "PGPASSWORD",
+            "azure.AccountKey",
+            "Set-Cookie",
             "users[3].token",
         ] {
             assert!(is_secret_name(name), "{name}");

@@ -19,6 +19,7 @@ use crate::failure::Failure;
 use crate::recipe::Recipe;
 use crate::rendezvous::Invitation;
 use crate::shadowed::{self, Shadow};
+use crate::stacks::without_secrets;
 use crate::telemetry::Reports;
 use crate::worker::PythonWorker;
 
@@ -199,7 +200,7 @@ impl Links {
     async fn stacks(&self, wait: Duration) -> Option<Stacks> {
         let control = self.control.as_ref().filter(|_| !wait.is_zero())?;
         let asked = tokio::time::timeout(wait, control.stacks(wait));
-        asked.await.ok().flatten()
+        asked.await.ok().flatten().map(without_secrets)
     }
 
     fn stage(&self) -> Stage {

@@ -41,6 +41,7 @@ mod redact;
 mod rendezvous;
 mod run;
 mod shadowed;
+mod stacks;
 mod telemetry;
 mod tree;
 mod worker;

@@ -1,6 +1,7 @@
 //! What workers print: drained from the first byte to the last, shown as log lines.
 
-use std::borrow::Cow;
+mod lines;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -12,10 +13,8 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::Level;
 
-use crate::redact::redact;
-
-/// Longest line in bytes; the rest of a longer one is cut off.
-const MAX_LINE: usize = 16 * 1024;
+use crate::redact::{KeyLines, redact_start};
+use lines::{MAX_LINE, Splitter, levelled};
 
 /// Lines of one worker that are logged per second.
 const LINES_PER_SECOND: u32 = 1000;
@@ -43,7 +42,7 @@ impl Tail {
             let state = self.0.lock().expect("nothing panics while it is locked");
             state.lines.iter().cloned().collect()
         };
-        lines.iter().map(|line| redact(line).into_owned()).collect()
+        lines.iter().map(|line| shown(line)).collect()
     }
 
     fn push(&self, line: String) {
@@ -110,7 +109,7 @@ fn log(line: &Line) {
     let Line { worker, stream, .. } = line;
     match &line.what {
         What::Text(level, text) => {
-            let text = redact(text);
+            let text = shown(text);
             match level_of(*level) {
                 Level::ERROR => {
                     tracing::error!(target: "snakepit::worker", %worker, stream, "{text}")
@@ -173,9 +172,10 @@ async fn read(
     let mut splitter = Splitter::default();
     let mut buffer = vec![0; 8 * 1024];
     let mut window = Window::default();
+    let mut keys = KeyLines::default();
     let source_name: Arc<str> = stream.into();
     let keep = |level: u8, text: &str| {
-        let text = redact(text).into_owned();
+        let text = shown(text);
         let bytes = text.len();
         let line = LogLine {
             at: SystemTime::now(),
@@ -199,7 +199,9 @@ async fn read(
         let read = source.read(&mut buffer).await.unwrap_or(0);
         let mut emit = |line: &[u8]| {
             let (level, line) = levelled(line);
-            let text = printable(&line);
+            let text = String::from_utf8_lossy(&line);
+            let text = text.trim_end_matches('\r');
+            let text = keys.mask(text).unwrap_or_else(|| text.to_owned());
             tail.push(text.clone());
             let admitted = window.admit(Instant::now());
             if admitted {
@@ -256,68 +258,10 @@ impl Window {
     }
 }
 
-/// Cuts bytes into lines of bounded length.
-#[derive(Default)]
-struct Splitter {
-    line: Vec<u8>,
-}
-
-impl Splitter {
-    fn feed(&mut self, bytes: &[u8], emit: &mut impl FnMut(&[u8])) {
-        let mut rest = bytes;
-        while let Some(at) = rest.iter().position(|byte| *byte == b'\n') {
-            self.extend(&rest[..at]);
-            emit(&self.line);
-            self.line.clear();
-            rest = &rest[at + 1..];
-        }
-        self.extend(rest);
-    }
-
-    fn extend(&mut self, bytes: &[u8]) {
-        let room = MAX_LINE.saturating_sub(self.line.len());
-        self.line.extend_from_slice(&bytes[..bytes.len().min(room)]);
-    }
-
-    fn finish(&mut self, emit: &mut impl FnMut(&[u8])) {
-        if !self.line.is_empty() {
-            emit(&self.line);
-            self.line.clear();
-        }
-    }
-}
-
-/// Stands before and after the level of a line that comes from Python's `logging`, as
-/// `snakepit_bridge/_log_levels.py` writes it.
-const MARK: u8 = 0x1e;
-
-/// Level of what is simply printed, in Python's numbers.
-const PRINTED: u8 = 20;
-
-/// The level of a line, in Python's numbers, and its text. Something that was printed without a line
-/// break may stand before the mark.
-fn levelled(line: &[u8]) -> (u8, Cow<'_, [u8]>) {
-    let marked = || {
-        let start = line.iter().position(|byte| *byte == MARK)?;
-        let rest = &line[start + 1..];
-        let end = rest.iter().take(4).position(|byte| *byte == MARK)?;
-        let level = std::str::from_utf8(&rest[..end]).ok()?.parse().ok()?;
-        let text = &rest[end + 1..];
-        Some((
-            level,
-            match start {
-                0 => Cow::Borrowed(text),
-                _ => Cow::Owned([&line[..start], text].concat()),
-            },
-        ))
-    };
-    marked().unwrap_or((PRINTED, Cow::Borrowed(line)))
-}
-
-/// Text without control characters, so that no worker can write to the user's terminal.
-fn printable(line: &[u8]) -> String {
-    let text = String::from_utf8_lossy(line);
-    Printable(text.trim_end_matches('\r')).to_string()
+/// The line as it may be shown: cut, without what looks like a secret, and without control characters, so that no worker can write to
+/// the user's terminal.
+fn shown(line: &str) -> String {
+    Printable(&redact_start(line, MAX_LINE)).to_string()
 }
 
 #[cfg(test)]
@@ -340,19 +284,38 @@ mod tests {
         assert_eq!(lines[3], "last without end token='<redacted>'");
     }
 
-    #[test]
-    fn a_line_of_pythons_logging_has_its_level() {
-        for (line, level, text) in [
-            (&b"\x1e30\x1elow disk"[..], 30, &b"low disk"[..]),
-            (b"\x1e5\x1e", 5, b""),
-            (b"plain", 20, b"plain"),
-            (b"\x1e999\x1ex", 20, b"\x1e999\x1ex"),
-            (b"\x1e\x1ex", 20, b"\x1e\x1ex"),
-            (b"\x1e30", 20, b"\x1e30"),
-            (b"42 % \x1e40\x1efull", 40, b"42 % full"),
+    async fn tail_of(text: String) -> Vec<String> {
+        let log = Log::start(LastLines::default()).expect("a thread can be started");
+        let source = std::io::Cursor::new(text.into_bytes());
+        let (tail, tasks) = drain(&WorkerId::from("w-0"), source, tokio::io::empty(), &log);
+        tasks.join_all().await;
+        tail.lines()
+    }
+
+    #[tokio::test]
+    async fn a_secret_that_the_cut_goes_through_is_masked() {
+        for (secret, shown) in [
+            ("ghp_0123456789abcdefghijABCDEFGHIJ", "<redacted>"),
+            ("password=correcthorsebattery", "password=<redacted>"),
+            ("token='0123456789abcdef'", "token='<redacted>"),
         ] {
-            assert_eq!(levelled(line), (level, Cow::Borrowed(text)));
+            for kept in 1..secret.len() {
+                let before = "x".repeat(MAX_LINE - kept - 1);
+                let lines = tail_of(format!("{before} {secret} and more\nnext\n")).await;
+                let end = &lines[0][MAX_LINE - kept..];
+                assert!(shown.starts_with(end) || end.starts_with(shown), "{end}");
+                assert_eq!(lines[1], "next");
+            }
         }
+    }
+
+    #[tokio::test]
+    async fn a_private_key_that_is_printed_line_by_line_is_masked() {
+        let text = "\u{1b}[1m-----BEGIN RSA PRIVATE KEY-----\u{1b}[0m\nMIIEowIBAAKCAQEA7bq1Z\nq1Z==\n\
+             -----END RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEA7bq1Z";
+        let lines = tail_of(text.to_owned()).await;
+        assert_eq!(&lines[1..3], ["<redacted>", "<redacted>"]);
+        assert_eq!(lines[4], "MIIEowIBAAKCAQEA7bq1Z", "the key is over");
     }
 
     #[tokio::test]

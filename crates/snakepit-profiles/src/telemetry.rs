@@ -23,6 +23,8 @@ use tokio::sync::Notify;
 use tracing::Level;
 use tracing::level_filters::LevelFilter;
 
+use crate::redact::KeyLines;
+
 /// Frames of all workers of a profile that wait to be read.
 const QUEUE: usize = 256;
 
@@ -72,6 +74,8 @@ pub(crate) struct Reports {
     /// The worker is gone.
     ended: AtomicBool,
     second: Mutex<Second>,
+    /// A private key that is logged line by line.
+    keys: Mutex<KeyLines>,
 }
 
 /// What happened in the current second.
@@ -108,6 +112,7 @@ impl Telemetry {
             dropped: Dropped::default(),
             ended: AtomicBool::new(false),
             second: Mutex::default(),
+            keys: Mutex::default(),
         })
     }
 }
@@ -310,13 +315,14 @@ impl Reports {
         };
         let mut records = Records::new(self.pool.clone(), self.worker.clone(), number_of);
         let recorder = self.events.recorder();
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         let missing = records.read_frame(head, |record| match record {
             Record::Event(event) => {
                 let event = records::catalogued(event, &self.pool, &self.worker);
                 self.events.publish(event);
             }
             Record::Log(mut log) => {
-                line::without_secrets(&mut log);
+                line::without_secrets(&mut log, &mut keys);
                 self.write(&log);
                 if let Some(recorder) = &recorder {
                     recorder.log(&log);
@@ -334,6 +340,7 @@ impl Reports {
             }
             _ => {}
         });
+        drop(keys);
         self.dropped.missing(missing);
         self.tell_dropped_once();
     }

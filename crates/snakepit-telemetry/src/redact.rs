@@ -106,6 +106,10 @@ mod tests {
             "aws.secret_access_key",
             "refresh_token",
             "X-Internal-Id",
+            "MYSQL_PWD",
+            "PGPASSWORD",
+            "azure.AccountKey",
+            "Set-Cookie",
         ] {
             assert!(redaction.is_secret(name), "{name}");
         }

@@ -6,11 +6,14 @@ use snakepit_core::Printable;
 use snakepit_core::record::Log;
 use tracing::Level;
 
-use crate::redact::redact;
+use crate::redact::{KeyLines, redact};
 
-/// Secrets go neither to the log nor to a recorder.
-pub(super) fn without_secrets(log: &mut Log) {
-    let hide = |text: &mut String| {
+/// Secrets go neither to the log nor to a recorder. A key may come in several records.
+pub(super) fn without_secrets(log: &mut Log, keys: &mut KeyLines) {
+    let mut hide = |text: &mut String| {
+        if let Some(masked) = keys.mask_lines(text) {
+            *text = masked;
+        }
         if let Cow::Owned(redacted) = redact(text) {
             *text = redacted;
         }

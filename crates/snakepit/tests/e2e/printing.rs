@@ -47,6 +47,35 @@ def logs() -> None:
     logging.error("at error with token='hush-hush-2'")
     logging.error(EVIL)
 
+KEY = ["-----BEGIN PRIVATE KEY-----", "MIIhush-hush".replace("-", "0") * 4, "hush0Q==", "-----END PRIVATE KEY-----"]
+
+@tool
+def leaks() -> None:
+    for line in KEY:
+        print(line)
+    print("\x1b[1mpassword\x1b[0m=\x1b[31mhush-hush\x1b[0m")
+    print("pass\u200bwd: hush-hush")
+    print("x" * (16 * 1024 - 12) + " token='hush-hush-hush'")
+    print("all is well")
+
+@tool
+def logs_a_key() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    for line in KEY:
+        logging.warning(line)
+    logging.warning("all is well")
+
+@tool
+def raises() -> None:
+    raise ValueError("\n".join(KEY) + "\nPGPASSWORD=hush-hush and Cookie: sid=hush-hush")
+
+@tool
+def names_a_thread() -> None:
+    import threading, time
+    waits = lambda: time.sleep(3600)  # the tool sleeps
+    threading.Thread(target=waits, name="with token='hush-hush'", daemon=True).start()
+    waits()
+
 @tool
 def dies() -> None:
     sys.stderr.write("the secret='hush-hush-3' was here\n")
@@ -138,6 +167,56 @@ fn lines_of_workers_are_safe_and_have_no_secrets() {
     for shown in ["\\u{1b}[2J", "api_key='<redacted>'", "password=<redacted>"] {
         assert!(said.contains(shown), "{shown}: {said}");
     }
+}
+
+#[test]
+fn no_shape_of_a_secret_comes_through() {
+    let dir = dir();
+    for (tool, shown) in [
+        (
+            "leaks",
+            &[
+                "] <redacted>\n",
+                "passwd: <redacted>",
+                "token='<redac",
+                "all is well",
+            ][..],
+        ),
+        ("logs_a_key", &["warning root: <redacted>", "all is well"]),
+        (
+            "raises",
+            &[
+                "PRIVATE KEY-----<redacted>",
+                "PGPASSWORD=<redacted>",
+                "Cookie: <redacted>",
+            ],
+        ),
+    ] {
+        let said = logged(dir.path(), "trace", tool);
+        is_safe(&said);
+        assert!(
+            !said.contains("hush") && !said.contains('\u{200b}'),
+            "{said}"
+        );
+        for text in shown {
+            let seen = said.replace("\\u{200b}", "");
+            assert!(seen.contains(text), "{text}: {said}");
+        }
+    }
+}
+
+#[test]
+fn the_name_of_a_thread_has_no_secret() {
+    let dir = dir();
+    for seconds in ["3s", "6s", "12s", "30s"] {
+        let arguments = ["call", "tools.py:names_a_thread", "--timeout", seconds];
+        let Run { stderr, .. } = run(dir.path(), arguments);
+        assert!(!stderr.contains("hush"), "{stderr}");
+        if stderr.contains("thread `with token='<redacted>'`") {
+            return;
+        }
+    }
+    panic!("it was never seen");
 }
 
 #[test]

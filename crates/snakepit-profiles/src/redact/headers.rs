@@ -1,0 +1,141 @@
+//! The values of `Authorization` and `Cookie`, in headers, dictionaries and log lines.
+
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::MASK;
+
+/// The name and what is between it and the value.
+static HEAD: LazyLock<Regex> = LazyLock::new(|| {
+    let pattern = r#"(?i)(?:(?P<authorization>authorization)|(?:^|[^a-z0-9])(?P<cookie>(?:set-)?cookie))(?P<quote>\\?["']?)\]?\s{0,8}(?P<sign>=>|[:=,])\s{0,8}(?:b?(?P<open>\\?["']))?"#;
+    Regex::new(pattern).expect("the tests compile every pattern")
+});
+
+/// Schemes that are followed by one word.
+const SCHEMES: [&str; 13] = [
+    "basic",
+    "bearer",
+    "negotiate",
+    "ntlm",
+    "apikey",
+    "api-key",
+    "key",
+    "token",
+    "jwt",
+    "bot",
+    "privatetoken",
+    "dpop",
+    "sharedkey",
+];
+
+/// Schemes that are followed by several values.
+const WITH_VALUES: [&str; 8] = [
+    "digest",
+    "oauth",
+    "hawk",
+    "signature",
+    "vapid",
+    "mutual",
+    "sharedaccesssignature",
+    "gnap",
+];
+
+/// Adds the values of a text.
+pub(super) fn find(text: &str, spans: &mut Vec<Range<usize>>) {
+    let (mut at, mut line) = (0, 0);
+    while let Some(found) = HEAD.captures_at(text, at) {
+        let whole = found.get(0).expect("it is the match");
+        at = whole.end();
+        let group = |name: &str| found.name(name).map_or("", |part| part.as_str());
+        let key = found.name("authorization").or_else(|| found.name("cookie"));
+        let before = key.and_then(|key| text[..key.start()].chars().next_back());
+        let (quote, open) = (group("quote"), group("open"));
+        // `("Cookie", "…")` is a pair, `cookie, …` is prose.
+        if group("sign") == "," && (quote.is_empty() || open.is_empty()) {
+            continue;
+        }
+        let outer = before.filter(|c| quote.is_empty() && matches!(c, '"' | '\''));
+        let quoted = !open.is_empty() || outer.is_some();
+        if line < at {
+            line = line_end(text, at);
+        }
+        let end = match (open, outer) {
+            ("", None) => line,
+            ("", Some(quote)) => text[at..]
+                .find([quote, '\n'])
+                .map_or(text.len(), |end| at + end),
+            (open, _) => text[at..].find(open).map_or(text.len(), |end| at + end),
+        };
+        let value = &text[at..end];
+        let secret = match found.name("authorization") {
+            Some(_) => authorization(value, quoted),
+            None => cookie(value),
+        };
+        if let Some(secret) = secret {
+            spans.push(at + secret.start..at + secret.end);
+            at += secret.end;
+        }
+    }
+}
+
+/// The end of a header without quotes: of the line, also of one in a `repr`.
+fn line_end(text: &str, at: usize) -> usize {
+    let rest = &text[at..];
+    let ends = [
+        rest.find(['\n', '\r']),
+        rest.find(r"\r\n"),
+        rest.find(r"\n"),
+    ];
+    ends.into_iter()
+        .flatten()
+        .min()
+        .map_or(text.len(), |end| at + end)
+}
+
+/// A cookie has a name and a value.
+fn cookie(value: &str) -> Option<Range<usize>> {
+    let start = &value[..value.floor_char_boundary(200)];
+    let name = start.find(|c: char| c == '=' || c == ';' || c == ',' || c.is_whitespace())?;
+    (name > 0 && start[name..].starts_with('=')).then(|| 0..value.trim_end().len())
+}
+
+/// Keeps the scheme and masks what follows it.
+fn authorization(value: &str, quoted: bool) -> Option<Range<usize>> {
+    let stops =
+        |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | ';' | ')' | '}' | ']' | '<');
+    let word = |from: usize| {
+        let rest = &value[from..];
+        let start = from + rest.len() - rest.trim_start_matches([' ', '\t']).len();
+        let end = value[start..]
+            .find(stops)
+            .map_or(value.len(), |end| start + end);
+        start..end
+    };
+    let masked = |at: usize| value[at..].trim_start().starts_with(MASK);
+    let all = value.trim_end().len();
+    let first = word(0);
+    let scheme = value[first.clone()].to_ascii_lowercase();
+    let second = word(first.end);
+    if masked(0) || masked(first.end) {
+        return None;
+    }
+    let many = WITH_VALUES.contains(&&*scheme) || scheme.starts_with("aws");
+    if second.is_empty() || second.start == first.end {
+        let end = if quoted { all } else { first.end };
+        return (first.len() >= 4).then_some(first.start..end);
+    }
+    if quoted || many {
+        return Some(second.start..all);
+    }
+    let long = second.len() >= 8 || value[second.clone()].bytes().any(|b| b.is_ascii_digit());
+    if SCHEMES.contains(&&*scheme) {
+        return (second.len() >= 4).then_some(second);
+    }
+    match (scheme.bytes().any(|byte| byte.is_ascii_digit()), long) {
+        (true, true) => Some(first.start..second.end),
+        (false, true) => Some(second),
+        _ => (first.len() >= 4).then_some(first),
+    }
+}
