@@ -7,8 +7,8 @@ use std::fmt::{self, Write};
 ///
 /// Everything a terminal acts on, or that ends a line, is written as a visible escape: control
 /// characters including line breaks (`\n`, `\u{1b}`, `\u{9b}`, `\u{7f}`), line and paragraph
-/// separators, and the characters that change the direction of text. Tabulators stay, and so does
-/// everything else.
+/// separators, the characters that change the direction of text, and those that have no width. Tabulators stay, and so does
+/// everything else, variation selectors of emoji included.
 ///
 /// ```
 /// use snakepit_core::Printable;
@@ -71,6 +71,15 @@ const fn is_unsafe(c: char) -> bool {
         '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
             true
         }
+        // What is not seen and can hide in a word.
+        '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' => true,
+        '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2065}' => true,
+        '\u{206a}'..='\u{206f}'
+        | '\u{3164}'
+        | '\u{feff}'
+        | '\u{ffa0}'
+        | '\u{fff9}'..='\u{fffb}' => true,
+        '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}' => true,
         _ => false,
     }
 }
@@ -90,6 +99,16 @@ mod tests {
             ("\u{9b}2J\u{7f}", "\\u{9b}2J\\u{7f}"),
             ("\u{202e}gpj.exe\u{2028}", "\\u{202e}gpj.exe\\u{2028}"),
             ("\0", "\\u{0}"),
+            (
+                "pass\u{200b}word\u{feff}\u{ad}",
+                "pass\\u{200b}word\\u{feff}\\u{ad}",
+            ),
+            (
+                "\u{200c}\u{200d}\u{2060}\u{3164}",
+                "\\u{200c}\\u{200d}\\u{2060}\\u{3164}",
+            ),
+            ("tag\u{e0041}", "tag\\u{e0041}"),
+            ("done \u{2714}\u{fe0f}", "done \u{2714}\u{fe0f}"),
         ] {
             assert_eq!(Printable(text).to_string(), shown);
             assert_eq!(Printable(text).to_text(), shown);
