@@ -72,7 +72,9 @@ pub enum AdminError {
         ours: u32,
     },
     /// The flight recording of a run cannot be read.
-    #[error("the recording `{file}` of run `{run}` cannot be read: it is none of this version")]
+    #[error(
+        "the recording `{file}` of run `{run}` cannot be read: it is damaged, or none of this version"
+    )]
     Recording {
         /// The run.
         run: String,

@@ -160,10 +160,16 @@ fn recordings(files: &HostRun) -> Result<Vec<Recording>, AdminError> {
     let mut recordings = Vec::new();
     for number in 0..POOLS {
         let file = format!("{RECORDING}{number}");
-        let bytes = files.read(&file, Recording::BYTES);
-        let bytes = bytes.map_err(|source| AdminError::Socket { run: run(), source })?;
-        let Some(bytes) = bytes else { break };
-        let recording = Recording::read(&bytes);
+        let read = || {
+            let bytes = files.read(&file, Recording::BYTES);
+            bytes.map_err(|source| AdminError::Socket { run: run(), source })
+        };
+        let Some(bytes) = read()? else { break };
+        let recording = match files.alive {
+            // Its host writes.
+            true => read()?.and_then(|again| Recording::read_written(&bytes, &again)),
+            false => Recording::read(&bytes),
+        };
         recordings.push(recording.ok_or_else(|| AdminError::Recording { run: run(), file })?);
     }
     Ok(recordings)

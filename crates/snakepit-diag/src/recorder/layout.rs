@@ -1,17 +1,19 @@
 //! Where things are in the file, in words of 8 bytes.
 
 /// First word: what the file is, and its format. It is written last.
-pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"SNKFLT01");
+pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"SNKFLT02");
 
-/// Words of the header: magic, number of the next record, wall clock and monotonic clock of the beginning, process of the host, pool.
+/// Words of the header: magic, number of the next record, wall clock of the beginning, process of the host, number of the next death, sum of
+/// the clock and the process, pool.
 pub(super) const HEADER: usize = 64;
 pub(super) const NEXT: usize = 1;
 pub(super) const WALL_NS: usize = 2;
 pub(super) const HOST_PID: usize = 3;
 pub(super) const NEXT_DEATH: usize = 4;
+pub(super) const HEADER_SUM: usize = 5;
 pub(super) const POOL: usize = 8;
 
-/// Words of a text: its length and 63 bytes or, for those of a death, more.
+/// Words of a text: its length and sum, and 56 bytes or, for those of a death, more.
 pub(super) const NAME: usize = 8;
 
 /// Names of tools, and as many of workers. The first one of each stands for those that have no room.
@@ -19,11 +21,12 @@ pub(super) const NAMES: usize = 512;
 pub(super) const TOOLS: usize = HEADER;
 pub(super) const WORKERS: usize = TOOLS + NAMES * NAME;
 
-/// Deaths: number, time, calls, worker, cause, exit, last output.
+/// Deaths: number, time, calls, sum, worker, cause, exit, last output.
 pub(super) const DEATHS: usize = 32;
 pub(super) const DEATH: usize = 128;
 pub(super) const DEATH_AT: usize = 1;
 pub(super) const DEATH_CALLS: usize = 2;
+pub(super) const DEATH_SUM: usize = 3;
 pub(super) const DEATH_WORKER: usize = 8;
 pub(super) const DEATH_CAUSE: usize = 16;
 pub(super) const DEATH_EXIT: usize = 24;
@@ -35,7 +38,7 @@ pub(super) const FIRST_DEATH: usize = WORKERS + NAMES * NAME;
 /// Calls that are kept.
 pub(super) const RECORDS: usize = 4096;
 
-/// Words of one call: number; state, outcome, attempts, slot; begun; dispatched; ended; tool and worker; bytes; attempt.
+/// Words of one call, as `ring.rs` packs them.
 pub(super) const RECORD: usize = 8;
 pub(super) const FIRST_RECORD: usize = FIRST_DEATH + DEATHS * DEATH;
 

@@ -5,9 +5,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use foldhash::HashMap;
 
+use super::check::sum;
 use super::layout::{NAME, NAMES};
 
-/// Writes a text: its length, then its bytes. What has no room is cut off.
+/// Writes a text: its length and sum, then its bytes. What has no room is cut off.
 pub(super) fn write(words: &[AtomicU64], text: &str) {
     let room = words.len().saturating_sub(1) * 8;
     let mut end = text.len().min(room);
@@ -23,19 +24,27 @@ pub(super) fn write(words: &[AtomicU64], text: &str) {
         }
         word.store(u64::from_le_bytes(chunk), Ordering::Relaxed);
     }
-    words[0].store(text.len() as u64, Ordering::Release);
+    let length = text.len() as u64;
+    let sum = sum(words[1..]
+        .iter()
+        .map(|word| word.load(Ordering::Relaxed))
+        .chain([length]));
+    words[0].store(length | u64::from(sum) << 32, Ordering::Release);
 }
 
-/// Reads a text that may be anything.
-pub(super) fn read(words: &[u64]) -> String {
-    let Some((length, words)) = words.split_first() else {
-        return String::new();
-    };
+/// Reads a text. `None` if it is damaged; one that was never written is empty.
+pub(super) fn read(words: &[u64]) -> Option<String> {
+    let (first, words) = words.split_first()?;
+    if *first == 0 {
+        return Some(String::new());
+    }
+    let length = first & u64::from(u32::MAX);
+    if u64::from(sum(words.iter().copied().chain([length]))) != first >> 32 {
+        return None;
+    }
     let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-    let length = usize::try_from(*length)
-        .unwrap_or(usize::MAX)
-        .min(bytes.len());
-    String::from_utf8_lossy(&bytes[..length]).into_owned()
+    let length = usize::try_from(length).ok()?;
+    String::from_utf8(bytes.get(..length)?.to_vec()).ok()
 }
 
 /// The names of one kind, each with its place in the file. A name that has none is number 0.

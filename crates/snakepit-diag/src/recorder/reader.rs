@@ -2,14 +2,18 @@
 
 use serde::Serialize;
 
+use super::check::sum;
 use super::layout::{
     DEATH, DEATH_AT, DEATH_CALLS, DEATH_CAUSE, DEATH_EXIT, DEATH_EXIT_WORDS, DEATH_OUTPUT,
-    DEATH_OUTPUT_WORDS, DEATH_WORKER, DEATHS, FIRST_DEATH, FIRST_RECORD, HOST_PID, MAGIC, NAME,
-    NAMES, OUTCOMES, POOL, RECORD, RECORDS, TOOLS, WALL_NS, WORDS, WORKERS,
+    DEATH_OUTPUT_WORDS, DEATH_SUM, DEATH_WORKER, DEATHS, FIRST_DEATH, FIRST_RECORD, HEADER_SUM,
+    HOST_PID, MAGIC, NAME, NAMES, OUTCOMES, POOL, RECORD, RECORDS, TOOLS, WALL_NS, WORDS, WORKERS,
 };
 use super::names;
 use super::ring::Record;
 use crate::Death;
+
+/// Stands in place of a name that is damaged.
+const LOST: &str = "(damaged)";
 
 /// The recording of one pool.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -21,6 +25,8 @@ pub struct Recording {
     pub host_pid: u64,
     /// When it began, in seconds since 1970.
     pub began: f64,
+    /// Entries that are damaged, and left out.
+    pub damaged: usize,
     /// The last calls, the oldest first.
     pub calls: Vec<RecordedCall>,
     /// The last deaths of workers, the oldest first.
@@ -76,24 +82,36 @@ impl Recording {
     /// Bytes of a file.
     pub const BYTES: u64 = (WORDS * 8) as u64;
 
-    /// Reads the bytes of a file. `None` if they are none of a recording, or of another format.
+    /// Reads the bytes of a file. `None` if they are none of a recording, or of another format, or if their header is damaged. Other
+    /// damaged entries are left out and counted.
     pub fn read(bytes: &[u8]) -> Option<Self> {
-        let words: Vec<u64> = bytes
-            .chunks_exact(8)
-            .map(|chunk| u64::from_ne_bytes(chunk.try_into().expect("it has eight bytes")))
-            .collect();
-        if words.len() != WORDS || words[0] != MAGIC {
-            return None;
-        }
-        let began = words[WALL_NS] as f64 / 1e9;
-        let name = |first: usize, number: u16| match usize::from(number) {
-            number @ 1..NAMES => {
-                let at = first + number * NAME;
-                names::read(&words[at..at + NAME])
+        Some(Self::of(&whole(bytes)?))
+    }
+
+    /// Reads the bytes of a file that is being written, read twice: an entry that changed in between is not damaged but in the making.
+    pub(crate) fn read_written(before: &[u8], after: &[u8]) -> Option<Self> {
+        let (before, mut after) = (whole(before)?, whole(after)?);
+        for (first, length) in entries() {
+            let entry = first..first + length;
+            if before[entry.clone()] != after[entry.clone()]
+                && !is_whole(first, &after[entry.clone()])
+            {
+                after[entry].fill(0);
             }
+        }
+        Some(Self::of(&after))
+    }
+
+    fn of(words: &[u64]) -> Self {
+        let began = words[WALL_NS] as f64 / 1e9;
+        let text = |first: usize| names::read(&words[first..first + NAME]);
+        let name = |first: usize, number: u16| match usize::from(number) {
+            number @ 1..NAMES => text(first + number * NAME).unwrap_or_else(|| LOST.to_owned()),
             _ => String::new(),
         };
-        let mut records: Vec<Record> = records(&words).collect();
+        let damaged =
+            entries().filter(|(first, length)| !is_whole(*first, &words[*first..first + length]));
+        let mut records: Vec<Record> = records(words).collect();
         records.sort_unstable_by_key(|record| (record.begun, record.call));
         let call = |record: Record| RecordedCall {
             call: record.call,
@@ -111,31 +129,82 @@ impl Recording {
             bytes_in: record.bytes_in,
             bytes_out: record.bytes_out,
         };
-        Some(Self {
-            pool: names::read(&words[POOL..POOL + NAME]),
+        Self {
+            pool: text(POOL).unwrap_or_else(|| LOST.to_owned()),
             host_pid: words[HOST_PID],
             began,
+            damaged: damaged.count(),
             calls: records.into_iter().map(call).collect(),
-            deaths: deaths(&words),
-        })
+            deaths: deaths(words),
+        }
     }
+}
+
+/// The words of a file with a header that is whole.
+fn whole(bytes: &[u8]) -> Option<Vec<u64>> {
+    let words: Vec<u64> = bytes
+        .chunks_exact(8)
+        .map(|chunk| u64::from_ne_bytes(chunk.try_into().expect("it has eight bytes")))
+        .collect();
+    let whole = words.len() == WORDS
+        && words[0] == MAGIC
+        && words[HEADER_SUM] == u64::from(sum([words[WALL_NS], words[HOST_PID]]));
+    whole.then_some(words)
+}
+
+/// Where entries begin and how long they are: the pool, names, deaths and calls.
+fn entries() -> impl Iterator<Item = (usize, usize)> {
+    let table = |first: usize, count: usize, length: usize| {
+        (0..count).map(move |index| (first + index * length, length))
+    };
+    table(POOL, 1, NAME)
+        .chain(table(TOOLS, 2 * NAMES, NAME))
+        .chain(table(FIRST_DEATH, DEATHS, DEATH))
+        .chain(table(FIRST_RECORD, RECORDS, RECORD))
+}
+
+/// Returns true if the entry that begins at this word is empty or not damaged.
+fn is_whole(first: usize, entry: &[u64]) -> bool {
+    match first {
+        _ if entry[0] == 0 => true,
+        FIRST_RECORD.. => entry
+            .try_into()
+            .is_ok_and(|entry| Record::read(entry).is_some()),
+        FIRST_DEATH.. => death_is_whole(entry),
+        _ => names::read(entry).is_some(),
+    }
+}
+
+fn death_is_whole(death: &[u64]) -> bool {
+    let rest = death
+        .iter()
+        .enumerate()
+        .skip(1)
+        .filter(|(at, _)| *at != DEATH_SUM);
+    let sum = sum(rest.map(|(_, word)| *word).chain([death[0]]));
+    death[DEATH_SUM] == u64::from(sum)
 }
 
 /// The records that are whole.
 fn records(words: &[u64]) -> impl Iterator<Item = Record> + '_ {
     let records = words[FIRST_RECORD..].chunks_exact(RECORD).take(RECORDS);
-    records.filter(|record| record[0] != 0).map(|record| {
-        let record = record.try_into().expect("it has as many words");
-        Record::unpack(record)
-    })
+    records
+        .filter(|record| record[0] != 0)
+        .filter_map(|record| {
+            let record = record.try_into().expect("it has as many words");
+            Record::read(record)
+        })
 }
 
 fn deaths(words: &[u64]) -> Vec<RecordedDeath> {
     let deaths = words[FIRST_DEATH..].chunks_exact(DEATH).take(DEATHS);
-    let mut deaths: Vec<_> = deaths.filter(|death| death[0] != 0).collect();
+    let mut deaths: Vec<_> = deaths
+        .filter(|death| death[0] != 0 && death_is_whole(death))
+        .collect();
     deaths.sort_unstable_by_key(|death| death[0]);
-    let text =
-        |words: &[u64], first: usize, length: usize| names::read(&words[first..first + length]);
+    let text = |words: &[u64], first: usize, length: usize| {
+        names::read(&words[first..first + length]).unwrap_or_else(|| LOST.to_owned())
+    };
     let read = |death: &[u64]| RecordedDeath {
         death: Death {
             worker: text(death, DEATH_WORKER, NAME),

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
+use super::check::sum;
 use super::layout::RECORD;
 
 /// A call as its record has it.
@@ -9,7 +10,7 @@ use super::layout::RECORD;
 pub(super) struct Record {
     /// Its number; never 0.
     pub(super) call: u64,
-    /// The number of its last attempt.
+    /// The number of its last attempt, 48 bits.
     pub(super) attempt: u64,
     pub(super) outcome: u8,
     pub(super) attempts: u8,
@@ -24,7 +25,7 @@ pub(super) struct Record {
     pub(super) sent: u32,
     /// Microseconds in the queue.
     pub(super) queued: u32,
-    /// Microseconds from the beginning of the call.
+    /// Microseconds from the beginning of the call, 48 bits.
     pub(super) ended: u64,
     pub(super) bytes_in: u32,
     pub(super) bytes_out: u32,
@@ -69,16 +70,26 @@ impl Record {
             u64::from(self.worker),
         );
         let pair = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
-        [
+        let mut words = [
             self.call,
             outcome | attempts << 8 | slot << 16 | tool << 32 | worker << 48,
             self.begun.min(LOW_48) | u64::from(self.code) << 48,
             pair(self.sent, self.queued),
-            self.ended,
-            self.attempt,
+            self.ended.min(LOW_48),
+            self.attempt & LOW_48,
             pair(self.bytes_in, self.bytes_out),
             pair(self.deadline, self.items),
-        ]
+        ];
+        let sum = u64::from(sum(words));
+        words[4] |= sum << 48;
+        words[5] |= sum >> 16 << 48;
+        words
+    }
+
+    /// Reads words that come from a file. `None` if they are damaged.
+    pub(super) fn read(words: &[u64; RECORD]) -> Option<Self> {
+        let record = Self::unpack(words);
+        (record.pack() == *words).then_some(record)
     }
 
     #[expect(
@@ -89,7 +100,7 @@ impl Record {
         let [call, parts, begun, waits, ended, attempt, bytes, rest] = *words;
         Self {
             call,
-            attempt,
+            attempt: attempt & LOW_48,
             outcome: parts as u8,
             attempts: (parts >> 8) as u8,
             slot: (parts >> 16) as u16,
@@ -99,7 +110,7 @@ impl Record {
             begun: begun & LOW_48,
             sent: waits as u32,
             queued: (waits >> 32) as u32,
-            ended,
+            ended: ended & LOW_48,
             bytes_in: bytes as u32,
             bytes_out: (bytes >> 32) as u32,
             deadline: rest as u32,

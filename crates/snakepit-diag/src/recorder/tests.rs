@@ -10,7 +10,10 @@ use snakepit_core::{CallOptions, Payload, Pool, PoolConfig};
 use snakepit_registry::{Registry, RegistryConfig};
 use tokio::time::Instant;
 
-use super::layout::{FIRST_RECORD, MAGIC, NEXT, RECORD, RECORDS, WORDS};
+use super::check::sum;
+use super::layout::{
+    DEATHS, FIRST_RECORD, HEADER, HEADER_SUM, MAGIC, NAMES, NEXT, RECORD, RECORDS, WORDS,
+};
 use super::ring::Record;
 use super::{Recorder, Recording};
 use crate::Death;
@@ -60,13 +63,17 @@ impl Recorded {
 
     /// What somebody else reads in the file.
     fn recording(&self) -> Recording {
+        Recording::read(&self.bytes()).expect("it is a recording")
+    }
+
+    fn bytes(&self) -> Vec<u8> {
         let (runs, problems) = Registry::host_runs(&self.data).expect("a data directory");
         assert!(problems.is_empty() && runs.len() == 1 && runs[0].alive);
         assert_eq!(runs[0].run_id, self.registry.run_id());
         let bytes = runs[0]
             .read("flight-0", Recording::BYTES)
             .expect("it is ours");
-        Recording::read(&bytes.expect("it is there")).expect("it is a recording")
+        bytes.expect("it is there")
     }
 }
 
@@ -231,11 +238,82 @@ async fn the_last_deaths_are_kept_with_their_last_words() {
     assert_eq!(last.output.len(), 632);
 }
 
+/// The bytes of a recording in which nothing has happened.
+fn empty() -> Vec<u8> {
+    let mut bytes = vec![0; WORDS * 8];
+    let mut put =
+        |at: usize, word: u64| bytes[at * 8..at * 8 + 8].copy_from_slice(&word.to_ne_bytes());
+    put(0, MAGIC);
+    put(HEADER_SUM, sum([0, 0]).into());
+    bytes
+}
+
+/// Where a text stands in the bytes.
+fn place(bytes: &[u8], text: &str) -> usize {
+    let mut windows = bytes.windows(text.len());
+    windows
+        .position(|window| window == text.as_bytes())
+        .expect("it is there")
+}
+
+#[tokio::test]
+async fn damaged_entries_are_left_out_and_counted() {
+    let host = Recorded::start(1).await;
+    for tool in ["first", "second", "third"] {
+        host.call(tool, &CallOptions::new()).await;
+    }
+    for worker in ["main-7", "main-8"] {
+        let death = Death {
+            worker: worker.to_owned(),
+            at: 1.5,
+            exit: String::new(),
+            cause: String::new(),
+            calls: 1,
+        };
+        host.recorder.died(&death, "last words");
+    }
+    let whole = host.bytes();
+    let read = |bytes: &[u8]| Recording::read(bytes).expect("its header is whole");
+    assert_eq!(read(&whole).damaged, 0);
+    // A time of the second call.
+    let mut bytes = whole.clone();
+    bytes[(FIRST_RECORD + RECORD + 3) * 8 + 2] ^= 4;
+    let recording = read(&bytes);
+    let tools: Vec<_> = recording.calls.iter().map(|call| &*call.tool).collect();
+    assert_eq!((&*tools, recording.damaged), (&["first", "third"][..], 1));
+    // The name of a tool, and the first death.
+    let mut bytes = whole.clone();
+    bytes[place(&whole, "third")] ^= 0x80;
+    bytes[place(&whole, "last words")] ^= 1;
+    let recording = read(&bytes);
+    assert_eq!(
+        (&*recording.calls[2].tool, recording.damaged),
+        ("(damaged)", 2)
+    );
+    assert_eq!(
+        (recording.deaths.len(), &*recording.deaths[0].death.worker),
+        (1, "main-8")
+    );
+    // The header.
+    let mut bytes = whole.clone();
+    bytes[2 * 8] ^= 1;
+    assert_eq!(Recording::read(&bytes), None);
+    // What was about to be written when it was read is no damage.
+    let mut before = whole.clone();
+    before[(FIRST_RECORD + RECORD + 3) * 8 + 2] ^= 4;
+    let mut after = before.clone();
+    after[(FIRST_RECORD + RECORD + 3) * 8 + 2] ^= 8;
+    let recording = Recording::read_written(&before, &after).expect("its header is whole");
+    assert_eq!((recording.calls.len(), recording.damaged), (2, 0));
+    let recording = Recording::read_written(&before, &before).expect("its header is whole");
+    assert_eq!((recording.calls.len(), recording.damaged), (2, 1));
+}
+
 fn any_record() -> impl Strategy<Value = Record> {
     any::<([u64; 3], [u32; 6], [u16; 4], [u8; 2])>().prop_map(|(long, half, short, byte)| Record {
         call: long[0].max(1),
-        attempt: long[1],
-        ended: long[2],
+        attempt: long[1] >> 16,
+        ended: long[2] >> 16,
         begun: long[2] >> 16,
         sent: half[0],
         queued: half[1],
@@ -259,6 +337,7 @@ proptest! {
     #[test]
     fn a_record_is_what_was_packed(record in any_record()) {
         prop_assert_eq!(Record::unpack(&record.pack()), record);
+        prop_assert_eq!(Record::read(&record.pack()), Some(record));
     }
 
     #[test]
@@ -272,20 +351,40 @@ proptest! {
         bytes.truncate(length);
         prop_assert_eq!(Recording::read(&bytes), None);
         bytes.resize(WORDS * 8, 0xff);
-        bytes[..8].copy_from_slice(&MAGIC.to_ne_bytes());
-        let recording = Recording::read(&bytes).expect("it has the size and the mark of one");
-        prop_assert!(recording.calls.len() <= RECORDS && recording.deaths.len() <= 32);
+        bytes[..HEADER * 8].copy_from_slice(&empty()[..HEADER * 8]);
+        let recording = Recording::read(&bytes).expect("it has the size and the header of one");
+        prop_assert_eq!((recording.calls.len(), recording.deaths.len()), (0, 0));
+        prop_assert_eq!(recording.damaged, 2 * NAMES + DEATHS + RECORDS);
         prop_assert!(serde_json::to_string(&recording).is_ok());
     }
 
     #[test]
-    fn a_single_bit_of_a_recording_may_be_anything(bit in 64..WORDS * 64) {
-        let mut bytes = vec![0; WORDS * 8];
-        bytes[..8].copy_from_slice(&MAGIC.to_ne_bytes());
+    fn a_changed_bit_of_a_record_costs_that_record_alone(
+        records in prop::collection::vec(any_record(), 2..5), bit in 0..RECORD * 64,
+    ) {
+        let mut bytes = empty();
+        for (index, record) in records.iter().enumerate() {
+            let packed = record.pack();
+            let first = (FIRST_RECORD + index * RECORD) * 8;
+            for (word, place) in packed.iter().zip(bytes[first..].chunks_exact_mut(8)) {
+                place.copy_from_slice(&word.to_ne_bytes());
+            }
+        }
+        bytes[FIRST_RECORD * 8 + bit / 8] ^= 1 << (bit % 8);
+        let recording = Recording::read(&bytes).expect("its header is whole");
+        prop_assert_eq!(recording.calls.len(), records.len() - 1);
+        // A number that became 0 is a place without a record.
+        let gone = records[0].call.is_power_of_two() && recording.damaged == 0;
+        prop_assert!(gone || recording.damaged == 1, "{}", recording.damaged);
+    }
+
+    #[test]
+    fn a_single_bit_of_a_recording_may_be_anything(bit in HEADER * 64..WORDS * 64) {
+        let mut bytes = empty();
         bytes[NEXT * 8] = 1;
         bytes[FIRST_RECORD * 8..(FIRST_RECORD + RECORD) * 8].fill(0x5a);
         bytes[bit / 8] ^= 1 << (bit % 8);
-        let recording = Recording::read(&bytes).expect("the mark is there");
-        prop_assert!(recording.calls.len() <= 2);
+        let recording = Recording::read(&bytes).expect("its header is whole");
+        prop_assert!(recording.calls.is_empty() && (1..=2).contains(&recording.damaged));
     }
 }

@@ -8,10 +8,12 @@ use snakepit_core::{CallObserver, EndedCall, PoolName, SentCall};
 use snakepit_registry::SharedWords;
 use tokio::time::Instant;
 
+use super::check::sum;
 use super::layout::{
     DEATH, DEATH_AT, DEATH_CALLS, DEATH_CAUSE, DEATH_EXIT, DEATH_EXIT_WORDS, DEATH_OUTPUT,
-    DEATH_OUTPUT_WORDS, DEATH_WORKER, DEATHS, FIRST_DEATH, FIRST_RECORD, HOST_PID, MAGIC, NAME,
-    NEXT, NEXT_DEATH, POOL, RECORD, RECORDS, TOOLS, WALL_NS, WORDS, WORKERS, outcome,
+    DEATH_OUTPUT_WORDS, DEATH_SUM, DEATH_WORKER, DEATHS, FIRST_DEATH, FIRST_RECORD, HEADER_SUM,
+    HOST_PID, MAGIC, NAME, NEXT, NEXT_DEATH, POOL, RECORD, RECORDS, TOOLS, WALL_NS, WORDS, WORKERS,
+    outcome,
 };
 use super::names::{self, Names};
 use super::ring::Record;
@@ -38,7 +40,9 @@ impl Recorder {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let wall = u64::try_from(since.unwrap_or_default().as_nanos()).unwrap_or(0);
         words[WALL_NS].store(wall, Ordering::Relaxed);
-        words[HOST_PID].store(u64::from(std::process::id()), Ordering::Relaxed);
+        let pid = u64::from(std::process::id());
+        words[HOST_PID].store(pid, Ordering::Relaxed);
+        words[HEADER_SUM].store(u64::from(sum([wall, pid])), Ordering::Relaxed);
         names::write(&words[POOL..POOL + NAME], pool.as_str());
         words[0].store(MAGIC, Ordering::Release);
         Self {
@@ -102,6 +106,14 @@ impl Recorder {
         }
         let words_of_output = &words[DEATH_OUTPUT..DEATH_OUTPUT + DEATH_OUTPUT_WORDS];
         names::write(words_of_output, &output[first..]);
+        let rest = words
+            .iter()
+            .enumerate()
+            .skip(1)
+            .filter(|(at, _)| *at != DEATH_SUM);
+        let rest = rest.map(|(_, word)| word.load(Ordering::Relaxed));
+        let sum = sum(rest.chain([number + 1]));
+        words[DEATH_SUM].store(u64::from(sum), Ordering::Relaxed);
         words[0].store(number + 1, Ordering::Release);
     }
 

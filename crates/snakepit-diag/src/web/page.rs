@@ -92,6 +92,7 @@ mod tests {
             pool: "main".to_owned(),
             host_pid: 1,
             began: 1.7e9,
+            damaged: 0,
             calls: calls.collect(),
             deaths: Vec::new(),
         };

@@ -42,6 +42,12 @@ fn describe(recording: &Recording, most: usize, style: Style) -> String {
         recording.host_pid,
         render_seconds(recording.ended() - recording.began)
     )];
+    if recording.damaged > 0 {
+        let damaged = recording.damaged;
+        parts.push(format!(
+            "  {damaged} entries of the recording are damaged and left out"
+        ));
+    }
     parts.push(outcomes(&recording.calls));
     let first = recording.calls.len().saturating_sub(most);
     let last = &recording.calls[first..];
