@@ -4,6 +4,14 @@ mod meter;
 mod reel;
 mod watch;
 
+/// Time that a worker has to tell its stacks.
+#[cfg(any(feature = "top", feature = "web"))]
+pub(crate) const STACKS: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// Lines of a worker that are shown.
+#[cfg(any(feature = "top", feature = "web"))]
+pub(crate) const LOGS: u32 = 1000;
+
 pub use meter::Meter;
 pub use reel::{ReelReader, ReelWriter};
 pub use watch::{Trend, Watch};

@@ -17,6 +17,7 @@
 pub mod frame;
 pub mod pb;
 pub mod preamble;
+pub mod profile_limits;
 pub mod worker_env;
 
 #[cfg(feature = "client")]

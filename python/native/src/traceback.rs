@@ -57,10 +57,15 @@ pub(crate) fn read(text: &[u8]) -> (Vec<Traced>, bool) {
 /// Removes the outermost frames of the main thread, which show how the worker was started: its first module and the import of that. A
 /// thread that does nothing else keeps one of them.
 pub(crate) fn cut_start(frames: &mut Vec<Frame>) {
-    let boot = |frame: &Frame| frame.file.ends_with("snakepit_bridge/_boot.py");
-    if let Some(at) = frames.iter().position(boot) {
-        frames.truncate(at.max(1));
-    }
+    let kept = before_start(frames.iter().map(|frame| &*frame.file));
+    frames.truncate(kept.unwrap_or(frames.len()));
+}
+
+/// Returns how many frames stand before the start of the worker, by their files from the innermost on, and at least one. `None` if the
+/// start is not among them.
+pub(crate) fn before_start<'a>(mut files: impl Iterator<Item = &'a str>) -> Option<usize> {
+    let at = files.position(|file| file.ends_with("snakepit_bridge/_boot.py"))?;
+    Some(at.max(1))
 }
 
 /// `Thread 0x00007f04c8aacb80 (most recent call first):`, also `Current thread`, and with `[name]` since CPython 3.14.

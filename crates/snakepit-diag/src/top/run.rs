@@ -14,19 +14,14 @@ use super::keys::Ask;
 use super::screen::{Action, Flamed, Screen};
 use super::terminal::Terminal;
 use super::{draw, flame};
+use crate::live::{LOGS, STACKS};
 use crate::{AdminError, Client, Meter, Profiled, ReelReader, ReelWriter, Report};
 
 /// Longest time between two looks of a recording.
 const PAUSE: f64 = 2.0;
 
-/// Time that a worker has to tell its stacks.
-const STACKS: Duration = Duration::from_secs(2);
-
 /// Time for which stacks are sampled.
 const SAMPLED: Duration = Duration::from_secs(2);
-
-/// Lines of a worker that are shown.
-const LOGS: u32 = 1000;
 
 /// Time after which the screen is drawn without any news, so that it tells how long there are none.
 const STILL: Duration = Duration::from_secs(1);

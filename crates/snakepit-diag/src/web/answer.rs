@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::convert::Infallible;
-use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
 use http_body_util::combinators::UnsyncBoxBody;
@@ -18,13 +17,8 @@ use tokio::sync::watch;
 use super::feed::{State, events};
 use super::guard::{Guard, Refused, random, value};
 use super::page;
+use crate::live::{LOGS, STACKS};
 use crate::{AdminError, Client};
-
-/// Time that a worker has to tell its stacks.
-const STACKS: Duration = Duration::from_secs(2);
-
-/// Lines of a worker that are shown.
-const LOGS: u32 = 1000;
 
 pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
 

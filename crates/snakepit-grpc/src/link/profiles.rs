@@ -16,15 +16,10 @@ use super::outbox::Outbox;
 use super::profile_data;
 use crate::frame::{Header, Kind};
 use crate::pb::{self, ProfileOp};
+use crate::profile_limits::{MAX_BYTES, MAX_DURATION};
 
 /// Largest answer in bytes.
 const MAX_PART: usize = 64 << 10;
-
-/// Largest profile in bytes.
-const MAX_DATA: u64 = 16 << 20;
-
-/// Longest sampling, see `Profile::duration`.
-const LONGEST: Duration = Duration::from_secs(3600);
 
 /// Time in which a worker hands over a whole profile.
 const READING: Duration = Duration::from_secs(60);
@@ -120,7 +115,7 @@ impl LinkProfile {
             profiles: Arc::clone(profiles),
             number,
             ended,
-            over: Instant::now() + profile.duration.min(LONGEST) + PATIENCE,
+            over: Instant::now() + profile.duration.min(MAX_DURATION) + PATIENCE,
             link: link.clone(),
         };
         let start = pb::Profile {
@@ -207,7 +202,7 @@ impl LinkProfile {
             let part = self.ask(number, &question).await?;
             data.extend_from_slice(&part.data);
             let came = data.len() as u64;
-            if part.size > MAX_DATA || came > part.size {
+            if part.size > (MAX_BYTES as u64) || came > part.size {
                 return Err(format!("its profile has {} bytes", part.size.max(came)));
             }
             if came == part.size {

@@ -5,13 +5,12 @@ use std::collections::HashMap;
 use prost::Message as _;
 use snakepit_grpc::pb::ProfileData;
 use snakepit_grpc::pb::profile_data::{Frame, Function, Stack, Thread};
+use snakepit_grpc::profile_limits::MAX_BYTES;
 use snakepit_walker::Code;
 
 use super::sampler::Sampler;
 use super::table::{Place, Table};
-
-/// Largest profile in bytes. Stacks that were seen least often are left out.
-pub(crate) const MAX_BYTES: usize = 16 << 20;
+use crate::traceback::before_start;
 
 /// Bytes of what is said about the whole profile once its stacks are known.
 const WHOLE: usize = 1 << 10;
@@ -87,7 +86,8 @@ fn with_stacks<'c>(
             .rev()
             .filter_map(|place| numbers.frame(*place))
             .collect();
-        cut_start(numbers.data, &mut frames);
+        let kept = before_start(frames.iter().rev().map(|frame| file(numbers.data, *frame)));
+        frames.drain(..frames.len() - kept.unwrap_or(frames.len()));
         let stack = Stack {
             thread: key.thread,
             marks: key.marks.bits(),
@@ -176,23 +176,12 @@ impl<'c, C: Fn(u32) -> Option<&'c Code>> Numbers<'_, C> {
     }
 }
 
-/// Removes the outermost frames of the main thread, which show how the worker was started.
-fn cut_start(data: &ProfileData, frames: &mut Vec<u32>) {
-    let is_start = |frame: &u32| {
-        let frame = data
-            .frames
-            .get(usize::try_from(*frame).unwrap_or(usize::MAX));
-        let function = frame.and_then(|frame| {
-            let at = usize::try_from(frame.function).unwrap_or(usize::MAX);
-            data.functions.get(at)
-        });
-        function.is_some_and(|function| function.file.ends_with("snakepit_bridge/_boot.py"))
-    };
-    let Some(at) = frames.iter().rposition(is_start) else {
-        return;
-    };
-    let first = if at + 1 < frames.len() { at + 1 } else { at };
-    frames.drain(..first);
+/// The file of a frame.
+fn file(data: &ProfileData, frame: u32) -> &str {
+    let place = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+    let frame = data.frames.get(place(frame));
+    let function = frame.and_then(|frame| data.functions.get(place(frame.function)));
+    function.map_or("", |function| &function.file)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use prost::Message as _;
 use snakepit_grpc::pb::Profile;
+use snakepit_grpc::profile_limits::{MAX_DURATION, MAX_HZ};
 
 use super::own::Walker;
 use super::parts;
@@ -12,12 +13,6 @@ use super::sampler::{Counted, Sampler};
 use crate::clock;
 use crate::names::Names;
 use crate::slots::{Progress, Slots};
-
-/// Samples in a second at most.
-const MAX_HZ: u32 = 1000;
-
-/// Longest time of one profile.
-const MAX_DURATION: Duration = Duration::from_secs(3600);
 
 /// Most different stacks.
 const MAX_STACKS: usize = 1 << 17;

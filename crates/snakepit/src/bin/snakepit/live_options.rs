@@ -9,6 +9,10 @@ use clap::Args;
 
 use crate::host_options::HostOptions;
 
+/// Shortest time between two looks.
+#[cfg(any(feature = "top", feature = "web"))]
+pub(crate) const SHORTEST: Duration = Duration::from_millis(50);
+
 #[cfg(feature = "top")]
 #[derive(Debug, Args)]
 pub(crate) struct TopOptions {
@@ -40,7 +44,7 @@ pub(crate) struct WebOptions {
     #[command(flatten)]
     pub(crate) host: HostOptions,
     /// Loopback address; with port 0 any that is free
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", value_parser = crate::cli::listen_address)]
     pub(crate) addr: std::net::SocketAddr,
     /// Time between two looks, at least 50ms
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = snakepit::parse_duration)]

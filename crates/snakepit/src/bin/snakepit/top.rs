@@ -12,15 +12,12 @@ use tokio::time::Duration;
 
 use crate::failure::{Failure, wants_colour};
 use crate::hosts::connect;
-use crate::live_options::TopOptions;
+use crate::live_options::{SHORTEST, TopOptions};
 use crate::output;
 use crate::session::Signals;
 
 /// Columns of one screen where there is no terminal.
 const WIDTH: u16 = 120;
-
-/// Shortest time between two looks.
-const SHORTEST: Duration = Duration::from_millis(50);
 
 pub(crate) async fn run(options: TopOptions) -> Result<(), Failure> {
     let every = options.every.max(SHORTEST);

@@ -13,15 +13,12 @@ use snakepit::diag::{AdminError, Client, Hosts, RunningHost, WorkerStacks};
 use crate::failure::Failure;
 use crate::host_options::ReportOptions;
 use crate::hosts::{data_dir, find};
-use crate::live_options::WebOptions;
+use crate::live_options::{SHORTEST, WebOptions};
 use crate::output;
 use crate::session::Signals;
 
 /// Time that a worker has to tell its stacks.
 const WAIT: Duration = Duration::from_secs(2);
-
-/// Shortest time between two looks.
-const SHORTEST: Duration = Duration::from_millis(50);
 
 pub(crate) async fn run(options: &WebOptions) -> Result<(), Failure> {
     let mut signals = Signals::new()?;
