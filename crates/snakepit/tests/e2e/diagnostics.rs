@@ -11,7 +11,7 @@ use nix::unistd::{Pid, mkfifo};
 use serde_json::Value as Json;
 
 use crate::cli_support::{Run, command, run};
-use crate::support::root;
+use crate::support::{holds, root};
 
 /// A program with a pool: it runs a tool that waits for a pipe.
 pub(crate) struct Host {
@@ -47,9 +47,7 @@ impl Host {
             let calls = status["pools"][0]["calls"].as_array();
             calls.is_some_and(|calls| !calls.is_empty())
         };
-        while !running(&host.json(&["status"])) {
-            std::thread::yield_now();
-        }
+        holds("the call runs", || running(&host.json(&["status"])));
         host
     }
 
@@ -200,13 +198,10 @@ fn each_command_prints_what_the_page_shows() {
                 Signal::SIGKILL,
             )
             .unwrap();
-            while host
-                .json(&["ps"])
-                .as_array()
-                .is_some_and(|hosts| !hosts.is_empty())
-            {
-                std::thread::yield_now();
-            }
+            holds("the host is gone", || {
+                let hosts = host.json(&["ps"]);
+                hosts.as_array().is_none_or(Vec::is_empty)
+            });
             killed = true;
         }
         let words: Vec<_> = words

@@ -19,7 +19,7 @@ use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::{Pid, SysconfVar, mkfifo, sysconf};
 
 use crate::cli_support::{Run, command};
-use crate::support::{alive, file};
+use crate::support::{alive, file, holds};
 
 const NOBODY: u32 = 65534;
 
@@ -73,9 +73,7 @@ impl Scene {
         let (worker, orphan) = (worker.parse().unwrap(), orphan.parse().unwrap());
         host.kill().unwrap();
         host.wait().unwrap();
-        while alive(worker) {
-            tokio::task::yield_now().await;
-        }
+        holds("the worker has ended", || !alive(worker));
         Self { dir, orphan }
     }
 

@@ -3,6 +3,7 @@
 use std::fs;
 
 use crate::diagnostics::Host;
+use crate::support::holds;
 
 #[test]
 fn a_profile_is_written_in_each_format() {
@@ -87,7 +88,5 @@ fn a_host_that_is_killed_ends_the_profile_and_its_worker() {
     let errors = String::from_utf8(output.stderr).unwrap();
     assert!(errors.starts_with("error[SP9003]"), "{errors}");
     let worker = u32::try_from(worker.unwrap()).unwrap();
-    while crate::support::alive(worker) {
-        std::thread::yield_now();
-    }
+    holds("the worker has ended", || !crate::support::alive(worker));
 }

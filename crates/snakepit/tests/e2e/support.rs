@@ -122,6 +122,16 @@ pub(crate) async fn file(path: &Path) -> String {
     tokio::time::timeout(LONG, wait).await.unwrap()
 }
 
+/// Waits until something holds, for a bounded time.
+#[track_caller]
+pub(crate) fn holds(what: &str, mut condition: impl FnMut() -> bool) {
+    let end = tokio::time::Instant::now() + LONG;
+    while !condition() {
+        assert!(tokio::time::Instant::now() < end, "never: {what}");
+        std::thread::yield_now();
+    }
+}
+
 /// Whether a process is still there.
 pub(crate) fn alive(pid: u32) -> bool {
     let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {

@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -56,13 +56,7 @@ pub(crate) fn attack(mode: &str) -> Report {
         status,
         stdout,
         stderr,
-    } = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "host::host", "--nocapture"])
-        .env(MODE, mode)
-        .env(DIR, dir.path())
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
+    } = run(mode, dir.path());
     let text = String::from_utf8_lossy(&[stdout, stderr].concat()).into_owned();
     assert!(
         status.success(),
@@ -87,6 +81,32 @@ pub(crate) fn attack(mode: &str) -> Report {
         page: page.unwrap_or_default(),
         text,
     }
+}
+
+/// Runs the host to its end; one that hangs is killed, with what it has said.
+#[track_caller]
+fn run(mode: &str, dir: &Path) -> Output {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let mut command = tokio::process::Command::new(std::env::current_exe().unwrap());
+        let child = command
+            .args(["--exact", "host::host", "--nocapture"])
+            .env(MODE, mode)
+            .env(DIR, dir)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let ended = tokio::time::timeout(LONG, child.wait_with_output()).await;
+        ended
+            .unwrap_or_else(|_| panic!("{mode}: the host hangs"))
+            .unwrap()
+    })
 }
 
 /// The hostile runtime, in a directory that also has what the search for a runtime looks for.

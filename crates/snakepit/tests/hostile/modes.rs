@@ -48,6 +48,35 @@ fn the_codes_of_the_host_are_its_own() {
     }
 }
 
+/// The process that holds most of the places of the socket loses its oldest connections, and another one keeps its own.
+#[test]
+fn silent_connections_take_the_places_of_their_own_process_alone() {
+    // A machine that is too busy for an answer before all of them are closed for their silence has another try.
+    let said = |mark: &str| {
+        let report = attack("before_silent_connections");
+        let line = report.text.lines().find(|line| line.contains(mark));
+        let found = line
+            .and_then(|line| line.split(mark).nth(1)?.split(" worker=").next())
+            .map(str::to_owned);
+        found.unwrap_or_else(|| panic!("{report:?}"))
+    };
+    let told = (0..5)
+        .map(|_| said("places: "))
+        .find(|told| !told.contains("late"));
+    let told = told.expect("it was in time once");
+    let numbers: Vec<usize> = told
+        .split(|c: char| !c.is_ascii_digit())
+        .filter_map(|number| number.parse().ok())
+        .collect();
+    let [opened, lost, other_lost] = numbers[..] else {
+        panic!("{told}");
+    };
+    assert!(opened > 300, "{told}");
+    // 256 places, of which the other process has one.
+    assert!(lost >= opened - 256, "{told}");
+    assert_eq!(other_lost, 0, "{told}");
+}
+
 #[test]
 fn an_orphan_of_a_dead_worker_does_not_answer() {
     let report = attack("dies_and_a_child_keeps_the_socket");

@@ -6,8 +6,9 @@ use prost::Message as _;
 use snakepit_core::{HostStateConfig, Value};
 use snakepit_grpc::pb;
 use snakepit_grpc::service::{Address, ServeOptions};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
 use tonic::Code;
 
 use super::client::{connect, json, served, served_with, tool_call};
@@ -16,6 +17,10 @@ use super::serve::{ping, tcp};
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// An empty SETTINGS frame.
 const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+/// The longest that a test waits. Where the clock is paused this is no time at all: it goes on when there is nothing else to do.
+const LONG: Duration = Duration::from_secs(24 * 3600);
+/// The same where time passes.
+const PATIENCE: Duration = Duration::from_secs(120);
 /// Types of frames, and flags of theirs.
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
@@ -40,11 +45,7 @@ async fn a_client_may_ping_as_often_as_it_likes() {
         let ping = [&[0, 0, 8, PING, 0, 0, 0, 0, 0][..], &n.to_be_bytes()].concat();
         stream.write_all(&ping).await.unwrap();
         loop {
-            let mut head = [0; 9];
-            stream.read_exact(&mut head).await.unwrap();
-            let [a, b, c, kind, flags, ..] = head;
-            let mut body = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
-            stream.read_exact(&mut body).await.unwrap();
+            let (kind, flags, body) = next_frame(&mut stream, PATIENCE).await;
             assert_ne!(kind, GO_AWAY, "ping {n}");
             if (kind, flags & ACK) == (PING, ACK) {
                 assert_eq!(body, n.to_be_bytes());
@@ -68,7 +69,7 @@ async fn bytes_that_are_no_http_harm_nobody() {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(garbage).await.unwrap();
         stream.shutdown().await.unwrap();
-        let _ = stream.read_to_end(&mut Vec::new()).await;
+        read_to_end(&mut stream, PATIENCE).await;
     }
     let mut client = connect(serving.address(), Some(&token)).await;
     client.ping(ping()).await.unwrap();
@@ -82,6 +83,26 @@ async fn bytes_that_are_no_http_harm_nobody() {
             .into_inner()
             .success
     );
+}
+
+/// Reads one frame: its type, its flags and what it holds.
+async fn next_frame(stream: &mut UnixStream, longest: Duration) -> (u8, u8, Vec<u8>) {
+    let read = async {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).await.unwrap();
+        let [a, b, c, kind, flags, ..] = head;
+        let mut body = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
+        stream.read_exact(&mut body).await.unwrap();
+        (kind, flags, body)
+    };
+    timeout(longest, read).await.expect("a frame comes")
+}
+
+/// Reads to the end of a connection, which may be an error.
+async fn read_to_end(stream: &mut (impl AsyncRead + Unpin), longest: Duration) {
+    let mut rest = Vec::new();
+    let read = timeout(longest, stream.read_to_end(&mut rest)).await;
+    drop(read.expect("the connection is closed"));
 }
 
 /// The headers of a request.
@@ -125,11 +146,7 @@ async fn ask_for_program(address: &Address, name: &str) -> (UnixStream, bool) {
     let bytes = [PREFACE, SETTINGS, &headers, &data].concat();
     stream.write_all(&bytes).await.unwrap();
     loop {
-        let mut head = [0; 9];
-        stream.read_exact(&mut head).await.unwrap();
-        let [a, b, c, kind, flags, ..] = head;
-        let mut body = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
-        stream.read_exact(&mut body).await.unwrap();
+        let (kind, flags, _) = next_frame(&mut stream, LONG).await;
         if kind == HEADERS {
             return (stream, flags & END_STREAM == 0);
         }
@@ -162,9 +179,8 @@ async fn clients_that_take_nothing_are_bounded_together_and_then_closed() {
     let status = client.get_program(ask("large")).await.unwrap_err();
     assert_eq!(status.code(), Code::ResourceExhausted);
     // Those that take nothing are closed until there is room.
-    let mut rest = Vec::new();
     let (first, _) = slow.iter_mut().find(|(_, served)| *served).unwrap();
-    drop(first.read_to_end(&mut rest).await);
+    read_to_end(first, LONG).await;
     let mut tries = 0;
     while client.get_program(ask("large")).await.is_err() {
         tries += 1;
@@ -215,7 +231,7 @@ async fn what_clients_only_announce_is_bounded_together_and_ends() {
     // Others go on, with what is small.
     client.ping(ping()).await.unwrap();
     // Those that send nothing of it are closed, and there is room again.
-    drop(silent[0].read_to_end(&mut Vec::new()).await);
+    read_to_end(&mut silent[0], LONG).await;
     let mut tries = 0;
     while client.put_program(put()).await.is_err() {
         tries += 1;
