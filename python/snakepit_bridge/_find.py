@@ -176,6 +176,11 @@ def _shadowed(what: str, found: "tuple[str, str]", other: str) -> LoadError:
 def _no_file(path: str, folder: str, name: str) -> LoadError:
     if os.path.isdir(os.path.join(folder, name)):
         return LoadError(f"adapter `{path}` is a directory", help="name a .py file in it")
+    if os.path.exists(os.path.join(folder, name)):
+        return LoadError(
+            f"adapter `{path}` is no regular file",
+            help="name a file with Python code; pipes and devices cannot be imported",
+        )
     if not os.path.isdir(folder):
         return LoadError(
             f"adapter file `{path}` does not exist: no directory `{_text.short_path(folder)}`",

@@ -48,6 +48,8 @@ codes! {
     UnknownWorker = "SP1004",
     /// There is no tokio runtime, or it has no timers.
     NoRuntime = "SP1005",
+    /// A command line cannot be understood.
+    WrongUsage = "SP1006",
     /// No tool has this name.
     UnknownTool = "SP2001",
     /// A required argument is missing.
@@ -188,6 +190,8 @@ codes! {
     NoProfile = "SP9009",
     /// The process of the host is stopped and answers nothing.
     HostStopped = "SP9010",
+    /// The program cannot read its input or write its output.
+    OutputFailed = "SP9011",
 }
 
 impl fmt::Display for ErrorCode {

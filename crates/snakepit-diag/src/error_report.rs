@@ -83,6 +83,13 @@ impl ErrorReport {
         self
     }
 
+    /// The same with its message in other words.
+    #[must_use]
+    pub fn map_message(mut self, change: impl FnOnce(&str) -> String) -> Self {
+        self.message = change(&self.message);
+        self
+    }
+
     /// The same with its help, if it has one, in other words.
     #[must_use]
     pub fn map_help(mut self, change: impl FnOnce(&str) -> String) -> Self {

@@ -73,4 +73,11 @@ pub(super) const ROWS: &[Row] = &[
         "the host of run `4h8vq0` is stopped: process 71302 is suspended and answers nothing",
         "Let it go on with `kill -CONT PID`, or with `fg` in its terminal.",
     ],
+    [
+        "SP9011",
+        "The program cannot write its output.",
+        "The disk is full, or the file or device behind stdout refuses what is written.",
+        "the output cannot be written: No space left on device (os error 28)",
+        "Free space, or send the output to another place.",
+    ],
 ];

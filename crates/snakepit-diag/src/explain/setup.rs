@@ -39,6 +39,13 @@ pub(super) const ROWS: &[Row] = &[
         "Start pools inside of `#[tokio::main]`, or call `enable_all` on the runtime's builder.",
     ],
     [
+        "SP1006",
+        "A command line cannot be understood.",
+        "A command, an option or a value of `snakepit` is misspelled or missing, or an argument of a call is given twice.",
+        "snakepit call tools.py:mean --workrs 2",
+        "Correct what the message names; `snakepit COMMAND --help` shows all options.",
+    ],
+    [
         "SP5001",
         "The worker died while it had the call.",
         "Code of the tool, or a library below it, ended the process: a crash in native code, `os._exit`, or the kernel for want of memory.",

@@ -80,6 +80,7 @@ mod run_script;
 mod scripted;
 #[cfg(feature = "process")]
 mod sessions;
+mod shell;
 #[cfg(feature = "process")]
 mod stacks;
 #[cfg(feature = "cli")]

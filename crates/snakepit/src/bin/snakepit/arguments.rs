@@ -25,7 +25,7 @@ impl Arguments {
         for word in words {
             let word = text(word)?;
             match word.split_once('=').filter(|(key, _)| is_name(key)) {
-                Some((key, value)) => put(&mut named, key, read(value)?),
+                Some((key, value)) => put(&mut named, key, read(value)?)?,
                 None if tool.is_none() => tool = Some(word.to_owned()),
                 None => positional.push(read(word)?),
             }
@@ -66,11 +66,22 @@ impl Arguments {
     }
 }
 
-/// A later value of the same key wins.
-fn put(named: &mut Vec<(Value, Value)>, key: &str, value: Value) {
-    let key = Value::Str(key.into());
-    named.retain(|(name, _)| *name != key);
-    named.push((key, value));
+fn put(named: &mut Vec<(Value, Value)>, key: &str, value: Value) -> Result<(), Failure> {
+    let name = Value::Str(key.into());
+    if named.iter().any(|(known, _)| *known == name) {
+        return Err(twice(key));
+    }
+    named.push((name, value));
+    Ok(())
+}
+
+/// Which of two values is meant is unknown.
+fn twice(key: &str) -> Failure {
+    Failure::usage(
+        ErrorCode::WrongUsage,
+        format!("argument `{key}` is given twice"),
+        format!("give `{key}` once; a list is one value: {key}='[1, 2]'"),
+    )
 }
 
 fn is_name(key: &str) -> bool {
@@ -187,6 +198,9 @@ mod tests {
             "[-9223372036854775809]",
         ] {
             assert!(parse(Some("f"), &[word], None).is_err(), "{word}");
+        }
+        for words in [&["a=1", "b=2", "a=1"][..], &["a=1", "a=[2]"]] {
+            assert!(parse(Some("f"), words, None).is_err(), "{words:?}");
         }
         for json in [
             "3",

@@ -1,6 +1,8 @@
 //! `snakepit call`.
 
-use snakepit::{CallOptions as Options, Snakepit, ToolInfo, Value};
+use std::ffi::OsStr;
+
+use snakepit::{CallOptions as Options, ErrorCode, Snakepit, ToolInfo, Value};
 use tokio::time::Instant;
 
 use crate::arguments::{Arguments, text};
@@ -28,10 +30,27 @@ pub(crate) async fn run(options: CallOptions, started: Instant) -> Result<(), Fa
 
 /// What `call` and `stream` have in common: the reference and the arguments.
 pub(crate) fn read(options: &CallOptions) -> Result<(Reference, Arguments), Failure> {
-    let mut reference = Reference::parse(text(&options.reference)?);
+    let mut reference = Reference::parse(named(&options.reference)?);
     let tool = reference.tool.take();
     let arguments = Arguments::parse(tool, &options.args, options.json_args.as_deref())?;
     Ok((reference, arguments))
+}
+
+/// The reference of a command line, which names something.
+pub(crate) fn named(reference: &OsStr) -> Result<&str, Failure> {
+    let reference = text(reference)?;
+    if reference
+        .split(':')
+        .next()
+        .is_none_or(|adapter| adapter.trim().is_empty())
+    {
+        return Err(Failure::usage(
+            ErrorCode::WrongUsage,
+            format!("`{reference}` names no adapter"),
+            "name a file such as tools.py:mean, or a module such as package.module:mean",
+        ));
+    }
+    Ok(reference)
 }
 
 /// The tool to call: the one named, or the only one there is.
@@ -45,7 +64,7 @@ pub(crate) fn tool(snakepit: &Snakepit, named: Option<&str>) -> Result<String, F
     }
     let names: Vec<&str> = tools.iter().map(|tool| tool.name.as_str()).collect();
     Err(Failure::usage(
-        snakepit::ErrorCode::UnknownTool,
+        ErrorCode::UnknownTool,
         "no tool is named",
         format!("write REF:TOOL with one of: {}", names.join(", ")),
     ))

@@ -286,6 +286,16 @@ pub(crate) struct PoolOptions {
     pub(crate) python: Option<PathBuf>,
 }
 
+/// Reads an address to listen at; a port alone is one of this machine.
+#[cfg(any(feature = "prometheus", feature = "web"))]
+pub(crate) fn listen_address<A: std::str::FromStr>(text: &str) -> Result<A, String> {
+    let port = text.strip_prefix(':').unwrap_or(text).parse::<u16>();
+    let whole = port.map_or_else(|_| text.to_owned(), |port| format!("127.0.0.1:{port}"));
+    let unknown =
+        |_| format!("`{text}` is no address with a port; write for example 127.0.0.1:9464");
+    whole.parse().map_err(unknown)
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct DemoOptions {
     /// Worker processes of the main pool
@@ -315,7 +325,7 @@ pub(crate) struct TelemetryOptions {
     )]
     pub(crate) otlp: Option<String>,
     #[cfg(feature = "prometheus")]
-    /// Serve metrics for Prometheus at this address, for example 127.0.0.1:9464
-    #[arg(long, value_name = "ADDR")]
+    /// Serve metrics for Prometheus at this address, for example 127.0.0.1:9464; a port alone is one of 127.0.0.1
+    #[arg(long, value_name = "ADDR", value_parser = listen_address::<snakepit::ListenAddress>)]
     pub(crate) metrics: Option<snakepit::ListenAddress>,
 }

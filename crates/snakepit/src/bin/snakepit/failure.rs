@@ -32,6 +32,17 @@ impl Failure {
         }
     }
 
+    /// The same with other words about what to do.
+    pub(crate) fn help(self, help: &str) -> Self {
+        match self {
+            Self::Reported { report, usage } => Self::Reported {
+                report: Box::new(report.map_help(|_| help.to_owned())),
+                usage,
+            },
+            other => other,
+        }
+    }
+
     /// Ran out of time, so nobody waits for a worker any more.
     pub(crate) fn is_timeout(&self) -> bool {
         matches!(self, Self::Reported { report, .. } if timed_out(report.code()))
@@ -56,8 +67,8 @@ impl Failure {
             // Whoever read the output has seen enough.
             Self::Io(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
             Self::Io(error) => {
-                let _ = writeln!(stderr, "error: {error}");
-                1
+                drop(stderr);
+                return cannot_write(&error).report(json);
             }
             Self::Signal(number) => 128_u8.saturating_add(number),
         };
@@ -86,7 +97,35 @@ pub(crate) fn wants_colour(terminal: bool) -> bool {
     terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// The help of the library in the words of the command line.
+/// Reading and writing fail for want of space or permission, at stdout as a rule.
+fn cannot_write(error: &io::Error) -> Failure {
+    let report = Report::usage(
+        ErrorCode::OutputFailed,
+        format!("the output cannot be written: {error}"),
+        "free space, or send the output to another place",
+    );
+    Failure::Reported {
+        report: Box::new(report),
+        usage: false,
+    }
+}
+
+/// Words of the library, and those of the command line; what has no option is left out.
+const WORDS: [(&str, &str); 11] = [
+    (" or `queue_limit`", ""),
+    (" or `queue_bytes`", ""),
+    (", or raise `max_payload`", ""),
+    ("`pools.main.workers`", "`--workers`"),
+    ("`pools.main.adapter`", "the adapter"),
+    ("`workers`", "`--workers`"),
+    ("`queue_timeout`", "`--timeout`"),
+    ("`start_timeout`", "`--timeout`"),
+    ("the time-out", "`--timeout`"),
+    ("the setting `python`", "`--python`"),
+    ("call it with `execute_stream`", "use `snakepit stream`"),
+];
+
+/// A text of the library in the words of the command line.
 fn for_the_shell(help: &str) -> String {
     if let Some((head, example)) = help.split_once(", for example ")
         && let Some((name, value)) = example.split_once(" = ")
@@ -95,15 +134,24 @@ fn for_the_shell(help: &str) -> String {
         let value = value.replace('\'', r"'\''");
         return format!("{head}, for example {name}='{value}'");
     }
-    help.replace("the setting `python`", "`--python`")
-        .replace("call it with `execute`", "use `snakepit call`")
-        .replace("call it with `execute_stream`", "use `snakepit stream`")
+    let text = help.replace("call it with `execute`", "use `snakepit call`");
+    WORDS
+        .iter()
+        .fold(text, |text, (library, shell)| text.replace(library, shell))
+}
+
+fn shown(report: Report) -> Box<Report> {
+    let words = |text: &str| match text.contains("`pools.main.") {
+        true => for_the_shell(text),
+        false => text.to_owned(),
+    };
+    Box::new(report.map_message(words).map_help(for_the_shell))
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self::Reported {
-            report: Box::new(Report::from(&error).map_help(for_the_shell)),
+            report: shown(Report::from(&error)),
             usage: false,
         }
     }
@@ -112,7 +160,7 @@ impl From<Error> for Failure {
 impl From<BuildError> for Failure {
     fn from(error: BuildError) -> Self {
         Self::Reported {
-            report: Box::new(Report::from(&error).map_help(for_the_shell)),
+            report: shown(Report::from(&error)),
             usage: false,
         }
     }
@@ -121,7 +169,7 @@ impl From<BuildError> for Failure {
 impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         Self::Reported {
-            report: Box::new(Report::from(&error).map_help(for_the_shell)),
+            report: shown(Report::from(&error)),
             usage: false,
         }
     }
@@ -150,6 +198,22 @@ mod tests {
             ),
             ("did you mean `xs`?", "did you mean `xs`?"),
             ("write for example 3", "write for example 3"),
+            (
+                "all workers were busy; raise `workers` or `queue_timeout`",
+                "all workers were busy; raise `--workers` or `--timeout`",
+            ),
+            (
+                "call less at once, or raise `workers` or `queue_limit`",
+                "call less at once, or raise `--workers`",
+            ),
+            (
+                "the tool took too long; raise the time-out",
+                "the tool took too long; raise `--timeout`",
+            ),
+            (
+                "send less at once, or raise `max_payload`",
+                "send less at once",
+            ),
         ] {
             assert_eq!(for_the_shell(help), shown);
         }

@@ -44,7 +44,7 @@ pub(crate) struct WebOptions {
     #[command(flatten)]
     pub(crate) host: HostOptions,
     /// Loopback address; with port 0 any that is free
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", value_parser = crate::cli::listen_address)]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", value_parser = crate::cli::listen_address::<std::net::SocketAddr>)]
     pub(crate) addr: std::net::SocketAddr,
     /// Time between two looks, at least 50ms
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = snakepit::parse_duration)]

@@ -35,6 +35,7 @@ mod tools;
 #[cfg(feature = "top")]
 mod top;
 mod trace;
+mod usage;
 #[cfg(feature = "web")]
 mod web;
 
@@ -50,11 +51,7 @@ fn main() -> ExitCode {
     let started = Instant::now();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => {
-            // When even the message cannot be written there is nobody left to tell.
-            let _ = error.print();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
-        }
+        Err(error) => return usage::report(&error),
     };
     logging::install(cli.verbose);
     let runtime = match tokio::runtime::Builder::new_current_thread()

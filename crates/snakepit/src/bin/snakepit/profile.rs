@@ -14,6 +14,13 @@ use crate::output;
 use crate::session::Signals;
 
 pub(crate) async fn run(options: &ProfileOptions) -> Result<(), Failure> {
+    if options.duration.is_zero() {
+        return Err(Failure::usage(
+            ErrorCode::WrongUsage,
+            "`--duration` must be longer than 0",
+            "write for example --duration 5s",
+        ));
+    }
     let mut signals = Signals::new()?;
     let mut client = connect(&options.host).await?;
     let what = Profiled {

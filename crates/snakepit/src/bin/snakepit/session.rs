@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use snakepit::{
     BuildError, CallOptions, Error, ErrorCode, Phase, PoolBuilder, ShutdownReport, Snakepit,
-    StartError,
+    Stacks, StartError,
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -47,12 +47,17 @@ where
         number = signals.next() => return Err(Failure::Signal(number)),
     };
     let mut call = CallOptions::new();
-    if let Some((at, _)) = deadline {
-        call = call.timeout(at.saturating_duration_since(Instant::now()));
+    let left = deadline.map(|(at, after)| (at.saturating_duration_since(Instant::now()), after));
+    if let Some((left, _)) = left {
+        call = call.timeout(left);
     }
-    let result = tokio::select! {
-        result = within(deadline, work(snakepit.clone(), call)) => result,
-        number = signals.next() => Err(Failure::Signal(number)),
+    let result = match left {
+        // A call without time would only say that it has none.
+        Some((Duration::ZERO, after)) => Err(late(Phase::Start, after, None).into()),
+        _ => tokio::select! {
+            result = within(deadline, work(snakepit.clone(), call)) => result,
+            number = signals.next() => Err(Failure::Signal(number)),
+        },
     };
     if result.as_ref().is_err_and(Failure::is_timeout) {
         // The time is up: no clean-up, the workers are killed. The bound only guards against a kernel that takes long to reap.
@@ -107,24 +112,29 @@ async fn start(
     let Some((at, after)) = deadline else {
         return Ok(start.await?);
     };
-    let late = |stacks| Error::Timeout {
-        pool: POOL.into(),
-        phase: Phase::Start,
-        after,
-        stacks,
-    };
     match timeout_at(at + AFTER, start).await {
         Ok(Ok(started)) => Ok(started),
         Ok(Err(error)) => {
             let over = limit.is_some_and(|limit| began.elapsed() >= limit);
             Err(match start_error(&error).filter(|_| over) {
                 Some(source) if took_too_long(source) => {
-                    late(source.stacks.clone().map(|stacks| Arc::new(*stacks))).into()
+                    let stacks = source.stacks.clone().map(|stacks| Arc::new(*stacks));
+                    late(Phase::Start, after, stacks).into()
                 }
                 _ => error.into(),
             })
         }
-        Err(_) => Err(late(None).into()),
+        Err(_) => Err(late(Phase::Start, after, None).into()),
+    }
+}
+
+/// The whole time of the program is up.
+fn late(phase: Phase, after: Duration, stacks: Option<Arc<Stacks>>) -> Error {
+    Error::Timeout {
+        pool: POOL.into(),
+        phase,
+        after,
+        stacks,
     }
 }
 
@@ -154,27 +164,20 @@ async fn within(
     };
     match timeout_at(at + AFTER, work).await {
         Ok(result) => result.map_err(|failure| whole_time(failure, after)),
-        Err(_) => Err(Error::Timeout {
-            pool: POOL.into(),
-            phase: Phase::Call,
-            after,
-            stacks: None,
-        }
-        .into()),
+        Err(_) => Err(late(Phase::Call, after, None).into()),
     }
 }
 
 /// The call had what the start left of the time; the user knows only the whole.
 fn whole_time(failure: Failure, after: Duration) -> Failure {
     match failure {
-        Failure::Reported { report, usage } if report.code() == ErrorCode::CallTimeout => {
-            let whole = Error::Timeout {
-                pool: POOL.into(),
-                phase: Phase::Call,
-                after,
-                stacks: None,
+        Failure::Reported { report, usage } => {
+            let phase = match report.code() {
+                ErrorCode::CallTimeout => Phase::Call,
+                ErrorCode::QueueTimeout => Phase::Queue,
+                _ => return Failure::Reported { report, usage },
             };
-            let report = Box::new(report.message(whole.to_string()));
+            let report = Box::new(report.message(late(phase, after, None).to_string()));
             Failure::Reported { report, usage }
         }
         other => other,

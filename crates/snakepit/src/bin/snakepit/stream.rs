@@ -1,13 +1,20 @@
 //! `snakepit stream`.
 
+mod writer;
+
 use snakepit::{ResultStream, Value};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::call::{read, tool, with_session};
 use crate::cli::CallOptions;
 use crate::failure::Failure;
-use crate::output;
 use crate::session::with_pool;
+use writer::Writer;
+
+/// What a reader has for the last chunks when the time is up.
+const LAST: std::time::Duration = std::time::Duration::from_millis(100);
+
+const UNREAD: &str = "the output was not read; read it to the end, or raise `--timeout`";
 
 pub(crate) async fn run(options: CallOptions, started: Instant) -> Result<(), Failure> {
     let (reference, arguments) = read(&options)?;
@@ -19,17 +26,50 @@ pub(crate) async fn run(options: CallOptions, started: Instant) -> Result<(), Fa
             let tool = tool(&snakepit, arguments.tool.as_deref())?;
             let call = with_session(call, options.session.as_deref());
             let pool = snakepit.default_pool();
-            let mut chunks: ResultStream<Value> = pool
+            let chunks: ResultStream<Value> = pool
                 .execute_stream_with(tool, &arguments.value, &call)
                 .await?;
-            while let Some(chunk) = chunks.next().await {
-                // A chunk may hold line breaks, so texts are JSON here too: one line is one chunk.
-                output::value(&chunk?, true)?;
-                // Chunks that wait already would keep signals and the time-out from being seen.
-                tokio::task::consume_budget().await;
+            let writer = Writer::start()?;
+            let end = options.pool.timeout.map(|timeout| started + timeout);
+            let mut unread = false;
+            let result = pass_on(chunks, &writer, end, &mut unread).await;
+            match result {
+                Err(failure) if failure.is_timeout() => {
+                    // A reader that does not read gets no more.
+                    let _ = timeout(LAST, writer.end()).await;
+                    Err(if unread {
+                        failure.help(UNREAD)
+                    } else {
+                        failure
+                    })
+                }
+                result => writer.end().await.and(result),
             }
-            Ok(())
         },
     )
     .await
+}
+
+/// Gives chunks to the writer until the stream ends, or the writer. Where nobody reads, the error of the call that is up comes nevertheless.
+async fn pass_on(
+    mut chunks: ResultStream<Value>,
+    writer: &Writer,
+    end: Option<Instant>,
+    unread: &mut bool,
+) -> Result<(), Failure> {
+    let up = async || match end {
+        Some(end) => sleep_until(end).await,
+        None => std::future::pending().await,
+    };
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk?;
+        tokio::select! {
+            biased;
+            open = writer.put(chunk) => if !open { break },
+            () = up() => *unread = true,
+        }
+        // Chunks that wait already would keep signals and the time-out from being seen.
+        tokio::task::consume_budget().await;
+    }
+    Ok(())
 }

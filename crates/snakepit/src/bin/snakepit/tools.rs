@@ -3,14 +3,14 @@
 use snakepit::{Printable, ToolInfo};
 use tokio::time::Instant;
 
-use crate::arguments::text;
+use crate::call::named;
 use crate::cli::{TelemetryOptions, ToolsOptions};
 use crate::failure::Failure;
 use crate::output;
 use crate::session::with_pool;
 
 pub(crate) async fn run(options: &ToolsOptions, started: Instant) -> Result<(), Failure> {
-    let adapter = text(&options.reference)?;
+    let adapter = named(&options.reference)?;
     with_pool(
         adapter,
         &options.pool,
