@@ -30,7 +30,7 @@ pub(crate) fn redact(line: &str) -> Cow<'_, str> {
 
 /// Returns the first `most` bytes of the line, masked. A secret that crosses the cut is recognised by all of the line.
 pub(crate) fn redact_start(line: &str, most: usize) -> Cow<'_, str> {
-    let most = line.floor_char_boundary(most);
+    let most = boundary(line, most);
     let plain = Plain::of(line);
     let mut spans = patterns::find(plain.text());
     if spans.is_empty() {
@@ -51,6 +51,15 @@ pub(crate) fn redact_start(line: &str, most: usize) -> Cow<'_, str> {
         out.push_str(&line[at..most]);
     }
     Cow::Owned(out)
+}
+
+/// The last place up to `at` where a character begins.
+fn boundary(text: &str, at: usize) -> usize {
+    let mut at = at.min(text.len());
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
 }
 
 /// Joins spans that overlap.

@@ -15,6 +15,9 @@ pub(crate) struct Named {
     pub(crate) id: u64,
 }
 
+/// File, line and function of what awaits one another.
+pub(crate) type Frames = Vec<(String, u32, String)>;
+
 /// Where a task waits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Task {
@@ -24,8 +27,8 @@ pub(crate) struct Task {
     pub(crate) ident: u64,
     /// Its name, if the call waits for it.
     pub(crate) name: String,
-    /// File, line and function of what awaits one another, the innermost first.
-    pub(crate) frames: Vec<(String, u32, String)>,
+    /// The innermost first.
+    pub(crate) frames: Frames,
 }
 
 /// Threads by the number that Python knows them by, as they were when the interpreter was last asked.
@@ -126,8 +129,7 @@ fn tasks(py: Python<'_>) -> PyResult<Vec<Task>> {
     if module.is_none() {
         return Ok(Vec::new());
     }
-    let looked: Vec<(u64, u64, String, Vec<(String, u32, String)>)> =
-        module.call_method0("look")?.extract()?;
+    let looked: Vec<(u64, u64, String, Frames)> = module.call_method0("look")?.extract()?;
     let task = |(call, ident, name, frames)| Task {
         call,
         ident,

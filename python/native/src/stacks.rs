@@ -11,7 +11,7 @@ use snakepit_grpc::frame::{Header, Kind};
 use snakepit_grpc::pb::StackDump;
 use snakepit_grpc::pb::stack_dump::{Frame, Thread};
 
-use crate::names::{Named, Names, Task};
+use crate::names::{Frames, Named, Names, Task};
 use crate::profile::{self, Walker};
 use crate::reports::Reports;
 use crate::snapshot::{Snapshot, block_signals};
@@ -154,7 +154,7 @@ fn with_tasks(
     shown
 }
 
-fn frames(frames: Vec<(String, u32, String)>) -> impl Iterator<Item = Frame> {
+fn frames(frames: Frames) -> impl Iterator<Item = Frame> {
     frames.into_iter().map(|(file, line, function)| Frame {
         file,
         line,

@@ -8,5 +8,6 @@ pub(super) fn sum(words: impl IntoIterator<Item = u64>) -> u32 {
     let mixed = words.into_iter().fold(FACTOR, |sum, word| {
         (sum ^ word).wrapping_mul(FACTOR).rotate_left(29)
     });
-    (mixed ^ mixed >> 32) as u32
+    let [a, b, c, d, ..] = (mixed ^ mixed >> 32).to_le_bytes();
+    u32::from_le_bytes([a, b, c, d])
 }

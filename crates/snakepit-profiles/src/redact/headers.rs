@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::MASK;
+use super::{MASK, boundary};
 
 /// The name and what is between it and the value.
 static HEAD: LazyLock<Regex> = LazyLock::new(|| {
@@ -96,7 +96,7 @@ fn line_end(text: &str, at: usize) -> usize {
 
 /// A cookie has a name and a value.
 fn cookie(value: &str) -> Option<Range<usize>> {
-    let start = &value[..value.floor_char_boundary(200)];
+    let start = &value[..boundary(value, 200)];
     let name = start.find(|c: char| c == '=' || c == ';' || c == ',' || c.is_whitespace())?;
     (name > 0 && start[name..].starts_with('=')).then(|| 0..value.trim_end().len())
 }

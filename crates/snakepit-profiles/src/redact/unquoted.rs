@@ -1,5 +1,7 @@
 //! Values without quotes, as in `password=correcthorse`: which of them are secrets, and which are code or prose.
 
+use super::boundary;
+
 /// Names that stand in prose, too, as in `unexpected token: NAME`: without a digit only a long value behind them is a secret.
 const WEAK: [&str; 4] = ["token", "secret", "credential", "credentials"];
 
@@ -97,7 +99,7 @@ pub(super) fn is_secret(around: Around<'_>, value: &str) -> bool {
         around.key.to_ascii_lowercase(),
         value.trim_end_matches(['.', '!', '?']),
     );
-    let start = &value[..value.floor_char_boundary(LOOKED_AT)];
+    let start = &value[..boundary(value, LOOKED_AT)];
     let lower = start.to_ascii_lowercase();
     let weak = WEAK.contains(&&*key);
     let length = start.chars().count();
