@@ -9,7 +9,7 @@ from snakepit_bridge import _task_stacks
 
 
 async def inner():
-    await asyncio.sleep(3600)
+    await asyncio.sleep(3600)  # the tool sleeps
 
 
 async def outer():

@@ -1,3 +1,5 @@
+//! What is taken for a secret, and what is not.
+
 use std::time::Duration;
 
 use proptest::prelude::*;
