@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 
 use async_trait::async_trait;
-use snakepit_core::Stacks;
 use snakepit_core::profiling::{ProfileReport, Profiling};
+use snakepit_core::{CallId, Stacks};
+use snakepit_grpc::link::LinkClient;
 
 use crate::redact::redact;
 
@@ -16,6 +17,18 @@ pub(crate) fn without_secrets(mut stacks: Stacks) -> Stacks {
     stacks
 }
 
+/// The same with the numbers of the calls that attempts belong to. Tasks of calls that are over meanwhile are left out.
+pub(crate) fn told(stacks: Stacks, links: &[LinkClient]) -> Stacks {
+    let number_of = |attempt| links.iter().find_map(|link| link.number_of(attempt));
+    let mut stacks = without_secrets(stacks);
+    stacks.threads.retain_mut(|thread| {
+        let call = thread.call.map(|attempt| number_of(CallId(attempt)));
+        thread.call = call.flatten().map(|call| call.0);
+        call.is_none_or(|call| call.is_some())
+    });
+    stacks
+}
+
 fn mask(name: &mut String) {
     if let Cow::Owned(masked) = redact(name) {
         *name = masked;
@@ -24,7 +37,13 @@ fn mask(name: &mut String) {
 
 /// A profile that masks the names of the threads in its report.
 #[derive(Debug)]
-pub(crate) struct WithoutSecrets(pub(crate) Box<dyn Profiling>);
+pub(crate) struct WithoutSecrets(Box<dyn Profiling>);
+
+impl WithoutSecrets {
+    pub(crate) fn boxed(profiling: Box<dyn Profiling>) -> Box<dyn Profiling> {
+        Box::new(Self(profiling))
+    }
+}
 
 #[async_trait]
 impl Profiling for WithoutSecrets {

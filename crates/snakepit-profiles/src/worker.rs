@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use crate::child::Process;
 use crate::explained::{Explain, Explained};
 use crate::launch::Capabilities;
-use crate::stacks::{WithoutSecrets, without_secrets};
+use crate::stacks::{WithoutSecrets, told};
 use crate::telemetry::Reports;
 
 /// Time that a failed call waits for the exit status, so that its error can tell it. A worker whose connection has ended is made to
@@ -293,26 +293,17 @@ impl Worker for PythonWorker {
     }
 
     async fn stacks(&self, wait: Duration) -> Option<Stacks> {
-        let mut stacks = self.control.stacks(wait).await.map(without_secrets)?;
-        let number_of = |attempt| {
-            let mut slots = self.slots.iter();
-            slots.find_map(|link| link.number_of(CallId(attempt)))
-        };
-        stacks.threads.retain_mut(|thread| {
-            let call = thread.call.map(number_of);
-            thread.call = call.flatten().map(|call| call.0);
-            // A task of a call that is over meanwhile.
-            call.is_none_or(|call| call.is_some())
-        });
-        Some(stacks)
+        Some(told(self.control.stacks(wait).await?, &self.slots))
     }
 
     async fn profile(&self, profile: &Profile) -> Result<Box<dyn Profiling>, String> {
         if !self.can.profile {
             return Err("its runtime has no profiler".to_owned());
         }
-        let profiling = self.control.profile(profile).await?;
-        Ok(Box::new(WithoutSecrets(profiling)))
+        self.control
+            .profile(profile)
+            .await
+            .map(WithoutSecrets::boxed)
     }
 
     fn cancel(&self, call: CallId, grace: Duration) {
