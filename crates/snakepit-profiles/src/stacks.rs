@@ -37,12 +37,11 @@ fn mask(name: &mut String) {
 
 /// A profile that masks the names of the threads in its report.
 #[derive(Debug)]
-pub(crate) struct WithoutSecrets(Box<dyn Profiling>);
+struct WithoutSecrets(Box<dyn Profiling>);
 
-impl WithoutSecrets {
-    pub(crate) fn boxed(profiling: Box<dyn Profiling>) -> Box<dyn Profiling> {
-        Box::new(Self(profiling))
-    }
+/// A profile whose report has no secrets in names of threads.
+pub(crate) fn masked(profiling: Box<dyn Profiling>) -> Box<dyn Profiling> {
+    Box::new(WithoutSecrets(profiling))
 }
 
 #[async_trait]

@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use crate::child::Process;
 use crate::explained::{Explain, Explained};
 use crate::launch::Capabilities;
-use crate::stacks::{WithoutSecrets, told};
+use crate::stacks::{masked, told};
 use crate::telemetry::Reports;
 
 /// Time that a failed call waits for the exit status, so that its error can tell it. A worker whose connection has ended is made to
@@ -300,10 +300,7 @@ impl Worker for PythonWorker {
         if !self.can.profile {
             return Err("its runtime has no profiler".to_owned());
         }
-        self.control
-            .profile(profile)
-            .await
-            .map(WithoutSecrets::boxed)
+        self.control.profile(profile).await.map(masked)
     }
 
     fn cancel(&self, call: CallId, grace: Duration) {
