@@ -32,6 +32,7 @@ fn recording(calls: Vec<RecordedCall>) -> Recording {
         pool: "main".to_owned(),
         host_pid: 7,
         began: 999.0,
+        damaged: 0,
         calls,
         deaths: Vec::new(),
     }
