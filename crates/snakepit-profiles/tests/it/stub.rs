@@ -10,7 +10,7 @@ use snakepit_profiles::{ProcessProfile, PythonConfig};
 
 /// The common part of every script: the link, as `proto/README.md` tells.
 const COMMON: &str = r#"
-import os, socket, struct, sys, threading, time
+import os, signal, socket, struct, sys, threading, time
 env = os.environ
 def dial(kind, token=None, raw=None):
     s = socket.socket(socket.AF_UNIX)
@@ -39,6 +39,8 @@ DESCRIBED = b"\x08\x01" + text(2, "cpython") + text(3, "3.x")
 control = slot = None
 def connect():
     global control, slot
+    # Held back since before the interpreter began.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
     control, slot = dial(1), dial(0)
 def ready():
     connect()

@@ -97,10 +97,10 @@ pub(super) fn named_tuple<'py>(
 pub(super) fn model<'py>(
     spec: &Spec,
     class: &Bound<'py, PyAny>,
-    value: Bound<'py, PyAny>,
+    value: &Bound<'py, PyAny>,
 ) -> Checked<'py> {
     let py = value.py();
-    let error = match class.call_method1("model_validate", (&value,)) {
+    let error = match class.call_method1("model_validate", (value,)) {
         Ok(made) => return Ok(made),
         Err(error) => error,
     };
@@ -114,7 +114,7 @@ pub(super) fn model<'py>(
         Ok((place, first.get_item("msg")?.extract()?))
     };
     let Ok((place, reason)) = first() else {
-        return Err(Mismatch::because(spec, &value, &error.to_string()));
+        return Err(Mismatch::because(spec, value, &error.to_string()));
     };
     let mut wrong = value.clone();
     for step in &place {
