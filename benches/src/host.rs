@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use snakepit::{Bytes, HostTools, PoolBuilder, PoolHandle, Report, Snakepit, Telemetry};
+use snakepit::{
+    Bytes, HostTools, PoolBuilder, PoolHandle, Report, Snakepit, SnakepitBuilder, Telemetry,
+};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::Instant;
 
@@ -54,10 +56,17 @@ impl Host {
         telemetry: Option<&Telemetry>,
     ) -> Result<Self> {
         let builder = Snakepit::builder().pool(pool);
-        let builder = match telemetry {
-            Some(telemetry) => builder.telemetry(telemetry),
-            None => builder,
-        };
+        Self::built(
+            runtime,
+            match telemetry {
+                Some(telemetry) => builder.telemetry(telemetry),
+                None => builder,
+            },
+        )
+    }
+
+    /// Starts what is described and waits until it is ready.
+    pub(crate) fn built(runtime: Runtime, builder: SnakepitBuilder) -> Result<Self> {
         let snakepit = runtime.block_on(async {
             builder
                 .start()

@@ -108,7 +108,8 @@ def _stack(awaited: "Any", tasks: "list[Any]") -> "Frames":
             elif not _is_ours(code.co_filename) and len(frames) < _MAX_FRAMES:
                 name = getattr(code, "co_qualname", code.co_name)
                 frames.append((code.co_filename, frame.f_lineno or 0, name))
-            tasks += _tasks_in(frame)
+            # Since Python 3.14 the end of a task group has two frames.
+            tasks += [task for task in _tasks_in(frame) if all(task is not it for it in tasks)]
         awaited = following
     frames.reverse()
     return frames

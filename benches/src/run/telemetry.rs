@@ -1,4 +1,4 @@
-//! The cost of metrics, traces and events for a small call, and of a flood of records for the host.
+//! The cost of metrics, traces, events and the flight recorder for a small call, and of a flood of records for the host.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 };
 use snakepit::core::events::{Event, Events, kind};
 use snakepit::core::{CallId, PoolName};
-use snakepit::{PoolBuilder, Telemetry, TelemetryError};
+use snakepit::{PoolBuilder, Snakepit, Telemetry, TelemetryError};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::Notify;
@@ -54,6 +54,10 @@ pub(crate) fn run(plan: &Plan) -> Result<Vec<Row>> {
                 let case = format!("{what}, {placed}");
                 table.extend(rows((BENCH, &case), &CALLS, &series, &target));
             }
+            let series = on_cpu(here, || recorded(plan, cpu))?;
+            let target = [("p50", Target::FloorAtMost(1.01, 0.0))];
+            let case = format!("calls recorded, {placed}");
+            table.extend(rows((BENCH, &case), &CALLS, &series, &target));
         }
     }
     table.extend(flood(plan)?);
@@ -77,7 +81,19 @@ fn contest(plan: &Plan, kind: Kind, cpu: usize, collector: &str) -> Result<Serie
     if kind == Kind::Off {
         observed.runtime().block_on(telemetry.shutdown());
     }
-    for pid in plain.pids().into_iter().chain(observed.pids()) {
+    beside(plan, cpu, &observed, &plain)
+}
+
+/// A host whose calls are in its flight recorder beside one without, which is the floor.
+fn recorded(plan: &Plan, cpu: usize) -> Result<Series> {
+    let builder = Snakepit::builder().pool(pool(plan)).admin(false);
+    let plain = Host::built(multi_thread()?, builder)?;
+    beside(plan, cpu, &host(plan, None)?, &plain)
+}
+
+/// Lets both hosts call in turn, with their workers on this CPU.
+fn beside(plan: &Plan, cpu: usize, ours: &Host, floor: &Host) -> Result<Series> {
+    for pid in ours.pids().into_iter().chain(floor.pids()) {
         move_process(pid, cpu)?;
     }
     let round = |host: &Host| {
@@ -86,15 +102,18 @@ fn contest(plan: &Plan, kind: Kind, cpu: usize, collector: &str) -> Result<Serie
         let load = host.runtime().block_on(closed(1, plan.turn, call))?;
         Ok(load.figures())
     };
-    let ours = Entrant::ours(|| round(&observed));
-    let floor = Entrant::floor(|| round(&plain));
+    let ours = Entrant::ours(|| round(ours));
+    let floor = Entrant::floor(|| round(floor));
     alternate(plan.rounds, &mut [ours, floor])
 }
 
-fn host(plan: &Plan, telemetry: Option<&Telemetry>) -> Result<Host> {
+fn pool(plan: &Plan) -> PoolBuilder {
     let pool = PoolBuilder::new("bench", format!("{}/tools.py", crate::HOME));
-    let pool = pool.python(&plan.pythons.ours).workers(1);
-    Host::observed(multi_thread()?, pool, telemetry)
+    pool.python(&plan.pythons.ours).workers(1)
+}
+
+fn host(plan: &Plan, telemetry: Option<&Telemetry>) -> Result<Host> {
+    Host::observed(multi_thread()?, pool(plan), telemetry)
 }
 
 fn exporters(kind: Kind, collector: &str) -> std::result::Result<Telemetry, TelemetryError> {

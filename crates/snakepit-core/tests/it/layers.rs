@@ -56,9 +56,9 @@ async fn a_retry_layer_repeats_what_is_harmless_within_its_budget_and_the_deadli
         Some(ErrorCode::ToolRaised)
     );
     assert_eq!(pool.status().requests, 2);
-    // There is time for the call, and none for a wait.
+    // There is time for the call, and none for a wait, which is drawn from a range that begins at nothing.
     let mut late = request("die");
-    late.deadline = Some(Instant::now() + Duration::from_millis(1));
+    late.deadline = Some(Instant::now() + Duration::from_micros(1));
     assert_eq!(outcome(&mut service, late).await, died);
     assert_eq!(pool.status().requests, 3);
     assert_eq!(outcome(&mut service, request("die")).await, died);
