@@ -35,7 +35,7 @@ pub(crate) struct OpenSpan {
     parts: Mutex<Parts>,
 }
 
-/// What is noted until the end. Most spans are of calls that are sent once, so that nothing here but their attributes needs memory of its
+/// Facts noted until the end. Most spans are of calls that are sent once, so that nothing here but their attributes needs memory of its
 /// own, and attributes are made later.
 #[derive(Default)]
 struct Parts {
@@ -78,7 +78,7 @@ impl Sent {
 pub(crate) struct Traced {
     /// Context of what the call does. `None` if nothing is to know of a trace.
     pub(crate) context: Option<TraceContext>,
-    /// What goes with it.
+    /// State of tracing systems that goes with it.
     pub(crate) state: TraceState,
     /// `None` if nobody records it.
     pub(crate) span: Option<Arc<OpenSpan>>,

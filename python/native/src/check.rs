@@ -1,6 +1,5 @@
 //! Checks a decoded argument against its spec and converts it.
 
-mod base64;
 mod choice;
 mod containers;
 mod duration;
@@ -8,6 +7,8 @@ mod limits;
 mod record;
 mod text;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyFloat, PyFrozenSet, PyInt, PySet, PyString, PyTuple};
 
@@ -36,7 +37,10 @@ pub(crate) fn check<'py>(spec: &Spec, value: Bound<'py, PyAny>, exact: bool) -> 
         Spec::Str => value.is_exact_instance_of::<PyString>(),
         Spec::Bytes => {
             if !exact && let Ok(text) = value.cast_exact::<PyString>() {
-                let data = text.to_str().ok().and_then(base64::decode);
+                let data = text
+                    .to_str()
+                    .ok()
+                    .and_then(|text| STANDARD.decode(text).ok());
                 let data = data.map(|data| PyBytes::new(py, &data).into_any());
                 return data.ok_or_else(|| Mismatch::because(spec, &value, "it is not base64"));
             }

@@ -29,7 +29,7 @@ pub struct ToolCall {
     pub chain: CallChain,
     /// Span of the caller. A call of a worker without one is not traced.
     pub trace: Option<TraceContext>,
-    /// What tracing systems have written beside that span.
+    /// State of tracing systems (`tracestate`) that goes with that span.
     pub trace_state: TraceState,
     /// Correlation id of the caller, for log records.
     pub correlation: Option<Arc<str>>,
@@ -122,7 +122,7 @@ impl ToolContext {
         self.call.trace
     }
 
-    /// What tracing systems have written beside that context, for requests to other services.
+    /// State of tracing systems (`tracestate`) that goes with that context, for requests to other services.
     pub fn trace_state(&self) -> &TraceState {
         &self.call.trace_state
     }

@@ -185,7 +185,7 @@ impl Progress {
         self.traced.context
     }
 
-    /// What goes with that place.
+    /// State of tracing systems that goes with that place.
     pub(super) const fn trace_state(&self) -> &TraceState {
         &self.traced.state
     }

@@ -1,4 +1,4 @@
-//! How a [`Tensor`] is written and read: as an extension. It is also read from nested lists.
+//! Writes a [`Tensor`] as an extension; reads it from one, or from nested lists.
 
 use serde::de::{Deserialize, Deserializer, Error};
 use serde::ser::{Serialize, Serializer};

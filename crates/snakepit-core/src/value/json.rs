@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize as _;
 use serde_json::{Number, Value as Json};
 
@@ -19,7 +21,6 @@ pub(super) const ARRAY: &str = "$array";
 
 /// The key that marks bytes in JSON.
 pub(super) const BYTES: &str = "$bytes";
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 impl Value {
     /// As JSON. What JSON does not have is written as follows: bytes as `{"$bytes": "<base64>"}`; date, time, UUID and decimal as text;
@@ -229,41 +230,10 @@ pub(super) fn uuid_text(bytes: &[u8; 16]) -> String {
 
 /// Appends standard base64 with padding.
 pub(super) fn encode(data: &[u8], text: &mut String) {
-    for chunk in data.chunks(3) {
-        let bits = chunk
-            .iter()
-            .fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte))
-            << (8 * (3 - chunk.len()));
-        for index in 0..4 {
-            let digit = ALPHABET[(bits >> (18 - 6 * index)) as usize & 63];
-            text.push(if index <= chunk.len() {
-                char::from(digit)
-            } else {
-                '='
-            });
-        }
-    }
+    STANDARD.encode_string(data, text);
 }
 
 /// `None` for text that is not standard base64 with padding.
 fn decode(text: &str) -> Option<Vec<u8>> {
-    if !text.len().is_multiple_of(4) {
-        return None;
-    }
-    let digits = text.trim_end_matches('=').as_bytes();
-    if text.len() - digits.len() > 2 {
-        return None;
-    }
-    let mut data = Vec::with_capacity(text.len() / 4 * 3);
-    for chunk in digits.chunks(4) {
-        let mut bits = 0_u32;
-        for index in 0..4 {
-            let digit = chunk.get(index).map_or(Some(0), |digit| {
-                ALPHABET.iter().position(|known| known == digit)
-            })?;
-            bits = bits << 6 | u32::try_from(digit).expect("a digit is below 64");
-        }
-        data.extend_from_slice(&bits.to_be_bytes()[1..chunk.len()]);
-    }
-    Some(data)
+    STANDARD.decode(text).ok()
 }
