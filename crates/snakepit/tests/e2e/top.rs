@@ -134,6 +134,26 @@ fn a_tiny_terminal_has_a_screen_and_a_larger_one_has_more() {
 }
 
 #[test]
+fn a_tiny_terminal_has_room_for_what_the_host_answers() {
+    let host = Host::start();
+    let mut top = host.top(&[], (20, 5));
+    top.shows("main 1/1");
+    for key in ["f", "F"] {
+        top.press(key);
+        top.shows("sampling");
+        top.shows("flame graph of");
+        top.press("x");
+        top.shows("main 1/1");
+    }
+    top.press("s");
+    top.shows("stacks of main-1");
+    top.press("\x1b[6~x");
+    top.shows("main 1/1");
+    top.press("q");
+    assert!(top.end().0.success());
+}
+
+#[test]
 fn one_screen_needs_no_terminal() {
     let host = Host::start();
     let refused = host.run(&["top"]);

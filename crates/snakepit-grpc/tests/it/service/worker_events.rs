@@ -288,7 +288,8 @@ async fn what_is_no_event_is_dropped_and_counted_and_the_rest_comes() {
     assert!(matches!(read.all(on()).await, EventsEnd::Failed(_)));
 }
 
-#[tokio::test]
+/// The clock stands until there is a loss: only then does the reader wait for a moment.
+#[tokio::test(start_paused = true)]
 async fn a_flood_is_cut_and_counted() {
     let count = 30_000;
     let mut read = start(Plan::Tell(vec![event("python.flood"); count])).await;
