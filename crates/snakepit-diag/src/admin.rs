@@ -20,8 +20,8 @@ pub use host::AdminHost;
 pub use hosts::{Hosts, RunningHost};
 pub use server::AdminServer;
 
-/// Version of the protocol. Both ends must have the same.
+/// Version of the protocol. Client and server must have the same.
 pub const PROTOCOL: u32 = 1;
 
-/// Name of the socket in a run's directory of sockets.
+/// Name of the socket in a run's socket directory.
 const SOCKET: &str = "admin";

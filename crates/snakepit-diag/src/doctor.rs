@@ -1,4 +1,5 @@
-//! What a machine offers to hosts, found out by doing it: checks with a verdict and, where there is something to do, one thing.
+//! Checks of the machine on which hosts run. Each check tries the feature itself; it has a verdict
+//! and, if something is wrong, one thing to do.
 
 mod kernel;
 mod records;
@@ -15,21 +16,21 @@ use snakepit_registry::{Registry, Support};
 pub enum Verdict {
     /// Nothing to do.
     Ok,
-    /// It works, with a drawback.
+    /// The feature works, with a drawback.
     Warning,
-    /// It does not work.
+    /// The feature does not work.
     Failed,
 }
 
-/// One thing that was looked at. `Display` lays it out for people.
+/// The result of one check. `Display` lays it out for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Check {
-    /// Name.
+    /// Name of the check.
     pub name: &'static str,
     /// Verdict.
     pub verdict: Verdict,
-    /// What was found.
+    /// The facts that were found.
     pub detail: String,
     /// One thing to do. `None` if there is nothing to do.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -37,12 +38,12 @@ pub struct Check {
 }
 
 impl Check {
-    /// A check that found nothing to do.
+    /// Creates the result of a check that found no problem.
     pub fn ok(name: &'static str, detail: impl Into<String>) -> Self {
         Self::new(name, Verdict::Ok, detail, None)
     }
 
-    /// The outcome of a check.
+    /// Creates the result of a check.
     pub fn new(
         name: &'static str,
         verdict: Verdict,
@@ -57,8 +58,8 @@ impl Check {
         }
     }
 
-    /// Looks at the kernel, at limits, and at what dead hosts have left in a data directory. Blocks for a second at most, and changes
-    /// nothing.
+    /// Checks the kernel, the limits, and the records that dead hosts have left in a data
+    /// directory. Blocks for at most a second or so, and changes nothing.
     pub fn machine(data_dir: &Path) -> Vec<Self> {
         vec![
             kernel::containment(&Support::probe()),

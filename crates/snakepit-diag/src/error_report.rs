@@ -1,4 +1,4 @@
-//! Errors as people read them.
+//! Errors laid out for people and as JSON.
 
 mod stacks;
 
@@ -18,8 +18,8 @@ use snakepit_core::{
 ///   help: pass a value that fits, for example xs = [1.0, 2.0]
 /// ```
 ///
-/// [`Display`](fmt::Display) writes all lines without a line break at the end. Texts of workers are written with [`Printable`]: nothing in
-/// them reaches the terminal, and their further lines stand under an indentation.
+/// [`Display`](fmt::Display) writes all lines without a line break at the end. Texts of workers are
+/// written with [`Printable`]: control characters are escaped, and further lines are indented.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErrorReport {
     code: ErrorCode,
@@ -54,7 +54,7 @@ impl ErrorReport {
         }
     }
 
-    /// An error in what the caller wrote, with its place and one thing to do.
+    /// Creates the report of a mistake in the caller's input, with one thing to do.
     pub fn usage(code: ErrorCode, message: impl Into<String>, help: impl Into<String>) -> Self {
         Self {
             help: Some(help.into()),
@@ -62,47 +62,48 @@ impl ErrorReport {
         }
     }
 
-    /// The same with the place where the error is, for example a file.
+    /// Sets the location of the error, for example a file.
     #[must_use]
     pub fn at(mut self, location: Option<String>) -> Self {
         self.location = location;
         self
     }
 
-    /// Switches colours on or off; they are off at first.
+    /// Switches colours on or off; they are off by default.
     #[must_use]
     pub const fn colour(mut self, colour: bool) -> Self {
         self.colour = colour;
         self
     }
 
-    /// The same with another message.
+    /// Replaces the message.
     #[must_use]
     pub fn message(mut self, message: impl Into<String>) -> Self {
         self.message = message.into();
         self
     }
 
-    /// The same with its message in other words.
+    /// Replaces the message by the result of `change`.
     #[must_use]
     pub fn map_message(mut self, change: impl FnOnce(&str) -> String) -> Self {
         self.message = change(&self.message);
         self
     }
 
-    /// The same with its help, if it has one, in other words.
+    /// Replaces the help, if there is one, by the result of `change`.
     #[must_use]
     pub fn map_help(mut self, change: impl FnOnce(&str) -> String) -> Self {
         self.help = self.help.as_deref().map(change);
         self
     }
 
-    /// The stable code.
+    /// Returns the stable code.
     pub const fn code(&self) -> ErrorCode {
         self.code
     }
 
-    /// The same as one JSON object: `code`, `message`, and where known `location`, `path`, `help`, `traceback`, `notes`, `causes`, `output`.
+    /// Converts the report into one JSON object: `code`, `message`, and if known `location`,
+    /// `path`, `help`, `traceback`, `notes`, `causes`, `output`.
     pub fn to_json(&self) -> Json {
         let mut object = json!({ "code": self.code.as_str(), "message": self.message });
         if let Some(location) = &self.location {
@@ -164,7 +165,7 @@ impl ErrorReport {
     }
 }
 
-/// Adds a text to a list in a JSON object.
+/// Appends a text to the list under a key of a JSON object.
 fn push(object: &mut Json, key: &str, text: &str) {
     match object.get_mut(key).and_then(Json::as_array_mut) {
         Some(list) => list.push(json!(text)),
@@ -220,7 +221,7 @@ impl From<&Error> for ErrorReport {
     }
 }
 
-/// One thing to do about an error that says no more of itself.
+/// Returns one thing to do about an error that carries no help of its own.
 const fn help(error: &Error) -> Option<&'static str> {
     Some(match error {
         Error::Saturated { bound, .. } => match bound {
@@ -269,7 +270,7 @@ impl From<&StartError> for ErrorReport {
         if let Some(exit) = &error.exit {
             report.details.push(Detail::Line("exit", exit.clone()));
         }
-        // The worker's own account already holds the traceback; its output would say the same again.
+        // The tool's error already holds the traceback, which the output would repeat.
         if told.is_none_or(|error| error.traceback.is_empty()) {
             report.block("output", &error.output);
         }
@@ -320,7 +321,7 @@ impl fmt::Display for ErrorReport {
     }
 }
 
-/// Type and message of an error with the line breaks that they have.
+/// Joins the type and the message of an error, with their line breaks.
 fn raw(error: &ToolError) -> String {
     match error.type_name.as_str() {
         "" => error.message.clone(),
@@ -328,7 +329,7 @@ fn raw(error: &ToolError) -> String {
     }
 }
 
-/// Further lines of a text stand under its first.
+/// Escapes a text and indents its further lines under the first.
 fn indent(text: &str) -> String {
     let lines: Vec<_> = Printable(text.trim_end())
         .lines()

@@ -1,4 +1,5 @@
-//! Each error code in words: what it means, why it comes, an example, and the remedy. `docs/errors.md` is generated from it.
+//! The explanation of each error code: meaning, cause, an example, and the remedy. `docs/errors.md`
+//! is generated from it.
 
 mod calls;
 mod hosts;
@@ -8,7 +9,7 @@ mod state;
 use serde::Serialize;
 use snakepit_core::ErrorCode;
 
-/// One error code in words.
+/// The explanation of one error code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Explanation {
@@ -16,11 +17,11 @@ pub struct Explanation {
     pub code: &'static str,
     /// Meaning, as one sentence.
     pub meaning: &'static str,
-    /// What leads to it.
+    /// The usual cause.
     pub cause: &'static str,
-    /// A message, or a piece of code or configuration, that shows it.
+    /// An example: a message, or a piece of code or configuration.
     pub example: &'static str,
-    /// What to do.
+    /// The remedy.
     pub remedy: &'static str,
 }
 
@@ -31,7 +32,8 @@ type Row = [&'static str; 5];
 const TABLES: [&[Row]; 4] = [setup::ROWS, calls::ROWS, state::ROWS, hosts::ROWS];
 
 impl Explanation {
-    /// Every code, in order: those of [`ErrorCode`], and those that only the registry of worker processes has.
+    /// Returns the explanations of all codes, in order: those of [`ErrorCode`], and those that only
+    /// the registry of worker processes has.
     pub fn all() -> impl Iterator<Item = Self> {
         let mut rows: Vec<&Row> = TABLES.iter().copied().flatten().collect();
         rows.sort_unstable_by_key(|row| row[0]);
@@ -47,7 +49,7 @@ impl Explanation {
         })
     }
 
-    /// The explanation of a code as people write it: `SP2003`, `sp2003` or `2003`.
+    /// Finds the explanation of a code as people write it: `SP2003`, `sp2003` or `2003`.
     pub fn find(code: &str) -> Option<Self> {
         let digits = code.trim();
         let digits = digits
@@ -57,7 +59,7 @@ impl Explanation {
         Self::all().find(|one| one.code.strip_prefix("SP") == Some(digits))
     }
 
-    /// The explanation of a code.
+    /// Returns the explanation of a code.
     pub fn of(code: ErrorCode) -> Option<Self> {
         Self::find(code.as_str())
     }

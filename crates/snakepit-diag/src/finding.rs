@@ -1,44 +1,44 @@
-//! What is wrong, why it matters, and one thing to do about it.
+//! Findings: a problem, its reason, and one thing to do about it.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A problem, or an advice, that the figures of a report show.
+/// A problem, or advice, derived from the figures of a report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Finding {
-    /// Weight.
+    /// Severity.
     pub severity: Severity,
     /// Stable name of the rule, for example `gil_held`.
     pub rule: String,
-    /// Pool.
+    /// The pool's name.
     pub pool: String,
-    /// Worker. `None` if it is about the whole pool.
+    /// The worker's id. `None` if the finding concerns the whole pool.
     pub worker: Option<String>,
-    /// What is the case, with its figures.
+    /// The facts, with their figures.
     pub what: String,
-    /// Why it matters.
+    /// The reason why they matter.
     pub why: String,
     /// One thing to do.
     pub action: String,
 }
 
-/// The weight of a finding.
+/// Severity of a finding. The order is ascending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Severity {
-    /// An advice.
+    /// An improvement; nothing is wrong.
     Advice,
-    /// Calls are slower than they need be, or will be.
+    /// Calls are slower than necessary, or will be.
     Warning,
     /// Calls fail, or will soon.
     Critical,
 }
 
 impl Severity {
-    /// One word for it.
+    /// Returns the word for the severity.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Advice => "advice",

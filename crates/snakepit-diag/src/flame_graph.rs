@@ -5,7 +5,7 @@ use std::io;
 use inferno::flamegraph::{Options, from_lines};
 use snakepit_core::profiling::ProfileReport;
 
-/// Draws a profile as an SVG document that can be searched and zoomed in a browser; it needs nothing else.
+/// Draws a profile as a self-contained SVG document that a browser can search and zoom.
 ///
 /// # Errors
 /// The profile has no stacks ([`io::ErrorKind::InvalidData`]).

@@ -1,8 +1,8 @@
-//! What a running host does, why it is slow, and what to change.
+//! Reports on running hosts: state, bottlenecks, and advice.
 //!
-//! A program that uses snakepit serves a look into itself on a socket in its run directory, for its own user alone: no port, no
-//! configuration. This asks the only host that runs here for its report:
-//!
+//! A program that uses snakepit serves its own state on a socket in its run directory, for its own
+//! user only. There is no port and nothing to configure. This example requests the report of the
+//! only host that runs here:
 #![cfg_attr(feature = "admin", doc = "```no_run")]
 #![cfg_attr(not(feature = "admin"), doc = "```ignore")]
 //! # async fn ask(data_dir: &std::path::Path) -> Result<(), snakepit_diag::AdminError> {
@@ -19,19 +19,26 @@
 //! ```
 //!
 //! # Contents
-//! - [`Report`] is a host at one moment, as plain data that serialises: pools, workers, calls, memory, the machine.
-//! - [`Report::findings`] says what is wrong, [`Report::recommendations`] what could be better, each as a [`Finding`] with one thing to
-//!   do; [`PoolReport::check_saturation`] says how near a pool is to its limit. The rules are pure.
-//! - [`ErrorReport`] lays out an error for people: what, where, and one thing to do. [`Explanation`] describes an error code.
-//! - [`Scaling`] is what a machine was found to have for workers; [`Scaling::breaks_first`] says where it ends.
+//! - [`Report`] is the state of a host at one moment, as plain data that serialises: pools,
+//!   workers, calls, memory, the machine.
+//! - [`Report::findings`] lists problems and [`Report::recommendations`] lists improvements, each
+//!   as a [`Finding`] with one thing to do. [`PoolReport::check_saturation`] measures how near a
+//!   pool is to its limit. The rules are pure.
+//! - [`ErrorReport`] lays out an error for people: what, where, and one thing to do.
+//!   [`Explanation`] describes an error code.
+//! - [`Scaling`] holds the resources that a machine offers to workers; [`Scaling::breaks_first`]
+//!   names the limit that is reached first.
 //! - `flame_graph` (feature `flamegraph`) draws a profile.
-//! - `Hosts` and `Client` (feature `admin`) look into hosts of other processes; `AdminServer` is the other end. `Watch` sets looks at one
-//!   host beside each other.
-//! - `Check` (feature `admin`) looks at what the machine offers: the kernel, limits, and what dead hosts have left.
-//! - `top` (feature `top`) is a live view in a terminal, `web` (feature `web`) one in a browser, or a file that shows the same.
+//! - `Hosts` and `Client` (feature `admin`) query hosts in other processes; `AdminServer` is the
+//!   server. `Watch` compares consecutive reports of one host.
+//! - `Check` (feature `admin`) checks the machine: the kernel, limits, and what dead hosts have
+//!   left behind.
+//! - `top` (feature `top`) is a live view in a terminal, `web` (feature `web`) one in a browser, or
+//!   a file with the same content.
 //!
 //! # Limitations
-//! One machine and one user: a host is found through the directory of its records, and talks to processes of its own user.
+//! One machine and one user: hosts are found through their data directory, and a host answers only
+//! processes of its own user.
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "admin")]

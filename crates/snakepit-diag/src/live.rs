@@ -1,14 +1,14 @@
-//! Successive looks at a running host, the changes between them, and their recording in a file.
+//! Successive reports of a running host, the changes between them, and their recording in a file.
 
 mod meter;
 mod reel;
 mod watch;
 
-/// Time that a worker has to tell its stacks.
+/// Time that a worker has to report its stacks.
 #[cfg(any(feature = "top", feature = "web"))]
 pub(crate) const STACKS: std::time::Duration = std::time::Duration::from_secs(2);
 
-/// Lines of a worker that are shown.
+/// Most lines of a worker that are shown.
 #[cfg(any(feature = "top", feature = "web"))]
 pub(crate) const LOGS: u32 = 1000;
 

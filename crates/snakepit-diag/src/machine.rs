@@ -1,4 +1,4 @@
-//! What the machine, or the container, gives to a host: its limits, and how much of them is used.
+//! Limits of the machine or the container, and how much of them is in use.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,31 +7,31 @@ use serde::{Deserialize, Serialize};
 
 use crate::process::kib;
 
-/// Limits of the machine and of this process. `None` stands for what cannot be told, and for no limit.
+/// Limits of the machine and of this process. `None` means unknown or unlimited.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct Machine {
     /// Processors that this process may use.
     pub cpus: usize,
-    /// Bytes of memory: those of the machine, or the limit of the control group where that is lower.
+    /// Bytes of memory: the machine's, or the control group's limit if that is lower.
     pub memory_bytes: Option<u64>,
-    /// Bytes of it that are free, or can be made free.
+    /// Bytes of that memory that are free or can be reclaimed.
     pub memory_available_bytes: Option<u64>,
-    /// Descriptors that this process may have open.
+    /// Most descriptors that this process may have open.
     pub open_files_limit: Option<u64>,
-    /// Descriptors that it has open.
+    /// Descriptors that this process has open.
     pub open_files: Option<u64>,
-    /// Processes and threads that this user may have.
+    /// Most processes and threads of this user.
     pub processes_limit: Option<u64>,
-    /// Processes and threads that the control group may have.
+    /// Most processes and threads of the control group.
     pub cgroup_tasks_limit: Option<u64>,
     /// Highest process id.
     pub pid_max: Option<u64>,
 }
 
 impl Machine {
-    /// Looks at the machine; reads a few files of `/proc` and `/sys`.
+    /// Reads the limits from a few files of `/proc` and `/sys`.
     pub fn here() -> Self {
         let read = |path: &str| fs::read_to_string(path).ok();
         let meminfo = read("/proc/meminfo").unwrap_or_default();
@@ -62,26 +62,27 @@ impl Machine {
     }
 }
 
-/// The soft limit of this name; `None` for `unlimited`.
+/// Returns the soft limit of this name. `None` if it is `unlimited`.
 fn soft(limits: &str, name: &str) -> Option<u64> {
     let line = limits.lines().find_map(|line| line.strip_prefix(name))?;
     line.split_whitespace().next()?.parse().ok()
 }
 
-/// The directory of the control group (version 2) of this process.
+/// Returns the directory of this process's control group (version 2).
 pub(crate) fn own_cgroup() -> Option<PathBuf> {
     cgroup(&fs::read_to_string("/proc/self/cgroup").ok()?)
 }
 
-/// The directory that a line of `/proc/self/cgroup` names.
+/// Returns the directory that a line of `/proc/self/cgroup` names.
 fn cgroup(text: &str) -> Option<PathBuf> {
     let path = text.lines().find_map(|line| line.strip_prefix("0::/"))?;
-    // A group outside of what this namespace shows has no directory here.
+    // A group outside this namespace has no directory here.
     let inside = !path.split('/').any(|part| part == "..");
     inside.then(|| Path::new("/sys/fs/cgroup").join(path))
 }
 
-/// The smallest number in the files of this name in a control group and those above it; `max` is no number.
+/// Returns the smallest number in the files of this name, in a control group and its ancestors;
+/// `max` is no number.
 fn smallest(dir: &Path, name: &str) -> Option<u64> {
     let groups = dir
         .ancestors()
@@ -89,7 +90,7 @@ fn smallest(dir: &Path, name: &str) -> Option<u64> {
     groups.filter_map(|dir| number(&dir.join(name))).min()
 }
 
-/// The number in a file.
+/// Reads a file that holds one number.
 pub(crate) fn number(file: &Path) -> Option<u64> {
     fs::read_to_string(file).ok()?.trim().parse().ok()
 }

@@ -2,8 +2,8 @@
 
 use std::fs;
 
-/// Bytes of a process: its proportional share of what it has in common with others where the kernel tells that, else what is resident.
-/// `None` if it is gone, or belongs to another user.
+/// Returns the memory of a process in bytes: its proportional set size if the kernel reports that,
+/// else its resident set size. `None` if the process is gone or belongs to another user.
 pub(crate) fn memory(pid: u32) -> Option<u64> {
     let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok();
     let share = rollup.and_then(|text| kib(&text, "Pss:"));
@@ -15,10 +15,10 @@ pub(crate) fn memory(pid: u32) -> Option<u64> {
     })
 }
 
-/// Ticks of a second in `/proc`: the kernel shows all programs the same, whatever its own clock.
+/// Clock ticks per second in `/proc`: constant for user space, whatever the kernel's own clock.
 const TICKS: f64 = 100.0;
 
-/// Seconds of CPU time that a process has used. `None` if it is gone.
+/// Returns the CPU time that a process has used, in seconds. `None` if it is gone.
 pub(crate) fn cpu(pid: u32) -> Option<f64> {
     cpu_of(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
@@ -33,7 +33,8 @@ fn is_stopped_in(stat: &str) -> bool {
     fields.trim_start().starts_with(['T', 't'])
 }
 
-/// The CPU time in a line of `/proc/PID/stat`. The name in it, in parentheses, may be anything.
+/// Parses the CPU time in a line of `/proc/PID/stat`. The process name in it, in parentheses, may
+/// hold any characters.
 fn cpu_of(stat: &str) -> Option<f64> {
     let (_, fields) = stat.rsplit_once(')')?;
     let mut fields = fields.split_ascii_whitespace().skip(11);
@@ -41,7 +42,7 @@ fn cpu_of(stat: &str) -> Option<f64> {
     Some((ticks()? as f64 + ticks()? as f64) / TICKS)
 }
 
-/// Bytes of the line that begins with `name`, which gives them in KiB.
+/// Returns the bytes of the line that begins with `name` and gives KiB.
 pub(crate) fn kib(text: &str, name: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;

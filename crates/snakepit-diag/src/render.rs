@@ -1,4 +1,4 @@
-//! Reports and findings as text for people. What comes from workers is written so that no terminal acts on it.
+//! Reports and findings as text for people. Control characters in texts of workers are escaped.
 
 mod profile;
 mod table;
@@ -12,12 +12,12 @@ use crate::{Band, CallReport, Finding, PoolReport, Report, Severity, WorkerRepor
 pub use profile::render_profile;
 pub use table::Table;
 
-/// How text is laid out.
+/// Style of the text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Style {
-    /// With colours.
+    /// Use colours.
     pub colour: bool,
-    /// With a line for each worker and each call.
+    /// Add a line for each worker and each call.
     pub detailed: bool,
 }
 
@@ -48,7 +48,7 @@ impl Style {
     }
 }
 
-/// Lays out a report; without a line break at the end.
+/// Lays out a report, without a line break at the end.
 pub fn render_report(report: &Report, style: Style) -> String {
     let host = &report.host;
     let run = host.run.as_deref().unwrap_or("none");
@@ -179,7 +179,7 @@ fn render_workers(workers: &[WorkerReport], style: Style) -> String {
     format!("\n{}", table.render("  ", style.colour))
 }
 
-/// What is not as it should be with a worker.
+/// Describes the problems of a worker in a few words.
 pub(crate) fn trouble(worker: &WorkerReport) -> String {
     let mut words = Vec::new();
     words.extend(
@@ -232,12 +232,12 @@ fn render_calls(calls: &[CallReport], style: Style) -> String {
     format!("\n{}", table.render("  ", style.colour))
 }
 
-/// Seconds as people read them: `40.0 ms`, `4 s`, `6 min`, `3 h`.
+/// Formats seconds for people: `40.0 ms`, `4 s`, `6 min`, `3 h`.
 pub fn render_seconds(value: f64) -> String {
     seconds(value)
 }
 
-/// Lays out findings, three lines each; without a line break at the end.
+/// Lays out findings, three lines each, without a line break at the end.
 pub fn render_findings(findings: &[Finding], style: Style) -> String {
     let mut blocks = Vec::new();
     for finding in findings {

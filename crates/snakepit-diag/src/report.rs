@@ -1,4 +1,5 @@
-//! What a host looks like at one moment: plain data, the same in the library, over the admin service and in JSON.
+//! The state of a host at one moment: plain data, the same in the library, over the admin service
+//! and in JSON.
 
 mod gather;
 mod pool;
@@ -19,13 +20,13 @@ pub use worker::{CallReport, WorkerReport, WorkerState};
 #[serde(default)]
 #[non_exhaustive]
 pub struct Report {
-    /// When it was made, in seconds since 1970.
+    /// Time of the report, in seconds since 1970.
     pub at: f64,
-    /// The process.
+    /// The process of the host.
     pub host: HostReport,
     /// The machine, or the container, as this host sees it.
     pub machine: Machine,
-    /// Its pools, in the order of their description.
+    /// Its pools, in the order in which they were configured.
     pub pools: Vec<PoolReport>,
 }
 
@@ -38,21 +39,21 @@ pub struct HostReport {
     pub run: Option<String>,
     /// Process id.
     pub pid: u32,
-    /// Program.
+    /// Path of its program.
     pub program: String,
-    /// Version of the library in it.
+    /// Version of the library in the host.
     pub version: String,
     /// Seconds since its start.
     pub uptime_seconds: f64,
 }
 
 impl Report {
-    /// A report of this process with these pools.
+    /// Creates a report of this process with these pools.
     pub fn of(pools: impl IntoIterator<Item = PoolReport>) -> Self {
         Self::on(Machine::here(), pools)
     }
 
-    /// The same, where the machine was looked at already.
+    /// Creates a report with figures of the machine that were read before.
     pub(crate) fn on(machine: Machine, pools: impl IntoIterator<Item = PoolReport>) -> Self {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let program = std::env::current_exe().unwrap_or_default();
@@ -69,13 +70,13 @@ impl Report {
         }
     }
 
-    /// The pool with this name.
+    /// Returns the pool with this name.
     pub fn pool(&self, name: &str) -> Option<&PoolReport> {
         self.pools.iter().find(|pool| pool.pool == name)
     }
 
-    /// Fills in what the kernel knows of each worker's memory and CPU time. It reads files of `/proc`, up to a millisecond for a large worker, and works for
-    /// hosts of the same user on the same machine.
+    /// Fills in the memory and the CPU time of each worker. Reads files of `/proc`, which takes up
+    /// to a millisecond for a large worker. Works for all hosts of this user on this machine.
     pub fn measure(&mut self) {
         for pool in &mut self.pools {
             pool.measure(crate::process::memory);

@@ -1,4 +1,4 @@
-//! Rules: from the figures of a report to findings. Pure: without clock and I/O.
+//! Rules that derive findings from the figures of a report. Pure: without clock and I/O.
 
 mod advice;
 mod load;
@@ -7,22 +7,22 @@ mod workers;
 
 use crate::{Finding, Machine, PoolReport, Report, Severity};
 
-/// What one rule looks at.
+/// The input of a rule.
 #[derive(Clone, Copy, Debug)]
 struct Scene<'a> {
     pool: &'a PoolReport,
-    /// The same pool some time before.
+    /// The same pool in the earlier report.
     earlier: Option<&'a PoolReport>,
     machine: &'a Machine,
-    /// When the report was made, in seconds since 1970.
+    /// Time of the report, in seconds since 1970.
     at: f64,
-    /// Seconds since `earlier`.
+    /// Seconds since the earlier report; 0 without one.
     passed: f64,
 }
 
 type Rule = fn(&Scene<'_>, &mut Vec<Finding>);
 
-/// Rules about problems.
+/// Rules that find problems.
 const PROBLEMS: &[Rule] = &[
     workers::gave_up,
     workers::gil_held,
@@ -39,7 +39,7 @@ const PROBLEMS: &[Rule] = &[
     memory::too_many_workers,
 ];
 
-/// Rules that say what could be better.
+/// Rules that find possible improvements.
 const ADVICE: &[Rule] = &[
     advice::saturation,
     advice::too_large,
@@ -49,13 +49,14 @@ const ADVICE: &[Rule] = &[
 ];
 
 impl Report {
-    /// What is wrong in this host, the heaviest first. With an `earlier` report of the same host the rules look at what happened between
-    /// the two, a second or more apart; without one at the time since the pools' start.
+    /// Returns the problems of this host, the most severe first. With an `earlier` report of the
+    /// same host, made a second or more before, the rules consider the time between the two;
+    /// without one, the time since the pools' start.
     pub fn findings(&self, earlier: Option<&Self>) -> Vec<Finding> {
         self.apply(PROBLEMS, earlier)
     }
 
-    /// Advice about the sizes of the pools: seldom urgent.
+    /// Returns advice about the sizes of the pools, which is seldom urgent.
     pub fn recommendations(&self) -> Vec<Finding> {
         self.apply(ADVICE, None)
     }
@@ -75,20 +76,20 @@ impl Report {
                 rule(&scene, &mut findings);
             }
         }
-        // Stable: those of one weight stay in the order of pools and rules.
+        // Stable: findings of one severity stay in the order of pools and rules.
         findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
         findings
     }
 }
 
 impl Scene<'_> {
-    /// How much a counter has grown since the earlier report, or since the start of the pool.
+    /// Returns the growth of a counter since the earlier report, or since the start of the pool.
     fn grown(&self, counter: impl Fn(&crate::Counters) -> u64) -> u64 {
         let before = self.earlier.map_or(0, |earlier| counter(&earlier.counters));
         counter(&self.pool.counters).saturating_sub(before)
     }
 
-    /// A finding about this pool.
+    /// Creates a finding about this pool.
     fn finding(
         &self,
         severity: Severity,

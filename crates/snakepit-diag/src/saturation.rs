@@ -1,29 +1,29 @@
-//! How near a pool is to its limit.
+//! Distance of a pool from its limit.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Capacity, PoolReport};
 
-/// Percentage of taken slots from which on a pool counts as approaching saturation, unless the caller names another one.
+/// Default percentage of used slots from which a pool approaches saturation.
 pub const THRESHOLD: f64 = 80.0;
 
-/// A range of utilization: below 60 %, from 60, from 80 and from 90 %.
+/// A band of utilization.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Band {
     /// Below 60 %.
     Low,
-    /// From 60 %.
+    /// 60 % to below 80 %.
     Moderate,
-    /// From 80 %.
+    /// 80 % to below 90 %.
     High,
-    /// From 90 %.
+    /// 90 % or more.
     Critical,
 }
 
 impl Band {
-    /// The band of a percentage.
+    /// Returns the band of a percentage.
     pub fn of(percent: f64) -> Self {
         match percent {
             90.0.. => Self::Critical,
@@ -33,7 +33,7 @@ impl Band {
         }
     }
 
-    /// One word for it.
+    /// Returns the word for the band.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Low => "low",
@@ -44,29 +44,29 @@ impl Band {
     }
 }
 
-/// Whether a pool approaches its limit.
+/// The result of comparing a pool's utilization with a threshold.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "saturation")]
 #[non_exhaustive]
 pub enum Saturation {
-    /// Fewer slots are taken than the threshold says.
+    /// The utilization is below the threshold.
     Healthy,
-    /// So many slots of each hundred are taken.
+    /// The utilization is at or above the threshold.
     Approaching {
-        /// Taken slots of each hundred.
+        /// Slots in use, in percent.
         utilization_percent: f64,
     },
 }
 
 impl Capacity {
-    /// The band of its utilization.
+    /// Returns the band of the utilization.
     pub fn band(&self) -> Band {
         Band::of(self.utilization_percent)
     }
 }
 
 impl PoolReport {
-    /// Compares the utilization with a threshold in percent, [`THRESHOLD`] for example.
+    /// Compares the utilization with a threshold in percent, for example [`THRESHOLD`].
     pub fn check_saturation(&self, threshold: f64) -> Saturation {
         let utilization_percent = self.capacity.utilization_percent;
         if self.capacity.total > 0 && utilization_percent >= threshold {

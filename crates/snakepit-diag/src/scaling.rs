@@ -1,6 +1,8 @@
-//! How many workers a machine can have: what each of them takes, what was tried, and what runs out first.
+//! The number of workers that a machine can have: the cost of a worker, the trials, and the limit
+//! that is reached first.
 //!
-//! The figures are gathered by a program that can start workers; what follows from them is pure.
+//! A program that can start workers gathers the figures; the conclusions are pure functions of
+//! them.
 
 mod limits;
 mod render;
@@ -17,72 +19,73 @@ pub use limits::{Limit, Usage, WorkerCost};
 pub use render::render_scaling;
 pub use verdict::Breakpoint;
 
-/// Figures of a machine, and of what was tried on it.
+/// Figures of a machine, and the results of trials on it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Scaling {
     /// The machine before anything was started.
     pub machine: Machine,
     /// One worker of each profile.
     pub profiles: Vec<ProfileTrial>,
-    /// Many reservations of worker records at the same time.
+    /// Concurrent reservations of worker records.
     pub registry: Option<Contention>,
-    /// Processes that were started one after the other.
+    /// Processes started one after the other.
     pub spawn: Option<Rate>,
     /// Connections to one socket.
     pub connections: Option<Rate>,
-    /// What a worker takes.
+    /// Resources that one worker takes.
     pub cost: WorkerCost,
-    /// What the machine allows, the scarcest first.
+    /// Limits of the machine, the scarcest first.
     pub limits: Vec<Limit>,
-    /// The stepped start.
+    /// Steps in which the pool grew.
     pub steps: Vec<Step>,
 }
 
-/// One worker of a profile.
+/// A trial of one worker of a profile.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ProfileTrial {
     /// `process` or `thread`.
     pub profile: String,
-    /// Calls that it can run at a time.
+    /// Calls that it can run concurrently.
     pub slots: usize,
     /// Seconds until it was ready.
     pub start_seconds: f64,
-    /// Bytes of its process.
+    /// Memory of its process in bytes. `None` if not measured.
     pub memory_bytes: Option<u64>,
-    /// Microseconds that a call of an empty tool took, on average.
+    /// Mean time of a call to an empty tool, in microseconds.
     pub call_us: f64,
-    /// Whether a GIL lets one of its threads run at a time. `None` if it does not say.
+    /// True if its interpreter has a GIL, so that one thread runs at a time. `None` if the worker
+    /// does not report it.
     pub gil_enabled: Option<bool>,
 }
 
-/// Reservations that were made at the same time.
+/// A trial of concurrent reservations.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Contention {
-    /// Reservations that were asked for.
+    /// Number of reservations that were requested.
     pub reservations: usize,
-    /// Those that were not made.
+    /// Number of reservations that failed.
     pub failed: usize,
-    /// The first error.
+    /// The first error. `None` if none failed.
     pub error: Option<String>,
     /// Seconds for all of them.
     pub seconds: f64,
-    /// Seconds of the slowest one.
+    /// Seconds for the slowest one.
     pub slowest_seconds: f64,
 }
 
-/// Things that were made one after the other.
+/// A trial of things made one after the other.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Rate {
-    /// How many were made.
+    /// Number of things made.
     pub made: usize,
     /// Seconds for all of them.
     pub seconds: f64,
-    /// Why there are no more of them. `None` if all that were wanted are there.
+    /// The error that ended the trial early. `None` if all were made.
     pub error: Option<String>,
 }
 
 impl Rate {
-    /// How many a second. 0 if none was made.
+    /// Returns the number made per second. 0 if none was made.
     pub fn per_second(&self) -> f64 {
         if self.made == 0 || self.seconds <= 0.0 {
             return 0.0;
@@ -91,58 +94,58 @@ impl Rate {
     }
 }
 
-/// A step of the start: the pool grows to so many workers.
+/// One step of the trial, in which the pool grows to a number of workers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Step {
-    /// Workers that were wanted.
+    /// Workers that the step was to reach.
     pub workers: usize,
-    /// Workers that were ready at its end.
+    /// Workers that were ready at the end.
     pub ready: usize,
-    /// Workers that it started.
+    /// Workers that the step started.
     pub started: usize,
-    /// Seconds that it took.
+    /// Duration in seconds.
     pub seconds: f64,
-    /// Calls that were answered at its end, of as many at the same time as there were workers.
+    /// Number of answered calls at the end, of one concurrent call per worker.
     pub answered: usize,
-    /// Bytes of all workers.
+    /// Memory of all workers in bytes. `None` if not measured.
     pub memory_bytes: Option<u64>,
     /// Descriptors that the host had open.
     pub open_files: Option<u64>,
-    /// Why it was not made, or did not reach its end. `None` if it did.
+    /// Reason for which the step was not made or not completed. `None` if it was completed.
     pub stop: Option<Stop>,
 }
 
-/// Why a step was not made, or did not reach its end.
+/// The reason for which a step was not made or not completed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 #[non_exhaustive]
 pub enum Stop {
-    /// It would have exceeded a limit; nothing was started.
+    /// The step would have exceeded a limit; nothing was started.
     WouldExceed {
         /// Name of the limit.
         limit: String,
     },
-    /// A limit was nearly reached while it ran; no further worker was started.
+    /// A limit was nearly reached during the step; no further worker was started.
     Exhausted {
         /// Name of the limit.
         limit: String,
     },
     /// A worker did not start.
     Failed {
-        /// Why.
+        /// The error of its start.
         error: String,
     },
-    /// It took longer than allowed.
+    /// The step took longer than allowed.
     TooSlow,
 }
 
 impl Step {
-    /// Whether all of its workers were ready and answered.
+    /// Returns whether all workers were ready and answered.
     pub const fn reached(&self) -> bool {
         self.stop.is_none() && self.ready >= self.workers && self.answered >= self.workers
     }
 
-    /// Workers that were started in a second.
+    /// Returns the number of workers started per second.
     pub fn per_second(&self) -> f64 {
         let rate = Rate {
             made: self.started,

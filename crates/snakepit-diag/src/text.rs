@@ -1,6 +1,6 @@
-//! Figures as people read them.
+//! Figures formatted for people.
 
-/// Bytes, with three digits: `13.2 MiB`.
+/// Formats bytes with three digits: `13.2 MiB`.
 pub(crate) fn amount(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     if bytes < 1024 {
@@ -14,7 +14,7 @@ pub(crate) fn amount(bytes: u64) -> String {
     format!("{} {}", digits(value), UNITS[unit])
 }
 
-/// Seconds: `40 ms`, `4 s`, `6 min`, `3 h`, `2 d`.
+/// Formats seconds: `40 ms`, `4 s`, `6 min`, `3 h`, `2 d`.
 pub(crate) fn seconds(seconds: f64) -> String {
     let seconds = if seconds.is_finite() {
         seconds.max(0.0)
@@ -31,7 +31,7 @@ pub(crate) fn seconds(seconds: f64) -> String {
     }
 }
 
-/// Microseconds: `12 µs`, `1.50 ms`, `3 s`.
+/// Formats microseconds: `12 µs`, `1.50 ms`, `3 s`.
 pub(crate) fn micros(micros: f64) -> String {
     match micros {
         ..999.5 => format!("{micros:.0} µs"),
@@ -40,7 +40,7 @@ pub(crate) fn micros(micros: f64) -> String {
     }
 }
 
-/// A percentage: `85 %`, `0.5 %`.
+/// Formats a percentage: `85 %`, `0.5 %`.
 pub(crate) fn percent(percent: f64) -> String {
     if percent == 0.0 || percent >= 1.0 {
         format!("{percent:.0} %")
@@ -49,7 +49,7 @@ pub(crate) fn percent(percent: f64) -> String {
     }
 }
 
-/// A number of things: `1 worker`, `3 workers`.
+/// Formats a number of things: `1 worker`, `3 workers`.
 pub(crate) fn count(number: usize, one: &str, many: &str) -> String {
     match number {
         1 => format!("1 {one}"),
@@ -57,7 +57,7 @@ pub(crate) fn count(number: usize, one: &str, many: &str) -> String {
     }
 }
 
-/// Three digits, no more.
+/// Formats a value with at most three digits.
 fn digits(value: f64) -> String {
     match value {
         ..9.995 => format!("{value:.2}"),
@@ -66,7 +66,7 @@ fn digits(value: f64) -> String {
     }
 }
 
-/// One digit behind the point, if it is not 0.
+/// Formats a value with one decimal place, which is left out if it is 0.
 fn trimmed(value: f64) -> String {
     let text = format!("{value:.1}");
     text.strip_suffix(".0")

@@ -1,4 +1,4 @@
-//! A live view of a host in a terminal. What is drawn is a pure function of the [`Screen`].
+//! A live view of a host in a terminal. The drawing is a pure function of the [`Screen`].
 
 mod draw;
 mod flame;

@@ -1,7 +1,8 @@
-//! Recordings as a trace that <https://ui.perfetto.dev> and `chrome://tracing` show: the Trace Event Format.
+//! Conversion of recordings into the Trace Event Format, which <https://ui.perfetto.dev> and
+//! `chrome://tracing` display.
 //!
-//! Each pool is a process of the trace, each slot of a worker a thread in it: one slice for each call, one after the other. Waits in the
-//! queue overlap, so they are asynchronous slices. Deaths are instants.
+//! Each pool is a process of the trace, and each slot of a worker is a thread in it, with one slice
+//! per call. Waits in the queue overlap, so they are asynchronous slices. Deaths are instants.
 
 mod event;
 mod lanes;
@@ -24,16 +25,16 @@ pub struct Trace {
     trace_events: Vec<TraceEvent>,
     display_time_unit: &'static str,
     other_data: serde_json::Value,
-    /// Calls in it.
+    /// Number of calls.
     #[serde(skip)]
     pub calls: usize,
-    /// Lanes in it: one for each slot of a worker.
+    /// Number of lanes: one per slot of a worker.
     #[serde(skip)]
     pub lanes: usize,
 }
 
 impl Trace {
-    /// The last calls of some recordings, `most` of each at most. `run` is the run that they are of.
+    /// Converts the last calls of some recordings, at most `most` of each. `run` names their run.
     pub fn of(run: &str, recordings: &[Recording], most: usize) -> Self {
         let last = |recording: &Recording| recording.calls.len().saturating_sub(most);
         let begins = recordings.iter().flat_map(|recording| {
@@ -59,7 +60,7 @@ impl Trace {
         trace
     }
 
-    /// Its size, as people say it: `3 calls in 1 lane`.
+    /// Describes the size for people: `3 calls in 1 lane`.
     pub fn size(&self) -> String {
         let calls = count(self.calls, "call", "calls");
         format!("{calls} in {}", count(self.lanes, "lane", "lanes"))
@@ -76,7 +77,8 @@ impl Trace {
                 .extend(TraceEvent::thread(pid, tid, &name));
         }
         let end = micros(recording.ended() - zero);
-        // Calls that were sent to a slot ahead of their turn begin when the one before them has ended.
+        // A call that was sent to a busy slot ahead of time starts when the call before it has
+        // ended.
         let mut sent: Vec<_> = calls
             .iter()
             .filter(|call| !call.worker.is_empty())
@@ -118,8 +120,8 @@ impl Trace {
     }
 }
 
-/// Microseconds, from 0 on.
+/// Converts seconds to microseconds. Negative values and NaN become 0.
 fn micros(seconds: f64) -> u64 {
-    // What is negative or no number becomes 0.
+    // The cast saturates.
     (seconds * 1e6).round() as u64
 }

@@ -1,6 +1,7 @@
-//! The page: a host in a browser, live, or as a file that can be sent to somebody.
+//! The page: a host in a browser, live, or as a file that can be passed on.
 //!
-//! Both are the same front end. It is embedded, asks no other host for anything, and takes every text from workers as text.
+//! Both use the same front end. It is embedded, loads nothing from elsewhere, and inserts all text
+//! from workers as plain text.
 
 mod answer;
 mod columns;

@@ -14,20 +14,20 @@ use super::pb::admin_client::AdminClient as Generated;
 use super::{AdminError, PROTOCOL, SOCKET};
 use crate::Report;
 
-/// Time in which a host that lives answers who it is.
+/// Time in which a live host must accept a connection and identify itself.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How often a host that is stopped is looked at.
+/// Interval between two checks of a stopped host.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Bytes of the largest answer: a report of 10,000 workers has some 6 MB.
+/// Largest answer in bytes; a report of 10,000 workers has some 6 MB.
 const LARGEST: usize = 64 << 20;
 
-/// Bytes that the host may send before they are read.
+/// Flow-control window: bytes that the host may send before the client has read them.
 const WINDOW: u32 = 4 << 20;
 
-/// A connection to a host. It never harms the host: requests that change something need to be allowed by
-/// [`allow_actions`](Self::allow_actions).
+/// A connection to a host. It is read-only until [`allow_actions`](Self::allow_actions) permits
+/// requests that change the host.
 #[derive(Clone, Debug)]
 pub struct Client {
     run: String,
@@ -40,11 +40,11 @@ pub struct Client {
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct WorkerStacks {
-    /// Pool.
+    /// The pool's name.
     pub pool: String,
-    /// Worker.
+    /// The worker's id.
     pub worker: String,
-    /// Its threads. `None` if it did not answer in time.
+    /// The worker's threads. `None` if it did not answer in time.
     pub stacks: Option<Stacks>,
 }
 
@@ -52,41 +52,42 @@ pub struct WorkerStacks {
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 #[non_exhaustive]
 pub struct EventEntry {
-    /// Its number, from 1: a gap tells that events between were dropped.
+    /// Sequence number, from 1. A gap means that events in between were dropped.
     pub number: u64,
-    /// One flat object: `at`, `event`, and its fields.
+    /// The event as one flat object: `at`, `event`, and its fields.
     pub event: Json,
 }
 
-/// A line that a worker has written.
+/// A line of output from a worker.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 #[non_exhaustive]
 pub struct LogEntry {
-    /// Its number, from 1: a gap tells that lines between were dropped.
+    /// Sequence number, from 1. A gap means that lines in between were dropped.
     pub number: u64,
-    /// When the host read it, in seconds since 1970.
+    /// Time at which the host read the line, in seconds since 1970.
     pub at: f64,
-    /// Worker.
+    /// The worker's id.
     pub worker: String,
     /// `stdout`, `stderr`, or the name of a logger.
     pub source: String,
     /// `error`, `warn`, `info`, `debug` or `trace`.
     pub level: String,
-    /// Text.
+    /// The line without its line break.
     pub text: String,
 }
 
 impl Client {
-    /// Connects to a host, and checks that it speaks the same version of the protocol.
+    /// Connects to a host and checks that both ends have the same version of the protocol.
     ///
     /// # Errors
-    /// [`AdminError::SwitchedOff`], [`AdminError::Gone`], [`AdminError::Stopped`], [`AdminError::Version`], [`AdminError::Socket`].
+    /// [`AdminError::SwitchedOff`], [`AdminError::Gone`], [`AdminError::Stopped`],
+    /// [`AdminError::Version`], [`AdminError::Socket`].
     ///
     /// # Cancel safety
     /// Safe.
     pub async fn connect(host: &RunningHost) -> Result<Self, AdminError> {
         if host.is_stopped() {
-            // Its socket may be full, and connecting wait for it.
+            // The queue of its socket may be full, and then connecting blocks.
             let goes_on = async {
                 let mut looks = tokio::time::interval(LOOK);
                 while host.is_stopped() {
@@ -115,7 +116,7 @@ impl Client {
             .set_nonblocking(true)
             .and_then(|()| tokio::net::UnixStream::from_std(stream));
         let mut stream = Some(stream.map_err(|_| gone())?);
-        // There is one connection: another one might be to another host.
+        // Connects once only: a second connection could reach another host.
         let connector = tower::service_fn(move |_: Uri| {
             let stream = stream.take().map(hyper_util::rt::TokioIo::new);
             std::future::ready(
@@ -124,7 +125,8 @@ impl Client {
         });
         let endpoint = Endpoint::from_static("http://localhost")
             .connect_timeout(PATIENCE)
-            // A report of many workers comes without waiting for room.
+            // Large enough that a report of many workers arrives without waiting for window
+            // updates.
             .initial_stream_window_size(WINDOW)
             .initial_connection_window_size(WINDOW);
         let channel = endpoint
@@ -152,18 +154,18 @@ impl Client {
         })
     }
 
-    /// The run of the host.
+    /// Returns the id of the host's run.
     pub fn run(&self) -> &str {
         &self.run
     }
 
-    /// Version of the library in the host.
+    /// Returns the version of the library in the host.
     pub fn version(&self) -> &str {
         &self.version
     }
 
-    /// Lets this client do what changes the host: [`recycle`](Self::recycle), [`drain`](Self::drain) and
-    /// [`cancel_call`](Self::cancel_call). Each becomes an event of the host.
+    /// Permits requests that change the host: [`recycle`](Self::recycle), [`drain`](Self::drain)
+    /// and [`cancel_call`](Self::cancel_call). The host emits an event for each.
     #[must_use]
     pub const fn allow_actions(mut self, allow: bool) -> Self {
         self.allow_actions = allow;
@@ -175,7 +177,8 @@ impl Client {
         move |status| AdminError::of(&run, &status)
     }
 
-    /// The state of everything. The memory and the CPU time of workers are filled in here, in this process.
+    /// Returns the state of the host. This process measures the memory and the CPU time of the
+    /// workers.
     ///
     /// # Errors
     /// [`AdminError::Gone`], [`AdminError::Refused`].
@@ -188,7 +191,7 @@ impl Client {
         Ok(report)
     }
 
-    /// The same without the memory and the CPU time of workers.
+    /// Returns the state of the host without the memory and the CPU time of the workers.
     ///
     /// # Errors
     /// As [`report`](Self::report).
@@ -205,10 +208,11 @@ impl Client {
         })
     }
 
-    /// The stacks of a worker, of all workers of a pool, or of all, as they answer. Each has `wait` to do so.
+    /// Returns the stacks of one worker, of all workers of a pool, or of all workers, in the order
+    /// of their answers. Each worker has the time `wait` to answer.
     ///
     /// # Errors
-    /// As [`report`](Self::report); [`AdminError::Refused`] for a name that is not there.
+    /// As [`report`](Self::report); [`AdminError::Refused`] for an unknown name.
     pub async fn stacks(
         &mut self,
         pool: Option<&str>,
@@ -227,7 +231,8 @@ impl Client {
             .map(move |item| Ok(stacks_of(item.map_err(&failed)?))))
     }
 
-    /// The events after the one with this number whose names match, and with `follow` those that happen from then on.
+    /// Returns the events after the number `after` whose names match `pattern`. With `follow`, the
+    /// stream continues with new events.
     ///
     /// # Errors
     /// As [`report`](Self::report).
@@ -253,7 +258,8 @@ impl Client {
         }))
     }
 
-    /// The last lines of workers, at most `tail` of them if that is not 0, and with `follow` those that come from then on.
+    /// Returns the last lines of workers, at most `tail` of them unless `tail` is 0. With `follow`,
+    /// the stream continues with new lines.
     ///
     /// # Errors
     /// As [`report`](Self::report).
@@ -292,37 +298,39 @@ impl Client {
         }
     }
 
-    /// Replaces a worker; returns the name of its replacement once that has taken over.
+    /// Replaces a worker. Returns the name of the replacement once it has taken over.
     ///
     /// # Errors
-    /// [`AdminError::Refused`]: actions are not allowed, there is no such worker, or the replacement did not start.
+    /// [`AdminError::Refused`]: actions are not allowed, there is no such worker, or the
+    /// replacement did not start.
     ///
     /// # Cancel safety
-    /// Once polled, the replacement goes on.
+    /// Once polled, the replacement continues without the caller.
     pub async fn recycle(&mut self, worker: &str) -> Result<String, AdminError> {
         let reply = self.inner.recycle(self.worker(worker)).await;
         Ok(reply.map_err(self.failed())?.into_inner().replacement)
     }
 
-    /// Gives a worker no further calls and replaces it at once; its calls go on to their end.
+    /// Drains a worker: it receives no further calls, a replacement starts at once, and its running
+    /// calls finish.
     ///
     /// # Errors
     /// As [`recycle`](Self::recycle).
     ///
     /// # Cancel safety
-    /// Once polled, the worker drains.
+    /// Once polled, the worker drains without the caller.
     pub async fn drain(&mut self, worker: &str) -> Result<(), AdminError> {
         let reply = self.inner.drain(self.worker(worker)).await;
         reply.map(drop).map_err(self.failed())
     }
 
-    /// Asks a worker to stop the call of this number.
+    /// Requests that a worker cancel the call with this number.
     ///
     /// # Errors
-    /// As [`recycle`](Self::recycle), or the call does not run.
+    /// As [`recycle`](Self::recycle); also if the call is not running.
     ///
     /// # Cancel safety
-    /// Once polled, the worker is asked.
+    /// Once polled, the request is sent.
     pub async fn cancel_call(&mut self, call: u64) -> Result<(), AdminError> {
         let request = pb::CancelCallRequest {
             allow_actions: self.allow_actions,
@@ -333,7 +341,7 @@ impl Client {
     }
 }
 
-/// Why a socket gives no connection.
+/// Converts a failed connection attempt into an error.
 fn unconnected(run: &str, error: snakepit_registry::Error) -> AdminError {
     use std::io::ErrorKind;
 

@@ -1,4 +1,4 @@
-//! Profiles that a client asks for.
+//! Profiles that a client requests.
 
 use std::time::Duration;
 
@@ -11,24 +11,24 @@ use super::{AdminError, Client};
 /// Request for a profile of a running host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Profiled {
-    /// Pool. `None` for all.
+    /// Only this pool. `None` for all pools.
     pub pool: Option<String>,
-    /// Worker. `None` for all.
+    /// Only this worker. `None` for all workers.
     pub worker: Option<String>,
     /// Only stacks in which this tool runs.
     pub tool: Option<String>,
-    /// The thread that runs this call, until it is over: its number, as reports show it.
+    /// Only the thread that runs the call with this number (as in reports), until the call ends.
     pub call: Option<u64>,
-    /// Samples in a second.
+    /// Samples per second.
     pub hz: u32,
     /// Duration of the profile.
     pub duration: Duration,
-    /// Which samples count.
+    /// Threads whose samples count.
     pub threads: ProfiledThreads,
 }
 
 impl Default for Profiled {
-    /// All workers, for ten seconds.
+    /// All workers, for ten seconds at 100 Hz.
     fn default() -> Self {
         Self {
             pool: None,
@@ -43,10 +43,11 @@ impl Default for Profiled {
 }
 
 impl Client {
-    /// Samples the stacks of workers, and returns what was seen when the time is over.
+    /// Samples the stacks of workers for the requested duration and returns the profile.
     ///
     /// # Errors
-    /// As [`report`](Self::report); [`AdminError::Refused`] for a name that is not there, or if no worker can be profiled.
+    /// As [`report`](Self::report); [`AdminError::Refused`] for an unknown name, or if no worker
+    /// can be profiled.
     ///
     /// # Cancel safety
     /// Dropping the future ends the profile.

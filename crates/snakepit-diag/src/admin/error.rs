@@ -1,4 +1,4 @@
-//! Why a host cannot be looked into.
+//! Errors of the admin client.
 
 use std::io;
 use std::path::PathBuf;
@@ -6,20 +6,20 @@ use std::path::PathBuf;
 use snakepit_core::{ErrorCode, Printable};
 use tonic::{Code, Status};
 
-/// Why a host could not be found or asked. The host itself goes on.
+/// An error of finding or querying a host. The host itself is not affected.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AdminError {
     /// No host runs.
     #[error("no host runs that records its workers in {}", data_dir.display())]
     NoHost {
-        /// The directory that was looked at.
+        /// The directory that was searched.
         data_dir: PathBuf,
     },
     /// No host of this name runs.
     #[error("no host runs with the run `{}`", Printable(run))]
     UnknownRun {
-        /// What was asked for.
+        /// The requested run.
         run: String,
     },
     /// Several hosts run.
@@ -36,7 +36,7 @@ pub enum AdminError {
     Socket {
         /// The run.
         run: String,
-        /// Why.
+        /// The cause.
         source: snakepit_registry::Error,
     },
     /// The host does not serve the admin service.
@@ -81,28 +81,28 @@ pub enum AdminError {
         /// The file.
         file: String,
     },
-    /// A file of looks cannot be read.
+    /// A recording of `snakepit top` cannot be read.
     #[error("the recording {} cannot be read: line {line}: {}", file.display(), Printable(reason))]
     Looks {
         /// The file.
         file: PathBuf,
-        /// Its line; 0 for the whole file.
+        /// The line in the file, from 1; 0 for the whole file.
         line: usize,
-        /// Why.
+        /// The reason, for people.
         reason: String,
     },
-    /// The host refused the request, or failed.
+    /// The host refused the request, or the request failed in the host.
     #[error("{}", Printable(message))]
     Refused {
-        /// Why, as a code.
+        /// The stable code of the reason.
         code: ErrorCode,
-        /// Why.
+        /// The reason, for people.
         message: String,
     },
 }
 
 impl AdminError {
-    /// The stable code.
+    /// Returns the stable code.
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::NoHost { .. } | Self::UnknownRun { .. } => ErrorCode::NoHost,
@@ -117,7 +117,7 @@ impl AdminError {
         }
     }
 
-    /// One thing to do.
+    /// Returns one thing to do.
     pub fn help(&self) -> String {
         match self {
             Self::NoHost { .. } => {
@@ -153,11 +153,11 @@ impl AdminError {
         }
     }
 
-    /// What a failed request means.
+    /// Converts the status of a failed request into an error.
     pub(super) fn of(run: &str, status: &Status) -> Self {
         let run = run.to_owned();
         match status.code() {
-            // The connection is gone, not the request.
+            // The connection failed, not the request.
             Code::Unavailable | Code::Cancelled => Self::Gone { run },
             Code::Unknown if std::error::Error::source(status).is_some() => Self::Gone { run },
             Code::Unimplemented => Self::Version {
@@ -181,7 +181,8 @@ impl AdminError {
     }
 }
 
-/// What to do about a directory or a socket; those of another user are for that user alone.
+/// Returns the advice for a directory or a socket that cannot be used. Names the owner if it
+/// belongs to another user.
 fn of_another(error: &snakepit_registry::Error) -> String {
     use snakepit_registry::{DirProblem, Distrust, Error};
 
@@ -205,10 +206,10 @@ fn of_another(error: &snakepit_registry::Error) -> String {
     }
 }
 
-/// The key of the stable code in the metadata of a refusal.
+/// Metadata key of the stable code in the status of a refusal.
 const CODE: &str = "snakepit-code";
 
-/// A refusal with its stable code.
+/// Returns a status that carries a stable code.
 pub(super) fn refusal(code: ErrorCode, message: impl Into<String>) -> Status {
     let kind = match code {
         ErrorCode::ActionNotAllowed => Code::PermissionDenied,

@@ -1,4 +1,4 @@
-//! The last events of a host, and the deaths of its workers among them.
+//! The last events of a host, and the last deaths of its workers.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,19 +11,19 @@ use tracing::Level;
 use super::places::Places;
 use crate::{Death, WorkerReport};
 
-/// Events kept.
+/// Number of events kept.
 const EVENTS: usize = 2048;
 
-/// Deaths kept of each pool.
+/// Number of deaths kept for each pool.
 const DEATHS: usize = 16;
 
-/// Events under names that worker code gives.
+/// Patterns of the events that worker code names.
 const CUSTOM: [&str; 2] = ["python.*", "tool.*"];
 
-/// What to do about a death besides.
+/// A callback for each death of a worker.
 type OnDeath = dyn Fn(&PoolName, &Death) + Send + Sync;
 
-/// The events that are not part of each single call. It takes them until it is dropped.
+/// The events of a host, without those that every call emits. Collects until it is dropped.
 pub(super) struct History {
     pub(super) events: Tail<Emitted>,
     pasts: Arc<Pasts>,
@@ -35,13 +35,14 @@ type Pasts = Mutex<HashMap<PoolName, Past>>;
 /// The past of a pool.
 #[derive(Debug, Default)]
 struct Past {
-    /// The last deaths of its workers, the last one first.
+    /// The last deaths of its workers, newest first.
     deaths: VecDeque<Death>,
     places: Places,
 }
 
 impl History {
-    /// Begins to take the events of a hub. It subscribes to those alone that it keeps: others cost what they cost without it.
+    /// Subscribes to the events of a hub. Only events of level `DEBUG` or above are subscribed to,
+    /// so that the others cost nothing.
     pub(super) fn of(hub: &Events, on_death: Box<OnDeath>) -> Self {
         let events = Tail::new(EVENTS, usize::MAX);
         let pasts: Arc<Pasts> = Arc::default();
@@ -76,14 +77,14 @@ impl History {
         }
     }
 
-    /// The last deaths of a pool's workers, the last one first.
+    /// Returns the last deaths of a pool's workers, newest first.
     pub(super) fn deaths(&self, pool: &PoolName) -> Vec<Death> {
         let pasts = self.pasts.lock().unwrap_or_else(PoisonError::into_inner);
         let past = pasts.get(pool);
         past.map_or_else(Vec::new, |past| past.deaths.iter().cloned().collect())
     }
 
-    /// Fills in what is known of the places of a pool's workers.
+    /// Fills in the generation and the last death of the places of a pool's workers.
     pub(super) fn places(&self, pool: &PoolName, workers: &mut [WorkerReport]) {
         let pasts = self.pasts.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(past) = pasts.get(pool) {
@@ -102,7 +103,7 @@ impl Drop for History {
     }
 }
 
-/// The pool of an event that says which worker has whose place.
+/// Returns the pool of an event that changes which worker has which place.
 const fn pool_of_place(event: &Event) -> Option<&PoolName> {
     match event {
         Event::WorkerSpawned { pool, .. }
@@ -114,7 +115,7 @@ const fn pool_of_place(event: &Event) -> Option<&PoolName> {
     }
 }
 
-/// The death that an event tells of.
+/// Returns the pool and the death that an event reports. `None` for other events.
 fn death(emitted: &Emitted) -> Option<(&PoolName, Death)> {
     let Event::WorkerCrashed {
         pool,

@@ -1,4 +1,4 @@
-//! The host that is looked into: its pools, its events and what its workers write.
+//! The served host: its pools, its events, and the output of its workers.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,13 +15,15 @@ use super::history::History;
 use crate::recorder::Recorder;
 use crate::{CallReport, Death, Machine, PoolReport, Report};
 
-/// Lines of a worker that are recorded with its death.
+/// Last lines of a worker that are recorded with its death.
 const LAST_LINES: usize = 12;
 
-/// Time for which a look at the machine holds: it lists all descriptors of the process.
+/// Time for which a report of the machine is reused: making one lists all descriptors of the
+/// process.
 const MACHINE_HOLDS: Duration = Duration::from_secs(2);
 
-/// What an [`AdminServer`](super::AdminServer) shows of a host. It keeps no pool running. Cheap to clone.
+/// The state that an [`AdminServer`](super::AdminServer) serves. It keeps no pool running, and is
+/// cheap to clone.
 #[derive(Clone)]
 pub struct AdminHost {
     inner: Arc<Inner>,
@@ -42,12 +44,13 @@ struct Inner {
 struct Watched {
     name: PoolName,
     pool: WeakPool,
-    /// `None` if there was no room for a recording.
+    /// `None` if there was no room for a recording file.
     recorder: Option<Arc<Recorder>>,
 }
 
 impl AdminHost {
-    /// A host that records its workers in `registry`, emits its events into `events`, and whose workers write `lines`.
+    /// Creates the host whose workers are recorded in `registry`, whose events go to `events`, and
+    /// whose workers write `lines`.
     pub fn new(registry: &Registry, events: &Events, lines: &Tail<LogLine>) -> Self {
         let pools: Arc<Mutex<Vec<Watched>>> = Arc::default();
         let (watched, written) = (Arc::clone(&pools), lines.clone());
@@ -77,7 +80,8 @@ impl AdminHost {
         }
     }
 
-    /// Shows a pool, and records its calls from now on in a file of the run's directory, some 370 kB. Blocks for a few system calls.
+    /// Adds a pool, and records its calls from now on in a file of some 370 kB in the run's
+    /// directory. Blocks for a few system calls.
     pub fn add_pool(&self, pool: &Pool) {
         let mut pools = self.pools();
         let file = format!("{RECORDING}{}", pools.len());
@@ -103,7 +107,7 @@ impl AdminHost {
         lock(&self.inner.pools)
     }
 
-    /// The pools that still run, with their recorders.
+    /// Returns the pools that still run, with their recorders.
     fn living(&self) -> Vec<(Pool, Option<Arc<Recorder>>)> {
         let pools = self.pools();
         let living = pools
@@ -112,7 +116,8 @@ impl AdminHost {
         living.collect()
     }
 
-    /// The host as it is now. The memory of workers is not in it: [`Report::measure`] reads that, in any process of this user.
+    /// Returns the current state of the host. It lacks the memory of workers: [`Report::measure`]
+    /// reads that in any process of this user.
     pub fn report(&self) -> Report {
         let now = Instant::now();
         let pools = self.living().into_iter().map(|(pool, recorder)| {
@@ -160,7 +165,7 @@ impl AdminHost {
         &self.inner.history
     }
 
-    /// The workers of a pool, or of all; of this name, or all.
+    /// Returns the workers that match. An empty `pool` or `worker` matches all.
     pub(super) fn workers(
         &self,
         pool: &str,
@@ -193,7 +198,7 @@ impl AdminHost {
         Ok(workers)
     }
 
-    /// The call of this number that a worker has now.
+    /// Returns the running call with this number, and its pool.
     pub(super) fn call(&self, call: u64) -> Result<(Pool, CallReport), Status> {
         let now = Instant::now();
         for (pool, recorder) in self.living() {
@@ -208,7 +213,7 @@ impl AdminHost {
         ))
     }
 
-    /// Says that somebody has asked for something.
+    /// Emits the event of an action that a client has requested.
     pub(super) fn tell(
         &self,
         pool: &Pool,
@@ -231,7 +236,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What a worker has written last.
+/// Returns the last lines that a worker has written.
 fn last_lines(lines: &Tail<LogLine>, worker: &str) -> String {
     let lines = lines.after(0);
     let own = lines

@@ -1,4 +1,4 @@
-//! The hosts that run on this machine, for this user.
+//! The hosts of this user that run on this machine.
 
 use std::path::Path;
 use std::time::Duration;
@@ -8,47 +8,49 @@ use snakepit_registry::{Error, HostRun, RECORDING, Registry};
 use super::AdminError;
 use crate::{Recording, process};
 
-/// How long a host is stopped before that is an error: tools that look at a process stop it for some milliseconds.
+/// Time after which a stopped host is an error: debuggers and profilers stop a process for some
+/// milliseconds.
 const STOPPED: Duration = Duration::from_millis(500);
-/// How often it is looked at in that time.
+/// Number of checks in that time.
 const LOOKS: u32 = 10;
 
-/// Pools of a host whose recordings are looked for.
+/// Highest number of pools of a host whose recordings are read.
 const POOLS: usize = 1024;
 
 /// The hosts that record their workers in one data directory.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Hosts {
-    /// Those that run, in the order of their start.
+    /// Live hosts, in the order of their start.
     pub running: Vec<RunningHost>,
-    /// Those that are dead and have left their directory, in the order of their start.
+    /// Dead hosts that have left their directory behind, in the order of their start.
     pub dead: Vec<HostRun>,
-    /// Why runs are left out: something of them is not trusted.
+    /// Reasons for which runs are left out: a file or directory of the run is not trusted.
     pub problems: Vec<Error>,
     data_dir: std::path::PathBuf,
 }
 
-/// A host that runs.
+/// A live host.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct RunningHost {
-    /// Its run.
+    /// The id of its run.
     pub run: String,
     /// Process id; 0 if its record is damaged.
     pub pid: u32,
-    /// Program.
+    /// Name of its program. Empty if its record is damaged.
     pub program: String,
-    /// When it started, in seconds since 1970; 0 if its record is damaged.
+    /// Time of its start, in seconds since 1970; 0 if its record is damaged.
     pub started: u64,
     pub(super) files: HostRun,
 }
 
 impl Hosts {
-    /// Looks for hosts. Reads a few files for each, and blocks while it does.
+    /// Finds the hosts of a data directory; a missing directory has none. Blocks while it reads a
+    /// few files for each host.
     ///
     /// # Errors
-    /// [`AdminError::DataDir`] if the directory cannot be trusted. One that is not there has no hosts.
+    /// [`AdminError::DataDir`] if the directory cannot be trusted.
     pub fn find(data_dir: &Path) -> Result<Self, AdminError> {
         let mut hosts = Self {
             running: Vec::new(),
@@ -68,11 +70,13 @@ impl Hosts {
         Ok(hosts)
     }
 
-    /// The flight recordings of a run, one for each pool; the run is named as for [`named`](Self::named), and its host may be dead. Without
-    /// a name it is that of the host that died last, or the only one that runs.
+    /// Returns the id and the flight recordings of a run, one recording for each pool. The run is
+    /// named as for [`named`](Self::named), and its host may be dead. Without a name, takes the
+    /// host that died last, or else the only one that runs.
     ///
     /// # Errors
-    /// [`AdminError::UnknownRun`], [`AdminError::NoHost`], [`AdminError::SeveralHosts`], [`AdminError::Recording`], [`AdminError::Socket`].
+    /// [`AdminError::UnknownRun`], [`AdminError::NoHost`], [`AdminError::SeveralHosts`],
+    /// [`AdminError::Recording`], [`AdminError::Socket`].
     pub fn recordings(self, run: Option<&str>) -> Result<(String, Vec<Recording>), AdminError> {
         let matches = |files: &HostRun| {
             let id = files.run_id.to_string();
@@ -113,7 +117,7 @@ impl Hosts {
         Ok((files.run_id.to_string(), recordings(&files)?))
     }
 
-    /// The only host.
+    /// Returns the only live host.
     ///
     /// # Errors
     /// [`AdminError::NoHost`], [`AdminError::SeveralHosts`].
@@ -132,7 +136,7 @@ impl Hosts {
         }
     }
 
-    /// The host of a run, named by its id or by the beginning of it that no other run has.
+    /// Returns the live host of a run, named by its id or by an unambiguous prefix of it.
     ///
     /// # Errors
     /// [`AdminError::UnknownRun`], [`AdminError::SeveralHosts`].
@@ -154,7 +158,7 @@ impl Hosts {
     }
 }
 
-/// The recordings of a run.
+/// Reads the recordings of a run.
 fn recordings(files: &HostRun) -> Result<Vec<Recording>, AdminError> {
     let run = || files.run_id.to_string();
     let mut recordings = Vec::new();
@@ -166,7 +170,7 @@ fn recordings(files: &HostRun) -> Result<Vec<Recording>, AdminError> {
         };
         let Some(bytes) = read()? else { break };
         let recording = match files.alive {
-            // Its host writes.
+            // The host writes meanwhile: a second copy shows which entries changed.
             true => read()?.and_then(|again| Recording::read_written(&bytes, &again)),
             false => Recording::read(&bytes),
         };
@@ -176,7 +180,7 @@ fn recordings(files: &HostRun) -> Result<Vec<Recording>, AdminError> {
 }
 
 impl RunningHost {
-    /// The flight recordings of its pools as they are now. Reads some 370 kB for each.
+    /// Reads the current flight recordings of the host's pools, some 370 kB each.
     ///
     /// # Errors
     /// [`AdminError::Recording`], [`AdminError::Socket`].
@@ -184,12 +188,13 @@ impl RunningHost {
         recordings(&self.files)
     }
 
-    /// Whether a signal or a debugger has stopped its process: it answers nothing until it goes on.
+    /// Returns whether a signal or a debugger has stopped the process. A stopped host does not
+    /// answer.
     pub fn is_stopped(&self) -> bool {
         self.pid != 0 && process::is_stopped(self.pid)
     }
 
-    /// Resolves when its process has been stopped for so long that it is not by accident.
+    /// Resolves once the process has been stopped for longer than a debugger or profiler needs.
     pub(super) async fn stopped(&self) -> AdminError {
         let mut looks = tokio::time::interval(STOPPED / LOOKS);
         let mut stopped = 0;

@@ -1,4 +1,4 @@
-//! Connections to the admin socket: of this user alone, and not too many.
+//! Connections to the admin socket: of this user only, and a bounded number.
 
 use std::io;
 use std::pin::Pin;
@@ -14,16 +14,16 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{MissedTickBehavior, interval};
 use tonic::transport::server::Connected;
 
-/// Connections at a time; others wait to be accepted.
+/// Most connections at a time; further ones wait in the socket's queue.
 const CONNECTIONS: usize = 32;
 
-/// Time until the next try when the system gives no connection, for want of descriptors for example.
+/// Pause after a connection could not be accepted, for lack of descriptors for example.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Time between two looks whether the socket still has its name.
+/// Interval between two checks that the socket's file still exists.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// A connection that is counted.
+/// An open connection, which counts towards the limit.
 #[derive(Debug)]
 pub(super) struct Connection {
     stream: UnixStream,
@@ -34,11 +34,12 @@ pub(super) struct Connection {
 /// The process behind a connection.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Peer {
-    /// Its process id, where the system tells it.
+    /// Its process id, if the system reports it.
     pub(super) pid: Option<u32>,
 }
 
-/// The connections of processes of this user. It never fails, and never ends. `again` listens again if somebody has removed the socket.
+/// Returns the stream of connections from processes of this user. The stream never fails and never
+/// ends. `again` returns a new listener if the socket's file has been removed.
 pub(super) fn of(
     listener: UnixListener,
     again: impl FnMut() -> Option<UnixListener> + Send,

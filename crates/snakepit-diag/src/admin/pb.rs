@@ -1,4 +1,4 @@
-//! The generated messages and service of `proto/snakepit_admin.proto`: the only door to them.
+//! The generated messages and service of `proto/snakepit_admin.proto`, included only here.
 #![expect(
     unreachable_pub,
     clippy::allow_attributes,

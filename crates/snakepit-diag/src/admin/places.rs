@@ -1,4 +1,4 @@
-//! The places of workers: how many had each before, and the last death in it.
+//! The places of workers: how many workers each had before, and the last death in it.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -7,10 +7,10 @@ use snakepit_core::events::Event;
 
 use crate::{Death, WorkerReport};
 
-/// Places of one pool that are remembered.
+/// Most places remembered for one pool.
 const REMEMBERED: usize = 16_384;
 
-/// The places of the workers of one pool, as its events tell of them.
+/// The places of the workers of one pool, derived from its events.
 #[derive(Debug, Default)]
 pub(super) struct Places {
     of: HashMap<WorkerId, Place>,
@@ -18,7 +18,7 @@ pub(super) struct Places {
     vacant: VecDeque<Place>,
     /// Places whose workers leave before their replacements start.
     in_place: VecDeque<Place>,
-    /// The last death, until the event that the worker is gone.
+    /// The last death, kept until the event that its worker is gone.
     death: Option<Death>,
 }
 
@@ -30,12 +30,12 @@ struct Place {
 }
 
 impl Places {
-    /// A worker died. The event that it is gone comes next.
+    /// Records the death of a worker. The event that the worker is gone follows.
     pub(super) fn died(&mut self, death: &Death) {
         self.death = Some(death.clone());
     }
 
-    /// Takes an event of the pool.
+    /// Applies an event of the pool.
     pub(super) fn take(&mut self, event: &Event) {
         match event {
             Event::WorkerTerminated {
@@ -76,7 +76,7 @@ impl Places {
         }
     }
 
-    /// The place of a worker that leaves it.
+    /// Removes a worker from its place and returns the place, ready for the next worker.
     fn left(&mut self, worker: &WorkerId) -> Place {
         let mut place = self.of.remove(worker).unwrap_or_default();
         place.generation = place.generation.saturating_add(1);
@@ -89,7 +89,7 @@ impl Places {
         }
     }
 
-    /// Fills in what is known of the worker's place.
+    /// Fills in the generation and the last death of the worker's place.
     pub(super) fn show(&self, worker: &mut WorkerReport) {
         if let Some(place) = self.of.get(&WorkerId::new(worker.id.as_str())) {
             worker.generation = place.generation;

@@ -1,4 +1,4 @@
-//! Profiles of workers, as the admin service makes them.
+//! Profiles of workers, taken for the admin service.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ use super::error::refusal;
 use super::host::AdminHost;
 use super::pb;
 
-/// Longest time of one request.
+/// Longest duration of one profile.
 const LONGEST: Duration = Duration::from_secs(3600);
 
-/// Time in which workers that have ended say so, beyond the time of the profile.
+/// Time beyond the profile's duration in which workers report its end.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Makes the profile that a client asks for.
+/// Takes the profile that a client requests.
 pub(super) async fn make(
     host: &AdminHost,
     request: pb::ProfileRequest,
@@ -68,7 +68,7 @@ pub(super) async fn make(
         });
     }
     let ended = join_all(handles.iter().map(|(_, handle)| handle.ended()));
-    // Whoever has not ended by then is ended.
+    // Stopping below ends the profile of workers that are late.
     let _ = tokio::time::timeout(profile.duration + PATIENCE, ended).await;
     let mut report = ProfileReport::default();
     let stopped = handles.into_iter();
@@ -97,12 +97,12 @@ fn unprofiled(error: ProfileError) -> Option<UnprofiledWorker> {
             worker: worker.as_str().to_owned(),
             reason,
         }),
-        // It has ended meanwhile.
+        // The call has ended meanwhile.
         _ => None,
     }
 }
 
-/// The tool of this name in each pool that has it.
+/// Returns each pool that has the tool of this name, with that tool.
 fn tools(workers: &[(Pool, WorkerId)], name: &str) -> Result<Vec<(PoolName, ToolInfo)>, Status> {
     let mut found = Vec::new();
     for (pool, _) in workers {

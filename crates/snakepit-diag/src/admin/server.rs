@@ -1,4 +1,4 @@
-//! The admin service on its socket.
+//! The server of the admin service on its socket.
 
 use std::fmt;
 use std::fs;
@@ -16,17 +16,17 @@ use super::pb::admin_server::AdminServer as Generated;
 use super::service::Service;
 use super::{AdminError, SOCKET, incoming};
 
-/// Requests under way on one connection.
+/// Most concurrent requests on one connection.
 const STREAMS: u32 = 64;
 
-/// Time after which a connection that does not answer is closed.
+/// Interval of keep-alive pings, and time for the answer before the connection is closed.
 const SILENT: Duration = Duration::from_secs(20);
 
-/// Time for requests under way at the end.
+/// Time that requests in progress have to finish when the service stops.
 const LAST: Duration = Duration::from_secs(1);
 
-/// Serves a look into a host. A socket that somebody removes is made again. Dropping it ends the service and its connections; the socket
-/// goes with the run.
+/// Serves the state of a host. A socket that is removed is created again. Dropping the server ends
+/// the service and its connections; the socket is removed with the run.
 #[must_use = "dropping it ends the service"]
 pub struct AdminServer {
     host: AdminHost,
@@ -35,7 +35,8 @@ pub struct AdminServer {
 }
 
 impl AdminServer {
-    /// Serves on the socket `admin` of the host's run. It needs a tokio runtime with I/O and timers, and blocks for a few system calls.
+    /// Serves on the socket `admin` of the host's run. Requires a tokio runtime with I/O and
+    /// timers. Blocks for a few system calls.
     ///
     /// # Errors
     /// [`AdminError::Socket`] if the socket cannot be opened.
@@ -68,12 +69,13 @@ impl AdminServer {
         Ok(Self { host, stop, tasks })
     }
 
-    /// What it shows.
+    /// Returns the host that is served.
     pub const fn host(&self) -> &AdminHost {
         &self.host
     }
 
-    /// Ends the service: no connection is taken any more, streams end, and requests under way have a second to be answered.
+    /// Stops the service: it accepts no further connections, streams end, and requests in progress
+    /// have a second to finish.
     ///
     /// # Cancel safety
     /// Once polled, the service ends without the caller.
@@ -84,7 +86,7 @@ impl AdminServer {
     }
 }
 
-/// Opens the socket of a host.
+/// Opens the admin socket of a host.
 fn listen(host: &AdminHost) -> Result<UnixListener, AdminError> {
     let socket = |source| AdminError::Socket {
         run: host.run(),
@@ -100,9 +102,9 @@ fn listen(host: &AdminHost) -> Result<UnixListener, AdminError> {
     })
 }
 
-/// Gives a socket to the runtime.
+/// Registers a socket with the runtime.
 fn serve_on(listener: std::os::unix::net::UnixListener) -> io::Result<UnixListener> {
-    // The only way to ask for it: this panics where there is no driver for it.
+    // `from_std` panics if the runtime has no I/O driver, and tokio has no other check.
     let taken = catch_unwind(|| UnixListener::from_std(listener));
     taken.unwrap_or_else(|_| Err(io::Error::other("the tokio runtime has no I/O")))
 }

@@ -1,4 +1,4 @@
-//! The answers to requests.
+//! Handlers of the admin service's requests.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,18 +19,18 @@ use super::pb;
 use super::pb::admin_server::Admin;
 use super::profile;
 
-/// Longest time that a worker has to tell its stacks.
+/// Longest time that a worker has to report its stacks.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-/// The time that it has if none is named.
+/// Time that a worker has if the request names none.
 const WAIT: Duration = Duration::from_secs(2);
 
-/// Workers that are asked for their stacks at the same time.
+/// Workers whose stacks are requested at the same time.
 const ASKED: usize = 16;
 
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
-/// Answers for one host.
+/// The service for one host.
 pub(super) struct Service {
     host: AdminHost,
     stop: CancellationToken,
@@ -41,7 +41,7 @@ impl Service {
         Self { host, stop }
     }
 
-    /// Streams end with the service.
+    /// Wraps a stream so that it ends when the service stops.
     fn answers<T: Send + 'static>(
         &self,
         stream: impl Stream<Item = Result<T, Status>> + Send + 'static,
@@ -50,7 +50,7 @@ impl Service {
         Response::new(Box::pin(stream.take_until(stopped)))
     }
 
-    /// The worker that an action is about; the action becomes an event.
+    /// Returns the worker that an action concerns, and emits the event of the action.
     fn action(
         &self,
         request: &Request<pb::WorkerRequest>,
@@ -184,7 +184,7 @@ impl Admin for Service {
         request: Request<pb::LogsRequest>,
     ) -> Result<Response<Self::LogsStream>, Status> {
         let message = request.into_inner();
-        // A worker that is gone has left its lines.
+        // A worker that is gone is no longer listed, but its lines are: match by name.
         let of_pool = format!("{}-", message.pool);
         let wanted = move |line: &LogLine| {
             let worker = line.worker.as_str();
@@ -255,7 +255,7 @@ impl Admin for Service {
     }
 }
 
-/// The entries after a number, and those that follow if they are wanted.
+/// Returns the entries after a number; with `follow`, continues with new ones.
 fn entries<T: Send + Sync + 'static>(
     tail: &Tail<T>,
     after: u64,

@@ -10,10 +10,10 @@ use super::{Check, Verdict};
 /// Descriptors that a pool of a few dozen workers needs.
 const ENOUGH_FILES: u64 = 1024;
 
-/// Time in which an orphan that ends at once is gone.
+/// Time in which an orphan that has ended is reaped.
 const ORPHAN: std::time::Duration = std::time::Duration::from_secs(1);
 
-/// How workers are kept from outliving their host here.
+/// Checks the layers that kill workers when their host dies.
 pub(super) fn containment(support: &Support) -> Check {
     let layers = [
         ("death pipe", support.death_pipe),
@@ -48,7 +48,7 @@ pub(super) fn containment(support: &Support) -> Check {
     Check::new("containment", verdict, detail, help.map(str::to_owned))
 }
 
-/// Modes that also hold what leaves its process group.
+/// Checks the modes that also contain processes that leave their process group.
 pub(super) fn strict() -> Check {
     let modes = Support::modes();
     let modes = modes.iter().filter(|it| it.mode.is_strict());
@@ -61,8 +61,8 @@ pub(super) fn strict() -> Check {
     Check::ok("strict modes", words.join("; "))
 }
 
-/// Who waits for processes whose parents have ended: this process where they fall to it, the first
-/// one of the system as a rule. An orphan that ends at once tries it out.
+/// Checks that orphaned processes are reaped: by this process if it inherits them, else by the
+/// first process of the system. Starts an orphan that ends at once to find out.
 pub(super) fn reaper() -> Check {
     const NAME: &str = "orphaned ends";
     if Support::probe().inherits_orphans {
@@ -100,7 +100,7 @@ pub(super) fn reaper() -> Check {
     Check::ok(NAME, "the first process of this system waits for orphans")
 }
 
-/// The soft limit of open files: each worker takes six descriptors of its host.
+/// Checks the soft limit of open files: each worker takes six descriptors of its host.
 pub(super) fn open_files() -> Check {
     const NAME: &str = "open files";
     let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();

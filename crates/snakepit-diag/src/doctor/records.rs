@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{Check, Verdict};
 
-/// What dead hosts have left.
+/// Reports the workers and the directories that dead hosts have left behind.
 pub(super) fn orphans(dir: &Path) -> Check {
     const NAME: &str = "orphans";
     if matches!(dir.try_exists(), Ok(false)) {

@@ -1,13 +1,13 @@
-//! The stacks of a worker, cut to what people read.
+//! The stacks of a worker, shortened for people.
 
 use snakepit_core::Stacks;
 
-/// Threads, and the innermost frames of the first one and of each other one.
+/// Limits: threads, innermost frames of the first thread, and of each other thread.
 const THREADS: usize = 12;
 const FIRST: usize = 12;
 const OTHERS: usize = 4;
 
-/// A line for each thread and, under it, for each of its innermost frames.
+/// Returns a line for each thread and, below it, one for each of its innermost frames.
 pub(super) fn lines(stacks: &Stacks) -> Vec<String> {
     let mut lines = Vec::new();
     for (index, thread) in stacks.threads.iter().take(THREADS).enumerate() {

@@ -1,4 +1,4 @@
-//! What people and programs get to read.
+//! Reports as text and as JSON.
 
 use snakepit_core::{Death, Error, ErrorCode, StartError, ToolError, WorkerId};
 

@@ -1,4 +1,4 @@
-//! SP9xxx, looking into a running host.
+//! SP9xxx, the admin service of a running host.
 
 use super::Row;
 

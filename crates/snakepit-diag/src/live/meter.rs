@@ -1,22 +1,24 @@
-//! Memory and CPU time of workers, look after look, at a bounded price.
+//! Memory and CPU time of workers for successive reports, at a bounded cost.
 
 use std::collections::HashMap;
 
 use crate::{Memory, Report};
 
-/// Workers whose memory is read for one look. For a large worker that takes a millisecond, and the kernel stops it meanwhile.
+/// Workers whose memory is read for one report. For a large worker that takes a millisecond, during
+/// which the kernel blocks changes of its address space.
 const MEASURED: usize = 32;
 
-/// Measures the workers of one host for looks that follow each other. CPU times are read each time, memory in turn.
+/// Measures the workers of one host for successive reports. Each report has current CPU times;
+/// memory is read in turn.
 #[derive(Debug, Default)]
 pub struct Meter {
     memory: HashMap<u32, u64>,
-    /// Place of the worker whose turn is next.
+    /// Index of the worker to measure next.
     next: usize,
 }
 
 impl Meter {
-    /// Fills in what the kernel knows of the workers. It blocks for some 20 µs for each.
+    /// Fills in memory and CPU time of the workers. Blocks for some 20 µs per worker.
     pub fn measure(&mut self, report: &mut Report) {
         let workers = report.pools.iter().flat_map(|pool| &pool.workers);
         let pids: Vec<u32> = workers.filter_map(|worker| worker.pid).collect();

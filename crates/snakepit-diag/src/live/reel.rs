@@ -1,4 +1,4 @@
-//! A file of looks: one report in JSON a line, behind a line that says what it is.
+//! A file of reports: a header line, then one report per line, in JSON.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
@@ -9,27 +9,27 @@ use serde::{Deserialize, Serialize};
 
 use crate::{AdminError, Report};
 
-/// Format of the file.
+/// Version of the file's format.
 const FORMAT: u32 = 1;
 
-/// Bytes of the longest line.
+/// Longest line in bytes.
 const LINE: u64 = 64 << 20;
 
-/// The first line.
+/// The header line.
 #[derive(Debug, Serialize, Deserialize)]
 struct Head {
     snakepit_looks: u32,
     version: String,
 }
 
-/// Writes looks into a file.
+/// Writes reports into a file.
 #[derive(Debug)]
 pub struct ReelWriter {
     file: File,
 }
 
 impl ReelWriter {
-    /// Begins a file, over one of this name. Nobody else can read it.
+    /// Creates a file, or truncates an existing one. A new file is readable only by its owner.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -47,7 +47,7 @@ impl ReelWriter {
         Ok(writer)
     }
 
-    /// Adds a look. It is in the file when this returns.
+    /// Appends a report. It is in the file when this returns.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -62,7 +62,7 @@ impl ReelWriter {
     }
 }
 
-/// Reads looks from a file. Nothing in it is trusted.
+/// Reads reports from a file. Nothing in it is trusted.
 #[derive(Debug)]
 pub struct ReelReader {
     file: BufReader<File>,
@@ -74,7 +74,7 @@ impl ReelReader {
     /// Opens a file.
     ///
     /// # Errors
-    /// [`AdminError::Looks`] if it cannot be read, or holds no looks of this version.
+    /// [`AdminError::Looks`] if it cannot be read, or is not a recording of this format.
     pub fn open(path: &Path) -> Result<Self, AdminError> {
         let mut reader = Self {
             file: BufReader::new(File::open(path).map_err(|error| AdminError::Looks {
@@ -96,10 +96,10 @@ impl ReelReader {
         }
     }
 
-    /// The next look. `None` at the end, and at a line that was cut off.
+    /// Reads the next report. `None` at the end of the file, or if its last line is incomplete.
     ///
     /// # Errors
-    /// [`AdminError::Looks`].
+    /// [`AdminError::Looks`] if a line cannot be read.
     pub fn read(&mut self) -> Result<Option<Report>, AdminError> {
         self.parse()
     }

@@ -1,44 +1,46 @@
-//! Looks at one host that follow each other, and what changes between them.
+//! Successive reports of one host, and the changes between them.
 
 use std::collections::{HashMap, VecDeque};
 
 use crate::{Counters, Finding, PoolReport, Report};
 
-/// Values of a trend: as many columns as a small chart has.
+/// Most values of a trend: the columns of a small chart.
 const VALUES: usize = 120;
 
-/// Seconds between the two looks that findings and CPU loads compare, at least.
+/// Minimum seconds between the two reports that findings and CPU loads compare, once there are
+/// enough reports.
 const APART: f64 = 2.0;
 
-/// Seconds between two looks that findings can compare.
+/// Minimum seconds between two reports that findings compare.
 const SETTLED: f64 = 1.0;
 
-/// The course of a pool.
+/// Recent values of a pool.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Trend {
-    /// Calls that ended in a second, the last look at the end.
+    /// Calls that ended per second, the newest value last.
     pub rate: VecDeque<f64>,
-    /// Calls that waited.
+    /// Calls that waited, the newest value last.
     pub queue: VecDeque<u64>,
 }
 
-/// A host that is looked at again and again. Looks of another host begin a new course.
+/// Compares successive reports of a host. The first report of another host discards everything
+/// before it.
 #[derive(Debug, Default)]
 pub struct Watch {
     latest: Option<Report>,
-    /// What the latest look is compared with.
+    /// The report that the latest one is compared with.
     earlier: Option<Report>,
-    /// What it will be compared with once that is old enough.
+    /// The report that replaces `earlier` once it is old enough.
     next: Option<Report>,
     findings: Vec<Finding>,
     trends: HashMap<String, Trend>,
-    /// Load of each worker in percent of one processor.
+    /// CPU load of each worker, in percent of one processor.
     cpu: HashMap<String, f64>,
 }
 
 impl Watch {
-    /// Adds a look.
+    /// Adds a report.
     pub fn add(&mut self, report: Report) {
         let last = self.latest.as_ref();
         let other = last.is_some_and(|last| {
@@ -71,22 +73,23 @@ impl Watch {
         self.latest = Some(report);
     }
 
-    /// The latest look.
+    /// Returns the latest report.
     pub const fn report(&self) -> Option<&Report> {
         self.latest.as_ref()
     }
 
-    /// What is wrong, the heaviest first.
+    /// Returns the findings, the most severe first.
     pub fn findings(&self) -> &[Finding] {
         &self.findings
     }
 
-    /// The course of a pool.
+    /// Returns the recent values of a pool.
     pub fn trend(&self, pool: &str) -> Option<&Trend> {
         self.trends.get(pool)
     }
 
-    /// The load of a worker in percent of one processor. `None` if it cannot be told yet.
+    /// Returns the CPU load of a worker, in percent of one processor. `None` if it is not known
+    /// yet.
     pub fn cpu(&self, worker: &str) -> Option<f64> {
         self.cpu.get(worker).copied()
     }
@@ -99,7 +102,7 @@ fn push<T>(values: &mut VecDeque<T>, value: T) {
     values.push_back(value);
 }
 
-/// Calls that had an end.
+/// Returns the number of calls that have ended, for whatever reason.
 fn ended(counters: &Counters) -> u64 {
     let ends = [
         counters.succeeded,
@@ -173,7 +176,7 @@ mod tests {
             (100.0, &[3, 4][..])
         );
         assert_eq!(watch.cpu("main-1"), Some(50.0));
-        // From the look of 2 s ago on, and no longer from the first one.
+        // Compared with the report of two seconds ago, no longer with the first one.
         watch.add(look(102.0, 60, 4, 2.0));
         watch.add(look(104.0, 60, 4, 4.0));
         watch.add(look(105.0, 60, 4, 5.0));

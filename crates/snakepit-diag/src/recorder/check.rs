@@ -1,9 +1,10 @@
-//! Sums that tell a damaged entry from a whole one.
+//! Checksums that reveal damaged entries.
 
-/// Odd, so that multiplying by it loses nothing: one changed bit always changes the sum before it is folded.
+/// Odd, so that multiplication loses no bits: a single changed bit always changes the sum before it
+/// is folded.
 const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// The sum of some words, folded to 32 bits.
+/// Returns the checksum of some words, folded to 32 bits.
 pub(super) fn sum(words: impl IntoIterator<Item = u64>) -> u32 {
     let mixed = words.into_iter().fold(FACTOR, |sum, word| {
         (sum ^ word).wrapping_mul(FACTOR).rotate_left(29)

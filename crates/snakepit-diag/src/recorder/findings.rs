@@ -1,10 +1,10 @@
-//! What a recording shows to be wrong, by the same rules as a report.
+//! Findings from a recording, by the same rules as from a report.
 
 use super::{RecordedCall, Recording};
 use crate::{CallReport, Counters, Finding, PoolReport, Report};
 
 impl Recording {
-    /// When the last thing happened that is recorded, in seconds since 1970.
+    /// Returns the time of the last recorded event, in seconds since 1970.
     pub fn ended(&self) -> f64 {
         let ends = self.calls.iter().map(|call| {
             let took = call.duration_us.unwrap_or(call.sent_us.into());
@@ -14,7 +14,7 @@ impl Recording {
         ends.chain(deaths).fold(self.began, f64::max)
     }
 
-    /// What was wrong at the end of the recording, the heaviest first.
+    /// Returns the problems at the end of the recording, the most severe first.
     pub fn findings(&self) -> Vec<Finding> {
         let ended = self.ended();
         let deaths = self.deaths.iter().rev().map(|death| death.death.clone());

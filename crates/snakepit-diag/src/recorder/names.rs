@@ -1,4 +1,4 @@
-//! Texts in words, and the numbers of names.
+//! Texts in the file, and numbers for names.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -8,7 +8,8 @@ use foldhash::HashMap;
 use super::check::sum;
 use super::layout::{NAME, NAMES};
 
-/// Writes a text: its length and sum, then its bytes. What has no room is cut off.
+/// Writes a text: its length and checksum, then its bytes. A text that is too long is cut off at a
+/// character boundary.
 pub(super) fn write(words: &[AtomicU64], text: &str) {
     let room = words.len().saturating_sub(1) * 8;
     let mut end = text.len().min(room);
@@ -32,7 +33,7 @@ pub(super) fn write(words: &[AtomicU64], text: &str) {
     words[0].store(length | u64::from(sum) << 32, Ordering::Release);
 }
 
-/// Reads a text. `None` if it is damaged; one that was never written is empty.
+/// Reads a text. `None` if it is damaged; a text that was never written is empty.
 pub(super) fn read(words: &[u64]) -> Option<String> {
     let (first, words) = words.split_first()?;
     if *first == 0 {
@@ -47,7 +48,8 @@ pub(super) fn read(words: &[u64]) -> Option<String> {
     String::from_utf8(bytes.get(..length)?.to_vec()).ok()
 }
 
-/// The names of one kind, each with its place in the file. A name that has none is number 0.
+/// The names of one kind, each with an entry in the file. Number 0 stands for a name without an
+/// entry.
 #[derive(Debug)]
 pub(super) struct Names {
     /// The first word of the table in the file.
@@ -58,7 +60,7 @@ pub(super) struct Names {
 #[derive(Debug, Default)]
 struct Numbers {
     of: HashMap<Arc<str>, u32>,
-    /// In the order of their places, which the names of workers take in turn.
+    /// In the order of their entries. A full table is reused from its beginning.
     places: Vec<Arc<str>>,
     next: usize,
 }
@@ -71,7 +73,8 @@ impl Names {
         }
     }
 
-    /// The number of a name. A new one is written into the file, over the oldest one once the table is full.
+    /// Returns the number of a name. A new name is written into the file; if the table is full, it
+    /// replaces the oldest one.
     pub(super) fn number(&self, words: &[AtomicU64], name: &str) -> u32 {
         let known = self.numbers.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(number) = known.of.get(name) {
@@ -81,7 +84,7 @@ impl Names {
         self.add(words, name)
     }
 
-    /// The name of a number. Empty for those that have no room.
+    /// Returns the name with a number. Empty if the number has no entry.
     pub(super) fn name(&self, number: u16) -> String {
         let numbers = self.numbers.read().unwrap_or_else(PoisonError::into_inner);
         let place = usize::from(number).checked_sub(1);

@@ -1,4 +1,4 @@
-//! What a recording says: of a host that is dead as a rule. Nothing in the file is trusted.
+//! The reader of recordings, usually of a dead host. It trusts nothing in the file.
 
 use serde::Serialize;
 
@@ -12,24 +12,24 @@ use super::names;
 use super::ring::Record;
 use crate::Death;
 
-/// Stands in place of a name that is damaged.
+/// Replaces a damaged name.
 const LOST: &str = "(damaged)";
 
 /// The recording of one pool.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Recording {
-    /// Pool.
+    /// The pool's name.
     pub pool: String,
     /// Process id of the host.
     pub host_pid: u64,
-    /// When it began, in seconds since 1970.
+    /// Time at which the recording began, in seconds since 1970.
     pub began: f64,
-    /// Entries that are damaged, and left out.
+    /// Number of damaged entries, which are left out.
     pub damaged: usize,
-    /// The last calls, the oldest first.
+    /// The last calls, oldest first.
     pub calls: Vec<RecordedCall>,
-    /// The last deaths of workers, the oldest first.
+    /// The last deaths of workers, oldest first.
     pub deaths: Vec<RecordedDeath>,
 }
 
@@ -39,25 +39,25 @@ pub struct Recording {
 pub struct RecordedCall {
     /// Number of the call.
     pub call: u64,
-    /// Tool; its first 56 bytes.
+    /// Name of the tool; its first 56 bytes.
     pub tool: String,
-    /// Worker that had it last; empty if none had it.
+    /// The worker that the call was last sent to; empty if it was never sent.
     pub worker: String,
     /// Slot of the worker.
     pub slot: u16,
-    /// When it was made, in seconds since 1970.
+    /// Time at which the call was made, in seconds since 1970.
     pub at: f64,
-    /// One word for its end, or `running`.
+    /// Outcome as one word, or `running`.
     pub outcome: &'static str,
-    /// Code of its error.
+    /// Code of its error. `None` if it has none.
     pub code: Option<String>,
     /// Microseconds in the queue.
     pub queued_us: u32,
-    /// Microseconds from its beginning until it was sent to the worker.
+    /// Microseconds from the start of the call until it was sent to the worker.
     pub sent_us: u32,
-    /// Microseconds that it took in all. `None` if it has not ended.
+    /// Microseconds from start to end. `None` if it has not ended.
     pub duration_us: Option<u64>,
-    /// Times that it was sent.
+    /// Number of times that it was sent.
     pub attempts: u8,
     /// Items of a batch; 1 for a call.
     pub items: u32,
@@ -71,24 +71,25 @@ pub struct RecordedCall {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct RecordedDeath {
-    /// Its facts.
+    /// Worker, time, exit and cause.
     #[serde(flatten)]
     pub death: Death,
-    /// The last that the worker wrote, at most 632 bytes.
+    /// The last output of the worker, at most 632 bytes.
     pub output: String,
 }
 
 impl Recording {
-    /// Bytes of a file.
+    /// Size of a file in bytes.
     pub const BYTES: u64 = (WORDS * 8) as u64;
 
-    /// Reads the bytes of a file. `None` if they are none of a recording, or of another format, or if their header is damaged. Other
-    /// damaged entries are left out and counted.
+    /// Reads the bytes of a file. `None` if they are no recording, have another format, or have a
+    /// damaged header. Other damaged entries are left out and counted.
     pub fn read(bytes: &[u8]) -> Option<Self> {
         Some(Self::of(&whole(bytes)?))
     }
 
-    /// Reads the bytes of a file that is being written, read twice: an entry that changed in between is not damaged but in the making.
+    /// Reads a file that is being written, from two copies: an entry that changed between the
+    /// copies is incomplete, not damaged.
     pub(crate) fn read_written(before: &[u8], after: &[u8]) -> Option<Self> {
         let (before, mut after) = (whole(before)?, whole(after)?);
         for (first, length) in entries() {
@@ -140,7 +141,7 @@ impl Recording {
     }
 }
 
-/// The words of a file with a header that is whole.
+/// Returns the words of a file. `None` if its size or its header is wrong.
 fn whole(bytes: &[u8]) -> Option<Vec<u64>> {
     let words: Vec<u64> = bytes
         .chunks_exact(8)
@@ -152,7 +153,7 @@ fn whole(bytes: &[u8]) -> Option<Vec<u64>> {
     whole.then_some(words)
 }
 
-/// Where entries begin and how long they are: the pool, names, deaths and calls.
+/// Returns the offset and the length of each entry: the pool, names, deaths and calls.
 fn entries() -> impl Iterator<Item = (usize, usize)> {
     let table = |first: usize, count: usize, length: usize| {
         (0..count).map(move |index| (first + index * length, length))
@@ -163,7 +164,7 @@ fn entries() -> impl Iterator<Item = (usize, usize)> {
         .chain(table(FIRST_RECORD, RECORDS, RECORD))
 }
 
-/// Returns true if the entry that begins at this word is empty or not damaged.
+/// Returns true if the entry at this offset is empty or not damaged.
 fn is_whole(first: usize, entry: &[u64]) -> bool {
     match first {
         _ if entry[0] == 0 => true,
@@ -185,7 +186,7 @@ fn death_is_whole(death: &[u64]) -> bool {
     death[DEATH_SUM] == u64::from(sum)
 }
 
-/// The records that are whole.
+/// Returns the records that are whole.
 fn records(words: &[u64]) -> impl Iterator<Item = Record> + '_ {
     let records = words[FIRST_RECORD..].chunks_exact(RECORD).take(RECORDS);
     records

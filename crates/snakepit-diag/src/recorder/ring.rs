@@ -5,40 +5,40 @@ use std::sync::atomic::{AtomicU64, Ordering, fence};
 use super::check::sum;
 use super::layout::RECORD;
 
-/// A call as its record has it.
+/// The content of a call's record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Record {
-    /// Its number; never 0.
+    /// Number of the call; never 0.
     pub(super) call: u64,
-    /// The number of its last attempt, 48 bits.
+    /// Number of its last attempt, 48 bits.
     pub(super) attempt: u64,
     pub(super) outcome: u8,
     pub(super) attempts: u8,
     pub(super) slot: u16,
     pub(super) tool: u16,
     pub(super) worker: u16,
-    /// The number in its error code; 0 without one.
+    /// Number in its error code; 0 without an error.
     pub(super) code: u16,
-    /// Microseconds from the beginning of the recording to that of the call, 48 bits.
+    /// Start: microseconds from the beginning of the recording, 48 bits.
     pub(super) begun: u64,
-    /// Microseconds from the beginning of the call.
+    /// Time of sending: microseconds from the start of the call.
     pub(super) sent: u32,
     /// Microseconds in the queue.
     pub(super) queued: u32,
-    /// Microseconds from the beginning of the call, 48 bits.
+    /// End: microseconds from the start of the call, 48 bits.
     pub(super) ended: u64,
     pub(super) bytes_in: u32,
     pub(super) bytes_out: u32,
-    /// Milliseconds from the beginning of the call; 0 if it may take as long as it takes.
+    /// Deadline: milliseconds from the start of the call; 0 if it has none.
     pub(super) deadline: u32,
     pub(super) items: u32,
 }
 
-/// The highest number of 48 bits.
+/// The largest number of 48 bits.
 const LOW_48: u64 = (1 << 48) - 1;
 
 impl Record {
-    /// Writes it. Who reads meanwhile sees that it is not whole.
+    /// Writes the record. A concurrent reader sees that it is incomplete.
     pub(super) fn store(&self, words: &[AtomicU64]) {
         let packed = self.pack();
         words[0].store(0, Ordering::Relaxed);
@@ -49,7 +49,7 @@ impl Record {
         words[0].store(packed[0], Ordering::Release);
     }
 
-    /// Reads it. `None` if there is none, or if it is being written.
+    /// Reads the record. `None` if there is none, or if it is being written.
     pub(super) fn load(words: &[AtomicU64]) -> Option<Self> {
         let call = words[0].load(Ordering::Acquire);
         let mut packed = [0; RECORD];
@@ -86,7 +86,7 @@ impl Record {
         words
     }
 
-    /// Reads words that come from a file. `None` if they are damaged.
+    /// Reads words from a file. `None` if they are damaged.
     pub(super) fn read(words: &[u64; RECORD]) -> Option<Self> {
         let record = Self::unpack(words);
         (record.pack() == *words).then_some(record)

@@ -1,4 +1,4 @@
-//! Recordings of real calls of scripted workers, and of files that are anything.
+//! Recordings of real calls to scripted workers, and arbitrary files.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,7 +61,7 @@ impl Recorded {
         drop(self.pool.execute(tool, args, options).await);
     }
 
-    /// What somebody else reads in the file.
+    /// Reads the file as another process does.
     fn recording(&self) -> Recording {
         Recording::read(&self.bytes()).expect("it is a recording")
     }
@@ -238,7 +238,7 @@ async fn the_last_deaths_are_kept_with_their_last_words() {
     assert_eq!(last.output.len(), 632);
 }
 
-/// The bytes of a recording in which nothing has happened.
+/// The bytes of a recording without any event.
 fn empty() -> Vec<u8> {
     let mut bytes = vec![0; WORDS * 8];
     let mut put =
@@ -248,7 +248,7 @@ fn empty() -> Vec<u8> {
     bytes
 }
 
-/// Where a text stands in the bytes.
+/// Returns the offset of a text in the bytes.
 fn place(bytes: &[u8], text: &str) -> usize {
     let mut windows = bytes.windows(text.len());
     windows
@@ -275,7 +275,7 @@ async fn damaged_entries_are_left_out_and_counted() {
     let whole = host.bytes();
     let read = |bytes: &[u8]| Recording::read(bytes).expect("its header is whole");
     assert_eq!(read(&whole).damaged, 0);
-    // A time of the second call.
+    // A timestamp of the second call.
     let mut bytes = whole.clone();
     bytes[(FIRST_RECORD + RECORD + 3) * 8 + 2] ^= 4;
     let recording = read(&bytes);
@@ -298,7 +298,7 @@ async fn damaged_entries_are_left_out_and_counted() {
     let mut bytes = whole.clone();
     bytes[2 * 8] ^= 1;
     assert_eq!(Recording::read(&bytes), None);
-    // What was about to be written when it was read is no damage.
+    // An entry that was being written is not damaged.
     let mut before = whole.clone();
     before[(FIRST_RECORD + RECORD + 3) * 8 + 2] ^= 4;
     let mut after = before.clone();
@@ -331,7 +331,7 @@ fn any_record() -> impl Strategy<Value = Record> {
 }
 
 proptest! {
-    // A case has a file of some 370 kB.
+    // Each case has a file of some 370 kB.
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
@@ -373,7 +373,7 @@ proptest! {
         bytes[FIRST_RECORD * 8 + bit / 8] ^= 1 << (bit % 8);
         let recording = Recording::read(&bytes).expect("its header is whole");
         prop_assert_eq!(recording.calls.len(), records.len() - 1);
-        // A number that became 0 is a place without a record.
+        // If the flipped bit makes the number 0, the entry counts as empty.
         let gone = records[0].call.is_power_of_two() && recording.damaged == 0;
         prop_assert!(gone || recording.damaged == 1, "{}", recording.damaged);
     }

@@ -1,4 +1,4 @@
-//! What a host writes: each call when it is sent and when it ends, and each death.
+//! The writer of recordings: each call when it is sent and when it ends, and each death.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,7 +19,7 @@ use super::names::{self, Names};
 use super::ring::Record;
 use crate::{CallReport, Death};
 
-/// Records of running calls that are passed over before one is given up.
+/// Records of running calls that are skipped before one of them is overwritten.
 const PASSED_OVER: usize = 8;
 
 /// The recorder of one pool.
@@ -31,10 +31,10 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    /// Words of its file.
+    /// Size of its file in words.
     pub(crate) const WORDS: usize = WORDS;
 
-    /// Begins a recording in words that are all zero.
+    /// Begins a recording; `words` are all zero.
     pub(crate) fn new(words: SharedWords, pool: &PoolName) -> Self {
         let (tools, workers) = (Names::new(TOOLS), Names::new(WORKERS));
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
@@ -58,7 +58,8 @@ impl Recorder {
         &self.words[first..first + RECORD]
     }
 
-    /// The place of the next record. Calls that run keep theirs, as long as others are there to be overwritten.
+    /// Returns the index for the next record. Records of running calls are kept unless
+    /// [`PASSED_OVER`] of them follow each other.
     fn place(&self) -> usize {
         let mut index = 0;
         for _ in 0..PASSED_OVER {
@@ -86,7 +87,7 @@ impl Recorder {
         }
     }
 
-    /// Records the death of a worker, with the end of what it had written.
+    /// Records the death of a worker and its last output.
     pub(crate) fn died(&self, death: &Death, output: &str) {
         let number = self.words[NEXT_DEATH].fetch_add(1, Ordering::Relaxed);
         let first = FIRST_DEATH + number as usize % DEATHS * DEATH;
@@ -117,7 +118,7 @@ impl Recorder {
         words[0].store(number + 1, Ordering::Release);
     }
 
-    /// The calls that run now, the oldest first.
+    /// Returns the running calls, oldest first.
     pub(crate) fn running(&self, now: Instant) -> Vec<CallReport> {
         let now = self.micros(now);
         let records = (0..RECORDS).filter_map(|index| Record::load(self.record(index)));
@@ -149,7 +150,7 @@ impl CallObserver for Recorder {
             Some(index) => index as usize % RECORDS,
             None => self.place(),
         };
-        // A further attempt goes on with the record of the one before, unless that was given up.
+        // A retry reuses the record of the previous attempt unless that has been overwritten.
         let before = call.mark.and_then(|_| Record::load(self.record(index)));
         let before = before.filter(|record| record.call == call.call.0);
         let mut record = before
@@ -179,7 +180,7 @@ impl CallObserver for Recorder {
             let record = Record::load(self.record(index))?;
             (record.call == call.call.0).then_some((index, record))
         });
-        // One that was never sent, or whose record was given up.
+        // The call was never sent, or its record has been overwritten.
         let (index, mut record) = own.unwrap_or_else(|| {
             let record = self.new_record(call.call.0, call.tool, call.begun, call.items);
             (self.place(), record)
@@ -194,7 +195,7 @@ impl CallObserver for Recorder {
     }
 }
 
-/// The number in a code such as `SP4003`.
+/// Returns the number in a code such as `SP4003`.
 fn code_number(code: &str) -> u16 {
     code.trim_start_matches("SP").parse().unwrap_or(0)
 }
@@ -203,7 +204,7 @@ fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// A number in a smaller type; what is too large becomes its highest.
+/// Converts a number to a smaller type, saturating.
 fn small<T: TryFrom<u64> + Bounded>(value: u64) -> T {
     T::try_from(value).unwrap_or(T::HIGHEST)
 }

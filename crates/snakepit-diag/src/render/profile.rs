@@ -8,10 +8,10 @@ use snakepit_core::profiling::{ProfileReport, ProfiledStack};
 use super::{Style, Table};
 use crate::text::{percent, seconds};
 
-/// Functions that are shown; with [`Style::detailed`] all are.
+/// Number of functions shown; with [`Style::detailed`] all are.
 const FUNCTIONS: usize = 20;
 
-/// Lays out where the time went, function by function; without a line break at the end.
+/// Lays out a profile, function by function, without a line break at the end.
 pub fn render_profile(report: &ProfileReport, style: Style) -> String {
     let waits = |stack: &ProfiledStack| !stack.marks.on_cpu && !stack.marks.gil;
     let mut text = format!(

@@ -11,20 +11,21 @@ pub struct Table<const N: usize> {
 }
 
 impl<const N: usize> Table<N> {
-    /// Creates a table with a line of titles.
+    /// Creates a table with a header line.
     pub fn new(titles: [&str; N]) -> Self {
         Self {
             rows: vec![titles.map(str::to_owned)],
         }
     }
 
-    /// Adds a row. Cells may be any text: what a terminal would act on is escaped.
+    /// Adds a row. Control characters in the cells are escaped.
     pub fn row(&mut self, cells: [String; N]) {
         self.rows
             .push(cells.map(|cell| Printable(&cell).to_text().replace('\t', "\\t")));
     }
 
-    /// Lays it out, each line after an indentation; without a line break at the end. Titles are dim where there are colours.
+    /// Lays out the table, without a line break at the end. Each line begins with `indentation`.
+    /// With `colour` the header is dim.
     pub fn render(&self, indentation: &str, colour: bool) -> String {
         let width = |column: usize| {
             let cells = self.rows.iter().map(|row| row[column].chars().count());

@@ -1,4 +1,4 @@
-//! Texts as they are printed.
+//! Reports and findings as they are printed.
 
 use super::*;
 use crate::report::{Memory, Queue, Times};

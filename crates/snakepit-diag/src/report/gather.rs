@@ -1,4 +1,4 @@
-//! How a report is made from a pool's own figures.
+//! Conversion of a pool's own figures into a report.
 
 use snakepit_core::{HealthState, HealthStatus, Latency, Pool, PoolState, Status, WorkerStatus};
 
@@ -6,11 +6,11 @@ use super::{
     Capacity, Counters, PoolReport, Queue, SessionQueue, Threads, Times, WorkerReport, WorkerState,
 };
 
-/// Sessions whose queues are in a report.
+/// Most sessions whose queues are in a report.
 const SESSIONS: usize = 16;
 
 impl From<&Pool> for PoolReport {
-    /// The pool as it is now, without the memory of its workers, its deaths and its calls.
+    /// Returns the pool as it is now, without the memory of its workers, its deaths and its calls.
     fn from(pool: &Pool) -> Self {
         let mut report = Self::from(&pool.status());
         report.workers = pool.workers().iter().map(WorkerReport::from).collect();

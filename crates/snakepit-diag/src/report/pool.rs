@@ -9,26 +9,26 @@ use super::{CallReport, WorkerReport};
 #[serde(default)]
 #[non_exhaustive]
 pub struct PoolReport {
-    /// Name.
+    /// Name of the pool.
     pub pool: String,
     /// Name of the profile that starts its workers, for example `process`.
     pub profile: String,
     /// `starting`, `ready`, `gave_up` or `closed`.
     pub state: String,
-    /// Workers that take calls.
+    /// Workers that accept calls.
     pub worker_count: usize,
-    /// Workers that the pool keeps running.
+    /// Workers that the pool is to keep running.
     pub target: usize,
     /// Workers that are starting.
     pub starting: usize,
     /// Spare workers that are ready.
     pub spares: usize,
-    /// Its slots.
+    /// Slots.
     #[serde(flatten)]
     pub capacity: Capacity,
-    /// Calls that wait.
+    /// Calls that wait for a slot.
     pub queue: Queue,
-    /// The longest queues of sessions, 16 at most.
+    /// The longest queues of sessions, at most 16.
     pub queue_by_session: Vec<SessionQueue>,
     /// Threads that run calls.
     pub threads: Threads,
@@ -36,23 +36,24 @@ pub struct PoolReport {
     pub memory: Option<Memory>,
     /// Counters since its start.
     pub counters: Counters,
-    /// Time on the worker of calls that succeeded.
+    /// Time that successful calls spent on the worker.
     pub service_time: Times,
-    /// Time in the queue of calls that had to wait and got a slot.
+    /// Time that calls spent in the queue before they received a slot. Calls that did not have to
+    /// wait are left out.
     pub queue_time: Times,
     /// Circuit breakers that are not closed.
     pub open_circuits: usize,
-    /// Calls in quarantine.
+    /// Quarantined calls.
     pub in_quarantine: usize,
-    /// Why the pool has given up starting workers for now.
+    /// The error for which the pool has paused starting workers.
     pub start_error: Option<String>,
-    /// How the last worker that died ended.
+    /// Exit of the last worker that died.
     pub last_exit: Option<String>,
-    /// Workers that died lately, the last one first.
+    /// Recent deaths of workers, newest first.
     pub deaths: Vec<Death>,
     /// Its workers.
     pub workers: Vec<WorkerReport>,
-    /// Calls that workers have, the oldest first.
+    /// Calls that workers are running, oldest first.
     pub calls: Vec<CallReport>,
 }
 
@@ -61,21 +62,21 @@ pub struct PoolReport {
 #[serde(default)]
 #[non_exhaustive]
 pub struct Capacity {
-    /// Slots of the workers that take calls.
+    /// Slots of the workers that accept calls.
     #[serde(rename = "capacity_total")]
     pub total: usize,
-    /// Slots that are taken.
+    /// Slots in use.
     #[serde(rename = "capacity_used")]
     pub used: usize,
-    /// Slots that are free.
+    /// Free slots.
     #[serde(rename = "capacity_available")]
     pub available: usize,
-    /// Taken slots of each hundred.
+    /// Slots in use, in percent.
     pub utilization_percent: f64,
 }
 
 impl Capacity {
-    /// The capacity of so many slots.
+    /// Computes the capacity from the number of slots and the number in use.
     pub fn new(total: usize, used: usize) -> Self {
         let utilization_percent = match total {
             0 => 0.0,
@@ -95,11 +96,11 @@ impl Capacity {
 #[serde(default)]
 #[non_exhaustive]
 pub struct Queue {
-    /// Calls that wait.
+    /// Calls that wait for a slot.
     pub depth: usize,
     /// Bytes of their arguments.
     pub bytes: usize,
-    /// Calls that may wait at most.
+    /// Most calls that may wait.
     pub limit: usize,
 }
 
@@ -108,7 +109,7 @@ pub struct Queue {
 #[serde(default)]
 #[non_exhaustive]
 pub struct SessionQueue {
-    /// Session. `None` stands for calls without one.
+    /// The session. `None` for calls without one.
     pub session: Option<String>,
     /// Calls that wait.
     pub depth: usize,
@@ -119,35 +120,36 @@ pub struct SessionQueue {
 #[serde(default)]
 #[non_exhaustive]
 pub struct Threads {
-    /// Workers that take calls.
+    /// Workers that accept calls.
     pub workers: usize,
-    /// Calls that one worker can run at a time.
+    /// Calls that one worker can run concurrently.
     pub threads_per_worker: usize,
-    /// Calls that all workers can run at a time.
+    /// Calls that all workers can run concurrently.
     pub total_threads: usize,
-    /// Calls that one worker runs now, on average.
+    /// Running calls per worker, on average.
     pub average_load_per_worker: f64,
 }
 
-/// Memory of the workers of a pool: of each worker's own process, what it shares with others in proportion.
+/// Memory of the workers of a pool: of each worker's own process, with its proportional share of
+/// shared pages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct Memory {
     /// Workers that were measured.
     pub workers: usize,
-    /// Bytes of all of them.
+    /// Sum in bytes.
     pub total_bytes: u64,
-    /// Bytes of one, on average.
+    /// Mean in bytes.
     pub average_bytes: u64,
-    /// Bytes of the largest one.
+    /// Largest worker in bytes.
     pub max_bytes: u64,
-    /// Bytes of the smallest one.
+    /// Smallest worker in bytes.
     pub min_bytes: u64,
 }
 
 impl Memory {
-    /// The memory of workers of these sizes. `None` without a worker.
+    /// Computes the memory of workers of these sizes. `None` if there is no worker.
     pub fn of(sizes: impl IntoIterator<Item = u64>) -> Option<Self> {
         let mut memory = Self {
             min_bytes: u64::MAX,
@@ -208,12 +210,12 @@ pub struct Times {
     pub p90_us: u64,
     /// 99th percentile.
     pub p99_us: u64,
-    /// Longest.
+    /// Maximum.
     pub max_us: u64,
 }
 
 impl Times {
-    /// Number and mean of the measurements that came after `earlier`. `None` if there are none.
+    /// Returns number and mean of the measurements after `earlier`. `None` if there are none.
     pub fn since(&self, earlier: &Self) -> Option<(u64, f64)> {
         let count = self.count.checked_sub(earlier.count).filter(|it| *it > 0)?;
         let sum = |times: &Self| times.mean_us * times.count as f64;
@@ -226,20 +228,21 @@ impl Times {
 #[serde(default)]
 #[non_exhaustive]
 pub struct Death {
-    /// Worker.
+    /// The worker's id.
     pub worker: String,
-    /// When, in seconds since 1970.
+    /// Time of the death, in seconds since 1970.
     pub at: f64,
-    /// How it ended, for example `killed by signal 9 (SIGKILL)`.
+    /// Exit, for example `killed by signal 9 (SIGKILL)`.
     pub exit: String,
     /// Cause, as one word.
     pub cause: String,
-    /// Calls that it had answered.
+    /// Calls that the worker had answered.
     pub calls: u64,
 }
 
 impl PoolReport {
-    /// Fills in the memory of the workers, and of the pool. `measure` returns the bytes of a process.
+    /// Fills in the memory of the workers and of the pool. `measure` returns the bytes of a
+    /// process.
     pub fn measure(&mut self, measure: impl Fn(u32) -> Option<u64>) {
         for worker in &mut self.workers {
             worker.memory_bytes = worker.pid.and_then(&measure);
@@ -305,7 +308,7 @@ mod tests {
         assert_eq!(json["workers"][0]["memory_bytes"], 13 << 20);
         let read: PoolReport = serde_json::from_value(json).expect("it was written so");
         assert_eq!(read, pool);
-        // What an older host does not know is absent; what a newer one adds is ignored.
+        // Fields that an older host does not send have defaults; unknown ones are ignored.
         let old = serde_json::json!({ "pool": "main", "colour": "green" });
         let read: PoolReport = serde_json::from_value(old).expect("fields are optional");
         assert_eq!(read.pool, "main");

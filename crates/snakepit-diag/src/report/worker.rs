@@ -9,62 +9,65 @@ use super::Death;
 #[serde(default)]
 #[non_exhaustive]
 pub struct WorkerReport {
-    /// Name.
+    /// The worker's id.
     pub id: String,
-    /// Process id. `None` while it starts, and if it is no local process.
+    /// Process id. `None` while the worker starts, and if it is not a local process.
     pub pid: Option<u32>,
-    /// What it is doing.
+    /// State.
     pub status: WorkerState,
-    /// Calls that it can run at a time.
+    /// Calls that it can run concurrently.
     pub capacity: usize,
-    /// Calls that it runs.
+    /// Calls that it is running.
     pub load: usize,
-    /// Seconds of CPU time that its process has used. `None` if it was not measured.
+    /// CPU time that its process has used, in seconds. `None` if not measured.
     pub cpu_seconds: Option<f64>,
-    /// Bytes of its process. `None` if it was not measured.
+    /// Memory of its process in bytes. `None` if not measured.
     pub memory_bytes: Option<u64>,
-    /// Its own limit in bytes. `None` if it has none.
+    /// Its memory limit in bytes. `None` if it has none.
     pub memory_limit_bytes: Option<u64>,
-    /// Seconds until its memory reaches the limit if it grows on. `None` without a limit or a clear growth.
+    /// Estimated seconds until its memory reaches the limit. `None` without a limit or a clear
+    /// trend.
     pub memory_limit_in_seconds: Option<f64>,
-    /// Calls that ended.
+    /// Calls that have ended.
     pub calls: u64,
-    /// Workers that had its place before it.
+    /// Number of workers that had its place before.
     pub generation: u32,
-    /// The last death of a worker that had its place. `None` if none died.
+    /// The last death of a worker in its place. `None` if none has died.
     pub last_death: Option<Death>,
-    /// Seconds since it became ready, or since its start began.
+    /// Seconds since it became ready; for a starting worker, since its start began.
     pub age_seconds: f64,
     /// Runtime and its version, for example `cpython 3.11.7`.
     pub runtime: String,
-    /// Whether a GIL lets one of its threads run at a time. `None` if it does not say.
+    /// True if its interpreter has a GIL, so that one thread runs at a time. `None` if the worker
+    /// does not report it.
     pub gil_enabled: Option<bool>,
-    /// Seconds that one thread has kept the interpreter from all others. `None` if it answers.
+    /// Seconds for which one thread has held the interpreter. `None` if the interpreter responds.
     pub held_seconds: Option<f64>,
-    /// Seconds for which its calls have used no CPU time. `None` if they use some, or if that cannot be told.
+    /// Seconds for which its calls have used no CPU time. `None` if they use some, or if it is
+    /// unknown.
     pub flat_seconds: Option<f64>,
-    /// Signs of life that are missing in a row.
+    /// Number of consecutive missed heartbeats.
     pub heartbeat_misses: u32,
-    /// Why its health check fails. `None` if it is healthy, or has no checks.
+    /// Error of its health check. `None` if it is healthy or has no checks.
     pub unhealthy: Option<String>,
-    /// Why it is being replaced, or is due to be.
+    /// Reason for which it is being replaced, or is due to be. `None` otherwise.
     pub recycling: Option<String>,
 }
 
-/// What a worker is doing.
+/// The state of a worker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum WorkerState {
-    /// It takes a call and has none.
+    /// Accepts calls and has none.
     Available,
-    /// It has at least one call.
+    /// Has at least one call.
     Busy,
-    /// It is not ready yet.
+    /// Not ready yet.
     Starting,
-    /// It is ready, and gets no calls until it takes the place of another one.
+    /// Ready, but receives no calls until it replaces another worker.
     Spare,
-    /// It finishes its calls and ends.
+    /// Receives no further calls and ends after its running ones.
     Draining,
     /// A state that this version does not know.
     #[default]
@@ -73,7 +76,7 @@ pub enum WorkerState {
 }
 
 impl WorkerState {
-    /// One word for it.
+    /// Returns the word for the state.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Available => "available",
@@ -86,29 +89,29 @@ impl WorkerState {
     }
 }
 
-/// A call that a worker has.
+/// A call that a worker is running.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct CallReport {
     /// Number of the call.
     pub call: u64,
-    /// Number that its worker knows it by.
+    /// Number of the attempt, by which the worker knows the call.
     pub attempt: u64,
-    /// Tool.
+    /// Name of the tool.
     pub tool: String,
-    /// Worker.
+    /// The worker's id.
     pub worker: String,
     /// Slot of the worker.
     pub slot: u16,
-    /// Seconds since it was sent to its worker.
+    /// Seconds since the call was sent to the worker.
     pub age_seconds: f64,
-    /// Seconds that it had waited.
+    /// Seconds that the call spent in the queue.
     pub queued_seconds: f64,
-    /// Seconds until its time is up, negative once it is. `None` if it may take as long as it takes.
+    /// Seconds until the deadline; negative after it. `None` if the call has no deadline.
     pub left_seconds: Option<f64>,
     /// Items of a batch; 1 for a call.
     pub items: u64,
-    /// Times that it was sent.
+    /// Number of times that it was sent.
     pub attempts: u32,
 }

@@ -4,19 +4,19 @@ use super::Scene;
 use crate::text::{amount, percent};
 use crate::{Band, Finding, Severity};
 
-/// Utilization below which a pool is larger than it need be.
+/// Utilization in percent below which a pool is larger than necessary.
 const IDLE: f64 = 20.0;
 
-/// Calls that tell enough about a pool.
+/// Number of calls after which the figures of a pool are meaningful.
 const ENOUGH: u64 = 1000;
 
-/// Bytes from which on a worker is large; an idle one has about 13 MB.
+/// Memory from which a worker counts as large; an idle one has about 13 MB.
 const LARGE: u64 = 500 << 20;
 
-/// Bytes from which on a worker without a limit is worth one.
+/// Memory from which a worker should have a limit.
 const NOTABLE: u64 = 200 << 20;
 
-/// Most slots are taken.
+/// Most slots are in use.
 pub(super) fn saturation(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
     let (pool, capacity) = (scene.pool, scene.pool.capacity);
     let severity = match capacity.band() {
@@ -42,7 +42,7 @@ pub(super) fn saturation(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
     ));
 }
 
-/// Hardly any slot is taken, also over time.
+/// Hardly any slot is in use, and no call has ever waited.
 pub(super) fn too_large(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
     let (pool, capacity) = (scene.pool, scene.pool.capacity);
     let waited = pool.counters.queued;
@@ -64,7 +64,7 @@ pub(super) fn too_large(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
     ));
 }
 
-/// Workers have more threads than calls.
+/// Workers have many more threads than calls.
 pub(super) fn idle_threads(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
     let (pool, threads) = (scene.pool, scene.pool.threads);
     let few = threads.average_load_per_worker * 4.0 < threads.threads_per_worker as f64;
@@ -83,7 +83,7 @@ pub(super) fn idle_threads(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
     ));
 }
 
-/// Workers are large, and there are several of them.
+/// Several workers are large.
 pub(super) fn heavy_workers(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
     let pool = scene.pool;
     let Some(memory) = pool.memory.filter(|memory| memory.average_bytes >= LARGE) else {
@@ -101,7 +101,7 @@ pub(super) fn heavy_workers(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
     ));
 }
 
-/// Workers are of some size and nothing bounds it.
+/// Workers use notable memory without a limit.
 pub(super) fn no_memory_limit(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
     let pool = scene.pool;
     let Some(memory) = pool.memory.filter(|memory| memory.max_bytes >= NOTABLE) else {

@@ -1,19 +1,19 @@
-//! Rules about calls: how long they wait, and how many are refused or repeated.
+//! Rules about calls: long waits, rejections and retries.
 
 use super::Scene;
 use crate::text::{count, micros};
 use crate::{Finding, Severity};
 
-/// Waits that make a median.
+/// Number of waits or retries from which the figures are meaningful.
 const ENOUGH: u64 = 20;
 
-/// Repeated calls of each call from which on they are a storm.
+/// Retries per call from which they count as a storm.
 const STORM: f64 = 0.1;
 
-/// The same, where most of the work is repetition.
+/// Retries per call from which the storm is critical.
 const WORST_STORM: f64 = 0.5;
 
-/// Calls wait longer than they take.
+/// Calls wait longer than they run.
 pub(super) fn queue_delay(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
     let pool = scene.pool;
     if pool.queue.depth == 0 || pool.capacity.available > 0 {
@@ -58,12 +58,12 @@ pub(super) fn queue_delay(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
     ));
 }
 
-/// Calls wait although slots are free: their sessions are bound to workers that are busy.
+/// Calls wait although slots are free: their sessions are bound to busy workers.
 pub(super) fn affinity_starves(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
     let starves = |pool: &crate::PoolReport| {
         pool.state == "ready" && pool.queue.depth > 0 && pool.capacity.available > 0
     };
-    // Twice, where there are two reports: a slot may just have become free.
+    // In both reports, if there are two: a slot may just have become free.
     if !starves(scene.pool) || !scene.earlier.is_none_or(starves) {
         return;
     }
@@ -82,7 +82,7 @@ pub(super) fn affinity_starves(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
     ));
 }
 
-/// Calls are made again and again.
+/// Many calls are retries.
 pub(super) fn retry_storm(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
     let retries = scene.grown(|counters| counters.retries);
     let calls = scene
@@ -104,11 +104,11 @@ pub(super) fn retry_storm(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
     ));
 }
 
-/// Calls are refused since the queue is full, or give up in it.
+/// Calls are rejected because the queue is full, or time out in it.
 pub(super) fn rejections(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
     let full = scene.grown(|counters| counters.saturated);
     let late = scene.grown(|counters| counters.queue_timeouts);
-    // Without an earlier report this may be long over.
+    // Without an earlier report the rejections may be long past.
     if full + late == 0 || (scene.earlier.is_none() && scene.pool.queue.depth == 0) {
         return;
     }

@@ -4,22 +4,22 @@ use super::Scene;
 use crate::text::{amount, seconds};
 use crate::{Finding, Severity};
 
-/// Seconds to the limit from which on it is worth a warning.
+/// Seconds until the limit from which a warning is due.
 const SOON: f64 = 600.0;
 
-/// Seconds to the limit from which on it is urgent.
+/// Seconds until the limit from which it is urgent.
 const NOW: f64 = 60.0;
 
-/// Part of the machine's memory that workers may have.
+/// Share of the machine's memory that workers may take.
 const MOST: f64 = 0.9;
 
-/// Bytes per second for each worker from which on growth is taken for a leak.
+/// Growth per worker, in bytes per second, from which it counts as a leak.
 const LEAK: f64 = 1024.0 * 1024.0;
 
-/// Seconds between two reports that make growth visible.
+/// Seconds between two reports after which growth is visible.
 const APART: f64 = 2.0;
 
-/// The memory of a worker grows and reaches its limit soon.
+/// The memory of a worker grows and will soon reach its limit.
 pub(super) fn reaches_limit(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
     for worker in &scene.pool.workers {
         let (Some(left), Some(limit)) = (worker.memory_limit_in_seconds, worker.memory_limit_bytes)
@@ -47,7 +47,7 @@ pub(super) fn reaches_limit(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-/// The memory of all workers grows, and nothing bounds it.
+/// The memory of the workers grows without a limit.
 pub(super) fn leak(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
     let pool = scene.pool;
     let both = scene
@@ -85,7 +85,7 @@ pub(super) fn leak(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
     ));
 }
 
-/// The workers of a pool take, or will take, more memory than there is.
+/// The workers of a pool take, or will take, more memory than the machine has.
 pub(super) fn too_many_workers(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
     let pool = scene.pool;
     let (Some(memory), Some(machine)) = (pool.memory, scene.machine.memory_bytes) else {

@@ -1,11 +1,11 @@
-//! Each rule: what makes it speak, and what does not.
+//! Each rule, with figures that trigger it and figures that do not.
 
 use crate::report::{CallReport, Memory, Queue, Times, WorkerReport};
 use crate::{Capacity, Counters, Death, Finding, Machine, PoolReport, Report, Severity};
 
 const MB: u64 = 1 << 20;
 
-/// A pool of four workers with one slot each that has nothing to complain of.
+/// A pool without problems: four workers with one slot each.
 fn healthy() -> PoolReport {
     PoolReport {
         pool: "main".to_owned(),
@@ -59,7 +59,7 @@ fn report(at: f64, pool: PoolReport) -> Report {
     }
 }
 
-/// What the rules say of a pool now, and with what it was two seconds before.
+/// Returns the findings about a changed pool; `earlier` is the pool two seconds before.
 fn problems(change: impl FnOnce(&mut PoolReport), earlier: Option<PoolReport>) -> Vec<Finding> {
     let mut pool = healthy();
     change(&mut pool);
@@ -67,7 +67,7 @@ fn problems(change: impl FnOnce(&mut PoolReport), earlier: Option<PoolReport>) -
     report(1002.0, pool).findings(earlier.as_ref())
 }
 
-/// The only finding.
+/// Returns the only finding.
 fn one(findings: &[Finding]) -> (&str, Severity, &str) {
     assert_eq!(findings.len(), 1, "{findings:#?}");
     let finding = &findings[0];

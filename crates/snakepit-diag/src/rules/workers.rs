@@ -1,25 +1,26 @@
-//! Rules about single workers, and about how often they die.
+//! Rules about single workers and about the rate of their deaths.
 
 use super::Scene;
 use crate::text::{count, seconds};
 use crate::{Finding, Severity, WorkerReport};
 
-/// Seconds from which on an interpreter that is held is a problem.
+/// Seconds from which a held interpreter is a problem.
 const HELD: f64 = 1.0;
 
-/// Seconds from which on it is a grave one.
+/// Seconds from which a held interpreter is critical.
 const HELD_LONG: f64 = 10.0;
 
-/// Seconds without CPU time from which on a call is worth a look.
+/// Seconds without CPU time from which a call is suspicious.
 const FLAT: f64 = 30.0;
 
-/// Deaths within [`LATELY`] that are too many, if they are also half as many as there are workers.
+/// Deaths within [`LATELY`] from which they are too many, if they are also at least half as many as
+/// the workers.
 const DEATHS: usize = 3;
 
-/// Seconds in which deaths are counted.
+/// Seconds for which deaths are counted.
 const LATELY: f64 = 60.0;
 
-/// The pool has stopped starting workers.
+/// The pool has paused starting workers.
 pub(super) fn gave_up(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
     let Some(error) = &scene.pool.start_error else {
         return;
@@ -45,7 +46,7 @@ pub(super) fn gave_up(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
     ));
 }
 
-/// One thread keeps the interpreter of a worker from all others.
+/// One thread holds the interpreter of a worker.
 pub(super) fn gil_held(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
     for (worker, held) in those(scene, |worker| worker.held_seconds.filter(|it| *it >= HELD)) {
         let tool = scene
@@ -106,7 +107,7 @@ pub(super) fn unhealthy(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Workers die and are started again, over and over.
+/// Workers die and restart repeatedly.
 pub(super) fn churn(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
     let pool = scene.pool;
     let lately = |death: &&crate::Death| scene.at - death.at <= LATELY;
@@ -133,7 +134,7 @@ pub(super) fn churn(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
     ));
 }
 
-/// The workers for which `of` returns something.
+/// Returns the workers for which `of` returns a value, with that value.
 fn those<'a, T>(
     scene: &'a Scene<'_>,
     of: impl Fn(&'a WorkerReport) -> Option<T>,

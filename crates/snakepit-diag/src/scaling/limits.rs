@@ -1,56 +1,57 @@
-//! How many workers each resource of the machine is enough for.
+//! The number of workers for which each resource of the machine suffices.
 
 use serde::Serialize;
 
 use super::Scaling;
 use crate::Machine;
 
-/// What one worker takes, on average.
+/// Mean resources of one worker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct WorkerCost {
     /// Bytes of memory.
     pub memory_bytes: f64,
-    /// Descriptors of its host.
+    /// Descriptors in its host.
     pub descriptors: f64,
     /// Processes and threads.
     pub tasks: f64,
 }
 
-/// What is in use beside the workers.
+/// Resources in use besides those of the workers, and bounds set by the caller.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Usage {
-    /// Processes and threads of this user. `None` if no limit of the user applies.
+    /// Processes and threads of this user. `None` if the user's limit does not apply.
     pub user_tasks: Option<u64>,
     /// Processes and threads of the control group.
     pub cgroup_tasks: Option<u64>,
     /// Processes and threads of the machine.
     pub tasks: Option<u64>,
-    /// Processes and threads that the machine may have.
+    /// Most processes and threads of the machine.
     pub tasks_limit: Option<u64>,
-    /// Bytes of memory that stay free.
+    /// Bytes of memory that must stay free.
     pub memory_left: u64,
-    /// Bytes of memory that workers may take, if that was said.
+    /// Bytes of memory that workers may take. `None` if not bounded.
     pub memory_limit: Option<u64>,
-    /// Local ports.
+    /// Number of local ports.
     pub ports: Option<u64>,
 }
 
-/// A resource: how much of it there is, and for how many workers that is enough.
+/// A limited resource, and the number of workers for which it suffices.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Limit {
-    /// Name: `descriptors`, `memory`, `user_processes`, `cgroup_processes`, `processes`, `process_ids` or `ports`.
+    /// Name: `descriptors`, `memory`, `user_processes`, `cgroup_processes`, `processes`,
+    /// `process_ids` or `ports`.
     pub name: &'static str,
-    /// How much there is.
+    /// Total amount.
     pub limit: u64,
-    /// How much of it is in use.
+    /// Amount in use.
     pub used: u64,
-    /// What a worker takes.
+    /// Amount that one worker takes.
     pub per_worker: f64,
-    /// Workers that it is enough for. `None` if workers take none of it.
+    /// Number of workers for which it suffices. `None` if workers take none of it.
     pub workers: Option<u64>,
-    /// One thing that raises it.
+    /// One thing to do to raise it.
     pub action: String,
 }
 
@@ -69,19 +70,19 @@ impl Limit {
 }
 
 impl Scaling {
-    /// Works out the limits from the machine, what is in use beside the workers, and what one of them takes.
+    /// Computes the limits from the machine, the usage, and the cost of a worker.
     pub fn find_limits(&mut self, usage: &Usage) {
         self.limits = limits(&self.machine, usage, &self.cost);
     }
 
-    /// The first limit that so many workers would exceed.
+    /// Returns the scarcest limit that this number of workers would exceed.
     pub fn exceeded(&self, workers: usize) -> Option<&Limit> {
         let mut limits = self.limits.iter();
         limits.find(|limit| limit.workers.is_some_and(|enough| enough < workers as u64))
     }
 }
 
-/// The limits, the scarcest first.
+/// Returns the limits, the scarcest first.
 fn limits(machine: &Machine, usage: &Usage, cost: &WorkerCost) -> Vec<Limit> {
     let mut limits = Vec::new();
     let mut add = |name, limit: Option<u64>, used: u64, per_worker, action: &str| {

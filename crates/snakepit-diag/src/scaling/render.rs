@@ -8,7 +8,7 @@ use super::{Limit, Rate, Scaling, Step, Stop};
 use crate::text::{amount, micros, seconds};
 use crate::{Style, Table};
 
-/// Lays out the figures and what breaks first; without a line break at the end.
+/// Lays out the figures and the limit that is reached first, without a line break at the end.
 pub fn render_scaling(scaling: &Scaling, style: Style) -> String {
     let mut text = format!("profiles\n{}", profiles(scaling, style));
     if let Some(registry) = &scaling.registry {

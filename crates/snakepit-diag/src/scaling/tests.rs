@@ -1,11 +1,11 @@
-//! Tables of figures, and what follows from them.
+//! Figures, and the conclusions from them.
 
 use super::*;
 use crate::Style;
 
 const MB: u64 = 1 << 20;
 
-/// A machine that has enough of everything for thousands of workers.
+/// A machine with enough of every resource for thousands of workers.
 fn scaling() -> Scaling {
     Scaling {
         machine: Machine {

@@ -1,4 +1,4 @@
-//! What is in use on this machine, from `/proc` and `/sys`.
+//! Resources in use on this machine, from `/proc` and `/sys`.
 
 use std::fs;
 use std::path::Path;
@@ -7,11 +7,13 @@ use super::{Usage, WorkerCost};
 use crate::PoolReport;
 use crate::machine::{number, own_cgroup};
 
-/// Capabilities with which the limit of a user's processes does not apply: CAP_SYS_ADMIN, CAP_SYS_RESOURCE.
+/// Capabilities that exempt a process from the limit of a user's processes: CAP_SYS_ADMIN,
+/// CAP_SYS_RESOURCE.
 const UNLIMITED: u64 = 1 << 21 | 1 << 24;
 
 impl Usage {
-    /// Looks at what is in use. `memory_left` bytes are to stay free, and workers may take `memory_limit`. Reads a file for each process.
+    /// Measures the usage. `memory_left` bytes must stay free, and workers may take `memory_limit`
+    /// bytes. Reads a file for each process.
     pub fn here(memory_left: u64, memory_limit: Option<u64>) -> Self {
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let own = read("/proc/self/status");
@@ -28,7 +30,8 @@ impl Usage {
 }
 
 impl WorkerCost {
-    /// What the workers of a pool take on average, if so many descriptors of their host are theirs. `None` without a worker.
+    /// Computes the mean cost of a pool's workers, which use `descriptors` descriptors of their
+    /// host. `None` if there is no worker.
     pub fn of(pool: &PoolReport, descriptors: u64) -> Option<Self> {
         let pids: Vec<_> = pool
             .workers
@@ -47,24 +50,24 @@ impl WorkerCost {
     }
 }
 
-/// A field of `/proc/PID/status`.
+/// Returns the first word of a field of `/proc/PID/status`.
 fn field<'a>(status: &'a str, name: &str) -> Option<&'a str> {
     let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     line.split_ascii_whitespace().next()
 }
 
-/// The user that a process counts for.
+/// Returns the real user id of a process.
 fn user(status: &str) -> Option<&str> {
     field(status, "Uid:")
 }
 
-/// Whether the limit of a user's processes applies to a process.
+/// Returns whether the limit of a user's processes applies to a process.
 fn limited(status: &str) -> bool {
     let capabilities = field(status, "CapEff:").and_then(|it| u64::from_str_radix(it, 16).ok());
     user(status) != Some("0") && capabilities.unwrap_or(0) & UNLIMITED == 0
 }
 
-/// Processes and threads of a user. Those that end meanwhile may be missing.
+/// Counts the processes and threads of a user. Those that end meanwhile may be missing.
 fn tasks_of(wanted: Option<&str>) -> u64 {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let statuses = entries.filter_map(|entry| fs::read_to_string(entry.path().join("status")).ok());
@@ -74,20 +77,20 @@ fn tasks_of(wanted: Option<&str>) -> u64 {
         .sum()
 }
 
-/// Processes and threads in `/proc/loadavg`: `0.20 0.18 0.12 1/80 11206`.
+/// Parses the number of processes and threads in `/proc/loadavg`: `0.20 0.18 0.12 1/80 11206`.
 fn all_tasks(loadavg: &str) -> Option<u64> {
     let (_, all) = loadavg.split_ascii_whitespace().nth(3)?.split_once('/')?;
     all.parse().ok()
 }
 
-/// Ports in a range such as `32768 60999`.
+/// Counts the ports in a range such as `32768 60999`.
 fn ports(range: &str) -> Option<u64> {
     let mut ends = range.split_ascii_whitespace().map(str::parse::<u64>);
     let (first, last) = (ends.next()?.ok()?, ends.next()?.ok()?);
     Some((last + 1).saturating_sub(first))
 }
 
-/// Processes and threads of one process. `None` if it is gone.
+/// Returns the number of threads of a process. `None` if it is gone.
 fn tasks(pid: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     field(&status, "Threads:")?.parse().ok()

@@ -1,31 +1,31 @@
-//! What breaks first, and what to do about it.
+//! The limit that is reached first, and what to do about it.
 
 use serde::Serialize;
 
 use super::{Scaling, Step, Stop};
 use crate::text::{count, seconds};
 
-/// Where the machine ends.
+/// The limit that is reached first when workers are added.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Breakpoint {
-    /// What breaks: the name of a [`Limit`](super::Limit), or `registry`, `start`, `time` or `answers`.
+    /// The name of a [`Limit`](super::Limit), or `registry`, `start`, `time` or `answers`.
     pub what: String,
     /// Workers that the machine can have.
     pub workers: u64,
-    /// Whether that was seen to happen; else it follows from the figures.
+    /// True if the limit was reached in a trial; false if it is computed from the figures.
     pub seen: bool,
-    /// What was seen, or what follows.
+    /// The observation or the conclusion.
     pub why: String,
     /// One thing to do.
     pub action: String,
 }
 
-/// Workers that a single host is ever asked to have: a later end is no end.
+/// Limits at or above this number of workers are not reported: no single host needs more.
 const ENOUGH: u64 = 100_000;
 
 impl Scaling {
-    /// What breaks first when workers are added. `None` if nothing does.
+    /// Returns the limit that is reached first when workers are added. `None` if there is none.
     pub fn breaks_first(&self) -> Option<Breakpoint> {
         self.registry_breaks()
             .or_else(|| self.steps.iter().find_map(|step| self.step_breaks(step)))

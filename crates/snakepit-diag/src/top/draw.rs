@@ -1,4 +1,4 @@
-//! The screen as cells of a terminal: a pure function.
+//! The screen drawn as cells of a terminal: a pure function.
 
 mod findings;
 mod line;
@@ -16,16 +16,16 @@ use ratatui::widgets::{Paragraph, Widget};
 use super::screen::{Mode, Screen};
 use crate::{Band, Report, Severity};
 
-/// Columns and rows below which only the most important is drawn.
+/// Columns and rows below which only the essentials are drawn.
 const SMALL: (u16, u16) = (50, 10);
 
-/// Columns from which on findings have a column of their own.
+/// Columns from which findings have a column of their own.
 const WIDE: u16 = 110;
 
-/// Pools that have a line.
+/// Most pools that have a line.
 const POOLS: usize = 6;
 
-/// Draws the screen into an area, whatever its size.
+/// Draws the screen into an area of any size.
 pub(super) fn draw(screen: &Screen, area: Rect, buffer: &mut Buffer) {
     let area = area.intersection(buffer.area);
     if area.is_empty() {
@@ -116,27 +116,27 @@ const fn of_severity(severity: Severity) -> Color {
     }
 }
 
-/// Seconds between a moment and the look.
+/// Formats the time between a moment and the report.
 fn ago(report: &Report, at: f64) -> String {
     crate::text::seconds(report.at - at)
 }
 
-/// The rows that a text of the screen needs, all workers and findings included.
+/// Returns the number of rows in which a screen with all workers and findings fits.
 fn rows(screen: &Screen, width: u16) -> u16 {
     let workers = screen.rows().len();
     let findings = screen.watch.findings();
     let columns = usize::from(width / 3).saturating_sub(3).max(10);
     let lines = findings.iter().map(|finding| {
-        // Words are broken, so that lines are not full: one more for each text.
+        // Lines break at words and are not full: one more line for each text.
         4 + finding.what.len() / columns + finding.action.len() / columns
     });
     let middle = (workers + 1).max(lines.sum::<usize>() + 1);
     u16::try_from(middle + POOLS + 8).unwrap_or(u16::MAX)
 }
 
-/// The screen as lines of text, as long as it has to be.
+/// Renders the whole screen as lines of text, without the line about keys.
 pub(super) fn text(screen: &Screen, width: u16) -> String {
-    // A buffer of ratatui has 65,535 cells at most in older versions: rows are bounded.
+    // Older versions of ratatui allow a buffer of 65,535 cells: rows are bounded.
     let area = Rect::new(0, 0, width.max(SMALL.0), rows(screen, width).max(SMALL.1));
     let mut buffer = Buffer::empty(area);
     draw(screen, area, &mut buffer);
@@ -146,7 +146,7 @@ pub(super) fn text(screen: &Screen, width: u16) -> String {
             cells.collect::<String>().trim_end().to_owned()
         })
         .collect();
-    // The line about keys is for those who can press some.
+    // The last line is about keys, which have no use here.
     lines.pop();
     while lines.last().is_some_and(String::is_empty) {
         lines.pop();

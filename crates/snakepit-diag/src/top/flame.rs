@@ -1,4 +1,4 @@
-//! A flame graph as lines of text: the callers above what they call, the widest first.
+//! A flame graph as lines of text: callers above their callees, the widest first.
 
 use std::fmt::Display;
 
@@ -6,13 +6,13 @@ use snakepit_core::profiling::{ProfileReport, ProfiledFrame, ProfiledStack};
 
 use crate::text::{percent, seconds};
 
-/// Cells of the widest bar.
+/// Width of the widest bar in cells.
 const BAR: usize = 16;
 
-/// Share below which a function is left out.
+/// Share of the samples below which a function is left out.
 const SMALLEST: f64 = 0.005;
 
-/// A function with what it calls.
+/// A function and the functions that it calls.
 #[derive(Debug)]
 struct Node<'a> {
     frame: &'a ProfiledFrame,
@@ -20,7 +20,7 @@ struct Node<'a> {
     calls: Vec<Self>,
 }
 
-/// One line about the whole profile.
+/// Summarizes the profile in one line.
 pub(super) fn title(report: &ProfileReport, of: &impl Display) -> String {
     let share = |is_so: fn(&ProfiledStack) -> bool| percent(report.share(is_so) * 100.0);
     format!(
@@ -31,7 +31,7 @@ pub(super) fn title(report: &ProfileReport, of: &impl Display) -> String {
     )
 }
 
-/// A line for each function: its share of all samples, as a bar as well, and its place.
+/// Returns a line for each function: its share of all samples, also as a bar, and its location.
 pub(super) fn lines(report: &ProfileReport) -> Vec<String> {
     let mut roots = Vec::new();
     for stack in &report.stacks {
@@ -52,7 +52,7 @@ pub(super) fn lines(report: &ProfileReport) -> Vec<String> {
     lines
 }
 
-/// The node of a function among others, with so many samples more.
+/// Returns the node of a function in a level, with `count` added to it.
 fn node<'a, 'b>(
     level: &'b mut Vec<Node<'a>>,
     frame: &'a ProfiledFrame,

@@ -1,19 +1,19 @@
-//! What keys do: to the screen at once, and to the host by what they ask for.
+//! The effects of keys: changes of the screen, and requests to the host.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::screen::{Action, Flamed, Mode, Screen};
 
-/// What a key asks for.
+/// The request that results from a key.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Ask {
     Nothing,
     Quit,
-    /// The stacks of a worker.
+    /// Show the stacks of a worker.
     Stacks(String),
-    /// The lines of a worker.
+    /// Show the last lines of a worker.
     Logs(String),
-    /// Where a worker, or a whole pool, spends its time.
+    /// Profile a worker or a whole pool.
     Flame(Flamed),
     Act(Action),
 }
@@ -21,11 +21,11 @@ pub(super) enum Ask {
 /// Rows of a page.
 const PAGE: isize = 20;
 
-/// Bytes of the longest filter.
+/// Longest filter in bytes.
 const FILTER: usize = 200;
 
 impl Screen {
-    /// Does what a key means now.
+    /// Applies a key in the current mode.
     pub(super) fn key(&mut self, key: KeyEvent) -> Ask {
         if key.modifiers.contains(KeyModifiers::CONTROL) {
             return match key.code {
@@ -82,7 +82,7 @@ impl Screen {
         Ask::Nothing
     }
 
-    /// Keys about the selected worker.
+    /// Applies a key that concerns the selected worker.
     fn about_worker(&mut self, key: char) -> Ask {
         let rows = self.rows();
         let Some(row) = self.selected(&rows).map(|place| rows[place]) else {
@@ -92,7 +92,7 @@ impl Screen {
         let worker = row.worker.id.clone();
         let pool = row.pool.pool.clone();
         let call = row.call.map(|call| (call.call, call.tool.clone()));
-        // The one that was chosen stays chosen, wherever its row goes.
+        // The selection follows the worker when its row moves.
         self.selected = Some(worker.clone());
         if self.replay {
             self.say("this is a recording: there is nobody to ask");

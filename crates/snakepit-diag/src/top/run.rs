@@ -1,4 +1,4 @@
-//! The view at work: looks, keys, answers of the host.
+//! The running view: reports, keys, and answers of the host.
 
 use std::io;
 use std::pin::pin;
@@ -17,59 +17,60 @@ use super::{draw, flame};
 use crate::live::{LOGS, STACKS};
 use crate::{AdminError, Client, Meter, Profiled, ReelReader, ReelWriter, Report};
 
-/// Longest time between two looks of a recording.
+/// Longest pause between two reports of a recording.
 const PAUSE: f64 = 2.0;
 
-/// Time for which stacks are sampled.
+/// Duration of a profile.
 const SAMPLED: Duration = Duration::from_secs(2);
 
-/// Time after which the screen is drawn without any news, so that it tells how long there are none.
+/// Interval after which the screen is redrawn without an event, so that it shows the time since the
+/// last answer.
 const STILL: Duration = Duration::from_secs(1);
 
-/// Where looks come from.
+/// The source of the reports.
 #[derive(Debug)]
 pub enum Source {
-    /// A host that runs.
+    /// A live host.
     Host(Box<Client>),
-    /// A file.
+    /// A recording in a file.
     Reel(ReelReader),
 }
 
-/// How the view works.
+/// Options of the view.
 #[derive(Debug)]
 pub struct Options {
-    /// Time between two looks.
+    /// Interval between two reports.
     pub every: Duration,
-    /// With colours.
+    /// Use colours.
     pub colour: bool,
-    /// Keys may change the host. The client has to be allowed to, too.
+    /// Let keys change the host. The client has to permit actions as well.
     pub allow_actions: bool,
-    /// Where looks are recorded.
+    /// The file into which reports are recorded. `None` to record nothing.
     pub record: Option<ReelWriter>,
 }
 
-/// Why the view ended.
+/// The reason for which the view ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// The person has seen enough.
+    /// The user quit.
     Quit,
-    /// What was waited for beside came.
+    /// The future `stop` resolved, with this value.
     Stopped(u8),
 }
 
-/// Why the view could not go on.
+/// The error that ended the view.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Failed {
-    /// The host, or the recording.
+    /// The host or the recording failed.
     #[error(transparent)]
     Host(#[from] AdminError),
-    /// The terminal, or the file that is recorded.
+    /// The terminal, or the file that is written, failed.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
 
-/// What the host answers to keys.
+/// The answer of the host to a key.
 enum Answer {
     Text {
         title: String,
@@ -79,11 +80,11 @@ enum Answer {
     Said(String),
 }
 
-/// Shows a host, or a recording, in the terminal until the person quits, `stop` comes, or the host is gone. Before it returns, the terminal
-/// is as it was.
+/// Shows a host or a recording in the terminal until the user quits, `stop` resolves, or the host
+/// is gone. Restores the terminal before it returns.
 ///
 /// # Errors
-/// [`Failed`].
+/// [`Failed`] if the host, the recording or the terminal fails.
 pub async fn run(
     source: Source,
     options: Options,
@@ -116,7 +117,7 @@ pub async fn run(
     loop {
         screen.silent = (!screen.replay).then(|| answered.elapsed().as_secs_f64());
         terminal.draw(|frame| draw::draw(&screen, frame.area(), frame.buffer_mut()))?;
-        // A recording that is paused stands still; a host that is paused goes on behind the screen.
+        // A paused recording does not advance; a paused view of a host still receives reports.
         let stands = screen.replay && screen.paused;
         tokio::select! {
             biased;
@@ -160,7 +161,7 @@ pub async fn run(
     }
 }
 
-/// Sends look after look, until one fails, there are no more, or nobody takes them.
+/// Sends reports until one fails, the recording ends, or the receiver is dropped.
 async fn feed(source: Source, every: Duration, looks: mpsc::Sender<Result<Report, AdminError>>) {
     match source {
         Source::Host(mut client) => {
@@ -206,7 +207,7 @@ fn ask_host(ask: Ask, client: &Client, tasks: &mut JoinSet<Option<Answer>>) {
             Ask::Flame(flamed) => flames(&mut client, &flamed).await,
             Ask::Act(action) => act(&mut client, action).await.map(Answer::Said),
         };
-        // A host that is gone ends the view by its next look.
+        // If the host is gone, the next report ends the view.
         Some(answer.unwrap_or_else(|error| Answer::Said(format!("{}: {error}", error.code()))))
     });
 }
@@ -269,7 +270,7 @@ async fn act(client: &mut Client, action: Action) -> Result<String, AdminError> 
     })
 }
 
-/// The screen of a watch as lines of text, for programs and pipes.
+/// Renders a screen as lines of text, for programs and pipes.
 pub fn text(screen: &Screen, width: u16) -> String {
     draw::text(screen, width)
 }

@@ -1,67 +1,67 @@
-//! What the view shows: the looks at the host, and what the person has chosen.
+//! The state of the view: reports of the host, and the user's choices.
 
 use std::fmt;
 
 use crate::{CallReport, PoolReport, Watch, WorkerReport};
 
-/// Lines that are shown of a text whose end matters.
+/// Last lines that are shown of a text whose end matters.
 const SHOWN: usize = 20;
 
-/// Lines of a panel that are kept.
+/// Most lines of a panel.
 const LINES: usize = 10_000;
 
 /// The state of the view.
 #[derive(Debug, Default)]
 pub struct Screen {
-    /// Looks at the host.
+    /// Reports of the host.
     pub watch: Watch,
-    /// Actions are allowed.
+    /// True if actions are allowed.
     pub allow_actions: bool,
-    /// With colours.
+    /// True if colours are used.
     pub colour: bool,
-    /// The looks come from a file.
+    /// True if the reports come from a file.
     pub replay: bool,
-    /// The file has no further look.
+    /// True if the file has no further report.
     pub ended: bool,
-    /// Seconds since the host has answered. `None` while it answers.
+    /// Seconds since the last answer of the host. `None` while it answers.
     pub silent: Option<f64>,
     pub(super) paused: bool,
     pub(super) filter: String,
-    /// The selected worker.
+    /// The selected worker. `None` if the first row is selected.
     pub(super) selected: Option<String>,
     pub(super) mode: Mode,
-    /// The last thing that happened.
+    /// The last message to the user.
     pub(super) notice: Option<String>,
 }
 
-/// What keys mean.
+/// The meaning of keys.
 #[derive(Debug, Default, PartialEq)]
 pub(super) enum Mode {
-    /// They choose.
+    /// Keys select and command.
     #[default]
     Normal,
-    /// They are the filter, which was this before.
+    /// Keys edit the filter; this is its former value.
     Filter(String),
-    /// They answer whether to do this.
+    /// Keys confirm or reject this action.
     Confirm(Action),
-    /// They move in a text.
+    /// Keys scroll a text.
     Panel(Panel),
 }
 
-/// A text over the list of workers.
+/// A text in place of the list of workers.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Panel {
     pub(super) title: String,
     pub(super) lines: Vec<String>,
-    /// First line that is shown.
+    /// Index of the first line that is shown.
     pub(super) first: usize,
 }
 
-/// Something that changes the host.
+/// An action that changes the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Action {
-    /// Stops a call.
+    /// Cancels a call.
     Cancel {
         /// Number of the call.
         call: u64,
@@ -73,14 +73,14 @@ pub enum Action {
         /// The worker.
         worker: String,
     },
-    /// Gives a worker no further calls and replaces it.
+    /// Drains a worker: it receives no further calls and is replaced.
     Drain {
         /// The worker.
         worker: String,
     },
 }
 
-/// What a flame graph is of.
+/// The subject of a flame graph.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Flamed {
     Worker(String),
@@ -96,14 +96,14 @@ impl fmt::Display for Flamed {
     }
 }
 
-/// A worker with what else is known of it.
+/// A worker with its pool and its oldest call.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Row<'a> {
     pub(super) pool: &'a PoolReport,
     pub(super) worker: &'a WorkerReport,
-    /// The oldest of its calls.
+    /// Its oldest call.
     pub(super) call: Option<&'a CallReport>,
-    /// Its calls in all.
+    /// Number of its calls.
     pub(super) calls: usize,
 }
 
@@ -119,14 +119,15 @@ impl Row<'_> {
         texts.iter().any(|text| text.contains(filter))
     }
 
-    /// Workers with the oldest calls go first; seconds, so that short calls do not make rows jump.
+    /// Sort key: workers with the oldest calls come first. In whole seconds, so that short calls do
+    /// not make rows jump.
     fn rank(&self) -> u64 {
         self.call.map_or(0, |call| call.age_seconds.max(0.0) as u64)
     }
 }
 
 impl Screen {
-    /// A screen that stands still: of what a watch has seen of a host, or of a recording.
+    /// Creates a static screen from the reports of a host or of a recording.
     pub fn of(watch: Watch, replay: bool) -> Self {
         Self {
             watch,
@@ -136,12 +137,12 @@ impl Screen {
         }
     }
 
-    /// The workers that the filter lets through, those with the oldest calls first.
+    /// Returns the workers that match the filter, those with the oldest calls first.
     pub(super) fn rows(&self) -> Vec<Row<'_>> {
         let pools = self.watch.report().map_or(&[][..], |report| &report.pools);
         let mut rows = Vec::new();
         for pool in pools {
-            // The oldest call of each worker, and how many it has.
+            // The oldest call of each worker, and the number of its calls.
             let mut calls = std::collections::HashMap::new();
             for call in &pool.calls {
                 calls.entry(&*call.worker).or_insert((call, 0)).1 += 1;
@@ -161,7 +162,8 @@ impl Screen {
         rows
     }
 
-    /// The place of the selected worker among the rows; of the first one if none is.
+    /// Returns the index of the selected worker's row, or of the first row. `None` if there are no
+    /// rows.
     pub(super) fn selected(&self, rows: &[Row<'_>]) -> Option<usize> {
         let selected = self.selected.as_deref();
         let place = rows
@@ -170,7 +172,7 @@ impl Screen {
         place.or_else(|| (!rows.is_empty()).then_some(0))
     }
 
-    /// Moves the selection by some rows.
+    /// Moves the selection by a number of rows.
     pub(super) fn select(&mut self, by: isize) {
         let rows = self.rows();
         let Some(place) = self.selected(&rows) else {
@@ -180,7 +182,7 @@ impl Screen {
         self.selected = Some(rows[place].worker.id.clone());
     }
 
-    /// Shows a text.
+    /// Shows a text in place of the list.
     pub(super) fn show(&mut self, title: String, mut lines: Vec<String>, at_end: bool) {
         lines.truncate(LINES);
         let first = if at_end {
@@ -195,14 +197,14 @@ impl Screen {
         });
     }
 
-    /// Says what happened, in the last line.
+    /// Shows a message in the last line.
     pub(super) fn say(&mut self, text: impl Into<String>) {
         self.notice = Some(text.into());
     }
 }
 
 impl Action {
-    /// The action as a question.
+    /// Returns the question that asks for confirmation.
     pub(super) fn question(&self) -> String {
         match self {
             Self::Cancel { call, tool } => format!("cancel call {call} ({tool})?"),

@@ -1,16 +1,16 @@
-//! The terminal while the view has it. It is given back as it was, also after a panic.
+//! The terminal while the view uses it. Its state is restored afterwards, also after a panic.
 
 use std::io;
 
 use ratatui::DefaultTerminal;
 
-/// The terminal, in raw mode and on its other screen. Dropping it restores it.
+/// The terminal in raw mode, on its alternate screen. Dropping it restores the terminal.
 pub(super) struct Terminal {
     inner: DefaultTerminal,
 }
 
 impl Terminal {
-    /// Takes the terminal that stdout is. A panic restores it before its message is printed.
+    /// Takes over the terminal at stdout. A panic restores it before its message is printed.
     pub(super) fn open() -> io::Result<Self> {
         let inner = ratatui::try_init();
         if inner.is_err() {
@@ -19,20 +19,20 @@ impl Terminal {
         Ok(Self { inner: inner? })
     }
 
-    /// Draws.
+    /// Draws one frame.
     pub(super) fn draw(&mut self, draw: impl FnOnce(&mut ratatui::Frame<'_>)) -> io::Result<()> {
         self.inner.draw(draw).map(drop)
     }
 }
 
 fn restore() {
-    // A terminal that is gone needs nothing any more.
+    // If the terminal is gone, there is nothing to restore.
     let _ = ratatui::try_restore();
 }
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        // A panic has restored it already, and what it said must stay.
+        // The panic hook has restored the terminal, and the panic message must stay visible.
         if !std::thread::panicking() {
             restore();
         }

@@ -1,4 +1,4 @@
-//! Screens of the view, as text; and what keys do to them.
+//! Screens of the view as text, and the effects of keys.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use proptest::prelude::*;

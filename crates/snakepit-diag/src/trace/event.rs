@@ -1,14 +1,15 @@
-//! One event of a trace: the phases of the Trace Event Format that are used.
+//! One event of a trace, of the phases of the Trace Event Format used here.
 
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 
 use super::{RecordedCall, RecordedDeath};
 
-/// An event; fields that its phase does not have are left out.
+/// An event. Fields that its phase does not have are omitted.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct TraceEvent {
-    /// `X` for a slice, `b` and `e` for the ends of an asynchronous one, `i` for an instant, `M` for a name.
+    /// Phase: `X` for a slice, `b` and `e` for the ends of an asynchronous slice, `i` for an
+    /// instant, `M` for metadata.
     ph: &'static str,
     name: String,
     #[serde(skip_serializing_if = "str::is_empty")]
@@ -16,19 +17,19 @@ pub(super) struct TraceEvent {
     pid: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     tid: Option<u64>,
-    /// Microseconds.
+    /// Timestamp in microseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     ts: Option<u64>,
-    /// Microseconds.
+    /// Duration in microseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     dur: Option<u64>,
-    /// What the two ends of an asynchronous slice have in common.
+    /// Common id of the two ends of an asynchronous slice.
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<String>,
-    /// How far an instant reaches: `t` for its thread.
+    /// Scope of an instant: `t` for its thread.
     #[serde(skip_serializing_if = "Option::is_none")]
     s: Option<&'static str>,
-    /// Colour of the slice in viewers that know it by name.
+    /// Colour of the slice, for viewers that know it by name.
     #[serde(skip_serializing_if = "Option::is_none")]
     cname: Option<&'static str>,
     #[serde(skip_serializing_if = "Json::is_null")]
@@ -36,7 +37,7 @@ pub(super) struct TraceEvent {
 }
 
 impl TraceEvent {
-    /// The name of a pool.
+    /// Names the process of a pool.
     pub(super) fn process(pid: u64, pool: &str) -> Self {
         Self {
             ph: "M",
@@ -47,7 +48,7 @@ impl TraceEvent {
         }
     }
 
-    /// The name and the place of a lane.
+    /// Names the thread of a lane and sets its sort index.
     pub(super) fn thread(pid: u64, tid: u64, name: &str) -> [Self; 2] {
         let meta = |kind: &str, args| Self {
             ph: "M",
@@ -63,7 +64,7 @@ impl TraceEvent {
         ]
     }
 
-    /// The time that a worker had a call.
+    /// Returns the slice of a call on its worker.
     pub(super) fn call(pid: u64, tid: u64, call: &RecordedCall, (ts, dur): (u64, u64)) -> Self {
         let cname = match call.outcome {
             "ok" => None,
@@ -84,7 +85,7 @@ impl TraceEvent {
         }
     }
 
-    /// The time that a call was in the queue: its two ends.
+    /// Returns the two ends of a call's time in the queue.
     pub(super) fn wait(pid: u64, call: &RecordedCall, at: u64, waited: u64) -> [Self; 2] {
         let end = |ph, ts, args| Self {
             ph,
@@ -92,7 +93,7 @@ impl TraceEvent {
             cat: "queue",
             pid,
             ts: Some(ts),
-            // The viewers want one; the lane is that of the pool.
+            // Viewers require a thread; 0 is the pool's own.
             tid: Some(0),
             id: Some(format!("{pid}.{}", call.call)),
             args,
@@ -104,7 +105,7 @@ impl TraceEvent {
         ]
     }
 
-    /// The death of a worker.
+    /// Returns the instant of a worker's death.
     pub(super) fn death(pid: u64, tid: u64, death: &RecordedDeath, ts: u64) -> Self {
         let output = &death.output;
         let death = &death.death;

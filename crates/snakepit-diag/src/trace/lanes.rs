@@ -14,7 +14,7 @@ pub(super) struct Lanes<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Lane {
     pub(super) tid: u64,
-    /// Microseconds at which its last slice ends.
+    /// Time in microseconds at which its last slice ends.
     pub(super) free: u64,
 }
 
@@ -38,7 +38,7 @@ impl<'a> From<&'a str> for Order<'a> {
 }
 
 impl<'a> Lanes<'a> {
-    /// The lanes of these calls and deaths.
+    /// Creates the lanes that these calls and deaths need.
     pub(super) fn of(calls: &'a [RecordedCall], deaths: &'a [RecordedDeath]) -> Self {
         let mut lanes = Self::default();
         for call in calls.iter().filter(|call| !call.worker.is_empty()) {
@@ -68,7 +68,8 @@ impl<'a> Lanes<'a> {
         self.of.len()
     }
 
-    /// The name of each lane: the worker's where it has one slot, else with the slot's number.
+    /// Returns the name of each lane: the worker's, followed by the slot's number if the worker has
+    /// several.
     pub(super) fn names(&self) -> Vec<(u64, String)> {
         let slots = |order: &Order<'_>| self.of.keys().filter(|(one, _)| one == order).count();
         let name = |((order, slot), lane): (&(Order<'_>, u16), &Lane)| {
@@ -81,14 +82,14 @@ impl<'a> Lanes<'a> {
         self.of.iter().map(name).collect()
     }
 
-    /// The lane of a call that a worker had.
+    /// Returns the lane of a call that was sent to a worker.
     pub(super) fn of_call(&mut self, call: &'a RecordedCall) -> &mut Lane {
         self.of
             .entry((call.worker.as_str().into(), call.slot))
             .or_default()
     }
 
-    /// The first lane of a worker that died.
+    /// Returns the thread of the first lane of a worker that died.
     pub(super) fn of_death(&self, death: &RecordedDeath) -> u64 {
         let order = Order::from(death.death.worker.as_str());
         let mut lanes = self.of.range((order, 0)..=(order, u16::MAX));

@@ -1,4 +1,4 @@
-//! Traces keep the rules of the Trace Event Format, whatever was recorded.
+//! Traces follow the rules of the Trace Event Format for any recording.
 
 use std::collections::BTreeMap;
 
@@ -45,7 +45,8 @@ fn events(recordings: &[Recording]) -> Vec<Json> {
     trace["traceEvents"].as_array().unwrap().clone()
 }
 
-/// Checks what the format says of each phase, and that slices of one thread do not overlap.
+/// Checks the fields that the format requires of each phase, and that slices of one thread do not
+/// overlap.
 fn check(events: &[Json]) {
     let mut free: BTreeMap<(u64, u64), u64> = BTreeMap::new();
     let mut open: BTreeMap<String, u64> = BTreeMap::new();
@@ -170,7 +171,7 @@ prop_compose! {
 proptest! {
     #[test]
     fn whatever_is_recorded_makes_a_trace(mut calls in proptest::collection::vec(any_call(), 0..40)) {
-        // The recorder gives each call a number of its own.
+        // The recorder gives each call a unique number.
         for (n, call) in calls.iter_mut().enumerate() {
             call.call = n as u64;
         }

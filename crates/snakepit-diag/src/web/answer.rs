@@ -1,4 +1,4 @@
-//! The answers of the server.
+//! The responses of the server.
 
 use std::borrow::Cow;
 use std::convert::Infallible;
@@ -22,7 +22,7 @@ use crate::{AdminError, Client};
 
 pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
 
-/// What the server shows.
+/// The site: access control, the admin client, and the state that browsers receive.
 #[derive(Debug)]
 pub(super) struct Site {
     pub(super) guard: Guard,
@@ -31,7 +31,7 @@ pub(super) struct Site {
 }
 
 impl Site {
-    /// Answers a request.
+    /// Handles a request.
     pub(super) async fn answer<T>(&self, request: Request<T>) -> Response<Body> {
         let mut response = self.route(&request).await;
         let headers = response.headers_mut();
@@ -105,7 +105,7 @@ impl Site {
     }
 }
 
-/// The page, with a policy of its own.
+/// Returns the page with its own content security policy.
 fn front() -> Response<Body> {
     let Ok(nonce) = random() else {
         return text(

@@ -1,4 +1,4 @@
-//! Calls as columns of numbers: some forty bytes of JSON each.
+//! Calls as columns of numbers: some forty bytes of JSON per call.
 
 use std::collections::HashMap;
 
@@ -6,28 +6,28 @@ use serde::{Serialize, Serializer};
 
 use crate::RecordedCall;
 
-/// Calls of one pool. Names are places in lists.
+/// The calls of one pool. Names are indices into lists.
 #[derive(Debug, Serialize)]
 pub(super) struct Columns<'a> {
-    /// Seconds since 1970 that `at` counts from.
+    /// Start of `at`, in seconds since 1970.
     from: f64,
     tools: Vec<&'a str>,
     workers: Vec<&'a str>,
     outcomes: Vec<&'a str>,
     codes: Vec<&'a str>,
     n: usize,
-    /// Each is the number of the call less that of the one before.
+    /// Call numbers, each as the difference from the one before.
     call: Column,
-    /// Microseconds after the one before.
+    /// Start times in microseconds, each as the difference from the one before.
     at: Column,
     tool: Column,
     worker: Column,
     slot: Column,
     /// Microseconds in the queue.
     queued: Column,
-    /// Microseconds from the beginning until it was sent, without those in the queue.
+    /// Microseconds from the start until the call was sent, minus those in the queue.
     unsent: Column,
-    /// Microseconds in all; -1 if it has not ended.
+    /// Microseconds from start to end; -1 if the call has not ended.
     took: Column,
     outcome: Column,
     code: Column,
@@ -37,7 +37,7 @@ pub(super) struct Columns<'a> {
     bytes_out: Column,
 }
 
-/// A column. One whose values are all the same is that value.
+/// A column. If all values are equal, it is serialised as that value.
 #[derive(Debug, Default)]
 struct Column(Vec<i64>);
 
@@ -51,7 +51,7 @@ impl Serialize for Column {
     }
 }
 
-/// Names by their places.
+/// Names by their index.
 #[derive(Debug, Default)]
 struct Names<'a> {
     places: HashMap<&'a str, i64>,

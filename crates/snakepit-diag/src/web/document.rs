@@ -1,32 +1,32 @@
-//! What a page shows, as data.
+//! The data that a page shows.
 
 use serde::Serialize;
 
 use super::columns::{self, Columns};
 use crate::{Finding, RecordedDeath, Recording, Report, WorkerStacks};
 
-/// Workers whose stacks are in a report.
+/// Most workers whose stacks are in a report.
 pub const STACKS: usize = 64;
 
-/// All that a report shows of a host.
+/// Everything that a report page shows of a host.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Document {
     /// The run.
     pub run: String,
-    /// When it was made, in seconds since 1970.
+    /// Time of the document, in seconds since 1970.
     pub made: f64,
-    /// The host as it was. `None` if it did not run any more.
+    /// The state of the host. `None` if it was no longer running.
     pub report: Option<Report>,
-    /// What is wrong.
+    /// The problems found.
     pub findings: Vec<Finding>,
-    /// What was recorded of its pools.
+    /// The flight recordings of its pools.
     pub recordings: Vec<Recording>,
-    /// Where threads of busy workers were.
+    /// The stacks of busy workers.
     pub stacks: Vec<WorkerStacks>,
 }
 
-/// The document as a page reads it.
+/// The document in the form that the page reads.
 #[derive(Debug, Serialize)]
 struct Data<'a> {
     live: bool,
@@ -39,7 +39,7 @@ struct Data<'a> {
     stacks: &'a [WorkerStacks],
 }
 
-/// A recording as a page reads it.
+/// A recording in the form that the page reads.
 #[derive(Debug, Serialize)]
 struct PoolData<'a> {
     pool: &'a str,
@@ -48,7 +48,7 @@ struct PoolData<'a> {
 }
 
 impl Document {
-    /// A document of a host that is dead: what it has recorded.
+    /// Creates the document of a dead host from its recordings.
     pub fn of_recordings(run: String, made: f64, recordings: Vec<Recording>) -> Self {
         let findings = recordings.iter().flat_map(Recording::findings).collect();
         Self {
@@ -60,14 +60,14 @@ impl Document {
         }
     }
 
-    /// A document of a host that runs.
+    /// Creates the document of a live host.
     pub fn of_host(
         mut report: Report,
         findings: Vec<Finding>,
         recordings: Vec<Recording>,
         stacks: Vec<WorkerStacks>,
     ) -> Self {
-        // Who waits is nobody's business to whom the file is sent.
+        // The names of sessions are private: the file may be passed on.
         for pool in &mut report.pools {
             pool.queue_by_session.clear();
         }
@@ -81,7 +81,7 @@ impl Document {
         }
     }
 
-    /// JSON that may stand in a page.
+    /// Serialises the document as JSON that is safe inside HTML.
     pub(super) fn json(&self) -> String {
         let pools = self.recordings.iter().map(|recording| PoolData {
             pool: &recording.pool,
@@ -102,7 +102,8 @@ impl Document {
     }
 }
 
-/// JSON without what could end the element that it stands in. These characters are in strings alone.
+/// Escapes JSON so that it cannot end its HTML element. The escaped characters occur only in
+/// strings.
 pub(super) fn for_html(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for c in json.chars() {

@@ -1,4 +1,4 @@
-//! Looks at the host for all browsers, and the events of one browser.
+//! Reports of the host for all browsers, and the event stream of one browser.
 
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
@@ -15,27 +15,28 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::columns;
 use crate::{AdminError, Client, Meter, RecordedCall, Recording, RunningHost, Watch};
 
-/// What browsers see now.
+/// The state that browsers receive.
 #[derive(Clone, Debug, Default)]
 pub(super) enum State {
-    /// There was no look yet.
+    /// There is no report yet.
     #[default]
     Waiting,
-    /// A look.
+    /// The latest report.
     Look(Arc<Moment>),
-    /// The host is gone; why.
+    /// The host is gone, for this reason.
     Gone(Arc<str>),
 }
 
-/// A look at the host, and what it has recorded.
+/// A report of the host with its flight recordings.
 #[derive(Debug)]
 pub(super) struct Moment {
-    /// The look in JSON.
+    /// The report in JSON.
     look: String,
     recordings: Vec<Recording>,
 }
 
-/// Looks at the host until it is gone. Recordings are read only while a browser is there.
+/// Queries the host until it is gone, and returns the reason. Recordings are read only while a
+/// browser is connected.
 pub(super) async fn feed(
     host: &RunningHost,
     mut client: Client,
@@ -56,7 +57,7 @@ pub(super) async fn feed(
         };
         meter.measure(&mut report);
         watch.add(report);
-        // A recording that cannot be read shows no calls; the look goes on.
+        // Without a readable recording the page shows no calls; the rest continues.
         let recordings = match state.receiver_count() {
             0 => Vec::new(),
             _ => host.recordings().unwrap_or_default(),
@@ -92,8 +93,8 @@ fn look(watch: &Watch) -> String {
     document.to_string()
 }
 
-/// The events of one browser. What it does not read in time is left out: the next event has the latest look, and all calls that it does
-/// not know.
+/// Returns the events of one browser. A slow browser skips reports: its next event has the latest
+/// report and all calls that it has not received.
 pub(super) fn events(
     state: watch::Receiver<State>,
 ) -> impl Stream<Item = Result<Frame<Bytes>, Infallible>> {
@@ -113,17 +114,17 @@ pub(super) fn events(
     })
 }
 
-/// One event. JSON has no line breaks.
+/// Formats one event. JSON contains no line breaks.
 fn event(name: &str, data: &str) -> String {
     format!("event: {name}\ndata: {data}\n\n")
 }
 
-/// What a browser has seen of each pool.
+/// The calls and deaths that a browser has received, by pool.
 #[derive(Debug, Default)]
 struct Seen {
-    /// Calls by number: whether they had ended, and how often they had been sent.
+    /// Calls by number: whether they had ended, and the number of attempts.
     calls: HashMap<String, HashMap<u64, (bool, u8)>>,
-    /// Number of deaths and the moment of the last one.
+    /// Number of deaths and the time of the last one.
     deaths: HashMap<String, (usize, u64)>,
 }
 
@@ -148,7 +149,7 @@ impl Seen {
         text
     }
 
-    /// The calls that are new, or went on.
+    /// Returns the calls that are new or have changed.
     fn news<'a>(&mut self, recording: &'a Recording) -> Vec<&'a RecordedCall> {
         let mut now = HashMap::with_capacity(recording.calls.len());
         let seen = self.calls.entry(recording.pool.clone()).or_default();

@@ -1,33 +1,34 @@
-//! Who may ask the server: the browser that was given the address with its token, for the server's own page.
+//! Access control: only the browser with the token in its address, and only for the server's own
+//! page.
 
 use std::net::SocketAddr;
 
 use hyper::header::{HOST, HeaderMap, ORIGIN};
 
-/// Bytes of a token.
+/// Length of a token in bytes.
 const BYTES: usize = 24;
 
-/// What a request has to show.
+/// The conditions that a request has to meet.
 #[derive(Debug)]
 pub(super) struct Guard {
     token: String,
-    /// The names that the server has in a browser.
+    /// The names under which a browser addresses the server.
     hosts: [String; 2],
 }
 
-/// Why a request is refused.
+/// The reason for which a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refused {
-    /// It is for another name, as one is that another page has made up.
+    /// The `Host` header names another host, as in DNS rebinding.
     Host,
-    /// It comes from another page.
+    /// Another page sent the request.
     Origin,
-    /// It does not have the token.
+    /// The token is missing or wrong.
     Token,
 }
 
 impl Guard {
-    /// A guard with a new token for a server at this address.
+    /// Creates a guard with a new token for a server at this address.
     pub(super) fn new(address: SocketAddr) -> Result<Self, getrandom::Error> {
         let port = address.port();
         let localhost = format!("localhost:{port}");
@@ -41,7 +42,7 @@ impl Guard {
         &self.token
     }
 
-    /// Checks a request, with what stands behind the question mark.
+    /// Checks a request's headers and its query string.
     pub(super) fn check(&self, headers: &HeaderMap, query: &str) -> Result<(), Refused> {
         let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or(""));
         let own = |host: &str| self.hosts.iter().any(|own| own.eq_ignore_ascii_case(host));
@@ -49,7 +50,8 @@ impl Guard {
         if hosts != 1 || !text(HOST).is_some_and(own) {
             return Err(Refused::Host);
         }
-        // Browsers name the page that asks in most requests, and its relation in all newer ones.
+        // Browsers send `Origin` in most cross-origin requests, and newer ones always send
+        // `Sec-Fetch-Site`.
         let origin =
             text(ORIGIN).is_none_or(|origin| origin.strip_prefix("http://").is_some_and(own));
         let site = headers.get("sec-fetch-site").map(|site| site.as_bytes());
@@ -66,7 +68,7 @@ impl Guard {
 }
 
 impl Refused {
-    /// What a person reads.
+    /// Returns the message for the user.
     pub(super) const fn text(self) -> &'static str {
         match self {
             Self::Host => "this is not the name of the server: open the address that it printed\n",
@@ -76,20 +78,20 @@ impl Refused {
     }
 }
 
-/// The value of a name in a query.
+/// Returns the value of a name in a query string.
 pub(super) fn value<'a>(query: &'a str, name: &str) -> Option<&'a str> {
     let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
     pairs.find(|(of, _)| *of == name).map(|(_, value)| value)
 }
 
-/// A text that nobody can guess.
+/// Returns an unguessable text.
 pub(super) fn random() -> Result<String, getrandom::Error> {
     let mut bytes = [0; BYTES];
     getrandom::fill(&mut bytes)?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// Compares in a time that does not depend on where texts differ.
+/// Compares two texts in a time that does not depend on where they differ.
 fn same(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a.iter().zip(b).fold(0, |all, (a, b)| all | (a ^ b)) == 0
 }

@@ -14,10 +14,11 @@ const SCRIPTS: [&str; 5] = [
     include_str!("page/main.js"),
 ];
 
-/// Data of a page that gets it from the server.
+/// Data of the live page, which loads everything else from the server.
 const LIVE: &str = r#"{"live":true}"#;
 
-/// What a page may do: run its own script, have its own style, and ask where it came from if it is live.
+/// Returns the content security policy: the page may run its own script, use its own style and, if
+/// live, connect to its server.
 pub(super) fn policy(nonce: &str, live: bool) -> String {
     let connect = if live { "connect-src 'self'; " } else { "" };
     format!(
@@ -25,7 +26,7 @@ pub(super) fn policy(nonce: &str, live: bool) -> String {
     )
 }
 
-/// A report as one file of HTML.
+/// Renders a document as a self-contained HTML file.
 ///
 /// # Errors
 /// [`WebError::Random`].
@@ -34,7 +35,7 @@ pub fn report_page(document: &Document) -> Result<String, WebError> {
     Ok(page(&document.json(), &nonce, false))
 }
 
-/// The page that a server gives out.
+/// Renders the page that the server delivers.
 pub(super) fn live_page(nonce: &str) -> String {
     page(LIVE, nonce, true)
 }
@@ -64,11 +65,11 @@ mod tests {
     use super::*;
     use crate::{RecordedCall, Recording};
 
-    /// `SNAKEPIT_TEST_PAGE=FILE` keeps the page.
+    /// With `SNAKEPIT_TEST_PAGE=FILE`, writes the page to that file.
     #[test]
     fn a_report_of_a_hundred_thousand_calls_has_five_megabytes() {
         let calls = (0..100_000_u64).map(|n| {
-            // Figures as they are in a host: of different lengths, without an order.
+            // Figures as in a real host: of different lengths, without an order.
             let scatter = n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;
             let queued = u32::try_from(scatter % 20_000).unwrap();
             RecordedCall {

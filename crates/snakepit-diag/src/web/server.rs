@@ -1,4 +1,4 @@
-//! The server: on a loopback address, for a few browsers.
+//! The server, on a loopback address and for a few browsers.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -19,22 +19,22 @@ use super::feed::{State, feed};
 use super::guard::Guard;
 use crate::{AdminError, Client, RunningHost};
 
-/// Connections that are served at the same time. For a further one the oldest is closed: a browser opens its own again.
+/// Most concurrent connections. A further one replaces the oldest; its browser reconnects.
 const CONNECTIONS: usize = 32;
 
-/// The longest time for the head of a request.
+/// Longest time for the head of a request.
 const HEAD: Duration = Duration::from_secs(10);
 
-/// Bytes of the head of a request.
+/// Largest head of a request in bytes.
 const HEAD_BYTES: usize = 16 * 1024;
 
-/// The pause after a connection that could not be accepted, most often since there is no free descriptor.
+/// Pause after a connection could not be accepted, usually for lack of descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Time in which browsers learn that the host is gone.
+/// Time in which browsers receive the news that the host is gone.
 const LAST: Duration = Duration::from_secs(1);
 
-/// A server that is bound to its address.
+/// A server bound to its address.
 #[derive(Debug)]
 pub struct WebServer {
     listener: TcpListener,
@@ -42,11 +42,11 @@ pub struct WebServer {
     guard: Guard,
 }
 
-/// Why there is no server.
+/// The error of starting the server or of rendering a page.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WebError {
-    /// Others could reach it.
+    /// The address is not a loopback address, so that others could reach the server.
     #[error("{0} is no loopback address")]
     NotLoopback(SocketAddr),
     /// The address cannot be used.
@@ -54,19 +54,19 @@ pub enum WebError {
     Bind {
         /// The address.
         address: SocketAddr,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// The system gives no random numbers.
+    /// The system provides no random numbers for the token.
     #[error("there is no token: {0}")]
     Random(getrandom::Error),
 }
 
 impl WebServer {
-    /// Binds a loopback address; port 0 is any free one.
+    /// Binds a loopback address; port 0 selects a free one.
     ///
     /// # Errors
-    /// [`WebError`].
+    /// [`WebError::NotLoopback`], [`WebError::Bind`], [`WebError::Random`].
     pub async fn bind(address: SocketAddr) -> Result<Self, WebError> {
         if !address.ip().is_loopback() {
             return Err(WebError::NotLoopback(address));
@@ -81,15 +81,16 @@ impl WebServer {
         })
     }
 
-    /// The address that a browser opens. Who knows it may look into the host.
+    /// Returns the address to open in a browser. Anyone who knows it has access to the host's
+    /// state.
     pub fn url(&self) -> String {
         format!("http://{}/?token={}", self.address, self.guard.token())
     }
 
-    /// Shows a host, looked at `every` so often, until it is gone; returns why it is.
+    /// Serves a host, queried at the interval `every`, until it is gone. Returns the reason.
     ///
     /// # Cancel safety
-    /// Dropping it ends the server and its connections.
+    /// Dropping the future ends the server and its connections.
     pub async fn serve(self, host: &RunningHost, client: Client, every: Duration) -> AdminError {
         let (state, _) = watch::channel(State::default());
         let site = Arc::new(Site {
@@ -107,7 +108,7 @@ impl WebServer {
             }
         };
         drop(self.listener);
-        // A browser that does not read is not waited for.
+        // Does not wait for a browser that does not read.
         let _ = tokio::time::timeout(LAST, connections.end()).await;
         gone
     }
@@ -129,7 +130,7 @@ async fn accept(
     }
 }
 
-/// The connections that are served, oldest first.
+/// The open connections, oldest first.
 #[derive(Debug, Default)]
 struct Connections {
     tasks: JoinSet<()>,
@@ -154,7 +155,7 @@ impl Connections {
             .header_read_timeout(HEAD)
             .max_buf_size(HEAD_BYTES);
         let connection = http.serve_connection(TokioIo::new(stream), answer);
-        // A peer that breaks the protocol, is slow or goes away ends its own connection, nothing else.
+        // A peer that breaks the protocol, is slow or disconnects affects only its own connection.
         let task = self.tasks.spawn(async move {
             let _ = connection.await;
         });

@@ -1,4 +1,4 @@
-//! What a client may do, and what it may not.
+//! Requests of a client that change the host.
 
 use futures_util::TryStreamExt as _;
 use snakepit_core::{ErrorCode, PoolState};
@@ -25,7 +25,7 @@ async fn actions_are_refused_unless_they_are_allowed_and_nothing_happens() {
     assert_eq!((host.profile.starts(), host.pool.status().recycled), (1, 0));
 }
 
-/// The actions that the host tells of.
+/// Returns the actions of which the host has emitted events.
 async fn actions(host: &Host) -> Vec<String> {
     let events = host
         .client()

@@ -1,4 +1,4 @@
-//! Hosts that are not there, go away, or are none.
+//! Hosts that are missing, disappear, or are not hosts at all.
 
 use std::convert::Infallible;
 use std::fs;
@@ -25,7 +25,7 @@ impl Host {
 async fn refused(host: &Host) -> AdminError {
     let error = Client::connect(&host.found()).await.unwrap_err();
     assert!(!error.help().is_empty());
-    // The host itself is well.
+    // The host itself is not affected.
     host.call("echo").await.unwrap();
     error
 }
@@ -77,7 +77,7 @@ async fn a_host_that_ends_while_it_is_looked_at_is_gone_and_streams_end() {
 async fn a_socket_that_was_left_behind_or_removed_is_told_apart() {
     let mut host = Host::start(1).await;
     drop(host.server.take());
-    // The service has ended when its socket is closed.
+    // The service has ended once its socket is closed.
     while std::os::unix::net::UnixStream::connect(host.socket()).is_ok() {
         tokio::task::yield_now().await;
     }
@@ -148,7 +148,7 @@ async fn a_socket_of_something_else_is_no_host() {
     let mut host = Host::start(1).await;
     drop(host.server.take());
     fs::remove_file(host.socket()).unwrap();
-    // It takes connections and closes them.
+    // A server that accepts connections and closes them.
     let listener = UnixListener::bind(host.socket()).unwrap();
     let closing = std::thread::spawn(move || drop(listener.accept()));
     assert!(matches!(refused(&host).await, AdminError::Gone { .. }));
@@ -169,7 +169,7 @@ async fn a_recording_that_is_none_is_told_by_its_name() {
     assert_eq!(unknown.code(), ErrorCode::NoHost);
 }
 
-/// Serves one connection on which each request is answered with this message.
+/// Serves one connection on which every request is answered with this message.
 async fn serve_as(listener: tokio::net::UnixListener, message: &'static [u8]) {
     let answer = |_: hyper::Request<Incoming>| async move {
         let length = u32::try_from(message.len()).unwrap().to_be_bytes();
@@ -185,7 +185,7 @@ async fn serve_as(listener: tokio::net::UnixListener, message: &'static [u8]) {
     };
     let (stream, _) = listener.accept().await.unwrap();
     let http = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-    // The client goes away when it has seen enough.
+    // The client disconnects when it has seen enough.
     let _ = http
         .serve_connection(TokioIo::new(stream), hyper::service::service_fn(answer))
         .await;

@@ -1,4 +1,4 @@
-//! What a client sees.
+//! Requests of a client that read the host.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

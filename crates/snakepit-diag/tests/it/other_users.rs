@@ -12,10 +12,10 @@ use snakepit_diag::{Client, Hosts};
 
 use crate::support::Host;
 
-/// A user that owns nothing.
+/// A user without files or processes.
 const NOBODY: u32 = 65_534;
 
-/// What the process of another user is to look at.
+/// Environment variable with the data directory for the other user's process.
 const DATA: &str = "SNAKEPIT_TEST_DATA";
 
 /// The part of the tests that runs as another user.
@@ -39,13 +39,14 @@ async fn another_user_looks() {
     println!("@socket {answer:?}");
 }
 
-/// The admin socket below a data directory, if the way to it is open.
+/// Returns the admin socket in a data directory. `None` if permissions are lacking.
 fn sockets(data: &Path) -> Option<PathBuf> {
     let run = fs::read_dir(data.join("runs")).ok()?.next()?.ok()?;
     Some(run.path().join("s/admin"))
 }
 
-/// What another user finds and gets. `None` if it cannot run this program.
+/// Runs this program as another user; returns the error and the socket that it finds. `None` if the
+/// other user cannot run this program.
 fn as_nobody(data: &Path) -> Option<(String, String)> {
     let user = format!("--reuid={NOBODY}");
     let group = format!("--regid={NOBODY}");
@@ -70,7 +71,7 @@ async fn the_host_of_another_user_is_refused_with_its_name_whoever_asks() {
         eprintln!("skipped: it needs root to become another user");
         return;
     }
-    // Root looks at what belongs to a user.
+    // Root queries the host of another user.
     let host = Host::start(1).await;
     chown(&host.data, Some(NOBODY), None).unwrap();
     let error = Hosts::find(&host.data).unwrap_err();
@@ -85,7 +86,7 @@ async fn the_host_of_another_user_is_refused_with_its_name_whoever_asks() {
         error.help()
     );
     chown(&host.data, Some(0), None).unwrap();
-    // A user looks at what belongs to root: the directory is closed.
+    // Another user queries a host of root: the directory is closed.
     fs::set_permissions(host.data.parent().unwrap(), Permissions::from_mode(0o755)).unwrap();
     let data = host.data.clone();
     let Some((found, socket)) = as_nobody(&data) else {
@@ -95,7 +96,7 @@ async fn the_host_of_another_user_is_refused_with_its_name_whoever_asks() {
     assert!(found.starts_with("SP6001"), "{found}");
     assert!(found.contains("; run this as "), "{found}");
     assert_eq!(socket, "None");
-    // Every door is open: the owner is still another one, and the host hangs up on who knocks.
+    // With all permissions open the owner still differs, and the host closes connections of others.
     let mut path = host.registry.socket_dir().join("admin");
     while path != *data.parent().unwrap() {
         let mode = if path.is_dir() { 0o755 } else { 0o777 };

@@ -11,7 +11,7 @@ use snakepit_core::{
 use snakepit_diag::{AdminHost, AdminServer, Client, Hosts, RunningHost};
 use snakepit_registry::{Registry, RegistryConfig};
 
-/// Time that no healthy step ever needs.
+/// Longer than any step takes in a healthy test.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
 
 pub(crate) struct Host {
@@ -34,7 +34,7 @@ impl Host {
         host
     }
 
-    /// A host in a directory that others may share.
+    /// Starts a host in a data directory that other hosts may share.
     pub(crate) async fn start_in(data: PathBuf, workers: usize) -> Self {
         let registry = Registry::open(RegistryConfig::new(&data)).unwrap();
         let state = HostState::new(HostStateConfig::new()).unwrap();
@@ -76,7 +76,7 @@ impl Host {
         call(&self.pool, tool).await
     }
 
-    /// Starts a call and waits until a worker has it; returns its number, too.
+    /// Starts a call and waits until a worker runs it. Also returns the call's number.
     pub(crate) async fn running(
         &self,
         tool: &'static str,

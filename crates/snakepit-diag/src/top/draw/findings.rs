@@ -1,4 +1,4 @@
-//! What is wrong, the heaviest first.
+//! The findings, the most severe first.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -11,7 +11,7 @@ use super::super::screen::Screen;
 use super::{faint, of_severity};
 use crate::text::count;
 
-/// Draws as many findings as have room.
+/// Draws as many findings as fit.
 pub(super) fn draw(screen: &Screen, area: Rect, buffer: &mut Buffer) {
     if area.is_empty() {
         return;

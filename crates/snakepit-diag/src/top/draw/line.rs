@@ -1,4 +1,4 @@
-//! The lines at the top and at the bottom, and that of the queues.
+//! Single lines: the first, the last, and the line of the queues.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -12,10 +12,10 @@ use super::{bold, faint};
 use crate::Report;
 use crate::text::seconds;
 
-/// Seconds after which a host that does not answer is called silent.
+/// Seconds without an answer after which the view says so.
 const SILENT: f64 = 2.0;
 
-/// What is looked at, and how.
+/// Draws the first line: the host, and the state of the view.
 pub(super) fn head(screen: &Screen, area: Rect, buffer: &mut Buffer) {
     let mut spans = vec![Span::styled("snakepit top", bold())];
     if let Some(report) = screen.watch.report() {
@@ -41,7 +41,7 @@ pub(super) fn head(screen: &Screen, area: Rect, buffer: &mut Buffer) {
     Paragraph::new(Line::from(spans)).render(area, buffer);
 }
 
-/// What is special about the view.
+/// Returns the marks for the state of the view: no answer, recording, paused.
 pub(super) fn marks(screen: &Screen) -> Vec<Span<'static>> {
     let warn = Style::new().fg(Color::Yellow);
     let mut marks = Vec::new();
@@ -63,7 +63,7 @@ pub(super) fn marks(screen: &Screen) -> Vec<Span<'static>> {
     marks
 }
 
-/// Calls that wait, by session. `None` if no session has any.
+/// Describes the waiting calls by session. `None` if no call waits.
 pub(super) fn queues(report: &Report) -> Option<String> {
     let queues = report.pools.iter().flat_map(|pool| &pool.queue_by_session);
     let queues = queues.map(|queue| match &queue.session {
@@ -76,7 +76,7 @@ pub(super) fn queues(report: &Report) -> Option<String> {
     (!queues.is_empty()).then(|| format!("waiting by session: {}", queues.join(", ")))
 }
 
-/// What just happened, or what keys do.
+/// Draws the last line: a question, a notice, or the keys.
 pub(super) fn foot(screen: &Screen, area: Rect, buffer: &mut Buffer) {
     let line = match &screen.mode {
         Mode::Confirm(action) => Line::from(vec![

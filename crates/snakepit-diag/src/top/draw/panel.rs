@@ -1,4 +1,4 @@
-//! A text over the list: stacks, or what a worker has written.
+//! A text in place of the list: stacks, or the output of a worker.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -9,7 +9,8 @@ use snakepit_core::Printable;
 use super::super::screen::Panel;
 use super::bold;
 
-/// Draws the lines from the first that is wanted, and as many before it as there is room.
+/// Draws the lines from the panel's first one. If fewer remain than fit, earlier lines fill the
+/// area.
 pub(super) fn draw(panel: &Panel, area: Rect, buffer: &mut Buffer) {
     let room = usize::from(area.height.saturating_sub(1));
     let first = panel.first.min(panel.lines.len().saturating_sub(room));

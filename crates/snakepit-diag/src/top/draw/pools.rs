@@ -1,4 +1,4 @@
-//! A line for each pool: its slots as a gauge, its queue and its rate as small charts.
+//! One line per pool: its slots as a gauge, its queue and its rate as small charts.
 
 use std::collections::VecDeque;
 
@@ -59,7 +59,7 @@ fn columns(area: Rect) -> [Rect; 8] {
     ]
 }
 
-/// Draws the titles, and pools below them as far as there is room.
+/// Draws the titles and, below them, as many pools as fit.
 pub(super) fn draw(screen: &Screen, report: &Report, most: usize, area: Rect, buffer: &mut Buffer) {
     let mut rows = area.rows();
     let Some(titles) = rows.next() else { return };
@@ -142,7 +142,7 @@ fn pool_line(screen: &Screen, report: &Report, pool: &PoolReport, row: Rect, buf
     Paragraph::new(Line::from(spans)).render(rest, buffer);
 }
 
-/// The last rate.
+/// Formats the newest rate.
 fn per_second(rates: &VecDeque<f64>) -> String {
     match rates.back() {
         None => "-".to_owned(),
@@ -151,7 +151,7 @@ fn per_second(rates: &VecDeque<f64>) -> String {
     }
 }
 
-/// The last values that have room, the newest at the right.
+/// Draws as many of the last values as fit, the newest at the right.
 fn chart(
     values: impl DoubleEndedIterator<Item = u64>,
     area: Rect,

@@ -1,4 +1,4 @@
-//! The most important, for terminals that have no room for more.
+//! The essentials, for small terminals.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -10,7 +10,7 @@ use snakepit_core::Printable;
 use super::super::screen::{Mode, Screen};
 use super::{bold, line, of_band, of_severity, panel};
 
-/// Draws a line for each pool, then findings, as far as there is room.
+/// Draws a line for each pool, then findings, as many as fit.
 pub(super) fn draw(screen: &Screen, area: Rect, buffer: &mut Buffer) {
     if let Mode::Panel(text) = &screen.mode {
         panel::draw(text, area, buffer);

@@ -1,4 +1,4 @@
-//! The list of workers, with what each does now.
+//! The list of workers with their current calls.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Rect};
@@ -12,7 +12,7 @@ use super::{ago, faint};
 use crate::text::{amount, seconds};
 use crate::{Report, WorkerState};
 
-/// Columns: title, width, and the width of the list from which on they are there.
+/// Columns: title, width, and the width of the list from which the column is shown.
 const COLUMNS: [(&str, Constraint, u16); 11] = [
     ("WORKER", Constraint::Length(12), 0),
     ("STATUS", Constraint::Length(9), 0),
@@ -120,7 +120,7 @@ const fn of_state(state: WorkerState) -> Style {
     }
 }
 
-/// What is not as it should be with a worker, and the last death in its place.
+/// Describes the problems of a worker and the last death in its place.
 fn trouble(report: &Report, row: &Row<'_>) -> String {
     let mut text = crate::render::trouble(row.worker);
     if let Some(death) = &row.worker.last_death {
