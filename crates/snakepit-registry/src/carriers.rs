@@ -1,11 +1,12 @@
-//! The processes that carry the cookie or the stamp of one worker: it, its shim, and what they have started.
+//! The processes that carry the cookie or the stamp of one worker: the worker, its shim and their
+//! descendants.
 
 use crate::cookie::Cookie;
 use crate::identity::Observation;
 use crate::pidfd::{PidFd, Scope};
 use crate::table::{HostTable, ProcessTable};
 
-/// Their process ids. Empty when `/proc` cannot be read.
+/// Returns the process ids of the carriers. Empty if `/proc` cannot be read.
 pub(crate) fn of(cookie: Cookie) -> Vec<i32> {
     let all = HostTable.tagged().unwrap_or_default();
     all.into_iter()
@@ -14,7 +15,7 @@ pub(crate) fn of(cookie: Cookie) -> Vec<i32> {
         .collect()
 }
 
-/// Kills them, until there are no new ones for a round.
+/// Kills the carriers until a round finds no new ones.
 pub(crate) fn kill(cookie: Cookie) {
     const ROUNDS: usize = 10;
     let mut killed = Vec::new();
@@ -33,7 +34,7 @@ pub(crate) fn kill(cookie: Cookie) {
             };
             let ours = Observation::of(&held).ok().flatten();
             if ours.is_some_and(|seen| seen.is_of(cookie)) {
-                // What is refused is left to the sweep, which says so.
+                // The sweep handles and reports a process that cannot be signalled.
                 let _ = held.signal(Scope::Process, libc::SIGKILL);
             }
         }

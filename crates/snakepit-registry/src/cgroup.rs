@@ -1,6 +1,6 @@
-//! Control groups (version 2) of workers: made, joined, killed and removed by path.
+//! Control groups (version 2) of workers: created, joined, killed and removed by path.
 //!
-//! Their names begin with the run, and nothing is killed in a directory whose name does not.
+//! Their names begin with the run id. A group whose name does not is never killed.
 
 use std::fs;
 use std::io;
@@ -17,12 +17,12 @@ use crate::clock::Deadline;
 use crate::containment::Refusal;
 use crate::run_id::RunId;
 
-/// Where the second hierarchy is mounted: alone, or beside the first.
+/// Mount points of the version 2 hierarchy: alone, or beside version 1.
 const ROOTS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
-/// How often a group that was killed is looked at.
+/// Interval between two checks of a group that was killed.
 const POLL: Duration = Duration::from_millis(1);
 
-/// The control group of this process, if it can be divided.
+/// Returns the control group of this process if child groups can be created in it.
 pub(crate) fn own() -> Result<PathBuf, Refusal> {
     let refuse = |why: &str| Refusal(why.to_owned());
     let groups = fs::read_to_string("/proc/self/cgroup")
@@ -44,7 +44,7 @@ pub(crate) fn own() -> Result<PathBuf, Refusal> {
     Ok(dir)
 }
 
-/// Makes a control group, looks whether it can be killed, and removes it.
+/// Creates a control group, checks that it can be killed, and removes it.
 pub(crate) fn probe() -> Result<(), Refusal> {
     let failed = |e: io::Error| Refusal(format!("a control group cannot be made: {e}"));
     let run = RunId::random().map_err(failed)?;
@@ -63,15 +63,15 @@ fn prefix(run: RunId) -> String {
     format!("snakepit-{run}-")
 }
 
-/// Makes the control group of one worker.
+/// Creates the control group of one worker.
 pub(crate) fn create(parent: &Path, run: RunId, generation: u64) -> io::Result<PathBuf> {
     let dir = parent.join(format!("{}{generation}", prefix(run)));
     fs::create_dir(&dir)?;
     Ok(dir)
 }
 
-/// The path of a control group of a worker of this run, if it is one: a directory of the second
-/// hierarchy, named as we name them. A record may say anything.
+/// Returns the real path of a control group if it belongs to a worker of this run: a directory in
+/// the version 2 hierarchy that has our form of name. The path from a record is untrusted.
 fn checked(dir: &Path, run: RunId) -> Option<PathBuf> {
     let name = dir.file_name()?.to_str()?;
     let number = name.strip_prefix(&prefix(run))?;
@@ -83,13 +83,13 @@ fn checked(dir: &Path, run: RunId) -> Option<PathBuf> {
     if fstatfs(&held).ok()?.filesystem_type() != CGROUP2_SUPER_MAGIC {
         return None;
     }
-    // From here on without links above it: nothing of it can be exchanged for another place.
+    // From here on the path has no links, so no part of it can be exchanged for another place.
     let real = fs::read_link(format!("/proc/self/fd/{}", held.as_raw_fd())).ok()?;
     let killable = fstatat(&held, "cgroup.kill", AtFlags::AT_SYMLINK_NOFOLLOW).is_ok();
     (killable && real.file_name()? == name).then_some(real)
 }
 
-/// The control groups of a run: those that were recorded, and those beside our own one, because
+/// Returns the control groups of a run: the recorded ones, and those beside our own group, because
 /// a host can die before it records one.
 pub(crate) fn of_run<'a>(run: RunId, recorded: impl Iterator<Item = &'a PathBuf>) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = recorded.cloned().collect();
@@ -106,12 +106,12 @@ pub(crate) fn join(dir: &Path, pid: i32) -> io::Result<()> {
     fs::write(dir.join("cgroup.procs"), pid.to_string())
 }
 
-/// Kills everything in a control group and below, also what is stopped or frozen.
+/// Kills all processes in a control group and below, including stopped and frozen ones.
 pub(crate) fn kill(dir: &Path) -> io::Result<()> {
     fs::write(dir.join("cgroup.kill"), "1")
 }
 
-/// The processes in a control group and below.
+/// Returns the processes in a control group and below.
 pub(crate) fn processes(dir: &Path) -> Vec<i32> {
     let text = fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
     let own = text.lines().filter_map(|line| line.parse().ok());
@@ -125,7 +125,7 @@ fn below(dir: &Path) -> Vec<PathBuf> {
     dirs.map(|entry| entry.path()).collect()
 }
 
-/// Removes an empty control group with those below it. One that is gone is not an error.
+/// Removes an empty control group and the groups below it. Succeeds if the group is gone.
 pub(crate) fn remove(dir: &Path) -> io::Result<()> {
     for inner in below(dir) {
         remove(&inner)?;
@@ -136,12 +136,12 @@ pub(crate) fn remove(dir: &Path) -> io::Result<()> {
     }
 }
 
-/// Kills and removes a control group. Answers with what was in it, and with what does not die
-/// in time.
+/// Kills and removes a control group. Returns the processes that were in it, then those that did
+/// not die before the deadline.
 pub(crate) fn end(dir: &Path, deadline: Deadline) -> (Vec<i32>, Vec<i32>) {
     let found = processes(dir);
     let mut left = found.clone();
-    // A refusal shows in what is left.
+    // If the kill is refused, its processes are reported as left over.
     let _ = kill(dir);
     while !left.is_empty() {
         left = processes(dir);
@@ -152,7 +152,7 @@ pub(crate) fn end(dir: &Path, deadline: Deadline) -> (Vec<i32>, Vec<i32>) {
             std::thread::sleep(POLL);
         }
     }
-    // What cannot be removed is found by the next sweep.
+    // A group that cannot be removed is left to the next sweep.
     let _ = remove(dir);
     (found, left)
 }

@@ -15,17 +15,18 @@ use crate::procfs;
 use crate::shim::Shim;
 use crate::sys;
 
-/// How long a shim may take to end what its worker has left, before it counts as left.
+/// Longest time that a shim may take to end its worker's leftovers before they count as left over.
 const SHIM_END: Duration = Duration::from_millis(500);
 
-/// How a process ended.
+/// The way a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// It exited with this code.
+    /// The process exited with this code.
     Code(i32),
-    /// A signal with this number killed it.
+    /// A signal with this number killed the process.
     Signal(i32),
-    /// It ended, but somebody else took its status (`SIGCHLD` ignored, or a foreign `waitpid`).
+    /// The process ended, but other code took its status (`SIGCHLD` ignored, or a foreign
+    /// `waitpid`).
     Unknown,
 }
 
@@ -33,14 +34,15 @@ pub enum Exit {
 #[derive(Debug)]
 pub(crate) struct Child {
     pidfd: PidFd,
-    /// Closing it makes the kernel kill the group.
+    /// The host's end of the death pipe. Closing it makes the kernel kill the group.
     death: Mutex<Option<Kept>>,
     exit: Mutex<Option<Exit>>,
-    /// What is left in the group has its moment. The leader is not reaped before that is over.
+    /// Helpers in their grace period. The leader is not reaped before the period is over.
     helpers: Mutex<Option<Helpers>>,
-    /// The real parent, when that is not this process.
+    /// The shim that is the real parent, if there is one.
     shim: Option<Shim>,
-    /// The process whose child it is; a copy of that process does nothing to it.
+    /// The process that started the child. In a forked copy of that process, all operations are
+    /// no-ops.
     owner: u32,
 }
 
@@ -60,12 +62,12 @@ impl Child {
         }
     }
 
-    /// Whether it is a child of this process, and not of one that this is a copy of.
+    /// Returns `true` if this process started the child; `false` in a forked copy.
     pub(crate) fn is_ours(&self) -> bool {
         self.owner == std::process::id()
     }
 
-    /// The child of a shim.
+    /// Marks the child as the child of a shim.
     pub(crate) fn below(self, shim: Shim) -> Self {
         let shim = Some(shim);
         Self { shim, ..self }
@@ -75,7 +77,7 @@ impl Child {
         self.pidfd.pid()
     }
 
-    /// A descriptor that is readable when the leader has ended.
+    /// Returns a descriptor that becomes readable when the leader has ended.
     pub(crate) fn watch(&self) -> io::Result<OwnedFd> {
         match &self.shim {
             Some(shim) => shim.watch(),
@@ -83,9 +85,9 @@ impl Child {
         }
     }
 
-    /// The exit, if it has happened. What the leader leaves behind in its group is killed before
-    /// the leader is reaped, while the group's number is certainly its own; helpers of Python get
-    /// a moment before that, see [`finished`](Self::finished).
+    /// Returns the exit. `None` if the child has not ended. The rest of its group is killed before
+    /// the leader is reaped, while the group's id certainly belongs to it. Python's helpers get a
+    /// grace period before that: see [`finished`](Self::finished).
     pub(crate) fn try_wait(&self) -> Option<Exit> {
         let mut exit = lock(&self.exit);
         if exit.is_some() || !self.is_ours() {
@@ -105,7 +107,7 @@ impl Child {
                 return *exit;
             }
             Ok(Some(_)) => {
-                // Refused only for members of other users; those are reported by the sweep.
+                // Refused only for members that belong to other users; the sweep reports those.
                 let _ = self.pidfd.signal(Scope::Group, libc::SIGKILL);
                 sys::wait_exit(self.pidfd.as_fd(), false)
             }
@@ -121,7 +123,7 @@ impl Child {
         *exit
     }
 
-    /// Waits for the exit; `None` when the time is over first.
+    /// Waits for the exit. `None` if `timeout` passes first.
     pub(crate) fn wait(&self, timeout: Duration) -> Option<Exit> {
         let deadline = Deadline::after(timeout);
         loop {
@@ -135,7 +137,7 @@ impl Child {
         }
     }
 
-    /// Waits for the end of the leader, then of its shim, at most that long.
+    /// Waits at most `time` for the end of the leader or, once that has ended, of its shim.
     pub(crate) fn pause(&self, time: Duration) {
         match &self.shim {
             None => {
@@ -148,7 +150,7 @@ impl Child {
         }
     }
 
-    /// SIGTERM to the process alone.
+    /// Sends SIGTERM to the process alone.
     pub(crate) fn terminate(&self) -> io::Result<()> {
         if !self.is_ours() {
             return Ok(());
@@ -156,20 +158,20 @@ impl Child {
         self.pidfd.terminate()
     }
 
-    /// SIGKILL to the whole group.
+    /// Sends SIGKILL to the whole group.
     fn strike(&self) {
-        // Only who reaps the leader may use the number of its group.
+        // Only the process that reaps the leader may use the number of its group.
         let scope = if self.shim.is_some() && !sys::has_group_signal() {
             Scope::Process
         } else {
             Scope::Group
         };
-        // A signal that is refused (another user's process) leaves the death pipe.
+        // If the signal is refused (another user's process), the death pipe remains.
         let _ = self.pidfd.signal(scope, libc::SIGKILL);
     }
 
-    /// Kills what is in the group besides helpers of Python, the leader first. `false` when there
-    /// are no helpers, or none any more; then nothing is killed.
+    /// Kills the members of the group that are not Python's helpers, the leader first. Returns
+    /// `false` if no helper is left; then nothing is killed.
     fn spare_helpers(&self) -> bool {
         let mut helpers = lock(&self.helpers);
         if let Some(helpers) = helpers.as_ref() {
@@ -183,33 +185,33 @@ impl Child {
         helpers.is_some()
     }
 
-    /// SIGKILL to all that is in reach, without waiting. Helpers of Python get a moment, which
-    /// begins with the end of the leader, or here.
+    /// Sends SIGKILL to everything in reach without waiting. Python's helpers get a grace period,
+    /// which begins when the leader ends, or here.
     pub(crate) fn kill(&self) {
         if !self.is_ours() {
             return;
         }
-        // The number of a group whose leader was reaped may be another one's by now.
+        // The id of a group whose leader was reaped may belong to another group by now.
         let known = lock(&self.exit).is_none() || !self.is_settled();
         if known && self.spare_helpers() {
-            // Closing the death pipe would be the end of the helpers, too.
+            // Closing the death pipe would kill the helpers as well.
             return;
         }
         self.strike();
         match &self.shim {
-            // It reports how the leader ended, so it is not killed before.
+            // The shim reports the end of the leader, so it must not be killed before that.
             Some(shim) if !shim.kill(lock(&self.exit).is_some()) => {}
             _ => drop(lock(&self.death).take()),
         }
     }
 
-    /// Whether nothing of the child's shim is left, and no helper of Python has its moment. Once
-    /// that is over, the rest of the group is killed here.
+    /// Returns `true` if the shim is gone and no helper is in its grace period. Kills the rest of
+    /// the group once that period is over.
     pub(crate) fn finished(&self) -> bool {
         if let Some(shim) = &self.shim {
             return shim.look().gone;
         }
-        // Before the other lock, as everywhere.
+        // `exit` is locked before `helpers`, as everywhere.
         let ended = lock(&self.exit).is_some();
         let mut helpers = lock(&self.helpers);
         match helpers.as_ref() {
@@ -224,12 +226,12 @@ impl Child {
         }
     }
 
-    /// Whether no helper of Python has its moment.
+    /// Returns `true` if no helper is in its grace period.
     pub(crate) fn is_settled(&self) -> bool {
         lock(&self.helpers).is_none()
     }
 
-    /// Waits until helpers of Python have had their moment.
+    /// Waits until the grace period of the helpers is over.
     pub(crate) fn settle(&self) {
         let deadline = Deadline::after(helpers::MOMENT);
         while lock(&self.helpers).is_some() && !self.finished() && !deadline.passed() {
@@ -237,21 +239,21 @@ impl Child {
         }
     }
 
-    /// Whether the shim had to kill something after the leader.
+    /// Returns `true` if the shim killed descendants after the leader had ended.
     pub(crate) fn killed_by_shim(&self) -> bool {
         self.shim
             .as_ref()
             .is_some_and(|shim| shim.look().killed > 0)
     }
 
-    /// What is left of the process and its group.
+    /// Returns what is left of the process and its group.
     pub(crate) fn seen(&self) -> Seen {
         let leader = self.try_wait().is_none();
         if !leader {
             self.settle();
         }
         if let (Some(shim), false) = (&self.shim, leader) {
-            // It ends the rest by itself, in milliseconds.
+            // The shim ends the rest by itself within milliseconds.
             shim.wait(SHIM_END);
         }
         Seen {
@@ -260,7 +262,8 @@ impl Child {
         }
     }
 
-    /// Living members of the group besides the leader; below a shim that lives, all others too.
+    /// Returns the living members of the group without the leader. While a shim lives, its other
+    /// descendants are included.
     pub(crate) fn others(&self) -> Vec<i32> {
         let mut others = Vec::new();
         if let Some(shim) = &self.shim
@@ -282,7 +285,7 @@ fn pgid(pid: i32) -> Option<i32> {
     procfs::stat(pid).ok().flatten().map(|stat| stat.pgid)
 }
 
-/// Living members of a group besides its leader.
+/// Returns the living members of a group without its leader.
 fn group_members(pgid: i32) -> Vec<i32> {
     let living = |pid: &i32| {
         *pid != pgid

@@ -1,8 +1,9 @@
-//! The one place of this crate that reads a clock: monotonic, so steps of the wall clock do nothing.
+//! The only reader of the clock in this crate. The clock is monotonic, so steps of the wall clock
+//! have no effect.
 
 use std::time::{Duration, Instant};
 
-/// A point in time by which something must have happened.
+/// A time budget that begins when the value is created.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline {
     start: Instant,
@@ -21,12 +22,12 @@ impl Deadline {
         }
     }
 
-    /// Time since the start.
+    /// Returns the time since the start.
     pub(crate) fn elapsed(&self) -> Duration {
         self.start.elapsed()
     }
 
-    /// Time left; zero when the deadline has passed.
+    /// Returns the time left; zero once the deadline has passed.
     pub(crate) fn left(&self) -> Duration {
         self.budget.saturating_sub(self.elapsed())
     }

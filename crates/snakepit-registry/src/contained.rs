@@ -1,4 +1,4 @@
-//! Starting a worker below a shim.
+//! Starts a worker below a shim.
 
 use std::os::fd::AsFd;
 use std::path::PathBuf;
@@ -19,11 +19,11 @@ use crate::spawner::{self, Born, Started};
 use crate::spec::CommandSpec;
 use crate::sys;
 
-/// How long a shim that failed may take to die.
+/// Longest time that a failed shim may take to die.
 const END: Duration = Duration::from_secs(1);
 
-/// What holds for a worker: the mode of its own, or of the registry. An independent one is not
-/// contained.
+/// Returns the containment of a worker: its own, or else the registry's. An independent worker is
+/// not contained.
 pub(crate) fn mode(inner: &Inner, spec: &CommandSpec) -> Result<Containment, Error> {
     match spec.containment {
         Some(mode) if mode.is_strict() && !spec.dependent => Err(Error::Containment {
@@ -36,7 +36,7 @@ pub(crate) fn mode(inner: &Inner, spec: &CommandSpec) -> Result<Containment, Err
     }
 }
 
-/// Which worker is started, and how.
+/// The worker to start.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Birth<'a> {
     pub(crate) spec: &'a CommandSpec,
@@ -107,7 +107,7 @@ fn group(birth: Birth<'_>) -> Result<PathBuf, Failure> {
     })
 }
 
-/// Ends the shim with its worker when a step fails.
+/// Ends the shim together with its worker if a step fails.
 struct Cleanup {
     shim: Option<PidFd>,
     death: Option<Kept>,
@@ -124,7 +124,8 @@ impl Cleanup {
 impl Drop for Cleanup {
     fn drop(&mut self) {
         if let Some(shim) = &self.shim {
-            // The worker dies with it. A refusal shows in the time that it takes.
+            // The worker dies with the shim. If the signal is refused, the wait takes its full
+            // time.
             let _ = shim.signal(Scope::Group, libc::SIGKILL);
             shim.wait(END);
             let _ = sys::wait_exit(shim.as_fd(), false);

@@ -1,4 +1,4 @@
-//! How far the registry reaches for what its children start.
+//! The modes of reaching the descendants of children.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,30 +8,31 @@ use serde::{Deserialize, Serialize};
 use crate::cgroup;
 use crate::shim;
 
-/// How far the registry reaches for what its children start. Workers that are independent of
-/// their host are never contained.
+/// The registry's reach for the descendants of its children. Workers that are independent of their
+/// host are never contained.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 #[serde(rename_all = "snake_case")]
 pub enum Containment {
-    /// The process group of each child. Descendants that leave it are found by the next sweep.
+    /// The process group of each child. Descendants that leave it are killed by the next sweep.
     #[default]
     Group,
-    /// A small process between host and child, to which everything falls that the child starts.
-    /// It ends all of it with the child, or with the host.
+    /// A small process between host and child, to which all descendants of the child are
+    /// reparented. It kills them when the child or the host ends.
     Shim,
-    /// A shim, and a control group (version 2) for each child, which is killed as a whole.
+    /// A shim, and a control group (version 2) for each child that is killed as a whole.
     Cgroup,
-    /// A process id namespace for each child. The kernel ends everything in it with the host.
+    /// A process id namespace for each child. When the host ends, the kernel kills everything in
+    /// the namespace.
     PidNamespace,
 }
 
-/// Why a mode does not work here, in one sentence.
+/// The reason a mode does not work here, in one sentence.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize)]
 #[error("{0}")]
 pub struct Refusal(pub(crate) String);
 
-/// A text names no mode.
+/// The error for a text that names no mode.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not one of group, shim, cgroup and pid_namespace")]
 pub struct ContainmentError(String);
@@ -40,7 +41,7 @@ impl Containment {
     /// All modes, the weakest first.
     pub const ALL: [Self; 4] = [Self::Group, Self::Shim, Self::Cgroup, Self::PidNamespace];
 
-    /// The name in settings and reports, for example `pid_namespace`.
+    /// Returns the name used in settings and reports, for example `pid_namespace`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Group => "group",
@@ -50,16 +51,16 @@ impl Containment {
         }
     }
 
-    /// Whether it reaches descendants that leave the group of the child.
+    /// Returns `true` if the mode reaches descendants that leave the child's group.
     pub const fn is_strict(self) -> bool {
         !matches!(self, Self::Group)
     }
 
-    /// Tries the mode out: a shim is started that sets everything up, and ends. Blocks for some
+    /// Tests the mode: starts a shim that sets everything up and exits. Blocks for some
     /// milliseconds, for ten seconds at most.
     ///
     /// # Errors
-    /// It does not work here; the text says why.
+    /// The mode does not work here; the refusal has the reason.
     pub fn probe(self) -> Result<(), Refusal> {
         if self == Self::Group {
             return Ok(());
@@ -70,7 +71,7 @@ impl Containment {
         shim::probe(self)
     }
 
-    /// One thing to do when it does not work.
+    /// Returns one thing to do if the mode does not work.
     pub(crate) const fn help(self) -> &'static str {
         match self {
             Self::Group | Self::Shim => {

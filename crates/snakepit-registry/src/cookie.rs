@@ -1,4 +1,4 @@
-//! The random mark that every child carries in its environment, and hands down to its own children.
+//! The random mark in the environment of every child, which its own children inherit.
 
 use std::fmt;
 use std::io;
@@ -9,12 +9,13 @@ use serde::{Deserialize, Serialize};
 use crate::run_id::{RunId, base32, parse_base32};
 use crate::stamp::WORKER;
 
-/// The variable that holds the marks, outermost first, separated by `:`.
+/// The environment variable that holds the cookies, outermost first, separated by `:`.
 pub const COOKIES_VAR: &str = "SNAKEPIT_WORKER_COOKIES";
 
-/// Identifies one worker of one run in the environment of it and of its descendants.
+/// A mark that identifies one worker of one run, in the environment of the worker and its
+/// descendants.
 ///
-/// A cookie is no secret and gives no access to anything: it only says who started a process.
+/// A cookie is no secret and grants no access: it only shows who started a process.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Cookie {
@@ -23,16 +24,16 @@ pub struct Cookie {
     dependent: bool,
 }
 
-/// A text is not a cookie.
+/// The error for a text that is not a cookie.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a cookie")]
 pub struct CookieError(String);
 
 impl Cookie {
-    /// A new cookie of a run. `dependent` says whether the process dies with its host.
+    /// Creates a random cookie of a run. `dependent` is `true` if the process dies with its host.
     ///
     /// # Errors
-    /// The system has no randomness to give.
+    /// The system's source of randomness failed.
     pub fn random(run: RunId, dependent: bool) -> io::Result<Self> {
         let nonce = getrandom::u64().map_err(io::Error::other)?;
         Ok(Self {
@@ -42,11 +43,11 @@ impl Cookie {
         })
     }
 
-    /// A new cookie for the worker with this number in its run. Workers of a run whose numbers
-    /// differ in the bits that a [`Stamp`](crate::Stamp) has have different stamps.
+    /// Creates a cookie for the worker with this number in its run. Two workers of a run have
+    /// different stamps if their numbers differ in the bits that a [`Stamp`](crate::Stamp) holds.
     ///
     /// # Errors
-    /// The system has no randomness to give.
+    /// The system's source of randomness failed.
     pub fn numbered(run: RunId, dependent: bool, number: u64) -> io::Result<Self> {
         let random = Self::random(run, dependent)?;
         let low = (1 << WORKER) - 1;
@@ -54,23 +55,23 @@ impl Cookie {
         Ok(Self { nonce, ..random })
     }
 
-    /// Tells the workers of a run from each other.
+    /// Returns the number that distinguishes the workers of a run.
     pub(crate) const fn nonce(self) -> u64 {
         self.nonce
     }
 
-    /// The run that started the process.
+    /// Returns the run that started the process.
     pub const fn run(self) -> RunId {
         self.run
     }
 
-    /// Whether the process dies with its host.
+    /// Returns `true` if the process dies with its host.
     pub const fn dependent(self) -> bool {
         self.dependent
     }
 
-    /// Reads the cookies of an environment block as `/proc/<pid>/environ` shows it. Entries that
-    /// are no cookies are skipped.
+    /// Parses the cookies in an environment block as `/proc/<pid>/environ` shows it. Skips entries
+    /// that are not cookies.
     pub fn parse_environ(block: &[u8]) -> Vec<Self> {
         let prefix = [COOKIES_VAR.as_bytes(), b"="].concat();
         block

@@ -1,4 +1,4 @@
-//! The directory that all hosts of a user share, and whether it can be trusted.
+//! The directory that all hosts of a user share, and the checks before it is trusted.
 
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -13,14 +13,14 @@ use crate::error::{DirProblem, Error};
 use crate::run_id::RunId;
 use crate::trusted::Dir;
 
-/// Bytes of a socket's path on Linux, without the final NUL.
+/// Largest size in bytes of a socket's path on Linux, without the final NUL.
 const SOCKET_PATH: usize = 107;
 /// Longest name of a socket in [`Registry::socket_dir`](crate::Registry::socket_dir), in bytes.
 pub const SOCKET_NAME: usize = 16;
 
 const RUNS: &str = "runs";
 const QUARANTINE: &str = "quarantine";
-/// A run directory that is being made has a name that begins so.
+/// Name prefix of a run directory that is being created.
 pub(crate) const UNFINISHED: &str = ".tmp-";
 
 /// A checked data directory, held open.
@@ -28,16 +28,16 @@ pub(crate) const UNFINISHED: &str = ".tmp-";
 pub(crate) struct DataDir {
     top: Dir,
     path: PathBuf,
-    /// `None` as long as no host has run here.
+    /// The directory of the runs. `None` until a host has run here.
     runs: Option<Dir>,
 }
 
 impl DataDir {
-    /// Creates the directory where needed and checks it.
+    /// Creates the directory if needed and checks it.
     pub(crate) fn prepare(path: &Path) -> Result<Self, Error> {
         let refuse = |problem| Err(Error::dir(path, problem));
-        // A link is refused before it is followed; above the last part the owner of the machine
-        // decides, for example with /var/run.
+        // A link is rejected before it is followed. The parents of the last component are trusted,
+        // for example `/var/run`: the administrator decides about them.
         match fs::symlink_metadata(path) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 let mut builder = DirBuilder::new();
@@ -68,12 +68,12 @@ impl DataDir {
         Ok(data)
     }
 
-    /// Bytes of the longest path of a socket in it.
+    /// Returns the length in bytes of the longest possible path of a socket.
     fn longest_path(&self) -> usize {
         self.run("").as_os_str().len() + RunId::LEN + "/s/".len() + SOCKET_NAME
     }
 
-    /// Checks a directory that must exist and creates nothing.
+    /// Checks a directory that must exist. Creates nothing.
     pub(crate) fn existing(path: &Path) -> Result<Self, Error> {
         let (top, real) = open(path)?;
         let runs = match top.dir(RUNS) {
@@ -87,39 +87,39 @@ impl DataDir {
         })
     }
 
-    /// Its path, without links in it.
+    /// Returns the path, with all links resolved.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The directory itself.
+    /// Returns the directory itself.
     pub(crate) const fn top(&self) -> &Dir {
         &self.top
     }
 
-    /// The directory of the runs; `None` when no host has ever run here.
+    /// Returns the directory of the runs. `None` if no host has run here yet.
     pub(crate) const fn runs(&self) -> Option<&Dir> {
         self.runs.as_ref()
     }
 
-    /// The path of a run, or of another entry beside the runs.
+    /// Returns the path of a run, or of another entry beside the runs.
     pub(crate) fn run(&self, name: &str) -> PathBuf {
         self.path.join(RUNS).join(name)
     }
 
-    /// Where damaged databases are kept.
+    /// Returns the directory for damaged databases.
     pub(crate) fn quarantine(&self) -> Result<Dir, Error> {
         self.top.ensure_dir(QUARANTINE)
     }
 
-    /// The runs that have a directory, and the names of directories that are not finished.
+    /// Returns the runs that have a directory, and the names of unfinished directories.
     pub(crate) fn list(&self) -> Result<(Vec<RunId>, Vec<String>), Error> {
         let (mut ids, mut unfinished) = (Vec::new(), Vec::new());
         let Some(runs) = &self.runs else {
             return Ok((ids, unfinished));
         };
         for name in runs.names()? {
-            // No name of ours is anything else.
+            // All names that the registry creates are UTF-8.
             let Some(name) = name.to_str() else { continue };
             if name.starts_with(UNFINISHED) {
                 unfinished.push(name.to_owned());
@@ -132,13 +132,14 @@ impl DataDir {
     }
 }
 
-/// Returns whether hosts of this user can keep their records in a directory that is there. Changes nothing.
+/// Returns `true` if `data_dir` exists and hosts of this user can keep their records in it. Changes
+/// nothing.
 pub fn is_usable(data_dir: &Path) -> bool {
     DataDir::existing(data_dir).is_ok_and(|data| data.longest_path() <= SOCKET_PATH)
         && access(data_dir, AccessFlags::W_OK | AccessFlags::X_OK).is_ok()
 }
 
-/// Opens and checks the directory. Answers with its path without links, too.
+/// Opens and checks the directory. Also returns its path with all links resolved.
 fn open(path: &Path) -> Result<(Dir, PathBuf), Error> {
     let top = Dir::open(path)?;
     let kind = fstatfs(&top).ok();
@@ -150,7 +151,7 @@ fn open(path: &Path) -> Result<(Dir, PathBuf), Error> {
     Ok((top, real))
 }
 
-/// The name of a network file system, by the number that statfs gives.
+/// Returns the name of a network file system by the number that statfs reports.
 pub(crate) fn network_file_system(magic: i64) -> Option<&'static str> {
     match magic {
         0x6969 => Some("NFS"),

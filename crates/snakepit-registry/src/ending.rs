@@ -12,7 +12,7 @@ use crate::run_id::RunId;
 use crate::sweep::Killed;
 use crate::table::ProcessTable;
 
-/// What happened to the processes of a run.
+/// The result of ending the processes of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) killed: Vec<Killed>,
@@ -21,7 +21,7 @@ pub(crate) struct Tally {
     pub(crate) gone: usize,
 }
 
-/// Kills what carries a cookie of these runs.
+/// Kills the processes that carry a mark of these runs.
 pub(crate) fn kill_tagged(
     runs: &[RunId],
     deadline: Deadline,
@@ -37,7 +37,7 @@ pub(crate) fn kill_tagged(
     Ok(all)
 }
 
-/// Kills what is in the control groups of a run, and removes them.
+/// Kills the processes in the control groups of a run and removes the groups.
 pub(crate) fn end_cgroups(
     run: RunId,
     records: &[Record],
@@ -62,18 +62,19 @@ pub(crate) fn end_cgroups(
     (killed, leftover)
 }
 
-/// What is known about a run, besides its name.
+/// The facts known about a run, besides its id.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Known<'a> {
     pub(crate) records: &'a [Record],
-    /// Their process ids can be compared with ours.
+    /// `true` if the recorded process ids can be compared with ours.
     pub(crate) comparable: bool,
     pub(crate) reach: Reach,
-    /// Until then a process may be on its way: forked, but not yet recognisable by its environment.
+    /// Until then a process may be in its birth: forked, but not yet recognisable by its
+    /// environment.
     pub(crate) birth: Option<Deadline>,
 }
 
-/// Only the cookies count.
+/// No records: only the marks count.
 pub(crate) const NOTHING: Known<'_> = Known {
     records: &[],
     comparable: true,
@@ -81,11 +82,11 @@ pub(crate) const NOTHING: Known<'_> = Known {
     birth: None,
 };
 
-/// How long a process takes at most from its fork to its program, on a busy machine.
+/// Longest time that a process takes from its fork to its program on a busy machine.
 pub(crate) const BIRTH: Duration = Duration::from_millis(200);
 const BIRTH_POLL: Duration = Duration::from_millis(2);
 
-/// Plans and kills until nothing is found any more: a process may have forked meanwhile.
+/// Plans and kills until no process is found any more, because a process may fork meanwhile.
 pub(crate) fn end(
     run: RunId,
     known: Known<'_>,

@@ -1,4 +1,4 @@
-//! Everything that can go wrong, with a stable code and one thing to do about it.
+//! All errors of the registry, each with a stable code and one thing to do about it.
 
 use std::fmt;
 use std::io;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::containment::{Containment, Refusal};
 
-/// Why an operation of the registry failed. Codes never change their meaning; messages may.
+/// The reason an operation of the registry failed. A code never changes its meaning; a message may.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -16,7 +16,7 @@ pub enum Error {
     DataDir {
         /// The directory.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem with it.
         problem: DirProblem,
     },
     /// A file operation failed.
@@ -26,23 +26,23 @@ pub enum Error {
         what: &'static str,
         /// The file.
         path: PathBuf,
-        /// The system's answer.
+        /// The error that the system returned.
         source: Arc<io::Error>,
     },
-    /// A file in the data directory is not one of ours. Nothing was read from it.
+    /// A file in the data directory does not belong to this user. Nothing was read from it.
     #[error("{path} is not trusted: {problem}")]
     Untrusted {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem with it.
         problem: Distrust,
     },
-    /// There is no room for another record; nothing was written.
+    /// The database has no room for another record; nothing was written.
     #[error("the process registry {path} is full: {limit}")]
     Full {
         /// The database directory.
         path: PathBuf,
-        /// Which limit was hit.
+        /// The limit that was reached.
         limit: Limit,
     },
     /// The database of a run is damaged.
@@ -50,7 +50,7 @@ pub enum Error {
     Corrupt {
         /// The damaged file.
         path: PathBuf,
-        /// What was found.
+        /// The damage that was found.
         detail: String,
     },
     /// The database was written in another format.
@@ -63,10 +63,10 @@ pub enum Error {
         /// The format of this program.
         expected: u32,
     },
-    /// The registry is closed, or its writer is gone.
+    /// The registry is closed, or its writer thread has ended.
     #[error("the process registry is closed")]
     Closed,
-    /// No process may be started any more: the spawn gate is closed.
+    /// The spawn gate is closed: no further process can be started.
     #[error("no process is started any more: the spawn gate is closed")]
     GateClosed,
     /// A worker id is empty, too long or holds control characters.
@@ -74,7 +74,7 @@ pub enum Error {
     WorkerId {
         /// The id.
         id: String,
-        /// What is wrong with it.
+        /// The problem with it.
         problem: &'static str,
     },
     /// A program could not be started.
@@ -82,50 +82,50 @@ pub enum Error {
     Spawn {
         /// The program.
         program: PathBuf,
-        /// Why.
+        /// The reason.
         problem: SpawnProblem,
     },
-    /// The chosen containment does not work here. No other one was used instead.
+    /// The chosen containment does not work here. No other mode was used instead.
     #[error("containment `{mode}` does not work here: {refusal}")]
     Containment {
         /// The mode.
         mode: Containment,
-        /// Why.
+        /// The reason.
         refusal: Refusal,
     },
     /// A thread of the registry could not be started.
     #[error("cannot start the registry's {name} thread: {source}")]
     Thread {
-        /// Which one.
+        /// The name of the thread.
         name: &'static str,
-        /// The system's answer.
+        /// The error that the system returned.
         source: Arc<io::Error>,
     },
 }
 
-/// What is wrong with a data directory.
+/// The problem with a data directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DirProblem {
-    /// It is a symbolic link.
+    /// The path is a symbolic link.
     Symlink,
-    /// It exists and is not a directory.
+    /// The path exists and is not a directory.
     NotADirectory,
-    /// It belongs to another user.
+    /// The directory belongs to another user.
     ForeignOwner {
-        /// That user's id.
+        /// The id of that user.
         owner: u32,
-        /// Our user's id.
+        /// The id of this process's user.
         us: u32,
     },
-    /// Its group or everybody may write to it.
+    /// The group of the directory or all users may write to it.
     WorldWritable,
-    /// It cannot be created or written to.
+    /// The directory cannot be created or written to.
     NotWritable(
-        /// The system's answer.
+        /// The error that the system returned.
         String,
     ),
-    /// It lies on a network file system, where locks are not reliable.
+    /// The directory lies on a network file system, where locks are unreliable.
     Network(
         /// The kind of file system.
         &'static str,
@@ -160,26 +160,26 @@ impl fmt::Display for DirProblem {
     }
 }
 
-/// Why a file is not trusted.
+/// The reason a file is not trusted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Distrust {
-    /// It is a symbolic link.
+    /// The name is a symbolic link.
     Link,
-    /// It is no regular file.
+    /// The file is not a regular file.
     Kind,
-    /// It is no socket.
+    /// The file is not a socket.
     NoSocket,
-    /// It belongs to another user, or others may write to it.
+    /// The file belongs to another user, or other users may write to it.
     Foreign(
-        /// Which of them.
+        /// The problem with its owner or its permissions.
         DirProblem,
     ),
-    /// It is larger than any of ours.
+    /// The file is larger than the registry ever writes.
     Size {
-        /// Bytes that it has.
+        /// Size of the file in bytes.
         size: u64,
-        /// Bytes that it may have.
+        /// Largest accepted size in bytes.
         limit: u64,
     },
 }
@@ -196,11 +196,11 @@ impl fmt::Display for Distrust {
     }
 }
 
-/// Which limit was hit.
+/// The limit that kept the database from growing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Limit {
-    /// The file system, a quota or the limit of a file's size.
+    /// The space of the file system, a quota, or the limit for the size of a file.
     Disk,
     /// The largest size that the database may grow to.
     Map,
@@ -215,7 +215,7 @@ impl fmt::Display for Limit {
     }
 }
 
-/// Why a program could not be started.
+/// The reason a program could not be started.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum SpawnProblem {
@@ -232,21 +232,21 @@ pub enum SpawnProblem {
         /// The directory.
         PathBuf,
     ),
-    /// An argument or a variable holds a NUL byte or a name with `=`.
+    /// An argument or a variable contains a NUL byte, or the name of a variable contains `=`.
     BadArgument(
         /// The text.
         String,
     ),
-    /// The system had no process, descriptor or memory to spare for the whole retry time.
+    /// The system had no process, descriptor or memory to spare during the whole retry time.
     Resources(
-        /// The last answer of the system.
+        /// The last error that the system returned.
         Arc<io::Error>,
     ),
-    /// The process was gone before it could be identified.
+    /// The process ended before it could be identified.
     Vanished,
-    /// Something else.
+    /// Any other error.
     Other(
-        /// The system's answer.
+        /// The error that the system returned.
         Arc<io::Error>,
     ),
 }
@@ -305,12 +305,12 @@ impl Error {
         }
     }
 
-    /// Whether something belongs to others, or could be changed by them.
+    /// Returns `true` if a file or directory belongs to another user or could be changed by one.
     pub(crate) const fn is_distrust(&self) -> bool {
         matches!(self, Self::Untrusted { .. } | Self::DataDir { .. })
     }
 
-    /// The stable code, for example `SP6004`.
+    /// Returns the stable code, for example `SP6004`.
     pub const fn code(&self) -> &'static str {
         match self {
             Self::DataDir { .. } => "SP6001",
@@ -328,7 +328,7 @@ impl Error {
         }
     }
 
-    /// One thing to do about it.
+    /// Returns one thing to do about the error.
     pub const fn help(&self) -> &'static str {
         match self {
             Self::DataDir { problem, .. } => match problem {
@@ -356,7 +356,7 @@ impl Error {
     }
 }
 
-/// Whether an error says that there is no space left.
+/// Returns `true` if the error means that no space is left.
 pub(crate) fn is_disk_full(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),

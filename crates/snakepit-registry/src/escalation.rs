@@ -1,31 +1,32 @@
-//! SIGTERM, a grace period, SIGKILL: which step comes next. Pure, so every path can be tested.
+//! The choice of the next step in stopping a process group: SIGTERM, a grace period, SIGKILL. Pure,
+//! so that every path can be tested.
 
 use std::time::Duration;
 
-/// How often a group without its leader is looked at.
+/// Interval between two checks of a group without its leader.
 const GROUP_POLL: Duration = Duration::from_millis(2);
 
-/// What is left of a process group.
+/// The living part of a process group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seen {
-    /// Its leader lives.
+    /// `true` if the leader lives.
     pub leader: bool,
-    /// Any member lives, the leader included.
+    /// `true` if any member lives, the leader included.
     pub group: bool,
 }
 
-/// What to do now.
+/// The next action of the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Ask the leader to end (SIGTERM to it alone: its helpers may still be needed).
+    /// Send SIGTERM to the leader alone, because it may still need its helpers.
     Terminate,
     /// Kill the whole group.
     Kill,
-    /// Wait for a change, but not longer than this.
+    /// Wait for a change, at most this long.
     Wait(Duration),
-    /// Stop: nothing is left.
+    /// Stop: no process is left.
     Gone,
-    /// Stop: something does not die in time.
+    /// Stop: a process did not die in time.
     Leftover,
 }
 
@@ -37,7 +38,7 @@ enum Phase {
     Over,
 }
 
-/// The steps of stopping one group.
+/// The state of stopping one group.
 #[derive(Clone, Debug)]
 pub struct Escalation {
     phase: Phase,
@@ -46,8 +47,8 @@ pub struct Escalation {
 }
 
 impl Escalation {
-    /// `grace` is the time between SIGTERM and SIGKILL, zero means SIGKILL at once; `confirm` is
-    /// the time that the death after it may take.
+    /// Begins to stop a group. `grace` is the time between SIGTERM and SIGKILL; zero means SIGKILL
+    /// at once. `confirm` is the time that the group may take to die after SIGKILL.
     pub const fn new(grace: Duration, confirm: Duration) -> Self {
         Self {
             phase: Phase::Start,
@@ -56,12 +57,12 @@ impl Escalation {
         }
     }
 
-    /// Whether SIGKILL was needed.
+    /// Returns `true` if SIGKILL was needed.
     pub const fn killed(&self) -> bool {
         matches!(self.phase, Phase::Killed { .. } | Phase::Over)
     }
 
-    /// The next step, given the time since the start and what is left.
+    /// Returns the next step. `now` is the time since the start.
     pub fn next(&mut self, now: Duration, seen: Seen) -> Step {
         if !seen.group {
             return Step::Gone;
@@ -74,7 +75,7 @@ impl Escalation {
                 Step::Terminate
             }
             Phase::Grace { until } if seen.leader && now < until => Step::Wait(until - now),
-            // Without its leader nobody in the group was told to end, and nobody leads it.
+            // Without a leader there is no process that could end the group in order.
             Phase::Start | Phase::Grace { .. } => {
                 self.phase = Phase::Killed {
                     until: now + self.confirm,

@@ -1,5 +1,5 @@
-//! A run of another host, as its directory shows it. Nothing in it is believed before it is
-//! checked.
+//! The run of another host, as seen through its directory. Its contents are untrusted until they
+//! are checked.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -23,28 +23,28 @@ use crate::stored::records_in;
 use crate::table::Tagged;
 use crate::trusted::Dir;
 
-/// An unfinished run directory is removed when it is older than this and nobody locks it.
+/// Age beyond which an unfinished run directory is removed, if no process has locked it.
 const UNFINISHED_AGE: Duration = Duration::from_secs(60);
-/// Bytes of the host's words. Two paths of the longest kind fit.
+/// Largest size of a host's metadata in bytes: two paths of the longest kind fit.
 const MAX_META: u64 = 64 << 10;
 
-/// How a foreign run is opened.
+/// The purpose for which a foreign run is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
-    /// To look at it.
+    /// To report on it.
     Look,
     /// To sweep it.
     Sweep,
 }
 
-/// Who has the lock of a run.
+/// The owner of a run's lock.
 #[derive(Debug)]
 enum Lock {
-    /// Its host, or a copy of it, or a sweeper.
+    /// The host, a copy of the host, or a sweeper.
     Theirs,
     /// This process, until this is dropped.
     Ours(#[expect(dead_code, reason = "held for its lock")] Held),
-    /// Nobody: somebody has removed the file.
+    /// None: the lock file was removed.
     Missing,
 }
 
@@ -63,15 +63,16 @@ pub(crate) struct ForeignRun<'a> {
     runs: &'a Dir,
     dir: Dir,
     lock: Lock,
-    /// What the host wrote about itself; an error when it is damaged.
+    /// The host's metadata, or the error if it is damaged.
     meta: Result<RunMeta, Error>,
 }
 
 impl<'a> ForeignRun<'a> {
-    /// Opens a run; `None` when it has just been removed.
+    /// Opens a run. `None` if it has just been removed.
     ///
     /// # Errors
-    /// Something of it is not trusted; then nothing of it counts and nothing may be touched.
+    /// A file or directory of the run is not trusted. Its contents must be ignored and its
+    /// processes must not be touched.
     pub(crate) fn open(
         data: &'a DataDir,
         id: RunId,
@@ -102,7 +103,7 @@ impl<'a> ForeignRun<'a> {
         }))
     }
 
-    /// Whether its host lives. `tagged` has the processes that carry marks.
+    /// Returns `true` if the host lives. `tagged` holds the processes that carry marks.
     pub(crate) fn alive(&self, here: &Scene, tagged: &[Tagged]) -> bool {
         let pulse = self.meta.as_ref().map(|meta| pulse::of(meta, here));
         match pulse.unwrap_or(Pulse::Unknown) {
@@ -111,13 +112,14 @@ impl<'a> ForeignRun<'a> {
             Pulse::Unknown => match self.lock {
                 Lock::Theirs => true,
                 Lock::Ours(_) if self.meta.is_ok() => false,
-                // Neither says anything; a lock that is free may be a new one.
+                // These states prove nothing, because a free lock may be a new file.
                 Lock::Ours(_) | Lock::Missing => pulse::seen_by_children(self.id, tagged),
             },
         }
     }
 
-    /// Whether its host lives, as far as that can be told without a look at other processes.
+    /// Returns `true` if the host lives. `None` if that cannot be determined without examining
+    /// other processes.
     pub(crate) fn lives(&self, here: &Scene) -> Option<bool> {
         match pulse::of(self.meta.as_ref().ok()?, here) {
             Pulse::Alive => Some(true),
@@ -126,12 +128,12 @@ impl<'a> ForeignRun<'a> {
         }
     }
 
-    /// Its directory, without the lock.
+    /// Releases the lock and returns the directory.
     pub(crate) fn into_dir(self) -> Dir {
         self.dir
     }
 
-    /// What the host wrote about itself.
+    /// Returns the host's metadata.
     ///
     /// # Errors
     /// The file is missing or damaged.
@@ -139,10 +141,10 @@ impl<'a> ForeignRun<'a> {
         self.meta.as_ref().map_err(Error::clone)
     }
 
-    /// Its records.
+    /// Reads the records of the run.
     ///
     /// # Errors
-    /// The file is damaged, or not trusted.
+    /// The file is damaged or not trusted.
     pub(crate) fn records(&self) -> Result<Vec<Record>, Error> {
         match self.dir.dir(DATABASE) {
             Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
@@ -152,13 +154,13 @@ impl<'a> ForeignRun<'a> {
         }
     }
 
-    /// Moves the database into the data directory's quarantine, where nothing reads it.
+    /// Moves the database into the data directory's quarantine, where it is never read.
     pub(crate) fn quarantine(&self, data: &DataDir) -> Result<PathBuf, Error> {
         let quarantine = data.quarantine()?;
         let name = self.id.to_string();
         self.dir.rename(DATABASE, &quarantine, &name)?;
         let kept = quarantine.dir(&name)?;
-        // The host's own words help whoever looks at it later; they may be missing.
+        // The metadata helps whoever examines the database later; it may be missing.
         if let Ok(Some(words)) = self.dir.read(META, MAX_META) {
             let copied = kept.create(META).map(|mut file| file.write_all(&words));
             drop(copied);
@@ -166,21 +168,21 @@ impl<'a> ForeignRun<'a> {
         Ok(kept.path().to_owned())
     }
 
-    /// Keeps the recordings of its host beside the runs.
+    /// Moves the recordings of the host to the directory beside the runs.
     ///
     /// # Errors
-    /// They cannot be moved.
+    /// The recordings cannot be moved.
     pub(crate) fn keep_recordings(&self, data: &DataDir) -> Result<(), Error> {
         recordings::keep(&self.dir, self.id, data)
     }
 
-    /// Removes the directory, still holding its lock.
+    /// Removes the directory while its lock is still held.
     pub(crate) fn remove(self) -> Result<(), Error> {
         self.runs.remove(&self.id.to_string())
     }
 }
 
-/// Takes the lock of a run; `None` when another sweeper has removed the run meanwhile.
+/// Takes the lock of a run. `None` if another sweeper has removed the run meanwhile.
 fn lock(dir: &Dir, access: Access) -> Result<Option<Lock>, Error> {
     let Some(file) = dir.file(LOCK, MAX_META)? else {
         return Ok(Some(Lock::Missing));
@@ -219,7 +221,7 @@ pub(crate) fn read_meta(dir: &Dir, id: RunId) -> Result<RunMeta, Error> {
     Ok(meta)
 }
 
-/// Removes a run directory that was never finished, when its builder is gone.
+/// Removes a run directory that was never finished, if the process that built it is gone.
 pub(crate) fn remove_unfinished(data: &DataDir, name: &str) {
     let Some(Ok((runs, dir))) = data
         .runs()
@@ -245,12 +247,12 @@ pub(crate) fn remove_unfinished(data: &DataDir, name: &str) {
         Err(_) => false,
     };
     if unlocked {
-        // It holds nothing that was ever used; the next sweep tries again.
+        // The directory holds nothing that was ever used; the next sweep tries again.
         let _ = runs.remove(name);
     }
 }
 
-/// Only one host sweeps at a time; `None` when another one does.
+/// Takes the lock for sweeping. `None` if another host is sweeping.
 pub(crate) fn lock_sweep(data: &DataDir) -> Result<Option<Kept>, Error> {
     const NAME: &str = "sweep.lock";
     let file = data.top().lock_file(NAME)?;

@@ -1,4 +1,5 @@
-//! Entry points for fuzzing: readers of untrusted bytes that are private otherwise. No part of the API.
+//! Entry points for fuzzing: readers of untrusted bytes that are otherwise private. Not part of the
+//! API.
 
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -6,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use crate::record::Record;
 use crate::stored::records_of;
 
-/// Reads the file of a database that another run has left. `None` if it is refused.
+/// Reads the database file of another run. `None` if it is rejected.
 pub fn records(file: &[u8]) -> Option<Vec<Record>> {
     records_of(&Bytes(file), file.len() as u64).ok()
 }

@@ -1,4 +1,4 @@
-//! The spawn gate: once it is closed, no child of the run is born any more.
+//! The spawn gate: once it is closed, the run starts no further child.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use crate::error::Error;
 #[derive(Debug, Default)]
 struct State {
     closed: bool,
-    /// Spawns that went through the gate and have not finished.
+    /// Number of spawns in progress.
     inside: usize,
 }
 
@@ -19,7 +19,7 @@ pub(crate) struct Gate {
     changed: Condvar,
 }
 
-/// One spawn on its way. The gate's closing waits for it.
+/// One spawn in progress. Closing the gate waits for it.
 #[derive(Debug)]
 pub(crate) struct Passage<'a>(&'a Gate);
 
@@ -37,7 +37,7 @@ impl Gate {
         Ok(Passage(self))
     }
 
-    /// Closes the gate and returns when every spawn inside has finished. Idempotent.
+    /// Closes the gate and waits for the spawns in progress. Idempotent.
     pub(crate) fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
@@ -50,7 +50,7 @@ impl Gate {
         }
     }
 
-    /// Waits; `false` as soon as the gate is closed.
+    /// Waits for `time`. Returns `false` as soon as the gate is closed.
     pub(crate) fn pause(&self, time: Duration) -> bool {
         let state = self.lock();
         let waited = self

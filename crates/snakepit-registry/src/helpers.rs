@@ -1,9 +1,9 @@
-//! Helpers of Python: processes that tidy up after the one that started them, a moment after its end.
+//! Python's helper processes, which clean up shortly after the process that started them has ended.
 //!
-//! The resource trackers of `multiprocessing` and loky remove shared memory, semaphores and
-//! temporary folders of a process that has ended. They see its end as the end of a pipe, which
-//! every process has that inherited it. So the others are killed first, and the trackers are given
-//! a moment.
+//! The resource trackers of `multiprocessing` and loky remove the shared memory, semaphores and
+//! temporary folders of a process that has ended. A tracker notices the end when a pipe closes, and
+//! every descendant that inherited the pipe keeps it open. So the other processes are killed first,
+//! and the trackers get a grace period.
 
 use std::fs;
 use std::time::Duration;
@@ -11,16 +11,16 @@ use std::time::Duration;
 use crate::clock::Deadline;
 use crate::pidfd::{PidFd, Scope};
 
-/// How long helpers may take. They need some milliseconds, unless one has only just been started.
+/// Grace period of the helpers. They need some milliseconds, unless one was started just before.
 pub(crate) const MOMENT: Duration = Duration::from_secs(2);
 
-/// How often it is looked whether they have ended.
+/// Interval between two checks whether the helpers have ended.
 pub(crate) const LOOK: Duration = Duration::from_millis(2);
 
-/// In the command line of each of them.
+/// Text that the command line of every helper contains.
 const TRACKERS: [&str; 2] = ["resource_tracker", "semaphore_tracker"];
 
-/// Helpers that have their moment.
+/// The helpers that are in their grace period.
 #[derive(Debug)]
 pub(crate) struct Helpers {
     running: Vec<PidFd>,
@@ -28,15 +28,16 @@ pub(crate) struct Helpers {
 }
 
 impl Helpers {
-    /// The helpers among these processes, of which the others are killed; `None` when there are
-    /// none, and then nobody is. A process that belongs there no more is left alone.
+    /// Finds the helpers among these processes and kills the others. `None` if there are no
+    /// helpers; then no process is killed. A process for which `belongs` returns `false` is left
+    /// alone.
     pub(crate) fn among(pids: &[i32], belongs: impl Fn(i32) -> bool) -> Option<Self> {
         if !pids.iter().any(|&pid| is_helper(pid)) {
             return None;
         }
         let mut running = Vec::new();
         for &pid in pids {
-            // Held before it is looked at, so that the number means this process.
+            // Opened before it is examined, so that the number means this process.
             let Ok(Some(held)) = PidFd::open(pid) else {
                 continue;
             };
@@ -56,13 +57,13 @@ impl Helpers {
         })
     }
 
-    /// All have ended, or have had their moment.
+    /// Returns `true` if all helpers have ended or the grace period is over.
     pub(crate) fn are_done(&self) -> bool {
         self.until.passed() || self.running.iter().all(PidFd::exited)
     }
 }
 
-/// Whether a process is one of them.
+/// Returns `true` if a process is a helper.
 pub(crate) fn is_helper(pid: i32) -> bool {
     let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let line = String::from_utf8_lossy(&line);

@@ -1,4 +1,4 @@
-//! A look at the runs of a data directory that costs little: which hosts live, their sockets and their files.
+//! A cheap view of a data directory's runs: the living hosts, their sockets and their files.
 
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -19,18 +19,19 @@ use crate::trusted::Dir;
 /// The run of a host, held open by its directory.
 #[derive(Debug)]
 pub struct HostRun {
-    /// The run.
+    /// The id of the run.
     pub run_id: RunId,
-    /// What its host wrote about itself. `None` if that is damaged.
+    /// The host's metadata. `None` if it is damaged.
     pub meta: Option<RunMeta>,
-    /// Its host lives.
+    /// `true` if the host lives.
     pub alive: bool,
     dir: Dir,
 }
 
 impl Registry {
-    /// The runs of a data directory, those whose recordings alone are left included, and what is wrong with those that are not trusted. Unlike [`inspect`](Self::inspect) it reads no
-    /// records, and looks at other processes only if a host does not say who it is.
+    /// Returns the runs of a data directory, including those of which only recordings are left, and
+    /// the errors of runs that are not trusted. Unlike [`inspect`](Self::inspect), reads no records
+    /// and examines other processes only if the metadata of a host is inconclusive.
     ///
     /// # Errors
     /// The data directory does not exist or cannot be trusted.
@@ -75,11 +76,12 @@ impl Registry {
 }
 
 impl HostRun {
-    /// Connects to a socket of the host. The socket must be one of this user in a directory of this user, and so must the process behind
-    /// it. Blocks for a few system calls.
+    /// Connects to a socket of the host. The socket, its directory and the process behind it must
+    /// belong to this user. Blocks for a few system calls.
     ///
     /// # Errors
-    /// [`Error::Io`] when nobody listens, [`Error::Untrusted`] or [`Error::DataDir`] when it is not ours.
+    /// [`Error::Io`] if no process listens, [`Error::Untrusted`] or [`Error::DataDir`] if the
+    /// socket is not trusted.
     pub fn connect(&self, name: &str) -> Result<UnixStream, Error> {
         let sockets = self.dir.dir(SOCKETS)?;
         sockets.check_socket(name)?;
@@ -92,10 +94,11 @@ impl HostRun {
         Ok(stream)
     }
 
-    /// The bytes of a file of the host; `None` if there is none.
+    /// Reads a file of the host. `None` if there is none.
     ///
     /// # Errors
-    /// It cannot be read, is no regular file of this user, or is larger than `limit` bytes.
+    /// The file cannot be read, is not a regular file of this user, or is larger than `limit`
+    /// bytes.
     pub fn read(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>, Error> {
         self.dir.read(name, limit)
     }

@@ -1,4 +1,4 @@
-//! Who a process is, so that a recycled process id is never mistaken for it.
+//! The identity of a process, so that a recycled process id is never mistaken for it.
 
 use std::fs;
 use std::io;
@@ -10,7 +10,7 @@ use crate::pidfd::PidFd;
 use crate::procfs;
 use crate::stamp::{self, Stamp};
 
-/// Where process ids and start times mean something: this boot and these namespaces.
+/// The scope in which process ids and start times can be compared: one boot and its namespaces.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scene {
     /// Random number of the kernel's boot.
@@ -39,13 +39,13 @@ impl Scene {
         })
     }
 
-    /// Whether process ids of the other scene can be compared with ours.
+    /// Returns `true` if process ids recorded in `other` can be compared with ids in this scene.
     pub fn comparable(&self, other: &Self) -> bool {
         self == other
     }
 }
 
-/// What was recorded about a process when it was known to be ours.
+/// The identity of a process, recorded while it was known to be ours.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessIdentity {
     /// Process id.
@@ -62,33 +62,34 @@ pub struct ProcessIdentity {
     pub exe: Option<(u64, u64)>,
 }
 
-/// What is seen of a process that is held by a pidfd.
+/// The observed facts about a process that is held by a pidfd.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observation {
-    /// The same facts as were recorded.
+    /// The facts that a record holds, as they are now.
     pub identity: ProcessIdentity,
-    /// Its cookies; `None` when its environment cannot be read.
+    /// The cookies in its environment. `None` if the environment cannot be read.
     pub cookies: Option<Vec<Cookie>>,
     /// Its stamp.
     pub stamp: Option<Stamp>,
 }
 
-/// Whether a process is the one that was recorded.
+/// The result of comparing a process with a recorded identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is, beyond doubt.
+    /// The process is the recorded one, beyond doubt.
     Ours,
-    /// It is, as far as can be seen: its environment is not readable, everything else fits.
+    /// The process is the recorded one as far as can be seen: its environment cannot be read, and
+    /// everything else matches.
     OursByReducedRule,
-    /// It is another process with the same number.
+    /// A different process that has the same process id.
     Stranger,
-    /// It cannot be told; it must not be signalled.
+    /// The comparison is inconclusive. The process must not be signalled.
     Unknown,
 }
 
 impl ProcessIdentity {
-    /// Who a process is that this host has just started. It may have exited by now; then nobody
-    /// will ever have to recognise it.
+    /// Returns the identity of a process that this host has just started. If the process has exited
+    /// already, the identity holds only what the pidfd knows; no sweep will ever need more.
     pub(crate) fn of(held: &PidFd) -> io::Result<Self> {
         let pid = held.pid();
         Ok(Observation::of(held)?.map_or_else(
@@ -104,9 +105,9 @@ impl ProcessIdentity {
         ))
     }
 
-    /// Compares a record with what is seen. Numbers alone never make a process ours: it carries
-    /// the cookie or its stamp, or its environment cannot be read and everything else fits. Pure;
-    /// the order of the rules is part of the promise.
+    /// Compares a record with an observed process. Matching numbers are never enough: the process
+    /// must carry the cookie or its stamp, or its environment must be unreadable while everything
+    /// else matches. Pure. The order of the rules is part of the contract.
     pub fn judge(&self, cookie: Cookie, seen: &Observation) -> Verdict {
         let now = &seen.identity;
         if self.pid != now.pid {
@@ -123,8 +124,8 @@ impl ProcessIdentity {
         match &seen.cookies {
             Some(cookies) if cookies.contains(&cookie) => Verdict::Ours,
             _ if seen.stamp == Some(Stamp::of(cookie)) => Verdict::Ours,
-            // A program can overwrite its environment, and anybody can write down the numbers of
-            // somebody else's process: there is no proof either way.
+            // A program can overwrite its environment, and a record can hold the numbers of a
+            // process that was never ours: nothing is proven either way.
             Some(cookies) if cookies.is_empty() => Verdict::Unknown,
             Some(_) => Verdict::Stranger,
             None if self.uid == now.uid && self.pgid == now.pgid && (unique || program) => {
@@ -136,8 +137,8 @@ impl ProcessIdentity {
 }
 
 impl Observation {
-    /// Looks at a held process; `None` when it has exited. Everything seen belongs to the held
-    /// process, because it is checked at the end that it had not exited before.
+    /// Observes a held process. `None` if the process has exited. The exit is checked after all
+    /// reads, so every fact belongs to the held process.
     ///
     /// # Errors
     /// `/proc` cannot be read.
@@ -174,7 +175,7 @@ impl Observation {
         }))
     }
 
-    /// Whether it descends from the worker with this cookie, or is it.
+    /// Returns `true` if the process is the worker with this cookie or descends from it.
     pub(crate) fn is_of(&self, cookie: Cookie) -> bool {
         let cookies = self.cookies.as_deref().unwrap_or_default();
         cookies.contains(&cookie) || self.stamp == Some(Stamp::of(cookie))

@@ -1,9 +1,9 @@
-//! The start of one program: all that happens between its birth and its first instruction.
+//! The start of one program: every step between its creation and its first instruction.
 //!
-//! It does what `posix_spawn` of the C library does, which cannot set a limit: the new process shares
-//! the memory of this one until it runs its program, and the calling thread waits for that. So
-//! nothing is copied, and however large a host is, it starts programs in the same time. What the
-//! kernel does for the process is laid out beforehand; the process itself makes system calls only.
+//! Works like `posix_spawn` of the C library, which cannot set a resource limit: the new process
+//! shares the memory of this one until it executes its program, and the calling thread waits for
+//! that. Nothing is copied, so the start takes the same time however large the host is. All
+//! arguments are prepared beforehand; the new process makes system calls only.
 #![expect(
     unsafe_code,
     reason = "clone, and what is allowed between it and exec; each call has its SAFETY text"
@@ -19,27 +19,27 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use crate::stamp::Stamp;
 use crate::sys;
 
-/// Everything a child needs, in the form that C wants.
+/// All inputs of a new process, in C's representation.
 #[derive(Debug)]
 pub(crate) struct Image {
     pub(crate) program: CString,
     pub(crate) argv: Vec<CString>,
     pub(crate) envp: Vec<CString>,
     pub(crate) cwd: Option<CString>,
-    /// What becomes descriptors 0, 1 and 2; `None` leaves the host's.
+    /// Sources of descriptors 0, 1 and 2. `None` inherits the host's.
     pub(crate) stdio: [Option<OwnedFd>; 3],
-    /// What becomes descriptors 3 and up. Their own numbers must be beyond that.
+    /// Sources of descriptors 3 and up. Their own numbers must be higher than all targets.
     pub(crate) more: Vec<OwnedFd>,
-    /// Signals that ask it to end wait until it lets them through.
+    /// `true` if SIGTERM, SIGINT and SIGHUP stay blocked until the program unblocks them.
     pub(crate) held_back: bool,
-    /// Its mark, where it has one.
+    /// The stamp of the process, if it has one.
     pub(crate) stamp: Option<Stamp>,
 }
 
-/// The signals that ask a process to end.
+/// The signals that request a process to end.
 pub(crate) const ENDING: [Signal; 3] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
 
-/// The mask that a program begins with.
+/// Returns the signal mask that a program begins with.
 pub(crate) fn mask(held_back: bool) -> SigSet {
     let mut mask = SigSet::empty();
     if held_back {
@@ -48,40 +48,41 @@ pub(crate) fn mask(held_back: bool) -> SigSet {
     mask
 }
 
-/// Signals by number: one more than there are on Linux.
+/// One more than the highest signal number on Linux.
 const SIGNALS: libc::c_int = 65;
 
-/// Bytes of stack for the few calls before the program. The kernel takes no more than that.
+/// Bytes of stack for the few calls before the program.
 const STACK: usize = 64 << 10;
 
-/// Laid out in the memory that both processes share.
+/// The inputs and the result of a start, in the memory that both processes share.
 struct Birth {
     program: *const libc::c_char,
     argv: *const *mut libc::c_char,
     envp: *const *mut libc::c_char,
     cwd: *const libc::c_char,
-    /// What becomes which descriptor.
+    /// Pairs of source and target descriptors.
     moved: Vec<(RawFd, RawFd)>,
-    /// The lowest number that is closed.
+    /// The lowest descriptor that is closed.
     closed: libc::c_uint,
-    /// A session of its own rids it of the terminal.
+    /// `true` if a new session is needed to detach the process from the terminal.
     session: bool,
     mask: SigSet,
     stamp: Option<Stamp>,
-    /// Why it did not come to its program; 0 if it did.
+    /// The error that kept the process from its program; 0 if there was none.
     errno: libc::c_int,
 }
 
 impl Birth {
-    /// Leads a group without a terminal, and becomes the program. Returns on failure.
+    /// Makes the process the leader of a group without a terminal and executes the program. Returns
+    /// only on failure.
     ///
-    /// A host that has a terminal gets rid of it for the worker by a session of its own. Without one
-    /// it does not make a session, because `CONFIG_SCHED_AUTOGROUP` (sched(7)) schedules each
+    /// If the host has a terminal, the worker is detached from it by a session of its own.
+    /// Otherwise no session is created, because `CONFIG_SCHED_AUTOGROUP` (sched(7)) schedules each
     /// session as a group of its own, and calls between two groups on one processor are slower.
     ///
     /// # Safety
-    /// It runs in a new process with memory of another one, so it makes system calls only. The
-    /// pointers are to strings and lists that end with NUL and outlive the call.
+    /// Runs in a new process that shares the memory of its parent, so it may make system calls
+    /// only. The pointers refer to strings and lists that end with NUL and outlive the call.
     unsafe fn go(&self) -> Option<()> {
         let done = |result: libc::c_int| (result >= 0).then_some(());
         // SAFETY: the calls take numbers, places of this function, and the pointers of the caller.
@@ -94,11 +95,12 @@ impl Birth {
             let mut action: libc::sigaction = std::mem::zeroed();
             action.sa_sigaction = libc::SIG_DFL;
             for signal in 1..SIGNALS {
-                // Refused for those that cannot have another action, and for two of the C library.
+                // Refused for signals whose action is fixed, and for two that the C library
+                // reserves.
                 libc::sigaction(signal, &raw const action, ptr::null_mut());
             }
             if let Some(stamp) = self.stamp {
-                // Where the system refuses, the other marks remain.
+                // If the system refuses, the other marks remain.
                 let _ = sys::limit_file_locks(0, stamp.limit());
             }
             if !self.cwd.is_null() {
@@ -112,7 +114,7 @@ impl Birth {
                 })?;
             }
             // Libraries such as LMDB open files that programs would inherit. Before Linux 5.9 the
-            // flags of the descriptors decide, and all of this crate's own have it.
+            // close-on-exec flag decides, and all descriptors of this crate have it.
             libc::syscall(libc::SYS_close_range, self.closed, libc::c_uint::MAX, 0);
             self.mask.thread_set_mask().ok()?;
             libc::execve(self.program, self.argv.cast(), self.envp.cast());
@@ -132,7 +134,7 @@ extern "C" fn born(birth: *mut libc::c_void) -> libc::c_int {
     }
 }
 
-/// A list of strings as C wants it. It borrows them.
+/// Returns the list of strings that C expects. It borrows the strings.
 pub(crate) fn pointers(strings: &[CString]) -> Vec<*mut libc::c_char> {
     strings
         .iter()
@@ -141,8 +143,9 @@ pub(crate) fn pointers(strings: &[CString]) -> Vec<*mut libc::c_char> {
         .collect()
 }
 
-/// Starts the program as leader of its own process group, without a controlling terminal, and returns
-/// its process id. When the program cannot be executed, the error says why and no process is left.
+/// Starts the program as the leader of its own process group, without a controlling terminal, and
+/// returns its process id. If the program cannot be executed, returns the reason and leaves no
+/// process behind.
 pub(crate) fn spawn(image: &Image) -> io::Result<i32> {
     let (argv, envp) = (pointers(&image.argv), pointers(&image.envp));
     let stdio = (0..).zip(&image.stdio);
@@ -161,7 +164,7 @@ pub(crate) fn spawn(image: &Image) -> io::Result<i32> {
         stamp: image.stamp,
         errno: 0,
     };
-    // Handlers of the host must not run in the new process.
+    // The host's signal handlers must not run in the new process.
     let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
     let pid = clone(&mut birth);
     before.thread_set_mask()?;
@@ -169,17 +172,18 @@ pub(crate) fn spawn(image: &Image) -> io::Result<i32> {
     if birth.errno == 0 {
         return Ok(pid);
     }
-    // It has ended by itself; its status says nothing more.
+    // The process has ended by itself; its status holds no further information.
     let _ = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(pid), None);
     Err(io::Error::from_raw_os_error(birth.errno))
 }
 
-/// Makes the process and waits until it runs its program or has ended.
+/// Creates the process and waits until it executes its program or ends.
 fn clone(birth: &mut Birth) -> io::Result<i32> {
     let mut stack = vec![0_u128; STACK / size_of::<u128>()];
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
-    // SAFETY: the new process has a stack of its own, which grows down from its aligned end. This thread
-    // goes on when that process has left the shared memory, so stack and `birth` outlive its use of them.
+    // SAFETY: the new process has a stack of its own, which grows down from its aligned end. This
+    // thread continues after that process has left the shared memory, so `stack` and `birth`
+    // outlive their use.
     let pid = unsafe {
         let top = stack.as_mut_ptr_range().end;
         libc::clone(born, top.cast(), flags, ptr::from_mut(birth).cast())
@@ -190,7 +194,7 @@ fn clone(birth: &mut Birth) -> io::Result<i32> {
     Ok(pid)
 }
 
-/// Blocks every signal in the calling thread, so that no handler of the host runs on it.
+/// Blocks every signal in the calling thread, so that no signal handler of the host runs on it.
 pub(crate) fn block_signals() -> io::Result<()> {
     Ok(SigSet::all().thread_block()?)
 }

@@ -1,9 +1,9 @@
-//! What falls to this process when its parents end, and who waits for it.
+//! Reaps the orphans that are reparented to this process.
 //!
 //! The first process of a system or container, and a child subreaper, become the parent of every
-//! orphan below them. What workers have started falls to their host then, and stays as a zombie
-//! until the host asks how it ended. A thread does that, for these processes alone: the status of a
-//! child that the program has started itself is the program's.
+//! orphan below them. Descendants of workers are then reparented to the host and stay zombies until
+//! the host reaps them. A thread reaps these processes, and no others: the status of a child that
+//! the program has started itself belongs to the program.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::AsFd;
@@ -20,21 +20,22 @@ use crate::procfs::{self, Stat};
 use crate::stamp::{self, Stamp};
 use crate::{image, sys};
 
-/// How often it is asked whether a child has ended.
+/// Interval between two checks for ended children.
 const LOOK: Duration = Duration::from_millis(200);
-/// Every how many looks all children are looked at, to know the living ones by their marks.
+/// Number of checks between two surveys of all children, which recognise the living ones by their
+/// marks.
 const SURVEY: u32 = 5;
 
-/// The processes that this one has started as workers and shims, and the process that has the
-/// thread, if any. They lead groups and sessions, whose members are known by that.
+/// The id of the process that runs the thread, if any, and the workers and shims that it has
+/// started. They lead groups and sessions, by which their members are recognised.
 static STARTED: Mutex<(Option<u32>, BTreeSet<i32>)> = Mutex::new((None, BTreeSet::new()));
 
-/// Whether orphans of this system fall to this process.
+/// Returns `true` if orphans of this system are reparented to this process.
 pub(crate) fn falls_to_us() -> bool {
     id() == 1 || nix::sys::prctl::get_child_subreaper().unwrap_or(false)
 }
 
-/// Starts the thread where it is needed and not there yet.
+/// Starts the thread if it is needed and does not run yet.
 pub(crate) fn watch() {
     if !falls_to_us() {
         return;
@@ -46,11 +47,12 @@ pub(crate) fn watch() {
     let spawned = Builder::new()
         .name("snakepit-reaper".to_owned())
         .spawn(serve);
-    // Without it zombies stay, which cost a number each; the next registry tries again.
+    // Without the thread zombies remain, which cost a process id each. The next registry tries
+    // again.
     started.0 = spawned.is_ok().then(id);
 }
 
-/// Notes a process that this one has started; its owner waits for it.
+/// Registers a process that this one has started and whose owner reaps it.
 pub(crate) fn note(pid: i32) {
     let mut started = STARTED.lock().unwrap_or_else(PoisonError::into_inner);
     if started.0 == Some(id()) {
@@ -69,33 +71,35 @@ fn serve() {
     }
 }
 
-/// Looks without taking any status.
+/// Checks for an ended child without reaping it.
 fn somebody_has_ended() -> bool {
     let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
     !matches!(waitid(Id::All, flags), Ok(WaitStatus::StillAlive) | Err(_))
 }
 
-/// After so many looks nobody waits for a zombie of another session that was never seen alive: it
-/// lived for less than a second, and programs that start sessions of their own wait at once.
+/// Number of checks after which a zombie in another session that was never seen alive is reaped. It
+/// lived for less than a second, and programs that start sessions of their own wait for them at
+/// once.
 const FORGOTTEN: u32 = 25;
 
-/// What is known of the children.
+/// The state of all children that the thread has seen.
 #[derive(Debug, Default)]
 struct Known {
-    /// By number and start.
+    /// Children by process id and start time.
     seen: BTreeMap<(i32, u64), Seen>,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Seen {
-    /// It lives or has lived; whether it carries a mark that this process does not have.
+    /// The child was seen alive. `marked` is `true` if it carries a mark that this process does not
+    /// have.
     Alive { marked: bool },
-    /// It had ended when it was seen first, so many looks ago.
+    /// The child had ended when it was first seen; `looks` counts the checks since then.
     Ended { looks: u32 },
 }
 
 impl Known {
-    /// Looks at all children, and takes the status of those that are inherited and have ended.
+    /// Examines all children and reaps the inherited ones that have ended.
     fn survey(&mut self) {
         let me = nix::unistd::getpid().as_raw();
         let stats = procfs::pids().unwrap_or_default().into_iter();
@@ -133,20 +137,20 @@ impl Known {
     }
 }
 
-/// The started processes that are there, or whose groups or sessions have members.
+/// Returns the started processes that exist or whose groups or sessions have members.
 fn groups(stats: &[(i32, Stat)]) -> BTreeSet<i32> {
     let mut used = BTreeSet::new();
     for (pid, stat) in stats {
         used.extend([*pid, stat.pgid, stat.session]);
     }
     let mut started = STARTED.lock().unwrap_or_else(PoisonError::into_inner);
-    // One that was started after the look is not among them and must not be forgotten.
+    // A process that was started after the snapshot is not in it and must not be forgotten.
     let fresh = |pid: i32| procfs::stat(pid).is_ok_and(|stat| stat.is_some());
     started.1.retain(|pid| used.contains(pid) || fresh(*pid));
     started.1.clone()
 }
 
-/// What a process carries.
+/// The marks that a process carries.
 struct Marks {
     cookies: Vec<Cookie>,
     stamp: Option<Stamp>,
@@ -161,7 +165,8 @@ impl Marks {
     }
 }
 
-/// Whether a process carries a mark that is not this process's own: a worker, or below one.
+/// Returns `true` if a process carries a mark that this process does not have: a worker, or a
+/// descendant of one.
 fn marked(pid: i32, own: &Marks) -> bool {
     let marks = Marks::of(pid);
     let mut cookies = marks.cookies.iter();
@@ -169,7 +174,7 @@ fn marked(pid: i32, own: &Marks) -> bool {
         || marks.stamp.is_some() && marks.stamp != own.stamp
 }
 
-/// Takes the status of a zombie that is still the one that was looked at.
+/// Reaps a zombie if it is still the process that was examined.
 fn reap(pid: i32, seen: &Stat) {
     let Ok(Some(held)) = PidFd::open(pid) else {
         return;

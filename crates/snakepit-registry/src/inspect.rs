@@ -1,4 +1,4 @@
-//! Shows what a data directory says, and what a sweep would do. Changes nothing.
+//! Reports the state of a data directory and what a sweep would do. Changes nothing.
 
 use serde::Serialize;
 
@@ -13,58 +13,58 @@ use crate::run_dir::RunMeta;
 use crate::run_id::RunId;
 use crate::table::{ProcessTable, Tagged};
 
-/// What is known about a run.
+/// The report on one run.
 #[derive(Clone, Debug, Serialize)]
 pub struct RunReport {
-    /// The run.
+    /// The id of the run.
     pub run_id: RunId,
-    /// Whether its host lives.
+    /// The state of its host and its files.
     pub state: RunState,
-    /// What its host wrote about itself.
+    /// The host's metadata. `None` if it cannot be read.
     pub meta: Option<RunMeta>,
-    /// Its workers.
+    /// The recorded workers.
     pub workers: Vec<WorkerReport>,
-    /// What a sweep would kill; for a living run, nothing.
+    /// Processes that a sweep would kill; none for a living run.
     pub would_kill: Vec<WouldKill>,
-    /// What a sweep would leave alone.
+    /// Processes that a sweep would leave alone.
     pub would_leave: Vec<LeftAlone>,
-    /// What cannot be read, if anything.
+    /// The first problem in reading the run, if there was one.
     pub problem: Option<String>,
 }
 
-/// Whether the host of a run lives, and where it ran.
+/// The state of a run: whether its host lives, where it ran, and whether its files can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunState {
-    /// Its host holds the lock.
+    /// The host lives.
     Alive,
-    /// Its host is dead.
+    /// The host is dead.
     Dead,
-    /// It is from an earlier boot.
+    /// The run is from an earlier boot.
     EarlierBoot,
-    /// Its host is dead and had other process ids than we see.
+    /// The host is dead and lived in another process id namespace.
     OtherNamespace,
-    /// Its host is dead and its files are damaged.
+    /// The host is dead and the files of the run are damaged.
     Damaged,
-    /// Something of it cannot be opened or is not trusted; nothing of it counts, and no sweep
-    /// touches it.
+    /// A file or directory of the run cannot be opened or is not trusted. Its contents are ignored,
+    /// and no sweep touches it.
     Untrusted,
 }
 
 /// A recorded worker.
 #[derive(Clone, Debug, Serialize)]
 pub struct WorkerReport {
-    /// The name that its host gave.
+    /// The worker id that its host chose.
     pub worker_id: String,
-    /// How far it had come.
+    /// The stage that the worker had reached.
     pub state: ProcessState,
-    /// Its process id, if it had one.
+    /// The worker's process id, if it had one.
     pub pid: Option<i32>,
-    /// Process id of its shim, if it had one.
+    /// The process id of the worker's shim, if it had one.
     pub shim: Option<i32>,
-    /// Whether it dies with its host.
+    /// `true` if the worker dies with its host.
     pub dependent: bool,
-    /// Whether its process still is the recorded one and lives; `None` when that cannot be told.
+    /// `true` if the recorded process still lives. `None` if that cannot be determined.
     pub lives: Option<bool>,
 }
 
@@ -75,7 +75,7 @@ pub struct WouldKill {
     pub pid: i32,
     /// The worker's id, if it has a row.
     pub worker_id: Option<String>,
-    /// How sure it is.
+    /// The evidence that it belongs to the run.
     pub evidence: Evidence,
 }
 
@@ -103,7 +103,7 @@ impl RunReport {
     }
 }
 
-/// How often the file of a living run is read again when a change fell into the reading.
+/// Number of attempts to read the database of a living run, which may change during a read.
 const READS: usize = 5;
 
 pub(crate) fn inspect(
@@ -117,7 +117,7 @@ pub(crate) fn inspect(
         match ForeignRun::open(data, id, Access::Look) {
             Ok(Some(run)) => reports.push(report(&run, here, &tagged, table)),
             Ok(None) => {}
-            // One that is bad does not hide the others.
+            // A bad run must not hide the others.
             Err(e) => reports.push(RunReport::bad(id, &e)),
         }
     }
@@ -128,7 +128,7 @@ pub(crate) fn inspect(
     Ok(reports)
 }
 
-/// What is left of a run whose directory somebody has removed.
+/// Reports the processes of a run whose directory was removed.
 fn without_directory(
     run_id: RunId,
     tagged: &[Tagged],
@@ -233,7 +233,8 @@ fn lives(record: &Record, table: &dyn ProcessTable) -> Option<bool> {
     }
 }
 
-/// The pages of a living run can change while they are read; the checks notice that.
+/// Reads the records. The pages of a living run can change meanwhile; the checks notice that, and
+/// the read is repeated.
 fn records(run: &ForeignRun<'_>, alive: bool) -> Result<Vec<Record>, Error> {
     let mut result = run.records();
     for _ in 1..READS {

@@ -1,10 +1,10 @@
-//! Descriptors that copies of this process do not get.
+//! Descriptors that forked copies of this process do not inherit.
 //!
 //! A `fork` without `exec` copies every descriptor of the process: a copy that outlives its host
-//! would keep the death pipes open and the locks held. So these belong to a thread that has a
-//! table of descriptors of its own. Nobody forks there, and the table is gone with the process,
-//! however it ends. Where the system does not allow such a table (`seccomp`), they are shared as
-//! all others are, and [`is_private`] says so.
+//! would keep the death pipes open and the locks held. So these descriptors belong to a thread that
+//! has a descriptor table of its own. That thread never forks, and its table disappears with the
+//! process, however the process ends. Where the system forbids such a table (`seccomp`), the
+//! descriptors are in the shared table, and [`is_private`] returns `false`.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -25,49 +25,49 @@ use nix::sys::socket::{
 use crate::launch::clear_below;
 use crate::{image, sys};
 
-/// What the thread is asked for: a pipe, a lock, to close something.
+/// The requests to the thread: create a pipe, take a lock, close a descriptor.
 const PIPE: u8 = b'p';
 const LOCK: u8 = b'l';
 const CLOSE: u8 = b'c';
-/// An operation and a number.
+/// Bytes of a message: an operation and a number.
 const MESSAGE: usize = 5;
 
-/// The write end of a pipe or a lock. Dropping it closes it.
+/// The write end of a pipe, or a lock, kept by the thread. Closed on drop.
 #[derive(Debug)]
 pub(crate) struct Kept {
     place: Place,
-    /// The process that it belongs to; in a copy of it nothing is closed.
+    /// The process that owns it. Dropping it in a forked copy closes nothing.
     owner: u32,
 }
 
 #[derive(Debug)]
 enum Place {
-    /// The number in the table of the thread.
+    /// The descriptor's number in the thread's table.
     Private(RawFd),
-    /// In the table of the process.
+    /// A pipe in the table of the process.
     Pipe(#[expect(dead_code, reason = "held to be closed")] OwnedFd),
-    /// The same, with a lock.
+    /// A lock in the table of the process.
     Lock(#[expect(dead_code, reason = "held for its lock")] Flock<File>),
 }
 
-/// The thread of this process, or that there can be none.
+/// The keeper thread of a process, or the fact that it cannot have one.
 #[derive(Debug)]
 struct Thread {
     process: u32,
-    /// The way to ask it.
+    /// The socket for requests. `None` if the thread cannot have a table of its own.
     socket: Option<OwnedFd>,
 }
 
 static THREAD: Mutex<Option<Thread>> = Mutex::new(None);
 
-/// A pipe: its read end, and its write end out of the reach of copies.
+/// Creates a pipe: its read end, and its write end, which copies do not inherit.
 pub(crate) fn pipe() -> io::Result<(OwnedFd, Kept)> {
     match ask(PIPE, None)? {
         Some((number, Some(read))) => {
             Ok((clear_below(read, 3)?, Kept::new(Place::Private(number))))
         }
         Some((number, None)) => {
-            // There was no room for it in the table of the process.
+            // The table of the process had no room for the read end.
             drop(Kept::new(Place::Private(number)));
             Err(io::Error::from_raw_os_error(libc::EMFILE))
         }
@@ -79,7 +79,7 @@ pub(crate) fn pipe() -> io::Result<(OwnedFd, Kept)> {
     }
 }
 
-/// Locks a file for this process alone, and for no copy of it; `None` when somebody else has it.
+/// Locks a file for this process alone and for no copy of it. `None` if the lock is taken.
 pub(crate) fn lock(file: &File) -> io::Result<Option<Kept>> {
     let held = match ask(LOCK, Some(file)) {
         Ok(Some((number, _))) => Place::Private(number),
@@ -94,7 +94,8 @@ pub(crate) fn lock(file: &File) -> io::Result<Option<Kept>> {
     Ok(Some(Kept::new(held)))
 }
 
-/// Whether copies of this process get none of it. Starts the thread where there is none.
+/// Returns `true` if copies of this process inherit none of the kept descriptors. Starts the thread
+/// if it does not run yet.
 pub(crate) fn is_private() -> bool {
     thread().is_ok_and(|thread| thread.as_ref().is_some_and(|it| it.socket.is_some()))
 }
@@ -115,13 +116,15 @@ impl Drop for Kept {
             && let Ok(thread) = thread()
             && let Some(socket) = thread.as_ref().and_then(|thread| thread.socket.as_ref())
         {
-            // The thread always reads, so it is not closed only when the process ends.
+            // The thread always reads, so this fails only while the process ends, which closes the
+            // descriptor as well.
             let _ = send(socket, CLOSE, number, None);
         }
     }
 }
 
-/// The thread; started when there is none, also in a copy of the process in which it was started.
+/// Returns the thread. Starts it if there is none, also in a forked copy of the process that
+/// started it.
 fn thread() -> io::Result<MutexGuard<'static, Option<Thread>>> {
     let mut thread = THREAD.lock().unwrap_or_else(PoisonError::into_inner);
     let process = std::process::id();
@@ -135,7 +138,7 @@ fn thread() -> io::Result<MutexGuard<'static, Option<Thread>>> {
     Ok(thread)
 }
 
-/// Starts the thread. `None` when it cannot have a table of its own.
+/// Starts the thread. `None` if it cannot have a descriptor table of its own.
 fn start() -> io::Result<Option<OwnedFd>> {
     let (near, far) = socketpair(
         AddressFamily::Unix,
@@ -149,7 +152,7 @@ fn start() -> io::Result<Option<OwnedFd>> {
     Builder::new()
         .name("snakepit-keeper".to_owned())
         .spawn(move || {
-            // Handlers of the host would find none of its descriptors here.
+            // The host's signal handlers would find none of their descriptors in this table.
             let _ = image::block_signals();
             let own = sys::own_descriptors(number);
             let alone = own.is_ok();
@@ -160,16 +163,16 @@ fn start() -> io::Result<Option<OwnedFd>> {
         })?;
     match answer.recv() {
         Ok(Ok(())) => {
-            // The thread's end in the table of the process; the thread has another one.
+            // Closes the thread's end in the table of the process; the thread has its own copy.
             drop(sys::adopt(number));
             Ok(Some(near))
         }
-        // The thread has closed its end in the table that all share.
+        // The thread has closed its end in the table that all threads share.
         Ok(Err(_)) | Err(_) => Ok(None),
     }
 }
 
-/// Asks the thread for something. `None` when there is no thread with a table of its own.
+/// Sends a request to the thread. `None` if there is no thread with a table of its own.
 fn ask(what: u8, file: Option<&File>) -> io::Result<Option<(RawFd, Option<OwnedFd>)>> {
     let thread = thread()?;
     let Some(socket) = thread.as_ref().and_then(|thread| thread.socket.as_ref()) else {
@@ -183,7 +186,7 @@ fn ask(what: u8, file: Option<&File>) -> io::Result<Option<(RawFd, Option<OwnedF
     Ok(Some((answer, fd)))
 }
 
-/// What the thread does until the process ends. When it ended, all that it keeps would be closed.
+/// Serves requests until the process ends. If this returned, all kept descriptors would be closed.
 fn serve(socket: &OwnedFd) {
     let mut kept: BTreeMap<RawFd, OwnedFd> = BTreeMap::new();
     loop {
@@ -225,9 +228,9 @@ fn turn(socket: &OwnedFd, kept: &mut BTreeMap<RawFd, OwnedFd>) {
     }
 }
 
-/// Opens a file once more, so that no other descriptor shares its lock, and locks it.
+/// Opens the file again, so that no other descriptor shares its lock, and locks it.
 fn own_lock(fd: &OwnedFd) -> io::Result<OwnedFd> {
-    // In this thread `/proc/self` has the descriptors of others.
+    // In this thread `/proc/self` names the descriptors of the main thread.
     let again = File::open(format!("/proc/thread-self/fd/{}", fd.as_raw_fd()))?;
     sys::lock_exclusive(again.as_fd())?;
     Ok(again.into())

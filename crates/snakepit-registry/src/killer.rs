@@ -1,4 +1,4 @@
-//! Carries out the steps of an [`Escalation`] and confirms the death.
+//! Executes the steps of an [`Escalation`] and confirms the death.
 
 use std::time::Duration;
 
@@ -6,18 +6,18 @@ use crate::child::{Child, Exit};
 use crate::clock::Deadline;
 use crate::escalation::{Escalation, Step};
 
-/// How stopping a worker went.
+/// The result of stopping a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KillOutcome {
-    /// How the worker itself ended; `None` when it still lives.
+    /// The exit of the worker itself. `None` if it still lives.
     pub exit: Option<Exit>,
-    /// Whether SIGKILL was needed for it or for what it left in its group.
+    /// `true` if SIGKILL was needed for the worker or for the rest of its group.
     pub killed: bool,
-    /// Process ids that did not die in time, for example in an uninterruptible wait.
+    /// Ids of processes that did not die in time, for example in an uninterruptible wait.
     pub leftover: Vec<i32>,
 }
 
-/// Stops a child and its group; returns when they are gone or `grace + confirm` is over.
+/// Stops a child and its group. Returns when they are gone or `grace + confirm` is over.
 pub(crate) fn stop(child: &Child, grace: Duration, confirm: Duration) -> KillOutcome {
     if !child.is_ours() {
         return KillOutcome {
@@ -32,14 +32,15 @@ pub(crate) fn stop(child: &Child, grace: Duration, confirm: Duration) -> KillOut
         let seen = child.seen();
         match steps.next(clock.elapsed(), seen) {
             Step::Terminate => {
-                // A process that may not be signalled is not dead; SIGKILL follows and reports it.
+                // A refused SIGTERM is not reported here; SIGKILL follows and its failure is.
                 let _ = child.terminate();
             }
             Step::Kill => child.kill(),
             Step::Wait(time) if seen.leader => {
                 child.pause(time);
             }
-            // Members of a group without leader cannot be waited for: they are not our children.
+            // The members of a group without its leader are not our children, so they cannot be
+            // waited for.
             Step::Wait(time) => std::thread::sleep(time),
             Step::Gone => {
                 let exit = child.try_wait();

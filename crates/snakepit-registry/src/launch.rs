@@ -1,4 +1,4 @@
-//! From a [`CommandSpec`] to the descriptors and strings of a new process.
+//! Converts a [`CommandSpec`] into the descriptors and strings of a new process.
 
 use std::ffi::{CString, OsStr, OsString};
 use std::fs::{File, OpenOptions};
@@ -18,7 +18,7 @@ use crate::origin::{ORIGIN_VAR, Origin};
 use crate::spec::{CommandSpec, Output};
 use crate::stamp::Stamp;
 
-/// The variable that tells a child the process id of its parent: of its host, or of its shim.
+/// The environment variable with the process id of a child's parent: its host or its shim.
 pub const HOST_PID_VAR: &str = "SNAKEPIT_WORKER_HOST_PID";
 
 /// An image and the host's ends of its pipes.
@@ -95,8 +95,9 @@ impl Launch {
     }
 }
 
-/// The whole environment: what the caller gave, the cookies (those of this process first, so that
-/// an outer host still finds what an inner one started) and who the host is.
+/// Returns the whole environment: the caller's variables, the cookies and the identity of the host.
+/// The cookies of this process come first, so that an outer host still finds the processes that an
+/// inner host started.
 fn environment(
     spec: &CommandSpec,
     cookie: Cookie,
@@ -120,7 +121,7 @@ fn environment(
     given.cloned().chain(added).chain(origin).collect()
 }
 
-/// What a system error means for this program.
+/// Converts a system error into the problem with this program.
 pub(crate) fn classify(error: io::Error, spec: &CommandSpec) -> SpawnProblem {
     let directory_fails = || {
         let dir = spec.cwd.as_ref()?;
@@ -143,7 +144,7 @@ pub(crate) fn classify(error: io::Error, spec: &CommandSpec) -> SpawnProblem {
     }
 }
 
-/// A pipe (read end, write end); both are closed at exec.
+/// Creates a pipe (read end, write end); both ends are closed at exec.
 fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let (read, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
     Ok((clear_of_stdio(read)?, clear_of_stdio(write)?))
@@ -157,13 +158,14 @@ pub(crate) fn null(write: bool) -> io::Result<OwnedFd> {
     clear_of_stdio(file.into())
 }
 
-/// A host that has closed its own standard descriptors gets their numbers for new ones. In the
-/// child they would be overwritten before they are used, or stay closed at exec.
+/// Moves a descriptor above the standard ones. A host that has closed its own standard descriptors
+/// gets their numbers for new ones, which would be overwritten in the child before they are used,
+/// or stay closed at exec.
 fn clear_of_stdio(fd: OwnedFd) -> io::Result<OwnedFd> {
     clear_below(fd, 3)
 }
 
-/// A descriptor with this number or a higher one.
+/// Returns the descriptor, duplicated if necessary, with a number of at least `lowest`.
 #[expect(
     unsafe_code,
     reason = "nix returns the new descriptor as a bare number"
@@ -177,7 +179,7 @@ pub(crate) fn clear_below(fd: OwnedFd, lowest: i32) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(new) })
 }
 
-/// The child's descriptor and the host's end.
+/// Returns the child's descriptor and the host's end.
 fn output(kind: Output) -> io::Result<(Option<OwnedFd>, Option<OwnedFd>)> {
     Ok(match kind {
         Output::Inherit => (None, None),

@@ -1,8 +1,8 @@
 //! Never lose a child process.
 //!
-//! A program that starts processes loses them when it is killed: nobody tells them, nobody finds
-//! them. This crate starts children so that the kernel kills them together with their host, records
-//! them before they exist, and finds and ends what a dead host has left.
+//! A program that is killed cannot stop its child processes, and no one else knows about them. This
+//! crate starts children so that the kernel kills them together with their host, records each child
+//! before it exists, and finds and ends the processes that a dead host has left.
 //!
 //! ```
 //! # #[cfg(target_os = "linux")]
@@ -38,24 +38,25 @@
 //!
 //! # Layers
 //! 1. *Death pipe*: each child leads a process group and has the read end of a pipe as standard
-//!    input. The host owns the only write end and has asked the kernel to send SIGKILL to the
-//!    group when it closes. It closes when the host ends, however it ends. It works while the child
-//!    is stopped or busy, and reaches descendants that stay in the group. A child must not close
-//!    descriptor 0 or put another file there without keeping a copy.
+//!    input. The host owns the only write end and has requested that the kernel sends SIGKILL to
+//!    the group when it closes. It closes when the host ends, however it ends. This works while the
+//!    child is stopped or busy, and reaches descendants that stay in the group. A child must not
+//!    close descriptor 0 or replace it without keeping a copy.
 //! 2. *Parent death signal*: all children are started by one thread that never ends, so a worker
 //!    may call `prctl(PR_SET_PDEATHSIG)` for itself.
-//! 3. *Sweep*: the next host kills what carries a mark of a run whose host is dead, also what
-//!    has left its group. Each process is identified and signalled through the same pidfd.
+//! 3. *Sweep*: the next host kills the processes that carry a mark of a run whose host is dead,
+//!    including those that have left their group. Each process is identified and signalled through
+//!    the same pidfd.
 //!
-//! There are two marks. A [`Cookie`] is in the environment, with what is needed to tell that its
-//! host is dead when the run's files are gone ([`ORIGIN_VAR`]). A [`Stamp`] is the soft limit for
-//! file locks, which Linux does not enforce: a process keeps it without its environment, its group,
-//! its session and its parents.
+//! There are two marks. A [`Cookie`] is in the environment, together with the identity of the host
+//! ([`ORIGIN_VAR`]), which proves that the host is dead even if the run's files are gone. A
+//! [`Stamp`] is the soft limit for file locks, which Linux does not enforce: a process keeps it
+//! even if its environment, group, session and parents change.
 //!
 //! # Containment
-//! How far the layers reach for descendants that leave the group, by `setsid` and a double fork
-//! for example, is chosen in [`RegistryConfig`] or [`CommandSpec`]. A mode that does not work here
-//! is an error with the reason; nothing weaker is used instead. [`Support::modes`] tries all.
+//! [`RegistryConfig`] or [`CommandSpec`] chooses the reach for descendants that leave the group,
+//! for example by `setsid` and a double fork. A mode that does not work here is an error with the
+//! reason; no weaker mode is used instead. [`Support::modes`] tests all modes.
 //!
 //! | mode | what is gone with the worker | what is gone with its host | needs |
 //! |---|---|---|---|
@@ -64,33 +65,35 @@
 //! | `cgroup` | all descendants, as a whole | the same as `shim`; what is left is found also without the mark | a control group (version 2) that may be divided |
 //! | `pid_namespace` | all descendants, by the kernel | all descendants, by the kernel: no other process has to survive | user namespaces or `CAP_SYS_ADMIN` |
 //!
-//! With the sweep, in each mode: all descendants that carry the mark by the time the next host has
-//! swept. When the shim alone is killed, its worker dies with it, and the host kills what carries
+//! After the next host has swept, every descendant that carries the mark is gone too, in each mode.
+//! If only the shim is killed, its worker dies with it, and the host kills the processes that carry
 //! the worker's mark.
 //!
-//! The shim is this program, started again: a function that runs before `main` turns it into one
-//! when the host has prepared it. So the crate has to be part of the program itself, not of a
-//! library that another program loads, and constructors of the program's libraries run once more.
-//! A shim has one thread and a few hundred KiB of memory of its own; a namespace needs two shims. It ignores
-//! signals, is the parent that the worker sees, and reports how the worker has ended through a
-//! socket, so that somebody who reaps foreign children cannot take that away.
+//! The shim is this program, started again: a function that runs before `main` turns the process
+//! into a shim if the host has prepared that. So the crate must be linked into the program itself,
+//! not into a library that another program loads, and the constructors of the program's libraries
+//! run once more. A shim has one thread and a few hundred KiB of memory of its own; a namespace
+//! needs two shims. A shim ignores signals, is the parent that the worker sees, and reports the
+//! worker's exit through a socket, so code that reaps foreign children cannot take the status away.
 //! In a namespace the worker sees other process ids than its host; [`Registration::pid`] is the
 //! host's view.
 //!
-//! # Orphans of others
-//! Where this process is the first one of its system or container, or a child subreaper, what its
-//! workers have started falls to it when they end. A thread takes the status of these processes,
-//! and of no child that the program has started itself.
+//! # Orphans
+//! If this process is the first one of its system or container, or a child subreaper, the
+//! descendants of its workers are reparented to it when their parents end. A thread reaps these
+//! processes, and no child that the program has started itself.
 //!
 //! # Limitations
-//! Linux only; local file systems only. In mode `group`, descendants that leave the group die in
-//! the next sweep, not with their host. A process that throws its environment away and
-//! sets its limit for file locks carries no mark; one that only throws its environment away is not
-//! found when the directory of its run is gone too, unless another process of the run leads there.
-//! A process with the rights of the host can kill a shim or leave a control group. A child
-//! that changes its user escapes a host without privileges. A process
-//! in an uninterruptible wait dies when the kernel lets it. The database of the running host is
-//! mapped into memory: somebody who truncates it crashes the host (the directory has mode 0700).
+//! - Linux only; local file systems only.
+//! - In mode `group`, descendants that leave the group die in the next sweep, not with their host.
+//! - A process that clears its environment and sets its limit for file locks carries no mark. A
+//!   process that only clears its environment is not found if the directory of its run is gone too,
+//!   unless another process of the run carries the cookie.
+//! - A process with the rights of the host can kill a shim or leave a control group.
+//! - A child that changes its user escapes a host without privileges.
+//! - A process in an uninterruptible wait dies when the kernel lets it.
+//! - The database of the running host is mapped into memory: truncating it crashes the host. Its
+//!   directory has mode 0700.
 
 mod carriers;
 mod cgroup;

@@ -1,4 +1,4 @@
-//! Runs whose directories somebody has removed: what they have left says that their hosts are dead.
+//! Runs whose directories were removed. Their processes carry the proof that their hosts are dead.
 
 use std::collections::BTreeSet;
 
@@ -8,8 +8,8 @@ use crate::origin::Origin;
 use crate::run_id::RunId;
 use crate::table::Tagged;
 
-/// The runs of a data directory that have processes and no directory, and whose hosts are dead. A
-/// host that lives puts its directory back.
+/// Returns the runs of a data directory that have processes but no directory, and whose hosts are
+/// dead. A living host restores its directory itself.
 pub(crate) fn runs(
     data: &DataDir,
     here: &Scene,
@@ -18,7 +18,7 @@ pub(crate) fn runs(
 ) -> BTreeSet<RunId> {
     let mut lost = BTreeSet::new();
     for process in tagged {
-        // What a process says of a host is said of the host of its innermost worker.
+        // A process carries the origin of its innermost worker's host.
         let Some(run) = process.cookies.last().map(|cookie| cookie.run()) else {
             continue;
         };

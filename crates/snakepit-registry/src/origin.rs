@@ -1,5 +1,5 @@
-//! What a worker's environment says of its host: enough to tell that the host is dead when the
-//! directory of the run is gone.
+//! The host's identity in a worker's environment. It suffices to recognise a dead host after the
+//! directory of the run was removed.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
@@ -9,10 +9,10 @@ use crate::identity::{ProcessIdentity, Scene};
 use crate::procfs;
 use crate::pulse::{self, Pulse};
 
-/// The variable that names the host of a worker and the data directory of its run.
+/// The environment variable that names the host of a worker and the data directory of its run.
 pub const ORIGIN_VAR: &str = "SNAKEPIT_WORKER_ORIGIN";
 
-/// The host of a worker, and its data directory.
+/// The host of a worker and the host's data directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Origin {
     pid: i32,
@@ -31,19 +31,21 @@ impl Origin {
         }
     }
 
-    /// What a process carries; `None` if it carries none, or is not to be looked at.
+    /// Reads the origin that a process carries. `None` if it carries none or its environment cannot
+    /// be read.
     pub(crate) fn of_process(pid: i32) -> Option<Self> {
         Self::parse(&procfs::variable(pid, ORIGIN_VAR)?)
     }
 
-    /// Whether it is of this data directory and its host is certainly dead.
+    /// Returns `true` if the run belongs to this data directory and its host is certainly dead.
     pub(crate) fn is_dead(&self, here: &Scene, data_dir: &Path) -> bool {
         self.data_dir == data_dir
             && self.scene.comparable(here)
             && pulse::of_process(self.pid, None, self.start_ticks) == Pulse::Gone
     }
 
-    /// As a value for the environment: the path comes last, since it may hold anything.
+    /// Encodes the origin as a value for the environment. The path comes last because it may
+    /// contain any byte.
     pub(crate) fn value(&self) -> OsString {
         let Scene {
             boot_id,

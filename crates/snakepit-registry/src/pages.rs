@@ -1,13 +1,12 @@
 //! Reads the file of an LMDB environment without LMDB.
 //!
-//! LMDB trusts its file: a damaged page makes it read outside of the map and the process dies of
-//! SIGSEGV or SIGBUS. The files of other runs may be damaged, truncated or still written to, so
-//! they are never opened with LMDB. This reader checks every offset; the worst that it answers is
-//! an error.
+//! LMDB trusts its file: a damaged page makes it read outside of the map, and the process dies of
+//! SIGSEGV or SIGBUS. The files of other runs may be damaged, truncated or still being written, so
+//! they are never opened with LMDB. This reader checks every offset; the worst result is an error.
 //!
-//! The file is untrusted: whoever planted it wants much work for little. Pages are read one by one,
-//! each at most once, and the nodes of a page may take no more room than the page has, so the work
-//! and the memory are never more than the file is long.
+//! The file is untrusted: an attacker may craft a small file that causes much work. Each page is
+//! read at most once, and the nodes of a page may not take more space than the page has, so work
+//! and memory are bounded by the length of the file.
 
 use std::collections::HashSet;
 use std::io;
@@ -23,16 +22,18 @@ const OVERFLOW: u16 = 0x04;
 const META: u16 = 0x08;
 const BIG_DATA: u16 = 0x01;
 const NO_ROOT: u64 = u64::MAX;
-/// A tree of this height holds more rows than any file that fits in memory.
+/// Largest height of a tree. A tree of this height holds more rows than any file that fits in
+/// memory.
 const MAX_DEPTH: usize = 32;
-/// A run of 10⁵ workers needs less than 100 MB.
+/// Largest size of a file in bytes. A run of 10⁵ workers needs less than 100 MB.
 pub(crate) const MAX_FILE: u64 = 1 << 30;
-/// Bytes of a value. A record has less than 1 KiB, and two paths of the longest kind fit.
+/// Largest size of a value in bytes. A record has less than 1 KiB, and two paths of the longest
+/// kind fit.
 const MAX_VALUE: usize = 64 << 10;
-/// Bytes at the start of a file that hold both meta pages, whatever the size of a page is.
+/// Bytes at the start of a file that contain both meta pages, for every page size.
 const METAS: u64 = 2 << 16;
 
-/// Why a file cannot be read.
+/// The reason a file cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PagesError {
     #[error("{0}")]
@@ -49,8 +50,8 @@ const fn damaged<T>(what: &'static str) -> Result<T> {
     Err(PagesError::Damaged(what))
 }
 
-/// Visits the rows of the main database in key order, in a file of this length. An empty file is a database that was never
-/// written to.
+/// Visits the rows of the main database in key order. `length` is the length of the file; an empty
+/// file is a database that was never written to.
 pub(crate) fn read<E: From<PagesError>>(
     file: &impl FileExt,
     length: u64,
@@ -81,11 +82,11 @@ pub(crate) fn read<E: From<PagesError>>(
     Ok(())
 }
 
-/// The bytes of a part of the file.
+/// Reads a part of the file.
 fn at(file: &impl FileExt, start: u64, length: u64) -> Result<Vec<u8>> {
     let mut bytes = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
     match file.read_exact_at(&mut bytes, start) {
-        // Somebody has cut it off since its length was read.
+        // The file was truncated after its length was read.
         Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => damaged("it ends too early"),
         Err(e) => Err(e.into()),
         Ok(()) => Ok(bytes),
@@ -124,7 +125,7 @@ struct Meta {
 }
 
 impl Meta {
-    /// The size of a page, and the newer one of the two meta pages.
+    /// Returns the size of a page, and the newer one of the two meta pages.
     fn newest(data: &[u8]) -> Result<(usize, Self)> {
         let first = Self::parse(data, 0)?;
         let page_size = first.page_size;
@@ -165,14 +166,14 @@ struct Walk<'a, T, F> {
     length: u64,
     page_size: usize,
     last_page: u64,
-    /// Pages that were read. No page of a tree belongs to two nodes.
+    /// The pages that were read. Each page of a tree belongs to one node only.
     seen: HashSet<u64>,
     rows: u64,
     row: &'a mut F,
 }
 
 impl<T: FileExt, F> Walk<'_, T, F> {
-    /// The bytes of `count` pages from `number` on.
+    /// Reads `count` pages, beginning with page `number`.
     fn bytes(&mut self, number: u64, count: u64) -> Result<Vec<u8>> {
         let size = self.page_size as u64;
         let range = || {
@@ -206,7 +207,7 @@ impl<T: FileExt, F> Walk<'_, T, F> {
         if lower < PAGE_HEADER || lower > self.page_size || flags & (BRANCH | LEAF) == 0 {
             return Err(PagesError::Damaged("a page header is impossible").into());
         }
-        // Every node has its own bytes behind the list of their places.
+        // Every node has bytes of its own, after the list of their offsets.
         let mut room = self.page_size - lower;
         for at in (PAGE_HEADER..lower - 1).step_by(2) {
             let node = page
@@ -227,7 +228,7 @@ impl<T: FileExt, F> Walk<'_, T, F> {
         Ok(())
     }
 
-    /// Visits a row. Answers with the bytes that it takes in its page.
+    /// Visits a row. Returns the number of bytes that it takes in its page.
     fn leaf<E: From<PagesError>>(&mut self, node: &[u8]) -> std::result::Result<usize, E>
     where
         F: FnMut(&[u8], &[u8]) -> std::result::Result<(), E>,

@@ -1,4 +1,4 @@
-//! A held process: the kernel guarantees that the handle never means another one.
+//! A process handle that the kernel never lets refer to another process.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -10,19 +10,19 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use crate::clock::Deadline;
 use crate::sys;
 
-/// A descriptor of one process. Signals sent through it reach that process or nobody.
+/// A descriptor of one process. A signal sent through it reaches that process or none.
 #[derive(Debug)]
 pub struct PidFd {
     fd: OwnedFd,
     pid: i32,
 }
 
-/// The value of the SIGTERM by which this crate asks a process to end. A handler that reads it
-/// (`si_code` is `SI_QUEUE`, `si_value` is this) can tell that signal from one that a service
-/// manager or a user sends to all processes of a service.
+/// The value sent with the SIGTERM by which this crate stops a process. A handler that checks it
+/// (`si_code` is `SI_QUEUE`, `si_value` is this) can distinguish this signal from one that a
+/// service manager or a user sends to all processes of a service.
 pub const TERMINATE_VALUE: usize = 0x736e_616b;
 
-/// Whom a signal is for.
+/// The receiver of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// The process alone.
@@ -32,14 +32,14 @@ pub enum Scope {
 }
 
 impl PidFd {
-    /// Takes hold of a process; `None` when no process has this id.
+    /// Opens a process. `None` if no process has this id.
     ///
     /// # Errors
     /// The kernel refuses, for example because there is no free descriptor.
     pub fn open(pid: i32) -> io::Result<Option<Self>> {
         match sys::pidfd_open(pid) {
             Ok(fd) => Ok(Some(Self { fd, pid })),
-            // Linux says EINVAL for an id that only names a thread or a group.
+            // Linux returns EINVAL for an id that names only a thread or a group.
             Err(e)
                 if matches!(
                     e.raw_os_error(),
@@ -52,12 +52,12 @@ impl PidFd {
         }
     }
 
-    /// The process id.
+    /// Returns the process id.
     pub const fn pid(&self) -> i32 {
         self.pid
     }
 
-    /// A second descriptor of the same process, for example to wait on it elsewhere.
+    /// Duplicates the descriptor, for example to wait on it elsewhere.
     ///
     /// # Errors
     /// There is no free descriptor.
@@ -68,17 +68,18 @@ impl PidFd {
         })
     }
 
-    /// The number that identifies this process until the next boot; `None` before Linux 6.9.
+    /// Returns the number that identifies this process until the next boot. `None` before Linux
+    /// 6.9.
     pub fn inode(&self) -> Option<u64> {
         sys::pidfs_inode(self.fd.as_fd())
     }
 
-    /// Whether the process has exited; it may still wait to be reaped.
+    /// Returns `true` if the process has exited, even if it has not been reaped yet.
     pub fn exited(&self) -> bool {
         self.wait(Duration::ZERO)
     }
 
-    /// Waits for the exit; `false` when the time is over first.
+    /// Waits for the exit. `false` if `timeout` passes first.
     pub fn wait(&self, timeout: Duration) -> bool {
         let deadline = Deadline::after(timeout);
         loop {
@@ -90,13 +91,13 @@ impl PidFd {
                 Ok(0) if deadline.passed() => return false,
                 Ok(0) | Err(Errno::EINTR | Errno::EAGAIN) => {}
                 Ok(_) => return true,
-                // poll fails only for lack of memory; then nothing is known about the process.
+                // poll fails only for lack of memory; the state of the process is unknown then.
                 Err(_) => return false,
             }
         }
     }
 
-    /// Sends a signal. A process or group that is gone is not an error.
+    /// Sends a signal. Succeeds if the process or group is gone.
     ///
     /// # Errors
     /// The kernel refuses, for example because the process belongs to another user.
@@ -114,22 +115,22 @@ impl PidFd {
         }
     }
 
-    /// Asks the process to end: SIGTERM with [`TERMINATE_VALUE`]. A process that is gone is not an
-    /// error.
+    /// Requests the process to end: sends SIGTERM with [`TERMINATE_VALUE`]. Succeeds if the process
+    /// is gone.
     ///
     /// # Errors
     /// The kernel refuses, for example because the process belongs to another user.
     pub fn terminate(&self) -> io::Result<()> {
         match sys::pidfd_queue(self.fd.as_fd(), libc::SIGTERM, TERMINATE_VALUE) {
             Err(e) if e.raw_os_error() == Some(libc::ESRCH) => Ok(()),
-            // The process has too many signals queued, or the system knows no values.
+            // The process has too many queued signals, or the kernel does not support values.
             Err(_) => self.signal(Scope::Process, libc::SIGTERM),
             sent => sent,
         }
     }
 
-    /// The number of a group belongs to it at least as long as its leader is not reaped, which
-    /// signal 0 through the pidfd tells: it fails with ESRCH once the process is reaped.
+    /// Signals the group by its number. The number is valid at least until the leader is reaped;
+    /// signal 0 through the pidfd checks that, because it fails with ESRCH afterwards.
     fn signal_group_by_number(&self, signal: i32) -> io::Result<()> {
         sys::pidfd_signal(self.fd.as_fd(), 0)?;
         let signal = nix::sys::signal::Signal::try_from(signal)?;
@@ -139,8 +140,8 @@ impl PidFd {
         )?)
     }
 
-    /// Whether the group led by this process has a member that has not been reaped; `None` when
-    /// the kernel cannot tell.
+    /// Returns `true` if the group led by this process has a member that has not been reaped.
+    /// `None` if the kernel does not support the query.
     pub(crate) fn group_exists(&self) -> Option<bool> {
         sys::has_group_signal().then(|| sys::pidfd_signal_group(self.fd.as_fd(), 0).is_ok())
     }

@@ -1,4 +1,4 @@
-//! What to do about one dead run. Pure but for looking at processes; sends nothing.
+//! Plans the sweep of one dead run. Reads facts about processes; sends no signals.
 
 use std::io;
 
@@ -12,33 +12,33 @@ use crate::run_id::RunId;
 use crate::stamp::Stamp;
 use crate::table::{Held, ProcessTable, Tagged};
 
-/// How sure it is that a process belongs to a run.
+/// The evidence that a process belongs to a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Evidence {
-    /// Its recorded identity fits.
+    /// The recorded identity matches.
     Identity,
-    /// Its environment cannot be read, everything else fits.
+    /// The environment cannot be read; everything else matches.
     ReducedIdentity,
-    /// It carries a cookie of the run.
+    /// The process carries a cookie of the run.
     Cookie,
-    /// It carries a stamp of the run, and no cookie: somebody has cleared its environment.
+    /// The process carries a stamp of the run and no cookie: its environment was cleared.
     Stamp,
-    /// It is in a control group of the run.
+    /// The process is in a control group of the run.
     Cgroup,
 }
 
-/// Why a process is not signalled.
+/// The reason a process is not signalled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
-    /// It was started to outlive its host.
+    /// The process was started to outlive its host.
     Independent,
-    /// It cannot be told whether it is the recorded one.
+    /// The process may or may not be the recorded one.
     Unknown,
-    /// It is this process or the first one of the system.
+    /// The process is this one or the first one of the system.
     Untouchable,
-    /// The system refuses.
+    /// The system refuses the signal.
     NotPermitted,
 }
 
@@ -49,7 +49,7 @@ pub struct LeftAlone {
     pub pid: i32,
     /// The worker's id, if it has a row.
     pub worker_id: Option<String>,
-    /// Why.
+    /// The reason.
     pub reason: Reason,
 }
 
@@ -58,13 +58,13 @@ pub struct LeftAlone {
 pub struct Target {
     /// The process.
     pub held: Box<dyn Held>,
-    /// It alone, or with the group that it leads.
+    /// The process alone, or the group that it leads.
     pub scope: Scope,
     /// The worker's id, if it has a row.
     pub worker_id: Option<String>,
-    /// How sure it is.
+    /// The evidence that it belongs to the run.
     pub evidence: Evidence,
-    /// What it is checked against again before the signal.
+    /// The facts that are verified again before the signal.
     proof: Proof,
 }
 
@@ -72,28 +72,28 @@ pub struct Target {
 enum Proof {
     Recorded(ProcessIdentity, Cookie),
     Run(RunId),
-    /// It was started to outlive its host, or by something that was.
+    /// The process was started to outlive its host, or by a process that was.
     LivesFor(LivesFor),
 }
 
-/// How far a sweep goes with processes that were started to outlive their host, and with what
-/// those have started.
+/// The extent of a sweep regarding processes that were started to outlive their host, and their
+/// descendants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reach {
-    /// They are left alone.
+    /// Independent processes and their descendants are left alone.
     #[default]
     Dependent,
-    /// What is left of one that has ended itself is killed.
+    /// Descendants of an independent process that has ended are killed.
     Leftovers,
-    /// All are killed.
+    /// All independent processes and their descendants are killed.
     Independent,
 }
 
 impl Target {
-    /// Whether the process still is what it was taken for; `false` when it is gone.
+    /// Returns `true` if the process still matches its proof; `false` if it is gone.
     ///
     /// # Errors
-    /// It cannot be looked at.
+    /// The process cannot be examined.
     pub fn verify(&self) -> io::Result<bool> {
         let Some(seen) = self.held.observe()? else {
             return Ok(false);
@@ -113,19 +113,19 @@ impl Target {
     }
 }
 
-/// What a sweep does about a run.
+/// The plan for a run.
 #[derive(Debug, Default)]
 pub struct Plan {
-    /// To be killed.
+    /// Processes to kill.
     pub targets: Vec<Target>,
-    /// Not to be touched.
+    /// Processes that are left alone.
     pub left: Vec<LeftAlone>,
-    /// Records whose process is gone.
+    /// Number of records whose process is gone.
     pub gone: usize,
 }
 
-/// Whether a process belongs to a run: `Some(true)` when it dies with it, `Some(false)` when
-/// it was started to outlive it, or by something that was.
+/// Returns `None` if a process does not belong to the run, `Some(true)` if it dies with the run's
+/// host, and `Some(false)` if it was started to outlive the host, or by a process that was.
 fn belongs(cookies: &[Cookie], stamp: Option<Stamp>, run: RunId) -> Option<bool> {
     match cookies.iter().position(|cookie| cookie.run() == run) {
         Some(from) => Some(cookies[from..].iter().all(|one| one.dependent())),
@@ -137,7 +137,7 @@ fn untouchable(pid: i32) -> bool {
     pid <= 1 || u32::try_from(pid) == Ok(std::process::id())
 }
 
-/// The independent process that a process lives for: itself, or one that it descends from.
+/// The independent process on whose behalf a process lives: itself, or an ancestor.
 #[derive(Clone, Copy, Debug)]
 enum LivesFor {
     Cookie(Cookie),
@@ -167,10 +167,10 @@ impl LivesFor {
     }
 }
 
-/// Plans the sweep of a run; processes that were started to outlive their host are left alone.
-/// `comparable` says whether process ids recorded by it can be compared
-/// with ours (the same boot and namespaces); otherwise only cookies count. A run of an earlier
-/// boot needs no plan: nothing of it lives.
+/// Plans the sweep of a run. Processes that were started to outlive their host are left alone.
+/// `comparable` is `true` if the recorded process ids can be compared with ours (same boot and
+/// namespaces); otherwise only cookies and stamps count. A run of an earlier boot needs no plan:
+/// none of its processes lives.
 ///
 /// # Errors
 /// The table cannot be read.
@@ -184,7 +184,7 @@ pub fn plan(
     plan_as_far(run, records, (comparable, Reach::Dependent), tagged, table)
 }
 
-/// The same, as far as it is wanted.
+/// Plans as [`plan`] does, with an extent that the caller chooses.
 pub(crate) fn plan_as_far(
     run: RunId,
     records: &[Record],
@@ -207,7 +207,7 @@ pub(crate) fn plan_as_far(
             by_identity(&mut plan, record, shim, reach, table)?;
         }
     }
-    // Without comparable ids it is not known which of them have ended.
+    // Without comparable ids it is unknown which independent processes have ended.
     let reached = |process: LivesFor| match reach {
         Reach::Dependent => false,
         Reach::Leftovers => comparable && ended.iter().any(|&cookie| process.is(cookie)),
@@ -261,7 +261,7 @@ impl Plan {
     }
 }
 
-/// Plans for a process that was recorded. `false` when it is gone.
+/// Adds a recorded process to the plan. Returns `false` if the process is gone.
 fn by_identity(
     plan: &mut Plan,
     record: &Record,

@@ -1,4 +1,4 @@
-//! What this kernel offers against orphans.
+//! Detects the features of this kernel that protect against orphans.
 
 use std::fs;
 use std::io;
@@ -14,59 +14,59 @@ use crate::keeper;
 use crate::pidfd::PidFd;
 use crate::{stamp, sys};
 
-/// The layers that this system supports. No process is started to find out.
+/// The layers that this system supports, found without starting a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Support {
-    /// The kernel kills a group when the host's end of a pipe closes.
+    /// The kernel can kill a group when the host's end of a pipe closes.
     pub death_pipe: bool,
-    /// Copies of the host, made by `fork` without `exec`, get neither the host's ends of these pipes
-    /// nor the locks of its run.
+    /// Copies of the host that `fork` makes without `exec` inherit neither the host's ends of these
+    /// pipes nor the locks of its run.
     pub private_descriptors: bool,
-    /// This process is the first one of its system, or a child subreaper: orphans fall to it, and
-    /// it waits for those that its workers have left.
+    /// This process is the first one of its system or a child subreaper: orphans are reparented to
+    /// it, and it reaps those that its workers have left.
     pub inherits_orphans: bool,
     /// Processes can be held and signalled without a race (Linux 5.3).
     pub pidfd: bool,
-    /// Processes have a number of their own until the next boot (Linux 6.9).
+    /// Processes have a number that is unique until the next boot (Linux 6.9).
     pub pidfs_inode: bool,
     /// Groups can be signalled without a race (Linux 6.9).
     pub group_signal: bool,
-    /// A worker can ask to be killed with the thread that started it.
+    /// A worker can request to be killed together with the thread that started it.
     pub parent_death_signal: bool,
-    /// Children can be given a mark that a cleared environment does not remove: a limit for file
-    /// locks.
+    /// Children can be given a mark that survives a cleared environment: a limit for file locks.
     pub stamp: bool,
-    /// Our control group (version 2) can be divided, and killed as a whole.
+    /// Child groups can be created in our control group (version 2) and killed as a whole.
     pub cgroup: bool,
-    /// Process id namespaces may be created, as far as the settings say.
+    /// The kernel's settings permit process id namespaces.
     pub pid_namespace: bool,
 }
 
-/// Whether a containment works here.
+/// The result of testing a containment mode.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ModeSupport {
     /// The mode.
     pub mode: Containment,
-    /// Why it does not, if it does not.
+    /// The reason the mode does not work. `None` if it works.
     pub refusal: Option<Refusal>,
 }
 
-/// How strong the protection is in sum.
+/// The overall strength of the protection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Tier {
-    /// Only the next start's sweep finds orphans.
+    /// Orphans are found only by the sweep of the next host.
     Sweep,
-    /// The kernel kills workers with their host; old kernels leave tiny races in recognising them.
+    /// The kernel kills workers with their host. On this older kernel, identification has small
+    /// races.
     Kernel,
-    /// The kernel kills workers with their host, and nothing can be mistaken for anything.
+    /// The kernel kills workers with their host, and identification has no races.
     Full,
 }
 
 impl Support {
-    /// Asks the kernel.
+    /// Queries the kernel.
     pub fn probe() -> Self {
         let me = i32::try_from(std::process::id()).expect("a process id fits an i32");
         let own = PidFd::open(me).ok().flatten();
@@ -84,8 +84,8 @@ impl Support {
         }
     }
 
-    /// Tries every containment out. Unlike [`probe`](Self::probe) it starts processes, one for
-    /// each strict mode, and blocks for some milliseconds.
+    /// Tests every containment mode. Unlike [`probe`](Self::probe), starts one process for each
+    /// strict mode and blocks for some milliseconds.
     pub fn modes() -> Vec<ModeSupport> {
         let modes = Containment::ALL.into_iter();
         modes
@@ -96,7 +96,7 @@ impl Support {
             .collect()
     }
 
-    /// The protection in sum.
+    /// Returns the overall strength of the protection.
     pub const fn tier(&self) -> Tier {
         match (
             self.death_pipe && self.pidfd,
@@ -109,7 +109,7 @@ impl Support {
     }
 }
 
-/// Arms a pipe for this very process and closes the read end first, so that nothing is sent.
+/// Arms a pipe for this process and closes the read end first, so that no signal is sent.
 fn pipe_can_be_armed(me: i32) -> io::Result<()> {
     let (read, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
     // A negative owner would be a group, which this process need not lead.

@@ -1,4 +1,4 @@
-//! What `/proc` says about a process.
+//! Facts about processes, read from `/proc`.
 
 use std::fs;
 use std::io::{self, Read};
@@ -8,12 +8,12 @@ use std::time::Duration;
 use crate::clock::Deadline;
 use crate::cookie::Cookie;
 
-/// The fields of `/proc/<pid>/stat` that matter here.
+/// The fields of `/proc/<pid>/stat` that this crate uses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stat {
     /// State letter, for example `S`, `T` or `Z`.
     pub state: char,
-    /// Parent.
+    /// Process id of the parent.
     pub ppid: i32,
     /// Process group.
     pub pgid: i32,
@@ -21,14 +21,14 @@ pub struct Stat {
     pub session: i32,
     /// Start time in clock ticks since boot (field 22).
     pub start_ticks: u64,
-    /// End of the environment in memory (field 51); 0 while the process has none, or when this
-    /// process may not know it.
+    /// End of the environment in memory (field 51). 0 while the process has no environment, or if
+    /// this process may not read the field.
     pub environ_end: u64,
 }
 
 impl Stat {
-    /// Reads the text of `/proc/<pid>/stat`. A program may put anything into its name, also
-    /// `) R 1 2`, so the fields are counted from the last closing bracket.
+    /// Parses the text of `/proc/<pid>/stat`. A program's name may contain any text, even `) R 1
+    /// 2`, so the fields are counted from the last closing bracket.
     pub fn parse(text: &[u8]) -> Option<Self> {
         let end = text.iter().rposition(|&byte| byte == b')')?;
         let rest = std::str::from_utf8(text.get(end + 1..)?).ok()?;
@@ -47,7 +47,7 @@ impl Stat {
     }
 }
 
-/// `Ok(None)` when the process is gone.
+/// Converts the error for a process that is gone into `Ok(None)`.
 fn gone_is_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
@@ -68,17 +68,18 @@ pub(crate) fn stat(pid: i32) -> io::Result<Option<Stat>> {
     }
 }
 
-/// How long a process may be seen without an environment because it is about to run a program. It
-/// may have to wait for the processor in the middle of that.
+/// Longest time that a process may be seen without an environment because it is in the middle of an
+/// exec. It may have to wait for the processor meanwhile.
 const EXEC: Duration = Duration::from_millis(500);
-/// How often it is looked at in that time, at least.
+/// Smallest number of further reads in that time.
 const TRIES: u32 = 20;
 
-/// The cookies of a process. An error with `PermissionDenied` means that they cannot be read.
+/// Returns the cookies of a process. An error of kind `PermissionDenied` means that its environment
+/// cannot be read.
 pub(crate) fn cookies(pid: i32) -> io::Result<Option<Vec<Cookie>>> {
     let deadline = Deadline::after(EXEC);
     let mut before = None;
-    // The time alone says nothing: this thread may have waited for the processor.
+    // The time alone proves nothing: this thread may have waited for the processor.
     for tries in 0.. {
         let Some(block) = gone_is_none(environ(pid))? else {
             return Ok(None);
@@ -86,22 +87,22 @@ pub(crate) fn cookies(pid: i32) -> io::Result<Option<Vec<Cookie>>> {
         if !block.is_empty() || (tries > TRIES && deadline.passed()) {
             return Ok(Some(Cookie::parse_environ(&block)));
         }
-        // Each program that a process runs has its environment in another place. Only an
-        // environment that is empty between two looks at the same place is an empty one.
+        // Each program that a process executes has its environment at another address. An
+        // environment counts as empty only if it is empty between two reads of the same address.
         let place = environ_end(pid);
         if place.is_none() || place == before {
             return Ok(Some(Vec::new()));
         }
         before = place.filter(|&end| end != 0);
         if before.is_none() {
-            // Soon over: the kernel is setting the new program up.
+            // This state is short: the kernel is setting up the new program.
             std::thread::yield_now();
         }
     }
     unreachable!("the tries do not end before the time")
 }
 
-/// A variable of a process; `None` when there is none or it cannot be read.
+/// Returns an environment variable of a process. `None` if it is not set or cannot be read.
 pub(crate) fn variable(pid: i32, name: &str) -> Option<Vec<u8>> {
     let block = environ(pid).ok()?;
     let mut entries = block.split(|&byte| byte == 0);
@@ -113,8 +114,8 @@ pub(crate) fn variable(pid: i32, name: &str) -> Option<Vec<u8>> {
     Some(value.to_owned())
 }
 
-/// The environment of a process, in a single read: the kernel cuts it off between two when the
-/// process runs another program meanwhile.
+/// Reads the environment of a process in a single read. With two reads the kernel truncates the
+/// text if the process executes another program in between.
 fn environ(pid: i32) -> io::Result<Vec<u8>> {
     let path = format!("/proc/{pid}/environ");
     let mut block = vec![0; 16 << 10];
@@ -128,27 +129,27 @@ fn environ(pid: i32) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Where the environment of a process ends, 0 while it is about to run a program. Threads of the
-/// kernel and zombies have no program, hence `None`.
+/// Returns the end address of a process's environment; 0 while the process is in the middle of an
+/// exec. `None` for kernel threads and zombies, which have no program.
 fn environ_end(pid: i32) -> Option<u64> {
     fs::read_link(format!("/proc/{pid}/exe")).ok()?;
     Some(stat(pid).ok().flatten()?.environ_end)
 }
 
-/// The limits of a process, as text.
+/// Returns the limits of a process as text.
 pub(crate) fn limits(pid: i32) -> io::Result<Vec<u8>> {
     fs::read(format!("/proc/{pid}/limits"))
 }
 
-/// Device and inode of the program that a process runs.
+/// Returns device and inode of the program that a process executes.
 pub(crate) fn exe(pid: i32) -> Option<(u64, u64)> {
     fs::metadata(format!("/proc/{pid}/exe"))
         .ok()
         .map(|meta| (meta.dev(), meta.ino()))
 }
 
-/// Real user of a process. The owner of `/proc/<pid>` is not used: it is root for processes that
-/// may not be dumped.
+/// Returns the real user of a process. The owner of `/proc/<pid>` is not suitable: it is root for
+/// processes that may not be dumped.
 pub(crate) fn uid(pid: i32) -> Option<u32> {
     let status = fs::read(format!("/proc/{pid}/status")).ok()?;
     let line = status
@@ -170,7 +171,7 @@ pub(crate) fn pids() -> io::Result<Vec<i32>> {
         .collect())
 }
 
-/// Number of a namespace of this process, for example of `pid`.
+/// Returns the number of a namespace of this process; `kind` is for example `pid`.
 pub(crate) fn namespace(kind: &str) -> Option<u64> {
     let link = fs::read_link(format!("/proc/self/ns/{kind}")).ok()?;
     let text = link.to_str()?;

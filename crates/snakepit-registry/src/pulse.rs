@@ -1,7 +1,7 @@
-//! Whether the host of a run lives.
+//! The test whether the host of a run lives.
 //!
-//! Its process decides, as it was recorded: locks and other descriptors can be removed, and copies
-//! of a host can hold them. Only where the record says nothing the lock does, and then the
+//! The recorded process of the host decides, because locks and other descriptors can be removed or
+//! held by copies of a host. Only if the record is inconclusive does the lock decide, and then the
 //! processes that the host has started.
 
 use std::fs;
@@ -15,14 +15,14 @@ use crate::run_dir::RunMeta;
 use crate::run_id::RunId;
 use crate::table::Tagged;
 
-/// What the record of a host says.
+/// The state of a host according to its record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pulse {
-    /// Its process lives.
+    /// The host's process lives.
     Alive,
-    /// Its process is gone.
+    /// The host's process is gone.
     Gone,
-    /// It cannot be told: it was not recorded, or elsewhere.
+    /// The record is inconclusive: the process was not recorded, or recorded in another namespace.
     Unknown,
 }
 
@@ -39,8 +39,7 @@ pub(crate) fn of(meta: &RunMeta, here: &Scene) -> Pulse {
     }
 }
 
-/// Looks for a process with this number, which is told from others by its place in pidfs or by its
-/// start.
+/// Looks for the process with this id. It is recognised by its pidfs inode or else its start time.
 pub(crate) fn of_process(pid: i32, pidfs_inode: Option<u64>, start_ticks: u64) -> Pulse {
     let held = match PidFd::open(pid) {
         Ok(Some(held)) => held,
@@ -55,7 +54,7 @@ pub(crate) fn of_process(pid: i32, pidfs_inode: Option<u64>, start_ticks: u64) -
             Err(_) => return Pulse::Unknown,
         },
     };
-    // Asked last: everything before belongs to a process that had not exited by then.
+    // Checked last: all facts above belong to a process that had not exited by then.
     if same && !held.exited() {
         Pulse::Alive
     } else {
@@ -63,8 +62,8 @@ pub(crate) fn of_process(pid: i32, pidfs_inode: Option<u64>, start_ticks: u64) -
     }
 }
 
-/// Whether a process of the run is still a child of the host that has started it. The kernel gives
-/// it another parent when the host ends.
+/// Returns `true` if a process of the run is still a child of the host that started it. The kernel
+/// reparents it when the host ends.
 pub(crate) fn seen_by_children(run: RunId, tagged: &[Tagged]) -> bool {
     let started = |one: &&Tagged| {
         one.cookies
@@ -80,7 +79,8 @@ pub(crate) fn seen_by_children(run: RunId, tagged: &[Tagged]) -> bool {
 fn has_its_host(pid: i32) -> bool {
     let namespace = |of: &str| fs::read_link(format!("/proc/{of}/ns/pid")).ok();
     if namespace(&pid.to_string()) != namespace("self") {
-        // The number that it was given means nothing here; then it is left alone.
+        // The parent's id that it was given means nothing in this namespace, so the run is left
+        // alone while the process exists.
         return procfs::stat(pid).is_ok_and(|stat| stat.is_some());
     }
     let parent = procfs::stat(pid).ok().flatten().map(|stat| stat.ppid);

@@ -1,4 +1,4 @@
-//! What is stored about a worker, and how it is written.
+//! The stored record of a worker and its encoding.
 
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ const MAGIC: &[u8; 3] = b"SPR";
 const HEADER: usize = 3 + 1 + 8;
 const MAX_ID: usize = 128;
 
-/// How far a worker has come.
+/// The stage of a worker's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ProcessState {
@@ -22,7 +22,7 @@ pub enum ProcessState {
     Reserved,
     /// The process runs and is identified.
     Spawned,
-    /// The process serves.
+    /// The process serves calls.
     Ready,
     /// The process is being stopped.
     Stopping,
@@ -31,17 +31,17 @@ pub enum ProcessState {
 /// One worker of one run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// The name that the caller gave.
+    /// The worker id that the caller chose.
     pub worker_id: String,
-    /// Counts the reservations of a run, so that a restarted worker has a row of its own.
+    /// Number of the reservation within its run. Each restart of a worker has a row of its own.
     pub generation: u64,
-    /// How far it has come.
+    /// The stage that the worker has reached.
     pub state: ProcessState,
-    /// The mark in its environment.
+    /// The mark in the worker's environment.
     pub cookie: Cookie,
-    /// Whether the kernel kills its group when the host's end of the death pipe closes.
+    /// `true` if the kernel kills the worker's group when the host's end of the death pipe closes.
     pub armed: bool,
-    /// Who it is; known from `Spawned` on.
+    /// The identity of the process; known from `Spawned` on.
     pub identity: Option<ProcessIdentity>,
     /// The shim between host and process, if there is one.
     pub shim: Option<ProcessIdentity>,
@@ -49,34 +49,34 @@ pub struct Record {
     pub cgroup: Option<PathBuf>,
 }
 
-/// Why a row cannot be read.
+/// The reason a row cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecordError {
-    /// It does not begin as a record does.
+    /// The row does not begin with the header of a record.
     #[error("a row is no record")]
     NotARecord,
-    /// It was written by another version.
+    /// The row was written by another version.
     #[error("a row has format {0}")]
     Version(u8),
     /// The whole database was written by another version.
     #[error("the rows have format {0}")]
     Format(u32),
-    /// Its bytes have changed.
+    /// The row's bytes have changed.
     #[error("a row has a wrong checksum")]
     Checksum,
-    /// Its fields do not fit.
+    /// The row's fields are not the expected ones.
     #[error("a row has unexpected fields: {0}")]
     Fields(String),
 }
 
 impl Record {
-    /// The key of the row.
+    /// Returns the key of the row.
     pub fn key(&self) -> String {
         format!("{}#{}", self.worker_id, self.generation)
     }
 
-    /// Magic, version, checksum, then the fields as JSON.
+    /// Encodes the record: magic, version, checksum, then the fields as JSON.
     pub fn encode(&self) -> Vec<u8> {
         let body = serde_json::to_vec(self).expect("a record has only string keys");
         let mut row = Vec::with_capacity(HEADER + body.len());
@@ -87,7 +87,7 @@ impl Record {
         row
     }
 
-    /// Reads a row.
+    /// Decodes a row.
     ///
     /// # Errors
     /// The bytes are not what [`encode`](Self::encode) of this version wrote.
@@ -109,7 +109,7 @@ impl Record {
         Ok(record)
     }
 
-    /// What is wrong with a worker id, if anything.
+    /// Checks a worker id and returns the first problem found.
     pub(crate) fn check_worker_id(id: &str) -> Result<(), &'static str> {
         match id {
             "" => Err("it is empty"),

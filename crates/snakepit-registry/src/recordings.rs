@@ -1,4 +1,5 @@
-//! Recordings that dead hosts have left: they outlive the directory of their run, for people who ask why the host died.
+//! Flight recordings of dead hosts. They outlive the directory of their run, to show why the host
+//! died.
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -9,22 +10,22 @@ use crate::run_dir::META;
 use crate::run_id::RunId;
 use crate::trusted::Dir;
 
-/// The names of files of a run that are kept when its directory is swept begin so.
+/// Name prefix of the files that are kept when the directory of a run is swept.
 pub const RECORDING: &str = "flight-";
 
-/// Beside the runs.
+/// Name of the directory of recordings, beside the runs.
 const RECORDINGS: &str = "recordings";
 
-/// Runs whose recordings are kept; the oldest ones make room for others.
+/// Number of runs whose recordings are kept; the oldest are removed first.
 const KEPT: usize = 16;
 
-/// Bytes of what a host says of itself.
+/// Largest size of a host's metadata, in bytes.
 const MAX_META: u64 = 64 << 10;
 
-/// Moves the recordings of a run away from its directory, which is about to be removed.
+/// Moves the recordings out of a run's directory, which is about to be removed.
 ///
 /// # Errors
-/// They cannot be moved; what is left of them goes with the directory.
+/// The files cannot be moved. Files that remain are removed with the directory.
 pub(crate) fn keep(dir: &Dir, id: RunId, data: &DataDir) -> Result<(), Error> {
     let own = |name: &OsString| {
         name.to_str()
@@ -62,7 +63,7 @@ fn make_room(all: &Dir) -> Result<(), Error> {
         .try_for_each(|name| all.remove(name))
 }
 
-/// The recordings that were kept, each with its run.
+/// Returns the kept recordings, each with its run.
 ///
 /// # Errors
 /// The directory cannot be read or trusted.

@@ -1,8 +1,8 @@
-//! A worker's way through the registry: reserved, spawned, ready, stopping, released.
+//! The stages of a worker in the registry: reserved, spawned, ready, stopping, released.
 //!
-//! A [`Reservation`] is a row on disk before there is a process. Only a reservation can become a
-//! [`Registration`], so every process that was ever started was announced first. Both clean up
-//! when they are dropped.
+//! A [`Reservation`] is a row on disk that exists before the process does. Only a reservation can
+//! become a [`Registration`], so every started process was announced first. Both clean up when they
+//! are dropped.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -20,7 +20,8 @@ use crate::spawner::{self, Abandoned, Started};
 use crate::spec::CommandSpec;
 use crate::store::Change;
 
-/// A place for a process that is about to be started. Dropping it gives the place back.
+/// A reserved row for a process that is about to be started. Dropping the reservation deletes the
+/// row.
 #[derive(Debug)]
 #[must_use = "a dropped reservation is given back"]
 pub struct Reservation {
@@ -35,24 +36,24 @@ pub struct Reservation {
 pub struct Registration {
     inner: Arc<Inner>,
     record: Mutex<Record>,
-    /// Taken when the child is handed over to the reaper.
+    /// `None` once the child is handed over to the reaper.
     child: Option<Child>,
 }
 
-/// What the starter of a process needs to work with it.
+/// The descriptors and facts that the starter of a process needs.
 #[derive(Debug)]
 pub struct Spawned {
     /// Process id, also the id of its process group.
     pub pid: u32,
-    /// Readable when the process has exited: a pidfd, or what its shim reports through. Wait for
-    /// it and do nothing else with it; [`Registration::try_wait`] has the status.
+    /// Becomes readable when the process has exited: a pidfd, or the socket through which the shim
+    /// reports. Use it only to wait; [`Registration::try_wait`] has the status.
     pub pidfd: OwnedFd,
     /// Read end of its standard output, if a pipe was asked for.
     pub stdout: Option<OwnedFd>,
     /// Read end of its standard error, if a pipe was asked for.
     pub stderr: Option<OwnedFd>,
-    /// Whether the kernel kills the group when this host dies. `false` for independent processes
-    /// and on kernels that cannot; the other layers remain then.
+    /// `true` if the kernel kills the group when this host dies. `false` for independent processes
+    /// and on kernels without this feature, where the other layers remain.
     pub armed: bool,
 }
 
@@ -79,12 +80,12 @@ impl Reservation {
         })
     }
 
-    /// The name that the caller gave.
+    /// Returns the worker id that the caller chose.
     pub fn worker_id(&self) -> &str {
         &self.record.worker_id
     }
 
-    /// Starts the process and records it. Consumes the reservation: it is given back on failure.
+    /// Starts the process and records it. On failure the reservation is given back.
     pub(crate) fn spawn(mut self, spec: &CommandSpec) -> Result<(Registration, Spawned), Error> {
         let inner = Arc::clone(&self.inner);
         let mut record = self.record.clone();
@@ -106,7 +107,7 @@ impl Reservation {
         record.armed = armed;
         record.identity = Some(identity);
         (record.shim, record.cgroup) = (shim, cgroup);
-        // From here on the registration's guard kills the process on every failure.
+        // From here on, dropping the registration kills the process on every failure.
         self.used = true;
         let key = record.key();
         let registration = Registration {
@@ -162,30 +163,30 @@ impl Registration {
         self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The name that the caller gave.
+    /// Returns the worker id that the caller chose.
     pub fn worker_id(&self) -> String {
         self.record().worker_id.clone()
     }
 
-    /// Process id, also the id of the process group.
+    /// Returns the process id, which is also the id of the process group.
     pub fn pid(&self) -> u32 {
         self.child().pid().unsigned_abs()
     }
 
-    /// How far the worker has come.
+    /// Returns the stage that the worker has reached.
     pub fn state(&self) -> ProcessState {
         self.record().state
     }
 
-    /// Who the process is.
+    /// Returns the identity of the process.
     pub fn identity(&self) -> Option<ProcessIdentity> {
         self.record().identity.clone()
     }
 
-    /// Records that the worker serves. Blocks for one commit.
+    /// Records that the worker serves calls. Blocks for one commit.
     ///
     /// # Errors
-    /// The row cannot be written. The process is as well protected as before.
+    /// The row cannot be written. The process stays as well protected as before.
     pub fn ready(&self) -> Result<(), Error> {
         self.advance(ProcessState::Ready)
     }
@@ -214,30 +215,30 @@ impl Registration {
         Ok(())
     }
 
-    /// Process id of the shim that the process runs below, if it does.
+    /// Returns the process id of the shim above the process. `None` if there is no shim.
     pub fn shim_pid(&self) -> Option<u32> {
         Some(self.record().shim.as_ref()?.pid.unsigned_abs())
     }
 
-    /// How the process ended, if it has. Also kills what it left behind in its group, except for
-    /// resource trackers of Python: those have a moment, see [`settle`](Self::settle). Does not wait
-    /// for the process; call it when the pidfd has become readable.
+    /// Returns the exit of the process. `None` if it has not ended. Also kills the rest of its
+    /// group, except for Python's resource trackers, which get a grace period: see
+    /// [`settle`](Self::settle). Does not wait for the process; call it when the pidfd is readable.
     pub fn try_wait(&self) -> Option<Exit> {
         self.child().try_wait()
     }
 
-    /// Waits until resource trackers of Python that the process has left have done their work, for
-    /// two seconds at most, and kills the rest of the group. Returns at once when there are none.
+    /// Waits up to two seconds for Python's resource trackers that the process left behind, then
+    /// kills the rest of the group. Returns at once if there are no trackers.
     pub fn settle(&self) {
         self.child().settle();
     }
 
-    /// Whether [`settle`](Self::settle) has nothing to wait for.
+    /// Returns `true` if [`settle`](Self::settle) has nothing to wait for.
     pub fn is_settled(&self) -> bool {
         self.child().is_settled()
     }
 
-    /// Waits for the end of the process; `None` when the time is over first.
+    /// Waits for the end of the process. `None` if `timeout` passes first.
     pub fn wait(&self, timeout: Duration) -> Option<Exit> {
         self.child().wait(timeout)
     }
@@ -245,37 +246,38 @@ impl Registration {
     /// Sends SIGTERM to the process alone, with [`TERMINATE_VALUE`](crate::TERMINATE_VALUE).
     ///
     /// # Errors
-    /// The process belongs to another user by now.
+    /// The process belongs to another user now.
     pub fn terminate(&self) -> io::Result<()> {
         self.child().terminate()
     }
 
-    /// Sends SIGKILL to the process and its group. Does not wait. Resource trackers of Python in
-    /// the group are spared for a moment, and end by themselves as a rule.
+    /// Sends SIGKILL to the process and its group without waiting. Python's resource trackers in
+    /// the group are spared for a grace period and usually end by themselves.
     pub fn kill_now(&self) {
         self.child().kill();
     }
 
-    /// Stops the process: SIGTERM to it, SIGKILL to its group after `grace` (at once when zero),
-    /// then confirms that all of it is dead. Blocks for `grace` plus the confirm time at most.
+    /// Stops the process: sends SIGTERM to it, sends SIGKILL to its group after `grace` (at once if
+    /// zero), then confirms that the whole group is dead. Blocks for `grace` plus the confirm time
+    /// at most.
     pub fn kill(&self, grace: Duration) -> KillOutcome {
-        // A row that cannot be written does not keep a process alive.
+        // A row that cannot be written must not keep a process alive.
         let _ = self.stopping();
         killer::stop(self.child(), grace, self.inner.config.confirm)
     }
 
-    /// Ends the registration: kills what is left of the process and its group, confirms that it
-    /// is dead and deletes the row.
+    /// Ends the registration: kills what is left of the process and its group, confirms the death
+    /// and deletes the row.
     ///
     /// # Errors
-    /// The row cannot be deleted; the next sweep finds nothing behind it.
+    /// The row cannot be deleted. The next sweep then finds a row without a process.
     pub fn release(mut self) -> Result<KillOutcome, Error> {
         if !self.child().is_ours() {
             return Err(Error::Closed);
         }
         let outcome = killer::stop(self.child(), Duration::ZERO, self.inner.config.confirm);
         if !outcome.leftover.is_empty() {
-            // The row stays until it is dead: the destructor leaves that to the reaper.
+            // The row stays until the process is dead: `drop` leaves the child to the reaper.
             return Ok(outcome);
         }
         let key = self.record().key();
@@ -284,7 +286,7 @@ impl Registration {
         Ok(outcome)
     }
 
-    /// Kills a process that could not be recorded, and waits for its end.
+    /// Kills a process that could not be recorded and waits for its end.
     fn abort(mut self) {
         killer::stop(self.child(), Duration::ZERO, self.inner.config.confirm);
         if self.child().try_wait().is_some() {

@@ -1,4 +1,4 @@
-//! One run of a host: its directory, its database, its children.
+//! One run of a host: its directory, its database and its children.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,24 +30,24 @@ use crate::writer::Writer;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct RegistryConfig {
-    /// Directory shared by all hosts of this user; created when missing, with mode 0700.
+    /// Directory shared by all hosts of this user; created if missing, with mode 0700.
     pub data_dir: PathBuf,
-    /// How far the registry reaches for what its children start.
+    /// Containment of children whose spec does not choose one.
     pub containment: Containment,
-    /// How long a spawn is tried again while the system has no process, descriptor or memory to
-    /// spare. 5 s by default.
+    /// Longest time that a spawn is retried while the system has no process, descriptor or memory
+    /// to spare. 5 s by default.
     pub spawn_retry: Duration,
-    /// How long a killed process may take to die before it is reported as left over. 1 s by
-    /// default.
+    /// Longest time that a killed process may take to die before it is reported as left over. 1 s
+    /// by default.
     pub confirm: Duration,
-    /// How long a sweep may take. 3 s by default.
+    /// Longest time that a sweep may take. 3 s by default.
     pub sweep_budget: Duration,
     /// Sizes of the database.
     pub store: StoreSize,
 }
 
 impl RegistryConfig {
-    /// The default settings for a data directory.
+    /// Creates the default settings for a data directory.
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
         Self {
             data_dir: data_dir.into(),
@@ -68,12 +68,12 @@ pub(crate) struct Inner {
     pub(crate) run: Arc<RunDir>,
     scene: Scene,
     generation: AtomicU64,
-    /// Runs that were swept already and are looked at a second time.
+    /// Runs that were swept already and are examined once more by the next sweep.
     swept: Mutex<Vec<RunId>>,
 }
 
-/// The registry of this run. Clones share it; it is closed when the last clone and the last
-/// registration are gone.
+/// The registry of this run. Clones share it. It is closed when the last clone and the last
+/// registration are dropped.
 #[derive(Clone, Debug)]
 pub struct Registry {
     pub(crate) inner: Arc<Inner>,
@@ -85,22 +85,22 @@ pub struct Spawner {
     pub(crate) inner: Arc<Inner>,
 }
 
-/// Facts about a registry.
+/// Facts about a registry, for reports.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct RegistryStats {
-    /// About the database.
+    /// Facts about the database.
     pub store: StoreStats,
-    /// What keeps new records from being safe, if anything: the run directory was removed or changed
-    /// and cannot be put back. Running processes are as well protected as before.
+    /// The reason new records are not safe, if there is one: the run directory was removed or
+    /// changed and cannot be restored. Running processes stay as well protected as before.
     pub degraded: Option<String>,
-    /// What this kernel supports.
+    /// The features that this kernel supports.
     pub support: Support,
-    /// How far the registry reaches.
+    /// The registry's containment.
     pub containment: Containment,
 }
 
-/// How closing went.
+/// The result of closing a registry.
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct CloseReport {
@@ -113,12 +113,12 @@ pub struct CloseReport {
 }
 
 impl Registry {
-    /// Opens the data directory and begins a new run in it. Does not look at other runs; call
+    /// Opens the data directory and begins a new run in it. Does not examine other runs: call
     /// [`sweep`](Self::sweep) for that.
     ///
     /// # Errors
-    /// [`Error::DataDir`] when the directory cannot be used or trusted,
-    /// [`Error::Containment`] when the chosen containment does not work here, and others.
+    /// [`Error::DataDir`] if the directory cannot be used or trusted, [`Error::Containment`] if the
+    /// chosen containment does not work here, and others.
     pub fn open(config: RegistryConfig) -> Result<Self, Error> {
         let mode = config.containment;
         mode.probe()
@@ -133,7 +133,7 @@ impl Registry {
         let writer = match writer {
             Ok(writer) => writer,
             Err(e) => {
-                // The first error matters; an empty run directory is removed by the next sweep.
+                // The first error is reported; the next sweep removes an empty run directory.
                 let _ = run.remove();
                 return Err(e);
             }
@@ -152,57 +152,57 @@ impl Registry {
         })
     }
 
-    /// The name of this run.
+    /// Returns the id of this run.
     pub fn run_id(&self) -> RunId {
         self.inner.run.id()
     }
 
-    /// A directory of mode 0700 for the sockets of this run. Names in it may have
+    /// Returns a directory of mode 0700 for the sockets of this run. A name in it may have up to
     /// [`SOCKET_NAME`](crate::SOCKET_NAME) bytes.
     pub fn socket_dir(&self) -> PathBuf {
         self.inner.run.sockets()
     }
 
-    /// Announces a process. Blocks until the row is committed.
+    /// Announces a process. Blocks until its row is committed.
     ///
     /// # Errors
-    /// The id is not usable, or the row cannot be written; then nothing may be started.
+    /// The id is not usable, or the row cannot be written. No process may be started then.
     pub fn reserve(&self, worker_id: impl AsRef<str>) -> Result<Reservation, Error> {
         let id = worker_id.as_ref();
         Record::check_worker_id(id).map_err(|problem| Error::WorkerId {
             id: id.to_owned(),
             problem,
         })?;
-        // Without its name the database goes on where no sweep will ever find it.
+        // A database whose name was removed would keep working, but no sweep would ever find it.
         self.mend()?;
         let generation = self.inner.generation.fetch_add(1, Ordering::Relaxed);
         Reservation::new(Arc::clone(&self.inner), id, generation)
     }
 
-    /// Looks whether the files of this run are in their places, and puts back what somebody has
-    /// removed or moved away, the directory for sockets included. That is also done once a second,
-    /// and by [`reserve`](Self::reserve). Blocks for a few system calls.
+    /// Checks that the files of this run are in place and restores those that were removed or
+    /// moved, including the directory for sockets. The writer thread does the same once a second,
+    /// and [`reserve`](Self::reserve) does it too. Blocks for a few system calls.
     ///
     /// # Errors
-    /// They cannot be put back, or the registry is closed.
+    /// The files cannot be restored, or the registry is closed.
     pub fn mend(&self) -> Result<(), Error> {
         self.inner.writer.mend()
     }
 
-    /// What starts the processes of this run.
+    /// Returns the spawner for the processes of this run.
     pub fn spawner(&self) -> Spawner {
         Spawner {
             inner: Arc::clone(&self.inner),
         }
     }
 
-    /// Deals with the runs of hosts that have died: kills what is left of them, removes their
-    /// directories. Runs of living hosts are not touched. When it is called again, runs that
-    /// were swept before are looked at once more, because a process that was being started while
-    /// its host died can be missed the first time.
+    /// Ends the runs of dead hosts: kills their remaining processes and removes their directories.
+    /// Runs of living hosts are not touched. A later call examines the runs that were swept before
+    /// once more, because the first sweep can miss a process that was being started while its host
+    /// died.
     ///
     /// # Errors
-    /// The data directory cannot be read. Trouble with a single run is in the report.
+    /// The data directory cannot be read. Problems with a single run are in the report.
     pub fn sweep(&self) -> Result<SweepReport, Error> {
         let inner = &self.inner;
         if !inner.writer.is_ours() {
@@ -230,8 +230,8 @@ impl Registry {
         Ok(report)
     }
 
-    /// Sweeps, waits, sweeps again, and tells what came of each. Returns after the first sweep when
-    /// the gate is closed.
+    /// Sweeps, waits for `pause` and sweeps again, and passes each report to `told`. Returns after
+    /// the first sweep if the spawn gate closes.
     ///
     /// # Errors
     /// As for [`sweep`](Self::sweep).
@@ -247,7 +247,7 @@ impl Registry {
         Ok(())
     }
 
-    /// The records of this run.
+    /// Returns the records of this run.
     ///
     /// # Errors
     /// The database cannot be read, or the registry is closed.
@@ -255,12 +255,12 @@ impl Registry {
         self.inner.writer.records()
     }
 
-    /// Facts about this registry.
+    /// Returns facts about this registry.
     ///
     /// # Errors
     /// As for [`list`](Self::list).
     pub fn stats(&self) -> Result<RegistryStats, Error> {
-        // Its failure is the answer.
+        // A failure is reported as `degraded` below.
         let _ = self.inner.writer.mend();
         let degraded = self.inner.run.problem();
         Ok(RegistryStats {
@@ -271,17 +271,17 @@ impl Registry {
         })
     }
 
-    /// Reads this run's file as another host would and compares it with what LMDB says. Answers
-    /// with the number of records.
+    /// Reads this run's database file as another host would, compares it with LMDB's view, and
+    /// returns the number of records.
     ///
     /// # Errors
-    /// The file is damaged, or differs.
+    /// The file is damaged, or its records differ.
     pub fn validate(&self) -> Result<usize, Error> {
         let dir = self.inner.run.database();
         let records = self.list()?;
         let seen = crate::stored::read_records(&dir)?;
         if seen.len() != records.len() {
-            // Changes between the two readings are no damage.
+            // The database may have changed between the two reads; that is no damage.
             let (records, seen) = (self.list()?, crate::stored::read_records(&dir)?);
             if seen != records {
                 let detail = "two ways of reading it differ".to_owned();
@@ -291,21 +291,21 @@ impl Registry {
         Ok(records.len())
     }
 
-    /// Closes the spawn gate and waits for spawns that are on their way. Idempotent.
+    /// Closes the spawn gate and waits for spawns in progress. Idempotent.
     pub fn close_gate(&self) {
         self.inner.gate.close();
     }
 
-    /// Ends the run: closes the gate, kills every process of it that still lives (independent
-    /// ones keep running), ends the writer and removes the run directory. Idempotent. Blocks for
-    /// the confirm time at most.
+    /// Ends the run: closes the gate, kills every remaining process of the run (independent ones
+    /// keep running), ends the writer and removes the run directory. Idempotent. Blocks for the
+    /// confirm time at most.
     ///
     /// # Errors
     /// The run directory cannot be removed, or `/proc` cannot be read.
     pub fn close(&self) -> Result<CloseReport, Error> {
         let inner = &self.inner;
         if !inner.writer.is_ours() {
-            // A copy of the host must not end what the host has started.
+            // A forked copy of the host must not end processes that the host has started.
             return Err(Error::Closed);
         }
         inner.gate.close();
@@ -327,8 +327,7 @@ impl Registry {
         Ok(report)
     }
 
-    /// What the data directory says about all its runs, and what a sweep would do. Changes
-    /// nothing.
+    /// Reports all runs of a data directory and what a sweep would do. Changes nothing.
     ///
     /// # Errors
     /// The data directory does not exist or cannot be trusted.
@@ -346,8 +345,8 @@ impl Registry {
         Self::end_orphans(data_dir, budget, Reach::Dependent)
     }
 
-    /// The same for a person who looks after the machine, who may also want to end processes that
-    /// were started to outlive their host, or what they have left.
+    /// Sweeps a data directory for an administrator, who may also choose to end processes that were
+    /// started to outlive their host, or what such processes have left.
     ///
     /// # Errors
     /// As for [`sweep`](Self::sweep).
@@ -369,10 +368,10 @@ impl Registry {
 }
 
 impl Spawner {
-    /// Starts a reserved process. Blocks until it runs its program and its record is committed.
+    /// Starts a reserved process. Blocks until it executes its program and its record is committed.
     ///
     /// # Errors
-    /// The program cannot be started or recorded; then no process is left of it.
+    /// The program cannot be started or recorded. No process of it remains.
     pub fn spawn(
         &self,
         reservation: Reservation,
@@ -391,7 +390,7 @@ impl Drop for Inner {
         self.gate.close();
         match self.writer.close() {
             Some(0) => drop(self.run.remove()),
-            // Rows that are left name processes that may still live: the next sweep needs them.
+            // Remaining rows name processes that may still live: the next sweep needs them.
             Some(_) => self.run.retire(),
             None => {}
         }

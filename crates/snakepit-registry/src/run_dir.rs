@@ -1,4 +1,4 @@
-//! The directory of the run of this process: made, kept whole while the run goes on, and removed.
+//! The directory of this process's run: created, restored if damaged, and removed.
 
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
@@ -22,23 +22,24 @@ pub(crate) const LOCK: &str = "lock";
 pub(crate) const META: &str = "meta.json";
 pub(crate) const DATABASE: &str = "db";
 pub(crate) const SOCKETS: &str = "s";
-/// A file of a run that is being replaced.
+/// Name of a file of a run while it is being replaced.
 const NEXT: &str = "next";
 
-/// Who started a run, and where.
+/// The metadata of a run: the host that started it, and where.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunMeta {
-    /// The run.
+    /// The id of the run.
     pub run_id: RunId,
     /// Process id of the host.
     pub host_pid: u32,
-    /// Program of the host, to be shown to people.
+    /// Program of the host, for display.
     pub host_program: String,
-    /// When it started, in seconds since 1970, to be shown to people. Nothing is decided by it.
+    /// Start time in seconds since 1970, for display. No decision depends on it.
     pub started: u64,
-    /// Boot and namespaces.
+    /// Boot and namespaces of the host.
     pub scene: Scene,
-    /// The process of the host; `None` once the run is closed, and in the records of older versions.
+    /// The process of the host. `None` once the run is closed, and in the records of older
+    /// versions.
     #[serde(default)]
     pub host: Option<ProcessIdentity>,
 }
@@ -69,23 +70,23 @@ impl RunMeta {
     }
 }
 
-/// The run directory of this process; it is locked until this is dropped.
+/// The run directory of this process. It stays locked until this is dropped.
 #[derive(Debug)]
 pub(crate) struct RunDir {
-    /// The data directory, as the caller has named it.
+    /// The data directory, as the caller named it.
     data: PathBuf,
     path: PathBuf,
     meta: RunMeta,
     state: Mutex<State>,
 }
 
-/// What the directory consists of.
+/// The state of the directory.
 #[derive(Debug)]
 struct State {
     parts: Parts,
-    /// Why it is not whole and could not be made so.
+    /// The reason the directory is incomplete and could not be restored.
     problem: Option<String>,
-    /// It is removed, and not missed.
+    /// `true` once the directory was removed and must not be restored.
     removed: bool,
 }
 
@@ -96,13 +97,13 @@ struct Parts {
     dir: Dir,
     lock: FileId,
     meta: Option<FileVersion>,
-    /// Held for its lock.
+    /// Kept for its lock.
     _held: Kept,
 }
 
 impl RunDir {
-    /// Creates the directory under another name, locks it and only then gives it its name: a
-    /// sweeper that sees the name also sees the lock.
+    /// Creates the directory under another name, locks it and only then renames it, so a sweeper
+    /// that sees the final name also sees the lock.
     pub(crate) fn create(data: &DataDir, named: &Path, scene: Scene) -> Result<Self, Error> {
         let id = RunId::random().map_err(|e| Error::io("name a run in", data.path(), e))?;
         let meta = RunMeta::of_this_process(id, scene);
@@ -128,10 +129,10 @@ impl RunDir {
         self.meta.run_id
     }
 
-    /// What workers carry of it; `None` if this process cannot be identified.
+    /// Returns the origin that workers carry. `None` if this process cannot be identified.
     pub(crate) fn origin(&self) -> Option<Origin> {
         let host = self.meta.host.as_ref()?;
-        // Above the run and the directory of all runs.
+        // Removes two components: the run, and the directory of all runs.
         let data_dir = self.path.ancestors().nth(2)?;
         Some(Origin::new(host, &self.meta.scene, data_dir))
     }
@@ -147,26 +148,26 @@ impl RunDir {
     /// Opens the directory.
     ///
     /// # Errors
-    /// It is gone, or something else is in its place.
+    /// The directory is gone, or another file is in its place.
     pub(crate) fn open(&self) -> Result<Dir, Error> {
         Dir::open(&self.path)
     }
 
-    /// Opens the directory of its sockets; as [`open`](Self::open).
+    /// Opens the directory of the run's sockets. Fails as [`open`](Self::open) does.
     pub(crate) fn open_sockets(&self) -> Result<Dir, Error> {
         self.open()?.dir(SOCKETS)
     }
 
-    /// Why the directory is not whole, if that could not be changed.
+    /// Returns the reason the directory is incomplete. `None` if it is complete.
     pub(crate) fn problem(&self) -> Option<String> {
         self.state().problem.clone()
     }
 
-    /// Looks whether everything is in its place, and puts back what somebody has removed or moved
-    /// away: cleaners of temporary files do that. The processes of the run are not concerned.
+    /// Checks that every file of the run is in place, and restores the missing ones: cleaners of
+    /// temporary files remove or move them. The processes of the run are not affected.
     ///
     /// # Errors
-    /// Something is missing and cannot be put back.
+    /// A file is missing and cannot be restored.
     pub(crate) fn mend(&self, store: &mut Store) -> Result<(), Error> {
         let mut state = self.state();
         if state.removed {
@@ -186,7 +187,7 @@ impl RunDir {
 
     fn mend_parts(&self, parts: &mut Parts) -> Result<(), Error> {
         if !is_at(&parts.dir, &self.path) {
-            // Perhaps with the whole data directory.
+            // The whole data directory may be gone.
             let data = DataDir::prepare(&self.data)?;
             *parts = Parts::create(&data, &self.meta)?;
             return Ok(());
@@ -205,8 +206,8 @@ impl RunDir {
         Ok(())
     }
 
-    /// The run is over, but its directory has to stay: from now on the process of the host says
-    /// nothing about it any more.
+    /// Ends the run without removing its directory: the process of the host is deleted from the
+    /// metadata, so it no longer counts as the run's sign of life.
     pub(crate) fn retire(&self) {
         let state = self.state();
         let meta = RunMeta {
@@ -214,17 +215,17 @@ impl RunDir {
             ..self.meta.clone()
         };
         if !state.removed {
-            // Otherwise it counts as alive until this process ends.
+            // If this fails, the run counts as alive until this process ends.
             let _ = write_meta(&state.parts.dir, &meta);
         }
     }
 
-    /// Removes the directory with everything in it.
+    /// Removes the directory with its contents.
     pub(crate) fn remove(&self) -> Result<(), Error> {
         let mut state = self.state();
         state.removed = true;
         let name = self.id().to_string();
-        // Something else may have its name by now.
+        // Another directory may have this name by now.
         if state.parts.runs.id_of(&name) == state.parts.dir.id().ok() {
             state.parts.runs.remove(&name)?;
         }
@@ -232,9 +233,9 @@ impl RunDir {
     }
 }
 
-/// Whether a path leads to this directory.
+/// Returns `true` if a path leads to this directory.
 fn is_at(dir: &Dir, path: &Path) -> bool {
-    // Without a descriptor: there may be none to spare.
+    // Opens no descriptor: there may be none to spare.
     let there = std::fs::symlink_metadata(path);
     there.is_ok_and(|there| dir.id().is_ok_and(|dir| dir == (there.dev(), there.ino())))
 }
@@ -262,7 +263,7 @@ impl Parts {
                 _held: held,
             }),
             Err(e) => {
-                // What is left of it has no name that anybody reads; the sweep removes it otherwise.
+                // No reader uses the unfinished name; if the removal fails, a sweep repeats it.
                 let _ = runs.remove(&building);
                 Err(e)
             }
@@ -270,7 +271,7 @@ impl Parts {
     }
 }
 
-/// Makes and locks the file whose lock says that the run goes on.
+/// Creates and locks the file whose lock shows that the run goes on.
 fn lock(dir: &Dir) -> Result<(FileId, Kept), Error> {
     let path = dir.path().join(LOCK);
     let file = dir.create(LOCK)?;
@@ -284,7 +285,7 @@ fn lock(dir: &Dir) -> Result<(FileId, Kept), Error> {
     }
 }
 
-/// Writes the host's words about itself: whole or not at all.
+/// Replaces the host's metadata atomically.
 fn write_meta(dir: &Dir, meta: &RunMeta) -> Result<Option<FileVersion>, Error> {
     let text = serde_json::to_vec_pretty(meta).expect("the fields have only string keys");
     dir.remove(NEXT)?;

@@ -1,4 +1,4 @@
-//! The name of one life of a host process.
+//! The identifier of one run: one life of a host process.
 
 use std::fmt;
 use std::io;
@@ -9,37 +9,37 @@ use serde::{Deserialize, Serialize};
 /// Crockford's base 32: no letter that looks like a digit, and safe in file names.
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
-/// 128 random bits, written as 26 characters of base 32, for example `4h8vq0…`.
+/// A random 128-bit identifier, printed as 26 characters of base 32, for example `4h8vq0…`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct RunId(u128);
 
-/// A text is not a run id.
+/// The error for a text that is not a run id.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a run id (26 characters of base 32)")]
 pub struct RunIdError(String);
 
 impl RunId {
-    /// Characters of a printed run id.
+    /// Number of characters of a printed run id.
     pub const LEN: usize = 26;
 
-    /// A new random run id.
+    /// Creates a random run id.
     ///
     /// # Errors
-    /// The system has no randomness to give.
+    /// The system's source of randomness failed.
     pub fn random() -> io::Result<Self> {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes).map_err(io::Error::other)?;
         Ok(Self(u128::from_le_bytes(bytes)))
     }
 
-    /// So many of its bits.
+    /// Returns the lowest `bits` bits.
     pub(crate) const fn low_bits(self, bits: u32) -> u64 {
         (self.0 & ((1 << bits) - 1)) as u64
     }
 }
 
-/// Writes the low `digits * 5` bits of a number in base 32.
+/// Encodes the low `digits * 5` bits of a number in base 32.
 pub(crate) fn base32(value: u128, digits: u32) -> String {
     (0..digits)
         .rev()
@@ -47,7 +47,8 @@ pub(crate) fn base32(value: u128, digits: u32) -> String {
         .collect()
 }
 
-/// Reads what [`base32`] wrote; `None` for other characters or a number that does not fit.
+/// Decodes a text that [`base32`] wrote. `None` for other characters or a number that does not fit
+/// into `bits` bits.
 pub(crate) fn parse_base32(text: &str, bits: u32) -> Option<u128> {
     let mut value: u128 = 0;
     for byte in text.bytes() {

@@ -1,4 +1,4 @@
-//! A file as words in memory that outlive the process.
+//! A file mapped into memory as atomic words that outlive the process.
 #![expect(
     unsafe_code,
     reason = "a mapping of memory; each block has its own SAFETY text"
@@ -12,21 +12,24 @@ use std::os::fd::AsRawFd;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::AtomicU64;
 
-/// Words that a process writes and others can read in its file, also after it was killed. All zero at first.
+/// Words that this process writes and that others can read in a file, even after this process was
+/// killed. All words are zero at first.
 ///
-/// Whoever cuts the file off while it is mapped ends this process: it must lie in a directory of this user alone.
+/// Truncating the file while it is mapped crashes this process, so the file must lie in a directory
+/// that only this user can access.
 pub struct SharedWords {
     words: NonNull<AtomicU64>,
     len: usize,
 }
 
-// SAFETY: it gives out shared references to atomics alone, and owns the mapping that they lie in.
+// SAFETY: the type hands out only shared references to atomics, and owns the mapping that holds
+// them.
 unsafe impl Send for SharedWords {}
 // SAFETY: as above.
 unsafe impl Sync for SharedWords {}
 
 impl SharedWords {
-    /// Gives an empty file room for so many words, and maps it.
+    /// Allocates space for `len` words in an empty file and maps it.
     pub(crate) fn map(file: &File, len: usize) -> io::Result<Self> {
         let invalid = || io::Error::from(io::ErrorKind::InvalidInput);
         let bytes = len
@@ -34,14 +37,15 @@ impl SharedWords {
             .filter(|it| *it > 0)
             .ok_or_else(invalid)?;
         let size = libc::off_t::try_from(bytes).map_err(|_| invalid())?;
-        // SAFETY: the call takes integers and touches no memory of ours. It reserves the room: a write to a mapped page that the disk has
-        // no room for would end the process.
+        // SAFETY: the call takes integers and touches no memory of ours. It reserves the disk
+        // space, because a write to a mapped page without disk space would crash the process.
         match unsafe { libc::posix_fallocate(file.as_raw_fd(), 0, size) } {
             0 => {}
             error => return Err(io::Error::from_raw_os_error(error)),
         }
         let (access, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED);
-        // SAFETY: the kernel chooses the place, so nothing of ours is replaced; the file is as long as the mapping.
+        // SAFETY: the kernel chooses the address, so no mapping of ours is replaced. The file is as
+        // long as the mapping.
         let mapped =
             unsafe { libc::mmap(ptr::null_mut(), bytes, access, flags, file.as_raw_fd(), 0) };
         if mapped == libc::MAP_FAILED {
@@ -56,7 +60,8 @@ impl Deref for SharedWords {
     type Target = [AtomicU64];
 
     fn deref(&self) -> &[AtomicU64] {
-        // SAFETY: the mapping is `len` words long, page-aligned, and lives as long as `self`; every pattern of bits is an atomic word.
+        // SAFETY: the mapping is `len` words long, page-aligned, and lives as long as `self`; every
+        // bit pattern is a valid atomic word.
         unsafe { std::slice::from_raw_parts(self.words.as_ptr(), self.len) }
     }
 }

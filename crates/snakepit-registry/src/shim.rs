@@ -1,11 +1,11 @@
-//! The shim: a process of one thread between host and worker, to which everything falls that the
-//! worker starts.
+//! The shim: a single-threaded process between host and worker, to which all descendants of the
+//! worker are reparented.
 //!
-//! It is this very program, started again (`entry`). `process` is its main function, `supervise`
-//! its life, `worker` the birth of the worker, `descend` and `namespace` its reach. `host` and
-//! `guardian` are the other side. Code of the shim runs before `main`, where Rust's runtime has set
-//! nothing up yet: it uses the C library, memory and files, and no threads, standard streams,
-//! arguments or environment.
+//! A shim is the host's own program, started again (`entry`). `process` is its main function,
+//! `supervise` its life, `worker` the birth of the worker; `descend` and `namespace` reach the
+//! descendants. `host` and `guardian` are the host's side. The shim's code runs before `main`,
+//! where Rust's runtime is not initialised: it uses the C library, memory and files, but no
+//! threads, standard streams, arguments or environment.
 
 mod descend;
 mod entry;

@@ -1,8 +1,9 @@
 //! The one thread that starts all children of this process.
 //!
-//! It never ends, so `PR_SET_PDEATHSIG`, which a worker may ask for, fires when the process dies
-//! and not when some pool thread retires. All signals are blocked in it: handlers of the host run
-//! elsewhere. It also reaps the children whose registration was dropped.
+//! The thread never ends, so a `PR_SET_PDEATHSIG` that a worker requests fires when the process
+//! dies, and not when a thread of some pool ends. All signals are blocked in it, so the host's
+//! signal handlers run in other threads. The thread also reaps the children whose registration was
+//! dropped.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -28,9 +29,9 @@ use crate::spec::CommandSpec;
 use crate::store::Change;
 use crate::sys;
 
-/// How often abandoned children are looked at.
+/// Interval between two checks of abandoned children.
 const REAP_POLL: Duration = Duration::from_millis(5);
-/// First pause after the system had no room; it doubles up to the last one.
+/// First pause after the system was out of resources; it doubles up to `LAST_PAUSE`.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LAST_PAUSE: Duration = Duration::from_millis(500);
 
@@ -41,13 +42,13 @@ pub(crate) struct Started {
     pub(crate) armed: bool,
     pub(crate) stdout: Option<OwnedFd>,
     pub(crate) stderr: Option<OwnedFd>,
-    /// The process between host and worker, if there is one.
+    /// The shim above the worker, if there is one.
     pub(crate) shim: Option<ProcessIdentity>,
     /// The worker's control group, if it has one.
     pub(crate) cgroup: Option<PathBuf>,
 }
 
-/// A process that has just been born.
+/// A process that was just started.
 #[derive(Debug)]
 pub(crate) struct Born {
     pub(crate) pidfd: PidFd,
@@ -55,7 +56,7 @@ pub(crate) struct Born {
     pub(crate) armed: bool,
 }
 
-/// A child without a registration; its row is deleted when it is dead.
+/// A child without a registration. Its row is deleted once it is dead.
 pub(crate) struct Abandoned {
     pub(crate) child: Child,
     pub(crate) key: String,
@@ -71,8 +72,8 @@ enum Job {
     Reap(Box<Abandoned>),
 }
 
-/// The channel to the thread, and the process that has the thread. It is kept for the life of the
-/// process; a copy of the process starts a thread of its own.
+/// The channel to the thread, and the id of the process that runs the thread. Both last as long as
+/// the process. A forked copy of the process starts a thread of its own.
 static THREAD: Mutex<Option<(u32, Sender<Job>)>> = Mutex::new(None);
 
 fn thread() -> Result<Sender<Job>, Error> {
@@ -96,7 +97,7 @@ fn thread() -> Result<Sender<Job>, Error> {
 }
 
 fn serve(jobs: &Receiver<Job>) {
-    // Without it handlers of the host may run here; children are not concerned.
+    // If this fails, the host's signal handlers may run here; children are not affected.
     let _ = image::block_signals();
     let mut abandoned: Vec<Box<Abandoned>> = Vec::new();
     loop {
@@ -105,7 +106,7 @@ fn serve(jobs: &Receiver<Job>) {
         } else {
             jobs.recv_timeout(REAP_POLL)
         };
-        // A panic must not end the thread: the kernel would take that for the host's death.
+        // A panic must not end the thread: the kernel would treat that as the host's death.
         let served = catch_unwind(AssertUnwindSafe(|| {
             match job {
                 Ok(Job::Start {
@@ -136,13 +137,14 @@ fn serve(jobs: &Receiver<Job>) {
     }
 }
 
-/// Starts, holds, identifies and arms. When a step fails, the process is killed and reaped.
+/// Starts a process, opens its pidfd, identifies it and arms its death pipe. If a step fails, the
+/// process is killed and reaped.
 fn start(image: &Image, cookie: Cookie) -> io::Result<Born> {
     let pid = image::spawn(image)?;
     inherited::note(pid);
     born(image, cookie, pid).inspect_err(|_| {
         let pid = nix::unistd::Pid::from_raw(pid);
-        // The child has not been reaped by us, so its number and its group's are still its own.
+        // The child has not been reaped yet, so its id and its group's id are still valid.
         let _ = nix::sys::signal::killpg(pid, nix::sys::signal::Signal::SIGKILL);
         let _ = nix::sys::wait::waitpid(pid, None);
     })
@@ -154,9 +156,9 @@ fn born(image: &Image, cookie: Cookie, pid: i32) -> io::Result<Born> {
     let armed = match &image.stdio[0] {
         Some(read_end) if cookie.dependent() => match sys::arm(read_end.as_fd(), pid) {
             Ok(()) => true,
-            // The group is gone already: the process has exited and waits to be reaped.
+            // The group is gone: the process has exited and waits to be reaped.
             Err(e) if e.raw_os_error() == Some(libc::ESRCH) => true,
-            // A kernel without signals for pipes; the other layers remain.
+            // The kernel cannot signal on pipes; the other layers remain.
             Err(_) => false,
         },
         _ => false,
@@ -169,7 +171,7 @@ fn born(image: &Image, cookie: Cookie, pid: i32) -> io::Result<Born> {
     })
 }
 
-/// Starts a program; tries again while the system has no room, for the run's retry time.
+/// Starts a program. Retries while the system is out of resources, for the run's retry time.
 pub(crate) fn launch(
     inner: &Inner,
     spec: &CommandSpec,
@@ -238,7 +240,7 @@ fn attempt(inner: &Inner, birth: Birth<'_>) -> Result<Started, Error> {
     })
 }
 
-/// Has the thread start a process.
+/// Lets the thread start a process.
 pub(crate) fn on_thread(image: Image, cookie: Cookie) -> Result<io::Result<Born>, Error> {
     let (reply, answer) = bounded(1);
     let job = Job::Start {
@@ -250,10 +252,10 @@ pub(crate) fn on_thread(image: Image, cookie: Cookie) -> Result<io::Result<Born>
     answer.recv().map_err(|_| Error::Closed)
 }
 
-/// Leaves a killed child to the thread.
+/// Hands a killed child over to the thread.
 pub(crate) fn reap_later(abandoned: Abandoned) {
     if let Ok(thread) = thread() {
-        // The thread is there: it started this child.
+        // The thread exists: it has started this child.
         let _ = thread.send(Job::Reap(Box::new(abandoned)));
     }
 }

@@ -1,26 +1,26 @@
-//! What to start, and how.
+//! The description of a program to start.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::containment::Containment;
 
-/// Where an output of a child goes.
+/// The destination of one output stream of a child.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Output {
-    /// Into a pipe whose read end is in [`Spawned`](crate::Spawned). Somebody has to read it.
+    /// A pipe whose read end is in [`Spawned`](crate::Spawned). The caller must read from it.
     #[default]
     Pipe,
-    /// Nowhere.
+    /// `/dev/null`.
     Null,
-    /// Where the host's own output goes.
+    /// The host's own stream.
     Inherit,
 }
 
 /// A program with its arguments and environment.
 ///
-/// Nothing of the host's environment is passed on unless it is named here; the registry adds
-/// [`COOKIES_VAR`](crate::COOKIES_VAR), [`HOST_PID_VAR`](crate::HOST_PID_VAR) and
+/// The child inherits no environment variable of the host; only `env` is passed on. The registry
+/// adds [`COOKIES_VAR`](crate::COOKIES_VAR), [`HOST_PID_VAR`](crate::HOST_PID_VAR) and
 /// [`ORIGIN_VAR`](crate::ORIGIN_VAR).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -29,28 +29,28 @@ pub struct CommandSpec {
     pub program: PathBuf,
     /// Arguments, without the program's name.
     pub args: Vec<OsString>,
-    /// The whole environment.
+    /// The whole environment of the child.
     pub env: Vec<(OsString, OsString)>,
     /// Working directory; the host's by default.
     pub cwd: Option<PathBuf>,
-    /// Where standard output goes.
+    /// Destination of standard output.
     pub stdout: Output,
-    /// Where standard error goes.
+    /// Destination of standard error.
     pub stderr: Output,
-    /// Whether the process dies with its host; `true` by default. Otherwise it keeps running
-    /// and later hosts only report it.
+    /// `true` (the default) if the process dies with its host. Otherwise it keeps running, and
+    /// later hosts only report it.
     pub dependent: bool,
-    /// Whether the process begins with SIGTERM, SIGINT and SIGHUP blocked; `false` by default. Such
-    /// a signal waits until the process lets it through, which it does once it has handlers. What
-    /// the process starts before that begins with them blocked as well.
+    /// `true` if the process starts with SIGTERM, SIGINT and SIGHUP blocked; `false` by default.
+    /// Such a signal stays pending until the process unblocks it, usually once its handlers are
+    /// installed. Processes that it starts before that also begin with these signals blocked.
     pub hold_signals: bool,
-    /// How far the registry reaches for what this process starts; by default as far as for
-    /// all. An independent process cannot be contained.
+    /// Containment of this process and its descendants. `None` uses the registry's containment. An
+    /// independent process cannot be contained.
     pub containment: Option<Containment>,
 }
 
 impl CommandSpec {
-    /// A program without arguments and with an empty environment.
+    /// Creates a spec without arguments and with an empty environment.
     pub fn new(program: impl Into<PathBuf>) -> Self {
         Self {
             program: program.into(),
@@ -79,14 +79,14 @@ impl CommandSpec {
         self
     }
 
-    /// Sets how far the registry reaches for what this process starts.
+    /// Sets the containment of the process and its descendants.
     #[must_use]
     pub const fn containment(mut self, mode: Containment) -> Self {
         self.containment = Some(mode);
         self
     }
 
-    /// Sets where both outputs go.
+    /// Sets the destination of both outputs.
     #[must_use]
     pub const fn output(mut self, output: Output) -> Self {
         self.stdout = output;

@@ -1,8 +1,8 @@
-//! A mark of a worker and of all that descends from it, which outlives a cleared environment.
+//! A mark on a worker and on all its descendants that survives a cleared environment.
 //!
-//! It is the soft limit for file locks (`RLIMIT_LOCKS`). Linux has not enforced that limit since
-//! 2.4.25, but children still inherit it and programs keep it, whatever becomes of their
-//! environment, session, group and parent; `/proc/<pid>/limits` shows it for every process.
+//! The mark is the soft limit for file locks (`RLIMIT_LOCKS`). Linux has not enforced this limit
+//! since 2.4.25, but children still inherit it and programs keep it, even if their environment,
+//! session, group and parent change. `/proc/<pid>/limits` shows it for every process.
 
 use std::io;
 
@@ -10,20 +10,20 @@ use crate::cookie::Cookie;
 use crate::run_id::RunId;
 use crate::{procfs, sys};
 
-/// Set in every stamp, so that none is a limit that somebody chose: 2^62 locks.
+/// The bit that every stamp has: 2^62 locks, a limit that no administrator chooses.
 const OURS: u64 = 1 << 62;
-/// Bits of the run.
+/// Number of bits for the run.
 const RUN: u32 = 41;
 const DEPENDENT: u64 = 1 << WORKER;
-/// Bits of the worker's number in its run.
+/// Number of bits for the worker's number in its run.
 pub(crate) const WORKER: u32 = 20;
 
-/// A cookie in 62 bits.
+/// A cookie reduced to 62 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp(u64);
 
 impl Stamp {
-    /// The stamp of what carries a cookie.
+    /// Returns the stamp that belongs to a cookie.
     pub const fn of(cookie: Cookie) -> Self {
         let run = cookie.run().low_bits(RUN) << (WORKER + 1);
         let dependent = if cookie.dependent() { DEPENDENT } else { 0 };
@@ -31,7 +31,7 @@ impl Stamp {
         Self(OURS | run | dependent | worker)
     }
 
-    /// The stamp that a soft limit is; `None` for a limit of another origin.
+    /// Interprets a soft limit as a stamp. `None` if the limit has another origin.
     pub const fn from_limit(limit: u64) -> Option<Self> {
         if limit >> 62 == 1 {
             Some(Self(limit))
@@ -40,7 +40,7 @@ impl Stamp {
         }
     }
 
-    /// Reads the text of `/proc/<pid>/limits`.
+    /// Parses the text of `/proc/<pid>/limits`.
     pub fn parse_limits(text: &[u8]) -> Option<Self> {
         let mut lines = text.split(|&byte| byte == b'\n');
         let line = lines.find_map(|line| line.strip_prefix(b"Max file locks"))?;
@@ -48,35 +48,35 @@ impl Stamp {
         Self::from_limit(soft.split_ascii_whitespace().next()?.parse().ok()?)
     }
 
-    /// The soft limit that it is.
+    /// Returns the soft limit that encodes the stamp.
     pub const fn limit(self) -> u64 {
         self.0
     }
 
-    /// Whether the process was started by this run.
+    /// Returns `true` if the stamp has the bits of this run.
     pub const fn is_of(self, run: RunId) -> bool {
         (self.0 ^ OURS) >> (WORKER + 1) == run.low_bits(RUN)
     }
 
-    /// Whether the process dies with its host.
+    /// Returns `true` if the process dies with its host.
     pub const fn dependent(self) -> bool {
         self.0 & DEPENDENT != 0
     }
 }
 
-/// Whether children can be stamped here: this process could change its own limit to a stamp.
+/// Returns `true` if children can be stamped here: this process could set its own limit to a stamp.
 pub(crate) fn works() -> bool {
     let none = Stamp(OURS).limit();
     let hard = sys::file_lock_limits(0).map(|(_, hard)| hard);
     hard.is_ok_and(|hard| hard > none) && procfs::limits(std::process::id().cast_signed()).is_ok()
 }
 
-/// The stamp of a process that has not ended; an error when it cannot be read.
+/// Returns the stamp of a process that has not ended. An error if the limits cannot be read.
 pub(crate) fn of_process(pid: i32) -> io::Result<Option<Stamp>> {
     let Some(stamp) = Stamp::parse_limits(&procfs::limits(pid)?) else {
         return Ok(None);
     };
-    // Unlike its environment, the limits of a process are there until somebody has waited for it.
+    // Unlike its environment, the limits of a process exist until it has been reaped.
     let lives = procfs::stat(pid)?.is_some_and(|stat| !matches!(stat.state, 'Z' | 'X'));
     Ok(lives.then_some(stamp))
 }

@@ -20,15 +20,15 @@ pub(crate) const FORMAT_KEY: &str = "!format";
 /// Name of LMDB's file in the database directory.
 pub(crate) const DATA_FILE: &str = "data.mdb";
 
-/// Where LMDB is while its file is opened again.
+/// Directory of a temporary environment that is open while the file is reopened.
 const SPARE: &str = "spare";
 
 /// Sizes of the database.
 #[derive(Clone, Copy, Debug)]
 pub struct StoreSize {
-    /// Bytes of address space at the start, a multiple of the page size. No memory is used for it.
+    /// Bytes of address space at the start, a multiple of the page size. The space uses no memory.
     pub initial: usize,
-    /// Bytes beyond which it does not grow.
+    /// Largest size in bytes that the map grows to.
     pub max: usize,
 }
 
@@ -41,7 +41,7 @@ impl Default for StoreSize {
     }
 }
 
-/// A change of one row.
+/// A change to one row.
 #[derive(Clone, Debug)]
 pub enum Change {
     /// Writes a record, replacing the one with the same key.
@@ -50,19 +50,19 @@ pub enum Change {
     Delete(String),
 }
 
-/// Facts about the database.
+/// Facts about the database, for reports.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StoreStats {
-    /// Rows.
+    /// Number of rows.
     pub records: usize,
-    /// Bytes of the file.
+    /// Size of the file in bytes.
     pub file_bytes: u64,
-    /// Bytes that it may have before the map has to grow.
+    /// Size in bytes that the file may reach before the map has to grow.
     pub map_bytes: usize,
 }
 
 /// The database. It is not shared between threads or processes: the lock of the run directory
-/// keeps others out, and one thread does all the work, so LMDB's own locks are switched off.
+/// excludes other processes and one thread does all the work, so LMDB's own locks are disabled.
 #[derive(Debug)]
 pub struct Store {
     env: Env<WithoutTls>,
@@ -71,16 +71,16 @@ pub struct Store {
     size: StoreSize,
     /// The file that LMDB has open.
     file: Option<FileId>,
-    /// Records whose file has vanished and that are in no other one yet.
+    /// The records of a file that was removed, until they are in a new file.
     lost: Option<Vec<Record>>,
 }
 
 impl Store {
-    /// Opens or creates the database in a directory. The records of an existing file are checked
-    /// without LMDB first; a registry only ever opens files that it has created itself.
+    /// Opens or creates the database in a directory. An existing file is checked without LMDB
+    /// first; a registry only opens files that it has created itself.
     ///
     /// # Errors
-    /// The file is damaged, has another format, or the system refuses.
+    /// The file is damaged or has another format, or the system refuses access.
     pub fn open(dir: &Path, size: StoreSize) -> Result<Self, Error> {
         let used = match std::fs::metadata(dir.join(DATA_FILE)) {
             Ok(meta) => {
@@ -105,12 +105,12 @@ impl Store {
         Ok(store)
     }
 
-    /// Makes all changes in one transaction: all of them or none. Grows the map where needed.
+    /// Applies all changes in one transaction: all of them or none. Grows the map if needed.
     ///
     /// # Errors
-    /// [`Error::Full`] and others; then nothing has changed.
+    /// [`Error::Full`] and others; the database is unchanged then.
     pub fn apply(&mut self, changes: &[Change]) -> Result<(), Error> {
-        // Deleting needs pages too; it must be possible when the map has reached its limit.
+        // A deletion needs pages too, and must succeed even if the map has reached its limit.
         let deletes = changes
             .iter()
             .all(|change| matches!(change, Change::Delete(_)));
@@ -128,7 +128,8 @@ impl Store {
         })
     }
 
-    /// Writes all records to a new file when the one that has the name now is not the open one.
+    /// Writes all records to a new file if `found`, the file that has the name now, is not the open
+    /// one.
     pub(crate) fn keep_at(&mut self, found: Option<FileId>) -> Result<(), Error> {
         if self.lost.is_none() && found.is_some() && found == self.file {
             return Ok(());
@@ -164,7 +165,7 @@ impl Store {
         self.apply(&changes)
     }
 
-    /// All records, ordered by key.
+    /// Returns all records, ordered by key.
     ///
     /// # Errors
     /// The database cannot be read.
@@ -186,7 +187,7 @@ impl Store {
         .collect()
     }
 
-    /// Facts about the database.
+    /// Returns facts about the database.
     ///
     /// # Errors
     /// The database cannot be read.
@@ -211,7 +212,7 @@ impl Store {
             let txn = self.env.read_txn()?;
             self.env.open_databases_and_commit(txn, |opener, txn| {
                 let rows = opener.open_database(txn, None)?;
-                // The main database is always there; LMDB creates it with the file.
+                // The main database always exists: LMDB creates it with the file.
                 let rows = rows.ok_or(heed::Error::Mdb(MdbError::NotFound))?;
                 look(&rows, txn).map(CommitOrAbort::<Database<'_, Str, Bytes>, T>::Abort)
             })
@@ -270,11 +271,11 @@ impl Store {
         self.take_up()
     }
 
-    /// Closes the file. LMDB must not have one file open twice, so that comes before another one
-    /// is opened; an environment elsewhere takes its place, because the field cannot be empty.
+    /// Closes the file. LMDB must not have the same file open twice, so this comes before the file
+    /// is opened again. A temporary environment takes its place, because the field cannot be empty.
     fn put_aside(&mut self) -> Result<(), Error> {
         let spare = self.dir.join(SPARE);
-        // It may be open already, when the last attempt has failed behind this step.
+        // The temporary environment may be open already if the last attempt failed after this step.
         if self.env.path() != spare {
             std::fs::create_dir_all(&spare).map_err(|e| Error::io("create", &spare, e))?;
             drop(std::mem::replace(&mut self.env, open_env(&spare, 1 << 16)?));
@@ -320,15 +321,16 @@ fn open_env(dir: &Path, map: usize) -> Result<Env<WithoutTls>, Error> {
     // locked by this process, and `Store` is used by one thread. NO_META_SYNC may lose the last
     // transaction when the power fails; after a boot the file is never opened again.
     unsafe { options.flags(EnvFlags::NO_META_SYNC | EnvFlags::NO_LOCK) };
-    // SAFETY: nobody else changes the file: it lies in a directory of mode 0700 that belongs to
+    // SAFETY: no other process changes the file: it lies in a directory of mode 0700 that belongs to
     // this run alone, and existing files have been checked page by page.
     let env = unsafe { options.open(dir) }.map_err(|e| store_error(dir, e))?;
     close_at_exec(&dir.join(DATA_FILE));
     Ok(env)
 }
 
-/// LMDB hands its data file down to children that others start; ours do not get it in any case.
-/// Where it does not work, such a child holds a file open that it knows nothing about.
+/// Marks LMDB's data file as close-on-exec. LMDB does not do so, and children that other code
+/// starts would inherit it; this crate's own children never do. If the flag cannot be set, such a
+/// child only holds the file open.
 #[expect(
     unsafe_code,
     reason = "LMDB does not show its descriptor, /proc does as a number"

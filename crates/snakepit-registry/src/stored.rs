@@ -1,4 +1,4 @@
-//! The records in a database that this process does not have open, read without LMDB.
+//! Reads the records of a database that this process does not have open, without LMDB.
 
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -9,15 +9,16 @@ use crate::record::{FORMAT, Record, RecordError};
 use crate::store::{DATA_FILE, FORMAT_KEY};
 use crate::trusted::Dir;
 
-/// The records of a database that belongs to another run or to nobody, read without LMDB.
+/// Reads the records of a database that belongs to another run or to a dead host, without LMDB. A
+/// missing file has no records.
 ///
 /// # Errors
-/// The file is damaged, has another format, or is not one of ours. A missing file has no records.
+/// The file is damaged, has another format, or is not trusted.
 pub fn read_records(dir: &Path) -> Result<Vec<Record>, Error> {
     records_in(&Dir::open(dir)?)
 }
 
-/// The same, in a directory that was checked.
+/// Reads the records in a directory that was checked.
 pub(crate) fn records_in(dir: &Dir) -> Result<Vec<Record>, Error> {
     let path = dir.path().join(DATA_FILE);
     let Some(file) = dir.file(DATA_FILE, pages::MAX_FILE)? else {
@@ -44,7 +45,7 @@ pub(crate) fn records_in(dir: &Dir) -> Result<Vec<Record>, Error> {
     }
 }
 
-/// The records in a file of this length.
+/// Reads the records in a database file of this length.
 pub(crate) fn records_of(file: &impl FileExt, length: u64) -> Result<Vec<Record>, Unreadable> {
     let mut records = Vec::new();
     pages::read(file, length, |key, value| {
@@ -63,7 +64,7 @@ pub(crate) fn records_of(file: &impl FileExt, length: u64) -> Result<Vec<Record>
     Ok(records)
 }
 
-/// Why a database cannot be read.
+/// The reason a database cannot be read.
 #[derive(Debug)]
 pub(crate) enum Unreadable {
     Pages(PagesError),

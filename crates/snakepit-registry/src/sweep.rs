@@ -1,5 +1,5 @@
-//! Deals with the runs of dead hosts. Idempotent: a sweeper that dies on the way leaves a run
-//! that the next one finishes.
+//! Ends the runs of dead hosts. Idempotent: if a sweeper dies half-way, the next one finishes the
+//! run.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,50 +17,51 @@ use crate::plan::{Evidence, LeftAlone, Reach, Reason};
 use crate::run_id::RunId;
 use crate::table::ProcessTable;
 
-/// What a sweep found and did.
+/// The result of a sweep.
 #[derive(Clone, Debug, Default, Serialize)]
 #[must_use]
 pub struct SweepReport {
-    /// Another host was sweeping at this moment; nothing was done.
+    /// `true` if another host was sweeping at this moment; nothing was done.
     pub skipped: bool,
-    /// The runs, the sweeping host's own one left out.
+    /// The runs that were examined, without the sweeping host's own run.
     pub runs: Vec<SweptRun>,
 }
 
-/// What became of one run.
+/// The result for one run.
 #[derive(Clone, Debug, Serialize)]
 pub struct SweptRun {
     /// The run.
     pub run_id: RunId,
-    /// What was done.
+    /// The action taken.
     pub outcome: Outcome,
-    /// Records that it had.
+    /// Number of records in the run's database.
     pub records: usize,
-    /// Records whose process was gone already.
+    /// Number of records whose process was gone already.
     pub gone: usize,
-    /// Processes that were killed and are dead.
+    /// Processes that were killed and are confirmed dead.
     pub killed: Vec<Killed>,
-    /// Processes that were not touched, and why.
+    /// Processes that were not signalled, each with the reason.
     pub left: Vec<LeftAlone>,
     /// Processes that were killed and did not die in time.
     pub leftover: Vec<i32>,
-    /// Where a damaged database was moved to.
+    /// The new place of a damaged database.
     pub quarantined: Option<PathBuf>,
-    /// What went wrong, if anything.
+    /// The first problem, if there was one.
     pub problem: Option<String>,
 }
 
-/// What was done about a run.
+/// The action taken for a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// Its host lives; nothing was touched.
+    /// The host lives; nothing was touched.
     Alive,
-    /// Nothing of it lives any more; its directory is removed.
+    /// No process of the run lives any more; its directory is removed.
     Swept,
-    /// It belongs to an earlier boot; its directory is removed, its database was not opened.
+    /// The run belongs to an earlier boot; its directory is removed and its database was not
+    /// opened.
     EarlierBoot,
-    /// Something of it still lives; its directory is kept.
+    /// A process of the run still lives; its directory is kept.
     Kept,
 }
 
@@ -71,12 +72,12 @@ pub struct Killed {
     pub pid: i32,
     /// The worker's id, if it had a row.
     pub worker_id: Option<String>,
-    /// How sure it was.
+    /// The evidence on which it was killed.
     pub evidence: Evidence,
 }
 
 impl SweepReport {
-    /// Processes that were killed, in all runs.
+    /// Returns the number of processes killed in all runs.
     pub fn killed(&self) -> usize {
         self.runs.iter().map(|run| run.killed.len()).sum()
     }
@@ -97,18 +98,18 @@ impl SweptRun {
         }
     }
 
-    /// Whether nothing of it is left.
+    /// Returns `true` if nothing of the run is left.
     pub const fn ended(&self) -> bool {
         matches!(self.outcome, Outcome::Swept | Outcome::EarlierBoot)
     }
 }
 
-/// How a sweep is done.
+/// The parameters of a sweep.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Order<'a> {
-    /// The run of this process, which is left out.
+    /// The run of this process, which is skipped.
     pub(crate) own: Option<RunId>,
-    /// Runs that were swept and whose processes are looked for once more.
+    /// Runs swept earlier, whose processes are searched for once more.
     pub(crate) again: &'a [RunId],
     pub(crate) budget: Duration,
     pub(crate) reach: Reach,
@@ -169,7 +170,7 @@ pub(crate) fn sweep(
     Ok(report)
 }
 
-/// Sweeps what is left of a run that has no directory; `None` if that is nothing.
+/// Sweeps the processes of a run that has no directory. `None` if there are none.
 fn sweep_without_directory(
     id: RunId,
     deadline: Deadline,
@@ -190,7 +191,7 @@ fn sweep_without_directory(
     Ok((!nothing).then_some(run))
 }
 
-/// Sweeps one run whose lock is held.
+/// Sweeps one run whose lock is held by this process.
 fn sweep_run(
     data: &DataDir,
     run: ForeignRun<'_>,
@@ -211,7 +212,7 @@ fn sweep_run(
         return report;
     }
     let comparable = meta.as_ref().is_ok_and(|meta| meta.scene.comparable(here));
-    // Without the host's words it is unknown which boot the records are from.
+    // Without the host's metadata it is unknown which boot the records are from.
     let records = meta.and_then(|_| run.records());
     if let Err(e) = &records
         && e.is_distrust()
@@ -258,7 +259,8 @@ fn sweep_run(
     let (killed, leftover) = end_cgroups(run.id, &records, deadline);
     report.killed.extend(killed);
     report.leftover.extend(leftover);
-    // What cannot be recognised now will not be later; what lives on purpose is still to be seen.
+    // A process that cannot be recognised now will not be recognised later. A run is kept only for
+    // processes that live on purpose or could not be signalled, so that they stay visible.
     let lives =
         |left: &LeftAlone| matches!(left.reason, Reason::Independent | Reason::NotPermitted);
     if report.left.iter().any(lives) || !report.leftover.is_empty() {

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use crate::child::Exit;
 
-/// Sends a signal to the process group whose id is the process of the pidfd (Linux 6.9).
+/// Flag that sends a signal to the process group led by the process of the pidfd (Linux 6.9).
 const PIDFD_SIGNAL_PROCESS_GROUP: libc::c_uint = 1 << 2;
 const F_SETSIG: libc::c_int = 10;
 /// `f_type` of the file system that pidfds live on since Linux 6.9.
@@ -21,7 +21,7 @@ fn check(result: libc::c_long) -> io::Result<libc::c_long> {
     }
 }
 
-/// A descriptor of a process; it is closed at exec.
+/// Opens a pidfd, which is closed at exec.
 pub(crate) fn pidfd_open(pid: i32) -> io::Result<OwnedFd> {
     // SAFETY: the call takes two integers and touches no memory of ours.
     let fd = check(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })?;
@@ -44,24 +44,25 @@ fn send(fd: BorrowedFd<'_>, signal: i32, flags: libc::c_uint) -> io::Result<()> 
     Ok(())
 }
 
-/// Signals the process behind a pidfd; 0 only checks.
+/// Signals the process behind a pidfd; signal 0 only checks.
 pub(crate) fn pidfd_signal(fd: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
     send(fd, signal, 0)
 }
 
-/// Signals the group led by the process behind a pidfd, also when the leader is gone already.
+/// Signals the group led by the process behind a pidfd, even if the leader is gone.
 pub(crate) fn pidfd_signal_group(fd: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
     send(fd, signal, PIDFD_SIGNAL_PROCESS_GROUP)
 }
 
-/// Sets the soft limit for file locks of a process and keeps its hard one. 0 is this process.
+/// Sets the soft limit for file locks of a process and keeps its hard limit. `pid` 0 is this
+/// process.
 pub(crate) fn limit_file_locks(pid: i32, soft: u64) -> io::Result<()> {
     let (_, hard) = file_lock_limits(pid)?;
     let new = libc::rlimit64 {
         rlim_cur: soft,
         rlim_max: hard,
     };
-    // SAFETY: both pointers are to structures of this function, or null, which means none.
+    // SAFETY: both pointers refer to structures of this function, or are null, which means none.
     check(
         unsafe {
             libc::prlimit64(
@@ -76,7 +77,7 @@ pub(crate) fn limit_file_locks(pid: i32, soft: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// The limits for file locks of a process, soft and hard. 0 is this process.
+/// Returns the soft and the hard limit for file locks of a process. `pid` 0 is this process.
 pub(crate) fn file_lock_limits(pid: i32) -> io::Result<(u64, u64)> {
     let mut old = libc::rlimit64 {
         rlim_cur: 0,
@@ -89,7 +90,7 @@ pub(crate) fn file_lock_limits(pid: i32) -> io::Result<(u64, u64)> {
     Ok((old.rlim_cur, old.rlim_max))
 }
 
-/// What follows the common part of a `siginfo_t` for a queued signal.
+/// The fields after the common part of a `siginfo_t` for a queued signal.
 #[repr(C)]
 struct Queued {
     pid: libc::pid_t,
@@ -97,7 +98,7 @@ struct Queued {
     value: *mut libc::c_void,
 }
 
-/// Signals the process behind a pidfd, with a value that its handler can read.
+/// Signals the process behind a pidfd with a value that the signal's handler can read.
 pub(crate) fn pidfd_queue(fd: BorrowedFd<'_>, signal: i32, value: usize) -> io::Result<()> {
     let queued = Queued {
         pid: nix::unistd::getpid().as_raw(),
@@ -125,20 +126,20 @@ pub(crate) fn pidfd_queue(fd: BorrowedFd<'_>, signal: i32, value: usize) -> io::
     Ok(())
 }
 
-/// Whether this kernel signals groups through a pidfd.
+/// Returns `true` if this kernel signals groups through a pidfd.
 pub(crate) fn has_group_signal() -> bool {
     static ANSWER: OnceLock<bool> = OnceLock::new();
     *ANSWER.get_or_init(|| {
         let me = i32::try_from(std::process::id()).expect("a process id fits an i32");
         let Ok(fd) = pidfd_open(me) else { return false };
         let answer = pidfd_signal_group(std::os::fd::AsFd::as_fd(&fd), 0);
-        // ESRCH only says that this process leads no group.
+        // ESRCH only means that this process leads no group.
         answer.is_ok() || answer.is_err_and(|e| e.raw_os_error() == Some(libc::ESRCH))
     })
 }
 
-/// How the child behind a pidfd has ended; `None` while it runs. It is reaped unless `keep`. The
-/// ends by real-time signals are the reason that this is not nix.
+/// Returns the exit of the child behind a pidfd. `None` while it runs. The child is reaped unless
+/// `keep` is set. Not done with nix, which cannot represent an end by a real-time signal.
 pub(crate) fn wait_exit(fd: BorrowedFd<'_>, keep: bool) -> io::Result<Option<Exit>> {
     let id = fd.as_raw_fd().unsigned_abs();
     let flags = libc::WEXITED | libc::WNOHANG | if keep { libc::WNOWAIT } else { 0 };
@@ -157,7 +158,7 @@ pub(crate) fn wait_exit(fd: BorrowedFd<'_>, keep: bool) -> io::Result<Option<Exi
     Ok((pid != 0).then_some(exit))
 }
 
-/// The number that identifies a process until the next boot; `None` before Linux 6.9.
+/// Returns the number that identifies a process until the next boot. `None` before Linux 6.9.
 pub(crate) fn pidfs_inode(fd: BorrowedFd<'_>) -> Option<u64> {
     let mut fs = std::mem::MaybeUninit::<libc::statfs>::uninit();
     // SAFETY: the buffer has the size of a statfs and is only read after the call succeeded.
@@ -171,13 +172,14 @@ pub(crate) fn pidfs_inode(fd: BorrowedFd<'_>) -> Option<u64> {
     nix::sys::stat::fstat(fd).ok().map(|stat| stat.st_ino)
 }
 
-/// Asks the kernel to send SIGKILL to a process group as soon as the other end of a pipe closes.
+/// Requests that the kernel sends SIGKILL to a process group as soon as the other end of a pipe
+/// closes.
 pub(crate) fn arm(read_end: BorrowedFd<'_>, pgid: i32) -> io::Result<()> {
     notify(read_end, -pgid, libc::SIGKILL)
 }
 
-/// Asks the kernel to signal a process, or a group by its negative number, when something
-/// happens to a pipe or socket: data arrive, or the other end closes.
+/// Requests that the kernel signals a process, or a group by its negative number, when data arrive
+/// at a pipe or socket or its other end closes.
 pub(crate) fn notify(fd: BorrowedFd<'_>, owner: i32, signal: i32) -> io::Result<()> {
     let fd = fd.as_raw_fd();
     let control = |command: libc::c_int, argument: libc::c_int| {
@@ -191,14 +193,15 @@ pub(crate) fn notify(fd: BorrowedFd<'_>, owner: i32, signal: i32) -> io::Result<
     Ok(())
 }
 
-/// Takes over a descriptor that was just made for this process and that nothing else owns.
+/// Takes ownership of a descriptor that was just created for this process and that has no other
+/// owner.
 pub(crate) fn adopt(fd: std::os::fd::RawFd) -> OwnedFd {
     // SAFETY: the callers pass what a call of the kernel has just given them.
     unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
-/// Gives the calling thread a table of descriptors of its own, with one of those that there are;
-/// the standard ones lead nowhere.
+/// Gives the calling thread a descriptor table of its own that holds only `keep` and standard
+/// descriptors that lead to `/dev/null`.
 pub(crate) fn own_descriptors(keep: i32) -> io::Result<()> {
     const CLOSE_RANGE_UNSHARE: libc::c_uint = 1 << 1;
     let keep = keep.unsigned_abs();
@@ -211,11 +214,11 @@ pub(crate) fn own_descriptors(keep: i32) -> io::Result<()> {
         Ok(_) if keep > 3 => drop(close(3, keep - 1, 0)),
         Ok(_) => {}
         Err(_) => {
-            // Linux before 5.9, or a filter of system calls that is older than this one.
+            // Linux before 5.9, or a filter of system calls that does not know this one.
             // SAFETY: the call takes a number.
             check(unsafe { libc::unshare(libc::CLONE_FILES) }.into())?;
             for number in open_descriptors().filter(|&fd| fd > 2 && fd.unsigned_abs() != keep) {
-                // SAFETY: it belongs to the table of this thread, and nothing here uses it.
+                // SAFETY: the descriptor is in this thread's own table, and nothing here uses it.
                 unsafe { libc::close(number) };
             }
         }
@@ -233,7 +236,8 @@ pub(crate) fn own_descriptors(keep: i32) -> io::Result<()> {
     Ok(())
 }
 
-/// The descriptors of the calling thread, or all numbers that they may have.
+/// Returns the descriptors of the calling thread, or all numbers that they may have if the list
+/// cannot be read.
 fn open_descriptors() -> Box<dyn Iterator<Item = i32>> {
     let Ok(entries) = std::fs::read_dir("/proc/thread-self/fd") else {
         return Box::new(0..1 << 16);
@@ -243,14 +247,14 @@ fn open_descriptors() -> Box<dyn Iterator<Item = i32>> {
     Box::new(numbers.collect::<Vec<i32>>().into_iter())
 }
 
-/// Locks an open file; `WouldBlock` when somebody else has locked it.
+/// Locks an open file. `WouldBlock` if another process has locked it.
 pub(crate) fn lock_exclusive(fd: BorrowedFd<'_>) -> io::Result<()> {
     // SAFETY: the call takes two numbers.
     check(unsafe { libc::flock(fd.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) }.into())?;
     Ok(())
 }
 
-/// Returns whether this process has a controlling terminal (tty(4)), or may have one.
+/// Returns `true` if this process has a controlling terminal (tty(4)), or may have one.
 pub(crate) fn has_terminal() -> bool {
     // SAFETY: the path ends with NUL.
     let fd = unsafe {
@@ -262,7 +266,7 @@ pub(crate) fn has_terminal() -> bool {
     if fd < 0 {
         return io::Error::last_os_error().raw_os_error() != Some(libc::ENXIO);
     }
-    // SAFETY: nobody else knows the descriptor.
+    // SAFETY: the descriptor was opened here and has no other owner.
     unsafe { libc::close(fd) };
     true
 }

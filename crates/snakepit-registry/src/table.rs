@@ -1,4 +1,4 @@
-//! The seam between decisions and the system: what processes there are, and signals to them.
+//! The boundary between decisions and the system: a view of the processes, and signals to them.
 
 use std::io;
 use std::time::Duration;
@@ -14,64 +14,64 @@ use crate::stamp::{self, Stamp};
 pub struct Tagged {
     /// Process id.
     pub pid: i32,
-    /// Its cookies, outermost first.
+    /// The process's cookies, outermost first.
     pub cookies: Vec<Cookie>,
-    /// Its stamp, that of the innermost worker that it descends from.
+    /// The stamp of the innermost worker that the process descends from.
     pub stamp: Option<Stamp>,
 }
 
 impl Tagged {
-    /// Whether it descends from the worker with this cookie, or is it.
+    /// Returns `true` if the process is the worker with this cookie or descends from it.
     pub(crate) fn is_of(&self, cookie: Cookie) -> bool {
         self.cookies.contains(&cookie) || self.stamp == Some(Stamp::of(cookie))
     }
 }
 
-/// All processes that can be seen.
+/// The processes visible to this one.
 pub trait ProcessTable {
-    /// The processes that carry cookies or a stamp.
+    /// Returns the processes that carry cookies or a stamp.
     ///
     /// # Errors
     /// The table cannot be read.
     fn tagged(&self) -> io::Result<Vec<Tagged>>;
 
-    /// Takes hold of a process; `None` when there is none with this id.
+    /// Opens a process. `None` if no process has this id.
     ///
     /// # Errors
-    /// The system refuses.
+    /// The system refuses access.
     fn hold(&self, pid: i32) -> io::Result<Option<Box<dyn Held>>>;
 }
 
 /// A process that cannot be mistaken for another one while it is held.
 pub trait Held: std::fmt::Debug {
-    /// Its process id.
+    /// Returns the process id.
     fn pid(&self) -> i32;
 
-    /// Looks at it; `None` when it has exited.
+    /// Observes the process. `None` if it has exited.
     ///
     /// # Errors
-    /// It cannot be looked at.
+    /// The process cannot be examined.
     fn observe(&self) -> io::Result<Option<Observation>>;
 
-    /// Kills it, or the group that it leads.
+    /// Kills the process, or the group that it leads.
     ///
     /// # Errors
-    /// The system refuses.
+    /// The system refuses the signal.
     fn kill(&self, scope: Scope) -> io::Result<()>;
 
-    /// Waits for its exit; `false` when the time is over first.
+    /// Waits for the exit. `false` if `timeout` passes first.
     fn wait(&self, timeout: Duration) -> bool;
 }
 
-/// The table of this system, from `/proc`.
+/// The processes of this system, read from `/proc`.
 #[derive(Clone, Copy, Debug)]
 pub struct HostTable;
 
 impl ProcessTable for HostTable {
     fn tagged(&self) -> io::Result<Vec<Tagged>> {
         let tagged = |pid| {
-            // The environment of other users' processes is not ours to read, and those that have
-            // just ended have none.
+            // The environment of another user's process is unreadable, and a process that has just
+            // ended has none.
             let cookies = procfs::cookies(pid).ok().flatten().unwrap_or_default();
             let stamp = stamp::of_process(pid).ok().flatten();
             (!cookies.is_empty() || stamp.is_some()).then_some(Tagged {

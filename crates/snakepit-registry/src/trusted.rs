@@ -1,8 +1,8 @@
-//! Directories and files that are checked before anything in them is believed.
+//! Directories and files that are checked before their contents are trusted.
 //!
-//! They are opened by descriptor, below a directory that was checked itself, without following a
-//! link and without waiting. What is checked is what was opened: its kind, its owner, that nobody
-//! else may write to it, and its size. Nothing is looked up by its name a second time.
+//! They are opened by descriptor below a directory that was checked itself, without following links
+//! and without blocking. The checks are made on the open descriptor: its kind, its owner, that no
+//! other user may write to it, and its size. No name is looked up a second time.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -16,21 +16,21 @@ use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat, mkdirat};
 
 use crate::error::{DirProblem, Distrust, Error};
 
-/// For the owner alone.
+/// Permissions for the owner alone.
 const PRIVATE_DIR: Mode = Mode::S_IRWXU;
 const PRIVATE_FILE: Mode = Mode::S_IRUSR.union(Mode::S_IWUSR);
 
-/// An open directory that is ours.
+/// An open directory that belongs to this user.
 #[derive(Debug)]
 pub(crate) struct Dir {
     fd: OwnedFd,
     path: PathBuf,
 }
 
-/// Which file or directory it is, whatever its name.
+/// Identity of a file or directory, independent of its name: device and inode.
 pub(crate) type FileId = (u64, u64);
 
-/// A file, its size and the time of its last change.
+/// Identity of a file, its size and the time of its last change.
 pub(crate) type FileVersion = (FileId, i64, i64, i64);
 
 fn id(stat: &FileStat) -> FileId {
@@ -41,19 +41,19 @@ fn kind(stat: &FileStat) -> SFlag {
     SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT
 }
 
-/// Which file an open one is.
+/// Returns the identity of an open file.
 pub(crate) fn id_of_file(file: &File, path: &Path) -> Result<FileId, Error> {
     let stat = fstat(file).map_err(|e| Error::io("look at", path, e.into()))?;
     Ok(id(&stat))
 }
 
-/// What is wrong with the owner.
+/// Returns the problem if the owner is another user.
 fn foreign_owner(owner: u32) -> Option<DirProblem> {
     let us = nix::unistd::geteuid().as_raw();
     (owner != us).then_some(DirProblem::ForeignOwner { owner, us })
 }
 
-/// What is wrong with the owner or the permissions.
+/// Returns the problem with the owner or the permissions, if there is one.
 fn foreign(stat: &FileStat) -> Option<DirProblem> {
     if let Some(problem) = foreign_owner(stat.st_uid) {
         return Some(problem);
@@ -65,15 +65,16 @@ fn foreign(stat: &FileStat) -> Option<DirProblem> {
 }
 
 impl Dir {
-    /// Opens a directory by its path. Above the last part of it the owner of the machine decides.
+    /// Opens a directory by its path. The parents of the last component are trusted: the
+    /// administrator decides about them.
     ///
     /// # Errors
-    /// [`Error::DataDir`] when it is a link or no directory, or belongs to others.
+    /// [`Error::DataDir`] if the path is a link or no directory, or belongs to another user.
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
         open_dir(AT_FDCWD, path, path.to_owned())
     }
 
-    /// Opens a directory in this one.
+    /// Opens a subdirectory.
     ///
     /// # Errors
     /// As for [`open`](Self::open).
@@ -81,14 +82,14 @@ impl Dir {
         open_dir(self.fd.as_fd(), Path::new(name), self.path.join(name))
     }
 
-    /// Creates a directory that must not exist, for its owner alone.
+    /// Creates a subdirectory that must not exist, accessible to its owner alone.
     pub(crate) fn create_dir(&self, name: &str) -> Result<Self, Error> {
         let path = self.path.join(name);
         mkdirat(&self.fd, name, PRIVATE_DIR).map_err(|e| not_made(&path, e))?;
         self.dir(name)
     }
 
-    /// Opens a directory, or creates it.
+    /// Opens a subdirectory; creates it if it does not exist.
     pub(crate) fn ensure_dir(&self, name: &str) -> Result<Self, Error> {
         let path = self.path.join(name);
         match mkdirat(&self.fd, name, PRIVATE_DIR) {
@@ -101,33 +102,35 @@ impl Dir {
         &self.path
     }
 
-    /// Which directory it is.
+    /// Returns the identity of the directory.
     pub(crate) fn id(&self) -> Result<FileId, Error> {
         let stat = fstat(&self.fd).map_err(|e| Error::io("look at", &self.path, e.into()))?;
         Ok(id(&stat))
     }
 
-    /// The directory as a file, to look at its times.
+    /// Returns the directory as a file, to examine its times.
     pub(crate) fn reopen(&self) -> io::Result<File> {
         Ok(File::from(self.fd.try_clone()?))
     }
 
-    /// Which file or directory has this name now; `None` when there is none.
+    /// Returns the identity of the file or directory that has this name now. `None` if there is
+    /// none.
     pub(crate) fn id_of(&self, name: &str) -> Option<FileId> {
         let stat = fstatat(&self.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW);
         stat.ok().map(|stat| id(&stat))
     }
 
-    /// The state of the file with this name: it changes when somebody writes to it.
+    /// Returns the version of the file with this name. It changes when the file is written to.
     pub(crate) fn version_of(&self, name: &str) -> Option<FileVersion> {
         let stat = fstatat(&self.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW).ok()?;
         Some((id(&stat), stat.st_size, stat.st_mtime, stat.st_mtime_nsec))
     }
 
-    /// Opens a file for reading; `None` when there is none.
+    /// Opens a file for reading. `None` if there is none.
     ///
     /// # Errors
-    /// [`Error::Untrusted`] when it is no regular file of ours or larger than `limit` bytes.
+    /// [`Error::Untrusted`] if it is not a regular file of this user or is larger than `limit`
+    /// bytes.
     pub(crate) fn file(&self, name: &str, limit: u64) -> Result<Option<File>, Error> {
         let flags = OFlag::O_RDONLY;
         match self.open_file(name, flags, limit) {
@@ -137,7 +140,7 @@ impl Dir {
         }
     }
 
-    /// Opens a file to lock it, and creates it where needed.
+    /// Opens a file to lock it; creates it if it does not exist.
     ///
     /// # Errors
     /// As for [`file`](Self::file).
@@ -167,11 +170,11 @@ impl Dir {
                 problem,
             }))
         };
-        // A pipe or a device does not make the caller wait.
+        // `O_NONBLOCK` keeps a pipe or a device from blocking the caller.
         let safe = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
         let file = match openat(&self.fd, name, flags | safe, PRIVATE_FILE) {
             Err(Errno::ELOOP) => return refuse(Distrust::Link),
-            // What a pipe without a reader, a directory or a socket says.
+            // The errors for a pipe without a reader, a directory or a socket.
             Err(Errno::ENXIO | Errno::EISDIR | Errno::ENODEV) => return refuse(Distrust::Kind),
             other => File::from(other?),
         };
@@ -189,7 +192,7 @@ impl Dir {
         Ok(Ok(file))
     }
 
-    /// The bytes of a file; `None` when there is none.
+    /// Reads a file. `None` if there is none.
     ///
     /// # Errors
     /// As for [`file`](Self::file).
@@ -198,20 +201,20 @@ impl Dir {
             return Ok(None);
         };
         let mut bytes = Vec::new();
-        // It may grow after it was looked at.
+        // The file may grow after its size was checked.
         let read = file.take(limit).read_to_end(&mut bytes);
         read.map_err(|e| Error::io("read", self.path.join(name), e))?;
         Ok(Some(bytes))
     }
 
-    /// Gives a file or directory another name, or another place.
+    /// Moves a file or directory to another name, or into another directory.
     pub(crate) fn rename(&self, name: &str, to: &Self, new: &str) -> Result<(), Error> {
         renameat(&self.fd, name, &to.fd, new)
             .map_err(|e| Error::io("move to", to.path.join(new), e.into()))
     }
 
-    /// Removes a file or a directory with everything in it. Links are removed, not followed. What
-    /// is gone is not an error.
+    /// Removes a file, or a directory with its contents. Links are removed, not followed. Succeeds
+    /// if there is none.
     pub(crate) fn remove(&self, name: &str) -> Result<(), Error> {
         let path = self.reach(Path::new(name));
         let removed = match fs::remove_dir_all(&path) {
@@ -226,17 +229,17 @@ impl Dir {
         }
     }
 
-    /// The names in it.
+    /// Returns the names of the entries.
     pub(crate) fn names(&self) -> Result<Vec<OsString>, Error> {
         let listed = fs::read_dir(self.reach(Path::new("."))).and_then(Iterator::collect);
         let entries: Vec<fs::DirEntry> = listed.map_err(|e| Error::io("list", &self.path, e))?;
         Ok(entries.iter().map(fs::DirEntry::file_name).collect())
     }
 
-    /// Checks that a name is a socket of ours.
+    /// Checks that an entry is a socket of this user.
     ///
     /// # Errors
-    /// [`Error::Untrusted`] when it is something else, [`Error::Io`] when there is none.
+    /// [`Error::Untrusted`] if it is not, [`Error::Io`] if there is none.
     pub(crate) fn check_socket(&self, name: &str) -> Result<(), Error> {
         let path = self.path.join(name);
         let stat = fstatat(&self.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW);
@@ -252,10 +255,10 @@ impl Dir {
         }
     }
 
-    /// Checks that the process behind a socket in it belongs to us.
+    /// Checks that the process behind one of its sockets belongs to this user.
     ///
     /// # Errors
-    /// [`Error::Untrusted`] when it does not.
+    /// [`Error::Untrusted`] if it does not.
     pub(crate) fn check_peer(&self, name: &str, uid: u32) -> Result<(), Error> {
         match foreign_owner(uid) {
             Some(problem) => Err(Error::Untrusted {
@@ -266,7 +269,7 @@ impl Dir {
         }
     }
 
-    /// A path through the descriptor, whatever has become of the directory's own path.
+    /// Returns a path through the descriptor, which stays valid if the directory is moved.
     pub(crate) fn reach(&self, name: &Path) -> PathBuf {
         Path::new(&format!("/proc/self/fd/{}", self.fd.as_raw_fd())).join(name)
     }
@@ -292,7 +295,7 @@ fn open_dir(at: BorrowedFd<'_>, name: &Path, path: PathBuf) -> Result<Dir, Error
             return Err(Error::dir(&path, problem));
         }
         Err(Errno::EACCES) => {
-            // One that may not be read is not ours, as a rule.
+            // An unreadable directory usually belongs to another user.
             let stat = fstatat(at, name, AtFlags::AT_SYMLINK_NOFOLLOW).ok();
             if let Some(problem) = stat.as_ref().and_then(foreign) {
                 return Err(Error::dir(&path, problem));

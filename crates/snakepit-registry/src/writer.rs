@@ -1,7 +1,7 @@
 //! The one thread that writes to the database of a run.
 //!
-//! Everything that waits while a transaction is being written goes into the next one together
-//! (group commit), so a burst of workers costs a few syncs, not one each.
+//! All changes that arrive while a transaction is being written go into the next one together
+//! (group commit), so a burst of workers costs a few syncs instead of one each.
 
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
@@ -13,16 +13,16 @@ use crate::error::Error;
 use crate::record::Record;
 use crate::store::{Change, Store, StoreStats};
 
-/// Changes in one transaction at most.
+/// Largest number of changes in one transaction.
 const MAX_GROUP: usize = 4096;
 
-/// How often the thread looks whether the files of the run are still in their places.
+/// Interval at which the thread checks that the files of the run are in place.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Puts the files of the run back into their places.
+/// A function that restores the files of the run.
 pub(crate) type Mend = Box<dyn FnMut(&mut Store) -> Result<(), Error> + Send>;
 
-/// Who waits for a change, if anybody.
+/// The channel to the waiting caller, if there is one.
 type Reply = Option<Sender<Result<(), Error>>>;
 
 enum Message {
@@ -30,16 +30,16 @@ enum Message {
     Records(Sender<Result<Vec<Record>, Error>>),
     Stats(Sender<Result<StoreStats, Error>>),
     Mend(Sender<Result<(), Error>>),
-    /// Answers with the number of rows left, then ends.
+    /// Sends the number of remaining rows, then ends the thread.
     Close(Sender<usize>),
 }
 
-/// Handle to the writer thread.
+/// A handle to the writer thread.
 #[derive(Debug)]
 pub(crate) struct Writer {
     sender: Sender<Message>,
     thread: Option<JoinHandle<()>>,
-    /// The process that has the thread; a copy of it has none.
+    /// The process that runs the thread. A forked copy of it has no thread.
     owner: u32,
 }
 
@@ -65,9 +65,9 @@ impl Writer {
         self.ask(|reply| Message::Change(change, Some(reply)))?
     }
 
-    /// Writes one change later; nobody learns whether it worked.
+    /// Queues a change. Its result is not reported.
     pub(crate) fn write_later(&self, change: Change) {
-        // A closed writer has no rows that could matter: its run directory is being removed.
+        // A closed writer has no rows that matter: its run directory is being removed.
         let _ = self.sender.send(Message::Change(change, None));
     }
 
@@ -79,25 +79,25 @@ impl Writer {
         self.ask(Message::Stats)?
     }
 
-    /// Looks whether the files of the run are in their places, and puts them back.
+    /// Checks that the files of the run are in place and restores the missing ones.
     pub(crate) fn mend(&self) -> Result<(), Error> {
         self.ask(Message::Mend)?
     }
 
-    /// Whether this process has the thread.
+    /// Returns `true` if this process runs the thread.
     pub(crate) fn is_ours(&self) -> bool {
         self.owner == std::process::id()
     }
 
-    /// Commits what waits and ends the thread. Answers with the number of rows left; `None` when
-    /// it was closed before.
+    /// Commits the queued changes and ends the thread. Returns the number of remaining rows. `None`
+    /// if the writer was closed before.
     pub(crate) fn close(&self) -> Option<usize> {
         self.ask(Message::Close).ok()
     }
 
     fn ask<T>(&self, message: impl FnOnce(Sender<T>) -> Message) -> Result<T, Error> {
         if !self.is_ours() {
-            // Nobody would ever answer.
+            // A forked copy has no thread that could answer.
             return Err(Error::Closed);
         }
         let (reply, answer) = bounded(1);
@@ -126,7 +126,7 @@ fn serve(mut store: Store, mut mend: Mend, receiver: &Receiver<Message>) {
         let first = match receiver.recv_timeout(LOOK) {
             Ok(first) => first,
             Err(RecvTimeoutError::Timeout) => {
-                // What cannot be put back shows in the facts about the run, and in its next record.
+                // A failure is reported by `stats` and by the next reservation.
                 let _ = mend(&mut store);
                 continue;
             }
@@ -134,7 +134,7 @@ fn serve(mut store: Store, mut mend: Mend, receiver: &Receiver<Message>) {
         };
         let mut group = Vec::new();
         let mut next = Some(first);
-        // Takes everything that waits, up to the first message that is no change.
+        // Takes all queued changes, up to the first message that is not a change.
         while let Some(Message::Change(change, reply)) = next {
             group.push((change, reply));
             next = if group.len() < MAX_GROUP {
@@ -162,9 +162,9 @@ fn serve(mut store: Store, mut mend: Mend, receiver: &Receiver<Message>) {
     }
 }
 
-/// Commits a group. When that fails, each change is tried alone, so that one that needs room
-/// does not keep others from making some. Returns deletions that nobody waits for and that failed:
-/// they are tried again with the next group.
+/// Commits a group. If that fails, each change is tried alone, so that a change that needs room
+/// does not block changes that free some. Returns the failed changes that no caller waits for
+/// (deletions); they are retried with the next group.
 fn commit(store: &mut Store, group: Vec<(Change, Reply)>) -> Vec<(Change, Reply)> {
     let (changes, replies): (Vec<_>, Vec<_>) = group.into_iter().unzip();
     let together = store.apply(&changes);

@@ -1,4 +1,4 @@
-//! The descendants of this process: stopped first, so that none forks meanwhile, then killed.
+//! Kills the descendants of this process. They are stopped first, so that none forks meanwhile.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,18 +6,18 @@ use crate::helpers::is_helper;
 use crate::pidfd::{PidFd, Scope};
 use crate::procfs;
 
-/// How often new descendants are looked for before those that are stopped are killed. The
-/// caller comes back for the rest.
+/// Largest number of searches for new descendants before the stopped ones are killed. The caller
+/// repeats the call for the rest.
 const ROUNDS: usize = 20;
 
-/// A descendant.
+/// A descendant, held by its pidfd.
 #[derive(Debug)]
 struct Held {
     pidfd: PidFd,
 }
 
-/// Kills what descends from this process now, except for helpers of Python. `false` when there are
-/// none; then nothing is killed.
+/// Kills the current descendants of this process that are not Python's helpers. Returns `false` if
+/// there are no helpers; then nothing is killed.
 pub(super) fn spare_helpers() -> bool {
     let found = descendants();
     let helpers: BTreeSet<i32> = found
@@ -33,7 +33,7 @@ pub(super) fn spare_helpers() -> bool {
     !helpers.is_empty()
 }
 
-/// Kills what descends from this process now.
+/// Kills the current descendants of this process.
 pub(super) fn kill_all() {
     let mut stopped = BTreeSet::new();
     let mut found = BTreeMap::new();
@@ -43,7 +43,8 @@ pub(super) fn kill_all() {
         for (&pid, held) in &found {
             if stopped.insert(pid) {
                 fresh = true;
-                // It is gone, or of another user; then nothing here reaches it.
+                // Refused if the process is gone or belongs to another user, which the shim cannot
+                // reach.
                 let _ = held.pidfd.signal(Scope::Process, libc::SIGSTOP);
             }
         }
@@ -56,8 +57,8 @@ pub(super) fn kill_all() {
     }
 }
 
-/// Every process on a way of living parents that begins with a child of this one. Each is held
-/// before its parent is read, so that no number is mistaken for another process.
+/// Returns every process whose chain of living parents leads to this one. Each process is opened
+/// before its parent is read, so no id is mistaken for another process.
 fn descendants() -> BTreeMap<i32, Held> {
     let me = nix::unistd::getpid().as_raw();
     let parent = |pid: i32| {
@@ -74,11 +75,11 @@ fn descendants() -> BTreeMap<i32, Held> {
     let mut next = vec![me];
     while let Some(above) = next.pop() {
         for pid in children.remove(&above).unwrap_or_default() {
-            // Without a free descriptor there is a next time.
+            // If no descriptor is free, the next search finds the process.
             let Ok(Some(pidfd)) = PidFd::open(pid) else {
                 continue;
             };
-            // The parent is alive after its child was seen, so the number still meant it.
+            // The parent was alive after its child was seen, so the id still meant the parent.
             let sure = parent(pid) == Some(above)
                 && (above == me || found.get(&above).is_some_and(|held| !held.pidfd.exited()));
             if sure {

@@ -1,8 +1,8 @@
-//! How a program becomes a shim without the help of its `main`.
+//! Turns a program into a shim without the help of its `main`.
 //!
 //! The host starts its own program again, with a variable in the environment and a socket at
-//! descriptor 3. A function that the loader calls before `main` sees both and never returns.
-//! Without the variable it is one look into the environment.
+//! descriptor 3. A function that the loader calls before `main` checks for both and never returns
+//! if they are there. Without the variable its cost is one look-up in the environment.
 #![expect(
     unsafe_code,
     reason = "a constructor is called by the loader, and may use C alone"
@@ -15,19 +15,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::containment::Refusal;
 use crate::shim::process;
 
-/// The variable that makes a shim. Workers do not get it.
+/// The environment variable that requests a shim. Workers do not inherit it.
 pub(crate) const MARKER: &CStr = c"SNAKEPIT_SHIM";
-/// Its value: the version of what host and shim say to each other.
+/// The variable's value: the version of the protocol between host and shim.
 pub(crate) const VERSION: &CStr = c"1";
-/// The socket to the host.
+/// Descriptor of the socket to the host.
 pub(crate) const CONTROL: i32 = 3;
-/// The memory file with the order.
+/// Descriptor of the memory file with the order.
 pub(crate) const ORDER: i32 = 4;
 
-/// Whether the loader has called the constructor in this process.
+/// `true` once the loader has called the constructor in this process.
 static CALLED: AtomicBool = AtomicBool::new(false);
 
-/// Before all constructors of the program that name no priority, and before its `main`.
+/// Runs before all constructors of the program that have no priority, and before its `main`.
 // SAFETY: the section holds pointers to functions of the C calling convention, and the loader
 // calls them with arguments that such a function may ignore.
 #[used]
@@ -42,9 +42,9 @@ extern "C" fn enter() {
     if value.is_null() {
         return;
     }
-    // SAFETY: what getenv returns ends with NUL.
+    // SAFETY: the string that getenv returns ends with NUL.
     let value = unsafe { CStr::from_ptr(value) };
-    // A program that runs with more rights than its caller takes no orders from it.
+    // A program that runs with more rights than its caller must not obey the caller's order.
     // SAFETY: the call takes a number.
     let secure = unsafe { libc::getauxval(libc::AT_SECURE) } != 0;
     if value == VERSION && !secure && is_socket(CONTROL) {
@@ -53,16 +53,16 @@ extern "C" fn enter() {
 }
 
 fn is_socket(fd: i32) -> bool {
-    // SAFETY: all zeros is a valid `stat`, and the pointer is to a place of its size.
+    // SAFETY: all zeros is a valid `stat`, and the pointer refers to a place of its size.
     unsafe {
         let mut stat: libc::stat = std::mem::zeroed();
         libc::fstat(fd, &raw mut stat) == 0 && stat.st_mode & libc::S_IFMT == libc::S_IFSOCK
     }
 }
 
-/// Whether this program, started again, becomes a shim: the constructor was called, and it lies
-/// in the very file that `/proc/self/exe` is. In a library that another program has loaded, it
-/// does not.
+/// Checks that this program, started again, becomes a shim: the constructor was called, and it lies
+/// in the file that `/proc/self/exe` names. In a library that another program has loaded, it does
+/// not.
 pub(crate) fn installed() -> Result<(), Refusal> {
     let refuse = |why: String| Err(Refusal(why));
     if !CALLED.load(Ordering::Relaxed) {

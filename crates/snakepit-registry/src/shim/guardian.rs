@@ -1,4 +1,4 @@
-//! A running shim, as its host sees it.
+//! A running shim, seen from its host.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -19,7 +19,7 @@ use crate::shim::host::readable;
 use crate::shim::wire::{NOTE, Note};
 use crate::sys;
 
-/// How long a process may take from closing its descriptors to its end.
+/// Longest time that a process takes from closing its descriptors to its end.
 const LAST_STEP: Duration = Duration::from_millis(500);
 
 /// See the module. The shim is reaped here and nowhere else.
@@ -33,16 +33,16 @@ pub(crate) struct Shim {
     state: Mutex<State>,
 }
 
-/// What the shim has told so far.
+/// The shim's reports so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct State {
-    /// How the worker ended.
+    /// The exit of the worker, if it has ended.
     pub(crate) exit: Option<Exit>,
-    /// How many descendants the shim killed after the worker.
+    /// Number of descendants that the shim killed after the worker.
     pub(crate) killed: u32,
-    /// It said that nothing is left.
+    /// `true` once the shim has reported that no descendant is left.
     empty: bool,
-    /// It has ended and is reaped.
+    /// `true` once the shim has ended and is reaped.
     pub(crate) gone: bool,
 }
 
@@ -63,17 +63,18 @@ impl Shim {
         }
     }
 
-    /// The mark of the worker and of the shim.
+    /// Returns the mark of the worker and the shim.
     pub(crate) const fn cookie(&self) -> Cookie {
         self.cookie
     }
 
-    /// A descriptor that is readable when the worker has ended.
+    /// Returns a descriptor that becomes readable when the worker has ended.
     pub(crate) fn watch(&self) -> io::Result<OwnedFd> {
         self.control.try_clone()
     }
 
-    /// Takes in what the shim has said, and reaps it. Waits only for a shim that is ending.
+    /// Reads the shim's reports and reaps the shim if it has ended. Waits only for a shim that is
+    /// ending.
     pub(crate) fn look(&self) -> State {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.gone {
@@ -93,7 +94,7 @@ impl Shim {
             }
         };
         if closed && self.pidfd.wait(LAST_STEP) {
-            // Somebody else may have taken its status, which says nothing.
+            // Other code may have reaped the shim already; its status is not needed.
             let _ = sys::wait_exit(self.pidfd.as_fd(), false);
             state.gone = true;
         }
@@ -106,7 +107,7 @@ impl Shim {
         *state
     }
 
-    /// Does what the shim has left undone: somebody has killed it, and its worker with it.
+    /// Completes the work of a shim that was killed, together with its worker.
     fn replace(&self) {
         carriers::kill(self.cookie);
         if let Some(dir) = &self.cgroup {
@@ -114,30 +115,30 @@ impl Shim {
         }
     }
 
-    /// Waits until it says something, at most that long.
+    /// Waits at most `limit` for a report of the shim.
     pub(crate) fn wait_note(&self, limit: Duration) {
         readable(self.control.as_fd(), limit);
     }
 
-    /// Waits for its end, at most that long.
+    /// Waits at most `limit` for the end of the shim.
     pub(crate) fn wait(&self, limit: Duration) {
         self.pidfd.wait(limit);
     }
 
-    /// Kills what it reaches. Answers whether the death pipe may be closed: in a namespace that
-    /// kills the shim, which is to report the end of its worker first.
+    /// Kills everything in reach. Returns `true` if the death pipe may be closed. In a namespace,
+    /// closing it kills the shim, which must report the end of its worker (`reported`) first.
     pub(crate) fn kill(&self, reported: bool) -> bool {
         if let Some(dir) = &self.cgroup {
-            // The shim does the same, and more.
+            // The shim does the same and kills further descendants.
             let _ = cgroup::kill(dir);
         }
-        // Somebody may have stopped it.
+        // The shim may have been stopped.
         let _ = self.pidfd.signal(Scope::Process, libc::SIGCONT);
         if self.mode != Containment::PidNamespace {
             return true;
         }
         if reported {
-            // A refusal leaves the death pipe.
+            // If the signal is refused, the death pipe remains.
             let _ = self.pidfd.signal(Scope::Group, libc::SIGKILL);
         }
         reported

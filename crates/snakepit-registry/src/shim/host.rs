@@ -28,19 +28,19 @@ use crate::shim::entry::{self, MARKER, VERSION};
 use crate::shim::wire::{NOTE, Note, Order, Stage};
 use crate::sys;
 
-/// How long a shim may take from its start to the start of its worker.
+/// Longest time that a shim may take from its start to the start of its worker.
 const BIRTH: Duration = Duration::from_secs(10);
-/// Where its own descriptors are before they get their numbers in the shim.
+/// Lowest number of the shim's descriptors in the host, above their numbers in the shim.
 const HIGH: i32 = 10;
 
-/// Why there is no worker.
+/// The reason no worker was started.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The mode does not work.
+    /// The mode does not work here.
     Mode(Refusal),
-    /// The system has no room, or the program cannot be run.
+    /// The system has no resources, or the program cannot be executed.
     Program(io::Error),
-    /// The registry cannot start anything.
+    /// The registry cannot start processes.
     Registry(Error),
 }
 
@@ -61,11 +61,11 @@ impl From<io::Error> for Failure {
 pub(crate) struct Prepared {
     pub(crate) image: Image,
     control: OwnedFd,
-    /// The worker's standard input, to be armed for the worker.
+    /// The worker's standard input, which will be armed for the worker.
     stdin: OwnedFd,
 }
 
-/// Makes the image of a shim from that of its worker.
+/// Creates the image of a shim from the image of its worker.
 pub(crate) fn prepare(
     worker: Image,
     mode: Containment,
@@ -90,7 +90,7 @@ pub(crate) fn prepare(
         .collect();
     let text = |bytes: Vec<u8>| CString::new(bytes).map_err(|e| Failure::Program(e.into()));
     let cgroup = cgroup.map(|dir| text(dir.as_os_str().as_bytes().to_vec()));
-    // The parent of the worker is the shim, which names itself.
+    // The worker's parent is the shim, which adds its own id.
     let parent = format!("{HOST_PID_VAR}=");
     let mut envp = envp;
     envp.retain(|entry| !entry.as_bytes().starts_with(parent.as_bytes()));
@@ -106,7 +106,7 @@ pub(crate) fn prepare(
     own.push(text(
         [MARKER.to_bytes(), b"=", VERSION.to_bytes()].concat(),
     )?);
-    // Without it the loader may not find what the program needs.
+    // Without this variable the loader may not find the program's libraries.
     if let Some(path) = std::env::var_os("LD_LIBRARY_PATH") {
         let mut entry = OsString::from("LD_LIBRARY_PATH=");
         entry.push(path);
@@ -136,7 +136,7 @@ pub(crate) fn prepare(
         cwd: None,
         stdio,
         more,
-        // Until it blocks all signals.
+        // The signals are blocked until the shim blocks all signals itself.
         held_back: true,
         stamp,
     };
@@ -147,7 +147,7 @@ pub(crate) fn prepare(
     })
 }
 
-/// A worker that runs its program below a shim.
+/// A worker that executes its program below a shim.
 #[derive(Debug)]
 pub(crate) struct Delivered {
     pub(crate) worker: PidFd,
@@ -156,7 +156,7 @@ pub(crate) struct Delivered {
 }
 
 impl Prepared {
-    /// Splits off what the starting thread needs.
+    /// Splits off the image, which the starting thread needs.
     pub(crate) fn split(self) -> (Image, Waiting) {
         let waiting = Waiting {
             control: self.control,
@@ -166,15 +166,15 @@ impl Prepared {
     }
 }
 
-/// The host's ends while the shim is being started.
+/// The host's descriptors while the shim is being started.
 #[derive(Debug)]
 pub(crate) struct Waiting {
     control: OwnedFd,
     stdin: OwnedFd,
 }
 
-/// Leads the worker of a started shim to its program: it is held, joins its control group and
-/// is armed before its first instruction.
+/// Starts the worker of a started shim: opens its pidfd, moves it into its control group and arms
+/// its death pipe before its first instruction.
 pub(crate) fn deliver(
     waiting: Waiting,
     mode: Containment,
@@ -196,7 +196,8 @@ pub(crate) fn deliver(
             Failure::Mode(Refusal(format!("a process cannot join {dir}: {e}")))
         })?;
     }
-    // In a namespace it stays armed for the shims, with which the kernel ends everything.
+    // In a namespace the pipe stays armed for the shims: when they die, the kernel ends the
+    // namespace.
     let armed = armed
         && (mode == Containment::PidNamespace
             || match sys::arm(stdin.as_fd(), pid) {
@@ -214,7 +215,8 @@ pub(crate) fn deliver(
     }
 }
 
-/// Waits for the first note: what was started is a shim, and no second copy of the program.
+/// Waits for the first note, which proves that the started process is a shim and not a second copy
+/// of the program.
 fn ready(control: &OwnedFd, deadline: Deadline) -> Result<(), Failure> {
     match next(control, deadline)? {
         Some((Note::Ready, _)) => Ok(()),
@@ -225,7 +227,7 @@ fn ready(control: &OwnedFd, deadline: Deadline) -> Result<(), Failure> {
     }
 }
 
-/// What a note means that is not the expected one.
+/// Converts an unexpected note into the failure that it means.
 fn failure(note: Option<(Note, i32)>) -> Failure {
     let (stage, errno) = match note {
         Some((Note::Failed { stage, errno }, _)) => (stage, errno),
@@ -242,7 +244,7 @@ fn failure(note: Option<(Note, i32)>) -> Failure {
     Failure::Mode(Refusal(format!("{what}: {error}")))
 }
 
-/// The next note and its sender; `None` when the other side is gone or silent for too long.
+/// Receives the next note and its sender. `None` if the other side is gone or the deadline passes.
 fn next(control: &OwnedFd, deadline: Deadline) -> Result<Option<(Note, i32)>, Failure> {
     while !readable(control.as_fd(), deadline.left()) {
         if deadline.passed() {
@@ -262,14 +264,14 @@ fn next(control: &OwnedFd, deadline: Deadline) -> Result<Option<(Note, i32)>, Fa
     Ok(Note::decode(&bytes[..length]).zip(sender))
 }
 
-/// Waits until something can be read.
+/// Waits at most `limit` until the descriptor is readable.
 pub(super) fn readable(fd: BorrowedFd<'_>, limit: Duration) -> bool {
     let limit = limit.as_micros().div_ceil(1000);
     let limit = PollTimeout::try_from(limit).unwrap_or(PollTimeout::MAX);
     poll(&mut [PollFd::new(fd, PollFlags::POLLIN)], limit).is_ok_and(|ready| ready > 0)
 }
 
-/// Starts a shim that sets everything up and starts no worker.
+/// Starts a shim that sets everything up but starts no worker.
 pub(crate) fn probe(mode: Containment) -> Result<(), Refusal> {
     let refusal = |failure| match failure {
         Failure::Mode(refusal) => refusal,
@@ -299,7 +301,7 @@ pub(crate) fn probe(mode: Containment) -> Result<(), Refusal> {
         });
         drop(waiting);
         let pid = nix::unistd::Pid::from_raw(pid);
-        // Our child, and nobody else reaps it.
+        // The shim is our own child, and no other code reaps it.
         let _ = nix::sys::signal::killpg(pid, nix::sys::signal::Signal::SIGKILL);
         let _ = nix::sys::wait::waitpid(pid, None);
         answer

@@ -1,4 +1,4 @@
-//! A process id namespace: its first process is a second shim, and the kernel ends the namespace
+//! A process id namespace. Its first process is a second shim, and the kernel ends the namespace
 //! with it.
 #![expect(unsafe_code, reason = "fork")]
 
@@ -17,7 +17,7 @@ use crate::shim::wire::{Order, Stage};
 use crate::shim::worker::die_with;
 use crate::sys;
 
-/// Makes the namespace, runs the second shim in it, and ends when that one has ended.
+/// Creates the namespace, runs the second shim in it, and ends after that shim.
 pub(super) fn run(order: &Order) -> Step<()> {
     enter()?;
     let me = sys::pidfd_open(nix::unistd::getpid().as_raw());
@@ -41,7 +41,7 @@ pub(super) fn run(order: &Order) -> Step<()> {
     ) {
         if !told && supervise::host_is_gone() {
             told = true;
-            // It is our child and not reaped.
+            // The second shim is our child and not reaped, so the id is valid.
             let _ = kill(first, Signal::SIGKILL);
         }
         if told {
@@ -57,8 +57,8 @@ fn errno(error: &std::io::Error) -> Errno {
     Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))
 }
 
-/// With privileges the namespace alone; otherwise in a user namespace of its own, in which the
-/// user keeps its number.
+/// Enters a new process id namespace: alone if privileged, otherwise within a new user namespace in
+/// which the user keeps its id.
 fn enter() -> Step<()> {
     match unshare(CloneFlags::CLONE_NEWPID) {
         Err(Errno::EPERM) => {}
@@ -76,7 +76,7 @@ fn enter() -> Step<()> {
     write("gid_map", format!("{group} {group} 1"))
 }
 
-/// In the namespace of the caller and nowhere else.
+/// Mounts `/proc` in a mount namespace of its own.
 fn mount_proc() -> Step<()> {
     unshare(CloneFlags::CLONE_NEWNS).map_err(at(Stage::Namespaces))?;
     let none = None::<&str>;

@@ -21,27 +21,27 @@ use crate::shim::supervise::{self, Reach};
 use crate::shim::wire::{Note, Order, Stage};
 use crate::sys;
 
-/// What a part of the shim's work answers.
+/// The result of a step of the shim's work.
 pub(super) type Step<T> = Result<T, (Stage, Errno)>;
 
-/// Says in which part something failed.
+/// Adds the stage to an error.
 pub(super) fn at(stage: Stage) -> impl Fn(Errno) -> (Stage, Errno) {
     move |errno| (stage, errno)
 }
 
-/// The socket to the host.
+/// Returns the socket to the host.
 pub(super) fn control() -> BorrowedFd<'static> {
     // SAFETY: the constructor has seen a socket there, and nothing closes it.
     unsafe { BorrowedFd::borrow_raw(CONTROL) }
 }
 
-/// Standard input: the death pipe, whose other end only the host has.
+/// Returns standard input: the death pipe, whose other end only the host has.
 pub(super) fn death() -> BorrowedFd<'static> {
     // SAFETY: the host gives a standard input, and nothing closes it.
     unsafe { BorrowedFd::borrow_raw(0) }
 }
 
-/// Tells the host. When it is gone, nobody has to know.
+/// Sends a note to the host. An error is ignored: a host that is gone needs no notes.
 pub(super) fn tell(note: Note) {
     let _ = send(
         control().as_raw_fd(),
@@ -50,13 +50,13 @@ pub(super) fn tell(note: Note) {
     );
 }
 
-/// Ends the process. The program's exit handlers belong to its `main`, which never ran.
+/// Ends the process without the program's exit handlers, because its `main` never ran.
 pub(super) fn leave() -> ! {
-    // SAFETY: it takes a number and does not return.
+    // SAFETY: the call takes a number and does not return.
     unsafe { libc::_exit(0) }
 }
 
-/// Closes the outputs: their readers wait for the end of the worker and of what it starts.
+/// Closes the outputs, so that their readers see the end of the worker and its descendants.
 pub(super) fn close_outputs() -> Step<()> {
     let null = File::options().write(true).open("/dev/null");
     let null = null.map_err(|e| Errno::from_raw(e.raw_os_error().unwrap_or(libc::EIO)));
@@ -65,7 +65,7 @@ pub(super) fn close_outputs() -> Step<()> {
     nix::unistd::dup2_stderr(&null).map_err(at(Stage::Setup))
 }
 
-/// Does what the host orders, and never returns.
+/// Executes the host's order and never returns.
 pub(super) fn run() -> ! {
     if let Err((stage, errno)) = work() {
         let errno = errno as i32;
@@ -76,12 +76,12 @@ pub(super) fn run() -> ! {
 
 fn work() -> Step<()> {
     let setup = at(Stage::Setup);
-    // Signals to everybody, as a service manager sends them, are for the worker to answer.
+    // Signals to all processes, as a service manager sends them, are left to the worker.
     SigSet::all().thread_block().map_err(&setup)?;
     prctl::set_name(c"snakepit-shim").map_err(&setup)?;
     fcntl(control(), FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).map_err(&setup)?;
     let order = read_order().ok_or((Stage::Setup, Errno::EBADMSG))?;
-    // A shim that was stopped would not see its host's end; the kernel wakes it then.
+    // A stopped shim would miss the end of its host, so the kernel is requested to wake it then.
     let me = nix::unistd::getpid().as_raw();
     let _ = sys::notify(control().as_fd(), me, libc::SIGCONT);
     tell(Note::Ready);

@@ -1,4 +1,4 @@
-//! The life of a shim: it waits for the end of its worker or of its host, then ends the rest.
+//! The life of a shim: it waits for the end of its worker or its host, then ends the rest.
 #![expect(unsafe_code, reason = "nix cannot tell of ends by real-time signals")]
 
 use std::ffi::OsStr;
@@ -22,20 +22,20 @@ use crate::shim::process::{Step, at, close_outputs, control, death, tell};
 use crate::shim::wire::{Note, Order, Stage};
 use crate::shim::worker;
 
-/// A process can fall to the shim without a signal, when its parent dies that was not the shim's
-/// own child. So it looks again that often while it ends the rest.
+/// Milliseconds between two searches while the shim ends the rest. If the parent of a process dies
+/// that was not the shim's own child, the process is reparented to the shim without a signal.
 const LOOK_AGAIN: u16 = 10;
-/// How long a control group may take to empty.
+/// Longest time that a control group may take to empty.
 const GROUP_END: Duration = Duration::from_secs(1);
 
-/// What the shim ends with its worker.
+/// The processes that the shim ends with its worker.
 #[derive(Debug)]
 pub(super) enum Reach {
-    /// All its descendants.
+    /// All descendants of the shim.
     Descendants,
-    /// The same, and what is in a control group.
+    /// All descendants of the shim, and the processes in a control group.
     Cgroup(PathBuf),
-    /// Everything in the namespace whose first process it is.
+    /// All processes in the namespace whose first process is the shim.
     Namespace,
 }
 
@@ -48,17 +48,17 @@ impl Reach {
         }
     }
 
-    /// Kills what there is now.
+    /// Kills the processes that exist now.
     fn kill(&self) {
         match self {
             Self::Namespace => {
-                // It fails only when nobody is there.
+                // Fails only if there is no other process.
                 let all = nix::unistd::Pid::from_raw(-1);
                 let _ = nix::sys::signal::kill(all, Signal::SIGKILL);
                 return;
             }
             Self::Cgroup(dir) => {
-                // What it does not reach is a descendant still.
+                // Processes outside the group are killed below as descendants.
                 let _ = cgroup::kill(dir);
             }
             Self::Descendants => {}
@@ -67,21 +67,21 @@ impl Reach {
     }
 }
 
-/// The children of the shim: its worker, and what fell to it.
+/// The children of the shim: its worker, and the processes that were reparented to it.
 #[derive(Debug)]
 struct Children {
     worker: i32,
     ended: bool,
-    /// How many were killed after the worker.
+    /// Number of processes killed after the worker.
     killed: u32,
 }
 
 impl Children {
-    /// Takes the status of those that have ended. `false` when there are none any more.
+    /// Reaps the children that have ended. Returns `false` if there are none left.
     fn reap(&mut self) -> bool {
         loop {
             let mut status = 0;
-            // SAFETY: the pointer is to an integer of this function.
+            // SAFETY: the pointer refers to an integer of this function.
             let pid = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) };
             match pid {
                 0 => return true,
@@ -110,7 +110,7 @@ fn exit(status: i32) -> Exit {
     }
 }
 
-/// A descriptor that is readable when a child has ended.
+/// Returns a descriptor that becomes readable when a child has ended.
 pub(super) fn child_signals() -> Step<SignalFd> {
     let mut set = SigSet::empty();
     set.add(Signal::SIGCHLD);
@@ -118,7 +118,7 @@ pub(super) fn child_signals() -> Step<SignalFd> {
     SignalFd::with_flags(&set, flags).map_err(at(Stage::Setup))
 }
 
-/// Whether the host has ended or has dropped the worker.
+/// Returns `true` if the host has ended or has dropped the worker.
 pub(super) fn host_is_gone() -> bool {
     wait(&[death(), control()], PollFlags::empty(), PollTimeout::ZERO)
 }
@@ -130,7 +130,7 @@ pub(super) fn wait_for_end(signals: &SignalFd) {
         PollFd::new(control(), PollFlags::empty()),
         PollFd::new(signals.as_fd(), PollFlags::POLLIN),
     ];
-    // After an error the caller looks at everything and comes back.
+    // After an error the caller checks everything and calls again.
     let _ = poll(&mut fds, PollTimeout::NONE);
     drain(signals);
 }
@@ -144,7 +144,7 @@ fn drain(signals: &SignalFd) {
     while matches!(signals.read_signal(), Ok(Some(_))) {}
 }
 
-/// Starts the worker, waits for its end or the host's, and ends what is left.
+/// Starts the worker, waits for its end or the host's, and ends the rest.
 pub(super) fn run(order: &Order, reach: &Reach) -> Step<()> {
     let signals = child_signals()?;
     let Some(program) = &order.program else {
@@ -163,7 +163,7 @@ pub(super) fn run(order: &Order, reach: &Reach) -> Step<()> {
     }
     let moment = Deadline::after(MOMENT);
     while children.reap() {
-        // When the host is gone, so is everything at once.
+        // Helpers are spared only while the host lives.
         let sparing = children.ended && !moment.passed() && !host_is_gone();
         if !(sparing && descend::spare_helpers()) {
             reach.kill();

@@ -1,63 +1,63 @@
-//! What host and shim say to each other: an order at the start, then notes.
+//! The protocol between host and shim: an order at the start, then notes.
 
 use std::ffi::{CStr, CString};
 
 use crate::child::Exit;
 use crate::containment::Containment;
 
-/// What the shim is to do. It comes in a memory file, whose size nothing limits.
+/// The host's order to a shim. It is passed in a memory file, which has no limit of size.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Order {
     pub(crate) mode: Containment,
-    /// `None` tries the mode out and starts nothing.
+    /// The worker's program. `None` tests the mode and starts nothing.
     pub(crate) program: Option<CString>,
     pub(crate) cwd: Option<CString>,
     /// Control group of the worker.
     pub(crate) cgroup: Option<CString>,
     pub(crate) argv: Vec<CString>,
     pub(crate) envp: Vec<CString>,
-    /// Signals that ask the worker to end wait until it lets them through.
+    /// `true` if SIGTERM, SIGINT and SIGHUP stay blocked until the worker unblocks them.
     pub(crate) held_back: bool,
 }
 
-/// Part of the shim's work that can fail.
+/// A step of the shim's work that can fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
-    /// Setting itself up.
+    /// The shim's own set-up.
     Setup,
-    /// Making the namespaces.
+    /// Creating the namespaces.
     Namespaces,
-    /// Naming the user in the new namespace.
+    /// Mapping the user into the new namespace.
     Users,
     /// Mounting `/proc` of the new namespace.
     Proc,
     /// Starting a process.
     Fork,
-    /// Running the program: what `execve` or `chdir` said.
+    /// Executing the program: `execve` or `chdir` failed.
     Exec,
 }
 
-/// What the shim, or the worker before its program, tells the host.
+/// A report from the shim, or from the worker before its program, to the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Note {
     /// The shim runs.
     Ready,
-    /// The worker exists and waits for a word of the host. Sent by itself, so that the kernel
-    /// tells its process id.
+    /// The worker exists and waits for the host's go-ahead. The worker sends this note itself, so
+    /// that the kernel attaches its process id.
     Born,
-    /// The worker runs its program.
+    /// The worker executes its program.
     Started,
-    /// There is no worker.
+    /// No worker was started.
     Failed { stage: Stage, errno: i32 },
     /// The worker has ended.
     Ended(Exit),
-    /// Nothing of it is left; so many descendants had to be killed.
+    /// No descendant is left; `killed` counts the ones that the shim had to kill.
     Empty { killed: u32 },
 }
 
-/// Stands before a string that is there.
+/// Byte before an optional string that is present.
 const THERE: u8 = b'+';
-/// Bytes of a note.
+/// Size of a note in bytes.
 pub(crate) const NOTE: usize = 9;
 
 const STAGES: [Stage; 6] = [
@@ -110,8 +110,9 @@ impl Note {
 }
 
 impl Order {
-    /// The mode, whether signals are held back, the number of arguments, then all strings with their NUL bytes; the environment
-    /// goes to the end. What may be missing is preceded by a byte that says whether it is there.
+    /// Encodes the order: the mode, whether signals are blocked, the number of arguments, then all
+    /// strings with their NUL bytes. The environment takes the rest. A byte before each optional
+    /// string says whether it is present.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mode = Containment::ALL.iter().position(|&one| one == self.mode);
         let mode = mode.and_then(|at| u8::try_from(at).ok()).unwrap_or(0);

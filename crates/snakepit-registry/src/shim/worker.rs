@@ -1,4 +1,4 @@
-//! The birth of a worker: forked from a process of one thread, held until the host says go.
+//! The birth of a worker: forked from a single-threaded process and held until the host's go-ahead.
 #![expect(
     unsafe_code,
     reason = "fork, and the few calls that are allowed between it and exec"
@@ -19,14 +19,14 @@ use crate::shim::process::{Step, at, control, death, tell};
 use crate::shim::wire::{Note, Order, Stage};
 use crate::sys;
 
-/// Starts the worker and returns its process id when it runs its program. The worker tells the
-/// host that it is born, and waits for a word before it goes on. When the host is gone meanwhile,
-/// the id is returned as well: the caller ends it.
+/// Starts the worker and returns its process id once it executes its program. The worker reports
+/// its birth to the host and waits for the go-ahead. If the host is gone meanwhile, the id is
+/// returned as well: the caller ends the worker.
 pub(super) fn start(order: &Order, program: &CStr) -> Step<i32> {
     let fork = at(Stage::Fork);
     let (failure, report) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(&fork)?;
     let me = nix::unistd::getpid();
-    // Workers compare their parent with it.
+    // Workers compare their parent's id with this variable.
     let parent = CString::new(format!("{HOST_PID_VAR}={me}"));
     let parent = parent.map_err(|_| (Stage::Setup, Errno::EINVAL))?;
     let mut envp = order.envp.clone();
@@ -54,14 +54,14 @@ pub(super) fn start(order: &Order, program: &CStr) -> Step<i32> {
             Ok(worker.as_raw())
         }
         Some(errno) => {
-            // It has ended by itself; its status says nothing more.
+            // The process has ended by itself; its status holds no further information.
             let _ = nix::sys::wait::waitpid(worker, None);
             Err((Stage::Exec, errno))
         }
     }
 }
 
-/// The error of the worker, if it did not come to its program.
+/// Returns the worker's error if it could not execute its program.
 fn wait_for_exec(failure: &OwnedFd) -> Option<Errno> {
     let mut bytes = [0; 4];
     loop {
@@ -85,7 +85,8 @@ fn wait_for_exec(failure: &OwnedFd) -> Option<Errno> {
     }
 }
 
-/// All that the new process needs, laid out before the fork: it may not ask for memory.
+/// All inputs of the new process, prepared before the fork: the new process must not allocate
+/// memory.
 struct Birth {
     program: *const libc::c_char,
     cwd: Option<*const libc::c_char>,
@@ -93,17 +94,17 @@ struct Birth {
     envp: *const *mut libc::c_char,
     parent: i32,
     report: i32,
-    /// A session of its own rids it of the terminal.
+    /// `true` if a new session is needed to detach the process from the terminal.
     terminal: bool,
-    /// The signals that the program begins with blocked.
+    /// The signals that are blocked when the program begins.
     mask: SigSet,
 }
 
 impl Birth {
-    /// Leads its own group without a terminal, dies with its parent, says that it is born, waits, and
-    /// becomes the program.
+    /// Makes the process the leader of a group without a terminal, lets it die with its parent,
+    /// reports its birth, waits for the go-ahead and executes the program.
     fn go(&self) -> ! {
-        // SAFETY: all pointers are to strings and lists that end with NUL and outlive this
+        // SAFETY: all pointers refer to strings and lists that end with NUL and outlive this
         // process; the other calls take numbers or places of this function.
         unsafe {
             if self.terminal {
@@ -135,8 +136,8 @@ impl Birth {
     }
 }
 
-/// The first process of a namespace dies with its parent; the parent may have died before it
-/// asked for that.
+/// Makes the first process of a namespace die with its parent. Fails if the parent has died
+/// already.
 pub(super) fn die_with(parent: &OwnedFd) -> Step<()> {
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(at(Stage::Setup))?;
     let mut fds = [PollFd::new(parent.as_fd(), PollFlags::POLLIN)];
