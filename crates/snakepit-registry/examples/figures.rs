@@ -1,5 +1,5 @@
-//! Measures what the registry costs and how fast a dead host's children are gone:
-//! `cargo run --release -p snakepit-registry --example figures`.
+//! Measures the costs of the registry and how fast the children of a dead host are gone: `cargo run
+//! --release -p snakepit-registry --example figures`.
 #![expect(clippy::print_stdout, reason = "the figures are the program's output")]
 
 use std::error::Error;
@@ -17,7 +17,7 @@ use snakepit_registry::{
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// The first argument of this program when it is to be the host that dies.
+/// The first argument of this program if it is to be the host that dies.
 const HOST: &str = "host";
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -73,7 +73,7 @@ fn until(run: RunId, count: usize) -> Result<Vec<i32>> {
     }
 }
 
-/// 250 threads make two commits each, as reserve and activate do.
+/// Measures 250 threads that make two commits each, as reserving and activating a worker does.
 fn reserve(dir: &Path, name: &str) -> Result<()> {
     let registry = Registry::open(RegistryConfig::new(dir.join("reserve")))?;
     let barrier = Barrier::new(251);
@@ -121,7 +121,7 @@ fn start(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What a worker costs in each containment, and what its shim has in memory for itself.
+/// Measures the cost of a worker in each containment, and the memory of its shim.
 fn contained(dir: &Path) -> Result<()> {
     const COUNT: u32 = 100;
     for mode in Containment::ALL {
@@ -154,7 +154,7 @@ fn contained(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Memory that only this process has, in KiB, when it is a shim.
+/// Returns the private memory of a process in KiB if it is a shim.
 fn shim_memory(pid: i32) -> Option<u32> {
     let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
     let roll = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
@@ -163,7 +163,7 @@ fn shim_memory(pid: i32) -> Option<u32> {
     (name.trim() == "snakepit-shim").then(|| private.filter_map(field).sum())
 }
 
-/// A dead run with 1,000 records, half of which have the id of a living stranger.
+/// Creates a dead run with 1,000 records, half of which have the id of a living stranger.
 fn sweep(data: &Path) -> Result<()> {
     let mut dead = Command::new(std::env::current_exe()?)
         .arg(HOST)
@@ -213,7 +213,7 @@ fn sweep(data: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Three children, one of them stopped and one with two children of its own.
+/// Three children: one of them is stopped and one has two children of its own.
 fn host(data: &Path) -> Result<()> {
     let registry = Registry::open(RegistryConfig::new(data))?;
     let mut family = CommandSpec::new("/bin/sh")

@@ -1,4 +1,4 @@
-//! LMDB files that ask for more work than they are long.
+//! LMDB files that cause more work than their length justifies.
 
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
@@ -10,7 +10,8 @@ use tempfile::TempDir;
 
 const PAGE: usize = 4096;
 
-/// A good file with so many records of about so many bytes, its directory, and the records.
+/// Creates a valid file with `count` records of about `path` bytes each. Returns its directory and
+/// its bytes.
 fn good(count: u64, path: usize) -> (TempDir, Vec<u8>) {
     let dir = tempfile::tempdir().expect("a directory");
     let mut store = Store::open(dir.path(), StoreSize::default()).expect("open");
@@ -41,20 +42,20 @@ fn u16_at(bytes: &[u8], at: usize) -> usize {
     usize::from(u16::from_ne_bytes([bytes[at], bytes[at + 1]]))
 }
 
-/// Places of the leaf pages.
+/// Returns the offsets of the leaf pages.
 fn leaves(bytes: &[u8]) -> Vec<usize> {
     let pages = (2..bytes.len() / PAGE).map(|page| page * PAGE);
     pages.filter(|&at| u16_at(bytes, at + 10) == 2).collect()
 }
 
-/// Nodes of a leaf page whose values have pages of their own.
+/// Returns the nodes of a leaf page whose values are on overflow pages.
 fn far(bytes: &[u8], leaf: usize) -> Vec<usize> {
     let count = (u16_at(bytes, leaf + 12) - 16) / 2;
     let nodes = (0..count).map(|at| leaf + u16_at(bytes, leaf + 16 + 2 * at));
     nodes.filter(|&node| u16_at(bytes, node + 4) == 1).collect()
 }
 
-/// The file is read as damaged.
+/// Asserts that the file is rejected as damaged.
 fn refused(dir: &TempDir, bytes: &[u8]) {
     std::fs::write(dir.path().join("data.mdb"), bytes).expect("write");
     match read_records(dir.path()) {
@@ -63,7 +64,7 @@ fn refused(dir: &TempDir, bytes: &[u8]) {
     }
 }
 
-/// Both meta pages count so many rows.
+/// Sets the number of rows in both meta pages.
 fn rows(bytes: &mut [u8], count: u64) {
     for meta in [0, PAGE] {
         let at = meta + 16 + 24 + 48 + 32;
@@ -76,7 +77,7 @@ fn many_pointers_to_one_node() {
     let (dir, mut bytes) = good(3, 10);
     let leaf = *leaves(&bytes).last().expect("a leaf");
     let node = u16_at(&bytes, leaf + 18);
-    // The page's list of nodes grows up to the first node, and all of it leads to one.
+    // The page's list of nodes grows up to the first node, and every entry points to that node.
     let end = u16_at(&bytes, leaf + 14);
     for at in (16..end).step_by(2) {
         let node = u16::try_from(node)
@@ -94,7 +95,7 @@ fn many_pointers_to_one_node() {
 
 #[test]
 fn many_nodes_with_one_value() {
-    // Values of this size lie on pages of their own.
+    // Values of this size are stored on overflow pages.
     let (dir, mut bytes) = good(8, 3000);
     let mut found = 0;
     for leaf in leaves(&bytes) {

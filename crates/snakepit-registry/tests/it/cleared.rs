@@ -1,5 +1,5 @@
-//! Processes that have thrown their environment away and left their group, their session and their
-//! parents: the stamp finds them.
+//! Processes that have cleared their environment and left their group, session and parents: the
+//! stamp finds them.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -20,14 +20,14 @@ use crate::support::{
 
 const SOON: Duration = Duration::from_millis(500);
 
-/// A worker that says the number of a daemon without an environment.
+/// A worker that prints the process id of a daemon without an environment.
 fn cleared() -> CommandSpec {
     let mut spec = sh("setsid env -i sh -c 'sleep 601 >/dev/null & echo $!'; exec sleep 600");
     spec.stdout = Output::Pipe;
     spec
 }
 
-/// The scenarios of a host whose worker has cleared daemons.
+/// The scenarios of a host whose worker has daemons without an environment.
 pub(crate) fn host(registry: &Registry, scenario: &str) -> ! {
     let mut spec = cleared();
     spec.dependent = scenario != "cleared_independent";
@@ -47,14 +47,14 @@ pub(crate) fn host(registry: &Registry, scenario: &str) -> ! {
     park()
 }
 
-/// Waits until a process has lost its parent, which ends by itself: so many are left. It carries
-/// nothing of ours in its environment.
+/// Waits until the daemon's parent has ended by itself, so that `left` processes remain, and
+/// asserts that the daemon's environment carries none of our variables.
 fn is_alone(host: &Host, daemon: i32, left: usize) {
     eventually(LONG, "it has lost its parent", || {
         tagged(host.run).len() == left
     });
     let environment = fs::read(format!("/proc/{daemon}/environ")).expect("it lives");
-    // The shell puts its own variables back, such as its directory.
+    // The shell sets variables of its own, such as its directory.
     assert!(!environment.windows(9).any(|part| part == b"SNAKEPIT_"));
 }
 
@@ -66,7 +66,7 @@ fn row_05_what_cleared_its_environment_dies_in_the_next_hosts_sweep() {
         panic!("two pids")
     };
     is_alone(&host, daemon, 2);
-    // While its host lives nobody touches it.
+    // While the host lives, a sweep does not touch its processes.
     let other = open(&data);
     let report = other.sweep().expect("sweep");
     assert_eq!(report.runs[0].outcome, Outcome::Alive, "{report:?}");
@@ -98,7 +98,7 @@ fn row_05_what_cleared_its_environment_is_gone_when_its_registry_is_closed() {
         let (child, spawned) = start(&registry, "worker", &cleared());
         let daemon: i32 = first_line(spawned.stdout).parse().expect("a pid");
         let left = || tagged(registry.run_id()).len();
-        // In a namespace it has another number.
+        // In a namespace the daemon has another process id.
         let grouped = mode == Containment::Group;
         if grouped {
             eventually(LONG, "it has lost its parent", || left() == 2);
@@ -160,8 +160,8 @@ fn what_descends_from_an_independent_worker_lives_as_long_as_a_person_wants() {
     assert!(!alive(daemon));
 }
 
-/// A host whose data directory somebody removes in the moment before it is killed: it cannot put
-/// anything back.
+/// Runs a host whose data directory is removed immediately before the host is killed, so that it
+/// cannot restore anything.
 fn killed_without_files(remove: impl Fn(&Path)) {
     let (dir, data) = data_dir();
     let mut host = Host::start("cleared_beside_escapee", &data);

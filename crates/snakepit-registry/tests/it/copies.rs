@@ -1,4 +1,4 @@
-//! Copies of a host: a `fork` without `exec` that lives on, made in every way there is.
+//! Copies of a host: a `fork` without `exec` that keeps running, made in every possible way.
 #![expect(
     unsafe_code,
     clippy::print_stdout,
@@ -18,7 +18,7 @@ use crate::support::{
 
 const NONE: Duration = Duration::from_millis(500);
 
-/// A parked copy of this process, made by one of these calls.
+/// Makes a parked copy of this process by one of these calls.
 fn copy(way: &str) -> i32 {
     let pid = match way {
         // SAFETY: the copy makes system calls only.
@@ -26,24 +26,24 @@ fn copy(way: &str) -> i32 {
             ForkResult::Parent { child } => child.as_raw(),
             ForkResult::Child => 0,
         },
-        // No handler of the C library runs here.
+        // No fork handler of the C library runs here.
         _ => {
             let flags = i64::from(libc::SIGCHLD);
-            // SAFETY: it is what fork does.
+            // SAFETY: the call does what `fork` does.
             let pid = unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) };
             i32::try_from(pid).expect("a pid")
         }
     };
     if pid == 0 {
         loop {
-            // SAFETY: it waits for a signal.
+            // SAFETY: the call waits for a signal.
             unsafe { libc::pause() };
         }
     }
     pid
 }
 
-/// A host with children in every state, and a copy of it. Says their ids, the copy's first.
+/// A host with children in several states, and a copy of it. Prints the copy's process id.
 pub(crate) fn host(data: &Path, way: &str) {
     let registry = open(data);
     let (plain, a) = start(&registry, "plain", &sleeper());
@@ -68,7 +68,7 @@ pub(crate) fn host(data: &Path, way: &str) {
     }
 }
 
-/// A host whose copy unwinds: it drops what the host has.
+/// A host whose copy drops everything that it inherited from the host.
 pub(crate) fn unwinding(data: &Path) {
     let registry = open(data);
     let (child, spawned) = start(&registry, "one", &sleeper());
@@ -78,13 +78,13 @@ pub(crate) fn unwinding(data: &Path) {
             let refused = registry.reserve("two").is_err() && registry.close().is_err();
             let killed = child.kill(Duration::ZERO);
             drop((child, registry));
-            // Its own run beside that of the host.
+            // The copy begins a run of its own beside the host's.
             let own = open(data);
             let (mine, _) = start(&own, "mine", &sleeper());
             mine.release().expect("release");
             let _ = own.close().expect("close");
             println!("@copy {} {}", refused, killed.exit.is_none());
-            // SAFETY: it ends the copy.
+            // SAFETY: the call ends the copy.
             unsafe { libc::_exit(0) }
         }
         ForkResult::Parent { child: copied } => {

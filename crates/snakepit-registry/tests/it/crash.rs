@@ -1,4 +1,4 @@
-//! The host dies, in every way there is; nothing of it may be left.
+//! The host dies in every possible way, and no process of it may survive.
 
 use std::cell::RefCell;
 use std::path::Path;
@@ -14,10 +14,10 @@ use crate::support::{
 
 const SOON: Duration = Duration::from_millis(500);
 
-/// Nothing of a dead run is left on disk after a sweep.
+/// Asserts that a sweep leaves nothing of a dead run on disk.
 fn swept(data: &Path, host: &Host) {
     // A child that was being started has the host's descriptors, and with them its lock, until it
-    // runs its program.
+    // executes its program.
     eventually(SOON, "the run is swept", || {
         let report = Registry::sweep_data_dir(data, LONG).expect("sweep");
         let run = report
@@ -39,7 +39,7 @@ fn row_1_and_4_host_killed_with_a_stopped_child_and_a_grandchild() {
     assert!(host.pids.iter().all(|&pid| alive(pid)));
     host.kill();
     none_left(host.run, SOON);
-    // A dying process loses its environment a moment before it is dead.
+    // A dying process loses its environment shortly before it is dead.
     eventually(SOON, "all are dead", || {
         !host.pids.iter().any(|&pid| alive(pid))
     });
@@ -148,8 +148,8 @@ fn independent_children_outlive_their_host_and_are_reported() {
     swept(&data, &host);
 }
 
-/// A subject under strace, which changes the system calls that `inject` names. Returns its output;
-/// `None` when it said nothing after `mark`.
+/// Runs a subject under strace, which changes the system calls that `inject` names. Returns its
+/// output after `mark`. `None` if there is none.
 fn traced(inject: &str, scenario: &str, data: &Path, mark: &str) -> Option<String> {
     let trace = inject.split(':').next().expect("a list of calls");
     let (trace, inject) = (format!("trace={trace}"), format!("inject={inject}"));
@@ -190,7 +190,7 @@ fn no_strace() -> bool {
     missing
 }
 
-/// All runs are swept and nothing lives that carries a cookie of one.
+/// Asserts that all runs are swept and that no living process carries a cookie of one.
 fn clean(data: &Path) {
     if !data.exists() {
         return;
@@ -247,7 +247,7 @@ fn row_35_single_writes_fail() {
     for calls in ["pwrite64", "fdatasync"] {
         for turn in [1, 3, 4, 5, 6, 9, 14] {
             let inject = format!("{calls}:error=EIO:when={turn}");
-            // An error while opening ends the subject, which is its right.
+            // An error while opening may end the subject.
             if let Some(answer) = traced(&inject, "io", &data, "@io") {
                 let (errors, good) = answer.split_once(' ').expect("two words");
                 assert_eq!(good, "true", "{inject}: {answer}");

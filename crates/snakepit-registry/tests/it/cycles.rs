@@ -6,7 +6,7 @@ use snakepit_registry::{CommandSpec, Output, Registry};
 
 use crate::support::{LONG, close, data_dir, eventually, open, start};
 
-/// What this process holds.
+/// The resources of this process.
 #[derive(Debug)]
 struct Held {
     descriptors: usize,
@@ -32,7 +32,7 @@ impl Held {
     }
 }
 
-/// Children of this process that nobody has waited for.
+/// Returns the number of children of this process that have not been reaped.
 fn zombies() -> usize {
     let children = fs::read_dir("/proc").expect("/proc").filter_map(|entry| {
         let pid: i32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
@@ -47,7 +47,7 @@ fn cycles(registry: &Registry, turns: usize) {
     let spec = CommandSpec::new("/bin/true").output(Output::Null);
     for turn in 0..turns {
         let (child, _) = start(registry, &format!("w{turn}"), &spec);
-        // Some are waited for, some killed while they end, some left to the reaper.
+        // Some children are waited for, some killed while they end, some left to the reaper.
         match turn % 3 {
             0 => drop(child.wait(LONG).expect("it ends")),
             1 => drop(child.release().expect("release")),
@@ -66,7 +66,7 @@ fn row_49_a_thousand_children() {
     cycles(&registry, 200);
     let before = Held::now();
     cycles(&registry, 1000);
-    // Where tests share a process the others hold things too.
+    // If tests share a process, other tests hold resources too.
     let alone = std::env::var_os("NEXTEST_EXECUTION_MODE").is_some();
     if alone {
         eventually(LONG, "all children are reaped", || zombies() == 0);

@@ -1,4 +1,4 @@
-//! Damaged files of dead runs: typed errors, quarantine, and no orphan survives for it.
+//! Damaged files of dead runs: typed errors, quarantine, and no surviving orphan.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
@@ -14,7 +14,7 @@ use snakepit_registry::{
 use crate::host::Host;
 use crate::support::{LONG, alive, data_dir, none_left};
 
-/// A dead run with a living process, and the path of its database.
+/// Creates a dead run with a living process. Returns its host and the path of its database.
 fn dead_run(data: &Path) -> (Host, PathBuf) {
     let mut host = Host::start("escapee", data);
     host.kill_but_escapee();
@@ -25,7 +25,7 @@ fn dead_run(data: &Path) -> (Host, PathBuf) {
     (host, file)
 }
 
-/// The sweep quarantines the database and kills by cookie.
+/// Asserts that the sweep quarantines the database and kills by cookie.
 fn quarantined(data: &Path, host: &Host, what: &str) {
     let seen = Registry::inspect(data).expect("inspect");
     assert_eq!(seen[0].state, RunState::Damaged, "{what}");
@@ -108,7 +108,7 @@ fn damaged_words_of_the_host() {
     }
 }
 
-/// The host's words with another boot or namespace in them.
+/// Replaces a field of the host's metadata, such as the boot or the namespace.
 fn rewrite(file: &Path, pattern: &str, with: &str) {
     let meta = file
         .ancestors()
@@ -126,7 +126,7 @@ fn row_21_and_39_a_run_of_an_earlier_boot_is_removed_unopened_and_nobody_is_sign
     let (_dir, data) = data_dir();
     let (host, file) = dead_run(&data);
     rewrite(&file, "boot_id", "\"00000000-0000-0000-0000-000000000000\"");
-    // A power failure may leave anything in it.
+    // After a power failure the file may contain anything.
     std::fs::write(&file, vec![0xA5; 9000]).expect("write");
     assert_eq!(
         Registry::inspect(&data).expect("inspect")[0].state,
@@ -196,7 +196,7 @@ fn row_32_flipped_bytes_never_crash_and_never_invent_a_record() {
     )| {
         let mut bad = good.clone();
         for (at, bits) in flips {
-            // Half of the cases aim at the headers, where damage does most.
+            // Half of the cases change the headers, where damage has the most effect.
             let at = if header { at / 4096 * 4096 + at % 160 } else { at };
             bad[at.min(good.len() - 1)] ^= bits;
         }

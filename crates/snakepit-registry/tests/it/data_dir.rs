@@ -1,4 +1,4 @@
-//! Data directories that must not be used, and those that vanish.
+//! Data directories that must not be used, and data directories that vanish.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -79,7 +79,7 @@ fn row_80_links_files_and_open_directories_are_refused() {
     close(&open(&data));
     mode(&data, 0o700);
 
-    // Planted beforehand in a directory that is ours.
+    // Planted beforehand in a directory of this user.
     fs::remove_dir_all(data.join("runs")).expect("remove");
     symlink(&target, data.join("runs")).expect("symlink");
     assert_eq!(refused(&data), DirProblem::Symlink);

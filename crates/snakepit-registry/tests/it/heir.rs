@@ -1,4 +1,4 @@
-//! A host to which orphans fall: as first process of its namespace, and as child subreaper.
+//! A host that inherits orphans: as the first process of its namespace, and as a child subreaper.
 #![expect(
     clippy::print_stdout,
     reason = "a helper answers on its standard output"
@@ -16,7 +16,7 @@ use crate::support::{
     LONG, alive, data_dir, eventually, is_root, open, sh, skip, start, state, tagged,
 };
 
-/// Children of this process that have ended and for which nobody has waited.
+/// Returns the children of this process that have ended and have not been reaped.
 fn zombies() -> Vec<i32> {
     let me = i32::try_from(std::process::id()).expect("a pid");
     let zombie = |pid: &i32| {
@@ -29,7 +29,7 @@ fn zombies() -> Vec<i32> {
     pids.filter(zombie).collect()
 }
 
-/// A child with a child in its group and a daemon, twice; each child ends in another way.
+/// Starts and stops a child that has a child in its group and two daemons.
 fn round(registry: &Registry, id: &str) {
     let script = "sleep 600 & setsid sh -c 'sleep 601 & exec sleep 602' & \
          setsid env -i sleep 603 & exec sleep 600";
@@ -39,7 +39,7 @@ fn round(registry: &Registry, id: &str) {
     });
     child.kill(Duration::ZERO);
     child.release().expect("release");
-    // The daemons are still there, and fall to this process.
+    // The daemons still live and are reparented to this process.
     for pid in tagged(registry.run_id()) {
         if alive(pid) && i32::try_from(std::process::id()) != Ok(pid) {
             crate::support::signal(pid, libc::SIGKILL);
@@ -50,7 +50,7 @@ fn round(registry: &Registry, id: &str) {
 pub(crate) fn host(data: &Path, subreaper: bool) {
     nix::sys::prctl::set_child_subreaper(subreaper).expect("prctl");
     let registry = open(data);
-    // Children of the program itself, for which it waits later: they lead groups too.
+    // Children of the program itself, which it waits for later: they lead groups too.
     let mut own = Vec::new();
     for _ in 0..2 {
         let mut command = Command::new("/bin/sh");

@@ -28,12 +28,12 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    /// Starts the subject and waits until it says that it is ready.
+    /// Starts the subject and waits until it reports that it is ready.
     pub(crate) fn start(scenario: &str, data: &Path) -> Self {
         Self::wrapped(&[], scenario, data)
     }
 
-    /// The same, started by another program such as `setpriv`.
+    /// Starts the subject through another program such as `setpriv`.
     pub(crate) fn wrapped(wrapper: &[&str], scenario: &str, data: &Path) -> Self {
         let mut child = command(wrapper, scenario, data)
             .spawn()
@@ -54,7 +54,7 @@ impl Host {
         host
     }
 
-    /// The words after a mark in the subject's output.
+    /// Returns the words after `mark` in the subject's output.
     pub(crate) fn answer(&mut self, mark: &str) -> Vec<String> {
         let mut line = String::new();
         loop {
@@ -74,13 +74,14 @@ impl Host {
         i32::try_from(self.child.id()).expect("a pid")
     }
 
-    /// SIGKILL; returns when the subject is dead.
+    /// Sends SIGKILL and returns when the subject is dead.
     pub(crate) fn kill(&mut self) {
         self.child.kill().expect("kill");
         self.child.wait().expect("wait");
     }
 
-    /// SIGKILL to the subject of the scenario `escapee`; returns when only the escapee is left.
+    /// Sends SIGKILL to the subject of scenario `escapee` and returns when only the escapee is
+    /// left.
     pub(crate) fn kill_but_escapee(&mut self) {
         self.kill();
         let [escapee, parent] = self.pids[..] else {
@@ -96,7 +97,7 @@ impl Host {
     }
 }
 
-/// The command that starts the subject.
+/// Returns the command that starts the subject.
 pub(crate) fn command(wrapper: &[&str], scenario: &str, data: &Path) -> Command {
     let exe = std::env::current_exe().expect("the path of this binary");
     let mut line: Vec<std::ffi::OsString> = wrapper.iter().map(Into::into).collect();
@@ -115,7 +116,7 @@ pub(crate) fn command(wrapper: &[&str], scenario: &str, data: &Path) -> Command 
 
 impl Drop for Host {
     fn drop(&mut self) {
-        // It may have ended already.
+        // The subject may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -132,7 +133,7 @@ pub(crate) fn park() -> ! {
     }
 }
 
-/// Not a test: the subject's main function. It does nothing when no scenario is named.
+/// The subject's main function, which is no test. Does nothing if no scenario is named.
 #[test]
 fn subject() {
     let (Ok(scenario), Some(data)) = (std::env::var(SCENARIO), std::env::var_os(DATA)) else {
@@ -140,7 +141,7 @@ fn subject() {
     };
     let mut config = RegistryConfig::new(data);
     config.spawn_retry = Duration::from_millis(300);
-    // A scenario is followed by the containment that it runs in.
+    // The name of a scenario is followed by the containment that it runs in.
     let (scenario, mode) = scenario.split_once('/').unwrap_or((&scenario, "group"));
     config.containment = mode.parse().expect("a containment");
     let registry = match Registry::open(config) {
@@ -252,7 +253,7 @@ fn daemon(registry: &Registry) {
     park();
 }
 
-/// A child with a daemon that carries neither mark. Answers with its process id as well.
+/// A child with a daemon that carries neither mark. Reports the daemon's process id as well.
 fn unmarked(registry: &Registry) {
     let mut spec = sh("setsid env -i sh -c 'prlimit --pid $$ --locks=unlimited:; \
          sleep 601 >/dev/null & echo $!'; exec sleep 600");
@@ -322,7 +323,7 @@ fn io_errors(registry: &Registry) {
     );
 }
 
-/// Spawning while a limit is reached fails in time and works again later.
+/// Asserts that spawning at a resource limit fails in time and works again later.
 fn limited(registry: &Registry, limit: nix::sys::resource::Resource) {
     use nix::sys::resource::{UsageWho, getrlimit, getrusage, setrlimit};
     let (first, spawned) = start(registry, "first", &sleeper());
@@ -346,7 +347,7 @@ fn limited(registry: &Registry, limit: nix::sys::resource::Resource) {
         })
     );
     setrlimit(limit, soft, hard).expect("setrlimit");
-    // The first child was not touched, and there is room again.
+    // The first child was not touched, and resources are available again.
     let serving = first.try_wait().is_none();
     let (again, _) = start(registry, "third", &sleeper());
     let rows = registry.list().expect("list").len();

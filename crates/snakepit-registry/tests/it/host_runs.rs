@@ -1,4 +1,4 @@
-//! Looking for hosts and into their directories: sockets, files, and what is not trusted.
+//! Finding hosts and reading their directories: sockets, files, and untrusted entries.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 
 use snakepit_registry::{Error, HostRun, Registry, RegistryConfig};
 
-/// A host of this process, and how others see it.
+/// Opens a registry in this process, and returns it with the view that others have of it.
 fn host(home: &tempfile::TempDir) -> (Registry, HostRun) {
     let data = home.path().join("pit");
     let registry = Registry::open(RegistryConfig::new(&data)).expect("a run");

@@ -1,4 +1,4 @@
-//! Who is who: ids, cookies, `/proc` parsing and the rules of recognition.
+//! Identification: ids, cookies, `/proc` parsing and the rules of recognition.
 
 use proptest::prelude::*;
 use snakepit_registry::{
@@ -113,14 +113,14 @@ fn recognition_follows_the_order_of_the_rules() {
         judge(identity(), &seen(identity(), Some(vec![theirs, ours]))),
         Verdict::Ours
     );
-    // The environment is gone, and the stamp is not.
+    // The environment is cleared; the stamp remains.
     let stamped = |of: Cookie| Observation {
         stamp: Some(Stamp::of(of)),
         ..seen(identity(), Some(vec![]))
     };
     assert_eq!(judge(identity(), &stamped(ours)), Verdict::Ours);
     assert_eq!(judge(identity(), &stamped(theirs)), Verdict::Unknown);
-    // Numbers that fit are no proof: anybody can write them down.
+    // Matching numbers are no proof: an attacker can write them into a record.
     assert_eq!(
         judge(identity(), &seen(identity(), Some(vec![]))),
         Verdict::Unknown
@@ -137,7 +137,7 @@ fn recognition_follows_the_order_of_the_rules() {
         judge(identity(), &seen(later, Some(vec![ours]))),
         Verdict::Stranger
     );
-    // Older kernels: ticks and cookie.
+    // Older kernels: only start time and cookie.
     let old = ProcessIdentity {
         pidfs_inode: None,
         ..identity()

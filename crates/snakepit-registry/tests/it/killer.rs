@@ -1,4 +1,4 @@
-//! Stopping processes that end, that refuse to, and that leave others behind.
+//! Stopping processes that end, that refuse to end, and that leave others behind.
 
 use std::time::Duration;
 
@@ -74,7 +74,7 @@ fn row_27_what_a_leader_leaves_behind_dies_with_it() {
     });
     let outcome = child.release().expect("release");
     assert!(outcome.leftover.is_empty());
-    // A wrapper that passes no signal on.
+    // A wrapper that forwards no signal.
     let (wrapper, _) = start(&registry, "wrapper", &sh("sleep 600; true"));
     let outcome = wrapper.kill(GRACE);
     assert!(outcome.leftover.is_empty());

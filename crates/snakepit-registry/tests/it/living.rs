@@ -1,4 +1,4 @@
-//! What cleaners of temporary files and others do to the directory of a run whose host lives.
+//! Damage to the directory of a living host's run, such as cleaners of temporary files cause.
 
 use std::fs;
 use std::path::Path;
@@ -11,8 +11,9 @@ use crate::support::{
     LONG, alive, close, data_dir, eventually, none_left, open, signal, sleeper, start,
 };
 
-/// Damages the directory of a run while its host cannot do anything about it, sweeps, and lets the
-/// host go on: it is not touched, repairs what is missing, and is swept when it has died.
+/// Damages the directory of a run while its host is stopped, sweeps, and resumes the host. Asserts
+/// that the sweep does not touch the run, that the host restores the missing files, and that the
+/// run is swept after the host has died.
 fn damaged(damage: impl Fn(&Path, &Path)) {
     let (dir, data) = data_dir();
     let mut host = Host::start("escapee", &data);

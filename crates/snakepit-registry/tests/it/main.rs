@@ -1,7 +1,7 @@
 //! Tests against real processes, real files and the real kernel.
 //!
-//! A test that needs a host that dies starts this very binary again (see `host`). Rows of the
-//! fault matrix are named in the tests' names.
+//! A test that needs a dying host starts this binary again (see `host`). The names of tests contain
+//! the rows of the fault matrix.
 
 mod amplified;
 mod cleared;

@@ -1,4 +1,4 @@
-//! What a sweep decides, on a made-up process table.
+//! The decisions of a sweep, on a made-up process table.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -230,7 +230,7 @@ fn independent_ones_and_this_very_process_are_left_alone() {
         table.processes.insert(pid, seen);
     };
     add(WORKER, vec![free]);
-    // A dependent child of an independent process lives as long as that one.
+    // A dependent child of an independent process lives as long as that process.
     add(DAEMON, vec![free, cookie]);
     add(me, vec![cookie]);
     add(1, vec![cookie]);

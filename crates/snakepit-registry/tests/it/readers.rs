@@ -18,7 +18,7 @@ fn row_37_three_hundred_readers_killed_while_reading() {
         for reader in &mut readers {
             assert!(reader.answer("@read").is_some(), "it reads");
         }
-        // The host writes while they read and die.
+        // The host writes while the readers read and die.
         let (child, _) = start(&registry, &format!("w{turn}"), &sleeper());
         drop(readers);
         child.release().expect("release");

@@ -1,4 +1,4 @@
-//! The number of a dead child is given to a stranger in the same clock tick.
+//! The process id of a dead child is given to a stranger in the same clock tick.
 #![expect(
     clippy::print_stdout,
     reason = "a helper answers on its standard output"
@@ -16,10 +16,11 @@ use crate::support::{LONG, alive, data_dir, is_root, open, signal, skip, sleeper
 
 const LAST_PID: &str = "/proc/sys/kernel/ns_last_pid";
 
-/// How often it is tried to hit one tick of 10 ms.
+/// Number of attempts to hit one tick of 10 ms.
 const TRIES: usize = 500;
 
-/// A process id namespace of its own, where numbers can be chosen and nobody else takes them.
+/// Returns the arguments for a process id namespace, where ids can be chosen and no other process
+/// takes them.
 fn namespace() -> Vec<&'static str> {
     let flags = if is_root() { "-pf" } else { "-Urpf" };
     vec!["unshare", flags, "--mount-proc"]
@@ -47,7 +48,7 @@ fn row_19_a_stranger_has_the_pid_of_a_child_and_its_start_tick() {
     assert!(stage.answer("@spared").is_some(), "the stranger was spared");
 }
 
-/// The first process of the namespace: kills the host, sweeps, and looks at the stranger.
+/// The first process of the namespace: kills the host, sweeps, and checks that the stranger lives.
 pub(crate) fn stage(data: &Path) {
     let mut host = Helper::start(&[], "reused", data);
     let pid: i32 = host
@@ -65,7 +66,7 @@ pub(crate) fn stage(data: &Path) {
     println!("@spared");
 }
 
-/// The host: has a child whose number and start tick a stranger gets after it.
+/// The host: starts a child whose process id and start tick are then given to a stranger.
 pub(crate) fn host(data: &Path) {
     let registry = open(data);
     for turn in 0..TRIES {
@@ -92,7 +93,7 @@ pub(crate) fn host(data: &Path) {
     panic!("number and tick never came together");
 }
 
-/// It leads a group, which has the number of the child's group.
+/// Starts a stranger that leads a group with the same number as the child's group.
 fn stranger() -> Child {
     let mut command = Command::new("/bin/sleep");
     command

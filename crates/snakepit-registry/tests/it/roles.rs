@@ -1,4 +1,4 @@
-//! Helpers of tests that play a part in a process of their own: this binary, started again.
+//! Helpers of tests that play a role in a process of their own: this binary, started again.
 #![expect(
     clippy::print_stdout,
     reason = "a helper answers on its standard output"
@@ -21,7 +21,7 @@ pub(crate) struct Helper {
     lines: BufReader<ChildStdout>,
 }
 
-/// The command that starts a helper, inside another program such as `setpriv` where one is named.
+/// Returns the command that starts a helper, through `wrapper` such as `setpriv` if there is one.
 pub(crate) fn command(wrapper: &[&str], role: &str, data: &Path) -> Command {
     let exe = std::env::current_exe().expect("the path of this binary");
     let exe = exe.to_str().expect("a plain path");
@@ -48,7 +48,7 @@ impl Helper {
         Self { child, lines }
     }
 
-    /// What comes after a mark in the output; `None` when the helper ended without it.
+    /// Returns the text after `mark` in the output. `None` if the helper ended without it.
     pub(crate) fn answer(&mut self, mark: &str) -> Option<String> {
         let mut line = String::new();
         loop {
@@ -67,9 +67,9 @@ impl Helper {
         self.child.wait().expect("wait");
     }
 
-    /// SIGKILL; returns when the helper is dead.
+    /// Sends SIGKILL and returns when the helper is dead.
     pub(crate) fn kill(&mut self) {
-        // It may have ended already.
+        // The helper may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -81,7 +81,7 @@ impl Drop for Helper {
     }
 }
 
-/// Not a test: what helpers do. It does nothing when no role is named.
+/// The main function of helpers, which is no test. Does nothing if no role is named.
 #[test]
 fn role() {
     let (Ok(role), Some(data)) = (std::env::var(ROLE), std::env::var_os(DATA)) else {

@@ -1,4 +1,4 @@
-//! Workers below a shim: what they are given, how their end is reported, and what is refused.
+//! Workers below a shim: their inputs, the report of their end, and rejected modes.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -92,7 +92,7 @@ fn row_29_a_worker_below_a_shim_has_what_it_is_given_and_nothing_else() {
             names.sort();
             names
         };
-        // The dynamic linker opens files for a moment; what was handed down stays.
+        // The dynamic linker opens files briefly; inherited descriptors stay.
         eventually(LONG, mode.name(), || fds() == ["0", "1", "2"]);
         let environ = fs::read_to_string(format!("/proc/{worker}/environ")).expect("environ");
         let mut variables: Vec<_> = environ

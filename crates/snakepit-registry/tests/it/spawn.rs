@@ -1,4 +1,4 @@
-//! Starting processes: what they inherit, what can go wrong, and the gate.
+//! Starting processes: inheritance, failures, and the gate.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -95,7 +95,7 @@ fn row_41_no_process_to_spare() {
     let (dir, data) = data_dir();
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("chmod");
     fs::create_dir(&data).expect("mkdir");
-    // A user id of this test's own, so that nobody else's processes count.
+    // A user id of this test's own, so that no other process counts.
     let user = 61_234;
     std::os::unix::fs::chown(&data, Some(user), Some(user)).expect("chown");
     let id = format!("--reuid={user}");
@@ -119,7 +119,7 @@ fn row_42_no_descriptor_to_spare() {
         ["resources=true", "serving=true"],
         "{answer:?}"
     );
-    // It waits for 300 ms; a busy loop would use all of that.
+    // The spawner waits for 300 ms; a busy loop would use all of that.
     let used: u64 = answer[3]
         .trim_start_matches("cpu_ms=")
         .parse()
@@ -136,7 +136,7 @@ fn row_29_descriptors_of_a_child() {
     let spec = CommandSpec::new("/bin/sleep").arg("600");
     let (second, spawned) = start(&registry, "second", &spec);
     let fds = Path::new("/proc").join(spawned.pid.to_string()).join("fd");
-    // The dynamic linker opens files for a moment; what was handed down stays.
+    // The dynamic linker opens files briefly; inherited descriptors stay.
     eventually(LONG, "only the pipes are open", || {
         fs::read_dir(&fds).expect("/proc").count() == 3
     });
@@ -155,7 +155,7 @@ fn row_29_descriptors_of_a_child() {
         .collect();
     open.sort();
     let names: Vec<&str> = open.iter().map(|(name, _)| name.as_str()).collect();
-    // Standard input is the death pipe, the outputs are pipes; nothing else was handed down.
+    // Standard input is the death pipe and the outputs are pipes; nothing else is inherited.
     assert_eq!(names, ["0", "1", "2"], "{open:?}");
     assert!(
         open.iter().all(|(_, link)| link.starts_with("pipe:")),

@@ -218,7 +218,7 @@ fn worker_ids_are_checked() {
         let error = registry.reserve(bad).expect_err("it is not usable");
         assert_eq!(error.code(), "SP6008", "{error}");
     }
-    // The same name twice: a restarted worker beside the old one's row.
+    // The same name twice: a restarted worker has a row beside the old one's.
     let (a, b) = (
         registry.reserve("w").expect("a"),
         registry.reserve("w").expect("b"),
@@ -234,11 +234,11 @@ fn row_30_killed_while_writing() {
     for turn in 0..10 {
         let mut host = Host::start("rows", &data);
         let db = data.join("runs").join(host.run.to_string()).join("db");
-        // Its pages may change while they are read; then they are read again.
+        // The pages may change during a read; the read is repeated then.
         let rows = || read_records(&db).map_or(0, |records| records.len());
         eventually(LONG, "it has written some", || rows() >= turn * 15);
         host.kill();
-        // Every row is whole or absent, whether LMDB reads it or not.
+        // Every row is complete or absent, whether LMDB reads it or not.
         let records = read_records(&db).expect("read");
         let store = Store::open(&db, StoreSize::default()).expect("open");
         assert_eq!(store.records().expect("records"), records);

@@ -1,4 +1,4 @@
-//! Strict containment: what leaves its group is ended all the same.
+//! Strict containment: descendants that leave their group are ended as well.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -16,7 +16,7 @@ use crate::support::{
     signal, skip, start, tagged,
 };
 
-/// The strict modes that work here; says why the others do not.
+/// Returns the strict modes that work here; reports the reason for each that does not.
 pub(crate) fn modes() -> Vec<Containment> {
     let strict = Containment::ALL.into_iter().filter(|mode| mode.is_strict());
     strict
@@ -33,16 +33,16 @@ pub(crate) fn modes() -> Vec<Containment> {
 pub(crate) fn open(path: &Path, mode: Containment) -> Registry {
     let mut config = RegistryConfig::new(path);
     config.containment = mode;
-    // On a busy machine a second is soon over.
+    // On a busy machine the default of one second is too short.
     config.confirm = LONG;
     Registry::open(config).expect("the mode works here")
 }
 
-/// A worker with a daemon that is up.
+/// Starts a worker whose daemon is up.
 fn with_daemon(registry: &Registry) -> (Registration, Spawned) {
     let (child, mut spawned) = start(registry, "worker", &daemoniser());
     assert_eq!(first_line(spawned.stdout.take()), "up");
-    // Shim, worker, daemon; in a namespace also its first process.
+    // Shim, worker, daemon; in a namespace also the namespace's first process.
     assert!(tagged(registry.run_id()).len() >= 3, "{child:?}");
     (child, spawned)
 }
@@ -108,7 +108,7 @@ fn row_05_a_daemon_is_gone_when_its_host_is_killed() {
     }
 }
 
-/// The processes with this argument.
+/// Returns the processes that have this argument.
 fn with_argument(argument: &str) -> Vec<i32> {
     let all = fs::read_dir("/proc").expect("/proc").flatten();
     let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
@@ -120,7 +120,7 @@ fn with_argument(argument: &str) -> Vec<i32> {
     .collect()
 }
 
-/// A worker whose daemon has thrown the mark of its run away.
+/// A worker whose daemon has cleared its environment and so carries no cookie.
 fn unmarked(time: &str) -> CommandSpec {
     let mut spec = sh(&format!(
         "setsid env -i sh -c 'sleep {time} >/dev/null & echo up'; exec sleep 600"
@@ -145,7 +145,7 @@ fn row_05_a_daemon_without_the_mark_is_gone_with_its_worker() {
     }
 }
 
-/// The number of living processes in the control group of this one.
+/// Returns the number of living processes in the control group of `pid`.
 fn in_group_of(pid: i32) -> usize {
     let group = |pid: i32| fs::read_to_string(format!("/proc/{pid}/cgroup")).ok();
     let own = group(pid).expect("it lives");
@@ -201,7 +201,7 @@ fn row_07_a_host_is_killed_while_it_starts_workers() {
     }
 }
 
-/// The names of the control groups beside ours.
+/// Returns the names of the control groups beside ours.
 fn cgroups() -> String {
     ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"]
         .iter()
@@ -224,7 +224,7 @@ fn row_06_host_and_shim_are_killed_together() {
         } else {
             let worker = host.pids[0];
             eventually(LONG, "the worker is gone", || !alive(worker));
-            // What started the daemon ends by itself.
+            // The shell that started the daemon ends by itself.
             eventually(LONG, "only the daemon is left", || {
                 tagged(host.run).len() == 1
             });
@@ -264,10 +264,11 @@ fn row_06_a_shim_is_killed_alone() {
     }
 }
 
-/// Every process forks twice and stays, to a depth; the group and the session are left.
+/// A process tree: every process forks twice and stays, to a depth of 6, and one branch leaves
+/// group and session.
 const TREE: &str = "f() { if [ $1 -gt 0 ]; then f $(($1 - 1)) & f $(($1 - 1)) & fi; sleep 600; }
 echo up; f 6 & setsid sh -c 'while :; do sleep 600 & sleep 0.001; done' & sleep 600";
-/// A process that is always somebody else: it forks and ends, again and again.
+/// A process that changes its id all the time: it forks and ends, again and again.
 const COMET: &str = "
 import os
 print('up', flush=True)

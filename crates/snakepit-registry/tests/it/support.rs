@@ -1,4 +1,4 @@
-//! What the tests share: waiting for conditions, finding what a run has left.
+//! Shared helpers: waiting for conditions, finding the remains of a run.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use snakepit_registry::{
 };
 use tempfile::TempDir;
 
-/// Long enough for a busy machine; no test waits that long when all is well.
+/// Time limit that suffices on a busy machine. A passing test never waits that long.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
 
 #[expect(clippy::disallowed_methods, reason = "these tests are about real time")]
@@ -17,9 +17,8 @@ pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
-/// Returns whether no more than `limit` has passed since `start`. A busy machine is late with
-/// everything: it has as much more time as ten programs take now, one after the other, from start
-/// to end.
+/// Returns `true` if no more than `limit` has passed since `start`. A busy machine delays
+/// everything: the limit grows by the time that ten programs take now, one after the other.
 pub(crate) fn in_time(start: Instant, limit: Duration) -> bool {
     let took = start.elapsed();
     took < limit || {
@@ -32,7 +31,7 @@ pub(crate) fn in_time(start: Instant, limit: Duration) -> bool {
     }
 }
 
-/// Waits until a condition holds and says how long it took.
+/// Waits until a condition holds and returns how long it took.
 #[track_caller]
 pub(crate) fn eventually(limit: Duration, what: &str, condition: impl Fn() -> bool) -> Duration {
     let start = now();
@@ -44,7 +43,7 @@ pub(crate) fn eventually(limit: Duration, what: &str, condition: impl Fn() -> bo
     start.elapsed()
 }
 
-/// A directory for a data directory, and its path.
+/// Returns a temporary directory and the path of a data directory in it.
 pub(crate) fn data_dir() -> (TempDir, PathBuf) {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let path = dir.path().join("d");
@@ -53,12 +52,12 @@ pub(crate) fn data_dir() -> (TempDir, PathBuf) {
 
 pub(crate) fn open(path: &Path) -> Registry {
     let mut config = RegistryConfig::new(path);
-    // On a busy machine a second is soon over.
+    // On a busy machine the default of one second is too short.
     config.confirm = LONG;
     Registry::open(config).expect("the directory is usable")
 }
 
-/// `/bin/sh -c script`, silent.
+/// `/bin/sh -c script`, without outputs.
 pub(crate) fn sh(script: &str) -> CommandSpec {
     CommandSpec::new("/bin/sh")
         .arg("-c")
@@ -73,8 +72,8 @@ pub(crate) fn sleeper() -> CommandSpec {
         .output(Output::Null)
 }
 
-/// A worker that starts a daemon: it leaves group and session, and its parents end. The first
-/// line of the output says that it is there.
+/// A worker that starts a daemon, which leaves group and session and loses its parents. The first
+/// line of the output shows that the daemon is up.
 pub(crate) fn daemoniser() -> CommandSpec {
     let mut spec =
         sh("setsid sh -c 'sh -c \"echo up; exec sleep 601 >/dev/null\" &'; exec sleep 600");
@@ -82,7 +81,7 @@ pub(crate) fn daemoniser() -> CommandSpec {
     spec
 }
 
-/// The first line of a child's output.
+/// Returns the first line of a child's output.
 pub(crate) fn first_line(output: Option<std::os::fd::OwnedFd>) -> String {
     let output = std::fs::File::from(output.expect("piped"));
     let mut line = String::new();
@@ -97,7 +96,7 @@ pub(crate) fn start(registry: &Registry, id: &str, spec: &CommandSpec) -> (Regis
     registry.spawner().spawn(reservation, spec).expect("spawn")
 }
 
-/// Living processes that carry a cookie or a stamp of the run.
+/// Returns the living processes that carry a cookie or a stamp of the run.
 pub(crate) fn tagged(run: RunId) -> Vec<i32> {
     let all = HostTable.tagged().expect("/proc is readable");
     let ours = |cookies: &[snakepit_registry::Cookie]| cookies.iter().any(|c| c.run() == run);
@@ -107,7 +106,7 @@ pub(crate) fn tagged(run: RunId) -> Vec<i32> {
         .collect()
 }
 
-/// The leak oracle: no process of the run lives.
+/// Asserts that no process of the run lives.
 #[track_caller]
 pub(crate) fn none_left(run: RunId, limit: Duration) -> Duration {
     eventually(
@@ -117,7 +116,8 @@ pub(crate) fn none_left(run: RunId, limit: Duration) -> Duration {
     )
 }
 
-/// No process of the run lives, but for a copy of its host that carries the host's own marks.
+/// Asserts that no process of the run lives except for `copy`, a copy of its host that carries the
+/// host's own marks.
 #[track_caller]
 pub(crate) fn none_left_but(run: RunId, copy: i32, limit: Duration) {
     let others = || tagged(run).into_iter().filter(|&pid| pid != copy);
@@ -126,7 +126,7 @@ pub(crate) fn none_left_but(run: RunId, copy: i32, limit: Duration) {
     });
 }
 
-/// Closes a registry in which nothing may be left, and looks whether anything is.
+/// Closes a registry and asserts that no process of its run is left.
 #[track_caller]
 pub(crate) fn close(registry: &Registry) {
     let run = registry.run_id();
@@ -158,7 +158,7 @@ pub(crate) fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
-/// Says why a test does nothing here, also in the table of faults where one is made.
+/// Reports the reason a test does nothing here, and adds it to the table of faults if one is made.
 #[expect(
     clippy::print_stderr,
     reason = "the reason is for whoever runs the tests"
@@ -169,7 +169,7 @@ pub(crate) fn skip(why: &str) {
     let (Some(dir), Some(name)) = (std::env::var_os("FAULTS_OUT"), test.name()) else {
         return;
     };
-    // A reason that cannot be written is missing in the table, no more.
+    // A reason that cannot be written is missing from the table; that is all.
     let _ = std::fs::create_dir_all(&dir);
     let file = format!("skipped-{}.txt", name.replace("::", "."));
     let _ = std::fs::write(Path::new(&dir).join(file), why);

@@ -1,4 +1,4 @@
-//! Sweeps with other hosts around.
+//! Sweeps while other hosts live.
 
 use std::time::Duration;
 
@@ -120,7 +120,7 @@ fn what_outlives_its_host_is_ended_when_a_person_wants_it() {
         host.kill();
         let report = Registry::sweep_data_dir(&data, LONG).expect("sweep");
         assert_eq!(report.killed(), 0, "{report:?}");
-        // The worker lives, so that its child is nobody's leftover.
+        // The worker lives, so its child is not an orphan.
         let report = Registry::end_orphans(&data, LONG, Reach::Leftovers).expect("sweep");
         assert_eq!(report.killed(), 0, "{report:?}");
         assert_eq!(report.runs[0].left.len(), 2, "{report:?}");

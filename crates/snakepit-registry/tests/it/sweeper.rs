@@ -1,4 +1,4 @@
-//! The sweeper itself dies on the way.
+//! The sweeper itself is killed half-way.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -9,7 +9,7 @@ use crate::host::Host;
 use crate::roles::{Helper, command};
 use crate::support::{LONG, alive, data_dir, eventually, none_left, skip};
 
-/// System calls of a sweep, with the times that each is hit.
+/// System calls of a sweep, with the number of invocations at which each is hit.
 const POINTS: [(&str, u32); 5] = [
     ("flock,fcntl", 3),
     ("pidfd_open", 3),
@@ -53,7 +53,8 @@ fn row_88_sweeper_killed_on_the_way() {
     bystander.wait().expect("wait");
 }
 
-/// A sweeper that SIGKILL hits at one of these calls; whether it came to its end all the same.
+/// Runs a sweeper that SIGKILL hits at one of these calls. Returns `true` if it finished
+/// nevertheless.
 fn swept(data: &Path, calls: &str, when: u32) -> bool {
     let (trace, inject) = (
         format!("trace={calls}"),
@@ -74,7 +75,7 @@ fn swept(data: &Path, calls: &str, when: u32) -> bool {
     command.stderr(Stdio::null());
     let mut helper = Helper::of(command);
     let swept = helper.answer("@swept").is_some();
-    // Its output ends before its threads do, and one of them has the locks.
+    // The helper's output ends before its threads do, and one of them holds the locks.
     helper.wait();
     swept
 }

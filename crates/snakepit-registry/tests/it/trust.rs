@@ -1,5 +1,5 @@
-//! Data directories that somebody has prepared: nothing of them is believed, nothing outside of
-//! them is touched, nobody waits, and what is good beside them still counts.
+//! Data directories that an attacker has prepared: their contents are not trusted, no file outside
+//! is touched, no operation blocks, and intact runs beside a bad one still count.
 #![expect(
     clippy::print_stdout,
     reason = "a helper answers on its standard output"
@@ -22,7 +22,7 @@ use crate::roles::Helper;
 use crate::support::{alive, close, data_dir, in_time, is_root, none_left, now, open, skip};
 
 const BUDGET: Duration = Duration::from_secs(3);
-/// Another user. It owns what an attacker has prepared, or is the one who is attacked.
+/// Another user, who owns what an attacker has prepared, or who is attacked.
 const NOBODY: u32 = 65534;
 const AS_NOBODY: [&str; 4] = [
     "setpriv",
@@ -31,7 +31,7 @@ const AS_NOBODY: [&str; 4] = [
     "--clear-groups",
 ];
 
-/// Everything that a host and its tools do with a data directory.
+/// Runs every operation of a host and its tools on a data directory.
 pub(crate) fn operations(data: &Path) {
     let start = now();
     let code = |result: Result<(), Error>| result.map_or_else(|e| e.code(), |()| "fine");
@@ -47,7 +47,7 @@ pub(crate) fn operations(data: &Path) {
     println!("@codes {} {}", codes.join(" "), start.elapsed().as_millis());
 }
 
-/// The codes of all operations, in their order; they ended in time.
+/// Returns the codes of all operations in order, and asserts that they ended in time.
 fn codes(wrapper: &[&str], data: &Path) -> Option<Vec<String>> {
     let answer = Helper::start(wrapper, "operations", data).answer("@codes ")?;
     let mut words: Vec<String> = answer.split(' ').map(str::to_owned).collect();
@@ -56,7 +56,7 @@ fn codes(wrapper: &[&str], data: &Path) -> Option<Vec<String>> {
     Some(words)
 }
 
-/// Names and bytes of all that is in a directory.
+/// Returns the names and the bytes of all files in a directory.
 fn contents(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).expect("read").flatten() {
@@ -72,7 +72,7 @@ fn contents(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     found
 }
 
-/// A dead run with a process that its mark betrays, and the run's directory.
+/// Creates a dead run with a living process that carries its mark. Returns its host and directory.
 fn dead_run(data: &Path) -> (Host, PathBuf) {
     let mut host = Host::start("escapee", data);
     host.kill_but_escapee();
@@ -84,7 +84,8 @@ fn fifo(path: &Path) {
     nix::unistd::mkfifo(path, Mode::S_IRWXU).expect("mkfifo");
 }
 
-/// A bad run beside a good one: it is reported and left as it is, the good one is swept.
+/// Creates a bad run beside a good one. Asserts that the bad one is reported and left as it is, and
+/// that the good one is swept.
 fn bad_run(what: &str, spoil: impl Fn(&Path, &Path)) {
     let (dir, data) = data_dir();
     let outside = dir.path().join("outside");
@@ -244,7 +245,7 @@ fn row_94_another_user_against_what_root_has() {
     none_left(host.run, Duration::from_millis(500));
 }
 
-/// A row in a dead run of ours that names somebody else's process with all its numbers, and a
+/// A row in a dead run of ours names a process of another program with all its numbers, and a
 /// directory that is no control group.
 #[test]
 fn row_94_a_row_that_names_a_stranger() {

@@ -1,4 +1,4 @@
-//! A worker whose environment and program nobody of its user may look at.
+//! A worker whose environment and program are unreadable even for its own user.
 #![expect(
     clippy::print_stdout,
     reason = "a helper answers on its standard output"
@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use crate::roles::Helper;
 use crate::support::{LONG, alive, data_dir, eventually, is_root, open, sh, signal, skip, start};
 
-/// Gives up the rights that make everything readable.
+/// Drops the privileges that make every file readable.
 const NOBODY: [&str; 4] = [
     "setpriv",
     "--reuid=65534",
@@ -30,7 +30,7 @@ fn row_26_a_worker_that_cannot_be_looked_at_is_swept() {
     } else {
         wrapper = &[];
     }
-    // A program that its user may run but not read is not dumpable.
+    // A program that its user may execute but not read is not dumpable.
     let program = dir.path().join("sleep");
     fs::copy("/bin/sleep", &program).expect("copy");
     fs::set_permissions(&program, fs::Permissions::from_mode(0o111)).expect("chmod");
@@ -58,8 +58,8 @@ fn row_26_a_worker_that_cannot_be_looked_at_is_swept() {
     signal(bystander, libc::SIGKILL);
 }
 
-/// A worker that is not reached by the death pipe and cannot be looked at, and a stranger of the
-/// same user that runs the same program.
+/// Starts a worker that is out of reach of the death pipe and unreadable, and a stranger of the
+/// same user that executes the same program.
 pub(crate) fn host(data: &Path) {
     let program = data.with_file_name("sleep");
     let program = program.to_str().expect("a plain path");
@@ -81,6 +81,6 @@ pub(crate) fn host(data: &Path) {
         assert!(fs::read_link(format!("/proc/{pid}/exe")).is_err());
     }
     println!("@ready {} {}", spawned.pid, stranger.id());
-    // It ends after this host.
+    // The stranger outlives this host.
     stranger.wait().expect("wait");
 }
