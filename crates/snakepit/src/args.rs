@@ -5,16 +5,18 @@ use serde::{Serialize, Serializer};
 
 use crate::{Payload, PayloadError};
 
-/// Keyword arguments of mixed types, in the order they were given; usually written with [`args!`](crate::args!).
+/// Keyword arguments of mixed types, in the order given; usually written with
+/// [`args!`](crate::args!).
 ///
-/// Each value is encoded when it is added, and sent as it is; a value that cannot be encoded fails the call, not the construction.
+/// Each value is encoded when it is added. If encoding fails, the call returns the error; building
+/// the arguments does not fail.
 #[derive(Clone, Debug, Default)]
 pub struct Args {
     entries: Vec<(String, Result<Payload, PayloadError>)>,
 }
 
 impl Args {
-    /// No arguments.
+    /// Creates an empty set of arguments.
     pub fn new() -> Self {
         Self::default()
     }
@@ -40,7 +42,7 @@ impl Serialize for Args {
     }
 }
 
-/// Keyword arguments: `args! { "xs" => [1.0, 2.0], "label" => "a" }`.
+/// Builds keyword arguments: `args! { "xs" => [1.0, 2.0], "label" => "a" }`.
 ///
 /// ```
 /// let args = snakepit::args! { "xs" => [1, 2, 3], "label" => "first" };

@@ -1,4 +1,4 @@
-//! The whole as a gRPC service, for clients in any language.
+//! The host as a gRPC service, for clients in any language.
 
 use std::sync::Arc;
 
@@ -13,14 +13,16 @@ use crate::{
 };
 
 impl Snakepit {
-    /// Sessions, variables, programs and exposed host tools as the gRPC service of `proto/snakepit_bridge.proto`. It is served until the
-    /// handle that `serve_unix` or `serve_tcp` returns is dropped.
+    /// Returns a server of `proto/snakepit_bridge.proto` for sessions, variables, programs and
+    /// exposed host tools. `serve_unix` or `serve_tcp` starts it; dropping the returned handle
+    /// stops it.
     pub fn bridge(&self) -> BridgeServer {
         BridgeServer::new(self.host_state().clone())
     }
 
-    /// The same, and clients may call the tools of all pools, the default pool's first. Whoever reaches the service runs code as the user of
-    /// this program.
+    /// Returns the same server as [`bridge`](Self::bridge), but clients may also call the tools of
+    /// all pools; the default pool is searched first. Anyone who can connect runs code as the user
+    /// of this program.
     pub fn bridge_with_gateway(&self) -> BridgeServer {
         let gateway = PoolGateway {
             whole: self.downgrade(),
@@ -29,14 +31,15 @@ impl Snakepit {
     }
 }
 
-/// The pools, as clients of the service reach them.
+/// The pools as a gateway for clients of the service.
 #[derive(Debug)]
 struct PoolGateway {
     whole: WeakSnakepit,
 }
 
 impl PoolGateway {
-    /// The pool of a tool, and the options of the call. The arguments are checked before a worker is occupied.
+    /// Returns the pool that has the tool, and the options of the call. The arguments are checked
+    /// before the call occupies a worker.
     async fn find(&self, call: &GatewayCall) -> Result<(PoolHandle, CallOptions), Error> {
         let mut options = CallOptions::new();
         options.session.clone_from(&call.session);
@@ -85,13 +88,14 @@ impl Gateway for PoolGateway {
         tools
     }
 
-    /// Each pool has a worker that is ready: a client may call tools of any of them.
+    /// Returns whether every pool has a ready worker: a client may call tools of any of them.
     fn is_ready(&self) -> bool {
         let whole = self.whole.upgrade();
         whole.is_some_and(|whole| whole.pools().iter().all(|pool| pool.status().ready > 0))
     }
 
-    /// Peers may say which tools they have; only workers of the pools are called.
+    /// Accepts and ignores the tools that a peer announces: the gateway calls only workers of the
+    /// pools.
     fn register_tools(&self, _: &Session, _: &str, _: &[PeerTool]) -> Result<(), Box<ToolError>> {
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Description of the whole, and its start.
+//! The builder of a host, and its start.
 
 #[cfg(feature = "process")]
 use std::path::PathBuf;
@@ -19,10 +19,10 @@ use crate::{
     PoolName, Snakepit, WorkerProfile,
 };
 
-/// Name of the pool that [`SnakepitBuilder::adapter`] makes.
+/// Name of the pool that [`SnakepitBuilder::adapter`] adds.
 const MAIN: &str = "main";
 
-/// Describes pools and starts them; made by [`Snakepit::builder`].
+/// Configures pools and starts them; created by [`Snakepit::builder`].
 #[derive(Debug, Default)]
 #[must_use = "nothing runs before `start`"]
 pub struct SnakepitBuilder {
@@ -51,7 +51,8 @@ impl SnakepitBuilder {
         self.pool(PoolBuilder::new(MAIN, adapter))
     }
 
-    /// Adds a pool. The first one is the default pool unless [`default_pool`](Self::default_pool) names another.
+    /// Adds a pool. The first pool is the default unless [`default_pool`](Self::default_pool) names
+    /// another.
     pub fn pool(mut self, pool: PoolBuilder) -> Self {
         self.pools.push(pool);
         self
@@ -64,7 +65,7 @@ impl SnakepitBuilder {
 
     /// Adds the pools of a configuration.
     ///
-    /// Its limits of sessions and host tools replace those set before.
+    /// Its limits of sessions and host tools replace the limits set before.
     #[cfg(feature = "config")]
     pub fn config(mut self, config: Config) -> Self {
         self.state = config.state;
@@ -87,37 +88,39 @@ impl SnakepitBuilder {
         self
     }
 
-    /// Adds the pools of a configuration file; `SNAKEPIT_*` variables change its settings. The file is read by [`start`](Self::start).
+    /// Adds the pools of a configuration file; `SNAKEPIT_*` variables override its settings.
+    /// [`start`](Self::start) reads the file.
     #[cfg(feature = "config")]
     pub fn config_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.files.push(path.into());
         self
     }
 
-    /// Names the pool that calls without a pool go to.
+    /// Names the pool for calls that name none.
     pub fn default_pool(mut self, name: impl Into<PoolName>) -> Self {
         self.default_pool = Some(name.into());
         self
     }
 
-    /// Directory where workers are recorded, so that the next start ends what a crash has left. Hosts may share it. Without one it is
-    /// `$SNAKEPIT_DATA_DIR`, `$XDG_STATE_HOME/snakepit` or `~/.local/state/snakepit`.
+    /// Sets the directory where workers are recorded, so that the next start can clean up after a
+    /// crash. Several hosts may share it. The default is `$SNAKEPIT_DATA_DIR`,
+    /// `$XDG_STATE_HOME/snakepit` or `~/.local/state/snakepit`.
     #[cfg(feature = "process")]
     pub fn data_dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.data_dir = Some(dir.into());
         self
     }
 
-    /// Records the workers in this run instead of a new one; a profile that was built with it belongs to the whole then. Shutting down closes
-    /// the run.
+    /// Records the workers in this run instead of a new one. Profiles built with the run then
+    /// belong to this host, and shutting down closes the run.
     #[cfg(feature = "process")]
     pub fn run(mut self, run: Run) -> Self {
         self.run = Some(run);
         self
     }
 
-    /// Uses this state, with its own limits, instead of a new one. A profile of a pool that has a state of its own does the same. All of them
-    /// must be the same one. Shutting down closes it.
+    /// Uses this state, with its own limits, instead of a new one. A pool whose profile carries a
+    /// state has the same effect; all states must be the same one. Shutting down closes the state.
     pub fn host_state(mut self, state: HostState) -> Self {
         self.host_state = Some(state);
         self
@@ -129,27 +132,29 @@ impl SnakepitBuilder {
         self
     }
 
-    /// Registers a function of this program for all sessions. Tools may call it when it is [exposed](HostTool::exposed). More can be
-    /// registered at any time with [`Snakepit::host_tools`].
+    /// Registers a function of this program for all sessions. Tools may call it if it is
+    /// [exposed](HostTool::exposed). [`Snakepit::host_tools`] registers more at any time.
     pub fn host_tool(mut self, tool: HostTool) -> Self {
         self.tools.push(tool);
         self
     }
 
-    /// Whether [`start`](Self::start) waits until all workers are ready; it does unless told otherwise.
+    /// Sets whether [`start`](Self::start) waits until all workers are ready. Default: true.
     pub const fn wait_ready(mut self, wait: bool) -> Self {
         self.start_later = !wait;
         self
     }
 
-    /// Starts all pools and waits until their workers are ready. The whole lives on the tokio runtime that this is awaited on, which needs
-    /// timers and I/O; once that is gone everything fails with [`Error::Closed`](crate::Error::Closed), from whatever runtime it is used.
+    /// Starts all pools and waits until their workers are ready. Requires a tokio runtime with
+    /// timers and I/O, on which the host then lives. Once that runtime is gone, all calls fail with
+    /// [`Error::Closed`](crate::Error::Closed), from any runtime.
     ///
     /// # Errors
-    /// [`BuildError`] says which setting, profile or pool failed; whatever had started is stopped first.
+    /// [`BuildError`] names the setting, profile or pool that failed. Everything that had started
+    /// is stopped first.
     ///
     /// # Cancel safety
-    /// Dropping the future stops what was started.
+    /// Dropping the future stops everything that has started.
     pub async fn start(self) -> Result<Snakepit, BuildError> {
         snakepit_core::current_runtime().map_err(|error| BuildError::Config {
             error,
@@ -176,7 +181,7 @@ impl SnakepitBuilder {
                 Ok((pool, guard)) => {
                     host.watch(&pool);
                     pools.push(pool);
-                    // Without a guard, failed starts are tried again as the pool's restart policy says.
+                    // Without a guard, the pool retries failed starts by its restart policy.
                     starting.extend(wait.then_some(guard));
                 }
                 Err(error) => failure = failure.or(Some(error)),
@@ -195,7 +200,7 @@ impl SnakepitBuilder {
         Ok(Snakepit::new(pools, &default, host))
     }
 
-    /// Opens the run when a pool needs it.
+    /// Opens the run if a pool needs it.
     async fn host(&mut self) -> Result<Host, BuildError> {
         let state = match self.given_state()? {
             Some(state) => state,
@@ -228,7 +233,8 @@ impl SnakepitBuilder {
         }
     }
 
-    /// The state that was given, by itself or with the profile of a pool: tools must not see another one than callers.
+    /// Returns the state set on the builder or carried by a pool's profile. All must be the same
+    /// one: tools and callers have to see the same state.
     fn given_state(&self) -> Result<Option<HostState>, BuildError> {
         let mut given = self.host_state.clone();
         for pool in &self.pools {
@@ -256,7 +262,7 @@ impl SnakepitBuilder {
         Ok(self)
     }
 
-    /// Checks everything that can be checked without starting anything. Returns the default pool.
+    /// Checks everything that does not require a start. Returns the name of the default pool.
     fn check(&self) -> Result<PoolName, BuildError> {
         let names: Vec<&str> = self.pools.iter().map(|pool| pool.name().as_str()).collect();
         let Some(first) = self.pools.first() else {
@@ -302,8 +308,8 @@ impl SnakepitBuilder {
     }
 }
 
-/// Waits for one pool. The pool itself fails a worker after its `start_timeout`, so the bound here only covers starts that come one after
-/// the other.
+/// Waits for one pool. The pool itself bounds each start by `start_timeout`; this bound covers
+/// starts that follow one another.
 async fn ready(pool: &Pool) -> Result<(), BuildError> {
     let config = pool.config();
     let rounds = config

@@ -1,4 +1,4 @@
-//! Tools by name, wherever they are.
+//! Calls of tools by name, across host tools and pools.
 
 use std::sync::Arc;
 
@@ -14,11 +14,12 @@ use crate::{
 };
 
 impl Snakepit {
-    /// Calls a tool by its name for a session: an [exposed](crate::HostTool::exposed) host tool, else a tool of the default pool, else one
-    /// of another pool. The arguments of a worker's tool are checked against its schema before a worker is occupied.
+    /// Calls a tool by name for a session. Searches [exposed](crate::HostTool::exposed) host tools,
+    /// then the default pool, then the other pools. The arguments of a worker's tool are checked
+    /// against its schema before the call occupies a worker.
     ///
     /// # Errors
-    /// Every [`Error`]; [`ErrorCode::UnknownTool`] when nothing has this name.
+    /// Every [`Error`]; [`ErrorCode::UnknownTool`] if no tool has this name.
     ///
     /// # Cancel safety
     /// Dropping the future cancels the call; the tool may have run in part.
@@ -35,7 +36,7 @@ impl Snakepit {
         Ok(result.decode()?)
     }
 
-    /// The same with encoded arguments.
+    /// Calls a tool by name with encoded arguments.
     pub(crate) async fn call_by_name(
         &self,
         options: CallOptions,
@@ -76,12 +77,13 @@ impl Snakepit {
 pub(crate) struct Found {
     pub(crate) pool: PoolHandle,
     pub(crate) tool: Arc<ToolInfo>,
-    /// The options, with the time that is left.
+    /// The options, with the remaining time.
     pub(crate) left: CallOptions,
 }
 
-/// Looks a tool up in the pools, in their order. A pool whose workers have never been ready is waited for, since it may have the tool; why
-/// it cannot be asked counts only if no other pool has it.
+/// Searches the pools for a tool, in their order. If the workers of a pool have never been ready,
+/// waits for it, since it may have the tool. Returns the error of a pool that cannot be searched
+/// only if no other pool has the tool.
 pub(crate) async fn find(
     pools: &[PoolHandle],
     name: &str,

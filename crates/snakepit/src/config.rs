@@ -1,4 +1,4 @@
-//! Pools described by a file and by the environment.
+//! Pools configured by a file and by the environment.
 
 mod env;
 mod health;
@@ -22,26 +22,26 @@ use self::raw::{RawConfig, RawPool};
 use crate::text::nearest;
 use crate::{BuildError, HostStateConfig, PoolBuilder, PoolConfig, PoolName, PythonProfile};
 
-/// Pools described by `snakepit.toml` and `SNAKEPIT_*` variables.
+/// Pools configured by `snakepit.toml` and `SNAKEPIT_*` variables.
 ///
 /// ```toml
 /// default_pool = "main"
 /// data_dir = "state"         # where workers are recorded; relative to this file
-/// admin = true               # with the feature `diag`: `snakepit status` and others may look into this host
+/// admin = true               # feature `diag`: `snakepit status` and others may query this host
 ///
-/// [sessions]                 # limits of what sessions keep
+/// [sessions]                 # limits of the state of sessions
 /// ttl = "30m"
 ///
-/// [host_tools]               # limits of what tools may call in this program
+/// [host_tools]               # limits of calls from tools into this program
 /// max_depth = 8
 ///
-/// [telemetry]                # with the feature `telemetry`; OTEL_* variables win over it
+/// [telemetry]                # feature `telemetry`; OTEL_* variables override it
 /// otlp = "http://localhost:4317"
 /// prometheus = "127.0.0.1:9464"
 ///
 /// [defaults]                 # for every pool
 /// workers = 4
-/// timeout_profile = "production_strict"  # keys of single times go before it
+/// timeout_profile = "production_strict"  # keys of single times override it
 /// call_timeout = "30s"
 ///
 /// [pools.main]
@@ -57,63 +57,70 @@ use crate::{BuildError, HostStateConfig, PoolBuilder, PoolConfig, PoolName, Pyth
 /// adapter = "shared.py"
 /// profile = "thread"         # several calls in one process, each on a thread of its own
 /// threads_per_worker = 16
-/// thread_safety_checks = "strict"   # refuse code that does not say `__thread_safe__ = True`; default "warn"
+/// thread_safety_checks = "strict"   # rejects code without `__thread_safe__ = True`; default "warn"
 ///
 /// [pools.gpu.restart]
 /// max_restarts = 3
 ///
-/// [pools.gpu.tools.train]    # one tool; what the caller says goes first
+/// [pools.gpu.tools.train]    # one tool; the caller's options override it
 /// timeout = "20m"
-/// idempotent = true          # may be repeated
+/// idempotent = true          # may be retried
 ///
-/// [pools.gpu.autoscale]      # between 1 and 4 workers, by how long calls wait
+/// [pools.gpu.autoscale]      # 1 to 4 workers, by the time that calls wait
 /// max = 4
 /// target_delay = "100ms"
 ///
-/// [pools.gpu.quarantine]     # a policy is on when it has a table; also breaker, tool_breaker and retry
+/// [pools.gpu.quarantine]     # a table enables its policy; also breaker, tool_breaker and retry
 /// deaths = 2
 ///
-/// [pools.gpu.recycle]        # workers that live are replaced
+/// [pools.gpu.recycle]        # replacement of live workers
 /// max_requests = 10000
 /// max_age = "12h"
 /// max_memory = "4GiB"        # all processes of a worker together
-/// mode = "in_place"          # the card has no room for two
+/// mode = "in_place"          # the GPU has no memory for two
 ///
-/// [pools.gpu.heartbeat]      # signs of life
+/// [pools.gpu.heartbeat]      # liveness checks
 /// interval = "5s"
-/// stall_timeout = "10m"      # calls may wait no longer than this without using the processor
+/// stall_timeout = "10m"      # longest time of a call without CPU use
 ///
-/// [pools.gpu.health]         # the `health` methods of its adapters
+/// [pools.gpu.health]         # `health` methods of the adapters
 /// interval = "1m"
 /// failures = 2
 /// ```
 ///
-/// A variable names a key with `__` between its parts: `SNAKEPIT_POOLS__MAIN__WORKERS=2`. Variables win over the file; pool names and keys
-/// in them are lower-case. Durations are `"250ms"`, `"1.5s"`, `"2m"`, `"1d"` or a number of seconds, sizes `"64MiB"` or a number of bytes.
+/// A variable names a key with `__` between its parts: `SNAKEPIT_POOLS__MAIN__WORKERS=2`. Variables
+/// override the file; pool names and keys in them are lower-case. Durations are `"250ms"`,
+/// `"1.5s"`, `"2m"`, `"1d"` or a number of seconds; sizes are `"64MiB"` or a number of bytes.
 ///
-/// The word `"none"` unsets an optional setting, also one that `[defaults]` has: `call_timeout = "none"`, `retry = "none"`,
-/// `recycle = { max_age = "none" }`, `python = "none"`.
+/// The word `"none"` unsets an optional setting, also one from `[defaults]`:
+/// `call_timeout = "none"`, `retry = "none"`, `recycle = { max_age = "none" }`, `python = "none"`.
 ///
-/// These `SNAKEPIT_*` variables are no keys: `SNAKEPIT_PYTHON`, `SNAKEPIT_BRIDGE` and `SNAKEPIT_LOG`; those of
-/// [`WORKER_SETTINGS`](snakepit_profiles::variables::WORKER_SETTINGS), which workers read by themselves; `SNAKEPIT_WORKER_*`, with which a
-/// host starts a worker, so that a program can run inside a tool; those that Kubernetes sets for a service named `snakepit`
-/// (`SNAKEPIT_PORT=tcp://…`, `SNAKEPIT_SERVICE_HOST`); and those of the original library (`SNAKEPIT_HEARTBEAT_CONFIG` and others). They are
-/// ignored here.
+/// These `SNAKEPIT_*` variables are not keys and are ignored here:
+/// - `SNAKEPIT_PYTHON`, `SNAKEPIT_BRIDGE` and `SNAKEPIT_LOG`;
+/// - those of [`WORKER_SETTINGS`](snakepit_profiles::variables::WORKER_SETTINGS), which workers
+///   read themselves;
+/// - `SNAKEPIT_WORKER_*`, with which a host starts a worker, so that a program can run inside a
+///   tool;
+/// - those that Kubernetes sets for a service named `snakepit` (`SNAKEPIT_PORT=tcp://…`,
+///   `SNAKEPIT_SERVICE_HOST`);
+/// - those of the original library (`SNAKEPIT_HEARTBEAT_CONFIG` and others).
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Config {
     /// The pools, sorted by name.
     pub pools: Vec<PoolBuilder>,
-    /// The pool that calls without a pool go to.
+    /// The pool for calls that name none.
     pub default_pool: Option<PoolName>,
     /// Directory where workers are recorded.
     pub data_dir: Option<PathBuf>,
-    /// Whether others of this user may look into the host. `None` if the configuration does not say: they may.
+    /// Enables the admin socket, on which processes of this user query the host. `None` if not
+    /// configured, which means enabled.
     #[cfg(feature = "diag")]
     pub admin: Option<bool>,
     /// Limits of sessions and host tools.
     pub state: HostStateConfig,
-    /// Exporters that the whole starts and ends. `None` if there is no table `telemetry`, or if it is switched off.
+    /// Exporters, which start and end with the host. `None` without a table `telemetry`, or if it
+    /// is disabled.
     #[cfg(feature = "telemetry")]
     pub telemetry: Option<snakepit_telemetry::TelemetryConfig>,
 }
@@ -135,7 +142,8 @@ impl Config {
         Self::from_sources(None, process_variables())
     }
 
-    /// Reads a file, if any, and variables that the caller provides; those without `SNAKEPIT_` before their names are ignored.
+    /// Reads a file, if given, and the caller's variables. Variables without the prefix `SNAKEPIT_`
+    /// are ignored.
     ///
     /// # Errors
     /// [`BuildError`] with the file or variable and the key.
@@ -189,7 +197,8 @@ impl Config {
     }
 }
 
-/// Makes the settings of the exporters. Standard variables change what the table says; without a table they mean others.
+/// Returns the settings of the exporters. Standard `OTEL_*` variables override the table; without a
+/// table they are ignored.
 #[cfg(feature = "telemetry")]
 fn exporters(
     raw: Option<telemetry::RawTelemetry>,
@@ -218,7 +227,7 @@ fn process_variables() -> impl Iterator<Item = (String, String)> {
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
-/// Makes one pool of its settings.
+/// Creates a pool from its settings.
 fn build(name: String, raw: RawPool, location: Option<String>) -> Result<PoolBuilder, BuildError> {
     let invalid = |key: &str, message: String, help: &str| {
         let error = crate::error::config_error(crate::ErrorCode::InvalidConfig, key, message, help);

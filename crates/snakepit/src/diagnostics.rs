@@ -1,12 +1,13 @@
-//! A look into the whole, for itself and for others of the same user.
+//! Reports about the host, for the program itself and for other processes of the same user.
 
 use snakepit_diag::{PoolReport, Report};
 
 use crate::{Snakepit, SnakepitBuilder};
 
 impl SnakepitBuilder {
-    /// Whether processes of the same user may look into the whole through a socket in its run directory, with `snakepit status` for
-    /// example, and whether its calls are recorded there; they may unless told otherwise. This goes before the `admin` of a configuration.
+    /// Sets whether processes of the same user may query the host through a socket in its run
+    /// directory, for example with `snakepit status`, and whether its calls are recorded there.
+    /// Default: true. Overrides `admin` of a configuration.
     pub const fn admin(mut self, admin: bool) -> Self {
         self.admin = Some(admin);
         self
@@ -14,8 +15,9 @@ impl SnakepitBuilder {
 }
 
 impl Snakepit {
-    /// Pools, workers, calls, memory and the machine at this moment; [`Report::findings`] says what is wrong. Reads files of `/proc` for
-    /// each worker, and blocks while it does. The calls that run are in it if they are [recorded](SnakepitBuilder::admin).
+    /// Returns a report on pools, workers, calls, memory and the machine; [`Report::findings`]
+    /// lists the problems. Blocks while it reads files of `/proc` for each worker. Running calls
+    /// are included if calls are [recorded](SnakepitBuilder::admin).
     pub fn report(&self) -> Report {
         let mut report = match self.host().admin() {
             Some(admin) => admin.host().report(),

@@ -1,4 +1,4 @@
-//! Why a start failed.
+//! Errors of a start.
 
 use std::path::PathBuf;
 
@@ -6,16 +6,16 @@ use crate::{
     ConfigError, Error, ErrorCode, PoolName, Printable, RegisterError, Report, StartError,
 };
 
-/// Why [`SnakepitBuilder::start`](crate::SnakepitBuilder::start) failed. Nothing is left running.
+/// The error of [`SnakepitBuilder::start`](crate::SnakepitBuilder::start). Nothing is left running.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// A setting is wrong.
+    /// A setting is invalid.
     #[error("{}{error}", place(location.as_deref()))]
     Config {
-        /// What is wrong with it.
+        /// Key, message and help.
         error: ConfigError,
-        /// The file or the variable that holds it; absent when it was set in code.
+        /// The file or the variable that sets it. `None` if it was set in code.
         location: Option<String>,
     },
     /// The configuration file cannot be read.
@@ -23,15 +23,16 @@ pub enum BuildError {
     File {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         reason: String,
     },
-    /// The profile of a pool cannot be set up: no interpreter, no worker runtime.
+    /// The profile of a pool cannot be set up: the interpreter or the worker runtime is missing or
+    /// unusable.
     #[error("pool `{pool}` cannot be set up: {error}")]
     Profile {
         /// The pool.
         pool: PoolName,
-        /// What failed.
+        /// The cause.
         error: Box<StartError>,
     },
     /// A host tool cannot be registered.
@@ -42,19 +43,19 @@ pub enum BuildError {
     Start {
         /// The pool.
         pool: PoolName,
-        /// What failed.
+        /// The cause.
         error: Box<Error>,
     },
-    /// The signals of the process, which would end a script, cannot be caught. Nothing was started.
+    /// The signals that end a script cannot be caught. Nothing was started.
     #[error("the signals of the process cannot be caught: {reason}")]
     Signals {
-        /// What the system says.
+        /// The error of the system.
         reason: String,
     },
 }
 
 impl BuildError {
-    /// The stable code.
+    /// Returns the stable code.
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::Config { error, .. } => error.code,
@@ -66,7 +67,7 @@ impl BuildError {
         }
     }
 
-    /// A setting made in code is wrong.
+    /// Creates the error of a setting made in code.
     pub(crate) fn setting(
         code: ErrorCode,
         key: impl Into<String>,
@@ -79,7 +80,7 @@ impl BuildError {
         }
     }
 
-    /// The same, with the name of the pool before the key.
+    /// Creates the error of a pool's setting, with the pool's name before the key.
     pub(crate) fn in_pool(
         mut error: ConfigError,
         pool: &PoolName,
@@ -113,12 +114,12 @@ impl From<&BuildError> for Report {
     }
 }
 
-/// The place of a setting, as the beginning of a message.
+/// Returns the location of a setting as the beginning of a message.
 fn place(location: Option<&str>) -> String {
     location.map_or_else(String::new, |location| format!("{}: ", Printable(location)))
 }
 
-/// The cause of a failed start; that the pool failed to start is said already.
+/// Returns the cause of a failed start without the words that the message already has.
 fn reason(error: &Error) -> String {
     match error {
         Error::Start { source, .. } => source.to_string(),
@@ -126,7 +127,7 @@ fn reason(error: &Error) -> String {
     }
 }
 
-/// Builds the error of one key; the message reads on after the key.
+/// Creates the error of one key. The message continues after the key.
 pub(crate) fn config_error(
     code: ErrorCode,
     key: impl Into<String>,

@@ -1,4 +1,4 @@
-//! One pool, as callers see it.
+//! The caller's handle to one pool.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,13 +13,13 @@ use crate::{
     ToolInfo, WorkerId, WorkerStatus,
 };
 
-/// One pool, with or without a session. Cheap to clone.
+/// A handle to one pool, with or without a session. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct PoolHandle {
     pool: Pool,
     state: HostState,
     session: Option<SessionId>,
-    /// The generation of that session that this is for; any when absent.
+    /// The generation of that session. `None` for any.
     generation: Option<Session>,
     affinity: Option<Affinity>,
 }
@@ -35,13 +35,14 @@ impl PoolHandle {
         }
     }
 
-    /// Name of the pool.
+    /// Returns the name of the pool.
     pub fn name(&self) -> &PoolName {
         self.pool.name()
     }
 
-    /// The same pool with a session: calls go to the worker that had the session's last call, as firmly as the pool's `affinity` says, and
-    /// tools can read the id and use what the session keeps.
+    /// Returns a handle to the same pool with a session. Calls go to the worker that had the
+    /// session's last call, as strictly as the pool's `affinity` requires. Tools can read the id
+    /// and use the session's state.
     #[must_use]
     pub fn session(&self, id: impl Into<SessionId>) -> Self {
         Self {
@@ -51,8 +52,9 @@ impl PoolHandle {
         }
     }
 
-    /// The same pool with this very session: once it is over, calls and [`state`](Self::state) fail with
-    /// [`StateError::SessionExpired`] or another error of its end, instead of going on with a new and empty session of the same id.
+    /// Returns a handle to the same pool with exactly this session. Once the session has ended,
+    /// calls and [`state`](Self::state) fail with [`StateError::SessionExpired`] or another error
+    /// of its end; they never use a new session with the same id.
     #[must_use]
     pub fn in_session(&self, session: &Session) -> Self {
         Self {
@@ -62,7 +64,7 @@ impl PoolHandle {
         }
     }
 
-    /// The same, with calls that are bound to the session's worker more or less firmly than the pool says.
+    /// Returns the same handle with another affinity than the pool's.
     #[must_use]
     pub fn affinity(&self, affinity: Affinity) -> Self {
         Self {
@@ -71,11 +73,11 @@ impl PoolHandle {
         }
     }
 
-    /// What the session keeps in this process: variables, programs, metadata. It is created when there is none, and workers that come and
-    /// go do not matter to it.
+    /// Returns the session's state in this process: variables, programs, metadata. Creates the
+    /// session if there is none. The state does not depend on workers.
     ///
     /// # Errors
-    /// [`StateError`] when this handle has no session, or a quota does not allow another one.
+    /// [`StateError`] if this handle has no session, or if a quota allows no further session.
     pub fn state(&self) -> Result<Session, StateError> {
         let Some(id) = &self.session else {
             return Err(StateError::Invalid {
@@ -94,7 +96,7 @@ impl PoolHandle {
     /// Calls a tool and waits for its result.
     ///
     /// # Errors
-    /// Every [`Error`]; [`Error::code`] tells them apart.
+    /// Every [`Error`]; [`Error::code`] distinguishes them.
     ///
     /// # Cancel safety
     /// Dropping the future cancels the call; the tool may have run in part.
@@ -125,7 +127,7 @@ impl PoolHandle {
     /// Calls a streaming tool. Dropping the stream cancels the call.
     ///
     /// # Errors
-    /// As [`execute`](Self::execute); once it runs, errors arrive as the last item of the stream.
+    /// As [`execute`](Self::execute); once the call runs, an error is the last item of the stream.
     pub fn execute_stream<R: DeserializeOwned>(
         &self,
         tool: impl Into<Arc<str>>,
@@ -147,9 +149,10 @@ impl PoolHandle {
         self.open(tool.into(), Payload::encode(&args), self.merged(options))
     }
 
-    /// Calls a tool once per item, over all workers; one result per item, in order.
+    /// Calls a tool once per item, spread over all workers. Yields one result per item, in order.
     ///
-    /// Each item is the arguments of one call: a map, a tuple, or `()`. Items are taken as results are consumed.
+    /// Each item holds the arguments of one call: a map, a tuple, or `()`. Items are taken as
+    /// results are consumed.
     pub fn execute_many<R, I>(&self, tool: impl Into<Arc<str>>, items: I) -> ManyResults<R>
     where
         R: DeserializeOwned,
@@ -160,17 +163,18 @@ impl PoolHandle {
         ManyResults::start(&self.pool, tool.into(), items.into_iter(), &self.options())
     }
 
-    /// State and counters.
+    /// Returns state and counters of the pool.
     pub fn status(&self) -> Status {
         self.pool.status()
     }
 
-    /// State of every worker.
+    /// Returns the state of every worker.
     pub fn workers(&self) -> Vec<WorkerStatus> {
         self.pool.workers()
     }
 
-    /// Tools, as the worker described them that became ready last; none before the first one was.
+    /// Returns the tools that the most recently started worker described. Empty before the first
+    /// worker is ready.
     pub fn tools(&self) -> Vec<ToolInfo> {
         self.pool.tools()
     }
@@ -178,36 +182,37 @@ impl PoolHandle {
     /// Waits until all workers are ready.
     ///
     /// # Errors
-    /// [`Error::Start`] when the pool cannot start, [`Error::Timeout`] after `timeout`.
+    /// [`Error::Start`] if the pool cannot start, [`Error::Timeout`] after `timeout`.
     pub async fn await_ready(&self, timeout: Duration) -> Result<(), Error> {
         self.pool.await_ready(timeout).await
     }
 
-    /// Replaces a worker, whatever its age, and returns the name of its replacement once that has taken over. Calls of the worker go on
-    /// for up to `recycle.max_drain`.
+    /// Replaces a worker, whatever its age. Returns the name of the replacement once it has taken
+    /// over. Running calls continue for up to `recycle.max_drain`.
     ///
     /// # Errors
-    /// [`RecycleError`]; the worker goes on when its replacement did not start.
+    /// [`RecycleError`]; if the replacement does not start, the worker stays in service.
     ///
     /// # Cancel safety
-    /// Once polled, the replacement goes on without the caller.
+    /// Once polled, the replacement continues without the caller.
     pub async fn recycle(&self, worker: &WorkerId) -> Result<WorkerId, RecycleError> {
         self.pool.recycle(worker).await
     }
 
-    /// Changes the number of workers. Surplus workers finish their calls first. It returns when the change has begun; a pool that had
-    /// given up tries again.
+    /// Changes the number of workers. Returns when the change has begun. Surplus workers finish
+    /// their calls first. A pool that had given up starting workers tries again.
     ///
     /// # Errors
-    /// A number out of range, also of that of `autoscale`.
+    /// The number is out of range, or outside the range of `autoscale`.
     ///
     /// # Cancel safety
-    /// Once polled, the change goes on without the caller.
+    /// Once polled, the change continues without the caller.
     pub async fn resize(&self, workers: usize) -> Result<(), ConfigError> {
         self.pool.resize(workers).await
     }
 
-    /// Where each thread of a worker is, whatever it does; nothing when it could not tell within `wait`, or is not there.
+    /// Returns the stacks of a worker's threads, also while a tool is busy. `None` if the worker
+    /// does not answer within `wait`, or does not exist.
     ///
     /// # Cancel safety
     /// Safe.
@@ -215,7 +220,7 @@ impl PoolHandle {
         self.pool.stacks(worker, wait).await
     }
 
-    /// Starts to sample the stacks of all Python threads of a worker, whatever it does.
+    /// Starts to sample the stacks of all Python threads of a worker, also while a tool is busy.
     ///
     /// # Errors
     /// [`ProfileError`].
@@ -233,7 +238,8 @@ impl PoolHandle {
     /// Starts to sample all workers of the pool.
     ///
     /// ```no_run
-    /// # async fn look(pool: snakepit::PoolHandle) -> Result<(), snakepit::core::profiling::ProfileError> {
+    /// # use snakepit::core::profiling::ProfileError;
+    /// # async fn look(pool: snakepit::PoolHandle) -> Result<(), ProfileError> {
     /// use snakepit::core::profiling::Profile;
     ///
     /// let handle = pool.profile_all(&Profile::default()).await?;
@@ -252,7 +258,7 @@ impl PoolHandle {
         self.pool.profile_all(profile).await
     }
 
-    /// The pool itself, which takes encoded payloads and can be resized.
+    /// Returns the pool itself, which accepts encoded payloads.
     pub const fn raw(&self) -> &Pool {
         &self.pool
     }
@@ -271,7 +277,7 @@ impl PoolHandle {
         }
     }
 
-    /// A session named in the options wins over the handle's.
+    /// Merges options with the handle's: a session in the options overrides the handle's.
     fn merged(&self, options: &CallOptions) -> CallOptions {
         let mut options = options.clone();
         if options.session.is_none() {

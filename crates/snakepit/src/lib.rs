@@ -23,14 +23,17 @@
 //! ```
 //!
 //! # Contents
-//! - [`Snakepit`] is the running whole; [`SnakepitBuilder`] and [`PoolBuilder`] describe it, or [`Config`] reads it from
-//!   `snakepit.toml` and the environment.
-//! - [`PoolHandle`] is one pool, with or without a session; it has the same methods as [`Snakepit`], which stands for its default pool.
-//! - Arguments are anything that serialises: a struct, a map or [`args!`] gives keyword arguments, a tuple or an array gives positional
-//!   ones, `()` gives none. Results are anything that deserialises, [`Value`] among them.
-//! - A [session](PoolHandle::session) keeps [variables](Session) and programs for its calls; [`HostTool`] makes a Rust function that tools
-//!   can call.
-//! - A call fails with [`Error`], a start with [`BuildError`]; each has a stable [`ErrorCode`], and [`Report`] renders both for people.
+//! - [`Snakepit`] is the running host. [`SnakepitBuilder`] and [`PoolBuilder`] configure it, or
+//!   [`Config`] reads the configuration from `snakepit.toml` and the environment.
+//! - [`PoolHandle`] is one pool, with or without a session. It has the same methods as
+//!   [`Snakepit`], which stands for its default pool.
+//! - Arguments are anything that serialises: a struct, a map or [`args!`] gives keyword arguments,
+//!   a tuple or an array gives positional ones, `()` gives none. Results are anything that
+//!   deserialises, including [`Value`].
+//! - A [session](PoolHandle::session) keeps [variables](Session) and programs for its calls.
+//!   [`HostTool`] wraps a Rust function that tools can call.
+//! - A call fails with [`Error`], a start with [`BuildError`]. Each has a stable [`ErrorCode`], and
+//!   [`Report`] renders both for people.
 //!
 //! # Features
 //! | feature | default | what it adds |
@@ -46,7 +49,8 @@
 //! | `full` | no | everything |
 //!
 //! # Limitations
-//! - What a tool keeps in the memory of its worker is lost with it; what it keeps in its session is not.
+//! - State that a tool keeps in the memory of its worker is lost with the worker; state in its
+//!   session is not.
 //! - Workers are local processes; Unix only.
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! The results of many calls, typed.
+//! Typed results of many calls.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -15,15 +15,17 @@ use snakepit_core::ManyStream;
 
 use crate::{CallOptions, Error, Payload, PayloadError, Pool};
 
-/// Results of [`execute_many`](crate::Snakepit::execute_many): one per item, in the order of the items.
+/// Results of [`execute_many`](crate::Snakepit::execute_many): one per item, in the order of the
+/// items.
 ///
-/// An item that fails is an error of that item alone. Dropping the stream cancels what has not been done.
+/// A failure of one item does not affect the others. Dropping the stream cancels the remaining
+/// calls.
 #[must_use = "nothing is called unless the results are read"]
 pub struct ManyResults<R> {
     results: Fuse<ManyStream>,
-    /// Items that could not be encoded; they never reach the pool.
+    /// Items that could not be encoded and never reached the pool.
     refused: Refused,
-    /// A result that came while an earlier item was found refused.
+    /// A received result, kept while errors of earlier items are returned first.
     held: Option<Result<Payload, Error>>,
     next: u64,
     result: PhantomData<fn() -> R>,
@@ -55,7 +57,7 @@ impl<R> ManyResults<R> {
         }
     }
 
-    /// The error of the next item, if it was refused.
+    /// Returns the error of the next item if it could not be encoded.
     fn take_refused(&mut self) -> Option<PayloadError> {
         let mut refused = lock(&self.refused);
         if refused.front().is_none_or(|(index, _)| *index != self.next) {
@@ -66,10 +68,10 @@ impl<R> ManyResults<R> {
 }
 
 impl<R: DeserializeOwned> ManyResults<R> {
-    /// The result of the next item; `None` after the last one.
+    /// Returns the result of the next item. `None` after the last one.
     ///
     /// # Cancel safety
-    /// No result is lost when the future is dropped.
+    /// Dropping the future loses no result.
     pub async fn next(&mut self) -> Option<Result<R, Error>> {
         StreamExt::next(self).await
     }
@@ -111,7 +113,7 @@ impl<R> fmt::Debug for ManyResults<R> {
     }
 }
 
-/// No code panics while it holds this lock, so a poisoned one is as good as any.
+/// Ignores poisoning: no code panics while it holds this lock.
 fn lock(refused: &Refused) -> std::sync::MutexGuard<'_, VecDeque<(u64, PayloadError)>> {
     refused.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! Description of one pool.
+//! The configuration of one pool in code.
 
 #[cfg(feature = "process")]
 use std::num::NonZeroU16;
@@ -19,7 +19,7 @@ use crate::{
 #[cfg(feature = "process")]
 use crate::{ContainmentMode, ErrorCode, EventLoop, PythonConfig, PythonProfile};
 
-/// One pool: its limits and what its workers are.
+/// One pool: its limits and the kind of its workers.
 #[derive(Clone, Debug)]
 pub struct PoolBuilder {
     config: PoolConfig,
@@ -27,7 +27,7 @@ pub struct PoolBuilder {
     location: Option<String>,
 }
 
-/// What starts the workers.
+/// The source of the workers.
 #[derive(Clone, Debug)]
 enum Source {
     #[cfg(feature = "process")]
@@ -36,7 +36,7 @@ enum Source {
 }
 
 impl PoolBuilder {
-    /// A pool of workers that `profile` starts.
+    /// Creates a pool of workers that `profile` starts.
     pub fn with_profile(config: PoolConfig, profile: Arc<dyn WorkerProfile>) -> Self {
         Self {
             config,
@@ -45,131 +45,131 @@ impl PoolBuilder {
         }
     }
 
-    /// Name of the pool.
+    /// Returns the name of the pool.
     pub const fn name(&self) -> &PoolName {
         &self.config.name
     }
 
-    /// Number of workers.
+    /// Sets the number of workers.
     #[must_use]
     pub const fn workers(mut self, workers: usize) -> Self {
         self.config.workers = workers;
         self
     }
 
-    /// Calls that may wait for a worker.
+    /// Sets the number of calls that may wait for a worker.
     #[must_use]
     pub const fn queue_limit(mut self, calls: usize) -> Self {
         self.config.queue_limit = calls;
         self
     }
 
-    /// Time that a call may wait for a worker.
+    /// Sets the time that a call may wait for a worker.
     #[must_use]
     pub const fn queue_timeout(mut self, timeout: Duration) -> Self {
         self.config.queue_timeout = timeout;
         self
     }
 
-    /// Time for a whole call, the queue included; `None` lets calls run for ever.
+    /// Sets the time for a whole call, including the queue. `None` for no limit.
     #[must_use]
     pub fn call_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.config.call_timeout = timeout.into();
         self
     }
 
-    /// Time for a whole streaming call, the queue included; `None` lets streams run for ever.
+    /// Sets the time for a whole streaming call, including the queue. `None` for no limit.
     #[must_use]
     pub fn stream_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.config.stream_timeout = timeout.into();
         self
     }
 
-    /// Sets the times of calls, streams and the queue together. What is set after this goes first.
+    /// Sets the times of calls, streams and the queue together. Later settings override it.
     #[must_use]
     pub const fn timeout_profile(mut self, profile: TimeoutProfile) -> Self {
         profile.apply(&mut self.config);
         self
     }
 
-    /// Settings of one tool.
+    /// Changes the settings of one tool.
     #[must_use]
     pub fn tool(mut self, name: impl Into<String>, change: impl FnOnce(&mut ToolConfig)) -> Self {
         change(self.config.tools.entry(name.into()).or_default());
         self
     }
 
-    /// How firmly the calls of a session are bound to one worker.
+    /// Sets how strictly the calls of a session are bound to one worker.
     #[must_use]
     pub const fn affinity(mut self, affinity: Affinity) -> Self {
         self.config.affinity = affinity;
         self
     }
 
-    /// Time for a worker to become ready.
+    /// Sets the time in which a worker must become ready.
     #[must_use]
     pub const fn start_timeout(mut self, timeout: Duration) -> Self {
         self.config.start_timeout = timeout;
         self
     }
 
-    /// Refuses calls that keep killing workers, for a while.
+    /// Rejects calls that repeatedly kill workers, for a while.
     #[must_use]
     pub fn quarantine(mut self, policy: QuarantinePolicy) -> Self {
         self.config.quarantine = Some(policy);
         self
     }
 
-    /// Fails calls at once while workers fail.
+    /// Fails calls at once while workers keep failing.
     #[must_use]
     pub fn breaker(mut self, policy: BreakerPolicy) -> Self {
         self.config.breaker = Some(policy);
         self
     }
 
-    /// Fails calls of a tool at once while workers fail with it.
+    /// Fails calls of a tool at once while workers keep failing in it.
     #[must_use]
     pub fn tool_breaker(mut self, policy: BreakerPolicy) -> Self {
         self.config.tool_breaker = Some(policy);
         self
     }
 
-    /// Repeats calls whose worker died, where that is safe.
+    /// Retries calls whose worker died, if that is safe.
     #[must_use]
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.config.retry = Some(policy);
         self
     }
 
-    /// Limit of one payload in bytes, each direction.
+    /// Sets the limit of one payload in bytes, for each direction.
     #[must_use]
     pub const fn max_payload(mut self, bytes: usize) -> Self {
         self.config.max_payload = bytes;
         self
     }
 
-    /// When workers that live are replaced.
+    /// Changes the settings by which live workers are replaced.
     #[must_use]
     pub fn recycle(mut self, change: impl FnOnce(&mut RecycleConfig)) -> Self {
         change(&mut self.config.recycle);
         self
     }
 
-    /// How to look after the workers.
+    /// Changes the settings of the heartbeat.
     #[must_use]
     pub fn heartbeat(mut self, change: impl FnOnce(&mut HeartbeatConfig)) -> Self {
         change(&mut self.config.heartbeat);
         self
     }
 
-    /// When to run the health checks of the workers.
+    /// Changes the settings of the workers' health checks.
     #[must_use]
     pub fn health(mut self, change: impl FnOnce(&mut HealthConfig)) -> Self {
         change(&mut self.config.health);
         self
     }
 
-    /// Tool that each new worker runs without arguments before it gets calls.
+    /// Sets a tool that each new worker runs, without arguments, before it receives calls.
     #[must_use]
     pub fn warm_up(mut self, tool: impl Into<String>) -> Self {
         self.config.warm_up = Some(tool.into());
@@ -183,19 +183,19 @@ impl PoolBuilder {
         self
     }
 
-    /// The settings of the pool.
+    /// Returns the settings of the pool.
     pub const fn config(&self) -> &PoolConfig {
         &self.config
     }
 
-    /// Names the file or the variable that holds the settings, for errors.
+    /// Sets the file or the variable that holds the settings, for errors.
     #[cfg(feature = "config")]
     pub(crate) fn located(mut self, location: Option<String>) -> Self {
         self.location = location;
         self
     }
 
-    /// Its workers are recorded in the run of the whole.
+    /// Returns whether the workers are recorded in the run of the host.
     pub(crate) const fn needs_run(&self) -> bool {
         match &self.source {
             #[cfg(feature = "process")]
@@ -204,7 +204,7 @@ impl PoolBuilder {
         }
     }
 
-    /// The state that its own profile has.
+    /// Returns the state that the pool's own profile carries.
     pub(crate) fn own_state(&self) -> Option<HostState> {
         match &self.source {
             #[cfg(feature = "process")]
@@ -224,8 +224,8 @@ impl PoolBuilder {
         checked.map_err(|error| BuildError::in_pool(error, self.name(), self.location.clone()))
     }
 
-    /// Starts the pool; its workers start in the background. As long as [`FirstStart`] lives, a worker that fails to start is the end of
-    /// it.
+    /// Starts the pool; its workers start in the background. While [`FirstStart`] lives, a worker
+    /// that fails to start fails the pool.
     pub(crate) async fn start(mut self, host: &Host) -> Result<(Pool, FirstStart), BuildError> {
         self.check()?;
         let name = self.config.name.clone();
@@ -249,7 +249,7 @@ impl Source {
             Self::Python(python, profile) => (python, profile),
             Self::Profile(profile) => return Ok(profile),
         };
-        // A pool with a directory of its own takes care of itself.
+        // A pool with its own data directory opens its own run.
         let run = host.run().filter(|_| python.data_dir.is_none()).cloned();
         let state = host.state().clone();
         let started = profile.make(*python, run, state).await;
@@ -268,7 +268,8 @@ impl Source {
 
 #[cfg(feature = "process")]
 impl PoolBuilder {
-    /// A pool of Python workers that serve the tools of `adapter`: `path/to/tools.py`, `package.module` or `package.module:Class`.
+    /// Creates a pool of Python workers that serve the tools of `adapter`: `path/to/tools.py`,
+    /// `package.module` or `package.module:Class`.
     pub fn new(name: impl Into<PoolName>, adapter: impl Into<String>) -> Self {
         Self {
             config: PoolConfig::new(name),
@@ -277,13 +278,13 @@ impl PoolBuilder {
         }
     }
 
-    /// The Python interpreter; found by itself when not set.
+    /// Sets the Python interpreter. Without it, the interpreter is discovered.
     #[must_use]
     pub fn python(self, interpreter: impl Into<PathBuf>) -> Self {
         self.configure_python(|python| python.interpreter = Some(interpreter.into()))
     }
 
-    /// Working directory of the workers.
+    /// Sets the working directory of the workers.
     #[must_use]
     pub fn working_dir(self, dir: impl Into<PathBuf>) -> Self {
         self.configure_python(|python| python.working_dir = Some(dir.into()))
@@ -303,14 +304,14 @@ impl PoolBuilder {
         })
     }
 
-    /// Threads that numeric libraries in one worker may use.
+    /// Sets the number of threads that numeric libraries in one worker may use.
     #[must_use]
     pub fn threads(self, threads: usize) -> Self {
         self.configure_python(|python| python.threads = threads)
     }
 
-    /// How calls and Python processes go together: one call a process unless told otherwise. A pool with a profile of its own stays as it
-    /// is.
+    /// Sets how calls are distributed over Python processes. Default: one call per process. Has no
+    /// effect on a pool created [with a profile](Self::with_profile).
     #[must_use]
     pub fn profile(mut self, profile: PythonProfile) -> Self {
         if let Source::Python(_, own) = &mut self.source {
@@ -319,26 +320,27 @@ impl PoolBuilder {
         self
     }
 
-    /// Calls that one worker runs at once, as tasks of one event loop; 0 turns it off. Tools that are not asynchronous run on a thread
-    /// beside the loop, one at a time.
+    /// Sets the number of calls that one worker runs concurrently, as tasks of one event loop; 0
+    /// disables it. Tools that are not asynchronous run on a thread beside the loop, one at a time.
     #[must_use]
     pub fn concurrency(self, calls: u16) -> Self {
         self.configure_python(|python| python.concurrency = NonZeroU16::new(calls))
     }
 
-    /// The event loop of workers with a [`concurrency`](Self::concurrency).
+    /// Sets the event loop of workers with a [`concurrency`](Self::concurrency).
     #[must_use]
     pub fn event_loop(self, event_loop: EventLoop) -> Self {
         self.configure_python(|python| python.event_loop = event_loop)
     }
 
-    /// How what workers start is kept together; see [`ContainmentMode`].
+    /// Sets how processes that workers start are contained; see [`ContainmentMode`].
     #[must_use]
     pub fn containment(self, mode: ContainmentMode) -> Self {
         self.configure_python(|python| python.containment = mode)
     }
 
-    /// Changes any setting of the Python workers. A pool with a profile of its own has none and stays as it is.
+    /// Changes any setting of the Python workers. Has no effect on a pool created [with a
+    /// profile](Self::with_profile).
     #[must_use]
     pub fn configure_python(mut self, change: impl FnOnce(&mut PythonConfig)) -> Self {
         if let Source::Python(python, _) = &mut self.source {
@@ -347,7 +349,7 @@ impl PoolBuilder {
         self
     }
 
-    /// The adapter must not be empty; an empty one would load the current directory.
+    /// Rejects an empty adapter, which would load the current directory.
     pub(crate) fn check_adapter(&self) -> Result<(), BuildError> {
         match &self.source {
             Source::Python(python, _) if python.adapter.trim().is_empty() => {

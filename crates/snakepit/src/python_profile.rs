@@ -1,4 +1,4 @@
-//! `PythonProfile`: which of the profiles of Python workers a pool has.
+//! `PythonProfile`: the distribution of calls over Python processes.
 
 use std::sync::Arc;
 
@@ -7,18 +7,19 @@ use snakepit_profiles::Run;
 
 use crate::{ProcessProfile, PythonConfig, StartError, ThreadProfile};
 
-/// How calls and Python processes go together.
+/// The distribution of calls over Python processes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PythonProfile {
-    /// Each process has one call at a time.
+    /// Each process runs one call at a time.
     #[default]
     Process,
-    /// Each process has several calls at a time, every one on a thread of its own. They share imports, models and memory; they take turns
-    /// where the interpreter has a global lock and run in parallel where it has none. An adapter that does not say that it is thread-safe
-    /// gets one call at a time.
+    /// Each process runs several calls concurrently, each on its own thread. The calls share
+    /// imports, models and memory. With a GIL they take turns; on a free-threaded interpreter they
+    /// run in parallel. An adapter that does not declare itself thread-safe receives one call at a
+    /// time.
     Thread {
-        /// Calls at the same time in one process, 1 to 256.
+        /// Concurrent calls in one process, 1 to 256.
         threads_per_worker: u16,
     },
 }
@@ -39,7 +40,7 @@ impl PythonProfile {
         ))
     }
 
-    /// Finds out what the workers need, recorded in `run` or in a run of their own.
+    /// Prepares the workers' profile. They are recorded in `run`, or in a run of their own.
     pub(crate) async fn make(
         self,
         python: PythonConfig,

@@ -1,4 +1,4 @@
-//! The running whole: pools by name.
+//! The running host: pools by name.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -17,13 +17,13 @@ use crate::{
     WorkerId, WorkerStatus,
 };
 
-/// Events that [`Snakepit::events`] holds.
+/// Most events that [`Snakepit::events`] buffers.
 const EVENTS: usize = 4096;
 
-/// The running whole: one or more pools. Cheap to clone; every clone is the same whole.
+/// A running host of one or more pools. Cheap to clone; all clones share the same host.
 ///
-/// Calls without a pool go to the default pool. The workers end with [`shutdown`](Self::shutdown), or when the last clone and the last
-/// [`PoolHandle`] are dropped.
+/// Calls without a pool go to the default pool. The workers end with [`shutdown`](Self::shutdown),
+/// or when the last clone and the last [`PoolHandle`] are dropped.
 #[derive(Clone, Debug)]
 pub struct Snakepit {
     inner: Arc<Inner>,
@@ -31,20 +31,21 @@ pub struct Snakepit {
 
 #[derive(Debug)]
 struct Inner {
-    /// In the order of their description.
+    /// In the order in which they were configured.
     pools: Vec<Pool>,
     default: PoolHandle,
     host: Host,
 }
 
-/// A [`Snakepit`] that does not keep it running, for example in a host tool that calls back into it.
+/// A reference that does not keep the [`Snakepit`] running, for example in a host tool that calls
+/// back into it.
 #[derive(Clone, Debug)]
 pub struct WeakSnakepit {
     inner: Weak<Inner>,
 }
 
 impl WeakSnakepit {
-    /// The whole, unless all its handles are gone.
+    /// Returns the host. `None` if all its handles are gone.
     pub fn upgrade(&self) -> Option<Snakepit> {
         let inner = self.inner.upgrade()?;
         Some(Snakepit { inner })
@@ -52,7 +53,7 @@ impl WeakSnakepit {
 }
 
 impl Snakepit {
-    /// Describes pools to start.
+    /// Returns a builder, which configures and starts a host.
     pub fn builder() -> SnakepitBuilder {
         SnakepitBuilder::default()
     }
@@ -78,7 +79,7 @@ impl Snakepit {
     /// Calls a tool of the default pool and waits for its result.
     ///
     /// # Errors
-    /// Every [`Error`]; [`Error::code`] tells them apart.
+    /// Every [`Error`]; [`Error::code`] distinguishes them.
     ///
     /// # Cancel safety
     /// Dropping the future cancels the call; the tool may have run in part.
@@ -109,7 +110,7 @@ impl Snakepit {
     /// Calls a streaming tool of the default pool. Dropping the stream cancels the call.
     ///
     /// # Errors
-    /// As [`execute`](Self::execute); once it runs, errors arrive as the last item of the stream.
+    /// As [`execute`](Self::execute); once the call runs, an error is the last item of the stream.
     pub fn execute_stream<R: DeserializeOwned>(
         &self,
         tool: impl Into<Arc<str>>,
@@ -118,9 +119,11 @@ impl Snakepit {
         self.inner.default.execute_stream(tool, args)
     }
 
-    /// Calls a tool once per item, over all workers of the default pool; one result per item, in order.
+    /// Calls a tool once per item, spread over all workers of the default pool. Yields one result
+    /// per item, in order.
     ///
-    /// Each item is the arguments of one call: a map, a tuple, or `()`. Items are taken as results are consumed.
+    /// Each item holds the arguments of one call: a map, a tuple, or `()`. Items are taken as
+    /// results are consumed.
     pub fn execute_many<R, I>(&self, tool: impl Into<Arc<str>>, items: I) -> ManyResults<R>
     where
         R: DeserializeOwned,
@@ -131,7 +134,7 @@ impl Snakepit {
         self.inner.default.execute_many(tool, items)
     }
 
-    /// The pool with this name.
+    /// Returns the pool with this name.
     ///
     /// # Errors
     /// [`Error::UnknownPool`].
@@ -154,34 +157,35 @@ impl Snakepit {
             })
     }
 
-    /// The default pool.
+    /// Returns the default pool.
     pub fn default_pool(&self) -> &PoolHandle {
         &self.inner.default
     }
 
-    /// A handle that does not keep the whole running.
+    /// Returns a reference that does not keep the host running.
     pub fn downgrade(&self) -> WeakSnakepit {
         WeakSnakepit {
             inner: Arc::downgrade(&self.inner),
         }
     }
 
-    /// The state of the host: sessions, programs and host tools in one handle, for example for a profile or a server of one's own.
+    /// Returns the state of the host: sessions, programs and host tools in one handle, for example
+    /// for a custom profile or server.
     pub fn host_state(&self) -> &HostState {
         self.inner.host.state()
     }
 
-    /// Subscribes to all events of the host, as a stream that holds up to 4,096 events that have not been taken; it counts what it loses.
-    /// For another bound or a pattern there is the hub, `host_state().events()`.
+    /// Subscribes to all events of the host. The stream buffers up to 4,096 events and counts those
+    /// that it drops. `host_state().events()` offers other bounds and patterns.
     pub fn events(&self) -> EventStream {
         self.host_state().events().subscribe(EVENTS)
     }
 
-    /// Calls `handler` for each event of the host whose name matches `pattern`, for example `worker.*`; see
-    /// [`Events::on_event`](crate::events::Events::on_event).
+    /// Calls `handler` for each event of the host whose name matches `pattern`, for example
+    /// `worker.*`; see [`Events::on_event`](crate::events::Events::on_event).
     ///
     /// # Errors
-    /// A pattern that cannot match any name.
+    /// The pattern cannot match any name.
     pub fn on_event(
         &self,
         pattern: &str,
@@ -190,40 +194,40 @@ impl Snakepit {
         self.host_state().events().on_event(pattern, handler)
     }
 
-    /// The run in which the workers are recorded, with its registry. `None` if no pool needs one: each has a directory of its own, or a
-    /// profile of its own.
+    /// Returns the run in which the workers are recorded, with its registry. `None` if no pool
+    /// needs one: each pool has its own data directory or profile.
     #[cfg(feature = "process")]
     pub fn run(&self) -> Option<&Run> {
         self.inner.host.run()
     }
 
-    /// The id of that run, as `snakepit orphans` shows it.
+    /// Returns the id of that run, as `snakepit orphans` shows it.
     #[cfg(feature = "process")]
     pub fn run_id(&self) -> Option<String> {
         Some(self.run()?.registry().run_id().to_string())
     }
 
-    /// Sessions, and the programs that all of them share.
+    /// Returns the sessions, and the programs that all of them share.
     pub fn sessions(&self) -> &Sessions {
         self.inner.host.state().sessions()
     }
 
-    /// Functions of this program that tools may call.
+    /// Returns the functions of this program that tools may call.
     pub fn host_tools(&self) -> &HostTools {
         self.inner.host.state().tools()
     }
 
-    /// The default pool with a session, as [`PoolHandle::session`] tells.
+    /// Returns the default pool with a session, as [`PoolHandle::session`] does.
     pub fn session(&self, id: impl Into<SessionId>) -> PoolHandle {
         self.inner.default.session(id)
     }
 
-    /// The default pool with this very session, as [`PoolHandle::in_session`] tells.
+    /// Returns the default pool with exactly this session, as [`PoolHandle::in_session`] does.
     pub fn in_session(&self, session: &Session) -> PoolHandle {
         self.inner.default.in_session(session)
     }
 
-    /// All pools, the default one first.
+    /// Returns all pools, the default pool first.
     pub(crate) fn pools(&self) -> Vec<PoolHandle> {
         let state = self.inner.host.state();
         let default = self.inner.default.name();
@@ -238,17 +242,17 @@ impl Snakepit {
             .collect()
     }
 
-    /// State and counters of every pool.
+    /// Returns state and counters of every pool.
     pub fn status(&self) -> Vec<Status> {
         self.inner.pools.iter().map(Pool::status).collect()
     }
 
-    /// State of every worker of every pool.
+    /// Returns the state of every worker of every pool.
     pub fn workers(&self) -> Vec<WorkerStatus> {
         self.inner.pools.iter().flat_map(Pool::workers).collect()
     }
 
-    /// Replaces a worker of any pool, as [`PoolHandle::recycle`] tells.
+    /// Replaces a worker of any pool, as [`PoolHandle::recycle`] does.
     ///
     /// # Errors
     /// As [`PoolHandle::recycle`].
@@ -258,13 +262,14 @@ impl Snakepit {
     pub async fn recycle(&self, worker: &WorkerId) -> Result<WorkerId, RecycleError> {
         let has = |pool: &&Pool| pool.workers().iter().any(|one| one.id == *worker);
         let pool = self.inner.pools.iter().find(has);
-        // A pool that does not know the worker says so.
+        // An unknown worker is the default pool's error.
         pool.unwrap_or_else(|| self.inner.default.raw())
             .recycle(worker)
             .await
     }
 
-    /// Tools of the default pool, as the worker described them that became ready last; none before the first one was.
+    /// Returns the tools of the default pool that its most recently started worker described. Empty
+    /// before the first worker is ready.
     pub fn tools(&self) -> Vec<ToolInfo> {
         self.inner.default.tools()
     }
@@ -272,7 +277,7 @@ impl Snakepit {
     /// Waits until all workers of all pools are ready.
     ///
     /// # Errors
-    /// [`Error::Start`] when a pool cannot start, [`Error::Timeout`] after `timeout`.
+    /// [`Error::Start`] if a pool cannot start, [`Error::Timeout`] after `timeout`.
     pub async fn await_ready(&self, timeout: Duration) -> Result<(), Error> {
         try_join_all(
             self.inner
@@ -284,18 +289,20 @@ impl Snakepit {
         Ok(())
     }
 
-    /// Ends everything: no worker is started any more, waiting calls fail, running ones get the pool's `drain_timeout`, then workers get its `stop_grace`
-    /// to stop and are killed when they do not. All pools at the same time; host tools answer until
-    /// then. Sessions end. At last the run's processes are looked through, and what still lives is killed.
-    /// Calling it again gives the first report.
+    /// Shuts everything down, all pools at the same time. No worker is started any more, and
+    /// waiting calls fail. Running calls have the pool's `drain_timeout` to finish; their workers
+    /// then have its `stop_grace` to stop before they are killed. Host tools answer until the pools
+    /// have closed. Then all sessions end, and remaining processes of the run are killed.
+    ///
+    /// A second call returns the report of the first.
     ///
     /// # Cancel safety
-    /// Once polled, the pools close without the caller; call it again for the rest.
+    /// Once polled, the pools close without the caller. Call it again for the other steps.
     pub async fn shutdown(&self) -> ShutdownReport {
         self.inner.host.shutdown(&self.inner.pools).await
     }
 
-    /// Kills every worker at once, without waiting for any call.
+    /// Kills all workers at once, without waiting for calls.
     pub(crate) async fn kill(&self) -> ShutdownReport {
         self.inner.host.kill().await
     }

@@ -1,7 +1,8 @@
-//! Arguments against the schema of a tool, before they go anywhere.
+//! Checks of arguments against the schema of a tool, before they are sent.
 //!
-//! Only what a schema says for certain is refused here: names, and the kinds of plain values. The worker checks again, and converts.
-//! Schemas come from workers and arguments may come from clients: work and messages are bounded whatever both are.
+//! Only certain mismatches are rejected here: names, and the kinds of plain values. The worker
+//! checks again, and converts. Schemas come from workers and arguments may come from clients, so
+//! work and messages are bounded for any input.
 
 use std::fmt;
 
@@ -11,20 +12,20 @@ use crate::text::{nearest, shortened};
 use crate::{ErrorCode, ToolError, ToolInfo, Value};
 use snakepit_core::is_secret_name;
 
-/// Schemas nest no deeper than payloads.
+/// Deepest nesting that is checked; payloads nest no deeper.
 const MAX_DEPTH: usize = 128;
 
-/// Steps of one check, each a value against a schema. What is left then is for the worker alone: alternatives in a schema times items
-/// in a list could keep a thread of the host busy for minutes.
+/// Most steps of one check; each compares a value with a schema. The rest is left to the worker:
+/// alternatives in a schema times items in a list could occupy a thread of the host for minutes.
 const MAX_STEPS: usize = 1 << 20;
 
-/// Characters of a name, a value or a schema in a message.
+/// Most characters of a name, a value or a schema in a message.
 const SHOWN: usize = 60;
 
-/// Characters of the names of arguments in a help text.
+/// Most characters of the list of argument names in a help text.
 const LISTED: usize = 400;
 
-/// Checks keyword arguments; positional ones are left to the worker.
+/// Checks keyword arguments. Positional ones are left to the worker.
 pub(crate) fn check(tool: &ToolInfo, args: &Value) -> Result<(), ToolError> {
     let empty = Vec::new();
     let pairs = match args {
@@ -100,7 +101,8 @@ pub(crate) fn check(tool: &ToolInfo, args: &Value) -> Result<(), ToolError> {
     Ok(())
 }
 
-/// A value in a message. That of a name that says it is a secret is not shown, and neither is one whose text has such a name.
+/// Returns a value for a message. Redacts it if its name, or a name in a nested value, suggests a
+/// secret.
 fn preview(name: &str, value: &Value) -> String {
     let shown = value.json_preview(SHOWN);
     let nested = matches!(value, Value::Map(_) | Value::List(_));
@@ -126,7 +128,7 @@ fn refused(
     error
 }
 
-/// A value may fit a schema; what is not understood fits.
+/// Returns false if a value certainly does not fit a schema.
 fn fits(schema: &Json, value: &Value, depth: usize, steps: &mut usize) -> bool {
     let Some(depth) = depth.checked_sub(1) else {
         return true;
@@ -148,11 +150,11 @@ fn fits(schema: &Json, value: &Value, depth: usize, steps: &mut usize) -> bool {
         ("null", Value::Null) | ("boolean", Value::Bool(_)) | ("string", Value::Str(_)) => true,
         ("integer" | "number", Value::Int(_) | Value::UInt(_)) => true,
         ("number", Value::Float(_)) => true,
-        // JSON has these only as texts.
+        // JSON represents these only as strings.
         ("number", Value::Str(text)) => {
             matches!(text.as_str(), "NaN" | "Infinity" | "-Infinity")
         }
-        // A float that is whole is as good as an integer in JSON.
+        // In JSON, a float without a fraction is a valid integer.
         ("integer", Value::Float(number)) => number.fract() == 0.0,
         ("array", Value::List(items)) => {
             let schema = schema.get("items");
@@ -170,12 +172,12 @@ fn fits(schema: &Json, value: &Value, depth: usize, steps: &mut usize) -> bool {
                     .is_none_or(|schema| fits(schema, value, depth, steps))
             })
         }
-        // Dates, bytes and their like have schemas of their own kind.
+        // Dates, bytes and similar values have schemas of their own.
         _ => !is_plain(value),
     }
 }
 
-/// The value is this JSON. It ends at the first difference.
+/// Returns whether the value equals this JSON. Stops at the first difference.
 fn same(json: &Json, value: &Value, steps: &mut usize) -> bool {
     let Some(left) = steps.checked_sub(1) else {
         return true;
@@ -218,7 +220,7 @@ const fn is_plain(value: &Value) -> bool {
     )
 }
 
-/// A schema in a few words.
+/// Displays a schema in a few words.
 struct Expected<'a>(&'a Json);
 
 impl fmt::Display for Expected<'_> {
@@ -246,7 +248,7 @@ impl fmt::Display for Expected<'_> {
     }
 }
 
-/// The names of arguments.
+/// Displays the names of arguments.
 struct Names<'a>(&'a serde_json::Map<String, Json>);
 
 impl fmt::Display for Names<'_> {

@@ -1,4 +1,4 @@
-//! A program that does one thing and must end well, also when it is told to stop.
+//! Running a script: one piece of work, then an orderly end, also after a signal.
 
 use std::time::Duration;
 
@@ -8,20 +8,20 @@ use tokio::time::Instant;
 
 use crate::{BuildError, ShutdownReport, Snakepit, SnakepitBuilder};
 
-/// How [`Snakepit::run_as_script`] ended.
+/// The result of [`Snakepit::run_as_script`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ScriptEnd<T> {
-    /// What the work returned. `None` if a signal came first.
+    /// The result of the work. `None` if a signal came first.
     pub output: Option<T>,
-    /// The signal that ended it: 2 (SIGINT) or 15 (SIGTERM).
+    /// The signal that ended the script: 2 (SIGINT) or 15 (SIGTERM). `None` if the work finished.
     pub signal: Option<i32>,
-    /// How the workers ended.
+    /// The result of the shutdown.
     pub report: ShutdownReport,
 }
 
 impl<T> ScriptEnd<T> {
-    /// The exit status that shells expect: 128 plus the number of the signal, or 0.
+    /// Returns the exit status that shells expect: 128 plus the number of the signal, or 0.
     pub fn exit_code(&self) -> u8 {
         let signal = self.signal.and_then(|number| u8::try_from(number).ok());
         signal.map_or(0, |number| 128_u8.saturating_add(number))
@@ -29,7 +29,8 @@ impl<T> ScriptEnd<T> {
 }
 
 impl SnakepitBuilder {
-    /// Starts everything, does `work` with it and shuts down, in one call. SIGINT and SIGTERM end it at any time: while it starts, too.
+    /// Starts the host, runs `work` with it and shuts it down. SIGINT and SIGTERM end it at any
+    /// time, also during the start.
     ///
     /// ```no_run
     /// # async fn demo() -> Result<(), Box<dyn std::error::Error>> {
@@ -47,7 +48,7 @@ impl SnakepitBuilder {
     /// ```
     ///
     /// # Errors
-    /// As [`start`](Self::start), and [`BuildError::Signals`]; nothing is left running then.
+    /// As [`start`](Self::start), and [`BuildError::Signals`]. Nothing is left running.
     ///
     /// # Cancel safety
     /// Dropping the future drops the work and stops the workers.
@@ -72,13 +73,13 @@ impl SnakepitBuilder {
 }
 
 impl Snakepit {
-    /// Does `work` and [shuts down](Self::shutdown). SIGINT and SIGTERM drop the work and shut down; a second one skips all waits and kills
-    /// the workers.
+    /// Runs `work` and [shuts down](Self::shutdown). SIGINT and SIGTERM drop the work and shut
+    /// down; a second signal skips all waits and kills the workers.
     ///
     /// The signals stay caught for the rest of the process.
     ///
     /// # Errors
-    /// The signals cannot be caught. Nothing was done then.
+    /// The signals cannot be caught. In that case nothing has run.
     pub async fn run_as_script<T>(
         &self,
         work: impl Future<Output = T>,
@@ -180,7 +181,7 @@ impl Signals {
         })
     }
 
-    /// Number of the next one.
+    /// Waits for the next signal and returns its number.
     async fn next(&mut self) -> i32 {
         tokio::select! {
             _ = self.interrupt.recv() => 2,

@@ -1,4 +1,4 @@
-//! The end of the whole, in order: the gate, the pools, what is left of the run.
+//! The shutdown in order: the gate, the pools, and the remains of the run.
 
 use futures_util::future::join_all;
 use tokio::sync::OnceCell;
@@ -7,21 +7,22 @@ use tokio::sync::OnceCell;
 use crate::StartError;
 use crate::{HostState, Pool, RecycleBudget};
 
-/// How the end went.
+/// The result of a shutdown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ShutdownReport {
-    /// Processes that were killed after the pools had closed, for example children of tools that had left their process group.
+    /// Processes that were killed after the pools had closed, for example children of tools that
+    /// had left their process group.
     pub killed: Vec<i32>,
-    /// Processes that were killed and did not die in time. Empty as a rule.
+    /// Processes that were killed and did not die in time. Usually empty.
     pub leftover: Vec<i32>,
-    /// Processes that do not end with their host, by their own configuration.
+    /// Processes that are configured to outlive their host.
     pub independent: Vec<i32>,
-    /// What could not be cleaned up, if anything.
+    /// The error of the cleanup. `None` if it succeeded.
     pub problem: Option<String>,
 }
 
-/// What the pools of the whole share.
+/// State and resources that all pools of the host share.
 #[derive(Debug)]
 pub(crate) struct Host {
     #[cfg(feature = "process")]
@@ -37,7 +38,7 @@ pub(crate) struct Host {
 
 #[cfg(feature = "process")]
 impl Host {
-    /// Begins the run of this host.
+    /// Opens the run of this host.
     pub(crate) async fn open(
         state: HostState,
         data_dir: Option<std::path::PathBuf>,
@@ -54,7 +55,7 @@ impl Host {
         Ok(Self::with_run(state, run))
     }
 
-    /// A host that records its workers in this run.
+    /// Creates a host that records its workers in this run.
     pub(crate) fn with_run(state: HostState, run: snakepit_profiles::Run) -> Self {
         Self {
             run: Some(run),
@@ -68,7 +69,7 @@ impl Host {
 
     async fn close_gate(&self) {
         if let Some(run) = self.run.clone() {
-            // It fails only when the runtime shuts down.
+            // Fails only if the runtime is shutting down.
             let _ = tokio::task::spawn_blocking(move || run.close_gate()).await;
         }
     }
@@ -103,7 +104,7 @@ impl Host {
 
 #[cfg(feature = "telemetry")]
 impl Host {
-    /// The same host with these exporters.
+    /// Sets the exporters.
     pub(crate) fn with_telemetry(self, telemetry: Option<crate::telemetry::Attached>) -> Self {
         Self { telemetry, ..self }
     }
@@ -115,8 +116,8 @@ impl Host {
 
 #[cfg(feature = "diag")]
 impl Host {
-    /// The same host, which others of this user may look into if it is `wanted` and there is a run. A host that cannot be looked into
-    /// works as well.
+    /// Serves the admin socket if it is `wanted` and there is a run. Without it the host works as
+    /// usual.
     pub(crate) fn with_admin(self, wanted: bool) -> Self {
         let Some(run) = self.run().filter(|_| wanted) else {
             return self;
@@ -141,7 +142,7 @@ impl Host {
 }
 
 impl Host {
-    /// A host whose pools record nothing.
+    /// Creates a host whose pools record no workers.
     pub(crate) fn new(state: HostState) -> Self {
         Self {
             #[cfg(feature = "process")]
@@ -160,12 +161,12 @@ impl Host {
         &self.state
     }
 
-    /// Bounds the replacements of all pools together.
+    /// Returns the budget that bounds the replacements of all pools together.
     pub(crate) const fn recycle_budget(&self) -> &RecycleBudget {
         &self.recycle_budget
     }
 
-    /// Adds a pool to the metrics and to what others see, if there are any.
+    /// Adds a pool to the metrics and to the admin service, if there are any.
     pub(crate) fn watch(&self, pool: &Pool) {
         #[cfg(feature = "diag")]
         if let Some(admin) = &self.admin {
@@ -178,7 +179,7 @@ impl Host {
         let _ = pool;
     }
 
-    /// Lets nobody look into it any more.
+    /// Stops the admin service.
     pub(crate) async fn end_admin(&self) {
         #[cfg(feature = "diag")]
         if let Some(admin) = &self.admin {
@@ -186,7 +187,7 @@ impl Host {
         }
     }
 
-    /// Exports what waits, if the exporters end with the whole.
+    /// Flushes the exporters if they end with the host.
     pub(crate) async fn end_telemetry(&self) {
         #[cfg(feature = "telemetry")]
         if let Some(telemetry) = &self.telemetry {
@@ -194,14 +195,14 @@ impl Host {
         }
     }
 
-    /// The whole end. The first caller's report is everybody's.
+    /// Shuts down in order. All callers receive the report of the first.
     pub(crate) async fn shutdown(&self, pools: &[Pool]) -> ShutdownReport {
         let end = async {
-            // First of all: a worker that is born later would be missed.
+            // First, since a worker that starts later would be missed.
             let gate = self.close_gate();
             let pools = join_all(pools.iter().map(Pool::close));
             tokio::join!(gate, pools);
-            // Tools that were still running could ask for something until now.
+            // Until now, running tools could still use the state.
             self.state.close().await;
             self.end_admin().await;
             let report = self.close().await;
@@ -215,7 +216,7 @@ impl Host {
         self.report.get_or_init(|| end).await.clone()
     }
 
-    /// The end without any waiting for calls.
+    /// Kills the workers without waiting for calls.
     pub(crate) async fn kill(&self) -> ShutdownReport {
         self.close().await
     }

@@ -1,4 +1,4 @@
-//! The chunks of a streaming call, typed.
+//! Typed chunks of a streaming call.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -11,9 +11,11 @@ use snakepit_core::ReplyStream;
 
 use crate::Error;
 
-/// Chunks of one streaming call, in order. It ends after the last chunk or after the first error of the call.
+/// The chunks of one streaming call, in order. The stream ends after the last chunk, or after the
+/// first error of the call.
 ///
-/// A chunk that does not fit `R` is an error of that chunk alone; the next one follows. Dropping the stream cancels the call.
+/// A chunk that does not fit `R` yields an error, and the next chunk follows. Dropping the stream
+/// cancels the call.
 #[must_use = "a stream does nothing unless it is read"]
 pub struct ResultStream<R> {
     chunks: ReplyStream,
@@ -30,10 +32,10 @@ impl<R> ResultStream<R> {
 }
 
 impl<R: DeserializeOwned> ResultStream<R> {
-    /// The next chunk; `None` after the last one.
+    /// Returns the next chunk. `None` after the last one.
     ///
     /// # Cancel safety
-    /// No chunk is lost when the future is dropped.
+    /// Dropping the future loses no chunk.
     pub async fn next(&mut self) -> Option<Result<R, Error>> {
         futures_util::StreamExt::next(self).await
     }

@@ -1,36 +1,37 @@
-//! Telemetry as a part of the whole.
+//! Telemetry as a part of the host.
 
 use snakepit_telemetry::{Telemetry, TelemetryError};
 
 use crate::shutdown::Host;
 use crate::{BuildError, ErrorCode, Pool, Snakepit, SnakepitBuilder};
 
-/// Prefix of the keys of [`TelemetryConfig`](snakepit_telemetry::TelemetryConfig) in a configuration.
+/// Prefix of the keys of [`TelemetryConfig`](snakepit_telemetry::TelemetryConfig) in a
+/// configuration.
 const TABLE: &str = "telemetry";
 
-/// Where the exporters come from.
+/// The source of the exporters.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Source {
-    /// There are none.
+    /// No exporters.
     #[default]
     None,
-    /// The application's own, which it ends by itself.
+    /// Exporters of the application, which ends them itself.
     Given(Telemetry),
-    /// Those of a configuration, which end with the whole.
+    /// Exporters of a configuration, which end with the host.
     #[cfg(feature = "config")]
     Config(Box<snakepit_telemetry::TelemetryConfig>),
 }
 
-/// The exporters of a whole.
+/// The exporters of a host.
 #[derive(Debug)]
 pub(crate) struct Attached {
     telemetry: Telemetry,
-    /// They end with the whole.
+    /// True if they end with the host.
     owned: bool,
 }
 
 impl Source {
-    /// Starts the exporters where they are part of the whole, and attaches them to its state.
+    /// Starts exporters of a configuration, and attaches the exporters to the host's state.
     pub(crate) fn attach(self, host: &Host) -> Result<Option<Attached>, BuildError> {
         let (telemetry, owned) = match self {
             Self::None => return Ok(None),
@@ -49,7 +50,7 @@ impl Attached {
         self.telemetry.add_pool(pool);
     }
 
-    /// Exports what waits, if the exporters end with the whole.
+    /// Flushes and ends the exporters if they end with the host.
     pub(crate) async fn end(&self) {
         if self.owned {
             self.telemetry.shutdown().await;
@@ -58,8 +59,9 @@ impl Attached {
 }
 
 impl SnakepitBuilder {
-    /// Exports metrics, traces and logs of the whole by these exporters. They outlive it: call [`Telemetry::shutdown`] after
-    /// [`Snakepit::shutdown`]. They replace those of a configuration.
+    /// Exports metrics, traces and logs of the host with these exporters, which replace those of a
+    /// configuration. They outlive the host: call [`Telemetry::shutdown`] after
+    /// [`Snakepit::shutdown`].
     pub fn telemetry(mut self, telemetry: &Telemetry) -> Self {
         self.telemetry = Source::Given(telemetry.clone());
         self
@@ -67,8 +69,8 @@ impl SnakepitBuilder {
 }
 
 impl Snakepit {
-    /// The exporters: those that the builder was given, or those of the configuration, which end with the whole. `None` if there are
-    /// none.
+    /// Returns the exporters: those given to the builder, or those of the configuration, which end
+    /// with the host. `None` if there are none.
     pub fn telemetry(&self) -> Option<&Telemetry> {
         self.host().telemetry().map(|attached| &attached.telemetry)
     }
@@ -91,7 +93,7 @@ impl From<TelemetryError> for BuildError {
                 "see the limits of threads and descriptors".to_owned(),
             ),
         };
-        // A variable has its own name.
+        // A variable keeps its own name.
         let key = if key.starts_with("OTEL_") || key.starts_with("SNAKEPIT_") {
             key
         } else {

@@ -1,12 +1,13 @@
-//! Texts for and from people: durations, sizes, the nearest of some names, what is too long.
+//! Texts for and from people: durations, sizes, similar names, shortened texts.
 
 use std::fmt::{self, Write as _};
 use std::time::Duration;
 
-/// Reads a duration: `1.5s`, `250ms`, `2m`, `1h 30m`, `1d`, or a bare number of seconds. The units are those of the crate `humantime`.
+/// Parses a duration: `1.5s`, `250ms`, `2m`, `1h 30m`, `1d`, or a bare number of seconds. The units
+/// are those of the crate `humantime`.
 ///
 /// # Errors
-/// A lower-case phrase that says what is wrong.
+/// A lower-case phrase that states the problem.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is not a duration; write for example 250ms, 1.5s, 2m or 1d");
     let (number, unit) = split_unit(text);
@@ -18,17 +19,17 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(&format!("{number}{unit}")).map_err(|_| wrong())
 }
 
-/// Turns a number of seconds into a duration.
+/// Converts a number of seconds to a duration.
 #[cfg(feature = "config")]
 pub(crate) fn seconds(number: f64) -> Result<Duration, String> {
     Duration::try_from_secs_f64(number)
         .map_err(|_| format!("{number} seconds is not a duration: it is negative or out of range"))
 }
 
-/// Reads a size in bytes: `64MiB`, `512KiB`, `1GiB`, `10MB`, or a bare number of bytes.
+/// Parses a size in bytes: `64MiB`, `512KiB`, `1GiB`, `10MB`, or a bare number of bytes.
 ///
 /// # Errors
-/// A lower-case phrase that says what is wrong.
+/// A lower-case phrase that states the problem.
 pub fn parse_size(text: &str) -> Result<usize, String> {
     let wrong =
         || format!("`{text}` is not a size; write for example 512KiB, 64MiB or a number of bytes");
@@ -57,10 +58,10 @@ fn split_unit(text: &str) -> (&str, &str) {
     (&text[..end], text[end..].trim_start())
 }
 
-/// Bytes of a name that others are compared with: the work is the product of their lengths.
+/// Longest name in bytes that is compared: the work is the product of both lengths.
 const COMPARED: usize = 256;
 
-/// The known name that is nearest to `name`, if one is near.
+/// Returns the known name most similar to `name`. `None` if none is similar.
 pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let known: Vec<&str> = known
         .into_iter()
@@ -71,9 +72,10 @@ pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
     known.into_iter().find(|candidate| candidate == near)
 }
 
-/// At most `limit` characters of a text and `…` if there are more. The text is written no further than that.
+/// Returns at most `limit` characters of a text, followed by `…` if there are more. Formatting
+/// stops there.
 pub(crate) fn shortened(text: &(impl fmt::Display + ?Sized), limit: usize) -> String {
-    /// Takes a number of characters and then refuses.
+    /// Accepts a number of characters and then fails.
     struct Shortened {
         text: String,
         left: usize,
@@ -94,7 +96,7 @@ pub(crate) fn shortened(text: &(impl fmt::Display + ?Sized), limit: usize) -> St
         text: String::new(),
         left: limit,
     };
-    // An error is the end of what is wanted.
+    // An error means that the limit is reached.
     let _ = write!(out, "{text}");
     out.text
 }

@@ -1,4 +1,4 @@
-//! A profile with the state of the host, for profiles that have none.
+//! A profile that carries the state of the host, for profiles without a state.
 
 use std::num::NonZeroU16;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use snakepit_core::{Containment, StartContext, Worker};
 
 use crate::{HostState, StartError, WorkerProfile};
 
-/// A profile whose workers' tools use the state of the host, unless they have another one.
+/// A profile whose workers' tools use the state of the host, unless the profile has its own.
 #[derive(Debug)]
 pub(crate) struct WithState {
     inner: Arc<dyn WorkerProfile>,

@@ -5,10 +5,10 @@ use figment::value::{Dict, Map, Value};
 use figment::{Error, Metadata, Profile, Provider};
 use snakepit_profiles::variables::{BRIDGE, PYTHON, WORKER_PREFIX, WORKER_SETTINGS};
 
-/// The prefix of all variables of snakepit.
+/// Prefix of all variables of snakepit.
 const PREFIX: &str = "SNAKEPIT_";
 
-/// The levels of the program's log.
+/// Variable with the levels of the program's log.
 const LOG: &str = "SNAKEPIT_LOG";
 
 /// Variables of the original library, without the prefix. A program that one of its workers starts
@@ -35,7 +35,7 @@ const ORIGINAL: [&str; 19] = [
     "THREAD_SENSITIVE",
 ];
 
-/// The variables that are keys: path in lower case with dots, and text.
+/// The variables that are keys: path in lower case with dots, and value.
 #[derive(Debug)]
 pub(super) struct Variables(Vec<(String, String)>);
 
@@ -54,7 +54,7 @@ impl Variables {
     }
 }
 
-/// Returns true if a variable has a meaning of its own and is no key of the configuration.
+/// Returns true if a variable has another meaning and is not a key of the configuration.
 fn is_foreign(name: &str, value: &str) -> bool {
     let Some(rest) = name.strip_prefix(PREFIX) else {
         return true;
@@ -68,9 +68,9 @@ fn is_foreign(name: &str, value: &str) -> bool {
 
 /// Returns true if Kubernetes has set the variable for a service whose name begins with `snakepit`:
 /// `…SERVICE_HOST`, `…SERVICE_PORT`, `…SERVICE_PORT_<NAME>`, `…PORT=tcp://…`, and
-/// `…PORT_<NUMBER>_<PROTOCOL>` with `_PROTO`, `_PORT`, `_ADDR` or nothing behind it.
+/// `…PORT_<NUMBER>_<PROTOCOL>` with the suffix `_PROTO`, `_PORT`, `_ADDR` or none.
 fn is_service_link(rest: &str, value: &str) -> bool {
-    // A key below the top has two underscores between its parts, and so an empty part.
+    // A nested key has two underscores between its parts, and so an empty part here.
     let parts: Vec<&str> = rest.split('_').collect();
     if parts.contains(&"") {
         return false;
@@ -110,7 +110,7 @@ impl Provider for Variables {
     }
 }
 
-/// Puts a nested value into the tree; what is there already stays where the two do not meet.
+/// Merges a nested value into the tree. Existing values at other paths stay.
 fn merge(dict: &mut Dict, value: Value) {
     let Some(entries) = value.into_dict() else {
         return;

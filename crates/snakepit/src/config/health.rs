@@ -4,7 +4,7 @@ use super::raw::Span;
 use super::table::table;
 
 table! {
-    /// Its keys.
+    /// Keys of the table `health`.
     RawHealth for health {
         enabled: bool => |value| value,
         interval: Span => |value| value.0,

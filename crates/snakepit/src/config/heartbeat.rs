@@ -5,7 +5,7 @@ use super::raw::Span;
 use super::table::table;
 
 table! {
-    /// Its keys.
+    /// Keys of the table `heartbeat`.
     RawHeartbeat for heartbeat {
         enabled: bool => |value| value,
         interval: Span => |value| value.0,

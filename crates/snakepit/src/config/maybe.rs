@@ -1,4 +1,4 @@
-//! A setting that may be switched off with the word `none`.
+//! A setting that the word `none` unsets.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 
-/// The word that unsets a setting, also one that the defaults of all pools have.
+/// The word that unsets a setting, also one from the defaults of all pools.
 pub(super) const NONE: &str = "none";
 
 /// A value, or the word `none`.
@@ -20,7 +20,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Maybe<T> {
     }
 }
 
-/// Hands everything but `none` to the type of the value, which then reports what is wrong with it.
+/// Passes everything but `none` to the type of the value, which then reports errors.
 struct Either<T>(PhantomData<T>);
 
 impl<T> Either<T> {

@@ -1,4 +1,4 @@
-//! The tables of a pool that switch a policy on, and those of single tools.
+//! The tables of a pool that enable a policy, and those of single tools.
 
 use serde::Deserialize;
 
@@ -16,7 +16,7 @@ macro_rules! raw_policy {
         }
 
         impl $name {
-            /// The policy, with defaults for what is not set.
+            /// Returns the policy, with defaults for unset keys.
             pub(super) fn policy(self) -> $policy {
                 let mut policy = $policy::default();
                 $(if let Some($value) = self.$key {
@@ -29,7 +29,7 @@ macro_rules! raw_policy {
 }
 
 raw_policy! {
-    /// The table `autoscale`.
+    /// Keys of the table `autoscale`.
     RawAutoscale for AutoscalePolicy {
         min: usize => |value| value,
         max: usize => |value| value,
@@ -40,7 +40,7 @@ raw_policy! {
 }
 
 raw_policy! {
-    /// The table `quarantine`.
+    /// Keys of the table `quarantine`.
     RawQuarantine for QuarantinePolicy {
         deaths: u32 => |value| value,
         window: Span => |value| value.0,
@@ -49,7 +49,7 @@ raw_policy! {
 }
 
 raw_policy! {
-    /// The tables `breaker` and `tool_breaker`.
+    /// Keys of the tables `breaker` and `tool_breaker`.
     RawBreaker for BreakerPolicy {
         failures: u32 => |value| value,
         window: Span => |value| value.0,
@@ -59,7 +59,7 @@ raw_policy! {
 }
 
 raw_policy! {
-    /// The table `retry`.
+    /// Keys of the table `retry`.
     RawRetry for RetryPolicy {
         retries: u32 => |value| value,
         budget: u32 => |value| value,
@@ -70,7 +70,7 @@ raw_policy! {
 }
 
 raw_policy! {
-    /// A table below `tools`.
+    /// Keys of a table below `tools`.
     RawTool for ToolConfig {
         timeout: Maybe<Span> => |value| value.0.map(|it| it.0),
         queue_timeout: Maybe<Span> => |value| value.0.map(|it| it.0),

@@ -1,4 +1,4 @@
-//! Turns what the reader of the configuration reports into errors with a file and a key.
+//! Conversion of figment's errors into errors with a file and a key.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use crate::error::config_error;
 use crate::text::nearest;
 use crate::{BuildError, ErrorCode};
 
-/// A syntax error names line and column, which is lost once the file is merged.
+/// Checks the syntax before the file is merged: later, line and column are lost.
 pub(super) fn check_syntax(file: &Path, text: &str) -> Result<(), BuildError> {
     use figment::providers::{Format, Toml};
     let result: Result<figment::value::Dict, _> = Toml::from_str(text);
@@ -26,7 +26,7 @@ pub(super) fn check_syntax(file: &Path, text: &str) -> Result<(), BuildError> {
     })
 }
 
-/// Where a key was set: a file, or a variable.
+/// Returns the source of a key: a file or a variable.
 pub(super) fn location(figment: &Figment, key: &str) -> Option<String> {
     figment
         .find_metadata(key)
@@ -47,7 +47,7 @@ fn describe(metadata: &Metadata, key: &str) -> String {
     }
 }
 
-/// The first error of an extraction.
+/// Converts an error of the extraction.
 pub(super) fn explain(
     figment: &Figment,
     file: Option<&Path>,
@@ -120,7 +120,7 @@ fn out_of_range(value: &dyn std::fmt::Display) -> (ErrorCode, String, String) {
     )
 }
 
-/// Names of Rust types mean nothing to the author of a file.
+/// Describes a Rust type in the words of a configuration file.
 fn plain(expected: &str) -> &str {
     match expected {
         "usize" | "u16" | "u32" | "u64" => "a whole number, not negative",

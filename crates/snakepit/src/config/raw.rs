@@ -1,4 +1,4 @@
-//! The keys of the configuration, as they are read.
+//! The keys of the configuration as they are deserialised.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -41,14 +41,14 @@ pub(super) struct RawConfig {
 
 macro_rules! raw_pool {
     ($($name:ident: $kind:ty,)* | $($limit:ident: $limit_kind:ty => $apply:expr,)*) => {
-        /// One pool; every key is optional, so that the defaults can fill it.
+        /// Keys of one pool. Each is optional, so that the defaults can fill it.
         #[derive(Clone, Debug, Default)]
         pub(super) struct RawPool {
             $(pub(super) $name: Option<$kind>,)*
             pub(super) limits: Limits,
         }
 
-        /// Keys that are settings of the scheduler.
+        /// Keys that become settings of the scheduler.
         #[derive(Clone, Debug, Default)]
         pub(super) struct Limits {
             $($limit: Option<$limit_kind>,)*
@@ -58,7 +58,7 @@ macro_rules! raw_pool {
             health: RawHealth,
         }
 
-        /// All keys of a pool side by side, as the file has them.
+        /// All keys of a pool side by side, as in the file.
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
         struct Keys {
@@ -91,7 +91,7 @@ macro_rules! raw_pool {
         }
 
         impl RawPool {
-            /// Fills what is not set with what the defaults set.
+            /// Fills unset keys from the defaults.
             pub(super) fn over(self, defaults: &Self) -> Self {
                 Self {
                     $($name: self.$name.or_else(|| defaults.$name.clone()),)*
@@ -107,7 +107,7 @@ macro_rules! raw_pool {
         }
 
         impl Limits {
-            /// Writes what is set into the settings of a pool.
+            /// Applies the set keys to the settings of a pool.
             pub(super) fn apply(self, config: &mut PoolConfig) {
                 $(if let Some(value) = self.$limit {
                     let apply: fn(&mut PoolConfig, $limit_kind) = $apply;
@@ -138,7 +138,7 @@ raw_pool! {
     concurrency: Maybe<NonZeroU16>,
     event_loop: EventLoop,
     |
-    // Keys are applied in this order: those of the profile's times come after it.
+    // Keys are applied in this order: single times override the timeout profile.
     timeout_profile: TimeoutProfile => |config, value| value.apply(config),
     workers: usize => |config, value| config.workers = value,
     autoscale: Maybe<RawAutoscale> => |config, value| config.autoscale = value.0.map(RawAutoscale::policy),
@@ -180,7 +180,7 @@ macro_rules! raw_table {
         }
 
         impl $name {
-            /// Writes what is set into the settings.
+            /// Applies the set keys to the settings.
             pub(super) fn apply(self, config: &mut $target) {
                 $(if let Some($value) = self.$key {
                     config.$key = $plain;
@@ -191,7 +191,7 @@ macro_rules! raw_table {
 }
 
 raw_table! {
-    /// The table `sessions`.
+    /// Keys of the table `sessions`.
     RawSessions for SessionConfig {
         ttl: Span => |value| value.0,
         sweep_interval: Span => |value| value.0,
@@ -207,7 +207,7 @@ raw_table! {
 }
 
 raw_table! {
-    /// The table `host_tools`.
+    /// Keys of the table `host_tools`.
     RawHostTools for HostToolConfig {
         max_depth: u32 => |value| value,
         max_tools: usize => |value| value,
@@ -216,7 +216,7 @@ raw_table! {
     }
 }
 
-/// The table `restart` of a pool.
+/// Keys of the table `restart` of a pool.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawRestart {
@@ -252,7 +252,7 @@ impl RawRestart {
     }
 }
 
-/// An adapter that is a file is relative to the configuration file; a module is a name and stays as it is.
+/// Resolves an adapter. A file is relative to the configuration file; a module name is unchanged.
 pub(super) fn adapter(path: &RelativePathBuf) -> String {
     let text = path.original().to_string_lossy();
     if text.contains(".py") && (text.ends_with(".py") || text.contains(".py:"))
@@ -268,7 +268,7 @@ pub(super) fn is_set(path: &RelativePathBuf) -> bool {
     path.original() != Path::new(NONE)
 }
 
-/// An interpreter without a slash is looked up on the `PATH`.
+/// Resolves an interpreter. A name without a slash is searched on the `PATH`.
 pub(super) fn program(path: &RelativePathBuf) -> PathBuf {
     let original = path.original();
     if original

@@ -6,7 +6,7 @@ use super::table::table;
 use crate::RecycleMode;
 
 table! {
-    /// Its keys.
+    /// Keys of the table `recycle`.
     RawRecycle for recycle {
         max_age: Maybe<Span> => |value| value.0.map(|it| it.0),
         max_requests: Maybe<u64> => |value| value.0,

@@ -1,6 +1,7 @@
-//! How a table of settings in the file becomes a part of a pool's settings.
+//! The macro for tables that become a part of a pool's settings.
 
-/// A table whose keys are all optional: `table! { Name for field { key: kind => |value| plain, } }`.
+/// Declares a table whose keys are all optional: `table! { Name for field { key: kind => |value|
+/// plain, } }`.
 macro_rules! table {
     ($(#[$doc:meta])* $name:ident for $field:ident { $($key:ident: $kind:ty => |$value:ident| $plain:expr,)* }) => {
         $(#[$doc])*
@@ -11,14 +12,14 @@ macro_rules! table {
         }
 
         impl $name {
-            /// Fills what is not set with what the defaults set.
+            /// Fills unset keys from the defaults.
             pub(super) fn over(self, defaults: Self) -> Self {
                 Self {
                     $($key: self.$key.or(defaults.$key),)*
                 }
             }
 
-            /// Writes what is set into the settings of a pool.
+            /// Applies the set keys to the settings of a pool.
             pub(super) fn apply(self, config: &mut crate::PoolConfig) {
                 $(if let Some($value) = self.$key {
                     config.$field.$key = $plain;

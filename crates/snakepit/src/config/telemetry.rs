@@ -12,7 +12,7 @@ use tracing::level_filters::LevelFilter;
 use super::maybe::Maybe;
 use super::raw::{Size, Span};
 
-/// Its keys.
+/// Keys of the table `telemetry`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawTelemetry {
@@ -45,7 +45,7 @@ pub(super) struct RawTelemetry {
     shutdown_timeout: Option<Span>,
 }
 
-/// Writes a value where there is one.
+/// Assigns a value if there is one.
 fn set<T, U>(target: &mut U, value: Option<T>, plain: impl FnOnce(T) -> U) {
     if let Some(value) = value {
         *target = plain(value);
@@ -53,7 +53,7 @@ fn set<T, U>(target: &mut U, value: Option<T>, plain: impl FnOnce(T) -> U) {
 }
 
 impl RawTelemetry {
-    /// Returns the settings. `None` if telemetry is switched off.
+    /// Returns the settings. `None` if telemetry is disabled.
     pub(super) fn config(self) -> Option<TelemetryConfig> {
         if self.enabled == Some(false) {
             return None;
@@ -86,7 +86,7 @@ impl RawTelemetry {
         Some(config)
     }
 
-    /// Returns the way to collectors. `None` if no signal has an endpoint.
+    /// Returns the settings of the export to collectors. `None` if no signal has an endpoint.
     fn otlp(self) -> Option<OtlpConfig> {
         let endpoint = self.otlp.and_then(|otlp| otlp.0);
         let mut config = OtlpConfig::new(endpoint.clone().unwrap_or_default());

@@ -1,4 +1,4 @@
-//! Configurations, good and bad.
+//! Valid and invalid configurations.
 
 mod all_keys;
 mod foreign;
@@ -23,7 +23,7 @@ fn load(text: &str, variables: &[(&str, &str)]) -> (tempfile::TempDir, Result<Co
     (dir, config)
 }
 
-/// Code, key and message of the error; the location must be the file or the variable.
+/// Returns code, key, message, help and location of the error.
 fn failure(text: &str, variables: &[(&str, &str)]) -> (ErrorCode, String, String, String, String) {
     let (_dir, config) = load(text, variables);
     match config.unwrap_err() {
@@ -76,7 +76,7 @@ fn keys_of_times_go_before_their_profile_wherever_they_stand() {
     assert_eq!(times(1), [Some(60), Some(300), Some(7)]);
     let minute = Some(Duration::from_secs(60));
     assert_eq!(pools[1].config().tools["train"].timeout, minute);
-    // The builder takes them in the order of its calls.
+    // The builder applies them in the order of its calls.
     let builder = crate::PoolBuilder::new("main", "tools.py")
         .timeout_profile(crate::TimeoutProfile::ProductionStrict)
         .queue_timeout(Duration::from_secs(1));

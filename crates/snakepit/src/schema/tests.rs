@@ -1,4 +1,4 @@
-//! Tests of arguments against schemas.
+//! Arguments checked against schemas.
 
 use super::*;
 use crate::args;

@@ -1,4 +1,4 @@
-//! Every key of the file has its place.
+//! Every key of the file reaches its setting.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Variables that belong to others: they are no keys, and none of them stops a program.
+//! Variables of other programs: they are not keys and do not fail a start.
 
 use snakepit_profiles::variables::{WORKER_PREFIX, WORKER_SETTINGS};
 

@@ -72,7 +72,7 @@ fn its_keys_are_read_and_variables_win() {
 #[test]
 fn it_is_off_unless_somebody_turns_it_on() {
     let pool = "[pools.main]\nadapter = 'tools.py'\n";
-    // Standard variables are meant for the program: they alone turn nothing on here.
+    // Standard variables apply to the whole program: alone they enable nothing here.
     let standard = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4317");
     assert_eq!(exporters(pool, &[standard]), None);
     let off = format!("{pool}[telemetry]\nenabled = false\nprometheus = '127.0.0.1:1'\n");

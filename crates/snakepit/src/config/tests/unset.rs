@@ -1,4 +1,4 @@
-//! Optional settings are unset with a word, wrong words are met with the right one.
+//! The word `none` unsets optional settings; for wrong words the error suggests the right one.
 
 use std::time::Duration;
 
