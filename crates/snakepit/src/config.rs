@@ -57,7 +57,7 @@ use crate::{BuildError, HostStateConfig, PoolBuilder, PoolConfig, PoolName, Pyth
 /// adapter = "shared.py"
 /// profile = "thread"         # several calls in one process, each on a thread of its own
 /// threads_per_worker = 16
-/// thread_safety_checks = "strict"   # rejects code without `__thread_safe__ = True`; default "warn"
+/// thread_safety_checks = "strict"   # require `__thread_safe__ = True`; default "warn"
 ///
 /// [pools.gpu.restart]
 /// max_restarts = 3
@@ -92,8 +92,8 @@ use crate::{BuildError, HostStateConfig, PoolBuilder, PoolConfig, PoolName, Pyth
 /// override the file; pool names and keys in them are lower-case. Durations are `"250ms"`,
 /// `"1.5s"`, `"2m"`, `"1d"` or a number of seconds; sizes are `"64MiB"` or a number of bytes.
 ///
-/// The word `"none"` unsets an optional setting, also one from `[defaults]`:
-/// `call_timeout = "none"`, `retry = "none"`, `recycle = { max_age = "none" }`, `python = "none"`.
+/// The word `"none"` unsets an optional setting, also one from `[defaults]`: `call_timeout =
+/// "none"`, `retry = "none"`, `recycle = { max_age = "none" }`, `python = "none"`.
 ///
 /// These `SNAKEPIT_*` variables are not keys and are ignored here:
 /// - `SNAKEPIT_PYTHON`, `SNAKEPIT_BRIDGE` and `SNAKEPIT_LOG`;

@@ -1,8 +1,9 @@
-//! Metrics for Prometheus and traces for a collector: `cargo run --example observability -p snakepit --features full`
+//! Metrics for Prometheus and traces for a collector: `cargo run --example observability -p
+//! snakepit --features full`
 //!
-//! Traces, metrics and logs go to the collector of `OTEL_EXPORTER_OTLP_ENDPOINT`, or to `http://localhost:4317`; without one the
-//! program works as well, and one warning says that there is none. It ends by itself after 20 seconds, or with Ctrl-C; `--once` makes
-//! one round.
+//! Traces, metrics and logs go to the collector of `OTEL_EXPORTER_OTLP_ENDPOINT`, or to
+//! `http://localhost:4317`. Without a collector the program still works, and logs one warning. It
+//! ends after 20 seconds, or with Ctrl-C; `--once` makes one round.
 #![expect(clippy::print_stdout, reason = "it shows what it does")]
 
 use std::error::Error;
@@ -25,7 +26,7 @@ struct Item {
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut config = TelemetryConfig::from_env()?;
     let address = SocketAddr::from(([127, 0, 0, 1], 9464));
-    // Port 0 of OTEL_EXPORTER_PROMETHEUS_PORT is a free one.
+    // With OTEL_EXPORTER_PROMETHEUS_PORT=0 the system selects a free port.
     config.prometheus.get_or_insert(address.into());
     config.service_name = "observability".to_owned();
     let telemetry = Telemetry::builder().config(config).start()?;
@@ -53,7 +54,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Calls tools that succeed, fail and report things of their own; returns the number of calls.
+/// Calls tools that succeed, tools that fail, and tools that emit telemetry of their own. Returns
+/// the number of calls.
 async fn rounds(snakepit: &Snakepit) -> u64 {
     let once = std::env::args().any(|argument| argument == "--once");
     let (start, mut calls) = (Instant::now(), 0);

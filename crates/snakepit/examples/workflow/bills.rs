@@ -1,5 +1,6 @@
-//! Python bills orders, asks this program for prices, and keeps its progress in a session. In the middle its worker is killed. Another one
-//! goes on where it was, and watchers on both sides have seen every change in order.
+//! Python bills orders, calls this program for prices, and keeps its progress in a session. Halfway
+//! its worker is killed. Another worker continues from the session's state, and watchers on both
+//! sides see every change in order.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -14,7 +15,7 @@ use snakepit::{
 };
 use tokio::task::JoinSet;
 
-/// What the session's watchers write down.
+/// A change as a watcher of the session records it.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub(crate) struct Seen {
     /// Number of the change.
@@ -25,16 +26,16 @@ pub(crate) struct Seen {
     pub(crate) value: Value,
 }
 
-/// How the workflow ended.
+/// The result of the workflow.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     /// The bill.
     pub(crate) total: f64,
-    /// What Python reported to the host tool.
+    /// Reports that Python sent through the host tool.
     pub(crate) reports: Vec<String>,
-    /// What the watcher in this program saw, and the one in Python.
+    /// Changes seen by the watcher in this program, and by the one in Python.
     pub(crate) seen: (Vec<Seen>, Vec<Seen>),
-    /// The worker that was killed, and the one that went on.
+    /// Process ids of the worker that was killed and of the one that continued.
     pub(crate) workers: (u32, u32),
 }
 
@@ -60,10 +61,10 @@ struct Report {
     pid: u32,
 }
 
-/// Runs the workflow with a host that is ready but for its tools.
+/// Runs the workflow on a started host, after registering its tools.
 ///
 /// # Errors
-/// Whatever fails, of which nothing should.
+/// Any error of the host; none is expected.
 pub(crate) async fn workflow(snakepit: &Snakepit) -> Result<Outcome, Box<dyn Error>> {
     let orders: Vec<Order> = ["apple", "pear", "plum", "fig", "quince", "lime"]
         .into_iter()
@@ -71,7 +72,7 @@ pub(crate) async fn workflow(snakepit: &Snakepit) -> Result<Outcome, Box<dyn Err
         .map(|(item, count)| Order { item, count })
         .collect();
 
-    // Two functions of this program that Python may call.
+    // Two functions of this program that Python calls.
     let prices = HashMap::from([
         ("apple", 0.5),
         ("pear", 0.75),
@@ -90,7 +91,7 @@ pub(crate) async fn workflow(snakepit: &Snakepit) -> Result<Outcome, Box<dyn Err
         let mut reports = sink.lock().unwrap_or_else(PoisonError::into_inner);
         reports.push(text);
         if reports.len() == 3 {
-            // In the middle of its work, while it waits for this very answer, the worker dies.
+            // Kills the worker while it waits for this answer.
             Command::new("kill")
                 .args(["-9", &pid.to_string()])
                 .status()?;
@@ -106,7 +107,7 @@ pub(crate) async fn workflow(snakepit: &Snakepit) -> Result<Outcome, Box<dyn Err
             .exposed(),
     ])?;
 
-    // What outlives any worker.
+    // State that outlives any worker.
     let session = snakepit.session("bill-42");
     let state = session.state()?;
     state.register(NewVariable::new("billed", VariableType::Integer, 0))?;
@@ -127,13 +128,13 @@ pub(crate) async fn workflow(snakepit: &Snakepit) -> Result<Outcome, Box<dyn Err
     let mut here = Vec::new();
     here.extend(until(&mut changes, "watched").await?);
 
-    // Python bills; in the third order its process dies.
+    // Python bills; during the third order its process is killed.
     let (billed, killed) = bill(&session, &orders).await;
     assert!(
         billed.is_err(),
         "the stream of a killed worker ends with an error"
     );
-    // The session goes on with another worker.
+    // The session continues on another worker.
     let (billed, went_on) = bill(&session, &orders).await;
     billed?;
 
@@ -152,7 +153,7 @@ pub(crate) async fn workflow(snakepit: &Snakepit) -> Result<Outcome, Box<dyn Err
     })
 }
 
-/// Changes up to the one that sets `status` to this.
+/// Returns the changes up to the one that sets `status` to this value.
 async fn until(
     changes: &mut snakepit::ChangeStream,
     status: &str,
@@ -174,7 +175,7 @@ async fn until(
     Err("the session ended".into())
 }
 
-/// Bills what is left. Returns how that ended, and the worker.
+/// Bills the remaining orders. Returns the result and the worker's process id.
 async fn bill(session: &PoolHandle, orders: &[Order]) -> (Result<(), snakepit::Error>, u32) {
     let arguments = args! { "orders" => orders };
     let mut worker = 0;

@@ -1,4 +1,5 @@
-//! A whole workflow with sessions, variables and functions that Python calls: `cargo run --example workflow`
+//! A workflow with sessions, variables and functions that Python calls: `cargo run --example
+//! workflow`
 #![expect(clippy::print_stdout, reason = "it shows how it ended")]
 
 mod bills;

@@ -1,4 +1,4 @@
-//! `snakepit recycle`, `drain` and `cancel`: what a person may ask a running host to do.
+//! `snakepit recycle`, `drain` and `cancel`: actions on a running host.
 
 use serde_json::{Value as Json, json};
 use snakepit::diag::Client;

@@ -1,4 +1,4 @@
-//! Arguments of a call as the shell gives them.
+//! Arguments of a call on the command line.
 
 use std::ffi::{OsStr, OsString};
 
@@ -6,16 +6,16 @@ use snakepit::{ErrorCode, JsonError, Value};
 
 use crate::failure::Failure;
 
-/// Words of the command line: the tool, when the reference did not name it, and the arguments.
+/// Words of the command line: the tool, unless the reference names it, and the arguments.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Arguments {
     pub(crate) tool: Option<String>,
-    /// Map, list, or nothing.
+    /// Map, list, or null.
     pub(crate) value: Value,
 }
 
 impl Arguments {
-    /// Reads the words and the value of `--args`.
+    /// Parses the words and the value of `--args`.
     pub(crate) fn parse(
         tool: Option<String>,
         words: &[OsString],
@@ -75,7 +75,7 @@ fn put(named: &mut Vec<(Value, Value)>, key: &str, value: Value) -> Result<(), F
     Ok(())
 }
 
-/// Which of two values is meant is unknown.
+/// Rejects an argument that is given twice.
 fn twice(key: &str) -> Failure {
     Failure::usage(
         ErrorCode::WrongUsage,
@@ -90,7 +90,8 @@ fn is_name(key: &str) -> bool {
     first && chars.all(|c| c.is_alphanumeric() || c == '_')
 }
 
-/// JSON if it is JSON, else text. JSON that no value equals is an error, and no text.
+/// Parses a word as JSON; malformed JSON is text. Returns an error for JSON that no value can
+/// represent.
 fn read(word: &str) -> Result<Value, Failure> {
     match Value::parse_json(word.as_bytes()) {
         Ok(value) => Ok(value),
@@ -114,7 +115,7 @@ fn whole(text: &str) -> Result<Value, Failure> {
     })
 }
 
-/// Text crosses to Python as UTF-8 and nothing else.
+/// Returns a word as text. Python receives UTF-8 only, so any other encoding is an error.
 pub(crate) fn text(word: &OsStr) -> Result<&str, Failure> {
     word.to_str().ok_or_else(|| {
         Failure::usage(

@@ -28,7 +28,7 @@ pub(crate) async fn run(options: CallOptions, started: Instant) -> Result<(), Fa
     .await
 }
 
-/// What `call` and `stream` have in common: the reference and the arguments.
+/// Parses the reference and the arguments of `call` and `stream`.
 pub(crate) fn read(options: &CallOptions) -> Result<(Reference, Arguments), Failure> {
     let mut reference = Reference::parse(named(&options.reference)?);
     let tool = reference.tool.take();
@@ -36,7 +36,7 @@ pub(crate) fn read(options: &CallOptions) -> Result<(Reference, Arguments), Fail
     Ok((reference, arguments))
 }
 
-/// The reference of a command line, which names something.
+/// Returns the reference of a command line. Rejects one without an adapter.
 pub(crate) fn named(reference: &OsStr) -> Result<&str, Failure> {
     let reference = text(reference)?;
     if reference
@@ -53,7 +53,7 @@ pub(crate) fn named(reference: &OsStr) -> Result<&str, Failure> {
     Ok(reference)
 }
 
-/// The tool to call: the one named, or the only one there is.
+/// Returns the tool to call: the named one, or the only one.
 pub(crate) fn tool(snakepit: &Snakepit, named: Option<&str>) -> Result<String, Failure> {
     if let Some(tool) = named {
         return Ok(tool.to_owned());

@@ -1,4 +1,4 @@
-//! `snakepit compat`: what is known of libraries in threads, for the Python that would run them.
+//! `snakepit compat`: compatibility of libraries with threads, for the Python that would run them.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use crate::cli::CompatOptions;
 use crate::failure::Failure;
 use crate::output;
 
-/// What the interpreter is, and what it has.
+/// The interpreter and its installed libraries.
 struct Environment {
     interpreter: Interpreter,
     validation: Validation,
@@ -30,7 +30,7 @@ pub(crate) async fn run(options: &CompatOptions) -> Result<(), Failure> {
         ..
     } = &environment;
     let report = known.report(&libraries, options.profile, interpreter, installed);
-    // What is not installed says nothing about the workers that would run here.
+    // Libraries that are not installed are irrelevant to workers here.
     let given = !options.libraries.is_empty();
     let counts =
         |check: &&LibraryCheck| given || check.installed.is_some() && !part_of_python(check);
@@ -51,7 +51,7 @@ pub(crate) async fn run(options: &CompatOptions) -> Result<(), Failure> {
 async fn environment(options: &CompatOptions) -> Result<Environment, StartError> {
     let run = Run::open(options.data_dir.as_deref())?;
     let asked = ask(options, &run).await;
-    // It removes its own directory; what it cannot remove is the next sweep's.
+    // Closing removes the run's directory; the next sweep removes the rest.
     let _ = run.close();
     asked
 }
@@ -70,7 +70,7 @@ async fn ask(options: &CompatOptions, run: &Run) -> Result<Environment, StartErr
     })
 }
 
-/// The libraries to report on: those given, or what is known and there.
+/// Returns the libraries to report on: the given ones, or the known ones that are installed.
 fn libraries(
     options: &CompatOptions,
     known: &Compatibility,
@@ -88,7 +88,7 @@ fn libraries(
     names.filter(|name| there(name)).collect()
 }
 
-/// It is there whether anybody uses it or not.
+/// Returns whether a library comes with Python, so that its presence does not imply use.
 fn part_of_python(check: &LibraryCheck) -> bool {
     let entry = Compatibility::known().info(&check.library);
     entry.is_some_and(|entry| entry.distributions.is_empty())

@@ -1,4 +1,4 @@
-//! `snakepit demo`: real work on real input, every result checked here in Rust.
+//! `snakepit demo`: real work on real input, with every result checked in Rust.
 
 mod report;
 mod shared;
@@ -15,7 +15,7 @@ use crate::failure::Failure;
 use crate::session::Signals;
 use crate::telemetry::Exporters;
 
-/// The tools; they travel in the program, so that it works wherever it is installed.
+/// The tools, embedded so that the program works wherever it is installed.
 const TOOLS: &str = include_str!("../../../demo/tools.py");
 
 pub(crate) async fn run(options: &DemoOptions) -> Result<(), Failure> {

@@ -1,4 +1,4 @@
-//! `snakepit diagnose`: how many workers this machine can have, found out by starting them.
+//! `snakepit diagnose`: starts workers to find out how many this machine can have.
 
 mod bench;
 mod options;
@@ -26,7 +26,7 @@ pub(crate) async fn run(options: &DiagnoseOptions) -> Result<(), Failure> {
     };
     tokio::select! {
         () = bench.end() => {}
-        // Whoever asks a second time does not wait: the workers are killed with their host.
+        // A second signal skips the waiting: the workers are killed with their host.
         _ = signals.next() => {}
     }
     done?;
@@ -39,8 +39,8 @@ pub(crate) async fn run(options: &DiagnoseOptions) -> Result<(), Failure> {
     output::painted(&render_scaling(scaling, style(false)))
 }
 
-/// Says what happens, on stderr.
+/// Reports progress on stderr.
 fn say(text: &str) {
-    // When stderr cannot be written there is nobody to tell.
+    // If stderr cannot be written, there is nowhere to report it.
     let _ = writeln!(io::stderr().lock(), "{text}");
 }

@@ -1,4 +1,4 @@
-//! `snakepit doctor`: what this machine offers, found out by doing it.
+//! `snakepit doctor`: checks this machine by using its features.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::failure::Failure;
 use crate::hosts::data_dir;
 use crate::output;
 
-/// The smallest adapter: the check is whether a worker starts and answers.
+/// A minimal adapter: the check is whether a worker starts and answers.
 const ADAPTER: &str = "\
 from snakepit_bridge import tool
 
@@ -38,7 +38,7 @@ pub(crate) async fn run(options: &DoctorOptions) -> Result<(), Failure> {
             checks.push(Check::ok("data directory", dir.display().to_string()));
             checks.push(Check::registry(run.registry()));
             checks.extend(interpreter(&run, options.python.as_deref()).await);
-            // It removes its own directory; what it cannot remove is the next sweep's.
+            // Closing removes the run's directory; the next sweep removes the rest.
             let _ = run.close();
             if checks.iter().all(|check| check.verdict != Verdict::Failed) {
                 checks.push(worker(&dir, options.python.as_deref()).await);
@@ -56,7 +56,7 @@ pub(crate) async fn run(options: &DoctorOptions) -> Result<(), Failure> {
     if failed { Err(Failure::Checks) } else { Ok(()) }
 }
 
-/// The interpreter, and the worker runtime that it takes.
+/// Checks the interpreter and its worker runtime.
 async fn interpreter(run: &Run, python: Option<&Path>) -> Vec<Check> {
     const NAME: &str = "interpreter";
     let found = match Interpreter::find(run, python, Path::new(".")).await {
@@ -80,7 +80,7 @@ fn extension(interpreter: &Interpreter) -> Check {
     }
 }
 
-/// A worker of the smallest adapter: the runtime, the socket, the records, one call.
+/// Checks a worker of the minimal adapter: runtime, socket, records, and one call.
 async fn worker(dir: &Path, python: Option<&Path>) -> Check {
     const NAME: &str = "worker";
     match answers(dir, python).await {

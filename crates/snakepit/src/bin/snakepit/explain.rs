@@ -1,4 +1,4 @@
-//! `snakepit explain`: an error code in words.
+//! `snakepit explain`: the explanation of an error code.
 
 use serde_json::json;
 use snakepit::ErrorCode;

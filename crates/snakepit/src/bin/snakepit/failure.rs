@@ -1,4 +1,4 @@
-//! Why the program ends without success, and its exit status.
+//! Failures of the program, and its exit status.
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -11,16 +11,16 @@ use crate::output;
 pub(crate) enum Failure {
     /// A call, a start or the usage failed.
     Reported { report: Box<Report>, usage: bool },
-    /// A check of the demo failed; it has said so.
+    /// A check of the demo failed and has been reported.
     Checks,
     /// Reading or writing failed.
     Io(io::Error),
-    /// A signal asked the program to end.
+    /// A signal ended the program.
     Signal(u8),
 }
 
 impl Failure {
-    /// The user wrote something that cannot be.
+    /// Creates the failure of invalid user input.
     pub(crate) fn usage(
         code: ErrorCode,
         message: impl Into<String>,
@@ -32,7 +32,7 @@ impl Failure {
         }
     }
 
-    /// The same with other words about what to do.
+    /// Replaces the help.
     pub(crate) fn help(self, help: &str) -> Self {
         match self {
             Self::Reported { report, usage } => Self::Reported {
@@ -43,15 +43,15 @@ impl Failure {
         }
     }
 
-    /// Ran out of time, so nobody waits for a worker any more.
+    /// Returns whether the time ran out; the caller then does not wait for workers.
     pub(crate) fn is_timeout(&self) -> bool {
         matches!(self, Self::Reported { report, .. } if timed_out(report.code()))
     }
 
-    /// Tells the user and gives the exit status.
+    /// Reports the failure on stderr and returns the exit status.
     pub(crate) fn report(self, json: bool) -> ExitCode {
         let mut stderr = io::stderr().lock();
-        // When stderr cannot be written there is nobody left to tell.
+        // If stderr cannot be written, there is nowhere to report it.
         let status = match self {
             Self::Reported { report, usage } => {
                 let status = exit_status(report.code(), usage);
@@ -64,7 +64,7 @@ impl Failure {
                 status
             }
             Self::Checks => 1,
-            // Whoever read the output has seen enough.
+            // The reader of the output has closed it.
             Self::Io(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
             Self::Io(error) => {
                 drop(stderr);
@@ -92,12 +92,13 @@ const fn exit_status(code: ErrorCode, usage: bool) -> u8 {
     }
 }
 
-/// Colours are for terminals, and only when the user has not said otherwise (<https://no-color.org>).
+/// Returns whether to use colours: only on a terminal, and unless `NO_COLOR` is set
+/// (<https://no-color.org>).
 pub(crate) fn wants_colour(terminal: bool) -> bool {
     terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// Reading and writing fail for want of space or permission, at stdout as a rule.
+/// Creates the failure of an I/O error, usually a full disk or a missing permission at stdout.
 fn cannot_write(error: &io::Error) -> Failure {
     let report = Report::usage(
         ErrorCode::OutputFailed,
@@ -110,7 +111,8 @@ fn cannot_write(error: &io::Error) -> Failure {
     }
 }
 
-/// Words of the library, and those of the command line; what has no option is left out.
+/// Replacements of the library's words by those of the command line. Settings without an option are
+/// removed.
 const WORDS: [(&str, &str); 11] = [
     (" or `queue_limit`", ""),
     (" or `queue_bytes`", ""),
@@ -125,7 +127,7 @@ const WORDS: [(&str, &str); 11] = [
     ("call it with `execute_stream`", "use `snakepit stream`"),
 ];
 
-/// A text of the library in the words of the command line.
+/// Translates a help text of the library into the words of the command line.
 fn for_the_shell(help: &str) -> String {
     if let Some((head, example)) = help.split_once(", for example ")
         && let Some((name, value)) = example.split_once(" = ")

@@ -1,4 +1,4 @@
-//! Options of the commands that look into hosts.
+//! Options of the commands that query hosts.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -62,7 +62,7 @@ pub(crate) struct InspectOptions {
     pub(crate) json: bool,
 }
 
-/// How a result is printed.
+/// The format of a printed result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum OutputFormat {
     /// For people.
@@ -102,7 +102,8 @@ pub(crate) struct ProfileOptions {
     /// Only stacks in which this tool runs
     #[arg(long, value_name = "TOOL")]
     pub(crate) tool: Option<String>,
-    /// The thread that runs this call, until it is over; `snakepit status --detailed` shows the numbers
+    /// The thread that runs this call, until it is over; `snakepit status --detailed` shows the
+    /// numbers
     #[arg(long, value_name = "CALL", conflicts_with_all = ["pool", "worker"])]
     pub(crate) call: Option<u64>,
     /// How long
@@ -114,7 +115,8 @@ pub(crate) struct ProfileOptions {
     /// Only samples of threads that have the GIL
     #[arg(long)]
     pub(crate) gil: bool,
-    /// What is written; by the name of FILE when not given: flamegraph for .svg, speedscope for .json, else collapsed
+    /// What is written; by the name of FILE when not given: flamegraph for .svg, speedscope for
+    /// .json, else collapsed
     #[arg(long, value_name = "FORMAT")]
     pub(crate) format: Option<ProfileFormat>,
     /// File; without it, and without --format, functions are shown as text
@@ -125,7 +127,7 @@ pub(crate) struct ProfileOptions {
     pub(crate) json: bool,
 }
 
-/// What a profile is written as.
+/// The format of a written profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ProfileFormat {
     /// A line for each stack.
@@ -174,8 +176,8 @@ pub(crate) struct ReportOptions {
     /// Calls at most of each pool, the last ones
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub(crate) calls: usize,
-    /// Write a page into this file, which a browser opens: all calls, deaths and findings, and of a program that runs its workers and the
-    /// stacks of those that are busy
+    /// Write a page into this file, which a browser opens: all calls, deaths and findings, and of a
+    /// program that runs its workers and the stacks of those that are busy
     #[cfg(feature = "web")]
     #[arg(long, value_name = "FILE", conflicts_with = "json")]
     pub(crate) html: Option<PathBuf>,

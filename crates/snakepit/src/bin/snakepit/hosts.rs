@@ -1,4 +1,4 @@
-//! Which host a command is about, and the way to it.
+//! Selection of the host for a command, and the connection to it.
 
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -10,12 +10,12 @@ use snakepit::profiles::default_data_dir;
 use crate::failure::{Failure, wants_colour};
 use crate::host_options::HostOptions;
 
-/// The directory of the records.
+/// Returns the directory of the records: the given one or the default.
 pub(crate) fn data_dir(given: Option<&Path>) -> PathBuf {
     given.map_or_else(default_data_dir, Path::to_owned)
 }
 
-/// The host that the options name, or the only one.
+/// Returns the host that the options name, or the only one.
 pub(crate) fn find(options: &HostOptions) -> Result<RunningHost, Failure> {
     let hosts = Hosts::find(&data_dir(options.data_dir.as_deref()))?;
     Ok(match &options.run {
@@ -24,12 +24,12 @@ pub(crate) fn find(options: &HostOptions) -> Result<RunningHost, Failure> {
     })
 }
 
-/// Connects to it.
+/// Connects to the host that the options name.
 pub(crate) async fn connect(options: &HostOptions) -> Result<Client, Failure> {
     Ok(Client::connect(&find(options)?).await?)
 }
 
-/// How text is laid out on stdout.
+/// Returns the style of text on stdout.
 pub(crate) fn style(detailed: bool) -> Style {
     Style {
         colour: wants_colour(io::stdout().is_terminal()),

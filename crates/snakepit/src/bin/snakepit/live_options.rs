@@ -1,4 +1,4 @@
-//! Options of the commands that watch a host, and of those that change what it does.
+//! Options of the commands that watch a host, and of those that change it.
 
 #[cfg(feature = "top")]
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use clap::Args;
 
 use crate::host_options::HostOptions;
 
-/// Shortest time between two looks.
+/// Shortest interval between two reports.
 #[cfg(any(feature = "top", feature = "web"))]
 pub(crate) const SHORTEST: Duration = Duration::from_millis(50);
 

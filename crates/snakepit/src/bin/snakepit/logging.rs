@@ -1,4 +1,4 @@
-//! Talk on stderr: events of the program, and what workers print.
+//! Log on stderr: events of the program, and output of workers.
 
 use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal};
@@ -14,10 +14,10 @@ use snakepit::Printable;
 
 use crate::failure::wants_colour;
 
-/// Variable that sets the levels in detail, for example `info,snakepit_core=debug`.
+/// Variable that sets detailed levels, for example `info,snakepit_core=debug`.
 const VARIABLE: &str = "SNAKEPIT_LOG";
 
-/// Target of the lines that workers print.
+/// Target of the output of workers.
 const WORKER: &str = "snakepit::worker";
 
 /// Target of the log records of worker code.
@@ -41,7 +41,8 @@ pub(crate) fn install(verbose: u8) {
         .init();
 }
 
-/// A worker's line as `[main-0] text`, its log records as `[main-0] level logger: text`; any other event as `level: text key=value`.
+/// Formats the output of a worker as `[main-0] text`, its log records as `[main-0] level logger:
+/// text`, and any other event as `level: text key=value`.
 struct Lines;
 
 impl<S, N> FormatEvent<S, N> for Lines
@@ -75,7 +76,7 @@ where
         };
         if event.metadata().target() == PYTHON {
             let (worker, logger) = (Printable(&fields.worker), Printable(&fields.logger));
-            // Line breaks are escaped; each line says whose it is.
+            // Line breaks are escaped; each line begins with its worker.
             let texts = [&fields.message, &fields.exception];
             let lines = texts
                 .iter()

@@ -1,4 +1,4 @@
-//! `snakepit logs`: what the workers of a running host write.
+//! `snakepit logs`: the output of the workers of a running host.
 
 use std::pin::pin;
 

@@ -1,6 +1,7 @@
 //! The program `snakepit`: Python tools from the shell.
 //!
-//! stdout is data, stderr is talk. Exit status: 0 success, 1 the call failed, 2 wrong usage or configuration, 124 time-out.
+//! stdout carries data, stderr carries messages. Exit status: 0 success, 1 the call failed, 2 wrong
+//! usage or configuration, 124 time-out.
 #![forbid(unsafe_code)]
 
 mod actions;
@@ -63,7 +64,8 @@ fn main() -> ExitCode {
     };
     let json = cli.command.wants_json();
     let result = runtime.block_on(run(cli.command, started));
-    // Everything that must end has been awaited; a thread that still reads a file must not keep the program.
+    // Everything that must end has been awaited; a thread that still reads a file must not delay
+    // the exit.
     runtime.shutdown_background();
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,4 +1,4 @@
-//! `snakepit new`: a small project that runs at once.
+//! `snakepit new`: creates a small project that runs at once.
 
 mod name;
 
@@ -13,7 +13,7 @@ use crate::cli::NewOptions;
 use crate::failure::Failure;
 use crate::output;
 
-/// The files: where they go, and what is in them.
+/// The files of a project: path and content.
 const FILES: [(&str, &str); 6] = [
     ("Cargo.toml", include_str!("new/Cargo.toml.txt")),
     ("src/main.rs", include_str!("new/main.rs.txt")),
@@ -23,7 +23,7 @@ const FILES: [(&str, &str); 6] = [
     (".gitignore", include_str!("new/gitignore.txt")),
 ];
 
-/// The library that this program was built from.
+/// Source directory of the library from which this program was built.
 const SOURCE: &str = env!("CARGO_MANIFEST_DIR");
 
 pub(crate) fn run(options: &NewOptions) -> Result<(), Failure> {
@@ -61,7 +61,7 @@ pub(crate) fn run(options: &NewOptions) -> Result<(), Failure> {
     ))
 }
 
-/// The directory is not there, or empty.
+/// Returns an error unless the directory is missing or empty.
 fn free(dir: &Path) -> Result<(), String> {
     match fs::read_dir(dir).map(|mut entries| entries.next().is_none()) {
         Ok(true) => Ok(()),
@@ -74,7 +74,8 @@ fn free(dir: &Path) -> Result<(), String> {
     }
 }
 
-/// The dependency: what was named, else the source of this program if it is there, else the version of this program.
+/// Returns the dependency: the named directory, else the source of this program if it exists, else
+/// the version of this program.
 fn library(named: Option<&Path>) -> Result<String, Failure> {
     let is_library =
         |dir: &Path| dir.join("Cargo.toml").is_file() && dir.join("src/lib.rs").is_file();

@@ -15,7 +15,7 @@ use crate::cli::OrphansOptions;
 use crate::failure::Failure;
 use crate::output;
 
-/// Time for ending what dead runs have left.
+/// Time for cleaning up after dead runs.
 const BUDGET: Duration = Duration::from_secs(10);
 
 pub(crate) fn run(options: &OrphansOptions) -> Result<(), Failure> {
@@ -56,7 +56,7 @@ pub(crate) fn run(options: &OrphansOptions) -> Result<(), Failure> {
     left_over(runs.iter().all(clean))
 }
 
-/// Scripts ask the exit status.
+/// Converts the result into the exit status, for scripts.
 const fn left_over(clean: bool) -> Result<(), Failure> {
     if clean { Ok(()) } else { Err(Failure::Checks) }
 }
@@ -65,7 +65,7 @@ fn refused(error: &Error) -> Failure {
     Failure::usage(ErrorCode::DataDir, error.to_string(), error.help())
 }
 
-/// A run on one line, and its workers on lines of their own.
+/// Describes a run on one line, followed by a line for each worker.
 fn describe(run: &RunReport) -> String {
     let state = match run.state {
         RunState::Alive => "alive",
@@ -109,7 +109,7 @@ fn describe(run: &RunReport) -> String {
     text
 }
 
-/// How far a worker has come, or that it has ended.
+/// Describes the state of a worker.
 const fn state_of(worker: &WorkerReport) -> &'static str {
     match (worker.lives, worker.state) {
         (Some(false), _) => "gone",
@@ -120,7 +120,7 @@ const fn state_of(worker: &WorkerReport) -> &'static str {
     }
 }
 
-/// A process that is left alone, why, and what can be done about it.
+/// Describes a process that is left alone, the reason, and what can be done about it.
 fn describe_left(left: &LeftAlone) -> String {
     let name = Printable(left.worker_id.as_deref().unwrap_or("no record"));
     let why = match left.reason {

@@ -8,12 +8,13 @@ use snakepit::{Printable, Report, Value};
 
 use crate::failure::Failure;
 
-/// One value on one line: JSON, but a bare text as it is unless JSON is wanted. On a terminal a text is printed so that it cannot act on it.
+/// Prints a value on one line, as JSON. A bare string is printed as it is unless `json` is set; on
+/// a terminal, its control characters are escaped.
 pub(crate) fn value(value: &Value, json: bool) -> Result<(), Failure> {
     match value {
         Value::Str(text) if !json && io::stdout().is_terminal() => block(text),
         Value::Str(text) if !json => raw(text.as_bytes()),
-        // Straight to its place: the text may be much larger than the value.
+        // Written directly: the text may be much larger than the value.
         other => {
             let text = other.json_text().map_err(|error| {
                 let what = format!("the result is no JSON: {error}");
@@ -59,17 +60,18 @@ impl<W: Write> std::fmt::Write for Escaping<W> {
     }
 }
 
-/// A JSON document, laid out for people.
+/// Prints a JSON document, indented for people.
 pub(crate) fn document(document: &Json) -> Result<(), Failure> {
     block(&escaped(&format!("{document:#}")))
 }
 
-/// JSON on one line.
+/// Formats JSON on one line.
 pub(crate) fn json_text(json: &Json) -> String {
     escaped(&json.to_string())
 }
 
-/// JSON leaves some control characters as they are. They stand in strings alone, where an escape means the same.
+/// Escapes the control characters that JSON allows. They occur only in strings, where an escape is
+/// equivalent.
 fn escaped(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for c in json.chars() {
@@ -88,18 +90,18 @@ fn escaped(json: &str) -> String {
     out
 }
 
-/// One line, visible at once.
+/// Prints a line and flushes it. Control characters are escaped.
 pub(crate) fn line(text: &str) -> Result<(), Failure> {
     raw(Printable(text).to_text().as_bytes())
 }
 
-/// Several lines, visible at once.
+/// Prints several lines and flushes them. Control characters are escaped.
 pub(crate) fn block(text: &str) -> Result<(), Failure> {
     let lines: Vec<_> = Printable(text).lines().map(Printable::to_text).collect();
     raw(lines.join("\n").as_bytes())
 }
 
-/// Text that was laid out for a terminal, colours included, visible at once.
+/// Prints text that was laid out for a terminal, including colours, and flushes it.
 pub(crate) fn painted(text: &str) -> Result<(), Failure> {
     raw(text.as_bytes())
 }
@@ -111,7 +113,7 @@ fn raw(line: &[u8]) -> Result<(), Failure> {
     Ok(stdout.flush()?)
 }
 
-/// Bytes as they are.
+/// Writes bytes unchanged.
 pub(crate) fn bytes(bytes: &[u8]) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(bytes)?;

@@ -1,4 +1,4 @@
-//! `snakepit profile`: where the workers of a running host spend their time.
+//! `snakepit profile`: samples the stacks of a running host's workers.
 
 use std::fs;
 
@@ -60,7 +60,8 @@ pub(crate) async fn run(options: &ProfileOptions) -> Result<(), Failure> {
     }
 }
 
-/// The format that was asked for, or that the name of the file says. `None` if nothing is to be written.
+/// Returns the requested format, or the one that the file's extension implies. `None` if nothing is
+/// to be written.
 fn format_of(options: &ProfileOptions) -> Option<ProfileFormat> {
     options.format.or_else(|| {
         let file = options.output.as_ref()?;

@@ -1,4 +1,4 @@
-//! `snakepit ps`: the hosts that run here.
+//! `snakepit ps`: lists the hosts that run here.
 
 use std::time::SystemTime;
 

@@ -1,18 +1,20 @@
-//! `REF` on the command line: an adapter, and perhaps a tool.
+//! `REF` on the command line: an adapter and optionally a tool.
 
-/// What a reference names.
+/// A parsed reference.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Reference {
-    /// The adapter, as the worker understands it.
+    /// The adapter in the form that the worker expects.
     pub(crate) adapter: String,
-    /// The tool, when the reference names one.
+    /// The tool. `None` if the reference names none.
     pub(crate) tool: Option<String>,
 }
 
 impl Reference {
-    /// Reads `tools.py:mean`, `package.module:mean`, `tools.py:Class`, `tools.py:Class.method` or `tools.py:Class:method`.
+    /// Parses `tools.py:mean`, `package.module:mean`, `tools.py:Class`, `tools.py:Class.method` or
+    /// `tools.py:Class:method`.
     ///
-    /// A name that starts with an upper-case letter is a class, as Python's style guide has it, and is the adapter's part.
+    /// A name that begins with an upper-case letter is a class, by Python's naming conventions, and
+    /// belongs to the adapter.
     pub(crate) fn parse(text: &str) -> Self {
         let Some((place, rest)) = text.split_once(':') else {
             return Self {

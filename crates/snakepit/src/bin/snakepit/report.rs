@@ -1,4 +1,4 @@
-//! `snakepit report`: the flight recording of a host, also of one that was killed.
+//! `snakepit report`: the flight recording of a host, even if it was killed.
 
 use std::collections::BTreeMap;
 
@@ -73,7 +73,7 @@ fn describe(recording: &Recording, most: usize, style: Style) -> String {
     parts.join("\n")
 }
 
-/// How many calls ended in which way.
+/// Counts the calls by outcome.
 fn outcomes(calls: &[RecordedCall]) -> String {
     let mut counts = BTreeMap::new();
     for call in calls {

@@ -1,4 +1,4 @@
-//! `snakepit run-script`: the calls of a file, in one pool that ends with the last of them.
+//! `snakepit run-script`: makes the calls listed in a file, in one pool.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
@@ -13,7 +13,7 @@ use crate::failure::Failure;
 use crate::output;
 use crate::session::with_pool;
 
-/// Lines that are read ahead.
+/// Number of lines read ahead.
 const AHEAD: usize = 16;
 
 /// A call of a script.
@@ -25,7 +25,7 @@ struct Line {
 
 pub(crate) async fn run(options: RunScriptOptions, started: Instant) -> Result<(), Failure> {
     let adapter = options.adapter.to_string_lossy().into_owned();
-    // The file is looked at before anything is started.
+    // The file is opened before anything is started.
     let script = open(&options.script)?;
     let work = async |snakepit: Snakepit, call: snakepit::CallOptions| {
         let pool = match &options.session {
@@ -62,7 +62,7 @@ fn open(path: &Path) -> Result<Box<dyn BufRead + Send>, Failure> {
     }
 }
 
-/// Reads lines on a thread of its own: stdin may take as long as it takes, and must not hold up the end.
+/// Reads lines on a separate thread: stdin may block indefinitely and must not delay the exit.
 fn read(script: Box<dyn BufRead + Send>) -> mpsc::Receiver<io::Result<String>> {
     let (lines, coming) = mpsc::channel(AHEAD);
     std::thread::spawn(move || {
@@ -84,7 +84,7 @@ fn wrong(script: &Path, number: usize, why: &str) -> Failure {
     )
 }
 
-/// A tool, and its arguments as JSON. `None` for empty lines and comments.
+/// Parses a tool and its arguments in JSON. `None` for empty lines and comments.
 fn parse(line: &str) -> Result<Option<Line>, String> {
     let line = line.trim();
     if line.is_empty() || line.starts_with('#') {

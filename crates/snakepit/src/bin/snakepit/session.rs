@@ -1,4 +1,4 @@
-//! A pool for the time of one command.
+//! A pool for the duration of one command.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,19 +17,19 @@ use crate::telemetry::Exporters;
 /// Name of the pool.
 const POOL: &str = "main";
 
-/// What a worker gets for its clean-up at the end of the program.
+/// Time that a worker has for its clean-up at the end of the program.
 const STOP_GRACE: Duration = Duration::from_secs(2);
 
-/// Longest time that a worker whose time is up gets to say where it is.
+/// Longest time that a worker has to report its stacks after a time-out.
 const STACKS: Duration = Duration::from_millis(400);
 
-/// Most of the time that is kept for what comes before and after the start of a worker.
+/// Most of the time that is reserved for the steps before and after the start of a worker.
 const LATER: Duration = Duration::from_millis(500);
 
-/// What comes after a call whose time is up: that, and some time for a busy machine.
+/// Time after the deadline: for the stacks, and some more for a busy machine.
 const AFTER: Duration = Duration::from_millis(600);
 
-/// Starts a pool, runs `work` and ends the pool, also when a signal comes or time runs out.
+/// Starts a pool, runs `work` and shuts the pool down, also after a signal or a time-out.
 pub(crate) async fn with_pool<W>(
     adapter: &str,
     options: &PoolOptions,
@@ -52,7 +52,7 @@ where
         call = call.timeout(left);
     }
     let result = match left {
-        // A call without time would only say that it has none.
+        // A call without any time left would only report that.
         Some((Duration::ZERO, after)) => Err(late(Phase::Start, after, None).into()),
         _ => tokio::select! {
             result = within(deadline, work(snakepit.clone(), call)) => result,
@@ -60,7 +60,8 @@ where
         },
     };
     if result.as_ref().is_err_and(Failure::is_timeout) {
-        // The time is up: no clean-up, the workers are killed. The bound only guards against a kernel that takes long to reap.
+        // After a time-out the workers are killed without clean-up. The bound covers a kernel that
+        // is slow to reap.
         let _ = timeout(Duration::from_millis(100), snakepit.shutdown()).await;
     } else {
         tokio::select! {
@@ -84,7 +85,8 @@ async fn start(
     deadline: Option<(Instant, Duration)>,
     exporters: &Exporters,
 ) -> Result<Snakepit, Failure> {
-    // A worker that is not ready in time says where it is. Its time begins later than that of the program, and what it says takes time.
+    // A worker that is not ready in time reports its stacks. Its limit is shorter than the time
+    // left, since its start begins late and the report takes time.
     let limit = deadline.map(|(at, _)| {
         let left = at.saturating_duration_since(Instant::now());
         (left - LATER.min(left / 4)).max(Duration::from_millis(1))
@@ -92,7 +94,7 @@ async fn start(
     let began = Instant::now();
     let mut pool = PoolBuilder::new(POOL, adapter)
         .workers(options.workers)
-        // The time of a call is the user's business; without --timeout it may take as long as it takes.
+        // The user limits calls with --timeout; without it they have no limit.
         .call_timeout(None)
         .stream_timeout(None)
         .configure(|config| {
@@ -128,7 +130,7 @@ async fn start(
     }
 }
 
-/// The whole time of the program is up.
+/// Creates the error of a time-out of the whole program.
 fn late(phase: Phase, after: Duration, stacks: Option<Arc<Stacks>>) -> Error {
     Error::Timeout {
         pool: POOL.into(),
@@ -138,7 +140,7 @@ fn late(phase: Phase, after: Duration, stacks: Option<Arc<Stacks>>) -> Error {
     }
 }
 
-/// Why a worker did not start, if that is the error.
+/// Returns the error of a worker's start, if that is the cause.
 fn start_error(error: &BuildError) -> Option<&StartError> {
     match error {
         BuildError::Start { error, .. } => match &**error {
@@ -149,12 +151,13 @@ fn start_error(error: &BuildError) -> Option<&StartError> {
     }
 }
 
-/// The worker neither ended nor said what is wrong.
+/// Returns whether the worker neither exited nor reported an error.
 const fn took_too_long(error: &StartError) -> bool {
     error.exit.is_none() && error.tool_error.is_none()
 }
 
-/// The pool ends a call by itself, and says where it was; this covers what comes around it.
+/// Bounds the work. The pool times out a call itself and reports its stacks; this bound covers
+/// everything around the call.
 async fn within(
     deadline: Option<(Instant, Duration)>,
     work: impl Future<Output = Result<(), Failure>>,
@@ -168,7 +171,7 @@ async fn within(
     }
 }
 
-/// The call had what the start left of the time; the user knows only the whole.
+/// Reports the user's whole time-out instead of the part of it that the call had.
 fn whole_time(failure: Failure, after: Duration) -> Failure {
     match failure {
         Failure::Reported { report, usage } => {
@@ -198,7 +201,7 @@ impl Signals {
         })
     }
 
-    /// Number of the next one.
+    /// Waits for the next signal and returns its number.
     pub(crate) async fn next(&mut self) -> u8 {
         tokio::select! {
             _ = self.interrupt.recv() => 2,

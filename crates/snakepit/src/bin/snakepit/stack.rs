@@ -1,4 +1,4 @@
-//! `snakepit stack`: where all threads of the workers are.
+//! `snakepit stack`: prints the stacks of all threads of the workers.
 
 use std::pin::pin;
 

@@ -1,4 +1,5 @@
-//! `snakepit status`: a running host at a glance; `snakepit inspect`: its pools, what is wrong, and what could be better.
+//! `snakepit status`: a summary of a running host; `snakepit inspect`: its pools, their problems,
+//! and advice.
 
 use serde_json::json;
 use snakepit::ErrorCode;

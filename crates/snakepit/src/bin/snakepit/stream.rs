@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::session::with_pool;
 use writer::Writer;
 
-/// What a reader has for the last chunks when the time is up.
+/// Time that a reader has for the last chunks after a time-out.
 const LAST: std::time::Duration = std::time::Duration::from_millis(100);
 
 const UNREAD: &str = "the output was not read; read it to the end, or raise `--timeout`";
@@ -35,7 +35,7 @@ pub(crate) async fn run(options: CallOptions, started: Instant) -> Result<(), Fa
             let result = pass_on(chunks, &writer, end, &mut unread).await;
             match result {
                 Err(failure) if failure.is_timeout() => {
-                    // A reader that does not read gets no more.
+                    // A reader that does not read receives no more.
                     let _ = timeout(LAST, writer.end()).await;
                     Err(if unread {
                         failure.help(UNREAD)
@@ -50,7 +50,8 @@ pub(crate) async fn run(options: CallOptions, started: Instant) -> Result<(), Fa
     .await
 }
 
-/// Gives chunks to the writer until the stream ends, or the writer. Where nobody reads, the error of the call that is up comes nevertheless.
+/// Passes chunks to the writer until the stream or the writer ends. The error of a time-out arrives
+/// even if nothing reads the output.
 async fn pass_on(
     mut chunks: ResultStream<Value>,
     writer: &Writer,
@@ -68,7 +69,7 @@ async fn pass_on(
             open = writer.put(chunk) => if !open { break },
             () = up() => *unread = true,
         }
-        // Chunks that wait already would keep signals and the time-out from being seen.
+        // Yields, so that chunks that are already there do not starve signals and the time-out.
         tokio::task::consume_budget().await;
     }
     Ok(())

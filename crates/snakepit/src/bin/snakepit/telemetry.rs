@@ -1,4 +1,4 @@
-//! `--otlp` and `--metrics`, where they are part of the build.
+//! `--otlp` and `--metrics`, if they are part of the build.
 
 use snakepit::SnakepitBuilder;
 #[cfg(feature = "telemetry")]
@@ -16,7 +16,7 @@ pub(crate) struct Exporters {
 
 #[cfg(not(feature = "telemetry"))]
 impl Exporters {
-    /// Starts nothing: there are no options.
+    /// Does nothing: there are no options.
     pub(crate) fn start(_options: &TelemetryOptions) -> Result<Self, Failure> {
         Ok(Self::default())
     }
@@ -30,7 +30,7 @@ impl Exporters {
 
 #[cfg(feature = "telemetry")]
 impl Exporters {
-    /// Starts what the options ask for.
+    /// Starts the exporters that the options request.
     pub(crate) fn start(options: &TelemetryOptions) -> Result<Self, Failure> {
         let (mut otlp, mut metrics): (Option<String>, _) = (None, None);
         #[cfg(feature = "otlp")]
@@ -49,7 +49,7 @@ impl Exporters {
         Ok(Self { running })
     }
 
-    /// Adds the exporters to a description.
+    /// Adds the exporters to a builder.
     pub(crate) fn of(&self, builder: SnakepitBuilder) -> SnakepitBuilder {
         match &self.running {
             Some(telemetry) => builder.telemetry(telemetry),
@@ -57,7 +57,7 @@ impl Exporters {
         }
     }
 
-    /// Exports what waits.
+    /// Flushes and ends the exporters.
     pub(crate) async fn end(&self) {
         if let Some(telemetry) = &self.running {
             telemetry.shutdown().await;
@@ -77,7 +77,7 @@ fn run(
         BuildError::Config { error, location }
     })?;
     match otlp {
-        // A variable alone turns nothing on.
+        // Standard variables alone enable nothing.
         None => config.otlp = None,
         Some("") => {}
         Some(endpoint) => {
@@ -88,15 +88,15 @@ fn run(
         }
     }
     config.prometheus = metrics;
-    // A program that ends does not wait long for a collector that does not answer.
+    // At its end the program does not wait long for an unresponsive collector.
     config.shutdown_timeout = std::time::Duration::from_secs(2);
     Ok(Telemetry::builder().config(config).start()?)
 }
 
-/// Shows where metrics are, on stderr.
+/// Prints the address of the metrics on stderr.
 #[cfg(feature = "telemetry")]
 fn output(address: std::net::SocketAddr) {
     use std::io::Write as _;
-    // When stderr cannot be written there is nobody left to tell.
+    // If stderr cannot be written, there is nowhere to report it.
     let _ = writeln!(std::io::stderr(), "metrics: http://{address}/metrics");
 }

@@ -28,7 +28,7 @@ pub(crate) async fn run(options: &ToolsOptions, started: Instant) -> Result<(), 
     .await
 }
 
-/// One tool on one or two lines.
+/// Describes a tool on one or two lines.
 fn describe(tool: &ToolInfo) -> String {
     let (name, file) = (Printable(&tool.name), Printable(&tool.file));
     let signature = Printable(&tool.signature).to_text();

@@ -16,7 +16,7 @@ use crate::live_options::{SHORTEST, TopOptions};
 use crate::output;
 use crate::session::Signals;
 
-/// Columns of one screen where there is no terminal.
+/// Width of a screen in columns if there is no terminal.
 const WIDTH: u16 = 120;
 
 pub(crate) async fn run(options: TopOptions) -> Result<(), Failure> {
@@ -74,7 +74,7 @@ fn record(file: &Path) -> Result<ReelWriter, Failure> {
     })
 }
 
-/// Looks twice, or reads a recording to its end.
+/// Takes two reports, or reads a recording to its end.
 async fn look(
     source: Source,
     every: Duration,

@@ -14,7 +14,7 @@ use crate::output;
 
 pub(crate) fn run(options: &TraceOptions) -> Result<(), Failure> {
     let hosts = Hosts::find(&data_dir(options.host.data_dir.as_deref()))?;
-    // One that runs goes before what is left of others.
+    // A running host takes precedence over recordings of dead ones.
     let (run, mut recordings) = match (&options.host.run, hosts.running.len()) {
         (None, 1..) => {
             let host = hosts.only()?;
@@ -35,7 +35,7 @@ pub(crate) fn run(options: &TraceOptions) -> Result<(), Failure> {
     }
     let trace = Trace::of(&run, &recordings, options.calls);
     let Some(file) = &options.output else {
-        // Names of tools may hold what a terminal acts on.
+        // Names of tools may contain control characters.
         return output::line(&output::json_text(&json!(trace)));
     };
     let written = File::create(file).and_then(|file| {

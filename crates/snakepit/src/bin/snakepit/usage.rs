@@ -1,4 +1,4 @@
-//! What is wrong with a command line, and what is asked of the program itself.
+//! Errors of the command line, and requests for help or the version.
 
 use std::process::ExitCode;
 
@@ -9,7 +9,7 @@ use snakepit::ErrorCode;
 use crate::cli::Cli;
 use crate::failure::Failure;
 
-/// Prints the help that was asked for, or the error, and returns the exit status.
+/// Prints the requested help, or the error, and returns the exit status.
 pub(crate) fn report(error: &Error) -> ExitCode {
     let asked = matches!(
         error.kind(),
@@ -27,7 +27,7 @@ pub(crate) fn report(error: &Error) -> ExitCode {
     }
 }
 
-/// The same error with a code and one thing to do.
+/// Converts clap's error into a failure with a code and one thing to do.
 fn failure(error: &Error) -> Failure {
     let text = error.render().to_string();
     let message = text.split("\n\n").next().unwrap_or(&text);
@@ -41,7 +41,7 @@ fn failure(error: &Error) -> Failure {
     Failure::usage(ErrorCode::WrongUsage, message, help)
 }
 
-/// The command that was meant.
+/// Returns the command on the command line, if there is one.
 fn command() -> Option<String> {
     let known = Cli::command();
     let words = std::env::args_os().skip(1);

@@ -1,4 +1,5 @@
-//! `snakepit web`: a running host in the browser; `snakepit report --html`: the same page as a file.
+//! `snakepit web`: a running host in the browser; `snakepit report --html`: the same page as a
+//! file.
 
 use std::fs;
 use std::path::Path;
@@ -17,7 +18,7 @@ use crate::live_options::{SHORTEST, WebOptions};
 use crate::output;
 use crate::session::Signals;
 
-/// Time that a worker has to tell its stacks.
+/// Time that a worker has to report its stacks.
 const WAIT: Duration = Duration::from_secs(2);
 
 pub(crate) async fn run(options: &WebOptions) -> Result<(), Failure> {
@@ -53,7 +54,7 @@ pub(crate) async fn report(options: &ReportOptions) -> Result<(), Failure> {
     output::line(&format!("wrote {}", file.display()))
 }
 
-/// What is left of a host that is dead.
+/// Returns the document of a dead host from its recordings.
 fn of_recordings(options: &ReportOptions) -> Result<Document, Failure> {
     let hosts = Hosts::find(&data_dir(options.host.data_dir.as_deref()))?;
     let (run, recordings) = hosts.recordings(options.host.run.as_deref())?;
@@ -78,7 +79,7 @@ async fn of_host(host: &RunningHost) -> Result<Document, Failure> {
     Ok(Document::of_host(report, findings, recordings, stacks))
 }
 
-/// The stacks of a worker; none of one that is gone.
+/// Returns the stacks of a worker; none if it is gone.
 async fn stacks_of(client: &mut Client, worker: &str) -> Vec<WorkerStacks> {
     let asked: Result<Vec<_>, AdminError> = async {
         let stacks = client.stacks(None, Some(worker), WAIT).await?;

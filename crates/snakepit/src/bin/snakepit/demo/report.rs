@@ -1,4 +1,4 @@
-//! What the demo prints.
+//! The output of the demo.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use snakepit::Printable;
 use crate::failure::{Failure, wants_colour};
 use crate::output;
 
-/// Collects the outcome of each step and prints it.
+/// Collects the results of the steps and prints them.
 pub(crate) struct Board {
     json: bool,
     colour: bool,
@@ -28,7 +28,7 @@ impl Board {
         }
     }
 
-    /// A step without a check.
+    /// Records a step without a check.
     pub(crate) fn passed(
         &mut self,
         name: &str,
@@ -38,7 +38,7 @@ impl Board {
         self.step(name, Ok(text), took)
     }
 
-    /// A step and what its check found.
+    /// Records a step with the result of its check.
     pub(crate) fn step(
         &mut self,
         name: &str,
@@ -69,7 +69,7 @@ impl Board {
         output::bytes(line.as_bytes())
     }
 
-    /// The last line, or the whole as JSON.
+    /// Prints the last line, or everything as JSON.
     pub(crate) fn finish(self) -> Result<(), Failure> {
         let (passed, failed) = (self.steps.len() - self.failed, self.failed);
         if self.json {
@@ -86,7 +86,7 @@ impl Board {
     }
 }
 
-/// A progress bar on stderr, when that is a terminal.
+/// A progress bar on stderr, shown only on a terminal.
 pub(crate) struct Bar {
     shown: bool,
 }
@@ -105,7 +105,7 @@ impl Bar {
         if self.shown {
             let filled = Self::WIDTH * done / all.max(1);
             let (full, empty) = ("#".repeat(filled), "-".repeat(Self::WIDTH - filled));
-            // A bar that cannot be drawn is no reason to stop.
+            // Failing to draw the bar does not stop the demo.
             let _ = write!(io::stderr(), "\r[{full}{empty}] {text}\x1b[K");
         }
     }

@@ -1,4 +1,4 @@
-//! Steps in which both sides take part: a function of this program, a session, an array.
+//! Steps in which Python and Rust work together: a function of this program, a session, an array.
 
 use futures_util::future::try_join_all;
 use serde::Deserialize;
@@ -11,7 +11,7 @@ struct Word {
     word: String,
 }
 
-/// What a word is worth: its letters. Python asks for it.
+/// Returns the host tool that counts the letters of a word, for Python to call.
 pub(super) fn points() -> HostTool {
     let points = |_, word: Value| async move {
         let word: Word = snakepit::Payload::encode(&word)?.decode()?;
@@ -26,7 +26,8 @@ fn letters(word: &str) -> i64 {
     i64::try_from(word.chars().filter(|c| c.is_alphabetic()).count()).unwrap_or(i64::MAX)
 }
 
-/// Python calls Rust for each word, and adds up in a variable of the session, from several workers at once.
+/// Has several workers call Rust for each word at the same time and add up the results in a
+/// variable of the session.
 pub(super) async fn words(snakepit: &Snakepit) -> Result<Finding, Error> {
     const LINES: [&str; 4] = [
         "When in the Course of human events",
@@ -56,7 +57,7 @@ pub(super) async fn words(snakepit: &Snakepit) -> Result<Finding, Error> {
     )
 }
 
-/// A large array there and back, as binary.
+/// Sends a large array to a tool and back, in binary.
 pub(super) async fn array(snakepit: &Snakepit) -> Result<Finding, Error> {
     const LENGTH: u32 = 250_000;
     let data: Vec<u8> = (0..LENGTH)

@@ -14,12 +14,12 @@ use crate::failure::Failure;
 /// The Declaration of Independence of the United States, 1776; in the public domain.
 const DECLARATION: &str = include_str!("../../../../demo/declaration.txt");
 
-/// Files of the current directory that are counted as well when they are there.
+/// Files of the current directory that are also counted, if they exist.
 const LOCAL_FILES: [&str; 2] = ["README.md", "LICENSE"];
 
 type Counts = BTreeMap<String, u64>;
 
-/// What a check found: a sentence, for better or worse.
+/// The result of a check as a sentence: `Ok` if it passed.
 pub(super) type Finding = Result<String, String>;
 
 pub(crate) async fn all(snakepit: &Snakepit, board: &mut Board) -> Result<(), Failure> {
@@ -52,7 +52,7 @@ pub(crate) async fn all(snakepit: &Snakepit, board: &mut Board) -> Result<(), Fa
     Ok(())
 }
 
-/// Counts the words of a text, each paragraph in a call of its own, all at the same time.
+/// Counts the words of a text, with one concurrent call per paragraph.
 async fn words(snakepit: &Snakepit, name: &str, text: &str) -> Result<Finding, Error> {
     let paragraphs: Vec<&str> = text
         .split("\n\n")
@@ -96,7 +96,7 @@ async fn words(snakepit: &Snakepit, name: &str, text: &str) -> Result<Finding, E
     )))
 }
 
-/// A Python object that lives in its worker between calls.
+/// Uses a Python object that lives in its worker between calls.
 async fn tally(snakepit: &Snakepit) -> Result<Finding, Error> {
     let pool = snakepit.pool("tally")?.session("demo");
     let mut total = 0_i64;
@@ -109,7 +109,7 @@ async fn tally(snakepit: &Snakepit) -> Result<Finding, Error> {
     })
 }
 
-/// A stream of progress; 78498 primes below a million is a known figure.
+/// Reads a stream of progress. There are 78498 primes below a million.
 async fn primes(snakepit: &Snakepit) -> Result<Finding, Error> {
     #[derive(Deserialize)]
     struct Progress {
@@ -140,7 +140,7 @@ async fn primes(snakepit: &Snakepit) -> Result<Finding, Error> {
     })
 }
 
-/// Large bytes there and back.
+/// Sends large bytes to a tool and back.
 async fn checksum(snakepit: &Snakepit) -> Result<Finding, Error> {
     #[derive(Deserialize)]
     struct Checked {
@@ -168,10 +168,10 @@ async fn checksum(snakepit: &Snakepit) -> Result<Finding, Error> {
     })
 }
 
-/// The checksum of RFC 1950.
+/// Computes the Adler-32 checksum of RFC 1950.
 fn adler32(data: &[u8]) -> u32 {
     let (mut a, mut b) = (1_u32, 0_u32);
-    // 5552 is the most bytes whose sums cannot overflow before they are reduced.
+    // The most bytes whose sums cannot overflow before they are reduced.
     for part in data.chunks(5552) {
         for byte in part {
             a += u32::from(*byte);
@@ -182,7 +182,7 @@ fn adler32(data: &[u8]) -> u32 {
     b << 16 | a
 }
 
-/// A worker dies in the middle of a call. That call fails, calls beside it do not, and the pool is whole again.
+/// Kills a worker during a call. That call fails, concurrent calls succeed, and the pool recovers.
 async fn crash(snakepit: &Snakepit) -> Result<Finding, Error> {
     let beside = (0..20_i64).map(|n| snakepit.execute::<i64>("square", (n,)));
     let (died, beside) = tokio::join!(snakepit.execute::<()>("crash", ()), try_join_all(beside));
@@ -208,7 +208,7 @@ async fn crash(snakepit: &Snakepit) -> Result<Finding, Error> {
     })
 }
 
-/// Many small calls at once.
+/// Makes many small calls at once.
 async fn squares(snakepit: &Snakepit) -> Result<Finding, Error> {
     const ITEMS: u64 = 100_000;
     let clock = Instant::now();

@@ -1,4 +1,4 @@
-//! The trials in their order, and the host that runs at the moment.
+//! The trials in order, and the host that is running.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::failure::Failure;
 /// Name of the pool.
 pub(super) const POOL: &str = "diagnose";
 
-/// The smallest adapter; its functions may run in several threads.
+/// A minimal, thread-safe adapter.
 const ADAPTER: &str = "\
 from snakepit_bridge import tool
 
@@ -30,21 +30,21 @@ def ping() -> str:
 /// Slots of the worker of the thread profile.
 const SLOTS: u16 = 4;
 
-/// Calls that are timed.
+/// Number of timed calls.
 const CALLS: u32 = 100;
 
-/// Workers that show what one of them takes, beyond what the first one brings with it.
+/// Number of workers that show the cost of one, without the one-off cost of the first.
 const SAMPLE: usize = 4;
 
-/// What a worker gets for its clean-up.
+/// Time that a worker has for its clean-up.
 const STOP_GRACE: Duration = Duration::from_secs(2);
 
-/// Everything that is tried, and what was found.
+/// The trials and their results.
 pub(super) struct Bench<'a> {
     pub(super) options: &'a DiagnoseOptions,
     pub(super) scaling: Scaling,
     pub(super) usage: Usage,
-    /// Descriptors that the host has open before its workers.
+    /// Descriptors that the host has open without its workers.
     pub(super) files_before: u64,
     adapter: PathBuf,
     host: Option<Snakepit>,
@@ -81,7 +81,7 @@ impl<'a> Bench<'a> {
         &self.scaling
     }
 
-    /// Tries everything. The last host goes on running.
+    /// Runs all trials. The last host keeps running.
     pub(super) async fn run(&mut self) -> Result<(), Failure> {
         say("starting a worker of the thread profile");
         let threads = PythonProfile::Thread {
@@ -105,7 +105,7 @@ impl<'a> Bench<'a> {
         self.climb(&pool).await
     }
 
-    /// Starts a host with one worker and times its start and its calls.
+    /// Starts a host with one worker and measures its start and its calls.
     async fn profile(&mut self, name: &str, profile: PythonProfile) -> Result<PoolHandle, Failure> {
         let started = Instant::now();
         let snakepit = start(&self.adapter, self.options, profile).await?;
@@ -129,10 +129,10 @@ impl<'a> Bench<'a> {
         Ok(snakepit.default_pool().clone())
     }
 
-    /// Starts a few workers and looks at what each of them takes.
+    /// Starts a few workers and measures the cost of each.
     async fn sample(&mut self, pool: &PoolHandle) -> Result<(), Failure> {
         let files = Machine::here().open_files.unwrap_or(0);
-        // What the first worker took is what each takes, as long as nothing better is known.
+        // Until then, the first worker is the estimate.
         self.files_before = files;
         self.find_cost(0);
         let most = self.options.max_workers.unwrap_or(SAMPLE).min(SAMPLE);
@@ -152,7 +152,7 @@ impl<'a> Bench<'a> {
         Ok(())
     }
 
-    /// Works out what a worker takes, and what follows.
+    /// Computes the cost of a worker and the limits that follow.
     pub(super) fn find_cost(&mut self, descriptors: u64) {
         let report = self.host.as_ref().map(Snakepit::report).unwrap_or_default();
         let cost = report.pools.first();
@@ -161,7 +161,7 @@ impl<'a> Bench<'a> {
         self.scaling.find_limits(&self.usage);
     }
 
-    /// Bytes of all workers now.
+    /// Returns the current memory of all workers in bytes.
     pub(super) fn memory(&self) -> Option<u64> {
         let report = self.host.as_ref()?.report();
         report
@@ -171,7 +171,7 @@ impl<'a> Bench<'a> {
             .map(|memory| memory.total_bytes)
     }
 
-    /// Ends the host that runs, and all of its workers.
+    /// Shuts down the running host with all its workers.
     pub(super) async fn end(&mut self) {
         let Some(host) = &self.host else { return };
         say("ending the workers");

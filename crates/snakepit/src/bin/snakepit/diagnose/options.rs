@@ -34,7 +34,7 @@ pub(crate) struct DiagnoseOptions {
 }
 
 impl DiagnoseOptions {
-    /// The steps in their order, bounded by the most workers that are allowed.
+    /// Returns the steps in ascending order, capped at the highest number of workers allowed.
     pub(super) fn steps(&self) -> Vec<usize> {
         let most = self.max_workers.unwrap_or(usize::MAX);
         let mut steps: Vec<_> = self.steps.iter().map(|step| (*step).min(most)).collect();

@@ -1,4 +1,4 @@
-//! The stepped start: the pool grows until a limit is near.
+//! The stepwise growth of the pool until a limit is near.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use super::bench::Bench;
 use super::say;
 use crate::failure::Failure;
 
-/// Time between two looks at a step that runs.
+/// Interval between two checks of a running step.
 const LOOK: Duration = Duration::from_millis(50);
 
 impl Bench<'_> {
-    /// Makes one step after the other, until one does not reach its end.
+    /// Makes the steps in order until one is not completed.
     pub(super) async fn climb(&mut self, pool: &PoolHandle) -> Result<(), Failure> {
         for workers in self.options.steps() {
             let stopped = self.scaling.steps.iter().any(|step| !step.reached());
@@ -32,7 +32,7 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// Lets the pool grow, unless that would exceed a limit.
+    /// Grows the pool, unless that would exceed a limit.
     pub(super) async fn step(
         &self,
         pool: &PoolHandle,
@@ -81,7 +81,7 @@ impl Bench<'_> {
         step.seconds = began.elapsed().as_secs_f64();
         step.started = step.ready.saturating_sub(before.ready);
         if step.stop.is_some() {
-            // Those that are starting end as well.
+            // Workers that are starting end as well.
             let stay = step.ready.max(1);
             pool.resize(stay).await.ok();
         } else {
@@ -92,7 +92,7 @@ impl Bench<'_> {
         Ok(step)
     }
 
-    /// The resource that is nearly used up, whatever uses it.
+    /// Returns the resource that is nearly exhausted, by whatever process.
     fn exhausted(&self) -> Option<&'static str> {
         let machine = Machine::here();
         let short = |free: u64| free < self.usage.memory_left / 2;
@@ -104,7 +104,7 @@ impl Bench<'_> {
     }
 }
 
-/// Calls that are answered, of as many at the same time as there are workers.
+/// Makes one concurrent call per worker and returns the number of answers.
 async fn answered(pool: &PoolHandle, workers: usize) -> usize {
     let calls = (0..workers).map(|_| pool.execute::<String>("ping", ()));
     let answers = join_all(calls).await;

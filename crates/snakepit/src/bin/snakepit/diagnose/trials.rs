@@ -1,4 +1,4 @@
-//! Trials that need no worker: records, processes, connections.
+//! Trials without workers: records, processes, connections.
 
 use std::io;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -14,16 +14,16 @@ use tokio::time::Instant;
 
 use crate::failure::Failure;
 
-/// Reservations at the same time.
+/// Number of concurrent reservations.
 const RESERVATIONS: usize = 110;
 
-/// Processes that are started.
+/// Number of processes to start.
 const PROCESSES: usize = 64;
 
-/// Descriptors that stay free for everything else.
+/// Descriptors left free for everything else.
 const SPARE_FILES: u64 = 64;
 
-/// Connections of each worker.
+/// Connections per worker.
 const PER_WORKER: usize = 2;
 
 async fn blocking<T: Send + 'static>(
@@ -33,14 +33,14 @@ async fn blocking<T: Send + 'static>(
     done.map_err(|error| Failure::Io(io::Error::other(error)))
 }
 
-/// Reserves many records at the same time, and gives them back.
+/// Makes many reservations at the same time, then releases them.
 pub(super) async fn registry(run: &Run) -> Result<Contention, Failure> {
     let registry = run.registry().clone();
     blocking(move || contention(&registry)).await
 }
 
 fn contention(registry: &Registry) -> Contention {
-    // The threads wait for it, and go on at the same time.
+    // The threads wait for it, so that they all start at once.
     let gate = RwLock::new(());
     let reserve = |n: usize| {
         drop(gate.read().unwrap_or_else(PoisonError::into_inner));
@@ -61,7 +61,7 @@ fn contention(registry: &Registry) -> Contention {
         }
         let began = Instant::now();
         drop(closed);
-        // A thread that panicked has made none.
+        // A thread that panicked made no reservation.
         made.extend(threads.into_iter().filter_map(|it| it.join().ok()));
         seconds = began.elapsed().as_secs_f64();
     });
@@ -78,7 +78,7 @@ fn contention(registry: &Registry) -> Contention {
     }
 }
 
-/// Starts processes that end at once, one after the other.
+/// Starts short-lived processes one after the other.
 pub(super) async fn processes() -> Result<Rate, Failure> {
     blocking(|| {
         rate(PROCESSES, |_| {
@@ -90,7 +90,8 @@ pub(super) async fn processes() -> Result<Rate, Failure> {
     .await
 }
 
-/// Opens as many connections to one socket as so many workers have, fewer where descriptors are scarce.
+/// Opens as many connections to one socket as this number of workers has, or fewer if descriptors
+/// are scarce.
 pub(super) async fn connections(workers: usize, files: Option<u64>) -> Result<Rate, Failure> {
     let room = files.map_or(usize::MAX, |files| {
         usize::try_from(files.saturating_sub(SPARE_FILES) / 2).unwrap_or(usize::MAX)
@@ -112,7 +113,7 @@ pub(super) async fn connections(workers: usize, files: Option<u64>) -> Result<Ra
     .map_err(Failure::Io)
 }
 
-/// Makes so many things, until one cannot be made.
+/// Calls `make` up to `wanted` times, until it fails.
 fn rate(wanted: usize, mut make: impl FnMut(usize) -> io::Result<()>) -> Rate {
     let began = Instant::now();
     let (mut made, mut error) = (0, None);

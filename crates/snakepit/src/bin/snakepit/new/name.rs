@@ -1,13 +1,13 @@
-//! Names of projects: what Cargo takes as the name of a package.
+//! Names of projects, by Cargo's rules for packages.
 
 use snakepit::ErrorCode;
 
 use crate::failure::Failure;
 
-/// Bytes of the longest name.
+/// Longest name in bytes.
 const LONGEST: usize = 64;
 
-/// Names that would stand for something else: keywords, crates of Rust itself, and those that the project uses.
+/// Reserved names: keywords, crates of Rust itself, and crates that the project uses.
 const TAKEN: &[&str] = &[
     "abstract",
     "alloc",
@@ -70,7 +70,7 @@ const TAKEN: &[&str] = &[
     "yield",
 ];
 
-/// The name, if a package may have it.
+/// Returns the name if a package may have it.
 pub(super) fn check(name: &str) -> Result<&str, Failure> {
     match problem(name) {
         None => Ok(name),

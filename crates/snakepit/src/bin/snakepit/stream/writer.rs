@@ -1,4 +1,4 @@
-//! Values on their way to stdout, which may be a pipe that nobody reads.
+//! A writer of values to stdout, which may be a pipe that nothing reads.
 
 use std::io;
 use std::thread;
@@ -9,10 +9,11 @@ use tokio::sync::{mpsc, oneshot};
 use crate::failure::Failure;
 use crate::output;
 
-/// Values that wait.
+/// Most values that wait to be written.
 const WAITING: usize = 16;
 
-/// Writes values on a thread of its own, so that a reader who does not read holds up neither signals nor the time-out.
+/// Writes values on a separate thread, so that a stalled reader blocks neither signals nor the
+/// time-out.
 #[derive(Debug)]
 pub(super) struct Writer {
     way: mpsc::Sender<Value>,
@@ -28,25 +29,25 @@ impl Writer {
             .spawn(move || {
                 let mut result = Ok(());
                 while let Some(value) = values.blocking_recv() {
-                    // A chunk may hold line breaks, so texts are JSON here too: one line is one chunk.
+                    // A chunk may contain line breaks; as JSON, each chunk is one line.
                     result = output::value(&value, true);
                     if result.is_err() {
                         break;
                     }
                 }
                 drop(values);
-                // Nobody waits for it when the program ends for another reason.
+                // If the program ends for another reason, the receiver is gone.
                 let _ = end.send(result);
             })?;
         Ok(Self { way, ended })
     }
 
-    /// Takes a value once there is room; returns false if nothing can be written any more.
+    /// Queues a value, waiting for room. Returns false if nothing can be written any more.
     pub(super) async fn put(&self, value: Value) -> bool {
         self.way.send(value).await.is_ok()
     }
 
-    /// Waits until all is written.
+    /// Waits until everything is written.
     pub(super) async fn end(self) -> Result<(), Failure> {
         drop(self.way);
         self.ended.await.unwrap_or(Ok(()))
