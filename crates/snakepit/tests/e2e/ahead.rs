@@ -1,4 +1,4 @@
-//! Many callers of few workers: calls that lie in a connection behind the one that runs.
+//! Many callers of few workers: calls that wait in a connection behind the running one.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,7 +11,8 @@ use crate::support::{LONG, pool};
 
 const CALLERS: u64 = 64;
 
-/// One call each of a kind that `kind` says, `rounds` times for each caller; the numbers whose call succeeded.
+/// Makes `rounds` calls per caller, each of the kind that `kind` returns for its number. Returns
+/// the numbers of the calls that succeeded.
 async fn load(
     snakepit: &Snakepit,
     path: &str,
@@ -57,7 +58,7 @@ async fn load(
     all.into_iter().flatten().collect()
 }
 
-/// Every call that succeeded has run, and none has run twice; nothing is left of any.
+/// Checks that every successful call ran, that none ran twice, and that nothing remains in flight.
 async fn settled(snakepit: &Snakepit, path: &str, done: &BTreeSet<u64>) {
     let text = std::fs::read_to_string(path).unwrap();
     let ran: Vec<u64> = text.lines().map(|line| line.parse().unwrap()).collect();
@@ -138,7 +139,7 @@ async fn workers_that_die_take_only_calls_along_that_were_begun() {
         _ => "note",
     };
     let done = load(&snakepit, &path, 100, kind).await;
-    // In each of the four deaths only the call that kills was begun.
+    // In each of the four deaths only the killing call had begun.
     assert_eq!(done.len() as u64, CALLERS * 100 - 4);
     settled(&snakepit, &path, &done).await;
 }

@@ -1,4 +1,4 @@
-//! Many asynchronous calls at once on one worker.
+//! Many concurrent asynchronous calls on one worker.
 
 use std::collections::HashSet;
 
@@ -47,7 +47,7 @@ async fn a_caller_that_goes_away_takes_its_own_call_along_only() {
         () = async {
             {
                 let mut gone = Box::pin(waiting(99));
-                // It has been sent once another call was answered.
+                // Once another call is answered, this one has been sent.
                 tokio::select! {
                     _ = &mut gone => panic!("it waits for ever"),
                     sum = snakepit.execute::<i64>("add", args! { "x" => 1 }) => assert_eq!(sum.unwrap(), 2),
@@ -87,7 +87,7 @@ async fn each_call_has_one_outcome_when_the_worker_dies() {
     for end in ends {
         assert!(matches!(end, Err(Error::WorkerDied { .. })), "{end:?}");
     }
-    // Another one has taken its place.
+    // Another worker has taken its place.
     let sum: i64 = snakepit.execute("add", args! { "x" => 1 }).await.unwrap();
     assert_eq!(sum, 2);
     snakepit.shutdown().await;
@@ -102,7 +102,7 @@ async fn a_slow_reader_of_a_stream_does_not_stop_the_others() {
         .await
         .unwrap();
     assert_eq!(slow.next().await.unwrap().unwrap().0, 0);
-    // Nobody reads it now.
+    // The stream is not read from here on.
     let sums = (0..300).map(|x| snakepit.execute::<i64>("add", args! { "x" => x }));
     for (x, sum) in timeout(LONG, join_all(sums))
         .await

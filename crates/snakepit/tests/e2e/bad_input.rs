@@ -1,11 +1,11 @@
-//! What is wrong with a call or an adapter is said precisely, and nothing else breaks.
+//! Errors of wrong calls and adapters are precise, and nothing else breaks.
 
 use serde::Serialize;
 use snakepit::{BuildError, Error, ErrorCode, Report, Snakepit, ToolError, args};
 
 use crate::support::{LONG, pool, pool_of, start};
 
-/// The error of one call, and proof that the worker still works.
+/// Makes a call that must fail, returns its error, and checks that the worker still works.
 async fn refused(snakepit: &Snakepit, tool: &str, args: impl Serialize) -> ToolError {
     let error = snakepit
         .execute::<snakepit::Value>(tool, args)
@@ -167,7 +167,7 @@ async fn payloads_over_the_limit_fail_alone() {
     snakepit.shutdown().await;
 }
 
-/// The report of a start with this adapter text, which must fail.
+/// Starts a host with this adapter, which must fail; returns code and report.
 async fn failed_start(text: Option<&str>) -> (ErrorCode, String) {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("tools.py");
@@ -269,7 +269,7 @@ async fn an_interpreter_that_is_none_is_an_error_at_once() {
     }
 }
 
-/// A program that uses the library has no command line of ours.
+/// A program that uses the library does not have the options of `snakepit`.
 #[tokio::test]
 async fn errors_do_not_speak_the_command_line() {
     let snakepit = start(1).await;

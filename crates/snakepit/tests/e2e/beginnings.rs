@@ -1,4 +1,4 @@
-//! What happens to a worker while it starts: signals of others, and files in its way.
+//! Disturbances of a worker's start: foreign signals, and files that shadow modules.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::cli_support::command;
 use crate::support::pool_of;
 use crate::worker_life::threads;
 
-/// Python runs it before anything of the worker, and has others send signals to the process.
+/// Runs in Python before the worker's own code, and has other processes send signals to this one.
 const SITE: &str = "
 import os, subprocess
 for name in ('TERM', 'INT', 'HUP'):
@@ -36,12 +36,12 @@ async fn signals_of_others_do_not_end_a_worker_that_starts() {
                 python.env.insert("TOLD".to_owned(), told);
             });
             let snakepit = Snakepit::builder().pool(pool).start().await.unwrap();
-            // What a tool starts gets signals like any other program.
+            // Processes that a tool starts receive signals as usual.
             let blocked: String = snakepit.execute("blocked", ()).await.unwrap();
             assert_eq!(u64::from_str_radix(&blocked, 16), Ok(0));
             snakepit.shutdown().await;
             starts += 1;
-            // The first worker of each pool has started, and no other one was needed.
+            // The first worker of each pool started; no further one was necessary.
             let told = fs::read_to_string(&told).unwrap();
             assert_eq!(told.lines().count(), starts);
         }
@@ -54,13 +54,13 @@ from snakepit_bridge import tool
 async def one() -> int: return 1
 ";
 
-/// A pool of an adapter for each profile.
+/// Returns a pool of each profile with this adapter.
 fn pool_of_each(adapter: &str) -> [PoolBuilder; 3] {
     let pool = pool_of("main", adapter);
     [pool.clone(), threads(pool.clone()), pool.concurrency(4)]
 }
 
-/// Why a pool does not start.
+/// Returns the error for which a pool does not start.
 async fn refused(pool: PoolBuilder) -> StartError {
     match Snakepit::builder().pool(pool).start().await {
         Err(BuildError::Start { error, .. }) => match *error {
@@ -72,7 +72,7 @@ async fn refused(pool: PoolBuilder) -> StartError {
     }
 }
 
-/// The error says which file is in the way of what, and to rename it.
+/// Checks that the error names the shadowing file and advises to rename it.
 #[track_caller]
 fn names(error: &StartError, shadow: &Path, code: ErrorCode) {
     assert_eq!(error.code, code, "{error:?}");
@@ -116,7 +116,7 @@ async fn a_file_with_the_name_of_what_the_worker_needs_is_named() {
             names(&refused(here).await, &shadow, ErrorCode::AdapterFailed);
             let on_path = with_path(pool, &other);
             if name == "snakepit_bridge.py" {
-                // The package comes first there.
+                // There the package takes precedence.
                 let snakepit = Snakepit::builder().pool(on_path).start().await.unwrap();
                 assert_eq!(snakepit.execute::<i64>("one", ()).await.unwrap(), 1);
                 snakepit.shutdown().await;

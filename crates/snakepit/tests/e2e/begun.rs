@@ -1,4 +1,4 @@
-//! Programs that tools start without an environment, in a session of their own.
+//! Programs that tools start with an empty environment, in a session of their own.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::cli_support::{command, run};
 use crate::support::{alive, file, pool_of};
 use crate::worker_life::{eventually, threads};
 
-/// A pool of the tools for each profile.
+/// Returns a pool of each profile with the tools of this test.
 pub(crate) fn pools() -> [PoolBuilder; 3] {
     let pool = || {
         let adapter = format!("{}/tests/e2e/begun.py", env!("CARGO_MANIFEST_DIR"));
@@ -20,7 +20,7 @@ pub(crate) fn pools() -> [PoolBuilder; 3] {
     [pool(), threads(pool()), pool().concurrency(4)]
 }
 
-/// Has tools of all kinds start a program each.
+/// Starts a program from each kind of tool; returns the process ids.
 async fn begin(snakepit: &Snakepit) -> Vec<u32> {
     let mut pids = Vec::new();
     for tool in ["function", "coroutine", "orphan"] {
@@ -39,7 +39,7 @@ async fn programs_without_an_environment_end_with_the_run() {
     for pool in pools() {
         let snakepit = Snakepit::builder().pool(pool).start().await.unwrap();
         let mut pids = begin(&snakepit).await;
-        // Those of a worker that has been replaced count as well.
+        // Programs of a replaced worker count as well.
         let old = snakepit.workers()[0].id.clone();
         snakepit.recycle(&old).await.unwrap();
         pids.extend(begin(&snakepit).await);
@@ -50,7 +50,7 @@ async fn programs_without_an_environment_end_with_the_run() {
     }
 }
 
-/// A host without an end: its tool starts a program, tells its number, and waits.
+/// A tool that starts a program, reports its process id, and waits forever.
 const TOOLS: &str = "
 import os, subprocess, time
 from snakepit_bridge import tool
@@ -80,7 +80,7 @@ async fn a_program_in_a_session_of_its_own_is_found_when_its_host_was_killed() {
         let pid: u32 = file(&dir.join("pid")).await.parse().unwrap();
         let host_pid = Pid::from_raw(host.id().cast_signed());
         if let Some(path) = removed {
-            // It puts nothing back before it is killed.
+            // A stopped host cannot restore the directory before it is killed.
             kill(host_pid, Signal::SIGSTOP).unwrap();
             fs::remove_dir_all(dir.join(path)).unwrap();
         }

@@ -1,4 +1,4 @@
-//! The whole as a gRPC service, with the generated client and a real worker.
+//! The host as a gRPC service, with the generated client and a real worker.
 
 use snakepit::Snakepit;
 use snakepit::grpc::ServeOptions;

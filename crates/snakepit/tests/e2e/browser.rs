@@ -1,4 +1,4 @@
-//! A real browser without a window, driven through its own protocol over two pipes.
+//! A real headless browser, driven through its DevTools protocol over two pipes.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
@@ -16,26 +16,27 @@ pub(crate) struct Browser {
     from: BufReader<ChildStdout>,
     session: Option<String>,
     last: u64,
-    /// What it told without having been asked.
+    /// Events, which it sends without a request.
     events: Vec<Json>,
     _home: tempfile::TempDir,
 }
 
 impl Browser {
-    /// Starts it. `None` if there is none and none can be installed, which with `CI=true` is a failure.
+    /// Starts the browser. `None` if there is none and none can be installed; with `CI=true` that
+    /// is a failure.
     pub(crate) fn start() -> Option<Self> {
         let installed = Command::new(root().join(".ci/chromium")).output().unwrap();
         if !installed.status.success() {
             let reason = String::from_utf8_lossy(&installed.stderr).into_owned();
             let must = std::env::var_os("CI").is_some_and(|ci| ci == "true");
             assert!(!must, "{reason}");
-            // Past the capture of the test harness.
+            // Bypasses the output capture of the test harness.
             let _ = std::io::stderr().write_fmt(format_args!("skipped: {reason}\n"));
             return None;
         }
         let home = tempfile::tempdir().unwrap();
         let mut command = Command::new("sh");
-        // Descriptors 3 and 4 are its ends of the pipes.
+        // The browser uses descriptors 3 and 4 as its ends of the pipes.
         command.args([
             "-c",
             "exec \"$@\" 3<&0 4>&1 </dev/null >/dev/null 2>&1",
@@ -92,7 +93,7 @@ impl Browser {
         serde_json::from_slice(&bytes).unwrap()
     }
 
-    /// Asks for something and returns the answer, or why there is none.
+    /// Sends a command and returns the reply, which may be an error.
     fn try_ask(&mut self, method: &str, params: &Json) -> Json {
         self.last += 1;
         let mut request = json!({ "id": self.last, "method": method, "params": params });
@@ -111,20 +112,20 @@ impl Browser {
         }
     }
 
-    /// Asks for something and returns the answer.
+    /// Sends a command and returns its result.
     pub(crate) fn ask(&mut self, method: &str, params: &Json) -> Json {
         let message = self.try_ask(method, params);
         assert!(message["error"].is_null(), "{method}: {message}");
         message["result"].clone()
     }
 
-    /// Opens an address and waits until it is loaded.
+    /// Opens an address and waits until the page is loaded.
     pub(crate) fn open(&mut self, url: &str) {
         self.ask("Page.navigate", &json!({ "url": url }));
         self.until("document.readyState === 'complete' && document.documentElement.dataset.ready === 'true'");
     }
 
-    /// The value of an expression in the page.
+    /// Evaluates an expression in the page.
     pub(crate) fn eval(&mut self, expression: &str) -> Json {
         let params =
             json!({ "expression": expression, "awaitPromise": true, "returnByValue": true });
@@ -133,13 +134,13 @@ impl Browser {
         found["result"]["value"].clone()
     }
 
-    /// Waits until an expression is true; it is looked at in each frame.
+    /// Waits until an expression is true; it is evaluated in each frame.
     pub(crate) fn until(&mut self, expression: &str) {
         let wait = format!(
             "new Promise((done) => {{ const look = () => (({expression}) ? done(true) : requestAnimationFrame(look)); look(); }})"
         );
         let params = json!({ "expression": wait, "awaitPromise": true, "returnByValue": true });
-        // A page that goes away takes the promise with it.
+        // The promise is lost if the page is replaced.
         while self.try_ask("Runtime.evaluate", &params)["result"]["result"]["value"] != true {}
     }
 
@@ -170,7 +171,7 @@ impl Browser {
         self.ask("Input.dispatchKeyEvent", &params);
     }
 
-    /// Shows the page in a width, light or dark.
+    /// Sets the width of the page, and its light or dark colour scheme.
     pub(crate) fn look(&mut self, width: u32, dark: bool) {
         let height = if width < 600 { 812 } else { 900 };
         let metrics =
@@ -179,7 +180,7 @@ impl Browser {
         let scheme = if dark { "dark" } else { "light" };
         let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
         self.ask("Emulation.setEmulatedMedia", &media);
-        // Two frames: one that knows, one that is drawn.
+        // Two frames: the first applies the change, the second draws it.
         self.eval("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))");
     }
 
@@ -197,7 +198,7 @@ impl Browser {
         std::fs::write(file, bytes).unwrap();
     }
 
-    /// The addresses that were asked for.
+    /// Returns the addresses that the page has requested.
     pub(crate) fn requests(&self) -> Vec<String> {
         let sent = self
             .events
@@ -207,7 +208,7 @@ impl Browser {
         urls.map(str::to_owned).collect()
     }
 
-    /// What went wrong in the page: exceptions, and what its policy forbids.
+    /// Returns the errors of the page: exceptions, and violations of its policy.
     pub(crate) fn complaints(&mut self) -> Vec<String> {
         self.eval("0");
         let wrong = self
@@ -224,7 +225,7 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // It may have ended.
+        // It may have exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

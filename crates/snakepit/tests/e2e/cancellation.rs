@@ -1,4 +1,4 @@
-//! What stops the tool of a call that timed out: one tool after the other that does not want to end.
+//! The cancellation of calls after a time-out, with tools that resist it in different ways.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::support::{LONG, file, pool_of, root};
 
-/// Where the table is left for `cargo xtask cancellation`.
+/// Variable with the file for the table of `cargo xtask cancellation`.
 const OUT: &str = "SNAKEPIT_CANCELLATION_OUT";
 
 const FLAG: &[&str] = &["flag"];
@@ -18,10 +18,11 @@ const RAISED: &[&str] = &["exception", "interrupt"];
 const AGAIN: &[&str] = &["again"];
 const KILL: &[&str] = &["kill"];
 
-/// Tools that are interrupted where the state of the worker is known: it stays in service.
+/// Tools that are interrupted in a known state of the worker, which stays in service.
 const SOUND: &[&str] = &["loops", "sleeps"];
 
-/// Tool, what it does, whether it is a stream, whether it has a clean-up, the steps that may stop it.
+/// A tool, its behaviour, whether it is a stream, whether it cleans up, and the steps that may stop
+/// it.
 type Case = (
     &'static str,
     &'static str,
@@ -98,7 +99,8 @@ const CASES: &[Case] = &[
     ),
 ];
 
-/// Calls a tool, gives the call up once the tool runs, and returns how the tool ended; nothing when it cannot run here.
+/// Calls a tool, drops the call once the tool runs, and returns the step that stopped it and the
+/// time. `None` if the tool cannot run here.
 async fn stop(snakepit: &Snakepit, case: &Case, dir: &Path) -> Option<(String, Duration)> {
     let (tool, _, stream, closes, _) = *case;
     let begun = dir.join(format!("{tool}.begun"));
@@ -125,7 +127,7 @@ async fn stop(snakepit: &Snakepit, case: &Case, dir: &Path) -> Option<(String, D
         }
         _ = file(&begun) => {}
     }
-    // The call was dropped just now.
+    // The call has just been dropped.
     let since = Instant::now();
     let mut interval = tokio::time::interval(Duration::from_millis(1));
     loop {
@@ -171,7 +173,8 @@ async fn every_tool_is_stopped_and_the_next_call_finds_nothing_of_it() {
             continue;
         };
         assert!(steps.contains(&&*step), "`{tool}` was stopped by {step}");
-        // Wherever nothing was raised into it, and where it was raised at a point that is known to be sound, the worker stays.
+        // The worker stays if no exception was raised into the tool, or if it was raised at a point
+        // known to be safe.
         let next: i64 = snakepit.execute("pid", ()).await.unwrap();
         let (stays, raised) = (next == pid, !["flag", "task"].contains(&&*step));
         if !raised || SOUND.contains(&tool) {

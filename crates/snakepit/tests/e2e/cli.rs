@@ -1,4 +1,4 @@
-//! The program, as a shell sees it.
+//! The program as a shell uses it.
 
 use std::ffi::OsString;
 use std::fs;
@@ -19,7 +19,7 @@ const TOOLS: &str = "from snakepit_bridge import tool
 def mean(xs: list[float]) -> float: return sum(xs) / len(xs)
 ";
 
-/// More tools, after those; their lines do not matter.
+/// Further tools behind those; their line numbers do not matter.
 const MORE: &str = "
 import os, time
 @tool
@@ -173,11 +173,11 @@ fn wrong_usage_is_status_2() {
 #[test]
 fn a_time_out_is_status_124_in_time_and_leaves_no_process() {
     let (_guard, dir) = dir(&format!("{TOOLS}{MORE}"));
-    // A busy machine may not have begun the call in that time; then there is more of it.
+    // On a busy machine the call may not have begun in that time; then the limit is doubled.
     let mut timeout = Duration::from_secs(1);
     let pid = loop {
         let limit = format!("{}s", timeout.as_secs());
-        // The tool itself takes an hour.
+        // The tool takes an hour.
         let late = run(&dir, ["call", "tools.py:slow", "--timeout", &limit]);
         assert_eq!(late.status, Some(124), "{late:?}");
         assert!(late.stderr.starts_with("error[SP400"), "{}", late.stderr);

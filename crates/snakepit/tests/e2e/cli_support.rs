@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use crate::support::bridge;
 
-/// What a run of the program left.
+/// The result of a run of the program.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) status: Option<i32>,
@@ -14,7 +14,7 @@ pub(crate) struct Run {
     pub(crate) stderr: String,
 }
 
-/// The program in a directory, ready to run.
+/// Returns the command of the program in a directory.
 pub(crate) fn command(dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_snakepit"));
     command

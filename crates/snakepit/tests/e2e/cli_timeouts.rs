@@ -1,4 +1,4 @@
-//! The program says where its worker was when the time is up.
+//! After a time-out the program reports the stacks of its worker.
 
 use std::fs;
 use std::path::Path;
@@ -22,7 +22,8 @@ def load():
 load()
 ";
 
-/// Runs the program with a time-out until it could say where the worker was: on a busy machine a worker may be too slow for that.
+/// Runs the program with growing time-outs until it reports the worker's stacks: on a busy machine
+/// a worker may be too slow for the short ones.
 fn shows(dir: &Path, arguments: &[&str], place: &str) {
     let mut last = None;
     for seconds in ["2s", "4s", "8s", "16s", "30s"] {
@@ -61,7 +62,7 @@ fn a_time_out_as_json_has_the_stacks() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("tools.py"), TOOLS).unwrap();
     let mut last = None;
-    // On a busy machine a worker may be too slow for the shorter ones.
+    // On a busy machine a worker may be too slow for the short ones.
     for seconds in ["3s", "6s", "12s", "30s"] {
         let arguments = ["call", "tools.py:slow", "--json", "--timeout", seconds];
         let late = run(dir.path(), arguments);
@@ -77,7 +78,7 @@ fn a_time_out_as_json_has_the_stacks() {
     panic!("{last:?}");
 }
 
-/// Whatever the time was spent on, the message has the whole of it and names the option.
+/// Whatever used up the time, the message states the whole of it and names the option.
 #[test]
 fn a_time_that_the_start_uses_up_is_told_as_it_was_given() {
     let dir = tempfile::tempdir().unwrap();
@@ -110,7 +111,7 @@ def floods():
         let mut command = command(dir.path());
         let arguments = ["stream", "tools.py:floods", "--timeout", seconds];
         let mut child = command.args(arguments).spawn().unwrap();
-        // It is kept, and nothing is read from it.
+        // The pipe is kept open, but not read.
         let unread = child.stdout.take().unwrap();
         let late = child.wait_with_output().unwrap();
         drop(unread);

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::cli_support::{Run, command};
 
-/// Runs it where exactly these distributions are added to what the interpreter has.
+/// Runs the command with exactly these distributions added to the interpreter's own.
 fn compat(dir: &Path, distributions: &[(&str, &str)], arguments: &[&str]) -> Run {
     let site = dir.join("site");
     for (name, version) in distributions {
@@ -54,7 +54,7 @@ fn libraries_are_judged_with_the_versions_that_are_there() {
     assert_eq!(libraries[2]["installed"], Value::Null);
     assert_eq!(told["recommendation"]["profile"], "process");
     assert_eq!(told["interpreter"]["implementation"], "cpython");
-    // Nothing of the interpreter or of the run is left.
+    // The run has left no directory behind.
     assert_eq!(
         fs::read_dir(dir.path().join("pit/runs")).unwrap().count(),
         0

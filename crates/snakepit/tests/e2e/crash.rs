@@ -1,4 +1,4 @@
-//! The host dies, in any way: no worker survives it, and the next run cleans up after it.
+//! The host dies in different ways: no worker survives, and the next run cleans up.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::cli_support::{command, run};
 use crate::support::{alive, file, in_time};
 
-/// Each tool tells its process ids in a file, then does something that no message can end.
+/// Each tool writes its process ids to a file, then does something that no message can end.
 const TOOLS: &str = "
 import ctypes, os, signal, subprocess, time
 from snakepit_bridge import tool
@@ -56,7 +56,7 @@ def reads_its_input() -> str:
     return sys.stdin.read()
 ";
 
-/// Time that the issue of a dead host allows its workers; the kernel needs some milliseconds.
+/// Time in which the workers of a dead host must be gone; the kernel needs some milliseconds.
 const GONE: Duration = Duration::from_millis(500);
 
 fn dir() -> (tempfile::TempDir, PathBuf) {
@@ -73,7 +73,8 @@ fn orphans(dir: &Path, more: &[&str]) -> crate::cli_support::Run {
     run(dir, args)
 }
 
-/// Starts a host whose tool runs, ends the host with `signal`, and checks that all processes of the tool end.
+/// Starts a host with a running tool, ends the host with `signal`, and checks that all processes of
+/// the tool end.
 async fn host_dies(tool: &str, signal: Signal) {
     let (_guard, dir) = dir();
     let mut host = command(&dir)

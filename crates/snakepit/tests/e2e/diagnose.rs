@@ -1,4 +1,4 @@
-//! `snakepit diagnose` with few workers: real ones, all of which are gone afterwards.
+//! `snakepit diagnose` with few real workers, all of which are gone afterwards.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -9,7 +9,7 @@ use serde_json::{Value as Json, json};
 
 use crate::cli_support::{Run, command, run};
 
-/// Runs it to its end, with all that a shell does before it.
+/// Runs the command to its end, after the shell commands `before`.
 fn diagnose(dir: &Path, before: &str, arguments: &str) -> Run {
     let program = command(dir).get_program().to_owned();
     let mut shell = std::process::Command::new("/bin/sh");
@@ -24,7 +24,7 @@ fn diagnose(dir: &Path, before: &str, arguments: &str) -> Run {
     }
 }
 
-/// No worker is left.
+/// Checks that no worker is left.
 fn nothing_is_left(dir: &Path) {
     let left = run(dir, ["orphans", "--json", "--data-dir", "pit"]);
     assert_eq!(left.status, Some(0), "{left:?}");
@@ -150,7 +150,7 @@ fn an_interpreter_that_is_none_is_an_error() {
     let (_, error) = json.stderr.trim_end().rsplit_once('\n').unwrap();
     let error: Json = serde_json::from_str(error).unwrap();
     assert!(error["code"].is_string(), "{error}");
-    // Nobody reads what it says.
+    // Progress cannot be written.
     let unheard = diagnose(dir.path(), "exec 2>/dev/full;", "--steps 1 --json");
     assert_eq!(unheard.status, Some(0), "{unheard:?}");
     let found: Json = serde_json::from_str(&unheard.stdout).unwrap();

@@ -1,4 +1,4 @@
-//! Commands that look into a running host, as `docs/diagnostics.md` shows them.
+//! Commands that query a running host, as `docs/diagnostics.md` shows them.
 
 use std::fs;
 use std::io::{BufRead as _, Read as _};
@@ -13,7 +13,7 @@ use serde_json::Value as Json;
 use crate::cli_support::{Run, command, run};
 use crate::support::{holds, root};
 
-/// A program with a pool: it runs a tool that waits for a pipe.
+/// A program with a pool, which runs a tool that waits for a pipe.
 pub(crate) struct Host {
     pub(crate) child: Child,
     home: tempfile::TempDir,
@@ -31,7 +31,7 @@ def wait(path: str) -> str:
 "#;
 
 impl Host {
-    /// Starts it and waits until its call runs.
+    /// Starts the program and waits until its call runs.
     pub(crate) fn start() -> Self {
         let home = tempfile::tempdir().unwrap();
         fs::write(home.path().join("tools.py"), TOOLS).unwrap();
@@ -55,7 +55,7 @@ impl Host {
         self.home.path()
     }
 
-    /// The program beside this one.
+    /// Returns the command of another program that uses the same data directory.
     pub(crate) fn command(&self) -> Command {
         let mut command = command(self.dir());
         command.env("SNAKEPIT_DATA_DIR", self.dir().join("pit"));
@@ -80,7 +80,7 @@ impl Host {
         self.child.kill().unwrap();
     }
 
-    /// Lets its call end.
+    /// Lets its call finish; returns the output.
     pub(crate) fn finish(mut self) -> String {
         fs::write(self.dir().join("pipe"), "done").unwrap();
         let mut text = String::new();
@@ -97,13 +97,14 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
-        // It may have ended.
+        // It may have exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Figures become `#` and the run `RUN`, so that texts of two runs can be compared; columns are as wide as their cells.
+/// Replaces figures by `#`, the run by `RUN` and the padding of columns, so that the texts of two
+/// runs can be compared.
 fn without_figures(text: &str) -> String {
     let mut words = Vec::new();
     for line in text.lines() {
@@ -136,7 +137,8 @@ fn figures(word: &str) -> String {
     out
 }
 
-/// The limits that a machine has depend on its user and its container, and their order on its size.
+/// Normalizes the limits of a machine: which ones exist depends on user and container, and their
+/// order on the machine's size.
 fn common_limits(text: &str) -> String {
     let (mut limits, mut rest) = (Vec::new(), Vec::new());
     for line in text.lines() {
@@ -156,7 +158,7 @@ fn common_limits(text: &str) -> String {
     [rest, limits].concat().join("\n")
 }
 
-/// What a server prints; it goes on until it is ended. The token in the address is another one each time.
+/// Returns the first line of a server's output, with the token masked. Kills the server.
 fn first_line(host: &Host) -> String {
     let mut server = host.command().arg("web").spawn().unwrap();
     let mut line = String::new();
@@ -170,7 +172,7 @@ fn first_line(host: &Host) -> String {
     format!("{address}token=TOKEN")
 }
 
-/// The commands of the page with what they print: blocks that begin with `$ snakepit`.
+/// Returns the commands of the page with their output: blocks that begin with `$ snakepit`.
 fn shown() -> Vec<(Vec<String>, String)> {
     let page = fs::read_to_string(root().join("docs/diagnostics.md")).unwrap();
     let blocks = page.split("```text\n$ snakepit ").skip(1);
@@ -315,7 +317,7 @@ fn a_host_that_switched_it_off_is_seen_and_not_looked_into() {
     runtime.block_on(snakepit.shutdown());
 }
 
-/// `docs/errors.md` says what the program says. `UPDATE_DOCS=1` writes it.
+/// `docs/errors.md` agrees with the program. `UPDATE_DOCS=1` writes it.
 #[test]
 fn the_page_of_errors_is_up_to_date() {
     let mut page = "\

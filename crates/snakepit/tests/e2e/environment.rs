@@ -7,8 +7,8 @@ use snakepit::{Config, PoolBuilder, PythonProfile, Snakepit, args};
 
 use crate::support::{bridge, pool_of};
 
-/// Names the directory of the program inside a tool; without it the test that is that program has
-/// nothing to do.
+/// Variable with the directory of the program inside a tool. Without it, the test that is that
+/// program does nothing.
 const INNER: &str = "INNER_PROGRAM_DIR";
 
 const TOOLS: &str = "

@@ -1,4 +1,4 @@
-//! Events and spans, as a program that uses the facade gets them.
+//! Events and spans, as a program that uses the facade receives them.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use snakepit::{PoolConfig, Snakepit, Value};
 
 use crate::support::{LONG, pool, pool_of};
 
-/// Names of the events so far whose prefix is one of these.
+/// Returns the names of the events so far that have one of these prefixes.
 fn names(events: &mut EventStream, prefixes: &[&str]) -> Vec<String> {
     assert_eq!(events.lost(), 0);
     let all = std::iter::from_fn(|| events.try_next());
@@ -112,7 +112,7 @@ async fn the_life_of_a_real_worker_is_told() {
     ];
     assert!(workers.eq(expected.iter()), "{seen:?}");
     snakepit.shutdown().await;
-    // The clean-up of the start may end at any time.
+    // The clean-up of the start may finish at any time.
     let mut ends = Vec::new();
     while let Some(emitted) = events.try_next() {
         let at_end = !matches!(

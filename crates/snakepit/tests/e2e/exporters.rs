@@ -1,4 +1,4 @@
-//! The exporters of a whole with real Python: counters, traces over OTLP, the configuration, the program.
+//! The exporters of a host with real Python: counters, traces over OTLP, configuration, program.
 
 #[expect(dead_code, reason = "other tests use the rest of it")]
 #[path = "../../../snakepit-telemetry/tests/it/collector.rs"]
@@ -30,7 +30,7 @@ fn any_port() -> SocketAddr {
     ([127, 0, 0, 1], 0).into()
 }
 
-/// The page of metrics.
+/// Fetches the page of metrics.
 fn page(address: SocketAddr) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").unwrap();
@@ -39,7 +39,7 @@ fn page(address: SocketAddr) -> String {
     page
 }
 
-/// The sum of the samples of this name whose labels have all these parts.
+/// Sums the samples of this name whose labels contain all these parts.
 fn sum(page: &str, name: &str, parts: &[&str]) -> f64 {
     let own = page.lines().filter(|line| {
         let rest = line.strip_prefix(name);
@@ -85,7 +85,7 @@ async fn counters_are_what_callers_saw_while_workers_are_killed() {
         let pid = snakepit.workers().iter().find_map(|worker| worker.pid);
         if let Some(pid) = pid {
             kills += u32::from(kill(Pid::from_raw(pid as i32), Signal::SIGKILL).is_ok());
-            // A killed worker takes a second signal, which is no second death.
+            // A killed worker accepts a second signal, which is not a second death.
             while snakepit
                 .workers()
                 .iter()
@@ -95,7 +95,7 @@ async fn counters_are_what_callers_saw_while_workers_are_killed() {
             }
         }
         let before = ok.load(Ordering::Relaxed);
-        // The next one when calls have succeeded again, or all are over.
+        // Continues once more calls have succeeded, or all are done.
         while ok.load(Ordering::Relaxed) < before + 20 && !callers.is_empty() {
             tokio::select! {
                 Some(result) = callers.join_next() => result.unwrap(),
@@ -131,7 +131,7 @@ struct Word {
     word: String,
 }
 
-/// A host whose tool calls back into Rust, which calls a tool of another pool.
+/// Starts a host whose tool calls back into Rust, which calls a tool of another pool.
 async fn shop(telemetry: &Telemetry) -> Snakepit {
     let main = pool_of("main", ADAPTER);
     let other = pool_of("other", ADAPTER);

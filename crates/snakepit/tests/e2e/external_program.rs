@@ -1,5 +1,5 @@
-//! A program that uses nothing but the facade: two pools, 10,000 calls from 64 tasks, a stream, `execute_many` and a killed worker. Every
-//! call has exactly one outcome.
+//! A program that uses only the facade: two pools, 10,000 calls from 64 tasks, a stream,
+//! `execute_many` and a killed worker. Every call has exactly one outcome.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -62,7 +62,7 @@ async fn every_call_has_exactly_one_outcome() {
         });
     }
 
-    // In the middle of it all, a stream, many calls and a death.
+    // Halfway through: a stream, many calls and a death.
     let reached = async {
         let mut interval = tokio::time::interval(Duration::from_millis(1));
         while outcomes.count() < CALLS / 10 {
@@ -94,7 +94,7 @@ async fn every_call_has_exactly_one_outcome() {
     tokio::time::timeout(LONG, tasks.join_all()).await.unwrap();
     assert_eq!(outcomes.count(), CALLS);
     assert_eq!(outcomes.unexpected.load(Ordering::Relaxed), 0);
-    // One worker with one slot died: at most the one call that it had.
+    // One worker with one slot died, and so at most one call with it.
     assert!(outcomes.died.load(Ordering::Relaxed) <= 1);
 
     assert_eq!(

@@ -1,4 +1,4 @@
-//! A hidden problem of each kind, in a real pool: a finding names it within ten seconds.
+//! A hidden problem of each kind in a real pool: a finding names it within ten seconds.
 
 use std::fs;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio::time::{Instant, interval, timeout};
 
 use crate::support::{LONG, in_time, pool_of};
 
-/// The tools of all demos. What is in `ballast.txt` is how much a worker loads.
+/// The tools of all demos. `ballast.txt` holds the amount of memory that a worker allocates.
 const TOOLS: &str = r#"
 import ctypes, os, pathlib, time
 from snakepit_bridge import tool
@@ -49,7 +49,7 @@ def echo(x: int) -> int:
     return x
 "#;
 
-/// A program with a pool of these tools, and what it does.
+/// A host with a pool of these tools, and its load.
 struct Demo {
     snakepit: Snakepit,
     home: tempfile::TempDir,
@@ -61,7 +61,7 @@ struct Problem {
     rule: &'static str,
     pool: fn(PoolBuilder) -> PoolBuilder,
     load: fn(&mut Demo),
-    /// Parts of what the finding says.
+    /// Parts of the finding's text.
     says: &'static [&'static str],
 }
 
@@ -106,7 +106,7 @@ const PROBLEMS: &[Problem] = &[
         load: |demo| (0..2).for_each(|_| demo.call("die", || args! {})),
         says: &["pool `main` has repeated", "find out why the workers die"],
     },
-    // It is named as soon as one worker shows what each of them takes.
+    // The finding appears as soon as one worker shows the cost of each.
     Problem {
         rule: "too_many_workers",
         pool: |pool| {
@@ -118,7 +118,7 @@ const PROBLEMS: &[Problem] = &[
     },
 ];
 
-/// Workers that no machine has the memory for if each takes a 900th part of it.
+/// Number of workers that exceeds any machine's memory if each takes a 900th part of it.
 const MANY: usize = 1000;
 
 fn strict(config: &mut PoolConfig) {
@@ -145,7 +145,7 @@ impl Demo {
         }
         let builder = Snakepit::builder().data_dir(home.path().join("pit"));
         let builder = builder.pool(pool(pool_of("main", &file.display().to_string())));
-        // One that wants a thousand workers must not get them.
+        // The pool of a thousand workers must not be waited for.
         let builder = builder.wait_ready(ballast.is_none());
         Self {
             snakepit: builder.start().await.unwrap(),
@@ -154,7 +154,7 @@ impl Demo {
         }
     }
 
-    /// Makes a call again and again, whatever becomes of it.
+    /// Makes a call repeatedly, whatever its outcome.
     fn call<A: serde::Serialize + Send + 'static>(
         &mut self,
         tool: &'static str,
@@ -184,7 +184,7 @@ impl Demo {
         }
     }
 
-    /// Looks as `top` does, until this rule speaks.
+    /// Takes reports as `top` does until this rule has a finding.
     async fn named(&self, rule: &str) -> Finding {
         let (mut watch, mut looks) = (Watch::default(), interval(Duration::from_millis(250)));
         loop {

@@ -1,5 +1,4 @@
-//! What the host knows of the global lock of its workers' interpreter. It says something on either kind of interpreter, and more on a
-//! free-threaded one.
+//! The host's knowledge of its workers' GIL, on ordinary and on free-threaded interpreters.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,7 +7,7 @@ use snakepit::{Snakepit, args};
 
 use crate::support::{LONG, pool_of};
 
-/// `load` imports an extension module that does not say that it can do without the GIL.
+/// `load` imports an extension module that does not declare support for running without the GIL.
 const ADAPTER: &str = "\
 import sys
 
@@ -77,7 +76,7 @@ async fn an_import_that_switches_the_gil_on_is_told_with_the_name_of_the_module(
         .await
         .unwrap();
     assert!(then);
-    // The report comes on another connection than the result of the call.
+    // The report arrives on another connection than the result of the call.
     let told = async {
         let mut tick = tokio::time::interval(std::time::Duration::from_millis(2));
         while !with_gil && snakepit.workers()[0].gil_reenabled_by.is_none() {

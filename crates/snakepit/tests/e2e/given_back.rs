@@ -1,4 +1,5 @@
-//! Calls that lie in a worker behind one that cannot be stopped: they run elsewhere, and once.
+//! Calls that wait in a worker behind one that cannot be stopped: each runs elsewhere, exactly
+//! once.
 
 use std::path::Path;
 use std::time::Duration;
@@ -25,7 +26,7 @@ fn threads() -> PoolBuilder {
     })
 }
 
-/// Waits for the process in which the tool has begun.
+/// Waits until the tool has begun; returns its process id.
 async fn begun(path: &Path) -> u32 {
     let mut tick = tokio::time::interval(Duration::from_millis(1));
     loop {
@@ -37,7 +38,8 @@ async fn begun(path: &Path) -> u32 {
     }
 }
 
-/// Makes calls, a batch and streams behind one that cannot be stopped, at the same time or when that one `first` runs; the processes that ran them.
+/// Makes calls, a batch and streams behind a call that cannot be stopped: at the same time, or once
+/// that call runs if `first`. Returns the processes that ran them.
 async fn behind(
     snakepit: &Snakepit,
     blocks: &'static str,

@@ -1,4 +1,4 @@
-//! Health checks of adapters: what workers say of themselves, and what follows.
+//! Health checks of adapters: reports of workers, and the reactions of the pool.
 
 use std::path::Path;
 use std::time::Duration;
@@ -42,7 +42,7 @@ fn states(snakepit: &Snakepit) -> Vec<HealthState> {
     health(snakepit).iter().map(|one| one.state).collect()
 }
 
-/// The first worker says this from now on; its process id.
+/// Makes the first worker report this state from now on; returns its process id.
 fn says(dir: &TempDir, snakepit: &Snakepit, state: &str) -> u32 {
     let pid = snakepit.workers()[0].pid.unwrap();
     std::fs::write(dir.path().join(pid.to_string()), state).unwrap();
@@ -88,7 +88,7 @@ async fn the_status_says_why() {
     .await;
     assert_eq!(states(&snakepit)[0], HealthState::Failing);
     assert!(health(&snakepit)[1].error.is_none());
-    // The check is no tool.
+    // The check is not listed as a tool.
     let tools = snakepit.tools();
     let names: Vec<_> = tools.iter().map(|tool| tool.name.as_str()).collect();
     assert_eq!(names, ["pid"]);

@@ -1,7 +1,7 @@
 //! Large results and arguments on an event loop, and small calls beside them.
 //!
-//! That a small answer waits for a part of a large one at most is a matter of frames, which `python/tests/test_large_answers.py` looks at.
-//! What it costs is measured by the benches.
+//! A small answer waits for at most one part of a large one: `python/tests/test_large_answers.py`
+//! tests that with frames, and the benches measure the cost.
 
 use std::cell::Cell;
 

@@ -1,4 +1,4 @@
-//! What a worker leaves behind: processes that hold its connections, shared memory, what a shell has started.
+//! Remains of a worker: processes that hold its connections, shared memory, programs of a shell.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -52,7 +52,7 @@ async fn nothing_is_accepted_from_what_a_dead_worker_has_left() {
         ToolResult::Ok(Value::Null)
     });
     for (profile, (pool, kinds)) in profiles.into_iter().enumerate() {
-        // Its end must come from the process: no time-out helps.
+        // The end of the call must come from the process: no time-out applies.
         let builder = Snakepit::builder().host_tool(never.clone().exposed());
         let pool = pool.configure(|pool| {
             pool.queue_timeout = LONG;
@@ -72,7 +72,7 @@ async fn nothing_is_accepted_from_what_a_dead_worker_has_left() {
                     _ => Death::Signal(11),
                 };
                 assert_eq!(died(&error).0, &expected, "{profile} {kind}");
-                // Now its heir tries to answer.
+                // Now the child tries to answer.
                 fs::write(format!("{}.go", text(&said)), "go").unwrap();
                 let outcome = file(&said).await;
                 assert!(outcome.contains("BrokenPipe"), "{kind} {how}: {outcome}");
@@ -89,7 +89,7 @@ fn shared(name: &str) -> PathBuf {
 
 async fn share(snakepit: &Snakepit, tool: &str) -> PathBuf {
     let name = loop {
-        // A worker may have been killed just now, which its host does not know yet.
+        // A worker may just have been killed, unknown to its host.
         match snakepit.execute::<String>(tool, ()).await {
             Ok(name) => break name,
             Err(error) => assert_eq!(died(&error).0, &Death::Signal(9)),
@@ -129,7 +129,7 @@ async fn nothing_stays_shared(pool: PoolBuilder) {
             assert!(block.exists());
         }
     }
-    // Its caller has gone, and it does not stop: the worker is killed.
+    // The caller has dropped the call and the tool does not stop: the worker is killed.
     let block = shared(&fs::read_to_string(&named).unwrap());
     eventually("a stuck call", || !block.exists()).await;
 

@@ -1,4 +1,4 @@
-//! Queues, time-outs, deaths and the end.
+//! Queues, time-outs, deaths and shutdown.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use crate::support::{LONG, alive, file, pool, start};
 
-/// A call that keeps a worker busy until told otherwise.
+/// Calls that keep a worker busy until the file `go` exists.
 struct Busy {
     calls: JoinSet<Result<i64, Error>>,
     go: PathBuf,
@@ -121,7 +121,7 @@ async fn a_tool_that_ignores_its_time_out_is_killed_and_replaced() {
 
 #[tokio::test]
 async fn a_killed_worker_fails_its_call_at_once_and_only_that() {
-    // Neither the end of the call's time nor a heartbeat that is missed can be what ends it.
+    // Excludes that a time-out or a missed heartbeat ends the call.
     let pool = pool("main", 2)
         .call_timeout(10 * LONG)
         .heartbeat(|beat| beat.enabled = false);
@@ -163,7 +163,7 @@ async fn a_killed_worker_fails_its_call_at_once_and_only_that() {
     snakepit.shutdown().await;
 }
 
-/// The worker that answers now; right after a death that is the one that survived.
+/// Returns the process id of the live worker; right after a death that is the survivor.
 async fn alive_pid(snakepit: &Snakepit) -> u32 {
     let pids: Vec<u32> = snakepit
         .workers()

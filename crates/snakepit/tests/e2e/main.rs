@@ -1,4 +1,4 @@
-//! The whole, with real Python.
+//! The library and the program with real Python.
 #![cfg_attr(
     feature = "process",
     expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")

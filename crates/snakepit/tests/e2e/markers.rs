@@ -1,4 +1,4 @@
-//! Values that cannot be sent: an error, or a marker where one was asked for.
+//! Values that cannot be sent: an error, or a marker if the tool requested one.
 
 use snakepit::{ErrorCode, PoolBuilder, Snakepit, Value};
 

@@ -1,4 +1,5 @@
-//! Everything at once on many slots of few interpreters, with cancellations and renewals, for as long as one likes.
+//! A mixed load on many slots of few interpreters, with cancellations and replacements, for a
+//! configurable time.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -47,9 +48,9 @@ async fn start() -> Snakepit {
         .unwrap()
 }
 
-/// One call of a random kind, and what has to come of it.
+/// Makes a call of a random kind and checks its outcome.
 async fn one(snakepit: &Snakepit, random: &mut fastrand::Rng, id: u64) -> &'static str {
-    // A stuck slot costs a worker, so it is rare.
+    // Each stuck slot costs a worker, so this is rare.
     let kind = match random.u32(0..4000) {
         0 => "stuck",
         other => KINDS[other as usize % (KINDS.len() - 1)],
@@ -99,7 +100,7 @@ async fn one(snakepit: &Snakepit, random: &mut fastrand::Rng, id: u64) -> &'stat
             let options = CallOptions::new().timeout(Duration::from_millis(20));
             let call = snakepit.execute_with::<()>("forever", (), &options);
             let code = call.await.unwrap_err().code();
-            // Where too many wait it is refused at once.
+            // With a long queue the call is rejected at once.
             let known = [
                 ErrorCode::CallTimeout,
                 ErrorCode::QueueTimeout,
@@ -146,7 +147,7 @@ async fn a_mixed_load_on_many_slots_loses_nothing() {
             *done.entry(kind).or_default() += count;
         }
     }
-    // Tools of abandoned calls end, and stuck workers are replaced.
+    // Tools of dropped calls end, and stuck workers are replaced.
     let whole = |status: &Status| {
         status.in_flight == 0 && status.queue_depth == 0 && status.ready == WORKERS
     };

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use crate::sessions::builder;
 use crate::support::LONG;
 
-/// A host tool that calls the worker's tool `again`, which calls it.
+/// Returns a host tool that calls the worker's tool `again`, which calls it back.
 fn recursive(whole: &Arc<OnceCell<WeakSnakepit>>) -> HostTool {
     #[derive(Deserialize, schemars::JsonSchema)]
     struct Depth {
@@ -44,7 +44,7 @@ async fn host_tools_call_back_into_the_pool() {
         .unwrap();
     whole.set(snakepit.downgrade()).unwrap();
     let again = |depth: i64| snakepit.execute::<i64>("again", args! { "depth" => depth });
-    // Three workers hold three calls that are nested in each other.
+    // Three workers hold three calls, each nested in the one before.
     let pids: Vec<i64> = snakepit
         .workers()
         .iter()
@@ -54,10 +54,10 @@ async fn host_tools_call_back_into_the_pool() {
         let pid = timeout(LONG, again(depth)).await.unwrap().unwrap();
         assert!(pids.contains(&pid));
     }
-    // The fourth would wait for a slot that only its own callers can free.
+    // A fourth call would wait for a slot that only its own callers can free.
     let error = timeout(LONG, again(3)).await.unwrap().unwrap_err();
     assert!(error.to_string().contains("would wait forever"), "{error}");
-    // The workers are as good as before.
+    // The workers are still usable.
     timeout(LONG, again(2)).await.unwrap().unwrap();
     snakepit.shutdown().await;
 }

@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::cli_support::run;
 use crate::support::{bridge, root};
 
-/// Cargo in the project. The libraries are built once for all runs of this test.
+/// Runs Cargo in the project. All runs of this test share the built libraries.
 fn cargo(dir: &Path, arguments: &[&str]) -> (bool, String) {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(arguments).arg("--offline").current_dir(dir);
@@ -17,7 +17,7 @@ fn cargo(dir: &Path, arguments: &[&str]) -> (bool, String) {
     );
     cargo.env("SNAKEPIT_BRIDGE", bridge());
     cargo.env("SNAKEPIT_DATA_DIR", dir.join("pit"));
-    // What the tests themselves are built and run with.
+    // Settings with which the tests themselves are built and run.
     cargo
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_ENCODED_RUSTFLAGS");
@@ -41,7 +41,7 @@ fn a_new_project_runs_at_once_and_its_test_passes() {
         "{made:?}"
     );
     let dir = home.path().join("my-tools");
-    // The same versions, which are there without a network.
+    // The same versions, which are available offline.
     fs::copy(root().join("Cargo.lock"), dir.join("Cargo.lock")).unwrap();
     let (success, text) = cargo(&dir, &["run", "--quiet"]);
     assert!(success && text.contains("mean: 3"), "{text}");

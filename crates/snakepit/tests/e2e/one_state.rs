@@ -1,4 +1,4 @@
-//! What the whole is made of can be reached, and there is one of each: run, registry, state.
+//! Run, registry and state of a host: each is accessible, and there is only one.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -47,7 +47,7 @@ fn config(name: &str) -> PoolConfig {
     config
 }
 
-/// A value that a tool puts into its session is there for callers.
+/// Checks that callers see a value that a tool puts into its session.
 async fn is_one(snakepit: &Snakepit) {
     let session = snakepit.session("a");
     let n: i64 = session.execute("put", args! { "n" => 7 }).await.unwrap();
@@ -120,7 +120,7 @@ fn everything_is_closed_once_the_runtime_of_the_start_is_gone() {
     assert_eq!(pids.len(), 1);
     let (sent, under_way) = std::sync::mpsc::channel();
     let caller = snakepit.clone();
-    // A stream that is being read from another runtime when the first one goes.
+    // A stream that another runtime is reading when the first runtime ends.
     let reader = std::thread::spawn(move || {
         Runtime::new().unwrap().block_on(async {
             let arguments = args! { "n" => 1_u64 << 40 };

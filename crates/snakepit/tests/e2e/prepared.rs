@@ -1,9 +1,12 @@
-//! Data directories of other users: the program refuses them, and touches nothing in or behind them.
+//! Data directories of other users: the program rejects them, and touches nothing in or behind
+//! them.
 //!
-//! It also ends soon. On an idle machine each command takes less than 0.2 s, and `doctor` up to a second more: it waits so long for the end
-//! of an orphan. A loaded machine can stretch any time, so what is asserted does not depend on the load: the CPU time of the command and
-//! of its children, and that it waits for nobody. For that, pipes that nobody opens stand wherever the program expects a file, and other
-//! processes hold the locks; a command that waited for one of them would never end.
+//! The program also ends soon. On an idle machine each command takes less than 0.2 s, and `doctor` up to a
+//! second more, since it waits for the end of an orphan. A busy machine can stretch any time, so
+//! the assertions do not depend on the load: they bound the CPU time of the command and of its
+//! children, and check that it waits for no other process. For that, there is a pipe without a
+//! writer in the place of every file, and other processes hold the locks; a command that waited for
+//! one of them would never end.
 
 use std::fs::{self, File, Permissions};
 use std::io::{Read as _, Seek as _};
@@ -23,7 +26,7 @@ use crate::support::{alive, file, holds};
 
 const NOBODY: u32 = 65534;
 
-/// The most CPU time of one command, that of its children included.
+/// Most CPU time of one command, including its children.
 const WORK: Duration = Duration::from_secs(3);
 
 /// Runs that another user has planted.
@@ -33,7 +36,7 @@ const PLANTED: [&str; 3] = [
     "runs/.tmp-276d06dsnkt80japaz917gbtx3",
 ];
 
-/// The tool has a child that leaves its group and session, and so outlives the host.
+/// A tool whose child leaves its group and session, and so outlives the host.
 const TOOLS: &str = "
 import os, subprocess
 from snakepit_bridge import tool
@@ -47,7 +50,7 @@ def has_an_escaped_child() -> None:
     child.wait()
 ";
 
-/// A data directory with the run of a dead host and an orphan of it.
+/// A data directory with the run of a dead host and an orphan of that run.
 struct Scene {
     dir: tempfile::TempDir,
     orphan: u32,
@@ -81,7 +84,7 @@ impl Scene {
         self.dir.path().join("home/data")
     }
 
-    /// Plants runs in which a pipe is in the place of each file, and in which somebody holds the lock.
+    /// Plants runs in which each file is a pipe, and whose lock another process holds.
     fn plant(&self) -> Flock<File> {
         let data = self.data();
         for run in PLANTED {
@@ -107,7 +110,7 @@ impl Scene {
         fs::remove_file(self.data().join("sweep.lock")).unwrap();
     }
 
-    /// Runs the program, as another user where a wrapper says so. One that waits for somebody ends with 124.
+    /// Runs the program, through `wrapper` as another user. A program that hangs exits with 124.
     #[track_caller]
     fn run(&self, wrapper: &[&str], data: &Path, arguments: &[&str]) -> Run {
         let program = command(self.dir.path());
@@ -141,7 +144,7 @@ impl Scene {
         }
     }
 
-    /// Every command that looks at a data directory refuses this one and changes nothing.
+    /// Checks that every command rejects this data directory and changes nothing.
     #[track_caller]
     fn refused(&self, wrapper: &[&str], data: &Path, what: &str) {
         let before = contents(self.dir.path());
@@ -164,7 +167,7 @@ impl Scene {
         assert!(alive(self.orphan), "{what}: nobody was signalled");
     }
 
-    /// Its owner still ends what the run has left.
+    /// Checks that the owner can still clean up after the run.
     fn swept(self) {
         let data = self.data();
         let name = data.to_str().unwrap();
@@ -176,13 +179,13 @@ impl Scene {
 
 impl Drop for Scene {
     fn drop(&mut self) {
-        // A test that fails leaves no process.
+        // A failing test leaves no process behind.
         let _ = kill(Pid::from_raw(self.orphan.cast_signed()), Signal::SIGKILL);
     }
 }
 
-/// The CPU time of a process that has ended and was not waited for, and of the children that it has waited for: fields 14 to 17 of
-/// `/proc/<pid>/stat`.
+/// Returns the CPU time of a zombie process and of the children that it has waited for: fields 14
+/// to 17 of `/proc/<pid>/stat`.
 fn cpu_time(pid: i32) -> Duration {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     let (_, fields) = stat.rsplit_once(") ").unwrap();
@@ -192,7 +195,7 @@ fn cpu_time(pid: i32) -> Duration {
     Duration::from_secs_f64(ticks as f64 / second as f64)
 }
 
-/// What a process has written to a file.
+/// Returns the text that a process has written to a file.
 fn written(mut file: File) -> String {
     file.rewind().unwrap();
     let mut text = String::new();
@@ -200,8 +203,8 @@ fn written(mut file: File) -> String {
     text
 }
 
-/// Names, owners, permissions and bytes of all that is in a directory. The lock of sweepers may be
-/// made in a directory that is the user's own.
+/// Returns names, owners, permissions and contents of everything in a directory. The sweepers' lock
+/// is left out: it may be created in a directory that belongs to the user.
 fn contents(dir: &Path) -> Vec<(PathBuf, u32, u32, Vec<u8>)> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).unwrap() {
@@ -221,7 +224,7 @@ fn contents(dir: &Path) -> Vec<(PathBuf, u32, u32, Vec<u8>)> {
     found
 }
 
-/// Gives a directory with all that is in it to another user.
+/// Changes the owner of a directory and everything in it.
 fn give(path: &Path, user: u32) {
     std::os::unix::fs::lchown(path, Some(user), Some(user)).unwrap();
     if fs::symlink_metadata(path).unwrap().is_dir() {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::cli_support::{Run, command, run};
 
-/// Everything that a worker can say holds characters that a terminal acts on, and lines that look like those of somebody else.
+/// Every text of this worker holds control characters, and lines that imitate those of the program.
 const TOOLS: &str = r#"
 import logging, os, sys
 from snakepit_bridge import tool
@@ -97,7 +97,7 @@ fn logged(dir: &Path, levels: &str, tool: &str) -> String {
     String::from_utf8(command.output().unwrap().stderr).unwrap()
 }
 
-/// Nothing that a terminal acts on, and no line that pretends to be one of the program.
+/// Checks that a text has no control characters and no line that imitates one of the program.
 #[track_caller]
 fn is_safe(text: &str) {
     let bad = |c: char| (c.is_control() && c != '\n' && c != '\t') || c == '\u{202e}';
@@ -154,7 +154,7 @@ fn listings_and_json_are_safe() {
         let value: serde_json::Value = serde_json::from_str(&called.stdout).unwrap();
         assert!(value.to_string().contains("forged"), "{value}");
     }
-    // A text that goes to another program is that text.
+    // Text for another program is unchanged.
     let raw = run(dir.path(), ["call", "tools.py:text"]).stdout;
     assert!(raw.starts_with("\u{1b}[2J\u{9b}31m"), "{raw:?}");
 }
@@ -237,7 +237,7 @@ fn log_records_of_workers_have_the_level_that_python_gave_them() {
     assert!(said.contains("] warning root: at warning\n"), "{said}");
     let said = logged(dir.path(), "snakepit::python=debug", "logs");
     assert!(said.contains("] debug root: at debug"), "{said}");
-    // They are no output of the worker.
+    // Log records are not output of the worker.
     assert_eq!(logged(dir.path(), "snakepit::worker=trace", "logs"), "");
 }
 
@@ -249,7 +249,7 @@ fn a_worker_that_dies_is_a_warning_and_its_last_words_have_no_secrets() {
     let warned = |line: &str| line.starts_with("warning:") && line.contains("worker.crashed");
     assert!(said.lines().any(warned), "{said}");
     assert!(said.contains("secret='<redacted>'"), "{said}");
-    // An end that the program asked for is none.
+    // A requested end is not logged as a crash.
     let said = logged(dir.path(), "warn", "text");
     assert!(!said.contains("worker.crashed"), "{said}");
 }

@@ -77,7 +77,7 @@ fn a_host_that_is_killed_ends_the_profile_and_its_worker() {
         .stderr
         .contains("SP9009")
     {
-        // It may have come while a short one was made, which refused it.
+        // It may have collided with a short profile and been rejected.
         if profile.try_wait().unwrap().is_some() {
             profile = start(&host);
         }

@@ -1,4 +1,4 @@
-//! Profiles of workers that work, wait, and come to their ends.
+//! Profiles of workers that work, wait, and end.
 
 use std::fs;
 use std::path::Path;
@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use crate::support::{LONG, pool_of, root};
 use crate::worker_life::{send, text};
 
-/// A profile that ends when it is stopped.
+/// Returns settings of a profile that runs until it is stopped.
 fn profile() -> Profile {
     Profile {
         hz: 1000,
@@ -39,7 +39,7 @@ fn worker(pool: &PoolHandle) -> WorkerId {
     pool.workers()[0].id.clone()
 }
 
-/// The frames of the stacks with this function: function and line, the outermost first.
+/// Returns the stacks that contain this function: function and line of each frame, outermost first.
 fn stacks_with(report: &ProfileReport, function: &str) -> Vec<Vec<(String, u32)>> {
     let stacks = report.stacks.iter().map(|stack| {
         let frames = report.frames_of(stack);
@@ -95,7 +95,7 @@ async fn a_worker_is_profiled_once_at_a_time() {
     assert_eq!(second.code().as_str(), "SP9009", "{second}");
     assert!(second.to_string().contains("another profile"), "{second}");
     drop(first);
-    // The worker hears of the end in the order of what it is told.
+    // The worker handles the end before it handles the next request.
     let third = pool.profile(&id, &profile()).await.unwrap();
     assert!(third.stop().await.unprofiled.is_empty());
     let unknown = pool.profile(&WorkerId::new("main-9"), &profile()).await;
@@ -150,7 +150,7 @@ async fn a_profiled_worker_survives_load_cancellation_and_replacement() {
     let replacement = snakepit.recycle(&id).await.unwrap();
     let echo: String = pool.execute("echo", ("again",)).await.unwrap();
     assert_eq!(echo, "again");
-    // The worker has ended meanwhile, or is about to.
+    // The worker has ended or is about to.
     let report = handle.stop().await;
     assert!(
         report.total() > 0 || report.unprofiled.len() == 1,
@@ -232,7 +232,7 @@ async fn the_profile_of_a_call_ends_with_the_call() {
     snakepit.shutdown().await;
 }
 
-/// Opens the pipe that a tool reads once the tool is there, and lets it go on.
+/// Opens the pipe that a tool reads, which lets the tool continue.
 async fn opened(path: &str) {
     let path = path.to_owned();
     let open = move || drop(fs::OpenOptions::new().write(true).open(path).unwrap());

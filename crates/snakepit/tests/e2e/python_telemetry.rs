@@ -1,4 +1,5 @@
-//! What Python code reports through `snakepit_bridge.telemetry`, `logging` and OpenTelemetry, as the host gets it.
+//! Telemetry of Python code through `snakepit_bridge.telemetry`, `logging` and OpenTelemetry, as
+//! the host receives it.
 
 mod floods;
 
@@ -52,12 +53,13 @@ fn text<'a>(attributes: &'a Attributes, name: &str) -> Option<&'a str> {
     })
 }
 
-/// The next spans of the worker, by name; no two have the same.
+/// Returns the next spans of the worker by name; names are unique.
 async fn spans(got: &mut Recorded, count: usize) -> HashMap<String, Span> {
     spans_and_logs(got, count, 0).await.0
 }
 
-/// The next spans and log records of the worker; spans may overtake records that were written before their end.
+/// Returns the next spans and log records of the worker. Spans may overtake records that were
+/// written before the spans' end.
 async fn spans_and_logs(
     got: &mut Recorded,
     count: usize,
@@ -77,7 +79,7 @@ async fn spans_and_logs(
     (spans, logs)
 }
 
-/// Returns whether it is a span of the host's side of a call.
+/// Returns whether a span belongs to the host's side of a call.
 fn is_of_the_caller(span: &Span) -> bool {
     ["snakepit.call", "snakepit.queue"].contains(&&*span.name)
 }
@@ -216,7 +218,7 @@ async fn coroutines_streams_and_exceptions_have_their_spans() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_tracing_systems_have_written_reaches_python_and_its_children() {
-    // A shell would run that.
+    // A shell would execute a part of this.
     const STATE: &str = "congo=t61'$(exit 3)`b\"\\,rojo=1";
     let dir = tempfile::tempdir().unwrap();
     for profile in PROFILES {
@@ -237,7 +239,7 @@ async fn what_tracing_systems_have_written_reaches_python_and_its_children() {
         for span in all.values() {
             assert_eq!(span.state.as_str(), STATE, "{profile}: {span:?}");
         }
-        // The next call has none of it.
+        // The next call inherits nothing of it.
         let (options, _) = traced();
         let told: [Option<String>; 2] = snakepit
             .execute_with("trace_state", args(), &options)
@@ -263,7 +265,7 @@ async fn levels_and_filters_of_the_host_hold_from_the_next_call_on() {
         let mut control = TelemetryControl::new();
         control.levels = [("app".to_owned(), 10)].into();
         pool.raw().set_telemetry(control.clone()).unwrap();
-        // The frame goes another way than the calls.
+        // The frame takes another connection than the calls.
         while says(5, "waits").await != 10 {}
         says(10, "fine").await;
         assert_eq!(log(&mut got).await.message, "fine");
@@ -295,7 +297,8 @@ async fn processes_that_a_tool_starts_know_their_place() {
     snakepit.shutdown().await;
 }
 
-/// An interpreter that has OpenTelemetry; that of the Python tests, unless the host's own has it.
+/// Returns an interpreter with OpenTelemetry: the host's own, or that of the Python tests. `None`
+/// if neither has it.
 fn instrumented() -> Option<PathBuf> {
     let own = std::env::var_os("SNAKEPIT_PYTHON").map(PathBuf::from);
     let found = [own, Some(root().join(".venv/bin/python"))];

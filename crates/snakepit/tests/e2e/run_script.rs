@@ -1,4 +1,4 @@
-//! `snakepit run-script`, and the same in a program.
+//! `snakepit run-script`, and `run_as_script` in a program.
 
 use std::fs;
 use std::io::Write as _;

@@ -1,4 +1,4 @@
-//! The facade over workers that are no processes: what it adds to the pools, without Python.
+//! The facade over scripted workers: its own features, without Python.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,7 +53,7 @@ async fn values_are_typed_both_ways() {
 
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_encoded_never_reaches_a_worker() {
-    /// Refuses to be encoded when it is odd.
+    /// Fails to serialize odd numbers.
     struct Even(i64);
     impl Serialize for Even {
         fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -44,7 +44,7 @@ async fn start(workers: usize) -> Snakepit {
     builder(workers).start().await.unwrap()
 }
 
-/// A session with a counter from 0 to 10.
+/// Creates a session with a counter from 0 to 10.
 fn counter(snakepit: &Snakepit, id: &str) -> snakepit::Session {
     let state = snakepit.session(id).state().unwrap();
     let count = NewVariable::new("count", VariableType::Integer, 0);
@@ -55,7 +55,7 @@ fn counter(snakepit: &Snakepit, id: &str) -> snakepit::Session {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_refusal_has_its_code_in_python() {
-    // The tool ends when the test does, however that ends.
+    // The tool ends with the test, also if the test fails.
     let (over, blocked) = std::sync::mpsc::channel::<()>();
     let blocked = std::sync::Mutex::new(blocked);
     let blocks = move |_, _: Nothing| {
@@ -97,7 +97,7 @@ async fn every_refusal_has_its_code_in_python() {
         assert!(refusal[1].contains(word), "{what}: {refusal:?}");
     }
     drop(over);
-    // Without a session there are no variables; the worker and the host go on.
+    // Without a session there are no variables; worker and host continue.
     let arguments = args! { "what" => "nothing" };
     let refusal: Vec<String> = snakepit
         .execute("code_of", arguments.clone())
@@ -252,7 +252,7 @@ async fn a_call_that_is_dropped_takes_its_host_tool_along() {
         }
     }
     timeout(LONG, dropped.notified()).await.unwrap();
-    // Its worker heard of it too: the slot is free and the process the same.
+    // The worker was cancelled too: its slot is free and its process the same.
     let before = snakepit.workers()[0].pid.unwrap();
     let pid: u32 = timeout(LONG, snakepit.execute("pid", ()))
         .await
@@ -279,7 +279,7 @@ async fn a_strict_session_stays_with_its_worker_and_hears_of_its_end() {
     let lost = loop {
         match session.execute::<i32>("pid", ()).await {
             Err(error) if error.code() == ErrorCode::AffinityLost => break error,
-            // The call that finds the worker dead.
+            // This call finds the worker dead.
             Err(Error::WorkerDied { .. }) => {}
             other => panic!("{other:?}"),
         }

@@ -1,4 +1,4 @@
-//! What a shell gets wrong, and what is wrong with its files: each has a code, a status and one thing to do.
+//! Mistakes on the command line and in its files: each has a code, a status and one thing to do.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -23,7 +23,7 @@ fn dir() -> tempfile::TempDir {
     dir
 }
 
-/// Its code, its status, and one thing to do.
+/// Checks the code, the exit status and the help of an error.
 #[track_caller]
 fn is_told(said: &Run, status: i32, code: &str, texts: &[&str]) {
     assert_eq!(said.status, Some(status), "{said:?}");

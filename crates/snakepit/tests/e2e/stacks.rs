@@ -1,4 +1,4 @@
-//! Where the threads of a worker are, whatever they do.
+//! Stacks of a worker's threads, whatever its tools are doing.
 
 use std::fs;
 use std::time::Duration;
@@ -12,7 +12,8 @@ fn tools() -> String {
     format!("{}/tests/e2e/stuck.py", env!("CARGO_MANIFEST_DIR"))
 }
 
-/// A machine that is busy with other tests gets more time than callers would want to wait.
+/// Starts a pool with more time for stacks than callers would wait: other tests keep the machine
+/// busy.
 async fn start(workers: usize) -> Snakepit {
     let pool = pool_of("main", &tools())
         .workers(workers)
@@ -23,7 +24,7 @@ async fn start(workers: usize) -> Snakepit {
     Snakepit::builder().pool(pool).start().await.unwrap()
 }
 
-/// The line of the tools where one is when it takes too long.
+/// Returns the line of the tools at which this one is stuck.
 fn marked(name: &str) -> u32 {
     let text = fs::read_to_string(tools()).unwrap();
     let mark = format!("here: {name}");
@@ -62,7 +63,7 @@ async fn a_time_out_tells_where_the_tool_is() {
         ("blocks_its_loop", "_nested"),
         ("holds_the_gil", "holds_the_gil"),
     ] {
-        // The worker is ready for the next tool, or there is another one.
+        // The worker is ready for the next tool, or has been replaced.
         snakepit.execute::<i64>("echo", (1,)).await.unwrap();
         let error = snakepit
             .execute_with::<()>(tool, (), &options)
@@ -112,7 +113,7 @@ async fn threads_have_their_names_also_while_the_gil_is_held() {
         .execute_with::<()>("holds_the_gil", (), &options)
         .await
         .unwrap_err();
-    // The interpreter cannot be asked now: the names are those that it told before.
+    // The interpreter cannot answer now: the names are those that it reported before.
     is_at(&stacks(&error).threads[0], "holds_the_gil");
     loader(stacks(&error), "loader-1");
     snakepit.shutdown().await;
@@ -154,7 +155,7 @@ async fn many_looks_under_load_disturb_no_call() {
     let id = worker(&snakepit);
     let (mut looks, mut seen, mut deepest) = (0, 0, 0);
     let begun = tokio::time::Instant::now();
-    // The tool is at work now and then: on a busy machine not at one of the first looks.
+    // The tool is active only now and then: on a busy machine the first stacks may miss it.
     while looks < 200 || (deepest <= 10 && begun.elapsed() < LONG) {
         looks += 1;
         let looked = pool.stacks(&id, LONG).await;
@@ -198,7 +199,7 @@ async fn a_crowd_of_threads_is_cut_and_the_tool_comes_first() {
     snakepit.shutdown().await;
 }
 
-/// The functions of a stack that are of the tools, the innermost first.
+/// Returns the functions of a stack that belong to the tools, innermost first.
 fn of_tools(thread: &ThreadStack) -> Vec<&str> {
     let frames = thread
         .frames
@@ -207,7 +208,8 @@ fn of_tools(thread: &ThreadStack) -> Vec<&str> {
     frames.map(|frame| &*frame.function).collect()
 }
 
-/// What a call waits in, for each thread; on a shared loop of the task that it waits for and its own together.
+/// Returns what each thread's call awaits; on a shared loop, the awaited task and the call's own
+/// together.
 fn awaited(stacks: &Stacks, shared: bool) -> Vec<Vec<&str>> {
     match &stacks.threads[..] {
         [task, other, ..] if shared => vec![[of_tools(other), of_tools(task)].concat()],
@@ -215,7 +217,7 @@ fn awaited(stacks: &Stacks, shared: bool) -> Vec<Vec<&str>> {
     }
 }
 
-/// Calls a tool, or reads its stream, until the time is up.
+/// Calls a tool, or reads its stream, until the time-out.
 async fn timed_out(snakepit: &Snakepit, tool: &str, options: &CallOptions) -> Error {
     if tool != "trickles" {
         let called = snakepit.execute_with::<()>(tool, (), options).await;
@@ -231,7 +233,7 @@ async fn timed_out(snakepit: &Snakepit, tool: &str, options: &CallOptions) -> Er
     }
 }
 
-/// The coroutines of a call that wait for one another, wherever they run.
+/// Coroutines of a call that await one another, on any kind of slot.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_time_out_shows_what_a_coroutine_awaits() {
     for (slots, concurrency) in [(1, 0), (2, 0), (0, 4)] {
@@ -254,7 +256,7 @@ async fn a_time_out_shows_what_a_coroutine_awaits() {
             ("iterates", &["_inner", "_items", "iterates"]),
             ("trickles", &["_inner", "_outer", "trickles"]),
         ] {
-            // The interpreter has 15 ms to tell: on a busy machine it may need another call.
+            // The interpreter has 15 ms to answer: on a busy machine another call may be necessary.
             let mut tries = 0;
             let stacks = loop {
                 let error = timed_out(&snakepit, tool, &options).await;
@@ -320,7 +322,7 @@ async fn tasks_are_shown_while_another_call_keeps_the_loop() {
         .expect("all of them wait");
     let host = snakepit.clone();
     calls.spawn(async move { drop(host.execute::<()>("keeps_the_loop", ()).await) });
-    // The call that runs is on the stack of its thread.
+    // The running call is on the stack of its thread.
     let both = async {
         loop {
             let seen = chains(&wanted).await;

@@ -1,4 +1,4 @@
-//! A host that a signal has stopped is told as such, and goes on unharmed.
+//! A host stopped by a signal is reported as stopped, and continues unharmed.
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -13,7 +13,7 @@ fn a_host_that_is_stopped_is_told_so_by_every_command() {
     assert_eq!(host.json(&["ps"])[0]["stopped"], false);
     send(Signal::SIGSTOP);
     while host.json(&["ps"])[0]["stopped"] == false {
-        // The signal has not come yet.
+        // The signal has not taken effect yet.
         std::thread::yield_now();
     }
     let listed = host.run(&["ps"]);
@@ -35,7 +35,7 @@ fn a_host_that_is_stopped_is_told_so_by_every_command() {
         let remedy = format!("kill -CONT {pid}");
         assert!(told.stderr.contains(&remedy), "{command:?}: {told:?}");
     }
-    // A recording is read without the host.
+    // A recording can be read without the host.
     assert_eq!(host.run(&["report"]).status, Some(0));
     send(Signal::SIGCONT);
     let status = host.run(&["status"]);

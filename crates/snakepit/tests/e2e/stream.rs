@@ -68,7 +68,7 @@ async fn an_endless_stream_waits_for_its_consumer() {
         .unwrap();
     stream.next().await.unwrap().unwrap();
     let before = resident(std::process::id()) + resident(pid);
-    // The worker is stopped by back-pressure once its processor time stands still.
+    // Back-pressure has stopped the worker once its CPU time no longer grows.
     let mut interval = tokio::time::interval(std::time::Duration::from_millis(50));
     let stopped = async {
         let mut last = u64::MAX;
@@ -91,13 +91,13 @@ async fn an_endless_stream_waits_for_its_consumer() {
     snakepit.shutdown().await;
 }
 
-/// Resident memory in bytes.
+/// Returns the resident memory in bytes.
 fn resident(pid: u32) -> u64 {
     let text = fs::read_to_string(format!("/proc/{pid}/statm")).unwrap();
     text.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
 }
 
-/// Processor time, user and system, in clock ticks.
+/// Returns the CPU time, user and system, in clock ticks.
 fn ticks(pid: u32) -> u64 {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     let fields: Vec<&str> = text

@@ -1,4 +1,4 @@
-//! A worker runtime that is up to date, and pools of the tools for the tests.
+//! An up-to-date worker runtime, and pools of the tools for the tests.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -10,11 +10,11 @@ use nix::fcntl::{Flock, FlockArg};
 use snakepit::{PoolBuilder, Snakepit};
 use tokio::time::Instant;
 
-/// Time that no healthy step ever needs.
+/// Longer than any step takes in a healthy test.
 pub(crate) const LONG: Duration = Duration::from_secs(120);
 
-/// Returns whether no more than `limit` has passed since `start`. A busy machine is late with everything: it has as much more time as ten
-/// programs take now, one after the other, from start to end.
+/// Returns whether no more than `limit` has passed since `start`. A busy machine delays everything:
+/// the limit is then extended by the current time of running ten programs one after the other.
 pub(crate) fn in_time(start: Instant, limit: Duration) -> bool {
     let took = start.elapsed();
     took < limit || {
@@ -33,12 +33,13 @@ pub(crate) fn root() -> PathBuf {
         .unwrap()
 }
 
-/// The tools of this directory.
+/// Returns the path of the tools in this directory.
 pub(crate) fn tools() -> String {
     format!("{}/tests/e2e/tools.py", env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The directory of `snakepit_bridge`, with an extension that is not older than its sources.
+/// Returns the directory of `snakepit_bridge`, after building the extension if its sources are
+/// newer.
 pub(crate) fn bridge() -> &'static Path {
     static BRIDGE: OnceLock<PathBuf> = OnceLock::new();
     BRIDGE.get_or_init(|| {
@@ -85,12 +86,12 @@ fn newest(dir: &Path) -> SystemTime {
     times.max().unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
-/// A pool of the tools for the tests.
+/// Returns a pool of the tools for the tests.
 pub(crate) fn pool(name: &str, workers: usize) -> PoolBuilder {
     pool_of(name, &tools()).workers(workers)
 }
 
-/// A pool of any adapter.
+/// Returns a pool of any adapter.
 pub(crate) fn pool_of(name: &str, adapter: &str) -> PoolBuilder {
     PoolBuilder::new(name, adapter)
         .workers(1)
@@ -98,7 +99,7 @@ pub(crate) fn pool_of(name: &str, adapter: &str) -> PoolBuilder {
         .configure_python(|python| python.bridge_path = Some(bridge().to_owned()))
 }
 
-/// One pool, ready.
+/// Starts a host with one pool.
 pub(crate) async fn start(workers: usize) -> Snakepit {
     Snakepit::builder()
         .pool(pool("main", workers))
@@ -107,7 +108,7 @@ pub(crate) async fn start(workers: usize) -> Snakepit {
         .unwrap()
 }
 
-/// Waits until a file is there and returns its text.
+/// Waits until a file exists and returns its text.
 pub(crate) async fn file(path: &Path) -> String {
     let wait = async {
         let mut interval = tokio::time::interval(Duration::from_millis(2));
@@ -122,7 +123,7 @@ pub(crate) async fn file(path: &Path) -> String {
     tokio::time::timeout(LONG, wait).await.unwrap()
 }
 
-/// Waits until something holds, for a bounded time.
+/// Waits until a condition holds, for a bounded time.
 #[track_caller]
 pub(crate) fn holds(what: &str, mut condition: impl FnMut() -> bool) {
     let end = tokio::time::Instant::now() + LONG;
@@ -132,7 +133,7 @@ pub(crate) fn holds(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// Whether a process is still there.
+/// Returns whether a process still runs.
 pub(crate) fn alive(pid: u32) -> bool {
     let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
         return false;

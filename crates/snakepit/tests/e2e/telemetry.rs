@@ -1,4 +1,4 @@
-//! Traces that reach into Python: the workers' spans of calls.
+//! Traces that extend into Python: the workers' spans of calls.
 
 mod one_trace;
 pub(crate) mod recorded;
@@ -16,7 +16,7 @@ use snakepit_core::record::{Attribute, Span, SpanKind};
 use self::recorded::recorded;
 use crate::support::{file, pool_of};
 
-/// What a tool knows of its place: the worker's span, the call, the correlation id.
+/// The context that a tool sees: the worker's span, the call, the correlation id.
 pub(crate) type Place = (Option<String>, u64, Option<String>);
 
 pub(crate) const ADAPTER: &str =
@@ -64,7 +64,8 @@ fn number(span: &Span, name: &str) -> Option<i64> {
     })
 }
 
-/// Checks that a span is the worker's of a call of `tool` that `caller` has made since `began`.
+/// Checks that a span is the worker's span of a call of `tool` that `caller` has made since
+/// `began`.
 #[track_caller]
 fn check(span: &Span, tool: &str, caller: TraceContext, began: SystemTime) {
     assert_eq!(span.name, "snakepit.tool");
@@ -167,12 +168,12 @@ async fn a_call_that_is_not_sampled_has_its_place_and_no_span() {
         let place: Place = snakepit.execute_with("where", (), &options).await.unwrap();
         let trace = place.0.unwrap();
         assert!(trace.starts_with(&hex(caller)[..32]) && trace.ends_with("00"));
-        // Without a trace the call is known, and nothing of an earlier one is left.
+        // Without a trace the tool sees the call, and nothing of an earlier trace.
         for tool in ["where", "where_async"] {
             let place: Place = snakepit.execute(tool, ()).await.unwrap();
             assert!(place.0.is_none() && place.1 > 0 && place.2.is_none());
         }
-        // The next span is that of the next sampled call.
+        // The next span belongs to the next sampled call.
         let (options, caller) = traced(true);
         let began = SystemTime::now();
         let _: Place = snakepit.execute_with("where", (), &options).await.unwrap();

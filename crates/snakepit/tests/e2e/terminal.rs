@@ -1,4 +1,4 @@
-//! A program in a terminal of its own, and what stands on its screen.
+//! A program in a terminal of its own, and the content of its screen.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -9,13 +9,13 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::pty::{Winsize, openpty};
 use nix::sys::termios::{LocalFlags, tcgetattr};
 
-/// A program whose stdin, stdout and stderr are a pseudo-terminal, which controls it.
+/// A program whose stdin, stdout and stderr are its controlling pseudo-terminal.
 pub(crate) struct Terminal {
     pub(crate) child: Child,
     master: File,
     slave: OwnedFd,
     screen: vt100::Parser,
-    /// The program has not drawn since the terminal has another size.
+    /// True until the program has drawn with the new size.
     resized: bool,
 }
 
@@ -28,7 +28,7 @@ impl Terminal {
             ws_ypixel: 0,
         };
         let pty = openpty(&size, None).unwrap();
-        // It makes its stdin the terminal of a session of its own, and becomes the program.
+        // `setsid` makes stdin the controlling terminal of a new session and runs the program.
         let mut command = Command::new("setsid");
         command.arg("--ctty").arg(program.get_program());
         command.args(program.get_args());
@@ -52,7 +52,7 @@ impl Terminal {
         }
     }
 
-    /// The text on the screen.
+    /// Returns the text on the screen.
     pub(crate) fn text(&self) -> String {
         self.screen.screen().contents()
     }
@@ -64,7 +64,7 @@ impl Terminal {
         self.resized = false;
     }
 
-    /// Reads until the screen is as wanted.
+    /// Reads until the screen meets a condition; returns its text.
     pub(crate) fn until(&mut self, wanted: impl Fn(&str) -> bool) -> String {
         loop {
             let text = self.text();
@@ -75,7 +75,7 @@ impl Terminal {
         }
     }
 
-    /// Reads until a text is on the screen.
+    /// Reads until a text is on the screen; returns the whole screen.
     pub(crate) fn shows(&mut self, text: &str) -> String {
         self.until(|screen| screen.contains(text))
     }
@@ -92,14 +92,15 @@ impl Terminal {
             ws_ypixel: 0,
         };
         self.screen.screen_mut().set_size(rows, columns);
-        // A key that comes in the same moment as a new size is read with the next key only: crossterm forgets it.
+        // crossterm delivers a key that arrives together with a new size only with the next key.
         self.resized = true;
         rustix::termios::tcsetwinsize(&self.master, size).unwrap();
     }
 
-    /// Waits for the end of the program. The terminal is as it was; what stands on its first screen comes with the status.
+    /// Waits for the end of the program; returns its status and the text of the primary screen.
+    /// Checks that the terminal is restored.
     pub(crate) fn end(mut self) -> (ExitStatus, String) {
-        // What it writes has to be read, or it does not end.
+        // The program ends only if its output is read.
         let flags = fcntl(&self.master, FcntlArg::F_GETFL).unwrap();
         let flags = OFlag::from_bits_retain(flags) | OFlag::O_NONBLOCK;
         fcntl(&self.master, FcntlArg::F_SETFL(flags)).unwrap();
@@ -128,7 +129,7 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        // It may have ended.
+        // It may have exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

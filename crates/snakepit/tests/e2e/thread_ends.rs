@@ -1,4 +1,4 @@
-//! Workers of several slots: calls that are given up, workers that die, the end.
+//! Workers of several slots: dropped calls, deaths of workers, shutdown.
 
 use std::time::Duration;
 
@@ -110,7 +110,7 @@ async fn the_death_of_a_worker_is_one_outcome_for_each_of_its_calls() {
     }
     let results = timeout(LONG, calls.join_all()).await.unwrap();
     assert_eq!(results.len(), 8);
-    // A call may have met the one that dies and have its answer on the way.
+    // A call may coincide with the death, and its answer may already be on the way.
     let died = |error: &Error| matches!(error, Error::WorkerDied { .. });
     let failed = results.iter().filter_map(|result| result.as_ref().err());
     assert!(

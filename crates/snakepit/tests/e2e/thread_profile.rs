@@ -1,4 +1,4 @@
-//! Workers of several slots: one process, a thread for each call.
+//! Workers of several slots: one process with a thread for each call.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -42,7 +42,7 @@ pub(crate) fn path(path: &Path) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-/// As many calls of a tool at the same time as `count`, which they also get; their results.
+/// Makes `count` concurrent calls of a tool, which also receive `count`; returns their results.
 pub(crate) async fn together<R>(
     snakepit: &Snakepit,
     tool: &'static str,
@@ -63,7 +63,7 @@ where
     timeout(LONG, calls.join_all()).await.unwrap()
 }
 
-/// Waits until the pool says so.
+/// Waits until a condition holds.
 pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
     let wait = async {
         let mut interval = tokio::time::interval(Duration::from_millis(2));

@@ -1,4 +1,4 @@
-//! `snakepit top` in a terminal, and the commands that act.
+//! `snakepit top` in a terminal, and the commands that change a host.
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
@@ -205,7 +205,8 @@ fn a_recording_is_shown_to_its_end_and_beyond() {
     assert!(top.end().0.success());
 }
 
-/// `docs/images/top.svg` shows `docs/images/top.looks`: its last picture is what the recording ends with.
+/// `docs/images/top.svg` shows `docs/images/top.looks`: its last picture is the end of the
+/// recording.
 #[test]
 fn the_picture_of_the_page_is_what_its_recording_shows() {
     let images = root().join("docs/images");

@@ -1,4 +1,4 @@
-//! `snakepit trace` beside a program whose tool waits, and after its end.
+//! `snakepit trace` beside a program whose tool waits, and after the program's end.
 
 use std::fs;
 

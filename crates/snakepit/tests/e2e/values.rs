@@ -1,4 +1,4 @@
-//! Every kind of value goes to Python and comes back the same.
+//! Every kind of value is sent to Python and returned unchanged.
 
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;

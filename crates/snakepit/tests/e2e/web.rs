@@ -1,4 +1,4 @@
-//! The page, in a real browser: live, and as a file.
+//! The page in a real browser: live, and as a file.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -50,7 +50,7 @@ impl Server {
         stream
     }
 
-    /// The answer to a request, headers included.
+    /// Returns the response to a request, including headers.
     fn answer(&self, line: &str, headers: &str) -> String {
         let mut stream = self.send(line, &format!("{headers}Connection: close\r\n"));
         let mut text = String::new();
@@ -61,7 +61,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have ended.
+        // It may have exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -71,7 +71,7 @@ fn shots() -> PathBuf {
     PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("screenshots")
 }
 
-/// Looks at the page in all widths, light and dark: it never is wider than the window.
+/// Shows the page in all widths, light and dark, and checks that it is never wider than the window.
 fn look(browser: &mut Browser, name: &str) {
     browser.eval("document.activeElement.blur()");
     for (width, dark) in [
@@ -108,7 +108,7 @@ fn a_live_page_shows_what_happens_until_the_host_ends() {
         card.contains("main") && card.contains("1 of 1 taken"),
         "{card}"
     );
-    // By keyboard alone: to the button of the worker, and back.
+    // By keyboard only: to the button of the worker, and back.
     let mut pressed = 0;
     let focused = "document.activeElement.getAttribute('aria-label')";
     while browser.eval(focused) != "Stacks of main-1" {
@@ -143,7 +143,7 @@ fn a_live_page_shows_what_happens_until_the_host_ends() {
     let mut stderr = server.child.stderr.take().unwrap();
     stderr.read_to_string(&mut told).unwrap();
     assert!(told.starts_with("error[SP9003]"), "{told}");
-    // What it has left is a page, too.
+    // The recordings of the dead host can be shown as a page, too.
     let dead = host.run(&["report", "--html", "dead.html"]);
     assert_eq!(dead.status, Some(0), "{dead:?}");
     browser.open(&format!(
@@ -203,14 +203,14 @@ fn a_report_is_one_file_and_takes_texts_as_texts() {
     assert_eq!(browser.eval("document.scripts.length"), 2);
     let workers = browser.eval("document.querySelectorAll('#worker-table tbody tr').length");
     assert_eq!(workers, 2);
-    // The head of a column sorts, by keyboard, too.
+    // The header of a column sorts, by keyboard as well.
     browser.eval("document.querySelector('#worker-table th button').focus()");
     browser.key("Enter");
     browser.key("Enter");
     let first = browser.eval("document.querySelector('#worker-table tbody td').textContent");
     assert_eq!(first, "main-2");
     look(&mut browser, "report");
-    // Nothing but the file itself was asked for.
+    // Only the file itself was requested.
     let asked = browser.requests();
     assert!(
         asked.iter().all(|url| url.starts_with("file:")
@@ -280,7 +280,7 @@ fn strangers_are_refused_and_slow_browsers_harm_nobody() {
     );
     let large = server.answer("GET /", &format!("X: {}\r\n", "x".repeat(100_000)));
     assert!(large.starts_with("HTTP/1.1 431"), "{large}");
-    // More connections than there is room for, none of which reads.
+    // More connections than the limit, none of which reads.
     let events = format!("GET /events?token={token}");
     let silent: Vec<_> = (0..40).map(|_| server.send(&events, "")).collect();
     let mut reader = BufReader::new(server.send(&events, "")).lines();

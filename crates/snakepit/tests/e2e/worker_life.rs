@@ -1,4 +1,5 @@
-//! The life of a worker process: its signals, what others see of it, what it leaves behind, how it ends.
+//! The life of a worker process: its signals, its appearance to other processes, its remains, its
+//! end.
 
 use std::fs;
 use std::io::{self, Write};
@@ -118,7 +119,7 @@ async fn handlers_of_tools_and_signals_to_oneself_work_as_ever() {
         .await
         .unwrap();
     send(pid, Signal::SIGTERM);
-    // Python runs its handlers when it next runs.
+    // Python runs its handlers the next time it executes bytecode.
     assert_eq!(snakepit.execute::<u32>("pid", ()).await.unwrap(), pid);
     assert_eq!(file(&told).await, "told");
     let hup = args! { "number" => Signal::SIGHUP as i32 };
@@ -160,7 +161,7 @@ async fn the_hosts_own_signal_ends_a_busy_worker_before_its_grace_is_over() {
     assert!(reason.contains("drain_timeout"), "{reason}");
 }
 
-/// A call that never ends by itself, once its tool runs.
+/// Starts a call that never ends by itself, and waits until its tool runs.
 async fn sticking(snakepit: &Snakepit, started: &Path, options: CallOptions) -> Call {
     let (snakepit, arguments) = (snakepit.clone(), args! { "started" => text(started) });
     let mut running = JoinSet::new();
@@ -175,7 +176,7 @@ async fn sticking(snakepit: &Snakepit, started: &Path, options: CallOptions) -> 
 
 type Call = JoinSet<Result<(), Error>>;
 
-/// Why the worker of a call was ended while the call ran.
+/// Returns the reason for which the worker of a running call was ended.
 async fn why(mut call: Call) -> String {
     let error = call.join_next().await.unwrap().unwrap().unwrap_err();
     let (cause, reason) = died(&error);
@@ -298,12 +299,12 @@ async fn others_see_what_a_worker_is_and_not_its_token() {
     }
 }
 
-/// All that is logged.
+/// Everything that is logged.
 #[derive(Clone, Debug, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    /// Takes in what this thread logs, until the guard is dropped.
+    /// Collects the log of this thread until the guard is dropped.
     fn listen(&self) -> tracing::subscriber::DefaultGuard {
         let writer = self.clone();
         let subscriber = tracing_subscriber::fmt()
@@ -313,7 +314,7 @@ impl Log {
         tracing::subscriber::set_default(subscriber)
     }
 
-    /// The lines with this text.
+    /// Returns the lines that contain this text.
     fn lines(&self, text: &str) -> Vec<String> {
         let log = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
         let lines = log.lines().filter(|line| line.contains(text));
@@ -346,7 +347,7 @@ async fn cleanup_has_the_whole_grace() {
             let grace = Duration::from_secs(8);
             let snakepit = start(pool.clone().configure(|pool| pool.stop_grace = grace)).await;
             let cleaned = dir.path().join(format!("cleaned-{index}-{handler}"));
-            // More than half of it, which is when the host's signal comes.
+            // Longer than half the grace, after which the host sends its signal.
             let arguments = args! { "file" => text(&cleaned), "seconds" => 5.0 };
             snakepit
                 .execute::<()>("cleans_up", arguments)

@@ -1,4 +1,4 @@
-//! The example of a whole workflow, and what it shows.
+//! The example of a workflow, and its results.
 
 use snakepit::{Snakepit, Value};
 

@@ -13,7 +13,7 @@ use crate::oracle::{Scene, eventually_async};
 use crate::record::{Row, ms};
 use crate::support::LONG;
 
-/// Tells when it is dropped, as a call of a host tool that is cancelled.
+/// Reports its drop, as happens to a call of a host tool that is cancelled.
 struct Held(mpsc::UnboundedSender<&'static str>);
 
 impl Drop for Held {
@@ -23,7 +23,7 @@ impl Drop for Held {
     }
 }
 
-/// A host tool that says `begun` and never answers.
+/// Returns a host tool that reports `begun` and never answers.
 fn never(told: &mpsc::UnboundedSender<&'static str>) -> HostTool {
     let told = told.clone();
     HostTool::dynamic_asynchronous("never", move |_: ToolContext, _: Value| {

@@ -1,4 +1,4 @@
-//! Workers die, hang and misbehave while they have calls.
+//! Workers that die, hang and misbehave during calls.
 
 use std::fs;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The wall clock jumps. Nothing here may be measured with it.
+//! Jumps of the wall clock, which must not affect any measured time.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
@@ -17,7 +17,7 @@ use crate::support::{LONG, alive};
 
 const HOUR: i64 = 3600;
 
-/// The library that falsifies the clock; an error says why there is none.
+/// Compiles the library that falsifies the clock. Returns the compiler's error if that fails.
 fn shim(scene: &Scene) -> Result<PathBuf, String> {
     let source = format!("{}/tests/faults/clock.c", env!("CARGO_MANIFEST_DIR"));
     let library = scene.path("clock.so");
@@ -41,7 +41,7 @@ fn host(scene: &Scene, shim: &Path, clock: &Path, scenario: &str) -> (Host, Vec<
     (host, pids)
 }
 
-/// How wrong the subject's clock is, in seconds.
+/// Returns the error of the subject's clock in seconds.
 fn off(tally: Tally) -> i64 {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let signed = |seconds: u64| i64::try_from(seconds).unwrap();
@@ -68,7 +68,7 @@ fn row_25_the_wall_clock_jumps() {
             assert!(begun.elapsed() < LONG, "the step is not seen");
         }
         assert_eq!(first.tally().failed, 0, "no call failed");
-        // A host that takes the time for another one sweeps beside it.
+        // A host with another idea of the time sweeps the same directory.
         let (mut second, _) = host(&scene, &shim, &path, "shutdown");
         second.answer("@shut");
         assert!(second.wait().success());

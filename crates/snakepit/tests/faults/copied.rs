@@ -1,4 +1,4 @@
-//! A copy of the host, made by `fork` without `exec`, lives on when the host has ended.
+//! A copy of the host, made by `fork` without `exec`, outlives the host.
 
 use std::time::Duration;
 
@@ -14,7 +14,8 @@ use crate::support::{LONG, alive};
 
 const NONE: Duration = Duration::from_millis(500);
 
-/// Ends a host in this state whose copy lives on; its workers end with it, and its run is dead.
+/// Ends a host whose copy lives on. Checks that its workers end with it and that its run counts as
+/// dead.
 #[track_caller]
 fn copied(row: Row, scenario: &str, way: &str) {
     let scene = Scene::new();

@@ -1,5 +1,5 @@
-//! The data directory vanishes: what runs goes on. It is put back where that is possible; where not,
-//! nothing new is started, and the status says so.
+//! The data directory disappears: running workers continue. The host restores it if possible;
+//! otherwise nothing new is started, and the status reports that.
 
 use std::fs;
 
@@ -55,7 +55,7 @@ async fn row_38_a_worker_is_replaced_when_the_data_directory_is_gone() {
     fs::remove_dir_all(scene.data()).unwrap();
     kill(Pid::from_raw(victim.cast_signed()), Signal::SIGKILL).unwrap();
     let replaced = async {
-        // A moment after its death the victim still counts as ready.
+        // For a moment after its death the victim still counts as ready.
         let listed = || snakepit.workers().iter().any(|it| it.pid == Some(victim));
         while listed() || snakepit.status()[0].ready < 2 {
             // polls: a state that no event tells

@@ -1,9 +1,9 @@
-//! What the test process itself holds: descriptors, threads, children that nobody has waited for.
+//! Resources of the test process itself: descriptors, threads, and unreaped children.
 
 use std::collections::BTreeMap;
 use std::fs;
 
-/// The counts of one moment, to be compared with a later one.
+/// The counts at one moment, for comparison with a later one.
 #[derive(Debug)]
 pub(crate) struct Held {
     descriptors: BTreeMap<String, usize>,
@@ -12,7 +12,7 @@ pub(crate) struct Held {
 
 impl Held {
     pub(crate) fn now() -> Self {
-        // It starts the thread that keeps the death pipes, once in the life of the process.
+        // Starts the thread that keeps the death pipes, which exists once per process.
         let _ = snakepit_registry::Support::probe();
         Self {
             descriptors: descriptors(),
@@ -20,8 +20,8 @@ impl Held {
         }
     }
 
-    /// What is held beyond this, a line for each kind. Where tests share a process nothing can be
-    /// said, since the others hold things too.
+    /// Returns the resources held beyond these, one line for each kind. Empty if tests share a
+    /// process, since the other tests hold resources too.
     pub(crate) fn leaks(&self) -> Vec<String> {
         let mut leaks = Vec::new();
         if std::env::var_os("NEXTEST_EXECUTION_MODE").is_none_or(|mode| mode != "process-per-test")
@@ -51,7 +51,8 @@ impl Held {
     }
 }
 
-/// What the descriptors lead to. Pipes and sockets have numbers, so they are counted by kind.
+/// Counts the descriptors by target. Pipes and sockets have unique numbers, so they are counted by
+/// kind.
 fn descriptors() -> BTreeMap<String, usize> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir("/proc/self/fd").unwrap() {
@@ -68,9 +69,9 @@ fn descriptors() -> BTreeMap<String, usize> {
     found
 }
 
-/// Names of the threads. Left out are those of the test's own runtime, which end with it, and it
-/// does not end while one of them is blocked; and the one that starts all children of a process,
-/// which never ends.
+/// Returns the names of the threads. Leaves out those of the test's own runtime, which end with it
+/// (the runtime does not end while one of them is blocked), and the thread that starts all children
+/// of a process, which never ends.
 fn threads() -> Vec<String> {
     let tasks = fs::read_dir("/proc/self/task").unwrap();
     let names = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok());
@@ -84,7 +85,7 @@ fn threads() -> Vec<String> {
     names
 }
 
-/// Children of this process that have ended and were not waited for.
+/// Returns the children of this process that have ended and were not reaped.
 fn zombies() -> Vec<u32> {
     let own = std::process::id().to_string();
     let pids = fs::read_dir("/proc").unwrap().filter_map(|entry| {

@@ -1,4 +1,4 @@
-//! The host ends in every way there is; its workers end with it.
+//! All ways in which a host can end; its workers end with it.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::support::alive;
 
 const NONE: Duration = Duration::from_millis(500);
 
-/// Kills a host in this state and looks whether anything is left; the next host starts clean.
+/// Kills a host in this state. Checks that nothing is left and that the next host starts clean.
 #[track_caller]
 fn killed(row: Row, scenario: &str) {
     let scene = Scene::new();
@@ -24,7 +24,7 @@ fn killed(row: Row, scenario: &str) {
     scene.clean(NONE);
 }
 
-/// The next host starts and stops on the same data directory.
+/// Starts and stops another host on the same data directory.
 #[track_caller]
 pub(crate) fn next(scene: &Scene) {
     let (mut host, _) = Host::ready(scene, "shutdown", 1);
@@ -78,7 +78,7 @@ fn row_26_workers_that_may_not_be_looked_at() {
 
 #[test]
 fn row_17_host_killed_as_out_of_memory() {
-    // The kernel ends a process that is out of memory with the same signal.
+    // The kernel's OOM killer uses the same signal.
     killed(Row::new(17, "host killed as by the OOM killer"), "load");
 }
 
@@ -98,7 +98,7 @@ fn row_05_a_daemon_is_found_by_the_next_host() {
     scene.clean(NONE);
 }
 
-/// A host that ends by itself.
+/// Runs a host that ends by itself.
 #[track_caller]
 fn ended(row: Row, scenario: &str) {
     let scene = Scene::new();
@@ -141,7 +141,7 @@ fn row_10_runtime_dropped() {
     let scene = Scene::new();
     let (mut host, _) = Host::ready(&scene, "drop_runtime", 3);
     host.answer("@dropped");
-    // The host itself carries the mark, so it is the only one that may be left.
+    // The host itself carries the mark, so only it may be left.
     eventually("the workers are gone", || scene.left().len() == 1);
     host.kill();
     next(&scene);
@@ -207,7 +207,7 @@ fn row_16_host_stopped_and_continued() {
     let (mut host, pids) = Host::ready(&scene, "tally", 2);
     host.tally();
     host.signal(Signal::SIGSTOP);
-    // The fault is that time passes.
+    // The fault is the passing of time.
     std::thread::sleep(Duration::from_secs(seconds)); // polls: nothing tells that time has passed for a stopped host
     host.signal(Signal::SIGCONT);
     assert_eq!(host.tally().failed, 0, "no call failed");

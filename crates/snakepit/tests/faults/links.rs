@@ -1,4 +1,4 @@
-//! Strangers at the socket, and damage to the data directory of a live host.
+//! Foreign clients of the socket, and damage to the data directory of a live host.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -14,12 +14,12 @@ use crate::record::Row;
 use crate::subject::KNOCK;
 use crate::support::LONG;
 
-/// The variable of a worker, as it was when it started.
+/// Returns a variable from the environment with which a process started.
 pub(crate) fn variable(pid: u32, name: &str) -> String {
     variable_of(pid, name).unwrap()
 }
 
-/// As [`variable`], for a process that may be gone.
+/// As [`variable`]. `None` if the process is gone or has no such variable.
 pub(crate) fn variable_of(pid: u32, name: &str) -> Option<String> {
     let environ = fs::read(format!("/proc/{pid}/environ")).ok()?;
     let text = String::from_utf8_lossy(&environ).into_owned();
@@ -29,7 +29,7 @@ pub(crate) fn variable_of(pid: u32, name: &str) -> Option<String> {
     entry.map(str::to_owned)
 }
 
-/// The pool's workers write their tokens down, which nobody can read later.
+/// Makes the pool's workers write their tokens to a file; later the tokens cannot be read.
 pub(crate) fn tell_tokens(scene: &Scene, pool: PoolBuilder) -> PoolBuilder {
     let file = format!("{:?}", scene.text("tokens"));
     let text = format!(
@@ -39,7 +39,7 @@ pub(crate) fn tell_tokens(scene: &Scene, pool: PoolBuilder) -> PoolBuilder {
     pool.env("PYTHONPATH", scene.dir().to_str().unwrap())
 }
 
-/// The token of the first worker.
+/// Returns the token of the first worker.
 pub(crate) fn token(scene: &Scene) -> String {
     let tokens = fs::read_to_string(scene.path("tokens")).unwrap();
     tokens.lines().next().unwrap().to_owned()
@@ -58,11 +58,12 @@ async fn end(scene: Scene, snakepit: Snakepit, pid: u32) {
     scene.close(snakepit).await;
 }
 
-/// Sends this to the socket and reads until the host hangs up; it must say nothing.
+/// Sends data to the socket and reads until the host closes the connection. Checks that the host
+/// sends nothing.
 fn knock(link: &str, data: &[u8]) {
     let mut stream = UnixStream::connect(link).unwrap();
     stream.set_read_timeout(Some(LONG)).unwrap();
-    // The host may hang up before everything is sent.
+    // The host may close the connection before everything is sent.
     let _ = stream.write_all(data);
     let _ = stream.shutdown(std::net::Shutdown::Write);
     let mut answer = Vec::new();
@@ -129,7 +130,7 @@ async fn row_78_another_user_connects() {
         return;
     }
     let scene = Scene::new();
-    // The way to the data directory is open; the directory itself must be what keeps others out.
+    // The parent directory is accessible; the data directory itself must keep other users out.
     fs::set_permissions(scene.dir(), fs::Permissions::from_mode(0o755)).unwrap();
     let (snakepit, pid, link) = start(&scene).await;
     let Some(answer) = as_nobody(&link) else {
@@ -138,7 +139,7 @@ async fn row_78_another_user_connects() {
         return;
     };
     assert!(answer.contains("PermissionDenied"), "{answer}");
-    // Even where every door is open, the host looks who comes in.
+    // Even with all permissions open the host checks the user of each client.
     let mut path = Path::new(&link);
     while path != scene.dir() {
         let mode = if path.is_dir() { 0o755 } else { 0o777 };
@@ -152,7 +153,8 @@ async fn row_78_another_user_connects() {
     row.holds("permission denied at the path; with open doors hung up on without an answer");
 }
 
-/// What a client of another user sees at the socket.
+/// Connects to the socket as another user and returns the outcome. `None` if that user cannot run
+/// this program.
 fn as_nobody(link: &str) -> Option<String> {
     let client = Command::new("setpriv")
         .args(["--reuid=65534", "--regid=65534", "--clear-groups"])

@@ -1,4 +1,4 @@
-//! Workers that are stopped, stuck or at rest: who is replaced, and who is left alone.
+//! Workers that are stopped, stuck or idle: which ones are replaced, and which ones stay.
 
 use std::time::Duration;
 
@@ -17,7 +17,8 @@ use crate::support::in_time;
 const INTERVAL: Duration = Duration::from_millis(200);
 const TIMEOUT: Duration = Duration::from_millis(800);
 
-/// Time in which a replacement is there once the heartbeats are missed: stacks of the old one, and a start on a machine with other work.
+/// Time from the missed heartbeats to a ready replacement: stacks of the old worker, and a start on
+/// a busy machine.
 const REPLACED: Duration = Duration::from_secs(5);
 
 fn watched(scene: &Scene, workers: usize) -> PoolBuilder {

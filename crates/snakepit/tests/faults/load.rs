@@ -1,4 +1,4 @@
-//! Load for as long as one likes on workers that are renewed after ten calls, and that are killed.
+//! Load for a configurable time on workers that are replaced after ten calls, or killed.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
@@ -16,7 +16,7 @@ use crate::oracle::{Scene, eventually_async};
 use crate::random::Random;
 use crate::record::Row;
 
-/// Variable with the seconds that each load lasts.
+/// Variable with the duration of each load in seconds.
 const SECONDS: &str = "SNAKEPIT_LOAD_SECONDS";
 
 const WORKERS: usize = 4;
@@ -27,7 +27,7 @@ fn time() -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// Workers of about ten calls, replaced at any age.
+/// Returns a pool of workers that run about ten calls and are replaced at any age.
 fn few_calls(scene: &Scene) -> PoolBuilder {
     scene.pool(WORKERS).recycle(|recycle| {
         recycle.max_requests = Some(10);
@@ -39,24 +39,24 @@ fn few_calls(scene: &Scene) -> PoolBuilder {
 #[derive(Debug)]
 enum Outcome {
     Answered,
-    /// Its worker died with it, or before it was sent.
+    /// The worker died with the call, or before the call was sent.
     Died {
         worker: WorkerId,
         sent: bool,
     },
 }
 
-/// What a load has seen.
+/// The observations during a load.
 #[derive(Debug)]
 struct Seen {
-    /// One outcome for each call, by its number.
+    /// One outcome for each call, with its number.
     calls: Vec<(u64, Outcome)>,
     fewest_ready: usize,
     most_alive: usize,
 }
 
-/// Calls of 5 ms from all callers for some time, each with a line of its own in the ledger when it begins and when it is done. The workers are
-/// looked at all the while.
+/// Makes calls of 5 ms from all callers for some time. Each call writes a line into the ledger when
+/// it begins and when it is done. Meanwhile counts the workers.
 async fn load(snakepit: &Snakepit, ledger: &str, time: Duration) -> Seen {
     let end = Instant::now() + time;
     let numbers: Arc<AtomicU64> = Arc::default();
@@ -109,7 +109,7 @@ async fn load(snakepit: &Snakepit, ledger: &str, time: Duration) -> Seen {
     }
 }
 
-/// How often each call has begun and was done, from the ledger.
+/// Counts from the ledger how often each call has begun and was done.
 fn runs(scene: &Scene) -> HashMap<u64, (u32, u32)> {
     let ledger = fs::read_to_string(scene.path("ledger")).unwrap();
     let mut runs: HashMap<u64, (u32, u32)> = HashMap::new();
@@ -141,10 +141,10 @@ async fn row_64_workers_of_ten_calls_under_load() {
     assert_eq!(runs.len(), seen.calls.len());
     assert!(runs.values().all(|run| *run == (1, 1)), "each ran once");
     assert_eq!(seen.fewest_ready, WORKERS);
-    // One more is ready or starting, and one that was replaced may be on its way out.
+    // One more is ready or starting, and a replaced one may be about to end.
     assert_eq!(seen.most_alive, WORKERS + 1);
     let status = snakepit.status().remove(0);
-    // One at a time, so that it is their starts that bound how many are replaced.
+    // One at a time, so that the starts bound the number of replacements.
     assert!(status.recycled >= time.as_secs(), "{status:?}");
     assert_eq!((status.restarts, status.errors), (0, 0));
     scene.close(snakepit).await;
@@ -156,8 +156,9 @@ async fn row_64_workers_of_ten_calls_under_load() {
     ));
 }
 
-/// Kills a worker at random now and then, until it is told to stop; returns those it killed. Between two kills there is time for one start,
-/// and at random for up to three more: a machine that starts workers more slowly than they are killed runs out of them.
+/// Kills random workers until `over` is set; returns the killed ones. Between two kills there is
+/// time for one start, and at random for up to three more: if a machine starts workers more slowly
+/// than they are killed, the pool runs empty.
 async fn killer(snakepit: Snakepit, over: Arc<AtomicBool>, start: Duration) -> HashSet<WorkerId> {
     let mut random = Random::new(u64::from(std::process::id()));
     let mut killed = HashSet::new();
@@ -172,7 +173,7 @@ async fn killer(snakepit: Snakepit, over: Arc<AtomicBool>, start: Duration) -> H
         else {
             continue;
         };
-        // It may have ended by itself.
+        // The worker may have ended by itself.
         if kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL).is_ok() {
             killed.insert(worker.clone());
         }
@@ -184,7 +185,7 @@ async fn killer(snakepit: Snakepit, over: Arc<AtomicBool>, start: Duration) -> H
 async fn row_64_workers_of_ten_calls_killed_at_random() {
     let row = Row::new(64, "workers of ten calls under load, SIGKILL at random");
     let scene = Scene::new();
-    // What was not sent is sent again: it certainly has not run.
+    // Unsent calls are sent again: they certainly have not run.
     let pool = few_calls(&scene).retry(RetryPolicy::default());
     let clock = Instant::now();
     let snakepit = scene.host(pool).start().await.unwrap();

@@ -1,4 +1,4 @@
-//! Nobody reads what the host logs.
+//! A host whose log is not read.
 
 use std::io::Read as _;
 use std::process::Stdio;
@@ -13,14 +13,14 @@ use crate::oracle::Scene;
 use crate::record::Row;
 use crate::subject::Host;
 
-/// Calls that are timed together, and how often.
+/// Calls that are timed together, and the number of such batches.
 const CALLS: usize = 100;
 const BATCHES: usize = 41;
 
-/// Bytes that the pipe takes.
+/// Capacity of the pipe in bytes.
 const PIPE: i32 = 4096;
 
-/// All events go to the standard error, at once and by whoever has them.
+/// Writes all events to stderr, synchronously on the thread that emits them.
 pub(crate) fn install() {
     tracing_subscriber::fmt()
         .with_max_level(tracing::Level::INFO)
@@ -28,7 +28,7 @@ pub(crate) fn install() {
         .init();
 }
 
-/// The subject: half of the workers write more than the log takes; then calls are timed.
+/// The subject: half of the workers write more than the log accepts while calls are timed.
 pub(crate) async fn measure(snakepit: &Snakepit, workers: usize) {
     let mut shouts = JoinSet::new();
     for _ in 0..workers / 2 {
@@ -64,7 +64,7 @@ fn median(mut times: Vec<u64>) -> f64 {
 fn row_46_nobody_reads_the_log() {
     let row = Row::new(46, "the host's log is a pipe that is full");
     let scene = Scene::new();
-    // Two hosts side by side, so that both have the same share of the machine.
+    // Two hosts side by side, so that both have an equal share of the machine.
     let (mut blocked, mut read) = (noisy(&scene), noisy(&scene));
     let mut unread = blocked.errors();
     fcntl(&unread, FcntlArg::F_SETPIPE_SZ(PIPE)).unwrap();
@@ -78,7 +78,7 @@ fn row_46_nobody_reads_the_log() {
         without.push(read.answer("@batch")[0].parse().unwrap());
     }
     let ratio = median(with) / median(without);
-    // A log that blocks stops them for good; the rest is noise.
+    // A blocking log would stop the calls for good; smaller differences are noise.
     assert!(ratio < 5.0, "calls took {ratio:.2} times as long");
     blocked.kill();
     read.kill();

@@ -1,4 +1,4 @@
-//! Faults, one test for each: what is done to hosts and workers, and what must hold then.
+//! Faults of hosts and workers, one test for each, and the promises that must hold.
 #![cfg(all(feature = "process", target_os = "linux"))]
 #![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 #![expect(

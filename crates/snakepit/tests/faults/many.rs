@@ -16,7 +16,7 @@ use crate::support::LONG;
 
 const NONE: Duration = Duration::from_millis(500);
 
-/// An interpreter that has numpy: the one of the tests, where it is there.
+/// Returns the interpreter of the Python tests if it has numpy.
 fn with_numpy() -> Option<PathBuf> {
     let python = crate::support::root().join(".venv/bin/python");
     let mut probe = Command::new(&python);
@@ -39,7 +39,7 @@ async fn row_50_many_workers_on_few_cores() {
         None => "",
     };
     let adapter = scene.adapter(&format!("{imports}{tool}"));
-    // Signs of life take a thread of their own, once they are asked for.
+    // Heartbeats have a thread of their own, which would distort the count.
     let mut pool = scene.pool_of(&adapter, 64).start_timeout(LONG);
     pool = pool.heartbeat(|beat| beat.enabled = false);
     if let Some(python) = &python {
@@ -80,7 +80,7 @@ fn row_49_pools_started_and_stopped() {
     let row = Row::new(49, "30 pools started and stopped");
     let scene = Scene::new();
     let mut command = Host::command(&scene, "pools", 2);
-    // One arena, so that memory grows by what is leaked and not by where threads happen to allocate.
+    // With a single arena memory grows only by leaks, not by the choice of threads that allocate.
     command.env("MALLOC_ARENA_MAX", "1");
     let mut host = Host::spawn(command);
     let answer = host.answer("@pools");
@@ -92,7 +92,8 @@ fn row_49_pools_started_and_stopped() {
     row.holds(format!("nothing left; {grown} KiB more after 20 of them"));
 }
 
-/// The subject: starts and stops pools; says how its memory has grown, and what it holds at the end.
+/// The subject: starts and stops pools; reports the growth of its memory and the resources held at
+/// the end.
 pub(crate) async fn pools(dir: &Path) {
     let cookie = std::env::var(COOKIE).unwrap();
     let (before, mut warm) = (Held::now(), 0);
@@ -115,7 +116,7 @@ pub(crate) async fn pools(dir: &Path) {
     println!("@pools {grown} {}", before.leaks().join("; "));
 }
 
-/// Memory of this process.
+/// Returns the resident memory of this process in KiB.
 fn resident_kib() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

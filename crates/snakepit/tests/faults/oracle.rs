@@ -1,4 +1,4 @@
-//! A place of its own for each test, and the look at what is left of it.
+//! A private place for each test, and the search for anything left of it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,10 +12,10 @@ use tokio::time::{Instant, timeout};
 use crate::held::Held;
 use crate::support::{LONG, alive, bridge, in_time};
 
-/// Variable that every process of a scene carries.
+/// Variable that marks every process of a scene.
 pub(crate) const COOKIE: &str = "SNAKEPIT_FAULT_COOKIE";
 
-/// Time in which what has ended is also given back.
+/// Time in which the resources of ended processes are released.
 const SETTLE: Duration = Duration::from_secs(5);
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -60,12 +60,12 @@ impl Scene {
         self.path("pit")
     }
 
-    /// A host with this pool.
+    /// Returns the builder of a host with this pool.
     pub(crate) fn host(&self, pool: PoolBuilder) -> SnakepitBuilder {
         Snakepit::builder().data_dir(self.data()).pool(pool)
     }
 
-    /// A pool of the tools for faults.
+    /// Returns a pool of the tools for faults.
     pub(crate) fn pool(&self, workers: usize) -> PoolBuilder {
         self.pool_of(&tools(), workers)
     }
@@ -74,24 +74,24 @@ impl Scene {
         marked(adapter, workers, &self.cookie)
     }
 
-    /// An adapter with this text.
+    /// Writes an adapter and returns its path.
     pub(crate) fn adapter(&self, text: &str) -> String {
         fs::write(self.path("adapter.py"), text).unwrap();
         self.text("adapter.py")
     }
 
-    /// Processes that carry the mark, this one left out.
+    /// Returns the processes with the mark, except this one.
     pub(crate) fn left(&self) -> Vec<u32> {
         marked_processes(&self.cookie)
     }
 
-    /// Waits until no process carries the mark; says how long that took.
+    /// Waits until no process has the mark; returns the time that took.
     #[track_caller]
     pub(crate) fn none_left(&self, limit: Duration) -> Duration {
         self.none_left_but(0, limit)
     }
 
-    /// The same, but for one process.
+    /// Waits until no process has the mark, except one; returns the time that took.
     #[track_caller]
     pub(crate) fn none_left_but(&self, one: u32, limit: Duration) -> Duration {
         let start = Instant::now();
@@ -107,8 +107,8 @@ impl Scene {
         }
     }
 
-    /// The end of a test that has its host in its own process: no call is counted any more, neither
-    /// before the shutdown nor after it; then as [`Scene::clean`].
+    /// Ends a test that has its host in its own process. Checks that no call is counted any more,
+    /// neither before the shutdown nor after it; then continues as [`Scene::clean`].
     pub(crate) async fn close(self, snakepit: Snakepit) {
         eventually_async("all gauges are 0", || gauges(&snakepit).is_empty()).await;
         let report = timeout(LONG, snakepit.shutdown()).await.unwrap();
@@ -120,13 +120,13 @@ impl Scene {
             .unwrap();
     }
 
-    /// The end of every test: no process with the mark of its hosts lives, no run is left behind,
-    /// and this process holds what it held when the scene was made.
+    /// Ends every test. Checks that no process with the mark of its hosts lives, that no run is
+    /// left behind, and that this process holds the same resources as when the scene was created.
     #[track_caller]
     pub(crate) fn clean(self, limit: Duration) -> Duration {
         let took = self.none_left(limit);
-        // A host that ends at once may leave a dead run to the next sweep, which this one is. A host
-        // in this process may hold its run for a moment yet.
+        // A host that ends at once may leave a dead run to the next sweep, which is this one. A
+        // host in this process may still hold its run for a moment.
         let start = Instant::now();
         let mut swept = None;
         while self.runs() > 0 && in_time(start, SETTLE) {
@@ -140,7 +140,7 @@ impl Scene {
         took
     }
 
-    /// What is left within `limit`, a line for each kind.
+    /// Returns what is still left after `limit`, one line for each kind.
     pub(crate) fn leaks(&self, limit: Duration) -> Vec<String> {
         let start = Instant::now();
         loop {
@@ -165,8 +165,8 @@ impl Scene {
         leaks
     }
 
-    /// Runs that have a directory. One that was still being made when its host was killed has a
-    /// name of its own and is removed by a sweep an hour later.
+    /// Counts the runs with a directory. A run whose host was killed while creating it has a
+    /// temporary name, and a sweep removes it an hour later.
     fn runs(&self) -> usize {
         let Ok(entries) = fs::read_dir(self.data().join("runs")) else {
             return 0;
@@ -178,7 +178,7 @@ impl Scene {
     }
 }
 
-/// Gauges that are not 0.
+/// Returns the gauges that are not 0.
 pub(crate) fn gauges(snakepit: &Snakepit) -> Vec<String> {
     let mut busy = Vec::new();
     for pool in snakepit.status() {
@@ -194,7 +194,7 @@ pub(crate) fn tools() -> String {
     format!("{}/tests/faults/tools.py", env!("CARGO_MANIFEST_DIR"))
 }
 
-/// A pool whose processes carry `cookie`.
+/// Returns a pool whose processes carry `cookie`.
 pub(crate) fn marked(adapter: &str, workers: usize, cookie: &str) -> PoolBuilder {
     PoolBuilder::new("main", adapter)
         .workers(workers)
@@ -225,7 +225,7 @@ fn marked_processes(cookie: &str) -> Vec<u32> {
         .collect()
 }
 
-/// Waits for a condition that no event tells.
+/// Waits for a condition for which there is no event.
 #[track_caller]
 pub(crate) fn eventually(what: &str, condition: impl Fn() -> bool) {
     let start = Instant::now();
@@ -236,7 +236,7 @@ pub(crate) fn eventually(what: &str, condition: impl Fn() -> bool) {
     }
 }
 
-/// The same without blocking a thread of the runtime.
+/// As [`eventually`], without blocking a thread of the runtime.
 pub(crate) async fn eventually_async(what: &str, condition: impl Fn() -> bool) {
     let start = Instant::now();
     while !condition() {

@@ -1,4 +1,4 @@
-//! The oracle itself: it must see a leak of each kind, and nothing where there is none.
+//! Tests of the oracle itself: it must find a leak of each kind, and nothing without a leak.
 
 use std::fs::{self, File};
 use std::process::{Command, Stdio};
@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use crate::oracle::{COOKIE, Scene, eventually, gauges};
 use crate::support::file;
 
-/// What the oracle says when it does not wait.
+/// Checks that the oracle, without waiting, reports exactly one leak of this kind.
 #[track_caller]
 fn sees(scene: &Scene, kind: &str) {
     let leaks = scene.leaks(Duration::ZERO);
@@ -21,7 +21,7 @@ fn sees(scene: &Scene, kind: &str) {
     assert!(leak.starts_with(kind), "{leak}");
 }
 
-/// Whether each test has a process of its own, so that its counts mean something.
+/// Returns whether each test has its own process, so that its counts are meaningful.
 fn alone() -> bool {
     std::env::var_os("NEXTEST_EXECUTION_MODE").is_some()
 }

@@ -1,4 +1,4 @@
-//! More calls than fit, and callers that want more than their share.
+//! More calls than fit, and callers that claim more than their share.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -14,13 +14,14 @@ use crate::random_kill::ROUNDS;
 use crate::record::{Row, ms};
 use crate::support::LONG;
 
-/// Time of one call on its worker.
+/// Duration of one call on its worker.
 const NAP: Duration = Duration::from_millis(20);
 const WORKERS: usize = 2;
 const LIMIT: usize = 100;
-/// Time that a call has for everything.
+/// Time for a whole call.
 const DEADLINE: Duration = Duration::from_secs(1);
-/// The pool's timer has a resolution of 1 ms, and who waits for an answer is woken after it has come.
+/// Allowed lateness: the pool's timer has a resolution of 1 ms, and a waiting caller wakes some
+/// time after the answer.
 const LATENESS: Duration = Duration::from_millis(20);
 
 async fn nap(snakepit: &Snakepit, options: &CallOptions) -> Result<i64, Error> {
@@ -28,25 +29,26 @@ async fn nap(snakepit: &Snakepit, options: &CallOptions) -> Result<i64, Error> {
     snakepit.execute_with("nap", arguments, options).await
 }
 
-/// How a call ended, and after which time.
+/// The outcome of a call and its duration.
 struct End {
     result: Result<i64, Error>,
     at_once: bool,
     time: Duration,
 }
 
-/// How calls ended, and after which times.
+/// The outcomes of many calls, with the durations.
 #[derive(Default)]
 struct Ends {
     fine: Vec<Duration>,
     refused: Vec<Duration>,
-    /// Refusals because of the estimated wait.
+    /// Number of rejections because of the estimated wait.
     early: usize,
     late: usize,
 }
 
 impl Ends {
-    /// Returns whether the call was refused. That happens without any wait: when it is first polled.
+    /// Adds an outcome. Returns whether the call was rejected, and checks that a rejection comes
+    /// with the first poll.
     fn add(&mut self, end: End) -> bool {
         match end.result {
             Ok(_) => self.fine.push(end.time),
@@ -86,7 +88,8 @@ async fn one(snakepit: Snakepit, options: CallOptions) -> End {
     }
 }
 
-/// Three new calls for each that was let in and has ended: three times what fits, however fast the machine is at the moment.
+/// Makes three new calls for each accepted one that ends: three times what fits, at any speed of
+/// the machine.
 async fn overload(snakepit: &Snakepit, time: Duration) -> Ends {
     let options = CallOptions::new().timeout(DEADLINE);
     let end = Instant::now() + time;
@@ -120,7 +123,7 @@ async fn row_70_three_times_more_calls_than_fit() {
     for _ in 0..2 * WORKERS {
         nap(&snakepit, &long).await.unwrap();
     }
-    // What the workers can take at this moment, beside whatever else the machine does.
+    // The current throughput of the workers, beside other load of the machine.
     let (begin, mut callers) = (Instant::now(), JoinSet::new());
     for _ in 0..WORKERS {
         let (snakepit, options) = (snakepit.clone(), long.clone());
@@ -132,7 +135,8 @@ async fn row_70_three_times_more_calls_than_fit() {
     }
     callers.join_all().await;
     let usual = begin.elapsed() / 20;
-    // The queue is looked at all the time. How late that is tells how late everything is on this machine.
+    // Samples the queue all the time. The lateness of the samples shows how late everything is on
+    // this machine.
     let (deepest, lateness) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicU64::new(0)));
     let mut watch = JoinSet::new();
     watch.spawn({
@@ -150,7 +154,7 @@ async fn row_70_three_times_more_calls_than_fit() {
     });
     let mut ends = overload(&snakepit, time).await;
     let over = Instant::now();
-    // Normal again: calls at a rate that fits do not wait.
+    // Back to normal: calls at a rate that fits do not wait.
     let settled = async {
         while {
             let begin = Instant::now();
@@ -165,7 +169,7 @@ async fn row_70_three_times_more_calls_than_fit() {
     assert!(deepest <= LIMIT, "{deepest}");
     let (fine, refused) = (ends.fine.len(), ends.refused.len());
     assert!(fine > 0 && refused > fine, "{fine} {refused}");
-    // How many of those that were let in are late depends on how steady the machine is.
+    // The number of accepted calls that are late depends on how steady the machine is.
     let (early, late) = (ends.early, ends.late);
     assert!(early > 0, "none is refused because of its wait");
     let accepted = quantile(&mut ends.fine, 0.99);
@@ -218,8 +222,9 @@ async fn row_73_one_session_has_a_thousand_calls() {
         .unwrap();
     assert_eq!(other, "modest");
     let between = status().succeeded - before;
-    // In turn it is those that ran already and one turn of the other session for each slot; in the order of arrival it would be all that
-    // waited, half of them and more. The limit lies far from both, since either look may come late by some calls.
+    // With fair turns, these are the calls that already ran and one turn of the other session for
+    // each slot. In the order of arrival, it would be half of the waiting calls or more. The limit
+    // is far from both, since either sample may be late by some calls.
     assert!(between <= MANY / 10, "{between}");
     while let Some(one) = many.join_next().await {
         one.unwrap().unwrap();

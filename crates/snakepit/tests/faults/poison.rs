@@ -1,4 +1,4 @@
-//! What makes workers fail again and again: one request, or their own adapter.
+//! Causes of repeated worker failures: one request, or the workers' own adapter.
 
 use std::fs;
 use std::pin::pin;
@@ -18,7 +18,7 @@ fn status(snakepit: &Snakepit) -> Status {
     snakepit.status().remove(0)
 }
 
-/// Workers started so far, from the number in the name of the youngest.
+/// Returns the number of workers started so far, from the name of the youngest.
 fn starts(snakepit: &Snakepit) -> usize {
     let workers = snakepit.workers();
     let numbers = workers.iter().map(|worker| {
@@ -28,7 +28,7 @@ fn starts(snakepit: &Snakepit) -> usize {
     numbers.max().unwrap_or(0)
 }
 
-/// The outcome of a call, and whether it was there when the call was first polled.
+/// Returns the outcome of a call, and whether the first poll returned it.
 pub(crate) async fn polled<T>(call: impl Future<Output = T>) -> (T, bool) {
     let mut call = pin!(call);
     match futures_util::poll!(&mut call) {
@@ -124,7 +124,8 @@ async fn row_76_a_bad_import_heals() {
     eventually_async("the other starts fail", none).await;
     let first = status(&snakepit).start_failures;
     assert!(first <= 3 + 1, "{first} starts before it gave up");
-    // For two windows and longer everything is refused at once, and one worker is tried in each.
+    // For two windows or longer every call is rejected at once, and one start is tried in each
+    // window.
     let (clock, mut refused) = (Instant::now(), Vec::new());
     let tries = || status(&snakepit).start_failures - first;
     while clock.elapsed() < 2 * WINDOW || tries() == 0 {
@@ -148,7 +149,7 @@ async fn row_76_a_bad_import_heals() {
     eventually_async("it heals", whole).await;
     let healed = clock.elapsed();
     assert_eq!(snakepit.execute::<i64>("f", ()).await.unwrap(), 7);
-    // At most the start that was under way when it was mended.
+    // At most the start that was in progress when the adapter was fixed.
     let now = status(&snakepit);
     assert!(now.start_failures <= before + 1, "{now:?}");
     assert_eq!(now.start_error, None);

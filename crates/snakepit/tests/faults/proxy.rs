@@ -1,4 +1,4 @@
-//! Between workers and their host: a proxy that does to the bytes what a test asks for.
+//! A proxy between workers and their host, which disturbs the connection as a test requires.
 
 use std::fs;
 use std::path::PathBuf;
@@ -14,19 +14,19 @@ use tokio::task::JoinSet;
 
 use crate::oracle::Scene;
 
-/// What happens to the bytes.
+/// The treatment of the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
     Pass,
     /// Nothing moves.
     Stall,
-    /// One byte a second, each way.
+    /// One byte per second in each direction.
     Trickle,
     /// Both ends are closed.
     Cut,
-    /// The host's end is closed; the worker does not learn of it.
+    /// The host's end is closed; the worker does not notice.
     CutHost,
-    /// The worker's end is closed; the host does not learn of it.
+    /// The worker's end is closed; the host does not notice.
     CutWorker,
 }
 
@@ -39,7 +39,8 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    /// A proxy for the workers of this scene that have [`Proxy::directory`] in their search path.
+    /// Starts a proxy for the workers of this scene that have [`Proxy::directory`] in their module
+    /// search path.
     pub(crate) fn start(scene: &Scene) -> Self {
         let (mode, modes) = watch::channel(Mode::Pass);
         let bytes = Arc::new(AtomicU64::new(0));
@@ -54,8 +55,8 @@ impl Proxy {
         }
     }
 
-    /// Python code that a worker runs before anything else: it leaves the host's address in a file and
-    /// takes the proxy's instead.
+    /// Creates a directory with Python code that a worker runs before anything else: it writes the
+    /// host's address to a file and uses the proxy's instead.
     pub(crate) fn directory(scene: &Scene) -> PathBuf {
         let dir = scene.path("site");
         fs::create_dir(&dir).unwrap();
@@ -77,7 +78,7 @@ impl Proxy {
         self.mode.send_replace(mode);
     }
 
-    /// Bytes that went through so far.
+    /// Returns the number of bytes passed on so far.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
@@ -118,17 +119,17 @@ async fn accept(
 struct Pump {
     from: OwnedReadHalf,
     to: OwnedWriteHalf,
-    /// The mode that closes the end that this direction leads to.
+    /// The mode that closes the end to which this direction leads.
     closes: Mode,
     modes: watch::Receiver<Mode>,
     bytes: Arc<AtomicU64>,
 }
 
 impl Pump {
-    /// Runs until the connection ends. Errors are ends too.
+    /// Runs until the connection ends, also by an error.
     async fn run(mut self) {
         let mut buffer = vec![0; 64 * 1024];
-        // Bytes at the beginning of the buffer that are still to be passed on.
+        // Number of bytes at the start of the buffer that are still to be passed on.
         let mut held = 0;
         loop {
             let mode = *self.modes.borrow_and_update();
@@ -142,10 +143,10 @@ impl Pump {
                 }
                 Mode::CutHost | Mode::CutWorker => {
                     if mode == self.closes {
-                        // The other end may have gone already.
+                        // The other end may be gone already.
                         let _ = self.to.shutdown().await;
                     }
-                    // Kept open, but of no use any more.
+                    // Kept open, but no longer used.
                     let _ = self.modes.changed().await;
                     return;
                 }
@@ -161,7 +162,7 @@ impl Pump {
                     return;
                 }
                 if self.modes.has_changed().is_ok_and(|changed| changed) {
-                    // What was written after the change is treated as the new mode says.
+                    // Bytes written after the change are treated by the new mode.
                     continue;
                 }
             }

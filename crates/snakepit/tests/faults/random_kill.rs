@@ -1,4 +1,4 @@
-//! The promise, at random moments: start, load, shutdown.
+//! Hosts killed at random moments: during start, under load, during shutdown.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use crate::subject::Host;
 /// Variable with the number of rounds.
 pub(crate) const ROUNDS: &str = "SNAKEPIT_FAULT_ROUNDS";
 
-/// Name, scenario, the mark after which it begins, and how many microseconds of it may pass.
+/// Name, scenario, the mark at which it begins, and the most microseconds from then to the kill.
 const PHASES: [(&str, &str, &str, u64); 3] = [
     ("during start", "load", "@starting", 300_000),
     ("under load", "load", "@ready", 300_000),
     ("during shutdown", "load_shutdown", "@closing", 30_000),
 ];
 
-/// Variable with the seed of the moments.
+/// Variable with the seed of the random moments.
 const SEED: &str = "SNAKEPIT_FAULT_SEED";
 
 #[test]
@@ -35,7 +35,7 @@ fn row_00_hosts_killed_at_random_moments() {
     let mut worst = Duration::ZERO;
     let mut rounds_of = [0; PHASES.len()];
     for round in 0..rounds {
-        // The first rounds are one of each, the rest is left to chance.
+        // The first rounds cover each phase once; the others are random.
         let phase = match usize::try_from(round) {
             Ok(round) if round < PHASES.len() => round,
             _ => usize::try_from(random.below(3)).unwrap(),

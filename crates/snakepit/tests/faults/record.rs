@@ -1,4 +1,4 @@
-//! What a row has shown, for `docs/faults.md`.
+//! The results of a row, for `docs/faults.md`.
 
 use std::fs;
 use std::path::PathBuf;
@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Directory for the results; nothing is written without it.
+/// Variable with the directory for the results. Without it nothing is written.
 const OUT: &str = "FAULTS_OUT";
 
-/// One row of the table. It is a failure unless it ends with [`Row::holds`] or [`Row::skip`].
+/// One row of the table. It counts as failed unless it ends with [`Row::holds`] or [`Row::skip`].
 #[derive(Debug)]
 pub(crate) struct Row {
     number: u32,
@@ -28,12 +28,12 @@ impl Row {
         }
     }
 
-    /// The row holds; `what` says what was seen.
+    /// Records that the row holds; `what` states the observation.
     pub(crate) fn holds(mut self, what: impl Into<String>) {
         self.result = Some(format!("holds: {}", what.into()));
     }
 
-    /// This machine cannot do it.
+    /// Records that this machine cannot run the row.
     pub(crate) fn skip(mut self, why: &str) {
         eprintln!("skipped: {why}");
         self.result = Some(format!("skipped: {why}"));
@@ -56,7 +56,8 @@ impl Drop for Row {
             .chars()
             .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
             .collect();
-        // A row that cannot be written is missing in the table, which its command notices.
+        // A row that cannot be written is missing from the table, which `cargo xtask faults`
+        // reports.
         let _ = fs::create_dir_all(&dir);
         let _ = fs::write(
             dir.join(format!("{:02}-{name}.json", self.number)),
@@ -65,7 +66,7 @@ impl Drop for Row {
     }
 }
 
-/// A duration for people.
+/// Formats a duration in milliseconds.
 pub(crate) fn ms(time: Duration) -> String {
     format!("{:.0} ms", time.as_secs_f64() * 1e3)
 }

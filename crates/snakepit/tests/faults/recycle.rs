@@ -1,4 +1,4 @@
-//! Workers that are replaced although they live, alone and beside other faults.
+//! Replacement of live workers, alone and together with other faults.
 
 use std::fs;
 use std::time::Duration;

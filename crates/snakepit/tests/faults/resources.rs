@@ -20,12 +20,12 @@ use crate::scenario::CGROUP;
 use crate::subject::Host;
 use crate::support::{LONG, alive, file};
 
-/// A control group with little memory. Dropping it removes it, once its processes have ended.
+/// A control group with little memory. Dropping it removes it once its processes have ended.
 #[derive(Debug)]
 struct Group(PathBuf);
 
 impl Group {
-    /// Which of the two layouts is there is found out by trying.
+    /// Creates the group in the first of the two layouts that works.
     fn new(mib: u32) -> Result<Self, String> {
         let bytes = (mib << 20).to_string();
         let places = [
@@ -48,7 +48,7 @@ impl Group {
         Err(format!("no control group: {}", reasons.join("; ")))
     }
 
-    /// Processes that the kernel has killed for lack of memory.
+    /// Returns the number of processes that the kernel has killed for lack of memory.
     fn kills(&self) -> u32 {
         let read = |name: &str| fs::read_to_string(self.0.join(name)).unwrap_or_default();
         let text = read("memory.oom_control") + &read("memory.events");
@@ -60,7 +60,7 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // A group that cannot be removed is empty and costs nothing.
+        // If the group cannot be removed, it is empty and harmless.
         let _ = fs::remove_dir(&self.0);
     }
 }
@@ -116,7 +116,7 @@ async fn row_61_out_of_memory_is_told_with_evidence() {
     let (cause, reason) = died(snakepit.execute("grow", args! { "mib" => 400 }).await).await;
     assert!(group.kills() > 0, "the kernel did it");
     assert_eq!(cause, Death::OutOfMemory);
-    // A kill by anybody else is no evidence, neither for a worker of before nor for one of after.
+    // A kill from elsewhere is no evidence, neither for earlier workers nor for later ones.
     for _ in 0..2 {
         let (other, mut calls) = (snakepit.clone(), JoinSet::new());
         let arguments = args! { "mib" => 1 };
@@ -137,8 +137,8 @@ async fn row_61_out_of_memory_is_told_with_evidence() {
     row.holds(format!("`{reason}`; SIGKILL by others is told as such"));
 }
 
-/// A file system of its own on a loop device. A child process holds it, so that it is thawed and
-/// unmounted however this test ends.
+/// A separate file system on a loop device. A child process holds it and thaws and unmounts it,
+/// however this test ends.
 #[derive(Debug)]
 struct Disk(Child);
 
@@ -177,7 +177,7 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        // It thaws when it reads a line, or the end of its input.
+        // The child thaws the file system when it reads a line or the end of its input.
         let _ = self.0.stdin.take().map(|mut input| input.write_all(b"\n"));
         let _ = self.0.wait();
     }
@@ -217,7 +217,8 @@ async fn row_58_a_worker_that_cannot_be_killed() {
     assert_eq!(state(pid), Some('D'), "it cannot die");
     let known = i32::try_from(pid).unwrap();
     assert!(report.leftover.contains(&known), "{report:?}");
-    // Grace for the call, grace for the worker, a second to confirm its death for each of the two that look.
+    // Grace for the call, grace for the worker, and a second for each of the two checks that
+    // confirm its death.
     let limit = grace * 2 + Duration::from_secs(3) + start_time;
     assert!(took < limit, "{took:?}");
     drop(snakepit);

@@ -1,4 +1,4 @@
-//! What a subject does between its start and its end.
+//! The actions of a subject between its start and its end.
 
 use std::fs;
 use std::path::Path;
@@ -12,16 +12,16 @@ use crate::oracle::{COOKIE, marked, tools};
 use crate::subject::say;
 use crate::support::file;
 
-/// Variable with the list of processes of a control group, which the subject joins.
+/// Variable with the `cgroup.procs` file of a control group for the subject to join.
 pub(crate) const CGROUP: &str = "SNAKEPIT_FAULT_CGROUP";
 
-/// Variable with a library that is loaded first.
+/// Variable with a library to load first.
 pub(crate) const PRELOAD: &str = "LD_PRELOAD";
 
-/// Variable with the file that says how wrong the clock is.
+/// Variable with the file that holds the error of the clock.
 pub(crate) const CLOCK: &str = "SNAKEPIT_FAULT_CLOCK";
 
-/// Starts a host and puts it into the state that the scenario names.
+/// Starts a host and brings it into the state that the scenario names.
 pub(crate) async fn run(scenario: &str, dir: &Path, workers: usize) -> Snakepit {
     let cookie = std::env::var(COOKIE).unwrap();
     println!("@starting");
@@ -37,7 +37,7 @@ pub(crate) async fn run(scenario: &str, dir: &Path, workers: usize) -> Snakepit 
         pool.stop_grace = Duration::from_millis(500);
     });
     if scenario == "tally" {
-        // Quick enough to notice what is done to the host, if that counted.
+        // Short enough to detect a stopped host, if that counted as missed heartbeats.
         pool = pool.heartbeat(|beat| {
             beat.interval = Duration::from_millis(200);
             beat.timeout = Duration::from_secs(1);
@@ -113,7 +113,8 @@ pub(crate) async fn run(scenario: &str, dir: &Path, workers: usize) -> Snakepit 
     snakepit
 }
 
-/// Calls without end, and the numbers of those that ended well and badly every few milliseconds.
+/// Makes calls without end, and prints the numbers of successes and failures every few
+/// milliseconds.
 async fn count(snakepit: Snakepit, callers: usize) {
     static FINE: AtomicU64 = AtomicU64::new(0);
     static FAILED: AtomicU64 = AtomicU64::new(0);

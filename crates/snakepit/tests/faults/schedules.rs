@@ -14,7 +14,7 @@ use crate::record::Row;
 
 const SCHEDULES: u64 = 500;
 
-/// What every schedule has seen, in sum.
+/// The sum of all schedules' observations.
 #[derive(Debug, Default)]
 struct Seen {
     calls: u64,
@@ -70,7 +70,7 @@ async fn schedule(seed: u64, seen: &mut Seen) {
     let clock = Instant::now();
     let mut closing = Box::pin(pool.close());
     let pending = futures_util::poll!(&mut closing).is_pending();
-    // A start that was asked for before the gate fell may show up until the pool has heard of it.
+    // A start requested before the gate closed may appear until the pool has processed it.
     for _ in 0..32 {
         tokio::task::yield_now().await;
     }

@@ -43,7 +43,7 @@ impl Program {
         Self { child, lines }
     }
 
-    /// The rest of the next line that begins with this mark.
+    /// Returns the rest of the next line that contains this mark.
     fn says(&mut self, mark: &str) -> String {
         let mut lines = self.lines.by_ref().map(Result::unwrap);
         let found = lines.find_map(|line| Some(line.split_once(mark)?.1.trim().to_owned()));
@@ -61,13 +61,13 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // It has ended already when the test went well.
+        // If the test succeeded, it has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Not a test: the main function of the program. It does nothing when no kind is named.
+/// Not a test: the main function of the program. Does nothing unless a kind is named.
 #[test]
 fn program() {
     let (Ok(kind), Some(dir)) = (std::env::var(KIND), std::env::var_os(DIR)) else {
@@ -176,7 +176,7 @@ fn row_14_a_second_signal_skips_the_waits() {
     program.says("@ready");
     eventually("the tool runs", || scene.path("started").exists());
     program.signal(Signal::SIGINT);
-    // The call runs in the worker and would be waited for longer than anything here.
+    // The call runs in the worker, and the shutdown would wait for it longer than the test takes.
     program.says("@closing");
     program.signal(Signal::SIGTERM);
     assert_eq!(program.says("@end"), "2 0 false");

@@ -1,4 +1,4 @@
-//! Secrets stay where they were put.
+//! Secrets do not spread from where they were set.
 
 use std::fs;
 use std::io::{self, Write};
@@ -13,7 +13,7 @@ use crate::record::Row;
 
 const CANARY: &str = "canary-5f31c0d27e";
 
-/// All that is logged, at the finest level.
+/// Everything that is logged at the finest level.
 #[derive(Clone, Debug, Default)]
 struct Captured(Arc<Mutex<Vec<u8>>>);
 

@@ -1,4 +1,4 @@
-//! Orderly ends: what runs, what waits, what is stubborn.
+//! Orderly shutdowns with running, waiting and stubborn calls.
 
 use std::fs;
 use std::time::Duration;
@@ -47,7 +47,7 @@ async fn row_57_workers_that_ignore_sigterm() {
     let start = Instant::now();
     timeout(LONG, snakepit.shutdown()).await.unwrap();
     let took = start.elapsed();
-    // What is slow here was slow at the start, too.
+    // A machine that is slow here was slow at the start, too.
     let limit = grace + (start_time * 4).max(Duration::from_secs(2));
     assert!(grace <= took && took < limit, "{took:?}, at most {limit:?}");
     assert!(calls.join_next().await.unwrap().unwrap().is_err());

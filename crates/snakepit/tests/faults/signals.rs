@@ -17,10 +17,11 @@ use crate::scenario::CGROUP;
 use crate::subject::{Host, say};
 use crate::support::{LONG, file, pool_of};
 
-/// Calls in flight: half of them in processes of their own, half in slots of one.
+/// Calls in flight: half of them in separate processes, half in slots of one.
 const CALLS: usize = 8;
 
-/// The subject: calls run, a signal comes, the host shuts down in order and says how many calls were answered.
+/// The subject: during calls it receives a signal, shuts down in order and prints the number of
+/// answered calls.
 pub(crate) async fn graceful(dir: &Path) {
     let mut signals = JoinSet::new();
     for kind in [
@@ -72,7 +73,7 @@ pub(crate) async fn graceful(dir: &Path) {
     println!("@answered {answered}");
 }
 
-/// Lets the calls end once the host has begun to shut down, and counts those that were answered.
+/// Lets the calls end once the host has begun to shut down, and checks that all were answered.
 fn none_lost(scene: Scene, mut host: Host) -> String {
     host.answer("@closing");
     fs::write(scene.path("go"), "go").unwrap();
@@ -83,7 +84,7 @@ fn none_lost(scene: Scene, mut host: Host) -> String {
     format!("{CALLS} calls in flight, {CALLS} answered")
 }
 
-/// A control group without limits. Dropping it removes it, once its processes have ended.
+/// A control group without limits. Dropping it removes it once its processes have ended.
 #[derive(Debug)]
 struct Group(PathBuf);
 
@@ -114,7 +115,7 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // A group that cannot be removed is empty and costs nothing.
+        // If the group cannot be removed, it is empty and harmless.
         let _ = fs::remove_dir(&self.0);
     }
 }
@@ -158,7 +159,7 @@ fn row_13_a_signal_to_each_process_of_a_host() {
     row.holds(format!("{seen}, for each signal"));
 }
 
-/// Runs a program in a terminal of its own, passes its output on and types what it reads.
+/// Runs a program in a terminal of its own, copies its output, and types its own input there.
 const TERMINAL: &str = r"
 import os, pty, select, sys
 pid, fd = pty.fork()
@@ -182,7 +183,7 @@ while True:
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 ";
 
-/// The subject in a terminal.
+/// Starts the subject in a terminal.
 fn in_terminal(scene: &Scene, scenario: &str) -> Host {
     let plain = Host::command(scene, scenario, CALLS);
     let mut command = Command::new("python3");
@@ -224,7 +225,7 @@ def terminal() -> str:
     return open('/dev/tty').name
 ";
 
-/// The subject: its tools ask the terminal.
+/// The subject: its tools read from the terminal.
 pub(crate) async fn asking(dir: &Path) {
     fs::write(dir.join("asking.py"), ASKING).unwrap();
     let cookie = std::env::var(COOKIE).unwrap();
@@ -246,7 +247,7 @@ pub(crate) async fn asking(dir: &Path) {
 fn a_tool_that_asks_the_terminal_is_answered_at_once() {
     let scene = Scene::new();
     let mut host = in_terminal(&scene, "asking");
-    // The shell goes on after the command that failed.
+    // The shell continues after the failed command.
     for expected in ["SP3001", "done", "SP3001"] {
         assert_eq!(host.answer("@asked"), [expected]);
     }

@@ -1,4 +1,4 @@
-//! Many faults in a random mix, for as long as one likes.
+//! Many faults in a random mix, for a configurable time.
 
 use std::collections::HashMap;
 use std::fs;
@@ -45,7 +45,7 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap())
 }
 
-/// A worker that is ready now.
+/// Returns the process id of a ready worker.
 fn some_worker(snakepit: &Snakepit, random: &mut Random) -> Option<u32> {
     let pids: Vec<u32> = snakepit
         .workers()
@@ -63,7 +63,7 @@ fn signal(pid: Option<u32>, signal: Signal) {
     }
 }
 
-/// One fault. Its calls may end in any way, but they end.
+/// Causes one fault. Its calls may have any outcome, but must end.
 async fn act(action: usize, number: u64, snakepit: &Snakepit, scene: &Arc<Scene>, seed: u64) {
     let mut random = Random::new(seed);
     let pause = Duration::from_millis(random.below(100));
@@ -73,7 +73,7 @@ async fn act(action: usize, number: u64, snakepit: &Snakepit, scene: &Arc<Scene>
         "worker stopped for a while" => {
             let pid = some_worker(snakepit, &mut random);
             signal(pid, Signal::SIGSTOP);
-            // The fault is that time passes.
+            // The fault is the passing of time.
             tokio::time::sleep(pause).await; // polls: the random time of the fault
             signal(pid, Signal::SIGCONT);
         }
@@ -133,7 +133,7 @@ async fn act(action: usize, number: u64, snakepit: &Snakepit, scene: &Arc<Scene>
     }
 }
 
-/// Innocent calls, each with a line of its own in the ledger.
+/// Makes innocent calls, each of which writes a line into the ledger.
 async fn innocents(
     snakepit: Snakepit,
     ledger: String,
@@ -185,7 +185,7 @@ async fn row_90_a_random_mix_of_faults() {
         let (other, place) = (snakepit.clone(), Arc::clone(&scene));
         done[action] += 1;
         faults.spawn(async move { act(action, number, &other, &place, seed).await });
-        // The fault is its moment.
+        // The fault is the moment itself.
         tokio::time::sleep(Duration::from_millis(random.below(100))).await; // polls: the random moment itself
         while let Some(ended) = faults.try_join_next() {
             ended.unwrap();
@@ -223,7 +223,8 @@ async fn row_90_a_random_mix_of_faults() {
     ));
 }
 
-/// No call ran twice, and one that was answered ran. Returns how many were answered.
+/// Checks that no call ran twice and that every answered call ran. Returns the number of answered
+/// calls.
 fn once(outcomes: &[(u64, bool)], scene: &Scene) -> usize {
     let ledger = fs::read_to_string(scene.path("ledger")).unwrap();
     let mut runs: HashMap<u64, u32> = HashMap::new();

@@ -1,4 +1,4 @@
-//! Workers that cannot start, start badly or do not stay.
+//! Workers that cannot start, start badly or die early.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -14,7 +14,7 @@ use crate::support::LONG;
 
 const NONE: Duration = Duration::from_millis(500);
 
-/// A start that must fail; nothing is left.
+/// Starts a host that must fail to start; returns its error and the time that took.
 async fn refused(scene: &Scene, pool: PoolBuilder) -> (BuildError, Duration) {
     let clock = Instant::now();
     let start = scene.host(pool).start();
@@ -116,7 +116,7 @@ async fn row_44_workers_that_die_right_after_ready() {
     };
     timeout(LONG, gave_up).await.unwrap();
     let status = snakepit.status().remove(0);
-    // At once: it has no need to wait for anything.
+    // Fails at once, without waiting for anything.
     let call = snakepit.execute::<i64>("f", ());
     let error = call.now_or_never().unwrap().unwrap_err();
     assert!(status.restarts + status.start_failures <= 5, "{status:?}");
@@ -167,7 +167,7 @@ async fn row_86_environment_is_scrubbed() {
     let scene = Scene::new();
     let snakepit = scene.host(scene.pool(1)).start().await.unwrap();
     let names: Vec<String> = snakepit.execute("environment", args! {}).await.unwrap();
-    // The tests themselves run with cargo's variables, which are not on the list.
+    // The tests themselves run with cargo's variables, which are not on the allow-list.
     assert!(std::env::vars().any(|(name, _)| name.starts_with("CARGO")));
     for name in &names {
         let held_back = name.starts_with("CARGO") || name == "SNAKEPIT_WORKER_TOKEN";

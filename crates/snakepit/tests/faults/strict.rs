@@ -1,4 +1,4 @@
-//! Strict containment of real workers: what leaves its group does not get away.
+//! Strict containment of real workers: processes that leave their group are killed, too.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::oracle::{CONTAINMENT, Scene};
 use crate::record::{Row, ms};
 use crate::subject::Host;
 
-/// What the matrix allows.
+/// Time that the table of faults allows.
 const NONE: Duration = Duration::from_secs(2);
 
 fn a_daemon_dies(mode: Containment, fault: &'static str, shutdown: bool) {

@@ -1,4 +1,4 @@
-//! The subject: a host in a process and a session of its own, which tests kill.
+//! The subject: a host in a separate process and session, which tests kill.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -19,7 +19,7 @@ const SCENARIO: &str = "SNAKEPIT_FAULT_SCENARIO";
 const DIR: &str = "SNAKEPIT_FAULT_DIR";
 const WORKERS: &str = "SNAKEPIT_FAULT_WORKERS";
 
-/// Variable with a socket: the subject is no host then, but a stranger who knocks there.
+/// Variable with a socket. If set, the subject is not a host but a foreign client of that socket.
 pub(crate) const KNOCK: &str = "SNAKEPIT_FAULT_KNOCK";
 
 /// Variable with the way in which the subject copies itself once it is ready.
@@ -33,12 +33,12 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    /// Starts the subject; it may not be ready yet.
+    /// Starts the subject, without waiting until it is ready.
     pub(crate) fn start(scene: &Scene, scenario: &str, workers: usize) -> Self {
         Self::spawn(Self::command(scene, scenario, workers))
     }
 
-    /// The command that starts the subject, to be changed by the caller.
+    /// Returns the command that starts the subject, for the caller to change.
     pub(crate) fn command(scene: &Scene, scenario: &str, workers: usize) -> Command {
         let mut command = Command::new("setsid");
         command
@@ -71,21 +71,21 @@ impl Host {
         Self { child, lines }
     }
 
-    /// Starts the subject and waits until it is ready; returns its workers.
+    /// Starts the subject and waits until it is ready; returns the process ids of its workers.
     pub(crate) fn ready(scene: &Scene, scenario: &str, workers: usize) -> (Self, Vec<u32>) {
         let mut host = Self::start(scene, scenario, workers);
         let pids = host.workers();
         (host, pids)
     }
 
-    /// The workers of a subject that is starting, once it is ready.
+    /// Waits until the subject is ready; returns the process ids of its workers.
     #[track_caller]
     pub(crate) fn workers(&mut self) -> Vec<u32> {
         let words = self.answer("@ready");
         words.iter().map(|word| word.parse().unwrap()).collect()
     }
 
-    /// The words after a mark in the output.
+    /// Waits for a line with this mark in the output; returns its words.
     #[track_caller]
     pub(crate) fn answer(&mut self, mark: &str) -> Vec<String> {
         loop {
@@ -104,18 +104,18 @@ impl Host {
         kill(pid, signal).unwrap();
     }
 
-    /// Types into its terminal, where the command has made one.
+    /// Types into the terminal that the command has created.
     pub(crate) fn type_in(&mut self, text: &str) {
         let input = self.child.stdin.as_mut().unwrap();
         input.write_all(text.as_bytes()).unwrap();
     }
 
-    /// The other end of its error output, where the command has asked for a pipe.
+    /// Returns the subject's stderr, for which the command must request a pipe.
     pub(crate) fn errors(&mut self) -> ChildStderr {
         self.child.stderr.take().unwrap()
     }
 
-    /// Calls of the scenario `tally` so far, once one more has ended well.
+    /// Waits until one more call of the scenario `tally` has succeeded; returns the counts so far.
     #[track_caller]
     pub(crate) fn tally(&mut self) -> Tally {
         while self.lines.try_recv().is_ok() {}
@@ -146,7 +146,7 @@ impl Host {
         let start = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
-                // The caller looks next for what the test still holds.
+                // Closes the pipe, since the caller next checks what the test still holds.
                 drop(self.child.stdin.take());
                 return status;
             }
@@ -156,7 +156,7 @@ impl Host {
         }
     }
 
-    /// SIGKILL; returns when the subject is dead.
+    /// Sends SIGKILL; returns once the subject is dead.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -165,18 +165,18 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
-        // It has ended already when the test went well.
+        // If the test succeeded, it has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// What the scenario `tally` has counted.
+/// The counts of the scenario `tally`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tally {
     pub(crate) fine: u64,
     pub(crate) failed: u64,
-    /// What the subject takes for the time.
+    /// The subject's wall clock, in seconds since 1970.
     pub(crate) wall_seconds: u64,
 }
 
@@ -185,7 +185,7 @@ pub(crate) fn say(mark: &str, words: &[u32]) {
     println!("@{mark} {}", words.join(" "));
 }
 
-/// Makes a copy of the subject that holds all that it holds, and lives until it is killed.
+/// Creates a copy of the subject with all of its descriptors, which lives until it is killed.
 #[expect(unsafe_code, reason = "the fault is a fork without exec")]
 fn copy_itself() {
     let copy = match std::env::var(COPY).as_deref() {
@@ -194,7 +194,7 @@ fn copy_itself() {
             nix::unistd::ForkResult::Parent { child } => child.as_raw().cast_unsigned(),
             nix::unistd::ForkResult::Child => park(),
         },
-        // The subject ends in this call; what returns is the copy.
+        // The subject ends in this call; the copy returns from it.
         Ok("daemon") => {
             nix::unistd::daemon(true, true).unwrap();
             std::process::id()
@@ -210,7 +210,7 @@ fn park() -> ! {
     }
 }
 
-/// Not a test: the subject's main function. It does nothing when no scenario is named.
+/// Not a test: the subject's main function. Does nothing unless a scenario is named.
 #[test]
 fn subject() {
     let (Ok(scenario), Some(dir)) = (std::env::var(SCENARIO), std::env::var_os(DIR)) else {
@@ -232,7 +232,7 @@ fn subject() {
         "abort" => std::process::abort(),
         #[expect(clippy::exit, reason = "the scenario is an end without destructors")]
         "exit" => std::process::exit(7),
-        // The first one ends the handler of the standard library, a later one the host.
+        // The first signal ends the handler of the standard library, a later one the host.
         "segv" => loop {
             kill(Pid::this(), Signal::SIGSEGV).unwrap();
             std::thread::yield_now();
@@ -264,7 +264,7 @@ fn subject() {
     park()
 }
 
-/// The subject as a client of somebody else's socket, where one is named: says what happened.
+/// Connects as a foreign client to the named socket, if any, and prints the outcome.
 fn knock() {
     let Some(path) = std::env::var_os(KNOCK) else {
         return;

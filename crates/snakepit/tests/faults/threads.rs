@@ -1,4 +1,5 @@
-//! Workers of several slots: what happens to one call or to the worker, and what the other calls see.
+//! Workers of several slots: faults of one call or of the worker, and their effect on the other
+//! calls.
 
 use std::time::Duration;
 
@@ -12,7 +13,8 @@ use crate::oracle::{Scene, eventually_async};
 use crate::record::Row;
 use crate::support::{LONG, file};
 
-/// A pool of one worker of eight slots. The tools say nothing about threads, and need not.
+/// Returns a pool of one worker with eight slots. Its tools declare nothing about threads, and need
+/// not.
 fn pool(scene: &Scene) -> PoolBuilder {
     let threads = PythonProfile::Thread {
         threads_per_worker: 8,
@@ -24,7 +26,7 @@ fn pool(scene: &Scene) -> PoolBuilder {
 
 type Calls = JoinSet<Result<u32, Error>>;
 
-/// Calls that run until `go` is there; their results are the worker.
+/// Starts calls that run until the file `go` exists and return their worker's process id.
 async fn waiting(scene: &Scene, snakepit: &Snakepit, count: usize) -> Calls {
     let mut calls = JoinSet::new();
     for index in 0..count {

@@ -1,4 +1,4 @@
-//! The connection between workers and host stalls, trickles, or breaks in halves.
+//! Connections between workers and host that stall, trickle, or break in one direction.
 
 use std::time::Duration;
 
@@ -14,7 +14,8 @@ use crate::support::LONG;
 const WORKERS: usize = 2;
 const DEADLINE: Duration = Duration::from_millis(500);
 
-/// Calls that are made at once; each must have one outcome. Returns how many ended well, and how long the slowest took.
+/// Makes concurrent calls, each of which must have one outcome. Returns the number of successes and
+/// the time of the slowest.
 async fn calls(snakepit: &Snakepit, count: usize, deadline: Duration) -> (usize, Duration) {
     let mut calls = JoinSet::new();
     let clock = Instant::now();
@@ -53,7 +54,8 @@ async fn whole(snakepit: &Snakepit) {
     timeout(LONG, whole).await.unwrap();
 }
 
-/// A fault in the middle of calls: deadlines hold meanwhile, and the pool is whole afterwards.
+/// Causes a fault during calls. Checks that deadlines hold meanwhile and that the pool recovers
+/// afterwards.
 async fn disturbed(row: Row, mode: Mode) {
     let scene = Scene::new();
     let proxy = Proxy::start(&scene);

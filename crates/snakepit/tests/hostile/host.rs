@@ -1,4 +1,4 @@
-//! The host under attack: a process of its own with a limit on its memory, whose report the tests read.
+//! The host under attack: a separate process with a memory limit, whose report the tests read.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
@@ -19,35 +19,36 @@ use crate::support::{LONG, bridge, pool};
 const MODE: &str = "SNAKEPIT_HOSTILE_MODE";
 const DIR: &str = "SNAKEPIT_HOSTILE_DIR";
 
-/// The mode in which the host itself is what is wrong: it has no descriptor left.
+/// The mode in which the host itself is the problem: it has no descriptor left.
 pub(crate) const FULL: &str = "before_the_host_is_full";
 
-/// Address space of the host. What it needs at rest is taken off in [`limit_memory`].
+/// Address space that the attack may use; [`limit_memory`] adds what the idle host uses.
 const MEMORY: u64 = 1 << 30;
 
-/// Time of a call of the hostile worker.
+/// Time-out of a call of the hostile worker.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// A call of the innocent worker may take so many times what its slowest call took before the attack, or [`BUSY`].
+/// Most time of an innocent call, as a multiple of its slowest time before the attack; at least
+/// [`BUSY`].
 const SLOWER: u32 = 50;
 
-/// An innocent call is never late before this time, since the machine may be busy with other tests.
+/// Time below which an innocent call is never late, since the machine may be busy with other tests.
 const BUSY: Duration = Duration::from_secs(3);
 
-/// What the host says of an attack.
+/// The host's report on an attack.
 #[derive(Debug)]
 pub(crate) struct Report {
-    /// The outcome of the hostile worker's start, and of its calls.
+    /// Outcomes of the hostile worker's start and of its calls.
     pub(crate) outcomes: Vec<String>,
-    /// Everything the host wrote, the log included.
+    /// All output of the host, including the log.
     pub(crate) text: String,
-    /// Memory in KiB that the host has taken in the attack, at its most.
+    /// Peak growth of the host's memory during the attack, in KiB.
     pub(crate) grown: u64,
-    /// Bytes of the page of metrics.
+    /// Size of the page of metrics in bytes.
     pub(crate) page: u64,
 }
 
-/// Lets a worker of this mode attack a host and returns what the host says.
+/// Lets a worker of this mode attack a host; returns the host's report.
 #[track_caller]
 pub(crate) fn attack(mode: &str) -> Report {
     bridge();
@@ -83,7 +84,7 @@ pub(crate) fn attack(mode: &str) -> Report {
     }
 }
 
-/// Runs the host to its end; one that hangs is killed, with what it has said.
+/// Runs the host to its end. If the host hangs, it is killed and the test fails.
 #[track_caller]
 fn run(mode: &str, dir: &Path) -> Output {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -109,7 +110,8 @@ fn run(mode: &str, dir: &Path) -> Output {
     })
 }
 
-/// The hostile runtime, in a directory that also has what the search for a runtime looks for.
+/// Returns the directory of the hostile runtime, with the files that the search for a runtime
+/// expects.
 fn hostile(dir: &Path) -> PathBuf {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hostile/worker/snakepit_bridge");
     let package = dir.join("runtime/snakepit_bridge");
@@ -124,7 +126,7 @@ fn hostile(dir: &Path) -> PathBuf {
     dir.join("runtime")
 }
 
-/// Not a test: the main function of the host. It does nothing without a mode.
+/// Not a test: the main function of the host. Does nothing without a mode.
 #[test]
 fn host() {
     let (Ok(mode), Some(dir)) = (std::env::var(MODE), std::env::var_os(DIR)) else {
@@ -203,7 +205,7 @@ async fn under_attack(mode: &str, dir: &Path) {
         evil.shutdown().await;
         telemetry.shutdown().await;
     };
-    // In a task of its own: whoever calls a hostile tool pays for looking at its result.
+    // In a separate task: the caller of a hostile tool pays for reading its result.
     let mut attacks = JoinSet::new();
     attacks.spawn(attack);
     let mut slowest = Duration::ZERO;
@@ -222,7 +224,7 @@ async fn under_attack(mode: &str, dir: &Path) {
     good.shutdown().await;
 }
 
-/// Makes many calls at a time, of which some are sent ahead.
+/// Makes many concurrent calls, some of which are sent ahead.
 async fn all_together(evil: &Snakepit, options: &CallOptions) {
     let mut calls = JoinSet::new();
     for _ in 0..400 {
@@ -234,7 +236,7 @@ async fn all_together(evil: &Snakepit, options: &CallOptions) {
     }
 }
 
-/// Shows the samples of worker code on the page of metrics, as far as they are short, and its size.
+/// Prints the short samples of worker code on the page of metrics, and the size of the page.
 async fn show_metrics(telemetry: &Telemetry) {
     let address = telemetry.prometheus_address().unwrap();
     let mut stream = TcpStream::connect(address).await.unwrap();
@@ -254,7 +256,7 @@ async fn show_metrics(telemetry: &Telemetry) {
     }
 }
 
-/// A number of this process in KiB.
+/// Returns a figure of this process's memory in KiB.
 fn memory(what: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with(what)).unwrap();
@@ -301,7 +303,7 @@ async fn call(evil: &Snakepit, kind: &str, options: &CallOptions) -> String {
     }
 }
 
-/// The begin of a text as one line.
+/// Returns the beginning of a text as one line.
 fn one_line(text: &str) -> String {
     text.chars()
         .take(200)
@@ -309,7 +311,7 @@ fn one_line(text: &str) -> String {
         .replace('\n', "\\n")
 }
 
-/// Makes so many calls on the innocent worker and returns the time of the slowest.
+/// Makes a number of calls on the innocent worker and returns the time of the slowest.
 async fn innocent(good: &Snakepit, calls: usize) -> Duration {
     let mut slowest = Duration::ZERO;
     for _ in 0..calls {
@@ -324,7 +326,8 @@ async fn innocent(good: &Snakepit, calls: usize) -> Duration {
     slowest
 }
 
-/// Takes all descriptors of this process once the worker is about to connect, and then lets it connect.
+/// Takes all descriptors of this process when the worker is about to connect, and then lets it
+/// connect.
 fn fifos(dir: &Path) {
     let [waiting, go] = ["waiting", "go"].map(|name| dir.join(name));
     for fifo in [&waiting, &go] {
@@ -347,7 +350,8 @@ fn fifos(dir: &Path) {
     });
 }
 
-/// Limits the address space to what is taken now and [`MEMORY`] more: stacks of threads and the maps of the records are not memory.
+/// Limits the address space to its current size plus [`MEMORY`]: stacks of threads and the maps of
+/// the records do not count as memory.
 fn limit_memory() {
     let status = std::fs::read_to_string("/proc/self/statm").unwrap();
     let pages: u64 = status.split_whitespace().next().unwrap().parse().unwrap();

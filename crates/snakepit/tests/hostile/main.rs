@@ -1,5 +1,6 @@
-//! Hostile workers: a worker in plain Python misbehaves in one way after the other. Whatever it does, its host lives on within 1 GB of
-//! memory, every call gets one outcome, and an innocent call on a worker of another pool is answered meanwhile.
+//! Hostile workers: a worker in plain Python misbehaves in one way after the other. In each case
+//! its host survives within 1 GB of memory, every call has one outcome, and an innocent call on a
+//! worker of another pool is answered meanwhile.
 #![cfg(all(feature = "process", feature = "prometheus", target_os = "linux"))]
 #![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 #![expect(clippy::print_stdout, reason = "the host reports on stdout")]

@@ -1,8 +1,9 @@
-//! One test for each way to misbehave; the names are those of the functions in `worker/`.
+//! One test for each way to misbehave, with the names of the functions in `worker/`.
 
 use crate::host::{FULL, Report, attack};
 
-/// A test for each mode, which asserts that the host lives and the innocent call is answered.
+/// Defines a test for each mode, which asserts that the host survives and that the innocent call is
+/// answered.
 macro_rules! modes {
     ($($mode:ident)*) => {$(
         #[test]
@@ -48,10 +49,12 @@ fn the_codes_of_the_host_are_its_own() {
     }
 }
 
-/// The process that holds most of the places of the socket loses its oldest connections, and another one keeps its own.
+/// The process with most of the socket's places loses its oldest connections, and another process
+/// keeps its own.
 #[test]
 fn silent_connections_take_the_places_of_their_own_process_alone() {
-    // A machine that is too busy for an answer before all of them are closed for their silence has another try.
+    // If the machine is too busy to answer before all connections are closed for their silence, the
+    // test tries again.
     let said = |mark: &str| {
         let report = attack("before_silent_connections");
         let line = report.text.lines().find(|line| line.contains(mark));
@@ -72,7 +75,7 @@ fn silent_connections_take_the_places_of_their_own_process_alone() {
         panic!("{told}");
     };
     assert!(opened > 300, "{told}");
-    // 256 places, of which the other process has one.
+    // 256 places, one of which the other process has.
     assert!(lost >= opened - 256, "{told}");
     assert_eq!(other_lost, 0, "{told}");
 }

@@ -1,22 +1,22 @@
-//! Who is whose child among the spans that a collector got.
+//! Parents and children among the spans that a collector received.
 
 use opentelemetry_proto::tonic::trace::v1::Span;
 
 use super::collector::All;
 
 impl All {
-    /// The only span of this name.
+    /// Returns the only span of this name.
     pub(super) fn only(&self, name: &str) -> &Span {
         let named = self.spans.iter().filter(|span| span.name == name);
         one(&named.collect::<Vec<_>>())
     }
 
-    /// The only child of this name.
+    /// Returns the only child of this name.
     pub(super) fn child(&self, parent: &Span, name: &str) -> &Span {
         one(&self.children(parent, name))
     }
 
-    /// The children of this name.
+    /// Returns the children of this name.
     pub(super) fn children(&self, parent: &Span, name: &str) -> Vec<&Span> {
         let spans = self.spans.iter();
         let children = spans.filter(|span| {
@@ -25,7 +25,7 @@ impl All {
         children.filter(|span| span.name == name).collect()
     }
 
-    /// All spans of a trace, in the order of their starts.
+    /// Returns all spans of a trace, in the order of their starts.
     pub(super) fn trace(&self, root: &Span) -> Vec<Span> {
         let spans = self
             .spans

@@ -1,4 +1,4 @@
-//! A trace as a picture: `docs/trace.svg` is one of a real run, made with `UPDATE_DOCS=1`.
+//! A trace as a picture: `docs/trace.svg` shows a real run and is written with `UPDATE_DOCS=1`.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -11,7 +11,8 @@ const WIDTH: f64 = 900.0;
 const NAMES: f64 = 320.0;
 const ROW: f64 = 26.0;
 
-/// Renders the spans; writes the picture if that is asked for, else checks that the one that is there has the same spans.
+/// Renders the spans. With `UPDATE_DOCS` set, writes the picture; otherwise checks that the
+/// existing one has the same spans.
 pub(super) fn check(spans: &[Span]) {
     let picture = render(spans);
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/trace.svg");
@@ -43,7 +44,7 @@ fn depth(span: &Span, spans: &[Span]) -> usize {
     parent.map_or(0, |parent| 1 + depth(parent, spans))
 }
 
-/// The spans below one another, each after its parent.
+/// Orders the spans so that each follows its parent.
 fn order<'a>(parent: &[u8], spans: &'a [Span], out: &mut Vec<&'a Span>) {
     for span in spans.iter().filter(|span| span.parent_span_id == parent) {
         out.push(span);

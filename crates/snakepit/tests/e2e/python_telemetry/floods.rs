@@ -1,4 +1,4 @@
-//! More records than the host has room for.
+//! More records than fit in the host's queues.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -48,7 +48,7 @@ async fn increments_of_counters_are_never_lost() {
             counted.fetch_add(*records, Ordering::Relaxed);
         }
     });
-    // Nothing reads what comes from here on, so that there is no room for most of it.
+    // Nothing reads the records from here on, so that most of them do not fit.
     let args = args! { "level" => 40, "text" => "hold" };
     snakepit.execute::<i64>("says", args).await.unwrap();
     assert_eq!(log(&mut got).await.message, "hold");
@@ -58,7 +58,7 @@ async fn increments_of_counters_are_never_lost() {
         .await
         .unwrap();
     drop(held);
-    // What had no room in the worker comes at its end.
+    // The worker reports its dropped records at its end.
     snakepit.shutdown().await;
     let mut sum = 0.0;
     while sum < f64::from(count) {

@@ -1,4 +1,4 @@
-//! One trace from a caller in Rust through Python, a host tool and Python in another pool.
+//! One trace from a caller in Rust through Python and a host tool to Python in another pool.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,18 +16,18 @@ use super::recorded::{Recorded, recorded_children};
 use super::{ADAPTER, number, text};
 use crate::support::{LONG, file, pool_of};
 
-/// Clocks of two processes may disagree by that much.
+/// Largest difference between the clocks of two processes.
 const SKEW: Duration = Duration::from_millis(5);
 
-/// What the caller's tracing system has written beside its span.
+/// Trace state that the caller's tracing system attaches to its span.
 const STATE: &str = "congo=t61rcWkgMzE,rojo=00f067aa0ba902b7";
 
-/// A tool of the second pool, and how its call ends.
+/// A tool of the second pool, and the outcome of its call.
 struct Case {
     tool: &'static str,
-    /// Code of the inner call.
+    /// Error code of the inner call.
     code: Option<&'static str>,
-    /// Steps of which one stops the tool.
+    /// Steps, one of which stops the tool.
     steps: &'static [&'static str],
 }
 
@@ -65,7 +65,7 @@ struct Relay {
     path: String,
 }
 
-/// A host tool that calls a tool of the second pool.
+/// Returns a host tool that calls a tool of the second pool.
 fn relay(host: &Arc<OnceCell<WeakSnakepit>>) -> HostTool {
     let host = Arc::clone(host);
     HostTool::asynchronous(
@@ -142,7 +142,7 @@ async fn call(
     answer
 }
 
-/// Takes spans until the one of the whole call and all that belong to it are there.
+/// Receives spans until the span of the whole call and all its descendants are there.
 async fn take(got: &mut Recorded, spans: usize) -> Vec<Span> {
     let mut found = Vec::new();
     while found.len() < spans {
@@ -163,7 +163,7 @@ fn one<'a>(spans: &'a [Span], name: &str, tool: Option<&str>) -> &'a Span {
     span
 }
 
-/// Checks that a span is a child of another one, and within it.
+/// Checks that a span is a child of another one, and lies within its time.
 #[track_caller]
 fn within(child: &Span, parent: &Span, outlives: bool) {
     assert_eq!(child.context.trace_id(), parent.context.trace_id());

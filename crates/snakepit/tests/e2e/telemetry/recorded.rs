@@ -1,4 +1,4 @@
-//! A recorder that hands everything to the test.
+//! A recorder that passes everything to the test.
 
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use crate::support::LONG;
 
-/// What was recorded.
+/// A recorded item.
 #[derive(Debug)]
 pub(crate) enum Got {
     Span(Span),
@@ -24,9 +24,9 @@ pub(crate) enum Got {
 #[derive(Debug)]
 struct Sink {
     got: mpsc::UnboundedSender<Got>,
-    /// The call gets a span of its own; else it takes that of the caller for its own.
+    /// True if each call has its own span; otherwise it uses the caller's.
     children: bool,
-    /// A log record is held up until the other end is dropped.
+    /// Blocks at a log record until the other end is dropped.
     holds: Option<Mutex<Receiver<()>>>,
 }
 
@@ -64,20 +64,21 @@ impl Recorder for Sink {
     }
 }
 
-/// What comes to the recorder of a host.
+/// The items that the recorder of a host receives.
 pub(crate) struct Recorded(mpsc::UnboundedReceiver<Got>);
 
 pub(crate) fn recorded(snakepit: &Snakepit) -> Recorded {
     attach(snakepit, false, None)
 }
 
-/// As [`recorded`], and the thread that hands the records on stands still at a log record until the other value is dropped.
+/// As [`recorded`], but the thread that passes the records on blocks at a log record until the
+/// other value is dropped.
 pub(crate) fn recorded_holding(snakepit: &Snakepit) -> (Recorded, Sender<()>) {
     let (held, holds) = channel();
     (attach(snakepit, false, Some(Mutex::new(holds))), held)
 }
 
-/// As [`recorded`], and each call has a span of its own.
+/// As [`recorded`], but each call has its own span.
 pub(crate) fn recorded_children(snakepit: &Snakepit) -> Recorded {
     attach(snakepit, true, None)
 }
@@ -99,7 +100,7 @@ impl Recorded {
         timeout(LONG, self.0.recv()).await.unwrap().unwrap()
     }
 
-    /// The next span.
+    /// Waits for the next span.
     pub(crate) async fn any_span(&mut self) -> Span {
         loop {
             if let Got::Span(span) = self.next().await {
@@ -108,12 +109,12 @@ impl Recorded {
         }
     }
 
-    /// What has come by now.
+    /// Returns the next item if it has arrived.
     pub(crate) fn try_next(&mut self) -> Option<Got> {
         self.0.try_recv().ok()
     }
 
-    /// The next span of this name.
+    /// Waits for the next span of this name.
     pub(crate) async fn span(&mut self, name: &str) -> Span {
         loop {
             if let Got::Span(span) = self.next().await
@@ -125,7 +126,7 @@ impl Recorded {
     }
 }
 
-/// The next event of a worker's code with this name.
+/// Waits for the next event of this name from worker code.
 pub(crate) async fn custom(events: &mut EventStream, name: &str) -> CustomEvent {
     loop {
         let emitted = timeout(LONG, events.next()).await.unwrap().unwrap();
@@ -137,7 +138,7 @@ pub(crate) async fn custom(events: &mut EventStream, name: &str) -> CustomEvent 
     }
 }
 
-/// How many records an event says were dropped.
+/// Returns the number of dropped records that an event reports; 0 for other events.
 pub(crate) fn dropped(event: &Event) -> i64 {
     match event {
         Event::TelemetryDropped { records, .. } => records.cast_signed(),

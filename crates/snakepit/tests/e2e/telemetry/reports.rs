@@ -1,4 +1,4 @@
-//! What code in workers reports, and the settings of it.
+//! Telemetry from code in workers, and its settings.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -93,7 +93,7 @@ async fn records_are_sent_while_the_gil_is_held_and_when_the_worker_ends() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_has_no_room_is_counted() {
-    // A worker that has to be killed tells no more.
+    // A worker that has to be killed reports nothing further.
     let pool = pool("process").configure(|config| config.stop_grace = LONG);
     let snakepit = Snakepit::builder().pool(pool).start().await.unwrap();
     let mut events = snakepit.default_pool().raw().events().subscribe(65536);
@@ -136,7 +136,7 @@ async fn settings_reach_workers_that_run_and_those_that_start() {
     pool.raw().set_telemetry(control.clone()).unwrap();
     assert_eq!(pool.raw().telemetry(), control);
     let changed = |settings: &BTreeMap<String, Value>| settings["sampling"] == Value::Float(0.25);
-    // The frame goes another way than the calls.
+    // The frame takes another connection than the calls.
     let mut tick = tokio::time::interval(Duration::from_millis(1));
     let until = async {
         loop {
@@ -153,7 +153,7 @@ async fn settings_reach_workers_that_run_and_those_that_start() {
         seen["levels"],
         Value::Map(vec![("a".into(), Value::from(40))])
     );
-    // A worker that starts later has them when its adapter is loaded.
+    // A worker that starts later has them when it loads its adapter.
     let old = snakepit.workers()[0].id.clone();
     let replaced = pool.raw().recycle(&old).await.unwrap();
     let (_, of_new) = settings(&snakepit).await;
@@ -174,7 +174,7 @@ async fn settings_reach_workers_that_run_and_those_that_start() {
         }
     };
     timeout(LONG, quiet).await.unwrap();
-    // It says nothing any more.
+    // Nothing is reported any more.
     let refused: i64 = snakepit
         .execute("floods", args! { "count" => 10 })
         .await
