@@ -1,4 +1,4 @@
-//! `bench [NAME…]`: measures in release mode, keeps baselines, compares.
+//! `bench [NAME…]`: runs the benchmarks in release mode, keeps baselines, and compares.
 
 mod compare;
 
@@ -31,7 +31,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         ensure!(baselines.join(name).is_dir(), hint);
     }
     python::build(true)?;
-    // Results of an earlier run must not look like results of this one.
+    // Results of an earlier run must not be taken for results of this one.
     for (path, _) in results(&out, &options.names)? {
         fs::remove_file(path)?;
     }
@@ -106,7 +106,7 @@ fn parse(args: &[String]) -> Result<Options> {
     Ok(options)
 }
 
-/// The name of a baseline is the name of a folder.
+/// Rejects a baseline name that is not a plain folder name.
 fn plain(name: String) -> Result<String> {
     let good = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     ensure!(
@@ -119,7 +119,7 @@ fn plain(name: String) -> Result<String> {
 /// A result: its path and the name of the file.
 type ResultFile = (PathBuf, OsString);
 
-/// The results in a folder; those of `names` only, where there are names.
+/// Returns the results in a folder; only those of `names`, unless that is empty.
 fn results(dir: &Path, names: &[String]) -> Result<Vec<ResultFile>> {
     let Ok(entries) = fs::read_dir(dir) else {
         return Ok(Vec::new());

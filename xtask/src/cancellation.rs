@@ -1,4 +1,4 @@
-//! `cancellation [--write]`: what stops which tool, measured, and its table.
+//! `cancellation [--write]`: measures which step stops which tool, and prints the table.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use crate::{python, shell};
 
 const TABLE: &str = "docs/cancellation.md";
 
-/// The line behind which the measured table stands.
+/// The line above the measured table.
 const MARK: &str = "<!-- `cargo xtask cancellation --write` writes what follows. -->\n";
 
 /// `cargo xtask cancellation [--write]`.
@@ -35,7 +35,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// The page with another table at its end.
+/// Replaces the table at the end of the page.
 fn with_table(page: &str, table: &str) -> Result<String> {
     let (text, _) = page
         .split_once(MARK)

@@ -1,4 +1,4 @@
-//! `ci`: all that continuous integration runs, in order; `lint`: the part of it that runs nothing.
+//! `ci`: everything that continuous integration runs, in order; `lint`: its static checks.
 
 use std::process::Command;
 use std::time::SystemTime;
@@ -8,7 +8,8 @@ use anyhow::{Context as _, Result};
 use crate::free_threaded::Effort;
 use crate::{codegen, python, shell, test, tidy, venv};
 
-/// The crates that others may depend on alone, each with all of its default features or none.
+/// Crates that other projects may depend on directly. Each is checked with its default features and
+/// with none.
 const ALONE: &[&str] = &[
     "snakepit-core",
     "snakepit-diag",
@@ -19,7 +20,7 @@ const ALONE: &[&str] = &[
     "snakepit-native",
 ];
 
-/// Features that are built alone: those that others take one at a time.
+/// Features that other projects may enable one at a time. Each is checked alone.
 const FEATURES: &[(&str, &str)] = &[
     ("snakepit-telemetry", "otlp"),
     ("snakepit-telemetry", "prometheus"),
@@ -54,7 +55,7 @@ const REST: &[Step] = &[
     ("fuzz targets", fuzz_targets),
     ("a Prometheus server for the tests", || obtain("prometheus")),
     ("a Chromium for the tests", || obtain("chromium")),
-    // The last one, so that its total is the last thing printed.
+    // Last, so that its total ends the output.
     ("tests", || test::with(&[], Effort::Obtain)),
 ];
 
@@ -68,7 +69,8 @@ pub(crate) fn lint(args: &[String]) -> Result<()> {
     steps(LINTS)
 }
 
-/// Runs steps until one fails. The timings come before the last step, whose total ends the output.
+/// Runs steps until one fails. Prints the timings before the last step, whose total ends the
+/// output.
 fn steps(steps: &[Step]) -> Result<()> {
     let n_steps = steps.len();
     let mut timings = Vec::new();
@@ -88,7 +90,7 @@ fn steps(steps: &[Step]) -> Result<()> {
     Ok(())
 }
 
-/// A crate that builds only since another one turns on a feature is found here.
+/// Finds crates that build only because another crate enables a feature.
 fn each_crate_alone() -> Result<()> {
     for name in ALONE {
         shell::run(&mut shell::cargo(["check", "--quiet", "--package", name]))?;
@@ -102,7 +104,8 @@ fn each_crate_alone() -> Result<()> {
     Ok(())
 }
 
-/// Gets a program. Without it, the tests that need it are skipped, or fail where everything has to run.
+/// Obtains a program. Without it, the tests that need it are skipped, or fail if everything has to
+/// run.
 fn obtain(program: &str) -> Result<()> {
     let status = Command::new(shell::root().join(".ci").join(program)).status();
     if !status.is_ok_and(|status| status.success()) {
@@ -111,12 +114,12 @@ fn obtain(program: &str) -> Result<()> {
     Ok(())
 }
 
-/// The targets of `fuzz/` build, where cargo-fuzz and a nightly toolchain are installed.
+/// Builds the targets of `fuzz/` if cargo-fuzz and a nightly toolchain are installed.
 fn fuzz_targets() -> Result<()> {
     let nightly = || {
         let mut cargo = Command::new("cargo");
         cargo.args(["+nightly", "fuzz"]).current_dir(shell::root());
-        // The toolchain of this process is not the one that is asked for.
+        // These name the toolchain of this process, not the requested one.
         for variable in ["CARGO", "RUSTC", "RUSTDOC", "RUSTUP_TOOLCHAIN"] {
             cargo.env_remove(variable);
         }
@@ -132,7 +135,7 @@ fn fuzz_targets() -> Result<()> {
 
 fn python_lints() -> Result<()> {
     let python = venv::ensure()?;
-    // Pyright looks at the package with its extension module beside it.
+    // Pyright checks the package with its extension module beside it.
     python::build(false)?;
     let dir = shell::root().join("python");
     let module = |name: &str| {

@@ -1,4 +1,4 @@
-//! `codegen [--check]`: proto to committed Rust, without protoc.
+//! `codegen [--check]`: generates the committed Rust code from the proto files, without protoc.
 
 use anyhow::Result;
 
@@ -65,11 +65,11 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// One file of messages and services, and the crate that it belongs to.
+/// One file of messages and services, and the crate for which it is generated.
 #[cfg(feature = "codegen")]
 struct Source {
     file: &'static str,
-    /// Client and server are generated for this feature of the crate alone.
+    /// Feature of the crate that enables client and server. `None` if they are always there.
     feature: Option<&'static str>,
     package: &'static str,
     target: &'static str,

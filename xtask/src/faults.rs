@@ -30,13 +30,13 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     suite(args.iter().any(|arg| arg == "--write"))
 }
 
-/// Runs the suite, prints its table, and writes it where that is asked for.
+/// Runs the suite, prints its table, and writes the table to the page if `write`.
 pub(crate) fn suite(write: bool) -> Result<()> {
     python::build(false)?;
     let mut command = shell::cargo(["nextest", "run", "--no-fail-fast", "--color", "never"]);
-    // With the features of all other tests, which are built already.
+    // Uses the features of all other tests, which are built already.
     command.args(["--workspace", "--all-features"]);
-    // The rows are about time, so few of them share the processor.
+    // The rows measure times, so only few of them share the processors.
     command.args(["--status-level", "all", "--test-threads", "2"]);
     command.args(["-E", "test(/(^|::)row_/)"]);
     let collected = Collected::of(&mut command)?;
@@ -51,12 +51,12 @@ pub(crate) fn suite(write: bool) -> Result<()> {
     Ok(())
 }
 
-/// Where the rows of one run leave their results.
+/// The directory for the results of one run.
 #[derive(Debug)]
 pub(crate) struct Collected(PathBuf);
 
 impl Collected {
-    /// Makes a command that runs tests leave the results of its rows.
+    /// Makes a test command write the results of its rows.
     pub(crate) fn of(command: &mut Command) -> Result<Self> {
         let out = python::target().join("faults");
         if out.exists() {
@@ -66,7 +66,7 @@ impl Collected {
         Ok(Self(out))
     }
 
-    /// The table of the rows of a run that has printed `output`.
+    /// Builds the table of the rows of a run that has printed `output`.
     pub(crate) fn table(&self, output: &str) -> Result<String> {
         let mut rows = Vec::new();
         let mut skips = BTreeMap::new();
@@ -88,7 +88,7 @@ impl Collected {
     }
 }
 
-/// The test that has left a file with the reason why it was skipped.
+/// Returns the test to which the file with a reason for skipping belongs.
 fn skipped(file: &str) -> Option<String> {
     let test = file.strip_prefix("skipped-")?.strip_suffix(".txt")?;
     Some(test.replace('.', "::"))

@@ -1,4 +1,4 @@
-//! A free-threaded CPython: where it is, and what its extension modules are called.
+//! A free-threaded CPython: its path, and the suffix of its extension modules.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -7,19 +7,19 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::shell;
 
-/// How much is done to have one.
+/// The effort to obtain one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effort {
-    /// Look whether there is one.
+    /// Only look for an existing one.
     Look,
-    /// Install or build one when there is none, which may take some minutes.
+    /// Install or build one if there is none, which may take some minutes.
     Obtain,
 }
 
-/// The path of a `python3.14t`.
+/// Returns the path of a `python3.14t`.
 ///
 /// # Errors
-/// One line that says why there is none.
+/// One line with the reason why there is none.
 pub(crate) fn find(effort: Effort) -> Result<PathBuf, String> {
     let mut command = Command::new(shell::root().join(".ci/free-threaded-python"));
     match effort {
@@ -48,7 +48,7 @@ pub(crate) fn find(effort: Effort) -> Result<PathBuf, String> {
     Ok(PathBuf::from(path))
 }
 
-/// The ending of the extension modules of this interpreter, which must be free-threaded.
+/// Returns the suffix of extension modules for this interpreter, which must be free-threaded.
 pub(crate) fn suffix(python: &Path) -> Result<String> {
     let script = "import _imp, sys; print(int('t' in sys.abiflags), _imp.extension_suffixes()[0])";
     let answer = shell::read(Command::new(python).args(["-I", "-c", script]))?;

@@ -1,4 +1,5 @@
-//! `python [--release] [--free-threaded [PATH]]`: builds the worker runtime and puts it beside the Python package.
+//! `python [--release] [--free-threaded [PATH]]`: builds the worker runtime into the Python
+//! package.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -37,16 +38,18 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Builds the extension module for interpreters with a GIL and returns where it was put.
+/// Builds the extension module for interpreters with a GIL and returns its path.
 pub(crate) fn build(release: bool) -> Result<PathBuf> {
     let command = shell::cargo(["build", "--quiet", "--package", "snakepit-native", "--lib"]);
     install(command, release, &target(), ABI3)
 }
 
-/// Builds the extension module for one free-threaded interpreter, which takes no abi3 file, and returns where it was put.
+/// Builds the extension module for one free-threaded interpreter, which cannot load an abi3 file,
+/// and returns its path.
 pub(crate) fn build_free_threaded(release: bool, python: &Path) -> Result<PathBuf> {
     let suffix = free_threaded::suffix(python)?;
-    // A directory of its own: in the other one each build would undo what the last one made for the other kind of interpreter.
+    // A separate directory: in a common one, each build would invalidate the artifacts for the
+    // other kind of interpreter.
     let target = target().join("ft");
     let mut command = shell::cargo(["build", "--quiet", "--package", "snakepit-native", "--lib"]);
     command.arg("--no-default-features");
@@ -55,7 +58,7 @@ pub(crate) fn build_free_threaded(release: bool, python: &Path) -> Result<PathBu
     install(command, release, &target, &format!("_native{suffix}"))
 }
 
-/// Runs the build and puts what it made into the package.
+/// Runs the build and copies the library into the package.
 fn install(mut command: Command, release: bool, target: &Path, name: &str) -> Result<PathBuf> {
     if release {
         command.arg("--release");
@@ -76,26 +79,28 @@ fn install(mut command: Command, release: bool, target: &Path, name: &str) -> Re
     if fs::read(&file).is_ok_and(|old| old == bytes) {
         return Ok(file);
     }
-    // Written aside and renamed: a worker that has the old file mapped keeps it, and none ever sees half a file.
+    // Written aside and renamed: a worker that has mapped the old file keeps it, and no worker ever
+    // sees half a file.
     let fresh = package.join(format!("._native.{}.tmp", std::process::id()));
     fs::write(&fresh, bytes).with_context(|| format!("{}", fresh.display()))?;
     fs::rename(&fresh, &file).with_context(|| format!("{}", file.display()))?;
     Ok(file)
 }
 
-/// Compiles the package's Python files once. Where Python writes no byte code by itself, every worker would compile them at its start.
+/// Compiles the package's Python files once. If Python does not write byte code itself, every
+/// worker would compile them at its start.
 fn compile(package: &Path) {
     let Ok(python) = venv::interpreter() else {
         return;
     };
-    // It only saves time: a start without it works the same.
+    // Only saves time: a start without it works the same.
     let _ = Command::new(python)
         .args(["-m", "compileall", "-q"])
         .arg(package)
         .status();
 }
 
-/// Cargo's target directory.
+/// Returns Cargo's target directory.
 pub(crate) fn target() -> PathBuf {
     let named = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
     shell::root().join(named)

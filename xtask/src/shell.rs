@@ -1,4 +1,4 @@
-//! Running other programs: where, how, and what they printed.
+//! Running other programs: directory, environment, and output.
 
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Read, Write};
@@ -8,14 +8,14 @@ use std::sync::Mutex;
 
 use anyhow::{Context as _, Result, ensure};
 
-/// The repository's root.
+/// Returns the repository's root.
 pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .expect("xtask lies in the root")
 }
 
-/// Refuses arguments that a command does not have.
+/// Rejects arguments that a command does not have.
 pub(crate) fn only(args: &[String], known: &[&str]) -> Result<()> {
     for arg in args {
         ensure!(
@@ -31,9 +31,10 @@ pub(crate) fn only(args: &[String], known: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// A cargo command in the root.
+/// Creates a cargo command in the root.
 ///
-/// The variables that `cargo run` sets for this program would make cargo believe that build scripts have to run again, so they are taken away.
+/// Removes the variables that `cargo run` sets for this program: with them, cargo would run build
+/// scripts again.
 pub(crate) fn cargo<const N: usize>(args: [&str; N]) -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
@@ -47,7 +48,7 @@ pub(crate) fn cargo<const N: usize>(args: [&str; N]) -> Command {
     command
 }
 
-/// Runs a command to its end; a status other than 0 is an error.
+/// Runs a command to its end. Any exit status but 0 is an error.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let shown = describe(command);
     eprintln!("$ {shown}");
@@ -59,7 +60,7 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs a command and returns its standard output.
+/// Runs a command and returns its stdout.
 pub(crate) fn read(command: &mut Command) -> Result<String> {
     let shown = describe(command);
     let output = command
@@ -75,12 +76,12 @@ pub(crate) fn read(command: &mut Command) -> Result<String> {
     String::from_utf8(output.stdout).with_context(|| format!("output of `{shown}`"))
 }
 
-/// Runs a command, shows its output as it comes, and returns all of it.
+/// Runs a command, shows its output immediately, and returns all of it.
 pub(crate) fn tee(command: &mut Command) -> Result<(ExitStatus, String)> {
     show(command, |_| true)
 }
 
-/// The same; lines that begin like this, after spaces, are not shown.
+/// As [`tee`], but does not show lines that begin with `start` after white space.
 pub(crate) fn tee_without(command: &mut Command, start: &str) -> Result<(ExitStatus, String)> {
     let start = start.as_bytes();
     show(command, |line| !line.trim_ascii_start().starts_with(start))
@@ -113,7 +114,7 @@ fn copy(from: impl Read, mut to: impl Write, text: &Mutex<String>, shown: &dyn F
     let mut from = BufReader::new(from);
     let mut line = Vec::new();
     while from.read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
-        // A reader of ours that went away must not stop the tests.
+        // A closed stdout must not stop the tests.
         if shown(&line) {
             let _ = to.write_all(&line).and_then(|()| to.flush());
         }
@@ -124,7 +125,7 @@ fn copy(from: impl Read, mut to: impl Write, text: &Mutex<String>, shown: &dyn F
     }
 }
 
-/// The command as one would type it.
+/// Formats a command as one would type it.
 fn describe(command: &Command) -> String {
     let program = Path::new(command.get_program());
     let mut text = program

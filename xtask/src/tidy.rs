@@ -1,4 +1,5 @@
-//! `tidy`: the house rules that a program can check. Also a test, so that `cargo test` finds violations.
+//! `tidy`: the house rules that a program can check. Also a test, so that `cargo test` finds
+//! violations.
 
 mod crates;
 mod defects;
@@ -14,11 +15,11 @@ use anyhow::{Result, bail};
 
 use crate::shell;
 
-/// A rule that is broken somewhere.
+/// A violation of a rule.
 #[derive(Debug, PartialEq, Eq)]
 struct Violation {
     file: String,
-    /// From 1; 0 for the whole file.
+    /// Line number from 1; 0 for the whole file.
     line: usize,
     message: String,
     help: String,
@@ -78,7 +79,7 @@ fn check() -> Result<Vec<Violation>> {
             .strip_prefix(root)?
             .to_string_lossy()
             .replace('\\', "/");
-        // What is not text is not source.
+        // A file that is not text is not source.
         let Ok(text) = fs::read_to_string(&path) else {
             continue;
         };
@@ -92,7 +93,8 @@ fn check() -> Result<Vec<Violation>> {
     Ok(violations)
 }
 
-/// All files below `dir`, except what is built, fetched or generated, and crates that are not members of the workspace.
+/// Lists all files below `dir`, except built, fetched and generated ones, and crates outside the
+/// workspace.
 fn walk(dir: &Path, members: &[PathBuf], files: &mut Vec<PathBuf>) -> Result<()> {
     let skipped = ["target", "generated", "node_modules", "__pycache__"];
     let mut entries = fs::read_dir(dir)?.collect::<std::io::Result<Vec<_>>>()?;

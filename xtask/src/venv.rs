@@ -1,4 +1,4 @@
-//! The interpreter, and the virtual environment with the tools that the Python tests need.
+//! The interpreter, and the virtual environments with the tools for the Python tests.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,12 +8,13 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::shell;
 
-/// How often an installation is tried: package indexes have bad minutes.
+/// Number of attempts of an installation: package indexes have bad minutes.
 const TRIES: u32 = 3;
 
-/// The interpreter to test with: `SNAKEPIT_PYTHON`, else the first CPython >= 3.10 on the path.
+/// Returns the interpreter to test with: `SNAKEPIT_PYTHON`, else the first CPython >= 3.10 on the
+/// path.
 ///
-/// The answer is the interpreter's own `sys.executable`, since `python3` may be a shim.
+/// The path is the interpreter's own `sys.executable`, since `python3` may be a shim.
 pub(crate) fn interpreter() -> Result<PathBuf> {
     let explicit = std::env::var_os("SNAKEPIT_PYTHON").map(PathBuf::from);
     let names = [
@@ -55,17 +56,20 @@ fn ask(candidate: &Path) -> Option<PathBuf> {
     output.status.success().then(|| PathBuf::from(path.trim()))
 }
 
-/// The environment of all tools, for the usual interpreter; makes it if it is not what the list says. Returns its interpreter.
+/// Returns the interpreter of the environment with all tools, based on the usual interpreter.
+/// Creates or updates the environment if it does not match the list.
 pub(crate) fn ensure() -> Result<PathBuf> {
     make(&interpreter()?, ".venv", "python/requirements-lint.txt")
 }
 
-/// The environment of the tests alone, for a free-threaded interpreter.
+/// Returns the interpreter of the environment for the tests only, based on a free-threaded
+/// interpreter.
 pub(crate) fn ensure_free_threaded(base: &Path) -> Result<PathBuf> {
     make(base, ".venv-ft", "python/requirements-test.txt")
 }
 
-/// Makes the environment `name` what the list of requirements says, if it is not, and returns its interpreter.
+/// Creates the environment `name`, or updates it if it does not match the list of requirements.
+/// Returns its interpreter.
 fn make(base: &Path, name: &str, list: &str) -> Result<PathBuf> {
     let root = shell::root();
     let requirements = root.join(list);

@@ -1,4 +1,4 @@
-//! Two results of a benchmark: which figures became worse.
+//! Comparison of two results of a benchmark.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::fmt;
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-/// A figure that became worse by more than this is a regression.
+/// Percentage by which a worse figure counts as a regression.
 pub(super) const LIMIT_PERCENT: f64 = 10.0;
 
 /// The rows of one JSON file, by bench, case and metric.
@@ -16,19 +16,19 @@ pub(super) struct Rows(BTreeMap<String, Figure>);
 #[derive(Clone, Copy, Debug)]
 struct Figure {
     value: f64,
-    /// Ours divided by the floor of the same minute, which is what can be compared between two days.
+    /// Ratio to the floor measured in the same minute, which makes results of two days comparable.
     ratio: Option<f64>,
     higher_is_better: bool,
 }
 
-/// One figure then and now.
+/// One figure, before and now.
 #[derive(Debug)]
 pub(super) struct Change {
     name: String,
     what: &'static str,
     old: f64,
     new: f64,
-    /// How much worse, in percent; negative means better.
+    /// Deterioration in percent; negative if the figure is better.
     worse: f64,
 }
 
@@ -59,7 +59,7 @@ impl Rows {
         Ok(Self(figures))
     }
 
-    /// The figures that both have, compared by their ratio to the floor where both have a floor.
+    /// Compares the figures that both results have: by their ratio to the floor if both have one.
     pub(super) fn against(&self, old: &Self) -> Vec<Change> {
         let both = self
             .0

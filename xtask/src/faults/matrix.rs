@@ -1,8 +1,8 @@
-//! The rows of the fault matrix, so that one whose test is missing is not forgotten.
+//! The rows that the fault matrix must have, so that a missing test is noticed.
 
 use super::rows::Row;
 
-/// Their numbers; each has a test.
+/// Numbers of the rows; each has a test.
 const ROWS: &[u64] = &[
     1, 4, 5, 6, 7, 8, 9, 10, 13, 14, 15, 16, 17, 19, 20, 21, 23, 24, 25, 26, 27, 29, 30, 31, 32,
     33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 46, 47, 48, 49, 50, 51, 52, 53, 55, 57, 58, 61,

@@ -1,11 +1,11 @@
-//! The lines of the table: from files, from the names of tests, and back to text.
+//! The lines of the table: read from files and from the names of tests, and written as text.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use serde_json::Value;
 
-/// One line of the table: what was done and what was seen.
+/// One line of the table: the fault and the observation.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Row {
     pub(super) number: u64,
@@ -14,7 +14,7 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// What a row has written about itself.
+    /// Reads the result file of a row.
     pub(super) fn of_file(value: &Value) -> Option<Self> {
         Some(Self {
             number: value["row"].as_u64()?,
@@ -24,17 +24,18 @@ impl Row {
     }
 }
 
-/// Tests that write no result: how a line about one goes on, and what their rows begin with.
+/// Tests that write no result: the prefix of their lines in the output, and the prefix of their
+/// rows.
 const NAMED: [(&str, &str); 2] = [
     ("snakepit-registry::it ", "registry"),
     ("snakepit-grpc::grpcio ", "grpc"),
 ];
 
-/// The rows of tests whose names tell what they are about: `row_31_truncated_databases`.
+/// Reads rows from the names of tests, such as `row_31_truncated_databases`.
 ///
-/// `skips` has the tests that found out that they cannot run here, and why.
+/// `skips` has the tests that cannot run here, with the reasons.
 pub(super) fn of_names(output: &str, skips: &BTreeMap<String, String>) -> Vec<Row> {
-    // A test that is tried again has several lines; the last one counts.
+    // A retried test has several lines; the last one counts.
     let mut rows = BTreeMap::new();
     for line in output.lines() {
         let Some((status, rest)) = line.trim_start().split_once(" [") else {
@@ -71,7 +72,7 @@ pub(super) fn of_names(output: &str, skips: &BTreeMap<String, String>) -> Vec<Ro
     rows.into_iter().map(row).collect()
 }
 
-/// The numbers that a name begins with: `1_and_4_host_killed` has two.
+/// Returns the numbers at the beginning of a name: `1_and_4_host_killed` has two.
 fn numbers(name: &str) -> Vec<u64> {
     name.split('_')
         .take_while(|word| *word == "and" || word.parse::<u64>().is_ok())

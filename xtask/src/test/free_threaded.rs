@@ -1,4 +1,5 @@
-//! The tests that have something to say about a free-threaded interpreter, on one: all of Python's, and the thread profile end to end.
+//! The tests that are repeated on a free-threaded interpreter: all of Python's, and the thread
+//! profile end to end.
 
 use std::path::Path;
 
@@ -9,10 +10,10 @@ use super::totals::{Counts, Totals, cargo_test, nextest};
 use crate::free_threaded::{self, Effort};
 use crate::{python, shell, venv};
 
-/// The tests of Rust that are repeated. Those of other profiles would only say the same again.
+/// Rust tests to repeat. The tests of other profiles would not show anything new.
 const REPEATED: [&str; 2] = ["thread_profile", "free_threading"];
 
-/// What is left out when there is no such interpreter.
+/// The tests that are skipped without such an interpreter.
 const LEFT_OUT: &str = "all of python/tests, and the thread profile, on free-threaded CPython";
 
 pub(super) fn run(
@@ -30,7 +31,7 @@ pub(super) fn run(
     python::build_free_threaded(false, &base)?;
     let tools = venv::ensure_free_threaded(&base);
     if wanted("rust") {
-        // With the tools' environment there is numpy, which some tools of the tests use.
+        // The environment with the tools has numpy, which some tests use.
         rust(totals, tools.as_deref().unwrap_or(&base))?;
     }
     if wanted("python") {
@@ -64,7 +65,7 @@ fn rust(totals: &mut Totals, python: &Path) -> Result<()> {
             .args(["--final-status-level", "fail"])
             .args(REPEATED);
         let (status, output) = shell::tee(command.env("SNAKEPIT_PYTHON", python))?;
-        // The rest of the binary has run before; it is not skipped.
+        // The other tests of the binary ran before and are not skipped.
         let counts = nextest(&output).map(|counts| Counts {
             skipped: 0,
             skips: Vec::new(),

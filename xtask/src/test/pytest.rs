@@ -11,7 +11,8 @@ use crate::{shell, venv};
 pub(super) fn run(totals: &mut Totals) -> Result<()> {
     let python = match venv::ensure() {
         Ok(python) => python,
-        // A developer without a network still wants the rest; continuous integration must not lose tests silently.
+        // A developer without a network still wants the other tests; continuous integration must
+        // not lose tests silently.
         Err(error) if std::env::var_os("CI").is_none_or(|ci| ci != "true") => {
             let reason = format!("all of python/tests: {error:#}").replace('\n', " ");
             let counts = Counts {
@@ -27,7 +28,7 @@ pub(super) fn run(totals: &mut Totals) -> Result<()> {
     with(totals, "pytest", &python)
 }
 
-/// Runs them with this interpreter, which has the tools.
+/// Runs the tests with an interpreter that has the tools.
 pub(super) fn with(totals: &mut Totals, name: &str, python: &Path) -> Result<()> {
     let mut command = Command::new(python);
     command.args([

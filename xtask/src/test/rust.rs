@@ -1,4 +1,4 @@
-//! Rust tests: nextest where it is installed, `cargo test` otherwise, and the doc tests.
+//! Rust tests: with nextest if it is installed, otherwise with `cargo test`; and the doc tests.
 
 use anyhow::Result;
 
@@ -27,7 +27,7 @@ pub(super) fn run(totals: &mut Totals) -> Result<()> {
     Ok(())
 }
 
-/// Whether nextest is installed.
+/// Returns whether nextest is installed.
 pub(super) fn has_nextest() -> bool {
     shell::cargo(["nextest", "--version"])
         .stdin(std::process::Stdio::null())

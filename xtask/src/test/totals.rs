@@ -2,24 +2,24 @@
 
 use std::fmt;
 
-/// What one runner says it did.
+/// The counts of one runner.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Counts {
     pub(super) passed: u64,
     pub(super) failed: u64,
     pub(super) skipped: u64,
-    /// Each skipped test, with the reason where the runner tells it.
+    /// Each skipped test, with the reason if the runner reports it.
     pub(super) skips: Vec<String>,
 }
 
-/// The sum over all runners. Displayed, it is the closing line.
+/// The sum over all runners. `Display` writes the closing line.
 #[derive(Debug, Default)]
 pub(super) struct Totals {
     pub(super) passed: u64,
     pub(super) failed: u64,
     pub(super) skipped: u64,
     pub(super) skips: Vec<String>,
-    /// Runs that failed without counting a test as failed, for example since they do not compile.
+    /// Runs that failed without counting a failed test, for example because they do not compile.
     pub(super) problems: Vec<String>,
 }
 
@@ -54,13 +54,14 @@ impl fmt::Display for Totals {
     }
 }
 
-/// Nextest's `Summary [   0.071s] 2 tests run: 1 passed, 1 failed, 1 skipped`.
+/// Parses nextest's `Summary [   0.071s] 2 tests run: 1 passed, 1 failed, 1 skipped`.
 pub(super) fn nextest(output: &str) -> Option<Counts> {
     let lines = || output.lines().map(str::trim_start);
     let summary = lines().rfind(|line| line.starts_with("Summary ["))?;
     let (_, numbers) = summary.split_once(" run: ")?;
     let mut counts = words(numbers);
-    // The list of skipped tests comes after the summary, one a line: `SKIP [   ] (───) package::binary name`.
+    // The list of skipped tests follows the summary, one per line: `SKIP [   ] (───)
+    // package::binary name`.
     let skips = lines().filter(|line| line.starts_with("SKIP ["));
     counts.skips = skips
         .filter_map(|line| Some(ignored(line.split_once(") ")?.1)))
@@ -68,7 +69,7 @@ pub(super) fn nextest(output: &str) -> Option<Counts> {
     Some(counts)
 }
 
-/// The sum of libtest's `test result: FAILED. 1 passed; 1 failed; 1 ignored; …`, one for each binary.
+/// Sums libtest's `test result: FAILED. 1 passed; 1 failed; 1 ignored; …`, one for each binary.
 pub(super) fn cargo_test(output: &str) -> Option<Counts> {
     let mut sum = Counts::default();
     let mut found = false;
@@ -94,7 +95,8 @@ pub(super) fn cargo_test(output: &str) -> Option<Counts> {
     found.then_some(sum)
 }
 
-/// Pytest's `== 3 failed, 412 passed, 1 skipped, 2 errors in 3.21s ==` and its `SKIPPED [1] file:line: reason`.
+/// Parses pytest's `== 3 failed, 412 passed, 1 skipped, 2 errors in 3.21s ==` and its `SKIPPED [1]
+/// file:line: reason`.
 pub(super) fn pytest(output: &str) -> Option<Counts> {
     let summary = output.lines().rfind(|line| {
         let line = line.trim_matches('=').trim();
@@ -118,7 +120,7 @@ fn ignored(name: &str) -> String {
     format!("{name}: ignored")
 }
 
-/// Adds up `3 failed, 412 passed (2 slow), 1 skipped`. Other words are no outcomes.
+/// Adds up `3 failed, 412 passed (2 slow), 1 skipped`. Other words are not outcomes.
 fn words(text: &str) -> Counts {
     let mut counts = Counts::default();
     for part in text.split(',') {
@@ -130,7 +132,7 @@ fn words(text: &str) -> Counts {
             "passed" | "xfailed" => counts.passed += n,
             "skipped" | "ignored" => counts.skipped += n,
             "failed" | "error" | "errors" | "exec" | "timed" | "xpassed" => counts.failed += n,
-            // `4 warnings`, `0 measured`, `1 flaky)` of a parenthesis.
+            // For example `4 warnings`, `0 measured`, `1 flaky)` in parentheses.
             _ => {}
         }
     }

@@ -1,4 +1,4 @@
-//! Which crate may depend on which, and that each takes part in the workspace's lints.
+//! Dependencies between crates, and their participation in the workspace's lints.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::Violation;
 
-/// The allowed edges. Edges for tests may point upwards; the others never do.
+/// The allowed edges. Only dev-dependencies may point upwards.
 const EDGES: &[(&str, &[&str])] = &[
     ("snakepit-core", &[]),
     ("snakepit-registry", &[]),
@@ -33,10 +33,10 @@ const EDGES: &[(&str, &[&str])] = &[
     ("snakepit-native", &["snakepit-grpc", "snakepit-walker"]),
 ];
 
-/// Crates that nothing depends on, and that may use everything.
+/// Crates that may use everything; no crate depends on them.
 const FREE: &[&str] = &["snakepit-benches", "xtask"];
 
-/// Edges that exist only with a feature, since the lower half is useful without them.
+/// Edges that require a feature, since the crate is useful without them.
 const OPTIONAL: &[(&str, &str)] = &[
     ("snakepit-grpc", "snakepit-core"),
     ("snakepit-diag", "snakepit-registry"),
@@ -96,7 +96,7 @@ pub(super) fn check(metadata: &Value) -> Result<Vec<Violation>> {
     Ok(violations)
 }
 
-/// The folders of the workspace's crates.
+/// Returns the folders of the workspace's crates.
 pub(super) fn folders(metadata: &Value) -> Vec<PathBuf> {
     let packages = metadata["packages"].as_array().into_iter().flatten();
     let manifests = packages.filter_map(|package| package["manifest_path"].as_str());
@@ -131,7 +131,8 @@ mod tests {
 
     use super::*;
 
-    /// The messages for one package beside `snakepit-core`, without the lints rule, whose manifests are real files.
+    /// Returns the messages for one package beside `snakepit-core`. Leaves out the rule about
+    /// lints, which reads real manifests.
     fn messages(name: &str, dependency: Value) -> Vec<String> {
         let metadata = json!({"packages": [
             {"name": "snakepit-core", "manifest_path": "", "dependencies": []},

@@ -1,19 +1,19 @@
-//! The index of the original's defects: each has a test, and the tests are there.
+//! The index of the original library's defects: each has a test, and the test exists.
 
 use std::collections::BTreeSet;
 
 use super::Violation;
 
-/// The index.
+/// Path of the index.
 pub(super) const FILE: &str = "docs/original-defects.md";
 
-/// The numbers that it has to hold.
+/// Numbers that the index must contain.
 const NUMBERS: &[&str] = &[
     "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15", "16", "16a",
     "17", "18", "19", "68", "69", "70", "71", "71a", "71b", "72", "73",
 ];
 
-/// Adds the names of all functions in a source file of Rust.
+/// Adds the names of all functions in a Rust source file.
 pub(super) fn functions(text: &str, names: &mut BTreeSet<String>) {
     for line in text.lines() {
         let Some((before, rest)) = line.split_once("fn ") else {

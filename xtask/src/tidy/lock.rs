@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Violation;
 
-/// Crates that we cannot have in one version, and why.
+/// Crates with several versions, and the reasons.
 const DUPLICATES: &[(&str, &str)] = &[
     ("foldhash", "comes with `hashbrown`"),
     (

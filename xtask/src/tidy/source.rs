@@ -2,10 +2,11 @@
 
 use super::Violation;
 
-/// Lines of a hand-written source file.
+/// Most lines of a hand-written source file.
 const MAX_LINES: usize = 400;
 
-/// What must not stand in a source file, in pieces, so that this table does not find itself.
+/// Forbidden texts and the advice for each. Split into pieces, so that this table does not match
+/// itself.
 const WORDS: &[(&[&str], &str)] = &[
     (&["to", "do!("], "write the code, or return an error"),
     (
@@ -31,7 +32,7 @@ const WORDS: &[(&[&str], &str)] = &[
     (&["/ro", "ot/"], "paths of one machine do not belong here"),
 ];
 
-/// Ways to wait for an amount of time, which in tests means to hope.
+/// Calls that wait for an amount of time, which in tests amounts to hoping.
 const SLEEPS: &[&[&str]] = &[
     &["thread::", "sleep("],
     &["time::", "sleep("],
@@ -39,10 +40,12 @@ const SLEEPS: &[&[&str]] = &[
     &["asyncio.", "sleep("],
 ];
 
-/// A line with this comment, or below one, is what a tool does on purpose, and no test waits for it to be over.
+/// Marks a sleep, in the same line or above it, that a tool makes on purpose and that no test waits
+/// for.
 const TOOL_SLEEPS: &str = "the tool sleeps";
 
-/// A line below this comment looks again and again for what no event tells, such as the end of a process that is not our child.
+/// Marks a sleep that polls for a state without an event, such as the end of a process that is not
+/// our child.
 const POLLS: &str = "// polls: ";
 
 pub(super) fn check(file: &str, text: &str) -> Vec<Violation> {
@@ -78,7 +81,7 @@ pub(super) fn check(file: &str, text: &str) -> Vec<Violation> {
     violations
 }
 
-/// Every module begins with what it is for.
+/// Checks that a module begins with its purpose.
 fn heading(file: &str, text: &str, rust: bool) -> Option<Violation> {
     let mut lines = text.lines().filter(|line| !line.trim().is_empty());
     if rust {
@@ -94,7 +97,7 @@ fn heading(file: &str, text: &str, rust: bool) -> Option<Violation> {
             )
         });
     }
-    // Interpreter lines and comments may come first; an empty file says nothing wrong.
+    // Interpreter lines and comments may come first; an empty file is fine.
     let first = lines.find(|line| !line.starts_with('#'))?;
     let ok = ["\"\"\"", "r\"\"\""]
         .iter()
@@ -132,7 +135,7 @@ fn words(file: &str, text: &str) -> Vec<Violation> {
     violations
 }
 
-/// The word is not a part of a longer one.
+/// Returns whether the word occurs, not as a part of a longer one.
 fn stands_alone(line: &str, word: &str) -> bool {
     line.split(|c: char| !c.is_ascii_alphanumeric())
         .any(|part| part == word)
@@ -146,7 +149,7 @@ fn is_test(file: &str) -> bool {
         || name.starts_with("test_")
 }
 
-/// Sleeps in tests: in test files, and below `mod tests` in the others.
+/// Finds sleeps in tests: in test files, and below `mod tests` in others.
 fn sleeps(file: &str, text: &str) -> Vec<Violation> {
     let lines: Vec<&str> = text.lines().collect();
     let start = if is_test(file) {
@@ -159,12 +162,12 @@ fn sleeps(file: &str, text: &str) -> Vec<Violation> {
     let Some(start) = start else {
         return Vec::new();
     };
-    // On a paused clock tokio's sleep takes no time, and in Python a sleep of 0 only lets others run.
+    // On a paused clock tokio's sleep takes no time, and in Python a sleep of 0 only yields.
     let paused = text.contains("start_paused") || text.contains("clock is paused");
     let sleeps = |line: &str| {
         SLEEPS.iter().any(|pieces| {
             let call = pieces.concat();
-            // In Rust, `time.` is Python inside a string: a worker that takes its time.
+            // In Rust, `time.` is Python code in a string: a worker that takes its time.
             (pieces[0].ends_with("::") || !file.ends_with(".rs"))
                 && line.contains(&call)
                 && !line.contains(&format!("{call}0)"))

@@ -1,10 +1,10 @@
 //! Data directories of other users: the program rejects them, and touches nothing in or behind
 //! them.
 //!
-//! The program also ends soon. On an idle machine each command takes less than 0.2 s, and `doctor` up to a
-//! second more, since it waits for the end of an orphan. A busy machine can stretch any time, so
-//! the assertions do not depend on the load: they bound the CPU time of the command and of its
-//! children, and check that it waits for no other process. For that, there is a pipe without a
+//! The program also ends soon. On an idle machine each command takes less than 0.2 s, and `doctor`
+//! up to a second more, since it waits for the end of an orphan. A busy machine can stretch any
+//! time, so the assertions do not depend on the load: they bound the CPU time of the command and of
+//! its children, and check that it waits for no other process. For that, there is a pipe without a
 //! writer in the place of every file, and other processes hold the locks; a command that waited for
 //! one of them would never end.
 
