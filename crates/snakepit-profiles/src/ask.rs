@@ -1,4 +1,4 @@
-//! Running an interpreter for what it answers, within limits of time and output.
+//! Running an interpreter to query it, with limits of time and output.
 
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
@@ -14,27 +14,27 @@ use crate::child::describe;
 use crate::run::Run;
 use crate::shadowed::Shadow;
 
-/// Time that one candidate has to answer.
+/// Time in which a candidate must answer.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Time to end once both outputs are closed.
+/// Time in which a candidate must exit once both outputs are closed.
 const LAST_MOMENT: Duration = Duration::from_secs(1);
 
-/// Bytes of output that are read of one candidate.
+/// Most bytes of output that are read from a candidate.
 const MAX_OUTPUT: u64 = 1 << 20;
 
-/// Why a candidate gave no answer.
+/// The reason why a candidate gave no answer.
 pub(crate) enum Unusable {
-    /// A phrase that says why it cannot be used.
+    /// The candidate cannot be used, for the reason in this phrase.
     Candidate(String),
-    /// Nothing can be started, whatever it is.
+    /// No process at all can be started.
     Run(Error),
-    /// A file of the user keeps every interpreter from starting.
+    /// A file of the user prevents every interpreter from starting.
     Shadowed(Shadow),
 }
 
 impl Unusable {
-    /// The error of whoever has asked; `text` makes one of a phrase about the candidate.
+    /// Converts the reason into the caller's error; `text` converts a phrase about the candidate.
     pub(crate) fn error(self, text: impl FnOnce(String) -> StartError) -> StartError {
         match self {
             Self::Candidate(reason) => text(reason),
@@ -53,21 +53,21 @@ fn not_recorded(error: &Error) -> StartError {
     start
 }
 
-/// The environment of those that are asked.
+/// Returns the environment of the interpreters that are queried.
 pub(crate) fn passed() -> impl Iterator<Item = (OsString, OsString)> {
     let dropped = ["PYTHONINSPECT", "PYTHONSTARTUP"];
     std::env::vars_os().filter(move |(name, _)| !dropped.iter().any(|one| name == one))
 }
 
-/// Runs a program to its end: both outputs, and how it ended. It dies with this process, or when the
-/// future is dropped.
+/// Runs a program to its end. Returns stdout, stderr, and a phrase about its exit. The program dies
+/// with this process, or when the future is dropped.
 pub(crate) async fn ask(
     run: &Run,
     mut spec: CommandSpec,
     dir: &Path,
 ) -> Result<(Vec<u8>, Vec<u8>, String), Unusable> {
     spec.cwd = Some(dir.to_owned());
-    // It ends by itself, and soon.
+    // Signals can stay blocked: the program is short-lived.
     spec.hold_signals = true;
     spec.env = passed().collect();
     let starting = {
@@ -95,7 +95,7 @@ pub(crate) async fn ask(
     answer.map_err(Unusable::Candidate)
 }
 
-/// Both outputs and the end of a candidate.
+/// Reads stdout and stderr of a candidate and waits for its exit.
 async fn output(
     registration: Registration,
     spawned: Spawned,
@@ -111,7 +111,7 @@ async fn output(
     )?;
     let ended = tokio::task::spawn_blocking(move || {
         let exit = registration.wait(LAST_MOMENT);
-        // Nobody waits for a row; if it stays, the next sweep finds nothing behind it.
+        // The row is not waited for; if it stays, the next sweep finds no process for it.
         let _ = registration.release();
         exit.map_or_else(|| "closed its output and went on".to_owned(), describe)
     });

@@ -1,4 +1,4 @@
-//! Where the worker runtime, the `snakepit_bridge` package, is.
+//! The search for the worker runtime, the `snakepit_bridge` package.
 
 use std::path::{Path, PathBuf};
 
@@ -9,19 +9,19 @@ use crate::{Interpreter, variables};
 /// The package's name.
 const PACKAGE: &str = "snakepit_bridge";
 
-/// The package as one interpreter takes it.
+/// The package, as found for one interpreter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Bridge {
-    /// The directory to put on the search path; `None` when the interpreter finds the package by itself.
+    /// The directory to add to the search path. `None` if the interpreter finds the package itself.
     pub(crate) dir: Option<PathBuf>,
-    /// The file of the compiled part.
+    /// The extension module.
     pub(crate) extension: PathBuf,
 }
 
 /// Finds the package.
 ///
 /// # Errors
-/// [`ErrorCode::NoBridge`] says where it was looked for.
+/// [`ErrorCode::NoBridge`] lists the places that were searched.
 pub(crate) fn find(
     explicit: Option<&Path>,
     interpreter: &Interpreter,
@@ -84,7 +84,8 @@ pub(crate) fn find(
     Err(not_found(&tried, interpreter))
 }
 
-/// The file of the compiled part that the interpreter takes: that with the first of its endings. A free-threaded one takes no `.abi3.so`.
+/// Returns the extension module for the interpreter: the one with the first of its suffixes. A
+/// free-threaded interpreter cannot load `.abi3.so`.
 fn extension(dir: &Path, interpreter: &Interpreter) -> Result<PathBuf, String> {
     let package = dir.join(PACKAGE);
     let Ok(entries) = package.read_dir() else {

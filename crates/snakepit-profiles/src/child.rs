@@ -1,4 +1,5 @@
-//! One worker process with everything that it starts: it ends completely, and nobody waits in vain.
+//! One worker process and everything that it starts: its complete end is guaranteed, and all who
+//! wait for it are notified.
 
 mod ending;
 
@@ -20,33 +21,33 @@ use crate::oom::Counter;
 use crate::output::{self, Log, Tail};
 use crate::run::Run;
 
-/// Time for the last output to arrive once the process is gone. Only something that left its
-/// process group can hold the pipes open longer.
+/// Time for the last output to arrive once the process is gone. Only a process that left the group
+/// can hold the pipes open longer.
 const LAST_OUTPUT: Duration = Duration::from_millis(50);
 
-/// Time in which a killed process is dead. Only one in an uninterruptible wait, for a disk as a rule,
-/// takes longer; nobody waits for that one.
+/// Time in which a killed process dies. Only a process in an uninterruptible wait, usually for a
+/// disk, takes longer; it is not waited for.
 const DEATH: Duration = Duration::from_secs(1);
 
 /// A process group. Dropping it kills the group at once, unless it may outlive its host.
 #[derive(Debug)]
 pub(crate) struct Process {
     group: Arc<Group>,
-    /// The leader has ended.
+    /// True once the leader has ended.
     ended: watch::Receiver<bool>,
     exit: watch::Receiver<Option<WorkerExit>>,
-    /// Nothing of the group is left.
+    /// True once nothing of the group is left.
     gone: watch::Receiver<bool>,
     tail: Tail,
     tasks: TaskTracker,
 }
 
-/// Why there is no process.
+/// The reason why a process could not be started.
 #[derive(Debug)]
 pub(crate) enum NotStarted {
-    /// It cannot be recorded or started.
+    /// The process cannot be recorded or started.
     Registry(Error),
-    /// It cannot be watched.
+    /// The process cannot be watched.
     System(String),
 }
 
@@ -56,36 +57,37 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[derive(Debug)]
 struct Group {
-    /// Its place in the registry; none when it is gone, because its number may belong to somebody
-    /// else then. Dropping it kills the group.
+    /// The group's place in the registry. `None` once the leader is reaped, since its process id
+    /// may then belong to another process. Dropping it kills the group.
     registration: Mutex<Option<Arc<Registration>>>,
     pid: u32,
-    /// It outlives its host.
+    /// True if the group may outlive its host.
     independent: AtomicBool,
-    /// Why we ended it, if we did: the first reason counts.
+    /// The first reason for which this process ended it. `None` if it did not.
     cause: Mutex<Option<Cause>>,
-    /// What the pool says of the end that it plans.
+    /// The pool's reason for an end that it plans.
     why: Mutex<Option<String>>,
-    /// Whether it was killed.
+    /// True once it was killed.
     killed: watch::Sender<bool>,
-    /// Where the kernel counts kills for lack of memory, as it was when the process was started or ready.
+    /// The kernel's counter of out-of-memory kills, as read when the process was started or became
+    /// ready.
     memory: Mutex<Option<Counter>>,
 }
 
 #[derive(Clone, Debug)]
 enum Cause {
-    /// On purpose.
+    /// Ended on purpose.
     Stopped,
-    /// Because it misbehaved.
+    /// Killed for this fault.
     Fault(String),
 }
 
 impl Process {
-    /// Announces, starts and records a command as the leader of its own group. `tasks` runs what
-    /// watches it, `log` takes what it prints.
+    /// Reserves a record for a command, starts it as the leader of its own group, and records it.
+    /// `tasks` runs the tasks that watch it, and `log` receives its output.
     ///
     /// # Cancel safety
-    /// What was started is killed when the future is dropped.
+    /// Dropping the future kills the process if it was started.
     pub(crate) async fn spawn(
         run: &Run,
         spec: CommandSpec,
@@ -148,11 +150,11 @@ impl Process {
         })
     }
 
-    /// Records that it serves. Does not wait for that.
+    /// Records in the background that the worker is ready.
     pub(crate) fn note_ready(&self) {
         self.record(Registration::ready);
         let group = Arc::clone(&self.group);
-        // By now it is in the control group that it stays in.
+        // From now on the process stays in its control group.
         self.tasks.spawn_blocking(move || {
             if let Some(counter) = Counter::of(group.pid) {
                 *lock(&group.memory) = Some(counter);
@@ -160,7 +162,7 @@ impl Process {
         });
     }
 
-    /// Records that it is being stopped. Does not wait for that.
+    /// Records in the background that the worker is being stopped.
     pub(crate) fn note_stopping(&self) {
         self.record(Registration::stopping);
     }
@@ -169,7 +171,7 @@ impl Process {
         let registration = lock(&self.group.registration).clone();
         if let Some(registration) = registration {
             self.tasks.spawn_blocking(move || {
-                // The process is as well protected as before.
+                // The protection of the process does not depend on the state.
                 if let Err(error) = state(&registration) {
                     tracing::warn!(%error, "the state of a worker cannot be recorded");
                 }
@@ -177,12 +179,12 @@ impl Process {
         }
     }
 
-    /// Process id of the leader.
+    /// Returns the process id of the leader.
     pub(crate) fn pid(&self) -> u32 {
         self.group.pid
     }
 
-    /// The last output so far.
+    /// Returns the last lines of output so far.
     pub(crate) fn output(&self) -> Vec<String> {
         self.tail.lines()
     }
@@ -190,21 +192,22 @@ impl Process {
     /// Resolves as soon as the leader has ended, or was killed and does not die.
     pub(crate) async fn ended(&self) {
         let mut ended = self.ended.clone();
-        // Without a sender the runtime is shutting down, and so are its workers.
+        // Without a sender the runtime is shutting down together with its workers.
         let _ = ended.wait_for(|ended| *ended).await;
     }
 
-    /// Resolves when the leader is gone and the rest of the group has been killed, or when the
-    /// leader was killed and does not die. Helpers of Python have had their moment by then.
+    /// Resolves once the leader is gone and the rest of the group has been killed, or once the
+    /// leader was killed and does not die. Python's resource trackers have had their time to clean
+    /// up by then.
     pub(crate) async fn gone(&self) -> WorkerExit {
         let exit = self.exited().await;
         let mut gone = self.gone.clone();
-        // Without a sender nobody is left to be waited for.
+        // Without a sender there is nothing left to wait for.
         let _ = gone.wait_for(|gone| *gone).await;
         exit
     }
 
-    /// Resolves when the leader is gone, with its last words, or when it was killed and does not
+    /// Resolves once the leader is gone, with its last output, or once it was killed and does not
     /// die.
     pub(crate) async fn exited(&self) -> WorkerExit {
         let mut exit = self.exit.clone();
@@ -222,17 +225,17 @@ impl Process {
         })
     }
 
-    /// How it ended, if it has.
+    /// Returns the exit. `None` if the process has not ended.
     pub(crate) fn exit(&self) -> Option<WorkerExit> {
         self.exit.borrow().clone()
     }
 
-    /// From now on it outlives its handle.
+    /// Allows the group to outlive this handle.
     pub(crate) fn let_live(&self) {
         self.group.independent.store(true, Ordering::Relaxed);
     }
 
-    /// The handle is not needed any more: ends the group, unless it may outlive its host.
+    /// Gives up the handle: kills the group, unless it may outlive its host.
     pub(crate) fn abandon(&self) {
         self.group.note(Cause::Stopped);
         if !self.group.independent.load(Ordering::Relaxed) {
@@ -240,22 +243,23 @@ impl Process {
         }
     }
 
-    /// Whether it was killed and lives on, as far as was seen when [`Process::exited`] resolved.
+    /// Returns whether the process was killed and still lives, as seen when [`Process::exited`]
+    /// resolved.
     pub(crate) fn outlives(&self) -> bool {
         self.exit.borrow().is_some() && lock(&self.group.registration).is_some()
     }
 
-    /// The reason of an end on purpose; the first one counts.
+    /// Sets the reason of a planned end. The first one counts.
     pub(crate) fn will_end(&self, why: &str) {
         lock(&self.group.why).get_or_insert_with(|| why.to_owned());
     }
 
-    /// From now on its end is on purpose.
+    /// Marks every end from now on as planned.
     pub(crate) fn expect_exit(&self) {
         self.group.note(Cause::Stopped);
     }
 
-    /// Its end has been asked for.
+    /// Returns whether its end has been requested.
     pub(crate) fn is_stopping(&self) -> bool {
         matches!(*lock(&self.group.cause), Some(Cause::Stopped))
     }
@@ -274,10 +278,10 @@ impl Process {
         self.group.kill();
     }
 
-    /// Kills the group at once because it misbehaved.
+    /// Kills the group at once because of a fault.
     pub(crate) fn kill_for(&self, fault: &str) {
         if self.group.try_wait().is_some() {
-            // It has ended by itself, and that is told.
+            // It has ended by itself, which is the reported reason.
             return;
         }
         self.group.note(Cause::Fault(fault.to_owned()));
@@ -303,22 +307,23 @@ impl Group {
         self.killed.send_replace(true);
     }
 
-    /// There is evidence that it died for lack of memory: it was killed, not by this process, and the kernel has counted a kill for that.
+    /// Returns whether there is evidence of an out-of-memory kill: the process died of SIGKILL,
+    /// this process did not send it, and the kernel has counted such a kill.
     fn ran_out_of_memory(&self, exit: Option<Exit>) -> bool {
         let killed = matches!(exit, Some(Exit::Signal(signal)) if signal == Signal::SIGKILL as i32);
         let counter = lock(&self.memory).clone();
         killed && !*self.killed.borrow() && counter.is_some_and(|counter| counter.explains())
     }
 
-    /// Resolves when it was killed and has had its time to die.
+    /// Resolves once the process was killed and the time to die is over.
     async fn overdue(&self) {
         let mut killed = self.killed.subscribe();
-        // The sender lives in `self`, so waiting cannot fail.
+        // The sender is in `self`, so waiting cannot fail.
         let _ = killed.wait_for(|killed| *killed).await;
         tokio::time::sleep(DEATH).await;
     }
 
-    /// The exit, if it has happened. Kills what is left of the group.
+    /// Returns the exit if the leader has ended, and kills the rest of the group.
     fn try_wait(&self) -> Option<Exit> {
         match lock(&self.registration).as_ref() {
             Some(registration) => registration.try_wait(),

@@ -1,6 +1,6 @@
-//! Which libraries may be used by several threads of one worker.
+//! The compatibility of libraries with several threads in one worker.
 //!
-//! What is known stands in `compatibility.json`, one entry for each library; what is not known is
+//! `compatibility.json` has one entry for each known library. Facts that are not known are
 //! `unknown` there, and never guessed.
 
 mod check;
@@ -19,83 +19,82 @@ static KNOWN: LazyLock<Compatibility> = LazyLock::new(|| {
     serde_json::from_str(include_str!("compatibility.json")).expect("a test reads the file")
 });
 
-/// What is known of libraries.
+/// The known libraries.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Compatibility {
     /// Year and month in which the entries were last checked.
     checked: String,
-    /// Pages that they were checked against.
+    /// Pages against which they were checked.
     sources: Vec<String>,
     libraries: Vec<Library>,
 }
 
-/// One library.
+/// The entry of one library.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Library {
-    /// Its usual name, as people write it.
+    /// Its usual name.
     pub name: String,
     /// The name by which it is imported.
     pub import: String,
-    /// The names under which it is installed; none when it is a part of Python.
+    /// The names under which it is installed. Empty if it is a part of Python.
     pub distributions: Vec<String>,
-    /// The oldest version that the entry is about.
+    /// The oldest version that the entry covers. `None` for all versions.
     pub minimum: Option<String>,
-    /// In threads that take turns.
+    /// Safety in threads that take turns.
     pub gil: Safety,
-    /// In threads that run in parallel.
+    /// Safety in threads that run in parallel.
     pub free_threaded: Safety,
-    /// The first version that is known to support a free-threaded Python.
+    /// The first version known to support free-threaded Python. `None` if there is none.
     pub free_threaded_since: Option<String>,
-    /// What is and what is not safe.
+    /// Safe and unsafe uses.
     pub notes: String,
-    /// What to do about it.
+    /// Workaround for unsafe uses. `None` if there is none.
     pub workaround: Option<String>,
 }
 
-/// Whether threads may use a library at once.
+/// Safety of a library in concurrent threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Safety {
-    /// They may, as long as they do not write what they share.
+    /// Threads may use it concurrently unless they write to shared objects.
     Safe,
-    /// They may under a condition that the notes tell.
+    /// Threads may use it concurrently under a condition stated in the notes.
     Conditional,
-    /// They must not, without a lock.
+    /// Threads must not use it concurrently without a lock.
     Unsafe,
-    /// No version is known to support a free-threaded Python: importing it switches the GIL back on,
-    /// or fails.
+    /// No version is known to support free-threaded Python: importing it enables the GIL, or fails.
     Unsupported,
     /// Nothing reliable is known.
     Unknown,
 }
 
 impl Compatibility {
-    /// What this version of snakepit knows.
+    /// Returns the entries of this version of snakepit.
     pub fn known() -> &'static Self {
         &KNOWN
     }
 
-    /// Year and month in which the entries were last checked, for example `2026-11`.
+    /// Returns year and month in which the entries were last checked, for example `2026-11`.
     pub fn checked(&self) -> &str {
         &self.checked
     }
 
-    /// Pages that the entries were checked against.
+    /// Returns the pages against which the entries were checked.
     pub fn sources(&self) -> &[String] {
         &self.sources
     }
 
-    /// All libraries, by name.
+    /// Returns all libraries, sorted by name.
     pub fn list(&self) -> &[Library] {
         &self.libraries
     }
 
-    /// The entry of a library, by its usual name, by the name it is imported with or by one it is
-    /// installed with, in any case.
+    /// Returns the entry of a library, by its usual name, its import name or a name under which it
+    /// is installed. Ignores case.
     pub fn info(&self, library: &str) -> Option<&Library> {
         let wanted = normal(library);
         let named = |entry: &&Library| {
@@ -108,7 +107,7 @@ impl Compatibility {
         self.libraries.iter().find(named)
     }
 
-    /// All names under which known libraries are installed.
+    /// Returns all names under which known libraries are installed.
     pub fn distributions(&self) -> impl Iterator<Item = &str> {
         let lists = self.libraries.iter().map(|entry| &entry.distributions);
         lists.flatten().map(String::as_str)

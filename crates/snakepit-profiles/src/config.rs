@@ -1,4 +1,4 @@
-//! What a caller may say about a Python worker.
+//! Settings of Python workers.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
@@ -7,63 +7,65 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use snakepit_registry::Containment;
 
-/// How to start Python workers. Everything but the adapter has a default.
+/// Settings of Python workers. Everything but the adapter has a default.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PythonConfig {
     /// The adapter: `path/to/tools.py`, `path/to/tools.py:fn`, `package.module`,
     /// `package.module:Class` or `package.module.Class`.
     pub adapter: String,
-    /// The interpreter; found as [`Interpreter::find`](crate::Interpreter::find) tells when absent.
+    /// The interpreter. `None` to search for it as [`Interpreter::find`](crate::Interpreter::find)
+    /// does.
     pub interpreter: Option<PathBuf>,
-    /// Working directory of the workers; the current one when absent.
+    /// Working directory of the workers. `None` for the current one.
     pub working_dir: Option<PathBuf>,
     /// Directories to put in front of Python's module search path.
     pub python_path: Vec<PathBuf>,
-    /// Environment variables for the workers. They win over everything else.
+    /// Environment variables for the workers. They override all others.
     pub env: BTreeMap<String, String>,
-    /// Further variables to pass on from this process: names, or prefixes as `PREFIX*`.
+    /// Additional variables to pass on from this process: names, or prefixes as `PREFIX*`.
     pub inherit_env: Vec<String>,
     /// Threads that numeric libraries may use in each worker for one call (`OMP_NUM_THREADS` and
-    /// its like); one by default, so that a worker uses as many cores as it has calls.
+    /// similar). Default: 1, so that a worker uses as many cores as it has calls.
     pub threads: usize,
-    /// What to do about an adapter that does not say that it is thread-safe, in workers with
-    /// several slots.
+    /// Treatment of an adapter that does not declare itself thread-safe, in workers with several
+    /// slots.
     pub thread_safety_checks: ThreadSafetyChecks,
-    /// Calls that one worker runs at once on one event loop; without it one for each slot. Tools that are not asynchronous run on threads
-    /// beside the loop, as many as there are slots.
+    /// Concurrent calls of one worker on one event loop. `None` for one call per slot. Tools that
+    /// are not asynchronous run on threads beside the loop, as many as there are slots.
     pub concurrency: Option<NonZeroU16>,
     /// The event loop of workers with a [`concurrency`](Self::concurrency).
     pub event_loop: EventLoop,
-    /// Directory that holds the `snakepit_bridge` package; looked for when absent.
+    /// Directory that contains the `snakepit_bridge` package. `None` to search for it.
     pub bridge_path: Option<PathBuf>,
-    /// Whether workers end when this process does, however it ends; they do by default. Otherwise a
-    /// worker goes on with what it does, and later hosts report it and leave it alone. An orderly
-    /// shutdown ends it all the same.
+    /// True if workers end when this process ends, in whatever way (the default). If false, a
+    /// worker continues its work, and later hosts report it and leave it alone. An orderly shutdown
+    /// ends it in either case.
     pub dependent: bool,
-    /// How what workers start is kept together. [`Containment::Group`] reaches what stays in the
-    /// process group, the others all descendants; they cost some memory and start-up time.
+    /// Containment of the processes that workers start. [`Containment::Group`] covers those that
+    /// stay in the process group; the other modes cover all descendants, at the cost of some memory
+    /// and start-up time.
     pub containment: Containment,
-    /// Directory where the workers are recorded; found as [`Run::open`](crate::Run::open) tells when
-    /// absent.
+    /// Directory where the workers are recorded. `None` for the one that
+    /// [`Run::open`](crate::Run::open) selects.
     pub data_dir: Option<PathBuf>,
 }
 
-/// Which event loop runs asynchronous tools side by side.
+/// The event loop that runs asynchronous tools concurrently.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EventLoop {
-    /// uvloop where the workers can import it, else that of asyncio.
+    /// uvloop if the workers can import it, else asyncio's loop.
     #[default]
     Auto,
-    /// That of asyncio.
+    /// asyncio's loop.
     Asyncio,
-    /// uvloop; a worker that cannot import it does not start.
+    /// uvloop. A worker that cannot import it does not start.
     Uvloop,
 }
 
 impl EventLoop {
-    /// Its name in the configuration.
+    /// Returns its name in the configuration.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Auto => "auto",
@@ -74,7 +76,7 @@ impl EventLoop {
 }
 
 impl PythonConfig {
-    /// Workers with this adapter, everything else at its default.
+    /// Creates settings with this adapter and defaults for everything else.
     pub fn new(adapter: impl Into<String>) -> Self {
         Self {
             adapter: adapter.into(),
@@ -95,25 +97,25 @@ impl PythonConfig {
     }
 }
 
-/// What to do about an adapter that several slots share although it does not say
-/// `__thread_safe__ = True`.
+/// Treatment of an adapter that several slots share although it does not declare `__thread_safe__ =
+/// True`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ThreadSafetyChecks {
-    /// Its calls run at the same time all the same.
+    /// Its calls run concurrently nevertheless.
     Off,
-    /// It gets one call at a time, and the worker's log says so once.
+    /// It receives one call at a time, and the worker logs that once.
     #[default]
     Warn,
-    /// The same, and a checker is told of every call: what it finds is in the log at once, and its report, with calls, threads, overlaps
-    /// and waits for locks, when the worker is shut down. It makes calls dearer.
+    /// As `Warn`, and a checker observes every call. The worker logs its findings at once, and at
+    /// shutdown a report with calls, threads, overlaps and waits for locks. Calls become slower.
     Report,
     /// The worker does not start.
     Strict,
 }
 
 impl ThreadSafetyChecks {
-    /// One word for it: `off`, `warn`, `report` or `strict`.
+    /// Returns its name: `off`, `warn`, `report` or `strict`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Off => "off",

@@ -1,4 +1,4 @@
-//! CPU time of a worker process and of everything that it started.
+//! CPU time of a worker process and of everything that it has started.
 
 use std::fs;
 use std::time::Duration;
@@ -7,7 +7,8 @@ use nix::unistd::{SysconfVar, sysconf};
 
 use crate::tree;
 
-/// CPU time of a process and its descendants, those included that have ended and were waited for. Nothing when the process is gone.
+/// Returns the CPU time of a process and its descendants, including those that have ended and were
+/// reaped. `None` if the process is gone.
 pub(crate) fn of_tree(pid: u32) -> Option<Duration> {
     let ticks = tree::sum(pid, of_one)?;
     let second = sysconf(SysconfVar::CLK_TCK).ok()??;
@@ -22,9 +23,9 @@ fn of_one(pid: u32) -> Option<u64> {
     ticks(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
-/// The fields `utime`, `stime`, `cutime` and `cstime`.
+/// Sums the fields `utime`, `stime`, `cutime` and `cstime`.
 fn ticks(stat: &str) -> Option<u64> {
-    // The name may hold anything, also parentheses.
+    // The process name may contain any character, including parentheses.
     let (_, rest) = stat.rsplit_once(") ")?;
     // The state is the third field.
     let mut times = rest.split_ascii_whitespace().skip(14 - 3);
@@ -52,7 +53,7 @@ mod tests {
 
     #[test]
     fn work_of_children_counts_and_rest_does_not() {
-        // The child works until it has used a third of a second, says so, and lives on.
+        // The child uses a third of a second of CPU time, reports that, and lives on.
         let script = r#"
             exec 3<&0
             sh -c 'i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; echo done; read -r line <&3' &

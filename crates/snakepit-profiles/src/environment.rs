@@ -1,4 +1,4 @@
-//! The environment of a worker: an allow-list, never the whole of ours.
+//! The environment of a worker: an allow-list, never all of this process's.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -10,7 +10,7 @@ use crate::variables::{UNSERIALIZABLE, WORKER_PREFIX, WORKER_SETTINGS};
 /// The variables of one worker.
 pub(crate) type Environment = BTreeMap<OsString, OsString>;
 
-/// Names and prefixes that pass.
+/// Names and prefixes that are passed on.
 const PASSED: &[&str] = &[
     "PATH",
     "HOME",
@@ -30,12 +30,12 @@ const PASSED: &[&str] = &[
     "LD_LIBRARY_PATH",
 ];
 
-/// Names that do not pass although a prefix of the list above covers them: they change what an
-/// interpreter is or does at its end, and the search path is put together separately.
+/// Names that are not passed on although a prefix above covers them: they change the interpreter's
+/// identity or its behaviour at exit, and the search path is assembled separately.
 const HELD_BACK: &[&str] = &["PYTHONHOME", "PYTHONINSPECT", "PYTHONSTARTUP", "PYTHONPATH"];
 
-/// Names that never pass unless they are given as an entry. The settings with which another host
-/// has started this process concern this process alone.
+/// Names that are passed on only if set explicitly. Settings with which another host has started
+/// this process are not passed on either: they concern only this process.
 const NEVER: &[&str] = &["LD_PRELOAD"];
 
 /// Variables that limit the threads of numeric libraries.
@@ -49,8 +49,8 @@ const THREADS: &[&str] = &[
 
 const SEARCH_PATH: &str = "PYTHONPATH";
 
-/// Puts the environment together from `parent`, the settings, and the directory of the worker
-/// runtime where the interpreter does not find it by itself.
+/// Assembles the environment from `parent`, the settings, and the directory of the worker runtime,
+/// if the interpreter does not find that itself.
 pub(crate) fn build(
     parent: impl IntoIterator<Item = (OsString, OsString)>,
     config: &PythonConfig,
@@ -80,8 +80,8 @@ pub(crate) fn build(
             .iter()
             .map(|(name, value)| (name.into(), value.into())),
     );
-    // An entry of the user replaces the inherited search path, not ours: without it the worker
-    // runtime could not be found.
+    // A search path in the settings replaces the inherited one, but not ours: without it the worker
+    // runtime would not be found.
     let rest = environment
         .remove(OsStr::new(SEARCH_PATH))
         .or(inherited_path);
@@ -92,7 +92,7 @@ pub(crate) fn build(
     environment
 }
 
-/// Logs the worker settings that a worker would ignore because it does not understand them.
+/// Logs the worker settings with invalid values, which a worker ignores.
 pub(crate) fn warn_of_ignored(environment: &Environment) {
     for name in WORKER_SETTINGS {
         let Some(value) = environment.get(OsStr::new(name)) else {

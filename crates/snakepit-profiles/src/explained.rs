@@ -1,4 +1,4 @@
-//! A stream whose last error tells how the worker ended.
+//! A stream whose last error describes the worker's end.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -8,13 +8,13 @@ use std::task::{Context, Poll, ready};
 use futures_core::Stream;
 use snakepit_core::{CallError, ChunkStream, Payload};
 
-/// Knows more about a lost connection than the connection itself.
+/// A source of more information about a lost connection.
 pub(crate) trait Explain: Send + Sync + 'static {
-    /// Completes an error.
+    /// Adds the information to an error.
     fn explain(self: Arc<Self>, error: CallError) -> impl Future<Output = CallError> + Send;
 }
 
-/// Passes chunks through and completes a `Died`.
+/// Passes chunks through and completes a `Died` error.
 pub(crate) struct Explained<W> {
     chunks: ChunkStream,
     worker: Arc<W>,

@@ -1,4 +1,4 @@
-//! One error for each way that a start fails: what happened, the last output, one thing to do.
+//! One error for each way in which a start fails: what happened, the last output, one thing to do.
 
 use snakepit_core::{ErrorCode, StartContext, StartError, ToolError, WorkerExit};
 use snakepit_registry::{Error, SpawnProblem};
@@ -8,17 +8,17 @@ use crate::launch::Stage;
 use crate::recipe::Recipe;
 use crate::shadowed::Shadow;
 
-/// Output lines that an error carries.
+/// Most lines of output in an error.
 const LINES: usize = 40;
 
-/// What an error is made of.
+/// The sources of an error's details.
 pub(crate) struct Failure<'a> {
     pub(crate) recipe: &'a Recipe,
     pub(crate) context: &'a StartContext,
     pub(crate) process: &'a Process,
 }
 
-/// The process could not even be made.
+/// Returns the error of a process that could not be created.
 pub(crate) fn not_spawned(recipe: &Recipe, reason: &NotStarted) -> StartError {
     let executable = recipe.interpreter.executable.display();
     let problem = match reason {
@@ -62,7 +62,7 @@ pub(crate) fn not_spawned(recipe: &Recipe, reason: &NotStarted) -> StartError {
 }
 
 impl Failure<'_> {
-    /// The process ended before it was ready.
+    /// Returns the error of a process that ended before it was ready.
     pub(crate) fn exited(&self, exit: &WorkerExit) -> StartError {
         let worker = &self.context.worker;
         let message = format!(
@@ -86,7 +86,7 @@ impl Failure<'_> {
         error
     }
 
-    /// The process ended because Python has not come up.
+    /// Returns the error of a process in which Python could not start.
     pub(crate) fn shadowed(&self, shadow: &Shadow) -> StartError {
         let own = shadow.error();
         let mut error = self.error(own.code, own.message);
@@ -95,7 +95,7 @@ impl Failure<'_> {
         error
     }
 
-    /// The worker answered that its adapter cannot be loaded.
+    /// Returns the error of a worker that reported that its adapter cannot be loaded.
     pub(crate) fn refused(&self, tool: Box<ToolError>) -> StartError {
         let code = match tool.code {
             ErrorCode::NoTools => ErrorCode::NoTools,
@@ -116,13 +116,13 @@ impl Failure<'_> {
             ))
         });
         error.tool_error = Some(tool);
-        // It said why; how its process went after that says nothing more.
+        // The worker gave the reason; the exit of its process adds nothing.
         error.exit = None;
         error.permanent = true;
         error
     }
 
-    /// Time ran out.
+    /// Returns the error of a start that took too long.
     pub(crate) fn timed_out(&self, stage: Stage) -> StartError {
         let worker = &self.context.worker;
         let after = self.context.timeout;
@@ -158,7 +158,7 @@ impl Failure<'_> {
         error
     }
 
-    /// The runtime speaks another version of the link.
+    /// Returns the error of a runtime with another version of the link.
     pub(crate) fn other_version(&self, version: u32) -> StartError {
         let message = format!("`snakepit_bridge` speaks link version {version}, which is not ours");
         let mut error = self.error(ErrorCode::NoBridge, message);
@@ -167,7 +167,7 @@ impl Failure<'_> {
         error
     }
 
-    /// A connection ended, yet the process runs on.
+    /// Returns the error of a lost connection whose process still runs.
     pub(crate) fn lost(&self, reason: &str) -> StartError {
         let code = if reason.contains("protocol") {
             ErrorCode::Protocol
@@ -192,7 +192,7 @@ impl Failure<'_> {
         error
     }
 
-    /// What the output tells.
+    /// Derives code and help from the output.
     fn hint(&self, output: &[String]) -> Hint {
         let executable = self.recipe.interpreter.executable.display();
         let lines = || output.iter().flat_map(|text| text.lines()).rev();
@@ -207,7 +207,7 @@ impl Failure<'_> {
                 return Hint::bridge();
             }
             let text = match name.rsplit_once('.') {
-                // Python looks for a module in a package that it has found.
+                // Python has found the package, but not the module in it.
                 Some((parent, _)) => format!(
                     "correct the name of the module, or install the version of `{parent}` that has it"
                 ),
@@ -261,7 +261,7 @@ impl Hint {
     }
 }
 
-/// Makes a predicate of an exit reason.
+/// Converts an exit reason into a predicate.
 fn phrase(reason: &str) -> String {
     if reason.starts_with("killed") {
         format!("was {reason}")

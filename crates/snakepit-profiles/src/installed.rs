@@ -1,4 +1,4 @@
-//! Which versions of libraries an interpreter has.
+//! Installed versions of libraries.
 
 use std::collections::BTreeMap;
 
@@ -6,13 +6,13 @@ use snakepit_core::{ErrorCode, StartError};
 
 use crate::{Interpreter, Run};
 
-/// Distributions that are asked for at most.
+/// Most distributions in one query.
 const MAX_NAMES: usize = 500;
 
 /// First field of the answer.
 const MARK: &str = "snakepit-installed";
 
-/// Reads metadata of distributions; imports none of them.
+/// Reads metadata of distributions without importing them.
 const SCRIPT: &str = r#"
 import os, sys
 sys.path[:] = [p for p in sys.path if p]
@@ -28,22 +28,22 @@ for name in sys.argv[1:]:
 os.write(1, b"\0".join(os.fsencode(f) for f in fields) + b"\0")
 "#;
 
-/// Versions of installed distributions, read from the interpreter itself.
+/// Versions of installed distributions, as reported by the interpreter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Installed {
     versions: BTreeMap<String, String>,
 }
 
 impl Installed {
-    /// Asks an interpreter for the versions of distributions, with one process. It imports none of
-    /// them, so none can switch the GIL on or take its time. At most 500 names are asked for.
+    /// Queries an interpreter for the versions of distributions, in one process. Does not import
+    /// them, so that none can enable the GIL or take time. Queries at most 500 names.
     ///
     /// # Errors
-    /// [`ErrorCode::NoInterpreter`] when it does not answer, [`ErrorCode::StartFailed`] when nothing
-    /// can be recorded in `run`.
+    /// [`ErrorCode::NoInterpreter`] if it does not answer, [`ErrorCode::StartFailed`] if it cannot
+    /// be recorded in `run`.
     ///
     /// # Cancel safety
-    /// Dropping the future ends the interpreter that is being asked.
+    /// Dropping the future ends the interpreter that is being queried.
     pub async fn of<S: AsRef<str>>(
         interpreter: &Interpreter,
         run: &Run,
@@ -63,12 +63,12 @@ impl Installed {
         })
     }
 
-    /// The version of a distribution; its name may be written in any case, with `-`, `_` or `.`.
+    /// Returns the version of a distribution. Case is ignored, and `-`, `_` and `.` are equivalent.
     pub fn version(&self, distribution: &str) -> Option<&str> {
         self.versions.get(&normal(distribution)).map(String::as_str)
     }
 
-    /// Notes a version, as if the interpreter had told it.
+    /// Adds a version, as if the interpreter had reported it.
     #[must_use]
     pub fn with(mut self, distribution: &str, version: impl Into<String>) -> Self {
         self.versions.insert(normal(distribution), version.into());
@@ -76,7 +76,7 @@ impl Installed {
     }
 }
 
-/// How package indexes compare names.
+/// Normalises a name as package indexes do.
 pub(crate) fn normal(name: &str) -> String {
     let lower = name.trim().to_ascii_lowercase();
     let parts: Vec<&str> = lower
@@ -131,7 +131,7 @@ mod tests {
         std::fs::create_dir_all(&info).unwrap();
         let metadata = "Metadata-Version: 2.1\nName: snakepit-pretend\nVersion: 7.8\n";
         std::fs::write(info.join("METADATA"), metadata).unwrap();
-        // A script stands for an interpreter with this distribution.
+        // The script stands for an interpreter with this distribution.
         let run = Run::open(Some(&dir.path().join("pit"))).unwrap();
         let mut found = Interpreter::find(&run, None, Path::new(".")).await.unwrap();
         let script = format!(

@@ -1,4 +1,4 @@
-//! Which Python runs the workers.
+//! The search for the Python interpreter that runs the workers.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
@@ -16,11 +16,11 @@ use crate::wrapper::{self, Seen, Start};
 /// Oldest version that can run the worker runtime.
 const OLDEST: (u8, u8) = (3, 10);
 
-/// First field of the answer: what a `sitecustomize` prints may come before it.
+/// First field of the answer. Output of a `sitecustomize` may precede it.
 const MARK: &str = "snakepit-probe";
 
-/// Asks an interpreter what it is. The current directory is taken off the path, so that no file
-/// of the user can shadow a module; nothing beyond built-in modules is imported, for speed.
+/// Queries an interpreter for its properties. Removes the current directory from the path, so that
+/// no file of the user can shadow a module. Imports only built-in modules, for speed.
 const PROBE: &str = r#"
 import _imp, os, sys
 sys.path[:] = [p for p in sys.path if p]
@@ -49,48 +49,48 @@ os.write(1, b"\0".join(os.fsencode(f) for f in fields) + b"\0")
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Interpreter {
-    /// The program that workers are started with: its `sys.executable`, not a shim in front of it; or the script that it was found by,
-    /// where that does more than to find it.
+    /// The program that starts workers: the interpreter's `sys.executable`, not a shim in front of
+    /// it. If the interpreter was found through a script that does more than find it, that script.
     pub executable: PathBuf,
-    /// Its version.
+    /// Major, minor and micro version.
     pub version: (u8, u8, u8),
     /// Its implementation, for example `cpython`.
     pub implementation: String,
-    /// It is a free-threaded build.
+    /// True for a free-threaded build.
     pub free_threaded: bool,
-    /// Its threads take turns. False only for a free-threaded build, unless the environment switches
-    /// the GIL on; importing a module that needs the GIL can still do so later.
+    /// True if its threads take turns. False only for a free-threaded build whose environment does
+    /// not enable the GIL. Importing a module that needs the GIL can still enable it later.
     pub gil_enabled: bool,
     /// System and machine, for example `linux-x86_64`.
     pub platform: String,
     /// Its `sys.prefix`: the virtual environment, if it is in one.
     pub prefix: PathBuf,
-    /// The directory that holds `snakepit_bridge`, when the interpreter can import that.
+    /// The directory that contains `snakepit_bridge`. `None` if the interpreter cannot import that.
     pub bridge: Option<PathBuf>,
-    /// Endings of the extension modules that it can import, for example `.abi3.so`.
+    /// Suffixes of the extension modules that it can import, for example `.abi3.so`.
     pub extension_suffixes: Vec<String>,
 }
 
-/// One place to look at.
+/// One candidate of the search.
 struct Candidate {
     program: PathBuf,
     origin: String,
-    /// Somebody asked for exactly this one: when it fails, the search ends.
+    /// True if the user named exactly this one: if it fails, the search ends.
     explicit: bool,
 }
 
 impl Interpreter {
     /// Finds an interpreter for work in `dir`: `explicit`, `$SNAKEPIT_PYTHON`, the active virtual
     /// environment, `.venv` in `dir` or above it, `python3` on the `PATH`; the first that works.
-    /// Those that are asked are recorded in `run` like workers, so that none is left behind.
+    /// Candidates are recorded in `run` like workers, so that none is left behind.
     ///
     /// # Errors
-    /// [`ErrorCode::NoInterpreter`] lists what was tried and why each failed. An interpreter that
-    /// was asked for by name is never replaced by another. [`ErrorCode::StartFailed`] when nothing
-    /// can be recorded.
+    /// [`ErrorCode::NoInterpreter`] lists the candidates and why each failed. An interpreter that
+    /// the user named is never replaced by another. [`ErrorCode::StartFailed`] if nothing can be
+    /// recorded.
     ///
     /// # Cancel safety
-    /// Dropping the future ends the interpreter that is being asked.
+    /// Dropping the future ends the interpreter that is being queried.
     pub async fn find(run: &Run, explicit: Option<&Path>, dir: &Path) -> Result<Self, StartError> {
         Self::find_with(run, explicit, dir, |name| std::env::var_os(name)).await
     }
@@ -128,8 +128,8 @@ impl Interpreter {
         Err(not_found(&tried))
     }
 
-    /// Runs a script in this interpreter, with `names` as its arguments, and gives what it wrote to
-    /// stdout. Time and output are limited as for the search.
+    /// Runs a script in this interpreter, with `names` as its arguments, and returns its stdout.
+    /// Time and output are limited as in the search.
     pub(crate) async fn answer(
         &self,
         run: &Run,
@@ -146,16 +146,17 @@ impl Interpreter {
             .map_err(|unusable| unusable.error(failed))
     }
 
-    /// The file of the compiled worker runtime that its workers import: an abi3 one, or one for its version alone on a free-threaded
-    /// build. `bridge` names the directory that holds `snakepit_bridge`, as in the configuration.
+    /// Returns the extension module that its workers import: an abi3 one, or on a free-threaded
+    /// build the one for its version. `bridge` names the directory that contains `snakepit_bridge`,
+    /// as in the configuration.
     ///
     /// # Errors
-    /// [`ErrorCode::NoBridge`] says where it was looked for, and how to get it.
+    /// [`ErrorCode::NoBridge`] lists the places that were searched and says how to install it.
     pub fn extension(&self, bridge: Option<&Path>) -> Result<PathBuf, StartError> {
         crate::bridge::find(bridge, self).map(|bridge| bridge.extension)
     }
 
-    /// What it is in words, for example `cpython 3.14.7, free-threaded, without the GIL`.
+    /// Describes it in words, for example `cpython 3.14.7, free-threaded, without the GIL`.
     pub fn describe(&self) -> String {
         let kind = match (self.free_threaded, self.gil_enabled) {
             (false, _) => "",
@@ -165,7 +166,7 @@ impl Interpreter {
         format!("{} {}{kind}", self.implementation, self.version_text())
     }
 
-    /// The version as text, for example `3.11.7`.
+    /// Returns the version as text, for example `3.11.7`.
     pub fn version_text(&self) -> String {
         let (major, minor, micro) = self.version;
         format!("{major}.{minor}.{micro}")
@@ -233,7 +234,7 @@ fn candidates(
     list
 }
 
-/// Makes a program's name absolute: a bare name is looked up on the path, a relative path is
+/// Makes the name of a program absolute. A bare name is searched on the path; a relative path is
 /// relative to `dir`.
 fn resolve(program: &Path, dir: &Path, search_path: &OsStr) -> PathBuf {
     if program.is_absolute() {
@@ -251,7 +252,7 @@ fn resolve(program: &Path, dir: &Path, search_path: &OsStr) -> PathBuf {
     std::path::absolute(&joined).unwrap_or(joined)
 }
 
-/// Asks one candidate what it is.
+/// Queries one candidate.
 async fn probe(run: &Run, candidate: &Candidate, dir: &Path) -> Result<Interpreter, Unusable> {
     let program = &candidate.program;
     let spec = CommandSpec::new(program).arg("-c").arg(PROBE);
@@ -281,7 +282,7 @@ async fn probe(run: &Run, candidate: &Candidate, dir: &Path) -> Result<Interpret
     Ok(found)
 }
 
-/// A line of foreign output, as far as it is of use.
+/// Shortens a line of foreign output.
 fn short(line: &str) -> String {
     const LONGEST: usize = 200;
     let line = line.trim();
@@ -291,7 +292,7 @@ fn short(line: &str) -> String {
     }
 }
 
-/// Reads the answer; `None` when it is not one, an error when the interpreter is too old.
+/// Parses the answer. `None` if it is not an answer; an error if the interpreter is too old.
 fn parse(stdout: &[u8]) -> Option<Result<(Interpreter, Seen), String>> {
     let start = stdout
         .windows(MARK.len())
@@ -343,7 +344,7 @@ fn parse(stdout: &[u8]) -> Option<Result<(Interpreter, Seen), String>> {
     Some(Ok((found, seen)))
 }
 
-/// A variable and its value.
+/// Splits an entry of the environment into name and value.
 fn entry(bytes: &[u8]) -> Option<(OsString, OsString)> {
     let at = bytes.iter().position(|byte| *byte == b'=')?;
     let text = |bytes: &[u8]| OsStr::from_bytes(bytes).to_owned();

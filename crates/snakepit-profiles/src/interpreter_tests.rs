@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use super::*;
 
-/// A run in a directory of its own.
+/// Opens a run in a directory of its own.
 fn run(dir: &Path) -> Run {
     Run::open(Some(&dir.join("pit"))).unwrap()
 }
 
-/// A directory with an executable script at `name`.
+/// Writes an executable script and returns its path.
 fn script(dir: &Path, name: &str, text: &str) -> PathBuf {
     let path = dir.join(name);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -32,7 +32,7 @@ async fn the_real_one_is_found_and_knows_itself() {
     assert!(found.executable.is_absolute());
     assert!(found.version >= (3, 10, 0));
     assert_eq!(found.version_text().split('.').count(), 3);
-    // Found again by its own path it is the same.
+    // Found by its own path, it is the same.
     let again = Interpreter::find(&run(dir.path()), Some(&found.executable), dir.path())
         .await
         .unwrap();
@@ -186,7 +186,7 @@ async fn a_script_is_run_as_given_or_refused_with_the_reason() {
             .unwrap_err();
         assert!(error.message.contains(reason), "{}", error.message);
     }
-    // Nobody asked for the script that finds the interpreter on the path, and it changes nothing.
+    // The script on the path was not named by the user and changes nothing, so it is not used.
     wrap("bin/python3", format!("exec {python} \"$@\""));
     let bin = dir.path().join("bin");
     let env = |name: &str| (name == "PATH").then(|| bin.clone().into_os_string());

@@ -1,4 +1,4 @@
-//! From a command to a worker that has described itself.
+//! The start of a worker, from the command to the description of its tools.
 
 use std::ffi::{OsStr, OsString};
 use std::num::NonZeroU16;
@@ -23,31 +23,32 @@ use crate::stacks::without_secrets;
 use crate::telemetry::Reports;
 use crate::worker::PythonWorker;
 
-/// What a worker runs. Python looks in the working directory first, also for the runtime; until that is there, it comes last.
+/// The Python code that a worker runs. Python searches the working directory first, also for the
+/// runtime; until the runtime is imported, this moves it to the end.
 const BOOT: &str = "import sys; sys.path[:1] == [''] and sys.path.append(sys.path.pop(0)); import snakepit_bridge._boot";
 
-/// Capability of a worker whose connection carries many calls at once.
+/// Capability: one connection carries many concurrent calls.
 const CONCURRENCY: &str = "concurrency";
 
-/// Capability of a worker that gives calls back which it has not begun.
+/// Capability: the worker returns calls that it has not begun.
 const RECALL: &str = "recall";
 
-/// Capability of a worker whose stacks can be sampled.
+/// Capability: its stacks can be sampled.
 const PROFILE: &str = "profile";
 
-/// Capability of a worker that reports what its code does.
+/// Capability: the worker reports telemetry of its code.
 const TELEMETRY: &str = "telemetry";
 
-/// How far a start has come.
+/// A stage of a start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
-    /// The process has not dialled yet.
+    /// The process has not connected yet.
     Connecting,
-    /// It loads its adapter.
+    /// The worker loads its adapter.
     Loading,
 }
 
-/// Starts one worker. Dropping the future kills what was started.
+/// Starts one worker. Dropping the future kills it.
 pub(crate) async fn launch(
     recipe: &Recipe,
     host: Option<&Arc<dyn HostRequests>>,
@@ -81,7 +82,7 @@ pub(crate) async fn launch(
         process: &process,
     };
 
-    // They stay open until the process has said its last words: it ends when they end.
+    // Kept open until the last output has arrived: the process ends with its connections.
     let mut links = Links::new(recipe.connections());
     let reports = recipe.telemetry.of(context);
     let deadline = context.timeout;
@@ -93,7 +94,7 @@ pub(crate) async fn launch(
             connect(&mut invitation, &process, host, (context, &reports), shared, &mut links),
         ) => outcome,
         exit = process.exited() => {
-            // Before it has said anything: perhaps Python itself has not come up.
+            // The process ended before it connected: Python itself may not have started.
             let shadow = match links.control {
                 None => shadow(recipe).await,
                 Some(_) => None,
@@ -122,7 +123,7 @@ pub(crate) async fn launch(
             ))
         }
         Ok(Err(Refusal::Adapter(error))) => {
-            // It exits by itself now; its last words are worth a moment.
+            // The process exits by itself; its last output is worth a moment.
             let _ = tokio::time::timeout(Duration::from_millis(200), process.exited()).await;
             Err(failure.refused(error))
         }
@@ -136,21 +137,21 @@ pub(crate) async fn launch(
         }
         Err(_) => {
             let mut error = failure.timed_out(links.stage());
-            // Before the worker is ended: nothing would be left to see.
+            // Before the worker is ended, while its stacks can still be read.
             error.stacks = links.stacks(context.stacks).await.map(Box::new);
             Err(error)
         }
     }
 }
 
-/// A file on the search path of the workers that keeps Python from starting.
+/// Finds a file on the workers' search path that prevents Python from starting.
 async fn shadow(recipe: &Recipe) -> Option<Shadow> {
     let path = recipe.environment.get(OsStr::new("PYTHONPATH"))?;
     let dirs = shadowed::on(path, &recipe.working_dir);
     shadowed::find(&recipe.run, &recipe.interpreter.executable, dirs).await
 }
 
-/// Looks whether what the worker will dial is still there, and puts it back.
+/// Checks that the socket for the worker still exists, and restores it if not.
 async fn mend(recipe: &Recipe) -> Result<(), StartError> {
     let registry = recipe.run.registry().clone();
     let mended = tokio::task::spawn_blocking(move || registry.mend()).await;
@@ -159,23 +160,23 @@ async fn mend(recipe: &Recipe) -> Result<(), StartError> {
             .rendezvous
             .mend()
             .map_err(|message| StartError::new(ErrorCode::StartFailed, message)),
-        // Said by the registry once more, with all that belongs to it, when the worker is recorded.
+        // The registry reports the error again, with details, when the worker is recorded.
         Err(_) => Ok(()),
     }
 }
 
-/// What a worker can do beyond the minimum.
+/// Optional capabilities of a worker.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Capabilities {
-    /// It gives calls back that it has not begun.
+    /// Returns calls that it has not begun.
     pub(crate) recall: bool,
     /// Its stacks can be sampled.
     pub(crate) profile: bool,
-    /// It reports what its code does.
+    /// Reports telemetry of its code.
     pub(crate) telemetry: bool,
 }
 
-/// Why a worker that runs is of no use.
+/// The reason why a running worker cannot be used.
 enum Refusal {
     Adapter(Box<snakepit_core::ToolError>),
     Version(u32),
@@ -196,7 +197,8 @@ impl Links {
         }
     }
 
-    /// Where the threads of a worker are that has connected; `None` if it cannot tell within `wait`.
+    /// Returns the stacks of a worker that has connected. `None` if it does not answer within
+    /// `wait`.
     async fn stacks(&self, wait: Duration) -> Option<Stacks> {
         let control = self.control.as_ref().filter(|_| !wait.is_zero())?;
         let asked = tokio::time::timeout(wait, control.stacks(wait));
@@ -224,7 +226,7 @@ async fn connect(
         match invitation.next().await {
             (Role::Slot(slot), stream) => {
                 let limit = context.max_payload;
-                // Only slots that were invited are let in.
+                // Only invited slots can connect.
                 let link = match host {
                     Some(host) => {
                         let worker = context.worker.clone();
@@ -271,7 +273,7 @@ async fn connect(
     Ok((info, capabilities))
 }
 
-/// The command line that the worker shows once it runs, for `ps`.
+/// Returns the command line that the running worker shows in `ps`.
 fn title(recipe: &Recipe, context: &StartContext) -> String {
     let run = recipe.run.registry().run_id();
     format!(
@@ -287,7 +289,7 @@ fn command(recipe: &Recipe, context: &StartContext, token: &Token) -> CommandSpe
         .arg(title(recipe, context));
     spec.cwd = Some(recipe.working_dir.clone());
     spec.dependent = recipe.config.dependent;
-    // The worker lets them through when it can tell whose they are.
+    // The worker unblocks them once it can tell their senders apart.
     spec.hold_signals = true;
     spec.containment = Some(recipe.config.containment);
     let passed = recipe.environment.iter();

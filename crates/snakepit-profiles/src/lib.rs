@@ -1,14 +1,15 @@
-//! Start external workers and keep them under control.
+//! Starts external workers and controls their lifetimes.
 //!
-//! [`ProcessProfile`] and [`ThreadProfile`] implement `snakepit_core::WorkerProfile`: each worker is
-//! one Python process, with one slot or with several threads. They find the [`Interpreter`] and the worker runtime once, open a socket
-//! in a private directory, and start processes that dial it. [`PythonConfig`] says how.
+//! [`ProcessProfile`] and [`ThreadProfile`] implement `snakepit_core::WorkerProfile`: each worker
+//! is one Python process, with one slot or with several threads. A profile finds the
+//! [`Interpreter`] and the worker runtime once, opens a socket in a private directory, and starts
+//! processes that connect to it. [`PythonConfig`] holds the settings.
 //!
-//! [`Compatibility`] knows which libraries may be used by several threads of one worker,
-//! [`Installed`] which of them an interpreter has, and [`recommend_profile`] draws the conclusion.
+//! [`Compatibility`] lists the libraries that several threads of one worker may use, [`Installed`]
+//! the versions that an interpreter has, and [`recommend_profile`] draws the conclusion.
 //!
 //! # Limitations
-//! Unix only. The crate does not schedule anything: that is `snakepit-core`.
+//! Unix only. Scheduling is in `snakepit-core`.
 #![forbid(unsafe_code)]
 
 mod config;

@@ -1,4 +1,4 @@
-//! Memory of a worker process and of everything that it started.
+//! Memory of a worker process and of everything that it has started.
 
 use std::fs;
 
@@ -6,8 +6,9 @@ use nix::unistd::{SysconfVar, sysconf};
 
 use crate::tree;
 
-/// Bytes of a process and its descendants: their proportional share of what they have in common where the kernel tells it, else what is
-/// resident. Nothing when the process is gone. It reads files of `/proc`, which may take milliseconds for a large process.
+/// Returns the memory of a process and its descendants in bytes: their proportional set sizes if
+/// the kernel reports them, else their resident set sizes. `None` if the process is gone. Reads
+/// files of `/proc`, which may take milliseconds for a large process.
 pub(crate) fn of_tree(pid: u32) -> Option<u64> {
     tree::sum(pid, of_one)
 }
@@ -21,7 +22,7 @@ fn of_one(pid: u32) -> Option<u64> {
     })
 }
 
-/// Bytes of the line `Pss`.
+/// Parses the line `Pss` into bytes.
 fn pss(rollup: &str) -> Option<u64> {
     let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
@@ -58,7 +59,7 @@ mod tests {
 
     impl Drop for Ended {
         fn drop(&mut self) {
-            // It may have ended already.
+            // It may have exited already.
             let _ = self.0.kill();
             let _ = self.0.wait();
         }
@@ -66,7 +67,7 @@ mod tests {
 
     #[test]
     fn what_children_have_counts_as_well() {
-        // Each has 32 MB of its own, and the child ends with its input.
+        // Each process has 32 MB of its own, and the child ends with its input.
         let script = r#"
             exec 3<&0
             a=$(head -c 32000000 /dev/zero | tr '\0' a)

@@ -1,22 +1,23 @@
-//! Evidence that the kernel ended a worker for lack of memory: its control group counts such ends.
+//! Evidence of out-of-memory kills: the control group of a worker counts them.
 
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex, PoisonError};
 
-/// Where control groups are: of version 2, and those for memory of version 1.
+/// Mount points of control groups: version 2, and the memory controller of version 1.
 const UNIFIED: &str = "/sys/fs/cgroup";
 const MEMORY: &str = "/sys/fs/cgroup/memory";
 
-/// The files with the counter, the best one first: the first two of version 2, the other of version 1. The first leaves groups below out.
+/// Files with the counter, the best first: two of version 2, then the one of version 1. The first
+/// does not count descendants of the group.
 const FILES: [&str; 3] = ["memory.events.local", "memory.events", "memory.oom_control"];
 
-/// Kills that have explained a death already, by the file that counts them. Workers that share a control group share its counter, and one
-/// kill explains one death.
+/// Kills that already explain a death, by the file of the counter. Workers in one control group
+/// share its counter, and one kill explains one death.
 static EXPLAINED: LazyLock<Mutex<HashMap<PathBuf, u64>>> = LazyLock::new(Mutex::default);
 
-/// The counter of a process's control group, as it was at some time in the life of the process.
+/// The counter of a process's control group, at some time in the life of the process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Counter {
     file: PathBuf,
@@ -24,8 +25,8 @@ pub(crate) struct Counter {
 }
 
 impl Counter {
-    /// Reads the counter of a living process; nothing where the kernel keeps none, as for the group of the whole machine. Reads three files
-    /// of `/proc` and `/sys` at most.
+    /// Reads the counter of a live process. `None` if the kernel has none, as for the root group.
+    /// Reads at most three files of `/proc` and `/sys`.
     pub(crate) fn of(pid: u32) -> Option<Self> {
         let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
         let dirs = directories(&groups).into_iter();
@@ -36,7 +37,8 @@ impl Counter {
         })
     }
 
-    /// The process was killed, and not by this one. Whether a kill for lack of memory in its group explains that; each is told once.
+    /// Returns whether an out-of-memory kill in the group explains the death of the process, which
+    /// this process did not kill. Each kill explains one death.
     pub(crate) fn explains(&self) -> bool {
         let Some(now) = kills(&self.file) else {
             return false;
@@ -54,7 +56,7 @@ impl Counter {
     }
 }
 
-/// Directories that the memory of a process may be counted in, from its `/proc/<pid>/cgroup`.
+/// Returns the directories that may count the memory of a process, from its `/proc/<pid>/cgroup`.
 fn directories(groups: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for line in groups.lines() {
@@ -69,7 +71,7 @@ fn directories(groups: &str) -> Vec<PathBuf> {
             _ => continue,
         };
         let dir = Path::new(root).join(path.trim_start_matches('/'));
-        // In a container the mount may begin at its own group, which the path is then above.
+        // In a container the mount may start at its own group, above which the path begins.
         found.push(if dir.is_dir() {
             dir
         } else {

@@ -1,4 +1,4 @@
-//! What workers print: drained from the first byte to the last, shown as log lines.
+//! Output of workers: drained from the first byte to the last, and logged as lines.
 
 mod lines;
 
@@ -16,13 +16,13 @@ use tracing::Level;
 use crate::redact::{KeyLines, redact_start};
 use lines::{MAX_LINE, Splitter, levelled};
 
-/// Lines of one worker that are logged per second.
+/// Most lines of one worker that are logged per second.
 const LINES_PER_SECOND: u32 = 1000;
 
-/// Lines of all workers of a profile that may wait for a slow log.
+/// Most lines of all workers of a profile that wait for a slow log.
 const QUEUE: usize = 1024;
 
-/// Bytes of output kept for failures.
+/// Most bytes of output that are kept for errors.
 const TAIL: usize = 64 * 1024;
 
 /// The last lines of one worker's output.
@@ -36,7 +36,7 @@ struct Lines {
 }
 
 impl Tail {
-    /// The lines, oldest first, without what looks like a secret.
+    /// Returns the lines, oldest first, with secrets redacted.
     pub(crate) fn lines(&self) -> Vec<String> {
         let lines: Vec<String> = {
             let state = self.0.lock().expect("nothing panics while it is locked");
@@ -57,7 +57,7 @@ impl Tail {
     }
 }
 
-/// Something on its way to the log.
+/// An item on its way to the log.
 #[derive(Debug)]
 struct Line {
     worker: WorkerId,
@@ -68,13 +68,13 @@ struct Line {
 #[derive(Debug)]
 enum What {
     Text(u8, String),
-    /// So many lines were left out.
+    /// A number of lines was dropped.
     Dropped(u64),
 }
 
-/// The way to the last lines of the host, and to a thread that hands lines to the log, so that a log
-/// that blocks holds nothing else up. The thread ends when all clones have been dropped. Nobody
-/// waits for it.
+/// Passes lines to the last lines of the host, and to a thread that writes them to the log, so that
+/// a blocking log delays nothing else. The thread ends when all clones are dropped, and is not
+/// waited for.
 #[derive(Clone, Debug)]
 pub(crate) struct Log {
     way: mpsc::Sender<Line>,
@@ -160,8 +160,8 @@ pub(crate) fn drain(
     (tail, tasks)
 }
 
-/// Reads one stream to its end. It never waits for anything but the stream: a worker must not
-/// block in `print` because a log is slow.
+/// Reads one stream to its end. Waits only for the stream itself: a worker must not block in
+/// `print` because a log is slow.
 async fn read(
     stream: &'static str,
     mut source: impl AsyncRead + Unpin,
@@ -248,7 +248,7 @@ impl Window {
         self.lines <= LINES_PER_SECOND
     }
 
-    /// How many lines were dropped, once per second and at the end.
+    /// Returns the number of dropped lines, once per second and at the end.
     fn report(&mut self, now: Instant, at_end: bool) -> Option<u64> {
         let due = at_end
             || self
@@ -258,8 +258,8 @@ impl Window {
     }
 }
 
-/// The line as it may be shown: cut, without what looks like a secret, and without control characters, so that no worker can write to
-/// the user's terminal.
+/// Prepares a line for display: truncates it, redacts secrets, and escapes control characters, so
+/// that no worker can control the user's terminal.
 fn shown(line: &str) -> String {
     Printable(&redact_start(line, MAX_LINE)).to_string()
 }

@@ -1,4 +1,5 @@
-//! `ProcessProfile`: one Python process, one slot; with an event loop that runs many calls at once, many slots on one connection.
+//! `ProcessProfile`: Python processes with one slot each, or with many slots on one event loop and
+//! connection.
 
 use std::num::NonZeroU16;
 use std::sync::Arc;
@@ -11,22 +12,23 @@ use crate::recipe::Python;
 use crate::run::Run;
 use crate::{Interpreter, PythonConfig};
 
-/// Starts Python processes of one slot each, or with as many slots as [`PythonConfig::concurrency`] says. Cheap to clone.
+/// Starts Python processes with one slot each, or with [`PythonConfig::concurrency`] slots. Cheap
+/// to clone.
 #[derive(Clone, Debug)]
 pub struct ProcessProfile {
     python: Python,
 }
 
 impl ProcessProfile {
-    /// Finds the interpreter and the worker runtime and opens the socket that workers dial. It
-    /// needs a tokio runtime, which must live as long as the workers. They are recorded in a run
-    /// of their own in [`PythonConfig::data_dir`].
+    /// Finds the interpreter and the worker runtime and opens the socket to which workers connect.
+    /// Requires a tokio runtime, which must outlive the workers. They are recorded in a run of
+    /// their own in [`PythonConfig::data_dir`].
     ///
     /// # Errors
-    /// [`ErrorCode::NoInterpreter`] and [`ErrorCode::NoBridge`] when one of them cannot be found,
-    /// [`ErrorCode::InvalidConfig`] when the working directory does not exist,
-    /// [`ErrorCode::NoContainment`] when the containment does not work here,
-    /// [`ErrorCode::StartFailed`] when the socket or the data directory cannot be used.
+    /// [`ErrorCode::NoInterpreter`] and [`ErrorCode::NoBridge`] if one of them cannot be found,
+    /// [`ErrorCode::InvalidConfig`] if the working directory does not exist,
+    /// [`ErrorCode::NoContainment`] if the containment does not work here,
+    /// [`ErrorCode::StartFailed`] if the socket or the data directory cannot be used.
     ///
     /// [`ErrorCode::NoInterpreter`]: snakepit_core::ErrorCode::NoInterpreter
     /// [`ErrorCode::NoBridge`]: snakepit_core::ErrorCode::NoBridge
@@ -38,7 +40,7 @@ impl ProcessProfile {
         Ok(Self { python })
     }
 
-    /// As [`new`](Self::new), with workers that are recorded in `run`.
+    /// As [`new`](Self::new), but records the workers in `run`.
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -47,21 +49,21 @@ impl ProcessProfile {
         Ok(Self { python })
     }
 
-    /// Lets tools use sessions, variables, programs and host tools of `state` while they run.
+    /// Lets running tools use sessions, variables, programs and host tools of `state`.
     #[must_use]
     pub fn with_state(self, state: HostState) -> Self {
         let python = self.python.with_state(state);
         Self { python }
     }
 
-    /// Lets `host` answer what tools ask while they run; without it they are refused.
+    /// Lets `host` answer the requests of running tools. Without it the requests are rejected.
     #[must_use]
     pub fn with_host(self, host: Arc<dyn HostRequests>) -> Self {
         let python = self.python.with_host(host);
         Self { python }
     }
 
-    /// The interpreter that runs the workers.
+    /// Returns the interpreter that runs the workers.
     pub fn interpreter(&self) -> &Interpreter {
         &self.python.recipe.interpreter
     }

@@ -1,4 +1,4 @@
-//! What every worker of a profile has in common, found out once.
+//! The common part of all workers of a profile, prepared once.
 
 use std::num::NonZeroU16;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use crate::run::Run;
 use crate::telemetry::Telemetry;
 use crate::{Interpreter, PythonConfig, bridge};
 
-/// How the workers of one profile are started.
+/// The settings and resources with which workers of one profile are started.
 #[derive(Debug)]
 pub(crate) struct Recipe {
     pub(crate) config: PythonConfig,
@@ -34,7 +34,7 @@ pub(crate) struct Recipe {
 }
 
 impl Recipe {
-    /// Finds the interpreter and the worker runtime, and opens the socket that workers dial.
+    /// Finds the interpreter and the worker runtime, and opens the socket to which workers connect.
     pub(crate) async fn prepare(
         config: PythonConfig,
         slots: NonZeroU16,
@@ -75,12 +75,12 @@ impl Recipe {
 }
 
 impl Recipe {
-    /// Calls that one worker runs at once.
+    /// Returns the number of concurrent calls of one worker.
     pub(crate) fn capacity(&self) -> NonZeroU16 {
         self.config.concurrency.unwrap_or(self.slots)
     }
 
-    /// Connections for calls: one for each slot, or one that all calls share.
+    /// Returns the number of connections for calls: one for each slot, or one that all calls share.
     pub(crate) fn connections(&self) -> NonZeroU16 {
         self.config
             .concurrency
@@ -88,17 +88,17 @@ impl Recipe {
     }
 }
 
-/// What a profile of Python workers is made of. Cheap to clone.
+/// The implementation of the profiles of Python workers. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Python {
     pub(crate) recipe: Arc<Recipe>,
     host: Option<Arc<dyn HostRequests>>,
-    /// What `host` answers out of, if it is the state of a host.
+    /// The state from which `host` answers. `None` if `host` is not the state of a host.
     pub(crate) state: Option<HostState>,
 }
 
 impl Python {
-    /// Workers that are recorded in `run`, or in a run of their own.
+    /// Prepares workers that are recorded in `run`, or in a run of their own.
     pub(crate) async fn new(
         config: PythonConfig,
         slots: NonZeroU16,
@@ -155,7 +155,7 @@ impl Python {
     }
 }
 
-/// Workers need a tokio runtime with timers and I/O.
+/// Checks for a tokio runtime with timers and I/O, which workers need.
 fn check_runtime() -> Result<(), StartError> {
     let refuse = |code, message: String, help: String| {
         let mut error = StartError::new(code, message);
@@ -165,7 +165,7 @@ fn check_runtime() -> Result<(), StartError> {
     };
     snakepit_core::current_runtime()
         .map_err(|error| refuse(error.code, error.to_string(), error.help))?;
-    // The only way to ask for it: making a socket panics where there is no driver for it.
+    // tokio has no other check: creating a socket panics without an I/O driver.
     let socket = std::panic::catch_unwind(|| drop(tokio::net::UnixDatagram::unbound()));
     socket.map_err(|_| {
         let help = "build the runtime with `enable_all()`".to_owned();
@@ -174,12 +174,12 @@ fn check_runtime() -> Result<(), StartError> {
     })
 }
 
-/// The runtime takes no more work.
+/// Returns the error of a runtime that is shutting down.
 fn closing() -> StartError {
     StartError::new(ErrorCode::StartFailed, "the host is shutting down")
 }
 
-/// A mode that does not work here is refused before anything is started.
+/// Rejects a mode of containment that does not work here, before anything is started.
 async fn check_containment(config: &PythonConfig) -> Result<(), StartError> {
     let mode = config.containment;
     if !mode.is_strict() {
@@ -207,7 +207,7 @@ async fn check_containment(config: &PythonConfig) -> Result<(), StartError> {
     })
 }
 
-/// The workers' directory, absolute.
+/// Returns the absolute path of the workers' directory.
 fn working_dir(config: &PythonConfig) -> Result<PathBuf, StartError> {
     let dir = config
         .working_dir

@@ -1,4 +1,4 @@
-//! Which profile suits an interpreter, a kind of work and the libraries that it uses.
+//! The choice of a profile by interpreter, workload and libraries.
 
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -9,37 +9,37 @@ use serde::Serialize;
 use crate::compatibility::{Compatibility, LibraryCheck, Safety, Threading, Verdict};
 use crate::{Installed, Interpreter};
 
-/// Threads for work that waits: a thread that waits costs its stack and little else.
+/// Threads for work that waits: a waiting thread costs its stack and little else.
 const WAITING: usize = 16;
 
-/// The two ways to have several calls at once.
+/// The two kinds of profiles for concurrent calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ProfileKind {
-    /// Many workers of one slot.
+    /// Many workers with one slot each.
     Process,
-    /// Few workers of many slots.
+    /// Few workers with many slots each.
     Thread,
 }
 
-/// What calls do most of the time.
+/// The main activity of calls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Workload {
-    /// They wait: for the network, a disk, a database.
+    /// Calls wait for the network, a disk or a database.
     IoBound,
-    /// They compute in Python.
+    /// Calls compute in Python.
     CpuBound,
-    /// They read something large that should be in memory once, such as a model.
+    /// Calls read large data that should be in memory once, such as a model.
     SharedMemory,
-    /// Some of everything.
+    /// A mixture.
     #[default]
     Mixed,
 }
 
-/// A name that is none of those that can be chosen from.
+/// The error of parsing an unknown name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{given}` is none of {choices}")]
 pub struct UnknownName {
@@ -74,7 +74,7 @@ macro_rules! named {
 named!(ProfileKind: Process = "process", Thread = "thread");
 named!(Workload: IoBound = "io-bound", CpuBound = "cpu-bound", SharedMemory = "shared-memory", Mixed = "mixed");
 
-/// A profile, and why.
+/// A recommended profile, with the reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Recommendation {
@@ -82,12 +82,12 @@ pub struct Recommendation {
     pub profile: ProfileKind,
     /// Slots of each worker.
     pub threads: NonZeroUsize,
-    /// Why, in one sentence.
+    /// The reason, in one sentence.
     pub reason: String,
 }
 
-/// Recommends a profile for workers on this machine: threads only where they gain something, and
-/// where no library speaks against it. A library of which nothing is known does.
+/// Recommends a profile for workers on this machine: threads only if they help, and if all
+/// libraries are safe in threads. An unknown library counts as unsafe.
 pub fn recommend_profile<S: AsRef<str>>(
     interpreter: &Interpreter,
     workload: Workload,
@@ -224,7 +224,7 @@ mod tests {
             assert_eq!((profile, threads), (ProfileKind::Process, 1), "{reason}");
             assert!(reason.starts_with(expected), "{reason}");
         }
-        // Taking turns is no loss for calls that wait.
+        // For calls that wait, taking turns costs nothing.
         let (profile, _, _) = on(true, Workload::IoBound, &["grpcio"]);
         assert_eq!(profile, ProfileKind::Thread);
         let (_, _, reason) = on(true, Workload::SharedMemory, &["lxml"]);

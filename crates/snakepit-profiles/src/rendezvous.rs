@@ -1,4 +1,4 @@
-//! The socket that workers dial, and who may come in.
+//! The socket to which workers connect, and its access control.
 
 mod door;
 
@@ -17,13 +17,13 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-/// Socket buffers asked for in bytes; the system may give less.
+/// Requested size of the socket buffers in bytes; the system may grant less.
 const SOCKET_BUFFER: usize = 2 << 20;
 
-/// Longest path that a Unix socket address holds.
+/// Longest path in a Unix socket address.
 const MAX_PATH: usize = 107;
 
-/// Numbers the sockets of this process.
+/// Number of the next socket of this process.
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
 /// A listener in a private directory. Dropping it closes and removes the socket.
@@ -35,27 +35,27 @@ pub(crate) struct Rendezvous {
     _dir: Option<tempfile::TempDir>,
 }
 
-/// The socket behind the name.
+/// The open socket.
 #[derive(Debug)]
 struct Open {
-    /// Device and inode: somebody may remove it, or put something else in its place.
+    /// Device and inode, since the file may be removed or replaced.
     id: Option<(u64, u64)>,
     _accepting: JoinSet<()>,
 }
 
-/// The workers that may dial, and what keeps them from it.
+/// The workers that may connect, and the error that currently prevents it.
 #[derive(Debug, Default)]
 struct Table {
     expected: Mutex<HashMap<String, Expected>>,
     trouble: Mutex<Option<Trouble>>,
 }
 
-/// A reason why no connection can be accepted at the moment.
+/// The reason why no connection can be accepted at the moment.
 #[derive(Clone, Debug)]
 pub(crate) struct Trouble {
     /// Error of the system.
     pub(crate) error: String,
-    /// The process, or the machine, has no free descriptor.
+    /// True if the process, or the machine, has no free descriptor.
     pub(crate) no_descriptor: bool,
 }
 
@@ -70,7 +70,7 @@ impl Trouble {
 }
 
 impl Table {
-    /// Records why connections cannot be accepted; `None` if one was accepted.
+    /// Sets the reason why connections cannot be accepted; `None` after one was accepted.
     fn trouble(&self, trouble: Option<Trouble>) {
         *self
             .trouble
@@ -79,7 +79,7 @@ impl Table {
     }
 }
 
-/// A worker that may dial.
+/// A worker that may connect.
 #[derive(Debug)]
 struct Expected {
     token: Token,
@@ -88,7 +88,7 @@ struct Expected {
     sender: mpsc::UnboundedSender<(Role, UnixStream)>,
 }
 
-/// The right of one worker to dial. Dropping it ends that right.
+/// The permission for one worker to connect. Dropping it revokes the permission.
 #[derive(Debug)]
 #[must_use = "the worker is let in only while this lives"]
 pub(crate) struct Invitation {
@@ -98,10 +98,10 @@ pub(crate) struct Invitation {
 }
 
 impl Rendezvous {
-    /// Opens a socket in the run's directory, or in a private one where that path would be too
-    /// long. It needs a tokio runtime.
+    /// Opens a socket in the run's directory, or in a private one if that path would be too long.
+    /// Requires a tokio runtime.
     pub(crate) fn open(dir: &Path) -> Result<Self, String> {
-        // Pools of one run have a socket each.
+        // Each pool of a run has its own socket.
         let path = dir.join(NEXT.fetch_add(1, Ordering::Relaxed).to_string());
         if path.as_os_str().len() <= MAX_PATH {
             return Self::listen(path, None);
@@ -143,8 +143,8 @@ impl Rendezvous {
         })
     }
 
-    /// Opens the socket again where its name is gone: cleaners of temporary files remove what
-    /// nobody has touched for long. Connections that are there are not concerned. It needs a tokio
+    /// Opens the socket again if its file is gone: cleaners of temporary files remove files that
+    /// have not been used for long. Existing connections are not affected. Requires a tokio
     /// runtime.
     pub(crate) fn mend(&self) -> Result<(), String> {
         let mut open = self.open.lock().expect("nothing panics while it is locked");
@@ -167,18 +167,18 @@ impl Rendezvous {
         Ok(())
     }
 
-    /// Returns why connections cannot be accepted at the moment. `None` if they can.
+    /// Returns the reason why connections cannot be accepted at the moment. `None` if they can.
     pub(crate) fn trouble(&self) -> Option<Trouble> {
         let trouble = self.expected.trouble.lock();
         trouble.expect("nothing panics while it is locked").clone()
     }
 
-    /// Path of the socket.
+    /// Returns the path of the socket.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Lets a worker in that knows `token`: once for each slot and once for control.
+    /// Permits a worker with `token` to connect: once for each slot and once for control.
     pub(crate) fn invite(&self, worker: &WorkerId, token: Token, slots: u16) -> Invitation {
         let (sender, receiver) = mpsc::unbounded_channel();
         let worker = worker.as_str().to_owned();
@@ -210,13 +210,13 @@ impl Open {
     }
 }
 
-/// Which file has this name.
+/// Returns device and inode of the file with this name.
 fn id(path: &Path) -> Option<(u64, u64)> {
     let meta = std::fs::symlink_metadata(path).ok()?;
     Some((meta.dev(), meta.ino()))
 }
 
-/// Makes a directory for its owner alone, or looks whether the one that is there is such a one.
+/// Creates a directory for its owner only. If it exists, checks that it is one.
 fn private(dir: &Path) -> std::io::Result<()> {
     match std::fs::DirBuilder::new().mode(0o700).create(dir) {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
@@ -232,20 +232,20 @@ fn private(dir: &Path) -> std::io::Result<()> {
 
 impl Drop for Rendezvous {
     fn drop(&mut self) {
-        // A private directory takes it along, and the sweep takes what is left.
+        // A private directory is removed with its content, and the sweep removes the rest.
         let _ = std::fs::remove_file(&self.path);
     }
 }
 
 impl Invitation {
-    /// The next connection of the worker.
+    /// Waits for the next connection of the worker.
     ///
     /// # Cancel safety
-    /// Nothing is lost when the future is dropped.
+    /// Dropping the future loses no connection.
     pub(crate) async fn next(&mut self) -> (Role, UnixStream) {
         match self.receiver.recv().await {
             Some(connection) => connection,
-            // The sender lives in the table for as long as this does.
+            // The sender is in the table as long as `self` exists.
             None => std::future::pending().await,
         }
     }
@@ -264,7 +264,7 @@ fn lock(table: &Table) -> std::sync::MutexGuard<'_, HashMap<String, Expected>> {
         .expect("nothing panics while it is locked")
 }
 
-/// Identifies one connection and hands it over; the error says why it was refused.
+/// Identifies one connection and passes it to its worker. The error states why it was rejected.
 async fn admit(mut stream: UnixStream, expected: &Table) -> Result<(), String> {
     let peer = stream
         .peer_cred()
@@ -281,7 +281,7 @@ async fn admit(mut stream: UnixStream, expected: &Table) -> Result<(), String> {
     let worker = String::from_utf8(worker).map_err(|_| "bad worker id".to_owned())?;
 
     let mut table = lock(expected);
-    // One answer for both: a guess must not tell which names exist.
+    // One answer for both cases: a guess must not reveal which names exist.
     let refused = || format!("unknown worker or wrong token (it says {worker:?})");
     let entry = table.get_mut(&worker).ok_or_else(refused)?;
     if !entry.token.matches(&preamble.token) {
@@ -306,7 +306,7 @@ async fn admit(mut stream: UnixStream, expected: &Table) -> Result<(), String> {
         let _ = result.inspect_err(|error| tracing::debug!(%error, "socket buffer size"));
     }
     entry.used.push(preamble.role);
-    // The receiver removes the entry when it goes away, under the same lock.
+    // The receiver's drop removes the entry under the same lock.
     let _ = entry.sender.send((preamble.role, stream));
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Tests of the socket that workers dial.
+//! Tests of the socket to which workers connect.
 
 use tokio::io::AsyncWriteExt as _;
 
@@ -10,7 +10,7 @@ async fn dial(rendezvous: &Rendezvous, bytes: &[u8]) -> UnixStream {
     stream
 }
 
-/// The host closed the connection. Unread bytes make that a reset.
+/// Returns whether the host closed the connection; with unread bytes, that is a reset.
 async fn is_refused(mut stream: UnixStream) -> bool {
     matches!(stream.read(&mut [0; 1]).await, Ok(0) | Err(_))
 }
@@ -37,7 +37,7 @@ async fn the_right_worker_comes_in_once_per_role() {
 async fn strangers_are_refused_while_others_hang() {
     let rendezvous = Rendezvous::open_in(&std::env::temp_dir()).unwrap();
     let mut invitation = rendezvous.invite(&"w-0".into(), TOKEN, 1);
-    // These say nothing, or half of it, and must hold nobody up.
+    // These send nothing, or half a preamble, and must not delay the others.
     let _silent = dial(&rendezvous, b"").await;
     let _half = dial(&rendezvous, b"SNAKEPT1").await;
     let wrong = Preamble::encode(Role::Control, &Token([8; 32]), "w-0");
@@ -106,7 +106,7 @@ async fn connections_that_say_nothing_shut_nobody_out() {
     }
     let _right = dial(&rendezvous, &Preamble::encode(Role::Control, &TOKEN, "w-0")).await;
     assert_eq!(invitation.next().await.0, Role::Control);
-    // It did not have to wait until these had had their time.
+    // It did not have to wait until the time of the others was over.
     let youngest = silent.pop().unwrap();
     let read = youngest.try_read(&mut [0; 1]);
     assert_eq!(read.unwrap_err().kind(), std::io::ErrorKind::WouldBlock);

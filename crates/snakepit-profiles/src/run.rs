@@ -16,14 +16,14 @@ use snakepit_registry::{
 use crate::DATA_DIR_VAR;
 use cleanup::Cleanup;
 
-/// Time between the two sweeps: a process that was being started when its host died can be missed
-/// by the first.
+/// Time between the two sweeps: the first can miss a process that was being started when its host
+/// died.
 const SECOND_SWEEP: Duration = Duration::from_secs(5);
 
-/// The life of one host: what it records of its workers, in one data directory. Cheap to clone.
+/// The run of one host: the records of its workers in one data directory. Cheap to clone.
 ///
-/// It ends with [`Run::close`], or when the last clone is dropped. A process may have several runs,
-/// also in the same directory.
+/// A run ends with [`Run::close`], or when the last clone is dropped. A process may have several
+/// runs, also in the same directory.
 #[derive(Clone, Debug)]
 pub struct Run {
     inner: Arc<Inner>,
@@ -36,25 +36,25 @@ struct Inner {
     support: Support,
     events: Events,
     last_lines: Tail<LogLine>,
-    /// Why the last worker could not be recorded, as long as that is so.
+    /// The reason why the last worker could not be recorded. `None` if it could.
     degraded: Mutex<Option<String>>,
 }
 
 impl Run {
-    /// Begins a run in `data_dir`; without one in the directory that [`DATA_DIR_VAR`] names, in
-    /// `$XDG_STATE_HOME/snakepit`, or in `~/.local/state/snakepit`. When none is named and the usual
-    /// one cannot be used, a private directory for temporary files takes its place, and a warning
-    /// says so. Blocks for a few system calls.
+    /// Begins a run in `data_dir`. Without it, uses the directory that [`DATA_DIR_VAR`] names,
+    /// `$XDG_STATE_HOME/snakepit`, or `~/.local/state/snakepit`. If none is named and the default
+    /// cannot be used, uses a private directory for temporary files and logs a warning. Blocks for
+    /// a few system calls.
     ///
-    /// What runs of hosts that have died have left is ended in the background.
+    /// A background thread cleans up after runs of dead hosts.
     ///
     /// # Errors
-    /// [`ErrorCode::DataDir`] when the directory cannot be used or trusted.
+    /// [`ErrorCode::DataDir`] if the directory cannot be used or trusted.
     pub fn open(data_dir: Option<&Path>) -> Result<Self, StartError> {
         Self::open_with(data_dir, &Events::new())
     }
 
-    /// As [`open`](Self::open); events of the run's clean-up go to this hub.
+    /// As [`open`](Self::open), but emits the events of clean-ups into this hub.
     ///
     /// # Errors
     /// As for [`open`](Self::open).
@@ -69,7 +69,7 @@ impl Run {
         }
     }
 
-    /// Begins a run in the usual directory, or in the one that takes its place.
+    /// Begins a run in the default directory, or in its substitute.
     fn begin_in_usual(
         usual: Option<PathBuf>,
         substitute: &Path,
@@ -115,33 +115,35 @@ impl Run {
         })
     }
 
-    /// The directory.
+    /// Returns the data directory.
     pub fn data_dir(&self) -> &Path {
         &self.inner.data_dir
     }
 
-    /// The registry behind it.
+    /// Returns the registry of the run.
     pub fn registry(&self) -> &Registry {
         &self.inner.registry
     }
 
-    /// The last lines that its workers have written, and the log records of their code.
+    /// Returns the last lines that its workers have written, including log records of their code.
     pub fn last_lines(&self) -> &Tail<LogLine> {
         &self.inner.last_lines
     }
 
-    /// How workers are kept from outliving this process: `full`, `kernel` or `sweep`.
+    /// Returns the tier of protection against workers that outlive this process: `full`, `kernel`
+    /// or `sweep`.
     pub fn containment(&self) -> &'static str {
         tier_name(self.inner.support.tier())
     }
 
-    /// Why no worker can be recorded at the moment, if so. Running workers go on.
+    /// Returns the reason why no worker can be recorded at the moment. `None` if they can. Running
+    /// workers are not affected.
     pub fn degraded(&self) -> Option<String> {
         let degraded = self.inner.degraded.lock();
         degraded.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Announces a worker, starts it and records it. Blocks for two commits.
+    /// Reserves a record for a worker, starts it and records it. Blocks for two commits.
     pub(crate) fn start(
         &self,
         worker: &str,
@@ -152,7 +154,7 @@ impl Run {
             .reserve(worker)
             .and_then(|reservation| registry.spawner().spawn(reservation, spec));
         let degraded = match &started {
-            // These say nothing about the registry.
+            // These errors do not concern the registry.
             Err(
                 Error::Spawn { .. }
                 | Error::Containment { .. }
@@ -174,13 +176,13 @@ impl Run {
         started
     }
 
-    /// Starts no worker any more. Waits for starts that are on their way.
+    /// Rejects all further starts. Waits for starts in progress.
     pub fn close_gate(&self) {
         self.inner.registry.close_gate();
     }
 
-    /// Kills every worker that still lives and removes the run's directory. Blocks for a second at
-    /// most.
+    /// Kills every worker that still lives and removes the run's directory. Blocks for at most a
+    /// second.
     ///
     /// # Errors
     /// The directory cannot be removed, or the processes cannot be listed.
@@ -207,7 +209,7 @@ const fn tier_name(tier: Tier) -> &'static str {
     }
 }
 
-/// `$XDG_STATE_HOME/snakepit` or `~/.local/state/snakepit`.
+/// Returns `$XDG_STATE_HOME/snakepit` or `~/.local/state/snakepit`.
 fn usual_dir() -> Option<PathBuf> {
     let absolute = |name: &str| {
         let path = PathBuf::from(std::env::var_os(name)?);
@@ -218,21 +220,21 @@ fn usual_dir() -> Option<PathBuf> {
     Some(state.join("snakepit"))
 }
 
-/// The same one each time, so that the next host finds what this one leaves. The registry refuses
-/// it when somebody else has made it.
+/// Returns a fixed directory, so that the next host finds the records of this one. The registry
+/// rejects it if another user has created it.
 fn temporary_dir() -> PathBuf {
     let user = nix::unistd::geteuid();
     std::env::temp_dir().join(format!("snakepit-{user}"))
 }
 
-/// The data directory that is used when none is named: the one of [`DATA_DIR_VAR`], the usual one, or the one that takes its place where hosts
-/// cannot use it.
+/// Returns the default data directory: the one that [`DATA_DIR_VAR`] names, else the usual one, or
+/// its substitute if hosts cannot use it.
 pub fn default_data_dir() -> PathBuf {
     let named = std::env::var_os(DATA_DIR_VAR).filter(|value| !value.is_empty());
     named.map_or_else(|| used_dir(usual_dir(), temporary_dir()), PathBuf::from)
 }
 
-/// The directory that [`Run::begin_in_usual`] has used, as far as one can see.
+/// Returns the directory that [`Run::begin_in_usual`] has presumably used.
 fn used_dir(usual: Option<PathBuf>, substitute: PathBuf) -> PathBuf {
     match usual {
         Some(usual) if is_usable(&usual) || !is_usable(&substitute) => usual,
@@ -248,7 +250,7 @@ fn refused(error: &Error) -> StartError {
     start
 }
 
-/// It is a thread since a sweep blocks, and since nothing waits for it.
+/// Sweeps on a thread, since a sweep blocks and is not waited for.
 fn sweep_in_background(registry: Registry, events: Events) {
     let sweeping = std::thread::Builder::new()
         .name("snakepit-sweep".to_owned())

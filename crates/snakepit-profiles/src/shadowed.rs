@@ -1,6 +1,7 @@
-//! A file on the search path that takes the place of a module which Python needs to start.
+//! A file on the search path that shadows a module which Python needs to start.
 //!
-//! It is looked for when an interpreter has failed: an isolated one, which uses no search path of the user, tells what it needs itself.
+//! The search takes place after an interpreter has failed. An isolated interpreter, which ignores
+//! the user's search path, lists the modules that it needs.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -12,7 +13,8 @@ use snakepit_registry::CommandSpec;
 use crate::ask::ask;
 use crate::run::Run;
 
-/// Prints the first file of the directories in its arguments that is named like a module which is loaded here, and that module's own file.
+/// Prints the first file, in the directories given as arguments, with the name of a module that is
+/// loaded here, and that module's own file.
 const SCRIPT: &str = r#"
 import os, sys
 own = {}
@@ -40,15 +42,15 @@ for folder in sys.argv[1:]:
 
 const MARK: &[u8] = b"snakepit-shadow\0";
 
-/// A file, and the one whose place it takes.
+/// A file, and the file that it shadows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Shadow {
     file: PathBuf,
     own: PathBuf,
 }
 
-/// Looks through the directories in which `executable` would look before its own. `None` if there is no such file, or the interpreter
-/// fails also without them.
+/// Searches the directories that `executable` searches before its own. `None` if there is no such
+/// file, or if the interpreter also fails without them.
 pub(crate) async fn find(
     run: &Run,
     executable: &Path,
@@ -60,7 +62,7 @@ pub(crate) async fn find(
     parse(&stdout)
 }
 
-/// The directories of a search path that is used in `dir`.
+/// Returns the directories of a search path that is used in `dir`.
 pub(crate) fn on(path: &OsStr, dir: &Path) -> Vec<PathBuf> {
     std::env::split_paths(path)
         .map(|entry| dir.join(entry))
@@ -78,7 +80,7 @@ fn parse(stdout: &[u8]) -> Option<Shadow> {
 }
 
 impl Shadow {
-    /// Why no worker can be started, and what to do.
+    /// Returns the error for which no worker can be started, with one thing to do.
     pub(crate) fn error(&self) -> StartError {
         let (file, own) = (self.file.display(), self.own.display());
         let message =

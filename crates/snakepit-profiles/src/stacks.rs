@@ -1,4 +1,4 @@
-//! What a worker says of its threads, without what looks like a secret in their names.
+//! Stacks and profiles of a worker with secrets redacted from thread names.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use snakepit_grpc::link::LinkClient;
 
 use crate::redact::redact;
 
-/// Masks the names of the threads.
+/// Redacts the names of the threads.
 pub(crate) fn without_secrets(mut stacks: Stacks) -> Stacks {
     for thread in &mut stacks.threads {
         mask(&mut thread.name);
@@ -17,7 +17,8 @@ pub(crate) fn without_secrets(mut stacks: Stacks) -> Stacks {
     stacks
 }
 
-/// The same with the numbers of the calls that attempts belong to. Tasks of calls that are over meanwhile are left out.
+/// Redacts the names of the threads and replaces numbers of attempts by numbers of calls. Drops
+/// tasks of calls that have ended meanwhile.
 pub(crate) fn told(stacks: Stacks, links: &[LinkClient]) -> Stacks {
     let number_of = |attempt| links.iter().find_map(|link| link.number_of(attempt));
     let mut stacks = without_secrets(stacks);
@@ -39,7 +40,7 @@ fn mask(name: &mut String) {
 #[derive(Debug)]
 struct WithoutSecrets(Box<dyn Profiling>);
 
-/// A profile whose report has no secrets in names of threads.
+/// Wraps a profile so that its report has no secrets in names of threads.
 pub(crate) fn masked(profiling: Box<dyn Profiling>) -> Box<dyn Profiling> {
     Box::new(WithoutSecrets(profiling))
 }

@@ -1,7 +1,9 @@
-//! What code in workers reports: from the frames of a worker to the host's recorder, subscribers and log.
+//! Telemetry of code in workers: from the frames of a worker to the host's recorder, subscribers
+//! and log.
 //!
-//! The task that reads a connection only puts frames into a queue; a thread of the profile reads them. A worker that floods, or a log that
-//! blocks, holds neither calls nor signs of life up: what has no room is dropped, and counted.
+//! The task that reads a connection only queues frames; a thread of the profile reads them. A flood
+//! from a worker, or a blocking log, therefore delays neither calls nor heartbeats. Records that do
+//! not fit are dropped and counted.
 
 mod dropped;
 mod line;
@@ -25,22 +27,24 @@ use tracing::level_filters::LevelFilter;
 
 use crate::redact::KeyLines;
 
-/// Frames of all workers of a profile that wait to be read.
+/// Most frames of all workers of a profile that wait to be read.
 const QUEUE: usize = 256;
 
-/// Bytes of frames of one worker that wait to be read.
+/// Most bytes of one worker's frames that wait to be read.
 const MAX_WAITING: usize = 1 << 20;
 
-/// Log records of one worker that go to the log and to the last lines per second. All go to the recorder.
+/// Most log records of one worker per second that go to the log and to the last lines. The recorder
+/// receives all.
 const LINES_PER_SECOND: u32 = 1000;
 
-/// Calls of one frame that are looked up; records of further ones name no call.
+/// Most calls that are looked up for one frame; records of further calls name no call.
 const LOOK_UPS: u32 = 64;
 
-/// Time for the records that a worker has left when it is gone.
+/// Time for reading the last records of a worker that is gone.
 const LAST: Duration = Duration::from_millis(500);
 
-/// The way to the thread that reads. It ends when all clones have been dropped; nobody waits for it.
+/// The queue to the thread that reads frames. The thread ends when all clones are dropped, and is
+/// not waited for.
 #[derive(Clone, Debug)]
 pub(crate) struct Telemetry {
     way: SyncSender<Job>,
@@ -50,42 +54,43 @@ pub(crate) struct Telemetry {
 #[derive(Debug)]
 struct Job {
     reports: Arc<Reports>,
-    /// The head of a frame; nothing when the worker is gone.
+    /// The head of a frame. `None` if the worker is gone.
     head: Option<Bytes>,
-    /// The connections of its calls, which know their numbers. The worker may be gone when the frame is read.
+    /// The connections of its calls, which know the calls' numbers; kept since the worker may be
+    /// gone when the frame is read. `None` before the worker is ready.
     links: Option<Arc<[LinkClient]>>,
 }
 
-/// What one worker reports.
+/// The telemetry of one worker.
 #[derive(Debug)]
 pub(crate) struct Reports {
     way: Telemetry,
     pool: PoolName,
     worker: WorkerId,
     events: Events,
-    /// Its connections, once it is ready.
+    /// Its connections, set once it is ready.
     links: OnceLock<Weak<[LinkClient]>>,
     enabled: AtomicBool,
-    /// Bytes that wait.
+    /// Bytes that wait to be read.
     waiting: AtomicUsize,
     read: Notify,
-    /// Records that were dropped and not told yet.
+    /// Dropped records that have not been reported yet.
     dropped: Dropped,
-    /// The worker is gone.
+    /// True once the worker is gone.
     ended: AtomicBool,
     second: Mutex<Second>,
-    /// A private key that is logged line by line.
+    /// State of a private key that is logged line by line.
     keys: Mutex<KeyLines>,
 }
 
-/// What happened in the current second.
+/// The counts of the current second.
 #[derive(Debug, Default)]
 struct Second {
-    /// Its number since 1970.
+    /// Seconds since 1970.
     number: u64,
     /// Log records that went to the log.
     lines: u32,
-    /// It was told what was dropped.
+    /// True if dropped records were reported.
     told: bool,
 }
 
@@ -98,7 +103,7 @@ impl Telemetry {
         Ok(Self { way, last_lines })
     }
 
-    /// The way of a worker that is about to start.
+    /// Creates the telemetry of a worker that is about to start.
     pub(crate) fn of(&self, context: &StartContext) -> Arc<Reports> {
         Arc::new(Reports {
             way: self.clone(),
@@ -118,22 +123,23 @@ impl Telemetry {
 }
 
 impl Reports {
-    /// Says on which connections its calls are.
+    /// Sets the connections of its calls.
     pub(crate) fn calls_are_on(&self, links: &Arc<[LinkClient]>) {
         self.links.get_or_init(|| Arc::downgrade(links));
     }
 
-    /// Turns the records on or off. Off drops them, even if the worker still sends some.
+    /// Enables or disables the records. While disabled, records that the worker still sends are
+    /// dropped.
     pub(crate) fn enable(&self, enabled: bool) {
         self.enabled.store(enabled, Ordering::Relaxed);
     }
 
-    /// Takes a frame, or counts what it has.
+    /// Queues a frame, or counts its records as dropped.
     pub(crate) fn take(self: &Arc<Self>, head: &[u8]) {
         if !self.enabled.load(Ordering::Relaxed) {
             return;
         }
-        // A part of a buffer would keep all of it.
+        // A slice of the buffer would keep all of it alive.
         let (head, size) = (Bytes::copy_from_slice(head), head.len());
         let before = self.waiting.fetch_add(size, Ordering::AcqRel);
         let job = Job {
@@ -162,8 +168,9 @@ impl Reports {
         }
     }
 
-    /// Hands on the increments of counters in a frame that has no room, and returns their number. Their sum is exact; a value of another
-    /// kind can be left out. It takes time in proportion to the frame, which holds the worker's connection up and nobody else.
+    /// Passes on the increments of counters in a frame that does not fit, and returns their number.
+    /// The sum of a counter stays exact; values of other kinds can be omitted. Takes time in
+    /// proportion to the frame, which delays only the worker's own connection.
     fn add_counters(&self, head: Bytes) -> u64 {
         let Some(recorder) = self.events.recorder() else {
             return 0;
@@ -186,8 +193,8 @@ impl Reports {
         added
     }
 
-    /// Counts a frame at which the recorder or a subscriber has panicked. Its records count as dropped, although those before the one at
-    /// which it did may have been taken.
+    /// Counts a frame during which the recorder or a subscriber panicked. All of its records count
+    /// as dropped, although some before the panic may have been recorded.
     fn lose(&self, frame: &Bytes) {
         let (all, before) = records::count(frame);
         self.dropped.missing(before);
@@ -203,11 +210,11 @@ impl Reports {
         );
     }
 
-    /// Waits until what the worker has sent is read, for a bounded time.
+    /// Waits, for a bounded time, until the frames of the worker have been read.
     pub(crate) async fn settle(&self) {
         let all_read = async {
             loop {
-                // Made before the look: what is read between the two wakes it.
+                // Created before the check: a frame that is read in between wakes it.
                 let read = self.read.notified();
                 if self.waiting.load(Ordering::Acquire) == 0 {
                     return;
@@ -218,7 +225,7 @@ impl Reports {
         let _ = tokio::time::timeout(LAST, all_read).await;
     }
 
-    /// The worker is gone: tells what of its records was dropped and not told yet.
+    /// Marks the worker as gone and reports its dropped records.
     pub(crate) fn end(self: &Arc<Self>) {
         self.ended.store(true, Ordering::SeqCst);
         let last = Job {
@@ -226,7 +233,8 @@ impl Reports {
             head: None,
             links: None,
         };
-        // Where the queue is full, the reader tells it after the worker's last frame, if there is one.
+        // If the queue is full, the reader reports them after the worker's last frame, if there is
+        // one.
         let full = self.way.way.try_send(last).is_err();
         if full && self.waiting.load(Ordering::SeqCst) == 0 {
             self.tell_dropped();
@@ -250,7 +258,7 @@ impl Reports {
         }
     }
 
-    /// Looks whether it is another second.
+    /// Returns the counts of the current second, reset if a new one has begun.
     fn second(&self) -> MutexGuard<'_, Second> {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let number = since.unwrap_or_default().as_secs();
@@ -274,7 +282,7 @@ fn read_all(jobs: &Receiver<Job>) {
     {
         let links = links.as_deref().unwrap_or_default();
         let size = head.as_ref().map_or(0, Bytes::len);
-        // A recorder that panics loses a frame, and nobody else anything.
+        // A recorder that panics loses one frame, and affects nothing else.
         let frame = head.clone();
         let read = catch_unwind(AssertUnwindSafe(|| {
             head.map(|head| reports.read(head, links))
@@ -298,9 +306,9 @@ fn read_all(jobs: &Receiver<Job>) {
 }
 
 impl Reports {
-    /// Reads one frame and hands its records on.
+    /// Reads one frame and passes its records on.
     fn read(&self, head: Bytes, links: &[LinkClient]) {
-        // As a rule all records of a frame are of a few calls.
+        // Usually all records of a frame belong to a few calls.
         let mut known: Vec<(CallId, Option<CallId>)> = Vec::new();
         let mut look_ups = 0;
         let number_of = |attempt: CallId| {
@@ -345,14 +353,14 @@ impl Reports {
         self.tell_dropped_once();
     }
 
-    /// Tells of dropped records, once in a second.
+    /// Reports dropped records, at most once per second.
     fn tell_dropped_once(&self) {
         if self.dropped.is_some() && !std::mem::replace(&mut self.second().told, true) {
             self.tell_dropped();
         }
     }
 
-    /// Writes a record to the log, unless there are too many of them.
+    /// Writes a record to the log, unless there are too many in this second.
     fn write(&self, log: &Log) {
         let logged = log.level <= LevelFilter::current();
         if !logged && log.level > Level::INFO {
@@ -377,7 +385,7 @@ impl Reports {
         }
     }
 
-    /// Adds a record to the last lines of the host, its exception on a line of its own.
+    /// Adds a record to the last lines of the host; an exception becomes a line of its own.
     fn keep(&self, log: &Log) {
         let texts = [Some(&log.message), log.exception.as_ref()];
         for text in texts.into_iter().flatten() {

@@ -1,4 +1,4 @@
-//! `ThreadProfile`: one Python process, several slots.
+//! `ThreadProfile`: Python processes with several slots each.
 
 use std::num::NonZeroU16;
 use std::sync::Arc;
@@ -13,31 +13,32 @@ use crate::recipe::Python;
 use crate::run::Run;
 use crate::{Interpreter, PythonConfig};
 
-/// Starts Python processes of several slots each: every slot is a thread, and all share the
+/// Starts Python processes with several slots each: every slot is a thread, and all share the
 /// process's memory and one adapter. Cheap to clone.
 ///
-/// The slots take turns where the interpreter has a global lock, and run in parallel where it has
-/// none. An adapter that does not say that it is thread-safe gets one call at a time.
+/// With a GIL the slots take turns; on a free-threaded interpreter they run in parallel. An adapter
+/// that does not declare itself thread-safe receives one call at a time.
 #[derive(Clone, Debug)]
 pub struct ThreadProfile {
     python: Python,
 }
 
 impl ThreadProfile {
-    /// The most slots that a worker may have.
+    /// Most slots of a worker.
     pub const MAX_THREADS: u16 = 256;
 
     /// As [`ProcessProfile::new`](crate::ProcessProfile::new), with `threads_per_worker` slots in
     /// each process, 1 to [`MAX_THREADS`](Self::MAX_THREADS).
     ///
     /// # Errors
-    /// As there, and `InvalidConfig` for another number of threads.
+    /// As [`ProcessProfile::new`](crate::ProcessProfile::new), and `InvalidConfig` for any other
+    /// number of threads.
     pub async fn new(config: PythonConfig, threads_per_worker: u16) -> Result<Self, StartError> {
         let python = Python::new(config, slots(threads_per_worker)?, None).await?;
         Ok(Self { python })
     }
 
-    /// As [`new`](Self::new), with workers that are recorded in `run`.
+    /// As [`new`](Self::new), but records the workers in `run`.
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -50,21 +51,21 @@ impl ThreadProfile {
         Ok(Self { python })
     }
 
-    /// Lets tools use sessions, variables, programs and host tools of `state` while they run.
+    /// Lets running tools use sessions, variables, programs and host tools of `state`.
     #[must_use]
     pub fn with_state(self, state: HostState) -> Self {
         let python = self.python.with_state(state);
         Self { python }
     }
 
-    /// Lets `host` answer what tools ask while they run; without it they are refused.
+    /// Lets `host` answer the requests of running tools. Without it the requests are rejected.
     #[must_use]
     pub fn with_host(self, host: Arc<dyn HostRequests>) -> Self {
         let python = self.python.with_host(host);
         Self { python }
     }
 
-    /// The interpreter that runs the workers.
+    /// Returns the interpreter that runs the workers.
     pub fn interpreter(&self) -> &Interpreter {
         &self.python.recipe.interpreter
     }

@@ -1,23 +1,24 @@
-//! A process and everything that it started, as the kernel lists them.
+//! A process and everything that it has started, as the kernel lists them.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
 
-/// Processes that are counted at most, in case one makes them faster than they can be counted.
+/// Most processes that are counted, in case they multiply faster than they can be counted.
 const MOST: usize = 4096;
 
-/// The sum of a number over a process, its descendants, its process group and its session. `None` if the process has no such
-/// number any more.
+/// Sums a number over a process, its descendants, its process group and its session. `None` if the
+/// process itself no longer has such a number.
 ///
-/// A process that was started stays in the group and the session, also when those in between have ended, unless it leaves them.
+/// Started processes stay in the group and the session unless they leave them, even if the
+/// processes in between have ended.
 pub(crate) fn sum(pid: u32, of_one: impl Fn(u32) -> Option<u64>) -> Option<u64> {
     let own = of_one(pid)?;
-    // One that is gone by now counts nothing.
+    // A process that is gone by now counts nothing.
     let others = others(pid, &processes());
     Some(own + others.into_iter().filter_map(of_one).sum::<u64>())
 }
 
-/// Where a process belongs.
+/// The relations of a process.
 #[derive(Clone, Copy, Debug)]
 struct Kin {
     pid: u32,
@@ -36,7 +37,8 @@ fn processes() -> Vec<Kin> {
 }
 
 fn kin(pid: u32, stat: &str) -> Option<Kin> {
-    // The name may hold anything, also parentheses. The state follows it, then the parent, the group and the session.
+    // The process name may contain any character, including parentheses. State, parent, group and
+    // session follow it.
     let mut fields = stat.rsplit_once(") ")?.1.split_ascii_whitespace();
     let parent = fields.nth(1)?.parse().ok()?;
     let group = fields.next()?.parse().ok()?;
@@ -49,7 +51,8 @@ fn kin(pid: u32, stat: &str) -> Option<Kin> {
     })
 }
 
-/// Members of the group and of the session that a process leads, and descendants of it and of them.
+/// Returns the members of the group and of the session that a process leads, and the descendants of
+/// all of them.
 fn others(pid: u32, all: &[Kin]) -> Vec<u32> {
     let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
     for one in all {
@@ -87,8 +90,8 @@ mod tests {
             group,
             session,
         };
-        // 20 leads a group, and perhaps a session; 22 lost its parent; 23 left both and its parent; 24 is a child of 22 in a session
-        // of its own; 25 has a group of its own.
+        // 20 leads a group, and perhaps a session; 22 has lost its parent; 23 has left both and its
+        // parent; 24 is a child of 22 in its own session; 25 has its own group.
         for session in [20, 5] {
             let mut all = vec![
                 (20, 1, 20, session),

@@ -1,26 +1,27 @@
-//! Whether an interpreter can run workers, and what speaks against it.
+//! Validation of an interpreter: whether it can run workers, and with which drawbacks.
 
 use snakepit_core::{ErrorCode, StartError};
 
 use crate::Interpreter;
 
-/// Oldest free-threaded version that the worker runtime is built for.
+/// Oldest free-threaded version for which the worker runtime is built.
 const OLDEST_FREE_THREADED: (u8, u8) = (3, 14);
 
-/// An interpreter that can run workers.
+/// The result for an interpreter that can run workers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Validation {
-    /// What works worse than it could; one sentence each.
+    /// Drawbacks, one sentence each.
     pub warnings: Vec<String>,
 }
 
 impl Interpreter {
-    /// Looks at what the probe said. The oldest version is 3.10: the worker runtime is built for its
-    /// stable ABI, and type hints written `int | None` are the schema of tools.
+    /// Validates the properties that the probe reported. The oldest version is 3.10: the worker
+    /// runtime is built for its stable ABI, and tools use type hints such as `int | None` as their
+    /// schema.
     ///
     /// # Errors
-    /// [`ErrorCode::NoInterpreter`] when it cannot run workers at all.
+    /// [`ErrorCode::NoInterpreter`] if it cannot run workers at all.
     pub fn validate(&self) -> Result<Validation, StartError> {
         let refuse = |message: String, help: &str| {
             let mut error = StartError::new(ErrorCode::NoInterpreter, message);
@@ -57,7 +58,7 @@ impl Interpreter {
         Ok(Validation { warnings })
     }
 
-    /// Threads of one worker run in parallel, as far as its libraries let them.
+    /// Returns whether threads of one worker run in parallel, as far as its libraries allow.
     pub const fn parallel_threads(&self) -> bool {
         self.free_threaded && !self.gil_enabled
     }
@@ -67,7 +68,7 @@ impl Interpreter {
 pub(crate) mod tests {
     use super::*;
 
-    /// An interpreter as the probe would describe it.
+    /// Returns an interpreter as the probe would describe it.
     pub(crate) fn interpreter(version: (u8, u8, u8), free: bool, gil: bool) -> Interpreter {
         Interpreter {
             executable: "/usr/bin/python3".into(),

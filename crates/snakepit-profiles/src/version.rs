@@ -1,8 +1,9 @@
-//! Versions of Python packages, as far as they are compared here: the numbers of the release.
+//! Comparison of versions of Python packages by the numbers of the release.
 
 use std::cmp::Ordering;
 
-/// The numbers of a version such as `2.1.0`, `1.26.4+cu121` or `2.0rc1`; none when it has none.
+/// Returns the numbers of a version such as `2.1.0`, `1.26.4+cu121` or `2.0rc1`. Empty if it has
+/// none.
 fn numbers(version: &str) -> Vec<u64> {
     let version = version.trim();
     let version = version.strip_prefix('v').unwrap_or(version);
@@ -24,8 +25,8 @@ fn numbers(version: &str) -> Vec<u64> {
     out
 }
 
-/// Whether `version` is at least `minimum`; `None` when one of them is no version. A pre-release
-/// counts as its release.
+/// Returns whether `version` is at least `minimum`. `None` if one of them is not a version. A
+/// pre-release counts as its release.
 pub(crate) fn at_least(version: &str, minimum: &str) -> Option<bool> {
     let (mut version, mut minimum) = (numbers(version), numbers(minimum));
     if version.is_empty() || minimum.is_empty() {

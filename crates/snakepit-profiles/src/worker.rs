@@ -1,4 +1,4 @@
-//! `PythonWorker`: a live worker process as the pool sees it.
+//! `PythonWorker`: a live worker process behind the trait `Worker`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,11 +20,12 @@ use crate::launch::Capabilities;
 use crate::stacks::{masked, told};
 use crate::telemetry::Reports;
 
-/// Time that a failed call waits for the exit status, so that its error can tell it. A worker whose connection has ended is made to
-/// exit after [`EXIT_AFTER_LINK`], so that only a machine without a free CPU takes as long.
+/// Time that a failed call waits for the exit status, so that its error can include it. A worker
+/// whose connection has ended is killed after [`EXIT_AFTER_LINK`], so that only a machine without a
+/// free CPU takes this long.
 const EXIT_STATUS: Duration = Duration::from_secs(1);
 
-/// Time that a worker whose connection ended may take to exit by itself.
+/// Time that a worker whose connection has ended has to exit by itself.
 const EXIT_AFTER_LINK: Duration = Duration::from_millis(200);
 
 /// One worker process. Dropping it kills the process group, unless that may outlive its host.
@@ -35,7 +36,7 @@ pub(crate) struct PythonWorker {
     events: Events,
     info: WorkerInfo,
     slots: Arc<[LinkClient]>,
-    /// All slots are on the first connection.
+    /// True if all slots use the first connection.
     shared: bool,
     can: Capabilities,
     control: Arc<ControlClient>,
@@ -72,7 +73,8 @@ impl PythonWorker {
             let (process, reports) = (Arc::clone(&process), Arc::clone(&reports));
             async move {
                 process.ended().await;
-                // Something that the worker has left may hold its connections, and must not answer.
+                // A process that the worker has left behind may hold its connections, and must not
+                // answer.
                 slots.iter().for_each(LinkClient::cut);
                 control.cut();
                 let exit = process.gone().await;
@@ -104,7 +106,7 @@ impl PythonWorker {
     }
 
     fn slot(&self, slot: Slot) -> Result<&LinkClient, CallError> {
-        // A connection that many calls share has all slots.
+        // A shared connection serves all slots.
         let index = if self.shared { 0 } else { usize::from(slot.0) };
         self.slots.get(index).ok_or_else(|| {
             let mut exit = WorkerExit::default();
@@ -127,7 +129,7 @@ impl PythonWorker {
             .is_ok()
     }
 
-    /// Completes the error of a lost connection with what is known of the process.
+    /// Adds the exit of the process to the error of a lost connection.
     async fn explain(&self, error: CallError) -> CallError {
         let CallError::Died { exit, ambiguous } = error else {
             return error;
@@ -143,7 +145,8 @@ impl PythonWorker {
     }
 }
 
-/// Tells once that the slots of a worker do not run in parallel any more, and why.
+/// Emits an event, once, if the GIL is enabled so that slots no longer run in parallel; the event
+/// names the module.
 async fn tell_of_gil(control: &ControlClient, context: &StartContext) {
     let Some(module) = control.gil_enabled().await else {
         return;
@@ -155,7 +158,8 @@ async fn tell_of_gil(control: &ControlClient, context: &StartContext) {
     });
 }
 
-/// A worker without one of its connections is of no use: it is killed unless it exits by itself.
+/// Ends a worker that has lost a connection, which makes it useless: kills it unless it exits by
+/// itself.
 async fn end_with_link(reason: Arc<str>, process: &Process) {
     if !reason.starts_with("broke the protocol") {
         let exited = tokio::time::timeout(EXIT_AFTER_LINK, process.exited()).await;
@@ -163,7 +167,7 @@ async fn end_with_link(reason: Arc<str>, process: &Process) {
             return;
         }
     }
-    // A worker that was asked to end has its grace for that.
+    // A worker whose end was requested has its own grace.
     if !process.is_stopping() {
         process.kill_for(&reason);
     }
@@ -180,7 +184,7 @@ impl Worker for PythonWorker {
         later.or_else(|| self.info.gil_reenabled_by.clone())
     }
 
-    // The request is sent at once: what waits for the answer is small then.
+    // Sends the request at once, so that the future that waits for the answer is small.
     fn call<'async_trait>(
         self: Arc<Self>,
         slot: Slot,
@@ -193,7 +197,7 @@ impl Worker for PythonWorker {
         drop(request);
         Box::pin(async move {
             match async { self.slot(slot)?.answer(asked?).await }.await {
-                // Boxed: all other calls would carry the room for it.
+                // Boxed: otherwise the future of every call would have room for it.
                 Err(error @ CallError::Died { .. }) => Err(Box::pin(self.explain(error)).await),
                 answer => answer,
             }
@@ -250,7 +254,7 @@ impl Worker for PythonWorker {
     }
 
     fn takes_ahead(&self) -> bool {
-        // On a connection that calls share there is no order among them.
+        // A shared connection has no order of calls.
         self.can.recall && !self.shared
     }
 
@@ -304,7 +308,8 @@ impl Worker for PythonWorker {
     }
 
     fn cancel(&self, call: CallId, grace: Duration) {
-        // First: what is sent after the worker has heard of it would run.
+        // First on the slots: a request sent after the worker has processed the cancellation would
+        // run.
         for slot in &*self.slots {
             slot.cancel(call);
         }
@@ -339,7 +344,7 @@ impl Worker for PythonWorker {
         self.process.note_stopping();
         self.end(grace).await;
         let exit = self.process.gone().await;
-        // What it said last may not have been read yet.
+        // Its last frames may not have been read yet.
         let _ = tokio::time::timeout(EXIT_STATUS, self.control.ended()).await;
         self.lose(&exit.reason);
         self.reports.settle().await;
@@ -356,10 +361,11 @@ impl Worker for PythonWorker {
 }
 
 impl PythonWorker {
-    /// Asks the process to end, in stronger and stronger ways; returns when it has.
+    /// Ends the process by increasingly strong means; returns once it has ended.
     async fn end(&self, grace: Duration) {
         if !grace.is_zero() && self.process.exit().is_none() {
-            // An idle worker cleans up and exits; a busy one does when its tool heeds the cancellation.
+            // An idle worker cleans up and exits; a busy one does so when its tool reacts to the
+            // cancellation.
             for link in self.slots.iter() {
                 let calls = link.calls().into_iter();
                 calls.for_each(|call| self.cancel(call, grace / 2));
@@ -368,7 +374,7 @@ impl PythonWorker {
             if self.exits_within(grace / 2).await {
                 return;
             }
-            // The leader alone: it may want to end its helpers in order.
+            // Only the leader, so that it can end its helpers in order.
             self.process.terminate();
             if self.exits_within(grace - grace / 2).await {
                 return;
@@ -387,7 +393,7 @@ impl PythonWorker {
 
 impl Drop for PythonWorker {
     fn drop(&mut self) {
-        // The watching tasks hold the process too, and are only aborted later.
+        // The watching tasks also hold the process, and are aborted only later.
         self.process.abandon();
         self.reports.end();
     }

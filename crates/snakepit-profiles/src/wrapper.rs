@@ -1,4 +1,4 @@
-//! Scripts that start an interpreter: when one is run as it was given, and when it is refused.
+//! Scripts that start an interpreter: when to run the script itself, and when to reject it.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -8,34 +8,34 @@ use std::path::Path;
 
 use crate::variables::WORKER_PREFIX;
 
-/// What the interpreter behind a program has seen, when it was asked what it is.
+/// The situation that the interpreter behind a program reported to the probe.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
-    /// Its arguments were those that the program was given, and nothing before them.
+    /// True if its arguments were exactly those given to the program.
     pub(crate) same_arguments: bool,
-    /// Its parent is the process that started the program; `None` if it cannot tell.
+    /// True if its parent is the process that started the program. `None` if unknown.
     pub(crate) direct: Option<bool>,
     /// Its environment.
     pub(crate) environment: BTreeMap<OsString, OsString>,
 }
 
-/// How workers are started.
+/// The program that starts workers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Start {
-    /// By the interpreter itself: the program does nothing else than to find it.
+    /// The interpreter itself: the given program only finds it.
     Interpreter,
-    /// By the program as it was given.
+    /// The given program.
     AsGiven,
 }
 
-/// Variables that shells, Python itself and the shims of version managers set for themselves.
+/// Variables that shells, Python itself and the shims of version managers set.
 const OF_SHELLS: [&str; 5] = ["_", "SHLVL", "PWD", "OLDPWD", "LC_CTYPE"];
 const OF_MANAGERS: [&str; 3] = ["PYENV", "ASDF", "MISE"];
 
-/// Decides how workers are started. `explicit` says that somebody asked for exactly this program.
+/// Decides which program starts workers. `explicit` is true if the user named exactly this program.
 ///
 /// # Errors
-/// A phrase that says why the program cannot start workers.
+/// A phrase with the reason why the program cannot start workers.
 pub(crate) fn decide(
     program: &Path,
     explicit: bool,
@@ -78,7 +78,7 @@ fn of_a_manager(name: &[u8]) -> bool {
         .any(|own| name.starts_with(own.as_bytes()))
 }
 
-/// Returns true if a script has set a variable to something else, or removed one.
+/// Returns true if a script has changed or removed a variable.
 fn changes(
     seen: &BTreeMap<OsString, OsString>,
     given: impl IntoIterator<Item = (OsString, OsString)>,
@@ -91,7 +91,7 @@ fn changes(
     };
     let given: BTreeMap<_, _> = given.into_iter().filter(|(name, _)| counts(name)).collect();
     let extended = |name: &OsStr, old: &OsStr, new: &OsStr| {
-        // Shims put the directory of their interpreter before the rest.
+        // Shims prepend the directory of their interpreter.
         name == "PATH" && new.as_bytes().ends_with(old.as_bytes())
     };
     let set = seen
@@ -167,7 +167,7 @@ mod tests {
             assert!(decide_for(&script, false, seen, true, Some(false)).is_err());
             assert!(decide_for(&script, false, seen, true, None).is_err());
         }
-        // More arguments, or somebody's wish.
+        // Additional arguments, or an explicit choice of the user.
         assert_eq!(
             decide_for(&script, false, shell, false, Some(true)),
             Ok(Start::AsGiven)

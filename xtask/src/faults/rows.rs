@@ -24,8 +24,8 @@ impl Row {
     }
 }
 
-/// Tests that write no result: the prefix of their lines in the output, and the prefix of their
-/// rows.
+/// Suites whose tests write no result: the text before a test's name in the output, and the label
+/// of its rows.
 const NAMED: [(&str, &str); 2] = [
     ("snakepit-registry::it ", "registry"),
     ("snakepit-grpc::grpcio ", "grpc"),

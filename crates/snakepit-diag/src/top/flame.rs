@@ -20,7 +20,7 @@ struct Node<'a> {
     calls: Vec<Self>,
 }
 
-/// Summarizes the profile in one line.
+/// Summarises the profile in one line.
 pub(super) fn title(report: &ProfileReport, of: &impl Display) -> String {
     let share = |is_so: fn(&ProfiledStack) -> bool| percent(report.share(is_so) * 100.0);
     format!(

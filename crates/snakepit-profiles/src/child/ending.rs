@@ -1,4 +1,4 @@
-//! The end of a process: waited for, tidied up after, and told.
+//! The end of a process: waiting, cleaning up, and notifying.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 use super::{Cause, Group, LAST_OUTPUT, lock};
 use crate::output::Tail;
 
-/// A process handle that is readable at the end of the process.
+/// Registers a pidfd, which becomes readable when its process ends.
 #[expect(
     deprecated,
     reason = "it is unsound only for types that close their descriptor behind our back"
@@ -23,7 +23,7 @@ pub(super) fn watched(pidfd: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
     AsyncFd::with_interest(pidfd, Interest::READABLE)
 }
 
-/// Where it is told how far the end of a process has come.
+/// The channels that report the stages of the end.
 #[derive(Debug)]
 pub(super) struct Told {
     pub(super) ended: watch::Sender<bool>,
@@ -31,7 +31,7 @@ pub(super) struct Told {
     pub(super) gone: watch::Sender<bool>,
 }
 
-/// Waits for the leader, kills what it left behind, and tells everybody.
+/// Waits for the leader, kills the rest of the group, and reports each stage.
 pub(super) async fn watch_child(
     pidfd: AsyncFd<OwnedFd>,
     group: Arc<Group>,
@@ -56,7 +56,7 @@ pub(super) async fn watch_child(
                         }
                         guard.clear_ready();
                     }
-                    // The runtime is going away, and everything that it runs with it.
+                    // The runtime is shutting down, with everything that it runs.
                     Err(_) => break Some(Exit::Unknown),
                 },
                 () = &mut overdue => break None,
@@ -66,13 +66,13 @@ pub(super) async fn watch_child(
     drop(pidfd);
     told.ended.send_replace(true);
     let mut exit = WorkerExit::default();
-    // Its control group may go with its registration.
+    // Before the registration is released, which may remove the control group.
     exit.out_of_memory = group.ran_out_of_memory(status);
     if status.is_some() {
         if let Some(registration) = lock(&group.registration).take() {
             let settled = registration.is_settled();
             let gone = told.gone.clone();
-            // Nobody waits for a row; if it stays, the next sweep finds nothing behind it.
+            // The row is not waited for; if it stays, the next sweep finds no process for it.
             tasks.spawn_blocking(move || {
                 registration.settle();
                 gone.send_replace(true);
@@ -107,7 +107,7 @@ pub(super) async fn watch_child(
         exit.killed_for = Some(fault.clone());
     }
     exit.expected = matches!(cause, Some(Cause::Stopped));
-    // A crash on the way is told as one.
+    // A crash during a planned end is reported as a crash.
     let orderly = Death::of(&exit) == Death::Stopped;
     let why = lock(&group.why).clone().filter(|_| orderly);
     exit.reason = match cause {
@@ -119,7 +119,7 @@ pub(super) async fn watch_child(
     told.exit.send_replace(Some(exit));
 }
 
-/// One phrase for the end of a process.
+/// Describes the end of a process in a phrase.
 pub(crate) fn describe(exit: Exit) -> String {
     match exit {
         Exit::Code(code) => format!("exited with status {code}"),

@@ -1,4 +1,4 @@
-//! The verdict on one library, for one profile on one interpreter.
+//! The verdict on one library, for one profile and one interpreter.
 
 use std::fmt;
 
@@ -8,19 +8,19 @@ use super::{Compatibility, Library, Safety};
 use crate::version::at_least;
 use crate::{Interpreter, ProfileKind};
 
-/// How threads of one interpreter run.
+/// Execution of the threads of one interpreter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Threading {
-    /// They take turns: there is a GIL.
+    /// The threads take turns: there is a GIL.
     Gil,
-    /// In parallel.
+    /// The threads run in parallel.
     FreeThreaded,
 }
 
 impl Threading {
-    /// Of this interpreter, before anything is imported.
+    /// Returns the threading of an interpreter before any import.
     pub const fn of(interpreter: &Interpreter) -> Self {
         if interpreter.parallel_threads() {
             Self::FreeThreaded
@@ -30,18 +30,18 @@ impl Threading {
     }
 }
 
-/// What follows for a pool.
+/// The consequence for a pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Verdict {
     /// Nothing to do.
     Ok,
-    /// It works with care: the advice says how.
+    /// Usable with care: the advice says how.
     Care,
     /// Nothing is known; try it under load.
     Unknown,
-    /// Slots must not use it at once.
+    /// Slots must not use it concurrently.
     Unsafe,
 }
 
@@ -56,25 +56,25 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// The outcome for one library.
+/// The verdict on one library, with reason and advice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct LibraryCheck {
-    /// The library as it was asked for.
+    /// The library, by the name that the caller gave.
     pub library: String,
-    /// What follows.
+    /// The verdict.
     pub verdict: Verdict,
-    /// Why, in one or two sentences.
+    /// The reason, in one or two sentences.
     pub reason: String,
-    /// What to do about it.
+    /// One thing to do. `None` if there is nothing to do.
     pub advice: Option<String>,
-    /// The version that the interpreter has, when that is known.
+    /// The installed version. `None` if it is unknown or not installed.
     pub installed: Option<String>,
 }
 
 impl Compatibility {
-    /// Whether workers of this profile may use a library, by all that is known of it and whatever
-    /// its version is. In the process profile every library may be used: a worker has one slot.
+    /// Judges whether workers of this profile may use a library, independently of its version. In
+    /// the process profile every library is allowed: a worker has one slot.
     pub fn check(
         &self,
         library: &str,
@@ -84,7 +84,7 @@ impl Compatibility {
         self.check_version(library, profile, Threading::of(interpreter), None)
     }
 
-    /// As [`check`](Self::check), for the version that is installed.
+    /// As [`check`](Self::check), for the installed version.
     pub(super) fn check_version(
         &self,
         library: &str,
@@ -119,7 +119,8 @@ fn one_slot() -> Judgement {
 }
 
 impl Library {
-    /// Its safety in such threads; a version before the first that supports them does not.
+    /// Returns the safety with this threading. A version older than the first that supports free
+    /// threading is unsupported there.
     pub(crate) fn safety(&self, threading: Threading, installed: Option<&str>) -> Safety {
         if threading == Threading::Gil {
             return self.gil;
@@ -164,7 +165,8 @@ impl Library {
         }
     }
 
-    /// Without support of free threading the GIL comes back, and with it what holds there.
+    /// Judges an unsupported library: importing it enables the GIL, so the safety with a GIL
+    /// applies.
     fn unsupported(&self, installed: Option<&str>) -> Judgement {
         let verdict = match self.gil {
             Safety::Unsafe => Verdict::Unsafe,

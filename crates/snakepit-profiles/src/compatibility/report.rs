@@ -1,4 +1,4 @@
-//! The verdicts on several libraries, with the versions that are installed.
+//! The verdicts on several libraries and their installed versions.
 
 use serde::Serialize;
 
@@ -9,16 +9,16 @@ use crate::{Installed, Interpreter, ProfileKind};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct CompatibilityReport {
-    /// The profile that it is about.
+    /// The profile that was checked.
     pub profile: ProfileKind,
-    /// How threads of the interpreter run.
+    /// Execution of the interpreter's threads.
     pub threading: Threading,
-    /// One outcome for each library, in the order in which they were given.
+    /// One check for each library, in the order given.
     pub checks: Vec<LibraryCheck>,
 }
 
 impl Compatibility {
-    /// Checks libraries with the versions that an interpreter has of them.
+    /// Checks libraries in the versions that an interpreter has.
     pub fn report<S: AsRef<str>>(
         &self,
         libraries: impl IntoIterator<Item = S>,
@@ -39,7 +39,8 @@ impl Compatibility {
         }
     }
 
-    /// The version of a library; what is a part of Python has Python's.
+    /// Returns the version of a library. A part of Python has Python's version. `None` if the
+    /// library is not installed.
     pub fn installed_version(
         &self,
         library: &str,
@@ -60,13 +61,13 @@ impl Compatibility {
 }
 
 impl CompatibilityReport {
-    /// The outcomes with this verdict.
+    /// Returns the checks with this verdict.
     pub fn with(&self, verdict: Verdict) -> impl Iterator<Item = &LibraryCheck> {
         let checks = self.checks.iter();
         checks.filter(move |check| check.verdict == verdict)
     }
 
-    /// The worst verdict; `Ok` when there are no libraries.
+    /// Returns the worst verdict. `Ok` if there are no libraries.
     pub fn worst(&self) -> Verdict {
         let verdicts = self.checks.iter().map(|check| check.verdict);
         verdicts.max().unwrap_or(Verdict::Ok)

@@ -1,4 +1,4 @@
-//! The file is well-formed, and the verdicts follow from it.
+//! The data file is well-formed, and the verdicts follow from it.
 
 use super::*;
 use crate::installed::Installed;
@@ -41,7 +41,7 @@ fn every_entry_is_complete() {
         let import = entry.import.split('.');
         let plain = |part: &str| part.chars().all(|c| c.is_alphanumeric() || c == '_');
         assert!(import.clone().all(plain), "{name}: {}", entry.import);
-        // A GIL cannot be missing where there is one, and what is supported has a first version.
+        // `Unsupported` has no meaning with a GIL, and a supported library has a first version.
         assert_ne!(entry.gil, Safety::Unsupported, "{name}");
         let supported = matches!(entry.free_threaded, Safety::Safe | Safety::Conditional);
         let since = entry.free_threaded_since.is_some();
@@ -129,7 +129,7 @@ fn verdicts_follow_profile_and_interpreter() {
         ("torch", Verdict::Care, Verdict::Care),
         ("pandas", Verdict::Unsafe, Verdict::Unsafe),
         ("matplotlib", Verdict::Unsafe, Verdict::Unsafe),
-        // The GIL comes back, so that it is as safe as with it.
+        // Importing it enables the GIL, so that it is as safe as with a GIL.
         ("grpcio", Verdict::Ok, Verdict::Care),
         ("spacy", Verdict::Unsafe, Verdict::Unsafe),
         ("httpx", Verdict::Ok, Verdict::Unknown),
@@ -172,7 +172,7 @@ fn a_report_knows_the_versions() {
         None,
     ];
     assert_eq!(versions, expected);
-    // The first numpy that supports it is 2.1.
+    // The first numpy that supports free threading is 2.1.
     assert_eq!(report.checks[0].verdict, Verdict::Care);
     assert_eq!(
         report.checks[0].advice.as_deref(),
@@ -182,7 +182,7 @@ fn a_report_knows_the_versions() {
         report.checks[0].reason.contains("GIL back on"),
         "{report:?}"
     );
-    // Older than what the entry is about.
+    // Older than the versions that the entry covers.
     assert_eq!(report.checks[2].verdict, Verdict::Unknown);
     assert_eq!(report.worst(), Verdict::Unsafe);
     let names: Vec<_> = report

@@ -1,11 +1,12 @@
-//! Bytes of a stream as lines of bounded length, with the level that Python's `logging` gives them.
+//! Bytes of a stream as lines of bounded length, with levels from Python's `logging`.
 
 use std::borrow::Cow;
 
-/// Longest line in bytes; the rest of a longer one is cut off.
+/// Longest line in bytes; the rest is cut off.
 pub(super) const MAX_LINE: usize = 16 * 1024;
 
-/// Bytes of a longer line that are read beyond the cut, so that a secret that crosses it is recognised.
+/// Bytes of a longer line that are read beyond the cut, so that a secret across the cut is
+/// recognised.
 const BEYOND: usize = 4 * 1024;
 
 /// Cuts bytes into lines of bounded length.
@@ -39,15 +40,15 @@ impl Splitter {
     }
 }
 
-/// Stands before and after the level of a line that comes from Python's `logging`, as
-/// `snakepit_bridge/_log_levels.py` writes it.
+/// Encloses the level of a line from Python's `logging`, as `snakepit_bridge/_log_levels.py` writes
+/// it.
 const MARK: u8 = 0x1e;
 
-/// Level of what is simply printed, in Python's numbers.
+/// Level of printed text, in Python's numbers.
 const PRINTED: u8 = 20;
 
-/// The level of a line, in Python's numbers, and its text. Something that was printed without a line
-/// break may stand before the mark.
+/// Returns the level of a line, in Python's numbers, and its text. Text that was printed without a
+/// line break may precede the mark.
 pub(super) fn levelled(line: &[u8]) -> (u8, Cow<'_, [u8]>) {
     let marked = || {
         let start = line.iter().position(|byte| *byte == MARK)?;

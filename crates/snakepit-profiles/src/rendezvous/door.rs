@@ -1,7 +1,7 @@
-//! The door of the socket: accepts connections and has them identified, however many silent ones there are.
+//! Accepts connections to the socket and has them identified, however many silent ones there are.
 //!
-//! A connection that has not identified itself holds a place for a limited time. When all places are
-//! taken, the peer with most of them loses its oldest, so no peer can shut the others out.
+//! A connection that has not identified itself occupies a place for a limited time. When all places
+//! are taken, the peer with most of them loses its oldest, so that no peer can lock out the others.
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, VecDeque};
@@ -14,14 +14,15 @@ use tokio::time::Instant;
 
 use super::{Table, Trouble, admit};
 
-/// Time for a connection to identify itself.
+/// Time in which a connection must identify itself.
 const PREAMBLE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Connections that may be identifying themselves at the same time: one descriptor and a few hundred
-/// bytes each. A worker of 256 slots dials 257 times and identifies each connection at once.
+/// Most connections that identify themselves at the same time, at a cost of one descriptor and a
+/// few hundred bytes each. A worker of 256 slots connects 257 times and identifies each connection
+/// at once.
 const PLACES: usize = 256;
 
-/// Least time between two lines of the log about connections that were refused.
+/// Minimum time between two log lines about rejected connections.
 const BETWEEN_LINES: Duration = Duration::from_secs(1);
 
 /// Accepts connections for as long as it is polled.
@@ -33,7 +34,7 @@ pub(super) async fn accept(listener: UnixListener, table: Arc<Table>) {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
                     table.trouble(None);
-                    // Whoever cannot be identified is refused there.
+                    // `identify` rejects a peer without credentials.
                     let peer = stream.peer_cred().ok().and_then(|peer| peer.pid()).unwrap_or_default();
                     let handle = guests.spawn(identify(stream, Arc::clone(&table)));
                     if let Some(evicted) = places.take(peer, handle) {
@@ -42,7 +43,7 @@ pub(super) async fn accept(listener: UnixListener, table: Arc<Table>) {
                     }
                 }
                 Err(error) => {
-                    // Out of descriptors, as a rule: others may close some.
+                    // Usually out of descriptors, which may be freed elsewhere.
                     table.trouble(Some(Trouble::new(&error)));
                     tracing::warn!(%error, "a worker's connection cannot be accepted");
                     tokio::time::sleep(Duration::from_millis(50)).await;
@@ -62,12 +63,12 @@ async fn identify(stream: UnixStream, table: Arc<Table>) -> Result<(), String> {
     identified.unwrap_or_else(|_| Err("it did not identify itself in time".to_owned()))
 }
 
-/// The connections that are identifying themselves, oldest first, with the processes that dialled.
+/// The connections that are identifying themselves, oldest first, with their peers' process ids.
 #[derive(Debug, Default)]
 struct Places(VecDeque<(i32, AbortHandle)>);
 
 impl Places {
-    /// Takes a place. Returns the connection that loses its own for it, if all were taken.
+    /// Takes a place. If all were taken, returns the connection that loses its place.
     fn take(&mut self, peer: i32, handle: AbortHandle) -> Option<AbortHandle> {
         let mut evicted = None;
         if self.0.len() >= PLACES {
@@ -80,7 +81,8 @@ impl Places {
         evicted.map(|(_, handle)| handle)
     }
 
-    /// The oldest place of the process that has most of them; of equal ones the oldest of all.
+    /// Returns the index of the oldest place of the process with most places; among equals, the
+    /// oldest of all.
     fn greediest(&self) -> Option<usize> {
         let mut peers = HashMap::new();
         for (at, (peer, _)) in self.0.iter().enumerate() {
@@ -93,7 +95,7 @@ impl Places {
     }
 }
 
-/// Refused connections, logged one line a second at most.
+/// Rejected connections, logged in at most one line per second.
 #[derive(Debug, Default)]
 struct Refusals {
     last: Option<Instant>,

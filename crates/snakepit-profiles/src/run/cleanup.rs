@@ -1,4 +1,4 @@
-//! The events of clean-ups: of what dead hosts have left, and of what this run leaves.
+//! The events of clean-ups, after dead hosts and after this run.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use snakepit_core::events::{Event, Events, kind};
 use snakepit_registry::{Registry, SweepReport};
 use tokio::time::Instant;
 
-/// A clean-up that is under way.
+/// A clean-up in progress.
 pub(super) struct Cleanup<'a> {
     registry: &'a Registry,
     events: &'a Events,
@@ -34,7 +34,7 @@ impl<'a> Cleanup<'a> {
         self.registry.run_id().to_string()
     }
 
-    /// It is over: so many processes were killed and are dead, so many live on.
+    /// Ends the clean-up: `killed` processes are dead, `leftover` ones still live.
     pub(super) fn end(self, killed: usize, leftover: usize) {
         let phase = self.phase;
         if leftover > 0 {
@@ -56,12 +56,13 @@ impl<'a> Cleanup<'a> {
     }
 }
 
-/// Processes that a sweep has killed and that did not die in time.
+/// Counts the processes that a sweep has killed and that did not die in time.
 pub(super) fn leftover(report: &SweepReport) -> usize {
     report.runs.iter().map(|run| run.leftover.len()).sum()
 }
 
-/// What a sweep found of dead hosts. What belongs to a living one, or lives on by its own configuration, is no orphan.
+/// Emits the events of orphans that a sweep has found. Processes of live hosts, and those
+/// configured to outlive their host, are not orphans.
 pub(super) fn tell_orphans(events: &Events, report: &SweepReport) {
     for run in &report.runs {
         let (killed, leftover) = (run.killed.len() as u64, run.leftover.len() as u64);

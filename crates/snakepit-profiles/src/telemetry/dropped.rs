@@ -1,4 +1,4 @@
-//! Records of one worker that were dropped, by the reason, until somebody is told.
+//! Counts of one worker's dropped records by reason, until they are reported.
 
 use std::array;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,21 +8,21 @@ use snakepit_grpc::records::Missing;
 /// The reason for which a record was dropped.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Reason {
-    /// The worker had no room for it.
+    /// The worker's queue was full.
     WorkerQueueFull,
-    /// It is longer than a record may be.
+    /// The record is longer than allowed.
     TooLarge,
-    /// The host had no room for it.
+    /// The host's queue was full.
     HostQueueFull,
-    /// It is no record.
+    /// The bytes are not a record.
     Malformed,
-    /// The recorder, or a subscriber, panicked at a record of its frame.
+    /// The recorder, or a subscriber, panicked at a record of the frame.
     RecorderFailed,
-    /// The thread that reads has ended.
+    /// The thread that reads frames has ended.
     ReaderGone,
 }
 
-/// All of them, in their order, as events and metrics show them.
+/// Names of the reasons in events and metrics, in their order.
 const WORDS: [&str; 6] = [
     "worker_queue_full",
     "too_large",
@@ -32,33 +32,33 @@ const WORDS: [&str; 6] = [
     "reader_gone",
 ];
 
-/// Numbers of records by reason.
+/// Number of records by reason.
 #[derive(Debug, Default)]
 pub(super) struct Dropped([AtomicU64; WORDS.len()]);
 
 impl Dropped {
-    /// Counts records.
+    /// Adds records to a count.
     pub(super) fn add(&self, reason: Reason, records: u64) {
         if records > 0 {
             let add = |dropped: u64| Some(dropped.saturating_add(records));
-            // It never refuses.
+            // The closure never fails.
             let _ = self.0[reason as usize].fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
         }
     }
 
-    /// Counts what a frame says, or lacks.
+    /// Adds the records that a frame reports as missing, or that are malformed.
     pub(super) fn missing(&self, missing: Missing) {
         self.add(Reason::WorkerQueueFull, missing.queue_full);
         self.add(Reason::TooLarge, missing.too_large);
         self.add(Reason::Malformed, missing.malformed);
     }
 
-    /// Returns whether there are any.
+    /// Returns whether any count is not 0.
     pub(super) fn is_some(&self) -> bool {
         self.0.iter().any(|count| count.load(Ordering::Relaxed) > 0)
     }
 
-    /// Takes those that there are.
+    /// Returns the counts that are not 0, and resets them.
     pub(super) fn take(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let counts: [u64; WORDS.len()] = array::from_fn(|at| self.0[at].swap(0, Ordering::Relaxed));
         let all = WORDS.into_iter().zip(counts);

@@ -8,7 +8,7 @@ use tracing::Level;
 
 use crate::redact::{KeyLines, redact};
 
-/// Secrets go neither to the log nor to a recorder. A key may come in several records.
+/// Redacts secrets, for the log and the recorders. A private key may span several records.
 pub(super) fn without_secrets(log: &mut Log, keys: &mut KeyLines) {
     let mut hide = |text: &mut String| {
         if let Some(masked) = keys.mask_lines(text) {

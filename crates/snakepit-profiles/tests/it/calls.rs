@@ -1,4 +1,4 @@
-//! Calls, streams and ends of live workers.
+//! Calls, streams and shutdowns of live workers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -156,7 +156,7 @@ serve(lambda kind, call, body: send(slot, 17, call, body=str(child.pid).encode()
     let pid = worker.info().pid.unwrap();
     drop(worker);
     gone(pid).await;
-    // Nobody may reap an orphan here, so a zombie counts as gone.
+    // No process here may reap an orphan, so a zombie counts as gone.
     let stat = format!("/proc/{child}/stat");
     let dead = async {
         while std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z")) {

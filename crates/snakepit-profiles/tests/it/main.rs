@@ -1,4 +1,4 @@
-//! Starts, calls and ends of real Python processes that speak a scripted link.
+//! Starts, calls and shutdowns of real Python processes with a scripted runtime.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod calls;

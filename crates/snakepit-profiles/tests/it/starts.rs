@@ -1,4 +1,4 @@
-//! Starts that fail, each with its own error.
+//! Failing starts, each with its own error.
 
 use std::time::Duration;
 

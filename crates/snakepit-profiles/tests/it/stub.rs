@@ -8,7 +8,7 @@ use snakepit_core::events::Events;
 use snakepit_core::{StartContext, StartError, TelemetryControl, Worker, WorkerProfile as _};
 use snakepit_profiles::{ProcessProfile, PythonConfig};
 
-/// The common part of every script: the link, as `proto/README.md` tells.
+/// The common part of every script: the link, as specified in `proto/README.md`.
 const COMMON: &str = r#"
 import os, signal, socket, struct, sys, threading, time
 env = os.environ
@@ -62,7 +62,7 @@ def serve(on_call):
         on_call(kind, call, body)
 "#;
 
-/// A profile whose workers run `script` after the common part.
+/// Creates a profile whose workers run `script` after the common part.
 pub(crate) async fn profile(dir: &Path, script: &str) -> ProcessProfile {
     let package = dir.join("snakepit_bridge");
     std::fs::create_dir_all(&package).unwrap();
@@ -94,14 +94,14 @@ pub(crate) async fn start(
     profile.start(context).await
 }
 
-/// Starts one worker with this script; the time is ample.
+/// Starts one worker with this script, with ample time.
 pub(crate) async fn run(script: &str) -> Result<Arc<dyn Worker>, StartError> {
     let dir = tempfile::tempdir().unwrap();
     let profile = profile(dir.path(), script).await;
     start(&profile, Duration::from_secs(20)).await
 }
 
-/// The process is gone, not even a zombie.
+/// Waits until the process is gone, not even a zombie.
 pub(crate) async fn gone(pid: u32) {
     let proc = format!("/proc/{pid}");
     let wait = async {

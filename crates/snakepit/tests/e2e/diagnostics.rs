@@ -137,7 +137,7 @@ fn figures(word: &str) -> String {
     out
 }
 
-/// Normalizes the limits of a machine: which ones exist depends on user and container, and their
+/// Normalises the limits of a machine: which ones exist depends on user and container, and their
 /// order on the machine's size.
 fn common_limits(text: &str) -> String {
     let (mut limits, mut rest) = (Vec::new(), Vec::new());

@@ -194,7 +194,7 @@ async fn many_calls_keep_their_order_and_fail_one_by_one() {
 
 #[tokio::test]
 async fn an_item_that_cannot_be_encoded_fails_alone() {
-    /// Fails to serialize odd numbers.
+    /// Fails to serialise odd numbers.
     struct Even(i64);
     impl Serialize for Even {
         fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -53,7 +53,7 @@ async fn values_are_typed_both_ways() {
 
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_encoded_never_reaches_a_worker() {
-    /// Fails to serialize odd numbers.
+    /// Fails to serialise odd numbers.
     struct Even(i64);
     impl Serialize for Even {
         fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
