@@ -41,11 +41,11 @@
 //! | `process` | yes | pools of Python worker processes |
 //! | `config` | yes | `snakepit.toml` and `SNAKEPIT_*` |
 //! | `bridge` | no | the gRPC service for clients in other languages |
-//! | `telemetry` | no | metrics, traces and logs; `otlp` and `prometheus` are the ways out |
-//! | `diag` | no | a look into a running host, for others of the same user, too |
+//! | `telemetry` | no | metrics, traces and logs; `otlp` and `prometheus` select the exporters |
+//! | `diag` | no | reports of a running host, also to other processes of the same user |
 //! | `cli` | no | the program `snakepit` |
 //! | `top` | no | `snakepit top`: a live view in the terminal |
-//! | `web` | no | `snakepit web` and `snakepit report --html`: a page that shows a host |
+//! | `web` | no | `snakepit web` and `snakepit report --html`: a page about a host |
 //! | `full` | no | everything |
 //!
 //! # Limitations

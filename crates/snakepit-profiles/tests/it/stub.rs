@@ -106,7 +106,7 @@ pub(crate) async fn gone(pid: u32) {
     let proc = format!("/proc/{pid}");
     let wait = async {
         while Path::new(&proc).exists() {
-            // polls: the end of a process that somebody else reaps
+            // polls: the end of a process that another process reaps
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };

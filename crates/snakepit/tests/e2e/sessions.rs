@@ -331,7 +331,7 @@ async fn a_session_that_expired_is_gone_for_both_sides() {
         .register(NewVariable::new("count", VariableType::Integer, 0))
         .unwrap();
     while snakepit.sessions().exists(&"short".into()) {
-        // polls: the time to live of a session, which no event tells
+        // polls: the end of a session, which has no event
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     assert!(state.variable("count").is_err());

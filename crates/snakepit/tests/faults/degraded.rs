@@ -29,7 +29,7 @@ async fn row_38_no_worker_is_started_that_cannot_be_recorded() {
     kill(Pid::from_raw(victim.cast_signed()), Signal::SIGKILL).unwrap();
     let seen = async {
         while degraded(&snakepit).is_none() {
-            // polls: a state that no event tells
+            // polls: a state without an event
             tokio::time::sleep(std::time::Duration::from_millis(2)).await;
         }
     };
@@ -58,7 +58,7 @@ async fn row_38_a_worker_is_replaced_when_the_data_directory_is_gone() {
         // For a moment after its death the victim still counts as ready.
         let listed = || snakepit.workers().iter().any(|it| it.pid == Some(victim));
         while listed() || snakepit.status()[0].ready < 2 {
-            // polls: a state that no event tells
+            // polls: a state without an event
             tokio::time::sleep(std::time::Duration::from_millis(2)).await;
         }
     };

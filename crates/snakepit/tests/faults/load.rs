@@ -95,7 +95,7 @@ async fn load(snakepit: &Snakepit, ledger: &str, time: Duration) -> Seen {
         while !done.load(Ordering::Relaxed) {
             least.fetch_min(other.status()[0].ready, Ordering::Relaxed);
             most = most.max(other.workers().len());
-            // polls: numbers that no event tells
+            // polls: numbers without an event
             std::thread::sleep(Duration::from_micros(500));
         }
         most

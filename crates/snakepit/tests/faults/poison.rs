@@ -134,7 +134,7 @@ async fn row_76_a_bad_import_heals() {
         refused.push(call.elapsed());
         let error = outcome.unwrap_err();
         assert!(at_once && matches!(error, Error::Start { .. }), "{error:?}");
-        // polls: calls go on
+        // polls: calls continue
         sleep(Duration::from_millis(5)).await;
     }
     let took = median(refused);

@@ -45,7 +45,7 @@ async fn row_64_all_limits_hit_together() {
         let status = snakepit.status();
         assert!(status.iter().all(|pool| pool.ready >= 3), "{status:?}");
         most = most.max(snakepit.workers().len());
-        // polls: numbers that no event tells
+        // polls: numbers without an event
         sleep(Duration::from_millis(1)).await;
     }
     assert_eq!(most, 7, "one of six at a time, over both pools");
@@ -71,7 +71,7 @@ async fn row_65_the_replacement_cannot_start() {
     while clock.elapsed() < Duration::from_secs(2) {
         snakepit.execute::<i64>("pid", ()).await.unwrap();
         assert_eq!(ready(&snakepit), 2);
-        // polls: calls go on
+        // polls: calls continue
         sleep(Duration::from_millis(5)).await;
     }
     let tries = snakepit.status()[0].recycle_failures - before;
