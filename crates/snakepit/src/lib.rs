@@ -1,4 +1,4 @@
-//! Run Python functions in pools of worker processes, as if the code were local.
+//! Runs Python functions in pools of worker processes, as if the code were local.
 //!
 //! ```no_run
 //! # async fn demo() -> Result<(), Box<dyn std::error::Error>> {

@@ -1,4 +1,4 @@
-//! `snakepit call`.
+//! `snakepit call`: calls a tool and prints its result.
 
 use std::ffi::OsStr;
 

@@ -1,4 +1,4 @@
-//! `snakepit orphans`.
+//! `snakepit orphans`: lists or ends the processes that dead hosts have left behind.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! `snakepit stream`.
+//! `snakepit stream`: calls a streaming tool and prints each chunk.
 
 mod writer;
 

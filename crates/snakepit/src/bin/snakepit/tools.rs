@@ -1,4 +1,4 @@
-//! `snakepit tools`.
+//! `snakepit tools`: lists the tools of an adapter.
 
 use snakepit::{Printable, ToolInfo};
 use tokio::time::Instant;
