@@ -1,5 +1,4 @@
-//! Telemetry of code in workers: from the frames of a worker to the host's recorder, subscribers
-//! and log.
+//! Telemetry of worker code: from frames to the host's recorder, subscribers and log.
 //!
 //! The task that reads a connection only queues frames; a thread of the profile reads them. A flood
 //! from a worker, or a blocking log, therefore delays neither calls nor heartbeats. Records that do
@@ -33,8 +32,7 @@ const QUEUE: usize = 256;
 /// Most bytes of one worker's frames that wait to be read.
 const MAX_WAITING: usize = 1 << 20;
 
-/// Most log records of one worker per second that go to the log and to the last lines. The recorder
-/// receives all.
+/// Most log records of a worker per second in the log and the last lines; the recorder receives all.
 const LINES_PER_SECOND: u32 = 1000;
 
 /// Most calls that are looked up for one frame; records of further calls name no call.
@@ -43,8 +41,7 @@ const LOOK_UPS: u32 = 64;
 /// Time for reading the last records of a worker that is gone.
 const LAST: Duration = Duration::from_millis(500);
 
-/// The queue to the thread that reads frames. The thread ends when all clones are dropped, and is
-/// not waited for.
+/// The queue to the thread that reads frames. The thread ends when all clones are dropped.
 #[derive(Clone, Debug)]
 pub(crate) struct Telemetry {
     way: SyncSender<Job>,
@@ -233,8 +230,7 @@ impl Reports {
             head: None,
             links: None,
         };
-        // If the queue is full, the reader reports them after the worker's last frame, if there is
-        // one.
+        // If the queue is full, the reader reports them after the worker's last frame, if any.
         let full = self.way.way.try_send(last).is_err();
         if full && self.waiting.load(Ordering::SeqCst) == 0 {
             self.tell_dropped();

@@ -20,9 +20,8 @@ use crate::launch::Capabilities;
 use crate::stacks::{masked, told};
 use crate::telemetry::Reports;
 
-/// Time that a failed call waits for the exit status, so that its error can include it. A worker
-/// whose connection has ended is killed after [`EXIT_AFTER_LINK`], so that only a machine without a
-/// free CPU takes this long.
+/// Time that a failed call waits for the exit status. A worker whose connection has ended is killed
+/// after [`EXIT_AFTER_LINK`], so that only a machine without a free CPU takes this long.
 const EXIT_STATUS: Duration = Duration::from_secs(1);
 
 /// Time that a worker whose connection has ended has to exit by itself.
@@ -73,8 +72,7 @@ impl PythonWorker {
             let (process, reports) = (Arc::clone(&process), Arc::clone(&reports));
             async move {
                 process.ended().await;
-                // A process that the worker has left behind may hold its connections, and must not
-                // answer.
+                // A child that outlives the worker may hold its connections; it must not answer.
                 slots.iter().for_each(LinkClient::cut);
                 control.cut();
                 let exit = process.gone().await;
@@ -145,8 +143,7 @@ impl PythonWorker {
     }
 }
 
-/// Emits an event, once, if the GIL is enabled so that slots no longer run in parallel; the event
-/// names the module.
+/// Emits an event if a module enables the GIL, so that slots no longer run in parallel.
 async fn tell_of_gil(control: &ControlClient, context: &StartContext) {
     let Some(module) = control.gil_enabled().await else {
         return;
@@ -158,8 +155,7 @@ async fn tell_of_gil(control: &ControlClient, context: &StartContext) {
     });
 }
 
-/// Ends a worker that has lost a connection, which makes it useless: kills it unless it exits by
-/// itself.
+/// Ends a worker that has lost a connection: kills it unless it exits by itself.
 async fn end_with_link(reason: Arc<str>, process: &Process) {
     if !reason.starts_with("broke the protocol") {
         let exited = tokio::time::timeout(EXIT_AFTER_LINK, process.exited()).await;
@@ -308,8 +304,7 @@ impl Worker for PythonWorker {
     }
 
     fn cancel(&self, call: CallId, grace: Duration) {
-        // First on the slots: a request sent after the worker has processed the cancellation would
-        // run.
+        // First: a request sent after the worker has processed the cancellation would run.
         for slot in &*self.slots {
             slot.cancel(call);
         }
@@ -364,8 +359,7 @@ impl PythonWorker {
     /// Ends the process by increasingly strong means; returns once it has ended.
     async fn end(&self, grace: Duration) {
         if !grace.is_zero() && self.process.exit().is_none() {
-            // An idle worker cleans up and exits; a busy one does so when its tool reacts to the
-            // cancellation.
+            // An idle worker cleans up and exits; a busy one once its tool is cancelled.
             for link in self.slots.iter() {
                 let calls = link.calls().into_iter();
                 calls.for_each(|call| self.cancel(call, grace / 2));
