@@ -1,4 +1,5 @@
-//! The host's answers to its workers: sessions, variables, programs and host tools, out of a [`HostState`].
+//! The host's answers to its workers: sessions, variables, programs and host tools of a
+//! [`HostState`].
 
 mod calls;
 mod programs;
@@ -18,9 +19,9 @@ use snakepit_core::{CallId, ErrorCode, HostState, Origin, Payload, Session, Tool
 use self::calls::Call;
 use crate::link::{HostOp, HostRequest, HostRequests};
 
-/// Answers what tools ask while they run, for all workers of a host. Cheap to clone.
+/// Answers the requests that tools make while they run, for all workers of a host. Cheap to clone.
 ///
-/// A call reaches its own session and no other. The session is created by the first request that needs it.
+/// A call can access only its own session, which the first request that needs it creates.
 #[derive(Clone, Debug)]
 pub struct HostBridge {
     state: HostState,
@@ -28,7 +29,7 @@ pub struct HostBridge {
 }
 
 impl HostBridge {
-    /// Answers out of this state.
+    /// Creates a bridge to this state.
     pub fn new(state: HostState) -> Self {
         Self {
             state,
@@ -36,7 +37,7 @@ impl HostBridge {
         }
     }
 
-    /// Calls that have made a request and are not over.
+    /// Returns the number of running calls that have made a request.
     pub fn calls(&self) -> usize {
         self.lock().len()
     }
@@ -45,12 +46,12 @@ impl HostBridge {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is kept for the caller as long as it runs.
+    /// Returns the state that is kept for the calling tool while its call runs.
     fn call(&self, request: &HostRequest) -> Arc<Call> {
         Arc::clone(self.lock().entry(request.caller.call).or_default())
     }
 
-    /// The caller's session, the same one for all its requests.
+    /// Returns the caller's session, the same one for all its requests.
     fn session(&self, request: &HostRequest) -> Result<Session, Box<ToolError>> {
         let Some(id) = &request.caller.session else {
             return Err(refusal(
@@ -100,13 +101,13 @@ impl HostRequests for HostBridge {
     }
 
     fn call_ended(&self, _: &WorkerId, call: CallId) {
-        // What the call had opened is dropped after the lock is released.
+        // Dropped after the lock is released, together with everything that the call had opened.
         let ended = self.lock().remove(&call);
         drop(ended);
     }
 }
 
-/// The argument of a request; nil where all of it may be left out.
+/// Decodes the argument of a request. Nil stands for an argument whose parts are all optional.
 fn argument<T: DeserializeOwned>(request: &HostRequest) -> Result<T, Box<ToolError>> {
     Payload::from_msgpack(request.body.clone())
         .decode()

@@ -1,10 +1,10 @@
-//! The size of an answer, asked for before the answer is built.
+//! The size of an answer, counted before the answer is built.
 
 use std::collections::HashSet;
 
 use snakepit_core::{ErrorCode, ToolError};
 
-/// Bytes that the parts of one answer may still have.
+/// Bytes that the remaining parts of one answer may have.
 #[derive(Debug)]
 pub(crate) struct Budget {
     left: usize,
@@ -32,13 +32,13 @@ impl Budget {
         Ok(())
     }
 
-    /// Counts a part of that many bytes if there is room for it.
+    /// Counts a part of that many bytes if it fits.
     pub(crate) fn fits(&mut self, bytes: usize) -> bool {
         self.take(bytes).is_ok()
     }
 }
 
-/// Refuses names that are asked for more than once.
+/// Rejects names that are requested more than once.
 pub(crate) fn check_repeats<'a>(
     names: impl IntoIterator<Item = &'a str>,
 ) -> Result<(), Box<ToolError>> {

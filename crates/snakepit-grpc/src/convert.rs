@@ -1,4 +1,4 @@
-//! Messages to and from the types of `snakepit-core`.
+//! Conversion of messages to and from the types of `snakepit-core`.
 
 mod description;
 
@@ -10,34 +10,35 @@ use crate::pb;
 
 pub use description::description;
 
-/// Characters kept of the name of a runtime or a module.
+/// Largest number of characters kept of the name of a runtime or a module.
 const MAX_NAME: usize = 256;
 
-/// Causes kept of an error: a peer cannot make us nest without end.
+/// Largest number of causes kept of an error, so that a peer cannot cause unlimited nesting.
 const MAX_CAUSES: usize = 16;
 
-/// Bytes of a text of an error that many calls share.
+/// Largest size in bytes of a text of an error that many calls share.
 const MAX_BRIEF: usize = 256;
 
-/// Bytes kept of a text of an error that is too long for a head.
+/// Largest size in bytes kept of a text of an error that is too long for a head.
 const MAX_TEXT: usize = 64 << 10;
 
-/// Notes kept of an error.
+/// Largest number of notes kept of an error.
 const MAX_NOTES: usize = 100;
 
-/// When a worker reports an error.
+/// The occasion on which a worker reports an error.
 #[derive(Clone, Copy)]
 enum Moment {
     /// As the answer to a call.
     Call,
-    /// In place of its description.
+    /// Instead of its description.
     Start,
 }
 
 impl Moment {
-    /// Returns whether a worker may give the code: those of the input and output of a call, of its
-    /// tool, and of sessions and host tools, whose errors a tool may let pass; at the start those of
-    /// the adapter. The codes of pools and workers are the host's own, and it acts on them.
+    /// Returns `true` if a worker may report the code. For a call these are the codes of its input
+    /// and output, of its tool, and of sessions and host tools, whose errors a tool may propagate.
+    /// At the start these are the codes of the adapter. The codes of pools and workers belong to
+    /// the host, which acts on them.
     const fn allows(self, code: ErrorCode) -> bool {
         match self {
             Self::Call => matches!(code.as_str().as_bytes()[2], b'2' | b'3' | b'7' | b'8'),
@@ -45,7 +46,7 @@ impl Moment {
         }
     }
 
-    /// What any other code counts as.
+    /// Returns the code that replaces any other code.
     const fn otherwise(self) -> ErrorCode {
         match self {
             Self::Call => ErrorCode::ToolRaised,
@@ -54,19 +55,21 @@ impl Moment {
     }
 }
 
-/// A worker's answer to a call that failed. A code that is unknown, or that only the host may give, counts as an exception of the tool.
+/// Converts a worker's error answer to a call. A code that is unknown, or that only the host may
+/// report, is replaced by that of an exception of the tool.
 pub fn tool_error(message: pb::ToolError) -> ToolError {
     tool_error_at(message, Moment::Call, 0)
 }
 
-/// The code of a worker's answer to a call that failed, as in [`tool_error`].
+/// Returns the code of a worker's error answer to a call, as in [`tool_error`].
 pub(crate) fn code_of_call(code: &str) -> ErrorCode {
     let claimed = ErrorCode::parse(code);
     let allowed = claimed.filter(|code| Moment::Call.allows(*code));
     allowed.unwrap_or(Moment::Call.otherwise())
 }
 
-/// A worker's error in place of its description. A code that is none of the adapter's counts as a failure to load.
+/// Converts a worker's error instead of its description. A code that does not belong to the adapter
+/// is replaced by that of a failure to load.
 pub fn start_error(message: pb::ToolError) -> ToolError {
     tool_error_at(message, Moment::Start, 0)
 }
@@ -102,7 +105,7 @@ fn tool_error_at(message: pb::ToolError, moment: Moment, depth: usize) -> ToolEr
     error
 }
 
-/// The error without what may be long: for the other calls that share it.
+/// Returns a copy of the error without long texts, for the other calls that share it.
 pub(crate) fn brief(error: &ToolError) -> ToolError {
     let mut brief = ToolError::new(error.code, clip(&error.message, MAX_BRIEF));
     brief.type_name = clip(&error.type_name, MAX_BRIEF);
@@ -113,19 +116,19 @@ pub(crate) fn brief(error: &ToolError) -> ToolError {
     brief
 }
 
-/// The beginning of a text, in bytes.
+/// Returns a copy of the beginning of a text, at most `limit` bytes.
 fn clip(text: &str, limit: usize) -> String {
     beginning(text, limit).to_owned()
 }
 
-/// The same without a copy.
+/// Returns the beginning of a text, at most `limit` bytes.
 pub(crate) fn beginning(text: &str, limit: usize) -> &str {
     let mut ends = (0..=limit.min(text.len())).rev();
     let end = ends.find(|at| text.is_char_boundary(*at));
     &text[..end.unwrap_or(0)]
 }
 
-/// The settings of telemetry for a worker.
+/// Converts telemetry settings into the message for a worker.
 pub fn telemetry_settings(settings: &TelemetryControl) -> pb::TelemetrySettings {
     let levels = settings.levels.iter();
     pb::TelemetrySettings {
@@ -139,13 +142,14 @@ pub fn telemetry_settings(settings: &TelemetryControl) -> pb::TelemetrySettings 
     }
 }
 
-/// The same for the environment of a worker, see [`TELEMETRY`](crate::worker_env::TELEMETRY).
+/// Encodes telemetry settings for the environment of a worker, see
+/// [`TELEMETRY`](crate::worker_env::TELEMETRY).
 pub fn telemetry_variable(settings: &TelemetryControl) -> String {
     let message = telemetry_settings(settings).encode_to_vec();
     message.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The message for an error.
+/// Converts an error into its message.
 pub fn tool_error_message(error: ToolError) -> pb::ToolError {
     pb::ToolError {
         code: error.code.as_str().to_owned(),
@@ -166,7 +170,8 @@ pub fn tool_error_message(error: ToolError) -> pb::ToolError {
     }
 }
 
-/// The head of a frame that carries an error. What does not fit in a head is left out.
+/// Encodes the head of a frame that carries an error. Parts that do not fit into a head are
+/// omitted.
 pub fn tool_error_head(error: ToolError) -> Vec<u8> {
     let message = tool_error_message(error);
     let head = message.encode_to_vec();
@@ -185,7 +190,8 @@ pub fn tool_error_head(error: ToolError) -> Vec<u8> {
     message.encode_to_vec()
 }
 
-/// What a worker said of itself. A schema that is not JSON becomes `null`; names of runtimes and modules are cut.
+/// Converts a worker's description. A schema that is not JSON becomes `null`; names of runtimes and
+/// modules are truncated.
 pub fn worker_info(message: pb::DescribeResponse) -> WorkerInfo {
     let mut info = WorkerInfo::default();
     info.runtime = short_name(&message.runtime);
@@ -194,7 +200,7 @@ pub fn worker_info(message: pb::DescribeResponse) -> WorkerInfo {
         Some(short_name(&message.gil_reenabled_by)).filter(|module| !module.is_empty());
     info.pid = (message.pid != 0).then_some(message.pid);
     info.slots = u16::try_from(message.slots).unwrap_or(u16::MAX);
-    // Only a worker that tells its slots tells of its lock too.
+    // Only a worker that reports its slots also reports the state of its GIL.
     info.gil_enabled = (message.slots > 0).then_some(message.gil_enabled);
     let tools = message.tools.into_iter();
     let (checks, tools): (Vec<_>, Vec<_>) = tools.partition(|tool| tool.health_check);
@@ -203,7 +209,7 @@ pub fn worker_info(message: pb::DescribeResponse) -> WorkerInfo {
     info
 }
 
-/// The beginning of a name that a peer gave.
+/// Returns the beginning of a name that a peer has chosen.
 pub(crate) fn short_name(name: &str) -> String {
     name.chars().take(MAX_NAME).collect()
 }

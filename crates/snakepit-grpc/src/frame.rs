@@ -1,4 +1,5 @@
-//! Frames of the link: a fixed header, a protobuf head, a raw body. `proto/README.md` is the specification.
+//! Frames of the link: a fixed header, a protobuf head and a raw body. `proto/README.md` is the
+//! specification.
 
 use std::fmt;
 
@@ -8,29 +9,29 @@ pub const HEADER_LEN: usize = 24;
 /// Largest head in bytes. Heads hold names and error texts, never payloads.
 pub const MAX_HEAD: usize = 1 << 20;
 
-/// What a frame is.
+/// The kind of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Kind {
-    /// Host asks what the worker is.
+    /// The host requests the worker's description.
     Describe = 1,
-    /// Host calls a tool.
+    /// The host calls a tool.
     Call = 2,
-    /// Host calls a streaming tool.
+    /// The host calls a streaming tool.
     Stream = 3,
-    /// Host calls a tool many times.
+    /// The host calls a tool once for each of several items.
     Many = 4,
-    /// Host asks the worker to end.
+    /// The host requests the worker to end.
     Shutdown = 5,
-    /// Answer to a request of the worker.
+    /// The host answers a request of the worker.
     HostReply = 6,
-    /// Host has taken chunks of a stream, further ones may come.
+    /// The host has consumed chunks of a stream; the worker may send more.
     More = 7,
-    /// Worker says what it is.
+    /// The worker's description.
     Described = 16,
-    /// Result of a call.
+    /// The result of a call.
     Reply = 17,
-    /// A call, or the start, failed.
+    /// A call, or the start, has failed.
     Error = 18,
     /// One chunk of a stream.
     Chunk = 19,
@@ -38,42 +39,42 @@ pub enum Kind {
     End = 20,
     /// Results of some items.
     ManyReply = 21,
-    /// A tool asks the host for something.
+    /// A tool sends a request to the host.
     HostCall = 22,
-    /// The tool does not wait for the answer any more.
+    /// The tool no longer waits for the answer.
     HostCancel = 23,
-    /// Host asks a tool to stop.
+    /// The host requests that a tool stops.
     Cancel = 32,
-    /// Host asks for a sign of life.
+    /// The host requests a sign of life.
     Ping = 33,
-    /// Worker gives it.
+    /// The worker's answer to a ping.
     Pong = 34,
-    /// Worker says what ended a cancelled call.
+    /// The worker reports what stopped a cancelled call.
     Stopped = 35,
-    /// Host asks where the threads are.
+    /// The host requests the stacks of the worker's threads.
     Stacks = 36,
-    /// Worker says where.
+    /// The worker's answer with its stacks.
     StacksReply = 37,
-    /// Host takes a call back that lies behind another one.
+    /// The host recalls a call that waits behind another one.
     Recall = 38,
-    /// Worker says whether it could.
+    /// The worker reports whether it has given the call back.
     Recalled = 39,
-    /// Worker says that its interpreter, which ran without the GIL, has it again.
+    /// The worker reports that an import has re-enabled the GIL of its free-threaded interpreter.
     GilEnabled = 40,
-    /// Worker says which adapter cleans up.
+    /// The worker reports the adapter whose clean-up is running.
     Cleaning = 41,
     /// Records of the worker's code: events, spans, log records, measurements.
     Telemetry = 42,
-    /// Settings of what the worker reports.
+    /// Settings for the worker's records.
     TelemetryControl = 43,
-    /// Host asks for a profile: starts it, ends it, reads it.
+    /// The host starts, ends or reads a profile.
     Profile = 44,
-    /// Worker answers, or says that a profile has ended.
+    /// The worker answers such a request, or reports that a profile has ended.
     ProfilePart = 45,
 }
 
 impl Kind {
-    /// The kind with this number.
+    /// Returns the kind with this number.
     pub const fn from_u8(number: u8) -> Option<Self> {
         Some(match number {
             1 => Self::Describe,
@@ -110,34 +111,35 @@ impl Kind {
     }
 }
 
-/// Bytes of chunks, their headers included, that a stream may send ahead of its consumer where many calls share one connection. A chunk
-/// may begin as long as there is room for one byte.
+/// Bytes of chunks, headers included, that a stream may send ahead of its consumer on a multiplexed
+/// connection. A chunk may begin while there is room for one byte.
 pub const STREAM_WINDOW: u64 = 256 << 10;
 
-/// Flag of [`Kind::ManyReply`]: no further items.
+/// Flag of [`Kind::ManyReply`]: no further items follow.
 pub const FLAG_LAST: u8 = 1;
 
-/// Flag of every frame of a worker to its host: the worker wants to be replaced, since an exception was raised in a tool where it may have
-/// left an unknown state.
+/// Flag of every frame from a worker to its host: the worker requests its replacement, because an
+/// exception may have left an unknown state in a tool.
 pub const FLAG_RENEW: u8 = 4;
 
-/// Flag of [`Kind::HostReply`]: the head is the error, there is no result.
+/// Flag of [`Kind::HostReply`]: the head is the error, and there is no result.
 pub const FLAG_ERROR: u8 = 2;
 
-/// Longest head of [`Kind::Telemetry`] in bytes: what a host reads of a worker's records at once.
+/// Longest head of [`Kind::Telemetry`] in bytes: the records that a host reads at once.
 pub const MAX_TELEMETRY: usize = 64 << 10;
 
 /// Longest head of [`Kind::TelemetryControl`] in bytes.
 pub const MAX_TELEMETRY_CONTROL: usize = 32 << 10;
 
-/// Flag of [`Kind::Reply`], [`Kind::Chunk`], [`Kind::ManyReply`] and [`Kind::HostCall`]: the body continues in the next frame of this
-/// kind and call. Whole frames of other calls may come in between, parts of other bodies may not.
+/// Flag of [`Kind::Reply`], [`Kind::Chunk`], [`Kind::ManyReply`] and [`Kind::HostCall`]: the body
+/// continues in the next frame of this kind and call. Whole frames of other calls may come in
+/// between, but no parts of other bodies.
 pub const FLAG_PART: u8 = 8;
 
 /// The fixed part of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// What the frame is.
+    /// The kind of the frame.
     pub kind: Kind,
     /// Bits whose meaning depends on the kind.
     pub flags: u8,
@@ -145,12 +147,12 @@ pub struct Header {
     pub head_len: u32,
     /// Length of the body in bytes.
     pub body_len: u64,
-    /// The call that the frame belongs to, or the number of the request to the host; 0 if none.
+    /// Id of the call that the frame belongs to, or number of the request; 0 if there is none.
     pub call: u64,
 }
 
 impl Header {
-    /// A frame without head, body or flags.
+    /// Creates a header without head, body or flags.
     pub const fn new(kind: Kind, call: u64) -> Self {
         Self {
             kind,
@@ -161,7 +163,7 @@ impl Header {
         }
     }
 
-    /// The bytes on the wire.
+    /// Encodes the header.
     pub fn encode(&self) -> [u8; HEADER_LEN] {
         let mut bytes = [0; HEADER_LEN];
         bytes[0] = self.kind as u8;
@@ -172,10 +174,10 @@ impl Header {
         bytes
     }
 
-    /// Reads the bytes on the wire. The caller checks `body_len` against its limit.
+    /// Decodes a header. The caller checks `body_len` against its limit.
     ///
     /// # Errors
-    /// [`BadFrame`] when the kind is unknown, a reserved byte is set or the head is too long.
+    /// [`BadFrame`] if the kind is unknown, a reserved byte is set or the head is too long.
     pub fn decode(bytes: &[u8; HEADER_LEN]) -> Result<Self, BadFrame> {
         let kind = Kind::from_u8(bytes[0]).ok_or(BadFrame::Kind(bytes[0]))?;
         if bytes[2] != 0 || bytes[3] != 0 {
@@ -199,7 +201,7 @@ impl Header {
     }
 }
 
-/// Bytes that are not a frame. The connection cannot be used any further.
+/// The error for bytes that are not a frame. The connection cannot be used any further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BadFrame {

@@ -2,16 +2,16 @@
 //!
 //! - [`pb`]: the messages of `proto/snakepit_bridge.proto`.
 //! - [`frame`] and [`preamble`]: the bytes of a link, as `proto/README.md` specifies them. They
-//!   need neither tokio nor `snakepit-core`: the worker uses them too (no features).
+//!   need neither tokio nor `snakepit-core`, because the worker uses them too (without features).
 //! - [`worker_env`]: the environment variables through which a host starts a worker.
 //! - `link` (feature `client`): the host's end of a link. `LinkClient` is one slot connection,
 //!   `ControlClient` the control connection.
-//! - `bridge` (feature `client`): what the host answers to the tools that run in its workers.
-//! - `records` (feature `client`): the records of a worker's code, read within budgets.
-//! - `convert` (feature `client`): messages to and from the types of `snakepit-core`.
+//! - `bridge` (feature `client`): the host's answers to the tools that run in its workers.
+//! - `records` (feature `client`): the records of a worker's code, read within limits.
+//! - `convert` (feature `client`): conversion of messages to and from the types of `snakepit-core`.
 //! - `service` (feature `service`): `BridgeServer`, the host as a gRPC server.
 //!
-//! With feature `service`, [`pb`] also has the gRPC `BridgeService`, client and server.
+//! With feature `service`, [`pb`] also contains the client and server of the gRPC `BridgeService`.
 #![forbid(unsafe_code)]
 
 pub mod frame;
@@ -33,7 +33,7 @@ pub mod records;
 #[cfg(feature = "service")]
 pub mod service;
 
-// The examples of the README compile.
+// Compiles the examples of the README.
 #[cfg(all(doctest, feature = "service"))]
 #[doc = include_str!("../README.md")]
 mod readme {}

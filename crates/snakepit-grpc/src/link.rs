@@ -1,11 +1,11 @@
 //! The host's end of a link: one client per connection.
 //!
-//! A call is written by the task that makes it, straight to the socket; one task per connection
-//! reads and completes whoever waits. A frame that the socket does not take at once is finished
-//! by a second task, so that dropping a call never leaves half a frame behind.
+//! The task that makes a call writes it straight to the socket. One task per connection reads and
+//! completes the waiting calls. A second task finishes the frames that the socket does not take at
+//! once, so a dropped call never leaves a partial frame behind.
 //!
-//! While a tool runs it may ask the host for something on the same connection: `HostRequests`
-//! answers.
+//! While a tool runs, it may send requests to the host on the same connection; `HostRequests`
+//! answers them.
 
 mod asked;
 mod batches;

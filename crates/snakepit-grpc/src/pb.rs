@@ -1,4 +1,4 @@
-//! The generated messages of `proto/snakepit_bridge.proto`: the only door to them.
+//! The generated messages of `proto/snakepit_bridge.proto`. All code uses them through this module.
 
 #[expect(
     missing_docs,

@@ -1,37 +1,38 @@
-//! The preamble: the first bytes on a connection that a worker opens. `proto/README.md` is the specification.
+//! The preamble: the first bytes on a connection that a worker opens. `proto/README.md` is the
+//! specification.
 
 use std::fmt;
 
-/// First bytes of every connection; the last one is the version of the link.
+/// First bytes of every connection. The last one is the version of the link.
 pub const MAGIC: &[u8; 8] = b"SNAKEPT1";
 
-/// Version of the link that this code speaks.
+/// Version of the link that this code implements.
 pub const PROTOCOL_VERSION: u32 = 1;
 
 /// Length of a token in bytes.
 pub const TOKEN_LEN: usize = 32;
 
-/// Length of the fixed part in bytes; the worker id follows.
+/// Length of the fixed part in bytes. The worker id follows it.
 pub const FIXED_LEN: usize = 8 + 1 + 1 + 2 + 2 + TOKEN_LEN;
 
 /// Longest worker id in bytes.
 pub const MAX_WORKER_ID: usize = 128;
 
-/// What a connection is for.
+/// The purpose of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     /// Calls of one slot.
     Slot(u16),
-    /// Cancel, ping, end of life.
+    /// Cancellation, pings and the end of the worker.
     Control,
 }
 
-/// The secret that one worker proves itself with. It is never printed.
+/// The secret that authenticates one worker. It is never printed.
 #[derive(Clone, Copy)]
 pub struct Token(pub [u8; TOKEN_LEN]);
 
 impl Token {
-    /// Reads 64 hexadecimal digits.
+    /// Parses 64 hexadecimal digits.
     pub fn from_hex(text: &str) -> Option<Self> {
         let digits = text.as_bytes();
         if digits.len() != TOKEN_LEN * 2 {
@@ -46,7 +47,7 @@ impl Token {
         Some(Self(token))
     }
 
-    /// 64 hexadecimal digits.
+    /// Returns the token as 64 hexadecimal digits.
     pub fn to_hex(&self) -> String {
         use std::fmt::Write as _;
         self.0
@@ -57,7 +58,7 @@ impl Token {
             })
     }
 
-    /// Compares in a time that does not depend on where the tokens differ.
+    /// Compares two tokens in constant time.
     pub fn matches(&self, other: &Self) -> bool {
         let difference = self
             .0
@@ -77,7 +78,7 @@ impl fmt::Debug for Token {
 /// The fixed part of a preamble.
 #[derive(Clone, Copy, Debug)]
 pub struct Preamble {
-    /// What the connection is for.
+    /// The purpose of the connection.
     pub role: Role,
     /// The worker's secret.
     pub token: Token,
@@ -86,10 +87,10 @@ pub struct Preamble {
 }
 
 impl Preamble {
-    /// The whole preamble, worker id included.
+    /// Encodes the whole preamble, worker id included.
     ///
     /// # Panics
-    /// When the worker id is empty or longer than [`MAX_WORKER_ID`].
+    /// The worker id is empty or longer than [`MAX_WORKER_ID`].
     pub fn encode(role: Role, token: &Token, worker_id: &str) -> Vec<u8> {
         assert!(
             (1..=MAX_WORKER_ID).contains(&worker_id.len()),
@@ -109,10 +110,10 @@ impl Preamble {
         bytes
     }
 
-    /// Reads the fixed part.
+    /// Decodes the fixed part.
     ///
     /// # Errors
-    /// [`BadPreamble`] names the field that is wrong.
+    /// [`BadPreamble`] names the invalid field.
     pub fn decode(bytes: &[u8; FIXED_LEN]) -> Result<Self, BadPreamble> {
         if bytes[..7] != MAGIC[..7] {
             return Err(BadPreamble::Magic);
@@ -140,15 +141,15 @@ impl Preamble {
     }
 }
 
-/// Why a preamble is refused.
+/// The reason a preamble is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BadPreamble {
-    /// Not our magic: garbage, or another program.
+    /// The magic bytes are wrong: garbage, or another program.
     Magic,
-    /// A link of another version, given as its last magic byte.
+    /// The link has another version, given as its last magic byte.
     Version(u8),
-    /// An unknown kind of connection.
+    /// The kind of connection is unknown.
     Role,
     /// The worker id is empty, too long or not UTF-8.
     WorkerId,

@@ -1,11 +1,11 @@
-//! Bounds of profiles, which host and worker share.
+//! Limits of profiles, shared by host and worker.
 
 use std::time::Duration;
 
-/// Samples in a second at most.
+/// Highest sampling rate in samples per second.
 pub const MAX_HZ: u32 = 1000;
 
-/// Longest sampling.
+/// Longest duration of a sampling.
 pub const MAX_DURATION: Duration = Duration::from_secs(3600);
 
 /// Largest profile in bytes.

@@ -1,7 +1,7 @@
-//! Records of a worker's code: what `TELEMETRY` frames carry, read within budgets.
+//! Records of a worker's code, carried by `TELEMETRY` frames and read within limits.
 //!
-//! A worker is not trusted: a record that is not what `proto/README.md` says is malformed as a whole, texts are cut, and attributes beyond a
-//! number are left out.
+//! A worker is not trusted. A record that deviates from `proto/README.md` is malformed as a whole.
+//! Long texts are truncated, and surplus attributes are omitted.
 
 mod raw;
 
@@ -25,16 +25,16 @@ use crate::pb;
 /// Longest record in bytes.
 const MAX_RECORD: usize = 16 << 10;
 
-/// Longest text in bytes; a longer one is cut.
+/// Longest text in bytes; a longer one is truncated.
 const MAX_TEXT: usize = 8 << 10;
 
 /// Longest name in characters.
 const MAX_NAME: usize = 256;
 
-/// Moments of one span; further ones are left out.
+/// Largest number of moments of one span; further ones are omitted.
 const MAX_MOMENTS: usize = 64;
 
-/// Nesting of a record, with what unknown keys hold.
+/// Largest nesting depth of a record, values of unknown keys included.
 const MAX_DEPTH: usize = 16;
 
 /// One record.
@@ -43,7 +43,7 @@ const MAX_DEPTH: usize = 16;
 pub enum Record {
     /// An event.
     Event(CustomEvent),
-    /// A span, which is sampled.
+    /// A sampled span.
     Span(Span),
     /// A log record.
     Log(Log),
@@ -51,19 +51,19 @@ pub enum Record {
     Measurement(Measurement),
 }
 
-/// Records that did not come, by the reason.
+/// Counts of records that did not arrive, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Missing {
-    /// The worker had no room for them.
+    /// The worker's queue was full.
     pub queue_full: u64,
-    /// They were longer than a record may be.
+    /// The record was longer than the limit.
     pub too_large: u64,
-    /// They are none, as far as the host can read.
+    /// The host could not decode the record.
     pub malformed: u64,
 }
 
 impl Missing {
-    /// Reads what a worker says of the records that it has dropped.
+    /// Converts the worker's counts of the records that it has dropped.
     const fn told(dropped: u64, too_large: u64) -> Self {
         let too_large = if too_large < dropped {
             too_large
@@ -78,7 +78,7 @@ impl Missing {
     }
 }
 
-/// Bytes that are no record.
+/// The error for bytes that are not a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a record: see `proto/README.md` for what each kind has")]
 pub struct Malformed;
@@ -88,13 +88,14 @@ pub struct Malformed;
 pub struct Records<F> {
     pool: PoolName,
     worker: WorkerId,
-    /// Returns the number of the call of which the worker has this attempt.
+    /// Returns the number of the call that an attempt of this worker belongs to.
     number_of: F,
 }
 
 impl<F: FnMut(CallId) -> Option<CallId>> Records<F> {
-    /// Reads what `worker` reports. A call is named only if `number_of` says that the worker has that attempt, or had it a moment ago, and
-    /// then by [`Request::number`](snakepit_core::Request::number).
+    /// Creates a reader for the records of `worker`. A record names a call only if `number_of`
+    /// confirms that the worker runs that attempt or ran it recently, and then by
+    /// [`Request::number`](snakepit_core::Request::number).
     pub const fn new(pool: PoolName, worker: WorkerId, number_of: F) -> Self {
         Self {
             pool,
@@ -103,8 +104,9 @@ impl<F: FnMut(CallId) -> Option<CallId>> Records<F> {
         }
     }
 
-    /// Reads the head of a `TELEMETRY` frame and hands its records on. Returns those that there were besides: that the worker has dropped,
-    /// or that are malformed. A head that cannot be read counts as one.
+    /// Reads the head of a `TELEMETRY` frame and passes its records to `take`. Returns the counts
+    /// of the other records: dropped by the worker, or malformed. An undecodable head counts as one
+    /// malformed record.
     pub fn read_frame(&mut self, head: Bytes, mut take: impl FnMut(Record)) -> Missing {
         let Ok(frame) = pb::Telemetry::decode(head) else {
             return Missing {
@@ -125,7 +127,7 @@ impl<F: FnMut(CallId) -> Option<CallId>> Records<F> {
     /// Reads one record. `None` for a span that is not sampled.
     ///
     /// # Errors
-    /// It is not what its kind has.
+    /// The record does not have the form of its kind.
     pub fn read(&mut self, record: &pb::TelemetryRecord) -> Result<Option<Record>, Malformed> {
         let bytes = &record.record[..];
         if bytes.len() > MAX_RECORD {
@@ -197,7 +199,7 @@ impl<F: FnMut(CallId) -> Option<CallId>> Records<F> {
     }
 
     fn log(&mut self, raw: raw::Log<'_>) -> Result<Log, Malformed> {
-        // Loggers are named as programs like; a name is only made fit to be shown.
+        // Loggers have arbitrary names, so the name is only made printable.
         let logger: String = raw.logger.chars().take(MAX_NAME).collect();
         Ok(Log {
             at: time(raw.at_ns),
@@ -225,7 +227,7 @@ impl<F: FnMut(CallId) -> Option<CallId>> Records<F> {
             2 => Instrument::Histogram,
             _ => return Err(Malformed),
         };
-        // A sum that has taken one of these has no value any more.
+        // A sum that has included such a value would be useless.
         let falls = instrument == Instrument::Counter && raw.value.0 < 0.0;
         if !raw.value.0.is_finite() || falls || unit.chars().any(char::is_control) {
             return Err(Malformed);
@@ -257,11 +259,11 @@ impl<F: FnMut(CallId) -> Option<CallId>> Records<F> {
     }
 }
 
-/// Counts the records in the head of a `TELEMETRY` frame without reading them, and those that the worker says it dropped before; together
-/// at least one.
+/// Counts the records in the head of a `TELEMETRY` frame without decoding them, and those that the
+/// worker reports as dropped. The counts add up to at least one.
 pub fn count(head: &Bytes) -> (u64, Missing) {
     let (mut rest, mut records) = (&head[..], 0);
-    // Each record is a field with a key of one byte, a length, and so many bytes.
+    // Each record is a field: a key of one byte, a length, and its bytes.
     while let Some((&0x0a, after)) = rest.split_first() {
         rest = after;
         let length = decode_varint(&mut rest)
@@ -273,7 +275,7 @@ pub fn count(head: &Bytes) -> (u64, Missing) {
         rest = after;
         records += 1;
     }
-    // The next fields, if they are there: numbers.
+    // The next fields, if present, are numbers.
     let mut number = |field: u8| {
         let (_, mut number) = rest.split_first().filter(|(key, _)| **key == field)?;
         let value = decode_varint(&mut number).ok();
@@ -291,7 +293,8 @@ pub fn count(head: &Bytes) -> (u64, Missing) {
     )
 }
 
-/// The name of an event of worker code, without the prefix: `python.…` or `tool.…`.
+/// Returns the name of an event of worker code, without the prefix `snakepit.`: `python.…` or
+/// `tool.…`.
 pub(crate) fn event_name(name: &str) -> Result<String, Malformed> {
     Ok(
         match checked(name.strip_prefix("snakepit.").unwrap_or(name))? {
@@ -301,7 +304,8 @@ pub(crate) fn event_name(name: &str) -> Result<String, Malformed> {
     )
 }
 
-/// The event of worker code: that of the catalogue where the bridge package reports one, else the one under its own name.
+/// Converts an event of worker code: into the catalogued event if the bridge package reports one,
+/// else into a custom event.
 pub fn catalogued(event: CustomEvent, pool: &PoolName, worker: &WorkerId) -> Event {
     let python_type = event.metadata.get("python_type");
     match (&*event.name, python_type) {
@@ -321,7 +325,7 @@ fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Malformed> {
     T::deserialize(&mut deserializer).map_err(|_| Malformed)
 }
 
-/// Returns the name if it is one.
+/// Returns the name if it is valid.
 fn checked(name: &str) -> Result<&str, Malformed> {
     if is_name(name) {
         Ok(name)
@@ -335,7 +339,7 @@ pub(crate) fn is_name(name: &str) -> bool {
     (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(fits)
 }
 
-/// The beginning of a text.
+/// Returns the beginning of a text, within the limit.
 pub(crate) fn clip(text: &str) -> &str {
     beginning(text, MAX_TEXT)
 }
@@ -344,7 +348,7 @@ fn time(nanos: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos)
 }
 
-/// A trace context in 25 bytes.
+/// Decodes a trace context of 25 bytes.
 fn context(bytes: &[u8]) -> Option<TraceContext> {
     TraceContext::from_bytes(bytes)
 }

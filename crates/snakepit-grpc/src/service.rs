@@ -1,10 +1,13 @@
-//! The bridge: the state of a host, and the tools of its workers, for gRPC clients and workers in any language.
+//! The bridge: the state of a host and the tools of its workers, for gRPC clients and workers in
+//! any language.
 //!
-//! [`BridgeServer`] answers every rpc of `proto/snakepit_bridge.proto`; [`BridgeServer::serve_unix`] and [`BridgeServer::serve_tcp`] put it
-//! on a socket. A [`Gateway`] runs tools of workers; without one, clients have only the host's state and tools.
+//! [`BridgeServer`] answers every rpc of `proto/snakepit_bridge.proto`;
+//! [`BridgeServer::serve_unix`] and [`BridgeServer::serve_tcp`] serve it on a socket. A [`Gateway`]
+//! runs the tools of workers; without one, clients can use only the host's state and tools.
 //!
-//! Conventions of the wire: a tool's failure is part of the answer (`success`, `error_message`, `error`); everything else is a gRPC status
-//! with the whole error as a `snakepit.bridge.ToolError` in `grpc-status-details-bin`.
+//! Conventions of the wire: the failure of a tool is part of the answer (`success`,
+//! `error_message`, `error`). Every other error is a gRPC status, with the whole error as a
+//! `snakepit.bridge.ToolError` in `grpc-status-details-bin`.
 //!
 //! ```
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -13,16 +16,19 @@
 //!
 //! let server = BridgeServer::new(HostState::new(HostStateConfig::new())?);
 //! let token = Token::generate()?;
-//! let serving = server.serve_tcp(([127, 0, 0, 1], 0).into(), token.clone(), &ServeOptions::new()).await?;
+//! let serving = server
+//!     .serve_tcp(([127, 0, 0, 1], 0).into(), token.clone(), &ServeOptions::new())
+//!     .await?;
 //! println!("{} {}", serving.address(), token.secret());
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! [`WorkerEvents`] is the other direction: it reads the events of a worker that serves `StreamTelemetry` itself.
+//! [`WorkerEvents`] is the other direction: it reads the events of a worker that serves
+//! `StreamTelemetry` itself.
 //!
-//! *Limits*: TLS is not offered, so TCP is for loopback addresses only. The host itself serves no `StreamTelemetry`. gRPC clients take answers of
-//! 4 MiB unless told otherwise.
+//! *Limits*: there is no TLS, so TCP is for loopback addresses only. The host itself does not serve
+//! `StreamTelemetry`. By default gRPC clients accept answers of up to 4 MiB.
 
 mod any;
 mod arguments;

@@ -1,7 +1,7 @@
 //! The environment variables through which a host starts a worker: one table for writer and reader.
 //!
-//! All names begin with [`PREFIX`], which no setting of a user has. A program that runs inside a
-//! worker, and uses snakepit itself, can so tell its own settings from those of the worker.
+//! All names begin with [`PREFIX`], which no user setting has. So a program that runs inside a
+//! worker and uses snakepit itself can distinguish its own settings from those of the worker.
 
 /// The beginning of every name in this table.
 pub const PREFIX: &str = "SNAKEPIT_WORKER_";
@@ -21,31 +21,32 @@ pub const ADAPTER: &str = "SNAKEPIT_WORKER_ADAPTER";
 /// The number of slots.
 pub const SLOTS: &str = "SNAKEPIT_WORKER_SLOTS";
 
-/// `off`, `warn`, `report` or `strict`.
+/// Thread safety checks: `off`, `warn`, `report` or `strict`.
 pub const THREAD_SAFETY_CHECKS: &str = "SNAKEPIT_WORKER_THREAD_SAFETY_CHECKS";
 
-/// Calls that run at once on one event loop; 0 for a connection for each slot.
+/// Number of concurrent calls on one event loop; 0 for one connection per slot.
 pub const CONCURRENCY: &str = "SNAKEPIT_WORKER_CONCURRENCY";
 
-/// `auto`, `asyncio` or `uvloop`.
+/// Event loop: `auto`, `asyncio` or `uvloop`.
 pub const EVENT_LOOP: &str = "SNAKEPIT_WORKER_EVENT_LOOP";
 
 /// `1` if the worker ends with its host, otherwise `0`.
 pub const DEPENDENT: &str = "SNAKEPIT_WORKER_DEPENDENT";
 
-/// Limit of one payload in bytes, both directions.
+/// Limit of one payload in bytes, in both directions.
 pub const MAX_PAYLOAD: &str = "SNAKEPIT_WORKER_MAX_PAYLOAD";
 
-/// `1` if the host reads the level of lines that come from Python's `logging`.
+/// `1` if the host reads the level of lines that Python's `logging` writes.
 pub const LOG_LEVELS: &str = "SNAKEPIT_WORKER_LOG_LEVELS";
 
-/// The first settings of telemetry: a `TelemetrySettings` in hexadecimal digits. Without it the host takes no records.
+/// The initial telemetry settings: a `TelemetrySettings` in hexadecimal digits. If it is not set,
+/// the host accepts no records.
 pub const TELEMETRY: &str = "SNAKEPIT_WORKER_TELEMETRY";
 
-/// Process id of the host. The registry writes it, for all processes that it starts.
+/// Process id of the host. The registry sets it for all processes that it starts.
 pub const HOST_PID: &str = "SNAKEPIT_WORKER_HOST_PID";
 
-/// The host and its data directory. The registry writes and reads it.
+/// Identity of the host, and its data directory. The registry writes and reads it.
 pub const ORIGIN: &str = "SNAKEPIT_WORKER_ORIGIN";
 
 /// The marks of the runs that a process belongs to. The registry writes and reads it.

@@ -1,4 +1,4 @@
-//! What is kept for one call of a worker as long as it runs.
+//! The state that is kept for one call of a worker while it runs.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -8,16 +8,16 @@ use std::task::{Context, Poll};
 use futures_core::Stream;
 use snakepit_core::{Payload, Session, SessionHold, ToolError, ToolStream};
 
-/// Streams that one call may have open at the same time.
+/// Largest number of streams that one call may have open at the same time.
 pub(super) const MAX_STREAMS: usize = 64;
 
-/// One open stream of a host tool; the worker pulls one batch at a time.
+/// One open stream of a host tool. The worker pulls one batch at a time.
 pub(super) type Open = Arc<tokio::sync::Mutex<Pulled>>;
 
-/// A stream and what was pulled from it and not sent yet.
+/// A stream, and an item that was pulled from it but not sent yet.
 pub(super) struct Pulled {
     pub(super) stream: ToolStream,
-    /// An item that had no room in the last batch.
+    /// An item that did not fit into the last batch.
     pub(super) kept: Option<Payload>,
 }
 
@@ -33,14 +33,15 @@ pub(super) struct Call {
 
 #[derive(Default)]
 struct State {
-    /// Held, so that it does not expire before the call is over.
+    /// The session and a hold on it, so that it does not expire before the call is over.
     session: Option<(Session, SessionHold)>,
     streams: HashMap<u64, Open>,
     last: u64,
 }
 
 impl Call {
-    /// The session that the first request found or made. When it is over, so are the requests of this call that need it.
+    /// Returns the session that the first request found or created. If that session ends, the
+    /// requests of this call that need it fail.
     pub(super) fn session(
         &self,
         find: impl FnOnce() -> Result<(Session, SessionHold), Box<ToolError>>,
@@ -54,7 +55,7 @@ impl Call {
         Ok(session)
     }
 
-    /// Keeps a stream and gives it a number; gives it back when there are too many.
+    /// Stores a stream and returns its number. `None` if too many streams are open.
     pub(super) fn open(&self, stream: ToolStream) -> Option<u64> {
         let mut state = self.lock();
         if state.streams.len() >= MAX_STREAMS {
@@ -70,7 +71,7 @@ impl Call {
         self.lock().streams.get(&number).cloned()
     }
 
-    /// Lets the next pull of a stream fail, and then end.
+    /// Makes the next pull of a stream fail with this error. The stream ends after it.
     pub(super) fn put_error(&self, number: u64, error: Box<ToolError>) {
         let failing: ToolStream = Box::pin(Failing(Some(error)));
         let open = opened(failing);
@@ -79,7 +80,7 @@ impl Call {
         }
     }
 
-    /// Drops a stream; `false` when there is none of this number.
+    /// Drops a stream. Returns `false` if there is none with this number.
     pub(super) fn close(&self, number: u64) -> bool {
         let closed = self.lock().streams.remove(&number);
         closed.is_some()

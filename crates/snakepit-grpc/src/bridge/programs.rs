@@ -1,4 +1,4 @@
-//! Programs: values under a name, of the caller's session or of all.
+//! Programs: named values of the caller's session, or global ones.
 
 use bytes::Bytes;
 use serde::Deserialize;

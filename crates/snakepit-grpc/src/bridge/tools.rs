@@ -12,10 +12,10 @@ use super::{HostBridge, answer, argument, refusal};
 use crate::budget::Budget;
 use crate::link::HostRequest;
 
-/// Bytes of a batch beside its items.
+/// Bytes of a batch apart from its items.
 const FRAME: usize = 24;
 
-/// Items of one batch at most, whatever the worker asks for.
+/// Largest number of items in one batch, whatever the worker requests.
 const MAX_BATCH: usize = 1024;
 
 #[derive(Serialize)]
@@ -97,8 +97,8 @@ impl HostBridge {
         answer(&Opened { stream })
     }
 
-    /// Waits for one item and takes those that are there already. An error is the answer when it comes first; behind other items it
-    /// stays for the next pull.
+    /// Waits for one item and adds those that are ready. An error that comes first is the answer;
+    /// an error behind items is kept for the next pull.
     pub(super) async fn tool_next(&self, request: &HostRequest) -> Result<Bytes, Box<ToolError>> {
         let Next { stream, max } = argument(request)?;
         let max = max.clamp(1, MAX_BATCH);
@@ -115,7 +115,8 @@ impl HostBridge {
                     None => open.stream.as_mut().poll_next(context),
                 };
                 match next {
-                    // One that has no room waits for the next batch. One that never has any fails when it is sent.
+                    // An item that does not fit is kept for the next batch. An item that never fits
+                    // fails when it is sent.
                     Poll::Ready(Some(Ok(item))) => {
                         if !budget.fits(item.bytes.len()) && !items.is_empty() {
                             open.kept = Some(item);
@@ -160,7 +161,8 @@ impl HostBridge {
     }
 }
 
-/// The map of `items` and `done`. The items are MessagePack already and go into it as they are.
+/// Encodes the map of `items` and `done`. The items are MessagePack already and are copied as they
+/// are.
 fn batch(items: &[Payload], done: bool) -> Bytes {
     const FIX_MAP_2: u8 = 0x82;
     const FIX_STR: u8 = 0xa0;

@@ -13,13 +13,13 @@ use super::{HostBridge, answer, argument, refusal};
 use crate::budget::{Budget, check_repeats};
 use crate::link::HostRequest;
 
-/// Names or items of one request at most.
+/// Largest number of names or items in one request.
 const MAX_ITEMS: usize = 10_000;
 
-/// Changes of one answer at most.
+/// Largest number of changes in one answer.
 const MAX_CHANGES: usize = 1024;
 
-/// Longest wait of one pull; the worker pulls again.
+/// Longest wait of one pull; the worker then pulls again.
 const MAX_WAIT: Duration = Duration::from_secs(60);
 
 #[derive(Deserialize)]
@@ -74,7 +74,7 @@ struct Pull {
     max: usize,
     #[serde(default)]
     wait_us: u64,
-    /// Leave out what this worker has changed itself.
+    /// `true` to omit the changes that this worker has made itself.
     #[serde(default)]
     skip_own: bool,
 }
@@ -146,7 +146,7 @@ fn failed<T>(name: String, error: &StateError) -> Outcome<T> {
     Outcome::Failed { name, error }
 }
 
-/// The name of the one variable that is asked for, without a list.
+/// Returns the name if the request is for one variable instead of a list.
 fn one_name(request: &HostRequest) -> Option<&str> {
     const NIL: &[u8] = &[0xc0];
     (*request.body == *NIL && !request.name.is_empty()).then_some(&request.name)
@@ -175,7 +175,7 @@ fn described(variable: &Variable) -> Described<'_> {
     }
 }
 
-/// Bytes of a value on the wire; of a large one, about.
+/// Returns the size of a value on the wire in bytes; approximate for a large one.
 fn size(variable: &Variable) -> usize {
     const EXACT: usize = 16 << 10;
     match variable.value_bytes() {
@@ -184,8 +184,8 @@ fn size(variable: &Variable) -> usize {
     }
 }
 
-/// Cuts a batch of changes where its answer would become too large; the rest comes with the next one. A change that is too large for any
-/// answer counts as missed.
+/// Truncates a batch of changes whose answer would be too large; the rest follows in the next one.
+/// A change that is too large for any answer counts as missed.
 fn fit(batch: &mut ChangeBatch, max_answer: usize) {
     const EACH: usize = 128;
     let mut budget = Budget::new(max_answer.saturating_sub(EACH));

@@ -10,22 +10,24 @@ use snakepit_core::{ErrorCode, ToolError};
 use super::short_name;
 use crate::pb;
 
-/// Tools of one worker.
+/// Largest number of tools of one worker.
 const MAX_TOOLS: usize = 10_000;
 
-/// Fields of the description and its tools. A field of two bytes may be a message that takes hundreds in memory.
+/// Largest number of fields in the description and its tools. A field of two bytes may be a message
+/// that takes hundreds of bytes in memory.
 const MAX_FIELDS: usize = 100_000;
 
-/// Bytes of a tool's name.
+/// Largest size of a tool's name in bytes.
 const MAX_NAME: usize = 256;
 
-/// Number of `DescribeResponse.tools`.
+/// Field number of `DescribeResponse.tools`.
 const TOOLS: u32 = 7;
 
 /// Decodes a `DescribeResponse`.
 ///
 /// # Errors
-/// It is malformed, has too many tools or fields, or a tool without a name, with a long one, or with that of another.
+/// The message is malformed, has too many tools or fields, or contains a tool without a name, with
+/// a name that is too long, or with the name of another tool.
 pub fn description(head: &Bytes) -> Result<pb::DescribeResponse, Box<ToolError>> {
     check_counts(head)?;
     let message = pb::DescribeResponse::decode(head.clone()).map_err(|_| malformed())?;
@@ -71,7 +73,7 @@ fn check_counts(head: &[u8]) -> Result<(), Box<ToolError>> {
     Ok(())
 }
 
-/// The fields of one message.
+/// Returns the number of fields of one message.
 fn count(mut message: &[u8]) -> Result<usize, Box<ToolError>> {
     let mut fields = 0;
     while !message.is_empty() {

@@ -8,28 +8,29 @@ use super::client::LinkClient;
 use super::pending::{Waiter, died};
 use crate::frame::Kind;
 
-/// A call that is sent. Dropping it discards the answer.
+/// A call that was sent. Dropping it discards the answer.
 #[derive(Debug)]
 #[must_use = "the answer comes here"]
 pub struct Asked(oneshot::Receiver<Result<Bytes, CallError>>);
 
 impl LinkClient {
-    /// Makes one call. It resolves when the answer is there or the connection has ended.
+    /// Makes one call and waits for the answer or the end of the connection.
     ///
     /// # Errors
-    /// What the worker answered; `TooLarge` before anything is sent, or for a reply over the
-    /// limit; `Died` when the connection has ended, ambiguous when the request had been sent.
+    /// The error that the worker answered with; `TooLarge` before the request is sent, or for a
+    /// reply over the limit; `Died` if the connection has ended, ambiguous if the request had been
+    /// sent.
     ///
     /// # Cancel safety
-    /// Dropping the future leaves the connection usable; the reply is discarded when it comes.
+    /// Dropping the future leaves the connection usable; the reply is discarded when it arrives.
     pub async fn call(&self, request: &Request) -> Result<Payload, CallError> {
         self.answer(self.begin(request)?).await
     }
 
-    /// Sends one call, whose [`answer`](Self::answer) comes later.
+    /// Sends one call. [`answer`](Self::answer) waits for its answer.
     ///
     /// # Errors
-    /// As for [`call`](Self::call), as far as they show before the request is sent.
+    /// The errors of [`call`](Self::call) that are known before the request is sent.
     pub fn begin(&self, request: &Request) -> Result<Asked, CallError> {
         self.check_size(request.args.bytes.len())?;
         let (sender, receiver) = oneshot::channel();
@@ -38,7 +39,7 @@ impl LinkClient {
         Ok(Asked(receiver))
     }
 
-    /// Waits for the answer of a call that was sent here.
+    /// Waits for the answer to a call that was sent on this connection.
     ///
     /// # Errors
     /// As for [`call`](Self::call).

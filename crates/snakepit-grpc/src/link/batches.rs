@@ -1,4 +1,4 @@
-//! The batches that are being sent, and which of them are cancelled.
+//! The batches that are being sent, and their cancellations.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use snakepit_core::{CallError, ErrorCode, ToolError};
 #[derive(Debug, Default)]
 pub(super) struct Batches(Mutex<HashMap<u64, bool>>);
 
-/// One batch, until it is dropped.
+/// The registration of a batch, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Open<'a> {
     batches: &'a Batches,
@@ -26,7 +26,7 @@ impl Batches {
         }
     }
 
-    /// Marks a batch as cancelled. Does nothing if the call is no batch.
+    /// Marks a batch as cancelled. Does nothing if the call is not a batch.
     pub(super) fn cancel(&self, call: u64) {
         if let Some(cancelled) = self.lock().get_mut(&call) {
             *cancelled = true;
@@ -39,7 +39,7 @@ impl Batches {
 }
 
 impl Open<'_> {
-    /// Returns whether the caller has given the batch up.
+    /// Returns `true` if the caller has cancelled the batch.
     pub(super) fn is_cancelled(&self) -> bool {
         self.batches.lock().get(&self.call) == Some(&true)
     }

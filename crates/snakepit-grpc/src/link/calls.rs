@@ -1,12 +1,12 @@
-//! A map by the ids of calls.
+//! A map keyed by call ids.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-/// Call ids to anything. The host chooses the ids, so no peer can make them collide.
+/// A map from call ids to values. The host chooses the ids, so no peer can cause collisions.
 pub(super) type CallMap<T> = HashMap<u64, T, BuildHasherDefault<CallHasher>>;
 
-/// Ids count up; one multiplication spreads them.
+/// A hasher for ids that count up: one multiplication spreads them.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct CallHasher(u64);
 

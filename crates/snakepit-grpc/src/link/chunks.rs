@@ -1,4 +1,4 @@
-//! The chunks of one stream, handed over in batches.
+//! The chunks of one stream, passed on in batches.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,17 +16,19 @@ use super::pending::died;
 use crate::frame::{HEADER_LEN, Header, Kind, STREAM_WINDOW};
 use crate::pb;
 
-/// Batches that may wait for a slow consumer. One batch is what one read of the socket brought.
+/// Number of batches that may wait for a slow consumer. A batch holds the chunks of one read of the
+/// socket.
 pub(super) const BATCHES: usize = 4;
 
-/// Batches that may wait where many calls share a connection: the reader must not wait there, so all that the window allows has a place,
-/// with one chunk beyond it and the end of the stream.
+/// Number of batches that may wait on a multiplexed connection. The reader must not wait there, so
+/// this holds everything that the window allows, one chunk beyond it, and the end of the stream.
 pub(super) const BATCHES_IN_WINDOW: usize = STREAM_WINDOW as usize / HEADER_LEN + 2;
 
-/// Bytes of a batch from which it waits until the consumer has taken all batches before it: batches are counted by the piece otherwise.
+/// Size in bytes from which a batch waits until the consumer has taken all batches before it,
+/// because batches are otherwise limited by number, not by size.
 pub(super) const LARGE_BATCH: usize = 1 << 20;
 
-/// Bytes that a stream may have sent, where many calls share a connection: the host counts, too.
+/// The host's account of the bytes that a stream may send on a multiplexed connection.
 #[derive(Debug)]
 pub(super) struct Credit {
     allowed: Arc<AtomicU64>,
@@ -34,7 +36,7 @@ pub(super) struct Credit {
 }
 
 impl Credit {
-    /// A chunk of this length has come; `false` if it was not allowed to begin.
+    /// Counts a chunk of this length. Returns `false` if the window did not allow it to begin.
     #[must_use]
     pub(super) fn take(&mut self, chunk: usize) -> bool {
         let may_begin = self.received < self.allowed.load(Ordering::Relaxed);
@@ -43,14 +45,14 @@ impl Credit {
     }
 }
 
-/// Tells the worker what the consumer has taken, where many calls share a connection.
+/// Reports consumed bytes to the worker on a multiplexed connection.
 #[derive(Debug)]
 pub(super) struct Window {
     outbox: Arc<Outbox>,
     call: u64,
-    /// What the stream may have sent in all.
+    /// Bytes that the stream may have sent in total.
     allowed: Arc<AtomicU64>,
-    /// Bytes that the consumer has taken and the worker does not know of.
+    /// Bytes that the consumer has taken and that the worker has not been told of.
     taken: u64,
 }
 
@@ -64,7 +66,7 @@ impl Window {
         }
     }
 
-    /// The account of what comes.
+    /// Returns the account for the receiving side.
     pub(super) fn credit(&self) -> Credit {
         Credit {
             allowed: Arc::clone(&self.allowed),
@@ -82,19 +84,19 @@ impl Window {
     }
 
     fn open(&self, bytes: u64) {
-        // Only this end raises it.
+        // Only this end increases it.
         let allowed = self.allowed.load(Ordering::Relaxed);
         self.allowed
             .store(allowed.saturating_add(bytes), Ordering::Relaxed);
         let head = pb::More { bytes };
         let encode = |out: &mut Vec<u8>| out.extend_from_slice(&head.encode_to_vec());
-        // A connection that is gone sends nothing more.
+        // An error means that the connection is gone, and with it the stream.
         let header = Header::new(Kind::More, self.call);
         let _ = self.outbox.send(header, encode, &Bytes::new());
     }
 }
 
-/// Some chunks, and the end of the stream if it came with them.
+/// Chunks, and the end of the stream if it arrived with them.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     pub(super) chunks: Vec<Bytes>,
@@ -131,7 +133,7 @@ impl Chunks {
 
 impl Drop for Chunks {
     fn drop(&mut self) {
-        // What is still to come is dropped where it is read, so the tool must not wait for anybody.
+        // The reader drops the remaining chunks, so the tool must not wait for the window.
         if let Some(window) = self.window.as_mut().filter(|_| !self.done) {
             window.open(u64::MAX);
         }

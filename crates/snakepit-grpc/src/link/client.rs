@@ -1,4 +1,4 @@
-//! `LinkClient`: one slot connection.
+//! The host's end of one slot connection.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,10 +27,11 @@ use crate::frame::{Header, Kind};
 use crate::pb;
 use crate::preamble::PROTOCOL_VERSION;
 
-/// Call id of `DESCRIBE`, which is no call.
+/// Call id of frames that belong to no call, such as `DESCRIBE`.
 const NO_CALL: u64 = 0;
 
-/// Bytes of items that go into one `MANY` frame, as far as the payload limit allows.
+/// Largest total size in bytes of the items in one `MANY` frame, if the payload limit is not
+/// smaller.
 const MANY_FRAME: usize = 4 << 20;
 
 /// Time for the answers that the worker has written before it stopped reading.
@@ -45,28 +46,28 @@ pub struct LinkClient {
     serving: Arc<Serving>,
     ended: watch::Receiver<Option<Arc<str>>>,
     max_payload: usize,
-    /// Many calls are on the connection at once.
+    /// `true` if calls are multiplexed on the connection.
     shared: bool,
-    /// Calls are answered in the order in which they were sent.
+    /// `true` if calls are answered in the order in which they were sent.
     one_by_one: Arc<AtomicBool>,
     _tasks: JoinSet<()>,
 }
 
-/// Why a worker did not describe itself.
+/// The reason a worker did not describe itself.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DescribeError {
-    /// It answered with an error.
+    /// The worker answered with an error.
     #[error(transparent)]
     Refused(Box<ToolError>),
-    /// Its connection ended.
+    /// The worker's connection ended.
     #[error("the worker {0}")]
     Ended(String),
 }
 
 impl LinkClient {
-    /// Takes a connection. Payloads may have up to `max_payload` bytes in each direction. What the
-    /// worker asks of the host is refused.
+    /// Takes over a connection. Payloads may have up to `max_payload` bytes in each direction.
+    /// Requests of the worker to the host are rejected.
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -74,7 +75,8 @@ impl LinkClient {
         Self::build(stream, max_payload, None)
     }
 
-    /// As [`LinkClient::new`]; `host` answers what the worker of this name asks while its tools run.
+    /// Works like [`LinkClient::new`]; `host` answers the requests that tools of `worker` make
+    /// while they run.
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -112,10 +114,10 @@ impl LinkClient {
         let mut watched = ended.clone();
         tasks.spawn(async move {
             flusher.flush_forever().await;
-            // Answers that are there already are read first.
+            // Answers that have arrived already are read first.
             let read = watched.wait_for(Option::is_some);
             let _ = tokio::time::timeout(LAST_ANSWERS, read).await;
-            // The peer may keep its writing half open: the reader would wait for ever.
+            // The peer may keep its writing half open, so the reader could wait forever.
             ending::end(
                 &sender,
                 &failing,
@@ -137,8 +139,8 @@ impl LinkClient {
         }
     }
 
-    /// Lets many calls be on the connection at once; the worker must be of one mind about it. A slow consumer of a stream then holds
-    /// that stream back and nothing else.
+    /// Multiplexes concurrent calls over this connection; the worker must be started in the same
+    /// mode. A slow consumer of a stream then delays that stream only.
     #[must_use]
     pub fn shared(mut self) -> Self {
         self.shared = true;
@@ -146,10 +148,10 @@ impl LinkClient {
         self
     }
 
-    /// Asks the worker what it is. It answers once its adapter is loaded.
+    /// Requests the worker's description. The worker answers once its adapter is loaded.
     ///
     /// # Errors
-    /// [`DescribeError`] when the adapter cannot be loaded or the connection ends.
+    /// [`DescribeError`] if the adapter cannot be loaded or the connection ends.
     pub async fn describe(&self) -> Result<pb::DescribeResponse, DescribeError> {
         let (sender, receiver) = oneshot::channel();
         let message = pb::DescribeRequest {
@@ -174,10 +176,10 @@ impl LinkClient {
     }
 
     /// Starts one streaming call. The stream ends after its last chunk or its first error. A slow
-    /// consumer holds the tool back. Dropping the stream discards what is still to come.
+    /// consumer slows the tool down. Dropping the stream discards the remaining chunks.
     ///
     /// # Errors
-    /// As for [`LinkClient::call`], as far as they show before the request is sent.
+    /// The errors of [`LinkClient::call`] that are known before the request is sent.
     pub fn stream(&self, request: &Request) -> Result<ChunkStream, CallError> {
         self.check_size(request.args.bytes.len())?;
         let batches = if self.shared {
@@ -198,15 +200,16 @@ impl LinkClient {
         Ok(Box::pin(Chunks::new(receiver, self.ended.clone(), window)))
     }
 
-    /// Calls the tool once for each item, one after the other; one result each, in order. Items
-    /// travel together as far as the payload limit allows.
+    /// Calls the tool once for each item, one after the other. Returns one result for each item, in
+    /// order. Items share frames as far as the payload limit allows.
     pub async fn call_many(&self, request: &Request, items: &[Payload]) -> Vec<ItemResult> {
         let frame_limit = self.max_payload.min(MANY_FRAME);
         let mut results = Vec::with_capacity(items.len());
         let batch = self.batches.begin(request.call.0);
         while results.len() < items.len() {
             if batch.is_cancelled() {
-                // The rest is not sent: the worker would run it as a call that nobody has cancelled.
+                // The rest is not sent, because the worker would run it as a call that is not
+                // cancelled.
                 let missing = items.len() - results.len();
                 results.extend((0..missing).map(|_| Err(cancelled())));
                 break;
@@ -218,7 +221,7 @@ impl LinkClient {
                 size <= frame_limit
             });
             match fitting.count() {
-                // The first item is large: it goes alone, as a plain call.
+                // The first item is too large for a batch, so it is sent alone as a plain call.
                 0 => {
                     let mut single = request.clone();
                     single.args = rest[0].clone();
@@ -227,14 +230,14 @@ impl LinkClient {
                 count => results.extend(self.call_some(request, &rest[..count]).await),
             }
             if let Some(Err(CallError::NotBegun)) = results.last() {
-                // The rest is not for this worker either.
+                // The worker rejects the rest as well.
                 results.resize(items.len(), Err(CallError::NotBegun));
             }
         }
         results
     }
 
-    /// One `MANY` frame.
+    /// Sends one `MANY` frame and waits for its results.
     async fn call_some(&self, request: &Request, items: &[Payload]) -> Vec<ItemResult> {
         let size = items.iter().map(|item| 4 + item.bytes.len()).sum();
         let mut body = Vec::with_capacity(size);
@@ -257,31 +260,34 @@ impl LinkClient {
         }
     }
 
-    /// Sends nothing more of the batch of this call, if there is one. The worker is told on its control connection.
+    /// Stops sending further items if this call is a batch. The worker itself is notified on its
+    /// control connection.
     pub fn cancel(&self, call: CallId) {
         self.pending.spans.cancel(call.0);
         self.batches.cancel(call.0);
     }
 
-    /// Asks the worker to end. Nothing happens when the connection has ended already.
+    /// Requests the worker to end. Does nothing if the connection has ended already.
     pub fn shutdown(&self) {
         let header = Header::new(Kind::Shutdown, NO_CALL);
-        // A connection that is gone needs no farewell.
+        // An error means that the connection is gone and needs no shutdown.
         let _ = self.outbox.send(header, |_| {}, &Bytes::new());
     }
 
-    /// Returns whether the worker has asked to be replaced: an exception that stopped one of its tools may have left an unknown state.
+    /// Returns `true` if the worker has requested its replacement: an exception that stopped one of
+    /// its tools may have left an unknown state.
     pub fn wants_renewal(&self) -> bool {
         self.pending.wants_renewal()
     }
 
-    /// The calls that the worker has not answered yet.
+    /// Returns the calls that the worker has not answered yet.
     pub fn calls(&self) -> Vec<CallId> {
         let calls = self.pending.calls().into_iter();
         calls.filter(|call| *call != NO_CALL).map(CallId).collect()
     }
 
-    /// Ends a call with [`CallError::NotBegun`]: the worker has [given it back](super::ControlClient::recall), and will not answer it.
+    /// Ends a call with [`CallError::NotBegun`]: the worker has [given it
+    /// back](super::ControlClient::recall) and will not answer it.
     pub fn give_back(&self, call: CallId) {
         if let Some(waiter) = self.pending.take(call.0) {
             self.pending.spans.forget(call.0);
@@ -290,21 +296,22 @@ impl LinkClient {
         self.serving.end(call.0);
     }
 
-    /// Fails everybody who waits for the worker: it will never answer, although its end of the
-    /// connection stays open.
+    /// Fails all waiting calls: the worker will never answer, although its end of the connection is
+    /// still open.
     pub fn abandon(&self) {
         self.outbox.give_up();
     }
 
-    /// The process of the worker has ended: ends the connection, whoever still holds its other end.
-    /// Answers that the worker had sent by then still count; whoever waits for another one fails.
+    /// Ends the connection because the worker's process has ended, even if another process holds
+    /// the other end. Answers that the worker sent before still count; all other waiting calls
+    /// fail.
     pub fn cut(&self) {
         self.outbox.cut();
-        // Nobody waits for what the tools have asked for.
+        // The requests of the tools are dropped, because no tool waits for an answer any more.
         self.serving.end_all();
     }
 
-    /// Resolves with the reason when the connection has ended.
+    /// Waits for the end of the connection and returns the reason.
     pub async fn ended(&self) -> Arc<str> {
         let mut ended = self.ended.clone();
         let reason = ended
@@ -342,7 +349,7 @@ impl LinkClient {
         body: &Bytes,
     ) -> Result<(), CallError> {
         let call = request.call.0;
-        // The waiter comes first: the answer may be there before `send` returns.
+        // The waiter is added first, because the answer may arrive before `send` returns.
         self.pending.add((call, request.number.0), waiter)?;
         let span = self.pending.spans.begin(kind, request);
         self.serving.begin(request, span);
@@ -360,7 +367,7 @@ impl LinkClient {
 
 impl Drop for LinkClient {
     fn drop(&mut self) {
-        // The tasks of requests hold the connection, and would keep it open.
+        // The tasks of requests hold the connection and would keep it open.
         self.serving.end_all();
         self.pending.spans.lose(&self.reason());
     }

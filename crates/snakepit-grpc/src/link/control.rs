@@ -1,4 +1,4 @@
-//! `ControlClient`: the control connection of a worker.
+//! The host's end of a worker's control connection.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -25,7 +25,7 @@ use crate::convert;
 use crate::frame::{Header, Kind, MAX_TELEMETRY};
 use crate::pb;
 
-/// Questions that a worker may leave unread, beyond what the system keeps for it.
+/// Number of pings that a worker may leave unread, beyond those in the socket's buffer.
 const UNREAD: usize = 16;
 
 /// The host's end of a control connection. The worker exits when it is dropped.
@@ -40,13 +40,13 @@ pub struct ControlClient {
     dumps: Arc<Dumps>,
     profiles: Arc<Profiles>,
     recalls: Arc<Recalls>,
-    /// The last settings of telemetry that were sent.
+    /// The last telemetry settings that were sent.
     telemetry: Mutex<Option<TelemetryControl>>,
     _tasks: JoinSet<()>,
 }
 
 impl ControlClient {
-    /// Takes a connection, after its preamble. Records of the worker's code are dropped.
+    /// Takes over a connection after its preamble. Records of the worker's code are dropped.
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -54,8 +54,9 @@ impl ControlClient {
         Self::with_telemetry(stream, Arc::new(drop))
     }
 
-    /// As [`new`](Self::new); `take` gets the heads of `TELEMETRY` frames as they come, unread and of at most
-    /// [`MAX_TELEMETRY`] bytes. It runs on the task that reads the connection, and must neither block nor take long.
+    /// Works like [`new`](Self::new) and passes the undecoded heads of `TELEMETRY` frames to
+    /// `take`, at most [`MAX_TELEMETRY`] bytes each. `take` runs on the task that reads the
+    /// connection, so it must be short and must not block.
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -102,8 +103,8 @@ impl ControlClient {
         }
     }
 
-    /// Says what the worker is to report of its code, if that is not what it was told last. Only for a worker with the capability
-    /// `telemetry`.
+    /// Sends the telemetry settings to the worker unless they are the last ones sent. Only for a
+    /// worker with the capability `telemetry`.
     pub fn set_telemetry(&self, settings: &TelemetryControl) {
         let mut last = self
             .telemetry
@@ -115,27 +116,28 @@ impl ControlClient {
         let head = convert::telemetry_settings(settings);
         let encode = |out: &mut Vec<u8>| out.extend_from_slice(&head.encode_to_vec());
         let header = Header::new(Kind::TelemetryControl, 0);
-        // A worker without its connection is ending.
+        // An error means that the worker is ending.
         if self.outbox.send(header, encode, &Bytes::new()).is_ok() {
             *last = Some(settings.clone());
         }
     }
 
-    /// Makes the tool of this call stop, within `grace`: the worker chooses its means by the time
-    /// that there is. It returns at once; a call that is over is left alone.
+    /// Requests that the tool of this call stops within `grace`, which decides the means that the
+    /// worker chooses. Returns at once. Does nothing if the call is over.
     pub fn cancel(&self, call: CallId, grace: Duration) {
-        // Zero would say that there is no limit.
+        // Zero would mean "no limit".
         let grace_us = u64::try_from(grace.as_micros()).unwrap_or(u64::MAX).max(1);
         let head = pb::Cancel { grace_us };
         let encode = |out: &mut Vec<u8>| out.extend_from_slice(&head.encode_to_vec());
-        // Without a connection the worker is ending anyway.
+        // An error means that the worker is ending.
         let _ = self
             .outbox
             .send(Header::new(Kind::Cancel, call.0), encode, &Bytes::new());
     }
 
-    /// Takes a call back that waits in the connection of this slot behind another one. `true` when the worker has not begun it and never
-    /// will; `false` when it has, or the connection has ended.
+    /// Recalls a call that waits behind another one on the connection of this slot. Returns `true`
+    /// if the worker has not begun it and never will. Returns `false` if it has, or if the
+    /// connection has ended.
     pub async fn recall(&self, slot: Slot, call: CallId) -> bool {
         let answer = self.recalls.ask(call.0);
         let head = pb::Recall {
@@ -153,38 +155,39 @@ impl ControlClient {
         }
     }
 
-    /// What ended a cancelled call, once the worker has told; once for each call.
+    /// Waits for the worker's report on what stopped a cancelled call. Each report is returned
+    /// once.
     pub async fn stopped(&self, call: CallId) -> Stopped {
         self.stops.take(call).await
     }
 
-    /// Asks for a sign of life; nothing when none comes within `wait`. Any number of questions may be under way; an answer to a later one
-    /// answers the earlier ones.
+    /// Sends a ping and waits for the worker's sign of life. `None` if none arrives within `wait`.
+    /// Pings may overlap: an answer to a later ping also answers the earlier ones.
     ///
     /// # Cancel safety
     /// Safe.
     pub async fn ping(&self, wait: Duration) -> Option<Pulse> {
-        // A worker that does not read is not sent more and more.
+        // A worker that does not read is not sent further pings.
         let number = if self.outbox.unread().pieces > UNREAD {
             self.pings.asked()
         } else {
             let number = self.pings.ask();
             let header = Header::new(Kind::Ping, number);
-            // What cannot be sent has no answer.
+            // A ping that cannot be sent has no answer.
             self.outbox.send(header, |_| {}, &Bytes::new()).ok()?;
             number
         };
         timeout(wait, self.pings.answer(number)).await.ok()
     }
 
-    /// The module whose import has switched the GIL on, in an interpreter that started without it;
-    /// nothing as long as that has not happened.
+    /// Returns the module whose import re-enabled the GIL in an interpreter that started without
+    /// it. `None` if that has not happened.
     pub fn gil_reenabled_by(&self) -> Option<String> {
         self.gil.borrow().clone()
     }
 
-    /// Resolves with the module when an import switches the GIL on; nothing when the connection
-    /// has ended before.
+    /// Waits until an import re-enables the GIL and returns the module. `None` if the connection
+    /// ends first.
     ///
     /// # Cancel safety
     /// Safe.
@@ -194,18 +197,20 @@ impl ControlClient {
         told.clone()
     }
 
-    /// The adapter whose `cleanup` runs in the worker, or ran when the connection ended.
+    /// Returns the adapter whose `cleanup` is running in the worker, or was running when the
+    /// connection ended.
     pub fn cleaning(&self) -> Option<String> {
         self.cleaning.borrow().clone()
     }
 
-    /// The process of the worker has ended: ends the connection, whoever still holds its other end.
-    /// What the worker had sent by then is still read.
+    /// Ends the connection because the worker's process has ended, even if another process holds
+    /// the other end. Everything that the worker sent before is still read.
     pub fn cut(&self) {
         self.outbox.cut();
     }
 
-    /// Where each thread of the worker is, whatever it does; nothing when no answer came within `wait`, or the worker cannot tell.
+    /// Requests the stacks of all threads of the worker. `None` if no answer arrives within `wait`,
+    /// or if the worker cannot read them.
     ///
     /// # Cancel safety
     /// Safe.
@@ -219,7 +224,7 @@ impl ControlClient {
     /// Starts a profile of the worker. Only for a worker with the capability `profile`.
     ///
     /// # Errors
-    /// Why it cannot be made.
+    /// The reason the profile cannot be made.
     ///
     /// # Cancel safety
     /// Dropping the future discards the profile.
@@ -229,7 +234,7 @@ impl ControlClient {
         Ok(Box::new(begun))
     }
 
-    /// Resolves with the reason when the connection has ended.
+    /// Waits for the end of the connection and returns the reason.
     pub async fn ended(&self) -> Arc<str> {
         let mut ended = self.ended.clone();
         let reason = ended
@@ -241,7 +246,7 @@ impl ControlClient {
     }
 }
 
-/// Where reports of the worker go.
+/// The receivers of a worker's reports.
 struct Reports {
     recalls: Arc<Recalls>,
     dumps: Arc<Dumps>,
@@ -253,7 +258,7 @@ struct Reports {
     telemetry: Arc<dyn Fn(Bytes) + Send + Sync>,
 }
 
-/// Reads signs of life and reports until the connection ends; returns why it did.
+/// Reads signs of life and reports until the connection ends. Returns the reason for the end.
 async fn read_all(mut stream: OwnedReadHalf, reports: &Reports) -> String {
     let mut parser = Parser::new(0);
     loop {
@@ -293,7 +298,7 @@ async fn read_all(mut stream: OwnedReadHalf, reports: &Reports) -> String {
                 Ok(Parsed::Frame { header, head, .. }) if header.kind == Kind::GilEnabled => {
                     match pb::GilEnabled::decode(head) {
                         Ok(told) => {
-                            // Once: whatever a worker tells later is not news.
+                            // Only the first report counts.
                             reports.gil.send_if_modified(|gil| {
                                 let first = gil.is_none();
                                 gil.get_or_insert_with(|| convert::short_name(&told.module));

@@ -1,4 +1,5 @@
-//! Questions where the threads of a worker are, and the answers. They come from the worker, so they are bounded and cleaned here.
+//! Requests for the stacks of a worker's threads, and the answers. The answers come from the
+//! worker, so they are bounded and sanitised here.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,12 +12,12 @@ use tokio::sync::oneshot;
 
 use crate::pb;
 
-/// Largest answer in bytes, and what it may hold.
+/// Largest size of an answer in bytes, and largest numbers of its elements.
 const MAX_BYTES: usize = 64 << 10;
 const MAX_THREADS: usize = 100;
 const MAX_FRAMES: usize = 100;
 
-/// Characters of a name or a path.
+/// Largest number of characters in a name or a path.
 const MAX_TEXT: usize = 512;
 
 #[derive(Debug, Default)]
@@ -25,10 +26,10 @@ pub(super) struct Dumps {
     waiting: Mutex<HashMap<u64, oneshot::Sender<Stacks>>>,
 }
 
-/// One question; forgotten when it is dropped.
+/// A pending request; forgotten when it is dropped.
 pub(super) struct Question<'a> {
     dumps: &'a Dumps,
-    /// The number to ask under.
+    /// The number that the request is sent with.
     pub(super) number: u64,
     answer: oneshot::Receiver<Stacks>,
 }
@@ -45,15 +46,15 @@ impl Dumps {
         }
     }
 
-    /// Takes an answer. One that nobody waits for any more is dropped.
+    /// Delivers an answer. Drops it if its request is gone.
     ///
     /// # Errors
-    /// Why it is none.
+    /// The answer is malformed or too large.
     pub(super) fn put(&self, number: u64, head: Bytes) -> Result<(), String> {
         let stacks = read(head)?;
         let waiting = self.lock().remove(&number);
         if let Some(waiting) = waiting {
-            // The one who asked may have left at this moment.
+            // The requester may be gone at this moment.
             let _ = waiting.send(stacks);
         }
         Ok(())
@@ -65,7 +66,7 @@ impl Dumps {
 }
 
 impl Question<'_> {
-    /// The answer; nothing when the worker could not tell.
+    /// Waits for the answer. `None` if the worker could not read its stacks.
     pub(super) async fn answer(mut self) -> Option<Stacks> {
         let stacks = (&mut self.answer).await.ok()?;
         (!stacks.threads.is_empty()).then_some(stacks)
@@ -105,7 +106,8 @@ fn read(head: Bytes) -> Result<Stacks, String> {
     Ok(Stacks { threads, truncated })
 }
 
-/// It may end up in a terminal or in a line of a log: no control characters, no great length.
+/// Sanitises a text that may be shown in a terminal or a log: replaces control characters and
+/// limits its length.
 fn plain(text: &str) -> String {
     let clean = |c: char| if c.is_control() { '\u{fffd}' } else { c };
     text.chars().take(MAX_TEXT).map(clean).collect()

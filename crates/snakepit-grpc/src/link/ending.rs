@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use super::pending::Pending;
 use super::serving::Serving;
 
-/// Ends the connection when this is dropped: also when the task is, with the runtime.
+/// Ends the connection when dropped, even if the task is dropped with its runtime.
 pub(super) struct End {
     pub(super) ended: watch::Sender<Option<Arc<str>>>,
     pub(super) pending: Arc<Pending>,
@@ -24,7 +24,7 @@ impl Drop for End {
     }
 }
 
-/// Ends the connection, see [`Pending::end`]: the first reason is kept, and everybody who waits fails.
+/// Ends the connection, see [`Pending::end`]. The first reason is kept, and all waiting calls fail.
 pub(super) fn end(
     ended: &watch::Sender<Option<Arc<str>>>,
     pending: &Pending,
@@ -32,7 +32,7 @@ pub(super) fn end(
     reason: &Arc<str>,
     answered_in_turn: bool,
 ) {
-    // First the reason, then the waiters: a stream looks it up when its channel closes.
+    // The reason is set before the waiters fail, because a stream reads it when its channel closes.
     ended.send_if_modified(|current| {
         let first = current.is_none();
         current.get_or_insert_with(|| Arc::clone(reason));

@@ -1,4 +1,4 @@
-//! One request being handled: its answer, its cancellation, its time, its panic.
+//! The handling of one request: its answer, cancellation, deadline and panic.
 
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,7 +14,7 @@ use tokio::time::Instant;
 pub(super) type Answer = Result<Bytes, Box<ToolError>>;
 pub(super) type Handling = Pin<Box<dyn Future<Output = Answer> + Send>>;
 
-/// Waits for the handler, the worker's change of mind, or the end of its patience.
+/// Waits for the handler's answer, the worker's cancellation, or the deadline.
 pub(super) async fn finish(
     mut handling: Handling,
     mut cancelled: oneshot::Receiver<()>,
@@ -45,7 +45,7 @@ pub(super) async fn finish(
     .await
 }
 
-/// Polls a handler; its panic is an answer.
+/// Polls a handler and converts its panic into an error.
 pub(super) fn poll_caught(
     handling: Pin<&mut (dyn Future<Output = Answer> + Send)>,
     context: &mut Context<'_>,

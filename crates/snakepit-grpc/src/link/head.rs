@@ -15,7 +15,7 @@ const TRACE: u32 = 105;
 const CORRELATION_ID: u32 = 106;
 const TRACE_STATE: u32 = 107;
 
-/// Longest correlation id in bytes; a longer one is cut.
+/// Longest correlation id in bytes; a longer one is truncated.
 const MAX_CORRELATION: usize = 1024;
 
 /// `ENCODING_MSGPACK`.

@@ -15,10 +15,10 @@ pub(super) fn push_item(item: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(item);
 }
 
-/// The body of a `MANY` frame with these items.
+/// Encodes items as the body of a `MANY` frame.
 ///
 /// # Panics
-/// When an item has 4 GiB or more.
+/// An item has 4 GiB or more.
 pub fn encode_items<'a>(items: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
     let mut out = Vec::new();
     for item in items {
@@ -27,7 +27,7 @@ pub fn encode_items<'a>(items: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
     out
 }
 
-/// The items of a `MANY` body, or `None` when it is malformed.
+/// Decodes the items of a `MANY` body. `None` if it is malformed.
 pub fn decode_items(body: &Bytes) -> Option<Vec<Bytes>> {
     let mut items = Vec::new();
     let mut at = 0;
@@ -39,7 +39,7 @@ pub fn decode_items(body: &Bytes) -> Option<Vec<Bytes>> {
     Some(items)
 }
 
-/// The results of a `MANY_REPLY` body as (status, bytes), or `None` when it is malformed.
+/// Decodes the results of a `MANY_REPLY` body as (status, bytes). `None` if it is malformed.
 pub fn decode_results(body: &Bytes) -> Option<Vec<(u8, Bytes)>> {
     let mut results = Vec::new();
     let mut at = 0;
@@ -52,7 +52,7 @@ pub fn decode_results(body: &Bytes) -> Option<Vec<(u8, Bytes)>> {
     Some(results)
 }
 
-/// One length-prefixed slice at `at`, and where it ends.
+/// Returns the length-prefixed slice at `at`, and the offset of its end.
 fn take(body: &Bytes, at: usize) -> Option<(Bytes, usize)> {
     let prefix = body.get(at..at.checked_add(4)?)?;
     let len = u32::from_le_bytes([prefix[0], prefix[1], prefix[2], prefix[3]]) as usize;
@@ -64,11 +64,11 @@ fn take(body: &Bytes, at: usize) -> Option<(Bytes, usize)> {
     Some((body.slice(start..end), end))
 }
 
-/// One item of a batch of results; `None` when it is malformed.
+/// Decodes one result of a batch. `None` if it is malformed.
 pub(super) fn result((status, bytes): (u8, Bytes)) -> Option<ItemResult> {
     match status {
         0 => Some(Ok(Payload::from_msgpack(bytes))),
-        // It would be the head of a frame for itself.
+        // The error is an encoded head, so the limit of a head applies.
         1 if bytes.len() <= MAX_HEAD => {
             let error = pb::ToolError::decode(bytes).ok()?;
             Some(Err(CallError::Tool(Box::new(convert::tool_error(error)))))

@@ -1,4 +1,4 @@
-//! The writing half of a connection: frames go out whole and in order.
+//! The writing half of a connection: frames are sent whole and in order.
 
 use std::collections::VecDeque;
 use std::future::{Future as _, poll_fn};
@@ -17,16 +17,16 @@ use tokio::sync::futures::Notified;
 
 use crate::frame::{HEADER_LEN, Header, Kind};
 
-/// A body up to this size is copied behind its head and goes out in one plain write.
+/// A body up to this size is copied behind its head and sent in one plain write.
 const COPY_LIMIT: usize = 4096;
 
-/// Writes frames. Many tasks may send; each frame is put in its place at once.
+/// Writes frames. Several tasks may send concurrently; each frame gets its place at once.
 #[derive(Debug)]
 pub(super) struct Outbox {
     stream: OwnedWriteHalf,
     state: Mutex<State>,
     wake: Notify,
-    /// The peer has taken something, or the connection is broken.
+    /// Notified when the peer has taken bytes or the connection is broken.
     taken: Notify,
 }
 
@@ -34,9 +34,9 @@ pub(super) struct Outbox {
 struct State {
     /// Header, head and small body of the frame being sent; reused.
     scratch: Vec<u8>,
-    /// What the socket did not take yet. While there is any, new frames queue behind it.
+    /// Bytes that the socket has not taken yet. New frames queue behind them.
     backlog: VecDeque<Piece>,
-    /// Bytes of answers in the backlog.
+    /// Size of the answers in the backlog.
     answers: Held,
     broken: bool,
 }
@@ -45,14 +45,14 @@ struct State {
 #[derive(Debug)]
 struct Piece {
     bytes: Bytes,
-    /// It belongs to an answer to the peer's own request.
+    /// `true` if the piece belongs to an answer to the peer's own request.
     answer: bool,
 }
 
-/// Bytes of answers that wait in the backlogs of all connections of this process.
+/// Total size in bytes of the answers that wait in the backlogs of all connections of this process.
 static ALL_ANSWERS: AtomicUsize = AtomicUsize::new(0);
 
-/// Bytes of one connection in [`ALL_ANSWERS`].
+/// The share of one connection in [`ALL_ANSWERS`].
 #[derive(Debug, Default)]
 struct Held(usize);
 
@@ -74,18 +74,18 @@ impl Drop for Held {
     }
 }
 
-/// What a peer has not read yet.
+/// The amount of data that a peer has not read yet.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Unread {
-    /// Pieces of frames.
+    /// Number of pieces of frames.
     pub(super) pieces: usize,
-    /// Bytes of answers to its requests.
+    /// Bytes of answers to the peer's requests.
     pub(super) answers: usize,
     /// Bytes of answers on all connections of this process.
     pub(super) all: usize,
 }
 
-/// The connection does not take bytes any more, and not one of this frame was taken.
+/// The connection takes no more bytes, and it has taken none of this frame.
 #[derive(Debug)]
 pub(super) struct Broken;
 
@@ -99,8 +99,8 @@ impl Outbox {
         }
     }
 
-    /// Sends one frame; `write_head` appends the head. It never blocks: what the socket does not
-    /// take is left to [`Outbox::flush_forever`].
+    /// Sends one frame; `write_head` appends the head. Never blocks: [`Outbox::flush_forever`]
+    /// writes the bytes that the socket does not take.
     pub(super) fn send(
         &self,
         mut header: Header,
@@ -134,7 +134,7 @@ impl Outbox {
                 Err(Stopped { written }) => {
                     state.broken = true;
                     self.wake.notify_one();
-                    // When the peer has part of it, the call fails as one that was sent.
+                    // If the peer has a part of the frame, the call fails as one that was sent.
                     return if written == 0 { Err(Broken) } else { Ok(()) };
                 }
             }
@@ -161,7 +161,7 @@ impl Outbox {
         Ok(())
     }
 
-    /// What the peer did not take yet.
+    /// Returns the amount of data that the peer has not taken yet.
     pub(super) fn unread(&self) -> Unread {
         let state = self.state.lock();
         let state = state.expect("nothing panics while it is locked");
@@ -172,13 +172,13 @@ impl Outbox {
         }
     }
 
-    /// Resolves when the peer takes something from now on, or when the connection breaks.
+    /// Resolves when the peer takes bytes after this call, or when the connection breaks.
     pub(super) fn taken(&self) -> Notified<'_> {
         self.taken.notified()
     }
 
-    /// Ends the connection in both directions, whoever holds its other end. What has arrived by now
-    /// can still be read; nothing arrives later.
+    /// Ends the connection in both directions, even if another process holds the other end. Bytes
+    /// that have arrived can still be read; no further bytes arrive.
     pub(super) fn cut(&self) {
         let stream: &UnixStream = self.stream.as_ref();
         let copy = stream.as_fd().try_clone_to_owned();
@@ -186,12 +186,12 @@ impl Outbox {
             std::os::unix::net::UnixStream::from(copy).shutdown(std::net::Shutdown::Both)
         });
         if ended.is_err() {
-            // Without a free descriptor what has arrived is lost as well.
+            // Without a free descriptor the bytes that have arrived are lost as well.
             self.give_up();
         }
     }
 
-    /// Takes the connection for broken from now on.
+    /// Treats the connection as broken from now on.
     pub(super) fn give_up(&self) {
         self.state
             .lock()
@@ -201,7 +201,7 @@ impl Outbox {
         self.taken.notify_waiters();
     }
 
-    /// Finishes what [`Outbox::send`] could not. Ends when the connection is broken.
+    /// Writes the backlog of [`Outbox::send`]. Returns when the connection is broken.
     pub(super) async fn flush_forever(&self) {
         loop {
             self.wake.notified().await;
@@ -226,7 +226,7 @@ impl Outbox {
         }
     }
 
-    /// Resolves when the socket may take bytes, and when somebody has given it up meanwhile.
+    /// Resolves when the socket may take bytes, or when the connection was given up.
     async fn writable(&self) -> io::Result<()> {
         let mut woken = pin!(self.wake.notified());
         let mut writable = pin!(self.stream.writable());
@@ -237,7 +237,7 @@ impl Outbox {
         .await
     }
 
-    /// Writes what the socket takes; true when nothing is left.
+    /// Writes as much as the socket takes. Returns `true` if the backlog is empty.
     fn flush_some(&self) -> Result<bool, Broken> {
         let mut guard = self
             .state
@@ -276,7 +276,7 @@ impl Outbox {
     }
 }
 
-/// The connection broke after so many bytes.
+/// The connection broke after `written` bytes.
 struct Stopped {
     written: usize,
 }

@@ -1,4 +1,4 @@
-//! From bytes to frames, without I/O.
+//! Converts bytes into frames, without I/O.
 
 use std::fmt;
 
@@ -10,26 +10,29 @@ use crate::frame::{BadFrame, FLAG_PART, HEADER_LEN, Header, Kind};
 /// Size of the read buffer in bytes.
 pub(super) const BUFFER: usize = 64 * 1024;
 
-/// A body up to this size is copied out, so that a small result does not keep the buffer alive.
+/// A body up to this size is copied, so that a small result does not keep the buffer alive.
 const COPY_LIMIT: usize = 16 * 1024;
 
-/// Bytes by which a `MANY_REPLY` may be larger than the limit: its items are limited, their frame is not.
+/// Bytes by which a `MANY_REPLY` may exceed the limit, which applies to its items and not to their
+/// frame.
 const MANY_SLACK: u64 = 1 << 20;
 
-/// Longest frame in bytes that is read and discarded because its body is over the limit. A longer one has no honest sender, and the slot
-/// of its call would wait for its end: it breaks the protocol.
+/// Largest frame in bytes that is read and discarded because its body exceeds the limit. No correct
+/// sender exceeds it, and the slot of its call would wait for its end, so a longer frame is a
+/// protocol error.
 const MAX_SKIPPED: u64 = 4 << 30;
 
-/// Bytes of a frame for which memory is reserved before they have come. A length is a claim; beyond this, memory is taken as bytes come.
+/// Bytes of a frame for which memory is reserved before they arrive. A claimed length is not
+/// trusted: beyond this, memory grows with the bytes that arrive.
 const CLAIMED: usize = 32 << 20;
 
-/// Room for what a socket holds while a body comes in parts: several of them are read at once.
+/// Free space in the buffer while a body arrives in parts, so that several parts are read at once.
 const BETWEEN_PARTS: usize = 256 << 10;
 
 /// One step of the parser.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Parsed {
-    /// A whole frame. One whose body comes in parts is returned with its last part.
+    /// A complete frame. A frame whose body arrives in parts is returned with its last part.
     Frame {
         /// The fixed part.
         header: Header,
@@ -38,8 +41,8 @@ pub enum Parsed {
         /// The body.
         body: Bytes,
     },
-    /// A frame whose body is over the limit, nothing of which is kept. It has come to its end, except for a `HOST_CALL` in one frame, which
-    /// is told at its header: its call goes on in any case.
+    /// A frame whose body exceeds the limit and was discarded. It is returned at its end; a
+    /// `HOST_CALL` in one frame is returned at its header, because its call continues in any case.
     TooLarge {
         /// The fixed part.
         header: Header,
@@ -48,11 +51,11 @@ pub enum Parsed {
     Incomplete,
 }
 
-/// The next step of the parser.
+/// The result of looking for the next header.
 enum Next {
-    /// A frame.
+    /// A frame within the limit.
     Header(Header),
-    /// A step that needs no more of the frame.
+    /// A step that needs no further bytes of the frame.
     Parsed(Parsed),
 }
 
@@ -61,11 +64,11 @@ enum Next {
 pub struct Parser {
     buffer: BytesMut,
     max_payload: u64,
-    /// An oversized frame of which bytes are still to come.
+    /// An oversized frame of which bytes are still to arrive.
     skipped: Option<Skipped>,
-    /// A body that comes in parts.
+    /// A body that arrives in parts.
     parts: Option<Parts>,
-    /// Memory of the last one, until a frame without parts comes.
+    /// Memory of the last body in parts, until a frame without parts arrives.
     spare: BytesMut,
 }
 
@@ -73,12 +76,13 @@ pub struct Parser {
 struct Skipped {
     header: Header,
     left: u64,
-    /// It was told at its header.
+    /// `true` if the frame was already returned at its header.
     told: bool,
 }
 
 impl Parser {
-    /// A parser for bodies up to `max_payload` bytes. Where no body is allowed at all, one that comes is an error.
+    /// Creates a parser for bodies of up to `max_payload` bytes. If that is 0, every body is a
+    /// protocol error.
     pub fn new(max_payload: usize) -> Self {
         Self {
             buffer: BytesMut::new(),
@@ -89,7 +93,7 @@ impl Parser {
         }
     }
 
-    /// The buffer to read into, with room for what is needed next.
+    /// Returns the buffer to read into, with space for the bytes that are needed next.
     pub fn buffer(&mut self) -> &mut BytesMut {
         let least = if self.parts.is_some() {
             BETWEEN_PARTS
@@ -104,12 +108,13 @@ impl Parser {
         &mut self.buffer
     }
 
-    /// It is between two frames: the end of the connection is no protocol error here.
+    /// Returns `true` between two frames, where the end of the connection is no protocol error.
     pub fn at_boundary(&self) -> bool {
         self.buffer.is_empty() && self.skipped.is_none() && self.parts.is_none()
     }
 
-    /// Bytes that the current frame still lacks, once its header is there.
+    /// Returns the number of bytes that the current frame still lacks. `None` if its header is
+    /// incomplete or its body is over the limit.
     fn missing(&self) -> Option<usize> {
         let header = Header::decode(self.buffer.first_chunk()?).ok()?;
         if header.body_len > self.limit(header.kind) {
@@ -119,7 +124,7 @@ impl Parser {
         usize::try_from(total).ok()?.checked_sub(self.buffer.len())
     }
 
-    /// Returns whether a frame is the last part of the body that comes in parts.
+    /// Returns `true` if a frame is the last part of the body that arrives in parts.
     fn continues(&self, header: Header) -> bool {
         let parts = self.parts.as_ref();
         parts.is_some_and(|parts| parts.is_continued_by(&header))
@@ -132,10 +137,10 @@ impl Parser {
         }
     }
 
-    /// Cuts the next frame.
+    /// Returns the next frame.
     ///
     /// # Errors
-    /// [`ProtocolError`] when the bytes are no frame: nothing more can be read then.
+    /// [`ProtocolError`] if the bytes are no valid frame. Nothing more can be read then.
     pub fn next_frame(&mut self) -> Result<Parsed, ProtocolError> {
         loop {
             let mut header = match self.next_header()? {
@@ -183,7 +188,7 @@ impl Parser {
         }
     }
 
-    /// Finds the header of the next frame that is not skipped; the frame itself may not have come yet.
+    /// Finds the header of the next frame that is not skipped. The frame itself may be incomplete.
     fn next_header(&mut self) -> Result<Next, ProtocolError> {
         loop {
             if let Some(skipped) = &mut self.skipped {
@@ -214,7 +219,7 @@ impl Parser {
         }
     }
 
-    /// What to do with a frame whose body is over the limit.
+    /// Decides about a frame whose body exceeds the limit: skips it or rejects it.
     fn oversized(&self, header: Header) -> Result<Skipped, ProtocolError> {
         if matches!(header.kind, Kind::ManyReply) {
             return Err(ProtocolError::ManyTooLarge(header.body_len));
@@ -223,7 +228,7 @@ impl Parser {
             return Err(ProtocolError::Unexpected(header.kind));
         }
         let left = header.body_len.saturating_add(header.head_len as u64);
-        // A part is smaller than the whole, which is within the limit.
+        // A part is smaller than its body, which is within the limit.
         let part = Parts::allowed(header.kind) && header.flags & FLAG_PART != 0;
         if left > MAX_SKIPPED || part || self.continues(header) {
             return Err(ProtocolError::Length(header.body_len));
@@ -242,27 +247,27 @@ impl Parser {
     }
 }
 
-/// How the peer broke the protocol. The connection cannot be used any further.
+/// The way in which the peer broke the protocol. The connection cannot be used any further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProtocolError {
-    /// Bytes that are not a frame.
+    /// The bytes are not a frame.
     Frame(BadFrame),
-    /// A body of a length that no honest peer sends.
+    /// A body is longer than a correct peer would send.
     Length(u64),
-    /// A `MANY_REPLY` far beyond the limit.
+    /// A `MANY_REPLY` exceeds the limit by too much.
     ManyTooLarge(u64),
-    /// A frame of a kind that does not fit here.
+    /// A frame's kind is not allowed here.
     Unexpected(Kind),
-    /// An answer to a call that is not running.
+    /// An answer belongs to no running call.
     UnknownCall(u64),
-    /// A head or a body that cannot be decoded.
+    /// A head or a body cannot be decoded.
     Malformed(Kind),
     /// The connection ended within a frame.
     Truncated,
-    /// Requests without end, while the answers are not read.
+    /// The worker sends requests without reading the answers.
     Unread,
-    /// Chunks of this call beyond what its consumer has taken.
+    /// A stream sent more chunks than its window allows.
     Window(u64),
 }
 

@@ -1,38 +1,40 @@
-//! A body that comes in parts, each in a frame of its own.
+//! A body that arrives in parts, each in a frame of its own.
 
 use bytes::{Bytes, BytesMut};
 
 use super::parser::ProtocolError;
 use crate::frame::{FLAG_PART, Header, Kind};
 
-/// Most bytes of all parts together that are counted. As for a single frame, more has no honest sender.
+/// Largest total size of all parts that is counted, in bytes. As for a single frame, no correct
+/// sender exceeds it.
 const MAX_COUNTED: u64 = 4 << 30;
 
-/// Length of a body from which memory is taken in large steps.
+/// Smallest length in bytes of a body for which memory is allocated in large steps.
 const SMALL: usize = 1 << 20;
 
-/// Memory that is taken at once for a large body, in bytes.
+/// Size of such a step in bytes.
 const STEP: usize = 32 << 20;
 
-/// The body of which parts have come. There is one at a time on a connection, so that it needs no more memory than a single frame would.
+/// A body of which some parts have arrived. A connection has at most one, so it needs no more
+/// memory than a single frame would.
 #[derive(Debug)]
 pub(super) struct Parts {
     kind: Kind,
     call: u64,
-    /// Empty once the body is over its limit.
+    /// The bytes so far. Empty once the body exceeds its limit.
     bytes: BytesMut,
     size: u64,
 }
 
-/// A body that is complete.
+/// A complete body.
 pub(super) enum Whole {
     Body(Bytes),
-    /// It is over its limit, and nothing of it is kept.
+    /// The body exceeds its limit; its bytes were discarded.
     TooLarge,
 }
 
 impl Parts {
-    /// Returns whether frames of this kind may be parts.
+    /// Returns `true` if frames of this kind may be parts.
     pub(super) const fn allowed(kind: Kind) -> bool {
         matches!(
             kind,
@@ -40,17 +42,19 @@ impl Parts {
         )
     }
 
-    /// Returns whether the frame is the next part of this body.
+    /// Returns `true` if the frame is the next part of this body.
     pub(super) fn is_continued_by(&self, header: &Header) -> bool {
         (self.kind, self.call) == (header.kind, header.call)
     }
 
-    /// Takes a frame that is, or may be, a part. `None` if the body is not complete, or if the frame belongs to no body in parts; the
-    /// header says which: only that of a part has [`FLAG_PART`]. With the last part, the header becomes that of the whole. The memory of
-    /// the body before may be in `spare`.
+    /// Adds a frame that is, or may be, a part. `None` if the body is incomplete, or if the frame
+    /// belongs to no body in parts; the two differ by [`FLAG_PART`], which only a part has. With
+    /// the last part, `header` becomes the header of the whole body. `spare` may hold the memory of
+    /// the previous body.
     ///
     /// # Errors
-    /// [`ProtocolError`] when two bodies come at a time, or one has an impossible length.
+    /// [`ProtocolError`] if two bodies arrive at the same time, or if a body is too long to be
+    /// valid.
     pub(super) fn take(
         open: &mut Option<Self>,
         spare: &mut BytesMut,
@@ -95,8 +99,9 @@ impl Parts {
         }))
     }
 
-    /// Makes room for further bytes: for a large body in few large steps, of memory that is not touched before it is needed, or in that
-    /// of the body before, once its reader has dropped it.
+    /// Makes room for `additional` bytes. A large body grows in few large steps, so memory is not
+    /// touched before it is needed. It reuses the memory of the previous body if its reader has
+    /// dropped it.
     fn make_room(&mut self, spare: &mut BytesMut, additional: usize, limit: u64) {
         let length = self.bytes.len();
         if length < SMALL || self.bytes.capacity() - length >= additional {

@@ -1,4 +1,4 @@
-//! Who waits for which answer on a connection.
+//! The calls that wait for an answer on a connection.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -14,13 +14,13 @@ use super::parser::ProtocolError;
 use super::spans::Spans;
 use crate::pb;
 
-/// One running call.
+/// The waiting side of a running call.
 #[derive(Debug)]
 pub(super) enum Waiter {
     Describe(oneshot::Sender<Result<pb::DescribeResponse, DescribeError>>),
     Call {
         sender: oneshot::Sender<Result<Bytes, CallError>>,
-        /// Order of sending; set by [`Pending::add`].
+        /// Position in the order of sending; set by [`Pending::add`].
         number: u64,
     },
     Stream(Streaming),
@@ -35,9 +35,10 @@ pub(super) enum Waiter {
 #[derive(Debug)]
 pub(super) struct Streaming {
     pub(super) sender: mpsc::Sender<Batch>,
-    /// Why it fails at its end.
+    /// The error with which the stream will end, if it has failed already.
     pub(super) failed: Option<CallError>,
-    /// What it may send, where many calls share the connection.
+    /// The account of the bytes that the stream may send. `None` unless the connection is
+    /// multiplexed.
     pub(super) credit: Option<Credit>,
 }
 
@@ -46,7 +47,7 @@ pub(super) struct Open {
     pub(super) call: u64,
     pub(super) stream: Streaming,
     pub(super) batch: Batch,
-    /// Bytes of its chunks.
+    /// Total size of the collected chunks.
     pub(super) bytes: usize,
 }
 
@@ -63,41 +64,42 @@ impl Open {
     }
 }
 
-/// The running calls, and whether the connection still lives.
+/// The running calls, and the reason for the end of the connection once it has ended.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     state: Mutex<State>,
-    /// The worker wants to be replaced.
+    /// `true` once the worker has requested its replacement.
     renewal: AtomicBool,
     pub(super) spans: Spans,
 }
 
-/// Calls that a connection remembers.
+/// Number of recent calls that a connection remembers.
 const REMEMBERED: usize = 256;
 
 #[derive(Debug, Default)]
 struct State {
     waiters: CallMap<Waiter>,
-    /// Calls so far.
+    /// Number of calls so far.
     calls: u64,
-    /// The last attempts with the numbers of their calls, in the order of their coming; the place of the next one goes round.
+    /// The last attempts with the numbers of their calls: a ring buffer whose next entry goes to
+    /// `place`.
     last: Vec<(u64, u64)>,
     place: usize,
     ended: Option<Arc<str>>,
 }
 
 impl Pending {
-    /// The worker has asked to be replaced.
+    /// Records that the worker has requested its replacement.
     pub(super) fn want_renewal(&self) {
         self.renewal.store(true, Ordering::Release);
     }
 
-    /// Returns whether the worker has asked to be replaced.
+    /// Returns `true` if the worker has requested its replacement.
     pub(super) fn wants_renewal(&self) -> bool {
         self.renewal.load(Ordering::Acquire)
     }
 
-    /// Adds an attempt of the call of this number, unless the connection has ended.
+    /// Adds an attempt (`call`) of the call with number `of`. Fails if the connection has ended.
     pub(super) fn add(&self, (call, of): (u64, u64), mut waiter: Waiter) -> Result<(), CallError> {
         let mut state = self
             .state
@@ -115,8 +117,9 @@ impl Pending {
         Ok(())
     }
 
-    /// Returns the number of the call of an attempt that waits for its answer, or was one of the last. That of one which others have
-    /// pushed out is its own, as it is of all first attempts.
+    /// Returns the number of the call of an attempt that waits for its answer or was one of the
+    /// last. For a waiting attempt that is no longer remembered, returns its own id, which is right
+    /// for every first attempt.
     pub(super) fn number_of(&self, attempt: u64) -> Option<u64> {
         let state = self
             .state
@@ -127,7 +130,7 @@ impl Pending {
         known.or_else(|| state.waiters.contains_key(&attempt).then_some(attempt))
     }
 
-    /// The calls that wait for an answer.
+    /// Returns the calls that wait for an answer.
     pub(super) fn calls(&self) -> Vec<u64> {
         let state = self
             .state
@@ -136,7 +139,7 @@ impl Pending {
         state.waiters.keys().copied().collect()
     }
 
-    /// Takes a call out: to complete it, or to put it back.
+    /// Removes a call, to complete it or to put it back.
     pub(super) fn take(&self, call: u64) -> Option<Waiter> {
         let mut state = self
             .state
@@ -145,7 +148,7 @@ impl Pending {
         state.waiters.remove(&call)
     }
 
-    /// Puts a call back that goes on. False when the connection ended in the meantime.
+    /// Puts back a call that continues. If the connection has ended meanwhile, the call fails.
     pub(super) fn put_back(&self, call: u64, waiter: Waiter) {
         let mut state = self
             .state
@@ -162,8 +165,9 @@ impl Pending {
         }
     }
 
-    /// Ends the connection and fails every call. Their requests had been sent. Where they are `answered_in_turn`, and all answers that there
-    /// are have been read, only the first that is left can have been begun.
+    /// Ends the connection and fails every call. All their requests had been sent. With
+    /// `answered_in_turn`, and once all available answers were read, only the first remaining call
+    /// can have been begun.
     pub(super) fn end(&self, reason: &Arc<str>, answered_in_turn: bool) {
         let waiters = {
             let mut state = self
@@ -201,7 +205,7 @@ impl State {
 }
 
 impl Waiter {
-    /// Order of sending, of a plain call.
+    /// Returns the position in the order of sending. `None` unless the call is a plain one.
     const fn number(&self) -> Option<u64> {
         match self {
             Self::Call { number, .. } => Some(*number),
@@ -209,7 +213,7 @@ impl Waiter {
         }
     }
 
-    /// Completes a call that the worker has given back. A caller that is gone does not matter.
+    /// Completes a call that the worker has given back. Has no effect if the caller is gone.
     pub(super) fn give_back(self) {
         match self {
             Self::Call { sender, .. } => {
@@ -221,17 +225,18 @@ impl Waiter {
                 let _ = sender.send(vec![Err(CallError::NotBegun); expected]);
             }
             Self::Stream(stream) => {
-                // Nothing of it has come, so that there is room.
+                // No chunk of the stream has arrived, so the channel has room.
                 let end = Some(Err(CallError::NotBegun));
                 let chunks = Vec::new();
                 let _ = stream.sender.try_send(Batch { chunks, end });
             }
-            // It is no call.
+            // A description cannot be given back.
             Self::Describe(_) => {}
         }
     }
 
-    /// Completes the call with a lost connection; it may have been `begun`. A caller that is gone does not matter.
+    /// Fails a call because its connection is gone. `begun` is `true` if the worker may have begun
+    /// it. Has no effect if the caller is gone.
     fn fail(self, reason: &str, begun: bool) {
         match self {
             Self::Describe(sender) => {
@@ -240,8 +245,8 @@ impl Waiter {
             Self::Call { sender, .. } => {
                 let _ = sender.send(Err(died(reason, begun)));
             }
-            // Without an end the stream reports the lost connection by itself, also when the
-            // channel is full just now.
+            // The stream itself reports the lost connection if it has no end, even while the
+            // channel is full.
             Self::Stream(_) => {}
             Self::Many {
                 sender,
@@ -256,7 +261,7 @@ impl Waiter {
     }
 }
 
-/// The error of a call whose connection is gone.
+/// Returns the error of a call whose connection is gone.
 pub(super) fn died(reason: &str, ambiguous: bool) -> CallError {
     let mut exit = WorkerExit::default();
     exit.reason = reason.to_owned();

@@ -1,4 +1,4 @@
-//! Questions for signs of life, and the last one that came.
+//! Pings that were sent, and the last sign of life.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -10,30 +10,30 @@ use crate::pb;
 
 #[derive(Debug, Default)]
 pub(super) struct Pings {
-    /// Number of the last question.
+    /// Number of the last ping.
     asked: AtomicU64,
     last: watch::Sender<Pong>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Pong {
-    /// The question that it answers; 0 before the first.
+    /// Number of the ping that is answered; 0 before the first.
     number: u64,
     pulse: Pulse,
 }
 
 impl Pings {
-    /// Number of a further question.
+    /// Returns the number for a new ping.
     pub(super) fn ask(&self) -> u64 {
         self.asked.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// Number of the last question.
+    /// Returns the number of the last ping.
     pub(super) fn asked(&self) -> u64 {
         self.asked.load(Ordering::Relaxed)
     }
 
-    /// An answer has come; `false` when it answers what nobody has asked.
+    /// Records an answer. Returns `false` if it answers a ping that was never sent.
     #[must_use]
     pub(super) fn put(&self, number: u64, message: &pb::Pong) -> bool {
         if number > self.asked() {
@@ -43,7 +43,7 @@ impl Pings {
         let pulse = Pulse {
             held: (!held.is_zero()).then_some(held),
         };
-        // One that was overtaken tells nothing new.
+        // An answer that was overtaken holds no news.
         self.last.send_if_modified(|last| {
             let later = number > last.number;
             if later {
@@ -54,7 +54,7 @@ impl Pings {
         true
     }
 
-    /// Waits for the answer to a question, or to a later one.
+    /// Waits for the answer to a ping, or to a later one.
     pub(super) async fn answer(&self, number: u64) -> Pulse {
         let mut last = self.last.subscribe();
         let pong = last.wait_for(|pong| pong.number >= number).await;

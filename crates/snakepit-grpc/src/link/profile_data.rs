@@ -1,4 +1,4 @@
-//! The data of a profile. It comes from the worker, so it is bounded and cleaned here.
+//! The data of a profile. It comes from the worker, so it is bounded and sanitised here.
 
 use prost::Message as _;
 use prost::encoding::{DecodeContext, decode_key, skip_field};
@@ -8,28 +8,29 @@ use snakepit_core::profiling::{
 
 use crate::pb::ProfileData;
 
-/// What a profile may hold.
+/// Largest numbers of elements in a profile.
 const MAX_THREADS: usize = 16 << 10;
 const MAX_FUNCTIONS: usize = 64 << 10;
 const MAX_FRAMES: usize = 1 << 20;
 const MAX_STACKS: usize = 1 << 19;
 
-/// Fields of the message, counted before they take memory.
+/// Largest number of fields in the message, counted before they take memory.
 const MAX_FIELDS: usize = MAX_THREADS + MAX_FUNCTIONS + MAX_FRAMES + MAX_STACKS + 16;
 
-/// Frames of one stack.
+/// Largest number of frames in one stack.
 const MAX_DEPTH: usize = 512;
 
-/// Bytes of the names and paths of all frames, each of which has its own.
+/// Largest total size in bytes of the names and paths of all frames, each of which holds its own
+/// copy.
 const MAX_TEXTS: usize = 64 << 20;
 
-/// Characters of a name or a path.
+/// Largest number of characters in a name or a path.
 const MAX_TEXT: usize = 514;
 
 /// Decodes a profile.
 ///
 /// # Errors
-/// It is malformed, too large, or refers to what is not there.
+/// The profile is malformed, too large, or contains an invalid reference.
 pub(super) fn read(bytes: &[u8]) -> Result<ProfileReport, String> {
     if fields(bytes).is_none_or(|fields| fields > MAX_FIELDS) {
         return Err("its profile is malformed, or too large".to_owned());
@@ -118,7 +119,8 @@ fn fields(mut bytes: &[u8]) -> Option<usize> {
     Some(fields)
 }
 
-/// It may end up in a terminal or in a line of a log: no control characters, no great length.
+/// Sanitises a text that may be shown in a terminal or a log: replaces control characters and
+/// limits its length.
 pub(super) fn plain(text: &str) -> String {
     let clean = |c: char| if c.is_control() { '\u{fffd}' } else { c };
     text.chars().take(MAX_TEXT).map(clean).collect()
@@ -186,7 +188,7 @@ mod tests {
         let mut large = data(&"\u{1f40d}".repeat(MAX_TEXT));
         large.frames = vec![Frame::default(); MAX_FRAMES];
         assert!(read(&large.encode_to_vec()).unwrap_err().contains("names"));
-        // Functions without anything in them, two bytes each.
+        // Empty functions, two bytes each.
         let many = [0x42, 0].repeat(MAX_FIELDS + 1);
         assert!(read(&many).unwrap_err().contains("too large"));
     }

@@ -1,4 +1,4 @@
-//! Profiles of a worker: questions, answers, and the data that is read in parts.
+//! Profiles of a worker: requests, answers, and the data, which is read in parts.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,16 +18,16 @@ use crate::frame::{Header, Kind};
 use crate::pb::{self, ProfileOp};
 use crate::profile_limits::{MAX_BYTES, MAX_DURATION};
 
-/// Largest answer in bytes.
+/// Largest size of an answer in bytes.
 const MAX_PART: usize = 64 << 10;
 
-/// Time in which a worker hands over a whole profile.
+/// Time limit for reading a whole profile from a worker.
 const READING: Duration = Duration::from_secs(60);
 
-/// Time in which a worker answers.
+/// Time limit for one answer of a worker.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Who waits for which answer, and which profiles are being made.
+/// The pending requests and the running profiles.
 #[derive(Debug, Default)]
 pub(super) struct Profiles {
     last: AtomicU64,
@@ -41,10 +41,10 @@ struct State {
 }
 
 impl Profiles {
-    /// Takes an answer, or the end of a sampling. What nobody waits for any more is dropped.
+    /// Delivers an answer, or the end of a sampling. Drops it if its request is gone.
     ///
     /// # Errors
-    /// It is malformed or too large.
+    /// The answer is malformed or too large.
     pub(super) fn put(&self, number: u64, head: Bytes) -> Result<(), String> {
         if head.len() > MAX_PART {
             return Err(format!("a part of a profile of {} bytes", head.len()));
@@ -58,7 +58,7 @@ impl Profiles {
             return Ok(());
         }
         if let Some(waiting) = state.waiting.remove(&number) {
-            // The one who asked may have left at this moment.
+            // The requester may be gone at this moment.
             let _ = waiting.send(part);
         }
         Ok(())
@@ -69,7 +69,7 @@ impl Profiles {
     }
 }
 
-/// An answer that is waited for; forgotten when it is dropped.
+/// A pending answer; forgotten when it is dropped.
 struct Answer<'a> {
     profiles: &'a Profiles,
     number: u64,
@@ -81,17 +81,17 @@ impl Drop for Answer<'_> {
     }
 }
 
-/// A profile of one worker. The worker forgets it when this is dropped.
+/// A profile of one worker. The worker discards it when this is dropped.
 #[derive(Debug)]
 pub(super) struct LinkProfile {
     outbox: Arc<Outbox>,
     profiles: Arc<Profiles>,
     number: u64,
-    /// The sampling has ended by itself.
+    /// `true` once the sampling has ended by itself.
     ended: watch::Receiver<bool>,
-    /// Moment by which the sampling is over, also if the worker does not say so.
+    /// Time by which the sampling is over, even if the worker does not report it.
     over: Instant,
-    /// Why the connection has ended.
+    /// The reason for the end of the connection, once it has ended.
     link: watch::Receiver<Option<Arc<str>>>,
 }
 
@@ -99,7 +99,7 @@ impl LinkProfile {
     /// Starts a profile.
     ///
     /// # Errors
-    /// Why it cannot be made.
+    /// The reason the profile cannot be made.
     pub(super) async fn start(
         outbox: &Arc<Outbox>,
         profiles: &Arc<Profiles>,
@@ -109,7 +109,8 @@ impl LinkProfile {
         let number = 1 + profiles.last.fetch_add(1, Ordering::Relaxed);
         let (sender, ended) = watch::channel(false);
         profiles.lock().running.insert(number, sender);
-        // From here on the worker is told if the caller leaves.
+        // From here on, dropping the value discards the profile in the worker, even if the caller
+        // is gone.
         let this = Self {
             outbox: Arc::clone(outbox),
             profiles: Arc::clone(profiles),
@@ -221,7 +222,7 @@ impl Drop for LinkProfile {
     fn drop(&mut self) {
         self.profiles.lock().running.remove(&self.number);
         let (number, question) = self.question(ProfileOp::Drop, 0);
-        // A worker without its connection has nothing to forget.
+        // An error means that the connection is gone, and the profile with it.
         let _ = self.send(number, &question);
     }
 }

@@ -1,4 +1,4 @@
-//! The task that reads a slot connection and completes the calls.
+//! The task that reads a slot connection and completes its calls.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,7 +21,7 @@ use crate::convert;
 use crate::frame::{FLAG_LAST, FLAG_RENEW, Header, Kind};
 use crate::pb;
 
-/// Reads until the connection ends, then fails whatever still waits.
+/// Reads until the connection ends, then fails all waiting calls.
 pub(super) async fn run(
     stream: OwnedReadHalf,
     pending: Arc<Pending>,
@@ -63,24 +63,24 @@ struct Reader {
     pending: Arc<Pending>,
     serving: Arc<Serving>,
     max_payload: usize,
-    /// Chunks of the stream being read, until the buffer is used up.
+    /// Collected chunks of the current stream, until the read buffer is used up.
     batch: Option<Open>,
 }
 
 impl Reader {
-    /// Reads to the end of the connection; returns why it ended.
+    /// Reads to the end of the connection and returns the reason for the end.
     async fn read_all(&mut self) -> Result<String, ProtocolError> {
         loop {
             let buffer = self.parser.buffer();
             match self.stream.read_buf(buffer).await {
                 Ok(0) if self.parser.at_boundary() => return Ok("closed its connection".to_owned()),
-                // As a rule the process has ended just then, which is no fault of its own.
+                // Usually the process has just ended, so this is not reported as a protocol error.
                 Ok(0) => return Ok(format!("lost its connection: {}", ProtocolError::Truncated)),
                 Ok(_) => {}
                 Err(error) => return Ok(format!("lost its connection: {error}")),
             }
             let outcome = self.parse_all().await;
-            // Chunks before a broken frame are still good.
+            // Chunks before a broken frame are still valid.
             self.flush().await;
             outcome?;
         }
@@ -95,7 +95,7 @@ impl Reader {
                     self.chunk(header.call, body).await?;
                 }
                 Parsed::Frame { header, head, body } if header.kind == Kind::HostCall => {
-                    // A chunk that came before goes before.
+                    // A chunk that arrived earlier must be passed on first.
                     self.flush().await;
                     self.serving.wait_for_room().await?;
                     self.serving.request(header.call, &head, body)?;
@@ -111,9 +111,10 @@ impl Reader {
         }
     }
 
-    /// Cuts frames up to the first one that is no chunk of the open batch; the chunks are in the batch then.
+    /// Parses frames up to the first one that is not a chunk of the open batch, and adds the chunks
+    /// to the batch.
     ///
-    /// Not in the caller, so that no chunk is copied into the state of a future.
+    /// A separate function, so that no chunk is copied into the state of a future.
     fn next_frame(&mut self) -> Result<Parsed, ProtocolError> {
         loop {
             let parsed = self.parser.next_frame()?;
@@ -127,7 +128,7 @@ impl Reader {
                 }
             };
             if header.flags & FLAG_RENEW != 0 {
-                // Before the call is completed, after which its slot is free.
+                // Set before the call is completed, because the slot is free afterwards.
                 self.pending.want_renewal();
             }
             match (parsed, &mut self.batch) {
@@ -158,16 +159,17 @@ impl Reader {
         }
     }
 
-    /// Hands the open batch over. It waits while the consumer is slow; then nobody reads the
-    /// socket, and the worker waits in turn.
+    /// Passes the open batch on. Waits while the consumer is slow; the socket is not read
+    /// meanwhile, so the worker waits as well.
     async fn flush(&mut self) {
         let Some(open) = self.batch.take() else {
             return;
         };
         let sender = &open.stream.sender;
         if open.stream.failed.is_none() {
-            // Without a consumer the chunks are dropped until the tool has ended.
-            // A shared connection must not wait here, and need not: the window bounds what comes.
+            // Without a consumer the chunks are dropped until the tool has ended. On a multiplexed
+            // connection this does not wait: the window limits the number of batches to the
+            // channel's capacity.
             if open.bytes < LARGE_BATCH || open.stream.credit.is_some() {
                 let _ = sender.send(open.batch).await;
             } else if let Ok(mut places) = sender.reserve_many(sender.max_capacity()).await
@@ -202,7 +204,7 @@ impl Reader {
                 let _ = sender.send(Err(error));
                 Ok(())
             }
-            // The tool goes on: the slot is not free before it has ended.
+            // The tool continues, and its slot is not free before it has ended.
             (Kind::Chunk, Some(Waiter::Stream(mut stream))) => {
                 stream.failed.get_or_insert(error);
                 self.pending.put_back(call, Waiter::Stream(stream));
@@ -365,7 +367,7 @@ impl Reader {
             } => {
                 let missing = expected.saturating_sub(results.len());
                 let error = convert::tool_error(error);
-                // Thousands of items may fail with it: only the first has all of it.
+                // Thousands of items may fail with this error; only the first gets all of it.
                 let brief = convert::brief(&error);
                 let others = (1..missing).map(|_| CallError::Tool(Box::new(brief.clone())));
                 let first = CallError::Tool(Box::new(error));

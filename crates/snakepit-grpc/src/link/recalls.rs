@@ -1,18 +1,19 @@
-//! Calls that the host takes back, and what the worker answers.
+//! Recalled calls, and the worker's answers.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-/// Who waits for which answer.
+/// The pending recalls.
 #[derive(Debug, Default)]
 pub(super) struct Recalls {
     waiting: Mutex<HashMap<u64, oneshot::Sender<bool>>>,
 }
 
 impl Recalls {
-    /// The answer for a call. Whoever asks again for the same call gets the next one in the place of who asked before.
+    /// Registers a recall and returns its answer. A second recall of the same call replaces the
+    /// first one.
     pub(super) fn ask(&self, call: u64) -> oneshot::Receiver<bool> {
         let (sender, answer) = oneshot::channel();
         let mut waiting = self.lock();
@@ -21,11 +22,11 @@ impl Recalls {
         answer
     }
 
-    /// Takes an answer. One that nobody waits for any more is dropped.
+    /// Delivers an answer. Drops it if its requester is gone.
     pub(super) fn put(&self, call: u64, back: bool) {
         let waiting = self.lock().remove(&call);
         if let Some(waiting) = waiting {
-            // The one who asked may have left at this moment.
+            // The requester may be gone at this moment.
             let _ = waiting.send(back);
         }
     }

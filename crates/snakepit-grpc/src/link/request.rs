@@ -1,4 +1,4 @@
-//! What a worker asks of its host, free of the messages of the wire.
+//! A worker's requests to its host, independent of the wire's messages.
 
 use std::fmt;
 
@@ -14,39 +14,45 @@ use crate::pb;
 /// Requests of one call run concurrently with each other and with the call.
 #[async_trait]
 pub trait HostRequests: Send + Sync + 'static {
-    /// Answers one request with a MessagePack value, as `proto/README.md` says for the operation.
+    /// Answers one request with a MessagePack value, as `proto/README.md` specifies for the
+    /// operation.
     ///
     /// # Cancel safety
-    /// The future is dropped when the worker cancels the request, when its time is up and when the call ends.
+    /// The future is dropped when the worker cancels the request, when its time is up and when the
+    /// call ends.
     async fn handle(&self, request: HostRequest) -> Result<Bytes, Box<ToolError>>;
 
-    /// A call that made requests is over, and so are all of them: what they opened can be closed. A batch of calls ends once for each
-    /// frame that it travels in.
+    /// Notifies the handler that a call that made requests has ended, together with all of its
+    /// requests. The handler can release what they opened. A batch of calls ends once for each
+    /// frame that carries its items.
     fn call_ended(&self, worker: &WorkerId, call: CallId);
 }
 
-/// One request.
+/// One request of a worker.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct HostRequest {
-    /// The worker that asks.
+    /// The worker that sent the request.
     pub worker: WorkerId,
-    /// The running call in whose name it asks, without its arguments. Its `trace` is the span in which the tool asks.
+    /// The running call that the request belongs to, without its arguments. Its `trace` is the span
+    /// in which the tool made the request.
     pub caller: Request,
-    /// When nobody waits for the answer any more: the deadline of the call, or the request's own if that is earlier.
+    /// Time after which no answer is needed: the deadline of the call, or the request's own if that
+    /// is earlier.
     pub deadline: Option<Instant>,
-    /// What it asks.
+    /// The requested operation.
     pub op: HostOp,
-    /// Name of the tool, variable or program, where the operation has one.
+    /// Name of the tool, variable or program, if the operation has one.
     pub name: String,
     /// The argument, a MessagePack value.
     pub body: Bytes,
-    /// Limit of the answer in bytes; a larger one is not sent.
+    /// Limit of the answer in bytes; a larger answer is not sent.
     pub max_answer: usize,
 }
 
 impl HostRequest {
-    /// A request, for tests of a handler. Its deadline is the caller's, and its answer has no limit.
+    /// Creates a request for tests of a handler. Its deadline is the caller's, and its answer has
+    /// no limit.
     pub fn new(worker: WorkerId, caller: Request, op: HostOp, name: &str, body: Bytes) -> Self {
         Self {
             deadline: caller.deadline,
@@ -62,7 +68,7 @@ impl HostRequest {
 
 macro_rules! ops {
     ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// What a worker may ask.
+        /// An operation that a worker may request.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum HostOp {
@@ -70,10 +76,10 @@ macro_rules! ops {
         }
 
         impl HostOp {
-            /// Every operation.
+            /// All operations.
             pub const ALL: &'static [Self] = &[$(Self::$name,)*];
 
-            /// The operation with this number.
+            /// Returns the operation with this number.
             pub fn from_number(number: i32) -> Option<Self> {
                 Some(match pb::HostOp::try_from(number).ok()? {
                     pb::HostOp::Unspecified => return None,
@@ -81,7 +87,7 @@ macro_rules! ops {
                 })
             }
 
-            /// Its number on the wire.
+            /// Returns the operation's number on the wire.
             pub const fn number(self) -> i32 {
                 match self {
                     $(Self::$name => pb::HostOp::$name as i32,)*
@@ -92,21 +98,21 @@ macro_rules! ops {
 }
 
 ops! {
-    /// The host tools that the call may use.
+    /// List the host tools that the call may use.
     ToolsList,
     /// Call a host tool.
     ToolCall,
     /// Start a streaming host tool.
     ToolOpen,
-    /// The next items of a stream.
+    /// Read the next items of a stream.
     ToolNext,
     /// End a stream.
     ToolClose,
-    /// What the call's session is.
+    /// Read the call's session.
     SessionGet,
-    /// Change its metadata.
+    /// Change the session's metadata.
     SessionUpdate,
-    /// Make a variable.
+    /// Register a variable.
     VariableRegister,
     /// Read variables.
     VariableGet,
@@ -114,19 +120,19 @@ ops! {
     VariableSet,
     /// Delete a variable.
     VariableDelete,
-    /// Which variables there are.
+    /// List the variables.
     VariableList,
     /// Wait for changes of variables.
     Changes,
     /// Store a program.
     ProgramPut,
-    /// Read a program.
+    /// Return the argument.
     ProgramGet,
     /// Delete a program.
     ProgramDelete,
-    /// Which programs there are.
+    /// List the programs.
     ProgramList,
-    /// A sign of life.
+    /// Keep-alive without an effect.
     Ping,
 }
 

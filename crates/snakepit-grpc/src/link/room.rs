@@ -1,4 +1,4 @@
-//! Room for the answers to a worker's requests: what it has not read yet is bounded by the byte.
+//! The limits for answers to a worker's requests: unread answers are bounded by their bytes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,40 +12,41 @@ use super::handling::{Answer, refusal};
 use super::outbox::Outbox;
 use super::parser::ProtocolError;
 
-/// Pieces of frames that the worker has not read yet, after which it is taken for broken.
+/// Number of unread pieces of frames beyond which the worker is treated as broken.
 const MAX_PIECES: usize = 1024;
 
-/// Pieces that the worker has not read yet and that have to do with one running call other than its requests: the call itself, and what
-/// its stream may send on.
+/// Number of unread pieces that each running call adds, apart from its requests: the call itself,
+/// and the window updates of its stream.
 const PIECES_OF_CALL: usize = 8;
 
-/// Bytes of answers that the worker has not read yet, after which its next request waits. It is more than one answer usually has, so
-/// that a worker that reads is not slowed down.
+/// Bytes of unread answers beyond which the worker's next request waits. Larger than most answers,
+/// so a worker that reads its answers is not slowed down.
 const MAX_BYTES: usize = 16 << 20;
 
-/// Bytes of unread answers of all connections of the process. From then on each connection may have [`SHARE`] only: those that read
-/// their answers go on.
+/// Bytes of unread answers on all connections of the process. Beyond this, each connection may have
+/// only [`SHARE`], so the connections that read their answers continue.
 const MAX_BYTES_OF_ALL: usize = 256 << 20;
 
-/// See [`MAX_BYTES_OF_ALL`].
+/// Largest share of one connection, see [`MAX_BYTES_OF_ALL`].
 const SHARE: usize = 1 << 20;
 
-/// Bytes by which answers that were not there at once, and wait for room, may exceed the payload limit.
+/// Bytes by which the answers that wait for room may exceed the payload limit.
 const MAX_READY: usize = 64 << 20;
 
-/// Time in which a worker whose request waits for room must read something of its answers; after it, the worker is taken for broken.
+/// Time in which a worker whose request waits for room must read some of its answers. After it, the
+/// worker is treated as broken.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The room of one connection.
+/// The limits of one connection.
 #[derive(Debug)]
 pub(super) struct Room {
     outbox: Arc<Outbox>,
     max_payload: usize,
-    /// Bytes of answers that wait for room.
+    /// Bytes of the answers that wait for room.
     ready: AtomicUsize,
 }
 
-/// Gives the bytes back, also when the call ends first.
+/// Returns the bytes when dropped, even if the call ends first.
 struct Ready<'a>(&'a AtomicUsize, usize);
 
 impl Drop for Ready<'_> {
@@ -63,14 +64,15 @@ impl Room {
         }
     }
 
-    /// Waits until there is room for one more answer; `calls` counts those that run. A worker that asks without reading the answers would
-    /// fill our memory with them.
+    /// Waits until there is room for one more answer; `calls` returns the number of running calls.
+    /// Otherwise a worker that sends requests without reading the answers could fill the host's
+    /// memory.
     ///
     /// # Errors
-    /// The worker has left too many unread, or reads none of them for [`PATIENCE`].
+    /// The worker has left too many answers unread, or has read none for [`PATIENCE`].
     pub(super) async fn wait(&self, calls: impl Fn() -> usize) -> Result<(), ProtocolError> {
         loop {
-            // Made before the look: what is taken between the two wakes it.
+            // Created before the check, so that bytes taken in between wake it.
             let taken = self.outbox.taken();
             let unread = self.outbox.unread();
             if unread.pieces > MAX_PIECES
@@ -88,8 +90,8 @@ impl Room {
         }
     }
 
-    /// Keeps an answer until there is room for it. When too much is kept already, the answer is that. A worker that does not read for
-    /// [`PATIENCE`] loses its connection.
+    /// Keeps an answer until there is room for it. If too much is kept already, returns an error as
+    /// the answer instead. A worker that does not read for [`PATIENCE`] loses its connection.
     pub(super) async fn hold(&self, answer: Answer, calls: impl Fn() -> usize) -> Answer {
         let bytes = answer.as_ref().map_or(0, Bytes::len);
         let kept = self.ready.fetch_add(bytes, Ordering::Relaxed);

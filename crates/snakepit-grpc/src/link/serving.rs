@@ -24,13 +24,14 @@ use crate::convert;
 use crate::frame::{FLAG_ERROR, Header, Kind};
 use crate::pb;
 
-/// Requests of one call that may wait for their answer.
+/// Largest number of requests of one call that may wait for their answers.
 const MAX_OPEN: usize = 64;
 
-/// Bytes by which arguments of requests that wait for their answers may exceed the payload limit, on one connection.
+/// Bytes by which the arguments of all waiting requests of a connection may exceed the payload
+/// limit.
 const OPEN_BYTES: usize = 16 << 20;
 
-/// Answers the requests of the calls of one connection.
+/// Answers the requests that the calls of one connection make.
 #[derive(Debug)]
 pub(super) struct Serving {
     host: Option<Host>,
@@ -43,31 +44,31 @@ pub(super) struct Serving {
 #[derive(Debug, Default)]
 struct State {
     running: CallMap<Running>,
-    /// The calls of the requests that were not answered at once, by number.
+    /// The calls of the waiting requests, by the requests' numbers.
     owners: HashMap<u64, u64>,
-    /// Bytes of the arguments of those requests.
+    /// Total size in bytes of the arguments of the waiting requests.
     open_bytes: usize,
 }
 
-/// Who answers.
+/// The handler of the requests.
 #[derive(Clone, Debug)]
 struct Host {
     handler: Arc<dyn HostRequests>,
     worker: WorkerId,
 }
 
-/// A running call, and its requests.
+/// A running call and its requests.
 #[derive(Debug)]
 struct Running {
     caller: Request,
     open: Vec<Open>,
-    /// Dropping them ends them.
+    /// The tasks of the requests. Dropping the set aborts them.
     tasks: Option<JoinSet<()>>,
-    /// There when the call has made a request.
+    /// `Some` once the call has made a request.
     ending: Option<Arc<Ending>>,
 }
 
-/// One request that was not answered at once.
+/// A request that was not answered at once.
 #[derive(Debug)]
 struct Open {
     number: u64,
@@ -75,7 +76,7 @@ struct Open {
     cancel: Option<oneshot::Sender<()>>,
 }
 
-/// Tells the handler that a call is over, when the last of its requests is gone.
+/// Notifies the handler of the end of a call when the last of its requests is gone.
 #[derive(Debug)]
 struct Ending {
     host: Host,
@@ -85,7 +86,7 @@ struct Ending {
 impl Drop for Ending {
     fn drop(&mut self) {
         let (host, call) = (&self.host, self.call);
-        // A handler that panics here must not take the connection along.
+        // A handler that panics here must not end the connection.
         let _ = catch_unwind(AssertUnwindSafe(|| {
             host.handler.call_ended(&host.worker, call);
         }));
@@ -107,8 +108,8 @@ impl Serving {
         }
     }
 
-    /// A call is about to be sent. Without a handler nobody keeps account.
-    /// `span` is the worker's span of the call, in which it asks.
+    /// Registers a call that is about to be sent. Does nothing if there is no handler. `span` is
+    /// the worker's span of the call, in which the tool makes its requests.
     pub(super) fn begin(&self, request: &Request, span: Option<TraceContext>) {
         if self.host.is_none() {
             return;
@@ -135,7 +136,7 @@ impl Serving {
         self.lock().running.insert(request.call.0, running);
     }
 
-    /// A call is over: its requests are dropped unanswered.
+    /// Ends a call. Its requests are dropped without an answer.
     pub(super) fn end(&self, call: u64) {
         if self.host.is_none() {
             return;
@@ -149,17 +150,17 @@ impl Serving {
             }
             ended
         };
-        // Not under the lock: a handler that is dropped may do what it likes.
+        // Dropped outside the lock, because the handler's code may run here.
         drop(ended);
     }
 
-    /// The connection has ended.
+    /// Ends all calls, because the connection has ended.
     pub(super) fn end_all(&self) {
         let all = std::mem::take(&mut *self.lock());
         drop(all);
     }
 
-    /// A `HOST_CALL` came. An error ends the connection.
+    /// Answers a `HOST_CALL`. An error ends the connection.
     pub(super) fn request(
         self: &Arc<Self>,
         number: u64,
@@ -177,13 +178,13 @@ impl Serving {
         Ok(())
     }
 
-    /// A `HOST_CALL` came whose body is over the limit; it was skipped.
+    /// Rejects a `HOST_CALL` whose body exceeded the limit and was skipped.
     pub(super) fn too_large(&self, header: &Header) {
         let error = over_limit("request", header.body_len, self.max_payload);
         self.answer(header.call, Err(error));
     }
 
-    /// A `HOST_CANCEL` came. The request may be answered already.
+    /// Cancels a request after a `HOST_CANCEL`. Does nothing if the request is answered already.
     pub(super) fn cancel(&self, number: u64) {
         let mut guard = self.lock();
         let state = &mut *guard;
@@ -193,7 +194,7 @@ impl Serving {
             .and_then(|running| running.open.iter_mut().find(|open| open.number == number))
             .and_then(|open| open.cancel.take())
         {
-            // The request may be answered just now.
+            // The request may be answered at this moment.
             let _ = cancel.send(());
         }
     }
@@ -248,7 +249,7 @@ impl Serving {
         };
         let handler = Arc::clone(&host.handler);
         let mut handling: Handling = Box::pin(async move { handler.handle(request).await });
-        // Most answers are there at once: a task would cost more than they do.
+        // Most answers are ready at once, and a task would cost more than the answer itself.
         let mut context = Context::from_waker(Waker::noop());
         if let Poll::Ready(answer) = poll_caught(handling.as_mut(), &mut context) {
             drop(handling);
@@ -260,7 +261,8 @@ impl Serving {
         Ok(())
     }
 
-    /// Checks that a request may be made; returns its caller and what it holds until it is over.
+    /// Checks that a request may be made. Returns its caller, and the guard to hold until the
+    /// request is over.
     fn admit(
         &self,
         host: &Host,
@@ -308,7 +310,7 @@ impl Serving {
         Ok((running.caller.clone(), Arc::clone(ending)))
     }
 
-    /// Lets a request go on by itself.
+    /// Continues a request in a task of its own.
     fn spawn(
         self: &Arc<Self>,
         call: u64,
@@ -320,13 +322,13 @@ impl Serving {
         let mut guard = self.lock();
         let state = &mut *guard;
         let Some(entry) = state.running.get_mut(&call) else {
-            // The connection ended while it began.
+            // The connection has ended since the request began.
             return;
         };
         let (cancel, cancelled) = oneshot::channel();
         let serving = Arc::clone(self);
         let tasks = entry.tasks.get_or_insert_default();
-        // Those that are done.
+        // Removes the finished tasks.
         while tasks.try_join_next().is_some() {}
         tasks.spawn(async move {
             let answer = finish(handling, cancelled, deadline).await;
@@ -348,7 +350,7 @@ impl Serving {
         state.open_bytes += bytes;
     }
 
-    /// Strikes a request off; false when its call is over.
+    /// Removes a request. Returns `false` if its call is over.
     fn close(&self, call: u64, number: u64) -> bool {
         let mut guard = self.lock();
         let state = &mut *guard;
@@ -376,7 +378,7 @@ impl Serving {
             }
         });
         let mut header = Header::new(Kind::HostReply, number);
-        // A connection that is gone needs no answer.
+        // An error means that the connection is gone and needs no answer.
         let _ = match answer {
             Ok(body) => self.outbox.send(header, |_| {}, &body),
             Err(error) => {

@@ -1,4 +1,4 @@
-//! Where a connection belongs to: the worker, its pool, and the hub that takes what is recorded of both.
+//! The worker of a connection, its pool, and the hub that receives the records of both.
 
 use snakepit_core::events::Events;
 use snakepit_core::{CallId, PoolName, WorkerId};
@@ -9,16 +9,16 @@ use super::client::LinkClient;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Source {
-    /// Its pool.
+    /// The pool of the worker.
     pub pool: PoolName,
-    /// Its name.
+    /// The id of the worker.
     pub worker: WorkerId,
-    /// The hub whose recorder gets the spans.
+    /// The hub whose recorder receives the spans.
     pub events: Events,
 }
 
 impl Source {
-    /// A worker of a pool.
+    /// Describes a worker of a pool.
     pub const fn new(pool: PoolName, worker: WorkerId, events: Events) -> Self {
         Self {
             pool,
@@ -29,19 +29,21 @@ impl Source {
 }
 
 impl LinkClient {
-    /// Says which worker this is: the recorder of its hub gets the worker's spans of calls that are sampled.
+    /// Sets the worker at the other end. From then on the recorder of its hub receives the worker's
+    /// spans of sampled calls.
     #[must_use]
     pub fn of(self, source: Source) -> Self {
         self.pending.spans.belong(source);
         self
     }
 
-    /// The worker is gone, for this reason: its spans of the calls that it has not answered end.
+    /// Ends the spans of all unanswered calls, because the worker is gone for this reason.
     pub fn lose(&self, reason: &str) {
         self.pending.spans.lose(reason);
     }
 
-    /// Returns the number of the call of which this attempt is on the connection, or was one of the last there. `None` if it is unknown.
+    /// Returns the number of the call that this attempt belongs to. `None` if the attempt is
+    /// neither running on the connection nor among the last ones that were.
     pub fn number_of(&self, attempt: CallId) -> Option<CallId> {
         self.pending.number_of(attempt.0).map(CallId)
     }

@@ -1,5 +1,5 @@
-//! The workers' spans of the calls on one connection. The host gives each its id and makes the span; a worker only tells when it began, and how
-//! long it took.
+//! The workers' spans of the calls on one connection. The host assigns the id and creates the span;
+//! a worker only reports when it began and how long it took.
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,10 +20,10 @@ use crate::pb;
 /// Name of the spans.
 const NAME: &str = "snakepit.tool";
 
-/// Bytes that such a span takes in memory, about, without the texts that calls bring.
+/// Approximate size of such a span in memory in bytes, without the texts that depend on the call.
 const BYTES: usize = 750;
 
-/// The spans that have begun.
+/// The spans of running calls.
 #[derive(Debug, Default)]
 pub(super) struct Spans {
     source: OnceLock<Source>,
@@ -32,7 +32,7 @@ pub(super) struct Spans {
     count: AtomicUsize,
 }
 
-/// The span of a call that its worker has.
+/// The span of a running call.
 #[derive(Debug)]
 struct Open {
     context: TraceContext,
@@ -44,28 +44,29 @@ struct Open {
     number: u64,
     kind: Kind,
     sent: SystemTime,
-    /// The host has asked for its end.
+    /// `true` once the host has requested the call's cancellation.
     cancelled: bool,
 }
 
-/// The end of the call of a span.
+/// The end of a call, for its span.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Ended<'a> {
-    /// It was answered with a result.
+    /// The call returned a result.
     Good,
-    /// It failed: a code, and the type of the exception if there is one.
+    /// The call failed: an error code, and the type of the exception or an empty text.
     Failed(&'a str, &'a str),
-    /// Its worker is gone.
+    /// The worker is gone, for this reason.
     Lost(&'a str),
 }
 
 impl Spans {
-    /// Says where the connection belongs to; without it there are no spans.
+    /// Sets the worker and pool of the connection. Without them no spans are recorded.
     pub(super) fn belong(&self, source: Source) {
         self.source.get_or_init(|| source);
     }
 
-    /// A call is about to be sent: the context of its worker's span, which goes along. `None` if the call has no trace.
+    /// Begins the span of a call that is about to be sent. Returns the context of the span, which
+    /// is sent with the call. `None` if the call has no trace.
     pub(super) fn begin(&self, kind: Kind, request: &Request) -> Option<TraceContext> {
         let parent = request.trace?;
         let context = parent.child();
@@ -91,7 +92,7 @@ impl Spans {
         Some(context)
     }
 
-    /// The host asks for the end of a call.
+    /// Marks the span of a call whose cancellation is requested.
     pub(super) fn cancel(&self, call: u64) {
         if !self.is_idle()
             && let Some(open) = self.lock().get_mut(&call)
@@ -100,21 +101,21 @@ impl Spans {
         }
     }
 
-    /// A call was not begun, or is somebody else's business: there is no span of it.
+    /// Discards the span of a call that was not begun or that is answered elsewhere.
     pub(super) fn forget(&self, call: u64) {
         drop(self.take(call));
     }
 
-    /// A call was answered; `head` is a `WorkerSpan` or nothing.
+    /// Ends the span of an answered call. `head` is an encoded `WorkerSpan` or empty.
     pub(super) fn end(&self, call: u64, head: &Bytes, how: Ended<'_>) {
         if let Some(open) = self.take(call) {
-            // One that cannot be read tells nothing.
+            // A malformed report is ignored.
             let told = pb::WorkerSpan::decode(&head[..]).ok();
             self.record(open, told.filter(|_| !head.is_empty()), how);
         }
     }
 
-    /// A call was answered with an error.
+    /// Ends the span of a call that was answered with an error.
     pub(super) fn fail(&self, call: u64, error: &pb::ToolError, code: ErrorCode) {
         if let Some(open) = self.take(call) {
             self.record(
@@ -125,7 +126,7 @@ impl Spans {
         }
     }
 
-    /// The worker is gone, for this reason, and the calls that it had with it.
+    /// Ends all spans, because the worker is gone for this reason.
     pub(super) fn lose(&self, reason: &str) {
         if self.is_idle() {
             return;
@@ -151,7 +152,8 @@ impl Spans {
         open
     }
 
-    /// Hands a span to the recorder. Without the worker's times it lasts from its sending to now.
+    /// Passes a span to the recorder. Without the worker's times the span lasts from the sending of
+    /// the call until now.
     fn record(&self, open: Open, told: Option<pb::WorkerSpan>, how: Ended<'_>) {
         let Some(source) = self.source.get() else {
             return;
@@ -235,7 +237,8 @@ fn integer(value: u64) -> Attribute {
     Attribute::Integer(i64::try_from(value).unwrap_or(i64::MAX))
 }
 
-/// Start and end of a span as the worker tells them, within the time that the host knows it to have had.
+/// Returns the start and the end of a span as the worker reports them, clamped to the time between
+/// the sending of the call and now.
 fn times(
     sent: SystemTime,
     now: SystemTime,
@@ -250,8 +253,9 @@ fn times(
     (start, end.map_or(now, |end| end.min(now)))
 }
 
-/// The span in which a request was made: one of the call's own trace that the worker names, else the worker's span of the call. Whether the
-/// trace is recorded is not for a worker to say.
+/// Returns the span in which a request was made: the one that the worker names if it belongs to the
+/// call's trace, else the worker's span of the call. The sampling decision is the host's; the
+/// worker's is ignored.
 pub(super) fn asked_in(call: Option<TraceContext>, named: &[u8]) -> Option<TraceContext> {
     let call = call?;
     let named = TraceContext::from_bytes(named);

@@ -1,4 +1,4 @@
-//! What workers tell of cancelled calls, until somebody asks.
+//! The workers' reports on cancelled calls, kept until they are requested.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,8 @@ use tokio::sync::Notify;
 
 use crate::pb;
 
-/// Reports kept; of a call that nobody asks for the report stays until others push it out.
+/// Number of reports that are kept. A report that is never requested stays until newer ones
+/// displace it.
 const KEPT: usize = 256;
 
 #[derive(Debug, Default)]
@@ -33,10 +34,10 @@ impl Stops {
         self.came.notify_waiters();
     }
 
-    /// Waits for the report of a call.
+    /// Waits for the report on a call.
     pub(super) async fn take(&self, call: CallId) -> Stopped {
         loop {
-            // Made before the look: a report between the two wakes it.
+            // Created before the check, so that a report that arrives in between wakes it.
             let came = self.came.notified();
             if let Some(stopped) = self.find(call) {
                 return stopped;
@@ -56,7 +57,8 @@ impl Stops {
     }
 }
 
-/// A step that this host does not know counts as the gentlest: all that is certain is that the tool has ended.
+/// Converts the number of a cancellation step. An unknown step counts as the gentlest, because only
+/// the end of the tool is certain.
 pub(super) const fn step(number: u32) -> StopStep {
     match number {
         2 => StopStep::Task,

@@ -1,4 +1,4 @@
-//! Records as they are encoded: MessagePack maps with the keys of `proto/README.md`.
+//! The encoding of records: MessagePack maps with the keys of `proto/README.md`.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use snakepit_core::record::{Attribute, Attributes as Core};
 
 use super::{MAX_MOMENTS, clip, context, is_name};
 
-/// Attributes, measurements or texts of one record; further ones are left out.
+/// Largest number of attributes, measurements or texts of one record; further ones are omitted.
 const MAX_ENTRIES: usize = 64;
 
 #[derive(Deserialize)]
@@ -97,11 +97,11 @@ pub(super) struct Measurement<'a> {
     pub(super) trace: Trace,
 }
 
-/// 25 bytes or nil.
+/// A trace context of 25 bytes, or nil.
 #[derive(Default)]
 pub(super) struct Trace(pub(super) Option<TraceContext>);
 
-/// 8 bytes that are not all zeros, or nil.
+/// A span id of 8 bytes that are not all zero, or nil.
 #[derive(Default)]
 pub(super) struct Parent(pub(super) Option<[u8; 8]>);
 
@@ -143,7 +143,7 @@ impl<'de> Visitor<'de> for Binary {
     }
 }
 
-/// Names and values; a name that is none is left out with its value.
+/// Names and values. An entry with an invalid name is omitted.
 pub(super) struct Entries<V>(pub(super) BTreeMap<Arc<str>, V>);
 
 impl<V> Default for Entries<V> {
@@ -164,10 +164,11 @@ impl<'de, V: FromScalar> Deserialize<'de> for Entries<V> {
     }
 }
 
-/// Names of attributes that say where a record comes from: the host gives them, and no worker.
+/// Attributes that state the origin of a record. The host sets them; values from a worker are
+/// ignored.
 const ORIGIN: [&str; 3] = ["snakepit.pool", "snakepit.worker", "snakepit.call.id"];
 
-/// The same in their order, without those of [`ORIGIN`].
+/// Attributes in their order, without those of [`ORIGIN`].
 #[derive(Default)]
 pub(super) struct Attributes(pub(super) Core);
 
@@ -205,12 +206,12 @@ impl<'de, V: FromScalar> Visitor<'de> for Pairs<V> {
     }
 }
 
-/// A text, borrowed where it lies in the record.
+/// A text, borrowed from the record where possible.
 #[derive(Deserialize)]
 #[serde(transparent)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// A number, for instruments.
+/// The value of a measurement.
 pub(super) struct Value(pub(super) f64);
 
 impl<'de> Deserialize<'de> for Value {
@@ -231,7 +232,7 @@ pub(super) enum Scalar<'a> {
     Text(Cow<'a, str>),
 }
 
-/// A type that is read from a scalar. The result is `None` if the scalar has another type.
+/// A type that can be converted from a scalar. `None` if the scalar has another type.
 pub(super) trait FromScalar: Sized {
     fn from_scalar(scalar: Scalar<'_>) -> Option<Self>;
 }
@@ -306,7 +307,7 @@ impl<'de> Visitor<'de> for ScalarVisitor {
     }
 }
 
-/// The moments of a span, as many as are kept.
+/// Reads the moments of a span, up to the limit.
 fn moments<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Moment<'de>>, D::Error> {
     struct Moments;
 

@@ -1,4 +1,5 @@
-//! Values in `google.protobuf.Any`, by the conventions of the wire: almost always JSON text whose type URL is only a hint.
+//! Values in `google.protobuf.Any`, by the conventions of the wire: usually JSON text whose type
+//! URL is only a hint.
 
 use prost::Message;
 use prost_types::Any;
@@ -7,16 +8,18 @@ use snakepit_core::{DType, Tensor, Value};
 use super::json;
 use super::status::Fault;
 
-/// URL of everything that the host sends.
+/// Type URL of all values that the host sends, except for special numbers.
 const STRING_URL: &str = "type.googleapis.com/google.protobuf.StringValue";
 
-/// URL of a number that JSON has no word for.
+/// Type URL of numbers that JSON cannot represent.
 const FLOAT_URL: &str = "type.googleapis.com/snakepit.float";
 
-/// Longest packed message that has parts, in bytes: a part of two bytes takes about 70 in memory. JSON text has a budget of its own.
+/// Longest packed message that contains parts, in bytes: a part of two bytes takes about 70 in
+/// memory. JSON text has a limit of its own.
 const MAX_PACKED: usize = 1 << 20;
 
-/// A value for a client: JSON of at most `limit` bytes under the URL of a string, as clients expect it.
+/// Converts a value for a client: JSON of at most `limit` bytes under the type URL of a string, as
+/// clients expect.
 ///
 /// # Errors
 /// The text would be longer.
@@ -28,10 +31,10 @@ pub(super) fn write(value: &Value, limit: usize) -> Result<Any, Fault> {
     })
 }
 
-/// A value of a client.
+/// Converts a client's value.
 ///
 /// # Errors
-/// What is wrong with it: a phrase for the middle of a message.
+/// The problem with it: a phrase for the middle of a message.
 pub(super) fn read(any: &Any) -> Result<Value, String> {
     let bytes = any.value.as_slice();
     let path = any.type_url.rsplit('/').next().unwrap_or_default();
@@ -59,7 +62,8 @@ pub(super) fn read(any: &Any) -> Result<Value, String> {
     }
 }
 
-/// A packed message or JSON text under the same URL. A packed one is one field 1 that fills the value.
+/// Converts a packed message, or JSON text under the same URL. A packed message is a single field 1
+/// that fills the value.
 fn string(bytes: &[u8]) -> Result<Value, String> {
     if bytes.is_empty() {
         return Ok(Value::Str(String::new()));
@@ -75,8 +79,9 @@ fn string(bytes: &[u8]) -> Result<Value, String> {
     json::parse(bytes)
 }
 
-/// JSON text, the names of special numbers included, or else the message that the URL promises. JSON goes first, since the wire's clients
-/// send it under these URLs; a packed message is JSON only when the bytes of a floating-point number happen to be digits.
+/// Converts JSON text, including the names of special numbers, or else the message that the URL
+/// names. JSON is tried first, because the wire's clients send it under these URLs. A packed
+/// message is mistaken for JSON only if the bytes of a floating-point number happen to be digits.
 fn json_or(
     bytes: &[u8],
     message: impl FnOnce(&[u8]) -> Result<Value, String>,
@@ -94,7 +99,7 @@ fn message<M: Message + Default>(bytes: &[u8], name: &str) -> Result<M, String> 
     M::decode(bytes).map_err(|_| format!("the bytes are no {name}"))
 }
 
-/// A packed message that has parts.
+/// Decodes a packed message that contains parts.
 fn parts<M: Message + Default>(bytes: &[u8], name: &str) -> Result<M, String> {
     if bytes.len() > MAX_PACKED {
         return Err(format!("a packed {name} has at most {MAX_PACKED} bytes"));
@@ -102,7 +107,7 @@ fn parts<M: Message + Default>(bytes: &[u8], name: &str) -> Result<M, String> {
     message(bytes, name)
 }
 
-/// What the type's name asks for beyond JSON.
+/// Converts a value to the type that the name requests beyond JSON.
 fn typed(name: &str, value: Value) -> Result<Value, String> {
     match (name, value) {
         ("float", value) => float(value),
@@ -131,7 +136,7 @@ fn integer(value: Value) -> Result<Value, String> {
     let fault = || "it is no integer".to_owned();
     match value {
         Value::Int(_) | Value::UInt(_) => Ok(value),
-        // Both bounds are exact floats, the upper one being the first that does not fit.
+        // Both bounds are exact floats; the upper one is the first number that does not fit.
         Value::Float(number)
             if number.fract() == 0.0 && (-(2_f64.powi(63))..2_f64.powi(63)).contains(&number) =>
         {
@@ -146,7 +151,7 @@ fn integer(value: Value) -> Result<Value, String> {
     }
 }
 
-/// `{"shape": [2, 3], "data": […]}`, the data nested or flat.
+/// Converts `{"shape": [2, 3], "data": […]}`, with nested or flat data.
 fn tensor(value: &Value) -> Result<Value, String> {
     let (Some(Value::List(shape)), Some(data)) = (value.get("shape"), value.get("data")) else {
         return Err("a tensor needs a list `shape` and a list `data`".to_owned());

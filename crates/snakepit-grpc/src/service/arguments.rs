@@ -1,4 +1,4 @@
-//! What a client gives to a tool, and what it gets back.
+//! The arguments that a client passes to a tool, and the results that it receives.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -11,16 +11,16 @@ use super::status::{Fault, invalid, short_name};
 use super::{any, json};
 use crate::pb;
 
-/// Arguments of one call.
+/// Largest number of arguments of one call.
 const MAX_PARAMETERS: usize = 1_000;
 
-/// Entries and bytes of the metadata of one call.
+/// Largest number of entries, and largest size in bytes, of the metadata of one call.
 const MAX_METADATA: (usize, usize) = (128, 16 << 10);
 
-/// How a client wants its results.
+/// The form in which a client requests its results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
-    /// `Any` and binary results; chunks of JSON or bytes.
+    /// Results as `Any` and bytes; chunks of JSON or bytes.
     Any,
     /// JSON in one piece.
     Json,
@@ -31,7 +31,7 @@ pub(super) enum Form {
 /// Checks the metadata of a call.
 ///
 /// # Errors
-/// Too many entries or bytes.
+/// The metadata has too many entries or bytes.
 pub(super) fn metadata(map: HashMap<String, String>) -> Result<Metadata, Fault> {
     let (entries, bytes) = MAX_METADATA;
     let size: usize = map.iter().map(|(key, value)| key.len() + value.len()).sum();
@@ -44,10 +44,10 @@ pub(super) fn metadata(map: HashMap<String, String>) -> Result<Metadata, Fault> 
     Ok(map.into_iter().collect())
 }
 
-/// The arguments of a call, and the form in which the result is wanted.
+/// Returns the arguments of a call, and the requested form of its result.
 ///
 /// # Errors
-/// Which part of them is malformed.
+/// The error names the malformed part.
 pub(super) fn of_call(request: pb::ExecuteToolRequest) -> Result<(Payload, Form), Fault> {
     if !request.buffers.is_empty() {
         return Err(invalid(
@@ -77,10 +77,10 @@ pub(super) fn of_call(request: pb::ExecuteToolRequest) -> Result<(Payload, Form)
     }
 }
 
-/// Arguments by name; binary ones go before others of the same name.
+/// Encodes arguments by name. A binary argument replaces another one of the same name.
 ///
 /// # Errors
-/// `Invalid parameter <name>: <reason>`, or too many of them.
+/// `Invalid parameter <name>: <reason>`, or too many arguments.
 pub(super) fn named(
     parameters: &HashMap<String, Any>,
     binary: &HashMap<String, Bytes>,
@@ -91,7 +91,7 @@ pub(super) fn named(
             "the call has {count} parameters, and at most {MAX_PARAMETERS} are allowed"
         )));
     }
-    // Each is encoded as it comes: there is the memory of one value at a time, whatever their number.
+    // Each value is encoded at once, so only one decoded value is in memory at a time.
     let mut values = BTreeMap::new();
     for (name, any) in parameters {
         if binary.contains_key(name) {
@@ -111,7 +111,7 @@ pub(super) fn named(
     Payload::encode(&values).map_err(unfit)
 }
 
-/// One argument of several.
+/// One of several arguments.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Argument {
@@ -124,13 +124,14 @@ fn unfit(error: PayloadError) -> Fault {
     ToolError::new(ErrorCode::InvalidPayload, error.to_string()).into()
 }
 
-/// Bytes of a payload that is turned into JSON where it comes in; larger ones go to a thread for blocking work.
+/// Largest payload in bytes that is converted to JSON on the current thread; larger ones are
+/// converted on a thread for blocking work.
 const AT_ONCE: usize = 256 << 10;
 
-/// Does something with a payload, apart from the threads of the runtime if it is large.
+/// Processes a payload, on a thread for blocking work if it is large.
 ///
 /// # Errors
-/// Those of the work.
+/// The errors of `work`.
 pub(super) async fn apart<T: Send + 'static>(
     payload: &Payload,
     work: impl FnOnce(&Payload) -> Result<T, Fault> + Send + 'static,
@@ -143,7 +144,8 @@ pub(super) async fn apart<T: Send + 'static>(
     done.unwrap_or_else(|_| Err(super::chunks::panicked()))
 }
 
-/// A result as `Any` and bytes: bytes travel by themselves. JSON text has at most `limit` bytes.
+/// Converts a result to `Any` and bytes; a result of bytes is sent as bytes alone. JSON text has at
+/// most `limit` bytes.
 ///
 /// # Errors
 /// The payload is malformed, or too large as JSON.
@@ -155,7 +157,7 @@ pub(super) fn any_result(payload: &Payload, limit: usize) -> Result<(Any, Bytes)
     })
 }
 
-/// A response that has nothing but the result. JSON text has at most `limit` bytes.
+/// Returns a response that contains only the result. JSON text has at most `limit` bytes.
 ///
 /// # Errors
 /// The payload is malformed, or too large as JSON.
@@ -183,7 +185,7 @@ pub(super) fn result(
     Ok(response)
 }
 
-/// One chunk of a stream: its bytes and how they are encoded. JSON text has at most `limit` bytes.
+/// Converts one chunk of a stream to bytes and their encoding. JSON text has at most `limit` bytes.
 ///
 /// # Errors
 /// The payload is malformed, or too large as JSON.

@@ -1,4 +1,4 @@
-//! What the headers of a request say of its caller: how long it waits, its place in a trace, its correlation id.
+//! The caller's headers of a request: its deadline, its place in a trace, its correlation id.
 
 use std::sync::Arc;
 
@@ -9,32 +9,34 @@ use tonic::{Request, Response};
 
 use super::deadline;
 
-/// Header of the caller's span, as [W3C Trace Context](https://www.w3.org/TR/trace-context/) defines it.
+/// Header of the caller's span, as [W3C Trace Context](https://www.w3.org/TR/trace-context/)
+/// defines it.
 const TRACE_PARENT: &str = "traceparent";
 
-/// Header of what tracing systems have written beside it.
+/// Header of the tracing systems' own data beside it.
 const TRACE_STATE: &str = "tracestate";
 
-/// Header of a text that the records of a call carry, in requests and in their answers.
+/// Header of a correlation id, which the records of a call carry, in requests and in their answers.
 const CORRELATION: &str = "x-snakepit-correlation-id";
 
 /// Longest correlation id in bytes.
 const MAX_CORRELATION: usize = 256;
 
-/// Who makes a request.
+/// The caller of a request.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Caller {
-    /// When it stops waiting.
+    /// Time at which the caller stops waiting.
     pub(super) deadline: Option<Instant>,
-    /// The span that it makes the request in.
+    /// The span in which the caller makes the request.
     pub(super) trace: Option<TraceContext>,
-    /// What goes with that span; nothing without one.
+    /// The trace state that belongs to that span; empty without a span.
     pub(super) trace_state: TraceState,
     pub(super) correlation: Option<Arc<str>>,
 }
 
 impl Caller {
-    /// A header that cannot be used, or is there more than once, is as good as none: no call fails for the sake of its records.
+    /// Reads the caller from the headers. A header that is invalid or repeated is ignored, because
+    /// no call should fail because of its records.
     pub(super) fn of<T>(request: &Request<T>) -> Self {
         let headers = request.metadata();
         let trace = only(headers, TRACE_PARENT).and_then(|text| text.parse().ok());
@@ -51,7 +53,7 @@ impl Caller {
         }
     }
 
-    /// Says in whose name a host tool is called.
+    /// Copies the caller into a call of a host tool.
     pub(super) fn name(&self, call: &mut ToolCall) {
         call.deadline = self.deadline;
         call.trace = self.trace;
@@ -59,7 +61,7 @@ impl Caller {
         call.correlation.clone_from(&self.correlation);
     }
 
-    /// Gives the correlation id back.
+    /// Returns the correlation id to the caller, with the answer.
     pub(super) fn answer<T>(&self, message: T) -> Response<T> {
         let mut response = Response::new(message);
         let value = self
@@ -73,7 +75,8 @@ impl Caller {
     }
 }
 
-/// The members of all headers of this name, in their order. One that is no text makes them none.
+/// Joins the members of all headers of this name, in order. A header that is not text makes the
+/// result empty.
 fn state(headers: &MetadataMap) -> TraceState {
     let mut values = headers.get_all(TRACE_STATE).iter();
     let Some(first) = values.next() else {
@@ -89,7 +92,7 @@ fn state(headers: &MetadataMap) -> TraceState {
     )
 }
 
-/// The value of a header that is there once.
+/// Returns the value of a header that is present exactly once.
 fn only<'a>(headers: &'a MetadataMap, name: &str) -> Option<&'a str> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?;

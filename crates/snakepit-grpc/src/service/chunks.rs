@@ -1,4 +1,4 @@
-//! Results of a tool as a stream of chunks, with a last one that says how it was.
+//! The results of a tool as a stream of chunks, the last of which reports the outcome.
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -15,17 +15,17 @@ use super::peer_tools::Registered;
 use super::status::{Fault, from_tool};
 use crate::pb;
 
-/// Who runs a tool.
+/// The party that runs a tool.
 #[derive(Clone, Debug)]
 pub(super) enum Served {
     /// The host.
     Local,
-    /// A worker of a pool, or a peer that has registered the tool.
+    /// A worker of a pool, or the peer that has registered the tool.
     Remote(Option<Registered>),
 }
 
 impl Served {
-    /// What clients are told of it.
+    /// Returns the metadata that clients receive about it.
     pub(super) fn metadata(&self) -> HashMap<String, String> {
         let (kind, worker) = match self {
             Self::Local => ("local", None),
@@ -43,17 +43,18 @@ impl Served {
 pub(super) struct Chunks {
     tool: String,
     form: Form,
-    /// Bytes of JSON text in one chunk.
+    /// Largest size of JSON text in one chunk, in bytes.
     limit: usize,
     served: Served,
     started: Instant,
     sent: u64,
-    /// `None` when the last chunk or an error is out.
+    /// The results. `None` after the last chunk or an error.
     source: Option<BoxStream<'static, Result<Payload, Fault>>>,
 }
 
 impl Chunks {
-    /// Chunks of these results, with at most `limit` bytes of JSON text in each. A panic of the source becomes its last error.
+    /// Creates chunks of these results, with at most `limit` bytes of JSON text in each. A panic of
+    /// the source becomes its last error.
     pub(super) fn new(
         tool: &str,
         form: Form,
@@ -74,7 +75,7 @@ impl Chunks {
         }
     }
 
-    /// As a stream of messages. Dropping it drops the source.
+    /// Converts the chunks into a stream of messages. Dropping it drops the source.
     pub(super) fn into_stream(self) -> BoxStream<'static, Result<pb::ToolChunk, Status>> {
         stream::unfold(self, |mut chunks| async {
             let item = chunks.next().await?;
@@ -128,7 +129,8 @@ impl Chunks {
     }
 }
 
-/// What a client is told of a panic; the panic itself was reported where it happened.
+/// Returns the error that reports a panic to a client; the panic itself was logged where it
+/// happened.
 pub(super) fn panicked() -> Fault {
     ToolError::new(
         ErrorCode::HostToolPanicked,

@@ -1,4 +1,4 @@
-//! How long a client waits.
+//! The deadline of a client's request.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use tonic::Request;
 
 use super::status::{Fault, invalid};
 
-/// The longest time that is taken at its word; longer ones are cut.
+/// Longest accepted time limit; longer ones are shortened to it.
 const MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// When the client stops waiting, as noted when the request came in.
+/// The time at which the client stops waiting, computed when the request arrived.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Deadline(pub(super) Instant);
 
-/// The deadline in the headers of a request that comes in now.
+/// Reads the deadline from the headers of a request that arrives now.
 ///
 /// # Errors
 /// `grpc-timeout` is malformed.
@@ -28,12 +28,13 @@ pub(super) fn from_headers(headers: &HeaderMap) -> Result<Option<Deadline>, Faul
     Ok(Some(Deadline(Instant::now() + timeout.min(MAX))))
 }
 
-/// The deadline of a request.
+/// Returns the deadline of a request.
 pub(super) fn of<T>(request: &Request<T>) -> Option<Instant> {
     request.extensions().get::<Deadline>().map(|it| it.0)
 }
 
-/// The earlier one of a deadline and a time from now in microseconds, 0 being none.
+/// Returns the earlier one of a deadline and a time limit in microseconds from now; a limit of 0 is
+/// none.
 pub(super) fn earlier(deadline: Option<Instant>, timeout_us: u64) -> Option<Instant> {
     if timeout_us == 0 {
         return deadline;
@@ -42,7 +43,7 @@ pub(super) fn earlier(deadline: Option<Instant>, timeout_us: u64) -> Option<Inst
     Some(deadline.map_or(own, |deadline| deadline.min(own)))
 }
 
-/// At most 8 digits and a unit.
+/// Parses at most 8 digits and a unit.
 fn parse(text: &str) -> Option<Duration> {
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     if !(1..=8).contains(&digits.len()) || !digits.bytes().all(|byte| byte.is_ascii_digit()) {

@@ -1,4 +1,4 @@
-//! Tools of workers for clients.
+//! Runs tools of workers for clients.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -21,13 +21,13 @@ use super::status::{Fault, call_error, from_tool, invalid, short_name};
 use crate::convert::tool_error_message;
 use crate::pb;
 
-/// Bytes of a tool's name.
+/// Largest size of a tool's name in bytes.
 const MAX_NAME: usize = 256;
 
-/// Calls of one `ExecuteToolMany` that run at the same time.
+/// Number of calls of one `ExecuteToolMany` that run concurrently.
 pub(super) const MANY: usize = 16;
 
-/// A call that has been understood.
+/// A decoded and checked call.
 struct Prepared {
     session: Option<SessionId>,
     tool: String,
@@ -47,7 +47,7 @@ impl Inner {
         })
     }
 
-    /// Failures of the call are part of the answer.
+    /// Runs a call. Its failure is part of the answer.
     pub(super) async fn execute_tool(
         &self,
         request: pb::ExecuteToolRequest,
@@ -70,7 +70,7 @@ impl Inner {
             Ok((reply, form)) => {
                 let work = move |reply: &Payload| arguments::result(reply, form, max_message);
                 let answer = arguments::apart(&reply, work).await;
-                // As any message that is too large, and not as a failure of the tool.
+                // Reported as any message that is too large, and not as a failure of the tool.
                 if let Err(error) = &answer
                     && error.code == ErrorCode::PayloadTooLarge
                 {
@@ -99,7 +99,8 @@ impl Inner {
         Ok(response)
     }
 
-    /// Answers in order. Some calls run at the same time; the next requests are read as answers are taken.
+    /// Runs calls and answers in order. Some calls run concurrently; further requests are read as
+    /// answers are taken.
     pub(super) fn execute_tool_many(
         self: Arc<Self>,
         requests: impl Stream<Item = Result<pb::ExecuteToolRequest, Status>> + Send + 'static,
@@ -174,7 +175,8 @@ impl Inner {
         })
     }
 
-    /// Tools of the host go before those of peers, and those before the tools of pools.
+    /// Returns the party that runs a tool. Tools of the host take precedence over those of peers,
+    /// and those over the tools of pools.
     fn served(&self, session: Option<&SessionId>, tool: &str) -> Served {
         if self.state.tools().is_exposed(session, tool) {
             return Served::Local;
@@ -236,7 +238,8 @@ impl Prepared {
     }
 }
 
-/// The time that older clients put into the metadata, in microseconds.
+/// Returns the time limit in microseconds that older clients put into the metadata. 0 if there is
+/// none.
 fn timeout_of(metadata: &Metadata) -> Result<u64, Fault> {
     let Some(text) = metadata.get("timeout_ms") else {
         return Ok(0);

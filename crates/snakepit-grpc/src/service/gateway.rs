@@ -1,4 +1,4 @@
-//! What runs the tools of workers for clients.
+//! The interface through which clients run the tools of workers.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,7 +10,8 @@ use snakepit_core::{
     Error, Metadata, Payload, Session, SessionId, ToolError, ToolInfo, TraceContext, TraceState,
 };
 
-/// Results of one streaming tool. It ends after the last one or after the first error. Dropping it cancels the call.
+/// Results of one streaming tool. The stream ends after the last result or after the first error.
+/// Dropping it cancels the call.
 pub type GatewayStream = Pin<Box<dyn Stream<Item = Result<Payload, Error>> + Send>>;
 
 /// Runs the tools of workers for clients.
@@ -19,7 +20,8 @@ pub trait Gateway: Send + Sync + 'static {
     /// Runs one call.
     ///
     /// # Errors
-    /// Why it failed. A tool that does not exist is [`ErrorCode::UnknownTool`](snakepit_core::ErrorCode::UnknownTool).
+    /// The error of the call. A tool that does not exist is
+    /// [`ErrorCode::UnknownTool`](snakepit_core::ErrorCode::UnknownTool).
     ///
     /// # Cancel safety
     /// Dropping the future cancels the call.
@@ -28,21 +30,23 @@ pub trait Gateway: Send + Sync + 'static {
     /// Starts one streaming call.
     ///
     /// # Errors
-    /// As [`execute`](Self::execute); errors after the start come as the last item.
+    /// As for [`execute`](Self::execute); errors after the start are the last item.
     async fn execute_stream(&self, call: GatewayCall) -> Result<GatewayStream, Error>;
 
-    /// The tools that there are.
+    /// Returns the available tools.
     fn tools(&self) -> Vec<ToolInfo>;
 
-    /// Calls find workers: what `grpc.health.v1` tells clients. It is asked often and must be quick.
+    /// Returns `true` if calls find workers, which `grpc.health.v1` reports to clients. Called
+    /// often, so it must be fast.
     fn is_ready(&self) -> bool {
         true
     }
 
-    /// A peer is about to register tools of its own for a session. Names are valid and unique; what is refused here is not registered.
+    /// Approves the tools that a peer is about to register for a session. Their names are valid and
+    /// unique. If this fails, none of them is registered.
     ///
     /// # Errors
-    /// Why not.
+    /// The reason for the rejection.
     fn register_tools(
         &self,
         session: &Session,
@@ -55,23 +59,24 @@ pub trait Gateway: Send + Sync + 'static {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct GatewayCall {
-    /// Session of the client; it exists.
+    /// The client's session, which exists. `None` for a call without one.
     pub session: Option<SessionId>,
     /// Name of the tool.
     pub tool: String,
-    /// Arguments: a map or a list.
+    /// The arguments: a map or a list.
     pub args: Payload,
     /// Time until the client stops waiting.
     pub timeout: Option<Duration>,
-    /// The peer that has registered this tool for the session, by the name it gave itself; `None` for a tool of the host's own pools.
+    /// The peer that has registered this tool for the session, by the name that it chose. `None`
+    /// for a tool of the host's own pools.
     pub peer: Option<Arc<str>>,
-    /// Texts that the client sent along.
+    /// Metadata that the client sent with the call.
     pub metadata: Metadata,
     /// The client's span, from the header `traceparent`.
     pub trace: Option<TraceContext>,
-    /// What goes with that span, from the header `tracestate`.
+    /// The trace state that belongs to that span, from the header `tracestate`.
     pub trace_state: TraceState,
-    /// Text for the records of the call, from the header `x-snakepit-correlation-id`.
+    /// Correlation id for the records of the call, from the header `x-snakepit-correlation-id`.
     pub correlation: Option<Arc<str>>,
 }
 
@@ -79,12 +84,12 @@ pub struct GatewayCall {
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct PeerTool {
-    /// Its name.
+    /// The tool's name.
     pub name: String,
-    /// Its description.
+    /// The tool's description.
     pub description: String,
-    /// It gives a stream of results.
+    /// `true` if the tool returns a stream of results.
     pub streaming: bool,
-    /// Its metadata.
+    /// The tool's metadata.
     pub metadata: Metadata,
 }

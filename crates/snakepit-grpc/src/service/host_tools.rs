@@ -1,4 +1,4 @@
-//! Tools of the host for clients, and tools of clients.
+//! Tools of the host for clients, and the registration of clients' tools.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use super::status::{Fault, from_tool, invalid, short_name, state_error};
 use super::tool_specs;
 use crate::pb;
 
-/// Bytes of the name that a peer gives itself.
+/// Largest size in bytes of the name that a peer chooses for itself.
 const MAX_WORKER: usize = 128;
 
 impl Inner {
@@ -30,7 +30,7 @@ impl Inner {
         Ok(pb::GetExposedElixirToolsResponse { tools })
     }
 
-    /// Every failure is part of the answer, since clients know them there.
+    /// Calls a host tool. Every failure is part of the answer, where clients expect it.
     pub(super) async fn call_host_tool(
         &self,
         request: pb::ExecuteElixirToolRequest,
@@ -92,7 +92,7 @@ impl Inner {
         Ok(chunks.into_stream())
     }
 
-    /// What a call of a host tool needs.
+    /// Returns the call and the arguments of a host tool.
     fn prepare(
         &self,
         request: &pb::ExecuteElixirToolRequest,
@@ -114,7 +114,7 @@ impl Inner {
         Ok((call, args))
     }
 
-    /// The session of a call, when it names one; it must exist.
+    /// Returns the session that a call names, if any. The session must exist.
     pub(super) fn session_of_call(&self, id: &str) -> Result<Option<SessionId>, Fault> {
         if id.is_empty() {
             return Ok(None);
@@ -125,7 +125,7 @@ impl Inner {
             .map_err(state_error)
     }
 
-    /// An error in the words that clients know.
+    /// Rewrites an error into the text that clients of the wire expect.
     fn told(&self, request: &pb::ExecuteElixirToolRequest, mut error: Fault) -> Fault {
         let (tool, session) = (&request.tool_name, &request.session_id);
         let unknown = error.code == ErrorCode::UnknownHostTool
@@ -206,7 +206,7 @@ impl Inner {
     }
 }
 
-/// What the answer's text does not say.
+/// Returns the parts of an error that the answer's text does not contain.
 fn error_metadata(error: &ToolError) -> HashMap<String, String> {
     let mut metadata = HashMap::from([("error_code".to_owned(), error.code.to_string())]);
     if !error.help.is_empty() {

@@ -1,4 +1,4 @@
-//! JSON text to values, and back.
+//! Conversion of values to and from JSON text.
 
 use std::fmt::{self, Write as _};
 
@@ -6,15 +6,16 @@ use snakepit_core::{ErrorCode, ToolError, Value};
 
 use super::status::Fault;
 
-/// From JSON text.
+/// Parses JSON text.
 ///
 /// # Errors
-/// What is wrong with the text.
+/// The problem with the text.
 pub(super) fn parse(text: &[u8]) -> Result<Value, String> {
     Value::parse_json(text).map_err(|error| error.to_string())
 }
 
-/// As JSON text of at most `limit` bytes. The text ends where the limit is: a byte of a value may become a list of the text.
+/// Writes a value as JSON text of at most `limit` bytes. Writing stops at the limit, because one
+/// byte of a value may become several of the text.
 ///
 /// # Errors
 /// The text is longer, or two keys of a map would be the same text.
@@ -34,7 +35,7 @@ pub(super) fn write(value: &Value, limit: usize) -> Result<Vec<u8>, Fault> {
     }
 }
 
-/// Text up to a number of bytes.
+/// A text that grows up to a number of bytes.
 struct Limited {
     text: String,
     limit: usize,

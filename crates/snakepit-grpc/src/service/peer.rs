@@ -1,4 +1,4 @@
-//! Who makes a request.
+//! The connection that makes a request.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use tonic::Request;
 #[derive(Clone, Debug)]
 pub(super) struct Peer(pub(super) Arc<str>);
 
-/// The origin of changes that a request makes.
+/// Returns the origin of the changes that a request makes.
 pub(super) fn origin<T>(request: &Request<T>) -> Origin {
     let peer = request.extensions().get::<Peer>();
     Origin::Peer(peer.map_or_else(|| Arc::from("client"), |peer| Arc::clone(&peer.0)))

@@ -8,26 +8,26 @@ use snakepit_core::{MetadataError, RegisterError, Session, SessionId};
 use super::PeerTool;
 use super::status::short_name;
 
-/// Tools of one session.
+/// Largest number of tools of one session.
 const MAX_TOOLS: usize = 1_000;
 
-/// Bytes of a tool's name.
+/// Largest size of a tool's name in bytes.
 const MAX_NAME: usize = 64;
 
-/// Entries and bytes of a tool's metadata.
+/// Largest number of entries, and largest size in bytes, of a tool's metadata.
 const MAX_METADATA: (usize, usize) = (32, 4096);
 
-/// Bytes of a tool's description.
+/// Largest size of a tool's description in bytes.
 const MAX_DESCRIPTION: usize = 16 << 10;
 
-/// A tool and the peer that has it.
+/// A tool and the peer that registered it.
 #[derive(Clone, Debug)]
 pub(super) struct Registered {
     pub(super) worker: Arc<str>,
     pub(super) tool: Arc<PeerTool>,
 }
 
-/// The tools that peers have registered. They go with their session.
+/// The tools that peers have registered. They are dropped with their session.
 #[derive(Debug, Default)]
 pub(super) struct PeerTools {
     sessions: Mutex<HashMap<SessionId, OfSession>>,
@@ -40,10 +40,10 @@ struct OfSession {
 }
 
 impl PeerTools {
-    /// Registers all of these tools or none. `taken` are the names that host tools have.
+    /// Registers all of these tools or none. `taken` holds the names of the host's tools.
     ///
     /// # Errors
-    /// See [`RegisterError`]; also when the session ends meanwhile.
+    /// See [`RegisterError`]; also if the session ends meanwhile.
     pub(super) fn register(
         &self,
         session: &Session,
@@ -72,24 +72,25 @@ impl PeerTools {
                 of_session.tools.insert(name, Registered { worker, tool });
             }
         }
-        // A session that ends before the insertion has told `forget` already.
+        // A session that ended before the insertion has called `forget` already, so it is called
+        // once more.
         session.touch().map_err(|error| {
             self.forget(session.id(), generation);
             RegisterError::Session(error)
         })
     }
 
-    /// The tool of this name.
+    /// Returns the tool of this name.
     pub(super) fn get(&self, session: &SessionId, name: &str) -> Option<Registered> {
         self.lock().get(session)?.tools.get(name).cloned()
     }
 
-    /// Number of tools of a session.
+    /// Returns the number of tools of a session.
     pub(super) fn count(&self, session: &SessionId) -> usize {
         self.lock().get(session).map_or(0, |it| it.tools.len())
     }
 
-    /// Drops some tools of a session.
+    /// Drops the named tools of a session.
     pub(super) fn remove(&self, session: &Session, names: &[String]) {
         let mut sessions = self.lock();
         let of_session = sessions.get_mut(session.id());
@@ -98,7 +99,7 @@ impl PeerTools {
         }
     }
 
-    /// Drops all tools of a peer, and says how many they were.
+    /// Drops all tools of a peer and returns their number.
     pub(super) fn forget_worker(&self, worker: &str) -> usize {
         let mut sessions = self.lock();
         let count = |sessions: &HashMap<SessionId, OfSession>| -> usize {
@@ -111,7 +112,7 @@ impl PeerTools {
         before - count(&sessions)
     }
 
-    /// Drops what a session has: it is over.
+    /// Drops all tools of a session that has ended.
     pub(super) fn forget(&self, session: &SessionId, generation: u64) {
         let mut sessions = self.lock();
         if sessions
@@ -123,12 +124,12 @@ impl PeerTools {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<SessionId, OfSession>> {
-        // Every change is one insertion or removal: a panic leaves nothing half done.
+        // Every change is one insertion or removal, so a panic leaves the map consistent.
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The tools by name, when all of them can be registered.
+/// Returns the tools by name if all of them can be registered.
 fn checked(
     tools: Vec<PeerTool>,
     known: &BTreeMap<String, Registered>,

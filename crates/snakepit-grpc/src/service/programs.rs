@@ -1,4 +1,4 @@
-//! Programs, of sessions and global ones, for clients. Without a session a request is about a global program.
+//! Programs, for clients. A request without a session refers to a global program.
 
 use tonic::Status;
 

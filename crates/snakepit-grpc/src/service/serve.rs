@@ -1,4 +1,4 @@
-//! The service on a socket.
+//! Serves the bridge on a socket.
 
 mod accept;
 mod account;
@@ -37,30 +37,37 @@ pub use token::{Token, TokenError};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServeOptions {
-    /// Largest message in bytes, both ways; 64 MiB by default.
+    /// Largest message in bytes, in both directions; 64 MiB by default.
     pub max_message: usize,
-    /// Requests under way, open streams included; others are refused with RESOURCE_EXHAUSTED. 1,024 by default.
+    /// Largest number of concurrent requests, open streams included; further ones are rejected with
+    /// RESOURCE_EXHAUSTED. 1,024 by default.
     pub max_requests: usize,
-    /// Connections; others wait to be accepted. 256 by default.
+    /// Largest number of connections; further ones wait to be accepted. 256 by default.
     pub max_connections: usize,
-    /// Requests under way on one connection; 256 by default.
+    /// Largest number of concurrent requests on one connection; 256 by default.
     pub max_streams: u32,
-    /// Bytes of answers that one client has not taken yet; 64 MiB by default. Beyond half of it the client's next request waits until some
-    /// are taken, and fails with RESOURCE_EXHAUSTED after 10 s; an answer beyond all of it fails at once. A single answer always fits.
+    /// Largest total size in bytes of the answers that one client has not read yet; 64 MiB by
+    /// default. Beyond half of it the client's next request waits until some are read, and fails
+    /// with RESOURCE_EXHAUSTED after 10 s; an answer beyond all of it fails at once. A single
+    /// answer always fits.
     pub max_unsent_connection: usize,
-    /// Bytes of answers that all clients together have not taken yet; 256 MiB by default. Beyond it a client may have 1 MiB, and from half
-    /// of it on a connection whose client takes nothing for 10 s is closed.
+    /// Largest total size in bytes of the answers that all clients together have not read yet; 256
+    /// MiB by default. Beyond it a client may have 1 MiB. Beyond half of it, a connection whose
+    /// client reads nothing for 10 s is closed.
     pub max_unsent: usize,
-    /// Bytes of the messages of one client's requests, from the announcement of their length until they are answered; 128 MiB by default.
-    /// A request beyond it fails with RESOURCE_EXHAUSTED. A single message always fits.
+    /// Largest total size in bytes of the messages of one client's requests, counted from the
+    /// announcement of their length until they are answered; 128 MiB by default. A request beyond
+    /// it fails with RESOURCE_EXHAUSTED. A single message always fits.
     pub max_received_connection: usize,
-    /// Bytes of the messages of all requests; 256 MiB by default. Beyond it a client may have 1 MiB, and from half of it on a connection
-    /// whose client sends nothing of a message for 10 s is closed.
+    /// Largest total size in bytes of the messages of all requests; 256 MiB by default. Beyond it a
+    /// client may have 1 MiB. Beyond half of it, a connection whose client sends nothing of a
+    /// message for 10 s is closed.
     pub max_received: usize,
-    /// Time in which a new TCP connection must make a request with the token; 10 s by default. It is closed before, as the oldest without
-    /// such a request, when all connections are taken and a further one comes.
+    /// Time in which a new TCP connection must make a request with a valid token; 10 s by default.
+    /// If all connections are taken and a further one arrives, the oldest connection without such a
+    /// request is closed earlier.
     pub patience: Duration,
-    /// Further tokens on TCP, each for the clients that may use some sessions only; none by default.
+    /// Further tokens on TCP, each for clients that may use certain sessions only; none by default.
     pub clients: Vec<(Token, Scope)>,
 }
 
@@ -82,13 +89,13 @@ impl Default for ServeOptions {
 }
 
 impl ServeOptions {
-    /// The default limits.
+    /// Creates the default limits.
     pub fn new() -> Self {
         Self::default()
     }
 }
 
-/// Where a server listens.
+/// The address that a server listens on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
     /// A Unix socket.
@@ -98,7 +105,7 @@ pub enum Address {
 }
 
 impl fmt::Display for Address {
-    /// As gRPC clients take it: `unix:<path>` or `<ip>:<port>`.
+    /// Formats the address as gRPC clients accept it: `unix:<path>` or `<ip>:<port>`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
@@ -115,13 +122,14 @@ pub struct Serving {
     stopping: CancellationToken,
     tasks: Tasks,
     health: HealthReporter,
-    /// Follows the pools, where there are any.
+    /// The task that follows the readiness of the pools, if there are any.
     following: JoinSet<()>,
 }
 
 impl BridgeServer {
-    /// Serves on a Unix socket of mode 0600. Its directory is created with mode 0700, or must be a directory of this user that nobody else
-    /// may enter; a socket left behind by a server that is gone is replaced. Processes of other users are turned away.
+    /// Serves on a Unix socket of mode 0600. Its directory is created with mode 0700, or must
+    /// belong to this user and be inaccessible to others. The socket of a server that has ended is
+    /// replaced. Processes of other users are rejected.
     ///
     /// Clients on `grpcio` need the option `("grpc.default_authority", "localhost")`.
     ///
@@ -143,11 +151,13 @@ impl BridgeServer {
             .await)
     }
 
-    /// Serves on a TCP port of a loopback address, 0 for any free one. Every request must carry the token in its metadata, as
-    /// `authorization: Bearer <token>`; others are refused with UNAUTHENTICATED.
+    /// Serves on a TCP port of a loopback address; port 0 chooses a free one. Every request must
+    /// carry the token in its metadata, as `authorization: Bearer <token>`; other requests are
+    /// rejected with UNAUTHENTICATED.
     ///
     /// # Errors
-    /// See [`ServeError`]; above all an address that is not loopback, since the token would travel in the clear.
+    /// See [`ServeError`], in particular for an address that is not loopback, because the token
+    /// would be sent unencrypted.
     pub async fn serve_tcp(
         &self,
         address: SocketAddr,
@@ -214,13 +224,13 @@ impl BridgeServer {
 }
 
 impl Serving {
-    /// Where it listens.
+    /// Returns the address that the server listens on.
     pub const fn address(&self) -> &Address {
         &self.address
     }
 
-    /// Takes no more connections, ends watching streams, and waits up to `grace` for the requests under way; what is left is then ended.
-    /// `true` when nothing was left.
+    /// Accepts no further connections, ends watch streams, and waits up to `grace` for the running
+    /// requests. The remaining ones are then ended. Returns `true` if none remained.
     ///
     /// # Cancel safety
     /// Dropping the future ends everything at once.

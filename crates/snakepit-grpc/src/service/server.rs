@@ -1,4 +1,4 @@
-//! The service: one short method per rpc, which hands on to the part that answers it.
+//! The service: one short method per rpc, which calls the module that answers it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,9 +18,10 @@ use crate::pb::bridge_service_server::BridgeService;
 
 type Answer<T> = Result<Response<T>, Status>;
 
-/// Serves the state of a host, and with a [`Gateway`] the tools of its workers, to gRPC clients. Cheap to clone.
+/// Serves the state of a host to gRPC clients, and with a [`Gateway`] the tools of its workers.
+/// Cheap to clone.
 ///
-/// [`serve_unix`](Self::serve_unix) and [`serve_tcp`](Self::serve_tcp) put it on a socket.
+/// [`serve_unix`](Self::serve_unix) and [`serve_tcp`](Self::serve_tcp) serve it on a socket.
 #[derive(Clone)]
 pub struct BridgeServer {
     pub(super) inner: Arc<Inner>,
@@ -35,12 +36,13 @@ pub(super) struct Inner {
 }
 
 impl BridgeServer {
-    /// Serves this state. Clients cannot run tools of workers: `ExecuteTool` and its like answer PERMISSION_DENIED.
+    /// Serves this state. Clients cannot run tools of workers: `ExecuteTool` and similar rpcs
+    /// answer PERMISSION_DENIED.
     pub fn new(state: HostState) -> Self {
         Self::build(state, None)
     }
 
-    /// Serves this state, and lets clients run tools.
+    /// Serves this state and lets clients run tools.
     pub fn with_gateway(state: HostState, gateway: Arc<dyn Gateway>) -> Self {
         Self::build(state, Some(gateway))
     }
@@ -64,7 +66,8 @@ impl BridgeServer {
         }
     }
 
-    /// Drops all tools that a peer has registered under this name of its own: it is gone. Says how many they were.
+    /// Drops all tools that a peer has registered under the name that it chose, because the peer is
+    /// gone. Returns their number.
     pub fn forget_peer(&self, worker: &str) -> usize {
         self.inner.peers.forget_worker(worker)
     }

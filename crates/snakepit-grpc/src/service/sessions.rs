@@ -1,4 +1,4 @@
-//! Sessions of clients.
+//! Sessions, for clients.
 
 use std::time::SystemTime;
 
@@ -19,7 +19,7 @@ pub(super) fn ping(request: &pb::PingRequest) -> pb::PingResponse {
 }
 
 impl Inner {
-    /// The session of a request that needs one.
+    /// Returns the session of a request that needs one.
     pub(super) fn session(&self, id: &str) -> Result<Session, Status> {
         self.state
             .sessions()
@@ -27,7 +27,8 @@ impl Inner {
             .map_err(from_state)
     }
 
-    /// The id of the session of a request that may do without, when it exists.
+    /// Returns the id of the session of a request that needs none. Fails if the session does not
+    /// exist.
     pub(super) fn optional_session(&self, id: &str) -> Result<Option<SessionId>, Status> {
         if id.is_empty() {
             return Ok(None);
@@ -54,7 +55,8 @@ impl Inner {
         })
     }
 
-    /// Ends a session; that there is none is no failure. Nothing is waited for, so `force` makes no difference.
+    /// Ends a session. A session that does not exist is no error. `force` has no effect, because
+    /// nothing is waited for.
     pub(super) fn cleanup_session(
         &self,
         request: pb::CleanupSessionRequest,
@@ -91,7 +93,7 @@ impl Inner {
         })
     }
 
-    /// Prolongs a session, if there is one.
+    /// Extends the lifetime of a session, if it exists.
     pub(super) fn heartbeat(&self, request: pb::HeartbeatRequest) -> pb::HeartbeatResponse {
         let id = SessionId::from(request.session_id);
         pb::HeartbeatResponse {

@@ -1,4 +1,5 @@
-//! Errors as gRPC statuses: the code, the message, and the whole error in `grpc-status-details-bin`.
+//! Conversion of errors to gRPC statuses: the code, the message, and the whole error in
+//! `grpc-status-details-bin`.
 
 use prost::Message as _;
 use snakepit_core::{Error, ErrorCode, StateError, ToolError};
@@ -7,10 +8,11 @@ use tonic::{Code, Status};
 use crate::convert::tool_error_message;
 use crate::pb;
 
-/// Bytes of details in a trailer. Clients refuse trailers of more than 8 KiB, and base64 adds a third.
+/// Largest size of the details in a trailer, in bytes. Clients reject trailers of more than 8 KiB,
+/// and base64 adds a third.
 const MAX_DETAILS: usize = 3 << 10;
 
-/// Bytes of a message in a trailer; it is percent-encoded there.
+/// Largest size of a message in a trailer, in bytes. It is percent-encoded there.
 const MAX_MESSAGE: usize = 1 << 10;
 
 /// `google.rpc.Status`, as gRPC libraries expect it in `grpc-status-details-bin`.
@@ -24,13 +26,13 @@ struct RichStatus {
     details: Vec<prost_types::Any>,
 }
 
-/// URL of the details.
+/// Type URL of the details.
 const TOOL_ERROR_URL: &str = "type.googleapis.com/snakepit.bridge.ToolError";
 
-/// Why a request fails.
+/// The reason a request fails.
 pub(super) type Fault = Box<ToolError>;
 
-/// The status for an error.
+/// Converts an error.
 pub(super) fn from_tool(error: Fault) -> Status {
     let code = code_of(error.code);
     let text = shortened(&error.to_string(), MAX_MESSAGE);
@@ -45,12 +47,12 @@ pub(super) fn from_tool(error: Fault) -> Status {
     Status::with_details(code, text, rich.encode_to_vec().into())
 }
 
-/// The status for a failure of the state.
+/// Converts an error of the state.
 pub(super) fn from_state(error: StateError) -> Status {
     from_tool(state_error(error))
 }
 
-/// A failure of the state, in the words that clients of the wire know.
+/// Converts an error of the state into an error with the text that clients of the wire expect.
 pub(super) fn state_error(error: StateError) -> Fault {
     let words = match &error {
         StateError::UnknownSession(id) => Some(format!("Session not found: {}", short_name(id))),
@@ -63,7 +65,7 @@ pub(super) fn state_error(error: StateError) -> Fault {
     converted.into()
 }
 
-/// A failed call as the error that travels.
+/// Converts the error of a failed call into the error that is sent.
 pub(super) fn call_error(error: Error) -> Fault {
     match error {
         Error::Tool(error) => error,
@@ -78,12 +80,12 @@ pub(super) fn call_error(error: Error) -> Fault {
     }
 }
 
-/// A request that cannot be understood.
+/// Returns the error of a malformed request.
 pub(super) fn invalid(message: impl Into<String>) -> Fault {
     ToolError::new(ErrorCode::InvalidRequest, message).into()
 }
 
-/// The error with all its causes.
+/// Returns the text of an error with all its causes.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -95,7 +97,7 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// The error as bytes that fit in a trailer: what is too much is left out, the least important first.
+/// Encodes the error so that it fits into a trailer; the least important parts are omitted first.
 fn details(error: ToolError) -> Vec<u8> {
     let mut message = tool_error_message(error);
     let steps: [fn(&mut pb::ToolError); 4] = [
@@ -118,7 +120,7 @@ fn details(error: ToolError) -> Vec<u8> {
     message.encode_to_vec()
 }
 
-/// At most `limit` bytes of a text, the cut shown.
+/// Returns at most `limit` bytes of a text, with a mark if it was truncated.
 pub(super) fn shortened(text: &str, limit: usize) -> String {
     if text.len() <= limit {
         return text.to_owned();
@@ -127,7 +129,7 @@ pub(super) fn shortened(text: &str, limit: usize) -> String {
     format!("{}…", &text[..end.unwrap_or(0)])
 }
 
-/// A name as it may stand in a message.
+/// Returns a name, short enough for a message.
 pub(super) fn short_name(name: impl AsRef<str>) -> String {
     shortened(name.as_ref(), 128)
 }

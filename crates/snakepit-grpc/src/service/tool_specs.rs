@@ -1,4 +1,4 @@
-//! Descriptions of tools as messages.
+//! Conversion of tool descriptions to and from messages.
 
 use serde_json::{Map, Value as Json};
 use snakepit_core::{HostToolInfo, ToolInfo, Value};
@@ -6,10 +6,10 @@ use snakepit_core::{HostToolInfo, ToolInfo, Value};
 use super::{PeerTool, any};
 use crate::pb;
 
-/// Bytes of the default value of a parameter; a longer one is left out.
+/// Largest size in bytes of the default value of a parameter; a longer one is omitted.
 const MAX_DEFAULT: usize = 16 << 10;
 
-/// The description of a host tool.
+/// Converts the description of a host tool.
 pub(super) fn of_host_tool(info: HostToolInfo) -> pb::ToolSpec {
     pb::ToolSpec {
         parameters: parameters(&info.parameters),
@@ -23,7 +23,7 @@ pub(super) fn of_host_tool(info: HostToolInfo) -> pb::ToolSpec {
     }
 }
 
-/// The description of a worker's tool.
+/// Converts the description of a worker's tool.
 pub(super) fn of_tool(info: ToolInfo) -> pb::ToolSpec {
     pb::ToolSpec {
         parameters: parameters(&info.parameters),
@@ -40,7 +40,7 @@ pub(super) fn of_tool(info: ToolInfo) -> pb::ToolSpec {
     }
 }
 
-/// A peer's description of its own tool.
+/// Converts a peer's description of its own tool.
 pub(super) fn from_registration(message: pb::ToolRegistration) -> PeerTool {
     PeerTool {
         name: message.name,
@@ -58,7 +58,7 @@ fn schema(schema: &Json) -> String {
     }
 }
 
-/// The properties of an object schema, in the words of the older message.
+/// Converts the properties of an object schema into the form of the older message.
 fn parameters(schema: &Json) -> Vec<pb::ParameterSpec> {
     let none = Map::new();
     let properties = schema["properties"].as_object().unwrap_or(&none);
@@ -85,7 +85,7 @@ fn parameters(schema: &Json) -> Vec<pb::ParameterSpec> {
         .collect()
 }
 
-/// The first type that is not "null".
+/// Returns the first type that is not "null".
 fn type_name(property: &Json) -> &str {
     match &property["type"] {
         Json::String(name) => name,

@@ -1,4 +1,4 @@
-//! Values of variables and programs on the wire.
+//! The wire form of the values of variables and programs.
 
 use snakepit_core::{DType, Payload, Tensor, Value};
 
@@ -7,10 +7,10 @@ use super::status::{Fault, invalid, short_name};
 use crate::pb;
 use crate::pb::variable_value::Kind;
 
-/// A value of a client.
+/// Converts a client's value.
 ///
 /// # Errors
-/// It is absent, malformed or too deep.
+/// The value is missing, malformed or nested too deeply.
 pub(super) fn read(value: Option<pb::VariableValue>) -> Result<Value, Fault> {
     match value.and_then(|value| value.kind) {
         None => Err(invalid("the value is missing")),
@@ -41,10 +41,11 @@ fn read_buffer(buffer: pb::Buffer) -> Result<Value, Fault> {
         .map_err(|error| invalid(error.to_string()))
 }
 
-/// A value for a client: large numbers and bytes as they are, everything else as JSON unless that would change it.
+/// Converts a value for a client: arrays and bytes as buffers, all other values as JSON unless JSON
+/// would change them.
 pub(super) fn write(value: &Value) -> pb::VariableValue {
     let kind = match value {
-        // As the value of a variable it becomes an array again.
+        // As the value of a variable the text becomes an array again.
         Value::Array(tensor) if is_readable(tensor) => Kind::Json(whole_text(value)),
         Value::Array(tensor) => Kind::Buffer(pb::Buffer {
             dtype: tensor.dtype().name().to_owned(),
@@ -58,7 +59,7 @@ pub(super) fn write(value: &Value) -> pb::VariableValue {
         value if survives_json(value) => Kind::Json(whole_text(value)),
         value => match Payload::encode(value) {
             Ok(payload) => Kind::Msgpack(payload.bytes),
-            // Only what nests deeper than any peer may send.
+            // Fails only for values that are nested deeper than any peer may send.
             Err(_) => Kind::Json(whole_text(value)),
         },
     };
@@ -69,10 +70,12 @@ fn whole_text(value: &Value) -> String {
     value.json_preview(usize::MAX)
 }
 
-/// Bytes up to which an array is text, if a client that knows no buffers may read and write it so.
+/// Size in bytes below which an array is sent as text, so that a client that does not support
+/// buffers can read and write it.
 const READABLE: usize = 10 << 10;
 
-/// A small array whose nested lists are read as the same array: of truth values, `int64` or `float64`.
+/// Returns `true` for a small array whose nested lists convert back to the same array: of booleans,
+/// `int64` or `float64`.
 fn is_readable(tensor: &Tensor) -> bool {
     let usual = matches!(tensor.dtype(), DType::Bool | DType::Int64 | DType::Float64);
     let small = !tensor.is_empty() && tensor.data().len() < READABLE;
@@ -84,7 +87,7 @@ fn is_readable(tensor: &Tensor) -> bool {
         }
 }
 
-/// JSON gives the same value back.
+/// Returns `true` if the value's JSON converts back to the same value.
 fn survives_json(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(_) | Value::Int(_) | Value::UInt(_) | Value::Str(_) => true,
@@ -97,7 +100,7 @@ fn survives_json(value: &Value) -> bool {
     }
 }
 
-/// Bytes that a value takes in memory, about.
+/// Returns the approximate size of a value in memory in bytes.
 pub(super) fn size(value: &Value) -> u64 {
     let inner = match value {
         Value::Str(text)
@@ -141,7 +144,7 @@ mod tests {
             Value::Map(vec![("$bytes".into(), "AAAA".into())]),
             Value::Array(Tensor::from(vec![1.5_f32; 4096])),
             Value::Array(Tensor::from(vec![1_i32, 2])),
-            // Small, but as lists it would not be.
+            // Small as an array, but large as nested lists.
             Value::Array(
                 Tensor::new(
                     DType::UInt8,

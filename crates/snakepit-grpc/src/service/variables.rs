@@ -1,4 +1,4 @@
-//! Variables of sessions for clients.
+//! Variables of sessions, for clients.
 
 use prost::Message as _;
 use snakepit_core::{Constraints, NewVariable, Origin, SetVariable, Value, Variable, VariableType};
@@ -10,7 +10,7 @@ use super::values;
 use crate::budget::{Budget, check_repeats};
 use crate::pb;
 
-/// Names or values in one request.
+/// Largest number of names or values in one request.
 const MAX_BATCH: usize = 10_000;
 
 impl Inner {
@@ -41,7 +41,7 @@ impl Inner {
         check_repeats(request.names.iter().map(String::as_str)).map_err(from_tool)?;
         let session = self.session(&request.session_id)?;
         let found = session.variables(&request.names).map_err(from_state)?;
-        // First what the values take as they are, and then what they take as text, which may be more.
+        // The values are counted in their own form first, then as text, which may be larger.
         let mut budget = Budget::new(max_message);
         for variable in found.iter().flatten() {
             let bytes = variable.value_bytes() + variable.description_bytes();
@@ -156,7 +156,7 @@ fn constraints(text: &str) -> Result<Constraints, Fault> {
     if text.is_empty() {
         return Ok(Constraints::default());
     }
-    // A struct could be read from an array, too.
+    // A struct could also be deserialised from an array.
     serde_json::from_str::<serde_json::Map<_, _>>(text)
         .and_then(|map| serde_json::from_value(map.into()))
         .map_err(|error| invalid(format!("`constraints_json` cannot be used: {error}")))

@@ -1,4 +1,4 @@
-//! Changes of variables for clients.
+//! Changes of variables, for clients.
 
 use futures_util::StreamExt as _;
 use snakepit_core::{Change, ChangeKind, WatchFilter, WatchFrom, WatchItem};
@@ -10,7 +10,7 @@ use super::status::{from_state, from_tool, invalid};
 use super::values;
 use crate::pb;
 
-/// Names in one request.
+/// Largest number of names in one request.
 const MAX_NAMES: usize = 10_000;
 
 impl Inner {

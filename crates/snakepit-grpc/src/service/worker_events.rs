@@ -1,4 +1,5 @@
-//! Events of workers that speak gRPC: what they tell over `StreamTelemetry`, in the words of the catalogue and within budgets.
+//! Events that workers on gRPC report over `StreamTelemetry`, converted into catalogued events and
+//! read within limits.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::pending;
@@ -24,16 +25,16 @@ use crate::records::{self, Malformed};
 /// Longest event in bytes; a longer one is dropped.
 const MAX_EVENT: usize = 16 << 10;
 
-/// Longest message that is read at all; a longer one ends the stream.
+/// Longest message that is accepted; a longer one ends the stream.
 const MAX_MESSAGE: usize = 256 << 10;
 
-/// Parts of a name.
+/// Largest number of parts of a name.
 const MAX_PARTS: usize = 16;
 
-/// Measurements, and texts, of one event; further ones are left out.
+/// Largest number of measurements, and of texts, of one event; further ones are omitted.
 const MAX_ENTRIES: usize = 64;
 
-/// Events of one worker in a second; further ones are dropped.
+/// Largest number of events of one worker per second; further ones are dropped.
 const EVENTS_PER_SECOND: u32 = 10_000;
 
 /// The events of one worker.
@@ -47,20 +48,20 @@ pub struct WorkerEvents {
     dropped: BTreeMap<&'static str, u64>,
 }
 
-/// How a stream of events ended.
+/// The reason a stream of events ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EventsEnd {
-    /// The worker tells no events: it does not have the rpc.
+    /// The worker does not implement the rpc, so it reports no events.
     Unsupported,
     /// The worker has ended the stream, as it does when it stops.
     Closed,
-    /// The stream broke off. Opened again, it goes on where it was.
+    /// The stream failed. A new stream continues at the same event.
     Failed(String),
 }
 
 impl WorkerEvents {
-    /// Publishes what `worker` tells under its true names.
+    /// Publishes the events of `worker` with this pool and worker as their origin.
     pub fn new(pool: PoolName, worker: WorkerId, events: Events) -> Self {
         Self {
             pool,
@@ -72,8 +73,10 @@ impl WorkerEvents {
         }
     }
 
-    /// Opens `StreamTelemetry` and publishes its events until it ends. The stream has no deadline: a worker of the original would end it
-    /// there for good. `settings` go to the worker now and whenever they change; while they are off, what still comes is ignored.
+    /// Opens `StreamTelemetry` and publishes its events until it ends. The stream has no deadline,
+    /// because a worker of the original library would end it there for good. `settings` are sent to
+    /// the worker now and after each change. While they are disabled, events that still arrive are
+    /// ignored.
     ///
     /// # Cancel safety
     /// Dropping the future ends the stream. Events that wait in the worker stay there.
@@ -117,7 +120,7 @@ impl WorkerEvents {
         }
     }
 
-    /// Publishes an event, or counts it.
+    /// Publishes an event, or counts it as dropped.
     fn take(&mut self, message: pb::TelemetryEvent) {
         let now = Instant::now();
         if self.window.is_none_or(|end| now >= end) {
@@ -149,7 +152,8 @@ impl WorkerEvents {
         }
     }
 
-    /// The event of a message: that of the catalogue where it has one, else one under the name that the worker gave it.
+    /// Converts a message into the catalogued event if there is one, else into a custom event with
+    /// the worker's name for it.
     fn event(&self, message: pb::TelemetryEvent) -> Result<Event, Malformed> {
         if message.event_parts.len() > MAX_PARTS {
             return Err(Malformed);
@@ -203,8 +207,8 @@ fn ended(status: &Status) -> EventsEnd {
     }
 }
 
-/// The settings as the worker reads them: all of them now, and again after each change. It never ends, since some workers take the end for
-/// that of the whole stream.
+/// Returns the stream of settings for the worker: all of them now, and again after each change. It
+/// never ends, because some workers take its end as the end of the whole stream.
 fn controls(
     settings: watch::Receiver<TelemetryControl>,
 ) -> impl Stream<Item = pb::TelemetryControl> + Send + 'static {

@@ -1,4 +1,4 @@
-//! Connections, and the tasks that serve them.
+//! Accepts connections and runs the tasks that serve them.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -21,7 +21,8 @@ use super::ServeOptions;
 use super::account::{Account, Budget};
 use super::guard::{Accounts, Guard, GuardedConnection};
 
-/// Time until the next try when the system gives no connection, for want of file descriptors for example.
+/// Pause before the next attempt after the system has failed to accept a connection, for example
+/// for lack of file descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Bytes that a client may send ahead, on one stream and on one connection.
@@ -41,7 +42,7 @@ impl Tasks {
             .spawn(async move { drop(killed.run_until_cancelled(task).await) });
     }
 
-    /// Waits until all have ended; `false` when they have not in this time.
+    /// Waits until all tasks have ended. `false` if `within` passes first.
     pub(super) async fn ended(&self, within: Duration) -> bool {
         self.tracker.close();
         timeout(within, self.tracker.wait()).await.is_ok()
@@ -65,11 +66,11 @@ impl<F: Future<Output: Send> + Send + 'static> hyper::rt::Executor<F> for Tasks 
     }
 }
 
-/// What connections come from.
+/// The source of connections.
 pub(super) enum Listener {
     Unix {
         listener: UnixListener,
-        /// The only user who is let in.
+        /// The only user whose processes may connect.
         uid: u32,
     },
     Tcp(TcpListener),
@@ -79,7 +80,7 @@ trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 impl Listener {
-    /// The next connection; `None` when it was turned away.
+    /// Accepts the next connection. `None` if it was rejected.
     async fn accept(&self) -> io::Result<Option<Box<dyn Stream>>> {
         match self {
             Self::Unix { listener, uid } => {
@@ -100,7 +101,7 @@ impl Listener {
     }
 }
 
-/// Takes connections until the server stops.
+/// Accepts connections until the server stops.
 pub(super) async fn run(listener: Listener, guard: Guard, options: ServeOptions, tasks: Tasks) {
     let connections = Arc::new(Semaphore::new(options.max_connections));
     let (in_requests, in_answers) = (Budget::of_requests(&options), Budget::of_answers(&options));
@@ -158,12 +159,13 @@ pub(super) async fn run(listener: Listener, guard: Guard, options: ServeOptions,
         .unwrap_or_default();
 }
 
-/// The connections that have made no valid request, oldest first. When all connections are taken, the oldest of these makes room: no number
-/// of them keeps a client out.
+/// The connections that have not made a valid request, oldest first. If all connections are taken,
+/// the oldest of these is closed, so no number of them locks a client out.
 #[derive(Default)]
 struct Strangers(VecDeque<Stranger>);
 
-/// One connection: whether it is known by now, and whether it is gone, which also ends it.
+/// One connection: `known` is cancelled by a valid request, `gone` by its end. Cancelling `gone`
+/// also ends the connection.
 struct Stranger {
     known: CancellationToken,
     gone: CancellationToken,
@@ -193,7 +195,7 @@ impl Strangers {
     }
 }
 
-/// Resolves when a client has not become known in time.
+/// Resolves when a client has not made a valid request in time.
 async fn stranger(known: CancellationToken, patience: Option<Duration>) {
     match patience {
         Some(patience) if timeout(patience, known.cancelled()).await.is_err() => {
@@ -203,7 +205,7 @@ async fn stranger(known: CancellationToken, patience: Option<Duration>) {
     }
 }
 
-/// Clients may ping as often as they like: nothing here counts pings.
+/// Configures HTTP/2. Clients may ping as often as they like, because pings are not counted.
 fn builder(options: &ServeOptions, tasks: &Tasks) -> http2::Builder<Tasks> {
     let mut builder = http2::Builder::new(tasks.clone());
     builder

@@ -1,5 +1,5 @@
-//! Bytes that wait for clients, answers that they have not taken or requests that have not come to their end: an account for each connection,
-//! and one budget for the server.
+//! Accounts of pending bytes: unread answers or incomplete requests. There is an account for each
+//! connection, and a budget for the server.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -12,35 +12,36 @@ use tonic::Status;
 
 use super::ServeOptions;
 
-/// Bytes that a connection may have waiting when the budget of the server is used up: other clients go on.
+/// Bytes that a connection may have pending when the server's budget is used up, so that other
+/// clients continue.
 const SHARE: usize = 1 << 20;
 
-/// A frame below this size in bytes is not counted.
+/// Smallest size in bytes of a frame that is counted.
 const COUNTED: usize = 1 << 10;
 
-/// Time in which a client must take or send something of what waits for it: before its next request fails, and before its connection is
-/// closed where the server is short of room.
+/// Time in which a client must read or send some of its pending bytes. After it, its next request
+/// fails, and its connection is closed if the server is short of room.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What waits for all connections of a server.
+/// The pending bytes of all connections of a server.
 #[derive(Debug)]
 pub(super) struct Budget {
-    /// What it is, for messages.
+    /// The name of the bytes, for messages.
     what: &'static str,
     all: AtomicUsize,
     limit: usize,
-    /// Of one connection.
+    /// The limit of one connection.
     own_limit: usize,
 }
 
 impl Budget {
-    /// The budget of answers that are not taken.
+    /// Creates the budget of unread answers.
     pub(super) fn of_answers(options: &ServeOptions) -> Arc<Self> {
         let what = "answers that the clients have not taken";
         Self::new(what, options.max_unsent, options.max_unsent_connection)
     }
 
-    /// The budget of requests, from their announcement to their answer.
+    /// Creates the budget of requests, from their announcement to their answer.
     pub(super) fn of_requests(options: &ServeOptions) -> Arc<Self> {
         let what = "requests that are under way";
         let own = options.max_received_connection;
@@ -61,14 +62,14 @@ impl Budget {
     }
 }
 
-/// What waits for one connection.
+/// The pending bytes of one connection.
 #[derive(Debug)]
 pub(super) struct Account {
     budget: Arc<Budget>,
     own: AtomicUsize,
-    /// Times that something was taken or came.
+    /// Number of times that bytes were read or arrived.
     moves: AtomicU64,
-    /// Messages of which a part is still to come.
+    /// Number of incomplete messages.
     incomplete: AtomicUsize,
     freed: Notify,
 }
@@ -114,10 +115,10 @@ impl Account {
         })
     }
 
-    /// Counts data until it is sent. A single message always fits where nothing else waits.
+    /// Counts data until it is sent. A single message always fits if nothing else is pending.
     ///
     /// # Errors
-    /// RESOURCE_EXHAUSTED when too much waits already.
+    /// RESOURCE_EXHAUSTED if too much is pending already.
     pub(super) fn charge(self: &Arc<Self>, data: Bytes) -> Result<Bytes, Status> {
         if data.len() < COUNTED {
             return Ok(data);
@@ -129,10 +130,10 @@ impl Account {
         }))
     }
 
-    /// Counts so many bytes, before they are there. A single message always fits where nothing else waits.
+    /// Counts bytes before they arrive. A single message always fits if nothing else is pending.
     ///
     /// # Errors
-    /// RESOURCE_EXHAUSTED when too much waits already.
+    /// RESOURCE_EXHAUSTED if too much is pending already.
     pub(super) fn count(self: &Arc<Self>, bytes: usize) -> Result<Counted, Status> {
         let budget = &self.budget;
         let own = self.own.fetch_add(bytes, Ordering::Relaxed);
@@ -149,27 +150,27 @@ impl Account {
         Ok(counted)
     }
 
-    /// Notes that something was taken or came.
+    /// Records that bytes were read or arrived.
     pub(super) fn moved(&self) {
         self.moves.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Notes that a message has begun to come.
+    /// Records that a message has begun to arrive.
     pub(super) fn begins(&self) {
         self.incomplete.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Notes that a message has come, or will not.
+    /// Records that a message is complete, or will not be completed.
     pub(super) fn ends(&self) {
         self.incomplete.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Whether anything is still to come.
+    /// Returns `true` if a message is incomplete.
     pub(super) fn is_incomplete(&self) -> bool {
         self.incomplete.load(Ordering::Relaxed) > 0
     }
 
-    /// Whether anything waits.
+    /// Returns `true` if bytes are pending.
     pub(super) fn is_open(&self) -> bool {
         self.own.load(Ordering::Relaxed) > 0
     }
@@ -177,10 +178,10 @@ impl Account {
     /// Waits until there is room for one more answer.
     ///
     /// # Errors
-    /// RESOURCE_EXHAUSTED when the client takes nothing for [`PATIENCE`].
+    /// RESOURCE_EXHAUSTED if the client reads nothing for [`PATIENCE`].
     pub(super) async fn room(&self) -> Result<(), Status> {
         loop {
-            // Made before the look: what is sent between the two wakes it.
+            // Created before the check, so that bytes sent in between wake it.
             let freed = self.freed.notified();
             let own = self.own.load(Ordering::Relaxed);
             let short = self.budget.is_short() && own > SHARE;
@@ -193,7 +194,8 @@ impl Account {
         }
     }
 
-    /// Resolves when the client takes or sends nothing for some time, although it `could`, while the server is short of room.
+    /// Resolves when the client has read or sent nothing for [`PATIENCE`] although it `could`,
+    /// while the server is short of room.
     pub(super) async fn stalled(&self, could: impl Fn(&Self) -> bool) {
         let mut before = None;
         loop {

@@ -1,4 +1,5 @@
-//! The body of an answer: it ends at the deadline, when the server stops, and when its source panics, with a status that says so.
+//! The body of an answer. It ends with a status at the deadline, when the server stops, and when
+//! its source panics.
 
 use std::future::{Future as _, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,13 +20,13 @@ use super::super::deadline::Deadline;
 use super::account::Account;
 use super::received::Messages;
 
-/// The body of an answer. It holds the permit and the bytes of its request.
+/// The body of an answer. It holds the permit and the counted bytes of its request.
 pub(super) struct GuardedBody {
-    /// `None` when it is over.
+    /// The source. `None` once the body has ended.
     inner: Option<Body>,
-    /// What was there before anybody asked for it.
+    /// A frame that was ready before the client requested it.
     first: Option<Result<Frame<Bytes>, Status>>,
-    /// Where its data counts; `None` for a refusal.
+    /// The account of its data. `None` for a rejection.
     account: Option<Arc<Account>>,
     deadline: Option<Pin<Box<Sleep>>>,
     stopping: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
@@ -49,11 +50,11 @@ impl GuardedBody {
         }
     }
 
-    /// Counts the data from now on. What is there already, a whole answer most of the time, is taken and counted at once: the client may
-    /// not ask for it for a long time.
+    /// Counts the data from now on. Data that is ready already, usually a whole answer, is taken
+    /// and counted at once, because the client may not read it for a long time.
     ///
     /// # Errors
-    /// There is no room for it.
+    /// There is no room for the data.
     pub(super) async fn counted(mut self, account: Arc<Account>) -> Result<Self, Status> {
         let polled = poll_fn(|context| Poll::Ready(Pin::new(&mut self).poll_frame(context))).await;
         if let Poll::Ready(Some(frame)) = polled {
@@ -67,7 +68,7 @@ impl GuardedBody {
         Ok(self)
     }
 
-    /// Ends with this status in place of what would have come.
+    /// Ends the body with this status instead of the remaining data.
     fn end(&mut self, status: &Status) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         self.inner = None;
         let mut trailers = HeaderMap::new();
@@ -94,7 +95,7 @@ impl HttpBody for GuardedBody {
         let Some(inner) = &mut this.inner else {
             return Poll::Ready(None);
         };
-        // The deadline comes first: a source that always has something must not outrun it.
+        // The deadline is checked first, so that a source that is always ready cannot outrun it.
         if let Some(deadline) = &mut this.deadline
             && deadline.as_mut().poll(context).is_ready()
         {
@@ -134,7 +135,7 @@ impl HttpBody for GuardedBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        // The status at the end may replace what is still to come.
+        // The status at the end may replace the remaining data.
         SizeHint::default()
     }
 }

@@ -1,10 +1,10 @@
-//! Why a server cannot listen.
+//! The errors of starting a server.
 
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// Why a server cannot listen.
+/// The reason a server cannot listen.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServeError {
@@ -16,21 +16,22 @@ pub enum ServeError {
     Bind {
         /// The address.
         address: String,
-        /// Why.
+        /// The error that the system returned.
         source: io::Error,
     },
     /// Another server listens on this socket.
     #[error("another server listens on {}", .0.display())]
     InUse(PathBuf),
-    /// The path belongs to something that is not a socket.
+    /// The path names a file that is not a socket.
     #[error("{} exists and is not a socket", .0.display())]
     NotASocket(PathBuf),
-    /// The socket's directory is open to others, of another user, or no directory.
+    /// The socket's directory is accessible to others, belongs to another user, or is not a
+    /// directory.
     #[error("the directory {} {reason}", path.display())]
     Directory {
         /// The directory.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem with it.
         reason: String,
     },
 }

@@ -1,4 +1,5 @@
-//! What every request passes before its handler: token, limit, deadline; and what no handler may let through: panics.
+//! The checks of every request before its handler: token, limit and deadline. Panics of handlers
+//! end here.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -26,17 +27,17 @@ use super::received::{Messages, Received};
 use super::scope::Scope;
 use super::token::Token;
 
-/// Streams that end by themselves only with what they watch.
+/// Streams that end only with the object that they watch.
 const ENDLESS: [&str; 2] = [
     "/snakepit.bridge.BridgeService/WatchVariables",
     "/grpc.health.v1.Health/Watch",
 ];
 
-/// What all requests of a server have in common. Cheap to clone.
+/// The state shared by all requests of a server. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Guard {
     pub(super) routes: Routes,
-    /// The tokens, each with what its clients may use; `None` where none is needed.
+    /// The tokens, each with the scope of its clients. `None` if no token is needed.
     pub(super) tokens: Option<Arc<[(Token, Scope)]>>,
     pub(super) requests: Arc<Semaphore>,
     pub(super) max_requests: usize,
@@ -44,7 +45,7 @@ pub(super) struct Guard {
 }
 
 impl Guard {
-    /// The service of one connection. `known` is cancelled by the first request that is let in.
+    /// Creates the service of one connection. The first accepted request cancels `known`.
     pub(super) const fn connection(
         self,
         peer: Peer,
@@ -141,7 +142,7 @@ fn refusal(status: Status) -> Response<GuardedBody> {
     response.map(|body| GuardedBody::new(body, None, None, None))
 }
 
-/// What counts the bytes of one connection.
+/// The accounts of one connection.
 #[derive(Clone)]
 pub(super) struct Accounts {
     pub(super) requests: Arc<Account>,

@@ -1,4 +1,4 @@
-//! `grpc.health.v1`: whether calls of clients find workers.
+//! `grpc.health.v1`: reports whether calls of clients find workers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use super::super::gateway::Gateway;
 use super::super::server::BridgeServer;
 use crate::pb::bridge_service_server::BridgeServiceServer;
 
-/// The status is at most this much behind.
+/// Largest delay of the status.
 const INTERVAL: Duration = Duration::from_millis(250);
 
-/// The server as a whole, and its one service.
+/// The names of the server as a whole and of its one service.
 const SERVICES: [&str; 2] = ["", BridgeServiceServer::<BridgeServer>::NAME];
 
 pub(super) async fn set(health: &HealthReporter, serving: bool) {
@@ -29,7 +29,7 @@ pub(super) async fn set(health: &HealthReporter, serving: bool) {
     }
 }
 
-/// Follows the pools for ever. `serving` is the status that was told last.
+/// Follows the pools forever. `serving` is the status that was reported last.
 pub(super) async fn follow(health: HealthReporter, gateway: Arc<dyn Gateway>, mut serving: bool) {
     let mut interval = interval(INTERVAL);
     loop {

@@ -1,4 +1,5 @@
-//! The bytes of requests, counted when they are announced: a message begins with its length, for which memory is taken at once.
+//! The bytes of requests, counted when they are announced: a message begins with its length, for
+//! which memory is allocated at once.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -11,16 +12,16 @@ use tonic::Status;
 
 use super::account::{Account, Counted};
 
-/// Bytes before a message: whether it is compressed, and its length.
+/// Bytes before a message: the compression flag and the length.
 const PREFIX: usize = 5;
 
-/// A message below this size in bytes is not counted.
+/// Smallest size in bytes of a message that is counted.
 const SMALL: usize = 1 << 10;
 
-/// Messages of one stream that may be under way at the same time; those before them are over.
+/// Largest number of concurrent messages of one stream. Earlier messages have been processed.
 const AT_A_TIME: usize = super::super::execute::MANY + 1;
 
-/// Messages of one request that count until it is answered. Cheap to clone.
+/// The messages of one request, counted until it is answered. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Messages(Arc<Mutex<VecDeque<Counted>>>);
 
@@ -40,11 +41,11 @@ pub(super) struct Received<B> {
     account: Arc<Account>,
     messages: Messages,
     prefix: Prefix,
-    /// Bytes of the current message that are still to come.
+    /// Bytes of the current message that have not arrived yet.
     left: usize,
 }
 
-/// The beginning of a message, as far as it has come.
+/// The bytes of a message's prefix that have arrived.
 #[derive(Default)]
 struct Prefix {
     bytes: [u8; PREFIX],
@@ -52,7 +53,7 @@ struct Prefix {
 }
 
 impl Prefix {
-    /// Takes bytes off the front. Returns the length of the message once it is known.
+    /// Takes bytes from the front. Returns the length of the message once the prefix is complete.
     fn take(&mut self, bytes: &mut &[u8]) -> Option<usize> {
         let count = bytes.len().min(PREFIX - self.length);
         let (own, rest) = bytes.split_at(count);
@@ -69,7 +70,7 @@ impl Prefix {
 }
 
 impl<B> Received<B> {
-    /// Counts the messages of a body.
+    /// Wraps a body whose messages are counted.
     pub(super) fn new(inner: B, account: Arc<Account>, messages: Messages) -> Self {
         Self {
             inner,
@@ -196,7 +197,7 @@ mod tests {
         assert!(again().look(&message(8_000)).is_err(), "it is not answered");
         drop(messages);
         again().look(&message(8_000)).unwrap();
-        // One that is larger than all of it is refused elsewhere, or fits.
+        // A message that alone exceeds the whole limit is rejected elsewhere, or fits.
         again().look(&message(20_000)).unwrap();
     }
 

@@ -7,21 +7,22 @@ use std::sync::Arc;
 use snakepit_core::SessionId;
 use tonic::{Request, Status};
 
-/// The sessions that a client with a certain token may use. A limited client must name one of them in every request that can name one: it has
-/// no global programs, and makes no calls without a session.
+/// The sessions that a client with a certain token may use. A restricted client must name one of
+/// them in every request that can name a session: it cannot use global programs or make calls
+/// without a session.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Scope {
-    /// `None` is all.
+    /// The allowed sessions. `None` allows all.
     sessions: Option<Arc<HashSet<SessionId>>>,
 }
 
 impl Scope {
-    /// Every session.
+    /// Allows every session.
     pub fn all() -> Self {
         Self::default()
     }
 
-    /// These sessions only.
+    /// Allows these sessions only.
     pub fn sessions<I>(ids: I) -> Self
     where
         I: IntoIterator,
@@ -33,7 +34,7 @@ impl Scope {
         }
     }
 
-    /// The scope of the client that makes a request.
+    /// Returns the scope of the client that makes a request.
     pub(crate) fn of<T>(request: &Request<T>) -> Self {
         request
             .extensions()
@@ -42,7 +43,7 @@ impl Scope {
             .unwrap_or_default()
     }
 
-    /// Checks that a request may name this session; empty is none.
+    /// Checks that a request may name this session. An empty text stands for no session.
     pub(crate) fn check(&self, session: &str) -> Result<(), Status> {
         let allowed = self.sessions.as_ref();
         if allowed.is_none_or(|ids| ids.contains(&SessionId::new(session))) {

@@ -12,11 +12,11 @@ use tokio::net::UnixListener;
 
 use super::ServeError;
 
-/// The file of a socket; it goes with this.
+/// The file of a socket, which is removed on drop.
 #[derive(Debug)]
 pub(super) struct Socket {
     path: PathBuf,
-    /// Device, inode and owner of the file.
+    /// Device and inode of the file.
     file: (u64, u64),
     uid: u32,
 }
@@ -48,7 +48,7 @@ impl Socket {
             file: (metadata.dev(), metadata.ino()),
             uid: metadata.uid(),
         };
-        // The new file tells who this user is.
+        // The owner of the new file is the user that this process acts as.
         if fs::metadata(directory).map_err(fault)?.uid() != socket.uid {
             return Err(directory_fault(directory, "belongs to another user"));
         }
@@ -60,7 +60,7 @@ impl Socket {
         &self.path
     }
 
-    /// The user that this process acts as.
+    /// Returns the user that this process acts as.
     pub(super) const fn uid(&self) -> u32 {
         self.uid
     }
@@ -68,7 +68,7 @@ impl Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        // Another server may have taken the path over.
+        // Another server may have replaced the socket.
         let own = fs::symlink_metadata(&self.path)
             .is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == self.file);
         if own {
@@ -98,7 +98,7 @@ fn check_mode(directory: &Path) -> Result<(), ServeError> {
     Ok(())
 }
 
-/// Removes the socket of a server that is gone.
+/// Removes the socket of a server that has ended.
 fn remove_stale(path: &Path) -> Result<(), ServeError> {
     let fault = |source| ServeError::Bind {
         address: path.display().to_string(),

@@ -1,4 +1,4 @@
-//! The secret that clients on TCP must know.
+//! The secret that authenticates clients on TCP.
 
 use std::fmt;
 use std::hint::black_box;
@@ -7,18 +7,18 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use tonic::Status;
 
-/// Fewest bytes of a token.
+/// Smallest size of a token in bytes.
 const MIN: usize = 16;
 
-/// The secret that clients on TCP must know. It is never shown, not even by `Debug`.
+/// The secret that authenticates clients on TCP. It is never shown, not even by `Debug`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(String);
 
 impl Token {
-    /// A new random token of 256 bits.
+    /// Creates a random token of 256 bits.
     ///
     /// # Errors
-    /// The operating system gives no random numbers.
+    /// The operating system's source of randomness failed.
     pub fn generate() -> Result<Self, TokenError> {
         let mut bytes = [0_u8; 32];
         getrandom::fill(&mut bytes).map_err(|_| TokenError::NoRandomNumbers)?;
@@ -27,10 +27,10 @@ impl Token {
         ))
     }
 
-    /// A token that is known to clients already.
+    /// Creates a token that clients know already.
     ///
     /// # Errors
-    /// It has fewer than 16 bytes, or others than visible ASCII.
+    /// The token has fewer than 16 bytes, or bytes other than visible ASCII.
     pub fn new(text: impl Into<String>) -> Result<Self, TokenError> {
         let text = text.into();
         if text.len() < MIN || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -39,7 +39,7 @@ impl Token {
         Ok(Self(text))
     }
 
-    /// The secret itself, to be handed to a client.
+    /// Returns the secret itself, to be given to a client.
     pub fn secret(&self) -> &str {
         &self.0
     }
@@ -50,7 +50,8 @@ impl Token {
         Self::find(headers, [(self, ())])
     }
 
-    /// Finds what belongs to the token in the metadata of a request. All are compared, whichever it is.
+    /// Returns the value of the token in the metadata of a request. All known tokens are compared,
+    /// so the time does not depend on the one that matches.
     pub(super) fn find<'a, T>(
         headers: &HeaderMap,
         known: impl IntoIterator<Item = (&'a Self, T)>,
@@ -77,7 +78,7 @@ impl Token {
         found.ok_or_else(|| Status::unauthenticated("the token is wrong"))
     }
 
-    /// Compares in a time that depends on the lengths only.
+    /// Compares in a time that depends only on the lengths.
     fn is(&self, given: &[u8]) -> bool {
         let own = self.0.as_bytes();
         let difference = own
@@ -94,14 +95,14 @@ impl fmt::Debug for Token {
     }
 }
 
-/// Why there is no token.
+/// The reason there is no token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenError {
-    /// It is too short, or has other characters than visible ASCII.
+    /// The token is too short, or has characters other than visible ASCII.
     #[error("a token needs at least {MIN} bytes of visible ASCII")]
     Unusable,
-    /// The operating system gives no random numbers.
+    /// The operating system's source of randomness failed.
     #[error("the operating system gives no random numbers")]
     NoRandomNumbers,
 }
