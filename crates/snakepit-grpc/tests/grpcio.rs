@@ -1,6 +1,8 @@
-//! A client in Python that has nothing of ours but the proto file, on `grpcio`, against a real server: `python/tests/grpc`.
+//! A Python client on `grpcio` that uses only our proto file, against a real server:
+//! `python/tests/grpc`.
 //!
-//! It needs packages from PyPI. Where they cannot be had the test says so and passes, except in continuous integration (`CI=true`).
+//! The client needs packages from PyPI. Without them the test reports that and passes, except in
+//! continuous integration (`CI=true`).
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "it/service/host.rs"]
@@ -72,7 +74,7 @@ fn row_83_and_84_grpcio_client_uses_every_rpc_and_rests_with_keepalive() {
     assert!(output.is_ok(), "the client's tests have failed");
 }
 
-/// Tells the table of faults that its rows were not looked at.
+/// Reports to the table of faults that its rows were not examined.
 fn skipped(why: &str) {
     let Some(out) = std::env::var_os("FAULTS_OUT") else {
         return;
@@ -87,7 +89,7 @@ fn last_line(text: &str) -> &str {
     text.trim_end().lines().last().unwrap_or_default()
 }
 
-/// The interpreter of a virtual environment that has what `requirements` says.
+/// Returns the interpreter of a virtual environment with the packages of `requirements`.
 fn interpreter(requirements: &Path) -> Result<PathBuf, String> {
     let venv = Path::new(env!("CARGO_TARGET_TMPDIR")).join("grpcio-venv");
     let (python, stamp) = (venv.join("bin/python"), venv.join("snakepit-stamp"));
@@ -112,7 +114,7 @@ fn interpreter(requirements: &Path) -> Result<PathBuf, String> {
     Ok(python)
 }
 
-/// What a command prints, as its failure too.
+/// Returns the output of a command, also as the error if it fails.
 fn run(command: &mut Command) -> Result<String, String> {
     let output = command.stdin(Stdio::null()).output();
     let Output {

@@ -1,4 +1,4 @@
-//! Calls that lie in a connection behind another one.
+//! Calls that wait in a connection behind another one.
 
 use prost::Message as _;
 use snakepit_core::{CallError, CallId, Slot};
@@ -9,7 +9,7 @@ use tokio::net::UnixStream;
 
 use crate::peer::{Peer, frame, pair, request};
 
-/// Whether a call may have been begun when its connection ended.
+/// Returns `true` if a call may have been begun when its connection ended.
 fn ambiguous(result: &Result<snakepit_core::Payload, CallError>) -> bool {
     let Err(CallError::Died { ambiguous, .. }) = result else {
         panic!("{result:?}")
@@ -17,7 +17,8 @@ fn ambiguous(result: &Result<snakepit_core::Payload, CallError>) -> bool {
     *ambiguous
 }
 
-/// Three calls one behind the other: what becomes of them when the worker answers the first `answered`, and then sends `last` and goes.
+/// Makes three calls. The worker answers the first `answered` of them, sends `last` and closes.
+/// Returns for each remaining call whether it may have been begun.
 async fn three(client: LinkClient, mut peer: Peer, answered: usize, last: &[u8]) -> Vec<bool> {
     let calls = [request("1"), request("2"), request("3")];
     let worker = async {
@@ -51,7 +52,7 @@ async fn only_the_first_call_without_an_answer_can_have_been_begun() {
     ] {
         let (client, peer) = pair();
         assert_eq!(three(client, peer, answered, b"").await, expected);
-        // Half an answer is that of the first one.
+        // Half an answer belongs to the first unanswered call.
         let (client, peer) = pair();
         let half = &frame(Kind::Reply, 1, 0, b"", b"body")[..26];
         assert_eq!(three(client, peer, answered, half).await, expected);
@@ -62,7 +63,7 @@ async fn only_the_first_call_without_an_answer_can_have_been_begun() {
 async fn what_is_not_understood_proves_nothing() {
     let (client, peer) = pair();
     assert_eq!(three(client, peer, 1, &[b'x'; 30]).await, [true, true]);
-    // On a connection that calls share there is no order.
+    // A multiplexed connection has no order.
     let (client, peer) = pair();
     let shared = three(client.shared(), peer, 1, b"").await;
     assert_eq!(shared, [true, true]);

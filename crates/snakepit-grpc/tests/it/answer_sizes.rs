@@ -1,4 +1,4 @@
-//! Answers to workers are bounded before they are built.
+//! Answers to workers are limited before they are built.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ impl Worker {
         }
     }
 
-    /// The answer, which is never larger than the limit.
+    /// Returns the answer and asserts that it is within the limit.
     async fn ask(&self, op: HostOp, body: impl Serialize) -> Result<Json, Box<ToolError>> {
         let body = Payload::encode(&body).unwrap().bytes;
         let name = if matches!(op, HostOp::ToolOpen) {

@@ -11,7 +11,7 @@ use snakepit_core::{
 use snakepit_grpc::bridge::HostBridge;
 use snakepit_grpc::link::{HostOp, HostRequest, HostRequests as _};
 
-/// One call of a worker that asks.
+/// A call of a worker that makes requests.
 struct Caller {
     bridge: HostBridge,
     request: Request,
@@ -51,7 +51,7 @@ impl Caller {
     }
 }
 
-/// Two numbers and an error.
+/// Returns a tool that yields two numbers and an error.
 fn fails_late() -> HostTool {
     HostTool::dynamic_stream("fails_late", |_, _| {
         stream::iter([
@@ -108,7 +108,7 @@ async fn batches_are_as_small_as_asked_for_and_streams_end_with_their_call() {
         let batch: Json = caller.ask(HostOp::ToolNext, "", &next).await.unwrap();
         assert_eq!(batch["items"], json!([number]));
     }
-    // Another call cannot reach it.
+    // Another call cannot access the stream.
     let other = Caller::new(&bridge, None);
     assert_eq!(
         other.refusal(HostOp::ToolNext, "", &next).await,

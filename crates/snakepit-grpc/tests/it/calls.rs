@@ -48,7 +48,7 @@ async fn a_large_call_gets_through_to_a_slow_reader() {
 #[tokio::test]
 async fn a_dropped_call_leaves_the_connection_in_order() {
     let (client, mut peer) = pair();
-    // More than a socket buffer takes: the frame is half written when its call is dropped.
+    // More than a socket buffer takes, so the frame is half written when its call is dropped.
     let large = request(vec![1; LIMIT]);
     let more = [
         request(vec![2; LIMIT]),
@@ -158,10 +158,11 @@ async fn payloads_over_the_limit_leave_the_connection_alive() {
     assert_eq!(result.bytes.as_ref(), b"fine");
 }
 
-/// Makes the bytes that answer a call of this number.
+/// Builds the answer to a call of this number.
 type Answer = fn(u64) -> Vec<u8>;
 
-/// What a call gets when the worker answers with these bytes and then closes.
+/// Returns the errors of a call whose worker sends these bytes and then closes, and of the next
+/// call.
 async fn answered_with(make: impl FnOnce(u64) -> Vec<u8>) -> (CallError, CallError) {
     let (client, mut peer) = pair();
     let call = request("");

@@ -17,7 +17,7 @@ const KINDS: [Kind; 6] = [
     Kind::Described,
 ];
 
-/// Every frame that the parser cuts out of these pieces; `None` after an error.
+/// Returns every frame that the parser reads from these pieces. `None` after an error.
 fn parse(pieces: &[&[u8]], limit: usize) -> Option<Vec<Parsed>> {
     let mut parser = Parser::new(limit);
     let mut all = Vec::new();
@@ -188,7 +188,7 @@ fn parts_of_two_bodies_and_impossible_parts_break_the_protocol() {
     ] {
         assert_eq!(parse(&[&bad], 1000), None);
     }
-    // Of a body over the limit nothing is kept, however much of it comes.
+    // A body over the limit is not kept, however large it is.
     let size = 1 << 20;
     let mut parser = Parser::new(size);
     let endless = part(Kind::Reply, 1, size);

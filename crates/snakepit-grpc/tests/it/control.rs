@@ -1,4 +1,4 @@
-//! The control connection: cancelling, signs of life, broken peers.
+//! The control connection: cancellation, signs of life, broken peers.
 
 use futures_util::FutureExt as _;
 use prost::Message as _;

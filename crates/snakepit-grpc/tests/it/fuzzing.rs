@@ -24,7 +24,7 @@ const TARGETS: [(&str, Target); 10] = [
     ("walker", targets::walker),
 ];
 
-/// The seeds of each target.
+/// Returns the seeds of each target.
 fn seeds() -> Vec<(Target, Vec<u8>)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
     let mut seeds = Vec::new();
@@ -48,7 +48,7 @@ fn every_seed_passes() {
     }
 }
 
-/// Bytes of a seed replaced, doubled, cut out.
+/// A change to a seed: bytes replaced, doubled or removed.
 #[derive(Clone, Debug)]
 enum Damage {
     Replace(prop::sample::Index, u8),

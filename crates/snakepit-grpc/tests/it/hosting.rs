@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 
 use crate::peer::{LIMIT, Peer, frame};
 
-/// What the host saw.
+/// An event that the host observed.
 #[derive(Debug)]
 pub(crate) enum Event {
     Asked(Box<HostRequest>),
@@ -23,13 +23,13 @@ pub(crate) enum Event {
     Ended(WorkerId, CallId),
 }
 
-/// Answers according to the name of the request.
+/// A handler whose answer depends on the name of the request.
 struct Host {
     events: mpsc::UnboundedSender<Event>,
     open: Mutex<usize>,
 }
 
-/// Tells when a handler is dropped.
+/// Reports the drop of a handler.
 struct Waiting<'a>(&'a Host);
 
 impl Drop for Waiting<'_> {
@@ -84,7 +84,7 @@ pub(crate) fn pair() -> (LinkClient, Peer, mpsc::UnboundedReceiver<Event>) {
     pair_with(LIMIT)
 }
 
-/// As [`pair`], with another limit of payloads.
+/// Works like [`pair`], with another payload limit.
 pub(crate) fn pair_with(limit: usize) -> (LinkClient, Peer, mpsc::UnboundedReceiver<Event>) {
     let (host, worker) = UnixStream::pair().unwrap();
     let (events, seen) = mpsc::unbounded_channel();
@@ -140,7 +140,7 @@ impl Peer {
     }
 }
 
-/// Runs a call while `worker` plays its part; the worker replies at the end.
+/// Runs a call while `worker` acts as its worker, which replies at the end.
 pub(crate) async fn during(client: &LinkClient, call: &Request, worker: impl Future<Output = ()>) {
     let (result, ()) = tokio::join!(client.call(call), worker);
     result.unwrap();

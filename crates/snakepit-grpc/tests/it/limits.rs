@@ -1,4 +1,4 @@
-//! Answers over the limit, and peers that take nothing.
+//! Answers over the limit, and peers that read nothing.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ async fn a_call_is_over_when_its_oversized_answer_has_come_to_its_end() {
     };
     let bytes = frame(Kind::Reply, header.call, 0, b"", &vec![0; LIMIT + 1]);
     peer.send(&bytes[..bytes.len() - 1]).await;
-    // Long enough for a host that answers too early.
+    // Long enough to notice a host that answers too early.
     let early = tokio::time::timeout(Duration::from_millis(200), &mut running).await;
     assert!(early.is_err(), "the slot was given away: {early:?}");
     assert!(!client.calls().is_empty());

@@ -104,7 +104,7 @@ async fn nothing_more_is_sent_of_a_batch_that_is_cancelled() {
     let worker = async {
         let (header, _, body) = peer.receive().await.unwrap();
         assert_eq!(header.kind, Kind::Many);
-        // The cancellation comes while the first frame runs.
+        // The cancellation arrives while the first frame runs.
         client.cancel(call.call);
         let item = &decode_items(&body.into()).unwrap()[0];
         let mut reply = vec![0];

@@ -9,7 +9,7 @@ use tokio::net::UnixStream;
 /// Payload limit of the clients in these tests.
 pub(crate) const LIMIT: usize = 100_000;
 
-/// A client and the worker that it talks to.
+/// Returns a client and the worker at its other end.
 pub(crate) fn pair() -> (LinkClient, Peer) {
     let (host, worker) = UnixStream::pair().unwrap();
     (LinkClient::new(host, LIMIT), Peer(worker))
@@ -19,7 +19,7 @@ pub(crate) fn request(args: impl Into<Vec<u8>>) -> Request {
     Request::new("tool", Payload::from_msgpack(args.into()))
 }
 
-/// The bytes of one frame.
+/// Encodes one frame.
 pub(crate) fn frame(kind: Kind, call: u64, flags: u8, head: &[u8], body: &[u8]) -> Vec<u8> {
     let header = Header {
         flags,
@@ -33,7 +33,7 @@ pub(crate) fn frame(kind: Kind, call: u64, flags: u8, head: &[u8], body: &[u8]) 
 pub(crate) struct Peer(pub(crate) UnixStream);
 
 impl Peer {
-    /// The next frame; `None` at the end of the connection.
+    /// Receives the next frame. `None` at the end of the connection.
     pub(crate) async fn receive(&mut self) -> Option<(Header, Vec<u8>, Vec<u8>)> {
         let mut header = [0; HEADER_LEN];
         self.0.read_exact(&mut header).await.ok()?;

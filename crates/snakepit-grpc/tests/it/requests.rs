@@ -58,7 +58,7 @@ async fn a_request_may_come_in_parts() {
         let id = peer.called().await;
         peer.send(&frame(Kind::HostCall, 7, FLAG_PART, b"", b"bo"))
             .await;
-        // Another one may come whole in between.
+        // A whole frame of another request may come in between.
         peer.send(&ask(8, id, "echo", b"small")).await;
         assert_eq!(peer.answer(8).await, b"small");
         peer.send(&ask(7, id, "echo", b"dy")).await;
@@ -93,7 +93,7 @@ async fn many_requests_wait_at_once_but_not_without_limit() {
         for number in 65..=70 {
             assert_eq!(peer.code(number).await, "SP8011");
         }
-        // One of them makes room.
+        // The end of one request makes room for another.
         peer.send(&frame(Kind::HostCancel, 5, 0, b"", b"")).await;
         assert_eq!(peer.code(5).await, "SP3002");
         peer.send(&ask(71, id, "soon", b"room")).await;
@@ -101,7 +101,7 @@ async fn many_requests_wait_at_once_but_not_without_limit() {
         peer.reply(id, b"").await;
     })
     .await;
-    // All that waited is dropped, and only then is the end told.
+    // All waiting requests are dropped before the end of the call is reported.
     let (mut asked, mut dropped) = (0, 0);
     loop {
         match seen.recv().await.unwrap() {
@@ -155,7 +155,7 @@ async fn what_is_wrong_with_a_request_is_answered() {
         );
         assert!(refusal.message.len() < 100_000);
 
-        // A cancellation that comes too late, or of nothing.
+        // A cancellation that is too late or that names no request.
         peer.send(&frame(Kind::HostCancel, 8, 0, b"", b"")).await;
         peer.send(&ask(9, id, "echo", b"fine")).await;
         assert_eq!(peer.answer(9).await, b"fine");
@@ -261,7 +261,7 @@ async fn every_way_to_end_a_call_ends_its_requests() {
             matches!(seen.recv().await, Some(Event::Ended(..))),
             "{index}"
         );
-        // The connection lives on.
+        // The connection stays usable.
         let again = request("");
         during(&client, &again, async {
             let id = peer.called().await;
@@ -292,7 +292,7 @@ async fn the_end_of_the_connection_ends_the_requests() {
             drop(peer);
             client.ended().await;
         } else {
-            // The host lets go of the connection; the worker sees its end.
+            // When the host drops the connection, the worker sees its end.
             drop(client);
             assert!(peer.receive().await.is_none());
         }
@@ -301,7 +301,7 @@ async fn the_end_of_the_connection_ends_the_requests() {
     }
 }
 
-/// Makes the bytes that break a call of this number.
+/// Builds the bytes that break a call of this number.
 type Break = fn(u64) -> Vec<u8>;
 
 #[tokio::test]
@@ -340,7 +340,8 @@ async fn a_worker_that_asks_without_reading_is_cut_off() {
     let worker = async {
         let id = peer.called().await;
         let flood = ask(1, id, "echo", &[0; 1000]);
-        // The host does not close the connection by itself: it ends the process.
+        // The client reports the end but leaves the socket open: in a real host the worker's
+        // process is ended.
         tokio::select! {
             _ = client.ended() => {}
             () = async { while peer.0.write_all(&flood).await.is_ok() {} } => {}

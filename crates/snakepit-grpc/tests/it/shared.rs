@@ -1,4 +1,4 @@
-//! Many calls at once on one connection.
+//! Concurrent calls on one multiplexed connection.
 
 use futures_util::StreamExt as _;
 use prost::Message as _;
@@ -14,7 +14,7 @@ fn pair() -> (LinkClient, Peer) {
     (LinkClient::new(host, LIMIT).shared(), Peer(worker))
 }
 
-/// What `MORE` allows, with its call.
+/// Receives a `MORE` frame. Returns its call and the number of bytes that it allows.
 async fn more(peer: &mut Peer) -> (u64, u64) {
     let (header, head, _) = peer.receive().await.unwrap();
     assert_eq!(header.kind, Kind::More);
@@ -60,7 +60,7 @@ async fn a_stream_that_nobody_reads_holds_up_no_other_call() {
     });
     assert_eq!(answer.unwrap().bytes.as_ref(), b"ok");
 
-    // What the consumer takes is allowed anew, and never more than that.
+    // Consumed bytes are allowed again, and no more than those.
     for _ in 0..allowed {
         stream.next().await.unwrap().unwrap();
     }
@@ -94,7 +94,7 @@ async fn a_stream_that_sends_more_than_it_may_ends_the_connection() {
         for _ in 0..STREAM_WINDOW.div_ceil(cost) {
             peer.send(&chunk).await;
         }
-        // One beyond the window.
+        // One chunk beyond the window.
         peer.send(&chunk).await;
         drop(peer);
         let reason = client.ended().await;
@@ -102,7 +102,7 @@ async fn a_stream_that_sends_more_than_it_may_ends_the_connection() {
             reason.contains("beyond what its consumer has taken"),
             "{reason}"
         );
-        // What was allowed is still good.
+        // The chunks within the window are still valid.
         for _ in 0..STREAM_WINDOW.div_ceil(cost) {
             stream.next().await.unwrap().unwrap();
         }

@@ -1,4 +1,5 @@
-//! The workers' spans of calls: what goes to the worker, what comes back, and who is believed.
+//! The workers' spans of calls: the context that is sent, the reports that come back, and their
+//! limits.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -54,7 +55,7 @@ fn traced(sampled: bool) -> (Request, TraceContext) {
     (call, caller)
 }
 
-/// The next call, and the worker's span of it as the host has named it.
+/// Receives the next call. Returns its number and the worker's span of it.
 async fn called(peer: &mut Peer) -> (u64, Option<TraceContext>) {
     let (header, head, _) = peer.receive().await.unwrap();
     let head = pb::ExecuteToolRequest::decode(&head[..]).unwrap();
@@ -62,7 +63,7 @@ async fn called(peer: &mut Peer) -> (u64, Option<TraceContext>) {
     (header.call, trace)
 }
 
-/// A span that has begun now.
+/// Returns the report on a span that has just begun.
 fn took(duration_ns: u64) -> pb::WorkerSpan {
     let start = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     pb::WorkerSpan {
@@ -120,7 +121,7 @@ async fn other_calls_have_none_and_nothing_more_on_the_wire() {
                 call.trace.map(|_| caller.trace_id())
             );
             assert!(own.is_none_or(|own| !own.is_sampled()));
-            // A worker that says something all the same is not heard.
+            // A report that was not requested is ignored.
             let head = took(1).encode_to_vec();
             peer.send(&frame(Kind::Reply, number, 0, &head, b"\xc0"))
                 .await;
@@ -271,7 +272,7 @@ async fn a_call_that_was_never_begun_has_no_span() {
     assert_eq!(client.number_of(CallId(u64::MAX)), None);
 }
 
-/// Says in which span it was asked.
+/// A handler that answers with the span of each request.
 struct Asked;
 
 #[async_trait]

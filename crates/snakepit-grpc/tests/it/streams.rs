@@ -51,7 +51,7 @@ async fn a_slow_consumer_holds_the_worker_back() {
     let mut stream = client.stream(&request("")).unwrap();
     let (header, ..) = peer.receive().await.unwrap();
     let chunk = frame(Kind::Chunk, header.call, 0, b"", &[5; 1000]);
-    // Write until the worker would block for good: nobody takes chunks.
+    // Writes until the worker would block forever, because no chunk is consumed.
     let mut sent = 0;
     while tokio::time::timeout(Duration::from_millis(300), peer.0.write_all(&chunk))
         .await
@@ -60,7 +60,7 @@ async fn a_slow_consumer_holds_the_worker_back() {
         sent += 1;
         assert!(sent < 20_000, "20 MB were taken without a consumer");
     }
-    // A consumer sets it free.
+    // A consumer unblocks it.
     let mut received = 0;
     while received < sent {
         assert_eq!(stream.next().await.unwrap().unwrap().bytes.len(), 1000);
@@ -161,7 +161,8 @@ async fn large_chunks_wait_for_their_consumer_by_the_byte() {
         }
         peer.send(&frame(Kind::End, call, 0, b"", b"")).await;
     });
-    // As far as it comes while nobody takes a chunk: the host has one in its place, one that waits, and part of a third.
+    // Without a consumer the host keeps one chunk in its slot, one that waits, and a part of a
+    // third.
     let stuck = tokio::time::timeout(Duration::from_secs(1), &mut worker);
     assert!(stuck.await.is_err(), "nothing held the worker back");
     let ahead = sent.load(Ordering::Relaxed);

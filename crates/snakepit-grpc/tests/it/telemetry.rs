@@ -1,4 +1,5 @@
-//! Records of workers: their frames on the control connection, and what is read out of them.
+//! Records of workers: their frames on the control connection, and the records that are read from
+//! them.
 
 use std::sync::Arc;
 use std::sync::mpsc::channel;
@@ -33,7 +34,7 @@ fn read_json(kind: u32, record: &serde_json::Value) -> Result<Option<Record>, Ma
     read(kind, Payload::encode(record).unwrap().bytes)
 }
 
-/// A map of texts to values that are MessagePack already.
+/// Encodes a map of texts to values that are MessagePack already.
 fn map(entries: &[(&str, &[u8])]) -> Vec<u8> {
     let mut out = vec![0x80 | entries.len() as u8];
     for (key, value) in entries {
@@ -249,7 +250,7 @@ fn what_is_no_record_is_malformed() {
             "{kind} {record}"
         );
     }
-    // A float that is no number, and a map that claims more than there is.
+    // A float that is not a number, and a map that claims more entries than it has.
     let nan = [&[0xcb], &f64::NAN.to_be_bytes()[..]].concat();
     let entries: [(&str, &[u8]); 3] =
         [("name", b"\xa1n"), ("instrument", b"\x01"), ("value", &nan)];

@@ -1,4 +1,4 @@
-//! What a worker asks for and does not read is bounded by the byte.
+//! The answers that a worker requests and does not read are limited by their bytes.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use snakepit_grpc::frame::Kind;
 
 const MIB: usize = 1 << 20;
 
-/// By the paused clock, longer than anybody's patience.
+/// Longer than every time limit. The clock is paused.
 const FOR_EVER: Duration = Duration::from_secs(3600);
 
 /// Longer than an answer takes.
 const LONG: Duration = Duration::from_secs(60);
 
-/// Requests whose answers are in the way of the next one.
+/// Number of requests whose answers block the next one.
 const TOO_MANY: u64 = 60;
 
 #[tokio::test]
@@ -52,7 +52,7 @@ async fn a_worker_that_does_not_read_is_not_answered_without_end() {
         for number in 1..=TOO_MANY {
             peer.send(&ask(number, id, "megabytes", b"")).await;
         }
-        // It stays, and reads nothing.
+        // The worker stays connected and reads nothing.
         sleep(FOR_EVER).await;
     };
     let error = tokio::select! {
@@ -71,7 +71,7 @@ async fn a_worker_that_does_not_read_is_not_answered_without_end() {
     while let Ok(event) = seen.try_recv() {
         asked += u64::from(matches!(event, Event::Asked(_)));
     }
-    // 16 MiB, what the socket holds, and one more.
+    // 16 MiB, the bytes in the socket, and one more answer.
     assert!((16..=20).contains(&asked), "{asked} answers were made");
 }
 
@@ -106,7 +106,7 @@ async fn arguments_of_open_requests_are_bounded() {
         peer.send(&ask(4, id, "never", &body)).await;
         let refused = timeout(LONG, peer.code(4)).await;
         assert_eq!(refused.expect("it is refused at once"), "SP8011");
-        // One that is over makes room.
+        // The end of one request makes room for another.
         peer.send(&frame(Kind::HostCancel, 2, 0, b"", b"")).await;
         assert_eq!(peer.code(2).await, "SP3002");
         peer.send(&ask(5, id, "echo", &body)).await;

@@ -1,4 +1,4 @@
-//! Answers to clients are bounded before they are built.
+//! Answers to clients are limited before they are built.
 
 use snakepit_core::{HostStateConfig, NewVariable, SessionOptions, VariableType};
 use snakepit_grpc::pb;

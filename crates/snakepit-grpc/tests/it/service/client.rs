@@ -90,7 +90,7 @@ pub(crate) async fn channel(address: &Address) -> Channel {
     }
 }
 
-/// A parameter as JSON under the URL of a string.
+/// Returns a parameter as JSON under the type URL of a string.
 pub(crate) fn json(text: &str) -> Any {
     Any {
         type_url: "type.googleapis.com/google.protobuf.StringValue".into(),
@@ -138,14 +138,14 @@ pub(crate) async fn open(client: &mut Client, session: &str) {
     assert!(answer.into_inner().success);
 }
 
-/// `google.rpc.Status`, as far as it is looked at here.
+/// `google.rpc.Status`, with the field that the tests need.
 #[derive(Clone, PartialEq, prost::Message)]
 struct RichStatus {
     #[prost(message, repeated, tag = "3")]
     details: Vec<Any>,
 }
 
-/// The error in the details of a status.
+/// Decodes the error in the details of a status.
 pub(crate) fn details(status: &Status) -> pb::ToolError {
     let rich = RichStatus::decode(status.details()).unwrap();
     pb::ToolError::decode(rich.details[0].value.as_slice()).unwrap()

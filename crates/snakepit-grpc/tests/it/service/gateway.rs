@@ -93,7 +93,7 @@ async fn a_tool_of_a_worker_is_run() {
         (text(&answer), &*answer.binary_result),
         ("{}", &[0, 1, 255][..])
     );
-    // A tool of the host goes before.
+    // A tool of the host takes precedence.
     let answer = call(
         &mut host.client,
         tool_call("", "add", &[("a", "1"), ("b", "2")]),

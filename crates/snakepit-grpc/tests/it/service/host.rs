@@ -21,7 +21,7 @@ pub(crate) struct Pair {
     b: i64,
 }
 
-/// How many results are wanted.
+/// The requested number of results.
 #[derive(Deserialize, JsonSchema)]
 pub(crate) struct Count {
     n: i64,
@@ -31,12 +31,12 @@ pub(crate) struct Count {
 #[derive(Deserialize, JsonSchema)]
 pub(crate) struct Nothing {}
 
-/// Counts what was dropped, and what has begun.
+/// Counts the calls that have begun and those that were dropped.
 #[derive(Clone)]
 pub(crate) struct Signals {
     pub(crate) begun: Arc<Semaphore>,
     pub(crate) dropped: Arc<Semaphore>,
-    /// Whether the pools have workers.
+    /// `true` if the pools have workers.
     pub(crate) ready: Arc<AtomicBool>,
 }
 
@@ -64,7 +64,7 @@ impl Drop for OnDrop {
     }
 }
 
-/// Runs tools named after what they do.
+/// A gateway whose tools are named after their effect.
 pub(crate) struct Workers {
     signals: Signals,
 }
@@ -159,7 +159,7 @@ fn unknown(name: &str) -> Error {
     Error::Tool(Box::new(ToolError::new(ErrorCode::UnknownTool, message)))
 }
 
-/// The state of a host with its tools.
+/// Returns the state of a host with its tools.
 pub(crate) fn state(config: HostStateConfig, signals: &Signals) -> HostState {
     let state = HostState::new(config).unwrap();
     let (slow, endless) = (signals.clone(), signals.clone());
@@ -201,7 +201,7 @@ pub(crate) fn state(config: HostStateConfig, signals: &Signals) -> HostState {
 
 type Numbers = Pin<Box<dyn Stream<Item = Result<i64, ToolFailure>> + Send>>;
 
-/// A server with a gateway.
+/// Returns a server with a gateway.
 pub(crate) fn server(config: HostStateConfig) -> (BridgeServer, HostState, Signals) {
     let signals = Signals::new();
     let state = state(config, &signals);

@@ -208,7 +208,7 @@ async fn a_host_tool_has_the_deadline_of_its_caller() {
     let mut host = served().await;
     let mut request = Request::new(host_call("", "wait", &[]));
     request.set_timeout(std::time::Duration::from_millis(50));
-    // Either side may notice first.
+    // Either side may notice it first.
     let failed = match host.client.execute_elixir_tool(request).await {
         Ok(answer) => !answer.into_inner().success,
         Err(status) => matches!(status.code(), Code::DeadlineExceeded | Code::Cancelled),

@@ -17,11 +17,11 @@ use super::serve::{ping, tcp};
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// An empty SETTINGS frame.
 const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
-/// The longest that a test waits. Where the clock is paused this is no time at all: it goes on when there is nothing else to do.
+/// Longest time that a test waits on a paused clock, which advances when no task can run.
 const LONG: Duration = Duration::from_secs(24 * 3600);
-/// The same where time passes.
+/// Longest time that a test waits on a running clock.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// Types of frames, and flags of theirs.
+/// Types of frames, and their flags.
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const PING: u8 = 6;
@@ -85,7 +85,7 @@ async fn bytes_that_are_no_http_harm_nobody() {
     );
 }
 
-/// Reads one frame: its type, its flags and what it holds.
+/// Reads one frame: its type, its flags and its payload.
 async fn next_frame(stream: &mut UnixStream, longest: Duration) -> (u8, u8, Vec<u8>) {
     let read = async {
         let mut head = [0; 9];
@@ -105,7 +105,7 @@ async fn read_to_end(stream: &mut (impl AsyncRead + Unpin), longest: Duration) {
     drop(read.expect("the connection is closed"));
 }
 
-/// The headers of a request.
+/// Encodes the headers of a request.
 fn headers(method: &str) -> Vec<u8> {
     let literal = |name: &[u8], value: &str| {
         let length = u8::try_from(value.len()).unwrap();
@@ -121,13 +121,14 @@ fn headers(method: &str) -> Vec<u8> {
     .concat()
 }
 
-/// A frame of the first stream.
+/// Encodes a frame of the first stream.
 fn frame(kind: u8, flags: u8, body: &[u8]) -> Vec<u8> {
     let length = u8::try_from(body.len()).unwrap();
     [&[0, 0, length, kind, flags, 0, 0, 0, 1][..], body].concat()
 }
 
-/// Asks for a global program on a connection of its own, with the window that HTTP/2 begins with, and takes nothing beyond it.
+/// Requests a global program on a connection of its own with HTTP/2's initial window, and reads
+/// nothing beyond that.
 async fn ask_for_program(address: &Address, name: &str) -> (UnixStream, bool) {
     let Address::Unix(path) = address else {
         panic!("it is a Unix socket")
@@ -174,11 +175,11 @@ async fn clients_that_take_nothing_are_bounded_together_and_then_closed() {
     }
     let served = slow.iter().filter(|(_, served)| *served).count();
     assert!((1..=4).contains(&served), "{served} answers wait");
-    // Others go on, with what is small.
+    // Other clients continue with small answers.
     client.get_program(ask("small")).await.unwrap();
     let status = client.get_program(ask("large")).await.unwrap_err();
     assert_eq!(status.code(), Code::ResourceExhausted);
-    // Those that take nothing are closed until there is room.
+    // The clients that read nothing are closed until there is room.
     let (first, _) = slow.iter_mut().find(|(_, served)| *served).unwrap();
     read_to_end(first, LONG).await;
     let mut tries = 0;
@@ -189,7 +190,7 @@ async fn clients_that_take_nothing_are_bounded_together_and_then_closed() {
     }
 }
 
-/// Begins a request on a connection of its own with a message of which only the length comes.
+/// Begins a request on a connection of its own with a message of which only the length is sent.
 async fn announce(address: &Address, length: u32) -> UnixStream {
     let Address::Unix(path) = address else {
         panic!("it is a Unix socket")
@@ -224,13 +225,13 @@ async fn what_clients_only_announce_is_bounded_together_and_ends() {
     let mut refused = None;
     for _ in 0..10 {
         silent.push(announce(host.serving.address(), 5 << 20).await);
-        // One after the other; the last ones are refused as ours is.
+        // Requests are sent one after the other; the last ones are rejected as ours is.
         refused = refused.or(client.put_program(put()).await.err());
     }
     assert_eq!(refused.unwrap().code(), Code::ResourceExhausted);
-    // Others go on, with what is small.
+    // Other clients continue with small messages.
     client.ping(ping()).await.unwrap();
-    // Those that send nothing of it are closed, and there is room again.
+    // The clients that send no more bytes are closed, and there is room again.
     read_to_end(&mut silent[0], LONG).await;
     let mut tries = 0;
     while client.put_program(put()).await.is_err() {

@@ -1,4 +1,4 @@
-//! Tokens for some sessions only.
+//! Tokens that are limited to some sessions.
 
 use futures_util::{StreamExt as _, stream};
 use snakepit_core::{HostStateConfig, SessionOptions};

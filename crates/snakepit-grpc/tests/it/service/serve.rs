@@ -77,7 +77,7 @@ async fn strangers_do_not_keep_a_connection() {
         panic!("it is a TCP port")
     };
     let mut client = connect(serving.address(), Some(&token)).await;
-    // It must not be too slow itself.
+    // This client must not exceed the time limit itself.
     while client.ping(ping()).await.is_err() {}
     open(&mut client, "s").await;
     let request = pb::WatchVariablesRequest {
@@ -90,7 +90,7 @@ async fn strangers_do_not_keep_a_connection() {
         let mut received = Vec::new();
         let _ = silent.read_to_end(&mut received).await;
     }
-    // The client's connection has been open for longer.
+    // The client's connection has been open for longer than the time limit.
     let variable = pb::RegisterVariableRequest {
         session_id: "s".into(),
         name: "v".into(),
@@ -106,7 +106,7 @@ async fn strangers_do_not_keep_a_connection() {
 async fn no_number_of_strangers_keeps_a_client_out() {
     let mut options = ServeOptions::new();
     options.max_connections = 4;
-    // They may stay for longer than the test waits.
+    // These connections may stay longer than the test waits.
     options.patience = Duration::from_secs(3600);
     let (serving, token) = tcp(&options).await;
     let Address::Tcp(address) = *serving.address() else {
@@ -123,7 +123,7 @@ async fn no_number_of_strangers_keeps_a_client_out() {
         late.ping(ping()).await.unwrap();
     };
     tokio::time::timeout(LONG, late).await.unwrap();
-    // The oldest made room, and none that had its place by a request.
+    // The oldest connection was closed, and none that had made a valid request.
     let mut received = Vec::new();
     let _ = silent[0].read_to_end(&mut received).await;
     first.ping(ping()).await.unwrap();
@@ -162,7 +162,7 @@ async fn the_socket_is_private_and_goes_with_its_server() {
     assert!(host.serving.stop(LONG).await);
     assert!(!path.exists());
 
-    // What a killed server leaves behind.
+    // The socket that a killed server leaves behind.
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     assert!(path.exists());
     let serving = other.serve_unix(&path, &ServeOptions::new()).await.unwrap();
@@ -222,7 +222,7 @@ async fn messages_are_limited_both_ways() {
         .execute_tool(tool_call("", "echo", &[("x", &large)]))
         .await;
     assert!(status.unwrap_err().message().contains("too large"));
-    // It grows on its way back.
+    // The result is larger than the request.
     let mut request = tool_call("", "echo", &[]);
     request
         .binary_parameters
@@ -249,7 +249,7 @@ async fn requests_beyond_the_limit_are_refused() {
     assert_eq!(status.code(), Code::ResourceExhausted);
     drop(stream);
     host.signals.dropped.acquire().await.unwrap().forget();
-    // The permit goes a moment after the stream.
+    // The permit is released shortly after the stream.
     while host.client.ping(ping()).await.is_err() {
         tokio::task::yield_now().await;
     }
@@ -259,7 +259,7 @@ async fn requests_beyond_the_limit_are_refused() {
 async fn a_stream_ends_at_its_deadline() {
     let mut host = served().await;
     let mut request = Request::new(tool_call("", "endless", &[]));
-    // In the header only: the client's own timer is not set.
+    // Set in the header only, so that the client's own timer is not set.
     request
         .metadata_mut()
         .insert("grpc-timeout", "200m".parse().unwrap());

@@ -23,16 +23,16 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Response, Status, Streaming};
 use tonic_prost::ProstCodec;
 
-/// What the worker does when the stream is opened.
+/// The worker's behaviour when the stream is opened.
 #[derive(Clone, Debug)]
 enum Plan {
-    /// It has no such rpc.
+    /// Does not implement the rpc.
     Unimplemented,
-    /// It tells these and ends.
+    /// Sends these events and ends the stream.
     Tell(Vec<pb::TelemetryEvent>),
-    /// It breaks off.
+    /// Sends these events and fails.
     Fail(Vec<pb::TelemetryEvent>),
-    /// It tells an event for each of its settings, and stays.
+    /// Sends an event for each of its settings and keeps the stream open.
     Follow,
 }
 
@@ -99,7 +99,7 @@ impl NamedService for Worker {
     const NAME: &'static str = "snakepit.bridge.BridgeService";
 }
 
-/// A worker that runs, and who reads it.
+/// A running worker and its reader.
 struct Read {
     client: BridgeServiceClient<Channel>,
     reader: WorkerEvents,
@@ -281,14 +281,14 @@ async fn what_is_no_event_is_dropped_and_counted_and_the_rest_comes() {
     );
     assert_eq!(read.custom().unwrap().measurements.len(), 64);
     assert_eq!(read.dropped(), [("malformed", 4), ("too_large", 1)]);
-    // A message beyond all bounds ends its stream, and nothing else.
+    // A message beyond the limit ends its stream, and nothing else.
     let mut huge = event("python.huge");
     huge.metadata = [("text".to_owned(), "x".repeat(1 << 20))].into();
     let mut read = start(Plan::Tell(vec![huge])).await;
     assert!(matches!(read.all(on()).await, EventsEnd::Failed(_)));
 }
 
-/// The clock stands until there is a loss: only then does the reader wait for a moment.
+/// The clock is paused until events are dropped: only then does the reader wait.
 #[tokio::test(start_paused = true)]
 async fn a_flood_is_cut_and_counted() {
     let count = 30_000;
