@@ -1,5 +1,5 @@
-//! The thread of the exporters, with a runtime of its own: a busy application does not delay them,
-//! and they do not delay it.
+//! The thread of the exporters, with a runtime of its own, so that a busy application does not
+//! delay them and they do not delay it.
 
 use std::io;
 use std::sync::{Mutex, PoisonError};
@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// The thread, until it is stopped.
+/// The running thread. Dropping this stops it.
 #[derive(Debug)]
 pub(crate) struct Background {
     handle: Handle,
@@ -27,7 +27,8 @@ impl Background {
         let stopped = stop.clone();
         let thread = std::thread::Builder::new().name("snakepit-telemetry".to_owned());
         let thread = thread.spawn(move || {
-            // What exporters log and trace must not be exported: that would never end.
+            // Logs and traces of the exporters must not be exported: each export would cause
+            // another one.
             #[cfg(feature = "otlp")]
             let _suppressed = opentelemetry::Context::enter_telemetry_suppressed_scope();
             runtime.block_on(stopped.cancelled());
@@ -54,7 +55,7 @@ impl Background {
     pub(crate) fn stop(&self) {
         self.stop.cancel();
         let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
-        // It panics only if the runtime does.
+        // The thread panics only if the runtime does.
         let _ = thread.take().map(JoinHandle::join);
     }
 }

@@ -1,8 +1,8 @@
-//! Description of exporters, and their start.
+//! Describes exporters and starts them.
 
 use crate::{ListenAddress, OtlpConfig, Sampling, Telemetry, TelemetryConfig, TelemetryError};
 
-/// Describes exporters and starts them; made by [`Telemetry::builder`].
+/// Describes exporters and starts them; created by [`Telemetry::builder`].
 #[derive(Clone, Debug, Default)]
 #[must_use = "nothing is exported before `start`"]
 pub struct TelemetryBuilder {
@@ -11,7 +11,7 @@ pub struct TelemetryBuilder {
 }
 
 impl TelemetryBuilder {
-    /// Uses these settings instead of those so far.
+    /// Replaces all settings made so far.
     pub fn config(mut self, config: TelemetryConfig) -> Self {
         self.config = config;
         self
@@ -29,13 +29,13 @@ impl TelemetryBuilder {
         self
     }
 
-    /// Serves metrics at this address; port 0 stands for a free one.
+    /// Serves metrics at this address; port 0 chooses a free port.
     pub fn prometheus(mut self, address: impl Into<ListenAddress>) -> Self {
         self.config.prometheus = Some(address.into());
         self
     }
 
-    /// Names this program.
+    /// Sets the name of this program.
     pub fn service_name(mut self, name: impl Into<String>) -> Self {
         self.config.service_name = name.into();
         self
@@ -47,17 +47,19 @@ impl TelemetryBuilder {
         self
     }
 
-    /// Leaves it to the application to install a subscriber of `tracing`, as a rule one with [`Telemetry::layer`].
+    /// Leaves the installation of a `tracing` subscriber to the application, usually one with
+    /// [`Telemetry::layer`].
     pub fn own_subscriber(mut self) -> Self {
         self.own_subscriber = true;
         self
     }
 
-    /// Starts the exporters. A subscriber of `tracing` is installed if there is none, unless the application does that.
+    /// Starts the exporters. Installs a `tracing` subscriber if there is none, unless the
+    /// application does that.
     ///
     /// # Errors
-    /// A setting that cannot be used, or an endpoint for Prometheus that cannot be opened. A collector that is absent is no error: records
-    /// are dropped and counted until it is there.
+    /// A setting is invalid, or the endpoint for Prometheus cannot be opened. An absent collector
+    /// is not an error: records are dropped and counted until it can be reached.
     pub fn start(self) -> Result<Telemetry, TelemetryError> {
         let telemetry = Telemetry::start(&self.config)?;
         if !self.own_subscriber {

@@ -14,30 +14,35 @@ use crate::{ListenAddress, Sampling};
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct TelemetryConfig {
-    /// Name of this program among others, `service.name`. Default: `snakepit`.
+    /// Name of this program, `service.name`. Default: `snakepit`.
     pub service_name: String,
     /// Further attributes of this program, for example `deployment.environment.name`.
     pub resource: BTreeMap<String, String>,
-    /// Export to an OpenTelemetry collector. `None` if there is none.
+    /// Settings of the export to an OpenTelemetry collector. `None` disables it.
     pub otlp: Option<OtlpConfig>,
-    /// Address of the endpoint for Prometheus, without authentication: anybody who reaches it reads names of pools and tools,
-    /// and counts. `None` if there is none.
+    /// Address of the endpoint for Prometheus. `None` disables it. There is no authentication:
+    /// every client that reaches the address can read the names of pools and tools, and all counts.
     pub prometheus: Option<ListenAddress>,
-    /// Choice of the calls that are traced. Default: all, and with a parent as the parent is.
+    /// Choice of the calls that are traced. Default: all calls; with a parent span, the parent's
+    /// decision.
     pub sampling: Sampling,
-    /// Level of spans and logs that are exported. Default: `INFO`.
+    /// Lowest level of exported spans and logs. Default: `INFO`.
     pub log_level: LevelFilter,
-    /// Levels by target of `tracing` or by logger of Python; the longest prefix counts, at a `::` or a dot.
+    /// Levels by `tracing` target or by Python logger. The longest prefix that ends at a `::` or a
+    /// dot applies.
     pub log_levels: BTreeMap<String, LevelFilter>,
-    /// Levels of the logs of pools, by name of the pool. They count before the others.
+    /// Levels of the logs of pools, by name of the pool. They take precedence over the other
+    /// levels.
     pub pool_log_levels: BTreeMap<String, LevelFilter>,
-    /// Parts of names of attributes whose values are hidden, beside `password`, `token` and others that always are.
+    /// Parts of attribute names whose values are hidden, in addition to `password`, `token` and
+    /// other names that are always hidden.
     pub redact: Vec<String>,
-    /// Shows ids of sessions as hashes, with another key in each process. Default: no.
+    /// `true` to export the ids of sessions as hashes, with a different key in each process.
+    /// Default: `false`.
     pub hash_sessions: bool,
-    /// The largest number of sets of labels of one metric; further sets count as one. Default: 1,000.
+    /// Largest number of label sets of one metric; further sets are counted as one. Default: 1,000.
     pub label_sets: usize,
-    /// The longest time for a shutdown. Default: 5 s.
+    /// Time limit of a shutdown. Default: 5 s.
     pub shutdown_timeout: Duration,
 }
 
@@ -45,35 +50,38 @@ pub struct TelemetryConfig {
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub struct OtlpConfig {
-    /// Endpoint for traces, for example `http://localhost:4317`. `None` if they are not exported.
+    /// Endpoint for traces, for example `http://localhost:4317`. `None` disables their export.
     pub traces: Option<String>,
-    /// Endpoint for metrics.
+    /// Endpoint for metrics. `None` disables their export.
     pub metrics: Option<String>,
-    /// Endpoint for logs.
+    /// Endpoint for logs. `None` disables their export.
     pub logs: Option<String>,
     /// Headers of each request, for example `authorization`.
     pub headers: BTreeMap<String, String>,
-    /// File with the certificates (PEM) that the collector's must descend from. `None` if those of the system are trusted.
+    /// File with the root certificates (PEM) that the collector's certificate must descend from.
+    /// `None` trusts the system's.
     pub certificate: Option<PathBuf>,
-    /// File with the certificate (PEM) that is shown to the collector.
+    /// File with the client certificate (PEM) that is presented to the collector.
     pub client_certificate: Option<PathBuf>,
     /// File with the key (PEM) of that certificate.
     pub client_key: Option<PathBuf>,
-    /// The longest time for one request, attempts that follow a failure included. Default: 10 s.
+    /// Time limit of one request, including retries. Default: 10 s.
     pub timeout: Duration,
-    /// The largest number of records of a signal that wait for export; further ones are dropped and counted. Default: 4,096.
+    /// Largest number of records of a signal that wait for export; further ones are dropped and
+    /// counted. Default: 4,096.
     pub queue: usize,
-    /// The largest size of the records of a signal that wait for export, about, in bytes. Default: 16 MiB.
+    /// Largest approximate size in bytes of the records of a signal that wait for export. Default:
+    /// 16 MiB.
     pub queue_bytes: usize,
-    /// The largest number of records in a request. Default: 512.
+    /// Largest number of records in a request. Default: 512.
     pub batch: usize,
-    /// The longest time that a span or a log record waits. Default: 1 s.
+    /// Longest time that a span or a log record waits for further ones. Default: 1 s.
     pub delay: Duration,
-    /// Time between two exports of metrics. Default: 60 s.
+    /// Interval between two exports of metrics. Default: 60 s.
     pub metrics_interval: Duration,
 }
 
-/// The endpoint that the specification gives to collectors.
+/// The default endpoint of collectors in OpenTelemetry's specification.
 pub(crate) const ENDPOINT: &str = "http://localhost:4317";
 
 impl Default for TelemetryConfig {
@@ -104,7 +112,7 @@ impl TelemetryConfig {
     /// Checks the settings.
     ///
     /// # Errors
-    /// The first setting that cannot be used.
+    /// The first invalid setting.
     pub fn validate(&self) -> Result<(), ConfigError> {
         if self.service_name.trim().is_empty() {
             let help = "give this program a name";
@@ -129,7 +137,8 @@ impl TelemetryConfig {
 }
 
 impl OtlpConfig {
-    /// Creates settings that export all signals to an endpoint, for example `http://localhost:4317`.
+    /// Creates settings that export all signals to an endpoint, for example
+    /// `http://localhost:4317`.
     pub fn new(endpoint: impl Into<String>) -> Self {
         let endpoint = endpoint.into();
         Self {
@@ -172,7 +181,7 @@ impl Default for OtlpConfig {
     }
 }
 
-/// Shows the names of headers alone: their values are secrets.
+/// Shows only the names of headers, because their values are secrets.
 impl fmt::Debug for OtlpConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OtlpConfig")

@@ -1,4 +1,4 @@
-//! Settings from variables of the environment: `OTEL_*`, and the names of the original library.
+//! Settings from environment variables: `OTEL_*`, and the names of the original library.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -10,23 +10,24 @@ use tracing::level_filters::LevelFilter;
 use crate::config::ENDPOINT;
 use crate::{ListenAddress, OtlpConfig, Sampling, TelemetryConfig};
 
-/// Variables by name. Empty ones are as good as absent, as the specification asks.
+/// Variables by name. Empty ones are treated as absent, as the specification requires.
 struct Variables(BTreeMap<String, String>);
 
 impl TelemetryConfig {
-    /// Reads the variables of this process, as [`from_variables`](Self::from_variables).
+    /// Reads the variables of this process, as [`from_variables`](Self::from_variables) does.
     ///
     /// # Errors
-    /// A variable that cannot be used.
+    /// A variable has an invalid value.
     pub fn from_env() -> Result<Self, ConfigError> {
         Self::from_variables(process_variables())
     }
 
-    /// Reads variables that the caller provides. As OpenTelemetry's specification has it, all signals go to `http://localhost:4317`
-    /// unless variables say otherwise; without feature `otlp` none does.
+    /// Reads settings from variables that the caller provides. As OpenTelemetry's specification
+    /// requires, all signals are exported to `http://localhost:4317` unless variables set another
+    /// endpoint; without feature `otlp` none is exported.
     ///
     /// # Errors
-    /// A variable that cannot be used.
+    /// A variable has an invalid value.
     pub fn from_variables(
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
@@ -36,18 +37,18 @@ impl TelemetryConfig {
         Ok(config)
     }
 
-    /// Changes settings as the variables of this process say.
+    /// Applies the variables of this process to the settings.
     ///
     /// # Errors
-    /// A variable that cannot be used.
+    /// A variable has an invalid value.
     pub fn change_by_env(&mut self) -> Result<(), ConfigError> {
         self.change_by(process_variables())
     }
 
-    /// Changes settings as variables say.
+    /// Applies variables to the settings.
     ///
     /// # Errors
-    /// A variable that cannot be used.
+    /// A variable has an invalid value.
     pub fn change_by(
         &mut self,
         variables: impl IntoIterator<Item = (String, String)>,
@@ -130,7 +131,7 @@ impl TelemetryConfig {
         Ok(())
     }
 
-    /// Reads `OTEL_TRACES_EXPORTER` and its relatives.
+    /// Reads `OTEL_TRACES_EXPORTER` and the corresponding variables of the other signals.
     fn exporters(&mut self, variables: &Variables) -> Result<(), ConfigError> {
         for (signal, set) in SIGNALS {
             let name = format!("OTEL_{signal}_EXPORTER");
@@ -175,7 +176,7 @@ impl TelemetryConfig {
     }
 }
 
-/// A signal as variables spell it, and its endpoint.
+/// The name of a signal in variables, and the setting of its endpoint.
 type Signal = (&'static str, fn(&mut OtlpConfig) -> &mut Option<String>);
 
 const SIGNALS: [Signal; 3] = [
@@ -231,7 +232,7 @@ impl OtlpConfig {
 }
 
 impl Variables {
-    /// Returns the first that is there, with its name.
+    /// Returns the first variable that is set, with its name.
     fn first<'a>(&'a self, names: &[&'a str]) -> Option<(&'a str, &'a str)> {
         let mut found = names.iter().filter_map(|name| {
             let value = self.0.get(*name)?;
@@ -266,7 +267,7 @@ impl Variables {
     }
 }
 
-/// Parses `key=value,key=value`; values may have percent escapes. Parts without `=` are left out.
+/// Parses `key=value,key=value`; values may have percent escapes. Parts without `=` are ignored.
 fn pairs(text: &str) -> impl Iterator<Item = (String, String)> {
     let pairs = text.split(',').filter_map(|pair| pair.split_once('='));
     pairs.map(|(key, value)| (key.trim().to_owned(), unescaped(value.trim())))
@@ -292,7 +293,8 @@ fn unescaped(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Parses a level in the words of `tracing`, Python or the original library. `None` if it is none.
+/// Parses a level by its name in `tracing`, Python or the original library. `None` if the name is
+/// unknown.
 pub(crate) fn level(text: &str) -> Option<LevelFilter> {
     match text.to_lowercase().as_str() {
         "off" | "none" => Some(LevelFilter::OFF),

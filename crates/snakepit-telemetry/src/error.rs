@@ -1,4 +1,4 @@
-//! Why telemetry cannot be turned on.
+//! The errors of starting telemetry.
 
 use std::io;
 
@@ -6,11 +6,12 @@ use snakepit_core::{ConfigError, ErrorCode};
 
 use crate::ListenAddress;
 
-/// The reason for which telemetry cannot be turned on. A collector that is absent is none: it may come later.
+/// The reason telemetry cannot be started. An absent collector is not an error, because it may
+/// start later.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TelemetryError {
-    /// A setting is wrong.
+    /// A setting is invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The metrics endpoint cannot be opened.
@@ -18,9 +19,9 @@ pub enum TelemetryError {
         "the metrics endpoint cannot listen on {address}: {source}; choose another address or port, or port 0 for a free one"
     )]
     Listen {
-        /// Address that was asked for.
+        /// The requested address.
         address: ListenAddress,
-        /// Report of the system.
+        /// The error that the system returned.
         source: io::Error,
     },
     /// The thread of the exporters cannot be started.
@@ -31,7 +32,7 @@ pub enum TelemetryError {
 }
 
 impl TelemetryError {
-    /// Stable code.
+    /// Returns the stable code.
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::Config(error) => error.code,
@@ -39,7 +40,7 @@ impl TelemetryError {
         }
     }
 
-    /// Builds the error of a setting.
+    /// Creates the error of a setting.
     pub(crate) fn setting(
         key: impl Into<String>,
         message: impl Into<String>,

@@ -6,11 +6,11 @@ use tracing::level_filters::LevelFilter;
 
 use crate::TelemetryConfig;
 
-/// The levels that are exported.
+/// The levels of spans and logs that are exported.
 #[derive(Clone, Debug)]
 pub(crate) struct Levels {
     default: LevelFilter,
-    /// Longest names first.
+    /// Levels by name, the longest names first.
     targets: Vec<(String, LevelFilter)>,
     pools: BTreeMap<String, LevelFilter>,
 }
@@ -29,7 +29,7 @@ impl Levels {
         }
     }
 
-    /// Level of a target of `tracing` or a logger of Python.
+    /// Returns the level of a `tracing` target or a Python logger.
     pub(crate) fn of_target(&self, target: &str) -> LevelFilter {
         let within = |name: &str| {
             let rest = target.strip_prefix(name);
@@ -41,13 +41,13 @@ impl Levels {
         found.next().map_or(self.default, |(_, level)| *level)
     }
 
-    /// Level of a logger of a pool's workers.
+    /// Returns the level of a logger of a pool's workers.
     pub(crate) fn of_worker(&self, pool: &str, logger: &str) -> LevelFilter {
         let of_pool = self.pools.get(pool).copied();
         of_pool.unwrap_or_else(|| self.of_target(logger))
     }
 
-    /// The most detailed level of any target.
+    /// Returns the most detailed level of all targets.
     #[cfg(feature = "otlp")]
     pub(crate) fn most(&self) -> LevelFilter {
         let targets = self.targets.iter().map(|(_, level)| *level);

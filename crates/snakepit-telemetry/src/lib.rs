@@ -11,11 +11,13 @@
 //! ```
 //!
 //! # Contents
-//! - [`Telemetry`] is what runs; [`TelemetryBuilder`] and [`TelemetryConfig`] describe it, or the environment does: `OTEL_*`
-//!   variables, and names of the original library.
-//! - [`Metrics`] are exact, since they are the pools' own counters. Prometheus reads them, collectors get them, and a program can.
-//! - [`ListenAddress`] is where the endpoint for Prometheus listens.
-//! - [`OtlpConfig`] is the way to a collector, [`Sampling`] the choice of the calls that are traced.
+//! - [`Telemetry`] is the running exporters. [`TelemetryBuilder`] and [`TelemetryConfig`] describe
+//!   them, or the environment does: `OTEL_*` variables, and names of the original library.
+//! - [`Metrics`] are exact, because they are the pools' own counters. Prometheus scrapes them,
+//!   collectors receive them, and a program can read them.
+//! - [`ListenAddress`] is the address of the endpoint for Prometheus.
+//! - [`OtlpConfig`] describes the connection to a collector, [`Sampling`] the choice of the calls
+//!   that are traced.
 //!
 //! # Features
 //! | feature | what it adds |
@@ -23,9 +25,10 @@
 //! | `otlp` | traces, metrics and logs to OpenTelemetry collectors, over gRPC |
 //! | `prometheus` | an HTTP endpoint with `/metrics` (OpenMetrics with exemplars), `/healthz` and `/readyz` |
 //!
-//! # What leaves the process
-//! Names, times, sizes and counts. Arguments and results never do. Attributes whose names say that they are secret are replaced by
-//! `<redacted>`; ids of sessions can be hashed.
+//! # Data that leaves the process
+//! Names, times, sizes and counts are exported; arguments and results never are. Values of
+//! attributes with the name of a secret are replaced by `<redacted>`; ids of sessions can be
+//! hashed.
 #![forbid(unsafe_code)]
 
 #[cfg(any(feature = "otlp", feature = "prometheus"))]
@@ -54,6 +57,6 @@ pub use metrics::{Desc, Exemplar, Family, Histogram, Kind, Labels, Metrics, Poin
 pub use sampling::Sampling;
 pub use telemetry::{FlushReport, Telemetry};
 
-/// Target of what telemetry itself logs.
+/// Target of telemetry's own logs.
 #[cfg(any(feature = "otlp", feature = "prometheus"))]
 const TARGET: &str = "snakepit::telemetry";

@@ -1,4 +1,4 @@
-//! The address of the endpoint for Prometheus, as people write it.
+//! The address of the endpoint for Prometheus, in its text form.
 
 use std::fmt;
 use std::io;
@@ -7,8 +7,8 @@ use std::str::FromStr;
 
 use snakepit_core::ConfigError;
 
-/// A host and a port to listen on: `127.0.0.1:9464`, `[::1]:9464`, `localhost:9464`. A name is resolved when the endpoint is opened,
-/// which then listens on all addresses of that name.
+/// A host and a port to listen on: `127.0.0.1:9464`, `[::1]:9464`, `localhost:9464`. A name is
+/// resolved when the endpoint is opened; the endpoint then listens on all addresses of that name.
 ///
 /// ```
 /// use snakepit_telemetry::ListenAddress;
@@ -24,15 +24,16 @@ pub struct ListenAddress {
 }
 
 impl ListenAddress {
-    /// The address that OpenTelemetry's specification names.
+    /// Returns the default address in OpenTelemetry's specification.
     pub(crate) fn standard() -> Self {
         ([127, 0, 0, 1], 9464).into()
     }
 
-    /// Names a host, which may be an IP address, and a port; port 0 stands for a free one.
+    /// Creates an address from a host, which may be an IP address, and a port; port 0 chooses a
+    /// free port.
     ///
     /// # Errors
-    /// The host is neither.
+    /// The host is neither a valid name nor an IP address.
     pub fn new(host: &str, port: u16) -> Result<Self, ConfigError> {
         let host = host.trim();
         let bare = host.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
@@ -57,10 +58,10 @@ impl ListenAddress {
         Ok(())
     }
 
-    /// Resolves the host to its addresses, each once. A name may take the time that the system's resolver does.
+    /// Resolves the host to its addresses, each once. Blocks while the system's resolver works.
     ///
     /// # Errors
-    /// The system does not know the name.
+    /// The name cannot be resolved.
     pub fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
         let mut found: Vec<SocketAddr> = Vec::new();
         for address in (&*self.host, self.port).to_socket_addrs()? {
@@ -84,7 +85,7 @@ impl FromStr for ListenAddress {
     fn from_str(text: &str) -> Result<Self, ConfigError> {
         let parts = text.trim().rsplit_once(':');
         let (host, port) = parts.ok_or_else(|| refused(text))?;
-        // Without brackets nobody can tell which of the numbers is the port.
+        // Without brackets the port cannot be distinguished from the rest of an IPv6 address.
         let bracketed = host.starts_with('[') && host.ends_with(']');
         if host.contains(':') && !bracketed {
             return Err(refused(text));

@@ -1,4 +1,5 @@
-//! Metrics: exact counts and states of pools, taken when somebody asks, and what only events say.
+//! Metrics: exact counts and states of pools, collected on request, and counts that are available
+//! only from events.
 
 mod calls;
 mod counters;
@@ -24,10 +25,10 @@ pub use desc::{Desc, Family, Kind, Labels, Point, Value};
 use desc::{Families, Id};
 pub use histogram::{Exemplar, Histogram};
 
-/// Value of labels that stand for all values above a limit.
+/// Label value that stands for all values above a limit.
 const OVERFLOW: &str = "overflow";
 
-/// The kinds of the events that are counted.
+/// The kinds of events that are counted.
 const COUNTED: [EventKind; 6] = [
     kind::CallCompleted,
     kind::WorkerStarted,
@@ -37,11 +38,12 @@ const COUNTED: [EventKind; 6] = [
     kind::TelemetryDropped,
 ];
 
-/// The metrics of one host. Cheap to clone; all clones are the same metrics.
+/// The metrics of one host. Cheap to clone; all clones share the same metrics.
 ///
-/// Numbers of attempts, workers and slots are those of [`Pool::status`], so they always add up. Calls, causes and reasons are counted
-/// from events, from the moment of [`attach`](Self::attach) on, and none is lost. No label has an unbounded number of values: sets of
-/// labels above a limit are counted together under `overflow`.
+/// Numbers of attempts, workers and slots are those of [`Pool::status`], so they always add up.
+/// Calls, causes and reasons are counted from events since [`attach`](Self::attach), without loss.
+/// No label has an unbounded number of values: label sets above a limit are counted together under
+/// `overflow`.
 #[derive(Clone)]
 pub struct Metrics {
     inner: Arc<Inner>,
@@ -62,7 +64,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Creates metrics of nothing, with at most `label_sets` sets of labels for each metric.
+    /// Creates empty metrics, with at most `label_sets` sets of labels for each metric.
     pub fn new(label_sets: usize) -> Self {
         let inner = Inner {
             pools: Mutex::default(),
@@ -88,7 +90,7 @@ impl Metrics {
         })
     }
 
-    /// Adds a pool. Metrics do not keep it alive; a pool that is gone has no values.
+    /// Adds a pool. The metrics do not keep it alive; a dropped pool has no values.
     pub fn add_pool(&self, pool: &Pool) {
         let mut pools = lock(&self.inner.pools);
         pools.retain(|(name, weak)| name != pool.name() && weak.upgrade().is_some());
@@ -109,7 +111,8 @@ impl Metrics {
         alive.collect()
     }
 
-    /// Takes all values: the host's own metrics first, then the instruments of worker code by name.
+    /// Collects all values: the host's own metrics first, then the instruments of worker code by
+    /// name.
     pub fn families(&self) -> Vec<Family> {
         let mut families = Families::default();
         self.inner.calls.families(&mut families);
@@ -125,32 +128,32 @@ impl Metrics {
         families
     }
 
-    /// Takes a measurement of worker code. One that cannot be taken is counted.
+    /// Records a measurement of worker code. A rejected measurement is counted as dropped.
     pub(crate) fn measure(&self, measured: &Measurement, redaction: &Redaction) {
         if let Err(refused) = self.inner.custom.measure(measured, redaction) {
             self.dropped("measurements", refused.reason(), 1);
         }
     }
 
-    /// Counts records of telemetry that were dropped.
+    /// Counts dropped telemetry records.
     pub(crate) fn dropped(&self, signal: &'static str, reason: &'static str, records: u64) {
         let labels = [("signal", signal), ("reason", reason)];
         self.inner.counters.add(Id::Dropped, &labels, records);
     }
 
-    /// Counts records that a collector took.
+    /// Counts records that a collector has accepted.
     #[cfg(feature = "otlp")]
     pub(crate) fn exported(&self, signal: &'static str, records: u64) {
         let labels = [("signal", signal)];
         self.inner.counters.add(Id::Exported, &labels, records);
     }
 
-    /// Number of records that were dropped so far.
+    /// Returns the number of records dropped so far.
     pub(crate) fn total_dropped(&self) -> u64 {
         self.inner.counters.total(Id::Dropped)
     }
 
-    /// Number of records that a collector took so far.
+    /// Returns the number of records that collectors have accepted so far.
     pub(crate) fn total_exported(&self) -> u64 {
         self.inner.counters.total(Id::Exported)
     }

@@ -32,7 +32,7 @@ use metrics::Push;
 pub(crate) use parent::current;
 use spans::Spans;
 
-/// The pipelines of the signals that are exported.
+/// The pipelines of the exported signals.
 #[derive(Debug, Default)]
 pub(crate) struct Otlp {
     pub(crate) spans: Option<Spans>,
@@ -42,7 +42,7 @@ pub(crate) struct Otlp {
     waiting: Vec<Arc<Delivery>>,
 }
 
-/// The connections that signals share.
+/// The connections, which signals with the same endpoint share.
 struct Connections<'a> {
     config: &'a OtlpConfig,
     metadata: MetadataMap,
@@ -73,7 +73,7 @@ impl Connections<'_> {
 }
 
 impl Otlp {
-    /// Creates the pipelines. No connection is made: a collector may come later.
+    /// Creates the pipelines without connecting: a collector may start later.
     pub(crate) fn start(
         config: &TelemetryConfig,
         metrics: &Metrics,
@@ -83,7 +83,7 @@ impl Otlp {
         let Some(otlp) = &config.otlp else {
             return Ok(Self::default());
         };
-        // Connections live on the exporters' own runtime.
+        // Connections are driven by the exporters' own runtime.
         let _entered = background.handle().enter();
         let mut connections = Connections {
             config: otlp,
@@ -137,7 +137,8 @@ impl Otlp {
         Ok(this)
     }
 
-    /// Exports what waits, all signals at the same time, and ends. False if that took too long.
+    /// Exports the waiting records of all signals concurrently, and ends. Returns `false` if the
+    /// time limit passes first.
     pub(crate) fn finish(&self, background: &Background, timeout: Duration) -> bool {
         let complete = std::thread::scope(|scope| {
             let spans = scope.spawn(|| match &self.provider {
@@ -160,7 +161,7 @@ impl Otlp {
         complete
     }
 
-    /// Number of records that wait for export.
+    /// Returns the number of records that wait for export.
     pub(crate) fn waiting(&self) -> usize {
         self.waiting.iter().map(|delivery| delivery.waiting()).sum()
     }
@@ -171,7 +172,7 @@ impl Otlp {
     }
 }
 
-/// The scope of everything that this library exports.
+/// Returns the scope of all records that this library exports.
 fn scope() -> InstrumentationScope {
     InstrumentationScope::builder("snakepit")
         .with_version(env!("CARGO_PKG_VERSION"))

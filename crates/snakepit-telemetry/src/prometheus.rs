@@ -20,16 +20,16 @@ use crate::{ListenAddress, Metrics, TelemetryError};
 use connections::Connections;
 use respond::Pages;
 
-/// Longest head of a request in bytes.
+/// Largest head of a request in bytes.
 const HEAD_BYTES: usize = 16 << 10;
 
-/// The longest time for the head of a request.
+/// Time limit for the head of a request.
 const HEAD: Duration = Duration::from_secs(5);
 
-/// The longest time for a connection, from its start until its answer is read.
+/// Time limit of a connection, from its start until its answer is read.
 const CONNECTION: Duration = Duration::from_secs(15);
 
-/// The pause after a connection that could not be accepted, most often since there is no free descriptor.
+/// Pause after a connection could not be accepted, usually because there is no free descriptor.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// A server that answers scrapes until `stop` is cancelled.
@@ -38,7 +38,7 @@ pub(crate) struct Server {
     address: SocketAddr,
 }
 
-/// What the loops that accept connections share.
+/// The state that the accepting loops share.
 #[derive(Clone, Debug)]
 struct Shared {
     pages: Arc<Pages>,
@@ -48,7 +48,7 @@ struct Shared {
 }
 
 impl Server {
-    /// Opens the endpoint, on all addresses of a name, and serves it on a runtime.
+    /// Opens the endpoint on all addresses of the host, and serves it on a runtime.
     pub(crate) fn start(
         address: &ListenAddress,
         metrics: Metrics,
@@ -76,19 +76,19 @@ impl Server {
         Ok(Self { address })
     }
 
-    /// The first address that it listens on, with the port that was chosen.
+    /// Returns the first address that the server listens on, with the chosen port.
     pub(crate) const fn address(&self) -> SocketAddr {
         self.address
     }
 }
 
-/// Opens the addresses of one name, at least one. A port that is taken at one of them is an error; an address that this machine does not
-/// have, such as that of IPv6, is left out.
+/// Opens at least one of the addresses. Fails if the port is taken at one of them. An address that
+/// this machine does not have, such as an IPv6 address, is skipped.
 fn open(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
     let (mut open, mut missing) = (Vec::new(), None);
     for address in addresses {
         let mut address = *address;
-        // A free port of one address may be taken at the next.
+        // A free port of the first address may be taken at the next one.
         let fixed = address.port() != 0 || open.is_empty();
         if address.port() == 0
             && let Some(first) = open.first().map(TcpListener::local_addr)
@@ -127,19 +127,21 @@ async fn accept(listener: tokio::net::TcpListener, shared: Shared) {
                 async move { Ok::<_, std::convert::Infallible>(answer) }
             });
             let mut http = http1::Builder::new();
-            // One answer a connection: a scraper that keeps many of them open takes no place of others.
+            // One answer per connection, so that a scraper that keeps many connections open does
+            // not exclude others.
             http.keep_alive(false)
                 .timer(TokioTimer::new())
                 .max_buf_size(HEAD_BYTES)
                 .header_read_timeout(HEAD);
-            // A peer that breaks the protocol, is slow or goes away ends its own connection, nothing else.
+            // A peer that breaks the protocol, is slow or disconnects ends its own connection only.
             let connection = http.serve_connection(TokioIo::new(stream), answer);
             let _ = tokio::time::timeout(CONNECTION, connection).await;
         };
         let serve = shared.stop.clone().run_until_cancelled_owned(serve);
         let serve = shared.tasks.spawn(serve);
         shared.connections.add(number, serve.abort_handle());
-        // It is looked at before the next one comes: as a rule its request is there already.
+        // Lets the new connection run before the next one is accepted, because its request has
+        // usually arrived already.
         tokio::task::yield_now().await;
     }
 }

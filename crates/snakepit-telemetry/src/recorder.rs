@@ -1,4 +1,4 @@
-//! The recorder that hosts give their spans, logs and measurements to.
+//! The recorder that receives the spans, logs and measurements of a host.
 
 use snakepit_core::record::{Begun, Log, Measurement, Recorder, Span, Unmade};
 use snakepit_core::{TraceContext, TraceState, record};
@@ -7,7 +7,7 @@ use crate::levels::Levels;
 use crate::redact::Redaction;
 use crate::{Metrics, Sampling};
 
-/// All that records end in.
+/// The destinations of all records.
 #[derive(Debug)]
 pub(crate) struct Sinks {
     pub(crate) metrics: Metrics,
@@ -18,7 +18,7 @@ pub(crate) struct Sinks {
     pub(crate) otlp: crate::otlp::Otlp,
 }
 
-/// The recorder of a hub of events.
+/// The recorder that is installed in a hub of events.
 #[derive(Debug)]
 pub(crate) struct Exporter(pub(crate) std::sync::Arc<Sinks>);
 
@@ -67,7 +67,8 @@ impl Recorder for Exporter {
 impl Sinks {
     fn begin(&self, parent: Option<TraceContext>) -> Option<Begun> {
         if !self.has_spans() {
-            // The worker still gets the caller's trace, for what it reports by other ways.
+            // The worker still receives the caller's trace, for records that it exports by other
+            // means.
             return parent.map(|context| Begun {
                 context,
                 parent: None,

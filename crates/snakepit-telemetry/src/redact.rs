@@ -7,24 +7,24 @@ use std::sync::{Arc, PoisonError, RwLock};
 use snakepit_core::is_secret_name;
 use snakepit_core::record::Attribute;
 
-/// Stands in place of a secret.
+/// The text that replaces a secret.
 pub(crate) const MASK: &str = "<redacted>";
 
-/// The largest number of names whose verdicts are kept, and the longest of them in bytes.
+/// Largest number of names whose verdicts are cached, and longest cached name in bytes.
 const KEPT: (usize, usize) = (1024, 128);
 
-/// What is hidden in attributes.
+/// The rules for hiding values of attributes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Redaction {
     more: Vec<String>,
     sessions: Option<RandomState>,
-    /// Verdicts on names, which come again and again.
+    /// Cached verdicts on names, because the same names recur.
     known: Arc<RwLock<HashMap<Box<str>, bool>>>,
 }
 
 impl Redaction {
-    /// Hides values whose names contain one of `more`, beside those that always are, and shows
-    /// sessions as hashes if `hash_sessions`.
+    /// Hides values whose names contain one of `more`, in addition to the names that are always
+    /// hidden. With `hash_sessions`, session ids are shown as hashes.
     pub(crate) fn new(more: &[String], hash_sessions: bool) -> Self {
         Self {
             more: more.iter().map(|part| plain(part)).collect(),
@@ -33,7 +33,7 @@ impl Redaction {
         }
     }
 
-    /// Returns true if the value behind this name is a secret.
+    /// Returns `true` if the value of this name is a secret.
     pub(crate) fn is_secret(&self, name: &str) -> bool {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(secret) = known.get(name) {
@@ -53,7 +53,7 @@ impl Redaction {
         is_secret_name(name) || self.more.iter().any(|part| own.contains(part))
     }
 
-    /// Returns what is shown instead of a text. `None` if the text may be shown.
+    /// Returns the replacement of a text. `None` if the text may be shown.
     pub(crate) fn text(&self, name: &str, text: &str) -> Option<String> {
         if let Some(hasher) = &self.sessions
             && is_session(name)
@@ -63,7 +63,7 @@ impl Redaction {
         self.is_secret(name).then(|| MASK.to_owned())
     }
 
-    /// Returns what is shown instead of the value of an attribute. `None` if that may be shown.
+    /// Returns the replacement of an attribute's value. `None` if the value may be shown.
     pub(crate) fn hidden(&self, name: &str, value: &Attribute) -> Option<String> {
         match value {
             Attribute::Text(text) => self.text(name, text),
@@ -72,7 +72,7 @@ impl Redaction {
     }
 }
 
-/// Names differ in case and separators.
+/// Reduces a name to lower-case letters and digits, because names differ in case and separators.
 fn plain(name: &str) -> String {
     let letters = name.chars().filter(|c| c.is_alphanumeric());
     letters.flat_map(char::to_lowercase).collect()

@@ -5,14 +5,15 @@ use snakepit_core::{ConfigError, TraceContext};
 /// The choice of the calls that are traced.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sampling {
-    /// Part of the traces that is kept, from 0 to 1; the same traces in every program with the same ratio.
+    /// Share of the traces that is kept, from 0 to 1. Every program with the same ratio keeps the
+    /// same traces.
     pub ratio: f64,
-    /// Follows the decision of the parent span, if there is one.
+    /// `true` to follow the decision of the parent span, if there is one.
     pub parent_based: bool,
 }
 
 impl Default for Sampling {
-    /// All calls, and with a parent as the parent is.
+    /// Traces all calls; with a parent span, follows the parent's decision.
     fn default() -> Self {
         Self {
             ratio: 1.0,
@@ -32,10 +33,11 @@ const NAMES: [&str; 6] = [
 ];
 
 impl Sampling {
-    /// Parses the values of `OTEL_TRACES_SAMPLER` and `OTEL_TRACES_SAMPLER_ARG`; a missing ratio is 1.
+    /// Parses the values of `OTEL_TRACES_SAMPLER` and `OTEL_TRACES_SAMPLER_ARG`; a missing ratio is
+    /// 1.
     ///
     /// # Errors
-    /// An unknown name, or a ratio that is no number from 0 to 1.
+    /// The name is unknown, or the ratio is not a number from 0 to 1.
     pub fn parse(name: &str, argument: Option<&str>) -> Result<Self, ConfigError> {
         let (parent_based, kind) = match name.strip_prefix("parentbased_") {
             Some(kind) => (true, kind),
@@ -57,17 +59,17 @@ impl Sampling {
         })
     }
 
-    /// Returns whether a trace is kept.
+    /// Returns `true` if a trace is kept.
     pub(crate) fn keeps(self, parent: Option<&TraceContext>, trace: [u8; 16]) -> bool {
         if let Some(parent) = parent.filter(|_| self.parent_based) {
             return parent.is_sampled();
         }
-        // As in OpenTelemetry's SDK, so that all programs keep the same traces.
+        // The same rule as in OpenTelemetry's SDK, so that all programs keep the same traces.
         let low = u64::from_be_bytes(trace[8..].try_into().expect("it has 8 bytes")) >> 1;
         self.ratio >= 1.0 || low < (self.ratio.max(0.0) * (1_u64 << 63) as f64) as u64
     }
 
-    /// Returns true if no trace without a parent is ever kept.
+    /// Returns `true` if no trace without a parent is ever kept.
     pub(crate) fn is_off(self) -> bool {
         self.ratio <= 0.0
     }

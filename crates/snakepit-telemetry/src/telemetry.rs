@@ -16,14 +16,16 @@ use crate::recorder::{Exporter, Sinks};
 use crate::redact::Redaction;
 use crate::{Metrics, TelemetryConfig, TelemetryError};
 
-/// The longest time that the last handle takes to export what waits, if nobody has shut it down.
+/// Time limit for exporting the waiting records when the last handle is dropped without a shutdown.
 const AT_DROP: Duration = Duration::from_secs(1);
 
-/// The running exporters. Cheap to clone; [`shutdown`](Self::shutdown) exports what waits and ends them.
+/// The running exporters. Cheap to clone; [`shutdown`](Self::shutdown) exports the waiting records
+/// and ends the exporters.
 ///
-/// They run on a thread of their own, so they do not depend on a runtime of the application. Calls give their records to bounded
-/// queues and never wait: while a collector is absent, slow or broken, records are dropped and counted in the metric
-/// `snakepit.telemetry.dropped`, and one warning says so.
+/// The exporters run on a thread of their own, so they do not depend on the application's runtime.
+/// Calls put their records into bounded queues and never wait. While a collector is absent, slow or
+/// failing, records are dropped and counted in the metric `snakepit.telemetry.dropped`, and one
+/// warning is logged.
 #[derive(Clone)]
 pub struct Telemetry {
     inner: Arc<Inner>,
@@ -40,36 +42,37 @@ struct Inner {
     timeout: Duration,
 }
 
-/// A hub whose records are taken.
+/// A hub whose records are received.
 struct Attached {
     events: Events,
     recorder: Option<Arc<Box<dyn Recorder>>>,
     subscription: Subscription,
 }
 
-/// What became of the records.
+/// The result of a shutdown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FlushReport {
-    /// Returns true if everything that waited was taken in time.
+    /// `true` if all waiting records were accepted in time.
     pub complete: bool,
-    /// Records that collectors took since the start.
+    /// Number of records that collectors have accepted since the start.
     pub exported: u64,
-    /// Records that were dropped since the start.
+    /// Number of records that were dropped since the start.
     pub dropped: u64,
 }
 
 impl Telemetry {
-    /// Describes exporters to start.
+    /// Returns a builder for exporters.
     pub fn builder() -> crate::TelemetryBuilder {
         crate::TelemetryBuilder::default()
     }
 
-    /// Starts what the variables of the environment ask for, see [`TelemetryConfig::from_env`]; a subscriber of `tracing` is installed if
-    /// there is none.
+    /// Starts the exporters that the environment variables describe, see
+    /// [`TelemetryConfig::from_env`]. Installs a `tracing` subscriber if there is none.
     ///
     /// # Errors
-    /// A variable that cannot be used, or an endpoint that cannot be opened. An absent collector is no error.
+    /// A variable has an invalid value, or an endpoint cannot be opened. An absent collector is not
+    /// an error.
     pub fn from_env() -> Result<Self, TelemetryError> {
         Self::builder().config(TelemetryConfig::from_env()?).start()
     }
@@ -116,8 +119,9 @@ impl Telemetry {
         })
     }
 
-    /// Takes the events, spans, logs and measurements of a host from now on. To be called before its pools start, so that nothing is
-    /// missed. A host that is attached already is not counted twice.
+    /// Receives the events, spans, logs and measurements of a host from now on. Call it before the
+    /// host's pools start, so that no record is missed. Attaching the same host twice has no
+    /// effect.
     pub fn attach(&self, state: &HostState) {
         let (events, sinks) = (state.events(), &self.inner.sinks);
         let mut attached = lock(&self.inner.attached);
@@ -137,17 +141,18 @@ impl Telemetry {
         });
     }
 
-    /// Adds a pool to the metrics. It is not kept alive.
+    /// Adds a pool to the metrics without keeping it alive.
     pub fn add_pool(&self, pool: &Pool) {
         self.inner.sinks.metrics.add_pool(pool);
     }
 
-    /// Returns the metrics, for example to show them in another way.
+    /// Returns the metrics, for example to present them in another form.
     pub fn metrics(&self) -> &Metrics {
         &self.inner.sinks.metrics
     }
 
-    /// Address of the endpoint for Prometheus, with the port that was chosen. `None` if there is none.
+    /// Returns the address of the endpoint for Prometheus, with the chosen port. `None` if there is
+    /// no endpoint.
     pub fn prometheus_address(&self) -> Option<SocketAddr> {
         #[cfg(feature = "prometheus")]
         let address = self.inner.server.as_ref().map(|server| server.address());
@@ -156,8 +161,8 @@ impl Telemetry {
         address
     }
 
-    /// Returns a layer that exports the spans and logs of the application, for its own subscriber. Calls become children of the spans in
-    /// which they are made.
+    /// Returns a layer for the application's own subscriber that exports the application's spans
+    /// and logs. Calls become children of the spans in which they are made.
     #[cfg(feature = "otlp")]
     pub fn layer<S>(&self) -> impl tracing_subscriber::Layer<S> + Send + Sync + 'static
     where
@@ -171,8 +176,8 @@ impl Telemetry {
         sinks.otlp.layers(&sinks.levels)
     }
 
-    /// Installs a subscriber of `tracing` that exports spans and logs, and shows warnings on stderr. False if there is one already, which
-    /// stays.
+    /// Installs a `tracing` subscriber that exports spans and logs, and prints warnings to stderr.
+    /// Returns `false` if a subscriber is already installed, which then stays.
     pub fn install_subscriber(&self) -> bool {
         use tracing_subscriber::Layer as _;
         use tracing_subscriber::layer::SubscriberExt as _;
@@ -187,7 +192,7 @@ impl Telemetry {
         tracing::subscriber::set_global_default(subscriber.with(warnings)).is_ok()
     }
 
-    /// Number of records that wait for export.
+    /// Returns the number of records that wait for export.
     pub fn waiting(&self) -> usize {
         #[cfg(feature = "otlp")]
         let waiting = self.inner.sinks.otlp.waiting();
@@ -196,11 +201,12 @@ impl Telemetry {
         waiting
     }
 
-    /// Exports what waits and ends the exporters and the endpoint, within [`shutdown_timeout`](TelemetryConfig::shutdown_timeout). Calling
-    /// it again gives the first report.
+    /// Exports the waiting records, then ends the exporters and the endpoint, within
+    /// [`shutdown_timeout`](TelemetryConfig::shutdown_timeout). Further calls return the first
+    /// report.
     ///
     /// # Cancel safety
-    /// Once polled, it ends without the caller.
+    /// Once polled, the shutdown completes even if the future is dropped.
     pub async fn shutdown(&self) -> FlushReport {
         let (done, report) = tokio::sync::oneshot::channel();
         let inner = Arc::clone(&self.inner);
@@ -208,21 +214,21 @@ impl Telemetry {
         let spawned = thread.spawn(move || done.send(inner.finish(inner.timeout)));
         match spawned {
             Ok(_) => report.await.unwrap_or_else(|_| self.inner.now(false)),
-            // There is no thread to be had: what waits is lost.
+            // No thread can be started, so the waiting records are lost.
             Err(_) => self.inner.now(false),
         }
     }
 }
 
 impl Inner {
-    /// Ends everything. The first caller's report is everybody's.
+    /// Ends everything. All callers receive the first caller's report.
     fn finish(&self, timeout: Duration) -> FlushReport {
         let mut report = lock(&self.report);
         if let Some(report) = *report {
             return report;
         }
         for one in lock(&self.attached).drain(..) {
-            // Somebody else may record by now.
+            // Another recorder may have replaced this one.
             if one
                 .events
                 .recorder()
@@ -267,7 +273,7 @@ impl Drop for Inner {
     }
 }
 
-/// Refuses what is not compiled in.
+/// Rejects settings whose feature is not compiled in.
 fn features(config: &TelemetryConfig) -> Result<(), TelemetryError> {
     for (feature, key, asked, there) in [
         (

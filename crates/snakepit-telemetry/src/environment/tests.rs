@@ -1,4 +1,4 @@
-//! Tests of settings from variables.
+//! Tests of settings from environment variables.
 
 use super::*;
 

@@ -11,7 +11,7 @@ use super::desc::{Families, Id, Labels, Value};
 use super::histogram::{Example, Histogram, SECONDS};
 use super::{OVERFLOW, label, lock, read, write};
 
-/// A set of labels, as they are shown in order.
+/// A set of labels, in the order of the output.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
     pool: PoolName,
@@ -20,7 +20,7 @@ struct Key {
     code: Option<&'static str>,
 }
 
-/// What is known of the calls of one tool that ended alike.
+/// The totals of the calls of one tool with the same outcome.
 #[derive(Clone, Debug)]
 struct Series {
     items: u64,
@@ -60,7 +60,7 @@ struct Ended<'a> {
     trace: Option<TraceContext>,
 }
 
-/// The calls of the tools of one pool, by their outcome and code, of which there are few.
+/// The calls of the tools of one pool, by their few outcomes and codes.
 type Tools = HashMap<Arc<str>, Vec<(Outcome, Mutex<Series>)>>;
 
 /// Outcome and code of a call.
@@ -69,21 +69,21 @@ type Outcome = (&'static str, Option<&'static str>);
 /// All counts.
 #[derive(Debug, Default)]
 struct All {
-    /// There are few.
+    /// The pools, of which there are few.
     pools: Vec<(PoolName, Tools)>,
     /// Number of sets of labels.
     sets: usize,
 }
 
 impl All {
-    /// The counts of this pool, tool and outcome.
+    /// Returns the totals of this pool, tool and outcome.
     fn find(&self, pool: &PoolName, tool: &str, outcome: Outcome) -> Option<&Mutex<Series>> {
         let (_, tools) = self.pools.iter().find(|(name, _)| name == pool)?;
         let mut known = tools.get(tool)?.iter();
         known.find(|(of, _)| *of == outcome).map(|(_, set)| set)
     }
 
-    /// Creates empty ones.
+    /// Creates empty totals.
     fn create(&mut self, pool: &PoolName, tool: Arc<str>, outcome: Outcome) {
         self.sets += 1;
         let at = self.pools.iter().position(|(name, _)| name == pool);
@@ -96,7 +96,7 @@ impl All {
     }
 }
 
-/// Calls by pool, tool, outcome and code.
+/// Totals of calls by pool, tool, outcome and code.
 #[derive(Debug)]
 pub(super) struct Calls {
     all: RwLock<All>,
@@ -104,7 +104,7 @@ pub(super) struct Calls {
 }
 
 impl Calls {
-    /// Creates counts of at most `largest` tools and outcomes; further tools count as one.
+    /// Creates totals for at most `largest` combinations; further tools are counted as one.
     pub(super) fn new(largest: usize) -> Self {
         Self {
             all: RwLock::default(),
@@ -150,7 +150,7 @@ impl Calls {
     fn add(&self, ended: &Ended<'_>) {
         let succeeded = ended.items.saturating_sub(ended.failed);
         if ended.failed > 0 && succeeded > 0 {
-            // The rest of a batch.
+            // The successful items of a batch.
             self.within(ended, ("ok", None), |series| series.items += succeeded);
         }
         let seconds = |micros: u64| micros as f64 / 1e6;
@@ -173,7 +173,7 @@ impl Calls {
         });
     }
 
-    /// Changes the counts of a call with this outcome.
+    /// Changes the totals of this outcome.
     fn within(&self, ended: &Ended<'_>, outcome: Outcome, change: impl FnOnce(&mut Series)) {
         let Ended { pool, tool, .. } = *ended;
         if let Some(series) = read(&self.all).find(pool, tool, outcome) {
@@ -194,7 +194,7 @@ impl Calls {
         }
     }
 
-    /// Copies of all, in order.
+    /// Returns copies of all totals, in order.
     fn sets(&self) -> BTreeMap<Key, Series> {
         let all = read(&self.all);
         let tools = all.pools.iter().flat_map(|(pool, tools)| {
@@ -216,7 +216,7 @@ impl Calls {
         sets.collect()
     }
 
-    /// Appends all counts and times.
+    /// Appends all counts and durations.
     pub(super) fn families(&self, families: &mut Families) {
         let mut totals: BTreeMap<_, u64> = BTreeMap::new();
         let mut bytes: BTreeMap<_, (u64, u64)> = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! Counts that only events say, and those of the exporters themselves.
+//! Counts that are available only from events, and counts of the exporters themselves.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -8,7 +8,7 @@ use snakepit_core::events::Event;
 use super::desc::{Families, Id, Labels};
 use super::{OVERFLOW, label, lock};
 
-/// Causes of deaths that are known from the start.
+/// Known causes of deaths.
 const CAUSES: [&str; 6] = [
     "signal",
     "exited",
@@ -18,7 +18,7 @@ const CAUSES: [&str; 6] = [
     "unknown",
 ];
 
-/// Reasons of replacements that are known from the start.
+/// Known reasons for replacements.
 const REASONS: [&str; 7] = [
     "manual",
     "max_requests",
@@ -37,7 +37,8 @@ pub(super) struct Counters {
 }
 
 impl Counters {
-    /// Creates counters with at most `largest` sets of labels each; further sets count as one.
+    /// Creates counters with at most `largest` sets of labels each; further sets are counted as
+    /// one.
     pub(super) fn new(largest: usize) -> Self {
         Self {
             counts: Mutex::default(),
@@ -79,7 +80,7 @@ impl Counters {
         }
     }
 
-    /// Begins the counts of a pool at 0, so that the first event is seen as an increase.
+    /// Sets the counts of a pool to 0, so that the first event is visible as an increase.
     pub(super) fn begin(&self, pool: &str) {
         let pool = ("pool", pool);
         for cause in CAUSES {
@@ -92,7 +93,7 @@ impl Counters {
         self.add(Id::CircuitOpened, &[pool], 0);
     }
 
-    /// Counts `by` more for these labels.
+    /// Adds `by` to the count of these labels.
     pub(super) fn add(&self, id: Id, labels: &[(&'static str, &str)], by: u64) {
         let mut counts = lock(&self.counts);
         let counts = counts.entry(id).or_default();
@@ -106,7 +107,7 @@ impl Counters {
                 .map(|&(name, _)| label(name, OVERFLOW))
                 .collect();
         }
-        // A worker says how many records it has dropped.
+        // The number comes from a worker and may be arbitrarily large.
         let count = counts.entry(key).or_default();
         *count = count.saturating_add(by);
     }

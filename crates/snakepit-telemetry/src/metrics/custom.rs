@@ -1,4 +1,4 @@
-//! Instruments of worker code, bounded in number and in sets of attributes.
+//! Instruments of worker code, limited in number and in label sets.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -12,30 +12,32 @@ use super::histogram::{ANY, Example, Histogram, SECONDS};
 use super::{OVERFLOW, label, lock};
 use crate::redact::Redaction;
 
-/// The largest number of instruments.
+/// Largest number of instruments.
 const INSTRUMENTS: usize = 200;
 
-/// The longest value of a label, description or unit, in bytes.
+/// Longest label value, description or unit, in bytes.
 const LONGEST: usize = 256;
 
-/// Bytes that all points of all instruments take on a page, about. Sets of labels beyond that count as one for each instrument: what
-/// workers measure must fill neither the memory of this process nor that of whoever reads the page.
+/// Approximate size on a page of all points of all instruments, in bytes. Beyond it, new label sets
+/// are counted as one for each instrument: measurements of workers must not fill the memory of this
+/// process or of a reader of the page.
 const PAGE: usize = 16 << 20;
 
-/// First words of names that worker code cannot have: those of the host's own metrics, and of what Prometheus records itself.
+/// First words of names that worker code cannot use: those of the host's own metrics, and of
+/// Prometheus's own series.
 const RESERVED: [&str; 6] = ["snakepit", "process", "rpc", "up", "scrape", "alerts"];
 
-/// Bytes of a line besides its name and its labels, about.
+/// Approximate size of a line without its name and labels, in bytes.
 const LINE: usize = 32;
 
-/// The reason for which a measurement was not taken.
+/// The reason a measurement was rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refused {
     /// There are too many instruments.
     Instruments,
     /// The instrument is of another kind.
     Kind,
-    /// The value is none that the instrument can take.
+    /// The instrument cannot take this value.
     Value,
 }
 
@@ -59,7 +61,7 @@ pub(super) struct Custom {
 #[derive(Debug)]
 struct Instruments {
     metrics: BTreeMap<Arc<str>, Metric>,
-    /// What is left of [`PAGE`].
+    /// Remaining part of [`PAGE`], in bytes.
     room: usize,
 }
 
@@ -70,7 +72,7 @@ struct Metric {
 }
 
 impl Custom {
-    /// Creates none, with at most `largest` sets of labels for each.
+    /// Creates an empty set, with at most `largest` sets of labels for each instrument.
     pub(super) fn new(largest: usize) -> Self {
         let instruments = Mutex::new(Instruments {
             metrics: BTreeMap::new(),
@@ -82,7 +84,7 @@ impl Custom {
         }
     }
 
-    /// Takes a measurement.
+    /// Records a measurement.
     pub(super) fn measure(
         &self,
         measured: &Measurement,
@@ -159,7 +161,8 @@ impl Custom {
     }
 }
 
-/// Returns the name of an instrument. One that could be taken for the host's own gets `python.` before it; case does not tell names apart.
+/// Returns the name of an instrument. A name that could be mistaken for one of the host's, ignoring
+/// case, gets the prefix `python.`.
 fn own_name(name: &str) -> Cow<'_, str> {
     let mut words = name.split(|c: char| !c.is_ascii_alphanumeric());
     let first = words.next().unwrap_or_default();
@@ -181,7 +184,8 @@ fn describe(name: &str, measured: &Measurement, kind: Kind) -> Desc {
     }
 }
 
-/// Labels of the pool and the attributes, sorted. The call and the worker are none: there are too many.
+/// Returns the sorted labels: the pool and the attributes. Calls and workers are not labels,
+/// because there are too many.
 fn labels(measured: &Measurement, redaction: &Redaction) -> Labels {
     let mut labels = vec![label("pool", measured.origin.pool.as_str())];
     for (name, value) in &measured.attributes {
@@ -209,7 +213,7 @@ fn shortened(text: &str) -> &str {
     &text[..end]
 }
 
-/// Bytes of a line of a page, about.
+/// Returns the approximate size of a line on a page in bytes.
 fn line(name: &str, labels: &Labels) -> usize {
     let labels = labels
         .iter()
@@ -217,7 +221,8 @@ fn line(name: &str, labels: &Labels) -> usize {
     LINE + name.len() + labels.sum::<usize>()
 }
 
-/// The set that stands for all sets above the limit, as OpenTelemetry's specification has it.
+/// Returns the label set that stands for all sets above the limit, as OpenTelemetry's specification
+/// defines it.
 fn overflow() -> Labels {
     vec![
         label("otel.metric.overflow", "true"),

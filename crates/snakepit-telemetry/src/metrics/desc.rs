@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::histogram::Histogram;
 
-/// Kind of a metric.
+/// The kind of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Kind {
@@ -17,7 +17,7 @@ pub enum Kind {
     Histogram,
 }
 
-/// Description of a metric.
+/// The description of a metric.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Desc {
@@ -27,9 +27,9 @@ pub struct Desc {
     pub help: Cow<'static, str>,
     /// Unit in [UCUM](https://ucum.org), for example `s`, `By` or `{call}`. Empty if there is none.
     pub unit: Cow<'static, str>,
-    /// Kind.
+    /// The kind.
     pub kind: Kind,
-    /// Returns true for an instrument of worker code.
+    /// `true` for an instrument of worker code.
     pub custom: bool,
 }
 
@@ -66,7 +66,7 @@ pub struct Family {
     pub points: Vec<Point>,
 }
 
-/// The families of a snapshot while it is taken, in the order of their first points.
+/// The families of a snapshot while it is being collected, in the order of their first points.
 #[derive(Debug, Default)]
 pub(super) struct Families(Vec<(usize, Family)>);
 
@@ -89,7 +89,7 @@ impl Families {
         self.0[at].1.points.push(Point { labels, value });
     }
 
-    /// Adds a distribution to the one with these labels, or as a new point.
+    /// Adds a distribution to the point with these labels, or as a new point.
     pub(super) fn histogram(&mut self, id: Id, labels: Labels, value: &Histogram) {
         let index = id as usize;
         let family = self.0.iter_mut().find(|(known, _)| *known == index);
@@ -107,7 +107,7 @@ impl Families {
         self.point(id, labels, Value::Histogram(Box::new(value.clone())));
     }
 
-    /// Returns them in the order of the table.
+    /// Returns the families in the order of the table.
     pub(super) fn finish(mut self) -> Vec<Family> {
         self.0.sort_by_key(|(index, _)| *index);
         self.0.into_iter().map(|(_, family)| family).collect()

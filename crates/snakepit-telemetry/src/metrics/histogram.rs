@@ -8,13 +8,13 @@ use snakepit_core::TraceContext;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Histogram {
-    /// Upper bounds of the buckets but the last, which has none.
+    /// Upper bounds of the buckets except for the last bucket, which has none.
     pub bounds: &'static [f64],
     /// Number of values in each bucket, one more than there are bounds.
     pub counts: Vec<u64>,
     /// Sum of all values.
     pub sum: f64,
-    /// The last value of each bucket that has a trace.
+    /// The last value of each bucket that belongs to a sampled trace.
     pub exemplars: Vec<Option<Exemplar>>,
 }
 
@@ -22,15 +22,15 @@ pub struct Histogram {
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Exemplar {
-    /// Value.
+    /// The value.
     pub value: f64,
-    /// Wall-clock time.
+    /// Wall-clock time of the value.
     pub at: SystemTime,
-    /// Span.
+    /// The span of the value.
     pub trace: TraceContext,
 }
 
-/// The trace and the time of values that become exemplars.
+/// The trace and the time of a value that becomes an exemplar.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Example {
     at: SystemTime,
@@ -38,7 +38,7 @@ pub(super) struct Example {
 }
 
 impl Example {
-    /// An example that is measured now. `None` if its trace is not sampled.
+    /// Creates an example with the current time. `None` if its trace is not sampled.
     pub(super) fn now(trace: Option<TraceContext>) -> Option<Self> {
         let trace = trace.filter(TraceContext::is_sampled)?;
         let at = SystemTime::now();
@@ -52,14 +52,14 @@ pub(super) const SECONDS: &[f64] = &[
     5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0,
 ];
 
-/// Upper bounds for values of any other unit: those that OpenTelemetry's specification names.
+/// Upper bounds for values of any other unit: the defaults of OpenTelemetry's specification.
 pub(super) const ANY: &[f64] = &[
     0.0, 5.0, 10.0, 25.0, 50.0, 75.0, 100.0, 250.0, 500.0, 750.0, 1000.0, 2500.0, 5000.0, 7500.0,
     10_000.0,
 ];
 
 impl Histogram {
-    /// Creates an empty one.
+    /// Creates an empty histogram.
     pub(super) fn new(bounds: &'static [f64]) -> Self {
         Self {
             bounds,
@@ -69,7 +69,7 @@ impl Histogram {
         }
     }
 
-    /// Adds a value, which may be an example.
+    /// Adds a value, and its exemplar if there is an example.
     pub(super) fn observe(&mut self, value: f64, example: Option<Example>) {
         let bucket = self.bounds.partition_point(|bound| *bound < value);
         self.counts[bucket] += 1;
@@ -79,7 +79,7 @@ impl Histogram {
         }
     }
 
-    /// Adds the values of another one with the same bounds.
+    /// Adds the values of another histogram with the same bounds.
     pub(super) fn merge(&mut self, other: &Self) {
         self.sum += other.sum;
         for (count, more) in self.counts.iter_mut().zip(&other.counts) {
@@ -93,7 +93,7 @@ impl Histogram {
         }
     }
 
-    /// Number of values.
+    /// Returns the number of values.
     pub fn count(&self) -> u64 {
         self.counts.iter().sum()
     }

@@ -1,4 +1,4 @@
-//! Values that are taken from the state of pools, workers and sessions.
+//! Values collected from the state of pools, workers and sessions.
 
 use std::sync::Arc;
 
@@ -108,7 +108,8 @@ fn states(pool: &Arc<str>, workers: &[WorkerStatus], families: &mut Families) {
     }
 }
 
-/// Appends the values of one worker. Its label is bounded: a worker that is gone has none.
+/// Appends the values of one worker. The number of its label's values is bounded, because a worker
+/// that is gone has no values.
 fn worker(pool: &Arc<str>, worker: &WorkerStatus, families: &mut Families) {
     let mut number = |id, value: f64| {
         families.number(id, with(pool, "worker", worker.id.as_str()), value);

@@ -1,6 +1,6 @@
-//! Figures of a worker's process, from `/proc` (see proc(5)).
+//! Resource usage of a worker's process, from `/proc` (see proc(5)).
 
-/// Figures of one process.
+/// Resource usage of one process.
 pub(super) struct Process {
     pub(super) cpu_seconds: f64,
     pub(super) resident_bytes: f64,
@@ -9,7 +9,8 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Reads them. `None` if the process is gone, belongs to another user, or the system has no `/proc`.
+    /// Reads the usage. `None` if the process is gone or belongs to another user, or if the system
+    /// has no `/proc`.
     #[cfg(target_os = "linux")]
     pub(super) fn read(pid: u32) -> Option<Self> {
         let process = procfs::process::Process::new(i32::try_from(pid).ok()?).ok()?;
@@ -23,7 +24,7 @@ impl Process {
         })
     }
 
-    /// Returns `None`: only Linux is read.
+    /// Returns `None`, because only Linux is supported.
     #[cfg(not(target_os = "linux"))]
     pub(super) fn read(_pid: u32) -> Option<Self> {
         None

@@ -10,15 +10,17 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity
 
 use crate::{OtlpConfig, TelemetryError};
 
-/// Time after which a connection without traffic is tried out, and for the answer.
+/// Idle time after which a connection is probed, and time limit of the answer.
 const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(10));
 
-/// Describes a connection. It is made by the first request; a collector may come later, and go.
+/// Describes a connection, which the first request opens. The collector may start later, stop and
+/// return.
 ///
-/// Must be called within a runtime, on which the connection then lives.
+/// Must be called within a runtime, which then drives the connection.
 pub(super) fn channel(endpoint: &str, config: &OtlpConfig) -> Result<Channel, TelemetryError> {
     let text = endpoint.trim();
-    // As the specification has it, an endpoint without a scheme is taken as a secure one; here it is most often a slip.
+    // By the specification an endpoint without a scheme is a secure one; in practice the missing
+    // scheme is usually a mistake.
     if !text.starts_with("http://") && !text.starts_with("https://") {
         let help = "write for example http://localhost:4317 or https://collector.example.com:4317";
         let message = format!("must begin with http:// or https://, got \"{text}\"");
@@ -86,7 +88,7 @@ fn pem(setting: &str, path: &Path) -> Result<Vec<u8>, TelemetryError> {
     Ok(read)
 }
 
-/// Reads headers; their values are secrets, so errors name the header alone.
+/// Parses headers. Their values are secrets, so errors contain only the names.
 pub(super) fn metadata(headers: &BTreeMap<String, String>) -> Result<MetadataMap, TelemetryError> {
     let mut map = HeaderMap::new();
     for (name, value) in headers {
@@ -108,7 +110,7 @@ pub(super) fn metadata(headers: &BTreeMap<String, String>) -> Result<MetadataMap
     Ok(MetadataMap::from_headers(map))
 }
 
-/// Returns an error with its causes.
+/// Returns the text of an error with its causes.
 pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();

@@ -1,4 +1,4 @@
-//! The state of the delivery to collectors: what waits, what is lost, and one warning.
+//! The state of the delivery to collectors: waiting and lost records, and one warning.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::{Metrics, OtlpConfig};
 
-/// The shortest time between two warnings about the same collector.
+/// Shortest time between two warnings about the same collector.
 const QUIET: Duration = Duration::from_secs(60);
 
 /// The delivery of one signal.
@@ -26,7 +26,7 @@ pub(super) struct Delivery {
     closed: AtomicBool,
 }
 
-/// A collector, by its endpoint.
+/// A collector, identified by its endpoint.
 #[derive(Debug)]
 pub(super) struct Collector {
     endpoint: String,
@@ -35,12 +35,12 @@ pub(super) struct Collector {
 
 #[derive(Debug, Default)]
 struct State {
-    /// The last error of each signal that is not taken.
+    /// The last error of each signal whose export is failing.
     failing: BTreeMap<&'static str, String>,
     warned: Option<Instant>,
 }
 
-/// What the end of a request makes of the state.
+/// The change of state that the end of a request causes.
 #[derive(Debug, PartialEq, Eq)]
 enum Change {
     None,
@@ -63,7 +63,7 @@ impl Collector {
             let works = failed && state.failing.is_empty();
             return if works { Change::Works } else { Change::None };
         };
-        // What the others report already is one thing, however many requests fail.
+        // An error that another signal has reported already is not reported again.
         let known = state.failing.values().any(|known| known == error);
         state.failing.insert(signal, error.to_owned());
         let quiet = state.warned.is_some_and(|at| now < at + QUIET);
@@ -94,8 +94,8 @@ impl Delivery {
         })
     }
 
-    /// Takes room for a record in the queue and returns the number of records that wait. `None` if there is no room: the record is
-    /// counted as dropped.
+    /// Reserves room in the queue for a record and returns the number of waiting records. `None` if
+    /// there is no room; the record is then counted as dropped.
     pub(super) fn admit(&self, bytes: usize) -> Option<usize> {
         let (most_records, most_bytes) = self.most;
         let records = self.records.fetch_add(1, Ordering::Relaxed);
@@ -116,18 +116,18 @@ impl Delivery {
         None
     }
 
-    /// Counts a record that comes after the end.
+    /// Counts a record that arrives after the end as dropped.
     pub(super) fn too_late(&self) {
         self.metrics.dropped(self.signal, "after_shutdown", 1);
     }
 
-    /// Gives back the room of records that have left the queue.
+    /// Releases the room of records that have left the queue.
     pub(super) fn release(&self, records: usize, bytes: usize) {
         self.records.fetch_sub(records, Ordering::Relaxed);
         self.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// Counts what still waits as dropped. Requests under way count no more.
+    /// Counts the waiting records as dropped. Running requests are not counted any more.
     pub(super) fn close(&self) {
         if !self.closed.swap(true, Ordering::SeqCst) {
             let left = self.waiting() as u64;
@@ -137,12 +137,12 @@ impl Delivery {
         }
     }
 
-    /// Number of records that wait.
+    /// Returns the number of waiting records.
     pub(super) fn waiting(&self) -> usize {
         self.records.load(Ordering::Relaxed)
     }
 
-    /// Counts the records of a request that the collector has taken, but for some that it has rejected.
+    /// Counts the records of a request that the collector has accepted except for `rejected` ones.
     pub(super) fn over_but(&self, records: usize, rejected: usize) {
         let rejected = rejected.min(records);
         self.over(records - rejected, None);
@@ -157,7 +157,7 @@ impl Delivery {
         }
     }
 
-    /// Counts the records of a request that is over, and reports the collector if that is news.
+    /// Counts the records of a completed request. Logs a change in the state of the collector.
     pub(super) fn over(&self, records: usize, error: Option<&str>) {
         if self.closed.load(Ordering::SeqCst) {
             return;
@@ -201,7 +201,7 @@ mod tests {
         }
         assert_eq!(change("logs", None), Change::None);
         assert_eq!(change("spans", None), Change::Works);
-        // One that comes and goes is not reported each time.
+        // A collector that fails and recovers repeatedly is not reported each time.
         assert_eq!(change("spans", Some("refused")), Change::None);
         assert_eq!(change("spans", None), Change::Works);
         tokio::time::advance(QUIET).await;

@@ -10,11 +10,12 @@ use tracing_subscriber::registry::LookupSpan;
 use super::Otlp;
 use crate::levels::Levels;
 
-/// Target of the logs of workers, which the recorder exports with all that belongs to them.
+/// Target of the logs of workers, which the recorder exports with all their attributes.
 const PYTHON: &str = "snakepit::python";
 
 impl Otlp {
-    /// Returns the layers. What is exported, levels and targets decide; what exporters do never is.
+    /// Returns the layers. Levels and targets decide about the export; telemetry's own activity is
+    /// never exported.
     pub(crate) fn layers<S>(&self, levels: &Levels) -> Vec<Box<dyn Layer<S> + Send + Sync>>
     where
         S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,

@@ -1,4 +1,4 @@
-//! Log records on their way to a collector: those of this program and those of workers.
+//! Export of log records: those of this program and those of workers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,20 +18,20 @@ use super::queue::{Export, Queue};
 use crate::OtlpConfig;
 use crate::redact::{MASK, Redaction};
 
-/// What a record takes without its texts, about.
+/// Approximate size of a record without its texts, in bytes.
 const RECORD_BYTES: usize = 512;
 
-/// What an attribute takes without its texts, about.
+/// Approximate size of an attribute without its texts, in bytes.
 const ATTRIBUTE_BYTES: usize = 64;
 
-/// The logs of workers, and the provider for those of the application.
+/// The logger for workers' logs, and the provider for the application's.
 #[derive(Debug)]
 pub(crate) struct Logs {
     pub(super) provider: SdkLoggerProvider,
     logger: SdkLogger,
 }
 
-/// A record as it waits.
+/// A waiting record.
 type Record = Box<(SdkLogRecord, InstrumentationScope)>;
 
 impl Logs {
@@ -45,7 +45,7 @@ impl Logs {
         let redactor = Redactor {
             exporter,
             redaction,
-            // Without a processor it makes records and exports none.
+            // Without a processor this logger creates records but exports none.
             maker: SdkLoggerProvider::builder().build().logger("snakepit"),
         };
         let processor = Processor(Queue::start(redactor, delivery, config, handle));
@@ -55,7 +55,7 @@ impl Logs {
         Self { provider, logger }
     }
 
-    /// Takes a record of a worker.
+    /// Queues a log record of a worker.
     pub(crate) fn record(&self, log: &Log) {
         let mut record = self.logger.create_log_record();
         record.set_timestamp(log.at);
@@ -94,7 +94,7 @@ impl Logs {
     }
 }
 
-/// The queue as the provider sees it.
+/// The queue as a processor of the provider.
 #[derive(Debug)]
 struct Processor(Arc<Queue<Record>>);
 
@@ -113,7 +113,7 @@ impl LogProcessor for Processor {
     }
 }
 
-/// The end of the queue: hides secrets.
+/// The consumer of the queue: hides secrets, then exports.
 struct Redactor<E> {
     exporter: E,
     redaction: Redaction,
@@ -138,7 +138,7 @@ impl<E: LogExporter + 'static> Export for Redactor<E> {
 }
 
 impl<E> Redactor<E> {
-    /// Returns a copy without secrets. `None` if there are none.
+    /// Returns a copy without secrets. `None` if the record contains none.
     fn redacted(&self, record: &SdkLogRecord) -> Option<SdkLogRecord> {
         let hidden = |name: &str, value: &AnyValue| match value {
             AnyValue::String(text) => self.redaction.text(name, text.as_str()),
@@ -192,7 +192,7 @@ fn plain(value: &Attribute) -> AnyValue {
     }
 }
 
-/// Size of a record in memory, about.
+/// Returns the approximate size of a record in memory.
 fn size(record: &SdkLogRecord) -> usize {
     let attributes = record.attributes_iter();
     let attributes =

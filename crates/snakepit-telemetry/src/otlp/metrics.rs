@@ -1,4 +1,4 @@
-//! Metrics on their way to a collector: the same values that Prometheus reads, with their exemplars.
+//! Export of metrics: the same values that Prometheus scrapes, with their exemplars.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -26,7 +26,7 @@ use super::delivery::Delivery;
 use crate::metrics::{Family, Histogram, Kind, Labels, Point, Value};
 use crate::{Metrics, OtlpConfig};
 
-/// Sends all metrics at an interval.
+/// Exports all metrics at an interval.
 #[derive(Clone, Debug)]
 pub(super) struct Push {
     client: MetricsServiceClient<Channel>,
@@ -63,20 +63,20 @@ impl Push {
         }
     }
 
-    /// Says what is sent, and when.
+    /// Sets the metrics to export, the interval and the time limit.
     pub(super) fn of(mut self, metrics: Metrics, config: &OtlpConfig) -> Self {
         self.metrics = metrics;
         (self.interval, self.timeout) = (config.metrics_interval, config.timeout);
         self
     }
 
-    /// Sends at each interval from now on.
+    /// Starts exporting at each interval.
     pub(super) fn start(&self, (handle, tasks, stop): (&Handle, &TaskTracker, &CancellationToken)) {
         let this = self.clone();
         let send = async move {
             let mut ticks = tokio::time::interval(this.interval);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            // The first tick is at once, when there is nothing yet.
+            // The first tick is immediate, when there are no values yet.
             ticks.tick().await;
             loop {
                 ticks.tick().await;
@@ -86,7 +86,7 @@ impl Push {
         tasks.spawn_on(stop.clone().run_until_cancelled_owned(send), handle);
     }
 
-    /// Sends for the last time. False if they were not taken.
+    /// Exports for the last time. Returns `false` if the collector has not accepted the metrics.
     pub(super) fn last(&self, handle: &Handle, timeout: Duration) -> bool {
         handle.block_on(self.send(timeout))
     }
@@ -121,7 +121,8 @@ impl Push {
                 return true;
             }
             Ok(Err(status)) => {
-                // The message may repeat a header; the causes are those of the connection.
+                // The message may repeat a secret header, so only the code and the causes, which
+                // concern the connection, are reported.
                 let causes = std::error::Error::source(&status).map(chain);
                 let code = format!("{:?}", status.code());
                 causes.map_or(code.clone(), |causes| format!("{code}: {causes}"))
@@ -220,8 +221,8 @@ fn exemplars(histogram: &Histogram) -> Vec<Exemplar> {
     encoded.collect()
 }
 
-/// Labels as attributes, with the names of semantic conventions where there are such. Of a metric of worker code only the pool is the host's
-/// word.
+/// Converts labels to attributes, with the names of the semantic conventions where they exist. For
+/// a metric of worker code, only the pool is set by the host.
 fn attributes(labels: &Labels, custom: bool) -> Vec<KeyValue> {
     let attributes = labels.iter().map(|(name, value)| {
         let name = match &**name {

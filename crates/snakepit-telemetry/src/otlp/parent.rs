@@ -4,7 +4,8 @@ use opentelemetry::trace::{SpanContext, TraceContextExt as _};
 use snakepit_core::{TraceContext, TraceState};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-/// Returns the current span: OpenTelemetry's own, or that of `tracing` where its layer does not activate it. `None` if there is none.
+/// Returns the current span: OpenTelemetry's own, or `tracing`'s if its layer does not activate it.
+/// `None` if there is none.
 pub(crate) fn current() -> Option<(TraceContext, TraceState)> {
     let active = opentelemetry::Context::map_current(|context| {
         context
@@ -25,7 +26,7 @@ fn ours(span: &SpanContext) -> Option<(TraceContext, TraceState)> {
     let (trace, own) = (span.trace_id().to_bytes(), span.span_id().to_bytes());
     let context = TraceContext::new(trace, own, span.is_sampled())?;
     let state = span.trace_state();
-    // Most have none: that is told without an allocation.
+    // Most spans have no state; this case needs no allocation.
     let state = if state == &opentelemetry::trace::TraceState::NONE {
         TraceState::default()
     } else {

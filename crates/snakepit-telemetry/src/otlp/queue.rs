@@ -1,7 +1,8 @@
-//! The queue of one signal, and the task that exports what is in it.
+//! The queue of one signal, and the task that exports its records.
 //!
-//! A call only puts its records in. Everything else (conversion, redaction, encoding, sending) is done by the task, on the thread of the
-//! exporters, which wakes when a batch is full, after a delay, or for a flush, never for a single record.
+//! A call only queues its records. The task does everything else (conversion, redaction, encoding,
+//! sending) on the exporters' thread. It wakes when a batch is full, after a delay, or for a flush,
+//! but never for a single record.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,12 +18,12 @@ use tokio::sync::Notify;
 use super::delivery::Delivery;
 use crate::OtlpConfig;
 
-/// The longest time that a flush takes whose caller names none.
+/// Time limit of a flush whose caller sets none.
 const FLUSH: Duration = Duration::from_secs(5);
 
-/// The way from the queue of one signal to its collector.
+/// The exporter of one signal's records.
 pub(super) trait Export: Send + Sync + 'static {
-    /// One record, as it waits.
+    /// The form of a waiting record.
     type Record: Send + 'static;
 
     /// Converts, encodes and sends a batch.
@@ -31,18 +32,18 @@ pub(super) trait Export: Send + Sync + 'static {
 
 /// The records of one signal that wait for export, bounded in number and in bytes.
 pub(super) struct Queue<T> {
-    /// Each with its size.
+    /// The records, each with its size.
     records: SegQueue<(usize, T)>,
     delivery: Arc<Delivery>,
     batch: usize,
-    /// A batch is full, or a flush waits.
+    /// Notified when a batch is full or a flush waits.
     due: Notify,
     over: AtomicBool,
     flushes: Mutex<Vec<SyncSender<()>>>,
 }
 
 impl<T: Send + 'static> Queue<T> {
-    /// Creates a queue whose records are exported by a task on `handle`.
+    /// Creates a queue whose records a task on `handle` exports.
     pub(super) fn start<E: Export<Record = T>>(
         exporter: E,
         delivery: Arc<Delivery>,
@@ -62,7 +63,8 @@ impl<T: Send + 'static> Queue<T> {
         queue
     }
 
-    /// Puts a record of about this many bytes in. One for which there is no room is counted as dropped, and not made.
+    /// Queues a record of approximately `bytes` bytes. If there is no room, counts it as dropped
+    /// without creating it.
     pub(super) fn put(&self, bytes: usize, make: impl FnOnce() -> T) {
         if self.over.load(Ordering::Relaxed) {
             self.delivery.too_late();
@@ -74,7 +76,7 @@ impl<T: Send + 'static> Queue<T> {
         }
     }
 
-    /// Exports what is in the queue, within a bound.
+    /// Exports the queued records, within a time limit.
     pub(super) fn flush(&self) -> OTelSdkResult {
         if self.over.load(Ordering::Acquire) {
             return Err(OTelSdkError::AlreadyShutdown);
@@ -82,7 +84,8 @@ impl<T: Send + 'static> Queue<T> {
         self.wait(FLUSH)
     }
 
-    /// Takes no further records, exports what is in the queue and ends the task. A second call does nothing.
+    /// Rejects further records, exports the queued ones and ends the task. A second call does
+    /// nothing.
     pub(super) fn shutdown(&self, limit: Duration) -> OTelSdkResult {
         if self.over.swap(true, Ordering::AcqRel) {
             return Ok(());
@@ -103,18 +106,18 @@ impl<T: Send + 'static> Queue<T> {
     async fn run(&self, exporter: &impl Export<Record = T>, delay: Duration) {
         loop {
             if self.records.len() < self.batch {
-                // After the delay a part of a batch goes, too.
+                // After the delay a partial batch is exported, too.
                 let _ = tokio::time::timeout(delay, self.due.notified()).await;
             }
             let flushes = {
                 let mut flushes = self.flushes.lock().unwrap_or_else(PoisonError::into_inner);
                 std::mem::take(&mut *flushes)
             };
-            // Read after the flushes: the one of the shutdown comes with it.
+            // Read after the flushes, so that the shutdown's own flush is included.
             let over = self.over.load(Ordering::Acquire);
             self.export_all(exporter).await;
             for flush in flushes {
-                // Its caller may have gone.
+                // The caller may be gone.
                 let _ = flush.try_send(());
             }
             if over {
@@ -123,7 +126,7 @@ impl<T: Send + 'static> Queue<T> {
         }
     }
 
-    /// Exports the records that are in the queue now.
+    /// Exports the records that are queued now.
     async fn export_all(&self, exporter: &impl Export<Record = T>) {
         let mut left = self.records.len();
         while left > 0 {

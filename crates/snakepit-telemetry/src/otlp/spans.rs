@@ -1,4 +1,4 @@
-//! Spans on their way to a collector: those of this program and those of workers, in one queue.
+//! Export of spans: those of this program and those of workers, in one queue.
 
 use std::str::FromStr as _;
 use std::sync::Arc;
@@ -19,24 +19,24 @@ use super::queue::{Export, Queue};
 use crate::OtlpConfig;
 use crate::redact::{MASK, Redaction};
 
-/// What a span takes without its attributes, about.
+/// Approximate size of a span without its attributes, in bytes.
 const SPAN_BYTES: usize = 320;
 
-/// What an attribute takes without its text, about.
+/// Approximate size of an attribute without its text, in bytes.
 const ATTRIBUTE_BYTES: usize = 64;
 
-/// The queue. Shared by the recorder and the provider of the application's own spans.
+/// The queue, shared by the recorder and the provider of the application's own spans.
 #[derive(Clone, Debug)]
 pub(crate) struct Spans(Arc<Queue<Record>>);
 
-/// A span as it waits.
+/// A waiting span.
 #[derive(Debug)]
 enum Record {
-    /// Of a call, without its attributes.
+    /// A span of a call, whose attributes are created later.
     Unmade(Unmade),
-    /// Of this library or of a worker.
+    /// A span of this library or of a worker.
     Ours(Box<Span>),
-    /// Of the application.
+    /// A span of the application.
     Theirs(Box<SpanData>),
 }
 
@@ -56,18 +56,18 @@ impl Spans {
         Self(Queue::start(converter, delivery, config, handle))
     }
 
-    /// Takes a span of this library or of a worker.
+    /// Queues a span of this library or of a worker.
     pub(crate) fn record(&self, span: Span) {
         self.0.put(size(&span), || Record::Ours(Box::new(span)));
     }
 
-    /// Takes a span of a call.
+    /// Queues a span of a call.
     pub(crate) fn record_unmade(&self, span: Unmade) {
         self.0.put(span.bytes(), || Record::Unmade(span));
     }
 }
 
-/// The queue as the application's provider sees it.
+/// The queue as a processor of the application's provider.
 impl SpanProcessor for Spans {
     fn on_start(&self, _span: &mut SdkSpan, _context: &opentelemetry::Context) {}
 
@@ -87,7 +87,7 @@ impl SpanProcessor for Spans {
     }
 }
 
-/// The end of the queue: makes the exporter's spans out of what waited, without secrets.
+/// The consumer of the queue: converts waiting spans for the exporter and hides secrets.
 struct Converter<E> {
     exporter: E,
     redaction: Redaction,
@@ -170,7 +170,7 @@ impl<E> Converter<E> {
     }
 }
 
-/// Returns the context in the words of the SDK.
+/// Converts a context to the SDK's type.
 fn context(trace: &TraceContext, state: &TraceState) -> SpanContext {
     let flags = TraceFlags::new(u8::from(trace.is_sampled()));
     let state = opentelemetry::trace::TraceState::from_str(state.as_str()).unwrap_or_default();
@@ -194,7 +194,7 @@ fn plain(value: Attribute) -> Value {
     }
 }
 
-/// Size of a span in memory, about.
+/// Returns the approximate size of a span in memory.
 fn size(span: &Span) -> usize {
     let of = |attributes: &Attributes| {
         let attributes = attributes.iter();
@@ -218,7 +218,7 @@ fn size(span: &Span) -> usize {
         + events.sum::<usize>()
 }
 
-/// The same of a span of the application.
+/// Returns the approximate size of a span of the application in memory.
 fn data_size(span: &SpanData) -> usize {
     let of = |attributes: &[KeyValue]| attributes.iter().map(attribute_size).sum::<usize>();
     let events = span.events.iter();

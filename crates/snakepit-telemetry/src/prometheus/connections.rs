@@ -1,21 +1,21 @@
-//! The connections of the endpoint, bounded so that nobody can keep a scraper out.
+//! The connections of the endpoint, limited so that no client can exclude a scraper.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::task::AbortHandle;
 
-/// The largest number of connections whose request is answered. Each may hold a page.
+/// Largest number of connections whose request is being answered. Each may hold a page.
 const ANSWERED: usize = 16;
 
-/// The largest number of connections whose request has not come.
+/// Largest number of connections whose request has not arrived.
 const SILENT: usize = 256;
 
-/// The connections that are served.
+/// The open connections.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Connections(Arc<Mutex<Both>>);
 
-/// Each oldest first.
+/// The connections by state, the oldest first.
 #[derive(Debug, Default)]
 struct Both {
     next: u64,
@@ -26,19 +26,21 @@ struct Both {
 type Share = VecDeque<(u64, AbortHandle)>;
 
 impl Connections {
-    /// Returns a number for a connection that is about to be served.
+    /// Returns the number for a connection that is about to be served.
     pub(super) fn number(&self) -> u64 {
         let mut both = self.lock();
         both.next += 1;
         both.next
     }
 
-    /// A connection is served. Of too many that have not asked for anything, the oldest is closed: a scraper asks at once.
+    /// Adds a connection. If too many have sent no request, closes the oldest of them, because a
+    /// scraper sends its request at once.
     pub(super) fn add(&self, number: u64, connection: AbortHandle) {
         insert(&mut self.lock().silent, SILENT, (number, connection));
     }
 
-    /// A connection has asked. Of too many that get their answers, the oldest is closed: a scraper reads at once.
+    /// Records that a connection has sent its request. If too many are being answered, closes the
+    /// oldest of them, because a scraper reads at once.
     pub(super) fn asks(&self, number: u64) {
         let mut both = self.lock();
         let at = both.silent.iter().position(|(it, _)| *it == number);
@@ -95,7 +97,7 @@ mod tests {
         }
         ends(&good).await;
         assert!(later.iter().all(|(_, it)| !it.is_finished()));
-        // One that asks twice, or is gone, changes nothing.
+        // A second request, or a connection that is gone, changes nothing.
         connections.asks(asking);
         connections.asks(later[0].0);
         assert_eq!(connections.lock().answered.len(), ANSWERED);

@@ -1,4 +1,4 @@
-//! Metrics as text: OpenMetrics 1.0, or the older format of Prometheus for those who ask for it.
+//! Metrics as text: OpenMetrics 1.0, or Prometheus's older format for clients that request it.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -8,24 +8,25 @@ use snakepit_core::Printable;
 
 use crate::metrics::{Desc, Exemplar, Family, Histogram, Kind, Labels, Value};
 
-/// Format of a page.
+/// The format of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
     /// OpenMetrics 1.0, with exemplars.
     OpenMetrics,
-    /// Prometheus' text format 0.0.4, which has none.
+    /// Prometheus's text format 0.0.4, without exemplars.
     Plain,
 }
 
-/// A page while it is written.
+/// A page while it is being written.
 struct Page {
     text: String,
     format: Format,
-    /// Names of families and of their samples: a name that is there twice makes a page invalid.
+    /// Names of families and of their samples, because a repeated name makes a page invalid.
     names: HashSet<String>,
 }
 
-/// Writes all families. The names of those that are left out, since others have taken their names, are in the second value.
+/// Writes all families. Also returns the names of the families that were omitted because others
+/// have the same names.
 pub(super) fn write(families: &[Family], format: Format) -> (String, Vec<String>) {
     let mut page = Page {
         text: String::new(),
@@ -63,10 +64,10 @@ impl Page {
             Kind::Gauge => "gauge",
             Kind::Histogram => "histogram",
         };
-        // In the older format a counter is named as its sample.
+        // In the older format a counter has the name of its sample.
         let plain_total = self.format == Format::Plain && desc.kind == Kind::Counter;
         let head = if plain_total { "_total" } else { "" };
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = writeln!(self.text, "# TYPE {name}{head} {kind}");
         if let Some(unit) = unit(desc).filter(|_| self.format == Format::OpenMetrics) {
             let _ = writeln!(self.text, "# UNIT {name} {unit}");
@@ -75,7 +76,8 @@ impl Page {
         let mut seen = HashSet::new();
         for point in &family.points {
             let labels = labels(&point.labels);
-            // Names of labels may differ only in what Prometheus does not have; a set that is there twice makes a page invalid.
+            // Label names may become equal in Prometheus's character set, and a repeated set makes
+            // a page invalid.
             if desc.custom && !seen.insert(labels.clone()) {
                 continue;
             }
@@ -138,7 +140,8 @@ impl Page {
     }
 }
 
-/// Returns the name in Prometheus, with the unit behind it. A name of worker code that begins with a digit gets `python_` before it.
+/// Returns the name in Prometheus, with the unit appended. A name of worker code that begins with a
+/// digit gets the prefix `python_`.
 fn name(desc: &Desc) -> String {
     let mut name: String = desc
         .name
@@ -161,7 +164,7 @@ fn name(desc: &Desc) -> String {
     name
 }
 
-/// Returns the unit in Prometheus' words. `None` for counts of things, whose unit is not named.
+/// Returns Prometheus's name of the unit. `None` for counts of things, whose unit is not appended.
 fn unit(desc: &Desc) -> Option<&'static str> {
     match &*desc.unit {
         "s" => Some("seconds"),

@@ -16,11 +16,11 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 const PLAIN: &str = "text/plain; charset=utf-8";
 
-/// All that is served.
+/// The served pages.
 #[derive(Debug)]
 pub(super) struct Pages {
     metrics: Metrics,
-    /// Instruments that were left out of a page, each reported once.
+    /// Instruments that were omitted from a page; each is reported once.
     reported: Mutex<BTreeSet<String>>,
 }
 
@@ -39,7 +39,7 @@ impl Pages {
         }
         match request.uri().path() {
             "/metrics" => self.scrape(format(request)),
-            // The process answers: that is all that liveness asks.
+            // Liveness only requires that the process answers.
             "/healthz" => text(StatusCode::OK, "ok\n"),
             "/readyz" => self.readiness(),
             _ => text(
@@ -72,7 +72,7 @@ impl Pages {
         }
     }
 
-    /// Ready if each pool has a worker that is ready, as in the gRPC health service.
+    /// Reports readiness: each pool has a ready worker, as in the gRPC health service.
     fn readiness(&self) -> Response<Full<Bytes>> {
         let pools = self.metrics.pools();
         let mut waiting = Vec::new();
@@ -93,7 +93,7 @@ impl Pages {
     }
 }
 
-/// Returns the format that the scraper asks for. One that asks for nothing, such as a person with curl, gets the older one.
+/// Returns the format that the scraper requests; the older one if it requests none, as with curl.
 fn format<B>(request: &Request<B>) -> Format {
     let accepted = request.headers().get_all(ACCEPT).iter();
     let mut accepted = accepted.filter_map(|value| value.to_str().ok());

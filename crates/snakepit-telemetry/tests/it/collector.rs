@@ -1,4 +1,4 @@
-//! A receiver of OTLP over gRPC that does what a test tells it.
+//! A receiver of OTLP over gRPC whose behaviour a test chooses.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -34,7 +34,7 @@ use tonic::{Code, Request, Response, Status};
 
 use crate::support::LONG;
 
-/// What is done with requests.
+/// The treatment of requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
     Take,
@@ -42,7 +42,7 @@ pub(crate) enum Mode {
     Hang,
     /// Each request waits for a permit.
     Slow,
-    /// So many of its metrics are rejected, and the rest is taken.
+    /// This number of metrics is rejected, and the rest is accepted.
     Reject(i64),
 }
 
@@ -54,7 +54,7 @@ pub(crate) struct Received {
     all: Mutex<All>,
 }
 
-/// All that came.
+/// All received records.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct All {
     pub(crate) requests: usize,
@@ -68,7 +68,8 @@ pub(crate) struct All {
 #[derive(Clone)]
 struct Service(Arc<Received>);
 
-/// The running receiver, on a runtime of its own. Dropping it closes its connections, as its death would.
+/// The running receiver, on a runtime of its own. Dropping it closes its connections, as its death
+/// would.
 pub(crate) struct Collector {
     pub(crate) address: SocketAddr,
     pub(crate) received: Arc<Received>,
@@ -92,7 +93,7 @@ impl Collector {
         Self::serve(address, mode, Server::builder()).await
     }
 
-    /// One that takes everything, over TLS.
+    /// Starts a receiver that accepts everything, over TLS.
     pub(crate) async fn with_tls(tls: ServerTlsConfig) -> Self {
         let server = Server::builder().tls_config(tls).unwrap();
         Self::serve(([127, 0, 0, 1], 0).into(), Mode::Take, server).await
@@ -126,7 +127,7 @@ impl Collector {
         }
     }
 
-    /// Closes all connections; nothing is taken afterwards.
+    /// Closes all connections; no request is accepted afterwards.
     pub(crate) async fn die(mut self) {
         let runtime = self.runtime.take().unwrap();
         let ended = tokio::task::spawn_blocking(|| runtime.shutdown_timeout(LONG));
@@ -145,7 +146,7 @@ impl Collector {
         self.received.all.lock().unwrap().clone()
     }
 
-    /// Waits until what came is enough.
+    /// Waits until the received records satisfy a condition.
     pub(crate) async fn until(&self, enough: impl Fn(&All) -> bool) -> All {
         loop {
             let news = self.received.news.notified();
@@ -213,7 +214,7 @@ impl MetricsService for Service {
         let put = |all: &mut All, request: ExportMetricsServiceRequest| {
             let resources = request.resource_metrics.into_iter();
             let scopes = resources.flat_map(|resource| resource.scope_metrics);
-            // Metrics are totals: the last ones say everything.
+            // Metrics are totals, so the last ones are sufficient.
             all.metrics = scopes.flat_map(|scope| scope.metrics).collect();
         };
         self.take(request, put).await?;
@@ -244,7 +245,7 @@ impl LogsService for Service {
     }
 }
 
-/// The value of an attribute as text. `None` if it is not there.
+/// Returns the value of an attribute as text. `None` if it does not exist.
 pub(crate) fn attribute(attributes: &[KeyValue], name: &str) -> Option<String> {
     let found = attributes.iter().find(|attribute| attribute.key == name)?;
     match found.value.as_ref()?.value.as_ref()? {

@@ -85,7 +85,7 @@ async fn peers_that_hold_connections_keep_nobody_out_for_long() {
     for n in 0..200 {
         let mut stream = TcpStream::connect(address).await.unwrap();
         let part = ["", "GET /metr", "nonsense\r\n\r\n", "\0\u{1}"][n % 4];
-        // The answer to nonsense may come before all of it is written.
+        // The answer to an invalid request may arrive before all of it is written.
         let _ = stream.write_all(part.as_bytes()).await;
         held.push(stream);
     }
@@ -107,7 +107,7 @@ async fn a_scraper_is_served_while_others_come_and_ask_for_nothing() {
                     continue;
                 };
                 let _ = stream.write_all(part.as_bytes()).await;
-                // Until the endpoint has had enough of it.
+                // Waits briefly for the endpoint to close the connection.
                 let waiting = tokio::io::AsyncReadExt::read_u8(&mut stream);
                 let _ = tokio::time::timeout(Duration::from_millis(5), waiting).await;
             }
@@ -143,7 +143,7 @@ async fn a_name_is_served_at_all_its_addresses() {
     let mut served = 0;
     for mut address in tokio::net::lookup_host("localhost:1").await.unwrap() {
         address.set_port(port);
-        // A machine without IPv6 has no such address.
+        // A machine without IPv6 does not have this address.
         if std::net::TcpListener::bind((address.ip(), 0)).is_ok() {
             assert!(
                 get(address, "/metrics").await.contains("# EOF"),
@@ -156,7 +156,7 @@ async fn a_name_is_served_at_all_its_addresses() {
     telemetry.shutdown().await;
 }
 
-/// What callers saw.
+/// The outcomes that callers saw.
 #[derive(Default)]
 struct Seen {
     ok: u64,
@@ -190,7 +190,7 @@ async fn after_ten_thousand_calls_and_random_kills_the_counters_are_what_callers
                 };
                 let options = CallOptions::new();
                 let call = pool.execute(tool, Payload::encode(&7_u64).unwrap(), &options);
-                // A caller that goes away at once, without a decision of the pool.
+                // A caller that is gone at once, before the pool has decided.
                 if random.u32(0..50) == 0 {
                     let polled = tokio::time::timeout(Duration::ZERO, call).await;
                     match polled {
@@ -221,7 +221,7 @@ async fn after_ten_thousand_calls_and_random_kills_the_counters_are_what_callers
         for name in ["snakepit_attempts_total", "snakepit_calls_total"] {
             let counted = sum(&page, name, &[&label, "pool=\"main\""]);
             assert_eq!(counted, seen, "{name} {outcome}\n{page}");
-            // A count that never was is no series.
+            // A count that was never increased has no series.
             if let Some(server) = server.as_ref().filter(|_| seen > 0.0) {
                 let query = format!("sum({name}{{{label},pool=\"main\"}})");
                 assert_eq!(server.value(&query).await, seen, "{query}");

@@ -1,4 +1,5 @@
-//! Collectors that are absent, refuse, hang, are slow, fail and die: nothing waits for them, nothing is lost without being counted.
+//! Collectors that are absent, reject, hang, are slow, fail and die: no call waits for them, and
+//! every lost record is counted.
 
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
@@ -76,7 +77,7 @@ async fn metrics_that_a_collector_rejects_are_counted() {
     telemetry.attach(&state);
     let report = timeout(LONG, telemetry.shutdown()).await.unwrap();
     assert!(report.complete);
-    // Those of the sessions are there from the start: two points.
+    // The metrics of sessions exist from the start: two points.
     assert_eq!(
         (report.dropped, report.exported),
         (2, 0),
@@ -100,7 +101,7 @@ async fn an_absent_collector_costs_its_records_and_one_warning() {
         "{warnings:?}"
     );
     assert!(warnings.len() <= 3, "{warnings:?}");
-    // Too late, and no harm.
+    // The recorder is removed, and a second shutdown returns the same report.
     assert!(host.events().recorder().is_none());
     assert_eq!(host.shutdown().await, report);
 }
@@ -151,7 +152,7 @@ async fn a_slow_collector_gets_what_fits_and_the_rest_is_counted() {
     let report = host.shutdown().await;
     let all = collector.all();
     assert_eq!(report.exported + report.dropped, 2_020);
-    // A request that the host gave up may still have been taken.
+    // The collector may have accepted a request that the host gave up.
     assert!(report.exported as usize <= all.spans.len() + all.logs.len());
     assert!(report.exported > 0);
 }
@@ -164,7 +165,7 @@ async fn a_collector_may_die_and_come_back() {
     first
         .until(|all| all.spans.len() >= 10 && all.logs.len() >= 10)
         .await;
-    // An answer that is lost would count what was taken as dropped.
+    // If an answer were lost, accepted records would be counted as dropped.
     while host.telemetry.waiting() > 0 {
         tokio::task::yield_now().await;
     }

@@ -1,4 +1,4 @@
-//! Telemetry with the real parts: an OTLP receiver, a Prometheus server.
+//! Telemetry with real components: an OTLP receiver, a Prometheus server.
 #![expect(
     clippy::unwrap_used,
     reason = "a helper of a test may panic like the test"

@@ -1,4 +1,4 @@
-//! What a collector gets.
+//! The records that a collector receives.
 
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use snakepit_core::events::{Event, Shown};
@@ -33,7 +33,7 @@ async fn spans_logs_and_metrics_arrive_together_and_without_secrets() {
         .start()
         .unwrap();
     telemetry.attach(&state);
-    // Once more counts nothing twice.
+    // Attaching once more counts nothing twice.
     telemetry.attach(&state);
     let (events, recorder) = (state.events(), state.events().recorder().unwrap());
     let mut one = span(

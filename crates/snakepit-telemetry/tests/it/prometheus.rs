@@ -13,8 +13,8 @@ use snakepit_telemetry::Telemetry;
 
 use crate::support::{ask, measurement, skipped};
 
-/// Returns a program of the package. `None` if it is not installed: the reason is printed, and where everything has to run, that is a
-/// failure.
+/// Returns the path of a program of the package. `None` if it is not installed: the reason is
+/// printed, and in continuous integration (`CI=true`) that is a failure.
 pub(crate) fn program(name: &str) -> Option<Command> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path).find(|dir| dir.join(name).is_file());
@@ -50,7 +50,7 @@ impl Drop for Server {
 }
 
 impl Server {
-    /// Starts it on a port of its own choice, with one target and the rules.
+    /// Starts a server on a free port, with one target and the rules.
     pub(crate) fn start(mut program: Command, target: SocketAddr) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let rules = dashboards().join("rules.yaml").canonicalize().unwrap();
@@ -84,7 +84,7 @@ impl Server {
             let (_, address) = line.split_once("address=").filter(|_| listening)?;
             address.split_whitespace().next()?.parse().ok()
         });
-        // It must not be stopped by a pipe that is full.
+        // Drains the output, so that a full pipe does not block the server.
         std::thread::spawn(move || lines.for_each(drop));
         Self {
             address: address.expect("it says where it listens"),
@@ -104,7 +104,7 @@ impl Server {
         serde_json::from_str(body).unwrap_or_default()
     }
 
-    /// Asks until the answer has data.
+    /// Repeats a query until its answer has data.
     async fn data(&self, path: &str, query: &str) -> Value {
         let mut again = tokio::time::interval(Duration::from_millis(50));
         loop {
@@ -118,7 +118,7 @@ impl Server {
         }
     }
 
-    /// Asks until a query has a value.
+    /// Repeats a query until it has a value.
     pub(crate) async fn value(&self, query: &str) -> f64 {
         let data = self.data("/api/v1/query?query=", query).await;
         data["result"][0]["value"][1]
@@ -201,7 +201,7 @@ async fn a_real_server_reads_the_metrics_with_their_exemplars_and_the_dashboard(
     telemetry.shutdown().await;
 }
 
-/// The queries of the dashboard, with its variables filled in.
+/// Returns the queries of the dashboard, with its variables filled in.
 fn queries() -> Vec<String> {
     let text = std::fs::read_to_string(dashboards().join("grafana.json")).unwrap();
     let board: Value = serde_json::from_str(&text).unwrap();
@@ -224,7 +224,8 @@ fn queries() -> Vec<String> {
 
 #[test]
 fn every_metric_of_the_dashboard_and_the_rules_is_there() {
-    // Metrics that appear with their first event have no samples yet: the names are in the source.
+    // Metrics that appear with their first event have no samples yet, so their names are taken from
+    // the source.
     let known = include_str!("../../src/metrics/desc.rs");
     let rules = std::fs::read_to_string(dashboards().join("rules.yaml")).unwrap();
     let texts = queries().join("\n") + &rules;

@@ -1,4 +1,4 @@
-//! What the tests share: records, warnings that were logged, and a small HTTP client.
+//! Shared helpers: records, logged warnings, and a small HTTP client.
 
 use std::fmt::{self, Write as _};
 use std::net::SocketAddr;
@@ -15,14 +15,14 @@ use tokio::net::TcpStream;
 use tracing::field::{Field, Visit};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
-/// The longest time that a test waits for anything.
+/// Time limit of every wait in these tests.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
 
 static LOGGED: Mutex<Vec<(tracing::Level, String)>> = Mutex::new(Vec::new());
 
-/// Says why a test does nothing here.
+/// Reports the reason a test does nothing here.
 pub(crate) fn skipped(reason: &str) {
-    // When stderr cannot be written there is nobody left to tell.
+    // An error while writing to stderr cannot be reported.
     let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("skipped: {reason}\n"));
 }
 
@@ -49,7 +49,7 @@ impl<S: tracing::Subscriber> Layer<S> for Capture {
     }
 }
 
-/// Keeps what telemetry logs in this process from now on.
+/// Collects telemetry's own logs in this process from now on.
 pub(crate) fn capture() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -58,7 +58,7 @@ pub(crate) fn capture() {
     });
 }
 
-/// The messages of this level that name the address.
+/// Returns the messages of this level that contain the address.
 pub(crate) fn logged(level: tracing::Level, address: SocketAddr) -> Vec<String> {
     let (logged, address) = (LOGGED.lock().unwrap(), address.to_string());
     let wanted = logged
@@ -71,7 +71,7 @@ pub(crate) fn text(text: impl Into<record::Text>) -> Attribute {
     Attribute::Text(text.into())
 }
 
-/// A sampled span that the recorder has begun.
+/// Creates a sampled span that the recorder has begun.
 pub(crate) fn span(events: &Events, attributes: Attributes) -> Span {
     let begun = events.recorder().unwrap().begin(None).unwrap();
     let now = SystemTime::now();
@@ -123,7 +123,7 @@ pub(crate) fn measurement(name: &str, value: f64, trace: Option<TraceContext>) -
     }
 }
 
-/// Asks for a page; the answer with its head.
+/// Requests a page and returns the answer with its head.
 pub(crate) async fn get(address: SocketAddr, path: &str) -> String {
     let accept = "application/openmetrics-text; version=1.0.0";
     ask(
@@ -133,7 +133,7 @@ pub(crate) async fn get(address: SocketAddr, path: &str) -> String {
     .await
 }
 
-/// Sends a request of HTTP as it is.
+/// Sends an HTTP request verbatim.
 pub(crate) async fn ask(address: SocketAddr, request: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -142,7 +142,7 @@ pub(crate) async fn ask(address: SocketAddr, request: &str) -> String {
     String::from_utf8(answer).unwrap()
 }
 
-/// The sum of the samples of this name whose line has all these parts.
+/// Returns the sum of the samples of this name whose line contains all these parts.
 pub(crate) fn sum(page: &str, name: &str, parts: &[&str]) -> f64 {
     let lines = page.lines().filter(|line| !line.starts_with('#'));
     let own = lines.filter(|line| {

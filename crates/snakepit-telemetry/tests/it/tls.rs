@@ -1,4 +1,4 @@
-//! Collectors with TLS: certificates that fit, and others.
+//! Collectors with TLS: matching certificates, and others.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -12,7 +12,8 @@ use tracing::Level;
 use crate::collector::{Collector, Mode};
 use crate::support::{capture, logged, skipped, span};
 
-/// Makes a certificate and its key. `None` without `openssl`; where everything has to run, that is a failure.
+/// Creates a certificate and its key. `None` without `openssl`; in continuous integration
+/// (`CI=true`) that is a failure.
 fn certificate(dir: &Path, name: &str) -> Option<(PathBuf, PathBuf)> {
     let file = |end: &str| dir.join(format!("{name}.{end}"));
     let (certificate, key) = (file("pem"), file("key"));
@@ -46,7 +47,7 @@ fn certificate(dir: &Path, name: &str) -> Option<(PathBuf, PathBuf)> {
     None
 }
 
-/// Sends a span and ends.
+/// Sends a span, shuts down, and returns the report.
 async fn send(endpoint: String, certificate: Option<PathBuf>) -> FlushReport {
     let telemetry = Telemetry::builder()
         .otlp(endpoint)
