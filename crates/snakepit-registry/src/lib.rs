@@ -1,4 +1,4 @@
-//! Never lose a child process.
+//! Starts child processes and never loses them.
 //!
 //! A program that is killed cannot stop its child processes, and no one else knows about them. This
 //! crate starts children so that the kernel kills them together with their host, records each child
@@ -12,7 +12,7 @@
 //!
 //! let data_dir = tempfile::tempdir()?;
 //! let registry = Registry::open(RegistryConfig::new(data_dir.path().join("pit")))?;
-//! let report = registry.sweep()?; // ends what hosts have left that died
+//! let report = registry.sweep()?; // ends the processes that dead hosts have left
 //! assert_eq!(report.killed(), 0);
 //!
 //! let mut children = Vec::new();
@@ -58,11 +58,11 @@
 //! for example by `setsid` and a double fork. A mode that does not work here is an error with the
 //! reason; no weaker mode is used instead. [`Support::modes`] tests all modes.
 //!
-//! | mode | what is gone with the worker | what is gone with its host | needs |
+//! | mode | dies with the worker | dies with its host | needs |
 //! |---|---|---|---|
 //! | `group` | its group | worker and every descendant still in its group, by the kernel | |
 //! | `shim` | all descendants | all descendants, unless host *and* shim are killed in the same instant | `/proc` |
-//! | `cgroup` | all descendants, as a whole | the same as `shim`; what is left is found also without the mark | a control group (version 2) that may be divided |
+//! | `cgroup` | all descendants, as a whole | the same as `shim`; leftovers are found even without the mark | a control group (version 2) in which child groups may be created |
 //! | `pid_namespace` | all descendants, by the kernel | all descendants, by the kernel: no other process has to survive | user namespaces or `CAP_SYS_ADMIN` |
 //!
 //! After the next host has swept, every descendant that carries the mark is gone too, in each mode.

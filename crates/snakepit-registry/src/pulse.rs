@@ -79,7 +79,7 @@ pub(crate) fn seen_by_children(run: RunId, tagged: &[Tagged]) -> bool {
 fn has_its_host(pid: i32) -> bool {
     let namespace = |of: &str| fs::read_link(format!("/proc/{of}/ns/pid")).ok();
     if namespace(&pid.to_string()) != namespace("self") {
-        // The parent's id that it was given means nothing in this namespace, so the run is left
+        // The recorded id of the parent means nothing in this namespace, so the run is left
         // alone while the process exists.
         return procfs::stat(pid).is_ok_and(|stat| stat.is_some());
     }

@@ -48,9 +48,9 @@ pub struct Spawned {
     /// Becomes readable when the process has exited: a pidfd, or the socket through which the shim
     /// reports. Use it only to wait; [`Registration::try_wait`] has the status.
     pub pidfd: OwnedFd,
-    /// Read end of its standard output, if a pipe was asked for.
+    /// Read end of its standard output, if a pipe was requested.
     pub stdout: Option<OwnedFd>,
-    /// Read end of its standard error, if a pipe was asked for.
+    /// Read end of its standard error, if a pipe was requested.
     pub stderr: Option<OwnedFd>,
     /// `true` if the kernel kills the group when this host dies. `false` for independent processes
     /// and on kernels without this feature, where the other layers remain.

@@ -321,8 +321,8 @@ fn open_env(dir: &Path, map: usize) -> Result<Env<WithoutTls>, Error> {
     // locked by this process, and `Store` is used by one thread. NO_META_SYNC may lose the last
     // transaction when the power fails; after a boot the file is never opened again.
     unsafe { options.flags(EnvFlags::NO_META_SYNC | EnvFlags::NO_LOCK) };
-    // SAFETY: no other process changes the file: it lies in a directory of mode 0700 that belongs to
-    // this run alone, and existing files have been checked page by page.
+    // SAFETY: no other process changes the file: it lies in a directory of mode 0700 that belongs
+    // to this run alone, and existing files have been checked page by page.
     let env = unsafe { options.open(dir) }.map_err(|e| store_error(dir, e))?;
     close_at_exec(&dir.join(DATA_FILE));
     Ok(env)

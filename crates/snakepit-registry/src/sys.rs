@@ -196,7 +196,7 @@ pub(crate) fn notify(fd: BorrowedFd<'_>, owner: i32, signal: i32) -> io::Result<
 /// Takes ownership of a descriptor that was just created for this process and that has no other
 /// owner.
 pub(crate) fn adopt(fd: std::os::fd::RawFd) -> OwnedFd {
-    // SAFETY: the callers pass what a call of the kernel has just given them.
+    // SAFETY: the callers pass a descriptor that a system call has just returned.
     unsafe { OwnedFd::from_raw_fd(fd) }
 }
 

@@ -52,7 +52,7 @@ pub(super) struct Window {
     call: u64,
     /// Bytes that the stream may have sent in total.
     allowed: Arc<AtomicU64>,
-    /// Bytes that the consumer has taken and that the worker has not been told of.
+    /// Bytes that the consumer has taken and that are not reported to the worker yet.
     taken: u64,
 }
 

@@ -46,7 +46,7 @@ pub(super) struct Room {
     ready: AtomicUsize,
 }
 
-/// Returns the bytes when dropped, even if the call ends first.
+/// Releases the bytes when dropped, even if the call ends first.
 struct Ready<'a>(&'a AtomicUsize, usize);
 
 impl Drop for Ready<'_> {
