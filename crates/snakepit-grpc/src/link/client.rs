@@ -230,7 +230,7 @@ impl LinkClient {
                 count => results.extend(self.call_some(request, &rest[..count]).await),
             }
             if let Some(Err(CallError::NotBegun)) = results.last() {
-                // The worker rejects the rest as well.
+                // The worker has not begun the rest either.
                 results.resize(items.len(), Err(CallError::NotBegun));
             }
         }
