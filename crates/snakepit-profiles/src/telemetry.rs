@@ -1,8 +1,7 @@
 //! Telemetry of worker code: from frames to the host's recorder, subscribers and log.
 //!
 //! The task that reads a connection only queues frames; a thread of the profile reads them. A flood
-//! from a worker, or a blocking log, therefore delays neither calls nor heartbeats. Records that do
-//! not fit are dropped and counted.
+//! or a blocking log delays neither calls nor heartbeats: records that do not fit are dropped.
 
 mod dropped;
 mod line;
@@ -32,7 +31,7 @@ const QUEUE: usize = 256;
 /// Most bytes of one worker's frames that wait to be read.
 const MAX_WAITING: usize = 1 << 20;
 
-/// Most log records of a worker per second in the log and the last lines; the recorder receives all.
+/// Most log records of a worker per second in the log and the last lines. Recorders receive all.
 const LINES_PER_SECOND: u32 = 1000;
 
 /// Most calls that are looked up for one frame; records of further calls name no call.
@@ -125,8 +124,7 @@ impl Reports {
         self.links.get_or_init(|| Arc::downgrade(links));
     }
 
-    /// Enables or disables the records. While disabled, records that the worker still sends are
-    /// dropped.
+    /// Enables or disables the records. While disabled, records of the worker are dropped.
     pub(crate) fn enable(&self, enabled: bool) {
         self.enabled.store(enabled, Ordering::Relaxed);
     }
@@ -165,9 +163,8 @@ impl Reports {
         }
     }
 
-    /// Passes on the increments of counters in a frame that does not fit, and returns their number.
-    /// The sum of a counter stays exact; values of other kinds can be omitted. Takes time in
-    /// proportion to the frame, which delays only the worker's own connection.
+    /// Passes on the counters in a frame that does not fit, so that their sums stay exact. Returns
+    /// their number. Takes time in proportion to the frame, on the worker's own connection only.
     fn add_counters(&self, head: Bytes) -> u64 {
         let Some(recorder) = self.events.recorder() else {
             return 0;
@@ -190,8 +187,7 @@ impl Reports {
         added
     }
 
-    /// Counts a frame during which the recorder or a subscriber panicked. All of its records count
-    /// as dropped, although some before the panic may have been recorded.
+    /// Counts all records of a frame as dropped after a recorder or a subscriber panicked in it.
     fn lose(&self, frame: &Bytes) {
         let (all, before) = records::count(frame);
         self.dropped.missing(before);
