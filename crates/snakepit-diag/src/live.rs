@@ -8,7 +8,7 @@ mod watch;
 #[cfg(any(feature = "top", feature = "web"))]
 pub(crate) const STACKS: std::time::Duration = std::time::Duration::from_secs(2);
 
-/// Most lines of a worker that are shown.
+/// Maximum number of lines of a worker that are shown.
 #[cfg(any(feature = "top", feature = "web"))]
 pub(crate) const LOGS: u32 = 1000;
 

@@ -18,13 +18,13 @@ pub struct Machine {
     pub memory_bytes: Option<u64>,
     /// Bytes of that memory that are free or can be reclaimed.
     pub memory_available_bytes: Option<u64>,
-    /// Most descriptors that this process may have open.
+    /// Maximum number of descriptors that this process may have open.
     pub open_files_limit: Option<u64>,
     /// Descriptors that this process has open.
     pub open_files: Option<u64>,
-    /// Most processes and threads of this user.
+    /// Maximum number of processes and threads of this user.
     pub processes_limit: Option<u64>,
-    /// Most processes and threads of the control group.
+    /// Maximum number of processes and threads of the control group.
     pub cgroup_tasks_limit: Option<u64>,
     /// Highest process id.
     pub pid_max: Option<u64>,

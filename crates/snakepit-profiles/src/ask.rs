@@ -20,7 +20,7 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time in which a candidate must exit once both outputs are closed.
 const LAST_MOMENT: Duration = Duration::from_secs(1);
 
-/// Most bytes of output that are read from a candidate.
+/// Maximum number of bytes of output that are read from a candidate.
 const MAX_OUTPUT: u64 = 1 << 20;
 
 /// The reason why a candidate gave no answer.

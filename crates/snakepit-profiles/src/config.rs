@@ -102,9 +102,9 @@ impl PythonConfig {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ThreadSafetyChecks {
-    /// Its calls run concurrently nevertheless.
+    /// Calls of the adapter run concurrently nevertheless.
     Off,
-    /// It receives one call at a time, and the worker logs that once.
+    /// The adapter receives one call at a time, and the worker logs that once.
     #[default]
     Warn,
     /// As `Warn`, and a checker observes every call. The worker logs its findings at once, and at

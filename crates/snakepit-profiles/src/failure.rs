@@ -8,7 +8,7 @@ use crate::launch::Stage;
 use crate::recipe::Recipe;
 use crate::shadowed::Shadow;
 
-/// Most lines of output in an error.
+/// Maximum number of lines of output in an error.
 const LINES: usize = 40;
 
 /// The sources of an error's details.

@@ -6,7 +6,7 @@ use snakepit_core::{ErrorCode, StartError};
 
 use crate::{Interpreter, Run};
 
-/// Most distributions in one query.
+/// Maximum number of distributions in one query.
 const MAX_NAMES: usize = 500;
 
 /// First field of the answer.

@@ -16,13 +16,13 @@ use tracing::Level;
 use crate::redact::{KeyLines, redact_start};
 use lines::{MAX_LINE, Splitter, levelled};
 
-/// Most lines of one worker that are logged per second.
+/// Maximum number of lines of one worker that are logged per second.
 const LINES_PER_SECOND: u32 = 1000;
 
-/// Most lines of all workers of a profile that wait for a slow log.
+/// Maximum number of lines of all workers of a profile that wait for a slow log.
 const QUEUE: usize = 1024;
 
-/// Most bytes of output that are kept for errors.
+/// Maximum number of bytes of output that are kept for errors.
 const TAIL: usize = 64 * 1024;
 
 /// The last lines of one worker's output.

@@ -25,16 +25,17 @@ use tracing::level_filters::LevelFilter;
 
 use crate::redact::KeyLines;
 
-/// Most frames of all workers of a profile that wait to be read.
+/// Maximum number of frames of all workers of a profile that wait to be read.
 const QUEUE: usize = 256;
 
-/// Most bytes of one worker's frames that wait to be read.
+/// Maximum number of bytes of one worker's frames that wait to be read.
 const MAX_WAITING: usize = 1 << 20;
 
-/// Most log records of a worker per second in the log and the last lines. Recorders receive all.
+/// Maximum number of log records of a worker per second in the log and the last lines. Recorders
+/// receive all.
 const LINES_PER_SECOND: u32 = 1000;
 
-/// Most calls that are looked up for one frame; records of further calls name no call.
+/// Maximum number of calls that are looked up for one frame; records of further calls name no call.
 const LOOK_UPS: u32 = 64;
 
 /// Time for reading the last records of a worker that is gone.

@@ -24,7 +24,7 @@ pub struct ThreadProfile {
 }
 
 impl ThreadProfile {
-    /// Most slots of a worker.
+    /// Maximum number of slots of a worker.
     pub const MAX_THREADS: u16 = 256;
 
     /// As [`ProcessProfile::new`](crate::ProcessProfile::new), with `threads_per_worker` slots in

@@ -3,7 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::fs;
 
-/// Most processes that are counted, in case they multiply faster than they can be counted.
+/// Maximum number of processes that are counted, in case they multiply faster than they can be
+/// counted.
 const MOST: usize = 4096;
 
 /// Sums a number over a process, its descendants, its process group and its session. `None` if the

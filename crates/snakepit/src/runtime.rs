@@ -17,7 +17,7 @@ use crate::{
     WorkerId, WorkerStatus,
 };
 
-/// Most events that [`Snakepit::events`] buffers.
+/// Maximum number of events that [`Snakepit::events`] buffers.
 const EVENTS: usize = 4096;
 
 /// A running host of one or more pools. Cheap to clone; all clones share the same host.

@@ -15,14 +15,15 @@ use snakepit_core::is_secret_name;
 /// Deepest nesting that is checked; payloads nest no deeper.
 const MAX_DEPTH: usize = 128;
 
-/// Most steps of one check; each compares a value with a schema. The rest is left to the worker:
-/// alternatives in a schema times items in a list could occupy a thread of the host for minutes.
+/// Maximum number of steps of one check; each compares a value with a schema. The rest is left to
+/// the worker: alternatives in a schema times items in a list could occupy a thread of the host for
+/// minutes.
 const MAX_STEPS: usize = 1 << 20;
 
-/// Most characters of a name, a value or a schema in a message.
+/// Maximum number of characters of a name, a value or a schema in a message.
 const SHOWN: usize = 60;
 
-/// Most characters of the list of argument names in a help text.
+/// Maximum number of characters of the list of argument names in a help text.
 const LISTED: usize = 400;
 
 /// Checks keyword arguments. Positional ones are left to the worker.

@@ -2,7 +2,7 @@
 
 use super::Violation;
 
-/// Most lines of a hand-written source file.
+/// Maximum number of lines of a hand-written source file.
 const MAX_LINES: usize = 400;
 
 /// Forbidden texts and the advice for each. Split into pieces, so that this table does not match

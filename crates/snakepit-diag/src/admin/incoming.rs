@@ -14,7 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{MissedTickBehavior, interval};
 use tonic::transport::server::Connected;
 
-/// Most connections at a time; further ones wait in the socket's queue.
+/// Maximum number of connections at a time; further ones wait in the socket's queue.
 const CONNECTIONS: usize = 32;
 
 /// Pause after a connection could not be accepted, for lack of descriptors for example.

@@ -7,7 +7,7 @@ use snakepit_core::events::Event;
 
 use crate::{Death, WorkerReport};
 
-/// Most places remembered for one pool.
+/// Maximum number of places remembered for one pool.
 const REMEMBERED: usize = 16_384;
 
 /// The places of the workers of one pool, derived from its events.

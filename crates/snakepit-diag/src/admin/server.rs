@@ -16,7 +16,7 @@ use super::pb::admin_server::AdminServer as Generated;
 use super::service::Service;
 use super::{AdminError, SOCKET, incoming};
 
-/// Most concurrent requests on one connection.
+/// Maximum number of concurrent requests on one connection.
 const STREAMS: u32 = 64;
 
 /// Interval of keep-alive pings, and time for the answer before the connection is closed.

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use crate::{Counters, Finding, PoolReport, Report};
 
-/// Most values of a trend: the columns of a small chart.
+/// Maximum number of values of a trend: the columns of a small chart.
 const VALUES: usize = 120;
 
 /// Minimum seconds between the two reports that findings and CPU loads compare, once there are

@@ -6,7 +6,7 @@ use super::{
     Capacity, Counters, PoolReport, Queue, SessionQueue, Threads, Times, WorkerReport, WorkerState,
 };
 
-/// Most sessions whose queues are in a report.
+/// Maximum number of sessions whose queues are in a report.
 const SESSIONS: usize = 16;
 
 impl From<&Pool> for PoolReport {

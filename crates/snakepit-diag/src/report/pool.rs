@@ -100,7 +100,7 @@ pub struct Queue {
     pub depth: usize,
     /// Bytes of their arguments.
     pub bytes: usize,
-    /// Most calls that may wait.
+    /// Maximum number of calls that may wait.
     pub limit: usize,
 }
 

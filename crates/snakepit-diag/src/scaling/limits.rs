@@ -26,7 +26,7 @@ pub struct Usage {
     pub cgroup_tasks: Option<u64>,
     /// Processes and threads of the machine.
     pub tasks: Option<u64>,
-    /// Most processes and threads of the machine.
+    /// Maximum number of processes and threads of the machine.
     pub tasks_limit: Option<u64>,
     /// Bytes of memory that must stay free.
     pub memory_left: u64,

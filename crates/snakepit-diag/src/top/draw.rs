@@ -22,7 +22,7 @@ const SMALL: (u16, u16) = (50, 10);
 /// Columns from which findings have a column of their own.
 const WIDE: u16 = 110;
 
-/// Most pools that have a line.
+/// Maximum number of pools that have a line.
 const POOLS: usize = 6;
 
 /// Draws the screen into an area of any size.

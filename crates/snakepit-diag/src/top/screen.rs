@@ -7,7 +7,7 @@ use crate::{CallReport, PoolReport, Watch, WorkerReport};
 /// Last lines that are shown of a text whose end matters.
 const SHOWN: usize = 20;
 
-/// Most lines of a panel.
+/// Maximum number of lines of a panel.
 const LINES: usize = 10_000;
 
 /// The state of the view.

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::columns::{self, Columns};
 use crate::{Finding, RecordedDeath, Recording, Report, WorkerStacks};
 
-/// Most workers whose stacks are in a report.
+/// Maximum number of workers whose stacks are in a report.
 pub const STACKS: usize = 64;
 
 /// Everything that a report page shows of a host.

@@ -19,7 +19,8 @@ use super::feed::{State, feed};
 use super::guard::Guard;
 use crate::{AdminError, Client, RunningHost};
 
-/// Most concurrent connections. A further one replaces the oldest; its browser reconnects.
+/// Maximum number of concurrent connections. A further one replaces the oldest; its browser
+/// reconnects.
 const CONNECTIONS: usize = 32;
 
 /// Longest time for the head of a request.

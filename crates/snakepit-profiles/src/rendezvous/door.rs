@@ -17,9 +17,9 @@ use super::{Table, Trouble, admit};
 /// Time in which a connection must identify itself.
 const PREAMBLE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Most connections that identify themselves at the same time, at a cost of one descriptor and a
-/// few hundred bytes each. A worker of 256 slots connects 257 times and identifies each connection
-/// at once.
+/// Maximum number of connections that identify themselves at the same time, at a cost of one
+/// descriptor and a few hundred bytes each. A worker of 256 slots connects 257 times and identifies
+/// each connection at once.
 const PLACES: usize = 256;
 
 /// Minimum time between two log lines about rejected connections.

@@ -26,7 +26,7 @@ use crate::support::{alive, file, holds};
 
 const NOBODY: u32 = 65534;
 
-/// Most CPU time of one command, including its children.
+/// Maximum CPU time of one command, including its children.
 const WORK: Duration = Duration::from_secs(3);
 
 /// Runs that another user has planted.

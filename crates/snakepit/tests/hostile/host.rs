@@ -28,7 +28,7 @@ const MEMORY: u64 = 1 << 30;
 /// Time-out of a call of the hostile worker.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Most time of an innocent call, as a multiple of its slowest time before the attack; at least
+/// Maximum time of an innocent call, as a multiple of its slowest time before the attack; at least
 /// [`BUSY`].
 const SLOWER: u32 = 50;
 

@@ -23,7 +23,7 @@ const STOP_GRACE: Duration = Duration::from_secs(2);
 /// Longest time that a worker has to report its stacks after a time-out.
 const STACKS: Duration = Duration::from_millis(400);
 
-/// Most of the time that is reserved for the steps before and after the start of a worker.
+/// Maximum time reserved for the steps before and after the start of a worker.
 const LATER: Duration = Duration::from_millis(500);
 
 /// Time after the deadline: for the stacks, and some more for a busy machine.

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::failure::Failure;
 use crate::output;
 
-/// Most values that wait to be written.
+/// Maximum number of values that wait to be written.
 const WAITING: usize = 16;
 
 /// Writes values on a separate thread, so that a stalled reader blocks neither signals nor the
