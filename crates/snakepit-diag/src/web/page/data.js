@@ -1,6 +1,6 @@
-// What is known of the host.
+// The data of the host.
 
-// Calls that are kept of each pool while the page is live.
+// Maximum number of calls kept for each pool while the page is live.
 const KEPT = 20000;
 
 const model = {
@@ -11,9 +11,9 @@ const model = {
   findings: [],
   trends: {},
   cpu: {},
-  // By name of the pool: calls by number, and deaths.
+  // Calls by number, and deaths, by name of the pool.
   pools: new Map(),
-  // By worker.
+  // Stacks by worker.
   stacks: new Map(),
 };
 
@@ -26,7 +26,7 @@ function poolOf(name) {
   return pool;
 }
 
-// Reads calls that came as columns. A column whose values are all the same is that value.
+// Adds calls that are encoded as columns. A column of equal values is encoded as that value.
 function addCalls(name, columns) {
   const calls = poolOf(name).calls;
   const at = (column, i) => (Array.isArray(column) ? column[i] : column);
@@ -56,7 +56,7 @@ function addCalls(name, columns) {
       bytesOut: at(columns.bytes_out, i),
     });
   }
-  // The oldest ones came first.
+  // A map iterates in the order of insertion, so the oldest calls come first.
   for (const old of calls.keys()) {
     if (calls.size <= KEPT || !model.live) break;
     calls.delete(old);
@@ -93,17 +93,17 @@ function addLook(look) {
   }
 }
 
-// The moment up to which things are known, in seconds since 1970.
+// Returns the time of the latest data, in seconds since 1970.
 function now() {
   return model.report ? model.report.at : model.made;
 }
 
-// When a call ended, or the last moment that is known.
+// Returns the end of a call, or the time of the latest data if it runs.
 function endOf(call) {
   return call.took === null ? Math.max(now(), call.sent) : call.at + call.took;
 }
 
-// The deaths of all pools, the last one first. Those that were recorded have the last output of the worker.
+// Returns the deaths of all pools, newest first. Recorded deaths include the worker's last output.
 function deaths() {
   const all = new Map();
   for (const pool of model.report ? model.report.pools : []) {

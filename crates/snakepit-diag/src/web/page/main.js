@@ -1,4 +1,4 @@
-// Begins: with the data of the page, or with what the server sends.
+// Starts the page, with its embedded data or with events of the server.
 
 function draw() {
   drawOverview();
@@ -10,7 +10,7 @@ function draw() {
   setText(byId('made'), model.made ? `${model.live ? 'As of' : 'Made'} ${moment(model.made)} UTC` : '');
 }
 
-// Draws once for all that came since the last time.
+// Draws once per frame, however many events have arrived.
 let drawing = 0;
 function drawSoon() {
   if (!drawing) {

@@ -1,4 +1,4 @@
-// Small parts of the page. Every text is set as text.
+// Helpers of the page. All text is inserted as plain text, never as HTML.
 
 function el(name, options = {}, ...children) {
   const made = document.createElement(name);
@@ -15,13 +15,13 @@ function el(name, options = {}, ...children) {
 
 const byId = (id) => document.getElementById(id);
 
-// Sets a text, if it is another one: an element that does not change keeps its selection.
+// Sets a text if it has changed: an unchanged element keeps its selection.
 function setText(element, text) {
   const shown = printable(text);
   if (element.textContent !== shown) element.textContent = shown;
 }
 
-// A text in which nothing acts on the text around it: control characters and changes of direction are written as escapes.
+// Escapes control characters and changes of writing direction.
 function printable(text) {
   return text.replace(/[\0-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb\u{1bca0}-\u{1bca3}\u{1d173}-\u{1d17a}\u{e0000}-\u{e0fff}]/gu, (c) => `\\u{${c.codePointAt(0).toString(16)}}`);
 }
@@ -59,7 +59,8 @@ function bytes(value) {
 
 const moment = (at) => new Date(at * 1000).toISOString().replace('T', ' ').slice(0, 19);
 
-// Makes the children of a parent those of the items, by key. Those that stay are the same elements, so focus and open details stay, too.
+// Updates the children of a parent to match the items, by key. Elements of remaining items are
+// reused, so that focus and open details are kept.
 function keyed(parent, items, keyOf, make, update) {
   const active = document.activeElement;
   const old = new Map();
@@ -82,7 +83,7 @@ function keyed(parent, items, keyOf, make, update) {
   if (active && active !== document.activeElement && active.isConnected) active.focus({ preventScroll: true });
 }
 
-// Lines of stacks.
+// Formats the stacks of a worker as lines.
 function stackText(of) {
   if (!of || !of.stacks) return 'It did not answer in time.';
   const lines = [];

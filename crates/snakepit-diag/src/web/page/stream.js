@@ -1,14 +1,14 @@
-// The task stream: a lane for each slot of a worker.
+// The task stream: one lane for each slot of a worker.
 
 const stream = {
   pool: '',
-  // Seconds since 1970. Null shows all, and goes on with what comes.
+  // Start of the view in seconds since 1970. Null shows everything and follows new calls.
   from: null,
   to: null,
-  // Number of a call.
+  // Number of the selected call.
   selected: null,
   lanes: [],
-  // By tool.
+  // Colours by tool.
   colours: new Map(),
 };
 
@@ -26,7 +26,7 @@ function callsOf(name) {
 
 const natural = new Intl.Collator('en', { numeric: true });
 
-// Puts the calls of the pool into lanes, those of a lane in their order.
+// Assigns the calls of the pool to lanes, in the order in which they were sent.
 function arrange() {
   const names = [...model.pools.keys()];
   if (!names.includes(stream.pool)) stream.pool = names[0] || '';
@@ -47,7 +47,7 @@ function arrange() {
   for (const lane of all) lane.calls.sort((a, b) => a.sent - b.sent);
   all.sort((a, b) => natural.compare(a.worker, b.worker) || a.slot - b.slot);
   stream.more = Math.max(0, all.length - LANES);
-  // Of many lanes those with the latest calls are shown.
+  // If there are too many lanes, shows those of the youngest workers.
   stream.lanes = all.slice(-LANES);
   const lightness = matchMedia('(prefers-color-scheme: dark)').matches ? 62 : 42;
   const colour = (place) => `hsl(${HUES[place % HUES.length]} 65% ${lightness}%)`;
@@ -110,7 +110,7 @@ function paint() {
     g.fillStyle = of('--ink');
     const label = printable(lane.slot ? `${lane.worker}/${lane.slot}` : lane.worker);
     g.fillText(label.length > 13 ? `…${label.slice(-12)}` : label, 4, y + LANE / 2);
-    // What begins in a column that is painted already is not painted again.
+    // A call that begins in an already painted column is not painted again.
     let painted = -1;
     for (const call of lane.calls) {
       const end = endOf(call);
@@ -147,7 +147,7 @@ function paint() {
   axis(g, of, width, from, to, x);
 }
 
-// Times at the top, from the beginning of what is shown.
+// Draws the times at the top, from the start of the view.
 function axis(g, of, width, from, to, x) {
   g.fillStyle = of('--faint');
   const n = Math.max(2, Math.floor((width - LABEL) / 140));
@@ -182,7 +182,7 @@ function describe() {
   );
 }
 
-// Goes to another call; it is brought into view.
+// Selects another call and scrolls it into view.
 function go(rows, calls) {
   if (!stream.lanes.length) return;
   const place = selectedPlace();

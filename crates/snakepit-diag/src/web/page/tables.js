@@ -1,6 +1,6 @@
 // Overview, findings, workers, slow calls and deaths.
 
-// The name of a format, which nobody asks for anything.
+// The SVG namespace: a name that is never requested.
 const SVG = ['http', '//www.w3.org/2000/svg'].join(':');
 const SLOW = 50;
 const sorting = { column: null, down: true };
@@ -107,7 +107,7 @@ function drawFindings() {
   );
 }
 
-// Columns of workers: title, value to sort by, text, class.
+// Columns of the workers: title, sort key, text, class.
 const WORKER = [
   ['Worker', (row) => row.worker.id, (row) => row.worker.id, ''],
   ['Status', (row) => row.worker.status, (row) => row.worker.status, ''],
@@ -191,7 +191,7 @@ function sortBy(column) {
   drawWorkers();
 }
 
-// Fills a table; its head is made once.
+// Fills a table. Its head is created once.
 function table(element, titles, rows, keyOf, make, update, sort) {
   if (!element.tHead) {
     const cells = titles.map(([title, kind], i) => el('th', { scope: 'col', className: kind.includes('num') ? 'num' : '' }, sort && title ? el('button', { type: 'button', text: title, onclick: () => sort(i) }) : title));
