@@ -132,8 +132,8 @@ pub(super) const ROWS: &[Row] = &[
     [
         "SP4007",
         "The worker of the session has no free slot, and the call was not to wait.",
-        "The session is bound to its worker by `strict_fail`, and that one is busy.",
-        "two calls of one session at the same time with `strict_fail`",
+        "The session is bound to its worker by `strict_fail_fast`, and that one is busy.",
+        "two calls of one session at the same time with `strict_fail_fast`",
         "Call again later, or use `strict_queue` to wait.",
     ],
     [
