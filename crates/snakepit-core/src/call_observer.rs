@@ -1,4 +1,4 @@
-//! An observer of the calls of a pool that costs next to nothing: what a flight recorder needs.
+//! An observer of the calls of a pool, cheap enough for a flight recorder.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,14 +10,16 @@ use crate::{CallId, SessionId, Slot, WorkerId};
 
 /// Observes the calls of a [`Pool`](crate::Pool).
 ///
-/// Both methods run in the middle of a call, on the thread of its caller: they must return at once, and must not block or panic. Unlike
-/// a subscriber to [`events`](crate::events) an observer causes no event to be made.
+/// Both methods run in the middle of a call, on the thread of its caller: they must return at once,
+/// and must not block or panic. Unlike a subscriber to [`events`](crate::events), an observer does
+/// not cause events to be built.
 pub trait CallObserver: Send + Sync + fmt::Debug {
-    /// A call is sent to a worker. Returns a mark of the observer's own, which [`ended`](Self::ended) and the next attempt of the call
-    /// bring back.
+    /// Reports that a call is sent to a worker. Returns a mark chosen by the observer, which is
+    /// passed to [`ended`](Self::ended) and to the next attempt of the call.
     fn sent(&self, call: &SentCall<'_>) -> u32;
 
-    /// A call is over for its caller. Exactly once for each call that was let in, also for one that was never sent.
+    /// Reports that a call is over for its caller. Called exactly once for each admitted call, even
+    /// if it was never sent.
     fn ended(&self, call: &EndedCall<'_>);
 }
 
@@ -27,7 +29,7 @@ pub trait CallObserver: Send + Sync + fmt::Debug {
 pub struct SentCall<'a> {
     /// Number of the call.
     pub call: CallId,
-    /// Number that its worker knows it by; another one in each further attempt.
+    /// Number of the attempt, by which the worker knows the call. Each attempt has another one.
     pub attempt: CallId,
     /// Tool.
     pub tool: &'a Arc<str>,
@@ -37,11 +39,11 @@ pub struct SentCall<'a> {
     pub worker: &'a WorkerId,
     /// Slot of the worker.
     pub slot: Slot,
-    /// When the call was made.
+    /// Time at which the call was made.
     pub begun: Instant,
-    /// When it is sent.
+    /// Time at which the call is sent.
     pub at: Instant,
-    /// When its time is up. `None` if it may take as long as it takes.
+    /// Time at which the call times out. `None` if it has no limit.
     pub deadline: Option<Instant>,
     /// Time in the queue so far.
     pub queued: Duration,
@@ -61,17 +63,18 @@ pub struct EndedCall<'a> {
     pub call: CallId,
     /// Tool.
     pub tool: &'a Arc<str>,
-    /// When the call was made.
+    /// Time at which the call was made.
     pub begun: Instant,
-    /// When it ended.
+    /// Time at which the call ended.
     pub at: Instant,
     /// Time in the queue.
     pub queued: Duration,
-    /// One word for its end: `ok`, `error`, `cancelled`, `queue_timeout`, `call_timeout` or `rejected`.
+    /// Outcome, one word: `ok`, `error`, `cancelled`, `queue_timeout`, `call_timeout` or
+    /// `rejected`.
     pub outcome: &'static str,
     /// Code of its error. `None` if it has none.
     pub code: Option<&'static str>,
-    /// Times that it was sent.
+    /// Number of times that the call was sent.
     pub attempts: u32,
     /// Bytes of its result; 0 for streams, batches and failures.
     pub bytes: u64,

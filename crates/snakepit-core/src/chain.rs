@@ -1,14 +1,17 @@
-//! The calls that a call is nested in.
+//! The chain of calls in which a call is nested.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::schedule::Grant;
 
-/// The calls that a call is nested in, itself included: worker calls host tool calls worker and so on. Cheap to clone; empty by default.
+/// The calls in which a call is nested, itself included: a worker calls a host tool, which calls a
+/// worker, and so on. Cheap to clone; empty by default.
 ///
-/// A worker implementation hands the chain of the running [`Request`](crate::Request) to [`ToolCall`](crate::ToolCall); a host tool hands
-/// its own on by [`ToolContext::options`](crate::ToolContext::options). The pool refuses a nested call that could only wait for itself.
+/// A worker implementation passes the chain of the running [`Request`](crate::Request) to
+/// [`ToolCall`](crate::ToolCall). A host tool passes its chain to its own calls with
+/// [`ToolContext::options`](crate::ToolContext::options). The pool rejects a nested call that could
+/// only wait for itself.
 #[derive(Clone, Default)]
 pub struct CallChain {
     /// The pool and the slot of the innermost call.
@@ -17,16 +20,16 @@ pub struct CallChain {
     depth: u32,
 }
 
-/// Tells pools apart, also those of the same name.
+/// Identity of a pool; pools of the same name have different marks.
 pub(crate) type PoolMark = Arc<()>;
 
 impl CallChain {
-    /// Number of calls in it.
+    /// Number of calls in the chain.
     pub const fn depth(&self) -> u32 {
         self.depth
     }
 
-    /// This chain with one more call, which has a slot.
+    /// Returns this chain with one more call, which has a slot.
     pub(crate) fn with(&self, pool: &PoolMark, grant: Grant) -> Self {
         Self {
             own: Some((Arc::clone(pool), grant)),
@@ -35,14 +38,14 @@ impl CallChain {
         }
     }
 
-    /// The slots that its calls have, each with its pool.
+    /// Returns the slots of the calls, each with its pool.
     pub(crate) fn slots(&self) -> impl Iterator<Item = (&PoolMark, Grant)> {
         std::iter::successors(Some(self), |chain| chain.outer.as_deref())
             .filter_map(|chain| chain.own.as_ref())
             .map(|(mark, grant)| (mark, *grant))
     }
 
-    /// Slots of one pool that its calls have.
+    /// Returns the slots of the calls in one pool.
     pub(crate) fn slots_of(&self, pool: &PoolMark) -> Vec<Grant> {
         let own = self.slots().filter(|(mark, _)| Arc::ptr_eq(mark, pool));
         own.map(|(_, grant)| grant).collect()

@@ -1,4 +1,4 @@
-//! Changes of variables, and how to follow them.
+//! Changes of variables, and the filters of those who watch them.
 
 pub(crate) mod log;
 mod stream;
@@ -20,39 +20,39 @@ pub struct Change {
     pub seq: u64,
     /// Name of the variable.
     pub name: Arc<str>,
-    /// What happened.
+    /// Kind of the change.
     pub kind: ChangeKind,
-    /// Version of the variable after the change; for a deletion the last one it had.
+    /// Version of the variable after the change; for a deletion its last version.
     pub version: u64,
     /// Type of the variable.
     pub variable: VariableType,
-    /// The value after the change; for a deletion the last one it had.
+    /// The value after the change; for a deletion the last value.
     pub value: Arc<Value>,
-    /// Who made the change.
+    /// Author of the change.
     pub origin: Origin,
 }
 
 impl Change {
-    /// Bytes of its value: what any encoding of it has at least.
+    /// Size of the value in bytes: a lower bound of every encoding of it.
     pub fn value_bytes(&self) -> usize {
         crate::session::payload_bytes(&self.value)
     }
 }
 
-/// What happened to a variable.
+/// Kind of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ChangeKind {
-    /// It was registered.
+    /// The variable was registered.
     Registered,
-    /// It was set.
+    /// The variable was set.
     Set,
-    /// It was deleted.
+    /// The variable was deleted.
     Deleted,
 }
 
 impl ChangeKind {
-    /// Its name: `registered`, `set` or `deleted`.
+    /// Returns the name: `registered`, `set` or `deleted`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Registered => "registered",
@@ -62,7 +62,7 @@ impl ChangeKind {
     }
 }
 
-/// Who made a change.
+/// Author of a change.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Origin {
@@ -71,7 +71,7 @@ pub enum Origin {
     Host,
     /// A worker.
     Worker(WorkerId),
-    /// Another peer, by a name of its own.
+    /// Another peer, by a name of its choice.
     Peer(Arc<str>),
 }
 
@@ -85,7 +85,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Which changes a watcher wants.
+/// A choice of changes that a watcher receives.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WatchFilter {
     names: Option<BTreeSet<String>>,
@@ -93,12 +93,12 @@ pub struct WatchFilter {
 }
 
 impl WatchFilter {
-    /// Those of all variables.
+    /// Selects the changes of all variables.
     pub fn all() -> Self {
         Self::default()
     }
 
-    /// Those of these variables, whether or not they exist already.
+    /// Selects the changes of these variables, even if they do not exist yet.
     pub fn names<T: Into<String>>(names: impl IntoIterator<Item = T>) -> Self {
         Self {
             names: Some(names.into_iter().map(Into::into).collect()),
@@ -122,13 +122,14 @@ impl WatchFilter {
     }
 }
 
-/// Where a watcher begins.
+/// The first change that a watcher receives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WatchFrom {
-    /// With the next change.
+    /// The next change.
     #[default]
     Now,
-    /// With the first change after the one of this number; 0 for all that the session remembers.
+    /// The first change after the one with this number; with 0, the oldest that the session
+    /// remembers.
     After(u64),
 }
 
@@ -138,9 +139,10 @@ pub enum WatchFrom {
 pub struct ChangeBatch {
     /// The changes in order.
     pub changes: Vec<Arc<Change>>,
-    /// What to ask for next: `after` of the following pull.
+    /// Position to continue from: the `after` of the next pull.
     pub next: u64,
-    /// Changes that were dropped before they could be read, those that the filter leaves out included. They come before `changes`.
+    /// Number of changes that were dropped before they could be read, including those that the
+    /// filter leaves out. They come before `changes`.
     pub missed: u64,
 }
 

@@ -4,11 +4,12 @@ use std::fmt;
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
-        /// A stable code for each way to fail. Codes never change their meaning; messages may.
+        /// A stable code for each kind of failure. Codes never change their meaning; messages may.
         ///
-        /// SP1xxx: configuration. SP2xxx: the call's input or output. SP3xxx: the tool itself. SP4xxx: the pool. SP5xxx: workers.
-        /// SP6xxx: the registry of worker processes. SP7xxx: sessions, variables and programs. SP8xxx: host tools.
-        /// SP9xxx: looking into a running host.
+        /// SP1xxx: configuration. SP2xxx: the call's input or output. SP3xxx: the tool itself.
+        /// SP4xxx: the pool. SP5xxx: workers. SP6xxx: the registry of worker processes. SP7xxx:
+        /// sessions, variables and programs. SP8xxx: host tools. SP9xxx: inspection of a running
+        /// host.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum ErrorCode {
@@ -19,14 +20,14 @@ macro_rules! codes {
             /// Every code.
             pub const ALL: &'static [Self] = &[$(Self::$name,)*];
 
-            /// The code as text, for example `SP2003`.
+            /// Returns the code as text, for example `SP2003`.
             pub const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$name => $text,)*
                 }
             }
 
-            /// The code with this text.
+            /// Returns the code with this text. `None` if there is none.
             pub fn parse(text: &str) -> Option<Self> {
                 match text {
                     $($text => Some(Self::$name),)*
@@ -68,7 +69,7 @@ codes! {
     InvalidArguments = "SP2008",
     /// A streaming tool was called as a plain one, or the other way round.
     WrongCallKind = "SP2009",
-    /// A value received does not fit the type that the caller asked for.
+    /// A received value does not fit the type that the caller requested.
     UnexpectedType = "SP2010",
     /// The tool raised an exception.
     ToolRaised = "SP3001",
@@ -84,19 +85,19 @@ codes! {
     Closed = "SP4004",
     /// The pool did not become ready in time.
     NotReady = "SP4005",
-    /// The pool has given up starting workers.
+    /// The pool has given up starting workers for now.
     StartGaveUp = "SP4006",
-    /// The session's worker has no free slot, and the call was not to wait.
+    /// The session's worker has no free slot, and the caller chose not to wait.
     AffinityBusy = "SP4007",
-    /// The session's worker is gone, and with it what the session had in its memory.
+    /// The session's worker is gone, and the session's data in its memory is lost.
     AffinityLost = "SP4008",
     /// The pool remembers as many strict sessions as it can.
     AffinityFull = "SP4009",
     /// A nested call could only wait for calls that wait for it.
     Deadlock = "SP4010",
-    /// The call has killed too many workers and is refused for a while.
+    /// The call has killed too many workers and is rejected for a while.
     Quarantined = "SP4011",
-    /// Workers fail, and calls fail at once for a while.
+    /// Workers fail; calls are rejected at once for a while.
     CircuitOpen = "SP4012",
     /// The worker died while it had the call.
     WorkerDied = "SP5001",
@@ -114,7 +115,7 @@ codes! {
     Protocol = "SP5007",
     /// The directory for the records of worker processes cannot be used.
     DataDir = "SP6001",
-    /// The containment asked for does not work here.
+    /// The requested containment does not work on this system.
     NoContainment = "SP6011",
     /// No session has this id, or it has expired.
     UnknownSession = "SP7001",
@@ -126,7 +127,7 @@ codes! {
     InvalidState = "SP7004",
     /// Metadata has too many entries or bytes.
     InvalidMetadata = "SP7005",
-    /// A quota does not allow it.
+    /// A quota is exceeded.
     QuotaExceeded = "SP7006",
     /// The host's state is closed.
     StateClosed = "SP7007",
@@ -152,7 +153,7 @@ codes! {
     DuplicateTool = "SP8002",
     /// The name of a host tool cannot be used.
     InvalidToolName = "SP8003",
-    /// There are as many host tools as allowed.
+    /// The number of host tools has reached its limit.
     TooManyTools = "SP8004",
     /// The host tool returned an error.
     HostToolFailed = "SP8005",
@@ -170,15 +171,15 @@ codes! {
     TooManyRequests = "SP8011",
     /// No open stream has this number.
     UnknownStream = "SP8012",
-    /// No host runs, or none of this name.
+    /// No host runs, or none with this name.
     NoHost = "SP9001",
     /// Several hosts run, and none was named.
     SeveralHosts = "SP9002",
-    /// The host ended while it was asked.
+    /// The host ended before it answered.
     HostGone = "SP9003",
     /// The host speaks another version of the admin protocol.
     HostVersion = "SP9004",
-    /// An action was asked for without permission.
+    /// An action was requested without permission.
     ActionNotAllowed = "SP9005",
     /// The admin socket of a host cannot be used or trusted.
     AdminSocket = "SP9006",

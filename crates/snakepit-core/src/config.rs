@@ -1,4 +1,4 @@
-//! Every knob of a pool, with its default and its range.
+//! The settings of a pool, with their defaults and ranges.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,26 +22,29 @@ pub use tool::ToolConfig;
 pub struct PoolConfig {
     /// Name of the pool.
     pub name: PoolName,
-    /// Workers to keep running, 1 to [`Self::MAX_WORKERS`]; the available parallelism by default. With `autoscale` those to begin with,
-    /// as far as its limits allow.
+    /// Workers to keep running, 1 to [`Self::MAX_WORKERS`]; the available parallelism by default.
+    /// With `autoscale`, the number at the start, within its limits.
     pub workers: usize,
     /// Grows and shrinks the pool with its load; off by default.
     pub autoscale: Option<AutoscalePolicy>,
-    /// Workers beyond those that are ready and get no calls until one of them takes the place of a worker that died, or of one that is
-    /// missing; none by default. They are replaced in the background.
+    /// Spare workers: they are ready, but get no calls until one takes the place of a worker that
+    /// died or is missing. None by default. The pool replaces used spares in the background.
     pub spares: usize,
     /// Calls that may wait for a slot; 1000 by default. 0 means that a call never waits.
     pub queue_limit: usize,
-    /// Bytes of arguments that may wait for a slot, all calls together; 256 MiB by default. A call alone may wait with any size.
+    /// Bytes of arguments that may wait for a slot, all calls together; 256 MiB by default. A
+    /// single call may wait with any size.
     pub queue_bytes: usize,
     /// Calls of one session that may wait for a slot; none by default.
     pub session_queue_limit: Option<usize>,
     /// Time a call may wait for a slot; 10 s by default.
     pub queue_timeout: Duration,
-    /// Refuses a call at once when by all measurements it would still wait when its time is over; on by default. That is so when the
-    /// times of calls say so, and calls did wait for an eighth of that lately. Calls that wait for their session's worker are let in.
+    /// Rejects a call at once if the measurements predict that its queue time will run out before
+    /// it gets a slot; on by default. That is so if the durations of calls say so, and calls did
+    /// wait for an eighth of that time lately. Calls that wait for their session's worker are
+    /// always accepted.
     pub reject_early: bool,
-    /// In which order waiting calls get slots; first come, first served by default.
+    /// Order in which waiting calls get slots; first come, first served by default.
     pub fairness: Fairness,
     /// Time for a whole call, the queue included; 300 s by default, `None` for no limit.
     pub call_timeout: Option<Duration>,
@@ -51,48 +54,52 @@ pub struct PoolConfig {
     pub tools: BTreeMap<String, ToolConfig>,
     /// Time for a worker to become ready; 30 s by default.
     pub start_timeout: Duration,
-    /// Workers that may be starting at the same time; the available parallelism by default, at most 8.
+    /// Workers that may be starting at the same time; the available parallelism by default, at most
+    /// 8.
     pub start_concurrency: usize,
-    /// Time for running calls to end by themselves when the pool closes; 10 s by default.
+    /// Time for running calls to end when the pool closes; 10 s by default.
     pub drain_timeout: Duration,
-    /// Time for a worker to end when it is told to, before it is killed; 2 s by default.
+    /// Time for a worker to exit after it is told to, before it is killed; 2 s by default.
     pub stop_grace: Duration,
-    /// Time that a tool may go on after its call timed out or was dropped, before its worker is killed; 5 s by default.
+    /// Time that a tool may continue after its call timed out or was dropped, before its worker is
+    /// killed; 5 s by default.
     pub cancel_grace: Duration,
-    /// Longest time that a call whose time is up waits to be told where its worker's threads are, before the tool is stopped; 50 ms by
-    /// default, at most 10 s, zero to not ask. A worker is asked likewise before it is killed.
+    /// Longest time that a timed-out call waits for the stacks of its worker's threads before the
+    /// tool is stopped; 50 ms by default, at most 10 s, zero for no stacks. The same limit applies
+    /// to the stacks of a worker that is about to be killed.
     pub timeout_stacks: Duration,
     /// Limit of one payload in bytes, each direction; 128 MiB by default.
     pub max_payload: usize,
-    /// How firmly the calls of a session are bound to one worker; a hint by default.
+    /// Strength of the bond between a session's calls and one worker; a hint by default.
     pub affinity: Affinity,
-    /// Tool that each new worker runs without arguments before it gets calls, within `start_timeout`; none by default. A worker whose
-    /// warm-up fails has not started.
+    /// Tool that each new worker runs without arguments before it gets calls, within
+    /// `start_timeout`; none by default. A worker whose warm-up fails counts as not started.
     pub warm_up: Option<String>,
-    /// When to replace workers that live.
+    /// Conditions for replacing live workers.
     pub recycle: RecycleConfig,
-    /// How to look after workers.
+    /// Heartbeats of workers.
     pub heartbeat: HeartbeatConfig,
-    /// When to run the health checks of workers that have some.
+    /// Schedule of the workers' own health checks.
     pub health: HealthConfig,
-    /// How to replace workers that died.
+    /// Replacement of workers that died.
     pub restart: RestartPolicy,
-    /// Refuses calls that keep killing workers; off by default.
+    /// Rejects calls that keep killing workers; off by default.
     pub quarantine: Option<QuarantinePolicy>,
-    /// Fails calls at once while workers fail; off by default.
+    /// Rejects calls at once while workers fail; off by default.
     pub breaker: Option<BreakerPolicy>,
-    /// The same for each tool by itself; off by default.
+    /// A circuit breaker for each tool separately; off by default.
     pub tool_breaker: Option<BreakerPolicy>,
-    /// Repeats calls whose worker died where that is safe; off by default.
+    /// Repeats calls whose worker died, where that is safe; off by default.
     pub retry: Option<RetryPolicy>,
 }
 
-/// How a pool replaces workers that died or did not start.
+/// The policy for replacing workers that died or did not start.
 ///
-/// A worker that died, but was ready for `min_lifetime` or has answered a call, says nothing against starting others: it is replaced at
-/// once, only not more often than the larger of `max_restarts` and the number of workers in each second. All other deaths, and starts that
-/// fail, are failures: waits grow with each, and when there are too many the pool gives up for a while. A worker that starts well after
-/// them makes them forgotten.
+/// A death does not count as a failure if the worker had been ready for `min_lifetime` or had
+/// answered a call. Such a worker is replaced at once; replacements in one second are limited to
+/// the larger of `max_restarts` and the number of workers. All other deaths, and failed starts, are
+/// failures: the wait before the next start grows with each, and too many make the pool give up for
+/// a while. A worker that starts well clears the count of failures.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct RestartPolicy {
@@ -100,12 +107,14 @@ pub struct RestartPolicy {
     pub initial_backoff: Duration,
     /// Longest wait; 10 s by default.
     pub max_backoff: Duration,
-    /// Failures allowed within `window` before the pool gives up; 10 by default. A pool with more workers than this allows one failure
-    /// for each worker, so that losing all of them at once is not the end.
+    /// Failures allowed within `window` before the pool gives up; 10 by default. A pool with more
+    /// workers than this allows one failure for each worker, so that losing all of them at once
+    /// does not make it give up.
     pub max_restarts: u32,
     /// The window for `max_restarts`, and the pause before the pool tries again; 60 s by default.
     pub window: Duration,
-    /// Time after which a ready worker has started well, whatever becomes of it; 1 s by default. With 0 every ready worker has.
+    /// Time after which a ready worker counts as well started; 1 s by default. With 0 every ready
+    /// worker does.
     pub min_lifetime: Duration,
 }
 
@@ -122,7 +131,7 @@ impl Default for RestartPolicy {
 }
 
 impl RestartPolicy {
-    /// Wait before the next start after `failures` failures in the window.
+    /// Returns the wait before the next start after `failures` failures in the window.
     pub(crate) fn backoff(&self, failures: usize) -> Duration {
         // 2^20 times the initial wait is past any sensible maximum, and the shift stays in range.
         let exponent = u32::try_from(failures.saturating_sub(1))
@@ -144,7 +153,7 @@ impl PoolConfig {
     /// The longest `timeout_stacks`.
     const MAX_TIMEOUT_STACKS: Duration = Duration::from_secs(10);
 
-    /// The default settings for a pool of this name.
+    /// Creates the default settings for a pool of this name.
     pub fn new(name: impl Into<PoolName>) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
         Self {
@@ -276,7 +285,7 @@ impl PoolConfig {
         Ok(())
     }
 
-    /// Whether a call may be refused, made again or tried alone for what became of others.
+    /// Returns true if a policy may reject, repeat or isolate calls because other calls failed.
     pub(crate) const fn has_policies(&self) -> bool {
         self.quarantine.is_some()
             || self.breaker.is_some()
@@ -284,7 +293,7 @@ impl PoolConfig {
             || self.retry.is_some()
     }
 
-    /// Workers to begin with.
+    /// Number of workers to start with.
     pub(crate) fn initial_workers(&self) -> usize {
         let autoscale = self.autoscale.as_ref();
         autoscale.map_or(self.workers, |policy| policy.clamp(self.workers))
@@ -322,7 +331,8 @@ pub(crate) fn duration(key: &str, value: Duration, zero: bool) -> Result<(), Con
     Ok(())
 }
 
-/// Checks the `interval` of a table that can be switched off: what it stands for must not be load of its own.
+/// Checks the `interval` of a table that can be switched off. Intervals so short that the checks
+/// themselves would be a load are rejected.
 pub(crate) fn interval(table: &str, value: Duration) -> Result<(), ConfigError> {
     const LEAST: Duration = Duration::from_millis(10);
     let key = format!("{table}.interval");
@@ -345,14 +355,14 @@ pub struct ConfigError {
     pub code: ErrorCode,
     /// The setting, for example `workers` or `restart.window`.
     pub key: String,
-    /// What is wrong with it: reads on after the key.
+    /// Problem with the value; continues the sentence that begins with the key.
     pub message: String,
     /// One thing to do about it.
     pub help: String,
 }
 
 impl ConfigError {
-    /// A setting that is out of range.
+    /// Creates the error of a setting that is out of range.
     pub fn new(
         key: impl Into<String>,
         message: impl Into<String>,

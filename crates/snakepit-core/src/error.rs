@@ -9,42 +9,44 @@ use crate::{
     StartError, StateError, WorkerId,
 };
 
-/// Why a call failed.
+/// The reason why a call failed.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// No pool has this name.
     #[error("no pool is named `{}`", Printable(name))]
     UnknownPool {
-        /// The name asked for.
+        /// The requested name.
         name: String,
-        /// The names there are.
+        /// The existing names.
         known: Vec<String>,
     },
-    /// The call was not to wait: too much waits already.
+    /// The call was rejected because too many calls, or too many bytes, wait already.
     #[error(
         "pool `{pool}` is full: {queued} calls already wait, {bound}; try again in {retry_after:.1?}"
     )]
     Saturated {
         /// The pool.
         pool: PoolName,
-        /// Which bound it would have broken.
+        /// The bound that the call would have exceeded.
         bound: QueueBound,
         /// Calls in the queue.
         queued: usize,
-        /// When trying again is worth it, by the calls that wait and how long calls take.
+        /// Time after which a retry is worthwhile, estimated from the waiting calls and the
+        /// durations of calls.
         retry_after: Duration,
     },
-    /// Time ran out.
+    /// The time limit expired.
     #[error("no answer within {after:?} in phase {phase} of pool `{pool}`")]
     Timeout {
         /// The pool.
         pool: PoolName,
-        /// What the time was spent on.
+        /// The phase in which the time ran out.
         phase: Phase,
         /// The time allowed.
         after: Duration,
-        /// Where the threads of the worker were, in [`Phase::Call`], if it could tell in time.
+        /// Stacks of the worker's threads, in [`Phase::Call`]. `None` if the worker did not report
+        /// them in time.
         stacks: Option<Arc<Stacks>>,
     },
     /// The pool is closed or closing.
@@ -65,7 +67,7 @@ pub enum Error {
     /// A payload is larger than the limit.
     #[error("{direction} of {size} bytes is larger than the limit of {limit} bytes")]
     TooLarge {
-        /// Which way the payload was going.
+        /// Direction of the payload.
         direction: Direction,
         /// Its size in bytes.
         size: u64,
@@ -77,16 +79,17 @@ pub enum Error {
     WorkerDied {
         /// The worker.
         worker: WorkerId,
-        /// How it ended.
+        /// Description of its end.
         reason: String,
-        /// Why it ended, as far as there is evidence.
+        /// Cause of its end, as far as there is evidence.
         cause: Death,
         /// The tool may have run, wholly or in part.
         ambiguous: bool,
         /// The last lines of the worker's output.
         output: Vec<String>,
     },
-    /// Calls of this fingerprint have killed too many workers: this one was refused without touching a worker.
+    /// Calls of this fingerprint have killed too many workers: this one was rejected and never
+    /// sent.
     #[error(
         "this call of `{}` is in quarantine for {retry_after:?}: it has killed too many workers of pool `{pool}`",
         Printable(tool)
@@ -96,10 +99,10 @@ pub enum Error {
         pool: PoolName,
         /// The tool.
         tool: String,
-        /// Time until such calls are let in again.
+        /// Time until such calls are accepted again.
         retry_after: Duration,
     },
-    /// Calls before this one lost their workers: this one was refused without trying.
+    /// Calls before this one lost their workers: this one was rejected and never sent.
     #[error(
         "{} of pool `{pool}` failed too often, calls are refused for {retry_after:?}",
         .tool.as_ref().map_or_else(|| "workers".to_owned(), |tool| format!("workers with `{}`", Printable(tool)))
@@ -107,12 +110,12 @@ pub enum Error {
     CircuitOpen {
         /// The pool.
         pool: PoolName,
-        /// The tool, where only its calls are refused.
+        /// The tool. `None` if all calls of the pool are rejected.
         tool: Option<String>,
-        /// Time after which to try again.
+        /// Time after which a retry is worthwhile.
         retry_after: Duration,
     },
-    /// The session's worker has no free slot, and the call was not to wait.
+    /// The session's worker has no free slot, and the caller chose not to wait.
     #[error("worker `{worker}` of session `{session}` has no free slot")]
     AffinityBusy {
         /// The session.
@@ -120,7 +123,8 @@ pub enum Error {
         /// Its worker.
         worker: WorkerId,
     },
-    /// The session's worker is gone, and with it what the session had in its memory. The call has not run.
+    /// The session's worker is gone, and the session's data in its memory is lost. The call has not
+    /// run.
     #[error(
         "worker `{worker}` of session `{session}` is gone, and what the session had in its memory is lost"
     )]
@@ -129,7 +133,7 @@ pub enum Error {
         session: SessionId,
         /// The worker it had.
         worker: WorkerId,
-        /// How many workers the session has had in this pool, that one included.
+        /// Number of workers that the session has had in this pool, including that one.
         generation: u64,
     },
     /// The pool remembers as many strict sessions as it can.
@@ -147,13 +151,13 @@ pub enum Error {
     Deadlock {
         /// The pool.
         pool: PoolName,
-        /// Calls that it is nested in.
+        /// Number of calls in which it is nested.
         depth: u32,
     },
-    /// Something could not be done with the host's state.
+    /// An operation on the host's state failed.
     #[error(transparent)]
     State(Box<StateError>),
-    /// Arguments could not be encoded, or a result does not fit the type asked for.
+    /// The arguments could not be encoded, or the result does not fit the requested type.
     #[error(transparent)]
     Payload(#[from] PayloadError),
 }
@@ -187,7 +191,8 @@ impl Error {
         }
     }
 
-    /// The same call may succeed later and certainly has not run: it was refused before a worker had it.
+    /// Returns true if the call certainly has not run and may succeed later: it was rejected before
+    /// any worker had it.
     pub const fn is_retryable(&self) -> bool {
         match self {
             Self::Saturated { .. }
@@ -202,7 +207,7 @@ impl Error {
         }
     }
 
-    /// Turns a worker's error into a call's error.
+    /// Converts a worker's error into a call's error.
     pub fn from_call(error: CallError, worker: &WorkerId) -> Self {
         match error {
             CallError::Tool(error) => Self::Tool(error),
@@ -215,7 +220,8 @@ impl Error {
                 size,
                 limit,
             },
-            // Calls are made again after that; so this is for a worker that says so of what the pool cannot make again.
+            // The pool repeats calls that were given back; this error is for those that it cannot
+            // repeat.
             CallError::NotBegun => Self::WorkerDied {
                 worker: worker.clone(),
                 cause: Death::of(&crate::WorkerExit::default()),
@@ -234,7 +240,7 @@ impl Error {
     }
 }
 
-/// Where the time went.
+/// The phase of a call in which its time ran out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Phase {
@@ -247,7 +253,7 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// The code of a time-out in this phase.
+    /// Returns the code of a timeout in this phase.
     pub const fn code(self) -> ErrorCode {
         match self {
             Self::Start => ErrorCode::NotReady,
@@ -267,7 +273,7 @@ impl fmt::Display for Phase {
     }
 }
 
-/// Which way a payload goes.
+/// Direction of a payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Direction {
     /// Arguments, to the worker.
@@ -285,16 +291,17 @@ impl fmt::Display for Direction {
     }
 }
 
-/// What a worker reports of a failed call: an exception of the tool, or why the call was refused.
+/// A worker's report of a failed call: an exception of the tool, or the reason for rejecting the
+/// call.
 ///
-/// The texts are as the worker sent them, bounded in size. [`Display`](fmt::Display) writes type and
-/// message as one line that a terminal or a log can show, with [`Printable`].
+/// The texts are as the worker sent them, bounded in size. [`Display`](fmt::Display) writes type
+/// and message as one line that a terminal or a log can show, with [`Printable`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub struct ToolError {
     /// Stable code.
     pub code: ErrorCode,
-    /// Name of the exception type, for example `ValueError`; empty when the call was refused.
+    /// Name of the exception type, for example `ValueError`; empty if the call was rejected.
     pub type_name: String,
     /// Module of the exception type, for example `builtins`.
     pub module: String,
@@ -308,19 +315,19 @@ pub struct ToolError {
     pub cause: Option<Box<Self>>,
     /// File of the tool, or of the innermost frame of the user's code.
     pub file: String,
-    /// Line in `file`, from 1; 0 when unknown.
+    /// Line in `file`, from 1; 0 if unknown.
     pub line: u32,
     /// Source or signature to show beside `file:line`.
     pub source_line: String,
     /// One thing to do about it.
     pub help: String,
-    /// The argument that the error is about, and the place in it: `features.sepal_length`, `xs[1]`. Empty for errors that are about no
-    /// argument.
+    /// The argument that the error is about, with the place in it: `features.sepal_length`,
+    /// `xs[1]`. Empty if the error is not about an argument.
     pub path: String,
 }
 
 impl ToolError {
-    /// An error with a code and a message, everything else empty.
+    /// Creates an error with a code and a message; everything else is empty.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self {
             code,

@@ -1,8 +1,9 @@
-//! Events: one typed value for each thing that happens in a host, and those who subscribe to them.
+//! Events: one typed value for each thing that happens in a host, and their subscribers.
 //!
-//! [`Event`] lists them; `docs/events.md` is generated from the same table. [`Events`] is the hub of one host: pools and the host's
-//! state emit into it, subscribers take from it, and every event goes to `tracing`, too. Without a subscriber of its [`Kind`], and with
-//! `tracing` off at its level, an event costs two loads and two branches.
+//! [`Event`] lists them; `docs/events.md` is generated from the same table. [`Events`] is the hub
+//! of one host: pools and the host's state emit into it, and it passes every event to the
+//! subscribers and to `tracing`. Without a subscriber of its [`Kind`], and with `tracing` off at
+//! its level, an event costs two loads and two branches.
 //!
 //! ```
 //! use snakepit_core::events::{Event, Events};
@@ -38,7 +39,8 @@ pub use pattern::{Pattern, PatternError};
 pub use stream::EventStream;
 pub use subscription::Subscription;
 
-/// The prefix of every event's full name, as handlers and other systems see it: `snakepit.worker.recycled`.
+/// The prefix of every event's full name, as handlers and other systems see it:
+/// `snakepit.worker.recycled`.
 pub const PREFIX: &str = "snakepit.";
 
 /// Target of all events in `tracing`.

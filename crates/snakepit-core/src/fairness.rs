@@ -1,23 +1,25 @@
-//! In which order waiting calls get slots.
+//! The order in which waiting calls get slots.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// In which order waiting calls get slots.
+/// The order in which waiting calls get slots.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fairness {
     /// First come, first served.
     #[default]
     Fifo,
-    /// Sessions take turns, or what [`CallOptions::fair_key`](crate::CallOptions::fair_key) names instead. Each gets the same time on the
-    /// workers as long as it has calls that wait, however many; calls with neither share one turn.
+    /// Sessions take turns, or the keys given in
+    /// [`CallOptions::fair_key`](crate::CallOptions::fair_key). While calls of several keys wait,
+    /// each key gets the same time on the workers, however many calls it has. Calls with neither
+    /// share one turn.
     Session,
 }
 
 impl Fairness {
-    /// Its name: `fifo` or `session`.
+    /// Returns the name: `fifo` or `session`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Fifo => "fifo",

@@ -15,14 +15,14 @@ use crate::{ConfigError, HostToolConfig, HostTools, SessionConfig, Sessions, cur
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct HostStateConfig {
-    /// Those of the sessions.
+    /// Settings of the sessions.
     pub sessions: SessionConfig,
-    /// Those of the host tools.
+    /// Settings of the host tools.
     pub tools: HostToolConfig,
 }
 
 impl HostStateConfig {
-    /// The default settings.
+    /// Creates the default settings.
     pub fn new() -> Self {
         Self::default()
     }
@@ -40,15 +40,17 @@ pub struct HostState {
 struct Sweeper {
     tasks: TaskTracker,
     stop: CancellationToken,
-    /// Ends the task with the last handle.
+    /// Stops the sweeping task with the last handle.
     _guard: DropGuard,
 }
 
 impl HostState {
-    /// Empty state. A task sweeps expired sessions until [`close`](Self::close), or until the last handle is gone.
+    /// Creates empty state. A task sweeps expired sessions until [`close`](Self::close), or until
+    /// the last handle is gone.
     ///
     /// # Errors
-    /// A setting that is out of range; [`NoRuntime`](crate::ErrorCode::NoRuntime) without a tokio runtime that has timers.
+    /// A setting is out of range; [`NoRuntime`](crate::ErrorCode::NoRuntime) without a tokio
+    /// runtime that has timers.
     pub fn new(config: HostStateConfig) -> Result<Self, ConfigError> {
         current_runtime()?;
         let events = Events::new();
@@ -70,7 +72,7 @@ impl HostState {
         })
     }
 
-    /// Both are handles of the same state.
+    /// Returns true if both are handles of the same state.
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.sweeper, &other.sweeper)
     }
@@ -90,7 +92,8 @@ impl HostState {
         &self.tools
     }
 
-    /// Ends all sessions: watchers end, and everything fails from now on. Tools under way are not waited for.
+    /// Ends all sessions and their watchers; every later operation fails. Running tools are not
+    /// waited for.
     ///
     /// # Cancel safety
     /// Once polled, everything has ended; only the end of the sweeping task is waited for.

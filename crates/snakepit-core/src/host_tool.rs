@@ -32,12 +32,14 @@ fn fault(error: impl Into<ToolError>) -> Fault {
     Box::new(error.into())
 }
 
-/// Results of one streaming host tool. It ends after the last one or after the first error. Dropping it ends the tool.
+/// Results of one streaming host tool. The stream ends after the last result or after the first
+/// error. Dropping it ends the tool.
 pub type ToolStream = Pin<Box<dyn Stream<Item = Result<Payload, Box<ToolError>>> + Send>>;
 
 /// The functions of a host that workers may call. Cheap to clone.
 ///
-/// A tool is global or belongs to one session, with which it goes; a session's tool hides a global one of the same name.
+/// A tool is global or belongs to one session. A session's tool is removed with its session, and
+/// hides a global tool of the same name.
 #[derive(Clone)]
 pub struct HostTools {
     inner: Arc<Inner>,
@@ -47,15 +49,15 @@ struct Inner {
     config: HostToolConfig,
     sessions: Sessions,
     registry: Registry,
-    /// Threads for synchronous tools.
+    /// Permits for the threads of synchronous tools.
     blocking: Arc<Semaphore>,
 }
 
 impl HostTools {
-    /// An empty registry for these sessions.
+    /// Creates an empty registry for these sessions.
     ///
     /// # Errors
-    /// A setting that is out of range.
+    /// A setting is out of range.
     pub fn new(config: HostToolConfig, sessions: &Sessions) -> Result<Self, ConfigError> {
         config.validate()?;
         let inner = Arc::new(Inner {
@@ -86,7 +88,7 @@ impl HostTools {
         self.register_all(vec![tool])
     }
 
-    /// Registers tools for all sessions, or none when one of them cannot be.
+    /// Registers tools for all sessions. If one of them cannot be registered, none is.
     ///
     /// # Errors
     /// See [`RegisterError`].
@@ -94,7 +96,7 @@ impl HostTools {
         self.inner.registry.add_global(tools)
     }
 
-    /// Registers tools for one session, or none when one of them cannot be.
+    /// Registers tools for one session. If one of them cannot be registered, none is.
     ///
     /// # Errors
     /// See [`RegisterError`].
@@ -106,48 +108,54 @@ impl HostTools {
         session.touch()?;
         let registry = &self.inner.registry;
         registry.add_for(session, tools)?;
-        // A session that ended meanwhile has been cleared away already, so what was added late goes here.
+        // A session that ended meanwhile has been cleaned up already, so tools that were added late
+        // are removed here.
         session.info().map(drop).map_err(|error| {
             registry.end(session.id(), session.generation());
             error.into()
         })
     }
 
-    /// Removes a global tool; calls under way go on. `false` when there is none.
+    /// Removes a global tool; running calls continue. Returns `false` if there is none of this
+    /// name.
     pub fn unregister(&self, name: &str) -> bool {
         self.inner.registry.remove_global(name)
     }
 
-    /// Removes a tool of a session; calls under way go on. `false` when there is none.
+    /// Removes a tool of a session; running calls continue. Returns `false` if there is none of
+    /// this name.
     pub fn unregister_for(&self, session: &Session, name: &str) -> bool {
         self.inner.registry.remove_for(session, name)
     }
 
-    /// The tools that a session sees, in order of their names; without a session the global ones.
+    /// Returns the tools that a session sees, ordered by name; without a session the global ones.
     pub fn list(&self, session: Option<&SessionId>) -> Vec<HostToolInfo> {
         self.inner.registry.list(session, false)
     }
 
-    /// As [`list`](Self::list), but only those that workers may see and call.
+    /// Returns the tools of [`list`](Self::list) that workers may see and call.
     pub fn list_exposed(&self, session: Option<&SessionId>) -> Vec<HostToolInfo> {
         self.inner.registry.list(session, true)
     }
 
-    /// A session sees a tool of this name that workers may see and call; without a session, a global one.
+    /// Returns true if a session sees a tool of this name that workers may see and call; without a
+    /// session, a global one.
     pub fn is_exposed(&self, session: Option<&SessionId>, name: &str) -> bool {
         self.inner.registry.is_exposed(session, name)
     }
 
-    /// Calls a tool that is exposed, for a worker or another peer.
+    /// Calls an exposed tool, for a worker or another peer.
     ///
     /// # Errors
-    /// Unknown or hidden tool, streaming tool, bad arguments, the tool's own error or panic, deadline, nesting too deep.
+    /// Unknown or hidden tool, streaming tool, bad arguments, the tool's own error or panic,
+    /// deadline, nesting too deep.
     ///
     /// # Cancel safety
-    /// Dropping the future cancels the call: an asynchronous tool is dropped, a synchronous one goes on but is told.
+    /// Dropping the future cancels the call: an asynchronous tool is dropped; a synchronous one
+    /// continues and sees [`ToolContext::is_cancelled`].
     ///
     /// # Panics
-    /// When there is no tokio runtime.
+    /// If there is no tokio runtime.
     pub async fn call(
         &self,
         call: ToolCall,
@@ -157,10 +165,10 @@ impl HostTools {
         self.inner.call(call, name, args).await
     }
 
-    /// Opens the stream of a streaming tool that is exposed, for a worker or another peer.
+    /// Opens the stream of an exposed streaming tool, for a worker or another peer.
     ///
     /// # Errors
-    /// As [`call`](Self::call); errors after the start come as the last item.
+    /// As [`call`](Self::call); an error after the start is the last item.
     pub fn open_stream(
         &self,
         call: ToolCall,

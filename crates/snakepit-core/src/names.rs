@@ -1,11 +1,11 @@
-//! Names that users choose: their limits, and names that are alike.
+//! Names chosen by users: their limits, and the search for similar names.
 
 /// Most bytes of the id of a session, or the name of a variable or a program.
 const MAX_BYTES: usize = 256;
-/// Names looked at to find one that is alike.
+/// Most names that are compared in the search for similar ones.
 pub(crate) const LOOKED_AT: usize = 1000;
 
-/// What is wrong with a name.
+/// Returns the rule that a name breaks. `None` if the name is valid.
 pub(crate) fn fault(name: &str) -> Option<String> {
     if name.is_empty() {
         return Some("is empty".into());
@@ -18,7 +18,7 @@ pub(crate) fn fault(name: &str) -> Option<String> {
         .then(|| "has a control character".into())
 }
 
-/// The start of a text that may be long.
+/// Returns the start of a text that may be long.
 pub(crate) fn short(text: &str) -> String {
     match text.char_indices().nth(60) {
         Some((end, _)) => format!("{}…", &text[..end]),
@@ -26,10 +26,12 @@ pub(crate) fn short(text: &str) -> String {
     }
 }
 
-/// Up to three names that are like this one, the most alike first. Looks at the first 1,000.
+/// Returns up to three names that are similar to `name`, the most similar first. Compares the first
+/// 1,000.
 ///
-/// Two names are alike if few edits (insert, remove, replace a character, swap two neighbours) lead from one to the other: at most a third
-/// of the longer name, and at most half of the shorter one. So are names that differ in case only.
+/// Two names are similar if few edits (insert, remove, replace a character, swap two neighbours)
+/// turn one into the other: at most a third of the longer name, and at most half of the shorter
+/// one. So are names that differ in case only.
 pub fn near<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     if name.len() > MAX_BYTES {
         return Vec::new();
@@ -42,7 +44,7 @@ pub fn near<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<Str
         .filter_map(|known| {
             let other = known.chars().count();
             let allowed = (length.max(other) / 3).max(1).min(length.min(other) / 2);
-            // Most names differ by their lengths alone.
+            // For most names the lengths alone rule out similarity.
             let distance = (length.abs_diff(other) <= allowed)
                 .then(|| strsim::osa_distance(name, known))
                 .filter(|distance| *distance <= allowed);

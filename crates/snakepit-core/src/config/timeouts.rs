@@ -1,4 +1,4 @@
-//! Named sets of times.
+//! Named sets of time limits.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::PoolConfig;
 
-/// A named set of times that calls of a pool have.
+/// A named set of time limits for the calls of a pool.
 ///
 /// | profile | `call_timeout` | `stream_timeout` | `queue_timeout` |
 /// | --- | --- | --- | --- |
@@ -21,20 +21,20 @@ pub enum TimeoutProfile {
     /// The defaults of [`PoolConfig`].
     #[default]
     Balanced,
-    /// The same times, under the name of where they are used.
+    /// The same times, under the name of the environment.
     Production,
-    /// For callers that would rather have an error soon than an answer late.
+    /// Short limits, for callers that prefer an early error to a late answer.
     ProductionStrict,
-    /// Time to look around in a debugger.
+    /// Long limits, which leave time for a debugger.
     Development,
-    /// Models that are slow at times.
+    /// Long limits, for models that are slow at times.
     MlInference,
-    /// Work that nobody waits for at a screen.
+    /// The longest limits, for work without an interactive user.
     Batch,
 }
 
 impl TimeoutProfile {
-    /// Writes its times into the settings of a pool; other settings stay as they are.
+    /// Writes the times into the settings of a pool; other settings stay unchanged.
     pub const fn apply(self, config: &mut PoolConfig) {
         let (call, stream, queue) = match self {
             Self::Balanced | Self::Production => (300, Some(900), 10),

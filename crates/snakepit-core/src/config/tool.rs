@@ -7,7 +7,8 @@ use serde::Serialize;
 use super::{ConfigError, PoolConfig, duration};
 use crate::CallOptions;
 
-/// What holds for the calls of one tool. What the caller says goes first; what is not set here is as in the pool.
+/// Settings for the calls of one tool. Options of the caller take precedence; unset ones are those
+/// of the pool.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ToolConfig {
@@ -15,7 +16,7 @@ pub struct ToolConfig {
     pub timeout: Option<Duration>,
     /// Time that a call may wait for a slot.
     pub queue_timeout: Option<Duration>,
-    /// Running a call twice is harmless, as [`CallOptions::idempotent`] of every call.
+    /// Marks all calls of the tool as safe to run twice, like [`CallOptions::idempotent`].
     pub idempotent: bool,
 }
 
@@ -39,7 +40,8 @@ impl ToolConfig {
 }
 
 impl PoolConfig {
-    /// What is set for a tool. A pool without such settings looks nothing up.
+    /// Returns the settings of a tool. `None` if it has none; a pool without any tool settings
+    /// skips the lookup.
     pub(crate) fn tool(&self, name: &str) -> Option<&ToolConfig> {
         if self.tools.is_empty() {
             return None;
@@ -47,12 +49,12 @@ impl PoolConfig {
         self.tools.get(name)
     }
 
-    /// Running a call of this tool twice is harmless.
+    /// Returns true if running a call of this tool twice is harmless.
     pub(crate) fn is_idempotent(&self, tool: &str, options: &CallOptions) -> bool {
         options.idempotent || self.tool(tool).is_some_and(|tool| tool.idempotent)
     }
 
-    /// Time for a call of this tool.
+    /// Returns the time for a call of this tool.
     pub(crate) fn time_of(
         &self,
         tool: &str,
@@ -68,7 +70,7 @@ impl PoolConfig {
         options.timeout.or_else(own).or(pool)
     }
 
-    /// Time that a call of this tool may wait for a slot.
+    /// Returns the time that a call of this tool may wait for a slot.
     pub(crate) fn wait_of(&self, tool: &str, options: &CallOptions) -> Duration {
         let own = || self.tool(tool).and_then(|tool| tool.queue_timeout);
         options

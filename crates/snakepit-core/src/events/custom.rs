@@ -1,4 +1,5 @@
-//! Events under names of their own: those of worker code (`python.*`, `tool.*`) and of the program.
+//! Events that are not in the catalogue: those of worker code (`python.*`, `tool.*`) and of the
+//! program.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use super::{FieldValue, TARGET};
 use crate::{CallId, PoolName, WorkerId};
 
-/// An event that is not in the catalogue, with the measurements and metadata that its author gave it.
+/// An event that is not in the catalogue, with the measurements and metadata of its author.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct CustomEvent {

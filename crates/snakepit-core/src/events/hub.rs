@@ -1,4 +1,4 @@
-//! The hub: who emits gives an event to it, and it hands the event to all subscribers and to `tracing`.
+//! The hub: it passes each emitted event to all subscribers and to `tracing`.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -25,7 +25,7 @@ pub struct Emitted {
     pub event: Event,
 }
 
-/// Shows as one flat object: `at` (seconds since 1970), `event` (the name), and the fields.
+/// Serializes as one flat object: `at` (seconds since 1970), `event` (the name), and the fields.
 impl Serialize for Emitted {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
@@ -43,13 +43,13 @@ impl Serialize for Emitted {
     }
 }
 
-/// Takes an event alone, which costs least.
+/// A handler that receives the event alone, which costs least.
 type Plain = dyn Fn(&Event) + Send + Sync;
 
-/// Takes the time, too, and may keep both.
+/// A handler that also receives the time, and may keep both.
 type Timed = dyn Fn(&Arc<Emitted>) + Send + Sync;
 
-/// What a subscriber does with an event.
+/// The handler of a subscriber.
 enum Handler {
     Plain(Box<Plain>),
     Timed(Box<Timed>),
@@ -59,7 +59,7 @@ enum Handler {
 struct Subscriber {
     id: u64,
     kinds: Kinds,
-    /// For the names of custom events.
+    /// Filter for the names of custom events.
     pattern: Option<Pattern>,
     handler: Handler,
 }
@@ -85,9 +85,10 @@ pub struct Events {
 #[derive(Default)]
 pub(super) struct Hub {
     subscribers: ArcSwap<Vec<Arc<Subscriber>>>,
-    /// The kinds that one of them wants, in two halves: all that an event without subscribers looks at.
+    /// The kinds that any subscriber wants, in two halves. An event without subscribers reads
+    /// nothing else.
     wanted: [AtomicU64; 2],
-    /// Held while subscribers change, so that the two agree.
+    /// Held while subscribers change, so that `subscribers` and `wanted` agree.
     changing: Mutex<()>,
     next: AtomicU64,
     recorder: ArcSwapOption<Box<dyn Recorder>>,
@@ -101,13 +102,15 @@ impl Events {
         Self::default()
     }
 
-    /// Calls `handler` for each event whose name matches `pattern`, until the [`Subscription`] is detached.
+    /// Calls `handler` for each event whose name matches `pattern`, until the [`Subscription`] is
+    /// detached.
     ///
-    /// The handler runs on the thread that emits, often in the middle of a call: it has to return soon and must not block. A handler
-    /// that panics is detached, and the panic is reported as an error in the log.
+    /// The handler runs on the thread that emits, often in the middle of a call: it has to return
+    /// soon and must not block. If a handler panics, it is detached and the panic is logged as an
+    /// error.
     ///
     /// # Errors
-    /// A pattern that cannot match any name.
+    /// The pattern cannot match any name.
     pub fn on_event(
         &self,
         pattern: &str,
@@ -118,7 +121,8 @@ impl Events {
         Ok(self.attach(Kinds::of(&pattern), Some(pattern), handler))
     }
 
-    /// Calls `handler` for each event of these kinds; as [`on_event`](Self::on_event), but cheaper, since it gets no time.
+    /// Calls `handler` for each event of these kinds. Like [`on_event`](Self::on_event), but
+    /// cheaper, because the handler does not receive the time.
     pub fn on_kinds(
         &self,
         kinds: &[Kind],
@@ -128,14 +132,14 @@ impl Events {
         self.attach(kinds, None, Handler::Plain(Box::new(handler)))
     }
 
-    /// Subscribes to all events as a stream that holds at most `capacity` events that have not been taken; what does not fit is
-    /// counted, see [`EventStream::lost`].
+    /// Subscribes to all events as a stream that buffers at most `capacity` events. Events that do
+    /// not fit are counted, see [`EventStream::lost`].
     pub fn subscribe(&self, capacity: usize) -> EventStream {
         let all = Pattern::new("*").expect("it is valid");
         self.subscribe_to(all, capacity)
     }
 
-    /// Subscribes to the events whose names match; as [`subscribe`](Self::subscribe).
+    /// Subscribes to the events whose names match; otherwise like [`subscribe`](Self::subscribe).
     pub fn subscribe_to(&self, pattern: Pattern, capacity: usize) -> EventStream {
         let (sink, source) = stream::channel(capacity);
         let handler = Handler::Timed(Box::new(move |emitted| sink.put(emitted)));
@@ -143,7 +147,7 @@ impl Events {
         source.into_stream(subscription)
     }
 
-    /// Returns whether an event of this kind would reach anybody: a subscriber, or `tracing`.
+    /// Returns true if an event of this kind has a recipient: a subscriber, or `tracing`.
     #[inline]
     pub fn enabled(&self, kind: Kind) -> bool {
         let (half, bit) = kind.bit();
@@ -151,14 +155,15 @@ impl Events {
             || self.inner.wanted[half].load(Ordering::Relaxed) & bit != 0
     }
 
-    /// Sets who records the spans, log records and measurements of this host, or ends it with `None`. Calls that run keep their spans.
+    /// Sets the recorder of the spans, log records and measurements of this host; `None` removes
+    /// it. Running calls keep their spans.
     pub fn set_recorder(&self, recorder: Option<Box<dyn Recorder>>) {
         let records = recorder.is_some();
         self.inner.recorder.store(recorder.map(Arc::new));
         self.inner.records.store(records, Ordering::Release);
     }
 
-    /// Returns the recorder. `None` if nobody records.
+    /// Returns the recorder. `None` if there is none.
     #[inline]
     pub fn recorder(&self) -> Option<Arc<Box<dyn Recorder>>> {
         if !self.inner.records.load(Ordering::Acquire) {
@@ -167,12 +172,12 @@ impl Events {
         self.inner.recorder.load_full()
     }
 
-    /// Returns whether there is a subscriber.
+    /// Returns true if there is a subscriber.
     pub fn has_subscribers(&self) -> bool {
         !self.inner.subscribers.load().is_empty()
     }
 
-    /// Emits an event of this kind; `make` is called only if somebody takes it.
+    /// Emits an event of this kind; `make` is called only if the event has a recipient.
     #[inline]
     pub fn emit(&self, kind: Kind, make: impl FnOnce() -> Event) {
         if self.enabled(kind) {
@@ -180,7 +185,7 @@ impl Events {
         }
     }
 
-    /// Hands an event to all subscribers and to `tracing`.
+    /// Passes an event to all subscribers and to `tracing`.
     #[cold]
     pub fn publish(&self, event: Event) {
         event.trace();
@@ -210,7 +215,7 @@ impl Events {
         }
     }
 
-    /// Runs a handler. One that panics is detached.
+    /// Runs a handler, and detaches it if it panics.
     fn handle(&self, subscriber: &Subscriber, event: &Event, run: impl FnOnce()) {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
             self.inner.detach(subscriber.id);
@@ -238,7 +243,8 @@ impl Events {
 }
 
 impl Hub {
-    /// Removes a subscriber. A handler that runs on another thread at this moment may still end its event.
+    /// Removes a subscriber. A handler that runs on another thread at this moment may still finish
+    /// its event.
     pub(super) fn detach(&self, id: u64) {
         self.change(|all| all.retain(|subscriber| subscriber.id != id));
     }

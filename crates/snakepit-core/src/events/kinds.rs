@@ -31,14 +31,14 @@ impl Kind {
         self.level
     }
 
-    /// Its half of a set, and its bit there.
+    /// Returns its half of a set, and its bit there.
     pub(super) const fn bit(self) -> (usize, u64) {
         (self.number as usize / 64, 1 << (self.number % 64))
     }
 }
 
 impl Kinds {
-    /// The kinds of events whose names may match.
+    /// Returns the kinds of events whose names may match.
     pub(super) fn of(pattern: &Pattern) -> Self {
         let catalogue = Event::CATALOGUE.iter().enumerate();
         let matching = catalogue.filter(|(_, info)| pattern.matches(info.name));
@@ -50,7 +50,7 @@ impl Kinds {
         self.0 & 1 << kind.number != 0
     }
 
-    /// Its lower and its upper half.
+    /// Returns the lower and the upper half.
     pub(super) const fn halves(self) -> [u64; 2] {
         [self.0 as u64, (self.0 >> 64) as u64]
     }

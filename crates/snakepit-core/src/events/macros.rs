@@ -1,7 +1,8 @@
-//! The macros behind [`Event`](super::Event): one row of the catalogue becomes a variant, its name, its level, its fields and its
-//! `tracing` event; and the macro that emits one.
+//! The macros behind [`Event`](super::Event). One row of the catalogue becomes a variant, its name,
+//! its level, its fields and its `tracing` event. A further macro emits an event.
 
-/// Emits an event into a hub: `emit!(hub, PoolClosed { pool: name.clone() })`. The fields are made only if somebody takes the event.
+/// Emits an event into a hub: `emit!(hub, PoolClosed { pool: name.clone() })`. The fields are
+/// evaluated only if the event has a recipient.
 macro_rules! emit {
     ($hub:expr, $variant:ident { $($fields:tt)* }) => {
         $hub.emit($crate::events::kind::$variant, || {
@@ -11,7 +12,8 @@ macro_rules! emit {
 }
 pub(crate) use emit;
 
-/// Defines the events. A row is `/// doc`, `Variant "name" LEVEL { field: Type, .. }`; the fields' docs are in `field_docs`.
+/// Defines the events. A row is `/// doc`, `Variant "name" LEVEL { field: Type, .. }`; the fields'
+/// docs are in `field_docs`.
 macro_rules! events {
     ($(
         #[doc = $doc:literal]
@@ -29,7 +31,7 @@ macro_rules! events {
                     $field: $type,
                 )* },
             )*
-            /// Something that a worker, or the program itself, reported under a name of its own.
+            /// An event with a name of its own, reported by a worker or by the program.
             Custom($crate::events::CustomEvent),
         }
 
@@ -46,7 +48,7 @@ macro_rules! events {
                 #[doc = concat!("Kind of `", $name, "`.")]
                 pub const $variant: Kind = Kind::new(Number::$variant as u8, Level::$level);
             )*
-            /// Kind of all events with names of their own.
+            /// Kind of all custom events.
             pub const Custom: Kind = Kind::new(Number::Custom as u8, Level::DEBUG);
         }
 
@@ -66,7 +68,7 @@ macro_rules! events {
                 },
             )*];
 
-            /// The name without the prefix, for example `worker.recycled`.
+            /// Returns the name without the prefix, for example `worker.recycled`.
             pub fn name(&self) -> &str {
                 match self {
                     $(Self::$variant { .. } => $name,)*
@@ -74,7 +76,7 @@ macro_rules! events {
                 }
             }
 
-            /// Its kind.
+            /// Returns the kind.
             pub const fn kind(&self) -> $crate::events::Kind {
                 match self {
                     $(Self::$variant { .. } => kind::$variant,)*
@@ -82,7 +84,7 @@ macro_rules! events {
                 }
             }
 
-            /// The level in `tracing`.
+            /// Returns the level in `tracing`.
             pub const fn level(&self) -> ::tracing::Level {
                 self.kind().level()
             }
@@ -97,7 +99,7 @@ macro_rules! events {
                 }
             }
 
-            /// Emits it to `tracing`.
+            /// Emits the event to `tracing`.
             pub(super) fn trace(&self) {
                 match self {
                     $(Self::$variant { $($field),* } => ::tracing::event!(

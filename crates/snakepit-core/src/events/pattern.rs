@@ -7,7 +7,8 @@ use super::PREFIX;
 /// The longest pattern, in bytes.
 const LONGEST: usize = 256;
 
-/// A glob on names of events: `*` stands for any text, `?` for one character. `worker.*` and `snakepit.worker.*` match the same names.
+/// A glob on names of events: `*` matches any text, `?` one character. `worker.*` and
+/// `snakepit.worker.*` match the same names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern(Box<[u8]>);
 
@@ -45,11 +46,13 @@ impl Pattern {
         Ok(Self(own.as_bytes().into()))
     }
 
-    /// Returns whether a name, with or without the prefix, matches. Takes at most pattern length × name length steps.
+    /// Returns true if a name, with or without the prefix, matches. Takes at most pattern length ×
+    /// name length steps.
     pub fn matches(&self, name: &str) -> bool {
         let name = name.strip_prefix(PREFIX).unwrap_or(name).as_bytes();
         let (mut at, mut in_pattern) = (0, 0);
-        // Where to continue if the rest does not match: after the last star, one byte further on.
+        // Position to continue from if the rest does not match: after the last star, one byte
+        // further on.
         let mut retry = None;
         while at < name.len() {
             match self.0.get(in_pattern) {

@@ -1,4 +1,4 @@
-//! A subscriber that takes events as a bounded stream and counts what it lost.
+//! A subscriber that receives events as a bounded stream and counts the lost ones.
 
 use std::fmt;
 use std::pin::Pin;
@@ -39,7 +39,7 @@ pub(super) fn channel(capacity: usize) -> (Sink, Source) {
 }
 
 impl Sink {
-    /// Never waits: an event that does not fit is counted as lost.
+    /// Passes the event on without waiting; if it does not fit, counts it as lost.
     pub(super) fn put(&self, emitted: &Arc<Emitted>) {
         if self.events.try_send(Arc::clone(emitted)).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
@@ -66,12 +66,12 @@ impl EventStream {
         self.events.recv().await
     }
 
-    /// Returns the next event if there is one now.
+    /// Returns the next event. `None` if none has arrived yet.
     pub fn try_next(&mut self) -> Option<Arc<Emitted>> {
         self.events.try_recv().ok()
     }
 
-    /// Number of events so far that did not fit.
+    /// Number of events lost so far because the buffer was full.
     pub fn lost(&self) -> u64 {
         self.lost.load(Ordering::Relaxed)
     }

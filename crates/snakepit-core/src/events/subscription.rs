@@ -5,7 +5,8 @@ use std::sync::Weak;
 
 use super::hub::Hub;
 
-/// A subscriber of [`Events`](super::Events). It stays attached when this handle is dropped; [`detach`](Self::detach) ends it.
+/// A subscriber of [`Events`](super::Events). Dropping this handle keeps it attached;
+/// [`detach`](Self::detach) ends it.
 pub struct Subscription {
     hub: Weak<Hub>,
     id: u64,
@@ -16,12 +17,14 @@ impl Subscription {
         Self { hub, id }
     }
 
-    /// Detaches the subscriber. An event that is being handled on another thread is handled to its end.
+    /// Detaches the subscriber. A handler that runs on another thread at this moment finishes its
+    /// event.
     pub fn detach(self) {
         self.end();
     }
 
-    /// Returns whether it still gets events: not after a panic of its handler, nor without a hub.
+    /// Returns true if the subscriber still receives events: its handler has not panicked, and the
+    /// hub exists.
     pub fn is_attached(&self) -> bool {
         self.hub
             .upgrade()

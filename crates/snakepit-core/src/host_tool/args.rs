@@ -1,4 +1,4 @@
-//! The arguments of host tools, and what is wrong with them.
+//! The arguments of host tools, and the errors in them.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -15,14 +15,14 @@ use crate::{ErrorCode, Payload, PayloadError, ToolError, Value, names};
 const NIL: u8 = 0xc0;
 const EMPTY_MAP: &[u8] = &[0x80];
 
-/// How a tool takes its arguments.
+/// A way to decode the arguments of a tool.
 pub(super) trait Arguments: Send + Sync + 'static {
     type Value;
 
     fn decode(&self, payload: &Payload) -> Result<Self::Value, Fault>;
 }
 
-/// Any map or list.
+/// Accepts any map or list.
 pub(super) struct Any;
 
 impl Arguments for Any {
@@ -46,19 +46,20 @@ fn neither() -> Fault {
     error
 }
 
-/// The fields of a type.
+/// Accepts the fields of a type.
 pub(super) struct Typed<A> {
-    /// Names of the arguments; `None` when any are taken.
+    /// Names of the arguments. `None` if any name is accepted.
     known: Option<BTreeSet<String>>,
     required: Vec<String>,
-    /// They are a map rather than a list or nothing.
+    /// The arguments are a map, rather than a list or nothing.
     object: bool,
     marker: PhantomData<fn() -> A>,
 }
 
 impl<A> Typed<A> {
     pub(super) fn new(schema: &serde_json::Value) -> Self {
-        // Further properties are allowed explicitly where a type collects them, for example in a flattened map.
+        // A type that collects further properties, for example in a flattened map, allows them
+        // explicitly.
         let open = schema
             .get("additionalProperties")
             .is_some_and(|more| *more != false)
@@ -139,7 +140,7 @@ impl<A: DeserializeOwned> Typed<A> {
         }
     }
 
-    /// Says which argument is at fault.
+    /// Builds the error that names the wrong argument.
     fn explain(&self, payload: &Payload, names: Option<Vec<String>>, reason: &str) -> Fault {
         if let Err(error) = payload.decode::<IgnoredAny>() {
             return fault(error);
@@ -195,7 +196,7 @@ impl<A: DeserializeOwned> Typed<A> {
     }
 }
 
-/// The keys of a map, if it is one whose keys are text.
+/// The keys of a map. `None` if the value is not a map with text keys.
 struct Names(Option<Vec<String>>);
 
 impl<'de> Deserialize<'de> for Names {

@@ -1,4 +1,4 @@
-//! How a host tool runs: within its deadline, and so that its panics stay its own.
+//! Running a host tool: within its deadline, with its panics contained.
 
 use std::any::Any;
 use std::future::Future;
@@ -17,13 +17,13 @@ use super::tool::Run;
 use super::{Fault, HostTool, Inner, ToolCall, ToolContext, ToolStream};
 use crate::{ErrorCode, Origin, Payload, SessionHold, Sessions, StateError, ToolError, names};
 
-/// A call that may begin.
+/// A call that passed the checks and may begin.
 struct Admitted {
     name: Arc<str>,
     tool: Arc<HostTool>,
     context: ToolContext,
     deadline: Option<Instant>,
-    /// Tells the tool when nobody waits any more.
+    /// Cancels the token of the tool when the call is dropped.
     guard: DropGuard,
     /// Keeps the session of the call from expiring.
     hold: Option<SessionHold>,
@@ -123,7 +123,8 @@ impl Inner {
                     self.blocking(&name, run, context, args, hold.clone()).await
                 }
                 Run::Async(run) => {
-                    // The call of the function itself is inside, since it may panic before it returns its future.
+                    // The function is called inside the block, because it may panic before it
+                    // returns its future.
                     let running = AssertUnwindSafe(async { run(context, args).await });
                     running
                         .catch_unwind()
@@ -225,12 +226,12 @@ struct Guarded {
     deadline: Option<Pin<Box<Sleep>>>,
     _guard: DropGuard,
     _hold: Option<SessionHold>,
-    /// Ends with the stream.
+    /// Ended together with the stream.
     journal: Option<Journal>,
 }
 
 impl Guarded {
-    /// The tool is over, with its last result or this error.
+    /// Ends the tool, after its last result or with this error.
     fn end(&mut self, error: Option<ErrorCode>) {
         self.results = None;
         if let Some(mut journal) = self.journal.take() {

@@ -5,17 +5,20 @@ use serde::Serialize;
 use crate::ConfigError;
 use crate::config::range;
 
-/// Settings of [`HostTools`](crate::HostTools). Start from [`HostToolConfig::new`] and change fields.
+/// Settings of [`HostTools`](crate::HostTools). Start from [`HostToolConfig::new`] and change
+/// fields.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct HostToolConfig {
-    /// Calls that may be nested in one another, worker to host tool to worker and so on; 16 by default.
+    /// Depth to which calls may be nested (worker to host tool to worker, and so on); 16 by
+    /// default.
     pub max_depth: u32,
     /// Global tools, and tools of each session; 1,000 by default.
     pub max_tools: usize,
     /// Limit of the arguments and of one result in bytes; 128 MiB by default.
     pub max_payload: usize,
-    /// Synchronous tools that may run at the same time; 256 by default. Others wait for their turn, at most up to their deadline.
+    /// Synchronous tools that may run at the same time; 256 by default. Further calls wait, at most
+    /// up to their deadline.
     pub max_blocking: usize,
 }
 
@@ -31,7 +34,7 @@ impl Default for HostToolConfig {
 }
 
 impl HostToolConfig {
-    /// The default settings.
+    /// Creates the default settings.
     pub fn new() -> Self {
         Self::default()
     }

@@ -1,4 +1,4 @@
-//! Who calls a host tool, and what the tool is told of it.
+//! The caller of a host tool, and the context that the tool receives.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,19 +11,20 @@ use crate::{
     WorkerId,
 };
 
-/// In whose name a host tool is called.
+/// The caller of a host tool.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct ToolCall {
     /// Session of the caller.
     pub session: Option<SessionId>,
-    /// Keeps that session from expiring while the tool runs; found by the id when absent.
+    /// Keeps that session from expiring while the tool runs. `None` if the host is to find the
+    /// session by its id.
     pub hold: Option<SessionHold>,
-    /// The worker that calls; none for other peers.
+    /// The calling worker. `None` for other peers.
     pub worker: Option<WorkerId>,
     /// The call of the worker's tool that calls this one.
     pub call: Option<CallId>,
-    /// When the caller stops waiting.
+    /// Time at which the caller stops waiting.
     pub deadline: Option<Instant>,
     /// The chain of the [`Request`](crate::Request) that the worker is running.
     pub chain: CallChain,
@@ -36,12 +37,12 @@ pub struct ToolCall {
 }
 
 impl ToolCall {
-    /// A call of nobody in particular.
+    /// Creates a call without any caller.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A call made while `worker` runs `request`.
+    /// Creates a call made while `worker` runs `request`.
     pub fn from_request(worker: WorkerId, request: &crate::Request) -> Self {
         Self {
             session: request.session.clone(),
@@ -57,7 +58,7 @@ impl ToolCall {
     }
 }
 
-/// What a host tool is told of its call. Cheap to clone.
+/// The context of one call of a host tool. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct ToolContext {
     tool: Arc<str>,
@@ -86,17 +87,18 @@ impl ToolContext {
         &self.tool
     }
 
-    /// Session of the caller, if the host has it; changes made through it carry the caller as their origin.
+    /// Session of the caller, if the host has it. Changes made through it name the caller as their
+    /// origin.
     pub const fn session(&self) -> Option<&Session> {
         self.session.as_ref()
     }
 
-    /// Id of the caller's session, also when the host knows nothing else of it.
+    /// Id of the caller's session, even if the host does not have that session.
     pub fn session_id(&self) -> Option<&SessionId> {
         self.call.session.as_ref()
     }
 
-    /// The worker that calls.
+    /// The calling worker. `None` for other peers.
     pub fn worker(&self) -> Option<&WorkerId> {
         self.call.worker.as_ref()
     }
@@ -106,23 +108,25 @@ impl ToolContext {
         self.call.call
     }
 
-    /// Time left until the caller stops waiting; `None` when it never does.
+    /// Time left until the caller stops waiting. `None` if it has no deadline.
     pub fn remaining(&self) -> Option<Duration> {
         let deadline = self.call.deadline?;
         Some(deadline.saturating_duration_since(Instant::now()))
     }
 
-    /// Calls of workers that this one is nested in.
+    /// Number of worker calls in which this call is nested.
     pub fn depth(&self) -> u32 {
         self.call.chain.depth()
     }
 
-    /// Trace context of this call of the tool: its own span, or that of its caller where nobody records spans. `None` if it is not traced.
+    /// Trace context of this call of the tool: its own span, or that of its caller if there is no
+    /// recorder. `None` if it is not traced.
     pub fn trace(&self) -> Option<TraceContext> {
         self.call.trace
     }
 
-    /// State of tracing systems (`tracestate`) that goes with that context, for requests to other services.
+    /// State of tracing systems (`tracestate`) that belongs to that context, for requests to other
+    /// services.
     pub fn trace_state(&self) -> &TraceState {
         &self.call.trace_state
     }
@@ -132,19 +136,21 @@ impl ToolContext {
         self.call.correlation.as_ref()
     }
 
-    /// The caller does not wait any more.
+    /// Returns true if the caller no longer waits.
     pub fn is_cancelled(&self) -> bool {
         self.cancelled.is_cancelled()
     }
 
-    /// Waits until the caller does not wait any more.
+    /// Waits until the caller no longer waits.
     pub async fn cancelled(&self) {
         self.cancelled.cancelled().await;
     }
 
-    /// Options for calls that this tool makes: session, time left and chain of the caller, its trace and its correlation id.
+    /// Returns options for calls that this tool makes: session, remaining time and chain of the
+    /// caller, its trace and its correlation id.
     ///
-    /// A call into a pool without them is not known to be nested, and may wait for a slot that its own caller has.
+    /// A pool cannot recognise a call without them as nested; such a call may wait for a slot that
+    /// its own caller holds.
     pub fn options(&self) -> CallOptions {
         let mut options = CallOptions::new();
         options.timeout = self.remaining();

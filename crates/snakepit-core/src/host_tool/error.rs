@@ -1,8 +1,8 @@
-//! Why a host tool cannot be registered.
+//! Errors of the registration of host tools.
 
 use crate::{ErrorCode, MetadataError, StateError, ToolError};
 
-/// Why a host tool cannot be registered.
+/// The reason why a host tool cannot be registered.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RegisterError {
@@ -11,26 +11,26 @@ pub enum RegisterError {
     Name {
         /// The name, shortened.
         name: String,
-        /// What is wrong with it.
+        /// The rule that the name breaks.
         reason: &'static str,
     },
     /// A tool of this name exists, or the batch has it twice.
     #[error("duplicate_tool: tool `{0}` exists already")]
     Duplicate(String),
-    /// Metadata beyond its limits.
+    /// The metadata exceeds its limits.
     #[error("tool `{tool}`: {source}")]
     Metadata {
         /// The tool.
         tool: String,
-        /// Which limit.
+        /// The exceeded limit.
         source: MetadataError,
     },
-    /// More tools than allowed.
+    /// The number of tools would exceed its limit.
     #[error("there are {usage} tools already, and at most {limit} are allowed")]
     TooMany {
-        /// Tools there are.
+        /// Existing tools.
         usage: usize,
-        /// Tools allowed.
+        /// Allowed tools.
         limit: usize,
     },
     /// The session is over.

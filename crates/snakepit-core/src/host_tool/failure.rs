@@ -1,11 +1,12 @@
-//! What a host tool returns when it fails.
+//! The error that a host tool returns.
 
 use std::any::type_name;
 use std::error::Error as StdError;
 
 use crate::{Error, ErrorCode, PayloadError, RegisterError, StateError, ToolError, VariableError};
 
-/// The error of a host tool. Every error converts into it, so that `?` can be used; errors of this crate keep their code.
+/// The error of a host tool. Every error converts into it, so that `?` can be used; errors of this
+/// crate keep their code.
 #[derive(Debug)]
 pub struct ToolFailure(Box<ToolError>);
 
@@ -13,12 +14,12 @@ pub struct ToolFailure(Box<ToolError>);
 pub type ToolResult<T> = Result<T, ToolFailure>;
 
 impl ToolFailure {
-    /// A failure with a message of its own.
+    /// Creates a failure with a message.
     pub fn new(message: impl Into<String>) -> Self {
         Self(Box::new(ToolError::new(ErrorCode::HostToolFailed, message)))
     }
 
-    /// As the error that the caller gets.
+    /// Converts into the error that the caller receives.
     pub fn into_error(self) -> Box<ToolError> {
         self.0
     }
@@ -53,7 +54,7 @@ impl<E: StdError + 'static> From<E> for ToolFailure {
     }
 }
 
-/// The messages of an error and of all that led to it.
+/// Joins the messages of an error and of its sources.
 fn chain(error: &dyn StdError) -> String {
     let causes = std::iter::successors(error.source(), |error: &&dyn StdError| (*error).source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))

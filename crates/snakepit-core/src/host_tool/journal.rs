@@ -10,10 +10,11 @@ use crate::open_span::{Traced, number, text};
 use crate::record::SpanKind;
 use crate::{ErrorCode, SessionId, names};
 
-/// Bytes of a name that is longer than that of any tool.
+/// Length in bytes from which a name is longer than that of any tool.
 const LONG: usize = 65;
 
-/// One call of a host tool. Dropping it before its end reports that its caller has gone away.
+/// One call of a host tool. Dropping it before [`end`](Self::end) reports that the caller has gone
+/// away.
 pub(super) struct Journal {
     events: Events,
     tool: Arc<str>,
@@ -29,7 +30,7 @@ impl Journal {
     pub(super) fn begin(events: &Events, call: &mut ToolCall, tool: &str) -> Self {
         let begun = Instant::now();
         let traced = if call.worker.is_some() && call.trace.is_none() {
-            // The call of the worker is not traced, and that decides for all that it leads to.
+            // The call of the worker is not traced, and neither are the calls nested in it.
             Traced::default()
         } else {
             let what = ("snakepit.host_tool", SpanKind::Server);
@@ -40,7 +41,7 @@ impl Journal {
         let this = Self {
             events: events.clone(),
             tool: match tool.len() {
-                // The name comes from a peer, and may be that of no tool.
+                // The name comes from a peer, and may be of any length.
                 LONG.. => names::short(tool).into(),
                 _ => tool.into(),
             },
@@ -61,7 +62,7 @@ impl Journal {
         this
     }
 
-    /// The call is over, with this error if it failed.
+    /// Ends the call, with this error if it failed.
     pub(super) fn end(&mut self, error: Option<ErrorCode>) {
         let outcome = match error {
             None => "ok",

@@ -20,7 +20,7 @@ pub(super) struct Registry {
 #[derive(Default)]
 struct Tables {
     global: Tools,
-    /// With the generation of the session.
+    /// The tools, with the generation of their session.
     sessions: HashMap<SessionId, (u64, Tools)>,
 }
 
@@ -58,7 +58,7 @@ impl Registry {
         let mut tables = self.write();
         let entry = tables.sessions.entry(session.id().clone()).or_default();
         if entry.0 != session.generation() {
-            // Tools of an earlier session of this id, whose end is just being noticed.
+            // Tools of an earlier session of this id, whose end has not been processed yet.
             *entry = (session.generation(), Tools::new());
         }
         merge(&mut entry.1, tools, self.limit)
@@ -91,7 +91,7 @@ impl Registry {
         }
     }
 
-    /// A session sees a tool of this name, and it is exposed.
+    /// Returns true if a session sees a tool of this name that is exposed.
     pub(super) fn is_exposed(&self, session: Option<&SessionId>, name: &str) -> bool {
         let tables = self.read();
         let own = session.and_then(|session| tables.sessions.get(session));
@@ -100,7 +100,7 @@ impl Registry {
             .is_some_and(|tool| tool.info.exposed)
     }
 
-    /// The tool of this name that a session sees and that is exposed, or names that are like it.
+    /// Returns the exposed tool of this name that a session sees. The error holds similar names.
     pub(super) fn find(
         &self,
         session: Option<&SessionId>,
@@ -143,7 +143,7 @@ impl Tables {
     }
 }
 
-/// Checks what can be checked without the others.
+/// Checks everything that does not depend on the registered tools.
 fn check(tools: Vec<HostTool>) -> Result<Tools, RegisterError> {
     let mut checked = Tools::new();
     for tool in tools {
@@ -180,7 +180,7 @@ fn fault(name: &str) -> Option<&'static str> {
     }
 }
 
-/// Adds all tools or none.
+/// Adds all tools, or none if one of them cannot be added.
 fn merge(present: &mut Tools, new: Tools, limit: usize) -> Result<(), RegisterError> {
     if let Some(name) = new.keys().find(|name| present.contains_key(*name)) {
         return Err(RegisterError::Duplicate(name.to_string()));

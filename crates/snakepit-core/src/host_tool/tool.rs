@@ -19,7 +19,7 @@ type Reply = Result<Payload, Fault>;
 
 type Later = Pin<Box<dyn Future<Output = Reply> + Send>>;
 
-/// How a tool runs.
+/// The function of a tool, by the way it runs.
 #[derive(Clone)]
 pub(super) enum Run {
     Sync(Arc<dyn Fn(ToolContext, Payload) -> Reply + Send + Sync>),
@@ -29,14 +29,15 @@ pub(super) enum Run {
 
 /// A function of the host, ready to be registered.
 ///
-/// Arguments come by name into the fields of `A`, or by position in the order of its fields. An argument that `A` does not have is an error.
+/// Arguments are decoded by name into the fields of `A`, or by position in the order of its fields.
+/// An argument that `A` does not have is an error.
 #[derive(Clone)]
 pub struct HostTool {
     pub(super) info: HostToolInfo,
     pub(super) run: Run,
 }
 
-/// What is to be known about one host tool.
+/// The description of one host tool.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct HostToolInfo {
@@ -44,15 +45,15 @@ pub struct HostToolInfo {
     pub name: String,
     /// Its description.
     pub description: String,
-    /// JSON Schema of the arguments; `null` when nothing is known of them.
+    /// JSON Schema of the arguments; `null` if unknown.
     pub parameters: serde_json::Value,
-    /// JSON Schema of the result, or of one result of a stream; `null` when nothing is known of it.
+    /// JSON Schema of the result, or of one result of a stream; `null` if unknown.
     pub returns: serde_json::Value,
-    /// It gives a stream of results.
+    /// The tool returns a stream of results.
     pub streaming: bool,
-    /// Workers may see and call it.
+    /// Workers may see and call the tool.
     pub exposed: bool,
-    /// It belongs to one session.
+    /// The tool belongs to one session.
     pub of_session: bool,
     /// Its metadata.
     pub metadata: Metadata,
@@ -131,8 +132,8 @@ impl HostTool {
         Self::new(name, Run::Stream(Arc::new(run)))
     }
 
-    /// A synchronous function; it runs on a thread where it may block. For one that never does, [`asynchronous`](Self::asynchronous) is
-    /// faster.
+    /// Creates a tool from a synchronous function. It runs on a thread where it may block. For a
+    /// function that never blocks, [`asynchronous`](Self::asynchronous) is faster.
     pub fn sync<A, R, F>(name: impl Into<String>, run: F) -> Self
     where
         A: DeserializeOwned + JsonSchema + Send + 'static,
@@ -142,7 +143,8 @@ impl HostTool {
         Self::with_sync(name, Typed::<A>::new(&schema::<A>()), run).typed::<A, R>()
     }
 
-    /// An asynchronous function; it must not block, for then its deadline cannot be kept.
+    /// Creates a tool from an asynchronous function. It must not block: its deadline could not be
+    /// enforced.
     pub fn asynchronous<A, R, F, T>(name: impl Into<String>, run: F) -> Self
     where
         A: DeserializeOwned + JsonSchema + Send + 'static,
@@ -153,7 +155,7 @@ impl HostTool {
         Self::with_async(name, Typed::<A>::new(&schema::<A>()), run).typed::<A, R>()
     }
 
-    /// A function that gives a stream of results.
+    /// Creates a tool from a function that returns a stream of results.
     pub fn stream<A, R, F, S>(name: impl Into<String>, run: F) -> Self
     where
         A: DeserializeOwned + JsonSchema + Send + 'static,
@@ -164,7 +166,8 @@ impl HostTool {
         Self::with_stream(name, Typed::<A>::new(&schema::<A>()), run).typed::<A, R>()
     }
 
-    /// A synchronous function of any arguments (a map or a list); say what it takes with [`parameters`](Self::parameters).
+    /// Creates a tool from a synchronous function of any arguments (a map or a list); describe them
+    /// with [`parameters`](Self::parameters).
     pub fn dynamic<F>(name: impl Into<String>, run: F) -> Self
     where
         F: Fn(ToolContext, Value) -> ToolResult<Value> + Send + Sync + 'static,
@@ -172,7 +175,7 @@ impl HostTool {
         Self::with_sync(name, Any, run)
     }
 
-    /// An asynchronous function of any arguments (a map or a list).
+    /// Creates a tool from an asynchronous function of any arguments (a map or a list).
     pub fn dynamic_asynchronous<F, T>(name: impl Into<String>, run: F) -> Self
     where
         F: Fn(ToolContext, Value) -> T + Send + Sync + 'static,
@@ -181,7 +184,8 @@ impl HostTool {
         Self::with_async(name, Any, run)
     }
 
-    /// A function of any arguments (a map or a list) that gives a stream of results.
+    /// Creates a tool from a function of any arguments (a map or a list) that returns a stream of
+    /// results.
     pub fn dynamic_stream<F, S>(name: impl Into<String>, run: F) -> Self
     where
         F: Fn(ToolContext, Value) -> S + Send + Sync + 'static,
@@ -197,7 +201,8 @@ impl HostTool {
         self
     }
 
-    /// Sets the JSON Schema of the arguments, for callers to see; the function itself checks what it gets.
+    /// Sets the JSON Schema of the arguments, for callers to read. It is not enforced: the function
+    /// itself checks its arguments.
     #[must_use]
     pub fn parameters(mut self, schema: serde_json::Value) -> Self {
         self.info.parameters = schema;
@@ -218,7 +223,7 @@ impl HostTool {
         self
     }
 
-    /// Lets workers see and call it.
+    /// Lets workers see and call the tool.
     #[must_use]
     pub const fn exposed(mut self) -> Self {
         self.info.exposed = true;
