@@ -39,9 +39,9 @@ pub struct PoolConfig {
     pub session_queue_limit: Option<usize>,
     /// Time a call may wait for a slot; 10 s by default.
     pub queue_timeout: Duration,
-    /// Rejects a call at once if the measurements predict that its queue time will run out before
-    /// it gets a slot; on by default. That is so if the durations of calls say so, and calls did
-    /// wait for an eighth of that time lately. Calls that wait for their session's worker are
+    /// Rejects a call at once if the measured times of calls predict that it cannot get a slot, or
+    /// its result, in time; on by default. Calls are rejected only while the mean wait in the queue
+    /// is at least an eighth of their queue timeout. Calls that wait for their session's worker are
     /// always accepted.
     pub reject_early: bool,
     /// Order in which waiting calls get slots; first come, first served by default.

@@ -1,4 +1,4 @@
-//! A span that is under way: the recorder gets it once nobody adds to it any more.
+//! A span in progress: the recorder receives it once no more facts can be added.
 
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,47 +13,49 @@ use crate::record::{
 };
 use crate::{TraceContext, TraceState, WorkerId};
 
-/// Bytes that a span of a call takes in memory, about, without the texts that calls bring.
+/// Approximate bytes of memory of a call's span, without the texts of the call.
 const BYTES: usize = 1200;
 
-/// Bytes of one moment more.
+/// Bytes of memory of each further moment.
 const MOMENT_BYTES: usize = 256;
 
-/// Most moments of one span. More happen only to calls that are given back again and again.
+/// Most moments of one span. Only calls that are given back again and again have more.
 const MOMENTS: usize = 128;
 
-/// A span that is under way. It is recorded when the last handle of it is dropped, if it has an end by then: what is learned of a call
-/// after its end, for example the step that stopped its tool, still belongs to its span.
+/// A span in progress. It is recorded when its last handle is dropped, if it has an end by then.
+/// Facts learned after the end of a call, for example the step that stopped its tool, still belong
+/// to its span.
 pub(crate) struct OpenSpan {
     recorder: Arc<Box<dyn Recorder>>,
     begun: Begun,
     name: &'static str,
     kind: SpanKind,
-    /// The same moment on both clocks. The wall clock is read once, so that children lie within their parents.
+    /// The same moment on both clocks. The wall clock is read once, so that children lie within
+    /// their parents.
     wall: SystemTime,
     from: Instant,
     parts: Mutex<Parts>,
 }
 
-/// Facts noted until the end. Most spans are of calls that are sent once, so that nothing here but their attributes needs memory of its
-/// own, and attributes are made later.
+/// Facts noted until the end. The span of a call that is sent once, as most are, allocates memory
+/// only for its attributes, and those are made later.
 #[derive(Default)]
 struct Parts {
-    /// Makes those that the end has brought.
+    /// Makes the attributes that are known at the end.
     last: Option<MakeAttributes>,
     attributes: Attributes,
-    /// The first time that the call was sent.
+    /// The first dispatch of the call.
     sent: Option<(SystemTime, Sent)>,
     events: Vec<SpanEvent>,
     end: Option<SystemTime>,
     error: Option<&'static str>,
-    /// Bytes of the texts, about.
+    /// Approximate bytes of the texts.
     bytes: usize,
 }
 
 type MakeAttributes = Box<dyn FnOnce() -> Attributes + Send>;
 
-/// A call was sent to a worker.
+/// The dispatch of a call to a worker.
 #[derive(Clone)]
 pub(crate) struct Sent {
     pub(crate) worker: WorkerId,
@@ -76,16 +78,17 @@ impl Sent {
 /// The place of a call in a trace, and its span if that is recorded.
 #[derive(Clone, Default)]
 pub(crate) struct Traced {
-    /// Context of what the call does. `None` if nothing is to know of a trace.
+    /// Context for everything that the call does. `None` if it is not traced.
     pub(crate) context: Option<TraceContext>,
-    /// State of tracing systems that goes with it.
+    /// State of tracing systems that belongs to the context.
     pub(crate) state: TraceState,
-    /// `None` if nobody records it.
+    /// The span. `None` if there is no recorder.
     pub(crate) span: Option<Arc<OpenSpan>>,
 }
 
 impl Traced {
-    /// Begins the span of a call that is made `now`, on the caller's thread. Without a recorder the caller's context is that of the call.
+    /// Begins the span of a call that is made `now`, on the caller's thread. Without a recorder the
+    /// call has the context of its caller.
     #[inline]
     pub(crate) fn begin(
         events: &Events,
@@ -172,7 +175,7 @@ impl OpenSpan {
         self.parts().attributes.push((name, value));
     }
 
-    /// Records a part of the work as a child.
+    /// Records a part of the work as a child span.
     pub(crate) fn child(
         &self,
         name: &'static str,
@@ -195,7 +198,8 @@ impl OpenSpan {
         self.give(|recorder| recorder.span(span));
     }
 
-    /// Sets the end; `make` makes the attributes that are known by then, with texts of about this many `bytes`. The first one counts.
+    /// Sets the end; `make` makes the attributes that are known by then, with texts of about
+    /// `bytes` bytes. Only the first call has an effect.
     pub(crate) fn end(
         &self,
         moment: Instant,
@@ -212,7 +216,7 @@ impl OpenSpan {
         }
     }
 
-    /// A recorder that panics must not take the call along.
+    /// Calls the recorder. A panic in it must not end the call.
     fn give(&self, to: impl FnOnce(&dyn Recorder)) {
         if catch_unwind(AssertUnwindSafe(|| to(&**self.recorder))).is_err() {
             tracing::error!(target: crate::events::TARGET, "the recorder of spans panicked; a span is lost");
@@ -255,12 +259,12 @@ impl Drop for OpenSpan {
     }
 }
 
-/// The same moment on both clocks, as a rule `now`. A thread that is put aside between the two looks would shift all times of its span, so
-/// it looks again.
+/// Returns the same moment on both clocks, usually `now`. If the thread is suspended between
+/// reading the two clocks, all times of the span would be shifted, so it reads them again.
 fn both_clocks(now: Instant) -> (Instant, SystemTime) {
-    /// Looks at most.
+    /// Most readings.
     const LOOKS: usize = 4;
-    /// Time between the looks at the two clocks that does no harm.
+    /// Tolerated time between reading the two clocks.
     const CLOSE: Duration = Duration::from_micros(2);
     let mut from = now;
     for _ in 1..LOOKS {

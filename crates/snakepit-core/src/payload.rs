@@ -12,7 +12,7 @@ use crate::value::explain::{self, Mismatch};
 use crate::value::shared::{self, Seen};
 use crate::{ErrorCode, Printable};
 
-/// How a payload is encoded.
+/// The encoding of a payload.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Encoding {
@@ -24,17 +24,17 @@ pub enum Encoding {
 /// One encoded value: the arguments of a call, a result or a chunk. Cheap to clone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Payload {
-    /// How it is encoded.
+    /// Encoding of the bytes.
     pub encoding: Encoding,
     /// The encoded bytes.
     pub bytes: Bytes,
 }
 
 impl Payload {
-    /// Nesting allowed in a payload, in either direction.
+    /// Nesting depth allowed in a payload, in either direction.
     pub const MAX_DEPTH: usize = 128;
 
-    /// Takes bytes that are MessagePack already.
+    /// Wraps bytes that are MessagePack already.
     pub fn from_msgpack(bytes: impl Into<Bytes>) -> Self {
         Self {
             encoding: Encoding::MessagePack,
@@ -42,22 +42,26 @@ impl Payload {
         }
     }
 
-    /// Encodes a value. A payload in it is taken as it is. [`Value`](crate::Value) is held to [`Self::MAX_DEPTH`] here; other types are when they are decoded.
+    /// Encodes a value. A payload in it is inserted as it is. For a [`Value`](crate::Value),
+    /// [`Self::MAX_DEPTH`] is checked here; for other types it is checked when they are decoded.
     ///
     /// # Errors
-    /// [`PayloadError::Encode`] when the value nests too deep or its `Serialize` fails.
+    /// [`PayloadError::Encode`] if the value nests too deep or its `Serialize` fails.
     pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Self, PayloadError> {
         let bytes = spliced::encode(value).map_err(PayloadError::Encode)?;
         Ok(Self::from_msgpack(bytes))
     }
 
-    /// Decodes the value. What it takes in memory is bounded before it is taken: the items of lists and maps, by the size of their types, may
-    /// have 64 MiB and 4 bytes for each byte of the payload; items of up to 8 bytes, such as numbers, are not counted. A large byte string
-    /// read as [`Bytes`](crate::Bytes) or in a [`Value`](crate::Value), or an array read as a
-    /// [`Tensor`](crate::Tensor), shares the payload's memory. An array also fits where lists of numbers are asked for.
+    /// Decodes the value. Its memory is bounded before it is allocated: the items of lists and
+    /// maps, by the size of their types, may take 64 MiB plus 4 bytes for each byte of the payload;
+    /// items of up to 8 bytes, such as numbers, are not counted. A large byte string read as
+    /// [`Bytes`](crate::Bytes) or in a [`Value`](crate::Value), or an array read as a
+    /// [`Tensor`](crate::Tensor), shares the payload's memory. An array also decodes into types
+    /// that expect lists of numbers.
     ///
     /// # Errors
-    /// [`PayloadError::Decode`] when the bytes are malformed, nest too deep, do not fit `T`, or would take too much memory.
+    /// [`PayloadError::Decode`] if the bytes are malformed, nest too deep, do not fit `T`, or would
+    /// take too much memory.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, PayloadError> {
         Seen::take();
         let size = self.bytes.len();
@@ -70,11 +74,11 @@ impl Payload {
             Err(error) => error,
         };
         self.check_texts::<T>()?;
-        // A type that knows no arrays takes them as lists.
+        // Types without array support read arrays as lists.
         let (payload, failed) = match expand::arrays(&self.bytes) {
             Some(bytes) => {
                 let expanded = Self::from_msgpack(bytes);
-                // As lists an array is longer, which is no merit of its sender.
+                // An array is longer as lists, so the budget stays that of the original payload.
                 match expanded.decode_within(size) {
                     Ok(value) => return Ok(value),
                     Err(error) => (expanded, error),
@@ -85,7 +89,8 @@ impl Payload {
         Err(unfit::<T>(failed.reason::<T>(&payload)))
     }
 
-    /// Checks that every text is UTF-8, as the other end does: for the codec a text that is not is bytes.
+    /// Checks that every text is UTF-8, as the other end does: the codec would read an invalid one
+    /// as bytes.
     fn check_texts<T>(&self) -> Result<(), PayloadError> {
         match expand::broken_text(&self.bytes) {
             None => Ok(()),
@@ -93,12 +98,12 @@ impl Payload {
         }
     }
 
-    /// Decodes a value that has no arrays where `T` wants lists.
+    /// Decodes a value that has no arrays where `T` expects lists.
     pub(crate) fn decode_plain<T: DeserializeOwned>(&self) -> Result<T, Fault> {
         self.decode_within(self.bytes.len())
     }
 
-    /// Decodes such a value within the memory that an input of `size` bytes may take.
+    /// Decodes such a value within the memory allowed for an input of `size` bytes.
     fn decode_within<T: DeserializeOwned>(&self, size: usize) -> Result<T, Fault> {
         let mut deserializer = rmp_serde::Deserializer::from_read_ref(self.bytes.as_ref());
         deserializer.set_max_depth(Self::MAX_DEPTH + 1);
@@ -106,7 +111,7 @@ impl Payload {
         let counted = Counted::new(&mut deserializer, &budget, size_of::<T>());
         let value =
             shared::decoding(&self.bytes, || T::deserialize(counted)).map_err(Fault::Codec)?;
-        // The codec does not tell what it has left, but it does tell when there is no further value.
+        // The codec does not report its remaining input, but it reports a missing value.
         match u8::deserialize(&mut deserializer) {
             Err(rmp_serde::decode::Error::InvalidMarkerRead(_)) => Ok(value),
             _ => Err(Fault::Trailing),
@@ -131,7 +136,7 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    /// What is wrong with `payload`: the type and the value that were found, where they can be told.
+    /// Returns the reason: the type and the value that were found in `payload`, if known.
     fn reason<T: DeserializeOwned>(&self, payload: &Payload) -> String {
         use rmp_serde::decode::Error;
         let error = match self {
@@ -183,19 +188,19 @@ fn kind(error: &rmp_serde::decode::Error) -> String {
     format!("it has {found} where another type is needed")
 }
 
-/// Why a value could not be encoded or decoded.
+/// The reason why a value could not be encoded or decoded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PayloadError {
     /// The value cannot be encoded.
     #[error("the value cannot be encoded: {}", Printable(_0))]
     Encode(String),
-    /// The bytes are not a value of the type asked for.
+    /// The bytes are not a value of the requested type.
     #[error("the value does not fit `{expected}`: {}", Printable(reason))]
     Decode {
-        /// The type asked for.
+        /// The requested type.
         expected: &'static str,
-        /// What is wrong.
+        /// The mismatch.
         reason: String,
     },
 }

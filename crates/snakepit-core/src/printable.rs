@@ -5,10 +5,10 @@ use std::fmt::{self, Write};
 
 /// A text that did not come from this program, as one line that a terminal or a log can show.
 ///
-/// Everything a terminal acts on, or that ends a line, is written as a visible escape: control
+/// Everything that a terminal acts on, or that ends a line, is written as a visible escape: control
 /// characters including line breaks (`\n`, `\u{1b}`, `\u{9b}`, `\u{7f}`), line and paragraph
-/// separators, the characters that change the direction of text, and those that have no width. Tabulators stay, and so does
-/// everything else, variation selectors of emoji included.
+/// separators, characters that change the direction of text, and characters without width. Tabs
+/// stay, and so does everything else, including variation selectors of emoji.
 ///
 /// ```
 /// use snakepit_core::Printable;
@@ -20,7 +20,7 @@ use std::fmt::{self, Write};
 pub struct Printable<'a>(pub &'a str);
 
 impl<'a> Printable<'a> {
-    /// The same text with its line breaks, for places that put every line under an indentation.
+    /// Returns the lines of the text, for output that indents each line.
     pub fn lines(self) -> impl Iterator<Item = Printable<'a>> {
         self.0.lines().map(Printable)
     }
@@ -30,7 +30,7 @@ impl<'a> Printable<'a> {
         !self.0.chars().any(is_unsafe)
     }
 
-    /// The text, copied only if something in it has to be escaped.
+    /// Returns the escaped text, copied only if something in it has to be escaped.
     pub fn to_text(self) -> Cow<'a, str> {
         if self.is_safe() {
             Cow::Borrowed(self.0)
@@ -46,7 +46,7 @@ impl fmt::Display for Printable<'_> {
     }
 }
 
-/// A writer that escapes what [`Printable`] escapes, for texts that are put together from parts.
+/// A writer that escapes as [`Printable`] does, for texts that are assembled from parts.
 #[derive(Debug)]
 pub struct Escaping<W>(pub W);
 
@@ -62,16 +62,16 @@ impl<W: Write> Write for Escaping<W> {
     }
 }
 
-/// Returns true for what must not reach a terminal or a log as it is.
+/// Returns true for characters that must be escaped for a terminal or a log.
 const fn is_unsafe(c: char) -> bool {
     match c {
         '\t' => false,
         '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}' => true,
-        // Separators of lines, marks and overrides of the direction.
+        // Line separators, and marks and overrides of the direction.
         '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
             true
         }
-        // What is not seen and can hide in a word.
+        // Invisible characters, which can hide in a word.
         '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' => true,
         '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2065}' => true,
         '\u{206a}'..='\u{206f}'
@@ -129,7 +129,7 @@ mod tests {
                 .map(|c| if is_unsafe(c) { c.escape_default().to_string() } else { c.to_string() })
                 .collect();
             prop_assert_eq!(Printable(&text).to_string(), &naive[..]);
-            // However the text is cut into parts.
+            // The result does not depend on the cut.
             let at = text.floor_char_boundary((text.len() as f64 * cut) as usize);
             let mut out = Escaping(String::new());
             out.write_str(&text[..at]).unwrap();

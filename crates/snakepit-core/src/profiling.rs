@@ -1,4 +1,4 @@
-//! Profiles of workers: where the time of their Python code goes, by samples of all stacks.
+//! Profiles of workers: samples of all stacks show where their Python code spends its time.
 
 mod functions;
 mod handle;
@@ -16,23 +16,24 @@ pub use report::{
 
 use crate::CallId;
 
-/// Samples in a second at most.
+/// Most samples a second.
 pub const MAX_HZ: u32 = 1000;
 
-/// A profile to be made: how, and of what. Fields are checked by the worker, which brings them into its bounds.
+/// A request for a profile. The worker adjusts values that are out of its bounds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Profile {
-    /// Samples in a second, at most 1000.
+    /// Samples a second, at most 1000.
     pub hz: u32,
-    /// Time after which the sampling ends by itself, at most an hour.
+    /// Time after which the sampling ends, at most an hour.
     pub duration: Duration,
-    /// Which samples count.
+    /// The threads that are sampled.
     pub threads: ProfiledThreads,
-    /// Tells stacks apart by their lines, and not by their functions alone.
+    /// Distinguishes stacks by their lines, not only by their functions.
     pub lines: bool,
-    /// Different stacks that a worker keeps; what finds no room is counted.
+    /// Most distinct stacks that a worker keeps; samples of further stacks are only counted.
     pub max_stacks: u32,
-    /// Samples the thread that runs this call alone, until the call is over: the number of its [attempt](crate::SentCall::attempt).
+    /// Number of an [attempt](crate::SentCall::attempt). If set, only the thread that runs this
+    /// call is sampled, until the call is over.
     pub call: Option<CallId>,
 }
 
@@ -49,14 +50,14 @@ impl Default for Profile {
     }
 }
 
-/// Which samples count.
+/// A choice of threads to sample.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ProfiledThreads {
-    /// All threads that run Python code, also those that wait.
+    /// All threads that run Python code, including those that wait.
     #[default]
     All,
-    /// Those that have the GIL.
+    /// Threads that hold the GIL.
     Gil,
-    /// Those that use a CPU.
+    /// Threads that use a CPU.
     OnCpu,
 }

@@ -1,7 +1,8 @@
 //! Spans, log records and measurements, as hosts and workers report them to a [`Recorder`].
 //!
-//! They follow the data model of [OpenTelemetry](https://opentelemetry.io/docs/specs/otel/), without its crates: the crate
-//! `snakepit-telemetry` exports them, and any other implementation of [`Recorder`] can. [`Events::set_recorder`](crate::events::Events::set_recorder)
+//! They follow the data model of [OpenTelemetry](https://opentelemetry.io/docs/specs/otel/),
+//! without its crates: the crate `snakepit-telemetry` exports them, and so can any other
+//! implementation of [`Recorder`]. [`Events::set_recorder`](crate::events::Events::set_recorder)
 //! attaches one.
 
 use std::borrow::Cow;
@@ -12,53 +13,56 @@ use std::time::SystemTime;
 
 use crate::{CallId, PoolName, TraceContext, TraceState, WorkerId};
 
-/// The receiver of spans, log records and measurements. Its methods run on threads that serve calls: they must neither block nor wait.
+/// The receiver of spans, log records and measurements. Its methods run on threads that serve
+/// calls: they must not block.
 pub trait Recorder: fmt::Debug + Send + Sync + 'static {
-    /// Begins the span of a call that is made here, on the caller's thread. `parent` is the span that the caller named; without one, the
-    /// recorder takes the span that is current on this thread, or starts a trace.
+    /// Begins the span of a call that is made here, on the caller's thread. `parent` is the span
+    /// named by the caller. If it is `None`, the recorder uses the span that is current on this
+    /// thread, or starts a trace.
     ///
-    /// Returns `None` if the call has no span and its worker is not to know of one.
+    /// Returns `None` if the call is to have no span, neither here nor in its worker.
     fn begin(&self, parent: Option<TraceContext>) -> Option<Begun>;
 
-    /// Takes a span that is over. Only sampled ones are given.
+    /// Receives a span that is over. Only sampled spans are passed.
     fn span(&self, span: Span);
 
-    /// Takes a span that is over, as [`span`](Self::span) does, on the way of a call. A recorder that only puts it into a queue leaves
-    /// the making to whoever empties that.
+    /// Receives a span that is over, like [`span`](Self::span), while a call waits. A recorder with
+    /// a queue can put the span into it unmade, so that the consumer of the queue makes it.
     fn unmade(&self, span: Unmade) {
         self.span(span.make());
     }
 
-    /// Takes a log record of a worker.
+    /// Receives a log record of a worker.
     fn log(&self, log: &Log);
 
-    /// Takes a measurement of worker code.
+    /// Receives a measurement of worker code.
     fn measurement(&self, measurement: &Measurement);
 }
 
 /// The span of a call that has begun.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Begun {
-    /// Its identity.
+    /// Identity of the span.
     pub context: TraceContext,
     /// Id of its parent span. `None` if it is the first of its trace.
     pub parent: Option<[u8; 8]>,
-    /// What goes with the span that the recorder has found. Beside a span that the caller named, the caller's counts.
+    /// State of tracing systems that belongs to the span found by the recorder. If the caller named
+    /// a span, the caller's state is used instead.
     pub state: TraceState,
 }
 
 /// A piece of work with its start and end.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Span {
-    /// Its identity.
+    /// Identity of the span.
     pub context: TraceContext,
     /// Id of its parent span. `None` if it is the first of its trace.
     pub parent: Option<[u8; 8]>,
-    /// What goes with it through all systems.
+    /// State of tracing systems that belongs to the span.
     pub state: TraceState,
-    /// Name, of which there are few: never an id or an argument.
+    /// Name, one of few: never an id or an argument.
     pub name: Cow<'static, str>,
-    /// Side of a call that it stands for.
+    /// Side of the call that the span describes.
     pub kind: SpanKind,
     /// Start, wall-clock time.
     pub start: SystemTime,
@@ -68,24 +72,24 @@ pub struct Span {
     pub attributes: Attributes,
     /// Moments within the span.
     pub events: Vec<SpanEvent>,
-    /// Error, as a code or a type and a message. `None` if it succeeded.
+    /// Error: a code, or a type and a message. `None` if the work succeeded.
     pub error: Option<Cow<'static, str>>,
 }
 
-/// A span that is over, and whose attributes are made when somebody needs them.
+/// A span that is over, and whose attributes are made on demand.
 pub struct Unmade {
     bytes: usize,
     make: Box<dyn FnOnce() -> Span + Send>,
 }
 
 impl Unmade {
-    /// A span that `make` makes; it takes about this many `bytes` in memory then.
+    /// Wraps a span that `make` makes; it will take about `bytes` bytes of memory.
     pub fn new(bytes: usize, make: impl FnOnce() -> Span + Send + 'static) -> Self {
         let make = Box::new(make);
         Self { bytes, make }
     }
 
-    /// Bytes that the span takes in memory, about.
+    /// Approximate bytes of memory of the span.
     pub const fn bytes(&self) -> usize {
         self.bytes
     }
@@ -104,15 +108,15 @@ impl fmt::Debug for Unmade {
     }
 }
 
-/// The side of a call that a span stands for.
+/// The side of a call that a span describes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SpanKind {
-    /// The caller's.
+    /// The caller.
     Client,
-    /// The one that serves it.
+    /// The side that serves the call.
     Server,
-    /// Neither.
+    /// Neither side.
     Internal,
 }
 
@@ -144,12 +148,12 @@ pub enum Attribute {
     Text(Text),
 }
 
-/// Text of an attribute. It costs no copy where it is a literal, or the same as in other records.
+/// Text of an attribute. Literals, and texts shared with other records, are not copied.
 #[derive(Clone)]
 pub enum Text {
     /// A literal.
     Static(&'static str),
-    /// Text that others may share.
+    /// Shared text.
     Shared(Arc<str>),
 }
 

@@ -1,4 +1,4 @@
-//! What goes to a worker and what streams back.
+//! Requests to workers, options of calls, and streams of chunks.
 
 use std::num::NonZeroU16;
 use std::pin::Pin;
@@ -16,7 +16,7 @@ use crate::{
 /// One call, ready to be sent: its arguments are encoded and its deadline is fixed.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// Number of this attempt in its worker, unique in this run of the host.
+    /// Number of this attempt, known to its worker and unique in this run of the host.
     pub call: CallId,
     /// Number of the call in events, spans and log records, the same in all its attempts.
     pub number: CallId,
@@ -24,24 +24,25 @@ pub struct Request {
     pub tool: Arc<str>,
     /// The encoded arguments.
     pub args: Payload,
-    /// The caller's session, if any.
+    /// The caller's session. `None` if it has none.
     pub session: Option<SessionId>,
-    /// Keeps that session from expiring while the call runs; `None` without a session, and in pools that have no sessions.
+    /// Keeps that session from expiring while the call runs. `None` without a session, and in pools
+    /// without sessions.
     pub hold: Option<SessionHold>,
-    /// When the caller stops waiting.
+    /// Time at which the caller stops waiting.
     pub deadline: Option<Instant>,
-    /// The calls that this one is nested in, and itself once it has a slot.
+    /// The calls in which this one is nested, and itself once it has a slot.
     pub chain: CallChain,
-    /// The call's span, the parent of what its worker does. `None` if nobody records spans.
+    /// The call's span, the parent of all spans in its worker. `None` if there is no recorder.
     pub trace: Option<TraceContext>,
-    /// What goes with that span through all systems.
+    /// State of tracing systems that belongs to that span.
     pub trace_state: TraceState,
-    /// Correlation id that the caller gave, for log records.
+    /// Correlation id given by the caller, for log records.
     pub correlation: Option<Arc<str>>,
 }
 
 impl Request {
-    /// A call of `tool` without session or deadline.
+    /// Creates a call of `tool` without session or deadline.
     pub fn new(tool: impl Into<Arc<str>>, args: Payload) -> Self {
         let call = CallId::next();
         Self {
@@ -59,51 +60,58 @@ impl Request {
         }
     }
 
-    /// Time left until the deadline; `None` when there is none.
+    /// Time left until the deadline. `None` if there is none.
     pub fn remaining(&self, now: Instant) -> Option<Duration> {
         self.deadline
             .map(|deadline| deadline.saturating_duration_since(now))
     }
 }
 
-/// What a caller may say about one call.
+/// Options of one call.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct CallOptions {
-    /// Time for the whole call, queue included; that of the tool in [`PoolConfig::tools`](crate::PoolConfig::tools) or the pool's
-    /// `call_timeout` or `stream_timeout` when absent.
+    /// Time for the whole call, queue included. `None` for that of the tool in
+    /// [`PoolConfig::tools`](crate::PoolConfig::tools), or else the pool's `call_timeout` or
+    /// `stream_timeout`.
     pub timeout: Option<Duration>,
-    /// Time to wait in the queue at most; that of the tool or the pool's `queue_timeout` when absent.
+    /// Longest time in the queue. `None` for that of the tool, or else the pool's `queue_timeout`.
     pub queue_timeout: Option<Duration>,
     /// Session for affinity, also visible to the tool.
     pub session: Option<SessionId>,
-    /// The generation of that session that the call is for; any when absent.
+    /// Generation of that session that the call is for. `None` for any.
     pub(crate) generation: Option<Session>,
     /// Keeps the session from expiring.
     pub(crate) hold: Option<SessionHold>,
-    /// How firmly the session is bound to a worker; the pool's `affinity` when absent.
+    /// Strength of the session's bond to a worker. `None` for the pool's `affinity`.
     pub affinity: Option<Affinity>,
-    /// What makes this call the same as another one for the pool's quarantine; tool and arguments when absent. It has to stay the same
-    /// when the call is repeated.
+    /// Identity of this call in the pool's quarantine; it must be the same when the call is
+    /// repeated. `None` for tool and arguments.
     pub fingerprint: Option<Arc<str>>,
-    /// Running the call twice is harmless: the pool may repeat it when its worker died, see [`RetryPolicy`](crate::RetryPolicy).
+    /// Running the call twice is harmless: the pool may repeat it if its worker died, see
+    /// [`RetryPolicy`](crate::RetryPolicy).
     pub idempotent: bool,
-    /// With whom the call shares its turns in a pool with [`Fairness::Session`](crate::Fairness::Session); its session when absent.
+    /// Key by which the call takes turns in a pool with
+    /// [`Fairness::Session`](crate::Fairness::Session). `None` for its session.
     pub fair_key: Option<Arc<str>>,
-    /// Its share of the turns there, 1 by default: a key with weight 2 gets twice the time of one with 1. The last call of a key counts.
+    /// Weight of its key there, 1 by default: a key with weight 2 gets twice the time of a key with
+    /// 1. The weight of the key's latest call counts.
     pub fair_weight: Option<NonZeroU16>,
-    /// The calls that this one is made from; see [`ToolContext::options`](crate::ToolContext::options).
+    /// The calls from which this one is made; see
+    /// [`ToolContext::options`](crate::ToolContext::options).
     pub chain: CallChain,
-    /// The caller's span. Where absent, the recorder takes the span that is current where the call is made.
+    /// The caller's span. `None` for the span that the recorder finds current where the call is
+    /// made.
     pub trace: Option<TraceContext>,
-    /// What tracing systems have written beside that span, the header `tracestate`. Without a span it counts for nothing.
+    /// State of tracing systems for that span, from the header `tracestate`. Ignored without a
+    /// span.
     pub trace_state: TraceState,
-    /// A text that the log records of the call carry, in Rust and in Python.
+    /// Correlation id, which the log records of the call carry, in Rust and in Python.
     pub correlation: Option<Arc<str>>,
 }
 
 impl CallOptions {
-    /// No options.
+    /// Creates options without any setting.
     pub fn new() -> Self {
         Self::default()
     }
@@ -130,8 +138,9 @@ impl CallOptions {
         self
     }
 
-    /// Sets the session, and this very generation of it: the call fails with [`StateError::SessionExpired`](crate::StateError::SessionExpired)
-    /// or another error of its end once that is over, instead of getting a new session of the same id.
+    /// Sets the session, and the generation of it that the call is for. If that generation is over,
+    /// the call fails with [`StateError::SessionExpired`](crate::StateError::SessionExpired) or
+    /// another error for its end, instead of getting a new session with the same id.
     #[must_use]
     pub fn in_session(mut self, session: &Session) -> Self {
         self.session = Some(session.id().clone());
@@ -139,35 +148,35 @@ impl CallOptions {
         self
     }
 
-    /// Sets what makes this call the same as another one.
+    /// Sets the identity of this call in the quarantine.
     #[must_use]
     pub fn fingerprint(mut self, fingerprint: impl Into<Arc<str>>) -> Self {
         self.fingerprint = Some(fingerprint.into());
         self
     }
 
-    /// Sets with whom the call shares its turns.
+    /// Sets the key by which the call takes turns.
     #[must_use]
     pub fn fair_key(mut self, key: impl Into<Arc<str>>) -> Self {
         self.fair_key = Some(key.into());
         self
     }
 
-    /// Sets its share of the turns.
+    /// Sets the weight of its key.
     #[must_use]
     pub const fn fair_weight(mut self, weight: NonZeroU16) -> Self {
         self.fair_weight = Some(weight);
         self
     }
 
-    /// Says that running the call twice is harmless.
+    /// Marks the call as harmless to run twice.
     #[must_use]
     pub const fn idempotent(mut self) -> Self {
         self.idempotent = true;
         self
     }
 
-    /// Sets how firmly the session is bound to a worker.
+    /// Sets the strength of the session's bond to a worker.
     #[must_use]
     pub const fn affinity(mut self, affinity: Affinity) -> Self {
         self.affinity = Some(affinity);
@@ -175,5 +184,6 @@ impl CallOptions {
     }
 }
 
-/// The chunks of one streaming call as a worker delivers them. It ends after the last chunk or after the first error; only then is the slot free.
+/// The chunks of one streaming call as a worker delivers them. The stream ends after the last chunk
+/// or after the first error; only then is the slot free.
 pub type ChunkStream = Pin<Box<dyn Stream<Item = Result<Payload, CallError>> + Send>>;

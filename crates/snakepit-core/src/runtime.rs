@@ -1,4 +1,4 @@
-//! The tokio runtime that everything runs on.
+//! The tokio runtime of the pools.
 
 use std::panic::catch_unwind;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use tokio::runtime::Handle;
 
 use crate::{ConfigError, ErrorCode};
 
-/// Returns the runtime that this is called from.
+/// Returns the runtime from which this is called.
 ///
 /// # Errors
 /// [`ErrorCode::NoRuntime`] if there is none, or if it has no timers.
@@ -18,7 +18,7 @@ pub fn current_runtime() -> Result<Handle, ConfigError> {
             "call it from a task or from `Runtime::block_on`, for example under `#[tokio::main]`",
         ));
     };
-    // The only way to ask for it: making a timer panics where there is no driver for it.
+    // The only way to find out: creating a timer panics if the runtime has no timers.
     let timer = catch_unwind(|| drop(tokio::time::sleep(Duration::ZERO)));
     if timer.is_err() {
         return Err(unusable(

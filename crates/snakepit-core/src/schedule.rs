@@ -1,8 +1,10 @@
-//! Decides who runs where: a pure state machine without clock, threads or waiting.
+//! Decides which call runs where: a pure state machine without clock, threads or waiting.
 //!
-//! Every operation is O(1) in the number of workers and of waiting calls, but for two: a call that waits for its session's worker finds
-//! its place among the later ones of that worker, once; and a nested call that would wait looks at the nested calls that wait. A free slot
-//! and a waiting call that could use it never exist at the same time, but on a worker that is held for a call that has to be alone.
+//! Every operation is O(1) in the number of workers and of waiting calls, with two exceptions. A
+//! call that waits for its session's worker finds its place among the later calls of that worker,
+//! once. A nested call that would have to wait compares itself with the nested calls that wait. A
+//! free slot and a waiting call that could use it never exist at the same time, except on a worker
+//! that is held for an isolated call.
 #![cfg_attr(
     not(feature = "testing"),
     expect(
@@ -55,7 +57,7 @@ use running::Running;
 use slots::Slots;
 pub use slots::{Grant, WorkerKey};
 
-/// Slots, queue and affinity of one pool. `W` is what the owner needs to wake a waiting call.
+/// Slots, queue and affinity of one pool. `W` is the value that wakes a waiting call.
 #[derive(Debug)]
 pub struct Scheduler<W> {
     slots: Slots,
@@ -67,12 +69,12 @@ pub struct Scheduler<W> {
     running: Running,
     haste: Haste,
     claims: Claims<W>,
-    /// Most slots and places in the queue that were taken at once since somebody looked.
+    /// Most slots and places in the queue in use at the same time, since the last reading.
     peak: usize,
 }
 
 impl<W> Scheduler<W> {
-    /// A scheduler without workers.
+    /// Creates a scheduler without workers.
     pub fn with_rules(rules: Rules) -> Self {
         let bounds = Bounds::new(rules.calls, rules.bytes, rules.session);
         Self {
@@ -89,8 +91,8 @@ impl<W> Scheduler<W> {
         }
     }
 
-    /// Takes a slot: that of the session's worker when it has one free, else, unless the call is strict, one of the least loaded worker;
-    /// else queues.
+    /// Takes a free slot of the session's worker. Without one, takes a slot of a least loaded
+    /// worker, unless the call is strict, and else queues the call.
     pub fn ask(&mut self, ask: &Ask<'_>, waiter: impl FnOnce() -> W) -> Acquire {
         let strict = ask.session.filter(|_| ask.affinity.is_strict());
         let mut line = Line::Any;
@@ -142,7 +144,7 @@ impl<W> Scheduler<W> {
         Acquire::Queued(ticket)
     }
 
-    /// A call has a slot and did not wait for it.
+    /// Notes that a call got a slot without waiting.
     fn began(&mut self, ask: &Ask<'_>, grant: Grant) -> Acquire {
         self.pace.granted();
         self.note_peak();
@@ -157,7 +159,7 @@ impl<W> Scheduler<W> {
         self.peak = self.peak.max(self.slots.in_use() + self.queue.len());
     }
 
-    /// The call would wait longer than it can. Nobody knows that of one that waits for a certain worker.
+    /// Returns the bound if the call would wait too long. `None` if it waits for a certain worker.
     fn too_long(&self, ask: &Ask<'_>, line: Line) -> Option<QueueBound> {
         let patience = ask.patience.filter(|_| line == Line::Any)?;
         let (ahead, slots) = (self.queue.ahead(ask), self.slots.capacity());
@@ -166,7 +168,7 @@ impl<W> Scheduler<W> {
         Some(QueueBound::Wait { estimate })
     }
 
-    /// Takes a slot of the session's worker or else of any worker.
+    /// Takes a slot of the session's worker, or else of any worker.
     fn take_any(&mut self, session: Option<&SessionId>, bind: bool) -> Option<Grant> {
         let preferred = session.and_then(|session| self.preferred(session));
         let grant = preferred
@@ -180,7 +182,7 @@ impl<W> Scheduler<W> {
         self.homes.get(session).or_else(|| self.hints.get(session))
     }
 
-    /// Binds a session to the worker it got, or keeps it as a hint. A bound session stays where it is.
+    /// Binds a session to the worker it got, or keeps it as a hint. Bound sessions keep theirs.
     fn remember(&mut self, session: Option<&SessionId>, bind: bool, worker: WorkerKey) {
         let Some(session) = session else { return };
         if bind {
@@ -191,7 +193,7 @@ impl<W> Scheduler<W> {
         }
     }
 
-    /// Takes a waiting call out of the queue. `false` when it is not there: it got a slot before.
+    /// Removes a waiting call from the queue. Returns `false` if it got a slot before.
     pub fn cancel(&mut self, ticket: Ticket) -> bool {
         let waiting = self.queue.cancel(ticket);
         if let Some(waiting) = &waiting {
@@ -200,8 +202,9 @@ impl<W> Scheduler<W> {
         waiting.is_some()
     }
 
-    /// Gives a slot back that a call has `held`, if it used it; the call that was sent ahead to it gets it, else the next waiting call that
-    /// can use it. A call that was sent ahead itself gives its place back. A slot of a removed worker is ignored.
+    /// Gives a slot back that a call has `held`, if it used it. The slot goes to the call that was
+    /// sent ahead to it, or else to the next waiting call that can use it. A call that was sent
+    /// ahead itself gives its place back. A slot of a removed worker is ignored.
     pub fn release(&mut self, grant: Grant, held: Option<Duration>) -> Released<W> {
         let mut released = Released::NOTHING;
         if let Some(held) = held {
@@ -225,8 +228,9 @@ impl<W> Scheduler<W> {
         released
     }
 
-    /// Grants a free slot of a worker to who claimed it, or to the next waiting call that can use it. Strict calls that wait for other workers go to their
-    /// lines on the way, each at most once for each worker that its session gets.
+    /// Grants a free slot of a worker to its claimant, or to the next waiting call that can use it.
+    /// Strict calls found on the way that wait for other workers are moved to the lines of those,
+    /// each at most once for each worker that its session gets.
     fn next(&mut self, key: WorkerKey, lost: &mut Vec<(W, Lost)>) -> Option<(W, Grant)> {
         if let Some(claimed) = self.claims.next(key, &mut self.slots) {
             return Some(claimed);
@@ -262,7 +266,7 @@ impl<W> Scheduler<W> {
             let waiting = self.queue.grant(line, grant).expect("it was just there");
             self.nesting.leave(&waiting.ancestors);
             let session = waiting.session.as_ref();
-            // A call that was bound already stays so: only the first of its session gets here without a worker.
+            // A bound call stays bound: only the first call of a session has no worker yet.
             let bind = bind && session.is_some_and(|session| self.homes.get(session).is_none());
             self.remember(session, bind, key);
             return Some((waiting.waiter, grant));
@@ -284,7 +288,8 @@ impl<W> Scheduler<W> {
         Added { key, wakes, lost }
     }
 
-    /// Gives a worker no further calls. Calls that wait for it are lost. It is `idle` when it has no calls now.
+    /// Gives a worker no further calls. Calls that wait for it are lost. The worker is `idle` if it
+    /// has no calls now.
     pub fn retire(&mut self, key: WorkerKey) -> Released<W> {
         self.slots.retire(key);
         self.running.gone(key);
@@ -297,7 +302,7 @@ impl<W> Scheduler<W> {
         }
     }
 
-    /// Forgets a worker; grants on it become void. Calls that wait for it are lost.
+    /// Removes a worker; grants on it become void. Calls that wait for it are lost.
     pub fn remove(&mut self, key: WorkerKey) -> Vec<(W, Lost)> {
         self.forget_ahead(key);
         if self.slots.remove(key) {
@@ -328,13 +333,13 @@ impl<W> Scheduler<W> {
         lost
     }
 
-    /// Forgets a session.
+    /// Forgets a session. Returns `false` if it is unknown.
     pub fn forget(&mut self, session: &SessionId) -> bool {
-        // Both, whatever the first one says.
+        // Not `||`: both are always called.
         self.homes.forget(session) | self.hints.forget(session)
     }
 
-    /// Takes every waiting call out of the queue, oldest first. Claims end.
+    /// Removes every waiting call from the queue, oldest first. Claims end.
     pub fn drain_queue(&mut self) -> Vec<W> {
         self.claims.clear();
         self.nesting = Nesting::default();
@@ -345,22 +350,22 @@ impl<W> Scheduler<W> {
             .collect()
     }
 
-    /// A call got a slot after this time in the queue.
+    /// Notes that a call got a slot after this time in the queue.
     pub fn waited(&mut self, time: Duration) {
         self.pace.waited(time);
     }
 
-    /// Most slots and places in the queue that were taken at once since the last time this was asked.
+    /// Returns the most slots and queue places in use at the same time since the last reading.
     pub fn take_peak(&mut self) -> usize {
         std::mem::replace(&mut self.peak, self.slots.in_use() + self.queue.len())
     }
 
-    /// Calls that wait.
+    /// Number of waiting calls.
     pub fn queued(&self) -> usize {
         self.queue.len()
     }
 
-    /// The session of each call that waits here, of `most` calls at most.
+    /// Returns the session of each call that waits in the queue, of at most `most` calls.
     pub fn queued_sessions(&self, most: usize) -> Vec<Option<SessionId>> {
         if self.queue.len() == 0 {
             return Vec::new();
@@ -368,27 +373,27 @@ impl<W> Scheduler<W> {
         self.queue.sessions(most)
     }
 
-    /// Bytes of the arguments of calls that wait.
+    /// Bytes of the arguments of waiting calls.
     pub fn queued_bytes(&self) -> usize {
         self.queue.bytes()
     }
 
-    /// Slots that are taken.
+    /// Number of taken slots.
     pub fn in_use(&self) -> usize {
         self.slots.in_use()
     }
 
-    /// Slots that are taken on one worker; `None` when it is unknown.
+    /// Number of taken slots of one worker. `None` if it is unknown.
     pub fn in_use_of(&self, key: WorkerKey) -> Option<u16> {
         self.slots.in_use_of(key)
     }
 
-    /// Workers that take calls.
+    /// Number of workers that take calls.
     pub fn active(&self) -> usize {
         self.slots.active()
     }
 
-    /// Slots of the workers that take calls.
+    /// Number of slots of the workers that take calls.
     pub fn capacity(&self) -> usize {
         self.slots.capacity()
     }

@@ -20,10 +20,11 @@ const SECRETS: [&str; 16] = [
     "token",
 ];
 
-/// Words that contain one of them and count something.
+/// Words that contain such a part, but name a count.
 const HARMLESS: [&str; 2] = ["tokens", "tokencount"];
 
-/// Returns whether the value behind a name is a secret by the convention of names: `db_password`, `apiKey`, `headers.authorization`.
+/// Returns true if a name suggests that its value is a secret: `db_password`, `apiKey`,
+/// `headers.authorization`.
 pub fn is_secret_name(name: &str) -> bool {
     let letters = name.chars().filter(|c| c.is_alphanumeric());
     let name: String = letters.flat_map(char::to_lowercase).collect();

@@ -1,4 +1,5 @@
-//! A pool as a `tower` service, so that layers can be put around it, and its policies as layers for any service of requests.
+//! A pool as a `tower` service, for use with layers, and its policies as layers for any service of
+//! requests.
 
 mod breaker;
 mod quarantine;
@@ -18,7 +19,8 @@ use crate::{CallOptions, Error, Payload, Pool, Request};
 
 /// The request's session and deadline become those of the call; its number is replaced.
 ///
-/// It is always ready: the pool queues by itself and refuses with [`Error::Saturated`].
+/// The service is always ready: the pool has its own queue and rejects calls with
+/// [`Error::Saturated`].
 impl Service<Request> for Pool {
     type Response = Payload;
     type Error = Error;

@@ -1,4 +1,4 @@
-//! The stacks of a worker, and how they read as text.
+//! The stacks of a worker, and their form as text.
 
 use std::fmt;
 
@@ -6,25 +6,26 @@ use serde::Serialize;
 
 use crate::Printable;
 
-/// Where the threads of a worker are: for people, and bounded in size.
+/// The stacks of a worker's threads, for people to read; bounded in size.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Stacks {
-    /// The threads, the one that runs the call first where that is known. The task of a call on an event loop stands before them.
+    /// The threads; if known, the one that runs the call is first. The task of a call on an event
+    /// loop precedes them all.
     pub threads: Vec<ThreadStack>,
     /// Threads or frames were left out.
     pub truncated: bool,
 }
 
-/// One thread of a worker, or what a task of its event loop waits in.
+/// The stack of one thread of a worker, or of a task of its event loop.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ThreadStack {
-    /// Its name, empty when it has none.
+    /// Name; empty if it has none.
     pub name: String,
-    /// Its id in the operating system; 0 when unknown.
+    /// Id in the operating system; 0 if unknown.
     pub id: u64,
-    /// Its frames, the innermost first.
+    /// Frames, the innermost first.
     pub frames: Vec<StackFrame>,
-    /// Number of the call whose task it is. `None` for a thread.
+    /// Number of the call that the task runs. `None` for a thread.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub call: Option<u64>,
 }
@@ -34,13 +35,14 @@ pub struct ThreadStack {
 pub struct StackFrame {
     /// File of the code.
     pub file: String,
-    /// Line, from 1; 0 when unknown.
+    /// Line, from 1; 0 if unknown.
     pub line: u32,
     /// Name of the function.
     pub function: String,
 }
 
-/// One line for each thread and, under it, one for each frame, the innermost first; no line break at the end.
+/// Writes one line for each thread and, under it, one for each frame, the innermost first; no line
+/// break at the end.
 impl fmt::Display for Stacks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, thread) in self.threads.iter().enumerate() {
@@ -77,7 +79,7 @@ impl fmt::Display for StackFrame {
 }
 
 impl ThreadStack {
-    /// What people know it by: its name, its id, or both.
+    /// Returns the name, the id, or both, for people to read.
     pub fn title(&self) -> String {
         if let Some(call) = self.call {
             return match &*self.name {

@@ -1,4 +1,4 @@
-//! The last things of a kind that happened, for those who come later, and for those who wait for more.
+//! The latest entries of some kind, for readers that come later and readers that wait for more.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -10,8 +10,8 @@ use tracing::Level;
 
 use crate::WorkerId;
 
-/// Keeps the last entries that were added, bounded in number and in bytes. Each has a number, from 1: a gap tells that entries between
-/// were dropped. Cheap to clone; all clones are one tail.
+/// Keeps the latest entries, bounded in number and in bytes. Entries are numbered from 1; a gap
+/// means that entries between were dropped. Cheap to clone; all clones are one tail.
 pub struct Tail<T> {
     inner: Arc<Inner<T>>,
 }
@@ -32,7 +32,7 @@ struct Entries<T> {
 /// One line that a worker has written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogLine {
-    /// When the host read it.
+    /// Time at which the host read it.
     pub at: SystemTime,
     /// Worker.
     pub worker: WorkerId,
@@ -40,11 +40,12 @@ pub struct LogLine {
     pub source: Arc<str>,
     /// Severity.
     pub level: Level,
-    /// Text, without what looks like a secret.
+    /// Text, with apparent secrets removed.
     pub text: String,
 }
 
-/// Bytes that count of one entry, and of all together: the sum of two of them is a number.
+/// Largest size of one entry and of all together in bytes, so that the sum of two sizes does not
+/// overflow.
 const LARGEST: usize = usize::MAX / 2;
 
 impl<T> Tail<T> {
@@ -70,7 +71,7 @@ impl<T> Tail<T> {
         entries.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds an entry of so many bytes; the oldest ones make room for it.
+    /// Adds an entry of `bytes` bytes and drops the oldest ones to make room.
     pub fn push(&self, entry: T, bytes: usize) {
         let mut guard = self.entries();
         let state = &mut *guard;
@@ -89,7 +90,7 @@ impl<T> Tail<T> {
         self.inner.added.notify_waiters();
     }
 
-    /// The entries after the one with this number, oldest first; all of them after 0.
+    /// Returns the entries after the one with this number, oldest first; all of them after 0.
     pub fn after(&self, number: u64) -> Vec<(u64, Arc<T>)> {
         let state = self.entries();
         let first = state.entries.partition_point(|entry| entry.0 <= number);
@@ -99,13 +100,13 @@ impl<T> Tail<T> {
             .collect()
     }
 
-    /// Waits until there is an entry after the one with this number, and returns those that are there then.
+    /// Waits until there is an entry after the one with this number, and returns all such entries.
     ///
     /// # Cancel safety
     /// Safe: no entry is lost.
     pub async fn wait_after(&self, number: u64) -> Vec<(u64, Arc<T>)> {
         loop {
-            // Made before the look: an entry that comes between the two wakes it.
+            // Created before the check: an entry that is added in between wakes it.
             let added = self.inner.added.notified();
             let entries = self.after(number);
             if !entries.is_empty() {

@@ -1,4 +1,4 @@
-//! Settings that choose the records which workers report.
+//! Settings that select the records which workers report.
 
 use std::collections::BTreeMap;
 
@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use crate::ConfigError;
 
-/// Settings of the records that code in workers makes: events, spans, log records and measurements. The host's own events and the spans of
-/// calls do not depend on them.
+/// Settings of the records that code in workers makes: events, spans, log records and measurements.
+/// They do not affect the host's own events and the spans of calls.
 ///
 /// [`Pool::set_telemetry`](crate::Pool::set_telemetry) changes them while workers run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -15,14 +15,15 @@ use crate::ConfigError;
 pub struct TelemetryControl {
     /// Workers report records; `true` by default.
     pub enabled: bool,
-    /// Share of the events, and of the outermost spans of worker code, that are reported: 0.0 to 1.0;
-    /// 1.0 by default.
+    /// Share of the events, and of the outermost spans of worker code, that are reported: 0.0 to
+    /// 1.0; 1.0 by default.
     pub sampling: f64,
-    /// Globs of the names of events and loggers that are reported; all if there are none.
+    /// Globs of the names of events and loggers that are reported; all if empty.
     pub allow: Vec<String>,
-    /// Globs of the names of events and loggers that are not reported, even if `allow` has them.
+    /// Globs of the names of events and loggers that are not reported, even if `allow` matches.
     pub deny: Vec<String>,
-    /// Levels of loggers in Python's numbers, by the name of the logger; that of the root is empty.
+    /// Levels of loggers in Python's numbers, by the name of the logger; the root logger's name is
+    /// empty.
     pub levels: BTreeMap<String, u8>,
 }
 
@@ -42,15 +43,15 @@ impl TelemetryControl {
     /// Longest glob or name of a logger, in bytes.
     const MAX_NAME: usize = 256;
 
-    /// Bytes of all globs and names together.
+    /// Most bytes of all globs and names together.
     const MAX_BYTES: usize = 16 << 10;
 
-    /// The default settings.
+    /// Creates the default settings.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Reports nothing.
+    /// Creates settings that report nothing.
     pub fn off() -> Self {
         Self {
             enabled: false,
@@ -61,7 +62,8 @@ impl TelemetryControl {
     /// Checks the settings.
     ///
     /// # Errors
-    /// A share that is not between 0.0 and 1.0; a glob that is empty; names that are too long, each or together.
+    /// A share is not between 0.0 and 1.0, a glob is empty, or names are too long, alone or
+    /// together.
     pub fn validate(&self) -> Result<(), ConfigError> {
         if !(0.0..=1.0).contains(&self.sampling) {
             return Err(ConfigError::new(
@@ -102,9 +104,9 @@ impl TelemetryControl {
         Ok(())
     }
 
-    /// The bytes that a name takes.
+    /// Returns the bytes that a name counts.
     fn fitting(key: &str, name: &str) -> Result<usize, ConfigError> {
-        /// Beside those of the name.
+        /// Bytes in addition to those of the name.
         const OVERHEAD: usize = 8;
         let limit = Self::MAX_NAME;
         if name.len() > limit {

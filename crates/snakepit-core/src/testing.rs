@@ -1,4 +1,4 @@
-//! A worker that does what a test tells it, without any process.
+//! A scripted worker, controlled by a test and without any process.
 
 mod ahead;
 mod chunks;

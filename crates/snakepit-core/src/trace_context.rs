@@ -3,7 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// A span's identity as in the header `traceparent` of [W3C Trace Context](https://www.w3.org/TR/trace-context/), version 00.
+/// A span's identity as in the header `traceparent` of [W3C Trace
+/// Context](https://www.w3.org/TR/trace-context/), version 00.
 ///
 /// ```
 /// use snakepit_core::TraceContext;
@@ -21,7 +22,7 @@ pub struct TraceContext {
     flags: u8,
 }
 
-/// A text or bytes that are no trace context.
+/// The error of a text or bytes that are not a trace context.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "not a trace context: expected `00-<32 hex digits>-<16 hex digits>-<2 hex digits>`, with neither id all zeros"
@@ -66,12 +67,12 @@ impl TraceContext {
         self.span
     }
 
-    /// Returns whether the trace is recorded.
+    /// Returns true if the trace is recorded.
     pub const fn is_sampled(&self) -> bool {
         self.flags & Self::SAMPLED != 0
     }
 
-    /// Encodes it as trace id, span id and flags.
+    /// Encodes the context as trace id, span id and flags.
     pub fn to_bytes(self) -> [u8; Self::BYTES] {
         let mut bytes = [0; Self::BYTES];
         bytes[..16].copy_from_slice(&self.trace);
@@ -80,7 +81,8 @@ impl TraceContext {
         bytes
     }
 
-    /// Decodes what [`to_bytes`](Self::to_bytes) wrote. `None` if the length is wrong or an id is all zeros.
+    /// Decodes the output of [`to_bytes`](Self::to_bytes). `None` if the length is wrong or an id
+    /// is all zeros.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (trace, rest) = bytes.split_first_chunk()?;
         let (span, rest) = rest.split_first_chunk()?;
@@ -112,7 +114,8 @@ fn random_span() -> [u8; 8] {
 impl FromStr for TraceContext {
     type Err = TraceContextError;
 
-    /// Parses a `traceparent`. A later version is read as far as version 00 defines it, as the specification asks for.
+    /// Parses a `traceparent`. As the specification requires, a later version is read as far as
+    /// version 00 defines it.
     fn from_str(text: &str) -> Result<Self, TraceContextError> {
         let mut parts = text.splitn(5, '-');
         let parsed = (|| {

@@ -1,10 +1,11 @@
-//! What tracing systems on the way of a call have written beside its place in the trace.
+//! The state that tracing systems add to the place of a call in a trace.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// The members of the header `tracestate` of [W3C Trace Context](https://www.w3.org/TR/trace-context/), which go with a
-/// [`TraceContext`](crate::TraceContext) wherever it goes. Cheap to clone; empty without an allocation.
+/// The members of the header `tracestate` of [W3C Trace
+/// Context](https://www.w3.org/TR/trace-context/), which accompany a
+/// [`TraceContext`](crate::TraceContext). Cheap to clone; empty without an allocation.
 ///
 /// ```
 /// use snakepit_core::TraceState;
@@ -17,19 +18,21 @@ use std::sync::Arc;
 pub struct TraceState(Option<Arc<str>>);
 
 impl TraceState {
-    /// The longest state in bytes: what every system has to pass on. Members beyond it are left out.
+    /// The longest state in bytes; every system has to propagate as much. Members beyond it are
+    /// left out.
     pub const MAX_BYTES: usize = 512;
 
     /// The largest number of members.
     pub const MAX_MEMBERS: usize = 32;
 
-    /// Longer members are the first to be left out, as the specification asks.
+    /// Length in bytes above which members are left out first, as the specification requires.
     const LONG_MEMBER: usize = 128;
 
-    /// Longest text that is looked at.
+    /// Longest text in bytes that is parsed.
     const MAX_READ: usize = 8 << 10;
 
-    /// Parses the value of a header; several headers are joined with commas. A text that the specification forbids is none at all.
+    /// Parses the value of a header; several headers are joined with commas. A text that violates
+    /// the specification gives an empty state.
     pub fn parse(text: &str) -> Self {
         if text.is_empty() || text.len() > Self::MAX_READ {
             return Self::default();
@@ -51,7 +54,7 @@ impl TraceState {
         let size = |kept: &[&str]| kept.iter().map(|member| member.len() + 1).sum::<usize>();
         if size(&kept) > Self::MAX_BYTES + 1 {
             let mut over = size(&kept) - Self::MAX_BYTES - 1;
-            // From the right, where the oldest ones are.
+            // From the right, where the oldest members are.
             let mut at = kept.len();
             while at > 0 && over > 0 {
                 at -= 1;
@@ -69,18 +72,18 @@ impl TraceState {
         Self(Some(kept.join(",").into()))
     }
 
-    /// The members as the value of a header; empty if there are none.
+    /// Returns the members as the value of a header; empty if there are none.
     pub fn as_str(&self) -> &str {
         self.0.as_deref().unwrap_or_default()
     }
 
-    /// Returns whether there are no members.
+    /// Returns true if there are no members.
     pub const fn is_empty(&self) -> bool {
         self.0.is_none()
     }
 }
 
-/// `simple-key` or `tenant@system`.
+/// Returns true for `simple-key` or `tenant@system`.
 fn is_key(key: &str) -> bool {
     let fits = |part: &str, longest: usize, digit: bool| {
         let mut bytes = part.bytes();
@@ -96,7 +99,8 @@ fn is_key(key: &str) -> bool {
     }
 }
 
-/// At most 256 printable characters without `,` and `=`, of which the last is no space.
+/// Returns true for at most 256 printable characters without `,` and `=`, of which the last is not
+/// a space.
 fn is_value(value: &str) -> bool {
     let fits = |it: u8| (b' '..=b'~').contains(&it) && it != b',' && it != b'=';
     (1..=256).contains(&value.len()) && value.bytes().all(fits) && !value.ends_with(' ')

@@ -26,21 +26,21 @@ pub struct Variable {
     pub kind: VariableType,
     /// Its value. That of an embedding or a tensor is always a [`Value::Array`].
     pub value: Arc<Value>,
-    /// 1 after registration, and one more with each change.
+    /// Version: 1 after registration, and one more with each change.
     pub version: u64,
-    /// What its values must satisfy.
+    /// Conditions that its values must satisfy.
     pub constraints: Arc<Constraints>,
     /// Its metadata.
     pub metadata: Arc<Metadata>,
 }
 
 impl Variable {
-    /// Bytes of its value: what any encoding of it has at least.
+    /// Size of the value in bytes: a lower bound of every encoding of it.
     pub fn value_bytes(&self) -> usize {
         crate::session::payload_bytes(&self.value)
     }
 
-    /// Bytes of its name, its constraints and its metadata: what any encoding of them has at least.
+    /// Size of name, constraints and metadata in bytes: a lower bound of every encoding of them.
     pub fn description_bytes(&self) -> usize {
         let constraints = &self.constraints;
         let lists = [&constraints.choices, &constraints.allowed_modules];
@@ -58,7 +58,7 @@ pub enum VariableType {
     String,
     /// A whole number.
     Integer,
-    /// A floating-point number; whole numbers are taken too.
+    /// A floating-point number; whole numbers are accepted too.
     Float,
     /// A truth value.
     Boolean,
@@ -85,7 +85,7 @@ impl VariableType {
         Self::Tensor,
     ];
 
-    /// Its name, for example `integer`.
+    /// Returns the name, for example `integer`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::String => "string",
@@ -99,7 +99,7 @@ impl VariableType {
         }
     }
 
-    /// The type of this name.
+    /// Returns the type with this name. `None` if there is none.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|kind| kind.name() == name)
     }
@@ -121,14 +121,14 @@ pub struct NewVariable {
     pub kind: VariableType,
     /// Its first value.
     pub value: Value,
-    /// What its values must satisfy, the first one included.
+    /// Conditions that its values must satisfy, including the first.
     pub constraints: Constraints,
-    /// At most 32 entries and 4096 bytes.
+    /// Its metadata: at most 32 entries and 4096 bytes.
     pub metadata: Metadata,
 }
 
 impl NewVariable {
-    /// A variable without constraints or metadata.
+    /// Creates a variable without constraints or metadata.
     pub fn new(name: impl Into<String>, kind: VariableType, value: impl Into<Value>) -> Self {
         Self {
             name: name.into(),
@@ -162,12 +162,12 @@ pub struct SetVariable {
     pub name: String,
     /// The new value.
     pub value: Value,
-    /// Set only if this is the version now.
+    /// Version that the variable must have now. `None` for any.
     pub expected_version: Option<u64>,
 }
 
 impl SetVariable {
-    /// Sets whatever the version is.
+    /// Sets the value at any version.
     pub fn new(name: impl Into<String>, value: impl Into<Value>) -> Self {
         Self {
             name: name.into(),
@@ -176,7 +176,7 @@ impl SetVariable {
         }
     }
 
-    /// Sets only if this is the version now.
+    /// Sets the value only if this is the current version.
     #[must_use]
     pub const fn expected_version(mut self, version: u64) -> Self {
         self.expected_version = Some(version);

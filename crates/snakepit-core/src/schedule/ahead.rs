@@ -1,8 +1,11 @@
-//! Calls that are sent ahead of their turn: they lie in the connection of a slot while the call before them runs.
+//! Calls that are sent ahead of their turn: they wait in the connection of a slot while the call
+//! before them runs.
 //!
-//! A worker whose next call is there already does not fall asleep between two calls. Until its turn such a call counts as waiting: the slot is
-//! its own when all calls before it have given it back, and it can go back to its place in the queue before. That is for short calls alone,
-//! under load, and in the order of the queue: a call that might run on any worker at once never lies behind another one.
+//! A worker whose next call has already arrived does not fall asleep between two calls. Until its
+//! turn such a call counts as waiting. It gets the slot when all calls before it have given it
+//! back; until then it can return to its place in the queue. Calls are sent ahead only if calls are
+//! short, under load, and in the order of the queue: a call that could run on another worker at
+//! once never waits behind another call.
 
 #[cfg(test)]
 mod tests;
@@ -18,19 +21,20 @@ use crate::{CallId, SessionId, Slot};
 /// Most calls ahead in one slot.
 pub(crate) const MOST: usize = 4;
 
-/// Time that all calls ahead in one slot may take together, by the mean of those that ended; none is sent behind calls that take longer.
+/// Time that all calls ahead in one slot may take together, by the mean duration of calls. Nothing
+/// is sent ahead if calls take longer.
 pub(crate) const BUDGET: Duration = Duration::from_micros(500);
 
-/// Calls in a row that have to be short before one is sent ahead.
+/// Number of short calls in a row before one is sent ahead.
 pub(crate) const STREAK: u32 = 16;
 
-/// Largest arguments of a call that is sent ahead, in bytes: what lies in connections is bounded.
+/// Largest arguments in bytes of a call that is sent ahead. This bounds the data in connections.
 pub(crate) const LARGEST: usize = 16 << 10;
 
-/// Whether calls are short.
+/// Detects that calls are short.
 #[derive(Debug, Default)]
 pub(super) struct Haste {
-    /// Short calls since the last one that was not.
+    /// Short calls since the last long one.
     streak: u32,
 }
 
@@ -43,7 +47,8 @@ impl Haste {
         };
     }
 
-    /// Calls that may be ahead in one slot, where calls take so many nanoseconds.
+    /// Returns the number of calls that may be ahead in one slot, for a mean duration in
+    /// nanoseconds.
     fn depth(&self, mean: Option<u64>) -> usize {
         let Some(mean) = mean.filter(|_| self.streak >= STREAK) else {
             return 0;
@@ -53,23 +58,23 @@ impl Haste {
     }
 }
 
-/// One slot: the call that has it, and those that were sent ahead to it.
+/// One slot: the call that has it, and the calls that were sent ahead to it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Place {
-    /// Tells the calls apart that have the slot one after the other.
+    /// Turn of the call that has the slot; successive calls have different turns.
     turn: u32,
-    /// The last turn that was given out.
+    /// The last turn that was assigned.
     last: u32,
     /// The last call here is known to be in the connection, so that another one may follow.
     sent: bool,
-    /// The call that has it was called back while it was ahead of its turn.
+    /// The call that has the slot was called back while it was ahead of its turn.
     called_back: bool,
     /// Turns of cancelled calls that are not over: nothing is sent behind them.
     cancelled: Vec<u32>,
     ahead: VecDeque<Ahead>,
 }
 
-/// What a call that was sent ahead needs to wait again, and to stop waiting.
+/// A call that was sent ahead, with the data that it needs to wait again or to stop waiting.
 #[derive(Clone, Debug)]
 pub(super) struct Ahead {
     turn: u32,
@@ -81,7 +86,7 @@ pub(super) struct Ahead {
 }
 
 impl Place {
-    /// The next turn: the slot is taken, or given back.
+    /// Starts the next turn: the slot is taken, or given back.
     pub(super) fn take(&mut self) -> u32 {
         self.turn = self.next();
         (self.sent, self.called_back) = (false, false);
@@ -98,7 +103,7 @@ impl Place {
         self.turn == grant.turn
     }
 
-    /// The call that got this grant is in the slot, perhaps behind others.
+    /// Returns true if the call of this grant is in the slot, perhaps behind others.
     pub(super) fn knows(&self, grant: Grant) -> bool {
         self.has(grant) || self.position(grant).is_some()
     }
@@ -107,7 +112,7 @@ impl Place {
         self.ahead.iter().position(|one| one.turn == grant.turn)
     }
 
-    /// The last call here.
+    /// Returns the turn of the last call here.
     fn tail(&self) -> u32 {
         self.ahead.back().map_or(self.turn, |one| one.turn)
     }
@@ -131,7 +136,7 @@ impl Slots {
         entry.places.get_mut(usize::from(slot.0))
     }
 
-    /// One more call may follow those in the slot.
+    /// Returns true if one more call may follow those in the slot.
     fn has_room(&self, key: WorkerKey, slot: Slot, depth: usize) -> bool {
         self.entry(key).is_some_and(|entry| {
             let place = &entry.places[usize::from(slot.0)];
@@ -142,14 +147,15 @@ impl Slots {
 }
 
 impl<W> Scheduler<W> {
-    /// Slots of this worker may have calls ahead of their turn.
+    /// Allows calls ahead of their turn in the slots of this worker.
     pub fn let_ahead(&mut self, key: WorkerKey) {
         if let Some(entry) = self.slots.entry_mut(key) {
             entry.ahead = true;
         }
     }
 
-    /// A call is in the connection of its slot: another one may follow it, which is returned with the place that it gets.
+    /// Notes that a call is in the connection of its slot. Returns the call that may follow it,
+    /// with its grant.
     pub fn sent(&mut self, grant: Grant) -> Option<(W, Grant)> {
         let place = self.slots.place_mut(grant.worker, grant.slot)?;
         if place.tail() != grant.turn {
@@ -159,21 +165,24 @@ impl<W> Scheduler<W> {
         self.send_ahead(grant.worker, grant.slot)
     }
 
-    /// The place in the queue of a call that was sent ahead, and the id that it is to have. `None` once the slot is its own, or void.
+    /// Returns the place in the queue of a call that was sent ahead, and the id of its attempt
+    /// there. `None` if the call has its slot, or the grant is void.
     pub fn ahead(&self, grant: Grant) -> Option<(u64, CallId)> {
         let place = self.slots.place(grant)?;
         let one = &place.ahead[place.position(grant)?];
         Some((one.number, one.call))
     }
 
-    /// The slot of this grant is its own, whether or not its worker takes further calls.
+    /// Returns true if the call of this grant has its slot, even if its worker takes no further
+    /// calls.
     pub fn has(&self, grant: Grant) -> bool {
         self.slots
             .place(grant)
             .is_some_and(|place| place.has(grant))
     }
 
-    /// Calls back what lies behind a call that is to be cancelled; nothing more is sent there before that one is over.
+    /// Calls back the calls behind a call that is to be cancelled. Nothing more is sent there
+    /// before that call is over.
     pub fn call_back_behind(&mut self, grant: Grant) -> Vec<(Slot, CallId)> {
         let Some(place) = self.slots.place_mut(grant.worker, grant.slot) else {
             return Vec::new();
@@ -188,8 +197,8 @@ impl<W> Scheduler<W> {
         behind.map(|one| one.call_back(grant.slot)).collect()
     }
 
-    /// Calls back everything that lies behind other calls in the slots of a worker, but what was called back before. Whoever asks has seen to
-    /// it that nothing more is sent.
+    /// Calls back all calls ahead of their turn in the slots of a worker, except those that were
+    /// called back before. The caller must have ensured that no more are sent.
     pub fn call_back(&mut self, key: WorkerKey) -> Vec<(Slot, CallId)> {
         let Some(entry) = self.slots.entry_mut(key) else {
             return Vec::new();
@@ -202,7 +211,7 @@ impl<W> Scheduler<W> {
         calls
     }
 
-    /// The call that got this grant was called back while it was ahead of its turn.
+    /// Returns true if the call of this grant was called back while it was ahead of its turn.
     pub fn is_called_back(&self, grant: Grant) -> bool {
         self.slots.place(grant).is_some_and(|place| {
             let at = place.position(grant);
@@ -211,15 +220,15 @@ impl<W> Scheduler<W> {
         })
     }
 
-    /// A call took so long that one behind it is taken back: calls are not short any more.
+    /// Notes that a call took so long that one behind it is recalled: calls are not short any more.
     pub fn slow(&mut self) {
         self.haste.streak = 0;
     }
 
-    /// Sends the next waiting call ahead to a slot, if it may be.
+    /// Sends the next waiting call ahead to a slot, if that is allowed.
     fn send_ahead(&mut self, key: WorkerKey, slot: Slot) -> Option<(W, Grant)> {
         let depth = self.haste.depth(self.pace.mean());
-        // Each other slot that comes free finds a call, so none waits here that could run there.
+        // With a waiting call for each slot, none waits here that could run elsewhere.
         let enough = self.queue.here() >= self.slots.capacity();
         if depth == 0 || !enough || !self.slots.has_room(key, slot, depth) || self.claims.waits(key)
         {
@@ -256,8 +265,9 @@ impl<W> Scheduler<W> {
         Some((waiting.waiter, grant))
     }
 
-    /// Gives the slot of a call that is over to the one that was sent ahead to it, or takes a call back that was sent ahead itself. `false`
-    /// when there is neither: the slot is to be put back.
+    /// Ends a call: gives its slot to the next call that was sent ahead to it, or removes the call
+    /// itself if it was ahead of its turn. Returns `false` if there is neither: the slot has to be
+    /// put back.
     pub(super) fn pass_on(&mut self, grant: Grant, released: &mut Released<W>) -> bool {
         let Some(place) = self.slots.place_mut(grant.worker, grant.slot) else {
             return false;
@@ -272,7 +282,7 @@ impl<W> Scheduler<W> {
             next
         } else {
             let at = place.position(grant);
-            // The one before was sent, otherwise this one would not be here.
+            // The call before it was sent, otherwise this one would not be here.
             place.sent |= at.is_some_and(|at| at + 1 == place.ahead.len());
             at.and_then(|at| place.ahead.remove(at))
         };
@@ -286,7 +296,7 @@ impl<W> Scheduler<W> {
         true
     }
 
-    /// Calls that were sent ahead to a worker which is gone wait there no more.
+    /// Ends the waiting of calls that were sent ahead to a worker that is gone.
     pub(super) fn forget_ahead(&mut self, key: WorkerKey) {
         let Some(entry) = self.slots.entry_mut(key) else {
             return;

@@ -1,4 +1,4 @@
-//! What calls ask of the scheduler, and what it answers.
+//! Requests to the scheduler, and its answers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::{Grant, HOME_IDLE, HOME_LIMIT, Lost, Patience, QueueBound, Ticket, Wo
 use crate::WorkerId;
 use crate::{Affinity, SessionId};
 
-/// Who may wait, and in which order.
+/// Limits and order of the queue.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
     /// Calls that may wait.
@@ -25,12 +25,12 @@ pub struct Rules {
     pub fair: bool,
     /// Sessions that may be bound.
     pub homes: usize,
-    /// Time after the last call of a bound session at which it makes room for another one.
+    /// Time after its last call after which a bound session makes room for another one.
     pub home_idle: Duration,
 }
 
 impl Rules {
-    /// So many calls may wait, first come, first served.
+    /// Creates rules for a queue of at most `calls` calls, first come, first served.
     pub const fn new(calls: usize) -> Self {
         Self {
             calls,
@@ -43,37 +43,38 @@ impl Rules {
     }
 }
 
-/// What a call asks for.
+/// An admission request of a call.
 #[derive(Clone, Copy, Debug)]
 pub struct Ask<'a> {
-    /// Its session.
+    /// Session of the call.
     pub session: Option<&'a SessionId>,
-    /// How firmly the session is bound to a worker.
+    /// Strength of the session's bond to a worker.
     pub affinity: Affinity,
-    /// Slots of the calls that it is nested in.
+    /// Slots of the calls in which it is nested.
     pub ancestors: &'a [Grant],
-    /// A full queue refuses it; otherwise the caller bounds itself.
+    /// A full queue rejects the call. Without it, the caller limits itself.
     pub bounded: bool,
     /// Workers are about to be added.
     pub growing: bool,
-    /// Bytes that it keeps in memory while it waits.
+    /// Bytes that the call keeps in memory while it waits.
     pub bytes: usize,
-    /// With whom it shares its turns where turns are fair; its session when absent.
+    /// Key by which the call takes turns, where turns are fair. `None` for its session.
     pub fair_key: Option<&'a Arc<str>>,
-    /// Its share of the turns, at least 1.
+    /// Weight of its key, at least 1.
     pub weight: u16,
-    /// It is refused when it would have to wait longer than this; never when absent.
+    /// Longest times that the call can wait: it is rejected if the estimates exceed them. `None`
+    /// for no such check.
     pub patience: Option<Patience>,
-    /// The moment at which it comes. Without one, a bound session never makes room for its session.
+    /// Time of the request. `None` if no bound session may make room for that of the call.
     pub now: Option<Instant>,
-    /// It can be sent ahead of its turn.
+    /// The call can be sent ahead of its turn.
     pub ahead: bool,
-    /// It was, and has this place in the queue.
+    /// Place in the queue of a call that was sent ahead and returns.
     pub place: Option<u64>,
 }
 
 impl<'a> Ask<'a> {
-    /// A call with a hint that a full queue refuses.
+    /// Creates the request of a call with a hint, which a full queue rejects.
     pub const fn new(session: Option<&'a SessionId>) -> Self {
         Self {
             session,
@@ -97,21 +98,21 @@ impl<'a> Ask<'a> {
 pub enum Acquire {
     /// The call has a slot.
     Granted(Grant),
-    /// The call waits.
+    /// The call is in the queue.
     Queued(Ticket),
-    /// The call must not wait.
+    /// The call is rejected because of this bound.
     Full(QueueBound),
     /// The session's worker has no free slot.
     Busy(WorkerKey),
     /// The session's worker is gone.
     Lost(Lost),
-    /// As many sessions are bound as can be.
+    /// The number of bound sessions has reached its limit.
     TooManyHomes,
     /// The call could only wait for calls that wait for it.
     Deadlock,
 }
 
-/// What follows from a slot becoming free, or from a worker going.
+/// The consequences of a free slot, or of the end of a worker.
 #[derive(Debug)]
 #[must_use]
 pub struct Released<W> {
@@ -119,7 +120,7 @@ pub struct Released<W> {
     pub wake: Option<(W, Grant)>,
     /// A call that had been sent ahead has the slot now.
     pub passed_on: bool,
-    /// A retired worker has no calls any more.
+    /// A retired worker that has no more calls.
     pub idle: Option<WorkerKey>,
     /// Waiting calls whose session's worker is gone.
     pub lost: Vec<(W, Lost)>,
@@ -134,7 +135,7 @@ impl<W> Released<W> {
     };
 }
 
-/// What follows from a new worker.
+/// The consequences of a new worker.
 #[derive(Debug)]
 #[must_use]
 pub struct Added<W> {
@@ -148,7 +149,7 @@ pub struct Added<W> {
 
 #[cfg(any(test, feature = "testing"))]
 impl<W> Scheduler<W> {
-    /// A scheduler without workers, whose queue takes `queue_limit` calls.
+    /// Creates a scheduler without workers, with a queue of at most `queue_limit` calls.
     pub fn new(queue_limit: usize) -> Self {
         Self::with_rules(Rules::new(queue_limit))
     }

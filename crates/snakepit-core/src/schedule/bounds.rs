@@ -1,4 +1,4 @@
-//! How much may wait: calls, their bytes, and calls of one session.
+//! Limits of the queue: calls, their bytes, and calls of one session.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -7,23 +7,23 @@ use std::time::Duration;
 use super::Ask;
 use crate::SessionId;
 
-/// Why a call must not wait.
+/// The bound because of which a call is rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum QueueBound {
-    /// As many calls wait as may.
+    /// The number of waiting calls has reached its limit.
     Calls {
         /// The limit.
         limit: usize,
     },
-    /// The arguments of the waiting calls are as large as they may be.
+    /// The arguments of the waiting calls, with those of this call, would exceed the limit.
     Bytes {
         /// Bytes that wait.
         queued: usize,
         /// The limit.
         limit: usize,
     },
-    /// As many calls of the session wait as may.
+    /// The number of waiting calls of the session has reached its limit.
     Session {
         /// The session.
         session: SessionId,
@@ -32,13 +32,13 @@ pub enum QueueBound {
     },
     /// The call would have to wait longer than it can.
     Wait {
-        /// How long it would wait.
+        /// Estimated wait.
         estimate: Duration,
     },
 }
 
 impl QueueBound {
-    /// The setting that says so.
+    /// Name of the setting behind the bound.
     pub const fn setting(&self) -> &'static str {
         match self {
             Self::Calls { .. } => "queue_limit",
@@ -66,14 +66,14 @@ impl fmt::Display for QueueBound {
     }
 }
 
-/// The limits, and what counts against them. The number of waiting calls is the queue's.
+/// The limits and their present use. The number of waiting calls is kept by the queue.
 #[derive(Debug)]
 pub(crate) struct Bounds {
     calls: usize,
     bytes: usize,
     session: Option<usize>,
     queued_bytes: usize,
-    /// Waiting calls of each session; empty where sessions have no limit.
+    /// Waiting calls of each session; empty if sessions have no limit.
     sessions: HashMap<SessionId, usize>,
 }
 
@@ -92,7 +92,8 @@ impl Bounds {
         self.queued_bytes
     }
 
-    /// The bound that a call would break beside `queued` others. A call alone may have any size.
+    /// Returns the bound that a call would exceed in addition to `queued` others. A single call may
+    /// have any size.
     pub(crate) fn broken(&self, ask: &Ask<'_>, queued: usize) -> Option<QueueBound> {
         if queued >= self.calls {
             return Some(QueueBound::Calls { limit: self.calls });
@@ -112,7 +113,7 @@ impl Bounds {
         })
     }
 
-    /// A call begins to wait.
+    /// Counts a call that begins to wait.
     pub(crate) fn enter(&mut self, session: Option<&SessionId>, bytes: usize) {
         self.queued_bytes += bytes;
         if let Some(session) = session.filter(|_| self.session.is_some()) {
@@ -120,7 +121,7 @@ impl Bounds {
         }
     }
 
-    /// A call does not wait any more.
+    /// Discounts a call that no longer waits.
     pub(crate) fn leave(&mut self, session: Option<&SessionId>, bytes: usize) {
         self.queued_bytes -= bytes;
         if let Some(session) = session.filter(|_| self.session.is_some())

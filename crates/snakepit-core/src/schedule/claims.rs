@@ -1,9 +1,10 @@
-//! Slots of one certain worker, for what the pool itself has to ask it: before any call that waits, but never beside a free slot.
+//! Slots of one certain worker for the pool's own requests: granted before any waiting call, but
+//! never in addition to a free slot.
 
 use super::slots::{Grant, WorkerKey};
 use super::{Scheduler, Slots};
 
-/// Who waits for the next free slot of a worker: one at most for each.
+/// The claimants of the next free slot of a worker: at most one for each worker.
 #[derive(Debug)]
 pub(super) struct Claims<W> {
     waiting: Vec<(WorkerKey, W)>,
@@ -16,14 +17,14 @@ impl<W> Claims<W> {
         }
     }
 
-    /// Grants a slot of the worker to whoever claimed it, if there is both.
+    /// Grants a slot of the worker to its claimant, if there is both.
     pub(super) fn next(&mut self, key: WorkerKey, slots: &mut Slots) -> Option<(W, Grant)> {
         let place = self.place(key)?;
         let grant = slots.take_from(key)?;
         Some((self.waiting.swap_remove(place).1, grant))
     }
 
-    /// The worker takes no further calls.
+    /// Drops the claim on a worker that takes no further calls.
     pub(super) fn gone(&mut self, key: WorkerKey) {
         if let Some(place) = self.place(key) {
             self.waiting.swap_remove(place);
@@ -34,7 +35,7 @@ impl<W> Claims<W> {
         self.waiting.clear();
     }
 
-    /// Somebody waits for a slot of the worker.
+    /// Returns true if there is a claim on the worker.
     pub(super) fn waits(&self, key: WorkerKey) -> bool {
         self.place(key).is_some()
     }
@@ -44,18 +45,20 @@ impl<W> Claims<W> {
     }
 }
 
-/// What becomes of a claim.
+/// The answer to a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Claim {
     Granted(Grant),
-    /// It gets the next slot that comes free. When the worker goes first, the waiter is dropped.
+    /// The claim gets the next slot that becomes free. If the worker goes first, the waiter is
+    /// dropped.
     Waits,
-    /// The worker takes no calls any more, or its slot is claimed already.
+    /// The worker takes no more calls, or its slot is claimed already.
     Refused,
 }
 
 impl<W> Scheduler<W> {
-    /// Asks for a slot of this worker. No affinity, turn or bound has a part in it, and it counts as no call.
+    /// Claims a slot of this worker. Affinity, fair turns and bounds do not apply, and the claim
+    /// does not count as a call.
     pub(crate) fn claim(&mut self, key: WorkerKey, waiter: impl FnOnce() -> W) -> Claim {
         if !self.slots.is_active(key) || self.claims.place(key).is_some() {
             return Claim::Refused;

@@ -1,8 +1,8 @@
-//! The entries of the queue by their index. Tests learn how often one was looked at.
+//! The entries of the queue by their index. Tests count the accesses.
 
 use std::ops::{Index, IndexMut};
 
-/// A vector that is only read by index, or as a whole.
+/// A vector that is accessed only by index, or as a whole.
 #[derive(Debug)]
 pub(super) struct Entries<T> {
     all: Vec<T>,
@@ -46,7 +46,7 @@ impl<T> Entries<T> {
     #[expect(clippy::unused_self, reason = "it counts in tests")]
     const fn look(&self, _: usize) {}
 
-    /// Entries that were looked at so far.
+    /// Number of accesses so far.
     #[cfg(test)]
     pub(super) const fn looks(&self) -> u64 {
         self.looks.get()

@@ -1,10 +1,13 @@
 //! Fair turns: deficit round robin over flows, with the time that calls held their slots as cost.
 //!
-//! After M. Shreedhar and G. Varghese, "Efficient Fair Queueing using Deficit Round Robin", SIGCOMM 1995. In each round every flow that
-//! waits may use one turn, which is the mean cost of a call times the flow's weight. A flow that has used more takes its next turn as many
-//! rounds later. The original visits such flows in each round until they have saved enough; here they are put into the round that they
-//! would reach ([`Wheel`]), so that the next call is found in O(1). Costs are known only when calls end: a call is charged what calls of
-//! its flow cost lately, and the difference when it gives its slot back. What a flow did not use while it had nothing to do is lost.
+//! After M. Shreedhar and G. Varghese, "Efficient Fair Queueing using Deficit Round Robin", SIGCOMM
+//! 1995. In each round every waiting flow may use one turn, which is the mean cost of a call times
+//! the flow's weight. A flow that has used more takes its next turn as many rounds later. The
+//! original visits such flows in each round until they have saved enough; here they are put into
+//! the round that they would reach ([`Wheel`]), so that the next call is found in O(1). Costs are
+//! known only when calls end: a call is charged the recent cost of its flow's calls, and the
+//! difference when it gives its slot back. Turns that a flow did not use while it was idle are
+//! lost.
 
 #[cfg(test)]
 mod tests;
@@ -18,20 +21,20 @@ use super::wheel::{SPAN, Spoke, Turning, Wheel};
 use super::{Ask, Grant, WorkerKey};
 use crate::SessionId;
 
-/// The cost of a mean call.
+/// The cost of an average call.
 pub(crate) const TURN: u64 = 1 << 16;
-/// No call counts as more than this, so that one slow call does not keep its flow out for long.
+/// The highest cost of a call, so that one slow call does not block its flow for long.
 const DEAREST: u64 = 32 * TURN;
-/// No call counts as less.
+/// The lowest cost of a call.
 const CHEAPEST: u64 = TURN / 64;
-/// No flow is farther ahead of the others than this.
+/// The greatest distance of a flow ahead of the others.
 const FARTHEST: u64 = (SPAN - 1) * TURN;
-/// Part of the way that the unit goes towards the mean with each call.
+/// Inverse of the weight with which each call moves the unit towards the mean.
 pub(crate) const UNIT_PART: u64 = 64;
-/// Idle flows remembered for what they have used; the one idle for longest is forgotten first.
+/// Idle flows whose use is remembered; the one idle for longest is forgotten first.
 pub(crate) const IDLE_LIMIT: usize = 1024;
 
-/// Who shares turns.
+/// The key of those calls that share turns.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum FlowKey {
     /// All calls without session and key.
@@ -54,13 +57,13 @@ impl FlowKey {
 struct Flow {
     key: FlowKey,
     weight: u64,
-    /// What it has used, on the scale of the clock.
+    /// Turns used, on the scale of the clock.
     used: u64,
-    /// What its calls cost lately.
+    /// Recent cost of its calls.
     cost: u64,
     waiting: u32,
     running: u32,
-    /// When it became idle; 0 while it is not.
+    /// Moment at which it became idle; 0 if it is not idle.
     idle: u64,
 }
 
@@ -78,20 +81,20 @@ impl Turning for Strand {
     }
 }
 
-/// What a running call was charged.
+/// The amount that a running call was charged.
 #[derive(Debug)]
 struct Charge {
     flow: u32,
     expected: u64,
 }
 
-/// Flows, their turns, and what their running calls were charged.
+/// Flows, their turns, and the charges of their running calls.
 #[derive(Debug, Default)]
 pub(crate) struct Fair {
     flows: Vec<Flow>,
     vacant_flows: Vec<u32>,
     index: HashMap<FlowKey, u32>,
-    /// Idle flows, oldest first, with the moment; those that came back in between are still there.
+    /// Idle flows with the moment, oldest first; includes those that have become active again.
     idle: VecDeque<(u64, u32)>,
     moments: u64,
     strands: Vec<Strand>,
@@ -99,21 +102,23 @@ pub(crate) struct Fair {
     strand_index: HashMap<(usize, u32), u32>,
     wheels: Vec<Wheel>,
     running: HashMap<Grant, Charge>,
-    /// What [`TURN`] stands for in nanoseconds: the mean time of calls, followed slowly. A mean that every dear call moves would make dear
-    /// calls look cheaper and the cheap ones after it, too.
+    /// The duration of [`TURN`] in nanoseconds: the mean time of calls, followed slowly. If every
+    /// expensive call moved the mean, expensive calls and the cheap ones after them would look
+    /// cheaper.
     unit: Option<u64>,
-    /// Where the flow that was served last had its turn.
+    /// Position of the last served flow's turn.
     clock: u64,
 }
 
 impl Fair {
-    /// The flow of a call, made if need be. Whoever asks uses it at once, by [`wait`](Self::wait) or [`charge`](Self::charge).
+    /// Returns the flow of a call, created if necessary. The caller must use it at once, with
+    /// [`wait`](Self::wait) or [`charge`](Self::charge).
     pub(crate) fn flow(&mut self, ask: &Ask<'_>) -> u32 {
         let (key, weight) = (FlowKey::of(ask), u64::from(ask.weight.max(1)));
         if let Some(&flow) = self.index.get(&key) {
             let one = &mut self.flows[flow as usize];
             one.weight = weight;
-            // It could have been forgotten by now.
+            // Its turns are used up, so it could have been forgotten by now.
             if one.idle > 0 && one.used <= self.clock {
                 one.cost = TURN;
             }
@@ -133,7 +138,7 @@ impl Fair {
         index
     }
 
-    /// A call of the flow waits in a line: the strand that it belongs to.
+    /// Adds a waiting call of the flow to a line. Returns the strand that it belongs to.
     pub(crate) fn wait(&mut self, flow: u32, line: usize) -> u32 {
         let one = &mut self.flows[flow as usize];
         one.waiting += 1;
@@ -141,7 +146,7 @@ impl Fair {
         self.strand(flow, line)
     }
 
-    /// The strand of a flow in a line, with its turn.
+    /// Returns the strand of a flow in a line, with its turn.
     pub(crate) fn strand(&mut self, flow: u32, line: usize) -> u32 {
         if let Some(&strand) = self.strand_index.get(&(line, flow)) {
             return strand;
@@ -158,12 +163,12 @@ impl Fair {
         index
     }
 
-    /// The flow of a strand.
+    /// Returns the flow of a strand.
     pub(crate) fn flow_of(&self, strand: u32) -> u32 {
         self.strands[strand as usize].flow
     }
 
-    /// Nobody waits in the strand any more.
+    /// Removes a strand in which no call waits any more.
     pub(crate) fn close(&mut self, strand: u32) {
         let Strand { line, flow, .. } = self.strands[strand as usize];
         self.wheels[line].remove(&mut self.strands, strand);
@@ -171,25 +176,25 @@ impl Fair {
         self.vacant_strands.push(strand);
     }
 
-    /// A call of the flow does not wait any more.
+    /// Discounts a call of the flow that no longer waits.
     pub(crate) fn leave(&mut self, flow: u32) {
         self.flows[flow as usize].waiting -= 1;
         self.rest(flow);
     }
 
-    /// The round in which a flow has its next turn.
+    /// Returns the round in which a flow has its next turn.
     fn due(&self, flow: u32) -> u64 {
         self.flows[flow as usize].used.max(self.clock) / TURN
     }
 
-    /// Finds who has the next turn in a line, and in which round.
+    /// Finds the strand with the next turn in a line. Returns its round, and the strand.
     pub(crate) fn turn(&mut self, line: usize) -> Option<(u64, u32)> {
         let wheel = self.wheels.get_mut(line)?;
         loop {
             let front = wheel.front()?;
             let Strand { flow, spoke, .. } = &self.strands[front as usize];
             let (round, used) = (spoke.round, self.flows[*flow as usize].used);
-            // It has used its turn since it was put here.
+            // The flow has used its turn since it was put here.
             let due = used / TURN;
             if due <= round {
                 return Some((round, front));
@@ -199,18 +204,18 @@ impl Fair {
         }
     }
 
-    /// Who has the next turn in a line, after [`turn`](Self::turn) has found out.
+    /// Returns the strand with the next turn in a line, as found by [`turn`](Self::turn).
     pub(crate) fn front(&self, line: usize) -> Option<u32> {
         self.wheels.get(line)?.front()
     }
 
-    /// A waiting call of this strand gets a slot.
+    /// Charges a waiting call of this strand that gets a slot.
     pub(crate) fn charge_turn(&mut self, strand: u32, grant: Grant) {
         let Strand { flow, spoke, .. } = self.strands[strand as usize];
         self.charge(flow, spoke.round * TURN, grant);
     }
 
-    /// A call of this flow gets a slot without waiting.
+    /// Charges a call of this flow that gets a slot without waiting.
     pub(crate) fn charge_now(&mut self, flow: u32, grant: Grant) {
         self.charge(flow, self.flows[flow as usize].used, grant);
     }
@@ -225,7 +230,8 @@ impl Fair {
         self.running.insert(grant, Charge { flow, expected });
     }
 
-    /// A call gives its slot back, which it held for that time; nothing when it did not use it. `mean` is the time that calls hold a slot.
+    /// Settles the charge of a call that gives its slot back. `held` is the time for which it held
+    /// the slot, `None` if it did not use it; `mean` is the mean time in nanoseconds.
     pub(crate) fn settle(&mut self, grant: Grant, held: Option<Duration>, mean: Option<u64>) {
         let Some(Charge { flow, expected }) = self.running.remove(&grant) else {
             return;
@@ -250,7 +256,7 @@ impl Fair {
         self.rest(flow);
     }
 
-    /// A worker is gone, and with it the calls on it.
+    /// Drops the charges of the calls on a worker that is gone.
     pub(crate) fn gone(&mut self, worker: WorkerKey) {
         let gone: Vec<_> = self
             .running
@@ -263,7 +269,8 @@ impl Fair {
         }
     }
 
-    /// Calls that would have their turn before one that comes now, of `queued`: in each round until it is its own turn, one of each flow.
+    /// Returns the number of calls, out of `queued`, that would have their turn before a new one:
+    /// in each round until its own turn, one of each flow.
     pub(crate) fn ahead(&self, ask: &Ask<'_>, queued: usize) -> usize {
         let own = self.index.get(&FlowKey::of(ask));
         let own = own.map_or(0, |flow| self.flows[*flow as usize].waiting as usize);
@@ -271,7 +278,7 @@ impl Fair {
         queued.min(rounds.saturating_mul(self.strand_index.len()))
     }
 
-    /// Remembers a flow that has nothing to do as long as that makes a difference.
+    /// Remembers an idle flow for as long as its use matters.
     fn rest(&mut self, flow: u32) {
         let one = &mut self.flows[flow as usize];
         if one.waiting > 0 || one.running > 0 {
@@ -295,14 +302,14 @@ impl Fair {
         }
     }
 
-    /// Flows that are remembered.
+    /// Number of remembered flows.
     #[cfg(test)]
     pub(crate) fn known(&self) -> usize {
         self.index.len()
     }
 }
 
-/// The cost of a call that held its slot for this time, where the mean is that many nanoseconds.
+/// Returns the cost of a call that held its slot for this time, with a mean in nanoseconds.
 pub(crate) fn cost(held: Duration, mean: u64) -> u64 {
     let cost = held.as_nanos() * u128::from(TURN) / u128::from(mean.max(1));
     u64::try_from(cost)

@@ -1,11 +1,11 @@
-//! Which worker had a session's last call: a hint, never a promise.
+//! The worker of a session's last call: a hint, never a promise.
 
 use std::collections::HashMap;
 
 use super::WorkerKey;
 use crate::SessionId;
 
-/// No entry.
+/// Index of no entry.
 const NONE: u32 = u32::MAX;
 
 /// Sessions remembered; the one unused for longest is forgotten first.
@@ -19,7 +19,8 @@ struct Entry {
     next: u32,
 }
 
-/// Sessions in order of use, most recent first, with an index by name. Hints to workers that are gone are harmless: their key is void.
+/// Sessions in order of use, most recent first, with an index by name. A hint to a worker that is
+/// gone is harmless: its key is void.
 #[derive(Debug)]
 pub(crate) struct Hints {
     index: HashMap<SessionId, u32>,
@@ -77,7 +78,7 @@ impl Hints {
         self.link(index);
     }
 
-    /// Forgets one session. `false` when it is not there.
+    /// Forgets one session. Returns `false` if it is unknown.
     pub(crate) fn forget(&mut self, session: &SessionId) -> bool {
         let Some(index) = self.index.remove(session) else {
             return false;
@@ -86,7 +87,7 @@ impl Hints {
         let last = self.entries.len() - 1;
         self.entries.swap_remove(index as usize);
         if index as usize != last {
-            // The last entry has moved to the free place.
+            // The last entry has moved to the vacant place.
             let entry = &self.entries[index as usize];
             let (previous, next) = (entry.previous, entry.next);
             *self

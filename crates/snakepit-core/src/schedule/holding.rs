@@ -1,4 +1,4 @@
-//! Workers that are held back until one call has them alone.
+//! Workers that are held until they have a single call.
 
 use super::slots::{Grant, WorkerKey};
 use super::{Lost, Scheduler};
@@ -7,28 +7,29 @@ use super::{Lost, Scheduler};
 type Filled<W> = (Vec<(W, Grant)>, Vec<(W, Lost)>);
 
 impl<W> Scheduler<W> {
-    /// Gives the least loaded worker no further calls for a time; those in it go on. Nothing when there is none that takes calls.
+    /// Holds the least loaded worker: it gets no further calls for now, and its calls continue.
+    /// `None` if no worker takes calls.
     pub fn hold(&mut self) -> Option<WorkerKey> {
         self.slots.hold()
     }
 
-    /// Another worker would be empty sooner than this one, which is held.
+    /// Returns true if another worker would be empty sooner than this held one.
     pub fn is_worse(&self, key: WorkerKey) -> bool {
         self.slots.is_worse(key)
     }
 
-    /// The worker is still held.
+    /// Returns true if the worker is still held.
     pub fn is_held(&self, key: WorkerKey) -> bool {
         self.slots.is_held(key)
     }
 
-    /// Takes a slot of a worker that is held, once no other call is in it.
+    /// Takes a slot of a held worker, if it has no other call.
     pub fn take_alone(&mut self, key: WorkerKey) -> Option<Grant> {
         let empty = self.slots.in_use_of(key) == Some(0) && !self.slots.is_paused(key);
         empty.then(|| self.slots.take_held(key)).flatten()
     }
 
-    /// A worker that was held takes calls again: those that wait get its slots.
+    /// Releases a held worker: waiting calls get its slots.
     pub fn unhold(&mut self, key: WorkerKey) -> Filled<W> {
         self.slots.unhold(key);
         let mut lost = Vec::new();
@@ -36,7 +37,8 @@ impl<W> Scheduler<W> {
         (wakes, lost)
     }
 
-    /// Takes a slot of a held worker for a call that is made from one in it: that one could not end without it.
+    /// Takes a slot of a held worker for a call nested in one of its own calls, which could not end
+    /// without it.
     pub(super) fn take_nested(&mut self, ancestors: &[Grant]) -> Option<Grant> {
         let mut held = ancestors.iter().filter(|grant| self.slots.holds(grant));
         let held =
@@ -90,7 +92,7 @@ mod tests {
         assert_eq!(scheduler.hold(), Some(free));
         assert_eq!(granted(scheduler.acquire(None, || ())).worker, busy.worker);
         assert!(matches!(scheduler.acquire(None, || ()), Acquire::Queued(_)));
-        // A worker that is held can be retired and removed like any other.
+        // A held worker can be retired and removed like any other.
         let retired = scheduler.retire(free);
         assert_eq!(retired.idle, Some(free));
         assert!(!scheduler.is_held(free) && scheduler.take_alone(free).is_none());

@@ -1,4 +1,5 @@
-//! The worker that a session is bound to: a promise until the session is released, or is idle when there is no room for others.
+//! The worker that a session is bound to: a promise until the session is released, or is idle while
+//! others need room.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -8,23 +9,25 @@ use tokio::time::Instant;
 use super::WorkerKey;
 use crate::{SessionId, WorkerId};
 
-/// Sessions bound at most. When there are as many, those that are idle make room; others are refused as long as none is.
+/// Most bound sessions. At the limit, idle sessions make room; while none is idle, further sessions
+/// are rejected.
 pub(crate) const HOME_LIMIT: usize = 1 << 20;
-/// Time after its last call at which a bound session is idle, unless sessions live longer.
+/// Time after its last call after which a bound session is idle, unless sessions live longer.
 pub(crate) const HOME_IDLE: Duration = Duration::from_secs(3600);
 
 /// The worker of one session.
 #[derive(Debug)]
 struct Home {
-    /// Nothing before the first worker, and once the loss of the last one was reported.
+    /// `None` before the first worker, and after the loss of the last one was reported.
     worker: Option<WorkerKey>,
-    /// The present or last worker.
+    /// The current or last worker.
     name: Option<WorkerId>,
-    /// Workers that the session has had.
+    /// Number of workers that the session has had.
     generation: u64,
-    /// Its last call; `None` where nobody tells the time.
+    /// Time of the last call. `None` without a clock.
     used: Option<Instant>,
-    /// The moment under which it is in the index: never later than it is idle.
+    /// The moment under which it is in the index: not later than the moment at which it becomes
+    /// idle.
     due: Option<Instant>,
 }
 
@@ -45,11 +48,11 @@ pub struct Lost {
     pub session: SessionId,
     /// The worker it had.
     pub worker: WorkerId,
-    /// How many workers the session has had, that one included.
+    /// Number of workers that the session has had, including that one.
     pub generation: u64,
 }
 
-/// As many sessions are bound as can be.
+/// The number of bound sessions has reached its limit.
 #[derive(Debug)]
 pub(crate) struct Full;
 
@@ -57,7 +60,7 @@ pub(crate) struct Full;
 #[derive(Debug)]
 pub(crate) struct Homes {
     map: HashMap<SessionId, Home>,
-    /// In order of the moments at which they can be idle.
+    /// Sessions in order of the moments at which they can be idle.
     due: BTreeSet<(Instant, SessionId)>,
     limit: usize,
     idle: Duration,
@@ -73,7 +76,8 @@ impl Homes {
         }
     }
 
-    /// The worker of a session, which is remembered from now on; `Err` when there is no room for it.
+    /// Returns the worker of a session, which is remembered from now on. `Err` if there is no room
+    /// for it.
     pub(crate) fn get_or_remember(
         &mut self,
         session: &SessionId,
@@ -91,8 +95,9 @@ impl Homes {
         Ok(home.worker)
     }
 
-    /// Forgets the session that has been idle for longest. `false` if none is. Those that were used since they were put into the index are
-    /// put in again, which happens to each at most once in the time after which it is idle.
+    /// Forgets the session that has been idle for longest. Returns `false` if none is idle.
+    /// Sessions used since they were put into the index are put in again; that happens to each at
+    /// most once in the time after which it is idle.
     fn make_room(&mut self, now: Option<Instant>) -> bool {
         let Some(now) = now else {
             return false;
@@ -129,7 +134,7 @@ impl Homes {
         home.generation += 1;
     }
 
-    /// Takes a worker that is gone from a session, and says what was lost.
+    /// Removes a worker that is gone from a session. Returns the loss.
     pub(crate) fn lose(&mut self, session: &SessionId) -> Option<Lost> {
         let home = self.map.get_mut(session)?;
         home.worker = None;

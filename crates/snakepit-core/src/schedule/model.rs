@@ -1,4 +1,4 @@
-//! The scheduler against a model that is slow and plainly right.
+//! The scheduler compared with a model that is slow and evidently correct.
 
 mod ahead;
 mod run;
@@ -16,12 +16,12 @@ enum Step {
     Ask {
         session: Option<u8>,
         affinity: Affinity,
-        /// The call that this one is made from, among those that have a slot.
+        /// The call from which this one is made, among those that have a slot.
         parent: Option<usize>,
         growing: bool,
         fair_key: Option<u8>,
         weight: u16,
-        /// It may be sent ahead.
+        /// The call may be sent ahead.
         ahead: bool,
     },
     /// A call with a slot, or one that was sent ahead, is in its worker.
@@ -29,9 +29,9 @@ enum Step {
     /// A call that was sent ahead comes back.
     Back(usize),
     Cancel(usize),
-    /// After so many microseconds, if it was used.
+    /// The call is over after so many microseconds. `None` if it did not use its slot.
     Release(usize, Option<u64>),
-    /// A call that was sent ahead is over, as far as the one before it is.
+    /// A call that was sent ahead is reported as over while the one before it still has the slot.
     ReleaseAhead(usize, Option<u64>),
     Add(u16, bool),
     Retire(usize),
@@ -81,15 +81,15 @@ struct ModelWorker {
     capacity: u16,
     retiring: bool,
     paused: bool,
-    /// It takes calls ahead.
+    /// The worker takes calls ahead.
     ahead: bool,
-    /// Who has claimed its next slot.
+    /// The claimant of its next slot.
     claim: Option<u32>,
 }
 
 struct Held {
     grant: Grant,
-    /// It is no call.
+    /// The slot was claimed: there is no call.
     claimed: bool,
     ancestors: Vec<Grant>,
 }
@@ -100,14 +100,14 @@ struct Waiting {
     session: Option<u8>,
     strict: bool,
     ancestors: Vec<Grant>,
-    /// It is known to wait for this worker.
+    /// The worker that the call is known to wait for.
     line: Option<WorkerKey>,
     flow: Flow,
     weight: u16,
     ahead: bool,
 }
 
-/// With whom a call shares its turns: key or session.
+/// The flow in which a call takes turns: key or session.
 type Flow = (Option<u8>, Option<u8>);
 
 #[derive(Default)]
@@ -153,7 +153,8 @@ impl Model {
         *home = (Some(key), home.1 + 1);
     }
 
-    /// A grant must be of a free slot of a worker that takes calls; where nothing is preferred, of the least loaded one.
+    /// Checks that a grant is of a free slot of a worker that takes calls; without a preference, of
+    /// the least loaded one.
     fn granted(&mut self, grant: Grant, ancestors: Vec<Grant>, least: bool) {
         let same = |held: &Held| (held.grant.worker, held.grant.slot) == (grant.worker, grant.slot);
         assert!(!self.held.iter().any(same), "a slot is granted twice");
@@ -204,7 +205,8 @@ impl Model {
             && self.held.iter().filter(active).all(blocked)
     }
 
-    /// What must happen when `key` has a free slot: calls that are lost on the way, and the one that gets the slot.
+    /// Returns the expected consequences of a free slot of `key`: the calls that are lost on the
+    /// way, and the one that gets the slot.
     fn next(&mut self, key: WorkerKey) -> (Vec<(u32, u8, u64)>, Option<Waiting>) {
         let mut lost = Vec::new();
         while self.is_free(key)
@@ -235,7 +237,8 @@ impl Model {
         (lost, None)
     }
 
-    /// The call that is next for a worker: the oldest one, or the oldest one of the flow that has the next turn.
+    /// Returns the next call for a worker: the oldest one, or the oldest one of the flow that has
+    /// the next turn.
     fn pick(&mut self, key: WorkerKey) -> Option<usize> {
         let usable = |waiting: &Waiting| waiting.line.is_none_or(|line| line == key);
         match &mut self.turns {
@@ -249,7 +252,7 @@ impl Model {
         workers.find(|worker| worker.key == key).expect("known")
     }
 
-    /// Who has claimed a slot of this worker that is free now.
+    /// Returns the claimant of a slot of this worker that is free now.
     fn claimed(&mut self, key: WorkerKey) -> Option<u32> {
         if !self.is_free(key) {
             return None;
@@ -263,14 +266,14 @@ impl Model {
         waiting
     }
 
-    /// Gives flows that wait their turns, and takes those of others.
+    /// Gives turns to the flows that wait, and removes those of others.
     fn strands(&mut self) {
         if let Some(turns) = &mut self.turns {
             turns.strands(&self.waiting);
         }
     }
 
-    /// A call that waited has a slot.
+    /// Moves a call that waited to the slot that it got.
     fn woken(&mut self, next: Waiting, grant: Grant) {
         if let Some(turns) = &mut self.turns {
             turns.charge_turn(next.flow, next.line, grant);
@@ -285,7 +288,7 @@ impl Model {
         home.1
     }
 
-    /// The calls that wait for a worker which takes no calls any more.
+    /// Removes the calls that wait for a worker which takes no more calls.
     fn lose_line(&mut self, key: WorkerKey) -> Vec<(u32, u8, u64)> {
         let mut lost = Vec::new();
         let (gone, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.waiting)

@@ -1,4 +1,4 @@
-//! Slots whose calls wait for calls that wait here.
+//! Slots whose calls wait for calls in the queue.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -31,21 +31,23 @@ impl Nesting {
         }
     }
 
-    /// All slots belong to calls that would wait for this one, or for others that wait already: none would ever come free.
+    /// Returns true if all slots belong to calls that would wait for this one, or for others in the
+    /// queue: none would ever become free.
     pub(crate) fn closes_circle(&self, ancestors: &[Grant], slots: &Slots) -> bool {
         let new = ancestors
             .iter()
             .filter(|grant| !self.blocked.contains_key(grant));
         let held = self.blocked.keys().chain(new);
         let held = held.filter(|grant| slots.holds(grant));
-        // A slot counts once, also where its next call has begun already.
+        // A slot counts once, even if its next call has begun already.
         let waiting: HashSet<_> = held.map(|grant| (grant.worker, grant.slot)).collect();
         !waiting.is_empty() && waiting.len() == slots.capacity()
     }
 }
 
 impl<W> Scheduler<W> {
-    /// The worker that a waiting call waits for, inner `None` if any will do. `None` if the call does not wait any more.
+    /// Returns the worker that a queued call waits for; the inner `None` means any worker. `None`
+    /// if the call is no longer in the queue.
     pub(crate) fn waits_for(&self, ticket: Ticket) -> Option<Option<WorkerKey>> {
         let waiting = self.queue.get(ticket)?;
         let session = waiting.session.as_ref().filter(|_| waiting.strict);
@@ -53,12 +55,12 @@ impl<W> Scheduler<W> {
         Some(home.filter(|key| self.slots.is_active(*key)))
     }
 
-    /// The call that got this grant still has its slot, on a worker that takes calls.
+    /// Returns true if the call of this grant still has its slot, on a worker that takes calls.
     pub(crate) fn holds(&self, grant: &Grant) -> bool {
         self.slots.holds(grant)
     }
 
-    /// Slots of one worker, or of all workers that take calls.
+    /// Number of slots of one worker, or of all workers that take calls.
     pub(crate) fn slots_of(&self, worker: Option<WorkerKey>) -> usize {
         match worker {
             Some(key) => self.slots.capacity_of(key).map_or(0, usize::from),
@@ -66,7 +68,8 @@ impl<W> Scheduler<W> {
         }
     }
 
-    /// Every slot that the call could ever get belongs to a call that would wait for it.
+    /// Returns true if every slot that the call could ever get belongs to a call that would wait
+    /// for it.
     pub(super) fn would_deadlock(&self, ask: &Ask<'_>, line: Line) -> bool {
         if let Line::Of(key) = line {
             let own = ask

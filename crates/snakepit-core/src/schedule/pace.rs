@@ -1,17 +1,18 @@
-//! How long calls hold a slot and wait for one: moving means, and what they promise to a call that comes.
+//! Moving means of the times that calls hold a slot and wait for one, and the estimates for a new
+//! call.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long a call can wait.
+/// The longest times that a call can wait.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
-    /// When it came.
+    /// Arrival of the call.
     pub now: Instant,
-    /// For a slot.
+    /// Longest wait for a slot.
     pub queue: Duration,
-    /// For its result.
+    /// Longest wait for its result. `None` for no limit.
     pub whole: Option<Duration>,
 }
 
@@ -19,9 +20,10 @@ pub struct Patience {
 const HELD_SHIFT: u32 = 4;
 /// Weight of one wait in the mean: 1/8.
 const DELAY_SHIFT: u32 = 3;
-/// An estimate is taken to be too low by this part: who is let in at its edge would be late half of the time.
+/// Estimates are raised by this part: a call accepted exactly at the limit would be late half of
+/// the time.
 const MARGIN: u32 = 8;
-/// Measurements before the mean is believed.
+/// Number of measurements before the mean is trusted.
 const TRUSTED: u32 = 16;
 
 /// Moving means in nanoseconds.
@@ -30,13 +32,13 @@ pub(crate) struct Pace {
     held: u64,
     /// Mean distance of a measurement from the mean.
     spread: u64,
-    /// Measurements so far, up to those after which each has the same weight.
+    /// Measurements so far, up to the number after which each has the same weight.
     samples: u32,
     delay: u64,
 }
 
 impl Pace {
-    /// A call has given its slot back after this time.
+    /// Adds the time after which a call gave its slot back.
     pub(crate) fn held(&mut self, time: Duration) {
         let time = nanos(time);
         let off = time.abs_diff(self.held);
@@ -53,31 +55,33 @@ impl Pace {
         }
     }
 
-    /// A call got a slot after this time in the queue.
+    /// Adds the time in the queue after which a call got a slot.
     pub(crate) fn waited(&mut self, time: Duration) {
         self.delay = toward(self.delay, nanos(time), 1 << DELAY_SHIFT);
     }
 
-    /// A call got a slot without waiting.
+    /// Notes that a call got a slot without waiting.
     pub(crate) const fn granted(&mut self) {
         if self.delay > 0 {
             self.delay -= (self.delay >> DELAY_SHIFT) + 1;
         }
     }
 
-    /// Mean time that a call holds a slot, in nanoseconds; nothing before the first measurement.
+    /// Mean time in nanoseconds that a call holds a slot. `None` before the first measurement.
     pub(crate) fn mean(&self) -> Option<u64> {
         (self.samples > 0).then_some(self.held)
     }
 
-    /// Time after which a call has a slot when `ahead` calls are before it.
+    /// Returns the time after which a call has a slot if `ahead` calls are before it.
     pub(crate) fn wait(&self, ahead: usize, slots: usize) -> Option<Duration> {
         share(self.mean()?, ahead, slots)
     }
 
-    /// The wait, if it is longer than a call can wait. Two witnesses have to agree, so that a few slow calls before a burst of quick ones
-    /// refuse nobody: the times of calls say that it is too long, the more they differ the sooner, and calls did wait for a good part of
-    /// that lately. The part is an eighth since the wait of those who get a slot lags behind the queue.
+    /// Returns the wait if it is longer than a call can wait. Two conditions have to agree, so that
+    /// a few slow calls before a burst of quick ones do not cause rejections: the wait estimated
+    /// from the durations of calls is too long (a wide spread raises the estimate), and recent
+    /// waits are at least an eighth of the allowed one. An eighth suffices, because the waits of
+    /// calls that get a slot lag behind the queue.
     pub(crate) fn too_long(
         &self,
         ahead: usize,
@@ -88,7 +92,8 @@ impl Pace {
         if ahead == 0 || self.samples < TRUSTED || self.delay < nanos(patience.queue) / 8 {
             return None;
         }
-        // Those ahead, and what is left of one that runs; all that run may have begun together, or take longer than others did.
+        // The calls ahead, and the rest of a running one. The running calls may have begun
+        // together, or take longer than others did.
         let next = next_free(patience.now).unwrap_or_default();
         let after = |nanos| {
             let spread = share(nanos, ahead + 1, slots)?;
@@ -96,7 +101,8 @@ impl Pace {
         };
         let margin = |time: Duration| time + time / MARGIN;
         let wait = margin(after(self.held + self.spread)?);
-        // Too long in the queue costs a place there; too late for the deadline costs a worker's time: that has to be less likely.
+        // A call that waits too long wastes a place in the queue; one that misses its deadline
+        // wastes a worker's time. The second has to be less likely.
         let long = self.held + 2 * self.spread;
         let whole = margin(after(long)? + Duration::from_nanos(long));
         let late = patience.whole.is_some_and(|patience| whole > patience);
@@ -104,7 +110,7 @@ impl Pace {
     }
 }
 
-/// Time in which so many calls of `nanos` each have had a slot.
+/// Returns the time after which so many calls of `nanos` nanoseconds each have had a slot.
 fn share(nanos: u64, calls: usize, slots: usize) -> Option<Duration> {
     let slots = u128::try_from(slots).ok().filter(|slots| *slots > 0)?;
     let nanos = u128::from(nanos) * calls as u128 / slots;
@@ -113,7 +119,7 @@ fn share(nanos: u64, calls: usize, slots: usize) -> Option<Duration> {
     ))
 }
 
-/// A part of the way from the mean to the new value.
+/// Moves the mean towards the new value by a part of the distance.
 pub(super) const fn toward(mean: u64, new: u64, part: u64) -> u64 {
     if new >= mean {
         mean + (new - mean) / part
@@ -140,7 +146,7 @@ mod tests {
         }
     }
 
-    /// The estimate when nothing is known of the calls that run.
+    /// The estimate without information about the running calls.
     fn refused(pace: &Pace, ahead: usize, patience: Patience) -> Option<Duration> {
         pace.too_long(ahead, 1, patience, |_| None)
     }
@@ -172,24 +178,24 @@ mod tests {
             assert_eq!(refused(&pace, 1000, queue(MS)), None);
             pace.held(10 * MS);
         }
-        // Nobody has waited yet.
+        // No call has waited yet.
         assert_eq!(refused(&pace, 100, queue(500 * MS)), None);
         for _ in 0..32 {
             pace.waited(600 * MS);
         }
         assert_eq!(refused(&pace, 99, queue(500 * MS)), Some(1125 * MS));
         assert_eq!(refused(&pace, 10, queue(500 * MS)), None);
-        // A call that runs for long puts all others off.
+        // A long-running call delays all others.
         let runs = |_| Some(400 * MS);
         assert!(pace.too_long(10, 1, queue(500 * MS), runs).is_some());
-        // Its own time counts where it has to be over.
+        // The call's own time counts towards its deadline.
         let whole = |ms| Patience {
             whole: Some(ms * MS),
             ..queue(500 * MS)
         };
         assert_eq!(refused(&pace, 10, whole(135)), None);
         assert!(refused(&pace, 10, whole(134)).is_some());
-        // A call that would be next is let in.
+        // A call that would be next is accepted.
         assert_eq!(refused(&pace, 0, whole(1)), None);
         for _ in 0..32 {
             pace.granted();

@@ -1,9 +1,9 @@
-//! Workers that get no calls for a time, and keep those that they have.
+//! Workers that get no calls for now, and keep those that they have.
 
 use super::slots::{Grant, WorkerKey};
 use super::{Lost, Scheduler};
 
-/// What follows from a worker's taking calls again.
+/// The consequences of resuming a worker.
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct Resumed<W> {
@@ -14,12 +14,13 @@ pub(crate) struct Resumed<W> {
 }
 
 impl<W> Scheduler<W> {
-    /// Gives a worker no further calls for now; sessions stay with it, and their strict calls wait.
+    /// Gives a worker no further calls for now. Its sessions stay bound to it, and their strict
+    /// calls wait.
     pub(crate) fn pause(&mut self, key: WorkerKey) {
         self.slots.pause(key);
     }
 
-    /// The worker takes calls again, if it was paused.
+    /// Ends the pause of a worker, if it was paused.
     pub(crate) fn resume(&mut self, key: WorkerKey) -> Resumed<W> {
         let mut lost = Vec::new();
         let mut wakes = Vec::new();

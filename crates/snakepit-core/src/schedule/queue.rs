@@ -1,6 +1,8 @@
-//! The waiting calls: one line for those that take any worker and one for each worker, with removal from the middle in O(1).
+//! The waiting calls: one line for those that accept any worker and one for each worker, with
+//! removal from the middle in O(1).
 //!
-//! A line is one list, first come first served. With fair turns it is one list for each flow, and [`Fair`] says whose turn it is.
+//! A line is one list, first come, first served. With fair turns it is one list for each flow, and
+//! [`Fair`] decides whose turn it is.
 
 use std::mem::replace;
 
@@ -10,7 +12,7 @@ use super::fair::Fair;
 use super::{Ask, Grant, QueueBound, WorkerKey};
 use crate::SessionId;
 
-/// No entry.
+/// Index of no entry.
 const NONE: u32 = u32::MAX;
 
 /// A place in the queue.
@@ -25,20 +27,20 @@ pub struct Ticket {
 pub(crate) struct Waiting<W> {
     pub(crate) waiter: W,
     pub(crate) session: Option<SessionId>,
-    /// It takes no worker but its session's.
+    /// The call accepts only its session's worker.
     pub(crate) strict: bool,
-    /// Slots of this pool that wait for it: those of the calls it is nested in.
+    /// Slots of this pool that wait for the call: those of the calls in which it is nested.
     pub(crate) ancestors: Box<[Grant]>,
     /// Bytes of its arguments.
     pub(crate) bytes: usize,
-    /// It can be sent ahead of its turn.
+    /// The call can be sent ahead of its turn.
     pub(crate) ahead: bool,
 }
 
-/// Which of two lines goes first: the one with the earlier round, and then with the earlier call.
+/// Order of two lines: the earlier round goes first, and then the earlier call.
 pub(crate) type Rank = (u64, u64);
 
-/// Whose line a call is in.
+/// The line in which a call waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Line {
     Any,
@@ -76,16 +78,17 @@ const EMPTY: Ends = Ends {
     tail: NONE,
 };
 
-/// Doubly linked lists in a vector; vacant entries are reused, so a busy queue does not allocate.
+/// Doubly linked lists in a vector; vacant entries are reused, so that a busy queue does not
+/// allocate.
 #[derive(Debug)]
 pub(crate) struct Queue<W> {
     entries: Entries<Entry<W>>,
     vacant: Vec<u32>,
     lists: Vec<Ends>,
     next_number: u64,
-    /// Calls that wait, those that were sent ahead included.
+    /// Number of waiting calls, including those that were sent ahead.
     len: usize,
-    /// Calls that were sent ahead; they are in no list.
+    /// Number of calls that were sent ahead; they are in no list.
     ahead: usize,
     bounds: Bounds,
     fair: Option<Box<Fair>>,
@@ -105,13 +108,13 @@ impl<W> Queue<W> {
         }
     }
 
-    /// Entries that were looked at so far.
+    /// Number of accesses to entries so far.
     #[cfg(test)]
     pub(crate) const fn looks(&self) -> u64 {
         self.entries.looks()
     }
 
-    /// The bound that one more call would break.
+    /// Returns the bound that one more call would exceed.
     pub(crate) fn broken(&self, ask: &Ask<'_>) -> Option<QueueBound> {
         self.bounds.broken(ask, self.len)
     }
@@ -120,12 +123,12 @@ impl<W> Queue<W> {
         self.bounds.queued_bytes()
     }
 
-    /// What keeps the turns, where they are fair.
+    /// The fair turns. `None` if calls are served in order of arrival.
     pub(crate) fn fair(&mut self) -> Option<&mut Fair> {
         self.fair.as_deref_mut()
     }
 
-    /// Calls that would have their turn before one that comes now.
+    /// Returns the number of calls that would have their turn before a new one.
     pub(crate) fn ahead(&self, ask: &Ask<'_>) -> usize {
         let fair = self.fair.as_ref();
         fair.map_or(self.len, |fair| fair.ahead(ask, self.len))
@@ -135,18 +138,19 @@ impl<W> Queue<W> {
         self.len
     }
 
-    /// The session of each call that waits here, of `most` calls at most: this looks at all entries.
+    /// Returns the session of each waiting call, of at most `most` calls. Visits all entries.
     pub(crate) fn sessions(&self, most: usize) -> Vec<Option<SessionId>> {
         let waiting = self.entries.iter().filter_map(|it| it.waiting.as_ref());
         waiting.take(most).map(|it| it.session.clone()).collect()
     }
 
-    /// Calls that wait here and not in the connection of a slot.
+    /// Number of calls that wait here, not in the connection of a slot.
     pub(crate) const fn here(&self) -> usize {
         self.len - self.ahead
     }
 
-    /// Appends, whether or not the queue is full: the caller asks before. A call that was sent ahead gets its old place.
+    /// Appends a call even if the queue is full: the caller checks the bounds first. A call that
+    /// was sent ahead gets its old place.
     pub(crate) fn push(&mut self, line: Line, ask: &Ask<'_>, waiting: Waiting<W>) -> Ticket {
         let index = self.vacant.pop().unwrap_or_else(|| {
             let index = u32::try_from(self.entries.len()).expect("fewer than 2^32 waiting calls");
@@ -178,7 +182,7 @@ impl<W> Queue<W> {
         Ticket { index, generation }
     }
 
-    /// Finds the next of a line.
+    /// Finds the next call of a line.
     pub(crate) fn rank(&mut self, line: Line) -> Option<Rank> {
         let (round, list) = match &mut self.fair {
             None => (0, line.index()),
@@ -191,19 +195,19 @@ impl<W> Queue<W> {
         (head != NONE).then(|| (round, self.entries[head as usize].number))
     }
 
-    /// The next of a line that has one, after [`rank`](Self::rank) has found it.
+    /// Returns the next call of a line, after [`rank`](Self::rank) has found it.
     pub(crate) fn first(&self, line: Line) -> &Waiting<W> {
         let index = self.head(line).expect("the line has a rank");
         let waiting = self.entries[index as usize].waiting.as_ref();
         waiting.expect("entries in a line wait")
     }
 
-    /// Takes the next of a line.
+    /// Removes the next call of a line.
     pub(crate) fn pop(&mut self, line: Line) -> Option<Waiting<W>> {
         self.head(line).map(|index| self.take(index))
     }
 
-    /// Takes the next of a line, which gets a slot.
+    /// Removes the next call of a line, which gets a slot.
     pub(crate) fn grant(&mut self, line: Line, grant: Grant) -> Option<Waiting<W>> {
         if let Some(fair) = &mut self.fair {
             fair.charge_turn(fair.front(line.index())?, grant);
@@ -211,8 +215,8 @@ impl<W> Queue<W> {
         self.pop(line)
     }
 
-    /// Takes the next of a line, which is sent ahead to a slot, and says which place it had. It counts as waiting until
-    /// [`left`](Self::left).
+    /// Removes the next call of a line, which is sent ahead to a slot. Returns it with its place in
+    /// the queue. The call counts as waiting until [`left`](Self::left).
     pub(crate) fn send_ahead(&mut self, line: Line, grant: Grant) -> Option<(Waiting<W>, u64)> {
         if let Some(fair) = &mut self.fair {
             fair.charge_turn(fair.front(line.index())?, grant);
@@ -223,14 +227,14 @@ impl<W> Queue<W> {
         Some((self.detach(index), number))
     }
 
-    /// A call that was sent ahead waits no more.
+    /// Ends the waiting of a call that was sent ahead.
     pub(crate) fn left(&mut self, session: Option<&SessionId>, bytes: usize) {
         self.ahead -= 1;
         self.len -= 1;
         self.bounds.leave(session, bytes);
     }
 
-    /// Moves the next of a line to its place by age in another one.
+    /// Moves the next call of a line to its place by age in another one.
     pub(crate) fn transfer(&mut self, from: Line, to: Line) {
         if let Some(index) = self.head(from) {
             let list = match &mut self.fair {
@@ -246,21 +250,21 @@ impl<W> Queue<W> {
         }
     }
 
-    /// Finds this one, if it is still there.
+    /// Returns the call of a ticket. `None` if it is no longer here.
     pub(crate) fn get(&self, ticket: Ticket) -> Option<&Waiting<W>> {
         let entry = self.entries.get(ticket.index as usize)?;
         let waiting = entry.waiting.as_ref();
         waiting.filter(|_| entry.generation == ticket.generation)
     }
 
-    /// Takes this one, if it is still there.
+    /// Removes the call of a ticket. `None` if it is no longer here.
     pub(crate) fn cancel(&mut self, ticket: Ticket) -> Option<Waiting<W>> {
         let entry = &self.entries[ticket.index as usize];
         let waits = entry.generation == ticket.generation && entry.waiting.is_some();
         waits.then(|| self.take(ticket.index))
     }
 
-    /// Takes all, oldest first.
+    /// Removes all calls, oldest first.
     pub(crate) fn drain(&mut self) -> Vec<Waiting<W>> {
         let mut order: Vec<_> = (0_u32..)
             .zip(self.entries.iter())
@@ -290,7 +294,7 @@ impl<W> Queue<W> {
         waiting
     }
 
-    /// Takes an entry out of its line.
+    /// Removes an entry from its line.
     fn detach(&mut self, index: u32) -> Waiting<W> {
         let list = self.entries[index as usize].list;
         let flow = self.fair.as_ref().map(|fair| fair.flow_of(index_of(list)));
@@ -308,7 +312,8 @@ impl<W> Queue<W> {
         waiting
     }
 
-    /// Puts an entry behind all that came before it: nearly always at the end, or, where it is `old`, at the beginning.
+    /// Puts an entry behind all that arrived before it. The search begins at the end, or, if it is
+    /// `old`, at the beginning, where its place nearly always is.
     fn link(&mut self, index: u32, list: usize, old: bool) {
         if list >= self.lists.len() {
             self.lists.resize(list + 1, EMPTY);
@@ -354,7 +359,7 @@ impl<W> Queue<W> {
     }
 }
 
-/// Lists of fair turns are numbered as their strands are.
+/// Lists of fair turns have the numbers of their strands.
 fn index_of(list: usize) -> u32 {
     u32::try_from(list).expect("a strand's number fits")
 }

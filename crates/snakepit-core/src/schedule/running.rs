@@ -1,4 +1,4 @@
-//! Since when calls have their slots, and when the first of them may end.
+//! The times at which calls got their slots, and estimates of when the first of them may end.
 
 use std::time::Duration;
 
@@ -7,20 +7,21 @@ use tokio::time::Instant;
 use super::Scheduler;
 use super::slots::{Grant, WorkerKey};
 
-/// How long a call may take as long as none has ended.
+/// Assumed duration of a call while none has ended.
 const UNMEASURED: Duration = Duration::from_millis(100);
 
-/// A call is taken to be over after this part of the mean at the earliest: nobody knows it to the moment.
+/// Inverse of the shortest rest assumed for a call, as a part of the mean: ends cannot be predicted
+/// more exactly.
 const LEAST: u32 = 16;
 
-/// The moments at which the calls began that have a slot now, by worker and slot.
+/// Start times of the calls that have a slot now, by worker and slot.
 #[derive(Debug, Default)]
 pub(super) struct Running {
     workers: Vec<Vec<Option<Instant>>>,
 }
 
 impl Running {
-    /// The call that got this grant began at that moment.
+    /// Notes the start time of the call of this grant.
     pub(super) fn began(&mut self, grant: Grant, at: Instant) {
         let (worker, slot) = (grant.worker.index(), usize::from(grant.slot.0));
         if self.workers.len() <= worker {
@@ -40,15 +41,15 @@ impl Running {
         }
     }
 
-    /// No further call gets a slot of this worker.
+    /// Forgets the calls of a worker that gets no further ones.
     pub(super) fn gone(&mut self, key: WorkerKey) {
         if let Some(slots) = self.workers.get_mut(key.index()) {
             slots.clear();
         }
     }
 
-    /// When the first slot may be free that has a call now, by the mean time of calls; `None` without calls. It looks at each slot, so that
-    /// it is for calls that are refused.
+    /// Estimates the time until the first taken slot may be free, by the mean time of calls. `None`
+    /// without calls. Visits each slot, so it is meant for calls that are about to be rejected.
     pub(super) fn next_free(&self, now: Instant, mean: Option<Duration>) -> Option<Duration> {
         let starts = self.workers.iter().flatten().flatten();
         let left = starts.map(|at| left(now.saturating_duration_since(*at), mean));
@@ -56,8 +57,9 @@ impl Running {
     }
 }
 
-/// How long a call of this age may go on. One that took longer than the mean goes on for as long as it is late: the longer it takes, the
-/// less the mean says about it.
+/// Estimates the remaining time of a call of this age. A call that exceeds the mean is expected to
+/// continue for as long as it has exceeded it: the longer it takes, the less the mean says about
+/// it.
 fn left(age: Duration, mean: Option<Duration>) -> Duration {
     mean.map_or(age.max(UNMEASURED), |mean| {
         mean.abs_diff(age).max(mean / LEAST)
@@ -65,21 +67,22 @@ fn left(age: Duration, mean: Option<Duration>) -> Duration {
 }
 
 impl<W> Scheduler<W> {
-    /// The call that got this grant began at that moment.
+    /// Notes the start time of the call of this grant.
     pub fn started(&mut self, grant: Grant, at: Instant) {
-        // A worker that takes no calls any more says nothing about free slots.
+        // A worker that takes no more calls does not contribute free slots.
         if self.slots.is_active(grant.worker) {
             self.running.began(grant, at);
         }
     }
 
-    /// When the first slot may be free that has a call now; `None` without calls.
+    /// Estimates the time until the first taken slot may be free. `None` without calls.
     pub fn next_free(&self, now: Instant) -> Option<Duration> {
         let mean = self.pace.mean().map(Duration::from_nanos);
         self.running.next_free(now, mean)
     }
 
-    /// When everything that waits now may have had its slot, and the first of the calls that run now has ended; `None` without calls.
+    /// Estimates the time until all waiting calls have had their slot and the first of the running
+    /// calls has ended. `None` without calls.
     pub fn backlog(&self, now: Instant) -> Option<Duration> {
         let queued = self.pace.wait(self.queue.len(), self.slots.capacity());
         match (queued, self.next_free(now)) {
@@ -126,7 +129,7 @@ mod tests {
         assert_eq!(scheduler.backlog(now), Some(250 * MS));
         assert!(scheduler.retire(key).idle.is_none());
         assert_eq!(scheduler.next_free(now), None);
-        // The end of a call of a worker that is gone is no end of another one.
+        // The end of a call of a removed worker does not end another call.
         assert!(scheduler.remove(key).is_empty());
         let (_, _) = scheduler.add(1);
         let other = granted(scheduler.acquire(None, || ()));

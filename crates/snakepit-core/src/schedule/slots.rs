@@ -1,12 +1,12 @@
-//! Workers and their slots, in one list per load, for a least-loaded pick in O(1).
+//! Workers and their slots, in one list for each load: a least loaded one is found in O(1).
 
 use super::ahead::Place;
 use crate::{Slot, WorkerId};
 
-/// No entry.
+/// Index of no entry.
 const NONE: u32 = u32::MAX;
 
-/// Names one worker of a scheduler; never valid for another worker.
+/// Identity of one worker of a scheduler; never valid for another worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct WorkerKey {
     index: u32,
@@ -14,7 +14,7 @@ pub struct WorkerKey {
 }
 
 impl WorkerKey {
-    /// Place in a table; places of removed workers are used again.
+    /// Place in a table; places of removed workers are reused.
     pub(crate) const fn index(self) -> usize {
         self.index as usize
     }
@@ -27,7 +27,7 @@ pub struct Grant {
     pub worker: WorkerKey,
     /// The slot.
     pub slot: Slot,
-    /// Tells the calls apart that have the slot one after the other.
+    /// Turn of the call; successive calls of a slot have different turns.
     pub(super) turn: u32,
 }
 
@@ -35,14 +35,14 @@ pub struct Grant {
 pub(super) struct Entry {
     generation: u32,
     state: State,
-    /// It takes calls, but none for now.
+    /// The worker gets no calls for now.
     paused: bool,
     capacity: u16,
     /// Free slots, last freed on top.
     free: Vec<u16>,
-    /// Who has each slot.
+    /// The calls of each slot.
     pub(super) places: Vec<Place>,
-    /// Its slots may have calls ahead of their turn.
+    /// The slots may have calls ahead of their turn.
     pub(super) ahead: bool,
     name: WorkerId,
     in_use: u16,
@@ -53,32 +53,33 @@ pub(super) struct Entry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Active,
-    /// It takes no calls but those that are asked for by name: one call is to have it alone, or has.
+    /// Held for one isolated call: only calls that are directed to the worker get a slot.
     Held,
     Retiring,
     Vacant,
 }
 
 impl Entry {
-    /// A call can have a slot of it now.
+    /// Returns true if a call can have a slot now.
     const fn takes(&self) -> bool {
         self.is_open() && !self.free.is_empty()
     }
 
-    /// Calls may come to it now.
+    /// Returns true if the worker takes calls now.
     pub(super) const fn is_open(&self) -> bool {
         matches!(self.state, State::Active) && !self.paused
     }
 }
 
-/// One list of workers of equal load: oldest release first.
+/// A list of workers of equal load: oldest release first.
 #[derive(Clone, Copy, Debug)]
 struct Bucket {
     head: u32,
     tail: u32,
 }
 
-/// All workers. A worker with a free slot that takes calls is in the bucket of its load; all others are in none.
+/// All workers. A worker that takes calls and has a free slot is in the bucket of its load; all
+/// others are in none.
 #[derive(Debug)]
 pub(crate) struct Slots {
     entries: Vec<Entry>,
@@ -126,7 +127,7 @@ impl Slots {
         let entry = &mut self.entries[index as usize];
         (entry.state, entry.capacity, entry.free, entry.in_use) =
             (State::Active, capacity, free, 0);
-        // Turns of the worker before are void by their key, so they may start anew.
+        // Turns of the previous worker are void by their key, so numbering may restart.
         (entry.places, entry.name) = (vec![Place::default(); usize::from(capacity)], name);
         (entry.paused, entry.ahead) = (false, false);
         let key = WorkerKey {
@@ -141,15 +142,16 @@ impl Slots {
 
     /// Takes a slot of the least loaded worker.
     ///
-    /// Among equals the one that has been idle longest is first. Taking the most recently used one instead would keep one worker's caches
-    /// warm, but it starves the others: their memory is paid for without use, and a worker with a defect is noticed late.
+    /// Among equals, the one idle for longest is first. Taking the most recently used one would
+    /// keep its caches warm, but starve the others: their memory would be wasted, and a defective
+    /// worker would be noticed late.
     pub(crate) fn take(&mut self) -> Option<Grant> {
         let word = self.occupied.iter().position(|word| *word != 0)?;
         let bucket = word * 64 + self.occupied[word].trailing_zeros() as usize;
         Some(self.grant(self.buckets[bucket].head))
     }
 
-    /// Takes a slot of this worker, if it has one free and takes calls.
+    /// Takes a slot of this worker, if it takes calls and has a free one.
     pub(crate) fn take_from(&mut self, key: WorkerKey) -> Option<Grant> {
         self.entry(key)?.takes().then(|| self.grant(key.index))
     }
@@ -176,7 +178,7 @@ impl Slots {
         }
     }
 
-    /// Gives a slot back. `false` when the worker is gone.
+    /// Gives a slot back. Returns `false` if the worker is gone.
     pub(crate) fn put(&mut self, grant: Grant) -> bool {
         if self.entry(grant.worker).is_none() {
             return false;
@@ -196,8 +198,8 @@ impl Slots {
         true
     }
 
-    /// Takes the least loaded worker out of the buckets, also one without a free slot; the calls in it go on. A paused one comes last: nobody
-    /// knows when it takes calls again.
+    /// Holds the least loaded worker, even one without a free slot; its calls continue. Paused ones
+    /// come last: their resumption cannot be predicted.
     pub(crate) fn hold(&mut self) -> Option<WorkerKey> {
         let active = (0_u32..).zip(&self.entries);
         let active = active.filter(|(_, entry)| entry.state == State::Active);
@@ -208,7 +210,7 @@ impl Slots {
         Some(WorkerKey { index, generation })
     }
 
-    /// Puts a worker back that was held.
+    /// Releases a held worker.
     pub(crate) fn unhold(&mut self, key: WorkerKey) {
         if self.is_held(key) {
             self.entries[key.index as usize].state = State::Active;
@@ -216,7 +218,7 @@ impl Slots {
         }
     }
 
-    /// Another worker would be empty sooner than this one, which is held.
+    /// Returns true if another worker would be empty sooner than this held one.
     pub(crate) fn is_worse(&self, key: WorkerKey) -> bool {
         let Some(held) = self.entry(key) else {
             return false;
@@ -226,7 +228,7 @@ impl Slots {
         waits && active.any(|one| !one.paused && (held.paused || one.in_use == 0))
     }
 
-    /// Takes a slot of a worker that is held.
+    /// Takes a slot of a held worker.
     pub(crate) fn take_held(&mut self, key: WorkerKey) -> Option<Grant> {
         let free = self.is_held(key) && !self.entry(key)?.free.is_empty();
         free.then(|| self.grant(key.index))
@@ -247,7 +249,7 @@ impl Slots {
         }
     }
 
-    /// No call gets a slot of it for now.
+    /// Gives the worker no calls for now.
     pub(crate) fn pause(&mut self, key: WorkerKey) {
         if self.entry(key).is_some_and(|entry| !entry.paused) {
             self.unlink(key.index);
@@ -259,7 +261,7 @@ impl Slots {
         self.entry(key).is_some_and(|entry| entry.paused)
     }
 
-    /// Ends that; `false` when it was not paused.
+    /// Ends the pause. Returns `false` if the worker was not paused.
     pub(crate) fn resume(&mut self, key: WorkerKey) -> bool {
         let paused = self.entry(key).is_some_and(|entry| entry.paused);
         if paused {
@@ -297,19 +299,19 @@ impl Slots {
             .is_some_and(|entry| entry.state == State::Retiring)
     }
 
-    /// The worker takes calls and has a free slot.
+    /// Returns true if the worker takes calls and has a free slot.
     pub(crate) fn has_free(&self, key: WorkerKey) -> bool {
         self.entry(key).is_some_and(Entry::takes)
     }
 
-    /// The worker takes calls, though perhaps not at the moment.
+    /// Returns true if the worker takes calls, even if it is paused or held now.
     pub(crate) fn is_active(&self, key: WorkerKey) -> bool {
         self.entry(key)
             .is_some_and(|entry| matches!(entry.state, State::Active | State::Held))
     }
 
-    /// The call that got this grant still has its slot, on a worker that takes calls. One that was sent ahead counts, too: its worker may have
-    /// begun it before the pool knows that the one in front is over.
+    /// Returns true if the call of this grant still has its slot, on a worker that takes calls.
+    /// Calls that were sent ahead count: their worker may have begun them already.
     pub(crate) fn holds(&self, grant: &Grant) -> bool {
         self.is_active(grant.worker)
             && self
@@ -325,7 +327,7 @@ impl Slots {
         self.entry(key).map(|entry| &entry.name)
     }
 
-    /// Name of the worker that a key stands or stood for, as long as its place was not used again.
+    /// Name of the worker of a key, current or last, unless its place was reused.
     pub(crate) fn name_of_last(&self, key: WorkerKey) -> &WorkerId {
         &self.entries[key.index()].name
     }
@@ -375,7 +377,7 @@ impl Slots {
         }
     }
 
-    /// Takes a worker out of the bucket of its load, if it is in one.
+    /// Removes a worker from the bucket of its load, if it is in one.
     fn unlink(&mut self, index: u32) {
         let entry = &self.entries[index as usize];
         if !entry.takes() {

@@ -97,7 +97,7 @@ fn strict_calls_do_not_hold_others_up_and_keep_their_turn() {
     ));
     // The strict call is older, but this is not its worker.
     assert_eq!(scheduler.release(on_b, None).wake.unwrap().0, "first");
-    // On its own worker it comes before the younger one.
+    // On its own worker it precedes the younger one.
     assert_eq!(scheduler.release(on_a, None).wake.unwrap().0, "strict");
 }
 
@@ -166,7 +166,8 @@ fn a_slot_that_somebody_else_has_now_is_no_ancestor() {
     ));
 }
 
-/// Entries that are looked at to fill a queue of this length, to take every other call out of its middle and to grant the rest.
+/// Counts the entries visited to fill a queue of this length, to remove every other call from its
+/// middle and to grant the rest.
 fn looks_of_queue(length: usize) -> u64 {
     let mut scheduler = Scheduler::new(length);
     let (key, _) = scheduler.add(1);

@@ -1,9 +1,10 @@
-//! Turns in the order of their rounds: 64 lists and a bit for each, so that the next turn is found in O(1).
+//! Turns in the order of their rounds: 64 lists and a bit for each, so that the next turn is found
+//! in O(1).
 
-/// No entry.
+/// Index of no entry.
 const NONE: u32 = u32::MAX;
 
-/// Rounds that a wheel can tell apart.
+/// Number of rounds that a wheel can distinguish.
 pub(crate) const SPAN: u64 = 64;
 
 /// A place in a wheel.
@@ -25,7 +26,7 @@ impl Default for Spoke {
     }
 }
 
-/// What has a place in a wheel.
+/// An element with a place in a wheel.
 pub(crate) trait Turning {
     fn spoke(&mut self) -> &mut Spoke;
 }
@@ -36,7 +37,8 @@ struct Ends {
     tail: u32,
 }
 
-/// Turns of `SPAN` rounds, `base` the first of them; those of one round in the order in which they came.
+/// Turns of `SPAN` rounds, the first of which is `base`; the turns of a round are in order of
+/// arrival.
 #[derive(Clone, Debug)]
 pub(crate) struct Wheel {
     rounds: [Ends; SPAN as usize],
@@ -58,23 +60,24 @@ impl Wheel {
         }
     }
 
-    /// Who has the next turn.
+    /// Returns the element with the next turn.
     pub(crate) fn front(&self) -> Option<u32> {
         (self.occupied != 0).then(|| self.rounds[place(self.first())].head)
     }
 
-    /// The first round with turns.
+    /// Returns the first round with turns.
     fn first(&self) -> u64 {
         let bits = self.occupied.rotate_right(place_bit(self.base));
         self.base + u64::from(bits.trailing_zeros())
     }
 
-    /// Adds a turn, behind others of its round. One too far ahead gets the last round that can be told apart: whoever takes it in its turn
-    /// sees that it is early.
+    /// Adds a turn behind the others of its round. A turn too far ahead is put into the last
+    /// distinguishable round; when it comes up, the caller sees that it is early.
     pub(crate) fn insert(&mut self, nodes: &mut [impl Turning], index: u32, round: u64) {
         self.base = match self.occupied {
             0 => round,
-            // Turns of earlier rounds are gone for ever, so the window moves on; or back for one that comes before all others.
+            // Turns of earlier rounds never return, so the window moves on; it moves back for a
+            // turn that precedes all others.
             _ => self.first().min(round),
         };
         let round = round.min(self.base + SPAN - 1);

@@ -17,7 +17,7 @@ fn wait(scheduler: &mut Scheduler<u32>, (ask, number): (Ask<'_>, u32)) {
     assert!(matches!(scheduler.ask(&ask, || number), Acquire::Queued(_)));
 }
 
-/// One worker whose calls were short, a call in its first slot, and so many that wait.
+/// One worker whose calls were short, a call in its first slot, and `waiting` waiting calls.
 fn quick(slots: u16, waiting: u32) -> (Scheduler<u32>, WorkerKey, Grant) {
     let mut scheduler = Scheduler::new(100);
     let (key, _) = scheduler.add(slots);
@@ -44,7 +44,7 @@ fn they_follow_one_another_and_get_the_slot_in_turn() {
     while let Some((number, grant)) = scheduler.sent(last) {
         assert!(grant.worker == key && grant.slot == front.slot && !scheduler.has(grant));
         assert_eq!(number as usize, ahead.len() + 1);
-        // Before it is sent none follows.
+        // Until it is sent, none follows.
         assert!(scheduler.sent(last).is_none());
         ahead.push(grant);
         last = grant;
@@ -55,7 +55,7 @@ fn they_follow_one_another_and_get_the_slot_in_turn() {
     assert!(released.passed_on && scheduler.has(ahead[0]));
     let (number, next) = released.wake.expect("there is room for one more");
     assert_eq!((number as usize, scheduler.queued()), (MOST + 1, 9));
-    // One in the middle goes; those behind it move up.
+    // One in the middle ends; the calls behind it move up.
     assert!(scheduler.release(ahead[2], None).wake.is_none());
     assert_eq!((scheduler.in_use(), scheduler.queued()), (1, 8));
     for (over, follower) in [(ahead[0], ahead[1]), (ahead[1], ahead[3]), (ahead[3], next)] {
@@ -73,7 +73,7 @@ fn only_short_calls_have_others_behind_them() {
     let (mut scheduler, _, front) = quick(1, 10);
     scheduler.slow();
     assert!(scheduler.sent(front).is_none(), "one that runs is not");
-    // As many as fit.
+    // No more than fit.
     let mut scheduler = Scheduler::new(100);
     let (key, _) = scheduler.add(1);
     scheduler.let_ahead(key);
@@ -119,7 +119,7 @@ fn calls_of_another_kind_keep_their_turn() {
         assert_eq!(number, 1);
         assert_eq!(scheduler.release(grant, None).wake.expect("one waits").0, 2);
     }
-    // A call that waits for this very worker is not overtaken.
+    // A call that waits for this worker is not overtaken.
     let (mut scheduler, _, front) = quick(1, 0);
     let bound = granted({
         assert!(scheduler.release(front, None).wake.is_none());
@@ -144,7 +144,7 @@ fn claims_pauses_holds_and_the_end_of_a_worker_come_first() {
         let (_, ahead) = scheduler.sent(front).expect("it is quick");
         change(&mut scheduler, key);
         assert!(scheduler.sent(ahead).is_none());
-        // What was sent has its turn, and then the slot is free.
+        // The call that was sent has its turn, and then the slot is free.
         let released = scheduler.release(front, None);
         assert!(released.passed_on && released.wake.is_none() && released.idle.is_none());
         let released = scheduler.release(ahead, None);
@@ -175,7 +175,7 @@ fn one_that_comes_back_has_its_old_place() {
         assert_eq!(next, number);
         grant = granted;
     }
-    // With its worker gone it waits for nobody.
+    // Without its worker it waits no more.
     (6..9).for_each(|number| wait(&mut scheduler, short(number)));
     let (_, lost) = scheduler.sent(grant).expect("it is quick");
     assert!(scheduler.remove(key).is_empty());
@@ -191,7 +191,7 @@ fn what_is_called_back_stays_so_when_its_turn_comes_and_nothing_follows_a_cancel
     let id = |scheduler: &Scheduler<u32>, grant| scheduler.ahead(grant).expect("it is ahead").1;
     let (first, second) = (id(&scheduler, one), id(&scheduler, two));
     assert_ne!(first, second);
-    // Behind the second one there is nothing yet, and nothing comes.
+    // Nothing is behind the second one yet, and nothing follows.
     assert!(scheduler.call_back_behind(two).is_empty());
     assert!(scheduler.sent(two).is_none());
     assert!(!scheduler.is_called_back(one) && !scheduler.is_called_back(two));
@@ -202,7 +202,7 @@ fn what_is_called_back_stays_so_when_its_turn_comes_and_nothing_follows_a_cancel
     let released = scheduler.release(front, None);
     assert!(released.passed_on && released.wake.is_none());
     assert!(scheduler.has(one) && scheduler.is_called_back(one));
-    // The cancelled ones are gone: others may follow.
+    // The cancelled calls are gone: others may follow.
     assert!(scheduler.release(two, None).wake.is_none());
     let released = scheduler.release(one, Some(BUDGET / 100));
     let (_, next) = released.wake.expect("others wait");
@@ -226,7 +226,7 @@ fn a_call_that_has_begun_before_the_pool_knows_cannot_wait_for_its_own_slot() {
             };
             scheduler.ask(&ask, || 99)
         };
-        // Both calls are in one slot, so that the other one may come free.
+        // Both calls are in one slot, so the other slot may become free.
         let answers = [
             nested(&mut scheduler, &[front]),
             nested(&mut scheduler, &[ahead]),

@@ -1,4 +1,4 @@
-//! What fair turns promise, whatever their means.
+//! Properties of fair turns, checked from outside.
 
 use std::collections::VecDeque;
 use std::num::NonZeroU16;
@@ -35,7 +35,8 @@ fn ask(scheduler: &mut Scheduler<usize>, session: usize, weight: u16) -> Option<
     }
 }
 
-/// The next `n` calls in the order in which they get the slots of the `taken` ones, each of which is held for a time.
+/// Returns the next `n` calls in the order in which they get the slots of the `taken` ones. Each
+/// call holds its slot for a time.
 fn order(
     scheduler: &mut Scheduler<usize>,
     mut taken: VecDeque<(usize, Grant)>,
@@ -91,7 +92,7 @@ fn a_session_that_was_idle_has_saved_nothing() {
     for _ in 0..500 {
         ask(&mut scheduler, 0, 1);
     }
-    // The other session has its call and nothing more for a long time.
+    // The other session has had its call, and then has none for a long time.
     let mut served = 0;
     while let Some((session, grant)) = taken.pop_front() {
         let wake = scheduler.release(grant, Some(MS)).wake;
@@ -130,7 +131,8 @@ fn idle_sessions_are_forgotten() {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
-    /// Sessions that always have a call waiting get time in proportion to their weights, whatever their calls take.
+    /// Sessions that always have a waiting call get time in proportion to their weights, for all
+    /// durations of calls.
     #[test]
     fn time_is_shared(
         sessions in prop::collection::vec((1_u32..30, 1_u16..4), 2..6),
@@ -144,7 +146,7 @@ proptest! {
             }
         }
         let held = |session: usize| sessions[session].0 * MS;
-        // Long enough for what calls cost to be known.
+        // Long enough for the costs of calls to be known.
         let order = order(&mut scheduler, taken, 1500, held);
         let share = |session: usize| {
             let calls = order[300..].iter().filter(|one| **one == session).count();

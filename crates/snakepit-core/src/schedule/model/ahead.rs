@@ -1,4 +1,4 @@
-//! Calls that are sent ahead, in lists that are looked through each time.
+//! Calls that are sent ahead, in lists that are searched each time.
 
 use std::time::Duration;
 
@@ -18,11 +18,11 @@ pub(super) struct Call {
     place: u64,
 }
 
-/// All of them, those of one slot in their order.
+/// All calls that were sent ahead; those of one slot are in their order.
 #[derive(Default)]
 pub(super) struct Calls {
     pub(super) list: Vec<Call>,
-    /// Grants that are in their worker.
+    /// Grants whose calls are in their worker.
     sent: Vec<Grant>,
     pace: Pace,
     streak: u32,
@@ -53,7 +53,7 @@ impl Calls {
             .filter(move |call| same_slot(call.grant, grant))
     }
 
-    /// A worker is gone: the grants on it.
+    /// Removes the calls of a worker that is gone. Returns their grants.
     pub(super) fn gone(&mut self, key: WorkerKey) -> Vec<Grant> {
         let gone = self.list.extract_if(.., |call| call.grant.worker == key);
         gone.map(|call| call.grant).collect()
@@ -61,7 +61,7 @@ impl Calls {
 }
 
 impl Model {
-    /// The slot of a call that is over goes to the one that was sent ahead to it.
+    /// Checks that the slot of a call that is over goes to the one that was sent ahead to it.
     pub(super) fn passed_on(&mut self, grant: Grant, released: &Released<u32>) -> bool {
         let place = self
             .ahead
@@ -81,7 +81,7 @@ impl Model {
         true
     }
 
-    /// A call is in its worker.
+    /// Reports that a call is in its worker.
     pub(super) fn sent(&mut self, scheduler: &mut Scheduler<u32>, n: usize) {
         let held = self.held.iter().filter(|held| !held.claimed);
         let all: Vec<_> = held
@@ -102,7 +102,7 @@ impl Model {
         }
     }
 
-    /// Whoever follows in a slot is who should.
+    /// Checks that the expected call follows in a slot.
     fn follows(&mut self, grant: Grant, actual: Option<(u32, Grant)>) {
         let expected = self.next_ahead(grant);
         assert_eq!(
@@ -152,7 +152,7 @@ impl Model {
         (one.ahead && !one.strict && one.ancestors.is_empty()).then_some(n)
     }
 
-    /// A call that was sent ahead comes back to its place in the queue, or gets a free slot.
+    /// Returns a call that was sent ahead to its place in the queue, or to a free slot.
     pub(super) fn back(&mut self, scheduler: &mut Scheduler<u32>, n: usize) {
         if self.ahead.list.is_empty() {
             return;
@@ -208,7 +208,7 @@ impl Model {
         }
     }
 
-    /// A call that was sent ahead is reported as over before the one in front of it is.
+    /// Reports a call that was sent ahead as over before the one in front of it is.
     pub(super) fn over(&mut self, scheduler: &mut Scheduler<u32>, n: usize, held: Option<u64>) {
         if !self.ahead.list.is_empty() {
             let call = self.ahead.list.remove(n % self.ahead.list.len());
@@ -225,7 +225,7 @@ impl Model {
         assert!(released.wake.is_none() && released.idle.is_none() && !released.passed_on);
     }
 
-    /// Calls are behind calls, in slots that are taken, and not more than may be.
+    /// Checks that calls are only behind calls, in taken slots, and no more than allowed.
     pub(super) fn check_ahead(&self, scheduler: &Scheduler<u32>) {
         for call in &self.ahead.list {
             assert!(scheduler.ahead(call.grant).is_some() && !scheduler.has(call.grant));

@@ -7,7 +7,7 @@ use super::{Flow, Model, ModelWorker, Step, Waiting, turns};
 use crate::schedule::{Acquire, Ask, Claim, Grant, Lost, Rules, Scheduler, WorkerKey};
 use crate::{Affinity, SessionId};
 
-/// In any order: all of them are told at once.
+/// Compares losses in any order: all of them are reported at once.
 fn same_losses(actual: Vec<(u32, Lost)>, expected: &[(u32, u8, u64)]) {
     let mut actual: Vec<_> = actual
         .into_iter()
@@ -202,7 +202,7 @@ pub(super) fn run(steps: Vec<Step>, limit: usize, fair: bool) {
     }
 }
 
-/// Calls get the free slots of a worker, first who has claimed one.
+/// Checks that calls get the free slots of a worker, its claimant first.
 fn filled(model: &mut Model, key: WorkerKey, wakes: Vec<(u32, Grant)>, actual: Vec<(u32, Lost)>) {
     let (mut lost, mut wakes) = (Vec::new(), wakes.into_iter());
     if let Some(claimed) = model.claimed(key) {
@@ -222,7 +222,7 @@ fn filled(model: &mut Model, key: WorkerKey, wakes: Vec<(u32, Grant)>, actual: V
     same_losses(actual, &lost);
 }
 
-/// What a call asked for.
+/// One call's request to the scheduler.
 struct Asking {
     id: u32,
     session: Option<u8>,

@@ -1,4 +1,4 @@
-//! Whose turn it is, found by looking at everything each time.
+//! Fair turns, found by searching everything each time.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -38,7 +38,7 @@ pub(super) struct Turns {
 }
 
 impl Turns {
-    /// A call of the flow is let in.
+    /// Admits a call of the flow.
     pub(super) fn meet(&mut self, flow: Flow, weight: u16) {
         let active = self.charges.iter().any(|charge| charge.1 == flow)
             || self.strands.iter().any(|strand| strand.flow == flow);
@@ -53,7 +53,7 @@ impl Turns {
         }
     }
 
-    /// Exactly the flows that wait have strands.
+    /// Gives strands to exactly the flows that wait.
     pub(super) fn strands(&mut self, waiting: &[Waiting]) {
         let of = |one: &Waiting| (one.line, one.flow);
         self.strands.retain(|strand| {
@@ -84,7 +84,7 @@ impl Turns {
         });
     }
 
-    /// Round and flow of the next turn in a line.
+    /// Returns round and flow of the next turn in a line.
     fn front(&mut self, line: Option<WorkerKey>) -> Option<(u64, Flow)> {
         loop {
             let own = self.strands.iter().enumerate();
@@ -99,7 +99,7 @@ impl Turns {
         }
     }
 
-    /// The call that is next for a worker.
+    /// Returns the next call for a worker.
     pub(super) fn pick(&mut self, waiting: &[Waiting], key: WorkerKey) -> Option<usize> {
         let lines = [Some(key), None].into_iter().filter_map(|line| {
             let (round, flow) = self.front(line)?;
@@ -111,7 +111,7 @@ impl Turns {
         lines.min().map(|(_, n)| n)
     }
 
-    /// The call that is next in a line.
+    /// Returns the next call in a line.
     pub(super) fn first(&mut self, waiting: &[Waiting], line: Option<WorkerKey>) -> Option<usize> {
         let (_, flow) = self.front(line)?;
         let mut own = waiting.iter();
@@ -143,7 +143,7 @@ impl Turns {
             self.pace.held(held);
         }
         let mut charges = self.charges.iter();
-        // A slot that was claimed is nobody's turn.
+        // A claimed slot uses no turn.
         let Some(own) = charges.position(|charge| charge.0 == grant) else {
             return;
         };
