@@ -1,4 +1,5 @@
-//! Policies that keep faults from spreading: pure state machines that the pool drives, without clock, threads or waiting.
+//! Policies that keep faults from spreading: pure state machines that the pool drives, without
+//! clock, threads or waiting.
 
 mod autoscale;
 mod breaker;

@@ -32,10 +32,12 @@ pub use info::{MetadataUpdate, SessionCursor, SessionEnd, SessionInfo, SessionPa
 use shard::Nanos;
 use store::{Access, Place, Store};
 
-/// All sessions of a host. Cheap to clone; every method may be called from any thread and returns without waiting.
+/// All sessions of a host. Cheap to clone; every method may be called from any thread and returns
+/// without waiting.
 ///
-/// A session ends by itself when nothing has used it for its time to live; from that moment on no reader sees it. Calls use it, too: while one
-/// runs for a session, the session does not expire.
+/// A session expires when nothing has used it for its time to live; from that moment on readers do
+/// not see it. A running call for a session uses it, so the session does not expire while the call
+/// runs.
 #[derive(Clone)]
 pub struct Sessions {
     inner: Arc<Inner>,
@@ -43,12 +45,12 @@ pub struct Sessions {
 
 struct Inner {
     store: Store,
-    /// The birth of the store.
+    /// Creation time of the store.
     epoch: Instant,
 }
 
 impl Inner {
-    /// The one place where sessions look at the clock.
+    /// The only place where sessions read the clock.
     fn now(&self) -> Nanos {
         nanos(Instant::now().saturating_duration_since(self.epoch))
     }
@@ -59,15 +61,15 @@ fn nanos(time: Duration) -> Nanos {
 }
 
 impl Sessions {
-    /// An empty store.
+    /// Creates an empty store.
     ///
     /// # Errors
-    /// A setting that is out of range.
+    /// A setting is out of range.
     pub fn new(config: SessionConfig) -> Result<Self, ConfigError> {
         Self::with_events(config, Events::new())
     }
 
-    /// An empty store that emits its events into this hub.
+    /// Creates an empty store that emits its events into this hub.
     pub(crate) fn with_events(config: SessionConfig, events: Events) -> Result<Self, ConfigError> {
         config.validate()?;
         let (store, epoch) = (Store::new(config, events), Instant::now());
@@ -81,12 +83,12 @@ impl Sessions {
         &self.inner.store.config
     }
 
-    /// The hub that they emit events into.
+    /// The hub into which the sessions emit events.
     pub(crate) fn events(&self) -> &Events {
         &self.inner.store.events
     }
 
-    /// It is closed: everything fails from now on.
+    /// Returns true if the store is closed, so that every operation fails.
     pub(crate) fn is_closed(&self) -> bool {
         self.inner.store.is_closed()
     }
@@ -98,7 +100,8 @@ impl Sessions {
     /// Creates a session.
     ///
     /// # Errors
-    /// [`StateError::SessionExists`], [`StateError::Quota`], [`StateError::Invalid`] id or time to live, [`StateError::Metadata`].
+    /// [`StateError::SessionExists`], [`StateError::Quota`], [`StateError::Invalid`] id or time to
+    /// live, [`StateError::Metadata`].
     pub fn create(
         &self,
         id: impl Into<SessionId>,
@@ -132,7 +135,7 @@ impl Sessions {
         Ok(place.map(|place| self.session(id.clone(), place)))
     }
 
-    /// Checks that an id can be that of a session: 1 to 256 bytes without control characters.
+    /// Checks that an id can name a session: 1 to 256 bytes without control characters.
     ///
     /// # Errors
     /// [`StateError::Invalid`].
@@ -144,8 +147,9 @@ impl Sessions {
         Err(StateError::Invalid { what, reason })
     }
 
-    /// Holds the session of this id for a call, creates it if there is none. `None` if a quota does not allow another session: the call does
-    /// not need it as long as it keeps nothing there.
+    /// Holds the session of this id for a call, and creates it if there is none. `None` if a quota
+    /// does not allow another session: the call can run without it unless it stores something
+    /// there.
     pub(crate) fn enter(&self, id: &SessionId) -> Result<Option<SessionHold>, StateError> {
         loop {
             let session = match self.get(id) {
@@ -156,14 +160,14 @@ impl Sessions {
                     created => created?,
                 },
             };
-            // Another caller may have created or ended it in between.
+            // Another caller may have created or ended the session in between.
             if let Some(Ok(hold)) = session.map(|session| session.hold()) {
                 return Ok(Some(hold));
             }
         }
     }
 
-    /// The session of this id; counts as an access.
+    /// Returns the session of this id; counts as an access.
     ///
     /// # Errors
     /// [`StateError::UnknownSession`], [`StateError::Closed`].
@@ -180,7 +184,8 @@ impl Sessions {
         StateError::UnknownSession(id.clone())
     }
 
-    /// The session of this id, created if there is none; counts as an access. The options are for a new one only.
+    /// Returns the session of this id, created if there is none; counts as an access. The options
+    /// apply only to a new session.
     ///
     /// # Errors
     /// As [`create`](Self::create).
@@ -201,13 +206,13 @@ impl Sessions {
         }
     }
 
-    /// There is a session of this id. Not an access.
+    /// Returns true if there is a session of this id. Not an access.
     pub fn exists(&self, id: &SessionId) -> bool {
         let now = self.inner.now();
         self.inner.store.find(id, now, Access::Peek).is_some()
     }
 
-    /// Ends a session and drops all that it has. `false` if there is none of this id.
+    /// Ends a session and drops its contents. Returns `false` if there is none of this id.
     ///
     /// # Errors
     /// [`StateError::Closed`].
@@ -220,7 +225,7 @@ impl Sessions {
         }
     }
 
-    /// Some sessions, at most `limit`; `None` begins.
+    /// Returns up to `limit` sessions, beginning at `from`; `None` for the first ones.
     pub fn list(&self, from: Option<SessionCursor>, limit: usize) -> SessionPage {
         let now = self.inner.now();
         let from = from.unwrap_or_default().split();
@@ -240,7 +245,7 @@ impl Sessions {
         self.inner.store.counters.live.load(Ordering::Relaxed)
     }
 
-    /// Counters.
+    /// Returns the counters.
     pub fn stats(&self) -> SessionStats {
         let store = &self.inner.store;
         let counters = &store.counters;
@@ -258,22 +263,25 @@ impl Sessions {
         }
     }
 
-    /// Ends the sessions that have expired, and says how many they were. Readers do not need it; memory does.
+    /// Ends the sessions that have expired, and returns their number. Readers do not depend on it;
+    /// it frees memory.
     pub fn sweep(&self) -> usize {
         self.inner.store.sweep(self.inner.now())
     }
 
-    /// Has `hook` called after each end of a session, on the thread that noticed it. It must return soon.
+    /// Registers a `hook` that is called after each end of a session, on the thread that noticed
+    /// it. The hook must return soon.
     pub fn on_end(&self, hook: impl Fn(&SessionId, u64, SessionEnd) + Send + Sync + 'static) {
         self.inner.store.add_hook(Arc::new(hook));
     }
 
-    /// Ends all sessions and drops the programs that all of them see; from now on everything fails with [`StateError::Closed`].
+    /// Ends all sessions and drops the programs that all of them see. Every later operation fails
+    /// with [`StateError::Closed`].
     pub fn close(&self) {
         self.inner.store.close(self.inner.now());
     }
 
-    /// Stores a program that all sessions see; one of the same name is replaced.
+    /// Stores a program that all sessions see; replaces one of the same name.
     ///
     /// # Errors
     /// [`StateError::Quota`], [`StateError::Invalid`] name or value, [`StateError::Closed`].
@@ -281,7 +289,7 @@ impl Sessions {
         self.inner.store.put_program(name, program)
     }
 
-    /// A program that all sessions see.
+    /// Returns a program that all sessions see.
     ///
     /// # Errors
     /// [`StateError::UnknownProgram`], [`StateError::Closed`].
@@ -289,7 +297,7 @@ impl Sessions {
         self.inner.store.program(name)
     }
 
-    /// Deletes a program that all sessions see. `false` if there is none of this name.
+    /// Deletes a program that all sessions see. Returns `false` if there is none of this name.
     ///
     /// # Errors
     /// [`StateError::Closed`].
@@ -297,7 +305,7 @@ impl Sessions {
         self.inner.store.delete_program(name)
     }
 
-    /// Names of the programs that all sessions see, in order.
+    /// Returns the names of the programs that all sessions see, in order.
     ///
     /// # Errors
     /// [`StateError::Closed`].

@@ -10,21 +10,24 @@ use futures_core::Stream;
 use super::Change;
 use crate::StateError;
 
-/// What a watcher sees.
+/// An item of a [`ChangeStream`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum WatchItem {
     /// The next change.
     Change(Arc<Change>),
-    /// The watcher was too slow: this many changes before the next item are gone, those that the filter leaves out included.
+    /// The watcher was too slow: this many changes before the next item are lost, including those
+    /// that the filter leaves out.
     Lagged {
         /// Number of changes.
         missed: u64,
     },
 }
 
-/// Changes of one session in order, each exactly once unless [`WatchItem::Lagged`] says otherwise.
+/// Changes of one session in order, each exactly once except for those reported as
+/// [`WatchItem::Lagged`].
 ///
-/// When the session ends, the last item is the error that says so. Watching does not keep a session alive.
+/// When the session ends, the last item is the error for that. Watching does not keep a session
+/// alive.
 pub struct ChangeStream {
     inner: Items,
 }

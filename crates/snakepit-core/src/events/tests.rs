@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{CallId, PoolName, WorkerId};
 
-/// The naive model: every way to divide the name among the stars.
+/// The naive model, which tries every way to divide the name among the stars.
 fn naive(pattern: &[u8], name: &[u8]) -> bool {
     match (pattern.first(), name.first()) {
         (None, None) => true,

@@ -1,7 +1,8 @@
-//! Payloads within a value that is encoded: their bytes are taken as they are.
+//! Payloads within a value that is encoded: their bytes are copied as they are.
 //!
-//! A serializer of serde takes no raw bytes. So a value is encoded once as usual; if a payload is met, the encoding is begun again into a
-//! buffer that the payload can reach, which costs values without payloads nothing.
+//! A serializer of serde accepts no raw bytes. So a value is first encoded as usual. If that meets
+//! a payload, the encoding starts again, into a buffer that the payload can access. Values without
+//! payloads pay nothing for this.
 
 use std::any::type_name;
 use std::cell::{Cell, RefCell};
@@ -24,13 +25,13 @@ thread_local! {
     static BUFFER: RefCell<Option<Buffer>> = const { RefCell::new(None) };
 }
 
-/// The kind of encoding that is under way on this thread.
+/// The kind of encoding in progress on this thread.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Mode {
     #[default]
     None,
     Plain,
-    /// As before, and a payload was met: the result is of no use.
+    /// As before, but a payload was met, so the result must be discarded.
     Met,
 }
 
@@ -49,7 +50,7 @@ impl Write for Buffer {
     }
 }
 
-/// Restores what the thread did before, also after a panic.
+/// Restores the previous mode of the thread, also after a panic.
 struct Restore<F: FnMut()>(F);
 
 impl<F: FnMut()> Drop for Restore<F> {
@@ -61,7 +62,7 @@ impl<F: FnMut()> Drop for Restore<F> {
 /// Encodes a value.
 ///
 /// # Errors
-/// The reason why that is impossible.
+/// The value cannot be encoded, for this reason.
 pub(super) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::with_capacity(64);
     let (done, met) = {
@@ -90,8 +91,8 @@ fn splice<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, String> {
     Ok(buffer.0.take())
 }
 
-/// In another value that is encoded with [`Payload::encode`] the encoded bytes are taken as they are; for any other serializer they are
-/// decoded first.
+/// Within another value that is encoded with [`Payload::encode`], the encoded bytes are copied as
+/// they are. For any other serializer they are decoded first.
 impl Serialize for Payload {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if self.bytes.is_empty() {
@@ -105,7 +106,7 @@ impl Serialize for Payload {
         let buffer = BUFFER.with_borrow(Clone::clone);
         if let Some(buffer) = buffer.filter(|_| kind == type_name::<Spliced<'_>>()) {
             let begin = buffer.0.borrow().len();
-            // Something has to be written for the serializer; the bytes take its place.
+            // The serializer requires that something is written; the bytes replace it.
             let done = serializer.serialize_unit()?;
             let mut bytes = buffer.0.borrow_mut();
             bytes.truncate(begin);
@@ -152,7 +153,7 @@ mod tests {
 
     #[test]
     fn bytes_are_not_written_anew() {
-        // 5 in nine bytes: an encoder writes one.
+        // 5 in nine bytes: an encoder would write one.
         let long = Payload::from_msgpack(vec![0xd3, 0, 0, 0, 0, 0, 0, 0, 5]);
         let encoded = Payload::encode(&outer((&long, [&long]))).unwrap();
         let found = encoded.bytes.windows(long.bytes.len());
@@ -171,7 +172,7 @@ mod tests {
         );
     }
 
-    /// Encodes another value while it is encoded, in two ways.
+    /// Encodes another value during its own encoding, in two ways.
     struct Encodes(Payload);
 
     impl Serialize for Encodes {

@@ -1,4 +1,4 @@
-//! How many workers a pool keeps, by how long calls wait and how many slots they use.
+//! The number of workers of a pool, decided by the waits of calls and the use of slots.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -8,11 +8,11 @@ use tokio::time::Instant;
 
 use crate::config::{ConfigError, duration, range};
 
-/// When a pool grows and shrinks.
+/// The policy by which a pool grows and shrinks.
 ///
-/// It grows while calls wait longer than `target_delay`, by as many workers as may start at once, and looks again when they are ready. It
-/// shrinks by one worker when for the time `idle` one worker fewer would have had a free slot for every call; the same load does not make
-/// it grow again.
+/// The pool grows while calls wait longer than `target_delay`: by as many workers as may start at
+/// once, and again when those are ready. It shrinks by one worker if for the time `idle` one worker
+/// fewer would have had a free slot for every call. The same load does not make it grow again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct AutoscalePolicy {
@@ -20,11 +20,12 @@ pub struct AutoscalePolicy {
     pub min: usize,
     /// Most workers; the available parallelism by default.
     pub max: usize,
-    /// Time that calls may wait in the queue, 1 ms at least; 100 ms by default. It is also the time between two looks.
+    /// Time that calls may wait in the queue, at least 1 ms; 100 ms by default. Also the interval
+    /// between two decisions.
     pub target_delay: Duration,
     /// Time between two changes; 5 s by default.
     pub cool_down: Duration,
-    /// Time that a worker must have been of no use; 60 s by default.
+    /// Time for which a worker must have been superfluous; 60 s by default.
     pub idle: Duration,
 }
 
@@ -58,25 +59,25 @@ impl AutoscalePolicy {
         Ok(())
     }
 
-    /// The nearest number of workers that is allowed.
+    /// Returns the nearest allowed number of workers.
     pub(crate) fn clamp(&self, workers: usize) -> usize {
         workers.clamp(self.min, self.max)
     }
 }
 
-/// Why a pool changed its number of workers by itself.
+/// The reason why a pool changed its number of workers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ScaleReason {
     /// Calls waited longer than they should.
     Delay,
-    /// A worker was of no use.
+    /// A worker was superfluous.
     Idle,
 }
 
 impl ScaleReason {
-    /// Its name: `delay` or `idle`.
+    /// Returns the name: `delay` or `idle`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Delay => "delay",
@@ -85,37 +86,37 @@ impl ScaleReason {
     }
 }
 
-/// What was seen since the last look.
+/// Measurements since the last decision.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Seen {
     /// Workers that the pool keeps; all of them are ready.
     pub(crate) workers: usize,
     /// Slots of each.
     pub(crate) slots: usize,
-    /// Most slots and places in the queue that were taken at once.
+    /// Most slots and places in the queue in use at the same time.
     pub(crate) peak: usize,
     /// Calls that wait now.
     pub(crate) queued: usize,
     /// Calls that waited and got a slot.
     pub(crate) waited: u32,
-    /// How long they waited, all together.
+    /// Sum of their waits.
     pub(crate) waits: Duration,
     /// Workers that may start at once.
     pub(crate) step: usize,
 }
 
-/// What one pool has seen and done.
+/// The measurements and decisions of one pool.
 #[derive(Debug)]
 pub(crate) struct Autoscale {
     policy: AutoscalePolicy,
     /// Peaks that no later one has reached, within the time `idle`.
     peaks: VecDeque<(Instant, usize)>,
-    /// Peaks are known since then.
+    /// Time since which peaks are known.
     since: Instant,
     changed: Option<Instant>,
-    /// Calls waited at the last look.
+    /// Calls waited at the last decision.
     queued: bool,
-    /// They waited too long.
+    /// Their waits were too long.
     slow: bool,
 }
 
@@ -135,19 +136,19 @@ impl Autoscale {
         &self.policy
     }
 
-    /// What was seen so far says nothing about the number of workers that there is now.
+    /// Discards the measurements, which do not apply to the present number of workers.
     pub(crate) fn forget(&mut self, now: Instant) {
         self.peaks.clear();
         (self.since, self.queued, self.slow) = (now, false, false);
     }
 
-    /// Somebody else has changed the number of workers.
+    /// Notes that the number of workers was changed by another part of the pool.
     pub(crate) fn changed(&mut self, now: Instant) {
         self.changed = Some(now);
         self.forget(now);
     }
 
-    /// Says how many workers the pool is to keep from now on, if that is to change.
+    /// Returns the new number of workers. `None` if it does not change.
     pub(crate) fn look(&mut self, now: Instant, seen: Seen) -> Option<(usize, ScaleReason)> {
         self.note_peak(now, seen.peak);
         let slow = self.is_slow(seen);
@@ -174,7 +175,8 @@ impl Autoscale {
         None
     }
 
-    /// Calls wait too long: those that got a slot did, and some wait still or it was the same before; or some wait and none got a slot.
+    /// Returns true if calls wait too long. Either the calls that got a slot waited too long, and
+    /// some still wait or that was so at the last decision; or calls wait and none got a slot.
     fn is_slow(&mut self, seen: Seen) -> bool {
         let waits = seen.queued > 0;
         let stuck = self.queued && waits && seen.waited == 0;

@@ -1,4 +1,4 @@
-//! A circuit breaker: fails fast while workers do, and tries again with a counted number of calls.
+//! A circuit breaker: rejects calls while workers fail, and then tries a counted number of calls.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use tokio::time::Instant;
 use crate::config::{ConfigError, duration, range};
 use crate::{Death, Error};
 
-/// When calls fail at once because those before them failed.
+/// The policy by which calls are rejected because calls before them failed.
 ///
-/// What counts are failures of workers: that one died with a call, or that none can be started. A tool that raises, a time-out, a full
-/// queue and a caller that goes away do not.
+/// Only failures of workers count: a worker died with a call, or no worker can be started. An
+/// exception of a tool, a timeout, a full queue and a caller that goes away do not count.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct BreakerPolicy {
@@ -20,9 +20,10 @@ pub struct BreakerPolicy {
     pub failures: u32,
     /// The window for `failures`; 30 s by default.
     pub window: Duration,
-    /// Time that calls fail at once, after which some are let through to see; 10 s by default.
+    /// Time for which calls are rejected, after which trial calls are accepted; 10 s by default.
     pub cool_down: Duration,
-    /// Calls let through then, 1 to 1000: when all of them are answered the circuit closes, when one fails it opens again. 1 by default.
+    /// Trial calls, 1 to 1000: if all of them are answered, the circuit closes; if one fails, it
+    /// opens again. 1 by default.
     pub probes: u32,
 }
 
@@ -47,19 +48,19 @@ impl BreakerPolicy {
     }
 }
 
-/// What one call says of the workers.
+/// The evidence of one call about the workers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// A worker answered.
     Answered,
     /// A worker failed.
     Failed,
-    /// Nothing.
+    /// Neither.
     Nothing,
 }
 
 impl Verdict {
-    /// What the end of a call says.
+    /// Returns the evidence of a call's result.
     pub(crate) fn of(result: Result<(), &Error>) -> Self {
         match result {
             Ok(()) | Err(Error::Tool(_)) => Self::Answered,
@@ -70,12 +71,12 @@ impl Verdict {
     }
 }
 
-/// Leave for one call. It has to be given back.
+/// A permit for one call. It has to be given back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Permit {
     /// The circuit is closed.
     Call,
-    /// The circuit is half open, for the time of this number.
+    /// The circuit is half open, in the period with this number.
     Probe(u64),
 }
 
@@ -83,35 +84,35 @@ pub(crate) enum Permit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
     Opened,
-    /// It lets trial calls pass from now on.
+    /// Trial calls are accepted from now on.
     HalfOpened,
     Closed,
 }
 
-/// Whether calls are let through.
+/// The state of a circuit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum CircuitState {
-    /// Yes.
+    /// Calls are accepted.
     Closed,
-    /// No.
+    /// Calls are rejected.
     Open,
-    /// As many as needed to see whether it can be closed.
+    /// Trial calls are accepted, as many as the decision to close the circuit needs.
     HalfOpen,
 }
 
 #[derive(Debug)]
 enum State {
     Closed {
-        /// Moments of failures within the window, oldest first; fewer than it takes to open.
+        /// Moments of failures within the window, oldest first; too few to open the circuit.
         failures: VecDeque<Instant>,
     },
     Open {
         until: Instant,
     },
     HalfOpen {
-        /// Tells the probes of this time from those of others.
+        /// Number of the period, which distinguishes its trial calls from those of others.
         number: u64,
         under_way: u32,
         answered: u32,
@@ -134,12 +135,13 @@ impl Breaker {
         }
     }
 
-    /// Returns whether the next call makes it half open.
+    /// Returns true if the next call makes the circuit half open.
     pub(crate) fn is_due(&self, now: Instant) -> bool {
         matches!(self.state, State::Open { until } if now >= until)
     }
 
-    /// Lets a call through, or says when to try again. `number` gives each half-open time a number of its own.
+    /// Accepts a call, or returns the time after which to retry. Each half-open period gets the
+    /// next `number`.
     pub(crate) fn admit(&mut self, now: Instant, number: &mut u64) -> Result<Permit, Duration> {
         if let State::Open { until } = self.state {
             if now < until {
@@ -168,7 +170,7 @@ impl Breaker {
         }
     }
 
-    /// A call that was let through is over.
+    /// Ends an accepted call. Returns the change of the circuit.
     pub(crate) fn end(&mut self, permit: Permit, verdict: Verdict, now: Instant) -> Option<Change> {
         match (&mut self.state, permit) {
             (State::Closed { failures }, Permit::Call) if verdict == Verdict::Failed => {
@@ -197,7 +199,7 @@ impl Breaker {
                     Change::Closed
                 })
             }
-            // What calls of an earlier time say is old news.
+            // Calls of an earlier period are outdated evidence.
             _ => None,
         }
     }
@@ -208,7 +210,7 @@ impl Breaker {
         Change::Opened
     }
 
-    /// Whether calls are let through now.
+    /// Returns the state of the circuit.
     pub(crate) fn state(&self, now: Instant) -> CircuitState {
         match self.state {
             State::Closed { .. } => CircuitState::Closed,
@@ -217,7 +219,7 @@ impl Breaker {
         }
     }
 
-    /// It is as good as a new one.
+    /// Returns true if the circuit does not differ from a new one.
     pub(crate) fn is_new(&mut self, now: Instant) -> bool {
         match &mut self.state {
             State::Closed { failures } => {
@@ -248,7 +250,7 @@ mod tests {
     enum Step {
         Wait(u32),
         Admit,
-        /// Ends the n-th of the calls under way.
+        /// Ends the n-th of the running calls.
         End(usize, u8),
     }
 
@@ -262,7 +264,7 @@ mod tests {
     }
 
     proptest! {
-        /// Against a model that keeps the whole history and counts in it.
+        /// Compares with a model that keeps and counts the whole history.
         #[test]
         fn lets_through_what_the_model_does(
             steps in prop::collection::vec(step(), 1..200),
@@ -274,7 +276,7 @@ mod tests {
             let mut breaker = Breaker::new(policy);
             let (mut now, mut number) = (Instant::now(), 0);
             let mut calls: Vec<(Permit, u64)> = Vec::new();
-            // The model: eras that begin with each change; what the calls of the era said.
+            // The model: eras that begin with each change, and the evidence of the era's calls.
             let (mut era, mut opened) = (0_u64, None::<Instant>);
             let mut failed: Vec<Instant> = Vec::new();
             let (mut running, mut good) = (0_u32, 0_u32);
@@ -302,7 +304,8 @@ mod tests {
                         let verdict = [Verdict::Answered, Verdict::Failed, Verdict::Failed, Verdict::Nothing][usize::from(verdict)];
                         let change = breaker.end(permit, verdict, now);
                         let mut expected = None;
-                        // A call of an earlier closed time still counts when the circuit is closed again.
+                        // A call of an earlier closed period still counts once the circuit is
+                        // closed again.
                         if opened.is_none() && permit == Permit::Call {
                             if verdict == Verdict::Failed {
                                 failed.push(now);

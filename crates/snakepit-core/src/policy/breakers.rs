@@ -9,30 +9,30 @@ use tokio::time::Instant;
 
 use super::breaker::{Breaker, BreakerPolicy, Change, CircuitState, Permit, Verdict};
 
-/// Tools with failures that are remembered at most.
+/// Most tools whose failures are remembered.
 const TOOLS: usize = 1024;
 
 /// A circuit that is not closed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Circuit {
-    /// Its tool; nothing for that of the whole pool.
+    /// The tool. `None` for the circuit of the whole pool.
     pub tool: Option<String>,
-    /// Whether calls are let through.
+    /// State of the circuit.
     pub state: CircuitState,
 }
 
-/// Leave for one call from both circuits. It has to be given back.
+/// A permit for one call from both circuits. It has to be given back.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Permits {
     pool: Permit,
     tool: Permit,
 }
 
-/// Why a call is not let through.
+/// The rejection of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Refused {
-    /// It is the circuit of the tool.
+    /// The circuit of the tool rejected the call, not that of the pool.
     pub(crate) by_tool: bool,
     pub(crate) retry_after: Duration,
 }
@@ -48,7 +48,7 @@ pub(crate) struct Changes {
 pub(crate) struct Breakers {
     pool: Option<Breaker>,
     policy: Option<BreakerPolicy>,
-    /// A tool without failures has none.
+    /// Circuits of tools with failures.
     tools: BTreeMap<Arc<str>, Breaker>,
     number: u64,
 }
@@ -63,7 +63,7 @@ impl Breakers {
         }
     }
 
-    /// Lets a call through, or says why not. Either may make a circuit half open.
+    /// Accepts or rejects a call. Either may make a circuit half open.
     pub(crate) fn admit(
         &mut self,
         tool: &str,
@@ -82,7 +82,7 @@ impl Breakers {
         (admitted, changes)
     }
 
-    /// As [`admit`](Self::admit), for those who tell nobody of changes.
+    /// Like [`admit`](Self::admit), for callers that do not report changes.
     pub(crate) fn try_admit(&mut self, tool: &str, now: Instant) -> Result<Permits, Refused> {
         let refused = |by_tool| {
             move |retry_after| Refused {
@@ -111,7 +111,7 @@ impl Breakers {
         }
     }
 
-    /// A call that was let through is over.
+    /// Ends an accepted call.
     pub(crate) fn end(
         &mut self,
         permits: Permits,
@@ -140,7 +140,7 @@ impl Breakers {
         }
     }
 
-    /// The circuits that are not closed.
+    /// Returns the circuits that are not closed.
     pub(crate) fn circuits(&self, now: Instant) -> Vec<Circuit> {
         let pool = self.pool.iter().map(|breaker| (None, breaker));
         let tools = self.tools.iter();
@@ -178,7 +178,7 @@ mod tests {
         );
         now += policy().cool_down;
         let probe = breakers.try_admit(&bad, now).unwrap();
-        // The only probe is under way.
+        // The only trial call is running.
         assert!(!breakers.try_admit(&good, now).unwrap_err().by_tool);
         breakers.end(probe, &bad, Verdict::Failed, now);
         now += policy().cool_down;

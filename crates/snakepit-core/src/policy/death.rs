@@ -1,44 +1,48 @@
-//! Why a worker ended, told from the facts that are known of its end.
+//! The cause of a worker's end, derived from the known facts.
 
 use crate::WorkerExit;
 
-/// SIGKILL, by which the host ends workers, and SIGTERM, by which it asks them to end: the same numbers on every Unix.
+/// SIGKILL, with which the host kills workers, and SIGTERM, with which it asks them to exit: the
+/// same numbers on every Unix.
 const HOST_SIGNALS: [i32; 2] = [9, 15];
 
-/// How the process of a worker ended, as the operating system tells it.
+/// The exit status of a worker's process, as the operating system reports it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ExitStatus {
-    /// It exited by itself with this code.
+    /// The process exited with this code.
     Code(i32),
-    /// It was ended by the signal of this number.
+    /// The process was ended by the signal of this number.
     Signal(i32),
-    /// Nothing is known of it, or there is no process.
+    /// The status is unknown, or there is no process.
     #[default]
     Unknown,
 }
 
-/// Why a worker ended.
+/// The cause of a worker's end.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Death {
-    /// A signal that the host had not sent, for example 11 for SIGSEGV. 9 may be anybody's: it is no evidence for a lack of memory.
+    /// A signal that the host had not sent, for example 11 for SIGSEGV. The sender of 9 is unknown:
+    /// it is no evidence for a lack of memory.
     Signal(i32),
-    /// It exited by itself with this code. In the middle of a call that is a failure with code 0, too.
+    /// The worker exited with this code. During a call, even code 0 is a failure.
     Exited(i32),
-    /// The operating system ended it for lack of memory, and there is evidence for that.
+    /// The operating system killed the worker for lack of memory; there is evidence for that.
     OutOfMemory,
-    /// The host killed it for what it did wrong.
+    /// The host killed the worker for this fault.
     KilledByHost(String),
-    /// The host stopped it: it was not needed any more, or a call in it did not give up.
+    /// The host stopped the worker: it was not needed any more, or a cancelled call in it did not
+    /// end.
     Stopped,
-    /// Nothing is known.
+    /// The cause is unknown.
     #[default]
     Unknown,
 }
 
 impl Death {
-    /// Tells the cause from the facts. A worker that the host was about to end, but that died of something else first, died of that.
+    /// Derives the cause from the facts. If the host was about to end a worker, but the worker
+    /// crashed first, the crash is the cause.
     pub fn of(exit: &WorkerExit) -> Self {
         let own = match exit.status {
             ExitStatus::Signal(signal) => Self::Signal(signal),
@@ -55,7 +59,7 @@ impl Death {
         }
     }
 
-    /// One word for it.
+    /// Returns the cause as one word.
     pub(crate) const fn word(&self) -> &'static str {
         match self {
             Self::Signal(_) => "signal",
@@ -67,7 +71,8 @@ impl Death {
         }
     }
 
-    /// A call that ran in the worker may be the cause. The end of a worker that the host stopped is nobody's fault.
+    /// Returns true if a call that ran in the worker may be the cause. It is not if the host
+    /// stopped the worker.
     pub(crate) fn is_suspicious(exit: &WorkerExit) -> bool {
         Self::of(exit) != Self::Stopped
     }

@@ -1,26 +1,28 @@
-//! What to make of a worker's signs of life: the table of `docs/liveness.md` as a function of the evidence.
+//! Decisions about a worker by its signs of life: the table of `docs/liveness.md` as a function of
+//! the evidence.
 //!
-//! Missed heartbeats alone end no worker that has a call: a host under load, a long computation in C and a call that waits all look the
-//! same from outside. What ends a busy worker is a deadline, or a limit that was asked for.
+//! Missed heartbeats alone never end a worker that has a call: from outside, a host under load, a
+//! long computation in C and a waiting call all look the same. A busy worker is ended by a
+//! deadline, or by a limit that the user has set.
 
 use std::time::Duration;
 
-/// What is known of one worker at one moment.
+/// The evidence about one worker at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Evidence {
-    /// The host itself was late: whatever was missed may be its own fault.
+    /// The host itself was late: heartbeats may have been missed because of it.
     pub(crate) late: bool,
-    /// It has a call.
+    /// The worker has a call.
     pub(crate) busy: bool,
     /// Heartbeats missed in a row.
     pub(crate) misses: u32,
-    /// How long its interpreter has been out of reach; zero when it answers.
+    /// Time for which its interpreter has not responded; zero if it responds.
     pub(crate) held: Duration,
-    /// How long it has used hardly any CPU time; nothing where that cannot be told.
+    /// Time for which it has used hardly any CPU time. `None` if that is unknown.
     pub(crate) flat: Option<Duration>,
-    /// How long ago the first call that is still in it was given up; nothing while somebody waits for all its calls.
+    /// Time since the first of its present calls was given up. `None` if none was.
     pub(crate) overdue: Option<Duration>,
-    /// It has calls that were not given up: they may end, whatever becomes of the others.
+    /// The worker has calls that were not given up and may still end.
     pub(crate) innocent: bool,
     /// Calls wait for a slot of the pool.
     pub(crate) queued: bool,
@@ -31,47 +33,49 @@ pub(crate) struct Evidence {
 pub(crate) struct Limits {
     /// Heartbeats in a row that must be missed.
     pub(crate) misses: u32,
-    /// Time after which silence, a held interpreter or rest is worth a note.
+    /// Time after which silence, a held interpreter or rest is worth a log line.
     pub(crate) patience: Duration,
-    /// Time that a call may go on without any CPU time; no limit as a rule.
+    /// Time that a call may continue without any CPU time. `None`, the default, for no limit.
     pub(crate) stall: Option<Duration>,
-    /// Time that a tool may go on after its call was given up.
+    /// Time that a tool may continue after its call was given up.
     pub(crate) grace: Duration,
-    /// A waiting call ends that time.
+    /// A waiting call ends that time at once.
     pub(crate) kill_when_queued: bool,
 }
 
-/// What the evidence comes to.
+/// The decision about a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// Nothing of this round counts.
+    /// This round does not count.
     Discard,
-    /// Nothing is to be done.
+    /// Nothing has to be done.
     Well,
-    /// It has a call and is out of reach: it gets no further calls for now, and is never killed for that.
+    /// The worker has a call and does not respond: it gets no further calls for now, and is never
+    /// killed for that.
     Quiet,
-    /// It has a call and rests: worth one line, since waiting is legal. Out of reach as well, it gets no further calls.
+    /// The worker has a call and rests. Waiting is legal, so this is only logged. If it does not
+    /// respond either, it gets no further calls.
     Stalled {
-        /// It answers, and so does its interpreter.
+        /// The worker and its interpreter respond.
         reachable: bool,
     },
-    /// It has no call and does not answer: nothing is lost when it is replaced.
+    /// The worker has no call and does not answer: replacing it loses nothing.
     Suspect,
-    /// It is killed with its calls.
+    /// The worker is killed with its calls.
     Kill(Cause),
 }
 
-/// Why a worker is killed although it has a call.
+/// The reason for killing a worker that has a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
-    /// The limit for calls without CPU time, which was asked for, has passed.
+    /// The limit for calls without CPU time, set by the user, has passed.
     Stalled,
-    /// A call was given up, and its tool goes on after its time.
+    /// A call was given up, and its tool continues beyond its grace.
     Overdue,
 }
 
 impl Cause {
-    /// One word for it.
+    /// Returns the reason as one word.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Stalled => "stalled",
@@ -95,7 +99,8 @@ pub(crate) fn judge(evidence: &Evidence, limits: &Limits) -> Verdict {
     }
     let queued = limits.kill_when_queued && evidence.queued;
     let over = |time| queued || time >= limits.grace;
-    // With other calls in it, the worker is replaced and drained by whoever waits for the end of the tool.
+    // If the worker has other calls, the task that waits for the end of the tool has it replaced
+    // and drained.
     if !evidence.innocent && evidence.overdue.is_some_and(over) {
         return Verdict::Kill(Cause::Overdue);
     }

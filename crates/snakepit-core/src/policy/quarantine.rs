@@ -11,27 +11,29 @@ use crate::Payload;
 use crate::config::{ConfigError, duration, range};
 use crate::schedule::WorkerKey;
 
-/// The blame for a death that one call has alone.
+/// The blame for a death, borne by a single call.
 const WHOLE: u64 = 1 << 32;
-/// Suspects remembered at most; the one that was seen longest ago makes room.
+/// Most suspects remembered; the one seen longest ago makes room.
 const SUSPECTS: usize = 1024;
-/// Deaths remembered until the calls of the worker have told of theirs.
+/// Most deaths remembered until the calls of the worker have reported theirs.
 const CROWDS: usize = 64;
 
-/// When a call counts as poison: it is refused for a while without touching a worker.
+/// The policy by which a call that kills workers is rejected for a while without reaching a worker.
 ///
-/// Calls are the same when they have the same [`fingerprint`](crate::CallOptions::fingerprint) or, without one, the same tool and
-/// arguments. Only calls that were executing in a worker that died by itself are blamed; k of them share the blame. A call that may be run
-/// twice ([`idempotent`](crate::CallOptions::idempotent)) is not convicted for a blame that it shares: from then on it gets a worker for
-/// itself, until it is answered there and cleared, or has killed that one, too.
+/// Calls are the same if they have the same [`fingerprint`](crate::CallOptions::fingerprint) or,
+/// without one, the same tool and arguments. Only calls that were executing in a worker that died
+/// without the host's doing are blamed; k of them share the blame. A call that may run twice
+/// ([`idempotent`](crate::CallOptions::idempotent)) is not convicted for a shared blame. Instead it
+/// is isolated from then on: it gets a worker for itself, until it is answered there and cleared,
+/// or has killed that worker too.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct QuarantinePolicy {
-    /// Deaths that a call has to be blamed for, 1 to 1000; 2 by default.
+    /// Deaths for which a call has to be blamed, 1 to 1000; 2 by default.
     pub deaths: u32,
-    /// Blame is forgotten when this time passes without further blame; one hour by default.
+    /// Time without further blame after which blame is forgotten; one hour by default.
     pub window: Duration,
-    /// Time that a call is refused; 10 minutes by default.
+    /// Time for which a call is rejected; 10 minutes by default.
     pub duration: Duration,
 }
 
@@ -53,37 +55,37 @@ impl QuarantinePolicy {
     }
 }
 
-/// Tells calls apart; only of use with the [`Quarantine`] that made it.
+/// Identity of a call; valid only with the [`Quarantine`] that made it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Fingerprint(u64);
 
 #[derive(Clone, Copy, Debug)]
 struct Suspect {
     blame: u64,
-    /// When the blame, and with it the sentence, is forgotten.
+    /// Moment at which the blame, and with it the sentence, is forgotten.
     until: Instant,
     convicted: bool,
-    /// It shares a blame with others and can be tried alone.
+    /// The call shares a blame with others and can be isolated.
     shared: bool,
 }
 
-/// What is held against a call.
+/// The standing of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
-    /// Nothing that matters now.
+    /// Nothing restricts the call now.
     Free,
-    /// A blame that it shares with others; where it can, it should be tried alone.
+    /// The call shares a blame with others; where possible, it should be isolated.
     Suspect,
-    /// It is refused for this long.
+    /// The call is rejected for this long.
     Convicted(Duration),
 }
 
-/// Who is blamed for the deaths of workers.
+/// The blame of calls for the deaths of workers.
 #[derive(Debug)]
 pub(crate) struct Quarantine {
     policy: QuarantinePolicy,
     suspects: HashMap<Fingerprint, Suspect>,
-    /// Calls in workers at the moment of their death, latest last.
+    /// Number of calls in workers at the moment of their death, latest last.
     crowds: VecDeque<(WorkerKey, u16)>,
     hasher: RandomState,
 }
@@ -98,7 +100,7 @@ impl Quarantine {
         }
     }
 
-    /// Nobody is blamed for anything: there is nothing to look up.
+    /// Returns true if no call is blamed, so that no lookup is needed.
     pub(crate) fn is_empty(&self) -> bool {
         self.suspects.is_empty()
     }
@@ -110,7 +112,7 @@ impl Quarantine {
         })
     }
 
-    /// What is held against a call now.
+    /// Returns the standing of a call.
     pub(crate) fn check(&mut self, call: Fingerprint, now: Instant) -> Standing {
         match self.suspects.get(&call) {
             None => Standing::Free,
@@ -124,7 +126,7 @@ impl Quarantine {
         }
     }
 
-    /// The call was answered with a worker for itself: it is not the one.
+    /// Clears a call that was answered with a worker for itself.
     pub(crate) fn acquit(&mut self, call: Fingerprint) {
         if self
             .suspects
@@ -135,7 +137,7 @@ impl Quarantine {
         }
     }
 
-    /// A worker is gone that had this many calls.
+    /// Notes that a worker with this many calls is gone.
     pub(crate) fn gone(&mut self, worker: WorkerKey, calls: u16) {
         if calls == 0 {
             return;
@@ -146,14 +148,14 @@ impl Quarantine {
         self.crowds.push_back((worker, calls));
     }
 
-    /// Calls that were in a worker when it died, or `most` if that is not known any more.
+    /// Returns the number of calls in a worker when it died, or `most` if that is no longer known.
     pub(crate) fn crowd(&self, worker: WorkerKey, most: u16) -> u16 {
         let crowd = self.crowds.iter().rev().find(|crowd| crowd.0 == worker);
         crowd.map_or(most, |crowd| crowd.1).max(1)
     }
 
-    /// The call was executing in a worker that died with so many calls. `harmless`: it can be tried alone. `true` when that convicts the
-    /// call.
+    /// Blames a call that was executing in a worker that died with so many calls. `harmless` calls
+    /// can be isolated. Returns `true` if this convicts the call.
     pub(crate) fn blame(
         &mut self,
         call: Fingerprint,
@@ -206,7 +208,7 @@ impl Quarantine {
         }
     }
 
-    /// Calls that are refused now.
+    /// Number of calls that are rejected now.
     pub(crate) fn convicted(&self, now: Instant) -> usize {
         let convicted = |suspect: &&Suspect| suspect.convicted && suspect.until > now;
         self.suspects.values().filter(convicted).count()
@@ -292,14 +294,14 @@ mod tests {
     }
 
     proptest! {
-        /// Against the list of all deaths, and rational numbers instead of fixed ones.
+        /// Compares with the list of all deaths, and rational numbers instead of fixed-point ones.
         #[test]
         fn convicts_as_the_list_of_deaths_does(
             steps in prop::collection::vec((0_u64..3, 1_u16..6, 0_u32..4, any::<bool>(), any::<bool>()), 1..80)
         ) {
             let mut quarantine = Quarantine::new(policy());
             let (worker, mut now) = (worker(), Instant::now());
-            // Blame in parts of 60, the end, and whether convicted, for each call.
+            // For each call: blame in parts of 60, its end, and the conviction.
             let mut model: HashMap<u64, (u64, Instant, bool)> = HashMap::new();
             for (call, crowd, minutes, dies, harmless) in steps {
                 now += minutes * MINUTE;

@@ -1,4 +1,4 @@
-//! When a failed call is made again: how often, after which wait, and out of which budget.
+//! Retries of failed calls: their number, their waits, and their budget.
 
 use std::time::Duration;
 
@@ -7,22 +7,24 @@ use serde::Serialize;
 use crate::Error;
 use crate::config::{ConfigError, duration, range};
 
-/// How calls are repeated whose worker died.
+/// The policy by which calls are repeated whose worker died.
 ///
-/// A call is repeated when it certainly did not run, or when its caller says that running twice is harmless
-/// ([`CallOptions::idempotent`](crate::CallOptions::idempotent)); always within its own deadline, and as long as the pool's budget lasts.
-/// Streams and batches are not repeated.
+/// A call is repeated if it certainly did not run, or if its caller says that running it twice is
+/// harmless ([`CallOptions::idempotent`](crate::CallOptions::idempotent)); always within its own
+/// deadline, and within the pool's budget. Streams and batches are not repeated.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct RetryPolicy {
     /// Retries of one call, 1 to 100; 2 by default.
     pub retries: u32,
-    /// Retries in percent of the calls, 0 to 100; 10 by default. More are not made: a pool in trouble gets no more load for that.
+    /// Retries in percent of the calls, 0 to 100; 10 by default. The limit keeps retries from
+    /// adding load to a pool in trouble.
     pub budget: u32,
-    /// Retries that the budget allows at once, saved up from calls before, 1 to 10000; 10 by default. A new pool has as many.
+    /// Retries that the budget allows at once, saved up from earlier calls, 1 to 10000; 10 by
+    /// default. A new pool starts with as many.
     pub burst: u32,
-    /// Longest wait before the first retry; doubles with each further one. The wait is chosen at random between nothing and that.
-    /// 50 ms by default.
+    /// Longest wait before the first retry; doubles with each further one. The wait is a random
+    /// time between zero and that. 50 ms by default.
     pub initial_backoff: Duration,
     /// Limit of the longest wait; 1 s by default.
     pub max_backoff: Duration,
@@ -49,7 +51,7 @@ impl RetryPolicy {
         duration("retry.max_backoff", self.max_backoff, true)
     }
 
-    /// Whether a call that failed like this may be made again.
+    /// Returns true if a call that failed with this error may be repeated.
     pub(crate) const fn covers(error: &Error, idempotent: bool) -> bool {
         match error {
             Error::WorkerDied { ambiguous, .. } => idempotent || !*ambiguous,
@@ -57,7 +59,7 @@ impl RetryPolicy {
         }
     }
 
-    /// Wait before the n-th retry, from 1, where `random` is between 0 and 1.
+    /// Returns the wait before the n-th retry, from 1; `random` is between 0 and 1.
     pub(crate) fn wait(&self, retry: u32, random: f64) -> Duration {
         // 2^20 times the first wait is past any sensible limit, and the shift stays in range.
         let longest = self
@@ -70,7 +72,7 @@ impl RetryPolicy {
 /// The retries that a pool may still make: each call adds its percentage, each retry takes one.
 #[derive(Debug)]
 pub(crate) struct RetryBudget {
-    /// In hundredths of a retry.
+    /// Saved retries, in hundredths.
     saved: u64,
     each: u64,
     most: u64,
@@ -86,12 +88,12 @@ impl RetryBudget {
         }
     }
 
-    /// A call is made.
+    /// Adds the percentage of a new call.
     pub(crate) fn call(&mut self) {
         self.saved = (self.saved + self.each).min(self.most);
     }
 
-    /// Takes one retry; `false` when there is none.
+    /// Takes one retry. Returns `false` if the budget is used up.
     pub(crate) fn take(&mut self) -> bool {
         let rest = self.saved.checked_sub(100);
         self.saved = rest.unwrap_or(self.saved);
@@ -106,7 +108,8 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// In any stretch of time there are no more retries than the burst and the percentage of its calls, and never fewer than due.
+        /// In any stretch of time, retries do not exceed the burst and the percentage of its calls,
+        /// and none is denied within that.
         #[test]
         fn retries_keep_to_the_budget(
             steps in prop::collection::vec(any::<bool>(), 1..400),

@@ -1,4 +1,4 @@
-//! The functions of a profile, and how much of it each has.
+//! The functions of a profile, and the share of each.
 
 use std::collections::{HashMap, HashSet};
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ProfileReport;
 
-/// A function's part in a profile, in samples.
+/// The share of a function in a profile, in samples.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
@@ -17,14 +17,14 @@ pub struct ProfiledFunction {
     pub file: String,
     /// Line where its definition begins, decorators included.
     pub first_line: u32,
-    /// Samples in which it ran itself, or waited, or a function in C that it called did.
+    /// Samples in which the function itself ran or waited, or a C function that it called.
     pub own: u64,
-    /// Samples in which it, or what it called, did.
+    /// Samples in which the function, or one that it called, ran or waited.
     pub total: u64,
 }
 
 impl ProfileReport {
-    /// The functions, those with the most samples of their own first.
+    /// Returns the functions, those with the most samples of their own first.
     pub fn functions(&self) -> Vec<ProfiledFunction> {
         let mut list: Vec<ProfiledFunction> = Vec::new();
         let mut numbers = HashMap::new();
@@ -52,7 +52,7 @@ impl ProfileReport {
             if let Some(innermost) = functions.last() {
                 add(&mut list[*innermost].own);
             }
-            // One that calls itself is there once.
+            // A recursive function counts once.
             for function in functions.into_iter().collect::<HashSet<_>>() {
                 add(&mut list[function].total);
             }

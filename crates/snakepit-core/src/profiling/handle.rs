@@ -1,4 +1,4 @@
-//! A profile that is being made.
+//! A profile in progress.
 
 use std::fmt;
 
@@ -8,16 +8,16 @@ use futures_util::future::join_all;
 use super::{ProfileReport, UnprofiledWorker};
 use crate::{ErrorCode, PoolName, Printable, WorkerId};
 
-/// A worker's part in a profile. Dropping it discards what was seen.
+/// A worker's part of a profile. Dropping it discards the samples.
 #[async_trait]
 pub trait Profiling: fmt::Debug + Send + Sync + 'static {
-    /// Resolves when the sampling has ended by itself, or the worker is gone.
+    /// Resolves when the sampling has reached its end, or the worker is gone.
     ///
     /// # Cancel safety
     /// Safe.
     async fn ended(&self);
 
-    /// Ends the sampling, and reads what was seen.
+    /// Ends the sampling, and reads the samples.
     ///
     /// # Errors
     /// The worker is gone or does not answer: one phrase.
@@ -27,7 +27,7 @@ pub trait Profiling: fmt::Debug + Send + Sync + 'static {
     async fn stop(self: Box<Self>) -> Result<ProfileReport, String>;
 }
 
-/// A profile that is being made. Dropping it discards what was seen.
+/// A profile in progress. Dropping it discards the samples.
 #[derive(Debug)]
 #[must_use = "the profile is discarded when this is dropped"]
 pub struct ProfileHandle {
@@ -37,7 +37,8 @@ pub struct ProfileHandle {
 }
 
 impl ProfileHandle {
-    /// Resolves when the sampling has ended by itself in all workers: its duration is over, or the call.
+    /// Resolves when the sampling has reached its end in all workers: its duration is over, or the
+    /// call.
     ///
     /// # Cancel safety
     /// Safe.
@@ -45,7 +46,8 @@ impl ProfileHandle {
         join_all(self.running.iter().map(|(_, one)| one.ended())).await;
     }
 
-    /// Ends the sampling and reads what was seen. Workers that are gone are named in [`ProfileReport::unprofiled`].
+    /// Ends the sampling and reads the samples. Workers that are gone are listed in
+    /// [`ProfileReport::unprofiled`].
     ///
     /// # Cancel safety
     /// Dropping the future discards the profile.
@@ -79,7 +81,7 @@ impl ProfileHandle {
     }
 }
 
-/// Error of a profile that cannot be made.
+/// The reason why a profile cannot be made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProfileError {
@@ -88,7 +90,7 @@ pub enum ProfileError {
     UnknownWorker {
         /// The pool.
         pool: PoolName,
-        /// Name that was asked for.
+        /// The requested name.
         worker: WorkerId,
     },
     /// The pool has no ready worker.
@@ -102,7 +104,7 @@ pub enum ProfileError {
     Unavailable {
         /// The worker.
         worker: WorkerId,
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }

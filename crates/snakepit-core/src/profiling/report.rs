@@ -4,30 +4,30 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-/// Where the time went: stacks, and how often each was seen.
+/// A profile: stacks, with the number of samples of each.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct ProfileReport {
-    /// Times that all threads of a worker were looked at, of all workers together.
+    /// Number of times that all threads of a worker were sampled, for all workers together.
     pub samples: u64,
-    /// Samples that were not made because their time had passed.
+    /// Samples that were not taken because their time had passed.
     pub missed: u64,
-    /// Stacks that changed whenever they were read; they are mostly those of very short functions.
+    /// Stacks that changed on every attempt to read them; mostly those of very short functions.
     pub lost: u64,
-    /// Stacks that were seen and found no room.
+    /// Stacks that were sampled but exceeded the limit of distinct stacks.
     pub truncated: u64,
-    /// When the first worker began, in seconds since 1970.
+    /// Start of the first worker's sampling, in seconds since 1970.
     pub started: f64,
     /// Duration of the longest profile, in seconds.
     pub seconds: f64,
-    /// Samples in a second that were asked for.
+    /// Requested samples a second.
     pub hz: u32,
     /// Functions and lines.
     pub frames: Vec<ProfiledFrame>,
     /// Threads.
     pub threads: Vec<ProfiledThread>,
-    /// Stacks, those of a worker that were seen most often first.
+    /// Stacks; those of a worker are ordered by their number of samples, most first.
     pub stacks: Vec<ProfiledStack>,
     /// Workers whose profile is missing or ended early.
     pub unprofiled: Vec<UnprofiledWorker>,
@@ -41,7 +41,7 @@ pub struct ProfiledFrame {
     pub function: String,
     /// File of the code.
     pub file: String,
-    /// Line, from 1; 0 if it is unknown or was not asked for.
+    /// Line, from 1; 0 if it is unknown or was not requested.
     pub line: u32,
     /// Line where the definition of the function begins, decorators included.
     pub first_line: u32,
@@ -53,9 +53,9 @@ pub struct ProfiledFrame {
 pub struct ProfiledThread {
     /// Worker.
     pub worker: String,
-    /// Its name, empty when it has none.
+    /// Name; empty if it has none.
     pub name: String,
-    /// Its id in the operating system; 0 when unknown.
+    /// Id in the operating system; 0 if unknown.
     pub id: u64,
 }
 
@@ -69,33 +69,34 @@ pub struct ProfiledStack {
     pub marks: Marks,
     /// Places in [`ProfileReport::frames`], the outermost first.
     pub frames: Vec<u32>,
-    /// Times that it was seen so.
+    /// Number of samples.
     pub count: u64,
 }
 
-/// State of a thread when it was sampled. A thread with neither mark waited.
+/// State of a thread when it was sampled. A thread without either mark was waiting.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Marks {
-    /// It used a CPU, or waited for one.
+    /// The thread used a CPU, or waited for one.
     pub on_cpu: bool,
-    /// It had the GIL; in an interpreter without one, it was attached to it. A function in C that does not let go of the GIL is seen as the
-    /// line that calls it, with this mark.
+    /// The thread held the GIL; in an interpreter without a GIL, it was attached to the
+    /// interpreter. A C function that does not release the GIL appears as the line that calls it,
+    /// with this mark.
     pub gil: bool,
 }
 
-/// A worker that is not, or not as a whole, in a profile.
+/// A worker that is missing from a profile, wholly or in part.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct UnprofiledWorker {
     /// Worker.
     pub worker: String,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 
 impl ProfileReport {
-    /// Adds what another worker has seen.
+    /// Adds the samples of another worker.
     pub fn add(&mut self, other: Self) {
         self.samples = self.samples.saturating_add(other.samples);
         self.missed = self.missed.saturating_add(other.missed);
@@ -130,7 +131,7 @@ impl ProfileReport {
         self.unprofiled.extend(other.unprofiled);
     }
 
-    /// The frames of a stack, the outermost first.
+    /// Returns the frames of a stack, the outermost first.
     pub fn frames_of<'a>(
         &'a self,
         stack: &'a ProfiledStack,
@@ -139,18 +140,18 @@ impl ProfileReport {
         frames.filter_map(|frame| self.frames.get(usize::try_from(*frame).ok()?))
     }
 
-    /// The thread of a stack.
+    /// Returns the thread of a stack.
     pub fn thread_of(&self, stack: &ProfiledStack) -> Option<&ProfiledThread> {
         self.threads.get(usize::try_from(stack.thread).ok()?)
     }
 
-    /// Times that a stack was seen, of all stacks together.
+    /// Number of samples of all stacks together.
     pub fn total(&self) -> u64 {
         let counts = self.stacks.iter().map(|stack| stack.count);
         counts.fold(0, u64::saturating_add)
     }
 
-    /// The share of the stacks for which this is so; 0 if there are none.
+    /// Returns the share of the samples whose stacks satisfy `is_so`; 0 if there are no samples.
     pub fn share(&self, is_so: impl Fn(&ProfiledStack) -> bool) -> f64 {
         let counted = self.stacks.iter().filter(|stack| is_so(stack));
         let counted = counted.fold(0, |sum: u64, stack| sum.saturating_add(stack.count));

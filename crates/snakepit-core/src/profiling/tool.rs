@@ -3,21 +3,23 @@
 use super::ProfileReport;
 use crate::ToolInfo;
 
-/// Lines that decorators may take before the `def` of a tool.
+/// Most lines that decorators may take before the `def` of a tool.
 const MOST_LINES: u32 = 200;
 
 impl ProfileReport {
-    /// Leaves only the stacks in which this tool runs, from its function on. What it has started in other threads is not among them.
+    /// Keeps only the stacks in which this tool runs, from its function on. Work that it has
+    /// started in other threads is not included.
     #[must_use]
     pub fn of_tool(mut self, tool: &ToolInfo) -> Self {
         let name = defined_name(&tool.signature);
-        // How far the `def` is from the beginning of a function, if it may be that function.
+        // Distance in lines of the `def` from the start of a function. `None` if it cannot be that
+        // function.
         let distance = |index: &u32| {
             let frame = self.frames.get(usize::try_from(*index).ok()?)?;
             let last = frame.function.rsplit('.').next().unwrap_or_default();
             let named = name.is_none_or(|name| name == last);
             let lines = tool.line.checked_sub(frame.first_line)?;
-            // Tools name files as people see them, from the working directory on.
+            // Files of tools are relative to the working directory, for people to read.
             let path = frame.file.strip_suffix(&tool.file);
             let same = path.is_some_and(|path| path.is_empty() || path.ends_with('/'));
             (same && named && lines <= MOST_LINES).then_some(lines)
@@ -42,7 +44,7 @@ impl ProfileReport {
     }
 }
 
-/// The name in `async def mean(xs)`.
+/// Returns the name in `async def mean(xs)`.
 fn defined_name(signature: &str) -> Option<&str> {
     let (_, rest) = signature.split_once("def ")?;
     let (name, _) = rest.split_once('(')?;

@@ -8,8 +8,9 @@ use super::{ProfileReport, ProfiledFrame, ProfiledThread};
 use crate::Printable;
 
 impl ProfileReport {
-    /// One line for each stack: `worker/thread;function (file:line);... count`, the outermost first. This is what programs that draw flame
-    /// graphs read. Stacks that differ in marks alone are one.
+    /// Returns one line for each stack: `worker/thread;function (file:line);... count`, the
+    /// outermost first. Programs that draw flame graphs read this format. Stacks that differ only
+    /// in marks are merged.
     pub fn collapsed(&self) -> String {
         let mut lines: BTreeMap<String, u64> = BTreeMap::new();
         for stack in &self.stacks {
@@ -27,7 +28,8 @@ impl ProfileReport {
         lines.collect()
     }
 
-    /// A document for <https://www.speedscope.app>: a profile for each thread, with times in seconds.
+    /// Returns a document for <https://www.speedscope.app>: a profile for each thread, with times
+    /// in seconds.
     pub fn speedscope(&self) -> serde_json::Value {
         let frames: Vec<_> = self
             .frames
@@ -69,7 +71,7 @@ impl ProfileReport {
     }
 }
 
-/// `main-1/MainThread`, or the thread's number if it has no name.
+/// Returns `main-1/MainThread`, or the thread's number if it has no name.
 fn title(thread: &ProfiledThread) -> String {
     let name = match &*thread.name {
         "" => format!("thread {}", thread.id),
@@ -86,7 +88,7 @@ fn label(frame: &ProfiledFrame) -> String {
     plain(&format!("{} ({place})", frame.function))
 }
 
-/// Text in which nothing looks like the end of a frame or of a line, and nothing acts on a terminal.
+/// Returns the text without anything that would end a frame or a line, or act on a terminal.
 fn plain(text: &str) -> String {
     Printable(text)
         .to_text()

@@ -12,7 +12,8 @@ use tower_service::Service;
 use crate::policy::{Breakers, Permits, Verdict};
 use crate::{BreakerPolicy, Circuit, ConfigError, Error, PoolName, Request};
 
-/// Refuses requests at once while workers fail, as [`PoolConfig::breaker`](crate::PoolConfig::breaker) and
+/// Rejects requests at once while workers fail, as
+/// [`PoolConfig::breaker`](crate::PoolConfig::breaker) and
 /// [`PoolConfig::tool_breaker`](crate::PoolConfig::tool_breaker) do for the calls of a pool.
 ///
 /// All services that one layer makes share its circuits.
@@ -23,10 +24,11 @@ pub struct BreakerLayer {
 }
 
 impl BreakerLayer {
-    /// One circuit for all requests, and one for each tool, where they have a policy. Errors carry the name.
+    /// Creates a layer with one circuit for all requests, and one for each tool, where they have a
+    /// policy. Errors carry the name.
     ///
     /// # Errors
-    /// A setting that is out of range.
+    /// A setting is out of range.
     pub fn new(
         name: impl Into<PoolName>,
         all: Option<BreakerPolicy>,
@@ -43,7 +45,7 @@ impl BreakerLayer {
         })
     }
 
-    /// The circuits that are not closed.
+    /// Returns the circuits that are not closed.
     pub fn circuits(&self) -> Vec<Circuit> {
         self.lock().circuits(Instant::now())
     }
@@ -70,7 +72,7 @@ impl BreakerLayer {
     }
 }
 
-/// Leave for one request, given back when this is dropped.
+/// The permit for one request, given back when this is dropped.
 struct Leave {
     layer: BreakerLayer,
     tool: Arc<str>,
@@ -79,7 +81,7 @@ struct Leave {
 }
 
 impl Leave {
-    /// The request is over.
+    /// Notes the result of the request, and gives the permit back.
     fn end(mut self, result: Result<(), &Error>) {
         self.verdict = Verdict::of(result);
     }
@@ -102,7 +104,7 @@ impl<S> Layer<S> for BreakerLayer {
     }
 }
 
-/// What a [`BreakerLayer`] makes of a service.
+/// A service wrapped by a [`BreakerLayer`].
 #[derive(Clone, Debug)]
 pub struct BreakerService<S> {
     inner: S,

@@ -12,9 +12,11 @@ use tower_service::Service;
 use crate::policy::{Quarantine, Standing};
 use crate::{ConfigError, Death, Error, PoolName, QuarantinePolicy, Request};
 
-/// Refuses requests that keep killing workers, as [`PoolConfig::quarantine`](crate::PoolConfig::quarantine) does for the calls of a pool.
+/// Rejects requests that keep killing workers, as
+/// [`PoolConfig::quarantine`](crate::PoolConfig::quarantine) does for the calls of a pool.
 ///
-/// Requests are the same when they have the same tool and arguments. All services that one layer makes share what it knows.
+/// Requests are the same if they have the same tool and arguments. All services that one layer
+/// makes share its knowledge.
 #[derive(Clone, Debug)]
 pub struct QuarantineLayer {
     name: PoolName,
@@ -24,10 +26,10 @@ pub struct QuarantineLayer {
 }
 
 impl QuarantineLayer {
-    /// For workers that have one request at a time. Errors carry the name.
+    /// Creates a layer for workers that have one request at a time. Errors carry the name.
     ///
     /// # Errors
-    /// A setting that is out of range.
+    /// A setting is out of range.
     pub fn new(name: impl Into<PoolName>, policy: QuarantinePolicy) -> Result<Self, ConfigError> {
         policy.validate()?;
         Ok(Self {
@@ -37,15 +39,15 @@ impl QuarantineLayer {
         })
     }
 
-    /// Says how many requests one worker may have at the same time: each has only its share of the blame for its worker. From outside it
-    /// cannot be seen how many there were.
+    /// Sets the number of requests that one worker may have at the same time; each bears that share
+    /// of the blame for its worker. The actual number of requests is not visible from outside.
     #[must_use]
     pub const fn slots(mut self, slots: u16) -> Self {
         self.slots = if slots == 0 { 1 } else { slots };
         self
     }
 
-    /// Requests that are refused now.
+    /// Number of requests that are rejected now.
     pub fn in_quarantine(&self) -> usize {
         self.lock().convicted(Instant::now())
     }
@@ -98,7 +100,7 @@ impl<S> Layer<S> for QuarantineLayer {
     }
 }
 
-/// What a [`QuarantineLayer`] makes of a service.
+/// A service wrapped by a [`QuarantineLayer`].
 #[derive(Clone, Debug)]
 pub struct QuarantineService<S> {
     inner: S,

@@ -13,12 +13,14 @@ use tower_service::Service;
 use crate::policy::RetryBudget;
 use crate::{CallId, ConfigError, Error, Request, RetryPolicy};
 
-/// Says whether running a request twice is harmless.
+/// A predicate: running the request twice is harmless.
 type Harmless = Arc<dyn Fn(&Request) -> bool + Send + Sync>;
 
-/// Repeats requests whose worker died, as [`PoolConfig::retry`](crate::PoolConfig::retry) does for the calls of a pool.
+/// Repeats requests whose worker died, as [`PoolConfig::retry`](crate::PoolConfig::retry) does for
+/// the calls of a pool.
 ///
-/// All services that one layer makes share its budget. A request is repeated within its own deadline.
+/// All services that one layer makes share its budget. A request is repeated within its own
+/// deadline.
 #[derive(Clone)]
 pub struct RetryLayer {
     policy: RetryPolicy,
@@ -27,10 +29,10 @@ pub struct RetryLayer {
 }
 
 impl RetryLayer {
-    /// Repeats requests that certainly did not run.
+    /// Creates a layer that repeats requests that certainly did not run.
     ///
     /// # Errors
-    /// A setting that is out of range.
+    /// A setting is out of range.
     pub fn new(policy: RetryPolicy) -> Result<Self, ConfigError> {
         policy.validate()?;
         Ok(Self {
@@ -40,7 +42,7 @@ impl RetryLayer {
         })
     }
 
-    /// Says which requests may run twice, and are repeated even when they may have run.
+    /// Also repeats requests that may have run, if `harmless` returns true for them.
     #[must_use]
     pub fn idempotent(
         mut self,
@@ -68,7 +70,7 @@ impl<S> Layer<S> for RetryLayer {
     }
 }
 
-/// What a [`RetryLayer`] makes of a service.
+/// A service wrapped by a [`RetryLayer`].
 #[derive(Clone, Debug)]
 pub struct RetryService<S> {
     inner: S,
@@ -90,7 +92,7 @@ where
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        // The one that is ready is used, and its clone becomes ready for the next request.
+        // The service that is ready is used; its clone becomes ready for the next request.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let layer = self.layer.clone();
@@ -112,7 +114,7 @@ where
                 tokio::time::sleep_until(at).await;
                 poll_fn(|context| inner.poll_ready(context)).await?;
                 let mut again = request.clone();
-                // The number of the call stays.
+                // The number of the call stays the same.
                 again.call = CallId::next();
                 match inner.call(again).await {
                     Ok(response) => return Ok(response),

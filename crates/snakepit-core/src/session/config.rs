@@ -11,10 +11,10 @@ use crate::config::{duration, range};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct SessionConfig {
-    /// Time after the last access at which a session ends; 1 h by default.
+    /// Time after the last access after which a session ends; 1 h by default.
     pub ttl: Duration,
-    /// Time between two sweeps for expired sessions by [`HostState`](crate::HostState); 60 s by default. Readers never see an expired
-    /// session, swept or not.
+    /// Time between two sweeps for expired sessions by [`HostState`](crate::HostState); 60 s by
+    /// default. Readers never see an expired session, even before it is swept.
     pub sweep_interval: Duration,
     /// Live sessions; 1,000,000 by default.
     pub max_sessions: usize,
@@ -30,7 +30,8 @@ pub struct SessionConfig {
     pub max_total_bytes: usize,
     /// Changes of variables that each session remembers for watchers; 1,024 by default.
     pub log_changes: usize,
-    /// Bytes of values that each session remembers for watchers beside the newest change; 1 MiB by default.
+    /// Bytes of values that each session remembers for watchers in addition to the newest change; 1
+    /// MiB by default.
     pub log_bytes: usize,
 }
 
@@ -52,7 +53,7 @@ impl Default for SessionConfig {
 }
 
 impl SessionConfig {
-    /// The default settings.
+    /// Creates the default settings.
     pub fn new() -> Self {
         Self::default()
     }
@@ -92,23 +93,23 @@ impl SessionConfig {
     }
 }
 
-/// What a caller may say about a new session.
+/// Options of a new session.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SessionOptions {
-    /// Time after the last access at which the session ends; [`SessionConfig::ttl`] when absent.
+    /// Time after the last access after which the session ends. `None` for [`SessionConfig::ttl`].
     pub ttl: Option<Duration>,
-    /// At most 32 entries and 4096 bytes.
+    /// Metadata: at most 32 entries and 4096 bytes.
     pub metadata: crate::Metadata,
 }
 
 impl SessionOptions {
-    /// No options.
+    /// Creates options without any setting.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets the time after the last access at which the session ends.
+    /// Sets the time after the last access after which the session ends.
     #[must_use]
     pub const fn ttl(mut self, ttl: Duration) -> Self {
         self.ttl = Some(ttl);

@@ -1,10 +1,10 @@
-//! Counters of the whole store, and the quotas that are checked against them.
+//! Counters of the whole store, and the quotas that limit them.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use super::{Quota, StateError};
 
-/// Counters of the whole store. `live` and `bytes` are also what the quotas are checked against.
+/// Counters of the whole store. `live` and `bytes` are limited by quotas.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     pub(super) live: AtomicUsize,
@@ -23,7 +23,7 @@ impl Counters {
         counter.fetch_add(n, Ordering::Relaxed);
     }
 
-    /// Takes `asked` out of what the limit leaves.
+    /// Reserves `asked` of a limited amount.
     pub(super) fn reserve(
         &self,
         used: &AtomicUsize,
@@ -34,7 +34,7 @@ impl Counters {
         Self::take(used, limit, asked).map_err(|usage| self.refuse(quota, limit, usage, asked))
     }
 
-    /// As [`reserve`](Self::reserve), but a refusal says only what is used.
+    /// Like [`reserve`](Self::reserve), but a rejection returns only the amount in use.
     pub(super) fn take(used: &AtomicUsize, limit: usize, asked: usize) -> Result<(), usize> {
         used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |usage| {
             usage.checked_add(asked).filter(|sum| *sum <= limit)
@@ -47,7 +47,7 @@ impl Counters {
         self.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// Checks a count that the caller holds the lock for.
+    /// Checks a count whose lock the caller holds.
     pub(super) fn check(
         &self,
         quota: Quota,

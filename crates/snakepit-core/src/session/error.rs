@@ -1,17 +1,17 @@
-//! Why something could not be done with the host's state.
+//! Errors of the host's state.
 
 use std::fmt;
 
 use crate::{ErrorCode, SessionId, ToolError, VariableError};
 
-/// Why something could not be done with sessions, variables or programs.
+/// The reason why an operation on sessions, variables or programs failed.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StateError {
     /// No session has this id: it was never created, has expired or was deleted.
     #[error("session `{0}` does not exist or has expired")]
     UnknownSession(SessionId),
-    /// The session of this handle was not used for its time to live, and what it had is gone.
+    /// The session of this handle was not used for its time to live, and its contents are gone.
     #[error("session `{id}` has expired (generation {generation}): what it had is gone")]
     SessionExpired {
         /// The id.
@@ -37,37 +37,37 @@ pub enum StateError {
     /// An id, a name or a time to live that cannot be used.
     #[error("{what} {reason}")]
     Invalid {
-        /// What it is, for example ``session id `…` ``.
+        /// The invalid item, for example ``session id `…` ``.
         what: String,
-        /// What is wrong with it.
+        /// The rule that it breaks.
         reason: String,
     },
-    /// Metadata beyond its limits.
+    /// The metadata exceeds its limits.
     #[error(transparent)]
     Metadata(#[from] crate::MetadataError),
-    /// A quota does not allow it.
+    /// A quota would be exceeded.
     #[error(
         "the quota of {limit} {quota} does not allow it: {usage} are in use, {asked} more were asked for"
     )]
     Quota {
-        /// Which quota.
+        /// The quota.
         quota: Quota,
         /// The limit.
         limit: usize,
-        /// What is in use now.
+        /// The amount in use.
         usage: usize,
-        /// What was asked for in addition.
+        /// The amount requested in addition.
         asked: usize,
     },
-    /// Something is wrong with one variable.
+    /// An operation on a variable failed.
     #[error(transparent)]
     Variable(Box<VariableError>),
     /// No program has this name.
     #[error("program `{name}` does not exist")]
     UnknownProgram {
-        /// The name asked for.
+        /// The requested name.
         name: String,
-        /// Names that are like it.
+        /// Similar names.
         near: Vec<String>,
     },
     /// The store is closed.
@@ -98,7 +98,7 @@ impl StateError {
         }
     }
 
-    /// The session itself is over, whatever was to be done with it.
+    /// Returns true if the session itself is over, independent of the operation.
     pub const fn is_end(&self) -> bool {
         matches!(
             self,
@@ -149,7 +149,7 @@ impl From<StateError> for Box<ToolError> {
     }
 }
 
-/// What is limited.
+/// A limited amount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Quota {
@@ -168,7 +168,7 @@ pub enum Quota {
 }
 
 impl Quota {
-    /// The setting that holds the limit.
+    /// Name of the setting that holds the limit.
     pub const fn setting(self) -> &'static str {
         match self {
             Self::Sessions => "sessions.max_sessions",

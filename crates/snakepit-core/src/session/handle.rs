@@ -11,10 +11,11 @@ use super::store::{Access, Place, Store};
 use super::{Inner, MetadataUpdate, Quota, SessionHold, SessionInfo, Sessions, StateError};
 use crate::{Metadata, Origin, SessionId, metadata};
 
-/// One session. Cheap to clone. It names one generation: once that session is over the handle is, too, even when the id is used again.
+/// A handle of one session. Cheap to clone. It refers to one generation: once that session is over,
+/// the handle stays unusable even if the id is used again.
 ///
-/// Every method but [`info`](Self::info) and [`watch`](Self::watch) counts as an access, which prolongs the session. A call of a tool for the
-/// session is one, too, from its beginning to its end.
+/// Every method except [`info`](Self::info) and [`watch`](Self::watch) counts as an access, which
+/// prolongs the session. So does a call of a tool for the session, from its beginning to its end.
 #[derive(Clone)]
 pub struct Session {
     pub(super) inner: Arc<Inner>,
@@ -33,17 +34,17 @@ impl Session {
         }
     }
 
-    /// Its id.
+    /// Id of the session.
     pub const fn id(&self) -> &SessionId {
         &self.id
     }
 
-    /// Unique among all sessions of this store.
+    /// Generation of the session, unique among all sessions of this store.
     pub const fn generation(&self) -> u64 {
         self.place.generation
     }
 
-    /// The same session for somebody else: changes through this handle carry `origin`.
+    /// Returns a handle for another author: changes through it carry `origin`.
     #[must_use]
     pub fn with_origin(&self, origin: Origin) -> Self {
         Self {
@@ -65,7 +66,7 @@ impl Session {
         self.store().with(&self.id, &self.place, now, access, act)
     }
 
-    /// As [`with`](Self::with), for what may fail.
+    /// Like [`with`](Self::with), for operations that may fail.
     pub(super) fn try_with<R>(
         &self,
         access: Access,
@@ -74,10 +75,11 @@ impl Session {
         self.with(access, act)?
     }
 
-    /// Returns its description. Not an access.
+    /// Returns the description of the session. Not an access.
     ///
     /// # Errors
-    /// It is over: [`StateError::SessionExpired`], [`StateError::UnknownSession`], [`StateError::StaleSession`] or [`StateError::Closed`].
+    /// The session is over: [`StateError::SessionExpired`], [`StateError::UnknownSession`],
+    /// [`StateError::StaleSession`] or [`StateError::Closed`].
     pub fn info(&self) -> Result<SessionInfo, StateError> {
         let now = self.inner.now();
         let describe = |live: &mut Live| live.to_info(now);
@@ -85,18 +87,18 @@ impl Session {
             .with(&self.id, &self.place, now, Access::Peek, describe)
     }
 
-    /// Prolongs it.
+    /// Prolongs the session.
     ///
     /// # Errors
-    /// It is over.
+    /// The session is over.
     pub fn touch(&self) -> Result<(), StateError> {
         self.with(Access::Touch, |_| ())
     }
 
-    /// Changes its metadata.
+    /// Changes the metadata of the session.
     ///
     /// # Errors
-    /// It is over, [`StateError::Metadata`], [`StateError::Quota`].
+    /// The session is over, [`StateError::Metadata`], [`StateError::Quota`].
     pub fn update(&self, update: Metadata, how: MetadataUpdate) -> Result<(), StateError> {
         self.try_with(Access::Touch, |live| {
             let before = live.data.as_ref().map(|data| &data.metadata);
@@ -113,20 +115,20 @@ impl Session {
         })
     }
 
-    /// It is one of these sessions.
+    /// Returns true if this is one of these sessions.
     pub fn is_in(&self, sessions: &Sessions) -> bool {
         Arc::ptr_eq(&self.inner, &sessions.inner)
     }
 
-    /// Keeps it from expiring as long as the returned hold lives.
+    /// Keeps the session from expiring until the returned hold is dropped.
     ///
     /// # Errors
-    /// It is over.
+    /// The session is over.
     pub fn hold(&self) -> Result<SessionHold, StateError> {
         SessionHold::new(self.clone())
     }
 
-    /// Ends it and drops all that it has. `false` if it is over already.
+    /// Ends the session and drops its contents. Returns `false` if it is over already.
     ///
     /// # Errors
     /// [`StateError::Closed`].
@@ -140,7 +142,7 @@ impl Live {
         self.data.get_or_insert_default()
     }
 
-    /// Counts `added` bytes in and `removed` bytes out, or refuses.
+    /// Adds `added` bytes to the quotas and subtracts `removed`, or rejects the change.
     pub(super) fn charge(
         &mut self,
         store: &Store,

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use super::store::Access;
 use super::{Session, StateError};
 
-/// A claim on a session: the session does not expire as long as a clone of this lives, and its time to live counts from the end of the last
-/// one. Deleting the session or closing the store ends it all the same.
+/// A claim on a session: the session does not expire while a clone of this lives, and its time to
+/// live counts from the end of the last one. Deleting the session or closing the store ends it
+/// nevertheless.
 ///
-/// Calls have one from their beginning to the end of their tool.
+/// A call has a claim from its beginning to the end of its tool.
 #[derive(Clone)]
 pub struct SessionHold {
     held: Arc<Held>,

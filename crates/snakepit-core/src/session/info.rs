@@ -1,4 +1,4 @@
-//! What is to be known about sessions.
+//! Descriptions and counters of sessions.
 
 use std::time::Duration;
 
@@ -6,13 +6,14 @@ use serde::Serialize;
 
 use crate::{Metadata, SessionId};
 
-/// One session at one moment.
+/// The description of one session at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct SessionInfo {
     /// Its id.
     pub id: SessionId,
-    /// Unique among all sessions of this store: a session of the same id that is created later has another one.
+    /// Generation, unique among all sessions of this store: a later session of the same id has
+    /// another one.
     pub generation: u64,
     /// Its metadata.
     pub metadata: Metadata,
@@ -20,9 +21,9 @@ pub struct SessionInfo {
     pub age: Duration,
     /// Time since its last access; zero while calls use it.
     pub idle: Duration,
-    /// Calls that use it now. It does not expire before they end.
+    /// Number of calls that use it now. It does not expire before they end.
     pub calls: usize,
-    /// Time after the last access at which it ends.
+    /// Time after the last access after which it ends.
     pub ttl: Duration,
     /// Number of variables.
     pub variables: usize,
@@ -38,16 +39,17 @@ pub struct SessionInfo {
 pub struct SessionPage {
     /// The sessions, in no particular order.
     pub sessions: Vec<SessionInfo>,
-    /// Where the next page begins; `None` after the last one.
+    /// Start of the next page. `None` after the last one.
     pub next: Option<SessionCursor>,
 }
 
-/// A place in the list of sessions. A session that lives through the whole listing is listed exactly once.
+/// A place in the list of sessions. A session that exists during the whole listing is listed
+/// exactly once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SessionCursor(u64);
 
 impl SessionCursor {
-    /// Shard and entry.
+    /// Splits the place into shard and entry.
     pub(super) const fn split(self) -> (u32, u32) {
         ((self.0 >> 32) as u32, self.0 as u32)
     }
@@ -56,12 +58,12 @@ impl SessionCursor {
         Self(u64::from(shard) << 32 | u64::from(entry))
     }
 
-    /// The place as a number, to be kept by a remote peer.
+    /// Returns the place as a number, for a remote peer to keep.
     pub const fn to_raw(self) -> u64 {
         self.0
     }
 
-    /// The place with this number. A number made up leads to some page or an empty one.
+    /// Returns the place with this number. An invented number gives some page or an empty one.
     pub const fn from_raw(raw: u64) -> Self {
         Self(raw)
     }
@@ -71,7 +73,7 @@ impl SessionCursor {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct SessionStats {
-    /// Live sessions, expired ones that have not been swept included.
+    /// Live sessions, including expired ones that have not been swept.
     pub live: u64,
     /// Sessions created.
     pub created: u64,
@@ -83,33 +85,33 @@ pub struct SessionStats {
     pub bytes: u64,
     /// Global programs.
     pub global_programs: u64,
-    /// Changes of variables, registrations and deletions included.
+    /// Changes of variables, including registrations and deletions.
     pub changes: u64,
     /// Changes dropped before a watcher had read them, counted for each watcher.
     pub missed: u64,
-    /// Updates refused because the version was stale.
+    /// Updates rejected because the version was stale.
     pub conflicts: u64,
-    /// Requests refused because of a quota.
+    /// Requests rejected because of a quota.
     pub refused: u64,
 }
 
-/// Why a session ended.
+/// The reason why a session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum SessionEnd {
-    /// Nobody used it for as long as its time to live.
+    /// The session was not used for its time to live.
     Expired,
-    /// It was deleted.
+    /// The session was deleted.
     Deleted,
     /// The store was closed.
     Closed,
 }
 
-/// How [`Session::update`](crate::Session::update) treats the metadata that is there.
+/// The way in which [`Session::update`](crate::Session::update) treats existing metadata.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MetadataUpdate {
-    /// New entries are added, entries of the same key replaced, others kept.
+    /// New entries are added, entries with the same key replaced, others kept.
     #[default]
     Merge,
     /// Entries that are not given are removed.

@@ -9,7 +9,7 @@ use super::store::{Access, Store};
 use super::{Quota, Session, StateError};
 use crate::{Payload, Value, names};
 
-/// Bytes counted for each program beside its name and value.
+/// Bytes counted for each program in addition to its name and value.
 const OVERHEAD: usize = 64;
 
 fn program(name: &str, value: Value) -> Result<Program, StateError> {
@@ -33,7 +33,7 @@ fn program(name: &str, value: Value) -> Result<Program, StateError> {
     })
 }
 
-/// The error of a name that is not there; `known` are the names to suggest.
+/// Returns the error of an unknown name; `known` are the names to suggest.
 fn unknown(name: &str, known: &[Arc<str>]) -> StateError {
     StateError::UnknownProgram {
         name: names::short(name),
@@ -41,21 +41,22 @@ fn unknown(name: &str, known: &[Arc<str>]) -> StateError {
     }
 }
 
-/// Names to choose suggestions from. Taken under the lock; compared after it.
+/// Returns names from which to choose suggestions. They are copied under the lock and compared
+/// after it.
 fn candidates(programs: Option<&BTreeMap<Arc<str>, Program>>) -> Vec<Arc<str>> {
     let names = programs.into_iter().flat_map(BTreeMap::keys);
     names.take(names::LOOKED_AT).map(Arc::clone).collect()
 }
 
 impl Session {
-    /// Stores a program; one of the same name is replaced.
+    /// Stores a program; replaces one of the same name.
     ///
     /// # Errors
     /// The session is over, [`StateError::Quota`], [`StateError::Invalid`] name or value.
     pub fn put_program(&self, name: &str, program: Value) -> Result<(), StateError> {
         let program = self::program(name, program)?;
         let bytes = program.bytes;
-        // The old one is dropped when the lock is free again.
+        // The old program is dropped after the lock is released.
         let _old = self.try_with(Access::Touch, |live| {
             let there = live.data.as_ref().map(|data| &data.programs);
             let n = there.map_or(0, |programs| programs.len());
@@ -73,7 +74,7 @@ impl Session {
         Ok(())
     }
 
-    /// A program of this session.
+    /// Returns a program of this session.
     ///
     /// # Errors
     /// The session is over, [`StateError::UnknownProgram`].
@@ -89,7 +90,7 @@ impl Session {
         Ok(found)
     }
 
-    /// Deletes a program of this session. `false` if there is none of this name.
+    /// Deletes a program of this session. Returns `false` if there is none of this name.
     ///
     /// # Errors
     /// The session is over.
@@ -111,7 +112,7 @@ impl Session {
         Ok(old.is_some())
     }
 
-    /// Names of the programs of this session, in order.
+    /// Returns the names of the programs of this session, in order.
     ///
     /// # Errors
     /// The session is over.
@@ -129,7 +130,7 @@ impl Store {
         self.programs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The programs of a store that is open. Closing sets its flag before it takes the lock.
+    /// Locks the programs of an open store. Closing sets its flag before it takes the lock.
     fn open_globals(&self) -> Result<MutexGuard<'_, BTreeMap<Arc<str>, Program>>, StateError> {
         let programs = self.globals();
         if self.is_closed() {
@@ -142,7 +143,7 @@ impl Store {
         self.globals().len()
     }
 
-    /// Drops all programs of a store that is closed.
+    /// Drops all programs of a closed store.
     pub(super) fn drop_programs(&self) {
         let programs = std::mem::take(&mut *self.globals());
         let bytes = programs.values().map(|program| program.bytes).sum();

@@ -1,4 +1,4 @@
-//! One part of the sessions: a table, an index by id and an index by the moment at which they end. It has no clock.
+//! One part of the sessions: a table, an index by id and an index by expiry. It has no clock.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use super::data::Data;
 use super::store::Ending;
 use crate::SessionId;
 
-/// A moment or a span in nanoseconds; moments count from the birth of the store.
+/// A moment or a span in nanoseconds; moments count from the creation of the store.
 pub(super) type Nanos = u64;
 
 /// One session.
@@ -19,14 +19,14 @@ pub(super) struct Live {
     pub(super) created: Nanos,
     pub(super) accessed: Nanos,
     pub(super) ttl: Nanos,
-    /// Calls that use it now; it does not expire before they end.
+    /// Number of calls that use the session now; it does not expire before they end.
     pub(super) holds: u32,
     pub(super) ending: Ending,
-    /// The moment under which it is in the index of moments: never later than its end.
+    /// The moment under which it is in the index by expiry: not later than its end.
     due: Nanos,
     /// Bytes counted against the quotas.
     pub(super) bytes: usize,
-    /// Nothing for a session that has nothing but its id.
+    /// `None` for a session that has only its id.
     pub(super) data: Option<Box<Data>>,
 }
 
@@ -46,7 +46,8 @@ impl Live {
         }
     }
 
-    /// The moment at which it ends as long as nothing else uses it; never while it is held.
+    /// Returns the moment at which the session expires if nothing else uses it; the largest moment
+    /// while it is held.
     pub(super) const fn expires(&self) -> Nanos {
         if self.holds > 0 {
             return Nanos::MAX;
@@ -54,7 +55,7 @@ impl Live {
         self.accessed.saturating_add(self.ttl)
     }
 
-    /// The earliest moment at which it can have expired.
+    /// Returns the earliest moment at which the session can have expired.
     pub(super) fn may_expire(&self, now: Nanos) -> Nanos {
         let used = if self.holds > 0 { now } else { self.accessed };
         used.saturating_add(self.ttl)
@@ -87,7 +88,7 @@ impl Shard {
         self.entries.get_mut(place as usize)?.as_mut()
     }
 
-    /// Adds a session whose id is not there.
+    /// Adds a session with an unused id.
     pub(super) fn insert(&mut self, live: Live) -> (u32, &Live) {
         let place = self.vacant.pop().unwrap_or_else(|| {
             self.entries.push(None);
@@ -107,8 +108,8 @@ impl Shard {
         Some(live)
     }
 
-    /// Takes out up to `limit` sessions that have expired. Those that were used since they were put into the index are put in again,
-    /// which happens to each at most once in its time to live.
+    /// Removes up to `limit` sessions that have expired. Sessions used since they were put into the
+    /// index are put in again, which happens to each at most once in its time to live.
     pub(super) fn expired(&mut self, now: Nanos, limit: usize) -> Vec<Live> {
         let mut expired = Vec::new();
         while expired.len() < limit
@@ -128,7 +129,7 @@ impl Shard {
         expired
     }
 
-    /// The session of this place, or else of the first place after it that has one.
+    /// Returns the session of this place, or of the first occupied place after it.
     pub(super) fn next(&self, place: u32) -> Option<(u32, &Live)> {
         let rest = self.entries.get(place as usize..)?;
         let (offset, live) = rest
@@ -138,7 +139,7 @@ impl Shard {
         Some((place + u32::try_from(offset).expect("places fit"), live))
     }
 
-    /// Takes all sessions out.
+    /// Removes all sessions.
     pub(super) fn drain(&mut self, why: SessionEnd) -> Vec<Live> {
         let drained = std::mem::take(self).entries.into_iter().flatten();
         drained
@@ -160,7 +161,7 @@ mod tests {
         shard.insert(Live::new("b".into(), 2, 20, 0));
         shard.get_mut(a).unwrap().accessed = 9;
         assert!(shard.expired(15, 9).is_empty());
-        // `a` was put in again for 19, so that it comes before `b`.
+        // `a` was put in again for 19, so it precedes `b`.
         assert_eq!(shard.due.first(), Some(&(19, a)));
         let ids: Vec<_> = shard
             .expired(20, 9)

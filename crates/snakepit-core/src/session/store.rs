@@ -1,4 +1,4 @@
-//! The store behind all handles: shards, quotas and counters. Time comes from the caller.
+//! The store behind all handles: shards, quotas and counters. The caller passes the time.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,14 +13,14 @@ use super::{Quota, SessionConfig, SessionEnd, StateError};
 use crate::events::Events;
 use crate::{Metadata, SessionId, metadata};
 
-/// Parts with a lock of their own each; a power of two.
+/// Number of parts, each with its own lock; a power of two.
 const SHARDS: usize = 64;
-/// Expired sessions that each creation clears away, so that memory is bounded also when nobody sweeps.
+/// Expired sessions that each creation removes, so that memory is bounded without sweeps.
 const CLEARED: usize = 2;
 
 type Hook = Arc<dyn Fn(&SessionId, u64, SessionEnd) + Send + Sync>;
 
-/// Why a session ended; shared by the session and its handles.
+/// The reason why a session ended; shared by the session and its handles.
 pub(super) type Ending = Arc<OnceLock<SessionEnd>>;
 
 /// The place of one generation of a session.
@@ -46,9 +46,9 @@ impl Place {
 /// Effect of an access on the life of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Access {
-    /// Prolongs it.
+    /// Prolongs the session.
     Touch,
-    /// Leaves it as it is.
+    /// Leaves the session unchanged.
     Peek,
 }
 
@@ -63,7 +63,7 @@ pub(super) struct Store {
     hooks: RwLock<Vec<Hook>>,
     pub(super) counters: Counters,
     pub(super) events: Events,
-    /// The number of sessions was near its limit when it was last looked at.
+    /// The number of sessions was near its limit when it was last checked.
     pub(super) crowded: AtomicBool,
 }
 
@@ -85,14 +85,14 @@ impl Store {
         }
     }
 
-    /// Nothing under these locks runs foreign code, so a panic cannot leave a shard half changed.
+    /// No foreign code runs under these locks, so a panic cannot leave a shard half changed.
     fn lock(&self, shard: u32) -> MutexGuard<'_, Shard> {
         self.shards[shard as usize]
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Quick rather than good: a shard that has more sessions than others is only locked more often.
+    /// A fast hash of moderate quality: a shard with more sessions is only locked more often.
     fn shard_of(&self, id: &SessionId) -> u32 {
         let words = id.as_str().as_bytes().chunks(8);
         let mixed = words.fold(self.seed, |mixed, bytes| {
@@ -114,7 +114,7 @@ impl Store {
             .push(hook);
     }
 
-    /// Creates a session, charged and with its metadata before anyone sees it. `None` if there is one already.
+    /// Creates a session, charged and with its metadata before it is visible. `None` if it exists.
     pub(super) fn create(
         &self,
         id: &SessionId,
@@ -125,7 +125,7 @@ impl Store {
         let limit = self.config.max_sessions;
         let live = &self.counters.live;
         if Counters::take(live, limit, 1).is_err() {
-            // Those that have expired do not count; only now are they looked for everywhere.
+            // Expired sessions do not count; only at the limit are all of them swept.
             self.sweep(now);
             self.counters.reserve(live, Quota::Sessions, limit, 1)?;
         }
@@ -158,7 +158,8 @@ impl Store {
         metadata: &Metadata,
         now: Nanos,
     ) -> Result<Option<(u32, &'a Live)>, StateError> {
-        // Looked at under the lock, which closing takes after it has set the flag: no session is created that nobody would end.
+        // Checked under the lock, which closing takes after setting the flag: no session stays
+        // behind.
         if self.is_closed() {
             return Err(StateError::Closed);
         }
@@ -179,7 +180,7 @@ impl Store {
         Ok(Some(shard.insert(live)))
     }
 
-    /// The session of this id, which counts as an access if asked for.
+    /// Finds the session of this id; counts as an access if requested.
     pub(super) fn find(&self, id: &SessionId, now: Nanos, access: Access) -> Option<Place> {
         let shard = self.shard_of(id);
         let mut guard = self.lock(shard);
@@ -250,7 +251,7 @@ impl Store {
         }
     }
 
-    /// Ends one generation of a session. `false` if it is over already.
+    /// Ends one generation of a session. Returns `false` if it is over already.
     pub(super) fn delete(
         &self,
         id: &SessionId,
@@ -298,7 +299,7 @@ impl Store {
         n
     }
 
-    /// Ends all sessions, drops the global programs and refuses new ones.
+    /// Ends all sessions, drops the global programs and rejects new sessions.
     pub(super) fn close(&self, now: Nanos) {
         self.closed.store(true, Ordering::SeqCst);
         for shard in 0..SHARDS as u32 {
@@ -308,7 +309,7 @@ impl Store {
         self.drop_programs();
     }
 
-    /// Up to `limit` sessions from a place on, and the place to go on from.
+    /// Returns up to `limit` sessions from a place on, and the place to continue from.
     pub(super) fn page<T>(
         &self,
         from: (u32, u32),
@@ -334,7 +335,7 @@ impl Store {
         (found, None)
     }
 
-    /// What follows the end of sessions, after their shard is unlocked.
+    /// Completes the end of sessions, after their shard is unlocked.
     fn ended(&self, ended: impl IntoIterator<Item = Live>, why: SessionEnd, now: Nanos) {
         for live in ended {
             let counters = &self.counters;

@@ -1,4 +1,4 @@
-//! The events of sessions. They are emitted when no lock is held.
+//! The events of sessions. They are emitted without any lock held.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -147,7 +147,7 @@ impl Store {
     }
 }
 
-/// The number of sessions is near its limit.
+/// Returns true if the number of sessions is near its limit.
 const fn is_crowded(sessions: usize, limit: usize) -> bool {
     sessions as u128 * 100 >= limit as u128 * CROWDED
 }

@@ -1,4 +1,4 @@
-//! How the changes of one session are followed.
+//! Watching the changes of one session.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,11 +12,11 @@ use super::{Session, StateError};
 use crate::events::emit;
 use crate::{ChangeBatch, ChangeStream, WatchFilter, WatchFrom, WatchItem};
 
-/// Changes that a stream takes at a time.
+/// Number of changes that a stream reads at a time.
 const BATCH: usize = 256;
 
 impl Session {
-    /// Follows the changes of variables. Does not keep the session alive.
+    /// Watches the changes of variables. Does not keep the session alive.
     ///
     /// # Errors
     /// The session is over.
@@ -42,8 +42,8 @@ impl Session {
         Ok(ChangeStream::new(Box::pin(items)))
     }
 
-    /// Pulls changes after number `after`, at most `max`; when there are none it waits for one, up to `wait`. `None` returns at once
-    /// with the current number and no changes.
+    /// Pulls at most `max` changes after number `after`. If there are none, waits for one, up to
+    /// `wait`. With `None` for `after`, returns at once with the current number and no changes.
     ///
     /// # Errors
     /// The session is over, or ends while this waits.
@@ -66,7 +66,7 @@ impl Session {
         self.pull(after, filter, max.max(1), until).await
     }
 
-    /// Waits for changes until a moment; `None` is never.
+    /// Waits for changes until a moment; `None` for no limit.
     async fn pull(
         &self,
         mut after: u64,
@@ -76,7 +76,8 @@ impl Session {
     ) -> Result<ChangeBatch, StateError> {
         let notify = self.with(Access::Peek, |live| live.data_mut().log.notify())?;
         loop {
-            // Made before the log is read: it hears of all wake-ups from here on, so that no change falls between.
+            // Created before the log is read: it receives all later wake-ups, so that no change is
+            // missed.
             let changed = notify.notified();
             let now = self.inner.now();
             let (batch, last, expires) = self.with(Access::Peek, |live| {
@@ -107,7 +108,7 @@ impl Session {
                 () = changed => {}
                 () = async { sleep_until(wake.expect("checked")).await }, if wake.is_some() => {
                     if until.is_some_and(|until| until <= Instant::now()) {
-                        // The session must still be there for an empty answer to be true.
+                        // An empty answer is correct only if the session still exists.
                         self.with(Access::Peek, |_| ())?;
                         return Ok(ChangeBatch::none(after));
                     }

@@ -1,10 +1,11 @@
-//! From lists of numbers to arrays.
+//! Conversion of lists of numbers into arrays.
 
 use crate::{DType, Tensor, Value};
 
-/// The array that a value stands for, or what is wrong with it: an array itself, nested lists of numbers, or a map of `shape` and `data`.
+/// Converts a value into an array: an array itself, nested lists of numbers, or a map of `shape`
+/// and `data`. The error says why that is impossible.
 ///
-/// Lists become `dtype`, 64-bit floats when it is absent. Arrays are not converted.
+/// Lists become `dtype`; `None` for 64-bit floats. Arrays are not converted.
 pub(super) fn of(value: Value, dtype: Option<DType>) -> Result<Tensor, String> {
     match value {
         Value::Array(tensor) => Ok(tensor),
@@ -42,7 +43,7 @@ fn lengths(shape: &Value) -> Option<Vec<usize>> {
     items.iter().map(length).collect()
 }
 
-/// The shape as the first item of each level has it.
+/// Measures the shape by the first item of each level.
 fn measure(items: &[Value], shape: &mut Vec<usize>) -> Result<(), String> {
     if shape.len() == Tensor::MAX_DIMENSIONS {
         return Err(format!(

@@ -1,12 +1,13 @@
-//! What the values of a variable must satisfy.
+//! Conditions on the values of a variable.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{DType, Value};
 
-/// What the values of a variable must satisfy. Each applies to the types named beside it; with others it is an error.
+/// Conditions on the values of a variable. Each applies to the types named beside it; with other
+/// types it is an error.
 ///
-/// It serialises as a map without the entries that are absent, and unknown entries are refused.
+/// It serialises as a map without absent entries. Deserialising rejects unknown entries.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
@@ -26,10 +27,10 @@ pub struct Constraints {
     /// A regular expression that the whole text must match (string, module).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pattern: Option<String>,
-    /// The texts allowed (choice, which needs it; string).
+    /// The allowed texts (choice, which needs it; string).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub choices: Option<Vec<String>>,
-    /// The modules allowed (module).
+    /// The allowed modules (module).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allowed_modules: Option<Vec<String>>,
     /// Number of elements (embedding).
@@ -61,7 +62,7 @@ fn read_dtype<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DType
 }
 
 impl Constraints {
-    /// No constraints.
+    /// Creates empty constraints.
     pub fn new() -> Self {
         Self::default()
     }
@@ -94,14 +95,14 @@ impl Constraints {
         self
     }
 
-    /// Sets the texts allowed.
+    /// Sets the allowed texts.
     #[must_use]
     pub fn choices<T: Into<String>>(mut self, choices: impl IntoIterator<Item = T>) -> Self {
         self.choices = Some(choices.into_iter().map(Into::into).collect());
         self
     }
 
-    /// Sets the modules allowed.
+    /// Sets the allowed modules.
     #[must_use]
     pub fn allowed_modules<T: Into<String>>(
         mut self,

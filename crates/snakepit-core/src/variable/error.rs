@@ -1,17 +1,17 @@
-//! Why something could not be done with one variable.
+//! Errors of single variables.
 
 use crate::{ErrorCode, VariableType};
 
-/// Why something could not be done with one variable.
+/// The reason why an operation on one variable failed.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum VariableError {
     /// No variable has this name.
     #[error("variable `{name}` does not exist")]
     Unknown {
-        /// The name asked for.
+        /// The requested name.
         name: String,
-        /// Names that are like it.
+        /// Similar names.
         near: Vec<String>,
     },
     /// A variable of this name exists already.
@@ -24,7 +24,7 @@ pub enum VariableError {
         name: String,
         /// Its type.
         expected: VariableType,
-        /// What the value is: a short phrase.
+        /// The kind of the value: a short phrase.
         found: String,
     },
     /// The value violates a constraint.
@@ -34,7 +34,7 @@ pub enum VariableError {
         name: String,
         /// The constraint, for example `max`.
         constraint: &'static str,
-        /// What it asks for: a short phrase.
+        /// The requirement of the constraint: a short phrase.
         reason: String,
         /// The value, shortened.
         value: String,
@@ -46,17 +46,17 @@ pub enum VariableError {
         name: String,
         /// The constraint.
         constraint: &'static str,
-        /// What is wrong with it.
+        /// The reason: a short phrase.
         reason: String,
     },
-    /// Somebody else changed the variable in the meantime.
+    /// The variable has been changed in the meantime.
     #[error("variable `{name}` is at version {actual}, not {expected}")]
     StaleVersion {
         /// The variable.
         name: String,
         /// The version that the caller expected.
         expected: u64,
-        /// The version now.
+        /// The current version.
         actual: u64,
     },
 }

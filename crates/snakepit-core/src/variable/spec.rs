@@ -1,4 +1,4 @@
-//! What a variable is, apart from its value; and the check of new values against it.
+//! The definition of a variable without its value, and the check of new values against it.
 
 use std::sync::Arc;
 
@@ -8,12 +8,12 @@ use super::compare::Number;
 use super::{Constraints, VariableError, VariableType, array, usable};
 use crate::{Metadata, Value, metadata, names};
 
-/// Bytes counted for each variable beside its name, value and metadata.
+/// Bytes counted for each variable in addition to its name, value and metadata.
 const OVERHEAD: usize = 160;
-/// Bytes counted for a pattern: compiled, it is larger than its text.
+/// Bytes counted for a pattern, which is larger than its text once compiled.
 const PATTERN: usize = 8 << 10;
 
-/// What a variable is, apart from its value. It never changes.
+/// The definition of a variable, without its value. It never changes.
 #[derive(Debug)]
 pub(crate) struct Spec {
     pub(crate) name: Arc<str>,
@@ -40,7 +40,7 @@ impl Spec {
         })
     }
 
-    /// Bytes counted against the quotas.
+    /// Returns the bytes that count against the quotas.
     pub(crate) fn bytes(&self) -> usize {
         let texts = |list: &Option<Vec<String>>| {
             list.iter()
@@ -60,7 +60,7 @@ impl Spec {
                 .map_or(0, |pattern| PATTERN + pattern.len())
     }
 
-    /// The value as it is kept, if it has the right type and satisfies the constraints.
+    /// Returns the value as it is kept, if it has the right type and satisfies the constraints.
     pub(crate) fn accept(&self, value: Value) -> Result<Value, VariableError> {
         use VariableType as T;
         match (self.kind, value) {
@@ -141,7 +141,7 @@ impl Spec {
         Ok(value)
     }
 
-    /// The bound that a number is out of.
+    /// Checks the bounds. The error names the bound that the number violates.
     fn bounds(&self, number: Number) -> Result<(), (&'static str, String)> {
         let bound = |value: &Option<Value>| value.as_ref().and_then(Number::of);
         if let (Some(min), Some(shown)) = (bound(&self.constraints.min), &self.constraints.min)
@@ -212,7 +212,7 @@ impl Spec {
     }
 }
 
-/// Identifiers with dots between them.
+/// Returns true for identifiers with dots between them.
 fn is_module(text: &str) -> bool {
     text.split('.').all(|part| {
         let mut chars = part.chars();
@@ -223,7 +223,7 @@ fn is_module(text: &str) -> bool {
     })
 }
 
-/// The kind of a value in a short phrase.
+/// Describes the kind of a value in a short phrase.
 pub(super) fn describe(value: &Value) -> String {
     match value {
         Value::Null => "nothing".into(),

@@ -1,4 +1,4 @@
-//! Which constraints can be used with which type.
+//! The constraints that can be used with each type.
 
 use regex::{Regex, RegexBuilder};
 
@@ -6,10 +6,11 @@ use super::compare::Number;
 use super::{Constraints, VariableError, VariableType};
 use crate::Tensor;
 
-/// Bytes that a compiled pattern may take.
+/// Most bytes of a compiled pattern.
 const PATTERN_BYTES: usize = 256 << 10;
 
-/// Checks that all constraints apply to the type and do not contradict themselves; compiles the pattern.
+/// Checks that all constraints apply to the type and do not contradict themselves; compiles the
+/// pattern.
 pub(super) fn check(
     name: &str,
     kind: VariableType,
@@ -96,7 +97,7 @@ pub(super) fn check(
     let Some(pattern) = &constraints.pattern else {
         return Ok(None);
     };
-    // The pattern by itself first, so that it cannot close the group that is put around it.
+    // The pattern is compiled without the group first, so that it cannot close the group.
     let build = |pattern: &str| {
         RegexBuilder::new(pattern)
             .size_limit(PATTERN_BYTES)

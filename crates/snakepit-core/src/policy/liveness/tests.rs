@@ -16,7 +16,7 @@ const LIMITS: Limits = Limits {
     kill_when_queued: false,
 };
 
-/// A worker that has a call and works.
+/// A worker that has a call and uses the CPU.
 const WORKS: Evidence = Evidence {
     late: false,
     busy: true,
@@ -28,7 +28,7 @@ const WORKS: Evidence = Evidence {
     queued: false,
 };
 
-/// A worker without a call, which rests by nature.
+/// A worker without a call, which uses no CPU.
 const IDLE: Evidence = Evidence {
     busy: false,
     flat: Some(Duration::from_secs(1000)),
