@@ -44,20 +44,24 @@ pub(crate) fn check(tool: &ToolInfo, args: &Value) -> Result<(), ToolError> {
         let Value::Str(name) = key else {
             return Ok(());
         };
+        let wrong = properties
+            .get(name)
+            .and_then(|schema| mismatch(schema, value, MAX_DEPTH, &mut steps));
         match properties.get(name) {
-            Some(schema) if !fits(schema, value, MAX_DEPTH, &mut steps) => {
+            Some(_) if let Some(wrong) = wrong => {
+                let path = format!("{name}{}", wrong.path());
                 let message = format!(
                     "argument `{}` of tool `{}` must be {}, got {}",
-                    shortened(name, SHOWN),
+                    shortened(&path, SHOWN),
                     tool.name,
-                    shortened(&Expected(schema), LISTED),
-                    preview(name, value)
+                    shortened(&Expected(wrong.schema), LISTED),
+                    preview(&path, wrong.value)
                 );
                 let help = "pass a value that fits the schema of the tool; `tools()` shows it";
                 return Err(refused(
                     tool,
                     ErrorCode::WrongArgument,
-                    name,
+                    &path,
                     message,
                     help.into(),
                 ));
@@ -129,25 +133,56 @@ fn refused(
     error
 }
 
-/// Returns false if a value certainly does not fit a schema.
-fn fits(schema: &Json, value: &Value, depth: usize, steps: &mut usize) -> bool {
-    let Some(depth) = depth.checked_sub(1) else {
-        return true;
+/// A value that does not fit a schema, with its place.
+struct Mismatch<'a> {
+    schema: &'a Json,
+    value: &'a Value,
+    /// From the innermost value outwards, as the worker writes them: `[1]`, `.name`, `["key"]`.
+    steps: Vec<String>,
+}
+
+impl Mismatch<'_> {
+    fn path(&self) -> String {
+        self.steps.iter().rev().map(String::as_str).collect()
+    }
+
+    fn inside(mut self, step: impl FnOnce() -> String) -> Self {
+        self.steps.push(step());
+        self
+    }
+}
+
+/// Returns the first part of a value that certainly does not fit a schema.
+fn mismatch<'a>(
+    schema: &'a Json,
+    value: &'a Value,
+    depth: usize,
+    steps: &mut usize,
+) -> Option<Mismatch<'a>> {
+    let depth = depth.checked_sub(1)?;
+    *steps = steps.checked_sub(1)?;
+    let whole = || Mismatch {
+        schema,
+        value,
+        steps: Vec::new(),
     };
-    let Some(left) = steps.checked_sub(1) else {
-        return true;
-    };
-    *steps = left;
     if let Some(any) = schema.get("anyOf").and_then(Json::as_array) {
-        return any.iter().any(|schema| fits(schema, value, depth, steps));
+        // What is wrong inside of an alternative says more than that it is none of them.
+        let mut best = whole();
+        for schema in any {
+            let wrong = mismatch(schema, value, depth, steps)?;
+            if wrong.steps.len() > best.steps.len() {
+                best = wrong;
+            }
+        }
+        return Some(best);
     }
     if let Some(allowed) = schema.get("enum").and_then(Json::as_array) {
-        return !is_plain(value) || allowed.iter().any(|json| same(json, value, steps));
+        let fits = !is_plain(value) || allowed.iter().any(|json| same(json, value, steps));
+        return (!fits).then(whole);
     }
-    let Some(kind) = schema.get("type").and_then(Json::as_str) else {
-        return true;
-    };
-    match (kind, value) {
+    let kind = schema.get("type").and_then(Json::as_str)?;
+    let fits = match (kind, value) {
         ("null", Value::Null) | ("boolean", Value::Bool(_)) | ("string", Value::Str(_)) => true,
         ("integer" | "number", Value::Int(_) | Value::UInt(_)) => true,
         ("number", Value::Float(_)) => true,
@@ -158,24 +193,34 @@ fn fits(schema: &Json, value: &Value, depth: usize, steps: &mut usize) -> bool {
         // In JSON, a float without a fraction is a valid integer.
         ("integer", Value::Float(number)) => number.fract() == 0.0,
         ("array", Value::List(items)) => {
-            let schema = schema.get("items");
-            schema.is_none_or(|schema| items.iter().all(|item| fits(schema, item, depth, steps)))
+            let first = schema.get("prefixItems").and_then(Json::as_array);
+            let rest = schema.get("items");
+            return items.iter().enumerate().find_map(|(index, item)| {
+                let schema = first.and_then(|first| first.get(index)).or(rest)?;
+                let wrong = mismatch(schema, item, depth, steps)?;
+                Some(wrong.inside(|| format!("[{index}]")))
+            });
         }
         ("object", Value::Map(pairs)) => {
             let properties = schema.get("properties");
             let others = schema.get("additionalProperties");
-            pairs.iter().all(|(key, value)| {
+            return pairs.iter().find_map(|(key, value)| {
                 let own = match key {
                     Value::Str(name) => properties.and_then(|properties| properties.get(name)),
                     _ => None,
                 };
-                own.or(others)
-                    .is_none_or(|schema| fits(schema, value, depth, steps))
-            })
+                let wrong = mismatch(own.or(others)?, value, depth, steps)?;
+                Some(wrong.inside(|| match key {
+                    Value::Str(name) if own.is_some() => format!(".{name}"),
+                    Value::Str(name) => format!("[{name:?}]"),
+                    key => format!("[{}]", key.json_preview(SHOWN)),
+                }))
+            });
         }
         // Dates, bytes and similar values have schemas of their own.
         _ => !is_plain(value),
-    }
+    };
+    (!fits).then(whole)
 }
 
 /// Returns whether the value equals this JSON. Stops at the first difference.
@@ -200,6 +245,15 @@ fn same(json: &Json, value: &Value, steps: &mut usize) -> bool {
                 })
         }
         (Json::String(text), Value::Str(value)) => text == value,
+        // `1` and `1.0` are one number.
+        (Json::Number(number), Value::Int(_) | Value::UInt(_) | Value::Float(_)) => {
+            let plain = value.to_json().ok();
+            let plain = plain.as_ref().and_then(Json::as_f64);
+            number
+                .as_f64()
+                .zip(plain)
+                .is_none_or(|(one, other)| one == other)
+        }
         (Json::String(_), _) | (_, Value::Str(_) | Value::List(_) | Value::Map(_)) => {
             !is_plain(value)
         }

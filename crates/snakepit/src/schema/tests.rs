@@ -16,6 +16,12 @@ fn tool() -> ToolInfo {
             "c": {"type": "array", "items": {"type": "number"}},
             "d": {"enum": ["x", "y"]},
             "e": {"type": "object", "additionalProperties": {"type": "integer"}},
+            "f": {"type": "array", "prefixItems": [{"type": "string"}], "items": {"type": "integer"}},
+            "g": {"anyOf": [
+                {"type": "null"},
+                {"type": "object", "properties": {"h": {"type": "array", "items": {"type": "string"}}}},
+            ]},
+            "i": {"enum": [1, true]},
         },
         "required": ["a"],
         "additionalProperties": false,
@@ -33,6 +39,7 @@ fn what_fits_passes_and_so_does_what_cannot_be_told() {
     checked(args! { "a" => 1 }).unwrap();
     checked(args! { "a" => 1.0, "b" => 2, "c" => [1.5, 2.0], "d" => "y" }).unwrap();
     checked(args! { "a" => 1, "b" => (), "c" => [0; 0] }).unwrap();
+    checked(args! { "a" => 1, "f" => ("x", 1, 2), "i" => 1.0 }).unwrap();
     checked((1, 2)).unwrap();
 }
 
@@ -53,7 +60,7 @@ fn every_refusal_names_argument_and_tool() {
     );
     wrong(
         args! { "a" => 1, "c" => ["x"] },
-        "argument `c` of tool `f` must be array of number, got [\"x\"]",
+        "argument `c[0]` of tool `f` must be number, got \"x\"",
     );
     wrong(
         args! { "a" => 1, "d" => "z" },
@@ -62,6 +69,18 @@ fn every_refusal_names_argument_and_tool() {
     wrong(
         args! { "a" => 1.5 },
         "argument `a` of tool `f` must be integer, got 1.5",
+    );
+    wrong(
+        args! { "a" => 1, "e" => args! { "k" => 1, "l m" => "x" } },
+        "argument `e[\"l m\"]` of tool `f` must be integer, got \"x\"",
+    );
+    wrong(
+        args! { "a" => 1, "f" => ("x", 1, "y") },
+        "argument `f[2]` of tool `f` must be integer, got \"y\"",
+    );
+    wrong(
+        args! { "a" => 1, "g" => args! { "h" => ("x", 1) } },
+        "argument `g.h[1]` of tool `f` must be string, got 1",
     );
     let (code, message) = checked(()).unwrap_err();
     assert_eq!(code, ErrorCode::MissingArgument);
