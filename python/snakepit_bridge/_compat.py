@@ -44,7 +44,7 @@ def catch_all(adapter: "Any", taken: "set[str]", sources: Sources) -> list[Tool]
         tool.file, tool.line = place
         tool.catch_all = True
         # Whether the result has to be awaited is known only when it is there.
-        tool.is_async = name == CALL
+        tool.is_async = tool.awaits = name == CALL
         out.append(tool)
     return out
 

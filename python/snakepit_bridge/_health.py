@@ -1,6 +1,6 @@
 """The `health` methods of adapters, as tools that the host calls to see if a worker is well."""
 
-from . import _collect
+from . import _aio, _collect
 from ._tool import Sources, Tool
 from .adapter import ToolOptions
 
@@ -30,7 +30,7 @@ def checks(adapters: "list[Any]", taken: "set[str]") -> list[Tool]:
         tool.name = _name(adapter, taken)
         # It is called without arguments, whatever has a default.
         tool.params = []
-        tool.function = _checked(tool.function, tool.is_async, adapter)
+        tool.function = _checked(tool, adapter)
         tool.health_check = True
         found.append(tool)
     return found
@@ -46,20 +46,22 @@ def _name(adapter: "Any", taken: "set[str]") -> str:
     return name
 
 
-def _checked(method: "Any", is_async: bool, adapter: "Any") -> "Any":
-    """A function without parameters that raises unless `method` is well."""
+def _checked(tool: Tool, adapter: "Any") -> "Any":
+    """A function without parameters that raises unless the method of `tool` is well."""
+    method = tool.function
 
     def judge(result: object) -> None:
         if result is False:
             raise Unhealthy(f"`{type(adapter).__qualname__}.health` returned False")
 
     def check() -> None:
-        judge(method())
+        result = method()
+        judge(_aio.run(result) if tool.awaits else result)
 
     async def check_async() -> None:
         judge(await method())
 
-    function: Any = check_async if is_async else check
+    function: Any = check_async if tool.is_async else check
     # Where one looks for the adapter of a tool.
     function.__self__ = adapter
     return function

@@ -5,6 +5,7 @@ Other metadata changes nothing: the type is checked all the same.
 
 import sys
 
+from . import _text
 from ._schema import Scope
 
 TYPE_CHECKING = False
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     Limit = tuple[str, Any, str]
 
-_LIBRARIES = ("annotated_types", "pydantic", "msgspec", "typing_extensions")
+_LIBRARIES = ("annotated_types", "pydantic", "pydantic_core", "msgspec", "typing_extensions")
 
 #: Attribute of the metadata, rule, text after "must", keyword of JSON Schema.
 _RULES = (
@@ -23,11 +24,27 @@ _RULES = (
     ("lt", "lt", "be less than {}", "exclusiveMaximum"),
     ("le", "le", "be at most {}", "maximum"),
     ("multiple_of", "multiple_of", "be a multiple of {}", "multipleOf"),
-    ("min_length", "min_length", "have at least {} items", "minLength"),
-    ("max_length", "max_length", "have at most {} items", "maxLength"),
+    ("min_length", "min_length", "have at least {} {}", "min"),
+    ("max_length", "max_length", "have at most {} {}", "max"),
     ("pattern", "pattern", "match the pattern {!r}", "pattern"),
     ("func", "predicate", "satisfy {}", ""),
 )
+
+#: What a bound of a number, a length and a pattern can be about.
+_NUMBERS = frozenset({"int", "float", "decimal"})
+_TEXTS = frozenset({"datetime", "date", "time", "timedelta", "uuid", "decimal", "text"})
+_ITEMS = frozenset(
+    {"list", "set", "frozenset", "vartuple", "tuple", "tuplerest", "namedtuple", "ndarray"}
+)
+_FIELDS = frozenset({"dict", "typeddict"})
+_SIZED = frozenset({"str", "bytes"}) | _ITEMS | _FIELDS
+_OPEN = frozenset({"any", "ref", "model", "dataclass", "literal", "enum"})
+
+#: Metadata that says something to people alone.
+_WORDS = frozenset({"Unit", "DocInfo", "Doc", "FieldInfo", "Meta", "deprecated"})
+
+#: Attributes that ask for what nobody does here.
+_UNREAD = ("strip_whitespace", "to_upper", "to_lower", "strict", "tz", "allow_inf_nan")
 
 
 def annotated(scope: Scope, args: "tuple[Any, ...]") -> "tuple[tuple[Any, ...], dict[str, Any]]":
@@ -37,15 +54,58 @@ def annotated(scope: Scope, args: "tuple[Any, ...]") -> "tuple[tuple[Any, ...], 
         return _array(spec, args[1:]), schema
     limits: list[Limit] = []
     extra: dict[str, Any] = {}
+    kinds = _kinds(spec)
     for item in _flat(args[1:]):
         text = item if isinstance(item, str) else _description(item)
         if text:
-            extra.setdefault("description", text)
-        elif _module(item) in _LIBRARIES:
-            _read(item, spec, limits, extra)
-    if extra:
-        schema = {**schema, **extra}
+            extra.setdefault("description", str(text))
+        if _module(item) in _LIBRARIES:
+            _note(scope, item, _read(scope, item, kinds, limits, extra) or bool(text))
+    if kinds & {"set", "frozenset"} and any("length" in limit[0] for limit in limits):
+        spec, schema = _distinct(spec, schema)
+    words = extra.pop("description", None)
+    if words is not None:
+        schema = {**schema, "description": words}
+    schema = dict(schema)
+    schema["allOf"] = [*schema.get("allOf", ()), *extra.pop("allOf", ())]
+    for keyword in extra:
+        _say(schema, keyword, extra[keyword])
+    if not schema["allOf"]:
+        del schema["allOf"]
     return (("limited", spec, tuple(limits)) if limits else spec), schema
+
+
+def _kinds(spec: "tuple[Any, ...]") -> "frozenset[str]":
+    """The kinds of a spec, those of the members of unions."""
+    if spec[0] == "union":
+        members: Any = spec[1]
+        return frozenset().union(*[_kinds(member) for member in members])
+    if spec[0] in ("limited", "def"):
+        return _kinds(spec[1 if spec[0] == "limited" else 2])
+    return frozenset({spec[0]})
+
+
+def _distinct(
+    spec: "tuple[Any, ...]", schema: "dict[str, Any]"
+) -> "tuple[tuple[Any, ...], dict[str, Any]]":
+    """A set whose items are counted comes as a list without repetitions."""
+    if spec[0] in ("set", "frozenset"):
+        return (spec[0], spec[1], True), {**schema, "uniqueItems": True}
+    if spec[0] == "union":
+        parts = [_distinct(*part) for part in zip(spec[1], schema["anyOf"], strict=True)]
+        specs = tuple([part[0] for part in parts])
+        return ("union", specs), {**schema, "anyOf": [part[1] for part in parts]}
+    return spec, schema
+
+
+def _note(scope: Scope, item: "Any", found: bool) -> None:
+    """Say of metadata that nothing here reads it, or a part of it."""
+    name = type(item).__name__
+    unread = [attribute for attribute in _UNREAD if getattr(item, attribute, None) is not None]
+    if unread:
+        scope.unchecked.append(f"`{unread[0]}` of `{name}` in `Annotated` is not read")
+    elif not found and name not in _WORDS:
+        scope.unchecked.append(f"`{name}` in `Annotated` is not read")
 
 
 def _flat(metadata: "Iterable[Any]", depth: int = 0) -> "Iterator[Any]":
@@ -73,31 +133,96 @@ def _description(item: "Any") -> str:
 
 
 def _read(
-    item: "Any", spec: "tuple[Any, ...]", limits: "list[Limit]", schema: "dict[str, Any]"
-) -> None:
+    scope: Scope,
+    item: "Any",
+    kinds: "frozenset[str]",
+    limits: "list[Limit]",
+    schema: "dict[str, Any]",
+) -> bool:
+    """Add the rules of an item of metadata, and return whether it has any."""
+    found = False
     for name, rule, text, keyword in _RULES:
         bound: Any = getattr(item, name, None)
-        if bound is None or (rule == "predicate" and not callable(bound)):
+        if rule == "predicate":
+            bound = _predicate(item)
+        if bound is None:
             continue
-        if rule in ("min_length", "max_length"):
-            if rule == "min_length" and bound == 0:
-                continue
-            if spec[0] in ("str", "bytes"):
-                text = text.replace("items", "characters" if spec[0] == "str" else "bytes")
-            else:
-                kind = "Properties" if spec[0] == "dict" else "Items"
-                keyword = keyword.replace("Length", kind)
+        found = True
+        if type(bound).__module__ == "numpy":
+            bound = bound.item()
         shown: Any = bound
-        if rule == "pattern":
+        keywords: list[str] = [keyword] if keyword else []
+        if keyword in ("min", "max"):
+            if bound == 0 and keyword == "min":
+                continue
+            keywords = _lengths(kinds, keyword)
+            fits = kinds & (_SIZED | _OPEN)
+            shown = f"{bound}"
+            text = text.format(bound, _unit(kinds))
+        elif rule == "pattern":
             import re
 
-            shown = str(getattr(shown, "pattern", shown))
+            shown = str(getattr(bound, "pattern", bound))
             bound = re.compile(shown)
+            fits = kinds & ({"str"} | _OPEN)
+            keywords = keywords if "str" in kinds and not kinds & (_TEXTS | {"bytes"}) else []
         elif rule == "predicate":
-            shown = f"`{getattr(bound, '__qualname__', bound)}`"
+            negated = "" if bound is item.func else "not "
+            shown = f"{negated}`{getattr(item.func, '__qualname__', item.func)}`"
+            fits = kinds
+        else:
+            number = isinstance(bound, (int, float)) and not isinstance(bound, bool)
+            fits = kinds & (_NUMBERS | _OPEN) if number else kinds
+            keywords = keywords if number and kinds & _NUMBERS else []
+        if not fits:
+            scope.unchecked.append(f"the bound `{name}={shown}` says nothing about its type")
         limits.append((rule, bound, text.format(shown)))
-        if keyword and spec[0] != "bytes" and isinstance(shown, (int, float, str)):
-            schema[keyword] = shown
+        for keyword in keywords:
+            said = shown if rule == "pattern" else getattr(item, name)
+            _say(schema, keyword, said)
+    return found
+
+
+def _predicate(item: "Any") -> "Any":
+    """The function of `Predicate` or `Not`; validators of pydantic are called in models alone."""
+    function: Any = getattr(item, "func", None)
+    kind = type(item).__name__
+    if not callable(function) or kind not in ("Predicate", "Not"):
+        return None
+    return function if kind == "Predicate" else lambda value: not function(value)  # type: ignore
+
+
+def _say(schema: "dict[str, Any]", keyword: str, said: "Any") -> None:
+    """Add a keyword to what the schema says already."""
+    # JSON has the plain classes alone.
+    for base in (int, float, str):
+        if isinstance(said, base):
+            said = base(said)
+            break
+    if not _text.is_json(said):
+        return
+    if keyword in schema:
+        schema["allOf"] = [*schema.get("allOf", ()), {keyword: said}]
+    else:
+        schema[keyword] = said
+
+
+def _lengths(kinds: "frozenset[str]", least: str) -> "list[str]":
+    """The keywords for lengths; that of bytes cannot be told from their text."""
+    names: list[str] = []
+    if "str" in kinds and not kinds & (_TEXTS | {"bytes"}):
+        names.append("Length")
+    if kinds & _ITEMS:
+        names.append("Items")
+    if kinds & _FIELDS:
+        names.append("Properties")
+    return [least + name for name in names]
+
+
+def _unit(kinds: "frozenset[str]") -> str:
+    if kinds <= {"str", "none"}:
+        return "characters"
+    return "bytes" if kinds <= {"bytes", "none"} else "items"
 
 
 def _array(spec: "tuple[Any, ...]", metadata: "tuple[Any, ...]") -> "tuple[Any, ...]":

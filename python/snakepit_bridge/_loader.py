@@ -28,12 +28,14 @@ def load(
     concurrency: int = 0,
     checks: str = "warn",
     event_loop: str = "auto",
+    strict_hints: "bool | None" = None,
 ) -> Catalog:
     """Import the adapter, make and initialise its instances, and list its tools and health checks.
 
     With several `slots` the tools that do not say that they are thread-safe take turns; `checks`
     is `off`, `warn`, `report` or `strict`.
     With a `concurrency` calls share the event loop of this thread, of the kind `event_loop`.
+    Hints that are not checked are errors with `strict_hints`, or by `SNAKEPIT_STRICT_HINTS`.
     Raises `LoadError`: SP5003 when something cannot be loaded, SP5004 when there are no tools.
     """
     if slots > 1 or concurrency:
@@ -51,7 +53,7 @@ def load(
         instances.append(cls if not isinstance(cls, type) else _construct(cls))
     tools = _collect.tools(target, instances, single)
     tools.extend(_health.checks(instances, {tool.name for tool in tools}))
-    _report_unchecked(tools)
+    _report_unchecked(tools, strict_hints)
     reporter: Any = None
     if slots > 1:
         from . import _sharing
@@ -76,14 +78,15 @@ def load(
     return Catalog(tools, instances)
 
 
-def _report_unchecked(tools: "list[Any]") -> None:
-    """Say which annotated parameters accept anything, or refuse them with strict hints."""
-    from os import environ
+def _report_unchecked(tools: "list[Any]", strict: "bool | None") -> None:
+    """Say which annotated parameters are not checked, or refuse them with strict hints."""
+    if strict is None:
+        from os import environ
 
-    strict = environ.get("SNAKEPIT_STRICT_HINTS", "").lower() in ("1", "true")
+        strict = environ.get("SNAKEPIT_STRICT_HINTS", "").strip().lower() in ("1", "true")
     for tool in tools:
         for parameter, reason in tool.unchecked:
-            what = f"parameter `{parameter}` of tool `{tool.name}` is not checked: {reason}"
+            what = f"parameter `{parameter}` of tool `{tool.name}` is {reason}"
             if strict:
                 raise LoadError(
                     what,

@@ -7,7 +7,7 @@ only exist when user code imported them, and then they are in `sys.modules`.
 
 import sys
 
-from . import _text
+from . import _text, _text_forms
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +29,10 @@ _PLAIN: "dict[Any, tuple[str, dict[str, Any]]]" = {
     int: ("int", {"type": "integer"}),
     float: ("float", {"type": "number"}),
     str: ("str", {"type": "string"}),
-    bytes: ("bytes", {"type": "string", "contentEncoding": "base64"}),
+    bytes: (
+        "bytes",
+        {"type": "string", "contentEncoding": "base64", "pattern": _text_forms.BASE64},
+    ),
     object: ("any", {}),
 }
 
@@ -41,20 +44,19 @@ _BARE = {
     dict: "dict",
 }
 
-# Classes of modules that user code must have imported to name them.
+# Classes of modules that user code must have imported to name them; `_pydatetime` is the same
+# module without C.
 _FOREIGN = {
-    ("datetime", "datetime"): ("datetime", {"type": "string", "format": "date-time"}),
-    ("datetime", "date"): ("date", {"type": "string", "format": "date"}),
-    ("datetime", "time"): ("time", {"type": "string", "format": "time"}),
-    ("datetime", "timedelta"): (
-        "timedelta",
-        {"anyOf": [{"type": "string", "format": "duration"}, {"type": "number"}]},
-    ),
-    ("uuid", "UUID"): ("uuid", {"type": "string", "format": "uuid"}),
-    ("decimal", "Decimal"): (
-        "decimal",
-        {"anyOf": [{"type": "string", "format": "decimal"}, {"type": "integer"}]},
-    ),
+    ("datetime", "datetime"): "datetime",
+    ("datetime", "date"): "date",
+    ("datetime", "time"): "time",
+    ("datetime", "timedelta"): "timedelta",
+    ("_pydatetime", "datetime"): "datetime",
+    ("_pydatetime", "date"): "date",
+    ("_pydatetime", "time"): "time",
+    ("_pydatetime", "timedelta"): "timedelta",
+    ("uuid", "UUID"): "uuid",
+    ("decimal", "Decimal"): "decimal",
 }
 
 _NDARRAY = ("numpy", "ndarray")
@@ -150,7 +152,8 @@ class Scope:
             return self.union(annotation.__args__)
         if isinstance(annotation, type):
             return self.class_(annotation)
-        if "typing" in sys.modules:
+        # A `type` statement alone imports nothing.
+        if "typing" in sys.modules or kind.__name__ == "TypeAliasType":
             from . import _typing_forms
 
             return _typing_forms.convert(self, annotation)
@@ -165,7 +168,9 @@ class Scope:
 
     def text_(self, text: str) -> "tuple[tuple[Any, ...], dict[str, Any]]":
         """An annotation that is written as a string, and may name itself."""
-        return self.named((text, id(self.names)), text, lambda: self.convert(self.resolve(text)))
+        # A name may be that of a variable, which stands for something else further inside.
+        key = text, id(self.names), tuple([id(value) for _, value in self.bound])
+        return self.named(key, text, lambda: self.convert(self.resolve(text)))
 
     def named(
         self, key: "Any", name: str, convert: "Callable[[], tuple[Any, Any]]"
@@ -217,12 +222,25 @@ class Scope:
             key, names = self.convert(args[0]) if args else (ANY, {})
             value, schema = self.convert(args[1]) if len(args) > 1 else (ANY, {})
             out: dict[str, Any] = {"type": "object", "additionalProperties": schema or True}
-            names = _key_schema(names)
-            if names:
-                out["propertyNames"] = names
+            if key[0] not in ("str", "any"):
+                from . import _schema_keys
+
+                allowed = _schema_keys.names(key, names)
+                if allowed is None:
+                    out["maxProperties"] = 0
+                elif allowed:
+                    out["propertyNames"] = allowed
             return ("dict", key, value), out
         spec, schema = self.convert(args[0]) if args else (ANY, {})
-        return (kind, spec), _array(schema, unique=kind in ("set", "frozenset"))
+        if kind in ("set", "frozenset"):
+            from . import _schema_keys
+
+            items = _schema_keys.items(spec, schema)
+            return (kind, spec, False), {
+                **_array(items or {}),
+                **({} if items else {"maxItems": 0}),
+            }
+        return (kind, spec), _array(schema)
 
     def foreign(
         self, origin: "Any", args: "tuple[Any, ...]"
@@ -232,7 +250,26 @@ class Scope:
             from . import _schema_records
 
             return _schema_records.ndarray(args)
-        return self.convert(origin) if isinstance(origin, type) else self.unknown(origin)
+        if type(origin).__name__ == "TypeAliasType":
+            from . import _typing_forms
+
+            return _typing_forms.alias(self, origin, args)
+        parameters = getattr(origin, "__parameters__", ()) if isinstance(origin, type) else ()
+        if not parameters:
+            return self.convert(origin) if isinstance(origin, type) else self.unknown(origin)
+        from . import _schema_records
+
+        with_args = self.known(args)
+        outer = self.bound
+        self.bound = list(zip(parameters, with_args, strict=False)) + outer
+        try:
+            return _schema_records.convert(self, origin, with_args)
+        finally:
+            self.bound = outer
+
+    def known(self, args: "tuple[Any, ...]") -> "tuple[Any, ...]":
+        """Arguments of a class or an alias: a variable stands for what it stands for around."""
+        return tuple([next((v for k, v in self.bound if k is arg), arg) for arg in args])
 
     def tuple_(self, items: "tuple[Any, ...]") -> "tuple[tuple[Any, ...], dict[str, Any]]":
         """A tuple: of fixed length, or with one part of any length."""
@@ -279,15 +316,16 @@ class Scope:
         if kind is not None:
             return self.generic(cls, (object, ...) if cls is tuple else ())
         foreign = _FOREIGN.get((cls.__module__, cls.__qualname__))
-        if foreign is None and cls.__module__ == "_pydatetime":
-            foreign = _FOREIGN.get(("datetime", cls.__qualname__))
         if foreign is not None:
-            return (foreign[0],), dict(foreign[1])
+            return (foreign,), dict(_text_forms.SCHEMAS[foreign])
         enum = sys.modules.get("enum")
         if enum is not None and isinstance(cls, enum.EnumMeta):
-            members: Any = cls
-            values = [_plain_value(member.value) for member in members]
-            return ("enum", cls), {"enum": values} if _text.is_json(values) else {}
+            from . import _schema_values
+
+            return _schema_values.enumeration(cls)
+        if cls.__name__ == "Any" and cls.__module__ in ("typing", "typing_extensions"):
+            # It is a class since Python 3.11.
+            return ANY, {}
         from . import _schema_records
 
         return _schema_records.convert(self, cls)
@@ -295,7 +333,9 @@ class Scope:
     def text(self, schema: "dict[str, Any]") -> str:
         """JSON text of a schema together with the definitions it refers to."""
         if self.defs:
-            schema = {**schema, "$defs": self.defs}
+            # Models may say what JSON cannot.
+            defs = {name: item if _text.is_json(item) else {} for name, item in self.defs.items()}
+            schema = {**schema, "$defs": defs}
         return _text.to_json(schema)
 
 
@@ -307,7 +347,9 @@ def optional(
     if spec == ANY or ("none",) in members:
         return spec, schema
     parts: Any = schema["anyOf"] if spec[0] == "union" else [schema]
-    return ("union", (*members, ("none",))), {"anyOf": [*parts, {"type": "null"}]}
+    parts = [*parts, {"type": "null"}]
+    more = {} if spec[0] != "union" else schema
+    return ("union", (*members, ("none",))), {**more, "anyOf": parts}
 
 
 def _unpacked(item: "Any") -> "Any":
@@ -317,21 +359,6 @@ def _unpacked(item: "Any") -> "Any":
     name = str(getattr(getattr(item, "__origin__", None), "_name", ""))
     inner = item.__args__[0] if name == "Unpack" else None
     return inner if getattr(inner, "__origin__", None) is tuple else None
-
-
-def _key_schema(schema: "dict[str, Any]") -> "dict[str, Any]":
-    """The schema of the texts that keys are in JSON."""
-    kind = schema.get("type")
-    if kind == "integer":
-        return {"pattern": "^(0|-?[1-9][0-9]*)$"}
-    if kind == "boolean":
-        return {"enum": ["true", "false"]}
-    if kind == "string" or schema.get("enum"):
-        values = schema.get("enum")
-        if values and not all(isinstance(value, str) for value in values):
-            return {}
-        return {key: value for key, value in schema.items() if key != "type"}
-    return {}
 
 
 class _Unknown:
@@ -344,21 +371,8 @@ def _abstract(cls: "Any") -> "str | None":
     return None
 
 
-def _array(items: "dict[str, Any]", unique: bool = False) -> "dict[str, Any]":
-    schema: dict[str, Any] = {"type": "array"}
-    if items:
-        schema["items"] = items
-    if unique:
-        schema["uniqueItems"] = True
-    return schema
-
-
-def _plain_value(value: "Any") -> "Any":
-    # `class Color(str, Enum)` keeps plain values; a mixed-in base may leave a subclass.
-    for base in (bool, int, float, str):
-        if isinstance(value, base):
-            return base(value)
-    return value
+def _array(items: "dict[str, Any]") -> "dict[str, Any]":
+    return {"type": "array", "items": items} if items else {"type": "array"}
 
 
 class _Missing:
@@ -373,7 +387,8 @@ def with_default(schema: "dict[str, Any]", default: "Any") -> "dict[str, Any]":
     """The schema with `default` noted, where JSON can say it."""
     if default is MISSING:
         return schema
-    enum = sys.modules.get("enum")
-    if enum is not None and isinstance(default, enum.Enum):
-        default = _plain_value(default.value)
+    if type(default) not in (bool, int, float, str, type(None)):
+        from . import _schema_values
+
+        default = _schema_values.shown(default)
     return {**schema, "default": default} if _text.is_json(default) else schema

@@ -31,30 +31,42 @@ _TEXTS = {
 }
 
 
-def convert(scope: Scope, cls: type) -> "Converted":
-    """The spec and the schema of a class; unknown ones accept anything, and are noted."""
+def convert(scope: Scope, cls: type, args: "tuple[Any, ...]" = ()) -> "Converted":
+    """The spec and the schema of a class; unknown ones accept anything, and are noted.
+
+    `args` are what the variables of a generic class stand for.
+    """
     if hasattr(cls, "__dataclass_fields__"):
-        return _record(scope, cls, _dataclass_fields(cls))
+        return _record(scope, cls, _dataclass_fields(cls), args)
     if issubclass(cls, dict) and hasattr(cls, "__required_keys__"):
         from . import _typing_forms
 
-        return _record(scope, cls, _typing_forms.typed_dict_fields(cls), "typeddict")
+        return _record(scope, cls, _typing_forms.typed_dict_fields(cls), args, "typeddict")
     if issubclass(cls, tuple) and hasattr(cls, "_fields"):
-        return _record(scope, cls, _named_tuple_fields(cls), "namedtuple")
+        return _record(scope, cls, _named_tuple_fields(cls), args, "namedtuple")
     pydantic = sys.modules.get("pydantic")
     if pydantic is not None and issubclass(cls, pydantic.BaseModel):
         return _model(scope, cls)
     if hasattr(cls, "__attrs_attrs__"):
-        return _record(scope, cls, _attrs_fields(cls))
+        return _record(scope, cls, _attrs_fields(cls), args)
     if hasattr(cls, "__struct_fields__"):
-        return _record(scope, cls, _struct_fields(cls))
+        return _record(scope, cls, _struct_fields(cls), args)
     for base in cls.__mro__:
         format = _TEXTS.get((base.__module__, base.__qualname__))
         if format is not None:
-            return ("text", cls), {"type": "string", "format": format}
+            schema = {"type": "string", "format": format}
+            if format == "ipv6":
+                # The format has none, and it says something on one machine alone.
+                zone = ("predicate", _has_no_zone, "be without a zone such as `%eth0`")
+                return ("limited", ("text", cls), (zone,)), schema
+            return ("text", cls), schema
         if (base.__module__, base.__qualname__) == _NDARRAY:
             return ndarray(())
     return scope.unknown(cls)
+
+
+def _has_no_zone(address: "Any") -> bool:
+    return address.scope_id is None
 
 
 def unpacked_fields(
@@ -64,10 +76,14 @@ def unpacked_fields(
     if isinstance(annotation, str) and annotation.partition("[")[0].rpartition(".")[2] == "Unpack":
         annotation = scope.resolve(annotation)
     unpack: Any = annotation
-    if str(getattr(getattr(unpack, "__origin__", None), "_name", "")) != "Unpack":
-        return None
-    cls: Any = unpack.__args__[0]
-    if not hasattr(cls, "__required_keys__"):
+    try:
+        if str(getattr(getattr(unpack, "__origin__", None), "_name", "")) != "Unpack":
+            return None
+        cls: Any = unpack.__args__[0]
+        if not hasattr(cls, "__required_keys__"):
+            return None
+    except Exception:
+        # Whatever it is, it is none; that it cannot be examined is said elsewhere.
         return None
     from . import _typing_forms
 
@@ -92,13 +108,16 @@ def ndarray(args: "tuple[Any, ...]") -> "Converted":
     return ("ndarray", dtype, None), {"type": "array"}
 
 
-def _record(scope: Scope, cls: type, fields: "list[Field]", kind: str = "") -> "Converted":
+def _record(
+    scope: Scope, cls: type, fields: "list[Field]", args: "tuple[Any, ...]", kind: str = ""
+) -> "Converted":
     """A class with fields; its schema goes to `$defs`."""
-    return scope.named(cls, cls.__name__, lambda: _fields(scope, cls, fields, kind))
+    key = (cls, args) if args else cls
+    return scope.named(key, cls.__name__, lambda: _fields(scope, cls, fields, key, kind))
 
 
-def _fields(scope: Scope, cls: type, fields: "list[Field]", kind: str) -> "Converted":
-    label = scope.label(cls, cls.__name__)
+def _fields(scope: Scope, cls: type, fields: "list[Field]", key: "Any", kind: str) -> "Converted":
+    label = scope.label(key, cls.__name__)
     ref = {"$ref": f"#/$defs/{label}"}
     outer = scope.names
     specs: list[Any] = []
@@ -137,16 +156,22 @@ def _model(scope: Scope, cls: "Any") -> "Converted":
     label = scope.label(cls, cls.__name__)
     if label not in scope.defs:
         template = f"#/$defs/{label}.{{model}}"
-        schema: dict[str, Any] = cls.model_json_schema(ref_template=template)
+        try:
+            schema: dict[str, Any] = cls.model_json_schema(ref_template=template)
+        except Exception:
+            # The model validates all the same; for some of its types there is no schema.
+            return ("model", cls), {}
         for name, inner in schema.pop("$defs", {}).items():
             scope.defs[f"{label}.{name}"] = inner
         scope.defs[label] = schema
     return ("model", cls), {"$ref": f"#/$defs/{label}"}
 
 
-def _names_of(cls: "Any") -> "dict[str, Any]":
+def names_of(cls: "Any") -> "dict[str, Any]":
     module = sys.modules.get(cls.__module__)
-    return vars(module) if module else {}
+    names = vars(module) if module else {}
+    own = getattr(cls, "__type_params__", ())
+    return {**names, **{item.__name__: item for item in own}} if own else names
 
 
 def _owner(cls: "Any", field: str) -> "Any":
@@ -170,7 +195,7 @@ def _dataclass_fields(cls: "Any") -> "list[Field]":
             annotation = getattr(annotation, "type", annotation)
             if isinstance(annotation, str) and annotation.endswith("]"):
                 annotation = annotation.partition("[")[2][:-1]
-        names = _names_of(_owner(cls, field.name))
+        names = names_of(_owner(cls, field.name))
         out.append((field.name, annotation, required, default, names))
     return out
 
@@ -178,7 +203,7 @@ def _dataclass_fields(cls: "Any") -> "list[Field]":
 def _named_tuple_fields(cls: "Any") -> "list[Field]":
     hints = getattr(cls, "__annotations__", {})
     defaults = cls._field_defaults
-    names = _names_of(cls)
+    names = names_of(cls)
     return [
         (
             name,
@@ -202,7 +227,7 @@ def _attrs_fields(cls: "Any") -> "list[Field]":
         required = field.default is nothing
         plain = not required and type(field.default).__name__ != "Factory"
         default = field.default if plain else MISSING
-        out.append((field.alias, annotation, required, default, _names_of(cls)))
+        out.append((field.alias, annotation, required, default, names_of(cls)))
     return out
 
 
@@ -212,6 +237,6 @@ def _struct_fields(cls: "Any") -> "list[Field]":
     defaults = cls.__struct_defaults__
     first = len(names) - len(defaults)
     return [
-        (name, hints.get(name, object), index < first, MISSING, _names_of(cls))
+        (name, hints.get(name, object), index < first, MISSING, names_of(cls))
         for index, name in enumerate(names)
     ]

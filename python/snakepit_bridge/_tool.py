@@ -1,18 +1,21 @@
 """One tool as the runtime sees it: what to call, how to check its arguments, where it is."""
 
-from . import _schema, _text
+from . import _callables, _schema, _text
+from ._callables import ASYNC_GENERATOR, COROUTINE, GENERATOR, ITERABLE_COROUTINE, plain
+from ._parameters import (
+    KEYWORD_ONLY,
+    NORMAL,
+    POSITIONAL_ONLY,
+    VAR_KEYWORD,
+    VAR_POSITIONAL,
+    names,
+    signature,
+)
 from .adapter import ToolOptions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
-
-# Code flags, as `inspect` names them; importing `inspect` would cost a worker 8 ms.
-_VARARGS, _VARKEYWORDS = 0x04, 0x08
-_GENERATOR, _COROUTINE, _ASYNC_GENERATOR = 0x20, 0x80, 0x200
-_ITERABLE_COROUTINE = 0x100
-
-POSITIONAL_ONLY, NORMAL, KEYWORD_ONLY, VAR_POSITIONAL, VAR_KEYWORD = range(5)
 
 _NAME_CHARS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 MAX_NAME = 64
@@ -20,7 +23,6 @@ MAX_NAME = 64
 #: Names of the class that a parameter for the context may be annotated with.
 _CONTEXTS = ("Context", "SessionContext")
 
-_FUNCTION = type(lambda: None)
 _UNION = type(int | None)
 _GENERIC_ALIAS = type(list[int])
 
@@ -29,6 +31,7 @@ class Tool:
     """What the native runtime reads once per tool."""
 
     __slots__ = (
+        "awaits",
         "catch_all",
         "context",
         "context_index",
@@ -51,15 +54,15 @@ class Tool:
 
     def __init__(self, function: "Any", options: ToolOptions, owner: "Any", sources: "Sources"):
         """Examine `function`, bound if it is a method of the adapter `owner`."""
-        inner = _innermost(function)
-        flags = _flags(function) | _flags(inner)
+        inner = _callables.innermost(function)
+        flags = _callables.flags_of_call(function)
         self.function = function
         self.owner = owner if hasattr(owner, "session_context") else None
         self.name = options.name or getattr(function, "__name__", None) or type(function).__name__
         streaming = options.streaming
         if streaming is None:
-            streaming = bool(flags & (_GENERATOR | _ASYNC_GENERATOR))
-            streaming = streaming and not flags & _ITERABLE_COROUTINE
+            streaming = bool(flags & (GENERATOR | ASYNC_GENERATOR))
+            streaming = streaming and not flags & ITERABLE_COROUTINE
         #: Whether it also takes every name that no tool has: as `tool_name`, and the arguments
         #: as one map `arguments`.
         self.catch_all = False
@@ -68,13 +71,14 @@ class Tool:
         #: Tools with the same number get one call at a time, all together.
         self.turn: int | None = None
         self.kind = "stream" if streaming else "call"
-        self.is_async = bool(flags & (_COROUTINE | _ASYNC_GENERATOR))
+        self.is_async = bool(flags & (COROUTINE | ASYNC_GENERATOR))
+        #: Whether it may return a coroutine, which is to be waited for.
+        self.awaits = bool((flags | _callables.flags(inner)) & COROUTINE)
         self.description = options.description or _text.clean_doc(_doc(function))
         self.file, self.line = sources.place(inner)
-        parameters = _parameters(function, inner)
-        annotations = _annotations(inner)
-        names: dict[str, Any] = getattr(inner, "__globals__", {})
-        self.context = _context_name(parameters, annotations, names)
+        parameters, annotations = signature(function, inner)
+        known = names(inner)
+        self.context = _context_name(parameters, annotations, known)
         self.signature = _signature(inner, parameters, annotations, flags)
         #: How many positional parameters come before the context; None when it goes by name.
         self.context_index: int | None = None
@@ -82,12 +86,12 @@ class Tool:
             if name == self.context and kind == NORMAL:
                 self.context_index = index
         shown = [p for p in parameters if p[0] != self.context]
-        #: Parameters that accept anything although they are annotated, each with the reason.
+        #: Parameters whose annotation is not checked, or in part, each with the reason.
         self.unchecked: list[tuple[str, str]] = []
-        self.params, self.parameters_schema = self._describe(shown, annotations, names)
+        self.params, self.parameters_schema = self._describe(shown, annotations, known)
         self.returns_schema = ""
         if "return" in annotations:
-            scope = _schema.Scope(names)
+            scope = _schema.Scope(known)
             _, schema = scope.top(annotations["return"])
             self.returns_schema = scope.text(schema)
 
@@ -95,10 +99,10 @@ class Tool:
         self,
         parameters: "list[tuple[str, int, Any]]",
         annotations: "dict[str, Any]",
-        names: "Any",
+        known: "dict[str, Any]",
     ) -> "tuple[list[tuple[str, int, bool, Any]], str]":
         """The parameters with their specs, and the JSON Schema of an object that carries them."""
-        scope = _schema.Scope(names)
+        scope = _schema.Scope(known)
         params: list[Any] = []
         properties: dict[str, Any] = {}
         required: list[str] = []
@@ -119,9 +123,9 @@ class Tool:
             scope.unchecked.clear()
             spec, schema = scope.top(annotation)
             for reason in scope.unchecked[:1]:
-                self.unchecked.append((name, reason))
-                if spec == _schema.ANY:
-                    schema = {**schema, "$comment": f"not checked: {reason}"}
+                part = "not" if spec == _schema.ANY else "only partly"
+                self.unchecked.append((name, f"{part} checked: {reason}"))
+                schema = {**schema, "$comment": f"{part} checked: {reason}"}
             needed = default is _schema.MISSING and kind not in (VAR_POSITIONAL, VAR_KEYWORD)
             if default is None:
                 spec, schema = _schema.optional(spec, schema)
@@ -182,100 +186,12 @@ class Sources:
         return _text.short_path(path), first
 
 
-def _plain(function: "Any") -> "Any":
-    return getattr(function, "__func__", function)
-
-
-def _innermost(function: "Any") -> "Any":
-    """The function that decorators made with `functools.wraps`, or partials, stand for."""
-    inner = _plain(function)
-    for _ in range(64):
-        if hasattr(inner, "__wrapped__"):
-            inner = _plain(inner.__wrapped__)
-        elif type(inner).__module__ == "functools" and hasattr(inner, "func"):
-            inner = _plain(inner.func)
-        else:
-            break
-    call = getattr(type(inner), "__call__", None)  # noqa: B004
-    if not hasattr(inner, "__code__") and hasattr(call, "__code__"):
-        return call
-    return inner
-
-
-def _flags(function: "Any") -> int:
-    return int(getattr(getattr(_plain(function), "__code__", None), "co_flags", 0))
-
-
 def _doc(function: "Any") -> "Any":
-    plain = _plain(function)
-    if not hasattr(plain, "__code__") and not hasattr(plain, "__wrapped__"):
+    inner = plain(function)
+    if not hasattr(inner, "__code__") and not hasattr(inner, "__wrapped__"):
         # The docstring of an instance is its class's, which says nothing about the tool.
-        return getattr(plain, "__doc__", "") if type(plain).__module__ == "builtins" else ""
-    return getattr(plain, "__doc__", "")
-
-
-def _annotations(function: "Any") -> "dict[str, Any]":
-    try:
-        return dict(getattr(function, "__annotations__", None) or {})
-    except Exception:
-        # Since Python 3.14 annotations are evaluated here; a name may be missing at run time.
-        try:
-            import annotationlib  # pyright: ignore[reportMissingImports]
-
-            got: Any = annotationlib.get_annotations(
-                function, format=annotationlib.Format.FORWARDREF
-            )
-            return dict(got)
-        except Exception:
-            return {}
-
-
-def _parameters(function: "Any", inner: "Any") -> "list[tuple[str, int, Any]]":
-    """Name, kind and default of each parameter, without a bound `self`."""
-    bound = getattr(function, "__self__", None) is not None and hasattr(function, "__func__")
-    if hasattr(_plain(function), "__signature__"):
-        return _inspected(function)
-    if type(inner) is not _FUNCTION or (not bound and _plain(function) is not function):
-        return _inspected(function)
-    if inner is not _plain(function) and not hasattr(_plain(function), "__wrapped__"):
-        return _inspected(function)
-    code = inner.__code__
-    normal, only = code.co_argcount, code.co_posonlyargcount
-    names = code.co_varnames
-    defaults = inner.__defaults__ or ()
-    out: list[Any] = []
-    for index in range(normal):
-        back = index - normal + len(defaults)
-        default = defaults[back] if back >= 0 else _schema.MISSING
-        out.append((names[index], POSITIONAL_ONLY if index < only else NORMAL, default))
-    if bound and out:
-        del out[0]
-    at = normal + code.co_kwonlyargcount
-    if code.co_flags & _VARARGS:
-        out.append((names[at], VAR_POSITIONAL, _schema.MISSING))
-    keyword_defaults = inner.__kwdefaults__ or {}
-    for name in names[normal : normal + code.co_kwonlyargcount]:
-        out.append((name, KEYWORD_ONLY, keyword_defaults.get(name, _schema.MISSING)))
-    if code.co_flags & _VARKEYWORDS:
-        name = names[at + (1 if code.co_flags & _VARARGS else 0)]
-        out.append((name, VAR_KEYWORD, _schema.MISSING))
-    return out
-
-
-def _inspected(function: "Any") -> "list[tuple[str, int, Any]]":
-    """The parameters of what is no plain function: a builtin, a partial, an instance."""
-    import inspect
-
-    try:
-        signature = inspect.signature(function)
-    except (TypeError, ValueError):
-        missing = _schema.MISSING
-        return [("args", VAR_POSITIONAL, missing), ("kwargs", VAR_KEYWORD, missing)]
-    order = {0: POSITIONAL_ONLY, 1: NORMAL, 2: VAR_POSITIONAL, 3: KEYWORD_ONLY, 4: VAR_KEYWORD}
-    return [
-        (p.name, order[p.kind], _schema.MISSING if p.default is p.empty else p.default)
-        for p in signature.parameters.values()
-    ]
+        return getattr(inner, "__doc__", "") if type(inner).__module__ == "builtins" else ""
+    return getattr(inner, "__doc__", "")
 
 
 def _context_name(
@@ -294,15 +210,20 @@ def _context_name(
         if annotation is not None and _is_context(annotation, names):
             return name
         named = name in ("ctx", "context") and (default is None or default is _schema.MISSING)
-        # It is a class since Python 3.11, and names itself in another way before.
-        text = getattr(annotation, "__name__", None) or getattr(annotation, "_name", None)
-        text = annotation if isinstance(annotation, str) else text
-        if named and (name not in annotations or str(text).rpartition(".")[2] == "Any"):
+        if named and (name not in annotations or annotation_text(annotation)[-3:] == "Any"):
             own = own or name
     return own
 
 
 def _is_context(annotation: "Any", names: "Any") -> bool:
+    try:
+        return _names_context(annotation, names)
+    except Exception:
+        # The annotation is an object of any kind.
+        return False
+
+
+def _names_context(annotation: "Any", names: "Any") -> bool:
     if isinstance(annotation, str):
         text = annotation.replace(" ", "").replace("|None", "").strip("\"'")
         if text.endswith("]") and text.startswith(("Optional[", "typing.Optional[")):
@@ -355,7 +276,7 @@ def _signature(
     returns = ""
     if "return" in annotations:
         returns = f" -> {annotation_text(annotations['return'])}"
-    head = "async def" if flags & (_COROUTINE | _ASYNC_GENERATOR) else "def"
+    head = "async def" if flags & (COROUTINE | ASYNC_GENERATOR) else "def"
     return f"{head} {getattr(function, '__name__', 'tool')}({', '.join(parts)}){returns}"
 
 
@@ -369,6 +290,13 @@ def _default_text(value: "Any") -> str:
 
 def annotation_text(annotation: "Any") -> str:
     """An annotation as one would write it, without module names."""
+    try:
+        return _annotation_text(annotation)
+    except Exception:
+        return "…"
+
+
+def _annotation_text(annotation: "Any") -> str:
     if isinstance(annotation, str):
         return annotation
     if annotation is None or annotation is type(None):
@@ -383,7 +311,4 @@ def annotation_text(annotation: "Any") -> str:
         return " | ".join([annotation_text(item) for item in annotation.__args__])
     if isinstance(annotation, type):
         return annotation.__qualname__
-    try:
-        return repr(annotation).replace("typing.", "").replace("NoneType", "None")
-    except Exception:
-        return "…"
+    return repr(annotation).replace("typing.", "").replace("NoneType", "None")

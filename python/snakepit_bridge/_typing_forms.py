@@ -1,6 +1,5 @@
 """Annotations made with `typing`; imported only when user code imported that module itself."""
 
-import sys
 import typing
 
 from ._schema import ANY, MISSING, Scope
@@ -30,9 +29,11 @@ def convert(scope: Scope, annotation: "Any") -> "tuple[tuple[Any, ...], dict[str
     if origin is typing.Union:
         return scope.union(args)
     if origin is typing.Literal:
-        return _literal(args)
+        from . import _schema_values
+
+        return _schema_values.literal(args)
     if type(origin).__name__ == "TypeAliasType":
-        return _alias(scope, origin, args)
+        return alias(scope, origin, args)
     if origin is not None:
         name = str(getattr(origin, "_name", ""))
         if name in ("Required", "NotRequired", "Final", "ReadOnly"):
@@ -44,7 +45,7 @@ def convert(scope: Scope, annotation: "Any") -> "tuple[tuple[Any, ...], dict[str
             return scope.convert(origin)
         return scope.generic(origin, args)
     if type(annotation).__name__ == "TypeAliasType":
-        return _alias(scope, annotation, ())
+        return alias(scope, annotation, ())
     name = str(getattr(annotation, "_name", None) or getattr(annotation, "__name__", ""))
     if name in ("LiteralString", "AnyStr"):
         return scope.convert(str)
@@ -64,7 +65,7 @@ def _type_var(scope: Scope, variable: "Any") -> "tuple[tuple[Any, ...], dict[str
     return (ANY, {}) if bound is None else scope.convert(bound)
 
 
-def _alias(
+def alias(
     scope: Scope, alias: "Any", args: "tuple[Any, ...]"
 ) -> "tuple[tuple[Any, ...], dict[str, Any]]":
     """`type X[T] = ...`, which may name itself; `T` stands for its argument."""
@@ -81,28 +82,16 @@ def _alias(
         hash(args)
     except TypeError:
         return scope.unknown(alias)
-    # A variable inside stands for what it stands for around.
-    known = tuple([next((v for k, v in scope.bound if k is arg), arg) for arg in args])
+    known = scope.known(args)
     bound = list(zip(alias.__type_params__, known, strict=False))
     return scope.named((alias, known), alias.__name__, inner)
 
 
-def _literal(values: "tuple[Any, ...]") -> "tuple[tuple[Any, ...], dict[str, Any]]":
-    enum = sys.modules.get("enum")
-    plain: list[Any] = []
-    for value in values:
-        if enum is not None and isinstance(value, enum.Enum):
-            value = value.value
-        plain.append(value)
-    if any(isinstance(value, bytes) for value in plain):
-        return ("literal", tuple(values)), {}
-    return ("literal", tuple(values)), {"enum": plain}
-
-
 def typed_dict_fields(cls: "Any") -> "list[tuple[str, Any, bool, Any, dict[str, Any]]]":
     """Name, annotation, required, default and names to resolve in, for each key."""
-    module = sys.modules.get(cls.__module__)
-    names = vars(module) if module else {}
+    from . import _schema_records
+
+    names = _schema_records.names_of(cls)
     out: list[Any] = []
     for name, annotation in _hints(cls).items():
         required = name in cls.__required_keys__

@@ -64,7 +64,8 @@ def tool(
     options = ToolOptions(name, description, streaming)
 
     def mark(target: "Any") -> "Any":
-        if not (callable(target) or isinstance(target, (staticmethod, classmethod))):
+        of_class = isinstance(target, (staticmethod, classmethod))
+        if not (callable(target) or of_class or type(target).__name__ == "partialmethod"):
             raise TypeError(f"@tool marks functions and methods, got {type(target).__name__}")
         setattr(target, "__snakepit_tool__", options)  # noqa: B010
         return target

@@ -19,9 +19,9 @@ import pydantic
 from snakepit_bridge import tool
 
 if sys.version_info >= (3, 11):
-    from typing import Unpack
+    from typing import Required, Unpack
 else:
-    from typing_extensions import Unpack
+    from typing_extensions import Required, Unpack
 
 JSON = Union[dict[str, "JSON"], list["JSON"], str, int, float, bool, None]  # noqa: UP007
 Number = TypeVar("Number", int, float)
@@ -85,7 +85,7 @@ class Square:
 
 
 class Options(TypedDict, total=False):
-    size: "typing.Required[int]"
+    size: "Required[int]"
     name: str
 
 

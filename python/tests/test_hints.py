@@ -1,6 +1,7 @@
 """Annotations: what is converted, what is refused and where, and what is said of the rest."""
 
 import array
+import base64
 import json
 from pathlib import Path
 
@@ -190,3 +191,23 @@ def good(x: int):
         specs = {spec["name"]: spec for spec in worker.described["tools"]}
     schema = json.loads(specs["odd"]["parameters_schema"])
     assert "not checked" in schema["properties"]["x"]["$comment"]
+
+
+def test_the_examples_of_the_documentation(tmp_path):
+    text = (Path(__file__).parents[2] / "docs/hints.md").read_text()
+    definitions = text.split("```python\n")[-1].split("```")[0]
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line[:5] == "| `x:"]
+    parts = ["from snakepit_bridge import tool", definitions]
+    for number, (parameter, _, _) in enumerate(rows):
+        parts.append(f"@tool\ndef t{number}({parameter.strip('`')}): return repr(x)")
+    (tmp_path / "tools.py").write_text("\n\n".join(parts))
+    with Worker("tools.py", cwd=str(tmp_path)) as worker:
+        for number, (parameter, argument, gets) in enumerate(rows):
+            shown = argument.strip("`").removeprefix("x=").strip("'")
+            try:
+                value = json.loads(shown, parse_constant=str)
+            except ValueError:
+                value = shown
+            if isinstance(value, dict) and list(value) == ["$bytes"]:
+                value = base64.b64decode(value["$bytes"])
+            assert worker.call(f"t{number}", x=value) == gets.strip("`"), parameter

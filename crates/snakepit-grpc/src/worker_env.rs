@@ -24,6 +24,10 @@ pub const SLOTS: &str = "SNAKEPIT_WORKER_SLOTS";
 /// Thread safety checks: `off`, `warn`, `report` or `strict`.
 pub const THREAD_SAFETY_CHECKS: &str = "SNAKEPIT_WORKER_THREAD_SAFETY_CHECKS";
 
+/// `1` if a worker does not start when a type hint of its adapter is not checked, `0` if it does.
+/// Without it the worker reads the user's `SNAKEPIT_STRICT_HINTS`.
+pub const STRICT_HINTS: &str = "SNAKEPIT_WORKER_STRICT_HINTS";
+
 /// Number of concurrent calls on one event loop; 0 for one connection per slot.
 pub const CONCURRENCY: &str = "SNAKEPIT_WORKER_CONCURRENCY";
 

@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use crate::PythonConfig;
-use crate::variables::{UNSERIALIZABLE, WORKER_PREFIX, WORKER_SETTINGS};
+use crate::variables::{STRICT_HINTS, UNSERIALIZABLE, WORKER_PREFIX, WORKER_SETTINGS};
 
 /// The variables of one worker.
 pub(crate) type Environment = BTreeMap<OsString, OsString>;
@@ -110,6 +110,10 @@ fn expected(name: &str, value: &str) -> Option<&'static str> {
     let value = value.trim();
     let (accepted, expected) = if name == UNSERIALIZABLE {
         (matches!(value, "error" | "marker"), "error or marker")
+    } else if name == STRICT_HINTS {
+        let lower = value.to_lowercase();
+        let accepted = matches!(lower.as_str(), "0" | "1" | "false" | "true");
+        (accepted, "1 or 0, true or false")
     } else if name.ends_with("_DETAIL") {
         const DETAILS: [&str; 4] = ["none", "type", "repr_truncated", "repr_redacted_truncated"];
         let lower = value.to_lowercase();
@@ -225,6 +229,8 @@ mod tests {
             (UNSERIALIZABLE, "marker", true),
             (UNSERIALIZABLE, "", true),
             (UNSERIALIZABLE, "markers", false),
+            (STRICT_HINTS, "True", true),
+            (STRICT_HINTS, "yes", false),
             ("SNAKEPIT_UNSERIALIZABLE_DETAIL", "Type", true),
             ("SNAKEPIT_UNSERIALIZABLE_DETAIL", "all", false),
             ("SNAKEPIT_TOLIST_MAX_ELEMENTS", "10", true),

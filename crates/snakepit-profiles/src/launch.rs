@@ -324,10 +324,15 @@ fn command(recipe: &Recipe, context: &StartContext, token: &Token) -> CommandSpe
             context.max_payload.to_string().into(),
         ),
     ];
+    let strict = config.strict_hints.map(|strict| {
+        let value = u8::from(strict).to_string();
+        (worker_env::STRICT_HINTS, OsString::from(value))
+    });
+    let ours = || ours.iter().chain(&strict);
     spec.env
-        .retain(|(name, _)| !ours.iter().any(|(own, _)| name == own));
-    for (name, value) in ours {
-        spec = spec.env(name, value);
+        .retain(|(name, _)| !ours().any(|(own, _)| name == own));
+    for (name, value) in ours() {
+        spec = spec.env(*name, value.clone());
     }
     spec
 }

@@ -14,9 +14,13 @@ pub const DATA_DIR: &str = "SNAKEPIT_DATA_DIR";
 /// Variable with the treatment of values that cannot be sent: `error` or `marker`.
 pub const UNSERIALIZABLE: &str = "SNAKEPIT_UNSERIALIZABLE";
 
+/// Makes type hints that are not checked errors (`1`) or not (`0`), for pools without a setting.
+pub const STRICT_HINTS: &str = "SNAKEPIT_STRICT_HINTS";
+
 /// Variables that workers read themselves. They are passed from the host's environment to its
 /// workers, and an entry in a pool's `env` overrides them.
-pub const WORKER_SETTINGS: [&str; 4] = [
+pub const WORKER_SETTINGS: [&str; 5] = [
+    STRICT_HINTS,
     UNSERIALIZABLE,
     "SNAKEPIT_UNSERIALIZABLE_DETAIL",
     "SNAKEPIT_UNSERIALIZABLE_REPR_MAXLEN",

@@ -43,6 +43,7 @@ use crate::{BuildError, HostStateConfig, PoolBuilder, PoolConfig, PoolName, Pyth
 /// workers = 4
 /// timeout_profile = "production_strict"  # keys of single times override it
 /// call_timeout = "30s"
+/// strict_hints = true        # a parameter whose type hint is not checked is an error
 ///
 /// [pools.main]
 /// adapter = "tools.py"       # relative to this file
@@ -287,6 +288,7 @@ fn build(name: String, raw: RawPool, location: Option<String>) -> Result<PoolBui
             python.containment = raw.containment.unwrap_or(python.containment);
             python.threads = raw.threads.unwrap_or(python.threads);
             python.thread_safety_checks = checks.unwrap_or(python.thread_safety_checks);
+            python.strict_hints = raw.strict_hints.and_then(|strict| strict.0);
             python.concurrency = raw.concurrency.and_then(|calls| calls.0);
             python.event_loop = raw.event_loop.unwrap_or(python.event_loop);
         });

@@ -310,6 +310,14 @@ impl PoolBuilder {
         self.configure_python(|python| python.threads = threads)
     }
 
+    /// Sets whether an adapter with a type hint that is not checked is refused, with file, line,
+    /// parameter and reason. Otherwise the worker's log names such hints. Overrides the variable
+    /// `SNAKEPIT_STRICT_HINTS`.
+    #[must_use]
+    pub fn strict_hints(self, strict: bool) -> Self {
+        self.configure_python(|python| python.strict_hints = Some(strict))
+    }
+
     /// Sets how calls are distributed over Python processes. Default: one call per process. Has no
     /// effect on a pool created [with a profile](Self::with_profile).
     #[must_use]

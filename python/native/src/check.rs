@@ -3,6 +3,8 @@
 mod choice;
 mod containers;
 mod duration;
+mod forms;
+mod keys;
 mod limits;
 mod record;
 mod text;
@@ -13,7 +15,6 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyFloat, PyFrozenSet, PyInt, PySet, PyString, PyTuple};
 
 use self::containers::{each, items_of};
-use crate::decode::{decimal, from_iso};
 use crate::kinds;
 use crate::mismatch::Mismatch;
 use crate::spec::Spec;
@@ -59,15 +60,13 @@ pub(crate) fn check<'py>(spec: &Spec, value: Bound<'py, PyAny>, exact: bool) -> 
             value.is_exact_instance_of::<PyFloat>()
         }
         Spec::List(item) => return containers::list(spec, item, value, exact),
-        Spec::Set(item) => {
-            let items = items_of(spec, &value)?;
-            let items = each(&items, |_| item, exact)?;
-            return made(PySet::new(py, items), spec, &value);
+        Spec::Set(item, distinct) => {
+            let new = |items| PySet::new(py, items).map(Bound::into_any);
+            return containers::set(spec, item, *distinct, &value, exact, new);
         }
-        Spec::FrozenSet(item) => {
-            let items = items_of(spec, &value)?;
-            let items = each(&items, |_| item, exact)?;
-            return made(PyFrozenSet::new(py, items), spec, &value);
+        Spec::FrozenSet(item, distinct) => {
+            let new = |items| PyFrozenSet::new(py, items).map(Bound::into_any);
+            return containers::set(spec, item, *distinct, &value, exact, new);
         }
         Spec::VarTuple(item) => {
             let items = items_of(spec, &value)?;
@@ -100,10 +99,10 @@ pub(crate) fn check<'py>(spec: &Spec, value: Bound<'py, PyAny>, exact: bool) -> 
         Spec::Array(dtype, shape) => return containers::array(spec, dtype, shape, &value),
         Spec::Union(members) => return choice::union(spec, members, &value, exact),
         Spec::Literal(values, _) => {
-            let found = choice::literal(values, &value);
+            let found = choice::literal(values, &value, exact);
             return found.ok_or_else(|| Mismatch::new(spec, &value));
         }
-        Spec::Enum(class, _) => return choice::enumeration(spec, class.bind(py), &value),
+        Spec::Enum(class, ..) => return choice::enumeration(spec, class.bind(py), &value),
         Spec::Dataclass(class, _, fields) => {
             let values = record::fields(spec, fields, &value, exact)?;
             return record::made(spec, class.bind(py), &values, &value);
@@ -121,55 +120,12 @@ pub(crate) fn check<'py>(spec: &Spec, value: Bound<'py, PyAny>, exact: bool) -> 
             return limits::check(limits, value);
         }
         Spec::Ref(definition) => return check(definition.spec(), value, exact),
-        Spec::DateTime => return iso(spec, &kinds::DATETIME, value),
-        Spec::Date => return iso(spec, &kinds::DATE, value),
-        Spec::Time => return iso(spec, &kinds::TIME, value),
-        Spec::TimeDelta => {
-            if !exact && let Ok(text) = value.cast_exact::<PyString>() {
-                let micros = text.to_str().ok().and_then(duration::micros);
-                let made = micros.map(|micros| {
-                    let class = kinds::TIMEDELTA.get(py)?;
-                    class.call1((0, 0, micros))
-                });
-                let Some(Ok(made)) = made else {
-                    let reason =
-                        "it is no ISO 8601 duration of weeks, days, hours, minutes and seconds";
-                    return Err(Mismatch::because(spec, &value, reason));
-                };
-                return Ok(made);
-            }
-            let number =
-                value.is_exact_instance_of::<PyInt>() || value.is_exact_instance_of::<PyFloat>();
-            if number && !exact {
-                let made = kinds::TIMEDELTA
-                    .get(py)
-                    .and_then(|class| class.call1((0, value.clone())));
-                return made.map_err(|error| Mismatch::because(spec, &value, &error.to_string()));
-            }
-            kinds::TIMEDELTA.is_instance(&value)
-        }
-        Spec::Uuid => {
-            if let Ok(text) = value.cast::<PyString>() {
-                let made = kinds::UUID.get(py).and_then(|class| class.call1((text,)));
-                return made.map_err(|error| {
-                    Mismatch::because(spec, &value, &error.value(py).to_string())
-                });
-            }
-            kinds::UUID.is_instance(&value)
-        }
-        Spec::Decimal => {
-            if let Ok(text) = value.cast::<PyString>() {
-                let made = text.to_str().and_then(|text| decimal(py, text));
-                return made.map_err(|_| Mismatch::new(spec, &value));
-            }
-            if value.is_exact_instance_of::<PyInt>() && !exact {
-                let made = kinds::DECIMAL
-                    .get(py)
-                    .and_then(|class| class.call1((value.clone(),)));
-                return made.map_err(|_| Mismatch::new(spec, &value));
-            }
-            kinds::DECIMAL.is_instance(&value)
-        }
+        Spec::DateTime => return text::iso(spec, &kinds::DATETIME, value),
+        Spec::Date => return text::iso(spec, &kinds::DATE, value),
+        Spec::Time => return text::iso(spec, &kinds::TIME, value),
+        Spec::TimeDelta => return text::time_delta(spec, value, exact),
+        Spec::Uuid => return text::uuid(spec, value),
+        Spec::Decimal => return text::decimal(spec, value, exact),
     };
     if fits {
         Ok(value)
@@ -185,19 +141,4 @@ fn made<'py, T>(
 ) -> Checked<'py> {
     made.map(Bound::into_any)
         .map_err(|error| Mismatch::because(spec, value, &error.to_string()))
-}
-
-fn iso<'py>(spec: &Spec, kind: &kinds::Kind, value: Bound<'py, PyAny>) -> Checked<'py> {
-    if let Ok(text) = value.cast::<PyString>() {
-        let made = text
-            .to_str()
-            .and_then(|text| from_iso(kind, value.py(), text));
-        return made.map_err(|_| Mismatch::because(spec, &value, "it is not in ISO 8601 form"));
-    }
-    let wrong = matches!(spec, Spec::Date) && kinds::DATETIME.is_instance(&value);
-    if kind.is_instance(&value) && !wrong {
-        Ok(value)
-    } else {
-        Err(Mismatch::new(spec, &value))
-    }
 }

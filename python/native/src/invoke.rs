@@ -37,7 +37,7 @@ pub(crate) fn execute<'py>(
     let bindings = prepare(py, runtime, tool, call, args)?;
     let result = runtime.cancels.inside(|| {
         let result = bindings.call(py, &tool.function);
-        if tool.is_async && !tool.streaming {
+        if tool.awaits && !tool.streaming {
             return result
                 .and_then(|coroutine| runtime.catalog.bind(py).call_method1("run", (coroutine,)));
         }

@@ -34,6 +34,8 @@ pub(crate) struct Settings {
     pub(crate) telemetry: Option<pb::TelemetrySettings>,
     /// Which checks of thread safety the loader makes.
     pub(crate) thread_safety_checks: String,
+    /// Whether hints that are not checked are errors, if the host says so.
+    pub(crate) strict_hints: Option<bool>,
     /// The kind of event loop that the loader installs.
     pub(crate) event_loop: String,
 }
@@ -101,6 +103,10 @@ impl Settings {
             telemetry,
             log_levels: text(worker_env::LOG_LEVELS, "0")? == "1",
             thread_safety_checks: text(worker_env::THREAD_SAFETY_CHECKS, "warn")?,
+            strict_hints: match &*text(worker_env::STRICT_HINTS, "")? {
+                "" => None,
+                value => Some(value == "1"),
+            },
             event_loop: text(worker_env::EVENT_LOOP, "auto")?,
             dependent: text(worker_env::DEPENDENT, "1")? != "0",
             link: get(worker_env::LINK)?,

@@ -22,8 +22,9 @@ pub(crate) enum Spec {
     Str,
     Bytes,
     List(Box<Self>),
-    Set(Box<Self>),
-    FrozenSet(Box<Self>),
+    /// With true each item comes once.
+    Set(Box<Self>, bool),
+    FrozenSet(Box<Self>, bool),
     /// `tuple[T, ...]`
     VarTuple(Box<Self>),
     Tuple(Vec<Self>),
@@ -32,7 +33,7 @@ pub(crate) enum Spec {
     Dict(Box<Self>, Box<Self>),
     Union(Vec<Self>),
     Literal(Vec<Py<PyAny>>, String),
-    Enum(Py<PyAny>, String),
+    Enum(Py<PyAny>, String, Beyond),
     Dataclass(Py<PyAny>, String, Vec<Field>),
     TypedDict(String, Vec<Field>),
     NamedTuple(Py<PyAny>, String, Vec<Field>),
@@ -52,6 +53,16 @@ pub(crate) enum Spec {
     TimeDelta,
     Uuid,
     Decimal,
+}
+
+/// What an enum knows beyond the values of its members.
+#[derive(Debug)]
+pub(crate) enum Beyond {
+    Nothing,
+    /// Combinations of these bits.
+    Bits(u64),
+    /// What its own hook knows.
+    More,
 }
 
 /// A field of a dataclass or a key of a `TypedDict`.
@@ -99,8 +110,8 @@ impl Spec {
             Self::Str => "str".to_owned(),
             Self::Bytes => "bytes".to_owned(),
             Self::List(item) => generic("list", &[item]),
-            Self::Set(item) => generic("set", &[item]),
-            Self::FrozenSet(item) => generic("frozenset", &[item]),
+            Self::Set(item, _) => generic("set", &[item]),
+            Self::FrozenSet(item, _) => generic("frozenset", &[item]),
             Self::VarTuple(item) => match **item {
                 Self::Any => "tuple".to_owned(),
                 _ => format!("tuple[{}, ...]", item.text()),
@@ -135,7 +146,7 @@ impl Spec {
                 .collect::<Vec<_>>()
                 .join(" | "),
             Self::Literal(_, text)
-            | Self::Enum(_, text)
+            | Self::Enum(_, text, _)
             | Self::Dataclass(_, text, _)
             | Self::TypedDict(text, _)
             | Self::NamedTuple(_, text, _)

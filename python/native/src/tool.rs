@@ -28,6 +28,8 @@ pub(crate) struct Tool {
     /// Takes any name as `tool_name`, and the arguments of the call as one map `arguments`.
     pub(crate) catch_all: bool,
     pub(crate) is_async: bool,
+    /// It may return a coroutine that is to be waited for.
+    pub(crate) awaits: bool,
     /// A call of its function runs none of its code: it makes a coroutine or a generator.
     pub(crate) is_lazy: bool,
     /// It is there for the host, and no tool for users.
@@ -173,7 +175,7 @@ impl Tool {
                     self.name
                 ),
                 Some(self),
-                "call it with `execute`",
+                "call it with `execute`, or mark it with `@tool(streaming=True)` if it returns an iterator",
             )),
             _ => Ok(()),
         }
@@ -219,6 +221,7 @@ impl Tool {
             catch_all: object.getattr("catch_all")?.extract()?,
             streaming: object.getattr("kind")?.extract::<String>()? == "stream",
             is_async: object.getattr("is_async")?.extract()?,
+            awaits: object.getattr("awaits")?.extract()?,
             health_check: object.getattr("health_check")?.extract()?,
             context,
             context_index: object.getattr("context_index")?.extract()?,

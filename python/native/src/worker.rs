@@ -84,6 +84,7 @@ fn live(py: Python<'_>, load: &Bound<'_, PyAny>, probe: &Arc<Probe>) -> PyResult
             settings.concurrency,
             &settings.thread_safety_checks,
             &settings.event_loop,
+            settings.strict_hints,
         ))
         .and_then(|catalog| Ok((Tools::read(&catalog)?, catalog)));
     fork::end_child();

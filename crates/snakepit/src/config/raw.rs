@@ -135,6 +135,7 @@ raw_pool! {
     threads: usize,
     threads_per_worker: Maybe<u16>,
     thread_safety_checks: String,
+    strict_hints: Maybe<bool>,
     concurrency: Maybe<NonZeroU16>,
     event_loop: EventLoop,
     |

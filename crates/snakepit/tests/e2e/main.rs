@@ -50,6 +50,8 @@ mod findings;
 mod free_threading;
 mod given_back;
 mod health;
+#[cfg(all(feature = "cli", feature = "config"))]
+mod hints;
 mod large_answers;
 #[cfg(feature = "process")]
 mod leftovers;

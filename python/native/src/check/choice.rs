@@ -1,12 +1,12 @@
 //! Unions, literals and enums.
 
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyTuple};
+use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
-use super::{Checked, check};
+use super::{Checked, check, forms};
 use crate::kinds;
 use crate::mismatch::Mismatch;
-use crate::spec::Spec;
+use crate::spec::{Beyond, Spec};
 
 /// The first member that takes the value as it is, else the first that can convert it.
 pub(super) fn union<'py>(
@@ -55,24 +55,90 @@ fn is_meant(member: &Spec, value: &Bound<'_, PyAny>) -> bool {
         })
 }
 
+/// The literal that a value is; JSON has one kind of numbers, which counts with `exact`.
 pub(super) fn literal<'py>(
     values: &[Py<PyAny>],
     value: &Bound<'py, PyAny>,
+    exact: bool,
 ) -> Option<Bound<'py, PyAny>> {
-    let py = value.py();
-    values
-        .iter()
-        .map(|literal| literal.bind(py))
-        .find_map(|literal| {
-            // True == 1 in Python; the types must agree too. A member of an enum stands for its value.
-            let plain = if kinds::ENUM.is_instance(literal) {
-                literal.getattr("value").ok()?
-            } else {
-                literal.clone()
-            };
-            let same = plain.get_type().is(value.get_type()) && plain.eq(value).unwrap_or(false);
-            same.then(|| literal.clone())
+    let mut values = values.iter().map(|literal| literal.bind(value.py()));
+    let found = values.find(|literal| {
+        plain(literal).is_some_and(|plain| {
+            (!exact || plain.get_type().is(value.get_type())) && same(&plain, value)
         })
+    });
+    found.cloned()
+}
+
+/// The value that a member of an enum stands for; anything else stands for itself.
+fn plain<'py>(literal: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
+    if kinds::ENUM.is_instance(literal) {
+        literal.getattr("value").ok()
+    } else {
+        Some(literal.clone())
+    }
+}
+
+/// Whether JSON has both as the same value: `True == 1` in Python, and a tuple is a list.
+fn same(plain: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> bool {
+    if let (Some(plain), Some(items)) = (items(plain), items(value)) {
+        let mut pairs = plain.iter().zip(items.iter());
+        return plain.len() == items.len() && pairs.all(|(plain, item)| same(&plain, &item));
+    }
+    plain.is_instance_of::<PyBool>() == value.is_instance_of::<PyBool>()
+        && plain.eq(value).unwrap_or(false)
+}
+
+fn items<'py>(value: &Bound<'py, PyAny>) -> Option<Bound<'py, PyList>> {
+    match value.cast::<PyTuple>() {
+        Ok(tuple) => Some(tuple.to_list()),
+        Err(_) => value.cast::<PyList>().cloned().ok(),
+    }
+}
+
+/// The value whose text a key is.
+pub(super) fn by_key<'a, 'py: 'a>(
+    mut values: impl Iterator<Item = &'a Bound<'py, PyAny>>,
+    name: &str,
+) -> Option<Bound<'py, PyAny>> {
+    let found = values.find(|value| plain(value).is_some_and(|plain| is_key(&plain, name)));
+    found.cloned()
+}
+
+fn is_key(plain: &Bound<'_, PyAny>, name: &str) -> bool {
+    if let Ok(flag) = plain.cast::<PyBool>() {
+        return name == if flag.is_true() { "true" } else { "false" };
+    }
+    if plain.is_none() {
+        return name == "null";
+    }
+    match plain.cast::<PyString>() {
+        Ok(text) => text.to_str().is_ok_and(|text| text == name),
+        Err(_) if plain.is_instance_of::<PyInt>() || plain.is_instance_of::<PyFloat>() => {
+            plain.str().is_ok_and(|text| text.to_string_lossy() == name)
+        }
+        Err(_) => false,
+    }
+}
+
+/// The member of an enum whose value is written as this key.
+pub(super) fn member_by_key<'py>(
+    spec: &Spec,
+    class: &Bound<'py, PyAny>,
+    key: &Bound<'py, PyString>,
+    name: &str,
+) -> Checked<'py> {
+    let members: Vec<_> = class.try_iter().into_iter().flatten().flatten().collect();
+    if let Some(member) = by_key(members.iter(), name) {
+        return Ok(member);
+    }
+    if let Spec::Enum(_, _, Beyond::Bits(_)) = spec
+        && let Ok(bits) = name.parse::<u64>()
+        && forms::is_whole(name)
+    {
+        return enumeration(spec, class, &PyInt::new(key.py(), bits).into_any());
+    }
+    enumeration(spec, class, key.as_any())
 }
 
 pub(super) fn enumeration<'py>(
@@ -82,29 +148,31 @@ pub(super) fn enumeration<'py>(
 ) -> Checked<'py> {
     let mut known = Vec::new();
     for member in class.try_iter().into_iter().flatten().flatten() {
-        let Ok(plain) = member.getattr("value") else {
+        let Some(plain) = plain(&member) else {
             continue;
         };
-        // A tuple value arrives as a list.
-        let plain = match plain.cast::<PyTuple>() {
-            Ok(tuple) => tuple.to_list().into_any(),
-            Err(_) => plain,
-        };
-        if plain.is_instance_of::<PyBool>() == value.is_instance_of::<PyBool>()
-            && plain.eq(value).unwrap_or(false)
-        {
+        if same(&plain, value) {
             return Ok(member);
         }
         if known.len() < 10 {
-            known.push(
-                plain
-                    .repr()
-                    .map_or_else(|_| "?".to_owned(), |text| text.to_string()),
-            );
+            let text = plain.repr();
+            known.push(text.map_or_else(|_| "?".to_owned(), |text| text.to_string()));
         }
     }
-    // Flags and `_missing_` hooks know more values than their members.
-    class.call1((value,)).map_err(|_| {
+    let more = match spec {
+        Spec::Enum(_, _, Beyond::Bits(mask)) => bits(value, *mask),
+        Spec::Enum(_, _, Beyond::More) => Some(value.clone()),
+        _ => None,
+    };
+    let made = more.and_then(|value| class.call1((value,)).ok());
+    made.ok_or_else(|| {
         Mismatch::because(spec, value, &format!("its values are {}", known.join(", ")))
     })
+}
+
+/// The number, if it is made of bits of the mask.
+fn bits<'py>(value: &Bound<'py, PyAny>, mask: u64) -> Option<Bound<'py, PyAny>> {
+    let number = super::text::whole(value).unwrap_or_else(|| value.clone());
+    let bits = number.cast_exact::<PyInt>().ok()?.extract::<u64>().ok()?;
+    (bits & !mask == 0).then_some(number)
 }

@@ -1,9 +1,9 @@
 //! Lists, sets, tuples, dictionaries and arrays.
 
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyFloat, PyList, PyString};
+use pyo3::types::{PyDict, PyList};
 
-use super::{Checked, check, made};
+use super::{Checked, check, keys, made};
 use crate::array;
 use crate::describe::describe;
 use crate::mismatch::Mismatch;
@@ -71,6 +71,25 @@ pub(super) fn each<'a, 'py>(
         .collect()
 }
 
+/// A set of the items of a list; with `distinct` no two of them are the same.
+pub(super) fn set<'py>(
+    spec: &Spec,
+    item: &Spec,
+    distinct: bool,
+    value: &Bound<'py, PyAny>,
+    exact: bool,
+    new: impl FnOnce(Vec<Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>>,
+) -> Checked<'py> {
+    let items = each(&items_of(spec, value)?, |_| item, exact)?;
+    let count = items.len();
+    let set = made(new(items), spec, value)?;
+    if distinct && set.len().is_ok_and(|len| len != count) {
+        let reason = "two of its items are the same";
+        return Err(Mismatch::because(spec, value, reason));
+    }
+    Ok(set)
+}
+
 pub(super) fn dict<'py>(
     spec: &Spec,
     key: &Spec,
@@ -87,7 +106,7 @@ pub(super) fn dict<'py>(
     let new = PyDict::new(value.py());
     for (name, old) in dict.iter() {
         let step = || format!("[{}]", describe(&name).trim_start_matches("string "));
-        let new_key = checked_key(key, &name, exact).map_err(|error| Mismatch {
+        let new_key = keys::check(key, &name, exact).map_err(|error| Mismatch {
             wanted: format!("has a key that {}", error.wanted),
             ..error
         })?;
@@ -95,27 +114,14 @@ pub(super) fn dict<'py>(
         new.set_item(new_key, new_item)
             .map_err(|error| Mismatch::because(spec, &value, &error.to_string()))?;
     }
-    Ok(new.into_any())
-}
-
-/// The keys of JSON are texts: one that stands for a number, a truth value or None is read as such where that is wanted.
-fn checked_key<'py>(spec: &Spec, key: &Bound<'py, PyAny>, exact: bool) -> Checked<'py> {
-    let failed = match check(spec, key.clone(), exact) {
-        Ok(key) => return Ok(key),
-        Err(failed) => failed,
-    };
-    let text = key.cast_exact::<PyString>().ok();
-    let Some(text) = text.filter(|_| !exact).and_then(|text| text.to_str().ok()) else {
-        return Err(failed);
-    };
-    match super::text::key(key.py(), text) {
-        // "1.0" is no key of whole numbers.
-        Some(read) => {
-            let exact = read.is_exact_instance_of::<PyFloat>();
-            check(spec, read, exact).map_err(|_| failed)
-        }
-        None => Err(failed),
+    if new.len() != dict.len() {
+        return Err(Mismatch::because(
+            spec,
+            &value,
+            "two of its keys are the same",
+        ));
     }
+    Ok(new.into_any())
 }
 
 /// An array of numpy, of the wanted element type and shape.

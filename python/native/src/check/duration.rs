@@ -1,22 +1,23 @@
 //! Durations as ISO 8601 writes them.
 
-const UNITS: [(char, bool, i128); 5] = [
-    ('W', false, 604_800_000_000),
-    ('D', false, 86_400_000_000),
-    ('H', true, 3_600_000_000),
-    ('M', true, 60_000_000),
-    ('S', true, 1_000_000),
+/// Name, whether it stands behind the `T`, microseconds, and the most digits before and behind the point.
+const UNITS: [(char, bool, i64, usize, usize); 5] = [
+    ('W', false, 604_800_000_000, 6, 8),
+    ('D', false, 86_400_000_000, 7, 8),
+    ('H', true, 3_600_000_000, 9, 8),
+    ('M', true, 60_000_000, 10, 7),
+    ('S', true, 1_000_000, 12, 6),
 ];
 
-/// Microseconds of a duration such as `P1DT2H3.5S` or `-PT1S`; `None` if the text is none, has years or months, whose lengths are not fixed,
-/// or is finer than a microsecond or beyond 64 bits.
+/// Microseconds of a duration such as `P1DT2H3.5S` or `-PT1S`; `None` if the text is none, has years or months, whose lengths are not
+/// fixed, or more digits than there are microseconds, or than 64 bits hold.
 pub(super) fn micros(text: &str) -> Option<i64> {
     let (negative, text) = match text.strip_prefix(['-', '+']) {
         Some(rest) => (text.starts_with('-'), rest),
         None => (false, text),
     };
     let mut rest = text.strip_prefix('P')?;
-    let (mut total, mut in_time, mut next, mut parts) = (0_i128, false, 0, 0);
+    let (mut total, mut in_time, mut next, mut parts) = (0_i64, false, 0, 0);
     while !rest.is_empty() {
         if let Some(time) = rest.strip_prefix('T') {
             if in_time || time.is_empty() {
@@ -31,8 +32,8 @@ pub(super) fn micros(text: &str) -> Option<i64> {
         // Units stand in their order, each once.
         let at = UNITS[next..]
             .iter()
-            .position(|(name, time, _)| *name == unit && *time == in_time)?;
-        let (_, _, size) = UNITS[next + at];
+            .position(|(name, time, ..)| *name == unit && *time == in_time)?;
+        let (_, _, size, digits, places) = UNITS[next + at];
         next += at + 1;
         parts += 1;
         rest = &after[unit.len_utf8()..];
@@ -42,22 +43,18 @@ pub(super) fn micros(text: &str) -> Option<i64> {
             Some(_) => return None,
             None => (number, ""),
         };
-        total += whole.parse::<i64>().ok().map(i128::from)? * size;
-        total += part(fraction, size)?;
+        let fraction = fraction.trim_end_matches('0');
+        if whole.len() > digits || fraction.len() > places {
+            return None;
+        }
+        // The bounds of the digits keep all of it below 64 bits, and whole.
+        total += whole.parse::<i64>().ok()? * size;
+        if !fraction.is_empty() {
+            let scale = 10_i64.pow(u32::try_from(fraction.len()).ok()?);
+            total += fraction.parse::<i64>().ok()? * (size / scale);
+        }
     }
-    let total = if negative { -total } else { total };
-    (parts > 0).then(|| i64::try_from(total).ok())?
-}
-
-/// A decimal fraction of a unit; `None` if it is no whole number of microseconds.
-fn part(digits: &str, size: i128) -> Option<i128> {
-    let digits = digits.trim_end_matches('0');
-    if digits.is_empty() {
-        return Some(0);
-    }
-    let value = i128::from(digits.parse::<u64>().ok()?) * size;
-    let scale = 10_i128.checked_pow(u32::try_from(digits.len()).ok()?)?;
-    (value % scale == 0).then_some(value / scale)
+    (parts > 0).then_some(if negative { -total } else { total })
 }
 
 #[cfg(test)]
@@ -74,6 +71,8 @@ mod tests {
             ("P2W", 1_209_600_000_000),
             ("PT1,5H", 5_400_000_000),
             ("P0.5D", 43_200_000_000),
+            ("PT0.0000010S", 1),
+            ("P999999W", 604_799_395_200_000_000),
         ] {
             assert_eq!(micros(text), Some(expected), "{text}");
         }
@@ -94,6 +93,9 @@ mod tests {
             "PT.S",
             "PT-1S",
             "P99999999999D",
+            "P1000000W",
+            "PT0.000000005H",
+            "PT1.1.1S",
             "PT1x",
             "PT1.S",
         ] {

@@ -1,8 +1,10 @@
 //! Bounds that an annotation adds to its type.
 
 use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyFloat, PyInt, PyString};
 
 use super::Checked;
+use crate::kinds;
 use crate::mismatch::Mismatch;
 use crate::spec::limit::{Limit, Rule};
 
@@ -22,17 +24,51 @@ pub(super) fn check<'py>(limits: &[Limit], value: Bound<'py, PyAny>) -> Checked<
     Ok(value)
 }
 
+/// As JSON Schema has it, a bound is kept by what it says nothing about: a length by a number, all but predicates by None.
 fn keeps(limit: &Limit, value: &Bound<'_, PyAny>) -> PyResult<bool> {
     let bound = limit.bound.bind(value.py());
+    let compared = |holds: PyResult<bool>| {
+        let other = is_number(bound) && !is_number(value);
+        if value.is_none() || other {
+            Ok(true)
+        } else {
+            holds
+        }
+    };
     match limit.rule {
-        Rule::Greater => value.gt(bound),
-        Rule::AtLeast => value.ge(bound),
-        Rule::Less => value.lt(bound),
-        Rule::AtMost => value.le(bound),
-        Rule::MultipleOf => value.call_method1("__mod__", (bound,))?.eq(0),
-        Rule::MinLength => Ok(value.len()? >= bound.extract::<usize>()?),
-        Rule::MaxLength => Ok(value.len()? <= bound.extract::<usize>()?),
-        Rule::Pattern => Ok(!bound.call_method1("search", (value,))?.is_none()),
+        Rule::Greater => compared(value.gt(bound)),
+        Rule::AtLeast => compared(value.ge(bound)),
+        Rule::Less => compared(value.lt(bound)),
+        Rule::AtMost => compared(value.le(bound)),
+        Rule::MultipleOf => compared(is_multiple(value, bound)),
+        Rule::MinLength => length(value, |length| Ok(length >= bound.extract::<usize>()?)),
+        Rule::MaxLength => length(value, |length| Ok(length <= bound.extract::<usize>()?)),
+        Rule::Pattern if value.is_instance_of::<PyString>() => {
+            Ok(!bound.call_method1("search", (value,))?.is_none())
+        }
+        Rule::Pattern => Ok(true),
         Rule::Predicate => bound.call1((value,))?.is_truthy(),
     }
+}
+
+fn length(value: &Bound<'_, PyAny>, keeps: impl FnOnce(usize) -> PyResult<bool>) -> PyResult<bool> {
+    value.len().map_or(Ok(true), keeps)
+}
+
+fn is_number(value: &Bound<'_, PyAny>) -> bool {
+    let number = value.is_instance_of::<PyInt>() && !value.is_instance_of::<PyBool>();
+    number || value.is_instance_of::<PyFloat>() || kinds::DECIMAL.is_instance(value)
+}
+
+/// Whether a number is a multiple, by its quotient where one of them is a float: 1.1 is one of 0.1.
+fn is_multiple(value: &Bound<'_, PyAny>, bound: &Bound<'_, PyAny>) -> PyResult<bool> {
+    if kinds::DECIMAL.is_instance(value) && bound.is_instance_of::<PyFloat>() {
+        let bound = kinds::DECIMAL.get(value.py())?.call1((bound.str()?,))?;
+        return value.rem(bound)?.eq(0);
+    }
+    if bound.is_instance_of::<PyFloat>() {
+        let quotient = value.div(bound)?.extract::<f64>()?;
+        return Ok(quotient.fract() == 0.0);
+    }
+    value.rem(bound)?.eq(0)
 }

@@ -1,9 +1,11 @@
 //! What JSON has only as texts, or as numbers of one kind.
 
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyFloat, PyInt, PyString, PyType};
+use pyo3::types::{PyFloat, PyInt, PyString, PyType};
 
-use super::Checked;
+use super::{Checked, duration, forms};
+use crate::decode::from_iso;
+use crate::kinds::{self, Kind};
 use crate::mismatch::Mismatch;
 use crate::spec::Spec;
 
@@ -23,32 +25,6 @@ pub(super) fn whole<'py>(value: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>>
     (number.fract() == 0.0).then(|| value.call_method0("__int__").ok())?
 }
 
-/// What the text of a key stands for, if that is no text.
-pub(super) fn key<'py>(py: Python<'py>, text: &str) -> Option<Bound<'py, PyAny>> {
-    match text {
-        "true" | "false" => Some(PyBool::new(py, text == "true").to_owned().into_any()),
-        "null" => Some(py.None().into_bound(py)),
-        _ => {
-            let digits = text.strip_prefix('-').unwrap_or(text);
-            if !digits.starts_with(|c: char| c.is_ascii_digit()) {
-                return None;
-            }
-            if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-                let number = text.parse::<f64>().ok()?;
-                return Some(PyFloat::new(py, number).into_any());
-            }
-            // As JSON writes numbers: without leading zeros.
-            if digits.len() > 1 && digits.starts_with('0') {
-                return None;
-            }
-            match text.parse::<i64>() {
-                Ok(number) => Some(PyInt::new(py, number).into_any()),
-                Err(_) => Some(PyInt::new(py, text.parse::<u64>().ok()?).into_any()),
-            }
-        }
-    }
-}
-
 /// An instance of a class that is made of a text, such as a path or an address.
 pub(super) fn made<'py>(
     spec: &Spec,
@@ -63,4 +39,100 @@ pub(super) fn made<'py>(
     }
     let made = class.call1((&value,));
     made.map_err(|error| Mismatch::because(spec, &value, &error.value(value.py()).to_string()))
+}
+
+/// A date, a time or both, also as ISO 8601 writes them.
+pub(super) fn iso<'py>(spec: &Spec, kind: &Kind, value: Bound<'py, PyAny>) -> Checked<'py> {
+    let (right, form): (fn(&str) -> bool, _) = match spec {
+        Spec::Date => (forms::is_date, "YYYY-MM-DD"),
+        Spec::Time => (forms::is_time, "HH:MM:SS.ffffff+HH:MM"),
+        _ => (forms::is_date_time, "YYYY-MM-DDTHH:MM:SS.ffffff+HH:MM"),
+    };
+    if let Ok(text) = value.cast::<PyString>() {
+        let text = text.to_str().ok().filter(|text| right(text));
+        let made = text.and_then(|text| from_iso(kind, value.py(), text).ok());
+        let reason = || format!("it is not in ISO 8601 form, {form}, with six digits at most");
+        return made.ok_or_else(|| Mismatch::because(spec, &value, &reason()));
+    }
+    let wrong = matches!(spec, Spec::Date) && kinds::DATETIME.is_instance(&value);
+    if kind.is_instance(&value) && !wrong {
+        Ok(value)
+    } else {
+        Err(Mismatch::new(spec, &value))
+    }
+}
+
+/// Seconds that a `timedelta` can hold.
+const SECONDS: std::ops::Range<f64> = -86_399_999_913_600.0..86_400_000_000_000.0;
+
+/// A span of time, also as ISO 8601 writes it, or as seconds.
+pub(super) fn time_delta<'py>(spec: &Spec, value: Bound<'py, PyAny>, exact: bool) -> Checked<'py> {
+    let py = value.py();
+    let because = |reason: &str| Mismatch::because(spec, &value, reason);
+    if kinds::TIMEDELTA.is_instance(&value) {
+        return Ok(value);
+    }
+    if exact {
+        return Err(Mismatch::new(spec, &value));
+    }
+    let made = if let Ok(text) = value.cast_exact::<PyString>() {
+        let micros = text.to_str().ok().and_then(duration::micros);
+        let micros = micros.ok_or_else(|| {
+            because("it is no ISO 8601 duration of weeks, days, hours, minutes and seconds")
+        })?;
+        kinds::TIMEDELTA
+            .get(py)
+            .and_then(|class| class.call1((0, 0, micros)))
+    } else if value.is_exact_instance_of::<PyInt>() || value.is_exact_instance_of::<PyFloat>() {
+        let seconds = value.extract::<f64>().unwrap_or(f64::NAN);
+        if !SECONDS.contains(&seconds) {
+            return Err(because("`timedelta` holds no such number of seconds"));
+        }
+        kinds::TIMEDELTA
+            .get(py)
+            .and_then(|class| class.call1((0, &value)))
+    } else {
+        return Err(Mismatch::new(spec, &value));
+    };
+    made.map_err(|error| because(&error.to_string()))
+}
+
+/// A UUID, also as text of five groups.
+pub(super) fn uuid<'py>(spec: &Spec, value: Bound<'py, PyAny>) -> Checked<'py> {
+    if kinds::UUID.is_instance(&value) {
+        return Ok(value);
+    }
+    let Ok(text) = value.cast::<PyString>() else {
+        return Err(Mismatch::new(spec, &value));
+    };
+    let made = text.to_str().ok().filter(|text| forms::is_uuid(text));
+    let made = made.and_then(|text| {
+        let class = kinds::UUID.get(value.py()).ok()?;
+        class.call1((text,)).ok()
+    });
+    let reason = "it is not in the form of 8-4-4-4-12 hexadecimal digits";
+    made.ok_or_else(|| Mismatch::because(spec, &value, reason))
+}
+
+/// A decimal number, also as text, or as a whole number.
+pub(super) fn decimal<'py>(spec: &Spec, value: Bound<'py, PyAny>, exact: bool) -> Checked<'py> {
+    let py = value.py();
+    if kinds::DECIMAL.is_instance(&value) {
+        return Ok(value);
+    }
+    let text = value.cast::<PyString>().ok();
+    let from = match text {
+        Some(text) => text
+            .to_str()
+            .is_ok_and(forms::is_decimal)
+            .then(|| value.clone()),
+        None if exact => None,
+        None if value.is_exact_instance_of::<PyInt>() => Some(value.clone()),
+        None => whole(&value),
+    };
+    let made = from.and_then(|from| {
+        let class = kinds::DECIMAL.get(py).ok()?;
+        class.call1((from,)).ok()
+    });
+    made.ok_or_else(|| Mismatch::new(spec, &value))
 }

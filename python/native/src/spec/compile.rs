@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple, PyType};
 
 use super::limit::Limit;
-use super::{Definition, Field, Spec};
+use super::{Beyond, Definition, Field, Spec};
 
 impl Spec {
     /// Compiles a tuple.
@@ -31,8 +31,8 @@ impl Spec {
             "str" => Self::Str,
             "bytes" => Self::Bytes,
             "list" => Self::List(inner(1)?),
-            "set" => Self::Set(inner(1)?),
-            "frozenset" => Self::FrozenSet(inner(1)?),
+            "set" => Self::Set(inner(1)?, spec.get_item(2)?.extract()?),
+            "frozenset" => Self::FrozenSet(inner(1)?, spec.get_item(2)?.extract()?),
             "vartuple" => Self::VarTuple(inner(1)?),
             "tuple" => Self::Tuple(several(&spec.get_item(1)?, outer)?),
             "tuplerest" => {
@@ -59,7 +59,13 @@ impl Spec {
             "enum" => {
                 let class = spec.get_item(1)?;
                 let name = class.getattr("__name__")?.extract()?;
-                Self::Enum(class.unbind(), name)
+                let beyond = spec.get_item(2)?;
+                let beyond = match beyond.extract::<u64>() {
+                    Ok(mask) => Beyond::Bits(mask),
+                    Err(_) if beyond.is_none() => Beyond::Nothing,
+                    Err(_) => Beyond::More,
+                };
+                Self::Enum(class.unbind(), name, beyond)
             }
             "dataclass" => {
                 let class = spec.get_item(1)?;

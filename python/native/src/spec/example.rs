@@ -20,7 +20,10 @@ impl Spec {
             Self::Bytes => "{\"$bytes\": \"aGk=\"}".to_owned(),
             Self::List(item) if matches!(**item, Self::Float) => "[1.0, 2.0]".to_owned(),
             Self::List(item) if matches!(**item, Self::Int) => "[1, 2]".to_owned(),
-            Self::List(item) | Self::Set(item) | Self::FrozenSet(item) | Self::VarTuple(item) => {
+            Self::List(item)
+            | Self::Set(item, _)
+            | Self::FrozenSet(item, _)
+            | Self::VarTuple(item) => {
                 format!("[{}]", item.example(py).unwrap_or_default())
             }
             Self::TupleRest(first, _, last) => {
@@ -54,7 +57,7 @@ impl Spec {
                 .filter(|member| !matches!(member, Self::None))
                 .find_map(|member| member.example(py))?,
             Self::Literal(values, _) => json(values.first()?.bind(py))?,
-            Self::Enum(class, _) => json(
+            Self::Enum(class, ..) => json(
                 &class
                     .bind(py)
                     .try_iter()

@@ -54,5 +54,27 @@ fn describe(tool: &ToolInfo) -> String {
         text.push_str("\n    ");
         text.push_str(line);
     }
+    for (name, reason) in unchecked(tool) {
+        text.push_str(&format!(
+            "\n    `{}` is {}",
+            Printable(name),
+            Printable(reason)
+        ));
+    }
     text
+}
+
+/// The parameters whose hints are not checked, each with what its schema says of that.
+fn unchecked(tool: &ToolInfo) -> impl Iterator<Item = (&str, &str)> {
+    let properties = tool.parameters.get("properties");
+    let properties = properties.and_then(serde_json::Value::as_object);
+    properties
+        .into_iter()
+        .flatten()
+        .filter_map(|(name, schema)| {
+            let comment = schema.get("$comment")?.as_str()?;
+            comment
+                .contains("checked: ")
+                .then_some((name.as_str(), comment))
+        })
 }

@@ -15,6 +15,7 @@ fn all_keys_are_read() {
         [defaults]
         workers = 3
         call_timeout = "30s"
+        strict_hints = true
         [pools.main]
         adapter = "tools.py"
         env = { A = "1" }
@@ -29,6 +30,7 @@ fn all_keys_are_read() {
         threads = 2
         concurrency = 1000
         event_loop = "asyncio"
+        strict_hints = "none"
         dependent = false
         containment = "pid_namespace"
         affinity = "strict_queue"
@@ -141,6 +143,14 @@ fn all_keys_are_read() {
     let (auto, asyncio) = (crate::EventLoop::Auto, crate::EventLoop::Asyncio);
     assert_eq!(concurrency(main), Some((None, auto)));
     assert_eq!(concurrency(gpu), Some((Some(1000), asyncio)));
+    let strict = |pool: &crate::PoolBuilder| {
+        let mut seen = None;
+        let _ = pool
+            .clone()
+            .configure_python(|python| seen = python.strict_hints);
+        seen
+    };
+    assert_eq!((strict(main), strict(gpu)), (Some(true), None));
     let dependent = |pool: &crate::PoolBuilder| {
         let mut seen = None;
         let _ = pool
