@@ -71,7 +71,8 @@ pub use stream::ReplyStream;
 use supervisor::{Event, Readiness, Supervisor};
 pub use weak::WeakPool;
 
-/// A pool of workers. Cheap to clone; when the last clone and the last stream of it are gone, its workers are killed.
+/// A pool of workers. Cheap to clone; when its last clone and its last stream are dropped, its
+/// workers are killed.
 #[derive(Clone)]
 pub struct Pool {
     inner: Arc<Inner>,
@@ -92,13 +93,15 @@ impl Drop for Inner {
 }
 
 impl Pool {
-    /// Starts a pool. It returns at once; the workers start in the background, and calls wait for them in the queue.
+    /// Starts a pool. Returns at once; the workers start in the background, and calls wait for them
+    /// in the queue.
     ///
-    /// The pool lives on the tokio runtime that this is called from. Calls may come from any runtime; once the pool's own one is gone they
-    /// fail with [`Error::Closed`].
+    /// The pool lives on the tokio runtime from which this is called. Calls may come from any
+    /// runtime; once the pool's runtime is gone, they fail with [`Error::Closed`].
     ///
     /// # Errors
-    /// A setting that is out of range; [`NoRuntime`](crate::ErrorCode::NoRuntime) without a tokio runtime that has timers.
+    /// A setting is out of range; [`NoRuntime`](crate::ErrorCode::NoRuntime) without a tokio
+    /// runtime that has timers.
     pub fn start(config: PoolConfig, profile: Arc<dyn WorkerProfile>) -> Result<Self, ConfigError> {
         Self::start_as(config, profile, false)
     }
@@ -130,12 +133,13 @@ impl Pool {
         &self.shared().config.name
     }
 
-    /// The hub that the pool and its workers emit events into: that of the profile's [`HostState`](crate::HostState), or one of its own.
+    /// The hub into which the pool and its workers emit events: that of the profile's
+    /// [`HostState`](crate::HostState), or its own.
     pub fn events(&self) -> &Events {
         &self.shared().hub
     }
 
-    /// The settings that the pool was started with.
+    /// The settings with which the pool was started.
     pub fn config(&self) -> &PoolConfig {
         &self.shared().config
     }
@@ -143,8 +147,8 @@ impl Pool {
     /// Waits until all configured workers have been ready at the same time once.
     ///
     /// # Errors
-    /// [`Error::Start`] as soon as the pool gives up, and after `limit` when the last start has failed; else [`Error::Timeout`] then;
-    /// [`Error::Closed`].
+    /// [`Error::Start`] as soon as the pool gives up, or after `limit` if the last start has
+    /// failed; [`Error::Timeout`] after `limit` otherwise; [`Error::Closed`].
     ///
     /// # Cancel safety
     /// Safe.
@@ -164,10 +168,11 @@ impl Pool {
     /// Calls a tool and waits for its result.
     ///
     /// # Errors
-    /// See [`Error`]. A time-out or a lost worker does not mean that the tool did not run.
+    /// See [`Error`]. After a timeout or the loss of a worker, the tool may nevertheless have run.
     ///
     /// # Cancel safety
-    /// Dropping the future cancels the call: the tool is asked to stop, and its slot is used again when it did.
+    /// Dropping the future cancels the call: the tool is asked to stop, and its slot is reused once
+    /// it has stopped.
     pub async fn execute(
         &self,
         tool: impl Into<Arc<str>>,
@@ -184,7 +189,7 @@ impl Pool {
                 let progress = &mut journal.progress;
                 let limits = Limits::made_at(now, &shared.config, &progress.tool, options, false);
                 if shared.has_policies {
-                    // Boxed: all other calls would carry the room for it.
+                    // Boxed, so that other calls do not carry the room for it.
                     Box::pin(self.execute_with_policies(progress, args, options, &limits)).await
                 } else {
                     self.call(progress, args, options, &limits).await
@@ -198,7 +203,7 @@ impl Pool {
         result
     }
 
-    /// Makes a call that its policies let through.
+    /// Makes one attempt of a call, if its policies accept it.
     async fn once(
         &self,
         progress: &mut Progress,
@@ -242,10 +247,10 @@ impl Pool {
         Running::new(lease, call, future)
     }
 
-    /// Calls a streaming tool. The call's time covers the whole stream.
+    /// Calls a streaming tool. The call's time limit covers the whole stream.
     ///
     /// # Errors
-    /// As [`execute`](Self::execute); failures after the start come as the last item.
+    /// As [`execute`](Self::execute); a failure after the start is the last item.
     ///
     /// # Cancel safety
     /// Dropping the future or the stream cancels the call.
@@ -268,11 +273,13 @@ impl Pool {
         }
     }
 
-    /// Calls a tool once for each item; one result for each, in order.
+    /// Calls a tool once for each item, and returns one result for each, in order.
     ///
-    /// Items travel in batches whose size follows the measured speed of the tool. `options.timeout` is the time of one batch once it has a
-    /// slot; `queue_timeout` does not apply to a batch, which waits for its slot until the pool closes or gives up. Batches take their turn in the queue like other calls, even when it is full, and at most
-    /// two for each slot are under way, so a slow consumer holds the iterator back.
+    /// Items are sent in batches whose size follows the measured speed of the tool.
+    /// `options.timeout` is the time of one batch once it has a slot. `queue_timeout` does not
+    /// apply: a batch waits for its slot until the pool closes or gives up. Batches take their turn
+    /// in the queue like other calls, even if it is full. At most two for each slot are in
+    /// progress, so a slow consumer holds the iterator back.
     pub fn execute_many<I>(
         &self,
         tool: impl Into<Arc<str>>,
@@ -291,27 +298,27 @@ impl Pool {
         )
     }
 
-    /// State and counters, all taken at the same moment.
+    /// Returns state and counters, all read at the same moment.
     pub fn status(&self) -> Status {
         self.shared().status()
     }
 
-    /// The number of waiting calls of each session, the longest queues first; `None` stands for calls without a session. It looks at
-    /// 10,000 calls at most.
+    /// Returns the number of waiting calls of each session, the longest queues first; `None` stands
+    /// for calls without a session. Counts at most 10,000 calls.
     pub fn queued_by_session(&self) -> Vec<(Option<SessionId>, usize)> {
         self.shared().queued_by_session()
     }
 
-    /// State of every worker, those that are starting included.
+    /// Returns the state of every worker, including those that are starting.
     pub fn workers(&self) -> Vec<WorkerStatus> {
         self.shared().worker_status()
     }
 
-    /// Changes the number of workers. Surplus workers finish their calls first. It returns when the change has begun; a pool that had
-    /// given up tries again.
+    /// Changes the number of workers. Surplus workers finish their calls first. Returns when the
+    /// change has begun; a pool that had given up tries again.
     ///
     /// # Errors
-    /// A number out of range, also of that of `autoscale`.
+    /// The number is out of range, or outside the limits of `autoscale`.
     pub async fn resize(&self, workers: usize) -> Result<(), ConfigError> {
         PoolConfig::check_workers(workers)?;
         if let Some(policy) = &self.config().autoscale {
@@ -319,33 +326,35 @@ impl Pool {
         }
         let (done, begun) = oneshot::channel();
         self.shared().send(Event::Resize { workers, done });
-        // An error means that the pool closed in the meantime; there is nothing left to resize.
+        // On an error the pool closed in the meantime; there is nothing left to resize.
         begun.await.ok();
         Ok(())
     }
 
-    /// Replaces a worker, at any age, and returns the name of its replacement once that has taken over; the worker's calls go on for up to
-    /// `recycle.max_drain`. It takes its turn with other replacements, and waits as long as the pool is not whole.
+    /// Replaces a worker, at any age, and returns the name of its replacement once that has taken
+    /// over. The worker's calls continue for up to `recycle.max_drain`. The request takes its turn
+    /// with other replacements, and waits while workers are missing.
     ///
     /// # Errors
-    /// [`RecycleError`]; the worker goes on when its replacement did not start.
+    /// [`RecycleError`]; if the replacement did not start, the worker continues.
     ///
     /// # Cancel safety
-    /// Once polled, the replacement goes on without the caller.
+    /// Once polled, the replacement continues without the caller.
     pub async fn recycle(&self, worker: &WorkerId) -> Result<WorkerId, RecycleError> {
         let (done, answer) = oneshot::channel();
         let worker = worker.clone();
         self.shared().send(Event::Recycle { worker, done });
-        // A pool that closes drops what it was asked for.
+        // A closing pool drops such requests.
         let closed = |_| RecycleError::Closed(self.name().clone());
         answer.await.map_err(closed)?
     }
 
-    /// Closes the pool: waiting calls fail, running ones get `drain_timeout` to end, then workers are told to stop and get `stop_grace` for
-    /// that. Calling it again waits for the first.
+    /// Closes the pool: waiting calls fail, running ones get `drain_timeout` to end, then workers
+    /// are told to stop and get `stop_grace` for that. Further calls of this method wait for the
+    /// same end.
     ///
     /// # Cancel safety
-    /// Once polled, closing goes on without the caller.
+    /// Once polled, closing continues without the caller.
     pub async fn close(&self) {
         let mut readiness = self.shared().readiness.subscribe();
         self.shared().begin_close();

@@ -1,4 +1,4 @@
-//! Which calls a pool lets in: with a slot, or with a place in the queue.
+//! Admission of calls to a pool: with a slot, or with a place in the queue.
 
 use std::num::NonZeroU16;
 use std::sync::Arc;
@@ -19,21 +19,21 @@ use crate::events::{emit, kind};
 use crate::schedule::{Acquire, Ask, HOME_LIMIT, QueueBound};
 use crate::{CallOptions, Error, Phase};
 
-/// When to try again as long as nothing was measured.
+/// Time after which to retry while nothing has been measured.
 const UNMEASURED: Duration = Duration::from_millis(100);
 
-/// What is to be let in.
+/// An admission request.
 pub(super) struct Want<'a> {
     pub(super) options: &'a CallOptions,
-    /// Calls that share the slot.
+    /// Number of calls that share the slot.
     pub(super) items: u64,
     /// Bytes of their arguments.
     pub(super) bytes: usize,
-    /// Until when it may wait; without that the bounds of the queue are not for it.
+    /// Deadlines. `None` for batches and returned calls, which bypass the limits of the queue.
     pub(super) limits: Option<&'a Limits>,
-    /// It may be sent ahead of its turn.
+    /// The call may be sent ahead of its turn.
     pub(super) ahead: bool,
-    /// It had a slot, and was given back.
+    /// The call had a slot, and its worker gave it back.
     pub(super) again: bool,
 }
 
@@ -58,7 +58,7 @@ impl Load {
 }
 
 impl State {
-    /// Numbers of ready workers with a free slot and without one.
+    /// Returns the numbers of ready workers with and without a free slot.
     fn available(&self, slots: u16) -> (u64, u64) {
         let serving = self.workers.iter().filter(|(_, live)| !live.draining);
         serving.fold((0, 0), |(free, busy), (key, _)| {
@@ -72,23 +72,23 @@ impl State {
     }
 }
 
-/// A call that was let in.
+/// An admitted call.
 pub(super) enum Admitted {
-    /// It has a slot.
+    /// The call has a slot.
     Now(Lease),
-    /// It is in the queue.
+    /// The call is in the queue.
     Wait(Waiting),
 }
 
 impl Shared {
-    /// Takes a slot or a place in the queue. Whatever is refused is counted.
+    /// Takes a slot or a place in the queue. Every rejection is counted.
     pub(super) fn admit(self: &Arc<Self>, want: &Want<'_>) -> Result<Admitted, Error> {
         let (options, items) = (want.options, want.items);
         let ancestors = match options.chain.depth() {
             0 => Vec::new(),
             _ => options.chain.slots_of(&self.mark),
         };
-        // Before the lock of the pool, and only for calls that are nested in others.
+        // Taken before the lock of the pool, and only for nested calls.
         let nesting = Nesting::of(&options.chain);
         let now = want.limits.map_or_else(Instant::now, Limits::from);
         let mut state = self.lock();
@@ -122,7 +122,7 @@ impl Shared {
             weight: options.fair_weight.map_or(1, NonZeroU16::get),
             patience: limits.map(Limits::patience),
             ahead: want.ahead,
-            // It is older than whatever waits.
+            // The call is older than all waiting ones.
             place: want.again.then_some(0),
             ..Ask::new(options.session.as_ref())
         };
@@ -166,16 +166,18 @@ impl Shared {
                 state.stats.saturated += items;
                 let queued = state.scheduler.queued();
                 let after = match (&bound, ask.patience) {
-                    // Once so much of the queue is gone, it would not have to wait too long; nothing of it goes before a slot is free.
+                    // The wait is acceptable once the queue is shorter by this much, but not before
+                    // a slot becomes free.
                     (QueueBound::Wait { estimate }, Some(patience)) => {
                         let next = state.scheduler.next_free(now).unwrap_or_default();
                         Some(estimate.saturating_sub(patience.queue).max(next))
                     }
-                    // Others that found no place come back, too: once all that wait have had their turn there is room for them.
+                    // Other rejected calls return, too: there is room for them after the present
+                    // queue.
                     _ => state.scheduler.backlog(now),
                 };
                 let load = Load::of(&state);
-                // Counted only for somebody: a pool that is overloaded has no time for it.
+                // Counted only for a subscriber: an overloaded pool has no time to waste.
                 let told = self.hub.enabled(kind::PoolSaturated);
                 let available = told.then(|| state.available(self.slots));
                 drop(state);
@@ -229,7 +231,7 @@ impl Shared {
         }
     }
 
-    /// Why affinity or nesting does not let a call in.
+    /// Returns the error if affinity or nesting prevents the admission of a call.
     fn refused(&self, state: &State, answer: Acquire, options: &CallOptions) -> Error {
         let pool = self.config.name.clone();
         match answer {
@@ -256,7 +258,7 @@ impl Shared {
         }
     }
 
-    /// Why no call is let in now.
+    /// Returns the error if no call can be admitted now.
     pub(super) fn refusal(&self, state: &State) -> Option<Error> {
         if state.closing {
             return Some(self.closed());

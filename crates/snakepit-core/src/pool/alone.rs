@@ -1,4 +1,5 @@
-//! A call that may have killed a worker which it shared with others is made again with a worker for itself.
+//! Isolation: a call that may have killed a worker that it shared is repeated with a worker for
+//! itself.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +17,7 @@ use crate::events::emit;
 use crate::schedule::WorkerKey;
 use crate::{CallOptions, Error, Payload, Phase};
 
-/// A worker that gets no other calls. Dropping this gives it back to all.
+/// A worker held for one call. Dropping this opens it to all calls.
 pub(super) struct Hold {
     shared: Arc<Shared>,
     key: WorkerKey,
@@ -31,7 +32,7 @@ impl Drop for Hold {
 /// A call that waits for a worker; counted when this is dropped.
 struct Waiting {
     shared: Arc<Shared>,
-    /// Nothing once it has a slot.
+    /// `None` once the call has a slot.
     outcome: Option<Outcome>,
 }
 
@@ -79,8 +80,8 @@ impl Shared {
         self.lock().scheduler.queued()
     }
 
-    /// The call may be tried alone: running it twice is harmless, and any worker will do. One that is nested in another call would wait
-    /// for a worker that its caller is in.
+    /// Returns true if the call may be isolated: running it twice is harmless, and any worker will
+    /// do. A call nested in another one would wait for its caller's own worker.
     pub(super) fn may_run_alone(&self, tool: &str, options: &CallOptions) -> bool {
         if self.slots == 1 || self.config.quarantine.is_none() {
             return false;
@@ -122,7 +123,8 @@ impl Shared {
         }
     }
 
-    /// Holds a worker, waits until its calls have ended and takes a slot. There is one such worker at a time, so that the others serve.
+    /// Holds a worker, waits until its calls have ended and takes a slot. Only one worker is held
+    /// at a time, so that the others serve.
     async fn empty_worker(self: &Arc<Self>) -> Result<Lease, Error> {
         let mut hold: Option<Box<Hold>> = None;
         loop {
@@ -132,7 +134,8 @@ impl Shared {
                 let scheduler = &self.lock().scheduler;
                 !scheduler.is_held(hold.key) || scheduler.is_worse(hold.key)
             }) {
-                // It is gone, or another one is to be had sooner; the right to hold one is given back with it.
+                // The worker is gone, or another one will be empty sooner. Dropping the hold
+                // permits another.
                 hold = None;
             }
             let (fresh, lease, behind) = {
@@ -164,7 +167,7 @@ impl Shared {
         }
     }
 
-    /// A worker takes calls again.
+    /// Opens a held worker to all calls.
     fn unhold(self: &Arc<Self>, key: WorkerKey) {
         let mut state = self.lock();
         state.held = false;

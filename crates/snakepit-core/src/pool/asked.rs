@@ -1,4 +1,5 @@
-//! What a person may ask of a pool while it runs: to drain a worker, to stop one call; and who observes its calls.
+//! Requests of a person to a running pool: draining a worker, stopping a call; and the observer of
+//! its calls.
 
 use std::sync::Arc;
 
@@ -13,8 +14,9 @@ impl Pool {
         self.shared().profile.name()
     }
 
-    /// Gives a worker no further calls from now on, and replaces it at once; its own calls have `recycle.max_drain` to end. Unlike
-    /// [`recycle`](Self::recycle) it does not wait for the replacement to be ready.
+    /// Gives a worker no further calls, and replaces it at once; its calls have `recycle.max_drain`
+    /// to end. Unlike [`recycle`](Self::recycle), this does not wait for the replacement to be
+    /// ready.
     ///
     /// # Errors
     /// [`RecycleError::UnknownWorker`] if no ready worker has this name.
@@ -33,9 +35,10 @@ impl Pool {
         Ok(())
     }
 
-    /// Asks a worker to stop a call, known by the number of its [attempt](crate::SentCall::attempt); the caller gets an error with the
-    /// code [`Cancelled`](crate::ErrorCode::Cancelled) if the tool stops. Returns `false` if no ready worker has this name. A worker
-    /// ignores a call that it does not run.
+    /// Asks a worker to stop a call, identified by the number of its
+    /// [attempt](crate::SentCall::attempt). If the tool stops, the caller gets an error with the
+    /// code [`Cancelled`](crate::ErrorCode::Cancelled). Returns `false` if no ready worker has this
+    /// name. A worker ignores a call that it does not run.
     pub fn cancel(&self, worker: &WorkerId, attempt: CallId) -> bool {
         let Some(worker) = self.shared().worker(worker) else {
             return false;
@@ -44,8 +47,8 @@ impl Pool {
         true
     }
 
-    /// Sets the observer of the calls that are made from now on. Returns `false` if the pool has one: there is at most one, until the
-    /// pool ends.
+    /// Sets the observer of all further calls. Returns `false` if the pool has one already: there
+    /// is at most one, until the pool ends.
     pub fn observe(&self, observer: Arc<dyn CallObserver>) -> bool {
         self.shared().observer.set(observer).is_ok()
     }

@@ -1,7 +1,8 @@
-//! Calls that were sent ahead come back: before a call in front of them is cancelled, and from a worker that gets no further calls.
+//! Returning calls that were sent ahead: before a call in front of them is cancelled, and from a
+//! worker that gets no further calls.
 //!
-//! The pool asks the worker itself, and does not wait for the callers. A call that has come back ends with [`CallError::NotBegun`]; its
-//! caller finds a place for it then (`early.rs`).
+//! The pool asks the worker itself, and does not wait for the callers. A call that has come back
+//! ends with [`CallError::NotBegun`]; its caller then finds a place for it (`early.rs`).
 
 use std::future::Future;
 use std::sync::Arc;
@@ -17,10 +18,11 @@ use super::shared::{Shared, State};
 use crate::schedule::WorkerKey;
 use crate::{CallError, CallId, Slot, Worker};
 
-/// Part of the grace time that a worker has to give calls back before the one in front of them is cancelled all the same.
+/// Inverse of the part of the grace time in which a worker must return calls. After that, the call
+/// in front of them is cancelled nevertheless.
 const SHARE: u32 = 4;
 
-/// Calls that are to come back from their worker.
+/// Calls that their worker must return.
 #[must_use]
 pub(super) struct Behind {
     worker: Arc<dyn Worker>,
@@ -28,7 +30,8 @@ pub(super) struct Behind {
 }
 
 impl State {
-    /// Calls back what was sent ahead to a worker. Nothing more is sent there: the caller has seen to that.
+    /// Calls back the calls that were sent ahead to a worker. The caller has ensured that no more
+    /// are sent.
     pub(super) fn call_back(&mut self, key: WorkerKey) -> Option<Behind> {
         let live = self.workers.get(key).filter(|live| live.ahead)?;
         let calls = self.scheduler.call_back(key);
@@ -36,7 +39,7 @@ impl State {
         (!calls.is_empty()).then_some(Behind { worker, calls })
     }
 
-    /// The same for all workers.
+    /// Calls back the calls that were sent ahead to all workers.
     pub(super) fn call_all_back(&mut self) -> Vec<Behind> {
         let keys: Vec<_> = self.workers.iter().map(|(key, _)| key).collect();
         let all = keys.into_iter();
@@ -45,7 +48,8 @@ impl State {
 }
 
 impl Shared {
-    /// Asks a worker for calls. They come back, or the worker has begun them, when the task has ended.
+    /// Asks a worker to return calls. When the task has ended, each has come back, or the worker
+    /// has begun it.
     pub(super) fn take_back(&self, behind: Option<Behind>) -> Option<JoinHandle<()>> {
         let Behind { worker, calls } = behind?;
         let task = async move {
@@ -58,8 +62,8 @@ impl Shared {
 }
 
 impl Lease {
-    /// Recalls its call from the worker. The task continues if the caller drops the handle, so that no
-    /// answer is lost.
+    /// Recalls the lease's call from the worker. The task continues if the caller drops the handle,
+    /// so that no answer is lost.
     pub(super) fn recall(&self, call: CallId) -> JoinHandle<bool> {
         let (worker, slot) = (Arc::clone(self.worker()), self.slot());
         let task = async move { foreign::recall(&*worker, slot, call).await };
@@ -67,7 +71,8 @@ impl Lease {
         shared.tasks.spawn_on(task, &shared.runtime)
     }
 
-    /// Its call is about to be cancelled: calls back what lies behind it, and sends nothing more there before it is over.
+    /// Calls back the calls behind the lease's call, which is about to be cancelled. Nothing more
+    /// is sent there before it is over.
     pub(super) fn call_back(&self) -> Option<JoinHandle<()>> {
         let shared = self.shared();
         let behind = {
@@ -80,8 +85,9 @@ impl Lease {
     }
 }
 
-/// Cancels a call once nothing lies behind it, and waits for its end, up to `grace` after `began`. An exception in its tool may leave an
-/// unknown state, in which no other call is to begin. A worker that gives nothing back delays that for a part of the grace time.
+/// Cancels a call once no call is behind it, and waits for its end, up to `grace` after `began`. An
+/// exception in its tool may leave an unknown state, in which no other call must begin. A worker
+/// that returns nothing delays the cancellation by a part of the grace time.
 pub(super) async fn cancel(
     lease: &Lease,
     call: CallId,

@@ -1,7 +1,8 @@
 //! Calls that are sent ahead of their turn, behind a short one that runs.
 //!
-//! To everybody such a call waits in the queue: its time there runs on, and it counts as queued. Only its arguments are in the worker
-//! already. It is taken back when the call in front is slow; then it has its old place in the queue, or a slot that is free.
+//! From outside such a call waits in the queue: its queue time continues, and it counts as queued.
+//! Only its arguments are in the worker already. If the call in front is slow, the call is
+//! recalled, and gets its old place in the queue, or a free slot.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -26,11 +27,11 @@ use crate::{CallError, CallId, CallOptions, Error, Payload};
 /// A call that is sent ahead of its turn.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Early {
-    /// Its place in the queue.
+    /// Place of the call in the queue.
     place: u64,
-    /// The id that it has in its worker.
+    /// Number of the attempt, by which its worker knows the call.
     pub(super) call: CallId,
-    /// Since when it has been in the queue.
+    /// Time at which it entered the queue.
     pub(super) queued: Instant,
 }
 
@@ -45,19 +46,19 @@ impl Early {
     }
 }
 
-/// The outcome of a call, whether it was sent ahead or not.
+/// The outcome of a call that was sent ahead.
 enum Ended {
     /// The call is over.
     Over(Payload),
-    /// It has a slot that is free, and is to be made there.
+    /// The call came back and has a free slot, in which it is to be made.
     Slot(Lease),
 }
 
 impl Pool {
     /// Makes one call: in a slot, or ahead of its turn.
     ///
-    /// Most calls have a slot of their own and end in it. What else may happen to them is boxed: all calls would carry the room for it, from
-    /// one future into the next.
+    /// Most calls get their own slot and end in it. The other cases are boxed; otherwise all calls
+    /// would carry the room for them, from one future into the next.
     pub(super) async fn call(
         &self,
         progress: &mut Progress,
@@ -101,7 +102,7 @@ impl Pool {
         }
     }
 
-    /// Makes a call that is sent ahead, unless it comes back and has a free slot then.
+    /// Makes a call that is sent ahead. It may come back and get a free slot.
     async fn call_early(
         &self,
         mut lease: Lease,
@@ -144,7 +145,8 @@ impl Pool {
 }
 
 impl Lease {
-    /// The slot is its own, now at the latest. `false` as long as other calls are before it.
+    /// Returns true if the call has its slot, and counts it so. `false` while other calls are
+    /// before it.
     pub(super) fn is_own(&mut self) -> bool {
         if self.early.is_none() {
             return true;
@@ -156,7 +158,7 @@ impl Lease {
         own
     }
 
-    /// Counts from now on as a call that has waited and has its slot.
+    /// Counts the call as one that has waited and has its slot.
     pub(super) fn own(&mut self) {
         let (Some(early), Some(sent)) = (self.early.take(), self.since()) else {
             return;
@@ -172,20 +174,21 @@ impl Lease {
 }
 
 impl State {
-    /// A call got a slot after this time in the queue.
+    /// Notes that a call got a slot after this time in the queue.
     pub(super) fn waited(&mut self, time: Duration) {
         self.stats.waited(time);
         self.scheduler.waited(time);
     }
 
-    /// When the slot was last passed on to a call that was sent ahead to it.
+    /// Returns the time at which the slot was last passed on to a call that was sent ahead to it.
     pub(super) fn passed_on(&self, grant: Grant) -> Option<Instant> {
         self.workers.get(grant.worker)?.passed_on(grant.slot)
     }
 }
 
 impl Shared {
-    /// A call is in the connection of its slot: the next one that waits may follow it. `true` if it was called back before.
+    /// Notes that a call is in the connection of its slot: the next waiting call may follow it.
+    /// Returns `true` if the call was called back before.
     pub(super) fn sent(self: &Arc<Self>, grant: Grant) -> bool {
         let mut state = self.lock();
         let called_back = state.scheduler.is_called_back(grant);
@@ -198,7 +201,7 @@ impl Shared {
         called_back
     }
 
-    /// A slot for a call that has come back, or its old place in the queue.
+    /// Takes a slot for a call that has come back, or its old place in the queue.
     fn queue_again(self: &Arc<Self>, early: Early, want: &Want<'_>) -> Result<Admitted, Error> {
         let now = Instant::now();
         let mut state = self.lock();
@@ -241,8 +244,8 @@ impl Shared {
     }
 }
 
-/// Takes a call back that its caller has given up before its turn. Its place is free when the worker has said so; when it has begun with it,
-/// the call is cancelled like any other.
+/// Takes back a call that its caller has given up before its turn. Its place is free once the
+/// worker confirms that; if the worker has begun the call, it is cancelled like any other.
 pub(super) fn withdraw(
     mut lease: Lease,
     call: CallId,

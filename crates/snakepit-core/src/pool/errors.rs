@@ -1,4 +1,4 @@
-//! The errors of calls that the pool itself fails.
+//! Errors of calls that the pool itself rejects.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,8 @@ impl Shared {
         }
     }
 
-    /// Not all workers have become ready within `limit`: why, where a start has failed.
+    /// Returns the error if not all workers became ready within `limit`; it includes a failed
+    /// start.
     pub(super) fn not_ready(&self, limit: Duration) -> Error {
         let failed = self.lock().failed_start.clone();
         match failed {
@@ -38,7 +39,7 @@ impl Shared {
     }
 }
 
-/// The call's session has lost its worker.
+/// Returns the error of a call whose session has lost its worker.
 pub(super) fn lost_error(lost: Lost) -> Error {
     Error::AffinityLost {
         session: lost.session,

@@ -1,4 +1,4 @@
-//! Where the threads of a worker are when a call takes too long.
+//! The stacks of a worker's threads when a call takes too long.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,19 +9,19 @@ use super::shared::Shared;
 use crate::events::emit;
 use crate::{CallId, Error, Phase, Stacks, ThreadStack, Worker, WorkerId};
 
-/// A call whose time is up.
+/// A call that timed out.
 pub(super) struct TimedOut {
     pub(super) shared: Arc<Shared>,
     pub(super) worker: Arc<dyn Worker>,
     pub(super) id: WorkerId,
     pub(super) call: CallId,
     pub(super) tool: Arc<str>,
-    /// The time that it had.
+    /// The time limit of the call.
     pub(super) after: Duration,
 }
 
 impl TimedOut {
-    /// The error for the caller. The tool must not be stopped before: nothing would be left to see.
+    /// Returns the error for the caller. The tool must still run, or its stack is gone.
     pub(super) async fn error(self) -> Error {
         let stacks = look(&*self.worker, self.shared.config.timeout_stacks).await;
         let stacks = stacks.map(|stacks| of_call(stacks, self.call));
@@ -44,7 +44,7 @@ impl TimedOut {
     }
 }
 
-/// Puts the task of the call first, and leaves those of other calls out.
+/// Puts the task of the call first, and leaves out those of other calls.
 fn of_call(mut stacks: Stacks, call: CallId) -> Stacks {
     let others = |thread: &ThreadStack| thread.call.is_some_and(|of| of != call.0);
     stacks.threads.retain(|thread| !others(thread));
@@ -52,13 +52,15 @@ fn of_call(mut stacks: Stacks, call: CallId) -> Stacks {
     stacks
 }
 
-/// Asks the worker, for at most `wait`; zero asks nothing.
+/// Requests the stacks from the worker, for at most `wait`. `None` without a request if `wait` is
+/// zero.
 pub(super) async fn look(worker: &dyn Worker, wait: Duration) -> Option<Stacks> {
     foreign::stacks(worker, wait).await
 }
 
 impl Pool {
-    /// Where each thread of a worker is, whatever it does; nothing when it could not tell within `wait`, or is not there.
+    /// Returns the stacks of a worker's threads, whatever they do. `None` if the worker did not
+    /// answer within `wait`, or does not exist.
     ///
     /// # Cancel safety
     /// Safe.

@@ -1,4 +1,4 @@
-//! While somebody waits for the start of a pool, the first failure counts.
+//! The first start of a pool whose caller waits for it: the first failure counts.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use super::Pool;
 use super::shared::Shared;
 use crate::{ConfigError, PoolConfig, WorkerProfile};
 
-/// The start of a pool, as long as somebody waits for it; made by [`Pool::start_or_fail`].
+/// The start of a pool while its caller waits for it; made by [`Pool::start_or_fail`].
 #[must_use = "dropping it ends the time in which the first failure counts"]
 pub struct FirstStart {
     shared: Arc<Shared>,
@@ -29,14 +29,15 @@ impl fmt::Debug for FirstStart {
 }
 
 impl Pool {
-    /// Starts a pool whose failed starts are all permanent until the guard is dropped: for a caller who waits for the start and wants to
-    /// know why it failed, not to see it tried again with growing pauses. A warm-up that fails is a failed start.
+    /// Starts a pool whose failed starts are all permanent until the guard is dropped. For a caller
+    /// that waits for the start and needs the cause of its failure, not retries with growing
+    /// pauses. A failed warm-up is a failed start.
     ///
     /// # Errors
-    /// A setting that is out of range.
+    /// A setting is out of range.
     ///
     /// # Panics
-    /// When there is no tokio runtime.
+    /// If there is no tokio runtime.
     pub fn start_or_fail(
         config: PoolConfig,
         profile: Arc<dyn WorkerProfile>,
@@ -48,7 +49,7 @@ impl Pool {
 }
 
 impl Shared {
-    /// A start that fails now is not to be tried again.
+    /// Returns true if a failed start must not be retried now.
     pub(super) fn first_start_counts(&self) -> bool {
         self.first_start.load(Ordering::Relaxed)
     }

@@ -1,4 +1,5 @@
-//! The implementation of a worker is foreign code: a panic in it concerns that worker alone.
+//! Calls into the implementation of a worker. It is foreign code: a panic in it affects only that
+//! worker.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,7 +13,7 @@ use futures_util::FutureExt;
 use crate::profiling::{Profile, Profiling};
 use crate::{CallError, CallId, ChunkStream, Payload, Slot, Stacks, Worker, WorkerExit};
 
-/// Time for the end of a worker that cannot tell its end.
+/// Time for the end of a worker whose end cannot be observed.
 const LAST_STOP: Duration = Duration::from_secs(5);
 
 /// Returns the exit of a worker whose implementation panicked.
@@ -23,7 +24,7 @@ fn panicked(place: &str) -> WorkerExit {
     }
 }
 
-/// The outcome of a call that panicked: the tool may go on, so that the worker has to end.
+/// Returns the outcome of a call that panicked. The tool may continue, so the worker has to end.
 pub(super) fn failed(place: &str) -> CallError {
     CallError::Died {
         exit: Box::new(panicked(place)),
@@ -31,7 +32,8 @@ pub(super) fn failed(place: &str) -> CallError {
     }
 }
 
-/// Waits for the end of a worker. One that cannot tell is killed and counts as gone.
+/// Waits for the end of a worker. If its implementation panics, the worker is killed and counts as
+/// gone.
 pub(super) async fn closed(worker: Arc<dyn Worker>) -> WorkerExit {
     let closed = AssertUnwindSafe(async { worker.closed().await }).catch_unwind();
     match closed.await {
@@ -45,7 +47,7 @@ pub(super) async fn closed(worker: Arc<dyn Worker>) -> WorkerExit {
     }
 }
 
-/// Tells a worker why it will be ended.
+/// Tells a worker the reason for its end.
 pub(super) fn will_end(worker: &dyn Worker, why: &str) {
     catch_unwind(AssertUnwindSafe(|| worker.will_end(why))).ok();
 }
@@ -62,7 +64,8 @@ pub(super) fn cancel(worker: &dyn Worker, call: CallId, grace: Duration) {
     catch_unwind(AssertUnwindSafe(|| worker.cancel(call, grace))).ok();
 }
 
-/// Asks where the threads of a worker are, for at most `wait`; zero asks nothing.
+/// Requests the stacks of a worker's threads, for at most `wait`. `None` without a request if
+/// `wait` is zero.
 pub(super) async fn stacks(worker: &dyn Worker, wait: Duration) -> Option<Stacks> {
     if wait.is_zero() {
         return None;
@@ -82,16 +85,16 @@ pub(super) async fn profile(
     begun.unwrap_or_else(|_| Err(panicked("profile").reason))
 }
 
-/// Takes a call back; one that panics gives nothing back.
+/// Recalls a call. A worker that panics returns nothing.
 pub(super) async fn recall(worker: &dyn Worker, slot: Slot, call: CallId) -> bool {
     let recall = AssertUnwindSafe(async { worker.recall(slot, call).await }).catch_unwind();
     recall.await.unwrap_or(false)
 }
 
-/// Takes all calls back that a worker has not begun.
+/// Makes a worker return all calls that it has not begun.
 pub(super) async fn give_back(worker: &dyn Worker) {
     let back = AssertUnwindSafe(async { worker.give_back().await }).catch_unwind();
-    // Its calls stay where they are.
+    // If it panics, its calls stay with it.
     back.await.ok();
 }
 
@@ -104,7 +107,7 @@ pub(super) fn next(
         .unwrap_or_else(|_| Poll::Ready(Some(Err(failed("stream")))))
 }
 
-/// A call of a worker, whose panic is its outcome.
+/// A future of a worker; a panic in it becomes its outcome.
 #[must_use = "futures do nothing unless polled"]
 pub(super) struct Guarded<F>(pub(super) Pin<Box<F>>, pub(super) &'static str)
 where

@@ -1,5 +1,5 @@
-//! Calls that a worker gives back before it has begun with them, because a call that cannot be stopped holds it up: they certainly did not
-//! run, and are made elsewhere.
+//! Calls that a worker returns before it has begun them, because a call that cannot be stopped
+//! blocks it. They certainly did not run, and are made elsewhere.
 
 use std::future::Future;
 use std::pin::pin;
@@ -13,7 +13,8 @@ use super::lease::Lease;
 use super::limits::Limits;
 use crate::{CallOptions, Error, Payload};
 
-/// Waits for the end of a call that cannot be stopped. Meanwhile its worker gives back what it has not begun.
+/// Waits for the end of a call that cannot be stopped. Meanwhile its worker returns the calls that
+/// it has not begun.
 pub(super) async fn rest<T>(lease: &Lease, call: impl Future<Output = T>) -> T {
     let worker = Arc::clone(lease.worker());
     let (mut call, mut back) = (pin!(call), pin!(foreign::give_back(&*worker)));
@@ -25,7 +26,7 @@ pub(super) async fn rest<T>(lease: &Lease, call: impl Future<Output = T>) -> T {
 }
 
 impl<'a> Want<'a> {
-    /// One call with so many bytes, which its worker has given back.
+    /// Creates the request for one call of `bytes` bytes, which its worker has given back.
     pub(super) const fn again(options: &'a CallOptions, bytes: usize) -> Self {
         Self {
             options,
@@ -52,7 +53,7 @@ impl Pool {
         self.make_in(lease, progress, args, options, limits).await
     }
 
-    /// Makes a call in a slot, and elsewhere as long as a worker gives it back instead.
+    /// Makes a call in a slot; if a worker gives it back, makes it elsewhere, until it has run.
     pub(super) async fn make_in(
         &self,
         mut lease: Lease,
@@ -72,8 +73,8 @@ impl Pool {
         }
     }
 
-    /// A slot for a call that its worker has given back. It comes before all that wait, since it had a slot, and has its time in the queue
-    /// once more.
+    /// Obtains a slot for a call that its worker has given back. The call precedes all waiting
+    /// ones, since it had a slot, and gets its full queue time again.
     pub(super) async fn slot_again(
         &self,
         progress: &mut Progress,

@@ -1,5 +1,5 @@
-//! Runs the health checks of workers: tools of the worker itself, each in one of its slots, so that none runs beside a call that does not
-//! bear it.
+//! The health checks of workers: tools of the worker itself. Each runs in one of its slots, so that
+//! none runs beside a call that excludes others.
 
 mod config;
 mod record;
@@ -24,10 +24,10 @@ pub use config::HealthConfig;
 pub(super) use record::Record;
 pub use record::{HealthState, HealthStatus};
 
-/// How a check came out: nothing when its worker is gone.
+/// The outcome of a check. `None` if its worker is gone.
 type Outcome = Option<Result<(), Failure>>;
 
-/// Why a worker is not well.
+/// The failure of a check.
 struct Failure {
     check: Arc<str>,
     error: String,
@@ -40,7 +40,7 @@ pub(super) struct Checks {
 }
 
 impl Checks {
-    /// Starts it, unless the pool's checks are off. It ends when the pool is closed.
+    /// Starts the task, unless the pool's checks are off. The task ends when the pool is closed.
     pub(super) fn spawn(shared: &Arc<Shared>) {
         if !shared.config.health.enabled {
             return;
@@ -54,7 +54,7 @@ impl Checks {
 
     async fn run(mut self) {
         let mut closed = std::pin::pin!(self.shared.until_closed());
-        // Checks that end must not put the next look off.
+        // Checks that end must not delay the next round.
         let mut looks = interval(self.shared.config.health.look());
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -131,7 +131,7 @@ async fn run(shared: &Arc<Shared>, mut lease: Lease, checks: &[Arc<str>]) -> Out
     Some(Ok(()))
 }
 
-/// The error of a check on one line, with its place.
+/// Describes the error of a check on one line, with its place.
 fn told(error: &Error) -> String {
     match error {
         Error::Tool(tool) if !tool.file.is_empty() => {
@@ -142,7 +142,7 @@ fn told(error: &Error) -> String {
 }
 
 impl Shared {
-    /// A slot of this worker, before all calls that wait; nothing when it takes no calls any more.
+    /// Takes a slot of this worker, before all waiting calls. `None` if it takes no more calls.
     async fn claim(self: &Arc<Self>, key: WorkerKey) -> Option<Lease> {
         let (waiter, lease) = oneshot::channel();
         let behind = {
@@ -157,7 +157,7 @@ impl Shared {
         lease.await.ok()?.ok()
     }
 
-    /// The checks of a worker are over.
+    /// Records the result of a worker's checks.
     fn checked(&self, key: WorkerKey, result: Result<(), Failure>, took: Duration) {
         let config = &self.config;
         let mut guard = self.lock();

@@ -1,4 +1,4 @@
-//! The journal of a call: what its events and its span say, from its beginning to its end.
+//! The journal of a call: its events and its span, from its beginning to its end.
 
 mod observed;
 mod over;
@@ -17,7 +17,7 @@ use crate::open_span::{Sent, Traced, number, text};
 use crate::record::SpanKind;
 use crate::{CallId, CallOptions, Error, ErrorCode, Phase, TraceContext, TraceState, WorkerId};
 
-/// One call, or one batch. Dropping it before its end reports that its caller has gone away.
+/// One call, or one batch. Dropping it before its end reports that the caller has gone away.
 pub(super) struct Journal<S: Deref<Target = Shared>> {
     shared: S,
     pub(super) progress: Progress,
@@ -31,19 +31,19 @@ pub(super) struct Progress {
     traced: Traced,
     begun: Instant,
     items: u64,
-    /// Times that it was sent to a worker.
+    /// Number of times that the call was sent to a worker.
     attempts: u32,
-    /// The worker that had it last.
+    /// The last worker of the call.
     worker: Option<WorkerId>,
-    /// Since when it has been in the queue.
+    /// Time at which it entered the queue.
     waits: Option<Instant>,
     /// Its time in the queue so far.
     queued: Duration,
     /// Chunks of a stream that has begun.
     chunks: Option<Chunks>,
-    /// What the observer knows its last attempt by.
+    /// The observer's mark of the last attempt.
     mark: Option<u32>,
-    /// Bytes of its arguments, in all attempts.
+    /// Bytes of its arguments, all attempts together.
     sent: u64,
     /// Bytes of its results.
     pub(super) received: u64,
@@ -56,14 +56,14 @@ struct Chunks {
     first: Option<Duration>,
 }
 
-/// The end of a call, as its events tell it.
+/// The end of a call, as its events report it.
 struct End {
     outcome: &'static str,
     code: Option<&'static str>,
     failed: u64,
 }
 
-/// Begins the span of a call that is made `now`; to be done on the caller's thread.
+/// Begins the span of a call that is made `now`. Must run on the caller's thread.
 pub(super) fn trace(shared: &Shared, options: &CallOptions, now: Instant) -> Traced {
     let what = ("snakepit.call", SpanKind::Client);
     let parent = (options.trace, &options.trace_state);
@@ -95,13 +95,13 @@ impl<S: Deref<Target = Shared>> Journal<S> {
         }
     }
 
-    /// It is a batch of so many items.
+    /// Marks the journal as that of a batch of so many items.
     pub(super) fn items(mut self, items: usize) -> Self {
         self.progress.items = items as u64;
         self
     }
 
-    /// The call is over.
+    /// Ends the call.
     #[inline]
     pub(super) fn end(&mut self, result: Result<(), &Error>) {
         let failed = self.progress.items;
@@ -119,7 +119,7 @@ impl<S: Deref<Target = Shared>> Journal<S> {
         });
     }
 
-    /// A batch is over, with a result for each item.
+    /// Ends a batch, with a result for each item.
     pub(super) fn end_batch<T>(&mut self, results: &[Result<T, Error>]) {
         self.close(|| {
             let mut failures = results.iter().filter_map(|result| result.as_ref().err());
@@ -160,7 +160,7 @@ impl<S: Deref<Target = Shared>> Drop for Journal<S> {
     }
 }
 
-/// One word for the failure of a call.
+/// Returns the outcome of a failed call as one word.
 const fn outcome(error: &Error) -> &'static str {
     match error {
         Error::Timeout {
@@ -180,18 +180,19 @@ fn micros(time: Duration) -> u64 {
 }
 
 impl Progress {
-    /// The call's own place in the trace, for its worker.
+    /// Returns the context of the call in the trace, for its worker.
     pub(super) const fn trace(&self) -> Option<TraceContext> {
         self.traced.context
     }
 
-    /// State of tracing systems that goes with that place.
+    /// Returns the state of tracing systems that belongs to that context.
     pub(super) const fn trace_state(&self) -> &TraceState {
         &self.traced.state
     }
 
-    /// The number of this attempt in its worker. A worker may remember the number of an attempt that it gave back, so each has its own;
-    /// that of the first one is the number of the call.
+    /// Returns the number of this attempt for its worker. The first attempt has the number of the
+    /// call. Each further one gets its own, because a worker may remember the number of an attempt
+    /// that it gave back.
     pub(super) fn attempt(&self) -> CallId {
         if self.attempts > 1 {
             CallId::next()
@@ -200,7 +201,7 @@ impl Progress {
         }
     }
 
-    /// It is in the queue, which has `queue_size` calls with it.
+    /// Notes that the call entered the queue, which then has `queue_size` calls.
     pub(super) fn queued(&mut self, shared: &Shared, options: &CallOptions, queue_size: usize) {
         self.waits = Some(Instant::now());
         emit!(
@@ -215,12 +216,13 @@ impl Progress {
         );
     }
 
-    /// It has its old place in the queue again.
+    /// Notes that the call has its old place in the queue again.
     pub(super) fn waits_again(&mut self) {
         self.waits = Some(Instant::now());
     }
 
-    /// It leaves the queue, with or without a slot. Returns its time there, if it was there.
+    /// Notes that the call leaves the queue, with or without a slot. Returns its time there, if it
+    /// was there.
     fn leave_queue(&mut self, error: Option<&'static str>) -> Option<Duration> {
         let since = self.waits.take()?;
         let now = Instant::now();
@@ -232,7 +234,7 @@ impl Progress {
         Some(waited)
     }
 
-    /// It is about to be sent to the worker of this lease.
+    /// Notes that the call is about to be sent to the worker of this lease.
     pub(super) fn dispatched(&mut self, shared: &Shared, lease: &mut Lease) {
         let waited = self.leave_queue(None);
         let attempt = self.attempts;
@@ -260,7 +262,7 @@ impl Progress {
         );
     }
 
-    /// Its worker has given it back before it began with it.
+    /// Notes that the worker has given the call back before it began it.
     pub(super) fn given_back(&self, shared: &Shared) {
         if let Some(span) = &self.traced.span {
             span.event("snakepit.given_back", Instant::now(), Vec::new());
@@ -275,7 +277,7 @@ impl Progress {
         );
     }
 
-    /// It failed and is made again after `wait`, for the `attempt`th time.
+    /// Notes that the call failed and is repeated after `wait`, as attempt number `attempt`.
     pub(super) fn retries(&mut self, shared: &Shared, attempt: u32, wait: Duration, error: &Error) {
         let code = error.code().as_str();
         self.leave_queue(Some(code));
@@ -300,7 +302,7 @@ impl Progress {
         );
     }
 
-    /// Its worker has accepted it as a stream.
+    /// Notes that the worker has accepted the call as a stream.
     pub(super) fn streams(&mut self, shared: &Shared, lease: &Lease) {
         self.chunks = Some(Chunks {
             since: lease.since().unwrap_or_else(Instant::now),
@@ -318,7 +320,7 @@ impl Progress {
         );
     }
 
-    /// The caller takes a chunk of the stream.
+    /// Notes that the caller takes a chunk of the stream.
     pub(super) fn chunk(&mut self, bytes: usize) {
         self.received += bytes as u64;
         if let Some(chunks) = &mut self.chunks {

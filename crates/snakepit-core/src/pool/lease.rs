@@ -1,4 +1,4 @@
-//! A slot that one call has, and the call running in it.
+//! A lease on one slot, and the call that runs in it.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -26,35 +26,35 @@ pub(super) type WorkerFuture<T> = Pin<Box<dyn Future<Output = Result<T, CallErro
 
 type GuardedFuture<T> = Guarded<dyn Future<Output = Result<T, CallError>> + Send>;
 
-/// Exclusive hold on a slot. Dropping it gives the slot back: whoever still has a call in it must not drop it.
+/// An exclusive lease on a slot. Dropping it gives the slot back, so it must outlive its call.
 pub(super) struct Lease {
     shared: Arc<Shared>,
     grant: Grant,
     worker: Arc<dyn Worker>,
     id: WorkerId,
     items: u64,
-    /// When the call got it; nothing before its caller knows.
+    /// Time at which the call got the slot. `None` until its caller knows of it.
     since: Option<Instant>,
-    /// The slot is not its own yet: the call is sent ahead of its turn.
+    /// Set while the call is ahead of its turn and does not have the slot yet.
     pub(super) early: Option<Early>,
-    /// Other calls may follow once it is sent.
+    /// Other calls may follow once the call is sent.
     pub(super) leads: bool,
-    /// The call in it, where the pool has a quarantine.
+    /// The fingerprint of the call. `None` without a quarantine.
     pub(super) suspect: Option<Box<Suspect>>,
-    /// Keeps the session of the call in it from expiring.
+    /// Keeps the call's session from expiring.
     pub(super) session: Option<SessionHold>,
-    /// No other call may be in its worker.
+    /// Keeps other calls out of the worker.
     pub(super) alone: Option<Box<Hold>>,
-    /// Number of the call in it; `None` for a health check.
+    /// Number of the call. `None` for a health check.
     pub(super) number: Option<CallId>,
-    /// Span of the call in it, if that is recorded.
+    /// Span of the call. `None` if it is not recorded.
     pub(super) span: Option<Arc<OpenSpan>>,
     state: State,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// The slot goes back when this is dropped.
+    /// The slot is given back when this is dropped.
     Held,
     /// The slot is void: its worker is lost.
     Void,
@@ -86,13 +86,13 @@ impl Lease {
         }
     }
 
-    /// The caller has the slot since `now`, for `items` items.
+    /// Notes that the caller has the slot since `now`, for `items` items.
     pub(super) fn begin(&mut self, items: u64, now: Instant) {
         self.items = items;
         self.since = Some(now);
     }
 
-    /// As [`begin`](Self::begin), for a call that has waited.
+    /// Like [`begin`](Self::begin), for a call that has waited.
     pub(super) fn begin_queued(&mut self, items: u64, queued: Instant, ticket: Ticket) {
         let now = Instant::now();
         self.begin(items, now);
@@ -107,12 +107,13 @@ impl Lease {
         }
     }
 
-    /// The pool itself has the slot: what runs in it counts as no call, and its time for no estimate.
+    /// Marks the lease as held by the pool itself (a health check): excluded from call counters and
+    /// estimates.
     pub(super) fn begin_check(&mut self) {
         self.items = 0;
     }
 
-    /// How long the call has had it.
+    /// Time for which the call has had the slot.
     fn held(&self) -> Option<Duration> {
         self.since.map(|since| since.elapsed())
     }
@@ -137,12 +138,12 @@ impl Lease {
         self.grant.worker
     }
 
-    /// Moves the moment when the call got its slot.
+    /// Changes the time at which the call got its slot.
     pub(super) fn restart(&mut self, since: Instant) {
         self.since = Some(since);
     }
 
-    /// When it got its place, if it did.
+    /// Time at which the call got its place. `None` if it has none yet.
     pub(super) const fn since(&self) -> Option<Instant> {
         self.since
     }
@@ -151,17 +152,17 @@ impl Lease {
         self.grant.slot
     }
 
-    /// The chain of the call in this slot, made from a call of `outer`.
+    /// Returns the chain of the call in this slot, made from a call of `outer`.
     pub(super) fn chain(&self, outer: &CallChain) -> CallChain {
         outer.with(&self.shared.mark, self.grant)
     }
 
-    /// The call returned a result.
+    /// Ends the lease of a call that returned a result.
     pub(super) fn succeed(mut self) {
         self.finish(Outcome::Ok);
     }
 
-    /// The call returned an error.
+    /// Ends the lease of a call that returned an error.
     pub(super) fn fail(mut self, error: CallError) -> Error {
         if let CallError::Died { exit, ambiguous } = &error {
             self.count(Outcome::Error);
@@ -173,7 +174,7 @@ impl Lease {
         Error::from_call(error, &self.id)
     }
 
-    /// The time of the call in this slot is up.
+    /// Describes the call in this slot, which timed out.
     pub(super) fn timed_out(&self, call: CallId, tool: &Arc<str>, after: Duration) -> TimedOut {
         TimedOut {
             shared: Arc::clone(&self.shared),
@@ -185,7 +186,8 @@ impl Lease {
         }
     }
 
-    /// Some items of a batch failed. `died` tells how the worker ended, if it did, and whether the item in it may have run.
+    /// Ends a batch with failed items. `died`: the worker's exit, and whether its last item may
+    /// have run.
     pub(super) fn finish_many(mut self, failed: u64, died: Option<(&WorkerExit, bool)>) {
         let (total, time) = (self.items, self.held().unwrap_or_default());
         let good = total.saturating_sub(failed);
@@ -218,8 +220,8 @@ impl Lease {
             .count(self.grant.worker, outcome, self.items, time);
     }
 
-    /// The worker died with the call. One that was not sent has nothing to do with that. To be told after [`lose`](Self::lose), which
-    /// counts the calls that share the blame.
+    /// Blames the call for the worker's death, if it may have run. To be called after
+    /// [`lose`](Self::lose), which counts the calls that share the blame.
     pub(super) fn blame(&self, exit: &WorkerExit, ambiguous: bool) {
         if let Some(suspect) = self.suspect.as_ref().filter(|_| ambiguous) {
             self.shared
@@ -227,32 +229,33 @@ impl Lease {
         }
     }
 
-    /// The call cannot be stopped. `true` when its worker drains for the sake of its other calls; `false` when it has none.
+    /// Reports a call that cannot be stopped. Returns `true` if its worker drains because it has
+    /// others.
     pub(super) fn stick(&self) -> bool {
         self.shared.stuck(self.grant.worker)
     }
 
-    /// The worker gets no further calls and is replaced: what stopped the call may have left an unknown state.
+    /// Replaces the worker: the exception that stopped the call may have left an unknown state.
     pub(super) fn renew(&self) {
         self.shared.renew(self.grant.worker);
     }
 
-    /// It has come to its end all the same.
+    /// Reports that a stuck call has ended nevertheless.
     pub(super) fn unstick(&self) {
         self.shared.unstuck(self.grant.worker);
     }
 
-    /// Only so many of its items have been in the slot; the others count where they are made.
+    /// Keeps only the items that ran in this slot; the others count where they are made.
     pub(super) fn keep(&mut self, items: usize) {
         self.items = items as u64;
     }
 
-    /// The call was never begun: its time in the slot counts for nothing.
+    /// Gives back the slot of a call that never began: its time in the slot does not count.
     pub(super) fn give_back(mut self) {
         self.since = None;
     }
 
-    /// The worker is gone or going: its slots are never used again.
+    /// Voids the slots of a worker that is gone or going: they are never used again.
     pub(super) fn lose(&mut self) {
         self.state = State::Void;
         self.shared.lost(self.grant.worker);
@@ -268,12 +271,12 @@ impl Drop for Lease {
     }
 }
 
-/// A call on a worker. Dropping it before its end leaves it to a background task that sees to the slot.
+/// A call on a worker. If dropped before its end, a background task waits for the slot.
 pub(super) struct Running<T: Rest> {
     pub(super) call: CallId,
-    /// The slot, as long as the call has not failed.
+    /// The slot. `None` once the call has failed.
     pub(super) lease: Option<Lease>,
-    /// Not there any more when the call is over.
+    /// The worker's future. `None` once the call is over.
     pub(super) future: Option<GuardedFuture<T>>,
 }
 
@@ -286,8 +289,8 @@ impl<T: Rest> Running<T> {
         }
     }
 
-    /// Runs it to its end or to the deadline. On success the caller gets the lease back, to end it when the slot is free; `None` if the worker
-    /// has given the call back, which is to be made again then.
+    /// Runs the call to its end or to the deadline. On success, the caller ends the returned lease
+    /// when the slot is free. `None` if the worker gave the call back, which must be made again.
     pub(super) async fn run(
         mut self,
         limits: &Limits,
@@ -297,13 +300,13 @@ impl<T: Rest> Running<T> {
         Ok(ended.zip(self.lease.take()))
     }
 
-    /// The same, where the lease stays: [`succeed`](Self::succeed) ends it.
+    /// Like [`run`](Self::run), but the lease stays: [`succeed`](Self::succeed) ends it.
     pub(super) async fn ended(
         &mut self,
         limits: &Limits,
         tool: &Arc<str>,
     ) -> Result<Option<T>, Error> {
-        // Most calls are over before a timer is worth its price, so the timer is armed only after the first poll.
+        // Most calls end before a timer is worth its price: it is armed after the first poll.
         let mut sleep = std::pin::pin!(None::<Sleep>);
         let ended = std::future::poll_fn(|context| {
             if let Poll::Ready(result) = self.poll(context) {
@@ -322,12 +325,12 @@ impl<T: Rest> Running<T> {
         .await;
         match ended {
             Ok(result) => result,
-            // Boxed: all other calls would carry the room for it.
+            // Boxed, so that other calls do not carry the room for it.
             Err(after) => Err(Box::pin(self.expire(after, tool)).await),
         }
     }
 
-    /// The call returned a result: its slot is free.
+    /// Frees the slot of a call that returned a result.
     pub(super) fn succeed(&mut self) {
         if let Some(lease) = &mut self.lease {
             lease.finish(Outcome::Ok);
@@ -341,7 +344,8 @@ impl<T: Rest> Running<T> {
         error
     }
 
-    /// Once, when the call is in its slot's connection: others may follow it. `true` if it was called back before.
+    /// Notes, once, that the call is in its connection. Returns `true` if it was called back
+    /// before.
     pub(super) fn tell_sent(&mut self) -> bool {
         let Some(lease) = &mut self.lease else {
             return false;

@@ -1,4 +1,4 @@
-//! Until when a call may wait and run.
+//! Deadlines of calls in the queue and on the worker.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,22 +10,22 @@ use super::lease::Lease;
 use crate::schedule::Patience;
 use crate::{CallOptions, Payload, PoolConfig, Request};
 
-/// Until when a call may wait and run. Both count from its admission.
+/// Deadlines of a call in the queue and on the worker. Both count from its admission.
 #[derive(Clone, Debug)]
 pub(super) struct Limits {
-    /// When it was made.
+    /// Time at which the call was made.
     from: Instant,
     pub(super) queue: (Instant, Duration),
     pub(super) call: Option<(Instant, Duration)>,
 }
 
 impl Limits {
-    /// The limits of a call that is made now.
+    /// Returns the limits of a call that is made now.
     pub(super) fn new(config: &PoolConfig, tool: &str, options: &CallOptions) -> Self {
         Self::made_at(Instant::now(), config, tool, options, false)
     }
 
-    /// The limits of a call that is made at `now`.
+    /// Returns the limits of a call that is made at `now`.
     pub(super) fn made_at(
         now: Instant,
         config: &PoolConfig,
@@ -38,12 +38,13 @@ impl Limits {
         Self::within(call, now, config.wait_of(tool, options))
     }
 
-    /// The limits of what has a slot already and may run until then, `time` in all.
+    /// Returns the limits of a call that has a slot already and may run until `at`, for `time` in
+    /// all.
     pub(super) fn until(at: Instant, time: Duration) -> Self {
         Self::within(Some((at, time)), Instant::now(), Duration::ZERO)
     }
 
-    /// The limits of a further attempt: another turn in the queue, the same deadline.
+    /// Returns the limits of a further attempt: another turn in the queue, the same deadline.
     pub(super) fn again(&self, wait: Duration) -> Self {
         Self::within(self.call, Instant::now(), wait)
     }
@@ -59,7 +60,7 @@ impl Limits {
         }
     }
 
-    /// A time too long for the clock is as good as none.
+    /// Returns the deadline. `None` if the time is too long for the clock.
     fn limit(now: Instant, time: Duration) -> Option<(Instant, Duration)> {
         now.checked_add(time).map(|at| (at, time))
     }
@@ -88,18 +89,18 @@ impl Limits {
         }
     }
 
-    /// When they were made.
+    /// Time at which the call was made.
     pub(super) const fn from(&self) -> Instant {
         self.from
     }
 
-    /// The call's time was over before it began; the time it had.
+    /// Returns the time limit of the call if it was over before the call began.
     pub(super) fn over(&self) -> Option<Duration> {
         let (until, after) = self.call?;
         (until <= self.from).then_some(after)
     }
 
-    /// How long it may wait.
+    /// Returns the longest times that the call can wait.
     pub(super) fn patience(&self) -> Patience {
         let left = |until: Instant| until.saturating_duration_since(self.from);
         Patience {

@@ -1,4 +1,4 @@
-//! What happens to a call whose caller does not wait any more.
+//! Abandoned calls: their callers do not wait any more.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -22,11 +22,11 @@ use crate::{
     CallError, CallId, ChunkStream, ItemResult, Payload, StopStep, Stopped, Worker, WorkerId,
 };
 
-/// Time for the worker's report, which it sends before it gives the slot back. There is none when the call was over before the worker heard
-/// of the cancellation.
+/// Time for the worker's report, which it sends before it gives the slot back. There is no report
+/// if the call was over before the worker received the cancellation.
 const REPORT: Duration = Duration::from_millis(100);
 
-/// Waits for the end of what a call returned, after which its slot is free.
+/// Waits for the end of a call's result, after which its slot is free.
 pub(super) trait Rest: Send + 'static {
     fn rest(self) -> impl Future<Output = Result<(), CallError>> + Send;
 }
@@ -54,8 +54,8 @@ impl Rest for ChunkStream {
     }
 }
 
-/// Cancels a call and waits in the background until the tool has ended; only then is the slot free. When that takes longer than the grace
-/// time, the worker is killed.
+/// Cancels a call and waits in the background until the tool has ended; only then is the slot free.
+/// If that takes longer than the grace time, the worker is killed.
 pub(super) fn spawn(
     lease: Lease,
     call: CallId,
@@ -66,7 +66,7 @@ pub(super) fn spawn(
     cancel(lease, call, rest);
 }
 
-/// The same, where the call was counted before.
+/// Like [`spawn`], for a call that was counted before.
 pub(super) fn cancel(
     mut lease: Lease,
     call: CallId,
@@ -82,10 +82,10 @@ pub(super) fn cancel(
             call: number,
         }
     );
-    // The call's span learns what has stopped the tool.
+    // The call's span records the step that stopped the tool.
     let span = lease.span.take();
     let grace = shared.config.cancel_grace;
-    // What lies behind it comes back before.
+    // The calls behind it come back first.
     let behind = lease.call_back();
     if behind.is_none() {
         foreign::cancel(&**lease.worker(), call, grace);
@@ -108,7 +108,7 @@ pub(super) fn cancel(
                     if worker.wants_renewal() {
                         lease.renew();
                     }
-                    // The slot is free first: nobody waits for a report.
+                    // The slot is free first: no caller waits for the report.
                     drop(lease);
                     let stopped = report(&*worker, call, after).await;
                     note(&shared, &id, number, stopped, span.as_deref());
@@ -127,14 +127,14 @@ pub(super) fn cancel(
                             call: number,
                         }
                     );
-                    // It ends now by itself, or with its worker, which drains.
+                    // The tool ends later, or with its worker, which drains.
                     let ended = given_back::rest(&lease, rest).await;
                     lease.unstick();
                     let step = if let Err(CallError::Died { .. }) = ended {
                         lease.lose();
                         StopStep::Kill
                     } else {
-                        // Its worker drains already.
+                        // The worker drains already.
                         drop(lease);
                         StopStep::Flag
                     };
@@ -143,7 +143,7 @@ pub(super) fn cancel(
                     note(&shared, &worker, number, stopped, span.as_deref());
                 }
                 None => {
-                    // No further call goes to it from here on.
+                    // The worker has no other calls and gets no further ones.
                     let stacks =
                         explain::look(&**lease.worker(), shared.config.timeout_stacks).await;
                     emit!(
@@ -173,7 +173,7 @@ pub(super) fn cancel(
     );
 }
 
-/// What the worker tells; without that the tool has come to its end by itself, `after` its cancellation.
+/// Returns the worker's report. Without one, the tool ended on its own, `after` its cancellation.
 async fn report(worker: &dyn Worker, call: CallId, after: Duration) -> Stopped {
     let told = AssertUnwindSafe(timeout(REPORT, worker.stopped(call))).catch_unwind();
     let told = told.await.ok().and_then(Result::ok).flatten();

@@ -1,4 +1,5 @@
-//! Looks after the workers of a pool: asks each for signs of life, lets the policy judge, and does what it says.
+//! Monitors the workers of a pool: requests signs of life, lets the policy judge, and carries out
+//! its decisions.
 
 mod act;
 mod config;
@@ -25,21 +26,22 @@ pub(super) use track::Track;
 use track::{Answer, News};
 pub use track::{HeartbeatState, HeartbeatStatus};
 
-/// Time for the look at a worker's CPU time, so that a slow one does not hide an answer.
+/// Time limit for reading a worker's CPU time, so that a slow reading does not hide an answer.
 const CPU: Duration = Duration::from_secs(1);
 
-/// The task that looks after the workers of one pool.
+/// The task that monitors the workers of one pool.
 pub(super) struct Monitor {
     shared: Arc<Shared>,
     limits: Limits,
-    /// Questions under way, at most `misses` for each worker.
+    /// Open requests, at most `misses` for each worker.
     questions: JoinSet<(WorkerKey, Answer, Duration)>,
-    /// When workers are asked next.
+    /// Time of the next round.
     next: Instant,
 }
 
 impl Monitor {
-    /// Starts it, unless the pool's heartbeats are off. It ends when the pool is closed.
+    /// Starts the task, unless the pool's heartbeats are off. The task ends when the pool is
+    /// closed.
     pub(super) fn spawn(shared: &Arc<Shared>) {
         let config = &shared.config.heartbeat;
         if !config.enabled {
@@ -76,7 +78,8 @@ impl Monitor {
                 biased;
                 () = &mut closed => return,
                 Some(answer) = self.questions.join_next() => {
-                    // Questions catch panics, so it was cancelled: the runtime is shutting down.
+                    // Requests catch panics, so this one was cancelled: the runtime is shutting
+                    // down.
                     let Ok((key, answer, latency)) = answer else { return };
                     self.heard(key, &answer, latency);
                 }
@@ -85,13 +88,13 @@ impl Monitor {
         }
     }
 
-    /// How late this task is, when that is more than workers can be blamed for.
+    /// Returns the delay of this task. `None` if it is too short to explain missed heartbeats.
     fn late(&self, now: Instant) -> Option<Duration> {
         let late = now.saturating_duration_since(self.next);
         (late > 2 * self.shared.config.heartbeat.interval).then_some(late)
     }
 
-    /// Asks all workers that are due.
+    /// Sends a request to all workers that are due.
     fn ask(&mut self) {
         let now = Instant::now();
         if let Some(late) = self.late(now) {
@@ -131,7 +134,7 @@ impl Monitor {
         }
     }
 
-    /// Forgets the round: time has passed without this process.
+    /// Discards the round: this process was suspended meanwhile.
     fn discard(&mut self, now: Instant, late: Duration) {
         self.questions = JoinSet::new();
         self.next = now;
@@ -142,7 +145,7 @@ impl Monitor {
         emit!(self.shared.hub, HeartbeatDiscarded { pool, late_seconds });
     }
 
-    /// A question was answered, or not in time.
+    /// Handles the answer to a request, or its timeout.
     fn heard(&mut self, key: WorkerKey, answer: &Answer, latency: Duration) {
         let now = Instant::now();
         let late = self.late(now);
@@ -180,14 +183,14 @@ impl Monitor {
     }
 }
 
-/// A sign of life with the time that it took, and, where a call may use some, the CPU time.
+/// Returns a sign of life with its latency, and, if the worker is busy, its CPU time.
 async fn look(
     worker: &dyn Worker,
     busy: bool,
     wait: Duration,
 ) -> (Option<Pulse>, Duration, Option<Duration>) {
     let asked = Instant::now();
-    // A worker that cannot be asked properly gives no sign.
+    // A worker whose implementation panics gives no sign of life.
     let pulse = async {
         let pulse = AssertUnwindSafe(timeout(wait, worker.pulse(wait))).catch_unwind();
         (pulse.await, asked.elapsed())

@@ -21,39 +21,41 @@ use super::shared::Shared;
 use crate::open_span::Traced;
 use crate::{CallError, CallOptions, Error, ErrorCode, ItemResult, Payload, ToolError};
 
-/// Time on the worker that a batch aims at: long against the cost of a batch, short for others in the queue.
+/// Intended time of a batch on the worker: long compared to the cost of a batch, short for other
+/// calls in the queue.
 const BATCH_TIME: Duration = Duration::from_millis(2);
 /// Most items of a batch.
 const MAX_ITEMS: usize = 1024;
-/// A batch is closed when its items have this many bytes.
+/// Bytes of items at which a batch is complete.
 const MAX_BYTES: usize = 256 << 10;
-/// A batch is at most this many times as large as the one before, so one lucky measurement cannot overshoot.
+/// Most growth from one batch to the next, so that one lucky measurement cannot overshoot.
 const GROWTH: usize = 4;
 
 /// The results of an `execute_many`: one for each item, in order.
 ///
-/// Batches run in the background while the consumer is busy. Dropping the stream cancels those under way.
+/// Batches run in the background while the consumer is busy. Dropping the stream cancels running
+/// batches.
 pub struct ManyStream {
     pool: Pool,
     tool: Arc<str>,
-    /// Empty once exhausted: the iterator is not asked again.
+    /// `None` once exhausted: the iterator is not polled again.
     items: Option<Box<dyn Iterator<Item = Payload> + Send>>,
     options: CallOptions,
-    /// Each with the number of its items.
+    /// Running batches, each with the number of its items.
     batches: VecDeque<(usize, AbortOnDropHandle<Finished>)>,
     results: std::vec::IntoIter<Result<Payload, Error>>,
     size: usize,
 }
 
-/// A batch that is over.
+/// A finished batch.
 struct Finished {
     results: Vec<Result<Payload, Error>>,
-    /// Time on the worker; nothing if it never got there.
+    /// Time on the worker. `None` if the batch never reached one.
     time: Option<Duration>,
 }
 
 impl Finished {
-    /// What it says of the worker: the last item was answered only if the worker lived.
+    /// Returns the result of the last item, which was answered only if the worker lived.
     fn outcome(&self) -> Result<(), &Error> {
         self.results
             .last()
@@ -68,7 +70,7 @@ impl ManyStream {
         items: Box<dyn Iterator<Item = Payload> + Send>,
         mut options: CallOptions,
     ) -> Self {
-        // Without that each item gets the error.
+        // If the session cannot be entered, each item gets the error later.
         if let Ok(Some(in_session)) = pool.shared().enter_session(&options) {
             options = *in_session;
         }
@@ -84,7 +86,8 @@ impl ManyStream {
         }
     }
 
-    /// Starts batches until there are two for each slot: one runs, the next one is in the queue already.
+    /// Starts batches until there are two for each slot: while one runs, the next is queued
+    /// already.
     fn refill(&mut self) {
         let limit = 2 * self.pool.shared().lock().scheduler.capacity().max(1);
         while self.batches.len() < limit {
@@ -93,7 +96,7 @@ impl ManyStream {
                 return;
             }
             let (count, shared) = (batch.len(), Arc::clone(self.pool.shared()));
-            // Here, where the caller's span is the current one.
+            // Begun here, where the caller's span is current.
             let now = Instant::now();
             let traced = journal::trace(&shared, &self.options, now);
             let begun = (Arc::clone(&self.tool), traced, now);
@@ -175,14 +178,14 @@ async fn run_as(
         results: vec![Err(error); count],
         time: None,
     });
-    // In ascending order each one gets back to its place.
+    // In ascending order, so that each is inserted at its place.
     for (index, error) in refused {
         finished.results.insert(index, Err(error));
     }
     finished
 }
 
-/// Makes the calls of a batch; the items that a worker gives back are made elsewhere.
+/// Makes the calls of a batch. Items that a worker gives back are made elsewhere.
 async fn attempt(
     shared: &Arc<Shared>,
     progress: &mut Progress,
@@ -214,7 +217,7 @@ async fn attempt(
     }
 }
 
-/// Makes the calls of a batch. There are results up to the first item that the worker gave back.
+/// Makes the calls of a batch once. Returns results up to the first item that the worker gave back.
 async fn attempt_once(
     shared: &Arc<Shared>,
     progress: &mut Progress,
@@ -259,7 +262,7 @@ async fn attempt_once(
         return Ok(Finished { results, time });
     };
     let time = start.elapsed();
-    // A worker that answers too few or too many items is at fault; each item still gets one result.
+    // A worker that answers too few or too many items is faulty; each item still gets one result.
     results.truncate(count);
     results.resize_with(count, || {
         Err(CallError::Tool(Box::new(ToolError::new(
@@ -270,7 +273,7 @@ async fn attempt_once(
     let not_begun = |result: &ItemResult| matches!(result, Err(CallError::NotBegun));
     results.truncate(results.iter().position(not_begun).unwrap_or(count));
     lease.keep(results.len());
-    // Items run in order, so that the first one without an answer was executing.
+    // Items run in order, so the first one without an answer was executing.
     let died = results
         .iter()
         .position(|result| matches!(result, Err(CallError::Died { .. })));
@@ -310,7 +313,7 @@ impl Stream for ManyStream {
                 return Poll::Pending;
             };
             this.batches.pop_front();
-            // A task ends without a value only when the pool's runtime is gone, and the pool with it.
+            // A task ends without a value only if the pool's runtime is gone, and the pool with it.
             let finished = finished.unwrap_or_else(|_| Finished {
                 results: vec![Err(this.pool.shared().closed()); count],
                 time: None,

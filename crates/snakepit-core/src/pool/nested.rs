@@ -1,8 +1,9 @@
-//! Nested calls that wait, in all pools of the process: the one that would close a circle is refused.
+//! Waiting nested calls in all pools of the process: a call that would close a circle is rejected.
 //!
-//! A call in a slot of one pool may wait for a slot of another one, whose calls wait in turn, over any number of pools. Such a call can
-//! never end if every slot that it could get belongs to a call that waits in the same way. One lock orders all nested calls that may have
-//! to wait; it is taken before that of any pool, and only its holder takes the locks of several pools.
+//! A call in a slot of one pool may wait for a slot of another one, whose calls wait in turn, over
+//! any number of pools. Such a call can never end if every slot that it could get belongs to a call
+//! that waits in the same way. One lock orders all nested calls that may have to wait. It is taken
+//! before that of any pool, and only its holder takes the locks of several pools.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -18,18 +19,18 @@ static POOLS: Mutex<Vec<Weak<Shared>>> = Mutex::new(Vec::new());
 /// The right to let a nested call wait.
 pub(super) struct Nesting(MutexGuard<'static, Vec<Weak<Shared>>>);
 
-/// One nested call that waits.
+/// One waiting nested call.
 struct Wait {
     /// Index of its pool.
     pool: usize,
-    /// The only worker that will do.
+    /// The only usable worker. `None` if any will do.
     worker: Option<WorkerKey>,
-    /// Slots that are not free before it has ended.
+    /// Slots that become free only after the call has ended.
     blocks: Vec<(usize, Grant)>,
     is_new: bool,
 }
 
-/// Slots whose calls wait for calls that can get none, counted in three ways.
+/// Slots whose calls wait for calls that can get none; counted in three ways.
 #[derive(Default)]
 struct Blocked {
     slots: HashMap<(usize, WorkerKey, Slot), usize>,
@@ -38,7 +39,7 @@ struct Blocked {
 }
 
 impl Nesting {
-    /// Waits for the right, for a call that is nested in others.
+    /// Acquires the right, for a call that is nested in others.
     pub(super) fn of(chain: &CallChain) -> Option<Self> {
         if chain.depth() == 0 {
             return None;
@@ -47,7 +48,8 @@ impl Nesting {
         Some(Self(pools.unwrap_or_else(PoisonError::into_inner)))
     }
 
-    /// Notes a nested call that was just put into the queue of `own`. `false` if it would close a circle; it must leave the queue then.
+    /// Notes a nested call that was just put into the queue of `own`. Returns `false` if it would
+    /// close a circle; it must leave the queue then.
     pub(super) fn may_wait(
         mut self,
         own: &Arc<Shared>,
@@ -56,7 +58,7 @@ impl Nesting {
         chain: &CallChain,
     ) -> bool {
         state.nested.insert(ticket, chain.clone());
-        // Those that are gone, or where no nested call waits any more, are forgotten.
+        // Pools that are gone, or without waiting nested calls, are forgotten.
         let mut others = Vec::new();
         self.0.retain(|pool| {
             let Some(pool) = pool.upgrade().filter(|pool| !Arc::ptr_eq(pool, own)) else {
@@ -88,7 +90,7 @@ impl Nesting {
 }
 
 impl State {
-    /// Forgets nested calls that do not wait any more.
+    /// Forgets nested calls that no longer wait.
     fn forget_nested(&mut self) {
         let scheduler = &self.scheduler;
         self.nested
@@ -100,7 +102,7 @@ impl State {
     }
 }
 
-/// The call with this ticket of the first pool could only wait for ever.
+/// Returns true if the call with this ticket of the first pool would wait for ever.
 fn is_stuck(pools: &[(&PoolMark, &State)], new: Ticket) -> bool {
     let mut waits = Vec::new();
     for (pool, (_, state)) in pools.iter().enumerate() {
@@ -127,7 +129,7 @@ fn is_stuck(pools: &[(&PoolMark, &State)], new: Ticket) -> bool {
     for slot in waits.iter().flat_map(|wait| &wait.blocks) {
         blocked.add(*slot);
     }
-    // A call that can get a slot ends some day, and frees those that wait for it.
+    // A call that can get a slot ends some day, and frees the calls that wait for it.
     loop {
         let before = waits.len();
         waits.retain(|wait| {
@@ -169,7 +171,7 @@ impl Blocked {
         }
     }
 
-    /// Blocked slots among those that a call could get.
+    /// Number of blocked slots among those that a call could get.
     fn of(&self, wait: &Wait) -> usize {
         let count = match wait.worker {
             Some(worker) => self.workers.get(&(wait.pool, worker)),

@@ -1,4 +1,4 @@
-//! The end of a pool whose supervisor is gone: with the runtime that it ran on, or by a panic.
+//! The end of a pool whose supervisor is gone: because its runtime has ended, or by a panic.
 
 use std::sync::Arc;
 
@@ -8,7 +8,8 @@ use super::workers::Spare;
 use crate::WorkerExit;
 use crate::events::emit;
 
-/// Closes the pool when this is dropped; the supervisor has one. Nothing is left to do then if the pool was closed in order.
+/// Closes the pool when this is dropped; owned by the supervisor. Does nothing if the pool was
+/// closed in order.
 pub(super) struct CloseWithSupervisor(pub(super) Arc<Shared>);
 
 impl Drop for CloseWithSupervisor {
@@ -18,7 +19,8 @@ impl Drop for CloseWithSupervisor {
 }
 
 impl Shared {
-    /// Nothing serves the pool any more: its workers end, calls that wait fail, and further ones are refused.
+    /// Ends a pool without a supervisor: its workers end, waiting calls fail, and further ones are
+    /// rejected.
     fn orphaned(&self) {
         self.begin_close();
         let (workers, spares) = {
@@ -27,7 +29,7 @@ impl Shared {
             let keys: Vec<_> = state.workers.iter().map(|(key, _)| key).collect();
             let mut workers = Vec::new();
             for key in keys {
-                // Closing has emptied the queue, so nobody waits for it.
+                // Closing has emptied the queue, so no call waits for the worker.
                 drop(state.remove(key));
                 workers.extend(state.workers.remove(key));
             }
@@ -37,7 +39,7 @@ impl Shared {
         let pasts = workers.iter().map(Past::of);
         let of_spare = |spare: &Spare| Past::of_spare(&spare.id, spare.ready.elapsed());
         let pasts: Vec<_> = pasts.chain(spares.iter().map(of_spare)).collect();
-        // Dropping the last handle of a worker ends it. Calls in it fail by themselves.
+        // Dropping the last handle of a worker ends it. Its calls fail on their own.
         drop((workers, spares));
         if matches!(*self.readiness.borrow(), Readiness::Closed) {
             return;

@@ -1,4 +1,4 @@
-//! A call's way through the circuit breakers.
+//! The passage of a call through the circuit breakers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::Error;
 use crate::events::emit;
 use crate::policy::{Change, Permits, Verdict};
 
-/// Leave for one call. However the call ends, dropping this gives the leave back.
+/// A permit for one call. Dropping this gives the permit back, however the call ended.
 pub(super) struct Pass {
     shared: Arc<Shared>,
     tool: Arc<str>,
@@ -21,7 +21,7 @@ pub(super) struct Pass {
 }
 
 impl Pass {
-    /// The call is over.
+    /// Ends the call.
     pub(super) fn end(mut self, result: Result<(), &Error>) {
         self.verdict = Verdict::of(result);
     }
@@ -42,7 +42,8 @@ impl Drop for Pass {
 }
 
 impl Shared {
-    /// Lets `items` calls of a tool through together, or refuses and counts them. A pool without breakers has no passes.
+    /// Accepts `items` calls of a tool together, or rejects and counts them. `None` in a pool
+    /// without breakers.
     pub(super) fn pass(
         self: &Arc<Self>,
         progress: &Progress,
@@ -82,7 +83,7 @@ impl Shared {
         Err(error)
     }
 
-    /// The quarantine or a circuit breaker rejects a call.
+    /// Reports that the quarantine or a circuit breaker rejected a call.
     pub(super) fn tell_refused(&self, progress: &Progress, error: &Error) {
         emit!(
             self.hub,

@@ -29,7 +29,8 @@ impl Pool {
         collect(vec![(worker.clone(), begin(found, profile).await)])
     }
 
-    /// Starts to sample all workers that are ready. Those that cannot be profiled are named in the report, unless there is no other.
+    /// Starts to sample all ready workers. Workers that cannot be profiled are listed in the
+    /// report, unless no worker can be.
     ///
     /// # Errors
     /// [`ProfileError`].
@@ -50,7 +51,7 @@ impl Pool {
     }
 }
 
-/// A profile of one worker that has begun, or why it has not.
+/// A started profile of one worker, or the reason why there is none.
 type Begun = Result<Box<dyn Profiling>, String>;
 
 async fn begin(worker: Arc<dyn Worker>, profile: &Profile) -> Begun {

@@ -1,4 +1,4 @@
-//! Replacing workers before they fail: when, how many at once, and what people see of it.
+//! Replacement of workers before they fail: its conditions, its pace, and its status.
 
 mod budget;
 mod error;
@@ -16,31 +16,31 @@ pub use settings::{RecycleConfig, RecycleMode};
 use trend::Trend;
 pub use trend::{MemoryDecision, MemoryStatus};
 
-/// Why a worker is replaced although it lives.
+/// The reason why a live worker is replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum RecycleReason {
-    /// Somebody asked for it.
+    /// A user requested it.
     Manual,
-    /// It has answered as many calls as it may.
+    /// The worker has reached its limit of calls.
     Requests,
-    /// It is as old as it may become.
+    /// The worker has reached its limit of age.
     Age,
-    /// It has more memory than it may.
+    /// The worker exceeds its limit of memory.
     Memory,
-    /// Its memory grows and would soon be more than it may have.
+    /// The worker's memory grows and would soon exceed its limit.
     Growth,
     /// A cancelled call cannot be stopped, and other calls run in the worker.
     Stuck,
-    /// A cancelled call was stopped by an exception where that may have left an unknown state.
+    /// A cancelled call was stopped by an exception, which may have left an unknown state.
     Interrupted,
     /// Its health checks fail.
     Unhealthy,
 }
 
 impl RecycleReason {
-    /// Its name, for example `requests`.
+    /// Returns the name, for example `requests`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Manual => "manual",
@@ -54,7 +54,7 @@ impl RecycleReason {
         }
     }
 
-    /// Its word in events.
+    /// Returns the word for it in events.
     pub(super) const fn word(self) -> &'static str {
         match self {
             Self::Requests => "max_requests",

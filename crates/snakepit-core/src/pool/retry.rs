@@ -1,4 +1,4 @@
-//! Calls that are made again.
+//! Repeated calls.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::policy::{RetryBudget, RetryPolicy};
 use crate::{CallOptions, Error, Payload};
 
 impl Pool {
-    /// Makes a call, and makes it again where its policies say so.
+    /// Makes a call, and repeats it where its policies allow that.
     pub(super) async fn execute_with_policies(
         &self,
         progress: &mut Progress,
@@ -28,7 +28,7 @@ impl Pool {
         }
     }
 
-    /// Keeps the arguments to make the call again, where the pool does that.
+    /// Keeps the arguments for a repetition. `None` if the pool does not repeat calls.
     fn again(&self, args: &Payload) -> Option<Payload> {
         self.config().retry.as_ref()?;
         let mut state = self.shared().lock();
@@ -38,7 +38,7 @@ impl Pool {
         Some(args.clone())
     }
 
-    /// Makes a call that failed again while that is allowed. The error is that of the last attempt.
+    /// Repeats a failed call while that is allowed. The error is that of the last attempt.
     async fn retry(
         &self,
         mut error: Error,

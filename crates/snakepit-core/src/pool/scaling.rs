@@ -1,11 +1,11 @@
-//! What a pool says of its growing and shrinking.
+//! The status of a pool's growing and shrinking.
 
 use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::{AutoscalePolicy, ScaleReason};
 
-/// How a pool grows and shrinks with its load.
+/// The growing and shrinking of a pool with its load.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Scaling {
@@ -13,13 +13,13 @@ pub struct Scaling {
     pub min: usize,
     /// Most workers.
     pub max: usize,
-    /// Times it has grown.
+    /// Number of times it has grown.
     pub grown: u64,
-    /// Times it has shrunk.
+    /// Number of times it has shrunk.
     pub shrunk: u64,
     /// Workers before the last change.
     pub from: Option<usize>,
-    /// Why the last change was made.
+    /// Reason of the last change.
     pub reason: Option<ScaleReason>,
     /// Milliseconds since the last change.
     pub ago_ms: Option<u64>,
@@ -49,7 +49,7 @@ impl Scaling {
         (self.from, self.reason, self.at) = (Some(from), Some(reason), Some(now));
     }
 
-    /// The same, seen now.
+    /// Returns the status as seen now.
     pub(super) fn seen(&self, now: Instant) -> Self {
         let ago = self.at.map(|at| now.saturating_duration_since(at));
         let ago_ms = ago.map(|ago| u64::try_from(ago.as_millis()).unwrap_or(u64::MAX));

@@ -5,8 +5,8 @@ use super::shared::Shared;
 use crate::{CallOptions, Error, SessionId, Sessions};
 
 impl Shared {
-    /// Checks the session of a call and holds it, so that it does not expire before the call is over. Returns the options of the call then;
-    /// `None` if there is nothing to hold.
+    /// Checks the session of a call and holds it, so that it does not expire before the call is
+    /// over. Returns the call's options with the hold. `None` if there is nothing to hold.
     pub(super) fn enter_session(
         &self,
         options: &CallOptions,
@@ -31,17 +31,18 @@ impl Shared {
 }
 
 impl Pool {
-    /// Forgets a session that is over: its next strict call may go to any worker. `false` when nothing was known of it.
+    /// Forgets a session that is over: its next strict call may go to any worker. Returns `false`
+    /// if it is unknown.
     pub fn release_session(&self, session: &SessionId) -> bool {
         self.shared().lock().scheduler.forget(session)
     }
 
-    /// A session that is over is bound to no worker any more.
+    /// Ends the bonds of sessions that are over.
     pub(super) fn forget_ended_sessions(&self) {
         let Some(sessions) = &self.shared().sessions else {
             return;
         };
-        // What holds the sessions must not hold the pool.
+        // The owner of the sessions must not keep the pool alive.
         let pool = self.downgrade();
         sessions.on_end(move |session, _, _| {
             if let Some(pool) = pool.upgrade() {

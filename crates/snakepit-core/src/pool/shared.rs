@@ -1,4 +1,5 @@
-//! What all handles and tasks of a pool share: the lock around the scheduler, and the wake-ups that happen after it is released.
+//! State shared by all handles and tasks of a pool: the lock around the scheduler, and the wake-ups
+//! that happen after it is released.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -37,21 +38,21 @@ pub(crate) struct Shared {
     pub(super) config: PoolConfig,
     /// Slots of each worker.
     pub(super) slots: u16,
-    /// Some calls are refused, made again or tried alone.
+    /// Some calls are rejected, repeated or isolated.
     pub(super) has_policies: bool,
-    /// Stands for this pool in the chains of calls.
+    /// Identity of this pool in the chains of calls.
     pub(super) mark: PoolMark,
     pub(super) profile: Arc<dyn WorkerProfile>,
-    /// Where its events and those of its workers go: the hub of the profile's state, or its own one.
+    /// The hub for the events of the pool and its workers: that of the profile's state, or its own.
     pub(super) hub: Events,
-    /// The sessions of its calls, where its workers have some.
+    /// The sessions of its calls. `None` if its workers have none.
     pub(super) sessions: Option<Sessions>,
     /// Settings of the records that its workers report.
     pub(super) telemetry: Settings,
-    /// Who observes the calls, if anybody does.
+    /// The observer of the calls, if there is one.
     pub(super) observer: OnceLock<Arc<dyn CallObserver>>,
     pub(super) readiness: watch::Sender<Readiness>,
-    /// A failed start is not tried again: somebody waits for the pool.
+    /// A failed start is not retried: the caller waits for the pool.
     pub(super) first_start: AtomicBool,
     pub(super) tasks: TaskTracker,
     pub(super) runtime: Handle,
@@ -79,12 +80,12 @@ pub(super) struct State {
     pub(super) spares: Vec<Spare>,
     pub(super) scaling: Option<Scaling>,
     pub(super) closing: bool,
-    /// A worker is held for a call that is to have it alone.
+    /// A worker is held for an isolated call.
     pub(super) held: bool,
     pub(super) gave_up: Option<Arc<StartError>>,
     /// The error of the last start. `None` once a worker is ready again.
     pub(super) failed_start: Option<Arc<StartError>>,
-    /// What workers can do, as the one said that became ready last.
+    /// The tools of the workers, as reported by the latest ready one.
     pub(super) tools: Option<Arc<Tools>>,
 }
 
@@ -151,12 +152,12 @@ impl Shared {
         (Arc::new(shared), receiver)
     }
 
-    /// Nothing under the lock runs foreign code, so a panic cannot leave the state half changed.
+    /// No foreign code runs under the lock, so a panic cannot leave the state half changed.
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells the supervisor. After it has ended nobody needs to know.
+    /// Sends an event to the supervisor. After its end, events are not needed.
     pub(super) fn send(&self, event: Event) {
         self.events.send(event).ok();
     }
@@ -165,13 +166,14 @@ impl Shared {
     pub(super) fn until_closed(&self) -> impl Future<Output = ()> + use<> {
         let mut readiness = self.readiness.subscribe();
         async move {
-            // Without a sender it is closed, too.
+            // Without a sender the pool is closed, too.
             let closed = |state: &Readiness| matches!(state, Readiness::Closed);
             readiness.wait_for(closed).await.ok();
         }
     }
 
-    /// Gives a slot back that a call has held for that time, and counts how it ended, if that has not been counted before.
+    /// Gives back a slot that a call has held for that time, and counts its outcome if it has not
+    /// been counted before.
     pub(super) fn release(
         self: &Arc<Self>,
         grant: Grant,
@@ -227,7 +229,8 @@ impl Shared {
         )
     }
 
-    /// Hands a slot over. When the caller is gone the lease comes back, and dropping it passes the slot on.
+    /// Passes a slot on. If the caller is gone, the lease comes back, and dropping it passes the
+    /// slot to the next call.
     pub(super) fn wake(waiter: Waiter, lease: Lease) {
         drop(waiter.send(Ok(lease)));
     }
@@ -247,12 +250,12 @@ impl Shared {
         }
     }
 
-    /// Counts what ended the tool of an abandoned call.
+    /// Counts the step that ended the tool of an abandoned call.
     pub(super) fn stopped(&self, step: StopStep) {
         self.lock().stats.stopped(step);
     }
 
-    /// Takes a worker that died out of the schedule; its slots are void.
+    /// Removes a worker that died from the schedule; its slots are void.
     pub(super) fn lost(&self, key: WorkerKey) {
         if let Some(live) = self.lock().workers.get_mut(key) {
             live.lost = true;
@@ -261,9 +264,9 @@ impl Shared {
         self.send(Event::Lost(key));
     }
 
-    /// Takes a worker out of the schedule.
+    /// Removes a worker from the schedule.
     pub(super) fn remove(&self, key: WorkerKey) {
-        // The lock is free again before anybody is woken.
+        // The lock is released before any call is woken.
         let lost = self.lock().remove(key);
         self.changed.notify_waiters();
         Self::tell_lost(lost);
@@ -307,7 +310,7 @@ impl Shared {
         Some(key)
     }
 
-    /// The ready worker of this name.
+    /// Returns the ready worker of this name.
     pub(super) fn worker(&self, id: &WorkerId) -> Option<Arc<dyn Worker>> {
         let state = self.lock();
         let mut workers = state.workers.iter().map(|(_, live)| live);
@@ -315,7 +318,7 @@ impl Shared {
         Some(Arc::clone(&live.worker))
     }
 
-    /// Refuses calls from now on; those in the queue fail.
+    /// Rejects all further calls; those in the queue fail.
     pub(super) fn begin_close(&self) {
         let mut state = self.lock();
         state.closing = true;
@@ -326,7 +329,7 @@ impl Shared {
         for waiter in waiters {
             drop(waiter.send(Err(self.closed())));
         }
-        // They count as queued.
+        // The calls that were sent ahead count as queued.
         for behind in behind {
             self.take_back(Some(behind));
         }
@@ -351,7 +354,7 @@ impl Shared {
 }
 
 impl State {
-    /// Takes a worker out of the schedule; returns the calls that waited for it.
+    /// Removes a worker from the schedule. Returns the calls that waited for it.
     pub(super) fn remove(&mut self, key: WorkerKey) -> Vec<(Waiter, Lost)> {
         if let Some(quarantine) = &mut self.quarantine
             && let Some(calls) = self.scheduler.in_use_of(key)
@@ -361,7 +364,7 @@ impl State {
         self.scheduler.remove(key)
     }
 
-    /// `true` when it makes the worker due to be replaced.
+    /// Counts the end of a call. Returns `true` if its worker is now due to be replaced.
     fn count(&mut self, worker: WorkerKey, outcome: Outcome, items: u64, time: Duration) -> bool {
         self.stats.record(outcome, items, time);
         let live = self.workers.get_mut(worker);

@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 use super::status::Stops;
 use crate::StopStep;
 
-/// How one call ended, for the counters.
+/// The outcome of one call, for the counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     Ok,
@@ -17,7 +17,8 @@ pub(super) enum Outcome {
     Cancelled,
 }
 
-/// Every call that was made is in `requests` and, once it ended, in exactly one of the other counters but `queued`.
+/// Every call is in `requests` and, once it has ended, in exactly one of the other counters except
+/// `queued`.
 #[derive(Debug)]
 pub(super) struct Stats {
     pub(super) requests: u64,
@@ -27,15 +28,15 @@ pub(super) struct Stats {
     pub(super) queue_timeouts: u64,
     pub(super) call_timeouts: u64,
     pub(super) cancelled: u64,
-    /// Calls that had to wait, whatever became of them.
+    /// Calls that had to wait, whatever their outcome.
     pub(super) queued: u64,
-    /// What ended the tools of abandoned calls.
+    /// Steps that ended the tools of abandoned calls.
     pub(super) stops: Stops,
-    /// Calls refused by the quarantine; among `errors`, too.
+    /// Calls rejected by the quarantine; also in `errors`.
     pub(super) quarantined: u64,
-    /// Calls made again; among `requests`, too.
+    /// Repeated calls; also in `requests`.
     pub(super) retries: u64,
-    /// Calls refused by a circuit breaker; among `errors`, too.
+    /// Calls rejected by a circuit breaker; also in `errors`.
     pub(super) circuit_open: u64,
     pub(super) restarts: u64,
     pub(super) start_failures: u64,
@@ -46,7 +47,8 @@ pub(super) struct Stats {
     pub(super) heartbeat_kills: u64,
     pub(super) health_failures: u64,
     pub(super) last_exit: Option<String>,
-    /// Calls that waited and got a slot since the pool was looked at, and how long they waited together.
+    /// Number and total wait of the calls that waited and got a slot since the last scaling
+    /// decision.
     pub(super) recent: (u32, Duration),
     /// Times in microseconds.
     pub(super) service: Histogram<u64>,
@@ -103,7 +105,7 @@ impl Stats {
         }
     }
 
-    /// The tool of an abandoned call has ended.
+    /// Counts the step that ended the tool of an abandoned call.
     pub(super) fn stopped(&mut self, step: StopStep) {
         let stops = &mut self.stops;
         let counter = match step {

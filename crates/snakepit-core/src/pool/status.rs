@@ -13,13 +13,13 @@ use crate::{
     SessionId, WorkerId,
 };
 
-/// Waiting calls that a look at their sessions counts.
+/// Most waiting calls that are counted by session.
 const LOOKED_AT: usize = 10_000;
 
 /// State and counters of a pool at one moment.
 ///
-/// `requests` = `succeeded` + `errors` + `saturated` + `queue_timeouts` + `call_timeouts` + `cancelled` + calls under way.
-/// Items of an `execute_many` count one by one.
+/// `requests` = `succeeded` + `errors` + `saturated` + `queue_timeouts` + `call_timeouts` +
+/// `cancelled` + calls in progress. Items of an `execute_many` count one by one.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Status {
@@ -35,15 +35,15 @@ pub struct Status {
     pub starting: usize,
     /// Spare workers that are ready.
     pub spares: usize,
-    /// How the pool grows and shrinks by itself, where it does.
+    /// Growing and shrinking of the pool. `None` without `autoscale`.
     pub scaling: Option<Scaling>,
     /// Slots of the workers that take calls.
     pub slots: usize,
-    /// Slots that are taken, also by calls whose caller has gone.
+    /// Taken slots, including those of calls whose caller has gone.
     pub in_flight: usize,
-    /// Calls that wait now.
+    /// Waiting calls.
     pub queue_depth: usize,
-    /// Bytes of the arguments of calls that wait now.
+    /// Bytes of the arguments of waiting calls.
     pub queue_bytes: usize,
     /// Calls made, each retry counted as a call.
     pub requests: u64,
@@ -53,7 +53,7 @@ pub struct Status {
     pub errors: u64,
     /// Calls that had to wait.
     pub queued: u64,
-    /// Calls that were not let into the queue.
+    /// Calls rejected because of the limits of the queue.
     pub saturated: u64,
     /// Calls that timed out in the queue.
     pub queue_timeouts: u64,
@@ -61,13 +61,13 @@ pub struct Status {
     pub call_timeouts: u64,
     /// Calls dropped by their caller.
     pub cancelled: u64,
-    /// What ended the tools of calls that timed out on a worker or were dropped.
+    /// Steps that ended the tools of calls that timed out on a worker or were dropped.
     pub stops: Stops,
-    /// Calls refused by the quarantine; among `errors`, too.
+    /// Calls rejected by the quarantine; also in `errors`.
     pub quarantined: u64,
-    /// Calls made again after their worker died; among `requests`, too.
+    /// Calls repeated after their worker died; also in `requests`.
     pub retries: u64,
-    /// Calls refused by a circuit breaker; among `errors`, too.
+    /// Calls rejected by a circuit breaker; also in `errors`.
     pub circuit_open: u64,
     /// Circuits that are not closed.
     pub circuits: Vec<Circuit>,
@@ -77,45 +77,47 @@ pub struct Status {
     pub restarts: u64,
     /// Starts that failed.
     pub start_failures: u64,
-    /// Workers replaced although they lived.
+    /// Live workers that were replaced.
     pub recycled: u64,
-    /// Replacements of living workers that did not start.
+    /// Replacements of live workers that did not start.
     pub recycle_failures: u64,
-    /// Why the last such replacement did not start; nothing once one has.
+    /// Error of the last such replacement. `None` once one has started.
     pub recycle_error: Option<String>,
-    /// Signs of life that did not come in time.
+    /// Signs of life that were not received in time.
     pub heartbeat_misses: u64,
-    /// Workers killed because they gave none, or because of a call that should have ended.
+    /// Workers killed because they gave no sign of life, or because of a call that should have
+    /// ended.
     pub heartbeat_kills: u64,
     /// Health checks that failed.
     pub health_failures: u64,
-    /// How the last worker that died ended.
+    /// Description of the last worker's death.
     pub last_exit: Option<String>,
-    /// Why the pool has given up starting workers for now.
+    /// Error because of which the pool has given up starting workers for now.
     pub start_error: Option<String>,
-    /// How workers are kept from outliving this process.
+    /// Mechanism that keeps workers from outliving this process.
     pub containment: Containment,
-    /// Time on the worker of calls that succeeded.
+    /// Time on the worker of successful calls.
     pub service_time: Latency,
     /// Time in the queue of calls that had to wait and got a slot.
     pub queue_time: Latency,
 }
 
-/// Tools of abandoned calls by what ended them; see [`StopStep`](crate::StopStep). A tool counts when it has ended, a batch as one.
+/// Tools of abandoned calls by the step that ended them; see [`StopStep`](crate::StopStep). A tool
+/// is counted once it has ended; a batch counts as one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Stops {
-    /// By itself, or because it saw the flag.
+    /// Ended on its own, or because it saw the flag.
     pub flag: u64,
-    /// By cancelling its asyncio task.
+    /// Ended by cancelling its asyncio task.
     pub task: u64,
-    /// By an exception while it ran.
+    /// Ended by an exception while it ran.
     pub exception: u64,
-    /// By an exception in an interrupted wait.
+    /// Ended by an exception in an interrupted wait.
     pub interrupt: u64,
-    /// By a second exception.
+    /// Ended by a second exception.
     pub again: u64,
-    /// By killing its worker.
+    /// Ended by killing its worker.
     pub kill: u64,
 }
 
@@ -176,31 +178,33 @@ pub struct WorkerStatus {
     pub pool: PoolName,
     /// Name of the worker.
     pub id: WorkerId,
-    /// What it is doing.
+    /// State of the worker.
     pub state: WorkerState,
-    /// Process id, where it is a local process.
+    /// Process id. `None` if it is not a local process.
     pub pid: Option<u32>,
-    /// Runtime and its version, for example `cpython 3.11.7`; empty while it starts.
+    /// Runtime and its version, for example `cpython 3.11.7`; empty while the worker starts.
     pub runtime: String,
     /// Slots.
     pub slots: usize,
-    /// Whether an interpreter lock lets one of its slots run at a time; nothing while it starts, or where it does not say.
+    /// True if an interpreter lock lets only one of its slots run at a time. `None` while the
+    /// worker starts, or if it does not report this.
     pub gil_enabled: Option<bool>,
-    /// The module whose import has switched that lock on, in an interpreter that started without it.
+    /// Module whose import has switched that lock on. `None` if the interpreter started with it, or
+    /// still runs without it.
     pub gil_reenabled_by: Option<String>,
-    /// Slots that are taken.
+    /// Taken slots.
     pub in_flight: usize,
     /// Calls that ended.
     pub calls: u64,
-    /// Seconds since it became ready, or since its start began.
+    /// Seconds since the worker became ready, or since its start began.
     pub age_seconds: f64,
-    /// Why it is being replaced, or is due to be.
+    /// Reason why it is being replaced, or is due to be.
     pub recycling: Option<RecycleReason>,
-    /// Its memory, where it has a limit and was looked at.
+    /// Its memory. `None` without a limit, or before the first measurement.
     pub memory: Option<MemoryStatus>,
-    /// Its signs of life; nothing while it starts, and where the pool does not ask for any.
+    /// Its signs of life. `None` while it starts, and without heartbeats.
     pub heartbeat: Option<HeartbeatStatus>,
-    /// What came of its health checks; nothing while it starts, and where there are none.
+    /// Results of its health checks. `None` while it starts, and without health checks.
     pub health: Option<HealthStatus>,
 }
 
@@ -209,15 +213,15 @@ pub struct WorkerStatus {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum WorkerState {
-    /// Not ready yet.
+    /// The worker is not ready yet.
     Starting,
-    /// Ready, no call.
+    /// The worker is ready and has no call.
     Idle,
-    /// Ready, and gets no calls until it takes the place of another one.
+    /// The worker is ready, but gets no calls until it takes the place of another one.
     Spare,
-    /// Has at least one call.
+    /// The worker has at least one call.
     Busy,
-    /// Finishes its calls and ends.
+    /// The worker finishes its calls and ends.
     Draining,
 }
 
