@@ -26,16 +26,16 @@ pub trait WorkerProfile: fmt::Debug + Send + Sync + 'static {
         "custom"
     }
 
-    /// Slots of each worker.
+    /// Number of slots of each worker.
     fn slots(&self) -> NonZeroU16;
 
-    /// How workers are kept from outliving this process.
+    /// Mechanism that keeps workers from outliving this process.
     fn containment(&self) -> Containment {
         Containment::default()
     }
 
-    /// The state of the host that tools of its workers use while they run. Calls of a pool hold their session there, so that it does not expire
-    /// while they run. `None` if its workers have none.
+    /// The host state that tools of its workers use while they run. Calls of a pool hold their
+    /// session there, so that it does not expire while they run. `None` if its workers have none.
     fn state(&self) -> Option<HostState> {
         None
     }
@@ -43,40 +43,42 @@ pub trait WorkerProfile: fmt::Debug + Send + Sync + 'static {
     /// Starts one worker and waits until it is ready, which means that it has described itself.
     ///
     /// # Cancel safety
-    /// Dropping the future stops what was started.
+    /// Dropping the future stops the start and its process.
     async fn start(&self, context: StartContext) -> Result<Arc<dyn Worker>, StartError>;
 }
 
-/// How the workers of a profile are kept from outliving this process.
+/// The mechanism that keeps the workers of a profile from outliving this process.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Containment {
-    /// One word for the protection: `full` and `kernel` when the kernel ends workers together with
-    /// this process, `sweep` when the next start does; nothing when the profile promises nothing.
+    /// The protection in one word: `full` and `kernel` if the kernel ends workers together with
+    /// this process, `sweep` if the next start does. `None` if the profile promises nothing.
     pub tier: Option<&'static str>,
-    /// How far the protection reaches for what workers start: `group`, or a strict mode such as
-    /// `shim`, which processes do not leave by making a group or a session of their own.
+    /// Reach of the protection to processes that workers start: `group`, or a strict mode such as
+    /// `shim`, which they cannot leave by creating a process group or a session.
     pub mode: Option<&'static str>,
-    /// Why no worker can be recorded and started at the moment, if so. Running workers go on.
+    /// Reason why no worker can be recorded and started at the moment. `None` if that is possible.
+    /// Running workers continue.
     pub degraded: Option<String>,
 }
 
-/// What a profile is told about the worker to start.
+/// The data for the start of a worker.
 #[derive(Clone, Debug)]
 pub struct StartContext {
     /// Name of the new worker.
     pub worker: WorkerId,
-    /// The pool that it is for.
+    /// Pool of the worker.
     pub pool: PoolName,
     /// Time to become ready.
     pub timeout: Duration,
     /// Limit of one payload in bytes, each direction.
     pub max_payload: usize,
-    /// The state of the host for the worker's tools, where the profile has no other; see [`WorkerProfile::state`].
+    /// The host state for the worker's tools, if the profile has no other; see
+    /// [`WorkerProfile::state`].
     pub state: Option<HostState>,
-    /// Longest time for the stacks of a worker that is not ready in time; zero asks for none.
+    /// Longest time for the stacks of a worker that is not ready in time; zero for no stacks.
     pub stacks: Duration,
-    /// The hub that the worker's events and records go to.
+    /// The hub for the worker's events and records.
     pub events: Events,
     /// Settings of the records that the worker reports, from its start.
     pub telemetry: TelemetryControl,
@@ -84,19 +86,22 @@ pub struct StartContext {
 
 /// One live external worker.
 ///
-/// The pool never has more than one call at a time in a slot, but where the worker [takes calls ahead](Self::takes_ahead).
+/// The pool never has more than one call at a time in a slot, unless the worker [takes calls
+/// ahead](Self::takes_ahead).
 #[async_trait]
 pub trait Worker: fmt::Debug + Send + Sync + 'static {
-    /// What the worker said of itself when it became ready.
+    /// Returns the worker's own description, made when it became ready.
     fn info(&self) -> &WorkerInfo;
 
-    /// The module whose import has switched the interpreter's lock on, in an interpreter that started without it. That may happen at any
-    /// time, so [`info`](Self::info) may not know it yet.
+    /// Returns the module whose import has switched the interpreter's lock on. `None` if the
+    /// interpreter started with it, or still runs without it. The import may happen at any time, so
+    /// [`info`](Self::info) may not include it yet.
     fn gil_reenabled_by(&self) -> Option<String> {
         self.info().gil_reenabled_by.clone()
     }
 
-    /// Runs one call in `slot`. It resolves when the tool returned or the worker is gone, not before: the pool takes that as "the slot is free".
+    /// Runs one call in `slot`. The future must not resolve before the tool has returned or the
+    /// worker is gone, because the pool then reuses the slot.
     async fn call(self: Arc<Self>, slot: Slot, request: Request) -> Result<Payload, CallError>;
 
     /// Starts one streaming call in `slot`. The slot is free when the stream has ended.
@@ -106,7 +111,8 @@ pub trait Worker: fmt::Debug + Send + Sync + 'static {
         request: Request,
     ) -> Result<ChunkStream, CallError>;
 
-    /// Runs `items` as calls of `request.tool` one after the other in `slot`, in order, one result each. `request.args` is ignored.
+    /// Runs `items` as calls of `request.tool` one after the other in `slot`, and returns one
+    /// result for each, in order. `request.args` is ignored.
     async fn call_many(
         self: Arc<Self>,
         slot: Slot,
@@ -114,31 +120,34 @@ pub trait Worker: fmt::Debug + Send + Sync + 'static {
         items: Vec<Payload>,
     ) -> Vec<ItemResult>;
 
-    /// A slot can be given further short calls by [`call`](Self::call) while one runs in it: each is in the worker's hands when its future was
-    /// polled once, and they run one after the other in that order. Such a worker also takes calls [back](Self::recall), and says of one
-    /// that was never begun that its death is not ambiguous.
+    /// Returns true if a slot accepts further short calls by [`call`](Self::call) while one runs in
+    /// it. Each is in the worker's hands once its future was polled, and they run one after the
+    /// other in that order. Such a worker also supports [`recall`](Self::recall), and reports its
+    /// death as not ambiguous for a call that was never begun.
     fn takes_ahead(&self) -> bool {
         false
     }
 
-    /// Takes a call back that waits in `slot` behind another one. `true` is a promise: it was not begun, never will be, and its future ends
-    /// with [`CallError::NotBegun`]. `false` when it was begun, or is over, or the worker is gone. A call that has not come to the worker
-    /// yet does not begin either: a later recall of it returns `true` again, and then its future ends.
+    /// Recalls a call that waits in `slot` behind another one. `true` is a promise: the call was
+    /// not begun and never will be, and its future ends with [`CallError::NotBegun`]. `false` if it
+    /// was begun, is over, or the worker is gone. A call that has not reached the worker yet does
+    /// not begin either: a later recall of it returns `true` again, and then its future ends.
     ///
     /// # Cancel safety
-    /// A call whose answer was not waited for may have been taken back.
+    /// If the future is dropped, the call may nevertheless have been taken back.
     async fn recall(&self, _slot: Slot, _call: CallId) -> bool {
         false
     }
 
-    /// Takes all calls back that it has not begun: each of them ends with [`CallError::NotBegun`], and never runs. The others go on. The pool
-    /// asks when a call that cannot be stopped holds the worker up, and makes them elsewhere.
+    /// Gives back all calls that the worker has not begun: each of them ends with
+    /// [`CallError::NotBegun`], and never runs. The others continue. The pool calls this if a call
+    /// that cannot be stopped blocks the worker, and makes the returned calls elsewhere.
     ///
     /// # Cancel safety
-    /// Calls may have been taken back whose futures do not end.
+    /// If the future is dropped, calls may have been taken back whose futures do not end.
     async fn give_back(&self) {}
 
-    /// Bytes of memory of all its processes together; nothing when that cannot be told.
+    /// Returns the bytes of memory of all its processes together. `None` if unknown.
     ///
     /// # Cancel safety
     /// Safe.
@@ -146,7 +155,7 @@ pub trait Worker: fmt::Debug + Send + Sync + 'static {
         None
     }
 
-    /// CPU time that all its processes together have used so far; nothing when that cannot be told.
+    /// Returns the CPU time that all its processes together have used so far. `None` if unknown.
     ///
     /// # Cancel safety
     /// Safe.
@@ -154,8 +163,9 @@ pub trait Worker: fmt::Debug + Send + Sync + 'static {
         None
     }
 
-    /// A sign of life; nothing when none came within `wait`. What it tells is evidence, see [`Pulse`]; a worker that cannot be asked is
-    /// taken to be well. There may be several questions at a time, and an answer to a later one answers the earlier ones.
+    /// Requests a sign of life. `None` if none came within `wait`. It is only evidence, see
+    /// [`Pulse`]. The default implementation always gives one. There may be several requests at a
+    /// time; an answer to a later one also answers the earlier ones.
     ///
     /// # Cancel safety
     /// Safe.
@@ -163,7 +173,8 @@ pub trait Worker: fmt::Debug + Send + Sync + 'static {
         Some(Pulse::default())
     }
 
-    /// Where each thread of the worker is, whatever it is doing; nothing where that cannot be told within `wait`.
+    /// Returns the stacks of the worker's threads, whatever they do. `None` if they are not
+    /// available within `wait`.
     ///
     /// # Cancel safety
     /// Safe.
@@ -171,10 +182,10 @@ pub trait Worker: fmt::Debug + Send + Sync + 'static {
         None
     }
 
-    /// Starts to sample the stacks of all its Python threads. One profile is made at a time.
+    /// Starts to sample the stacks of all its Python threads. Only one profile is made at a time.
     ///
     /// # Errors
-    /// Reason why it cannot be profiled: one phrase.
+    /// The reason why it cannot be profiled: one phrase.
     ///
     /// # Cancel safety
     /// Dropping the future discards the profile.
@@ -182,47 +193,52 @@ pub trait Worker: fmt::Debug + Send + Sync + 'static {
         Err("it has no profiler".to_owned())
     }
 
-    /// Makes the tool of this call stop. Returns at once; a call that is over is left alone. Whoever calls this kills the worker when the
-    /// call is not over after `grace`, which tells how much time each means may take.
+    /// Stops the tool of this call. Returns at once; has no effect on a call that is over. The
+    /// caller kills the worker if the call is not over after `grace`, so the steps of the
+    /// cancellation have to share that time.
     fn cancel(&self, call: CallId, grace: Duration);
 
-    /// What stopped a cancelled call, once it is over; nothing where the worker cannot tell.
+    /// Returns the step that stopped a cancelled call, once it is over. `None` if unknown.
     async fn stopped(&self, _call: CallId) -> Option<Stopped> {
         None
     }
 
-    /// Returns whether the worker is to be replaced, because what stopped a cancelled call may have left it in an unknown state. The pool
-    /// asks when a cancelled call is over, and gives the worker no further calls if so.
+    /// Returns true if the worker is to be replaced, because the step that stopped a cancelled call
+    /// may have left it in an unknown state. The pool calls this when a cancelled call is over, and
+    /// gives the worker no further calls if so.
     fn wants_renewal(&self) -> bool {
         false
     }
 
-    /// Changes what the worker reports of its code. Returns at once; a worker that cannot be told stays as it is.
+    /// Changes the records that the worker reports of its code. Returns at once; a worker that
+    /// cannot be reached keeps its settings.
     fn set_telemetry(&self, _control: &TelemetryControl) {}
 
-    /// Resolves when the worker is gone, for whatever reason; immediately if it is already.
+    /// Resolves when the worker is gone, for any reason; immediately if it is already.
     async fn closed(&self) -> WorkerExit;
 
-    /// Says why the worker will be ended, as one phrase, before [`stop`](Self::stop). The exit of a worker that the host has ended gives this
-    /// as its reason; the first phrase counts.
+    /// Announces the reason, as one phrase, for which the worker will be ended by
+    /// [`stop`](Self::stop). It becomes the reason of the worker's exit if the host has ended it;
+    /// the first phrase counts.
     fn will_end(&self, _why: &str) {}
 
-    /// Ends the worker: asks it and its running calls to end, waits up to `grace`, then kills. Resolves when it is gone. With a zero grace
-    /// it kills at once.
+    /// Ends the worker: asks it and its running calls to end, waits up to `grace`, then kills it.
+    /// Resolves when it is gone. With a zero grace it is killed at once.
     async fn stop(&self, grace: Duration);
 }
 
-/// What a worker's sign of life tells.
+/// A worker's sign of life.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pulse {
-    /// How long the interpreter has been out of reach, because one thread keeps its lock; nothing when it answered.
+    /// Time for which the interpreter has not responded, because one thread keeps its lock. `None`
+    /// if it responded.
     pub held: Option<Duration>,
 }
 
 /// Result of one item of a `call_many`.
 pub type ItemResult = Result<Payload, CallError>;
 
-/// What a worker is.
+/// The description of a worker.
 #[derive(Clone, Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct WorkerInfo {
@@ -230,19 +246,21 @@ pub struct WorkerInfo {
     pub runtime: String,
     /// Version of the runtime, for example `3.11.7`.
     pub runtime_version: String,
-    /// Process id, where the worker is a local process.
+    /// Process id. `None` if the worker is not a local process.
     pub pid: Option<u32>,
-    /// Calls that it can hold at the same time, as it says itself; 0 when it does not.
+    /// Calls that it can have at the same time, as reported by itself; 0 if it does not report
+    /// them.
     pub slots: u16,
-    /// Whether an interpreter lock lets one of its slots run at a time; nothing where the worker does not say. Without the lock its slots
-    /// run in parallel.
+    /// True if an interpreter lock lets only one of its slots run at a time; without the lock its
+    /// slots run in parallel. `None` if the worker does not report this.
     pub gil_enabled: Option<bool>,
-    /// The module whose import has switched that lock on, in an interpreter that started without it; several, with commas, when it is one
-    /// of them.
+    /// Module whose import has switched that lock on, in an interpreter that started without it;
+    /// several candidates are separated by commas. `None` if that has not happened.
     pub gil_reenabled_by: Option<String>,
     /// Tools, in the order of their definition.
     pub tools: Vec<ToolInfo>,
-    /// Names of tools without arguments that are its health checks: healthy when they return. They are not among `tools`.
+    /// Names of tools without arguments that are its health checks: healthy if they return. They
+    /// are not in `tools`.
     pub health_checks: Vec<String>,
 }
 
@@ -250,27 +268,27 @@ pub struct WorkerInfo {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ToolInfo {
-    /// Name to call it by.
+    /// Name by which it is called.
     pub name: String,
     /// First paragraph of its documentation.
     pub description: String,
     /// JSON Schema of the arguments.
     pub parameters: serde_json::Value,
-    /// JSON Schema of the result, `null` when unknown.
+    /// JSON Schema of the result; `null` if unknown.
     pub returns: serde_json::Value,
-    /// It yields chunks.
+    /// The tool yields chunks.
     pub streaming: bool,
-    /// It is asynchronous.
+    /// The tool is asynchronous.
     pub is_async: bool,
     /// File where it is defined.
     pub file: String,
-    /// Line where it is defined, from 1; 0 when unknown.
+    /// Line where it is defined, from 1; 0 if unknown.
     pub line: u32,
     /// Its definition, for example `def mean(xs: list[float]) -> float`.
     pub signature: String,
 }
 
-/// How a worker ended.
+/// The exit of a worker.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WorkerExit {
@@ -280,25 +298,25 @@ pub struct WorkerExit {
     pub output: Vec<String>,
     /// The host ended it on purpose.
     pub expected: bool,
-    /// How its process ended.
+    /// Exit status of its process.
     pub status: ExitStatus,
-    /// What it did wrong, if the host killed it for that.
+    /// Fault for which the host killed it. `None` if it did not.
     pub killed_for: Option<String>,
     /// There is evidence that the operating system ended it for lack of memory; a SIGKILL is none.
     pub out_of_memory: bool,
 }
 
-/// Why one call failed, as the worker's side knows it.
+/// The reason why one call failed, as known by the worker's side.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallError {
-    /// The tool failed, or the worker refused the call.
+    /// The tool failed, or the worker rejected the call.
     #[error(transparent)]
     Tool(Box<ToolError>),
     /// A payload is larger than the limit; nothing was sent.
     #[error("{direction} of {size} bytes is larger than the limit of {limit} bytes")]
     TooLarge {
-        /// Which way the payload was going.
+        /// Direction of the payload.
         direction: Direction,
         /// Its size in bytes.
         size: u64,
@@ -311,30 +329,31 @@ pub enum CallError {
     /// The worker is gone.
     #[error("the worker is gone: {}", Printable(&exit.reason))]
     Died {
-        /// How it ended.
+        /// Exit of the worker.
         exit: Box<WorkerExit>,
         /// The tool may have run: the request had been sent.
         ambiguous: bool,
     },
 }
 
-/// Why a worker did not start.
+/// The reason why a worker did not start.
 ///
-/// [`Display`](fmt::Display) writes the message and, on indented lines, the last output of the process.
+/// [`Display`](fmt::Display) writes the message and, on indented lines, the last output of the
+/// process.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{}{}", Printable(message), LastOutput(output))]
 pub struct StartError {
     /// Stable code.
     pub code: ErrorCode,
-    /// What failed: a lower-case phrase.
+    /// The failure: a lower-case phrase.
     pub message: String,
-    /// The error that the worker reported, when it could.
+    /// The error reported by the worker, if there is one.
     pub tool_error: Option<Box<ToolError>>,
-    /// How the process ended, when it did.
+    /// Exit of the process. `None` if it did not exit.
     pub exit: Option<String>,
     /// The last lines of its output, oldest first.
     pub output: Vec<String>,
-    /// Where the threads of the worker were when its time was up, if it could tell.
+    /// Stacks of the worker's threads at its timeout. `None` if not available.
     pub stacks: Option<Box<Stacks>>,
     /// One thing to do about it.
     pub help: Option<String>,
@@ -342,7 +361,7 @@ pub struct StartError {
     pub permanent: bool,
 }
 
-/// The last lines of an output, each under an indentation.
+/// The last lines of an output, each indented.
 struct LastOutput<'a>(&'a [String]);
 
 impl fmt::Display for LastOutput<'_> {
@@ -361,7 +380,7 @@ impl fmt::Display for LastOutput<'_> {
 }
 
 impl StartError {
-    /// An error with a code and a message.
+    /// Creates an error with a code and a message.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self {
             code,

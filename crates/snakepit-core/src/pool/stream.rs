@@ -29,22 +29,23 @@ use opening::{Accepted, Begun, Origin, start};
 
 /// The chunks of one streaming call. It ends after the last chunk or the first error.
 ///
-/// Dropping it early cancels the call: the tool is asked to stop, and its slot is used again when it did. The same happens when the call's
-/// time is up, also to a stream that nobody reads at that moment; the reader gets [`Error::Timeout`] next.
+/// Dropping it early cancels the call: the tool is asked to stop, and its slot is reused once it
+/// has stopped. The same happens at the call's deadline, even if no reader polls the stream at that
+/// moment; the reader gets [`Error::Timeout`] next.
 pub struct ReplyStream {
     /// Keeps the workers alive as long as the stream.
     pool: Pool,
     origin: Arc<Origin>,
     stage: Arc<Mutex<Stage>>,
-    /// The deadline of the call, if it has one.
+    /// The deadline of the call. `None` if it has none.
     deadline: Option<Watched>,
 }
 
-/// Chunks that were ready at once after which the reader looks at the clock.
+/// Number of immediately ready chunks after which the reader checks the clock.
 const LOOK: u32 = 32;
 
-/// State of the call, shared by its reader and the watcher of its deadline. Whoever takes the call out
-/// of [`State::Open`] releases the slot.
+/// State of the call, shared by its reader and the watcher of its deadline. The one that takes the
+/// call out of [`State::Open`] releases the slot.
 struct Stage {
     state: State,
     /// Waker of the reader. `None` if no reader waits.
@@ -55,7 +56,7 @@ enum State {
     Open(Box<Open>),
     /// The worker has given the call back, and a task begins it elsewhere.
     Returned(Option<AbortOnDropHandle<()>>),
-    /// The time is up: a task sees to the call, and leaves an error.
+    /// The deadline has passed: a task ends the call, and leaves an error.
     Expiring,
     Failed(Error),
     Over,
@@ -63,14 +64,14 @@ enum State {
 
 struct Open {
     lease: Lease,
-    /// Its number in the worker.
+    /// Number of the attempt, by which the worker knows the call.
     call: CallId,
     chunks: ChunkStream,
     pass: Option<Pass>,
     journal: Journal<Arc<Shared>>,
-    /// A chunk has come.
+    /// A chunk has arrived.
     begun: bool,
-    /// Chunks that were ready at once since the reader's last look at the clock.
+    /// Immediately ready chunks since the reader last checked the clock.
     ready: u32,
 }
 
@@ -79,7 +80,7 @@ fn lock(stage: &Mutex<Stage>) -> MutexGuard<'_, Stage> {
 }
 
 impl Stage {
-    /// Takes the call out, if it is open.
+    /// Takes the call out. `None` if it is not open.
     fn take(&mut self, next: State) -> Option<Box<Open>> {
         if !matches!(self.state, State::Open(_)) {
             return None;
@@ -94,7 +95,7 @@ impl Stage {
         self.leave(State::Failed(error));
     }
 
-    /// Leaves something for the reader.
+    /// Leaves a state for the reader, and wakes it.
     fn leave(&mut self, state: State) {
         self.state = state;
         if let Some(reader) = self.reader.take() {
@@ -120,8 +121,8 @@ impl Open {
         })
     }
 
-    /// Looks at the clock now and then: a tool that always has a chunk ready, so that the watcher
-    /// may not get its turn, must not outrun the deadline.
+    /// Checks the clock now and then: a tool that always has a chunk ready can keep the watcher
+    /// from running, and must not outrun the deadline.
     fn is_late(&mut self, deadline: Option<(Instant, Duration)>) -> bool {
         let Some((at, _)) = deadline else {
             return false;
@@ -134,8 +135,8 @@ impl Open {
         at <= Instant::now()
     }
 
-    /// Cancels a call that nobody waits for any more. Its journal ends after that, as that of a call whose caller has gone away, where it
-    /// has not ended yet.
+    /// Cancels an abandoned call. If its journal has not ended yet, it ends now, as for a caller
+    /// that has gone away.
     fn end(self, outcome: Outcome) {
         linger::spawn(self.lease, self.call, outcome, self.chunks.rest());
     }
@@ -162,12 +163,12 @@ impl ReplyStream {
         }
     }
 
-    /// The watcher of its deadline is gone with the pool's runtime.
+    /// Returns true if the watcher of its deadline is gone, together with the pool's runtime.
     fn is_orphaned(&self) -> bool {
         self.deadline.as_ref().is_some_and(Watched::is_orphaned)
     }
 
-    /// Ends a call whose time is up where nobody else does.
+    /// Ends a call at its deadline in place of a watcher that is gone.
     fn orphan(&self, mut open: Open) -> Error {
         let after = self.origin.limits.call;
         let after = after.map_or(Duration::ZERO, |(_, after)| after);
@@ -177,7 +178,7 @@ impl ReplyStream {
         error
     }
 
-    /// Begins a call elsewhere that its worker has given back. Its caller has left [`State::Returned`] in the stage.
+    /// Begins a returned call elsewhere. The caller has left [`State::Returned`] in the stage.
     fn begin_again(&self, pass: Option<Pass>, mut journal: Journal<Arc<Shared>>) {
         let shared = self.pool.shared();
         let again = Again {
@@ -196,14 +197,14 @@ impl ReplyStream {
         };
         let task = shared.tasks.spawn_on(task, &shared.runtime);
         let task = AbortOnDropHandle::new(task);
-        // It may have ended by now.
+        // The task may have ended by now.
         if let State::Returned(handle) = &mut lock(&self.stage).state {
             *handle = Some(task);
         }
     }
 }
 
-/// Leaves what becomes of a call that is begun elsewhere; without a result, the pool is gone.
+/// Leaves the outcome of a call that is begun elsewhere; without a result, the pool is gone.
 struct Again {
     shared: Arc<Shared>,
     stage: Arc<Mutex<Stage>>,
@@ -237,7 +238,7 @@ impl Again {
             return;
         }
         match (open, origin.limits.call) {
-            // The watcher has found nothing to end.
+            // The watcher has found no open call to end.
             (Ok(mut open), Some((at, after))) if at <= Instant::now() => {
                 let error = self.shared.timeout(Phase::Call, after);
                 open.journal.end(Err(&error));
@@ -343,7 +344,7 @@ impl Drop for ReplyStream {
         let mut stage = lock(&self.stage);
         let left = std::mem::replace(&mut stage.state, State::Over);
         drop(stage);
-        // A task that begins the call elsewhere ends with its handle.
+        // The task that begins a call elsewhere ends with its handle.
         if let State::Open(open) = left {
             open.end(Outcome::Cancelled);
         }

@@ -5,8 +5,9 @@ use super::supervisor::Event;
 use crate::schedule::WorkerKey;
 
 impl Shared {
-    /// A cancelled call cannot be stopped. `false` when its worker has no other call to wait for: it is out of the schedule then, and stays
-    /// without calls until it is killed.
+    /// Handles a cancelled call that cannot be stopped. Returns `false` if its worker has no other
+    /// call to wait for: the worker is then removed from the schedule, and gets no calls before it
+    /// is killed.
     pub(super) fn stuck(&self, key: WorkerKey) -> bool {
         let mut guard = self.lock();
         let state = &mut *guard;
@@ -22,7 +23,7 @@ impl Shared {
             return false;
         }
         live.stuck += 1;
-        // At once: what it gives back must not come to it again.
+        // At once: calls that the worker gives back must not return to it.
         let retired = state.scheduler.retire(key);
         let behind = state.call_back(key);
         drop(guard);
@@ -32,7 +33,8 @@ impl Shared {
         true
     }
 
-    /// The worker may be in an unknown state. It gets no further calls from now on; to be called while a call still has a slot of it.
+    /// Gives no further calls to a worker that may be in an unknown state. To be called while a
+    /// call still has one of its slots.
     pub(super) fn renew(&self, key: WorkerKey) {
         let mut state = self.lock();
         let retired = state.scheduler.retire(key);
@@ -43,7 +45,7 @@ impl Shared {
         self.send(Event::Interrupted(key));
     }
 
-    /// A call that could not be stopped is over all the same.
+    /// Notes that a call that could not be stopped has ended nevertheless.
     pub(super) fn unstuck(&self, key: WorkerKey) {
         if let Some(live) = self.lock().workers.get_mut(key) {
             live.stuck -= 1;
@@ -52,7 +54,7 @@ impl Shared {
 }
 
 impl State {
-    /// A worker that drains has only calls left that cannot be stopped.
+    /// Returns true if a draining worker has only calls left that cannot be stopped.
     pub(super) fn only_stuck(&self, key: WorkerKey) -> bool {
         let live = self.workers.get(key);
         live.is_some_and(|live| {

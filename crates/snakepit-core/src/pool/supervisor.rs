@@ -29,17 +29,17 @@ mod spares;
 mod starting;
 mod terminated;
 
-/// What the supervisor is told.
+/// A message to the supervisor.
 pub(super) enum Event {
-    /// A draining worker has no calls any more.
+    /// A draining worker has no more calls.
     Idle(WorkerKey),
     /// A call found the worker dead, or it is being killed.
     Lost(WorkerKey),
     /// A call of the worker cannot be stopped, and others run in it.
     Stuck(WorkerKey),
-    /// What stopped a call of the worker may have left it in an unknown state.
+    /// The exception that stopped a call may have left the worker in an unknown state.
     Interrupted(WorkerKey),
-    /// Somebody wants the worker replaced at once.
+    /// A user requests that the worker drains and is replaced at once.
     Drain(WorkerKey),
     /// Keep this many workers.
     Resize {
@@ -48,7 +48,7 @@ pub(super) enum Event {
     },
     /// A worker is due to be replaced.
     Due,
-    /// The first call waits, in a pool that grows by itself.
+    /// The first call waits, in a pool with `autoscale`.
     Waiting,
     /// Replace this worker.
     Recycle {
@@ -59,7 +59,7 @@ pub(super) enum Event {
     Close { drain: Duration, grace: Duration },
 }
 
-/// How far the pool is, for those who wait for it.
+/// The stage of the pool, for those who wait for it.
 #[derive(Clone, Debug)]
 pub(super) enum Readiness {
     Starting,
@@ -80,12 +80,12 @@ pub(super) struct Supervisor {
     restarts: Restarts,
     /// No start before this moment.
     not_before: Option<Instant>,
-    /// The pool gave up; once the pause is over it tries one start.
+    /// The pool gave up; after the pause it tries one start.
     half_open: bool,
     began: Instant,
     recycling: Recycling,
     scaler: Option<Scaler>,
-    /// Tell the end of workers that are spare, or were.
+    /// Tasks that wait for the end of spare workers, current and former.
     spare_watchers: JoinSet<(WorkerId, WorkerExit)>,
     _orphaned: CloseWithSupervisor,
 }
@@ -144,11 +144,11 @@ impl Supervisor {
                 },
                 Some(started) = self.starts.join_next() => match started {
                     Ok(started) => self.started(started),
-                    // Starts catch panics, so it was cancelled: the runtime is shutting down.
+                    // Starts catch panics, so this one was cancelled: the runtime is shutting down.
                     Err(_) => return,
                 },
                 Some(gone) = self.watchers.join_next() => {
-                    // It ends without an answer only with the runtime.
+                    // A watcher ends without an answer only with the runtime.
                     if let Ok((key, exit)) = gone {
                         self.gone(key, &exit);
                     }
@@ -185,7 +185,7 @@ impl Supervisor {
         }
     }
 
-    /// The next moment at which something is to be done.
+    /// Returns the next moment at which there is something to do.
     fn wake(&self, now: Instant) -> Option<Instant> {
         let times = [
             self.not_before,
@@ -220,7 +220,7 @@ impl Supervisor {
         }
     }
 
-    /// Starts or drains workers until their number is as it should be.
+    /// Starts or drains workers until their number is the intended one.
     fn reconcile(&mut self) {
         self.use_spares();
         let (target, present, coming) = {
@@ -252,7 +252,7 @@ impl Supervisor {
         if present >= target && self.shared.lock().scheduler.active() >= target {
             let first = !matches!(*self.shared.readiness.borrow(), Readiness::Ready);
             if first {
-                // Before those who wait for it hear of it.
+                // Reported before those who wait for readiness are woken.
                 self.tell_complete(present);
                 self.shared.readiness.send_replace(Readiness::Ready);
             }
@@ -323,24 +323,24 @@ impl Supervisor {
         };
         let good = self.started_well(&live);
         self.left(key, &live);
-        // A call that was lost with a worker is no part of a plan.
+        // The loss of a call together with its worker was not planned.
         let expected = exit.expected || live.draining && !live.lost;
         self.shared.tell_end(&Past::of(&live), exit, expected);
         if live.draining {
             return;
         }
-        // Before anybody is told that there is no worker any more.
+        // Before waiting calls learn that there are no workers.
         self.use_spares();
         if !exit.expected {
             self.tell_recycled(Past::of(&live), "worker_died", None);
         }
-        // Where its replacement is on its way, that is the restart.
+        // A replacement that is already starting counts as the restart.
         if self.recycling.adopt(key) {
             self.shared.lock().stats.restarts += 1;
         } else {
             self.missing += 1;
         }
-        // A worker that this pool killed because of a stuck call is not a sign that workers cannot live.
+        // A worker that this pool killed because of a stuck call does not count as a failure.
         if !exit.expected {
             let mut error = StartError::new(
                 ErrorCode::StartGaveUp,

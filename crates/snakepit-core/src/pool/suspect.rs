@@ -1,4 +1,4 @@
-//! Calls under suspicion: who was in a worker when it died, and who is refused for it.
+//! Suspects: calls that were in a worker when it died, and calls that are rejected for it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,12 +13,12 @@ use crate::policy::{Death, Standing};
 use crate::schedule::WorkerKey;
 use crate::{CallOptions, Error, Payload, WorkerExit, WorkerId};
 
-/// What is needed to tell a call again after the death of its worker.
+/// The data by which a call is recognised after the death of its worker.
 pub(super) struct Suspect {
     fingerprint: Option<Arc<str>>,
     tool: Arc<str>,
     args: Payload,
-    /// It may be tried alone before it is convicted.
+    /// The call may be isolated before it is convicted.
     harmless: bool,
 }
 
@@ -39,7 +39,7 @@ impl Suspect {
 }
 
 impl Shared {
-    /// The call as a suspect, where the pool has a quarantine.
+    /// Returns the call as a suspect. `None` if the pool has no quarantine.
     pub(super) fn suspect(
         &self,
         tool: &Arc<str>,
@@ -51,7 +51,8 @@ impl Shared {
         Some(Box::new(Suspect::new(tool, args, options, harmless)))
     }
 
-    /// Refuses a call that has killed too many workers, and counts it. `true` when it has to have a worker for itself.
+    /// Rejects and counts a call that has killed too many workers. Returns `true` if the call has
+    /// to be isolated.
     pub(super) fn screen(
         &self,
         progress: &Progress,
@@ -87,7 +88,7 @@ impl Shared {
         Err(error)
     }
 
-    /// A suspect has had a worker for itself and was answered.
+    /// Clears a suspect that was answered with a worker for itself.
     pub(super) fn acquit(&self, suspect: &Suspect) {
         if let Some(quarantine) = &mut self.lock().quarantine {
             let own = suspect.fingerprint.as_deref();

@@ -1,4 +1,4 @@
-//! The settings of telemetry, for workers that run and those that start later.
+//! The settings of telemetry, for running workers and for those that start later.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,7 +7,7 @@ use super::Pool;
 use super::shared::Shared;
 use crate::{ConfigError, TelemetryControl, Worker, WorkerId};
 
-/// The settings of a pool. The lock is held while they are handed on, so that no worker is left with old ones.
+/// The settings of a pool. The lock is held while they are sent, so that no worker keeps old ones.
 #[derive(Debug, Default)]
 pub(super) struct Settings(Mutex<TelemetryControl>);
 
@@ -18,11 +18,11 @@ impl Settings {
 }
 
 impl Pool {
-    /// Changes what workers report of their code, in those that run and those that start later. It returns at once; workers follow when they
-    /// have read it.
+    /// Changes the records that workers report of their code, for running workers and for those
+    /// that start later. Returns at once; workers follow when they have read the settings.
     ///
     /// # Errors
-    /// A setting that is out of range.
+    /// A setting is out of range.
     pub fn set_telemetry(&self, control: TelemetryControl) -> Result<(), ConfigError> {
         control.validate()?;
         let shared = self.shared();
@@ -40,16 +40,17 @@ impl Pool {
         Ok(())
     }
 
-    /// The settings of telemetry that workers of the pool have.
+    /// The settings of telemetry of the pool's workers.
     pub fn telemetry(&self) -> TelemetryControl {
         self.shared().telemetry.lock().clone()
     }
 
-    /// Changes what one worker reports of its code, until it ends or [`set_telemetry`](Self::set_telemetry) is called. Returns `false` if
-    /// there is no ready worker of this name.
+    /// Changes the records that one worker reports of its code, until it ends or
+    /// [`set_telemetry`](Self::set_telemetry) is called. Returns `false` if there is no ready
+    /// worker of this name.
     ///
     /// # Errors
-    /// A setting that is out of range.
+    /// A setting is out of range.
     pub fn set_worker_telemetry(
         &self,
         worker: &WorkerId,
@@ -66,13 +67,14 @@ impl Pool {
 }
 
 impl Shared {
-    /// A worker is ready: the settings may have changed while it started.
+    /// Sends the settings to a worker that is ready: they may have changed while it started.
     pub(super) fn hand_on_telemetry(&self, worker: &dyn Worker) {
         set(worker, &self.telemetry.lock());
     }
 }
 
-/// The implementation of a worker is foreign code; a panic in it leaves the worker with the settings that it had.
+/// Sends the settings to a worker. A panic in its implementation leaves it with the previous
+/// settings.
 fn set(worker: &dyn Worker, control: &TelemetryControl) {
     catch_unwind(AssertUnwindSafe(|| worker.set_telemetry(control))).ok();
 }

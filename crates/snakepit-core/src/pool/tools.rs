@@ -1,4 +1,4 @@
-//! The tools of a pool, as the worker described them that became ready last. They outlive that worker.
+//! The tools of a pool, as described by the latest ready worker. They outlive that worker.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use super::limits::Limits;
 use super::shared::Shared;
 use crate::{CallOptions, Error, Phase, ToolInfo};
 
-/// A description that is shared: looking a tool up copies no schema.
+/// A shared description: a lookup copies no schema.
 #[derive(Debug)]
 pub(super) struct Tools {
-    /// In the order of their definition.
+    /// The tools in the order of their definition.
     list: Vec<Arc<ToolInfo>>,
     by_name: HashMap<String, usize>,
 }
@@ -34,19 +34,20 @@ impl Tools {
 }
 
 impl Pool {
-    /// Tools, as the worker described them that became ready last. They stay known while no worker is ready; there are none before the
-    /// first worker was.
+    /// Returns the tools, as described by the latest ready worker. They stay known while no worker
+    /// is ready; before the first worker is ready, there are none.
     pub fn tools(&self) -> Vec<ToolInfo> {
         let known = self.shared().known_tools();
         let tools = known.iter().flat_map(|tools| &tools.list);
         tools.map(|tool| ToolInfo::clone(tool)).collect()
     }
 
-    /// Looks a tool up by its name; `None` if the pool has none of that name. Before the first worker is ready it waits, as long as a call
-    /// with these options may wait for a slot.
+    /// Looks up a tool by its name. `None` if the pool has none of that name. Before the first
+    /// worker is ready, it waits as long as a call with these options may wait for a slot.
     ///
     /// # Errors
-    /// [`Error::Timeout`] in [`Phase::Queue`], [`Error::Start`] as soon as the pool gives up, [`Error::Closed`].
+    /// [`Error::Timeout`] in [`Phase::Queue`], [`Error::Start`] as soon as the pool gives up,
+    /// [`Error::Closed`].
     ///
     /// # Cancel safety
     /// Safe.
@@ -72,7 +73,7 @@ impl Shared {
         self.lock().tools.clone()
     }
 
-    /// Waits for the first worker that describes itself.
+    /// Waits for the first worker that describes its tools.
     async fn described(&self) -> Result<Arc<Tools>, Error> {
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());

@@ -1,7 +1,8 @@
 //! The wait of a call that was sent ahead, until its turn.
 //!
-//! Its time in the queue runs. The worker is asked for it when the call in front is slow, and when that time is over: then the answer
-//! decides, since a call that has begun has its turn.
+//! Its time in the queue continues. The pool recalls the call if the call in front is slow, and
+//! when its queue time is over. In the second case the worker's answer decides: a call that it has
+//! begun has its turn.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -19,30 +20,30 @@ use super::shared::Shared;
 use super::stats::Outcome;
 use crate::{CallError, CallId, Error, Payload, Phase};
 
-/// Time after which a call in front is slow.
+/// Time after which a call in front counts as slow.
 const SLOW: Duration = Duration::from_millis(2);
 
-/// Time after which a worker is asked again for a call.
+/// Time after which the recall of a call is repeated.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// Time for the answer whether a call has begun whose time in the queue is over.
+/// Time for the answer to the recall of a call whose queue time is over.
 const LATE: Duration = Duration::from_millis(250);
 
-/// The fate of a call that was sent ahead.
+/// The outcome of the wait of a call that was sent ahead.
 pub(super) enum Turn {
-    /// It is over.
+    /// The call is over.
     Over(Payload, Lease),
-    /// The slot is its own.
+    /// The call has its slot.
     Own(Running<Payload>),
-    /// It was never begun, and is not in the worker any more.
+    /// The call was never begun, and is no longer in the worker.
     Back(Early, Arc<Shared>),
 }
 
-/// The question whether a call has begun, and when to look at it again.
+/// A recall in progress, and the time of the next check of the call.
 struct Question {
     answer: Option<JoinHandle<bool>>,
     look: Instant,
-    /// The time of the call in the queue is over: the answer decides.
+    /// The queue time of the call is over: the answer decides.
     late: bool,
 }
 
@@ -61,18 +62,18 @@ impl Question {
         self.look = Instant::now() + again;
     }
 
-    /// The answer: `true` if the call has come back.
+    /// Polls for the answer: `true` if the call has come back.
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<bool> {
         let Some(answer) = &mut self.answer else {
             return Poll::Pending;
         };
         let back = ready!(Pin::new(answer).poll(context));
         self.answer = None;
-        // Without a runtime nobody can be asked.
+        // Without a runtime the worker cannot answer.
         Poll::Ready(back.unwrap_or(false))
     }
 
-    /// Looks at the call: asks for it when its time in the queue is over, or the call in front is slow.
+    /// Checks the call: recalls it if its queue time is over, or the call in front is slow.
     fn step(&mut self, lease: &Lease, call: CallId, until: Instant) {
         let now = Instant::now();
         if now >= until {
@@ -88,8 +89,9 @@ impl Question {
 }
 
 impl Running<Payload> {
-    /// Waits until a call that was sent ahead is over, has its turn, or has come back. Until then its time in the queue runs. When that is
-    /// over, its worker decides: a call that it has begun has its turn.
+    /// Waits until a call that was sent ahead is over, has its turn, or has come back. Until then
+    /// its queue time continues. When that is over, its worker decides: a call that it has begun
+    /// has its turn.
     pub(super) async fn turn(mut self, limits: &Limits) -> Result<Turn, Error> {
         let mut sleep = pin!(None::<Sleep>);
         let (until, after) = limits.queue;
@@ -102,7 +104,7 @@ impl Running<Payload> {
                 let called_back = self.tell_sent();
                 let lease = self.lease.as_mut().expect("the call is not over");
                 if called_back {
-                    // Once more: its worker may have been asked before it had the call.
+                    // Recalled again: the first recall may have preceded the call.
                     question.ask(lease, self.call, AGAIN);
                 }
                 match question.poll(context) {
@@ -120,7 +122,7 @@ impl Running<Payload> {
                     return Poll::Ready(Ok(self.own()));
                 }
                 if question.late {
-                    // Without an answer nobody knows whether it runs.
+                    // Without an answer it is unknown whether the call runs.
                     let error = lease.shared().timeout(Phase::Call, after);
                     self.abandon(Outcome::CallTimeout);
                     return Poll::Ready(Err(error));
@@ -145,12 +147,12 @@ impl Running<Payload> {
         self.lease.take().expect("the call is not over")
     }
 
-    /// It is not in the worker any more.
+    /// Ends the wait of a call that is no longer in the worker.
     fn back(&mut self) -> Turn {
         self.take().come_back()
     }
 
-    /// The worker has begun it, or is about to.
+    /// Ends the wait of a call that the worker has begun, or is about to.
     fn own(&mut self) -> Turn {
         if let Some(lease) = &mut self.lease {
             lease.own();
@@ -187,7 +189,7 @@ impl Running<Payload> {
     }
 }
 
-/// Ready at this time, and wakes the task then.
+/// Returns `Ready` at this time; until then the task will be woken at it.
 fn wake_at(
     timer: &mut Pin<&mut Option<Sleep>>,
     at: Instant,
@@ -203,7 +205,7 @@ fn wake_at(
 }
 
 impl Lease {
-    /// Gives up the place of a call that was sent ahead and is not in the worker any more.
+    /// Gives up the place of a call that was sent ahead and is no longer in the worker.
     fn come_back(mut self) -> Turn {
         let shared = Arc::clone(self.shared());
         let early = self.early.take().expect("it was sent ahead");
@@ -211,7 +213,8 @@ impl Lease {
         Turn::Back(early, shared)
     }
 
-    /// When the call in front is slow, unless the slot is passed on before.
+    /// Returns the time at which the call in front counts as slow, unless the slot is passed on
+    /// before.
     fn slow_at(&self) -> Instant {
         let passed_on = self.shared().lock().passed_on(self.grant());
         let since = self.since().max(passed_on);
@@ -219,7 +222,7 @@ impl Lease {
     }
 }
 
-/// Asks for a call whose caller has left, until there is an answer: `false` if the worker has begun it.
+/// Recalls an abandoned call until there is an answer: `false` if the worker has begun it.
 pub(super) async fn has_come_back(lease: &Lease, call: CallId) -> bool {
     loop {
         if let Ok(back) = timeout(AGAIN, lease.recall(call)).await {

@@ -12,16 +12,17 @@ use super::stats::Outcome;
 use crate::schedule::Ticket;
 use crate::{Error, Phase};
 
-/// A place in the queue. Dropping it leaves the queue; a slot that came at that very moment is passed on.
+/// A place in the queue. Dropping it leaves the queue; a slot that arrives at that moment is passed
+/// on.
 pub(super) struct Waiting {
     shared: Arc<Shared>,
     ticket: Ticket,
     receiver: oneshot::Receiver<Result<Lease, Error>>,
     since: Instant,
     items: u64,
-    /// Calls in the queue when it came there, itself among them.
+    /// Number of calls in the queue when the call entered it, including itself.
     queue_size: usize,
-    /// How to count the call when this is dropped; nothing once it has a slot.
+    /// Outcome with which the call is counted when this is dropped. `None` once it has a slot.
     outcome: Option<Outcome>,
 }
 
@@ -45,7 +46,7 @@ impl Waiting {
         }
     }
 
-    /// Number of calls in the queue when this one came there, itself among them.
+    /// Number of calls in the queue when the call entered it, including itself.
     pub(super) const fn queue_size(&self) -> usize {
         self.queue_size
     }
@@ -57,7 +58,7 @@ impl Waiting {
             None => Ok((&mut self.receiver).await),
         };
         match (answer, limit) {
-            // The slot came, but too late: this task did not run in between. It goes to the next one.
+            // The slot arrived, but this task was resumed too late. The slot goes to the next call.
             (Ok(Ok(Ok(_))), Some((until, after))) if until <= Instant::now() => {
                 self.outcome = Some(Outcome::QueueTimeout);
                 Err(self.shared.timeout(Phase::Queue, after))
@@ -75,7 +76,7 @@ impl Waiting {
                 self.outcome = Some(Outcome::QueueTimeout);
                 Err(self.shared.timeout(Phase::Queue, after))
             }
-            // The sender goes only with the pool's state.
+            // The sender is dropped only with the pool's state.
             (Ok(Err(_)) | Err(_), _) => {
                 self.outcome = Some(Outcome::Error);
                 Err(self.shared.closed())

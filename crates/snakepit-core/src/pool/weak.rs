@@ -5,14 +5,14 @@ use std::sync::Weak;
 
 use super::{Inner, Pool};
 
-/// A pool that somebody else keeps running.
+/// A handle of a pool that does not keep it running.
 #[derive(Clone)]
 pub struct WeakPool {
     inner: Weak<Inner>,
 }
 
 impl Pool {
-    /// A handle that does not keep the pool running.
+    /// Returns a handle that does not keep the pool running.
     pub fn downgrade(&self) -> WeakPool {
         WeakPool {
             inner: std::sync::Arc::downgrade(&self.inner),
@@ -21,7 +21,7 @@ impl Pool {
 }
 
 impl WeakPool {
-    /// The pool, unless its last handle is gone.
+    /// Returns the pool. `None` if its last handle is gone.
     pub fn upgrade(&self) -> Option<Pool> {
         let inner = self.inner.upgrade()?;
         Some(Pool { inner })

@@ -18,35 +18,35 @@ pub(super) struct Spare {
     pub(super) ready: Instant,
 }
 
-/// One worker that was ready.
+/// A worker that has become ready.
 pub(super) struct Live {
     pub(super) worker: Arc<dyn Worker>,
     pub(super) id: WorkerId,
     pub(super) ready: Instant,
-    /// Calls that ended, items of batches counted one by one.
+    /// Number of calls that ended, items of batches counted one by one.
     pub(super) calls: u64,
-    /// It has returned a result.
+    /// The worker has returned a result.
     pub(super) answered: bool,
     pub(super) draining: bool,
-    /// A call was lost with it: it is dead, or about to be.
+    /// A call was lost with the worker: it is dead, or about to be.
     pub(super) lost: bool,
-    /// When it is due to be replaced.
+    /// Limits after which it is replaced.
     pub(super) limits: OwnLimits,
-    /// Why it is replaced, once it drains for that.
+    /// Reason of its replacement, once it drains for that.
     pub(super) recycled: Option<RecycleReason>,
-    /// Its replacement starts when it is gone.
+    /// Its replacement starts only when it is gone.
     pub(super) in_place: bool,
-    /// It is ended then, if it still drains.
+    /// Moment at which it is ended if it still drains.
     pub(super) drain_until: Option<Instant>,
     /// Its signs of life.
     pub(super) heartbeat: Track,
-    /// What came of its health checks; nothing where there are none.
+    /// Results of its health checks. `None` without health checks.
     pub(super) health: Option<Record>,
-    /// Calls in it that cannot be stopped.
+    /// Number of its calls that cannot be stopped.
     pub(super) stuck: u16,
     /// Its slots have calls ahead of their turn.
     pub(super) ahead: bool,
-    /// When each slot was last passed on to such a call.
+    /// Time at which each slot was last passed on to such a call.
     passed_on: Vec<Option<Instant>>,
 }
 
@@ -74,30 +74,31 @@ impl Live {
         }
     }
 
-    /// Its slots have calls ahead of their turn from now on.
+    /// Allows calls ahead of their turn in its slots.
     pub(super) fn let_ahead(&mut self, slots: u16) {
         self.ahead = true;
         self.passed_on = vec![None; usize::from(slots)];
     }
 
-    /// A slot belongs to a call now that was sent ahead to it.
+    /// Notes that a slot was passed on to a call that was sent ahead to it.
     pub(super) fn pass_on(&mut self, slot: Slot, now: Instant) {
         if let Some(place) = self.passed_on.get_mut(usize::from(slot.0)) {
             *place = Some(now);
         }
     }
 
-    /// When that happened last.
+    /// Returns the time at which the slot was last passed on so.
     pub(super) fn passed_on(&self, slot: Slot) -> Option<Instant> {
         *self.passed_on.get(usize::from(slot.0))?
     }
 
-    /// It was ready for this long, or has returned a result: whatever becomes of it, it had started well.
+    /// Returns true if the worker was ready for this long, or has returned a result; its death then
+    /// does not count as a failed start.
     pub(super) fn has_started_well(&self, min_lifetime: Duration) -> bool {
         self.answered || self.ready.elapsed() >= min_lifetime
     }
 
-    /// Counts calls that ended, with a result or not; `true` when they make the worker due.
+    /// Counts calls that ended, with a result or not. Returns `true` if they make the worker due.
     pub(super) const fn count(&mut self, calls: u64, answered: bool) -> bool {
         self.answered |= answered && calls > 0;
         let before = self.calls;
@@ -106,11 +107,11 @@ impl Live {
     }
 }
 
-/// A table with the scheduler's places as index: a look-up on the hot path costs no hash.
+/// A table with the scheduler's places as index: a lookup on the hot path needs no hash.
 pub(super) struct Workers<T = Live> {
     places: Vec<Option<(WorkerKey, T)>>,
-    /// Dead workers whose places replacements have taken. A worker leaves the schedule when a call is
-    /// lost with it; its entry stays until its process is gone and its end is reported.
+    /// Dead workers whose places replacements have taken. A worker leaves the schedule when a call
+    /// is lost with it; its entry stays until its process is gone and its end is reported.
     displaced: Vec<(WorkerKey, T)>,
 }
 

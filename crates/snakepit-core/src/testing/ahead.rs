@@ -9,14 +9,14 @@ use super::ScriptedWorker;
 use super::handle::lock;
 use crate::{CallError, CallId, Payload, Request, Slot};
 
-/// What became of calls of a worker that takes calls ahead.
+/// The calls of a worker that takes calls ahead.
 #[derive(Debug, Default)]
 pub(super) struct Ahead {
-    /// Calls that have come to it.
+    /// Calls that were given to it.
     pub(super) given: HashSet<CallId>,
     pub(super) begun: HashSet<CallId>,
     pub(super) taken_back: HashSet<CallId>,
-    /// Questions for calls so far.
+    /// Recalls so far.
     pub(super) recalls: usize,
     /// Calls that were given to it behind another one.
     pub(super) behind: usize,
@@ -37,7 +37,7 @@ impl ScriptedWorker {
                 Ok(_turn) => worker.guarded(request).await,
                 Err(error) => Err(error),
             };
-            // Whoever waited may have left.
+            // The caller may have left.
             sender.send(ended).ok();
         });
         match answer.await {
@@ -46,7 +46,7 @@ impl ScriptedWorker {
         }
     }
 
-    /// The turn of a call in its slot. An error if it never comes.
+    /// Waits for the turn of a call in its slot. Returns an error if it never comes.
     async fn turn(&self, slot: Slot, call: CallId) -> Result<MutexGuard<'_, ()>, CallError> {
         let turn = &self.turns[usize::from(slot.0)];
         let turn = match turn.try_lock() {
@@ -73,7 +73,7 @@ impl ScriptedWorker {
         if !skipped {
             return Ok(turn);
         }
-        // The worker begins with the next one and does not answer.
+        // The worker begins the next call and does not answer.
         drop(turn);
         let mut ended = self.ended.subscribe();
         tokio::select! {
@@ -83,7 +83,7 @@ impl ScriptedWorker {
         }
     }
 
-    /// Takes a call back; `false` if it was begun.
+    /// Takes a call back. Returns `false` if it was begun.
     pub(super) fn take_back(&self, call: CallId) -> bool {
         let mut ahead = lock(&self.ahead);
         if !self.is_alive() || ahead.begun.contains(&call) {
@@ -93,19 +93,19 @@ impl ScriptedWorker {
         true
     }
 
-    /// Ends a call that was taken back. One that has not come yet will be skipped.
+    /// Ends a call that was taken back. A call that has not arrived yet will be skipped.
     pub(super) fn give_one_back(&self, call: CallId) {
         let given = lock(&self.ahead).given.contains(&call);
         self.ended
             .send_if_modified(|calls| given && calls.insert(call));
     }
 
-    /// Calls that were given to it while another one was in their slot.
+    /// Number of calls that were given to it while another one was in their slot.
     pub fn sent_ahead(&self) -> usize {
         lock(&self.ahead).behind
     }
 
-    /// How often it was asked for a call.
+    /// Number of recalls so far.
     pub fn recalls(&self) -> usize {
         lock(&self.ahead).recalls
     }

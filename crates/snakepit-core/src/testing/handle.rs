@@ -1,4 +1,4 @@
-//! The profile of scripted workers, by which a test steers them.
+//! The profile of scripted workers, by which a test controls them.
 
 use std::collections::VecDeque;
 use std::num::NonZeroU16;
@@ -14,7 +14,7 @@ use crate::{
     ErrorCode, HostState, StartContext, StartError, ToolInfo, Worker, WorkerInfo, WorkerProfile,
 };
 
-/// What a start does.
+/// The effect of a start.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub enum Script {
@@ -34,11 +34,12 @@ pub enum Script {
     Slow(Duration),
 }
 
-/// Starts scripted workers. Cheap to clone; clones steer the same workers.
+/// Starts scripted workers. Cheap to clone; clones control the same workers.
 ///
-/// Tools, by name: `gate` waits for [`allow`](Self::allow), `hang` never ends by itself but gives up when it is cancelled, `stuck` does not
-/// even do that, `nap` takes 10 ms, `die` kills its worker, `fail` fails, `health` fails while its
-/// worker is told to be unwell, `count` streams chunks until it is cancelled, `pause` one chunk and then nothing; everything else echoes its arguments.
+/// Tools, by name: `gate` waits for [`allow`](Self::allow); `hang` never ends, except when it is
+/// cancelled; `stuck` does not even end then; `nap` takes 10 ms; `die` kills its worker; `fail`
+/// fails; `health` fails while its worker is set to be unwell; `count` streams chunks until it is
+/// cancelled; `pause` streams one chunk and then nothing. Every other tool echoes its arguments.
 #[derive(Clone, Debug)]
 pub struct ScriptedProfile {
     pub(super) inner: Arc<Inner>,
@@ -49,9 +50,9 @@ pub struct ScriptedProfile {
 pub(super) struct Inner {
     pub(super) slots: NonZeroU16,
     pub(super) ahead: AtomicBool,
-    /// Answers to questions for calls that may be given.
+    /// Permits for answers to recalls.
     pub(super) recalls: Semaphore,
-    /// Answers that may be told.
+    /// Permits for reports of ended calls.
     pub(super) answers: Semaphore,
     pub(super) gate: Semaphore,
     scripts: Mutex<VecDeque<Script>>,
@@ -60,13 +61,13 @@ pub(super) struct Inner {
     tools: Mutex<Vec<ToolInfo>>,
     workers: Mutex<Vec<Weak<ScriptedWorker>>>,
     starts: watch::Sender<usize>,
-    /// Starts under way.
+    /// Starts in progress.
     starting: AtomicUsize,
     /// Most workers that were alive or starting at the same time.
     most: AtomicUsize,
 }
 
-/// A start under way, counted until it is dropped.
+/// A start in progress, counted until this is dropped.
 struct Starting<'a>(&'a Inner);
 
 impl Drop for Starting<'_> {
@@ -76,10 +77,10 @@ impl Drop for Starting<'_> {
 }
 
 impl ScriptedProfile {
-    /// Workers with this number of slots.
+    /// Creates a profile of workers with this number of slots.
     ///
     /// # Panics
-    /// When `slots` is 0.
+    /// If `slots` is 0.
     pub fn new(slots: u16) -> Self {
         Self {
             inner: Arc::new(Inner {
@@ -101,7 +102,7 @@ impl ScriptedProfile {
         }
     }
 
-    /// Gives the workers this state, whose sessions their calls use.
+    /// Sets the host state of the workers, whose sessions their calls use.
     #[must_use]
     pub fn with_state(mut self, state: HostState) -> Self {
         self.state = Some(state);
@@ -120,44 +121,45 @@ impl ScriptedProfile {
         self
     }
 
-    /// Keeps workers from answering whether they have begun a call, until [`answer_recalls`](Self::answer_recalls).
+    /// Keeps workers from answering recalls, until [`answer_recalls`](Self::answer_recalls).
     pub fn hold_recalls(&self) {
         self.inner.recalls.forget_permits(usize::MAX);
     }
 
-    /// Lets them answer.
+    /// Lets workers answer recalls.
     pub fn answer_recalls(&self) {
         self.inner.recalls.add_permits(1 << 20);
     }
 
-    /// Holds back what workers answer: they give calls back, and nobody hears of it until [`tell_answers`](Self::tell_answers).
+    /// Delays reports of workers: they give calls back, but that is reported only after
+    /// [`tell_answers`](Self::tell_answers).
     pub fn hold_answers(&self) {
         self.inner.answers.forget_permits(usize::MAX);
     }
 
-    /// Lets everybody hear the answers.
+    /// Releases the delayed reports.
     pub fn tell_answers(&self) {
         self.inner.answers.add_permits(1 << 20);
     }
 
-    /// Says what the next start without a script does.
+    /// Sets the effect of the next start without a script.
     #[must_use]
     pub fn then(self, script: Script) -> Self {
         lock(&self.inner.scripts).push_back(script);
         self
     }
 
-    /// Says what starts do once the scripts are used up.
+    /// Sets the effect of starts once the scripts are used up.
     pub fn otherwise(&self, script: Script) {
         *lock(&self.inner.default) = script;
     }
 
-    /// Says which tools are the health checks of workers that start from now on.
+    /// Sets the tools that are the health checks of workers that start from now on.
     pub fn set_health_checks(&self, tools: &[&str]) {
         *lock(&self.inner.health_checks) = tools.iter().map(|tool| (*tool).to_owned()).collect();
     }
 
-    /// Says which tools workers describe that start from now on; none at first.
+    /// Sets the tools described by workers that start from now on; none at first.
     pub fn set_tools(&self, names: &[&str]) {
         let tool = |name: &&str| ToolInfo {
             name: (*name).to_owned(),
@@ -166,7 +168,7 @@ impl ScriptedProfile {
         *lock(&self.inner.tools) = names.iter().map(tool).collect();
     }
 
-    /// Starts so far.
+    /// Number of starts so far.
     pub fn starts(&self) -> usize {
         *self.inner.starts.borrow()
     }
@@ -187,7 +189,7 @@ impl ScriptedProfile {
         self.inner.most.load(Ordering::SeqCst)
     }
 
-    /// Workers that are alive, oldest first.
+    /// Returns the workers that are alive, oldest first.
     pub fn workers(&self) -> Vec<Arc<ScriptedWorker>> {
         lock(&self.inner.workers)
             .iter()

@@ -17,41 +17,42 @@ use crate::{
     TelemetryControl, ToolError, Worker, WorkerExit, WorkerId, WorkerInfo,
 };
 
-/// A worker that does what the name of the tool says; see [`ScriptedProfile`].
+/// A worker whose tools act by their names; see [`ScriptedProfile`].
 #[derive(Debug)]
 pub struct ScriptedWorker {
     id: WorkerId,
     info: WorkerInfo,
     profile: ScriptedProfile,
     exit: watch::Sender<Option<WorkerExit>>,
-    /// How it is about to end; its calls are lost already.
+    /// Its coming exit; its calls are lost already.
     lost: watch::Sender<Option<WorkerExit>>,
     cancelled: watch::Sender<HashSet<CallId>>,
     running: AtomicUsize,
-    /// What it says of its memory, once it was told.
+    /// The memory that it reports.
     memory: AtomicU64,
-    /// What it says of its threads; without that it never answers.
+    /// The stacks that it reports. `None` if it never answers.
     stacks: Mutex<Option<Stacks>>,
     calls: AtomicUsize,
-    /// Its sign of life; none at all while this is empty.
+    /// Its sign of life. `None` if it gives none.
     pulse: Mutex<Option<Pulse>>,
     cpu: Mutex<Option<Duration>>,
     questions: AtomicUsize,
     unwell: AtomicBool,
-    /// It wants to be replaced.
+    /// It requests its replacement.
     renewal: AtomicBool,
     /// A call `stuck` runs.
     stuck: AtomicBool,
-    /// The pool has asked for what it has not begun.
+    /// The pool has requested the calls that it has not begun.
     given_back: watch::Sender<bool>,
-    /// What the pool says of the end that it plans.
+    /// The announced reason of its end.
     why: Mutex<Option<String>>,
-    /// The settings of records that it was given last.
+    /// The latest settings of records.
     telemetry: Mutex<Option<TelemetryControl>>,
-    /// Where it takes calls ahead: one call runs in each slot at a time, in the order in which they came.
+    /// Locks of the slots of a worker that takes calls ahead: each slot runs one call at a time, in
+    /// order of arrival.
     pub(super) turns: Vec<tokio::sync::Mutex<()>>,
     pub(super) ahead: Mutex<Ahead>,
-    /// Calls that it was given and has given back.
+    /// Calls that were given to it and have come back.
     pub(super) ended: watch::Sender<HashSet<CallId>>,
     pub(super) tasks: TaskTracker,
 }
@@ -88,63 +89,63 @@ impl ScriptedWorker {
         }
     }
 
-    /// Its name.
+    /// Name of the worker.
     pub const fn id(&self) -> &WorkerId {
         &self.id
     }
 
-    /// The settings of records that it was given last. `None` before.
+    /// The latest settings of records. `None` before the first.
     pub fn telemetry(&self) -> Option<TelemetryControl> {
         lock(&self.telemetry).clone()
     }
 
-    /// Calls in it now.
+    /// Number of calls in it now.
     pub fn running(&self) -> usize {
         self.running.load(Ordering::SeqCst)
     }
 
-    /// Calls that it has had so far, `echo` left out.
+    /// Number of calls so far, without `echo`.
     pub fn calls(&self) -> usize {
         self.calls.load(Ordering::SeqCst)
     }
 
-    /// Says how many bytes of memory it has.
+    /// Sets the bytes of memory that it reports.
     pub fn set_memory(&self, bytes: u64) {
         self.memory.store(bytes, Ordering::SeqCst);
     }
 
-    /// Says what its next signs of life tell; with nothing it gives none.
+    /// Sets its next signs of life; with `None` it gives none.
     pub fn set_pulse(&self, pulse: Option<Pulse>) {
         *lock(&self.pulse) = pulse;
     }
 
-    /// Says how much CPU time it has used.
+    /// Sets the CPU time that it reports.
     pub fn set_cpu(&self, cpu: Duration) {
         *lock(&self.cpu) = Some(cpu);
     }
 
-    /// Says where its threads are; with nothing it never answers such a question. At first it has no threads.
+    /// Sets the stacks that it reports; with `None` it never answers. At first it has no threads.
     pub fn set_stacks(&self, stacks: Option<Stacks>) {
         *lock(&self.stacks) = stacks;
     }
 
-    /// Says whether its tool `health` succeeds; it does at first.
+    /// Sets the success of its tool `health`; it succeeds at first.
     pub fn set_well(&self, well: bool) {
         self.unwell.store(!well, Ordering::SeqCst);
     }
 
-    /// Signs of life that it was asked for so far.
+    /// Number of requests for signs of life so far.
     pub fn questions(&self) -> usize {
         self.questions.load(Ordering::SeqCst)
     }
 
-    /// It has not died and was not stopped.
+    /// Returns true if it has neither died nor been stopped.
     pub fn is_alive(&self) -> bool {
         self.exit.borrow().is_none()
     }
 
-    /// Its connections end: calls in it, and all that come, are lost with it. Its process goes on ending, also when it is stopped, until
-    /// [`end`](Self::end) is called.
+    /// Ends its connections: its calls, and all later ones, are lost with it. Its process continues
+    /// to end, even after `stop`, until [`end`](Self::end) is called.
     pub fn lose(&self, how: WorkerExit) {
         self.lost.send_replace(Some(how));
     }
@@ -158,7 +159,7 @@ impl ScriptedWorker {
         });
     }
 
-    /// Ends it in this way, unless it has ended already.
+    /// Ends it with this exit, unless it has ended already.
     pub fn end(&self, how: WorkerExit) {
         self.exit.send_if_modified(|exit| {
             let alive = exit.is_none();
@@ -228,7 +229,7 @@ impl ScriptedWorker {
             }
             "behind" if self.stuck.load(Ordering::SeqCst) => {
                 let mut given_back = self.given_back.subscribe();
-                // A sender that lives in `self` does not end.
+                // The sender lives in `self`, so waiting cannot fail.
                 given_back.wait_for(|back| *back).await.ok();
                 Err(CallError::NotBegun)
             }
@@ -249,7 +250,7 @@ impl ScriptedWorker {
         if !self.is_alive() || self.lost.borrow().is_some() {
             return Err(self.gone(false).await);
         }
-        // The commonest tool does not wait, and benchmarks rely on it to cost nothing.
+        // The commonest tool does not wait; benchmarks rely on its negligible cost.
         if &*request.tool == "echo" {
             return Ok(request.args);
         }

@@ -1,39 +1,39 @@
-//! What stopped a cancelled call.
+//! The step that stopped a cancelled call.
 
 use std::time::Duration;
 
 use serde::Serialize;
 
-/// How a cancelled call came to its end.
+/// The end of a cancelled call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stopped {
-    /// What did it.
+    /// Step that ended it.
     pub step: StopStep,
     /// Time from the cancellation to the end of the tool.
     pub after: Duration,
 }
 
-/// The steps that are taken one after the other to stop the tool of a cancelled call.
+/// The steps by which the tool of a cancelled call is stopped, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum StopStep {
-    /// The tool saw that it was cancelled, or came to its end by itself.
+    /// The tool saw that it was cancelled, or ended on its own.
     Flag,
     /// Its asyncio task was cancelled.
     Task,
     /// An exception was raised in it while it ran.
     Exception,
-    /// The same, while it waited in the system: the wait was interrupted.
+    /// An exception was raised in it while it waited in a system call, which was interrupted.
     Interrupt,
-    /// It did not end after the first exception, and a second one was raised.
+    /// A second exception was raised, because it did not end after the first.
     Again,
-    /// Nothing helped: its worker was killed.
+    /// Its worker was killed, because no other step had an effect.
     Kill,
 }
 
 impl StopStep {
-    /// One word for it.
+    /// Returns the step as one word.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Flag => "flag",

@@ -1,4 +1,4 @@
-//! When a pool runs the health checks of its workers.
+//! Settings of the health checks of workers.
 
 use std::time::Duration;
 
@@ -7,16 +7,19 @@ use serde::Serialize;
 use crate::ConfigError;
 use crate::config::{duration, interval, range};
 
-/// How often workers run their own health checks, and what follows when these fail. A worker without checks is left alone.
+/// The schedule of the workers' own health checks, and the consequence of failures. Has no effect
+/// on workers without checks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct HealthConfig {
-    /// Whether checks are run; they are by default.
+    /// Runs the checks; `true` by default.
     pub enabled: bool,
-    /// Time between two checks of a worker, 10 ms at least; 30 s by default. The first one comes after half to one and a half of it, so that
-    /// workers that started together are not checked together.
+    /// Time between two checks of a worker, at least 10 ms; 30 s by default. The first check comes
+    /// after half to one and a half of it, so that workers that started together are not checked
+    /// together.
     pub interval: Duration,
-    /// Time for the checks of a worker, all together; 5 s by default. A check that takes longer has failed, and is stopped like a call.
+    /// Time for the checks of a worker, all together; 5 s by default. A check that takes longer has
+    /// failed, and is cancelled like a call.
     pub timeout: Duration,
     /// Checks in a row that must fail, 1 to 100, before the worker is replaced; 3 by default.
     pub failures: u32,
@@ -34,7 +37,7 @@ impl Default for HealthConfig {
 }
 
 impl HealthConfig {
-    /// A check comes late by this at most.
+    /// Longest delay of a check.
     const MAX_LOOK: Duration = Duration::from_secs(1);
 
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
@@ -43,7 +46,7 @@ impl HealthConfig {
         range("health.failures", self.failures as usize, 1, 100)
     }
 
-    /// Time between two looks at which worker is due.
+    /// Returns the interval at which due workers are searched.
     pub(crate) fn look(&self) -> Duration {
         (self.interval / 8).min(Self::MAX_LOOK)
     }

@@ -1,4 +1,4 @@
-//! What came of the health checks of one worker.
+//! The results of the health checks of one worker.
 
 use std::time::Duration;
 
@@ -7,45 +7,45 @@ use tokio::time::Instant;
 
 use super::HealthConfig;
 
-/// Bytes of an error that are kept.
+/// Most bytes of an error that are kept.
 const MAX_ERROR: usize = 500;
 
-/// What came of the health checks of one worker.
+/// The results of the health checks of one worker.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct HealthStatus {
-    /// What they come to.
+    /// State of health that follows from them.
     pub state: HealthState,
     /// Checks that failed in a row.
     pub failures: u32,
-    /// Seconds since the last check; nothing before the first one.
+    /// Seconds since the last check. `None` before the first one.
     pub age_seconds: Option<f64>,
     /// Seconds that the last check took.
     pub took_seconds: Option<f64>,
-    /// Why the last check failed, at most 500 bytes of it.
+    /// Error of the last check, at most 500 bytes of it. `None` if it succeeded.
     pub error: Option<String>,
 }
 
-/// What the health checks of a worker come to.
+/// The health of a worker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum HealthState {
-    /// It was not checked yet.
+    /// The worker has not been checked yet.
     #[default]
     Unknown,
-    /// The last check was well.
+    /// The last check succeeded.
     Healthy,
     /// The last check failed, but not enough of them in a row.
     Failing,
-    /// It is to be replaced, and serves until its replacement is ready.
+    /// The worker is to be replaced, and serves until its replacement is ready.
     Unhealthy,
 }
 
 /// The record of one worker.
 #[derive(Clone, Debug)]
 pub(crate) struct Record {
-    /// When it is checked next; nothing when never.
+    /// Time of the next check. `None` if there is none.
     due: Option<Instant>,
     running: bool,
     failures: u32,
@@ -65,7 +65,7 @@ impl Record {
         }
     }
 
-    /// Whether it is to be checked now; if so, that is under way.
+    /// Returns true if the worker is to be checked now, and marks the check as running.
     pub(crate) fn begin(&mut self, config: &HealthConfig, now: Instant) -> bool {
         let begins = !self.running && self.due.is_some_and(|due| due <= now);
         if begins {
@@ -75,7 +75,7 @@ impl Record {
         begins
     }
 
-    /// A check is over; returns how many had failed in a row before.
+    /// Records the result of a check. Returns the number of failures in a row before it.
     pub(crate) fn end(&mut self, now: Instant, took: Duration, error: Option<&str>) -> u32 {
         let before = self.failures;
         self.running = false;

@@ -1,4 +1,4 @@
-//! What the journal of a call tells the observer of its pool.
+//! The reports of a call's journal to the observer of its pool.
 
 use tokio::time::Instant;
 
@@ -8,7 +8,7 @@ use crate::pool::shared::Shared;
 use crate::{CallObserver, EndedCall, Request, SentCall};
 
 impl Progress {
-    /// It is sent to the worker of this lease, with so many bytes of arguments.
+    /// Reports that the call is sent to the worker of this lease, with `bytes` bytes of arguments.
     pub(in crate::pool) fn sent(
         &mut self,
         shared: &Shared,
@@ -38,7 +38,7 @@ impl Progress {
         }));
     }
 
-    /// Tells the observer of the end, which is `now`.
+    /// Reports the end, which is `now`, to the observer.
     pub(super) fn observed(&self, observer: &dyn CallObserver, end: &End, now: Instant) {
         let waits = self.waits.map(|since| now.saturating_duration_since(since));
         observer.ended(&EndedCall {

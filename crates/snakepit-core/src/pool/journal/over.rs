@@ -11,7 +11,7 @@ use crate::pool::shared::Shared;
 use crate::record::Attributes;
 
 impl Progress {
-    /// Tells of the end.
+    /// Reports the end.
     #[cold]
     pub(super) fn over(&mut self, shared: &Shared, end: &End, now: Instant) {
         self.leave_queue(end.code);

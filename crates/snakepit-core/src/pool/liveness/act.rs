@@ -1,4 +1,5 @@
-//! Does what the policy says about one worker: first under the pool's lock, then what may wake others or wait.
+//! Carries out the policy's decision about one worker: first under the pool's lock, then the steps
+//! that may wake calls or wait.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +18,7 @@ use crate::{Worker, WorkerId};
 /// Time for the stacks of a worker that is about to be killed.
 const STACKS: Duration = Duration::from_secs(1);
 
-/// What is left to do once the lock is free.
+/// The steps that remain once the lock is released.
 #[must_use]
 pub(super) struct Act {
     id: WorkerId,
@@ -34,12 +35,13 @@ pub(super) struct Act {
 struct Condemned {
     key: WorkerKey,
     worker: Arc<dyn Worker>,
-    /// Why it is killed although it has a call.
+    /// Reason for killing it although it has a call. `None` if it has none.
     cause: Option<Cause>,
 }
 
 impl Act {
-    /// Changes what the scheduler does with the worker. Nothing when the worker is unknown, or there was no verdict.
+    /// Changes the scheduling of the worker. `None` if the worker is unknown, or the round does not
+    /// count.
     pub(super) fn begin(
         shared: &Arc<Shared>,
         state: &mut State,
@@ -85,11 +87,12 @@ impl Act {
         Some(act)
     }
 
-    /// Wakes who got a slot, tells what has happened, and kills the worker where that is the verdict.
+    /// Wakes the calls that got a slot, reports the change, and kills the worker if that was
+    /// decided.
     pub(super) fn finish(self, shared: &Arc<Shared>, news: News, latency: Option<Duration>) {
         self.tell(shared, news, latency);
         if self.before != self.after {
-            // A call that waits for a worker of its own may have to wait for another one now.
+            // A call that waits for a worker of its own may now have to wait for another one.
             shared.changed.notify_waiters();
         }
         Shared::tell_lost(self.lost);
@@ -176,7 +179,8 @@ impl Act {
 }
 
 impl Condemned {
-    /// The worker is out of the schedule. Its stacks are taken while it lives; the supervisor ends it and starts another one.
+    /// Reports the worker, which has left the schedule, as lost. Its stacks are captured while it
+    /// lives; the supervisor ends it and starts another one.
     async fn kill(self, shared: Arc<Shared>, worker: WorkerId, evidence: Evidence) {
         let stacks = foreign::stacks(&*self.worker, STACKS).await;
         let stacks = stacks.and_then(|stacks| serde_json::to_string(&stacks).ok());

@@ -1,4 +1,4 @@
-//! How a pool looks after its workers.
+//! Settings of the heartbeats of workers.
 
 use std::time::Duration;
 
@@ -8,27 +8,29 @@ use crate::ConfigError;
 use crate::config::{duration, interval, range};
 use crate::policy::liveness::Limits;
 
-/// How a pool asks its workers for signs of life, and what follows. A worker answers whatever its tool does.
+/// The heartbeats of workers, and the consequences of missed ones. A worker answers heartbeats
+/// independent of its tools.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct HeartbeatConfig {
-    /// Whether workers are asked; they are by default.
+    /// Sends heartbeats; `true` by default.
     pub enabled: bool,
-    /// Time between two questions to a worker, 10 ms at least; 2 s by default.
+    /// Time between two heartbeats of a worker, at least 10 ms; 2 s by default.
     pub interval: Duration,
-    /// Time for an answer; 10 s by default. It is also the time after which an interpreter that is out of reach, and a call that uses no
-    /// CPU time, are worth a note.
+    /// Time for an answer; 10 s by default. Also the time after which an interpreter that does not
+    /// respond, and a call that uses no CPU time, are logged.
     pub timeout: Duration,
-    /// Answers in a row that must be missing, 1 to 100, before an idle worker is replaced and a busy one gets no further calls; 3 by
-    /// default. As many questions are under way at most.
+    /// Heartbeats in a row that must be missed, 1 to 100, before an idle worker is replaced and a
+    /// busy one gets no further calls; 3 by default. Also the most open heartbeats of a worker.
     pub misses: u32,
-    /// Time from a worker's being ready to the first question; 2 s by default.
+    /// Time between a worker becoming ready and its first heartbeat; 2 s by default.
     pub initial_delay: Duration,
-    /// Time that a worker may have calls without using CPU time before it is killed with them; none by default, since waiting is legal. It
-    /// needs a worker implementation that can tell its CPU time.
+    /// Time that a worker may have calls without using CPU time before it is killed with them.
+    /// `None`, the default, for no limit, since waiting is legal. The worker implementation must
+    /// report its CPU time.
     pub stall_timeout: Option<Duration>,
-    /// Whether a worker whose tool goes on after its call was given up is killed as soon as another call waits, instead of after
-    /// `cancel_grace`; it is not by default.
+    /// Kills a worker whose tool continues after its call was given up as soon as another call
+    /// waits, instead of after `cancel_grace`; `false` by default.
     pub kill_when_queued: bool,
 }
 
@@ -58,7 +60,7 @@ impl HeartbeatConfig {
         Ok(())
     }
 
-    /// What the policy needs, together with the time that abandoned calls have.
+    /// Returns the limits for the policy; `grace` is the time that abandoned calls have.
     pub(super) const fn limits(&self, grace: Duration) -> Limits {
         Limits {
             misses: self.misses,

@@ -1,4 +1,4 @@
-//! Calls that were given up, as long as their tools go on.
+//! Calls that were given up and whose tools still run.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::CallId;
 use crate::pool::shared::Shared;
 use crate::schedule::WorkerKey;
 
-/// A call that nobody waits for any more; held by whoever waits for the end of its tool.
+/// An abandoned call; kept by the task that waits for the end of its tool.
 pub(in crate::pool) struct Overdue {
     shared: Arc<Shared>,
     worker: WorkerKey,

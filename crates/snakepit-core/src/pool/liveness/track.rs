@@ -1,4 +1,4 @@
-//! What is known of one worker's life: kept with it, fed with answers, read by the policy.
+//! The heartbeat record of one worker: kept with it, updated by answers, read by the policy.
 
 use std::time::Duration;
 
@@ -9,87 +9,90 @@ use super::HeartbeatConfig;
 use crate::policy::liveness::Evidence;
 use crate::{CallId, Pulse};
 
-/// CPU time that is taken for the worker's own housekeeping.
+/// CPU time attributed to the worker's own housekeeping.
 const HOUSEKEEPING: Duration = Duration::from_millis(20);
 
-/// A worker that uses less than one part in so many of a core rests.
+/// Inverse of the share of a core below which a worker counts as resting.
 const SHARE: u32 = 100;
 
 /// Signs of life of one worker.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct HeartbeatStatus {
-    /// What they come to.
+    /// State that follows from them.
     pub state: HeartbeatState,
-    /// Answers that are missing in a row.
+    /// Number of missed answers in a row.
     pub misses: u32,
-    /// Seconds since the last answer; nothing before the first one.
+    /// Seconds since the last answer. `None` before the first one.
     pub age_seconds: Option<f64>,
-    /// Seconds that the interpreter had been out of reach at the last answer; nothing when it was not.
+    /// Seconds for which the interpreter had not responded at the last answer. `None` if it
+    /// responded.
     pub held_seconds: Option<f64>,
-    /// Seconds for which its calls have used no CPU time; nothing when they do, when it has none, and when that cannot be told.
+    /// Seconds for which its calls have used no CPU time. `None` if they use some, if there are
+    /// none, or if it is unknown.
     pub flat_seconds: Option<f64>,
 }
 
-/// What the signs of life of a worker come to.
+/// The state of a worker by its signs of life.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum HeartbeatState {
-    /// It answers.
+    /// The worker answers.
     #[default]
     Ok,
-    /// It has a call and is out of reach, or its interpreter is: no further call goes to it.
+    /// The worker has a call and does not respond, or its interpreter does not: it gets no further
+    /// calls.
     Quiet,
-    /// It has a call that uses no CPU time.
+    /// The worker has a call that uses no CPU time.
     Stalled,
-    /// It was given up, and is being killed.
+    /// The worker was given up, and is being killed.
     Suspect,
 }
 
-/// One question to a worker, and what came of it.
+/// One heartbeat of a worker, and its result.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Answer {
     pub(crate) asked: Instant,
     pub(crate) pulse: Option<Pulse>,
-    /// Its CPU time when it was asked, if it had a call then.
+    /// CPU time of the worker at the request. `None` if it had no call, or it is unknown.
     pub(crate) cpu: Option<Duration>,
 }
 
-/// What an answer changes.
+/// The change caused by an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum News {
     None,
-    /// So many are missing in a row now.
+    /// This many answers in a row are missing now.
     Missed(u32),
-    /// It answers again after so many.
+    /// The worker answers again after this many missing answers.
     Recovered(u32),
 }
 
 /// The record of one worker.
 #[derive(Clone, Debug)]
 pub(crate) struct Track {
-    /// No question before.
+    /// Time before which no heartbeat is sent.
     begins: Option<Instant>,
     under_way: u32,
     misses: u32,
     answered: Option<Instant>,
     held: Duration,
     rest: Option<Rest>,
-    /// Calls that were given up and whose tools go on, the oldest first.
+    /// Calls that were given up and whose tools still run, the oldest first.
     overdue: Vec<(CallId, Instant)>,
     pub(crate) state: HeartbeatState,
 }
 
-/// A time in which hardly any CPU time was used.
+/// A period in which hardly any CPU time was used.
 #[derive(Clone, Copy, Debug)]
 struct Rest {
     since: Instant,
     /// CPU time at its beginning.
     cpu: Duration,
-    /// Calls that had ended by then.
+    /// Number of calls that had ended by then.
     calls: u64,
-    /// The last look.
+    /// Time of the last reading.
     until: Instant,
 }
 
@@ -107,7 +110,7 @@ impl Track {
         }
     }
 
-    /// Whether it is to be asked now; if so the question counts as under way.
+    /// Returns true if a heartbeat is to be sent now, and counts it as open.
     pub(crate) fn ask(&mut self, now: Instant, most: u32) -> bool {
         let due = self.begins.is_some_and(|begins| begins <= now)
             && self.under_way < most
@@ -116,7 +119,7 @@ impl Track {
         due
     }
 
-    /// Takes an answer, or that there is none. `calls` have ended so far.
+    /// Records an answer, or its absence. `calls` calls have ended so far.
     pub(crate) fn hear(&mut self, answer: &Answer, now: Instant, calls: u64) -> News {
         self.under_way = self.under_way.saturating_sub(1);
         self.look(answer, calls);
@@ -128,7 +131,7 @@ impl Track {
                 misses => News::Recovered(misses),
             };
         }
-        // It has answered a later question in the meantime.
+        // The worker has answered a later heartbeat in the meantime.
         if self.answered.is_some_and(|at| at >= answer.asked) {
             return News::None;
         }
@@ -155,7 +158,7 @@ impl Track {
             return;
         }
         let worth = HOUSEKEEPING.max(answer.asked.duration_since(rest.since) / SHARE);
-        // Less than before: a process of the worker has come to its end, so something goes on.
+        // A decrease means that a process of the worker has ended, so the worker is active.
         let used = cpu.checked_sub(rest.cpu).is_none_or(|used| used >= worth);
         if used || calls != rest.calls {
             *rest = fresh;
@@ -184,19 +187,19 @@ impl Track {
         Some(rest.until.duration_since(rest.since))
     }
 
-    /// Forgets the questions under way and every measured time: the clock has run without the host.
+    /// Discards the open heartbeats and every measured time: the host was suspended.
     pub(crate) const fn discard(&mut self) {
         self.under_way = 0;
         self.held = Duration::ZERO;
         self.rest = None;
     }
 
-    /// Nobody waits for this call any more.
+    /// Records that a call was given up.
     pub(crate) fn give_up(&mut self, call: CallId, now: Instant) {
         self.overdue.push((call, now));
     }
 
-    /// The tool of such a call has ended.
+    /// Records that the tool of such a call has ended.
     pub(crate) fn settle(&mut self, call: CallId) {
         self.overdue.retain(|(one, _)| *one != call);
     }

@@ -1,12 +1,12 @@
-//! How many workers may be in replacement at the same time.
+//! The limit of workers that are in replacement at the same time.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-/// Bounds the workers that are being replaced at the same time, over all pools that share it: a tenth of all their workers, but one at
-/// least. Cheap to clone; clones are the same budget.
+/// Limits the workers that are being replaced at the same time, over all pools that share it: a
+/// tenth of all their workers, but at least one. Cheap to clone; clones are the same budget.
 #[derive(Clone, Default)]
 pub struct RecycleBudget {
     inner: Arc<Inner>,
@@ -15,7 +15,7 @@ pub struct RecycleBudget {
 #[derive(Default)]
 struct Inner {
     counts: Mutex<Counts>,
-    /// Changes whenever a replacement may have become possible.
+    /// Notifies when a replacement may have become possible.
     freed: watch::Sender<()>,
 }
 
@@ -26,17 +26,17 @@ struct Counts {
 }
 
 impl RecycleBudget {
-    /// A budget for pools to come.
+    /// Creates a budget, to be shared by pools.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Workers that are being replaced now.
+    /// Number of workers that are being replaced now.
     pub fn taken(&self) -> usize {
         self.lock().taken
     }
 
-    /// Workers that may be in replacement at the same time.
+    /// Number of workers that may be in replacement at the same time.
     pub fn allowed(&self) -> usize {
         self.lock().allowed()
     }
@@ -80,7 +80,7 @@ pub(crate) struct Member {
 }
 
 impl Member {
-    /// The pool keeps this many workers now.
+    /// Notes the number of workers that the pool keeps now.
     pub(crate) fn resize(&mut self, workers: usize) {
         let mut counts = self.budget.lock();
         counts.workers = counts.workers - self.workers + workers;
@@ -89,9 +89,9 @@ impl Member {
         self.budget.inner.freed.send_replace(());
     }
 
-    /// Leave to replace one worker, until it is dropped.
+    /// Takes a permit to replace one worker, held until it is dropped.
     pub(crate) fn try_take(&mut self) -> Option<Token> {
-        // What was freed before this look is no news afterwards.
+        // Permits freed before this check need no notification.
         self.freed.borrow_and_update();
         let mut counts = self.budget.lock();
         if counts.taken >= counts.allowed() {
@@ -102,7 +102,7 @@ impl Member {
         Some(Token(self.budget.clone()))
     }
 
-    /// Waits until it is worth to try again.
+    /// Waits until a further attempt may succeed.
     pub(crate) async fn freed(&mut self) {
         // The sender lives in the budget.
         self.freed.changed().await.ok();
@@ -115,7 +115,7 @@ impl Drop for Member {
     }
 }
 
-/// Leave to replace one worker.
+/// The permit to replace one worker.
 pub(crate) struct Token(RecycleBudget);
 
 impl Drop for Token {

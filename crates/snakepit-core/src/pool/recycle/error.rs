@@ -1,8 +1,8 @@
-//! Why a worker was not replaced by hand.
+//! Errors of requested replacements.
 
 use crate::{ErrorCode, PoolName, StartError, WorkerId};
 
-/// Why [`Pool::recycle`](crate::Pool::recycle) did not replace a worker.
+/// The reason why [`Pool::recycle`](crate::Pool::recycle) did not replace a worker.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecycleError {
@@ -11,15 +11,15 @@ pub enum RecycleError {
     UnknownWorker {
         /// The pool.
         pool: PoolName,
-        /// The name asked for.
+        /// The requested name.
         worker: WorkerId,
     },
-    /// The replacement did not start; the worker goes on.
+    /// The replacement did not start; the worker continues.
     #[error("worker `{worker}` cannot be replaced")]
     Failed {
         /// The worker.
         worker: WorkerId,
-        /// Why the replacement did not start.
+        /// The error of the start.
         #[source]
         source: Box<StartError>,
     },

@@ -6,14 +6,14 @@ use tokio::time::Instant;
 
 use super::{MemoryDecision, MemoryStatus, RecycleConfig, RecycleReason, Trend};
 
-/// When one worker is due.
+/// The limits after which one worker is replaced.
 #[derive(Debug)]
 pub(crate) struct OwnLimits {
     requests: u64,
     age: Option<Instant>,
     memory: Option<Trend>,
     ready: Instant,
-    /// No limit applies before.
+    /// Moment before which no limit applies.
     grown: Instant,
     asked: bool,
     unhealthy: bool,
@@ -38,17 +38,17 @@ impl OwnLimits {
         }
     }
 
-    /// Somebody wants it replaced.
+    /// Notes that a user requests its replacement.
     pub(crate) const fn ask(&mut self) {
         self.asked = true;
     }
 
-    /// That has failed; its other limits remain.
+    /// Withdraws the request, which has failed; the other limits remain.
     pub(crate) const fn unask(&mut self) {
         self.asked = false;
     }
 
-    /// Whether its health checks fail.
+    /// Notes that its health checks fail, or no longer do.
     pub(crate) const fn set_unhealthy(&mut self, unhealthy: bool) {
         self.unhealthy = unhealthy;
     }
@@ -59,12 +59,12 @@ impl OwnLimits {
         }
     }
 
-    /// Calls at which it is due.
+    /// Number of calls after which it is due.
     pub(crate) const fn requests(&self) -> u64 {
         self.requests
     }
 
-    /// Why it is due now; `quiet` when it has no call and none waits.
+    /// Returns the reason for which it is due now; `quiet` if it has no call and none waits.
     pub(crate) fn reason(&self, now: Instant, calls: u64, quiet: bool) -> Option<RecycleReason> {
         if self.asked {
             return Some(RecycleReason::Manual);
@@ -88,7 +88,7 @@ impl OwnLimits {
         }
     }
 
-    /// The next moment at which time alone makes it due.
+    /// Returns the next moment at which time alone makes it due.
     pub(crate) fn next(&self, now: Instant, calls: u64) -> Option<Instant> {
         let age = self.age.map(|age| age.max(self.grown));
         let requests = (calls >= self.requests).then_some(self.grown);
@@ -100,7 +100,7 @@ impl OwnLimits {
         self.memory.as_ref()?.status(self.natural(now, calls))
     }
 
-    /// Time until it is due by age or by calls, if these go on as before.
+    /// Returns the time until it is due by age, or by calls at their present rate.
     fn natural(&self, now: Instant, calls: u64) -> Option<Duration> {
         let age = self.age.map(|age| age.saturating_duration_since(now));
         let requests = (self.requests < u64::MAX && calls > 0).then(|| {

@@ -1,4 +1,4 @@
-//! When and how workers are recycled.
+//! Settings of the replacement of live workers.
 
 use std::time::Duration;
 
@@ -8,46 +8,49 @@ use super::RecycleBudget;
 use crate::ConfigError;
 use crate::config::{duration, range};
 
-/// When workers that live are replaced, and how. Without a limit none is.
+/// Conditions and pace of the replacement of live workers. Without a limit none is replaced.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct RecycleConfig {
     /// Age at which a worker is replaced; none by default.
     pub max_age: Option<Duration>,
-    /// Calls after which a worker is replaced, items of batches counted one by one; none by default. Calls that come before its
-    /// replacement is ready still go to it.
+    /// Calls after which a worker is replaced, items of batches counted one by one; none by
+    /// default. Calls that arrive before its replacement is ready still go to it.
     pub max_requests: Option<u64>,
-    /// Bytes of memory, all processes of the worker together, above which it is replaced; none by default. It needs a worker
-    /// implementation that can tell.
+    /// Bytes of memory, all processes of the worker together, above which it is replaced; none by
+    /// default. The worker implementation must report its memory.
     pub max_memory: Option<u64>,
-    /// Time between two looks at the memory; 5 s by default.
+    /// Time between two memory samples; 5 s by default.
     pub memory_interval: Duration,
-    /// Looks in a row that must find too much memory; 3 by default.
+    /// Samples in a row that must exceed the limit; 3 by default.
     pub memory_samples: u32,
-    /// Share, 0 to 1, by which each worker's own limits are lowered at random at most, so that workers that started together do not end
-    /// together; 0.1 by default.
+    /// Largest share, 0 to 1, by which each worker's own limits are lowered at random, so that
+    /// workers that started together do not end together; 0.1 by default.
     pub jitter: f64,
-    /// Age below which no limit applies; 10 s by default. A request by hand is heeded at any age.
+    /// Age below which no limit applies; 10 s by default. Requests of users apply at any age.
     pub min_lifetime: Duration,
-    /// Time that the calls of a worker may go on once its replacement has taken over; 300 s by default.
+    /// Time that the calls of a worker may continue once its replacement has taken over; 300 s by
+    /// default.
     pub max_drain: Duration,
-    /// Whether old and new worker may live at the same time; they do by default.
+    /// Order of the end of the old worker and the start of the new one; they overlap by default.
     pub mode: RecycleMode,
-    /// Bounds the workers in replacement together with other pools; each pool has a budget of its own by default.
+    /// Limits the workers in replacement together with other pools; each pool has its own budget by
+    /// default.
     #[serde(skip)]
     pub budget: Option<RecycleBudget>,
 }
 
-/// Whether a worker and its replacement live at the same time.
+/// Order of a worker's end and its replacement's start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum RecycleMode {
-    /// The replacement is ready before the worker gets no more calls: as many workers as configured are ready all the time.
+    /// The replacement is ready before the worker gets no more calls: at all times, as many workers
+    /// as configured are ready.
     #[default]
     Overlap,
-    /// The worker ends before its replacement starts, for workers of which there is no room for one more: one worker fewer is ready
-    /// meanwhile.
+    /// The worker ends before its replacement starts, for workers so large that one more does not
+    /// fit: meanwhile one worker fewer is ready.
     InPlace,
 }
 
@@ -102,7 +105,7 @@ impl RecycleConfig {
         Ok(())
     }
 
-    /// A share of a limit that is one worker's own.
+    /// Returns the share of a limit that applies to one worker.
     pub(crate) fn share(&self) -> f64 {
         1.0 - self.jitter * fastrand::f64()
     }

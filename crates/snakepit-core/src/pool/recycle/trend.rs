@@ -1,4 +1,4 @@
-//! What the memory of one worker does, and what follows from that.
+//! The memory trend of one worker, and the decision that follows.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -6,43 +6,44 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::Instant;
 
-/// Samples that are kept.
+/// Number of samples that are kept.
 const KEPT: usize = 32;
 
-/// Samples that make a trend.
+/// Number of samples that suffice for a trend.
 const ENOUGH: usize = 8;
 
-/// Correlation of time and memory from which on growth is a trend and not noise.
+/// Correlation of time and memory from which growth is a trend and not noise.
 const CLEAR: f64 = 0.8;
 
 /// Memory of one worker, all its processes together.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct MemoryStatus {
-    /// Bytes at the last look.
+    /// Bytes at the last sample.
     pub bytes: u64,
-    /// Most bytes at any look.
+    /// Most bytes at any sample.
     pub peak_bytes: u64,
     /// The worker's own limit in bytes.
     pub limit_bytes: u64,
-    /// Bytes per second that it grows by; nothing when there is no clear growth.
+    /// Growth in bytes per second. `None` without clear growth.
     pub growth: Option<f64>,
-    /// Seconds until it is at the limit, if it goes on like that.
+    /// Seconds until the limit is reached at this growth. `None` without clear growth.
     pub limit_in_seconds: Option<f64>,
-    /// What follows.
+    /// Decision that follows.
     pub decision: MemoryDecision,
 }
 
-/// What follows from a worker's memory.
+/// The decision that follows from a worker's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum MemoryDecision {
-    /// Nothing.
+    /// The worker is kept.
     Keep,
-    /// It would be at the limit before it is replaced for another reason: it is replaced once it has no call and none waits.
+    /// The worker would reach the limit before it is replaced for another reason: it is replaced
+    /// once it has no call and none waits.
     ReplaceWhenQuiet,
-    /// It is above the limit: it is replaced.
+    /// The worker is above the limit: it is replaced.
     Replace,
 }
 
@@ -80,7 +81,7 @@ impl Trend {
         self.samples.push_back((at, bytes));
     }
 
-    /// Bytes per second, where there is a clear growth.
+    /// Returns the growth in bytes per second. `None` if it is not clear.
     fn growth(&self) -> Option<f64> {
         if self.samples.len() < ENOUGH {
             return None;
@@ -106,15 +107,15 @@ impl Trend {
         clear.then(|| both / times)
     }
 
-    /// Time from the last sample to the limit, if the growth goes on.
+    /// Returns the time from the last sample to the limit at this growth.
     fn limit_in(&self, growth: f64) -> Duration {
         let last = self.samples.back().map_or(0, |(_, bytes)| *bytes);
         let left = self.limit.saturating_sub(last) as f64;
         Duration::try_from_secs_f64(left / growth).unwrap_or(Duration::MAX)
     }
 
-    /// What follows, when the worker is replaced for another reason in `natural` at the earliest. A trend is followed no further ahead than
-    /// it has been watched.
+    /// Returns the decision for a worker that is replaced for another reason in `natural` at the
+    /// earliest. A trend is extrapolated no further than it has been observed.
     pub(crate) fn decision(&self, natural: Option<Duration>) -> MemoryDecision {
         if self.above >= self.needed {
             return MemoryDecision::Replace;
@@ -133,7 +134,7 @@ impl Trend {
         }
     }
 
-    /// Nothing before the first sample.
+    /// Returns the status. `None` before the first sample.
     pub(crate) fn status(&self, natural: Option<Duration>) -> Option<MemoryStatus> {
         let (_, bytes) = *self.samples.back()?;
         let growth = self.growth();

@@ -13,11 +13,11 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use super::{Open, Stage, State, lock};
 use crate::pool::stats::Outcome;
 
-/// Deadline of a stream, and a number that tells it from others of the same moment.
+/// Deadline of a stream, and a number that distinguishes it from others of the same moment.
 type Key = (Instant, u64);
 
-/// Deadlines of open streams, watched by one task. A new stream starts no task, and wakes the watcher
-/// only if its deadline is the earliest.
+/// Deadlines of open streams, watched by one task. A new stream starts no task, and wakes the
+/// watcher only if its deadline is the earliest.
 pub(in crate::pool) struct Deadlines {
     tasks: TaskTracker,
     runtime: Handle,
@@ -29,7 +29,7 @@ pub(in crate::pool) struct Deadlines {
 #[derive(Default)]
 struct Due {
     table: Mutex<Table>,
-    /// A deadline was added that comes before the moment for which the watcher sleeps.
+    /// Notified if a deadline is added that precedes the moment for which the watcher sleeps.
     sooner: Notify,
 }
 
@@ -37,17 +37,17 @@ struct Due {
 struct Table {
     streams: BTreeMap<Key, Entry>,
     next: u64,
-    /// Until when the watcher sleeps. `None` if it waits for a deadline.
+    /// Moment until which the watcher sleeps. `None` if it waits for a deadline.
     sleeps_until: Option<Instant>,
 }
 
 struct Entry {
     stage: Weak<Mutex<Stage>>,
-    /// Time that the caller had given.
+    /// Time limit of the call.
     after: Duration,
 }
 
-/// A watched deadline, until it is dropped.
+/// A deadline that is watched until this is dropped.
 pub(super) struct Watched {
     deadlines: Arc<Deadlines>,
     key: Key,
@@ -101,7 +101,7 @@ impl Deadlines {
 }
 
 impl Watched {
-    /// Returns whether nobody watches any more: the task is gone with the pool's runtime.
+    /// Returns true if the watcher is gone, together with the pool's runtime.
     pub(super) fn is_orphaned(&self) -> bool {
         let watcher = self.deadlines.watcher();
         watcher.as_ref().is_some_and(AbortOnDropHandle::is_finished)
@@ -119,7 +119,7 @@ impl Due {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes out a stream whose deadline has passed, or returns until when to sleep.
+    /// Removes a stream whose deadline has passed, or returns the moment until which to sleep.
     fn next(&self) -> Result<Entry, Option<Instant>> {
         let mut table = self.lock();
         let first = table.streams.first_key_value().map(|(key, _)| key.0);
@@ -152,8 +152,8 @@ async fn run(due: Arc<Due>, tasks: TaskTracker) {
     }
 }
 
-/// Ends a call that is still open at its deadline. A reader may be within the worker's stream, which is
-/// code of others and may stay there: then a thread of its own waits for it.
+/// Ends a call that is still open at its deadline. A reader may be inside the worker's stream,
+/// which is foreign code and may stay there; a separate thread then waits for it.
 fn expire(stage: Arc<Mutex<Stage>>, after: Duration, tasks: &TaskTracker) {
     let taken = match stage.try_lock() {
         Ok(mut free) => Some(free.take(State::Expiring)),

@@ -1,4 +1,4 @@
-//! The beginning of a streaming call: its slot, and its start there.
+//! The start of a streaming call: its slot, and its beginning there.
 
 use std::sync::Arc;
 
@@ -12,21 +12,21 @@ use crate::pool::limits::Limits;
 use crate::pool::pass::Pass;
 use crate::{CallId, CallOptions, ChunkStream, Error, Payload};
 
-/// A streaming call as it was made.
+/// A streaming call as its caller made it.
 pub(super) struct Origin {
     pub(super) args: Payload,
     pub(super) options: CallOptions,
     pub(super) limits: Limits,
 }
 
-/// A stream whose worker has accepted it.
+/// A stream that its worker has accepted.
 pub(in crate::pool) struct Begun {
     pub(super) accepted: Accepted,
     pub(super) pass: Option<Pass>,
     pub(super) origin: Origin,
 }
 
-/// A slot, the number of the call in it, and its chunks.
+/// The slot, the number of the attempt in it, and the chunks.
 pub(super) type Accepted = (Lease, CallId, ChunkStream);
 
 /// Gets a slot for a stream and starts it there.
@@ -83,7 +83,7 @@ async fn first_slot(pool: &Pool, progress: &mut Progress, origin: &Origin) -> Re
     }
 }
 
-/// Starts the call in a slot, and elsewhere as long as a worker gives it back instead.
+/// Starts the call in a slot; if a worker gives it back, starts it elsewhere.
 pub(super) async fn start(
     pool: &Pool,
     progress: &mut Progress,
@@ -109,7 +109,7 @@ pub(super) async fn start(
 }
 
 impl Origin {
-    /// The admission of the call after its worker has given it back.
+    /// Returns the admission request of the call after its worker has given it back.
     pub(super) const fn again(&self) -> Want<'_> {
         Want::again(&self.options, self.args.bytes.len())
     }

@@ -1,4 +1,4 @@
-//! How a pool ends.
+//! The end of a pool.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,10 +14,10 @@ use crate::events::emit;
 use crate::pool::foreign;
 
 impl Supervisor {
-    /// Lets running calls end, then stops all workers. Calls have been refused since before this was asked for.
+    /// Lets running calls end, then stops all workers. New calls are rejected already.
     pub(super) async fn close(mut self, drain: Duration, mut grace: Duration) {
         self.shared.begin_close();
-        // Dropping a start stops what it had started.
+        // Dropping a start stops the process that it has started.
         self.starts.shutdown().await;
         let until = Instant::now() + drain;
         let keys: Vec<_> = {
@@ -25,7 +25,7 @@ impl Supervisor {
             state.starting.clear();
             let keys: Vec<_> = state.workers.iter().map(|(key, _)| key).collect();
             for key in &keys {
-                // The queue was emptied when closing began: nobody waits for the worker.
+                // The queue was emptied when closing began: no call waits for the worker.
                 drop(state.scheduler.retire(*key));
             }
             keys
@@ -34,7 +34,7 @@ impl Supervisor {
             tokio::select! {
                 event = self.events.recv() => match event {
                     Some(Event::Resize { done, .. }) => drop(done.send(())),
-                    // The last handle has gone: nobody waits for the calls any more.
+                    // The last handle is gone: no caller waits any more.
                     Some(Event::Close { drain, grace: now }) if drain.is_zero() => {
                         grace = now;
                         break;
@@ -83,7 +83,7 @@ impl Supervisor {
             self.shared.lock().workers.remove(key);
         }
         for (past, worker) in stops {
-            // It is gone, so that its exit is there.
+            // The worker is gone, so its exit is known.
             let exit = foreign::closed(worker).now_or_never();
             self.shared.tell_end(&past, &exit.unwrap_or_default(), true);
         }

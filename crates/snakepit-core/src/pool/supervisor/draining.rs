@@ -1,4 +1,4 @@
-//! How a worker gets no more calls, finishes those it has, and ends.
+//! Draining: a worker gets no more calls, finishes those it has, and ends.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::schedule::WorkerKey;
 use crate::{RecycleMode, RecycleReason};
 
 impl Supervisor {
-    /// Gives a worker no further calls; it ends with its last one, at the latest at `until`.
+    /// Gives a worker no further calls; it ends after its last one, or at `until` at the latest.
     pub(super) fn drain(&self, key: WorkerKey, until: Option<Instant>) {
         let (retired, behind) = {
             let mut guard = self.shared.lock();
@@ -33,14 +33,15 @@ impl Supervisor {
         }
     }
 
-    /// Ends a worker that has no calls any more, or only such as cannot be stopped.
+    /// Ends a worker that has no more calls, or only calls that cannot be stopped.
     pub(super) fn stop_idle(&self, key: WorkerKey) {
         let stuck = self.shared.lock().only_stuck(key);
         let grace = self.shared.config.stop_grace;
         self.stop(key, if stuck { Duration::ZERO } else { grace });
     }
 
-    /// Replaces at once a worker that has a call which cannot be stopped, or was interrupted in an unknown state; it ends with its other calls.
+    /// Replaces at once a worker with a call that cannot be stopped, or that was interrupted in an
+    /// unknown state. The worker ends with its other calls.
     pub(super) fn renew(&mut self, key: WorkerKey, reason: RecycleReason) {
         let config = &self.shared.config;
         let mut until = Instant::now().checked_add(config.recycle.max_drain);
@@ -61,21 +62,22 @@ impl Supervisor {
         if let Some(past) = recycled {
             self.tell_recycled(past, reason.word(), None);
         }
-        // Where its replacement is on its way already, that is the one.
+        // A replacement that is already starting is used.
         self.recycling.adopt(key);
         self.drain(key, until);
-        // The others may have ended meanwhile.
+        // The other calls may have ended meanwhile.
         if self.shared.lock().only_stuck(key) {
             self.stop_idle(key);
         }
     }
 
-    /// Gives one surplus worker no further calls: the one with the fewest calls, the youngest among equals.
+    /// Gives one surplus worker no further calls: the one with the fewest calls, the youngest among
+    /// equals.
     pub(super) fn drain_one(&self) {
         let victim = {
             let state = self.shared.lock();
             let surplus = state.workers.iter();
-            // One that is lost ends by itself.
+            // A lost worker ends anyway.
             let surplus = surplus.filter(|(_, live)| !live.draining && !live.lost);
             let victim = surplus.min_by_key(|(key, live)| {
                 (
@@ -90,7 +92,7 @@ impl Supervisor {
         }
     }
 
-    /// Ends workers whose calls had their time.
+    /// Ends workers whose drain time is over.
     pub(super) fn expire(&self, now: Instant) {
         let (mut expired, hub) = (Vec::new(), &self.shared.hub);
         for (key, live) in self.shared.lock().workers.iter_mut() {
@@ -117,7 +119,7 @@ impl Supervisor {
         }
     }
 
-    /// When the first worker's calls have had their time.
+    /// Returns the moment at which the first drain time is over.
     pub(super) fn drain_expires(&self) -> Option<Instant> {
         let state = self.shared.lock();
         let times = state

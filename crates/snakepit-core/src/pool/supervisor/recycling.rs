@@ -1,4 +1,5 @@
-//! Replaces workers that are due: the replacement first, then the end of the old one; in place the other way round.
+//! Replaces workers that are due: first the replacement starts, then the old worker ends; in place
+//! the other way round.
 
 use std::collections::HashMap;
 
@@ -14,28 +15,28 @@ use crate::pool::workers::Live;
 use crate::schedule::WorkerKey;
 use crate::{PoolConfig, Printable, RecycleBudget, StartError, WorkerId};
 
-/// Those who wait for a replacement that they asked for.
+/// The callers that wait for a replacement.
 type Waiters = Vec<oneshot::Sender<Result<WorkerId, RecycleError>>>;
 
 pub(super) struct Recycling {
     pub(super) member: Member,
-    /// Looks at the memory that are under way.
+    /// Memory samples in progress.
     pub(super) samples: JoinSet<(WorkerKey, Option<u64>)>,
     next_sample: Option<Instant>,
     /// Replacements that are starting.
     starting: HashMap<WorkerId, Replacement>,
-    /// Workers that drain, or drain to be replaced in place.
+    /// Workers that drain because they are replaced, also in place.
     leaving: HashMap<WorkerKey, Replacement>,
-    /// Who asked for workers that have not had their turn.
+    /// Callers that requested replacements that have not had their turn.
     asked: HashMap<WorkerKey, Waiters>,
     /// Replacements that failed in a row.
     failures: usize,
-    /// No replacement before, unless somebody asks for one.
+    /// Moment before which no replacement starts, except at a user's request.
     not_before: Option<Instant>,
 }
 
 struct Replacement {
-    /// The worker to replace; nothing when it is gone.
+    /// The worker to replace. `None` if it is gone.
     old: Option<WorkerKey>,
     name: WorkerId,
     reason: RecycleReason,
@@ -47,7 +48,7 @@ struct Replacement {
 impl Replacement {
     fn tell(&mut self, answer: &Result<WorkerId, RecycleError>) {
         for waiter in self.waiters.drain(..) {
-            // Whoever asked may have gone.
+            // The caller may have gone.
             waiter.send(answer.clone()).ok();
         }
     }
@@ -70,29 +71,30 @@ impl Recycling {
         }
     }
 
-    /// Starts whose old workers still take calls.
+    /// Number of starts whose old workers still take calls.
     pub(super) fn overlapping(&self) -> usize {
         let starting = self.starting.values();
         starting.filter(|one| one.old.is_some()).count()
     }
 
-    /// Starts of replacements.
+    /// Number of replacements that are starting.
     pub(super) fn replacing(&self) -> usize {
         self.starting.len()
     }
 
-    /// The start of a replacement.
+    /// Returns true if this worker is a replacement that is starting.
     pub(super) fn knows(&self, id: &WorkerId) -> bool {
         self.starting.contains_key(id)
     }
 
-    /// The start of a worker in whose favour another one is to go.
+    /// Returns true if this worker is starting to replace one that has not ended.
     pub(super) fn replaces(&self, id: &WorkerId) -> bool {
         let replacement = self.starting.get(id);
         replacement.is_some_and(|one| one.old.is_some())
     }
 
-    /// A worker died that was to be replaced: `true` when its replacement is on its way.
+    /// Notes the death of a worker that was to be replaced. Returns `true` if its replacement is
+    /// starting.
     pub(super) fn adopt(&mut self, key: WorkerKey) -> bool {
         let mut starting = self.starting.values_mut();
         let own = starting.find(|one| one.old == Some(key));
@@ -101,7 +103,7 @@ impl Recycling {
 }
 
 impl Supervisor {
-    /// Somebody wants a worker replaced.
+    /// Accepts a user's request to replace a worker.
     pub(super) fn ask(
         &mut self,
         worker: WorkerId,
@@ -116,7 +118,7 @@ impl Supervisor {
         let Some((key, live)) = live.find(|(_, live)| !live.draining && live.id == worker) else {
             drop(live);
             drop(state);
-            // Whoever asked may have gone.
+            // The caller may have gone.
             done.send(Err(self.unknown(worker))).ok();
             return;
         };
@@ -155,7 +157,8 @@ impl Supervisor {
         }
     }
 
-    /// The worker that is to be replaced first, if the pool is whole and can start another one.
+    /// Returns the worker that is to be replaced first. `None` if workers are missing or none can
+    /// be started.
     fn due(&self, now: Instant) -> Option<(WorkerKey, WorkerId, RecycleReason)> {
         if self.half_open || self.not_before.is_some() {
             return None;
@@ -165,7 +168,7 @@ impl Supervisor {
             return None;
         }
         let state = self.shared.lock();
-        // In place, the workers in replacement are counted as there: only the budget bounds them.
+        // In place, workers in replacement count as present: only the budget limits them.
         let in_place = self.shared.config.recycle.mode == RecycleMode::InPlace;
         let coming = self.recycling.starting.len() * usize::from(in_place);
         let workers = state.workers.iter();
@@ -188,7 +191,7 @@ impl Supervisor {
         Some((key, live.id.clone(), reason))
     }
 
-    /// When the next replacement may become due by time alone.
+    /// Returns the moment at which time alone may make the next replacement due.
     pub(super) fn recycling_due(&self, now: Instant) -> Option<Instant> {
         let state = self.shared.lock();
         let limits = state.workers.iter().filter(|(_, live)| !live.draining);
@@ -223,7 +226,8 @@ impl Supervisor {
         self.drain(key, Instant::now().checked_add(config.recycle.max_drain));
     }
 
-    /// A worker has started: if it is a replacement, the old one gets no more calls.
+    /// Handles the successful start of a worker: if it is a replacement, the old one gets no more
+    /// calls.
     pub(super) fn replaced(&mut self, id: &WorkerId) {
         let Some(mut replacement) = self.recycling.starting.remove(id) else {
             return;
@@ -241,7 +245,8 @@ impl Supervisor {
         }
     }
 
-    /// A worker has not started. Returns the error when that is no mere failure to replace a worker that goes on.
+    /// Handles the failed start of a worker. `None` if it would only have replaced a worker that
+    /// continues; otherwise returns the error.
     pub(super) fn not_replaced(&mut self, id: &WorkerId, error: StartError) -> Option<StartError> {
         let Some(mut replacement) = self.recycling.starting.remove(id) else {
             return Some(error);
@@ -281,10 +286,10 @@ impl Supervisor {
         }
     }
 
-    /// A worker is gone: one that was to be replaced in place gets its replacement now.
+    /// Handles the end of a worker: if it was to be replaced in place, its replacement starts now.
     pub(super) fn left(&mut self, key: WorkerKey, live: &Live) {
         for waiter in self.recycling.asked.remove(&key).unwrap_or_default() {
-            // Whoever asked may have gone.
+            // The caller may have gone.
             waiter.send(Err(self.unknown(live.id.clone()))).ok();
         }
         if let Some(mut replacement) = self.recycling.leaving.remove(&key)
@@ -296,14 +301,14 @@ impl Supervisor {
         }
     }
 
-    /// Looks at the memory of all workers when it is time.
+    /// Starts to sample the memory of all workers, if it is time.
     fn sample(&mut self, now: Instant) {
         if self.recycling.next_sample.is_none_or(|at| at > now) {
             return;
         }
         let interval = self.shared.config.recycle.memory_interval;
         self.recycling.next_sample = now.checked_add(interval);
-        // A look that takes longer than the interval is not overtaken.
+        // A sampling that takes longer than the interval is not overtaken.
         if !self.recycling.samples.is_empty() {
             return;
         }
@@ -316,7 +321,7 @@ impl Supervisor {
         }
     }
 
-    /// A look at one worker's memory is over.
+    /// Records the memory sample of one worker.
     pub(super) fn sampled(&self, sample: Option<(WorkerKey, Option<u64>)>) {
         let Some((key, Some(bytes))) = sample else {
             return;

@@ -1,4 +1,4 @@
-//! When dead workers are replaced, and when the pool gives up.
+//! The replacement of dead workers, and the decision to give up.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,28 +11,29 @@ use crate::events::emit;
 use crate::pool::workers::Live;
 use crate::{Printable, RestartPolicy, StartError};
 
-/// The time over which replacements at once are counted.
+/// The window over which immediate replacements are counted.
 const PACE: Duration = Duration::from_secs(1);
 
-/// What the past says of the next start.
+/// The history that decides about the next start.
 #[derive(Debug, Default)]
 pub(super) struct Restarts {
     /// Moments of the failures within the restart window, oldest first.
     failures: VecDeque<Instant>,
-    /// Moments of the deaths that were met at once within [`PACE`], oldest first.
+    /// Moments of the deaths with an immediate replacement within [`PACE`], oldest first.
     prompt: VecDeque<Instant>,
-    /// When the latest worker became ready that is known to have started well.
+    /// Time at which the latest well-started worker became ready.
     good: Option<Instant>,
 }
 
-/// What follows from a failure.
+/// The consequence of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     Wait(Duration),
     GiveUp,
 }
 
-/// Failures within the window, and replacements at once within a second, that a pool of so many workers may have.
+/// Returns the failures allowed in the window, and the immediate replacements allowed in a second,
+/// for a pool of so many workers.
 fn allowed(policy: &RestartPolicy, workers: usize) -> usize {
     match policy.max_restarts {
         0 => 0,
@@ -41,7 +42,7 @@ fn allowed(policy: &RestartPolicy, workers: usize) -> usize {
 }
 
 impl Restarts {
-    /// A worker that became ready then has started well: what failed before it is forgiven.
+    /// Notes that a worker that became ready then has started well: earlier failures do not count.
     fn forgive(&mut self, ready: Instant) {
         self.good = self.good.max(Some(ready));
     }
@@ -57,11 +58,12 @@ impl Restarts {
         Verdict::Wait(policy.backoff(self.failures.len()))
     }
 
-    /// A worker died that had started well. Returns when its replacement may start.
+    /// Handles the death of a worker that had started well. Returns the moment at which its
+    /// replacement may start.
     fn prompt(&mut self, policy: &RestartPolicy, workers: usize, now: Instant) -> Instant {
         expire(&mut self.prompt, PACE, now);
         let most = allowed(policy, workers).max(1);
-        // Those before it wait as well, so that it is counted from where the last of them starts.
+        // Earlier replacements may be delayed as well, so the start of the last of them counts.
         let at = match self.prompt.len().checked_sub(most) {
             Some(index) => (self.prompt[index] + PACE).max(now),
             None => now,
@@ -81,7 +83,7 @@ fn expire(moments: &mut VecDeque<Instant>, window: Duration, now: Instant) {
 }
 
 impl Supervisor {
-    /// A worker is gone. `true` when it had started well.
+    /// Handles the end of a worker. Returns `true` if it had started well.
     pub(super) fn started_well(&mut self, live: &Live) -> bool {
         let good = live.has_started_well(self.shared.config.restart.min_lifetime);
         if good {
@@ -90,7 +92,7 @@ impl Supervisor {
         good
     }
 
-    /// A worker died that had started well: waiting would only add to the outage.
+    /// Handles the death of a worker that had started well: waiting would only prolong the outage.
     pub(super) fn mishap(&mut self, error: StartError) {
         let policy = &self.shared.config.restart;
         if policy.max_restarts == 0 {
@@ -104,7 +106,7 @@ impl Supervisor {
         }
     }
 
-    /// Records a failure and decides when to start again.
+    /// Records a failure, and decides when to start again.
     pub(super) fn failed(&mut self, error: StartError) {
         let now = Instant::now();
         let policy = &self.shared.config.restart;
@@ -221,7 +223,7 @@ mod tests {
                 Verdict::Wait(policy.backoff(n))
             );
         }
-        // It was ready before the last two.
+        // The worker was ready before the last two failures.
         restarts.forgive(now - second - second / 2);
         assert_eq!(
             restarts.fail(&policy, 4, now),

@@ -1,4 +1,4 @@
-//! Lets a pool grow and shrink with its load.
+//! Grows and shrinks a pool with its load.
 
 use tokio::time::Instant;
 
@@ -9,7 +9,7 @@ use crate::policy::{Autoscale, Seen};
 
 pub(super) struct Scaler {
     autoscale: Autoscale,
-    /// When to look again; nothing while nobody waits and there is nothing to take away.
+    /// Time of the next decision. `None` while no call waits and there is no worker to remove.
     next: Option<Instant>,
 }
 
@@ -28,14 +28,14 @@ impl Scaler {
 }
 
 impl Supervisor {
-    /// Somebody has changed the number of workers.
+    /// Notes that the number of workers was changed by another part of the pool.
     pub(super) fn resized(&mut self) {
         if let Some(scaler) = &mut self.scaler {
             scaler.autoscale.changed(Instant::now());
         }
     }
 
-    /// Looks whether the pool has the right number of workers, when it is time.
+    /// Decides about the number of workers, if it is time.
     pub(super) fn scale(&mut self, now: Instant) {
         let Some(scaler) = &mut self.scaler else {
             return;
@@ -53,7 +53,7 @@ impl Supervisor {
         scaler.next = goes_on.then(|| now + interval);
         let (waited, waits) = std::mem::take(&mut state.stats.recent);
         let peak = state.scheduler.take_peak();
-        // After a pause, and as long as workers are missing, what was seen says nothing.
+        // After a pause, and while workers are missing, the measurements are meaningless.
         if next.is_none() || state.scheduler.active() < state.target {
             return scaler.autoscale.forget(now);
         }

@@ -1,4 +1,4 @@
-//! Ready workers beside those that get calls: one takes the place of a worker that died at once.
+//! Spare workers: one takes the place of a worker that died, at once.
 
 use std::sync::Arc;
 
@@ -13,7 +13,8 @@ use crate::pool::workers::Spare;
 use crate::{ErrorCode, StartError, Worker, WorkerExit, WorkerId};
 
 impl Supervisor {
-    /// The pool lacks so many workers. Those that are replaced in place are not missing; that others are starting is no reason to wait.
+    /// Returns the number of missing workers. Workers that are replaced in place are not missing;
+    /// other workers that are starting do not count as present.
     fn lacking(&self) -> usize {
         let state = self.shared.lock();
         let workers = state.workers.iter();
@@ -27,7 +28,7 @@ impl Supervisor {
         state.target.saturating_sub(serving.count() + coming)
     }
 
-    /// A worker that is ready now is to be a spare.
+    /// Returns true if a worker that is now ready is to be a spare.
     pub(super) fn is_spare(&self, id: &WorkerId) -> bool {
         let room = self.shared.lock().spares.len() < self.shared.config.spares;
         let in_place = self.shared.config.recycle.mode == RecycleMode::InPlace;
@@ -35,7 +36,7 @@ impl Supervisor {
         room && !replaces && self.lacking() == 0
     }
 
-    /// Keeps a worker that is ready as a spare.
+    /// Keeps a ready worker as a spare.
     pub(super) fn keep(&mut self, id: WorkerId, worker: Arc<dyn Worker>) {
         {
             let mut state = self.shared.lock();
@@ -52,7 +53,7 @@ impl Supervisor {
             .spawn(async move { (id, foreign::closed(worker).await) });
     }
 
-    /// Lets spares take the places of workers that are missing.
+    /// Lets spares take the places of missing workers.
     pub(super) fn use_spares(&mut self) {
         if self.shared.config.spares == 0 {
             return;
@@ -61,7 +62,7 @@ impl Supervisor {
             let Some(Spare { worker, id, .. }) = self.take_spare() else {
                 return;
             };
-            // A pool that closes takes no workers any more; closing ends this one with the others.
+            // A closing pool takes no more workers; closing ends this one with the others.
             let Some(key) = self.shared.add(&id, &worker) else {
                 let ready = Instant::now();
                 self.shared.lock().spares.push(Spare { worker, id, ready });
@@ -79,7 +80,7 @@ impl Supervisor {
         (!state.spares.is_empty()).then(|| state.spares.remove(0))
     }
 
-    /// A worker that was a spare once is gone. One that was used meanwhile has another watcher.
+    /// Handles the end of a spare. A former spare that is in use has another watcher.
     pub(super) fn spare_gone(&mut self, id: &WorkerId, exit: &WorkerExit) {
         let age = {
             let mut state = self.shared.lock();

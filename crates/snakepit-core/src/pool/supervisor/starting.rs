@@ -1,4 +1,4 @@
-//! How one worker is started.
+//! The start of one worker.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::{
     WorkerId, WorkerInfo, WorkerProfile,
 };
 
-/// A start that is over.
+/// A finished start.
 pub(super) struct Started {
     pub(super) id: WorkerId,
     pub(super) result: Result<Arc<dyn Worker>, StartError>,
@@ -64,7 +64,8 @@ impl Supervisor {
         };
         let warm_up = config.warm_up.as_deref().map(Arc::from);
         let (profile, worker) = (Arc::clone(&self.profile), id.clone());
-        // The profile keeps the time and knows best what went wrong; the second more is for a profile that does not.
+        // The profile keeps the time limit and knows best what went wrong; the extra second is for
+        // a profile that does not keep it.
         let limit = config.start_timeout + config.timeout_stacks + Duration::from_secs(1);
         let start = async move {
             let start = ready(profile, context, warm_up);
@@ -100,7 +101,7 @@ async fn ready(
     let until = Instant::now() + context.timeout;
     let (name, time, stacks) = (context.worker.clone(), context.timeout, context.stacks);
     let worker = profile.start(context).await?;
-    // Whatever is wrong with it shows here, where a panic is a failed start.
+    // Called here, where a panic in it is a failed start.
     let info = worker.info();
     let Some(tool) = warm_up else {
         return Ok(worker);
@@ -122,7 +123,7 @@ async fn ready(
             ));
             match error {
                 CallError::Tool(error) => {
-                    // It was refused before any code of the tool ran, so it would be refused again.
+                    // Rejected before any code of the tool ran: it would be rejected again.
                     start.permanent = error.type_name.is_empty();
                     start.tool_error = Some(error);
                 }
@@ -148,13 +149,13 @@ async fn ready(
     Err(start)
 }
 
-/// The worker has a tool of this name, or has not said which ones it has.
+/// Returns true if the worker has a tool of this name, or has not reported its tools.
 fn may_have(info: &WorkerInfo, tool: &str) -> bool {
     let named = info.tools.iter().any(|known| known.name == tool);
     named || info.tools.is_empty() || info.health_checks.iter().any(|check| check == tool)
 }
 
-/// The warm-up names a tool that workers do not have: no further start can help.
+/// Returns the error of a warm-up tool that workers do not have: no further start can help.
 fn unknown(tool: &str, tools: &[ToolInfo]) -> StartError {
     let message = format!("`warm_up` names `{tool}`, which is no tool of the workers");
     let mut error = StartError::new(ErrorCode::UnknownTool, message);

@@ -14,7 +14,7 @@ fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The life of a worker, as events tell it.
+/// The life of a worker, as events report it.
 pub(in crate::pool) struct Past {
     worker: WorkerId,
     age: Duration,
@@ -35,7 +35,7 @@ impl Past {
         }
     }
 
-    /// A spare worker, which had no calls.
+    /// Returns the life of a spare worker, which had no calls.
     pub(in crate::pool) fn of_spare(worker: &WorkerId, age: Duration) -> Self {
         Self {
             worker: worker.clone(),
@@ -47,7 +47,7 @@ impl Past {
 }
 
 impl Supervisor {
-    /// All workers are ready, for the first time.
+    /// Reports that all workers are ready for the first time.
     pub(super) fn tell_complete(&self, workers: usize) {
         emit!(
             self.shared.hub,
@@ -59,7 +59,7 @@ impl Supervisor {
         );
     }
 
-    /// A worker is ready.
+    /// Reports that a worker is ready.
     pub(super) fn tell_started(&self, id: &WorkerId, worker: &dyn Worker) {
         let began = self.shared.lock().starting.get(id).copied();
         let startup = began.map_or(Duration::ZERO, |began| began.elapsed());
@@ -76,7 +76,7 @@ impl Supervisor {
         );
     }
 
-    /// A worker is replaced, for a reason of `RecycleReason` or since it died.
+    /// Reports the replacement of a worker, for a reason of `RecycleReason` or because it died.
     pub(super) fn tell_recycled(
         &self,
         past: Past,
@@ -99,7 +99,7 @@ impl Supervisor {
 }
 
 impl Shared {
-    /// A worker is gone.
+    /// Reports the end of a worker.
     pub(in crate::pool) fn tell_end(&self, past: &Past, exit: &WorkerExit, planned: bool) {
         if !planned {
             emit!(
