@@ -5,7 +5,13 @@ states the rules, and the host has the same ones for what workers print. Every p
 linear in the text: it comes from anywhere.
 """
 
-from . import _redact_headers, _redact_tokens, _redact_unquoted
+from . import (
+    _redact_headers,
+    _redact_logins,
+    _redact_markup,
+    _redact_named,
+    _redact_tokens,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,17 +21,6 @@ if TYPE_CHECKING:
     Spans = list[tuple[int, int]]
 
 MASK = _redact_headers.MASK
-#: After a bare `token:` a shorter quoted word is prose, as in `unexpected token: '}'`.
-_MIN_AFTER_COLON = 6
-
-#: Names of what is secret, with words before them.
-_KEY = (
-    r"(?P<key>(?:[a-z0-9]{1,40}[_.-]){0,4}"
-    r"(?:[a-z0-9]{0,20}(?:password|passwd|passphrase|pwd|secret|token"
-    r"|(?:api|access|account|private|secret|signing|encryption|master|auth|storage)[_-]?key)"
-    r"|(?:db|user|smtp|mail|ftp|ssh|redis|mysql|postgres|pg|root|admin)[_-]?pass|credentials?))"
-)
-_BEFORE = "(?<![a-z0-9])"
 
 
 class _Patterns:
@@ -34,46 +29,21 @@ class _Patterns:
     def __init__(self) -> None:
         import re
 
-        # `"api_key": "…"`, `token='…'`, `("password", "…")`, with quotes around the key or without.
-        self.quoted = re.compile(
-            rf"{_BEFORE}b?(?:\\?[\"']?){_KEY}(?P<closed>\\?[\"']?)\]?\s{{0,8}}"
-            r"(?P<sign>=>|:=|[:=,])\s{0,8}b?"
-            r"(?P<open>\\?[\"'])(?P<value>(?:(?!(?P=open)).)*)(?:(?P=open)|$)",
-            re.IGNORECASE | re.DOTALL,
-        )
-        # `password=…` and `password: …` without quotes.
-        self.unquoted = re.compile(
-            rf"{_BEFORE}{_KEY}\\?[\"']?\]?(?P<sign>\s{{0,8}}=\s{{0,8}}|:\s{{0,8}})"
-            r"(?P<value>[^\s\"',;&)}\]<(\[=>~|][^\s\"',;&)}\]<(\[|]{3,})",
-            re.IGNORECASE,
-        )
-        # `--password …`, also as a list of arguments.
-        self.option = re.compile(
-            rf"(?:^|(?<=[\s\"'(\[]))--?{_KEY}(?:(?P<list>[\"'],\s{{0,4}}b?[\"'])|\s{{1,4}})"
-            r"(?P<value>[^\s\"',;)\]<-][^\s\"',;)\]<]{3,})",
-            re.IGNORECASE,
-        )
         # A private key between its marks; what was cut off may have had the last.
         self.pem = re.compile(
             r"-{4,5} ?BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)? ?-{4,5}"
             r"(?P<value>.*?)(?=-{4,5} ?END |\Z)",
             re.DOTALL,
         )
-        self.bearer = re.compile(r"\bbearer\s{1,8}(?P<value>[A-Za-z0-9._~+/=-]{8,})", re.IGNORECASE)
-        # `curl -u user:password`, also as a list of arguments.
-        self.user = re.compile(
-            r"[\s\"'](?:-u|--user)(?:[\"'],\s{0,4}|\s{1,8}|=)[\"']?[^\s:/\"']{1,200}:"
-            r"(?P<value>[^\s\"']{1,200})"
-        )
-        # `https://user:password@host`
-        self.url = re.compile(
-            r"\b[a-z][a-z0-9+.-]{0,20}://[^\s/:@\"']{0,200}:(?P<value>[^\s/@\"']{1,200})(?=@)",
-            re.IGNORECASE,
+        self.bearer = re.compile(
+            r"(?:^|[^A-Za-z0-9])bearer(?:[ \t]{1,8}|%20|\+)(?P<value>[A-Za-z0-9._~+/=-]{8,})",
+            re.IGNORECASE | re.ASCII,
         )
         # `?sig=…`: a URL that is itself a permission.
         self.signed = re.compile(
-            r"[?&](?:sig|signature|x-(?:amz|goog)-signature)=(?P<value>[^\s&\"'<>]{8,})",
-            re.IGNORECASE,
+            r"(?:[?&]|%3F|%26)(?:sig|signature|x-(?:amz|goog)-signature)(?:=|%3D)"
+            r"(?P<value>[^ \t\r\n&\"'<>]{8,})",
+            re.IGNORECASE | re.ASCII,
         )
         # The end of a private key whose first mark was cut off.
         self.key_end = re.compile(r"-{4,5} ?END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)? ?-{4,5}")
@@ -93,7 +63,10 @@ _invisible: "list[Pattern[str]]" = []
 #: One of these is in each name of a secret.
 _KEYS = ("key", "secret", "token", "pass", "pwd", "credential")
 #: Without one of these only a token can be in a text.
-_WORDS = (*_KEYS, "bearer", "-u", "://", "sig", "authorization", "cookie")
+_WORDS = (
+    *_KEYS,
+    *("bearer", "-u", "://", "/\\/", "%3", "sig", "authorization", "cookie", "basic"),
+)
 #: Characters between the marks of a private key.
 _OF_KEYS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=\\ \r\n"
 
@@ -101,10 +74,15 @@ _OF_KEYS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=\\ 
 def redact_secrets(text: str) -> str:
     """The text with what looks like a secret replaced by `<redacted>`."""
     plain, place = text, None
+    spans: Spans = []
     if "\x1b" in text or not text.isascii():
-        plain, place = _plain(text)
-    spans = _redact_tokens.find(plain)
-    spans += _named(plain)
+        plain, place, hidden = _plain(text)
+        for start, end in hidden:
+            command = text[start:end]
+            found = _redact_tokens.find(command) + _named(command)
+            spans += [(start + first, start + last) for first, last in found]
+    found = _redact_tokens.find(plain) + _named(plain)
+    spans += found if place is None else [place(start, end) for start, end in found]
     if not spans:
         return text
     joined: list[list[int]] = []
@@ -116,15 +94,16 @@ def redact_secrets(text: str) -> str:
     out: list[str] = []
     at = 0
     for start, end in joined:
-        if place is not None:
-            start, end = place(start, end)
         out += (text[at:start], MASK)
         at = end
     return "".join(out) + text[at:]
 
 
-def _plain(text: str) -> "tuple[str, Callable[[int, int], tuple[int, int]]]":
-    """The text as a person reads it, and where a part of that stands in the text."""
+def _plain(text: str) -> "tuple[str, Callable[[int, int], tuple[int, int]], Spans]":
+    """The text as a person reads it, where a part of that stands, and commands to the terminal.
+
+    Such a command has a text of its own: the address of a link, the title of a window.
+    """
     from bisect import bisect_left, bisect_right
 
     if not _invisible:
@@ -134,10 +113,13 @@ def _plain(text: str) -> "tuple[str, Callable[[int, int], tuple[int, int]]]":
     parts: list[str] = []
     starts, places = [0], [0]
     length = kept = 0
+    hidden: Spans = []
     for match in _invisible[0].finditer(text):
         parts.append(text[kept : match.start()])
         length += match.start() - kept
         kept = match.end()
+        if kept - match.start() > 8 and text.startswith("\x1b]", match.start()):
+            hidden.append((match.start() + 2, kept))
         starts.append(length)
         places.append(kept)
     parts.append(text[kept:])
@@ -146,7 +128,7 @@ def _plain(text: str) -> "tuple[str, Callable[[int, int], tuple[int, int]]]":
         first, last = bisect_right(starts, start) - 1, bisect_left(starts, end) - 1
         return start - starts[first] + places[first], end - starts[last] + places[last]
 
-    return "".join(parts), place
+    return "".join(parts), place, hidden
 
 
 def _named(text: str) -> "Spans":
@@ -162,8 +144,6 @@ def _named(text: str) -> "Spans":
     for word, pattern in (
         ("private key", known.pem),
         ("bearer", known.bearer),
-        ("-u", known.user),
-        ("://", known.url),
         ("sig", known.signed),
     ):
         if word in lower:
@@ -173,32 +153,13 @@ def _named(text: str) -> "Spans":
         spans += _cut_key(text, known.key_end.search(text))
     if "authorization" in lower or "cookie" in lower:
         spans += _redact_headers.find(text)
-    if not any([word in lower for word in _KEYS]):
-        return spans
-    for match in known.quoted.finditer(text):
-        if _is_quoted(match):
-            spans.append(match.span("value"))
-    for match in known.unquoted.finditer(text):
-        value, loose = match["value"], match["sign"] != "="
-        if _redact_unquoted.is_secret(match["key"], value, loose, text, match.end()):
-            spans.append(match.span("value"))
-    for match in known.option.finditer(text):
-        value = match["value"]
-        if match["list"] or (
-            _redact_unquoted.is_secret(match["key"], value, False, text, match.end())
-            and (len(value) >= 12 or any(map(str.isdigit, value)))
-        ):
-            spans.append(match.span("value"))
+    if any([word in lower for word in ("://", "/\\/", "%3", "-u", "basic")]):
+        spans += _redact_logins.find(text)
+    if any([word in lower for word in _KEYS]):
+        spans += _redact_named.find(text)
+        if "<" in text or "&lt;" in text:
+            spans += _redact_markup.find(text)
     return spans
-
-
-def _is_quoted(match: "Match[str]") -> bool:
-    value, closed, sign = match["value"], match["closed"], match["sign"]
-    prose = not closed and sign == ":" and len(value) < _MIN_AFTER_COLON
-    start = match.start()
-    pair = closed and start > 0 and match.string[start - 1] == "("
-    # A pair stands in parentheses; in a list, names follow each other.
-    return bool(value) and not prose and (sign != "," or bool(pair))
 
 
 def _cut_key(text: str, mark: "Match[str] | None") -> "Spans":

@@ -24,6 +24,7 @@ MASK = "<redacted>"
 _head: "list[Pattern[str]]" = []
 _word: "list[Pattern[str]]" = []
 _line: "list[Pattern[str]]" = []
+_jars: "list[Pattern[str]]" = []
 
 
 def find(text: str) -> "list[tuple[int, int]]":
@@ -34,7 +35,7 @@ def find(text: str) -> "list[tuple[int, int]]":
         # The name and what is between it and the value.
         _head.append(
             re.compile(
-                r"(?:(?P<authorization>authorization)|(?<![a-z0-9])(?P<cookie>(?:set-)?cookie))"
+                r"(?:(?P<authorization>authorization)|(?:(?<![a-z0-9])|(?<=\\[nrt]))(?P<cookie>(?:set-)?cookie))"
                 r"(?P<quote>\\?[\"']?)\]?\s{0,8}(?P<sign>=>|[:=,])\s{0,8}(?:b?(?P<open>\\?[\"']))?",
                 re.IGNORECASE,
             )
@@ -42,7 +43,7 @@ def find(text: str) -> "list[tuple[int, int]]":
         _word.append(re.compile(r"[ \t]*([^\s\"',;)}\]<]*)"))
         # The end of a header without quotes: of the line, also of one in a `repr`.
         _line.append(re.compile(r"[\r\n]|\\r\\n|\\n|\Z"))
-    spans: list[tuple[int, int]] = []
+    spans = _in_jars(text)
     at, line = 0, -1
     while (found := _head[0].search(text, at)) is not None:
         at = found.end()
@@ -70,6 +71,32 @@ def find(text: str) -> "list[tuple[int, int]]":
         if span is not None:
             spans.append(span)
             at = max(at, span[1])
+    return spans
+
+
+def _in_jars(text: str) -> "list[tuple[int, int]]":
+    """Cookies as libraries hold them: a dictionary `cookies`, and the `repr`s of their classes."""
+    if not _jars:
+        import re
+
+        _jars.append(
+            re.compile(
+                r"(?i:cookies)(?:\\{0,3}[\"'])?\]?[ \t]*[:=][ \t]*\{(?P<all>[^{}]+)(?:\}|$)"
+                r"|<(?:Simple|Base)Cookie: (?P<simple>[^<>]+)>"
+                r"|<Morsel: (?P<morsel>[^<>]+)>"
+                r"|<Cookie [^ =<>]{1,100}=(?P<one>[^ <>]+) for "
+                r"|Cookie\((?:[a-z_]{1,20}=[^,()]{0,100}, ?){0,4}value="
+                r"(?P<value>'[^'\r\n]*'|\"[^\"\r\n]*\")",
+                re.ASCII,
+            )
+        )
+    spans: list[tuple[int, int]] = []
+    for found in _jars[0].finditer(text):
+        start, end = found.span(found.lastgroup or 0)
+        if found.lastgroup == "value":
+            start, end = start + 1, end - 1
+        if start < end:
+            spans.append((start, end))
     return spans
 
 

@@ -1,6 +1,7 @@
 """What is taken for a secret; the cases are those of the host, too."""
 
 import json
+import pprint
 import time
 from pathlib import Path
 
@@ -20,14 +21,48 @@ def test_secrets_are_masked(text, secret):
     assert redact_secrets(got) == got
 
 
+@pytest.mark.parametrize(("text", "expected"), CASES["exact"])
+def test_nothing_else_is_masked_with_them(text, expected):
+    assert redact_secrets(text) == expected
+    assert redact_secrets(expected) == expected
+
+
 @pytest.mark.parametrize("text", CASES["kept"])
 def test_other_texts_stay(text):
     assert redact_secrets(text) == text
 
 
 def test_colours_around_a_secret_stay():
-    text = "\x1b[1mpassword\x1b[0m=\x1b[31mhun\x1b[32mter2x\x1b[0m !"
-    assert redact_secrets(text) == "\x1b[1mpassword\x1b[0m=\x1b[31m<redacted>\x1b[0m !"
+    text = "the \x1b[1mpassword\x1b[0m=\x1b[31mhun\x1b[32mter2x\x1b[0m !"
+    assert redact_secrets(text) == "the \x1b[1mpassword\x1b[0m=\x1b[31m<redacted>\x1b[0m !"
+
+
+NAMES = ("password", "DB_PASSWORD", "api_key", "client_secret", "PGPASSWORD", "auth_token")
+VALUES = st.from_regex(r"\A[A-Za-z0-9][ -~\u00fc]{4,20}[0-9]\Z")
+
+
+def _leaks(text, value):
+    """Whether five characters of the value are left in the masked text."""
+    masked, around = redact_secrets(text), text.replace(value, "")
+    parts = [value[at : at + 5] for at in range(len(value) - 4)]
+    telling = [part for part in parts if part not in around and any(map(str.isalnum, part))]
+    return [part for part in telling if part in masked and part not in MASK]
+
+
+@given(st.sampled_from(NAMES), VALUES, st.sampled_from(["", " ", "\t", "  "]))
+def test_a_secret_never_appears(name, value, blanks):
+    quoted = json.dumps(value, ensure_ascii=False)
+    text = f"{{{json.dumps(name)}:{blanks}{quoted}}}"
+    assert not _leaks(text, quoted[1:-1])
+    twice = json.dumps(quoted[1:-1], ensure_ascii=False)[1:-1]
+    assert not _leaks(json.dumps(text, ensure_ascii=False), twice)
+    shown = repr(value)
+    for before, after in (("", ""), ("call(", ", n=1)"), ("{'a': 1, ", "}")):
+        for sign in ("=", ":", "=>"):
+            written = f"{before}{name}{blanks}{sign}{blanks}{shown}{after}"
+            assert not _leaks(written, shown[1:-1])
+    assert not _leaks(f"x = {{'{name}': {value.encode()!r}}}", repr(value.encode())[2:-1])
+    assert not _leaks(pprint.pformat({name: f"{value} " * 9}, width=40), value)
 
 
 @given(st.text(alphabet="a_-.:/@'\"=[ \x1b\u200bm;?&,(sktokenbearerpasswordcookie1", max_size=300))
@@ -56,6 +91,12 @@ def test_characters_without_width_change_nothing(text, places, what):
         *("\x1b[", "\x1b]"),
         *("-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----", "\u200b", "--password "),
         *("eyJaaaaaaaaaa-", "eyJaaaaaaaaaa.", "SG.aaaaaaaaaaaaaaaaaa", "1:AA", "AKIA", "a=", "b'"),
+        *("token='a'b", "'password=x1y2 a=b ", "bad token: '", "pad_token='", "token=${"),
+        *("password:", "password: |\n", "password\n", "password='x\n", "password='''"),
+        *('password=\\"', "password=%22", "password=a,", "password=${,", "a://b:", "a://b:c@"),
+        *("://:", "<password>", '<a "password"', "&lt;password>", "&lt;password&gt;"),
+        *("token%3Da", "%3A%2F%2Fa%3A", "basic aaaa", "cookies={", "<Cookie a=", "Cookie(value='"),
+        *("\\", '"', "    ", "password,\n value=", "-u a:"),
     ],
 )
 def test_masking_takes_linear_time(part):

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::Level;
 
-use crate::redact::{KeyLines, redact_start};
+use crate::redact::{Stream, redact_start};
 use lines::{MAX_LINE, Splitter, levelled};
 
 /// Maximum number of lines of one worker that are logged per second.
@@ -172,7 +172,7 @@ async fn read(
     let mut splitter = Splitter::default();
     let mut buffer = vec![0; 8 * 1024];
     let mut window = Window::default();
-    let mut keys = KeyLines::default();
+    let mut secrets = Stream::default();
     let source_name: Arc<str> = stream.into();
     let keep = |level: u8, text: &str| {
         let text = shown(text);
@@ -201,7 +201,7 @@ async fn read(
             let (level, line) = levelled(line);
             let text = String::from_utf8_lossy(&line);
             let text = text.trim_end_matches('\r');
-            let text = keys.mask(text).unwrap_or_else(|| text.to_owned());
+            let text = secrets.mask(text).unwrap_or_else(|| text.to_owned());
             tail.push(text.clone());
             let admitted = window.admit(Instant::now());
             if admitted {

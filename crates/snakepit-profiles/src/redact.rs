@@ -5,10 +5,16 @@
 
 mod headers;
 mod key_lines;
+mod logins;
+mod markup;
+mod named;
 mod patterns;
 mod plain;
+mod stream;
+mod strings;
 mod tokens;
 mod unquoted;
+mod values;
 
 #[cfg(test)]
 mod tests;
@@ -17,6 +23,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 pub(crate) use key_lines::KeyLines;
+pub(crate) use stream::Stream;
 
 use plain::Plain;
 
@@ -32,14 +39,23 @@ pub(crate) fn redact(line: &str) -> Cow<'_, str> {
 pub(crate) fn redact_start(line: &str, most: usize) -> Cow<'_, str> {
     let most = boundary(line, most);
     let plain = Plain::of(line);
-    let mut spans = patterns::find(plain.text());
+    let mut spans = Vec::new();
+    patterns::find(plain.text(), &mut spans);
+    for span in &mut spans {
+        *span = plain.place(span);
+    }
+    for command in plain.commands() {
+        let mut found = Vec::new();
+        patterns::find(&line[command.clone()], &mut found);
+        let placed = found.into_iter();
+        spans.extend(placed.map(|span| command.start + span.start..command.start + span.end));
+    }
     if spans.is_empty() {
         return Cow::Borrowed(&line[..most]);
     }
     spans.sort_unstable_by_key(|span| span.start);
     let (mut out, mut at) = (String::with_capacity(most), 0);
     for span in joined(spans) {
-        let span = plain.place(&span);
         if span.start >= most {
             break;
         }

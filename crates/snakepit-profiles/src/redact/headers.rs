@@ -5,11 +5,25 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::named::before;
 use super::{MASK, boundary};
 
 /// The name and what is between it and the value.
 static HEAD: LazyLock<Regex> = LazyLock::new(|| {
-    let pattern = r#"(?i)(?:(?P<authorization>authorization)|(?:^|[^a-z0-9])(?P<cookie>(?:set-)?cookie))(?P<quote>\\?["']?)\]?\s{0,8}(?P<sign>=>|[:=,])\s{0,8}(?:b?(?P<open>\\?["']))?"#;
+    let pattern = r#"(?i)(?:(?P<authorization>authorization)|(?:^|[^a-z0-9]|\\[nrt])(?P<cookie>(?:set-)?cookie))(?P<quote>\\?["']?)\]?\s{0,8}(?P<sign>=>|[:=,])\s{0,8}(?:b?(?P<open>\\?["']))?"#;
+    Regex::new(pattern).expect("the tests compile every pattern")
+});
+
+/// Cookies as libraries hold them: a dictionary `cookies`, and the `repr`s of their classes.
+static JARS: LazyLock<Regex> = LazyLock::new(|| {
+    let pattern = concat!(
+        r#"(?i-u:cookies)(?:\\{0,3}["'])?\]?[ \t]*[:=][ \t]*\{(?P<all>[^{}]+)(?:\}|$)"#,
+        "|<(?:Simple|Base)Cookie: (?P<simple>[^<>]+)>",
+        "|<Morsel: (?P<morsel>[^<>]+)>",
+        "|<Cookie [^ =<>]{1,100}=(?P<one>[^ <>]+) for ",
+        r"|Cookie\((?:[a-z_]{1,20}=[^,()]{0,100}, ?){0,4}value=",
+        r#"(?:'(?P<value>[^'\r\n]*)'|"(?P<other>[^"\r\n]*)")"#,
+    );
     Regex::new(pattern).expect("the tests compile every pattern")
 });
 
@@ -44,8 +58,16 @@ const WITH_VALUES: [&str; 8] = [
 
 /// Adds the values of a text.
 pub(super) fn find(text: &str, spans: &mut Vec<Range<usize>>) {
+    for found in JARS.captures_iter(text) {
+        let parts = found.iter().skip(1).flatten();
+        spans.extend(
+            parts
+                .map(|part| part.range())
+                .filter(|part| !part.is_empty()),
+        );
+    }
     let (mut at, mut line) = (0, 0);
-    while let Some(found) = HEAD.captures_at(text, at) {
+    while let Some(found) = HEAD.captures_at(text, before(text, at)) {
         let whole = found.get(0).expect("it is the match");
         at = whole.end();
         let group = |name: &str| found.name(name).map_or("", |part| part.as_str());
@@ -113,6 +135,7 @@ fn authorization(value: &str, quoted: bool) -> Option<Range<usize>> {
             .map_or(value.len(), |end| start + end);
         start..end
     };
+    let shown = |word: &Range<usize>| value[word.clone()].chars().count();
     let masked = |at: usize| value[at..].trim_start().starts_with(MASK);
     let all = value.trim_end().len();
     let first = word(0);
@@ -124,18 +147,18 @@ fn authorization(value: &str, quoted: bool) -> Option<Range<usize>> {
     let many = WITH_VALUES.contains(&&*scheme) || scheme.starts_with("aws");
     if second.is_empty() || second.start == first.end {
         let end = if quoted { all } else { first.end };
-        return (first.len() >= 4).then_some(first.start..end);
+        return (shown(&first) >= 4).then_some(first.start..end);
     }
     if quoted || many {
         return Some(second.start..all);
     }
-    let long = second.len() >= 8 || value[second.clone()].bytes().any(|b| b.is_ascii_digit());
+    let long = shown(&second) >= 8 || value[second.clone()].bytes().any(|b| b.is_ascii_digit());
     if SCHEMES.contains(&&*scheme) {
-        return (second.len() >= 4).then_some(second);
+        return (shown(&second) >= 4).then_some(second);
     }
     match (scheme.bytes().any(|byte| byte.is_ascii_digit()), long) {
         (true, true) => Some(first.start..second.end),
         (false, true) => Some(second),
-        _ => (first.len() >= 4).then_some(first),
+        _ => (shown(&first) >= 4).then_some(first),
     }
 }

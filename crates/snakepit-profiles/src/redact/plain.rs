@@ -8,6 +8,8 @@ pub(super) struct Plain<'a> {
     text: Cow<'a, str>,
     /// For each piece that was kept: where it begins here and in the original.
     pieces: Vec<(usize, usize)>,
+    /// Where commands to the terminal stand in the original: the address of a link, the title of a window.
+    commands: Vec<Range<usize>>,
 }
 
 impl<'a> Plain<'a> {
@@ -15,6 +17,7 @@ impl<'a> Plain<'a> {
         let mut plain = Self {
             text: Cow::Borrowed(original),
             pieces: Vec::new(),
+            commands: Vec::new(),
         };
         if !original.bytes().any(|byte| byte == 0x1b || byte >= 0x80) {
             return plain;
@@ -29,6 +32,9 @@ impl<'a> Plain<'a> {
             }
             plain.pieces.push((text.len(), kept));
             text.push_str(&original[kept..at]);
+            if skipped > 8 && original[at..].starts_with("\u{1b}]") {
+                plain.commands.push(at + 2..at + skipped);
+            }
             at += skipped;
             kept = at;
         }
@@ -42,6 +48,10 @@ impl<'a> Plain<'a> {
 
     pub(super) fn text(&self) -> &str {
         &self.text
+    }
+
+    pub(super) fn commands(&self) -> &[Range<usize>] {
+        &self.commands
     }
 
     /// Returns where a part of the plain text stands in the original, with all that is between.

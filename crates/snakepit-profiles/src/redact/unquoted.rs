@@ -1,7 +1,5 @@
 //! Values without quotes, as in `password=correcthorse`: which of them are secrets, and which are code or prose.
 
-use super::boundary;
-
 /// Names that stand in prose, too, as in `unexpected token: NAME`: without a digit only a long value behind them is a secret.
 const WEAK: [&str; 4] = ["token", "secret", "credential", "credentials"];
 
@@ -76,7 +74,79 @@ const OWNERS: [&str; 14] = [
     "env", "request", "params",
 ];
 
-/// Longest part of a value that is looked at.
+/// Words before a bare name of the weak ones: it is about a token of a language, or in prose.
+const DESCRIBING: &[&str] = &[
+    "bad",
+    "current",
+    "duplicate",
+    "each",
+    "expected",
+    "first",
+    "illegal",
+    "invalid",
+    "last",
+    "missing",
+    "new",
+    "next",
+    "no",
+    "previous",
+    "reserved",
+    "special",
+    "stray",
+    "the",
+    "this",
+    "undefined",
+    "unexpected",
+    "unknown",
+    "unmatched",
+    "unrecognised",
+    "unrecognized",
+    "unsupported",
+    "unterminated",
+    "wrong",
+];
+
+/// Words before `token` in names of what language models and parsers call so.
+const SPECIAL: &[&str] = &[
+    "audio",
+    "begin",
+    "bos",
+    "cls",
+    "cur",
+    "current",
+    "decoder",
+    "end",
+    "eos",
+    "first",
+    "image",
+    "last",
+    "lookahead",
+    "mask",
+    "max",
+    "min",
+    "next",
+    "num",
+    "pad",
+    "peek",
+    "prev",
+    "previous",
+    "sep",
+    "special",
+    "start",
+    "stop",
+    "sub",
+    "unk",
+    "video",
+    "word",
+];
+
+/// Characters that words of prose do not have.
+const ODD: [char; 12] = ['@', '#', '$', '%', '^', '*', '!', '+', '?', '~', '\\', '='];
+
+/// What templates begin with.
+const TEMPLATES: [&str; 4] = ["${", "$(", "{{", "%("];
+
+/// Longest part of a value that is looked at, in characters.
 const LOOKED_AT: usize = 200;
 
 /// What stands around a value.
@@ -95,41 +165,131 @@ pub(super) struct Around<'a> {
 /// With a digit it has at least 4 characters, or 6 behind a weak name. Without one it has at least 4, or 16 behind a weak name, is
 /// no word of [`WORDS`], no name of a secret and no part of an expression, and ends the statement where the sign is loose.
 pub(super) fn is_secret(around: Around<'_>, value: &str) -> bool {
-    let (key, value) = (
-        around.key.to_ascii_lowercase(),
-        value.trim_end_matches(['.', '!', '?']),
-    );
-    let start = &value[..boundary(value, LOOKED_AT)];
+    let (key, start) = (around.key.to_ascii_lowercase(), start(value));
     let lower = start.to_ascii_lowercase();
     let weak = WEAK.contains(&&*key);
     let length = start.chars().count();
-    let digits = start.chars().filter(char::is_ascii_digit).count();
-    let directory =
-        key.ends_with("pwd") && !key.contains('_') && start.starts_with(['/', '~', '.']);
-    let template = ["${", "$(", "{{", "%("]
-        .iter()
-        .any(|it| start.starts_with(it));
-    let code = is_path(&lower) && around.rest.starts_with(['(', '[']);
-    if directory || template || code || !start.chars().any(char::is_alphanumeric) {
+    let digits = start.bytes().any(|byte| byte.is_ascii_digit());
+    if is_said(start) || is_special(&key, start) {
         return false;
     }
-    if digits > 0 {
-        // The number of tokens is none.
-        let count = digits == length && length <= 8 && key.ends_with("token");
-        return !count && length >= if weak { 6 } else { 4 };
+    let path = is_path(&lower);
+    let code = path && around.rest.starts_with(['(', '[']);
+    if is_directory(&key, start) || code || !start.chars().any(of_words) {
+        return false;
     }
-    let known = WORDS.contains(&&*lower) || names_a_secret(&lower);
-    let expression = is_path(&lower)
-        && lower.split('.').any(|part| OWNERS.contains(&part))
-        && lower.contains('.');
-    if known || expression || around.loose && !ends_here(around.rest) {
+    if digits {
+        return !is_count(&key, start) && length >= if weak { 6 } else { 4 };
+    }
+    // So long is no word of prose.
+    let long = value.chars().take(LOOKED_AT).count() == LOOKED_AT;
+    let prose = around.loose && !long && !ends_here(around.rest);
+    if path && names_a_secret(&lower) || prose {
         return false;
     }
     if weak {
-        length >= 16 && !(is_path(&lower) && lower.contains('_'))
+        length >= 16 && !(path && lower.contains('_'))
     } else {
         length >= 4
     }
+}
+
+/// The part of a value that is looked at.
+fn start(value: &str) -> &str {
+    let value = value.trim_end_matches(['.', '!', '?']);
+    let end = value.char_indices().nth(LOOKED_AT);
+    &value[..end.map_or(value.len(), |(end, _)| end)]
+}
+
+/// A word about a secret, a place for one, or an expression.
+pub(super) fn is_said(value: &str) -> bool {
+    let lower = start(value).to_ascii_lowercase();
+    let template = TEMPLATES.iter().any(|it| lower.starts_with(it));
+    let owned = || lower.split('.').any(|part| OWNERS.contains(&part));
+    let expression = lower.contains('.') && is_path(&lower) && owned();
+    WORDS.contains(&&*lower) || template || is_field(&lower) || expression
+}
+
+/// `pad_token`, `next_token`: no secret, unless its value looks like one.
+pub(super) fn is_special(key: &str, value: &str) -> bool {
+    let key = key.to_ascii_lowercase();
+    let named = key
+        .strip_suffix("token")
+        .and_then(|before| before.strip_suffix(['_', '-']));
+    let Some(word) = named.and_then(|before| before.rsplit(['_', '-', '.']).next()) else {
+        return false;
+    };
+    let length = value.chars().take(LOOKED_AT).count();
+    let digit = || value.chars().take(LOOKED_AT).any(|c| c.is_ascii_digit());
+    SPECIAL.contains(&word) && (length < 24 || length < LOOKED_AT && !digit())
+}
+
+/// Returns true if the name at this place of the text is weak and stands behind a word about it.
+pub(super) fn is_described(key: &str, at: usize, text: &str) -> bool {
+    if !WEAK.contains(&&*key.to_ascii_lowercase()) {
+        return false;
+    }
+    let before = text[..at].trim_end_matches([' ', '\t']);
+    let letters = before
+        .bytes()
+        .rev()
+        .take(20)
+        .take_while(u8::is_ascii_alphabetic);
+    let word = &before[before.len() - letters.count()..];
+    before.len() < at && DESCRIBING.contains(&&*word.to_ascii_lowercase())
+}
+
+/// What is a secret also behind a weak name.
+pub(super) fn is_strong(value: &str) -> bool {
+    let start = value.chars().take(LOOKED_AT);
+    let length = start.clone().count();
+    if length == LOOKED_AT || start.clone().any(|c| c.is_ascii_digit()) {
+        return length >= 6;
+    }
+    length >= 16 && !start.clone().any(|c| c == ' ')
+}
+
+/// Returns true if the first word of a line is no word of prose or of code.
+pub(super) fn is_odd(key: &str, value: &str, loose: bool) -> bool {
+    let start = start(value);
+    let weak = WEAK.contains(&&*key.to_ascii_lowercase());
+    if !loose || start.chars().count() < 4 || weak || is_said(start) {
+        return false;
+    }
+    start.contains(ODD) && start.chars().any(of_words)
+}
+
+/// `DB_PASSWORD=my dog`: whatever the line of an environment has is the value.
+pub(super) fn is_setting(key: &str, word: &str, line: &str) -> bool {
+    let key = key.to_ascii_lowercase();
+    let known = is_said(word) || is_special(&key, line);
+    if known || is_directory(&key, word) || is_count(&key, line) {
+        return false;
+    }
+    line.chars().take(4).count() == 4 && line.chars().any(of_words)
+}
+
+fn is_directory(key: &str, start: &str) -> bool {
+    key.ends_with("pwd") && !key.contains('_') && start.starts_with(['/', '~', '.'])
+}
+
+/// The number of tokens is no secret.
+fn is_count(key: &str, start: &str) -> bool {
+    let digits = start.bytes().all(|byte| byte.is_ascii_digit());
+    key.ends_with("token") && start.len() <= 8 && digits
+}
+
+/// A character that words have. All letters of other scripts are, and their marks.
+pub(super) fn of_words(c: char) -> bool {
+    c.is_ascii_alphanumeric() || !c.is_ascii()
+}
+
+/// `{password}`, `{password!r`: a field of a format, perhaps without its end.
+fn is_field(lower: &str) -> bool {
+    lower.strip_prefix('{').is_some_and(|field| {
+        let mut name = field.trim_end_matches('}').chars();
+        name.all(|c| of_words(c) || matches!(c, '_' | '.' | '!' | ':'))
+    })
 }
 
 /// `args.password`, `db_pwd`, `authToken`: a name stands where the secret would.
@@ -142,7 +302,7 @@ fn names_a_secret(lower: &str) -> bool {
 }
 
 /// Names with dots between them.
-fn is_path(text: &str) -> bool {
+pub(super) fn is_path(text: &str) -> bool {
     !text.is_empty()
         && text.split('.').all(|name| {
             let mut chars = name.chars();
@@ -166,6 +326,6 @@ fn ends_here(rest: &str) -> bool {
         return true;
     }
     let mut after = rest.chars().take(41);
-    let of_names = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
+    let of_names = |c: char| of_words(c) || matches!(c, '_' | '-' | '.');
     of_names(first) && matches!(after.find(|c| !of_names(*c)), Some(':' | '='))
 }

@@ -67,7 +67,16 @@ def logs_a_key() -> None:
 
 @tool
 def raises() -> None:
-    raise ValueError("\n".join(KEY) + "\nPGPASSWORD=hush-hush and Cookie: sid=hush-hush")
+    raise ValueError("\n".join(KEY) + "\nPGPASSWORD=hush-hush\nCookie: sid=hush-hush")
+
+@tool
+def quotes() -> None:
+    print('{"password": "pa\\"hush-hush"}')
+    print("password='''x hush-hush\nhush-hush''', and")
+    print("export DB_PASSWORD=x hush-hush")
+    print("\x1b]8;;https://u:hush-hush@host\x07here\x1b]8;;\x07")
+    print({"password": "x hush-hush " * 2, "n": 1})
+    password = "pa\"hush-hush"; raise ValueError('{"password": "pa\\"hush-hush"}, postgres://u:p@hush-hush@host')
 
 @tool
 def names_a_thread() -> None:
@@ -189,6 +198,18 @@ fn no_shape_of_a_secret_comes_through() {
                 "PRIVATE KEY-----<redacted>",
                 "PGPASSWORD=<redacted>",
                 "Cookie: <redacted>",
+            ],
+        ),
+        (
+            "quotes",
+            &[
+                r#"{"password": "<redacted>"}"#,
+                "password='''<redacted>\n",
+                "<redacted>''', and",
+                "DB_PASSWORD=<redacted>\n",
+                "{'password': '<redacted>', 'n': 1}",
+                r#"ValueError: {"password": "<redacted>"}, postgres://u:<redacted>@host"#,
+                r#"password = "<redacted>"; raise ValueError('{"password": "<redacted>"}, postgres://u:<redacted>@host')"#,
             ],
         ),
     ] {

@@ -1,0 +1,164 @@
+//! Values behind the name of a secret: `password='…'`, `"api_key": …`, `--token …`.
+//!
+//! A name, a sign and a value, which ends as its form says ([`values`](super::values)). Values without quotes are judged in
+//! [`unquoted`](super::unquoted).
+
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use regex::{Captures, Regex};
+
+use super::patterns::regex;
+use super::unquoted::{is_described, is_special, is_strong};
+use super::values::{Open, Pair, Reader};
+
+/// After a bare `token:` a shorter quoted word is prose, as in `unexpected token: '}'`.
+const MIN_AFTER_COLON: usize = 6;
+
+/// Names of what is secret, with words before them.
+pub(super) const KEY: &str = "(?:(?:[A-Za-z0-9]{1,40}[_.-]){0,4}\
+    (?:[A-Za-z0-9]{0,20}(?i-u:password|passwd|passphrase|pwd|secret|token\
+    |(?:api|access|account|private|secret|signing|encryption|master|auth|storage)[_-]?key)\
+    |(?i-u:(?:db|user|smtp|mail|ftp|ssh|redis|mysql|postgres|pg|root|admin)[_-]?pass\
+    |credentials?)))";
+
+/// Quotes around a name: with backslashes, doubled, and as HTML, URLs and JSON escape them.
+const CLOSED: &str =
+    r#"\\{0,15}["'`]{1,2}|&(?:quot|apos|#3[49]|#x2[27]);|%(?:25){0,2}2[27]|\\u002[27]"#;
+
+static HEAD: LazyLock<Regex> = LazyLock::new(|| {
+    regex(&format!(
+        r#"(?:^|(?P<before>[^A-Za-z0-9]))(?P<key>{KEY})(?P<closed>(?:{CLOSED})?\]?)[ \t]*(?P<sign>=>|:=|=|:|：|＝|%(?:25){{0,2}}3[AaDd]|,?[ \t\r\n]{{0,20}}\\{{0,3}}["']?[Vv]alue\\{{0,3}}["']?[ \t]*[:=]|,)(?:[ \t]|%20)*"#
+    ))
+});
+
+/// `--password …`
+static OPTION: LazyLock<Regex> = LazyLock::new(|| {
+    regex(&format!(
+        r#"(?:^|[ \t\r\n"'(\[])--?(?P<key>{KEY})[ \t]{{1,4}}"#
+    ))
+});
+
+/// The type of a variable, before its value.
+static ANNOTATION: LazyLock<Regex> = LazyLock::new(|| {
+    regex(r"^[A-Za-z_][A-Za-z0-9_.\[\]]{0,60}(?: ?\| ?[A-Za-z0-9_.\[\]]{1,60}){0,4} ?=[ \t]*")
+});
+
+/// Adds the values of a text, and returns how the last one may go on behind it.
+pub(super) fn find(text: &str, spans: &mut Vec<Range<usize>>) -> Option<Open> {
+    let mut reader = Reader::of(text);
+    let (mut at, mut open) = (0, None);
+    // The character before a name may be the last one of what was read before.
+    while let Some(found) = HEAD.captures_at(text, before(text, at)) {
+        let values = of_head(text, &found, &mut reader);
+        let sign = found.name("sign").expect("it is in every match");
+        at = values
+            .iter()
+            .fold(sign.end(), |at, value| at.max(value.end));
+        open = reader.take_open();
+        spans.extend(values);
+    }
+    at = 0;
+    while let Some(found) = OPTION.captures_at(text, before(text, at)) {
+        let end = found.get(0).expect("it is the match").end();
+        let mut values = reader.quoted(end, "");
+        if values.is_empty() && !reader.is_quote(end) {
+            values.extend(reader.argument(&found["key"], end));
+        }
+        at = values.iter().fold(end, |at, value| at.max(value.end));
+        spans.extend(values);
+    }
+    open
+}
+
+/// Where the character before a place begins.
+pub(super) fn before(text: &str, at: usize) -> usize {
+    let last = text[..at].chars().next_back();
+    at - last.map_or(0, char::len_utf8)
+}
+
+fn of_head(text: &str, found: &Captures<'_>, reader: &mut Reader<'_>) -> Vec<Range<usize>> {
+    let at = found.get(0).expect("it is the match").end();
+    let group = |name| found.name(name).expect("it is in every match");
+    let (sign, closed) = (group("sign"), group("closed"));
+    let (key, key_at, line) = key(found);
+    if sign.as_str() == "," {
+        let values = if closed.is_empty() {
+            Vec::new()
+        } else {
+            reader.quoted(at, closed.as_str())
+        };
+        return listed(text, values, found);
+    }
+    let colon = matches!(sign.as_str(), ":" | "：");
+    if colon && let Some(block) = reader.block(at, key_at) {
+        return vec![block];
+    }
+    let values = reader.quoted(at, closed.as_str());
+    if let Some(first) = values.first() {
+        let value = &text[first.clone()];
+        let prose = closed.is_empty() && colon && is_prose(key, key_at, text, value);
+        let none = prose || is_special(key, value);
+        return if none { Vec::new() } else { values };
+    }
+    if reader.is_quote(at) {
+        return Vec::new();
+    }
+    if sign.as_str().starts_with('%') {
+        return reader.encoded(key, sign.as_str(), at).into_iter().collect();
+    }
+    let strict = sign.as_str() == "=" && closed.end() == sign.start() && sign.end() == at;
+    let value = reader.unquoted(Pair {
+        key,
+        key_at,
+        at,
+        loose: !strict,
+        colon,
+        closed: !closed.is_empty(),
+        line: line || sign.as_str().contains('\n'),
+    });
+    match (value, colon) {
+        (Some(value), _) => vec![value],
+        (None, true) => match ANNOTATION.find(&text[at..]) {
+            Some(typed) => reader.quoted(at + typed.end(), ""),
+            None => Vec::new(),
+        },
+        (None, false) => Vec::new(),
+    }
+}
+
+/// The name, where it begins, and whether a line break in a `repr` stands before it.
+fn key<'t>(found: &Captures<'t>) -> (&'t str, usize, bool) {
+    let key = found.name("key").expect("it is in every match");
+    let (name, at) = (key.as_str(), key.start());
+    match found.name("before").map(|before| before.as_str()) {
+        Some("%") if name.len() > 5 => (&name[2..], at + 2, false),
+        Some("\\") if name.starts_with(['n', 'r', 't']) && name.len() > 4 => {
+            (&name[1..], at + 1, true)
+        }
+        _ => (name, at, false),
+    }
+}
+
+/// A pair stands in parentheses, an option in a list: in lists, names follow each other.
+fn listed(text: &str, values: Vec<Range<usize>>, found: &Captures<'_>) -> Vec<Range<usize>> {
+    let before = found.name("before").map_or("", |before| before.as_str());
+    let first = values.first().map_or("", |first| &text[first.clone()]);
+    let option = before == "-" && !first.starts_with('-');
+    let listed = option || before == "(" || is_pair(text, found);
+    if listed { values } else { Vec::new() }
+}
+
+/// `("password", …)`: a parenthesis stands before the quote of the name.
+fn is_pair(text: &str, found: &Captures<'_>) -> bool {
+    let start = found.name("key").map_or(0, |key| key.start());
+    let before = text[..start].trim_end_matches(['"', '\'', '\\', '`']);
+    let before = before.strip_suffix(['b', 'r', 'u']).unwrap_or(before);
+    before.ends_with('(')
+}
+
+/// `unknown token: 'transformer'`: a word, and not the value of a secret.
+fn is_prose(key: &str, at: usize, text: &str, value: &str) -> bool {
+    value.chars().take(MIN_AFTER_COLON).count() < MIN_AFTER_COLON
+        || is_described(key, at, text) && !is_strong(value)
+}

@@ -1,0 +1,333 @@
+//! Where a value ends: at its quote, at the end of its word, of its line or of its block.
+
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::patterns::regex;
+use super::strings::{closes, level, own, trailing_slashes};
+use super::unquoted::{Around, is_odd, is_path, is_secret, is_setting, of_words};
+
+/// Characters that end a word, unless another word is glued to them.
+const STOPS: &str = "\"'`,;&)}]([";
+
+/// Longest text before a name that is looked at, in characters.
+const BEFORE: usize = 64;
+
+/// Longest line behind a name that is looked at, in characters.
+const LINE: usize = 4096;
+
+/// Longest word that is judged, in characters.
+const WORD: usize = 400;
+
+static NEXT_LINE: LazyLock<Regex> = LazyLock::new(|| regex(r"^[ \t]*\r?\n[ \t]*"));
+
+static END_OF_ENCODED: LazyLock<Regex> =
+    LazyLock::new(|| regex("%(?:25){0,2}(?:26|22|2[Cc]|7[Dd]|0[AaDd])"));
+
+static ARGUMENT: LazyLock<Regex> =
+    LazyLock::new(|| regex(r#"^[^ \t\r\n"',;)\]<-][^ \t\r\n"',;)\]<]{3,}"#));
+
+static NAME: LazyLock<Regex> =
+    LazyLock::new(|| regex(r#"^[A-Za-z_][A-Za-z0-9_.-]{0,40}["']?[=:]"#));
+
+static NEXT_NAME: LazyLock<Regex> =
+    LazyLock::new(|| regex(r"[ \t&;,]+[A-Za-z_][A-Za-z0-9_.-]{0,40}(?:=|:[ \t])"));
+
+static BLOCK: LazyLock<Regex> = LazyLock::new(|| {
+    regex(r"^(?:![^ \t\r\n]{1,40}[ \t]+)?[|>][+-]?[0-9]?[+-]?[ \t]*(?:#[^\n]*)?(?:\r?\n|$)")
+});
+
+/// What may stand before a name that begins a line.
+static LINE_START: LazyLock<Regex> = LazyLock::new(|| {
+    regex(
+        r"^(?:.*[:\]>|][ \t]+)?[ \t]*(?:-[ \t]+)?(?:(?:export|set|setenv|setx|declare|local|readonly|ENV|ARG|env)[ \t]+(?:-[A-Za-z]{1,8}[ \t]+)?)?$",
+    )
+});
+
+/// The length of a word that begins a text, up to so many characters.
+fn word(text: &str, most: usize) -> usize {
+    let ends = |c: char| {
+        matches!(
+            c,
+            ' ' | '\t'
+                | '\r'
+                | '\n'
+                | '"'
+                | '\''
+                | '`'
+                | ','
+                | ';'
+                | '&'
+                | ')'
+                | '}'
+                | ']'
+                | '<'
+                | '('
+                | '['
+                | '|'
+        )
+    };
+    let end = text.char_indices().take(most).find(|(_, c)| ends(*c));
+    match end {
+        Some((end, _)) => end,
+        None => at_most(text, most).len(),
+    }
+}
+
+/// The first characters of a text.
+pub(super) fn at_most(text: &str, most: usize) -> &str {
+    let end = text.char_indices().nth(most);
+    &text[..end.map_or(text.len(), |(end, _)| end)]
+}
+
+pub(super) fn is_blank(text: &str) -> bool {
+    text.trim_start_matches([' ', '\t', '\r']).is_empty()
+}
+
+pub(super) fn of_line(text: &str) -> &str {
+    &text[..text.find(['\r', '\n']).unwrap_or(text.len())]
+}
+
+/// Returns true if a word is the value of this name, on a line of its own.
+pub(super) fn is_value(key: &str, text: &str) -> bool {
+    let around = Around {
+        key,
+        loose: true,
+        rest: "",
+    };
+    word(text, usize::MAX) == text.len() && is_secret(around, text)
+}
+
+/// A name and where its value may be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pair<'t> {
+    pub(super) key: &'t str,
+    pub(super) key_at: usize,
+    /// Where the value begins.
+    pub(super) at: usize,
+    /// Any sign but a bare `=`.
+    pub(super) loose: bool,
+    pub(super) colon: bool,
+    /// Quotes or a bracket stand behind the name.
+    pub(super) closed: bool,
+    /// The value is a line of its own.
+    pub(super) line: bool,
+}
+
+/// How the last value of a text may go on in the next line of its stream.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Open {
+    /// Up to these characters.
+    Quoted(String),
+    /// In another string with this quote.
+    More(String),
+    /// In lines that are deeper than this.
+    Block(usize),
+    /// As a word of its own, behind this name.
+    Below(String),
+}
+
+/// Reads the values of one text.
+#[derive(Debug)]
+pub(super) struct Reader<'t> {
+    pub(super) text: &'t str,
+    pub(super) open: Option<Open>,
+    /// Ends of strings that the text is known to have no more of.
+    pub(super) endless: Vec<String>,
+}
+
+impl<'t> Reader<'t> {
+    pub(super) fn of(text: &'t str) -> Self {
+        Self {
+            text,
+            open: None,
+            endless: Vec::new(),
+        }
+    }
+
+    /// Forgets and returns how the value that was read last may go on.
+    pub(super) fn take_open(&mut self) -> Option<Open> {
+        self.open.take()
+    }
+
+    /// Returns true if a word begins here.
+    pub(super) fn glued(&self, at: usize) -> bool {
+        self.text[at..].chars().next().is_some_and(of_words)
+    }
+
+    /// A block of YAML: the lines behind `|` that are deeper than the name.
+    pub(super) fn block(&mut self, at: usize, key_at: usize) -> Option<Range<usize>> {
+        let text = self.text;
+        let found = BLOCK.find(&text[at..])?;
+        let before = text[..key_at].rfind('\n').map_or(0, |newline| newline + 1);
+        let depth = text[before..key_at].chars().count();
+        let mut block: Option<Range<usize>> = None;
+        let mut line = at + found.end();
+        if line == text.len() {
+            self.open = Some(Open::Block(depth));
+        }
+        while line < text.len() {
+            let stop = text[line..].find('\n').map_or(text.len(), |end| line + end);
+            let blanks = text[line..stop].trim_start_matches([' ', '\t', '\r']);
+            let first = stop - blanks.len();
+            if first < stop {
+                if first - line <= depth {
+                    break;
+                }
+                block = Some(block.map_or(first, |block| block.start)..stop);
+            }
+            line = stop + 1;
+        }
+        block
+    }
+
+    /// A value without quotes: a word, or the line if the name begins one.
+    pub(super) fn unquoted(&mut self, pair: Pair<'_>) -> Option<Range<usize>> {
+        let (text, Pair { key, at, loose, .. }) = (self.text, pair);
+        let judge = |word: &str, loose: bool, end: usize| {
+            let rest = &text[end..];
+            is_secret(Around { key, loose, rest }, word)
+        };
+        let below = pair.colon.then(|| NEXT_LINE.find(&text[at..])).flatten();
+        if let Some(below) = below {
+            let start = at + below.end();
+            let end = start + word(&text[start..], usize::MAX);
+            let alone = text[end..].is_empty() || text[end..].starts_with(['\r', '\n']);
+            return (alone && judge(&text[start..end], true, end)).then_some(start..end);
+        }
+        let end = at + word(&text[at..], WORD);
+        let first = &text[at..end];
+        if pair.colon && is_blank(&text[at..]) {
+            self.open = Some(Open::Below(key.to_owned()));
+        }
+        if text[at..].starts_with(['=', '>', '~']) {
+            return None;
+        }
+        let before = text[..pair.key_at].chars().next_back();
+        let outer = before.filter(|c| matches!(c, '"' | '\'') && !pair.closed);
+        let begins = pair.line || outer.is_some() || self.begins_line(pair.key_at);
+        let upper = !key.bytes().any(|byte| byte.is_ascii_lowercase());
+        let constant = begins && !loose && upper;
+        // The name of the next value.
+        let named = first.strip_suffix(['=', ':']).is_some_and(is_path);
+        if named && !constant && text[end..].starts_with(['"', '\'']) {
+            return None;
+        }
+        let length = first.chars().count();
+        // So long is no word of prose or code.
+        let mut secret = length == WORD || judge(first, loose, end);
+        let code = text[end..].starts_with(['(', '[']) && is_path(first);
+        if !secret && (1..4).contains(&length) {
+            let longer = self.word_end(at, outer);
+            let judged = at_most(&text[at..longer], WORD);
+            secret = longer > end && !code && judge(judged, loose, longer);
+        }
+        if !begins {
+            return secret.then(|| at..self.word_end(at, outer));
+        }
+        let odd = || !first.is_empty() && is_odd(key, first, loose);
+        if !(secret || constant || odd()) {
+            return None;
+        }
+        let stop = self.line_end(pair, outer, !constant);
+        if !secret && constant {
+            let setting = at_most(&text[at..stop.max(at)], WORD);
+            if code || !is_setting(key, first, setting) {
+                return None;
+            }
+        }
+        Some(at..if stop > at { stop } else { end })
+    }
+
+    fn begins_line(&self, key_at: usize) -> bool {
+        let before = &self.text[..key_at];
+        let first = before.char_indices().nth_back(BEFORE - 1);
+        let first = first.map_or(0, |(first, _)| first);
+        let near = &before[first..];
+        match near.rfind(['\n', '\r']) {
+            Some(newline) => LINE_START.is_match(&near[newline + 1..]),
+            None => first == 0 && LINE_START.is_match(near),
+        }
+    }
+
+    /// The end of a line, of the string that it is in, or, with `names`, of this pair.
+    fn line_end(&self, pair: Pair<'_>, outer: Option<char>, names: bool) -> usize {
+        let (text, Pair { key_at, at, .. }) = (self.text, pair);
+        let mut line = of_line(at_most(&text[at..], LINE));
+        if let Some(quote) = outer {
+            let level = level(trailing_slashes(&text[..key_at - 1]).min(15));
+            let mut from = 0;
+            while let Some(found) = line[from..].find(quote) {
+                let last = from + found;
+                let count = trailing_slashes(&line[from..last]);
+                from = last + 1;
+                if closes(count, level) && !self.glued(at + from) {
+                    line = &line[..last - own(count, level)];
+                    break;
+                }
+            }
+        }
+        let before = &text[..key_at];
+        let escaped = ["\\n", "\\r", "\\t"].iter().any(|it| before.ends_with(it));
+        if (outer.is_some() || escaped)
+            && let Some(escaped) = line.find("\\n")
+        {
+            line = &line[..escaped];
+        }
+        if names && let Some(name) = NEXT_NAME.find(line) {
+            line = &line[..name.start()];
+        }
+        at + line.trim_end_matches([' ', '\t']).len()
+    }
+
+    /// The end of a word, with what is glued to it by punctuation.
+    fn word_end(&self, from: usize, outer: Option<char>) -> usize {
+        let (text, mut at) = (self.text, from);
+        loop {
+            at += word(&text[at..], usize::MAX);
+            let stop = text[at..].chars().next().filter(|c| STOPS.contains(*c));
+            let Some(stop) = stop.filter(|stop| Some(*stop) != outer) else {
+                return at;
+            };
+            let next = at + stop.len_utf8();
+            if !self.glued(next) || NAME.is_match(&text[next..]) {
+                return at;
+            }
+            at = next;
+        }
+    }
+
+    /// The value of a pair in a query that is escaped once more: up to its `%26`.
+    pub(super) fn encoded(&self, key: &str, sign: &str, at: usize) -> Option<Range<usize>> {
+        let ends = [
+            ' ', '\t', '\r', '\n', '"', '\'', '`', ',', ';', '&', ')', '}', ']', '<', '>',
+        ];
+        let rest = &self.text[at..];
+        let word = &rest[..rest.find(ends).unwrap_or(rest.len())];
+        // What is escaped more often than the sign belongs to the value.
+        let mut ends = END_OF_ENCODED.find_iter(word);
+        let end = ends.find(|end| end.len() <= sign.len());
+        let end = end.map_or(word.len(), |end| end.start());
+        let around = Around {
+            key,
+            loose: false,
+            rest: "",
+        };
+        is_secret(around, at_most(&word[..end], WORD)).then_some(at..at + end)
+    }
+
+    /// The word behind an option.
+    pub(super) fn argument(&self, key: &str, at: usize) -> Option<Range<usize>> {
+        let found = ARGUMENT.find(&self.text[at..])?;
+        let word = at_most(found.as_str(), WORD);
+        let sure = word.chars().count() >= 12 || word.bytes().any(|byte| byte.is_ascii_digit());
+        let around = Around {
+            key,
+            loose: false,
+            rest: &self.text[at + found.end()..],
+        };
+        (sure && is_secret(around, word)).then(|| at..self.word_end(at, None))
+    }
+}
