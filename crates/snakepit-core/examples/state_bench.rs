@@ -1,4 +1,5 @@
-//! What sessions and affinity cost: `cargo run --release -p snakepit-core --features testing --example state_bench [sessions]`.
+//! Measures the cost of sessions and affinity: `cargo run --release -p snakepit-core --features
+//! testing --example state_bench [sessions]`.
 #![expect(clippy::print_stdout, reason = "it is a program for people")]
 
 use std::hint::black_box;
@@ -23,7 +24,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let ids: Vec<SessionId> = (0..n).map(|n| format!("session-{n:08}").into()).collect();
     let (before, start) = (resident(), Instant::now());
     for (n, id) in ids.iter().enumerate() {
-        // Half of them end at once, so that sweeping has something to do.
+        // Half of them end at once, so that sweeping has work to do.
         let ttl = Duration::from_secs(if n % 2 == 0 { 3600 } else { 20 });
         sessions.create(id.clone(), SessionOptions::new().ttl(ttl))?;
     }
@@ -51,7 +52,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// A scheduler in which every session has its worker: acquire and release, bound and as a hint.
+/// Measures acquire and release in a scheduler in which every session has its worker, bound and as
+/// a hint.
 fn affinity(ids: &[&SessionId]) {
     let mut scheduler = Scheduler::<()>::new(0);
     for _ in 0..64 {
@@ -127,7 +129,7 @@ fn each(start: Instant, n: usize) -> f64 {
     start.elapsed().as_secs_f64() * 1e9 / n as f64
 }
 
-/// Resident memory of this process in bytes, where `/proc` tells.
+/// Returns the resident memory of this process in bytes. `None` without `/proc`.
 fn resident() -> Option<usize> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;

@@ -68,7 +68,7 @@ async fn a_strict_call_waits_for_its_worker_or_fails_at_once() {
     assert_eq!(busy.code(), ErrorCode::AffinityBusy);
     let second = begin_with(&pool, "echo", strict()).await;
     assert_eq!(pool.status().queue_depth, 1);
-    // A hint goes to the other worker and does not take the session along.
+    // A call with a hint goes to the other worker, and the session's binding stays.
     let hint = CallOptions::new().session("s");
     pool.execute("echo", payload(1), &hint).await.unwrap();
     assert_eq!(pool.status().queue_depth, 1);
@@ -107,7 +107,7 @@ async fn when_the_worker_dies_the_loss_is_told_and_the_session_goes_on() {
     };
     assert_eq!((worker, *generation), (home.id(), 1));
     pool.execute("echo", payload(1), &strict()).await.unwrap();
-    // Without a call that waits, the next one is told; a call with a hint is not.
+    // Without a waiting call, the next strict call gets the error; a call with a hint does not.
     let session = CallOptions::new().session("s");
     let home = begin_with(&pool, "gate", strict()).await;
     until(|| running(&profile).contains(&1)).await;
@@ -141,7 +141,8 @@ async fn a_released_session_may_go_anywhere() {
     pool.execute("echo", payload(1), &strict()).await.unwrap();
 }
 
-/// A worker whose tool `down` calls the host tool `again`, as a worker of another process would over its connection.
+/// A worker whose tool `down` calls the host tool `again`, as a worker in another process would
+/// over its connection.
 mod nested {
     use std::num::NonZeroU16;
     use std::time::Duration;
@@ -209,7 +210,7 @@ mod nested {
     }
 }
 
-/// A pool whose tool `again` calls itself `n` times in a nested call, and its host.
+/// Returns a pool whose tool `again` calls itself `n` times in nested calls, and its host.
 async fn recursive(workers: usize, slots: u16) -> (HostState, Pool) {
     let host = HostState::new(HostStateConfig::new()).unwrap();
     let place: Arc<Mutex<Option<Pool>>> = Arc::default();
@@ -262,7 +263,7 @@ async fn nested_calls_work_as_long_as_there_are_slots_and_fail_at_once_beyond() 
         Err(ErrorCode::Deadlock)
     );
     assert_eq!(start.elapsed().as_secs(), 0);
-    // A strict session has the slots of one worker only.
+    // A strict session can use the slots of one worker only.
     assert_eq!(code(pool.execute("again", n(1), &strict()).await), Ok(2));
     let options = strict();
     let mut pinned = config(2);

@@ -18,7 +18,7 @@ use crate::support::{LONG, balanced, begin, begin_with, call, config, payload, r
 
 pub(crate) type Call = JoinHandle<Result<Payload, Error>>;
 
-/// A pool whose calls were all short so far.
+/// Returns a pool whose calls were all short so far.
 pub(crate) async fn quick(config: PoolConfig, slots: u16) -> (Pool, ScriptedProfile) {
     let profile = ScriptedProfile::new(slots).ahead();
     let pool = ready(config, &profile).await;
@@ -28,7 +28,8 @@ pub(crate) async fn quick(config: PoolConfig, slots: u16) -> (Pool, ScriptedProf
     (pool, profile)
 }
 
-/// A call has the only slot, and the others are sent ahead of their turn behind it, `hold` of them in the worker.
+/// Fills the only slot with a call, and sends the others ahead of their turn behind it, `hold` of
+/// them in the worker.
 pub(crate) async fn behind(
     pool: &Pool,
     profile: &ScriptedProfile,
@@ -92,7 +93,8 @@ async fn without_short_calls_before_nothing_is_sent_ahead() {
             assert_eq!(profile.workers()[0].sent_ahead(), 0);
             return;
         }
-        // The first call of a pool that waits is not behind another one: nobody knows how long that takes.
+        // The first waiting call of a pool is not sent behind another one: durations are not known
+        // yet.
         assert_eq!(profile.workers()[0].sent_ahead(), 0);
         tokio::time::sleep(Duration::from_secs(1)).await;
         profile.allow(3);
@@ -109,7 +111,7 @@ async fn calls_behind_a_slow_one_are_taken_back_and_keep_their_places() {
     assert_eq!(worker.recalls(), 3);
     let status = pool.status();
     assert_eq!((status.in_flight, status.queue_depth), (1, 4));
-    // One after the other, in the order in which they came.
+    // One after the other, in order of arrival.
     profile.allow(1);
     front.await.unwrap().unwrap();
     for call in calls.into_iter().chain([last]) {
@@ -132,7 +134,8 @@ async fn a_call_behind_a_slow_one_goes_to_another_slot() {
     profile.allow(1);
     let ahead = || -> usize { profile.workers().iter().map(|it| it.sent_ahead()).sum() };
     until(|| ahead() == 4).await;
-    // Two have slots, four are behind one of them; the other slot is needed for one that still waits.
+    // Two have slots, four are behind one of them; the other slot is kept for a call that still
+    // waits.
     assert_eq!((pool.status().in_flight, pool.status().queue_depth), (2, 5));
     tokio::time::sleep(Duration::from_millis(10)).await;
     let recalls: usize = profile.workers().iter().map(|it| it.recalls()).sum();
@@ -175,7 +178,7 @@ async fn a_call_that_its_caller_drops_is_taken_back_and_the_one_in_front_goes_on
     let worker = profile.workers().remove(0);
     profile.allow(1);
     before.await.unwrap().unwrap();
-    // It is sent, and the next one behind it.
+    // The call is sent, and the next one behind it.
     until(|| {
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         assert!(dropped.as_mut().poll(&mut context).is_pending());
@@ -219,7 +222,7 @@ async fn strict_sessions_streams_and_large_arguments_are_not_sent_ahead() {
             .session("s")
             .affinity(Affinity::StrictQueue)
     };
-    // Behind nobody, and nobody behind them.
+    // Behind no other call, and no other call behind it.
     let before = begin(&pool, "gate").await;
     let one = begin_with(&pool, "gate", strict()).await;
     let two = begin(&pool, "gate").await;

@@ -1,4 +1,4 @@
-//! Calls that were sent ahead of their turn come back, whatever their callers do meanwhile.
+//! Calls that were sent ahead of their turn come back, independent of their callers.
 #![expect(
     clippy::unwrap_used,
     reason = "a helper of a test may panic like the test"
@@ -17,14 +17,14 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::ahead::{Call, all, behind, quick};
 use crate::support::{LONG, balanced, begin, call, config, until};
 
-/// Polls a future once; its task does not run in between.
+/// Polls a future once, without letting other tasks run in between.
 pub(crate) fn poll<F: Future + ?Sized>(future: &mut Pin<Box<F>>) -> Poll<F::Output> {
     future
         .as_mut()
         .poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// As [`behind`], with a call in front that runs the tool `front`.
+/// Like [`behind`], with a call in front that runs the tool `front`.
 async fn behind_of(
     pool: &Pool,
     profile: &ScriptedProfile,
@@ -51,7 +51,7 @@ async fn nothing_behind_a_call_that_leaves_an_unknown_state_is_begun() {
     profile.allow(4);
     front.abort();
     all(calls).await;
-    // It was interrupted only when they had come back.
+    // The call in front was interrupted only after they had come back.
     assert_eq!((worker.calls(), worker.recalls()), (2, 4));
     assert_eq!(profile.starts(), 2);
     balanced(&pool.status());
@@ -97,7 +97,7 @@ async fn one_that_is_on_its_way_to_the_worker_comes_back_too() {
     profile.allow(1);
     before.await.unwrap().unwrap();
     until(|| worker.running() == 1 && worker.calls() == 2).await;
-    // It has its place behind the one in front, and its caller does not know.
+    // The call has its place behind the one in front, but its caller does not know yet.
     front.abort();
     until(|| worker.running() == 0).await;
     profile.allow(1);
@@ -122,7 +122,7 @@ async fn what_lies_in_the_other_slots_of_such_a_worker_comes_back_at_once() {
     balanced(&pool.status());
 }
 
-/// Four calls lie behind one in the slot beside another call; two more wait.
+/// Puts four calls behind one in a slot, beside another call; two more wait.
 async fn behind_of_two(
     pool: &Pool,
     profile: &ScriptedProfile,
@@ -133,7 +133,7 @@ async fn behind_of_two(
     for _ in 0..4 {
         calls.push(begin(pool, "gate").await);
     }
-    // Those that could run in the other slot wait for it.
+    // Calls that could run in the other slot wait for it.
     let mut more = Vec::new();
     for _ in 0..2 {
         more.push(begin(pool, "gate").await);
@@ -223,7 +223,7 @@ async fn a_worker_that_gives_nothing_back_delays_no_cancellation_for_long() {
     front.abort();
     until(|| pool.status().cancelled == 1).await;
     sleep(pool.config().cancel_grace / 2).await;
-    // It was cancelled, and the next one has its turn.
+    // The call was cancelled, and the next one has its turn.
     until(|| worker.calls() == 3).await;
     assert!(began.elapsed() < pool.config().cancel_grace);
     profile.allow(3);
@@ -237,7 +237,7 @@ async fn a_caller_that_leaves_while_its_call_comes_back_costs_no_worker() {
     let (pool, profile) = quick(config(1), 1).await;
     profile.hold_answers();
     let (front, mut calls, worker) = behind(&pool, &profile, &["gate"]).await;
-    // The one in front is slow: the one behind it is taken back, and nobody knows yet.
+    // The call in front is slow: the one behind it is recalled, but not reported back yet.
     sleep(Duration::from_millis(10)).await;
     assert_eq!(worker.recalls(), 1);
     profile.allow(1);

@@ -1,4 +1,4 @@
-//! Calls ahead of their turn and their time-outs, and a random test of everything together.
+//! Calls ahead of their turn and their timeouts, and a random test of all of it.
 
 use std::time::Duration;
 
@@ -55,7 +55,7 @@ async fn a_call_that_may_have_begun_is_not_said_to_have_waited_in_vain() {
     profile.allow(1);
     before.await.unwrap().unwrap();
     until(|| worker.sent_ahead() == 1).await;
-    // The worker does not say.
+    // The worker does not answer the recall.
     let error = late.await.unwrap().unwrap_err();
     assert!(timed_out(&error, Phase::Call), "{error:?}");
     assert!(!error.is_retryable());
@@ -89,7 +89,7 @@ async fn one_that_has_begun_by_then_has_had_its_turn() {
         worker.sent_ahead() == 1
     })
     .await;
-    // The caller of the one in front does not look, so that the pool does not know of its end.
+    // The caller of the call in front does not poll, so the pool does not know of its end.
     profile.allow(1);
     until(|| worker.calls() == 3).await;
     profile.answer_recalls();
@@ -102,7 +102,7 @@ async fn one_that_has_begun_by_then_has_had_its_turn() {
     balanced(&pool.status());
 }
 
-/// A small generator, so that a failure can be run again.
+/// A small generator, so that a failure can be reproduced.
 fn numbers(seed: u64) -> impl FnMut(u64) -> u64 {
     let mut state = seed;
     move |below| {

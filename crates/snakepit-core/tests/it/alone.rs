@@ -1,4 +1,4 @@
-//! Calls that are tried alone in a worker: which one they get.
+//! Isolated calls, and the workers that they get.
 #![expect(
     clippy::unwrap_used,
     reason = "a helper of a test may panic like the test"
@@ -28,10 +28,10 @@ fn suspect() -> CallOptions {
     CallOptions::new().fingerprint("a").idempotent()
 }
 
-/// Two calls die with the worker that they share, so that the first one is tried alone next time.
+/// Lets two calls die with the worker that they share, so that the first one is isolated next time.
 async fn suspected(pool: &Pool, profile: &ScriptedProfile) {
     let other = CallOptions::new().fingerprint("b").idempotent();
-    // The workers are filled in turn, so that one has both.
+    // The workers are filled in turn, so one of them has both.
     let mut calls = Vec::new();
     for options in [suspect(), CallOptions::new(), other, CallOptions::new()] {
         calls.push(begin_with(pool, "hang", options).await);
@@ -61,7 +61,7 @@ fn states(pool: &Pool) -> Vec<HeartbeatState> {
     beats.map(|beat| beat.state).collect()
 }
 
-/// A worker that is silent and has a call, and one with two calls.
+/// Sets up a silent worker that has a call, and a worker with two calls.
 async fn one_quiet(pool: &Pool, profile: &ScriptedProfile) -> (Arc<ScriptedWorker>, Vec<Task>) {
     let workers = profile.workers();
     let first = begin(pool, "gate").await;

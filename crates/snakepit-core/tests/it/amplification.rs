@@ -13,7 +13,7 @@ fn map(key: Value, value: Value) -> Value {
     Value::Map(vec![(key, value)])
 }
 
-/// A map whose key is a map whose key is a map ….
+/// Returns a map whose key is a map whose key is a map, and so on.
 fn keys_in_keys(levels: usize) -> Value {
     (0..levels).fold(Value::from("\"\\"), |key, _| map(key, Value::Null))
 }
@@ -26,7 +26,7 @@ fn keys_that_python_cannot_have_are_refused_both_ways() {
         Value::List(vec![Value::List(vec![map(1_i64.into(), Value::Null)])]),
         Value::Array(array),
     ] {
-        // The map and its key by hand: the encoder refuses it.
+        // The map and its key are written by hand, because the encoder rejects them.
         let mut bytes = vec![0x81];
         bytes.extend_from_slice(&Payload::encode(&key).unwrap().bytes);
         bytes.push(0xc0);
@@ -122,11 +122,11 @@ fn memory_of_values_is_refused_before_it_is_taken() {
         let error = Payload::from_msgpack(bytes).decode::<Value>().unwrap_err();
         assert!(error.to_string().contains("more items"), "{error}");
     }
-    // A refusal leaves nothing behind.
+    // A rejection leaves nothing behind.
     assert!(nils(1 << 20).decode::<Value>().is_ok());
 }
 
-/// A node that costs one byte as MessagePack, and about a KiB in memory.
+/// A node that costs one byte as MessagePack, and about 1 KiB in memory.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Node {
@@ -134,7 +134,7 @@ struct Node {
     next: Option<Box<Self>>,
 }
 
-/// A type that reads anything first and then decides.
+/// A type that first reads any value and then decides.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 #[expect(dead_code, reason = "only its size matters")]
@@ -154,7 +154,7 @@ fn memory_of_the_callers_types_is_refused_before_it_is_taken() {
     refused::<serde_json::Value>(&many);
     refused::<Vec<Option<String>>>(&many);
     refused::<(Vec<Option<f64>>, bool)>(&Payload::encode(&(nils(8 << 20), true)).unwrap());
-    // The same behind pointers, in maps, in variants, and in a type that reads anything first.
+    // The same behind pointers, in maps, in variants, and in a type that first reads any value.
     let of = |byte: u8, count: u32| {
         let mut bytes = nils(count).bytes.to_vec();
         bytes[5..].fill(byte);
@@ -172,11 +172,11 @@ fn memory_of_the_callers_types_is_refused_before_it_is_taken() {
     }
     refused::<HashMap<u32, Node>>(&Payload::from_msgpack(map));
 
-    // An array is longer as a list, and counts as what came.
+    // An array is longer as a list, and counts with its original size.
     let array = Payload::encode(&Tensor::from(vec![0_u8; 4 << 20])).unwrap();
     refused::<serde_json::Value>(&array);
 
-    // Numbers are no larger than eight times their input; what holds others has a size of its own.
+    // Numbers are at most eight times as large as their input; containers have a size of their own.
     let numbers = of(7, 17 << 20);
     assert_eq!(numbers.decode::<Vec<u64>>().unwrap().len(), 17 << 20);
     assert_eq!(nils(3 << 20).decode::<Vec<()>>().unwrap().len(), 3 << 20);

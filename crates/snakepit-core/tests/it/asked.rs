@@ -1,4 +1,5 @@
-//! What a person may ask of a pool: to drain a worker, to stop one call; and the observer of its calls.
+//! Requests of a person to a pool: draining a worker, stopping a call; and the observer of its
+//! calls.
 
 use std::sync::{Arc, Mutex};
 
@@ -7,7 +8,7 @@ use snakepit_core::{CallObserver, EndedCall, RecycleError, SentCall, WorkerId};
 
 use crate::support::{begin, call, config, ready, until};
 
-/// Writes down what it is told.
+/// Records the reports that it receives.
 #[derive(Debug, Default)]
 struct Notes(Mutex<Vec<String>>);
 

@@ -1,4 +1,4 @@
-//! A worker whose stream keeps the thread that reads it.
+//! A worker whose stream blocks the thread that reads it.
 #![expect(
     clippy::unwrap_used,
     reason = "a helper of a test may panic like the test"
@@ -24,11 +24,11 @@ use crate::support::{LONG, balanced, config, payload};
 
 type Ends = (Sender<()>, Receiver<()>);
 
-/// Starts workers whose stream `blocks` waits within `poll_next` until it is let go.
+/// Starts workers whose stream `blocks` waits inside `poll_next` until it is released.
 #[derive(Debug)]
 struct Profile {
     inner: ScriptedProfile,
-    /// It says that it is within, and waits for a word.
+    /// The ends on which the stream reports that it blocks, and waits for its release.
     ends: Arc<Mutex<Option<Ends>>>,
 }
 

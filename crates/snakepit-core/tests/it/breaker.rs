@@ -47,7 +47,7 @@ async fn a_tool_that_kills_workers_is_refused_and_others_are_not() {
     assert_eq!(status.circuits[0].tool.as_deref(), Some("die"));
     assert_eq!(status.circuits[0].state, CircuitState::Open);
     balanced(&status);
-    // After the pause one call tries, and fails: the next pause begins.
+    // After the pause one trial call is made, and fails: the next pause begins.
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert_eq!(pool.status().circuits[0].state, CircuitState::HalfOpen);
     assert_eq!(code(&pool, "die").await, Some(ErrorCode::WorkerDied));
@@ -65,7 +65,8 @@ async fn the_probe_is_one_however_it_ends() {
     }
     assert_eq!(code(&pool, "echo").await, Some(ErrorCode::CircuitOpen));
     tokio::time::sleep(Duration::from_secs(10)).await;
-    // Dropped by its caller, timed out, dropped as a stream: each gives its place back, none says anything.
+    // Dropped by its caller, timed out, dropped as a stream: each gives its permit back, and none
+    // counts as evidence.
     let options = CallOptions::new();
     let mut probe = Box::pin(pool.execute("hang", payload(1), &options));
     assert!(futures_util::poll!(probe.as_mut()).is_pending());
@@ -85,7 +86,7 @@ async fn the_probe_is_one_however_it_ends() {
     stream.next().await.unwrap().unwrap();
     assert_eq!(code(&pool, "echo").await, Some(ErrorCode::CircuitOpen));
     drop(stream);
-    // A tool that raises was answered by a worker.
+    // A call whose tool raises was answered by a worker.
     assert_eq!(code(&pool, "fail").await, Some(ErrorCode::ToolRaised));
     assert_eq!(pool.status().circuits, []);
     assert_eq!(code(&pool, "echo").await, None);

@@ -1,4 +1,4 @@
-//! The events of calls: one chain for each, whatever becomes of it.
+//! The events of calls: one chain for each, whatever its outcome.
 #![expect(
     clippy::unwrap_used,
     reason = "a helper of a test may panic like the test"
@@ -17,13 +17,13 @@ use snakepit_core::{
 
 use crate::support::{LONG, begin, call, config, payload, ready, until};
 
-/// The events of calls so far.
+/// Returns the events of calls so far.
 pub(crate) fn taken(stream: &mut EventStream) -> Vec<Arc<Emitted>> {
     assert_eq!(stream.lost(), 0);
     std::iter::from_fn(|| stream.try_next()).collect()
 }
 
-/// The names of one call's events, in order; `stream.*` among them.
+/// The names of each call's events, in order, including `stream.*`.
 pub(crate) type Chains = BTreeMap<CallId, Vec<String>>;
 
 pub(crate) fn chains(events: &[Arc<Emitted>]) -> Chains {
@@ -63,7 +63,7 @@ pub(crate) fn chains(events: &[Arc<Emitted>]) -> Chains {
     chains
 }
 
-/// The only chain.
+/// Returns the only chain.
 fn chain(stream: &mut EventStream) -> Vec<String> {
     let mut chains = chains(&taken(stream));
     assert_eq!(chains.len(), 1, "{chains:?}");

@@ -1,4 +1,5 @@
-//! The crash of a worker that is being replaced is told as one, whatever has taken its place.
+//! The crash of a worker that is being replaced is reported as a crash, whichever worker has taken
+//! its place.
 #![expect(
     clippy::unwrap_used,
     reason = "a helper of a test may panic like the test"
@@ -54,14 +55,14 @@ impl Replaced {
         }
     }
 
-    /// Its call is lost, and its process goes on ending.
+    /// Loses its call; its process continues to end.
     async fn lose(&mut self) {
         self.old.lose(crash());
         let error = (&mut self.call).await.unwrap().unwrap_err();
         assert!(matches!(error, Error::WorkerDied { .. }), "{error:?}");
     }
 
-    /// Its replacement takes calls.
+    /// Waits until its replacement takes calls.
     async fn replaced(&self) {
         let serves = |pool: &Pool| {
             let mut workers = pool.workers().into_iter();
@@ -71,7 +72,7 @@ impl Replaced {
         until(|| serves(&self.pool)).await;
     }
 
-    /// Now its process has ended: that is told as a crash, once.
+    /// Ends its process, and checks that this is reported as a crash, once.
     async fn ends(mut self) {
         let told = |events: &mut EventStream| -> Vec<String> {
             let events = taken(events);

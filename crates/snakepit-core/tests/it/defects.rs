@@ -1,4 +1,5 @@
-//! Defects of the library that this one is modelled on, by their numbers in `docs/original-defects.md`.
+//! Defects of the library after which this one is modelled, by their numbers in
+//! `docs/original-defects.md`.
 #![expect(
     clippy::unwrap_used,
     reason = "a helper of a test may panic like the test"
@@ -24,7 +25,7 @@ async fn code(pool: &Pool, tool: &str, options: &CallOptions) -> ErrorCode {
     result.unwrap_err().code()
 }
 
-/// The slots of an idle pool can all be used at the same time.
+/// Checks that the slots of an idle pool can all be used at the same time.
 async fn whole(pool: &Pool, profile: &ScriptedProfile, slots: usize) {
     until(|| pool.status().slots == slots && pool.status().in_flight == 0).await;
     let mut calls = Vec::new();
@@ -63,7 +64,7 @@ async fn defect_02_renewing_workers_does_not_make_more_of_them() {
         pool.recycle(&oldest).await.unwrap();
         until(|| profile.workers().len() == 2).await;
     }
-    // Long enough for anything that counts workers now and then.
+    // Long enough for every periodic task that counts workers.
     sleep(Duration::from_secs(3600)).await;
     assert_eq!((profile.starts(), profile.most()), (12, 3));
     assert_eq!((pool.workers().len(), pool.status().ready), (2, 2));
@@ -79,7 +80,7 @@ async fn defect_06_retries_that_give_up_hold_no_slot() {
     for _ in 0..3 {
         call(&pool, "echo").await.unwrap();
         assert_eq!(code(&pool, "die", &options).await, ErrorCode::WorkerDied);
-        // A back-off may be due.
+        // A backoff may be due.
         sleep(Duration::from_secs(20)).await;
     }
     assert!(pool.status().retries >= 3, "{:?}", pool.status());
@@ -151,7 +152,7 @@ async fn defect_09_a_call_whose_time_is_over_in_the_queue_never_runs() {
     busy.await.unwrap().unwrap();
     until(|| pool.status().in_flight == 0).await;
     assert_eq!(profile.workers()[0].calls(), before);
-    // What is left of the time goes on counting on the worker.
+    // The rest of the time continues to count on the worker.
     let busy = begin(&pool, "nap").await;
     let clock = Instant::now();
     assert_eq!(code(&pool, "hang", &limited).await, ErrorCode::CallTimeout);
@@ -312,7 +313,7 @@ async fn defect_70_a_worker_that_is_slow_to_end_holds_no_replacement_up() {
     let clock = Instant::now();
     let old = pool.workers()[0].id.clone();
     pool.recycle(&old).await.unwrap();
-    // The old one goes on for a minute; the new one serves meanwhile.
+    // The old worker continues for a minute; the new one serves meanwhile.
     call(&pool, "echo").await.unwrap();
     assert_eq!(clock.elapsed(), Duration::ZERO);
     sleep(Duration::from_secs(60)).await;

@@ -1,4 +1,4 @@
-//! `docs/events.md` says what the catalogue says. `UPDATE_DOCS=1` writes it.
+//! Checks that `docs/events.md` agrees with the catalogue. `UPDATE_DOCS=1` writes it.
 #![expect(
     clippy::unwrap_used,
     reason = "a helper of a test may panic like the test"
@@ -128,7 +128,7 @@ fn the_page_of_events_is_up_to_date() {
     );
 }
 
-/// Names that operators rely on, with the fields that they rely on.
+/// Names on which operators rely, with the fields on which they rely.
 #[test]
 fn what_operators_rely_on_is_in_the_catalogue() {
     for (name, fields) in [

@@ -62,7 +62,7 @@ async fn a_time_out_keeps_the_slot_until_the_tool_ends() {
     assert!(
         matches!(error, Error::Timeout { phase: Phase::Call, after, .. } if after == Duration::from_secs(1))
     );
-    // The tool gives up when it is cancelled, so the same worker serves the next call.
+    // The tool ends when it is cancelled, so the same worker serves the next call.
     call(&pool, "echo").await.unwrap();
     assert_eq!(profile.starts(), 1);
     balanced(&pool.status());

@@ -1,4 +1,4 @@
-//! Tools of a pool by their name, also while no worker is ready.
+//! Lookup of a pool's tools by name, even while no worker is ready.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Workers whose implementation panics: that concerns them alone.
+//! Workers whose implementation panics: a panic affects only its worker.
 #![expect(
     clippy::unwrap_used,
     reason = "a helper of a test may panic like the test"
@@ -109,13 +109,13 @@ impl Worker for Panics {
     }
 
     async fn stop(&self, grace: Duration) {
-        // It stops all the same, so that the test can go on.
+        // It stops nevertheless, so that the test can continue.
         self.inner.stop(grace).await;
         self.at("stop");
     }
 }
 
-/// A pool whose first worker panics there.
+/// Starts a pool whose first worker panics in `place`.
 fn start(place: &'static str, slots: u16) -> (Pool, ScriptedProfile) {
     let inner = ScriptedProfile::new(slots);
     let profile = Profile {
@@ -128,7 +128,7 @@ fn start(place: &'static str, slots: u16) -> (Pool, ScriptedProfile) {
     (Pool::start(config, Arc::new(profile)).unwrap(), inner)
 }
 
-/// Another worker has taken its place, and nothing is left of it.
+/// Checks that another worker has taken its place, and nothing is left of it.
 async fn renewed(pool: &Pool, inner: &ScriptedProfile) {
     until(|| inner.starts() == 2 && pool.status().ready == 1 && pool.workers().len() == 1).await;
     until(|| inner.workers().len() == 1).await;

@@ -7,7 +7,7 @@ use snakepit_core::testing::ScriptedProfile;
 
 use crate::support::{balanced, call, config, payload, ready, until};
 
-/// How a caller goes away.
+/// The way in which a caller goes away.
 #[derive(Clone, Copy, Debug)]
 enum Leave {
     Stay,
@@ -29,7 +29,7 @@ async fn no_slot_is_lost_and_every_call_counts_once() {
 async fn hammer(tool: &'static str, leave: Leave, slots: u16) {
     let profile = ScriptedProfile::new(slots);
     let mut config = config(2);
-    // `die` kills a worker with each call; that is not what this test is about.
+    // `die` kills a worker with each call, which is not the subject of this test.
     config.restart.max_restarts = 1000;
     config.queue_timeout = Duration::from_secs(500);
     let pool = ready(config, &profile).await;
@@ -43,7 +43,8 @@ async fn hammer(tool: &'static str, leave: Leave, slots: u16) {
         let call = pool.execute(tool, payload(1), &options);
         async move {
             match leave {
-                // Dropped after as many polls as its index: before admission, in the queue, on a worker.
+                // Dropped after as many polls as its index: before admission, in the queue, on a
+                // worker.
                 Leave::Drop => polled(call, index).await,
                 Leave::Stay | Leave::TimeOut => drop(call.await),
             }
@@ -51,7 +52,7 @@ async fn hammer(tool: &'static str, leave: Leave, slots: u16) {
     });
     futures_util::future::join_all(calls).await;
     until(|| pool.status().queue_depth == 0).await;
-    // Grace times and back-offs pass; the clock is paused, so this takes no time.
+    // Grace times and backoffs pass; the clock is paused, so this takes no time.
     let whole = || pool.status().in_flight == 0 && pool.status().ready == 2;
     for _ in 0..1000 {
         if whole() {

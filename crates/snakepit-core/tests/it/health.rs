@@ -1,4 +1,4 @@
-//! Health checks: who is checked and when, and what follows from a check that fails.
+//! Health checks: their schedule, and the consequences of a failed check.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ fn health(pool: &Pool) -> Vec<HealthStatus> {
     workers.filter_map(|one| one.health).collect()
 }
 
-/// Moves the clock on until a condition holds.
+/// Advances the clock until a condition holds.
 async fn later(mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
@@ -119,7 +119,8 @@ async fn a_check_that_is_well_again_ends_the_count() {
     assert_eq!((profile.starts(), pool.status().health_failures), (1, 10));
 }
 
-/// As when the checks ask for something that is down: replacing all workers at once would take the pool away for nothing.
+/// As if the checks depended on a service that is down: replacing all workers at once would only
+/// take the pool away.
 #[tokio::test(start_paused = true)]
 async fn where_every_worker_is_unhealthy_the_pool_stays_whole() {
     for mode in [RecycleMode::Overlap, RecycleMode::InPlace] {
@@ -166,7 +167,7 @@ async fn a_busy_worker_is_checked_before_the_calls_that_wait() {
     balanced(&pool.status());
 }
 
-/// Checks that end again and again must not keep the others from beginning.
+/// Checks that end again and again must not keep others from beginning.
 #[tokio::test(start_paused = true)]
 async fn checks_that_end_hold_no_others_up() {
     let profile = profile(1, &["gate"]);

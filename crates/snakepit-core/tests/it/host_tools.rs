@@ -309,7 +309,7 @@ async fn a_tool_that_blocks_does_not_hold_its_caller_past_the_deadline() {
         .await
         .unwrap_err();
     assert_eq!(error.code, ErrorCode::HostToolTimeout);
-    // The tool still runs, and learns that nobody waits.
+    // The tool still runs, and sees that its caller no longer waits.
     release.send(()).unwrap();
     assert!(seen.recv().unwrap());
 }

@@ -16,7 +16,7 @@ use tower::{Service, ServiceBuilder, ServiceExt};
 
 use crate::support::{balanced, config, payload, ready, until};
 
-/// A pool without policies of its own, whose workers come back at once.
+/// Returns a pool without policies of its own, whose workers are restarted at once.
 async fn plain(workers: usize) -> Pool {
     let mut config = config(workers);
     config.restart.max_restarts = 1000;
@@ -56,14 +56,15 @@ async fn a_retry_layer_repeats_what_is_harmless_within_its_budget_and_the_deadli
         Some(ErrorCode::ToolRaised)
     );
     assert_eq!(pool.status().requests, 2);
-    // There is time for the call, and none for a wait, which is drawn from a range that begins at nothing.
+    // There is time for the call, but none for a wait, which is drawn from a range that begins at
+    // zero.
     let mut late = request("die");
     late.deadline = Some(Instant::now() + Duration::from_micros(1));
     assert_eq!(outcome(&mut service, late).await, died);
     assert_eq!(pool.status().requests, 3);
     assert_eq!(outcome(&mut service, request("die")).await, died);
     assert_eq!(pool.status().requests, 6, "two retries");
-    // The one that is left of the budget, which all services of the layer share.
+    // The last retry of the budget, which all services of the layer share.
     assert_eq!(outcome(&mut service.clone(), request("die")).await, died);
     assert_eq!(pool.status().requests, 8);
     assert_eq!(outcome(&mut service, request("die")).await, died);
@@ -105,7 +106,7 @@ async fn a_breaker_layer_refuses_without_the_pool_and_tries_one_later() {
     assert_eq!(outcome(&mut service, request("echo")).await, None);
     assert_eq!(layer.circuits()[0].state, CircuitState::Open);
     tokio::time::advance(cool_down).await;
-    // A probe whose caller goes away gives its leave back.
+    // A trial call whose caller goes away gives its permit back.
     let probe = service.ready().await.unwrap().call(request("die"));
     assert_eq!(
         outcome(&mut service, request("die")).await,
@@ -147,7 +148,7 @@ async fn a_quarantine_layer_refuses_what_kills_workers_and_nothing_else() {
         Some(ErrorCode::WorkerDied)
     );
     assert_eq!(outcome(&mut service, request("echo")).await, None);
-    // With two slots each has half of the blame.
+    // With two slots each bears half of the blame.
     let layer = QuarantineLayer::new("layer", QuarantinePolicy::default()).unwrap();
     let mut service = ServiceBuilder::new()
         .layer(layer.slots(2))

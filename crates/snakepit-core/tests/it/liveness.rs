@@ -1,4 +1,5 @@
-//! Signs of life: who is asked, who is replaced for giving none, and who never is.
+//! Signs of life: heartbeats, the replacement of silent workers, and the workers that are never
+//! replaced.
 
 use std::time::Duration;
 
@@ -41,7 +42,7 @@ pub(crate) fn answer(worker: &ScriptedWorker, held: u64) {
     worker.set_pulse(Some(Pulse { held }));
 }
 
-/// Moves the clock on until a condition holds.
+/// Advances the clock until a condition holds.
 pub(crate) async fn later(mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
@@ -89,7 +90,7 @@ async fn an_idle_worker_that_is_silent_is_replaced() {
     let start = Instant::now();
     silence(&profile.workers()[0]);
     profile.started(3).await;
-    // Questions after 1, 3 and 5 s, and ten seconds for the last one.
+    // Heartbeats after 1, 3 and 5 s, and ten seconds for the last one.
     assert_eq!(start.elapsed().as_secs(), 15);
     later(|| pool.status().state == PoolState::Ready).await;
     let status = pool.status();
@@ -120,7 +121,8 @@ async fn a_silent_worker_gets_no_call_while_it_is_killed() {
     balanced(&pool.status());
 }
 
-/// The original loses the place of a worker that was ended for its heartbeats: its supervisor stays without a child, and is counted.
+/// The original loses the place of a worker that was ended for its heartbeats: its supervisor stays
+/// without a child, but is counted.
 #[tokio::test(start_paused = true)]
 async fn defect_03_a_heartbeat_kill_costs_no_capacity() {
     let profile = ScriptedProfile::new(1);
@@ -141,7 +143,8 @@ async fn defect_03_a_heartbeat_kill_costs_no_capacity() {
     assert_eq!(profile.most(), 3, "nor does it grow");
 }
 
-/// The original ends a worker at the first slow or failed answer, whatever the limit of misses says.
+/// The original ends a worker at the first slow or failed answer, regardless of the limit of
+/// misses.
 #[tokio::test(start_paused = true)]
 async fn defect_04_one_missed_heartbeat_kills_nobody() {
     let profile = ScriptedProfile::new(1);
@@ -160,7 +163,8 @@ async fn defect_04_one_missed_heartbeat_kills_nobody() {
     assert_eq!(state(&pool), HeartbeatState::Ok);
 }
 
-/// In the original a worker lives only as long as a row in the table of sessions, which a crash, a full table or a tool can remove.
+/// In the original a worker lives only as long as a row in the table of sessions, which a crash, a
+/// full table or a tool can remove.
 #[tokio::test(start_paused = true)]
 async fn defect_71a_a_worker_lives_without_any_session() {
     let host = HostState::new(HostStateConfig::new()).unwrap();
@@ -205,7 +209,7 @@ async fn a_host_that_was_late_replaces_nobody() {
     let change = |one: &mut HeartbeatConfig| one.misses = 1;
     let pool = ready(watched(3, change), &profile).await;
     sleep(5 * SECOND).await;
-    // Questions are under way, and no answer is read while the host stands still.
+    // Heartbeats are open, and no answer is read while the host is suspended.
     profile.workers().iter().for_each(|one| silence(one));
     sleep(2 * SECOND).await;
     advance(30 * SECOND).await;

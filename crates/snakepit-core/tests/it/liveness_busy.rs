@@ -1,4 +1,5 @@
-//! Signs of life of workers that have calls: what is told, what follows, and that none is killed for its silence.
+//! Signs of life of workers that have calls: the events, the consequences, and that no worker is
+//! killed for its silence.
 
 use snakepit_core::testing::ScriptedProfile;
 use snakepit_core::{CallOptions, Error, HeartbeatConfig, HeartbeatState};
@@ -7,7 +8,8 @@ use tokio::time::{Instant, advance, sleep};
 use crate::liveness::{SECOND, answer, beats, later, silence, state, watched};
 use crate::support::{LONG, balanced, begin, begin_with, call, ready};
 
-/// In the original the question waits behind the calls of the worker, and nothing follows from the answer.
+/// In the original the heartbeat waits behind the calls of the worker, and the answer has no
+/// consequence.
 #[tokio::test(start_paused = true)]
 async fn defect_72_a_busy_worker_is_asked_and_the_answer_counts() {
     let profile = ScriptedProfile::new(2);
@@ -154,7 +156,7 @@ async fn a_tool_that_goes_on_costs_no_other_call_of_its_worker() {
     for kill_when_queued in [false, true] {
         let profile = ScriptedProfile::new(2);
         let mut config = watched(1, |one| one.kill_when_queued = kill_when_queued);
-        // The heartbeat sees the time pass before anybody else does.
+        // The heartbeat is the first to see that the time has passed.
         config.cancel_grace = 60 * SECOND;
         let pool = ready(config, &profile).await;
         let innocent = begin(&pool, "gate").await;

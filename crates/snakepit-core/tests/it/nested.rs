@@ -1,4 +1,4 @@
-//! Calls that are made from calls, over several pools.
+//! Nested calls over several pools.
 #![expect(
     clippy::unwrap_used,
     reason = "a helper of a test may panic like the test"
@@ -19,8 +19,9 @@ use tokio::time::Instant;
 
 use crate::support::{LONG, payload, until};
 
-/// Workers whose tools call tools of other pools. A tool is a path: `b/leaf` calls `leaf` in pool `b`, `b:s/leaf` does so strictly for
-/// session `s`. `@` before it waits until as many calls have come as meet; `gate` waits for a permit, everything else returns.
+/// Workers whose tools call tools of other pools. A tool is a path: `b/leaf` calls `leaf` in pool
+/// `b`, `b:s/leaf` does so strictly for session `s`. With `@` in front it waits until all calls
+/// that meet have arrived. `gate` waits for a permit; everything else returns.
 #[derive(Clone, Debug)]
 struct Relays {
     slots: u16,
@@ -46,7 +47,7 @@ impl Relays {
         }
     }
 
-    /// Pools of these names, with so many workers each.
+    /// Starts pools of these names, each with so many workers.
     async fn pools(&self, names: &[&str], workers: usize) -> Vec<Pool> {
         let pools = names.iter().map(|name| {
             let mut config = PoolConfig::new(*name);
@@ -143,7 +144,8 @@ async fn call(pool: &Pool, tool: &str) -> Result<(), ErrorCode> {
     called.map(drop).map_err(|error| error.code())
 }
 
-/// Makes the calls at the same time. Returns how many were refused as part of a circle; none waited.
+/// Makes the calls at the same time. Returns how many were rejected as part of a circle; none
+/// waited.
 async fn refused(calls: Vec<(&Pool, String)>) -> usize {
     let began = Instant::now();
     let calls = calls.iter().map(|(pool, tool)| call(pool, tool));
@@ -209,7 +211,7 @@ async fn a_call_that_waits_for_one_that_can_end_waits() {
     let plain = tokio::join!(
         call(&pools[1], "gate"),
         call(&pools[0], "b/leaf"),
-        // It waits for a slot of `a`, whose call waits for `b`, whose call can end.
+        // The call waits for a slot of `a`, whose call waits for `b`, whose call can end.
         call(&pools[0], "leaf"),
         async {
             until(|| pools[1].status().queue_depth == 1).await;

@@ -1,4 +1,4 @@
-//! More calls than fit: who is refused, and who is next.
+//! More calls than fit: rejections, and the order of the others.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::support::{balanced, begin, begin_with, call, config, payload, ready, until};
 
-/// Time of `nap`.
+/// Duration of `nap`.
 const NAP: Duration = Duration::from_millis(10);
 
 fn of(session: &'static str) -> CallOptions {
@@ -47,7 +47,7 @@ async fn the_bytes_that_wait_are_bounded() {
     let large = || Payload::from_msgpack(vec![0xc0; 200]);
     let small = || Payload::from_msgpack(vec![0xc0; 60]);
     let options = CallOptions::new();
-    // Alone it may wait with any size, but nobody else beside it.
+    // A single call may wait with any size, but no other call beside it.
     let mut alone = Box::pin(pool.execute("echo", large(), &options));
     assert!(futures_util::poll!(&mut alone).is_pending());
     assert_eq!(pool.status().queue_bytes, 200);
@@ -107,7 +107,7 @@ async fn a_session_has_its_own_bound() {
     for call in waiting {
         call.await.unwrap().unwrap();
     }
-    // What has left the queue does not count any more.
+    // Calls that have left the queue no longer count.
     pool.execute("echo", payload(1), &of("a")).await.unwrap();
     balanced(&pool.status());
 }
@@ -170,7 +170,7 @@ async fn tickets_of_callers_that_are_gone_never_reach_a_worker() {
     }
 }
 
-/// A pool with one worker, many naps, and a third of them over.
+/// Returns a pool with one worker and many naps, a third of which are over.
 async fn crowded(reject_early: bool) -> (Pool, JoinSet<Result<Payload, Error>>) {
     let mut config = config(1);
     config.reject_early = reject_early;
@@ -196,10 +196,10 @@ async fn a_call_that_would_wait_too_long_is_refused_at_once() {
     };
     assert!((400..500).contains(&estimate.as_millis()), "{estimate:?}");
     assert_eq!(retry_after, estimate - patience);
-    // It is told the truth: then it is let in.
+    // The time in the error is correct: after it the call is accepted.
     tokio::time::sleep(retry_after).await;
     pool.execute("nap", payload(1), &short).await.unwrap();
-    // One that has more time waits.
+    // A call with more time waits.
     let long = CallOptions::new().queue_timeout(100 * NAP);
     pool.execute("nap", payload(1), &long).await.unwrap();
     while let Some(call) = calls.join_next().await {
@@ -241,13 +241,13 @@ async fn without_measurements_nobody_is_refused_early() {
     assert_eq!((fine, late), (1, 99));
 }
 
-/// The `retry_after` of a call that finds no place.
+/// Returns the `retry_after` of a call that is rejected.
 async fn told(pool: &Pool) -> Duration {
     let refused = pool.execute("nap", payload(1), &CallOptions::new()).await;
     bound(refused.expect_err("there is no place")).1
 }
 
-/// A caller that is refused while all slots have calls learns when the first of these may end.
+/// A caller that is rejected while all slots have calls learns when the first of these may end.
 #[tokio::test(start_paused = true)]
 async fn calls_that_run_count_in_the_time_after_which_to_try_again() {
     let profile = ScriptedProfile::new(2);
@@ -270,7 +270,7 @@ async fn calls_that_run_count_in_the_time_after_which_to_try_again() {
     tokio::time::sleep(part).await;
     let later = told(&pool).await;
     assert!(first - later >= part - part / 10, "{first:?} {later:?}");
-    // It takes longer than any call before.
+    // The call takes longer than any call before.
     tokio::time::sleep(10 * long).await;
     assert!(told(&pool).await > 8 * long);
     profile.allow(2);
@@ -280,7 +280,8 @@ async fn calls_that_run_count_in_the_time_after_which_to_try_again() {
     balanced(&pool.status());
 }
 
-/// At far more load than the worker can take, those who are let in get their results in time, and the worker is never idle.
+/// At far more load than the worker can handle, accepted calls get their results in time, and the
+/// worker is never idle.
 #[tokio::test(start_paused = true)]
 async fn under_overload_those_who_are_let_in_are_served() {
     let profile = ScriptedProfile::new(1);
@@ -308,10 +309,10 @@ async fn under_overload_those_who_are_let_in_are_served() {
             Err(other) => panic!("{other:?}"),
         }
     }
-    // Twelve seconds of work; some at the start are late, before it is known how long calls wait.
+    // Twelve seconds of work; some calls at the start are late, before the waits are known.
     assert!(fine >= 1150, "{fine} {refused} {late}");
     assert!(refused >= 1700 && late < 50, "{fine} {refused} {late}");
-    // There is a margin: hardly any gets its result at the last moment.
+    // There is a margin: hardly any call gets its result at the last moment.
     assert!(near * 20 < fine, "{near} of {fine}");
     balanced(&pool.status());
 }
@@ -336,7 +337,7 @@ async fn row_73_one_call_behind_a_thousand() {
         pool.execute("nap", payload(1), &of("modest"))
             .await
             .unwrap();
-        // Those that ran already, one that had its turn, and its own time.
+        // The calls that ran already, one that had its turn, and its own time.
         let between = pool.status().succeeded - before;
         assert!(
             between <= 3 * workers as u64,

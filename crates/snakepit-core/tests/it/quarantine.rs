@@ -56,7 +56,7 @@ async fn a_call_that_killed_two_workers_is_refused_for_a_while() {
         assert!(!error.is_retryable());
     }
     assert_eq!(profile.starts(), starts);
-    // Other arguments are another call, and so is another tool.
+    // Other arguments make another call, and so does another tool.
     call(&pool, "echo").await.unwrap();
     let other = pool.execute("die", payload(8), &CallOptions::new()).await;
     assert_eq!(other.unwrap_err().code(), ErrorCode::WorkerDied);
@@ -128,7 +128,8 @@ async fn nobody_is_blamed_for_a_worker_that_the_host_stopped() {
     config.recycle.max_drain = Duration::from_secs(10);
     let pool = ready(config, &profile).await;
     for _ in 0..4 {
-        // The stuck call costs its worker after the grace time; the other one only happens to be there, and longer than it may.
+        // The stuck call costs its worker after the grace time; the other one only happens to be
+        // there, and exceeds its time.
         let options = CallOptions::new().timeout(Duration::from_secs(1));
         let stuck = begin_with(&pool, "stuck", options).await;
         let other = begin_with(&pool, "hang", CallOptions::new()).await;
@@ -166,7 +167,7 @@ async fn a_call_whose_caller_has_gone_is_blamed_too() {
             ErrorCode::CallTimeout
         );
         profile.workers()[0].end(crash());
-        // Its place is taken by another one, now or after a back-off.
+        // Another worker takes its place, now or after a backoff.
         tokio::time::sleep(Duration::from_secs(1)).await;
         whole(&pool).await;
     }
@@ -191,7 +192,7 @@ async fn the_poisonous_item_of_a_batch_is_refused_and_the_others_run() {
         whole(&pool).await;
     }
     assert_eq!(pool.status().in_quarantine, 1);
-    // The first batches have one item each, so that each death has one culprit.
+    // The first batches have one item each, so each death has one culprit.
     let items = [payload(3), payload(4), payload(3)];
     let results: Vec<_> = pool
         .execute_many("die", items, &CallOptions::new())
@@ -235,7 +236,7 @@ async fn a_harmless_suspect_is_tried_alone_and_cleared_by_an_answer() {
     let pool = ready(strict(1), &profile).await;
     let (one, other) = (harmless("a"), harmless("b"));
     die_together(&pool, &profile, &[one.clone(), other]).await;
-    // The suspect waits until the worker is empty; who comes after it waits for its end.
+    // The suspect waits until the worker is empty; later calls wait for its end.
     let before = begin(&pool, "gate").await;
     until(|| profile.workers()[0].running() == 1).await;
     let alone = begin_with(&pool, "gate", one.clone()).await;
@@ -249,7 +250,7 @@ async fn a_harmless_suspect_is_tried_alone_and_cleared_by_an_answer() {
     assert_eq!(pool.status().queue_depth, 2, "they do not join it");
     profile.allow(1);
     alone.await.unwrap().unwrap();
-    // Both get their slots at once, and the call is like any other now.
+    // Both get their slots at once, and the call is no longer a suspect.
     until(|| profile.workers()[0].running() == 2).await;
     let free = begin_with(&pool, "gate", one).await;
     until(|| profile.workers()[0].running() == 3).await;
@@ -272,7 +273,7 @@ async fn a_harmless_suspect_that_kills_alone_is_convicted_and_its_neighbour_is_n
     until(|| profile.workers()[0].running() == 1).await;
     let deadly = begin_with(&pool, "die", poison.clone()).await;
     until(|| pool.status().errors == 2).await;
-    // Both are made again, each with the worker for itself.
+    // Both are repeated, each isolated.
     profile.allow(1);
     assert_eq!(hang.await.unwrap().unwrap(), payload(7));
     let error = deadly.await.unwrap().unwrap_err();
@@ -296,11 +297,11 @@ async fn a_call_that_waits_for_a_worker_of_its_own_gives_it_back() {
     die_together(&pool, &profile, &[one.clone(), other.clone()]).await;
     let busy = begin(&pool, "gate").await;
     until(|| profile.workers()[0].running() == 1).await;
-    // Its time in the queue passes.
+    // Its queue time passes.
     let error = pool.execute("echo", payload(1), &one).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::QueueTimeout);
     call(&pool, "echo").await.unwrap();
-    // Its caller goes.
+    // Its caller goes away.
     let alone = begin_with(&pool, "echo", one.clone()).await;
     let queued = begin(&pool, "echo").await;
     alone.abort();

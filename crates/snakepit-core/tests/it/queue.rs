@@ -115,7 +115,7 @@ async fn a_slot_for_a_caller_that_is_gone_is_passed_on() {
     assert!(futures_util::poll!(&mut next).is_pending());
     profile.allow(1);
     first.await.unwrap().unwrap();
-    // The slot is `gone`'s now, but it is dropped without having been polled again.
+    // The slot belongs to `gone` now, which is dropped without having been polled again.
     assert_eq!((pool.status().in_flight, pool.status().queue_depth), (1, 1));
     drop(gone);
     next.await.unwrap();
@@ -134,7 +134,7 @@ async fn a_slot_that_comes_too_late_is_passed_on() {
     let next = begin(&pool, "echo").await;
     profile.allow(1);
     first.await.unwrap().unwrap();
-    // The slot belongs to the late call by now, but nobody has looked at it before its deadline.
+    // The slot belongs to the late call by now, but its task is not polled before its deadline.
     tokio::time::advance(Duration::from_secs(2)).await;
     let error = late.await.unwrap_err();
     assert!(

@@ -1,4 +1,4 @@
-//! Replacing workers that live.
+//! Replacement of live workers.
 
 use std::time::Duration;
 
@@ -163,7 +163,7 @@ async fn a_call_and_a_stream_keep_their_worker_for_a_time() {
         chunks += 1;
         sleep(SECOND).await;
     }
-    // The last chunk came before the end, the end is seen a second after it.
+    // The last chunk came before the end; the end is seen a second after it.
     assert_eq!((start.elapsed().as_secs(), chunks), (31, 31));
     until(|| ids(&pool) == ["test-2"]).await;
 }

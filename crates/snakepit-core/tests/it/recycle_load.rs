@@ -1,4 +1,4 @@
-//! A minute of load on workers of few calls, with and without kills.
+//! A minute of load on workers with a small limit of calls, with and without kills.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,13 +29,14 @@ async fn pool(profile: &ScriptedProfile) -> Pool {
     pool
 }
 
-/// Workers that take calls.
+/// Number of workers that take calls.
 fn serving(pool: &Pool) -> usize {
     let serves = |one: &WorkerStatus| matches!(one.state, WorkerState::Idle | WorkerState::Busy);
     pool.workers().into_iter().filter(serves).count()
 }
 
-/// Calls until the time is over; outcomes by name. `look` sees the pool after each call.
+/// Makes calls until the time is over, and inspects the pool with `look` after each call. Returns
+/// outcomes by name.
 async fn load(pool: &Pool, look: fn(&Pool)) -> BTreeMap<String, usize> {
     let end = Instant::now() + MINUTE;
     let mut callers = JoinSet::new();
@@ -86,7 +87,7 @@ async fn workers_of_ten_calls_that_are_killed_at_random() {
     config.restart.max_backoff = Duration::from_millis(100);
     let pool = ready(config, &profile).await;
     profile.otherwise(Script::Slow(Duration::from_millis(30)));
-    // Calls that the killed workers had.
+    // Number of calls in the killed workers.
     let had = Arc::new(AtomicUsize::new(0));
     let mut killer = JoinSet::new();
     killer.spawn({
@@ -108,10 +109,10 @@ async fn workers_of_ten_calls_that_are_killed_at_random() {
     assert!(outcomes.remove("ok").unwrap() > 10_000);
     let executing = outcomes.remove("died true").unwrap_or(0);
     let had = had.load(Ordering::SeqCst);
-    // A call whose time is over at the very moment of the kill has its result.
+    // A call that ends at the moment of the kill has its result.
     assert!((had / 2..=had).contains(&executing), "{executing} of {had}");
     assert!(executing > 50, "{executing}");
-    // A call that gets a dead worker's slot before the pool knows was not sent: it may be made again.
+    // A call that gets a dead worker's slot before the pool knows was not sent and may be repeated.
     outcomes.remove("died false");
     assert!(outcomes.is_empty(), "{outcomes:?}");
     let status = pool.status();

@@ -1,4 +1,4 @@
-//! Workers that die although they had started well, and those that never do.
+//! Workers that die after they had started well, and workers that never start well.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ async fn healthy_workers_killed_at_random_never_leave_the_pool_empty() {
     let pool = ready(config(2), &profile).await;
     for round in 0..240 {
         tokio::time::sleep(Duration::from_millis(250)).await;
-        // Every worker has answered, however young it is.
+        // Every worker has answered, at whatever age.
         for _ in 0..4 {
             call(&pool, "echo").await.unwrap();
         }
@@ -113,7 +113,7 @@ fn a_failed_start_shows_the_last_output() {
         lines[..2],
         ["the adapter cannot be loaded", "  last output:"]
     );
-    // The last ones, and nothing that a terminal obeys.
+    // Only the last lines, without anything that a terminal acts on.
     assert_eq!(lines.len(), 22);
     for (line, number) in lines[2..].iter().zip(30..) {
         assert!(

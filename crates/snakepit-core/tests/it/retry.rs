@@ -1,4 +1,4 @@
-//! Calls that are made again.
+//! Repeated calls.
 
 use std::time::Duration;
 
@@ -98,7 +98,7 @@ async fn retries_end_with_the_deadline_and_queue_anew() {
     assert!(code(&pool, "die", &options).await.is_some());
     let took = start.elapsed();
     assert!(took <= Duration::from_secs(5), "{took:?}");
-    // Longer than one turn in the queue, which each retry has for itself.
+    // Longer than one queue time, because each retry has its own.
     assert!(took > Duration::from_millis(500), "{took:?}");
 }
 

@@ -1,4 +1,4 @@
-//! Pools and the runtimes that they are used from.
+//! Pools, and the runtimes from which they are used.
 #![expect(
     clippy::unwrap_used,
     reason = "a helper of a test may panic like the test"
@@ -30,7 +30,7 @@ fn current_thread() -> Runtime {
     Builder::new_current_thread().enable_time().build().unwrap()
 }
 
-/// Everything that a closed pool answers, none of it later than at once.
+/// Checks every answer of a closed pool; all of them come at once.
 async fn is_closed(pool: &Pool) {
     let options = CallOptions::new();
     let closed = |error: Option<Error>| matches!(error, Some(Error::Closed(_)));

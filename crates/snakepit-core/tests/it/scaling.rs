@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::support::{LONG, balanced, begin, call, config, payload, ready, start, until};
 
-/// Time of `nap`.
+/// Duration of `nap`.
 const NAP: Duration = Duration::from_millis(10);
 
 fn scaled(min: usize, max: usize) -> PoolConfig {
@@ -28,7 +28,7 @@ fn scaled(min: usize, max: usize) -> PoolConfig {
     config
 }
 
-/// Callers that call without end.
+/// Starts callers that call without end.
 fn load(pool: &Pool, callers: usize) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     for _ in 0..callers {
@@ -43,7 +43,7 @@ fn load(pool: &Pool, callers: usize) -> JoinSet<()> {
     tasks
 }
 
-/// How often the pool has grown and shrunk.
+/// Returns how often the pool has grown and shrunk.
 fn changes(pool: &Pool) -> (u64, u64) {
     let scaling = pool.status().scaling.expect("it scales");
     (scaling.grown, scaling.shrunk)
@@ -87,7 +87,7 @@ async fn a_pool_grows_under_load_and_shrinks_when_it_is_over() {
         pool.status().scaling.unwrap().reason,
         Some(ScaleReason::Idle)
     );
-    // And again: what was learnt in the pause does not count.
+    // Once more: the measurements in the pause do not count.
     let _callers = load(&pool, 100);
     sleep(Duration::from_secs(10)).await;
     assert_eq!(pool.status().ready, 6);
@@ -161,7 +161,7 @@ async fn a_spare_takes_the_place_of_a_dead_worker_at_once() {
     until(|| pool.status().ready == 2 && pool.status().spares == 0).await;
     assert_eq!(before.elapsed(), Duration::ZERO);
     assert!(spare(&pool).is_empty());
-    // It gets calls now.
+    // The worker gets calls now.
     let calls = [begin(&pool, "gate").await, begin(&pool, "gate").await];
     let used = profile.workers().into_iter().find(|one| *one.id() == name);
     until(|| used.as_ref().is_some_and(|one| one.running() == 1)).await;
@@ -169,7 +169,7 @@ async fn a_spare_takes_the_place_of_a_dead_worker_at_once() {
     for call in calls {
         call.await.unwrap().unwrap();
     }
-    // And there is another spare in the background.
+    // Another spare starts in the background.
     sleep(Duration::from_secs(6)).await;
     let status = pool.status();
     assert_eq!((status.ready, status.spares, status.restarts), (2, 1, 1));
@@ -189,7 +189,7 @@ async fn a_spare_has_the_settings_of_telemetry_before_it_takes_a_place() {
     let mut control = TelemetryControl::off();
     pool.set_telemetry(control.clone()).unwrap();
     assert_eq!(settings(), vec![Some(control.clone()); 3]);
-    // One that starts gets those that are changed meanwhile.
+    // A worker that is starting gets settings that change meanwhile.
     profile.otherwise(Script::Slow(Duration::from_secs(5)));
     profile.workers()[0].die("killed by signal 9", false);
     sleep(Duration::from_secs(1)).await;
@@ -232,7 +232,7 @@ async fn closing_ends_spares_and_those_that_start() {
     let pool = ready(with_spares(1, 1), &profile).await;
     until(|| pool.status().spares == 1).await;
     profile.otherwise(Script::Slow(LONG));
-    // A worker that had lived is replaced without a wait.
+    // A worker that started well is replaced without a wait.
     sleep(Duration::from_secs(1)).await;
     profile.workers()[1].die("killed by signal 9", false);
     until(|| pool.status().starting == 1).await;
@@ -283,7 +283,7 @@ async fn recycling_growing_and_deaths_go_together_with_spares() {
     for _ in 0..40 {
         let pool = pool.clone();
         callers.spawn(async move {
-            // Calls of workers that are killed fail.
+            // Calls in workers that are killed fail.
             loop {
                 drop(pool.execute("nap", payload(1), &CallOptions::new()).await);
             }
@@ -297,7 +297,7 @@ async fn recycling_growing_and_deaths_go_together_with_spares() {
     }
     assert_eq!(pool.status().workers, 4);
     assert!(pool.status().recycled > 100, "{}", pool.status().recycled);
-    // Four, the spare, and one in replacement.
+    // Four workers, the spare, and one in replacement.
     assert!(profile.most() <= 6, "{}", profile.most());
     callers.shutdown().await;
     sleep(Duration::from_secs(6)).await;

@@ -1,4 +1,4 @@
-//! What is left of sessions, variables and programs: nothing twice, nothing half made.
+//! The remains of sessions, variables and programs: nothing is done twice, nothing stays half made.
 #![expect(
     clippy::unwrap_used,
     reason = "a helper of a test may panic like the test"
@@ -33,7 +33,7 @@ async fn a_session_is_seen_whole_or_not_at_all() {
     assert!(matches!(error, StateError::Quota { .. }), "{error}");
     let stats = sessions.stats();
     assert_eq!((stats.live, stats.bytes, stats.refused), (0, 0, 1));
-    // It was never there: nobody could see it, and nobody hears of its end.
+    // The session was never visible, and no hook receives its end.
     let ends = ends.load(Ordering::SeqCst);
     assert_eq!((stats.created, stats.deleted, ends), (0, 0, 0));
     let small = SessionOptions::new().metadata("k", "v");

@@ -1,4 +1,4 @@
-//! Calls use their session: it does not expire while they come or run.
+//! Calls use their session: it does not expire while they wait or run.
 #![expect(
     clippy::unwrap_used,
     reason = "a helper of a test may panic like the test"
@@ -23,7 +23,7 @@ fn state() -> HostState {
     HostState::new(HostStateConfig::new()).unwrap()
 }
 
-/// A pool, and a session that lives for one second and has a variable.
+/// Returns a pool, and a session that lives for one second and has a variable.
 async fn pool_and_session(slots: u16) -> (Pool, ScriptedProfile, HostState, Session) {
     let state = state();
     let profile = ScriptedProfile::new(slots).with_state(state.clone());
@@ -57,7 +57,7 @@ async fn calls_count_as_use() {
     assert_eq!(*session.variable("n").unwrap().value, Value::Int(7));
     advance(SECOND).await;
     assert_eq!(session.variable("n"), Err(expired(&session)));
-    // Whoever asks by the id gets a new one; the handle of the old one says what became of it.
+    // A call with the id gets a new session; the handle of the old one reports its end.
     pool.execute("echo", payload(1), &options).await.unwrap();
     let new = state.sessions().get(&"u".into()).unwrap();
     assert!(new.generation() > session.generation());
@@ -82,7 +82,7 @@ async fn a_call_holds_its_session_while_it_waits_and_while_it_runs() {
     }
     other.await.unwrap().unwrap();
     call.await.unwrap().unwrap();
-    // Its time begins with the end of the call.
+    // Its time to live starts at the end of the call.
     advance(SECOND - Duration::from_millis(1)).await;
     assert_eq!(session.info().unwrap().calls, 0);
     advance(Duration::from_millis(1)).await;

@@ -36,7 +36,7 @@ async fn a_session_ends_at_its_time_to_live_after_the_last_access() {
     tokio::time::advance(HOUR - Duration::from_nanos(1)).await;
     assert_eq!(session.info().unwrap().idle, HOUR - Duration::from_nanos(1));
     tokio::time::advance(Duration::from_nanos(1)).await;
-    // Gone for every reader, though nobody has swept.
+    // Gone for every reader, even without a sweep.
     assert!(!sessions.exists(&"a".into()));
     let expired = StateError::SessionExpired {
         id: "a".into(),

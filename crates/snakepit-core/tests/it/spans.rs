@@ -1,4 +1,4 @@
-//! The spans of calls and host tools, as a recorder gets them.
+//! The spans of calls and host tools, as a recorder receives them.
 #![expect(
     clippy::unwrap_used,
     reason = "a helper of a test may panic like the test"
@@ -20,7 +20,7 @@ use snakepit_core::{
 
 use crate::support::{LONG, begin, begin_with, config, payload, ready, start, until};
 
-/// Keeps the spans. `None` in `sampled` begins none.
+/// Keeps the spans. With `None` in `sampled` it begins none.
 #[derive(Clone, Debug)]
 struct Kept {
     spans: Arc<Mutex<Vec<Span>>>,
@@ -54,7 +54,7 @@ impl Kept {
         }
     }
 
-    /// Records what happens in this pool.
+    /// Attaches a recorder to this pool.
     fn attach(pool: &Pool) -> Self {
         let this = Self::new();
         pool.events().set_recorder(Some(Box::new(this.clone())));
@@ -65,7 +65,7 @@ impl Kept {
         self.spans.lock().unwrap().len()
     }
 
-    /// The spans so far, in order of their start; each lies within its parent.
+    /// Takes the spans so far, in order of their start; each lies within its parent.
     fn take(&self) -> Vec<Span> {
         let mut spans = std::mem::take(&mut *self.spans.lock().unwrap());
         spans.sort_by_key(|span| span.start);
@@ -271,7 +271,7 @@ async fn a_call_that_is_given_up_tells_the_step_that_stopped_its_tool() {
         );
         assert_eq!(get(&spans[0], "snakepit.outcome"), outcome);
         assert_eq!(spans[0].error.as_deref(), Some(code));
-        // The caller's time, not that of the tool.
+        // The time of the caller, not that of the tool.
         let took = spans[0].end.duration_since(spans[0].start).unwrap();
         assert_eq!(took, time, "{tool} {dropped}");
     }
@@ -305,7 +305,8 @@ async fn a_stream_and_a_batch_have_one_span_each() {
 #[derive(Deserialize, JsonSchema)]
 struct Nothing {}
 
-/// Rust caller, worker, host tool, worker in another pool: parents, times and one trace. The worker's own span is the link's.
+/// Rust caller, worker, host tool, worker in another pool: parents, times and one trace. The
+/// worker's own span belongs to the link.
 #[tokio::test]
 async fn a_nested_call_joins_the_trace() {
     let state = HostState::new(HostStateConfig::new()).unwrap();
@@ -358,7 +359,7 @@ async fn a_nested_call_joins_the_trace() {
         assert_eq!(names(&spans), ["snakepit.host_tool"]);
         assert_eq!(spans[0].error.as_deref(), Some(code.as_str()));
     }
-    // A worker's call that is not traced leads to nothing that is.
+    // If a worker's call is not traced, neither are the calls nested in it.
     call.trace = None;
     tools.call(call, "nested", args).await.unwrap();
     let spans = kept.take();

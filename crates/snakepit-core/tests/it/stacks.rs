@@ -1,4 +1,4 @@
-//! Where the threads of a worker are when a call takes too long.
+//! The stacks of a worker's threads when a call takes too long.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Sessions, variables and programs against a model that is slow and plainly right, on a paused clock.
+//! Sessions, variables and programs compared with a model that is slow and evidently correct, on a
+//! paused clock.
 #![expect(
     clippy::unwrap_used,
     reason = "a helper of a test may panic like the test"
@@ -23,7 +24,7 @@ enum Step {
     Delete(u8),
     Advance(u64),
     Sweep,
-    /// The operations below use a handle that was taken before, good or stale.
+    /// The operations below use a handle that was obtained before, valid or stale.
     Touch(usize),
     Register {
         handle: usize,
@@ -90,7 +91,7 @@ struct Model {
     expired: BTreeSet<u64>,
 }
 
-/// Variables per session, of three names.
+/// Variables per session, out of three names.
 const VARIABLES: usize = 2;
 
 impl Model {
@@ -106,7 +107,7 @@ impl Model {
         });
     }
 
-    /// The session of a handle, touched, or the code of the error.
+    /// Returns the session of a handle, touched, or the code of the error.
     fn of(&mut self, id: u8, generation: u64) -> Result<&mut Live, ErrorCode> {
         let now = self.now;
         if self.expired.contains(&generation) {
@@ -232,7 +233,7 @@ async fn run(steps: Vec<Step>) {
                 let new = NewVariable::new(name(n), VariableType::Integer, value)
                     .constraints(constraints);
                 let result = session.register(new);
-                // The value is looked at before the session.
+                // The value is checked before the session.
                 let expected = if value > 3 {
                     Err(ErrorCode::ConstraintViolated)
                 } else {
@@ -261,7 +262,7 @@ async fn run(steps: Vec<Step>) {
                 });
                 let twice = items.len() == 2 && items[0].0 == items[1].0;
                 let result = session.set_all(batch.collect());
-                // So is the batch by itself.
+                // So is the batch as a whole.
                 let expected = if twice {
                     Err(ErrorCode::InvalidState)
                 } else {
@@ -339,7 +340,7 @@ async fn run(steps: Vec<Step>) {
     assert_eq!((sessions.count(), sessions.stats().bytes), (0, 0));
 }
 
-/// Looks at everything without prolonging anything.
+/// Checks everything without prolonging any session.
 async fn check(sessions: &Sessions, model: &mut Model, handles: &[(u8, Session)]) {
     model.expire();
     let mut listed: Vec<_> = sessions.list(None, 100).sessions;
@@ -362,7 +363,7 @@ async fn check(sessions: &Sessions, model: &mut Model, handles: &[(u8, Session)]
         sessions.stats().bytes as usize >= bytes,
         "expired sessions may still be counted"
     );
-    // The log has every change with its own number; looking there counts as an access in both.
+    // The log has every change with its own number; reading it counts as an access in both.
     if let Some((id, session)) = handles.last()
         && let Ok(live) = model.of(*id, session.generation())
     {

@@ -24,7 +24,7 @@ fn host(change: impl FnOnce(&mut SessionConfig)) -> (HostState, EventStream) {
     (host, events)
 }
 
-/// The events so far, each as its name and one field.
+/// Returns the events so far, each as its name and one field.
 fn told(events: &mut EventStream, field: &str) -> Vec<String> {
     let each = std::iter::from_fn(|| events.try_next());
     each.map(|emitted| {

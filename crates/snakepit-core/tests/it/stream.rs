@@ -76,7 +76,7 @@ async fn a_stream_that_nobody_reads_gives_its_slot_back_at_its_deadline() {
         .await
         .unwrap();
     stream.next().await.unwrap().unwrap();
-    // It waits for the slot, and gets it although nobody polls the stream.
+    // The call waits for the slot, and gets it although the stream is not polled.
     call(&pool, "echo").await.unwrap();
     until(|| pool.status().in_flight == 0).await;
     assert_eq!(pool.status().call_timeouts, 1);
@@ -91,7 +91,7 @@ async fn a_stream_that_nobody_reads_gives_its_slot_back_at_its_deadline() {
 async fn a_stream_dropped_while_its_time_out_is_explained_gives_its_slot_back() {
     let profile = ScriptedProfile::new(1);
     let pool = ready(config(1), &profile).await;
-    // The worker never says where its threads are, so that the explanation takes its time.
+    // The worker never reports its stacks, so that the error takes its time.
     profile.workers()[0].set_stacks(None);
     let options = CallOptions::new().timeout(Duration::from_secs(1));
     let stream = pool
@@ -100,7 +100,7 @@ async fn a_stream_dropped_while_its_time_out_is_explained_gives_its_slot_back() 
         .unwrap();
     tokio::time::sleep(Duration::from_millis(1010)).await;
     drop(stream);
-    // It waits for the slot.
+    // The call waits for the slot.
     call(&pool, "echo").await.unwrap();
     until(|| pool.status().in_flight == 0).await;
     assert_eq!(pool.status().call_timeouts, 1);

@@ -14,7 +14,8 @@ use crate::support::{balanced, begin, begin_with, call, config, payload, ready, 
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A pool of one worker of four slots that has one stuck call and `others`, after the grace time.
+/// Returns a pool of one worker with four slots that has one stuck call and `others`, after the
+/// grace time.
 async fn stuck(profile: &ScriptedProfile, others: usize) -> (Pool, Vec<Task>) {
     let pool = ready(config(1), profile).await;
     let mut tasks = Vec::new();
@@ -107,7 +108,7 @@ async fn calls_that_it_has_not_begun_are_made_elsewhere() {
         "{:?}",
         before.elapsed()
     );
-    // Its own time was up before.
+    // Its own time was over before.
     assert_eq!(
         late.await.unwrap().unwrap_err().code(),
         ErrorCode::CallTimeout
@@ -127,7 +128,8 @@ async fn calls_that_it_has_not_begun_are_made_elsewhere() {
     balanced(&status);
 }
 
-/// A pool whose worker has a call that cannot be stopped, and streams of which it gives back what it has not begun.
+/// Returns a pool whose worker has a call that cannot be stopped, and streams that it gives back if
+/// it has not begun them.
 async fn streams_behind(count: u64, options: &CallOptions) -> (Pool, Vec<ReplyStream>, Task) {
     let profile = ScriptedProfile::new(16);
     let mut settings = config(1);
@@ -135,7 +137,7 @@ async fn streams_behind(count: u64, options: &CallOptions) -> (Pool, Vec<ReplySt
     settings.retry = None;
     let pool = ready(settings, &profile).await;
     let lost = begin_with(&pool, "stuck", CallOptions::new().timeout(SECOND)).await;
-    // So that its worker drains for the sake of another call.
+    // A further call, so that the worker drains.
     begin(&pool, "gate").await;
     let mut streams = Vec::new();
     for number in 0..count {
@@ -280,12 +282,12 @@ async fn no_call_gets_into_a_worker_that_is_about_to_be_killed() {
     let profile = ScriptedProfile::new(4);
     let mut settings = config(1);
     settings.timeout_stacks = SECOND;
-    // Else a worker that is not asked counts as one that does not answer, and gets no calls for that reason.
+    // Heartbeats are off, or the worker would count as silent and get no calls for that reason.
     settings.heartbeat.enabled = false;
     let pool = ready(settings, &profile).await;
     let lost = begin_with(&pool, "stuck", CallOptions::new().timeout(SECOND)).await;
     assert!(lost.await.unwrap().is_err());
-    // It never says where it is, so that there is time between the decision and the end.
+    // The worker never reports its stacks, so that time passes between the decision and the end.
     profile.workers()[0].set_stacks(None);
     sleep(pool.config().cancel_grace + SECOND / 2).await;
     assert!(profile.workers()[0].is_alive());
@@ -302,7 +304,7 @@ async fn a_worker_that_was_interrupted_in_an_unknown_state_gets_no_further_call(
     let options = CallOptions::new().timeout(SECOND);
     let lost = begin_with(&pool, "interrupted", options).await;
     assert!(lost.await.unwrap().is_err());
-    // Its slot is free only after the worker was taken out of the schedule.
+    // Its slot is free only after the worker has left the schedule.
     until(|| pool.status().in_flight == 1).await;
     let workers = pool.workers();
     let old = workers.iter().find(|one| one.id.as_str() == "test-1");

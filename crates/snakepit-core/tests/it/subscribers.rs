@@ -1,5 +1,5 @@
-//! Subscribers of events: which events of workers and calls they get under load, and what they cannot
-//! break.
+//! Subscribers of events: the events of workers and calls that they receive under load, and the
+//! limits of the harm that they can do.
 #![expect(
     clippy::unwrap_used,
     reason = "a helper of a test may panic like the test"
@@ -118,7 +118,7 @@ async fn a_handler_that_panics_or_is_slow_harms_no_call() {
     assert!(!bad.is_attached() && slow.is_attached());
 }
 
-/// Does all that a handler may do: asks for the status of the pool, attaches and detaches.
+/// A handler that does all it may do: it requests the status of the pool, attaches and detaches.
 #[tokio::test(start_paused = true)]
 async fn a_handler_may_ask_the_pool_at_any_event() {
     let mut config = config(1);
@@ -233,7 +233,8 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Whatever happens: a call is completed once, after all its other events, and the outcomes are what the counters say.
+    /// In every case, a call is completed once, after all its other events, and the outcomes agree
+    /// with the counters.
     #[test]
     fn every_call_has_one_chain(steps in prop::collection::vec(step(), 1..24)) {
         let runtime = tokio::runtime::Builder::new_current_thread()

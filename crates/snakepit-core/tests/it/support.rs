@@ -1,4 +1,4 @@
-//! What the tests share.
+//! Functions shared by the tests.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ pub(crate) fn start(config: PoolConfig, profile: &ScriptedProfile) -> Pool {
     Pool::start(config, Arc::new(profile.clone())).expect("the settings are valid")
 }
 
-/// A pool whose workers are ready.
+/// Returns a pool whose workers are ready.
 pub(crate) async fn ready(config: PoolConfig, profile: &ScriptedProfile) -> Pool {
     let pool = start(config, profile);
     pool.await_ready(LONG).await.expect("the workers start");
@@ -34,7 +34,7 @@ pub(crate) async fn call(pool: &Pool, tool: &str) -> Result<Payload, Error> {
     pool.execute(tool, payload(7), &CallOptions::new()).await
 }
 
-/// Starts a call and returns when it is under way or in the queue.
+/// Starts a call, and returns when it runs or is in the queue.
 pub(crate) async fn begin(
     pool: &Pool,
     tool: &'static str,
@@ -60,7 +60,7 @@ pub(crate) async fn begin_with(
     handle
 }
 
-/// Lets the other tasks run until a condition holds, moving the clock on when all of them wait.
+/// Lets the other tasks run until a condition holds, and advances the clock when all of them wait.
 pub(crate) async fn until(mut condition: impl FnMut() -> bool) {
     for _ in 0..100_000 {
         if condition() {
@@ -71,7 +71,8 @@ pub(crate) async fn until(mut condition: impl FnMut() -> bool) {
     panic!("the condition does not come true");
 }
 
-/// Reads a stream whose tool always has a chunk ready, and whose deadline has passed, to its error.
+/// Reads a stream whose tool always has a chunk ready, and whose deadline has passed, up to its
+/// error.
 pub(crate) async fn late(chunks: &mut ReplyStream) -> Error {
     for _ in 0..32 {
         if let Err(error) = chunks.next().await.expect("the tool always has a chunk") {
@@ -81,7 +82,7 @@ pub(crate) async fn late(chunks: &mut ReplyStream) -> Error {
     panic!("the stream outruns its deadline");
 }
 
-/// The counters add up.
+/// Checks that the counters add up.
 pub(crate) fn balanced(status: &Status) {
     let over = status.succeeded
         + status.errors

@@ -20,7 +20,7 @@ fn with_tool(name: &str, change: impl FnOnce(&mut ToolConfig)) -> PoolConfig {
     config
 }
 
-/// The time after which a call fails, as it is told and as it passes.
+/// Returns the time after which a call fails; checks that the error states the same.
 async fn fails_after(pool: &Pool, tool: &str, options: &CallOptions) -> Duration {
     let before = Instant::now();
     let error = pool.execute(tool, payload(1), options).await.unwrap_err();
@@ -39,7 +39,7 @@ async fn the_time_of_the_caller_goes_before_that_of_the_tool_and_that_before_the
     assert_eq!(fails_after(&pool, "hang", &options).await.as_secs(), 10);
     let own = CallOptions::new().timeout(Duration::from_secs(20));
     assert_eq!(fails_after(&pool, "hang", &own).await.as_secs(), 20);
-    // Another tool has the pool's; its worker is killed after the grace time.
+    // Another tool has the time of the pool; its worker is killed after the grace time.
     assert_eq!(fails_after(&pool, "stuck", &options).await.as_secs(), 100);
 }
 

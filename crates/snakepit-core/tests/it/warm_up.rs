@@ -1,4 +1,4 @@
-//! Warm-ups that fail, and what is reported of them.
+//! Failed warm-ups, and their reports.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -132,7 +132,8 @@ async fn a_pull_waits_for_a_change_and_no_longer_than_it_was_told() {
     assert_eq!(batch, Err(StateError::UnknownSession("s".into())));
 }
 
-/// Threads that count up with optimistic updates and atomic batches; nothing is lost, and watchers see it all in order.
+/// Threads that count up with optimistic updates and atomic batches; nothing is lost, and watchers
+/// see all changes in order.
 #[test]
 fn concurrent_updates_are_all_seen_in_order() {
     const THREADS: i64 = 4;
