@@ -16,7 +16,9 @@ use crate::table::render;
 #[derive(Debug, Parser)]
 #[command(name = "snakepit-bench", version)]
 struct Arguments {
-    /// Benchmarks to run: scheduler, affinity, pool, codec, round_trip, session, stream, many, payload, large, profiles, startup, telemetry, looks, profiling, memory; all when none is named.
+    /// Benchmarks to run: scheduler, affinity, pool, codec, round_trip, session, stream, many,
+    /// payload, large, profiles, startup, telemetry, looks, profiling, memory; all when none is
+    /// named.
     names: Vec<String>,
     /// Three short rounds instead of five long ones.
     #[arg(long)]
@@ -27,7 +29,8 @@ struct Arguments {
     /// A second interpreter for the profiles, for example a free-threaded one.
     #[arg(long, value_name = "PATH")]
     threads_python: Option<PathBuf>,
-    /// Interpreter that can import the peers (loky, pebble, ray, grpc); the standard library's pool is always there.
+    /// Interpreter that can import the peers (loky, pebble, ray, grpc); the standard library's pool
+    /// is always there.
     #[arg(long, value_name = "PATH")]
     peers_python: Option<PathBuf>,
     /// Where NAME.json is written.
@@ -38,14 +41,14 @@ struct Arguments {
     bench: bool,
 }
 
-/// What every benchmark is told.
+/// The settings of a run, for every benchmark.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
-    /// Turns that each entrant gets.
+    /// Number of rounds of each entrant.
     pub(crate) rounds: usize,
-    /// Length of one turn where a turn has a length.
+    /// Length of one round, where rounds have a length.
     pub(crate) turn: Duration,
-    /// Short rounds were asked for: leave the largest cases out.
+    /// Short rounds were requested: the largest cases are left out.
     pub(crate) quick: bool,
     /// The interpreters.
     pub(crate) pythons: Pythons,
@@ -74,7 +77,8 @@ impl Plan {
     }
 }
 
-/// The interpreter behind a shim or a wrapper: a floor that started the wrapper each time would flatter us.
+/// Finds the interpreter behind a shim or a wrapper: a floor that started the wrapper each time
+/// would flatter us.
 fn resolve(python: &Path) -> Result<PathBuf> {
     let mut command = Command::new(python);
     command.args(["-c", "import sys; print(sys.executable)"]);
@@ -87,9 +91,11 @@ fn resolve(python: &Path) -> Result<PathBuf> {
     }
 }
 
-/// The program: 0 when all was measured, 1 when a measurement failed, 2 for a wrong command line.
+/// Runs the program. Exit codes: 0 if everything was measured, 1 if a measurement failed, 2 for a
+/// wrong command line.
 ///
-/// A missed target is shown in the table and does not change the exit code: noise would.
+/// A missed target is shown in the table, but does not change the exit code, because noise would
+/// change it, too.
 #[expect(
     clippy::print_stdout,
     clippy::print_stderr,

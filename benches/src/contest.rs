@@ -1,13 +1,13 @@
-//! Rounds: ours, the floor and the peers take turns, so that a busy minute hits all of them.
+//! Rounds: ours, the floor and the peers take turns, so that a busy minute affects all of them.
 
 use std::collections::BTreeMap;
 
 use crate::Result;
 
-/// What one round of one entrant gave, by metric.
+/// The results of one round of one entrant, by metric.
 pub(crate) type Figures = BTreeMap<&'static str, f64>;
 
-/// The name of ours.
+/// The name of our entrant.
 pub(crate) const OURS: &str = "snakepit";
 /// The name of the floor.
 pub(crate) const FLOOR: &str = "floor";
@@ -19,7 +19,7 @@ pub(crate) struct Entrant<'a> {
 }
 
 impl<'a> Entrant<'a> {
-    /// An entrant with any name: a peer.
+    /// Creates an entrant with any name: a peer.
     pub(crate) fn new(
         name: impl Into<String>,
         round: impl FnMut() -> Result<Figures> + 'a,
@@ -30,18 +30,18 @@ impl<'a> Entrant<'a> {
         }
     }
 
-    /// The thing measured.
+    /// Creates our entrant, the subject of the measurement.
     pub(crate) fn ours(round: impl FnMut() -> Result<Figures> + 'a) -> Self {
         Self::new(OURS, round)
     }
 
-    /// What no design could beat without changing the question.
+    /// Creates the floor: the least cost that any design must have.
     pub(crate) fn floor(round: impl FnMut() -> Result<Figures> + 'a) -> Self {
         Self::new(FLOOR, round)
     }
 }
 
-/// All rounds of all entrants: for each name and metric one value a round.
+/// All rounds of all entrants: for each name and metric, one value for each round.
 #[derive(Debug, Default)]
 pub(crate) struct Series(BTreeMap<String, BTreeMap<&'static str, Vec<f64>>>);
 
@@ -62,7 +62,7 @@ pub(crate) fn alternate(rounds: usize, entrants: &mut [Entrant<'_>]) -> Result<S
 }
 
 impl Series {
-    /// The values of one metric of one entrant, one a round; empty when it has none.
+    /// Returns the values of one metric of one entrant, one for each round; empty if it has none.
     pub(crate) fn values(&self, name: &str, metric: &str) -> &[f64] {
         self.0
             .get(name)
@@ -70,7 +70,7 @@ impl Series {
             .map_or(&[], Vec::as_slice)
     }
 
-    /// The entrants besides ours and the floor.
+    /// Returns the entrants other than ours and the floor.
     pub(crate) fn peers(&self) -> impl Iterator<Item = &str> {
         self.0
             .keys()
@@ -78,12 +78,12 @@ impl Series {
             .filter(|name| ![OURS, FLOOR].contains(name))
     }
 
-    /// The median of a metric of an entrant.
+    /// Returns the median of a metric of an entrant.
     pub(crate) fn median(&self, name: &str, metric: &str) -> Option<f64> {
         median(self.values(name, metric))
     }
 
-    /// The median over the rounds of ours divided by the other, round by round.
+    /// Returns the median of our values divided by the other's, round by round.
     pub(crate) fn ratio(&self, other: &str, metric: &str) -> Option<f64> {
         let pairs = self
             .values(OURS, metric)
@@ -93,7 +93,7 @@ impl Series {
     }
 }
 
-/// The middle value, the mean of the two middle ones for an even number.
+/// Returns the middle value; for an even number, the mean of the two middle ones.
 fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);

@@ -1,4 +1,4 @@
-//! Floors: the least that any design with a process of its own must spend.
+//! Floors: the least that any design with a separate process must spend.
 
 use std::hint::black_box;
 use std::io::{Read, Write};
@@ -17,7 +17,7 @@ use crate::peer::Peer;
 
 const SILENCE: Duration = Duration::from_secs(20);
 
-/// A Python process at the other end of a Unix socket that sends back what it gets: the floor of a call.
+/// A Python process at the other end of a Unix socket that echoes its input: the floor of a call.
 #[derive(Debug)]
 pub(crate) struct Socket {
     stream: UnixStream,
@@ -45,12 +45,12 @@ impl Socket {
         })
     }
 
-    /// The process id of the other end.
+    /// Process id of the other end.
     pub(crate) fn pid(&self) -> u32 {
         self.peer.pid()
     }
 
-    /// Ping-pong for `duration`.
+    /// Measures echoes, one at a time, for `duration`.
     pub(crate) fn round(&mut self, duration: Duration) -> Result<Figures> {
         let Self { stream, buffer, .. } = self;
         let load = Load::blocking(duration, || {
@@ -60,10 +60,11 @@ impl Socket {
         Ok(load.figures())
     }
 
-    /// Chunks a second when the process sends `count` messages and this end reads them: the floor of a stream.
+    /// Measures chunks a second while the process sends `count` messages and this end reads them:
+    /// the floor of a stream.
     pub(crate) fn flood(&mut self, count: u64) -> Result<Figures> {
         let begin = Instant::now();
-        // A message that begins with a zero byte and a count asks for that many.
+        // A message that begins with a zero byte and a count requests that many.
         let mut request = vec![0; self.buffer.len()];
         request[1..9].copy_from_slice(&count.to_le_bytes());
         self.stream.write_all(&request)?;
@@ -83,7 +84,8 @@ impl Socket {
     }
 }
 
-/// Starts `count` times `python -c pass`, `parallel` at a time, and waits for all: the floor of a start, in seconds.
+/// Runs `python -c pass` `count` times, `parallel` at a time, and waits for all: the floor of a
+/// start, in seconds.
 pub(crate) fn starts(python: &Path, count: usize, parallel: usize) -> Result<Figures> {
     let begin = Instant::now();
     std::thread::scope(|scope| {
@@ -112,7 +114,7 @@ pub(crate) fn starts(python: &Path, count: usize, parallel: usize) -> Result<Fig
 pub(crate) struct Idle(Child);
 
 impl Idle {
-    /// Starts it and waits until it is idle.
+    /// Starts the process and waits until it is idle.
     pub(crate) fn start(python: &Path) -> Result<Self> {
         let script = "import sys\nprint(flush=True)\nsys.stdin.read()";
         let mut child = Command::new(python)
@@ -129,7 +131,7 @@ impl Idle {
         Ok(Self(child))
     }
 
-    /// Its process id.
+    /// Process id of the interpreter.
     pub(crate) fn pid(&self) -> u32 {
         self.0.id()
     }
@@ -142,7 +144,8 @@ impl Drop for Idle {
     }
 }
 
-/// Copies `size` bytes four times between warm buffers, the least that a there-and-back by copying costs; milliseconds.
+/// Copies `size` bytes four times between warm buffers: the floor of a round trip that copies; in
+/// milliseconds.
 pub(crate) fn four_copies(size: usize, duration: Duration) -> Figures {
     let (mut a, mut b) = (vec![1_u8; size], vec![2_u8; size]);
     let begin = Instant::now();

@@ -1,4 +1,4 @@
-//! Ours: a running host with Python workers, and the runtime that it runs on.
+//! Our entrant: a running host with Python workers, and its runtime.
 
 use std::path::Path;
 use std::time::Duration;
@@ -23,23 +23,25 @@ impl std::fmt::Debug for Host {
     }
 }
 
-/// A runtime as `#[tokio::main]` makes it.
+/// Creates a runtime like that of `#[tokio::main]`.
 pub(crate) fn multi_thread() -> Result<Runtime> {
     Ok(Builder::new_multi_thread().enable_all().build()?)
 }
 
-/// The runtime of `#[tokio::main(flavor = "current_thread")]`.
+/// Creates the runtime of `#[tokio::main(flavor = "current_thread")]`.
 pub(crate) fn current_thread() -> Result<Runtime> {
     Ok(Builder::new_current_thread().enable_all().build()?)
 }
 
 impl Host {
-    /// Starts `workers` workers with the tools of `tools.py` on this runtime and waits until all are ready.
+    /// Starts `workers` workers with the tools of `tools.py` on this runtime, and waits until all
+    /// are ready.
     pub(crate) fn start(runtime: Runtime, python: &Path, workers: usize) -> Result<Self> {
         let pool = PoolBuilder::new("bench", format!("{}/tools.py", crate::HOME))
             .python(python)
             .workers(workers)
-            // Random arrivals pile up while the machine is away; they are to wait, not to fail.
+            // Random arrivals accumulate while the machine is busy elsewhere; they are to wait, not
+            // to fail.
             .queue_limit(100_000);
         Self::with(runtime, pool)
     }
@@ -49,7 +51,7 @@ impl Host {
         Self::observed(runtime, pool, None)
     }
 
-    /// The same, with exporters.
+    /// Starts the same, with exporters.
     pub(crate) fn observed(
         runtime: Runtime,
         pool: PoolBuilder,
@@ -65,7 +67,7 @@ impl Host {
         )
     }
 
-    /// Starts what is described and waits until it is ready.
+    /// Starts the described host, and waits until it is ready.
     pub(crate) fn built(runtime: Runtime, builder: SnakepitBuilder) -> Result<Self> {
         let snakepit = runtime.block_on(async {
             builder
@@ -81,12 +83,12 @@ impl Host {
         &self.runtime
     }
 
-    /// A handle for callers.
+    /// Returns a handle for callers.
     pub(crate) fn caller(&self) -> Caller {
         Caller(self.snakepit.clone())
     }
 
-    /// A session of the pool.
+    /// Returns a session of the pool.
     pub(crate) fn session(&self, id: &str) -> PoolHandle {
         self.snakepit.session(id)
     }
@@ -112,7 +114,7 @@ impl Drop for Host {
     }
 }
 
-/// What callers do with the host.
+/// The actions of callers on the host.
 #[derive(Clone)]
 pub(crate) struct Caller(Snakepit);
 
@@ -144,7 +146,7 @@ impl Caller {
         }
     }
 
-    /// Reads a stream of `count` small integers; the chunks a second.
+    /// Reads a stream of `count` small integers. Returns the chunks a second.
     pub(crate) async fn chunks(self, count: u64) -> Result<f64> {
         let begin = Instant::now();
         let mut stream = self.0.execute_stream::<u64>("chunks", (count,)).await?;
@@ -161,7 +163,8 @@ impl Caller {
         Ok(count as f64 / begin.elapsed().as_secs_f64())
     }
 
-    /// Opens an endless stream of blocks of `size` bytes and reads one block each `pause`; `at` is told the number of each.
+    /// Opens an endless stream of blocks of `size` bytes and reads one block each `pause`; calls
+    /// `at` with the number of each.
     pub(crate) async fn read_slowly(
         self,
         size: usize,
@@ -178,7 +181,7 @@ impl Caller {
         Ok(())
     }
 
-    /// Adds `count` pairs in one `execute_many`; the items a second.
+    /// Adds `count` pairs in one `execute_many`. Returns the items a second.
     pub(crate) async fn many(self, count: u64) -> Result<f64> {
         let begin = Instant::now();
         let mut results = self

@@ -1,6 +1,8 @@
-//! Benchmarks of snakepit: every figure is taken beside its floor and its peers, in the same minute, alternating.
+//! Benchmarks of snakepit: every figure is measured beside its floor and its peers, in the same
+//! minute, alternating.
 //!
-//! One question is one file under `run/`; `work` is what the criterion benches share with the driver.
+//! Each file under `run/` answers one question; `work` is shared by the criterion benches and the
+//! driver.
 
 mod cli;
 mod contest;
@@ -16,7 +18,7 @@ pub mod work;
 
 pub use cli::main;
 
-/// Any failure of a measurement: it ends the run with its text.
+/// Any failure of a measurement, whose text ends the run.
 pub(crate) type Result<T, E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;
 
 /// The directory of this package in the checkout, for the scripts beside it.

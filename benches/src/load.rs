@@ -1,4 +1,5 @@
-//! Load: a closed loop of callers, an open loop of Poisson arrivals, and the histogram of what came back.
+//! Load: a closed loop of callers, an open loop of Poisson arrivals, and the histogram of the
+//! results.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex};
@@ -12,14 +13,14 @@ use tokio::time::Instant;
 use crate::Result;
 use crate::contest::Figures;
 
-/// The outcome of one round: a latency for each call, and the time that all took.
+/// The outcome of one round: a latency for each call, and the duration of all.
 #[derive(Debug)]
 pub(crate) struct Load {
     latencies: Histogram<u64>,
     elapsed: Duration,
 }
 
-/// A histogram of nanoseconds up to a minute, exact to three digits.
+/// Creates a histogram of nanoseconds up to a minute, exact to three digits.
 fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, 60_000_000_000, 3).expect("the bounds are in order")
 }
@@ -29,7 +30,7 @@ fn nanos(duration: Duration) -> u64 {
 }
 
 impl Load {
-    /// Takes the time of each call of `call`, one after the other, for `duration`.
+    /// Measures each call of `call`, one after the other, for `duration`.
     pub(crate) fn blocking(
         duration: Duration,
         mut call: impl FnMut() -> Result<()>,
@@ -49,7 +50,7 @@ impl Load {
         })
     }
 
-    /// The calls a second and the latencies in microseconds.
+    /// Returns the calls a second and the latencies in microseconds.
     pub(crate) fn figures(&self) -> Figures {
         let at = |quantile| micros(self.latencies.value_at_quantile(quantile));
         Figures::from([
@@ -69,9 +70,10 @@ fn micros(nanos: u64) -> f64 {
     nanos as f64 / 1e3
 }
 
-/// Closed loop: `callers` tasks, each with one call at a time, for `duration`.
+/// Runs a closed loop: `callers` tasks, each with one call at a time, for `duration`.
 ///
-/// The callers are spawned tasks, as in a program; their futures do not run on the blocked main thread.
+/// The callers are spawned tasks, as in a program; their futures do not run on the blocked main
+/// thread.
 pub(crate) async fn closed<F, T>(callers: usize, duration: Duration, call: F) -> Result<Load>
 where
     F: Fn() -> T + Clone + Send + 'static,
@@ -104,9 +106,10 @@ where
     })
 }
 
-/// Open loop: calls arrive at `rate` a second at random (Poisson), whether or not earlier ones are done, for `duration`.
+/// Runs an open loop for `duration`: calls arrive at random (Poisson) at `rate` a second,
+/// independent of the end of earlier ones.
 ///
-/// A thread of its own makes the arrivals, because the timers of the runtime are too coarse for it;
+/// A separate thread makes the arrivals, because the timers of the runtime are too coarse for it;
 /// it blocks until all calls are done. A call's latency counts from its arrival.
 pub(crate) fn open<F, T>(runtime: &Handle, rate: f64, duration: Duration, call: F) -> Result<Load>
 where

@@ -1,4 +1,4 @@
-//! `snakepit-bench`: measures, beside its floor and its peers, what the library does.
+//! `snakepit-bench`: measures the library beside its floor and its peers.
 
 use std::process::ExitCode;
 

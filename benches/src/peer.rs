@@ -1,4 +1,5 @@
-//! Python processes that play the floor or a peer: one JSON line in starts a round, one JSON line out ends it.
+//! Python processes that act as floor or peer: one JSON line in starts a round, one JSON line out
+//! ends it.
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write};
@@ -12,7 +13,7 @@ use serde_json::Value;
 use crate::Result;
 use crate::contest::Figures;
 
-/// How long a peer may take for one answer; a peer that hangs must not hang the run.
+/// Time limit of one answer of a peer; a peer that hangs must not hang the run.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A running script of `peers/`. Dropping it ends the process.
@@ -26,7 +27,7 @@ pub(crate) struct Peer {
 
 impl Peer {
     /// Starts `peers/SCRIPT` and waits for its first line, `{"ready": true}` or `{"missing": "…"}`.
-    /// `None` when the script lacks a package.
+    /// `None` if the script lacks a package.
     pub(crate) fn start(
         python: &Path,
         script: &str,
@@ -60,19 +61,19 @@ impl Peer {
         Ok(first.get("missing").is_none().then_some(peer))
     }
 
-    /// The peer's process id.
+    /// Process id of the peer.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// One round: sends the question and waits for the answer.
+    /// Runs one round: sends the request and waits for the answer.
     pub(crate) fn ask(&mut self, question: &Value) -> Result<Value> {
         let stdin = self.stdin.as_mut().ok_or("the peer has no stdin")?;
         writeln!(stdin, "{question}")?;
         self.answer()
     }
 
-    /// One round whose answer is an object of numbers; the metrics that are asked for are kept.
+    /// Runs one round whose answer is an object of numbers. Keeps the requested metrics.
     pub(crate) fn figures(
         &mut self,
         question: &Value,
@@ -99,7 +100,7 @@ impl Peer {
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        // The end of its stdin tells the script to take its own children down.
+        // The end of its stdin tells the script to end its own children.
         drop(self.stdin.take());
         let patience = std::time::Duration::from_secs(3);
         let begin = tokio::time::Instant::now();
@@ -114,10 +115,11 @@ impl Drop for Peer {
     }
 }
 
-/// The interpreters: the one of our workers and of the floor, and the one that has the peers' packages.
+/// The interpreters: the one of our workers and of the floor, and the one that has the peers'
+/// packages.
 #[derive(Clone, Debug)]
 pub(crate) struct Pythons {
-    /// For floors, and for ours.
+    /// For floors and our workers.
     pub(crate) ours: PathBuf,
     /// For peers.
     pub(crate) peers: PathBuf,

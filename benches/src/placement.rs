@@ -1,4 +1,5 @@
-//! Which CPUs take part: waking a sleeping CPU costs more than a call, so a figure means little without its placement.
+//! Placement on CPUs: waking a sleeping CPU costs more than a call, so a figure means little
+//! without its placement.
 
 use std::fs;
 
@@ -7,7 +8,7 @@ use nix::unistd::Pid;
 
 use crate::Result;
 
-/// The first two CPUs that this process may use, if there are two.
+/// Returns the first two CPUs that this process may use. `None` if there is only one.
 pub(crate) fn two_cpus() -> Result<Option<[usize; 2]>> {
     let allowed = sched_getaffinity(Pid::from_raw(0))?;
     let mut cpus = (0..CpuSet::count()).filter(|cpu| allowed.is_set(*cpu).unwrap_or(false));
@@ -28,15 +29,15 @@ pub(crate) fn on_cpu<T: Send>(cpu: usize, work: impl FnOnce() -> Result<T> + Sen
     })
 }
 
-/// Moves a thread to this CPU, 0 being the calling one.
+/// Moves a thread to this CPU; 0 is the calling thread.
 fn move_to(pid: u32, cpu: usize) -> Result<()> {
     let mut set = CpuSet::new();
     set.set(cpu)?;
     Ok(sched_setaffinity(Pid::from_raw(i32::try_from(pid)?), &set)?)
 }
 
-/// Moves a process with all its threads to this CPU. A worker has to be moved wherever it is to be: it is started by a thread that may be
-/// older than the placement of the caller.
+/// Moves a process with all its threads to this CPU. A worker has to be moved explicitly: the
+/// thread that starts it may be older than the placement of the caller.
 pub(crate) fn move_process(pid: u32, cpu: usize) -> Result<()> {
     for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
         let thread = thread?.file_name().to_string_lossy().parse()?;

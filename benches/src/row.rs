@@ -1,4 +1,4 @@
-//! One figure: its value, its floor, its peers and what it has to be.
+//! One figure: its value, its floor, its peers and its requirements.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,28 +15,28 @@ pub(crate) struct Row {
     pub(crate) case: String,
     pub(crate) metric: &'static str,
     pub(crate) unit: &'static str,
-    /// Median of ours.
+    /// Median of our values.
     pub(crate) value: f64,
     /// Median of the floor.
     pub(crate) floor: Option<f64>,
-    /// Ours by the floor, median over the rounds.
+    /// Ours divided by the floor, median over the rounds.
     pub(crate) ratio: Option<f64>,
-    /// Least and greatest floor: how quiet the machine was.
+    /// Least and greatest floor: a measure of the machine's noise.
     pub(crate) noise: Option<[f64; 2]>,
     /// Median of each peer.
     pub(crate) peers: BTreeMap<String, f64>,
-    /// Ours by each peer, median over the rounds.
+    /// Ours divided by each peer, median over the rounds.
     pub(crate) peer_ratios: BTreeMap<String, f64>,
-    /// What the figure has to be.
+    /// Requirements on the figure.
     pub(crate) targets: Vec<Verdict>,
 }
 
-/// One requirement and whether it is met.
+/// One requirement, and its result.
 #[derive(Debug, Serialize)]
 pub(crate) struct Verdict {
     /// The requirement as text.
     pub(crate) target: String,
-    /// It holds.
+    /// The requirement is met.
     pub(crate) met: bool,
 }
 
@@ -56,7 +56,7 @@ pub(crate) enum Target {
 }
 
 impl Row {
-    /// A row of a single value, without floor or peers.
+    /// Creates a row of a single value, without floor or peers.
     pub(crate) fn of(
         bench: &'static str,
         case: impl Into<String>,
@@ -78,7 +78,7 @@ impl Row {
         }
     }
 
-    /// The row of one metric of a series; `None` when ours has no such metric.
+    /// Creates the row of one metric of a series. `None` if our entrant has no such metric.
     pub(crate) fn from_series(
         bench: &'static str,
         case: impl Into<String>,
@@ -106,7 +106,7 @@ impl Row {
         })
     }
 
-    /// Adds a requirement; one about a peer or a floor that is not there is left out.
+    /// Adds a requirement. A requirement about an absent peer or floor is left out.
     #[must_use]
     pub(crate) fn target(mut self, target: Target) -> Self {
         let verdict = match target {
@@ -118,7 +118,7 @@ impl Row {
                 } else {
                     String::new()
                 };
-                // Without a constant the ratio of pairs is the sharper figure.
+                // Without a constant the ratio of pairs is the more precise figure.
                 let met = if plus > 0.0 {
                     self.value <= times * floor + plus
                 } else {

@@ -1,4 +1,4 @@
-//! The benchmarks, one question a file.
+//! The benchmarks, one question for each file.
 
 mod affinity;
 mod codec;
@@ -22,14 +22,14 @@ use crate::cli::Plan;
 use crate::contest::Series;
 use crate::row::{Row, Target};
 
-/// One benchmark: its name on the command line and what measures it.
+/// One benchmark: its name on the command line and its function.
 #[derive(Debug)]
 pub(crate) struct Bench {
     pub(crate) name: &'static str,
     pub(crate) run: fn(&Plan) -> Result<Vec<Row>>,
 }
 
-/// All, in the order of a full run: pure parts first.
+/// All benchmarks, in the order of a full run: pure parts first.
 pub(crate) const ALL: &[Bench] = &[
     Bench {
         name: "scheduler",
@@ -106,12 +106,12 @@ const CALLS: [(&str, &str); 5] = [
     ("max", "us"),
 ];
 
-/// The names of [`CALLS`].
+/// Returns the names of [`CALLS`].
 fn metrics() -> [&'static str; 5] {
     CALLS.map(|(metric, _)| metric)
 }
 
-/// A row for each metric that ours has, with the requirements on it.
+/// Returns a row for each metric that our entrant has, with its requirements.
 fn rows(
     (bench, case): (&'static str, &str),
     metrics: &[(&'static str, &'static str)],

@@ -1,4 +1,4 @@
-//! The rows as an aligned table.
+//! Rows as an aligned table.
 
 use std::fmt::Write as _;
 
@@ -16,7 +16,8 @@ const HEADS: [&str; 9] = [
     "peers",
 ];
 
-/// The table as text, one line a row, columns aligned; requirements stand at the end of their line.
+/// Renders the table as text, one line for each row, columns aligned; requirements are at the end
+/// of their line.
 pub(crate) fn render(rows: &[Row]) -> String {
     let cells: Vec<[String; 9]> = rows.iter().map(cells).collect();
     let mut widths = HEADS.map(str::len);
@@ -42,7 +43,7 @@ fn line(text: &mut String, cells: &[String; 9], widths: &[usize; 9], tail: &str)
     let mut line = String::new();
     for (column, (cell, width)) in cells.iter().zip(widths).enumerate() {
         let gap = if column == 0 { "" } else { "  " };
-        // Numbers are read from the right, names from the left.
+        // Numbers are aligned to the right, names to the left.
         let _ = match column {
             4..=6 => write!(line, "{gap}{cell:>width$}"),
             _ => write!(line, "{gap}{cell:<width$}"),
@@ -85,7 +86,7 @@ fn times(ratio: f64) -> String {
     format!("{ratio:.2}x")
 }
 
-/// About three significant digits, thousands with a `k`, millions with an `M`.
+/// Formats about three significant digits, thousands with a `k`, millions with an `M`.
 fn number(value: f64) -> String {
     let (value, suffix) = match value.abs() {
         size if size >= 1e6 => (value / 1e6, "M"),

@@ -1,4 +1,4 @@
-//! The pure work that the driver and the criterion benches both measure.
+//! The pure work that is measured by both the driver and the criterion benches.
 
 use std::collections::VecDeque;
 use std::hint::black_box;
@@ -9,7 +9,7 @@ use snakepit::{Payload, Value};
 use snakepit_core::testing::{Acquire, Grant, Scheduler};
 use tokio::time::Instant;
 
-/// Names of the values that the codecs are measured with; the same as in `peers/value_codec.py`.
+/// Names of the values with which the codecs are measured; the same as in `peers/value_codec.py`.
 pub const VALUES: [&str; 5] = [
     "32 bytes of text",
     "small map",
@@ -18,10 +18,10 @@ pub const VALUES: [&str; 5] = [
     "100 records",
 ];
 
-/// The value of that name.
+/// Returns the value with this name.
 ///
 /// # Panics
-/// When the name is none of [`VALUES`].
+/// If the name is not in [`VALUES`].
 pub fn value(name: &str) -> Json {
     let record = |index: usize| json!({"id": index, "name": format!("record {index}")});
     match name {
@@ -36,7 +36,7 @@ pub fn value(name: &str) -> Json {
     }
 }
 
-/// Encodes the value as the arguments of a call are.
+/// Encodes the value like the arguments of a call.
 ///
 /// # Panics
 /// Never for the values of this module.
@@ -44,15 +44,16 @@ pub fn encode(value: &Json) -> Payload {
     Payload::encode(value).expect("these values nest little")
 }
 
-/// Decodes what [`encode`] made, into the type that holds everything.
+/// Decodes the output of [`encode`] into the type that holds every value.
 ///
 /// # Panics
-/// When the payload is none of [`encode`].
+/// If the payload does not come from [`encode`].
 pub fn decode(payload: &Payload) -> Value {
     payload.decode().expect("the payload was just encoded")
 }
 
-/// Numbers of workers and of waiting calls that the scheduler is measured with: it is to be flat over both.
+/// Numbers of workers and of waiting calls with which the scheduler is measured; its cost should be
+/// constant over both.
 pub const CROWDS: [(usize, usize); 7] = [
     (1, 0),
     (8, 0),
@@ -63,7 +64,7 @@ pub const CROWDS: [(usize, usize); 7] = [
     (1, 100_000),
 ];
 
-/// Time that every call held its slot.
+/// Time for which every call held its slot.
 const HELD: Duration = Duration::from_millis(1);
 
 /// A scheduler in the middle of its work: half its slots taken, or all taken and calls waiting.
@@ -74,7 +75,8 @@ pub struct Crowd {
 }
 
 impl Crowd {
-    /// Workers of one slot each, and calls that wait; when any does, every slot is taken.
+    /// Creates workers of one slot each, and waiting calls; with waiting calls, every slot is
+    /// taken.
     pub fn new(workers: usize, waiting: usize) -> Self {
         let mut scheduler = Scheduler::new(waiting + 1);
         for _ in 0..workers {
@@ -94,10 +96,10 @@ impl Crowd {
         Self { scheduler, taken }
     }
 
-    /// One call comes and the oldest running one ends, so that the crowd stays as it is.
+    /// Adds one call and ends the oldest running one, so that the crowd stays the same.
     ///
     /// # Panics
-    /// When the scheduler loses a slot, which would be its bug.
+    /// If the scheduler loses a slot, which would be its bug.
     pub fn turn(&mut self) {
         if let Acquire::Granted(grant) = self.scheduler.acquire(None, || ()) {
             self.taken.push_back(grant);
@@ -108,15 +110,16 @@ impl Crowd {
         }
     }
 
-    /// Calls that wait.
+    /// Number of waiting calls.
     pub fn waiting(&self) -> usize {
         self.scheduler.queued()
     }
 }
 
-/// Nanoseconds of one call of `work`, the mean over about `duration`.
+/// Measures the nanoseconds of one call of `work`, as the mean over about `duration`.
 pub fn nanoseconds<T>(duration: Duration, mut work: impl FnMut() -> T) -> f64 {
-    // The clock is read once a batch, so that it costs nothing beside work of some nanoseconds.
+    // The clock is read once for each batch, so that its cost is negligible beside work of some
+    // nanoseconds.
     const BATCH: u32 = 100;
     let begin = Instant::now();
     let mut batches = 0_u32;

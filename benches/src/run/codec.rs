@@ -19,7 +19,7 @@ pub(crate) fn run(plan: &Plan) -> Result<Vec<Row>> {
     for name in VALUES {
         table.extend(host(plan, name)?);
     }
-    // The worker's package is where workers find it; a run without it measures the host only.
+    // The worker's package in its usual place; without it, only the host is measured.
     let path = std::env::var_os("SNAKEPIT_BRIDGE")
         .map_or_else(|| Path::new(crate::HOME).join("../python"), Into::into);
     if let Some(mut peer) = Peer::start(&plan.pythons.ours, "value_codec.py", &[path])? {
@@ -30,7 +30,7 @@ pub(crate) fn run(plan: &Plan) -> Result<Vec<Row>> {
     Ok(table)
 }
 
-/// The host's codec, beside `serde_json`.
+/// Measures the host's codec, beside `serde_json`.
 fn host(plan: &Plan, name: &str) -> Result<Vec<Row>> {
     let value = value(name);
     let (payload, text) = (encode(&value), value.to_string());
@@ -57,7 +57,7 @@ fn host(plan: &Plan, name: &str) -> Result<Vec<Row>> {
     ))
 }
 
-/// The worker's codec, measured in its interpreter.
+/// Measures the worker's codec, in its interpreter.
 fn worker(plan: &Plan, peer: &mut Peer, name: &str) -> Result<Vec<Row>> {
     let seconds = plan.turn.as_secs_f64() / 10.0;
     let peer = std::cell::RefCell::new(peer);

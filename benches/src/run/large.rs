@@ -1,4 +1,5 @@
-//! Large answers beside each other: what does it cost that they share one event loop, and how long does a small call wait for them?
+//! Concurrent large answers: what is the cost of sharing one event loop, and how long does a small
+//! call wait for them?
 
 use snakepit::{Bytes, PoolBuilder, Snakepit};
 use tokio::task::JoinSet;
@@ -13,7 +14,7 @@ use crate::run::rows;
 
 const BENCH: &str = "large";
 
-/// Answers that are under way at once.
+/// Number of concurrent answers.
 const ANSWERS: usize = 8;
 
 const MIB: usize = 1 << 20;
@@ -51,7 +52,7 @@ fn pool(plan: &Plan) -> PoolBuilder {
         .workers(1)
 }
 
-/// Asks for all answers at once.
+/// Requests all answers at once.
 fn answers(snakepit: &Snakepit, size: usize) -> JoinSet<Result<()>> {
     let calls = (0..ANSWERS).map(|_| {
         let snakepit = snakepit.clone();
@@ -67,7 +68,7 @@ fn answers(snakepit: &Snakepit, size: usize) -> JoinSet<Result<()>> {
     calls.collect()
 }
 
-/// The time until all answers are there.
+/// Measures the time until all answers have arrived.
 fn beside(host: &Host, size: usize) -> Result<Figures> {
     host.runtime().block_on(async {
         let begin = Instant::now();
@@ -78,7 +79,8 @@ fn beside(host: &Host, size: usize) -> Result<Figures> {
     })
 }
 
-/// The times of small calls, one after the other: as long as large answers are under way, or as many alone.
+/// Measures small calls, one after the other: while large answers are in progress, or a fixed
+/// number alone.
 fn small(host: &Host, beside: Option<usize>) -> Result<Figures> {
     const ALONE: usize = 200;
     host.runtime().block_on(async {

@@ -1,4 +1,4 @@
-//! Cost to a host of four looks a second, as `snakepit top` takes them.
+//! Cost to a host of four reports a second, as `snakepit top` requests them.
 
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -19,16 +19,16 @@ use crate::row::{Row, Target};
 
 const BENCH: &str = "looks";
 
-/// Workers of the host.
+/// Number of workers of the host.
 const WORKERS: usize = 1000;
 
-/// Looks in a second.
+/// Reports a second.
 const RATE: f64 = 4.0;
 
-/// Time in which all workers are ready.
+/// Time limit for all workers to become ready.
 const START: Duration = Duration::from_secs(60);
 
-/// CPU time of this thread.
+/// Returns the CPU time of this thread.
 fn cpu() -> Result<Duration> {
     Ok(clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)?.into())
 }
@@ -40,7 +40,7 @@ pub(crate) fn run(plan: &Plan) -> Result<Vec<Row>> {
     let (ready, started) = mpsc::channel();
     let (stop, stopped) = oneshot::channel::<()>();
     let of_host = data.clone();
-    // The host has a thread of its own, so that its CPU time is that of the thread.
+    // The host has a separate thread, so that its CPU time is that of the thread.
     let host = std::thread::spawn(move || -> std::result::Result<Duration, String> {
         let runtime = current_thread().map_err(|error| error.to_string())?;
         runtime.block_on(async {
@@ -56,7 +56,7 @@ pub(crate) fn run(plan: &Plan) -> Result<Vec<Row>> {
             server.host().add_pool(&pool);
             pool.await_ready(START).await.map_err(|e| e.to_string())?;
             let before = cpu().map_err(|e| e.to_string())?;
-            // Whoever waits may have gone.
+            // The receiver may have gone.
             let _ = ready.send(());
             let _ = stopped.await;
             let used = cpu().map_err(|e| e.to_string())?.saturating_sub(before);
@@ -78,7 +78,7 @@ pub(crate) fn run(plan: &Plan) -> Result<Vec<Row>> {
         Ok(times)
     });
     let times = times?;
-    // The host ends also if it is not heard.
+    // The host ends even if it does not receive this.
     let _ = stop.send(());
     let used = host.join().map_err(|_| "the host panicked")??;
     let mut millis: Vec<f64> = times.iter().map(|time| time.as_secs_f64() * 1e3).collect();

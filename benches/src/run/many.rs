@@ -19,7 +19,7 @@ pub(crate) fn run(plan: &Plan) -> Result<Vec<Row>> {
     Ok(table)
 }
 
-/// Peers map a function over a range, a thousand items at a time.
+/// Runs the contest. Peers map a function over a range, a thousand items at a time.
 fn contest(plan: &Plan, workers: usize) -> Result<Vec<Row>> {
     let count: u64 = if plan.quick { 100_000 } else { 500_000 };
     let host = Host::start(multi_thread()?, &plan.pythons.ours, workers)?;

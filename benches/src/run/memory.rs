@@ -1,4 +1,4 @@
-//! What does a bare worker weigh, alone and among 32?
+//! The memory of a bare worker: how much is it, alone and among 32?
 
 use std::fs::read_to_string;
 
@@ -18,7 +18,7 @@ pub(crate) fn run(plan: &Plan) -> Result<Vec<Row>> {
     Ok(table)
 }
 
-/// Means over all workers; the floor is as many interpreters that have imported nothing.
+/// Compares means over all workers; the floor is as many interpreters that have imported nothing.
 fn contest(plan: &Plan, count: usize) -> Result<Vec<Row>> {
     let python = &plan.pythons.ours;
     let ours = || {
@@ -48,7 +48,7 @@ fn contest(plan: &Plan, count: usize) -> Result<Vec<Row>> {
     ))
 }
 
-/// Means over these processes.
+/// Returns means over these processes.
 fn weigh(pids: &[u32]) -> Result<Figures> {
     let count = pids.len() as f64;
     let mut figures = weigh_all(pids)?;
@@ -56,7 +56,7 @@ fn weigh(pids: &[u32]) -> Result<Figures> {
     Ok(figures)
 }
 
-/// Sums over these processes.
+/// Returns sums over these processes.
 pub(crate) fn weigh_all(pids: &[u32]) -> Result<Figures> {
     if pids.is_empty() {
         return Err("no worker has a process id".into());
@@ -70,12 +70,12 @@ pub(crate) fn weigh_all(pids: &[u32]) -> Result<Figures> {
     Ok(Figures::from([("rss", rss), ("pss", pss)]))
 }
 
-/// Resident size of a process in MiB.
+/// Returns the resident size of a process in MiB.
 pub(crate) fn resident(pid: u32) -> Result<f64> {
     field(&read_to_string(format!("/proc/{pid}/status"))?, "VmRSS:")
 }
 
-/// A `Name:   123 kB` line as MiB.
+/// Returns a `Name:   123 kB` line as MiB.
 fn field(text: &str, name: &str) -> Result<f64> {
     let value = text.lines().find_map(|line| line.strip_prefix(name));
     let kib = value.and_then(|value| value.split_whitespace().next()?.parse::<f64>().ok());

@@ -1,4 +1,4 @@
-//! Bytes there and back: what do large values cost beside copying them four times?
+//! Bytes there and back: what is the cost of large values, beside copying them four times?
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! `Pool::execute` over a worker that answers at once: what does the pool itself cost?
+//! `Pool::execute` with a worker that answers at once: what is the cost of the pool itself?
 
 use std::num::NonZeroU16;
 use std::sync::Arc;
@@ -61,7 +61,7 @@ fn contest(plan: &Plan, callers: usize, workers: usize) -> Result<Vec<Row>> {
     Ok(rows(("pool", &case), &CALLS, &series, targets))
 }
 
-/// The profile of workers that answer at once with what they were sent.
+/// The profile of workers that echo their arguments at once.
 #[derive(Debug)]
 struct Instantly;
 
@@ -116,7 +116,7 @@ impl Worker for InstantWorker {
     fn cancel(&self, _: CallId, _: Duration) {}
 
     async fn closed(&self) -> WorkerExit {
-        // The sender lives in `self`, so waiting fails never; either way the worker is gone.
+        // The sender lives in `self`, so waiting cannot fail; either way the worker is gone.
         let _ = self.stop.subscribe().wait_for(|stopped| *stopped).await;
         WorkerExit::default()
     }

@@ -1,4 +1,5 @@
-//! Process profile against thread profile: what do many slots in one interpreter gain, and what do they cost?
+//! Process profile against thread profile: what do many slots in one interpreter gain, and what do
+//! they cost?
 
 use std::path::Path;
 
@@ -19,10 +20,10 @@ const BENCH: &str = "profiles";
 /// Slots of the wide pools.
 const WIDE: usize = 16;
 
-/// Turns of the pure-Python loop: some milliseconds.
+/// Iterations of the pure-Python loop: some milliseconds.
 const ROUNDS: u32 = 50_000;
 
-/// An interpreter, and how its results are called.
+/// An interpreter, and the label of its results.
 struct Python<'a> {
     path: &'a Path,
     name: String,
@@ -65,7 +66,7 @@ impl<'a> Python<'a> {
     }
 }
 
-/// The slots of a pool, and where they are.
+/// The slots of a pool, and their distribution over processes.
 #[derive(Clone, Copy)]
 enum Shape {
     Processes(usize),
@@ -88,7 +89,8 @@ fn start(python: &Python<'_>, shape: Shape) -> Result<Host> {
     Host::with(multi_thread()?, pool)
 }
 
-/// One side of a contest: `callers` callers of `tool` on a pool of this shape, which lives as long as the entrant.
+/// Creates one side of a contest: `callers` callers of `tool` on a pool of this shape, which lives
+/// as long as the entrant.
 fn entrant<'a, F, T>(
     plan: &'a Plan,
     python: &Python<'_>,
@@ -112,7 +114,7 @@ where
 
 const OURS: &str = crate::contest::OURS;
 
-/// Tools that wait: 5 ms each, 16 at once.
+/// Measures tools that wait: 5 ms each, 16 at once.
 fn waiting(plan: &Plan, python: &Python<'_>) -> Result<Vec<Row>> {
     let call = |snakepit: Snakepit| async move {
         snakepit.execute::<()>("wait", (0.005,)).await?;
@@ -134,7 +136,7 @@ fn waiting(plan: &Plan, python: &Python<'_>) -> Result<Vec<Row>> {
     Ok(rows((BENCH, &case), &CALLS, &series, &[]))
 }
 
-/// Tools that compute in pure Python, on two slots.
+/// Measures tools that compute in pure Python, on two slots.
 fn computing(plan: &Plan, python: &Python<'_>) -> Result<Vec<Row>> {
     let call = |snakepit: Snakepit| async move {
         snakepit.execute::<u64>("spin", (ROUNDS,)).await?;
@@ -147,7 +149,7 @@ fn computing(plan: &Plan, python: &Python<'_>) -> Result<Vec<Row>> {
     ];
     let series = alternate(plan.rounds, &mut entrants)?;
     let case = python.case("CPU-bound: pure Python, 2 threads against 2 processes");
-    // With the GIL the slots take turns, and nothing is to be gained.
+    // With the GIL the slots take turns, so there is nothing to gain.
     let targets: &[_] = if python.parallel {
         &[
             ("rate", Target::PeerAtLeast("1 slot", 1.85)),
@@ -159,7 +161,7 @@ fn computing(plan: &Plan, python: &Python<'_>) -> Result<Vec<Row>> {
     Ok(rows((BENCH, &case), &CALLS, &series, targets))
 }
 
-/// Tools that read one large table: speed on two slots, and what 16 slots weigh.
+/// Measures tools that read one large table: speed on two slots, and the memory of 16 slots.
 fn sharing(plan: &Plan, python: &Python<'_>) -> Result<Vec<Row>> {
     let call = |snakepit: Snakepit| async move {
         snakepit.execute::<f64>("look", (123_456, 2_000)).await?;
@@ -188,7 +190,7 @@ fn sharing(plan: &Plan, python: &Python<'_>) -> Result<Vec<Row>> {
     Ok(table)
 }
 
-/// A small call, one at a time.
+/// Measures a small call, one at a time.
 fn echo(plan: &Plan, python: &Python<'_>) -> Result<Vec<Row>> {
     let call = |snakepit: Snakepit| async move {
         snakepit
@@ -206,7 +208,7 @@ fn echo(plan: &Plan, python: &Python<'_>) -> Result<Vec<Row>> {
     Ok(rows((BENCH, &case), &CALLS, &series, &target))
 }
 
-/// From nothing to a worker that is ready.
+/// Measures the time to a ready worker.
 fn starting(plan: &Plan, python: &Python<'_>) -> Result<Vec<Row>> {
     let ready = |shape| {
         let begin = Instant::now();
@@ -225,7 +227,7 @@ fn starting(plan: &Plan, python: &Python<'_>) -> Result<Vec<Row>> {
     Ok(rows((BENCH, &case), &[("ready", "s")], &series, &target))
 }
 
-/// A thousand coroutines that wait for 0.1 s.
+/// Measures a thousand coroutines that wait for 0.1 s.
 fn napping(plan: &Plan, python: &Python<'_>) -> Result<Vec<Row>> {
     const CALLERS: usize = 1000;
     let host = start(python, Shape::Tasks(u32::try_from(CALLERS)?))?;

@@ -1,5 +1,5 @@
-//! Cost of a profile for the calls of the profiled workers, and time of a look at a worker whose
-//! tool holds the GIL.
+//! Cost of a profile for the calls of the profiled workers, and time to read the stacks of a worker
+//! whose tool holds the GIL.
 
 use std::time::Duration;
 
@@ -17,10 +17,10 @@ use crate::run::{CALLS, rows};
 
 const BENCH: &str = "profiling";
 
-/// Workers, each with a call at any time.
+/// Number of workers, each with a call at any time.
 const WORKERS: usize = 8;
 
-/// Time in which a worker tells its stacks.
+/// Time limit for the stacks of a worker.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Time for which the tool holds the GIL, in seconds.
@@ -32,7 +32,7 @@ pub(crate) fn run(plan: &Plan) -> Result<Vec<Row>> {
     Ok(table)
 }
 
-/// One host, profiled in every other round.
+/// Measures one host, profiled in every other round.
 fn profiled(plan: &Plan) -> Result<Vec<Row>> {
     let host = Host::start(multi_thread()?, &plan.pythons.ours, WORKERS)?;
     let round = |profile: Option<&Profile>| -> Result<Figures> {
@@ -66,7 +66,7 @@ fn profiled(plan: &Plan) -> Result<Vec<Row>> {
     Ok(rows((BENCH, case), &CALLS, &series, &target))
 }
 
-/// The longest of some looks while C code holds the GIL.
+/// Measures the longest of several readings of the stacks while C code holds the GIL.
 fn held(plan: &Plan) -> Result<Row> {
     let pool = PoolBuilder::new("bench", format!("{}/tools.py", crate::HOME));
     let pool = pool.python(&plan.pythons.ours).workers(1);

@@ -1,4 +1,5 @@
-//! Echo of 32 bytes through `Snakepit::execute`: how long does a small call take, and how many fit into a second?
+//! Echo of 32 bytes through `Snakepit::execute`: how long does a small call take, and how many fit
+//! into a second?
 
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ use crate::run::{CALLS, metrics, rows};
 const BENCH: &str = "round_trip";
 const SIZE: usize = 32;
 
-/// Ours with two workers, where it is measured beside one.
+/// Name of our entrant with two workers, where it is measured beside one.
 const TWO_WORKERS: &str = "two workers";
 
 pub(crate) fn run(plan: &Plan) -> Result<Vec<Row>> {
@@ -79,7 +80,7 @@ pub(crate) fn run(plan: &Plan) -> Result<Vec<Row>> {
     Ok(table)
 }
 
-/// Ours, the floor (for one caller) and all peers at hand.
+/// Compares ours, the floor (for one caller) and all available peers.
 fn contest(plan: &Plan, host: &Host, callers: usize, workers: usize) -> Result<Series> {
     let mut socket = Socket::start(&plan.pythons.ours, SIZE)?;
     let grpc = if workers == 1 {
@@ -108,7 +109,8 @@ fn contest(plan: &Plan, host: &Host, callers: usize, workers: usize) -> Result<S
     alternate(plan.rounds, &mut entrants)
 }
 
-/// 64 callers of one worker, and in turns with that of two: what one worker loses is what it sleeps between two calls.
+/// Compares 64 callers of one worker with 64 of two, in turns: the loss of one worker is the time
+/// that it sleeps between two calls.
 fn crowd(plan: &Plan) -> Result<Series> {
     let python = &plan.pythons.ours;
     let one = Host::start(multi_thread()?, python, 1)?;
@@ -117,7 +119,7 @@ fn crowd(plan: &Plan) -> Result<Series> {
     alternate(plan.rounds, &mut [ours(plan, &one, 64), both])
 }
 
-/// Ours and the floor only; with a CPU, both workers run there.
+/// Compares ours and the floor only; with a CPU, both workers run there.
 fn contest_of_two(plan: &Plan, host: &Host, cpu: Option<usize>) -> Result<Series> {
     let mut socket = Socket::start(&plan.pythons.ours, SIZE)?;
     if let Some(cpu) = cpu {
@@ -129,9 +131,9 @@ fn contest_of_two(plan: &Plan, host: &Host, cpu: Option<usize>) -> Result<Series
     alternate(plan.rounds, &mut [ours(plan, host, 1), floor])
 }
 
-/// One call in flight with both ends on one CPU, and with each on its own: left alone, the kernel
-/// picks one of the two for a while, and the floor moves by a factor of ten.
-/// Also gives the calls a second on two CPUs.
+/// Measures one call at a time with both ends on one CPU, and with each on its own. Without
+/// placement, the kernel chooses one of the two for a while, and the floor varies by a factor of
+/// ten. Also returns the calls a second on two CPUs.
 fn placed(plan: &Plan) -> Result<(Vec<Row>, Option<f64>)> {
     let Some([here, there]) = two_cpus()? else {
         return Ok((Vec::new(), None));
@@ -173,7 +175,7 @@ fn round(host: &Host, callers: usize, turn: Duration) -> Result<Figures> {
         .figures())
 }
 
-/// Latency under load: calls arrive at random at `rate` a second.
+/// Measures latency under load: calls arrive at random at `rate` a second.
 fn open_loop(plan: &Plan, host: &Host, rate: f64) -> Result<Series> {
     let round = || {
         let caller = host.caller();
@@ -192,7 +194,7 @@ struct Grpc {
 }
 
 impl Grpc {
-    /// `None` when the interpreter has no `grpc`.
+    /// Starts both ends. `None` if the interpreter has no `grpc`.
     fn start(plan: &Plan) -> Result<Option<Self>> {
         let dir = tempfile::tempdir()?;
         let address = format!("unix://{}", dir.path().join("grpc").display());

@@ -1,4 +1,5 @@
-//! Acquire and release of a slot: what does the decision cost, and is it flat in workers and waiting calls?
+//! Acquire and release of a slot: what is the cost of the decision, and is it constant in workers
+//! and waiting calls?
 
 use crate::Result;
 use crate::cli::Plan;

@@ -1,4 +1,5 @@
-//! Calls from a tool into the host: what does a host tool or a variable cost beside a call the other way?
+//! Calls from a tool into the host: what is the cost of a host tool or a variable, beside a call in
+//! the other direction?
 
 use serde::Deserialize;
 use snakepit::{DType, HostTool, NewVariable, Tensor, VariableType, args};
@@ -18,7 +19,7 @@ const ID: &str = "bench";
 /// Elements of the large embedding: 1 MB of 32-bit floats.
 const ELEMENTS: usize = 262_144;
 
-/// One metric: half of the calls are faster.
+/// The only metric: the median.
 const P50: [(&str, &str); 1] = [("p50", "us")];
 
 #[derive(Deserialize, schemars::JsonSchema)]
@@ -52,7 +53,8 @@ pub(crate) fn run(plan: &Plan) -> Result<Vec<Row>> {
     Ok(table)
 }
 
-/// A host tool beside an echo, and a variable beside the host tool; with a CPU, the worker runs there.
+/// Compares a host tool with an echo, and a variable with the host tool; with a CPU, the worker
+/// runs there.
 fn small(plan: &Plan, place: &str, cpu: Option<usize>) -> Result<Vec<Row>> {
     let host = host(plan)?;
     if let Some(cpu) = cpu {
@@ -93,7 +95,7 @@ fn series(plan: &Plan, host: &Host, ours: &str, peer: Option<&'static str>) -> R
     alternate(plan.rounds, &mut entrants)
 }
 
-/// The tool of this name measures itself for one turn.
+/// Lets the tool of this name measure itself for one round.
 fn measured(plan: &Plan, host: &Host, tool: &str) -> Result<Figures> {
     let seconds = plan.turn.as_secs_f64();
     let session = host.session(ID);
@@ -103,7 +105,7 @@ fn measured(plan: &Plan, host: &Host, tool: &str) -> Result<Figures> {
     Ok(Figures::from([("p50", p50 * 1e6)]))
 }
 
-/// One worker, one host tool, and a session with a small and a large variable.
+/// Starts one worker, one host tool, and a session with a small and a large variable.
 fn host(plan: &Plan) -> Result<Host> {
     let host = Host::start(multi_thread()?, &plan.pythons.ours, 1)?;
     let increment = |_, Number { n }| async move { Ok(n + 1) };

@@ -1,4 +1,5 @@
-//! How long until N bare workers are ready, beside starting as many interpreters that do nothing?
+//! The start of N bare workers: how long does it take, beside starting as many interpreters that do
+//! nothing?
 
 use serde_json::json;
 use tokio::time::Instant;
@@ -45,7 +46,7 @@ fn contest(plan: &Plan, count: usize) -> Result<Vec<Row>> {
         }
     }
     let series = alternate(plan.rounds, &mut entrants)?;
-    // Half as much again as the interpreters alone, and 10 ms for each.
+    // One and a half times the interpreters alone, and 10 ms for each worker.
     let target = [("ready", Target::FloorAtMost(1.5, 0.01 * count as f64))];
     let case = format!("{count} bare workers ready");
     Ok(rows(

@@ -1,4 +1,5 @@
-//! One stream: how many small chunks a second, how soon the first one, and does a slow reader cost memory?
+//! One stream: how many small chunks a second, how soon the first one, and does a slow reader cost
+//! memory?
 
 use std::time::Duration;
 
@@ -24,7 +25,8 @@ pub(crate) fn run(plan: &Plan) -> Result<Vec<Row>> {
     Ok(table)
 }
 
-/// Chunks a second; the floor is a Python process that sends as many 32-byte messages on a socket.
+/// Measures chunks a second; the floor is a Python process that sends as many 32-byte messages on a
+/// socket.
 fn throughput(plan: &Plan, host: &Host) -> Result<Vec<Row>> {
     let count = if plan.quick { 200_000 } else { 1_000_000 };
     let mut socket = Socket::start(&plan.pythons.ours, 32)?;
@@ -38,7 +40,7 @@ fn throughput(plan: &Plan, host: &Host) -> Result<Vec<Row>> {
     Ok(rows((BENCH, "small integers"), &CALLS, &series, &target))
 }
 
-/// Latency of the first chunk, beside an echo in the same minute.
+/// Measures the latency of the first chunk, beside an echo in the same minute.
 fn first_chunk(plan: &Plan, host: &Host) -> Result<Vec<Row>> {
     let echo = || {
         let caller = host.caller();
@@ -70,7 +72,8 @@ fn first_chunk(plan: &Plan, host: &Host) -> Result<Vec<Row>> {
     ))
 }
 
-/// Memory of both sides while a reader takes one block a millisecond of a stream that never ends.
+/// Measures the memory of both sides while a reader takes one block a millisecond from an endless
+/// stream.
 fn slow_reader(plan: &Plan, host: &Host) -> Result<Vec<Row>> {
     let blocks = if plan.quick { 500 } else { 3000 };
     let worker = *host.pids().first().ok_or("there is no worker")?;
@@ -78,7 +81,7 @@ fn slow_reader(plan: &Plan, host: &Host) -> Result<Vec<Row>> {
     let (begin, end) = host.runtime().block_on(async {
         let mut sizes = Vec::new();
         let at = |number| {
-            // The first blocks fill buffers that stay.
+            // The first blocks fill buffers that stay allocated.
             if number == 100 || number + 1 == blocks {
                 sizes.push(resident(own).and_then(|host| Ok((host, resident(worker)?))));
             }
@@ -98,7 +101,7 @@ fn slow_reader(plan: &Plan, host: &Host) -> Result<Vec<Row>> {
     Ok(growth.map(row).into())
 }
 
-/// Runs a future as a task, where a program's futures run, and not on the blocked main thread.
+/// Runs a future as a spawned task, as in a program, and not on the blocked main thread.
 pub(crate) fn run_spawned<T: Send + 'static>(
     host: &Host,
     future: impl Future<Output = Result<T>> + Send + 'static,

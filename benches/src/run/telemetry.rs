@@ -1,4 +1,5 @@
-//! The cost of metrics, traces, events and the flight recorder for a small call, and of a flood of records for the host.
+//! Telemetry: what is the cost of metrics, traces, events and the flight recorder for a small call,
+//! and of a flood of records for the host?
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -33,7 +34,7 @@ use crate::run::{CALLS, rows};
 
 const BENCH: &str = "telemetry";
 
-/// Records that a worker reports in a flood.
+/// Number of records that a worker reports in a flood.
 const FLOOD: u64 = 100_000;
 
 pub(crate) fn run(plan: &Plan) -> Result<Vec<Row>> {
@@ -64,17 +65,17 @@ pub(crate) fn run(plan: &Plan) -> Result<Vec<Row>> {
     Ok(table)
 }
 
-/// What a host exports.
+/// The exports of a host.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// Nothing: it did, and its exporters have ended. (Builds without telemetry are no part of this: what an event costs without
-    /// subscribers says the first row.)
+    /// None any more: its exporters have ended. (Builds without telemetry are not measured here;
+    /// the first row shows the cost of an event without subscribers.)
     Off,
     Metrics,
     Traced,
 }
 
-/// A host that exports beside one that does not, which is the floor.
+/// Compares a host that exports with one that does not, which is the floor.
 fn contest(plan: &Plan, kind: Kind, cpu: usize, collector: &str) -> Result<Series> {
     let telemetry = exporters(kind, collector)?;
     let (plain, observed) = (host(plan, None)?, host(plan, Some(&telemetry))?);
@@ -84,7 +85,7 @@ fn contest(plan: &Plan, kind: Kind, cpu: usize, collector: &str) -> Result<Serie
     beside(plan, cpu, &observed, &plain)
 }
 
-/// A host whose calls are in its flight recorder beside one without, which is the floor.
+/// Compares a host whose calls are in its flight recorder with one without, which is the floor.
 fn recorded(plan: &Plan, cpu: usize) -> Result<Series> {
     let builder = Snakepit::builder().pool(pool(plan)).admin(false);
     let plain = Host::built(multi_thread()?, builder)?;
@@ -125,7 +126,7 @@ fn exporters(kind: Kind, collector: &str) -> std::result::Result<Telemetry, Tele
     builder.start()
 }
 
-/// The time of one event, in nanoseconds.
+/// Measures the time of one event, in nanoseconds.
 fn events() -> Vec<Row> {
     const ROUNDS: u32 = 2_000_000;
     let hub = Events::new();
@@ -158,10 +159,10 @@ fn events() -> Vec<Row> {
     ]
 }
 
-/// Measures the memory that the host needs in addition while a worker reports as much as it can. Each record reaches the host, or is
-/// counted as dropped.
+/// Measures the additional memory of the host while a worker reports as much as it can. Each record
+/// reaches the host, or is counted as dropped.
 fn flood(plan: &Plan) -> Result<Vec<Row>> {
-    // Nobody listens there: all that arrives has to be held or dropped.
+    // No collector listens there: all records that arrive have to be kept or dropped.
     let telemetry = exporters(Kind::Traced, "http://127.0.0.1:1")?;
     let host = host(plan, Some(&telemetry))?;
     let (came, dropped) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
@@ -199,7 +200,7 @@ fn flood(plan: &Plan) -> Result<Vec<Row>> {
             }
         }
     })?;
-    // What was dropped last is told when the worker ends.
+    // The last dropped records are reported when the worker ends.
     drop((caller, host));
     let all = || came.load(Ordering::Relaxed) + dropped.load(Ordering::Relaxed);
     let wait = async {
@@ -224,7 +225,7 @@ fn flood(plan: &Plan) -> Result<Vec<Row>> {
     ])
 }
 
-/// A collector that takes everything, on the CPUs that the bench leaves.
+/// A collector that accepts everything, on the CPUs that the benchmark leaves free.
 struct Collector {
     endpoint: String,
     _runtime: Runtime,
@@ -250,7 +251,7 @@ impl Collector {
         let server = Server::builder().add_service(TraceServiceServer::new(Sink));
         runtime.spawn(async move {
             let incoming = TcpIncoming::from(listener);
-            // It ends with the runtime.
+            // The server ends with the runtime.
             let _ = server.serve_with_incoming(incoming).await;
         });
         Ok(Self {
