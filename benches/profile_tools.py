@@ -1,4 +1,4 @@
-"""Tools for the comparison of profiles: waiting, computing, and looking things up in what the slots share."""
+"""Tools for the comparison of profiles: waiting, computing, and lookups in shared data."""
 
 import os
 import threading
@@ -14,7 +14,7 @@ except ImportError:
 
 __thread_safe__ = True
 
-# What a model is in life: large, loaded once, only read. Without numpy an array of the standard library.
+# Stands for a model: large, loaded once, only read. Without numpy an array of the standard library.
 SIZE = 4_000_000
 TABLE = (
     numpy.arange(SIZE, dtype="float64") if numpy is not None else array("d", [0.5]) * SIZE
@@ -65,7 +65,7 @@ def look(start: int, count: int) -> float:
 
 @tool
 def has_numpy() -> bool:
-    """Whether the table is one of numpy."""
+    """Return true if the table is a numpy array."""
     return numpy is not None
 
 
@@ -84,7 +84,7 @@ _lock = threading.Lock()
 
 @tool
 def overlap(seconds: float) -> int:
-    """Stay for a while; the most that were here at the same time in this process so far."""
+    """Wait; return the most calls of this at the same time in this process so far."""
     global _here, _most
     with _lock:
         _here += 1
@@ -97,5 +97,5 @@ def overlap(seconds: float) -> int:
 
 @tool
 def pid() -> int:
-    """The process that runs this."""
+    """Return the id of this process."""
     return os.getpid()

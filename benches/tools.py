@@ -1,4 +1,4 @@
-"""Tools for the benchmarks: as little of their own work as can be."""
+"""Tools for the benchmarks, with as little work of their own as possible."""
 
 import json
 from array import array

@@ -167,7 +167,7 @@ codes! {
     NotRunning = "SP8009",
     /// A request to the host is malformed or unknown.
     InvalidRequest = "SP8010",
-    /// Too many requests to the host are under way.
+    /// Too many requests to the host are in progress.
     TooManyRequests = "SP8011",
     /// No open stream has this number.
     UnknownStream = "SP8012",

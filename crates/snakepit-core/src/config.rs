@@ -99,7 +99,7 @@ pub struct PoolConfig {
 /// answered a call. Such a worker is replaced at once; replacements in one second are limited to
 /// the larger of `max_restarts` and the number of workers. All other deaths, and failed starts, are
 /// failures: the wait before the next start grows with each, and too many make the pool give up for
-/// a while. A worker that starts well clears the count of failures.
+/// a while. A worker that starts well clears the failures before it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct RestartPolicy {

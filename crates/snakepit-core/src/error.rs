@@ -61,7 +61,7 @@ pub enum Error {
         #[source]
         source: Box<StartError>,
     },
-    /// The tool raised, or the worker refused the call.
+    /// The tool raised an exception, or the worker rejected the call.
     #[error(transparent)]
     Tool(Box<ToolError>),
     /// A payload is larger than the limit.

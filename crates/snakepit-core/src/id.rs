@@ -92,7 +92,7 @@ pub struct Slot(pub u16);
 pub struct CallId(pub u64);
 
 impl CallId {
-    /// The next free number.
+    /// Returns the next free number.
     pub fn next() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Self(NEXT.fetch_add(1, Ordering::Relaxed))

@@ -39,7 +39,7 @@ pub(super) struct Lease {
     pub(super) early: Option<Early>,
     /// Other calls may follow once the call is sent.
     pub(super) leads: bool,
-    /// The fingerprint of the call. `None` without a quarantine.
+    /// The call as a suspect. `None` without a quarantine.
     pub(super) suspect: Option<Box<Suspect>>,
     /// Keeps the call's session from expiring.
     pub(super) session: Option<SessionHold>,

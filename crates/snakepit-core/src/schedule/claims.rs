@@ -1,5 +1,5 @@
-//! Slots of one certain worker for the pool's own requests: granted before any waiting call, but
-//! never in addition to a free slot.
+//! Slots of one certain worker for the pool's own requests, granted before any waiting call. A
+//! claim never waits while the worker has a free slot.
 
 use super::slots::{Grant, WorkerKey};
 use super::{Scheduler, Slots};

@@ -118,7 +118,7 @@ impl Fair {
         if let Some(&flow) = self.index.get(&key) {
             let one = &mut self.flows[flow as usize];
             one.weight = weight;
-            // Its turns are used up, so it could have been forgotten by now.
+            // The clock has passed its use, so it could have been forgotten by now.
             if one.idle > 0 && one.used <= self.clock {
                 one.cost = TURN;
             }

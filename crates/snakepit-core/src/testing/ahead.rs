@@ -23,7 +23,8 @@ pub(super) struct Ahead {
 }
 
 impl ScriptedWorker {
-    /// Runs a call in its turn. The call continues if its future is dropped, as it would in a process.
+    /// Runs a call in its turn. The call continues if its future is dropped, as it would in a
+    /// process.
     pub(super) async fn ahead(
         self: Arc<Self>,
         slot: Slot,
