@@ -3,6 +3,8 @@
 import math
 from _operator import index as _whole
 
+from ._array_elements import kind_of
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -13,10 +15,12 @@ class Array:
     """An array in C order; `data` is a `memoryview` of its elements.
 
     `numpy.asarray` takes it without a copy, and so does everything that takes a buffer from Python
-    3.12 on; before, pass `array.data`.
+    3.12 on; before, pass `array.data`. A `memoryview` has no float16, no complex numbers and no
+    times: of these `data` has the bits, the pairs of floats and the numbers of the steps, while
+    indices, iteration and `tolist` give what numpy's `tolist` gives.
     """
 
-    __slots__ = ("data", "dtype", "shape")
+    __slots__ = ("_kind", "data", "dtype", "shape")
 
     def __init__(
         self, dtype: str, format: str, shape: "list[int] | tuple[int, ...]", data: "Any"
@@ -27,12 +31,17 @@ class Array:
         #: Length of each dimension, outermost first.
         self.shape = tuple(shape)
         flat: Any = memoryview(data)
+        kind = self._kind = kind_of(dtype)
+        parts = self.shape if kind is None or kind.parts == 1 else (*self.shape, kind.parts)
+        format = format if kind is None else kind.format
         # A view cannot have a dimension of length 0.
-        shaped = math.prod(self.shape) > 0
-        self.data: memoryview = flat.cast(format, self.shape) if shaped else flat.cast(format)
+        shaped = math.prod(parts) > 0
+        self.data: memoryview = flat.cast(format, parts) if shaped else flat.cast(format)
 
     def __buffer__(self, flags: int) -> memoryview:
         """The elements, for whatever takes a buffer."""
+        if self._kind is not None:
+            raise BufferError(f"a memoryview has no elements of {self.dtype}: use array.data")
         return self.data
 
     @property
@@ -40,11 +49,16 @@ class Array:
         """The elements, for numpy."""
         kind = "b" if self.dtype == "bool" else self.dtype[0]
         typestr = f"{'|' if self.data.itemsize == 1 else '<'}{kind}{self.data.itemsize}"
+        if self._kind is not None:
+            typestr = self._kind.typestr
         return {"version": 3, "shape": self.shape, "typestr": typestr, "data": self.data.cast("B")}
 
     def tolist(self) -> "Any":
-        """The elements as nested lists of Python numbers; a plain number without dimensions."""
-        return self.data.tolist()
+        """The elements as nested lists of Python values; a plain value without dimensions."""
+        numbers = self.data.tolist()
+        if self._kind is None or 0 in self.shape:
+            return numbers
+        return self._kind.nested(numbers, len(self.shape))
 
     def __len__(self) -> int:
         """Length of the outermost dimension."""
@@ -59,13 +73,16 @@ class Array:
     def __getitem__(self, index: "Any") -> "Any":
         """One element by all its indices; by fewer a block, which shares its elements.
 
-        The last index may be a slice: of an array of one dimension it is a `memoryview`.
+        The last index may be a slice: of an array of one dimension it is a `memoryview`, or of
+        elements that such a view cannot have an array.
         """
         steps: tuple[Any, ...] = index if isinstance(index, tuple) else (index,)
-        if len(steps) > max(len(self.shape), 1):
+        if len(steps) > max(len(self.shape), self._kind is None):
             raise IndexError(f"{len(steps)} indices for an array of {len(self.shape)} dimensions")
-        if len(self.shape) < 2:
+        if len(self.shape) < 2 and self._kind is None:
             return self.data[index]
+        if not self.shape:
+            return self.tolist()
         part: Any = self
         for place, step in enumerate(steps, 1):
             if not isinstance(step, slice):
@@ -80,12 +97,13 @@ class Array:
         length, index = self.shape[0], _whole(step)
         if not -length <= index < length:
             raise IndexError(f"index {index} is out of range for a dimension of length {length}")
-        if len(self.shape) == 1:
+        if len(self.shape) == 1 and self._kind is None:
             return self.data[index]
-        return self._block(self.shape[1:], index % length, index % length + 1)
+        block = self._block(self.shape[1:], index % length, index % length + 1)
+        return block if block.shape else block.tolist()
 
     def _rows(self, part: slice) -> "Any":
-        if len(self.shape) == 1:
+        if len(self.shape) == 1 and self._kind is None:
             return self.data[part]
         rows = range(*part.indices(self.shape[0]))
         shape = (len(rows), *self.shape[1:])
@@ -99,13 +117,16 @@ class Array:
 
     def _bytes(self, first: int, end: int) -> memoryview:
         """The elements of some rows."""
-        size = math.prod(self.shape[1:]) * self.data.itemsize
+        parts = 1 if self._kind is None else self._kind.parts
+        size = math.prod(self.shape[1:]) * self.data.itemsize * parts
         return self.data.cast("B")[first * size : end * size]
 
     def __eq__(self, other: object) -> bool:
         """Same shape and equal elements."""
         if not isinstance(other, Array):
             return NotImplemented
+        if (self._kind or other._kind) and self.dtype != other.dtype:
+            return False
         return self.shape == other.shape and self.data == other.data
 
     __hash__ = None  # type: ignore[assignment]

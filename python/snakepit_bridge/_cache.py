@@ -91,14 +91,14 @@ def value_of(variable: Variable) -> "Any":
     """The value of a variable for a tool: a copy where it could be changed."""
     value = variable.value
     kind = type(value)
-    if kind is list:
-        # An embedding is flat.
-        return value[:] if variable.type == "embedding" else copy(value)
-    return copy(value) if kind is dict else value
+    return copy(value) if kind is list or kind is dict else value
 
 
 def copy(value: "Any") -> "Any":
-    """The value with its lists and maps copied: who changes what it got changes no cache."""
+    """The value with its lists and maps copied: who changes what it got changes no cache.
+
+    Arrays are read-only instead.
+    """
     kind = type(value)
     if kind is list:
         return [copy(item) for item in value]

@@ -6,7 +6,8 @@ is replaced by what `convert` gives. Without it such a value is an error, SP2007
 - `SNAKEPIT_UNSERIALIZABLE_DETAIL`: what a marker tells beside the type: `none` (default), `type`
   (a placeholder), `repr_truncated`, `repr_redacted_truncated`.
 - `SNAKEPIT_UNSERIALIZABLE_REPR_MAXLEN`: characters of the repr, 500 unless told, at most 2000.
-- `SNAKEPIT_TOLIST_MAX_ELEMENTS`: larger arrays are not turned into lists, 1 000 000 unless told.
+- `SNAKEPIT_TOLIST_MAX_ELEMENTS`: larger arrays are not turned into lists, 1 000 000 unless told;
+  what `tolist` gave is counted, too.
 """
 
 from os import environ
@@ -61,8 +62,8 @@ def convert(obj: "Any", policy: "Policy | None" = None) -> "Any":
                 return found
         if not _too_large(obj, policy.max_elements):
             found = _try(obj, "tolist")
-            if found is not None and found is not obj:
-                return found
+            if found is not None and found is not obj and not _is_other(obj, found):
+                return marker(obj, policy) if _has_more(found, policy.max_elements) else found
         found = _try(obj, "isoformat")
         if isinstance(found, str):
             return found
@@ -93,6 +94,32 @@ def _too_large(obj: "Any", limit: int) -> bool:
         return hasattr(obj, "tolist") and hasattr(obj, "__len__") and len(obj) > limit
     except Exception:
         return True
+
+
+def _has_more(found: "Any", limit: int) -> bool:
+    """Whether lists have more elements than allowed; an object may say less than it gives."""
+    left = limit
+    lists: list[Any] = [found]
+    while lists:
+        items = lists.pop()
+        if not isinstance(items, (list, tuple)):
+            continue
+        left -= len(items)  # type: ignore
+        if left < 0:
+            return True
+        lists.extend(item for item in items if isinstance(item, (list, tuple)))  # type: ignore
+    return False
+
+
+def _is_other(obj: "Any", found: "Any") -> bool:
+    """Whether `tolist` gave numbers for times of numpy, whose unit they do not tell."""
+    if getattr(getattr(obj, "dtype", None), "kind", "") not in ("M", "m"):
+        return False
+    items: list[Any] = [found]
+    for item in items:
+        if isinstance(item, list):
+            items.extend(item)  # type: ignore
+    return any(isinstance(item, int) for item in items)
 
 
 def marker(obj: "Any", policy: "Policy | None" = None) -> "dict[str, Any]":

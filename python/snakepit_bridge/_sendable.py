@@ -41,6 +41,9 @@ class _Rebuild:
 
     def value(self, value: "Any", depth: int) -> "Any":
         children = _children(value)
+        if children is not None and issubclass(type(value), frozenset) and self.packs(value):
+            # A list in its place would be another value.
+            return value
         if children is None:
             if self.packs(value):
                 return value

@@ -110,7 +110,7 @@ class VariableMethods:
     ) -> int:
         """Make a variable; its version. Raises `VariableExistsError`.
 
-        `type` is string, integer, float, boolean, choice, module, embedding or tensor.
+        `type` is string, integer, float, boolean, choice, module, embedding, tensor, list or map.
         """
         steps = self.variables.register(name, type, value, constraints, metadata)
         return wait(self._native, steps)

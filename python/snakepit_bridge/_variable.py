@@ -100,8 +100,13 @@ _PLAIN = frozenset({int, float, str, bool, type(None)})
 
 
 def freeze(value: "Any") -> "Any":
-    """Make an array read-only, so that writing into a cached value is an error, not a surprise."""
-    if type(value) in _PLAIN:
+    """Make arrays read-only, so that writing into a cached value is an error, not a surprise."""
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    if kind is list or kind is dict:
+        for item in value if kind is list else value.values():
+            freeze(item)
         return value
     flags = getattr(value, "flags", None)
     if flags is not None and getattr(flags, "writeable", False) and hasattr(value, "setflags"):
@@ -109,23 +114,43 @@ def freeze(value: "Any") -> "Any":
     return value
 
 
+#: By classes; a truth value is an int, too.
+_TYPES = {
+    bool: "boolean",
+    int: "integer",
+    float: "float",
+    str: "string",
+    dict: "map",
+    list: "list",
+    tuple: "list",
+    set: "list",
+    frozenset: "list",
+}
+
+#: By the kinds of numpy's scalars that are none of these classes.
+_SCALARS = {"b": "boolean", "i": "integer", "u": "integer", "f": "float"}
+
+
+def is_numpy_scalar(value: "Any") -> bool:
+    """Whether it is a scalar of numpy; an array without dimensions is none."""
+    from sys import modules
+
+    numpy: Any = modules.get("numpy")
+    return numpy is not None and isinstance(value, numpy.generic)
+
+
 def infer_type(name: str, value: "Any") -> str:
     """The type to register `value` with; raises `TypeError` when it does not say."""
-    if isinstance(value, bool):
-        return "boolean"
-    if isinstance(value, int):
-        return "integer"
-    if isinstance(value, float):
-        return "float"
-    if isinstance(value, str):
-        return "string"
+    kind = type(value)
+    for base, found in _TYPES.items():
+        if issubclass(kind, base):
+            return found
     if hasattr(value, "shape") and hasattr(value, "dtype"):
+        found = _SCALARS.get(getattr(value.dtype, "kind", ""))
+        if found is not None and is_numpy_scalar(value):
+            return found
         return "embedding" if len(value.shape) == 1 else "tensor"
-    if isinstance(value, (list, tuple)) and value:
-        numbers: Any = value
-        if all(isinstance(item, (int, float)) and item is not True for item in numbers):
-            return "embedding"
     raise TypeError(
-        f"variable {name!r} does not exist, and a {type(value).__name__} does not tell its type: "
+        f"variable {name!r} does not exist, and a {kind.__name__} does not tell its type: "
         "use register_variable(name, type, value)"
     )

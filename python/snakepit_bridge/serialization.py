@@ -11,6 +11,7 @@ from typing import Any as _Any
 from ._constraints import validate_constraints
 from ._graceful import REPR_KEY, TYPE_KEY, UNSERIALIZABLE_KEY, convert, is_marker, marker
 from ._redact import redact_secrets
+from ._variable import is_numpy_scalar
 
 __all__ = [
     "BINARY_THRESHOLD",
@@ -30,6 +31,11 @@ __all__ = [
 BINARY_THRESHOLD = 10_240
 _URL = "type.googleapis.com/snakepit."
 _SPECIAL = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
+
+
+def _special(number: float) -> str:
+    """The text of a number that JSON has none for."""
+    return "NaN" if number != number else "Infinity" if number > 0 else "-Infinity"
 
 
 class Any:
@@ -71,7 +77,7 @@ class TypeSerializer:
         """The value as `Any`, and its data apart when it is a large tensor or embedding.
 
         Binary data is little-endian float32, described by the JSON in `Any`. Raises `ValueError`
-        when the value is not of the type.
+        when the value is not of the type, or JSON cannot carry it.
         """
         shaped = _shaped(value, var_type) if var_type in ("tensor", "embedding") else None
         if shaped is not None:
@@ -82,10 +88,12 @@ class TypeSerializer:
                 head = {"shape": shape, "dtype": "float32", "binary_format": "raw"}
                 text = json.dumps({**head, "type": var_type}).encode()
                 return _any(f"{_URL}{var_type}.binary", text), struct.pack(f"<{len(data)}f", *data)
-            plain: _Any = {"shape": shape, "data": data} if var_type == "tensor" else data
+            # JSON has no NaN and no infinities.
+            plain: _Any = [number if number - number == 0 else _special(number) for number in data]
+            plain = {"shape": shape, "data": plain} if var_type == "tensor" else plain
         else:
             plain = _checked(value, var_type)
-        return _any(_URL + var_type, json.dumps(plain, cls=GracefulJSONEncoder).encode()), None
+        return _any(_URL + var_type, _text(plain).encode()), None
 
     @staticmethod
     def decode_any(any_msg: _Any, binary_data: "bytes | None" = None) -> _Any:
@@ -107,19 +115,66 @@ class TypeSerializer:
         if kind == "integer":
             return int(value)
         if kind == "tensor" and isinstance(value, dict):
-            return _reshape(value["data"], value["shape"])
-        return value
+            return _reshape(_numbers(value["data"]), value["shape"])
+        return _numbers(value) if kind == "embedding" else value
 
     validate_constraints = staticmethod(validate_constraints)
 
 
+def _text(value: _Any) -> str:
+    """JSON text; raises `ValueError` with the place of what it cannot carry."""
+    fault = _fault(value, "$", 0)
+    if fault is not None:
+        raise ValueError(fault)
+    return json.dumps(value, cls=GracefulJSONEncoder, allow_nan=False)
+
+
+def _fault(value: _Any, path: str, depth: int) -> "str | None":
+    """The first thing that JSON cannot carry: its path, and what to send instead."""
+    if value is None or isinstance(value, (str, int)):
+        return None
+    if isinstance(value, float):
+        if value - value == 0:
+            return None
+        return f"{path} is {value}, which JSON has no number for: send None or a text such as 'NaN'"
+    if depth == 100:
+        return f"{path[:60]}… nests more than 100 levels deep"
+    if isinstance(value, dict):
+        keys = [_key(key) for key in value]
+        for key, text in zip(value, keys, strict=True):
+            if text is None:
+                return f"{path} has the key {key!r:.60}, which is no key of JSON: send its text"
+        if len(set(keys)) < len(keys):
+            twice = next(text for text in keys if keys.count(text) > 1)
+            return f"{path} has two keys that are {twice!r:.60} in JSON: send the pairs as a list"
+        steps = ((f"{path}[{key!r}]", item) for key, item in value.items())
+    elif isinstance(value, (list, tuple)):
+        steps = ((f"{path}[{index}]", item) for index, item in enumerate(value))
+    else:
+        # What the encoder makes of other objects.
+        return _fault(convert(value), path, depth + 1)
+    found = (_fault(item, step, depth + 1) for step, item in steps)
+    return next((fault for fault in found if fault is not None), None)
+
+
+def _key(key: _Any) -> "str | None":
+    """The text that a key is in JSON, or `None` if it can be none."""
+    if isinstance(key, str):
+        return key
+    if isinstance(key, float) and key - key != 0:
+        return None
+    plain = key is None or isinstance(key, (int, float))
+    return json.dumps(key) if plain else None
+
+
 def _checked(value: _Any, kind: str) -> _Any:
     """The value as JSON carries it; raises `ValueError` when it is not of the type."""
+    if is_numpy_scalar(value):
+        value = value.item()
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if kind == "float" and number:
-        special = {v: k for k, v in _SPECIAL.items() if v == v}
-        return "NaN" if value != value else special.get(value, float(value))
-    if kind == "integer" and number and value == int(value):
+        return float(value) if value - value == 0 else _special(value)
+    if kind == "integer" and number and value - value == 0 and value == int(value):
         return int(value)
     good = {
         "float": False,
@@ -162,6 +217,11 @@ def _flatten(value: _Any) -> "tuple[list[int], list[float]]":
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ValueError(f"a tensor has numbers, got {type(value).__name__}")
     return [], [float(value)]
+
+
+def _numbers(data: "list[_Any]") -> "list[_Any]":
+    """Numbers with those that JSON has only texts for."""
+    return [_SPECIAL.get(number, number) if isinstance(number, str) else number for number in data]
 
 
 def _reshape(data: "list[_Any]", shape: "list[int]") -> _Any:

@@ -30,6 +30,8 @@ TYPES = {
     "boolean": bool,
     "choice": str,
     "module": str,
+    "list": (list, frozenset),
+    "map": dict,
 }
 
 

@@ -68,7 +68,7 @@ def test_views_that_are_not_in_c_order_are_copied():
 
 
 def test_other_elements_are_refused():
-    with pytest.raises(TypeError, match="only float32, float64"):
+    with pytest.raises(TypeError, match="is an array of text"):
         pack(array.array("u", "abc"))
 
 
@@ -77,7 +77,8 @@ def test_other_elements_are_refused():
     [
         (block(1, (1,), bytes(4), version=2), "version 2"),
         (block(0, (1,), bytes(4)), "type 0"),
-        (block(12, (1,), bytes(4)), "type 12"),
+        (block(17, (1,), bytes(4)), "type 17"),
+        (block(15, (1,), bytes(8)), "type 15"),
         (block(1, (2,), bytes(4)), "4 bytes of data"),
         (block(1, (2**64 - 1, 2), b""), "more bytes than there can be"),
         (block(1, (2**64 - 1, 0), b""), "more bytes than there can be"),
@@ -157,15 +158,6 @@ def test_numpy_arrays_survive():
     np.testing.assert_array_equal(unpack(pack(columns)), columns)
     assert unpack(pack(np.array(2.5))) == 2.5
     assert unpack(pack([np.zeros((0, 3))]))[0].shape == (0, 3)
-
-
-@needs_numpy
-@pytest.mark.parametrize("dtype", ["float16", "complex64", "datetime64[s]", ">f8", "O", "U3"])
-def test_other_numpy_arrays_are_refused(dtype):
-    import numpy as np
-
-    with pytest.raises(TypeError, match="is an array"):
-        pack(np.zeros(5, dtype))
 
 
 @pytest.mark.parametrize("numpy", [pytest.param(True, marks=needs_numpy), False])

@@ -104,7 +104,7 @@ class Number(int): ...
         ((1, (2,)), [1, [2]]),
         (Pair(1, 2), [1, 2]),
         ({3}, [3]),
-        (frozenset([3]), [3]),
+        (frozenset([3]), frozenset([3])),
         (bytearray(b"a"), b"a"),
         (memoryview(b"a"), b"a"),
         (Color.RED, "red"),
@@ -205,10 +205,10 @@ class Place:
 
 
 def test_a_key_that_could_not_be_a_key_again_is_refused():
-    for key in (Place(1), (1, (Place(2),)), frozenset([3]), (frozenset([3]),)):
+    for key in (Place(1), (1, (Place(2),)), frozenset([Place(3)]), (frozenset([Place(3)]),)):
         with pytest.raises(TypeError, match=r"\$\.keys\[1\]") as error:
             pack({"a": 1, key: 2})
-        assert "as a key" in str(error.value)
+        assert "as a key" in str(error.value) or "in a frozenset" in str(error.value)
 
 
 def test_a_tuple_is_a_key():

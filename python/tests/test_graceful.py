@@ -84,6 +84,29 @@ def test_arrays_that_are_too_large_are_not_turned_into_lists(size):
     assert convert(array.array("b", bytes(2)), policy) == [0, 0]
 
 
+def test_what_tolist_gave_is_counted_too():
+    policy = Policy({"SNAKEPIT_TOLIST_MAX_ELEMENTS": "5"})
+    assert is_marker(convert(Methods(tolist=[1] * 6), policy))
+    assert is_marker(convert(Methods(tolist=[[1, 2], (3, 4)]), policy))
+    assert convert(Methods(tolist=[[1], (2,)]), policy) == [[1], (2,)]
+    endless = []
+    endless.append(endless)
+    assert is_marker(convert(Methods(tolist=endless), policy))
+    short = Methods(tolist=[1] * 6)
+    short.size = 1
+    assert is_marker(convert(short, policy))
+
+
+def test_times_of_numpy_do_not_become_numbers():
+    numpy = pytest.importorskip("numpy")
+    for value in ("2020-01-01T00:00:00.000000001", "NaT"):
+        assert is_marker(convert(numpy.datetime64(value, "ns")))
+    assert is_marker(convert(numpy.timedelta64(1, "Y")))
+    assert is_marker(convert(numpy.array([["NaT"], [1]], "m8[ns]")))
+    assert convert(numpy.datetime64("2020-01-01")).isoformat() == "2020-01-01"
+    assert convert(numpy.array([], "M8[ns]")) == []
+
+
 def test_numpy_is_converted():
     numpy = pytest.importorskip("numpy")
     assert convert(numpy.float32(1.5)) == 1.5

@@ -164,3 +164,19 @@ def test_the_first_marker_of_a_type_is_reported(monkeypatch):
     ((name, measurements, metadata),) = kept.events
     assert (name, measurements) == ("python.serialization.marker", {"count": 1})
     assert metadata["python_type"].endswith("Opaque")
+
+
+def test_sets_and_scalars_of_numpy_stay_what_they_are():
+    numpy = pytest.importorskip("numpy")
+    value = {
+        "set": frozenset([1]),
+        frozenset([2]): numpy.float32(0.5),
+        "array": numpy.zeros(2, "datetime64[s]"),
+        "ns": numpy.datetime64(1, "ns"),
+        "bad": [object(), numpy.complex64(1j)],
+    }
+    got = of(value)
+    assert got["set"] == frozenset([1]) and got[frozenset([2])] == 0.5
+    assert got["array"].dtype == "datetime64[s]"
+    assert got["ns"][TYPE_KEY] == "numpy.datetime64"
+    assert got["bad"][1][TYPE_KEY] == "numpy.complex64"

@@ -82,6 +82,64 @@ def test_values_of_other_types_are_refused(value, kind):
         encode(value, kind)
 
 
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({"a": math.nan}, r"\$\['a'\] is nan.* send None"),
+        ([1.0, {"b": [math.inf]}], r"\$\[1\]\['b'\]\[0\] is inf"),
+        ({1: "a", "1": "b"}, r"\$ has two keys that are '1'.* list"),
+        ({"x": {(1, 2): 3}}, r"\$\['x'\] has the key \(1, 2\)"),
+        ({math.nan: 3}, "has the key nan"),
+        (math.nan, r"\$ is nan"),
+    ],
+)
+def test_what_would_be_no_json_is_refused(value, message):
+    for kind in ("map", "list", "any"):
+        with pytest.raises(ValueError, match=message):
+            encode(value, kind)
+
+
+def test_what_an_object_converts_to_is_looked_at_too():
+    class Row:
+        def tolist(self):
+            return [1.0, math.nan]
+
+    with pytest.raises(ValueError, match=r"\$\['x'\]\[1\] is nan"):
+        encode({"x": Row()}, "map")
+    deep = []
+    deep.append(deep)
+    with pytest.raises(ValueError, match="100 levels"):
+        encode(deep, "map")
+
+
+def test_numbers_that_json_has_no_words_for_are_texts_in_tensors():
+    numbers = [math.nan, math.inf, -math.inf, 1.0]
+    for kind in ("embedding", "tensor"):
+        got, _ = encode(numbers, kind)
+        assert b'["NaN", "Infinity", "-Infinity", 1.0]' in got.value
+        assert json.loads(got.value, parse_constant=pytest.fail)
+        back = lists(decode(got))
+        assert math.isnan(back[0]) and back[1:] == numbers[1:]
+    for bad in (math.nan, math.inf):
+        with pytest.raises(ValueError):
+            encode(bad, "integer")
+
+
+def test_scalars_of_numpy_are_numbers():
+    np = pytest.importorskip("numpy")
+    for value, kind, text in [
+        (np.float32(1.5), "float", b"1.5"),
+        (np.float32("nan"), "float", b'"NaN"'),
+        (np.int64(5), "integer", b"5"),
+        (np.bool_(True), "boolean", b"true"),
+        (np.str_("x"), "string", b'"x"'),
+        ({"a": np.int8(3), "b": [np.float64(0.5)]}, "map", b'{"a": 3, "b": [0.5]}'),
+    ]:
+        assert encode(value, kind)[0].value == text
+    with pytest.raises(ValueError, match=r"\$\['a'\] is nan"):
+        encode({"a": np.float32("nan")}, "map")
+
+
 def test_large_tensors_are_binary(numpy_or_not):
     rows = [[float(i * 100 + j) for j in range(100)] for i in range(20)]
     got, binary = encode(rows, "tensor")

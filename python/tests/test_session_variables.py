@@ -14,6 +14,7 @@ from snakepit_bridge._host_error import (
     UnknownVariableError,
     VariableExistsError,
 )
+from snakepit_bridge._variable import freeze, infer_type
 
 
 class Clock:
@@ -106,16 +107,48 @@ def test_it_is_a_mapping(ctx):
         (1, "integer"),
         (1.5, "float"),
         ("x", "string"),
-        ([1.0, 2], "embedding"),
+        ([1.0, 2], "list"),
+        ([1, 2, 3], "list"),
+        ([], "list"),
+        (["x", [True, None]], "list"),
+        (frozenset([1]), "list"),
+        ({}, "map"),
+        ({"a": [1], 2: {(1, 2): frozenset([3])}}, "map"),
     ],
 )
 def test_setting_by_name_registers_with_the_type_of_the_value(ctx, value, kind):
     ctx["v"] = value
     assert ctx.variable("v").type == kind
-    assert ctx["v"] == value
+    assert ctx["v"] == value and type(ctx["v"]) is type(value)
+    assert repr(ctx["v"]) == repr(value)
 
 
-@pytest.mark.parametrize("value", [None, {}, [], ["x"], b"x", [True]])
+def test_numpy_tells_the_type_too(ctx):
+    np = pytest.importorskip("numpy")
+    for name, value, kind in [
+        ("b", np.bool_(True), "boolean"),
+        ("i", np.int16(3), "integer"),
+        ("f", np.float32(0.5), "float"),
+        ("d", np.float64(0.5), "float"),
+        ("s", np.str_("x"), "string"),
+        ("e", np.arange(3.0), "embedding"),
+        ("t", np.zeros((2, 2)), "tensor"),
+        ("n", np.array(1.5), "tensor"),
+    ]:
+        assert infer_type(name, value) == kind
+    with pytest.raises(TypeError, match="register_variable"):
+        infer_type("x", np.datetime64("2020-01-01").item())
+
+
+def test_arrays_inside_of_lists_cannot_be_written_to(host):
+    np = pytest.importorskip("numpy")
+    value = freeze([{"x": np.zeros(2)}, np.zeros(2)])
+    for array in (value[0]["x"], value[1]):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 1
+
+
+@pytest.mark.parametrize("value", [None, b"x", 1j, object()])
 def test_a_value_that_tells_no_type_is_not_registered(ctx, value):
     with pytest.raises(TypeError, match="register_variable"):
         ctx["v"] = value

@@ -84,12 +84,14 @@ pub use session::{
 pub use stacks::{StackFrame, Stacks, ThreadStack};
 pub use tail::{LogLine, Tail};
 pub use telemetry_control::TelemetryControl;
-pub use tensor::{DType, Tensor, TensorError};
+#[cfg(feature = "ndarray")]
+pub use tensor::NdArray;
+pub use tensor::{DType, Tensor, TensorElement, TensorError, TimeStep, TimeUnit};
 pub use trace_context::{TraceContext, TraceContextError};
 pub use trace_state::TraceState;
 pub use value::{
-    Bytes, Date, DateTime, Decimal, JsonError, JsonText, Time, TimeDelta, Unserializable, Uuid,
-    Value,
+    Bytes, Date, DateTime, Decimal, FrozenSet, JsonError, JsonText, Time, TimeDelta,
+    Unserializable, Uuid, Value,
 };
 pub use variable::{Constraints, NewVariable, SetVariable, Variable, VariableError, VariableType};
 pub use worker::{

@@ -24,7 +24,7 @@ use tokio::time::Instant;
 use crate::events::Events;
 use crate::{ConfigError, Metadata, SessionId, Value, metadata, names};
 pub use config::{SessionConfig, SessionOptions};
-pub(crate) use data::{flat_bytes, payload_bytes};
+pub(crate) use data::{deep_bytes, payload_bytes, value_bytes};
 pub use error::{Quota, StateError};
 pub use handle::Session;
 pub use hold::SessionHold;

@@ -1,6 +1,13 @@
 //! Arrays of numbers as one block of bytes.
 
+mod dtype;
 mod element;
+mod lists;
+#[cfg(feature = "ndarray")]
+mod nd;
+mod time_step;
+mod times;
+mod typed;
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,89 +16,11 @@ use bytes::Bytes;
 
 use self::element::{Element, array};
 use crate::{ErrorCode, Value};
-
-macro_rules! dtypes {
-    ($($(#[$doc:meta])* $name:ident = $code:literal, $text:literal, $size:literal;)*) => {
-        /// Type of the elements of a [`Tensor`].
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum DType {
-            $($(#[$doc])* $name,)*
-        }
-
-        impl DType {
-            /// Every element type.
-            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
-
-            /// The number that stands for it on the wire.
-            pub const fn code(self) -> u8 {
-                match self {
-                    $(Self::$name => $code,)*
-                }
-            }
-
-            /// The type with this number.
-            pub const fn from_code(code: u8) -> Option<Self> {
-                match code {
-                    $($code => Some(Self::$name),)*
-                    _ => None,
-                }
-            }
-
-            /// Its name, as numpy has it.
-            pub const fn name(self) -> &'static str {
-                match self {
-                    $(Self::$name => $text,)*
-                }
-            }
-
-            /// The type with this name.
-            pub fn parse(name: &str) -> Option<Self> {
-                match name {
-                    $($text => Some(Self::$name),)*
-                    _ => None,
-                }
-            }
-
-            /// Bytes of one element.
-            pub const fn size(self) -> usize {
-                match self {
-                    $(Self::$name => $size,)*
-                }
-            }
-        }
-    };
-}
-
-dtypes! {
-    /// 32-bit floating point.
-    Float32 = 1, "float32", 4;
-    /// 64-bit floating point.
-    Float64 = 2, "float64", 8;
-    /// 8-bit signed.
-    Int8 = 3, "int8", 1;
-    /// 16-bit signed.
-    Int16 = 4, "int16", 2;
-    /// 32-bit signed.
-    Int32 = 5, "int32", 4;
-    /// 64-bit signed.
-    Int64 = 6, "int64", 8;
-    /// 8-bit unsigned.
-    UInt8 = 7, "uint8", 1;
-    /// 16-bit unsigned.
-    UInt16 = 8, "uint16", 2;
-    /// 32-bit unsigned.
-    UInt32 = 9, "uint32", 4;
-    /// 64-bit unsigned.
-    UInt64 = 10, "uint64", 8;
-    /// Truth values, one byte each: 0 is false, everything else true.
-    Bool = 11, "bool", 1;
-}
-
-impl fmt::Display for DType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
+pub use dtype::DType;
+#[cfg(feature = "ndarray")]
+pub use nd::NdArray;
+pub use time_step::{TimeStep, TimeUnit};
+pub use typed::TensorElement;
 
 /// An array of numbers: little endian, C order, without gaps. Cheap to clone.
 ///
@@ -166,14 +95,12 @@ impl Tensor {
         Self::new(self.dtype, shape, self.data.clone())
     }
 
-    /// The elements as 64-bit floats, in order; large integers lose digits.
+    /// The elements as 64-bit floats, in order; large integers lose digits. A complex number is two floats, a time the number of its steps
+    /// (NaN if it is none).
     pub fn to_f64(&self) -> Vec<f64> {
-        self.elements(|element| match element {
-            Element::Float(value) => value,
-            Element::Int(value) => value as f64,
-            Element::UInt(value) => value as f64,
-            Element::Bool(value) => f64::from(u8::from(value)),
-        })
+        let mut floats = Vec::with_capacity(self.len() * self.dtype.parts());
+        self.each(|element| element.floats(&mut floats));
+        floats
     }
 
     /// The elements as 32-bit floats, in order; rounded where they do not fit.
@@ -191,7 +118,9 @@ impl Tensor {
             .collect()
     }
 
-    /// As nested lists of numbers or truth values; a plain number when there are no dimensions, an empty list when there are no elements.
+    /// As nested lists of numbers, truth values or times; a plain value when there are no dimensions, an empty list when there are no
+    /// elements. A complex number is a list of its real and its imaginary part, "not a time" is nothing, and a span of time that is no
+    /// whole number of microseconds is a text such as `1 nanoseconds`.
     ///
     /// The array itself, as [`Value::Array`], when the lists would outnumber its elements more than four times and be more than 1,024:
     /// many dimensions of length 1 would let a small array grow without measure.
@@ -218,23 +147,28 @@ impl Tensor {
 
     /// The elements in C order.
     pub(crate) fn flat(&self) -> Vec<Value> {
-        self.elements(Element::value)
+        let mut values = Vec::with_capacity(self.len());
+        self.each(|element| values.push(element.value()));
+        values
     }
 
-    fn elements<T>(&self, convert: impl Fn(Element) -> T) -> Vec<T> {
-        // A loop of its own for each type.
+    fn each(&self, mut take: impl FnMut(Element)) {
+        // A loop of its own for each type that is common.
         macro_rules! each {
             ($($dtype:ident)*) => {
                 match self.dtype {
                     $(DType::$dtype => {
                         let elements = self.data.chunks_exact(DType::$dtype.size());
-                        let read = |bytes| convert(Element::read(DType::$dtype, bytes));
-                        elements.map(read).collect()
+                        elements.for_each(|bytes| take(Element::read(DType::$dtype, bytes)));
                     })*
+                    dtype => {
+                        let elements = self.data.chunks_exact(dtype.size());
+                        elements.for_each(|bytes| take(Element::read(dtype, bytes)));
+                    }
                 }
             };
         }
-        each!(Float32 Float64 Int8 Int16 Int32 Int64 UInt8 UInt16 UInt32 UInt64 Bool)
+        each!(Float32 Float64 Int8 Int16 Int32 Int64 UInt8 UInt16 UInt32 UInt64 Bool);
     }
 }
 
@@ -258,39 +192,21 @@ fn nest(shape: &[usize], elements: &mut std::vec::IntoIter<Value>) -> Value {
     }
 }
 
-macro_rules! from {
-    ($($type:ty => $dtype:ident,)*) => {
-        $(
-            impl From<&[$type]> for Tensor {
-                fn from(values: &[$type]) -> Self {
-                    let mut data = Vec::with_capacity(size_of_val(values));
-                    for value in values {
-                        data.extend_from_slice(&value.to_le_bytes());
-                    }
-                    Self { dtype: DType::$dtype, shape: [values.len()].into(), data: data.into() }
-                }
-            }
-
-            impl From<Vec<$type>> for Tensor {
-                fn from(values: Vec<$type>) -> Self {
-                    Self::from(values.as_slice())
-                }
-            }
-        )*
-    };
+impl<T: TensorElement> From<&[T]> for Tensor {
+    fn from(elements: &[T]) -> Self {
+        Self::from(elements.to_vec())
+    }
 }
 
-from! {
-    f32 => Float32,
-    f64 => Float64,
-    i8 => Int8,
-    i16 => Int16,
-    i32 => Int32,
-    i64 => Int64,
-    u8 => UInt8,
-    u16 => UInt16,
-    u32 => UInt32,
-    u64 => UInt64,
+/// The elements are not copied.
+impl<T: TensorElement> From<Vec<T>> for Tensor {
+    fn from(elements: Vec<T>) -> Self {
+        Self {
+            dtype: T::DTYPE,
+            shape: [elements.len()].into(),
+            data: typed::bytes_of(elements),
+        }
+    }
 }
 
 impl fmt::Debug for Tensor {
@@ -317,6 +233,28 @@ pub enum TensorError {
         /// Bytes there are.
         actual: usize,
     },
+    /// The elements have another type than the one asked for.
+    #[error(
+        "the array has elements of type {actual} (shape {shape:?}), and {expected} is asked for"
+    )]
+    Elements {
+        /// The type asked for.
+        expected: DType,
+        /// The type of the elements.
+        actual: DType,
+        /// The shape of the array.
+        shape: Arc<[usize]>,
+    },
+    /// The array has another number of dimensions than the one asked for.
+    #[error("the array ({actual}, shape {shape:?}) has not {expected} dimensions")]
+    Rank {
+        /// The number of dimensions asked for.
+        expected: usize,
+        /// The type of the elements.
+        actual: DType,
+        /// The shape of the array.
+        shape: Arc<[usize]>,
+    },
 }
 
 impl TensorError {
@@ -329,15 +267,6 @@ impl TensorError {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_type_is_known_by_name_and_number() {
-        for dtype in DType::ALL {
-            assert_eq!(DType::from_code(dtype.code()), Some(*dtype));
-            assert_eq!(DType::parse(dtype.name()), Some(*dtype));
-        }
-        assert_eq!((DType::from_code(0), DType::parse("float16")), (None, None));
-    }
 
     #[test]
     fn elements_nest_in_c_order() {

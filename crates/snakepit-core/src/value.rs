@@ -5,10 +5,12 @@ pub(crate) mod counted;
 mod described;
 pub(crate) mod expand;
 pub(crate) mod explain;
+mod frozen_set;
 mod json;
 mod json_error;
 mod kinds;
 mod marker;
+mod schema;
 mod serde_impl;
 pub(crate) mod shared;
 mod show;
@@ -18,6 +20,7 @@ mod whole_numbers;
 use bytes::Bytes as RawBytes;
 
 use crate::Tensor;
+pub use frozen_set::FrozenSet;
 pub use json_error::JsonError;
 pub use kinds::{Bytes, Date, DateTime, Decimal, Time, TimeDelta, Uuid};
 pub use marker::Unserializable;
@@ -58,8 +61,10 @@ pub enum Value {
     Uuid([u8; 16]),
     /// Decimal number as text.
     Decimal(String),
-    /// An array of numbers.
+    /// An array of numbers, truth values or times.
     Array(Tensor),
+    /// A set that can be a key.
+    FrozenSet(FrozenSet),
 }
 
 impl Value {

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Metadata, Value};
 pub use constraints::Constraints;
 pub use error::VariableError;
+pub(crate) use spec::describe;
 
 /// One variable at one moment. Cheap to clone.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,10 +67,14 @@ pub enum VariableType {
     Choice,
     /// Name of a module: identifiers with dots between them.
     Module,
-    /// Numbers in one dimension: an array or a list.
+    /// Vectors: an array, or lists, of numbers in one dimension or more.
     Embedding,
     /// Numbers in any number of dimensions: an array, nested lists, or a map of `shape` and `data`.
     Tensor,
+    /// Values of any kind in their order, kept as they are; or a set.
+    List,
+    /// Keys and values of any kind, kept as they are.
+    Map,
 }
 
 impl VariableType {
@@ -83,6 +88,8 @@ impl VariableType {
         Self::Module,
         Self::Embedding,
         Self::Tensor,
+        Self::List,
+        Self::Map,
     ];
 
     /// Returns the name, for example `integer`.
@@ -96,6 +103,8 @@ impl VariableType {
             Self::Module => "module",
             Self::Embedding => "embedding",
             Self::Tensor => "tensor",
+            Self::List => "list",
+            Self::Map => "map",
         }
     }
 

@@ -80,6 +80,9 @@ mod text;
 mod with_state;
 
 pub use snakepit_core as core;
+#[cfg(feature = "ndarray")]
+#[doc(inline)]
+pub use snakepit_core::NdArray;
 #[doc(inline)]
 pub use snakepit_core::events;
 #[cfg(feature = "diag")]
@@ -95,19 +98,20 @@ pub use snakepit_telemetry as exporters;
 pub use snakepit_core::{
     Affinity, AutoscalePolicy, BreakerPolicy, Bytes, CallOptions, Change, ChangeKind, ChangeStream,
     Circuit, CircuitState, ConfigError, Constraints, Containment, DType, Date, DateTime, Death,
-    Decimal, Direction, Error, ErrorCode, Fairness, HealthConfig, HealthState, HealthStatus,
-    HeartbeatConfig, HeartbeatState, HeartbeatStatus, HostState, HostStateConfig, HostTool,
-    HostToolConfig, HostToolInfo, HostTools, JsonError, Latency, MemoryDecision, MemoryStatus,
-    Metadata, MetadataError, MetadataUpdate, NewVariable, Origin, Payload, PayloadError, Phase,
-    Pool, PoolConfig, PoolName, PoolState, Printable, QuarantinePolicy, QueueBound, Quota,
-    RecycleBudget, RecycleConfig, RecycleError, RecycleMode, RecycleReason, RegisterError,
-    RestartPolicy, RetryPolicy, ScaleReason, Scaling, Session, SessionConfig, SessionCursor,
-    SessionEnd, SessionId, SessionInfo, SessionOptions, SessionPage, SessionStats, Sessions,
-    SetVariable, StackFrame, Stacks, StartError, StateError, Status, Stops, TelemetryControl,
-    Tensor, TensorError, ThreadStack, Time, TimeDelta, TimeoutProfile, ToolConfig, ToolContext,
-    ToolError, ToolFailure, ToolInfo, ToolResult, ToolStream, TraceContext, Unserializable, Uuid,
-    Value, Variable, VariableError, VariableType, WatchFilter, WatchFrom, WatchItem, WorkerId,
-    WorkerProfile, WorkerState, WorkerStatus,
+    Decimal, Direction, Error, ErrorCode, Fairness, FrozenSet, HealthConfig, HealthState,
+    HealthStatus, HeartbeatConfig, HeartbeatState, HeartbeatStatus, HostState, HostStateConfig,
+    HostTool, HostToolConfig, HostToolInfo, HostTools, JsonError, Latency, MemoryDecision,
+    MemoryStatus, Metadata, MetadataError, MetadataUpdate, NewVariable, Origin, Payload,
+    PayloadError, Phase, Pool, PoolConfig, PoolName, PoolState, Printable, QuarantinePolicy,
+    QueueBound, Quota, RecycleBudget, RecycleConfig, RecycleError, RecycleMode, RecycleReason,
+    RegisterError, RestartPolicy, RetryPolicy, ScaleReason, Scaling, Session, SessionConfig,
+    SessionCursor, SessionEnd, SessionId, SessionInfo, SessionOptions, SessionPage, SessionStats,
+    Sessions, SetVariable, StackFrame, Stacks, StartError, StateError, Status, Stops,
+    TelemetryControl, Tensor, TensorElement, TensorError, ThreadStack, Time, TimeDelta, TimeStep,
+    TimeUnit, TimeoutProfile, ToolConfig, ToolContext, ToolError, ToolFailure, ToolInfo,
+    ToolResult, ToolStream, TraceContext, Unserializable, Uuid, Value, Variable, VariableError,
+    VariableType, WatchFilter, WatchFrom, WatchItem, WorkerId, WorkerProfile, WorkerState,
+    WorkerStatus,
 };
 #[cfg(feature = "process")]
 #[doc(inline)]

@@ -192,15 +192,8 @@ fn mismatch<'a>(
         }
         // In JSON, a float without a fraction is a valid integer.
         ("integer", Value::Float(number)) => number.fract() == 0.0,
-        ("array", Value::List(items)) => {
-            let first = schema.get("prefixItems").and_then(Json::as_array);
-            let rest = schema.get("items");
-            return items.iter().enumerate().find_map(|(index, item)| {
-                let schema = first.and_then(|first| first.get(index)).or(rest)?;
-                let wrong = mismatch(schema, item, depth, steps)?;
-                Some(wrong.inside(|| format!("[{index}]")))
-            });
-        }
+        ("array", Value::List(items)) => return in_items(schema, items, depth, steps),
+        ("array", Value::FrozenSet(set)) => return in_items(schema, set.items(), depth, steps),
         ("object", Value::Map(pairs)) => {
             let properties = schema.get("properties");
             let others = schema.get("additionalProperties");
@@ -221,6 +214,22 @@ fn mismatch<'a>(
         _ => !is_plain(value),
     };
     (!fits).then(whole)
+}
+
+/// Returns the first item that does not fit, if there is one.
+fn in_items<'a>(
+    schema: &'a Json,
+    items: &'a [Value],
+    depth: usize,
+    steps: &mut usize,
+) -> Option<Mismatch<'a>> {
+    let first = schema.get("prefixItems").and_then(Json::as_array);
+    let rest = schema.get("items");
+    items.iter().enumerate().find_map(|(index, item)| {
+        let schema = first.and_then(|first| first.get(index)).or(rest)?;
+        let wrong = mismatch(schema, item, depth, steps)?;
+        Some(wrong.inside(|| format!("[{index}]")))
+    })
 }
 
 /// Returns whether the value equals this JSON. Stops at the first difference.

@@ -1,10 +1,14 @@
 //! Arrays of numbers: anything with a typed buffer, as one block of bytes.
 
+mod dtype;
+mod refusal;
+
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyMemoryView};
 
-use crate::encode::{EncodeError, type_name};
+use self::dtype::{DType, Step};
+use crate::encode::EncodeError;
 use crate::kinds;
 use crate::msgpack::ext;
 use crate::raw::{self, View};
@@ -12,44 +16,10 @@ use crate::raw::{self, View};
 /// Version of the block's layout.
 const VERSION: u8 = 1;
 
-/// Version, type, number of dimensions, padding.
+/// Version, type, number of dimensions; unit and number of units of a time.
 const FIXED: usize = 8;
 
 const MAX_DIMENSIONS: usize = 32;
-
-/// Type of the elements; the numbers are those of the wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct DType {
-    code: u8,
-    size: usize,
-    /// As numpy names it.
-    name: &'static str,
-    /// As `struct` and `memoryview` name it.
-    format: &'static str,
-}
-
-const DTYPES: [DType; 11] = [
-    dtype(1, 4, "float32", "f"),
-    dtype(2, 8, "float64", "d"),
-    dtype(3, 1, "int8", "b"),
-    dtype(4, 2, "int16", "h"),
-    dtype(5, 4, "int32", "i"),
-    dtype(6, 8, "int64", "q"),
-    dtype(7, 1, "uint8", "B"),
-    dtype(8, 2, "uint16", "H"),
-    dtype(9, 4, "uint32", "I"),
-    dtype(10, 8, "uint64", "Q"),
-    dtype(11, 1, "bool", "?"),
-];
-
-const fn dtype(code: u8, size: usize, name: &'static str, format: &'static str) -> DType {
-    DType {
-        code,
-        size,
-        name,
-        format,
-    }
-}
 
 /// Whether a value is an array, and not bytes.
 pub(crate) fn is_array(value: &Bound<'_, PyAny>) -> bool {
@@ -74,108 +44,90 @@ pub(crate) fn to_list<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyA
 
 /// Appends an array.
 pub(crate) fn encode(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-    let failed =
-        |error: PyErr| EncodeError::new(format!("is an array that cannot be read: {error}"));
-    if kinds::NDARRAY.is_instance(value) {
-        has_no_more(value)?;
+    let of_numpy = kinds::NDARRAY.is_instance(value);
+    if of_numpy {
+        refusal::has_no_more(value)?;
+    } else if kinds::ARRAY.is_instance(value) {
+        return ours(value, out);
     }
-    // Ours does not offer a buffer itself before Python 3.12.
-    let holder = if kinds::ARRAY.is_instance(value) {
-        value.getattr("data").map_err(failed)?
-    } else {
-        value.clone()
+    let mut write = |view: &View<'_>| {
+        let dtype = known(value, view)?;
+        block(dtype, &view.shape, view.data, out)
     };
-    let shape = kinds::ARRAY
-        .is_instance(value)
-        .then(|| value.getattr("shape")?.extract::<Vec<usize>>())
-        .transpose()
-        .map_err(failed)?;
-    let written = raw::with_buffer(&holder, |view| {
-        block(value, view, shape.as_deref().unwrap_or(&view.shape), out)
-    });
-    if let Ok(written) = written {
+    if let Ok(written) = raw::with_buffer(value, &mut write) {
         return written;
     }
-    // numpy gives no buffer for these.
-    if let Some(name) = dtype_name(value)
-        && ["datetime64", "timedelta64"]
-            .iter()
-            .any(|kind| name.starts_with(kind))
-    {
-        return Err(other_elements(&name));
+    if of_numpy && let Some(written) = times(value, out)? {
+        return Ok(written);
     }
     // Not in C order, or without gaps: only a copy is.
-    let copy = copied(&holder).map_err(failed)?;
-    raw::with_buffer(&copy, |view| {
-        block(value, view, shape.as_deref().unwrap_or(&view.shape), out)
-    })
-    .map_err(failed)?
-}
-
-/// Refuses an instance of a subclass that says more than its elements do: a mask, a unit, attributes of its own.
-fn has_no_more(value: &Bound<'_, PyAny>) -> Result<(), EncodeError> {
-    let class = value.get_type();
-    if kinds::NDARRAY
-        .get(value.py())
-        .is_ok_and(|plain| class.is(&plain))
-    {
-        return Ok(());
-    }
-    if kinds::MASKED_ARRAY.is_instance(value) {
-        let what = format!("is a {}, whose mask cannot be sent", type_name(value));
-        let help =
-            "fill the masked elements, for example with `.filled(0)`, or send mask and data apart";
-        return Err(EncodeError::new(what).help(help));
-    }
-    let own = |name: &str| {
-        let found = value.getattr_opt(name).ok().flatten();
-        found.is_some_and(|found| found.is_truthy().unwrap_or(true))
-    };
-    // numpy's own subclasses (`memmap`, `matrix`, `recarray`) are other views of the same elements.
-    let of_numpy = class.module().is_ok_and(|module| {
-        module
-            .to_str()
-            .is_ok_and(|name| name.split('.').next() == Some("numpy"))
+    let copy = copied(value).map_err(failed)?;
+    let written = raw::with_buffer(&copy, |view| {
+        let dtype = known(value, view)?;
+        block(dtype, &view.shape, view.data, out)
     });
-    if of_numpy || !(own("__dict__") || own("__slots__")) {
-        return Ok(());
+    written.map_err(|error| match refusal::dtype(value) {
+        // numpy has no buffer of such elements.
+        Some(_) => refusal::elements(value, ""),
+        None => failed(error),
+    })?
+}
+
+fn failed(error: PyErr) -> EncodeError {
+    EncodeError::new(format!("is an array that cannot be read: {error}"))
+}
+
+/// One of ours, which need not offer a buffer of its elements itself.
+fn ours(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    let read = || -> PyResult<(String, Vec<usize>, Bound<'_, PyAny>)> {
+        let name = value.getattr("dtype")?.extract()?;
+        let shape = value.getattr("shape")?.extract()?;
+        Ok((name, shape, value.getattr("data")?))
+    };
+    let (name, shape, data) = read().map_err(failed)?;
+    let dtype = DType::of_name(&name).ok_or_else(|| {
+        EncodeError::new(format!(
+            "is an array of {name}, which is no known type of elements"
+        ))
+    })?;
+    let written = raw::with_buffer(&data, |view| {
+        let expected = shape.iter().product::<usize>().checked_mul(dtype.size);
+        if expected != Some(view.data.len()) {
+            let bytes = view.data.len();
+            return Err(EncodeError::new(format!(
+                "is an array of {name} of shape {shape:?} with {bytes} bytes of data"
+            )));
+        }
+        block(dtype, &shape, view.data, out)
+    });
+    written.map_err(failed)?
+}
+
+/// An array of `datetime64` or `timedelta64`, of which numpy gives no buffer; nothing if it is none.
+fn times(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Result<Option<()>, EncodeError> {
+    let read = || -> PyResult<Option<(String, bool)>> {
+        let dtype = value.getattr("dtype")?;
+        if !matches!(dtype.getattr("kind")?.extract()?, 'M' | 'm') {
+            return Ok(None);
+        }
+        let native = dtype.getattr("isnative")?.is_truthy()?;
+        Ok(Some((dtype.str()?.to_string(), native)))
+    };
+    let Some((name, native)) = read().map_err(failed)? else {
+        return Ok(None);
+    };
+    if !native || cfg!(target_endian = "big") {
+        return Err(refusal::byte_order(value, None));
     }
-    let what = format!(
-        "is a {}, which says more than its elements do",
-        type_name(value)
-    );
-    let help = if own("unit") {
-        "send `.value`, and the unit apart"
-    } else {
-        "send `numpy.asarray(value)`, and its attributes apart"
+    let dtype = DType::of_name(&name).ok_or_else(|| refusal::elements(value, ""))?;
+    let numbers = || {
+        value
+            .call_method1("copy", ("C",))?
+            .call_method1("view", ("int64",))
     };
-    Err(EncodeError::new(what).help(help))
-}
-
-/// Name of the type of the elements, as numpy has it.
-fn dtype_name(value: &Bound<'_, PyAny>) -> Option<String> {
-    let dtype = value.getattr_opt("dtype").ok().flatten()?;
-    dtype.str().ok().map(|name| name.to_string())
-}
-
-fn other_elements(name: &str) -> EncodeError {
-    let help = match name.trim_start_matches(['<', '>', '=', '|']) {
-        "float16" | "f2" => "convert it with `.astype(\"float32\")`",
-        name if name.starts_with("complex") || name.starts_with('c') => {
-            "send `.real` and `.imag` apart, or `.view(\"float64\")`"
-        }
-        name if name.starts_with("datetime64") || name.starts_with("timedelta64") => {
-            "convert it with `.astype(\"int64\")`, and send the unit apart"
-        }
-        name if name.starts_with("float") || name.starts_with("longdouble") => {
-            "convert it with `.astype(\"float64\")`"
-        }
-        _ => "convert it, for example with `.tolist()` or `.astype(...)`",
-    };
-    EncodeError::new(format!(
-        "is an array of {name}, and only float32, float64, integers of 8 to 64 bits and bool can be sent"
-    ))
-    .help(help)
+    let numbers = numbers().map_err(failed)?;
+    let written = raw::with_buffer(&numbers, |view| block(dtype, &view.shape, view.data, out));
+    written.map_err(failed)?.map(Some)
 }
 
 fn copied<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
@@ -188,20 +140,15 @@ fn copied<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     bytes.call_method1("cast", (format, shape))
 }
 
-fn block(
-    array: &Bound<'_, PyAny>,
-    view: &View<'_>,
-    shape: &[usize],
-    out: &mut Vec<u8>,
-) -> Result<(), EncodeError> {
-    let dtype = known(array, view.format, view.item_size)?;
+fn block(dtype: DType, shape: &[usize], data: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
     if shape.len() > MAX_DIMENSIONS {
         return Err(EncodeError::new(format!(
             "is an array of {} dimensions, and {MAX_DIMENSIONS} are the most that can be sent",
             shape.len()
-        )));
+        ))
+        .help("give it another shape with `.reshape(...)`"));
     }
-    let length = FIXED + 8 * shape.len() + view.data.len();
+    let length = FIXED + 8 * shape.len() + data.len();
     if u32::try_from(length).is_err() {
         return Err(EncodeError::new(format!(
             "is an array of {length} bytes, which no payload holds"
@@ -209,49 +156,22 @@ fn block(
     }
     crate::msgpack::ext_header(out, ext::ARRAY, length);
     out.reserve(length);
-    out.extend_from_slice(&[VERSION, dtype.code, shape.len() as u8, 0, 0, 0, 0, 0]);
+    let Step { unit, count } = dtype.step.unwrap_or(Step { unit: 0, count: 0 });
+    out.extend_from_slice(&[VERSION, dtype.code, shape.len() as u8, unit]);
+    out.extend_from_slice(&count.to_le_bytes());
     for length in shape {
         out.extend_from_slice(&(*length as u64).to_le_bytes());
     }
-    out.extend_from_slice(view.data);
+    out.extend_from_slice(data);
     Ok(())
 }
 
-/// The element type of a buffer's format.
-fn known(array: &Bound<'_, PyAny>, format: &str, size: usize) -> Result<DType, EncodeError> {
-    let (order, kind) = match format.as_bytes() {
-        [kind] => (b'@', *kind),
-        [order, kind] => (*order, *kind),
-        _ => (b'@', b' '),
-    };
-    let same_order = matches!(order, b'@' | b'=' | b'<') || size == 1;
-    let family = match kind {
-        b'f' | b'd' => "fd",
-        b'b' | b'h' | b'i' | b'l' | b'q' | b'n' => "bhiq",
-        b'B' | b'H' | b'I' | b'L' | b'Q' | b'N' => "BHIQ",
-        b'?' => "?",
-        _ => "",
-    };
-    let found = DTYPES
-        .iter()
-        .find(|dtype| dtype.size == size && family.contains(dtype.format));
-    match found {
-        Some(dtype) if same_order && cfg!(target_endian = "little") => Ok(*dtype),
-        Some(dtype) => {
-            let what = format!(
-                "is an array of {} in big-endian byte order, which cannot be sent",
-                dtype.name
-            );
-            let help = format!("convert it with `.astype(\"{}\")`", dtype.name);
-            Err(EncodeError::new(what).help(help))
-        }
-        None => {
-            let name = dtype_name(array).unwrap_or_else(|| match kind {
-                b'u' | b'w' => "text".to_owned(),
-                _ => format!("elements {format:?}"),
-            });
-            Err(other_elements(&name))
-        }
+/// The element type of a buffer.
+fn known(array: &Bound<'_, PyAny>, view: &View<'_>) -> Result<DType, EncodeError> {
+    match DType::of_buffer(view.format, view.item_size) {
+        Some((dtype, true)) => Ok(dtype),
+        Some((dtype, false)) => Err(refusal::byte_order(array, Some(&dtype))),
+        None => Err(refusal::elements(array, view.format)),
     }
 }
 
@@ -262,26 +182,27 @@ pub(crate) fn decode<'py>(py: Python<'py>, block: &[u8]) -> PyResult<Bound<'py, 
     match kinds::NDARRAY.get(py) {
         Ok(_) => {
             let numpy = py.import("numpy")?;
-            let flat = numpy.call_method1("frombuffer", (data, dtype.name))?;
+            let flat = numpy.call_method1("frombuffer", (data, &*dtype.name()))?;
             flat.call_method1("reshape", (shape,))
         }
         Err(_) => kinds::ARRAY
             .get(py)?
-            .call1((dtype.name, dtype.format, shape, data)),
+            .call1((&*dtype.name(), dtype.format, shape, data)),
     }
 }
 
 /// Type, shape and data of a block.
 fn read(block: &[u8]) -> Result<(DType, Vec<usize>, &[u8]), String> {
-    let Some((&[version, code, dimensions, ..], rest)) = block.split_first_chunk::<FIXED>() else {
+    let Some((&[version, code, dimensions, unit, ref count @ ..], rest)) =
+        block.split_first_chunk::<FIXED>()
+    else {
         return Err("the header of an array is cut short".to_owned());
     };
     if version != VERSION {
         return Err(format!("version {version} of arrays is unknown"));
     }
-    let dtype = DTYPES
-        .iter()
-        .find(|dtype| dtype.code == code)
+    let count = u32::from_le_bytes(*count);
+    let dtype = DType::of_wire(code, Step { unit, count })
         .ok_or_else(|| format!("type {code} of array elements is unknown"))?;
     let dimensions = usize::from(dimensions);
     if dimensions > MAX_DIMENSIONS {
@@ -306,7 +227,7 @@ fn read(block: &[u8]) -> Result<(DType, Vec<usize>, &[u8]), String> {
     }
     let expected = if shape.contains(&0) { 0 } else { size };
     if expected == data.len() {
-        return Ok((*dtype, shape, data));
+        return Ok((dtype, shape, data));
     }
     Err(format!(
         "the array has {} bytes of data where its type and shape ask for {expected}",

@@ -3,7 +3,9 @@
 use std::fmt;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
+use pyo3::types::{
+    PyBool, PyBytes, PyDict, PyFloat, PyFrozenSet, PyInt, PyList, PyString, PyTuple,
+};
 
 use crate::array;
 use crate::kinds;
@@ -73,6 +75,9 @@ fn of_token<'py>(
         Token::Bin(bytes) => PyBytes::new(py, bytes).into_any(),
         Token::Array(count) => {
             let depth = deeper(scanner, depth)?;
+            if let Some(count) = scanner.set(count) {
+                return set(py, scanner, count, depth);
+            }
             let mut items = Vec::with_capacity(count);
             for _ in 0..count {
                 items.push(value(py, scanner, depth)?);
@@ -92,7 +97,7 @@ fn of_token<'py>(
     })
 }
 
-/// Decodes a key of a map: an array is a tuple there.
+/// Decodes a key of a map, or an item of a set: an array is a tuple there.
 fn key<'py>(
     py: Python<'py>,
     scanner: &mut Scanner<'_>,
@@ -103,11 +108,35 @@ fn key<'py>(
         token => return of_token(py, scanner, token, depth),
     };
     let depth = deeper(scanner, depth)?;
+    match scanner.set(count) {
+        Some(count) => set(py, scanner, count, depth),
+        None => Ok(PyTuple::new(py, keys(py, scanner, count, depth)?)?.into_any()),
+    }
+}
+
+/// The items of a tuple or a set, which can be keys themselves.
+fn keys<'py>(
+    py: Python<'py>,
+    scanner: &mut Scanner<'_>,
+    count: usize,
+    depth: usize,
+) -> Result<Vec<Bound<'py, PyAny>>, DecodeError> {
     let mut items = Vec::with_capacity(count);
     for _ in 0..count {
         items.push(key(py, scanner, depth)?);
     }
-    Ok(PyTuple::new(py, items)?.into_any())
+    Ok(items)
+}
+
+#[cold]
+fn set<'py>(
+    py: Python<'py>,
+    scanner: &mut Scanner<'_>,
+    count: usize,
+    depth: usize,
+) -> Result<Bound<'py, PyAny>, DecodeError> {
+    let items = keys(py, scanner, count, depth)?;
+    Ok(PyFrozenSet::new(py, items)?.into_any())
 }
 
 fn deeper(scanner: &Scanner<'_>, depth: usize) -> Result<usize, Malformed> {

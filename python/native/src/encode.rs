@@ -114,7 +114,7 @@ fn other(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Result<()
         return unordered(value, set.len(), out, depth);
     }
     if let Ok(set) = value.cast::<PyFrozenSet>() {
-        return unordered(value, set.len(), out, depth);
+        return frozen_set(set, out, depth);
     }
     if times::encode(value, out)? || extension(value, out).map_err(|error| failed(value, &error))? {
         return Ok(());
@@ -177,6 +177,25 @@ fn unordered(
     array(items.into_iter(), count, out, depth)
 }
 
+/// A set that can be a key, and so has items that can be keys.
+fn frozen_set(
+    set: &Bound<'_, PyFrozenSet>,
+    out: &mut Vec<u8>,
+    depth: usize,
+) -> Result<(), EncodeError> {
+    let items = set
+        .try_iter()
+        .and_then(Iterator::collect::<PyResult<Vec<_>>>);
+    let items = items.map_err(|error| failed(set, &error))?;
+    let depth = deeper(depth)?;
+    write(out, Token::Array(items.len() + 1));
+    write(out, Token::Ext(ext::SET, &[]));
+    let mut items = items.iter().enumerate();
+    items.try_for_each(|(index, item)| {
+        hashable(item, out, depth, &SET_ITEM).map_err(|error| error.inside(|| format!("[{index}]")))
+    })
+}
+
 fn map(dict: &Bound<'_, PyDict>, out: &mut Vec<u8>, depth: usize) -> Result<(), EncodeError> {
     let depth = deeper(depth)?;
     let count = dict.len();
@@ -226,17 +245,39 @@ fn entry(
     any(item, out, depth).map_err(|error| error.inside(|| step(key)))
 }
 
-/// A key of a map. An array becomes a tuple at the other end; what else is sent as a container would be another key there, or none.
+/// Where a value must be one that can be a key.
+struct Place {
+    refused: &'static str,
+    help: &'static str,
+}
+
+const KEY: Place = Place {
+    refused: "as a key, which the other end cannot have as a key",
+    help: "use a text, a number, a tuple or a frozenset as the key",
+};
+
+const SET_ITEM: Place = Place {
+    refused: "in a frozenset, which the other end cannot have in one",
+    help: "send `list(value)` in place of the frozenset",
+};
+
+/// A key of a map.
 fn key(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Result<(), EncodeError> {
     match value.cast_exact::<PyString>() {
         Ok(text) => string(text, out),
-        Err(_) => other_key(value, out, depth),
+        Err(_) => hashable(value, out, depth, &KEY),
     }
 }
 
-/// A key that is no text, as nearly all keys are: apart, so that maps with texts do not pay for it.
+/// A key that is no text, as nearly all keys are, or an item of a set: apart, so that maps with texts do not pay for it. An array becomes
+/// a tuple at the other end; what else is sent as a container would be another key there, or none.
 #[inline(never)]
-fn other_key(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Result<(), EncodeError> {
+fn hashable(
+    value: &Bound<'_, PyAny>,
+    out: &mut Vec<u8>,
+    depth: usize,
+    place: &Place,
+) -> Result<(), EncodeError> {
     if let Ok(number) = value.cast_exact::<PyInt>() {
         return int(number, out);
     }
@@ -244,13 +285,17 @@ fn other_key(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Resul
         let depth = deeper(depth)?;
         write(out, Token::Array(items.len()));
         return items.iter().enumerate().try_for_each(|(index, item)| {
-            key(&item, out, depth).map_err(|error| error.inside(|| format!("[{index}]")))
+            hashable(&item, out, depth, place)
+                .map_err(|error| error.inside(|| format!("[{index}]")))
         });
+    }
+    if let Ok(set) = value.cast::<PyFrozenSet>() {
+        return frozen_set(set, out, depth);
     }
     if kinds::ENUM.is_instance(value) {
         let plain = value.getattr("value");
         let plain = plain.map_err(|error| failed(value, &error))?;
-        return key(&plain, out, deeper(depth)?);
+        return hashable(&plain, out, deeper(depth)?, place);
     }
     let start = out.len();
     any(value, out, depth)?;
@@ -258,11 +303,8 @@ fn other_key(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Resul
     if !container && !array::is_array(value) {
         return Ok(());
     }
-    let what = format!(
-        "is a {} as a key, which the other end cannot have as a key",
-        type_name(value)
-    );
-    Err(EncodeError::new(what).help("use a text, a number or a tuple as the key"))
+    let what = format!("is a {} {}", type_name(value), place.refused);
+    Err(EncodeError::new(what).help(place.help))
 }
 
 /// The kinds of values besides times that have an extension type; false when it is none of them.

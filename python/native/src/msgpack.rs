@@ -12,6 +12,8 @@ pub(crate) mod ext {
     pub(crate) const UUID: i8 = 5;
     pub(crate) const DECIMAL: i8 = 6;
     pub(crate) const ARRAY: i8 = 7;
+    /// Without data, as the first item of a list: the others are those of a frozenset.
+    pub(crate) const SET: i8 = 9;
 }
 
 /// One value, or the header of a container whose items follow.
@@ -107,6 +109,18 @@ impl<'a> Scanner<'a> {
     fn extension(&mut self, length: usize) -> Result<Token<'a>, Malformed> {
         let kind = i8::from_be_bytes(self.array()?);
         Ok(Token::Ext(kind, self.take(length)?))
+    }
+
+    /// Takes the mark of a set, if it is what follows the header of a list of `count` items; the number of the other items.
+    pub(crate) fn set(&mut self, count: usize) -> Option<usize> {
+        const MARK: [u8; 3] = [0xc7, 0, ext::SET as u8];
+        // Most lists do not begin with an extension.
+        if *self.data.get(self.at)? != MARK[0] || !self.data[self.at..].starts_with(&MARK) {
+            return None;
+        }
+        let others = count.checked_sub(1)?;
+        self.at += MARK.len();
+        Some(others)
     }
 
     /// The next token.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 use super::{Change, ChangeBatch, ChangeKind, Origin, WatchFilter};
-use crate::session::flat_bytes;
+use crate::session::value_bytes;
 use crate::{Value, VariableType};
 
 /// Changes looked at in one go, so that a filter that wants little does not hold the lock for long.
@@ -39,7 +39,7 @@ impl Log {
     pub(crate) fn push(&mut self, draft: Draft, max_changes: usize, max_bytes: usize) {
         self.last += 1;
         if let Some(newest) = self.changes.back() {
-            self.bytes += flat_bytes(&newest.value);
+            self.bytes += value_bytes(&newest.value);
         }
         self.changes.push_back(Arc::new(Change {
             seq: self.last,
@@ -53,7 +53,7 @@ impl Log {
         while self.changes.len() > 1 && (self.changes.len() > max_changes || self.bytes > max_bytes)
         {
             let oldest = self.changes.pop_front().expect("there are several");
-            self.bytes -= flat_bytes(&oldest.value);
+            self.bytes -= value_bytes(&oldest.value);
         }
     }
 
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn the_newest_change_is_kept_whatever_its_size() {
-        let each = flat_bytes(&Value::from("x".repeat(100)));
+        let each = value_bytes(&Value::from("x".repeat(100)));
         assert_eq!(log(5, 100, 0).changes.len(), 1);
         assert_eq!(log(9, 100, 2 * each).changes.len(), 3);
     }

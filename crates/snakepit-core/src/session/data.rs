@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::change::log::Log;
 use crate::variable::spec::Spec;
-use crate::{Metadata, Value, Variable};
+use crate::{Metadata, Payload, Value, Variable};
 
 /// What one session has.
 #[derive(Debug, Default)]
@@ -27,7 +27,7 @@ pub(super) struct Held {
 impl Held {
     /// Bytes counted against the quotas.
     pub(super) fn bytes(&self) -> usize {
-        self.spec.bytes() + flat_bytes(&self.value)
+        self.spec.bytes() + value_bytes(&self.value)
     }
 
     pub(super) fn to_variable(&self) -> Variable {
@@ -49,18 +49,22 @@ pub(super) struct Program {
     pub(super) bytes: usize,
 }
 
-/// Bytes of a value of a variable, which is never a list or a map.
-pub(crate) fn flat_bytes(value: &Value) -> usize {
-    size_of::<Value>() + payload_bytes(value)
+/// Bytes of a value of a variable, whose depth was checked when it was accepted.
+pub(crate) fn value_bytes(value: &Value) -> usize {
+    deep_bytes(value, Payload::MAX_DEPTH).unwrap_or_default()
 }
 
 /// Bytes of any value, or nothing when it nests deeper than `depth`.
-pub(super) fn deep_bytes(value: &Value, depth: usize) -> Option<usize> {
+pub(crate) fn deep_bytes(value: &Value, depth: usize) -> Option<usize> {
     let own = size_of::<Value>();
     let inner = |value| deep_bytes(value, depth.checked_sub(1)?);
     Some(match value {
         Value::List(items) => {
             let items = items.iter().map(inner).sum::<Option<usize>>();
+            own + items?
+        }
+        Value::FrozenSet(set) => {
+            let items = set.items().iter().map(inner).sum::<Option<usize>>();
             own + items?
         }
         Value::Map(pairs) => {
@@ -74,7 +78,7 @@ pub(super) fn deep_bytes(value: &Value, depth: usize) -> Option<usize> {
     })
 }
 
-/// Bytes of the text, the bytes or the numbers of a value; 0 for all others.
+/// Bytes of the texts, the bytes and the numbers of arrays in a value.
 pub(crate) fn payload_bytes(value: &Value) -> usize {
     match value {
         Value::Str(text)
@@ -84,6 +88,12 @@ pub(crate) fn payload_bytes(value: &Value) -> usize {
         | Value::Decimal(text) => text.len(),
         Value::Bytes(data) => data.len(),
         Value::Array(tensor) => tensor.data().len(),
+        Value::List(items) => items.iter().map(payload_bytes).sum(),
+        Value::FrozenSet(set) => set.items().iter().map(payload_bytes).sum(),
+        Value::Map(pairs) => pairs
+            .iter()
+            .map(|(key, value)| payload_bytes(key) + payload_bytes(value))
+            .sum(),
         _ => 0,
     }
 }

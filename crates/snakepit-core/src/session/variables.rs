@@ -227,8 +227,8 @@ impl Session {
                 return Err(stale(old, expected));
             }
             specs.push(Arc::clone(&old.spec));
-            removed += super::flat_bytes(&old.value);
-            added += super::flat_bytes(&new.value);
+            removed += super::value_bytes(&old.value);
+            added += super::value_bytes(&new.value);
         }
         if !checked
             .iter()

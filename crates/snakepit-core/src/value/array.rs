@@ -5,12 +5,12 @@ use serde::ser::{Serialize, Serializer};
 
 use super::Value;
 use super::kinds::{code, write};
-use crate::{DType, Tensor};
+use crate::{DType, Tensor, TimeStep};
 
 /// Version of the block's layout.
 const VERSION: u8 = 1;
 
-/// Version, type, number of dimensions, padding.
+/// Version, type, number of dimensions; unit and number of units of a time.
 const FIXED: usize = 8;
 
 impl Serialize for Tensor {
@@ -18,7 +18,12 @@ impl Serialize for Tensor {
         let shape = self.shape();
         let mut block = Vec::with_capacity(FIXED + 8 * shape.len() + self.data().len());
         let dimensions = u8::try_from(shape.len()).expect("dimensions are limited");
-        block.extend_from_slice(&[VERSION, self.dtype().code(), dimensions, 0, 0, 0, 0, 0]);
+        let (unit, count) = self
+            .dtype()
+            .step()
+            .map_or((0, 0), |step| (step.unit() as u8, step.count()));
+        block.extend_from_slice(&[VERSION, self.dtype().code(), dimensions, unit]);
+        block.extend_from_slice(&count.to_le_bytes());
         for length in shape {
             block.extend_from_slice(&(*length as u64).to_le_bytes());
         }
@@ -29,13 +34,15 @@ impl Serialize for Tensor {
 
 /// Reads a block; the array shares its memory.
 pub(super) fn read(block: &bytes::Bytes) -> Result<Tensor, String> {
-    let Some(&[version, dtype, dimensions, ..]) = block.first_chunk::<FIXED>() else {
+    let Some(&[version, dtype, dimensions, unit, ref count @ ..]) = block.first_chunk::<FIXED>()
+    else {
         return Err("the header of an array is cut short".to_owned());
     };
     if version != VERSION {
         return Err(format!("version {version} of arrays is unknown"));
     }
-    let dtype = DType::from_code(dtype)
+    let step = TimeStep::from_wire(unit, u32::from_le_bytes(*count));
+    let dtype = DType::from_wire(dtype, step)
         .ok_or_else(|| format!("type {dtype} of array elements is unknown"))?;
     let data = FIXED + 8 * usize::from(dimensions);
     let Some(lengths) = block.get(FIXED..data) else {
@@ -51,63 +58,11 @@ pub(super) fn read(block: &bytes::Bytes) -> Result<Tensor, String> {
 
 impl<'de> Deserialize<'de> for Tensor {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = Value::deserialize(deserializer)?;
-        if let Value::Array(tensor) = value {
-            return Ok(tensor);
-        }
-        nested(&value).ok_or_else(|| D::Error::custom("expected an array of numbers"))
-    }
-}
-
-/// The array of nested lists of equal lengths: truth values, whole numbers, or floating-point numbers as soon as there is one.
-fn nested(value: &Value) -> Option<Tensor> {
-    let mut shape = Vec::new();
-    let mut inner = value;
-    while let Value::List(items) = inner {
-        shape.push(items.len());
-        match items.first() {
-            Some(first) => inner = first,
-            None => break,
+        match Value::deserialize(deserializer)? {
+            Value::Array(tensor) => Ok(tensor),
+            value => Self::from_lists(&value, None).map_err(|found| {
+                D::Error::custom(format_args!("expected an array of numbers, got {found}"))
+            }),
         }
     }
-    let mut leaves = Vec::new();
-    flatten(value, &shape, &mut leaves)?;
-    let tensor = if let Some(flags) = each(&leaves, |leaf| match leaf {
-        Value::Bool(flag) => Some(u8::from(*flag)),
-        _ => None,
-    }) && !flags.is_empty()
-    {
-        Tensor::new(DType::Bool, [flags.len()], flags).ok()?
-    } else if let Some(numbers) = each(&leaves, |leaf| match leaf {
-        Value::Int(number) => Some(*number),
-        _ => None,
-    }) && !numbers.is_empty()
-    {
-        Tensor::from(numbers)
-    } else {
-        Tensor::from(each(&leaves, |leaf| match leaf {
-            Value::Float(number) => Some(*number),
-            Value::Int(number) => Some(*number as f64),
-            Value::UInt(number) => Some(*number as f64),
-            _ => None,
-        })?)
-    };
-    tensor.reshape(shape).ok()
-}
-
-fn flatten<'a>(value: &'a Value, shape: &[usize], leaves: &mut Vec<&'a Value>) -> Option<()> {
-    match (shape.split_first(), value) {
-        (None, leaf) => leaves.push(leaf),
-        (Some((length, rest)), Value::List(items)) if items.len() == *length => {
-            for item in items {
-                flatten(item, rest, leaves)?;
-            }
-        }
-        _ => return None,
-    }
-    Some(())
-}
-
-fn each<T>(leaves: &[&Value], convert: impl Fn(&Value) -> Option<T>) -> Option<Vec<T>> {
-    leaves.iter().map(|leaf| convert(leaf)).collect()
 }

@@ -65,6 +65,10 @@ impl<'de> Deserializer<'de> for Described<'de> {
             Value::List(items) => {
                 visitor.visit_seq(SeqDeserializer::new(items.iter().map(Described)))
             }
+            Value::FrozenSet(set) => {
+                let items = set.items().iter().map(Described);
+                visitor.visit_seq(SeqDeserializer::new(items))
+            }
             Value::Map(pairs) => {
                 let pairs = pairs
                     .iter()

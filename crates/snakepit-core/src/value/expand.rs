@@ -1,12 +1,12 @@
-//! Arrays of a payload as lists, for types that know only lists.
+//! Arrays and sets of a payload as lists, for types that know only lists.
 
 use bytes::Bytes;
 
 use super::array;
 use super::kinds::code;
-use crate::{DType, Tensor};
+use crate::{DType, Payload, Tensor};
 
-/// The payload with every array written as nested lists; `None` when it has none, or is malformed.
+/// The payload with every array written as nested lists, and every set as a list; `None` when it has none, or is malformed.
 ///
 /// The values of a payload stand one after the other, containers before their items, so that it takes no recursion.
 pub(crate) fn arrays(payload: &Bytes) -> Option<Bytes> {
@@ -21,6 +21,12 @@ pub(crate) fn arrays(payload: &Bytes) -> Option<Bytes> {
             copied = token.end;
         }
         at = token.end;
+        if let Some(items) = token.items.filter(|_| payload[at..].starts_with(&SET)) {
+            out.extend_from_slice(&payload[copied..token.start]);
+            length(u32::try_from(items).ok()?.checked_sub(1)?, &mut out);
+            at += SET.len();
+            copied = at;
+        }
     }
     if copied == 0 {
         return None;
@@ -42,8 +48,14 @@ pub(crate) fn broken_text(payload: &[u8]) -> Option<usize> {
     None
 }
 
+/// The mark of a set, as the encoders write it.
+const SET: [u8; 3] = [0xc7, 0, code::SET as u8];
+
 /// Where one value lies, or the header of one that has items.
 struct Token {
+    start: usize,
+    /// Number of the items of a list.
+    items: Option<usize>,
     array: bool,
     text: bool,
     data: usize,
@@ -85,7 +97,15 @@ impl Token {
         let start = at + 1 + header;
         let end = start.checked_add(data)?;
         let extension = matches!(marker, 0xc7..=0xc9 | 0xd4..=0xd8);
+        let items = match marker {
+            0x90..=0x9f => Some(usize::from(marker & 0x0f)),
+            0xdc => length(2),
+            0xdd => length(4),
+            _ => None,
+        };
         (end <= bytes.len()).then(|| Self {
+            start: at,
+            items,
             text: matches!(marker, 0xa0..=0xbf | 0xd9..=0xdb),
             array: extension && bytes[start - 1] == code::ARRAY as u8,
             data: start,
@@ -116,18 +136,23 @@ fn level(
     elements: &mut std::slice::ChunksExact<'_, u8>,
     out: &mut Vec<u8>,
 ) {
-    let Some((length, rest)) = shape.split_first() else {
+    let Some((len, rest)) = shape.split_first() else {
         if let Some(bytes) = elements.next() {
             element(dtype, bytes, out);
         }
         return;
     };
-    out.push(0xdd);
-    let length = u32::try_from(*length).expect("payloads are below 4 GiB");
-    out.extend_from_slice(&length.to_be_bytes());
-    for _ in 0..length {
+    let items = u32::try_from(*len).expect("payloads are below 4 GiB");
+    length(items, out);
+    for _ in 0..items {
         level(rest, dtype, elements, out);
     }
+}
+
+/// The header of a list.
+fn length(items: u32, out: &mut Vec<u8>) {
+    out.push(0xdd);
+    out.extend_from_slice(&items.to_be_bytes());
 }
 
 fn element(dtype: DType, bytes: &[u8], out: &mut Vec<u8>) {
@@ -146,6 +171,13 @@ fn element(dtype: DType, bytes: &[u8], out: &mut Vec<u8>) {
         DType::Int16 => 0xd1,
         DType::Int32 => 0xd2,
         DType::Int64 => 0xd3,
+        _ => {
+            // Only what nests too deep has no encoding.
+            if let Ok(value) = Payload::encode(&dtype.read(bytes)) {
+                out.extend_from_slice(&value.bytes);
+            }
+            return;
+        }
     };
     out.push(marker);
     // MessagePack is big-endian.

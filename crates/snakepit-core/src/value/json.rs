@@ -31,8 +31,10 @@ impl Value {
     /// Work and memory are linear in the value. [`json_text`](Self::json_text) writes the same without building it, and with the keys in
     /// their order.
     ///
+    /// A set is a list.
+    ///
     /// # Errors
-    /// [`JsonError::SameKey`] when two keys of a map are the same text.
+    /// [`JsonError::SameKey`] when two keys of a map are the same text, [`JsonError::SetKey`] when a key is a set.
     pub fn to_json(&self) -> Result<Json, JsonError> {
         check_keys(self)?;
         Ok(self.json())
@@ -58,6 +60,7 @@ impl Value {
                 object([(BYTES, Json::from(text))])
             }
             Self::List(items) => items.iter().map(Self::json).collect(),
+            Self::FrozenSet(set) => set.items().iter().map(Self::json).collect(),
             Self::Map(pairs) => pairs
                 .iter()
                 .map(|(key, value)| (key_text(key), value.json()))
@@ -152,7 +155,8 @@ fn settle(value: &mut Value) -> Result<(), JsonError> {
     }
 }
 
-/// Refuses a map of which two keys are the same text. Keys that are texts already cannot be.
+/// Refuses a map of which two keys are the same text, or a key has a set in it, which has no order and so no text. Keys that are texts
+/// already are neither.
 pub(super) fn check_keys(value: &Value) -> Result<(), JsonError> {
     match value {
         Value::List(items) => items.iter().try_for_each(check_keys),
@@ -160,6 +164,9 @@ pub(super) fn check_keys(value: &Value) -> Result<(), JsonError> {
             if pairs.iter().any(|(key, _)| !matches!(key, Value::Str(_))) {
                 let mut keys = HashSet::with_capacity(pairs.len());
                 for (key, _) in pairs {
+                    if has_set(key) {
+                        return Err(JsonError::SetKey(shown(&key.to_string())));
+                    }
                     let text = key_text(key);
                     if keys.contains(&text) {
                         return Err(JsonError::SameKey(shown(&text)));
@@ -170,6 +177,14 @@ pub(super) fn check_keys(value: &Value) -> Result<(), JsonError> {
             pairs.iter().try_for_each(|(_, value)| check_keys(value))
         }
         _ => Ok(()),
+    }
+}
+
+fn has_set(key: &Value) -> bool {
+    match key {
+        Value::FrozenSet(_) => true,
+        Value::List(items) => items.iter().any(has_set),
+        _ => false,
     }
 }
 
@@ -197,7 +212,7 @@ fn array(tensor: &Tensor) -> Json {
         Value::Array(tensor) => {
             let flat = tensor.flat().into_iter();
             let array = object([
-                ("dtype", Json::from(tensor.dtype().name())),
+                ("dtype", Json::from(&*tensor.dtype().name())),
                 ("shape", tensor.shape().to_vec().into()),
                 ("data", flat.map(|element| element.json()).collect()),
             ]);

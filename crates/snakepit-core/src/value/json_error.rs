@@ -18,6 +18,11 @@ pub enum JsonError {
     /// Two keys of a map are the same text, which all keys are in JSON.
     #[error("two keys of a map are the text {0:?} in JSON")]
     SameKey(String),
+    /// A key is a set, which has no order and so no text of its own.
+    #[error(
+        "the set {0} is a key of a map, which JSON has no text for: send the pairs as a list, or a text for each key"
+    )]
+    SetKey(String),
 }
 
 impl JsonError {

@@ -19,6 +19,8 @@ pub(super) mod code {
     pub(crate) const UUID: i8 = 5;
     pub(crate) const DECIMAL: i8 = 6;
     pub(crate) const ARRAY: i8 = 7;
+    /// Without data, as the first item of a list: the others are those of a set.
+    pub(crate) const SET: i8 = 9;
 }
 
 /// Writes an extension.

@@ -4,12 +4,12 @@ use std::cell::Cell;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use serde::ser::{Error as _, Serialize, SerializeMap, Serializer};
+use serde::ser::{Error as _, Serialize, SerializeMap, SerializeSeq, Serializer};
 
-use super::Value;
 use super::array;
 use super::kinds::{Extension, code, micros, text, uuid, write};
 use super::shared;
+use super::{FrozenSet, Value};
 use crate::Payload;
 
 impl Serialize for Value {
@@ -42,7 +42,27 @@ impl Serialize for Value {
             Self::Uuid(value) => write(serializer, code::UUID, value),
             Self::Decimal(value) => write(serializer, code::DECIMAL, value.as_bytes()),
             Self::Array(value) => value.serialize(serializer),
+            Self::FrozenSet(set) => {
+                let _level = Level::enter()?;
+                let items = set.items();
+                let mut list = serializer.serialize_seq(Some(items.len() + 1))?;
+                list.serialize_element(&Mark)?;
+                for item in items {
+                    check_key(item).map_err(S::Error::custom)?;
+                    list.serialize_element(item)?;
+                }
+                list.end()
+            }
         }
+    }
+}
+
+/// The first item of a list that makes it a set.
+struct Mark;
+
+impl Serialize for Mark {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        write(serializer, code::SET, &[])
     }
 }
 
@@ -83,16 +103,17 @@ impl<'de> Deserialize<'de> for Value {
 /// A length on the wire is a claim, not a fact: reserve no more than this before the items have come.
 const TRUSTED: usize = 1024;
 
-/// A key of a map must be one that a Python dictionary can have, a tuple being a list here.
+/// A key of a map, or an item of a set, must be one that a Python dictionary can have, a tuple being a list here.
 fn check_key(key: &Value) -> Result<(), &'static str> {
     match key {
-        Value::Map(_) => {
-            Err("a map is the key of another map, which no dictionary of Python can have")
-        }
+        Value::Map(_) => Err(
+            "a map is the key of another map or in a set, which no dictionary of Python can have",
+        ),
         Value::Array(_) => {
-            Err("an array is the key of a map, which no dictionary of Python can have")
+            Err("an array is the key of a map or in a set, which no dictionary of Python can have")
         }
         Value::List(items) => items.iter().try_for_each(check_key),
+        Value::FrozenSet(set) => set.items().iter().try_for_each(check_key),
         _ => Ok(()),
     }
 }
@@ -152,21 +173,34 @@ impl<'de> Visitor<'de> for ValueVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let count = access.size_hint().unwrap_or(0);
+        let Some(first) = access.next_element()? else {
+            return Ok(Value::List(Vec::new()));
+        };
         let mut items = Vec::with_capacity(count.min(TRUSTED));
+        let is_set = match first {
+            First::Mark => true,
+            First::Item(item) => {
+                items.push(item);
+                false
+            }
+        };
         while let Some(item) = access.next_element()? {
+            if is_set {
+                check_key(&item).map_err(refused)?;
+            }
             items.push(item);
         }
-        Ok(Value::List(items))
+        Ok(match is_set {
+            true => Value::FrozenSet(FrozenSet::new(items)),
+            false => Value::List(items),
+        })
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let count = access.size_hint().unwrap_or(0);
         let mut pairs = Vec::with_capacity(count.min(TRUSTED));
         while let Some(key) = access.next_key()? {
-            check_key(&key).map_err(|reason| {
-                shared::refuse();
-                A::Error::custom(reason)
-            })?;
+            check_key(&key).map_err(refused)?;
             pairs.push((key, access.next_value()?));
         }
         Ok(Value::Map(pairs))
@@ -176,20 +210,94 @@ impl<'de> Visitor<'de> for ValueVisitor {
         self,
         deserializer: D,
     ) -> Result<Value, D::Error> {
-        let Extension { code, data } = Extension::read(deserializer)?;
-        match code {
-            code::DATE_TIME => text(data).map(Value::DateTime),
-            code::DATE => text(data).map(Value::Date),
-            code::TIME => text(data).map(Value::Time),
-            code::DURATION => micros(&data).map(Value::Duration),
-            code::UUID => uuid(&data).map(Value::Uuid),
-            code::DECIMAL => text(data).map(Value::Decimal),
-            code::ARRAY => array::read(&data)
-                .map(Value::Array)
-                .map_err(D::Error::custom),
-            _ => Err(D::Error::custom(format_args!(
-                "extension {code} is unknown"
-            ))),
+        of_extension(Extension::read(deserializer)?)
+    }
+}
+
+fn refused<E: Error>(reason: &str) -> E {
+    shared::refuse();
+    E::custom(reason)
+}
+
+fn of_extension<E: Error>(extension: Extension) -> Result<Value, E> {
+    let Extension { code, data } = extension;
+    match code {
+        code::DATE_TIME => text(data).map(Value::DateTime),
+        code::DATE => text(data).map(Value::Date),
+        code::TIME => text(data).map(Value::Time),
+        code::DURATION => micros(&data).map(Value::Duration),
+        code::UUID => uuid(&data).map(Value::Uuid),
+        code::DECIMAL => text(data).map(Value::Decimal),
+        code::ARRAY => array::read(&data).map(Value::Array).map_err(E::custom),
+        code::SET => Err(refused("the mark of a set stands outside of one")),
+        _ => Err(E::custom(format_args!("extension {code} is unknown"))),
+    }
+}
+
+/// The first item of a list.
+enum First {
+    Mark,
+    Item(Value),
+}
+
+impl<'de> Deserialize<'de> for First {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(FirstVisitor)
+    }
+}
+
+struct FirstVisitor;
+
+macro_rules! items {
+    ($($method:ident($type:ty))*) => {$(
+        fn $method<E: Error>(self, value: $type) -> Result<First, E> {
+            ValueVisitor.$method(value).map(First::Item)
+        }
+    )*};
+}
+
+impl<'de> Visitor<'de> for FirstVisitor {
+    type Value = First;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        ValueVisitor.expecting(f)
+    }
+
+    items! {
+        visit_bool(bool) visit_i64(i64) visit_u64(u64) visit_f64(f64) visit_str(&str) visit_string(String) visit_bytes(&[u8])
+        visit_byte_buf(Vec<u8>)
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<First, E> {
+        Ok(First::Item(Value::Null))
+    }
+
+    fn visit_none<E: Error>(self) -> Result<First, E> {
+        Ok(First::Item(Value::Null))
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<First, D::Error> {
+        First::deserialize(deserializer)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, access: A) -> Result<First, A::Error> {
+        ValueVisitor.visit_seq(access).map(First::Item)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, access: A) -> Result<First, A::Error> {
+        ValueVisitor.visit_map(access).map(First::Item)
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(
+        self,
+        deserializer: D,
+    ) -> Result<First, D::Error> {
+        match Extension::read(deserializer)? {
+            Extension {
+                code: code::SET,
+                data,
+            } if data.is_empty() => Ok(First::Mark),
+            extension => of_extension(extension).map(First::Item),
         }
     }
 }

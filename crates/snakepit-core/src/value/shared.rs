@@ -32,7 +32,7 @@ impl Seen {
 }
 
 /// Notes that a value was refused for what it is.
-pub(super) fn refuse() {
+pub(crate) fn refuse() {
     let seen = SEEN.get();
     SEEN.set(Seen {
         refusal: true,

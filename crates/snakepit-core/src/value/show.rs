@@ -23,6 +23,13 @@ impl fmt::Display for Value {
                 }
                 f.write_str("]")
             }
+            Self::FrozenSet(set) => {
+                f.write_str("{")?;
+                for (index, item) in set.items().iter().enumerate() {
+                    write!(f, "{}{item}", if index == 0 { "" } else { ", " })?;
+                }
+                f.write_str("}")
+            }
             Self::Map(pairs) => {
                 f.write_str("{")?;
                 for (index, (key, value)) in pairs.iter().enumerate() {

@@ -21,7 +21,7 @@ impl Value {
     /// The value as JSON text, to be written somewhere, by the rules of [`to_json`](Self::to_json); keys are in the order of their map.
     ///
     /// # Errors
-    /// [`JsonError::SameKey`] when two keys of a map are the same text.
+    /// [`JsonError::SameKey`] when two keys of a map are the same text, [`JsonError::SetKey`] when a key is a set.
     pub fn json_text(&self) -> Result<JsonText<'_>, JsonError> {
         check_keys(self)?;
         Ok(JsonText(self))
@@ -87,6 +87,7 @@ fn any(value: &Value, out: &mut dyn Write) -> fmt::Result {
             out.write_str("\"}")
         }
         Value::List(items) => list(items, out),
+        Value::FrozenSet(set) => list(set.items(), out),
         Value::Map(pairs) => {
             out.write_str("{")?;
             for (index, (key, value)) in pairs.iter().enumerate() {
@@ -125,16 +126,8 @@ pub(super) fn key_text(key: &Value, out: &mut dyn Write) -> fmt::Result {
         | Value::Decimal(text) => out.write_str(text),
         Value::Float(value) if !value.is_finite() => out.write_str(&float(*value)),
         Value::Uuid(bytes) => out.write_str(&uuid_text(bytes)),
-        Value::List(items) => {
-            out.write_str("[")?;
-            for (index, item) in items.iter().enumerate() {
-                if index > 0 {
-                    out.write_str(",")?;
-                }
-                inner_key(item, out)?;
-            }
-            out.write_str("]")
-        }
+        Value::List(items) => inner_keys(items, out),
+        Value::FrozenSet(set) => inner_keys(set.items(), out),
         Value::Map(pairs) => {
             out.write_str("{")?;
             for (index, (key, value)) in pairs.iter().enumerate() {
@@ -151,10 +144,21 @@ pub(super) fn key_text(key: &Value, out: &mut dyn Write) -> fmt::Result {
     }
 }
 
+fn inner_keys(items: &[Value], out: &mut dyn Write) -> fmt::Result {
+    out.write_str("[")?;
+    for (index, item) in items.iter().enumerate() {
+        if index > 0 {
+            out.write_str(",")?;
+        }
+        inner_key(item, out)?;
+    }
+    out.write_str("]")
+}
+
 /// A part of a key that is a container.
 fn inner_key(value: &Value, out: &mut dyn Write) -> fmt::Result {
     match value {
-        Value::List(_) | Value::Map(_) => key_text(value, out),
+        Value::List(_) | Value::FrozenSet(_) | Value::Map(_) => key_text(value, out),
         leaf => any(leaf, out),
     }
 }

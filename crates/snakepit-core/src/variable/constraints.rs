@@ -18,10 +18,10 @@ pub struct Constraints {
     /// Largest number (integer, float; every element of an embedding or a tensor).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max: Option<Value>,
-    /// Fewest characters (string, module).
+    /// Fewest characters (string, module), items (list) or entries (map).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_length: Option<usize>,
-    /// Most characters (string, module).
+    /// Most characters (string, module), items (list) or entries (map).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_length: Option<usize>,
     /// A regular expression that the whole text must match (string, module).
@@ -33,10 +33,10 @@ pub struct Constraints {
     /// The allowed modules (module).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allowed_modules: Option<Vec<String>>,
-    /// Number of elements (embedding).
+    /// Elements of each vector, which are along the last dimension (embedding).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dimensions: Option<usize>,
-    /// Length of each dimension (tensor).
+    /// Length of each dimension (embedding, tensor).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shape: Option<Vec<usize>>,
     /// Type of the elements (embedding, tensor). Lists are converted to it; arrays must have it.
@@ -50,7 +50,7 @@ pub struct Constraints {
 
 #[expect(clippy::ref_option, reason = "serde gives the field by reference")]
 fn write_dtype<S: Serializer>(dtype: &Option<DType>, serializer: S) -> Result<S::Ok, S::Error> {
-    dtype.map(DType::name).serialize(serializer)
+    dtype.map(|dtype| dtype.name()).serialize(serializer)
 }
 
 fn read_dtype<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DType>, D::Error> {
@@ -81,7 +81,7 @@ impl Constraints {
         self
     }
 
-    /// Sets the fewest and the most characters.
+    /// Sets the fewest and the most characters, items or entries.
     #[must_use]
     pub const fn length(mut self, min: usize, max: usize) -> Self {
         (self.min_length, self.max_length) = (Some(min), Some(max));
@@ -112,7 +112,7 @@ impl Constraints {
         self
     }
 
-    /// Sets the number of elements.
+    /// Sets the elements of each vector.
     #[must_use]
     pub const fn dimensions(mut self, dimensions: usize) -> Self {
         self.dimensions = Some(dimensions);

@@ -6,8 +6,10 @@ use regex::Regex;
 
 use super::compare::Number;
 use super::{Constraints, VariableError, VariableType, array, usable};
-use crate::{Metadata, Value, metadata, names};
+use crate::{DType, Metadata, Value, metadata, names};
 
+/// Maximum depth of a list or a map; a reply nests it some levels deeper.
+const MAX_DEPTH: usize = crate::Payload::MAX_DEPTH - 8;
 /// Bytes counted for each variable in addition to its name, value and metadata.
 const OVERHEAD: usize = 160;
 /// Bytes counted for a pattern, which is larger than its text once compiled.
@@ -87,22 +89,48 @@ impl Spec {
             }
             (T::Boolean, value @ Value::Bool(_)) => Ok(value),
             (T::Embedding | T::Tensor, value) => self.array(value),
+            (T::List, value @ (Value::List(_) | Value::FrozenSet(_))) => self.container(value),
+            (T::Map, value @ Value::Map(_)) => self.container(value),
             (_, other) => Err(self.wrong(describe(&other))),
         }
     }
 
-    fn text(&self, text: String) -> Result<Value, VariableError> {
+    fn container(&self, value: Value) -> Result<Value, VariableError> {
+        let (items, count) = match &value {
+            Value::List(items) => ("items", items.len()),
+            Value::FrozenSet(set) => ("items", set.items().len()),
+            Value::Map(pairs) => ("entries", pairs.len()),
+            other => return Err(self.wrong(describe(other))),
+        };
+        self.length(count, items, || describe(&value))?;
+        match crate::session::deep_bytes(&value, MAX_DEPTH) {
+            Some(_) => Ok(value),
+            None => Err(self.wrong(format!("one that nests deeper than {MAX_DEPTH} levels"))),
+        }
+    }
+
+    fn length(
+        &self,
+        length: usize,
+        of: &str,
+        shown: impl Fn() -> String,
+    ) -> Result<(), VariableError> {
         let constraints = &self.constraints;
-        let length = text.chars().count();
-        let shown = || format!("{:?}", names::short(&text));
         if let Some(min) = constraints.min_length.filter(|min| length < *min) {
-            let reason = format!("it has {length} characters, fewer than {min}");
+            let reason = format!("it has {length} {of}, fewer than {min}");
             return Err(self.violates("min_length", reason, shown()));
         }
         if let Some(max) = constraints.max_length.filter(|max| length > *max) {
-            let reason = format!("it has {length} characters, more than {max}");
+            let reason = format!("it has {length} {of}, more than {max}");
             return Err(self.violates("max_length", reason, shown()));
         }
+        Ok(())
+    }
+
+    fn text(&self, text: String) -> Result<Value, VariableError> {
+        let constraints = &self.constraints;
+        let shown = || format!("{:?}", names::short(&text));
+        self.length(text.chars().count(), "characters", shown)?;
         if let Some(pattern) = self
             .pattern
             .as_ref()
@@ -164,15 +192,16 @@ impl Spec {
         }
         let tensor = array::of(value, constraints.dtype).map_err(|found| self.wrong(found))?;
         let shown = || Value::Array(tensor.clone()).to_string();
-        if self.kind == VariableType::Embedding && tensor.shape().len() != 1 {
-            return Err(self.wrong(format!("an array of {} dimensions", tensor.shape().len())));
+        if self.kind == VariableType::Embedding && tensor.shape().is_empty() {
+            return Err(self.wrong("an array without dimensions".into()));
         }
         if let Some(dtype) = constraints.dtype.filter(|dtype| *dtype != tensor.dtype()) {
             let reason = format!("its elements must be {dtype}");
             return Err(self.violates("dtype", reason, shown()));
         }
-        if let Some(dimensions) = constraints.dimensions.filter(|n| *n != tensor.len()) {
-            let reason = format!("it must have {dimensions} elements");
+        let last = tensor.shape().last().copied();
+        if let Some(dimensions) = constraints.dimensions.filter(|n| Some(*n) != last) {
+            let reason = format!("each vector must have {dimensions} elements");
             return Err(self.violates("dimensions", reason, shown()));
         }
         if let Some(shape) = constraints
@@ -184,6 +213,12 @@ impl Spec {
             return Err(self.violates("shape", reason, shown()));
         }
         if constraints.min.is_some() || constraints.max.is_some() {
+            if matches!(tensor.dtype(), DType::Complex64 | DType::Complex128) {
+                return Err(self.wrong(format!(
+                    "an array of {}, which has no order",
+                    tensor.dtype()
+                )));
+            }
             for (index, element) in tensor.to_f64().into_iter().enumerate() {
                 self.bounds(Number::Float(element))
                     .map_err(|(constraint, reason)| {
@@ -224,7 +259,7 @@ fn is_module(text: &str) -> bool {
 }
 
 /// Describes the kind of a value in a short phrase.
-pub(super) fn describe(value: &Value) -> String {
+pub(crate) fn describe(value: &Value) -> String {
     match value {
         Value::Null => "nothing".into(),
         Value::Bool(_) => "a truth value".into(),
@@ -235,6 +270,7 @@ pub(super) fn describe(value: &Value) -> String {
         Value::List(_) => "a list".into(),
         Value::Map(_) => "a map".into(),
         Value::Array(_) => "an array".into(),
+        Value::FrozenSet(_) => "a set".into(),
         _ => "a date, time or other special value".into(),
     }
 }

@@ -24,12 +24,13 @@ pub(super) fn check(
     };
     let number = &[T::Integer, T::Float, T::Embedding, T::Tensor][..];
     let text = &[T::String, T::Module][..];
+    let sized = &[T::String, T::Module, T::List, T::Map][..];
     let array = &[T::Embedding, T::Tensor][..];
     let applies = [
         ("min", constraints.min.is_some(), number),
         ("max", constraints.max.is_some(), number),
-        ("min_length", constraints.min_length.is_some(), text),
-        ("max_length", constraints.max_length.is_some(), text),
+        ("min_length", constraints.min_length.is_some(), sized),
+        ("max_length", constraints.max_length.is_some(), sized),
         ("pattern", constraints.pattern.is_some(), text),
         (
             "choices",
@@ -46,7 +47,7 @@ pub(super) fn check(
             constraints.dimensions.is_some(),
             &[T::Embedding],
         ),
-        ("shape", constraints.shape.is_some(), &[T::Tensor]),
+        ("shape", constraints.shape.is_some(), array),
         ("dtype", constraints.dtype.is_some(), array),
     ];
     for (constraint, given, kinds) in applies {

@@ -1,7 +1,7 @@
 //! Values as JSON, and back.
 
 use proptest::prelude::*;
-use snakepit_core::{JsonError, Value};
+use snakepit_core::{DType, FrozenSet, JsonError, Tensor, Value};
 
 proptest! {
     #[test]
@@ -76,4 +76,49 @@ fn json_says_what_it_does_not_have() {
         Value::Map(vec![(Value::Int(1), Value::Null)]),
         r#"{"1":null}"#,
     );
+}
+
+#[test]
+fn a_set_is_a_list_and_no_key() {
+    let set = || Value::from(FrozenSet::new([1_i64.into(), "a".into()]));
+    assert_eq!(set().json_text().unwrap().to_string(), r#"[1,"a"]"#);
+    assert_eq!(set().to_json().unwrap(), serde_json::json!([1, "a"]));
+    for key in [set(), Value::List(vec![set()])] {
+        let map = Value::List(vec![Value::Map(vec![(key, Value::Null)])]);
+        let error = map.json_text().unwrap_err();
+        assert!(matches!(error, JsonError::SetKey(_)), "{error:?}");
+        assert_eq!(map.to_json().unwrap_err(), error);
+        assert!(
+            error.to_string().contains("send the pairs as a list"),
+            "{error}"
+        );
+        assert!(map.json_preview(99).starts_with(r#"[{"["#));
+    }
+}
+
+#[test]
+fn arrays_are_lists_of_what_json_has() {
+    let one = |name: &str, data: &[u8]| {
+        let dtype = DType::parse(name).unwrap();
+        let value = Value::from(Tensor::new(dtype, [1], data.to_vec()).unwrap());
+        let text = value.json_text().unwrap().to_string();
+        assert_eq!(text, value.to_json().unwrap().to_string());
+        text
+    };
+    let number = 86_400_i64.to_le_bytes();
+    assert_eq!(one("float16", &[0, 0x7e]), r#"["NaN"]"#);
+    assert_eq!(one("float16", &[0, 0x3e]), "[1.5]");
+    assert_eq!(
+        one("complex64", &[0, 0, 0x80, 0x3f, 0, 0, 0, 0]),
+        "[[1.0,0.0]]"
+    );
+    assert_eq!(one("datetime64[s]", &number), r#"["1970-01-02T00:00:00"]"#);
+    assert_eq!(one("datetime64[D]", &number), r#"["2206-07-23"]"#);
+    assert_eq!(
+        one("datetime64[ns]", &number),
+        r#"["1970-01-01T00:00:00.000086400"]"#
+    );
+    assert_eq!(one("timedelta64[s]", &number), "[86400.0]");
+    assert_eq!(one("timedelta64[ps]", &number), r#"["86400 picoseconds"]"#);
+    assert_eq!(one("timedelta64[D]", &i64::MIN.to_le_bytes()), "[null]");
 }

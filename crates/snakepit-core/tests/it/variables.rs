@@ -5,8 +5,8 @@
 )]
 
 use snakepit_core::{
-    Constraints, DType, ErrorCode, NewVariable, Session, SessionConfig, SessionOptions, Sessions,
-    SetVariable, StateError, Tensor, Value, VariableError, VariableType,
+    Constraints, DType, ErrorCode, FrozenSet, NewVariable, Session, SessionConfig, SessionOptions,
+    Sessions, SetVariable, StateError, Tensor, Value, VariableError, VariableType,
 };
 
 fn session() -> Session {
@@ -26,11 +26,15 @@ fn code(result: Result<snakepit_core::Variable, StateError>) -> ErrorCode {
 fn every_type_takes_its_values_and_no_others() {
     use VariableType as T;
     let tensor = || Value::from(Tensor::from(vec![1.0_f32, 2.0]));
+    let point = || Value::from(Tensor::new(DType::Float64, [], vec![0; 8]).unwrap());
+    let deep_enough = || (0..100).fold(Value::Null, |inner, _| list([inner]));
     let map = Value::Map(vec![
         ("shape".into(), list([1_i64, 2])),
         ("data".into(), list([1, 2])),
     ]);
-    let rows: [(T, Vec<Value>, Vec<Value>); 7] = [
+    let set = Value::from(FrozenSet::new([1_i64.into()]));
+    let deep = (0..200).fold(Value::Null, |inner, _| list([inner]));
+    let rows: [(T, Vec<Value>, Vec<Value>); 9] = [
         (
             T::String,
             vec!["".into(), "ü".into()],
@@ -54,13 +58,28 @@ fn every_type_takes_its_values_and_no_others() {
         ),
         (
             T::Embedding,
-            vec![tensor(), list([1.0, 2.0]), list([1, 2])],
-            vec![list(["x"]), list([list([1])]), 1.into(), map.clone()],
+            vec![
+                tensor(),
+                list([1.0, 2.0]),
+                list([1, 2]),
+                list([list([1, 2]), list([3, 4])]),
+            ],
+            vec![list(["x"]), 1.into(), map.clone(), point()],
         ),
         (
             T::Tensor,
-            vec![tensor(), list([list([1]), list([2])]), map],
+            vec![tensor(), list([list([1]), list([2])]), map.clone(), point()],
             vec!["x".into(), list([list([1]), list([1, 2])])],
+        ),
+        (
+            T::List,
+            vec![list([1, 2]), list(["x"]), list([map.clone()]), set.clone()],
+            vec![map.clone(), tensor(), "x".into(), deep.clone()],
+        ),
+        (
+            T::Map,
+            vec![map.clone(), Value::Map(vec![(set, deep_enough())])],
+            vec![list([1]), Value::Null, Value::Map(vec![(1.into(), deep)])],
         ),
     ];
     for (kind, good, bad) in rows {
@@ -164,6 +183,41 @@ fn a_violated_constraint_says_which_and_why() {
         ),
         (T::Embedding, c().max(1), list([1]), list([0, 2]), "max"),
         (
+            T::Embedding,
+            c().dimensions(2),
+            list([list([1, 2]), list([3, 4])]),
+            list([list([1, 2, 3])]),
+            "dimensions",
+        ),
+        (
+            T::Embedding,
+            c().shape([2, 1]),
+            list([list([1]), list([2])]),
+            list([list([1])]),
+            "shape",
+        ),
+        (
+            T::List,
+            c().length(1, 2),
+            list([1]),
+            list([1, 2, 3]),
+            "max_length",
+        ),
+        (
+            T::List,
+            c().length(1, 2),
+            list([1]),
+            list::<i64>([]),
+            "min_length",
+        ),
+        (
+            T::Map,
+            c().length(0, 0),
+            Value::Map(vec![]),
+            Value::Map(vec![(1.into(), 2.into())]),
+            "max_length",
+        ),
+        (
             T::Tensor,
             c().shape([1, 2]),
             list([list([1, 2])]),
@@ -203,6 +257,8 @@ fn constraints_that_cannot_be_used_are_refused() {
         (T::String, c().length(3, 2), "".into()),
         (T::Choice, c(), "".into()),
         (T::Float, c().dtype(DType::Bool), 1.into()),
+        (T::List, c().min(1), list([1])),
+        (T::Map, c().shape([1]), Value::Map(vec![])),
     ];
     for (kind, constraints, value) in rows {
         let new = NewVariable::new("v", kind, value).constraints(constraints);

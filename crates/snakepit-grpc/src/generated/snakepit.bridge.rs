@@ -790,7 +790,7 @@ pub mod variable_value {
 pub struct Variable {
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
-    /// "string", "integer", "float", "boolean", "choice", "module", "embedding" or "tensor".
+    /// "string", "integer", "float", "boolean", "choice", "module", "embedding", "tensor", "list" or "map".
     #[prost(string, tag = "2")]
     pub r#type: ::prost::alloc::string::String,
     /// Absent in a list.

@@ -122,14 +122,22 @@ fn float(value: Value) -> Result<Value, String> {
         Value::Float(number) => number,
         Value::Int(number) => number as f64,
         Value::UInt(number) => number as f64,
-        Value::Str(text) => match text.as_str() {
-            "NaN" => f64::NAN,
-            "Infinity" => f64::INFINITY,
-            "-Infinity" => f64::NEG_INFINITY,
-            _ => text.parse().map_err(|_| "it is no float".to_owned())?,
+        Value::Str(text) => match special(&text) {
+            Some(number) => number,
+            None => text.parse().map_err(|_| "it is no float".to_owned())?,
         },
         _ => return Err("it is no float".to_owned()),
     }))
+}
+
+/// A number that JSON has only a text for.
+fn special(text: &str) -> Option<f64> {
+    match text {
+        "NaN" => Some(f64::NAN),
+        "Infinity" => Some(f64::INFINITY),
+        "-Infinity" => Some(f64::NEG_INFINITY),
+        _ => None,
+    }
 }
 
 fn integer(value: Value) -> Result<Value, String> {
@@ -181,6 +189,11 @@ fn flatten(value: &Value, bytes: &mut Vec<u8>) -> Result<(), String> {
             Ok(())
         }
         Value::Float(number) => {
+            bytes.extend(number.to_le_bytes());
+            Ok(())
+        }
+        Value::Str(text) => {
+            let number = special(text).ok_or("the data of a tensor are numbers")?;
             bytes.extend(number.to_le_bytes());
             Ok(())
         }

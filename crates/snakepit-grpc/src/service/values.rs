@@ -48,7 +48,7 @@ pub(super) fn write(value: &Value) -> pb::VariableValue {
         // As the value of a variable the text becomes an array again.
         Value::Array(tensor) if is_readable(tensor) => Kind::Json(whole_text(value)),
         Value::Array(tensor) => Kind::Buffer(pb::Buffer {
-            dtype: tensor.dtype().name().to_owned(),
+            dtype: tensor.dtype().to_string(),
             shape: tensor.shape().iter().map(|length| *length as u64).collect(),
             data: tensor.data().clone(),
         }),
@@ -110,6 +110,7 @@ pub(super) fn size(value: &Value) -> u64 {
         | Value::Decimal(text) => text.len() as u64,
         Value::Bytes(data) => data.len() as u64,
         Value::List(items) => items.iter().map(size).sum(),
+        Value::FrozenSet(set) => set.items().iter().map(size).sum(),
         Value::Map(pairs) => pairs
             .iter()
             .map(|(key, value)| size(key) + size(value))
@@ -122,6 +123,8 @@ pub(super) fn size(value: &Value) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use snakepit_core::FrozenSet;
+
     use super::*;
 
     fn there_and_back(value: &Value) -> Value {
@@ -144,6 +147,14 @@ mod tests {
             Value::Map(vec![("$bytes".into(), "AAAA".into())]),
             Value::Array(Tensor::from(vec![1.5_f32; 4096])),
             Value::Array(Tensor::from(vec![1_i32, 2])),
+            Value::Array(
+                Tensor::new(DType::parse("datetime64[25s]").unwrap(), [1], vec![1; 8]).unwrap(),
+            ),
+            Value::Array(Tensor::new(DType::Complex128, [0, 2], vec![]).unwrap()),
+            Value::Map(vec![(
+                FrozenSet::new([1.into(), 2.into()]).into(),
+                Value::List(vec![Tensor::from(vec![0.5]).into()]),
+            )]),
             // Small as an array, but large as nested lists.
             Value::Array(
                 Tensor::new(
@@ -188,7 +199,7 @@ mod tests {
                 msgpack([vec![0x91; 200], vec![0xc0]].concat()),
                 "not valid MessagePack",
             ),
-            (buffer("float16", vec![4]), "unknown"),
+            (buffer("float128", vec![4]), "unknown"),
             (buffer("float32", vec![3]), "8 bytes of data"),
             (buffer("float32", vec![u64::MAX, 2]), "there can be"),
             (buffer("uint8", vec![1; 40]), "dimensions"),

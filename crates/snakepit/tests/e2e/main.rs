@@ -105,6 +105,12 @@ mod top;
 mod trace_command;
 #[cfg(feature = "process")]
 mod values;
+#[cfg(feature = "process")]
+mod values_elements;
+#[cfg(feature = "process")]
+mod values_page;
+#[cfg(feature = "process")]
+mod values_table;
 #[cfg(feature = "web")]
 mod web;
 #[cfg(feature = "process")]

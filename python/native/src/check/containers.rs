@@ -1,7 +1,7 @@
 //! Lists, sets, tuples, dictionaries and arrays.
 
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList};
+use pyo3::types::{PyDict, PyFrozenSet, PyList, PyTuple};
 
 use super::{Checked, check, keys, made};
 use crate::array;
@@ -38,9 +38,16 @@ pub(super) fn list<'py>(
     }
 }
 
-/// An array that came where a list is wanted becomes one.
+/// An array, or a frozenset or the tuple of a key, that came where a list is wanted becomes one.
 fn listed<'py>(spec: &Spec, value: Bound<'py, PyAny>) -> Checked<'py> {
-    if value.is_exact_instance_of::<PyList>() || !array::is_array(&value) {
+    if value.is_exact_instance_of::<PyList>() {
+        return Ok(value);
+    }
+    if value.is_exact_instance_of::<PyFrozenSet>() || value.is_exact_instance_of::<PyTuple>() {
+        let items = value.py().get_type::<PyList>().call1((&value,));
+        return items.map_err(|error| Mismatch::because(spec, &value, &error.to_string()));
+    }
+    if !array::is_array(&value) {
         return Ok(value);
     }
     let items = array::to_list(&value);
@@ -141,7 +148,8 @@ pub(super) fn array<'py>(
         let numpy = py.import("numpy")?;
         let mut made = numpy.call_method1("asarray", (value,))?;
         let kind: char = made.getattr("dtype")?.getattr("kind")?.extract()?;
-        if !matches!(kind, 'b' | 'i' | 'u' | 'f') {
+        let time = typed && matches!(kind, 'M' | 'm');
+        if !time && !matches!(kind, 'b' | 'i' | 'u' | 'f' | 'c') {
             return Ok(Err(
                 "its items are not all numbers or truth values".to_owned()
             ));

@@ -1,0 +1,103 @@
+"""Elements of arrays of which a `memoryview` knows nothing: float16, complex numbers and times."""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+#: The number that stands for "not a time".
+_NOT_A_TIME = -(2**63)
+
+#: Units with the arguments of a `timedelta`, and how many of it one is.
+_SPANS = {
+    "W": ("days", 7),
+    "D": ("days", 1),
+    "h": ("hours", 1),
+    "m": ("minutes", 1),
+    "s": ("seconds", 1),
+    "ms": ("milliseconds", 1),
+    "us": ("microseconds", 1),
+}
+
+
+class Kind:
+    """How the elements of a type are stored and read."""
+
+    __slots__ = ("format", "parts", "read", "typestr")
+
+    def __init__(self, format: str, parts: int, read: "Callable[[Any], Any]", typestr: str) -> None:
+        """`read` makes an element of a number of this format, or of the list of its parts."""
+        self.format = format
+        self.parts = parts
+        self.read = read
+        #: As `__array_interface__` has it.
+        self.typestr = typestr
+
+    def nested(self, numbers: "Any", depth: int) -> "Any":
+        """Nested lists of numbers as nested lists of elements, which are `depth` lists deep."""
+        if depth == 0:
+            return self.read(numbers)
+        return [self.nested(number, depth - 1) for number in numbers]
+
+
+def kind_of(dtype: str) -> "Kind | None":
+    """How the elements of this type are read, or `None` where a `memoryview` reads them."""
+    if dtype == "float16":
+        return Kind("H", 1, _half, "<f2")
+    if dtype == "complex64":
+        return Kind("f", 2, _complex, "<c8")
+    if dtype == "complex128":
+        return Kind("d", 2, _complex, "<c16")
+    name, _, unit = dtype.partition("[")
+    if name not in ("datetime64", "timedelta64"):
+        return None
+    unit = unit.rstrip("]")
+    sign = unit.lstrip("0123456789")
+    count = int(unit[: len(unit) - len(sign)] or 1)
+    suffix = f"[{unit}]" if unit else ""
+    if name == "datetime64":
+        return Kind("q", 1, lambda ticks: _moment(ticks, count, sign), f"<M8{suffix}")
+    return Kind("q", 1, lambda ticks: _span(ticks, count, sign), f"<m8{suffix}")
+
+
+def _half(bits: int) -> float:
+    import struct
+
+    return struct.unpack("<e", bits.to_bytes(2, "little"))[0]
+
+
+def _complex(parts: "list[float]") -> complex:
+    return complex(*parts)
+
+
+def _moment(ticks: int, count: int, unit: str) -> "Any":
+    """As `tolist` of numpy has it: `None`, a date, a datetime, or the number if neither fits."""
+    import datetime
+
+    if ticks == _NOT_A_TIME:
+        return None
+    ticks_there, ticks = ticks, ticks * count
+    try:
+        if unit in ("Y", "M"):
+            months = ticks * 12 if unit == "Y" else ticks
+            return datetime.date(1970 + months // 12, months % 12 + 1, 1)
+        name, factor = _SPANS[unit]
+        span = datetime.timedelta(**{name: ticks * factor})
+        if unit in ("W", "D"):
+            return datetime.date(1970, 1, 1) + span
+        return datetime.datetime(1970, 1, 1) + span
+    except (KeyError, ValueError, OverflowError):
+        return ticks_there
+
+
+def _span(ticks: int, count: int, unit: str) -> "Any":
+    """As `tolist` of numpy has it: `None`, a `timedelta`, or the number if that does not fit."""
+    import datetime
+
+    if ticks == _NOT_A_TIME:
+        return None
+    try:
+        name, factor = _SPANS[unit]
+        return datetime.timedelta(**{name: ticks * count * factor})
+    except (KeyError, OverflowError):
+        return ticks
