@@ -6,15 +6,16 @@ fractions; arrays of numpy.
 
 import sys
 
-from ._schema import _NDARRAY, MISSING, Scope, optional, with_default
+from . import _schema_fields
+from ._schema import _NDARRAY, Scope, optional, with_default
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from ._schema_fields import Field
+
     Converted = tuple[tuple[Any, ...], dict[str, Any]]
-    #: Name, annotation, required, default, and names to resolve in.
-    Field = tuple[str, Any, bool, Any, dict[str, Any]]
 
 #: Classes that are made of one text, by module and name; subclasses too.
 _TEXTS = {
@@ -36,21 +37,25 @@ def convert(scope: Scope, cls: type, args: "tuple[Any, ...]" = ()) -> "Converted
 
     `args` are what the variables of a generic class stand for.
     """
+    pydantic = sys.modules.get("pydantic")
+    if pydantic is not None and not issubclass(cls, pydantic.BaseModel):
+        marks = ("__get_pydantic_core_schema__", "__pydantic_validator__")
+        if any(hasattr(cls, mark) for mark in marks):
+            return _model(scope, _Adapted(cls, pydantic.TypeAdapter(cls)))
     if hasattr(cls, "__dataclass_fields__"):
-        return _record(scope, cls, _dataclass_fields(cls), args)
+        return _record(scope, cls, _schema_fields.of_dataclass(cls), args)
     if issubclass(cls, dict) and hasattr(cls, "__required_keys__"):
         from . import _typing_forms
 
         return _record(scope, cls, _typing_forms.typed_dict_fields(cls), args, "typeddict")
     if issubclass(cls, tuple) and hasattr(cls, "_fields"):
-        return _record(scope, cls, _named_tuple_fields(cls), args, "namedtuple")
-    pydantic = sys.modules.get("pydantic")
+        return _record(scope, cls, _schema_fields.of_named_tuple(cls), args, "namedtuple")
     if pydantic is not None and issubclass(cls, pydantic.BaseModel):
         return _model(scope, cls)
     if hasattr(cls, "__attrs_attrs__"):
-        return _record(scope, cls, _attrs_fields(cls), args)
+        return _record(scope, cls, _schema_fields.of_attrs(cls), args)
     if hasattr(cls, "__struct_fields__"):
-        return _record(scope, cls, _struct_fields(cls), args)
+        return _record(scope, cls, _schema_fields.of_struct(cls), args)
     for base in cls.__mro__:
         format = _TEXTS.get((base.__module__, base.__qualname__))
         if format is not None:
@@ -119,7 +124,8 @@ def _record(
 def _fields(scope: Scope, cls: type, fields: "list[Field]", key: "Any", kind: str) -> "Converted":
     label = scope.label(key, cls.__name__)
     ref = {"$ref": f"#/$defs/{label}"}
-    outer = scope.names
+    outer, around = scope.names, scope.bound
+    scope.bound = _schema_fields.inherited(cls) + around
     specs: list[Any] = []
     properties: dict[str, Any] = {}
     for field, annotation, required, default, names in fields:
@@ -129,7 +135,7 @@ def _fields(scope: Scope, cls: type, fields: "list[Field]", key: "Any", kind: st
             spec, schema = optional(spec, schema)
         specs.append((field, spec, required))
         properties[field] = with_default(schema, default)
-    scope.names = outer
+    scope.names, scope.bound = outer, around
     needed = [field for field, _, required in specs if required]
     schema: dict[str, Any] = {
         "type": "object",
@@ -151,6 +157,24 @@ def _fields(scope: Scope, cls: type, fields: "list[Field]", key: "Any", kind: st
     return (kind or "dataclass", cls, tuple(specs)), ref
 
 
+class _Adapted:
+    """A class that pydantic validates although it is no model, such as a dataclass of its own."""
+
+    def __init__(self, cls: type, adapter: "Any") -> None:
+        self.cls, self.__name__ = cls, cls.__name__
+        self.model_validate = adapter.validate_python
+        self.adapter = adapter
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Adapted) and other.cls is self.cls
+
+    def __hash__(self) -> int:
+        return hash(self.cls)
+
+    def model_json_schema(self, ref_template: str) -> "Any":
+        return self.adapter.json_schema(ref_template=ref_template)
+
+
 def _model(scope: Scope, cls: "Any") -> "Converted":
     """A model of pydantic, which knows its schema and validates by itself."""
     label = scope.label(cls, cls.__name__)
@@ -160,83 +184,10 @@ def _model(scope: Scope, cls: "Any") -> "Converted":
             schema: dict[str, Any] = cls.model_json_schema(ref_template=template)
         except Exception:
             # The model validates all the same; for some of its types there is no schema.
-            return ("model", cls), {}
+            return ("model", cls, ()), {}
         for name, inner in schema.pop("$defs", {}).items():
             scope.defs[f"{label}.{name}"] = inner
         scope.defs[label] = schema
-    return ("model", cls), {"$ref": f"#/$defs/{label}"}
-
-
-def names_of(cls: "Any") -> "dict[str, Any]":
-    module = sys.modules.get(cls.__module__)
-    names = vars(module) if module else {}
-    own = getattr(cls, "__type_params__", ())
-    return {**names, **{item.__name__: item for item in own}} if own else names
-
-
-def _owner(cls: "Any", field: str) -> "Any":
-    """The class that a field was inherited from, in whose module its annotation is to be read."""
-    owners = [c for c in cls.__mro__ if field in getattr(c, "__annotations__", ())]
-    return owners[-1] if owners else cls
-
-
-def _dataclass_fields(cls: "Any") -> "list[Field]":
-    missing = sys.modules["dataclasses"].MISSING
-    out: list[Any] = []
-    for field in cls.__dataclass_fields__.values():
-        # `_field_type` tells fields and parameters of `__init__` from `ClassVar`s.
-        if field._field_type.name == "_FIELD_CLASSVAR" or not field.init:
-            continue
-        required = field.default is missing and field.default_factory is missing
-        default = MISSING if field.default is missing else field.default
-        annotation = field.type
-        if field._field_type.name == "_FIELD_INITVAR":
-            # `InitVar[int]`, also as text.
-            annotation = getattr(annotation, "type", annotation)
-            if isinstance(annotation, str) and annotation.endswith("]"):
-                annotation = annotation.partition("[")[2][:-1]
-        names = names_of(_owner(cls, field.name))
-        out.append((field.name, annotation, required, default, names))
-    return out
-
-
-def _named_tuple_fields(cls: "Any") -> "list[Field]":
-    hints = getattr(cls, "__annotations__", {})
-    defaults = cls._field_defaults
-    names = names_of(cls)
-    return [
-        (
-            name,
-            # The class keeps a hint that was written as text as a `ForwardRef`.
-            getattr(hints.get(name), "__forward_arg__", hints.get(name, object)),
-            name not in defaults,
-            defaults.get(name, MISSING),
-            names,
-        )
-        for name in cls._fields
-    ]
-
-
-def _attrs_fields(cls: "Any") -> "list[Field]":
-    nothing = sys.modules["attr"].NOTHING
-    out: list[Any] = []
-    for field in cls.__attrs_attrs__:
-        if not field.init:
-            continue
-        annotation = object if field.type is None else field.type
-        required = field.default is nothing
-        plain = not required and type(field.default).__name__ != "Factory"
-        default = field.default if plain else MISSING
-        out.append((field.alias, annotation, required, default, names_of(cls)))
-    return out
-
-
-def _struct_fields(cls: "Any") -> "list[Field]":
-    hints = getattr(cls, "__annotations__", {})
-    names = cls.__struct_fields__
-    defaults = cls.__struct_defaults__
-    first = len(names) - len(defaults)
-    return [
-        (name, hints.get(name, object), index < first, MISSING, names_of(cls))
-        for index, name in enumerate(names)
-    ]
+    fields = scope.defs[label].get("properties", {}).items()
+    tags = [(name, (field["const"],)) for name, field in fields if "const" in field]
+    return ("model", cls, tuple(tags)), {"$ref": f"#/$defs/{label}"}

@@ -93,6 +93,8 @@ class Tool:
         if "return" in annotations:
             scope = _schema.Scope(known)
             _, schema = scope.top(annotations["return"])
+            for reason in scope.unchecked[:1]:
+                schema = {**schema, "$comment": f"not understood: {reason}"}
             self.returns_schema = scope.text(schema)
 
     def _describe(

@@ -89,11 +89,11 @@ def alias(
 
 def typed_dict_fields(cls: "Any") -> "list[tuple[str, Any, bool, Any, dict[str, Any]]]":
     """Name, annotation, required, default and names to resolve in, for each key."""
-    from . import _schema_records
+    from . import _schema_fields
 
-    names = _schema_records.names_of(cls)
+    names = _schema_fields.names_of(cls)
     out: list[Any] = []
-    for name, annotation in _hints(cls).items():
+    for name, annotation in _schema_fields.hints_of(cls).items():
         required = name in cls.__required_keys__
         text = getattr(annotation, "__forward_arg__", None)
         if text is not None:
@@ -104,14 +104,3 @@ def typed_dict_fields(cls: "Any") -> "list[tuple[str, Any, bool, Any, dict[str, 
             annotation = text
         out.append((name, annotation, required, MISSING, names))
     return out
-
-
-def _hints(cls: "Any") -> "dict[str, Any]":
-    try:
-        return cls.__annotations__
-    except Exception:
-        # Since Python 3.14 annotations are evaluated here; a name may be missing at run time.
-        import annotationlib  # pyright: ignore[reportMissingImports]
-
-        forms: Any = annotationlib
-        return forms.get_annotations(cls, format=forms.Format.FORWARDREF)

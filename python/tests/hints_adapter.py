@@ -12,9 +12,11 @@ from typing import Annotated, Any, Literal, NamedTuple, TypedDict, TypeVar, Unio
 
 import annotated_types as at
 import attrs
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import pydantic
+import pydantic.dataclasses
 
 from snakepit_bridge import tool
 
@@ -26,6 +28,7 @@ else:
 JSON = Union[dict[str, "JSON"], list["JSON"], str, int, float, bool, None]  # noqa: UP007
 Number = TypeVar("Number", int, float)
 Short = TypeVar("Short", bound=str)
+Any_ = TypeVar("Any_")
 
 
 @dataclass
@@ -84,6 +87,51 @@ class Square:
     side: float
 
 
+class Cat(pydantic.BaseModel):
+    kind: Literal["cat"]
+    lives: int = 9
+
+
+class Dog(pydantic.BaseModel):
+    kind: Literal["dog"]
+    name: str
+
+
+@attrs.define
+class Boat:
+    kind: Literal["boat"]
+    length: float
+
+
+class Train(NamedTuple):
+    kind: Literal["train"]
+    cars: list[int]
+
+
+@dataclass
+class Box(typing.Generic[Any_]):
+    value: Any_
+
+
+@dataclass
+class IntBox(Box[int]):
+    more: "Box[str] | None" = None
+
+
+class Struct(msgspec.Struct):
+    a: int
+
+
+class Derived(Struct, kw_only=True):
+    b: "list[int]"
+    c: int | None = None
+
+
+@pydantic.dataclasses.dataclass
+class Checked:
+    a: int = pydantic.Field(gt=3)
+
+
 class Options(TypedDict, total=False):
     size: "Required[int]"
     name: str
@@ -140,6 +188,36 @@ def scaled(x: Scaled) -> float:
 @tool
 def shape(x: Circle | Square) -> str:
     return type(x).__name__
+
+
+@tool
+def pet(x: Annotated[Cat | Dog, pydantic.Field(discriminator="kind")]) -> str:
+    return type(x).__name__
+
+
+@tool
+def vehicle(x: Boat | Train | Cat) -> str:
+    return type(x).__name__
+
+
+@tool
+def int_box(x: IntBox) -> str:
+    return shown(x)
+
+
+@tool
+def derived(x: Derived) -> str:
+    return shown(x)
+
+
+@tool
+def checked(x: Checked) -> str:
+    return shown(x)
+
+
+@tool
+def url(x: pydantic.HttpUrl) -> str:
+    return x.host
 
 
 @tool

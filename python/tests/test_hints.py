@@ -12,7 +12,7 @@ from test_data_values import library
 pytestmark = pytest.mark.native
 
 ADAPTER = Path(__file__).parent / "hints_adapter.py"
-for name in ("numpy", "pydantic", "attrs", "annotated_types"):
+for name in ("numpy", "pydantic", "attrs", "annotated_types", "msgspec"):
     library(name)
 
 
@@ -43,6 +43,13 @@ def deep(levels):
         ("point", {"x": 1, "y": 2}, "Point Point(x=1, y=2.0)"),
         ("scaled", {"value": 2, "by": 3}, 6.0),
         ("shape", {"kind": "square", "side": 1}, "Square"),
+        ("pet", {"kind": "dog", "name": "a"}, "Dog"),
+        ("int_box", {"value": 1, "more": {"value": "a"}}, "IntBox IntBox(value=1, more=Box("),
+        ("derived", {"a": 1, "b": [2]}, "Derived Derived(a=1, b=[2], c=None)"),
+        ("checked", {"a": 4}, "Checked Checked(a=4)"),
+        ("url", "https://example.com/a", "example.com"),
+        ("vehicle", {"kind": "train", "cars": [1]}, "Train"),
+        ("vehicle", ["train", [1]], "Train"),
         ("path", "a/b", "PosixPath PosixPath('a/b')"),
         ("address", "127.0.0.1", "IPv4Address IPv4Address('127.0.0.1')"),
         ("fraction", "1/3", "Fraction Fraction(1, 3)"),
@@ -101,6 +108,18 @@ def test_values_become_what_the_annotation_says(worker, name, value, expected):
         ("scaled", {"value": 1, "result": 2}, "x.result", "not a field"),
         ("shape", {"kind": "square", "side": "1"}, "x.side", "must be float"),
         ("shape", {"kind": "circle", "side": 1}, "x.radius", "is missing"),
+        ("int_box", {"value": "1"}, "x.value", "must be int"),
+        ("int_box", {"value": 1, "more": {"value": 2}}, "x.more.value", "must be str"),
+        ("derived", {"a": "1", "b": [2]}, "x.a", "must be int"),
+        ("derived", {"a": 1}, "x.b", "is missing"),
+        ("checked", {"a": 3}, "x.a", "must be greater than 3"),
+        ("checked", {}, "x.a", "is missing"),
+        ("url", "example.com", "x", "must be"),
+        ("pet", {"kind": "dog", "name": 1}, "x.name", "must be a valid string, got integer 1"),
+        ("pet", {"kind": "cat", "lives": "many"}, "x.lives", "must be a valid integer"),
+        ("vehicle", {"kind": "boat", "length": "1"}, "x.length", "must be float"),
+        ("vehicle", {"kind": "train", "cars": [1, "2"]}, "x.cars[1]", "must be int"),
+        ("vehicle", {"kind": "cat", "lives": []}, "x.lives", "must be a valid integer"),
         ("path", 1, "x", "must be Path"),
         ("address", "127.0.0.256", "x", "must be IPv4Address"),
         ("any_array", ["a"], "x", "not all numbers"),

@@ -113,7 +113,7 @@ pub(crate) fn check<'py>(spec: &Spec, value: Bound<'py, PyAny>, exact: bool) -> 
         Spec::NamedTuple(class, _, fields) => {
             return record::named_tuple(spec, class.bind(py), fields, &value, exact);
         }
-        Spec::Model(class, _) => return record::model(spec, class.bind(py), &value),
+        Spec::Model(class, ..) => return record::model(spec, class.bind(py), &value),
         Spec::Text(class, _) => return text::made(spec, class.bind(py), value),
         Spec::Limited(inner, limits) => {
             let value = check(inner, value, exact)?;

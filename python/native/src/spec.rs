@@ -37,8 +37,8 @@ pub(crate) enum Spec {
     Dataclass(Py<PyAny>, String, Vec<Field>),
     TypedDict(String, Vec<Field>),
     NamedTuple(Py<PyAny>, String, Vec<Field>),
-    /// A model of pydantic.
-    Model(Py<PyAny>, String),
+    /// A model of pydantic, with the fields that tell it from others.
+    Model(Py<PyAny>, String, Vec<Field>),
     /// A class whose instances are made of a text.
     Text(Py<PyType>, String),
     /// An array of numpy: element type, and shape with `None` for any length.
@@ -150,7 +150,7 @@ impl Spec {
             | Self::Dataclass(_, text, _)
             | Self::TypedDict(text, _)
             | Self::NamedTuple(_, text, _)
-            | Self::Model(_, text)
+            | Self::Model(_, text, _)
             | Self::Text(_, text) => text.clone(),
             Self::DateTime => "datetime".to_owned(),
             Self::Date => "date".to_owned(),

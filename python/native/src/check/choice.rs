@@ -38,7 +38,11 @@ pub(super) fn union<'py>(
 
 /// Whether a value names this member by the fields that tell members apart: those of one literal, or of an enum.
 fn is_meant(member: &Spec, value: &Bound<'_, PyAny>) -> bool {
-    let (Spec::Dataclass(_, _, fields) | Spec::TypedDict(_, fields)) = member.target() else {
+    let (Spec::Dataclass(_, _, fields)
+    | Spec::NamedTuple(_, _, fields)
+    | Spec::Model(_, _, fields)
+    | Spec::TypedDict(_, fields)) = member.target()
+    else {
         return false;
     };
     let Ok(dict) = value.cast_exact::<PyDict>() else {

@@ -84,7 +84,12 @@ impl Spec {
             "model" => {
                 let class = spec.get_item(1)?;
                 let name = class.getattr("__name__")?.extract()?;
-                Self::Model(class.unbind(), name)
+                let tags = spec.get_item(2)?.try_iter()?;
+                Self::Model(
+                    class.unbind(),
+                    name,
+                    tags.map(|tag| tag_of(&tag?)).collect::<PyResult<_>>()?,
+                )
             }
             "text" => {
                 let class = spec.get_item(1)?.cast_into::<PyType>()?;
@@ -138,6 +143,17 @@ impl Spec {
 fn several(specs: &Bound<'_, PyAny>, outer: &mut Vec<Arc<Definition>>) -> PyResult<Vec<Spec>> {
     let specs = specs.try_iter()?;
     specs.map(|spec| Spec::within(&spec?, outer)).collect()
+}
+
+/// A field with one value.
+fn tag_of(tag: &Bound<'_, PyAny>) -> PyResult<Field> {
+    let (name, values): (Bound<'_, PyString>, Vec<Py<PyAny>>) = tag.extract()?;
+    Ok(Field {
+        text: name.to_str()?.to_owned(),
+        name: name.unbind(),
+        spec: Spec::Literal(values, String::new()),
+        required: true,
+    })
 }
 
 fn fields(fields: &Bound<'_, PyAny>, outer: &mut Vec<Arc<Definition>>) -> PyResult<Vec<Field>> {
