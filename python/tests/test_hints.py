@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
+from libraries import library
 from minihost import ToolError, Worker
-from test_data_values import library
 
 pytestmark = pytest.mark.native
 

@@ -5,7 +5,6 @@ Whatever the schema admits is accepted, and whatever it excludes is refused.
 
 import base64
 import fractions
-import importlib
 import ipaddress
 import json
 import os
@@ -15,16 +14,10 @@ from hint_sources import annotations, module
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from json_values import ANYTHING, admitted, changed
+from libraries import library
 from minihost import ToolError, Worker
 
 pytestmark = pytest.mark.native
-
-
-def library(name):
-    """A library of the list of requirements; only outside of CI it may be missing."""
-    if os.environ.get("CI") == "true":
-        return importlib.import_module(name)
-    return pytest.importorskip(name, reason=f"{name} is not installed")
 
 
 jsonschema = library("jsonschema")

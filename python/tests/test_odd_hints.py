@@ -5,6 +5,7 @@ import sys
 import textwrap
 
 import pytest
+from libraries import library
 from minihost import ToolError, Worker
 
 pytestmark = pytest.mark.native
@@ -107,7 +108,7 @@ def names():
 @pytest.fixture(scope="module")
 def worker(tmp_path_factory):
     for name in ("numpy", "pydantic", "annotated_types", "typing_extensions"):
-        pytest.importorskip(name, reason=f"{name} is not installed")
+        library(name)
     folder = tmp_path_factory.mktemp("odd")
     parts = [HEAD]
     for name, key in names().items():
