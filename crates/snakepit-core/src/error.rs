@@ -21,7 +21,7 @@ pub enum Error {
         /// The existing names.
         known: Vec<String>,
     },
-    /// The call was rejected because too many calls, or too many bytes, wait already.
+    /// The call was rejected because it would exceed a bound of the queue. It has not run.
     #[error(
         "pool `{pool}` is full: {queued} calls already wait, {bound}; try again in {retry_after:.1?}"
     )]
