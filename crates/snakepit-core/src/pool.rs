@@ -40,6 +40,7 @@ mod weak;
 mod workers;
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -192,7 +193,7 @@ impl Pool {
                     // Boxed, so that other calls do not carry the room for it.
                     Box::pin(self.execute_with_policies(progress, args, options, &limits)).await
                 } else {
-                    self.call(progress, args, options, &limits).await
+                    pin!(self.call(progress, args, options, &limits)).await
                 }
             }
         };

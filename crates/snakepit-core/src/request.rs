@@ -31,6 +31,8 @@ pub struct Request {
     pub hold: Option<SessionHold>,
     /// Time at which the caller stops waiting.
     pub deadline: Option<Instant>,
+    /// Time at which it is sent. The worker has from then until the deadline.
+    pub at: Instant,
     /// The calls in which this one is nested, and itself once it has a slot.
     pub chain: CallChain,
     /// The call's span, the parent of all spans in its worker. `None` if there is no recorder.
@@ -53,6 +55,7 @@ impl Request {
             session: None,
             hold: None,
             deadline: None,
+            at: Instant::now(),
             chain: CallChain::default(),
             trace: None,
             trace_state: TraceState::default(),

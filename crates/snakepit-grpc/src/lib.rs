@@ -1,8 +1,9 @@
 //! The wire of snakepit: messages, the gRPC service, and the framed link to native workers.
 //!
 //! - [`pb`]: the messages of `proto/snakepit_bridge.proto`.
-//! - [`frame`] and [`preamble`]: the bytes of a link, as `proto/README.md` specifies them. They
-//!   need neither tokio nor `snakepit-core`, because the worker uses them too (without features).
+//! - [`frame`], [`call_head`] and [`preamble`]: the bytes of a link, as `proto/README.md` specifies
+//!   them. They need neither tokio nor `snakepit-core`, because the worker uses them too (without
+//!   features).
 //! - [`worker_env`]: the environment variables through which a host starts a worker.
 //! - `link` (feature `client`): the host's end of a link. `LinkClient` is one slot connection,
 //!   `ControlClient` the control connection.
@@ -14,6 +15,7 @@
 //! With feature `service`, [`pb`] also contains the client and server of the gRPC `BridgeService`.
 #![forbid(unsafe_code)]
 
+pub mod call_head;
 pub mod frame;
 pub mod pb;
 pub mod preamble;

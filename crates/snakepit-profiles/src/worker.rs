@@ -189,8 +189,7 @@ impl Worker for PythonWorker {
     where
         Self: 'async_trait,
     {
-        let asked = self.slot(slot).and_then(|link| link.begin(&request));
-        drop(request);
+        let asked = self.slot(slot).and_then(|link| link.begin(request));
         Box::pin(async move {
             match async { self.slot(slot)?.answer(asked?).await }.await {
                 // Boxed: otherwise the future of every call would have room for it.

@@ -1,5 +1,6 @@
 //! The caller's handle to one pool.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -100,6 +101,8 @@ impl PoolHandle {
     ///
     /// # Cancel safety
     /// Dropping the future cancels the call; the tool may have run in part.
+    // Inlined, since the caller then moves the arguments of the future and not its whole room.
+    #[inline(always)]
     pub fn execute<R: DeserializeOwned>(
         &self,
         tool: impl Into<Arc<str>>,
@@ -287,6 +290,7 @@ impl PoolHandle {
         options
     }
 
+    #[inline(always)]
     fn call<R: DeserializeOwned>(
         &self,
         tool: Arc<str>,
@@ -294,7 +298,11 @@ impl PoolHandle {
         options: CallOptions,
     ) -> impl Future<Output = Result<R, Error>> + Send + use<R> {
         let pool = self.pool.clone();
-        async move { Ok(pool.execute(tool, args?, &options).await?.decode()?) }
+        async move {
+            // Pinned where it lies: to await it by value moves it once more.
+            let reply = pin!(pool.execute(tool, args?, &options));
+            Ok(reply.await?.decode()?)
+        }
     }
 
     fn open<R: DeserializeOwned>(

@@ -83,6 +83,7 @@ impl Snakepit {
     ///
     /// # Cancel safety
     /// Dropping the future cancels the call; the tool may have run in part.
+    #[inline(always)]
     pub fn execute<R: DeserializeOwned>(
         &self,
         tool: impl Into<Arc<str>>,

@@ -5,6 +5,7 @@
 //! recalled, and gets its old place in the queue, or a free slot.
 
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,30 +77,46 @@ impl Pool {
             ahead: !bound && options.chain.depth() == 0,
             again: false,
         };
-        let mut lease = match self.shared().admit(&want)? {
+        let slot = match self.shared().admit(&want)? {
+            Admitted::Now(lease) if lease.early.is_none() => Ended::Slot(lease),
+            admitted => Box::pin(self.in_turn(admitted, progress, &args, &want, limits)).await?,
+        };
+        let mut running = match slot {
+            Ended::Over(reply) => return Ok(reply),
+            Ended::Slot(own) => self.begin_in(own, progress, args.clone(), options, limits),
+        };
+        let ended = pin!(running.ended(limits, &progress.tool)).await?;
+        match ended {
+            Some(reply) => {
+                running.succeed(progress);
+                Ok(reply)
+            }
+            None => Box::pin(self.make_again(progress, args, options, limits)).await,
+        }
+    }
+
+    /// Waits until a call has a slot, or is over because it was sent ahead.
+    async fn in_turn(
+        &self,
+        admitted: Admitted,
+        progress: &mut Progress,
+        args: &Payload,
+        want: &Want<'_>,
+        limits: &Limits,
+    ) -> Result<Ended, Error> {
+        let lease = match admitted {
             Admitted::Now(lease) => lease,
             Admitted::Wait(waiting) => {
-                progress.queued(self.shared(), options, waiting.queue_size());
+                progress.queued(self.shared(), want.options, waiting.queue_size());
                 let mut lease = waiting.wait(Some(limits.queue)).await?;
                 lease.leads = want.ahead && lease.worker().takes_ahead();
                 lease
             }
         };
-        if lease.early.is_some() {
-            let early = self.call_early(lease, progress, &args, &want, limits);
-            match Box::pin(early).await? {
-                Ended::Over(reply) => return Ok(reply),
-                Ended::Slot(own) => lease = own,
-            }
+        if lease.early.is_none() {
+            return Ok(Ended::Slot(lease));
         }
-        let mut running = self.begin_in(lease, progress, args.clone(), options, limits);
-        match running.ended(limits, &progress.tool).await? {
-            Some(reply) => {
-                running.succeed();
-                Ok(reply)
-            }
-            None => Box::pin(self.make_again(progress, args, options, limits)).await,
-        }
+        self.call_early(lease, progress, args, want, limits).await
     }
 
     /// Makes a call that is sent ahead. It may come back and get a free slot.
@@ -124,7 +141,7 @@ impl Pool {
                         let lease = self.slot_again(progress, want, limits).await?;
                         return Ok(Ended::Slot(lease));
                     };
-                    running.succeed();
+                    running.succeed(progress);
                     return Ok(Ended::Over(reply));
                 }
             };

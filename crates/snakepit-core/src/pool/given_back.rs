@@ -66,7 +66,7 @@ impl Pool {
         loop {
             let mut running = self.begin_in(lease, progress, args.clone(), options, limits);
             if let Some(reply) = running.ended(limits, &progress.tool).await? {
-                running.succeed();
+                running.succeed(progress);
                 return Ok(reply);
             }
             lease = self.slot_again(progress, &want, limits).await?;

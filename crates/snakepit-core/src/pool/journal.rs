@@ -47,6 +47,8 @@ pub(super) struct Progress {
     sent: u64,
     /// Bytes of its results.
     pub(super) received: u64,
+    /// Time at which its slot was free. `None` before, and after a failure.
+    pub(super) ended: Option<Instant>,
 }
 
 /// The chunks of a stream.
@@ -87,6 +89,7 @@ impl<S: Deref<Target = Shared>> Journal<S> {
             mark: None,
             sent: 0,
             received: 0,
+            ended: None,
         };
         Self {
             shared,
@@ -135,7 +138,9 @@ impl<S: Deref<Target = Shared>> Journal<S> {
     #[inline]
     fn close(&mut self, end: impl FnOnce() -> End) {
         self.over = true;
-        let (end, now) = (LazyCell::new(end), LazyCell::new(Instant::now));
+        let ended = self.progress.ended;
+        let now = LazyCell::new(|| ended.unwrap_or_else(Instant::now));
+        let end = LazyCell::new(end);
         if let Some(observer) = self.shared.observer.get() {
             self.progress.observed(&**observer, &end, *now);
         }

@@ -12,6 +12,7 @@ use super::alone::Hold;
 use super::early::{self, Early};
 use super::explain::TimedOut;
 use super::foreign::Guarded;
+use super::journal::Progress;
 use super::limits::Limits;
 use super::linger::{self, Rest};
 use super::shared::Shared;
@@ -107,8 +108,7 @@ impl Lease {
         }
     }
 
-    /// Marks the lease as held by the pool itself (a health check): excluded from call counters and
-    /// estimates.
+    /// Marks the lease as the pool's own (a health check), excluded from call counters and estimates.
     pub(super) fn begin_check(&mut self) {
         self.items = 0;
     }
@@ -191,11 +191,7 @@ impl Lease {
     pub(super) fn finish_many(mut self, failed: u64, died: Option<(&WorkerExit, bool)>) {
         let (total, time) = (self.items, self.held().unwrap_or_default());
         let good = total.saturating_sub(failed);
-        let share = time.mul_f64(if total == 0 {
-            0.0
-        } else {
-            good as f64 / total as f64
-        });
+        let share = time.mul_f64(good as f64 / total.max(1) as f64);
         self.shared
             .count(self.grant.worker, Outcome::Error, failed, Duration::ZERO);
         self.shared
@@ -206,11 +202,14 @@ impl Lease {
         }
     }
 
-    fn finish(&mut self, outcome: Outcome) {
-        let held = self.held();
+    /// Gives the slot back; returns the time at which the call ended.
+    fn finish(&mut self, outcome: Outcome) -> Instant {
+        let now = Instant::now();
+        let held = self.since.map(|since| now.saturating_duration_since(since));
         self.state = State::Void;
-        let counted = Some((outcome, self.items));
-        self.shared.release(self.grant, held, counted);
+        self.shared
+            .release(self.grant, held, Some((outcome, self.items)));
+        now
     }
 
     /// Counts the call as over for its caller; the slot stays taken.
@@ -331,9 +330,9 @@ impl<T: Rest> Running<T> {
     }
 
     /// Frees the slot of a call that returned a result.
-    pub(super) fn succeed(&mut self) {
+    pub(super) fn succeed(&mut self, progress: &mut Progress) {
         if let Some(lease) = &mut self.lease {
-            lease.finish(Outcome::Ok);
+            progress.ended = Some(lease.finish(Outcome::Ok));
         }
     }
 

@@ -82,6 +82,7 @@ impl Limits {
             session,
             hold: options.hold.clone(),
             deadline,
+            at: lease.since().unwrap_or(self.from),
             chain: lease.chain(&options.chain),
             trace: progress.trace(),
             trace_state: progress.trace_state().clone(),

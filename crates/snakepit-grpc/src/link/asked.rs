@@ -24,18 +24,19 @@ impl LinkClient {
     /// # Cancel safety
     /// Dropping the future leaves the connection usable; the reply is discarded when it arrives.
     pub async fn call(&self, request: &Request) -> Result<Payload, CallError> {
-        self.answer(self.begin(request)?).await
+        self.answer(self.begin(request.clone())?).await
     }
 
     /// Sends one call. [`answer`](Self::answer) waits for its answer.
     ///
     /// # Errors
     /// The errors of [`call`](Self::call) that are known before the request is sent.
-    pub fn begin(&self, request: &Request) -> Result<Asked, CallError> {
-        self.check_size(request.args.bytes.len())?;
+    pub fn begin(&self, mut request: Request) -> Result<Asked, CallError> {
+        let args = std::mem::take(&mut request.args.bytes);
+        self.check_size(args.len())?;
         let (sender, receiver) = oneshot::channel();
         let waiter = Waiter::Call { sender, number: 0 };
-        self.send(Kind::Call, request, waiter, &request.args.bytes)?;
+        self.send(Kind::Call, request, waiter, &args)?;
         Ok(Asked(receiver))
     }
 

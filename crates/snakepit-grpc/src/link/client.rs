@@ -12,6 +12,7 @@ use snakepit_core::{
 use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::batches::{Batches, cancelled};
 use super::chunks::{BATCHES, BATCHES_IN_WINDOW, Chunks, Window};
@@ -196,7 +197,12 @@ impl LinkClient {
             failed: None,
             credit: window.as_ref().map(Window::credit),
         });
-        self.send(Kind::Stream, request, waiter, &request.args.bytes)?;
+        self.send(
+            Kind::Stream,
+            without_args(request),
+            waiter,
+            &request.args.bytes,
+        )?;
         Ok(Box::pin(Chunks::new(receiver, self.ended.clone(), window)))
     }
 
@@ -223,8 +229,8 @@ impl LinkClient {
             match fitting.count() {
                 // The first item is too large for a batch, so it is sent alone as a plain call.
                 0 => {
-                    let mut single = request.clone();
-                    single.args = rest[0].clone();
+                    let mut single = without_args(request);
+                    (single.args, single.at) = (rest[0].clone(), Instant::now());
                     results.push(self.call(&single).await);
                 }
                 count => results.extend(self.call_some(request, &rest[..count]).await),
@@ -252,6 +258,8 @@ impl LinkClient {
             expected,
         };
         let failed = |error: CallError| (0..expected).map(|_| Err(error.clone())).collect();
+        let mut request = without_args(request);
+        request.at = Instant::now();
         match self.send(Kind::Many, request, waiter, &Bytes::from(body)) {
             Err(error) => failed(error),
             Ok(()) => receiver
@@ -341,20 +349,22 @@ impl LinkClient {
         })
     }
 
+    /// Sends a request, whose arguments are the body.
     pub(super) fn send(
         &self,
         kind: Kind,
-        request: &Request,
+        mut request: Request,
         waiter: Waiter,
         body: &Bytes,
     ) -> Result<(), CallError> {
         let call = request.call.0;
         // The waiter is added first, because the answer may arrive before `send` returns.
         self.pending.add((call, request.number.0), waiter)?;
-        let span = self.pending.spans.begin(kind, request);
-        self.serving.begin(request, span);
+        request.trace = self.pending.spans.begin(kind, &request);
+        let request = Arc::new(request);
+        self.serving.begin(&request);
         let header = Header::new(kind, call);
-        let head = |out: &mut Vec<u8>| head::encode_call(request, span, out);
+        let head = |out: &mut Vec<u8>| head::encode_call(&request, out);
         if self.outbox.send(header, head, body).is_err() {
             self.pending.take(call);
             self.pending.spans.forget(call);
@@ -362,6 +372,14 @@ impl LinkClient {
             return Err(died(&self.reason(), false));
         }
         Ok(())
+    }
+}
+
+/// The request alone, since its arguments go as a body.
+fn without_args(request: &Request) -> Request {
+    Request {
+        args: Payload::default(),
+        ..request.clone()
     }
 }
 

@@ -1,19 +1,12 @@
 //! The head of a call, encoded without building the message.
 
 use prost::encoding::{WireType, encode_key, encode_varint};
-use snakepit_core::{Request, TraceContext};
-use tokio::time::Instant;
+use snakepit_core::Request;
 
+use crate::call_head::{
+    CALL_ID, CORRELATION_ID, ENCODING, SESSION_ID, TIMEOUT_US, TOOL_NAME, TRACE, TRACE_STATE,
+};
 use crate::convert::beginning;
-
-const SESSION_ID: u32 = 1;
-const TOOL_NAME: u32 = 2;
-const ENCODING: u32 = 101;
-const CALL_ID: u32 = 103;
-const TIMEOUT_US: u32 = 104;
-const TRACE: u32 = 105;
-const CORRELATION_ID: u32 = 106;
-const TRACE_STATE: u32 = 107;
 
 /// Longest correlation id in bytes; a longer one is truncated.
 const MAX_CORRELATION: usize = 1024;
@@ -21,17 +14,15 @@ const MAX_CORRELATION: usize = 1024;
 /// `ENCODING_MSGPACK`.
 const MSGPACK: u64 = 1;
 
-/// Appends an `ExecuteToolRequest` without payload. `span` is the worker's span of the call.
-pub(super) fn encode_call(request: &Request, span: Option<TraceContext>, out: &mut Vec<u8>) {
+/// Appends an `ExecuteToolRequest` without payload. The request's trace is the worker's span of the call.
+pub(super) fn encode_call(request: &Request, out: &mut Vec<u8>) {
     if let Some(session) = &request.session {
         text(SESSION_ID, session.as_str(), out);
     }
     text(TOOL_NAME, &request.tool, out);
     number(ENCODING, MSGPACK, out);
     number(CALL_ID, request.call.0, out);
-    if request.deadline.is_some()
-        && let Some(left) = request.remaining(Instant::now())
-    {
+    if let Some(left) = request.remaining(request.at) {
         // Zero would mean "no deadline".
         number(
             TIMEOUT_US,
@@ -39,7 +30,7 @@ pub(super) fn encode_call(request: &Request, span: Option<TraceContext>, out: &m
             out,
         );
     }
-    if let Some(span) = span {
+    if let Some(span) = request.trace {
         bytes(TRACE, &span.to_bytes(), out);
         if !request.trace_state.is_empty() {
             text(TRACE_STATE, request.trace_state.as_str(), out);
@@ -71,7 +62,8 @@ mod tests {
     use std::time::Duration;
 
     use prost::Message as _;
-    use snakepit_core::Payload;
+    use snakepit_core::{Payload, TraceContext};
+    use tokio::time::Instant;
 
     use super::*;
     use crate::pb;
@@ -82,7 +74,7 @@ mod tests {
         request.session = Some("s-1".into());
         request.deadline = Some(Instant::now() + Duration::from_millis(5));
         let mut bytes = Vec::new();
-        encode_call(&request, None, &mut bytes);
+        encode_call(&request, &mut bytes);
         let message = pb::ExecuteToolRequest::decode(&bytes[..]).unwrap();
         assert_eq!(message.tool_name, "mean");
         assert_eq!(message.session_id, "s-1");
@@ -93,7 +85,7 @@ mod tests {
 
         request.deadline = Some(Instant::now());
         bytes.clear();
-        encode_call(&request, None, &mut bytes);
+        encode_call(&request, &mut bytes);
         assert_eq!(
             pb::ExecuteToolRequest::decode(&bytes[..])
                 .unwrap()
@@ -104,8 +96,9 @@ mod tests {
         let span = TraceContext::start(true);
         request.correlation = Some("ä".repeat(600).into());
         request.trace_state = snakepit_core::TraceState::parse("a=b");
+        request.trace = Some(span);
         bytes.clear();
-        encode_call(&request, Some(span), &mut bytes);
+        encode_call(&request, &mut bytes);
         let message = pb::ExecuteToolRequest::decode(&bytes[..]).unwrap();
         assert_eq!(message.trace[..], span.to_bytes());
         assert_eq!(message.trace_state, "a=b");

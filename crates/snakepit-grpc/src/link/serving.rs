@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use prost::Message as _;
-use snakepit_core::{CallId, ErrorCode, Payload, Request, ToolError, TraceContext, WorkerId};
+use snakepit_core::{CallId, ErrorCode, Request, ToolError, WorkerId};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -60,7 +60,8 @@ struct Host {
 /// A running call and its requests.
 #[derive(Debug)]
 struct Running {
-    caller: Request,
+    /// The request without its arguments.
+    caller: Arc<Request>,
     open: Vec<Open>,
     /// The tasks of the requests. Dropping the set aborts them.
     tasks: Option<JoinSet<()>>,
@@ -108,32 +109,19 @@ impl Serving {
         }
     }
 
-    /// Registers a call that is about to be sent. Does nothing if there is no handler. `span` is
-    /// the worker's span of the call, in which the tool makes its requests.
-    pub(super) fn begin(&self, request: &Request, span: Option<TraceContext>) {
+    /// Registers a call that is about to be sent. Does nothing if there is no handler. Its trace is
+    /// the worker's span, in which the tool makes its requests.
+    pub(super) fn begin(&self, caller: &Arc<Request>) {
         if self.host.is_none() {
             return;
         }
-        let caller = Request {
-            call: request.call,
-            number: request.number,
-            tool: Arc::clone(&request.tool),
-            args: Payload::default(),
-            session: request.session.clone(),
-            hold: request.hold.clone(),
-            deadline: request.deadline,
-            chain: request.chain.clone(),
-            trace: span,
-            trace_state: request.trace_state.clone(),
-            correlation: request.correlation.clone(),
-        };
         let running = Running {
-            caller,
+            caller: Arc::clone(caller),
             open: Vec::new(),
             tasks: None,
             ending: None,
         };
-        self.lock().running.insert(request.call.0, running);
+        self.lock().running.insert(caller.call.0, running);
     }
 
     /// Ends a call. Its requests are dropped without an answer.
@@ -307,7 +295,7 @@ impl Serving {
                 call: CallId(call),
             })
         });
-        Ok((running.caller.clone(), Arc::clone(ending)))
+        Ok((Request::clone(&running.caller), Arc::clone(ending)))
     }
 
     /// Continues a request in a task of its own.
