@@ -2,6 +2,7 @@
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
+use smallvec::{SmallVec, smallvec};
 
 use crate::check::check;
 use crate::decode::{self, DecodeError};
@@ -12,10 +13,13 @@ use crate::msgpack::{Scanner, Token};
 use crate::suggest::nearest;
 use crate::tool::{Param, ParamKind, Tool};
 
+/// Arguments without an allocation of their own; few tools take more.
+type Few<T> = SmallVec<[T; 6]>;
+
 /// Arguments, checked and converted.
 #[derive(Debug)]
 pub(crate) struct Bindings<'py> {
-    positional: Vec<Bound<'py, PyAny>>,
+    positional: Few<Bound<'py, PyAny>>,
     keywords: Option<Bound<'py, PyDict>>,
 }
 
@@ -54,7 +58,7 @@ pub(crate) fn bind<'py>(
         py,
         tool,
         context,
-        values: vec![None; tool.params.len()],
+        values: smallvec![None; tool.params.len()],
         rest: Vec::new(),
         extra: None,
     };
@@ -108,7 +112,7 @@ struct Given<'a, 'py> {
     py: Python<'py>,
     tool: &'a Tool,
     context: Option<Bound<'py, PyAny>>,
-    values: Vec<Option<Bound<'py, PyAny>>>,
+    values: Few<Option<Bound<'py, PyAny>>>,
     /// For `*args`.
     rest: Vec<Bound<'py, PyAny>>,
     /// For `**kwargs`.
@@ -203,7 +207,7 @@ impl<'py> Given<'_, 'py> {
             extra,
         } = self;
         let mut bindings = Bindings {
-            positional: Vec::with_capacity(values.len() + rest.len()),
+            positional: Few::with_capacity(values.len() + rest.len()),
             keywords: extra,
         };
         let mut gap = false;

@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use prost::Message as _;
 use pyo3::prelude::*;
-use snakepit_grpc::pb;
+use snakepit_grpc::call_head::CallHead;
 
 use crate::current::Running;
 use crate::fault::{Fault, fault};
@@ -31,20 +30,21 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// A call that begins now; without a window.
+    /// A call that begins now; without a window. It knows its deadline if its code `asks` for it.
     pub(crate) fn new(
         id: u64,
-        request: &pb::ExecuteToolRequest,
+        head: &CallHead<'_>,
         cancelled: Arc<AtomicBool>,
+        asks: bool,
     ) -> Self {
         Self {
             id,
-            session: (!request.session_id.is_empty()).then(|| request.session_id.clone()),
-            deadline: (request.timeout_us > 0)
-                .then(|| clock::now() + Duration::from_micros(request.timeout_us)),
+            session: (!head.session_id.is_empty()).then(|| head.session_id.to_owned()),
+            deadline: (asks && head.timeout_us > 0)
+                .then(|| clock::now() + Duration::from_micros(head.timeout_us)),
             cancelled,
             window: None,
-            traced: Traced::new(request),
+            traced: Traced::new(head),
         }
     }
 
@@ -97,8 +97,8 @@ impl Call {
 pub(crate) type Stop = Option<(Step, Duration)>;
 
 /// What the head of a call's frame asks for.
-pub(crate) fn request(head: &[u8]) -> Result<pb::ExecuteToolRequest, Fault> {
-    pb::ExecuteToolRequest::decode(head).map_err(|error| {
+pub(crate) fn request(head: &[u8]) -> Result<CallHead<'_>, Fault> {
+    CallHead::decode(head).map_err(|error| {
         fault(
             "SP5007",
             format!("the head of a call cannot be decoded: {error}"),

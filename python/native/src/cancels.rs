@@ -37,6 +37,8 @@ struct State {
     begun: VecDeque<u64>,
     /// Calls to be skipped when they come.
     taken_back: VecDeque<u64>,
+    /// The flag of the last call, which the next one uses if nobody else has it any more.
+    last_flag: Option<Arc<AtomicBool>>,
 }
 
 #[derive(Debug)]
@@ -118,7 +120,10 @@ impl Cancels {
             state.early.retain(|(id, _)| *id != call);
             Ladder::new(clock::now(), grace, reach)
         });
-        let flag = Arc::new(AtomicBool::new(ladder.is_some()));
+        let last = state.last_flag.take();
+        let own = last.filter(|flag| Arc::strong_count(flag) == 1);
+        let flag = own.unwrap_or_default();
+        flag.store(ladder.is_some(), Ordering::Relaxed);
         state.running = Some(Running {
             call,
             flag: Arc::clone(&flag),
@@ -159,9 +164,12 @@ impl Cancels {
 
     /// The running call is over. When it was cancelled the host is told what stopped it, and processes that it orphaned are ended.
     pub(crate) fn end(&self) {
-        let Some(running) = self.lock().running.take() else {
+        let mut state = self.lock();
+        let Some(running) = state.running.take() else {
             return;
         };
+        state.last_flag = Some(running.flag);
+        drop(state);
         running.offspring.end_orphans();
         if let Some(ladder) = running.ladder {
             self.reports.stopped(running.call, ladder.end(clock::now()));

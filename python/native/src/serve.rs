@@ -193,9 +193,9 @@ fn run(
         Err(fault) => return send_fault(py, &link.outbox, id, &fault).map(|()| reader),
     };
     let kind = frame.header.kind;
-    let (tool, other_name) = match runtime.tools.find(&request.tool_name) {
+    let (tool, other_name) = match runtime.tools.find(request.tool_name) {
         Err(_) if let Some(tool) = runtime.tools.catch_all(kind) => {
-            (Ok(tool), Some(request.tool_name.as_str()))
+            (Ok(tool), Some(request.tool_name.to_owned()))
         }
         found => (
             found.and_then(|tool| tool.right_kind(kind).map(|()| tool)),
@@ -206,9 +206,10 @@ fn run(
         flag: tool.knows_context() || kind == Kind::Stream,
         task: tool.is_async,
     });
-    let call = Call::new(id, &request, runtime.cancels.begin(id, reach));
-    let named = |body: &[u8]| other_name.map(|name| tool::by_name(name, body));
-    if tool.as_ref().is_ok_and(|tool| tool.knows_context()) {
+    let asks = tool.as_ref().is_ok_and(|tool| tool.knows_context());
+    let call = Call::new(id, &request, runtime.cancels.begin(id, reach), asks);
+    let named = |body: &[u8]| other_name.map(|name| tool::by_name(&name, body));
+    if asks {
         // The connection must be free for the tool's own requests while it runs.
         let body = reader.take_body(frame);
         link.lend(reader, id);

@@ -12,7 +12,7 @@ use std::time::Duration;
 pub(crate) fn read(fd: &OwnedFd, buffer: &mut Vec<u8>) -> io::Result<usize> {
     let spare = buffer.spare_capacity_mut();
     // SAFETY: the pointer and the length describe memory that `buffer` owns; the kernel writes at most that many bytes.
-    let count = unsafe { libc::read(fd.as_raw_fd(), spare.as_mut_ptr().cast(), spare.len()) };
+    let count = unsafe { libc::recv(fd.as_raw_fd(), spare.as_mut_ptr().cast(), spare.len(), 0) };
     let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
     // SAFETY: the kernel initialised `count` bytes behind the old length.
     unsafe { buffer.set_len(buffer.len() + count) };

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use prost::Message as _;
+use snakepit_grpc::call_head::CallHead;
 use snakepit_grpc::pb;
 
 use crate::clock;
@@ -37,18 +38,18 @@ pub(crate) struct Traced {
 
 impl Traced {
     /// `None` if the host said nothing. A context of another length is none.
-    pub(crate) fn new(request: &pb::ExecuteToolRequest) -> Option<Arc<Self>> {
-        if request.trace.is_empty() && request.correlation_id.is_empty() {
+    pub(crate) fn new(head: &CallHead<'_>) -> Option<Arc<Self>> {
+        if head.trace.is_empty() && head.correlation_id.is_empty() {
             return None;
         }
-        let context = <[u8; CONTEXT]>::try_from(&request.trace[..]).ok();
+        let context = <[u8; CONTEXT]>::try_from(head.trace).ok();
         let sampled = context.is_some_and(|context| context[CONTEXT - 1] & SAMPLED != 0);
-        let correlation = Some(&*request.correlation_id)
-            .filter(|text| (1..=MAX_CORRELATION).contains(&text.len()));
+        let correlation =
+            Some(head.correlation_id).filter(|text| (1..=MAX_CORRELATION).contains(&text.len()));
         Some(Arc::new(Self {
             context,
             correlation: correlation.map(Box::from),
-            state: Some(&*request.trace_state)
+            state: Some(head.trace_state)
                 .filter(|text| context.is_some() && (1..=MAX_STATE).contains(&text.len()))
                 .map(Box::from),
             began: sampled.then(|| (SystemTime::now(), clock::now())),
@@ -98,34 +99,31 @@ impl Traced {
 mod tests {
     use super::*;
 
-    fn request(trace: &[u8], correlation: &str) -> pb::ExecuteToolRequest {
-        pb::ExecuteToolRequest {
-            trace: bytes::Bytes::copy_from_slice(trace),
-            correlation_id: correlation.to_owned(),
-            ..Default::default()
-        }
+    fn head<'a>(trace: &'a [u8], correlation: &'a str) -> CallHead<'a> {
+        let mut head = CallHead::default();
+        (head.trace, head.correlation_id) = (trace, correlation);
+        head
     }
 
     #[test]
     fn only_a_sampled_call_has_a_span_in_its_answer() {
-        assert!(Traced::new(&request(&[], "")).is_none());
-        let unsampled = Traced::new(&request(
-            &[1; 24].iter().copied().chain([0]).collect::<Vec<_>>(),
-            "",
-        ));
+        assert!(Traced::new(&head(&[], "")).is_none());
+        let off: Vec<u8> = [1; 24].into_iter().chain([0]).collect();
+        let unsampled = Traced::new(&head(&off, ""));
         let unsampled = unsampled.unwrap();
         assert!(unsampled.context().is_some() && unsampled.head(None).is_empty());
-        let bad = Traced::new(&request(&[1; 24], "id")).unwrap();
+        let bad = Traced::new(&head(&[1; 24], "id")).unwrap();
         assert_eq!((bad.context(), bad.correlation()), (None, Some("id")));
         for (length, state) in [(CONTEXT, Some("a=b")), (CONTEXT - 1, None)] {
-            let mut request = request(&[1; CONTEXT][..length], "id");
-            request.trace_state = "a=b".to_owned();
-            assert_eq!(Traced::new(&request).unwrap().state(), state);
-            request.trace_state = "a".repeat(MAX_STATE + 1);
-            assert_eq!(Traced::new(&request).unwrap().state(), None);
+            let mut named = head(&[1; CONTEXT][..length], "id");
+            named.trace_state = "a=b";
+            assert_eq!(Traced::new(&named).unwrap().state(), state);
+            let long = "a".repeat(MAX_STATE + 1);
+            named.trace_state = &long;
+            assert_eq!(Traced::new(&named).unwrap().state(), None);
         }
         assert!(bad.head(None).is_empty());
-        let sampled = Traced::new(&request(&[1; CONTEXT], "")).unwrap();
+        let sampled = Traced::new(&head(&[1; CONTEXT], "")).unwrap();
         sampled.count();
         let head = sampled.head(Some((Step::Again, Duration::ZERO)));
         let span = pb::WorkerSpan::decode(&head[..]).unwrap();

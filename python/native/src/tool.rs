@@ -72,7 +72,7 @@ pub(crate) struct Param {
 #[derive(Debug)]
 pub(crate) struct Tools {
     list: Vec<Tool>,
-    by_name: HashMap<String, usize>,
+    by_name: foldhash::HashMap<String, usize>,
     specs: Vec<pb::ToolSpec>,
 }
 
@@ -81,7 +81,7 @@ impl Tools {
     pub(crate) fn read(catalog: &Bound<'_, PyAny>) -> PyResult<Self> {
         let mut tools = Self {
             list: Vec::new(),
-            by_name: HashMap::new(),
+            by_name: foldhash::HashMap::default(),
             specs: Vec::new(),
         };
         let mut turns = HashMap::new();

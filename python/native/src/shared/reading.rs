@@ -106,9 +106,9 @@ impl Server {
                 return send_fault(py, outbox, id, &fault);
             }
         };
-        let mut call = Call::new(id, &request, Arc::default());
+        let mut call = Call::new(id, &request, Arc::default(), true);
         call.window = (kind == Kind::Stream).then(|| Arc::new(Window::new()));
-        let known = match this.known(&request.tool_name, kind, reader.body(frame)) {
+        let known = match this.known(request.tool_name, kind, reader.body(frame)) {
             Ok(known) => known,
             Err(fault) => {
                 this.table.end(id);
