@@ -1,6 +1,6 @@
 //! Texts in the file, and numbers for names.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use foldhash::HashMap;
@@ -17,13 +17,9 @@ pub(super) fn write(words: &[AtomicU64], text: &str) {
         end -= 1;
     }
     let text = &text[..end];
-    let mut bytes = text.as_bytes().chunks(8);
+    let mut chunks = text.as_bytes().chunks(8).map(word_of);
     for word in &words[1..] {
-        let mut chunk = [0; 8];
-        if let Some(bytes) = bytes.next() {
-            chunk[..bytes.len()].copy_from_slice(bytes);
-        }
-        word.store(u64::from_le_bytes(chunk), Ordering::Relaxed);
+        word.store(chunks.next().unwrap_or(0), Ordering::Relaxed);
     }
     let length = text.len() as u64;
     let sum = sum(words[1..]
@@ -31,6 +27,23 @@ pub(super) fn write(words: &[AtomicU64], text: &str) {
         .map(|word| word.load(Ordering::Relaxed))
         .chain([length]));
     words[0].store(length | u64::from(sum) << 32, Ordering::Release);
+}
+
+/// Returns up to 8 bytes as a word.
+fn word_of(bytes: &[u8]) -> u64 {
+    let mut word = [0; 8];
+    word[..bytes.len()].copy_from_slice(bytes);
+    u64::from_le_bytes(word)
+}
+
+/// Returns true if this text, and not only its beginning, was written to the words.
+fn holds(words: &[AtomicU64], text: &str) -> bool {
+    let length = words[0].load(Ordering::Acquire) & u64::from(u32::MAX);
+    let chunks = text.as_bytes().chunks(8);
+    length == text.len() as u64
+        && chunks
+            .zip(&words[1..])
+            .all(|(chunk, word)| word_of(chunk) == word.load(Ordering::Relaxed))
 }
 
 /// Reads a text. `None` if it is damaged; a text that was never written is empty.
@@ -54,6 +67,9 @@ pub(super) fn read(words: &[u64]) -> Option<String> {
 pub(super) struct Names {
     /// The first word of the table in the file.
     first: usize,
+    /// The number that was found last. Most calls are of few tools and workers: then the entry tells
+    /// more cheaply than the table.
+    last: AtomicU32,
     numbers: RwLock<Numbers>,
 }
 
@@ -69,6 +85,7 @@ impl Names {
     pub(super) fn new(first: usize) -> Self {
         Self {
             first,
+            last: AtomicU32::new(0),
             numbers: RwLock::default(),
         }
     }
@@ -76,12 +93,21 @@ impl Names {
     /// Returns the number of a name. A new name is written into the file; if the table is full, it
     /// replaces the oldest one.
     pub(super) fn number(&self, words: &[AtomicU64], name: &str) -> u32 {
-        let known = self.numbers.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(number) = known.of.get(name) {
-            return *number;
+        let last = self.last.load(Ordering::Relaxed);
+        if last > 0 && holds(self.entry(words, last), name) {
+            return last;
         }
+        let known = self.numbers.read().unwrap_or_else(PoisonError::into_inner);
+        let number = known.of.get(name).copied();
         drop(known);
-        self.add(words, name)
+        let number = number.unwrap_or_else(|| self.add(words, name));
+        self.last.store(number, Ordering::Relaxed);
+        number
+    }
+
+    fn entry<'a>(&self, words: &'a [AtomicU64], number: u32) -> &'a [AtomicU64] {
+        let at = self.first + number as usize * NAME;
+        &words[at..at + NAME]
     }
 
     /// Returns the name with a number. Empty if the number has no entry.
@@ -108,10 +134,8 @@ impl Names {
             }
             None => numbers.places.push(Arc::clone(&name)),
         }
-        let number = place + 1;
-        let at = self.first + number * NAME;
-        write(&words[at..at + NAME], &name);
-        let number = number as u32;
+        let number = place as u32 + 1;
+        write(self.entry(words, number), &name);
         numbers.of.insert(name, number);
         number
     }

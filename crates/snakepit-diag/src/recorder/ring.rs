@@ -62,6 +62,12 @@ impl Record {
         whole.then(|| Self::unpack(&packed))
     }
 
+    /// Returns true if the words have a call that has not ended.
+    pub(super) fn runs(words: &[AtomicU64]) -> bool {
+        let outcome = words[1].load(Ordering::Relaxed) & 0xff;
+        outcome == 0 && words[0].load(Ordering::Relaxed) != 0
+    }
+
     pub(super) fn pack(&self) -> [u64; RECORD] {
         let (outcome, attempts) = (u64::from(self.outcome), u64::from(self.attempts));
         let (slot, tool, worker) = (

@@ -64,8 +64,7 @@ impl Recorder {
         let mut index = 0;
         for _ in 0..PASSED_OVER {
             index = self.words[NEXT].fetch_add(1, Ordering::Relaxed) as usize % RECORDS;
-            let runs = Record::load(self.record(index)).is_some_and(|record| record.outcome == 0);
-            if !runs {
+            if !Record::runs(self.record(index)) {
                 break;
             }
         }
