@@ -97,7 +97,7 @@ impl Traced {
         now: Instant,
     ) -> Self {
         let (parent, state) = (parent.0, parent.0.map(|_| parent.1.clone()));
-        let Some(recorder) = events.recorder() else {
+        let Some(recorder) = events.span_recorder() else {
             return Self {
                 context: parent,
                 state: state.unwrap_or_default(),

@@ -23,6 +23,12 @@ pub trait Recorder: fmt::Debug + Send + Sync + 'static {
     /// Returns `None` if the call is to have no span, neither here nor in its worker.
     fn begin(&self, parent: Option<TraceContext>) -> Option<Begun>;
 
+    /// Returns true if it receives spans. It is asked when it is set. If it returns false, no span
+    /// is begun.
+    fn traces(&self) -> bool {
+        true
+    }
+
     /// Receives a span that is over. Only sampled spans are passed.
     fn span(&self, span: Span);
 

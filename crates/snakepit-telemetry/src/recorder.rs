@@ -27,6 +27,10 @@ impl Recorder for Exporter {
         self.0.begin(parent)
     }
 
+    fn traces(&self) -> bool {
+        self.0.has_spans()
+    }
+
     fn span(&self, span: Span) {
         #[cfg(feature = "otlp")]
         if let Some(spans) = &self.0.otlp.spans {
@@ -66,15 +70,6 @@ impl Recorder for Exporter {
 
 impl Sinks {
     fn begin(&self, parent: Option<TraceContext>) -> Option<Begun> {
-        if !self.has_spans() {
-            // The worker still receives the caller's trace, for records that it exports by other
-            // means.
-            return parent.map(|context| Begun {
-                context,
-                parent: None,
-                state: TraceState::default(),
-            });
-        }
         let (parent, state) = match (parent, parent.is_none().then(current).flatten()) {
             (None, Some((found, state))) => (Some(found), state),
             (named, _) => (named, TraceState::default()),

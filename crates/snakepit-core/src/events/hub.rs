@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
+use tracing::level_filters::LevelFilter;
 
 use super::kinds::Kinds;
 use super::stream::{self, EventStream};
@@ -65,8 +66,7 @@ struct Subscriber {
 }
 
 impl Subscriber {
-    fn wants(&self, event: &Event) -> bool {
-        let kind = event.kind();
+    fn wants(&self, kind: Kind, event: &Event) -> bool {
         self.kinds.has(kind)
             && (kind != kind::Custom
                 || self
@@ -94,6 +94,8 @@ pub(super) struct Hub {
     recorder: ArcSwapOption<Box<dyn Recorder>>,
     /// `true` if there is a recorder. A call without one reads nothing else.
     records: AtomicBool,
+    /// `true` if it takes spans. A call of a host without traces asks it nothing.
+    traces: AtomicBool,
 }
 
 impl Events {
@@ -151,22 +153,35 @@ impl Events {
     #[inline]
     pub fn enabled(&self, kind: Kind) -> bool {
         let (half, bit) = kind.bit();
-        kind.level() <= tracing::level_filters::LevelFilter::current()
+        kind.level() <= LevelFilter::current()
             || self.inner.wanted[half].load(Ordering::Relaxed) & bit != 0
     }
 
     /// Sets the recorder of the spans, log records and measurements of this host; `None` removes
     /// it. Running calls keep their spans.
     pub fn set_recorder(&self, recorder: Option<Box<dyn Recorder>>) {
-        let records = recorder.is_some();
+        let (records, traces) = (
+            recorder.is_some(),
+            recorder.as_ref().is_some_and(|it| it.traces()),
+        );
         self.inner.recorder.store(recorder.map(Arc::new));
         self.inner.records.store(records, Ordering::Release);
+        self.inner.traces.store(traces, Ordering::Release);
     }
 
     /// Returns the recorder. `None` if there is none.
     #[inline]
     pub fn recorder(&self) -> Option<Arc<Box<dyn Recorder>>> {
         if !self.inner.records.load(Ordering::Acquire) {
+            return None;
+        }
+        self.inner.recorder.load_full()
+    }
+
+    /// Returns the recorder if it takes spans.
+    #[inline]
+    pub fn span_recorder(&self) -> Option<Arc<Box<dyn Recorder>>> {
+        if !self.inner.traces.load(Ordering::Acquire) {
             return None;
         }
         self.inner.recorder.load_full()
@@ -186,13 +201,16 @@ impl Events {
     }
 
     /// Passes an event to all subscribers and to `tracing`.
-    #[cold]
+    #[inline(never)]
     pub fn publish(&self, event: Event) {
-        event.trace();
+        let kind = event.kind();
+        if kind.level() <= LevelFilter::current() {
+            event.trace();
+        }
         let subscribers = self.inner.subscribers.load();
         let mut timed = false;
         for subscriber in &**subscribers {
-            if subscriber.wants(&event) {
+            if subscriber.wants(kind, &event) {
                 match &subscriber.handler {
                     Handler::Plain(handler) => self.handle(subscriber, &event, || handler(&event)),
                     Handler::Timed(_) => timed = true,
@@ -208,7 +226,7 @@ impl Events {
         });
         for subscriber in &**subscribers {
             if let Handler::Timed(handler) = &subscriber.handler
-                && subscriber.wants(&emitted.event)
+                && subscriber.wants(kind, &emitted.event)
             {
                 self.handle(subscriber, &emitted.event, || handler(&emitted));
             }

@@ -72,7 +72,7 @@ impl Spans {
         let context = parent.child();
         if parent.is_sampled()
             && let Some(source) = self.source.get()
-            && let Some(recorder) = source.events.recorder()
+            && let Some(recorder) = source.events.span_recorder()
         {
             let open = Open {
                 context,

@@ -1,15 +1,17 @@
 //! Counts and times of calls, from the events that end them.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, RwLock};
+mod totals;
 
-use foldhash::{HashMap, HashMapExt as _};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use snakepit_core::PoolName;
 use snakepit_core::events::Event;
-use snakepit_core::{PoolName, TraceContext};
 
 use super::desc::{Families, Id, Labels, Value};
 use super::histogram::{Example, Histogram, SECONDS};
-use super::{OVERFLOW, label, lock, read, write};
+use super::{label, lock};
+use totals::{All, Ended, Series};
 
 /// A set of labels, in the order of the output.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,86 +22,16 @@ struct Key {
     code: Option<&'static str>,
 }
 
-/// The totals of the calls of one tool with the same outcome.
-#[derive(Clone, Debug)]
-struct Series {
-    items: u64,
-    sent: u64,
-    received: u64,
-    duration: Histogram,
-    queue: Histogram,
-    service: Histogram,
-}
-
-impl Series {
-    fn new() -> Self {
-        let empty = || Histogram::new(SECONDS);
-        Self {
-            items: 0,
-            sent: 0,
-            received: 0,
-            duration: empty(),
-            queue: empty(),
-            service: empty(),
-        }
-    }
-}
-
-/// The end of one call.
-struct Ended<'a> {
-    pool: &'a PoolName,
-    tool: &'a Arc<str>,
-    outcome: Outcome,
-    items: u64,
-    failed: u64,
-    sent: u64,
-    received: u64,
-    queued_us: u64,
-    duration_us: u64,
-    on_worker: bool,
-    trace: Option<TraceContext>,
-}
-
-/// The calls of the tools of one pool, by their few outcomes and codes.
-type Tools = HashMap<Arc<str>, Vec<(Outcome, Mutex<Series>)>>;
-
-/// Outcome and code of a call.
-type Outcome = (&'static str, Option<&'static str>);
-
-/// All counts.
-#[derive(Debug, Default)]
-struct All {
-    /// The pools, of which there are few.
-    pools: Vec<(PoolName, Tools)>,
-    /// Number of sets of labels.
-    sets: usize,
-}
-
-impl All {
-    /// Returns the totals of this pool, tool and outcome.
-    fn find(&self, pool: &PoolName, tool: &str, outcome: Outcome) -> Option<&Mutex<Series>> {
-        let (_, tools) = self.pools.iter().find(|(name, _)| name == pool)?;
-        let mut known = tools.get(tool)?.iter();
-        known.find(|(of, _)| *of == outcome).map(|(_, set)| set)
-    }
-
-    /// Creates empty totals.
-    fn create(&mut self, pool: &PoolName, tool: Arc<str>, outcome: Outcome) {
-        self.sets += 1;
-        let at = self.pools.iter().position(|(name, _)| name == pool);
-        let at = at.unwrap_or_else(|| {
-            self.pools.push((pool.clone(), Tools::new()));
-            self.pools.len() - 1
-        });
-        let outcomes = self.pools[at].1.entry(tool).or_default();
-        outcomes.push((outcome, Mutex::new(Series::new())));
-    }
-}
+/// Number of calls that gather before they are added to the totals. When a call ends, the totals are
+/// in no cache any more, since other code has run meanwhile; many calls fetch them as one does.
+const RECENT: usize = 64;
 
 /// Totals of calls by pool, tool, outcome and code.
 #[derive(Debug)]
 pub(super) struct Calls {
-    all: RwLock<All>,
+    /// Calls that have ended and are not in the totals yet.
+    recent: Mutex<Vec<Ended>>,
+    all: Mutex<All>,
     largest: usize,
 }
 
@@ -107,7 +39,8 @@ impl Calls {
     /// Creates totals for at most `largest` combinations; further tools are counted as one.
     pub(super) fn new(largest: usize) -> Self {
         Self {
-            all: RwLock::default(),
+            recent: Mutex::new(Vec::with_capacity(RECENT)),
+            all: Mutex::default(),
             largest,
         }
     }
@@ -132,9 +65,9 @@ impl Calls {
         else {
             return;
         };
-        self.add(&Ended {
-            pool,
-            tool,
+        self.add(Ended {
+            pool: pool.clone(),
+            tool: Arc::clone(tool),
             outcome: (outcome, *code),
             items: *items,
             failed: *failed,
@@ -143,74 +76,39 @@ impl Calls {
             queued_us: *queued_us,
             duration_us: *duration_us,
             on_worker: worker.is_some(),
-            trace: trace.as_ref().map(|trace| trace.0),
+            example: Example::now(trace.as_ref().map(|trace| trace.0)),
         });
     }
 
-    fn add(&self, ended: &Ended<'_>) {
-        let succeeded = ended.items.saturating_sub(ended.failed);
-        if ended.failed > 0 && succeeded > 0 {
-            // The successful items of a batch.
-            self.within(ended, ("ok", None), |series| series.items += succeeded);
-        }
-        let seconds = |micros: u64| micros as f64 / 1e6;
-        let example = Example::now(ended.trace);
-        let (duration, queued) = (seconds(ended.duration_us), seconds(ended.queued_us));
-        self.within(ended, ended.outcome, |series| {
-            series.items += if ended.failed > 0 {
-                ended.failed
-            } else {
-                ended.items
-            };
-            series.sent += ended.sent;
-            series.received += ended.received;
-            series.duration.observe(duration, example);
-            series.queue.observe(queued, example);
-            if ended.on_worker {
-                let service = (duration - queued).max(0.0);
-                series.service.observe(service, example);
-            }
-        });
-    }
-
-    /// Changes the totals of this outcome.
-    fn within(&self, ended: &Ended<'_>, outcome: Outcome, change: impl FnOnce(&mut Series)) {
-        let Ended { pool, tool, .. } = *ended;
-        if let Some(series) = read(&self.all).find(pool, tool, outcome) {
-            return change(&mut lock(series));
-        }
-        let mut all = write(&self.all);
-        let full = all.sets >= self.largest && all.find(pool, tool, outcome).is_none();
-        let tool = if full {
-            OVERFLOW.into()
-        } else {
-            Arc::clone(tool)
-        };
-        if all.find(pool, &tool, outcome).is_none() {
-            all.create(pool, Arc::clone(&tool), outcome);
-        }
-        if let Some(series) = all.find(pool, &tool, outcome) {
-            change(&mut lock(series));
+    /// Adds a call; enough calls together are added to the totals.
+    fn add(&self, ended: Ended) {
+        let mut recent = lock(&self.recent);
+        recent.push(ended);
+        if recent.len() >= RECENT {
+            lock(&self.all).count(recent.drain(..), self.largest);
         }
     }
 
     /// Returns copies of all totals, in order.
     fn sets(&self) -> BTreeMap<Key, Series> {
-        let all = read(&self.all);
+        let (mut recent, mut locked) = (lock(&self.recent), lock(&self.all));
+        locked.count(recent.drain(..), self.largest);
+        drop(recent);
+        let all = &*locked;
         let tools = all.pools.iter().flat_map(|(pool, tools)| {
             let tools = tools.iter();
             tools.map(move |(tool, outcomes)| (pool, tool, outcomes))
         });
         let sets = tools.flat_map(|(pool, tool, outcomes)| {
             let outcomes = outcomes.iter();
-            outcomes.map(move |((outcome, code), series)| {
+            outcomes.map(move |((outcome, code), place)| {
                 let key = Key {
                     pool: pool.clone(),
                     tool: Arc::clone(tool),
                     outcome,
                     code: *code,
                 };
-                (key, lock(series).clone())
+                (key, all.series[*place].clone())
             })
         });
         sets.collect()
@@ -273,14 +171,16 @@ fn of(pool: &PoolName, outcome: &'static str, code: Option<&'static str>) -> Lab
 
 #[cfg(test)]
 mod tests {
+    use snakepit_core::TraceContext;
+
     use super::*;
 
     /// Counts one call.
-    fn add(calls: &Calls, pool: &str, tool: &str, change: impl FnOnce(&mut Ended<'_>)) {
+    fn add(calls: &Calls, pool: &str, tool: &str, change: impl FnOnce(&mut Ended)) {
         let (pool, tool) = (PoolName::new(pool), tool.into());
         let mut ended = Ended {
-            pool: &pool,
-            tool: &tool,
+            pool,
+            tool,
             outcome: ("ok", None),
             items: 1,
             failed: 0,
@@ -289,10 +189,10 @@ mod tests {
             queued_us: 2_000,
             duration_us: 5_000,
             on_worker: true,
-            trace: None,
+            example: None,
         };
         change(&mut ended);
-        calls.add(&ended);
+        calls.add(ended);
     }
 
     fn points(calls: &Calls, name: &str) -> Vec<crate::Point> {
@@ -352,7 +252,9 @@ mod tests {
     #[test]
     fn times_are_divided_and_keep_their_trace() {
         let (calls, trace) = (Calls::new(10), TraceContext::start(true));
-        add(&calls, "a", "echo", |call| call.trace = Some(trace));
+        add(&calls, "a", "echo", |call| {
+            call.example = Example::now(Some(trace))
+        });
         for (name, sum) in [
             ("rpc.client.call.duration", 0.005),
             ("snakepit.queue.duration", 0.002),

@@ -71,7 +71,9 @@ impl Histogram {
 
     /// Adds a value, and its exemplar if there is an example.
     pub(super) fn observe(&mut self, value: f64, example: Option<Example>) {
-        let bucket = self.bounds.partition_point(|bound| *bound < value);
+        // From the first one on, where most values are.
+        let below = self.bounds.iter().take_while(|bound| **bound < value);
+        let bucket = below.count();
         self.counts[bucket] += 1;
         self.sum += value;
         if let Some(Example { at, trace }) = example {

@@ -12,7 +12,7 @@ use crate::record::Attributes;
 
 impl Progress {
     /// Reports the end.
-    #[cold]
+    #[inline(never)]
     pub(super) fn over(&mut self, shared: &Shared, end: &End, now: Instant) {
         self.leave_queue(end.code);
         let duration_us = micros(now.saturating_duration_since(self.begun));
