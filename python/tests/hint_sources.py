@@ -11,10 +11,10 @@ import datetime, decimal, enum, fractions, ipaddress, pathlib, typing, uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import InitVar, dataclass, field
 from typing import (
-    Annotated, Any, Dict, FrozenSet, List, Literal, NamedTuple, NewType, Optional, Set, Tuple,
-    TypedDict, TypeVar, Union,
+    Annotated, Any, Dict, FrozenSet, Generic, List, Literal, NamedTuple, NewType, Optional, Set,
+    Tuple, TypeVar, Union,
 )
-from typing_extensions import NotRequired, Required, TypedDict, Unpack
+from typing_extensions import LiteralString, NotRequired, Required, TypedDict, Unpack
 import annotated_types as at
 from snakepit_bridge import tool
 
@@ -24,6 +24,29 @@ Short = TypeVar("Short", bound=str)
 JSON = Union[Dict[str, "JSON"], List["JSON"], str, int, float, bool, None]
 Rows = List["Row"]
 Row = Dict[str, Union[int, Rows]]
+
+Small = Annotated[int, at.Lt(5)]
+Positive = NewType("Positive", Annotated[int, at.Gt(0)])
+Any_ = TypeVar("Any_")
+
+@dataclass
+class Box(Generic[Any_]):
+    value: Any_
+    more: "Optional[Box[Any_]]" = None
+
+@dataclass
+class IntBox(Box[int]):
+    name: Optional[str] = None
+
+class Scale(enum.Enum):
+    HALF = 0.5
+    ONE = 1.0
+    LARGE = 1e16
+
+class Rights(enum.Flag):
+    A = 1
+    C = 4
+    AC = 5
 
 class Color(enum.Enum):
     RED = "red"
@@ -62,6 +85,10 @@ class Dog:
     kind: Literal["dog"]
     name: str
 
+class Menu(TypedDict):
+    name: str
+    entries: "NotRequired[List[Menu]]"
+
 class Ant(TypedDict):
     kind: Literal["ant", 1]
     legs: NotRequired[int]
@@ -84,6 +111,8 @@ HASHABLE = [
     "decimal.Decimal", "uuid.UUID", "pathlib.Path", "fractions.Fraction",
     "ipaddress.IPv4Address", "ipaddress.IPv6Address", "ipaddress.IPv4Network",
     "Count", "Short", "Color", "Level", "Mixed", "Mode",
+    "Scale", "Rights", "Positive", "Annotated[Small, at.Ge(0)]", "Annotated[Positive, at.Lt(9)]",
+    "Annotated[Small, at.Lt(9)]", "Annotated[Optional[str], at.MaxLen(2)]", "LiteralString",
     "Literal['a', 'b']", "Literal[1, 2]", "Literal[True, 'x', 0]", "Literal[None]",
     "Literal[Color.RED, 'x']", "Literal[b'x', 'y']",
     "Annotated[int, at.Ge(1), at.Lt(10)]", "Annotated[float, at.Gt(0), at.Le(1)]",
@@ -96,7 +125,8 @@ HASHABLE = [
 
 LEAVES = [
     *HASHABLE, "object", "list", "dict", "set", "tuple", "frozenset", "JSON", "Rows", "Tree",
-    "Number", "Cat | Dog", "Union[Cat, Dog, Ant]", "Ant", "list[Any]", "Tuple[()]",
+    "Box[int]", "Box[List[str]]", "Box[Box[bool]]", "IntBox", "Box", "bool | Box[float]",
+    "Number", "Menu", "Cat | Dog", "Union[Cat, Dog, Ant]", "Ant", "list[Any]", "Tuple[()]",
     "Annotated[List[int], at.MaxLen(2)]", "Annotated[Dict[str, int], at.Len(1, 2)]",
     "Annotated[Set[int], at.Len(2, 3)]", "Annotated[Tuple[int, ...], at.MinLen(1)]",
     "Annotated[Union[List[int], str], at.MinLen(2)]",
@@ -105,6 +135,7 @@ LEAVES = [
 KEYS = [
     "str", "int", "float", "bool", "None", "Color", "Level", "Mixed", "datetime.date", "uuid.UUID",
     "decimal.Decimal", "datetime.timedelta", "Count", "Literal['a', 1]", "bytes", "Any",
+    "Scale", "Rights", "Literal[0.5, 2, True, None]", "datetime.datetime",
     "Optional[int]", "Union[int, str]", "Annotated[str, at.MinLen(2)]", "pathlib.Path",
     "tuple[int, int]",
 ]  # fmt: skip
