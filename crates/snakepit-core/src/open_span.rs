@@ -1,5 +1,7 @@
 //! A span in progress: the recorder receives it once no more facts can be added.
 
+mod ending;
+
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,6 +14,7 @@ use crate::record::{
     Attribute, Attributes, Begun, Recorder, Span, SpanEvent, SpanKind, Text, Unmade,
 };
 use crate::{TraceContext, TraceState, WorkerId};
+pub(crate) use ending::{CallEnding, Ending};
 
 /// Approximate bytes of memory of a call's span, without the texts of the call.
 const BYTES: usize = 1200;
@@ -41,19 +44,14 @@ pub(crate) struct OpenSpan {
 /// only for its attributes, and those are made later.
 #[derive(Default)]
 struct Parts {
-    /// Makes the attributes that are known at the end.
-    last: Option<MakeAttributes>,
+    last: Option<Ending>,
     attributes: Attributes,
     /// The first dispatch of the call.
     sent: Option<(SystemTime, Sent)>,
     events: Vec<SpanEvent>,
     end: Option<SystemTime>,
     error: Option<&'static str>,
-    /// Approximate bytes of the texts.
-    bytes: usize,
 }
-
-type MakeAttributes = Box<dyn FnOnce() -> Attributes + Send>;
 
 /// The dispatch of a call to a worker.
 #[derive(Clone)]
@@ -198,21 +196,13 @@ impl OpenSpan {
         self.give(|recorder| recorder.span(span));
     }
 
-    /// Sets the end; `make` makes the attributes that are known by then, with texts of about
-    /// `bytes` bytes. Only the first call has an effect.
-    pub(crate) fn end(
-        &self,
-        moment: Instant,
-        error: Option<&'static str>,
-        bytes: usize,
-        make: impl FnOnce() -> Attributes + Send + 'static,
-    ) {
+    /// Sets the end. Only the first call has an effect.
+    pub(crate) fn end(&self, moment: Instant, error: Option<&'static str>, ending: Ending) {
         let mut parts = self.parts();
         if parts.end.is_none() {
             parts.end = Some(self.at(moment));
             parts.error = error;
-            parts.bytes = bytes;
-            parts.last = Some(Box::new(make));
+            parts.last = Some(ending);
         }
     }
 
@@ -231,13 +221,14 @@ impl Drop for OpenSpan {
             return;
         };
         let moments = parts.events.len() * MOMENT_BYTES;
-        let bytes = BYTES + parts.bytes + moments;
+        let texts = parts.last.as_ref().map_or(0, Ending::bytes);
+        let bytes = BYTES + texts + moments;
         let state = std::mem::take(&mut self.begun.state);
         let bytes = bytes + state.as_str().len();
         let (context, parent) = (self.begun.context, self.begun.parent);
         let (start, name, kind) = (self.wall, self.name, self.kind);
         let span = Unmade::new(bytes, move || {
-            let mut attributes = parts.last.map(|make| make()).unwrap_or_default();
+            let mut attributes = parts.last.map(Ending::attributes).unwrap_or_default();
             attributes.extend(parts.attributes);
             let sent = parts.sent.map(|(at, sent)| sent.event(at));
             let mut events: Vec<_> = sent.into_iter().chain(parts.events).collect();

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::ToolCall;
 use crate::events::{Events, emit, kind};
-use crate::open_span::{Traced, number, text};
+use crate::open_span::{Ending, Traced};
 use crate::record::SpanKind;
 use crate::{ErrorCode, SessionId, names};
 
@@ -80,16 +80,14 @@ impl Journal {
         }
         let now = Instant::now();
         if let Some(span) = self.traced.span.take() {
-            let (tool, depth, bytes) = (Arc::clone(&self.tool), self.depth, self.tool.len());
-            span.end(now, code, bytes, move || {
-                let mut attributes = vec![
-                    text("snakepit.tool", tool),
-                    number("snakepit.depth", depth.into()),
-                    text("snakepit.outcome", outcome),
-                ];
-                attributes.extend(code.map(|code| text("error.type", code)));
-                attributes
-            });
+            let (tool, depth) = (Arc::clone(&self.tool), self.depth);
+            let ending = Ending::HostTool {
+                tool,
+                depth,
+                outcome,
+                code,
+            };
+            span.end(now, code, ending);
         }
         let duration = now.saturating_duration_since(self.begun);
         emit!(

@@ -6,9 +6,8 @@ use tokio::time::Instant;
 
 use super::{End, Progress, micros};
 use crate::events::{Shown, emit};
-use crate::open_span::{number, text};
+use crate::open_span::{CallEnding, Ending};
 use crate::pool::shared::Shared;
-use crate::record::Attributes;
 
 impl Progress {
     /// Reports the end.
@@ -21,34 +20,20 @@ impl Progress {
         let chunks = self.chunks.take();
         let first_chunk_us = chunks.as_ref().and_then(|chunks| chunks.first).map(micros);
         if let Some(span) = self.traced.span.take() {
-            let (pool, tool) = (pool.clone(), Arc::clone(&self.tool));
-            let (call, attempts, worker) = (self.call.0, self.attempts, self.worker.clone());
-            let (outcome, code) = (end.outcome, end.code);
-            let items = (self.items != 1).then_some((self.items, end.failed));
-            let taken = chunks.as_ref().map(|chunks| chunks.taken);
-            let bytes = tool.len();
-            let make = move || {
-                let mut attributes = Attributes::with_capacity(8);
-                attributes.extend([
-                    text("snakepit.pool", &pool),
-                    text("snakepit.tool", tool),
-                    number("snakepit.call.id", call),
-                    text("snakepit.outcome", outcome),
-                    number("snakepit.queue.duration_us", queued_us),
-                    number("snakepit.attempts", attempts.into()),
-                ]);
-                attributes.extend(worker.map(|worker| text("snakepit.worker", &worker)));
-                attributes.extend(code.map(|code| text("error.type", code)));
-                if let Some((items, failed)) = items {
-                    attributes.push(number("snakepit.items", items));
-                    attributes.push(number("snakepit.items.failed", failed));
-                }
-                attributes.extend(taken.map(|taken| number("snakepit.stream.chunks", taken)));
-                let first = first_chunk_us.map(|us| number("snakepit.stream.first_chunk_us", us));
-                attributes.extend(first);
-                attributes
-            };
-            span.end(now, code, bytes, make);
+            let ending = Ending::Call(CallEnding {
+                pool: pool.clone(),
+                tool: Arc::clone(&self.tool),
+                call: self.call.0,
+                outcome: end.outcome,
+                code: end.code,
+                queued_us,
+                attempts: self.attempts,
+                worker: self.worker.clone(),
+                items: (self.items != 1).then_some((self.items, end.failed)),
+                chunks: chunks.as_ref().map(|chunks| chunks.taken),
+                first_chunk_us,
+            });
+            span.end(now, end.code, ending);
         }
         if let (Some(chunks), Some(worker)) = (chunks, &self.worker) {
             emit!(
