@@ -1,12 +1,11 @@
 //! Offsets in the file, in words of 8 bytes.
 
 /// First word: the file's type and format. It is written last.
-pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"SNKFLT02");
+pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"SNKFLT03");
 
-/// Words of the header: magic, number of the next record, wall clock at the start, process id of
-/// the host, number of the next death, checksum of the clock and the process id, pool.
+/// Words of the header: magic, an unused one, wall clock at the start, process id of the host, number
+/// of the next death, checksum of the clock and the process id, pool.
 pub(super) const HEADER: usize = 64;
-pub(super) const NEXT: usize = 1;
 pub(super) const WALL_NS: usize = 2;
 pub(super) const HOST_PID: usize = 3;
 pub(super) const NEXT_DEATH: usize = 4;

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::check::sum;
 use super::layout::{
-    DEATHS, FIRST_RECORD, HEADER, HEADER_SUM, MAGIC, NAMES, NEXT, RECORD, RECORDS, WORDS,
+    DEATHS, FIRST_RECORD, HEADER, HEADER_SUM, MAGIC, NAMES, RECORD, RECORDS, WORDS,
 };
 use super::ring::Record;
 use super::{Recorder, Recording};
@@ -381,7 +381,6 @@ proptest! {
     #[test]
     fn a_single_bit_of_a_recording_may_be_anything(bit in HEADER * 64..WORDS * 64) {
         let mut bytes = empty();
-        bytes[NEXT * 8] = 1;
         bytes[FIRST_RECORD * 8..(FIRST_RECORD + RECORD) * 8].fill(0x5a);
         bytes[bit / 8] ^= 1 << (bit % 8);
         let recording = Recording::read(&bytes).expect("its header is whole");

@@ -1,7 +1,7 @@
 //! The writer of recordings: each call when it is sent and when it ends, and each death.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use snakepit_core::{CallObserver, EndedCall, PoolName, SentCall};
@@ -12,7 +12,7 @@ use super::check::sum;
 use super::layout::{
     DEATH, DEATH_AT, DEATH_CALLS, DEATH_CAUSE, DEATH_EXIT, DEATH_EXIT_WORDS, DEATH_OUTPUT,
     DEATH_OUTPUT_WORDS, DEATH_SUM, DEATH_WORKER, DEATHS, FIRST_DEATH, FIRST_RECORD, HEADER_SUM,
-    HOST_PID, MAGIC, NAME, NEXT, NEXT_DEATH, POOL, RECORD, RECORDS, TOOLS, WALL_NS, WORDS, WORKERS,
+    HOST_PID, MAGIC, NAME, NEXT_DEATH, POOL, RECORD, RECORDS, TOOLS, WALL_NS, WORDS, WORKERS,
     outcome,
 };
 use super::names::{self, Names};
@@ -28,6 +28,8 @@ pub(crate) struct Recorder {
     tools: Names,
     workers: Names,
     begun: Instant,
+    /// Number of the next record.
+    next: AtomicUsize,
 }
 
 impl Recorder {
@@ -50,6 +52,7 @@ impl Recorder {
             tools,
             workers,
             begun: Instant::now(),
+            next: AtomicUsize::new(0),
         }
     }
 
@@ -63,7 +66,7 @@ impl Recorder {
     fn place(&self) -> usize {
         let mut index = 0;
         for _ in 0..PASSED_OVER {
-            index = self.words[NEXT].fetch_add(1, Ordering::Relaxed) as usize % RECORDS;
+            index = self.next.fetch_add(1, Ordering::Relaxed) % RECORDS;
             if !Record::runs(self.record(index)) {
                 break;
             }
@@ -162,7 +165,10 @@ impl CallObserver for Recorder {
                 .into(),
         );
         record.slot = call.slot.0;
-        record.sent = small(micros(call.at.saturating_duration_since(call.begun)));
+        // A call that got its slot at once was made at that very time.
+        if call.at != call.begun {
+            record.sent = small(micros(call.at.saturating_duration_since(call.begun)));
+        }
         record.queued = small(micros(call.queued));
         record.bytes_in = small(call.bytes);
         record.deadline = call.deadline.map_or(0, |deadline| {
@@ -219,7 +225,7 @@ bounded!(u8 u16 u32);
 
 impl fmt::Debug for Recorder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let next = self.words[NEXT].load(Ordering::Relaxed);
+        let next = self.next.load(Ordering::Relaxed);
         f.debug_struct("Recorder")
             .field("next", &next)
             .finish_non_exhaustive()
