@@ -17,7 +17,7 @@ use crate::table::render;
 #[command(name = "snakepit-bench", version)]
 struct Arguments {
     /// Benchmarks to run: scheduler, affinity, pool, codec, round_trip, session, stream, many,
-    /// payload, large, profiles, startup, telemetry, looks, profiling, memory; all when none is
+    /// payload, large, frames, profiles, startup, telemetry, looks, profiling, memory; all when none is
     /// named.
     names: Vec<String>,
     /// Three short rounds instead of five long ones.

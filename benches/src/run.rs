@@ -2,6 +2,7 @@
 
 mod affinity;
 mod codec;
+mod frames;
 mod large;
 mod looks;
 mod many;
@@ -70,6 +71,10 @@ pub(crate) const ALL: &[Bench] = &[
     Bench {
         name: "large",
         run: large::run,
+    },
+    Bench {
+        name: "frames",
+        run: frames::run,
     },
     Bench {
         name: "profiles",

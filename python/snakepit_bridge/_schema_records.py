@@ -67,7 +67,9 @@ def convert(scope: Scope, cls: type, args: "tuple[Any, ...]" = ()) -> "Converted
             return ("text", cls), schema
         if (base.__module__, base.__qualname__) == _NDARRAY:
             return ndarray(())
-    return scope.unknown(cls)
+    from . import _frame_hints
+
+    return _frame_hints.convert(cls) or scope.unknown(cls)
 
 
 def _has_no_zone(address: "Any") -> bool:

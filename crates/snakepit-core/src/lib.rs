@@ -7,6 +7,7 @@ mod chain;
 mod change;
 mod code;
 mod config;
+mod data_frame;
 mod error;
 pub mod events;
 mod fairness;
@@ -48,6 +49,9 @@ pub use change::{
 };
 pub use code::ErrorCode;
 pub use config::{ConfigError, PoolConfig, RestartPolicy, TimeoutProfile, ToolConfig};
+#[cfg(feature = "arrow")]
+pub use data_frame::Batches;
+pub use data_frame::{DataFrame, DataFrameError, DataFrameKind};
 pub use error::{Direction, Error, Phase, ToolError};
 pub use fairness::Fairness;
 pub use host_state::{HostState, HostStateConfig};

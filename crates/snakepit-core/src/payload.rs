@@ -11,6 +11,7 @@ use crate::value::expand;
 use crate::value::explain::{self, Mismatch};
 use crate::value::shared::{self, Seen};
 use crate::{ErrorCode, Printable};
+pub(crate) use spliced::raw;
 
 /// The encoding of a payload.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

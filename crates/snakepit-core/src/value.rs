@@ -19,10 +19,11 @@ mod whole_numbers;
 
 use bytes::Bytes as RawBytes;
 
-use crate::Tensor;
+use crate::{DataFrame, Tensor};
 pub use frozen_set::FrozenSet;
 pub use json_error::JsonError;
 pub use kinds::{Bytes, Date, DateTime, Decimal, Time, TimeDelta, Uuid};
+pub(crate) use kinds::{code::DATA_FRAME, write as write_extension};
 pub use marker::Unserializable;
 pub use text::JsonText;
 
@@ -65,6 +66,8 @@ pub enum Value {
     Array(Tensor),
     /// A set that can be a key.
     FrozenSet(FrozenSet),
+    /// A data frame, or a column of one.
+    DataFrame(DataFrame),
 }
 
 impl Value {
@@ -97,6 +100,7 @@ from! {
     &str => |value| Self::Str(value.to_owned());
     String => |value| Self::Str(value);
     Tensor => |value| Self::Array(value);
+    DataFrame => |value| Self::DataFrame(value);
     Vec<Value> => |value| Self::List(value);
     RawBytes => |value| Self::Bytes(value);
     serde_json::Value => |value| Self::from_json(value);

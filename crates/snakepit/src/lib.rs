@@ -40,6 +40,7 @@
 //! |---|---|---|
 //! | `process` | yes | pools of Python worker processes |
 //! | `config` | yes | `snakepit.toml` and `SNAKEPIT_*` |
+//! | `arrow` | no | record batches of arrow-rs in and out of a [`DataFrame`] |
 //! | `bridge` | no | the gRPC service for clients in other languages |
 //! | `telemetry` | no | metrics, traces and logs; `otlp` and `prometheus` select the exporters |
 //! | `diag` | no | reports of a running host, also to other processes of the same user |
@@ -55,6 +56,8 @@
 #![forbid(unsafe_code)]
 
 mod args;
+#[cfg(feature = "arrow")]
+mod batch_stream;
 #[cfg(feature = "bridge")]
 mod bridge;
 mod builder;
@@ -94,24 +97,27 @@ pub use snakepit_profiles as profiles;
 #[cfg(feature = "telemetry")]
 pub use snakepit_telemetry as exporters;
 
+#[cfg(feature = "arrow")]
+#[doc(inline)]
+pub use snakepit_core::Batches;
 #[doc(inline)]
 pub use snakepit_core::{
     Affinity, AutoscalePolicy, BreakerPolicy, Bytes, CallOptions, Change, ChangeKind, ChangeStream,
-    Circuit, CircuitState, ConfigError, Constraints, Containment, DType, Date, DateTime, Death,
-    Decimal, Direction, Error, ErrorCode, Fairness, FrozenSet, HealthConfig, HealthState,
-    HealthStatus, HeartbeatConfig, HeartbeatState, HeartbeatStatus, HostState, HostStateConfig,
-    HostTool, HostToolConfig, HostToolInfo, HostTools, JsonError, Latency, MemoryDecision,
-    MemoryStatus, Metadata, MetadataError, MetadataUpdate, NewVariable, Origin, Payload,
-    PayloadError, Phase, Pool, PoolConfig, PoolName, PoolState, Printable, QuarantinePolicy,
-    QueueBound, Quota, RecycleBudget, RecycleConfig, RecycleError, RecycleMode, RecycleReason,
-    RegisterError, RestartPolicy, RetryPolicy, ScaleReason, Scaling, Session, SessionConfig,
-    SessionCursor, SessionEnd, SessionId, SessionInfo, SessionOptions, SessionPage, SessionStats,
-    Sessions, SetVariable, StackFrame, Stacks, StartError, StateError, Status, Stops,
-    TelemetryControl, Tensor, TensorElement, TensorError, ThreadStack, Time, TimeDelta, TimeStep,
-    TimeUnit, TimeoutProfile, ToolConfig, ToolContext, ToolError, ToolFailure, ToolInfo,
-    ToolResult, ToolStream, TraceContext, Unserializable, Uuid, Value, Variable, VariableError,
-    VariableType, WatchFilter, WatchFrom, WatchItem, WorkerId, WorkerProfile, WorkerState,
-    WorkerStatus,
+    Circuit, CircuitState, ConfigError, Constraints, Containment, DType, DataFrame, DataFrameError,
+    DataFrameKind, Date, DateTime, Death, Decimal, Direction, Error, ErrorCode, Fairness,
+    FrozenSet, HealthConfig, HealthState, HealthStatus, HeartbeatConfig, HeartbeatState,
+    HeartbeatStatus, HostState, HostStateConfig, HostTool, HostToolConfig, HostToolInfo, HostTools,
+    JsonError, Latency, MemoryDecision, MemoryStatus, Metadata, MetadataError, MetadataUpdate,
+    NewVariable, Origin, Payload, PayloadError, Phase, Pool, PoolConfig, PoolName, PoolState,
+    Printable, QuarantinePolicy, QueueBound, Quota, RecycleBudget, RecycleConfig, RecycleError,
+    RecycleMode, RecycleReason, RegisterError, RestartPolicy, RetryPolicy, ScaleReason, Scaling,
+    Session, SessionConfig, SessionCursor, SessionEnd, SessionId, SessionInfo, SessionOptions,
+    SessionPage, SessionStats, Sessions, SetVariable, StackFrame, Stacks, StartError, StateError,
+    Status, Stops, TelemetryControl, Tensor, TensorElement, TensorError, ThreadStack, Time,
+    TimeDelta, TimeStep, TimeUnit, TimeoutProfile, ToolConfig, ToolContext, ToolError, ToolFailure,
+    ToolInfo, ToolResult, ToolStream, TraceContext, Unserializable, Uuid, Value, Variable,
+    VariableError, VariableType, WatchFilter, WatchFrom, WatchItem, WorkerId, WorkerProfile,
+    WorkerState, WorkerStatus,
 };
 #[cfg(feature = "process")]
 #[doc(inline)]
@@ -127,6 +133,8 @@ pub use snakepit_telemetry::{
 };
 
 pub use args::Args;
+#[cfg(feature = "arrow")]
+pub use batch_stream::BatchStream;
 pub use builder::SnakepitBuilder;
 #[cfg(feature = "config")]
 pub use config::Config;

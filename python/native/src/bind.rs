@@ -1,14 +1,18 @@
 //! From an encoded payload to the arguments of one function call.
 
+mod refusal;
+
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use smallvec::{SmallVec, smallvec};
 
+use self::refusal::{at, bad_key, invalid, invalid_at, wrong};
 use crate::check::check;
 use crate::decode::{self, DecodeError};
 use crate::describe::describe;
 use crate::fault::{Fault, fault};
-use crate::mismatch::{MISSING, Mismatch, UNKNOWN};
+use crate::frames::{Libraries, wanting};
+use crate::mismatch::{MISSING, UNKNOWN};
 use crate::msgpack::{Scanner, Token};
 use crate::suggest::nearest;
 use crate::tool::{Param, ParamKind, Tool};
@@ -76,15 +80,18 @@ pub(crate) fn bind<'py>(
                     Token::Str(name) => name,
                     other => return Err(bad_key(tool, other)),
                 };
-                let value =
-                    decode::value(py, &mut scanner, 1).map_err(|error| invalid(tool, &error))?;
+                let value = given.decoded(&mut scanner, || given.named(name));
+                let value = value.map_err(|error| invalid_at(tool, name, &error))?;
                 given.by_name(name, value)?;
             }
         }
         Token::Array(count) => {
             for index in 0..count {
-                let value =
-                    decode::value(py, &mut scanner, 1).map_err(|error| invalid(tool, &error))?;
+                let value = given.decoded(&mut scanner, || given.placed(index));
+                let value = value.map_err(|error| {
+                    let name = given.placed(index).map_or("", |param| &param.text);
+                    invalid_at(tool, name, &error)
+                })?;
                 given.by_place(index, value, count)?;
             }
         }
@@ -119,15 +126,58 @@ struct Given<'a, 'py> {
     extra: Option<Bound<'py, PyDict>>,
 }
 
-impl<'py> Given<'_, 'py> {
-    fn by_name(&mut self, name: &str, value: Bound<'py, PyAny>) -> Result<(), Fault> {
-        let params = &self.tool.params;
+impl<'a, 'py> Given<'a, 'py> {
+    /// Decodes the value of a parameter, its frames as the library of its annotation has them.
+    fn decoded(
+        &self,
+        scanner: &mut Scanner<'_>,
+        param: impl FnOnce() -> Option<&'a Param>,
+    ) -> Result<Bound<'py, PyAny>, DecodeError> {
+        if !self.tool.takes_frames {
+            return decode::value(self.py, scanner, 1);
+        }
+        let wanted = param().map_or(Libraries::NONE, |param| param.frames);
+        wanting(wanted, || decode::value(self.py, scanner, 1))
+    }
+
+    /// The place of the parameter with this name, if it takes one value.
+    fn position(&self, name: &str) -> Option<usize> {
         // A positional-only parameter may be named too: callers should not have to count.
-        let found = params.iter().position(|param| {
+        self.tool.params.iter().position(|param| {
             param.text == name
                 && !matches!(param.kind, ParamKind::VarPositional | ParamKind::VarKeyword)
-        });
-        if let Some(index) = found {
+        })
+    }
+
+    /// The parameter that an argument of this name goes to.
+    fn named(&self, name: &str) -> Option<&'a Param> {
+        let params = &self.tool.params;
+        let rest = || {
+            params
+                .iter()
+                .find(|param| param.kind == ParamKind::VarKeyword)
+        };
+        self.position(name)
+            .map(|index| &params[index])
+            .or_else(rest)
+    }
+
+    /// The parameter that the argument at this place goes to.
+    fn placed(&self, index: usize) -> Option<&'a Param> {
+        let params = &self.tool.params;
+        let rest = || {
+            params
+                .iter()
+                .find(|param| param.kind == ParamKind::VarPositional)
+        };
+        let own =
+            |param: &&Param| matches!(param.kind, ParamKind::PositionalOnly | ParamKind::Normal);
+        params.get(index).filter(own).or_else(rest)
+    }
+
+    fn by_name(&mut self, name: &str, value: Bound<'py, PyAny>) -> Result<(), Fault> {
+        let params = &self.tool.params;
+        if let Some(index) = self.position(name) {
             self.values[index] = Some(self.checked(&params[index], || name.to_owned(), value)?);
             return Ok(());
         }
@@ -278,76 +328,4 @@ impl<'py> Given<'_, 'py> {
         let message = format!("tool `{}` has no argument `{name}`", self.tool.name);
         at(name, fault(UNKNOWN, message, Some(self.tool), help))
     }
-}
-
-fn wrong(py: Python<'_>, tool: &Tool, param: &Param, name: &str, mismatch: &Mismatch) -> Fault {
-    let path = format!("{name}{}", mismatch.path());
-    let message = format!(
-        "argument `{path}` of tool `{}` {}",
-        tool.name,
-        mismatch.what(is_secret(py, &path))
-    );
-    let message = without_secrets(py, message);
-    let help = mismatch.help.clone().unwrap_or_else(|| {
-        param.spec.example(py).map_or_else(
-            || format!("pass {}", param.spec.text()),
-            |example| {
-                format!(
-                    "pass a value that fits, for example {} = {example}",
-                    param.text
-                )
-            },
-        )
-    });
-    at(&path, fault(mismatch.code, message, Some(tool), help))
-}
-
-/// Returns whether the value of an argument is a secret by its name; also if nobody can tell.
-fn is_secret(py: Python<'_>, path: &str) -> bool {
-    let judge = || {
-        let module = py.import("snakepit_bridge._fields")?;
-        module.call_method1("is_secret", (path,))?.extract::<bool>()
-    };
-    judge().unwrap_or(true)
-}
-
-/// A message without what looks like a secret, as far as that can be told.
-fn without_secrets(py: Python<'_>, message: String) -> String {
-    let redact = || {
-        let module = py.import("snakepit_bridge._redact")?;
-        let redacted = module.call_method1("redact_secrets", (&*message,))?;
-        redacted.extract::<String>()
-    };
-    redact().unwrap_or(message)
-}
-
-/// The same error with the argument that it is about.
-fn at(path: &str, mut fault: Fault) -> Fault {
-    path.clone_into(&mut fault.path);
-    fault
-}
-
-fn invalid(tool: &Tool, error: &DecodeError) -> Fault {
-    fault(
-        "SP2006",
-        format!(
-            "the arguments of tool `{}` cannot be decoded: {error}",
-            tool.name
-        ),
-        Some(tool),
-        "send MessagePack as docs/values.md describes it, at most 128 levels deep",
-    )
-}
-
-fn bad_key(tool: &Tool, key: Token<'_>) -> Fault {
-    let message = format!(
-        "the names of the arguments of tool `{}` must be strings, got {key:?}",
-        tool.name
-    );
-    fault(
-        "SP2008",
-        message,
-        Some(tool),
-        "pass an object whose keys are the names of the parameters",
-    )
 }

@@ -4,6 +4,7 @@ mod choice;
 mod containers;
 mod duration;
 mod forms;
+mod frame;
 mod keys;
 mod limits;
 mod record;
@@ -114,6 +115,7 @@ pub(crate) fn check<'py>(spec: &Spec, value: Bound<'py, PyAny>, exact: bool) -> 
             return record::named_tuple(spec, class.bind(py), fields, &value, exact);
         }
         Spec::Model(class, ..) => return record::model(spec, class.bind(py), &value),
+        Spec::Frame(class, ..) => return frame::made(spec, class.bind(py), value, exact),
         Spec::Text(class, _) => return text::made(spec, class.bind(py), value),
         Spec::Limited(inner, limits) => {
             let value = check(inner, value, exact)?;

@@ -8,6 +8,8 @@ use pyo3::types::{
 };
 
 use crate::array;
+use crate::encode::step;
+use crate::frames;
 use crate::kinds;
 use crate::msgpack::{MAX_DEPTH, Malformed, Scanner, Token, ext};
 
@@ -18,6 +20,50 @@ pub(crate) enum DecodeError {
     Malformed(Malformed),
     /// Python refused a value: an unhashable key, a date that does not exist.
     Python(PyErr),
+    /// A data frame cannot be read.
+    Frame(Box<BadFrame>),
+}
+
+/// Where a data frame is, and why it cannot be read.
+#[derive(Debug)]
+pub(crate) struct BadFrame {
+    /// From the innermost container outwards.
+    path: Vec<String>,
+    reason: String,
+}
+
+impl DecodeError {
+    pub(crate) fn frame(reason: impl Into<String>) -> Self {
+        Self::Frame(Box::new(BadFrame {
+            path: Vec::new(),
+            reason: reason.into(),
+        }))
+    }
+
+    /// The same error, of a value that lies within another one.
+    #[cold]
+    pub(crate) fn inside(mut self, step: impl FnOnce() -> String) -> Self {
+        if let Self::Frame(bad) = &mut self {
+            bad.path.push(step());
+        }
+        self
+    }
+
+    /// Why a data frame cannot be read, if it is one.
+    pub(crate) fn frame_reason(&self) -> Option<&str> {
+        match self {
+            Self::Frame(bad) => Some(&bad.reason),
+            _ => None,
+        }
+    }
+
+    /// Where the value is in what is decoded, if that is known.
+    pub(crate) fn path(&self) -> String {
+        match self {
+            Self::Frame(bad) => bad.path.iter().rev().map(String::as_str).collect(),
+            _ => String::new(),
+        }
+    }
 }
 
 impl From<Malformed> for DecodeError {
@@ -37,6 +83,14 @@ impl fmt::Display for DecodeError {
         match self {
             Self::Malformed(Malformed { at, what }) => write!(f, "{what} (at byte {at})"),
             Self::Python(error) => Python::attach(|py| write!(f, "{}", error.value(py))),
+            Self::Frame(bad) => {
+                write!(
+                    f,
+                    "the data frame at ${} cannot be read: {}",
+                    self.path(),
+                    bad.reason
+                )
+            }
         }
     }
 }
@@ -79,8 +133,9 @@ fn of_token<'py>(
                 return set(py, scanner, count, depth);
             }
             let mut items = Vec::with_capacity(count);
-            for _ in 0..count {
-                items.push(value(py, scanner, depth)?);
+            for index in 0..count {
+                let item = value(py, scanner, depth);
+                items.push(item.map_err(|error| error.inside(|| format!("[{index}]")))?);
             }
             PyList::new(py, items)?.into_any()
         }
@@ -89,7 +144,9 @@ fn of_token<'py>(
             let dict = PyDict::new(py);
             for _ in 0..count {
                 let key = key(py, scanner, depth)?;
-                dict.set_item(key, value(py, scanner, depth)?)?;
+                let item = value(py, scanner, depth);
+                let item = item.map_err(|error| error.inside(|| step(&key)))?;
+                dict.set_item(key, item)?;
             }
             dict.into_any()
         }
@@ -178,6 +235,7 @@ fn extension<'py>(
         }
         ext::DECIMAL => decimal(py, text()?)?,
         ext::ARRAY => array::decode(py, bytes)?,
+        ext::DATA_FRAME => frames::decode(py, bytes)?,
         _ => return Err(scanner.malformed("unknown extension type").into()),
     })
 }

@@ -329,7 +329,8 @@ fn deeper(depth: usize) -> Result<usize, EncodeError> {
     Ok(depth + 1)
 }
 
-fn step(key: &Bound<'_, PyAny>) -> String {
+/// The step from a dictionary to the item of a key.
+pub(crate) fn step(key: &Bound<'_, PyAny>) -> String {
     match key
         .cast::<PyString>()
         .ok()

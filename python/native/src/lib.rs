@@ -21,6 +21,7 @@ mod describe;
 mod encode;
 mod fault;
 mod fork;
+mod frames;
 mod gil;
 mod host;
 mod invoke;

@@ -14,6 +14,7 @@ pub(crate) mod ext {
     pub(crate) const ARRAY: i8 = 7;
     /// Without data, as the first item of a list: the others are those of a frozenset.
     pub(crate) const SET: i8 = 9;
+    pub(crate) const DATA_FRAME: i8 = 16;
 }
 
 /// One value, or the header of a container whose items follow.

@@ -12,6 +12,16 @@ use crate::{fork, socket};
 /// Bytes read at once, and the size that the buffer shrinks to when it is idle.
 const CHUNK: usize = 64 << 10;
 
+/// A frame of this size gets memory of its own.
+const LARGE: usize = 1 << 20;
+
+/// Alignment of the body of a large frame.
+const ALIGNMENT: usize = 64;
+
+/// Where the allocator begins a large block, beyond a multiple of [`ALIGNMENT`]: behind a header. Elsewhere the body is not aligned, and
+/// who needs that makes a copy.
+const BLOCK: usize = 16;
+
 /// Capacity that is kept for the next large payload.
 const KEEP: usize = 1 << 20;
 
@@ -24,6 +34,8 @@ pub(crate) struct Reader {
     start: usize,
     /// Bytes from `start` on that the next frame needs, as far as is known.
     wanted: usize,
+    /// Bytes in front of its body.
+    before: usize,
     /// A frame over the limit, and how many of its bytes are still to be thrown away.
     skipping: Option<(Header, u64)>,
     /// Frames over the limit that were thrown away earlier.
@@ -70,6 +82,7 @@ impl Reader {
             buffer: Vec::with_capacity(CHUNK),
             start: 0,
             wanted: HEADER_LEN,
+            before: 0,
             skipping: None,
             refused: Vec::new(),
             max_body,
@@ -181,6 +194,7 @@ impl Reader {
             let length = HEADER_LEN + head_len + header.body_len as usize;
             if there < length {
                 self.wanted = length;
+                self.before = HEADER_LEN + head_len;
                 return Ok(None);
             }
             let head = self.start + HEADER_LEN..self.start + HEADER_LEN + head_len;
@@ -197,11 +211,30 @@ impl Reader {
             .saturating_sub(self.buffer.len() - self.start)
             .max(1);
         if self.buffer.capacity() - self.buffer.len() < missing {
+            if missing >= LARGE {
+                self.align(missing);
+                return self.read();
+            }
             self.buffer.drain(..self.start);
             self.start = 0;
             self.buffer
                 .reserve_exact(missing.max(CHUNK - self.buffer.len().min(CHUNK)));
         }
+        self.read()
+    }
+
+    /// Moves what is there of a large frame to memory of its own, where its body is aligned as arrays want it.
+    fn align(&mut self, missing: usize) {
+        let there = self.buffer.len() - self.start;
+        let padding = (BLOCK + self.before).next_multiple_of(ALIGNMENT) - BLOCK - self.before;
+        let mut buffer = Vec::with_capacity(padding + there + missing);
+        buffer.resize(padding, 0);
+        buffer.extend_from_slice(&self.buffer[self.start..]);
+        self.buffer = buffer;
+        self.start = padding;
+    }
+
+    fn read(&mut self) -> io::Result<bool> {
         match socket::read(&self.fd, &mut self.buffer) {
             Ok(count) => Ok(count > 0),
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(false),

@@ -5,6 +5,7 @@ use pyo3::types::{PyBytes, PyString};
 
 use crate::encode::{EncodeError, encode};
 use crate::fault::{Fault, fault};
+use crate::frames::with_tail;
 use crate::msgpack;
 use crate::serve::Runtime;
 use crate::shared::body::Tail;
@@ -46,9 +47,11 @@ pub(crate) fn reply(
         )?;
         return Ok(Some(tail));
     }
-    encode_result(result, runtime, "result", tool, out)?;
-    check_size(out.len(), runtime.max_payload, "result", tool)?;
-    Ok(None)
+    let (encoded, tail) = with_tail(|| encode_result(result, runtime, "result", tool, out));
+    encoded?;
+    let size = out.len() + tail.as_ref().map_or(0, |tail| tail.bytes().len());
+    check_size(size, runtime.max_payload, "result", tool)?;
+    Ok(tail)
 }
 
 /// Appends the encoded value, or what the catalog makes of one that cannot be sent.

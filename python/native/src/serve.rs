@@ -12,6 +12,7 @@ use crate::call::{Call, request};
 use crate::cancels::Cancels;
 use crate::current::{Here, InContext};
 use crate::fault::{Fault, fault};
+use crate::frames::{LARGE, lending};
 use crate::gil::{self, Gil};
 use crate::invoke::{cancelled, execute};
 use crate::ladder::Reach;
@@ -213,15 +214,31 @@ fn run(
         // The connection must be free for the tool's own requests while it runs.
         let body = reader.take_body(frame);
         link.lend(reader, id);
-        let wrapped = named(body.bytes());
-        let args = wrapped.as_deref().unwrap_or(body.bytes());
-        let done = answer(py, runtime, kind, tool, &call, args, scratch);
+        let (done, body) = lending(body, |body| {
+            let wrapped = named(body);
+            let args = wrapped.as_deref().unwrap_or(body);
+            answer(py, runtime, kind, tool, &call, args, scratch)
+        });
         runtime.cancels.end();
         reader = match link.end_call() {
             Some(reader) => reader,
             None => py.detach(|| link.reclaim()),
         };
-        reader.reuse(body);
+        if let Some(body) = body {
+            reader.reuse(body);
+        }
+        done?;
+    } else if reader.body(frame).len() >= LARGE {
+        let body = reader.take_body(frame);
+        let (done, body) = lending(body, |body| {
+            let wrapped = named(body);
+            let args = wrapped.as_deref().unwrap_or(body);
+            answer(py, runtime, kind, tool, &call, args, scratch)
+        });
+        runtime.cancels.end();
+        if let Some(body) = body {
+            reader.reuse(body);
+        }
         done?;
     } else {
         let body = reader.body(frame);

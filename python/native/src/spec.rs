@@ -2,6 +2,7 @@
 
 mod compile;
 mod example;
+mod frames;
 pub(crate) mod limit;
 
 use std::sync::{Arc, OnceLock};
@@ -10,6 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyString, PyType};
 
 use self::limit::Limit;
+use crate::frames::Libraries;
 
 /// What a value must be.
 #[derive(Debug)]
@@ -41,6 +43,8 @@ pub(crate) enum Spec {
     Model(Py<PyAny>, String, Vec<Field>),
     /// A class whose instances are made of a text.
     Text(Py<PyType>, String),
+    /// A class of data frames or columns, its name, and its library.
+    Frame(Py<PyType>, String, Libraries),
     /// An array of numpy: element type, and shape with `None` for any length.
     Array(Option<Py<PyAny>>, Option<Vec<Option<usize>>>),
     /// A type with bounds.
@@ -151,7 +155,8 @@ impl Spec {
             | Self::TypedDict(text, _)
             | Self::NamedTuple(_, text, _)
             | Self::Model(_, text, _)
-            | Self::Text(_, text) => text.clone(),
+            | Self::Text(_, text)
+            | Self::Frame(_, text, _) => text.clone(),
             Self::DateTime => "datetime".to_owned(),
             Self::Date => "date".to_owned(),
             Self::Time => "time".to_owned(),

@@ -9,6 +9,7 @@ use snakepit_grpc::frame::Kind;
 use snakepit_grpc::pb;
 
 use crate::fault::{Fault, fault};
+use crate::frames::Libraries;
 use crate::msgpack::{Token, write};
 use crate::spec::Spec;
 use crate::suggest::nearest;
@@ -43,6 +44,8 @@ pub(crate) struct Tool {
     /// What only one call at a time may have, of the tools that share it.
     pub(crate) turn: Option<Arc<Turn>>,
     pub(crate) params: Vec<Param>,
+    /// A parameter's annotation names frames.
+    pub(crate) takes_frames: bool,
     pub(crate) file: String,
     pub(crate) line: u32,
     pub(crate) signature: String,
@@ -66,6 +69,8 @@ pub(crate) struct Param {
     pub(crate) kind: ParamKind,
     pub(crate) required: bool,
     pub(crate) spec: Spec,
+    /// The libraries whose frames its annotation names.
+    pub(crate) frames: Libraries,
 }
 
 /// All tools of a worker.
@@ -197,12 +202,14 @@ impl Tool {
                 3 => ParamKind::VarPositional,
                 _ => ParamKind::VarKeyword,
             };
+            let spec = Spec::compile(&spec)?;
             params.push(Param {
                 text: name.to_str()?.to_owned(),
                 name: name.unbind(),
                 kind,
                 required,
-                spec: Spec::compile(&spec)?,
+                frames: spec.frames(),
+                spec,
             });
         }
         let context = match optional("context")? {
@@ -227,6 +234,7 @@ impl Tool {
             context_index: object.getattr("context_index")?.extract()?,
             owner: optional("owner")?.map(Bound::unbind),
             turn: None,
+            takes_frames: params.iter().any(|param| !param.frames.is_empty()),
             params,
             file: object.getattr("file")?.extract()?,
             line: object.getattr("line")?.extract()?,

@@ -91,6 +91,30 @@ fn splice<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, String> {
     Ok(buffer.0.take())
 }
 
+/// Writes one encoded value as it is, if the serializer is the one of [`Payload::encode`]; any other serializer is given back.
+pub(crate) fn raw<S: Serializer>(
+    serializer: S,
+    write: impl FnOnce(&mut Vec<u8>) -> Result<(), &'static str>,
+) -> Result<Result<S::Ok, S::Error>, S> {
+    let kind = type_name::<S>();
+    if kind == type_name::<Plain<'_, '_>>() && MODE.get() != Mode::None {
+        MODE.set(Mode::Met);
+        return Ok(Err(S::Error::custom("encoded bytes within another value")));
+    }
+    let buffer = BUFFER.with_borrow(Clone::clone);
+    let Some(buffer) = buffer.filter(|_| kind == type_name::<Spliced<'_>>()) else {
+        return Err(serializer);
+    };
+    let begin = buffer.0.borrow().len();
+    // The serializer requires that something is written; the bytes replace it.
+    Ok(serializer.serialize_unit().and_then(|done| {
+        let mut bytes = buffer.0.borrow_mut();
+        bytes.truncate(begin);
+        write(&mut bytes).map_err(S::Error::custom)?;
+        Ok(done)
+    }))
+}
+
 /// Within another value that is encoded with [`Payload::encode`], the encoded bytes are copied as
 /// they are. For any other serializer they are decoded first.
 impl Serialize for Payload {
@@ -98,23 +122,17 @@ impl Serialize for Payload {
         if self.bytes.is_empty() {
             return serializer.serialize_unit();
         }
-        let kind = type_name::<S>();
-        if kind == type_name::<Plain<'_, '_>>() && MODE.get() != Mode::None {
-            MODE.set(Mode::Met);
-            return Err(S::Error::custom("a payload within another value"));
+        let done = raw(serializer, |out| {
+            out.extend_from_slice(&self.bytes);
+            Ok(())
+        });
+        match done {
+            Ok(done) => done,
+            Err(serializer) => {
+                let value: Value = self.decode().map_err(S::Error::custom)?;
+                value.serialize(serializer)
+            }
         }
-        let buffer = BUFFER.with_borrow(Clone::clone);
-        if let Some(buffer) = buffer.filter(|_| kind == type_name::<Spliced<'_>>()) {
-            let begin = buffer.0.borrow().len();
-            // The serializer requires that something is written; the bytes replace it.
-            let done = serializer.serialize_unit()?;
-            let mut bytes = buffer.0.borrow_mut();
-            bytes.truncate(begin);
-            bytes.extend_from_slice(&self.bytes);
-            return Ok(done);
-        }
-        let value: Value = self.decode().map_err(S::Error::custom)?;
-        value.serialize(serializer)
     }
 }
 

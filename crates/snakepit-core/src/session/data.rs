@@ -78,7 +78,7 @@ pub(crate) fn deep_bytes(value: &Value, depth: usize) -> Option<usize> {
     })
 }
 
-/// Bytes of the texts, the bytes and the numbers of arrays in a value.
+/// Bytes of the texts, the bytes, the numbers of arrays and the columns of data frames in a value.
 pub(crate) fn payload_bytes(value: &Value) -> usize {
     match value {
         Value::Str(text)
@@ -94,6 +94,7 @@ pub(crate) fn payload_bytes(value: &Value) -> usize {
             .iter()
             .map(|(key, value)| payload_bytes(key) + payload_bytes(value))
             .sum(),
+        Value::DataFrame(frame) => frame.size(),
         _ => 0,
     }
 }

@@ -82,7 +82,7 @@ impl<'de> Deserializer<'de> for Described<'de> {
             | Value::Decimal(text) => visitor.visit_borrowed_str(text),
             Value::Duration(micros) => visitor.visit_i64(*micros),
             Value::Uuid(bytes) => visitor.visit_borrowed_bytes(bytes),
-            Value::Array(_) => visitor.visit_string(self.0.to_string()),
+            Value::Array(_) | Value::DataFrame(_) => visitor.visit_string(self.0.to_string()),
         }
     }
 

@@ -11,7 +11,9 @@ use super::Value;
 use super::counted::{Budget, Counted};
 use super::json_error::JsonError;
 use super::whole_numbers;
-use crate::Tensor;
+#[cfg(feature = "arrow")]
+use crate::data_frame::records::Records;
+use crate::{DataFrame, Tensor};
 
 /// Characters of a key or a number in an error.
 const SHOWN: usize = 40;
@@ -26,7 +28,8 @@ impl Value {
     /// As JSON. What JSON does not have is written as follows: bytes as `{"$bytes": "<base64>"}`; date, time, UUID and decimal as text;
     /// a span of time as seconds; NaN and the infinities as the texts `NaN`, `Infinity` and `-Infinity`; map keys as text; an array as
     /// nested lists, or as `{"$array": {"dtype", "shape", "data"}}` when most of these lists would have one item
-    /// ([`Tensor::to_nested`](crate::Tensor::to_nested)).
+    /// ([`Tensor::to_nested`](crate::Tensor::to_nested)); a data frame as a list of objects, one for each row, and a column of one as a list,
+    /// with feature `arrow`.
     ///
     /// Work and memory are linear in the value. [`json_text`](Self::json_text) writes the same without building it, and with the keys in
     /// their order.
@@ -34,9 +37,11 @@ impl Value {
     /// A set is a list.
     ///
     /// # Errors
-    /// [`JsonError::SameKey`] when two keys of a map are the same text, [`JsonError::SetKey`] when a key is a set.
+    /// [`JsonError::SameKey`] when two keys of a map are the same text, [`JsonError::SetKey`] when a key is a set,
+    /// [`JsonError::DataFrame`] for a data frame that is malformed or has values of a type that JSON lacks, and without feature `arrow` for
+    /// every one.
     pub fn to_json(&self) -> Result<Json, JsonError> {
-        check_keys(self)?;
+        check(self)?;
         Ok(self.json())
     }
 
@@ -68,6 +73,7 @@ impl Value {
             Self::Duration(micros) => Json::from(*micros as f64 / 1e6),
             Self::Uuid(bytes) => Json::from(uuid_text(bytes)),
             Self::Array(tensor) => array(tensor),
+            Self::DataFrame(frame) => frame_json(frame),
         }
     }
 
@@ -156,10 +162,10 @@ fn settle(value: &mut Value) -> Result<(), JsonError> {
 }
 
 /// Refuses a map of which two keys are the same text, or a key has a set in it, which has no order and so no text. Keys that are texts
-/// already are neither.
-pub(super) fn check_keys(value: &Value) -> Result<(), JsonError> {
+/// already are neither. A data frame that cannot be shown is refused, too.
+pub(super) fn check(value: &Value) -> Result<(), JsonError> {
     match value {
-        Value::List(items) => items.iter().try_for_each(check_keys),
+        Value::List(items) => items.iter().try_for_each(check),
         Value::Map(pairs) => {
             if pairs.iter().any(|(key, _)| !matches!(key, Value::Str(_))) {
                 let mut keys = HashSet::with_capacity(pairs.len());
@@ -174,8 +180,9 @@ pub(super) fn check_keys(value: &Value) -> Result<(), JsonError> {
                     keys.insert(text);
                 }
             }
-            pairs.iter().try_for_each(|(_, value)| check_keys(value))
+            pairs.iter().try_for_each(|(_, value)| check(value))
         }
+        Value::DataFrame(frame) => check_frame(frame),
         _ => Ok(()),
     }
 }
@@ -186,6 +193,30 @@ fn has_set(key: &Value) -> bool {
         Value::List(items) => items.iter().any(has_set),
         _ => false,
     }
+}
+
+#[cfg(feature = "arrow")]
+fn check_frame(frame: &DataFrame) -> Result<(), JsonError> {
+    Records::of(frame).map(drop)
+}
+
+#[cfg(not(feature = "arrow"))]
+fn check_frame(_: &DataFrame) -> Result<(), JsonError> {
+    let reason = "that needs feature `arrow` of snakepit; or send records, such as `value.to_dict(\"records\")` of pandas";
+    Err(JsonError::DataFrame(reason.to_owned()))
+}
+
+/// A frame that was checked.
+#[cfg(feature = "arrow")]
+fn frame_json(frame: &DataFrame) -> Json {
+    Records::of(frame).map_or(Json::Null, |records| {
+        records.rows().map(|row| row.json()).collect()
+    })
+}
+
+#[cfg(not(feature = "arrow"))]
+const fn frame_json(_: &DataFrame) -> Json {
+    Json::Null
 }
 
 /// The first characters of a text.

@@ -23,6 +23,9 @@ pub enum JsonError {
         "the set {0} is a key of a map, which JSON has no text for: send the pairs as a list, or a text for each key"
     )]
     SetKey(String),
+    /// A data frame cannot be shown as records.
+    #[error("a data frame cannot be JSON: {0}")]
+    DataFrame(String),
 }
 
 impl JsonError {

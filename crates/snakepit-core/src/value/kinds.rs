@@ -11,7 +11,7 @@ use super::shared;
 pub(super) const EXTENSION: &str = "_ExtStruct";
 
 /// Extension codes; `docs/values.md` fixes them.
-pub(super) mod code {
+pub(crate) mod code {
     pub(crate) const DATE_TIME: i8 = 1;
     pub(crate) const DATE: i8 = 2;
     pub(crate) const TIME: i8 = 3;
@@ -21,10 +21,11 @@ pub(super) mod code {
     pub(crate) const ARRAY: i8 = 7;
     /// Without data, as the first item of a list: the others are those of a set.
     pub(crate) const SET: i8 = 9;
+    pub(crate) const DATA_FRAME: i8 = 16;
 }
 
 /// Writes an extension.
-pub(super) fn write<S: Serializer>(
+pub(crate) fn write<S: Serializer>(
     serializer: S,
     code: i8,
     data: &[u8],

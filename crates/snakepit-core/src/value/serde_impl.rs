@@ -10,7 +10,7 @@ use super::array;
 use super::kinds::{Extension, code, micros, text, uuid, write};
 use super::shared;
 use super::{FrozenSet, Value};
-use crate::Payload;
+use crate::{Payload, data_frame};
 
 impl Serialize for Value {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -53,6 +53,7 @@ impl Serialize for Value {
                 }
                 list.end()
             }
+            Self::DataFrame(value) => value.serialize(serializer),
         }
     }
 }
@@ -111,6 +112,9 @@ fn check_key(key: &Value) -> Result<(), &'static str> {
         ),
         Value::Array(_) => {
             Err("an array is the key of a map or in a set, which no dictionary of Python can have")
+        }
+        Value::DataFrame(_) => {
+            Err("a data frame is the key of a map, which no dictionary of Python can have")
         }
         Value::List(items) => items.iter().try_for_each(check_key),
         Value::FrozenSet(set) => set.items().iter().try_for_each(check_key),
@@ -229,6 +233,9 @@ fn of_extension<E: Error>(extension: Extension) -> Result<Value, E> {
         code::UUID => uuid(&data).map(Value::Uuid),
         code::DECIMAL => text(data).map(Value::Decimal),
         code::ARRAY => array::read(&data).map(Value::Array).map_err(E::custom),
+        code::DATA_FRAME => data_frame::read(&data)
+            .map(Value::DataFrame)
+            .map_err(E::custom),
         code::SET => Err(refused("the mark of a set stands outside of one")),
         _ => Err(E::custom(format_args!("extension {code} is unknown"))),
     }

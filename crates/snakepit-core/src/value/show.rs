@@ -48,6 +48,9 @@ impl fmt::Display for Value {
                 tensor.dtype(),
                 tensor.shape()
             ),
+            Self::DataFrame(frame) => {
+                write!(f, "<{} of {} bytes>", frame.kind(), frame.size())
+            }
         }
     }
 }

@@ -5,9 +5,11 @@ use std::fmt::{self, Write};
 use serde_json::Number;
 
 use super::Value;
-use super::json::{ARRAY, BYTES, check_keys, float, uuid_text};
+use super::json::{ARRAY, BYTES, check, float, uuid_text};
 use super::json_error::JsonError;
-use crate::{DType, Tensor};
+#[cfg(feature = "arrow")]
+use crate::data_frame::records::Records;
+use crate::{DType, DataFrame, Tensor};
 
 /// Bytes of a text that are passed on at once: whoever takes only the beginning of a long text does not pay for the rest.
 const PIECE: usize = 4096;
@@ -21,9 +23,9 @@ impl Value {
     /// The value as JSON text, to be written somewhere, by the rules of [`to_json`](Self::to_json); keys are in the order of their map.
     ///
     /// # Errors
-    /// [`JsonError::SameKey`] when two keys of a map are the same text, [`JsonError::SetKey`] when a key is a set.
+    /// As [`to_json`](Self::to_json).
     pub fn json_text(&self) -> Result<JsonText<'_>, JsonError> {
-        check_keys(self)?;
+        check(self)?;
         Ok(JsonText(self))
     }
 
@@ -101,6 +103,7 @@ fn any(value: &Value, out: &mut dyn Write) -> fmt::Result {
         Value::Duration(micros) => number(*micros as f64 / 1e6, out),
         Value::Uuid(bytes) => write!(out, "\"{}\"", uuid_text(bytes)),
         Value::Array(tensor) => array(tensor, out),
+        Value::DataFrame(frame) => data_frame(frame, out),
     }
 }
 
@@ -225,6 +228,23 @@ fn base64(data: &[u8], out: &mut dyn Write) -> fmt::Result {
         out.write_str(&text)?;
     }
     Ok(())
+}
+
+/// Records, if the frame can be shown as such; else its name and its size, in a preview alone.
+fn data_frame(frame: &DataFrame, out: &mut dyn Write) -> fmt::Result {
+    #[cfg(feature = "arrow")]
+    if let Ok(records) = Records::of(frame) {
+        out.write_str("[")?;
+        for (index, row) in records.rows().enumerate() {
+            if index > 0 {
+                out.write_str(",")?;
+            }
+            any(&row, out)?;
+        }
+        return out.write_str("]");
+    }
+    let what = format!("<{} of {} bytes>", frame.kind(), frame.size());
+    quoted(&what, out)
 }
 
 fn array(tensor: &Tensor, out: &mut dyn Write) -> fmt::Result {

@@ -271,6 +271,7 @@ pub(crate) fn describe(value: &Value) -> String {
         Value::Map(_) => "a map".into(),
         Value::Array(_) => "an array".into(),
         Value::FrozenSet(_) => "a set".into(),
+        Value::DataFrame(_) => "a data frame".into(),
         _ => "a date, time or other special value".into(),
     }
 }

@@ -12,6 +12,8 @@ mod breaker;
 mod calls_told;
 mod close;
 mod crashes_told;
+#[cfg(feature = "arrow")]
+mod data_frames;
 mod defects;
 mod events_doc;
 mod execute;

@@ -116,6 +116,7 @@ pub(super) fn size(value: &Value) -> u64 {
             .map(|(key, value)| size(key) + size(value))
             .sum(),
         Value::Array(tensor) => tensor.data().len() as u64,
+        Value::DataFrame(frame) => frame.size() as u64,
         _ => 0,
     };
     size_of::<Value>() as u64 + inner

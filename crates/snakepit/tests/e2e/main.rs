@@ -28,6 +28,8 @@ mod cli_timeouts;
 mod compat;
 #[cfg(feature = "cli")]
 mod crash;
+#[cfg(all(feature = "arrow", feature = "process"))]
+mod data_frames;
 #[cfg(feature = "cli")]
 mod diagnose;
 #[cfg(feature = "cli")]

@@ -5,6 +5,7 @@ use pyo3::types::{PyDict, PyString, PyType};
 
 use super::refusal::{EncodeError, failed, unsendable};
 use super::{any, deeper, string};
+use crate::frames;
 use crate::kinds;
 use crate::msgpack::{Token, write};
 
@@ -25,7 +26,10 @@ pub(super) fn encode(
         return any(&dumped, out, deeper(depth)?);
     }
     let Some(names) = names(value).ok().flatten() else {
-        return Err(unsendable(value));
+        return match frames::encode(value, out, depth == 0)? {
+            true => Ok(()),
+            false => Err(unsendable(value)),
+        };
     };
     let depth = deeper(depth)?;
     write(out, Token::Map(names.len()));

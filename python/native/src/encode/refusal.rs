@@ -28,6 +28,12 @@ impl EncodeError {
         self
     }
 
+    /// Adds a place within the value.
+    pub(crate) fn at(mut self, path: String) -> Self {
+        self.path.insert(0, path);
+        self
+    }
+
     /// One thing to do, if the kind of value suggests one.
     pub(crate) fn way_out(&self) -> Option<&str> {
         self.help.as_deref()

@@ -10,6 +10,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 use snakepit_grpc::frame::Header;
 
+use crate::raw;
+
 /// Largest body in bytes that goes in one frame.
 pub(crate) const WHOLE: usize = 256 << 10;
 
@@ -53,7 +55,8 @@ pub(crate) struct Tail {
     length: usize,
 }
 
-// SAFETY: the object is a `bytes` or a `str`, whose bytes never change or move as long as there is a reference to it, which this is.
+// SAFETY: the object is a `bytes`, a `str` or a buffer of pyarrow that nothing writes to any more, whose bytes never change or move as long
+// as there is a reference to it, which this is.
 unsafe impl Send for Tail {}
 // SAFETY: the same; nothing but the bytes is looked at.
 unsafe impl Sync for Tail {}
@@ -67,6 +70,11 @@ impl Tail {
     pub(crate) fn of_text(object: &Bound<'_, PyString>) -> Option<Self> {
         let text = object.to_str().ok()?;
         Some(Self::new(object.as_any(), text.as_bytes()))
+    }
+
+    /// The bytes of a buffer of pyarrow, which never changes; `None` if it has none.
+    pub(crate) fn of_buffer(object: &Bound<'_, PyAny>) -> Option<Self> {
+        raw::with_buffer(object, |view| Self::new(object, view.data)).ok()
     }
 
     fn new(object: &Bound<'_, PyAny>, bytes: &[u8]) -> Self {

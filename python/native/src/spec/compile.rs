@@ -8,6 +8,7 @@ use pyo3::types::{PyString, PyTuple, PyType};
 
 use super::limit::Limit;
 use super::{Beyond, Definition, Field, Spec};
+use crate::frames::Libraries;
 
 impl Spec {
     /// Compiles a tuple.
@@ -90,6 +91,11 @@ impl Spec {
                     name,
                     tags.map(|tag| tag_of(&tag?)).collect::<PyResult<_>>()?,
                 )
+            }
+            "frame" => {
+                let class = spec.get_item(1)?.cast_into::<PyType>()?;
+                let libraries = Libraries::of(spec.get_item(3)?.extract()?);
+                Self::Frame(class.unbind(), spec.get_item(2)?.extract()?, libraries)
             }
             "text" => {
                 let class = spec.get_item(1)?.cast_into::<PyType>()?;

@@ -1,0 +1,11 @@
+"""A tool for data frames."""
+
+import pandas as pd
+
+from snakepit_bridge import tool
+
+
+@tool
+def echo(value: pd.DataFrame) -> pd.DataFrame:
+    """Give back the frame that came."""
+    return value

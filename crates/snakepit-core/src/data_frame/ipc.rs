@@ -1,0 +1,107 @@
+//! The messages of an Arrow IPC stream, examined before they are decoded.
+//!
+//! The decoder trusts what a message says of its buffers, and panics where it is not true. So that is compared with what is there first.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use arrow_ipc::{DictionaryBatch, Message, MessageHeader, RecordBatch, root_as_message};
+use arrow_schema::ArrowError;
+
+/// Rows and items that may have no bytes of their own, as those of a column of nulls have none.
+const FREE: u64 = 64 << 10;
+
+/// Begins a message; before version 1.0 of Arrow the length did.
+const CONTINUATION: [u8; 4] = [0xff; 4];
+
+/// Examines all messages.
+///
+/// # Errors
+/// The stream is cut short or malformed, or claims what it does not have.
+pub(super) fn check(stream: &[u8]) -> Result<(), ArrowError> {
+    let mut rest = stream;
+    while !rest.is_empty() {
+        let mut length = take::<4>(&mut rest)?;
+        if length == CONTINUATION {
+            length = take::<4>(&mut rest)?;
+        }
+        let length = u32::from_le_bytes(length) as usize;
+        if length == 0 {
+            return match rest.is_empty() {
+                true => Ok(()),
+                false => Err(wrong("bytes follow the end of the stream")),
+            };
+        }
+        let (metadata, behind) = rest.split_at_checked(length).ok_or_else(cut)?;
+        // The reader of the metadata wants it aligned.
+        let metadata = metadata.to_vec();
+        let message = root_as_message(&metadata).map_err(|_| wrong("a message is malformed"))?;
+        let size = usize::try_from(message.bodyLength()).map_err(|_| cut())?;
+        rest = behind.get(size..).ok_or_else(cut)?;
+        if let Some(batch) = batch(&message)? {
+            check_batch(&batch, size as u64)?;
+        }
+    }
+    Ok(())
+}
+
+/// The batch that a message has.
+fn batch<'a>(message: &Message<'a>) -> Result<Option<RecordBatch<'a>>, ArrowError> {
+    let missing = || wrong("a message has no header");
+    match message.header_type() {
+        MessageHeader::RecordBatch => {
+            let batch = message.header_as_record_batch().ok_or_else(missing)?;
+            Ok(Some(batch))
+        }
+        MessageHeader::DictionaryBatch => {
+            let dictionary: DictionaryBatch<'a> =
+                message.header_as_dictionary_batch().ok_or_else(missing)?;
+            dictionary.data().ok_or_else(missing).map(Some)
+        }
+        _ => Ok(None),
+    }
+}
+
+fn check_batch(batch: &RecordBatch<'_>, body: u64) -> Result<(), ArrowError> {
+    if batch.compression().is_some() {
+        return Err(wrong(
+            "its buffers are compressed, write it without compression",
+        ));
+    }
+    let within = |offset: i64, length: i64| {
+        let end = offset.checked_add(length);
+        offset >= 0 && length >= 0 && end.is_some_and(|end| end as u64 <= body)
+    };
+    let mut buffers = batch.buffers().into_iter().flatten();
+    if !buffers.all(|buffer| within(buffer.offset(), buffer.length())) {
+        return Err(wrong("a buffer lies outside of its message"));
+    }
+    let most = FREE.saturating_add(body.saturating_mul(8));
+    let in_proportion = |length: i64| u64::try_from(length).is_ok_and(|length| length <= most);
+    let nodes = batch.nodes().into_iter().flatten();
+    let mut lengths = nodes.map(|node| node.length()).chain([batch.length()]);
+    if lengths.all(in_proportion) {
+        Ok(())
+    } else {
+        Err(wrong("it claims more rows than it has bytes for"))
+    }
+}
+
+/// Runs the decoder. What it does not expect of bytes from elsewhere is an error, too.
+pub(super) fn guarded<T>(decode: impl FnOnce() -> Result<T, ArrowError>) -> Result<T, ArrowError> {
+    catch_unwind(AssertUnwindSafe(decode))
+        .unwrap_or_else(|_| Err(wrong("the decoder does not understand it")))
+}
+
+fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], ArrowError> {
+    let (first, behind) = rest.split_first_chunk::<N>().ok_or_else(cut)?;
+    *rest = behind;
+    Ok(*first)
+}
+
+fn cut() -> ArrowError {
+    wrong("the stream is cut short")
+}
+
+fn wrong(what: &str) -> ArrowError {
+    ArrowError::IpcError(what.to_owned())
+}

@@ -1,0 +1,29 @@
+//! Data frames of the class that an annotation names.
+
+use pyo3::prelude::*;
+use pyo3::types::PyType;
+
+use super::Checked;
+use crate::frames;
+use crate::mismatch::Mismatch;
+use crate::spec::Spec;
+
+/// The value as an instance of the class: a frame of another class is converted, and so are records and columns, unless `exact`.
+pub(super) fn made<'py>(
+    spec: &Spec,
+    class: &Bound<'py, PyType>,
+    value: Bound<'py, PyAny>,
+    exact: bool,
+) -> Checked<'py> {
+    if value.is_instance(class).unwrap_or(false) {
+        return Ok(value);
+    }
+    match frames::fit(class, &value, exact) {
+        Ok(Some(made)) => Ok(made),
+        Ok(None) => Err(Mismatch::new(spec, &value)),
+        Err(error) => {
+            let reason = error.value(value.py()).to_string();
+            Err(Mismatch::because(spec, &value, &reason))
+        }
+    }
+}

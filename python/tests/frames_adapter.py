@@ -1,0 +1,135 @@
+"""Tools that take and give data frames."""
+
+import sys
+from dataclasses import dataclass
+
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+
+from snakepit_bridge import SessionContext, tool
+
+
+@dataclass
+class Job:
+    """A frame in a field."""
+
+    name: str
+    data: pd.DataFrame
+
+
+@tool
+def same(value):
+    """Give back what came, whatever it is."""
+    return value
+
+
+def class_of(value):
+    return f"{type(value).__module__.partition('.')[0]}.{type(value).__name__}"
+
+
+@tool
+def name_of(value) -> str:
+    """The class of a value without an annotation."""
+    return class_of(value)
+
+
+@tool
+def pandas_frame(value: pd.DataFrame) -> dict:
+    """Class, shape and columns."""
+    return {"class": class_of(value), "shape": value.shape, "columns": list(value.columns)}
+
+
+@tool
+def polars_frame(value: pl.DataFrame) -> dict:
+    """Class, shape and columns."""
+    return {"class": class_of(value), "shape": value.shape, "columns": value.columns}
+
+
+@tool
+def table(value: pa.Table) -> dict:
+    """Class, shape and columns."""
+    return {"class": class_of(value), "shape": value.shape, "columns": value.column_names}
+
+
+@tool
+def record_batch(value: pa.RecordBatch) -> str:
+    """The class."""
+    return class_of(value)
+
+
+@tool
+def pandas_series(value: pd.Series) -> list:
+    """Class and items."""
+    return [class_of(value), value.tolist()]
+
+
+@tool
+def polars_series(value: pl.Series) -> list:
+    """Class and items."""
+    return [class_of(value), value.to_list()]
+
+
+@tool
+def array(value: pa.Array) -> list:
+    """The items, of a class whose name ends with Array."""
+    return [isinstance(value, pa.Array), value.to_pylist()]
+
+
+@tool
+def frames(values: dict[str, list[pl.DataFrame]], other: pd.DataFrame | None = None) -> list:
+    """The classes of all of them."""
+    classes = [class_of(item) for items in values.values() for item in items]
+    return [*classes, class_of(other)]
+
+
+@tool
+def job(job: Job) -> list:
+    """The class of a field."""
+    return [job.name, class_of(job.data)]
+
+
+@tool
+def bad_cell() -> dict:
+    """A frame that cannot be sent, within a map."""
+    return {"parts": [1, pd.DataFrame({"ok": [1], "mixed": [1]}).assign(mixed=[{1}])]}
+
+
+@tool
+def lazy() -> object:
+    """A plan of polars."""
+    return pl.LazyFrame({"a": [1]})
+
+
+@tool
+def made(rows: int, columns: int = 10) -> pd.DataFrame:
+    """A frame of floats."""
+    return pd.DataFrame({f"c{i}": range(rows) for i in range(columns)}, dtype="float64")
+
+
+@tool
+def total(value: pd.DataFrame) -> float:
+    """Sum of all numbers; the frame can be written to."""
+    value.iloc[0, 0] += 1.0
+    return float(value.to_numpy().sum())
+
+
+@tool
+def batches(count: int):
+    """Yield record batches."""
+    for number in range(count):
+        yield pa.record_batch({"n": [number]})
+
+
+@tool
+def asks(context: SessionContext, value: pl.DataFrame) -> list:
+    """Give a frame to a host tool and to a variable, and get others."""
+    answer = context.host_tools["frame"](value=value)
+    context["frame"] = value
+    return [class_of(answer), class_of(context["frame"])]
+
+
+@tool
+def imported() -> list:
+    """Which libraries are there."""
+    return [name for name in ("pandas", "polars", "pyarrow") if name in sys.modules]
