@@ -130,7 +130,30 @@ def _help(error: BaseException) -> str:
             return f"correct the name: `{parent}` is there and has no module `{error.name}`"
         name = error.name
         return f"install `{name}` for {sys.executable}, or add its directory to the Python path"
+    missing = _missing_variable(error)
+    if missing:
+        return (
+            f"pass it to the workers: `inherit_env = [{_quoted(missing)}]` in the settings of "
+            "the pool, or `PoolBuilder::env`; they get a short list of variables (docs/profiles.md)"
+        )
     return _safe(_of_the_host(error, "help"))
+
+
+def _quoted(name: str) -> str:
+    """The name in quotes, as settings have it."""
+    return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _missing_variable(error: BaseException) -> str:
+    """The variable that `os.environ` does not have, if that is the error."""
+    if type(error) is not KeyError or len(error.args) != 1:
+        return ""
+    step = error.__traceback__
+    while step is not None and step.tb_next is not None:
+        step = step.tb_next
+    name = error.args[0]
+    looked_up = step is not None and step.tb_frame.f_locals.get("self") is os.environ
+    return _safe(name[:200]) if looked_up and isinstance(name, str) else ""
 
 
 def traceback_text(error: BaseException, chain: bool = True, limit: int = _text.MAX_TEXT) -> str:

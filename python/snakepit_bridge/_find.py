@@ -118,6 +118,9 @@ def _load_file(path: str) -> "ModuleType":
     for module in list(sys.modules.values()):
         if getattr(module, "__file__", None) == full:
             return module
+    packaged = _load_of_package(path, full)
+    if packaged is not None:
+        return packaged
     # The plain name lets other files of the directory import the same module object.
     module_name = name[:-3]
     standard = module_name in getattr(sys, "stdlib_module_names", ())
@@ -141,6 +144,39 @@ def _load_file(path: str) -> "ModuleType":
         sys.modules.pop(module_name, None)
         raise _import_error(error, path) from error
     return module
+
+
+def _load_of_package(path: str, full: str) -> "ModuleType | None":
+    """Import a file that lies in a package by its full name, so that relative imports work.
+
+    Without an `__init__.py` beside it, or where something else has the name of the package, the
+    file is a module of its own.
+    """
+    folder, name = os.path.split(full)
+    parts = [name[:-3]]
+    root = folder
+    while os.path.isfile(os.path.join(root, "__init__.py")):
+        root, part = os.path.split(root)
+        parts.insert(0, part)
+    if len(parts) == 1 or not all(part.isidentifier() for part in parts):
+        return None
+    known = getattr(sys.modules.get(parts[0]), "__file__", None)
+    package = os.path.join(root, parts[0])
+    if known != os.path.join(package, "__init__.py") and (
+        parts[0] in sys.modules or parts[0] in getattr(sys, "stdlib_module_names", ())
+    ):
+        return None
+    _refuse_shadows(path, root)
+    # The root comes first; files that import their neighbours without the package find them, too.
+    for place, at in ((root, 0), (folder, len(sys.path) + 1)):
+        if place not in sys.path:
+            sys.path.insert(at, place)
+    module_name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+    try:
+        __import__(module_name)
+    except BaseException as error:
+        raise _import_error(error, path) from error
+    return sys.modules[module_name]
 
 
 def _refuse_shadows(path: str, folder: str) -> None:

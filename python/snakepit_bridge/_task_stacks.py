@@ -65,12 +65,22 @@ def look() -> "list[tuple[int, int, str, Frames]]":
         task, awaited = state.task, []
         if task is not None:
             frames = _stack(_coroutine(task), awaited)
-            # Only the first of several, since they go on top of the thread's own frames.
-            for other in awaited[:1] if frames else ():
-                frames = _stack(_coroutine(other), []) + frames
+            if frames and awaited:
+                frames = _branch(awaited) + frames
             if frames:
                 out.append((0, ident, "", frames))
     return out
+
+
+def _branch(tasks: "list[Any]") -> "Frames":
+    """The first of several tasks, since it goes on top of the thread's frames; `×2` for twins."""
+    stacks = [_stack(_coroutine(task), []) for task in tasks[:_MAX_TASKS]]
+    frames = stacks[0]
+    twins = stacks.count(frames)
+    if frames and twins > 1:
+        file, line, name = frames[-1]
+        frames[-1] = file, line, f"{name} ×{twins}"
+    return frames
 
 
 def _coroutine(task: "Any") -> "Any":

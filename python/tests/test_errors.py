@@ -1,5 +1,6 @@
 """What is told about an exception, and the event loop of the tools."""
 
+import os
 import sys
 
 import pytest
@@ -227,3 +228,13 @@ def test_the_loop_runs_waits_and_closes():
     _aio.close()
     _aio.close()
     assert (events[0], events[2]) == ("closed", "task ended")
+
+
+def test_the_help_for_a_missing_variable_says_how_to_pass_it(monkeypatch):
+    monkeypatch.delenv("NO_SUCH_SETTING", raising=False)
+
+    def asks():
+        return os.environ["NO_SUCH_SETTING"]
+
+    assert 'inherit_env = ["NO_SUCH_SETTING"]' in describe(asks)["help"]
+    assert describe(lambda: {}["NO_SUCH_SETTING"])["help"] == ""

@@ -326,3 +326,50 @@ def test_json_text_is_that_of_the_json_module():
     assert json.loads(_text.to_json(value)) == value
     assert not _text.is_json(float("nan"))
     assert not _text.is_json({1: 2})
+
+
+def package(tmp_path, *parts):
+    folder = tmp_path
+    for part in parts:
+        folder = folder / part
+        folder.mkdir()
+        (folder / "__init__.py").write_text("")
+    return folder
+
+
+@pytest.fixture
+def imports(monkeypatch):
+    """Undo what an import leaves."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    before = set(sys.modules)
+    yield
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+def test_a_file_of_a_package_is_imported_by_its_full_name(tmp_path, imports):
+    folder = package(tmp_path, "outer_pkg", "inner_pkg")
+    (folder / "helpers.py").write_text("def two(): return 2\n")
+    (folder / "tools.py").write_text(
+        "from snakepit_bridge import tool\nfrom . import helpers\nimport helpers as plain\n"
+        "@tool\ndef two() -> int: return helpers.two()\n"
+    )
+    got = tools(str(folder / "tools.py"))["two"]
+    assert got.function() == 2
+    assert got.function.__module__ == "outer_pkg.inner_pkg.tools"
+
+
+def test_a_package_with_the_name_of_another_is_left_alone(tmp_path, imports):
+    folder = package(tmp_path, "json")
+    (folder / "tools.py").write_text(MEAN)
+    assert tools(str(folder / "tools.py"))["mean"].function([1, 3]) == 2.0
+    import json
+
+    assert json.loads("1") == 1
+
+
+def test_an_error_in_a_package_names_the_file(tmp_path, imports):
+    folder = package(tmp_path, "broken_pkg")
+    (folder / "tools.py").write_text("from . import absent\n")
+    error = failure(str(folder / "tools.py"))
+    assert "tools.py" in error.message and "absent" in error.message

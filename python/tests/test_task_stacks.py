@@ -123,3 +123,24 @@ def test_a_coroutine_that_runs_is_on_the_stack_of_its_thread(monkeypatch):
 
     asyncio.run(main())
     assert found == [[]]
+
+
+def test_twins_below_the_loop_of_a_thread_are_counted(monkeypatch):
+    class State:
+        task = None
+
+    async def look():
+        state = State()
+        state.task = asyncio.ensure_future(gathers())
+        monkeypatch.setattr(_task_stacks._aio, "_states", {5: state})
+        for _ in range(10):
+            await asyncio.sleep(0)
+        found = _task_stacks.look()
+        state.task.cancel()
+        await asyncio.gather(state.task, return_exceptions=True)
+        return found
+
+    [(call, thread, _, frames)] = asyncio.run(look())
+    assert (call, thread) == (0, 5)
+    names = [name.rsplit(".", 1)[-1] for _, _, name in frames]
+    assert names[-3:] == ["inner", "outer ×2", "gathers"]
