@@ -140,8 +140,11 @@ fn passes(name: &OsStr, extra: &[String]) -> bool {
     }
     let held_back = HELD_BACK.iter().any(|held| name == *held);
     let mut passed = PASSED.iter().chain(&WORKER_SETTINGS);
+    // All variables are all that do no harm; the others can be named.
     (!held_back && passed.any(|pattern| matches(pattern)))
-        || extra.iter().any(|pattern| matches(pattern))
+        || extra
+            .iter()
+            .any(|pattern| matches(pattern) && !(held_back && pattern == "*"))
 }
 
 fn join(bridge: Option<&PathBuf>, ours: &[PathBuf], rest: Option<&OsStr>) -> OsString {
@@ -199,6 +202,25 @@ mod tests {
             "PYTHONINSPECT",
             "PYTHONPATH",
         ] {
+            assert_eq!(get(&built, absent), None, "{absent}");
+        }
+    }
+
+    #[test]
+    fn all_variables_are_those_that_leave_the_interpreter_alone() {
+        let ours = parent(&[
+            ("AWS_SECRET", "x"),
+            ("LD_PRELOAD", "evil.so"),
+            ("PYTHONHOME", "/h"),
+            ("PYTHONSTARTUP", "s.py"),
+            ("SNAKEPIT_WORKER_TOKEN", "t"),
+        ]);
+        let mut config = PythonConfig::new("t.py");
+        config.inherit_env = vec!["*".into(), "PYTHONSTARTUP".into()];
+        let built = build(ours, &config, None);
+        assert_eq!(get(&built, "AWS_SECRET"), Some("x"));
+        assert_eq!(get(&built, "PYTHONSTARTUP"), Some("s.py"), "it is named");
+        for absent in ["LD_PRELOAD", "PYTHONHOME", "SNAKEPIT_WORKER_TOKEN"] {
             assert_eq!(get(&built, absent), None, "{absent}");
         }
     }

@@ -196,7 +196,7 @@ fn candidates(
     let set = |name: &str| env(name).filter(|value| !value.is_empty());
     let search_path = set("PATH").unwrap_or_default();
     let named = |program: &OsStr, origin: &str| Candidate {
-        program: resolve(Path::new(program), dir, &search_path),
+        program: in_environment(resolve(Path::new(program), dir, &search_path)),
         origin: origin.to_owned(),
         explicit: true,
     };
@@ -232,6 +232,16 @@ fn candidates(
         }
     }
     list
+}
+
+/// Returns the interpreter of a virtual environment if that is what `program` is.
+fn in_environment(program: PathBuf) -> PathBuf {
+    if !program.is_dir() {
+        return program;
+    }
+    let names = ["bin/python", "bin/python3"].map(|name| program.join(name));
+    let found = names.iter().find(|name| name.exists());
+    found.unwrap_or(&names[0]).clone()
 }
 
 /// Makes the name of a program absolute. A bare name is searched on the path; a relative path is

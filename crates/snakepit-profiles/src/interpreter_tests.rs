@@ -40,6 +40,29 @@ async fn the_real_one_is_found_and_knows_itself() {
 }
 
 #[tokio::test]
+async fn the_directory_of_a_virtual_environment_is_its_interpreter() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = run(dir.path());
+    let real = Interpreter::find(&run, None, dir.path()).await.unwrap();
+    let bin = dir.path().join("venv/bin");
+    std::fs::create_dir_all(&bin).unwrap();
+    std::os::unix::fs::symlink(&real.executable, bin.join("python3")).unwrap();
+    let venv = Path::new("venv");
+    let found = Interpreter::find(&run, Some(venv), dir.path())
+        .await
+        .unwrap();
+    assert_eq!(found.version, real.version);
+    let error = Interpreter::find(&run, Some(&bin), dir.path())
+        .await
+        .unwrap_err();
+    assert!(
+        error.message.contains("bin/bin/python"),
+        "{}",
+        error.message
+    );
+}
+
+#[tokio::test]
 async fn an_explicit_one_is_never_replaced() {
     let dir = tempfile::tempdir().unwrap();
     let missing = dir.path().join("missing");

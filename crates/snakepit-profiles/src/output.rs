@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tracing::Level;
 
 use crate::redact::{Stream, redact_start};
-use lines::{MAX_LINE, Splitter, levelled};
+use lines::{MAX_LINE, Part, Splitter, levelled};
 
 /// Maximum number of lines of one worker that are logged per second.
 const LINES_PER_SECOND: u32 = 1000;
@@ -31,28 +31,28 @@ pub(crate) struct Tail(Arc<Mutex<Lines>>);
 
 #[derive(Debug, Default)]
 struct Lines {
-    lines: VecDeque<String>,
+    lines: VecDeque<Text>,
     bytes: usize,
 }
 
 impl Tail {
     /// Returns the lines, oldest first, with secrets redacted.
     pub(crate) fn lines(&self) -> Vec<String> {
-        let lines: Vec<String> = {
+        let lines: Vec<Text> = {
             let state = self.0.lock().expect("nothing panics while it is locked");
             state.lines.iter().cloned().collect()
         };
-        lines.iter().map(|line| shown(line)).collect()
+        lines.iter().map(Text::shown).collect()
     }
 
-    fn push(&self, line: String) {
+    fn push(&self, line: Text) {
         let mut state = self.0.lock().expect("nothing panics while it is locked");
-        state.bytes += line.len() + 1;
+        state.bytes += line.text.len() + 1;
         state.lines.push_back(line);
         while state.bytes > TAIL
             && let Some(oldest) = state.lines.pop_front()
         {
-            state.bytes -= oldest.len() + 1;
+            state.bytes -= oldest.text.len() + 1;
         }
     }
 }
@@ -67,7 +67,8 @@ struct Line {
 
 #[derive(Debug)]
 enum What {
-    Text(u8, String),
+    Line(u8, Text),
+    Progress(Text),
     /// A number of lines was dropped.
     Dropped(u64),
 }
@@ -108,8 +109,12 @@ fn level_of(python: u8) -> Level {
 fn log(line: &Line) {
     let Line { worker, stream, .. } = line;
     match &line.what {
-        What::Text(level, text) => {
-            let text = shown(text);
+        What::Progress(text) => {
+            let text = text.shown();
+            tracing::debug!(target: "snakepit::progress", %worker, stream, "{text}");
+        }
+        What::Line(level, text) => {
+            let text = text.shown();
             match level_of(*level) {
                 Level::ERROR => {
                     tracing::error!(target: "snakepit::worker", %worker, stream, "{text}")
@@ -129,7 +134,7 @@ fn log(line: &Line) {
             }
         }
         What::Dropped(count) => {
-            tracing::warn!(target: "snakepit::worker", %worker, stream, count, "lines were dropped");
+            tracing::warn!(target: "snakepit::worker", %worker, stream, count, "{count} lines were dropped");
         }
     }
 }
@@ -174,8 +179,8 @@ async fn read(
     let mut window = Window::default();
     let mut secrets = Stream::default();
     let source_name: Arc<str> = stream.into();
-    let keep = |level: u8, text: &str| {
-        let text = shown(text);
+    let keep = |level: u8, text: &Text| {
+        let text = text.shown();
         let bytes = text.len();
         let line = LogLine {
             at: SystemTime::now(),
@@ -197,17 +202,31 @@ async fn read(
     };
     loop {
         let read = source.read(&mut buffer).await.unwrap_or(0);
-        let mut emit = |line: &[u8]| {
-            let (level, line) = levelled(line);
+        let mut emit = |part: Part<'_>| {
+            let (bytes, left_out) = match part {
+                Part::Line(line, left_out) => (line, left_out),
+                // Not in the middle of a secret: the line would be one without its beginning.
+                Part::Progress(_) if secrets.is_open() => return,
+                Part::Progress(line) => (line, 0),
+            };
+            let (level, line) = levelled(bytes);
             let text = String::from_utf8_lossy(&line);
             let text = text.trim_end_matches('\r');
+            if let Part::Progress(_) = part {
+                // The next one is on its way: what the log has no room for is not missed.
+                let text = text.to_owned();
+                let _ =
+                    window.admit(Instant::now()) && send(What::Progress(Text { text, left_out }));
+                return;
+            }
             let text = secrets.mask(text).unwrap_or_else(|| text.to_owned());
+            let text = Text { text, left_out };
             tail.push(text.clone());
             let admitted = window.admit(Instant::now());
             if admitted {
                 keep(level, &text);
             }
-            if !admitted || !send(What::Text(level, text)) {
+            if !admitted || !send(What::Line(level, text)) {
                 window.dropped += 1;
             }
         };
@@ -258,10 +277,24 @@ impl Window {
     }
 }
 
-/// Prepares a line for display: truncates it, redacts secrets, and escapes control characters, so
-/// that no worker can control the user's terminal.
-fn shown(line: &str) -> String {
-    Printable(&redact_start(line, MAX_LINE)).to_string()
+/// A line as it was read.
+#[derive(Clone, Debug)]
+struct Text {
+    text: String,
+    /// Bytes at its end that were not read.
+    left_out: usize,
+}
+
+impl Text {
+    /// Returns the line for display: truncated, with secrets redacted and control characters
+    /// escaped, so that no worker can control the user's terminal.
+    fn shown(&self) -> String {
+        let shown = Printable(&redact_start(&self.text, MAX_LINE)).to_string();
+        match self.text.len().saturating_sub(MAX_LINE) + self.left_out {
+            0 => shown,
+            cut => format!("{shown}… {cut} bytes more"),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -280,7 +313,7 @@ mod tests {
         let lines = tail.lines();
         assert_eq!(lines[0], "one");
         assert_eq!(lines[1], "\\u{1b}[31mred");
-        assert_eq!(lines[2].len(), MAX_LINE);
+        assert_eq!(lines[2], format!("{}… 5 bytes more", "x".repeat(MAX_LINE)));
         assert_eq!(lines[3], "last without end token='<redacted>'");
     }
 
@@ -302,7 +335,8 @@ mod tests {
             for kept in 1..secret.len() {
                 let before = "x".repeat(MAX_LINE - kept - 1);
                 let lines = tail_of(format!("{before} {secret} and more\nnext\n")).await;
-                let end = &lines[0][MAX_LINE - kept..];
+                let (line, _) = lines[0].split_once('…').expect("the line is cut");
+                let end = &line[MAX_LINE - kept..];
                 assert!(shown.starts_with(end) || end.starts_with(shown), "{end}");
                 assert_eq!(lines[1], "next");
             }

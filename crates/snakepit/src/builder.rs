@@ -166,11 +166,21 @@ impl SnakepitBuilder {
         let mut this = self;
         let default = this.check()?;
         let wait = !this.start_later;
+        // The record of a run that this start opens goes with it if it fails.
+        #[cfg(feature = "process")]
+        let own_run = this.run.is_none();
+        #[cfg(not(feature = "process"))]
+        let own_run = true;
         let host = this.host().await?;
         #[cfg(feature = "telemetry")]
-        let host = {
-            let attached = std::mem::take(&mut this.telemetry).attach(&host)?;
-            host.with_telemetry(attached)
+        let host = match std::mem::take(&mut this.telemetry).attach(&host) {
+            Ok(attached) => host.with_telemetry(attached),
+            Err(error) => {
+                if own_run {
+                    host.kill().await;
+                }
+                return Err(error);
+            }
         };
         #[cfg(feature = "diag")]
         let host = host.with_admin(this.admin.unwrap_or(true));
@@ -193,6 +203,9 @@ impl SnakepitBuilder {
         if let Some(error) = failure {
             join_all(pools.iter().map(Pool::close)).await;
             host.end_admin().await;
+            if own_run {
+                host.kill().await;
+            }
             host.end_telemetry().await;
             return Err(error);
         }

@@ -36,6 +36,10 @@ struct Open {
 }
 
 impl KeyLines {
+    pub(super) const fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
     /// Returns the line without parts of a key that an earlier line has begun. `None` if it has none.
     pub(crate) fn mask(&mut self, line: &str) -> Option<String> {
         if self.open.is_none() && !line.contains("PRIVATE") {

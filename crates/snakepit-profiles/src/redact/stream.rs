@@ -21,6 +21,11 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
+    /// Returns true while the next line may be a part of a secret.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open.is_some() || self.keys.is_open()
+    }
+
     /// Returns the line without what goes on from earlier ones. `None` if nothing does.
     pub(crate) fn mask(&mut self, line: &str) -> Option<String> {
         let masked = self.keys.mask(line);

@@ -105,6 +105,8 @@ mod thread_profile;
 mod top;
 #[cfg(feature = "cli")]
 mod trace_command;
+#[cfg(feature = "cli")]
+mod user_code;
 #[cfg(feature = "process")]
 mod values;
 #[cfg(feature = "process")]

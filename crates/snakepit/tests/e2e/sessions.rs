@@ -326,10 +326,14 @@ async fn a_session_that_expired_is_gone_for_both_sides() {
         .start()
         .await
         .unwrap();
-    let state = snakepit.session("short").state().unwrap();
-    state
-        .register(NewVariable::new("count", VariableType::Integer, 0))
-        .unwrap();
+    // On a busy machine a session may expire before it has its variable.
+    let state = loop {
+        let state = snakepit.session("short").state().unwrap();
+        let count = NewVariable::new("count", VariableType::Integer, 0);
+        if state.register(count).is_ok() {
+            break state;
+        }
+    };
     while snakepit.sessions().exists(&"short".into()) {
         // polls: the end of a session, which has no event
         tokio::time::sleep(Duration::from_millis(1)).await;

@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use crate::oracle::{Scene, eventually};
 use crate::record::{Row, ms};
 use crate::subject::Host;
-use crate::support::alive;
+use crate::support::{LONG, alive};
 
 const NONE: Duration = Duration::from_millis(500);
 
@@ -192,7 +192,8 @@ fn row_15_terminated_while_starting() {
     eventually("some workers run", || scene.left().len() >= 3);
     host.signal(Signal::SIGTERM);
     host.wait();
-    let took = scene.none_left(NONE);
+    // A worker that has just been started ends when it first runs, however long that takes.
+    let took = scene.none_left(LONG);
     next(&scene);
     row.holds(format!("last worker gone after {}", ms(took)));
     scene.clean(NONE);

@@ -16,13 +16,13 @@ pub(crate) async fn run(options: CallOptions, started: Instant) -> Result<(), Fa
     let (reference, arguments) = read(&options)?;
     with_pool(
         &reference.adapter,
-        &options.pool,
-        (&options.telemetry, started),
+        &options.run.pool,
+        (&options.run.telemetry, started),
         async |snakepit, call| {
             let tool = tool(&snakepit, arguments.tool.as_deref())?;
-            let call = with_session(call, options.session.as_deref());
+            let call = with_session(call, options.run.session.as_deref());
             let result: Value = snakepit.execute_with(tool, &arguments.value, &call).await?;
-            output::value(&result, options.json)
+            output::value(&result, options.run.json)
         },
     )
     .await

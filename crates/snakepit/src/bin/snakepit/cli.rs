@@ -116,10 +116,10 @@ impl Command {
     /// Errors are wanted as JSON as well.
     pub(crate) const fn wants_json(&self) -> bool {
         match self {
-            Self::Call(options) | Self::Stream(options) => options.json,
+            Self::Call(options) | Self::Stream(options) => options.run.json,
             Self::Tools(options) => options.json,
             Self::Orphans(options) => options.json,
-            Self::RunScript(options) => options.json,
+            Self::RunScript(options) => options.run.json,
             Self::New(options) => options.json,
             Self::Doctor(options) => options.json,
             Self::Diagnose(options) => options.json,
@@ -157,7 +157,26 @@ pub(crate) struct CallOptions {
     /// Arguments as one JSON object or array
     #[arg(long = "args", value_name = "JSON")]
     pub(crate) json_args: Option<OsString>,
-    /// Session that the tool sees
+    #[command(flatten)]
+    pub(crate) run: RunOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunScriptOptions {
+    /// Adapter: `tools.py`, `package.module`, `package.module:Class`
+    #[arg(value_name = "REF")]
+    pub(crate) adapter: OsString,
+    /// File with the calls; - for stdin
+    #[arg(value_name = "FILE")]
+    pub(crate) script: PathBuf,
+    #[command(flatten)]
+    pub(crate) run: RunOptions,
+}
+
+/// What all commands that call tools understand.
+#[derive(Debug, Args)]
+pub(crate) struct RunOptions {
+    /// Session that the tools see
     #[arg(long, value_name = "ID")]
     pub(crate) session: Option<String>,
     #[command(flatten)]
@@ -170,23 +189,17 @@ pub(crate) struct CallOptions {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct RunScriptOptions {
-    /// Adapter: `tools.py`, `package.module`, `package.module:Class`
-    #[arg(value_name = "REF")]
-    pub(crate) adapter: OsString,
-    /// File with the calls; - for stdin
-    #[arg(value_name = "FILE")]
-    pub(crate) script: PathBuf,
-    /// Session that the tools see
-    #[arg(long, value_name = "ID")]
-    pub(crate) session: Option<String>,
-    #[command(flatten)]
-    pub(crate) pool: PoolOptions,
-    #[command(flatten)]
-    pub(crate) telemetry: TelemetryOptions,
-    /// Print texts as JSON too, and errors as JSON on stderr
-    #[arg(long)]
-    pub(crate) json: bool,
+pub(crate) struct PythonOptions {
+    /// Python interpreter, or the directory of a virtual environment
+    #[arg(long, value_name = "PATH")]
+    pub(crate) python: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DataOptions {
+    /// Directory of the records; the user's own when not given
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -222,9 +235,8 @@ pub(crate) struct OrphansOptions {
     /// With --kill: also end workers that were started to outlive their host
     #[arg(long, requires = "kill")]
     pub(crate) independent: bool,
-    /// Directory of the records; the user's own when not given
-    #[arg(long, value_name = "DIR")]
-    pub(crate) data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) data: DataOptions,
     /// Print everything as JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -232,12 +244,10 @@ pub(crate) struct OrphansOptions {
 
 #[derive(Debug, Args)]
 pub(crate) struct DoctorOptions {
-    /// Directory of the records; the user's own when not given
-    #[arg(long, value_name = "DIR")]
-    pub(crate) data_dir: Option<PathBuf>,
-    /// Python interpreter
-    #[arg(long, value_name = "PATH")]
-    pub(crate) python: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) data: DataOptions,
+    #[command(flatten)]
+    pub(crate) python: PythonOptions,
     /// Print the checks as JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -257,12 +267,10 @@ pub(crate) struct CompatOptions {
     /// What calls mostly do: io-bound, cpu-bound, shared-memory or mixed
     #[arg(long, value_name = "KIND", default_value_t = Workload::Mixed)]
     pub(crate) workload: Workload,
-    /// Python interpreter
-    #[arg(long, value_name = "PATH")]
-    pub(crate) python: Option<PathBuf>,
-    /// Directory of the records; the user's own when not given
-    #[arg(long, value_name = "DIR")]
-    pub(crate) data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) python: PythonOptions,
+    #[command(flatten)]
+    pub(crate) data: DataOptions,
     /// Print everything as JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -273,17 +281,14 @@ pub(crate) struct PoolOptions {
     /// Time for everything, from the start of the program: 1s, 250ms, 2m
     #[arg(long, value_name = "TIME", value_parser = snakepit::parse_duration)]
     pub(crate) timeout: Option<Duration>,
-    /// Worker processes
-    #[arg(
-        long,
-        value_name = "N",
-        default_value_t = 1,
-        allow_negative_numbers = true
-    )]
-    pub(crate) workers: usize,
-    /// Python interpreter
-    #[arg(long, value_name = "PATH")]
-    pub(crate) python: Option<PathBuf>,
+    /// Worker processes [default: 1]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) workers: Option<usize>,
+    /// Give the workers a short list of variables only, as the library does, and not all of this environment
+    #[arg(long)]
+    pub(crate) clean_env: bool,
+    #[command(flatten)]
+    pub(crate) python: PythonOptions,
 }
 
 /// Reads an address to listen at; a port alone is one of this machine.
@@ -301,9 +306,8 @@ pub(crate) struct DemoOptions {
     /// Worker processes of the main pool
     #[arg(long, value_name = "N", default_value_t = 4)]
     pub(crate) workers: usize,
-    /// Python interpreter
-    #[arg(long, value_name = "PATH")]
-    pub(crate) python: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) python: PythonOptions,
     #[command(flatten)]
     pub(crate) telemetry: TelemetryOptions,
     /// Print the outcome as JSON

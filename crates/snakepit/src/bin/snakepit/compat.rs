@@ -49,7 +49,7 @@ pub(crate) async fn run(options: &CompatOptions) -> Result<(), Failure> {
 }
 
 async fn environment(options: &CompatOptions) -> Result<Environment, StartError> {
-    let run = Run::open(options.data_dir.as_deref())?;
+    let run = Run::open(options.data.data_dir.as_deref())?;
     let asked = ask(options, &run).await;
     // Closing removes the run's directory; the next sweep removes the rest.
     let _ = run.close();
@@ -57,7 +57,7 @@ async fn environment(options: &CompatOptions) -> Result<Environment, StartError>
 }
 
 async fn ask(options: &CompatOptions, run: &Run) -> Result<Environment, StartError> {
-    let python = options.python.as_deref();
+    let python = options.python.python.as_deref();
     let interpreter = Interpreter::find(run, python, Path::new(".")).await?;
     let validation = interpreter.validate()?;
     let given = options.libraries.iter().map(String::as_str);

@@ -13,12 +13,14 @@ use self::report::Board;
 use crate::cli::DemoOptions;
 use crate::failure::Failure;
 use crate::session::Signals;
+use crate::settings;
 use crate::telemetry::Exporters;
 
 /// The tools, embedded so that the program works wherever it is installed.
 const TOOLS: &str = include_str!("../../../demo/tools.py");
 
 pub(crate) async fn run(options: &DemoOptions) -> Result<(), Failure> {
+    settings::refuse("demo")?;
     let mut signals = Signals::new()?;
     let exporters = Exporters::start(&options.telemetry)?;
     let dir = tempfile::tempdir()?;
@@ -31,7 +33,7 @@ pub(crate) async fn run(options: &DemoOptions) -> Result<(), Failure> {
         let pool = PoolBuilder::new(name, adapter.as_ref())
             .workers(workers)
             .call_timeout(Duration::from_secs(60));
-        match &options.python {
+        match &options.python.python {
             Some(python) => pool.python(python),
             None => pool,
         }

@@ -14,10 +14,12 @@ use crate::failure::Failure;
 use crate::hosts::style;
 use crate::output;
 use crate::session::Signals;
+use crate::settings;
 use bench::Bench;
 pub(crate) use options::DiagnoseOptions;
 
 pub(crate) async fn run(options: &DiagnoseOptions) -> Result<(), Failure> {
+    settings::refuse("diagnose")?;
     let mut signals = Signals::new()?;
     let mut bench = Bench::new(options)?;
     let done = tokio::select! {

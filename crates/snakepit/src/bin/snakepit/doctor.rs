@@ -12,6 +12,7 @@ use crate::cli::DoctorOptions;
 use crate::failure::Failure;
 use crate::hosts::data_dir;
 use crate::output;
+use crate::settings;
 
 /// A minimal adapter: the check is whether a worker starts and answers.
 const ADAPTER: &str = "\
@@ -23,7 +24,8 @@ def ping() -> str:
 ";
 
 pub(crate) async fn run(options: &DoctorOptions) -> Result<(), Failure> {
-    let dir = data_dir(options.data_dir.as_deref());
+    settings::refuse("doctor")?;
+    let dir = data_dir(options.data.data_dir.as_deref());
     let mut checks = Check::machine(&dir);
     match Run::open(Some(&dir)) {
         Err(error) => {
@@ -37,11 +39,11 @@ pub(crate) async fn run(options: &DoctorOptions) -> Result<(), Failure> {
         Ok(run) => {
             checks.push(Check::ok("data directory", dir.display().to_string()));
             checks.push(Check::registry(run.registry()));
-            checks.extend(interpreter(&run, options.python.as_deref()).await);
+            checks.extend(interpreter(&run, options.python.python.as_deref()).await);
             // Closing removes the run's directory; the next sweep removes the rest.
             let _ = run.close();
             if checks.iter().all(|check| check.verdict != Verdict::Failed) {
-                checks.push(worker(&dir, options.python.as_deref()).await);
+                checks.push(worker(&dir, options.python.python.as_deref()).await);
             }
         }
     }

@@ -1,7 +1,9 @@
 //! Log on stderr: events of the program, and output of workers.
 
 use std::fmt::{self, Write as _};
+use std::io::Write as _;
 use std::io::{self, IsTerminal};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
@@ -20,14 +22,22 @@ const VARIABLE: &str = "SNAKEPIT_LOG";
 /// Target of the output of workers.
 const WORKER: &str = "snakepit::worker";
 
+/// Target of what workers show in a line that they write again: progress bars.
+const PROGRESS: &str = "snakepit::progress";
+
+/// A progress bar stands in the last line of stderr.
+static PROGRESS_SHOWN: AtomicBool = AtomicBool::new(false);
+
 /// Target of the log records of worker code.
 const PYTHON: &str = "snakepit::python";
 
 /// Installs the subscriber.
 pub(crate) fn install(verbose: u8) {
     let levels = match verbose {
-        0 => "off,snakepit::worker=info,snakepit::python=info,snakepit::telemetry=warn",
-        1 => "info",
+        0 => {
+            "off,snakepit::worker=info,snakepit::progress=debug,snakepit::python=info,snakepit::telemetry=warn"
+        }
+        1 => "info,snakepit::progress=debug",
         _ => "debug",
     };
     let filter = std::env::var(VARIABLE)
@@ -39,6 +49,14 @@ pub(crate) fn install(verbose: u8) {
         .with_writer(io::stderr)
         .event_format(Lines)
         .init();
+}
+
+/// Ends the line with the progress bar, if there is one: what follows is printed below it.
+pub(crate) fn end_progress() {
+    if PROGRESS_SHOWN.swap(false, Ordering::Relaxed) {
+        // If stderr cannot be written, there is nowhere to report it.
+        let _ = writeln!(io::stderr());
+    }
 }
 
 /// Formats the output of a worker as `[main-0] text`, its log records as `[main-0] level logger:
@@ -63,7 +81,19 @@ where
         } else {
             ("", "")
         };
-        if event.metadata().target() == WORKER {
+        let target = event.metadata().target();
+        let shown = PROGRESS_SHOWN.swap(target == PROGRESS, Ordering::Relaxed);
+        // A terminal shows each bar in the place of the one before, and lines above the next one.
+        match (shown, writer.has_ansi_escapes()) {
+            (true, true) => writer.write_str("\r\x1b[K")?,
+            (true, false) if target != PROGRESS => writer.write_str("\n")?,
+            _ => {}
+        }
+        if target == PROGRESS {
+            let (worker, message) = (Printable(&fields.worker), Printable(&fields.message));
+            return write!(writer, "\r{dim}[{worker}]{off} {message}");
+        }
+        if target == WORKER {
             let (worker, message) = (Printable(&fields.worker), Printable(&fields.message));
             return writeln!(writer, "{dim}[{worker}]{off} {message}");
         }
@@ -74,7 +104,7 @@ where
             Level::DEBUG => "debug",
             Level::TRACE => "trace",
         };
-        if event.metadata().target() == PYTHON {
+        if target == PYTHON {
             let (worker, logger) = (Printable(&fields.worker), Printable(&fields.logger));
             // Line breaks are escaped; each line begins with its worker.
             let texts = [&fields.message, &fields.exception];

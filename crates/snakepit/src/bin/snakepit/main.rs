@@ -28,6 +28,7 @@ mod reference;
 mod report;
 mod run_script;
 mod session;
+mod settings;
 mod stack;
 mod status;
 mod stream;
@@ -67,6 +68,7 @@ fn main() -> ExitCode {
     // Everything that must end has been awaited; a thread that still reads a file must not delay
     // the exit.
     runtime.shutdown_background();
+    logging::end_progress();
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(json),

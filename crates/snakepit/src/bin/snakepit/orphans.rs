@@ -19,7 +19,11 @@ use crate::output;
 const BUDGET: Duration = Duration::from_secs(10);
 
 pub(crate) fn run(options: &OrphansOptions) -> Result<(), Failure> {
-    let dir: PathBuf = options.data_dir.clone().unwrap_or_else(default_data_dir);
+    let dir: PathBuf = options
+        .data
+        .data_dir
+        .clone()
+        .unwrap_or_else(default_data_dir);
     if matches!(dir.try_exists(), Ok(false)) {
         // No program has ever run here.
         return if options.json {

@@ -28,7 +28,7 @@ pub(crate) async fn run(options: RunScriptOptions, started: Instant) -> Result<(
     // The file is opened before anything is started.
     let script = open(&options.script)?;
     let work = async |snakepit: Snakepit, call: snakepit::CallOptions| {
-        let pool = match &options.session {
+        let pool = match &options.run.session {
             Some(session) => snakepit.session(session.as_str()),
             None => snakepit.default_pool().clone(),
         };
@@ -41,11 +41,17 @@ pub(crate) async fn run(options: RunScriptOptions, started: Instant) -> Result<(
                 continue;
             };
             let value: Value = pool.execute_with(line.tool, line.args, &call).await?;
-            output::value(&value, options.json)?;
+            output::value(&value, options.run.json)?;
         }
         Ok(())
     };
-    with_pool(&adapter, &options.pool, (&options.telemetry, started), work).await
+    with_pool(
+        &adapter,
+        &options.run.pool,
+        (&options.run.telemetry, started),
+        work,
+    )
+    .await
 }
 
 fn open(path: &Path) -> Result<Box<dyn BufRead + Send>, Failure> {

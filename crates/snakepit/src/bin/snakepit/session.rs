@@ -4,24 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use snakepit::{
-    BuildError, CallOptions, Error, ErrorCode, Phase, PoolBuilder, ShutdownReport, Snakepit,
-    Stacks, StartError,
+    BuildError, CallOptions, Error, ErrorCode, Phase, ShutdownReport, Snakepit, Stacks, StartError,
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::cli::{PoolOptions, TelemetryOptions};
 use crate::failure::Failure;
+use crate::settings;
 use crate::telemetry::Exporters;
 
 /// Name of the pool.
 const POOL: &str = "main";
-
-/// Time that a worker has for its clean-up at the end of the program.
-const STOP_GRACE: Duration = Duration::from_secs(2);
-
-/// Longest time that a worker has to report its stacks after a time-out.
-const STACKS: Duration = Duration::from_millis(400);
 
 /// Maximum time reserved for the steps before and after the start of a worker.
 const LATER: Duration = Duration::from_millis(500);
@@ -92,23 +86,9 @@ async fn start(
         (left - LATER.min(left / 4)).max(Duration::from_millis(1))
     });
     let began = Instant::now();
-    let mut pool = PoolBuilder::new(POOL, adapter)
-        .workers(options.workers)
-        // The user limits calls with --timeout; without it they have no limit.
-        .call_timeout(None)
-        .stream_timeout(None)
-        .configure(|config| {
-            config.drain_timeout = Duration::ZERO;
-            config.stop_grace = STOP_GRACE;
-            config.cancel_grace = Duration::ZERO;
-            config.restart.max_restarts = 1;
-            config.timeout_stacks = STACKS;
-            if let Some(limit) = limit {
-                config.start_timeout = limit;
-            }
-        });
-    if let Some(python) = &options.python {
-        pool = pool.python(python);
+    let mut pool = settings::pool(POOL, adapter, options)?;
+    if let Some(limit) = limit {
+        pool = pool.configure(|config| config.start_timeout = config.start_timeout.min(limit));
     }
     let start = exporters.of(Snakepit::builder().pool(pool)).start();
     let Some((at, after)) = deadline else {

@@ -20,17 +20,17 @@ pub(crate) async fn run(options: CallOptions, started: Instant) -> Result<(), Fa
     let (reference, arguments) = read(&options)?;
     with_pool(
         &reference.adapter,
-        &options.pool,
-        (&options.telemetry, started),
+        &options.run.pool,
+        (&options.run.telemetry, started),
         async |snakepit, call| {
             let tool = tool(&snakepit, arguments.tool.as_deref())?;
-            let call = with_session(call, options.session.as_deref());
+            let call = with_session(call, options.run.session.as_deref());
             let pool = snakepit.default_pool();
             let chunks: ResultStream<Value> = pool
                 .execute_stream_with(tool, &arguments.value, &call)
                 .await?;
             let writer = Writer::start()?;
-            let end = options.pool.timeout.map(|timeout| started + timeout);
+            let end = options.run.pool.timeout.map(|timeout| started + timeout);
             let mut unread = false;
             let result = pass_on(chunks, &writer, end, &mut unread).await;
             match result {
