@@ -103,6 +103,7 @@ pub fn msgpack(data: &[u8]) {
     let payload = Payload::from_msgpack(data.to_vec());
     let _ = payload.decode::<serde_json::Value>();
     let _ = payload.decode::<Vec<f64>>();
+    let _ = payload.decode::<Vec<std::collections::BTreeSet<u8>>>();
     let Ok(value) = payload.decode::<Value>() else {
         return;
     };
@@ -137,6 +138,7 @@ pub fn arrays(data: &[u8]) {
     let payload = [&[0xc9][..], &length.to_be_bytes(), &[7], data].concat();
     let payload = Payload::from_msgpack(payload);
     let _ = payload.decode::<Vec<Vec<f32>>>();
+    let _ = payload.decode::<Vec<snakepit_core::DateTime>>();
     let Ok(tensor) = payload.decode::<Tensor>() else {
         return;
     };
@@ -149,6 +151,8 @@ pub fn arrays(data: &[u8]) {
     );
     let again = Payload::encode(&value).expect("what was read can be written");
     assert!(again.decode::<Value>().is_ok());
+    let shown = (tensor.elements::<i64>(), tensor.elements::<bool>());
+    assert!(shown.0.is_ok() || shown.1.is_ok() || tensor.dtype().step().is_none());
     drop((tensor.to_nested(), tensor.to_f32()));
 }
 

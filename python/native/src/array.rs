@@ -1,6 +1,7 @@
 //! Arrays of numbers: anything with a typed buffer, as one block of bytes.
 
 mod dtype;
+mod lists;
 mod refusal;
 
 use pyo3::exceptions::PyValueError;
@@ -12,6 +13,7 @@ use crate::encode::EncodeError;
 use crate::kinds;
 use crate::msgpack::ext;
 use crate::raw::{self, View};
+pub(crate) use lists::to_list;
 
 /// Version of the block's layout.
 const VERSION: u8 = 1;
@@ -35,11 +37,6 @@ pub(crate) fn is_array(value: &Bound<'_, PyAny>) -> bool {
             .getattr("format")
             .and_then(|format| Ok(format.extract::<String>()? == "B"))
             .unwrap_or(true)
-}
-
-/// The array as nested lists of Python numbers.
-pub(crate) fn to_list<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    value.call_method0("tolist")
 }
 
 /// Appends an array.
@@ -233,4 +230,53 @@ fn read(block: &[u8]) -> Result<(DType, Vec<usize>, &[u8]), String> {
         "the array has {} bytes of data where its type and shape ask for {expected}",
         data.len()
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Blocks whose parts are right, nearly right, or anything.
+    fn blocks() -> impl Strategy<Value = Vec<u8>> {
+        let dtype = prop_oneof![1_u8..=16, any::<u8>()];
+        let unit = prop_oneof![0_u8..14, any::<u8>()];
+        let count = prop_oneof![Just(1_u32), any::<u32>()];
+        let length = prop_oneof![0_u64..4, any::<u64>()];
+        let shape = prop::collection::vec(length, 0..4);
+        let header = (prop_oneof![Just(VERSION), any::<u8>()], dtype, unit, count);
+        (header, shape, -1_i8..=1, 0..80_usize, 0..80_usize).prop_map(
+            |((version, dtype, unit, count), shape, more, bytes, cut)| {
+                let dimensions = (shape.len() as u8).wrapping_add_signed(more);
+                let mut block = vec![version, dtype, dimensions, unit];
+                block.extend_from_slice(&count.to_le_bytes());
+                for length in shape {
+                    block.extend_from_slice(&length.to_le_bytes());
+                }
+                block.resize(block.len() + bytes, 1);
+                block.truncate(block.len().saturating_sub(cut / 4));
+                block
+            },
+        )
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+        #[test]
+        fn any_block_is_read_or_refused(block in blocks()) {
+            if let Ok((dtype, shape, data)) = read(&block) {
+                let elements: usize = shape.iter().product();
+                prop_assert_eq!(elements * dtype.size, data.len());
+                prop_assert!(DType::of_name(&dtype.name()) == Some(dtype));
+                prop_assert!(shape.len() <= MAX_DIMENSIONS);
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+            let _ = read(&bytes);
+        }
+    }
 }

@@ -21,10 +21,14 @@ def test_variables(stub, session):
     buffer = pb.Buffer(dtype="float32", shape=[4096], data=data)
     register("e", "embedding", buffer=buffer)
     register("s", "string", msgpack=b"\xa2hi")
+    register("l", "list", json='[1, 2, {"a": 3}]')
 
     request = pb.GetVariablesRequest(session_id=session, names=["s", "e", "no", "i"])
     text, embedding, missing, number = stub.GetVariables(request).results
     assert text.variable.value.json == '"hi"'
+    request = pb.GetVariablesRequest(session_id=session, names=["l"])
+    (items,) = stub.GetVariables(request).results
+    assert items.variable.value.json == '[1,2,{"a":3}]'
     assert embedding.variable.value.buffer == buffer
     assert missing.error.code == "SP7101"
     assert number.variable.constraints_json == '{"max":10}'

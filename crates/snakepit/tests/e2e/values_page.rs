@@ -162,6 +162,38 @@ async fn every_value_that_is_refused_says_what_to_do() {
     snakepit.shutdown().await;
 }
 
+#[cfg(feature = "ndarray")]
+#[tokio::test(flavor = "multi_thread")]
+async fn arrays_of_ndarray_go_to_numpy_and_back() {
+    use ndarray::{Array, Ix1, Ix2, array};
+    use snakepit::{NdArray, Tensor};
+
+    let snakepit = start().await;
+    if !libraries(&snakepit).await.contains("numpy") {
+        snakepit.shutdown().await;
+        return;
+    }
+    let numbers = array![[1.0_f32, 2.0, 3.0], [4.0, 5.0, 6.0]];
+    let sent = NdArray(numbers.clone());
+    let NdArray(back): NdArray<f32, Ix2> = snakepit.execute("turned", (&sent,)).await.unwrap();
+    assert_eq!(back, numbers.t());
+    let large = Array::from_iter(0..1_000_000_i64);
+    let tensor = Tensor::try_from(large.clone()).unwrap();
+    let back: Option<Tensor> = snakepit.execute("turned", (tensor,)).await.unwrap();
+    assert_eq!(back.unwrap().to_ndarray::<i64, Ix1>().unwrap(), large);
+    let error = snakepit
+        .execute::<NdArray<f64, Ix2>>("turned", (&sent,))
+        .await;
+    let error = error.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::UnexpectedType);
+    let text = error.to_string();
+    assert!(
+        text.contains("float32 (shape [3, 2])") && text.contains("float64"),
+        "{text}"
+    );
+    snakepit.shutdown().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn lists_and_vectors_of_sessions_stay_what_they_are() {
     let snakepit = start().await;

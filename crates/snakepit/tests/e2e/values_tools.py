@@ -1,14 +1,13 @@
 """Makes values of expressions, and compares what came with them."""
 
-import array
+import array  # noqa: F401
 import collections
 import dataclasses
-import datetime
+import datetime  # noqa: F401
 import decimal
 import enum
 import math
-import sys
-import uuid
+import uuid  # noqa: F401
 from collections.abc import Iterator
 from typing import Any
 
@@ -110,6 +109,12 @@ def kept(value, ctx: Context) -> None:
 
 
 @tool
+def turned(x):
+    """A view of the same elements in another order."""
+    return x.T
+
+
+@tool
 def numbers(ctx: Context) -> list[int]:
     """A list of whole numbers is one when it is read again."""
     ctx["x"] = [1, 2, 3]
@@ -127,6 +132,3 @@ def rows(ctx: Context) -> list[list[float]]:
     ctx.invalidate()
     read = ctx["rows"]
     return read.tolist() if hasattr(read, "tolist") else read
-
-
-assert sys.version_info >= (3, 10) and array and datetime and uuid

@@ -273,3 +273,42 @@ async fn large_arrays_travel_as_they_are() {
     let session = host.state.sessions().get(&"s".into()).unwrap();
     assert_eq!(*session.variable("t").unwrap().value, Value::Array(tensor));
 }
+
+#[tokio::test]
+async fn lists_and_maps_are_json_unless_that_would_change_them() {
+    let mut host = served().await;
+    open(&mut host.client, "s").await;
+    // {frozenset([1]): datetime64[s] array}
+    let block = [
+        &[1, 15, 1, 7, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 9][..],
+        &[0; 7],
+    ]
+    .concat();
+    let map = [&[0x81, 0x92, 0xc7, 0, 9, 1, 0xc7, 24, 7][..], &block].concat();
+    let packed = Some(pb::VariableValue {
+        kind: Some(Kind::Msgpack(map.into())),
+    });
+    let rows = json("[[1.5,2.5],[3.5,4.5]]");
+    for (name, kind, value) in [
+        ("l", "list", json(r#"[1,2.0,{"a":[null]}]"#)),
+        ("m", "map", json(r#"{"b":1,"a":[1,2]}"#)),
+        ("p", "map", packed),
+        ("e", "embedding", rows),
+        ("i", "embedding", json("[1,2,3]")),
+    ] {
+        let request = new(name, kind, value.clone());
+        host.client.register_variable(request).await.unwrap();
+        let found = get(&mut host.client, &[name]).await.remove(0);
+        assert_eq!(variable(found).value, value, "{name}");
+    }
+    let status = host
+        .client
+        .register_variable(new("x", "list", json("{}")))
+        .await;
+    assert!(
+        status
+            .unwrap_err()
+            .message()
+            .contains("is of type list, the value is a map")
+    );
+}

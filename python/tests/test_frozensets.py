@@ -1,0 +1,107 @@
+"""Frozensets as values and as keys: each comes back as one, or is refused."""
+
+import dataclasses
+import datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from test_data_values import refusal
+
+pytestmark = pytest.mark.native
+
+native = pytest.importorskip("snakepit_bridge._native", reason="the extension is not built")
+pack, unpack = native.pack, native.unpack
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        frozenset(),
+        frozenset([1, "a", None, 2.5, b"x", True]),
+        frozenset([(1, (2, 3)), frozenset([4, frozenset([5])])]),
+        frozenset([datetime.date(2020, 1, 2), datetime.timedelta(1)]),
+        [frozenset([1]), {"x": frozenset([2])}],
+        {frozenset([1, 2]): "a", frozenset(): "b", (1, frozenset([3])): "c"},
+        {frozenset([frozenset([1])]): {frozenset([2]): [frozenset([3])]}},
+        (frozenset(range(100_000)),)[0],
+    ],
+)
+def test_a_frozenset_comes_back_as_one(value):
+    def same(a, b):
+        if type(a) is not type(b):
+            return False
+        if isinstance(a, dict):
+            return a == b and all(same(a[key], b[key]) for key in a)
+        return len(a) == len(b) and all(map(same, a, b)) if isinstance(a, list) else a == b
+
+    got = unpack(pack(value))
+    assert same(got, value)
+    types = {type(key) for key in got} if isinstance(got, (dict, frozenset)) else set()
+    assert list not in types
+    assert unpack(pack(got)) == value
+
+
+def test_a_set_is_a_list_of_what_was_in_it():
+    assert unpack(pack({frozenset([1])})) == [frozenset([1])]
+    assert unpack(pack({(1, 2)})) == [[1, 2]]
+
+
+def test_what_no_set_can_have_is_refused():
+    @dataclasses.dataclass(frozen=True)
+    class Place:
+        row: int
+
+    message, help = refusal({"x": frozenset([(Place(1),)])})
+    assert message.startswith("$.x[0][0] is a ") and "in a frozenset" in message
+    assert "list(value)" in help
+    message, help = refusal({frozenset([Place(1)]): 1})
+    assert message.startswith("$.keys[0][0] is a ") and "list(value)" in help
+    message, help = refusal({Place(1): 1})
+    assert "as a key" in message and "frozenset" in help
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\xc7\x00\x09",
+        b"\x92\x01\xc7\x00\x09",
+        b"\x93\xc7\x00\x09\xc7\x00\x09\x01",
+        b"\x92\xc7\x00\x09\x80",
+        b"\x93\xc7\x00\x09\x01",
+        b"\x92\xc7\x01\x09x\x01",
+        b"\x92\xc7\x00\x09" * 200 + b"\x01",
+    ],
+)
+def test_broken_sets_are_refused(data):
+    with pytest.raises((ValueError, TypeError)):
+        unpack(data)
+
+
+def test_sets_nest_as_deep_as_lists():
+    value = frozenset()
+    for _ in range(127):
+        value = frozenset([value])
+    assert unpack(pack(value)) == value
+    with pytest.raises((TypeError, ValueError), match="128"):
+        pack(frozenset([value]))
+
+
+def hashables():
+    leaves = (
+        st.none()
+        | st.booleans()
+        | st.integers(-(2**63), 2**64 - 1)
+        | st.text(st.characters(exclude_categories=["Cs"]))
+    )
+    return st.recursive(
+        leaves | st.binary() | st.dates(),
+        lambda inner: st.lists(inner, max_size=3).map(tuple) | st.frozensets(inner, max_size=3),
+        max_leaves=8,
+    )
+
+
+@given(st.dictionaries(hashables(), st.frozensets(hashables(), max_size=3), max_size=4))
+def test_all_keys_and_sets_come_back(value):
+    got = unpack(pack(value))
+    assert got == value and {type(key) for key in got} == {type(key) for key in value}
