@@ -1,13 +1,12 @@
 """Tools that take and give data frames."""
 
-import sys
 from dataclasses import dataclass
 
 import pandas as pd
 import polars as pl
 import pyarrow as pa
 
-from snakepit_bridge import SessionContext, tool
+from snakepit_bridge import tool
 
 
 @dataclass
@@ -119,17 +118,3 @@ def batches(count: int):
     """Yield record batches."""
     for number in range(count):
         yield pa.record_batch({"n": [number]})
-
-
-@tool
-def asks(context: SessionContext, value: pl.DataFrame) -> list:
-    """Give a frame to a host tool and to a variable, and get others."""
-    answer = context.host_tools["frame"](value=value)
-    context["frame"] = value
-    return [class_of(answer), class_of(context["frame"])]
-
-
-@tool
-def imported() -> list:
-    """Which libraries are there."""
-    return [name for name in ("pandas", "polars", "pyarrow") if name in sys.modules]

@@ -125,7 +125,8 @@ async fn frames_cross_in_streams_batches_sessions_and_host_tools() {
     let rows = HostTool::sync("rows", |_, Rows { frame }: Rows| {
         let batches = frame.batches()?.collect::<Result<Vec<_>, _>>()?;
         Ok(batches.iter().map(RecordBatch::num_rows).sum::<usize>())
-    });
+    })
+    .exposed();
     let snakepit = Snakepit::builder()
         .pool(pool)
         .host_tool(rows)

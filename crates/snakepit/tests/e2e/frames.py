@@ -64,7 +64,7 @@ def refused() -> pd.DataFrame:
 
 @tool
 def through_the_host(context: SessionContext) -> list:
-    """Keep a frame in the session and give one to a host tool."""
-    context["frame"] = pl.DataFrame({"a": [1, 2]})
-    answer = context.host_tools["rows"](frame=context["frame"])
-    return [type(context["frame"]).__name__, answer]
+    """Give a frame to a host tool."""
+    frame = pl.DataFrame({"a": [1, 2]})
+    answer = context.host_tools["rows"](frame=frame)
+    return [type(frame).__name__, answer]
