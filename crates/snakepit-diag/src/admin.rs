@@ -10,6 +10,7 @@ mod incoming;
 mod pb;
 mod places;
 mod profile;
+mod recorded;
 mod server;
 mod service;
 
@@ -17,7 +18,8 @@ pub use client::{Client, EventEntry, LogEntry, WorkerStacks};
 pub use client_profile::Profiled;
 pub use error::AdminError;
 pub use host::AdminHost;
-pub use hosts::{Hosts, RunningHost};
+pub use hosts::{Found, Hosts, RunningHost};
+pub use recorded::{EndedHost, Recorded};
 pub use server::AdminServer;
 
 /// Version of the protocol. Client and server must have the same.

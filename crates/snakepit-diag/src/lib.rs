@@ -71,8 +71,8 @@ pub mod web;
 
 #[cfg(feature = "admin")]
 pub use admin::{
-    AdminError, AdminHost, AdminServer, Client, EventEntry, Hosts, LogEntry, PROTOCOL, Profiled,
-    RunningHost, WorkerStacks,
+    AdminError, AdminHost, AdminServer, Client, EndedHost, EventEntry, Found, Hosts, LogEntry,
+    PROTOCOL, Profiled, Recorded, RunningHost, WorkerStacks,
 };
 #[cfg(feature = "admin")]
 pub use doctor::{Check, Verdict};

@@ -1,10 +1,11 @@
 //! Output of workers: drained from the first byte to the last, and logged as lines.
 
 mod lines;
+mod window;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use snakepit_core::{LogLine, Printable, Tail as LastLines, WorkerId};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
@@ -15,9 +16,10 @@ use tracing::Level;
 
 use crate::redact::{Stream, redact_start};
 use lines::{MAX_LINE, Part, Splitter, levelled};
+use window::Window;
 
-/// Maximum number of lines of one worker that are logged per second.
-const LINES_PER_SECOND: u32 = 1000;
+/// Level of a mark, in Python's numbers.
+const WARNING: u8 = 30;
 
 /// Maximum number of lines of all workers of a profile that wait for a slow log.
 const QUEUE: usize = 1024;
@@ -191,6 +193,14 @@ async fn read(
         };
         log.last.push(line, bytes);
     };
+    let mark = |window: &mut Window| {
+        let count = std::mem::take(&mut window.unkept);
+        if count > 0 {
+            let lines = if count == 1 { "line was" } else { "lines were" };
+            let text = format!("… {count} {lines} dropped");
+            keep(WARNING, &Text { text, left_out: 0 });
+        }
+    };
     let send = |what: What| {
         let worker = worker.clone();
         let line = Line {
@@ -201,7 +211,12 @@ async fn read(
         log.way.try_send(line).is_ok()
     };
     loop {
-        let read = source.read(&mut buffer).await.unwrap_or(0);
+        let read = tokio::select! {
+            biased;
+            read = source.read(&mut buffer) => Some(read.unwrap_or(0)),
+            // A worker that has written too much may be silent now.
+            () = window.over() => None,
+        };
         let mut emit = |part: Part<'_>| {
             let (bytes, left_out) = match part {
                 Part::Line(line, left_out) => (line, left_out),
@@ -222,58 +237,38 @@ async fn read(
             let text = secrets.mask(text).unwrap_or_else(|| text.to_owned());
             let text = Text { text, left_out };
             tail.push(text.clone());
-            let admitted = window.admit(Instant::now());
+            let now = Instant::now();
+            if window.is_over(now) {
+                mark(&mut window);
+            }
+            let admitted = window.admit(now);
             if admitted {
                 keep(level, &text);
+            } else {
+                window.unkept += 1;
             }
             if !admitted || !send(What::Line(level, text)) {
                 window.dropped += 1;
             }
         };
-        if read == 0 {
-            splitter.finish(&mut emit);
-        } else {
-            splitter.feed(&buffer[..read], &mut emit);
+        match read {
+            Some(0) => splitter.finish(&mut emit),
+            Some(read) => splitter.feed(&buffer[..read], &mut emit),
+            None => {}
         }
-        if let Some(count) = window.report(Instant::now(), read == 0)
+        let ends = read == Some(0);
+        let now = Instant::now();
+        if ends || window.is_over(now) {
+            mark(&mut window);
+        }
+        if let Some(count) = window.report(now, ends)
             && !send(What::Dropped(count))
         {
             window.dropped += count;
         }
-        if read == 0 {
+        if ends {
             return;
         }
-    }
-}
-
-/// Counts the lines of the current second.
-#[derive(Default)]
-struct Window {
-    start: Option<Instant>,
-    lines: u32,
-    dropped: u64,
-}
-
-impl Window {
-    fn admit(&mut self, now: Instant) -> bool {
-        let fresh = self
-            .start
-            .is_none_or(|start| now - start >= Duration::from_secs(1));
-        if fresh {
-            self.start = Some(now);
-            self.lines = 0;
-        }
-        self.lines += 1;
-        self.lines <= LINES_PER_SECOND
-    }
-
-    /// Returns the number of dropped lines, once per second and at the end.
-    fn report(&mut self, now: Instant, at_end: bool) -> Option<u64> {
-        let due = at_end
-            || self
-                .start
-                .is_none_or(|start| now - start >= Duration::from_secs(1));
-        (due && self.dropped > 0).then(|| std::mem::take(&mut self.dropped))
     }
 }
 
@@ -299,6 +294,8 @@ impl Text {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncWriteExt as _;
+
     use super::*;
 
     #[tokio::test]
@@ -380,15 +377,38 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_rate_is_capped_per_second() {
-        let mut window = Window::default();
-        let now = Instant::now();
-        let admitted = (0..2000).filter(|_| window.admit(now)).count();
-        assert_eq!(admitted, LINES_PER_SECOND as usize);
-        window.dropped = 5;
-        assert_eq!(window.report(now, false), None);
-        let later = now + Duration::from_secs(1);
-        assert_eq!(window.report(later, false), Some(5));
-        assert!(window.admit(later));
+    async fn lines_that_are_not_kept_are_marked_even_if_the_worker_is_silent_then() {
+        let last = LastLines::default();
+        let log = Log::start(last.clone()).expect("a thread can be started");
+        let (mut writes, source) = tokio::io::duplex(1 << 20);
+        let (_tail, _tasks) = drain(&WorkerId::from("w-0"), source, tokio::io::empty(), &log);
+        let burst = |first: u32| {
+            let lines = (first..first + 5000).map(|n| format!("{n}\n"));
+            lines.collect::<String>().into_bytes()
+        };
+        let kept = |after: u64, count: usize| {
+            let last = last.clone();
+            async move {
+                let mut lines = Vec::new();
+                let mut at = after;
+                while lines.len() < count {
+                    let batch = last.wait_after(at).await;
+                    at = batch.last().map_or(at, |(number, _)| *number);
+                    lines.extend(batch.into_iter().map(|(_, line)| line.text.clone()));
+                }
+                lines
+            }
+        };
+        writes.write_all(&burst(0)).await.expect("it is read");
+        let lines = kept(0, 1001).await;
+        assert_eq!((&*lines[999], lines.len()), ("999", 1001));
+        assert_eq!(lines[1000], "… 4000 lines were dropped");
+        writes.write_all(&burst(5000)).await.expect("it is read");
+        drop(writes);
+        let lines = kept(1001, 1001).await;
+        assert_eq!(
+            (&*lines[0], &*lines[1000]),
+            ("5000", "… 4000 lines were dropped")
+        );
     }
 }

@@ -21,7 +21,7 @@ pub struct Profiled {
     pub call: Option<u64>,
     /// Samples per second.
     pub hz: u32,
-    /// Duration of the profile.
+    /// Duration of the profile, in whole milliseconds, at least one.
     pub duration: Duration,
     /// Threads whose samples count.
     pub threads: ProfiledThreads,
@@ -58,7 +58,8 @@ impl Client {
             tool: what.tool.clone().unwrap_or_default(),
             call: what.call.unwrap_or(0),
             hz: what.hz,
-            duration_ms: u32::try_from(what.duration.as_millis()).unwrap_or(u32::MAX),
+            // 0 stands for the usual duration.
+            duration_ms: u32::try_from(what.duration.as_millis().max(1)).unwrap_or(u32::MAX),
             threads: match what.threads {
                 ProfiledThreads::All => pb::ProfileThreads::All,
                 ProfiledThreads::Gil => pb::ProfileThreads::Gil,

@@ -17,15 +17,25 @@ pub enum AdminError {
         data_dir: PathBuf,
     },
     /// No host of this name runs.
-    #[error("no host runs with the run `{}`", Printable(run))]
+    #[error("{} `{}`", if *ended { "the host has ended of the run" } else { "no host runs with the run" }, Printable(run))]
     UnknownRun {
         /// The requested run.
         run: String,
+        /// `true` if there is a run of this name whose host has ended.
+        ended: bool,
     },
     /// Several hosts run.
     #[error("{} hosts run: {}", runs.len(), runs.join(", "))]
     SeveralHosts {
         /// Their runs.
+        runs: Vec<String>,
+    },
+    /// Several runs begin with the name.
+    #[error("{} runs match `{}`: {}", runs.len(), Printable(run), runs.join(", "))]
+    SeveralRuns {
+        /// The requested run.
+        run: String,
+        /// The runs that match.
         runs: Vec<String>,
     },
     /// The data directory cannot be used.
@@ -81,6 +91,16 @@ pub enum AdminError {
         /// The file.
         file: String,
     },
+    /// The file of a flight recording cannot be read.
+    #[error("the recording `{file}` of run `{run}` cannot be read: {source}")]
+    RecordingFile {
+        /// The run.
+        run: String,
+        /// The file.
+        file: String,
+        /// The cause.
+        source: snakepit_registry::Error,
+    },
     /// A recording of `snakepit top` cannot be read.
     #[error("the recording {} cannot be read: line {line}: {}", file.display(), Printable(reason))]
     Looks {
@@ -106,13 +126,15 @@ impl AdminError {
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::NoHost { .. } | Self::UnknownRun { .. } => ErrorCode::NoHost,
-            Self::SeveralHosts { .. } => ErrorCode::SeveralHosts,
+            Self::SeveralHosts { .. } | Self::SeveralRuns { .. } => ErrorCode::SeveralHosts,
             Self::DataDir(_) => ErrorCode::DataDir,
             Self::Socket { .. } | Self::SwitchedOff { .. } => ErrorCode::AdminSocket,
             Self::Gone { .. } => ErrorCode::HostGone,
             Self::Stopped { .. } => ErrorCode::HostStopped,
             Self::Version { .. } => ErrorCode::HostVersion,
-            Self::Recording { .. } | Self::Looks { .. } => ErrorCode::BadRecording,
+            Self::Recording { .. } | Self::RecordingFile { .. } | Self::Looks { .. } => {
+                ErrorCode::BadRecording
+            }
             Self::Refused { code, .. } => *code,
         }
     }
@@ -123,9 +145,20 @@ impl AdminError {
             Self::NoHost { .. } => {
                 "start the program, or name its directory with `--data-dir`".to_owned()
             }
-            Self::UnknownRun { .. } => "list the runs with `snakepit ps`".to_owned(),
+            Self::UnknownRun { ended: true, .. } => {
+                "read what it has left with `snakepit report --run`".to_owned()
+            }
+            Self::UnknownRun { .. } => {
+                "list the runs with `snakepit ps`, with those that have ended `snakepit ps --all`"
+                    .to_owned()
+            }
             Self::SeveralHosts { .. } => "name one of them with `--run`".to_owned(),
-            Self::DataDir(source) | Self::Socket { source, .. } => of_another(source),
+            Self::SeveralRuns { .. } => {
+                "name more characters of one with `--run`; `snakepit ps --all` lists them".to_owned()
+            }
+            Self::DataDir(source)
+            | Self::Socket { source, .. }
+            | Self::RecordingFile { source, .. } => of_another(source),
             Self::SwitchedOff { .. } => {
                 "remove `admin = false` from its configuration, or update its snakepit".to_owned()
             }
@@ -133,8 +166,9 @@ impl AdminError {
                 "let it go on with `kill -CONT {pid}`, or with `fg` in its terminal; a debugger has to let go of it"
             ),
             Self::Gone { .. } => "see with `snakepit ps` whether it still runs".to_owned(),
-            Self::Recording { .. } | Self::Version { .. } => {
-                "use the program `snakepit` of the host's version".to_owned()
+            Self::Version { .. } => "use the program `snakepit` of the host's version".to_owned(),
+            Self::Recording { .. } => {
+                "read it with the program `snakepit` of the version that wrote it".to_owned()
             }
             Self::Looks { .. } => "record it again with `snakepit top --record`".to_owned(),
             Self::Refused { code, .. } => match code {

@@ -1,12 +1,12 @@
-//! The hosts of this user that run on this machine.
+//! The hosts of this user on this machine: those that run, and those that have ended.
 
 use std::path::Path;
 use std::time::Duration;
 
-use snakepit_registry::{Error, HostRun, RECORDING, Registry};
+use snakepit_registry::{Error, HostRun, Registry};
 
-use super::AdminError;
-use crate::{Recording, process};
+use super::{AdminError, EndedHost, Recorded};
+use crate::process;
 
 /// Time after which a stopped host is an error: debuggers and profilers stop a process for some
 /// milliseconds.
@@ -14,17 +14,15 @@ const STOPPED: Duration = Duration::from_millis(500);
 /// Number of checks in that time.
 const LOOKS: u32 = 10;
 
-/// Highest number of pools of a host whose recordings are read.
-const POOLS: usize = 1024;
-
 /// The hosts that record their workers in one data directory.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Hosts {
     /// Live hosts, in the order of their start.
     pub running: Vec<RunningHost>,
-    /// Dead hosts that have left their directory behind, in the order of their start.
-    pub dead: Vec<HostRun>,
+    /// Dead hosts that have left their directory or their recordings behind, in the order of their
+    /// start.
+    pub ended: Vec<EndedHost>,
     /// Reasons for which runs are left out: a file or directory of the run is not trusted.
     pub problems: Vec<Error>,
     data_dir: std::path::PathBuf,
@@ -54,7 +52,7 @@ impl Hosts {
     pub fn find(data_dir: &Path) -> Result<Self, AdminError> {
         let mut hosts = Self {
             running: Vec::new(),
-            dead: Vec::new(),
+            ended: Vec::new(),
             problems: Vec::new(),
             data_dir: data_dir.to_owned(),
         };
@@ -64,57 +62,65 @@ impl Hosts {
         let (mut runs, problems) = Registry::host_runs(data_dir).map_err(AdminError::DataDir)?;
         hosts.problems = problems;
         runs.sort_by_key(|run| (run.meta.as_ref().map_or(0, |meta| meta.started), run.run_id));
-        let (running, dead): (Vec<_>, Vec<_>) = runs.into_iter().partition(|run| run.alive);
+        let (running, ended): (Vec<_>, Vec<_>) = runs.into_iter().partition(|run| run.alive);
         hosts.running = running.into_iter().map(RunningHost::of).collect();
-        hosts.dead = dead;
+        hosts.ended = ended.into_iter().map(EndedHost::of).collect();
         Ok(hosts)
     }
 
-    /// Returns the id and the flight recordings of a run, one recording for each pool. The run is
-    /// named as for [`named`](Self::named), and its host may be dead. Without a name, takes the
-    /// host that died last, or else the only one that runs.
+    /// Returns what a run has recorded. Without a name, this is the only host that runs, or, if none
+    /// runs, the dead one that was the last to record something.
     ///
     /// # Errors
-    /// [`AdminError::UnknownRun`], [`AdminError::NoHost`], [`AdminError::SeveralHosts`],
-    /// [`AdminError::Recording`], [`AdminError::Socket`].
-    pub fn recordings(self, run: Option<&str>) -> Result<(String, Vec<Recording>), AdminError> {
-        let matches = |files: &HostRun| {
-            let id = files.run_id.to_string();
-            run.is_none_or(|run| !run.is_empty() && id.starts_with(run))
-        };
-        let Self {
-            running,
-            dead,
-            data_dir,
-            ..
-        } = self;
-        let mut dead: Vec<_> = dead.into_iter().filter(matches).collect();
-        let files = match (dead.pop(), run) {
-            (Some(last), None) => last,
-            (Some(only), Some(_)) if dead.is_empty() => only,
-            (Some(last), Some(_)) => {
-                let runs = dead
-                    .iter()
-                    .chain([&last])
-                    .map(|files| files.run_id.to_string());
-                return Err(AdminError::SeveralHosts {
-                    runs: runs.collect(),
-                });
-            }
-            (None, _) => {
-                let hosts = Self {
-                    running,
-                    dead,
-                    problems: Vec::new(),
-                    data_dir,
-                };
-                match run {
-                    Some(run) => hosts.named(run)?.files,
-                    None => hosts.only()?.files,
+    /// As [`select`](Self::select); [`AdminError::Recording`] and [`AdminError::RecordingFile`] if
+    /// no recording of the run can be read.
+    pub fn recordings(self, run: Option<&str>) -> Result<Recorded, AdminError> {
+        match self.select(run)? {
+            Found::Running(host) => host.recordings(),
+            Found::Ended(host) => host.recordings(),
+        }
+    }
+
+    /// Returns the run that is named by its id or by an unambiguous prefix of it, whether its host
+    /// runs or not. Without a name, returns the only host that runs, or, if none runs, the dead one
+    /// that was the last to record something.
+    ///
+    /// # Errors
+    /// [`AdminError::NoHost`], [`AdminError::UnknownRun`], [`AdminError::SeveralHosts`],
+    /// [`AdminError::SeveralRuns`].
+    pub fn select(mut self, run: Option<&str>) -> Result<Found, AdminError> {
+        let Some(run) = run else {
+            if self.running.is_empty() {
+                let ended = self.ended.drain(..);
+                let last = ended.max_by(|a, b| a.last().total_cmp(&b.last()));
+                if let Some(last) = last {
+                    return Ok(Found::Ended(last));
                 }
             }
+            return self.only().map(Found::Running);
         };
-        Ok((files.run_id.to_string(), recordings(&files)?))
+        let matches = |id: &str| !run.is_empty() && id.starts_with(run);
+        let running = self.running.into_iter().map(Found::Running);
+        let ended = self.ended.into_iter().map(Found::Ended);
+        let mut found: Vec<_> = running
+            .chain(ended)
+            .filter(|found| matches(found.run()))
+            .collect();
+        match (found.pop(), found.is_empty()) {
+            (Some(only), true) => Ok(only),
+            (None, _) => Err(AdminError::UnknownRun {
+                run: run.to_owned(),
+                ended: false,
+            }),
+            (Some(last), false) => Err(AdminError::SeveralRuns {
+                run: run.to_owned(),
+                runs: found
+                    .iter()
+                    .chain([&last])
+                    .map(|found| found.run().to_owned())
+                    .collect(),
+            }),
+        }
     }
 
     /// Returns the only live host.
@@ -139,53 +145,56 @@ impl Hosts {
     /// Returns the live host of a run, named by its id or by an unambiguous prefix of it.
     ///
     /// # Errors
-    /// [`AdminError::UnknownRun`], [`AdminError::SeveralHosts`].
+    /// [`AdminError::UnknownRun`], [`AdminError::SeveralRuns`].
     pub fn named(self, run: &str) -> Result<RunningHost, AdminError> {
-        let matches = |host: &RunningHost| !run.is_empty() && host.run.starts_with(run);
-        let running: Vec<_> = self.running.into_iter().filter(matches).collect();
-        let named = Self {
-            running,
-            data_dir: self.data_dir,
-            dead: Vec::new(),
-            problems: Vec::new(),
+        let unknown = |ended| AdminError::UnknownRun {
+            run: run.to_owned(),
+            ended,
         };
-        named.only().map_err(|error| match error {
-            AdminError::NoHost { .. } => AdminError::UnknownRun {
+        let matches = |id: &str| !run.is_empty() && id.starts_with(run);
+        let ended = self.ended.iter().any(|host| matches(&host.run));
+        let mut running = self.running;
+        running.retain(|host| matches(&host.run));
+        match (running.pop(), running.is_empty()) {
+            (Some(host), true) => Ok(host),
+            (None, _) => Err(unknown(ended)),
+            (Some(last), false) => Err(AdminError::SeveralRuns {
                 run: run.to_owned(),
-            },
-            other => other,
-        })
+                runs: running
+                    .into_iter()
+                    .chain([last])
+                    .map(|host| host.run)
+                    .collect(),
+            }),
+        }
     }
 }
 
-/// Reads the recordings of a run.
-fn recordings(files: &HostRun) -> Result<Vec<Recording>, AdminError> {
-    let run = || files.run_id.to_string();
-    let mut recordings = Vec::new();
-    for number in 0..POOLS {
-        let file = format!("{RECORDING}{number}");
-        let read = || {
-            let bytes = files.read(&file, Recording::BYTES);
-            bytes.map_err(|source| AdminError::Socket { run: run(), source })
-        };
-        let Some(bytes) = read()? else { break };
-        let recording = match files.alive {
-            // The host writes meanwhile: a second copy shows which entries changed.
-            true => read()?.and_then(|again| Recording::read_written(&bytes, &again)),
-            false => Recording::read(&bytes),
-        };
-        recordings.push(recording.ok_or_else(|| AdminError::Recording { run: run(), file })?);
+/// A run that was selected.
+#[derive(Debug)]
+pub enum Found {
+    /// Its host runs.
+    Running(RunningHost),
+    /// Its host has ended.
+    Ended(EndedHost),
+}
+
+impl Found {
+    fn run(&self) -> &str {
+        match self {
+            Self::Running(host) => &host.run,
+            Self::Ended(host) => &host.run,
+        }
     }
-    Ok(recordings)
 }
 
 impl RunningHost {
     /// Reads the current flight recordings of the host's pools, some 370 kB each.
     ///
     /// # Errors
-    /// [`AdminError::Recording`], [`AdminError::Socket`].
-    pub fn recordings(&self) -> Result<Vec<Recording>, AdminError> {
-        recordings(&self.files)
+    /// [`AdminError::Recording`] and [`AdminError::RecordingFile`] if none of them can be read.
+    pub fn recordings(&self) -> Result<Recorded, AdminError> {
+        Recorded::of(&self.files)
     }
 
     /// Returns whether a signal or a debugger has stopped the process. A stopped host does not
@@ -202,6 +211,11 @@ impl RunningHost {
             looks.tick().await;
             stopped = if self.is_stopped() { stopped + 1 } else { 0 };
         }
+        self.stopped_error()
+    }
+
+    /// Creates the error of a stopped host.
+    pub(crate) fn stopped_error(&self) -> AdminError {
         AdminError::Stopped {
             run: self.run.clone(),
             pid: self.pid,

@@ -184,6 +184,7 @@ impl Admin for Service {
         request: Request<pb::LogsRequest>,
     ) -> Result<Response<Self::LogsStream>, Status> {
         let message = request.into_inner();
+        let known = self.host.workers(&message.pool, &message.worker);
         // A worker that is gone is no longer listed, but its lines are: match by name.
         let of_pool = format!("{}-", message.pool);
         let wanted = move |line: &LogLine| {
@@ -197,6 +198,9 @@ impl Admin for Service {
         let lines = self.host.lines();
         let kept = lines.after(0);
         let own = kept.iter().filter(|(_, line)| wanted(line));
+        if own.clone().next().is_none() {
+            known?;
+        }
         let skipped = match usize::try_from(message.tail) {
             Ok(0) | Err(_) => None,
             Ok(tail) => own.rev().nth(tail).map(|(number, _)| *number),

@@ -8,14 +8,14 @@ pub(super) const ROWS: &[Row] = &[
         "No host runs, or none of this name.",
         "No program that uses snakepit runs with this data directory, or the run that was named has ended.",
         "snakepit status --run 4h8vq0",
-        "List the runs with `snakepit ps`; name another directory with `--data-dir` or `SNAKEPIT_DATA_DIR`.",
+        "List the runs with `snakepit ps`, and those that have ended with `snakepit ps --all`; name another directory with `--data-dir` or `SNAKEPIT_DATA_DIR`.",
     ],
     [
         "SP9002",
-        "Several hosts run, and none was named.",
-        "More than one program uses the data directory.",
+        "Several runs may be meant.",
+        "More than one program uses the data directory and none was named, or several runs begin with what was named; for `report` and `trace` those that have ended count as well.",
         "2 hosts run: 4h8vq0…, 7b2kd1…",
-        "Name one of them with `--run`; the first characters of its run are enough.",
+        "Name one of them with `--run`; the first characters of its run are enough. `snakepit ps --all` lists all.",
     ],
     [
         "SP9003",
@@ -56,7 +56,7 @@ pub(super) const ROWS: &[Row] = &[
         "SP9008",
         "The recording of a host cannot be read.",
         "The file is damaged, or was written by another version.",
-        "flight-0 is no recording",
+        "the recording `flight-0` of run `4h8vq0` cannot be read: it is damaged, or none of this version",
         "Read it with the program `snakepit` of the version that wrote it.",
     ],
     [

@@ -16,7 +16,11 @@ impl Recording {
 
     /// Returns the problems at the end of the recording, the most severe first.
     pub fn findings(&self) -> Vec<Finding> {
-        let ended = self.ended();
+        self.findings_at(self.ended())
+    }
+
+    /// Returns the problems of a host that still runs, at this time in seconds since 1970.
+    pub fn findings_at(&self, ended: f64) -> Vec<Finding> {
         let deaths = self.deaths.iter().rev().map(|death| death.death.clone());
         let outcomes = |outcome: &str| {
             self.calls

@@ -5,8 +5,9 @@ use serde::Serialize;
 use super::check::sum;
 use super::layout::{
     DEATH, DEATH_AT, DEATH_CALLS, DEATH_CAUSE, DEATH_EXIT, DEATH_EXIT_WORDS, DEATH_OUTPUT,
-    DEATH_OUTPUT_WORDS, DEATH_SUM, DEATH_WORKER, DEATHS, FIRST_DEATH, FIRST_RECORD, HEADER_SUM,
-    HOST_PID, MAGIC, NAME, NAMES, OUTCOMES, POOL, RECORD, RECORDS, TOOLS, WALL_NS, WORDS, WORKERS,
+    DEATH_OUTPUT_WORDS, DEATH_SUM, DEATH_WORKER, DEATHS, FIRST_DEATH, FIRST_RECORD, HEADER,
+    HEADER_SUM, HOST_PID, MAGIC, NAME, NAMES, OUTCOMES, POOL, RECORD, RECORDS, TOOLS, WALL_NS,
+    WORDS, WORKERS,
 };
 use super::names;
 use super::ring::Record;
@@ -27,6 +28,8 @@ pub struct Recording {
     pub began: f64,
     /// Number of damaged entries, which are left out.
     pub damaged: usize,
+    /// Bytes that are missing at the end of the file. What stood there is lost.
+    pub missing_bytes: u64,
     /// The last calls, oldest first.
     pub calls: Vec<RecordedCall>,
     /// The last deaths of workers, oldest first.
@@ -83,15 +86,17 @@ impl Recording {
     pub const BYTES: u64 = (WORDS * 8) as u64;
 
     /// Reads the bytes of a file. `None` if they are no recording, have another format, or have a
-    /// damaged header. Other damaged entries are left out and counted.
+    /// damaged header. Other damaged entries are left out and counted; of a file that was cut off,
+    /// what is there is read.
     pub fn read(bytes: &[u8]) -> Option<Self> {
-        Some(Self::of(&whole(bytes)?))
+        Some(Self::of(&words(bytes)?, missing(bytes)))
     }
 
     /// Reads a file that is being written, from two copies: an entry that changed between the
     /// copies is incomplete, not damaged.
     pub(crate) fn read_written(before: &[u8], after: &[u8]) -> Option<Self> {
-        let (before, mut after) = (whole(before)?, whole(after)?);
+        let missing = missing(after);
+        let (before, mut after) = (words(before)?, words(after)?);
         for (first, length) in entries() {
             let entry = first..first + length;
             if before[entry.clone()] != after[entry.clone()]
@@ -100,10 +105,10 @@ impl Recording {
                 after[entry].fill(0);
             }
         }
-        Some(Self::of(&after))
+        Some(Self::of(&after, missing))
     }
 
-    fn of(words: &[u64]) -> Self {
+    fn of(words: &[u64], missing_bytes: u64) -> Self {
         let began = words[WALL_NS] as f64 / 1e9;
         let text = |first: usize| names::read(&words[first..first + NAME]);
         let name = |first: usize, number: u16| match usize::from(number) {
@@ -135,22 +140,34 @@ impl Recording {
             host_pid: words[HOST_PID],
             began,
             damaged: damaged.count(),
+            missing_bytes,
             calls: records.into_iter().map(call).collect(),
             deaths: deaths(words),
         }
     }
 }
 
-/// Returns the words of a file. `None` if its size or its header is wrong.
-fn whole(bytes: &[u8]) -> Option<Vec<u64>> {
-    let words: Vec<u64> = bytes
-        .chunks_exact(8)
-        .map(|chunk| u64::from_ne_bytes(chunk.try_into().expect("it has eight bytes")))
-        .collect();
-    let whole = words.len() == WORDS
-        && words[0] == MAGIC
-        && words[HEADER_SUM] == u64::from(sum([words[WALL_NS], words[HOST_PID]]));
-    whole.then_some(words)
+/// Returns the words of a file; those that are missing at its end are 0. `None` if the file is too
+/// large, or its header is missing or wrong.
+fn words(bytes: &[u8]) -> Option<Vec<u64>> {
+    if !(HEADER * 8..=WORDS * 8).contains(&bytes.len()) {
+        return None;
+    }
+    let chunks = bytes.chunks(8).map(|chunk| {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        u64::from_ne_bytes(word)
+    });
+    let mut words: Vec<u64> = chunks.collect();
+    words.resize(WORDS, 0);
+    let ours =
+        words[0] == MAGIC && words[HEADER_SUM] == u64::from(sum([words[WALL_NS], words[HOST_PID]]));
+    ours.then_some(words)
+}
+
+/// Returns the number of bytes that are missing at the end of a file.
+const fn missing(bytes: &[u8]) -> u64 {
+    Recording::BYTES.saturating_sub(bytes.len() as u64)
 }
 
 /// Returns the offset and the length of each entry: the pool, names, deaths and calls.

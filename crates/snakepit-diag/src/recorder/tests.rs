@@ -309,6 +309,26 @@ async fn damaged_entries_are_left_out_and_counted() {
     assert_eq!((recording.calls.len(), recording.damaged), (2, 1));
 }
 
+#[tokio::test]
+async fn of_a_file_that_was_cut_off_what_is_there_is_read() {
+    let host = Recorded::start(1).await;
+    for tool in ["first", "second", "third"] {
+        host.call(tool, &CallOptions::new()).await;
+    }
+    let whole = host.bytes();
+    assert_eq!(host.recording().missing_bytes, 0);
+    // In the middle of the third call.
+    let cut = &whole[..(FIRST_RECORD + 2 * RECORD) * 8 + 13];
+    let recording = Recording::read(cut).expect("its header is whole");
+    let tools: Vec<_> = recording.calls.iter().map(|call| &*call.tool).collect();
+    assert_eq!((&*tools, recording.damaged), (&["first", "second"][..], 1));
+    assert_eq!(recording.missing_bytes, (whole.len() - cut.len()) as u64);
+    let recording = Recording::read(&whole[..HEADER * 8]).expect("its header is whole");
+    assert_eq!((&*recording.pool, recording.calls.len()), ("main", 0));
+    assert_eq!(Recording::read(&whole[..HEADER * 8 - 1]), None);
+    assert_eq!(Recording::read(&[&*whole, &[0]].concat()), None);
+}
+
 fn any_record() -> impl Strategy<Value = Record> {
     any::<([u64; 3], [u32; 6], [u16; 4], [u8; 2])>().prop_map(|(long, half, short, byte)| Record {
         call: long[0].max(1),

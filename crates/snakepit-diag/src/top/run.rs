@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crossterm::event::{Event, EventStream, KeyEventKind};
 use futures_util::{StreamExt as _, TryStreamExt as _};
+use nix::errno::Errno;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -26,6 +27,9 @@ const SAMPLED: Duration = Duration::from_secs(2);
 /// Interval after which the screen is redrawn without an event, so that it shows the time since the
 /// last answer.
 const STILL: Duration = Duration::from_secs(1);
+
+/// Number of the signal that tells that the terminal is gone.
+const HANGUP: u8 = 1;
 
 /// The source of the reports.
 #[derive(Debug)]
@@ -54,7 +58,8 @@ pub struct Options {
 pub enum End {
     /// The user quit.
     Quit,
-    /// The future `stop` resolved, with this value.
+    /// The future `stop` resolved, with this value, or the terminal is gone: then this is the
+    /// number of the signal SIGHUP.
     Stopped(u8),
 }
 
@@ -116,14 +121,18 @@ pub async fn run(
     });
     loop {
         screen.silent = (!screen.replay).then(|| answered.elapsed().as_secs_f64());
-        terminal.draw(|frame| draw::draw(&screen, frame.area(), frame.buffer_mut()))?;
+        let drawn = terminal.draw(|frame| draw::draw(&screen, frame.area(), frame.buffer_mut()));
+        match drawn {
+            Err(error) if is_hung_up(&error) => return Ok(End::Stopped(HANGUP)),
+            drawn => drawn?,
+        }
         // A paused recording does not advance; a paused view of a host still receives reports.
         let stands = screen.replay && screen.paused;
         tokio::select! {
             biased;
             number = &mut stop => return Ok(End::Stopped(number)),
-            key = keys.next() => match key.transpose()? {
-                Some(Event::Key(key)) if key.kind != KeyEventKind::Release => {
+            key = keys.next() => match key {
+                Some(Ok(Event::Key(key))) if key.kind != KeyEventKind::Release => {
                     match screen.key(key) {
                         Ask::Quit => return Ok(End::Quit),
                         ask => if let Some(client) = &client {
@@ -131,9 +140,10 @@ pub async fn run(
                         },
                     }
                 }
-                Some(_) => {}
+                Some(Ok(_)) => {}
+                Some(Err(error)) if !is_hung_up(&error) => return Err(error.into()),
                 // The terminal is gone.
-                None => return Ok(End::Quit),
+                Some(Err(_)) | None => return Ok(End::Stopped(HANGUP)),
             },
             look = coming.recv(), if !(screen.ended || stands) => match look {
                 Some(look) => {
@@ -159,6 +169,11 @@ pub async fn run(
             screen.watch.add(look);
         }
     }
+}
+
+/// Returns whether an error means that the terminal is gone.
+fn is_hung_up(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(Errno::EIO as i32) || error.kind() == io::ErrorKind::BrokenPipe
 }
 
 /// Sends reports until one fails, the recording ends, or the receiver is dropped.

@@ -6,7 +6,8 @@ use ratatui::DefaultTerminal;
 
 /// The terminal in raw mode, on its alternate screen. Dropping it restores the terminal.
 pub(super) struct Terminal {
-    inner: DefaultTerminal,
+    /// `None` only while it is dropped.
+    inner: Option<DefaultTerminal>,
 }
 
 impl Terminal {
@@ -16,12 +17,17 @@ impl Terminal {
         if inner.is_err() {
             restore();
         }
-        Ok(Self { inner: inner? })
+        Ok(Self {
+            inner: Some(inner?),
+        })
     }
 
     /// Draws one frame.
     pub(super) fn draw(&mut self, draw: impl FnOnce(&mut ratatui::Frame<'_>)) -> io::Result<()> {
-        self.inner.draw(draw).map(drop)
+        match &mut self.inner {
+            Some(inner) => inner.draw(draw).map(drop),
+            None => Ok(()),
+        }
     }
 }
 
@@ -32,6 +38,13 @@ fn restore() {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
+        if let Some(mut inner) = self.inner.take()
+            && inner.show_cursor().is_err()
+        {
+            // The terminal is gone, and often stderr with it: dropping would report on stderr that
+            // the cursor is hidden, and panic because it cannot.
+            std::mem::forget(inner);
+        }
         // The panic hook has restored the terminal, and the panic message must stay visible.
         if !std::thread::panicking() {
             restore();

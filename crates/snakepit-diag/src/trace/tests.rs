@@ -33,6 +33,7 @@ fn recording(calls: Vec<RecordedCall>) -> Recording {
         host_pid: 7,
         began: 999.0,
         damaged: 0,
+        missing_bytes: 0,
         calls,
         deaths: Vec::new(),
     }

@@ -10,10 +10,13 @@ use futures_util::stream::unfold;
 use hyper::body::{Bytes, Frame};
 use serde_json::json;
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::columns;
 use crate::{AdminError, Client, Meter, RecordedCall, Recording, RunningHost, Watch};
+
+/// Interval in which browsers are told for how long the host has been silent.
+const STILL: Duration = Duration::from_secs(1);
 
 /// The state that browsers receive.
 #[derive(Clone, Debug, Default)]
@@ -23,8 +26,19 @@ pub(super) enum State {
     Waiting,
     /// The latest report.
     Look(Arc<Moment>),
+    /// The host has not answered for some time.
+    Silent(Arc<Silence>),
     /// The host is gone, for this reason.
     Gone(Arc<str>),
+}
+
+/// A host that does not answer.
+#[derive(Debug)]
+pub(super) struct Silence {
+    /// Whole seconds since its last answer.
+    seconds: u64,
+    /// The reason, if it is known.
+    why: Option<String>,
 }
 
 /// A report of the host with its flight recordings.
@@ -48,7 +62,12 @@ pub(super) async fn feed(
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let mut report = match client.look().await {
+        let answer = tokio::select! {
+            biased;
+            answer = client.look() => answer,
+            never = tell_of_silence(host, every, state) => match never {},
+        };
+        let mut report = match answer {
             Ok(report) => report,
             Err(error) => {
                 state.send_replace(State::Gone(error.to_string().into()));
@@ -60,10 +79,36 @@ pub(super) async fn feed(
         // Without a readable recording the page shows no calls; the rest continues.
         let recordings = match state.receiver_count() {
             0 => Vec::new(),
-            _ => host.recordings().unwrap_or_default(),
+            _ => host
+                .recordings()
+                .map_or_else(|_| Vec::new(), |read| read.pools),
         };
         let look = look(&watch);
         state.send_replace(State::Look(Arc::new(Moment { look, recordings })));
+    }
+}
+
+/// Tells browsers once a second that the host does not answer, and that its process is stopped if
+/// it is. A stopped host may go on.
+async fn tell_of_silence(
+    host: &RunningHost,
+    every: Duration,
+    state: &watch::Sender<State>,
+) -> Infallible {
+    let asked = Instant::now();
+    let mut still = interval(STILL.max(every));
+    still.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    still.tick().await;
+    loop {
+        let at = still.tick().await;
+        let silence = Silence {
+            seconds: at.saturating_duration_since(asked).as_secs(),
+            why: host.is_stopped().then(|| {
+                let error = host.stopped_error();
+                format!("{}: {error}; {}", error.code(), error.help())
+            }),
+        };
+        state.send_replace(State::Silent(Arc::new(silence)));
     }
 }
 
@@ -107,11 +152,20 @@ pub(super) fn events(
         let (text, goes_on) = match now {
             State::Waiting => (": waiting\n\n".to_owned(), true),
             State::Look(moment) => (seen.text(&moment), true),
+            State::Silent(silence) => (silent(&silence), true),
             State::Gone(why) => (event("gone", &json!({ "why": &*why }).to_string()), false),
         };
         let next = goes_on.then_some((state, seen));
         Some((Ok(Frame::data(Bytes::from(text))), next))
     })
+}
+
+fn silent(silence: &Silence) -> String {
+    let Silence { seconds, why } = silence;
+    event(
+        "silent",
+        &json!({ "seconds": seconds, "why": why }).to_string(),
+    )
 }
 
 /// Formats one event. JSON contains no line breaks.

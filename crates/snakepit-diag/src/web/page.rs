@@ -94,6 +94,7 @@ mod tests {
             host_pid: 1,
             began: 1.7e9,
             damaged: 0,
+            missing_bytes: 0,
             calls: calls.collect(),
             deaths: Vec::new(),
         };

@@ -72,8 +72,9 @@ async fn deaths_are_in_the_report_the_recording_and_the_findings() {
         (&*findings[0].rule, findings[0].severity),
         ("churn", Severity::Critical)
     );
-    let (run, recordings) = host.hosts().recordings(None).unwrap();
-    assert_eq!(run, host.registry.run_id().to_string());
+    let recorded = host.hosts().recordings(None).unwrap();
+    assert_eq!(recorded.run, host.registry.run_id().to_string());
+    let recordings = recorded.pools;
     assert_eq!(
         (&*recordings[0].pool, recordings[0].deaths.len()),
         ("main", 3)
@@ -161,7 +162,18 @@ async fn lines_are_told_by_pool_worker_and_number_and_followed() {
         ["one 1", "one 2", "one 3"]
     );
     assert_eq!(texts(None, Some("other-1"), 2).await, ["two 2", "two 3"]);
-    assert!(texts(Some("mai"), None, 0).await.is_empty());
+    for (pool, worker, code) in [
+        (Some("mai"), None, "SP1003"),
+        (None, Some("main-9"), "SP1004"),
+        (Some("main"), Some("other-1"), "SP1004"),
+    ] {
+        for follow in [false, true] {
+            let Err(error) = client.logs(pool, worker, 0, follow).await else {
+                panic!("it is not there")
+            };
+            assert_eq!(error.code().as_str(), code, "{error}");
+        }
+    }
     let follow = client.logs(Some("main"), None, 1, true).await.unwrap();
     let mut follow = std::pin::pin!(follow);
     assert_eq!(follow.next().await.unwrap().unwrap().text, "one 3");

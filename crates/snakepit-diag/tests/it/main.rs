@@ -5,4 +5,5 @@ mod actions;
 mod bad_hosts;
 mod looks;
 mod other_users;
+mod recordings;
 mod support;

@@ -81,6 +81,8 @@ mod profiling;
 mod python_telemetry;
 #[cfg(feature = "cli")]
 mod run_script;
+#[cfg(feature = "cli")]
+mod runs;
 mod scripted;
 #[cfg(feature = "process")]
 mod sessions;

@@ -58,6 +58,11 @@ fn what_is_not_there_cannot_be_profiled() {
     }
     let bad = host.run(&["profile", "--hz", "0"]);
     assert_eq!(bad.status, Some(2), "{bad:?}");
+    for short in ["0s", "1ns", "900us"] {
+        let bad = host.run(&["profile", "--duration", short]);
+        assert_eq!(bad.status, Some(2), "{bad:?}");
+        assert!(bad.stderr.contains("SP1006"), "{bad:?}");
+    }
     let nowhere = host.run(&["profile", "--duration", "50ms", "-o", "none/such.svg"]);
     assert_eq!(nowhere.status, Some(2), "{nowhere:?}");
 }

@@ -59,10 +59,24 @@ fn the_calls_of_a_file_are_made_in_one_pool() {
     assert_eq!(none.status, Some(2), "{none:?}");
     fs::write(dir.path().join("calls"), b"\xff\xfe\n").unwrap();
     let bytes = run(dir.path(), ["run-script", "tools.py", "calls"]);
-    assert!(
-        bytes.status != Some(0) && bytes.stderr.contains("UTF-8"),
-        "{bytes:?}"
+    assert_eq!(bytes.status, Some(2), "{bytes:?}");
+    let told = "error[SP2006]: line 1 of calls is not UTF-8";
+    assert!(bytes.stderr.starts_with(told), "{bytes:?}");
+    fs::create_dir(dir.path().join("folder")).unwrap();
+    let folder = run(dir.path(), ["run-script", "tools.py", "folder"]);
+    assert_eq!(folder.status, Some(2), "{folder:?}");
+    let told = "error[SP1006]: the script folder cannot be read";
+    assert!(folder.stderr.starts_with(told), "{folder:?}");
+    let script = "\u{feff}mean [[2.0]]\nmean [[]]\n";
+    fs::write(dir.path().join("calls"), script).unwrap();
+    let marked = run(dir.path(), ["run-script", "tools.py", "calls"]);
+    assert_eq!(
+        (marked.status, &*marked.stdout),
+        (Some(1), "2.0\n"),
+        "{marked:?}"
     );
+    let told = "error[SP3001]: calls:2: ";
+    assert!(marked.stderr.starts_with(told), "{marked:?}");
 }
 
 #[test]

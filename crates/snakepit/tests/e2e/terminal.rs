@@ -5,7 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::pty::{Winsize, openpty};
 use nix::sys::termios::{LocalFlags, tcgetattr};
 
@@ -28,6 +28,9 @@ impl Terminal {
             ws_ypixel: 0,
         };
         let pty = openpty(&size, None).unwrap();
+        // The program must not hold the terminal open from the other side.
+        let inherited = FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC);
+        fcntl(&pty.master, inherited).unwrap();
         // `setsid` makes stdin the controlling terminal of a new session and runs the program.
         let mut command = Command::new("setsid");
         command.arg("--ctty").arg(program.get_program());
@@ -95,6 +98,12 @@ impl Terminal {
         // crossterm delivers a key that arrives together with a new size only with the next key.
         self.resized = true;
         rustix::termios::tcsetwinsize(&self.master, size).unwrap();
+    }
+
+    /// Closes the terminal; returns the status of the program.
+    pub(crate) fn hang_up(mut self) -> ExitStatus {
+        self.master = File::open("/dev/null").unwrap();
+        self.child.wait().unwrap()
     }
 
     /// Waits for the end of the program; returns its status and the text of the primary screen.

@@ -73,6 +73,15 @@ fn a_host_is_watched_and_its_workers_are_asked() {
 }
 
 #[test]
+fn a_terminal_that_is_closed_ends_the_view_as_its_signal_does() {
+    let host = Host::start();
+    let mut top = host.top(&[], (100, 24));
+    top.shows("busy");
+    let status = top.hang_up();
+    assert_eq!(status.code(), Some(129), "{status}");
+}
+
+#[test]
 fn a_call_is_cancelled_by_a_key_where_actions_are_allowed() {
     let mut host = Host::start();
     let mut top = host.top(&["--allow-actions"], (120, 30));

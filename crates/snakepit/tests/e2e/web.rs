@@ -6,6 +6,8 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::Child;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::json;
 use snakepit::args;
 
@@ -135,6 +137,14 @@ fn a_live_page_shows_what_happens_until_the_host_ends() {
         );
     }
     assert_eq!(browser.complaints(), Vec::<String>::new());
+    let pid = Pid::from_raw(host.child.id().cast_signed());
+    kill(pid, Signal::SIGSTOP).unwrap();
+    let status = "document.getElementById('status').textContent";
+    browser.until(&format!(
+        "{status}.startsWith('No answer for') && {status}.includes('SP9010')"
+    ));
+    kill(pid, Signal::SIGCONT).unwrap();
+    browser.until(&format!("{status} === 'Live'"));
     host.child.kill().unwrap();
     browser.until("document.getElementById('status').textContent.startsWith('The host has ended')");
     let status = server.child.wait().unwrap();
@@ -284,6 +294,17 @@ fn strangers_are_refused_and_slow_browsers_harm_nobody() {
     let events = format!("GET /events?token={token}");
     let silent: Vec<_> = (0..40).map(|_| server.send(&events, "")).collect();
     let mut reader = BufReader::new(server.send(&events, "")).lines();
+    let look = reader.find(|line| line.as_ref().is_ok_and(|line| line == "event: look"));
+    assert!(look.is_some());
+    // A host that is stopped is told so, and goes on.
+    let pid = Pid::from_raw(host.child.id().cast_signed());
+    kill(pid, Signal::SIGSTOP).unwrap();
+    let stopped = reader.find(|line| {
+        let line = line.as_deref().unwrap();
+        line.starts_with("data: {\"seconds\"") && line.contains("SP9010")
+    });
+    assert!(stopped.is_some());
+    kill(pid, Signal::SIGCONT).unwrap();
     let look = reader.find(|line| line.as_ref().is_ok_and(|line| line == "event: look"));
     assert!(look.is_some());
     drop(silent);

@@ -40,6 +40,11 @@ function follow() {
     if (news.deaths) poolOf(news.pool).deaths = news.deaths;
     drawSoon();
   });
+  events.addEventListener('silent', (event) => {
+    const silent = JSON.parse(event.data);
+    const why = silent.why ? ` ${silent.why}` : '';
+    say(`No answer for ${silent.seconds} s.${why}`, 'bad');
+  });
   events.addEventListener('gone', (event) => {
     events.close();
     say(`The host has ended: ${JSON.parse(event.data).why}`, 'bad');

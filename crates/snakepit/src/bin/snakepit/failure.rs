@@ -43,6 +43,17 @@ impl Failure {
         }
     }
 
+    /// Puts a text before the message.
+    pub(crate) fn begins_with(self, text: &str) -> Self {
+        match self {
+            Self::Reported { report, usage } => Self::Reported {
+                report: Box::new(report.map_message(|message| format!("{text}{message}"))),
+                usage,
+            },
+            other => other,
+        }
+    }
+
     /// Returns whether the time ran out; the caller then does not wait for workers.
     pub(crate) fn is_timeout(&self) -> bool {
         matches!(self, Self::Reported { report, .. } if timed_out(report.code()))

@@ -16,8 +16,24 @@ pub(crate) struct HostOptions {
     pub(crate) data_dir: Option<PathBuf>,
 }
 
+/// Which run is meant, of a host that runs or of one that has ended.
+#[derive(Debug, Args)]
+pub(crate) struct RunOptions {
+    /// Run, or its first characters; `snakepit ps --all` lists them. When not given: the only host
+    /// that runs; if none runs, the one that was the last to record something
+    #[arg(long, value_name = "RUN")]
+    pub(crate) run: Option<String>,
+    /// Directory of the records; the user's own when not given
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct PsOptions {
+    /// Also list the runs that have ended, as far as their recordings are kept: `snakepit report
+    /// --run` and `snakepit trace --run` read them
+    #[arg(long)]
+    pub(crate) all: bool,
     /// Directory of the records; the user's own when not given
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
@@ -106,7 +122,7 @@ pub(crate) struct ProfileOptions {
     /// numbers
     #[arg(long, value_name = "CALL", conflicts_with_all = ["pool", "worker"])]
     pub(crate) call: Option<u64>,
-    /// How long
+    /// How long, at least 1ms
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = snakepit::parse_duration)]
     pub(crate) duration: Duration,
     /// Samples in a second
@@ -172,7 +188,7 @@ pub(crate) struct ExplainOptions {
 #[derive(Debug, Args)]
 pub(crate) struct ReportOptions {
     #[command(flatten)]
-    pub(crate) host: HostOptions,
+    pub(crate) host: RunOptions,
     /// Calls at most of each pool, the last ones
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub(crate) calls: usize,
@@ -189,7 +205,7 @@ pub(crate) struct ReportOptions {
 #[derive(Debug, Args)]
 pub(crate) struct TraceOptions {
     #[command(flatten)]
-    pub(crate) host: HostOptions,
+    pub(crate) host: RunOptions,
     /// Pool; all pools when not given
     #[arg(long, value_name = "NAME")]
     pub(crate) pool: Option<String>,

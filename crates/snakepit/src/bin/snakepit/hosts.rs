@@ -2,13 +2,15 @@
 
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use snakepit::Report as ErrorReport;
-use snakepit::diag::{AdminError, Client, Hosts, RunningHost, Style};
+use snakepit::diag::{AdminError, Client, Hosts, Recorded, RunningHost, Style};
 use snakepit::profiles::default_data_dir;
 
 use crate::failure::{Failure, wants_colour};
 use crate::host_options::HostOptions;
+use crate::output;
 
 /// Returns the directory of the records: the given one or the default.
 pub(crate) fn data_dir(given: Option<&Path>) -> PathBuf {
@@ -27,6 +29,19 @@ pub(crate) fn find(options: &HostOptions) -> Result<RunningHost, Failure> {
 /// Connects to the host that the options name.
 pub(crate) async fn connect(options: &HostOptions) -> Result<Client, Failure> {
     Ok(Client::connect(&find(options)?).await?)
+}
+
+/// Warns of the recordings that are left out.
+pub(crate) fn warn_of_left_out(recorded: &Recorded) {
+    for problem in &recorded.problems {
+        output::warn(&format!("left out: {problem} ({})", problem.code()));
+    }
+}
+
+/// Returns the time in seconds since 1970.
+pub(crate) fn now() -> f64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    now.unwrap_or_default().as_secs_f64()
 }
 
 /// Returns the style of text on stdout.

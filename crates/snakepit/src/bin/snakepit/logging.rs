@@ -47,6 +47,8 @@ pub(crate) fn install(verbose: u8) {
         .with_env_filter(filter.unwrap_or_else(|| EnvFilter::new(levels)))
         .with_ansi(wants_colour(io::stderr().is_terminal()))
         .with_writer(io::stderr)
+        // It would report on stderr, with a panic, that stderr cannot be written.
+        .log_internal_errors(false)
         .event_format(Lines)
         .init();
 }

@@ -101,6 +101,12 @@ pub(crate) fn block(text: &str) -> Result<(), Failure> {
     raw(lines.join("\n").as_bytes())
 }
 
+/// Prints a warning on stderr, for people. Control characters are escaped.
+pub(crate) fn warn(text: &str) {
+    // If stderr cannot be written, there is nowhere to report it.
+    let _ = writeln!(io::stderr().lock(), "warning: {}", Printable(text));
+}
+
 /// Prints text that was laid out for a terminal, including colours, and flushes it.
 pub(crate) fn painted(text: &str) -> Result<(), Failure> {
     raw(text.as_bytes())

@@ -1,6 +1,7 @@
 //! `snakepit profile`: samples the stacks of a running host's workers.
 
 use std::fs;
+use std::time::Duration;
 
 use serde_json::json;
 use snakepit::ErrorCode;
@@ -13,11 +14,14 @@ use crate::hosts::{connect, style};
 use crate::output;
 use crate::session::Signals;
 
+/// Shortest duration of a profile.
+const SHORTEST: Duration = Duration::from_millis(1);
+
 pub(crate) async fn run(options: &ProfileOptions) -> Result<(), Failure> {
-    if options.duration.is_zero() {
+    if options.duration < SHORTEST {
         return Err(Failure::usage(
             ErrorCode::WrongUsage,
-            "`--duration` must be longer than 0",
+            "`--duration` must be at least 1ms",
             "write for example --duration 5s",
         ));
     }

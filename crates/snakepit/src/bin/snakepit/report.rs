@@ -10,38 +10,61 @@ use snakepit::diag::{
 
 use crate::failure::Failure;
 use crate::host_options::ReportOptions;
-use crate::hosts::{data_dir, style};
+use crate::hosts::{data_dir, now, style};
 use crate::output;
 
 pub(crate) fn run(options: &ReportOptions) -> Result<(), Failure> {
     let hosts = Hosts::find(&data_dir(options.host.data_dir.as_deref()))?;
-    let (run, recordings) = hosts.recordings(options.host.run.as_deref())?;
+    let recorded = hosts.recordings(options.host.run.as_deref())?;
+    // A host that runs records on: what it does is as old as it is now.
+    let end = |recording: &Recording| match recorded.running {
+        true => recording.ended().max(now()),
+        false => recording.ended(),
+    };
     if options.json {
-        let pools = recordings.iter().map(|recording| {
+        let pools = recorded.pools.iter().map(|recording| {
             let mut pool = json!(recording);
-            pool["findings"] = json!(recording.findings());
+            pool["findings"] = json!(recording.findings_at(end(recording)));
             pool
         });
         let pools: Vec<_> = pools.collect();
-        return output::document(&json!({ "run": run, "pools": pools }));
+        let left_out = recorded.problems.iter();
+        let left_out =
+            left_out.map(|why| json!({ "code": why.code().as_str(), "message": why.to_string() }));
+        return output::document(&json!({
+            "run": recorded.run,
+            "running": recorded.running,
+            "pools": pools,
+            "left_out": left_out.collect::<Vec<_>>(),
+        }));
     }
-    output::line(&format!("run {run}"))?;
-    if recordings.is_empty() {
+    output::line(&format!("run {}", recorded.run))?;
+    for problem in &recorded.problems {
+        output::line(&format!("left out: {problem} ({})", problem.code()))?;
+    }
+    if recorded.pools.is_empty() {
         return output::line("nothing was recorded");
     }
     let style = style(true);
-    recordings
-        .iter()
-        .try_for_each(|recording| output::painted(&describe(recording, options.calls, style)))
+    recorded.pools.iter().try_for_each(|recording| {
+        let text = describe(recording, options.calls, end(recording), style);
+        output::painted(&text)
+    })
 }
 
-fn describe(recording: &Recording, most: usize, style: Style) -> String {
+fn describe(recording: &Recording, most: usize, end: f64, style: Style) -> String {
     let mut parts = vec![format!(
         "\npool {}  host {}  recorded for {}",
         Printable(&recording.pool),
         recording.host_pid,
-        render_seconds(recording.ended() - recording.began)
+        render_seconds(end - recording.began)
     )];
+    if recording.missing_bytes > 0 {
+        parts.push(format!(
+            "  the file was cut off: its last {} bytes are missing",
+            recording.missing_bytes
+        ));
+    }
     if recording.damaged > 0 {
         let damaged = recording.damaged;
         parts.push(format!(
@@ -52,21 +75,14 @@ fn describe(recording: &Recording, most: usize, style: Style) -> String {
     let first = recording.calls.len().saturating_sub(most);
     let last = &recording.calls[first..];
     if !last.is_empty() {
-        parts.push(format!(
-            "  last calls\n{}",
-            calls(last, recording.ended(), style)
-        ));
+        parts.push(format!("  last calls\n{}", calls(last, end, style)));
     }
     if !recording.deaths.is_empty() {
         parts.push("  last deaths".to_owned());
-        parts.extend(
-            recording
-                .deaths
-                .iter()
-                .map(|death| of_death(death, recording.ended())),
-        );
+        let deaths = recording.deaths.iter();
+        parts.extend(deaths.map(|death| of_death(death, end)));
     }
-    let findings = recording.findings();
+    let findings = recording.findings_at(end);
     if !findings.is_empty() {
         parts.push(render_findings(&findings, style));
     }

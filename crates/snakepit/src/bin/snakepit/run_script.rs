@@ -36,11 +36,21 @@ pub(crate) async fn run(options: RunScriptOptions, started: Instant) -> Result<(
         let mut number = 0;
         while let Some(line) = lines.recv().await {
             number += 1;
-            let Some(line) = parse(&line?).map_err(|why| wrong(&options.script, number, &why))?
+            let line = line.map_err(|error| unread(&options.script, number, &error))?;
+            let line = match number {
+                // Some editors begin a file with the mark of its byte order.
+                1 => line.strip_prefix('\u{feff}').unwrap_or(&line),
+                _ => &line,
+            };
+            let Some(line) = parse(line).map_err(|why| wrong(&options.script, number, &why))?
             else {
                 continue;
             };
-            let value: Value = pool.execute_with(line.tool, line.args, &call).await?;
+            let value = pool.execute_with(line.tool, line.args, &call).await;
+            let value: Value = value.map_err(|error| {
+                let at = format!("{}:{number}: ", options.script.display());
+                Failure::from(error).begins_with(&at)
+            })?;
             output::value(&value, options.run.json)?;
         }
         Ok(())
@@ -58,10 +68,14 @@ fn open(path: &Path) -> Result<Box<dyn BufRead + Send>, Failure> {
     if path == Path::new("-") {
         return Ok(Box::new(BufReader::new(io::stdin())));
     }
-    match File::open(path) {
+    let opened = File::open(path).and_then(|file| match file.metadata()?.is_dir() {
+        true => Err(io::ErrorKind::IsADirectory.into()),
+        false => Ok(file),
+    });
+    match opened {
         Ok(file) => Ok(Box::new(BufReader::new(file))),
         Err(error) => Err(Failure::usage(
-            ErrorCode::InvalidArguments,
+            ErrorCode::WrongUsage,
             format!("the script {} cannot be read: {error}", path.display()),
             "name a file with a call on each line, or - for stdin",
         )),
@@ -80,6 +94,25 @@ fn read(script: Box<dyn BufRead + Send>) -> mpsc::Receiver<io::Result<String>> {
         }
     });
     coming
+}
+
+/// Creates the failure of a line that cannot be read.
+fn unread(script: &Path, number: usize, error: &io::Error) -> Failure {
+    if error.kind() == io::ErrorKind::InvalidData {
+        return Failure::usage(
+            ErrorCode::InvalidPayload,
+            format!("line {number} of {} is not UTF-8", script.display()),
+            "write the script in UTF-8",
+        );
+    }
+    Failure::usage(
+        ErrorCode::WrongUsage,
+        format!(
+            "line {number} of {} cannot be read: {error}",
+            script.display()
+        ),
+        "name a file with a call on each line, or - for stdin",
+    )
 }
 
 fn wrong(script: &Path, number: usize, why: &str) -> Failure {

@@ -9,20 +9,14 @@ use snakepit::diag::{Hosts, Trace};
 
 use crate::failure::Failure;
 use crate::host_options::TraceOptions;
-use crate::hosts::data_dir;
+use crate::hosts::{data_dir, warn_of_left_out};
 use crate::output;
 
 pub(crate) fn run(options: &TraceOptions) -> Result<(), Failure> {
     let hosts = Hosts::find(&data_dir(options.host.data_dir.as_deref()))?;
-    // A running host takes precedence over recordings of dead ones.
-    let (run, mut recordings) = match (&options.host.run, hosts.running.len()) {
-        (None, 1..) => {
-            let host = hosts.only()?;
-            let recordings = host.recordings()?;
-            (host.run, recordings)
-        }
-        (run, _) => hosts.recordings(run.as_deref())?,
-    };
+    let recorded = hosts.recordings(options.host.run.as_deref())?;
+    warn_of_left_out(&recorded);
+    let (run, mut recordings) = (recorded.run, recorded.pools);
     if let Some(pool) = &options.pool {
         recordings.retain(|recording| recording.pool == *pool);
         if recordings.is_empty() {

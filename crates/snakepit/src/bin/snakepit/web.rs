@@ -3,17 +3,17 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
 use serde_json::json;
 use snakepit::ErrorCode;
 use snakepit::diag::web::{Document, STACKS, WebError, WebServer, report_page};
-use snakepit::diag::{AdminError, Client, Hosts, RunningHost, WorkerStacks};
+use snakepit::diag::{AdminError, Client, Found, Hosts, RunningHost, WorkerStacks};
 
 use crate::failure::Failure;
 use crate::host_options::ReportOptions;
-use crate::hosts::{data_dir, find};
+use crate::hosts::{data_dir, find, now, warn_of_left_out};
 use crate::live_options::{SHORTEST, WebOptions};
 use crate::output;
 use crate::session::Signals;
@@ -42,25 +42,16 @@ pub(crate) async fn report(options: &ReportOptions) -> Result<(), Failure> {
         return Ok(());
     };
     let hosts = Hosts::find(&data_dir(options.host.data_dir.as_deref()))?;
-    let running = match &options.host.run {
-        Some(run) => hosts.named(run),
-        None => hosts.only(),
-    };
-    let document = match running {
-        Ok(host) => of_host(&host).await?,
-        Err(_) => of_recordings(options)?,
+    let document = match hosts.select(options.host.run.as_deref())? {
+        Found::Running(host) => of_host(&host).await?,
+        Found::Ended(host) => {
+            let recorded = host.recordings()?;
+            warn_of_left_out(&recorded);
+            Document::of_recordings(recorded.run, now(), recorded.pools)
+        }
     };
     fs::write(file, report_page(&document)?).map_err(|error| unwritten(file, &error))?;
     output::line(&format!("wrote {}", file.display()))
-}
-
-/// Returns the document of a dead host from its recordings.
-fn of_recordings(options: &ReportOptions) -> Result<Document, Failure> {
-    let hosts = Hosts::find(&data_dir(options.host.data_dir.as_deref()))?;
-    let (run, recordings) = hosts.recordings(options.host.run.as_deref())?;
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let now = now.unwrap_or_default().as_secs_f64();
-    Ok(Document::of_recordings(run, now, recordings))
 }
 
 async fn of_host(host: &RunningHost) -> Result<Document, Failure> {
@@ -75,8 +66,9 @@ async fn of_host(host: &RunningHost) -> Result<Document, Failure> {
     for worker in busy.into_iter().take(STACKS) {
         stacks.extend(stacks_of(&mut client, worker).await);
     }
-    let recordings = host.recordings()?;
-    Ok(Document::of_host(report, findings, recordings, stacks))
+    let recorded = host.recordings()?;
+    warn_of_left_out(&recorded);
+    Ok(Document::of_host(report, findings, recorded.pools, stacks))
 }
 
 /// Returns the stacks of a worker; none if it is gone.

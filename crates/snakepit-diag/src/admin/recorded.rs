@@ -1,0 +1,122 @@
+//! What a run has recorded, and the hosts that have ended.
+
+use snakepit_registry::{HostRun, RECORDING};
+
+use super::AdminError;
+use crate::Recording;
+
+/// Highest number of pools of a host whose recordings are read.
+const POOLS: usize = 1024;
+
+/// The flight recordings of a run.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Recorded {
+    /// The id of the run.
+    pub run: String,
+    /// `true` if the host runs, and records on.
+    pub running: bool,
+    /// The recordings that can be read, one for each pool.
+    pub pools: Vec<Recording>,
+    /// Reasons for which other recordings are left out.
+    pub problems: Vec<AdminError>,
+}
+
+/// A dead host whose directory or recordings are still there.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct EndedHost {
+    /// The id of its run.
+    pub run: String,
+    /// Process id that it had; 0 if its record is damaged.
+    pub pid: u32,
+    /// Name of its program. Empty if its record is damaged.
+    pub program: String,
+    /// Time of its start, in seconds since 1970; 0 if its record is damaged.
+    pub started: u64,
+    files: HostRun,
+}
+
+impl EndedHost {
+    /// Reads the flight recordings of the host's pools.
+    ///
+    /// # Errors
+    /// [`AdminError::Recording`] and [`AdminError::RecordingFile`] if none of them can be read.
+    pub fn recordings(&self) -> Result<Recorded, AdminError> {
+        Recorded::of(&self.files)
+    }
+
+    /// Returns the time of the last sign of the host, in seconds since 1970: its last recorded
+    /// event, or else its start.
+    pub(super) fn last(&self) -> f64 {
+        let recorded = self.recordings().ok().and_then(|recorded| recorded.ended());
+        recorded.map_or(self.started as f64, |ended| ended.max(self.started as f64))
+    }
+
+    pub(super) fn of(files: HostRun) -> Self {
+        let meta = files.meta.as_ref();
+        Self {
+            run: files.run_id.to_string(),
+            pid: meta.map_or(0, |meta| meta.host_pid),
+            program: meta.map_or_else(String::new, |meta| meta.host_program.clone()),
+            started: meta.map_or(0, |meta| meta.started),
+            files,
+        }
+    }
+}
+
+impl Recorded {
+    /// Returns the time of the last recorded event, in seconds since 1970. `None` if nothing was
+    /// recorded.
+    pub fn ended(&self) -> Option<f64> {
+        let ends = self.pools.iter().map(Recording::ended);
+        ends.max_by(f64::total_cmp)
+    }
+
+    /// Reads the recordings of a run. What cannot be read is left out, unless nothing can.
+    pub(super) fn of(files: &HostRun) -> Result<Self, AdminError> {
+        let mut recorded = Self {
+            run: files.run_id.to_string(),
+            running: files.alive,
+            pools: Vec::new(),
+            problems: Vec::new(),
+        };
+        for number in 0..POOLS {
+            match read(files, &format!("{RECORDING}{number}")) {
+                Ok(Some(recording)) => recorded.pools.push(recording),
+                Ok(None) => break,
+                Err(problem) => recorded.problems.push(problem),
+            }
+        }
+        if recorded.pools.is_empty() && !recorded.problems.is_empty() {
+            return Err(recorded.problems.swap_remove(0));
+        }
+        Ok(recorded)
+    }
+}
+
+/// Reads one recording. `None` if there is no such file.
+fn read(files: &HostRun, file: &str) -> Result<Option<Recording>, AdminError> {
+    let run = || files.run_id.to_string();
+    let bytes = || {
+        let bytes = files.read(file, Recording::BYTES);
+        bytes.map_err(|source| AdminError::RecordingFile {
+            run: run(),
+            file: file.to_owned(),
+            source,
+        })
+    };
+    let Some(once) = bytes()? else {
+        return Ok(None);
+    };
+    let recording = match files.alive {
+        // The host writes meanwhile: a second copy shows which entries changed.
+        true => bytes()?.and_then(|again| Recording::read_written(&once, &again)),
+        false => Recording::read(&once),
+    };
+    let bad = || AdminError::Recording {
+        run: run(),
+        file: file.to_owned(),
+    };
+    recording.map(Some).ok_or_else(bad)
+}

@@ -1,0 +1,126 @@
+//! Commands that read recordings, beside hosts that run and that have ended.
+
+use std::fs;
+use std::os::unix::fs::DirBuilderExt as _;
+
+use serde_json::Value as Json;
+
+use crate::cli_support::Run;
+use crate::diagnostics::Host;
+
+impl Host {
+    fn run_id(&self) -> String {
+        self.json(&["ps"])[0]["run"].as_str().unwrap().to_owned()
+    }
+
+    /// Leaves the recording of a dead host behind. Returns its run, which has the first characters
+    /// of the host's own.
+    fn leave(&self) -> String {
+        let own = self.run_id();
+        let pit = self.dir().join("pit");
+        let last = if own.ends_with('z') { 'y' } else { 'z' };
+        let dead = format!("{}{last}", &own[..25]);
+        let dir = pit.join("recordings").join(&dead);
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true).mode(0o700).create(&dir).unwrap();
+        for file in ["flight-0", "meta.json"] {
+            fs::copy(pit.join("runs").join(&own).join(file), dir.join(file)).unwrap();
+        }
+        dead
+    }
+}
+
+fn json(run: &Run) -> Json {
+    serde_json::from_str(&run.stdout).unwrap()
+}
+
+#[test]
+fn each_command_reads_the_host_that_runs_and_a_dead_one_only_by_its_name() {
+    let host = Host::start();
+    let own = host.run_id();
+    let dead = host.leave();
+    let report = host.run(&["report"]);
+    assert!(
+        report.stdout.starts_with(&format!("run {own}\n")),
+        "{report:?}"
+    );
+    let report = json(&host.run(&["report", "--json"]));
+    assert_eq!(
+        (&report["run"], &report["running"]),
+        (&Json::from(&*own), &true.into())
+    );
+    let traced = json(&host.run(&["trace"]));
+    assert_eq!(traced["otherData"]["run"], own);
+    let named = host.run(&["report", "--run", &dead]);
+    assert!(
+        named.stdout.starts_with(&format!("run {dead}\n")),
+        "{named:?}"
+    );
+    let page = ["report", "--html", "page.html", "--run", &own[..25]];
+    for several in [
+        &["report", "--run", &own[..25]][..],
+        &["trace", "--run", &own[..25]],
+        &page,
+    ] {
+        let refused = host.run(several);
+        assert_eq!(refused.status, Some(1), "{refused:?}");
+        assert!(
+            refused.stderr.starts_with("error[SP9002]: 2 runs match"),
+            "{refused:?}"
+        );
+        assert!(refused.stderr.contains("snakepit ps --all"), "{refused:?}");
+    }
+    let status = host.run(&["status", "--run", &dead]);
+    assert!(
+        status
+            .stderr
+            .starts_with("error[SP9001]: the host has ended"),
+        "{status:?}"
+    );
+    assert_eq!(host.run(&["status", "--run", &own[..25]]).status, Some(0));
+    // What can be read is listed.
+    let listed = host.run(&["ps", "--all"]);
+    let lines: Vec<_> = listed.stdout.lines().collect();
+    assert!(
+        lines[2].starts_with(&dead) && lines[2].contains("ended"),
+        "{listed:?}"
+    );
+    let listed = host.json(&["ps", "--all"]);
+    let facts = |row: &Json| {
+        (
+            row["run"].clone(),
+            row["state"].clone(),
+            row["calls"].clone(),
+        )
+    };
+    assert_eq!(facts(&listed[0]), (own.into(), "runs".into(), Json::Null));
+    assert_eq!(facts(&listed[1]), (dead.into(), "ended".into(), 1.into()));
+    assert!(listed[1]["ended"].as_f64().unwrap() > 1e9, "{listed}");
+    assert_eq!(host.json(&["ps"]).as_array().unwrap().len(), 1);
+    assert_eq!(host.finish(), "done\n");
+}
+
+#[test]
+fn a_call_of_a_host_that_runs_is_as_old_as_it_is_now() {
+    let host = Host::start();
+    let took = |report: &Json| {
+        let pool = &report["pools"][0];
+        let findings = pool["findings"].as_array().unwrap();
+        (pool["calls"][0]["at"].as_f64().unwrap(), findings.len())
+    };
+    let (at, _) = took(&host.json(&["report"]));
+    // The column AGO has the time since the call was made.
+    loop {
+        let report = host.run(&["report"]);
+        let line = report.stdout.lines().find(|line| line.contains(" wait "));
+        let ago: Vec<_> = line.unwrap().split_whitespace().skip(1).take(2).collect();
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        if now.unwrap().as_secs_f64() - at > 2.0 {
+            let seconds: f64 = ago[0].parse().unwrap();
+            assert_eq!(ago[1], "s", "{report:?}");
+            assert!(seconds >= 1.0, "{report:?}");
+            break;
+        }
+    }
+    assert_eq!(host.finish(), "done\n");
+}
