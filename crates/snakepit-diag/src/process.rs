@@ -23,6 +23,12 @@ pub(crate) fn cpu(pid: u32) -> Option<f64> {
     cpu_of(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
+/// Returns the program of a process. Empty if that is not known.
+pub(crate) fn program(pid: u32) -> String {
+    let program = fs::read_link(format!("/proc/{pid}/exe"));
+    program.map_or_else(|_| String::new(), |path| path.display().to_string())
+}
+
 /// Returns whether a signal or a debugger has stopped a process.
 pub(crate) fn is_stopped(pid: u32) -> bool {
     fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| is_stopped_in(&stat))

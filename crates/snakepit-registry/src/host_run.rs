@@ -94,6 +94,19 @@ impl HostRun {
         Ok(stream)
     }
 
+    /// Returns the id of the process that listens on a socket of the host, as [`connect`](Self::connect)
+    /// finds it.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub fn listener(&self, name: &str) -> Result<u32, Error> {
+        let stream = self.connect(name)?;
+        let peer = getsockopt(&stream, sockopt::PeerCredentials);
+        let peer =
+            peer.map_err(|e| Error::io("look at", self.dir.path().join(SOCKETS), e.into()))?;
+        Ok(peer.pid().cast_unsigned())
+    }
+
     /// Reads a file of the host. `None` if there is none.
     ///
     /// # Errors

@@ -81,7 +81,7 @@ impl Client {
     ///
     /// # Errors
     /// [`AdminError::SwitchedOff`], [`AdminError::Gone`], [`AdminError::Stopped`],
-    /// [`AdminError::Version`], [`AdminError::Socket`].
+    /// [`AdminError::Silent`], [`AdminError::Version`], [`AdminError::Socket`].
     ///
     /// # Cancel safety
     /// Safe.
@@ -135,7 +135,10 @@ impl Client {
             .map_err(|_| gone())?;
         let mut inner = Generated::new(channel).max_decoding_message_size(LARGEST);
         let asked = tokio::time::timeout(PATIENCE, inner.host(pb::HostRequest {})).await;
-        let reply = asked.map_err(|_| gone())?;
+        let reply = asked.map_err(|_| AdminError::Silent {
+            run: run.clone(),
+            seconds: PATIENCE.as_secs(),
+        })?;
         let reply = reply
             .map_err(|status| AdminError::of(&run, &status))?
             .into_inner();

@@ -69,6 +69,14 @@ pub enum AdminError {
         /// Its process id.
         pid: u32,
     },
+    /// The host does not answer, though its process is not stopped.
+    #[error("the host of run `{run}` has not answered for {seconds} s")]
+    Silent {
+        /// The run.
+        run: String,
+        /// Seconds without an answer.
+        seconds: u64,
+    },
     /// The host speaks another version of the protocol.
     #[error(
         "the host of run `{run}` speaks version {theirs} of the admin protocol, this program version {ours}"
@@ -130,7 +138,7 @@ impl AdminError {
             Self::DataDir(_) => ErrorCode::DataDir,
             Self::Socket { .. } | Self::SwitchedOff { .. } => ErrorCode::AdminSocket,
             Self::Gone { .. } => ErrorCode::HostGone,
-            Self::Stopped { .. } => ErrorCode::HostStopped,
+            Self::Stopped { .. } | Self::Silent { .. } => ErrorCode::HostStopped,
             Self::Version { .. } => ErrorCode::HostVersion,
             Self::Recording { .. } | Self::RecordingFile { .. } | Self::Looks { .. } => {
                 ErrorCode::BadRecording
@@ -165,6 +173,10 @@ impl AdminError {
             Self::Stopped { pid, .. } => format!(
                 "let it go on with `kill -CONT {pid}`, or with `fg` in its terminal; a debugger has to let go of it"
             ),
+            Self::Silent { .. } => {
+                "see with `snakepit ps` whether it is stopped; if not, its threads are blocked or have no processor"
+                    .to_owned()
+            }
             Self::Gone { .. } => "see with `snakepit ps` whether it still runs".to_owned(),
             Self::Version { .. } => "use the program `snakepit` of the host's version".to_owned(),
             Self::Recording { .. } => {
@@ -175,11 +187,10 @@ impl AdminError {
                 ErrorCode::ActionNotAllowed => {
                     "allow actions: `--allow-actions`, or `Client::allow_actions(true)` in a program"
                 }
-                ErrorCode::UnknownWorker | ErrorCode::UnknownPool => {
-                    "see the names with `snakepit status`"
-                }
+                ErrorCode::UnknownWorker => "see the workers with `snakepit status --detailed`",
+                ErrorCode::UnknownPool => "see the pools with `snakepit status`",
                 ErrorCode::NoProfile => "look at its stacks with `snakepit stack`",
-                ErrorCode::UnknownTool => "see the tools with `snakepit tools`",
+                ErrorCode::UnknownTool => "list the tools of the adapter with `snakepit tools ADAPTER`",
                 ErrorCode::NotRunning => "see the calls that run with `snakepit status --detailed`",
                 _ => "see the log of the host",
             }
@@ -226,7 +237,7 @@ fn of_another(error: &snakepit_registry::Error) -> String {
             problem: Distrust::Foreign(problem),
             ..
         } => match problem {
-            DirProblem::ForeignOwner { owner, .. } => Some(format!("user {owner}")),
+            DirProblem::ForeignOwner { owner, .. } => Some(user(*owner)),
             _ => None,
         },
         Error::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
@@ -238,6 +249,15 @@ fn of_another(error: &snakepit_registry::Error) -> String {
         Some(owner) => format!("run this as {owner}: a host is looked into by its own user alone"),
         None => error.help().to_owned(),
     }
+}
+
+/// Names a user for people.
+fn user(id: u32) -> String {
+    let known = nix::unistd::User::from_uid(id.into()).ok().flatten();
+    known.map_or_else(
+        || format!("user {id}"),
+        |user| format!("user {} ({id})", Printable(&user.name)),
+    )
 }
 
 /// Metadata key of the stable code in the status of a refusal.

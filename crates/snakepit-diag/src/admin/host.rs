@@ -13,7 +13,7 @@ use tonic::Status;
 use super::error::refusal;
 use super::history::History;
 use crate::recorder::Recorder;
-use crate::{CallReport, Death, Machine, PoolReport, Report};
+use crate::{CallReport, Death, Machine, PoolReport, Report, process};
 
 /// Last lines of a worker that are recorded with its death.
 const LAST_LINES: usize = 12;
@@ -196,6 +196,19 @@ impl AdminHost {
             ));
         }
         Ok(workers)
+    }
+
+    /// Returns those of the workers whose processes are stopped, with their process ids.
+    pub(super) fn stopped(&self, workers: &[(Pool, WorkerId)]) -> Vec<(WorkerId, u32)> {
+        let pools = self.living();
+        let all = pools.iter().flat_map(|(pool, _)| pool.workers());
+        let stopped = all.filter(|worker| {
+            workers.iter().any(|(_, id)| *id == worker.id)
+                && worker.pid.is_some_and(process::is_stopped)
+        });
+        stopped
+            .filter_map(|worker| Some((worker.id, worker.pid?)))
+            .collect()
     }
 
     /// Returns the running call with this number, and its pool.

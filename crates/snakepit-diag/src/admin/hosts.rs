@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use snakepit_registry::{Error, HostRun, Registry};
 
-use super::{AdminError, EndedHost, Recorded};
+use super::{AdminError, EndedHost, Recorded, SOCKET};
 use crate::process;
 
 /// Time after which a stopped host is an error: debuggers and profilers stop a process for some
@@ -34,9 +34,9 @@ pub struct Hosts {
 pub struct RunningHost {
     /// The id of its run.
     pub run: String,
-    /// Process id; 0 if its record is damaged.
+    /// Process id; 0 if its record is damaged and it serves no socket.
     pub pid: u32,
-    /// Name of its program. Empty if its record is damaged.
+    /// Name of its program. Empty if it is not known.
     pub program: String,
     /// Time of its start, in seconds since 1970; 0 if its record is damaged.
     pub started: u64,
@@ -223,12 +223,19 @@ impl RunningHost {
     }
 
     fn of(files: HostRun) -> Self {
-        let meta = files.meta.as_ref();
+        let (pid, program, started) = match &files.meta {
+            Some(meta) => (meta.host_pid, meta.host_program.clone(), meta.started),
+            // The process behind the socket is the host.
+            None => {
+                let pid = files.listener(SOCKET).unwrap_or(0);
+                (pid, process::program(pid), 0)
+            }
+        };
         Self {
             run: files.run_id.to_string(),
-            pid: meta.map_or(0, |meta| meta.host_pid),
-            program: meta.map_or_else(String::new, |meta| meta.host_program.clone()),
-            started: meta.map_or(0, |meta| meta.started),
+            pid,
+            program,
+            started,
             files,
         }
     }

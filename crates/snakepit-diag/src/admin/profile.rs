@@ -39,7 +39,7 @@ pub(super) async fn make(
     if request.duration_ms > 0 {
         profile.duration = Duration::from_millis(request.duration_ms.into()).min(LONGEST);
     }
-    let workers = match request.call {
+    let mut workers = match request.call {
         0 => host.workers(&request.pool, &request.worker)?,
         call => {
             let (pool, call) = host.call(call)?;
@@ -47,6 +47,8 @@ pub(super) async fn make(
             vec![(pool, WorkerId::new(call.worker))]
         }
     };
+    let suspended = host.stopped(&workers);
+    workers.retain(|(_, worker)| !suspended.iter().any(|(one, _)| one == worker));
     let tools = match &*request.tool {
         "" => None,
         tool => Some(tools(&workers, tool)?),
@@ -62,9 +64,13 @@ pub(super) async fn make(
         }
     }
     if handles.is_empty() {
-        return Err(match errors.first() {
-            Some(error) => refusal(error.code(), error.to_string()),
-            None => refusal(ErrorCode::UnknownWorker, "no worker is ready"),
+        return Err(match (errors.first(), suspended.first()) {
+            (_, Some((worker, pid))) => refusal(
+                ErrorCode::NoProfile,
+                format!("worker `{worker}` cannot be profiled: {}", is_stopped(*pid)),
+            ),
+            (Some(error), _) => refusal(error.code(), error.to_string()),
+            (None, _) => refusal(ErrorCode::UnknownWorker, "no worker is ready"),
         });
     }
     let ended = join_all(handles.iter().map(|(_, handle)| handle.ended()));
@@ -88,7 +94,16 @@ pub(super) async fn make(
     report
         .unprofiled
         .extend(errors.into_iter().filter_map(unprofiled));
+    let suspended = suspended.into_iter().map(|(worker, pid)| UnprofiledWorker {
+        worker: worker.as_str().to_owned(),
+        reason: is_stopped(pid),
+    });
+    report.unprofiled.extend(suspended);
     Ok(report)
+}
+
+fn is_stopped(pid: u32) -> String {
+    format!("process {pid} is stopped; `kill -CONT {pid}` lets it go on")
 }
 
 fn unprofiled(error: ProfileError) -> Option<UnprofiledWorker> {

@@ -68,16 +68,16 @@ pub(super) const ROWS: &[Row] = &[
     ],
     [
         "SP9010",
-        "The process of the host is stopped and answers nothing.",
-        "It got SIGSTOP or SIGTSTP (Ctrl-Z in its terminal), it reads or writes its terminal from the background, or a debugger holds it.",
+        "The host answers nothing: its process is stopped, or its threads are blocked.",
+        "It got SIGSTOP or SIGTSTP (Ctrl-Z in its terminal), it reads or writes its terminal from the background, or a debugger holds it. If it is not stopped, its runtime is blocked or gets no processor.",
         "the host of run `4h8vq0` is stopped: process 71302 is suspended and answers nothing",
         "Let it go on with `kill -CONT PID`, or with `fg` in its terminal.",
     ],
     [
         "SP9011",
         "The program cannot write its output.",
-        "The disk is full, or the file or device behind stdout refuses what is written.",
+        "The disk is full, or stdout or the file that was named (`--output`, `--html`, `--record`) refuses what is written.",
         "the output cannot be written: No space left on device (os error 28)",
-        "Free space, or send the output to another place.",
+        "Free space, or send the output to another place, or name another file.",
     ],
 ];

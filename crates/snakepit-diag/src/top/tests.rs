@@ -121,6 +121,27 @@ fn press_all(screen: &mut Screen, keys: &str) -> Ask {
 }
 
 #[test]
+fn the_last_line_says_how_to_end_and_forgets_what_has_come() {
+    let mut screen = screen();
+    for width in [60, 80, 120] {
+        for actions in [false, true] {
+            screen.allow_actions = actions;
+            let text = drawn(&screen, width, 24);
+            assert!(text.ends_with("q quit"), "{width}: {text}");
+            assert_eq!(text.contains("k cancel"), actions, "{text}");
+        }
+    }
+    press(&mut screen, KeyCode::Char('f'));
+    assert!(drawn(&screen, 80, 24).contains("sampling"));
+    screen.show("flame graph".to_owned(), Vec::new(), false);
+    let text = drawn(&screen, 80, 24);
+    assert!(
+        !text.contains("sampling") && text.contains("any other key back"),
+        "{text}"
+    );
+}
+
+#[test]
 fn a_screen_has_all_that_is_known() {
     let text = super::text(&screen(), 120);
     let expected = [

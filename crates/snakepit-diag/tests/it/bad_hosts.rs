@@ -156,6 +156,33 @@ async fn a_socket_of_something_else_is_no_host() {
 }
 
 #[tokio::test]
+async fn a_host_that_says_nothing_is_not_gone() {
+    let mut host = Host::start(1).await;
+    drop(host.server.take());
+    fs::remove_file(host.socket()).unwrap();
+    let listener = UnixListener::bind(host.socket()).unwrap();
+    let found = host.found();
+    tokio::time::pause();
+    let error = Client::connect(&found).await.unwrap_err();
+    tokio::time::resume();
+    assert!(matches!(error, AdminError::Silent { .. }), "{error}");
+    assert_eq!(error.code(), ErrorCode::HostStopped);
+    assert!(error.to_string().contains("10 s"), "{error}");
+    drop(listener);
+}
+
+#[tokio::test]
+async fn a_host_whose_metadata_is_damaged_is_found_by_its_socket() {
+    let host = Host::start(1).await;
+    let run = host.registry.socket_dir().parent().unwrap().to_owned();
+    fs::write(run.join("meta.json"), "garbage").unwrap();
+    let found = host.found();
+    assert_eq!(found.pid, std::process::id());
+    assert!(!found.program.is_empty());
+    host.call("echo").await.unwrap();
+}
+
+#[tokio::test]
 async fn a_recording_that_is_none_is_told_by_its_name() {
     let host = Host::start(1).await;
     let run = host.registry.socket_dir().parent().unwrap().to_owned();

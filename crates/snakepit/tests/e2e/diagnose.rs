@@ -146,6 +146,18 @@ fn an_interpreter_that_is_none_is_an_error() {
     assert!(none.stderr.contains("error[SP"), "{none:?}");
     let wrong = diagnose(dir.path(), "", "--steps x");
     assert_eq!(wrong.status, Some(2), "{wrong:?}");
+    for steps in [
+        "--steps 0",
+        "--steps 5,3",
+        "--steps 3,3",
+        "--steps 3 --max-workers 0",
+    ] {
+        let refused = diagnose(dir.path(), "", steps);
+        assert_eq!(refused.status, Some(2), "{refused:?}");
+        assert!(refused.stderr.contains("error[SP1006]"), "{refused:?}");
+    }
+    let hurried = diagnose(dir.path(), "", "--step-timeout 1ms");
+    assert!(hurried.stderr.contains("`--step-timeout`"), "{hurried:?}");
     let json = diagnose(dir.path(), "", "--python /bin/false --json");
     let (_, error) = json.stderr.trim_end().rsplit_once('\n').unwrap();
     let error: Json = serde_json::from_str(error).unwrap();

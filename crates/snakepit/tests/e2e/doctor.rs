@@ -76,3 +76,14 @@ fn an_interpreter_that_is_none_fails_before_a_worker_is_tried() {
     let last = ("interpreter".to_owned(), "failed".to_owned());
     assert_eq!(checks.last(), Some(&last));
 }
+
+#[test]
+fn a_place_for_temporary_files_that_is_missing_is_told_with_help() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut doctor = crate::cli_support::command(dir.path());
+    doctor.args(["doctor", "--data-dir", "pit"]);
+    let output = doctor.env("TMPDIR", "/nonexistent").output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("SP9011") && text.contains("TMPDIR"), "{text}");
+}

@@ -62,6 +62,8 @@ fn names_and_places_that_cannot_be_are_refused_and_nothing_is_written() {
         "/tmp/x",
         "a b",
         "fn",
+        "deps",
+        "build",
         "tokio",
         "2nd",
         "",
@@ -71,11 +73,17 @@ fn names_and_places_that_cannot_be_are_refused_and_nothing_is_written() {
         let refused = run(home.path(), ["new", name]);
         assert_eq!(refused.status, Some(2), "{name}: {refused:?}");
         assert!(
-            refused.stderr.contains("error[SP2008]"),
+            refused.stderr.contains("error[SP1006]"),
             "{name}: {refused:?}"
         );
         assert!(!refused.stderr.contains('\u{1b}'), "{refused:?}");
     }
+    std::os::unix::fs::symlink("nowhere", home.path().join("link")).unwrap();
+    let link = run(home.path(), ["new", "link"]);
+    assert_eq!(link.status, Some(2), "{link:?}");
+    assert!(link.stderr.contains("a link to nothing"), "{link:?}");
+    assert!(link.stderr.contains("choose another name"), "{link:?}");
+    fs::remove_file(home.path().join("link")).unwrap();
     let library = run(home.path(), ["new", "tools1", "--library", "file"]);
     assert_eq!(library.status, Some(2), "{library:?}");
     assert!(!home.path().join("tools1").exists());

@@ -1,5 +1,7 @@
 //! `snakepit profile` beside a program whose tool waits.
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use std::fs;
 
 use crate::diagnostics::Host;
@@ -48,7 +50,7 @@ fn what_is_not_there_cannot_be_profiled() {
     let host = Host::start();
     for (arguments, code, status) in [
         (["--pool", "gpu"], "SP1003", 2),
-        (["--worker", "main-9"], "SP1004", 1),
+        (["--worker", "main-9"], "SP1004", 2),
         (["--tool", "mean"], "SP2001", 1),
         (["--call", "77"], "SP8009", 1),
     ] {
@@ -64,7 +66,21 @@ fn what_is_not_there_cannot_be_profiled() {
         assert!(bad.stderr.contains("SP1006"), "{bad:?}");
     }
     let nowhere = host.run(&["profile", "--duration", "50ms", "-o", "none/such.svg"]);
-    assert_eq!(nowhere.status, Some(2), "{nowhere:?}");
+    assert_eq!(nowhere.status, Some(1), "{nowhere:?}");
+    assert!(nowhere.stderr.starts_with("error[SP9011]"), "{nowhere:?}");
+    let worker = host.json(&["status"])["pools"][0]["workers"][0]["pid"].as_i64();
+    let worker = Pid::from_raw(i32::try_from(worker.unwrap()).unwrap());
+    kill(worker, Signal::SIGSTOP).unwrap();
+    let stopped = loop {
+        let run = host.run(&["profile", "--duration", "1ms"]);
+        if run.status != Some(0) {
+            break run;
+        }
+    };
+    kill(worker, Signal::SIGCONT).unwrap();
+    assert!(stopped.stderr.starts_with("error[SP9009]"), "{stopped:?}");
+    let told = format!("process {worker} is stopped");
+    assert!(stopped.stderr.contains(&told), "{stopped:?}");
 }
 
 #[test]

@@ -90,7 +90,16 @@ fn a_wrong_command_line_has_a_code_and_one_thing_to_do() {
         &["`--workers` must be between 1 and 1024"],
     );
     let said = run(dir.path(), ["explain", "SP0000"]);
-    is_told(&said, 2, "SP2008", &["`SP0000`", "snakepit explain"]);
+    is_told(&said, 2, "SP1006", &["`SP0000`", "snakepit explain"]);
+    for unnamed in [
+        &["profile", "--worker", ""][..],
+        &["stack", ""],
+        &["recycle", ""],
+    ] {
+        is_told(&run(dir.path(), unnamed), 2, "SP1006", &["snakepit"]);
+    }
+    let help = run(dir.path(), ["--help"]).stdout;
+    assert!(help.contains("124 the time was up"), "{help}");
 }
 
 #[test]

@@ -35,12 +35,12 @@ impl Terminal {
         let mut command = Command::new("setsid");
         command.arg("--ctty").arg(program.get_program());
         command.args(program.get_args());
+        command.env("TERM", "xterm-256color").env_remove("NO_COLOR");
         command.envs(
             program
                 .get_envs()
                 .filter_map(|(name, value)| Some((name, value?))),
         );
-        command.env("TERM", "xterm-256color").env_remove("NO_COLOR");
         if let Some(dir) = program.get_current_dir() {
             command.current_dir(dir);
         }

@@ -10,7 +10,7 @@ use serde_json::Value as Json;
 use snakepit::diag::top::{Options, Source, run as run_top};
 use snakepit::diag::{ReelReader, ReelWriter, Report};
 
-use crate::cli_support::run;
+use crate::cli_support::{command, run};
 use crate::diagnostics::Host;
 use crate::support::root;
 use crate::terminal::Terminal;
@@ -70,6 +70,17 @@ fn a_host_is_watched_and_its_workers_are_asked() {
     let (status, _) = top.end();
     assert!(status.success(), "{status}");
     assert_eq!(host.finish(), "done\n");
+}
+
+#[test]
+fn a_terminal_that_cannot_place_text_is_refused() {
+    let home = tempfile::tempdir().unwrap();
+    let mut command = command(home.path());
+    command.arg("top").env("TERM", "dumb");
+    let (status, text) = Terminal::start(&command, 100, 24).end();
+    assert_eq!(status.code(), Some(2), "{text}");
+    assert!(text.contains("SP1006") && text.contains("--once"), "{text}");
+    assert!(!text.contains('\u{1b}'), "{text}");
 }
 
 #[test]
@@ -191,7 +202,7 @@ fn one_screen_needs_no_terminal() {
     assert_eq!(bad.status, Some(1), "{bad:?}");
     assert!(bad.stderr.starts_with("error[SP9008]"), "{bad:?}");
     let unwritten = host.run(&["top", "--once", "--record", "no/where"]);
-    assert_eq!(unwritten.status, Some(2), "{unwritten:?}");
+    assert_eq!(unwritten.status, Some(1), "{unwritten:?}");
 }
 
 #[test]
@@ -292,6 +303,8 @@ fn actions_need_permission_and_say_what_they_did() {
     }
     let unknown = host.run(&["drain", "main-9", "--allow-actions"]);
     assert!(unknown.stderr.starts_with("error[SP1004]"), "{unknown:?}");
+    assert_eq!(unknown.status, Some(2), "{unknown:?}");
+    assert!(unknown.stderr.contains("status --detailed"), "{unknown:?}");
     let drained = host.run(&["drain", "main-1", "--allow-actions"]);
     assert_eq!(drained.stdout, "main-1 drains\n", "{drained:?}");
     let cancelled = host.run(&["cancel", "1", "--allow-actions", "--json"]);

@@ -37,7 +37,7 @@ fn a_trace_is_written_of_a_host_that_runs_and_of_one_that_was_killed() {
     assert_eq!(unknown.status, Some(2), "{unknown:?}");
     assert!(unknown.stderr.contains("error[SP1003]"), "{unknown:?}");
     let nowhere = host.run(&["trace", "-o", "no/where"]);
-    assert_eq!(nowhere.status, Some(2), "{nowhere:?}");
+    assert_eq!(nowhere.status, Some(1), "{nowhere:?}");
     let run = host.json(&["ps"])[0]["run"].as_str().unwrap().to_owned();
     host.kill();
     host.child.wait().unwrap();

@@ -233,7 +233,7 @@ fn a_report_is_one_file_and_takes_texts_as_texts() {
         home.path(),
         ["report", "--html", "no/where.html", "--data-dir", "pit"],
     );
-    assert_eq!(unwritten.status, Some(2), "{unwritten:?}");
+    assert_eq!(unwritten.status, Some(1), "{unwritten:?}");
     runtime.block_on(snakepit.shutdown());
 }
 

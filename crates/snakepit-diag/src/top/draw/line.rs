@@ -93,11 +93,7 @@ pub(super) fn foot(screen: &Screen, area: Rect, buffer: &mut Buffer) {
         }
         Mode::Panel(_) => Line::styled("↑ ↓ move  any other key back", faint()),
         Mode::Normal => {
-            let mut keys = "↑ ↓ worker  s stack  f flame  l logs".to_owned();
-            if screen.allow_actions {
-                keys.push_str("  k cancel  r recycle  d drain");
-            }
-            keys.push_str("  / filter  space pause  q quit");
+            let mut keys = keys(screen.allow_actions, area.width.into());
             if !screen.filter.is_empty() {
                 keys.push_str(&format!("  filter: {}", Printable(&screen.filter)));
             }
@@ -105,4 +101,20 @@ pub(super) fn foot(screen: &Screen, area: Rect, buffer: &mut Buffer) {
         }
     };
     Paragraph::new(line).render(area, buffer);
+}
+
+/// Lists the keys that have room. The last to go are those that change the host or end the view.
+fn keys(actions: bool, width: usize) -> String {
+    let mut keys = vec!["↑ ↓ worker", "s stack", "f flame", "l logs"];
+    if actions {
+        keys.extend(["k cancel", "r recycle", "d drain"]);
+    }
+    keys.extend(["/ filter", "space pause", "q quit"]);
+    for spare in ["space pause", "↑ ↓ worker", "/ filter", "l logs", "f flame"] {
+        if keys.join("  ").chars().count() <= width {
+            break;
+        }
+        keys.retain(|key| *key != spare);
+    }
+    keys.join("  ")
 }

@@ -19,9 +19,14 @@ use crate::live_options::TopOptions;
 use crate::live_options::WebOptions;
 use crate::live_options::{CancelOptions, WorkerOptions};
 
+/// The exit statuses, for the help.
+const EXITS: &str = "\
+Exit status: 0 done, 1 failed, 2 wrong usage or configuration, 124 the time was up,
+128 + N ended by signal N.";
+
 /// Run Python functions in pools of worker processes.
 #[derive(Debug, Parser)]
-#[command(name = "snakepit", version, about, max_term_width = 100)]
+#[command(name = "snakepit", version, about, max_term_width = 100, after_help = EXITS)]
 pub(crate) struct Cli {
     /// Say more on stderr; twice for all there is. SNAKEPIT_LOG sets the levels in detail
     #[arg(short, long, global = true, action = ArgAction::Count)]

@@ -21,6 +21,7 @@ pub(crate) use options::DiagnoseOptions;
 pub(crate) async fn run(options: &DiagnoseOptions) -> Result<(), Failure> {
     settings::refuse("diagnose")?;
     let mut signals = Signals::new()?;
+    options.check()?;
     let mut bench = Bench::new(options)?;
     let done = tokio::select! {
         done = bench.run() => done,

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use snakepit::diag::{Check, Verdict};
 use snakepit::profiles::{Interpreter, Run};
-use snakepit::{PoolBuilder, Snakepit};
+use snakepit::{ErrorCode, PoolBuilder, Snakepit};
 use tokio::time::Instant;
 
 use crate::cli::DoctorOptions;
@@ -92,7 +92,16 @@ async fn worker(dir: &Path, python: Option<&Path>) -> Check {
 }
 
 async fn answers(dir: &Path, python: Option<&Path>) -> Result<String, (String, Option<String>)> {
-    let plain = |error: std::io::Error| (error.to_string(), None);
+    let plain = |error: std::io::Error| {
+        let place = std::env::temp_dir();
+        let what = format!(
+            "no temporary file can be written in {}: {error} ({})",
+            place.display(),
+            ErrorCode::OutputFailed
+        );
+        let help = "name a directory that can be written to with TMPDIR";
+        (what, Some(help.to_owned()))
+    };
     let home = tempfile::tempdir().map_err(plain)?;
     let file = home.path().join("doctor.py");
     fs::write(&file, ADAPTER).map_err(plain)?;

@@ -14,7 +14,7 @@ pub(crate) fn run(options: &ExplainOptions) -> Result<(), Failure> {
     };
     let Some(found) = Explanation::find(code) else {
         return Err(Failure::usage(
-            ErrorCode::InvalidArguments,
+            ErrorCode::WrongUsage,
             format!("`{code}` is no error code"),
             "list all codes: snakepit explain",
         ));

@@ -1,6 +1,7 @@
 //! Failures of the program, and its exit status.
 
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use snakepit::{BuildError, Error, ErrorCode, Report, StartError};
@@ -29,6 +30,30 @@ impl Failure {
         Self::Reported {
             report: Box::new(Report::usage(code, message, help)),
             usage: true,
+        }
+    }
+
+    /// Creates the failure of a file that cannot be written. `option` names it on the command line.
+    pub(crate) fn unwritten(file: &Path, error: &io::Error, option: &str) -> Self {
+        let report = Report::usage(
+            ErrorCode::OutputFailed,
+            format!("{} cannot be written: {error}", file.display()),
+            format!("free space, or name another file with `{option}`"),
+        );
+        Self::Reported {
+            report: Box::new(report),
+            usage: false,
+        }
+    }
+
+    /// Replaces a word in the help, if there is one.
+    pub(crate) fn help_word(self, word: &str, other: &str) -> Self {
+        match self {
+            Self::Reported { report, usage } => Self::Reported {
+                report: Box::new(report.map_help(|help| help.replace(word, other))),
+                usage,
+            },
+            failure => failure,
         }
     }
 
@@ -97,16 +122,23 @@ const fn timed_out(code: ErrorCode) -> bool {
 const fn exit_status(code: ErrorCode, usage: bool) -> u8 {
     match code {
         _ if usage => 2,
-        ErrorCode::InvalidConfig | ErrorCode::UnknownKey | ErrorCode::UnknownPool => 2,
+        ErrorCode::InvalidConfig | ErrorCode::UnknownKey => 2,
+        ErrorCode::UnknownPool | ErrorCode::UnknownWorker => 2,
         code if timed_out(code) => 124,
         _ => 1,
     }
 }
 
-/// Returns whether to use colours: only on a terminal, and unless `NO_COLOR` is set
+/// Returns whether to use colours: only on a terminal that has them, and unless `NO_COLOR` is set
 /// (<https://no-color.org>).
 pub(crate) fn wants_colour(terminal: bool) -> bool {
-    terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    let unwanted = || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    terminal && !is_dumb() && !unwanted()
+}
+
+/// Returns whether the terminal knows no more than lines of text.
+pub(crate) fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
 /// Creates the failure of an I/O error, usually a full disk or a missing permission at stdout.

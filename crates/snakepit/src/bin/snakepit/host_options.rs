@@ -3,7 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueEnum};
+
+/// Returns the parser of a name, which is not empty.
+pub(crate) fn named() -> NonEmptyStringValueParser {
+    NonEmptyStringValueParser::new()
+}
 
 /// Which host is meant.
 #[derive(Debug, Args)]
@@ -59,7 +65,7 @@ pub(crate) struct InspectOptions {
     #[command(flatten)]
     pub(crate) host: HostOptions,
     /// Pool; all pools when not given
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = named())]
     pub(crate) pool: Option<String>,
     /// Also show each worker, and each call that runs
     #[arg(long)]
@@ -90,12 +96,12 @@ pub(crate) enum OutputFormat {
 #[derive(Debug, Args)]
 pub(crate) struct StackOptions {
     /// Worker; all workers when not given
-    #[arg(value_name = "WORKER")]
+    #[arg(value_name = "WORKER", value_parser = named())]
     pub(crate) worker: Option<String>,
     #[command(flatten)]
     pub(crate) host: HostOptions,
     /// Pool; all pools when not given
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = named())]
     pub(crate) pool: Option<String>,
     /// Time that a worker has to answer
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = snakepit::parse_duration)]
@@ -110,13 +116,13 @@ pub(crate) struct ProfileOptions {
     #[command(flatten)]
     pub(crate) host: HostOptions,
     /// Pool; all pools when not given
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = named())]
     pub(crate) pool: Option<String>,
     /// Worker; all workers when not given
-    #[arg(long, value_name = "WORKER")]
+    #[arg(long, value_name = "WORKER", value_parser = named())]
     pub(crate) worker: Option<String>,
     /// Only stacks in which this tool runs
-    #[arg(long, value_name = "TOOL")]
+    #[arg(long, value_name = "TOOL", value_parser = named())]
     pub(crate) tool: Option<String>,
     /// The thread that runs this call, until it is over; `snakepit status --detailed` shows the
     /// numbers
@@ -157,12 +163,12 @@ pub(crate) enum ProfileFormat {
 #[derive(Debug, Args)]
 pub(crate) struct LogsOptions {
     /// Worker; all workers when not given
-    #[arg(value_name = "WORKER")]
+    #[arg(value_name = "WORKER", value_parser = named())]
     pub(crate) worker: Option<String>,
     #[command(flatten)]
     pub(crate) host: HostOptions,
     /// Pool; all pools when not given
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = named())]
     pub(crate) pool: Option<String>,
     /// Lines at most; all that the host has kept when not given
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -207,7 +213,7 @@ pub(crate) struct TraceOptions {
     #[command(flatten)]
     pub(crate) host: RunOptions,
     /// Pool; all pools when not given
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = named())]
     pub(crate) pool: Option<String>,
     /// Calls at most of each pool, the last ones
     #[arg(long, value_name = "N", default_value_t = 4096)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::host_options::HostOptions;
+use crate::host_options::{HostOptions, named};
 
 /// Shortest interval between two reports.
 #[cfg(any(feature = "top", feature = "web"))]
@@ -57,7 +57,7 @@ pub(crate) struct WebOptions {
 #[derive(Debug, Args)]
 pub(crate) struct WorkerOptions {
     /// Worker
-    #[arg(value_name = "WORKER")]
+    #[arg(value_name = "WORKER", value_parser = named())]
     pub(crate) worker: String,
     #[command(flatten)]
     pub(crate) action: ActionOptions,

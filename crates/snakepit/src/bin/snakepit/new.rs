@@ -32,7 +32,7 @@ pub(crate) fn run(options: &NewOptions) -> Result<(), Failure> {
     let place = dir.display();
     free(&dir).map_err(|why| {
         Failure::usage(
-            ErrorCode::InvalidArguments,
+            ErrorCode::WrongUsage,
             format!("{place} {why}"),
             "choose another name, or remove it",
         )
@@ -44,13 +44,7 @@ pub(crate) fn run(options: &NewOptions) -> Result<(), Failure> {
         let written = file.parent().map_or(Ok(()), fs::create_dir_all);
         written
             .and_then(|()| fs::write(&file, text))
-            .map_err(|error| {
-                Failure::usage(
-                    ErrorCode::InvalidArguments,
-                    format!("{} cannot be written: {error}", file.display()),
-                    "use a directory that can be written to",
-                )
-            })?;
+            .map_err(|error| Failure::unwritten(&file, &error, "snakepit new NAME"))?;
     }
     if options.json {
         let files: Vec<_> = FILES.iter().map(|(file, _)| *file).collect();
@@ -66,7 +60,10 @@ fn free(dir: &Path) -> Result<(), String> {
     match fs::read_dir(dir).map(|mut entries| entries.next().is_none()) {
         Ok(true) => Ok(()),
         Ok(false) => Err("is there already and not empty".to_owned()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => match fs::symlink_metadata(dir) {
+            Ok(_) => Err("is there already: a link to nothing".to_owned()),
+            Err(_) => Ok(()),
+        },
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
             Err("is there already".to_owned())
         }
@@ -84,7 +81,7 @@ fn library(named: Option<&Path>) -> Result<String, Failure> {
             let found = fs::canonicalize(dir).ok().filter(|dir| is_library(dir));
             Some(found.ok_or_else(|| {
                 Failure::usage(
-                    ErrorCode::InvalidArguments,
+                    ErrorCode::WrongUsage,
                     format!("{} is no library", dir.display()),
                     "name the directory `crates/snakepit` of a checkout",
                 )

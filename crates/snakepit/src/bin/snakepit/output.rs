@@ -65,6 +65,14 @@ pub(crate) fn document(document: &Json) -> Result<(), Failure> {
     block(&escaped(&format!("{document:#}")))
 }
 
+/// Prints a document that was laid out. A terminal gets it with its control characters escaped.
+pub(crate) fn document_text(text: &str) -> Result<(), Failure> {
+    match io::stdout().is_terminal() {
+        true => block(text),
+        false => bytes(text.as_bytes()),
+    }
+}
+
 /// Formats JSON on one line.
 pub(crate) fn json_text(json: &Json) -> String {
     escaped(&json.to_string())

@@ -47,19 +47,13 @@ pub(crate) async fn run(options: &ProfileOptions) -> Result<(), Failure> {
     let written = format_of(options).map(|format| write(&report, format, &title));
     let written = written.transpose()?;
     if let (Some(text), Some(file)) = (&written, &options.output) {
-        fs::write(file, text).map_err(|error| {
-            Failure::usage(
-                ErrorCode::InvalidConfig,
-                format!("{} cannot be written: {error}", file.display()),
-                "name a file in a directory that can be written to",
-            )
-        })?;
+        fs::write(file, text).map_err(|error| Failure::unwritten(file, &error, "--output"))?;
     }
     if options.json {
         return output::document(&summary(&report));
     }
     match (&written, &options.output) {
-        (Some(text), None) => output::bytes(text.as_bytes()),
+        (Some(text), None) => output::document_text(text),
         _ => output::painted(&render_profile(&report, style(false))),
     }
 }

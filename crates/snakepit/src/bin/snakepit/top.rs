@@ -10,7 +10,7 @@ use snakepit::diag::{Client, Meter, ReelReader, ReelWriter, Watch};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Duration;
 
-use crate::failure::{Failure, wants_colour};
+use crate::failure::{Failure, is_dumb, wants_colour};
 use crate::hosts::connect;
 use crate::live_options::{SHORTEST, TopOptions};
 use crate::output;
@@ -22,12 +22,14 @@ const WIDTH: u16 = 120;
 pub(crate) async fn run(options: TopOptions) -> Result<(), Failure> {
     let every = options.every.max(SHORTEST);
     let terminal = io::stdout().is_terminal();
-    if !options.once && !terminal {
-        return Err(Failure::usage(
-            ErrorCode::InvalidArguments,
-            "stdout is no terminal",
-            "print one screen with `--once`",
-        ));
+    let unfit = match (options.once, terminal) {
+        (false, false) => Some("stdout is no terminal"),
+        (false, true) if is_dumb() => Some("the terminal cannot place text (TERM=dumb)"),
+        _ => None,
+    };
+    if let Some(unfit) = unfit {
+        let help = "print one screen with `--once`";
+        return Err(Failure::usage(ErrorCode::WrongUsage, unfit, help));
     }
     let mut signals = Signals::new()?;
     let source = match &options.replay {
@@ -65,13 +67,7 @@ pub(crate) async fn run(options: TopOptions) -> Result<(), Failure> {
 }
 
 fn record(file: &Path) -> Result<ReelWriter, Failure> {
-    ReelWriter::create(file).map_err(|error| {
-        Failure::usage(
-            ErrorCode::InvalidArguments,
-            format!("{} cannot be written: {error}", file.display()),
-            "name another file with `--record`",
-        )
-    })
+    ReelWriter::create(file).map_err(|error| Failure::unwritten(file, &error, "--record"))
 }
 
 /// Takes two reports, or reads a recording to its end.

@@ -38,13 +38,7 @@ pub(crate) fn run(options: &TraceOptions) -> Result<(), Failure> {
         file.write_all(b"\n")?;
         file.flush()
     });
-    written.map_err(|error| {
-        Failure::usage(
-            ErrorCode::InvalidArguments,
-            format!("{} cannot be written: {error}", file.display()),
-            "name another file with `--output`",
-        )
-    })?;
+    written.map_err(|error| Failure::unwritten(file, &error, "--output"))?;
     if options.json {
         let file = file.display().to_string();
         let (calls, lanes) = (trace.calls, trace.lanes);

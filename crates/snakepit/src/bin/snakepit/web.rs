@@ -2,7 +2,6 @@
 //! file.
 
 use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
@@ -50,7 +49,8 @@ pub(crate) async fn report(options: &ReportOptions) -> Result<(), Failure> {
             Document::of_recordings(recorded.run, now(), recorded.pools)
         }
     };
-    fs::write(file, report_page(&document)?).map_err(|error| unwritten(file, &error))?;
+    fs::write(file, report_page(&document)?)
+        .map_err(|error| Failure::unwritten(file, &error, "--html"))?;
     output::line(&format!("wrote {}", file.display()))
 }
 
@@ -81,17 +81,9 @@ async fn stacks_of(client: &mut Client, worker: &str) -> Vec<WorkerStacks> {
     asked.unwrap_or_default()
 }
 
-fn unwritten(file: &Path, error: &std::io::Error) -> Failure {
-    Failure::usage(
-        ErrorCode::InvalidArguments,
-        format!("{} cannot be written: {error}", file.display()),
-        "name another file with `--html`",
-    )
-}
-
 impl From<WebError> for Failure {
     fn from(error: WebError) -> Self {
         let help = "name a loopback address that is free: --addr 127.0.0.1:0";
-        Self::usage(ErrorCode::InvalidArguments, error.to_string(), help)
+        Self::usage(ErrorCode::WrongUsage, error.to_string(), help)
     }
 }

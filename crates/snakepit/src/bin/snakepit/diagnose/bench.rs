@@ -135,7 +135,8 @@ impl<'a> Bench<'a> {
         // Until then, the first worker is the estimate.
         self.files_before = files;
         self.find_cost(0);
-        let most = self.options.max_workers.unwrap_or(SAMPLE).min(SAMPLE);
+        let first = self.options.steps().first().copied().unwrap_or(SAMPLE);
+        let most = first.min(SAMPLE);
         if most < 2 {
             return Ok(());
         }
@@ -204,5 +205,7 @@ async fn start(
     if let Some(dir) = &options.data_dir {
         builder = builder.data_dir(dir);
     }
-    Ok(builder.start().await?)
+    let started = builder.start().await;
+    // Here the time of a start has an option of its own.
+    started.map_err(|error| Failure::from(error).help_word("`--timeout`", "`--step-timeout`"))
 }

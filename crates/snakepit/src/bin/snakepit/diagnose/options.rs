@@ -4,6 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use snakepit::ErrorCode;
+
+use crate::failure::Failure;
 
 #[derive(Debug, Args)]
 pub(crate) struct DiagnoseOptions {
@@ -34,12 +37,29 @@ pub(crate) struct DiagnoseOptions {
 }
 
 impl DiagnoseOptions {
-    /// Returns the steps in ascending order, capped at the highest number of workers allowed.
+    /// Rejects numbers of workers that are 0, and steps that do not grow.
+    pub(super) fn check(&self) -> Result<(), Failure> {
+        let refused =
+            |what: &str, help: &str| Err(Failure::usage(ErrorCode::WrongUsage, what, help));
+        if self.steps.contains(&0) || self.max_workers == Some(0) {
+            return refused(
+                "`--steps` and `--max-workers` must be at least 1",
+                "write for example --steps 10,50",
+            );
+        }
+        if !self.steps.is_sorted_by(|one, next| one < next) {
+            return refused(
+                "each of the `--steps` must be larger than the one before",
+                "write for example --steps 10,50",
+            );
+        }
+        Ok(())
+    }
+
+    /// Returns the steps, which grow, capped at the highest number of workers allowed.
     pub(super) fn steps(&self) -> Vec<usize> {
         let most = self.max_workers.unwrap_or(usize::MAX);
         let mut steps: Vec<_> = self.steps.iter().map(|step| (*step).min(most)).collect();
-        steps.retain(|step| *step > 0);
-        steps.sort_unstable();
         steps.dedup();
         steps
     }

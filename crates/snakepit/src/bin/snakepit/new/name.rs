@@ -7,24 +7,30 @@ use crate::failure::Failure;
 /// Longest name in bytes.
 const LONGEST: usize = 64;
 
-/// Reserved names: keywords, crates of Rust itself, and crates that the project uses.
+/// Reserved names: keywords, crates of Rust itself, folders of Cargo, devices of Windows, and
+/// crates that the project uses.
 const TAKEN: &[&str] = &[
     "abstract",
     "alloc",
     "as",
     "async",
+    "aux",
     "await",
     "become",
     "box",
     "break",
+    "build",
+    "con",
     "const",
     "continue",
     "core",
     "crate",
+    "deps",
     "do",
     "dyn",
     "else",
     "enum",
+    "examples",
     "extern",
     "false",
     "final",
@@ -34,6 +40,7 @@ const TAKEN: &[&str] = &[
     "if",
     "impl",
     "in",
+    "incremental",
     "let",
     "loop",
     "macro",
@@ -41,8 +48,10 @@ const TAKEN: &[&str] = &[
     "mod",
     "move",
     "mut",
+    "nul",
     "override",
     "priv",
+    "prn",
     "proc_macro",
     "pub",
     "ref",
@@ -75,7 +84,7 @@ pub(super) fn check(name: &str) -> Result<&str, Failure> {
     match problem(name) {
         None => Ok(name),
         Some(problem) => Err(Failure::usage(
-            ErrorCode::InvalidArguments,
+            ErrorCode::WrongUsage,
             format!("`{name}` cannot be the name of a project: {problem}"),
             "use letters, digits, - and _, for example my-tools",
         )),
@@ -96,9 +105,11 @@ fn problem(name: &str) -> Option<&'static str> {
         return Some("it is longer than 64 characters");
     }
     let taken = name.to_ascii_lowercase().replace('-', "_");
-    TAKEN
-        .contains(&&*taken)
-        .then_some("it stands for something else")
+    let port = ["com", "lpt"].iter().any(|port| {
+        let number = taken.strip_prefix(port);
+        number.is_some_and(|number| matches!(number.as_bytes(), [b'1'..=b'9']))
+    });
+    (port || TAKEN.contains(&&*taken)).then_some("it stands for something else")
 }
 
 #[cfg(test)]
@@ -107,7 +118,7 @@ mod tests {
 
     #[test]
     fn names_are_those_of_packages() {
-        for name in ["a", "my-tools", "Pit_2", "asynchronous"] {
+        for name in ["a", "my-tools", "Pit_2", "asynchronous", "com", "com10"] {
             assert_eq!(problem(name), None, "{name}");
         }
         let long = "a".repeat(65);
@@ -124,6 +135,12 @@ mod tests {
             "snakepit",
             "tokio",
             "proc-macro",
+            "build",
+            "deps",
+            "examples",
+            "incremental",
+            "NUL",
+            "com1",
             ".",
             &long,
         ] {
