@@ -1,21 +1,23 @@
 //! Output of workers: drained from the first byte to the last, and logged as lines.
 
 mod lines;
+mod text;
 mod window;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
-use snakepit_core::{LogLine, Printable, Tail as LastLines, WorkerId};
+use snakepit_core::{LogLine, Tail as LastLines, WorkerId};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::Level;
 
-use crate::redact::{Stream, redact_start};
-use lines::{MAX_LINE, Part, Splitter, levelled};
+use crate::redact::Stream;
+use lines::{Part, Splitter, levelled};
+use text::Text;
 use window::Window;
 
 /// Level of a mark, in Python's numbers.
@@ -272,30 +274,11 @@ async fn read(
     }
 }
 
-/// A line as it was read.
-#[derive(Clone, Debug)]
-struct Text {
-    text: String,
-    /// Bytes at its end that were not read.
-    left_out: usize,
-}
-
-impl Text {
-    /// Returns the line for display: truncated, with secrets redacted and control characters
-    /// escaped, so that no worker can control the user's terminal.
-    fn shown(&self) -> String {
-        let shown = Printable(&redact_start(&self.text, MAX_LINE)).to_string();
-        match self.text.len().saturating_sub(MAX_LINE) + self.left_out {
-            0 => shown,
-            cut => format!("{shown}… {cut} bytes more"),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use tokio::io::AsyncWriteExt as _;
 
+    use super::lines::MAX_LINE;
     use super::*;
 
     #[tokio::test]
