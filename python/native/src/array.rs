@@ -58,7 +58,7 @@ pub(crate) fn encode(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Result<(), 
         return Ok(written);
     }
     // Not in C order, or without gaps: only a copy is.
-    let copy = copied(value).map_err(failed)?;
+    let copy = copied(value).map_err(|error| failed(&error))?;
     let written = raw::with_buffer(&copy, |view| {
         let dtype = known(value, view)?;
         block(dtype, &view.shape, view.data, out)
@@ -66,11 +66,11 @@ pub(crate) fn encode(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Result<(), 
     written.map_err(|error| match refusal::dtype(value) {
         // numpy has no buffer of such elements.
         Some(_) => refusal::elements(value, ""),
-        None => failed(error),
+        None => failed(&error),
     })?
 }
 
-fn failed(error: PyErr) -> EncodeError {
+fn failed(error: &PyErr) -> EncodeError {
     EncodeError::new(format!("is an array that cannot be read: {error}"))
 }
 
@@ -81,7 +81,7 @@ fn ours(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Result<(), EncodeError> 
         let shape = value.getattr("shape")?.extract()?;
         Ok((name, shape, value.getattr("data")?))
     };
-    let (name, shape, data) = read().map_err(failed)?;
+    let (name, shape, data) = read().map_err(|error| failed(&error))?;
     let dtype = DType::of_name(&name).ok_or_else(|| {
         EncodeError::new(format!(
             "is an array of {name}, which is no known type of elements"
@@ -97,7 +97,7 @@ fn ours(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Result<(), EncodeError> 
         }
         block(dtype, &shape, view.data, out)
     });
-    written.map_err(failed)?
+    written.map_err(|error| failed(&error))?
 }
 
 /// An array of `datetime64` or `timedelta64`, of which numpy gives no buffer; nothing if it is none.
@@ -110,7 +110,7 @@ fn times(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Result<Option<()>, Enco
         let native = dtype.getattr("isnative")?.is_truthy()?;
         Ok(Some((dtype.str()?.to_string(), native)))
     };
-    let Some((name, native)) = read().map_err(failed)? else {
+    let Some((name, native)) = read().map_err(|error| failed(&error))? else {
         return Ok(None);
     };
     if !native || cfg!(target_endian = "big") {
@@ -122,9 +122,9 @@ fn times(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Result<Option<()>, Enco
             .call_method1("copy", ("C",))?
             .call_method1("view", ("int64",))
     };
-    let numbers = numbers().map_err(failed)?;
+    let numbers = numbers().map_err(|error| failed(&error))?;
     let written = raw::with_buffer(&numbers, |view| block(dtype, &view.shape, view.data, out));
-    written.map_err(failed)?.map(Some)
+    written.map_err(|error| failed(&error))?.map(Some)
 }
 
 fn copied<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {

@@ -95,7 +95,7 @@ fn fits(size: usize) -> Result<(), EncodeError> {
 fn refused(value: &Bound<'_, PyAny>, error: &PyErr) -> EncodeError {
     let name = type_name(value);
     let parts = error.value(value.py()).getattr("args");
-    let parts = parts.and_then(|args| Ok(args.cast_into::<PyTuple>().map_err(PyErr::from)?));
+    let parts = parts.and_then(|args| args.cast_into::<PyTuple>().map_err(PyErr::from));
     let is_ours = error
         .get_type(value.py())
         .name()

@@ -49,7 +49,7 @@ impl DataFrame {
     /// # Errors
     /// [`DataFrameError::Malformed`] if the stream does not begin with a schema.
     pub fn batches(&self) -> Result<Batches, DataFrameError> {
-        ipc::check(self.ipc()).map_err(malformed)?;
+        ipc::check(self.ipc()).map_err(|error| malformed(&error))?;
         let mut batches = Batches {
             decoder: StreamDecoder::new(),
             left: Buffer::from(self.ipc().clone()),
@@ -57,7 +57,7 @@ impl DataFrame {
             next: None,
             failed: false,
         };
-        let first = batches.read().map_err(malformed)?;
+        let first = batches.read().map_err(|error| malformed(&error))?;
         let Some(schema) = batches.decoder.schema() else {
             return Err(DataFrameError::Malformed("it has no schema".to_owned()));
         };
@@ -67,7 +67,7 @@ impl DataFrame {
     }
 }
 
-fn malformed(error: ArrowError) -> DataFrameError {
+fn malformed(error: &ArrowError) -> DataFrameError {
     DataFrameError::Malformed(error.to_string())
 }
 
@@ -85,7 +85,7 @@ impl TryFrom<&DataFrame> for Vec<RecordBatch> {
     fn try_from(frame: &DataFrame) -> Result<Self, DataFrameError> {
         frame
             .batches()?
-            .map(|batch| batch.map_err(malformed))
+            .map(|batch| batch.map_err(|error| malformed(&error)))
             .collect()
     }
 }

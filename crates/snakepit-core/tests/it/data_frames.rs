@@ -1,4 +1,8 @@
 //! Data frames: record batches in and out, records in JSON, and streams that are not what they say.
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests panic when the data they make is refused"
+)]
 
 use std::sync::Arc;
 

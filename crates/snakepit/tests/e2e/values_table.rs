@@ -49,11 +49,11 @@ const fn other(sent: &'static str, back: &'static str, value: fn() -> Value) -> 
 }
 
 fn list<const N: usize>(items: [Value; N]) -> Value {
-    Value::List(items.to_vec())
+    Value::List(items.into())
 }
 
 fn map<const N: usize>(pairs: [(Value, Value); N]) -> Value {
-    Value::Map(pairs.to_vec())
+    Value::Map(pairs.into())
 }
 
 fn set<const N: usize>(items: [Value; N]) -> Value {
