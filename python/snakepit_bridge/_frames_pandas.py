@@ -30,7 +30,7 @@ def table(value: "Any", pandas: "Any", pa: "Any") -> "Any":
     _names(frame, labels)
     if isinstance(labels, pandas.RangeIndex):
         notes["labels"] = [labels.start, labels.stop, labels.step]
-    elif labels.dtype == "object" and labels.nlevels == 1:
+    elif str(labels.dtype) == "object" and labels.nlevels == 1:
         notes["labels"] = "object"
     elif getattr(labels, "freqstr", None) is not None and labels.dtype.kind in "Mm":
         notes["labels_freq"] = labels.freqstr
