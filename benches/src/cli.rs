@@ -17,8 +17,8 @@ use crate::table::render;
 #[command(name = "snakepit-bench", version)]
 struct Arguments {
     /// Benchmarks to run: scheduler, affinity, pool, codec, round_trip, session, stream, many,
-    /// payload, large, frames, profiles, startup, telemetry, looks, profiling, memory; all when none is
-    /// named.
+    /// payload, large, frames, profiles, startup, telemetry, looks, profiling, memory; all when
+    /// none is named.
     names: Vec<String>,
     /// Three short rounds instead of five long ones.
     #[arg(long)]

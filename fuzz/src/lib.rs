@@ -1,4 +1,5 @@
-//! What reads bytes of a peer, of a directory that others have written, or of memory that changes meanwhile. No bytes may make it panic, and what it accepts has to survive a way back.
+//! What reads bytes of a peer, of a directory that others have written, or of memory that changes
+//! meanwhile. No bytes may make it panic, and what it accepts has to survive a way back.
 
 use bytes::{BufMut as _, Bytes};
 use prost::Message as _;
@@ -238,7 +239,8 @@ pub fn databases(data: &[u8]) {
     }
 }
 
-/// The memory of an interpreter: which one, how many changes are made before it is read, and the changes.
+/// The memory of an interpreter: which one, how many changes are made before it is read, and the
+/// changes.
 pub fn walker(data: &[u8]) {
     snakepit_walker::fuzzing::walk(data);
 }

@@ -1,4 +1,5 @@
-//! Data frames there and back: record batches of Rust, frames of pandas in the tool. What do they cost beside pickle of such a frame?
+//! Data frames there and back: record batches of Rust, frames of pandas in the tool. What do they
+//! cost beside pickle of such a frame?
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -22,7 +22,8 @@ pub(crate) use wire::read;
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $name:ident = $code:literal, $text:literal;)*) => {
-        /// The type that a [`DataFrame`] has in Python, unless the annotation of a parameter asks for another one.
+        /// The type that a [`DataFrame`] has in Python, unless the annotation of a parameter asks
+        /// for another one.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum DataFrameKind {
@@ -98,21 +99,24 @@ impl fmt::Display for DataFrameKind {
     }
 }
 
-/// A data frame or a column of one: an Arrow IPC stream, and the type that it has in Python. Cheap to clone.
+/// A data frame or a column of one: an Arrow IPC stream, and the type that it has in Python. Cheap
+/// to clone.
 ///
-/// With feature `arrow` it is made of `RecordBatch`es, and read as such; without it, the stream can be passed on and given to any reader
-/// of Arrow. The stream is not examined before it is read.
+/// With feature `arrow` it is made of `RecordBatch`es, and read as such; without it, the stream can
+/// be passed on and given to any reader of Arrow. The stream is not examined before it is read.
 #[derive(Clone)]
 pub struct DataFrame {
     kind: DataFrameKind,
     /// The stream in one piece.
     whole: OnceLock<Bytes>,
-    /// Its pieces, if it was made of columns that lie elsewhere; they are put together when it is sent, or asked for as a whole.
+    /// Its pieces, if it was made of columns that lie elsewhere; they are put together when it is
+    /// sent, or asked for as a whole.
     parts: Arc<[Bytes]>,
 }
 
 impl DataFrame {
-    /// Takes an Arrow IPC stream without compressed buffers, which Python reads as a table of pyarrow.
+    /// Takes an Arrow IPC stream without compressed buffers, which Python reads as a table of
+    /// pyarrow.
     pub fn from_ipc(ipc: impl Into<Bytes>) -> Self {
         Self {
             kind: DataFrameKind::Arrow,

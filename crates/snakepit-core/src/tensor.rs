@@ -44,7 +44,8 @@ impl Tensor {
     /// Wraps data that is laid out already. An empty shape is a single number.
     ///
     /// # Errors
-    /// More than [`Self::MAX_DIMENSIONS`], a size beyond the address space, or data of another size than type and shape ask for.
+    /// More than [`Self::MAX_DIMENSIONS`], a size beyond the address space, or data of another size
+    /// than type and shape ask for.
     pub fn new(
         dtype: DType,
         shape: impl Into<Arc<[usize]>>,
@@ -95,8 +96,8 @@ impl Tensor {
         Self::new(self.dtype, shape, self.data.clone())
     }
 
-    /// The elements as 64-bit floats, in order; large integers lose digits. A complex number is two floats, a time the number of its steps
-    /// (NaN if it is none).
+    /// The elements as 64-bit floats, in order; large integers lose digits. A complex number is two
+    /// floats, a time the number of its steps (NaN if it is none).
     pub fn to_f64(&self) -> Vec<f64> {
         let mut floats = Vec::with_capacity(self.len() * self.dtype.parts());
         self.each(|element| element.floats(&mut floats));
@@ -118,12 +119,14 @@ impl Tensor {
             .collect()
     }
 
-    /// As nested lists of numbers, truth values or times; a plain value when there are no dimensions, an empty list when there are no
-    /// elements. A complex number is a list of its real and its imaginary part, "not a time" is nothing, and a span of time that is no
-    /// whole number of microseconds is a text such as `1 nanoseconds`.
+    /// As nested lists of numbers, truth values or times; a plain value when there are no
+    /// dimensions, an empty list when there are no elements. A complex number is a list of its real
+    /// and its imaginary part, "not a time" is nothing, and a span of time that is no whole number
+    /// of microseconds is a text such as `1 nanoseconds`.
     ///
-    /// The array itself, as [`Value::Array`], when the lists would outnumber its elements more than four times and be more than 1,024:
-    /// many dimensions of length 1 would let a small array grow without measure.
+    /// The array itself, as [`Value::Array`], when the lists would outnumber its elements more than
+    /// four times and be more than 1,024: many dimensions of length 1 would let a small array grow
+    /// without measure.
     pub fn to_nested(&self) -> Value {
         if self.is_empty() {
             // Lists along the other dimensions could be many more than the data lets one expect.
@@ -172,7 +175,8 @@ impl Tensor {
     }
 }
 
-/// `None` when it does not fit the address space. Zero in one dimension must not hide an absurd length in another.
+/// `None` when it does not fit the address space. Zero in one dimension must not hide an absurd
+/// length in another.
 fn bytes_of(dtype: DType, shape: &[usize]) -> Option<usize> {
     let limit = isize::MAX as usize;
     let sized = shape

@@ -31,8 +31,9 @@ pub struct PythonConfig {
     /// Treatment of an adapter that does not declare itself thread-safe, in workers with several
     /// slots.
     pub thread_safety_checks: ThreadSafetyChecks,
-    /// Whether a worker fails to start if a type hint of its adapter is not checked. `None` to follow
-    /// the variable `SNAKEPIT_STRICT_HINTS`. Without strict hints, the worker's log names such hints.
+    /// Whether a worker fails to start if a type hint of its adapter is not checked. `None` to
+    /// follow the variable `SNAKEPIT_STRICT_HINTS`. Without strict hints, the worker's log names
+    /// such hints.
     pub strict_hints: Option<bool>,
     /// Concurrent calls of one worker on one event loop. `None` for one call per slot. Tools that
     /// are not asynchronous run on threads beside the loop, as many as there are slots.

@@ -1,7 +1,8 @@
 //! Masks secrets in the lines that workers print and in what they say of themselves.
 //!
-//! Best effort, with the rules of `snakepit_bridge/_redact.py`; `docs/security.md` states them. A line may hold other secrets.
-//! Every pattern takes time linear in the line: it comes from anywhere.
+//! Best effort, with the rules of `snakepit_bridge/_redact.py`; `docs/security.md` states them. A
+//! line may hold other secrets. Every pattern takes time linear in the line: it comes from
+//! anywhere.
 
 mod headers;
 mod key_lines;
@@ -35,7 +36,8 @@ pub(crate) fn redact(line: &str) -> Cow<'_, str> {
     redact_start(line, line.len())
 }
 
-/// Returns the first `most` bytes of the line, masked. A secret that crosses the cut is recognised by all of the line.
+/// Returns the first `most` bytes of the line, masked. A secret that crosses the cut is recognised
+/// by all of the line.
 pub(crate) fn redact_start(line: &str, most: usize) -> Cow<'_, str> {
     let most = boundary(line, most);
     let plain = Plain::of(line);

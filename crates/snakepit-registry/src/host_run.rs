@@ -94,8 +94,8 @@ impl HostRun {
         Ok(stream)
     }
 
-    /// Returns the id of the process that listens on a socket of the host, as [`connect`](Self::connect)
-    /// finds it.
+    /// Returns the id of the process that listens on a socket of the host, as
+    /// [`connect`](Self::connect) finds it.
     ///
     /// # Errors
     /// As [`connect`](Self::connect).

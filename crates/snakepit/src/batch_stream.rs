@@ -21,7 +21,8 @@ impl ResultStream<DataFrame> {
     }
 }
 
-/// The record batches of a streaming call whose chunks are data frames. Dropping it cancels the call.
+/// The record batches of a streaming call whose chunks are data frames. Dropping it cancels the
+/// call.
 #[must_use = "a stream does nothing unless it is read"]
 pub struct BatchStream {
     frames: ResultStream<DataFrame>,

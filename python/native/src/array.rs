@@ -100,7 +100,8 @@ fn ours(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Result<(), EncodeError> 
     written.map_err(|error| failed(&error))?
 }
 
-/// An array of `datetime64` or `timedelta64`, of which numpy gives no buffer; nothing if it is none.
+/// An array of `datetime64` or `timedelta64`, of which numpy gives no buffer; nothing if it is
+/// none.
 fn times(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Result<Option<()>, EncodeError> {
     let read = || -> PyResult<Option<(String, bool)>> {
         let dtype = value.getattr("dtype")?;

@@ -50,7 +50,8 @@ impl<'py> Bindings<'py> {
     }
 }
 
-/// Decodes `payload` and fits it to the parameters of `tool`, which takes `context` if it has a parameter for it.
+/// Decodes `payload` and fits it to the parameters of `tool`, which takes `context` if it has a
+/// parameter for it.
 pub(crate) fn bind<'py>(
     py: Python<'py>,
     tool: &Tool,

@@ -15,15 +15,17 @@ use crate::{clock, fork, renewal};
 /// Cancellations that came before their call are remembered, the last so many.
 const REMEMBERED: usize = 256;
 
-/// Calls that were begun are remembered, the last so many, and as many that the host has taken back. It sends only a few ahead, so one that
-/// is not among those begun any more was answered long ago, and the host has read that.
+/// Calls that were begun are remembered, the last so many, and as many that the host has taken
+/// back. It sends only a few ahead, so one that is not among those begun any more was answered long
+/// ago, and the host has read that.
 const BEGUN: usize = 64;
 
 /// The cancellations of a slot.
 #[derive(Debug)]
 pub(crate) struct Cancels {
     state: Mutex<State>,
-    /// The slot's thread is in the tool's own code, the only place where an exception may be raised.
+    /// The slot's thread is in the tool's own code, the only place where an exception may be
+    /// raised.
     inside: AtomicBool,
     /// Another thread has set an exception for the slot's thread.
     pending: AtomicBool,
@@ -67,7 +69,8 @@ impl Cancels {
         }
     }
 
-    /// A call has come: `false` when the host has taken it back in the meantime, and it must not be begun.
+    /// A call has come: `false` when the host has taken it back in the meantime, and it must not be
+    /// begun.
     pub(crate) fn admit(&self, call: u64) -> bool {
         let mut state = self.lock();
         if let Some(place) = state.taken_back.iter().position(|id| *id == call) {
@@ -137,7 +140,8 @@ impl Cancels {
         flag
     }
 
-    /// On the slot's thread: waits for something before the tool begins. A cancellation unparks the thread.
+    /// On the slot's thread: waits for something before the tool begins. A cancellation unparks the
+    /// thread.
     pub(crate) fn waiting<T>(&self, wait: impl FnOnce() -> T) -> T {
         self.set_sleeper(Some(thread::current()));
         let done = wait();
@@ -151,7 +155,8 @@ impl Cancels {
         }
     }
 
-    /// The tool of the running call is about to be reached: what its thread has started is remembered until the call is over.
+    /// The tool of the running call is about to be reached: what its thread has started is
+    /// remembered until the call is over.
     pub(crate) fn remember_offspring(&self, thread: Target) {
         if !self.asks() {
             return;
@@ -162,7 +167,8 @@ impl Cancels {
         }
     }
 
-    /// The running call is over. When it was cancelled the host is told what stopped it, and processes that it orphaned are ended.
+    /// The running call is over. When it was cancelled the host is told what stopped it, and
+    /// processes that it orphaned are ended.
     pub(crate) fn end(&self) {
         let mut state = self.lock();
         let Some(running) = state.running.take() else {
@@ -188,7 +194,8 @@ impl Cancels {
         self.inside.store(true, Ordering::Relaxed);
         let done = code();
         fork::end_child();
-        // Together with `reach`: either that sees that the code is over, or the exception that it sets is seen here.
+        // Together with `reach`: either that sees that the code is over, or the exception that it
+        // sets is seen here.
         self.inside.store(false, Ordering::SeqCst);
         if self.pending.load(Ordering::SeqCst) {
             self.withdraw();
@@ -214,7 +221,8 @@ impl Cancels {
         self.inside(code)
     }
 
-    /// The host cancels a call, and kills the worker `grace` from now unless the call is over; false when this slot does not run it.
+    /// The host cancels a call, and kills the worker `grace` from now unless the call is over;
+    /// false when this slot does not run it.
     pub(crate) fn cancel(&self, call: u64, grace: Duration) -> bool {
         self.lock().cancel(call, grace)
     }
@@ -237,12 +245,14 @@ impl Cancels {
         ladder(&mut self.lock())?.due()
     }
 
-    /// Goes up the ladder, as far as it is time; true when the tool's thread needs a signal. `waits` tells whether it waits in the system.
+    /// Goes up the ladder, as far as it is time; true when the tool's thread needs a signal.
+    /// `waits` tells whether it waits in the system.
     pub(crate) fn climb(&self, waits: impl FnOnce() -> bool) -> bool {
         ladder(&mut self.lock()).is_some_and(|ladder| ladder.climb(clock::now(), waits))
     }
 
-    /// On the slot's thread, in the interpreter: what is to be done with the tool, once, and its call.
+    /// On the slot's thread, in the interpreter: what is to be done with the tool, once, and its
+    /// call.
     pub(crate) fn take(&self) -> Option<(Ask, u64)> {
         if !self.inside.load(Ordering::Relaxed) {
             return None;
@@ -264,7 +274,8 @@ impl Cancels {
         ladder(&mut self.lock()).is_some_and(|ladder| ladder.asks().is_some())
     }
 
-    /// As [`take`](Self::take), on another thread that is attached to the interpreter. An exception is set with `raise` and arrives later.
+    /// As [`take`](Self::take), on another thread that is attached to the interpreter. An exception
+    /// is set with `raise` and arrives later.
     pub(crate) fn reach(&self, raise: impl FnOnce()) -> Option<(Ask, u64)> {
         let mut state = self.lock();
         let running = state.running.as_mut()?;
@@ -280,7 +291,8 @@ impl Cancels {
         }
         let step = ladder.step();
         let again = step == Step::Again;
-        // It waits until the interpreter looks; a second one would hit what cleans up after the first.
+        // It waits until the interpreter looks; a second one would hit what cleans up after the
+        // first.
         if running.sent.is_none_or(|sent| again && sent != step) {
             running.sent = Some(step);
             raise();

@@ -22,7 +22,8 @@ use crate::spec::Spec;
 
 type Checked<'py> = Result<Bound<'py, PyAny>, Mismatch>;
 
-/// The value as the tool gets it. With `exact` nothing is converted that JSON could have carried as what it is.
+/// The value as the tool gets it. With `exact` nothing is converted that JSON could have carried as
+/// what it is.
 pub(crate) fn check<'py>(spec: &Spec, value: Bound<'py, PyAny>, exact: bool) -> Checked<'py> {
     let py = value.py();
     let fits = match spec {

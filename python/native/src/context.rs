@@ -137,7 +137,8 @@ impl Context {
         module.call_method1("request", (slf, op, name, body, timeout))
     }
 
-    /// Send a request whose outcome comes to `port`; returns its number and the seconds that it may take.
+    /// Send a request whose outcome comes to `port`; returns its number and the seconds that it may
+    /// take.
     fn _begin<'py>(
         &self,
         py: Python<'py>,

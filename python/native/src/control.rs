@@ -1,4 +1,5 @@
-//! The control connection: cancel, ping, stacks, profiles, telemetry, and the end of the host. Served by a native thread that never takes the GIL.
+//! The control connection: cancel, ping, stacks, profiles, telemetry, and the end of the host.
+//! Served by a native thread that never takes the GIL.
 
 use std::io::{self, Read as _};
 use std::os::unix::net::UnixStream;
@@ -24,7 +25,8 @@ const HEAD: usize = 256;
 /// Time that a cancelled tool has when the host does not say.
 const DEFAULT_GRACE: Duration = Duration::from_secs(5);
 
-/// Starts the thread. When the connection ends a dependent process ends with it, whatever Python is doing.
+/// Starts the thread. When the connection ends a dependent process ends with it, whatever Python is
+/// doing.
 pub(crate) fn start(
     stream: UnixStream,
     reports: Arc<Reports>,
@@ -126,8 +128,8 @@ fn pong(number: u64, held: Option<Duration>) -> Vec<u8> {
 /// Ends the process at once, with the children that are still in its group when it leads one.
 #[expect(unsafe_code, reason = "there is no safe `_exit` and `kill`")]
 pub(crate) fn die() -> ! {
-    // SAFETY: these calls take no pointers and are safe from any thread; `_exit` runs no destructors, which is the point: the GIL may
-    // be held by code that never returns.
+    // SAFETY: these calls take no pointers and are safe from any thread; `_exit` runs no
+    // destructors, which is the point: the GIL may be held by code that never returns.
     unsafe {
         if libc::getpgrp() == libc::getpid() {
             libc::kill(0, libc::SIGKILL);

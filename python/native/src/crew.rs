@@ -1,6 +1,7 @@
 //! Several slots: each on a Python thread of its own, while the main thread waits for them.
 //!
-//! The main thread stays free for what only it can do: it runs Python's signal handlers, and reaches into tools that are cancelled.
+//! The main thread stays free for what only it can do: it runs Python's signal handlers, and
+//! reaches into tools that are cancelled.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -74,7 +75,8 @@ impl Drop for Over<'_> {
     }
 }
 
-/// Serves on one thread for each slot until all were told to stop; earlier when one of them cannot go on.
+/// Serves on one thread for each slot until all were told to stop; earlier when one of them cannot
+/// go on.
 pub(crate) fn serve_all(
     py: Python<'_>,
     readers: Vec<Reader>,

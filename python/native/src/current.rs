@@ -26,7 +26,8 @@ static VARIABLE: PyOnceLock<Variable> = PyOnceLock::new();
 /// The variable of contexts with the innermost span that Python code has opened.
 static SPAN: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
-/// A variable of contexts, and its methods: looking them up at each call would cost more than calling them.
+/// A variable of contexts, and its methods: looking them up at each call would cost more than
+/// calling them.
 struct Variable {
     get: Py<PyAny>,
     set: Py<PyAny>,
@@ -56,7 +57,8 @@ impl Drop for Here {
     }
 }
 
-/// The context of this thread belongs to a call, and so do those that are copied from it, until this is dropped.
+/// The context of this thread belongs to a call, and so do those that are copied from it, until
+/// this is dropped.
 #[derive(Debug)]
 #[must_use = "the context is as before when this is dropped"]
 pub(crate) struct InContext<'py> {
@@ -82,8 +84,8 @@ impl Drop for InContext<'_> {
     }
 }
 
-/// The call that the code which runs now belongs to. A context goes before the thread: a task that an earlier call has left behind stays
-/// that call's.
+/// The call that the code which runs now belongs to. A context goes before the thread: a task that
+/// an earlier call has left behind stays that call's.
 pub(crate) fn running(py: Python<'_>) -> PyResult<Option<Running>> {
     if let Some(variable) = VARIABLE.get(py) {
         let mark = variable.get.bind(py).call0()?;
@@ -94,8 +96,8 @@ pub(crate) fn running(py: Python<'_>) -> PyResult<Option<Running>> {
     Ok(HERE.with_borrow(Clone::clone))
 }
 
-/// The span in which the code which runs now asks the host: the innermost of Python code, else the worker's span of the call. Empty if there
-/// is none.
+/// The span in which the code which runs now asks the host: the innermost of Python code, else the
+/// worker's span of the call. Empty if there is none.
 pub(crate) fn span(py: Python<'_>) -> PyResult<Vec<u8>> {
     let own = span_variable(py)?.call_method0("get")?;
     if let Ok(own) = own.extract::<Vec<u8>>() {
@@ -120,7 +122,8 @@ fn variable(py: Python<'_>) -> PyResult<&Variable> {
     })
 }
 
-/// A `ContextVar` whose value is 25 bytes or `None`: Python code that opens a span puts its context there.
+/// A `ContextVar` whose value is 25 bytes or `None`: Python code that opens a span puts its context
+/// there.
 pub(crate) fn span_variable(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
     let made = SPAN.get_or_try_init(py, || new_variable(py, "snakepit_span"));
     made.map(|variable| variable.bind(py))

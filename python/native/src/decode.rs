@@ -240,8 +240,8 @@ fn extension<'py>(
     })
 }
 
-/// `fromisoformat` of a class of `datetime`. Python 3.10 knows neither the suffix `Z` nor other fractions than of 3 and 6 digits; later
-/// ones drop digits after the sixth, which is refused here.
+/// `fromisoformat` of a class of `datetime`. Python 3.10 knows neither the suffix `Z` nor other
+/// fractions than of 3 and 6 digits; later ones drop digits after the sixth, which is refused here.
 pub(crate) fn from_iso<'py>(
     kind: &kinds::Kind,
     py: Python<'py>,
@@ -263,7 +263,8 @@ pub(crate) fn from_iso<'py>(
     class.call_method1("fromisoformat", (text,))
 }
 
-/// The text with a fraction of six digits, if it has one; `None` if digits other than zeros would be lost.
+/// The text with a fraction of six digits, if it has one; `None` if digits other than zeros would
+/// be lost.
 fn micros(text: &str) -> Option<String> {
     let Some((whole, rest)) = text.split_once(['.', ',']) else {
         return Some(text.to_owned());

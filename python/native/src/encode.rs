@@ -217,7 +217,8 @@ fn map(dict: &Bound<'_, PyDict>, out: &mut Vec<u8>, depth: usize) -> Result<(), 
     }
 }
 
-/// A subclass of `dict`, in the order in which its `items()` are: that of an `OrderedDict` is not the order of the dictionary in it.
+/// A subclass of `dict`, in the order in which its `items()` are: that of an `OrderedDict` is not
+/// the order of the dictionary in it.
 fn ordered(dict: &Bound<'_, PyDict>, out: &mut Vec<u8>, depth: usize) -> Result<(), EncodeError> {
     let depth = deeper(depth)?;
     let items = dict.call_method0("items").and_then(|items| {
@@ -269,8 +270,9 @@ fn key(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Result<(), 
     }
 }
 
-/// A key that is no text, as nearly all keys are, or an item of a set: apart, so that maps with texts do not pay for it. An array becomes
-/// a tuple at the other end; what else is sent as a container would be another key there, or none.
+/// A key that is no text, as nearly all keys are, or an item of a set: apart, so that maps with
+/// texts do not pay for it. An array becomes a tuple at the other end; what else is sent as a
+/// container would be another key there, or none.
 #[inline(never)]
 fn hashable(
     value: &Bound<'_, PyAny>,

@@ -1,8 +1,9 @@
 //! A process forked by user code never speaks for its worker, whatever code it returns into.
 //!
-//! The kernel gives the copy the connections of the worker. Three layers keep it silent: an `atfork` handler replaces its connections by
-//! dead ones before user code goes on, the runtime ends the copy as soon as the tool's code has returned, and an event loop ends it
-//! before another task gets its turn (`snakepit_bridge/_aio.py`).
+//! The kernel gives the copy the connections of the worker. Three layers keep it silent: an
+//! `atfork` handler replaces its connections by dead ones before user code goes on, the runtime
+//! ends the copy as soon as the tool's code has returned, and an event loop ends it before another
+//! task gets its turn (`snakepit_bridge/_aio.py`).
 #![expect(unsafe_code, reason = "pthread_atfork, dup2 and _exit")]
 
 use std::io::{self, Write as _};
@@ -28,8 +29,8 @@ extern "C" fn mute() {
     let dead = DEAD.load(Ordering::Relaxed);
     let count = COUNT.load(Ordering::Relaxed).min(MAX_CONNECTIONS);
     for connection in &CONNECTIONS[..count] {
-        // SAFETY: it takes numbers, and is allowed in the child of a process with several threads. The descriptors stay open, so that
-        // their numbers do not become those of other files.
+        // SAFETY: it takes numbers, and is allowed in the child of a process with several threads.
+        // The descriptors stay open, so that their numbers do not become those of other files.
         unsafe { libc::dup3(dead, connection.load(Ordering::Relaxed), libc::O_CLOEXEC) };
     }
 }
@@ -38,7 +39,8 @@ extern "C" fn mute() {
 pub(crate) fn watch() -> io::Result<()> {
     let (dead, _closed) = UnixStream::pair()?;
     DEAD.store(dead.into_raw_fd(), Ordering::Relaxed);
-    // SAFETY: `mute` uses atomics and system calls, which is allowed in the child of a process with several threads.
+    // SAFETY: `mute` uses atomics and system calls, which is allowed in the child of a process with
+    // several threads.
     match unsafe { libc::pthread_atfork(None, None, Some(mute)) } {
         0 => Ok(()),
         code => Err(io::Error::from_raw_os_error(code)),

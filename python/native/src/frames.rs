@@ -1,4 +1,5 @@
-//! Data frames: Arrow IPC streams, which `snakepit_bridge._frames` writes and reads with the library at hand.
+//! Data frames: Arrow IPC streams, which `snakepit_bridge._frames` writes and reads with the
+//! library at hand.
 
 mod ipc;
 mod region;
@@ -21,7 +22,8 @@ const VERSION: u8 = 1;
 /// Version, kind, number of bytes of padding.
 const FIXED: usize = 3;
 
-/// The stream begins at a multiple of this in its payload, so that the host can read it without a copy.
+/// The stream begins at a multiple of this in its payload, so that the host can read it without a
+/// copy.
 const ALIGNMENT: usize = 64;
 
 /// A stream of this size is sent from where it is, if it is the whole result.
@@ -78,7 +80,8 @@ pub(crate) fn encode(
     Ok(true)
 }
 
-/// Runs `encode` of a whole result; the bytes of a large frame are returned beside what was encoded, and follow it.
+/// Runs `encode` of a whole result; the bytes of a large frame are returned beside what was
+/// encoded, and follow it.
 pub(crate) fn with_tail<T>(encode: impl FnOnce() -> T) -> (T, Option<Tail>) {
     wanted::with_tail(encode)
 }
@@ -144,7 +147,8 @@ fn read(block: &[u8]) -> Result<(u8, &[u8]), &'static str> {
     Ok((kind, stream.ok_or("its header is cut short")?))
 }
 
-/// Makes an object of a class of frames from another frame, from records or from columns; `None` if the value is nothing like it.
+/// Makes an object of a class of frames from another frame, from records or from columns; `None` if
+/// the value is nothing like it.
 ///
 /// # Errors
 /// Why it cannot be made.

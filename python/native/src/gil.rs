@@ -1,7 +1,8 @@
 //! Whether the interpreter runs without the GIL, and which import has switched it on.
 //!
-//! A free-threaded interpreter starts without the GIL. An extension module that does not declare that it can do without switches it on for
-//! the rest of the process, and the slots of the worker take turns from then on. The host is told once, with the name of the module.
+//! A free-threaded interpreter starts without the GIL. An extension module that does not declare
+//! that it can do without switches it on for the rest of the process, and the slots of the worker
+//! take turns from then on. The host is told once, with the name of the module.
 
 use std::sync::{Arc, OnceLock};
 

@@ -12,12 +12,15 @@ use crate::socket;
 /// Linux's `F_GETSIG`, which libc does not name everywhere.
 const F_GETSIG: libc::c_int = 11;
 
-/// Holds the kernel to its promise that this process dies with its host. Called once, before user code runs.
+/// Holds the kernel to its promise that this process dies with its host. Called once, before user
+/// code runs.
 ///
-/// The host has armed the pipe at descriptor 0: when the host's end closes, the kernel kills the process group. That holds as long as a
-/// copy of the descriptor is open, so one is kept out of the reach of code that reads or closes its standard input.
+/// The host has armed the pipe at descriptor 0: when the host's end closes, the kernel kills the
+/// process group. That holds as long as a copy of the descriptor is open, so one is kept out of the
+/// reach of code that reads or closes its standard input.
 ///
-/// The process of the host itself is held as well: a copy of it that somebody has forked may hold the host's ends of the connections.
+/// The process of the host itself is held as well: a copy of it that somebody has forked may hold
+/// the host's ends of the connections.
 ///
 /// # Errors
 /// The host is gone already.
@@ -31,8 +34,9 @@ pub(crate) fn bind() -> Result<(), &'static str> {
         // A host that starts workers in another way promises nothing.
         return Ok(());
     };
-    // Held before its number is compared: from then on the descriptor means the parent of this process or nobody.
-    // SAFETY: it takes two numbers and makes a descriptor that nothing else owns.
+    // Held before its number is compared: from then on the descriptor means the parent of this
+    // process or nobody. SAFETY: it takes two numbers and makes a descriptor that nothing else
+    // owns.
     let held = unsafe { libc::syscall(libc::SYS_pidfd_open, host, 0) };
     let held = libc::c_int::try_from(held).ok().filter(|&fd| fd >= 0);
     // SAFETY: the kernel has just made it.
@@ -46,14 +50,15 @@ pub(crate) fn bind() -> Result<(), &'static str> {
     if is_pipe(0) {
         // SAFETY: both calls take numbers and change nothing but a setting of this process.
         unsafe {
-            // The second layer, only where the first is missing: it would kill this process alone and first, and with its last
-            // descriptor of the pipe goes the signal to the rest of the group. All workers are started by a thread of the host
-            // that never ends.
+            // The second layer, only where the first is missing: it would kill this process alone
+            // and first, and with its last descriptor of the pipe goes the signal to the rest of
+            // the group. All workers are started by a thread of the host that never ends.
             if libc::fcntl(0, F_GETSIG) != libc::SIGKILL {
                 libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
             } else {
-                // Wakes a process that is stopped, so that its own thread can see what has happened where the kernel's signal does not
-                // come: when a copy of the host holds the other end of the pipe.
+                // Wakes a process that is stopped, so that its own thread can see what has happened
+                // where the kernel's signal does not come: when a copy of the host holds the other
+                // end of the pipe.
                 libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGCONT);
             }
         }
@@ -84,7 +89,8 @@ pub(crate) struct Ready {
 }
 
 impl Tied<'_> {
-    /// Waits until the connection can be read; false when that takes longer than `patience`, or a signal came.
+    /// Waits until the connection can be read; false when that takes longer than `patience`, or a
+    /// signal came.
     ///
     /// # Errors
     /// The host has ended, or the system refuses.
@@ -92,7 +98,8 @@ impl Tied<'_> {
         self.wait(patience, None, false).map(|ready| ready.input)
     }
 
-    /// Waits until the connection can be read, a bell rings or, if that is wanted, the connection has room.
+    /// Waits until the connection can be read, a bell rings or, if that is wanted, the connection
+    /// has room.
     ///
     /// # Errors
     /// The host has ended, or the system refuses.
@@ -129,13 +136,15 @@ impl io::Read for Tied<'_> {
     }
 }
 
-/// Moves the pipe to a high descriptor that children do not get; code that reads its standard input finds it empty.
+/// Moves the pipe to a high descriptor that children do not get; code that reads its standard input
+/// finds it empty.
 #[expect(unsafe_code, reason = "there is no safe `fcntl` and `dup2`")]
 fn keep_pipe() {
     const NULL: &CStr = c"/dev/null";
     /// Above what programs use by number.
     const HIGH: libc::c_int = 100;
-    // SAFETY: the path is a string with an end; the descriptors are our own. The copy is never closed, which is its purpose.
+    // SAFETY: the path is a string with an end; the descriptors are our own. The copy is never
+    // closed, which is its purpose.
     unsafe {
         let copy = libc::fcntl(0, libc::F_DUPFD_CLOEXEC, HIGH);
         if copy < 0 {
@@ -153,7 +162,8 @@ fn keep_pipe() {
 /// Nobody reads the output any more. What is printed from now on goes nowhere, instead of failing.
 #[expect(unsafe_code, reason = "there is no safe `dup2`")]
 pub(crate) fn silence() {
-    // SAFETY: the path is a string with an end; the standard descriptors are replaced by one of the same kind, and never closed.
+    // SAFETY: the path is a string with an end; the standard descriptors are replaced by one of the
+    // same kind, and never closed.
     unsafe {
         let null = libc::open(c"/dev/null".as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
         if null >= 0 {

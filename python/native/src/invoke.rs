@@ -13,7 +13,8 @@ use crate::serve::SlotRuntime;
 use crate::telemetry;
 use crate::tool::Tool;
 
-/// Decodes the arguments and calls the tool's function, up to its first await where it is asynchronous. The context stays set.
+/// Decodes the arguments and calls the tool's function, up to its first await where it is
+/// asynchronous. The context stays set.
 pub(crate) fn begin<'py>(
     py: Python<'py>,
     runtime: &SlotRuntime,

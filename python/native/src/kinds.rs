@@ -1,5 +1,5 @@
-//! Python types beyond the builtins. They are imported only when a value of theirs is met, so that a worker does not pay for `datetime`
-//! or `decimal` unless its tools use them.
+//! Python types beyond the builtins. They are imported only when a value of theirs is met, so that
+//! a worker does not pay for `datetime` or `decimal` unless its tools use them.
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;

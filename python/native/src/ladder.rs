@@ -1,4 +1,5 @@
-//! The ladder: which step a cancelled call is at, and when the next one comes. No clock, no signals: the caller has both.
+//! The ladder: which step a cancelled call is at, and when the next one comes. No clock, no
+//! signals: the caller has both.
 
 use std::time::{Duration, Instant};
 
@@ -82,7 +83,8 @@ impl Ladder {
         self.due
     }
 
-    /// Time has passed; true when the tool's thread needs a signal to look. `waits` tells whether it waits in the system.
+    /// Time has passed; true when the tool's thread needs a signal to look. `waits` tells whether
+    /// it waits in the system.
     pub(crate) fn climb(&mut self, now: Instant, waits: impl FnOnce() -> bool) -> bool {
         if self.due.is_none_or(|due| due > now) {
             return false;
@@ -101,7 +103,8 @@ impl Ladder {
             Step::Flag if self.reach.task => {
                 self.enter(Step::Task, Ask::CancelTask, now + bound(self.grace))
             }
-            // A signal between the interpreter's look and the system call is lost: once more, until it arrives.
+            // A signal between the interpreter's look and the system call is lost: once more, until
+            // it arrives.
             Step::Flag | Step::Task | Step::Exception | Step::Interrupt => {
                 let step = if waits() {
                     Step::Interrupt
@@ -176,7 +179,8 @@ impl Ladder {
         }
     }
 
-    /// The tool's own code is over and what it left is closed, without an exception in its midst as long as there is time.
+    /// The tool's own code is over and what it left is closed, without an exception in its midst as
+    /// long as there is time.
     pub(crate) const fn closing(&mut self) {
         if self.arrived.is_none() {
             self.arrived = Some(Step::Flag);
@@ -208,7 +212,8 @@ mod tests {
 
     const GRACE: Duration = Duration::from_secs(5);
 
-    /// Climbs to the end; the times in milliseconds at which steps begin, the tool looking only at the first `looks` signals.
+    /// Climbs to the end; the times in milliseconds at which steps begin, the tool looking only at
+    /// the first `looks` signals.
     fn way(reach: Reach, waits: bool, mut looks: usize) -> Vec<(u128, Step)> {
         let start = clock::now();
         let mut ladder = Ladder::new(start, GRACE, reach);

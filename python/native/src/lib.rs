@@ -1,9 +1,10 @@
 //! The worker runtime: the extension module `snakepit_bridge._native`.
 //!
-//! A worker dials home, describes its tools and serves calls. A slot is a Python thread and a connection: it reads a frame, runs the
-//! tool and writes the answer, with no other thread in between. The only slot is the main thread; several have threads of their own. One
-//! native thread serves the control connection and never takes the GIL; another one takes it for an instant when the host asks for a
-//! sign of life, so that the answer can tell how long it was held.
+//! A worker dials home, describes its tools and serves calls. A slot is a Python thread and a
+//! connection: it reads a frame, runs the tool and writes the answer, with no other thread in
+//! between. The only slot is the main thread; several have threads of their own. One native thread
+//! serves the control connection and never takes the GIL; another one takes it for an instant when
+//! the host asks for a sign of life, so that the answer can tell how long it was held.
 //! `proto/README.md` is the protocol, `docs/values.md` the mapping of values.
 
 mod array;

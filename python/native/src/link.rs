@@ -1,8 +1,9 @@
 //! The slot connection as the threads of one call share it.
 //!
-//! One thread at a time reads: whoever waits for an answer takes the reader if nobody has it, hands the others theirs, and puts it back
-//! when it has its own. The slot's own thread lends the reader out while a tool runs that knows its context, and takes it back before
-//! all others when the tool is over. Nothing here needs the interpreter.
+//! One thread at a time reads: whoever waits for an answer takes the reader if nobody has it, hands
+//! the others theirs, and puts it back when it has its own. The slot's own thread lends the reader
+//! out while a tool runs that knows its context, and takes it back before all others when the tool
+//! is over. Nothing here needs the interpreter.
 
 mod of_loop;
 mod state;
@@ -42,7 +43,7 @@ pub(crate) struct Link {
 /// How the answers of the host come.
 #[derive(Debug)]
 enum Way {
-    /// The threads of the call read the connection themselves; the bell ends the wait of the one that reads.
+    /// The threads of the call read the connection; the bell ends the wait of the reading one.
     Own { socket: RawFd, bell: Wake },
     /// An event loop reads the connection, on this thread, for many calls.
     Loop(ThreadId),
@@ -124,7 +125,8 @@ impl Link {
         state.in_flight = 0;
     }
 
-    /// The call is over: its requests fail. The slot's thread has its reader again, unless another thread reads just now.
+    /// The call is over: its requests fail. The slot's thread has its reader again, unless another
+    /// thread reads just now.
     pub(crate) fn end_call(&self) -> Option<Box<Reader>> {
         let mut state = self.lock();
         state.call = 0;
@@ -162,7 +164,8 @@ impl Link {
         }
     }
 
-    /// Takes a number for a request of `call`, and says whether it may be sent at once; else it goes to [`Self::queue`].
+    /// Takes a number for a request of `call`, and says whether it may be sent at once; else it
+    /// goes to [`Self::queue`].
     pub(crate) fn open(
         &self,
         call: u64,
@@ -209,7 +212,7 @@ impl Link {
         None
     }
 
-    /// Nobody waits for this request any more. True when its call still runs: the host should be told.
+    /// Forgets a request without waiters. True if its call still runs: the host must learn of it.
     pub(crate) fn give_up(&self, number: u64) -> bool {
         let mut state = self.lock();
         state.forget(number);
@@ -348,7 +351,8 @@ impl Link {
         }
     }
 
-    /// Hands an answer to whoever waits for it, and sends a request that waited for room. The reader's own is returned.
+    /// Hands an answer to whoever waits for it, and sends a request that waited for room. The
+    /// reader's own is returned.
     fn answered(
         &self,
         header: Header,

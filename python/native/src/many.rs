@@ -15,13 +15,15 @@ use crate::reply::{check_size, encode_result};
 use crate::serve::SlotRuntime;
 use crate::tool::Tool;
 
-/// A result that took longer than this is sent at once: gathering it saves nothing, and only delays.
+/// A result that took longer than this is sent at once: gathering it saves nothing, and only
+/// delays.
 const SLOW: Duration = Duration::from_micros(20);
 
 /// Status of an item, and the length that follows it.
 const ITEM_HEAD: usize = 1 + 4;
 
-/// Runs every item; with an unknown tool every item fails alike. The error is that of the connection.
+/// Runs every item; with an unknown tool every item fails alike. The error is that of the
+/// connection.
 pub(crate) fn run(
     py: Python<'_>,
     outbox: &Outbox,

@@ -99,7 +99,8 @@ impl<'a> Scanner<'a> {
         })
     }
 
-    /// A container cannot have more items than bytes are left: its length is checked before memory is taken for it.
+    /// A container cannot have more items than bytes are left: its length is checked before memory
+    /// is taken for it.
     fn items(&self, count: usize, bytes_each: usize) -> Result<usize, Malformed> {
         if count > (self.data.len() - self.at) / bytes_each {
             return Err(self.malformed("a container claims more items than there are bytes"));
@@ -112,7 +113,8 @@ impl<'a> Scanner<'a> {
         Ok(Token::Ext(kind, self.take(length)?))
     }
 
-    /// Takes the mark of a set, if it is what follows the header of a list of `count` items; the number of the other items.
+    /// Takes the mark of a set, if it is what follows the header of a list of `count` items; the
+    /// number of the other items.
     pub(crate) fn set(&mut self, count: usize) -> Option<usize> {
         const MARK: [u8; 3] = [0xc7, 0, ext::SET as u8];
         // Most lists do not begin with an extension.
@@ -258,7 +260,8 @@ fn int(out: &mut Vec<u8>, value: i64) {
     }
 }
 
-/// A marker with a length in 0, 1, 2 or 4 bytes. Lengths of 4 GiB and more do not occur: payloads are limited below that.
+/// A marker with a length in 0, 1, 2 or 4 bytes. Lengths of 4 GiB and more do not occur: payloads
+/// are limited below that.
 fn sized(out: &mut Vec<u8>, length: usize, fixed: Option<(u8, usize)>, byte: Option<u8>, two: u8) {
     match (fixed, byte) {
         (Some((marker, below)), _) if length < below => out.push(marker | length as u8),

@@ -1,4 +1,5 @@
-//! What only the interpreter knows, which may be out of reach: the names of threads, and where tasks of event loops wait.
+//! What only the interpreter knows, which may be out of reach: the names of threads, and where
+//! tasks of event loops wait.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -31,7 +32,8 @@ pub(crate) struct Task {
     pub(crate) frames: Frames,
 }
 
-/// Threads by the number that Python knows them by, as they were when the interpreter was last asked.
+/// Threads by the number that Python knows them by, as they were when the interpreter was last
+/// asked.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
     state: Mutex<State>,
@@ -49,12 +51,14 @@ struct State {
 }
 
 impl Names {
-    /// Asks the interpreter for the names of threads, for at most `patience`; then what was known before has to do.
+    /// Asks the interpreter for the names of threads, for at most `patience`; then what was known
+    /// before has to do.
     pub(crate) fn look(self: &Arc<Self>, patience: Duration) -> HashMap<u64, Named> {
         self.look_at_tasks(patience).0
     }
 
-    /// Asks for the names of threads and for the tasks. There are no tasks if the interpreter does not answer in time.
+    /// Asks for the names of threads and for the tasks. There are no tasks if the interpreter does
+    /// not answer in time.
     pub(crate) fn look_at_tasks(
         self: &Arc<Self>,
         patience: Duration,

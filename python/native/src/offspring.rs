@@ -1,9 +1,10 @@
 //! What a cancelled tool has started, down to the last descendant.
 //!
-//! A library that is interrupted while it waits for a child kills that child and nothing else, as `subprocess.run` does. When the child is a
-//! shell, what the shell has started would go on without anybody who waits for it: processes whose parents die of the cancellation end as
-//! well. A task of an event loop that is cancelled while it waits for a program leaves the program alone: there, the programs that the call
-//! has started end with it.
+//! A library that is interrupted while it waits for a child kills that child and nothing else, as
+//! `subprocess.run` does. When the child is a shell, what the shell has started would go on without
+//! anybody who waits for it: processes whose parents die of the cancellation end as well. A task of
+//! an event loop that is cancelled while it waits for a program leaves the program alone: there,
+//! the programs that the call has started end with it.
 #![expect(unsafe_code, reason = "pidfds have no safe interface in libc")]
 
 use std::fs;
@@ -87,8 +88,9 @@ impl Offspring {
         self.end(|_| false);
     }
 
-    /// Kills the programs that this process has started, those whose parent has ended since, and what descends from them. A program
-    /// that leads a group of its own is to outlive what has started it, and a copy of this process is none.
+    /// Kills the programs that this process has started, those whose parent has ended since, and
+    /// what descends from them. A program that leads a group of its own is to outlive what has
+    /// started it, and a copy of this process is none.
     pub(crate) fn end_programs(mut self) {
         self.look();
         let (me, group) = (me(), group());

@@ -108,8 +108,8 @@ impl Outbox {
         self.flush_locked(py, state, body[1])
     }
 
-    /// Writes one frame whose body may be large, and all that was gathered before it. Where many calls share the connection, a large body
-    /// is not copied, and nobody waits for it.
+    /// Writes one frame whose body may be large, and all that was gathered before it. Where many
+    /// calls share the connection, a large body is not copied, and nobody waits for it.
     pub(crate) fn send_body(
         &self,
         py: Python<'_>,
@@ -131,7 +131,8 @@ impl Outbox {
         }
     }
 
-    /// Adds a small frame that may wait for the next one; the flusher sees to it that it does not wait long.
+    /// Adds a small frame that may wait for the next one; the flusher sees to it that it does not
+    /// wait long.
     pub(crate) fn gather(&self, py: Python<'_>, header: Header, body: &[u8]) -> PyResult<()> {
         let mut state = self.begin(py, header.call)?;
         state.seal();
@@ -164,7 +165,8 @@ impl Outbox {
         self.linger(py, state)
     }
 
-    /// Marks the open frame as the last of its call and writes it; with a head, or without an open frame, that is an empty one.
+    /// Marks the open frame as the last of its call and writes it; with a head, or without an open
+    /// frame, that is an empty one.
     pub(crate) fn finish_items(&self, py: Python<'_>, header: Header, head: &[u8]) -> PyResult<()> {
         let mut state = self.begin(py, header.call)?;
         match state.open {
@@ -181,8 +183,8 @@ impl Outbox {
         self.flush_locked(py, state, &[])
     }
 
-    /// Writes a frame, blocking, from a thread that is not attached to the interpreter. Where many calls share the connection, nobody
-    /// waits for a large body.
+    /// Writes a frame, blocking, from a thread that is not attached to the interpreter. Where many
+    /// calls share the connection, nobody waits for a large body.
     pub(crate) fn send_detached(&self, frame: Frame) -> io::Result<()> {
         let Frame { header, head, body } = frame;
         let mut state = self.shared.lock();
@@ -245,7 +247,8 @@ impl Outbox {
         state.seal();
         state.since = None;
         let mut parts = [state.bytes.as_slice(), tail];
-        // The socket has room as a rule; giving up the GIL for such a short write would cost more than the write.
+        // The socket has room as a rule; giving up the GIL for such a short write would cost more
+        // than the write.
         while !(parts[0].is_empty() && parts[1].is_empty()) {
             let fd = match &self.shared.to {
                 To::Socket(fd) => fd,
@@ -272,7 +275,8 @@ impl Outbox {
     /// The lock, to add a frame of this call.
     fn begin(&self, py: Python<'_>, call: u64) -> PyResult<MutexGuard<'_, State>> {
         let mut state = self.lock(py);
-        // Frames of a call that shares the connection may have to wait for another one of that call, and nobody else does then.
+        // Frames of a call that shares the connection may have to wait for another one of that
+        // call, and nobody else does then.
         if let To::Outlet(outlet) = &self.shared.to
             && state.call != call
         {
@@ -282,7 +286,8 @@ impl Outbox {
         Ok(state)
     }
 
-    /// The lock. The flusher may hold it in a write that blocks, so the GIL is not kept while waiting for it.
+    /// The lock. The flusher may hold it in a write that blocks, so the GIL is not kept while
+    /// waiting for it.
     fn lock(&self, py: Python<'_>) -> MutexGuard<'_, State> {
         fork::end_child();
         match self.shared.state.try_lock() {
@@ -336,7 +341,8 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes gathered bytes that have waited long enough: the tool may be busy with its next item for hours.
+    /// Writes gathered bytes that have waited long enough: the tool may be busy with its next item
+    /// for hours.
     fn watch(&self) {
         let mut idle = 0;
         let mut state = self.lock();

@@ -31,7 +31,8 @@ impl Port {
 
 #[pymethods]
 impl Port {
-    /// Descriptors to watch: when the first can be read, `pump`, if there is one; when the second can be read, `take`.
+    /// Descriptors to watch: when the first can be read, `pump`, if there is one; when the second
+    /// can be read, `take`.
     fn descriptors(&self) -> (Option<i32>, i32) {
         (self.link.socket(), self.port.wake.fd())
     }

@@ -8,7 +8,8 @@ use pyo3::prelude::*;
 
 use crate::clock;
 
-/// A thread that takes the interpreter's lock for an instant whenever it is asked to. It starts with the first question.
+/// A thread that takes the interpreter's lock for an instant whenever it is asked to. It starts
+/// with the first question.
 #[derive(Debug, Default)]
 pub(crate) struct Probe {
     shared: Arc<Shared>,
@@ -29,7 +30,8 @@ struct State {
 }
 
 impl Probe {
-    /// How long the thread has been waiting for the lock; nothing when it does not wait, and then it is asked again. It never waits itself.
+    /// How long the thread has been waiting for the lock; nothing when it does not wait, and then
+    /// it is asked again. It never waits itself.
     pub(crate) fn held(&self) -> Option<Duration> {
         let mut thread = lock(&self.thread);
         let mut state = lock(&self.shared.state);
@@ -41,7 +43,8 @@ impl Probe {
         }
         if thread.is_none() {
             let shared = Arc::clone(&self.shared);
-            // Without the thread nothing can be said of the interpreter; the sign of life is the same.
+            // Without the thread nothing can be said of the interpreter; the sign of life is the
+            // same.
             *thread = start(shared).ok();
         }
         if thread.is_some() {
@@ -51,7 +54,8 @@ impl Probe {
         None
     }
 
-    /// Ends the thread before the interpreter ends: a thread that asks for the lock of an interpreter that is gone has no way back.
+    /// Ends the thread before the interpreter ends: a thread that asks for the lock of an
+    /// interpreter that is gone has no way back.
     pub(crate) fn stop(&self, py: Python<'_>) {
         lock(&self.shared.state).stopped = true;
         self.shared.changed.notify_one();

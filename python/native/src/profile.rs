@@ -1,7 +1,8 @@
 //! The profiler: samples the stacks of all Python threads of this process, whatever they do.
 //!
-//! A native thread reads them out of the process's own memory ([`snakepit_walker`]): without the GIL, a signal or a pause, also while C
-//! code holds the GIL. Before anything is believed, [`check`] compares a stack with what the interpreter says of it.
+//! A native thread reads them out of the process's own memory ([`snakepit_walker`]): without the
+//! GIL, a signal or a pause, also while C code holds the GIL. Before anything is believed,
+//! [`check`] compares a stack with what the interpreter says of it.
 
 mod check;
 mod cpu;

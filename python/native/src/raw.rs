@@ -9,16 +9,18 @@ use pyo3::prelude::*;
 use pyo3::sync::critical_section::with_critical_section;
 use pyo3::types::PyDict;
 
-/// The next entry of a dictionary from `position` on, which is 0 at first. PyO3's iterator panics when the dictionary changes between two
-/// steps; this one goes on, and the caller counts. Without the GIL the dictionary is locked for the step, since another thread may change it.
+/// The next entry of a dictionary from `position` on, which is 0 at first. PyO3's iterator panics
+/// when the dictionary changes between two steps; this one goes on, and the caller counts. Without
+/// the GIL the dictionary is locked for the step, since another thread may change it.
 pub(crate) fn dict_next<'py>(
     dict: &Bound<'py, PyDict>,
     position: &mut ffi::Py_ssize_t,
 ) -> Option<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
     with_critical_section(dict.as_any(), || {
         let (mut key, mut value) = (std::ptr::null_mut(), std::ptr::null_mut());
-        // SAFETY: the dictionary is alive, locked, and this thread is attached. Key and value are borrowed, and get references of their
-        // own before anything else runs. The position is checked by `PyDict_Next` against the entries that there are now.
+        // SAFETY: the dictionary is alive, locked, and this thread is attached. Key and value are
+        // borrowed, and get references of their own before anything else runs. The position is
+        // checked by `PyDict_Next` against the entries that there are now.
         unsafe {
             if ffi::PyDict_Next(dict.as_ptr(), position, &raw mut key, &raw mut value) == 0 {
                 return None;
@@ -42,7 +44,8 @@ pub(crate) struct View<'a> {
     pub(crate) data: &'a [u8],
 }
 
-/// The struct of the buffer protocol: the same in every CPython, but only since 3.11 a part of the stable interface.
+/// The struct of the buffer protocol: the same in every CPython, but only since 3.11 a part of the
+/// stable interface.
 #[repr(C)]
 struct Buffer {
     buf: *mut c_void,
@@ -79,14 +82,15 @@ pub(crate) fn with_buffer<T>(
     impl Drop for Held<'_, '_> {
         fn drop(&mut self) {
             with_critical_section(self.1, || {
-                // SAFETY: the buffer was filled in by `PyObject_GetBuffer`, and is let go once, by an attached thread.
+                // SAFETY: the buffer was filled in by `PyObject_GetBuffer`, and is let go once, by
+                // an attached thread.
                 unsafe { PyBuffer_Release(&raw mut self.0) }
             });
         }
     }
     let mut buffer = MaybeUninit::<Buffer>::uninit();
-    // Without the GIL the object is locked: `array.array` counts its views in a plain number, and two slots may send the same one.
-    // SAFETY: the object is alive and this thread is attached.
+    // Without the GIL the object is locked: `array.array` counts its views in a plain number, and
+    // two slots may send the same one. SAFETY: the object is alive and this thread is attached.
     let failed = with_critical_section(object, || unsafe {
         PyObject_GetBuffer(object.as_ptr(), buffer.as_mut_ptr(), C_CONTIGUOUS_FORMAT) != 0
     });
@@ -97,8 +101,9 @@ pub(crate) fn with_buffer<T>(
     let held = Held(unsafe { buffer.assume_init() }, object);
     let buffer = &held.0;
     let count = |number: ffi::Py_ssize_t| usize::try_from(number).unwrap_or(0);
-    // SAFETY: as the protocol says for these flags: `format` is a C string or null, `shape` has `ndim` numbers, and `buf` has `len` bytes
-    // without gaps. All live until the buffer is let go. The data of a buffer that others write to meanwhile is only copied.
+    // SAFETY: as the protocol says for these flags: `format` is a C string or null, `shape` has
+    // `ndim` numbers, and `buf` has `len` bytes without gaps. All live until the buffer is let go.
+    // The data of a buffer that others write to meanwhile is only copied.
     let view = unsafe {
         let format = if buffer.format.is_null() {
             "B"

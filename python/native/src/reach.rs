@@ -1,8 +1,9 @@
-//! How the main thread reaches into the tools of other threads: their tasks are cancelled, and exceptions are set for them.
+//! How the main thread reaches into the tools of other threads: their tasks are cancelled, and
+//! exceptions are set for them.
 //!
-//! An exception that is set for another thread arrives when that thread's interpreter next runs an instruction. A thread that waits in the
-//! system does not: Python takes an interrupted call up again, since only the main thread heeds signals. Such a tool ends by itself, or
-//! with its worker.
+//! An exception that is set for another thread arrives when that thread's interpreter next runs an
+//! instruction. A thread that waits in the system does not: Python takes an interrupted call up
+//! again, since only the main thread heeds signals. Such a tool ends by itself, or with its worker.
 
 use std::sync::{Arc, OnceLock};
 

@@ -18,14 +18,15 @@ const LARGE: usize = 1 << 20;
 /// Alignment of the body of a large frame.
 const ALIGNMENT: usize = 64;
 
-/// Where the allocator begins a large block, beyond a multiple of [`ALIGNMENT`]: behind a header. Elsewhere the body is not aligned, and
-/// who needs that makes a copy.
+/// Where the allocator begins a large block, beyond a multiple of [`ALIGNMENT`]: behind a header.
+/// Elsewhere the body is not aligned, and who needs that makes a copy.
 const BLOCK: usize = 16;
 
 /// Capacity that is kept for the next large payload.
 const KEEP: usize = 1 << 20;
 
-/// Reads frames of one connection. It may be left in the middle of a frame and go on later, on another thread.
+/// Reads frames of one connection. It may be left in the middle of a frame and go on later, on
+/// another thread.
 #[derive(Debug)]
 pub(crate) struct Reader {
     fd: OwnedFd,
@@ -104,7 +105,8 @@ impl Reader {
         &self.buffer[frame.body.clone()]
     }
 
-    /// Takes the body of a frame that was just read, so that the next frame can be read. A large one is not copied as a rule.
+    /// Takes the body of a frame that was just read, so that the next frame can be read. A large
+    /// one is not copied as a rule.
     pub(crate) fn take_body(&mut self, frame: &Frame) -> Body {
         let range = frame.body.clone();
         if range.len() < CHUNK || self.start < self.buffer.len() {
@@ -223,7 +225,8 @@ impl Reader {
         self.read()
     }
 
-    /// Moves what is there of a large frame to memory of its own, where its body is aligned as arrays want it.
+    /// Moves what is there of a large frame to memory of its own, where its body is aligned as
+    /// arrays want it.
     fn align(&mut self, missing: usize) {
         let there = self.buffer.len() - self.start;
         let padding = (BLOCK + self.before).next_multiple_of(ALIGNMENT) - BLOCK - self.before;

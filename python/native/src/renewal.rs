@@ -1,4 +1,5 @@
-//! Whether the worker wants to be replaced, because an exception was raised in a tool where it may have left an unknown state.
+//! Whether the worker wants to be replaced, because an exception was raised in a tool where it may
+//! have left an unknown state.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -6,7 +7,8 @@ use snakepit_grpc::frame::FLAG_RENEW;
 
 static WANTED: AtomicBool = AtomicBool::new(false);
 
-/// Asks the host for a replacement: every answer from now on carries the flag, that of the interrupted call first.
+/// Asks the host for a replacement: every answer from now on carries the flag, that of the
+/// interrupted call first.
 pub(crate) fn want() {
     WANTED.store(true, Ordering::SeqCst);
 }

@@ -13,7 +13,8 @@ use crate::ladder::Step;
 use crate::wake::Wake;
 use crate::{fork, socket};
 
-/// Bytes that may lie unread in the control connection before a long frame. Records of Python code take their part of them.
+/// Bytes that may lie unread in the control connection before a long frame. Records of Python code
+/// take their part of them.
 const UNREAD: usize = 96 << 10;
 
 /// Bytes that wait for room behind a frame that was written in part.
@@ -33,7 +34,8 @@ pub(crate) struct Reports {
 #[derive(Debug)]
 struct Control {
     fd: OwnedFd,
-    /// What is left of a frame that was written in part, and frames behind it; the control thread writes it when there is room.
+    /// What is left of a frame that was written in part, and frames behind it; the control thread
+    /// writes it when there is room.
     rest: Vec<u8>,
 }
 

@@ -161,7 +161,8 @@ pub(crate) fn value<'py>(
                     r#type,
                     ..
                 } = &error;
-                // Host and worker watch one deadline: its code does not tell which of them saw it pass first.
+                // Host and worker watch one deadline: its code does not tell which of them saw it
+                // pass first.
                 let code = if code == "SP8007" { "SP4003" } else { code };
                 host_error(py, message, code, help, r#type)
             }

@@ -263,7 +263,8 @@ pub(crate) fn answer(
 ) -> PyResult<()> {
     let (outbox, id) = (&runtime.link.outbox, call.id);
     let _here = Here::enter(call.running());
-    // Setting it costs more than the rest of a small call, and only what copies a context asks for it.
+    // Setting it costs more than the rest of a small call, and only what copies a context asks for
+    // it.
     let copied = call.traced.is_some() || tool.as_ref().is_ok_and(|tool| tool.is_async);
     let _context = match copied {
         true => Some(InContext::enter(py, call.running())?),

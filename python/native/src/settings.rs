@@ -24,7 +24,8 @@ pub(crate) struct Settings {
     pub(crate) max_payload: usize,
     /// Calls that may run at the same time, each on a thread and a connection of its own.
     pub(crate) slots: u16,
-    /// Calls that one event loop runs at once, 0 without such a loop; the slots are then threads for tools that are not asynchronous.
+    /// Calls that one event loop runs at once, 0 without such a loop; the slots are then threads
+    /// for tools that are not asynchronous.
     pub(crate) concurrency: u16,
     /// The process ends with its host.
     pub(crate) dependent: bool,
@@ -47,7 +48,8 @@ const MAX_SLOTS: u16 = 256;
 const MAX_PAYLOAD: usize = 128 << 20;
 
 impl Settings {
-    /// Reads `os.environ` and takes the token out of it, so that user code and its children never see it, and nobody in `/proc`.
+    /// Reads `os.environ` and takes the token out of it, so that user code and its children never
+    /// see it, and nobody in `/proc`.
     pub(crate) fn take(py: Python<'_>) -> PyResult<Self> {
         let environ = py.import("os")?.getattr("environ")?;
         let get = |name: &str| -> PyResult<String> {

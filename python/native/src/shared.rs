@@ -1,7 +1,7 @@
 //! Many calls at once on one connection, which an event loop on the main thread serves.
 //!
-//! A call of an asynchronous tool is a task of the loop. Other tools would block it, so they run on threads beside it, one call at a time
-//! on each. The loop reads the connection for all of them.
+//! A call of an asynchronous tool is a task of the loop. Other tools would block it, so they run on
+//! threads beside it, one call at a time on each. The loop reads the connection for all of them.
 
 pub(crate) mod body;
 pub(crate) mod outlet;

@@ -1,11 +1,14 @@
 //! The signal that brings a cancellation into the interpreter.
 //!
-//! Where the only slot is the main thread, that thread runs Python's signal handlers: between two instructions, and whenever a system call
-//! was interrupted. So one handler, which raises, reaches a loop as well as a tool that sleeps. It decides at the moment when it runs, on
-//! the tool's own thread: an exception that comes too late is not raised at all, and none is left over for the next call.
+//! Where the only slot is the main thread, that thread runs Python's signal handlers: between two
+//! instructions, and whenever a system call was interrupted. So one handler, which raises, reaches
+//! a loop as well as a tool that sleeps. It decides at the moment when it runs, on the tool's own
+//! thread: an exception that comes too late is not raised at all, and none is left over for the
+//! next call.
 //!
-//! With several slots the main thread sets the exception for the others (`reach.rs`), and the signal has no handler of Python's: it only
-//! interrupts the system call of a library that gives up when that happens.
+//! With several slots the main thread sets the exception for the others (`reach.rs`), and the
+//! signal has no handler of Python's: it only interrupts the system call of a library that gives up
+//! when that happens.
 #![expect(unsafe_code, reason = "pthread_self, pthread_kill and sigaction")]
 
 use std::os::raw::c_long;
@@ -70,7 +73,8 @@ impl Handler {
     }
 }
 
-/// Returns whether the import machinery is on the stack, where an exception would leave half a module behind.
+/// Returns whether the import machinery is on the stack, where an exception would leave half a
+/// module behind.
 pub(crate) fn importing(catalog: &Bound<'_, PyAny>, frame: &Bound<'_, PyAny>) -> PyResult<bool> {
     catalog.call_method1("importing", (frame,))?.is_truthy()
 }
@@ -94,13 +98,16 @@ impl Target {
         }
     }
 
-    /// From any thread, attached to the interpreter or not. The handler must be installed, and the thread must live.
+    /// From any thread, attached to the interpreter or not. The handler must be installed, and the
+    /// thread must live.
     pub(crate) fn interrupt(self) {
-        // SAFETY: it takes numbers. A slot's thread lives as long as its slot, and nobody reaches for one that has ended.
+        // SAFETY: it takes numbers. A slot's thread lives as long as its slot, and nobody reaches
+        // for one that has ended.
         unsafe { libc::pthread_kill(self.thread, number()) };
     }
 
-    /// Whether the thread waits in the system. It is asked from another thread, so it is a report and not a promise.
+    /// Whether the thread waits in the system. It is asked from another thread, so it is a report
+    /// and not a promise.
     pub(crate) fn waits(self) -> bool {
         let path = format!("/proc/self/task/{}/stat", self.task);
         let stat = std::fs::read_to_string(path).unwrap_or_default();
@@ -127,7 +134,8 @@ impl Target {
         self.thread
     }
 
-    /// The thread raises an instance of `class` when its interpreter next looks. The caller is attached.
+    /// The thread raises an instance of `class` when its interpreter next looks. The caller is
+    /// attached.
     pub(crate) fn set_exception(self, class: &Bound<'_, PyType>) {
         self.set(class.as_ptr());
     }
@@ -138,8 +146,8 @@ impl Target {
     }
 
     fn set(self, class: *mut pyo3::ffi::PyObject) {
-        // SAFETY: the callers are attached to the interpreter, the class is an exception class or null, and an unknown thread is ignored.
-        // The thread's number is unsigned in truth.
+        // SAFETY: the callers are attached to the interpreter, the class is an exception class or
+        // null, and an unknown thread is ignored. The thread's number is unsigned in truth.
         unsafe { pyo3::ffi::PyThreadState_SetAsyncExc(self.thread as c_long, class) };
     }
 }
@@ -163,7 +171,8 @@ extern "C" fn nothing(_: libc::c_int) {}
 
 /// Makes the signal interrupt system calls, and do nothing else.
 pub(crate) fn install_empty() {
-    // SAFETY: all zeros is a valid `sigaction` with an empty mask, without `SA_RESTART`; the handler does nothing, which is safe anywhere.
+    // SAFETY: all zeros is a valid `sigaction` with an empty mask, without `SA_RESTART`; the
+    // handler does nothing, which is safe anywhere.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
         action.sa_sigaction = nothing as extern "C" fn(libc::c_int) as libc::sighandler_t;

@@ -1,4 +1,5 @@
-//! The slots of a worker, as the threads beside them see them: the control thread, and the main thread where it is no slot itself.
+//! The slots of a worker, as the threads beside them see them: the control thread, and the main
+//! thread where it is no slot itself.
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -48,7 +49,8 @@ impl Slots {
         }
     }
 
-    /// Beside an event loop on `thread`, which runs the calls of `table` and hears `bell`; the slots are for tools that would block it.
+    /// Beside an event loop on `thread`, which runs the calls of `table` and hears `bell`; the
+    /// slots are for tools that would block it.
     pub(crate) fn beside_loop(
         list: Box<[Slot]>,
         bell: Arc<Wake>,
@@ -77,7 +79,8 @@ impl Slots {
         }
     }
 
-    /// The host takes a call back: `false` when it was begun. On an event loop that is any call, else one of this slot.
+    /// The host takes a call back: `false` when it was begun. On an event loop that is any call,
+    /// else one of this slot.
     pub(crate) fn take_back(&self, slot: u32, call: u64) -> bool {
         if let Some((table, _)) = &self.many {
             let waits = |slot: &Slot| slot.cancels.take_waiting_back(call);
@@ -117,7 +120,8 @@ impl Slots {
         };
         let runs = reached();
         table.cancel(call, grace);
-        // A slot may have begun with it in between; one that begins later sees that it is cancelled.
+        // A slot may have begun with it in between; one that begins later sees that it is
+        // cancelled.
         if !runs {
             reached();
         }

@@ -1,12 +1,15 @@
 //! A copy of this process that writes down where its Python threads are.
 //!
-//! CPython's faulthandler writes the stacks of all threads without the GIL. Beside running threads that is a race: what it reads may go away
-//! under it, and a crash would take the worker along. So it runs in a copy of the process, made by `clone` without shared memory: there
-//! nothing moves any more. The copy has only the thread that made it, runs no handlers for forks or signals, leaves no core, tells the
-//! process that it copies nothing by a `SIGCHLD`, and ends at once. Should it meet a thread in the middle of a change and crash, then it
-//! alone ends, and what it wrote until then is used.
+//! CPython's faulthandler writes the stacks of all threads without the GIL. Beside running threads
+//! that is a race: what it reads may go away under it, and a crash would take the worker along. So
+//! it runs in a copy of the process, made by `clone` without shared memory: there nothing moves any
+//! more. The copy has only the thread that made it, runs no handlers for forks or signals, leaves
+//! no core, tells the process that it copies nothing by a `SIGCHLD`, and ends at once. Should it
+//! meet a thread in the middle of a change and crash, then it alone ends, and what it wrote until
+//! then is used.
 //!
-//! The threads of this process go on meanwhile, and notice nothing but the pages that are copied when they write to them.
+//! The threads of this process go on meanwhile, and notice nothing but the pages that are copied
+//! when they write to them.
 #![expect(
     unsafe_code,
     reason = "clone, and the two functions of CPython that the copy calls"
@@ -34,7 +37,8 @@ const LIMIT: usize = 1 << 20;
 /// Words at the beginning of an interpreter's state among which its list of threads is looked for.
 const WORDS: usize = 8192;
 
-/// Where faulthandler writes to. In this process a dump that somebody else asks for goes there; in the copy it is another file.
+/// Where faulthandler writes to. In this process a dump that somebody else asks for goes there; in
+/// the copy it is another file.
 const STDERR: c_int = 2;
 
 /// faulthandler is told to serve this signal, and gives its handler away by that. Nobody sends it.
@@ -71,7 +75,8 @@ impl Snapshot {
         arguments.set_item("all_threads", true)?;
         py.import("faulthandler")?
             .call_method("register", (number(),), Some(&arguments))?;
-        // SAFETY: zeros are a valid `sigaction`, and the pointer is to a place of its size; without a new action nothing changes.
+        // SAFETY: zeros are a valid `sigaction`, and the pointer is to a place of its size; without
+        // a new action nothing changes.
         let handler = unsafe {
             let mut action: libc::sigaction = std::mem::zeroed();
             if libc::sigaction(number(), std::ptr::null(), &raw mut action) != 0
@@ -79,10 +84,12 @@ impl Snapshot {
             {
                 return Err(io::Error::last_os_error().into());
             }
-            // SAFETY: faulthandler's handler takes the number of the signal alone: it was installed without `SA_SIGINFO`.
+            // SAFETY: faulthandler's handler takes the number of the signal alone: it was installed
+            // without `SA_SIGINFO`.
             std::mem::transmute::<usize, extern "C" fn(c_int)>(action.sa_sigaction)
         };
-        // SAFETY: the name is a string with an end. A function of this name has had this signature in all versions of CPython 3.
+        // SAFETY: the name is a string with an end. A function of this name has had this signature
+        // in all versions of CPython 3.
         let head = unsafe {
             let found = libc::dlsym(
                 libc::RTLD_DEFAULT,
@@ -103,13 +110,15 @@ impl Snapshot {
         })
     }
 
-    /// Makes a copy and waits for its end. All signals must be blocked in the thread that calls this, and stay so in the copy.
+    /// Makes a copy and waits for its end. All signals must be blocked in the thread that calls
+    /// this, and stay so in the copy.
     pub(crate) fn take(&self) -> io::Result<Written> {
         let file = memory_file()?;
         let mut pidfd: c_int = -1;
         let flags = c_long::from(libc::CLONE_PIDFD);
-        // SAFETY: without a stack and without shared memory this is a `fork` that runs no handlers. The pidfd goes to `pidfd`; the other
-        // pointers are not used with these flags. No signal tells this process of the end of the copy.
+        // SAFETY: without a stack and without shared memory this is a `fork` that runs no handlers.
+        // The pidfd goes to `pidfd`; the other pointers are not used with these flags. No signal
+        // tells this process of the end of the copy.
         let pid = unsafe { libc::syscall(libc::SYS_clone, flags, 0, &raw mut pidfd, 0, 0) };
         if pid == 0 {
             self.write_down(file.as_raw_fd());
@@ -122,7 +131,8 @@ impl Snapshot {
         let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
         let ended = matches!(socket::readable(&pidfd, Some(PATIENCE)), Ok(true));
         let mut status = -1;
-        // SAFETY: the copy was not waited for yet, so the number is still its own. Only `__WALL` finds a child without a signal.
+        // SAFETY: the copy was not waited for yet, so the number is still its own. Only `__WALL`
+        // finds a child without a signal.
         unsafe {
             if !ended {
                 libc::kill(pid, libc::SIGKILL);
@@ -138,15 +148,18 @@ impl Snapshot {
         })
     }
 
-    /// What the copy does: the thread that runs the tools first, since it is the oldest, and the last of the others.
+    /// What the copy does: the thread that runs the tools first, since it is the oldest, and the
+    /// last of the others.
     ///
-    /// Nothing here takes a lock or memory: the threads that had them are not here to give them back.
+    /// Nothing here takes a lock or memory: the threads that had them are not here to give them
+    /// back.
     fn write_down(&self, file: c_int) -> ! {
         let size = libc::rlimit {
             rlim_cur: LIMIT as libc::rlim_t,
             rlim_max: LIMIT as libc::rlim_t,
         };
-        // SAFETY: system calls on numbers and on a structure of this stack; they change nothing but this copy.
+        // SAFETY: system calls on numbers and on a structure of this stack; they change nothing but
+        // this copy.
         unsafe {
             libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
             libc::prctl(libc::PR_SET_DUMPABLE, 0);
@@ -159,18 +172,21 @@ impl Snapshot {
             self.main_alone(head);
         }
         (self.handler)(number());
-        // SAFETY: it takes a number. Destructors and exit handlers belong to the process that was copied.
+        // SAFETY: it takes a number. Destructors and exit handlers belong to the process that was
+        // copied.
         unsafe { libc::_exit(0) }
     }
 
-    /// Makes the thread that runs the tools the first of the list for a moment. It is the oldest and so the last one: a list that begins
-    /// with it has no others. CPython tells by `head` which word of the interpreter's state is the beginning of the list.
+    /// Makes the thread that runs the tools the first of the list for a moment. It is the oldest
+    /// and so the last one: a list that begins with it has no others. CPython tells by `head` which
+    /// word of the interpreter's state is the beginning of the list.
     fn main_alone(&self, head: extern "C" fn(*mut c_void) -> *mut c_void) {
         let interpreter = self.interpreter as *mut c_void;
         let first = head(interpreter) as usize;
         for index in 0..WORDS {
             let word = (interpreter as *mut usize).wrapping_add(index);
-            // SAFETY: the state is larger than where its list is, and the search ends there. Were it not, the copy alone would crash.
+            // SAFETY: the state is larger than where its list is, and the search ends there. Were
+            // it not, the copy alone would crash.
             unsafe {
                 if word.read() != first {
                     continue;
@@ -199,7 +215,8 @@ fn memory_file() -> io::Result<File> {
     }
 }
 
-/// Blocks all signals in the thread that calls it: none interrupts it, and none reaches the copies that it makes.
+/// Blocks all signals in the thread that calls it: none interrupts it, and none reaches the copies
+/// that it makes.
 pub(crate) fn block_signals() {
     // SAFETY: the set is on this stack, and filled before it is used.
     unsafe {

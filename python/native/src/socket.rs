@@ -8,10 +8,12 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
-/// Reads into spare capacity; returns the number of bytes, 0 at the end of the connection. Interrupted reads are returned as such.
+/// Reads into spare capacity; returns the number of bytes, 0 at the end of the connection.
+/// Interrupted reads are returned as such.
 pub(crate) fn read(fd: &OwnedFd, buffer: &mut Vec<u8>) -> io::Result<usize> {
     let spare = buffer.spare_capacity_mut();
-    // SAFETY: the pointer and the length describe memory that `buffer` owns; the kernel writes at most that many bytes.
+    // SAFETY: the pointer and the length describe memory that `buffer` owns; the kernel writes at
+    // most that many bytes.
     let count = unsafe { libc::recv(fd.as_raw_fd(), spare.as_mut_ptr().cast(), spare.len(), 0) };
     let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
     // SAFETY: the kernel initialised `count` bytes behind the old length.
@@ -19,7 +21,8 @@ pub(crate) fn read(fd: &OwnedFd, buffer: &mut Vec<u8>) -> io::Result<usize> {
     Ok(count)
 }
 
-/// Writes up to two parts; returns how many bytes the kernel took. With `wait` it blocks until it takes some.
+/// Writes up to two parts; returns how many bytes the kernel took. With `wait` it blocks until it
+/// takes some.
 pub(crate) fn write(fd: &OwnedFd, parts: [&[u8]; 2], wait: bool) -> io::Result<usize> {
     let flags = libc::MSG_NOSIGNAL | if wait { 0 } else { libc::MSG_DONTWAIT };
     if parts[1].is_empty() {
@@ -76,7 +79,8 @@ pub(crate) fn unread(fd: &OwnedFd) -> io::Result<usize> {
     }
 }
 
-/// Waits until a connection has room for a frame; false when that takes longer than `patience`, or a signal came.
+/// Waits until a connection has room for a frame; false when that takes longer than `patience`, or
+/// a signal came.
 pub(crate) fn writable(fd: &impl AsRawFd, patience: Option<Duration>) -> bool {
     let mut watched = watch(fd.as_raw_fd(), libc::POLLOUT);
     // SAFETY: the pointer is to one structure, and the number says so.
@@ -84,7 +88,8 @@ pub(crate) fn writable(fd: &impl AsRawFd, patience: Option<Duration>) -> bool {
     count > 0 && watched.revents != 0
 }
 
-/// Waits until a connection can be read, or has ended; false when that takes longer than `patience`, or a signal came.
+/// Waits until a connection can be read, or has ended; false when that takes longer than
+/// `patience`, or a signal came.
 pub(crate) fn readable(fd: &impl AsRawFd, patience: Option<Duration>) -> io::Result<bool> {
     any([watch(fd.as_raw_fd(), libc::POLLIN)], patience).map(|[readable]| readable != 0)
 }
@@ -98,7 +103,8 @@ pub(crate) const fn watch(fd: RawFd, events: libc::c_short) -> libc::pollfd {
     }
 }
 
-/// Waits until something can be done at one of the descriptors, `patience` is over or a signal came; returns what, for each.
+/// Waits until something can be done at one of the descriptors, `patience` is over or a signal
+/// came; returns what, for each.
 pub(crate) fn any<const N: usize>(
     mut watched: [libc::pollfd; N],
     patience: Option<Duration>,

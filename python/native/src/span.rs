@@ -1,4 +1,5 @@
-//! The worker's span of a call: its place in the trace as the host gave it, and the time that it took.
+//! The worker's span of a call: its place in the trace as the host gave it, and the time that it
+//! took.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,4 +1,5 @@
-//! What a parameter accepts, compiled once per tool from the tuples that `_schema.py` makes of type hints.
+//! What a parameter accepts, compiled once per tool from the tuples that `_schema.py` makes of type
+//! hints.
 
 mod compile;
 mod example;

@@ -29,7 +29,8 @@ const NAMES: Duration = Duration::from_millis(15);
 /// Questions that wait; a host that asks more often gets no answer.
 const MAX_WAITING: usize = 16;
 
-/// Answers the host's `STACKS`, on a thread of its own that exists as long as there is something to answer.
+/// Answers the host's `STACKS`, on a thread of its own that exists as long as there is something to
+/// answer.
 #[derive(Debug)]
 pub(crate) struct Stacks {
     /// Reads the stacks where that can be trusted; the snapshot is for the rest.
@@ -126,7 +127,8 @@ impl Stacks {
     }
 }
 
-/// The threads by their names, with what their coroutines wait in on top, and the tasks of calls behind the first of them.
+/// The threads by their names, with what their coroutines wait in on top, and the tasks of calls
+/// behind the first of them.
 fn with_tasks(
     mut threads: Vec<Traced>,
     names: &HashMap<u64, Named>,
@@ -162,7 +164,8 @@ fn frames(frames: Frames) -> impl Iterator<Item = Frame> {
     })
 }
 
-/// The first one is the thread that runs the tools: the main thread, whose id is that of the process.
+/// The first one is the thread that runs the tools: the main thread, whose id is that of the
+/// process.
 fn name(threads: Vec<Traced>, names: &HashMap<u64, Named>) -> Vec<Thread> {
     let mut named = Vec::with_capacity(threads.len());
     for (index, mut traced) in threads.into_iter().enumerate() {

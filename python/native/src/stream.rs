@@ -18,7 +18,8 @@ use crate::reply::{check_size, encode_result};
 use crate::serve::SlotRuntime;
 use crate::tool::Tool;
 
-/// An item that takes longer than this to make is sent by itself: gathering saves nothing, and only delays.
+/// An item that takes longer than this to make is sent by itself: gathering saves nothing, and only
+/// delays.
 const SLOW: Duration = Duration::from_micros(20);
 
 /// A chunk of this size is not gathered.
@@ -165,7 +166,8 @@ fn next<'py>(
     }
 }
 
-/// Closes a generator that is not at its end, so that its `finally` runs now and not whenever it is collected.
+/// Closes a generator that is not at its end, so that its `finally` runs now and not whenever it is
+/// collected.
 fn close(py: Python<'_>, runtime: &SlotRuntime, items: &Items<'_>) {
     let closed = match items {
         Items::Async(generator) => runtime

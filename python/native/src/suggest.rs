@@ -1,7 +1,7 @@
 //! The nearest of some names.
 
-/// The name that is nearest to `wanted`, if one is near enough to be meant: at most a third of the longer name and half of the shorter one
-/// differ, or nothing but their case does.
+/// The name that is nearest to `wanted`, if one is near enough to be meant: at most a third of the
+/// longer name and half of the shorter one differ, or nothing but their case does.
 pub(crate) fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let length = wanted.chars().count();
     let near = names.filter_map(|name| {

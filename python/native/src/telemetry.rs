@@ -1,7 +1,8 @@
 //! Records of Python code on their way to the host: events, spans, log records and measurements.
 //!
-//! Whoever makes a record only puts it into a bounded queue. The control thread sends what lies there, also while the GIL is held, and the
-//! thread that answers a call sends it before the answer. Nobody waits for a host that does not read: records are dropped, and counted.
+//! Whoever makes a record only puts it into a bounded queue. The control thread sends what lies
+//! there, also while the GIL is held, and the thread that answers a call sends it before the
+//! answer. Nobody waits for a host that does not read: records are dropped, and counted.
 
 mod pump;
 mod queue;
@@ -71,7 +72,8 @@ pub(crate) fn control(head: &[u8]) {
     }
 }
 
-/// Lets Python code follow the settings before a call, if the host has changed them: levels of loggers are set then.
+/// Lets Python code follow the settings before a call, if the host has changed them: levels of
+/// loggers are set then.
 #[inline]
 pub(crate) fn follow(py: Python<'_>) {
     if let Some(sink) = SINK.get()
@@ -168,7 +170,8 @@ fn after(time: Duration) -> Instant {
     clock::now() + time
 }
 
-/// Queue a record for the host: 1 event, 2 span, 3 log record, 4 measurement, as a MessagePack map. False if it was dropped.
+/// Queue a record for the host: 1 event, 2 span, 3 log record, 4 measurement, as a MessagePack map.
+/// False if it was dropped.
 #[pyfunction]
 pub(crate) fn telemetry_put(kind: u32, record: &Bound<'_, PyBytes>) -> PyResult<bool> {
     if !(1..=4).contains(&kind) {
@@ -185,13 +188,15 @@ pub(crate) fn telemetry_put(kind: u32, record: &Bound<'_, PyBytes>) -> PyResult<
         .is_some_and(|sink| sink.put(kind, record.as_bytes())))
 }
 
-/// Send the records that wait, as far as the connection has room; for those that may be the last ones. It never waits.
+/// Send the records that wait, as far as the connection has room; for those that may be the last
+/// ones. It never waits.
 #[pyfunction]
 pub(crate) fn telemetry_flush() {
     flush();
 }
 
-/// The worker's span of the running call in 25 bytes, the number of the call and its correlation id; `(None, 0, None)` outside of calls.
+/// The worker's span of the running call in 25 bytes, the number of the call and its correlation
+/// id; `(None, 0, None)` outside of calls.
 #[pyfunction]
 pub(crate) fn telemetry_trace(
     py: Python<'_>,
@@ -206,7 +211,8 @@ pub(crate) fn telemetry_trace(
     Ok((context, running.call, correlation.map(str::to_owned)))
 }
 
-/// What goes with the trace of the running call, as the header `tracestate`. `None` outside of calls, and if nothing does.
+/// What goes with the trace of the running call, as the header `tracestate`. `None` outside of
+/// calls, and if nothing does.
 #[pyfunction]
 pub(crate) fn telemetry_trace_state(py: Python<'_>) -> PyResult<Option<String>> {
     let running = current::running(py)?;

@@ -1,9 +1,12 @@
-//! Signals that ask a worker to end: obeyed from its host, ignored from others while the host lives.
+//! Signals that ask a worker to end: obeyed from its host, ignored from others while the host
+//! lives.
 //!
-//! A service manager, a container's init or a terminal sends SIGTERM, SIGINT or SIGHUP to every process of a service. The host answers such
-//! a signal for all of them: it lets running calls end and stops its workers in order. A worker that ended at once would lose its calls.
+//! A service manager, a container's init or a terminal sends SIGTERM, SIGINT or SIGHUP to every
+//! process of a service. The host answers such a signal for all of them: it lets running calls end
+//! and stops its workers in order. A worker that ended at once would lose its calls.
 //!
-//! What a handler of user code does is its own affair; it replaces the one here as long as it is installed.
+//! What a handler of user code does is its own affair; it replaces the one here as long as it is
+//! installed.
 #![expect(unsafe_code, reason = "sigaction, getppid and raise")]
 
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
@@ -42,7 +45,8 @@ static BEFORE: [Before; SIGNALS.len()] = [const {
     }
 }; SIGNALS.len()];
 
-/// Guards against the signals of others from now on. Called once, before user code runs. Does nothing where no host is named.
+/// Guards against the signals of others from now on. Called once, before user code runs. Does
+/// nothing where no host is named.
 pub(crate) fn guard(py: Python<'_>) -> PyResult<()> {
     let parent = std::env::var(worker_env::HOST_PID).ok();
     let Some(parent) = parent.and_then(|pid| pid.parse::<libc::pid_t>().ok()) else {
@@ -54,7 +58,8 @@ pub(crate) fn guard(py: Python<'_>) -> PyResult<()> {
     watch_python(py)
 }
 
-/// Unblocks the signals, which the host holds back while a worker starts: those that came meanwhile are answered now.
+/// Unblocks the signals, which the host holds back while a worker starts: those that came meanwhile
+/// are answered now.
 fn let_through() {
     // SAFETY: all zeros is a valid place for a set, which is filled before it is read.
     unsafe {
@@ -70,7 +75,8 @@ fn let_through() {
 /// Installs the handler, unless user code has one of its own.
 fn take_over(signal: libc::c_int) {
     let Some(before) = before(signal) else { return };
-    // SAFETY: all zeros is a valid `sigaction`; the pointers are to places of this function. The handler is safe anywhere.
+    // SAFETY: all zeros is a valid `sigaction`; the pointers are to places of this function. The
+    // handler is safe anywhere.
     unsafe {
         let mut old: libc::sigaction = std::mem::zeroed();
         if libc::sigaction(signal, std::ptr::null(), &raw mut old) != 0
@@ -116,7 +122,8 @@ enum Sender {
 /// # Safety
 /// The pointer is the one that a handler got.
 unsafe fn sender(info: *const libc::siginfo_t) -> Sender {
-    // SAFETY: the caller has it from the kernel; signals that are sent have these fields, and signals of the kernel are excluded.
+    // SAFETY: the caller has it from the kernel; signals that are sent have these fields, and
+    // signals of the kernel are excluded.
     unsafe {
         let code = (*info).si_code;
         if code == libc::SI_QUEUE && (*info).si_value().sival_ptr.addr() == HOST_VALUE {
@@ -155,7 +162,8 @@ fn obey(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_v
     let handler = before.handler.load(Ordering::Relaxed);
     match handler {
         libc::SIG_IGN => {}
-        // SAFETY: the calls are safe in a handler. The signal is blocked here, and ends the process when the handler returns.
+        // SAFETY: the calls are safe in a handler. The signal is blocked here, and ends the process
+        // when the handler returns.
         libc::SIG_DFL => unsafe {
             libc::signal(signal, libc::SIG_DFL);
             libc::raise(signal);
@@ -173,7 +181,8 @@ fn obey(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_v
     }
 }
 
-/// Takes the signals over again whenever Python code gives them back, as `asyncio.run` does with SIGINT at its end.
+/// Takes the signals over again whenever Python code gives them back, as `asyncio.run` does with
+/// SIGINT at its end.
 fn watch_python(py: Python<'_>) -> PyResult<()> {
     let module = py.import("_signal")?;
     let original = module.getattr("signal")?.unbind();
@@ -202,7 +211,8 @@ fn watch_python(py: Python<'_>) -> PyResult<()> {
     )
 }
 
-/// Lets an adapter clean up: until it has, the host's signal waits, also where user code has a handler for it.
+/// Lets an adapter clean up: until it has, the host's signal waits, also where user code has a
+/// handler for it.
 #[derive(Debug)]
 pub(crate) struct Cleaning {
     users: libc::sigaction,
@@ -211,7 +221,8 @@ pub(crate) struct Cleaning {
 impl Cleaning {
     pub(crate) fn begin() -> Self {
         CLEANING.store(true, Ordering::Relaxed);
-        // SAFETY: all zeros is a valid `sigaction`, and the pointers are to places of this function.
+        // SAFETY: all zeros is a valid `sigaction`, and the pointers are to places of this
+        // function.
         unsafe {
             let mut users: libc::sigaction = std::mem::zeroed();
             if PARENT.load(Ordering::Relaxed) == 0 {

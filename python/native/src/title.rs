@@ -1,4 +1,5 @@
-//! What others see of the process in `/proc`: its command line, and its environment without the token.
+//! What others see of the process in `/proc`: its command line, and its environment without the
+//! token.
 #![expect(
     unsafe_code,
     reason = "the strings that a process was started with can be written to, by their address alone"
@@ -10,7 +11,8 @@ use std::fs;
 use pyo3::prelude::*;
 use snakepit_grpc::worker_env;
 
-/// Takes the title out of the arguments, where the host has put it behind the program's own, and shows it in the place of all of them.
+/// Takes the title out of the arguments, where the host has put it behind the program's own, and
+/// shows it in the place of all of them.
 pub(crate) fn show(py: Python<'_>) -> PyResult<()> {
     let argv = py.import("sys")?.getattr("argv")?;
     if argv.len()? < 2 || std::env::var_os(worker_env::HOST_PID).is_none() {
@@ -44,19 +46,21 @@ fn write(start: usize, len: usize, title: &[u8]) {
     // The last byte stays zero: otherwise the kernel would read on into the environment.
     let shown = title.len().min(len.saturating_sub(1));
     let at = std::ptr::with_exposed_provenance_mut::<u8>(start);
-    // SAFETY: `len` bytes from there are the arguments of this process, which nobody reads any more: the interpreter has its own copies.
+    // SAFETY: `len` bytes from there are the arguments of this process, which nobody reads any
+    // more: the interpreter has its own copies.
     unsafe {
         at.write_bytes(0, len);
         std::ptr::copy_nonoverlapping(title.as_ptr(), at, shown);
     }
 }
 
-/// Overwrites the value of a variable where the process was given it, and where everybody of the same user can read it in `/proc`. The
-/// variable stays, with another value.
+/// Overwrites the value of a variable where the process was given it, and where everybody of the
+/// same user can read it in `/proc`. The variable stays, with another value.
 pub(crate) fn blot_out(name: &str) {
     let Ok(name) = CString::new(name) else { return };
-    // SAFETY: the name ends with NUL. What `getenv` returns is a string of the environment, which may be written to as long as its length
-    // stays; there is no other thread yet that could change the environment.
+    // SAFETY: the name ends with NUL. What `getenv` returns is a string of the environment, which
+    // may be written to as long as its length stays; there is no other thread yet that could change
+    // the environment.
     unsafe {
         let value = libc::getenv(name.as_ptr());
         if !value.is_null() {

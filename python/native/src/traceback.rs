@@ -1,4 +1,5 @@
-//! Reads what faulthandler writes. It comes out of a copy of a process in any state, so nothing in it is taken for granted.
+//! Reads what faulthandler writes. It comes out of a copy of a process in any state, so nothing in
+//! it is taken for granted.
 
 use snakepit_grpc::pb::stack_dump::{Frame, Thread};
 
@@ -13,7 +14,8 @@ pub(crate) struct Traced {
     pub(crate) thread: Thread,
 }
 
-/// The threads, each once, in the order in which they come first; those that run no Python code are left out. And whether that is all.
+/// The threads, each once, in the order in which they come first; those that run no Python code are
+/// left out. And whether that is all.
 pub(crate) fn read(text: &[u8]) -> (Vec<Traced>, bool) {
     let text = String::from_utf8_lossy(text);
     let mut whole = text.is_empty() || text.ends_with('\n');
@@ -54,21 +56,22 @@ pub(crate) fn read(text: &[u8]) -> (Vec<Traced>, bool) {
     (found, whole)
 }
 
-/// Removes the outermost frames of the main thread, which show how the worker was started: its first module and the import of that. A
-/// thread that does nothing else keeps one of them.
+/// Removes the outermost frames of the main thread, which show how the worker was started: its
+/// first module and the import of that. A thread that does nothing else keeps one of them.
 pub(crate) fn cut_start(frames: &mut Vec<Frame>) {
     let kept = before_start(frames.iter().map(|frame| &*frame.file));
     frames.truncate(kept.unwrap_or(frames.len()));
 }
 
-/// Returns how many frames stand before the start of the worker, by their files from the innermost on, and at least one. `None` if the
-/// start is not among them.
+/// Returns how many frames stand before the start of the worker, by their files from the innermost
+/// on, and at least one. `None` if the start is not among them.
 pub(crate) fn before_start<'a>(mut files: impl Iterator<Item = &'a str>) -> Option<usize> {
     let at = files.position(|file| file.ends_with("snakepit_bridge/_boot.py"))?;
     Some(at.max(1))
 }
 
-/// `Thread 0x00007f04c8aacb80 (most recent call first):`, also `Current thread`, and with `[name]` since CPython 3.14.
+/// `Thread 0x00007f04c8aacb80 (most recent call first):`, also `Current thread`, and with `[name]`
+/// since CPython 3.14.
 fn header(line: &str) -> Option<Traced> {
     let rest = line
         .strip_prefix("Thread 0x")
@@ -98,7 +101,8 @@ fn frame(line: &str) -> Option<Frame> {
     })
 }
 
-/// faulthandler writes ASCII: `\xe9`, `\u20ac`, `\U0001f40d`. A backslash itself is not escaped, so that this is a guess.
+/// faulthandler writes ASCII: `\xe9`, `\u20ac`, `\U0001f40d`. A backslash itself is not escaped, so
+/// that this is a guess.
 fn unescape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;

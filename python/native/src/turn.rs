@@ -1,4 +1,5 @@
-//! One call at a time, in the order of their coming, for code that does not say that it may run on several threads at once.
+//! One call at a time, in the order of their coming, for code that does not say that it may run on
+//! several threads at once.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -147,7 +147,8 @@ fn live(py: Python<'_>, load: &Bound<'_, PyAny>, probe: &Arc<Probe>) -> PyResult
         if !dependent {
             return outlive(py);
         }
-        // An orderly exit would outrun the kernel's signal to the group and leave what tools have started behind.
+        // An orderly exit would outrun the kernel's signal to the group and leave what tools have
+        // started behind.
         control::die();
     }
     let cleaning = Cleaning::begin();
@@ -172,7 +173,8 @@ fn close(py: Python<'_>, catalog: &Bound<'_, PyAny>, reports: Arc<Reports>) -> P
     catalog.call_method1("close", (report,)).map(drop)
 }
 
-/// Ends the process while threads of slots may still run, which the interpreter's own end would not survive.
+/// Ends the process while threads of slots may still run, which the interpreter's own end would not
+/// survive.
 #[expect(unsafe_code, reason = "there is no safe `_exit`")]
 fn abandon(py: Python<'_>, error: &PyErr) -> ! {
     let code = match error.value(py).getattr("code") {
@@ -257,7 +259,8 @@ fn open(settings: &Settings, index: u16, reports: &Arc<Reports>) -> PyResult<(Sl
     Ok((slot, reader))
 }
 
-/// Without a host there is no call to serve, but threads and children of the adapter go on. A signal ends it.
+/// Without a host there is no call to serve, but threads and children of the adapter go on. A
+/// signal ends it.
 #[expect(unsafe_code, reason = "there is no safe `pause`")]
 fn outlive(py: Python<'_>) -> PyResult<i32> {
     loop {

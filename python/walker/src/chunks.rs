@@ -3,7 +3,8 @@
 use crate::frame::Bytes;
 use crate::memory::{Memory, Piece, is_aligned, word_of};
 
-/// Bytes of a piece that are copied at most; CPython makes pieces of 16 KiB, and larger ones for large frames.
+/// Bytes of a piece that are copied at most; CPython makes pieces of 16 KiB, and larger ones for
+/// large frames.
 const MAX_CHUNK: u64 = 256 << 10;
 
 /// Pieces that are copied; frames in older ones are read one by one.
@@ -34,8 +35,8 @@ impl Chunks {
         self.count = 0;
     }
 
-    /// Makes room for the newest piece, which is used up to `top` and ends at `limit`, and returns it to be filled. `None` if there can
-    /// be no such piece.
+    /// Makes room for the newest piece, which is used up to `top` and ends at `limit`, and returns
+    /// it to be filled. `None` if there can be no such piece.
     pub(crate) fn newest(&mut self, address: u64, top: u64, limit: u64) -> Option<Piece<'_>> {
         if !is_aligned(address) || top < address || top > limit {
             return None;

@@ -8,7 +8,8 @@ use crate::lines;
 use crate::memory::{Memory, half_of, is_aligned, word, word_of};
 use crate::text::{bytes, text};
 
-/// Bytes of all line tables together; functions that come later have the line of their beginning alone.
+/// Bytes of all line tables together; functions that come later have the line of their beginning
+/// alone.
 const MAX_LINES: usize = 32 << 20;
 
 /// Flags of generators, coroutines and asynchronous generators.
@@ -75,8 +76,8 @@ impl Codes {
         self.list.get(usize::try_from(number).ok()?)
     }
 
-    /// The number of the function that a frame runs, and the offset of its instruction. `None` if what was read is not the code of a
-    /// function, or there are too many.
+    /// The number of the function that a frame runs, and the offset of its instruction. `None` if
+    /// what was read is not the code of a function, or there are too many.
     pub fn find(
         &mut self,
         memory: &impl Memory,

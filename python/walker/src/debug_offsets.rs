@@ -1,4 +1,5 @@
-//! `_Py_DebugOffsets`: from 3.13 on the interpreter says itself where things are, at the beginning of its runtime.
+//! `_Py_DebugOffsets`: from 3.13 on the interpreter says itself where things are, at the beginning
+//! of its runtime.
 
 use crate::layout::{
     CodeLayout, FrameLayout, Gil, GilOf, InterpreterLayout, Layout, ObjectLayout, ThreadLayout, Top,
@@ -7,10 +8,12 @@ use crate::memory::{Memory, word_of};
 
 const COOKIE: &[u8; 8] = b"xdebugpy";
 
-/// Words of the structure: cookie, version, free_threaded, and then one group of words for each structure.
+/// Words of the structure: cookie, version, free_threaded, and then one group of words for each
+/// structure.
 const MAX_WORDS: usize = 160;
 
-/// A group of the structure: its number of words in 3.13 and in 3.14, the first of which is a size where the group has one.
+/// A group of the structure: its number of words in 3.13 and in 3.14, the first of which is a size
+/// where the group has one.
 const GROUPS: [[usize; 2]; 16] = [
     [3, 3],   // 0 runtime_state
     [13, 16], // 1 interpreter_state

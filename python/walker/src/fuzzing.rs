@@ -52,8 +52,9 @@ impl Memory for Sketch {
     }
 }
 
-/// Reads everything of an interpreter that the input describes: the first byte chooses its kind, the second how many of the changes that
-/// follow are made before it is read; the others are made meanwhile.
+/// Reads everything of an interpreter that the input describes: the first byte chooses its kind,
+/// the second how many of the changes that follow are made before it is read; the others are made
+/// meanwhile.
 pub fn walk(data: &[u8]) {
     let Some(([kind, before], changes)) = data.split_first_chunk::<2>() else {
         return;
@@ -74,8 +75,8 @@ pub fn walk(data: &[u8]) {
 pub type Line = (String, String, u32);
 
 impl Sketch {
-    /// An interpreter with two threads. The first has a function, a generator that it runs, and a function that runs that; the other has
-    /// no Python code.
+    /// An interpreter with two threads. The first has a function, a generator that it runs, and a
+    /// function that runs that; the other has no Python code.
     ///
     /// # Panics
     /// There are [`KINDS`] kinds.

@@ -78,7 +78,8 @@ pub(crate) struct ThreadLayout {
     /// The thread's number in the system, where its state has it.
     pub(crate) native_id: Option<usize>,
     pub(crate) top: Top,
-    /// Of the newest piece of the stack of frames, of the end of what is used there, and of the end of it.
+    /// Of the newest piece of the stack of frames, of the end of what is used there, and of the end
+    /// of it.
     pub(crate) chunk: Option<[usize; 3]>,
     pub(crate) status: Option<usize>,
 }

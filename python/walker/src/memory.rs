@@ -5,7 +5,8 @@ pub trait Memory {
     /// Copies the bytes at an address; `false` if some of them are not there.
     fn read(&self, address: u64, into: &mut [u8]) -> bool;
 
-    /// Copies several pieces, as close together in time as possible; `false` if some of them are not there.
+    /// Copies several pieces, as close together in time as possible; `false` if some of them are
+    /// not there.
     fn read_each(&self, pieces: &mut [Piece<'_>]) -> bool {
         pieces
             .iter_mut()

@@ -101,7 +101,8 @@ impl StackReader {
         }
     }
 
-    /// Returns the address of the innermost frame, 0 if there is none, and copies the newest piece of frames at the same moment.
+    /// Returns the address of the innermost frame, 0 if there is none, and copies the newest piece
+    /// of frames at the same moment.
     fn top(
         &mut self,
         memory: &impl Memory,
@@ -214,7 +215,8 @@ fn same(index: usize, frame: &Frame, again: &Frame) -> bool {
         && (index == 0 || again.instruction == frame.instruction)
 }
 
-/// Whether a chain can end with this frame. A generator that ends or is being resumed has no outer frame for a moment.
+/// Whether a chain can end with this frame. A generator that ends or is being resumed has no outer
+/// frame for a moment.
 fn is_bottom(memory: &impl Memory, python: &Python, bottom: &Frame) -> bool {
     match python.layout.minor {
         ..=10 => !is_generator(memory, python, bottom.code),

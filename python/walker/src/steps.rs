@@ -20,7 +20,8 @@ impl Steps {
         }
     }
 
-    /// Goes on to a link; `false` if the chain is too long, comes back to itself or leads to no object.
+    /// Goes on to a link; `false` if the chain is too long, comes back to itself or leads to no
+    /// object.
     pub(crate) fn take(&mut self, link: u64) -> bool {
         if !crate::memory::is_aligned(link) || link == self.mark || self.taken >= self.most {
             return false;

@@ -1,4 +1,5 @@
-//! The layouts of interpreters that do not say them: CPython 3.10, 3.11 and 3.12, all patch versions alike.
+//! The layouts of interpreters that do not say them: CPython 3.10, 3.11 and 3.12, all patch
+//! versions alike.
 
 use crate::layout::{
     CodeLayout, FrameLayout, Gil, GilOf, InterpreterLayout, Layout, ObjectLayout, ThreadLayout, Top,

@@ -5,6 +5,9 @@ use super::Violation;
 /// Maximum number of lines of a hand-written source file.
 const MAX_LINES: usize = 400;
 
+/// Maximum number of columns of a comment; rustfmt holds code to the same.
+const MAX_COLUMNS: usize = 100;
+
 /// Forbidden texts and the advice for each. Split into pieces, so that this table does not match
 /// itself.
 const WORDS: &[(&[&str], &str)] = &[
@@ -74,11 +77,30 @@ pub(super) fn check(file: &str, text: &str) -> Vec<Violation> {
         }
         violations.extend(heading(file, text, rust));
         violations.extend(words(file, text));
+        if rust {
+            violations.extend(wide_comments(file, text));
+        }
         if is_test(file) || rust {
             violations.extend(sleeps(file, text));
         }
     }
     violations
+}
+
+/// Finds comments that are too wide. A row of a table takes one line, however wide.
+fn wide_comments(file: &str, text: &str) -> Vec<Violation> {
+    let wide = |line: &str| {
+        let comment = line.trim_start();
+        let words = comment.trim_start_matches(['/', '!', ' ']);
+        comment.starts_with("//") && !words.starts_with('|') && line.chars().count() > MAX_COLUMNS
+    };
+    let found = text.lines().enumerate().filter(|(_, line)| wide(line));
+    found
+        .map(|(n, _)| {
+            let message = format!("a comment of more than {MAX_COLUMNS} columns");
+            Violation::new(file, n + 1, message, "wrap it")
+        })
+        .collect()
 }
 
 /// Checks that a module begins with its purpose.
@@ -213,6 +235,15 @@ mod tests {
         let text = format!("//! It.\n{}", "\n".repeat(400));
         assert_eq!(messages("a/mod.rs", &text).len(), 2);
         assert!(messages("a.md", &text).is_empty());
+    }
+
+    #[test]
+    fn comments_are_as_narrow_as_code_but_for_tables() {
+        let words = "word ".repeat(20);
+        let wide = format!("//! It.\n    /// {words}.\nlet text = \"{words}\";\n//! | {words} |\n");
+        let found = check("a.rs", &wide);
+        assert_eq!(found.iter().map(|it| it.line).collect::<Vec<_>>(), [2]);
+        assert!(messages("a.rs", &format!("//! {}\n", "ä".repeat(96))).is_empty());
     }
 
     #[test]

@@ -10,7 +10,8 @@ use bytes::Bytes;
 use super::{DataFrame, DataFrameError, ipc};
 
 impl DataFrame {
-    /// Takes record batches of one schema; none make a frame without rows. Their columns are copied once, to the payload that they are sent in.
+    /// Takes record batches of one schema; none make a frame without rows. Their columns are copied
+    /// once, to the payload that they are sent in.
     ///
     /// ```
     /// # use std::sync::Arc;
@@ -24,7 +25,8 @@ impl DataFrame {
     /// ```
     ///
     /// # Errors
-    /// [`DataFrameError::Unwritable`] if a batch has another schema, or a type that the format does not have.
+    /// [`DataFrameError::Unwritable`] if a batch has another schema, or a type that the format does
+    /// not have.
     pub fn from_batches<'a>(
         schema: &Schema,
         batches: impl IntoIterator<Item = &'a RecordBatch>,
@@ -44,7 +46,8 @@ impl DataFrame {
         Ok(Self::from_parts(parts.collect::<Vec<_>>()))
     }
 
-    /// Reads the record batches, one after the other. They share the memory of the frame where it is aligned.
+    /// Reads the record batches, one after the other. They share the memory of the frame where it
+    /// is aligned.
     ///
     /// # Errors
     /// [`DataFrameError::Malformed`] if the stream does not begin with a schema.

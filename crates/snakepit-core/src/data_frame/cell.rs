@@ -149,7 +149,8 @@ fn time(array: &dyn Array, data_type: &DataType, index: usize) -> Value {
     }
 }
 
-/// ISO 8601 text, which the types for times write for developers; the plain number of a moment that they cannot hold.
+/// ISO 8601 text, which the types for times write for developers; the plain number of a moment that
+/// they cannot hold.
 fn text(moment: Option<impl Debug>, raw: i64, value: impl FnOnce(String) -> Value) -> Value {
     moment.map_or(Value::Int(raw), |moment| value(format!("{moment:?}")))
 }

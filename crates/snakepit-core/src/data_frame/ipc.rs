@@ -1,6 +1,7 @@
 //! The messages of an Arrow IPC stream, examined before they are decoded.
 //!
-//! The decoder trusts what a message says of its buffers, and panics where it is not true. So that is compared with what is there first.
+//! The decoder trusts what a message says of its buffers, and panics where it is not true. So that
+//! is compared with what is there first.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

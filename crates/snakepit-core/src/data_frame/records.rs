@@ -8,10 +8,12 @@ use arrow_schema::{DataType, Fields};
 use super::{DataFrame, cell};
 use crate::{JsonError, Value};
 
-/// Rows and items of a frame that may have no bytes of their own, as those of a column of nothing have none.
+/// Rows and items of a frame that may have no bytes of their own, as those of a column of nothing
+/// have none.
 const FREE: usize = 64 << 10;
 
-/// Memory that cells of a dictionary or of views, which may share their bytes, may take beyond [`PER_BYTE`].
+/// Memory that cells of a dictionary or of views, which may share their bytes, may take beyond
+/// [`PER_BYTE`].
 const SHARED: usize = 64 << 20;
 
 /// See [`SHARED`].
@@ -27,12 +29,12 @@ pub(crate) struct Records {
 }
 
 impl DataFrame {
-    /// The rows as a list of maps; of a column a list of its values. Times are texts in ISO 8601 (of a zone in UTC), decimals are
-    /// [`Value::Decimal`], spans of time are seconds.
+    /// The rows as a list of maps; of a column a list of its values. Times are texts in ISO 8601
+    /// (of a zone in UTC), decimals are [`Value::Decimal`], spans of time are seconds.
     ///
     /// # Errors
-    /// [`JsonError::DataFrame`] if the stream is malformed, has a type that no [`Value`] has, or would grow without measure;
-    /// [`JsonError::SameKey`] if two columns have the same name.
+    /// [`JsonError::DataFrame`] if the stream is malformed, has a type that no [`Value`] has, or
+    /// would grow without measure; [`JsonError::SameKey`] if two columns have the same name.
     pub fn to_records(&self) -> Result<Value, JsonError> {
         Ok(Value::List(Records::of(self)?.rows().collect()))
     }

@@ -1,4 +1,5 @@
-//! A data frame as an extension of MessagePack: version, kind, number of bytes of padding, padding, and the Arrow IPC stream.
+//! A data frame as an extension of MessagePack: version, kind, number of bytes of padding, padding,
+//! and the Arrow IPC stream.
 
 use std::borrow::Cow;
 
@@ -21,7 +22,8 @@ const FIXED: usize = 3;
 /// Marker of an extension whose length has four bytes.
 const EXT_32: u8 = 0xc9;
 
-/// Where the stream begins in its payload is a multiple of this as far as possible, so that it can be read without a copy.
+/// Where the stream begins in its payload is a multiple of this as far as possible, so that it can
+/// be read without a copy.
 const ALIGNMENT: usize = 64;
 
 impl Serialize for DataFrame {

@@ -29,11 +29,13 @@ events! {
 
     /// A call waits for a slot.
     CallQueued "call.queued" TRACE { pool: PoolName, call: CallId, tool: Arc<str>, session: Option<SessionId>, queue_size: u64 }
-    /// A call has a slot and is sent to its worker; `queued` if it had waited. Again for each further attempt.
+    /// A call has a slot and is sent to its worker; `queued` if it had waited. Again for each
+    /// further attempt.
     CallDispatched "call.dispatched" TRACE {
         pool: PoolName, worker: WorkerId, slot: u16, call: CallId, tool: Arc<str>, attempt: u32, queued: bool, queued_us: u64,
     }
-    /// A call is over for its caller. Exactly one for each call, however it ended; for each batch of `execute_many` one.
+    /// A call is over for its caller. Exactly one for each call, however it ended; for each batch
+    /// of `execute_many` one.
     CallCompleted "call.completed" TRACE {
         pool: PoolName, worker: Option<WorkerId>, call: CallId, tool: Arc<str>, outcome: &'static str, code: Option<&'static str>,
         items: u64, failed: u64, attempts: u32, sent_bytes: u64, received_bytes: u64, queued_us: u64, duration_us: u64,
@@ -95,7 +97,8 @@ events! {
     }
     /// A worker is started in place of one that died.
     WorkerRestarted "worker.restarted" DEBUG { pool: PoolName, worker: WorkerId }
-    /// A worker is replaced: it gets no further calls. With the reason `worker_died` it is gone already.
+    /// A worker is replaced: it gets no further calls. With the reason `worker_died` it is gone
+    /// already.
     WorkerRecycled "worker.recycled" INFO {
         pool: PoolName, worker: WorkerId, reason: &'static str, replacement: Option<WorkerId>, uptime_seconds: f64, request_count: u64,
         memory_bytes: Option<u64>,
@@ -178,12 +181,15 @@ events! {
     HostToolCompleted "host_tool.completed" TRACE {
         tool: Arc<str>, session: Option<SessionId>, depth: u32, outcome: &'static str, code: Option<&'static str>, duration_us: u64,
     }
-    /// A value that cannot be serialized was replaced by a marker; once for each type in each worker.
+    /// A value that cannot be serialized was replaced by a marker; once for each type in each
+    /// worker.
     SerializationMarker "serialization.marker" DEBUG { pool: PoolName, worker: WorkerId, call: Option<CallId>, python_type: Arc<str> }
-    /// Telemetry records of a worker were dropped; for each `reason` that the metric `snakepit.telemetry.dropped` has, one event.
+    /// Telemetry records of a worker were dropped; for each `reason` that the metric
+    /// `snakepit.telemetry.dropped` has, one event.
     TelemetryDropped "telemetry.dropped" DEBUG { pool: PoolName, worker: WorkerId, records: u64, reason: &'static str }
 
-    /// A person asked the host for something through its admin socket: `recycle`, `drain` or `cancel`.
+    /// A person asked the host for something through its admin socket: `recycle`, `drain` or
+    /// `cancel`.
     AdminAction "admin.action" INFO {
         pool: PoolName, worker: WorkerId, call: Option<CallId>, action: &'static str, peer_pid: Option<u32>,
     }

@@ -91,7 +91,8 @@ fn splice<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, String> {
     Ok(buffer.0.take())
 }
 
-/// Writes one encoded value as it is, if the serializer is the one of [`Payload::encode`]; any other serializer is given back.
+/// Writes one encoded value as it is, if the serializer is the one of [`Payload::encode`]; any
+/// other serializer is given back.
 pub(crate) fn raw<S: Serializer>(
     serializer: S,
     write: impl FnOnce(&mut Vec<u8>) -> Result<(), &'static str>,

@@ -108,7 +108,8 @@ impl Lease {
         }
     }
 
-    /// Marks the lease as the pool's own (a health check), excluded from call counters and estimates.
+    /// Marks the lease as the pool's own (a health check), excluded from call counters and
+    /// estimates.
     pub(super) fn begin_check(&mut self) {
         self.items = 0;
     }

@@ -24,8 +24,9 @@ impl Session {
     /// Registers a variable; its version is 1.
     ///
     /// # Errors
-    /// The session is over, [`StateError::Variable`] (exists, wrong type, constraint violated, constraint unusable), [`StateError::Quota`],
-    /// [`StateError::Invalid`] name, [`StateError::Metadata`].
+    /// The session is over, [`StateError::Variable`] (exists, wrong type, constraint violated,
+    /// constraint unusable), [`StateError::Quota`], [`StateError::Invalid`] name,
+    /// [`StateError::Metadata`].
     pub fn register(&self, variable: NewVariable) -> Result<Variable, StateError> {
         let NewVariable {
             name,
@@ -96,7 +97,7 @@ impl Session {
         Ok(found)
     }
 
-    /// All variables whose name begins with `prefix`, in order of their names, all at the same moment.
+    /// Variables whose name begins with `prefix`, ordered by name, all at the same moment.
     ///
     /// # Errors
     /// The session is over.
@@ -120,7 +121,8 @@ impl Session {
     /// Sets one variable.
     ///
     /// # Errors
-    /// The session is over, [`StateError::Variable`] (unknown, wrong type, constraint violated, stale version), [`StateError::Quota`].
+    /// The session is over, [`StateError::Variable`] (unknown, wrong type, constraint violated,
+    /// stale version), [`StateError::Quota`].
     pub fn set(
         &self,
         name: &str,
@@ -160,7 +162,8 @@ impl Session {
         Ok(set.pop().expect("one item, one variable"))
     }
 
-    /// Sets several variables, or none when one of them cannot be set; no reader sees some of them only. A name may occur once.
+    /// Sets several variables, or none when one of them cannot be set; no reader sees some of them
+    /// only. A name may occur once.
     ///
     /// # Errors
     /// As [`set`](Self::set), for the first item that cannot be set.
@@ -176,13 +179,15 @@ impl Session {
         self.try_set_all(items).map_err(|error| self.suggest(error))
     }
 
-    /// As [`set_all`](Self::set_all), for names that differ; the error of an unknown variable has no suggestions yet.
+    /// As [`set_all`](Self::set_all), for names that differ; the error of an unknown variable has
+    /// no suggestions yet.
     fn try_set_all(&self, items: Vec<SetVariable>) -> Result<Vec<Variable>, StateError> {
         let mut specs: Vec<Arc<Spec>> = self.try_with(Access::Touch, |live| {
             let spec = |item: &SetVariable| Ok(Arc::clone(&held(live, &item.name)?.spec));
             items.iter().map(spec).collect::<Result<_, StateError>>()
         })?;
-        // Checked without the lock, since it may take long. Should a variable be registered anew meanwhile, it is checked again.
+        // Checked without the lock, since it may take long. Should a variable be registered anew
+        // meanwhile, it is checked again.
         let mut values: Vec<_> = items
             .into_iter()
             .map(|item| (item.value, item.expected_version))
@@ -274,10 +279,11 @@ impl Session {
         }
     }
 
-    /// Deletes a variable, with `expected_version` only if this is its version. `false` if there is none of this name.
+    /// Deletes a variable, with `expected_version` only if this is its version. `false` if there is
+    /// none of this name.
     ///
     /// # Errors
-    /// The session is over, [`StateError::Variable`] (stale version; unknown although a version is expected).
+    /// The session is over, [`StateError::Variable`] (stale version, or unknown variable with one).
     pub fn delete_variable(
         &self,
         name: &str,
@@ -311,7 +317,8 @@ impl Session {
         Ok(deleted.is_some())
     }
 
-    /// Adds names that are like an unknown one. They are compared after the lock is released, at most once for each request.
+    /// Adds names that are like an unknown one. They are compared after the lock is released, at
+    /// most once for each request.
     fn suggest(&self, error: StateError) -> StateError {
         let StateError::Variable(error) = error else {
             return error;
@@ -372,7 +379,7 @@ enum Stored {
     Again(Vec<Arc<Spec>>),
 }
 
-/// The variable of this name. The error has the whole name and no suggestions, see [`Session::suggest`].
+/// The variable of this name. [`Session::suggest`] adds suggestions to the error.
 fn held<'a>(live: &'a Live, name: &str) -> Result<&'a Held, StateError> {
     let variables = live.data.as_ref().map(|data| &data.variables);
     let found = variables.and_then(|variables| variables.get(name));

@@ -12,7 +12,8 @@ macro_rules! dtypes {
         #[non_exhaustive]
         pub enum DType {
             $($(#[$doc])* $name,)*
-            /// Moments, counted in steps since the beginning of 1970. The least number is "not a time".
+            /// Moments, counted in steps since the beginning of 1970. The least number is "not a
+            /// time".
             DateTime64(TimeStep),
             /// Spans of time, counted in steps. The least number is "not a time".
             TimeDelta64(TimeStep),
@@ -34,7 +35,8 @@ macro_rules! dtypes {
                 Self::TimeDelta64(TimeStep::of(TimeUnit::Nanosecond)),
             ];
 
-            /// The number that stands for it on the wire, where the step of a time stands beside it.
+            /// The number that stands for it on the wire, where the step of a time stands beside
+            /// it.
             pub const fn code(self) -> u8 {
                 match self {
                     $(Self::$name => $code,)*
@@ -43,7 +45,8 @@ macro_rules! dtypes {
                 }
             }
 
-            /// The type with this number; `step` is that of a time, and of no meaning for the others.
+            /// The type with this number; `step` is that of a time, and of no meaning for the
+            /// others.
             pub(crate) fn from_wire(code: u8, step: Option<TimeStep>) -> Option<Self> {
                 match code {
                     $($code => Some(Self::$name),)*

@@ -4,8 +4,9 @@ use super::{DType, Tensor};
 use crate::Value;
 
 impl Tensor {
-    /// The array of nested lists of equal lengths, or of a single number, and what is wrong with them. The elements become `dtype`; if it is
-    /// absent, what all of them are: truth values, whole numbers (of 64 bits, signed if that is possible), or else 64-bit floats.
+    /// The array of nested lists of equal lengths, or of a single number, and what is wrong with
+    /// them. The elements become `dtype`; if it is absent, what all of them are: truth values,
+    /// whole numbers (of 64 bits, signed if that is possible), or else 64-bit floats.
     pub(crate) fn from_lists(value: &Value, dtype: Option<DType>) -> Result<Self, String> {
         let mut shape = Vec::new();
         measure(value, &mut shape)?;

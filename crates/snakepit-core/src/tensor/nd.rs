@@ -9,7 +9,8 @@ use serde::ser::{Error as _, Serialize, Serializer};
 use super::{Tensor, TensorElement, TensorError};
 
 impl Tensor {
-    /// As an array of `ndarray`: a view where the memory is aligned for the elements, else a copy. `into_owned` makes an `Array` of it.
+    /// As an array of `ndarray`: a view where the memory is aligned for the elements, else a copy.
+    /// `into_owned` makes an `Array` of it.
     ///
     /// ```
     /// # use ndarray::{Ix2, array};

@@ -77,7 +77,8 @@ impl TimeStep {
         Self { unit, count: 1 }
     }
 
-    /// A step of several units, at least one and at most `i32::MAX`. Without a unit there is only one.
+    /// A step of several units, at least one and at most `i32::MAX`. Without a unit there is only
+    /// one.
     pub const fn new(unit: TimeUnit, count: u32) -> Option<Self> {
         let fits = count > 0 && count <= i32::MAX as u32;
         if fits && (count == 1 || !matches!(unit, TimeUnit::Generic)) {

@@ -6,7 +6,8 @@ use crate::Value;
 /// "Not a time".
 const NOT_A_TIME: i64 = i64::MIN;
 
-/// A moment as [`Value::Date`] if its unit is a day or longer, else as [`Value::DateTime`], with the digits that its unit has.
+/// A moment as [`Value::Date`] if its unit is a day or longer, else as [`Value::DateTime`], with
+/// the digits that its unit has.
 pub(super) fn moment(ticks: i64, step: TimeStep) -> Value {
     if ticks == NOT_A_TIME {
         return Value::Null;
@@ -31,7 +32,8 @@ pub(super) fn moment(ticks: i64, step: TimeStep) -> Value {
     }
 }
 
-/// A span as [`Value::Duration`] if it is a whole number of microseconds that fits, else as text with its unit: `1 nanoseconds`.
+/// A span as [`Value::Duration`] if it is a whole number of microseconds that fits, else as text
+/// with its unit: `1 nanoseconds`.
 pub(super) fn span(ticks: i64, step: TimeStep) -> Value {
     if ticks == NOT_A_TIME {
         return Value::Null;

@@ -8,8 +8,9 @@ use bytes::Bytes;
 
 use super::{DType, Tensor, TensorError};
 
-/// A type of Rust that the elements of a [`Tensor`] can have: floats, integers, `bool`; `half::f16` and `num_complex::Complex` with the
-/// features of these names. `i64` also reads the numbers of times.
+/// A type of Rust that the elements of a [`Tensor`] can have: floats, integers, `bool`; `half::f16`
+/// and `num_complex::Complex` with the features of these names. `i64` also reads the numbers of
+/// times.
 pub trait TensorElement: sealed::Element {
     /// The type of the elements of arrays that are made from it.
     const DTYPE: DType;
@@ -28,7 +29,8 @@ mod sealed {
 }
 
 impl Tensor {
-    /// The elements in C order. The slice is borrowed where the memory is aligned for the type, and copied where it is not.
+    /// The elements in C order. The slice is borrowed where the memory is aligned for the type, and
+    /// copied where it is not.
     ///
     /// ```
     /// # use snakepit_core::Tensor;
@@ -63,7 +65,8 @@ impl Tensor {
     /// An array of elements in C order, which are not copied.
     ///
     /// # Errors
-    /// As [`new`](Self::new): too many dimensions, or another number of elements than the shape asks for.
+    /// As [`new`](Self::new): too many dimensions, or another number of elements than the shape
+    /// asks for.
     pub fn from_elements<T: TensorElement>(
         shape: impl Into<Arc<[usize]>>,
         elements: Vec<T>,

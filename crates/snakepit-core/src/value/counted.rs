@@ -1,7 +1,8 @@
 //! A deserializer that counts what the values it reads take in memory.
 //!
-//! A codec does not know that, but types have sizes: an item of a list or a map takes the size of its type, and so does a value behind a
-//! pointer. What lies within another value, as a field does in its struct, is a part of it. Texts and bytes are no longer than the input.
+//! A codec does not know that, but types have sizes: an item of a list or a map takes the size of
+//! its type, and so does a value behind a pointer. What lies within another value, as a field does
+//! in its struct, is a part of it. Texts and bytes are no longer than the input.
 
 use std::cell::Cell;
 use std::fmt;
@@ -12,14 +13,16 @@ use serde::de::{
 
 use super::shared;
 
-/// Bytes that the values of an input may take in memory: this much, and [`PER_BYTE`] for each byte of the input. A byte of MessagePack
-/// may be an item of a list, and an item of a tree takes 32 bytes and more: without a limit, 64 MiB could become several gigabytes.
+/// Bytes that the values of an input may take in memory: this much, and [`PER_BYTE`] for each byte
+/// of the input. A byte of MessagePack may be an item of a list, and an item of a tree takes 32
+/// bytes and more: without a limit, 64 MiB could become several gigabytes.
 const ALLOWED: usize = 64 << 20;
 
 /// See [`ALLOWED`].
 const PER_BYTE: usize = 4;
 
-/// Values of this size are not counted: numbers take no more than so many times their input, and lists of them are common.
+/// Values of this size are not counted: numbers take no more than so many times their input, and
+/// lists of them are common.
 const NUMBER: usize = 8;
 
 /// Bytes that the values of one input may still take.
@@ -60,7 +63,8 @@ fn too_large<E: Error>(items: usize) -> E {
     ))
 }
 
-/// A deserializer, the budget of its input, and the size of the place that the value goes to, which is paid for.
+/// A deserializer, the budget of its input, and the size of the place that the value goes to, which
+/// is paid for.
 #[derive(Debug)]
 pub(crate) struct Counted<'b, D> {
     inner: D,
@@ -78,7 +82,8 @@ impl<'b, D> Counted<'b, D> {
         }
     }
 
-    /// Pays for the value of a visitor, unless it lies in its place. `within` says that its items are parts of it.
+    /// Pays for the value of a visitor, unless it lies in its place. `within` says that its items
+    /// are parts of it.
     fn visit<'de, V: Visitor<'de>, E: Error>(
         budget: &'b Budget,
         place: usize,

@@ -6,9 +6,11 @@ use super::array;
 use super::kinds::code;
 use crate::{DType, Payload, Tensor};
 
-/// The payload with every array written as nested lists, and every set as a list; `None` when it has none, or is malformed.
+/// The payload with every array written as nested lists, and every set as a list; `None` when it
+/// has none, or is malformed.
 ///
-/// The values of a payload stand one after the other, containers before their items, so that it takes no recursion.
+/// The values of a payload stand one after the other, containers before their items, so that it
+/// takes no recursion.
 pub(crate) fn arrays(payload: &Bytes) -> Option<Bytes> {
     let mut out = Vec::new();
     let (mut at, mut copied) = (0, 0);
@@ -35,7 +37,8 @@ pub(crate) fn arrays(payload: &Bytes) -> Option<Bytes> {
     Some(out.into())
 }
 
-/// Where the first text begins that is not UTF-8; `None` if there is none, or behind what is malformed.
+/// Where the first text begins that is not UTF-8; `None` if there is none, or behind what is
+/// malformed.
 pub(crate) fn broken_text(payload: &[u8]) -> Option<usize> {
     let mut at = 0;
     while at < payload.len() {
@@ -114,8 +117,9 @@ impl Token {
     }
 }
 
-/// Nested lists in C order; a plain number without dimensions, an empty list without elements. `None` when most of it would be lists
-/// of one item: many dimensions of length 1 would let a small payload grow without measure.
+/// Nested lists in C order; a plain number without dimensions, an empty list without elements.
+/// `None` when most of it would be lists of one item: many dimensions of length 1 would let a small
+/// payload grow without measure.
 fn list(tensor: &Tensor, out: &mut Vec<u8>) -> Option<()> {
     if tensor.is_empty() {
         out.push(0x90);

@@ -3,9 +3,11 @@
 use super::Value;
 use crate::Payload;
 
-/// A `frozenset` of Python, which can be a key of a map. Two are equal if they have the same items, in whatever order.
+/// A `frozenset` of Python, which can be a key of a map. Two are equal if they have the same items,
+/// in whatever order.
 ///
-/// A type with serde's list (`Vec`, `HashSet`, `BTreeSet`) reads it, too; what such a type writes is a list, or as a key a tuple.
+/// A type with serde's list (`Vec`, `HashSet`, `BTreeSet`) reads it, too; what such a type writes
+/// is a list, or as a key a tuple.
 ///
 /// ```
 /// # use snakepit_core::{FrozenSet, Value};
@@ -18,7 +20,8 @@ use crate::Payload;
 pub struct FrozenSet(Vec<Value>);
 
 impl FrozenSet {
-    /// A set of these items. An item that occurs twice counts once in Python, and so it should occur once.
+    /// A set of these items. An item that occurs twice counts once in Python, and so it should
+    /// occur once.
     pub fn new(items: impl IntoIterator<Item = Value>) -> Self {
         Self(items.into_iter().collect())
     }

@@ -25,21 +25,22 @@ pub(super) const ARRAY: &str = "$array";
 pub(super) const BYTES: &str = "$bytes";
 
 impl Value {
-    /// As JSON. What JSON does not have is written as follows: bytes as `{"$bytes": "<base64>"}`; date, time, UUID and decimal as text;
-    /// a span of time as seconds; NaN and the infinities as the texts `NaN`, `Infinity` and `-Infinity`; map keys as text; an array as
-    /// nested lists, or as `{"$array": {"dtype", "shape", "data"}}` when most of these lists would have one item
-    /// ([`Tensor::to_nested`](crate::Tensor::to_nested)); a data frame as a list of objects, one for each row, and a column of one as a list,
-    /// with feature `arrow`.
+    /// As JSON. What JSON does not have is written as follows: bytes as `{"$bytes": "<base64>"}`;
+    /// date, time, UUID and decimal as text; a span of time as seconds; NaN and the infinities as
+    /// the texts `NaN`, `Infinity` and `-Infinity`; map keys as text; an array as nested lists, or
+    /// as `{"$array": {"dtype", "shape", "data"}}` when most of these lists would have one item
+    /// ([`Tensor::to_nested`](crate::Tensor::to_nested)); a data frame as a list of objects, one
+    /// for each row, and a column of one as a list, with feature `arrow`.
     ///
-    /// Work and memory are linear in the value. [`json_text`](Self::json_text) writes the same without building it, and with the keys in
-    /// their order.
+    /// Work and memory are linear in the value. [`json_text`](Self::json_text) writes the same
+    /// without building it, and with the keys in their order.
     ///
     /// A set is a list.
     ///
     /// # Errors
-    /// [`JsonError::SameKey`] when two keys of a map are the same text, [`JsonError::SetKey`] when a key is a set,
-    /// [`JsonError::DataFrame`] for a data frame that is malformed or has values of a type that JSON lacks, and without feature `arrow` for
-    /// every one.
+    /// [`JsonError::SameKey`] when two keys of a map are the same text, [`JsonError::SetKey`] when
+    /// a key is a set, [`JsonError::DataFrame`] for a data frame that is malformed or has values of
+    /// a type that JSON lacks, and without feature `arrow` for every one.
     pub fn to_json(&self) -> Result<Json, JsonError> {
         check(self)?;
         Ok(self.json())
@@ -80,8 +81,9 @@ impl Value {
     /// Reads JSON text by the rules of [`from_json`](Self::from_json); keys stay in their order.
     ///
     /// # Errors
-    /// The text is not JSON, nests deeper than 127 levels, has a key twice in an object or a whole number of more than 64 bits, or its values
-    /// would take more than 64 MiB of memory and 4 bytes for each byte of text.
+    /// The text is not JSON, nests deeper than 127 levels, has a key twice in an object or a whole
+    /// number of more than 64 bits, or its values would take more than 64 MiB of memory and 4 bytes
+    /// for each byte of text.
     pub fn parse_json(text: &[u8]) -> Result<Self, JsonError> {
         let budget = Budget::of(text.len());
         let mut reader = serde_json::Deserializer::from_slice(text);
@@ -161,8 +163,9 @@ fn settle(value: &mut Value) -> Result<(), JsonError> {
     }
 }
 
-/// Refuses a map of which two keys are the same text, or a key has a set in it, which has no order and so no text. Keys that are texts
-/// already are neither. A data frame that cannot be shown is refused, too.
+/// Refuses a map of which two keys are the same text, or a key has a set in it, which has no order
+/// and so no text. Keys that are texts already are neither. A data frame that cannot be shown is
+/// refused, too.
 pub(super) fn check(value: &Value) -> Result<(), JsonError> {
     match value {
         Value::List(items) => items.iter().try_for_each(check),

@@ -6,7 +6,8 @@ use crate::ErrorCode;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum JsonError {
-    /// The text is not JSON, nests deeper than 127 levels, or its values would take too much memory.
+    /// The text is not JSON, nests deeper than 127 levels, or its values would take too much
+    /// memory.
     #[error("{0}")]
     Malformed(String),
     /// A whole number has more than 64 bits, and would lose digits.

@@ -71,8 +71,8 @@ thread_local! {
     static DEPTH: Cell<usize> = const { Cell::new(0) };
 }
 
-/// One level of nesting while a value is written. The codec does not limit the depth of what it writes, and a stack overflow cannot be
-/// caught, so the value counts by itself.
+/// One level of nesting while a value is written. The codec does not limit the depth of what it
+/// writes, and a stack overflow cannot be caught, so the value counts by itself.
 struct Level;
 
 impl Level {
@@ -101,10 +101,12 @@ impl<'de> Deserialize<'de> for Value {
     }
 }
 
-/// A length on the wire is a claim, not a fact: reserve no more than this before the items have come.
+/// A length on the wire is a claim, not a fact: reserve no more than this before the items have
+/// come.
 const TRUSTED: usize = 1024;
 
-/// A key of a map, or an item of a set, must be one that a Python dictionary can have, a tuple being a list here.
+/// A key of a map, or an item of a set, must be one that a Python dictionary can have, a tuple
+/// being a list here.
 fn check_key(key: &Value) -> Result<(), &'static str> {
     match key {
         Value::Map(_) => Err(

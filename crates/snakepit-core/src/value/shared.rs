@@ -1,13 +1,14 @@
 //! Byte strings that share the memory of the payload they are decoded from.
 //!
-//! serde hands a visitor only a slice. While a payload is being decoded, this module knows whose slice it is, so that megabytes are not
-//! copied once more.
+//! serde hands a visitor only a slice. While a payload is being decoded, this module knows whose
+//! slice it is, so that megabytes are not copied once more.
 
 use std::cell::{Cell, RefCell};
 
 use bytes::Bytes;
 
-/// A byte string below this size is copied: sharing it would keep the whole payload in memory for a few bytes.
+/// A byte string below this size is copied: sharing it would keep the whole payload in memory for a
+/// few bytes.
 const SHARED: usize = 16 << 10;
 
 thread_local! {

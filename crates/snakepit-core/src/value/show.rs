@@ -5,7 +5,8 @@ use std::fmt;
 use super::Value;
 use super::json::{float, uuid_text};
 
-/// As compact text in the manner of JSON, for people: bytes by their length, other kinds as their text.
+/// As compact text in the manner of JSON, for people: bytes by their length, other kinds as their
+/// text.
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -11,16 +11,18 @@ use super::json_error::JsonError;
 use crate::data_frame::records::Records;
 use crate::{DType, DataFrame, Tensor};
 
-/// Bytes of a text that are passed on at once: whoever takes only the beginning of a long text does not pay for the rest.
+/// Bytes of a text that are passed on at once: whoever takes only the beginning of a long text does
+/// not pay for the rest.
 const PIECE: usize = 4096;
 
-/// The JSON text of a [`Value`], for `{}`, made by [`Value::json_text`]. It needs no memory of its own. A writer that returns an error ends it
-/// at once.
+/// The JSON text of a [`Value`], for `{}`, made by [`Value::json_text`]. It needs no memory of its
+/// own. A writer that returns an error ends it at once.
 #[derive(Clone, Copy, Debug)]
 pub struct JsonText<'a>(&'a Value);
 
 impl Value {
-    /// The value as JSON text, to be written somewhere, by the rules of [`to_json`](Self::to_json); keys are in the order of their map.
+    /// The value as JSON text, to be written somewhere, by the rules of [`to_json`](Self::to_json);
+    /// keys are in the order of their map.
     ///
     /// # Errors
     /// As [`to_json`](Self::to_json).
@@ -29,7 +31,8 @@ impl Value {
         Ok(JsonText(self))
     }
 
-    /// The first `limit` characters of the JSON text, and `…` if there are more. Work and memory depend on the limit, not on the value.
+    /// The first `limit` characters of the JSON text, and `…` if there are more. Work and memory
+    /// depend on the limit, not on the value.
     pub fn json_preview(&self, limit: usize) -> String {
         let mut preview = Preview {
             text: String::new(),
@@ -118,8 +121,8 @@ fn list(items: &[Value], out: &mut dyn Write) -> fmt::Result {
     out.write_str("]")
 }
 
-/// The text of a key, without quotes. Keys within a key are written as they are: quoting them once more for each level would double the
-/// text each time.
+/// The text of a key, without quotes. Keys within a key are written as they are: quoting them once
+/// more for each level would double the text each time.
 pub(super) fn key_text(key: &Value, out: &mut dyn Write) -> fmt::Result {
     match key {
         Value::Str(text)

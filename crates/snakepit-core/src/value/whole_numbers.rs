@@ -1,4 +1,5 @@
-//! Whole numbers in JSON text that no `Value` can hold. The reader of JSON makes floating-point numbers of them.
+//! Whole numbers in JSON text that no `Value` can hold. The reader of JSON makes floating-point
+//! numbers of them.
 
 /// The first whole number of a valid JSON text that does not fit into 64 bits.
 pub(super) fn too_large(text: &[u8]) -> Option<&str> {

@@ -68,8 +68,8 @@ impl Hosts {
         Ok(hosts)
     }
 
-    /// Returns what a run has recorded. Without a name, this is the only host that runs, or, if none
-    /// runs, the dead one that was the last to record something.
+    /// Returns what a run has recorded. Without a name, this is the only host that runs, or, if
+    /// none runs, the dead one that was the last to record something.
     ///
     /// # Errors
     /// As [`select`](Self::select); [`AdminError::Recording`] and [`AdminError::RecordingFile`] if

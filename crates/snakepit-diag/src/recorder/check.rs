@@ -1,7 +1,7 @@
 //! Checksums that reveal damaged entries.
 
-/// Odd, so that multiplication loses no bits: a single changed word always changes the sum before it
-/// is folded.
+/// Odd, so that multiplication loses no bits: a single changed word always changes the sum before
+/// it is folded.
 const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Returns the checksum of some words, folded to 32 bits.

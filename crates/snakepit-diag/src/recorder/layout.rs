@@ -3,8 +3,8 @@
 /// First word: the file's type and format. It is written last.
 pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"SNKFLT03");
 
-/// Words of the header: magic, an unused one, wall clock at the start, process id of the host, number
-/// of the next death, checksum of the clock and the process id, pool.
+/// Words of the header: magic, an unused one, wall clock at the start, process id of the host,
+/// number of the next death, checksum of the clock and the process id, pool.
 pub(super) const HEADER: usize = 64;
 pub(super) const WALL_NS: usize = 2;
 pub(super) const HOST_PID: usize = 3;

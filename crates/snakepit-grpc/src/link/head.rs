@@ -14,7 +14,8 @@ const MAX_CORRELATION: usize = 1024;
 /// `ENCODING_MSGPACK`.
 const MSGPACK: u64 = 1;
 
-/// Appends an `ExecuteToolRequest` without payload. The request's trace is the worker's span of the call.
+/// Appends an `ExecuteToolRequest` without payload. The request's trace is the worker's span of the
+/// call.
 pub(super) fn encode_call(request: &Request, out: &mut Vec<u8>) {
     if let Some(session) = &request.session {
         text(SESSION_ID, session.as_str(), out);

@@ -8,7 +8,8 @@ use regex::Regex;
 use super::MASK;
 use super::plain::Plain;
 
-/// Lines without a part of a key after which the key is over, though its end mark has not come: lines of others may stand between.
+/// Lines without a part of a key after which the key is over, though its end mark has not come:
+/// lines of others may stand between.
 const QUIET: u32 = 16;
 
 /// Lines of one key at most.
@@ -22,7 +23,8 @@ static MARK: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(pattern).expect("the tests compile the pattern")
 });
 
-/// Follows one stream of lines: between the marks of a private key it masks what can be a part of it.
+/// Follows one stream of lines: between the marks of a private key it masks what can be a part of
+/// it.
 #[derive(Debug, Default)]
 pub(crate) struct KeyLines {
     /// There while a key is open.
@@ -40,7 +42,8 @@ impl KeyLines {
         self.open.is_some()
     }
 
-    /// Returns the line without parts of a key that an earlier line has begun. `None` if it has none.
+    /// Returns the line without parts of a key that an earlier line has begun. `None` if it has
+    /// none.
     pub(crate) fn mask(&mut self, line: &str) -> Option<String> {
         if self.open.is_none() && !line.contains("PRIVATE") {
             return None;
@@ -102,7 +105,8 @@ struct Parts {
     long: bool,
 }
 
-/// Writes the line with a mask for each long run and, if `short_end`, for the last one, which may be the short end of a key.
+/// Writes the line with a mask for each long run and, if `short_end`, for the last one, which may
+/// be the short end of a key.
 fn parts(line: &str, short_end: bool, out: &mut String) -> Parts {
     let runs = runs(line);
     let last = runs.last().filter(|_| short_end).cloned();

@@ -1,7 +1,7 @@
 //! Values behind the name of a secret: `password='…'`, `"api_key": …`, `--token …`.
 //!
-//! A name, a sign and a value, which ends as its form says ([`values`](super::values)). Values without quotes are judged in
-//! [`unquoted`](super::unquoted).
+//! A name, a sign and a value, which ends as its form says ([`values`](super::values)). Values
+//! without quotes are judged in [`unquoted`](super::unquoted).
 
 use std::ops::Range;
 use std::sync::LazyLock;

@@ -8,7 +8,8 @@ pub(super) struct Plain<'a> {
     text: Cow<'a, str>,
     /// For each piece that was kept: where it begins here and in the original.
     pieces: Vec<(usize, usize)>,
-    /// Where commands to the terminal stand in the original: the address of a link, the title of a window.
+    /// Where commands to the terminal stand in the original: the address of a link, the title of a
+    /// window.
     commands: Vec<Range<usize>>,
 }
 
@@ -82,7 +83,8 @@ fn invisible(rest: &str, first: char) -> usize {
 fn escape(rest: &str) -> usize {
     match rest.as_bytes().get(1) {
         Some(b'[') => 2 + control(&rest[2..]),
-        // A command of the operating system, such as a link or a title: up to BEL, or the ESC of its end.
+        // A command of the operating system, such as a link or a title: up to BEL, or the ESC of
+        // its end.
         Some(b']') => {
             let end = rest[2..].find(['\u{7}', '\u{1b}', '\n']);
             match end {

@@ -57,8 +57,8 @@ impl Stream {
     }
 }
 
-/// Where the part of a line ends that belongs to an open value, and whether the value goes on behind the line. `None` if the line
-/// has nothing of it.
+/// Where the part of a line ends that belongs to an open value, and whether the value goes on
+/// behind the line. `None` if the line has nothing of it.
 fn goes_on(open: &Open, line: &str) -> Option<(usize, bool)> {
     match open {
         Open::Quoted(token) => match end_of_quoted(line, 0, token) {

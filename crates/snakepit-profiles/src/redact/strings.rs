@@ -76,7 +76,8 @@ pub(super) fn trailing_slashes(text: &str) -> usize {
     text.len() - text.trim_end_matches('\\').len()
 }
 
-/// Returns where a string ends that goes on in this line, from `start`. `None` if it goes on behind it.
+/// Returns where a string ends that goes on in this line, from `start`. `None` if it goes on behind
+/// it.
 pub(super) fn end_of_quoted(line: &str, start: usize, token: &str) -> Option<usize> {
     let mut reader = Reader::of(line);
     let several = token.len() > 1 && !token.contains('\\');
@@ -93,8 +94,8 @@ impl Reader<'_> {
         OPEN.is_match(&self.text[at..])
     }
 
-    /// Returns the value in quotes that begins here, or in the next line; in parts, as it is written. `closed` is what stands behind
-    /// the name.
+    /// Returns the value in quotes that begins here, or in the next line; in parts, as it is
+    /// written. `closed` is what stands behind the name.
     pub(super) fn quoted(&mut self, at: usize, closed: &str) -> Vec<Range<usize>> {
         let text = self.text;
         if let Some(entity) = ENTITY.find(&text[at..]) {

@@ -1,6 +1,7 @@
 //! Tokens that show by their form what they are.
 //!
-//! The forms follow the rules of gitleaks; minimum lengths are a little shorter than what the issuers use today.
+//! The forms follow the rules of gitleaks; minimum lengths are a little shorter than what the
+//! issuers use today.
 
 use std::ops::Range;
 use std::sync::LazyLock;

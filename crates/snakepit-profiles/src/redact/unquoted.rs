@@ -1,6 +1,8 @@
-//! Values without quotes, as in `password=correcthorse`: which of them are secrets, and which are code or prose.
+//! Values without quotes, as in `password=correcthorse`: which of them are secrets, and which are
+//! code or prose.
 
-/// Names that stand in prose, too, as in `unexpected token: NAME`: without a digit only a long value behind them is a secret.
+/// Names that stand in prose, too, as in `unexpected token: NAME`: without a digit only a long
+/// value behind them is a secret.
 const WEAK: [&str; 4] = ["token", "secret", "credential", "credentials"];
 
 /// Values that say something about a secret.
@@ -162,8 +164,9 @@ pub(super) struct Around<'a> {
 
 /// Returns true if the value is taken for a secret.
 ///
-/// With a digit it has at least 4 characters, or 6 behind a weak name. Without one it has at least 4, or 16 behind a weak name, is
-/// no word of [`WORDS`], no name of a secret and no part of an expression, and ends the statement where the sign is loose.
+/// With a digit it has at least 4 characters, or 6 behind a weak name. Without one it has at least
+/// 4, or 16 behind a weak name, is no word of [`WORDS`], no name of a secret and no part of an
+/// expression, and ends the statement where the sign is loose.
 pub(super) fn is_secret(around: Around<'_>, value: &str) -> bool {
     let (key, start) = (around.key.to_ascii_lowercase(), start(value));
     let lower = start.to_ascii_lowercase();

@@ -22,8 +22,8 @@ struct Key {
     code: Option<&'static str>,
 }
 
-/// Number of calls that gather before they are added to the totals. When a call ends, the totals are
-/// in no cache any more, since other code has run meanwhile; many calls fetch them as one does.
+/// Number of calls that gather before they are added to the totals. When a call ends, the totals
+/// are in no cache any more, since other code has run meanwhile; many calls fetch them as one does.
 const RECENT: usize = 64;
 
 /// Totals of calls by pool, tool, outcome and code.

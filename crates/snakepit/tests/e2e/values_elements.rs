@@ -1,4 +1,5 @@
-//! The element types of arrays with samples of each, and what is refused: further tables of `docs/values.md`.
+//! The element types of arrays with samples of each, and what is refused: further tables of
+//! `docs/values.md`.
 
 use snakepit::{Tensor, Value};
 

@@ -1,4 +1,5 @@
-//! The table of values holds in both directions, in every kind of call, and `docs/values.md` is made of it.
+//! The table of values holds in both directions, in every kind of call, and `docs/values.md` is
+//! made of it.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;

@@ -1,7 +1,9 @@
-//! The kinds of values that cross, with samples of each: the tables of `docs/values.md`, and what its tests try.
+//! The kinds of values that cross, with samples of each: the tables of `docs/values.md`, and what
+//! its tests try.
 //!
-//! To add a kind, add a [`Row`]: its cells as they stand on the page, and samples of it. Each sample goes from Python to Rust and back, and
-//! from Rust to Python and back. An expression of Python may use `np`, `pd`, `pl` and `pa`; the row names the library that it needs.
+//! To add a kind, add a [`Row`]: its cells as they stand on the page, and samples of it. Each
+//! sample goes from Python to Rust and back, and from Rust to Python and back. An expression of
+//! Python may use `np`, `pd`, `pl` and `pa`; the row names the library that it needs.
 
 use snakepit::{FrozenSet, Tensor, Value};
 

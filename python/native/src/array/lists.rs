@@ -7,7 +7,8 @@ use pyo3::types::{PyInt, PyList};
 /// The array as nested lists of Python values.
 ///
 /// # Errors
-/// The lists would be many more than the elements, or a time is a number there since no class of `datetime` can hold it.
+/// The lists would be many more than the elements, or a time is a number there since no class of
+/// `datetime` can hold it.
 pub(crate) fn to_list<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let shape = value.getattr_opt("shape")?;
     let shape = shape.and_then(|shape| shape.extract::<Vec<usize>>().ok());
@@ -23,7 +24,8 @@ pub(crate) fn to_list<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyA
     Ok(list)
 }
 
-/// Nested lists are in proportion to the data: many dimensions of length 1, or one of length 0, would let a small array grow without measure.
+/// Nested lists are in proportion to the data: many dimensions of length 1, or one of length 0,
+/// would let a small array grow without measure.
 fn nests(shape: &[usize]) -> bool {
     let (mut lists, mut level) = (0_usize, 1_usize);
     for length in shape {

@@ -10,7 +10,8 @@ use crate::kinds;
 /// Characters of the name of an element type, which for a structured one has all its fields.
 const SHOWN: usize = 120;
 
-/// An array of elements that cannot be sent. `format` is that of its buffer, for arrays that are none of numpy.
+/// An array of elements that cannot be sent. `format` is that of its buffer, for arrays that are
+/// none of numpy.
 pub(super) fn elements(array: &Bound<'_, PyAny>, format: &str) -> EncodeError {
     let Some(dtype) = dtype(array) else {
         let kind = match format.trim_start_matches(['@', '=', '<', '>', '!', '^']) {
@@ -106,7 +107,8 @@ where
     dtype.getattr(name).ok()?.extract().ok()
 }
 
-/// Refuses an instance of a subclass that says more than its elements do: a mask, a unit, attributes of its own.
+/// Refuses an instance of a subclass that says more than its elements do: a mask, a unit,
+/// attributes of its own.
 pub(super) fn has_no_more(value: &Bound<'_, PyAny>) -> Result<(), EncodeError> {
     let class = value.get_type();
     if kinds::NDARRAY

@@ -24,7 +24,8 @@ pub(super) fn union<'py>(
     for member in members.iter().filter(|_| !exact) {
         match check(member, value.clone(), false) {
             Ok(value) => return Ok(value),
-            // The branch that the value names says most; else a mismatch inside says more than "none of these".
+            // The branch that the value names says most; else a mismatch inside says more than
+            // "none of these".
             Err(error) => {
                 let rank = (is_meant(member, value), error.path.len());
                 if rank > best.as_ref().map_or((false, 0), |(rank, _)| *rank) {
@@ -36,7 +37,8 @@ pub(super) fn union<'py>(
     Err(best.map_or_else(|| Mismatch::new(spec, value), |(_, error)| error))
 }
 
-/// Whether a value names this member by the fields that tell members apart: those of one literal, or of an enum.
+/// Whether a value names this member by the fields that tell members apart: those of one literal,
+/// or of an enum.
 fn is_meant(member: &Spec, value: &Bound<'_, PyAny>) -> bool {
     let (Spec::Dataclass(_, _, fields)
     | Spec::NamedTuple(_, _, fields)

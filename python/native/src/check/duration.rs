@@ -1,6 +1,7 @@
 //! Durations as ISO 8601 writes them.
 
-/// Name, whether it stands behind the `T`, microseconds, and the most digits before and behind the point.
+/// Name, whether it stands behind the `T`, microseconds, and the most digits before and behind the
+/// point.
 const UNITS: [(char, bool, i64, usize, usize); 5] = [
     ('W', false, 604_800_000_000, 6, 8),
     ('D', false, 86_400_000_000, 7, 8),
@@ -9,8 +10,9 @@ const UNITS: [(char, bool, i64, usize, usize); 5] = [
     ('S', true, 1_000_000, 12, 6),
 ];
 
-/// Microseconds of a duration such as `P1DT2H3.5S` or `-PT1S`; `None` if the text is none, has years or months, whose lengths are not
-/// fixed, or more digits than there are microseconds, or than 64 bits hold.
+/// Microseconds of a duration such as `P1DT2H3.5S` or `-PT1S`; `None` if the text is none, has
+/// years or months, whose lengths are not fixed, or more digits than there are microseconds, or
+/// than 64 bits hold.
 pub(super) fn micros(text: &str) -> Option<i64> {
     let (negative, text) = match text.strip_prefix(['-', '+']) {
         Some(rest) => (text.starts_with('-'), rest),

@@ -8,7 +8,8 @@ use crate::frames;
 use crate::mismatch::Mismatch;
 use crate::spec::Spec;
 
-/// The value as an instance of the class: a frame of another class is converted, and so are records and columns, unless `exact`.
+/// The value as an instance of the class: a frame of another class is converted, and so are records
+/// and columns, unless `exact`.
 pub(super) fn made<'py>(
     spec: &Spec,
     class: &Bound<'py, PyType>,

@@ -24,7 +24,8 @@ pub(super) fn check<'py>(limits: &[Limit], value: Bound<'py, PyAny>) -> Checked<
     Ok(value)
 }
 
-/// As JSON Schema has it, a bound is kept by what it says nothing about: a length by a number, all but predicates by None.
+/// As JSON Schema has it, a bound is kept by what it says nothing about: a length by a number, all
+/// but predicates by None.
 fn keeps(limit: &Limit, value: &Bound<'_, PyAny>) -> PyResult<bool> {
     let bound = limit.bound.bind(value.py());
     let compared = |holds: PyResult<bool>| {

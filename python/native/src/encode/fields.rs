@@ -1,4 +1,5 @@
-//! Instances that are sent as the map of their fields: dataclasses, and models of pydantic, attrs and msgspec.
+//! Instances that are sent as the map of their fields: dataclasses, and models of pydantic, attrs
+//! and msgspec.
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyType};

@@ -1,4 +1,5 @@
-//! Dates and times. What Python's own classes cannot hold is refused: nanoseconds, and the "not a time" of pandas.
+//! Dates and times. What Python's own classes cannot hold is refused: nanoseconds, and the "not a
+//! time" of pandas.
 
 use pyo3::prelude::*;
 

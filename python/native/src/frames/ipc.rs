@@ -1,7 +1,7 @@
 //! The messages of an Arrow IPC stream: what has to be known before a library reads it.
 //!
-//! A library believes what a message says about sizes. So compressed buffers are refused, whose size is not bounded by that of the stream,
-//! and so are lengths that no bytes stand for.
+//! A library believes what a message says about sizes. So compressed buffers are refused, whose
+//! size is not bounded by that of the stream, and so are lengths that no bytes stand for.
 
 /// Rows and items that may have no bytes of their own, as those of a column of nulls have none.
 const FREE: u64 = 64 << 10;
@@ -82,7 +82,8 @@ fn batch(batch: &Table<'_>, body: u64) -> Result<(), &'static str> {
     }
 }
 
-/// A table of a flat buffer. Everything that is read from it is checked against the length of the buffer.
+/// A table of a flat buffer. Everything that is read from it is checked against the length of the
+/// buffer.
 struct Table<'a> {
     data: &'a [u8],
     at: usize,

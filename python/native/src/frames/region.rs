@@ -18,7 +18,8 @@ thread_local! {
     static BODY: RefCell<Option<Arc<Body>>> = const { RefCell::new(None) };
 }
 
-/// Runs `serve` with the bytes of a body, which large frames in it may keep; the body is returned if none of them does.
+/// Runs `serve` with the bytes of a body, which large frames in it may keep; the body is returned
+/// if none of them does.
 pub(crate) fn lending<T>(body: Body, serve: impl FnOnce(&[u8]) -> T) -> (T, Option<Body>) {
     /// Restores what was there before, also if the code panics.
     struct Restore(Option<Arc<Body>>);
@@ -47,7 +48,8 @@ pub(crate) struct Region {
     length: usize,
 }
 
-/// The part of the body that is being served; `None` if the stream lies elsewhere, is small, or not aligned.
+/// The part of the body that is being served; `None` if the stream lies elsewhere, is small, or not
+/// aligned.
 pub(super) fn of<'py>(py: Python<'py>, stream: &[u8]) -> PyResult<Option<Bound<'py, Region>>> {
     if stream.len() < LARGE || !(stream.as_ptr() as usize).is_multiple_of(ALIGNMENT) {
         return Ok(None);

@@ -1,4 +1,5 @@
-//! What the code around a codec wants of frames: the libraries of an annotation, and large bytes beside what is encoded.
+//! What the code around a codec wants of frames: the libraries of an annotation, and large bytes
+//! beside what is encoded.
 
 use std::cell::{Cell, RefCell};
 

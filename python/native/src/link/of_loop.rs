@@ -10,7 +10,8 @@ use super::{Link, NUMBER_BITS, Outcome, Way};
 use crate::outbox::Outbox;
 
 impl Link {
-    /// The requests of one call at a time, on a connection that the event loop of `thread` reads for many.
+    /// The requests of one call at a time, on a connection that the event loop of `thread` reads
+    /// for many.
     pub(crate) fn of_loop(outbox: Arc<Outbox>, thread: ThreadId) -> Self {
         Self::over(outbox, Way::Loop(thread))
     }

@@ -96,7 +96,8 @@ impl State {
         next
     }
 
-    /// Hands an outcome over; true when a thread waits for it. A request that nobody waits for is gone already.
+    /// Hands an outcome over; true when a thread waits for it. A request that nobody waits for is
+    /// gone already.
     pub(super) fn answer(&mut self, number: u64, outcome: Outcome) -> bool {
         let Some(at) = self.open.iter().position(|open| open.number == number) else {
             return false;

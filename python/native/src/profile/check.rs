@@ -1,4 +1,5 @@
-//! The self-check: what is read out of memory is compared with what the interpreter says, once, while this thread has the GIL.
+//! The self-check: what is read out of memory is compared with what the interpreter says, once,
+//! while this thread has the GIL.
 #![expect(
     unsafe_code,
     reason = "the numbers of this thread and its state have no form in PyO3"

@@ -1,7 +1,8 @@
 //! The CPU clocks of threads: one that stands still has run nothing, and its stack is what it was.
 #![expect(unsafe_code, reason = "the clock of another thread has no form in std")]
 
-/// Returns the CPU time of a thread of this process in nanoseconds, by its number in the system. `None` if it has ended.
+/// Returns the CPU time of a thread of this process in nanoseconds, by its number in the system.
+/// `None` if it has ended.
 pub(crate) fn clock_of(task: u32) -> Option<u64> {
     // How Linux makes a clock out of the number of a thread.
     const OF_THREAD: i32 = 6;

@@ -1,4 +1,5 @@
-//! The memory of this process, read as that of another one: an address without memory is an error and not a crash.
+//! The memory of this process, read as that of another one: an address without memory is an error
+//! and not a crash.
 #![expect(unsafe_code, reason = "process_vm_readv")]
 
 use std::fs::File;
@@ -15,7 +16,8 @@ const MAX_PIECES: usize = 600;
 pub(crate) struct Walker {
     pub(crate) memory: OwnMemory,
     pub(crate) python: Python,
-    /// Where the C library keeps the system's number of a thread, from its `pthread_t` on; in versions whose thread states lack it.
+    /// Where the C library keeps the system's number of a thread, from its `pthread_t` on; in
+    /// versions whose thread states lack it.
     pub(crate) task_at: Option<u64>,
 }
 
@@ -93,8 +95,8 @@ impl OwnMemory {
             };
             wanted = wanted.saturating_add(length);
         }
-        // SAFETY: the first vectors describe buffers that `pieces` borrows exclusively. The others may be any numbers: the kernel checks
-        // them, and fails where there is no memory.
+        // SAFETY: the first vectors describe buffers that `pieces` borrows exclusively. The others
+        // may be any numbers: the kernel checks them, and fails where there is no memory.
         let copied = unsafe {
             libc::process_vm_readv(
                 self.process,

@@ -106,7 +106,8 @@ impl Sampler {
         let last = self.last.get(&thread.address).copied();
         let unmoved = last.filter(|last| last.task == task && Some(last.clock) == clock);
         let (seen, on_cpu) = match unmoved {
-            // On a busy machine it may have waited for a CPU all the time; that is looked up for the one that has the GIL alone.
+            // On a busy machine it may have waited for a CPU all the time; that is looked up for
+            // the one that has the GIL alone.
             Some(last) => (last.seen, thread.holds_gil && is_runnable(task)),
             None => {
                 let seen = match self.read(walker, thread) {

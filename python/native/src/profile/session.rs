@@ -40,7 +40,8 @@ pub(crate) struct Session {
     began: Instant,
     started: SystemTime,
     end: Instant,
-    /// When the next sample is due, on a grid; and when it is made, up to a tenth of the period earlier or later.
+    /// When the next sample is due, on a grid; and when it is made, up to a tenth of the period
+    /// earlier or later.
     grid: Instant,
     next: Instant,
     names: Instant,

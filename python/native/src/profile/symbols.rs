@@ -1,4 +1,5 @@
-//! The places of CPython's data in this process. They are looked up at run time, since one file is for all versions.
+//! The places of CPython's data in this process. They are looked up at run time, since one file is
+//! for all versions.
 #![expect(unsafe_code, reason = "dlsym")]
 
 use std::ffi::CStr;

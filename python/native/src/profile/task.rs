@@ -1,4 +1,5 @@
-//! The thread `snakepit-prof`: it starts with the first question of the host, and ends when there is nothing to do for a while.
+//! The thread `snakepit-prof`: it starts with the first question of the host, and ends when there
+//! is nothing to do for a while.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

@@ -15,8 +15,8 @@ use crate::raw;
 /// Largest body in bytes that goes in one frame.
 pub(crate) const WHOLE: usize = 256 << 10;
 
-/// Length of the parts of larger ones: a small frame waits for the rest of one. The socket has room for some, so that it never runs dry
-/// between two.
+/// Length of the parts of larger ones: a small frame waits for the rest of one. The socket has room
+/// for some, so that it never runs dry between two.
 const PART: usize = 64 << 10;
 
 /// A frame with a large body.
@@ -55,8 +55,8 @@ pub(crate) struct Tail {
     length: usize,
 }
 
-// SAFETY: the object is a `bytes`, a `str` or a buffer of pyarrow that nothing writes to any more, whose bytes never change or move as long
-// as there is a reference to it, which this is.
+// SAFETY: the object is a `bytes`, a `str` or a buffer of pyarrow that nothing writes to any more,
+// whose bytes never change or move as long as there is a reference to it, which this is.
 unsafe impl Send for Tail {}
 // SAFETY: the same; nothing but the bytes is looked at.
 unsafe impl Sync for Tail {}

@@ -1,8 +1,9 @@
 //! The writing side of a connection that many calls share: nobody waits for the socket.
 //!
-//! What the socket does not take at once, and all large bodies, go to a thread of their own, which writes until nothing is left. It
-//! cuts a large body into parts and lets the small frames of other calls in between. Streams are held back by their windows and not by
-//! the socket, so what waits is bounded by the results of the calls.
+//! What the socket does not take at once, and all large bodies, go to a thread of their own, which
+//! writes until nothing is left. It cuts a large body into parts and lets the small frames of other
+//! calls in between. Streams are held back by their windows and not by the socket, so what waits is
+//! bounded by the results of the calls.
 
 use std::collections::VecDeque;
 use std::io;
@@ -84,8 +85,8 @@ impl Outlet {
         self.flush_locked(state)
     }
 
-    /// Takes whole frames of a call that may wait for the end of the loop's turn. True when nothing waited before: the caller sees to a
-    /// [`Self::flush`].
+    /// Takes whole frames of a call that may wait for the end of the loop's turn. True when nothing
+    /// waited before: the caller sees to a [`Self::flush`].
     pub(crate) fn gather(self: &Arc<Self>, call: u64, pieces: [&[u8]; 2]) -> io::Result<bool> {
         let mut state = self.lock();
         state.check()?;
@@ -97,7 +98,8 @@ impl Outlet {
         Ok(first)
     }
 
-    /// Takes a frame without a copy of its body. As with [`Self::gather`], it may wait for the end of the loop's turn.
+    /// Takes a frame without a copy of its body. As with [`Self::gather`], it may wait for the end
+    /// of the loop's turn.
     pub(crate) fn gather_large(
         self: &Arc<Self>,
         mut header: Header,
@@ -294,7 +296,8 @@ impl State {
         }
     }
 
-    /// Makes the next frame with a large body, where it needs no parts and nothing else waits, one of the small ones.
+    /// Makes the next frame with a large body, where it needs no parts and nothing else waits, one
+    /// of the small ones.
     fn take_large(&mut self) -> bool {
         let Some(next) = self.large.front() else {
             return false;
@@ -313,7 +316,8 @@ impl State {
         true
     }
 
-    /// What precedes the next part of a large body in its frame, the body, and where in it the part is.
+    /// What precedes the next part of a large body in its frame, the body, and where in it the part
+    /// is.
     fn next_part(&self) -> Option<(Vec<u8>, Arc<Body>, Range<usize>)> {
         let next = self.large.front()?;
         let end = next.body.len().min(next.at + next.step());

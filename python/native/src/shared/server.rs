@@ -136,7 +136,8 @@ impl Server {
         drop((task, waiting));
     }
 
-    /// A call of the loop is over, and its answer is about to be sent: what stopped it, if it was cancelled.
+    /// A call of the loop is over, and its answer is about to be sent: what stopped it, if it was
+    /// cancelled.
     pub(super) fn over(&self, call: u64) -> Option<(ladder::Step, Duration)> {
         self.forget(call);
         let stopped = self.table.end(call);
@@ -165,13 +166,15 @@ impl Server {
         }
     }
 
-    /// Nothing more is sent: the worker ends, and with it the calls that run. Answers that are complete are sent before.
+    /// Nothing more is sent: the worker ends, and with it the calls that run. Answers that are
+    /// complete are sent before.
     fn fail(&self, error: PyErr) {
         lock(&self.ended).get_or_insert(Err(error));
         self.outlet.close();
     }
 
-    /// Ends the worker if the handler of a signal has raised this exception in the midst of some call's code: whose fault it is is unknown.
+    /// Ends the worker if the handler of a signal has raised this exception in the midst of some
+    /// call's code: whose fault it is is unknown.
     pub(super) fn raised_by_signal(&self, py: Python<'_>, error: &PyErr) -> PyResult<bool> {
         let module = self.module(py)?;
         let raised = module.call_method1("raised_by_signal", (error.value(py),))?;
@@ -346,8 +349,8 @@ pub(crate) fn serve(
         .import("snakepit_bridge._concurrent")?
         .call_method1("serve", (&server,));
     if let Err(error) = served {
-        // The handler of a signal has raised. The calls that run have no outcome of their own: what their tasks come to while the
-        // worker ends is not sent.
+        // The handler of a signal has raised. The calls that run have no outcome of their own: what
+        // their tasks come to while the worker ends is not sent.
         server.get().fail(error);
     }
     let ended = lock(&server.get().ended).take();

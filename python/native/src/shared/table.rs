@@ -1,4 +1,5 @@
-//! The calls of a shared connection, and how far the cancelled ones are on their ladders. Nothing here needs the interpreter.
+//! The calls of a shared connection, and how far the cancelled ones are on their ladders. Nothing
+//! here needs the interpreter.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
@@ -37,7 +38,8 @@ struct State {
     /// Of the calls that are cancelled.
     ladders: HashMap<u64, Ladder>,
     early: VecDeque<(u64, Duration)>,
-    /// Calls that are over. The host reads answers in their order, so that those which it has not read are among the last so many.
+    /// Calls that are over. The host reads answers in their order, so that those which it has not
+    /// read are among the last so many.
     answered: VecDeque<u64>,
     /// Calls to be skipped when they come.
     taken_back: HashSet<u64>,
@@ -67,12 +69,14 @@ impl Table {
         }
     }
 
-    /// A call has come: `false` when the host has taken it back in the meantime, and it must be skipped.
+    /// A call has come: `false` when the host has taken it back in the meantime, and it must be
+    /// skipped.
     pub(crate) fn admit(&self, call: u64) -> bool {
         !self.lock().taken_back.remove(&call)
     }
 
-    /// The tool of a call is about to run: `false` when the host has taken the call back, and it must not.
+    /// The tool of a call is about to run: `false` when the host has taken the call back, and it
+    /// must not.
     pub(crate) fn started(&self, call: u64) -> bool {
         let mut state = self.lock();
         let entry = state.running.get_mut(&call);
@@ -129,8 +133,8 @@ impl Table {
         state.running.insert(call, entry);
     }
 
-    /// A task has started a program, which ends with it if it is cancelled. Of calls that are over, and of those on threads, nothing is
-    /// kept.
+    /// A task has started a program, which ends with it if it is cancelled. Of calls that are over,
+    /// and of those on threads, nothing is kept.
     pub(crate) fn add_program(&self, call: u64, pid: i32) {
         let mut state = self.lock();
         if let Some(entry) = state.running.get_mut(&call).filter(|entry| entry.task) {
@@ -138,7 +142,8 @@ impl Table {
         }
     }
 
-    /// A task is about to be cancelled: looks at what its programs have started, while their parents live.
+    /// A task is about to be cancelled: looks at what its programs have started, while their
+    /// parents live.
     pub(crate) fn look_at_programs(&self, call: u64) {
         let take = |state: &mut State| {
             let entry = state.running.get_mut(&call)?;
@@ -216,8 +221,9 @@ impl Table {
         self.lock().ladders.values().filter_map(Ladder::due).min()
     }
 
-    /// Goes up the ladders, as far as it is time: whether the event loop is asked for something, and whether it may be that it cannot hear
-    /// and its thread needs a signal. `waits` tells whether that thread waits in the system.
+    /// Goes up the ladders, as far as it is time: whether the event loop is asked for something,
+    /// and whether it may be that it cannot hear and its thread needs a signal. `waits` tells
+    /// whether that thread waits in the system.
     pub(crate) fn climb(&self, waits: impl Fn() -> bool) -> Climbed {
         let now = clock::now();
         let mut climbed = Climbed::default();
@@ -230,7 +236,8 @@ impl Table {
         climbed
     }
 
-    /// On the event loop, between two steps of its tasks: the calls whose tasks are to be cancelled now.
+    /// On the event loop, between two steps of its tasks: the calls whose tasks are to be cancelled
+    /// now.
     pub(crate) fn tasks_to_cancel(&self) -> Vec<u64> {
         let mut state = self.lock();
         let asked = state.ladders.iter_mut();

@@ -229,12 +229,14 @@ impl Work {
         }
     }
 
-    /// The first step of the task: whether it may go on, because the host has not taken the call back.
+    /// The first step of the task: whether it may go on, because the host has not taken the call
+    /// back.
     fn begin(&self) -> bool {
         self.started()
     }
 
-    /// The iterator over what a streaming tool returned that is no asynchronous generator; nothing when it cannot be iterated.
+    /// The iterator over what a streaming tool returned that is no asynchronous generator; nothing
+    /// when it cannot be iterated.
     fn iterate<'py>(&self, made: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
         let iterator = self.tool().and_then(|tool| iterate(made, tool));
         match iterator {

@@ -1,4 +1,5 @@
-//! Threads for tools that are not asynchronous, and so would block the event loop. Each is a slot without a connection of its own.
+//! Threads for tools that are not asynchronous, and so would block the event loop. Each is a slot
+//! without a connection of its own.
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;

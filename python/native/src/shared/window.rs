@@ -31,7 +31,8 @@ impl Window {
         }
     }
 
-    /// A chunk of so many bytes is sent. True when the next one has to wait for [`Self::open`], which tells so.
+    /// A chunk of so many bytes is sent. True when the next one has to wait for [`Self::open`],
+    /// which tells so.
     pub(crate) fn spend(&self, bytes: usize) -> bool {
         let mut state = self.lock();
         state.left = state.left.saturating_sub((HEADER_LEN + bytes) as i64);

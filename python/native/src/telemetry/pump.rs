@@ -1,4 +1,5 @@
-//! The control thread's part: it looks at the queue in short turns as long as records come, and rests otherwise.
+//! The control thread's part: it looks at the queue in short turns as long as records come, and
+//! rests otherwise.
 
 use std::sync::atomic::Ordering;
 use std::time::Instant;

@@ -15,7 +15,8 @@ const MAX_BYTES: usize = 1 << 20;
 /// Longest record in bytes.
 const MAX_RECORD: usize = 16 << 10;
 
-/// Bytes of records in one frame. Such a frame, and answers to the host behind it, fit into a socket that has room.
+/// Bytes of records in one frame. Such a frame, and answers to the host behind it, fit into a
+/// socket that has room.
 const FRAME: usize = 32 << 10;
 
 /// Bytes that a record takes beside its own.

@@ -72,7 +72,8 @@ pub(crate) enum Command {
     Ps(PsOptions),
     /// Show a running program at a glance: pools, slots, memory, calls, and what is wrong
     Status(StatusOptions),
-    /// Look into the pools of a running program for a moment, and say what is wrong and what could be better
+    /// Look into the pools of a running program for a moment, and say what is wrong and what could
+    /// be better
     Inspect(InspectOptions),
     /// Show where all threads of the workers of a running program are
     #[command(after_help = "Exit status 1 when a worker did not answer in time.")]
@@ -85,18 +86,21 @@ pub(crate) enum Command {
     /// Watch a running program in the terminal: pools, workers, calls, and what is wrong
     #[cfg(feature = "top")]
     Top(TopOptions),
-    /// Show a running program in the browser: prints an address, and serves it until the program ends
+    /// Show a running program in the browser: prints an address, and serves it until the program
+    /// ends
     #[cfg(feature = "web")]
     Web(WebOptions),
     /// Replace a worker of a running program once its replacement is ready
     Recycle(WorkerOptions),
-    /// Give a worker of a running program no further calls and replace it; its calls go on to their end
+    /// Give a worker of a running program no further calls and replace it; its calls go on to their
+    /// end
     Drain(WorkerOptions),
     /// Stop one call of a running program
     Cancel(CancelOptions),
     /// Show the last calls and deaths of a program, also after it was killed
     Report(ReportOptions),
-    /// Write the last calls of a program as a trace for https://ui.perfetto.dev, also after it was killed
+    /// Write the last calls of a program as a trace for https://ui.perfetto.dev, also after it was
+    /// killed
     #[command(after_help = "Example: snakepit trace -o trace.json")]
     Trace(TraceOptions),
     /// Describe an error code: its cause, an example, the remedy
@@ -155,8 +159,8 @@ pub(crate) struct CallOptions {
     /// Adapter and tool: `tools.py:mean`, `package.module:mean`, `tools.py:Class:method`
     #[arg(value_name = "REF")]
     pub(crate) reference: OsString,
-    /// Arguments as `key=value`; a value that is JSON is taken as JSON, any other as text. Without `key=`: positional ones; the first is the
-    /// tool when REF names none
+    /// Arguments as `key=value`; a value that is JSON is taken as JSON, any other as text. Without
+    /// `key=`: positional ones; the first is the tool when REF names none
     #[arg(value_name = "ARG")]
     pub(crate) args: Vec<OsString>,
     /// Arguments as one JSON object or array
@@ -212,7 +216,8 @@ pub(crate) struct NewOptions {
     /// Name of the project, and of the directory that is made
     #[arg(value_name = "NAME")]
     pub(crate) name: String,
-    /// Directory of the library `snakepit`; the source of this program when not given, or its version
+    /// Directory of the library `snakepit`; the source of this program when not given, or its
+    /// version
     #[arg(long, value_name = "DIR")]
     pub(crate) library: Option<PathBuf>,
     /// Print what was written as JSON
@@ -289,7 +294,8 @@ pub(crate) struct PoolOptions {
     /// Worker processes [default: 1]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) workers: Option<usize>,
-    /// Give the workers a short list of variables only, as the library does, and not all of this environment
+    /// Give the workers a short list of variables only, as the library does, and not all of this
+    /// environment
     #[arg(long)]
     pub(crate) clean_env: bool,
     #[command(flatten)]
@@ -323,8 +329,8 @@ pub(crate) struct DemoOptions {
 #[derive(Debug, Default, Args)]
 pub(crate) struct TelemetryOptions {
     #[cfg(feature = "otlp")]
-    /// Send traces, metrics and logs to an OpenTelemetry collector; without ENDPOINT to that of OTEL_EXPORTER_OTLP_ENDPOINT, or
-    /// http://localhost:4317
+    /// Send traces, metrics and logs to an OpenTelemetry collector; without ENDPOINT to that of
+    /// OTEL_EXPORTER_OTLP_ENDPOINT, or http://localhost:4317
     #[arg(
         long,
         value_name = "ENDPOINT",
@@ -334,7 +340,8 @@ pub(crate) struct TelemetryOptions {
     )]
     pub(crate) otlp: Option<String>,
     #[cfg(feature = "prometheus")]
-    /// Serve metrics for Prometheus at this address, for example 127.0.0.1:9464; a port alone is one of 127.0.0.1
+    /// Serve metrics for Prometheus at this address, for example 127.0.0.1:9464; a port alone is
+    /// one of 127.0.0.1
     #[arg(long, value_name = "ADDR", value_parser = listen_address::<snakepit::ListenAddress>)]
     pub(crate) metrics: Option<snakepit::ListenAddress>,
 }

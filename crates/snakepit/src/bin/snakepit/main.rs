@@ -1,7 +1,7 @@
 //! The program `snakepit`: Python tools from the shell.
 //!
-//! stdout carries data, stderr carries messages. Exit status: 0 success, 1 failure, 2 wrong usage or
-//! configuration, 124 time-out, 128 + N signal N.
+//! stdout carries data, stderr carries messages. Exit status: 0 success, 1 failure, 2 wrong usage
+//! or configuration, 124 time-out, 128 + N signal N.
 #![forbid(unsafe_code)]
 
 mod actions;
