@@ -107,11 +107,16 @@ impl fmt::Display for DataFrameKind {
 #[derive(Clone)]
 pub struct DataFrame {
     kind: DataFrameKind,
+    stream: Arc<Stream>,
+}
+
+/// The bytes of a frame.
+struct Stream {
     /// The stream in one piece.
     whole: OnceLock<Bytes>,
     /// Its pieces, if it was made of columns that lie elsewhere; they are put together when it is
     /// sent, or asked for as a whole.
-    parts: Arc<[Bytes]>,
+    parts: Vec<Bytes>,
 }
 
 impl DataFrame {
@@ -120,18 +125,22 @@ impl DataFrame {
     pub fn from_ipc(ipc: impl Into<Bytes>) -> Self {
         Self {
             kind: DataFrameKind::Arrow,
-            whole: OnceLock::from(ipc.into()),
-            parts: [].into(),
+            stream: Arc::new(Stream {
+                whole: OnceLock::from(ipc.into()),
+                parts: Vec::new(),
+            }),
         }
     }
 
     /// Takes such a stream in pieces.
     #[cfg(feature = "arrow")]
-    fn from_parts(parts: impl Into<Arc<[Bytes]>>) -> Self {
+    fn from_parts(parts: Vec<Bytes>) -> Self {
         Self {
             kind: DataFrameKind::Arrow,
-            whole: OnceLock::new(),
-            parts: parts.into(),
+            stream: Arc::new(Stream {
+                whole: OnceLock::new(),
+                parts,
+            }),
         }
     }
 
@@ -148,20 +157,19 @@ impl DataFrame {
 
     /// The Arrow IPC stream.
     pub fn ipc(&self) -> &Bytes {
-        self.whole.get_or_init(|| self.parts.concat().into())
+        let stream = &self.stream;
+        stream.whole.get_or_init(|| stream.parts.concat().into())
     }
 
     /// Bytes of the stream.
     pub fn size(&self) -> usize {
-        match self.whole.get() {
-            Some(whole) => whole.len(),
-            None => self.parts.iter().map(Bytes::len).sum(),
-        }
+        self.pieces().iter().map(Bytes::len).sum()
     }
 
     /// The stream in its pieces.
     fn pieces(&self) -> &[Bytes] {
-        self.whole.get().map_or(&*self.parts, std::slice::from_ref)
+        let whole = self.stream.whole.get();
+        whole.map_or(&*self.stream.parts, std::slice::from_ref)
     }
 }
 

@@ -54,7 +54,7 @@ def test_variables(stub, session):
     assert detail(error).code == "SP7104"
 
     request = pb.ListVariablesRequest(session_id=session)
-    assert [it.name for it in stub.ListVariables(request).variables] == ["e", "i", "s"]
+    assert [it.name for it in stub.ListVariables(request).variables] == ["e", "i", "l", "s"]
     delete = pb.DeleteVariableRequest(session_id=session, name="i")
     stub.DeleteVariable(delete)
     # Deleting what is not there succeeds.

@@ -43,7 +43,7 @@ impl DataFrame {
         }
         parts.extend(encoder.finish().map_err(unwritable)?);
         let parts = parts.into_iter().map(Bytes::from_owner);
-        Ok(Self::from_parts(parts.collect::<Vec<_>>()))
+        Ok(Self::from_parts(parts.collect()))
     }
 
     /// Reads the record batches, one after the other. They share the memory of the frame where it

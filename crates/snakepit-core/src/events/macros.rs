@@ -16,7 +16,7 @@ pub(crate) use emit;
 /// docs are in `field_docs`.
 macro_rules! events {
     ($(
-        #[doc = $doc:literal]
+        $(#[doc = $doc:literal])+
         $variant:ident $name:literal $level:ident { $($field:ident: $type:ty),* $(,)? }
     )*) => {
         /// One thing that happened in a host.
@@ -24,7 +24,7 @@ macro_rules! events {
         #[non_exhaustive]
         pub enum Event {
             $(
-                #[doc = $doc]
+                $(#[doc = $doc])+
                 #[doc = concat!("\n\nName: `", $name, "`. Level: ", stringify!($level), ".")]
                 $variant { $(
                     #[doc = $crate::events::field_docs::field_doc!($field)]
@@ -58,7 +58,7 @@ macro_rules! events {
                 $crate::events::EventInfo {
                     name: $name,
                     level: ::tracing::Level::$level,
-                    doc: $doc,
+                    doc: concat!($($doc),+),
                     fields: &[$(
                         $crate::events::FieldInfo {
                             name: stringify!($field),
@@ -106,7 +106,7 @@ macro_rules! events {
                         target: $crate::events::TARGET,
                         ::tracing::Level::$level,
                         event = $name,
-                        message = $doc.trim_ascii_start(),
+                        message = concat!($($doc),+).trim_ascii_start(),
                         $($field = $crate::events::field::Field::traced($field),)*
                     ),)*
                     Self::Custom(custom) => custom.trace(),

@@ -104,6 +104,12 @@ fn nils(count: u32) -> Payload {
     Payload::from_msgpack(bytes)
 }
 
+/// Lists of a million items are made of it.
+#[test]
+fn a_value_takes_64_bytes() {
+    assert_eq!(size_of::<Value>(), 64);
+}
+
 #[test]
 fn memory_of_values_is_refused_before_it_is_taken() {
     let many = nils(16 << 20);
