@@ -4,27 +4,18 @@ import array
 import collections
 import datetime
 import fractions
-import importlib
 import ipaddress
 import math
-import os
 import pathlib
 import re
 
 import pytest
+from libraries import library
 
 pytestmark = pytest.mark.native
 
 native = pytest.importorskip("snakepit_bridge._native", reason="the extension is not built")
 pack, unpack = native.pack, native.unpack
-
-
-def library(name):
-    """A library of the list of requirements; only outside of CI it may be missing."""
-    if os.environ.get("CI") == "true":
-        return importlib.import_module(name)
-    return pytest.importorskip(name, reason=f"{name} is not installed")
-
 
 np = library("numpy")
 

@@ -6,8 +6,9 @@ import sys
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from libraries import library
 from minihost import ToolError, Worker
-from test_data_values import library, refusal
+from test_data_values import refusal
 
 pytestmark = pytest.mark.native
 
