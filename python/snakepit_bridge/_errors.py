@@ -97,10 +97,10 @@ def message(error: BaseException) -> str:
         text = str(error)
     except BaseException as broken:
         text = f"<the exception's text is not available: {type(broken).__name__} in __str__>"
-    return _safe(_text.clip(text, _MAX_MESSAGE))
+    return safe(_text.clip(text, _MAX_MESSAGE))
 
 
-def _safe(text: str) -> str:
+def safe(text: str) -> str:
     """The text without what looks like a secret, and as UTF-8 can carry it."""
     try:
         return _clean(_redact.redact_secrets(text))
@@ -117,7 +117,7 @@ def _clean(text: str) -> str:
 def _notes(error: BaseException) -> list[str]:
     try:
         notes: Any = getattr(error, "__notes__", None) or []
-        return [_safe(_text.clip(str(note), _MAX_MESSAGE)) for note in list(notes)[:_MAX_NOTES]]
+        return [safe(_text.clip(str(note), _MAX_MESSAGE)) for note in list(notes)[:_MAX_NOTES]]
     except BaseException:
         return []
 
@@ -136,7 +136,7 @@ def _help(error: BaseException) -> str:
             f"pass it to the workers: `inherit_env = [{_quoted(missing)}]` in the settings of "
             "the pool, or `PoolBuilder::env`; they get a short list of variables (docs/profiles.md)"
         )
-    return _safe(_of_the_host(error, "help"))
+    return safe(_of_the_host(error, "help"))
 
 
 def _quoted(name: str) -> str:
@@ -153,7 +153,7 @@ def _missing_variable(error: BaseException) -> str:
         step = step.tb_next
     name = error.args[0]
     looked_up = step is not None and step.tb_frame.f_locals.get("self") is os.environ
-    return _safe(name[:200]) if looked_up and isinstance(name, str) else ""
+    return safe(name[:200]) if looked_up and isinstance(name, str) else ""
 
 
 def traceback_text(error: BaseException, chain: bool = True, limit: int = _text.MAX_TEXT) -> str:
@@ -167,7 +167,7 @@ def traceback_text(error: BaseException, chain: bool = True, limit: int = _text.
         _hide(formatted, 0)
         # Cut before secrets are looked for: that takes time for each character.
         text = _cut("".join(formatted.format(chain=chain)), limit)
-        return _text.clip(_safe(text), limit)
+        return _text.clip(safe(text), limit)
     except BaseException:
         return f"{type(error).__qualname__}: {message(error)}\n"
 
@@ -245,6 +245,6 @@ def source_line(path: str, line: int) -> str:
     try:
         import linecache
 
-        return _safe(linecache.getline(path, line).strip()[:400])
+        return safe(linecache.getline(path, line).strip()[:400])
     except BaseException:
         return ""

@@ -285,7 +285,7 @@ def _import_error(error: BaseException, what: str) -> LoadError:
             + ".".join(str(part) for part in sys.version_info[:3]),
             file=_text.short_path(str(error.filename)),
             line=error.lineno or 0,
-            source=(error.text or "").strip()[:400],
+            source=_errors.safe((error.text or "").strip()[:400]),
             traceback=_errors.traceback_text(error),
         )
     if isinstance(error, SystemExit):

@@ -1,6 +1,6 @@
 """One tool as the runtime sees it: what to call, how to check its arguments, where it is."""
 
-from . import _callables, _schema, _text
+from . import _callables, _errors, _schema, _text
 from ._callables import ASYNC_GENERATOR, COROUTINE, GENERATOR, ITERABLE_COROUTINE, plain
 from ._parameters import (
     KEYWORD_ONLY,
@@ -279,7 +279,9 @@ def _signature(
     if "return" in annotations:
         returns = f" -> {annotation_text(annotations['return'])}"
     head = "async def" if flags & (COROUTINE | ASYNC_GENERATOR) else "def"
-    return f"{head} {getattr(function, '__name__', 'tool')}({', '.join(parts)}){returns}"
+    text = f"{head} {getattr(function, '__name__', 'tool')}({', '.join(parts)}){returns}"
+    # Errors show the line; a default that is a secret must not come with it.
+    return _errors.safe(text) if any(type(it[2]) is str for it in parameters) else text
 
 
 def _default_text(value: "Any") -> str:

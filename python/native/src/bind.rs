@@ -6,6 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use smallvec::{SmallVec, smallvec};
 
+pub(crate) use self::refusal::without_secrets;
 use self::refusal::{at, bad_key, invalid, invalid_at, wrong};
 use crate::check::check;
 use crate::decode::{self, DecodeError};

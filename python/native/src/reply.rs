@@ -3,6 +3,7 @@
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 
+use crate::bind::without_secrets;
 use crate::encode::{EncodeError, encode};
 use crate::fault::{Fault, fault};
 use crate::frames::with_tail;
@@ -73,13 +74,14 @@ pub(crate) fn encode_result(
             return Ok(());
         }
     }
-    Err(unsendable(what, tool, &error))
+    Err(unsendable(value.py(), what, tool, &error))
 }
 
-fn unsendable(what: &str, tool: &Tool, error: &EncodeError) -> Fault {
+fn unsendable(py: Python<'_>, what: &str, tool: &Tool, error: &EncodeError) -> Fault {
+    let message = format!("the {what} of tool `{}` cannot be sent: {error}", tool.name);
     fault(
         "SP2007",
-        format!("the {what} of tool `{}` cannot be sent: {error}", tool.name),
+        without_secrets(py, message),
         Some(tool),
         error.way_out().unwrap_or(
             "return None, bool, int, float, str, bytes, list, tuple, dict, set, a dataclass, an Enum, datetime, UUID or Decimal",

@@ -29,7 +29,7 @@ pub(crate) struct Records {
 }
 
 impl DataFrame {
-    /// The rows as a list of maps; of a column a list of its values. Times are texts in ISO 8601
+    /// The rows as a list of maps; of a column without an index a list of its values. Times are texts in ISO 8601
     /// (of a zone in UTC), decimals are [`Value::Decimal`], spans of time are seconds.
     ///
     /// # Errors
@@ -51,10 +51,8 @@ impl Records {
             .map(|batches| batches.schema().fields.clone());
         let fields = fields.map_err(|error| refused(error.to_string()))?;
         examine(&fields)?;
-        let column = frame.kind().is_column();
-        if column && fields.len() != 1 {
-            return Err(refused(format!("a column with {} columns", fields.len())));
-        }
+        // A column with an index of its own has its values beside those of the index.
+        let column = frame.kind().is_column() && fields.len() == 1;
         let size = frame.size();
         let most = FREE.saturating_add(size.saturating_mul(8));
         let mut rows = 0_usize;

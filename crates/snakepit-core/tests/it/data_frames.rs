@@ -134,6 +134,16 @@ fn json_shows_frames_as_records() {
         Value::from(series).json_text().unwrap().to_string(),
         "[1,null]"
     );
+    let names = Arc::new(StringArray::from(vec!["a", "b"])) as _;
+    let counts = batch([
+        ("count", Arc::new(Int64Array::from(vec![2, 1])) as _),
+        ("k", names),
+    ]);
+    let series = frame_of(&counts).with_kind(DataFrameKind::PandasSeries);
+    assert_eq!(
+        Value::from(series).json_text().unwrap().to_string(),
+        r#"[{"count":2,"k":"a"},{"count":1,"k":"b"}]"#
+    );
 }
 
 #[test]

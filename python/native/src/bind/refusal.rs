@@ -45,8 +45,8 @@ fn is_secret(py: Python<'_>, path: &str) -> bool {
     judge().unwrap_or(true)
 }
 
-/// A message without what looks like a secret, as far as that can be told.
-fn without_secrets(py: Python<'_>, message: String) -> String {
+/// Replaces what looks like a secret in a message, as far as Python can tell.
+pub(crate) fn without_secrets(py: Python<'_>, message: String) -> String {
     let redact = || {
         let module = py.import("snakepit_bridge._redact")?;
         let redacted = module.call_method1("redact_secrets", (&*message,))?;

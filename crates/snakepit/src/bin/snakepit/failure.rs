@@ -174,6 +174,7 @@ const WORDS: [(&str, &str); 11] = [
 fn for_the_shell(help: &str) -> String {
     if let Some((head, example)) = help.split_once(", for example ")
         && let Some((name, value)) = example.split_once(" = ")
+        && name.chars().all(|c| c.is_alphanumeric() || c == '_')
     {
         let head = head.replace("a value that fits", "JSON");
         let value = value.replace('\'', r"'\''");
@@ -240,6 +241,10 @@ mod tests {
             (
                 "pass it, for example s = \"it's\"",
                 "pass it, for example s='\"it'\\''s\"'",
+            ),
+            (
+                "name the columns by texts, for example with `df.columns = df.columns.map(str)`",
+                "name the columns by texts, for example with `df.columns = df.columns.map(str)`",
             ),
             ("did you mean `xs`?", "did you mean `xs`?"),
             ("write for example 3", "write for example 3"),
