@@ -42,6 +42,8 @@ class Array:
         """The elements, for whatever takes a buffer."""
         if self._kind is not None:
             raise BufferError(f"a memoryview has no elements of {self.dtype}: use array.data")
+        if self.data.shape != self.shape:
+            raise BufferError("a memoryview has no dimension of length 0: use array.data")
         return self.data
 
     @property
