@@ -29,8 +29,9 @@ pub(crate) struct Records {
 }
 
 impl DataFrame {
-    /// The rows as a list of maps; of a column without an index a list of its values. Times are texts in ISO 8601
-    /// (of a zone in UTC), decimals are [`Value::Decimal`], spans of time are seconds.
+    /// The rows as a list of maps; of a column without an index a list of its values. Times are
+    /// texts in ISO 8601 (of a zone in UTC), decimals are [`Value::Decimal`], spans of time are
+    /// seconds.
     ///
     /// # Errors
     /// [`JsonError::DataFrame`] if the stream is malformed, has a type that no [`Value`] has, or
