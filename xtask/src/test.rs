@@ -8,7 +8,7 @@ mod totals;
 use anyhow::{Result, ensure};
 
 use crate::free_threaded::Effort;
-use crate::{faults, python, shell};
+use crate::{faults, python, shell, venv};
 use totals::Totals;
 
 pub(crate) fn run(args: &[String]) -> Result<()> {
@@ -27,6 +27,11 @@ pub(crate) fn with(args: &[String], effort: Effort) -> Result<()> {
     python::build(false)?;
     let mut totals = Totals::default();
     if wanted("rust") {
+        // Some end-to-end tests use the libraries of the environment of Python's tests. Without a
+        // network they skip themselves.
+        if let Err(error) = venv::ensure() {
+            eprintln!("without the libraries for data: {error:#}");
+        }
         rust::run(&mut totals)?;
     }
     if wanted("python") {

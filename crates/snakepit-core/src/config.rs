@@ -59,7 +59,7 @@ pub struct PoolConfig {
     pub start_concurrency: usize,
     /// Time for running calls to end when the pool closes; 10 s by default.
     pub drain_timeout: Duration,
-    /// Time for a worker to exit after it is told to, before it is killed; 2 s by default.
+    /// Time for a worker to exit after the request to stop, before it is killed; 2 s by default.
     pub stop_grace: Duration,
     /// Time that a tool may continue after its call timed out or was dropped, before its worker is
     /// killed; 5 s by default.

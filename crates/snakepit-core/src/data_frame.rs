@@ -187,7 +187,7 @@ impl fmt::Debug for DataFrame {
     }
 }
 
-/// Why Arrow data cannot be written or read.
+/// A failure to write or read Arrow data.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataFrameError {

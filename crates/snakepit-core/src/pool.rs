@@ -351,8 +351,8 @@ impl Pool {
     }
 
     /// Closes the pool: waiting calls fail, running ones get `drain_timeout` to end, then workers
-    /// are told to stop and get `stop_grace` for that. Further calls of this method wait for the
-    /// same end.
+    /// receive a request to stop and have `stop_grace` for that. Further calls of this method wait
+    /// for the same end.
     ///
     /// # Cancel safety
     /// Once polled, closing continues without the caller.

@@ -59,13 +59,13 @@ impl<'a> CallHead<'a> {
     }
 }
 
-/// Why bytes are not the head of a call.
+/// A defect of bytes that are not the head of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BadHead {
     /// They are no message.
     Message(DecodeError),
-    /// A field goes on behind the end.
+    /// A field is longer than the bytes that are left.
     CutShort,
     /// A text is not UTF-8.
     NotUtf8,

@@ -31,7 +31,7 @@ pub struct PythonConfig {
     /// Treatment of an adapter that does not declare itself thread-safe, in workers with several
     /// slots.
     pub thread_safety_checks: ThreadSafetyChecks,
-    /// Whether a worker fails to start if a type hint of its adapter is not checked. `None` to
+    /// True if a worker fails to start when a type hint of its adapter is not checked. `None` to
     /// follow the variable `SNAKEPIT_STRICT_HINTS`. Without strict hints, the worker's log names
     /// such hints.
     pub strict_hints: Option<bool>,

@@ -271,7 +271,7 @@ impl Parts {
     }
 }
 
-/// Creates and locks the file whose lock shows that the run goes on.
+/// Creates and locks the file whose lock shows that the run is alive.
 fn lock(dir: &Dir) -> Result<(FileId, Kept), Error> {
     let path = dir.path().join(LOCK);
     let file = dir.create(LOCK)?;

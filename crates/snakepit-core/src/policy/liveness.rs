@@ -48,7 +48,7 @@ pub(crate) struct Limits {
 pub(crate) enum Verdict {
     /// This round does not count.
     Discard,
-    /// Nothing has to be done.
+    /// The worker needs no action.
     Well,
     /// The worker has a call and does not respond: it gets no further calls for now, and is never
     /// killed for that.

@@ -72,7 +72,7 @@ struct Suspect {
 /// The standing of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
-    /// Nothing restricts the call now.
+    /// Places no restriction on the call.
     Free,
     /// The call shares a blame with others; where possible, it should be isolated.
     Suspect,

@@ -49,7 +49,7 @@ impl PartialEq for FrozenSet {
     }
 }
 
-/// What the items are, whatever their order.
+/// A digest of the items that does not depend on their order.
 fn sorted(items: &[Value]) -> Vec<Vec<u8>> {
     let mut items: Vec<_> = items.iter().map(identity).collect();
     items.sort();

@@ -1,4 +1,4 @@
-//! What a run has recorded, and the hosts that have ended.
+//! Recordings of a run, and the hosts that have ended.
 
 use snakepit_registry::{HostRun, RECORDING};
 

@@ -28,7 +28,7 @@ const SAMPLED: Duration = Duration::from_secs(2);
 /// last answer.
 const STILL: Duration = Duration::from_secs(1);
 
-/// Number of the signal that tells that the terminal is gone.
+/// Number of the signal that reports the loss of the terminal.
 const HANGUP: u8 = 1;
 
 /// The source of the reports.

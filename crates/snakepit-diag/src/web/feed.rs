@@ -15,7 +15,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use super::columns;
 use crate::{AdminError, Client, Meter, RecordedCall, Recording, RunningHost, Watch};
 
-/// Interval in which browsers are told for how long the host has been silent.
+/// Interval in which the feed reports to browsers for how long the host has been silent.
 const STILL: Duration = Duration::from_secs(1);
 
 /// The state that browsers receive.

@@ -14,7 +14,7 @@ const BEYOND: usize = 4 * 1024;
 pub(super) enum Part<'a> {
     /// A line, and how many of its bytes were left out at its end.
     Line(&'a [u8], usize),
-    /// What a line shows for now, since the worker has gone back to its beginning: a progress bar.
+    /// The present text of a line that the worker writes again and again: a progress bar.
     Progress(&'a [u8]),
 }
 

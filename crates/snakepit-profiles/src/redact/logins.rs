@@ -51,7 +51,7 @@ pub(super) fn find(text: &str, spans: &mut Vec<Range<usize>>) {
     spans.extend(logins.map(|value| value.range()));
 }
 
-/// Reads what follows each place of a pattern, and goes on behind it.
+/// Reads what follows each place of a pattern, and continues after it.
 fn all(
     text: &str,
     pattern: &Regex,

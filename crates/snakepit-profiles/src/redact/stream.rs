@@ -12,7 +12,7 @@ const MOST: u32 = 64;
 /// Lines of a value between other quotes: one that is not closed may be an apostrophe.
 const FEW: u32 = 8;
 
-/// Follows one stream of lines: masks what goes on from the line before, a key or a value.
+/// Follows one stream of lines: masks a key or a value that continues from the line before.
 #[derive(Debug, Default)]
 pub(crate) struct Stream {
     keys: KeyLines,
@@ -26,7 +26,7 @@ impl Stream {
         self.open.is_some() || self.keys.is_open()
     }
 
-    /// Returns the line without what goes on from earlier ones. `None` if nothing does.
+    /// Returns the line without what continues from earlier ones. `None` if nothing does.
     pub(crate) fn mask(&mut self, line: &str) -> Option<String> {
         let masked = self.keys.mask(line);
         let text = masked.as_deref().unwrap_or(line);

@@ -22,12 +22,12 @@ static ENTITY: LazyLock<Regex> =
 /// Blanks, also in a text that is in a string itself.
 static GAP: LazyLock<Regex> = LazyLock::new(|| regex(r"^(?:[ \t\r\n]|\\{1,8}[tnr])*"));
 
-/// The string goes on behind the quote, as `pprint` breaks long ones.
+/// The string continues after the quote, as `pprint` breaks long ones.
 static MORE: LazyLock<Regex> = LazyLock::new(|| {
     regex(r"^[ \t]*(?:[+.][ \t]*)?(?:\\?\r?\n[ \t]+)?(?:[+.][ \t]*)?[bBrRuUfF]{0,2}")
 });
 
-/// What may stand behind the last quote of a value.
+/// The characters that may follow the last quote of a value.
 static BEHIND: LazyLock<Regex> = LazyLock::new(|| {
     regex(r#"^[ \t]*(?:[,}\]);:&|+>'"`\\\r\n]|\z|[A-Za-z_][A-Za-z0-9_.-]{0,40}[=:])"#)
 });
@@ -66,7 +66,7 @@ pub(super) fn own(slashes: usize, level: u32) -> usize {
     }
 }
 
-/// How deep in others a string is whose quotes have so many backslashes.
+/// Returns the nesting depth of a string whose quotes have so many backslashes.
 pub(super) fn level(slashes: usize) -> u32 {
     usize::BITS - slashes.leading_zeros()
 }

@@ -15,7 +15,7 @@ use super::*;
 #[derive(Deserialize)]
 struct Cases {
     masked: Vec<(String, String)>,
-    /// What a text becomes.
+    /// The masked text.
     exact: Vec<(String, String)>,
     kept: Vec<String>,
 }

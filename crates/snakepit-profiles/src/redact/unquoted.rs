@@ -145,7 +145,7 @@ const SPECIAL: &[&str] = &[
 /// Characters that words of prose do not have.
 const ODD: [char; 12] = ['@', '#', '$', '%', '^', '*', '!', '+', '?', '~', '\\', '='];
 
-/// What templates begin with.
+/// The beginnings of templates.
 const TEMPLATES: [&str; 4] = ["${", "$(", "{{", "%("];
 
 /// Longest part of a value that is looked at, in characters.
