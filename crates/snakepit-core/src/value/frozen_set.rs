@@ -49,7 +49,7 @@ impl PartialEq for FrozenSet {
     }
 }
 
-/// A digest of the items that does not depend on their order.
+/// The bytes of each item, sorted, so that sets in any order compare equal.
 fn sorted(items: &[Value]) -> Vec<Vec<u8>> {
     let mut items: Vec<_> = items.iter().map(identity).collect();
     items.sort();

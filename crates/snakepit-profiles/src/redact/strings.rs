@@ -76,8 +76,8 @@ pub(super) fn trailing_slashes(text: &str) -> usize {
     text.len() - text.trim_end_matches('\\').len()
 }
 
-/// Returns where a string ends that goes on in this line, from `start`. `None` if it goes on behind
-/// it.
+/// Returns where an open string ends in this line, searched from `start`. `None` if it continues in
+/// the next line.
 pub(super) fn end_of_quoted(line: &str, start: usize, token: &str) -> Option<usize> {
     let mut reader = Reader::of(line);
     let several = token.len() > 1 && !token.contains('\\');
