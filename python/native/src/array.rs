@@ -23,7 +23,7 @@ const FIXED: usize = 8;
 
 const MAX_DIMENSIONS: usize = 32;
 
-/// Whether a value is an array, and not bytes.
+/// Returns whether a value is sent as an array; a view of plain bytes is not.
 pub(crate) fn is_array(value: &Bound<'_, PyAny>) -> bool {
     if kinds::NDARRAY.is_instance(value)
         || kinds::PY_ARRAY.is_instance(value)
@@ -57,7 +57,7 @@ pub(crate) fn encode(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Result<(), 
     if of_numpy && let Some(written) = times(value, out)? {
         return Ok(written);
     }
-    // Not in C order, or without gaps: only a copy is.
+    // The buffer is not in C order, or has gaps: a copy is contiguous.
     let copy = copied(value).map_err(|error| failed(&error))?;
     let written = raw::with_buffer(&copy, |view| {
         let dtype = known(value, view)?;
@@ -74,7 +74,7 @@ fn failed(error: &PyErr) -> EncodeError {
     EncodeError::new(format!("is an array that cannot be read: {error}"))
 }
 
-/// One of ours, which need not offer a buffer of its elements itself.
+/// Appends a `snakepit_bridge.Array`, which need not offer the buffer of its elements itself.
 fn ours(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     let read = || -> PyResult<(String, Vec<usize>, Bound<'_, PyAny>)> {
         let name = value.getattr("dtype")?.extract()?;
@@ -100,8 +100,8 @@ fn ours(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Result<(), EncodeError> 
     written.map_err(|error| failed(&error))?
 }
 
-/// An array of `datetime64` or `timedelta64`, of which numpy gives no buffer; nothing if it is
-/// none.
+/// Appends an array of `datetime64` or `timedelta64`, for which numpy offers no buffer. `None` if
+/// the elements are no times.
 fn times(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Result<Option<()>, EncodeError> {
     let read = || -> PyResult<Option<(String, bool)>> {
         let dtype = value.getattr("dtype")?;
@@ -164,7 +164,10 @@ fn block(dtype: DType, shape: &[usize], data: &[u8], out: &mut Vec<u8>) -> Resul
     Ok(())
 }
 
-/// The element type of a buffer.
+/// Returns the element type of a buffer.
+///
+/// # Errors
+/// The type cannot be sent, or the elements are in big-endian byte order.
 fn known(array: &Bound<'_, PyAny>, view: &View<'_>) -> Result<DType, EncodeError> {
     match DType::of_buffer(view.format, view.item_size) {
         Some((dtype, true)) => Ok(dtype),
@@ -173,7 +176,8 @@ fn known(array: &Bound<'_, PyAny>, view: &View<'_>) -> Result<DType, EncodeError
     }
 }
 
-/// A block as `numpy.ndarray` where there is numpy, else as `snakepit_bridge.Array`.
+/// Decodes a block into a `numpy.ndarray`, or into a `snakepit_bridge.Array` if numpy cannot be
+/// imported.
 pub(crate) fn decode<'py>(py: Python<'py>, block: &[u8]) -> PyResult<Bound<'py, PyAny>> {
     let (dtype, shape, data) = read(block).map_err(PyValueError::new_err)?;
     let data = PyByteArray::new(py, data);
@@ -189,7 +193,7 @@ pub(crate) fn decode<'py>(py: Python<'py>, block: &[u8]) -> PyResult<Bound<'py, 
     }
 }
 
-/// Type, shape and data of a block.
+/// Returns the element type, the shape and the data of a block.
 fn read(block: &[u8]) -> Result<(DType, Vec<usize>, &[u8]), String> {
     let Some((&[version, code, dimensions, unit, ref count @ ..], rest)) =
         block.split_first_chunk::<FIXED>()
@@ -239,7 +243,7 @@ mod tests {
 
     use super::*;
 
-    /// Blocks whose parts are right, nearly right, or anything.
+    /// Blocks whose parts are valid, nearly valid, or arbitrary.
     fn blocks() -> impl Strategy<Value = Vec<u8>> {
         let dtype = prop_oneof![1_u8..=16, any::<u8>()];
         let unit = prop_oneof![0_u8..14, any::<u8>()];

@@ -1,4 +1,4 @@
-//! From an encoded payload to the arguments of one function call.
+//! Binding: turns an encoded payload into the arguments of one function call.
 
 mod refusal;
 
@@ -18,10 +18,10 @@ use crate::msgpack::{Scanner, Token};
 use crate::suggest::nearest;
 use crate::tool::{Param, ParamKind, Tool};
 
-/// Arguments without an allocation of their own; few tools take more.
+/// A list that needs no allocation for up to 6 items; few tools have more parameters.
 type Few<T> = SmallVec<[T; 6]>;
 
-/// Arguments, checked and converted.
+/// Checked and converted arguments of one call.
 #[derive(Debug)]
 pub(crate) struct Bindings<'py> {
     positional: Few<Bound<'py, PyAny>>,
@@ -51,7 +51,7 @@ impl<'py> Bindings<'py> {
     }
 }
 
-/// Decodes `payload` and fits it to the parameters of `tool`, which takes `context` if it has a
+/// Decodes `payload` and binds it to the parameters of `tool`. The tool gets `context` if it has a
 /// parameter for it.
 pub(crate) fn bind<'py>(
     py: Python<'py>,
@@ -122,14 +122,15 @@ struct Given<'a, 'py> {
     tool: &'a Tool,
     context: Option<Bound<'py, PyAny>>,
     values: Few<Option<Bound<'py, PyAny>>>,
-    /// For `*args`.
+    /// Values for `*args`.
     rest: Vec<Bound<'py, PyAny>>,
-    /// For `**kwargs`.
+    /// Values for `**kwargs`.
     extra: Option<Bound<'py, PyDict>>,
 }
 
 impl<'a, 'py> Given<'a, 'py> {
-    /// Decodes the value of a parameter, its frames as the library of its annotation has them.
+    /// Decodes the value of a parameter. Data frames in it become frames of the library that the
+    /// annotation names.
     fn decoded(
         &self,
         scanner: &mut Scanner<'_>,
@@ -142,16 +143,16 @@ impl<'a, 'py> Given<'a, 'py> {
         wanting(wanted, || decode::value(self.py, scanner, 1))
     }
 
-    /// The place of the parameter with this name, if it takes one value.
+    /// Returns the index of the parameter with this name; `None` for `*args` and `**kwargs`.
     fn position(&self, name: &str) -> Option<usize> {
-        // A positional-only parameter may be named too: callers should not have to count.
+        // A positional-only parameter may be passed by name too: callers should not have to count.
         self.tool.params.iter().position(|param| {
             param.text == name
                 && !matches!(param.kind, ParamKind::VarPositional | ParamKind::VarKeyword)
         })
     }
 
-    /// The parameter that an argument of this name goes to.
+    /// Returns the parameter that receives an argument of this name.
     fn named(&self, name: &str) -> Option<&'a Param> {
         let params = &self.tool.params;
         let rest = || {
@@ -164,7 +165,7 @@ impl<'a, 'py> Given<'a, 'py> {
             .or_else(rest)
     }
 
-    /// The parameter that the argument at this place goes to.
+    /// Returns the parameter that receives the argument at this position.
     fn placed(&self, index: usize) -> Option<&'a Param> {
         let params = &self.tool.params;
         let rest = || {
@@ -273,7 +274,8 @@ impl<'a, 'py> Given<'a, 'py> {
             let positional = matches!(param.kind, ParamKind::PositionalOnly | ParamKind::Normal);
             match value {
                 Some(value) if positional && !gap => bindings.positional.push(value),
-                // After an argument left to its default the rest go by name, where they can.
+                // After a parameter that takes its default, the others are passed by name, where
+                // they can be.
                 Some(_) if param.kind == ParamKind::PositionalOnly => {
                     let message = format!(
                         "tool `{}` takes argument `{}` only after the ones before it",
@@ -309,7 +311,7 @@ impl<'a, 'py> Given<'a, 'py> {
                 .set(py, name.bind(py).as_any(), &context)
                 .map_err(|error| invalid(tool, &error.into()))?;
         }
-        // `*args` are only reached when every positional parameter before them was given.
+        // `*args` have values only if every positional parameter before them was given.
         bindings.positional.extend(rest);
         Ok(bindings)
     }

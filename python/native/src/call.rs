@@ -1,4 +1,4 @@
-//! One call: what the head of its frame said, and the head of its answer.
+//! One call: the decoded head of its frame, and the head of its answer.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -16,21 +16,22 @@ use crate::shared::window::Window;
 use crate::span::Traced;
 use crate::{clock, telemetry};
 
-/// One call, its head decoded.
+/// A call whose head is decoded.
 #[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) id: u64,
     pub(crate) session: Option<String>,
     pub(crate) deadline: Option<Instant>,
     pub(crate) cancelled: Arc<AtomicBool>,
-    /// Where it is a stream on a connection that many calls share.
+    /// Flow control of a stream on a connection that many calls share; `None` for other calls.
     pub(crate) window: Option<Arc<Window>>,
-    /// Its place in a trace and its correlation id, if the host has given one of them.
+    /// Trace and correlation id of the call; `None` if the host gave neither.
     pub(crate) traced: Option<Arc<Traced>>,
 }
 
 impl Call {
-    /// A call that begins now; without a window. It knows its deadline if its code `asks` for it.
+    /// Creates a call that begins now, without a window. The deadline is set only if the tool can
+    /// ask for it (`asks`).
     pub(crate) fn new(
         id: u64,
         head: &CallHead<'_>,
@@ -48,7 +49,7 @@ impl Call {
         }
     }
 
-    /// What code that runs for it can know of it.
+    /// Returns the part of the call that code running for it can see.
     pub(crate) fn running(&self) -> Running {
         Running {
             call: self.id,
@@ -56,14 +57,15 @@ impl Call {
         }
     }
 
-    /// A chunk was sent, or an item of a batch is done.
+    /// Counts a chunk that was sent, or an item of a batch that is done.
     pub(crate) fn count(&self) {
         if let Some(traced) = &self.traced {
             traced.count();
         }
     }
 
-    /// The head of its answer: its span, if it is sampled. Records of the call are sent before.
+    /// Ends the call and returns the head of its answer: its span if it is sampled, else nothing.
+    /// Records of the call are sent first.
     pub(crate) fn end(&self, stopped: impl FnOnce() -> Stop) -> Vec<u8> {
         telemetry::flush();
         match &self.traced {
@@ -72,7 +74,7 @@ impl Call {
         }
     }
 
-    /// Answers it with an error.
+    /// Answers the call with an error.
     pub(crate) fn fail(
         &self,
         py: Python<'_>,
@@ -93,10 +95,11 @@ impl Call {
     }
 }
 
-/// What stopped a call, if it was cancelled, and how long that took.
+/// The step that stopped a cancelled call, and the time from the cancellation to the end; `None` if
+/// the call was not cancelled.
 pub(crate) type Stop = Option<(Step, Duration)>;
 
-/// What the head of a call's frame asks for.
+/// Decodes the head of a call's frame.
 pub(crate) fn request(head: &[u8]) -> Result<CallHead<'_>, Fault> {
     CallHead::decode(head).map_err(|error| {
         fault(

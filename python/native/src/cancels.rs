@@ -1,4 +1,4 @@
-//! Which calls are cancelled, and how far the running one is on its ladder.
+//! Cancelled calls of a slot, and how far the running one is on its ladder.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,20 +12,19 @@ use crate::reports::Reports;
 use crate::signal::Target;
 use crate::{clock, fork, renewal};
 
-/// Cancellations that came before their call are remembered, the last so many.
+/// Number of cancellations that are remembered because they came before their call.
 const REMEMBERED: usize = 256;
 
-/// Calls that were begun are remembered, the last so many, and as many that the host has taken
-/// back. It sends only a few ahead, so one that is not among those begun any more was answered long
-/// ago, and the host has read that.
+/// Number of calls that are remembered as begun, and of calls that the host has taken back. The
+/// host sends only a few calls ahead: one that is no longer in the list was answered long ago, and
+/// the host has read the answer.
 const BEGUN: usize = 64;
 
-/// The cancellations of a slot.
+/// Cancellations of one slot.
 #[derive(Debug)]
 pub(crate) struct Cancels {
     state: Mutex<State>,
-    /// The slot's thread is in the tool's own code, the only place where an exception may be
-    /// raised.
+    /// The slot's thread runs the tool's own code, the only place where an exception may be raised.
     inside: AtomicBool,
     /// Another thread has set an exception for the slot's thread.
     pending: AtomicBool,
@@ -37,9 +36,9 @@ struct State {
     running: Option<Running>,
     early: VecDeque<(u64, Duration)>,
     begun: VecDeque<u64>,
-    /// Calls to be skipped when they come.
+    /// Calls to skip when their frames arrive.
     taken_back: VecDeque<u64>,
-    /// The flag of the last call, which the next one uses if nobody else has it any more.
+    /// The flag of the last call, reused by the next call if no other reference exists.
     last_flag: Option<Arc<AtomicBool>>,
 }
 
@@ -51,11 +50,11 @@ struct Running {
     ladder: Option<Ladder>,
     /// The last step whose exception another thread has set.
     sent: Option<Step>,
-    /// The slot's thread, while it sleeps before the tool begins.
+    /// The slot's thread while it is parked before the tool begins.
     sleeper: Option<Thread>,
-    /// The host has taken it back while that thread slept.
+    /// The host has taken the call back while that thread was parked.
     taken_back: bool,
-    /// What the tool had started when it was last reached.
+    /// Processes that the tool had started when it was last reached.
     offspring: Offspring,
 }
 
@@ -69,8 +68,8 @@ impl Cancels {
         }
     }
 
-    /// A call has come: `false` when the host has taken it back in the meantime, and it must not be
-    /// begun.
+    /// Records that the frame of a call has arrived. Returns `false` if the host has taken the call
+    /// back: the call must not begin.
     pub(crate) fn admit(&self, call: u64) -> bool {
         let mut state = self.lock();
         if let Some(place) = state.taken_back.iter().position(|id| *id == call) {
@@ -81,7 +80,7 @@ impl Cancels {
         true
     }
 
-    /// The host takes a call back: `false` when it was begun.
+    /// Takes a call back for the host. Returns `false` if the call has begun.
     pub(crate) fn take_back(&self, call: u64) -> bool {
         let mut state = self.lock();
         if state.begun.contains(&call) {
@@ -93,7 +92,8 @@ impl Cancels {
         true
     }
 
-    /// The host takes a call back: `false` unless it waits here before its tool begins.
+    /// Takes a call back for the host if it waits here before its tool begins; returns `false`
+    /// otherwise.
     pub(crate) fn take_waiting_back(&self, call: u64) -> bool {
         self.lock().take_waiting_back(call)
     }
@@ -104,18 +104,19 @@ impl Cancels {
         running.as_ref().is_some_and(|running| running.call == call)
     }
 
-    /// Returns whether the slot has begun with this call, one of the last.
+    /// Returns whether the slot has begun this call; only the last few calls are known.
     pub(crate) fn has_begun(&self, call: u64) -> bool {
         self.lock().begun.contains(&call)
     }
 
-    /// Whether the host has taken the running call back.
+    /// Returns whether the host has taken the running call back.
     pub(crate) fn is_taken_back(&self) -> bool {
         let running = &self.lock().running;
         running.as_ref().is_some_and(|running| running.taken_back)
     }
 
-    /// A call starts: its flag, already set when the host cancelled it before.
+    /// Starts a call and returns its flag, which is already set if the host has cancelled the call
+    /// before.
     pub(crate) fn begin(&self, call: u64, reach: Reach) -> Arc<AtomicBool> {
         let mut state = self.lock();
         let early = state.early.iter().find(|(id, _)| *id == call).copied();
@@ -140,8 +141,7 @@ impl Cancels {
         flag
     }
 
-    /// On the slot's thread: waits for something before the tool begins. A cancellation unparks the
-    /// thread.
+    /// Runs `wait` on the slot's thread before the tool begins. A cancellation unparks the thread.
     pub(crate) fn waiting<T>(&self, wait: impl FnOnce() -> T) -> T {
         self.set_sleeper(Some(thread::current()));
         let done = wait();
@@ -155,8 +155,8 @@ impl Cancels {
         }
     }
 
-    /// The tool of the running call is about to be reached: what its thread has started is
-    /// remembered until the call is over.
+    /// Records the processes that the tool's thread has started, before the running tool is
+    /// reached. The record is kept until the call is over.
     pub(crate) fn remember_offspring(&self, thread: Target) {
         if !self.asks() {
             return;
@@ -167,8 +167,8 @@ impl Cancels {
         }
     }
 
-    /// The running call is over. When it was cancelled the host is told what stopped it, and
-    /// processes that it orphaned are ended.
+    /// Ends the running call. If it was cancelled, reports to the host what stopped it, and ends
+    /// the processes that it orphaned.
     pub(crate) fn end(&self) {
         let mut state = self.lock();
         let Some(running) = state.running.take() else {
@@ -182,19 +182,20 @@ impl Cancels {
         }
     }
 
-    /// What stopped the running call, if it was cancelled and something has arrived.
+    /// Returns the step that stopped the running call; `None` unless the call was cancelled and a
+    /// step has reached the tool.
     pub(crate) fn stopped(&self) -> Option<(Step, Duration)> {
         let state = self.lock();
         let ladder = state.running.as_ref()?.ladder.as_ref()?;
         Some(ladder.end(clock::now()))
     }
 
-    /// Runs the tool's own code: from its beginning to its end an exception may be raised in it.
+    /// Runs the tool's own code. An exception may be raised in it from its beginning to its end.
     pub(crate) fn inside<T>(&self, code: impl FnOnce() -> T) -> T {
         self.inside.store(true, Ordering::Relaxed);
         let done = code();
         fork::end_child();
-        // Together with `reach`: either that sees that the code is over, or the exception that it
+        // Pairs with `reach`: either `reach` sees that the code is over, or the exception that it
         // sets is seen here.
         self.inside.store(false, Ordering::SeqCst);
         if self.pending.load(Ordering::SeqCst) {
@@ -203,7 +204,7 @@ impl Cancels {
         done
     }
 
-    /// An exception that comes too late must not hit the next call.
+    /// Withdraws an exception that comes too late, so that it does not hit the next call.
     fn withdraw(&self) {
         let mut state = self.lock();
         self.pending.store(false, Ordering::SeqCst);
@@ -213,7 +214,7 @@ impl Cancels {
         }
     }
 
-    /// Runs what cleans up after the tool: it is interrupted only when it takes long.
+    /// Runs code that cleans up after the tool; a cancellation interrupts it only if it takes long.
     pub(crate) fn closing<T>(&self, code: impl FnOnce() -> T) -> T {
         if let Some(ladder) = ladder(&mut self.lock()) {
             ladder.closing();
@@ -221,13 +222,14 @@ impl Cancels {
         self.inside(code)
     }
 
-    /// The host cancels a call, and kills the worker `grace` from now unless the call is over;
-    /// false when this slot does not run it.
+    /// Cancels a call for the host, which kills the worker `grace` from now unless the call is
+    /// over. Returns `false` if this slot does not run the call.
     pub(crate) fn cancel(&self, call: u64, grace: Duration) -> bool {
         self.lock().cancel(call, grace)
     }
 
-    /// As [`cancel`](Self::cancel), and the call may be on its way to this slot.
+    /// Cancels a call as [`cancel`](Self::cancel) does, and remembers the cancellation if the call
+    /// may be on its way to this slot.
     pub(crate) fn cancel_or_remember(&self, call: u64, grace: Duration) -> bool {
         let mut state = self.lock();
         let runs = state.cancel(call, grace);
@@ -240,19 +242,19 @@ impl Cancels {
         runs
     }
 
-    /// When the control thread has to look again.
+    /// Returns when the control thread must look again.
     pub(crate) fn due(&self) -> Option<Instant> {
         ladder(&mut self.lock())?.due()
     }
 
-    /// Goes up the ladder, as far as it is time; true when the tool's thread needs a signal.
-    /// `waits` tells whether it waits in the system.
+    /// Climbs the ladder as far as the time allows. Returns whether the tool's thread needs a
+    /// signal. `waits` reports whether that thread waits in a system call.
     pub(crate) fn climb(&self, waits: impl FnOnce() -> bool) -> bool {
         ladder(&mut self.lock()).is_some_and(|ladder| ladder.climb(clock::now(), waits))
     }
 
-    /// On the slot's thread, in the interpreter: what is to be done with the tool, once, and its
-    /// call.
+    /// Takes the next request to the interpreter and its call, on the slot's thread. Each request
+    /// is returned once.
     pub(crate) fn take(&self) -> Option<(Ask, u64)> {
         if !self.inside.load(Ordering::Relaxed) {
             return None;
@@ -269,13 +271,13 @@ impl Cancels {
             && ladder(&mut self.lock()).is_some_and(|ladder| ladder.wants_exception())
     }
 
-    /// Whether [`reach`](Self::reach) may have something to do.
+    /// Returns whether [`reach`](Self::reach) may have something to do.
     pub(crate) fn asks(&self) -> bool {
         ladder(&mut self.lock()).is_some_and(|ladder| ladder.asks().is_some())
     }
 
-    /// As [`take`](Self::take), on another thread that is attached to the interpreter. An exception
-    /// is set with `raise` and arrives later.
+    /// Takes the next request as [`take`](Self::take) does, on another thread that is attached to
+    /// the interpreter. An exception is set with `raise` and arrives later.
     pub(crate) fn reach(&self, raise: impl FnOnce()) -> Option<(Ask, u64)> {
         let mut state = self.lock();
         let running = state.running.as_mut()?;
@@ -291,8 +293,8 @@ impl Cancels {
         }
         let step = ladder.step();
         let again = step == Step::Again;
-        // It waits until the interpreter looks; a second one would hit what cleans up after the
-        // first.
+        // The exception waits until the interpreter checks for it. A second one would hit the code
+        // that cleans up after the first.
         if running.sent.is_none_or(|sent| again && sent != step) {
             running.sent = Some(step);
             raise();
@@ -301,18 +303,18 @@ impl Cancels {
         Some((Ask::Raise, running.call))
     }
 
-    /// The exception that was set has arrived in the tool; returns its call.
+    /// Records that the exception which was set has arrived in the tool, and returns the call.
     pub(crate) fn arrived(&self) -> Option<u64> {
         let mut state = self.lock();
         self.pending.store(false, Ordering::SeqCst);
-        // Where it arrived is not known for sure.
+        // The place where it arrived is not known for sure.
         renewal::want();
         let running = state.running.as_mut()?;
         running.ladder.as_mut()?.arrive();
         Some(running.call)
     }
 
-    /// The asyncio task of `call` has been told.
+    /// Records that the asyncio task of `call` was cancelled.
     pub(crate) fn task_told(&self, call: u64) {
         let mut state = self.lock();
         if let Some(running) = state.running.as_mut()
@@ -357,7 +359,7 @@ impl State {
     }
 }
 
-/// Adds a call; the oldest one makes room.
+/// Appends a call; drops the oldest one if the list is full.
 fn push(calls: &mut VecDeque<u64>, call: u64) {
     if calls.len() == BEGUN {
         calls.pop_front();

@@ -1,4 +1,4 @@
-//! Checks a decoded argument against its spec and converts it.
+//! Validation: checks a decoded argument against its spec and converts it.
 
 mod choice;
 mod containers;
@@ -22,8 +22,8 @@ use crate::spec::Spec;
 
 type Checked<'py> = Result<Bound<'py, PyAny>, Mismatch>;
 
-/// The value as the tool gets it. With `exact` nothing is converted that JSON could have carried as
-/// what it is.
+/// Returns the value as the tool receives it. With `exact`, a value that JSON can carry as its own
+/// type is not converted from another type.
 pub(crate) fn check<'py>(spec: &Spec, value: Bound<'py, PyAny>, exact: bool) -> Checked<'py> {
     let py = value.py();
     let fits = match spec {
@@ -31,7 +31,7 @@ pub(crate) fn check<'py>(spec: &Spec, value: Bound<'py, PyAny>, exact: bool) -> 
         Spec::None => value.is_none(),
         Spec::Bool => value.is_exact_instance_of::<PyBool>(),
         Spec::Int => {
-            // JSON has one kind of numbers: 3.0 is a whole one.
+            // JSON has one type of numbers: 3.0 is an integer.
             if !exact && let Some(number) = text::whole(&value) {
                 return Ok(number);
             }

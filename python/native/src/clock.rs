@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-/// Now, on the monotonic clock.
+/// Returns the present time of the monotonic clock.
 #[expect(
     clippy::disallowed_methods,
     reason = "the runtime measures real time; nothing here runs on a paused clock"
@@ -11,7 +11,7 @@ pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
-/// Time until a moment, none when it has passed.
+/// Returns the time until a moment; zero if it has passed.
 pub(crate) fn until(moment: Instant) -> Duration {
     moment.saturating_duration_since(now())
 }

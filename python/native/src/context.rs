@@ -1,4 +1,4 @@
-//! `Context`: what a tool may know of the call that it runs for.
+//! `Context`: the view that a tool has of its call.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -59,7 +59,8 @@ impl Context {
         &self.worker_id
     }
 
-    /// When the caller stops waiting, on the clock of `time.monotonic()`; None without a deadline.
+    /// Time at which the caller stops waiting, on the clock of `time.monotonic()`; None without a
+    /// deadline.
     #[getter]
     fn deadline(&self, py: Python<'_>) -> PyResult<Option<f64>> {
         let Some(remaining) = self.remaining() else {
@@ -75,13 +76,13 @@ impl Context {
         Some(left.as_secs_f64())
     }
 
-    /// Whether the caller has given up.
+    /// True if the caller has cancelled the call.
     #[getter]
     fn cancelled(&self) -> bool {
         self.cancelled.load(Ordering::Acquire)
     }
 
-    /// Raise `snakepit_bridge.Cancelled` if the caller has given up.
+    /// Raise `snakepit_bridge.Cancelled` if the caller has cancelled the call.
     fn raise_if_cancelled(&self, py: Python<'_>) -> PyResult<()> {
         if !self.cancelled() {
             return Ok(());
@@ -89,7 +90,7 @@ impl Context {
         Err(failure(py, Failure::Cancelled, Some(self.call_id)))
     }
 
-    /// Ask the host for something and wait for its answer.
+    /// Send a request to the host and wait for its answer.
     #[pyo3(signature = (op, name, body, timeout))]
     fn _request<'py>(
         &self,
@@ -124,7 +125,7 @@ impl Context {
         value(py, outcome, Some(self.call_id))
     }
 
-    /// Ask the host for something; returns an awaitable of the running event loop.
+    /// Send a request to the host; return an awaitable of the running event loop.
     #[pyo3(signature = (op, name, body, timeout))]
     fn _request_async<'py>(
         slf: &Bound<'py, Self>,
@@ -137,8 +138,8 @@ impl Context {
         module.call_method1("request", (slf, op, name, body, timeout))
     }
 
-    /// Send a request whose outcome comes to `port`; returns its number and the seconds that it may
-    /// take.
+    /// Send a request whose outcome is delivered to `port`; return its number and the seconds that
+    /// it may take.
     fn _begin<'py>(
         &self,
         py: Python<'py>,
@@ -161,12 +162,13 @@ impl Context {
         Ok((number, left.map(|left| left.as_secs_f64())))
     }
 
-    /// A place where an event loop gets the outcomes of its requests.
+    /// Return a port through which an event loop receives the outcomes of its requests.
     fn _port(&self) -> PyResult<Port> {
         Port::new(Arc::clone(&self.link))
     }
 
-    /// Nobody waits for this request any more; with `late`, returns the error that says so.
+    /// Abandon a request, whose answer is then dropped; return the error for a request that took
+    /// too long.
     fn _give_up<'py>(&self, py: Python<'py>, number: u64) -> PyResult<Bound<'py, PyAny>> {
         give_up(py, &self.link, number)?;
         Ok(failure(py, Failure::Late, Some(self.call_id))

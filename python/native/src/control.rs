@@ -1,5 +1,5 @@
-//! The control connection: cancel, ping, stacks, profiles, telemetry, and the end of the host.
-//! Served by a native thread that never takes the GIL.
+//! The control connection: cancel, ping, stacks, profiles, telemetry, and the end of the host. A
+//! native thread that never takes the GIL serves it.
 
 use std::io::{self, Read as _};
 use std::os::unix::net::UnixStream;
@@ -19,14 +19,15 @@ use crate::stacks::Stacks;
 use crate::telemetry::{self, Pump};
 use crate::{clock, host};
 
-/// Bytes kept of the head of a frame; what is known is shorter, but for the settings of telemetry.
+/// Bytes kept of the head of a frame. All known heads are shorter, except the settings of
+/// telemetry.
 const HEAD: usize = 256;
 
-/// Time that a cancelled tool has when the host does not say.
+/// Grace of a cancelled tool if the host does not state one.
 const DEFAULT_GRACE: Duration = Duration::from_secs(5);
 
-/// Starts the thread. When the connection ends a dependent process ends with it, whatever Python is
-/// doing.
+/// Starts the control thread. When the connection ends, a `dependent` process ends at once, even
+/// while Python code runs.
 pub(crate) fn start(
     stream: UnixStream,
     reports: Arc<Reports>,
@@ -39,7 +40,7 @@ pub(crate) fn start(
         .name("snakepit-control".to_owned())
         .stack_size(64 << 10);
     builder.spawn(move || {
-        // Whatever ended it, the host cannot reach this worker any more.
+        // Whatever ended the connection, the host cannot reach this worker any more.
         let _ = serve(&stream, &reports, &slots, &probe, (&stacks, &profiler));
         if dependent {
             die();
@@ -87,7 +88,7 @@ fn serve(
         io::copy(&mut (&mut stream).take(length - kept), &mut io::sink())?;
         match header.kind {
             Kind::Cancel => {
-                // A host that does not say how long it waits leaves it to us.
+                // A host that states no grace leaves it to the worker.
                 let grace = pb::Cancel::decode(&head[..]).map_or(DEFAULT_GRACE, |cancel| {
                     match cancel.grace_us {
                         0 => DEFAULT_GRACE,
@@ -113,7 +114,7 @@ fn serve(
     }
 }
 
-/// The answer to a question, with the time for which the interpreter has been out of reach.
+/// Encodes the answer to a ping, with the time for which the interpreter has been out of reach.
 fn pong(number: u64, held: Option<Duration>) -> Vec<u8> {
     let held = held.unwrap_or_default().as_micros();
     let head = pb::Pong {
@@ -125,7 +126,7 @@ fn pong(number: u64, held: Option<Duration>) -> Vec<u8> {
     [&header.encode()[..], &head].concat()
 }
 
-/// Ends the process at once, with the children that are still in its group when it leads one.
+/// Ends the process at once. If it leads its process group, kills the group too.
 #[expect(unsafe_code, reason = "there is no safe `_exit` and `kill`")]
 pub(crate) fn die() -> ! {
     // SAFETY: these calls take no pointers and are safe from any thread; `_exit` runs no

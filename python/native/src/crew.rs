@@ -1,4 +1,4 @@
-//! Several slots: each on a Python thread of its own, while the main thread waits for them.
+//! Several slots, each on its own Python thread, while the main thread waits for them.
 //!
 //! The main thread stays free for what only it can do: it runs Python's signal handlers, and
 //! reaches into tools that are cancelled.
@@ -17,7 +17,7 @@ use crate::slots::Slots;
 use crate::socket;
 use crate::wake::Wake;
 
-/// Where the threads of the slots tell how they ended.
+/// The list to which the slot threads report their ends.
 #[derive(Debug)]
 struct Ends {
     bell: Arc<Wake>,
@@ -36,7 +36,7 @@ impl Ends {
     }
 }
 
-/// What the thread of a slot runs.
+/// The target of a slot's thread.
 #[pyclass(frozen)]
 #[derive(Debug)]
 struct Body {
@@ -63,7 +63,7 @@ impl Body {
     }
 }
 
-/// Tells the main thread also when the slot panicked.
+/// Reports to the main thread that a slot has panicked.
 struct Over<'a>(&'a Ends);
 
 impl Drop for Over<'_> {
@@ -75,8 +75,8 @@ impl Drop for Over<'_> {
     }
 }
 
-/// Serves on one thread for each slot until all were told to stop; earlier when one of them cannot
-/// go on.
+/// Serves each slot on its own thread until all of them are told to stop. Returns early if one of
+/// them fails.
 pub(crate) fn serve_all(
     py: Python<'_>,
     readers: Vec<Reader>,

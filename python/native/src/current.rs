@@ -1,4 +1,5 @@
-//! The call that code runs for: by the thread of its slot, or by the context of its task.
+//! The call that the running code belongs to, found by the thread of its slot or by the context of
+//! its task.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use crate::span::Traced;
 #[derive(Clone, Debug)]
 pub(crate) struct Running {
     pub(crate) call: u64,
-    /// There if the call has a span or a correlation id.
+    /// `None` if the call has neither a span nor a correlation id.
     pub(crate) traced: Option<Arc<Traced>>,
 }
 
@@ -20,14 +21,14 @@ thread_local! {
     static HERE: RefCell<Option<Running>> = const { RefCell::new(None) };
 }
 
-/// The variable of contexts that holds a [`Mark`].
+/// The context variable that holds a [`Mark`].
 static VARIABLE: PyOnceLock<Variable> = PyOnceLock::new();
 
-/// The variable of contexts with the innermost span that Python code has opened.
+/// The context variable with the innermost span that Python code has opened.
 static SPAN: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
-/// A variable of contexts, and its methods: looking them up at each call would cost more than
-/// calling them.
+/// A context variable's bound methods: looking them up at each call would cost more than calling
+/// them.
 struct Variable {
     get: Py<PyAny>,
     set: Py<PyAny>,
@@ -39,7 +40,7 @@ struct Variable {
 #[derive(Debug)]
 struct Mark(Running);
 
-/// This thread runs a call, until this is dropped.
+/// A guard: while it exists, this thread runs a call.
 #[derive(Debug)]
 #[must_use = "the call is over when this is dropped"]
 pub(crate) struct Here(());
@@ -57,8 +58,8 @@ impl Drop for Here {
     }
 }
 
-/// The context of this thread belongs to a call, and so do those that are copied from it, until
-/// this is dropped.
+/// A guard: while it exists, the current context belongs to a call, and so do contexts that are
+/// copied from it meanwhile.
 #[derive(Debug)]
 #[must_use = "the context is as before when this is dropped"]
 pub(crate) struct InContext<'py> {
@@ -84,8 +85,8 @@ impl Drop for InContext<'_> {
     }
 }
 
-/// The call that the code which runs now belongs to. A context goes before the thread: a task that
-/// an earlier call has left behind stays that call's.
+/// Returns the call that the running code belongs to. The context takes precedence over the thread:
+/// a task that an earlier call left behind still belongs to that call.
 pub(crate) fn running(py: Python<'_>) -> PyResult<Option<Running>> {
     if let Some(variable) = VARIABLE.get(py) {
         let mark = variable.get.bind(py).call0()?;
@@ -96,8 +97,8 @@ pub(crate) fn running(py: Python<'_>) -> PyResult<Option<Running>> {
     Ok(HERE.with_borrow(Clone::clone))
 }
 
-/// The span in which the code which runs now asks the host: the innermost of Python code, else the
-/// worker's span of the call. Empty if there is none.
+/// Returns the span in which the running code calls the host: the innermost span of Python code,
+/// else the worker's span of the call. Empty if there is none.
 pub(crate) fn span(py: Python<'_>) -> PyResult<Vec<u8>> {
     let own = span_variable(py)?.call_method0("get")?;
     if let Ok(own) = own.extract::<Vec<u8>>() {
@@ -122,8 +123,8 @@ fn variable(py: Python<'_>) -> PyResult<&Variable> {
     })
 }
 
-/// A `ContextVar` whose value is 25 bytes or `None`: Python code that opens a span puts its context
-/// there.
+/// Returns a `ContextVar` whose value is 25 bytes or `None`. Python code that opens a span stores
+/// its trace context there.
 pub(crate) fn span_variable(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
     let made = SPAN.get_or_try_init(py, || new_variable(py, "snakepit_span"));
     made.map(|variable| variable.bind(py))

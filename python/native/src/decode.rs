@@ -1,4 +1,4 @@
-//! MessagePack into Python objects.
+//! Decoding of MessagePack into Python objects.
 
 use std::fmt;
 
@@ -13,21 +13,21 @@ use crate::frames;
 use crate::kinds;
 use crate::msgpack::{MAX_DEPTH, Malformed, Scanner, Token, ext};
 
-/// Why a payload cannot be decoded.
+/// An error of decoding a payload.
 #[derive(Debug)]
 pub(crate) enum DecodeError {
-    /// The bytes are not a value.
+    /// The bytes are not valid MessagePack.
     Malformed(Malformed),
-    /// Python refused a value: an unhashable key, a date that does not exist.
+    /// Python rejected a value: an unhashable key, a date that does not exist.
     Python(PyErr),
     /// A data frame cannot be read.
     Frame(Box<BadFrame>),
 }
 
-/// Where a data frame is, and why it cannot be read.
+/// The place of a data frame that cannot be read, and the reason.
 #[derive(Debug)]
 pub(crate) struct BadFrame {
-    /// From the innermost container outwards.
+    /// Steps from the innermost container outwards.
     path: Vec<String>,
     reason: String,
 }
@@ -40,7 +40,7 @@ impl DecodeError {
         }))
     }
 
-    /// The same error, of a value that lies within another one.
+    /// Adds the step from a container to the value that failed.
     #[cold]
     pub(crate) fn inside(mut self, step: impl FnOnce() -> String) -> Self {
         if let Self::Frame(bad) = &mut self {
@@ -49,7 +49,7 @@ impl DecodeError {
         self
     }
 
-    /// Why a data frame cannot be read, if it is one.
+    /// Returns the reason if a data frame cannot be read.
     pub(crate) fn frame_reason(&self) -> Option<&str> {
         match self {
             Self::Frame(bad) => Some(&bad.reason),
@@ -57,7 +57,7 @@ impl DecodeError {
         }
     }
 
-    /// Where the value is in what is decoded, if that is known.
+    /// Returns the path of the value that failed; empty if it is not known.
     pub(crate) fn path(&self) -> String {
         match self {
             Self::Frame(bad) => bad.path.iter().rev().map(String::as_str).collect(),
@@ -95,7 +95,7 @@ impl fmt::Display for DecodeError {
     }
 }
 
-/// Decodes one value that is the whole of `data`.
+/// Decodes `data`, which must hold exactly one value.
 pub(crate) fn decode<'py>(py: Python<'py>, data: &[u8]) -> Result<Bound<'py, PyAny>, DecodeError> {
     let mut scanner = Scanner::new(data);
     let value = value(py, &mut scanner, 0)?;
@@ -154,7 +154,7 @@ fn of_token<'py>(
     })
 }
 
-/// Decodes a key of a map, or an item of a set: an array is a tuple there.
+/// Decodes a key of a map or an item of a set. An array becomes a tuple there, which is hashable.
 fn key<'py>(
     py: Python<'py>,
     scanner: &mut Scanner<'_>,
@@ -171,7 +171,7 @@ fn key<'py>(
     }
 }
 
-/// The items of a tuple or a set, which can be keys themselves.
+/// Decodes the items of a tuple or a set as values that can be keys.
 fn keys<'py>(
     py: Python<'py>,
     scanner: &mut Scanner<'_>,
@@ -240,8 +240,9 @@ fn extension<'py>(
     })
 }
 
-/// `fromisoformat` of a class of `datetime`. Python 3.10 knows neither the suffix `Z` nor other
-/// fractions than of 3 and 6 digits; later ones drop digits after the sixth, which is refused here.
+/// Calls `fromisoformat` of a class of `datetime`. Python 3.10 accepts neither the suffix `Z` nor
+/// fractions of other lengths than 3 and 6 digits; later versions drop digits after the sixth,
+/// which is an error here.
 pub(crate) fn from_iso<'py>(
     kind: &kinds::Kind,
     py: Python<'py>,
@@ -263,8 +264,8 @@ pub(crate) fn from_iso<'py>(
     class.call_method1("fromisoformat", (text,))
 }
 
-/// The text with a fraction of six digits, if it has one; `None` if digits other than zeros would
-/// be lost.
+/// Pads the fraction of a text to six digits, if it has one. `None` if digits other than zeros
+/// would be lost.
 fn micros(text: &str) -> Option<String> {
     let Some((whole, rest)) = text.split_once(['.', ',']) else {
         return Some(text.to_owned());
@@ -277,7 +278,7 @@ fn micros(text: &str) -> Option<String> {
         .then(|| format!("{whole}.{kept:0<6}{zone}"))
 }
 
-/// `Decimal(text)`, whose error says nothing by itself.
+/// Calls `Decimal(text)`, and replaces its error, whose message is empty.
 pub(crate) fn decimal<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> {
     kinds::DECIMAL.get(py)?.call1((text,)).map_err(|_| {
         pyo3::exceptions::PyValueError::new_err(format!("{text:?} is not a decimal number"))

@@ -3,7 +3,7 @@
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString};
 
-/// A value in an error message: its kind, and the value itself when it is short.
+/// Describes a value for an error message: its type, and the value itself if it is short.
 pub(crate) fn describe(value: &Bound<'_, PyAny>) -> String {
     if value.is_none() {
         return "null".to_owned();

@@ -1,4 +1,4 @@
-//! Python objects into MessagePack.
+//! Encoding of Python objects into MessagePack.
 
 mod fields;
 mod numpy;
@@ -18,7 +18,7 @@ use crate::raw;
 pub(crate) use refusal::{EncodeError, type_name};
 use refusal::{changed, failed, unsendable};
 
-/// Appends the encoded value. On error, `out` may hold a part of it.
+/// Appends the encoded value. After an error, `out` may hold a part of it.
 pub(crate) fn encode(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     any(value, out, 0)
 }
@@ -28,7 +28,7 @@ fn any(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Result<(), 
         write(out, Token::Nil);
         return Ok(());
     }
-    // Exact types first: a subclass may be an enum, or mean something else.
+    // Exact types come first: a subclass may be an enum, or have another meaning.
     if let Ok(text) = value.cast_exact::<PyString>() {
         return string(text, out);
     }
@@ -59,7 +59,7 @@ fn any(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Result<(), 
     other(value, out, depth)
 }
 
-/// Subclasses and everything else.
+/// Encodes instances of subclasses and of all other types.
 #[cold]
 fn other(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Result<(), EncodeError> {
     let py = value.py();
@@ -163,7 +163,7 @@ fn array<'py>(
     }
 }
 
-/// The items of a set. A set that changes meanwhile ends the iteration with an error.
+/// Encodes the items of a set. If the set changes meanwhile, the iteration fails.
 fn unordered(
     set: &Bound<'_, PyAny>,
     count: usize,
@@ -177,7 +177,7 @@ fn unordered(
     array(items.into_iter(), count, out, depth)
 }
 
-/// A set that can be a key, and so has items that can be keys.
+/// Encodes a frozenset, which can be a key; so its items are encoded as keys.
 fn frozen_set(
     set: &Bound<'_, PyFrozenSet>,
     out: &mut Vec<u8>,
@@ -217,8 +217,8 @@ fn map(dict: &Bound<'_, PyDict>, out: &mut Vec<u8>, depth: usize) -> Result<(), 
     }
 }
 
-/// A subclass of `dict`, in the order in which its `items()` are: that of an `OrderedDict` is not
-/// the order of the dictionary in it.
+/// Encodes a subclass of `dict` in the order of its `items()`: an `OrderedDict` has another order
+/// than the dictionary inside it.
 fn ordered(dict: &Bound<'_, PyDict>, out: &mut Vec<u8>, depth: usize) -> Result<(), EncodeError> {
     let depth = deeper(depth)?;
     let items = dict.call_method0("items").and_then(|items| {
@@ -246,7 +246,7 @@ fn entry(
     any(item, out, depth).map_err(|error| error.inside(|| step(key)))
 }
 
-/// Where a value must be one that can be a key.
+/// A place that requires a hashable value, with the texts of its error.
 struct Place {
     refused: &'static str,
     help: &'static str,
@@ -262,7 +262,7 @@ const SET_ITEM: Place = Place {
     help: "send `list(value)` in place of the frozenset",
 };
 
-/// A key of a map.
+/// Encodes a key of a map.
 fn key(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Result<(), EncodeError> {
     match value.cast_exact::<PyString>() {
         Ok(text) => string(text, out),
@@ -270,9 +270,9 @@ fn key(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Result<(), 
     }
 }
 
-/// A key that is no text, as nearly all keys are, or an item of a set: apart, so that maps with
-/// texts do not pay for it. An array becomes a tuple at the other end; what else is sent as a
-/// container would be another key there, or none.
+/// Encodes a key that is not a text, or an item of a set. A function of its own, so that maps with
+/// text keys do not pay for it. An array becomes a tuple at the other end; any other container
+/// would be another key there, or none.
 #[inline(never)]
 fn hashable(
     value: &Bound<'_, PyAny>,
@@ -309,7 +309,7 @@ fn hashable(
     Err(EncodeError::new(what).help(place.help))
 }
 
-/// The kinds of values besides times that have an extension type; false when it is none of them.
+/// Encodes a UUID or a decimal number as its extension type; returns `false` for other values.
 fn extension(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<bool> {
     if kinds::UUID.is_instance(value) {
         let bytes = value.getattr("bytes")?.extract::<[u8; 16]>()?;
@@ -331,7 +331,7 @@ fn deeper(depth: usize) -> Result<usize, EncodeError> {
     Ok(depth + 1)
 }
 
-/// The step from a dictionary to the item of a key.
+/// Returns the path step from a dictionary to the item of a key.
 pub(crate) fn step(key: &Bound<'_, PyAny>) -> String {
     match key
         .cast::<PyString>()

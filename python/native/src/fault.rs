@@ -1,4 +1,4 @@
-//! Errors of calls, as they travel.
+//! Errors of calls as they are sent to the host.
 
 use std::time::Duration;
 
@@ -11,19 +11,19 @@ use crate::ladder::Step;
 use crate::serve::SlotRuntime;
 use crate::tool::Tool;
 
-/// Why a call failed.
+/// The error of a failed call, as its protobuf message.
 pub(crate) type Fault = Box<pb::ToolError>;
 
-/// Longest text of one field in bytes.
+/// Longest text of one field, in bytes.
 const MAX_TEXT: usize = 64 << 10;
 
-/// Longest encoded error in bytes; heads of frames may have 1 MiB.
+/// Longest encoded error, in bytes; the head of a frame may have 1 MiB.
 const MAX_ENCODED: usize = 900 << 10;
 
-/// Most exceptions in a chain of causes.
+/// Longest chain of causes, in exceptions.
 const MAX_CAUSES: usize = 16;
 
-/// An error of the runtime's own.
+/// Creates an error that the runtime itself reports.
 pub(crate) fn fault(
     code: &str,
     message: impl Into<String>,
@@ -44,10 +44,10 @@ pub(crate) fn fault(
     Box::new(fault)
 }
 
-/// An exception of the tool, described by the catalog.
+/// Creates the error for an exception that the tool raised; the catalog describes the exception.
 pub(crate) fn raised(py: Python<'_>, runtime: &SlotRuntime, error: &PyErr, tool: &Tool) -> Fault {
     let object = tool.object.clone_ref(py);
-    // Before Python 3.12 the traceback of a fetched exception stands beside it, not in it.
+    // Before Python 3.12, the traceback of a fetched exception is stored beside it, not in it.
     if let Some(traceback) = error.traceback(py) {
         let _ = error.value(py).setattr("__traceback__", traceback);
     }
@@ -63,7 +63,7 @@ pub(crate) fn raised(py: Python<'_>, runtime: &SlotRuntime, error: &PyErr, tool:
     bounded(described)
 }
 
-/// The error of a call that was cancelled says what stopped it.
+/// Adds a note to the error of a cancelled call: the step that stopped it, and after how long.
 pub(crate) fn note_stop(fault: &mut Fault, (step, after): (Step, Duration)) {
     if fault.code == "SP3002" {
         fault.notes.push(format!(
@@ -74,7 +74,8 @@ pub(crate) fn note_stop(fault: &mut Fault, (step, after): (Step, Duration)) {
     }
 }
 
-/// The adapter did not load: `LoadError`, which knows its fields, or any exception.
+/// Creates the error for an adapter that did not load, from a `LoadError` with its fields or from
+/// any other exception.
 pub(crate) fn load_failed(py: Python<'_>, error: &PyErr) -> Fault {
     let value = error.value(py);
     let text = |name: &str| {
@@ -112,7 +113,7 @@ pub(crate) fn load_failed(py: Python<'_>, error: &PyErr) -> Fault {
     bounded(fault)
 }
 
-/// When describing an exception fails, what is left to say.
+/// Creates the error for an exception that the catalog failed to describe.
 fn plain(py: Python<'_>, error: &PyErr, second: &PyErr, tool: &Tool) -> Fault {
     let name = error
         .get_type(py)
@@ -176,7 +177,7 @@ fn from_dict(described: &Bound<'_, PyAny>, depth: usize) -> PyResult<Fault> {
     }))
 }
 
-/// Makes sure that an error fits into the head of a frame.
+/// Shortens an error so that it fits into the head of a frame.
 fn bounded(mut fault: Fault) -> Fault {
     let mut next = Some(&mut fault);
     while let Some(error) = next {
@@ -200,7 +201,7 @@ fn bounded(mut fault: Fault) -> Fault {
     fault
 }
 
-/// Keeps the beginning and the end of a text: both say more than the middle.
+/// Keeps the beginning and the end of a text, which are more useful than its middle.
 fn clip(text: &mut String, limit: usize) {
     if text.len() <= limit {
         return;

@@ -1,4 +1,5 @@
-//! A process forked by user code never speaks for its worker, whatever code it returns into.
+//! Processes that user code forks: a copy never speaks for its worker, whatever code it returns
+//! into.
 //!
 //! The kernel gives the copy the connections of the worker. Three layers keep it silent: an
 //! `atfork` handler replaces its connections by dead ones before user code goes on, the runtime
@@ -13,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 
 use pyo3::prelude::*;
 
-/// The connections of a worker and their copies: each slot has two, and the control connection too.
+/// Most connections of a worker: two for each slot, and two for the control connection.
 const MAX_CONNECTIONS: usize = 2 * (256 + 1);
 
 static IN_CHILD: AtomicBool = AtomicBool::new(false);
@@ -29,13 +30,13 @@ extern "C" fn mute() {
     let dead = DEAD.load(Ordering::Relaxed);
     let count = COUNT.load(Ordering::Relaxed).min(MAX_CONNECTIONS);
     for connection in &CONNECTIONS[..count] {
-        // SAFETY: it takes numbers, and is allowed in the child of a process with several threads.
-        // The descriptors stay open, so that their numbers do not become those of other files.
+        // SAFETY: `dup3` takes numbers, and is allowed in the child of a process with several
+        // threads. The descriptors stay open, so that their numbers are not reused for other files.
         unsafe { libc::dup3(dead, connection.load(Ordering::Relaxed), libc::O_CLOEXEC) };
     }
 }
 
-/// Marks the forked copies from now on, and takes the connections away from them.
+/// Installs the `atfork` handler, which marks forked copies and disconnects them.
 pub(crate) fn watch() -> io::Result<()> {
     let (dead, _closed) = UnixStream::pair()?;
     DEAD.store(dead.into_raw_fd(), Ordering::Relaxed);
@@ -47,7 +48,7 @@ pub(crate) fn watch() -> io::Result<()> {
     }
 }
 
-/// Registers a connection that lives as long as the process; forked copies do not get it.
+/// Registers a connection that lives as long as the process; forked copies lose it.
 pub(crate) fn keep_from_copies(connection: &impl AsRawFd) {
     let fd: RawFd = connection.as_raw_fd();
     let at = COUNT.load(Ordering::Relaxed);

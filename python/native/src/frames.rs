@@ -19,17 +19,17 @@ pub(crate) use wanted::{Libraries, wanting};
 /// Version of the block's layout.
 const VERSION: u8 = 1;
 
-/// Version, kind, number of bytes of padding.
+/// Bytes of the fixed header: version, kind, number of padding bytes.
 const FIXED: usize = 3;
 
-/// The stream begins at a multiple of this in its payload, so that the host can read it without a
-/// copy.
+/// Alignment of the stream in its payload, so that the host can read it without a copy.
 const ALIGNMENT: usize = 64;
 
-/// A stream of this size is sent from where it is, if it is the whole result.
+/// Smallest stream that is sent from its own memory, if it is the whole result.
 const DIRECT: usize = 64 << 10;
 
-/// Appends a frame; false if the value is none.
+/// Appends a data frame; returns `false` for other values. `whole` says that the value is the whole
+/// result.
 pub(crate) fn encode(
     value: &Bound<'_, PyAny>,
     out: &mut Vec<u8>,
@@ -45,7 +45,7 @@ pub(crate) fn encode(
     };
     let (kind, stream) = made.map_err(|error| refused(value, &error))?;
     let header = |out: &mut Vec<u8>, size: usize| {
-        // The longest header is the one that a long stream has.
+        // Space for the longest header, which a long stream has.
         let before = out.len() + 6 + FIXED;
         let padding = before.next_multiple_of(ALIGNMENT) - before;
         ext_header(out, ext::DATA_FRAME, FIXED + padding + size);
@@ -80,8 +80,8 @@ pub(crate) fn encode(
     Ok(true)
 }
 
-/// Runs `encode` of a whole result; the bytes of a large frame are returned beside what was
-/// encoded, and follow it.
+/// Runs `encode` for a whole result. The bytes of a large frame are not appended to the output but
+/// returned; they follow it.
 pub(crate) fn with_tail<T>(encode: impl FnOnce() -> T) -> (T, Option<Tail>) {
     wanted::with_tail(encode)
 }
@@ -94,7 +94,8 @@ fn fits(size: usize) -> Result<(), EncodeError> {
     Err(EncodeError::new(what).help("send it in parts"))
 }
 
-/// The reason of `_frames.Refused`, or what else went wrong.
+/// Converts an exception of `_frames` into an error: the reason of a `Refused`, or the text of any
+/// other exception.
 fn refused(value: &Bound<'_, PyAny>, error: &PyErr) -> EncodeError {
     let name = type_name(value);
     let parts = error.value(value.py()).getattr("args");
@@ -109,7 +110,7 @@ fn refused(value: &Bound<'_, PyAny>, error: &PyErr) -> EncodeError {
     {
         let refused = match path.is_empty() {
             true => EncodeError::new(format!("is a {name} that {what}")),
-            // What is at the place says it by itself.
+            // The text describes the value at that place.
             false => EncodeError::new(format!("{what} (in a {name})")).at(path),
         };
         return refused.help(help);
@@ -118,7 +119,7 @@ fn refused(value: &Bound<'_, PyAny>, error: &PyErr) -> EncodeError {
         .help("send its columns as arrays or lists")
 }
 
-/// The object of a block.
+/// Decodes a block into a data frame.
 pub(crate) fn decode<'py>(py: Python<'py>, block: &[u8]) -> Result<Bound<'py, PyAny>, DecodeError> {
     let (kind, stream) = read(block).map_err(DecodeError::frame)?;
     ipc::check(stream).map_err(DecodeError::frame)?;
@@ -147,11 +148,11 @@ fn read(block: &[u8]) -> Result<(u8, &[u8]), &'static str> {
     Ok((kind, stream.ok_or("its header is cut short")?))
 }
 
-/// Makes an object of a class of frames from another frame, from records or from columns; `None` if
-/// the value is nothing like it.
+/// Creates an instance of a data frame class from another frame, from records or from columns.
+/// `None` if the value is none of these.
 ///
 /// # Errors
-/// Why it cannot be made.
+/// The value cannot be converted; the exception has the reason.
 pub(crate) fn fit<'py>(
     class: &Bound<'py, PyType>,
     value: &Bound<'py, PyAny>,

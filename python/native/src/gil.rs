@@ -1,4 +1,4 @@
-//! Whether the interpreter runs without the GIL, and which import has switched it on.
+//! The state of the GIL, and the import that has switched it on.
 //!
 //! A free-threaded interpreter starts without the GIL. An extension module that does not declare
 //! that it can do without switches it on for the rest of the process, and the slots of the worker
@@ -13,23 +13,23 @@ use snakepit_grpc::pb;
 
 use crate::reports::Reports;
 
-/// Longest name that is told in bytes; the host's heads are bounded.
+/// Longest module name that is reported, in bytes; the host bounds the heads of frames.
 const MAX_NAME: usize = 512;
 
-/// What is known of the GIL of this process.
+/// The state of this process's GIL.
 #[derive(Debug, Default)]
 pub(crate) struct Gil {
     reenabled_by: OnceLock<String>,
 }
 
 impl Gil {
-    /// The module whose import has switched the GIL on; empty while there is none.
+    /// Returns the module whose import has switched the GIL on; empty if there is none.
     pub(crate) fn reenabled_by(&self) -> &str {
         self.reenabled_by.get().map_or("", String::as_str)
     }
 }
 
-/// Whether the GIL is on. Only a free-threaded build can run without it.
+/// Returns whether the GIL is on. Only a free-threaded build can run without it.
 pub(crate) fn is_enabled(py: Python<'_>) -> PyResult<bool> {
     match py.import("sys")?.getattr_opt("_is_gil_enabled")? {
         Some(ask) => ask.call0()?.extract(),
@@ -37,7 +37,7 @@ pub(crate) fn is_enabled(py: Python<'_>) -> PyResult<bool> {
     }
 }
 
-/// What Python calls with the name of the module.
+/// The callback that Python code calls with the name of the module.
 #[pyclass(frozen)]
 #[derive(Debug)]
 struct Report {
@@ -64,7 +64,7 @@ impl Report {
     }
 }
 
-/// Looks at each extension module that is imported from now on, where that can make a difference.
+/// Watches the imports of extension modules, if the GIL is off now.
 pub(crate) fn watch(py: Python<'_>, reports: Arc<Reports>) -> PyResult<Arc<Gil>> {
     let gil = Arc::<Gil>::default();
     if !is_enabled(py)? {

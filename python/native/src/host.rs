@@ -1,4 +1,4 @@
-//! What ties the process to its host besides the connections.
+//! The ties of the process to its host, besides the connections.
 
 use std::ffi::CStr;
 use std::io;
@@ -9,18 +9,17 @@ use std::time::Duration;
 
 use crate::socket;
 
-/// Linux's `F_GETSIG`, which libc does not name everywhere.
+/// Linux's `F_GETSIG`, which libc does not define for every target.
 const F_GETSIG: libc::c_int = 11;
 
-/// Holds the kernel to its promise that this process dies with its host. Called once, before user
-/// code runs.
+/// Makes sure that this process dies with its host. Called once, before user code runs.
 ///
 /// The host has armed the pipe at descriptor 0: when the host's end closes, the kernel kills the
-/// process group. That holds as long as a copy of the descriptor is open, so one is kept out of the
-/// reach of code that reads or closes its standard input.
+/// process group. That holds as long as a copy of the descriptor is open. So one is kept where code
+/// that reads or closes its standard input does not reach it.
 ///
-/// The process of the host itself is held as well: a copy of it that somebody has forked may hold
-/// the host's ends of the connections.
+/// The process of the host is watched as well: a forked copy of it may hold the host's ends of the
+/// connections.
 ///
 /// # Errors
 /// The host is gone already.
@@ -34,31 +33,32 @@ pub(crate) fn bind() -> Result<(), &'static str> {
         // A host that starts workers in another way promises nothing.
         return Ok(());
     };
-    // Held before its number is compared: from then on the descriptor means the parent of this
-    // process or nobody. SAFETY: it takes two numbers and makes a descriptor that nothing else
-    // owns.
+    // The descriptor is opened before the process id is compared: from then on it refers to the
+    // parent of this process or to no process. SAFETY: the call takes two numbers and creates a
+    // descriptor that nothing else owns.
     let held = unsafe { libc::syscall(libc::SYS_pidfd_open, host, 0) };
     let held = libc::c_int::try_from(held).ok().filter(|&fd| fd >= 0);
-    // SAFETY: the kernel has just made it.
+    // SAFETY: the kernel has just created it.
     let held = held.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
-    // SAFETY: it takes nothing and cannot fail.
+    // SAFETY: it takes no arguments and cannot fail.
     let parent = unsafe { libc::getppid() };
     if parent == host {
-        // Without it (Linux before 5.3) the end of the connections is the only sign.
+        // Without the descriptor (Linux before 5.3), only the end of the connections shows that the
+        // host is gone.
         HOST.get_or_init(|| held);
     }
     if is_pipe(0) {
         // SAFETY: both calls take numbers and change nothing but a setting of this process.
         unsafe {
-            // The second layer, only where the first is missing: it would kill this process alone
-            // and first, and with its last descriptor of the pipe goes the signal to the rest of
-            // the group. All workers are started by a thread of the host that never ends.
+            // The second layer, only where the first is missing: it would kill this process first
+            // and alone, and with its last descriptor of the pipe the signal to the rest of the
+            // group is lost. All workers are started by a thread of the host that never ends.
             if libc::fcntl(0, F_GETSIG) != libc::SIGKILL {
                 libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
             } else {
-                // Wakes a process that is stopped, so that its own thread can see what has happened
-                // where the kernel's signal does not come: when a copy of the host holds the other
-                // end of the pipe.
+                // Continues a process that is stopped, so that its own thread can notice the end of
+                // the host where the kernel's signal does not come: a copy of the host holds the
+                // other end of the pipe.
                 libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGCONT);
             }
         }
@@ -70,39 +70,39 @@ pub(crate) fn bind() -> Result<(), &'static str> {
     Ok(())
 }
 
-/// The process of the host; readable when it has ended, whoever holds its descriptors.
+/// A descriptor of the host's process; readable once it has ended, whoever holds its connections.
 static HOST: OnceLock<Option<OwnedFd>> = OnceLock::new();
 
 /// A connection that ends with the process of the host.
 #[derive(Debug)]
 pub(crate) struct Tied<'a>(pub(crate) &'a UnixStream);
 
-/// What the control thread has to look at.
+/// The events that the control thread has waited for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Ready {
-    /// The connection can be read.
+    /// The connection is readable.
     pub(crate) input: bool,
-    /// The connection has room.
+    /// The connection is writable.
     pub(crate) room: bool,
     /// The bell rang.
     pub(crate) bell: bool,
 }
 
 impl Tied<'_> {
-    /// Waits until the connection can be read; false when that takes longer than `patience`, or a
-    /// signal came.
+    /// Waits until the connection is readable. Returns `false` after `patience`, or when a signal
+    /// arrives.
     ///
     /// # Errors
-    /// The host has ended, or the system refuses.
+    /// The host has ended, or the system call fails.
     pub(crate) fn readable(&self, patience: Option<Duration>) -> io::Result<bool> {
         self.wait(patience, None, false).map(|ready| ready.input)
     }
 
-    /// Waits until the connection can be read, a bell rings or, if that is wanted, the connection
-    /// has room.
+    /// Waits until the connection is readable, the bell rings or, with `room`, the connection is
+    /// writable.
     ///
     /// # Errors
-    /// The host has ended, or the system refuses.
+    /// The host has ended, or the system call fails.
     pub(crate) fn wait(
         &self,
         patience: Option<Duration>,
@@ -136,15 +136,15 @@ impl io::Read for Tied<'_> {
     }
 }
 
-/// Moves the pipe to a high descriptor that children do not get; code that reads its standard input
-/// finds it empty.
+/// Moves the pipe to a high descriptor that children do not inherit. Code that reads the standard
+/// input finds it empty.
 #[expect(unsafe_code, reason = "there is no safe `fcntl` and `dup2`")]
 fn keep_pipe() {
     const NULL: &CStr = c"/dev/null";
-    /// Above what programs use by number.
+    /// A number above those that programs use.
     const HIGH: libc::c_int = 100;
-    // SAFETY: the path is a string with an end; the descriptors are our own. The copy is never
-    // closed, which is its purpose.
+    // SAFETY: the path is a C string; the descriptors are our own. The copy is never closed, which
+    // is its purpose.
     unsafe {
         let copy = libc::fcntl(0, libc::F_DUPFD_CLOEXEC, HIGH);
         if copy < 0 {
@@ -159,11 +159,12 @@ fn keep_pipe() {
     }
 }
 
-/// Nobody reads the output any more. What is printed from now on goes nowhere, instead of failing.
+/// Redirects the output to `/dev/null`, since nothing reads it any more: writes are dropped instead
+/// of failing.
 #[expect(unsafe_code, reason = "there is no safe `dup2`")]
 pub(crate) fn silence() {
-    // SAFETY: the path is a string with an end; the standard descriptors are replaced by one of the
-    // same kind, and never closed.
+    // SAFETY: the path is a C string; the standard descriptors are replaced by one of the same
+    // kind, and never closed.
     unsafe {
         let null = libc::open(c"/dev/null".as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
         if null >= 0 {
@@ -176,7 +177,7 @@ pub(crate) fn silence() {
 
 #[expect(unsafe_code, reason = "there is no safe `fstat` of a bare descriptor")]
 fn is_pipe(fd: libc::c_int) -> bool {
-    // SAFETY: all zeros is a valid `stat`, and the pointer is to a place of its size.
+    // SAFETY: all zeros is a valid `stat`, and the pointer refers to memory of its size.
     unsafe {
         let mut stat: libc::stat = std::mem::zeroed();
         libc::fstat(fd, &raw mut stat) == 0 && stat.st_mode & libc::S_IFMT == libc::S_IFIFO

@@ -1,4 +1,4 @@
-//! From a call to its tool: the context, the arguments, and the tool's own code.
+//! Invocation of a tool: its context, its arguments, and its own code.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,8 +13,8 @@ use crate::serve::SlotRuntime;
 use crate::telemetry;
 use crate::tool::Tool;
 
-/// Decodes the arguments and calls the tool's function, up to its first await where it is
-/// asynchronous. The context stays set.
+/// Decodes the arguments and calls the tool's function; an asynchronous function returns its
+/// coroutine. The context stays set.
 pub(crate) fn begin<'py>(
     py: Python<'py>,
     runtime: &SlotRuntime,
@@ -95,7 +95,8 @@ fn context<'py>(
         link,
         limit,
     );
-    // What tools see is the package's class around it, looked up when the first tool wants it.
+    // Tools see a class of the package that wraps this one. It is looked up when the first tool
+    // needs it.
     let class = match runtime.context_class.get() {
         Some(class) => class,
         None => {
@@ -106,7 +107,7 @@ fn context<'py>(
     class.bind(py).call1((Bound::new(py, context)?,))
 }
 
-/// The call is over: its context must not be mistaken for the next one's.
+/// Clears the context of a call that is over, so that it is not mistaken for the next call's.
 pub(crate) fn release_context(py: Python<'_>, tool: &Tool) {
     if let Some(owner) = &tool.owner
         && let Err(error) = owner.bind(py).setattr("session_context", py.None())

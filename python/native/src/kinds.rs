@@ -1,11 +1,11 @@
-//! Python types beyond the builtins. They are imported only when a value of theirs is met, so that
-//! a worker does not pay for `datetime` or `decimal` unless its tools use them.
+//! Python types that are not builtins. A type's module is imported only when one of its values
+//! occurs, so that a worker does not pay for `datetime` or `decimal` unless its tools use them.
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyDict;
 
-/// A type that lives in a module.
+/// A type by its module and its name.
 pub(crate) struct Kind {
     module: &'static str,
     name: &'static str,
@@ -21,7 +21,7 @@ impl Kind {
         }
     }
 
-    /// The type; imports its module when needed.
+    /// Returns the type; imports its module if necessary.
     pub(crate) fn get<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let class = self.class.get_or_try_init(py, || {
             Ok::<_, PyErr>(py.import(self.module)?.getattr(self.name)?.unbind())
@@ -29,7 +29,7 @@ impl Kind {
         Ok(class.bind(py).clone())
     }
 
-    /// Whether a value is of this type. When nobody has imported the module, no value can be.
+    /// Returns whether a value is of this type. If the module is not imported, no value can be.
     pub(crate) fn is_instance(&self, value: &Bound<'_, PyAny>) -> bool {
         let py = value.py();
         if self.class.get(py).is_none() && !imported(py, self.module) {

@@ -1,20 +1,21 @@
-//! The ladder: which step a cancelled call is at, and when the next one comes. No clock, no
-//! signals: the caller has both.
+//! The ladder: the step of a cancelled call, and the time of its next step. It has no clock and
+//! sends no signals; the caller does both.
 
 use std::time::{Duration, Instant};
 
-/// What made a tool stop; the numbers of the wire.
+/// A means of stopping a tool; the numbers are those of the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Step {
-    /// It saw the flag, or came to its end by itself.
+    /// The tool saw its flag, or ended by itself.
     Flag = 1,
-    /// Its asyncio task was cancelled.
+    /// The tool's asyncio task was cancelled.
     Task = 2,
-    /// An exception was raised in it, while it ran.
+    /// An exception was raised in the tool while it ran.
     Exception = 3,
-    /// The same, while it waited in the system: the wait was interrupted.
+    /// An exception was raised in the tool while it waited in a system call, which was interrupted.
     Interrupt = 4,
-    /// It swallowed the first exception and got a second one.
+    /// A second exception was raised, since the tool did not end after the first step that reached
+    /// it.
     Again = 5,
 }
 
@@ -30,23 +31,23 @@ impl Step {
     }
 }
 
-/// What the interpreter is asked to do with the tool when it next looks for signals.
+/// A request to the interpreter, which it carries out when it next checks for signals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ask {
     CancelTask,
     Raise,
 }
 
-/// How the tool can be reached before an exception is raised in it.
+/// Means that reach the tool before an exception is raised in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Reach {
-    /// It can see the flag.
+    /// The tool can see its flag.
     pub(crate) flag: bool,
-    /// It is a coroutine.
+    /// The tool is a coroutine.
     pub(crate) task: bool,
 }
 
-/// The way of one cancelled call.
+/// The state of one cancelled call.
 #[derive(Debug)]
 pub(crate) struct Ladder {
     began: Instant,
@@ -54,13 +55,13 @@ pub(crate) struct Ladder {
     reach: Reach,
     step: Step,
     ask: Option<Ask>,
-    /// The last step that arrived in the tool.
+    /// The last step that reached the tool.
     arrived: Option<Step>,
     due: Option<Instant>,
 }
 
 impl Ladder {
-    /// A call is cancelled, and has `grace` to end before its worker is killed.
+    /// Creates the ladder of a call that has `grace` to end before its worker is killed.
     pub(crate) fn new(now: Instant, grace: Duration, reach: Reach) -> Self {
         let patience = if reach.flag {
             bound(grace)
@@ -78,19 +79,19 @@ impl Ladder {
         }
     }
 
-    /// When [`Self::climb`] has something to do.
+    /// Returns the time at which [`Self::climb`] has something to do.
     pub(crate) const fn due(&self) -> Option<Instant> {
         self.due
     }
 
-    /// Time has passed; true when the tool's thread needs a signal to look. `waits` tells whether
-    /// it waits in the system.
+    /// Advances to the step that is due. Returns whether the tool's thread needs a signal to check
+    /// for requests. `waits` reports whether that thread waits in a system call.
     pub(crate) fn climb(&mut self, now: Instant, waits: impl FnOnce() -> bool) -> bool {
         if self.due.is_none_or(|due| due > now) {
             return false;
         }
         let resend = now + resend(self.grace);
-        // What has arrived is given its time: the tool cleans up.
+        // A step that has reached the tool is given time: the tool cleans up.
         if self.arrived.is_some() && self.step < Step::Again {
             let half = self.began + self.grace / 2;
             if now < half {
@@ -103,8 +104,8 @@ impl Ladder {
             Step::Flag if self.reach.task => {
                 self.enter(Step::Task, Ask::CancelTask, now + bound(self.grace))
             }
-            // A signal between the interpreter's look and the system call is lost: once more, until
-            // it arrives.
+            // A signal between the interpreter's check and the system call is lost; it is sent
+            // again until it arrives.
             Step::Flag | Step::Task | Step::Exception | Step::Interrupt => {
                 let step = if waits() {
                     Step::Interrupt
@@ -126,7 +127,8 @@ impl Ladder {
         true
     }
 
-    /// The interpreter looks: what it has to do, once. An exception arrives with this.
+    /// Takes the request when the interpreter checks for it, once. An exception counts as arrived
+    /// then.
     pub(crate) fn take(&mut self) -> Option<Ask> {
         let ask = self.ask.take();
         if ask == Some(Ask::Raise) {
@@ -135,7 +137,7 @@ impl Ladder {
         ask
     }
 
-    /// What the interpreter is asked to do.
+    /// Returns the open request to the interpreter.
     pub(crate) const fn asks(&self) -> Option<Ask> {
         self.ask
     }
@@ -144,22 +146,24 @@ impl Ladder {
         self.step
     }
 
-    /// Another thread sees to it: an exception is on its way, and has not arrived.
+    /// Takes the request on behalf of another thread. An exception is then on its way, and has not
+    /// arrived.
     pub(crate) const fn fetch(&mut self) -> Option<Ask> {
         self.ask.take()
     }
 
-    /// The exception that was on its way has arrived.
+    /// Records that the exception which was on its way has arrived.
     pub(crate) const fn arrive(&mut self) {
         self.arrived = Some(self.step);
     }
 
-    /// An exception is to be raised in the tool.
+    /// Returns whether an exception is to be raised in the tool.
     pub(crate) fn wants_exception(&self) -> bool {
         self.ask == Some(Ask::Raise)
     }
 
-    /// The event loop looks, and the tool waits on it: whether its task is to be cancelled now.
+    /// Takes the request for a tool that waits on the event loop. Returns whether its task is to be
+    /// cancelled now.
     pub(crate) fn take_for_task(&mut self) -> bool {
         if self.ask.take().is_none() {
             return false;
@@ -172,15 +176,15 @@ impl Ladder {
         true
     }
 
-    /// The asyncio task has been told.
+    /// Records that the asyncio task was cancelled.
     pub(crate) const fn task_told(&mut self) {
         if self.arrived.is_none() {
             self.arrived = Some(Step::Task);
         }
     }
 
-    /// The tool's own code is over and what it left is closed, without an exception in its midst as
-    /// long as there is time.
+    /// Records that the tool's own code has ended and that clean-up begins, which no exception
+    /// interrupts before half of the grace is over.
     pub(crate) const fn closing(&mut self) {
         if self.arrived.is_none() {
             self.arrived = Some(Step::Flag);
@@ -188,19 +192,19 @@ impl Ladder {
         }
     }
 
-    /// The call is over: what did it, and how long it took.
+    /// Returns the step that stopped the call, and the time since the cancellation.
     pub(crate) fn end(&self, now: Instant) -> (Step, Duration) {
         let step = self.arrived.unwrap_or(Step::Flag);
         (step, now.saturating_duration_since(self.began))
     }
 }
 
-/// Time of a step that needs the tool's cooperation.
+/// Time for a step that needs the tool's cooperation.
 fn bound(grace: Duration) -> Duration {
     (grace / 10).min(Duration::from_millis(500))
 }
 
-/// Time of a step that does not, and between two signals.
+/// Time for a step that needs no cooperation, and between two signals.
 fn resend(grace: Duration) -> Duration {
     (grace / 50).clamp(Duration::from_millis(1), Duration::from_millis(100))
 }
@@ -212,8 +216,8 @@ mod tests {
 
     const GRACE: Duration = Duration::from_secs(5);
 
-    /// Climbs to the end; the times in milliseconds at which steps begin, the tool looking only at
-    /// the first `looks` signals.
+    /// Climbs to the end and returns the times in milliseconds at which steps begin. The tool takes
+    /// only the first `looks` requests.
     fn way(reach: Reach, waits: bool, mut looks: usize) -> Vec<(u128, Step)> {
         let start = clock::now();
         let mut ladder = Ladder::new(start, GRACE, reach);

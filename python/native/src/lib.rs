@@ -1,11 +1,11 @@
 //! The worker runtime: the extension module `snakepit_bridge._native`.
 //!
-//! A worker dials home, describes its tools and serves calls. A slot is a Python thread and a
-//! connection: it reads a frame, runs the tool and writes the answer, with no other thread in
-//! between. The only slot is the main thread; several have threads of their own. One native thread
-//! serves the control connection and never takes the GIL; another one takes it for an instant when
-//! the host asks for a sign of life, so that the answer can tell how long it was held.
-//! `proto/README.md` is the protocol, `docs/values.md` the mapping of values.
+//! A worker connects to its host, describes its tools and serves calls. A slot is a Python thread
+//! and a connection: it reads a frame, runs the tool and writes the answer, with no other thread in
+//! between. A single slot is the main thread; several have threads of their own. One native thread
+//! serves the control connection and never takes the GIL. Another one takes the GIL for an instant
+//! when the host pings, so that the answer can say how long the GIL was held. `proto/README.md`
+//! specifies the protocol, `docs/values.md` the mapping of values.
 
 mod array;
 mod bind;
@@ -98,7 +98,7 @@ mod _native {
     }
 }
 
-/// Serve calls until the host says stop; returns the exit status of the process.
+/// Serve calls until the host ends the worker; return the exit status of the process.
 #[pyfunction]
 fn run(py: Python<'_>, load: &Bound<'_, PyAny>) -> PyResult<i32> {
     worker::run(py, load)

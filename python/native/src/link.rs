@@ -1,9 +1,9 @@
 //! The slot connection as the threads of one call share it.
 //!
-//! One thread at a time reads: whoever waits for an answer takes the reader if nobody has it, hands
-//! the others theirs, and puts it back when it has its own. The slot's own thread lends the reader
-//! out while a tool runs that knows its context, and takes it back before all others when the tool
-//! is over. Nothing here needs the interpreter.
+//! One thread reads at a time. A thread that waits for an answer takes the reader if it is free,
+//! hands the other threads their answers, and puts the reader back when it has its own. The slot's
+//! own thread lends the reader out while a tool with a context runs, and takes it back first when
+//! the tool is over. Nothing here needs the interpreter.
 
 mod of_loop;
 mod state;
@@ -24,65 +24,67 @@ use crate::wake::{Ready, Wake};
 pub(crate) use state::Port;
 use state::{Open, State};
 
-/// Requests that the host answers at the same time; further ones are sent when there is room.
+/// Most requests that the host answers at the same time; further ones wait in a queue.
 const MAX_OPEN: usize = 64;
 
-/// A thread that cannot be interrupted while it waits looks for signals this often.
+/// Interval at which a thread that cannot be interrupted while it waits checks for signals.
 const SIGNALS: Duration = Duration::from_millis(100);
 
 /// A slot connection.
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) outbox: Arc<Outbox>,
-    /// How it is read.
+    /// The reading side.
     way: Way,
     state: Mutex<State>,
     changed: Condvar,
 }
 
-/// How the answers of the host come.
+/// The reading side of a connection.
 #[derive(Debug)]
 enum Way {
-    /// The threads of the call read the connection; the bell ends the wait of the reading one.
+    /// The threads of the call read the connection; the bell ends the wait of the thread that
+    /// reads.
     Own { socket: RawFd, bell: Wake },
-    /// An event loop reads the connection, on this thread, for many calls.
+    /// An event loop on this thread reads the connection, for many calls.
     Loop(ThreadId),
 }
 
-/// Bits of a request's number that count the requests of one call; the others are the call.
+/// Number of bits of a request's number that count the requests of one call; the others are the
+/// call.
 const NUMBER_BITS: u32 = 24;
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(Debug)]
 pub(crate) enum Outcome {
     /// The result.
     Reply(Body),
     /// The head of an error.
     Error(Vec<u8>),
-    /// The result has so many bytes, more than the limit.
+    /// The result has this many bytes, which exceeds the limit.
     TooLarge(u64),
-    /// There will be no answer.
+    /// No answer will come.
     Failed(Failure),
 }
 
-/// Why there is no answer.
+/// The reason why no answer will come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
     /// The call is over.
     Over,
-    /// The caller gave up.
+    /// The caller has cancelled the call.
     Cancelled,
-    /// Time is up.
+    /// The time for the request is up.
     Late,
-    /// The connection ended.
+    /// The connection has ended.
     HostGone,
 }
 
-/// What a wait came to.
+/// The result of a wait.
 #[derive(Debug)]
 pub(crate) enum Waited {
     Done(Outcome),
-    /// Signals want to be handled; wait again.
+    /// A signal must be handled; then wait again.
     Signal,
 }
 
@@ -101,7 +103,7 @@ impl Link {
         }
     }
 
-    /// The connection, for an event loop to watch; nothing when it reads it anyway.
+    /// Returns the connection for an event loop to watch. `None` if an event loop reads it anyway.
     pub(crate) const fn socket(&self) -> Option<RawFd> {
         match &self.way {
             Way::Own { socket, .. } => Some(*socket),
@@ -109,14 +111,14 @@ impl Link {
         }
     }
 
-    /// The thread that reads is to look again.
+    /// Wakes the thread that reads, so that it checks the state again.
     fn ring(&self) {
         if let Way::Own { bell, .. } = &self.way {
             bell.ring();
         }
     }
 
-    /// A call begins that may make requests: whoever waits may read.
+    /// Begins a call that may make requests; its threads may read from now on.
     pub(crate) fn lend(&self, reader: Box<Reader>, call: u64) {
         let mut state = self.lock();
         state.reader = Some(reader);
@@ -125,8 +127,8 @@ impl Link {
         state.in_flight = 0;
     }
 
-    /// The call is over: its requests fail. The slot's thread has its reader again, unless another
-    /// thread reads just now.
+    /// Ends the call: its open requests fail. Returns the reader, unless another thread reads at
+    /// the moment.
     pub(crate) fn end_call(&self) -> Option<Box<Reader>> {
         let mut state = self.lock();
         state.call = 0;
@@ -154,7 +156,7 @@ impl Link {
         }
     }
 
-    /// The caller of this call gave up, and its flag is set.
+    /// Fails the open requests of a call that was cancelled, after its flag was set.
     pub(crate) fn cancel(&self, call: u64) {
         let mut state = self.lock();
         if state.call == call && !state.open.is_empty() {
@@ -164,8 +166,8 @@ impl Link {
         }
     }
 
-    /// Takes a number for a request of `call`, and says whether it may be sent at once; else it
-    /// goes to [`Self::queue`].
+    /// Allocates a number for a request of `call`, and returns whether it may be sent at once.
+    /// Otherwise the request goes to [`Self::queue`].
     pub(crate) fn open(
         &self,
         call: u64,
@@ -176,7 +178,7 @@ impl Link {
         if state.call != call {
             return Err(Failure::Over);
         }
-        // Under the lock: who sets the flag fails the open requests after it.
+        // Read under the lock: the thread that sets the flag fails the open requests afterwards.
         if cancelled.load(Ordering::Acquire) {
             return Err(Failure::Cancelled);
         }
@@ -185,7 +187,7 @@ impl Link {
         }
         state.last = match &self.way {
             Way::Own { .. } => state.last + 1,
-            // The call's bits stay; numbers from so long ago are free again.
+            // The bits of the call stay; numbers used that long ago are free again.
             Way::Loop(_) => state.before | ((state.last + 1) % (1 << NUMBER_BITS)).max(1),
         };
         let number = state.last;
@@ -201,7 +203,8 @@ impl Link {
         Ok((number, room))
     }
 
-    /// Keeps the frame of a request until there is room; returns it when there is by now.
+    /// Keeps the frame of a request until the host has room for it. Returns the frame if there is
+    /// room by now.
     pub(crate) fn queue(&self, frame: Frame) -> Option<Frame> {
         let mut state = self.lock();
         if state.in_flight < MAX_OPEN {
@@ -212,7 +215,8 @@ impl Link {
         None
     }
 
-    /// Forgets a request without waiters. True if its call still runs: the host must learn of it.
+    /// Forgets a request that no thread waits for. Returns whether its call still runs, in which
+    /// case the host must be told.
     pub(crate) fn give_up(&self, number: u64) -> bool {
         let mut state = self.lock();
         state.forget(number);
@@ -262,7 +266,7 @@ impl Link {
         }
     }
 
-    /// Reads what is there without waiting, unless another thread reads.
+    /// Reads the frames that are there, without waiting, unless another thread reads.
     pub(crate) fn pump(&self) {
         let mut state = self.lock();
         if state.over {
@@ -293,7 +297,8 @@ impl Link {
         self.changed.notify_all();
     }
 
-    /// Reads and hands out until the own answer comes, time is up or somebody wants the reader.
+    /// Reads and hands out answers until the caller's own answer arrives, the time is up, or
+    /// another thread needs the reader.
     fn lead(
         &self,
         reader: &mut Reader,
@@ -343,7 +348,7 @@ impl Link {
         }
     }
 
-    /// Only connections that their threads read themselves are led.
+    /// Returns the bell. Only connections that their own threads read are led.
     fn bell(&self) -> io::Result<&Wake> {
         match &self.way {
             Way::Own { bell, .. } => Ok(bell),
@@ -351,8 +356,8 @@ impl Link {
         }
     }
 
-    /// Hands an answer to whoever waits for it, and sends a request that waited for room. The
-    /// reader's own is returned.
+    /// Hands an answer to the thread that waits for it, and sends a request that waited for room.
+    /// Returns the answer if it is the caller's own.
     fn answered(
         &self,
         header: Header,
@@ -382,16 +387,16 @@ impl Link {
     }
 }
 
-/// Why a thread stopped reading.
+/// The reason why a thread stopped reading.
 #[derive(Debug)]
 enum Led {
-    /// Its answer is there.
+    /// The thread's own answer is there.
     Own(Outcome),
-    /// Somebody wants it to look again, or time is up.
+    /// The thread must check the state again, or the time is up.
     Stop,
-    /// A signal came.
+    /// A signal arrived.
     Signal,
-    /// The connection ended.
+    /// The connection has ended.
     End,
 }
 

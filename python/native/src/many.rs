@@ -15,15 +15,17 @@ use crate::reply::{check_size, encode_result};
 use crate::serve::SlotRuntime;
 use crate::tool::Tool;
 
-/// A result that took longer than this is sent at once: gathering it saves nothing, and only
-/// delays.
+/// Longest time of an item that is gathered with others: gathering slower ones saves nothing and
+/// only delays them.
 const SLOW: Duration = Duration::from_micros(20);
 
-/// Status of an item, and the length that follows it.
+/// Bytes before an item: its status and its length.
 const ITEM_HEAD: usize = 1 + 4;
 
-/// Runs every item; with an unknown tool every item fails alike. The error is that of the
-/// connection.
+/// Runs the tool on every item of a batch. Without a tool, every item fails with the given error.
+///
+/// # Errors
+/// The connection fails.
 pub(crate) fn run(
     py: Python<'_>,
     outbox: &Outbox,
@@ -53,7 +55,7 @@ pub(crate) fn run(
         let mut now = clock::now();
         if first || now.duration_since(before) > SLOW {
             outbox.flush(py)?;
-            // The write may have waited for a slow reader; that says nothing of the tool.
+            // The write may have waited for a slow reader, which is not the tool's time.
             now = clock::now();
         }
         before = now;
@@ -63,7 +65,7 @@ pub(crate) fn run(
     outbox.finish_items(py, header, &head)
 }
 
-/// The first item and the rest; `None` when its length is larger than what is there.
+/// Splits the first item off; `None` if its length exceeds the bytes that are left.
 pub(crate) fn split(items: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = items.split_first_chunk::<4>()?;
     rest.split_at_checked(u32::from_le_bytes(*length) as usize)
@@ -85,7 +87,7 @@ pub(crate) fn encode_item(item: &Result<Vec<u8>, Fault>, out: &mut Vec<u8>) {
     out.extend_from_slice(bytes);
 }
 
-/// Makes `out` the answer to one item.
+/// Runs the tool on one item and writes its answer into `out`.
 fn answer(
     py: Python<'_>,
     runtime: &SlotRuntime,

@@ -1,18 +1,18 @@
-//! How the C allocator keeps memory.
+//! Settings of the C allocator.
 #![expect(unsafe_code, reason = "mallopt")]
 
-/// Blocks up to this size come from the heap, the largest value that glibc takes.
+/// Largest block that is taken from the heap; glibc allows no larger value.
 const HEAP_BLOCK: i32 = 32 << 20;
 
-/// Free memory at the end of the heap that is kept.
+/// Free memory that is kept at the end of the heap.
 const KEPT: i32 = 64 << 20;
 
-/// Keeps freed megabytes for the next payload. A fresh page costs more than copying it: with
-/// glibc's own settings each payload of a few megabytes is mapped, faulted in page by page, and
-/// given back.
+/// Makes the allocator keep freed megabytes for the next payload. A fresh page costs more than
+/// copying it: with glibc's defaults, each payload of a few megabytes is mapped, faulted in page by
+/// page, and returned.
 pub(crate) fn keep_warm() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: `mallopt` only sets numbers under the allocator's own lock; a refusal changes
+    // SAFETY: `mallopt` only sets numbers under the allocator's own lock; a failure changes
     // nothing.
     unsafe {
         libc::mallopt(libc::M_MMAP_THRESHOLD, HEAP_BLOCK);

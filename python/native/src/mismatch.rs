@@ -1,4 +1,4 @@
-//! What is wrong with an argument: the place, what should be there, and the code.
+//! The mismatch of an argument: its place, what is expected there, and the error code.
 
 use pyo3::prelude::*;
 
@@ -6,24 +6,24 @@ use crate::describe::describe;
 use crate::spec::{Field, Spec};
 use crate::suggest::nearest;
 
-/// A value that does not fit.
+/// A value that does not satisfy its spec.
 #[derive(Debug)]
 pub(crate) struct Mismatch {
-    /// From the innermost value outwards: `[1]`, `.name`.
+    /// Steps from the innermost value outwards: `[1]`, `.name`.
     pub(crate) path: Vec<String>,
-    /// Reads on after the name: "must be float".
+    /// Predicate of a sentence whose subject is the argument: "must be float".
     pub(crate) wanted: String,
-    /// What is there, if that is said: `string "x"`.
+    /// Description of the actual value, if it is shown: `string "x"`.
     pub(crate) got: Option<String>,
-    /// Why it does not fit; it may show the value.
+    /// Reason for the mismatch; it may contain the value.
     pub(crate) reason: Option<String>,
-    /// The stable code.
+    /// Stable error code.
     pub(crate) code: &'static str,
-    /// One thing to do about it, where that is not to pass another value.
+    /// Hint, if it is another one than to pass a value that fits.
     pub(crate) help: Option<String>,
 }
 
-/// Codes of what is wrong with an argument, or with a field of one.
+/// Error codes of arguments and of their fields.
 pub(crate) const MISSING: &str = "SP2002";
 pub(crate) const WRONG: &str = "SP2003";
 pub(crate) const UNKNOWN: &str = "SP2004";
@@ -33,7 +33,8 @@ impl Mismatch {
         Self::wanted(format!("must be {}", spec.text()), value)
     }
 
-    /// Something else than the type is wrong: `wanted` reads on after the name.
+    /// Creates a mismatch other than of the type; `wanted` is a predicate such as "must be
+    /// positive".
     pub(crate) fn wanted(wanted: String, value: &Bound<'_, PyAny>) -> Self {
         Self {
             got: Some(describe(value)),
@@ -74,7 +75,8 @@ impl Mismatch {
         }
     }
 
-    /// Reads on after the name: "must be float, got string "x"". With `hidden` it shows no value.
+    /// Returns the predicate with the actual value: "must be float, got string "x"". With `hidden`,
+    /// the value is not shown.
     pub(crate) fn what(&self, hidden: bool) -> String {
         let Some(got) = &self.got else {
             return self.wanted.clone();
@@ -82,7 +84,7 @@ impl Mismatch {
         let kind = got.split(' ').next().unwrap_or_default();
         let wanted = &self.wanted;
         match (&self.reason, hidden) {
-            // Sizes of lists and names of fields tell nothing.
+            // Sizes of lists and names of fields reveal nothing.
             (_, true) if matches!(kind, "list" | "object" | "empty" | "null" | "bytes") => {
                 format!("{wanted}, got {got}")
             }
@@ -97,7 +99,7 @@ impl Mismatch {
         self
     }
 
-    /// Where in the argument the value is; empty for the argument itself.
+    /// Returns the path of the value within the argument; empty for the argument itself.
     pub(crate) fn path(&self) -> String {
         self.path.iter().rev().map(String::as_str).collect()
     }

@@ -1,6 +1,6 @@
-//! The bytes of MessagePack: headers of values, without Python.
+//! MessagePack tokens: reading and writing, without Python.
 
-/// Nesting allowed in a payload.
+/// Most levels of nesting in a payload.
 pub(crate) const MAX_DEPTH: usize = 128;
 
 /// Extension types of `docs/values.md`.
@@ -12,12 +12,12 @@ pub(crate) mod ext {
     pub(crate) const UUID: i8 = 5;
     pub(crate) const DECIMAL: i8 = 6;
     pub(crate) const ARRAY: i8 = 7;
-    /// Without data, as the first item of a list: the others are those of a frozenset.
+    /// Marks a list as a frozenset: its first item is this extension, without data.
     pub(crate) const SET: i8 = 9;
     pub(crate) const DATA_FRAME: i8 = 16;
 }
 
-/// One value, or the header of a container whose items follow.
+/// A value, or the header of a container whose items follow.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Token<'a> {
     Nil,
@@ -32,16 +32,16 @@ pub(crate) enum Token<'a> {
     Ext(i8, &'a [u8]),
 }
 
-/// Bytes that are not a value.
+/// An error of decoding: the bytes are not valid MessagePack.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Malformed {
-    /// Offset in the payload.
+    /// Offset of the error in the payload.
     pub(crate) at: usize,
-    /// What is wrong.
+    /// Reason of the error.
     pub(crate) what: &'static str,
 }
 
-/// Reads tokens one after the other.
+/// A reader of tokens.
 #[derive(Clone, Debug)]
 pub(crate) struct Scanner<'a> {
     data: &'a [u8],
@@ -53,12 +53,12 @@ impl<'a> Scanner<'a> {
         Self { data, at: 0 }
     }
 
-    /// An error at the current place.
+    /// Returns an error at the current offset.
     pub(crate) const fn malformed(&self, what: &'static str) -> Malformed {
         Malformed { at: self.at, what }
     }
 
-    /// Nothing may follow.
+    /// Checks that no bytes are left.
     pub(crate) fn finish(&self) -> Result<(), Malformed> {
         if self.at == self.data.len() {
             Ok(())
@@ -99,8 +99,8 @@ impl<'a> Scanner<'a> {
         })
     }
 
-    /// A container cannot have more items than bytes are left: its length is checked before memory
-    /// is taken for it.
+    /// Checks the length of a container before memory is allocated for it: it cannot have more
+    /// items than bytes are left.
     fn items(&self, count: usize, bytes_each: usize) -> Result<usize, Malformed> {
         if count > (self.data.len() - self.at) / bytes_each {
             return Err(self.malformed("a container claims more items than there are bytes"));
@@ -113,8 +113,8 @@ impl<'a> Scanner<'a> {
         Ok(Token::Ext(kind, self.take(length)?))
     }
 
-    /// Takes the mark of a set, if it is what follows the header of a list of `count` items; the
-    /// number of the other items.
+    /// Consumes the mark of a frozenset after the header of a list of `count` items. Returns the
+    /// number of the other items; `None` if there is no mark.
     pub(crate) fn set(&mut self, count: usize) -> Option<usize> {
         const MARK: [u8; 3] = [0xc7, 0, ext::SET as u8];
         // Most lists do not begin with an extension.
@@ -126,7 +126,7 @@ impl<'a> Scanner<'a> {
         Some(others)
     }
 
-    /// The next token.
+    /// Reads the next token.
     pub(crate) fn next(&mut self) -> Result<Token<'a>, Malformed> {
         let [marker] = self.array()?;
         Ok(match marker {
@@ -182,7 +182,7 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// Writes tokens; the items of a container follow its header.
+/// Appends a token; the items of a container follow its header.
 pub(crate) fn write(out: &mut Vec<u8>, token: Token<'_>) {
     match token {
         Token::Nil => out.push(0xc0),
@@ -213,17 +213,17 @@ pub(crate) fn write(out: &mut Vec<u8>, token: Token<'_>) {
     }
 }
 
-/// The header of a text that follows.
+/// Appends the header of a text that follows.
 pub(crate) fn str_header(out: &mut Vec<u8>, length: usize) {
     sized(out, length, Some((0xa0, 32)), Some(0xd9), 0xda);
 }
 
-/// The header of a byte string that follows.
+/// Appends the header of a byte string that follows.
 pub(crate) fn bin_header(out: &mut Vec<u8>, length: usize) {
     sized(out, length, None, Some(0xc4), 0xc5);
 }
 
-/// The header of an extension whose data follows.
+/// Appends the header of an extension whose data follows.
 pub(crate) fn ext_header(out: &mut Vec<u8>, kind: i8, length: usize) {
     match length {
         1 | 2 | 4 | 8 | 16 => out.push(0xd4 + length.trailing_zeros() as u8),
@@ -260,8 +260,8 @@ fn int(out: &mut Vec<u8>, value: i64) {
     }
 }
 
-/// A marker with a length in 0, 1, 2 or 4 bytes. Lengths of 4 GiB and more do not occur: payloads
-/// are limited below that.
+/// Appends a marker with a length in 0, 1, 2 or 4 bytes. Lengths of 4 GiB and more do not occur:
+/// payloads are limited below that.
 fn sized(out: &mut Vec<u8>, length: usize, fixed: Option<(u8, usize)>, byte: Option<u8>, two: u8) {
     match (fixed, byte) {
         (Some((marker, below)), _) if length < below => out.push(marker | length as u8),

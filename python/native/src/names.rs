@@ -1,5 +1,5 @@
-//! What only the interpreter knows, which may be out of reach: the names of threads, and where
-//! tasks of event loops wait.
+//! Names of threads and places where tasks wait: known only to the interpreter, which may not
+//! answer.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -8,32 +8,31 @@ use std::time::Duration;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-/// What is known of a thread.
+/// A thread's name and id.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Named {
     pub(crate) name: String,
-    /// Its id in the operating system; 0 when unknown.
+    /// Id in the operating system; 0 if unknown.
     pub(crate) id: u64,
 }
 
-/// File, line and function of what awaits one another.
+/// File, line and function of each awaitable in a chain of awaits.
 pub(crate) type Frames = Vec<(String, u32, String)>;
 
-/// Where a task waits.
+/// A task that waits, and the place where it does.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Task {
-    /// Call whose task it is; 0 for that of a thread which runs one coroutine at a time.
+    /// The call of the task; 0 for a coroutine on a thread that runs one at a time.
     pub(crate) call: u64,
-    /// That thread; 0 for the task of a call.
+    /// Python's identifier of that thread; 0 for the task of a call.
     pub(crate) ident: u64,
-    /// Its name, if the call waits for it.
+    /// The task's name, if the call waits for the task.
     pub(crate) name: String,
-    /// The innermost first.
+    /// Innermost frame first.
     pub(crate) frames: Frames,
 }
 
-/// Threads by the number that Python knows them by, as they were when the interpreter was last
-/// asked.
+/// Names of threads by Python's identifier, as of the interpreter's last answer.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
     state: Mutex<State>,
@@ -43,22 +42,22 @@ pub(crate) struct Names {
 #[derive(Debug, Default)]
 struct State {
     known: HashMap<u64, Named>,
-    /// Tasks, until somebody takes them.
+    /// Tasks of the last answer, until they are taken.
     tasks: Vec<Task>,
-    /// A thread waits for the interpreter to tell.
+    /// A thread waits for the interpreter's answer.
     asking: bool,
     answers: u64,
 }
 
 impl Names {
-    /// Asks the interpreter for the names of threads, for at most `patience`; then what was known
-    /// before has to do.
+    /// Requests the names of threads and waits for them for at most `patience`. Without an answer,
+    /// returns the names of the last one.
     pub(crate) fn look(self: &Arc<Self>, patience: Duration) -> HashMap<u64, Named> {
         self.look_at_tasks(patience).0
     }
 
-    /// Asks for the names of threads and for the tasks. There are no tasks if the interpreter does
-    /// not answer in time.
+    /// Requests the names of threads and the tasks, as [`Self::look`] does. Returns no tasks if the
+    /// interpreter does not answer in time.
     pub(crate) fn look_at_tasks(
         self: &Arc<Self>,
         patience: Duration,
@@ -70,7 +69,7 @@ impl Names {
             let asker = std::thread::Builder::new()
                 .name("snakepit-names".to_owned())
                 .stack_size(256 << 10);
-            // It may wait for as long as a tool keeps the GIL; there is one at most.
+            // The thread may wait for as long as a tool keeps the GIL; there is at most one.
             state.asking = asker.spawn(move || this.ask()).is_ok();
         }
         let (mut state, _) = self
@@ -88,7 +87,7 @@ impl Names {
     }
 
     fn ask(&self) {
-        // Nothing to tell in an interpreter that comes to its end.
+        // An interpreter that is shutting down gives no answer.
         let told = Python::try_attach(|py| (read(py).ok(), tasks(py).unwrap_or_default()));
         let (names, tasks) = told.unwrap_or_default();
         let mut state = self.lock();
@@ -107,7 +106,7 @@ impl Names {
     }
 }
 
-/// Reads the threads of a `threading` that somebody has imported; importing it is not ours to do.
+/// Reads the threads of `threading`, if that module is imported; this does not import it.
 fn read(py: Python<'_>) -> PyResult<HashMap<u64, Named>> {
     let modules = py.import("sys")?.getattr("modules")?;
     let threading = modules.call_method1("get", ("threading",))?;
@@ -126,7 +125,7 @@ fn read(py: Python<'_>) -> PyResult<HashMap<u64, Named>> {
     Ok(names)
 }
 
-/// Asks where tasks wait, if there was ever a loop. Nothing of a tool runs for that.
+/// Reads where tasks wait, if there was ever an event loop. No code of a tool runs for that.
 fn tasks(py: Python<'_>) -> PyResult<Vec<Task>> {
     let modules = py.import("sys")?.getattr("modules")?;
     let module = modules.call_method1("get", ("snakepit_bridge._task_stacks",))?;

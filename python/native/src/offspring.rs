@@ -1,16 +1,16 @@
-//! What a cancelled tool has started, down to the last descendant.
+//! Descendants of a cancelled tool: the processes that it has started, and theirs.
 //!
 //! A library that is interrupted while it waits for a child kills that child and nothing else, as
-//! `subprocess.run` does. When the child is a shell, what the shell has started would go on without
-//! anybody who waits for it: processes whose parents die of the cancellation end as well. A task of
-//! an event loop that is cancelled while it waits for a program leaves the program alone: there,
-//! the programs that the call has started end with it.
+//! `subprocess.run` does. If the child is a shell, the processes that the shell has started would
+//! continue with nothing waiting for them. So processes whose parents die of the cancellation are
+//! killed as well. A task of an event loop that is cancelled while it waits for a program does not
+//! end the program: there, the programs that the call has started end with it.
 #![expect(unsafe_code, reason = "pidfds have no safe interface in libc")]
 
 use std::fs;
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 
-/// Processes that are looked at most.
+/// Most processes that are tracked.
 const MOST: usize = 1024;
 
 /// Processes and their descendants at one moment, parents before their children.
@@ -25,7 +25,7 @@ struct Process {
 }
 
 impl Offspring {
-    /// What a thread of this process has started, as far as it lives.
+    /// Returns the living descendants of a thread of this process.
     pub(crate) fn of(task: libc::pid_t) -> Self {
         let mut found = Self::default();
         found.add_children(me(), &format!("/proc/self/task/{task}"));
@@ -37,7 +37,7 @@ impl Offspring {
         self.0.is_empty()
     }
 
-    /// Adds a child of this process, and lets go of those that have ended.
+    /// Adds a child of this process, and drops processes that have ended.
     pub(crate) fn add_child(&mut self, pid: libc::pid_t) {
         self.0.retain(|process| {
             Stat::of(process.pid).is_some_and(|now| now.parent == process.parent)
@@ -45,13 +45,13 @@ impl Offspring {
         self.add(pid, me());
     }
 
-    /// Adds the others, which come before the own ones.
+    /// Adds other processes before the own ones.
     pub(crate) fn add_all(&mut self, mut others: Self) {
         others.0.append(&mut self.0);
         *self = others;
     }
 
-    /// Adds the descendants that there are now.
+    /// Adds the descendants that exist now.
     pub(crate) fn look(&mut self) {
         let mut next = 0;
         while let Some(process) = self.0.get(next) {
@@ -83,14 +83,14 @@ impl Offspring {
         }
     }
 
-    /// Kills those whose parent has ended since, and what descends from them.
+    /// Kills processes whose parent has ended since, and their descendants.
     pub(crate) fn end_orphans(self) {
         self.end(|_| false);
     }
 
-    /// Kills the programs that this process has started, those whose parent has ended since, and
-    /// what descends from them. A program that leads a group of its own is to outlive what has
-    /// started it, and a copy of this process is none.
+    /// Kills the programs that this process has started, processes whose parent has ended since,
+    /// and their descendants. Spares programs that lead a process group of their own, which are
+    /// meant to outlive the call, and forked copies of this process.
     pub(crate) fn end_programs(mut self) {
         self.look();
         let (me, group) = (me(), group());
@@ -111,7 +111,7 @@ impl Offspring {
     }
 }
 
-/// The youngest child of this thread.
+/// Returns the youngest child of this thread.
 pub(crate) fn youngest() -> Option<libc::pid_t> {
     let text = fs::read_to_string("/proc/thread-self/children").ok()?;
     text.split_ascii_whitespace().last()?.parse().ok()
@@ -127,9 +127,10 @@ fn group() -> libc::pid_t {
     unsafe { libc::getpgrp() }
 }
 
-/// A descriptor that means this process and never another one.
+/// Opens a descriptor that refers to this process and never to another one.
 fn hold(pid: libc::pid_t) -> Option<OwnedFd> {
-    // SAFETY: the call takes numbers; the descriptor that it returns is new and nobody else's.
+    // SAFETY: the call takes numbers; the descriptor that it returns is new and not owned
+    // elsewhere.
     unsafe {
         let fd = libc::syscall(libc::SYS_pidfd_open, pid, 0);
         let fd = i32::try_from(fd).ok().filter(|fd| *fd >= 0)?;
@@ -139,7 +140,7 @@ fn hold(pid: libc::pid_t) -> Option<OwnedFd> {
 
 fn kill(process: &OwnedFd) {
     let info: *const libc::siginfo_t = std::ptr::null();
-    // SAFETY: without details the signal is as that of `kill`. One that is gone needs none.
+    // SAFETY: without `info` the signal is sent as by `kill`. A process that is gone needs none.
     unsafe {
         libc::syscall(
             libc::SYS_pidfd_send_signal,
@@ -151,22 +152,22 @@ fn kill(process: &OwnedFd) {
     };
 }
 
-/// What the kernel says of a process that has not ended.
+/// The kernel's record of a process that has not ended.
 #[derive(Debug)]
 struct Stat {
     parent: libc::pid_t,
     group: libc::pid_t,
-    /// It was forked, and runs the program of its parent.
+    /// The process was forked and still runs the program of its parent.
     is_copy: bool,
 }
 
-/// A flag of the kernel: forked, and no program was executed since.
+/// Process flag of the kernel: forked, and no program was executed since.
 const FORKED: u32 = 0x40;
 
 impl Stat {
     fn of(pid: libc::pid_t) -> Option<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The name may hold anything, also parentheses.
+        // The name may contain anything, also parentheses.
         let mut fields = stat.rsplit_once(") ")?.1.split_ascii_whitespace();
         if matches!(fields.next()?, "Z" | "X") {
             return None;
@@ -174,7 +175,7 @@ impl Stat {
         Some(Self {
             parent: fields.next()?.parse().ok()?,
             group: fields.next()?.parse().ok()?,
-            // Behind session, terminal and the terminal's group.
+            // The flags stand after session, terminal and the terminal's process group.
             is_copy: fields.nth(3)?.parse::<u32>().ok()? & FORKED != 0,
         })
     }

@@ -1,4 +1,4 @@
-//! Frames into a connection: small ones are gathered, and never held back for long.
+//! Writing of frames to a connection. Small frames are gathered, and never held back for long.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -13,16 +13,16 @@ use crate::shared::body::{Body, Tail, WHOLE};
 use crate::shared::outlet::Outlet;
 use crate::{clock, fork, renewal, socket};
 
-/// Gathered bytes that are written at once.
+/// Number of gathered bytes that are written at once.
 const FULL: usize = 32 << 10;
 
 /// Longest time that a finished frame waits for the next one.
 const LINGER: Duration = Duration::from_micros(500);
 
-/// Ticks without anything to write after which the flusher rests.
+/// Ticks without anything to write after which the flusher sleeps.
 const IDLE_TICKS: u32 = 20;
 
-/// A frame on its way. The lengths in its header are set when it is written.
+/// A frame to be sent. The lengths in its header are set when it is written.
 #[derive(Debug)]
 pub(crate) struct Frame {
     pub(crate) header: Header,
@@ -44,10 +44,10 @@ struct Shared {
     wake: Condvar,
 }
 
-/// Where the frames go.
+/// The destination of the frames.
 #[derive(Debug)]
 enum To {
-    /// A connection of one slot: who writes waits for it.
+    /// A connection of one slot; a writer blocks until it has room.
     Socket(OwnedFd),
     /// A connection that many calls share.
     Outlet(Arc<Outlet>),
@@ -56,13 +56,13 @@ enum To {
 #[derive(Debug, Default)]
 struct State {
     bytes: Vec<u8>,
-    /// The call of the frames in `bytes`; where many calls share the connection, there is one.
+    /// The call of the frames in `bytes`; on a shared connection they all belong to one call.
     call: u64,
-    /// Where the frame begins that still takes items; its length is not yet written.
+    /// Offset of the frame that still takes items; its length is not yet written.
     open: Option<usize>,
-    /// When the oldest gathered byte came.
+    /// Time at which the oldest gathered byte was added.
     since: Option<Instant>,
-    /// The flusher watches.
+    /// The flusher is awake.
     armed: bool,
     error: Option<io::ErrorKind>,
 }
@@ -72,7 +72,7 @@ impl Outbox {
         Self::to(To::Socket(fd))
     }
 
-    /// Writes to a connection that many calls share; nobody waits for it.
+    /// Creates an outbox on a connection that many calls share; writers do not block.
     pub(crate) fn shared(outlet: Arc<Outlet>) -> Self {
         Self::to(To::Outlet(outlet))
     }
@@ -88,7 +88,7 @@ impl Outbox {
         }
     }
 
-    /// Writes one frame, and all that was gathered before it. The lengths in `header` are set here.
+    /// Writes one frame and everything gathered before it. Sets the lengths in `header`.
     pub(crate) fn send(
         &self,
         py: Python<'_>,
@@ -108,8 +108,8 @@ impl Outbox {
         self.flush_locked(py, state, body[1])
     }
 
-    /// Writes one frame whose body may be large, and all that was gathered before it. Where many
-    /// calls share the connection, a large body is not copied, and nobody waits for it.
+    /// Writes one frame whose body may be large, and everything gathered before it. On a shared
+    /// connection a large body is not copied, and the writer does not block.
     pub(crate) fn send_body(
         &self,
         py: Python<'_>,
@@ -131,8 +131,7 @@ impl Outbox {
         }
     }
 
-    /// Adds a small frame that may wait for the next one; the flusher sees to it that it does not
-    /// wait long.
+    /// Adds a small frame that may wait for the next one; the flusher bounds the wait.
     pub(crate) fn gather(&self, py: Python<'_>, header: Header, body: &[u8]) -> PyResult<()> {
         let mut state = self.begin(py, header.call)?;
         state.seal();
@@ -141,7 +140,7 @@ impl Outbox {
         self.linger(py, state)
     }
 
-    /// Adds one item to the open frame, which begins with `header` when there is none.
+    /// Adds one item to the open frame; opens a frame with `header` if there is none.
     pub(crate) fn gather_item(
         &self,
         py: Python<'_>,
@@ -165,8 +164,8 @@ impl Outbox {
         self.linger(py, state)
     }
 
-    /// Marks the open frame as the last of its call and writes it; with a head, or without an open
-    /// frame, that is an empty one.
+    /// Marks the open frame as the last of its call and writes it. With a head, or without an open
+    /// frame, an empty frame is the last one.
     pub(crate) fn finish_items(&self, py: Python<'_>, header: Header, head: &[u8]) -> PyResult<()> {
         let mut state = self.begin(py, header.call)?;
         match state.open {
@@ -183,8 +182,8 @@ impl Outbox {
         self.flush_locked(py, state, &[])
     }
 
-    /// Writes a frame, blocking, from a thread that is not attached to the interpreter. Where many
-    /// calls share the connection, nobody waits for a large body.
+    /// Writes a frame, blocking, from a thread that is not attached to the interpreter. On a shared
+    /// connection it does not block for a large body.
     pub(crate) fn send_detached(&self, frame: Frame) -> io::Result<()> {
         let Frame { header, head, body } = frame;
         let mut state = self.shared.lock();
@@ -229,7 +228,7 @@ impl Outbox {
         Ok(())
     }
 
-    /// Writes what was gathered.
+    /// Writes everything gathered.
     pub(crate) fn flush(&self, py: Python<'_>) -> PyResult<()> {
         let state = self.lock(py);
         self.flush_locked(py, state, &[])
@@ -247,7 +246,7 @@ impl Outbox {
         state.seal();
         state.since = None;
         let mut parts = [state.bytes.as_slice(), tail];
-        // The socket has room as a rule; giving up the GIL for such a short write would cost more
+        // The socket usually has room; giving up the GIL for such a short write would cost more
         // than the write.
         while !(parts[0].is_empty() && parts[1].is_empty()) {
             let fd = match &self.shared.to {
@@ -272,11 +271,11 @@ impl Outbox {
         Ok(())
     }
 
-    /// The lock, to add a frame of this call.
+    /// Locks the state to add a frame of this call.
     fn begin(&self, py: Python<'_>, call: u64) -> PyResult<MutexGuard<'_, State>> {
         let mut state = self.lock(py);
-        // Frames of a call that shares the connection may have to wait for another one of that
-        // call, and nobody else does then.
+        // Frames of a call on a shared connection may have to wait for an earlier one of that call.
+        // Frames of other calls must not wait with them.
         if let To::Outlet(outlet) = &self.shared.to
             && state.call != call
         {
@@ -286,8 +285,8 @@ impl Outbox {
         Ok(state)
     }
 
-    /// The lock. The flusher may hold it in a write that blocks, so the GIL is not kept while
-    /// waiting for it.
+    /// Locks the state. The flusher may hold the lock in a write that blocks, so the GIL is
+    /// released while waiting for it.
     fn lock(&self, py: Python<'_>) -> MutexGuard<'_, State> {
         fork::end_child();
         match self.shared.state.try_lock() {
@@ -318,7 +317,7 @@ impl Outbox {
 }
 
 impl State {
-    /// Leaves what was gathered to a connection that many calls share.
+    /// Hands the gathered bytes to the shared connection.
     fn write_to(&mut self, outlet: &Arc<Outlet>) -> io::Result<()> {
         self.seal();
         self.since = None;
@@ -327,7 +326,7 @@ impl State {
         written
     }
 
-    /// Closes the open frame: its length is known now.
+    /// Closes the open frame and writes its length.
     fn seal(&mut self) {
         if let Some(start) = self.open.take() {
             let length = (self.bytes.len() - start - HEADER_LEN) as u64;
@@ -341,8 +340,8 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes gathered bytes that have waited long enough: the tool may be busy with its next item
-    /// for hours.
+    /// Writes gathered bytes that have waited long enough: the tool may compute its next item for
+    /// hours.
     fn watch(&self) {
         let mut idle = 0;
         let mut state = self.lock();

@@ -1,4 +1,4 @@
-//! `Port`: where an event loop gets the outcomes of its requests.
+//! `Port`: the Python class through which an event loop receives the outcomes of its requests.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ pub(crate) struct Port {
     port: Arc<link::Port>,
 }
 
-/// Number, value and exception of a request; one of the latter.
+/// Number, value and exception of a request; one of the latter two is set.
 type Done<'py> = (u64, Option<Bound<'py, PyAny>>, Option<Bound<'py, PyAny>>);
 
 impl Port {
@@ -31,19 +31,20 @@ impl Port {
 
 #[pymethods]
 impl Port {
-    /// Descriptors to watch: when the first can be read, `pump`, if there is one; when the second
-    /// can be read, `take`.
+    /// Return the descriptors to watch: call `pump` when the first one, which may be None, is
+    /// readable, and `take` when the second one is.
     fn descriptors(&self) -> (Option<i32>, i32) {
         (self.link.socket(), self.port.wake.fd())
     }
 
-    /// Read what is there, unless another thread does; then as `take`.
+    /// Read the frames that are there unless another thread reads, then return the outcomes as
+    /// `take` does.
     fn pump<'py>(&self, py: Python<'py>) -> PyResult<Vec<Done<'py>>> {
         py.detach(|| self.link.pump());
         self.take(py)
     }
 
-    /// The outcomes since the last time.
+    /// Return the outcomes since the last call of this method.
     fn take<'py>(&self, py: Python<'py>) -> PyResult<Vec<Done<'py>>> {
         let mut all = Vec::new();
         for (number, outcome) in self.port.take() {

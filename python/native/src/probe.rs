@@ -1,4 +1,4 @@
-//! How long the interpreter has been out of reach, told without waiting for it.
+//! A probe of the interpreter: measures how long it has been out of reach, without waiting for it.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -8,8 +8,8 @@ use pyo3::prelude::*;
 
 use crate::clock;
 
-/// A thread that takes the interpreter's lock for an instant whenever it is asked to. It starts
-/// with the first question.
+/// A thread that takes the interpreter's lock for an instant on request. It starts with the first
+/// request.
 #[derive(Debug, Default)]
 pub(crate) struct Probe {
     shared: Arc<Shared>,
@@ -24,14 +24,14 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    /// When the thread was asked, as long as it waits for the lock.
+    /// Time of the request for which the thread waits for the lock.
     asked: Option<Instant>,
     stopped: bool,
 }
 
 impl Probe {
-    /// How long the thread has been waiting for the lock; nothing when it does not wait, and then
-    /// it is asked again. It never waits itself.
+    /// Returns how long the thread has been waiting for the lock. If it is not waiting, returns
+    /// `None` and sends it the next request. Never blocks on the interpreter.
     pub(crate) fn held(&self) -> Option<Duration> {
         let mut thread = lock(&self.thread);
         let mut state = lock(&self.shared.state);
@@ -43,8 +43,7 @@ impl Probe {
         }
         if thread.is_none() {
             let shared = Arc::clone(&self.shared);
-            // Without the thread nothing can be said of the interpreter; the sign of life is the
-            // same.
+            // Without the thread, the time is unknown; pings are answered all the same.
             *thread = start(shared).ok();
         }
         if thread.is_some() {
@@ -54,8 +53,8 @@ impl Probe {
         None
     }
 
-    /// Ends the thread before the interpreter ends: a thread that asks for the lock of an
-    /// interpreter that is gone has no way back.
+    /// Ends the thread before the interpreter ends: a thread that requests the lock of an
+    /// interpreter that is gone would hang.
     pub(crate) fn stop(&self, py: Python<'_>) {
         lock(&self.shared.state).stopped = true;
         self.shared.changed.notify_one();
@@ -80,7 +79,7 @@ fn start(shared: Arc<Shared>) -> std::io::Result<JoinHandle<()>> {
 }
 
 impl Shared {
-    /// Waits until the thread is asked; false when it is to end.
+    /// Waits for a request. Returns `false` if the thread is to end.
     fn wait(&self) -> bool {
         let state = lock(&self.state);
         let rests = |state: &mut State| state.asked.is_none() && !state.stopped;

@@ -1,8 +1,8 @@
 //! The profiler: samples the stacks of all Python threads of this process, whatever they do.
 //!
-//! A native thread reads them out of the process's own memory ([`snakepit_walker`]): without the
-//! GIL, a signal or a pause, also while C code holds the GIL. Before anything is believed,
-//! [`check`] compares a stack with what the interpreter says of it.
+//! A native thread reads them from the process's own memory ([`snakepit_walker`]): without the GIL,
+//! a signal or a pause, also while C code holds the GIL. Before any stack is trusted, [`check`]
+//! compares one with what the interpreter reports.
 
 mod check;
 mod cpu;

@@ -1,9 +1,9 @@
-//! How the main thread reaches into the tools of other threads: their tasks are cancelled, and
-//! exceptions are set for them.
+//! Cancellation of tools on other threads: the main thread cancels their tasks and sets exceptions
+//! for them.
 //!
 //! An exception that is set for another thread arrives when that thread's interpreter next runs an
-//! instruction. A thread that waits in the system does not: Python takes an interrupted call up
-//! again, since only the main thread heeds signals. Such a tool ends by itself, or with its worker.
+//! instruction. A thread that waits in a system call runs none: Python resumes an interrupted call,
+//! since only the main thread handles signals. Such a tool ends by itself, or with its worker.
 
 use std::sync::{Arc, OnceLock};
 
@@ -14,12 +14,12 @@ use crate::cancels::Cancels;
 use crate::ladder::Ask;
 use crate::slots::Slot;
 
-/// What one slot's tools are reached with.
+/// The means to reach the tools of one slot.
 #[pyclass(frozen)]
 #[derive(Debug)]
 pub(crate) struct Reach {
     cancels: Arc<Cancels>,
-    /// The exception, whose instances report that they have arrived.
+    /// The exception class, whose instances report their arrival.
     class: OnceLock<Py<PyType>>,
 }
 
@@ -34,18 +34,18 @@ impl Reach {
 
 #[pymethods]
 impl Reach {
-    /// The exception has arrived; returns the call that it is for.
+    /// Report that the exception has arrived; return the call that it is for.
     fn arrived(&self) -> Option<u64> {
         self.cancels.arrived()
     }
 
-    /// The running coroutine of a call has been cancelled.
+    /// Report that the running coroutine of a call was cancelled.
     fn told(&self, call: u64) {
         self.cancels.task_told(call);
     }
 }
 
-/// Does what the ladder of a slot's tool asks for, if anything.
+/// Carries out the request of a slot's ladder, if there is one.
 pub(crate) fn reach(
     catalog: &Bound<'_, PyAny>,
     slot: &Slot,
@@ -57,7 +57,7 @@ pub(crate) fn reach(
     if !slot.cancels.asks() {
         return Ok(());
     }
-    // It is asked for again.
+    // An import is not interrupted; the request is made again.
     if slot.cancels.wants_exception()
         && catalog
             .call_method1("thread_imports", (thread.ident(),))?
@@ -66,13 +66,13 @@ pub(crate) fn reach(
         return Ok(());
     }
     slot.cancels.remember_offspring(thread);
-    // Before the lock: making it runs Python code.
+    // Before the lock is taken: creating the class runs Python code.
     let class = class(catalog, reach)?;
     match slot.cancels.reach(|| thread.set_exception(class)) {
         None => Ok(()),
         Some((Ask::Raise, _)) => {
             thread.interrupt();
-            // A loop that waits runs no instruction.
+            // An event loop that waits runs no instruction, so it is woken.
             let wake = catalog.call_method1("wake_loop", (thread.ident(),));
             wake.map(drop)
         }

@@ -1,4 +1,4 @@
-//! Frames out of a blocking connection.
+//! Reading of frames from a blocking connection.
 
 use std::io;
 use std::ops::Range;
@@ -9,53 +9,53 @@ use snakepit_grpc::frame::{HEADER_LEN, Header};
 
 use crate::{fork, socket};
 
-/// Bytes read at once, and the size that the buffer shrinks to when it is idle.
+/// Bytes read at once, and the size to which an idle buffer shrinks.
 const CHUNK: usize = 64 << 10;
 
-/// A frame of this size gets memory of its own.
+/// Smallest number of missing bytes for which a frame gets a buffer of its own.
 const LARGE: usize = 1 << 20;
 
 /// Alignment of the body of a large frame.
 const ALIGNMENT: usize = 64;
 
-/// Where the allocator begins a large block, beyond a multiple of [`ALIGNMENT`]: behind a header.
-/// Elsewhere the body is not aligned, and who needs that makes a copy.
+/// Offset from a multiple of [`ALIGNMENT`] at which glibc begins a large block, after its header.
+/// With another allocator the body is not aligned, and code that needs alignment copies it.
 const BLOCK: usize = 16;
 
-/// Capacity that is kept for the next large payload.
+/// Largest capacity that is kept for the next payload.
 const KEEP: usize = 1 << 20;
 
-/// Reads frames of one connection. It may be left in the middle of a frame and go on later, on
+/// A reader of one connection's frames. It may stop in the middle of a frame and continue later, on
 /// another thread.
 #[derive(Debug)]
 pub(crate) struct Reader {
     fd: OwnedFd,
     buffer: Vec<u8>,
-    /// Bytes of `buffer` that are used up.
+    /// Bytes of `buffer` that were consumed.
     start: usize,
-    /// Bytes from `start` on that the next frame needs, as far as is known.
+    /// Bytes from `start` on that the next frame needs, as far as known.
     wanted: usize,
-    /// Bytes in front of its body.
+    /// Bytes of that frame before its body.
     before: usize,
-    /// A frame over the limit, and how many of its bytes are still to be thrown away.
+    /// A frame over the size limit, and how many of its bytes are still to be discarded.
     skipping: Option<(Header, u64)>,
-    /// Frames over the limit that were thrown away earlier.
+    /// Frames over the size limit that were discarded earlier.
     refused: Vec<Header>,
     max_body: usize,
 }
 
-/// What came.
+/// The result of reading.
 #[derive(Debug)]
 pub(crate) enum Incoming {
-    /// A whole frame; its parts are in the buffer until the next call.
+    /// A complete frame; its parts stay in the buffer until the next call.
     Frame(Frame),
-    /// A frame whose body was over the limit, and is thrown away.
+    /// A frame whose body exceeded the limit and was discarded.
     TooLarge(Header),
     /// The connection ended between two frames.
     End,
 }
 
-/// Where a frame lies in the buffer.
+/// A frame by its place in the buffer.
 #[derive(Clone, Debug)]
 pub(crate) struct Frame {
     pub(crate) header: Header,
@@ -63,7 +63,7 @@ pub(crate) struct Frame {
     body: Range<usize>,
 }
 
-/// The body of a frame, outside of the buffer.
+/// The body of a frame, taken out of the buffer.
 #[derive(Debug)]
 pub(crate) struct Body {
     bytes: Vec<u8>,
@@ -90,23 +90,23 @@ impl Reader {
         }
     }
 
-    /// The connection, to wait for it.
+    /// Returns the connection, to wait for it.
     pub(crate) const fn fd(&self) -> &OwnedFd {
         &self.fd
     }
 
-    /// Head of a frame that was just read.
+    /// Returns the head of the frame that was just read.
     pub(crate) fn head(&self, frame: &Frame) -> &[u8] {
         &self.buffer[frame.head.clone()]
     }
 
-    /// Body of a frame that was just read.
+    /// Returns the body of the frame that was just read.
     pub(crate) fn body(&self, frame: &Frame) -> &[u8] {
         &self.buffer[frame.body.clone()]
     }
 
-    /// Takes the body of a frame that was just read, so that the next frame can be read. A large
-    /// one is not copied as a rule.
+    /// Takes the body of the frame that was just read, so that the next frame can be read. A large
+    /// body is usually not copied.
     pub(crate) fn take_body(&mut self, frame: &Frame) -> Body {
         let range = frame.body.clone();
         if range.len() < CHUNK || self.start < self.buffer.len() {
@@ -119,7 +119,7 @@ impl Reader {
         Body { bytes, range }
     }
 
-    /// Takes the memory of a body back, for the next large one.
+    /// Takes back the memory of a body for the next large one.
     pub(crate) fn reuse(&mut self, body: Body) {
         if self.buffer.is_empty() && body.bytes.capacity() > self.buffer.capacity() {
             self.buffer = body.bytes;
@@ -128,18 +128,18 @@ impl Reader {
         }
     }
 
-    /// Puts whole frames in front of what is still to be read.
+    /// Inserts complete frames before the bytes that are still to be read.
     pub(crate) fn unread(&mut self, frames: &[u8]) {
         self.buffer.splice(..self.start, frames.iter().copied());
         self.start = 0;
     }
 
-    /// Frames over the limit that were met while the reader was lent out.
+    /// Adds frames over the size limit that arrived while the reader was lent out.
     pub(crate) fn refuse(&mut self, headers: Vec<Header>) {
         self.refused.extend(headers);
     }
 
-    /// Waits for the next frame, without the GIL while it waits. Signals are handled.
+    /// Waits for the next frame, without the GIL while it waits. Handles signals.
     pub(crate) fn next(&mut self, py: Python<'_>) -> PyResult<Incoming> {
         fork::end_child();
         loop {
@@ -155,7 +155,7 @@ impl Reader {
         }
     }
 
-    /// The next frame, if all of it is there. What it returned before is overwritten from now on.
+    /// Returns the next frame if it is complete. Overwrites the frame that was returned before.
     pub(crate) fn parse(&mut self) -> io::Result<Option<Incoming>> {
         if let Some(header) = self.refused.pop() {
             return Ok(Some(Incoming::TooLarge(header)));
@@ -206,7 +206,7 @@ impl Reader {
         }
     }
 
-    /// Reads once, blocking; false at the end of the connection.
+    /// Reads once, blocking. Returns `false` at the end of the connection.
     pub(crate) fn fill(&mut self) -> io::Result<bool> {
         let missing = self
             .wanted
@@ -225,8 +225,8 @@ impl Reader {
         self.read()
     }
 
-    /// Moves what is there of a large frame to memory of its own, where its body is aligned as
-    /// arrays want it.
+    /// Moves a partly read large frame to a buffer of its own, in which its body is aligned for
+    /// arrays.
     fn align(&mut self, missing: usize) {
         let there = self.buffer.len() - self.start;
         let padding = (BLOCK + self.before).next_multiple_of(ALIGNMENT) - BLOCK - self.before;
@@ -245,7 +245,10 @@ impl Reader {
         }
     }
 
-    /// What the end of the connection means here.
+    /// Returns `End` if the connection ended between two frames.
+    ///
+    /// # Errors
+    /// The connection ended within a frame.
     pub(crate) fn end(&self) -> io::Result<Incoming> {
         if self.start == self.buffer.len() && self.skipping.is_none() {
             Ok(Incoming::End)

@@ -1,4 +1,4 @@
-//! What a tool returned, as bytes of an answer.
+//! Encoding of a tool's result as the bytes of an answer.
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
@@ -12,10 +12,10 @@ use crate::serve::Runtime;
 use crate::shared::body::Tail;
 use crate::tool::Tool;
 
-/// A byte string or a text of this size goes to the socket from where it is, without a copy.
+/// Smallest byte string or text that goes to the socket from its own memory, without a copy.
 const DIRECT: usize = 64 << 10;
 
-/// Encodes a result into `out`; what is returned has to follow.
+/// Encodes a result into `out`. The returned bytes follow those of `out`.
 pub(crate) fn reply(
     result: &Bound<'_, PyAny>,
     runtime: &Runtime,
@@ -55,7 +55,7 @@ pub(crate) fn reply(
     Ok(tail)
 }
 
-/// Appends the encoded value, or what the catalog makes of one that cannot be sent.
+/// Appends the encoded value. If the value cannot be sent, appends what the catalog converts it to.
 pub(crate) fn encode_result(
     value: &Bound<'_, PyAny>,
     runtime: &Runtime,

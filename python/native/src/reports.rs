@@ -1,4 +1,4 @@
-//! What the worker tells its host on the control connection.
+//! Reports of the worker to its host, on the control connection.
 
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
@@ -13,39 +13,39 @@ use crate::ladder::Step;
 use crate::wake::Wake;
 use crate::{fork, socket};
 
-/// Bytes that may lie unread in the control connection before a long frame. Records of Python code
-/// take their part of them.
+/// Most unread bytes in the control connection at which a long frame is still sent. Records of
+/// Python code use a part of them.
 const UNREAD: usize = 96 << 10;
 
-/// Bytes that wait for room behind a frame that was written in part.
+/// Most bytes that wait behind a frame that was written in part.
 const MAX_REST: usize = 64 << 10;
 
-/// Bytes of the name of an adapter that are told.
+/// Longest name of an adapter in a report, in bytes.
 const MAX_NAME: usize = 200;
 
-/// The writing side of the control connection, for all threads. Nobody waits for it.
+/// The writing side of the control connection, for all threads. Writers never block.
 #[derive(Debug)]
 pub(crate) struct Reports {
     control: Mutex<Control>,
-    /// Calls the control thread.
+    /// Wakes the control thread.
     bell: Wake,
 }
 
 #[derive(Debug)]
 struct Control {
     fd: OwnedFd,
-    /// What is left of a frame that was written in part, and frames behind it; the control thread
-    /// writes it when there is room.
+    /// The rest of a frame that was written in part, and the frames after it. The control thread
+    /// writes them when the socket has room.
     rest: Vec<u8>,
 }
 
-/// What became of an offer.
+/// The result of [`Reports::offer`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Offered {
     Sent,
     /// There is nothing to send.
     Nothing,
-    /// The host has to read first.
+    /// The socket has no room until the host reads.
     Full,
 }
 
@@ -58,7 +58,7 @@ impl Reports {
         })
     }
 
-    /// What stopped a call that was cancelled, and how long that took.
+    /// Reports what stopped a cancelled call, and how long that took.
     pub(crate) fn stopped(&self, call: u64, (step, after): (Step, Duration)) {
         let head = pb::Stopped {
             step: step as u32,
@@ -70,7 +70,7 @@ impl Reports {
         self.send(&[&header.encode()[..], &head].concat());
     }
 
-    /// The host has taken a call back, or could not any more.
+    /// Reports whether a call was taken back.
     pub(crate) fn recalled(&self, call: u64, back: bool) {
         let head = pb::Recalled { back }.encode_to_vec();
         let mut header = Header::new(Kind::Recalled, call);
@@ -78,7 +78,8 @@ impl Reports {
         self.send(&[&header.encode()[..], &head].concat());
     }
 
-    /// An adapter begins to clean up; with an empty name all have ended.
+    /// Reports that an adapter begins to clean up; an empty name reports that all adapters have
+    /// ended.
     pub(crate) fn cleaning(&self, adapter: &str) {
         let end = (0..=adapter.len().min(MAX_NAME)).rev();
         let end = end.into_iter().find(|end| adapter.is_char_boundary(*end));
@@ -91,16 +92,16 @@ impl Reports {
         self.send(&[&header.encode()[..], &head].concat());
     }
 
-    /// Sends a short frame. It does not wait: a host that does not read loses it, as a whole.
+    /// Sends a short frame without blocking. A host that does not read loses the whole frame.
     pub(crate) fn send(&self, frame: &[u8]) {
         if fork::in_child() {
             return;
         }
-        // A connection that ended is noticed by its reader.
+        // The reader of the connection notices its end.
         let _ = self.lock().send(frame);
     }
 
-    /// Sends a frame of up to 64 KiB. A host that has left too much unread loses it.
+    /// Sends a frame of up to 64 KiB. A host that has left too many bytes unread loses it.
     pub(crate) fn send_long(&self, frame: &[u8]) {
         let mut control = self.lock();
         if socket::unread(&control.fd).is_ok_and(|bytes| bytes <= UNREAD) {
@@ -113,7 +114,7 @@ impl Reports {
         }
     }
 
-    /// Sends the frame that `make` returns, which is asked only if the socket has room.
+    /// Sends the frame that `make` returns. Calls `make` only if the socket has room.
     pub(crate) fn offer(&self, make: impl FnOnce() -> Option<Vec<u8>>) -> Offered {
         let mut control = self.lock();
         if !control.flush() || !socket::writable(&control.fd, Some(Duration::ZERO)) {
@@ -122,17 +123,17 @@ impl Reports {
         let Some(frame) = make() else {
             return Offered::Nothing;
         };
-        // The reader of a connection that has ended knows it; here it counts as sent.
+        // The reader of the connection notices its end; here the frame counts as sent.
         let _ = control.send(&frame);
         Offered::Sent
     }
 
-    /// Writes what was left over; `false` if the socket has no room for it yet.
+    /// Writes the rest of earlier frames. Returns `false` if the socket has no room for it yet.
     pub(crate) fn flush(&self) -> bool {
         self.lock().flush()
     }
 
-    /// Waits until the socket has room again, for a limited time.
+    /// Waits until the socket has room, for at most `patience`.
     pub(crate) fn wait_for_room(&self, patience: Duration) {
         let copy = self.lock().fd.try_clone();
         if let Ok(copy) = copy {
@@ -140,29 +141,29 @@ impl Reports {
         }
     }
 
-    /// Calls the control thread.
+    /// Wakes the control thread.
     pub(crate) fn ring(&self) {
         self.bell.ring();
     }
 
-    /// The bell fell silent again: the control thread has heard it.
+    /// Clears the bell, after the control thread has woken.
     pub(crate) fn hear(&self) {
         self.bell.hear();
     }
 
-    /// For the control thread to watch.
+    /// Returns the descriptor of the bell, for the control thread to watch.
     pub(crate) fn bell(&self) -> RawFd {
         self.bell.fd()
     }
 
-    /// The lock keeps frames of two threads apart.
+    /// Locks the connection, so that frames of two threads do not mix.
     fn lock(&self) -> MutexGuard<'_, Control> {
         self.control.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Control {
-    /// Writes a frame as a whole, or lets it go as a whole if the socket has no room.
+    /// Writes a frame, or queues its rest. Drops the whole frame if the queue is full.
     fn send(&mut self, frame: &[u8]) -> io::Result<()> {
         if !self.flush() {
             if self.rest.len() + frame.len() <= MAX_REST {
@@ -175,7 +176,7 @@ impl Control {
         Ok(())
     }
 
-    /// Writes the rest; `false` if some of it is left.
+    /// Writes the rest; returns `false` if some of it is left.
     fn flush(&mut self) -> bool {
         while !self.rest.is_empty() {
             match socket::write(&self.fd, [&self.rest, &[]], false) {

@@ -1,4 +1,4 @@
-//! Requests of a tool to the host: what is sent, and what comes back as Python sees it.
+//! Requests of a tool to the host: their encoding, and their outcome as Python sees it.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -16,12 +16,12 @@ use crate::link::{self, Failure, Link, Outcome};
 use crate::outbox::Frame;
 use crate::{clock, current, fork};
 
-/// A request, ready to be sent.
+/// An encoded request, ready to be sent.
 #[derive(Debug)]
 pub(crate) struct Asked {
     message: pb::HostRequest,
     body: Vec<u8>,
-    /// When nobody waits for the answer any more.
+    /// Time at which the tool stops waiting for the answer.
     pub(crate) deadline: Option<Instant>,
 }
 
@@ -83,7 +83,7 @@ impl Asked {
         })
     }
 
-    /// Sends it in the name of `call`; returns its number.
+    /// Sends the request on behalf of `call`; returns its number.
     pub(crate) fn send(
         self,
         py: Python<'_>,
@@ -126,7 +126,7 @@ impl Asked {
     }
 }
 
-/// Nobody waits for a request any more: the host should know.
+/// Abandons a request, and tells the host if the call still runs.
 pub(crate) fn give_up(py: Python<'_>, link: &Link, number: u64) -> PyResult<()> {
     if !link.give_up(number) {
         return Ok(());
@@ -135,7 +135,7 @@ pub(crate) fn give_up(py: Python<'_>, link: &Link, number: u64) -> PyResult<()> 
     link.outbox.send(py, header, &[], [&[], &[]])
 }
 
-/// What a request comes to.
+/// Converts the outcome of a request into a value or an exception.
 pub(crate) fn value<'py>(
     py: Python<'py>,
     outcome: Outcome,
@@ -161,8 +161,8 @@ pub(crate) fn value<'py>(
                     r#type,
                     ..
                 } = &error;
-                // Host and worker watch one deadline: its code does not tell which of them saw it
-                // pass first.
+                // Host and worker watch the same deadline: the code must not depend on which of
+                // them sees it pass first.
                 let code = if code == "SP8007" { "SP4003" } else { code };
                 host_error(py, message, code, help, r#type)
             }
@@ -186,7 +186,7 @@ pub(crate) fn value<'py>(
     }
 }
 
-/// The exception of a request without an answer.
+/// Returns the exception for a request without an answer.
 pub(crate) fn failure(py: Python<'_>, why: Failure, call: Option<u64>) -> PyErr {
     let call = call.map_or_else(|| "the call".to_owned(), |call| format!("call {call}"));
     match why {

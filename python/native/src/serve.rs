@@ -1,4 +1,4 @@
-//! The slot: reads a frame, runs the tool, writes the answer.
+//! The loop of a slot: reads a frame, runs the tool, writes the answer.
 
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
@@ -24,16 +24,16 @@ use crate::reply::reply;
 use crate::stream;
 use crate::tool::{self, Tool, Tools};
 
-/// Capacity that a scratch buffer keeps.
+/// Largest capacity that the scratch buffer keeps.
 const KEEP: usize = 1 << 20;
 
-/// What all slots of a worker share.
+/// State that all slots of a worker share.
 #[derive(Debug)]
 pub(crate) struct Runtime {
     pub(crate) tools: Tools,
     pub(crate) catalog: Py<PyAny>,
     pub(crate) context_class: OnceLock<Py<PyAny>>,
-    /// Makes values sendable that are not; `None` when such values are errors.
+    /// Converts values that cannot be sent into ones that can; `None` if such values are errors.
     pub(crate) convert: Option<Py<PyAny>>,
     pub(crate) gil: Arc<Gil>,
     pub(crate) worker_id: Arc<str>,
@@ -41,7 +41,7 @@ pub(crate) struct Runtime {
     pub(crate) slots: u16,
 }
 
-/// What one slot serves calls with; it has all that they share too.
+/// State of one slot; it dereferences to the shared state.
 #[derive(Debug)]
 pub(crate) struct SlotRuntime {
     pub(crate) shared: Arc<Runtime>,
@@ -57,16 +57,16 @@ impl Deref for SlotRuntime {
     }
 }
 
-/// Why serving ended.
+/// The reason why serving ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
-    /// The host said so.
+    /// The host requested a shutdown.
     Shutdown,
     /// The connection ended.
     HostGone,
 }
 
-/// Serves until the host says stop or is gone.
+/// Serves calls until the host requests a shutdown or is gone.
 pub(crate) fn serve(
     py: Python<'_>,
     mut reader: Box<Reader>,
@@ -93,7 +93,7 @@ pub(crate) fn serve(
             Kind::Call | Kind::Stream | Kind::Many => {
                 reader = run(py, reader, runtime, &frame, &mut scratch)?;
             }
-            // The call that asked is over.
+            // The call that made the request is over.
             Kind::HostReply => {}
             kind => {
                 return Err(pyo3::exceptions::PyRuntimeError::new_err(format!(
@@ -135,7 +135,7 @@ pub(crate) fn describe(py: Python<'_>, outbox: &Outbox, runtime: &Runtime) -> Py
     };
     let mut head = description.encode_to_vec();
     if head.len() > snakepit_grpc::frame::MAX_HEAD {
-        // The schemas are the large part, and calls work without them.
+        // The schemas are the largest part, and calls work without them.
         let mut short = description;
         for tool in &mut short.tools {
             tool.parameters_schema.clear();
@@ -179,7 +179,7 @@ pub(crate) fn send_fault(
     )
 }
 
-/// Runs one frame that calls a tool, and answers it whatever happens.
+/// Runs one frame that calls a tool, and always answers it. Returns the reader.
 fn run(
     py: Python<'_>,
     mut reader: Box<Reader>,
@@ -211,7 +211,7 @@ fn run(
     let call = Call::new(id, &request, runtime.cancels.begin(id, reach), asks);
     let named = |body: &[u8]| other_name.map(|name| tool::by_name(&name, body));
     if asks {
-        // The connection must be free for the tool's own requests while it runs.
+        // The reader is lent out for the tool's own requests while the tool runs.
         let body = reader.take_body(frame);
         link.lend(reader, id);
         let (done, body) = lending(body, |body| {
@@ -251,7 +251,10 @@ fn run(
     Ok(reader)
 }
 
-/// Calls the tool and sends what comes of it. The error is that of the connection.
+/// Calls the tool and sends its result or its error.
+///
+/// # Errors
+/// The connection fails.
 pub(crate) fn answer(
     py: Python<'_>,
     runtime: &SlotRuntime,
@@ -263,8 +266,8 @@ pub(crate) fn answer(
 ) -> PyResult<()> {
     let (outbox, id) = (&runtime.link.outbox, call.id);
     let _here = Here::enter(call.running());
-    // Setting it costs more than the rest of a small call, and only what copies a context asks for
-    // it.
+    // Setting the context variable costs more than the rest of a small call, and only code that
+    // copies a context needs it.
     let copied = call.traced.is_some() || tool.as_ref().is_ok_and(|tool| tool.is_async);
     let _context = match copied {
         true => Some(InContext::enter(py, call.running())?),
@@ -280,7 +283,7 @@ pub(crate) fn answer(
         Ok(tool)
     });
     match tool {
-        // The host has made it elsewhere.
+        // The host runs the call elsewhere.
         Err(_) if runtime.cancels.is_taken_back() => Ok(()),
         Err(fault) if kind == Kind::Many => {
             many::run(py, outbox, runtime, call, Err(&fault), body, scratch)

@@ -1,4 +1,4 @@
-//! What the host tells a worker through its environment.
+//! Settings that the host gives to a worker through its environment.
 
 use prost::Message as _;
 use pyo3::exceptions::PyRuntimeError;
@@ -9,47 +9,48 @@ use snakepit_grpc::worker_env;
 
 use crate::title::blot_out;
 
-/// The environment of a worker, read once.
+/// Settings of a worker, read once from its environment.
 #[derive(Debug)]
 pub(crate) struct Settings {
     /// Path of the host's socket.
     pub(crate) link: String,
-    /// The worker's secret.
+    /// Secret that authenticates the worker.
     pub(crate) token: Token,
-    /// The worker's name.
+    /// Worker id.
     pub(crate) worker_id: String,
-    /// The adapter to load.
+    /// Reference of the adapter to load.
     pub(crate) adapter: String,
     /// Limit of one payload in bytes, both directions.
     pub(crate) max_payload: usize,
-    /// Calls that may run at the same time, each on a thread and a connection of its own.
+    /// Number of slots: calls that may run at the same time, each on its own thread and connection.
     pub(crate) slots: u16,
-    /// Calls that one event loop runs at once, 0 without such a loop; the slots are then threads
-    /// for tools that are not asynchronous.
+    /// Number of calls that one event loop runs at once; 0 without such a loop. With it, the slots
+    /// are threads for tools that are not asynchronous.
     pub(crate) concurrency: u16,
     /// The process ends with its host.
     pub(crate) dependent: bool,
     /// The host reads the levels of lines that come from Python's `logging`.
     pub(crate) log_levels: bool,
-    /// What the host wants of telemetry; `None` if it takes no records.
+    /// First telemetry settings; `None` if the host takes no records.
     pub(crate) telemetry: Option<pb::TelemetrySettings>,
-    /// Which checks of thread safety the loader makes.
+    /// Mode of the loader's thread safety checks: `off`, `warn` or `strict`.
     pub(crate) thread_safety_checks: String,
-    /// Whether hints that are not checked are errors, if the host says so.
+    /// Rejects adapters with type hints that are not checked; `None` leaves it to the user's
+    /// environment.
     pub(crate) strict_hints: Option<bool>,
-    /// The kind of event loop that the loader installs.
+    /// Kind of event loop that the loader installs.
     pub(crate) event_loop: String,
 }
 
-/// The most slots of one worker.
+/// Most slots of one worker.
 const MAX_SLOTS: u16 = 256;
 
-/// Limit of a payload when the host does not say.
+/// Limit of a payload in bytes if the host does not state one.
 const MAX_PAYLOAD: usize = 128 << 20;
 
 impl Settings {
-    /// Reads `os.environ` and takes the token out of it, so that user code and its children never
-    /// see it, and nobody in `/proc`.
+    /// Reads the settings from `os.environ` and removes the token from it and from `/proc`, so that
+    /// neither user code nor its children nor other processes see the token.
     pub(crate) fn take(py: Python<'_>) -> PyResult<Self> {
         let environ = py.import("os")?.getattr("environ")?;
         let get = |name: &str| -> PyResult<String> {

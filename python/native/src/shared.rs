@@ -1,4 +1,5 @@
-//! Many calls at once on one connection, which an event loop on the main thread serves.
+//! The shared mode: many calls at once on one connection, which an event loop on the main thread
+//! serves.
 //!
 //! A call of an asynchronous tool is a task of the loop. Other tools would block it, so they run on
 //! threads beside it, one call at a time on each. The loop reads the connection for all of them.

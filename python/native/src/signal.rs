@@ -1,14 +1,13 @@
-//! The signal that brings a cancellation into the interpreter.
+//! The signal that delivers a cancellation to the interpreter.
 //!
-//! Where the only slot is the main thread, that thread runs Python's signal handlers: between two
-//! instructions, and whenever a system call was interrupted. So one handler, which raises, reaches
-//! a loop as well as a tool that sleeps. It decides at the moment when it runs, on the tool's own
-//! thread: an exception that comes too late is not raised at all, and none is left over for the
-//! next call.
+//! If the only slot is the main thread, that thread runs Python's signal handlers: between two
+//! instructions, and whenever a system call was interrupted. So a single handler, which raises,
+//! reaches a loop as well as a tool that sleeps. It decides when it runs, on the tool's own thread:
+//! an exception that comes too late is not raised at all, and none is left over for the next call.
 //!
-//! With several slots the main thread sets the exception for the others (`reach.rs`), and the
-//! signal has no handler of Python's: it only interrupts the system call of a library that gives up
-//! when that happens.
+//! With several slots, the main thread sets the exception for the others (`reach.rs`). The signal
+//! then has no Python handler: it only interrupts the system call of a library that gives up when
+//! that happens.
 #![expect(unsafe_code, reason = "pthread_self, pthread_kill and sigaction")]
 
 use std::os::raw::c_long;
@@ -24,12 +23,13 @@ use crate::offspring::Offspring;
 use crate::renewal;
 use crate::request::failure;
 
-/// Real-time signals have no other meaning; the first few belong to libraries as a rule.
+/// Returns the number of the signal. Real-time signals have no other meaning; libraries usually
+/// take the first few.
 fn number() -> i32 {
     libc::SIGRTMIN() + 8
 }
 
-/// What Python calls for the signal.
+/// The Python handler of the signal.
 #[pyclass(frozen)]
 #[derive(Debug)]
 struct Handler {
@@ -47,7 +47,7 @@ impl Handler {
         let py = slf.py();
         let this = slf.get();
         let catalog = this.catalog.bind(py);
-        // The signal comes again.
+        // An import is not interrupted; the signal is sent again.
         if this.cancels.wants_exception() && importing(catalog, frame)? {
             return Ok(());
         }
@@ -67,19 +67,19 @@ impl Handler {
         }
     }
 
-    /// The running coroutine of a call has been cancelled.
+    /// Report that the running coroutine of a call was cancelled.
     fn told(&self, call: u64) {
         self.cancels.task_told(call);
     }
 }
 
-/// Returns whether the import machinery is on the stack, where an exception would leave half a
-/// module behind.
+/// Returns whether the import machinery is on the stack, where an exception would leave a
+/// half-initialised module behind.
 pub(crate) fn importing(catalog: &Bound<'_, PyAny>, frame: &Bound<'_, PyAny>) -> PyResult<bool> {
     catalog.call_method1("importing", (frame,))?.is_truthy()
 }
 
-/// The thread of a slot, as other threads reach it.
+/// A slot's thread as other threads address it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Target {
     thread: libc::pthread_t,
@@ -87,9 +87,9 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// The thread that calls this.
+    /// Returns the current thread.
     pub(crate) fn current() -> Self {
-        // SAFETY: they take nothing and cannot fail.
+        // SAFETY: they take no arguments and cannot fail.
         unsafe {
             Self {
                 thread: libc::pthread_self(),
@@ -98,20 +98,20 @@ impl Target {
         }
     }
 
-    /// From any thread, attached to the interpreter or not. The handler must be installed, and the
-    /// thread must live.
+    /// Sends the signal, from any thread, attached to the interpreter or not. The handler must be
+    /// installed, and the target thread must be alive.
     pub(crate) fn interrupt(self) {
-        // SAFETY: it takes numbers. A slot's thread lives as long as its slot, and nobody reaches
-        // for one that has ended.
+        // SAFETY: the call takes numbers. A slot's thread lives as long as its slot, and a thread
+        // that has ended is not interrupted.
         unsafe { libc::pthread_kill(self.thread, number()) };
     }
 
-    /// Whether the thread waits in the system. It is asked from another thread, so it is a report
-    /// and not a promise.
+    /// Returns whether the thread waits in a system call. Another thread asks, so the answer may be
+    /// out of date.
     pub(crate) fn waits(self) -> bool {
         let path = format!("/proc/self/task/{}/stat", self.task);
         let stat = std::fs::read_to_string(path).unwrap_or_default();
-        // The name may hold anything, also parentheses.
+        // The name may contain anything, also parentheses.
         let state = stat
             .rsplit(") ")
             .next()
@@ -119,49 +119,49 @@ impl Target {
         matches!(state, Some(b'S' | b'D'))
     }
 
-    /// What the thread has started.
+    /// Returns the processes that the thread has started.
     pub(crate) fn offspring(self) -> Offspring {
         Offspring::of(self.task)
     }
 
-    /// Its number in the system.
+    /// Returns the thread's id in the system.
     pub(crate) const fn task(self) -> u32 {
         self.task.cast_unsigned()
     }
 
-    /// Its name in Python's `threading`.
+    /// Returns the thread's identifier in Python's `threading`.
     pub(crate) const fn ident(self) -> libc::pthread_t {
         self.thread
     }
 
-    /// The thread raises an instance of `class` when its interpreter next looks. The caller is
-    /// attached.
+    /// Makes the thread raise an instance of `class` when its interpreter next checks. The caller
+    /// must be attached.
     pub(crate) fn set_exception(self, class: &Bound<'_, PyType>) {
         self.set(class.as_ptr());
     }
 
-    /// It raises nothing that was set and has not arrived. The caller is attached.
+    /// Withdraws an exception that was set and has not arrived. The caller must be attached.
     pub(crate) fn unset_exception(self) {
         self.set(std::ptr::null_mut());
     }
 
     fn set(self, class: *mut pyo3::ffi::PyObject) {
         // SAFETY: the callers are attached to the interpreter, the class is an exception class or
-        // null, and an unknown thread is ignored. The thread's number is unsigned in truth.
+        // null, and an unknown thread is ignored. The thread's identifier is in fact unsigned.
         unsafe { pyo3::ffi::PyThreadState_SetAsyncExc(self.thread as c_long, class) };
     }
 }
 
-/// Installs another handler; only the main thread can.
+/// Installs a handler for the signal; only the main thread may call this.
 pub(crate) fn install_handler(handler: &Bound<'_, PyAny>) -> PyResult<()> {
     let module = handler.py().import("_signal")?;
     module.call_method1("signal", (number(), handler)).map(drop)
 }
 
-/// Installs the handler for the only slot; only the main thread can.
+/// Installs the handler for a single slot; only the main thread may call this.
 pub(crate) fn install(py: Python<'_>, cancels: Arc<Cancels>, catalog: Py<PyAny>) -> PyResult<()> {
     let handler = Bound::new(py, Handler { cancels, catalog })?;
-    // `signal` would import `enum`; this is its inner half.
+    // `signal` would import `enum`; this is the module inside it.
     py.import("_signal")?
         .call_method1("signal", (number(), handler))
         .map(drop)
@@ -169,7 +169,7 @@ pub(crate) fn install(py: Python<'_>, cancels: Arc<Cancels>, catalog: Py<PyAny>)
 
 extern "C" fn nothing(_: libc::c_int) {}
 
-/// Makes the signal interrupt system calls, and do nothing else.
+/// Makes the signal interrupt system calls and do nothing else.
 pub(crate) fn install_empty() {
     // SAFETY: all zeros is a valid `sigaction` with an empty mask, without `SA_RESTART`; the
     // handler does nothing, which is safe anywhere.

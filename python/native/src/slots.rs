@@ -1,5 +1,5 @@
-//! The slots of a worker, as the threads beside them see them: the control thread, and the main
-//! thread where it is no slot itself.
+//! The slots of a worker as other threads see them: the control thread, and the main thread if it
+//! is not a slot itself.
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -15,18 +15,18 @@ use crate::wake::Wake;
 pub(crate) struct Slot {
     pub(crate) cancels: Arc<Cancels>,
     pub(crate) link: Arc<Link>,
-    /// Its thread, once it runs.
+    /// Thread of the slot; set once it runs.
     pub(crate) thread: OnceLock<Target>,
 }
 
-/// How far a call is.
+/// The progress of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
-    /// It has not come, or is forgotten.
+    /// The call has not arrived, or is forgotten.
     Unknown,
-    /// The thread with this number in the system runs it.
+    /// The thread with this id in the system runs the call.
     Runs(u32),
-    /// It is over, or about to begin.
+    /// The call is over, or about to begin.
     Over,
 }
 
@@ -34,9 +34,9 @@ pub(crate) enum Progress {
 #[derive(Debug)]
 pub(crate) struct Slots {
     pub(crate) list: Box<[Slot]>,
-    /// Calls the main thread, where it is not the only slot.
+    /// Wakes the main thread, if it is not the only slot.
     bell: Option<Arc<Wake>>,
-    /// The calls of the event loop on the main thread, where there is one.
+    /// Calls and thread of the event loop, if there is one.
     many: Option<(Arc<Table>, Target)>,
 }
 
@@ -49,8 +49,8 @@ impl Slots {
         }
     }
 
-    /// Beside an event loop on `thread`, which runs the calls of `table` and hears `bell`; the
-    /// slots are for tools that would block it.
+    /// Creates the slots beside an event loop on `thread`, which runs the calls of `table` and
+    /// watches `bell`. The slots are for tools that would block the loop.
     pub(crate) fn beside_loop(
         list: Box<[Slot]>,
         bell: Arc<Wake>,
@@ -64,14 +64,15 @@ impl Slots {
         }
     }
 
-    /// The host cancels a call. It may be one that runs, is on its way, or is over.
+    /// Cancels a call for the host. The call may be running, on its way, or over.
     pub(crate) fn cancel(&self, call: u64, grace: Duration) {
         let runs = |slot: &&Slot| slot.cancels.cancel(call, grace);
         if let Some((table, _)) = &self.many {
             self.cancel_many(table, call, grace);
             return;
         }
-        // Which slot a call comes to is known only when it has come; the others forget it in time.
+        // The slot of a call is known only once its frame arrives; the other slots forget the
+        // cancellation in time.
         let comes = |slot: &&Slot| slot.cancels.cancel_or_remember(call, grace);
         let mut slots = self.list.iter();
         if let Some(slot) = slots.find(runs).or_else(|| self.list.iter().find(comes)) {
@@ -79,8 +80,8 @@ impl Slots {
         }
     }
 
-    /// The host takes a call back: `false` when it was begun. On an event loop that is any call,
-    /// else one of this slot.
+    /// Takes a call back for the host. Returns `false` if the call has begun. Beside an event loop
+    /// that may be any call, otherwise one of this slot.
     pub(crate) fn take_back(&self, slot: u32, call: u64) -> bool {
         if let Some((table, _)) = &self.many {
             let waits = |slot: &Slot| slot.cancels.take_waiting_back(call);
@@ -91,7 +92,7 @@ impl Slots {
         slot.is_some_and(|slot| slot.cancels.take_back(call))
     }
 
-    /// How far a call is.
+    /// Returns the progress of a call.
     pub(crate) fn progress(&self, call: u64) -> Progress {
         let slots = || self.list.iter();
         if let Some(slot) = slots().find(|slot| slot.cancels.runs(call)) {
@@ -120,7 +121,7 @@ impl Slots {
         };
         let runs = reached();
         table.cancel(call, grace);
-        // A slot may have begun with it in between; one that begins later sees that it is
+        // A slot may have begun the call in between; one that begins it later sees that it is
         // cancelled.
         if !runs {
             reached();
@@ -130,14 +131,14 @@ impl Slots {
         }
     }
 
-    /// When the control thread has to look again.
+    /// Returns when the control thread must look again.
     pub(crate) fn due(&self) -> Option<Instant> {
         let due = self.list.iter().filter_map(|slot| slot.cancels.due());
         let many = self.many.as_ref().and_then(|(table, _)| table.due());
         due.chain(many).min()
     }
 
-    /// Goes up the ladders, as far as it is time.
+    /// Climbs the ladders as far as the time allows.
     pub(crate) fn climb(&self) {
         if let (Some((table, thread)), Some(bell)) = (&self.many, &self.bell) {
             let climbed = table.climb(|| thread.waits());
@@ -149,7 +150,7 @@ impl Slots {
             }
         }
         for slot in &self.list {
-            // Without a thread there is no call.
+            // A slot without a thread has no call.
             let Some(thread) = slot.thread.get() else {
                 continue;
             };

@@ -1,15 +1,15 @@
-//! A copy of this process that writes down where its Python threads are.
+//! Stack dumps by a copy of this process.
 //!
 //! CPython's faulthandler writes the stacks of all threads without the GIL. Beside running threads
-//! that is a race: what it reads may go away under it, and a crash would take the worker along. So
-//! it runs in a copy of the process, made by `clone` without shared memory: there nothing moves any
-//! more. The copy has only the thread that made it, runs no handlers for forks or signals, leaves
-//! no core, tells the process that it copies nothing by a `SIGCHLD`, and ends at once. Should it
-//! meet a thread in the middle of a change and crash, then it alone ends, and what it wrote until
-//! then is used.
+//! that is a race: the memory that it reads may be freed meanwhile, and a crash would end the
+//! worker. So it runs in a copy of the process, made by `clone` without shared memory, where
+//! nothing changes any more. The copy has only the thread that made it. It runs no handlers for
+//! forks or signals, writes no core file, sends no `SIGCHLD`, and ends at once. If it reads the
+//! state of a thread in the middle of a change and crashes, only the copy ends, and what it wrote
+//! until then is used.
 //!
-//! The threads of this process go on meanwhile, and notice nothing but the pages that are copied
-//! when they write to them.
+//! The threads of this process continue meanwhile, and notice only that pages are copied when they
+//! write to them.
 #![expect(
     unsafe_code,
     reason = "clone, and the two functions of CPython that the copy calls"
@@ -31,27 +31,29 @@ use crate::socket;
 /// Longest life of a copy.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Bytes that a copy may write: some more than are ever sent, since all threads share what is sent.
+/// Most bytes that a copy may write: more than are ever sent, since all threads share that limit.
 const LIMIT: usize = 1 << 20;
 
-/// Words at the beginning of an interpreter's state among which its list of threads is looked for.
+/// Number of words at the beginning of an interpreter's state that are searched for its list of
+/// threads.
 const WORDS: usize = 8192;
 
-/// Where faulthandler writes to. In this process a dump that somebody else asks for goes there; in
-/// the copy it is another file.
+/// Descriptor to which faulthandler writes. In this process, dumps that other code requests go
+/// there; in the copy it is another file.
 const STDERR: c_int = 2;
 
-/// faulthandler is told to serve this signal, and gives its handler away by that. Nobody sends it.
+/// Returns a signal that faulthandler is registered for, which reveals its handler. The signal is
+/// never sent.
 fn number() -> c_int {
     libc::SIGRTMIN() + 9
 }
 
-/// What a copy needs to know of the interpreter, found out while there is time.
+/// Facts about the interpreter that a copy needs, collected in advance.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Snapshot {
     /// Writes the stacks of up to 100 threads, the youngest first.
     handler: extern "C" fn(c_int),
-    /// `PyInterpreterState_ThreadHead`, where CPython has it.
+    /// `PyInterpreterState_ThreadHead`, if this CPython has it.
     head: Option<extern "C" fn(*mut c_void) -> *mut c_void>,
     /// Address of the interpreter's state.
     interpreter: usize,
@@ -59,24 +61,25 @@ pub(crate) struct Snapshot {
     main: usize,
 }
 
-/// What a copy wrote.
+/// The output of a copy.
 #[derive(Debug)]
 pub(crate) struct Written {
     pub(crate) text: Vec<u8>,
-    /// It came to its end.
+    /// The copy has finished.
     pub(crate) complete: bool,
 }
 
 impl Snapshot {
-    /// To be called on the thread that runs the tools. It costs the import of a built-in module.
+    /// Collects the facts. Called on the thread that runs the tools; it costs the import of a
+    /// built-in module.
     pub(crate) fn prepare(py: Python<'_>) -> PyResult<Self> {
         let arguments = PyDict::new(py);
         arguments.set_item("file", STDERR)?;
         arguments.set_item("all_threads", true)?;
         py.import("faulthandler")?
             .call_method("register", (number(),), Some(&arguments))?;
-        // SAFETY: zeros are a valid `sigaction`, and the pointer is to a place of its size; without
-        // a new action nothing changes.
+        // SAFETY: zeros are a valid `sigaction`, and the pointer refers to memory of its size;
+        // without a new action nothing changes.
         let handler = unsafe {
             let mut action: libc::sigaction = std::mem::zeroed();
             if libc::sigaction(number(), std::ptr::null(), &raw mut action) != 0
@@ -88,8 +91,8 @@ impl Snapshot {
             // without `SA_SIGINFO`.
             std::mem::transmute::<usize, extern "C" fn(c_int)>(action.sa_sigaction)
         };
-        // SAFETY: the name is a string with an end. A function of this name has had this signature
-        // in all versions of CPython 3.
+        // SAFETY: the name is a C string. A function of this name has had this signature in all
+        // versions of CPython 3.
         let head = unsafe {
             let found = libc::dlsym(
                 libc::RTLD_DEFAULT,
@@ -110,15 +113,15 @@ impl Snapshot {
         })
     }
 
-    /// Makes a copy and waits for its end. All signals must be blocked in the thread that calls
-    /// this, and stay so in the copy.
+    /// Makes a copy and waits for its end. The calling thread must block all signals, which stay
+    /// blocked in the copy.
     pub(crate) fn take(&self) -> io::Result<Written> {
         let file = memory_file()?;
         let mut pidfd: c_int = -1;
         let flags = c_long::from(libc::CLONE_PIDFD);
         // SAFETY: without a stack and without shared memory this is a `fork` that runs no handlers.
         // The pidfd goes to `pidfd`; the other pointers are not used with these flags. No signal
-        // tells this process of the end of the copy.
+        // reports the end of the copy to this process.
         let pid = unsafe { libc::syscall(libc::SYS_clone, flags, 0, &raw mut pidfd, 0, 0) };
         if pid == 0 {
             self.write_down(file.as_raw_fd());
@@ -127,12 +130,12 @@ impl Snapshot {
         if pid < 0 {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: the kernel has just made it for us.
+        // SAFETY: the kernel has just created it.
         let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
         let ended = matches!(socket::readable(&pidfd, Some(PATIENCE)), Ok(true));
         let mut status = -1;
-        // SAFETY: the copy was not waited for yet, so the number is still its own. Only `__WALL`
-        // finds a child without a signal.
+        // SAFETY: the copy was not waited for yet, so the process id is still its own. Only
+        // `__WALL` finds a child without a signal.
         unsafe {
             if !ended {
                 libc::kill(pid, libc::SIGKILL);
@@ -148,11 +151,11 @@ impl Snapshot {
         })
     }
 
-    /// What the copy does: the thread that runs the tools first, since it is the oldest, and the
-    /// last of the others.
+    /// Runs in the copy: writes the thread that runs the tools first, since it is the oldest and
+    /// would be the last of the others.
     ///
-    /// Nothing here takes a lock or memory: the threads that had them are not here to give them
-    /// back.
+    /// Nothing here takes a lock or allocates memory: the threads that hold the locks do not exist
+    /// here to release them.
     fn write_down(&self, file: c_int) -> ! {
         let size = libc::rlimit {
             rlim_cur: LIMIT as libc::rlim_t,
@@ -177,16 +180,16 @@ impl Snapshot {
         unsafe { libc::_exit(0) }
     }
 
-    /// Makes the thread that runs the tools the first of the list for a moment. It is the oldest
-    /// and so the last one: a list that begins with it has no others. CPython tells by `head` which
-    /// word of the interpreter's state is the beginning of the list.
+    /// Makes the thread that runs the tools the first of the list for a moment. As the oldest
+    /// thread it is the last of the list, so a list that begins with it has no others. `head` shows
+    /// which word of the interpreter's state is the beginning of the list.
     fn main_alone(&self, head: extern "C" fn(*mut c_void) -> *mut c_void) {
         let interpreter = self.interpreter as *mut c_void;
         let first = head(interpreter) as usize;
         for index in 0..WORDS {
             let word = (interpreter as *mut usize).wrapping_add(index);
-            // SAFETY: the state is larger than where its list is, and the search ends there. Were
-            // it not, the copy alone would crash.
+            // SAFETY: the list lies within the state, and the search ends there. If it did not,
+            // only the copy would crash.
             unsafe {
                 if word.read() != first {
                     continue;
@@ -206,7 +209,7 @@ impl Snapshot {
 }
 
 fn memory_file() -> io::Result<File> {
-    // SAFETY: the name is a string with an end; the descriptor is new and ours.
+    // SAFETY: the name is a C string; the descriptor is new and ours.
     unsafe {
         match libc::memfd_create(c"stacks".as_ptr(), libc::MFD_CLOEXEC) {
             -1 => Err(io::Error::last_os_error()),
@@ -215,8 +218,8 @@ fn memory_file() -> io::Result<File> {
     }
 }
 
-/// Blocks all signals in the thread that calls it: none interrupts it, and none reaches the copies
-/// that it makes.
+/// Blocks all signals in the current thread: none interrupts it, and none reaches the copies that
+/// it makes.
 pub(crate) fn block_signals() {
     // SAFETY: the set is on this stack, and filled before it is used.
     unsafe {

@@ -8,8 +8,10 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
-/// Reads into spare capacity; returns the number of bytes, 0 at the end of the connection.
-/// Interrupted reads are returned as such.
+/// Reads into spare capacity. Returns the number of bytes, 0 at the end of the connection.
+///
+/// # Errors
+/// The read fails or is interrupted.
 pub(crate) fn read(fd: &OwnedFd, buffer: &mut Vec<u8>) -> io::Result<usize> {
     let spare = buffer.spare_capacity_mut();
     // SAFETY: the pointer and the length describe memory that `buffer` owns; the kernel writes at
@@ -21,7 +23,7 @@ pub(crate) fn read(fd: &OwnedFd, buffer: &mut Vec<u8>) -> io::Result<usize> {
     Ok(count)
 }
 
-/// Writes up to two parts; returns how many bytes the kernel took. With `wait` it blocks until it
+/// Writes up to two parts. Returns how many bytes the kernel took. With `wait`, blocks until it
 /// takes some.
 pub(crate) fn write(fd: &OwnedFd, parts: [&[u8]; 2], wait: bool) -> io::Result<usize> {
     let flags = libc::MSG_NOSIGNAL | if wait { 0 } else { libc::MSG_DONTWAIT };
@@ -50,7 +52,7 @@ pub(crate) fn write(fd: &OwnedFd, parts: [&[u8]; 2], wait: bool) -> io::Result<u
     usize::try_from(count).map_err(|_| io::Error::last_os_error())
 }
 
-/// Writes both parts completely, blocking. Interrupted writes are taken up again.
+/// Writes both parts completely, blocking. Repeats interrupted writes.
 pub(crate) fn write_all(fd: &OwnedFd, mut parts: [&[u8]; 2]) -> io::Result<()> {
     while !(parts[0].is_empty() && parts[1].is_empty()) {
         match write(fd, parts, true) {
@@ -69,32 +71,33 @@ pub(crate) fn advance(parts: &mut [&[u8]; 2], count: usize) {
     parts[1] = &parts[1][count - first..];
 }
 
-/// Bytes that the other end has not read yet, with what they cost the kernel.
+/// Returns the number of bytes that the other end has not read yet, including the kernel's
+/// overhead.
 pub(crate) fn unread(fd: &OwnedFd) -> io::Result<usize> {
     let mut bytes: libc::c_int = 0;
-    // SAFETY: the pointer is to the number that this request writes.
+    // SAFETY: the pointer refers to the number that this request writes.
     match unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) } {
         0 => Ok(usize::try_from(bytes).unwrap_or(usize::MAX)),
         _ => Err(io::Error::last_os_error()),
     }
 }
 
-/// Waits until a connection has room for a frame; false when that takes longer than `patience`, or
-/// a signal came.
+/// Waits until a connection has room for a frame. Returns `false` after `patience`, or when a
+/// signal arrives.
 pub(crate) fn writable(fd: &impl AsRawFd, patience: Option<Duration>) -> bool {
     let mut watched = watch(fd.as_raw_fd(), libc::POLLOUT);
-    // SAFETY: the pointer is to one structure, and the number says so.
+    // SAFETY: the pointer refers to one structure, as the number says.
     let count = unsafe { libc::poll(&raw mut watched, 1, milliseconds(patience)) };
     count > 0 && watched.revents != 0
 }
 
-/// Waits until a connection can be read, or has ended; false when that takes longer than
-/// `patience`, or a signal came.
+/// Waits until a connection is readable or has ended. Returns `false` after `patience`, or when a
+/// signal arrives.
 pub(crate) fn readable(fd: &impl AsRawFd, patience: Option<Duration>) -> io::Result<bool> {
     any([watch(fd.as_raw_fd(), libc::POLLIN)], patience).map(|[readable]| readable != 0)
 }
 
-/// What to wait for at a descriptor; a negative one is passed over.
+/// Returns the entry of `poll` for a descriptor; a negative descriptor is ignored.
 pub(crate) const fn watch(fd: RawFd, events: libc::c_short) -> libc::pollfd {
     libc::pollfd {
         fd,
@@ -103,14 +106,14 @@ pub(crate) const fn watch(fd: RawFd, events: libc::c_short) -> libc::pollfd {
     }
 }
 
-/// Waits until something can be done at one of the descriptors, `patience` is over or a signal
-/// came; returns what, for each.
+/// Waits until one of the descriptors has an event, `patience` is over, or a signal arrives.
+/// Returns the events of each descriptor.
 pub(crate) fn any<const N: usize>(
     mut watched: [libc::pollfd; N],
     patience: Option<Duration>,
 ) -> io::Result<[libc::c_short; N]> {
     let many = N as libc::nfds_t;
-    // SAFETY: the pointer is to `N` structures, and the number says so.
+    // SAFETY: the pointer refers to `N` structures, as the number says.
     let count = unsafe { libc::poll(watched.as_mut_ptr(), many, milliseconds(patience)) };
     if count < 0 {
         let error = io::Error::last_os_error();
@@ -122,7 +125,8 @@ pub(crate) fn any<const N: usize>(
     Ok(watched.map(|watched| watched.revents))
 }
 
-/// As `poll` takes it. Rounded up: a wait that ends too early would be repeated without rest.
+/// Converts a time to milliseconds for `poll`. Rounds up: a wait that ends too early would be
+/// repeated in a busy loop.
 pub(crate) fn milliseconds(patience: Option<Duration>) -> i32 {
     patience.map_or(-1, |patience| {
         let whole = patience.as_nanos().div_ceil(1_000_000);

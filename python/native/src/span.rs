@@ -1,5 +1,4 @@
-//! The worker's span of a call: its place in the trace as the host gave it, and the time that it
-//! took.
+//! The worker's span of a call: its trace context from the host, and its duration.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,30 +14,31 @@ use crate::ladder::Step;
 /// Length of a trace context in bytes.
 const CONTEXT: usize = 25;
 
-/// The flag of a trace that is recorded, in the last byte.
+/// Flag of a sampled trace, in the last byte.
 const SAMPLED: u8 = 1;
 
 /// Longest correlation id in bytes.
 const MAX_CORRELATION: usize = 1024;
 
-/// Longest state in bytes.
+/// Longest trace state in bytes.
 const MAX_STATE: usize = 512;
 
-/// What the host has said of a call's place in a trace.
+/// Trace context and correlation id of a call.
 #[derive(Debug)]
 pub(crate) struct Traced {
     context: Option<[u8; CONTEXT]>,
     correlation: Option<Box<str>>,
-    /// What goes with the context, the header `tracestate`.
+    /// The `tracestate` header of the context.
     state: Option<Box<str>>,
-    /// When the call began, by both clocks, if it is sampled.
+    /// Begin of the call by both clocks, if it is sampled.
     began: Option<(SystemTime, Instant)>,
     /// Chunks or items so far.
     items: AtomicU64,
 }
 
 impl Traced {
-    /// `None` if the host said nothing. A context of another length is none.
+    /// Reads the head of a call. `None` if it has neither a trace nor a correlation id. A context
+    /// of another length is ignored.
     pub(crate) fn new(head: &CallHead<'_>) -> Option<Arc<Self>> {
         if head.trace.is_empty() && head.correlation_id.is_empty() {
             return None;
@@ -58,7 +58,7 @@ impl Traced {
         }))
     }
 
-    /// Trace id, span id and flags.
+    /// Returns trace id, span id and flags.
     pub(crate) fn context(&self) -> Option<&[u8; CONTEXT]> {
         self.context.as_ref()
     }
@@ -71,12 +71,12 @@ impl Traced {
         self.state.as_deref()
     }
 
-    /// A chunk was sent, or an item of a batch is done.
+    /// Counts a chunk that was sent, or an item of a batch that is done.
     pub(crate) fn count(&self) {
         self.items.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The span of a call that ends now. `None` if it is not sampled.
+    /// Returns the span of a call that ends now; `None` if it is not sampled.
     pub(crate) fn end(&self, stopped: Option<(Step, Duration)>) -> Option<pb::WorkerSpan> {
         let (wall, began) = self.began?;
         let start = wall.duration_since(SystemTime::UNIX_EPOCH);
@@ -89,7 +89,7 @@ impl Traced {
         })
     }
 
-    /// The same as the head of an answer; empty if the call is not sampled.
+    /// Returns the span encoded as the head of an answer; empty if the call is not sampled.
     pub(crate) fn head(&self, stopped: Option<(Step, Duration)>) -> Vec<u8> {
         self.end(stopped)
             .map_or_else(Vec::new, |span| span.encode_to_vec())

@@ -1,5 +1,5 @@
-//! What a parameter accepts, compiled once per tool from the tuples that `_schema.py` makes of type
-//! hints.
+//! Specs of parameters: the values that they accept, compiled once per tool from the tuples that
+//! `_schema.py` creates from type hints.
 
 mod compile;
 mod example;
@@ -14,7 +14,7 @@ use pyo3::types::{PyString, PyType};
 use self::limit::Limit;
 use crate::frames::Libraries;
 
-/// What a value must be.
+/// A spec: the set of values that a type hint accepts.
 #[derive(Debug)]
 pub(crate) enum Spec {
     Any,
@@ -25,7 +25,7 @@ pub(crate) enum Spec {
     Str,
     Bytes,
     List(Box<Self>),
-    /// With true each item comes once.
+    /// With `true`, an item must not occur twice.
     Set(Box<Self>, bool),
     FrozenSet(Box<Self>, bool),
     /// `tuple[T, ...]`
@@ -40,17 +40,17 @@ pub(crate) enum Spec {
     Dataclass(Py<PyAny>, String, Vec<Field>),
     TypedDict(String, Vec<Field>),
     NamedTuple(Py<PyAny>, String, Vec<Field>),
-    /// A model of pydantic, with the fields that tell it from others.
+    /// A pydantic model, with the fields that tell it apart from others.
     Model(Py<PyAny>, String, Vec<Field>),
-    /// A class whose instances are made of a text.
+    /// A class whose constructor takes a text.
     Text(Py<PyType>, String),
     /// A class of data frames or columns, its name, and its library.
     Frame(Py<PyType>, String, Libraries),
-    /// An array of numpy: element type, and shape with `None` for any length.
+    /// A numpy array: element type, and shape with `None` for any length.
     Array(Option<Py<PyAny>>, Option<Vec<Option<usize>>>),
     /// A type with bounds.
     Limited(Box<Self>, Vec<Limit>),
-    /// A type that contains itself.
+    /// A reference to a type that contains itself.
     Ref(Arc<Definition>),
     DateTime,
     Date,
@@ -60,13 +60,13 @@ pub(crate) enum Spec {
     Decimal,
 }
 
-/// What an enum knows beyond the values of its members.
+/// Values that an enum accepts beyond those of its members.
 #[derive(Debug)]
 pub(crate) enum Beyond {
     Nothing,
     /// Combinations of these bits.
     Bits(u64),
-    /// What its own hook knows.
+    /// Values that its `_missing_` hook accepts.
     More,
 }
 
@@ -79,23 +79,23 @@ pub(crate) struct Field {
     pub(crate) required: bool,
 }
 
-/// What a name stands for within a type that contains itself.
+/// The definition of a type that contains itself.
 #[derive(Debug)]
 pub(crate) struct Definition {
     name: String,
-    /// Empty only while it is compiled.
+    /// Empty only during compilation.
     spec: OnceLock<Spec>,
 }
 
 impl Definition {
-    /// What the name stands for.
+    /// Returns the spec of the type.
     pub(crate) fn spec(&self) -> &Spec {
         self.spec.get().unwrap_or(&Spec::Any)
     }
 }
 
 impl Spec {
-    /// The spec that a name stands for, or the one that has bounds; otherwise itself.
+    /// Returns the spec behind a reference or behind bounds; otherwise itself.
     pub(crate) fn target(&self) -> &Self {
         match self {
             Self::Ref(definition) => definition.spec(),
@@ -104,7 +104,7 @@ impl Spec {
         }
     }
 
-    /// The type as it is written in Python.
+    /// Returns the type in Python's notation.
     pub(crate) fn text(&self) -> String {
         match self {
             Self::Any => "any value".to_owned(),

@@ -1,4 +1,4 @@
-//! Tells the host where the threads are, whatever they do.
+//! Stack dumps for the host: reports where the threads are, whatever they do.
 
 use std::collections::HashMap;
 use std::io;
@@ -20,22 +20,21 @@ use crate::traceback::{self, Traced};
 /// Largest answer in bytes.
 const MAX_BYTES: usize = 64 << 10;
 
-/// Frames that each thread keeps, tried one after the other until all of it fits.
+/// Limits on the frames of each thread, tried one after the other until the answer fits.
 const FRAMES: [usize; 7] = [traceback::MAX_FRAMES, 50, 25, 12, 6, 3, 1];
 
-/// Time for the interpreter to tell the names of the threads.
+/// Time to wait for the names of the threads.
 const NAMES: Duration = Duration::from_millis(15);
 
-/// Questions that wait; a host that asks more often gets no answer.
+/// Most requests that wait; further ones get no answer.
 const MAX_WAITING: usize = 16;
 
-/// Answers the host's `STACKS`, on a thread of its own that exists as long as there is something to
-/// answer.
+/// Answers the host's `STACKS`, on a thread that exists only while there are requests.
 #[derive(Debug)]
 pub(crate) struct Stacks {
-    /// Reads the stacks where that can be trusted; the snapshot is for the rest.
+    /// Reads the stacks if the self-check has passed; otherwise the snapshot does.
     walker: Option<Arc<Walker>>,
-    /// Nothing where the interpreter has no faulthandler.
+    /// `None` if the interpreter has no faulthandler.
     snapshot: Option<Snapshot>,
     names: Arc<Names>,
     reports: Arc<Reports>,
@@ -49,7 +48,7 @@ struct Asked {
 }
 
 impl Stacks {
-    /// To be called on the thread that runs the tools.
+    /// Creates the responder. Called on the thread that runs the tools.
     pub(crate) fn new(py: Python<'_>, reports: Arc<Reports>, walker: Option<Arc<Walker>>) -> Self {
         Self {
             walker,
@@ -60,7 +59,8 @@ impl Stacks {
         }
     }
 
-    /// Answers later. Those who ask during one look get the result of the next.
+    /// Queues a request, which is answered later. Requests that arrive during one dump get the
+    /// result of the next.
     pub(crate) fn ask(self: &Arc<Self>, number: u64) {
         let mut asked = self.lock();
         if asked.numbers.len() < MAX_WAITING {
@@ -78,7 +78,7 @@ impl Stacks {
     fn answer(&self) {
         block_signals();
         while let Some(numbers) = self.waiting() {
-            // An answer without threads says that nothing could be seen.
+            // An answer without threads says that none could be read.
             let dump = self.look().unwrap_or_default();
             let head = dump.encode_to_vec();
             for number in numbers {
@@ -110,7 +110,7 @@ impl Stacks {
         };
         let mut written = snapshot.take()?;
         if !written.complete {
-            // It may have met a thread in the middle of a change, which is over by now.
+            // It may have read a thread in the middle of a change, which is over by now.
             let again = snapshot.take()?;
             if again.text.len() > written.text.len() || again.complete {
                 written = again;
@@ -127,8 +127,8 @@ impl Stacks {
     }
 }
 
-/// The threads by their names, with what their coroutines wait in on top, and the tasks of calls
-/// behind the first of them.
+/// Names the threads, puts the frames of their coroutines on top of their stacks, and inserts the
+/// tasks of calls after the first thread.
 fn with_tasks(
     mut threads: Vec<Traced>,
     names: &HashMap<u64, Named>,
@@ -164,8 +164,8 @@ fn frames(frames: Frames) -> impl Iterator<Item = Frame> {
     })
 }
 
-/// The first one is the thread that runs the tools: the main thread, whose id is that of the
-/// process.
+/// Names the threads. The first one is the thread that runs the tools: the main thread, whose id is
+/// that of the process.
 fn name(threads: Vec<Traced>, names: &HashMap<u64, Named>) -> Vec<Thread> {
     let mut named = Vec::with_capacity(threads.len());
     for (index, mut traced) in threads.into_iter().enumerate() {
@@ -181,7 +181,8 @@ fn name(threads: Vec<Traced>, names: &HashMap<u64, Named>) -> Vec<Thread> {
     named
 }
 
-/// As many frames of each thread as can be sent; all of the first one's as long as possible.
+/// Shortens the dump to what can be sent. The first thread keeps all its frames as long as
+/// possible.
 fn fit(threads: Vec<Thread>, whole: bool) -> StackDump {
     let mut dump = StackDump {
         threads,

@@ -18,11 +18,11 @@ use crate::reply::{check_size, encode_result};
 use crate::serve::SlotRuntime;
 use crate::tool::Tool;
 
-/// An item that takes longer than this to make is sent by itself: gathering saves nothing, and only
-/// delays.
+/// Longest time of an item that is gathered with others: gathering slower ones saves nothing and
+/// only delays them.
 const SLOW: Duration = Duration::from_micros(20);
 
-/// A chunk of this size is not gathered.
+/// Smallest chunk that is sent without gathering.
 const LARGE: usize = 16 << 10;
 
 enum Items<'py> {
@@ -30,7 +30,10 @@ enum Items<'py> {
     Async(Bound<'py, PyAny>),
 }
 
-/// Runs a streaming call up to its last chunk. The outer error is that of the connection.
+/// Runs a streaming call up to its last chunk.
+///
+/// # Errors
+/// The outer error is that of the connection, the inner one that of the call.
 pub(crate) fn run(
     py: Python<'_>,
     outbox: &Outbox,
@@ -75,12 +78,15 @@ fn start<'py>(
     iterate(&made, tool).map(Items::Sync)
 }
 
-/// The iterator over what a streaming tool returned.
+/// Returns the iterator over the result of a streaming tool.
+///
+/// # Errors
+/// The result cannot be iterated, or is a text, bytes or a dict.
 pub(crate) fn iterate<'py>(
     made: &Bound<'py, PyAny>,
     tool: &Tool,
 ) -> Result<Bound<'py, PyIterator>, Fault> {
-    // Texts and maps can be iterated too, but nobody means to stream their letters or keys.
+    // Texts and dicts can be iterated too, but streaming their letters or keys is a mistake.
     let whole = made.is_instance_of::<PyString>()
         || made.is_instance_of::<PyBytes>()
         || made.is_instance_of::<PyByteArray>()
@@ -140,7 +146,7 @@ fn pump(
         let now = clock::now();
         if first || scratch.len() >= LARGE || now.duration_since(before) > SLOW {
             outbox.send_body(py, header, &[], scratch, None)?;
-            // The write may have waited for a slow reader; that says nothing of the generator.
+            // The write may have waited for a slow reader, which is not the generator's time.
             before = clock::now();
         } else {
             outbox.gather(py, header, scratch)?;
@@ -166,7 +172,7 @@ fn next<'py>(
     }
 }
 
-/// Closes a generator that is not at its end, so that its `finally` runs now and not whenever it is
+/// Closes a generator that has not ended, so that its `finally` runs now and not when it is
 /// collected.
 fn close(py: Python<'_>, runtime: &SlotRuntime, items: &Items<'_>) {
     let closed = match items {

@@ -1,7 +1,7 @@
-//! The nearest of some names.
+//! Suggestions for misspelled names.
 
-/// The name that is nearest to `wanted`, if one is near enough to be meant: at most a third of the
-/// longer name and half of the shorter one differ, or nothing but their case does.
+/// Returns the name that is nearest to `wanted`, if it is near enough: at most a third of the
+/// longer name and half of the shorter one differ, or only their case does.
 pub(crate) fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let length = wanted.chars().count();
     let near = names.filter_map(|name| {

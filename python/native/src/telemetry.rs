@@ -1,8 +1,8 @@
 //! Records of Python code on their way to the host: events, spans, log records and measurements.
 //!
-//! Whoever makes a record only puts it into a bounded queue. The control thread sends what lies
-//! there, also while the GIL is held, and the thread that answers a call sends it before the
-//! answer. Nobody waits for a host that does not read: records are dropped, and counted.
+//! Code that makes a record only puts it into a bounded queue. The control thread sends the
+//! records, also while the GIL is held, and the thread that answers a call sends them before the
+//! answer. Nothing waits for a host that does not read: records are dropped, and counted.
 
 mod pump;
 mod queue;
@@ -23,34 +23,34 @@ pub(crate) use pump::Pump;
 use queue::Queue;
 use settings::Settings;
 
-/// Frames that a thread sends before it answers its call; the others may go later.
+/// Most frames that a thread sends before it answers its call; the others may go later.
 const BEFORE_ANSWER: usize = 4;
 
-/// Time in which records gather for one frame.
+/// Time for which records are gathered into one frame.
 const TICK: Duration = Duration::from_millis(2);
 
-/// Time for the last records when the worker ends.
+/// Time for sending the last records when the worker ends.
 const LAST: Duration = Duration::from_millis(500);
 
-/// The way of the records; not there where the host takes none.
+/// The sink of records; unset if the host takes none.
 static SINK: OnceLock<Sink> = OnceLock::new();
 
-/// What is put, and where it goes.
+/// The queue of records, and the connection to which they are sent.
 #[derive(Debug)]
 struct Sink {
     queue: Mutex<Queue>,
-    /// There may be records in the queue.
+    /// The queue may hold records.
     filled: AtomicBool,
-    /// The control thread looks at the queue by itself.
+    /// The control thread checks the queue regularly.
     armed: AtomicBool,
     opened: Instant,
-    /// When a frame was sent last, in microseconds since it was opened.
+    /// Time at which the last frame was sent, in microseconds since `opened`.
     sent: AtomicU64,
     settings: Settings,
     reports: Arc<Reports>,
 }
 
-/// Opens the way, if the host has given its first settings.
+/// Opens the sink, if the host has given its first settings.
 pub(crate) fn open(first: Option<pb::TelemetrySettings>, reports: &Arc<Reports>) {
     if let Some(first) = first {
         SINK.get_or_init(|| Sink {
@@ -65,15 +65,14 @@ pub(crate) fn open(first: Option<pb::TelemetrySettings>, reports: &Arc<Reports>)
     }
 }
 
-/// The host has changed the settings; `head` is that of its frame.
+/// Applies settings that the host has changed; `head` is the head of their frame.
 pub(crate) fn control(head: &[u8]) {
     if let Some(sink) = SINK.get() {
         sink.settings.set(head);
     }
 }
 
-/// Lets Python code follow the settings before a call, if the host has changed them: levels of
-/// loggers are set then.
+/// Applies changed settings to Python code before a call: sets the levels of loggers.
 #[inline]
 pub(crate) fn follow(py: Python<'_>) {
     if let Some(sink) = SINK.get()
@@ -86,7 +85,7 @@ pub(crate) fn follow(py: Python<'_>) {
     }
 }
 
-/// Sends what is there, before the answer of a call. It waits for nothing.
+/// Sends queued records before the answer of a call, without waiting.
 #[inline]
 pub(crate) fn flush() {
     if let Some(sink) = SINK.get()
@@ -101,7 +100,7 @@ pub(crate) fn flush() {
     }
 }
 
-/// Sends what is there before the process ends, for a bounded time.
+/// Sends queued records before the process ends, for a bounded time.
 pub(crate) fn finish(py: Python<'_>) {
     let Some(sink) = SINK.get() else { return };
     if fork::in_child() {
@@ -146,10 +145,11 @@ impl Sink {
         }
         let mut queue = self.lock();
         let fits = queue.put(kind, record);
-        // What was dropped is told too.
+        // The number of dropped records is sent, too.
         self.filled.store(true, Ordering::Relaxed);
         drop(queue);
-        // The first one after a pause goes at once: the process may end with the next instruction.
+        // The first record after a pause is sent at once: the process may end with the next
+        // instruction.
         let since = self.age().saturating_sub(self.sent.load(Ordering::Relaxed));
         if u128::from(since) >= TICK.as_micros() && self.offer() == Offered::Sent {
             return fits;
@@ -165,13 +165,13 @@ impl Sink {
     }
 }
 
-/// The moment after a time, for the control thread.
+/// Returns the time `time` from now.
 fn after(time: Duration) -> Instant {
     clock::now() + time
 }
 
 /// Queue a record for the host: 1 event, 2 span, 3 log record, 4 measurement, as a MessagePack map.
-/// False if it was dropped.
+/// Return False if it was dropped.
 #[pyfunction]
 pub(crate) fn telemetry_put(kind: u32, record: &Bound<'_, PyBytes>) -> PyResult<bool> {
     if !(1..=4).contains(&kind) {
@@ -179,7 +179,7 @@ pub(crate) fn telemetry_put(kind: u32, record: &Bound<'_, PyBytes>) -> PyResult<
             "{kind} is no kind of record: 1 event, 2 span, 3 log record, 4 measurement"
         )));
     }
-    // A copy of the worker never speaks for it, and may have got the locks as they were.
+    // A forked copy of the worker never speaks for it, and its locks may be in any state.
     if fork::in_child() {
         return Ok(false);
     }
@@ -188,15 +188,15 @@ pub(crate) fn telemetry_put(kind: u32, record: &Bound<'_, PyBytes>) -> PyResult<
         .is_some_and(|sink| sink.put(kind, record.as_bytes())))
 }
 
-/// Send the records that wait, as far as the connection has room; for those that may be the last
-/// ones. It never waits.
+/// Send queued records as far as the connection has room, without waiting; for records that may be
+/// the last ones.
 #[pyfunction]
 pub(crate) fn telemetry_flush() {
     flush();
 }
 
-/// The worker's span of the running call in 25 bytes, the number of the call and its correlation
-/// id; `(None, 0, None)` outside of calls.
+/// Return the worker's span of the running call in 25 bytes, the number of the call, and its
+/// correlation id; `(None, 0, None)` outside of calls.
 #[pyfunction]
 pub(crate) fn telemetry_trace(
     py: Python<'_>,
@@ -211,8 +211,8 @@ pub(crate) fn telemetry_trace(
     Ok((context, running.call, correlation.map(str::to_owned)))
 }
 
-/// What goes with the trace of the running call, as the header `tracestate`. `None` outside of
-/// calls, and if nothing does.
+/// Return the `tracestate` header of the running call's trace; None outside of calls, and if there
+/// is none.
 #[pyfunction]
 pub(crate) fn telemetry_trace_state(py: Python<'_>) -> PyResult<Option<String>> {
     let running = current::running(py)?;
@@ -222,7 +222,7 @@ pub(crate) fn telemetry_trace_state(py: Python<'_>) -> PyResult<Option<String>> 
     Ok(traced.and_then(|traced| traced.state()).map(str::to_owned))
 }
 
-/// The settings of the host: their version, and a MessagePack map.
+/// Return the settings of the host: their version, and a MessagePack map.
 #[pyfunction]
 pub(crate) fn telemetry_settings(py: Python<'_>) -> (u64, Bound<'_, PyBytes>) {
     let sink = SINK.get().filter(|_| !fork::in_child());
@@ -230,7 +230,8 @@ pub(crate) fn telemetry_settings(py: Python<'_>) -> (u64, Bound<'_, PyBytes>) {
     (version, PyBytes::new(py, &map))
 }
 
-/// The version of the settings, which grows with each change; 0 if the host takes no records.
+/// Return the version of the settings, which grows with each change; 0 if the host takes no
+/// records.
 #[pyfunction]
 pub(crate) fn telemetry_version() -> u64 {
     let sink = SINK.get().filter(|_| !fork::in_child());

@@ -1,12 +1,11 @@
-//! Signals that ask a worker to end: obeyed from its host, ignored from others while the host
+//! Termination signals: obeyed if the host sends them, ignored if other processes do while the host
 //! lives.
 //!
 //! A service manager, a container's init or a terminal sends SIGTERM, SIGINT or SIGHUP to every
-//! process of a service. The host answers such a signal for all of them: it lets running calls end
+//! process of a service. The host handles such a signal for all of them: it waits for running calls
 //! and stops its workers in order. A worker that ended at once would lose its calls.
 //!
-//! What a handler of user code does is its own affair; it replaces the one here as long as it is
-//! installed.
+//! A handler that user code installs replaces the one here as long as it is installed.
 #![expect(unsafe_code, reason = "sigaction, getppid and raise")]
 
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
@@ -17,21 +16,21 @@ use snakepit_grpc::worker_env;
 
 use crate::fork;
 
-/// The value that the host's own signal has; `TERMINATE_VALUE` of the registry.
+/// The value that the host's own signal carries; `TERMINATE_VALUE` of the registry.
 const HOST_VALUE: usize = 0x736e_616b;
 
 const SIGNALS: [libc::c_int; 3] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP];
 
-/// The process that this one was started by, the host or its shim; 0 without one.
+/// Process id of the parent, which is the host or its shim; 0 without one.
 static PARENT: AtomicI32 = AtomicI32::new(0);
 
-/// An adapter cleans up: the host's signal has nothing to add.
+/// An adapter cleans up; the host's signal is deferred.
 static CLEANING: AtomicBool = AtomicBool::new(false);
 
-/// The host's signal came meanwhile.
+/// The host's signal arrived during the clean-up.
 static DEFERRED: AtomicBool = AtomicBool::new(false);
 
-/// What a signal would do without this module.
+/// The action that a signal had before this module replaced it.
 #[derive(Debug)]
 struct Before {
     handler: AtomicUsize,
@@ -45,8 +44,8 @@ static BEFORE: [Before; SIGNALS.len()] = [const {
     }
 }; SIGNALS.len()];
 
-/// Guards against the signals of others from now on. Called once, before user code runs. Does
-/// nothing where no host is named.
+/// Installs the handlers. Called once, before user code runs. Does nothing if the environment names
+/// no host.
 pub(crate) fn guard(py: Python<'_>) -> PyResult<()> {
     let parent = std::env::var(worker_env::HOST_PID).ok();
     let Some(parent) = parent.and_then(|pid| pid.parse::<libc::pid_t>().ok()) else {
@@ -58,10 +57,9 @@ pub(crate) fn guard(py: Python<'_>) -> PyResult<()> {
     watch_python(py)
 }
 
-/// Unblocks the signals, which the host holds back while a worker starts: those that came meanwhile
-/// are answered now.
+/// Unblocks the signals, which the host blocks while a worker starts. Pending ones are handled now.
 fn let_through() {
-    // SAFETY: all zeros is a valid place for a set, which is filled before it is read.
+    // SAFETY: all zeros is valid memory for a set, which is filled before it is read.
     unsafe {
         let mut set: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&raw mut set);
@@ -72,11 +70,11 @@ fn let_through() {
     }
 }
 
-/// Installs the handler, unless user code has one of its own.
+/// Installs the handler and remembers the action that it replaces.
 fn take_over(signal: libc::c_int) {
     let Some(before) = before(signal) else { return };
-    // SAFETY: all zeros is a valid `sigaction`; the pointers are to places of this function. The
-    // handler is safe anywhere.
+    // SAFETY: all zeros is a valid `sigaction`; the pointers refer to variables of this function.
+    // The handler is async-signal-safe.
     unsafe {
         let mut old: libc::sigaction = std::mem::zeroed();
         if libc::sigaction(signal, std::ptr::null(), &raw mut old) != 0
@@ -101,7 +99,7 @@ fn handler() -> libc::sighandler_t {
     handler as libc::sighandler_t
 }
 
-/// Calls of the system that a signal interrupts go on.
+/// Returns the action with the handler. System calls that it interrupts are restarted.
 fn own() -> libc::sigaction {
     // SAFETY: all zeros is a valid `sigaction` with an empty mask.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
@@ -110,20 +108,22 @@ fn own() -> libc::sigaction {
     action
 }
 
-/// Whose signal it is.
+/// The sender of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sender {
     Host,
-    /// The process itself.
+    /// This process.
     Own,
     Other,
 }
 
+/// Returns the sender of a signal.
+///
 /// # Safety
-/// The pointer is the one that a handler got.
+/// The pointer is the one that the kernel passed to a signal handler.
 unsafe fn sender(info: *const libc::siginfo_t) -> Sender {
-    // SAFETY: the caller has it from the kernel; signals that are sent have these fields, and
-    // signals of the kernel are excluded.
+    // SAFETY: the caller has the pointer from the kernel; signals that are sent have these fields,
+    // and signals of the kernel are excluded.
     unsafe {
         let code = (*info).si_code;
         if code == libc::SI_QUEUE && (*info).si_value().sival_ptr.addr() == HOST_VALUE {
@@ -136,9 +136,9 @@ unsafe fn sender(info: *const libc::siginfo_t) -> Sender {
     Sender::Other
 }
 
-/// The host's process lives, or the shim that ends with it.
+/// Returns whether the host's process lives, or the shim that ends with it.
 fn host_lives() -> bool {
-    // SAFETY: it takes nothing and cannot fail.
+    // SAFETY: it takes no arguments and cannot fail.
     !fork::in_child() && unsafe { libc::getppid() } == PARENT.load(Ordering::Relaxed)
 }
 
@@ -154,7 +154,7 @@ extern "C" fn came(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mu
     }
 }
 
-/// Does what the signal would do without this module.
+/// Performs the action that the signal had before.
 fn obey(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     type Short = extern "C" fn(libc::c_int);
     type Long = extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void);
@@ -162,7 +162,7 @@ fn obey(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_v
     let handler = before.handler.load(Ordering::Relaxed);
     match handler {
         libc::SIG_IGN => {}
-        // SAFETY: the calls are safe in a handler. The signal is blocked here, and ends the process
+        // SAFETY: the calls are async-signal-safe. The signal is blocked here, and ends the process
         // when the handler returns.
         libc::SIG_DFL => unsafe {
             libc::signal(signal, libc::SIG_DFL);
@@ -181,7 +181,7 @@ fn obey(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_v
     }
 }
 
-/// Takes the signals over again whenever Python code gives them back, as `asyncio.run` does with
+/// Reinstalls the handler whenever Python code restores the default, as `asyncio.run` does with
 /// SIGINT at its end.
 fn watch_python(py: Python<'_>) -> PyResult<()> {
     let module = py.import("_signal")?;
@@ -211,8 +211,8 @@ fn watch_python(py: Python<'_>) -> PyResult<()> {
     )
 }
 
-/// Lets an adapter clean up: until it has, the host's signal waits, also where user code has a
-/// handler for it.
+/// A guard for the clean-up of an adapter: while it exists, the host's signal is deferred, also if
+/// user code has a handler for it.
 #[derive(Debug)]
 pub(crate) struct Cleaning {
     users: libc::sigaction,
@@ -221,7 +221,7 @@ pub(crate) struct Cleaning {
 impl Cleaning {
     pub(crate) fn begin() -> Self {
         CLEANING.store(true, Ordering::Relaxed);
-        // SAFETY: all zeros is a valid `sigaction`, and the pointers are to places of this
+        // SAFETY: all zeros is a valid `sigaction`, and the pointers refer to variables of this
         // function.
         unsafe {
             let mut users: libc::sigaction = std::mem::zeroed();
@@ -243,7 +243,7 @@ impl Drop for Cleaning {
             // The worker ends by itself now.
             return;
         }
-        // SAFETY: the action is the one that the system gave, and the call takes numbers.
+        // SAFETY: the action is the one that the system returned, and the call takes numbers.
         unsafe {
             libc::sigaction(libc::SIGTERM, &raw const self.users, std::ptr::null_mut());
             if DEFERRED.swap(false, Ordering::Relaxed) {

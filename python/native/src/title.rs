@@ -1,4 +1,4 @@
-//! What others see of the process in `/proc`: its command line, and its environment without the
+//! The process as others see it in `/proc`: its command line, and its environment without the
 //! token.
 #![expect(
     unsafe_code,
@@ -11,8 +11,8 @@ use std::fs;
 use pyo3::prelude::*;
 use snakepit_grpc::worker_env;
 
-/// Takes the title out of the arguments, where the host has put it behind the program's own, and
-/// shows it in the place of all of them.
+/// Removes the title from the arguments, where the host has put it after the program, and shows it
+/// as the command line.
 pub(crate) fn show(py: Python<'_>) -> PyResult<()> {
     let argv = py.import("sys")?.getattr("argv")?;
     if argv.len()? < 2 || std::env::var_os(worker_env::HOST_PID).is_none() {
@@ -20,15 +20,16 @@ pub(crate) fn show(py: Python<'_>) -> PyResult<()> {
     }
     let title: String = argv.get_item(1)?.extract()?;
     argv.del_item(1)?;
-    // Without it the arguments are shown as they are.
+    // Without their place in memory, the arguments stay visible as they are.
     let _ = place().map(|(start, len)| write(start, len, title.as_bytes()));
     Ok(())
 }
 
-/// Where the arguments are in memory, as the kernel knows it; only if that is the truth.
+/// Returns address and length of the arguments in memory as the kernel reports them; `None` if the
+/// report is wrong.
 fn place() -> Option<(usize, usize)> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
-    // The name may hold anything, also parentheses; the state behind it is the third field.
+    // The name may contain anything, also parentheses; the state after it is the third field.
     let mut fields = stat.rsplit_once(") ")?.1.split_ascii_whitespace();
     let start: usize = fields.nth(48 - 3)?.parse().ok()?;
     let end: usize = fields.next()?.parse().ok()?;
@@ -43,10 +44,10 @@ fn place() -> Option<(usize, usize)> {
 }
 
 fn write(start: usize, len: usize, title: &[u8]) {
-    // The last byte stays zero: otherwise the kernel would read on into the environment.
+    // The last byte stays zero: otherwise the kernel would continue into the environment.
     let shown = title.len().min(len.saturating_sub(1));
     let at = std::ptr::with_exposed_provenance_mut::<u8>(start);
-    // SAFETY: `len` bytes from there are the arguments of this process, which nobody reads any
+    // SAFETY: `len` bytes from there are the arguments of this process, which are not read any
     // more: the interpreter has its own copies.
     unsafe {
         at.write_bytes(0, len);
@@ -54,13 +55,13 @@ fn write(start: usize, len: usize, title: &[u8]) {
     }
 }
 
-/// Overwrites the value of a variable where the process was given it, and where everybody of the
-/// same user can read it in `/proc`. The variable stays, with another value.
+/// Overwrites the initial value of an environment variable, which processes of the same user can
+/// read in `/proc`. The variable stays, with another value.
 pub(crate) fn blot_out(name: &str) {
     let Ok(name) = CString::new(name) else { return };
-    // SAFETY: the name ends with NUL. What `getenv` returns is a string of the environment, which
-    // may be written to as long as its length stays; there is no other thread yet that could change
-    // the environment.
+    // SAFETY: the name ends with NUL. `getenv` returns a string of the environment, which may be
+    // written to as long as its length stays. There is no other thread yet that could change the
+    // environment.
     unsafe {
         let value = libc::getenv(name.as_ptr());
         if !value.is_null() {

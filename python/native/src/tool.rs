@@ -1,4 +1,4 @@
-//! A tool, read once from the catalog.
+//! Tools of a worker, read once from the catalog.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use crate::spec::Spec;
 use crate::suggest::nearest;
 use crate::turn::Turn;
 
-/// Flags of code whose call runs nothing: coroutines, generators, and asynchronous ones.
+/// Flags of code whose call runs nothing: coroutines, generators, and asynchronous generators.
 const LAZY: u32 = 0x80 | 0x20 | 0x200;
 
-/// One callable tool.
+/// A callable tool.
 #[derive(Debug)]
 pub(crate) struct Tool {
     pub(crate) name: String,
@@ -26,32 +26,33 @@ pub(crate) struct Tool {
     pub(crate) object: Py<PyAny>,
     pub(crate) function: Py<PyAny>,
     pub(crate) streaming: bool,
-    /// Takes any name as `tool_name`, and the arguments of the call as one map `arguments`.
+    /// The tool accepts any name as `tool_name`, and the arguments of the call as one map
+    /// `arguments`.
     pub(crate) catch_all: bool,
     pub(crate) is_async: bool,
-    /// It may return a coroutine that is to be waited for.
+    /// The function may return a coroutine, which is awaited.
     pub(crate) awaits: bool,
-    /// A call of its function runs none of its code: it makes a coroutine or a generator.
+    /// A call of the function runs none of its code: it creates a coroutine or a generator.
     pub(crate) is_lazy: bool,
-    /// It is there for the host, and no tool for users.
+    /// The tool is called by the host only, not by users.
     pub(crate) health_check: bool,
-    /// Name of the parameter that takes the context.
+    /// Name of the parameter that receives the context.
     pub(crate) context: Option<Py<PyString>>,
-    /// Place of the context among `params`; `None` when it goes by name.
+    /// Index of the context among the positional `params`; `None` if it is passed by name.
     pub(crate) context_index: Option<usize>,
     /// Adapter instance whose `session_context` is set for each call.
     pub(crate) owner: Option<Py<PyAny>>,
-    /// What only one call at a time may have, of the tools that share it.
+    /// The lock of tools that must run one call at a time; several tools may share it.
     pub(crate) turn: Option<Arc<Turn>>,
     pub(crate) params: Vec<Param>,
-    /// A parameter's annotation names frames.
+    /// A parameter's annotation names data frames.
     pub(crate) takes_frames: bool,
     pub(crate) file: String,
     pub(crate) line: u32,
     pub(crate) signature: String,
 }
 
-/// How a parameter may be passed; the numbers of the catalog.
+/// Kind of a parameter; the numbers are those of the catalog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ParamKind {
     PositionalOnly,
@@ -61,7 +62,7 @@ pub(crate) enum ParamKind {
     VarKeyword,
 }
 
-/// One parameter.
+/// A parameter of a tool.
 #[derive(Debug)]
 pub(crate) struct Param {
     pub(crate) name: Py<PyString>,
@@ -69,7 +70,7 @@ pub(crate) struct Param {
     pub(crate) kind: ParamKind,
     pub(crate) required: bool,
     pub(crate) spec: Spec,
-    /// The libraries whose frames its annotation names.
+    /// The libraries whose data frames the annotation names.
     pub(crate) frames: Libraries,
 }
 
@@ -115,19 +116,19 @@ impl Tools {
         Ok(tools)
     }
 
-    /// What the host is told of them.
+    /// Returns the descriptions of the tools for the host.
     pub(crate) fn specs(&self) -> Vec<pb::ToolSpec> {
         self.specs.clone()
     }
 
-    /// The tool for names that no tool has, if the adapter dispatches names itself.
+    /// Returns the tool for unknown names, if the adapter dispatches names itself.
     pub(crate) fn catch_all(&self, kind: Kind) -> Option<&Tool> {
         self.list.iter().find(|tool| {
             tool.catch_all && kind != Kind::Many && tool.streaming == (kind == Kind::Stream)
         })
     }
 
-    /// The tool with this name.
+    /// Returns the tool with this name.
     pub(crate) fn find(&self, name: &str) -> Result<&Tool, Fault> {
         if let Some(index) = self.by_name.get(name) {
             return Ok(&self.list[*index]);
@@ -156,12 +157,12 @@ impl Tools {
 }
 
 impl Tool {
-    /// Whether it can ask about its call, and ask the host through it.
+    /// Returns whether the tool has access to its context, and through it to the host.
     pub(crate) const fn knows_context(&self) -> bool {
         self.context.is_some() || self.owner.is_some()
     }
 
-    /// Whether it may be called so: for one result, or for a stream.
+    /// Checks that the tool may be called in this way: for one result, or for a stream.
     pub(crate) fn right_kind(&self, kind: Kind) -> Result<(), Fault> {
         match (self.streaming, kind == Kind::Stream) {
             (true, false) => Err(fault(
@@ -244,14 +245,14 @@ impl Tool {
     }
 }
 
-/// The arguments of a catch-all tool for a call of the tool `name`.
+/// Encodes the arguments of a catch-all tool for a call of the tool `name`.
 pub(crate) fn by_name(name: &str, body: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(body.len() + name.len() + 32);
     write(&mut out, Token::Map(2));
     write(&mut out, Token::Str("tool_name"));
     write(&mut out, Token::Str(name));
     write(&mut out, Token::Str("arguments"));
-    // No arguments are an empty map here.
+    // A call without arguments passes an empty map.
     match body {
         [] | [0x90 | 0xc0] => write(&mut out, Token::Map(0)),
         body => out.extend_from_slice(body),

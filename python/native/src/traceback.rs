@@ -1,30 +1,30 @@
-//! Reads what faulthandler writes. It comes out of a copy of a process in any state, so nothing in
-//! it is taken for granted.
+//! Parser of faulthandler's output. The output comes from a copy of a process in any state, so
+//! nothing in it is trusted.
 
 use snakepit_grpc::pb::stack_dump::{Frame, Thread};
 
-/// Most threads and, of each, most frames.
+/// Most threads (`MAX_THREADS`), and most frames of each (`MAX_FRAMES`).
 pub(crate) const MAX_THREADS: usize = 100;
 pub(crate) const MAX_FRAMES: usize = 100;
 
-/// One thread, by the number that Python knows it by.
+/// A thread by its identifier in Python.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Traced {
     pub(crate) ident: u64,
     pub(crate) thread: Thread,
 }
 
-/// The threads, each once, in the order in which they come first; those that run no Python code are
-/// left out. And whether that is all.
+/// Returns the threads that run Python code, each once, in the order of their first occurrence, and
+/// whether the dump is complete.
 pub(crate) fn read(text: &[u8]) -> (Vec<Traced>, bool) {
     let text = String::from_utf8_lossy(text);
     let mut whole = text.is_empty() || text.ends_with('\n');
     let mut found: Vec<Traced> = Vec::new();
-    // Frames of a thread that is there already, or one too many, belong to nobody.
+    // False while the frames belong to a thread that is listed already, or to one too many.
     let mut open = false;
     let mut lines: Vec<&str> = text.lines().collect();
     if !whole {
-        // A line that was cut may say anything.
+        // A line that was cut off cannot be trusted.
         lines.pop();
     }
     for line in lines {
@@ -56,22 +56,22 @@ pub(crate) fn read(text: &[u8]) -> (Vec<Traced>, bool) {
     (found, whole)
 }
 
-/// Removes the outermost frames of the main thread, which show how the worker was started: its
-/// first module and the import of that. A thread that does nothing else keeps one of them.
+/// Removes the outermost frames of the main thread, which show the start of the worker: its first
+/// module and the import of that. A thread with no other frames keeps one of them.
 pub(crate) fn cut_start(frames: &mut Vec<Frame>) {
     let kept = before_start(frames.iter().map(|frame| &*frame.file));
     frames.truncate(kept.unwrap_or(frames.len()));
 }
 
-/// Returns how many frames stand before the start of the worker, by their files from the innermost
-/// on, and at least one. `None` if the start is not among them.
+/// Returns the number of frames before the start of the worker, at least one. `files` are the files
+/// of the frames, the innermost first. `None` if the start is not among them.
 pub(crate) fn before_start<'a>(mut files: impl Iterator<Item = &'a str>) -> Option<usize> {
     let at = files.position(|file| file.ends_with("snakepit_bridge/_boot.py"))?;
     Some(at.max(1))
 }
 
-/// `Thread 0x00007f04c8aacb80 (most recent call first):`, also `Current thread`, and with `[name]`
-/// since CPython 3.14.
+/// Parses `Thread 0x00007f04c8aacb80 (most recent call first):`, also with `Current thread`, and
+/// with `[name]` since CPython 3.14.
 fn header(line: &str) -> Option<Traced> {
     let rest = line
         .strip_prefix("Thread 0x")
@@ -90,7 +90,7 @@ fn header(line: &str) -> Option<Traced> {
     })
 }
 
-/// `  File "tools.py", line 14 in holds`, with `???` for what could not be read.
+/// Parses `  File "tools.py", line 14 in holds`, with `???` for what could not be read.
 fn frame(line: &str) -> Option<Frame> {
     let (file, rest) = line.strip_prefix("  File ")?.rsplit_once(", line ")?;
     let (number, function) = rest.split_once(" in ")?;
@@ -101,8 +101,8 @@ fn frame(line: &str) -> Option<Frame> {
     })
 }
 
-/// faulthandler writes ASCII: `\xe9`, `\u20ac`, `\U0001f40d`. A backslash itself is not escaped, so
-/// that this is a guess.
+/// Decodes the escapes of faulthandler, which writes ASCII: `\xe9`, `\u20ac`, `\U0001f40d`. A
+/// backslash itself is not escaped, so the result is a guess.
 fn unescape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -118,7 +118,7 @@ fn unescape(text: &str) -> String {
         let code = rest.get(2..2 + digits).filter(|_| digits > 0);
         match code.and_then(|code| u32::from_str_radix(code, 16).ok()) {
             Some(code) => {
-                // Half a pair stands for a byte of a path that is not UTF-8.
+                // A lone surrogate stands for a byte of a path that is not UTF-8.
                 out.push(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER));
                 rest = &rest[2 + digits..];
             }

@@ -1,5 +1,5 @@
-//! One call at a time, in the order of their coming, for code that does not say that it may run on
-//! several threads at once.
+//! Mutual exclusion of calls, in the order of their arrival, for code that is not declared
+//! thread-safe.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 
 use crate::cancels::Cancels;
 
-/// The right to run, which one call has at a time.
+/// A fair lock that one call holds at a time.
 #[derive(Debug, Default)]
 pub(crate) struct Turn {
     state: Mutex<State>,
@@ -19,11 +19,11 @@ pub(crate) struct Turn {
 #[derive(Debug, Default)]
 struct State {
     taken: bool,
-    /// Who waits, oldest first.
+    /// Waiting threads, the oldest first.
     waiting: VecDeque<Seat>,
-    /// The seat that the turn was handed to, until its thread sees that.
+    /// The seat to which the lock was handed, until its thread notices.
     given: Option<u64>,
-    /// Seats so far.
+    /// Number of seats so far.
     seats: u64,
 }
 
@@ -33,13 +33,13 @@ struct Seat {
     thread: Thread,
 }
 
-/// The right of one call, until it is dropped.
+/// A guard: its call holds the lock until it is dropped.
 #[derive(Debug)]
 #[must_use = "the turn is over when this is dropped"]
 pub(crate) struct Held<'a>(&'a Turn);
 
 impl Turn {
-    /// Waits for the turn of the slot's call; `None` if its caller gave up before.
+    /// Acquires the lock for the slot's call; `None` if the call is cancelled or taken back first.
     pub(crate) fn take(
         &self,
         py: Python<'_>,
@@ -51,7 +51,7 @@ impl Turn {
         }
         let came = py.detach(|| cancels.waiting(|| self.wait(cancelled)));
         let held = came.then(|| Held(self));
-        // The host may have taken the call back when its turn had just come.
+        // The host may have taken the call back when the lock had just been handed over.
         held.filter(|_| !cancels.is_taken_back())
     }
 
@@ -59,7 +59,8 @@ impl Turn {
         !std::mem::replace(&mut self.lock().taken, true)
     }
 
-    /// Sleeps until the turn comes, or the flag is set and the thread unparked.
+    /// Parks until the lock is handed over, or the flag is set and the thread unparked. Returns
+    /// whether the lock is held.
     fn wait(&self, cancelled: &AtomicBool) -> bool {
         let number = {
             let mut state = self.lock();
@@ -115,7 +116,7 @@ mod tests {
 
     use super::*;
 
-    /// A thread that waits for the turn, and has its place in the row when this returns.
+    /// Starts a thread that waits for the lock; returns once it is in the queue.
     fn waits(
         turn: &Arc<Turn>,
         flag: &Arc<AtomicBool>,

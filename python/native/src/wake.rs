@@ -1,4 +1,4 @@
-//! Waiting for a connection, with a bell that ends the wait.
+//! Bells, and waiting for a connection with a bell that ends the wait.
 #![expect(unsafe_code, reason = "eventfd and poll")]
 
 use std::io;
@@ -7,20 +7,20 @@ use std::time::Duration;
 
 use crate::socket::milliseconds;
 
-/// A bell: it stays rung until it is heard.
+/// A bell: stays rung until it is cleared.
 #[derive(Debug)]
 pub(crate) struct Wake(OwnedFd);
 
-/// Why a wait ended.
+/// The reason why a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ready {
-    /// The connection can be read, or has ended.
+    /// The connection is readable, or has ended.
     Socket,
-    /// The bell rang; it is silent again.
+    /// The bell rang and was cleared.
     Woken,
-    /// Time is up.
+    /// The time is up.
     Late,
-    /// A signal came.
+    /// A signal arrived.
     Interrupted,
 }
 
@@ -31,35 +31,36 @@ impl Wake {
         if fd < 0 {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: the descriptor is new and nobody else's.
+        // SAFETY: the descriptor is new and not owned elsewhere.
         Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
 
-    /// For an event loop to watch.
+    /// Returns the descriptor for an event loop to watch.
     pub(crate) fn fd(&self) -> RawFd {
         self.0.as_raw_fd()
     }
 
-    /// To wait for it.
+    /// Returns the descriptor to wait for.
     pub(crate) const fn descriptor(&self) -> &OwnedFd {
         &self.0
     }
 
-    /// Rings. It never blocks.
+    /// Rings the bell without blocking.
     pub(crate) fn ring(&self) {
         let one = 1_u64;
-        // SAFETY: the pointer is to 8 bytes. A bell that cannot be rung any louder is rung.
+        // SAFETY: the pointer refers to 8 bytes. If the counter is full, the bell is rung already.
         unsafe { libc::write(self.fd(), (&raw const one).cast(), 8) };
     }
 
-    /// Silences the bell.
+    /// Clears the bell.
     pub(crate) fn hear(&self) {
         let mut count = 0_u64;
-        // SAFETY: the pointer is to 8 bytes that may be written. A silent bell is left alone.
+        // SAFETY: the pointer refers to 8 bytes that may be written. Reading a bell that is not
+        // rung changes nothing.
         unsafe { libc::read(self.fd(), (&raw mut count).cast(), 8) };
     }
 
-    /// Waits until the connection can be read, the bell rings or time is up.
+    /// Waits until the connection is readable, the bell rings or the time is up.
     pub(crate) fn wait(&self, socket: &OwnedFd, patience: Option<Duration>) -> io::Result<Ready> {
         let watch = |fd| libc::pollfd {
             fd,

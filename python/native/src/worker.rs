@@ -1,4 +1,4 @@
-//! The life of a worker: dial home, load the adapter, serve, clean up.
+//! The life of a worker: connect to the host, load the adapter, serve, clean up.
 
 use std::io::Write as _;
 use std::os::fd::{AsRawFd as _, OwnedFd};
@@ -34,7 +34,7 @@ use crate::tool::Tools;
 use crate::wake::Wake;
 use crate::{fork, host, memory, telemetry, termination, title};
 
-/// Serves until the host says stop; returns the exit status.
+/// Serves until the host requests a shutdown; returns the exit status.
 pub(crate) fn run(py: Python<'_>, load: &Bound<'_, PyAny>) -> PyResult<i32> {
     let probe = Arc::new(Probe::default());
     let status = live(py, load, &probe);
@@ -147,8 +147,8 @@ fn live(py: Python<'_>, load: &Bound<'_, PyAny>, probe: &Arc<Probe>) -> PyResult
         if !dependent {
             return outlive(py);
         }
-        // An orderly exit would outrun the kernel's signal to the group and leave what tools have
-        // started behind.
+        // An orderly exit would be faster than the kernel's signal to the group, and leave
+        // processes that tools have started behind.
         control::die();
     }
     let cleaning = Cleaning::begin();
@@ -163,7 +163,7 @@ fn live(py: Python<'_>, load: &Bound<'_, PyAny>, probe: &Arc<Probe>) -> PyResult
     }
 }
 
-/// Lets the adapters clean up, and tells the host which one is at it.
+/// Runs the clean-up of the adapters, and reports to the host which one is running.
 fn close(py: Python<'_>, catalog: &Bound<'_, PyAny>, reports: Arc<Reports>) -> PyResult<()> {
     let report = move |args: &Bound<'_, PyTuple>, _: Option<&Bound<'_, PyDict>>| {
         reports.cleaning(&args.get_item(0)?.extract::<String>()?);
@@ -173,8 +173,8 @@ fn close(py: Python<'_>, catalog: &Bound<'_, PyAny>, reports: Arc<Reports>) -> P
     catalog.call_method1("close", (report,)).map(drop)
 }
 
-/// Ends the process while threads of slots may still run, which the interpreter's own end would not
-/// survive.
+/// Ends the process while threads of slots may still run, which the regular end of the interpreter
+/// would not survive.
 #[expect(unsafe_code, reason = "there is no safe `_exit`")]
 fn abandon(py: Python<'_>, error: &PyErr) -> ! {
     let code = match error.value(py).getattr("code") {
@@ -184,26 +184,26 @@ fn abandon(py: Python<'_>, error: &PyErr) -> ! {
             1
         }
     };
-    // What is left to write is lost with a stream that fails.
+    // If the stream fails, its buffered output is lost.
     let _ = py
         .import("sys")
         .and_then(|sys| sys.getattr("stdout")?.call_method0("flush"));
-    // SAFETY: it takes a number. The host sees the end of the connections as it sees any other.
+    // SAFETY: it takes a number. For the host this is an end of the connections like any other.
     unsafe { libc::_exit(code) }
 }
 
-/// Who serves the calls.
+/// The threads that serve the calls.
 #[derive(Debug)]
 enum Way {
     /// The main thread, which is the only slot.
     Main,
-    /// A thread for each slot; the bell calls the main thread.
+    /// A thread for each slot; the bell wakes the main thread.
     Crew(Arc<Wake>),
     /// An event loop on the main thread.
     Loop(Parts),
 }
 
-/// Opens a connection for each slot.
+/// Connects each slot.
 fn open_each(
     settings: &Settings,
     reports: &Arc<Reports>,
@@ -259,18 +259,18 @@ fn open(settings: &Settings, index: u16, reports: &Arc<Reports>) -> PyResult<(Sl
     Ok((slot, reader))
 }
 
-/// Without a host there is no call to serve, but threads and children of the adapter go on. A
-/// signal ends it.
+/// Waits for a signal, which ends the process. Without a host there are no calls, but threads and
+/// children of the adapter continue.
 #[expect(unsafe_code, reason = "there is no safe `pause`")]
 fn outlive(py: Python<'_>) -> PyResult<i32> {
     loop {
-        // SAFETY: it takes nothing, and returns when a signal was handled.
+        // SAFETY: it takes no arguments, and returns when a signal was handled.
         py.detach(|| unsafe { libc::pause() });
         py.check_signals()?;
     }
 }
 
-/// Connects to the host and says who this is.
+/// Connects to the host and sends the preamble, which identifies this worker.
 fn dial(settings: &Settings, role: Role) -> PyResult<UnixStream> {
     let mut stream = UnixStream::connect(&settings.link)?;
     fork::keep_from_copies(&stream);
@@ -282,7 +282,7 @@ fn dial(settings: &Settings, role: Role) -> PyResult<UnixStream> {
     Ok(stream)
 }
 
-/// Answers the host's `DESCRIBE` with the reason why there is nothing to describe.
+/// Answers the host's `DESCRIBE` with the error of loading the adapter.
 fn refuse(py: Python<'_>, reader: &mut Reader, outbox: &Outbox, fault: &Fault) -> PyResult<()> {
     match reader.next(py)? {
         Incoming::Frame(frame) if frame.header.kind == Kind::Describe => outbox.send(

@@ -1,22 +1,23 @@
-//! Copies of the pieces of memory in which a thread has its frames.
+//! Copies of the memory chunks that hold a thread's frames.
 
 use crate::frame::Bytes;
 use crate::memory::{Memory, Piece, is_aligned, word_of};
 
-/// Bytes of a piece that are copied at most; CPython makes pieces of 16 KiB, and larger ones for
+/// Largest chunk that is copied, in bytes. CPython allocates chunks of 16 KiB, and larger ones for
 /// large frames.
 const MAX_CHUNK: u64 = 256 << 10;
 
-/// Pieces that are copied; frames in older ones are read one by one.
+/// Most chunks that are copied; frames in older ones are read one by one.
 const MAX_CHUNKS: usize = 8;
 
-/// Bytes behind the end of what is used: frames that are pushed while the copy is made.
+/// Bytes copied beyond the used part: room for frames that are pushed while the copy is made.
 const AHEAD: u64 = 2048;
 
-/// Bytes before the first frame of a piece: the piece before, its size, its end when it was left.
+/// Bytes before the first frame of a chunk: the previous chunk, the size, and the end of the used
+/// part when the chunk was left.
 const HEAD: usize = 24;
 
-/// Copies of pieces, the newest first.
+/// Copies of chunks, the newest first.
 #[derive(Debug, Default)]
 pub(crate) struct Chunks {
     kept: Vec<Chunk>,
@@ -30,13 +31,13 @@ struct Chunk {
 }
 
 impl Chunks {
-    /// Forgets all.
+    /// Drops all copies.
     pub(crate) const fn clear(&mut self) {
         self.count = 0;
     }
 
-    /// Makes room for the newest piece, which is used up to `top` and ends at `limit`, and returns
-    /// it to be filled. `None` if there can be no such piece.
+    /// Allocates the copy of the newest chunk, which is used up to `top` and ends at `limit`, and
+    /// returns it to be filled. `None` if these addresses are impossible.
     pub(crate) fn newest(&mut self, address: u64, top: u64, limit: u64) -> Option<Piece<'_>> {
         if !is_aligned(address) || top < address || top > limit {
             return None;
@@ -45,7 +46,7 @@ impl Chunks {
         self.push(address, end.checked_sub(address)?)
     }
 
-    /// Copies the pieces before the newest one.
+    /// Copies the chunks before the newest one.
     pub(crate) fn read_older(&mut self, memory: &impl Memory) {
         while self.count > 0 && self.count < MAX_CHUNKS {
             let before = word_of(&self.kept[self.count - 1].bytes, 0);
@@ -67,7 +68,7 @@ impl Chunks {
         }
     }
 
-    /// Makes the copies again; `false` if that cannot be done any more.
+    /// Copies all chunks again. Returns `false` if one of them cannot be read any more.
     pub(crate) fn read_again(&mut self, memory: &impl Memory) -> bool {
         let kept = self.kept[..self.count].iter_mut();
         let pieces = kept.map(|chunk| Piece {
@@ -78,7 +79,8 @@ impl Chunks {
         pieces.is_empty() || memory.read_each(&mut pieces)
     }
 
-    /// Copies a frame, out of a copy if it is there; `false` if it cannot be read.
+    /// Copies a frame, from the copy of its chunk if there is one. Returns `false` if the frame
+    /// cannot be read.
     pub(crate) fn frame(
         &self,
         memory: &impl Memory,

@@ -8,24 +8,24 @@ use crate::lines;
 use crate::memory::{Memory, half_of, is_aligned, word, word_of};
 use crate::text::{bytes, text};
 
-/// Bytes of all line tables together; functions that come later have the line of their beginning
-/// alone.
+/// Most bytes of all line tables together. Functions that are added later report only the line of
+/// their definition.
 const MAX_LINES: usize = 32 << 20;
 
 /// Flags of generators, coroutines and asynchronous generators.
 const GENERATOR: u32 = 0x20 | 0x80 | 0x200;
 
-/// Instructions of one function at most, where its code does not say.
+/// Most instructions of a function whose code object does not state their number.
 const MAX_UNITS: u64 = 1 << 24;
 
-/// A function.
+/// A function: its names and its line table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Code {
-    /// Its name, qualified from 3.11 on.
+    /// Name of the function, qualified from 3.11 on.
     pub function: String,
-    /// Its file.
+    /// File of the function.
     pub file: String,
-    /// The line where its definition begins, decorators included.
+    /// Line at which the definition begins, decorators included.
     pub first_line: u32,
     lines: Vec<u8>,
     minor: u8,
@@ -33,13 +33,13 @@ pub struct Code {
 }
 
 impl Code {
-    /// The line of the instruction at this offset; 0 if it has none.
+    /// Returns the line of the instruction at this offset; 0 if it has none.
     pub fn line(&self, offset: i32) -> u32 {
         lines::line(self.minor, &self.lines, self.first_line, offset.into())
     }
 }
 
-/// The functions that were seen, by numbers that stay.
+/// The functions that were seen, with numbers that do not change.
 #[derive(Debug)]
 pub struct Codes {
     most: usize,
@@ -48,7 +48,8 @@ pub struct Codes {
     line_bytes: usize,
 }
 
-/// A code object that dies may leave its address to another one, which differs in something else.
+/// Identity of a code object. Another code object may reuse the address of one that was freed, but
+/// differs in one of the other fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Key {
     address: u64,
@@ -61,7 +62,7 @@ struct Key {
 }
 
 impl Codes {
-    /// A table of at most `most` functions.
+    /// Creates a table of at most `most` functions.
     pub fn new(most: usize) -> Self {
         Self {
             most,
@@ -71,13 +72,13 @@ impl Codes {
         }
     }
 
-    /// The function of this number.
+    /// Returns the function with this number.
     pub fn get(&self, number: u32) -> Option<&Code> {
         self.list.get(usize::try_from(number).ok()?)
     }
 
-    /// The number of the function that a frame runs, and the offset of its instruction. `None` if
-    /// what was read is not the code of a function, or there are too many.
+    /// Returns the number of the function that a frame runs, and the offset of its instruction.
+    /// `None` if the memory is not a code object, or the table is full.
     pub fn find(
         &mut self,
         memory: &impl Memory,
@@ -103,7 +104,7 @@ impl Codes {
         let function = text(memory, python, key.name)?;
         let file = text(memory, python, key.filename)?;
         let lines = bytes(memory, python, key.lines).unwrap_or_default();
-        // It may have died meanwhile.
+        // The code object may have been freed meanwhile.
         if read(memory, python, key.address)?.0 != key {
             return None;
         }
@@ -128,7 +129,7 @@ impl Codes {
     }
 }
 
-/// Reads the head of a code object, and the address of the threads' own copies of it.
+/// Reads the head of a code object, and the address of its copies for single threads.
 fn read(memory: &impl Memory, python: &Python, address: u64) -> Option<(Key, u64)> {
     let (places, object) = (&python.layout.code, &python.layout.object);
     let mut copy = [0; MAX_CODE];
@@ -155,10 +156,10 @@ fn read(memory: &impl Memory, python: &Python, address: u64) -> Option<(Key, u64
     Some((key, places.copies.map_or(0, |at| word_of(copy, at))))
 }
 
-/// How far the instruction of a frame is from the first one, in bytes.
+/// Returns the distance in bytes from the first instruction to that of a frame.
 fn offset(memory: &impl Memory, python: &Python, frame: &Frame, own_copies: u64) -> Option<i64> {
     let Some(instructions) = python.layout.code.instructions else {
-        // In 3.10 the frame has the number of the instruction, -1 before the first one.
+        // In 3.10 the frame has the number of the instruction; -1 before the first one.
         let number = u32::try_from(frame.instruction).ok()?.cast_signed();
         return i64::from(number).checked_mul(2);
     };
@@ -174,7 +175,7 @@ fn offset(memory: &impl Memory, python: &Python, frame: &Frame, own_copies: u64)
     Some(frame.instruction.wrapping_sub(begin).cast_signed())
 }
 
-/// Whether the code at this address is that of a generator, where the layout tells.
+/// Returns whether the code at this address is a generator's; false if the layout has no flags.
 pub(crate) fn is_generator(memory: &impl Memory, python: &Python, address: u64) -> bool {
     let flags = python.layout.code.flags;
     let flags = flags.and_then(|at| crate::memory::half(memory, address, at));

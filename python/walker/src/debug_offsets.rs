@@ -1,5 +1,5 @@
-//! `_Py_DebugOffsets`: from 3.13 on the interpreter says itself where things are, at the beginning
-//! of its runtime.
+//! `_Py_DebugOffsets`: from 3.13 on, the interpreter states its own layout, at the beginning of its
+//! runtime.
 
 use crate::layout::{
     CodeLayout, FrameLayout, Gil, GilOf, InterpreterLayout, Layout, ObjectLayout, ThreadLayout, Top,
@@ -8,12 +8,12 @@ use crate::memory::{Memory, word_of};
 
 const COOKIE: &[u8; 8] = b"xdebugpy";
 
-/// Words of the structure: cookie, version, free_threaded, and then one group of words for each
+/// Most words of the table: cookie, version, free_threaded, and then one group of words for each
 /// structure.
 const MAX_WORDS: usize = 160;
 
-/// A group of the structure: its number of words in 3.13 and in 3.14, the first of which is a size
-/// where the group has one.
+/// Number of words of each group in 3.13 and in 3.14. The first word of a group is a size, if the
+/// group has one.
 const GROUPS: [[usize; 2]; 16] = [
     [3, 3],   // 0 runtime_state
     [13, 16], // 1 interpreter_state
@@ -42,10 +42,10 @@ const OBJECT: usize = 5;
 const BYTES: usize = 13;
 const TEXT: usize = 14;
 
-/// Bytes between the data of texts that are ASCII and of those that are not.
+/// Distance between the data of texts that are ASCII and of those that are not, in bytes.
 const NOT_ASCII: usize = 16;
 
-/// Reads what the interpreter at this address says. `None` if that is not of this version.
+/// Reads the table at this address. `None` if it is not a table of this version.
 pub(crate) fn read(memory: &impl Memory, runtime: u64, minor: u8) -> Option<Layout> {
     let later = usize::from(minor >= 14);
     let mut copy = [0; MAX_WORDS * 8];
@@ -67,7 +67,7 @@ pub(crate) fn read(memory: &impl Memory, runtime: u64, minor: u8) -> Option<Layo
         let at = (3 + before + index) * 8;
         usize::try_from(word_of(copy, at)).ok()
     };
-    // 3.14 has a word more before `gc`.
+    // 3.14 has an additional word before `gc`.
     let gil = |index: usize| field(INTERPRETER, index + later);
     let (gil_base, chunk) = (gil(9)?, field(THREAD, 7)?);
     let enabled = free_threaded.then(|| gil(10)).flatten();

@@ -1,4 +1,5 @@
-//! A small interpreter in made-up memory, whole or damaged, that may change between any two reads.
+//! A small interpreter in simulated memory, intact or damaged, which may change between any two
+//! reads.
 
 use std::cell::{Cell, RefCell};
 
@@ -6,17 +7,17 @@ use crate::layout::{GilOf, Layout, Python, Top};
 use crate::memory::{Memory, Piece};
 use crate::{Codes, MAX_THREADS, Outcome, StackReader, ThreadState, tables, threads};
 
-/// Where the memory begins, and its size.
+/// Address (`BASE`) and size of the simulated memory.
 const BASE: u64 = 0x10_0000;
 const SIZE: usize = 64 << 10;
 
-/// Bytes of one change: two of its place, eight of the word that is put there.
+/// Bytes of one change: two for its place, eight for the new word.
 const CHANGE: usize = 10;
 
-/// The kinds of interpreters that [`Sketch::of`] makes.
+/// Number of kinds of interpreters that [`Sketch::of`] creates.
 pub const KINDS: u8 = 6;
 
-/// Memory in which an interpreter lies.
+/// Simulated memory with an interpreter.
 #[derive(Debug)]
 pub struct Sketch {
     bytes: RefCell<Vec<u8>>,
@@ -52,8 +53,8 @@ impl Memory for Sketch {
     }
 }
 
-/// Reads everything of an interpreter that the input describes: the first byte chooses its kind,
-/// the second how many of the changes that follow are made before it is read; the others are made
+/// Reads everything of the interpreter that the input describes. The first byte selects its kind,
+/// the second the number of changes that are made before reading; the other changes are made
 /// meanwhile.
 pub fn walk(data: &[u8]) {
     let Some(([kind, before], changes)) = data.split_first_chunk::<2>() else {
@@ -71,15 +72,15 @@ pub fn walk(data: &[u8]) {
     sketch.read_all();
 }
 
-/// A function of a stack: its name, its file and the line where it is.
+/// An entry of a stack: the function's name, its file, and the current line.
 pub type Line = (String, String, u32);
 
 impl Sketch {
-    /// An interpreter with two threads. The first has a function, a generator that it runs, and a
-    /// function that runs that; the other has no Python code.
+    /// Creates an interpreter with two threads. The stack of the first one is a function, called by
+    /// a generator, called by another function. The other thread runs no Python code.
     ///
     /// # Panics
-    /// There are [`KINDS`] kinds.
+    /// `kind` is not less than [`KINDS`].
     pub fn of(kind: u8) -> Self {
         let sketch = Self::empty();
         let (minor, free_threaded) = match kind {
@@ -107,7 +108,7 @@ impl Sketch {
         sketch
     }
 
-    /// An interpreter whose memory is these bytes, over and over.
+    /// Creates an interpreter whose memory repeats these bytes.
     fn noise(data: &[u8]) -> Self {
         let mut sketch = Self::of(data.first().map_or(0, |kind| kind % KINDS));
         let words = data.chunks_exact(8).map(|word| {
@@ -136,12 +137,12 @@ impl Sketch {
         sketch
     }
 
-    /// Reads threads, stacks and names; returns those of each thread.
+    /// Reads threads, stacks and names; returns the threads with their stacks.
     ///
     /// # Panics
-    /// Something was read that has no bounds.
+    /// A result exceeds the documented bounds.
     pub fn read_all(&self) -> Vec<(ThreadState, Outcome, Vec<Line>)> {
-        // What is said of offsets may have changed, too.
+        // The table of offsets may have changed, too.
         let minor = self.python.layout.minor();
         let layout = Layout::find(self, self.python.runtime, minor).unwrap_or(self.python.layout);
         let python = Python {
@@ -185,7 +186,7 @@ impl Sketch {
         }
     }
 
-    /// Makes the next change; `false` if there is none.
+    /// Makes the next change; returns `false` if there is none.
     fn change(&self) -> bool {
         let mut changes = self.changes.borrow_mut();
         if changes.len() < CHANGE {
@@ -194,7 +195,7 @@ impl Sketch {
         let change: Vec<u8> = changes.drain(..CHANGE).collect();
         let place = usize::from(u16::from_le_bytes([change[0], change[1]]));
         let mut bytes = self.bytes.borrow_mut();
-        // What is in use lies at the beginning.
+        // The used part is at the beginning.
         let used = usize::try_from(self.free.get() - BASE).unwrap_or(SIZE);
         let place = place % used.max(8);
         for (byte, new) in bytes[place..].iter_mut().zip(&change[2..]) {
@@ -293,7 +294,7 @@ impl Sketch {
         }
     }
 
-    /// A function of ten instructions, the third of which is in its second line.
+    /// Writes a function of ten instructions, the third of which is in its second line.
     fn put_code(&self, function: &str, line: u32) -> u64 {
         let (places, object) = (self.python.layout.code, self.python.layout.object);
         let code = self.take(256);
@@ -325,7 +326,7 @@ impl Sketch {
         address
     }
 
-    /// What CPython 3.13 says of itself, and 3.14 in its order.
+    /// Writes the table of offsets of CPython 3.13, or of 3.14 in its order.
     fn put_offsets(&self, runtime: u64, minor: u8, free_threaded: bool) {
         let later = minor >= 14;
         let mut words = vec![

@@ -1,4 +1,4 @@
-//! Where an interpreter keeps what its stacks are made of.
+//! Layouts of interpreters: the offsets of the fields that reading stacks requires.
 
 use std::fmt;
 
@@ -6,13 +6,13 @@ use crate::debug_offsets;
 use crate::memory::Memory;
 use crate::tables;
 
-/// Bytes of each structure that are read at most.
+/// Most bytes of each structure that are read.
 pub(crate) const MAX_THREAD: usize = 1024;
 pub(crate) const MAX_FRAME: usize = 128;
 pub(crate) const MAX_CODE: usize = 512;
 const MAX_OBJECT: usize = 128;
 
-/// Furthest place in the state of the runtime or an interpreter.
+/// Largest offset in the state of the runtime or of an interpreter.
 const MAX_STATE: usize = 4 << 20;
 
 /// An interpreter in the memory of a process.
@@ -26,16 +26,16 @@ pub struct Python {
     pub str_type: u64,
     /// Address of `PyBytes_Type`.
     pub bytes_type: u64,
-    /// Where things are.
+    /// Offsets of the fields.
     pub layout: Layout,
 }
 
-/// The places of fields in structures, in bytes from their beginning.
+/// Offsets of fields in the structures of an interpreter, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
     pub(crate) minor: u8,
     pub(crate) free_threaded: bool,
-    /// Of the first interpreter, in the runtime.
+    /// Offset, in the runtime, of the first interpreter.
     pub(crate) interpreters: usize,
     pub(crate) interpreter: InterpreterLayout,
     pub(crate) gil: Gil,
@@ -51,21 +51,21 @@ pub(crate) struct InterpreterLayout {
     pub(crate) threads: usize,
 }
 
-/// Where it is said which thread has the GIL.
+/// Offsets that tell which thread has the GIL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Gil {
     pub(crate) of: GilOf,
     pub(crate) holder: usize,
     pub(crate) locked: usize,
-    /// Whether there is a GIL at all, in a build that can do without.
+    /// Offset of the flag that says whether there is a GIL, in a build that can run without it.
     pub(crate) enabled: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum GilOf {
-    /// One for all, at this place of the runtime.
+    /// One GIL for all, at this offset in the runtime.
     Runtime(usize),
-    /// One for each interpreter, which has its address here.
+    /// One GIL for each interpreter, whose state has its address at this offset.
     Interpreter(usize),
 }
 
@@ -73,23 +73,23 @@ pub(crate) enum GilOf {
 pub(crate) struct ThreadLayout {
     pub(crate) next: usize,
     pub(crate) interpreter: usize,
-    /// The thread's number in Python.
+    /// Identifier of the thread in Python.
     pub(crate) ident: usize,
-    /// The thread's number in the system, where its state has it.
+    /// Id of the thread in the system, if its state has it.
     pub(crate) native_id: Option<usize>,
     pub(crate) top: Top,
-    /// Of the newest piece of the stack of frames, of the end of what is used there, and of the end
-    /// of it.
+    /// Addresses of the newest chunk of frames, of the end of its used part, and of its own end.
     pub(crate) chunk: Option<[usize; 3]>,
     pub(crate) status: Option<usize>,
 }
 
-/// Where the innermost frame is.
+/// The place of the pointer to the innermost frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Top {
-    /// Here in the thread's state.
+    /// At this offset in the thread's state.
     Here(usize),
-    /// In a structure on the C stack: where its address is, and the place in it.
+    /// In a structure on the C stack: the offset of its address in the thread's state, and the
+    /// offset within it.
     CFrame(usize, usize),
 }
 
@@ -99,7 +99,7 @@ pub(crate) struct FrameLayout {
     pub(crate) code: usize,
     pub(crate) instruction: usize,
     pub(crate) owner: Option<usize>,
-    /// Of the index of the thread's own copy of the code.
+    /// Index of the thread's own copy of the code.
     pub(crate) copy_index: Option<usize>,
 }
 
@@ -109,12 +109,12 @@ pub(crate) struct CodeLayout {
     pub(crate) filename: usize,
     pub(crate) lines: usize,
     pub(crate) first_line: usize,
-    /// Of the instructions, which lie in the object itself.
+    /// The instructions, which lie in the object itself.
     pub(crate) instructions: Option<usize>,
     pub(crate) version: Option<usize>,
-    /// Of the address of the threads' own copies.
+    /// Address of the threads' own copies.
     pub(crate) copies: Option<usize>,
-    /// Of the flags, where they are needed.
+    /// Flags, for versions in which they are needed.
     pub(crate) flags: Option<usize>,
 }
 
@@ -127,16 +127,16 @@ pub(crate) struct ObjectLayout {
     pub(crate) text_state: usize,
     pub(crate) ascii: usize,
     pub(crate) not_ascii: usize,
-    /// Bits before the kind in the state of a text.
+    /// Number of bits before the kind in the state of a text.
     pub(crate) text_kind: u32,
 }
 
-/// Why there is no layout for an interpreter.
+/// The reason why an interpreter has no known layout.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unknown {
-    /// This version has none here.
+    /// This version of CPython has no table on this machine.
     Version(u8),
-    /// What the interpreter says of itself makes no sense.
+    /// The interpreter's own table of offsets is implausible.
     Offsets,
 }
 
@@ -152,10 +152,10 @@ impl fmt::Display for Unknown {
 impl std::error::Error for Unknown {}
 
 impl Layout {
-    /// The layout of CPython 3.`minor`, whose runtime is at this address.
+    /// Returns the layout of CPython 3.`minor`, whose runtime is at this address.
     ///
     /// # Errors
-    /// [`Unknown`].
+    /// [`Unknown`] if the version has no table, or its own table is implausible.
     pub fn find(memory: &impl Memory, runtime: u64, minor: u8) -> Result<Self, Unknown> {
         let found = match minor {
             ..=12 => tables::of(minor).ok_or(Unknown::Version(minor))?,
@@ -165,17 +165,17 @@ impl Layout {
         found.checked().ok_or(Unknown::Offsets)
     }
 
-    /// The minor version of CPython.
+    /// Returns the minor version of CPython.
     pub const fn minor(&self) -> u8 {
         self.minor
     }
 
-    /// The build can run without the GIL.
+    /// Returns whether the build can run without the GIL.
     pub const fn free_threaded(&self) -> bool {
         self.free_threaded
     }
 
-    /// Itself, if all that is read fits into the copies.
+    /// Returns the layout if all fields lie within the parts that are copied.
     pub(crate) fn checked(self) -> Option<Self> {
         let gil = [self.gil.holder, self.gil.locked];
         let far = [
@@ -205,20 +205,20 @@ impl Layout {
         fits.then_some(self)
     }
 
-    /// The highest number of an owner of frames.
+    /// Returns the largest valid owner of a frame.
     pub(crate) const fn last_owner(&self) -> u8 {
         if self.minor >= 14 { 4 } else { 3 }
     }
 }
 
-/// The end of the furthest of these words.
+/// Returns the end of the last of these words.
 fn end<const N: usize>(places: [usize; N]) -> usize {
     let furthest = places.into_iter().max().unwrap_or(0);
     furthest.saturating_add(8)
 }
 
 impl ThreadLayout {
-    /// Bytes of a thread's state that are read.
+    /// Returns the number of bytes of a thread's state that are read.
     pub(crate) fn reach(&self) -> usize {
         let (Top::Here(top) | Top::CFrame(top, _)) = self.top;
         let own = [self.next, self.interpreter, self.ident, top];
@@ -229,7 +229,7 @@ impl ThreadLayout {
 }
 
 impl FrameLayout {
-    /// Bytes of a frame that are read.
+    /// Returns the number of bytes of a frame that are read.
     pub(crate) fn reach(&self) -> usize {
         let own = [self.previous, self.code, self.instruction];
         let more = [self.owner.unwrap_or(0), self.copy_index.unwrap_or(0)];
@@ -238,7 +238,7 @@ impl FrameLayout {
 }
 
 impl CodeLayout {
-    /// Bytes of a code object that are read.
+    /// Returns the number of bytes of a code object that are read.
     pub(crate) fn reach(&self, object: &ObjectLayout) -> usize {
         let own = [self.name, self.filename, self.lines, self.first_line];
         let more = [

@@ -1,6 +1,6 @@
-//! The tables that say which line an instruction belongs to.
+//! Line tables: decoding the line of an instruction.
 
-/// The line of the instruction at `offset` bytes; 0 if it has none.
+/// Returns the line of the instruction at `offset` bytes; 0 if it has none.
 pub(crate) fn line(minor: u8, table: &[u8], first_line: u32, offset: i64) -> u32 {
     if offset < 0 {
         // The function is about to begin.
@@ -13,7 +13,8 @@ pub(crate) fn line(minor: u8, table: &[u8], first_line: u32, offset: i64) -> u32
     found.map_or(0, |line| u32::try_from(line).unwrap_or(0))
 }
 
-/// Pairs of bytes: so many bytes of instructions, so many lines further (PEP 626).
+/// Decodes pairs of bytes: the length of a range of instructions, and its distance in lines from
+/// the previous one (PEP 626).
 fn in_pairs(table: &[u8], first_line: i64, offset: i64) -> Option<i64> {
     const NO_LINE: i8 = -128;
     let (mut line, mut end) = (first_line, 0_i64);
@@ -30,7 +31,7 @@ fn in_pairs(table: &[u8], first_line: i64, offset: i64) -> Option<i64> {
     Some(line)
 }
 
-/// Entries of several bytes, the first of which has its highest bit set (PEP 657).
+/// Decodes entries of several bytes, the first of which has its highest bit set (PEP 657).
 fn in_locations(table: &[u8], first_line: i64, offset: i64) -> Option<i64> {
     const NO_COLUMNS: u8 = 13;
     const LONG: u8 = 14;
@@ -55,7 +56,7 @@ fn in_locations(table: &[u8], first_line: i64, offset: i64) -> Option<i64> {
     Some(line)
 }
 
-/// A signed number of six bits a byte, the lowest first.
+/// Decodes a signed number of six bits a byte, the lowest first.
 fn signed(rest: &mut &[u8]) -> Option<i64> {
     let mut number = 0_u64;
     for shift in (0..48).step_by(6) {

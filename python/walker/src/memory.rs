@@ -1,12 +1,12 @@
 //! Copies of the memory of a process.
 
-/// The memory of a process. Copies may be torn: the process goes on while they are made.
+/// The memory of a process. Copies may be torn: the process continues while they are made.
 pub trait Memory {
-    /// Copies the bytes at an address; `false` if some of them are not there.
+    /// Copies the bytes at an address. Returns `false` if some of them cannot be read.
     fn read(&self, address: u64, into: &mut [u8]) -> bool;
 
-    /// Copies several pieces, as close together in time as possible; `false` if some of them are
-    /// not there.
+    /// Copies several pieces, as close together in time as possible. Returns `false` if some bytes
+    /// cannot be read.
     fn read_each(&self, pieces: &mut [Piece<'_>]) -> bool {
         pieces
             .iter_mut()
@@ -14,12 +14,12 @@ pub trait Memory {
     }
 }
 
-/// A part of the memory, and where its copy goes.
+/// A part of the memory, and the buffer for its copy.
 #[derive(Debug)]
 pub struct Piece<'a> {
-    /// Where it is in the process.
+    /// Address in the process.
     pub address: u64,
-    /// Where it goes.
+    /// Buffer that receives the copy.
     pub into: &'a mut [u8],
 }
 
@@ -37,24 +37,24 @@ pub(crate) fn half(memory: &impl Memory, base: u64, offset: usize) -> Option<u32
     read.then(|| u32::from_le_bytes(bytes))
 }
 
-/// The address `offset` bytes behind `base`. `None` if there is none.
+/// Returns the address `offset` bytes after `base`; `None` on overflow.
 pub(crate) fn at(base: u64, offset: usize) -> Option<u64> {
     base.checked_add(u64::try_from(offset).ok()?)
 }
 
-/// The word at this place of a copy; 0 beyond its end.
+/// Returns the word at this offset of a copy; 0 beyond its end.
 pub(crate) fn word_of(copy: &[u8], offset: usize) -> u64 {
     let bytes = copy.get(offset..).and_then(|rest| rest.first_chunk());
     bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
 
-/// The 32-bit number at this place of a copy; 0 beyond its end.
+/// Returns the 32-bit number at this offset of a copy; 0 beyond its end.
 pub(crate) fn half_of(copy: &[u8], offset: usize) -> u32 {
     let bytes = copy.get(offset..).and_then(|rest| rest.first_chunk());
     bytes.map_or(0, |bytes| u32::from_le_bytes(*bytes))
 }
 
-/// Whether an object can be at this address.
+/// Returns whether an object can be at this address.
 pub(crate) const fn is_aligned(address: u64) -> bool {
     address != 0 && address.is_multiple_of(8)
 }

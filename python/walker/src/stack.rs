@@ -1,4 +1,4 @@
-//! The stack of one thread: read twice, and believed if both agree.
+//! The stack of one thread: read twice, and accepted if both reads agree.
 
 use crate::Frame;
 use crate::chunks::Chunks;
@@ -9,29 +9,29 @@ use crate::memory::{Memory, Piece, is_aligned, word, word_of};
 use crate::steps::Steps;
 use crate::thread::ThreadState;
 
-/// Frames of a stack that are kept, from the innermost on.
+/// Most frames of a stack that are kept, from the innermost on.
 const MAX_FRAMES: usize = 512;
 
-/// Frames and shims that are read before a chain counts as broken.
+/// Most frames and shims that are read before a chain counts as broken.
 const MAX_STEPS: usize = 4 * MAX_FRAMES;
 
-/// Times that a stack is tried which changes while it is read.
+/// Attempts to read a stack that changes meanwhile.
 const TRIES: usize = 24;
 
-/// How the reading of a stack ended.
+/// The result of reading a stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// All frames are there; none if the thread runs no Python code.
+    /// All frames were read; none if the thread runs no Python code.
     Whole,
-    /// The outermost frames are left out.
+    /// The outermost frames are missing.
     Cut,
-    /// It changed whenever it was read.
+    /// The stack changed during every attempt.
     Unsteady,
-    /// The thread is not there any more.
+    /// The thread does not exist any more.
     Gone,
 }
 
-/// Reads stacks; keeps its buffers.
+/// A reader of stacks, which reuses its buffers.
 #[derive(Debug, Default)]
 pub struct StackReader {
     frames: Vec<Frame>,
@@ -39,7 +39,7 @@ pub struct StackReader {
 }
 
 impl StackReader {
-    /// The frames that were read last, the innermost first.
+    /// Returns the frames that were read last, the innermost first.
     pub fn frames(&self) -> &[Frame] {
         &self.frames
     }
@@ -87,7 +87,7 @@ impl StackReader {
             }
             let frame = Frame::decode(layout, address, &bytes);
             if frame.owner > layout.last_owner() || (!frame.is_shim() && frame.code == 0) {
-                // It is being cleared.
+                // The frame is being cleared.
                 return Attempt::Torn;
             }
             if !frame.is_shim() {
@@ -101,7 +101,7 @@ impl StackReader {
         }
     }
 
-    /// Returns the address of the innermost frame, 0 if there is none, and copies the newest piece
+    /// Returns the address of the innermost frame, 0 if there is none, and copies the newest chunk
     /// of frames at the same moment.
     fn top(
         &mut self,
@@ -130,7 +130,7 @@ impl StackReader {
             return Some(top_of(state));
         };
         let Some(piece) = self.chunks.newest(chunk, top, limit) else {
-            // A thread without a piece of its own runs generators at most.
+            // A thread without a chunk of its own runs at most generators.
             return match cframe {
                 None => Some(top_of(state)),
                 Some((_, _, address)) => word(memory, address, 0),
@@ -163,7 +163,8 @@ impl StackReader {
         }
     }
 
-    /// Reads all frames again; `false` if anything differs but the instruction of the innermost.
+    /// Reads all frames again. Returns `false` if anything but the instruction of the innermost
+    /// frame differs.
     fn is_same(&mut self, memory: &impl Memory, python: &Python) -> bool {
         let layout = &python.layout;
         let reach = layout.frame.reach();
@@ -180,7 +181,8 @@ impl StackReader {
         })
     }
 
-    /// The same where each frame is an object of its own.
+    /// Compares frames as [`Self::is_same`] does, for versions in which each frame is an object of
+    /// its own.
     fn is_same_one_by_one(&self, memory: &impl Memory, python: &Python) -> bool {
         let layout = &python.layout;
         let reach = layout.frame.reach().min(MAX_FRAME);
@@ -205,7 +207,7 @@ impl StackReader {
 
 enum Attempt {
     Done(Outcome),
-    /// What was read does not fit together.
+    /// The words that were read are inconsistent.
     Torn,
 }
 
@@ -215,8 +217,8 @@ fn same(index: usize, frame: &Frame, again: &Frame) -> bool {
         && (index == 0 || again.instruction == frame.instruction)
 }
 
-/// Whether a chain can end with this frame. A generator that ends or is being resumed has no outer
-/// frame for a moment.
+/// Returns whether a chain can end with this frame. A generator that ends or is being resumed has
+/// no outer frame for a moment.
 fn is_bottom(memory: &impl Memory, python: &Python, bottom: &Frame) -> bool {
     match python.layout.minor {
         ..=10 => !is_generator(memory, python, bottom.code),

@@ -1,6 +1,6 @@
-//! The end of chains that have none: links that were read at different moments may form a loop.
+//! Bounded walks over chains of links: links that were read at different moments may form a loop.
 
-/// Finds a loop within two rounds of it, as Brent does.
+/// A loop detector after Brent, which finds a loop within two rounds.
 #[derive(Debug)]
 pub(crate) struct Steps {
     mark: u64,
@@ -10,7 +10,7 @@ pub(crate) struct Steps {
 }
 
 impl Steps {
-    /// A chain of at most `most` links.
+    /// Begins a chain of at most `most` links.
     pub(crate) const fn at_most(most: usize) -> Self {
         Self {
             mark: 0,
@@ -20,8 +20,8 @@ impl Steps {
         }
     }
 
-    /// Goes on to a link; `false` if the chain is too long, comes back to itself or leads to no
-    /// object.
+    /// Follows a link. Returns `false` if the chain is too long, returns to itself, or the link is
+    /// not the address of an object.
     pub(crate) fn take(&mut self, link: u64) -> bool {
         if !crate::memory::is_aligned(link) || link == self.mark || self.taken >= self.most {
             return false;

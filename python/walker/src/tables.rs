@@ -1,20 +1,20 @@
-//! The layouts of interpreters that do not say them: CPython 3.10, 3.11 and 3.12, all patch
-//! versions alike.
+//! Layout tables of interpreters without their own: CPython 3.10, 3.11 and 3.12, all patch versions
+//! alike.
 
 use crate::layout::{
     CodeLayout, FrameLayout, Gil, GilOf, InterpreterLayout, Layout, ObjectLayout, ThreadLayout, Top,
 };
 
-/// The layout of this version. `None` on machines for which there is no table.
+/// Returns the layout of this version; `None` on machines for which there is no table.
 pub(crate) fn of(minor: u8) -> Option<Layout> {
-    // Locks that lie before a field have another size elsewhere.
+    // Locks that lie before a field differ in size on other machines.
     if !cfg!(target_arch = "x86_64") {
         return None;
     }
     table(minor)
 }
 
-/// The table for x86-64.
+/// Returns the table for x86-64.
 pub(crate) fn table(minor: u8) -> Option<Layout> {
     Some(match minor {
         10 => V10,

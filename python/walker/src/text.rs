@@ -1,18 +1,18 @@
-//! Texts and bytes of the interpreter.
+//! Reading of `str` and `bytes` objects.
 
 use crate::layout::Python;
 use crate::memory::{Memory, at, half_of, word, word_of};
 
-/// Characters of a text that are read; what is longer ends with an ellipsis.
+/// Most characters of a text that are read; a longer text ends with an ellipsis.
 const MAX_TEXT: usize = 512;
 
-/// Bytes that are read for a `bytes` at most.
+/// Largest `bytes` object that is read, in bytes.
 const MAX_BYTES: u64 = 256 << 10;
 
 const COMPACT: u32 = 1 << 3;
 const ASCII: u32 = 1 << 4;
 
-/// Reads a `str`. `None` if there is none, or one that was never used by code.
+/// Reads a `str`. `None` if there is none at this address, or it is not in the compact form.
 pub(crate) fn text(memory: &impl Memory, python: &Python, address: u64) -> Option<String> {
     let places = &python.layout.object;
     let mut head = [0; 128];
@@ -59,7 +59,7 @@ pub(crate) fn text(memory: &impl Memory, python: &Python, address: u64) -> Optio
     Some(text)
 }
 
-/// Reads a `bytes`. `None` if there is none, or it is too large.
+/// Reads a `bytes`. `None` if there is none at this address, or it is too large.
 pub(crate) fn bytes(memory: &impl Memory, python: &Python, address: u64) -> Option<Vec<u8>> {
     let places = &python.layout.object;
     if word(memory, address, places.class)? != python.bytes_type {

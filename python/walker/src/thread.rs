@@ -4,12 +4,12 @@ use crate::layout::{GilOf, MAX_THREAD, Python};
 use crate::memory::{Memory, half, half_of, word, word_of};
 use crate::steps::Steps;
 
-/// Threads of all interpreters that are listed at most.
+/// Most threads of all interpreters that are listed.
 pub const MAX_THREADS: usize = 4096;
 
 const MAX_INTERPRETERS: usize = 64;
 
-/// The bit of a thread's status that says that it is attached to its interpreter.
+/// Bit of a thread's status: the thread is attached to its interpreter.
 const ACTIVE: u32 = 1 << 4;
 
 /// A thread that an interpreter knows.
@@ -19,15 +19,17 @@ pub struct ThreadState {
     pub address: u64,
     /// Address of its interpreter's state.
     pub interpreter: u64,
-    /// Its number in Python: that of `pthread_self`.
+    /// Identifier in Python: that of `pthread_self`.
     pub ident: u64,
-    /// Its number in the system; 0 if its state does not have it.
+    /// Id in the system; 0 if its state does not have it.
     pub native_id: u32,
-    /// It has the GIL; without a GIL, it is attached to its interpreter and may run Python code.
+    /// The thread has the GIL; without a GIL, it is attached to its interpreter and may run Python
+    /// code.
     pub holds_gil: bool,
 }
 
-/// Lists the threads. `false` if the list may not be whole, because it changed or is too long.
+/// Lists the threads. Returns `false` if the list may be incomplete, because it changed or is too
+/// long.
 pub fn threads(memory: &impl Memory, python: &Python, into: &mut Vec<ThreadState>) -> bool {
     into.clear();
     let layout = &python.layout;
@@ -91,9 +93,9 @@ fn of_interpreter(
 }
 
 enum Holder {
-    /// The address of its state; 0 if no thread has it.
+    /// The address of the holder's state; 0 if no thread holds the GIL.
     Thread(u64),
-    /// There is none.
+    /// The interpreter runs without a GIL.
     NoGil,
 }
 

@@ -2,27 +2,27 @@
 
 use std::borrow::Cow;
 
-/// Type of the elements; the numbers are those of the wire.
+/// Type of the elements of an array; `code` is its number on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct DType {
     pub(super) code: u8,
     pub(super) size: usize,
-    /// As numpy names it, without the unit of a time.
+    /// Name in numpy, without the unit of a time.
     name: &'static str,
-    /// As the buffer protocol names it; that of a time is the format of its numbers.
+    /// Format in the buffer protocol; for a time, the format of its numbers.
     pub(super) format: &'static str,
-    /// Of a time.
+    /// Step of a time; `None` for other types.
     pub(super) step: Option<Step>,
 }
 
-/// Length of a step of a time: a number of [`UNITS`], and how many of them.
+/// Step of a time: an index into [`UNITS`], and the number of these units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Step {
     pub(super) unit: u8,
     pub(super) count: u32,
 }
 
-/// Units of times by their numbers on the wire.
+/// Units of times; the index is the number on the wire.
 const UNITS: [&str; 14] = [
     "", "Y", "M", "W", "D", "h", "m", "s", "ms", "us", "ns", "ps", "fs", "as",
 ];
@@ -58,7 +58,7 @@ const fn dtype(code: u8, size: usize, name: &'static str, format: &'static str) 
 }
 
 impl DType {
-    /// The type with this number; `step` is that of a time.
+    /// Returns the type with this number on the wire; `step` is used for times only.
     pub(super) fn of_wire(code: u8, step: Step) -> Option<Self> {
         let time = |kind: Self| {
             let step = step.checked()?;
@@ -74,7 +74,7 @@ impl DType {
         }
     }
 
-    /// The type with this name of numpy.
+    /// Returns the type with this name in numpy.
     pub(super) fn of_name(name: &str) -> Option<Self> {
         for kind in [MOMENT, SPAN] {
             if let Some(step) = name.strip_prefix(kind.name) {
@@ -85,7 +85,7 @@ impl DType {
         PLAIN.iter().find(|dtype| dtype.name == name).copied()
     }
 
-    /// The type of a buffer's elements, and whether they have the byte order of the wire.
+    /// Returns the type of a buffer's elements, and whether they have the byte order of the wire.
     pub(super) fn of_buffer(format: &str, size: usize) -> Option<(Self, bool)> {
         let (order, kind) = match format.as_bytes() {
             [order @ (b'@' | b'=' | b'<' | b'>' | b'!' | b'^'), rest @ ..] => (*order, rest),
@@ -107,7 +107,7 @@ impl DType {
         Some((*found, same || size == 1))
     }
 
-    /// As numpy names it.
+    /// Returns the name in numpy.
     pub(super) fn name(&self) -> Cow<'static, str> {
         match self.step {
             None => Cow::Borrowed(self.name),
@@ -130,7 +130,7 @@ impl Step {
         (known && fits && (self.unit > 0 || self.count == 1)).then_some(self)
     }
 
-    /// From `[25s]`, or nothing.
+    /// Parses a step such as `[25s]`; the empty text is the step without a unit.
     fn of_name(text: &str) -> Option<Self> {
         if text.is_empty() {
             return Some(Self { unit: 0, count: 1 });

@@ -1,10 +1,10 @@
-//! Arrays where lists are wanted.
+//! Conversion of arrays into lists, for parameters that take lists.
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyInt, PyList};
 
-/// The array as nested lists of Python values.
+/// Returns the array as nested lists of Python values.
 ///
 /// # Errors
 /// The lists would be many more than the elements, or a time is a number there since no class of
@@ -24,8 +24,8 @@ pub(crate) fn to_list<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyA
     Ok(list)
 }
 
-/// Nested lists are in proportion to the data: many dimensions of length 1, or one of length 0,
-/// would let a small array grow without measure.
+/// Returns whether the nested lists are in proportion to the data. Many dimensions of length 1, or
+/// one of length 0, would let a small array grow without bound.
 fn nests(shape: &[usize]) -> bool {
     let (mut lists, mut level) = (0_usize, 1_usize);
     for length in shape {
@@ -35,7 +35,7 @@ fn nests(shape: &[usize]) -> bool {
     lists <= level.saturating_mul(4).saturating_add(1024)
 }
 
-/// Whether the elements are times with a unit.
+/// Returns whether the elements are times with a unit.
 fn is_time(value: &Bound<'_, PyAny>) -> PyResult<bool> {
     let Some(dtype) = value.getattr_opt("dtype")? else {
         return Ok(false);

@@ -1,4 +1,4 @@
-//! Why an array cannot be sent, and what to send instead.
+//! Errors of arrays that cannot be sent: the reason, and what to send instead.
 
 use pyo3::prelude::*;
 use pyo3::types::PyMemoryView;
@@ -7,11 +7,12 @@ use super::dtype::DType;
 use crate::encode::{EncodeError, type_name};
 use crate::kinds;
 
-/// Characters of the name of an element type, which for a structured one has all its fields.
+/// Longest name of an element type that is shown, in characters. The name of a structured type
+/// lists all its fields.
 const SHOWN: usize = 120;
 
-/// An array of elements that cannot be sent. `format` is that of its buffer, for arrays that are
-/// none of numpy.
+/// Returns the error for an array whose elements cannot be sent. `format` is the format of its
+/// buffer, used if the array is not one of numpy.
 pub(super) fn elements(array: &Bound<'_, PyAny>, format: &str) -> EncodeError {
     let Some(dtype) = dtype(array) else {
         let kind = match format.trim_start_matches(['@', '=', '<', '>', '!', '^']) {
@@ -44,7 +45,7 @@ pub(super) fn elements(array: &Bound<'_, PyAny>, format: &str) -> EncodeError {
     refused(&name, help.to_owned())
 }
 
-/// An array in big-endian byte order.
+/// Returns the error for an array in big-endian byte order.
 pub(super) fn byte_order(array: &Bound<'_, PyAny>, known: Option<&DType>) -> EncodeError {
     let of = known.map(DType::name);
     let (name, of) = match (dtype(array), of) {
@@ -74,7 +75,7 @@ fn refused(name: &str, help: String) -> EncodeError {
     EncodeError::new(what).help(help)
 }
 
-/// The `dtype` of an array of numpy, or of a view of one.
+/// Returns the `dtype` of a numpy array, or of the numpy array behind a memory view.
 pub(super) fn dtype<'py>(array: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
     if kinds::NDARRAY.is_instance(array) {
         return array.getattr("dtype").ok();
@@ -84,12 +85,12 @@ pub(super) fn dtype<'py>(array: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>>
         let plain = PyMemoryView::from(owner).and_then(|view| view.getattr("format"));
         plain.and_then(|plain| plain.eq(array.getattr("format")?))
     };
-    // A view may have been cast.
+    // The view may have been cast to another format.
     let is_view = kinds::NDARRAY.is_instance(&owner) && same(&owner).unwrap_or(false);
     is_view.then(|| owner.getattr("dtype").ok()).flatten()
 }
 
-/// As numpy writes it: `<U3`, `float128`.
+/// Returns the name of an element type as numpy writes it: `<U3`, `float128`.
 fn name_of(dtype: &Bound<'_, PyAny>) -> String {
     let name = dtype
         .str()
@@ -107,7 +108,7 @@ where
     dtype.getattr(name).ok()?.extract().ok()
 }
 
-/// Refuses an instance of a subclass that says more than its elements do: a mask, a unit,
+/// Rejects an instance of a subclass that carries more than its elements: a mask, a unit,
 /// attributes of its own.
 pub(super) fn has_no_more(value: &Bound<'_, PyAny>) -> Result<(), EncodeError> {
     let class = value.get_type();

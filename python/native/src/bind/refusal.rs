@@ -1,4 +1,4 @@
-//! The errors of arguments: which one, what is wrong with it, and what to do.
+//! Errors of arguments: which argument, what is wrong with it, and what to do.
 
 use pyo3::prelude::*;
 
@@ -36,7 +36,8 @@ pub(super) fn wrong(
     at(&path, fault(mismatch.code, message, Some(tool), help))
 }
 
-/// Returns whether the value of an argument is a secret by its name; also if nobody can tell.
+/// Returns whether the name of an argument says that its value is a secret; also true if Python
+/// fails to decide.
 fn is_secret(py: Python<'_>, path: &str) -> bool {
     let judge = || {
         let module = py.import("snakepit_bridge._fields")?;
@@ -45,7 +46,8 @@ fn is_secret(py: Python<'_>, path: &str) -> bool {
     judge().unwrap_or(true)
 }
 
-/// Replaces what looks like a secret in a message, as far as Python can tell.
+/// Masks what looks like a secret in a message. Returns the message unchanged if Python fails to do
+/// so.
 pub(crate) fn without_secrets(py: Python<'_>, message: String) -> String {
     let redact = || {
         let module = py.import("snakepit_bridge._redact")?;
@@ -55,7 +57,7 @@ pub(crate) fn without_secrets(py: Python<'_>, message: String) -> String {
     redact().unwrap_or(message)
 }
 
-/// The same error with the argument that it is about.
+/// Returns the error with the path of the argument that it is about.
 pub(super) fn at(path: &str, mut fault: Fault) -> Fault {
     path.clone_into(&mut fault.path);
     fault
@@ -73,7 +75,7 @@ pub(super) fn invalid(tool: &Tool, error: &DecodeError) -> Fault {
     )
 }
 
-/// An argument whose bytes are no value.
+/// Returns the error for an argument whose bytes cannot be decoded.
 pub(super) fn invalid_at(tool: &Tool, name: &str, error: &DecodeError) -> Fault {
     let path = format!("{name}{}", error.path());
     let mut fault = at(&path, invalid(tool, error));

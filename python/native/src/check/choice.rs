@@ -8,7 +8,8 @@ use crate::kinds;
 use crate::mismatch::Mismatch;
 use crate::spec::{Beyond, Spec};
 
-/// The first member that takes the value as it is, else the first that can convert it.
+/// Returns the value converted by the first member that accepts it as it is, else by the first one
+/// that can convert it.
 pub(super) fn union<'py>(
     spec: &Spec,
     members: &[Spec],
@@ -24,8 +25,8 @@ pub(super) fn union<'py>(
     for member in members.iter().filter(|_| !exact) {
         match check(member, value.clone(), false) {
             Ok(value) => return Ok(value),
-            // The branch that the value names says most; else a mismatch inside says more than
-            // "none of these".
+            // The branch that the value names is the most useful one to report, then the one whose
+            // mismatch lies deepest.
             Err(error) => {
                 let rank = (is_meant(member, value), error.path.len());
                 if rank > best.as_ref().map_or((false, 0), |(rank, _)| *rank) {
@@ -37,8 +38,8 @@ pub(super) fn union<'py>(
     Err(best.map_or_else(|| Mismatch::new(spec, value), |(_, error)| error))
 }
 
-/// Whether a value names this member by the fields that tell members apart: those of one literal,
-/// or of an enum.
+/// Returns whether a value names this member by the fields that tell the members apart: those whose
+/// type is a literal.
 fn is_meant(member: &Spec, value: &Bound<'_, PyAny>) -> bool {
     let (Spec::Dataclass(_, _, fields)
     | Spec::NamedTuple(_, _, fields)
@@ -61,7 +62,8 @@ fn is_meant(member: &Spec, value: &Bound<'_, PyAny>) -> bool {
         })
 }
 
-/// The literal that a value is; JSON has one kind of numbers, which counts with `exact`.
+/// Returns the literal that equals a value. With `exact`, 1 and 1.0 differ; JSON has one type for
+/// both.
 pub(super) fn literal<'py>(
     values: &[Py<PyAny>],
     value: &Bound<'py, PyAny>,
@@ -76,7 +78,7 @@ pub(super) fn literal<'py>(
     found.cloned()
 }
 
-/// The value that a member of an enum stands for; anything else stands for itself.
+/// Returns the value of an enum member; any other literal stands for itself.
 fn plain<'py>(literal: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
     if kinds::ENUM.is_instance(literal) {
         literal.getattr("value").ok()
@@ -85,7 +87,8 @@ fn plain<'py>(literal: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
     }
 }
 
-/// Whether JSON has both as the same value: `True == 1` in Python, and a tuple is a list.
+/// Returns whether two values are the same in JSON: unlike Python, `True` and `1` differ; a tuple
+/// is a list.
 fn same(plain: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> bool {
     if let (Some(plain), Some(items)) = (items(plain), items(value)) {
         let mut pairs = plain.iter().zip(items.iter());
@@ -102,7 +105,7 @@ fn items<'py>(value: &Bound<'py, PyAny>) -> Option<Bound<'py, PyList>> {
     }
 }
 
-/// The value whose text a key is.
+/// Returns the value whose text, as the key of a JSON object, is `name`.
 pub(super) fn by_key<'a, 'py: 'a>(
     mut values: impl Iterator<Item = &'a Bound<'py, PyAny>>,
     name: &str,
@@ -127,7 +130,7 @@ fn is_key(plain: &Bound<'_, PyAny>, name: &str) -> bool {
     }
 }
 
-/// The member of an enum whose value is written as this key.
+/// Returns the member of an enum whose value, as the key of a JSON object, is `name`.
 pub(super) fn member_by_key<'py>(
     spec: &Spec,
     class: &Bound<'py, PyAny>,
@@ -176,7 +179,7 @@ pub(super) fn enumeration<'py>(
     })
 }
 
-/// The number, if it is made of bits of the mask.
+/// Returns the number if it has only bits of the mask.
 fn bits<'py>(value: &Bound<'py, PyAny>, mask: u64) -> Option<Bound<'py, PyAny>> {
     let number = super::text::whole(value).unwrap_or_else(|| value.clone());
     let bits = number.cast_exact::<PyInt>().ok()?.extract::<u64>().ok()?;

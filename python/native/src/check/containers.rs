@@ -9,7 +9,7 @@ use crate::describe::describe;
 use crate::mismatch::Mismatch;
 use crate::spec::Spec;
 
-/// The items of a list that came as it is; a new list only when an item is converted.
+/// Checks a list and its items. Creates a new list only if an item is converted.
 pub(super) fn list<'py>(
     spec: &Spec,
     item: &Spec,
@@ -38,7 +38,7 @@ pub(super) fn list<'py>(
     }
 }
 
-/// An array, or a frozenset or the tuple of a key, that came where a list is wanted becomes one.
+/// Converts an array, a frozenset or a tuple, which arrive where a list is expected, into a list.
 fn listed<'py>(spec: &Spec, value: Bound<'py, PyAny>) -> Checked<'py> {
     if value.is_exact_instance_of::<PyList>() {
         return Ok(value);
@@ -78,7 +78,7 @@ pub(super) fn each<'a, 'py>(
         .collect()
 }
 
-/// A set of the items of a list; with `distinct` no two of them are the same.
+/// Creates a set of the items of a list. With `distinct`, two equal items are an error.
 pub(super) fn set<'py>(
     spec: &Spec,
     item: &Spec,
@@ -131,7 +131,7 @@ pub(super) fn dict<'py>(
     Ok(new.into_any())
 }
 
-/// An array of numpy, of the wanted element type and shape.
+/// Converts a value into a numpy array of the annotated element type and shape.
 pub(super) fn array<'py>(
     spec: &Spec,
     dtype: &Option<Py<PyAny>>,

@@ -1,7 +1,7 @@
 //! Durations as ISO 8601 writes them.
 
-/// Name, whether it stands behind the `T`, microseconds, and the most digits before and behind the
-/// point.
+/// Units of ISO 8601: the letter, whether it stands after the `T`, its length in microseconds, and
+/// the largest number of digits before and after the decimal point.
 const UNITS: [(char, bool, i64, usize, usize); 5] = [
     ('W', false, 604_800_000_000, 6, 8),
     ('D', false, 86_400_000_000, 7, 8),
@@ -10,9 +10,9 @@ const UNITS: [(char, bool, i64, usize, usize); 5] = [
     ('S', true, 1_000_000, 12, 6),
 ];
 
-/// Microseconds of a duration such as `P1DT2H3.5S` or `-PT1S`; `None` if the text is none, has
-/// years or months, whose lengths are not fixed, or more digits than there are microseconds, or
-/// than 64 bits hold.
+/// Returns the microseconds of a duration such as `P1DT2H3.5S` or `-PT1S`. `None` if the text is
+/// not a duration, has years or months (whose lengths vary), is finer than a microsecond, or does
+/// not fit 64 bits.
 pub(super) fn micros(text: &str) -> Option<i64> {
     let (negative, text) = match text.strip_prefix(['-', '+']) {
         Some(rest) => (text.starts_with('-'), rest),
@@ -31,7 +31,7 @@ pub(super) fn micros(text: &str) -> Option<i64> {
         let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.' && c != ',')?;
         let (number, after) = rest.split_at(end);
         let unit = after.chars().next()?;
-        // Units stand in their order, each once.
+        // Units appear in this order, each at most once.
         let at = UNITS[next..]
             .iter()
             .position(|(name, time, ..)| *name == unit && *time == in_time)?;
@@ -49,7 +49,7 @@ pub(super) fn micros(text: &str) -> Option<i64> {
         if whole.len() > digits || fraction.len() > places {
             return None;
         }
-        // The bounds of the digits keep all of it below 64 bits, and whole.
+        // The limits on digits keep the sum an integer of fewer than 64 bits.
         total += whole.parse::<i64>().ok()? * size;
         if !fraction.is_empty() {
             let scale = 10_i64.pow(u32::try_from(fraction.len()).ok()?);

@@ -1,11 +1,12 @@
-//! The forms of texts that stand for other values; the patterns of `_text_forms.py` say the same.
+//! Syntax of the texts that stand for other values; the patterns in `_text_forms.py` accept the
+//! same texts.
 
-/// A date, `YYYY-MM-DD`. Whether there is such a day is left to Python.
+/// Returns whether a text has the form `YYYY-MM-DD`. Python checks that the day exists.
 pub(super) fn is_date(text: &str) -> bool {
     fits(text, "dddd-dd-dd")
 }
 
-/// A date and a time with a `T` or a space between them.
+/// Returns whether a text is a date and a time with a `T` or a space between them.
 pub(super) fn is_date_time(text: &str) -> bool {
     let Some((date, rest)) = text.split_at_checked(10) else {
         return false;
@@ -13,7 +14,7 @@ pub(super) fn is_date_time(text: &str) -> bool {
     is_date(date) && rest.starts_with(['T', 't', ' ']) && is_time(&rest[1..])
 }
 
-/// `HH:MM`, with seconds, a fraction of them, and a zone if they are there.
+/// Returns whether a text is `HH:MM`, with optional seconds, fraction and zone.
 pub(super) fn is_time(text: &str) -> bool {
     let at = text.find(['Z', 'z', '+', '-']).unwrap_or(text.len());
     let (clock, zone) = text.split_at(at);
@@ -32,12 +33,12 @@ pub(super) fn is_time(text: &str) -> bool {
     clock && has_zone
 }
 
-/// A UUID in its five groups.
+/// Returns whether a text is a UUID in five groups.
 pub(super) fn is_uuid(text: &str) -> bool {
     fits(text, "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx")
 }
 
-/// A decimal number, NaN or an infinity.
+/// Returns whether a text is a decimal number, NaN or an infinity.
 pub(super) fn is_decimal(text: &str) -> bool {
     let plain = text.strip_prefix(['+', '-']).unwrap_or(text);
     if plain == "Infinity" || text == "NaN" {
@@ -54,13 +55,13 @@ pub(super) fn is_decimal(text: &str) -> bool {
             .all(|digits| digits.is_empty() || is_digits(digits))
 }
 
-/// A whole number as JSON writes it, as a key.
+/// Returns whether a text is an integer as JSON writes it, of at most 1000 digits.
 pub(super) fn is_whole(text: &str) -> bool {
     let digits = text.strip_prefix('-').unwrap_or(text);
     text == "0" || is_digits(digits) && !digits.starts_with('0') && digits.len() <= 1000
 }
 
-/// A number as JSON writes it.
+/// Returns whether a text is a number as JSON writes it.
 pub(super) fn is_number(text: &str) -> bool {
     let plain = text.strip_prefix('-').unwrap_or(text);
     let (number, exponent) = split_exponent(plain);
@@ -72,7 +73,7 @@ pub(super) fn is_number(text: &str) -> bool {
     whole && fraction.is_none_or(is_digits) && exponent.is_none_or(is_digits)
 }
 
-/// The number before the exponent, and the digits of the exponent.
+/// Splits a number at its exponent; returns what is before it, and its digits.
 fn split_exponent(text: &str) -> (&str, Option<&str>) {
     match text.split_once(['e', 'E']) {
         Some((number, exponent)) => {
@@ -87,7 +88,8 @@ fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// `d` in the form stands for a digit, `x` for a hexadecimal one, anything else for itself.
+/// Returns whether a text has this form: `d` stands for a digit, `x` for a hexadecimal digit, any
+/// other character for itself.
 fn fits(text: &str, form: &str) -> bool {
     text.len() == form.len()
         && text

@@ -8,8 +8,8 @@ use crate::frames;
 use crate::mismatch::Mismatch;
 use crate::spec::Spec;
 
-/// The value as an instance of the class: a frame of another class is converted, and so are records
-/// and columns, unless `exact`.
+/// Returns the value as an instance of the class. Unless `exact`, converts frames of other classes,
+/// records and columns.
 pub(super) fn made<'py>(
     spec: &Spec,
     class: &Bound<'py, PyType>,

@@ -1,4 +1,4 @@
-//! Keys of maps, which are texts in JSON whatever they stand for.
+//! Keys of maps, which JSON always writes as texts.
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyFloat, PyInt, PyString};
@@ -7,7 +7,7 @@ use super::{Checked, choice, forms, limits, text};
 use crate::mismatch::Mismatch;
 use crate::spec::Spec;
 
-/// The key as it is, or what its text stands for.
+/// Checks a key. Unless `exact`, a text is read as a value of the key's type.
 pub(super) fn check<'py>(spec: &Spec, key: &Bound<'py, PyAny>, exact: bool) -> Checked<'py> {
     match key.cast_exact::<PyString>() {
         Ok(name) if !exact => read(spec, name),

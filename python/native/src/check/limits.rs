@@ -8,7 +8,7 @@ use crate::kinds;
 use crate::mismatch::Mismatch;
 use crate::spec::limit::{Limit, Rule};
 
-/// The value, if it keeps all bounds.
+/// Returns the value if it satisfies all bounds.
 pub(super) fn check<'py>(limits: &[Limit], value: Bound<'py, PyAny>) -> Checked<'py> {
     for limit in limits {
         let wrong = match keeps(limit, &value) {
@@ -24,8 +24,8 @@ pub(super) fn check<'py>(limits: &[Limit], value: Bound<'py, PyAny>) -> Checked<
     Ok(value)
 }
 
-/// As JSON Schema has it, a bound is kept by what it says nothing about: a length by a number, all
-/// but predicates by None.
+/// Returns whether a value satisfies a bound. As in JSON Schema, a bound does not apply to values
+/// of other types: a length is satisfied by a number, and every bound but a predicate by None.
 fn keeps(limit: &Limit, value: &Bound<'_, PyAny>) -> PyResult<bool> {
     let bound = limit.bound.bind(value.py());
     let compared = |holds: PyResult<bool>| {
@@ -61,7 +61,8 @@ fn is_number(value: &Bound<'_, PyAny>) -> bool {
     number || value.is_instance_of::<PyFloat>() || kinds::DECIMAL.is_instance(value)
 }
 
-/// Whether a number is a multiple, by its quotient where one of them is a float: 1.1 is one of 0.1.
+/// Returns whether a number is a multiple of `bound`. If either is a float, their quotient decides,
+/// so that 1.1 is a multiple of 0.1.
 fn is_multiple(value: &Bound<'_, PyAny>, bound: &Bound<'_, PyAny>) -> PyResult<bool> {
     if kinds::DECIMAL.is_instance(value) && bound.is_instance_of::<PyFloat>() {
         let bound = kinds::DECIMAL.get(value.py())?.call1((bound.str()?,))?;

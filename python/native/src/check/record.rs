@@ -8,7 +8,7 @@ use crate::describe::describe;
 use crate::mismatch::{MISSING, Mismatch};
 use crate::spec::{Field, Spec};
 
-/// The fields of a dataclass or a `TypedDict`, all known, the required ones present.
+/// Checks the fields of a dataclass or a `TypedDict`: no unknown field, no required field missing.
 pub(super) fn fields<'py>(
     spec: &Spec,
     fields: &[Field],
@@ -56,7 +56,7 @@ pub(super) fn fields<'py>(
     Ok(values)
 }
 
-/// An instance of a class that takes its fields by name.
+/// Creates an instance of a class that takes its fields by name.
 pub(super) fn made<'py>(
     spec: &Spec,
     class: &Bound<'py, PyAny>,
@@ -67,7 +67,7 @@ pub(super) fn made<'py>(
     made.map_err(|error| Mismatch::because(spec, value, &error.to_string()))
 }
 
-/// A named tuple out of a list of its items, or of a map of its fields.
+/// Creates a named tuple from a list of its items, or from a map of its fields.
 pub(super) fn named_tuple<'py>(
     spec: &Spec,
     class: &Bound<'py, PyAny>,
@@ -93,7 +93,8 @@ pub(super) fn named_tuple<'py>(
     made.map_err(|error| Mismatch::because(spec, value, &error.to_string()))
 }
 
-/// A model of pydantic, which validates by itself. Its first error says what is wrong, and where.
+/// Creates a pydantic model, which validates the value itself. The first of its errors gives place
+/// and reason.
 pub(super) fn model<'py>(
     spec: &Spec,
     class: &Bound<'py, PyAny>,

@@ -1,4 +1,4 @@
-//! What JSON has only as texts, or as numbers of one kind.
+//! Values that JSON carries as texts, or as numbers of its one type.
 
 use pyo3::prelude::*;
 use pyo3::types::{PyFloat, PyInt, PyString, PyType};
@@ -9,7 +9,7 @@ use crate::kinds::{self, Kind};
 use crate::mismatch::Mismatch;
 use crate::spec::Spec;
 
-/// The numbers that JSON has only as texts.
+/// Returns the float that JSON can carry only as a text: NaN or an infinity.
 pub(super) fn float(value: &Bound<'_, PyAny>) -> Option<f64> {
     match value.cast_exact::<PyString>().ok()?.to_str().ok()? {
         "NaN" => Some(f64::NAN),
@@ -19,13 +19,13 @@ pub(super) fn float(value: &Bound<'_, PyAny>) -> Option<f64> {
     }
 }
 
-/// The whole number that a float is.
+/// Returns a float without a fraction as an integer.
 pub(super) fn whole<'py>(value: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
     let number = value.cast_exact::<PyFloat>().ok()?.value();
     (number.fract() == 0.0).then(|| value.call_method0("__int__").ok())?
 }
 
-/// An instance of a class that is made of a text, such as a path or an address.
+/// Creates an instance of a class whose constructor takes a text, such as a path or an address.
 pub(super) fn made<'py>(
     spec: &Spec,
     class: &Bound<'py, PyType>,
@@ -41,7 +41,7 @@ pub(super) fn made<'py>(
     made.map_err(|error| Mismatch::because(spec, &value, &error.value(value.py()).to_string()))
 }
 
-/// A date, a time or both, also as ISO 8601 writes them.
+/// Returns a date, a time, or both; accepts ISO 8601 text.
 pub(super) fn iso<'py>(spec: &Spec, kind: &Kind, value: Bound<'py, PyAny>) -> Checked<'py> {
     let (right, form): (fn(&str) -> bool, _) = match spec {
         Spec::Date => (forms::is_date, "YYYY-MM-DD"),
@@ -62,10 +62,10 @@ pub(super) fn iso<'py>(spec: &Spec, kind: &Kind, value: Bound<'py, PyAny>) -> Ch
     }
 }
 
-/// Seconds that a `timedelta` can hold.
+/// Range of seconds that a `timedelta` can hold.
 const SECONDS: std::ops::Range<f64> = -86_399_999_913_600.0..86_400_000_000_000.0;
 
-/// A span of time, also as ISO 8601 writes it, or as seconds.
+/// Returns a `timedelta`; accepts ISO 8601 text and seconds.
 pub(super) fn time_delta<'py>(spec: &Spec, value: Bound<'py, PyAny>, exact: bool) -> Checked<'py> {
     let py = value.py();
     let because = |reason: &str| Mismatch::because(spec, &value, reason);
@@ -97,7 +97,7 @@ pub(super) fn time_delta<'py>(spec: &Spec, value: Bound<'py, PyAny>, exact: bool
     made.map_err(|error| because(&error.to_string()))
 }
 
-/// A UUID, also as text of five groups.
+/// Returns a UUID; accepts text of five groups.
 pub(super) fn uuid<'py>(spec: &Spec, value: Bound<'py, PyAny>) -> Checked<'py> {
     if kinds::UUID.is_instance(&value) {
         return Ok(value);
@@ -114,7 +114,7 @@ pub(super) fn uuid<'py>(spec: &Spec, value: Bound<'py, PyAny>) -> Checked<'py> {
     made.ok_or_else(|| Mismatch::because(spec, &value, reason))
 }
 
-/// A decimal number, also as text, or as a whole number.
+/// Returns a decimal number; accepts text and integers.
 pub(super) fn decimal<'py>(spec: &Spec, value: Bound<'py, PyAny>, exact: bool) -> Checked<'py> {
     let py = value.py();
     if kinds::DECIMAL.is_instance(&value) {

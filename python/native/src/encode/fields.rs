@@ -20,7 +20,7 @@ pub(super) fn encode(
         return Err(unsendable(value));
     }
     if kinds::MODEL.is_instance(value) {
-        // The model itself knows its aliases, computed fields and what is excluded.
+        // The model knows its aliases, its computed fields and what is excluded.
         let dumped = value
             .call_method0("model_dump")
             .map_err(|error| failed(value, &error))?;
@@ -45,7 +45,7 @@ pub(super) fn encode(
     checked.map_err(|error| failed(value, &error))
 }
 
-/// Names of the fields; `None` if the class has none by any of these libraries.
+/// Returns the names of the fields; `None` if the class is none of these libraries'.
 fn names<'py>(value: &Bound<'py, PyAny>) -> PyResult<Option<Vec<Bound<'py, PyString>>>> {
     let class = value.get_type();
     if let Some(fields) = class.getattr_opt("__dataclass_fields__")? {

@@ -7,7 +7,7 @@ use super::refusal::{EncodeError, failed, type_name};
 use super::{any, times};
 use crate::kinds;
 
-/// Appends a scalar that is no `str`, `bytes`, `int` or `float` by inheritance.
+/// Appends a scalar that does not inherit from `str`, `bytes`, `int` or `float`.
 pub(super) fn scalar(
     value: &Bound<'_, PyAny>,
     out: &mut Vec<u8>,
@@ -43,7 +43,7 @@ fn time(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Result<(), EncodeError> 
         let what = format!("is a numpy.{} that is not a time", name(value));
         return Err(EncodeError::new(what).help("send None instead"));
     };
-    // Whole numbers are what numpy makes of a time that does not fit.
+    // numpy converts a time that does not fit into an integer.
     if plain.is_instance_of::<PyInt>() {
         let what = format!(
             "is a numpy.{} of {value}, which no class of `datetime` can hold",
@@ -59,7 +59,8 @@ fn time(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Result<(), EncodeError> 
     }
 }
 
-/// The time as Python has it: a number if it cannot, `None` if it is no time.
+/// Returns the time as an object of `datetime`, or as an integer if no class can hold it. `None`
+/// for not-a-time.
 fn plain_time<'py>(value: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
     let plain = value.call_method0("item")?;
     if plain.is_none() {
@@ -68,7 +69,7 @@ fn plain_time<'py>(value: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAn
     if !plain.is_instance_of::<PyInt>() {
         return Ok(Some(plain));
     }
-    // Finer than a microsecond: the same moment in microseconds, if it is one.
+    // The unit is finer than a microsecond: use the same moment in microseconds, if there is one.
     let dtype = if kinds::NUMPY_SPAN.is_instance(value) {
         "timedelta64[us]"
     } else {
@@ -80,7 +81,7 @@ fn plain_time<'py>(value: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAn
     }
 }
 
-/// Name of the scalar's type, as numpy names it.
+/// Returns the numpy name of the scalar's type.
 fn name(value: &Bound<'_, PyAny>) -> String {
     let dtype = value.getattr("dtype").and_then(|dtype| dtype.str());
     dtype.map_or_else(|_| type_name(value), |name| name.to_string())

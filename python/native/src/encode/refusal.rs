@@ -1,13 +1,13 @@
-//! Why a value cannot be sent.
+//! Errors of values that cannot be sent.
 
 use std::fmt;
 
 use pyo3::prelude::*;
 
-/// A value that cannot be sent, where it is, and what to send instead.
+/// A value that cannot be sent: its place, the reason, and what to send instead.
 #[derive(Debug)]
 pub(crate) struct EncodeError {
-    /// From the innermost container outwards.
+    /// Steps from the innermost container outwards.
     path: Vec<String>,
     what: String,
     help: Option<String>,
@@ -22,24 +22,24 @@ impl EncodeError {
         }
     }
 
-    /// Adds what to send instead.
+    /// Sets the hint that says what to send instead.
     pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
-    /// Adds a place within the value.
+    /// Adds the place of the error within the value.
     pub(crate) fn at(mut self, path: String) -> Self {
         self.path.insert(0, path);
         self
     }
 
-    /// One thing to do, if the kind of value suggests one.
+    /// Returns the hint that says what to send instead, if there is one.
     pub(crate) fn way_out(&self) -> Option<&str> {
         self.help.as_deref()
     }
 
-    /// What is wrong and what to do, on one line.
+    /// Returns the reason and the hint on one line.
     pub(crate) fn with_way_out(&self) -> String {
         match &self.help {
             Some(help) => format!("{self}: {help}"),
@@ -48,7 +48,7 @@ impl EncodeError {
     }
 
     pub(super) fn inside(mut self, step: impl FnOnce() -> String) -> Self {
-        // The path of a value that nests too deep says nothing.
+        // The full path of a value that nests too deep is of no use.
         if self.path.len() < 16 {
             self.path.push(step());
         }
@@ -67,7 +67,8 @@ impl fmt::Display for EncodeError {
     }
 }
 
-/// A value of a kind that is not sent. Python code knows what its library offers instead.
+/// Returns the error for a value of a type that cannot be sent. Python code supplies the hint for
+/// types of known libraries.
 pub(super) fn unsendable(value: &Bound<'_, PyAny>) -> EncodeError {
     let error = EncodeError::new(format!("is a {}, which cannot be sent", type_name(value)));
     let module = value.py().import("snakepit_bridge._instead");
@@ -80,7 +81,7 @@ pub(super) fn unsendable(value: &Bound<'_, PyAny>) -> EncodeError {
     }
 }
 
-/// Full name of the type, without `builtins`.
+/// Returns the full name of the type, without `builtins`.
 pub(crate) fn type_name(value: &Bound<'_, PyAny>) -> String {
     let class = value.get_type();
     let name = class

@@ -1,5 +1,5 @@
-//! Dates and times. What Python's own classes cannot hold is refused: nanoseconds, and the "not a
-//! time" of pandas.
+//! Encoding of dates and times. What Python's own classes cannot hold is rejected: nanoseconds, and
+//! the not-a-time of pandas.
 
 use pyo3::prelude::*;
 
@@ -7,9 +7,9 @@ use super::refusal::{EncodeError, failed, type_name};
 use crate::kinds::{self, Kind};
 use crate::msgpack::{Token, ext, write};
 
-/// Appends a date, a time or a span of time; false if the value is none.
+/// Appends a date, a time or a time span; returns `false` for other values.
 pub(super) fn encode(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Result<bool, EncodeError> {
-    // A datetime is a date too.
+    // A datetime is an instance of `date` too.
     for (kind, code) in [
         (&kinds::DATETIME, ext::DATETIME),
         (&kinds::DATE, ext::DATE),
@@ -35,13 +35,13 @@ pub(super) fn encode(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> Result<bool
     Ok(true)
 }
 
-/// Refuses an instance of a subclass that holds no time, or more than its base class.
+/// Rejects an instance of a subclass that is not a time, or is finer than its base class can hold.
 fn exact(value: &Bound<'_, PyAny>, kind: &Kind, finer: &str) -> Result<(), EncodeError> {
     let class = kind.get(value.py());
     if class.is_ok_and(|class| value.get_type().is(&class)) {
         return Ok(());
     }
-    // `pandas.NaT` is an instance of `datetime`; like NaN it is not equal to itself.
+    // `pandas.NaT` is an instance of `datetime`; like NaN, it is not equal to itself.
     if !value.eq(value).unwrap_or(false) {
         let what = format!("is {value}, which is no time");
         return Err(EncodeError::new(what).help("send None instead"));
@@ -61,7 +61,7 @@ fn exact(value: &Bound<'_, PyAny>, kind: &Kind, finer: &str) -> Result<(), Encod
     Err(EncodeError::new(what).help("round it, for example with `.round(\"us\")`"))
 }
 
-/// ISO 8601 text as the base class writes it: a subclass may write another.
+/// Returns the ISO 8601 text that the base class writes; a subclass may write another.
 fn iso(value: &Bound<'_, PyAny>, kind: &Kind) -> PyResult<String> {
     let method = kind.get(value.py())?.getattr("isoformat")?;
     method.call1((value,))?.extract()

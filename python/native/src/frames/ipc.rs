@@ -1,24 +1,24 @@
-//! The messages of an Arrow IPC stream: what has to be known before a library reads it.
+//! Checks of an Arrow IPC stream before a library reads it.
 //!
-//! A library believes what a message says about sizes. So compressed buffers are refused, whose
-//! size is not bounded by that of the stream, and so are lengths that no bytes stand for.
+//! A library trusts the sizes that a message states. So compressed buffers are rejected, whose size
+//! is not bounded by that of the stream, and so are lengths that exceed the bytes there are.
 
-/// Rows and items that may have no bytes of their own, as those of a column of nulls have none.
+/// Number of rows and items that may have no bytes of their own, as in a column of nulls.
 const FREE: u64 = 64 << 10;
 
-/// Begins a message; before version 1.0 of Arrow the length did.
+/// Marker before the length of a message; Arrow before version 1.0 has none.
 const CONTINUATION: [u8; 4] = [0xff; 4];
 
 const MALFORMED: &str = "its Arrow stream is malformed";
 
-/// Kinds of messages.
+/// Types of messages.
 const DICTIONARY_BATCH: u8 = 2;
 const RECORD_BATCH: u8 = 3;
 
-/// Checks all messages.
+/// Checks all messages of a stream.
 ///
 /// # Errors
-/// What is wrong.
+/// The reason why the stream is rejected.
 pub(super) fn check(stream: &[u8]) -> Result<(), &'static str> {
     if stream.is_empty() {
         return Err("its Arrow stream is empty");
@@ -82,8 +82,7 @@ fn batch(batch: &Table<'_>, body: u64) -> Result<(), &'static str> {
     }
 }
 
-/// A table of a flat buffer. Everything that is read from it is checked against the length of the
-/// buffer.
+/// A FlatBuffers table. Every access is checked against the length of the buffer.
 struct Table<'a> {
     data: &'a [u8],
     at: usize,
@@ -103,7 +102,7 @@ impl<'a> Table<'a> {
         Some(Self { data, at, vtable })
     }
 
-    /// Where a field lies; `None` if it is absent.
+    /// Returns the offset of a field; `None` if it is absent.
     fn field(&self, index: usize) -> Option<usize> {
         let size = u16_at(self.data, self.vtable)?;
         let entry = 4 + 2 * index;
@@ -134,7 +133,7 @@ impl<'a> Table<'a> {
         Self::at(self.data, self.behind(index)?)
     }
 
-    /// The bytes of a vector of items of this size; an absent one is empty.
+    /// Returns the bytes of a vector of items of this size; empty if it is absent.
     fn vector(&self, index: usize, size: usize) -> Option<&'a [u8]> {
         if self.field(index).is_none() {
             return Some(&[]);

@@ -1,4 +1,4 @@
-//! Frames that stay in the memory that they came in.
+//! Data frames that stay in the memory of the received body.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -8,20 +8,20 @@ use pyo3::types::PyBytes;
 
 use crate::reader::Body;
 
-/// A body of this size is not copied for the frames in it.
+/// Smallest body that is kept for the frames in it instead of copying them.
 pub(crate) const LARGE: usize = 1 << 20;
 
-/// Alignment that readers of Arrow count on.
+/// Alignment that readers of Arrow require.
 const ALIGNMENT: usize = 8;
 
 thread_local! {
     static BODY: RefCell<Option<Arc<Body>>> = const { RefCell::new(None) };
 }
 
-/// Runs `serve` with the bytes of a body, which large frames in it may keep; the body is returned
-/// if none of them does.
+/// Runs `serve` with the bytes of a body, which large frames in it may keep. Returns the body if
+/// none of them does.
 pub(crate) fn lending<T>(body: Body, serve: impl FnOnce(&[u8]) -> T) -> (T, Option<Body>) {
-    /// Restores what was there before, also if the code panics.
+    /// Restores the previous body, also after a panic.
     struct Restore(Option<Arc<Body>>);
     impl Drop for Restore {
         fn drop(&mut self) {
@@ -39,7 +39,7 @@ pub(crate) fn lending<T>(body: Body, serve: impl FnOnce(&[u8]) -> T) -> (T, Opti
     (done, Arc::try_unwrap(body).ok())
 }
 
-/// A part of a body, for a reader that takes an address and what keeps it.
+/// A part of a body that Python code can read; the object keeps the body alive.
 #[pyclass(frozen, module = "snakepit_bridge._native")]
 #[derive(Debug)]
 pub(crate) struct Region {
@@ -48,8 +48,8 @@ pub(crate) struct Region {
     length: usize,
 }
 
-/// The part of the body that is being served; `None` if the stream lies elsewhere, is small, or not
-/// aligned.
+/// Returns the stream as a part of the body that is being served. `None` if the stream lies
+/// elsewhere, is small, or is not aligned.
 pub(super) fn of<'py>(py: Python<'py>, stream: &[u8]) -> PyResult<Option<Bound<'py, Region>>> {
     if stream.len() < LARGE || !(stream.as_ptr() as usize).is_multiple_of(ALIGNMENT) {
         return Ok(None);
@@ -83,12 +83,13 @@ impl Region {
 
 #[pymethods]
 impl Region {
-    /// Address and number of the bytes, which stay as long as this object does.
+    /// Return the address and the number of the bytes, which stay valid as long as this object
+    /// lives.
     fn region(&self) -> (usize, usize) {
         (self.bytes().as_ptr() as usize, self.length)
     }
 
-    /// A copy of the bytes.
+    /// Return a copy of the bytes.
     fn tobytes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         PyBytes::new(py, self.bytes())
     }

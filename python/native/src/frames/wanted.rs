@@ -1,5 +1,5 @@
-//! What the code around a codec wants of frames: the libraries of an annotation, and large bytes
-//! beside what is encoded.
+//! Settings of the current thread for data frames: the libraries of an annotation, and large bytes
+//! that are returned beside the encoded value.
 
 use std::cell::{Cell, RefCell};
 
@@ -11,14 +11,14 @@ thread_local! {
     static GIVEN: RefCell<Option<Tail>> = const { RefCell::new(None) };
 }
 
-/// A set of libraries, by the bits of `snakepit_bridge._frames`.
+/// A set of data frame libraries, with the bits of `snakepit_bridge._frames`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Libraries(u8);
 
 impl Libraries {
     pub(crate) const NONE: Self = Self(0);
 
-    /// The set of these bits.
+    /// Returns the set with these bits.
     pub(crate) const fn of(bits: u8) -> Self {
         Self(bits)
     }
@@ -36,7 +36,7 @@ impl Libraries {
     }
 }
 
-/// Sets a cell for a while, also if the code panics.
+/// A guard that sets a cell and restores it, also after a panic.
 struct Set<T: Copy + 'static>(&'static std::thread::LocalKey<Cell<T>>, T);
 
 impl<T: Copy> Set<T> {
@@ -51,7 +51,7 @@ impl<T: Copy> Drop for Set<T> {
     }
 }
 
-/// Runs `decode` where frames are made by one of these libraries.
+/// Runs `decode` so that it creates data frames of one of these libraries.
 pub(crate) fn wanting<T>(libraries: Libraries, decode: impl FnOnce() -> T) -> T {
     if libraries.is_empty() {
         return decode();
@@ -64,7 +64,7 @@ pub(super) fn current() -> Libraries {
     WANTED.get()
 }
 
-/// Runs `encode` where a frame may leave its bytes aside.
+/// Runs `encode` so that a data frame may return its bytes beside the encoded value.
 pub(super) fn with_tail<T>(encode: impl FnOnce() -> T) -> (T, Option<Tail>) {
     let _set = Set::new(&TAIL, true);
     let done = encode();

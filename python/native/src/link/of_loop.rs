@@ -1,4 +1,4 @@
-//! A link whose answers an event loop reads, for the requests of one of many calls.
+//! Links whose answers an event loop reads, each for one of the many calls on a connection.
 
 use std::io;
 use std::sync::Arc;
@@ -10,23 +10,23 @@ use super::{Link, NUMBER_BITS, Outcome, Way};
 use crate::outbox::Outbox;
 
 impl Link {
-    /// The requests of one call at a time, on a connection that the event loop of `thread` reads
-    /// for many.
+    /// Creates a link on a connection that the event loop of `thread` reads; the link serves one
+    /// call at a time.
     pub(crate) fn of_loop(outbox: Arc<Outbox>, thread: ThreadId) -> Self {
         Self::over(outbox, Way::Loop(thread))
     }
 
-    /// Whether a wait on this thread would never end: it is the one that reads the answers.
+    /// Returns whether this is the thread that reads the answers: a wait here would never end.
     pub(crate) fn is_read_here(&self) -> bool {
         matches!(&self.way, Way::Loop(thread) if *thread == std::thread::current().id())
     }
 
-    /// The call that a request was made for; of a connection that an event loop reads.
+    /// Returns the call for which a request was made, on a connection that an event loop reads.
     pub(crate) const fn call_of(number: u64) -> u64 {
         number >> NUMBER_BITS
     }
 
-    /// A call begins whose answers an event loop reads.
+    /// Begins a call whose answers an event loop reads.
     pub(crate) fn begin_call(&self, call: u64) {
         let mut state = self.lock();
         state.call = call;
@@ -35,7 +35,7 @@ impl Link {
         state.in_flight = 0;
     }
 
-    /// The event loop has read an answer.
+    /// Delivers an answer that the event loop has read.
     pub(crate) fn answer(&self, header: Header, outcome: Outcome) -> io::Result<()> {
         self.answered(header, outcome, None).map(drop)
     }

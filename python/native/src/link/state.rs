@@ -1,4 +1,4 @@
-//! The requests of one call, and who waits for them.
+//! The open requests of one call, and their waiters.
 
 use std::collections::VecDeque;
 use std::io;
@@ -13,29 +13,29 @@ use crate::wake::Wake;
 
 #[derive(Debug, Default)]
 pub(super) struct State {
-    /// There when nobody reads and a call runs.
+    /// The reader; `None` while a thread reads, and between calls.
     pub(super) reader: Option<Box<Reader>>,
-    /// The call that may make requests, 0 when there is none.
+    /// The call that may make requests; 0 if there is none.
     pub(super) call: u64,
-    /// The slot's thread wants its reader back.
+    /// The slot's thread waits for its reader.
     pub(super) over: bool,
     /// Number of the last request.
     pub(super) last: u64,
     /// Number of the last request of the calls before this one.
     pub(super) before: u64,
-    /// Requests that the host has and has not answered.
+    /// Requests that were sent to the host and are not yet answered.
     pub(super) in_flight: usize,
     pub(super) open: Vec<Open>,
     /// Requests that wait for room.
     pub(super) queued: VecDeque<Frame>,
-    /// Whole frames for the slot's thread that came while the tool ran.
+    /// Complete frames for the slot's thread that arrived while the tool ran.
     pub(super) early: Vec<u8>,
-    /// Frames over the limit that are not answers; the slot's thread refuses them.
+    /// Frames over the size limit that are not answers; the slot's thread rejects them.
     pub(super) refused: Vec<Header>,
     pub(super) gone: bool,
 }
 
-/// One request that somebody waits for.
+/// A request that a thread or an event loop waits for.
 #[derive(Debug)]
 pub(super) struct Open {
     pub(super) number: u64,
@@ -43,7 +43,7 @@ pub(super) struct Open {
     pub(super) port: Option<Arc<Port>>,
 }
 
-/// Where an event loop gets the outcomes of its requests.
+/// The queue through which an event loop receives the outcomes of its requests.
 #[derive(Debug)]
 pub(crate) struct Port {
     pub(crate) wake: Wake,
@@ -58,7 +58,7 @@ impl Port {
         })
     }
 
-    /// The outcomes since the last time.
+    /// Returns the outcomes since the last call of this method.
     pub(crate) fn take(&self) -> Vec<(u64, Outcome)> {
         let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
         if !done.is_empty() {
@@ -77,7 +77,7 @@ impl Port {
 }
 
 impl State {
-    /// The reader for the slot's thread, with all that was met meanwhile.
+    /// Takes the reader for the slot's thread, with the frames that arrived meanwhile.
     pub(super) fn take_reader(&mut self) -> Option<Box<Reader>> {
         let mut reader = self.reader.take()?;
         if !self.early.is_empty() {
@@ -87,7 +87,8 @@ impl State {
         Some(reader)
     }
 
-    /// One request less is with the host: the next one that waits, if any, takes its place.
+    /// Records that the host has answered a request. Returns the next request in the queue, which
+    /// takes its place.
     pub(super) fn room(&mut self) -> Option<Frame> {
         let next = self.queued.pop_front();
         if next.is_none() {
@@ -96,8 +97,8 @@ impl State {
         next
     }
 
-    /// Hands an outcome over; true when a thread waits for it. A request that nobody waits for is
-    /// gone already.
+    /// Delivers an outcome. Returns whether a thread waits for it. The outcome of a forgotten
+    /// request is dropped.
     pub(super) fn answer(&mut self, number: u64, outcome: Outcome) -> bool {
         let Some(at) = self.open.iter().position(|open| open.number == number) else {
             return false;
@@ -111,7 +112,7 @@ impl State {
         true
     }
 
-    /// All requests that have no outcome fail.
+    /// Fails all requests that have no outcome.
     pub(super) fn fail(&mut self, failure: Failure) {
         self.queued.clear();
         for open in &mut self.open {

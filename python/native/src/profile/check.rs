@@ -1,4 +1,4 @@
-//! The self-check: what is read out of memory is compared with what the interpreter says, once,
+//! The self-check: compares, once, a stack read from memory with what the interpreter reports,
 //! while this thread has the GIL.
 #![expect(
     unsafe_code,
@@ -16,13 +16,13 @@ use snakepit_walker::{Codes, Layout, Outcome, Python as Target, StackReader, thr
 use super::own::{OwnMemory, Walker};
 use super::symbols::address;
 
-/// Where the C library of GNU keeps the system's number of a thread, from its `pthread_t` on.
+/// Offset, from `pthread_t`, at which glibc keeps the thread id of the system.
 const TASK_AT: u64 = 720;
 
-/// Frames that the compared stack has at least.
+/// Least number of frames in the compared stack.
 const LEAST_FRAMES: usize = 5;
 
-/// A stack with a generator, a lambda and code on several lines.
+/// Code whose stack has a generator, a lambda and calls that span several lines.
 const STACK: &std::ffi::CStr = c"
 def outer():
     return (lambda: middle(
@@ -53,10 +53,10 @@ def inner(number):
 outer()
 ";
 
-/// Returns what reads stacks here.
+/// Returns the walker that reads stacks of this process.
 ///
 /// # Errors
-/// The reason why that cannot be done, or not be trusted.
+/// The reason why stacks cannot be read, or cannot be trusted.
 pub(crate) fn walker(py: Python<'_>) -> Result<Arc<Walker>, String> {
     let hidden = |what: &str| format!("the interpreter hides `{what}`");
     let symbol =
@@ -83,7 +83,7 @@ pub(crate) fn walker(py: Python<'_>) -> Result<Arc<Walker>, String> {
     Ok(walker)
 }
 
-/// Finds this thread among all.
+/// Finds this thread in the list of all threads and compares its numbers.
 fn own_thread(walker: &mut Walker) -> Result<(), String> {
     // SAFETY: this thread is attached to the interpreter; the calls take nothing.
     let (state, interpreter, ident, task) = unsafe {
@@ -115,7 +115,7 @@ fn own_thread(walker: &mut Walker) -> Result<(), String> {
     Ok(())
 }
 
-/// Compares a stack that is known.
+/// Runs known code and compares its stack.
 fn own_stack(py: Python<'_>, walker: &Arc<Walker>) -> Result<(), String> {
     let outcome = Arc::new(Mutex::new(Err("no stack was compared".to_owned())));
     let (told, reads) = (Arc::clone(&outcome), Arc::clone(walker));
@@ -129,7 +129,7 @@ fn own_stack(py: Python<'_>, walker: &Arc<Walker>) -> Result<(), String> {
         let check = PyCFunction::new_closure(py, Some(c"check"), None, check)?;
         names.set_item("check", check)?;
         let done = py.run(STACK, Some(&names), None);
-        // The functions hold the names, and those hold the functions.
+        // Breaks the cycle: the functions hold the names, and the names hold the functions.
         names.clear();
         done
     };

@@ -1,10 +1,11 @@
-//! The CPU clocks of threads: one that stands still has run nothing, and its stack is what it was.
+//! CPU clocks of threads. A thread whose clock stands still has run nothing, so its stack is
+//! unchanged.
 #![expect(unsafe_code, reason = "the clock of another thread has no form in std")]
 
-/// Returns the CPU time of a thread of this process in nanoseconds, by its number in the system.
-/// `None` if it has ended.
+/// Returns the CPU time, in nanoseconds, of the thread of this process with this id in the system.
+/// `None` if the thread has ended.
 pub(crate) fn clock_of(task: u32) -> Option<u64> {
-    // How Linux makes a clock out of the number of a thread.
+    // Linux encodes the id of a thread in the id of its clock.
     const OF_THREAD: i32 = 6;
     let number = i32::try_from(task).ok().filter(|number| *number > 0)?;
     let clock: libc::clockid_t = (!number << 3) | OF_THREAD;
@@ -12,7 +13,7 @@ pub(crate) fn clock_of(task: u32) -> Option<u64> {
         tv_sec: 0,
         tv_nsec: 0,
     };
-    // SAFETY: the pointer is to a place for the time; the kernel knows which numbers are clocks.
+    // SAFETY: the pointer refers to a `timespec`; the kernel checks the clock id.
     if unsafe { libc::clock_gettime(clock, &raw mut time) } != 0 {
         return None;
     }
@@ -21,11 +22,11 @@ pub(crate) fn clock_of(task: u32) -> Option<u64> {
     seconds.checked_mul(1_000_000_000)?.checked_add(nanos)
 }
 
-/// Whether a thread of this process runs, or would if a CPU were free.
+/// Returns whether a thread of this process runs, or would if a CPU were free.
 pub(crate) fn is_runnable(task: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/self/task/{task}/stat"));
     let stat = stat.unwrap_or_default();
-    // The name may hold anything, also parentheses.
+    // The name may contain anything, also parentheses.
     let state = stat.rsplit(") ").next();
     state.is_some_and(|state| state.starts_with('R'))
 }

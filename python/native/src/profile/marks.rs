@@ -1,11 +1,11 @@
-//! What a thread did at the moment of a sample.
+//! Marks of a sample: the thread's use of CPU and GIL at that moment.
 
-/// Two bits on the wire.
+/// The marks of one sample, two bits on the wire.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Marks {
-    /// It used a CPU, or waited for one.
+    /// The thread used a CPU, or waited for one.
     pub(crate) on_cpu: bool,
-    /// It had the GIL, or was attached to an interpreter without one.
+    /// The thread had the GIL, or was attached to an interpreter without one.
     pub(crate) gil: bool,
 }
 

@@ -1,5 +1,5 @@
-//! The memory of this process, read as that of another one: an address without memory is an error
-//! and not a crash.
+//! Reading of this process's memory through the kernel: an address without memory is an error and
+//! not a crash.
 #![expect(unsafe_code, reason = "process_vm_readv")]
 
 use std::fs::File;
@@ -8,21 +8,21 @@ use std::os::unix::fs::FileExt as _;
 
 use snakepit_walker::{Memory, Piece, Python, ThreadState};
 
-/// Pieces that one system call copies.
+/// Most pieces that one system call copies.
 const MAX_PIECES: usize = 600;
 
-/// What it takes to read stacks here; made by [`check`](super::check) alone.
+/// The memory and the layout that reading stacks requires. Only [`check`](super::check) creates it.
 #[derive(Debug)]
 pub(crate) struct Walker {
     pub(crate) memory: OwnMemory,
     pub(crate) python: Python,
-    /// Where the C library keeps the system's number of a thread, from its `pthread_t` on; in
-    /// versions whose thread states lack it.
+    /// Offset, from `pthread_t`, of the thread id of the system; needed for versions of CPython
+    /// whose thread states lack it.
     pub(crate) task_at: Option<u64>,
 }
 
 impl Walker {
-    /// The number of a thread in the system; 0 when unknown.
+    /// Returns the id of a thread in the system; 0 if unknown.
     pub(crate) fn task(&self, thread: &ThreadState) -> u32 {
         let Some(at) = self.task_at.filter(|_| thread.native_id == 0) else {
             return thread.native_id;
@@ -34,19 +34,19 @@ impl Walker {
     }
 }
 
-/// Copies memory of this process.
+/// Memory of this process.
 #[derive(Debug)]
 pub(crate) struct OwnMemory {
     process: libc::pid_t,
-    /// `/proc/self/mem`, where the system call is forbidden.
+    /// `/proc/self/mem`, used if the system call is forbidden.
     file: Option<File>,
 }
 
 impl OwnMemory {
-    /// Tries the ways that there are.
+    /// Opens the memory: tries the system call, then the file.
     ///
     /// # Errors
-    /// None of them works.
+    /// Neither of them works.
     pub(crate) fn open() -> io::Result<Self> {
         let known = 0x5eed_u64;
         let works = |memory: &Self| {
@@ -54,7 +54,7 @@ impl OwnMemory {
             let address = (&raw const known) as u64;
             memory.read(address, &mut copy) && u64::from_ne_bytes(copy) == known
         };
-        // SAFETY: it takes nothing and cannot fail.
+        // SAFETY: it takes no arguments and cannot fail.
         let process = unsafe { libc::getpid() };
         let by_call = Self {
             process,

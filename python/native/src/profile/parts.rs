@@ -1,4 +1,4 @@
-//! A finished profile as one message.
+//! Encoding of a finished profile as one message.
 
 use std::collections::HashMap;
 
@@ -12,16 +12,16 @@ use super::sampler::Sampler;
 use super::table::{Place, Table};
 use crate::traceback::before_start;
 
-/// Bytes of what is said about the whole profile once its stacks are known.
+/// Room for the fields about the whole profile, in bytes, which are set after its stacks.
 const WHOLE: usize = 1 << 10;
 
-/// Bytes around a message within another one, and of a count that grows, at most.
+/// Most bytes around a nested message (`AROUND`), and of a count that grows (`COUNT`).
 const AROUND: usize = 6;
 const COUNT: usize = 10;
 
-/// Numbers the functions and frames of a profile in the order in which they are needed.
+/// Numbers functions and frames of a profile in the order of first use.
 struct Numbers<'a, C> {
-    /// The function of a number.
+    /// Looks up the function of a number.
     code: C,
     lines: bool,
     functions: HashMap<u32, u32>,
@@ -29,9 +29,9 @@ struct Numbers<'a, C> {
     /// Frames by function and offset, so that each line is looked up once.
     places: HashMap<Place, u32>,
     data: &'a mut ProfileData,
-    /// Bytes of what was added to the data.
+    /// Bytes added to the data for the current stack.
     size: usize,
-    /// What was added for the last stack, to be taken back if that does not fit.
+    /// Entries added for the current stack, which are removed if it does not fit.
     added: Added,
 }
 
@@ -42,7 +42,8 @@ struct Added {
     places: Vec<Place>,
 }
 
-/// Returns the threads, functions and stacks of a profile; with `lines` stacks differ by lines too.
+/// Returns the threads, functions and stacks of a profile. With `lines`, stacks are also told apart
+/// by line.
 pub(crate) fn data(sampler: &Sampler, lines: bool) -> ProfileData {
     let titles = sampler.titles.list().iter().map(|title| Thread {
         name: title.name.clone(),
@@ -58,7 +59,7 @@ pub(crate) fn data(sampler: &Sampler, lines: bool) -> ProfileData {
     with_stacks(data, &sampler.table, code, lines, MAX_BYTES)
 }
 
-/// Adds the stacks that fit, the most frequent ones first.
+/// Adds the stacks that fit into `most` bytes, the most frequent ones first.
 fn with_stacks<'c>(
     mut data: ProfileData,
     table: &Table,
@@ -66,7 +67,7 @@ fn with_stacks<'c>(
     lines: bool,
     most: usize,
 ) -> ProfileData {
-    // Offsets in one line are one stack.
+    // Stacks that differ only by offsets within one line are merged.
     let mut merged: HashMap<(u32, u32, Vec<u32>), usize> = HashMap::new();
     let mut size = data.encoded_len() + WHOLE;
     let mut numbers = Numbers {
@@ -118,13 +119,13 @@ fn with_stacks<'c>(
 }
 
 impl<'c, C: Fn(u32) -> Option<&'c Code>> Numbers<'_, C> {
-    /// The next stack begins.
+    /// Begins the next stack.
     fn begin(&mut self) {
         self.size = 0;
         self.added = Added::default();
     }
 
-    /// Removes what was added for the last stack.
+    /// Removes the entries that were added for the current stack.
     fn take_back(&mut self) {
         for code in self.added.functions.drain(..) {
             self.functions.remove(&code);
@@ -176,7 +177,7 @@ impl<'c, C: Fn(u32) -> Option<&'c Code>> Numbers<'_, C> {
     }
 }
 
-/// The file of a frame.
+/// Returns the file of a frame.
 fn file(data: &ProfileData, frame: u32) -> &str {
     let place = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
     let frame = data.frames.get(place(frame));
@@ -225,7 +226,7 @@ mod tests {
                 data.stacks.is_empty() || data.encoded_len() + WHOLE <= most,
                 "{most}"
             );
-            // Nothing is there that no stack needs, and all that one needs.
+            // Every entry that is there is needed, and every needed one is there.
             let used = |frame: &u32| usize::try_from(*frame).unwrap() < data.frames.len();
             assert!(data.stacks.iter().flat_map(|stack| &stack.frames).all(used));
             let frames = data.stacks.iter().flat_map(|stack| &stack.frames);

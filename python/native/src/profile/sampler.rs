@@ -1,4 +1,4 @@
-//! One look at all threads, and what many of them have seen.
+//! The sampler: looks at all threads at once, and counts the stacks of many such samples.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,13 +12,13 @@ use super::table::{Place, Seen, Table};
 use super::titles::Titles;
 use crate::names::Names;
 
-/// Functions of a profile.
+/// Most functions of a profile.
 const MAX_FUNCTIONS: usize = 64 << 10;
 
-/// Times that a stack is read whose functions were gone when they were looked up.
+/// Number of times that a stack is read if its functions are gone when they are looked up.
 const TRIES: usize = 3;
 
-/// Which samples count.
+/// The samples that are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Counted {
     All,
@@ -26,7 +26,7 @@ pub(crate) enum Counted {
     OnCpu,
 }
 
-/// Makes samples and counts them.
+/// Takes samples and counts them.
 #[derive(Debug)]
 pub(crate) struct Sampler {
     walker: Arc<Walker>,
@@ -34,9 +34,9 @@ pub(crate) struct Sampler {
     pub(crate) codes: Codes,
     pub(crate) table: Table,
     pub(crate) titles: Titles,
-    /// Stacks that could not be read.
+    /// Number of stacks that could not be read.
     pub(crate) lost: u64,
-    /// Those that could.
+    /// Number of stacks that could be read.
     pub(crate) read: u64,
     list: Vec<ThreadState>,
     reader: StackReader,
@@ -44,7 +44,7 @@ pub(crate) struct Sampler {
     last: HashMap<u64, Last>,
 }
 
-/// The last look at a thread, by the address of its state.
+/// The last sample of a thread; the key of the map is the address of its state.
 #[derive(Clone, Copy, Debug)]
 struct Last {
     task: u32,
@@ -52,10 +52,10 @@ struct Last {
     seen: Seen,
 }
 
-/// What was read of a thread.
+/// The result of reading a thread.
 enum Read {
     Stack,
-    /// It runs no Python code, or has ended.
+    /// The thread runs no Python code, or has ended.
     Nothing,
     Failed,
 }
@@ -82,11 +82,11 @@ impl Sampler {
         }
     }
 
-    /// Looks at all threads once, or at the one with this number in the system.
+    /// Samples all threads once, or only the thread with this id in the system.
     pub(crate) fn sample(&mut self, only: Option<u32>) {
         let walker = Arc::clone(&self.walker);
         let mut list = std::mem::take(&mut self.list);
-        // A list that changes meanwhile is used as far as it goes.
+        // If the list changes meanwhile, the part that was read is used.
         threads(&walker.memory, &walker.python, &mut list);
         for thread in &list {
             let task = walker.task(thread);
@@ -106,8 +106,8 @@ impl Sampler {
         let last = self.last.get(&thread.address).copied();
         let unmoved = last.filter(|last| last.task == task && Some(last.clock) == clock);
         let (seen, on_cpu) = match unmoved {
-            // On a busy machine it may have waited for a CPU all the time; that is looked up for
-            // the one that has the GIL alone.
+            // On a busy machine the thread may have waited for a CPU all the time; that is looked
+            // up only for the thread that has the GIL.
             Some(last) => (last.seen, thread.holds_gil && is_runnable(task)),
             None => {
                 let seen = match self.read(walker, thread) {

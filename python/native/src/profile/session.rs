@@ -14,22 +14,22 @@ use crate::clock;
 use crate::names::Names;
 use crate::slots::{Progress, Slots};
 
-/// Most different stacks.
+/// Most different stacks of a profile.
 const MAX_STACKS: usize = 1 << 17;
 
-/// How often names are asked for.
+/// Interval at which the names of threads are requested.
 const NAMES: Duration = Duration::from_secs(1);
 
-/// Time for the last names.
+/// Time to wait for the names at the end.
 const LAST_NAMES: Duration = Duration::from_millis(15);
 
-/// How often it is judged whether the samples are any good.
+/// Interval at which the share of failed samples is judged.
 const TRIAL: Duration = Duration::from_secs(10);
 
-/// A profile.
+/// A running or finished profile.
 #[derive(Debug)]
 pub(crate) struct Session {
-    /// Its number: that of the question that started it.
+    /// Number of the profile: that of the request that started it.
     pub(crate) number: u64,
     sampler: Sampler,
     period: Duration,
@@ -40,8 +40,8 @@ pub(crate) struct Session {
     began: Instant,
     started: SystemTime,
     end: Instant,
-    /// When the next sample is due, on a grid; and when it is made, up to a tenth of the period
-    /// earlier or later.
+    /// `grid` is the regular time of the next sample; `next` differs from it by up to a tenth of
+    /// the period.
     grid: Instant,
     next: Instant,
     names: Instant,
@@ -55,7 +55,7 @@ pub(crate) struct Session {
 #[derive(Debug)]
 enum State {
     Sampling,
-    /// The end has still to be told.
+    /// The sampling has ended by itself, and the host has not been told yet.
     Ended {
         after: Duration,
         failure: String,
@@ -63,7 +63,7 @@ enum State {
     Finished(Vec<u8>),
 }
 
-/// What was read and lost when the last judgement was made.
+/// The numbers of stacks read and lost at the last judgement.
 #[derive(Debug)]
 struct Trial {
     at: Instant,
@@ -112,17 +112,17 @@ impl Session {
         }
     }
 
-    /// When something is to be done. `None` if the sampling has ended.
+    /// Returns the time of the next sample or of the end. `None` if the sampling has ended.
     pub(crate) fn due(&self) -> Option<Instant> {
         matches!(self.state, State::Sampling).then(|| self.next.min(self.end))
     }
 
-    /// The sampling has ended by itself.
+    /// Returns whether the sampling has ended by itself.
     pub(crate) const fn has_ended(&self) -> bool {
         matches!(self.state, State::Ended { .. })
     }
 
-    /// Makes a sample if it is time.
+    /// Takes a sample if one is due.
     pub(crate) fn tick(&mut self, slots: &Slots) {
         let now = clock::now();
         if now >= self.end {
@@ -136,7 +136,7 @@ impl Session {
             None => self.sampler.sample(None),
             Some((call, over)) => match slots.progress(call) {
                 Progress::Runs(task) => self.sampler.sample(Some(task)),
-                // Once may be the moment before it begins.
+                // The first time, the call may be about to begin.
                 Progress::Over if over > 0 => {
                     self.stop(String::new());
                     return;
@@ -185,7 +185,7 @@ impl Session {
         self.state = State::Ended { after, failure };
     }
 
-    /// Gives up when most stacks cannot be read: it would only cost.
+    /// Stops the sampling if most stacks cannot be read: it would cost time for nothing.
     fn judge(&mut self, now: Instant) {
         if now < self.trial.at {
             return;
@@ -201,7 +201,7 @@ impl Session {
         };
     }
 
-    /// Chooses the time of the next sample. Those that are late are not made up for.
+    /// Schedules the next sample. Missed samples are counted, not made up for.
     fn plan(&mut self) {
         self.grid += self.period;
         let now = clock::now();
@@ -209,7 +209,8 @@ impl Session {
             self.grid += self.period;
             self.missed += 1;
         }
-        // Code that does something at fixed intervals must not be met at the same place each time.
+        // Random shift, so that code which acts at fixed intervals is not always sampled at the
+        // same place.
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;
         self.random ^= self.random << 17;

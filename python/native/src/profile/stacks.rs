@@ -1,4 +1,4 @@
-//! One look at all threads, for a person.
+//! A dump of the stacks of all threads.
 
 use std::collections::HashMap;
 
@@ -8,8 +8,8 @@ use snakepit_walker::{Codes, Outcome, StackReader, threads};
 use super::own::Walker;
 use crate::traceback::{MAX_FRAMES, MAX_THREADS, Traced, cut_start};
 
-/// Returns the threads that run Python code, the main thread first, and whether that is all. `None`
-/// if one of them could not be read.
+/// Returns the threads that run Python code, the main thread first, and whether the dump is
+/// complete. `None` if a stack could not be read.
 pub(crate) fn stacks(walker: &Walker, main: u32) -> Option<(Vec<Traced>, bool)> {
     let (memory, python) = (&walker.memory, &walker.python);
     let mut list = Vec::new();

@@ -1,23 +1,23 @@
-//! How often each stack was seen. Bounded: stacks beyond the bounds are counted, and nothing more.
+//! Counts of stacks, bounded: samples beyond the bounds are only counted.
 
 use std::collections::HashMap;
 
 use super::marks::Marks;
 
-/// Frames of all stacks together.
+/// Most frames of all stacks together.
 const MAX_FRAMES: usize = 1 << 21;
 
-/// A function by its number, and the offset of the instruction in it.
+/// A function's number, and the offset of the instruction in the function.
 pub(crate) type Place = (u32, i32);
 
-/// What a look at a thread has shown.
+/// The result of looking at a thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Seen {
-    /// It runs no Python code.
+    /// The thread runs no Python code.
     Nothing,
-    /// A stack for which there was no room.
+    /// The thread has a stack for which the table has no room.
     NoRoom,
-    /// The stack of this number.
+    /// The thread has the stack with this number.
     Stack(u32),
 }
 
@@ -37,12 +37,12 @@ pub(crate) struct Table {
     numbers: HashMap<Box<[Place]>, u32>,
     frames: usize,
     counts: HashMap<Key, u64>,
-    /// Samples that found no room.
+    /// Number of samples for which the table had no room.
     pub(crate) truncated: u64,
 }
 
 impl Table {
-    /// A table of at most so many different stacks.
+    /// Creates a table of at most this many different stacks.
     pub(crate) fn new(most: usize) -> Self {
         Self {
             most,
@@ -54,7 +54,7 @@ impl Table {
         }
     }
 
-    /// Gives a stack a number, if there is room for it.
+    /// Numbers a stack, if the table has room for it.
     pub(crate) fn keep(&mut self, stack: &[Place]) -> Seen {
         if let Some(number) = self.numbers.get(stack) {
             return Seen::Stack(*number);
@@ -69,7 +69,7 @@ impl Table {
         Seen::Stack(number)
     }
 
-    /// Counts one sample, with the number of its thread if that has one.
+    /// Counts one sample; `thread` is `None` if there was no room for the thread's title.
     pub(crate) fn sample(&mut self, seen: Seen, thread: Option<u32>, marks: Marks) {
         match (seen, thread) {
             (Seen::Nothing, _) => {}
@@ -91,7 +91,7 @@ impl Table {
         *self.counts.entry(key).or_default() += 1;
     }
 
-    /// All that was counted, the most frequent first.
+    /// Returns all counts, the most frequent first.
     pub(crate) fn counts(&self) -> Vec<(Key, u64, &[Place])> {
         let counts = self.counts.iter().filter_map(|(key, count)| {
             let stack = self.stacks.get(usize::try_from(key.stack).ok()?)?;
@@ -116,7 +116,7 @@ mod tests {
         assert_eq!(table.keep(&[(1, 2), (3, 4)]), first);
         let third = table.keep(&[(9, 9)]);
         assert_eq!((third, table.truncated), (Seen::NoRoom, 0));
-        // The stack of a thread that stands still is looked up once, and sampled each time.
+        // The stack of a thread that stands still is looked up once, and counted each time.
         for seen in [first, second, second, third, third, Seen::Nothing] {
             table.sample(seen, Some(0), Marks::default());
         }

@@ -1,5 +1,5 @@
-//! The thread `snakepit-prof`: it starts with the first question of the host, and ends when there
-//! is nothing to do for a while.
+//! The thread `snakepit-prof`. It starts with the host's first request, and ends after a while
+//! without any.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -22,19 +22,19 @@ use crate::snapshot::block_signals;
 /// Bytes of a profile in one answer.
 const PART: usize = 48 << 10;
 
-/// Questions that wait; a host that asks faster gets no answer.
+/// Most requests that wait; further ones get no answer.
 const MAX_WAITING: usize = 16;
 
-/// Life of the thread without a question.
+/// Time without a request after which the thread ends.
 const REST: Duration = Duration::from_secs(60);
 
-/// Time that an answer waits for a host to read what was sent before.
+/// Time that an answer waits for the host to read earlier ones.
 const ROOM: Duration = Duration::from_secs(1);
 
 /// Answers the host's `PROFILE`.
 #[derive(Debug)]
 pub(crate) struct Profiler {
-    /// Or why there is none.
+    /// The reader of stacks, or the reason why there is none.
     walker: Result<Arc<Walker>, String>,
     names: Arc<Names>,
     reports: Arc<Reports>,
@@ -51,7 +51,8 @@ struct State {
 }
 
 impl Profiler {
-    /// To be called on the thread that runs the tools, attached to the interpreter.
+    /// Creates the profiler and runs the self-check. Called on the thread that runs the tools,
+    /// attached to the interpreter.
     pub(crate) fn new(py: Python<'_>, reports: Arc<Reports>, slots: Arc<Slots>) -> Self {
         Self {
             walker: check::walker(py),
@@ -63,12 +64,12 @@ impl Profiler {
         }
     }
 
-    /// What reads stacks. `None` if nothing can.
+    /// Returns the reader of stacks; `None` if stacks cannot be read.
     pub(crate) fn walker(&self) -> Option<Arc<Walker>> {
         self.walker.as_ref().ok().cloned()
     }
 
-    /// Answers later.
+    /// Queues a request, which the thread answers later.
     pub(crate) fn ask(self: &Arc<Self>, number: u64, question: Profile) {
         let mut state = self.lock();
         if state.stopped || state.questions.len() >= MAX_WAITING {
@@ -85,7 +86,7 @@ impl Profiler {
         self.changed.notify_one();
     }
 
-    /// Ends it all: the interpreter is about to end, and can tell no names any more.
+    /// Stops the thread: the interpreter is about to end.
     pub(crate) fn stop(&self) {
         self.lock().stopped = true;
         self.changed.notify_one();
@@ -95,7 +96,7 @@ impl Profiler {
         block_signals();
         let mut session: Option<Session> = None;
         loop {
-            // One that has ended waits for its reader, however long that takes.
+            // A session that has ended waits for its reader, however long that takes.
             let due = session.as_ref();
             let due = due.map(|session| session.due().unwrap_or_else(|| clock::now() + REST));
             match self.next(due) {
@@ -150,7 +151,8 @@ impl Profiler {
                 (Ok(walker), None) => {
                     let (walker, names) = (Arc::clone(walker), Arc::clone(&self.names));
                     let mut begun = Session::new(number, &question, walker, names);
-                    // What runs when the host hears that it has begun is seen at least once.
+                    // The first sample comes before the answer: code that runs when the host
+                    // learns of the start is sampled at least once.
                     begun.tick(&self.slots);
                     *session = Some(begun);
                     ProfilePart::default()
@@ -199,10 +201,10 @@ impl Profiler {
     }
 }
 
-/// What the thread does next.
+/// The next action of the thread.
 enum Next {
     Question(u64, Profile),
-    /// It is time for a sample.
+    /// A sample is due.
     Due,
     End,
 }

@@ -1,4 +1,4 @@
-//! The threads of a profile: their names, once they are known.
+//! Titles of the threads of a profile: ids, and names once they are known.
 
 use std::collections::HashMap;
 use std::fs;
@@ -7,28 +7,28 @@ use std::time::Duration;
 
 use crate::names::Names;
 
-/// Threads of a profile.
+/// Most threads of a profile.
 const MAX_THREADS: usize = 16 << 10;
 
-/// One thread.
+/// A thread's title.
 #[derive(Clone, Debug)]
 pub(crate) struct Title {
-    /// Empty if nobody knows it.
+    /// Empty if unknown.
     pub(crate) name: String,
-    /// Its number in the system; 0 when unknown.
+    /// Id of the thread in the system; 0 if unknown.
     pub(crate) task: u32,
     ident: u64,
-    /// The interpreter has told it.
+    /// The name comes from the interpreter and is final.
     certain: bool,
 }
 
-/// The threads that were seen, by numbers that stay.
+/// The threads that were sampled, with numbers that do not change.
 #[derive(Debug)]
 pub(crate) struct Titles {
     names: Arc<Names>,
     list: Vec<Title>,
     numbers: HashMap<(u64, u32), u32>,
-    /// What the system calls threads that nobody has named.
+    /// Name that the system gives to threads without a name: that of the main thread.
     unnamed: String,
 }
 
@@ -42,12 +42,12 @@ impl Titles {
         }
     }
 
-    /// All threads, by their numbers.
+    /// Returns all threads; the index is the number.
     pub(crate) fn list(&self) -> &[Title] {
         &self.list
     }
 
-    /// The number of a thread. `None` if there are too many.
+    /// Returns the number of a thread; `None` if there are too many threads.
     pub(crate) fn number(&mut self, ident: u64, task: u32) -> Option<u32> {
         if let Some(number) = self.numbers.get(&(ident, task)) {
             return Some(*number);
@@ -70,7 +70,7 @@ impl Titles {
         Some(number)
     }
 
-    /// Asks the interpreter for names if some are missing, and waits so long for them.
+    /// Requests missing names from the interpreter, and waits for them for at most `patience`.
     pub(crate) fn learn(&mut self, patience: Duration) {
         if self.list.iter().all(|title| title.certain) {
             return;
@@ -80,7 +80,7 @@ impl Titles {
             let Some(named) = known.get(&title.ident).filter(|_| !title.certain) else {
                 continue;
             };
-            // The number of a thread that has ended is given to another one.
+            // Python reuses the identifier of a thread that has ended.
             if title.task != 0 && named.id != 0 && named.id != u64::from(title.task) {
                 continue;
             }
@@ -90,7 +90,8 @@ impl Titles {
     }
 }
 
-/// What the system calls a thread of this process; empty if it has ended.
+/// Returns the name that the system has for a thread of this process; empty if the thread has
+/// ended.
 fn in_the_system(task: u32) -> String {
     let name = fs::read_to_string(format!("/proc/self/task/{task}/comm"));
     name.map_or_else(|_| String::new(), |name| name.trim_end().to_owned())

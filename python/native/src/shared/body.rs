@@ -1,4 +1,4 @@
-//! A large body of an answer, which stays where it is until the socket has taken it.
+//! Large bodies of answers, which stay in place until the socket has taken them.
 #![expect(
     unsafe_code,
     reason = "the bytes of a Python object are read by a thread that does not hold the interpreter's lock"
@@ -12,53 +12,53 @@ use snakepit_grpc::frame::Header;
 
 use crate::raw;
 
-/// Largest body in bytes that goes in one frame.
+/// Largest body that is sent in one frame, in bytes.
 pub(crate) const WHOLE: usize = 256 << 10;
 
-/// Length of the parts of larger ones: a small frame waits for the rest of one. The socket has room
-/// for some, so that it never runs dry between two.
+/// Length of the parts of larger bodies. A small frame waits for the rest of one part. The socket
+/// has room for several, so that it never runs empty between two of them.
 const PART: usize = 64 << 10;
 
 /// A frame with a large body.
 #[derive(Debug)]
 pub(super) struct Large {
     pub(super) header: Header,
-    /// Goes with the last part.
+    /// Head, sent with the last part.
     pub(super) head: Vec<u8>,
     pub(super) body: Arc<Body>,
-    /// So many bytes of the body are written.
+    /// Number of bytes of the body that are written.
     pub(super) at: usize,
-    /// Further frames of the same call, which come after it.
+    /// Further frames of the same call, sent after this one.
     pub(super) behind: Vec<u8>,
 }
 
 impl Large {
-    /// Most bytes of the body that go in one frame.
+    /// Returns the largest number of bytes that one frame carries.
     pub(super) fn step(&self) -> usize {
         if self.body.len() > WHOLE { PART } else { WHOLE }
     }
 }
 
-/// Encoded bytes, and those of an object behind them.
+/// Encoded bytes, optionally followed by those of a Python object.
 #[derive(Debug, Default)]
 pub(crate) struct Body {
     front: Vec<u8>,
     tail: Option<Tail>,
 }
 
-/// The bytes of an object that never changes.
+/// The bytes of an immutable Python object.
 #[derive(Debug)]
 pub(crate) struct Tail {
-    /// Keeps the bytes.
+    /// Keeps the bytes alive.
     _object: Py<PyAny>,
     bytes: *const u8,
     length: usize,
 }
 
-// SAFETY: the object is a `bytes`, a `str` or a buffer of pyarrow that nothing writes to any more,
-// whose bytes never change or move as long as there is a reference to it, which this is.
+// SAFETY: the object is a `bytes`, a `str`, or a buffer of pyarrow that is no longer written to.
+// Its bytes neither change nor move as long as there is a reference to it, which this is.
 unsafe impl Send for Tail {}
-// SAFETY: the same; nothing but the bytes is looked at.
+// SAFETY: the same; only the bytes are accessed.
 unsafe impl Sync for Tail {}
 
 impl Tail {
@@ -66,13 +66,13 @@ impl Tail {
         Self::new(object.as_any(), object.as_bytes())
     }
 
-    /// `None` if the text cannot be encoded.
+    /// Returns the UTF-8 bytes of a text; `None` if it cannot be encoded.
     pub(crate) fn of_text(object: &Bound<'_, PyString>) -> Option<Self> {
         let text = object.to_str().ok()?;
         Some(Self::new(object.as_any(), text.as_bytes()))
     }
 
-    /// The bytes of a buffer of pyarrow, which never changes; `None` if it has none.
+    /// Returns the bytes of a finished pyarrow buffer; `None` if the object has no buffer.
     pub(crate) fn of_buffer(object: &Bound<'_, PyAny>) -> Option<Self> {
         raw::with_buffer(object, |view| Self::new(object, view.data)).ok()
     }
@@ -86,7 +86,7 @@ impl Tail {
     }
 
     pub(crate) const fn bytes(&self) -> &[u8] {
-        // SAFETY: the object owns so many bytes there, and lives as long as `self`.
+        // SAFETY: the object owns this many bytes there, and lives as long as `self`.
         unsafe { std::slice::from_raw_parts(self.bytes, self.length) }
     }
 }
@@ -100,7 +100,7 @@ impl Body {
         self.front.len() + self.tail().len()
     }
 
-    /// All bytes, without a copy where they are in one piece.
+    /// Returns all bytes, without a copy if there is no object.
     pub(crate) fn into_bytes(mut self) -> Vec<u8> {
         let tail = self.tail.take();
         self.front
@@ -108,12 +108,12 @@ impl Body {
         self.front
     }
 
-    /// The bytes from `at` on, `length` at most, in up to two pieces.
+    /// Returns at most `length` bytes from `at` on, in up to two pieces.
     pub(crate) fn part(&self, at: usize, length: usize) -> [&[u8]; 2] {
         part(&self.front, self.tail(), at, length)
     }
 
-    /// Returns whether it holds an object, which is to be dropped with the interpreter's lock.
+    /// Returns whether the body holds an object, which must be dropped with the interpreter's lock.
     pub(crate) const fn has_object(&self) -> bool {
         self.tail.is_some()
     }
@@ -123,7 +123,7 @@ impl Body {
     }
 }
 
-/// The bytes from `at` on of two pieces in a row, `length` at most.
+/// Returns at most `length` bytes from `at` on of two consecutive pieces.
 fn part<'a>(front: &'a [u8], tail: &'a [u8], at: usize, length: usize) -> [&'a [u8]; 2] {
     let middle = front.len();
     let end = at.saturating_add(length).min(middle + tail.len());

@@ -1,9 +1,9 @@
-//! The writing side of a connection that many calls share: nobody waits for the socket.
+//! The writing side of a connection that many calls share; writers never block on the socket.
 //!
-//! What the socket does not take at once, and all large bodies, go to a thread of their own, which
-//! writes until nothing is left. It cuts a large body into parts and lets the small frames of other
-//! calls in between. Streams are held back by their windows and not by the socket, so what waits is
-//! bounded by the results of the calls.
+//! Bytes that the socket does not take at once, and all large bodies, go to a thread, which writes
+//! until nothing is left. It cuts a large body into parts and sends small frames of other calls
+//! between them. Streams are held back by their windows and not by the socket, so the bytes that
+//! wait are bounded by the results of the calls.
 
 use std::collections::VecDeque;
 use std::io;
@@ -17,17 +17,17 @@ use super::body::{Body, Large, WHOLE};
 use crate::wake::Wake;
 use crate::{fork, socket};
 
-/// Capacity of a buffer for small frames.
+/// Initial capacity of a buffer for small frames.
 const KEEP: usize = 4 << 10;
 
-/// Bytes that wait for the end of the loop's turn at most.
+/// Most bytes that wait for the end of the event loop's iteration.
 const FULL: usize = 32 << 10;
 
-/// The connection as its writers share it.
+/// The writing side of the connection.
 #[derive(Debug)]
 pub(crate) struct Outlet {
     fd: OwnedFd,
-    /// Rings when the thread has written all, or has let go of an object.
+    /// Rings when the thread has written everything, and when it has finished with an object.
     bell: Arc<Wake>,
     state: Mutex<State>,
     work: Condvar,
@@ -35,19 +35,19 @@ pub(crate) struct Outlet {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Small frames. Nothing is moved when a part of it is written.
+    /// Buffers of small frames. A partly written buffer is not moved.
     small: VecDeque<Vec<u8>>,
-    /// So many bytes of the first buffer are written.
+    /// Number of bytes of the first buffer that are written.
     sent: usize,
-    /// Frames with large bodies, which go one after the other.
+    /// Frames with large bodies, sent one after the other.
     large: VecDeque<Large>,
-    /// The thread is there.
+    /// The thread was started.
     has_thread: bool,
-    /// The thread writes: nobody else does until it has written all.
+    /// The thread writes; other threads do not write until it has written everything.
     busy: bool,
-    /// Bodies that are written and hold an object.
+    /// Bodies that are written and still hold an object.
     written: Vec<Arc<Body>>,
-    /// Why nothing more is taken.
+    /// The error that ended the connection; no more frames are accepted.
     ended: Option<io::ErrorKind>,
 }
 
@@ -61,17 +61,17 @@ impl Outlet {
         }
     }
 
-    /// For the event loop to watch.
+    /// Returns the socket for the event loop to watch.
     pub(crate) fn socket(&self) -> RawFd {
         self.fd.as_raw_fd()
     }
 
-    /// Takes whole frames of a call, in pieces, and writes what the socket takes.
+    /// Accepts complete frames of a call, in pieces, and writes what the socket takes.
     pub(crate) fn send(self: &Arc<Self>, call: u64, mut pieces: [&[u8]; 2]) -> io::Result<()> {
         let mut state = self.lock();
         state.check()?;
         if state.is_empty() && !state.busy {
-            // As a rule all of it is taken, without a copy.
+            // The socket usually takes everything, without a copy.
             while !(pieces[0].is_empty() && pieces[1].is_empty()) {
                 match socket::write(&self.fd, pieces, false) {
                     Ok(count) => socket::advance(&mut pieces, count),
@@ -85,8 +85,8 @@ impl Outlet {
         self.flush_locked(state)
     }
 
-    /// Takes whole frames of a call that may wait for the end of the loop's turn. True when nothing
-    /// waited before: the caller sees to a [`Self::flush`].
+    /// Accepts complete frames of a call that may wait for the end of the loop's iteration. Returns
+    /// whether nothing waited before; then the caller must schedule a [`Self::flush`].
     pub(crate) fn gather(self: &Arc<Self>, call: u64, pieces: [&[u8]; 2]) -> io::Result<bool> {
         let mut state = self.lock();
         state.check()?;
@@ -98,8 +98,8 @@ impl Outlet {
         Ok(first)
     }
 
-    /// Takes a frame without a copy of its body. As with [`Self::gather`], it may wait for the end
-    /// of the loop's turn.
+    /// Accepts a frame without copying its body. Waiting and return value are as for
+    /// [`Self::gather`].
     pub(crate) fn gather_large(
         self: &Arc<Self>,
         mut header: Header,
@@ -121,28 +121,31 @@ impl Outlet {
         Ok(first)
     }
 
-    /// Writes what the socket takes; the thread writes the rest.
+    /// Writes what the socket takes, and leaves the rest to the thread.
     pub(crate) fn flush(self: &Arc<Self>) -> io::Result<()> {
         let state = self.lock();
         state.check()?;
         self.flush_locked(state)
     }
 
-    /// What is there is still written; nothing more is taken from now on.
+    /// Writes what was accepted, and accepts nothing more.
     pub(crate) fn close(self: &Arc<Self>) {
-        // An error is as good an end as any.
+        // A connection that fails is closed, too.
         let _ = self.flush();
         let mut state = self.lock();
         state.ended.get_or_insert(io::ErrorKind::BrokenPipe);
     }
 
-    /// Returns whether all that was taken is written.
+    /// Returns whether everything that was accepted is written.
     pub(crate) fn is_empty(&self) -> bool {
         let state = self.lock();
         state.is_empty() && !state.busy
     }
 
-    /// Drops the objects whose bytes are written. The error is that of the connection.
+    /// Drops the objects whose bytes are written.
+    ///
+    /// # Errors
+    /// The connection has failed or is closed.
     pub(crate) fn settle(&self) -> io::Result<()> {
         let mut state = self.lock();
         let written = std::mem::take(&mut state.written);
@@ -175,7 +178,7 @@ impl Outlet {
         self.hand_over(state)
     }
 
-    /// Leaves what is there to the thread.
+    /// Leaves the queued frames to the thread, which is started if necessary.
     fn hand_over(self: &Arc<Self>, mut state: MutexGuard<'_, State>) -> io::Result<()> {
         state.busy = true;
         if !state.has_thread {
@@ -184,7 +187,7 @@ impl Outlet {
                 .name("snakepit-write".to_owned())
                 .stack_size(64 << 10);
             if builder.spawn(move || outlet.write_for_ever()).is_err() {
-                // There is no thread to be had: whoever is here writes.
+                // The thread cannot be started: this thread writes, blocking.
                 drop(self.write_all(state));
                 return Ok(());
             }
@@ -207,7 +210,7 @@ impl Outlet {
         }
     }
 
-    /// Writes until nothing is left, blocking.
+    /// Writes, blocking, until nothing is left.
     fn write_all<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
         while !state.is_empty() {
             if !state.small.is_empty() {
@@ -221,7 +224,7 @@ impl Outlet {
                     state.fail(error);
                 }
             }
-            // Small frames go first, and do not hold a large one up for ever.
+            // Small frames go first, and do not delay a large body indefinitely.
             if let Some((front, body, part)) = state.next_part() {
                 drop(state);
                 let written = self.write(&front, body.part(part.start, part.len()));
@@ -236,7 +239,7 @@ impl Outlet {
                         self.bell.ring();
                     }
                     done => {
-                        // To free so much takes its time.
+                        // Freeing a large body takes time.
                         drop(state);
                         drop(done);
                         state = self.lock();
@@ -245,13 +248,13 @@ impl Outlet {
             }
         }
         state.busy = false;
-        // The loop may wait for that.
+        // The event loop may wait for this.
         self.bell.ring();
         state
     }
 
     fn write(&self, front: &[u8], pieces: [&[u8]; 2]) -> io::Result<()> {
-        // Pieces are at most two, as a rule: the first one is empty behind the beginning of a body.
+        // Usually at most two pieces: the first one is empty beyond the beginning of a body.
         if pieces[0].is_empty() {
             return socket::write_all(&self.fd, [front, pieces[1]]);
         }
@@ -275,7 +278,7 @@ impl State {
     }
 
     fn take(&mut self, call: u64, pieces: [&[u8]; 2]) {
-        // Frames of one call come in their order.
+        // Frames of one call stay in order.
         let mut large = self.large.iter_mut().rev();
         if let Some(before) = large.find(|it| it.header.call == call) {
             for piece in pieces {
@@ -285,7 +288,7 @@ impl State {
         }
         for piece in pieces.into_iter().filter(|piece| !piece.is_empty()) {
             match self.small.back_mut() {
-                // Small frames share a buffer, which grows no further once it is full.
+                // Small frames share a buffer until it is full.
                 Some(last) if last.len() + piece.len() <= FULL => last.extend_from_slice(piece),
                 _ => {
                     let mut last = Vec::with_capacity(piece.len().max(KEEP));
@@ -296,8 +299,8 @@ impl State {
         }
     }
 
-    /// Makes the next frame with a large body, where it needs no parts and nothing else waits, one
-    /// of the small ones.
+    /// Moves the next frame with a large body to the small ones, if it needs no parts and holds no
+    /// object. Returns whether it did.
     fn take_large(&mut self) -> bool {
         let Some(next) = self.large.front() else {
             return false;
@@ -316,8 +319,7 @@ impl State {
         true
     }
 
-    /// What precedes the next part of a large body in its frame, the body, and where in it the part
-    /// is.
+    /// Returns the bytes before the next part of a large body, the body, and the range of the part.
     fn next_part(&self) -> Option<(Vec<u8>, Arc<Body>, Range<usize>)> {
         let next = self.large.front()?;
         let end = next.body.len().min(next.at + next.step());
@@ -335,7 +337,7 @@ impl State {
         Some((front, Arc::clone(&next.body), next.at..end))
     }
 
-    /// The next part is written. Returns the body if it was the last one.
+    /// Records that the next part is written. Returns the body if that was its last part.
     fn part_written(&mut self, body: Arc<Body>) -> Option<Arc<Body>> {
         let next = self.large.front_mut()?;
         next.at += next.step();
@@ -349,12 +351,12 @@ impl State {
         Some(body)
     }
 
-    /// Returns whether there is more than should wait for the end of the loop's turn.
+    /// Returns whether more bytes wait than should wait for the end of the loop's iteration.
     fn is_full(&self) -> bool {
         self.small.len() > 1 || self.small.front().is_some_and(|first| first.len() >= FULL)
     }
 
-    /// The socket has taken so many bytes of the small frames.
+    /// Removes bytes of the small frames that the socket has taken.
     fn advance(&mut self, mut count: usize) {
         while let Some(first) = self.small.front_mut() {
             let left = first.len() - self.sent;
@@ -372,7 +374,7 @@ impl State {
         self.ended = Some(error.kind());
         self.small.clear();
         self.sent = 0;
-        // Whoever is here may not hold the interpreter's lock.
+        // This thread may not hold the interpreter's lock, which dropping an object requires.
         let large = self.large.drain(..).map(|it| it.body);
         self.written.extend(large.filter(|body| body.has_object()));
         error

@@ -1,4 +1,4 @@
-//! What a shared connection is made of before there are tools to call.
+//! Parts of a shared connection that exist before there are tools to call.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -10,7 +10,7 @@ use crate::link::Link;
 use crate::outbox::Outbox;
 use crate::wake::Wake;
 
-/// What is there before the adapter is loaded.
+/// The parts that exist before the adapter is loaded.
 #[derive(Debug)]
 pub(crate) struct Parts {
     pub(crate) table: Arc<Table>,
@@ -20,7 +20,7 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
-    /// `calls` is how many the host has on it at a time, at most.
+    /// Creates the parts; `calls` is the largest number of calls that the host has open at a time.
     pub(crate) fn new(connection: OwnedFd, calls: u16) -> io::Result<Self> {
         let bell = Arc::new(Wake::new()?);
         let outlet = Arc::new(Outlet::new(connection, Arc::clone(&bell)));
@@ -32,7 +32,8 @@ impl Parts {
         })
     }
 
-    /// For the requests of one call at a time; the loop reads on the thread that calls this.
+    /// Creates a link for the requests of one call at a time. The event loop must run on the
+    /// current thread.
     pub(crate) fn link(&self) -> Arc<Link> {
         let thread = std::thread::current().id();
         Arc::new(Link::of_loop(Arc::clone(&self.outbox), thread))

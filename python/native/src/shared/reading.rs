@@ -1,4 +1,4 @@
-//! Frames that came: calls start, answers find who waits for them.
+//! Handling of received frames: starts calls, and delivers answers to their requests.
 
 use std::io;
 use std::sync::Arc;
@@ -23,15 +23,15 @@ use crate::reader::{Frame, Incoming, Reader};
 use crate::serve::{End, SlotRuntime, describe, send_fault, too_large_request};
 use crate::tool::{Tool, by_name};
 
-/// A call whose tool is known.
+/// A call whose tool was found.
 struct Known<'a> {
     tool: &'a Tool,
-    /// Its arguments, where they are not those of the frame.
+    /// Arguments, if they are not those of the frame.
     wrapped: Option<Vec<u8>>,
 }
 
 impl Server {
-    /// Reads what is there.
+    /// Reads and handles the frames that are there.
     pub(super) fn read(slf: &Bound<'_, Self>) -> PyResult<()> {
         let (py, this) = (slf.py(), slf.get());
         let mut reader = lock(&this.reader);
@@ -91,7 +91,10 @@ impl Server {
         Ok(())
     }
 
-    /// Starts one call. The error is that of the connection.
+    /// Starts one call.
+    ///
+    /// # Errors
+    /// The connection fails.
     fn start(slf: &Bound<'_, Self>, reader: &mut Reader, frame: &Frame) -> PyResult<()> {
         let (py, this) = (slf.py(), slf.get());
         let (id, kind) = (frame.header.call, frame.header.kind);
@@ -137,7 +140,7 @@ impl Server {
         let entry = Entry {
             flag: Arc::clone(&call.cancelled),
             task,
-            // What wraps a coroutine function runs when the coroutine is made.
+            // Code around a coroutine function runs when the coroutine is created.
             begun: task && !known.tool.is_lazy && kind != Kind::Many,
             link: link.clone(),
             window: call.window.clone(),
@@ -166,7 +169,7 @@ impl Server {
         super::tasks::start(slf, kind, runtime, known.tool, call, args)
     }
 
-    /// The tool of a call, or the one that takes every name.
+    /// Returns the tool of a call, or the tool that accepts every name.
     fn known(&self, name: &str, kind: Kind, body: &[u8]) -> Result<Known<'_>, Fault> {
         let tools = &self.runtime.tools;
         match (tools.find(name), tools.catch_all(kind)) {
@@ -186,7 +189,7 @@ impl Server {
     }
 
     fn more(&self, py: Python<'_>, call: u64, bytes: u64) -> PyResult<()> {
-        // The stream may have ended by now.
+        // The stream may have ended meanwhile.
         let window = self.table.window(call);
         if window.is_some_and(|window| window.open(bytes)) {
             let waiting = lock(&self.waiting).remove(&call);

@@ -1,4 +1,5 @@
-//! What the event loop calls: frames came, the bell rang, there is room to write.
+//! The server object, whose methods the event loop calls: on frames, on the bell, and when the
+//! socket has room.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,14 +25,14 @@ use crate::slots::Slots;
 use crate::wake::Wake;
 use crate::{current, fork, ladder, offspring, renewal, signal};
 
-/// A body of this size is not copied, and does not go before smaller ones.
+/// Smallest body that is not copied; smaller ones are sent before it.
 const LARGE: usize = 64 << 10;
 
-/// Serves one connection; lives as long as the process.
+/// The server of one connection; lives as long as the process.
 #[pyclass(frozen)]
 #[derive(Debug)]
 pub(crate) struct Server {
-    /// For calls that ask the host nothing.
+    /// State for calls that make no requests to the host.
     pub(super) runtime: SlotRuntime,
     pub(super) outlet: Arc<Outlet>,
     pub(super) table: Arc<Table>,
@@ -40,9 +41,9 @@ pub(crate) struct Server {
     bell: Arc<Wake>,
     pub(super) reader: Mutex<Reader>,
     tasks: Mutex<HashMap<u64, Py<PyAny>>>,
-    /// What streams wait with for their windows.
+    /// Futures of streams that wait for their windows, by call.
     pub(super) waiting: Mutex<HashMap<u64, Py<PyAny>>>,
-    /// What the loop offers, once it runs.
+    /// The running event loop; set by `attach`.
     offers: OnceLock<Offers>,
     pub(super) stopping: AtomicBool,
     ended: Mutex<Option<PyResult<End>>>,
@@ -52,12 +53,13 @@ pub(crate) struct Server {
 struct Offers {
     event_loop: Py<PyAny>,
     flush: Py<PyAny>,
-    /// Of the package: makes tasks of what tools return.
+    /// Module of the package that turns results of tools into coroutines.
     module: Py<PyAny>,
 }
 
 impl Server {
-    /// A task of the loop for this call.
+    /// Creates the event loop's task for a call. `how` names the function that creates its
+    /// coroutine.
     pub(super) fn spawn<'py>(
         &self,
         how: &str,
@@ -76,7 +78,7 @@ impl Server {
         task.call_method1("add_done_callback", (done,)).map(drop)
     }
 
-    /// What a stream waits with until its window opens.
+    /// Returns a future that completes when the window of a stream opens.
     pub(super) fn wait_for_window<'py>(
         &self,
         py: Python<'py>,
@@ -88,7 +90,7 @@ impl Server {
         Ok(future)
     }
 
-    /// The package's module for this.
+    /// Returns the package's module with the coroutines.
     pub(super) fn module<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         Ok(self.offers()?.module.bind(py).clone())
     }
@@ -98,12 +100,12 @@ impl Server {
         offers.ok_or_else(|| PyRuntimeError::new_err("the event loop does not run yet"))
     }
 
-    /// Sends a frame without a head that may wait for the end of the loop's turn.
+    /// Sends a frame without a head; it may wait for the end of the loop's iteration.
     pub(super) fn gather(&self, py: Python<'_>, header: Header, body: Vec<u8>) -> PyResult<()> {
         self.gather_answer(py, header, &[], body)
     }
 
-    /// As [`Self::gather`], with a head. A large body is not copied.
+    /// Sends a frame as [`Self::gather`] does, with a head. A large body is not copied.
     pub(super) fn gather_answer(
         &self,
         py: Python<'_>,
@@ -127,7 +129,7 @@ impl Server {
         Ok(())
     }
 
-    /// Nothing of a call is left.
+    /// Drops the task and the future of a call.
     pub(super) fn forget(&self, call: u64) {
         let (task, waiting) = (
             lock(&self.tasks).remove(&call),
@@ -136,7 +138,7 @@ impl Server {
         drop((task, waiting));
     }
 
-    /// A call of the loop is over, and its answer is about to be sent: what stopped it, if it was
+    /// Ends a call of the loop, before its answer is sent. Returns what stopped the call if it was
     /// cancelled.
     pub(super) fn over(&self, call: u64) -> Option<(ladder::Step, Duration)> {
         self.forget(call);
@@ -147,7 +149,7 @@ impl Server {
         stopped
     }
 
-    /// Ends the loop when it was asked to and no call runs.
+    /// Ends the loop if a shutdown was requested and no call runs.
     pub(super) fn end_if_done(&self, py: Python<'_>) {
         let stopping = self.stopping.load(Ordering::Relaxed);
         if stopping && self.table.is_empty() && self.outlet.is_empty() {
@@ -155,7 +157,7 @@ impl Server {
         }
     }
 
-    /// Ends the loop; the first reason counts.
+    /// Ends the loop; the first reason is kept.
     pub(super) fn end(&self, py: Python<'_>, how: PyResult<End>) {
         lock(&self.ended).get_or_insert(how);
         let stopped = self
@@ -166,15 +168,15 @@ impl Server {
         }
     }
 
-    /// Nothing more is sent: the worker ends, and with it the calls that run. Answers that are
-    /// complete are sent before.
+    /// Ends the worker, and with it the calls that run. Complete answers are still sent, and
+    /// nothing more.
     fn fail(&self, error: PyErr) {
         lock(&self.ended).get_or_insert(Err(error));
         self.outlet.close();
     }
 
-    /// Ends the worker if the handler of a signal has raised this exception in the midst of some
-    /// call's code: whose fault it is is unknown.
+    /// Ends the worker if the handler of a signal has raised this exception within some call's
+    /// code: which call is at fault is unknown.
     pub(super) fn raised_by_signal(&self, py: Python<'_>, error: &PyErr) -> PyResult<bool> {
         let module = self.module(py)?;
         let raised = module.call_method1("raised_by_signal", (error.value(py),))?;
@@ -186,7 +188,7 @@ impl Server {
         Ok(false)
     }
 
-    /// Whether nothing more is to be sent.
+    /// Returns whether the worker has failed and sends nothing more.
     pub(super) fn failed(&self) -> bool {
         matches!(&*lock(&self.ended), Some(Err(_)))
     }
@@ -210,7 +212,7 @@ impl Server {
 
 #[pymethods]
 impl Server {
-    /// The tasks of the calls that run, the oldest first, at most so many.
+    /// Return the tasks of at most `most` running calls, the oldest first.
     fn tasks(&self, py: Python<'_>, most: usize) -> Vec<(u64, Py<PyAny>)> {
         let tasks = lock(&self.tasks);
         let mut calls: Vec<u64> = tasks.keys().copied().collect();
@@ -221,12 +223,12 @@ impl Server {
             .collect()
     }
 
-    /// Descriptors to watch: `readable` for the first, `heard` for the second.
+    /// Return the descriptors to watch: call `readable` for the first, `heard` for the second.
     fn descriptors(&self) -> (i32, i32) {
         (self.outlet.socket(), self.bell.fd())
     }
 
-    /// The loop that is about to run, and the module with the coroutines.
+    /// Set the event loop that is about to run, and the module with the coroutines.
     fn attach(slf: &Bound<'_, Self>, event_loop: Py<PyAny>, module: Py<PyAny>) -> PyResult<()> {
         let flush = slf.getattr("flush")?.unbind();
         slf.get().offers.get_or_init(|| Offers {
@@ -237,7 +239,7 @@ impl Server {
         Ok(())
     }
 
-    /// Frames came, or the end of the connection.
+    /// Handle frames, or the end of the connection.
     fn readable(slf: &Bound<'_, Self>) {
         fork::end_child();
         if let Err(error) = Self::read(slf) {
@@ -245,7 +247,7 @@ impl Server {
         }
     }
 
-    /// The bell rang.
+    /// Handle the bell.
     fn heard(&self, py: Python<'_>) {
         fork::end_child();
         if let Err(error) = self.hear(py) {
@@ -253,7 +255,7 @@ impl Server {
         }
     }
 
-    /// The end of a turn of the loop.
+    /// Write the frames that waited for the end of the loop's iteration.
     fn flush(&self, py: Python<'_>) {
         match self.outlet.flush() {
             Ok(()) => self.end_if_done(py),
@@ -261,7 +263,7 @@ impl Server {
         }
     }
 
-    /// The code that runs now has started a program.
+    /// Record that the running code has started a program.
     fn program(&self, py: Python<'_>, pid: i32) -> PyResult<()> {
         if let Some(running) = current::running(py)? {
             self.table.add_program(running.call, pid);
@@ -269,23 +271,24 @@ impl Server {
         Ok(())
     }
 
-    /// The code that runs now has forked: the copy may become a program.
+    /// Record that the running code has forked: the copy may become a program.
     fn forked(&self, py: Python<'_>) -> PyResult<()> {
         offspring::youngest().map_or(Ok(()), |pid| self.program(py, pid))
     }
 
-    /// A signal's handler has raised where the loop has swallowed the exception.
+    /// End the worker with an exception that a signal handler has raised and the loop has
+    /// swallowed.
     fn fail_with(&self, py: Python<'_>, error: Bound<'_, PyAny>) {
         self.fail(PyErr::from_value(error));
         self.end(py, Ok(End::Shutdown));
     }
 
-    /// Whether the loop is to end.
+    /// Return whether the loop is to end.
     fn is_over(&self) -> bool {
         lock(&self.ended).is_some()
     }
 
-    /// The signal came: the loop may be held up by the very call that is to be stopped.
+    /// Handle the signal of a cancellation: the call that is to be stopped may block the loop.
     fn interrupted(
         &self,
         py: Python<'_>,
@@ -304,7 +307,7 @@ impl Server {
                 .is_some_and(|task| task.is(&current));
             if held && self.table.take_raise(call) {
                 self.table.look_at_programs(call);
-                // Code of the loop may be on the stack.
+                // The exception may be raised within code of the event loop.
                 renewal::want();
                 return Err(failure(py, Failure::Cancelled, Some(call)));
             }
@@ -313,7 +316,7 @@ impl Server {
     }
 }
 
-/// Serves on the main thread until the host says stop or is gone.
+/// Serves on the main thread until the host requests a shutdown or is gone.
 pub(crate) fn serve(
     py: Python<'_>,
     reader: Reader,
@@ -349,8 +352,8 @@ pub(crate) fn serve(
         .import("snakepit_bridge._concurrent")?
         .call_method1("serve", (&server,));
     if let Err(error) = served {
-        // The handler of a signal has raised. The calls that run have no outcome of their own: what
-        // their tasks come to while the worker ends is not sent.
+        // A signal handler has raised. The running calls have no outcome of their own; results of
+        // their tasks while the worker ends are not sent.
         server.get().fail(error);
     }
     let ended = lock(&server.get().ended).take();
@@ -361,7 +364,7 @@ pub(crate) fn serve(
     })
 }
 
-/// The header of a frame, and its head.
+/// Encodes the header and the head of a frame.
 fn front(mut header: Header, head: &[u8], body: usize) -> Vec<u8> {
     header.head_len = u32::try_from(head.len()).expect("heads are bounded");
     header.body_len = body as u64;

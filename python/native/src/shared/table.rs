@@ -1,5 +1,5 @@
-//! The calls of a shared connection, and how far the cancelled ones are on their ladders. Nothing
-//! here needs the interpreter.
+//! The calls of a shared connection, and the ladders of the cancelled ones. Nothing here needs the
+//! interpreter.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
@@ -15,19 +15,19 @@ use crate::link::{Link, Outcome};
 use crate::offspring::Offspring;
 use crate::shared::window::Window;
 
-/// Cancellations that came before their call are remembered, the last so many.
+/// Number of cancellations that are remembered because they came before their call.
 const REMEMBERED: usize = 1024;
 
-/// A task is cancelled at once: while it awaits it cannot look at its flag.
+/// Reach of a task, which is cancelled at once: while it awaits, it cannot look at its flag.
 const TASK: Reach = Reach {
     flag: false,
     task: true,
 };
 
-/// What runs on a connection.
+/// The calls that run on a connection.
 #[derive(Debug)]
 pub(crate) struct Table {
-    /// Calls that the host has on the connection at a time, at most.
+    /// Most calls that the host has open on the connection at a time.
     calls: usize,
     state: Mutex<State>,
 }
@@ -35,29 +35,29 @@ pub(crate) struct Table {
 #[derive(Debug, Default)]
 struct State {
     running: HashMap<u64, Entry>,
-    /// Of the calls that are cancelled.
+    /// Ladders of cancelled calls.
     ladders: HashMap<u64, Ladder>,
     early: VecDeque<(u64, Duration)>,
-    /// Calls that are over. The host reads answers in their order, so that those which it has not
-    /// read are among the last so many.
+    /// The last calls that were answered. The host reads answers in order, so those that it has not
+    /// read are among them.
     answered: VecDeque<u64>,
-    /// Calls to be skipped when they come.
+    /// Calls to skip when their frames arrive.
     taken_back: HashSet<u64>,
 }
 
-/// One running call.
+/// A running call.
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) flag: Arc<AtomicBool>,
-    /// It is a task of the event loop; others climb the ladder of their slot.
+    /// The call is a task of the event loop; other calls have the ladder of their slot.
     pub(crate) task: bool,
     /// Code of the tool has run, or may run at any moment.
     pub(crate) begun: bool,
-    /// There when the tool may ask the host.
+    /// `None` if the tool cannot make requests to the host.
     pub(crate) link: Option<Arc<Link>>,
-    /// There when it is a stream.
+    /// `None` if the call is not a stream.
     pub(crate) window: Option<Arc<Window>>,
-    /// The programs that it has started, if it is a task.
+    /// Programs that the call has started, if it is a task.
     pub(crate) programs: Offspring,
 }
 
@@ -69,14 +69,14 @@ impl Table {
         }
     }
 
-    /// A call has come: `false` when the host has taken it back in the meantime, and it must be
-    /// skipped.
+    /// Records that the frame of a call has arrived. Returns `false` if the host has taken the call
+    /// back: it must be skipped.
     pub(crate) fn admit(&self, call: u64) -> bool {
         !self.lock().taken_back.remove(&call)
     }
 
-    /// The tool of a call is about to run: `false` when the host has taken the call back, and it
-    /// must not.
+    /// Records that the tool of a call is about to run. Returns `false` if the host has taken the
+    /// call back: the tool must not run.
     pub(crate) fn started(&self, call: u64) -> bool {
         let mut state = self.lock();
         let entry = state.running.get_mut(&call);
@@ -86,17 +86,17 @@ impl Table {
         })
     }
 
-    /// Returns whether the loop has this call.
+    /// Returns whether this call runs on the connection.
     pub(crate) fn runs(&self, call: u64) -> bool {
         self.lock().running.contains_key(&call)
     }
 
-    /// Returns whether this call was answered, one of the last.
+    /// Returns whether this call was answered; only the last few calls are known.
     pub(crate) fn was_answered(&self, call: u64) -> bool {
         self.lock().answered.contains(&call)
     }
 
-    /// The host takes a call back: `false` when its tool has begun, or it is over.
+    /// Takes a call back for the host. Returns `false` if its tool has begun, or the call is over.
     pub(crate) fn take_back(&self, call: u64) -> bool {
         let mut state = self.lock();
         match state.running.get(&call) {
@@ -105,7 +105,7 @@ impl Table {
                 let entry = state.running.remove(&call);
                 state.ladders.remove(&call);
                 drop(state);
-                // Outside of the lock: it may be the last that holds a link.
+                // Outside the lock: this may drop the last reference to a link.
                 drop(entry);
                 return true;
             }
@@ -118,7 +118,7 @@ impl Table {
         !over
     }
 
-    /// A call starts. Its flag is set at once when the host cancelled it before.
+    /// Starts a call. If the host has cancelled it before, its flag is set at once.
     pub(crate) fn begin(&self, call: u64, entry: Entry) {
         let mut state = self.lock();
         if let Some(at) = state.early.iter().position(|(id, _)| *id == call)
@@ -133,8 +133,8 @@ impl Table {
         state.running.insert(call, entry);
     }
 
-    /// A task has started a program, which ends with it if it is cancelled. Of calls that are over,
-    /// and of those on threads, nothing is kept.
+    /// Records a program that a task has started, and that ends with the task if it is cancelled.
+    /// Ignores calls that are over, and calls on threads.
     pub(crate) fn add_program(&self, call: u64, pid: i32) {
         let mut state = self.lock();
         if let Some(entry) = state.running.get_mut(&call).filter(|entry| entry.task) {
@@ -142,7 +142,7 @@ impl Table {
         }
     }
 
-    /// A task is about to be cancelled: looks at what its programs have started, while their
+    /// Records the descendants of a task's programs before the task is cancelled, while their
     /// parents live.
     pub(crate) fn look_at_programs(&self, call: u64) {
         let take = |state: &mut State| {
@@ -159,14 +159,14 @@ impl Table {
         }
     }
 
-    /// A thread begins with a call, and its answers of the host come to `link`.
+    /// Records that a thread begins a call, whose answers from the host go to `link`.
     pub(crate) fn lend(&self, call: u64, link: &Arc<Link>) {
         if let Some(entry) = self.lock().running.get_mut(&call) {
             entry.link = Some(Arc::clone(link));
         }
     }
 
-    /// A call is over. When it was cancelled: what stopped it, and how long that took.
+    /// Ends a call. If it was cancelled, returns what stopped it, and how long that took.
     pub(crate) fn end(&self, call: u64) -> Option<(Step, Duration)> {
         let mut state = self.lock();
         let mut entry = state.running.remove(&call);
@@ -190,7 +190,8 @@ impl Table {
         stopped.map(|ladder| ladder.end(clock::now()))
     }
 
-    /// The host cancels a call, and gives its worker up `grace` from now unless the call is over.
+    /// Cancels a call for the host, which gives up the worker `grace` from now unless the call is
+    /// over.
     pub(crate) fn cancel(&self, call: u64, grace: Duration) {
         let mut guard = self.lock();
         let state = &mut *guard;
@@ -216,14 +217,14 @@ impl Table {
         }
     }
 
-    /// When somebody has to [`Self::climb`].
+    /// Returns the time at which [`Self::climb`] must be called.
     pub(crate) fn due(&self) -> Option<Instant> {
         self.lock().ladders.values().filter_map(Ladder::due).min()
     }
 
-    /// Goes up the ladders, as far as it is time: whether the event loop is asked for something,
-    /// and whether it may be that it cannot hear and its thread needs a signal. `waits` tells
-    /// whether that thread waits in the system.
+    /// Climbs the ladders as far as the time allows. Returns whether the event loop has requests to
+    /// take, and whether its thread needs a signal because the loop may be blocked. `waits` reports
+    /// whether that thread waits in a system call.
     pub(crate) fn climb(&self, waits: impl Fn() -> bool) -> Climbed {
         let now = clock::now();
         let mut climbed = Climbed::default();
@@ -236,8 +237,8 @@ impl Table {
         climbed
     }
 
-    /// On the event loop, between two steps of its tasks: the calls whose tasks are to be cancelled
-    /// now.
+    /// Returns the calls whose tasks are to be cancelled now. Called on the event loop, between two
+    /// steps of its tasks.
     pub(crate) fn tasks_to_cancel(&self) -> Vec<u64> {
         let mut state = self.lock();
         let asked = state.ladders.iter_mut();
@@ -246,7 +247,7 @@ impl Table {
             .collect()
     }
 
-    /// The calls in which an exception is to be raised where they are.
+    /// Returns the calls in which an exception is to be raised wherever they are.
     pub(crate) fn to_raise(&self) -> Vec<u64> {
         let state = self.lock();
         let asked = state.ladders.iter();
@@ -256,21 +257,21 @@ impl Table {
             .collect()
     }
 
-    /// Takes the request to raise an exception in a call, which is then done.
+    /// Takes the request to raise an exception in a call. Returns whether there was one.
     pub(crate) fn take_raise(&self, call: u64) -> bool {
         let mut state = self.lock();
         let ladder = state.ladders.get_mut(&call);
         ladder.is_some_and(|ladder| ladder.wants_exception() && ladder.take() == Some(Ask::Raise))
     }
 
-    /// What stopped a running call so far, if it was cancelled.
+    /// Returns the step that stopped a running call so far; `None` if the call was not cancelled.
     pub(crate) fn stopped(&self, call: u64) -> Option<(Step, Duration)> {
         let state = self.lock();
         let ladder = state.ladders.get(&call)?;
         Some(ladder.end(clock::now()))
     }
 
-    /// An answer of the host came. One that nobody waits for is dropped.
+    /// Delivers an answer of the host. Drops it if its call is over.
     pub(crate) fn answered(&self, header: Header, outcome: Outcome) -> io::Result<()> {
         let link = {
             let state = self.lock();
@@ -280,12 +281,12 @@ impl Table {
         link.map_or(Ok(()), |link| link.answer(header, outcome))
     }
 
-    /// The window of a stream.
+    /// Returns the window of a stream.
     pub(crate) fn window(&self, call: u64) -> Option<Arc<Window>> {
         self.lock().running.get(&call)?.window.clone()
     }
 
-    /// Whether no call runs.
+    /// Returns whether no call runs.
     pub(crate) fn is_empty(&self) -> bool {
         self.lock().running.is_empty()
     }
@@ -295,7 +296,7 @@ impl Table {
     }
 }
 
-/// What a climb asks for.
+/// Wake-ups that a climb requires.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Climbed {
     pub(crate) bell: bool,

@@ -1,4 +1,4 @@
-//! Calls of asynchronous tools: what their tasks need, and what comes of them.
+//! Calls of asynchronous tools: the objects that their tasks use, and their results.
 
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
@@ -18,14 +18,14 @@ use crate::serve::SlotRuntime;
 use crate::stream::iterate;
 use crate::tool::Tool;
 
-/// One call as its task sees it.
+/// A call as its task sees it.
 #[pyclass(frozen)]
 #[derive(Debug)]
 pub(crate) struct Work {
     server: Py<Server>,
     runtime: SlotRuntime,
     kind: Kind,
-    /// Name of its tool, which is looked up by it.
+    /// Name of its tool, by which the tool is looked up.
     tool: String,
     call: Call,
     state: Mutex<State>,
@@ -33,14 +33,17 @@ pub(crate) struct Work {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Why it ends without the tool being at fault for an exception.
+    /// The error of the call, if it has another cause than an exception of the tool.
     fault: Option<Fault>,
-    /// The items of a batch that are still to be run.
+    /// Items of a batch that have not run yet.
     items: Vec<u8>,
     at: usize,
 }
 
-/// Starts the task of a call. The error is that of the connection.
+/// Starts the task of a call.
+///
+/// # Errors
+/// The connection fails.
 pub(super) fn start(
     server: &Bound<'_, Server>,
     kind: Kind,
@@ -51,7 +54,7 @@ pub(super) fn start(
 ) -> PyResult<()> {
     let py = server.py();
     let id = call.id;
-    // The task takes a copy of the context that is set now.
+    // The task copies the context that is set now.
     let _context = InContext::enter(py, call.running())?;
     let mut state = State::default();
     let made = if kind == Kind::Many {
@@ -92,7 +95,7 @@ pub(super) fn start(
     spawned
 }
 
-/// Answers a call with an error, after which it is over.
+/// Answers a call with an error, which ends it.
 fn fail(py: Python<'_>, server: &Server, call: &Call, mut fault: Fault) -> PyResult<()> {
     let stopped = server.over(call.id);
     if let Some(stopped) = stopped {
@@ -108,7 +111,7 @@ impl Work {
         self.runtime.tools.find(&self.tool)
     }
 
-    /// What an exception that left the tool is to the caller.
+    /// Converts an exception raised by the tool into the error sent to the caller.
     fn raised(&self, py: Python<'_>, error: &PyErr, tool: &Tool) -> Fault {
         let given_up = self.call.cancelled.load(Ordering::Acquire);
         let module = self.server.get().module(py);
@@ -167,7 +170,8 @@ impl Work {
         Ok(())
     }
 
-    /// Returns whether the call may go on: the host has not taken it back before it began.
+    /// Returns whether the call may continue: `false` if the host has taken it back before it
+    /// began.
     fn started(&self) -> bool {
         self.server.get().table.started(self.call.id)
     }
@@ -218,7 +222,7 @@ impl Work {
 
 #[pymethods]
 impl Work {
-    /// The task is over.
+    /// Send the result when the task is done.
     fn done(&self, py: Python<'_>, task: &Bound<'_, PyAny>) {
         fork::end_child();
         if self.server.get().failed() {
@@ -229,14 +233,14 @@ impl Work {
         }
     }
 
-    /// The first step of the task: whether it may go on, because the host has not taken the call
-    /// back.
+    /// Begin the task; return whether it may continue, which is false if the host has taken the
+    /// call back.
     fn begin(&self) -> bool {
         self.started()
     }
 
-    /// The iterator over what a streaming tool returned that is no asynchronous generator; nothing
-    /// when it cannot be iterated.
+    /// Return the iterator over the result of a streaming tool that is no asynchronous generator;
+    /// None if the result cannot be iterated.
     fn iterate<'py>(&self, made: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
         let iterator = self.tool().and_then(|tool| iterate(made, tool));
         match iterator {
@@ -248,7 +252,8 @@ impl Work {
         }
     }
 
-    /// Send one chunk: returns whether the stream goes on, or what to await before that.
+    /// Send one chunk; return whether the stream continues, or an awaitable for which it must wait
+    /// first.
     fn chunk<'py>(&self, py: Python<'py>, item: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         fork::end_child();
         let answer = |on: bool| on.into_pyobject(py).map(|on| on.to_owned().into_any());
@@ -276,7 +281,7 @@ impl Work {
         Ok(answer(true)?)
     }
 
-    /// What the tool returned for the next item of a batch; nothing at its end.
+    /// Return what the tool returned for the next item of a batch; None at the end.
     fn next<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         fork::end_child();
         if lock(&self.state).at == 0 && !self.started() {
@@ -285,7 +290,7 @@ impl Work {
         self.next_item(py)
     }
 
-    /// The result of the item.
+    /// Send the result of the current item.
     fn put(&self, py: Python<'_>, result: &Bound<'_, PyAny>) -> PyResult<()> {
         fork::end_child();
         let mut out = Vec::new();
@@ -297,7 +302,7 @@ impl Work {
         self.send_item(py, &item.map(|()| out))
     }
 
-    /// The exception of the item.
+    /// Send the exception of the current item.
     fn fail(&self, py: Python<'_>, error: Bound<'_, PyAny>) -> PyResult<()> {
         fork::end_child();
         let error = PyErr::from_value(error);

@@ -1,4 +1,4 @@
-//! Threads for tools that are not asynchronous, and so would block the event loop. Each is a slot
+//! Threads for tools that are not asynchronous and would block the event loop. Each is a slot
 //! without a connection of its own.
 
 use std::collections::VecDeque;
@@ -32,7 +32,7 @@ pub(crate) struct Job {
     pub(crate) body: Vec<u8>,
 }
 
-/// The threads, and what waits for them.
+/// The threads, and the calls that wait for them.
 #[derive(Debug)]
 pub(crate) struct Threads {
     slots: Arc<Slots>,
@@ -46,7 +46,7 @@ struct Queue {
     came: Condvar,
 }
 
-/// What one thread runs.
+/// The target of one thread.
 #[pyclass(frozen)]
 #[derive(Debug)]
 struct Body {
@@ -103,7 +103,10 @@ impl Threads {
         self.queue.came.notify_one();
     }
 
-    /// Answers the cancelled calls that still wait. The error is that of the connection.
+    /// Answers the cancelled calls that still wait for a thread.
+    ///
+    /// # Errors
+    /// The connection fails.
     pub(super) fn refuse_cancelled(&self, py: Python<'_>, server: &Server) -> PyResult<()> {
         let gone: Vec<Job> = {
             let mut jobs = lock(&self.queue.jobs);
@@ -126,7 +129,7 @@ impl Threads {
         Ok(())
     }
 
-    /// Does what the ladders of the threads' tools ask for.
+    /// Carries out the requests of the threads' ladders.
     pub(super) fn reach(&self, catalog: &Bound<'_, PyAny>) -> PyResult<()> {
         for (slot, of) in self.slots.list.iter().zip(&self.reaches) {
             reach(catalog, slot, of.bind(catalog.py()))?;
@@ -166,7 +169,7 @@ impl Body {
         loop {
             let job = py.detach(|| self.queue.next());
             if let Err(error) = self.run(py, job) {
-                // The connection has ended, which the loop sees too.
+                // The connection has ended, which the event loop notices too.
                 error.write_unraisable(py, None);
             }
         }
@@ -186,7 +189,10 @@ impl Queue {
 }
 
 impl Body {
-    /// Runs one call and answers it. The error is that of the connection.
+    /// Runs one call and answers it.
+    ///
+    /// # Errors
+    /// The connection fails.
     fn run(&self, py: Python<'_>, job: Job) -> PyResult<()> {
         let id = job.call.id;
         if !self.table.started(id) {
@@ -201,7 +207,7 @@ impl Body {
         runtime.link.begin_call(id);
         self.table.lend(id, &runtime.link);
         let flag = runtime.cancels.begin(id, reach);
-        // Whoever cancels sets the flag of the table and then looks here once more.
+        // A cancellation sets the flag of the table first and then checks the slots once more.
         let done = if job.call.cancelled.load(Ordering::Acquire) {
             refuse(py, runtime, &job)
         } else {
@@ -216,7 +222,7 @@ impl Body {
         runtime.link.end_call();
         self.table.end(id);
         if self.table.is_empty() {
-            // The loop may wait for that.
+            // The event loop may wait for this.
             self.bell.ring();
         }
         done

@@ -1,4 +1,4 @@
-//! How much of a stream may be on its way to the host.
+//! Flow control of a stream: the number of bytes that may be on their way to the host.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -14,9 +14,9 @@ pub(crate) struct Window {
 
 #[derive(Debug)]
 struct State {
-    /// Bytes that may still be sent; a chunk may overdraw it.
+    /// Bytes that may still be sent; negative if a chunk has exceeded it.
     left: i64,
-    /// The event loop's task waits.
+    /// A task of the event loop waits.
     awaited: bool,
 }
 
@@ -31,8 +31,8 @@ impl Window {
         }
     }
 
-    /// A chunk of so many bytes is sent. True when the next one has to wait for [`Self::open`],
-    /// which tells so.
+    /// Records a sent chunk of this many bytes. Returns whether the next chunk must wait until
+    /// [`Self::open`] returns `true`.
     pub(crate) fn spend(&self, bytes: usize) -> bool {
         let mut state = self.lock();
         state.left = state.left.saturating_sub((HEADER_LEN + bytes) as i64);
@@ -40,7 +40,8 @@ impl Window {
         state.awaited
     }
 
-    /// The host has taken so many bytes; true when a task waits for that, and may go on.
+    /// Records that the host has taken this many bytes. Returns whether a task waits for that and
+    /// may continue.
     pub(crate) fn open(&self, bytes: u64) -> bool {
         let mut state = self.lock();
         let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
@@ -52,7 +53,7 @@ impl Window {
         std::mem::take(&mut state.awaited)
     }
 
-    /// On a thread of its own: waits until the next chunk may be sent, or the call is cancelled.
+    /// Waits, on a thread of its own, until the next chunk may be sent or the call is cancelled.
     pub(crate) fn wait(&self, cancelled: &AtomicBool) {
         let mut state = self.lock();
         while state.left <= 0 && !cancelled.load(Ordering::Acquire) {
@@ -63,7 +64,7 @@ impl Window {
         }
     }
 
-    /// The call was cancelled, and its flag is set.
+    /// Wakes the waiting thread of a call that was cancelled, after its flag was set.
     pub(crate) fn cancel(&self) {
         let _state = self.lock();
         self.changed.notify_all();

@@ -1,4 +1,4 @@
-//! From the tuples of Python to specs.
+//! Compilation of specs from the tuples that Python code creates.
 
 use std::sync::{Arc, OnceLock};
 
@@ -11,12 +11,12 @@ use super::{Beyond, Definition, Field, Spec};
 use crate::frames::Libraries;
 
 impl Spec {
-    /// Compiles a tuple.
+    /// Compiles the tuple of a parameter.
     pub(crate) fn compile(spec: &Bound<'_, PyAny>) -> PyResult<Self> {
         Self::within(spec, &mut Vec::new())
     }
 
-    /// Compiles a tuple within types that it may name.
+    /// Compiles a tuple inside the types `outer`, which it may refer to.
     fn within(spec: &Bound<'_, PyAny>, outer: &mut Vec<Arc<Definition>>) -> PyResult<Self> {
         let spec = spec.cast::<PyTuple>()?;
         let kind: String = spec.get_item(0)?.extract()?;
@@ -120,7 +120,7 @@ impl Spec {
                 outer.push(Arc::clone(&definition));
                 let compiled = Self::within(&spec.get_item(2)?, outer);
                 outer.pop();
-                // Nobody else can have set it.
+                // Only this call sets it.
                 let _ = definition.spec.set(compiled?);
                 Self::Ref(definition)
             }
@@ -151,7 +151,7 @@ fn several(specs: &Bound<'_, PyAny>, outer: &mut Vec<Arc<Definition>>) -> PyResu
     specs.map(|spec| Spec::within(&spec?, outer)).collect()
 }
 
-/// A field with one value.
+/// Compiles a tag of a model: a field that accepts some literals.
 fn tag_of(tag: &Bound<'_, PyAny>) -> PyResult<Field> {
     let (name, values): (Bound<'_, PyString>, Vec<Py<PyAny>>) = tag.extract()?;
     Ok(Field {

@@ -1,4 +1,4 @@
-//! Values that are accepted, as JSON, for help texts.
+//! Examples of accepted values for help texts, as JSON.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use super::Spec;
 use super::limit::{Limit, Rule};
 
 impl Spec {
-    /// JSON of a value that is accepted, for help texts; `None` when JSON has none.
+    /// Returns an accepted value as JSON; `None` if there is no simple one.
     pub(crate) fn example(&self, py: Python<'_>) -> Option<String> {
         Some(match self {
             Self::Any => "1".to_owned(),
@@ -35,7 +35,7 @@ impl Spec {
             }
             Self::Array(..) => "[1.0, 2.0]".to_owned(),
             Self::Limited(inner, limits) => bounded(py, inner, limits)?,
-            // It would not end.
+            // A type that contains itself has no end.
             Self::Ref(_) | Self::Model(..) => return None,
             Self::Text(..) => return None,
             Self::Frame(_, name, _) if name.ends_with("DataFrame") || name.ends_with("Table") => {
@@ -96,7 +96,7 @@ impl Spec {
     }
 }
 
-/// A number at a bound; `None` if it takes more than that to keep all of them.
+/// Returns a number that satisfies a single bound; `None` for other types and for several bounds.
 fn bounded(py: Python<'_>, inner: &Spec, limits: &[Limit]) -> Option<String> {
     let [limit] = limits else { return None };
     if !matches!(inner.target(), Spec::Int | Spec::Float) {
@@ -112,7 +112,7 @@ fn bounded(py: Python<'_>, inner: &Spec, limits: &[Limit]) -> Option<String> {
     Some(bound.str().ok()?.to_string())
 }
 
-/// JSON of a plain value.
+/// Returns the JSON of a text, a bool or an integer; `None` for other values.
 fn json(value: &Bound<'_, PyAny>) -> Option<String> {
     if let Ok(text) = value.extract::<String>() {
         return Some(format!("{text:?}"));

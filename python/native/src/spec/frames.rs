@@ -1,13 +1,13 @@
-//! The libraries of frames that a spec names anywhere.
+//! Search for the data frame libraries that a spec names.
 
 use super::Spec;
 use crate::frames::Libraries;
 
-/// Types that name themselves end the search at this depth.
+/// Depth at which the search ends, for types that contain themselves.
 const DEPTH: usize = 16;
 
 impl Spec {
-    /// The libraries whose frames it accepts; none if it names no frame.
+    /// Returns the libraries whose data frames the spec accepts.
     pub(crate) fn frames(&self) -> Libraries {
         self.frames_within(DEPTH)
     }

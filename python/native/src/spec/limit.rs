@@ -1,18 +1,18 @@
-//! Bounds of a value beside its type.
+//! Bounds that restrict the values of a type.
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-/// One bound.
+/// A bound.
 #[derive(Debug)]
 pub(crate) struct Limit {
     pub(crate) rule: Rule,
     pub(crate) bound: Py<PyAny>,
-    /// Reads on after "must".
+    /// Text that follows "must" in error messages.
     pub(crate) text: String,
 }
 
-/// What is compared with the bound.
+/// The comparison of a value with the bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rule {
     Greater,
@@ -22,14 +22,14 @@ pub(crate) enum Rule {
     MultipleOf,
     MinLength,
     MaxLength,
-    /// The bound is a compiled pattern, which is searched for.
+    /// The bound is a compiled pattern, which must match somewhere in the value.
     Pattern,
-    /// The bound is a function.
+    /// The bound is a function that returns whether it accepts the value.
     Predicate,
 }
 
 impl Limit {
-    /// Reads the tuple of name, bound and text.
+    /// Compiles the tuple of name, bound and text.
     pub(super) fn read(limit: &Bound<'_, PyAny>) -> PyResult<Self> {
         let (name, bound, text): (String, Bound<'_, PyAny>, String) = limit.extract()?;
         let rule = match name.as_str() {

@@ -1,5 +1,5 @@
-//! The control thread's part: it looks at the queue in short turns as long as records come, and
-//! rests otherwise.
+//! The control thread's part: it checks the queue at short intervals while records come, and sleeps
+//! otherwise.
 
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -8,13 +8,13 @@ use super::{SINK, TICK, after};
 use crate::clock;
 use crate::reports::{Offered, Reports};
 
-/// Looks without a record after which it rests.
+/// Checks without a record after which the pump sleeps.
 const IDLE_TICKS: u32 = 20;
 
-/// Frames that are sent at a look: what the host asks comes first.
+/// Most frames that are sent at one check: requests of the host come first.
 const FRAMES: usize = 4;
 
-/// When to look at the queue, and whether to wait for room.
+/// The schedule of checks of the queue.
 #[derive(Debug, Default)]
 pub(crate) struct Pump {
     next: Option<Instant>,
@@ -23,17 +23,18 @@ pub(crate) struct Pump {
 }
 
 impl Pump {
-    /// When to look again.
+    /// Returns the time of the next check.
     pub(crate) const fn due(&self) -> Option<Instant> {
         self.next
     }
 
-    /// Returns whether there is something to send that the socket has no room for.
+    /// Returns whether frames wait for room in the socket.
     pub(crate) const fn is_blocked(&self) -> bool {
         self.blocked
     }
 
-    /// Time has passed, or the bell rang, or the socket has room.
+    /// Checks the queue if it is time. `heard` says that the bell rang, `room` that the socket has
+    /// room.
     pub(crate) fn turn(&mut self, reports: &Reports, heard: bool, room: bool) {
         if self.blocked && !room {
             return;
@@ -74,7 +75,7 @@ impl Pump {
         self.next = Some(after(TICK));
         if self.idle >= IDLE_TICKS {
             sink.armed.store(false, Ordering::Release);
-            // A record that came at this moment has not rung.
+            // A record that was added at this moment has not rung the bell.
             let came =
                 sink.filled.load(Ordering::Relaxed) && !sink.armed.swap(true, Ordering::AcqRel);
             self.next = came.then(|| after(TICK));

@@ -6,40 +6,40 @@ use prost::Message as _;
 use snakepit_grpc::frame::{Header, Kind};
 use snakepit_grpc::pb;
 
-/// Records that wait at most.
+/// Most records that wait.
 const MAX_RECORDS: usize = 1024;
 
-/// Bytes of records that wait at most.
+/// Most bytes of records that wait.
 const MAX_BYTES: usize = 1 << 20;
 
 /// Longest record in bytes.
 const MAX_RECORD: usize = 16 << 10;
 
-/// Bytes of records in one frame. Such a frame, and answers to the host behind it, fit into a
+/// Most bytes of records in one frame. Such a frame, and answers to the host after it, fit into a
 /// socket that has room.
 const FRAME: usize = 32 << 10;
 
-/// Bytes that a record takes beside its own.
+/// Bytes that a record takes in addition to its own.
 const OVERHEAD: usize = 16;
 
-/// Records in the order of their coming.
+/// Records in the order in which they were added.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     records: VecDeque<pb::TelemetryRecord>,
     bytes: usize,
-    /// Records that had no room, since the last frame.
+    /// Number of dropped records since the last frame.
     dropped: u64,
-    /// How many of them were too long.
+    /// Number of them that were too long.
     too_large: u64,
 }
 
 impl Queue {
-    /// Returns whether there is something to tell.
+    /// Returns whether there is nothing to send.
     pub(super) fn is_empty(&self) -> bool {
         self.records.is_empty() && self.dropped == 0
     }
 
-    /// Adds a record; `false` if it has no room and is counted instead.
+    /// Adds a record. Returns `false` if it has no room; then it is dropped and counted.
     pub(super) fn put(&mut self, kind: u32, record: &[u8]) -> bool {
         let bytes = record.len() + OVERHEAD;
         let fits = record.len() <= MAX_RECORD
@@ -56,7 +56,7 @@ impl Queue {
         fits
     }
 
-    /// Takes the oldest records as a frame.
+    /// Takes the oldest records as a frame; `None` if there is nothing to send.
     pub(super) fn take(&mut self) -> Option<Vec<u8>> {
         if self.is_empty() {
             return None;

@@ -1,4 +1,4 @@
-//! What the host wants to be told, as Python reads it.
+//! Telemetry settings of the host, in the form that Python code reads.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -8,14 +8,14 @@ use snakepit_grpc::pb;
 
 use crate::msgpack::{Token, write};
 
-/// The settings, which the host may change at any moment.
+/// The current settings, which the host may change at any time.
 #[derive(Debug)]
 pub(super) struct Settings {
     enabled: AtomicBool,
     version: AtomicU64,
-    /// Nobody has looked at them since the host has changed them.
+    /// The last change was not applied to Python code yet.
     is_new: AtomicBool,
-    /// As a MessagePack map.
+    /// The settings as a MessagePack map.
     map: Mutex<Vec<u8>>,
 }
 
@@ -29,7 +29,7 @@ impl Settings {
         }
     }
 
-    /// Takes the head of a frame of the host. One that cannot be read changes nothing.
+    /// Applies the head of a frame; ignores one that cannot be decoded.
     pub(super) fn set(&self, head: &[u8]) {
         let Ok(settings) = pb::TelemetrySettings::decode(head) else {
             return;
@@ -41,7 +41,7 @@ impl Settings {
         self.is_new.store(true, Ordering::Release);
     }
 
-    /// Returns whether the host has changed them, once for each change.
+    /// Returns whether the host has changed the settings, once for each change.
     pub(super) fn take_new(&self) -> bool {
         self.is_new.load(Ordering::Relaxed) && self.is_new.swap(false, Ordering::AcqRel)
     }
@@ -60,7 +60,7 @@ impl Settings {
     }
 }
 
-/// The settings where nothing is reported.
+/// Returns the settings of a host that takes no records.
 pub(super) fn off() -> (u64, Vec<u8>) {
     (0, encode(&pb::TelemetrySettings::default()))
 }

@@ -1,4 +1,4 @@
-//! Reading of interpreters that are whole, damaged, or change meanwhile.
+//! Reading of interpreters that are intact, damaged, or change meanwhile.
 
 use proptest::prelude::*;
 use snakepit_walker::Outcome;
