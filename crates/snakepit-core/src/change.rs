@@ -1,4 +1,4 @@
-//! Changes of variables, and the filters of those who watch them.
+//! Changes of variables, and the filters of watchers.
 
 pub(crate) mod log;
 mod stream;

@@ -1,4 +1,4 @@
-//! Data frames, and columns of them, as Arrow data.
+//! Data frames and columns as Arrow data.
 
 #[cfg(feature = "arrow")]
 mod batches;
@@ -22,8 +22,8 @@ pub(crate) use wire::read;
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $name:ident = $code:literal, $text:literal;)*) => {
-        /// The type that a [`DataFrame`] has in Python, unless the annotation of a parameter asks
-        /// for another one.
+        /// The Python class of a [`DataFrame`]. The annotation of a parameter may request another
+        /// class.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum DataFrameKind {
@@ -34,14 +34,14 @@ macro_rules! kinds {
             /// Every kind.
             pub const ALL: &'static [Self] = &[$(Self::$name,)*];
 
-            /// The number that stands for it on the wire.
+            /// Returns the number of the kind on the wire.
             pub const fn code(self) -> u8 {
                 match self {
                     $(Self::$name => $code,)*
                 }
             }
 
-            /// The kind with this number.
+            /// Returns the kind with this number.
             pub const fn from_code(code: u8) -> Option<Self> {
                 match code {
                     $($code => Some(Self::$name),)*
@@ -49,7 +49,7 @@ macro_rules! kinds {
                 }
             }
 
-            /// Full name of the class in Python.
+            /// Returns the full name of the Python class.
             pub const fn python_name(self) -> &'static str {
                 match self {
                     $(Self::$name => $text,)*
@@ -60,7 +60,7 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// Arrow data that no library of Python has made: a table of pyarrow there.
+    /// Arrow data from another source than a Python library; Python reads it as a table of pyarrow.
     #[default]
     Arrow = 0, "pyarrow.Table";
     /// A frame of pandas.
@@ -84,7 +84,7 @@ kinds! {
 }
 
 impl DataFrameKind {
-    /// It is one column, and not a table of columns.
+    /// Returns whether the kind is a single column instead of a table.
     pub const fn is_column(self) -> bool {
         matches!(
             self,
@@ -99,29 +99,29 @@ impl fmt::Display for DataFrameKind {
     }
 }
 
-/// A data frame or a column of one: an Arrow IPC stream, and the type that it has in Python. Cheap
-/// to clone.
+/// A data frame or a single column: an Arrow IPC stream, and the Python class that it becomes.
+/// Cheap to clone.
 ///
-/// With feature `arrow` it is made of `RecordBatch`es, and read as such; without it, the stream can
-/// be passed on and given to any reader of Arrow. The stream is not examined before it is read.
+/// With feature `arrow`, a data frame is created from `RecordBatch`es and read as such. Without it,
+/// the stream can be forwarded and given to any reader of Arrow. The stream is not examined before
+/// it is read.
 #[derive(Clone)]
 pub struct DataFrame {
     kind: DataFrameKind,
     stream: Arc<Stream>,
 }
 
-/// The bytes of a frame.
+/// The bytes of a data frame.
 struct Stream {
     /// The stream in one piece.
     whole: OnceLock<Bytes>,
-    /// Its pieces, if it was made of columns that lie elsewhere; they are put together when it is
-    /// sent, or asked for as a whole.
+    /// The pieces of the stream, if its columns lie in memory of their own. They are joined when
+    /// the stream is sent, or requested as a whole.
     parts: Vec<Bytes>,
 }
 
 impl DataFrame {
-    /// Takes an Arrow IPC stream without compressed buffers, which Python reads as a table of
-    /// pyarrow.
+    /// Wraps an Arrow IPC stream without compressed buffers. Python reads it as a table of pyarrow.
     pub fn from_ipc(ipc: impl Into<Bytes>) -> Self {
         Self {
             kind: DataFrameKind::Arrow,
@@ -132,7 +132,7 @@ impl DataFrame {
         }
     }
 
-    /// Takes such a stream in pieces.
+    /// Wraps an Arrow IPC stream in pieces.
     #[cfg(feature = "arrow")]
     fn from_parts(parts: Vec<Bytes>) -> Self {
         Self {
@@ -144,29 +144,30 @@ impl DataFrame {
         }
     }
 
-    /// The same data, of another type in Python. A column is the only column of its stream.
+    /// Returns the same data as another Python class. For a column, the stream must have exactly
+    /// one column.
     #[must_use]
     pub fn with_kind(self, kind: DataFrameKind) -> Self {
         Self { kind, ..self }
     }
 
-    /// The type that it has in Python.
+    /// Returns the Python class of the data.
     pub const fn kind(&self) -> DataFrameKind {
         self.kind
     }
 
-    /// The Arrow IPC stream.
+    /// Returns the Arrow IPC stream.
     pub fn ipc(&self) -> &Bytes {
         let stream = &self.stream;
         stream.whole.get_or_init(|| stream.parts.concat().into())
     }
 
-    /// Bytes of the stream.
+    /// Returns the size of the stream in bytes.
     pub fn size(&self) -> usize {
         self.pieces().iter().map(Bytes::len).sum()
     }
 
-    /// The stream in its pieces.
+    /// Returns the stream in its pieces.
     fn pieces(&self) -> &[Bytes] {
         let whole = self.stream.whole.get();
         whole.map_or(&*self.stream.parts, std::slice::from_ref)
@@ -191,7 +192,7 @@ impl fmt::Debug for DataFrame {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataFrameError {
-    /// The stream is malformed, compressed, or of a version that is not known.
+    /// The stream is malformed, compressed, or of an unknown version.
     #[error("the Arrow data cannot be read: {0}")]
     Malformed(String),
     /// The batches cannot be written as one stream.

@@ -50,7 +50,7 @@ impl MetadataError {
         ErrorCode::InvalidMetadata
     }
 
-    /// One thing to do about it.
+    /// Returns a hint: one thing to do about the error.
     pub fn help(&self) -> String {
         "keep large or many values in variables or programs".into()
     }

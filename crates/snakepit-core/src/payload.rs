@@ -22,7 +22,7 @@ pub enum Encoding {
     MessagePack,
 }
 
-/// One encoded value: the arguments of a call, a result or a chunk. Cheap to clone.
+/// An encoded value: the arguments of a call, a result or a chunk. Cheap to clone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Payload {
     /// Encoding of the bytes.
@@ -132,7 +132,7 @@ fn unfit<T>(reason: String) -> PayloadError {
 pub(crate) enum Fault {
     /// The codec's message.
     Codec(rmp_serde::decode::Error),
-    /// There is more than one value.
+    /// The payload has more than one value.
     Trailing,
 }
 

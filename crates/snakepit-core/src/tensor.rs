@@ -38,14 +38,14 @@ pub struct Tensor {
 }
 
 impl Tensor {
-    /// Most dimensions.
+    /// Largest number of dimensions.
     pub const MAX_DIMENSIONS: usize = 32;
 
-    /// Wraps data that is laid out already. An empty shape is a single number.
+    /// Wraps data in this layout. An empty shape is a single number.
     ///
     /// # Errors
-    /// More than [`Self::MAX_DIMENSIONS`], a size beyond the address space, or data of another size
-    /// than type and shape ask for.
+    /// More dimensions than [`Self::MAX_DIMENSIONS`], a size beyond the address space, or a length
+    /// of the data that does not match type and shape.
     pub fn new(
         dtype: DType,
         shape: impl Into<Arc<[usize]>>,
@@ -63,48 +63,48 @@ impl Tensor {
         Ok(Self { dtype, shape, data })
     }
 
-    /// Type of the elements.
+    /// Returns the type of the elements.
     pub const fn dtype(&self) -> DType {
         self.dtype
     }
 
-    /// Length of each dimension, outermost first.
+    /// Returns the length of each dimension, outermost first.
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
 
-    /// The bytes of the elements.
+    /// Returns the bytes of the elements.
     pub const fn data(&self) -> &Bytes {
         &self.data
     }
 
-    /// Number of elements.
+    /// Returns the number of elements.
     pub fn len(&self) -> usize {
         self.data.len() / self.dtype.size()
     }
 
-    /// It has no elements.
+    /// Returns whether there are no elements.
     pub fn is_empty(&self) -> bool {
         self.data.is_empty()
     }
 
-    /// The same elements in another shape.
+    /// Returns the same elements in another shape.
     ///
     /// # Errors
-    /// A shape of another number of elements.
+    /// The shape has another number of elements.
     pub fn reshape(&self, shape: impl Into<Arc<[usize]>>) -> Result<Self, TensorError> {
         Self::new(self.dtype, shape, self.data.clone())
     }
 
-    /// The elements as 64-bit floats, in order; large integers lose digits. A complex number is two
-    /// floats, a time the number of its steps (NaN if it is none).
+    /// Returns the elements as 64-bit floats, in order; large integers lose digits. A complex
+    /// number becomes two floats, a time the number of its steps (NaN for not-a-time).
     pub fn to_f64(&self) -> Vec<f64> {
         let mut floats = Vec::with_capacity(self.len() * self.dtype.parts());
         self.each(|element| element.floats(&mut floats));
         floats
     }
 
-    /// The elements as 32-bit floats, in order; rounded where they do not fit.
+    /// Returns the elements as 32-bit floats, in order, rounded if necessary.
     pub fn to_f32(&self) -> Vec<f32> {
         if self.dtype == DType::Float32 {
             return self
@@ -119,17 +119,17 @@ impl Tensor {
             .collect()
     }
 
-    /// As nested lists of numbers, truth values or times; a plain value when there are no
-    /// dimensions, an empty list when there are no elements. A complex number is a list of its real
-    /// and its imaginary part, "not a time" is nothing, and a span of time that is no whole number
-    /// of microseconds is a text such as `1 nanoseconds`.
+    /// Converts the array into nested lists of numbers, truth values or times: a plain value
+    /// without dimensions, an empty list without elements. A complex number becomes a list of its
+    /// real and its imaginary part, not-a-time becomes [`Value::Null`], and a time span that is not
+    /// a whole number of microseconds becomes a text such as `1 nanoseconds`.
     ///
-    /// The array itself, as [`Value::Array`], when the lists would outnumber its elements more than
-    /// four times and be more than 1,024: many dimensions of length 1 would let a small array grow
-    /// without measure.
+    /// Returns the array itself, as [`Value::Array`], if there would be more than 1,024 lists and
+    /// more than four times as many lists as elements: many dimensions of length 1 would let a
+    /// small array grow without bound.
     pub fn to_nested(&self) -> Value {
         if self.is_empty() {
-            // Lists along the other dimensions could be many more than the data lets one expect.
+            // Lists along the other dimensions could far outnumber the elements.
             return Value::List(Vec::new());
         }
         if !self.nests() {
@@ -138,7 +138,7 @@ impl Tensor {
         nest(&self.shape, &mut self.flat().into_iter())
     }
 
-    /// Nested lists are in proportion to the data.
+    /// Returns whether nested lists would be in proportion to the data.
     pub(crate) fn nests(&self) -> bool {
         let (mut lists, mut level) = (0_usize, 1_usize);
         for length in &*self.shape {
@@ -148,7 +148,7 @@ impl Tensor {
         lists <= self.len().saturating_mul(4).saturating_add(1024)
     }
 
-    /// The elements in C order.
+    /// Returns the elements in C order.
     pub(crate) fn flat(&self) -> Vec<Value> {
         let mut values = Vec::with_capacity(self.len());
         self.each(|element| values.push(element.value()));
@@ -156,7 +156,7 @@ impl Tensor {
     }
 
     fn each(&self, mut take: impl FnMut(Element)) {
-        // A loop of its own for each type that is common.
+        // A separate loop for each common type.
         macro_rules! each {
             ($($dtype:ident)*) => {
                 match self.dtype {
@@ -175,8 +175,8 @@ impl Tensor {
     }
 }
 
-/// `None` when it does not fit the address space. Zero in one dimension must not hide an absurd
-/// length in another.
+/// Returns the size of the data in bytes; `None` if it exceeds the address space. Zero in one
+/// dimension must not hide an absurd length in another.
 fn bytes_of(dtype: DType, shape: &[usize]) -> Option<usize> {
     let limit = isize::MAX as usize;
     let sized = shape
@@ -219,40 +219,40 @@ impl fmt::Debug for Tensor {
     }
 }
 
-/// Why an array cannot be.
+/// The reason why an array cannot be created or converted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TensorError {
-    /// More dimensions than [`Tensor::MAX_DIMENSIONS`].
+    /// The array has more dimensions than [`Tensor::MAX_DIMENSIONS`].
     #[error("the array has {0} dimensions, more than {max}", max = Tensor::MAX_DIMENSIONS)]
     Dimensions(usize),
-    /// The shape asks for more bytes than there can be.
+    /// The shape requires more bytes than the address space has.
     #[error("the array's shape asks for more bytes than there can be")]
     Overflow,
-    /// The data has another size than type and shape ask for.
+    /// The length of the data does not match type and shape.
     #[error("the array has {actual} bytes of data where its type and shape ask for {expected}")]
     Size {
-        /// Bytes that type and shape ask for.
+        /// Bytes that type and shape require.
         expected: usize,
-        /// Bytes there are.
+        /// Bytes of the data.
         actual: usize,
     },
-    /// The elements have another type than the one asked for.
+    /// The elements have another type than the requested one.
     #[error(
         "the array has elements of type {actual} (shape {shape:?}), and {expected} is asked for"
     )]
     Elements {
-        /// The type asked for.
+        /// The requested type.
         expected: DType,
         /// The type of the elements.
         actual: DType,
         /// The shape of the array.
         shape: Arc<[usize]>,
     },
-    /// The array has another number of dimensions than the one asked for.
+    /// The array has another number of dimensions than the requested one.
     #[error("the array ({actual}, shape {shape:?}) has not {expected} dimensions")]
     Rank {
-        /// The number of dimensions asked for.
+        /// The requested number of dimensions.
         expected: usize,
         /// The type of the elements.
         actual: DType,

@@ -31,24 +31,24 @@ pub use text::JsonText;
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub enum Value {
-    /// Nothing.
+    /// The absent value: `None` in Python.
     #[default]
     Null,
     /// A truth value.
     Bool(bool),
-    /// A whole number.
+    /// An integer.
     Int(i64),
-    /// A whole number above `i64::MAX`.
+    /// An integer above `i64::MAX`.
     UInt(u64),
-    /// A floating-point number, NaN and the infinities included.
+    /// A floating-point number, including NaN and the infinities.
     Float(f64),
     /// Text.
     Str(String),
     /// Bytes.
     Bytes(RawBytes),
-    /// A sequence.
+    /// A list of values.
     List(Vec<Self>),
-    /// Pairs in their order; keys of any kind.
+    /// Pairs of keys and values in order; keys may be of any kind.
     Map(Vec<(Self, Self)>),
     /// Date and time as ISO 8601 text, with an offset if it has one.
     DateTime(String),
@@ -56,7 +56,7 @@ pub enum Value {
     Date(String),
     /// Time of day as ISO 8601 text.
     Time(String),
-    /// Span of time in microseconds.
+    /// Time span in microseconds.
     Duration(i64),
     /// UUID.
     Uuid([u8; 16]),
@@ -64,14 +64,15 @@ pub enum Value {
     Decimal(String),
     /// An array of numbers, truth values or times.
     Array(Tensor),
-    /// A set that can be a key.
+    /// An immutable set, which can be a key.
     FrozenSet(FrozenSet),
-    /// A data frame, or a column of one.
+    /// A data frame, or a single column.
     DataFrame(DataFrame),
 }
 
 impl Value {
-    /// The value of a text key, when this is a map that has it.
+    /// Returns the value of a text key. `None` if this is not a map, or the map does not have the
+    /// key.
     pub fn get(&self, key: &str) -> Option<&Self> {
         let Self::Map(pairs) = self else { return None };
         pairs

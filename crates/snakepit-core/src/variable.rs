@@ -17,21 +17,21 @@ pub use constraints::Constraints;
 pub use error::VariableError;
 pub(crate) use spec::describe;
 
-/// One variable at one moment. Cheap to clone.
+/// A variable at one moment. Cheap to clone.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Variable {
-    /// Its name.
+    /// Name of the variable.
     pub name: Arc<str>,
-    /// Its type.
+    /// Type of the variable.
     pub kind: VariableType,
-    /// Its value. That of an embedding or a tensor is always a [`Value::Array`].
+    /// Value of the variable. The value of an embedding or a tensor is always a [`Value::Array`].
     pub value: Arc<Value>,
     /// Version: 1 after registration, and one more with each change.
     pub version: u64,
     /// Conditions that its values must satisfy.
     pub constraints: Arc<Constraints>,
-    /// Its metadata.
+    /// Metadata of the variable.
     pub metadata: Arc<Metadata>,
 }
 
@@ -57,13 +57,13 @@ impl Variable {
 pub enum VariableType {
     /// Text.
     String,
-    /// A whole number.
+    /// An integer.
     Integer,
-    /// A floating-point number; whole numbers are accepted too.
+    /// A floating-point number; integers are accepted too.
     Float,
     /// A truth value.
     Boolean,
-    /// One of the texts in [`Constraints::choices`].
+    /// A text of those in [`Constraints::choices`].
     Choice,
     /// Name of a module: identifiers with dots between them.
     Module,
@@ -71,9 +71,9 @@ pub enum VariableType {
     Embedding,
     /// Numbers in any number of dimensions: an array, nested lists, or a map of `shape` and `data`.
     Tensor,
-    /// Values of any kind in their order, kept as they are; or a set.
+    /// A list of values of any kind, which keep their kinds; a set is accepted too.
     List,
-    /// Keys and values of any kind, kept as they are.
+    /// A map with keys and values of any kind, which keep their kinds.
     Map,
 }
 
@@ -124,15 +124,15 @@ impl fmt::Display for VariableType {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct NewVariable {
-    /// Its name: 1 to 256 bytes without control characters.
+    /// Name: 1 to 256 bytes without control characters.
     pub name: String,
-    /// Its type.
+    /// Type of the variable.
     pub kind: VariableType,
-    /// Its first value.
+    /// Initial value.
     pub value: Value,
-    /// Conditions that its values must satisfy, including the first.
+    /// Conditions that its values must satisfy, including the initial one.
     pub constraints: Constraints,
-    /// Its metadata: at most 32 entries and 4096 bytes.
+    /// Metadata: at most 32 entries and 4096 bytes.
     pub metadata: Metadata,
 }
 

@@ -9,7 +9,8 @@ use super::{Change, ChangeBatch, ChangeKind, Origin, WatchFilter};
 use crate::session::value_bytes;
 use crate::{Value, VariableType};
 
-/// Changes looked at in one go, so that a filter that wants little does not hold the lock for long.
+/// Most changes examined at once, so that a filter that matches few does not hold the lock for
+/// long.
 const LOOKED_AT: usize = 4096;
 
 /// The last changes of one session.
@@ -20,7 +21,7 @@ pub(crate) struct Log {
     last: u64,
     /// Bytes of the values of all changes but the newest.
     bytes: usize,
-    /// There once somebody watches.
+    /// Set once there is a watcher.
     notify: Option<Arc<Notify>>,
 }
 
@@ -35,7 +36,7 @@ pub(crate) struct Draft {
 }
 
 impl Log {
-    /// Adds a change; forgets old ones beyond the limits.
+    /// Appends a change, and drops old ones beyond the limits.
     pub(crate) fn push(&mut self, draft: Draft, max_changes: usize, max_bytes: usize) {
         self.last += 1;
         if let Some(newest) = self.changes.back() {
@@ -57,7 +58,7 @@ impl Log {
         }
     }
 
-    /// Wakes those who wait. To be called when all changes made together are in the log.
+    /// Wakes the waiting watchers. Called once all changes made together are in the log.
     pub(crate) fn wake(&self) {
         if let Some(notify) = &self.notify {
             notify.notify_waiters();
@@ -68,12 +69,12 @@ impl Log {
         Arc::clone(self.notify.get_or_insert_default())
     }
 
-    /// Number of the last change.
+    /// Returns the number of the last change.
     pub(crate) const fn last(&self) -> u64 {
         self.last
     }
 
-    /// Up to `max` changes after this number.
+    /// Returns up to `max` changes after this number.
     pub(crate) fn after(&self, after: u64, filter: &WatchFilter, max: usize) -> ChangeBatch {
         let after = after.min(self.last);
         // Numbers have no gaps, so the place of a change follows from its number.

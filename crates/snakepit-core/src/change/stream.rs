@@ -1,4 +1,4 @@
-//! Changes as a stream.
+//! Stream of the changes of a session.
 
 use std::fmt;
 use std::pin::Pin;

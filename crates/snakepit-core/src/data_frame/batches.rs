@@ -10,8 +10,8 @@ use bytes::Bytes;
 use super::{DataFrame, DataFrameError, ipc};
 
 impl DataFrame {
-    /// Takes record batches of one schema; none make a frame without rows. Their columns are copied
-    /// once, to the payload that they are sent in.
+    /// Creates a data frame from record batches of one schema; without batches it has no rows. The
+    /// columns are copied once, into the payload in which they are sent.
     ///
     /// ```
     /// # use std::sync::Arc;
@@ -46,8 +46,8 @@ impl DataFrame {
         Ok(Self::from_parts(parts.collect()))
     }
 
-    /// Reads the record batches, one after the other. They share the memory of the frame where it
-    /// is aligned.
+    /// Reads the record batches one after the other. They share the memory of the data frame where
+    /// it is aligned.
     ///
     /// # Errors
     /// [`DataFrameError::Malformed`] if the stream does not begin with a schema.
@@ -123,7 +123,7 @@ impl Iterator for Batches {
             return Some(Ok(batch));
         }
         let read = self.read();
-        // Behind an error there is nothing that could be read.
+        // After an error, nothing more can be read.
         self.failed = read.is_err();
         read.transpose()
     }

@@ -1,4 +1,4 @@
-//! One cell of an Arrow array as a value.
+//! Conversion of cells of Arrow arrays into values.
 
 use std::fmt::Debug;
 
@@ -19,7 +19,7 @@ use bytes::Bytes;
 
 use crate::Value;
 
-/// Returns whether cells of a type have a value, at every depth.
+/// Returns whether all cells of a type, at every depth, can be converted into values.
 pub(super) fn has_values(data_type: &DataType) -> bool {
     match data_type {
         DataType::List(field)
@@ -37,7 +37,7 @@ pub(super) fn has_values(data_type: &DataType) -> bool {
     }
 }
 
-/// The value of a cell, of a type that [has values](has_values).
+/// Returns the value of a cell. The type must [have values](has_values).
 pub(super) fn value(array: &dyn Array, index: usize) -> Value {
     if array.is_null(index) {
         return Value::Null;
@@ -104,7 +104,7 @@ pub(super) fn value(array: &dyn Array, index: usize) -> Value {
     }
 }
 
-/// The value of a date, a time or a span of time.
+/// Returns the value of a date, a time or a time span.
 fn time(array: &dyn Array, data_type: &DataType, index: usize) -> Value {
     use TimeUnit::{Microsecond, Millisecond, Nanosecond, Second};
     macro_rules! raw {
@@ -149,13 +149,13 @@ fn time(array: &dyn Array, data_type: &DataType, index: usize) -> Value {
     }
 }
 
-/// ISO 8601 text, which the types for times write for developers; the plain number of a moment that
-/// they cannot hold.
+/// Returns a moment as ISO 8601 text, which is the `Debug` output of the types for times. A moment
+/// that they cannot hold stays a plain number.
 fn text(moment: Option<impl Debug>, raw: i64, value: impl FnOnce(String) -> Value) -> Value {
     moment.map_or(Value::Int(raw), |moment| value(format!("{moment:?}")))
 }
 
-/// Seconds, as spans of time are in JSON.
+/// Returns a time span in seconds, as in JSON.
 fn span(count: i64, per_second: f64) -> Value {
     Value::Float(count as f64 / per_second)
 }

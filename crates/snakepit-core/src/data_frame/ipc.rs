@@ -1,23 +1,23 @@
-//! The messages of an Arrow IPC stream, examined before they are decoded.
+//! Checks of the messages of an Arrow IPC stream before they are decoded.
 //!
-//! The decoder trusts what a message says of its buffers, and panics where it is not true. So that
-//! is compared with what is there first.
+//! The decoder trusts what a message states about its buffers, and panics if it is wrong. So the
+//! statements are checked against the bytes first.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use arrow_ipc::{DictionaryBatch, Message, MessageHeader, RecordBatch, root_as_message};
 use arrow_schema::ArrowError;
 
-/// Rows and items that may have no bytes of their own, as those of a column of nulls have none.
+/// Number of rows and items that may have no bytes of their own, as in a column of nulls.
 const FREE: u64 = 64 << 10;
 
-/// Begins a message; before version 1.0 of Arrow the length did.
+/// Marker before the length of a message; Arrow before version 1.0 has none.
 const CONTINUATION: [u8; 4] = [0xff; 4];
 
-/// Examines all messages.
+/// Checks all messages of a stream.
 ///
 /// # Errors
-/// The stream is cut short or malformed, or claims what it does not have.
+/// The stream is cut short or malformed, or claims more than it has.
 pub(super) fn check(stream: &[u8]) -> Result<(), ArrowError> {
     let mut rest = stream;
     while !rest.is_empty() {
@@ -33,7 +33,7 @@ pub(super) fn check(stream: &[u8]) -> Result<(), ArrowError> {
             };
         }
         let (metadata, behind) = rest.split_at_checked(length).ok_or_else(cut)?;
-        // The reader of the metadata wants it aligned.
+        // The reader of the metadata requires alignment.
         let metadata = metadata.to_vec();
         let message = root_as_message(&metadata).map_err(|_| wrong("a message is malformed"))?;
         let size = usize::try_from(message.bodyLength()).map_err(|_| cut())?;
@@ -45,7 +45,7 @@ pub(super) fn check(stream: &[u8]) -> Result<(), ArrowError> {
     Ok(())
 }
 
-/// The batch that a message has.
+/// Returns the record batch of a message, if it has one.
 fn batch<'a>(message: &Message<'a>) -> Result<Option<RecordBatch<'a>>, ArrowError> {
     let missing = || wrong("a message has no header");
     match message.header_type() {
@@ -87,7 +87,7 @@ fn check_batch(batch: &RecordBatch<'_>, body: u64) -> Result<(), ArrowError> {
     }
 }
 
-/// Runs the decoder. What it does not expect of bytes from elsewhere is an error, too.
+/// Runs the decoder. A panic of the decoder becomes an error.
 pub(super) fn guarded<T>(decode: impl FnOnce() -> Result<T, ArrowError>) -> Result<T, ArrowError> {
     catch_unwind(AssertUnwindSafe(decode))
         .unwrap_or_else(|_| Err(wrong("the decoder does not understand it")))

@@ -8,41 +8,42 @@ use arrow_schema::{DataType, Fields};
 use super::{DataFrame, cell};
 use crate::{JsonError, Value};
 
-/// Rows and items of a frame that may have no bytes of their own, as those of a column of nothing
-/// have none.
+/// Number of rows and items that may have no bytes of their own, as in a column of nulls.
 const FREE: usize = 64 << 10;
 
-/// Memory that cells of a dictionary or of views, which may share their bytes, may take beyond
-/// [`PER_BYTE`].
+/// Memory, beyond [`PER_BYTE`], for cells that may share their bytes: those of dictionaries and
+/// views.
 const SHARED: usize = 64 << 20;
 
-/// See [`SHARED`].
+/// Memory for such cells, per byte of the stream. See [`SHARED`].
 const PER_BYTE: usize = 64;
 
-/// The rows of a frame whose types have values, and whose length is in proportion to its bytes.
+/// The rows of a data frame that was checked: all types have values, and its length is in
+/// proportion to its bytes.
 #[derive(Debug)]
 pub(crate) struct Records {
     fields: Fields,
     batches: Vec<RecordBatch>,
-    /// There is one column, and its cells are the rows.
+    /// The data frame is a single column, whose cells are the rows.
     column: bool,
 }
 
 impl DataFrame {
-    /// The rows as a list of maps; of a column without an index a list of its values. Times are
-    /// texts in ISO 8601 (of a zone in UTC), decimals are [`Value::Decimal`], spans of time are
-    /// seconds.
+    /// Returns the rows as a list of maps; a column without an index as a list of its values. Times
+    /// become ISO 8601 texts (with a zone: in UTC), decimals become [`Value::Decimal`], time spans
+    /// become seconds.
     ///
     /// # Errors
-    /// [`JsonError::DataFrame`] if the stream is malformed, has a type that no [`Value`] has, or
-    /// would grow without measure; [`JsonError::SameKey`] if two columns have the same name.
+    /// [`JsonError::DataFrame`] if the stream is malformed, has a type without a corresponding
+    /// [`Value`], or would grow without bound; [`JsonError::SameKey`] if two columns have the same
+    /// name.
     pub fn to_records(&self) -> Result<Value, JsonError> {
         Ok(Value::List(Records::of(self)?.rows().collect()))
     }
 }
 
 impl Records {
-    /// Reads and examines a frame.
+    /// Reads and checks a data frame.
     pub(crate) fn of(frame: &DataFrame) -> Result<Self, JsonError> {
         let refused = |reason: String| JsonError::DataFrame(reason);
         let batches = Vec::<RecordBatch>::try_from(frame);
@@ -52,7 +53,7 @@ impl Records {
             .map(|batches| batches.schema().fields.clone());
         let fields = fields.map_err(|error| refused(error.to_string()))?;
         examine(&fields)?;
-        // A column with an index of its own has its values beside those of the index.
+        // A column with an index has two columns: the index and its values.
         let column = frame.kind().is_column() && fields.len() == 1;
         let size = frame.size();
         let most = FREE.saturating_add(size.saturating_mul(8));
@@ -83,7 +84,7 @@ impl Records {
         })
     }
 
-    /// The rows, one after the other.
+    /// Returns the rows one after the other.
     pub(crate) fn rows(&self) -> impl Iterator<Item = Value> {
         self.batches
             .iter()
@@ -101,7 +102,7 @@ impl Records {
     }
 }
 
-/// Refuses types without values, and fields of the same name.
+/// Rejects types without values, and fields with the same name.
 fn examine(fields: &Fields) -> Result<(), JsonError> {
     let mut names = HashSet::with_capacity(fields.len());
     for field in fields {
@@ -131,7 +132,7 @@ fn examine_within(data_type: &DataType) -> Result<(), JsonError> {
     }
 }
 
-/// Cells of the type may share bytes.
+/// Returns whether cells of the type may share bytes.
 fn shares(data_type: &DataType) -> bool {
     match data_type {
         DataType::Dictionary(..) | DataType::Utf8View | DataType::BinaryView => true,
@@ -144,7 +145,7 @@ fn shares(data_type: &DataType) -> bool {
     }
 }
 
-/// No array within another one has more items than this.
+/// Returns whether no array inside another one has more than `most` items.
 fn in_proportion(array: &dyn Array, most: usize) -> bool {
     fn within(data: &arrow_data::ArrayData, most: usize) -> bool {
         data.len() <= most && data.child_data().iter().all(|child| within(child, most))
@@ -152,7 +153,7 @@ fn in_proportion(array: &dyn Array, most: usize) -> bool {
     within(&array.to_data(), most)
 }
 
-/// Bytes that a value takes, about.
+/// Returns the approximate size of a value in bytes.
 fn size_of(value: &Value) -> usize {
     let own = std::mem::size_of::<Value>();
     match value {

@@ -1,5 +1,5 @@
-//! A data frame as an extension of MessagePack: version, kind, number of bytes of padding, padding,
-//! and the Arrow IPC stream.
+//! A data frame as a MessagePack extension: version, kind, number of padding bytes, padding, and
+//! the Arrow IPC stream.
 
 use std::borrow::Cow;
 
@@ -16,14 +16,13 @@ use crate::value::{DATA_FRAME, write_extension};
 /// Version of the block's layout.
 const VERSION: u8 = 1;
 
-/// Version, kind, bytes of padding.
+/// Bytes of the fixed header: version, kind, number of padding bytes.
 const FIXED: usize = 3;
 
 /// Marker of an extension whose length has four bytes.
 const EXT_32: u8 = 0xc9;
 
-/// Where the stream begins in its payload is a multiple of this as far as possible, so that it can
-/// be read without a copy.
+/// Alignment of the stream in its payload where possible, so that it can be read without a copy.
 const ALIGNMENT: usize = 64;
 
 impl Serialize for DataFrame {
@@ -61,7 +60,7 @@ impl DataFrame {
     }
 }
 
-/// Reads a block; the frame shares its memory.
+/// Decodes a block; the data frame shares its memory.
 pub(crate) fn read(block: &Bytes) -> Result<DataFrame, String> {
     let Some(&[version, kind, padding]) = block.first_chunk::<FIXED>() else {
         return Err("the header of a data frame is cut short".to_owned());
@@ -89,7 +88,7 @@ impl<'de> Deserialize<'de> for DataFrame {
     }
 }
 
-/// Anything goes: in JSON a frame is records, elsewhere it is an extension.
+/// The schema accepts any value: in JSON a data frame is a list of records, elsewhere an extension.
 impl JsonSchema for DataFrame {
     fn schema_name() -> Cow<'static, str> {
         "DataFrame".into()

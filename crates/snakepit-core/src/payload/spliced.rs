@@ -31,7 +31,7 @@ enum Mode {
     #[default]
     None,
     Plain,
-    /// As before, but a payload was met, so the result must be discarded.
+    /// A plain encoding that met a payload, so its result must be discarded.
     Met,
 }
 

@@ -1,4 +1,4 @@
-//! What one session has: metadata, variables, programs and the log of changes.
+//! The contents of one session: metadata, variables, programs and the log of changes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use crate::change::log::Log;
 use crate::variable::spec::Spec;
 use crate::{Metadata, Payload, Value, Variable};
 
-/// What one session has.
+/// The contents of one session.
 #[derive(Debug, Default)]
 pub(super) struct Data {
     pub(super) metadata: Metadata,
@@ -16,7 +16,7 @@ pub(super) struct Data {
     pub(super) log: Log,
 }
 
-/// One variable.
+/// A variable of a session.
 #[derive(Clone, Debug)]
 pub(super) struct Held {
     pub(super) spec: Arc<Spec>,
@@ -42,19 +42,19 @@ impl Held {
     }
 }
 
-/// One program.
+/// A program of a session.
 #[derive(Clone, Debug)]
 pub(super) struct Program {
     pub(super) value: Arc<Value>,
     pub(super) bytes: usize,
 }
 
-/// Bytes of a value of a variable, whose depth was checked when it was accepted.
+/// Returns the size in bytes of a variable's value, whose depth was checked when it was accepted.
 pub(crate) fn value_bytes(value: &Value) -> usize {
     deep_bytes(value, Payload::MAX_DEPTH).unwrap_or_default()
 }
 
-/// Bytes of any value, or nothing when it nests deeper than `depth`.
+/// Returns the size of any value in bytes; `None` if it nests deeper than `depth`.
 pub(crate) fn deep_bytes(value: &Value, depth: usize) -> Option<usize> {
     let own = size_of::<Value>();
     let inner = |value| deep_bytes(value, depth.checked_sub(1)?);
@@ -78,7 +78,7 @@ pub(crate) fn deep_bytes(value: &Value, depth: usize) -> Option<usize> {
     })
 }
 
-/// Bytes of the texts, the bytes, the numbers of arrays and the columns of data frames in a value.
+/// Returns the bytes of the texts, byte strings, arrays and data frames in a value.
 pub(crate) fn payload_bytes(value: &Value) -> usize {
     match value {
         Value::Str(text)

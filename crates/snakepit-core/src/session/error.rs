@@ -109,7 +109,7 @@ impl StateError {
         )
     }
 
-    /// One thing to do about it.
+    /// Returns a hint: one thing to do about the error.
     pub fn help(&self) -> String {
         match self {
             Self::UnknownSession(_) => {

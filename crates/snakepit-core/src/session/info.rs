@@ -10,20 +10,20 @@ use crate::{Metadata, SessionId};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct SessionInfo {
-    /// Its id.
+    /// Id of the session.
     pub id: SessionId,
     /// Generation, unique among all sessions of this store: a later session of the same id has
     /// another one.
     pub generation: u64,
-    /// Its metadata.
+    /// Metadata of the session.
     pub metadata: Metadata,
-    /// Time since it was created.
+    /// Time since the session was created.
     pub age: Duration,
-    /// Time since its last access; zero while calls use it.
+    /// Time since the last access; zero while calls use the session.
     pub idle: Duration,
-    /// Number of calls that use it now. It does not expire before they end.
+    /// Number of calls that use the session now. It does not expire before they end.
     pub calls: usize,
-    /// Time after the last access after which it ends.
+    /// Time after the last access after which the session ends.
     pub ttl: Duration,
     /// Number of variables.
     pub variables: usize,
@@ -33,7 +33,7 @@ pub struct SessionInfo {
     pub bytes: usize,
 }
 
-/// One page of a list of sessions.
+/// A page of the list of sessions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SessionPage {

@@ -1,4 +1,4 @@
-//! One part of the sessions: a table, an index by id and an index by expiry. It has no clock.
+//! A shard of the sessions: a table, an index by id and an index by expiry. It has no clock.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::SessionId;
 /// A moment or a span in nanoseconds; moments count from the creation of the store.
 pub(super) type Nanos = u64;
 
-/// One session.
+/// A session in the table.
 #[derive(Debug)]
 pub(super) struct Live {
     pub(super) id: SessionId,
@@ -22,7 +22,7 @@ pub(super) struct Live {
     /// Number of calls that use the session now; it does not expire before they end.
     pub(super) holds: u32,
     pub(super) ending: Ending,
-    /// The moment under which it is in the index by expiry: not later than its end.
+    /// Key of the session in the index by expiry: a moment not later than its end.
     due: Nanos,
     /// Bytes counted against the quotas.
     pub(super) bytes: usize,

@@ -13,7 +13,7 @@ use crate::{
     ChangeKind, NewVariable, SetVariable, Value, Variable, VariableError, metadata, names,
 };
 
-/// A value that was checked and waits to be stored.
+/// A value that was checked and is ready to be stored.
 struct Checked {
     spec: Arc<Spec>,
     value: Arc<Value>,
@@ -70,7 +70,7 @@ impl Session {
         Ok(variable)
     }
 
-    /// One variable.
+    /// Returns a variable.
     ///
     /// # Errors
     /// The session is over, [`VariableError::Unknown`].
@@ -81,10 +81,10 @@ impl Session {
         found.map_err(|error| self.suggest(error))
     }
 
-    /// Several variables, all at the same moment, in the order of `names`.
+    /// Returns several variables as of the same moment, in the order of `names`.
     ///
     /// # Errors
-    /// The session is over. A variable that is unknown is an error in its place.
+    /// The session is over. An unknown variable is an error in its place of the list.
     pub fn variables<S: AsRef<str>>(
         &self,
         names: &[S],
@@ -97,7 +97,8 @@ impl Session {
         Ok(found)
     }
 
-    /// Variables whose name begins with `prefix`, ordered by name, all at the same moment.
+    /// Returns the variables whose names begin with `prefix` as of the same moment, ordered by
+    /// name.
     ///
     /// # Errors
     /// The session is over.
@@ -118,7 +119,7 @@ impl Session {
         })
     }
 
-    /// Sets one variable.
+    /// Sets a variable.
     ///
     /// # Errors
     /// The session is over, [`StateError::Variable`] (unknown, wrong type, constraint violated,
@@ -134,7 +135,7 @@ impl Session {
         self.set_one(item).map_err(|error| self.suggest(error))
     }
 
-    /// Sets several variables independently: one result each, in order.
+    /// Sets several variables independently. Returns a result for each, in order.
     ///
     /// # Errors
     /// The session is over.
@@ -162,8 +163,8 @@ impl Session {
         Ok(set.pop().expect("one item, one variable"))
     }
 
-    /// Sets several variables, or none when one of them cannot be set; no reader sees some of them
-    /// only. A name may occur once.
+    /// Sets several variables, or none if one of them cannot be set; readers see all of the changes
+    /// or none. Each name may occur once.
     ///
     /// # Errors
     /// As [`set`](Self::set), for the first item that cannot be set.
@@ -179,15 +180,15 @@ impl Session {
         self.try_set_all(items).map_err(|error| self.suggest(error))
     }
 
-    /// As [`set_all`](Self::set_all), for names that differ; the error of an unknown variable has
-    /// no suggestions yet.
+    /// Sets variables as [`set_all`](Self::set_all) does. The names must differ; the error of an
+    /// unknown variable has no suggestions yet.
     fn try_set_all(&self, items: Vec<SetVariable>) -> Result<Vec<Variable>, StateError> {
         let mut specs: Vec<Arc<Spec>> = self.try_with(Access::Touch, |live| {
             let spec = |item: &SetVariable| Ok(Arc::clone(&held(live, &item.name)?.spec));
             items.iter().map(spec).collect::<Result<_, StateError>>()
         })?;
-        // Checked without the lock, since it may take long. Should a variable be registered anew
-        // meanwhile, it is checked again.
+        // Checked without the lock, since it may take long. If a variable is registered anew
+        // meanwhile, its value is checked again.
         let mut values: Vec<_> = items
             .into_iter()
             .map(|item| (item.value, item.expected_version))
@@ -260,7 +261,8 @@ impl Session {
         Ok(Stored::Done(set))
     }
 
-    /// Replaces a value by what `change` makes of it, again and again until nobody else was faster.
+    /// Replaces a value with the result of `change`. Calls `change` again with the new value if
+    /// another writer was faster.
     ///
     /// # Errors
     /// As [`set`](Self::set), stale versions excepted.
@@ -279,8 +281,8 @@ impl Session {
         }
     }
 
-    /// Deletes a variable, with `expected_version` only if this is its version. `false` if there is
-    /// none of this name.
+    /// Deletes a variable; with `expected_version`, only if this is its version. Returns `false` if
+    /// there is none of this name.
     ///
     /// # Errors
     /// The session is over, [`StateError::Variable`] (stale version, or unknown variable with one).
@@ -317,8 +319,8 @@ impl Session {
         Ok(deleted.is_some())
     }
 
-    /// Adds names that are like an unknown one. They are compared after the lock is released, at
-    /// most once for each request.
+    /// Adds similar names to the error of an unknown variable. They are compared after the lock is
+    /// released, at most once for each request.
     fn suggest(&self, error: StateError) -> StateError {
         let StateError::Variable(error) = error else {
             return error;
@@ -372,14 +374,14 @@ impl Session {
     }
 }
 
-/// What became of a batch.
+/// The result of storing a batch.
 enum Stored {
     Done(Vec<Variable>),
-    /// Some variables are not what they were when the values were checked.
+    /// Some variables were registered anew since their values were checked.
     Again(Vec<Arc<Spec>>),
 }
 
-/// The variable of this name. [`Session::suggest`] adds suggestions to the error.
+/// Returns the variable of this name. [`Session::suggest`] adds suggestions to the error.
 fn held<'a>(live: &'a Live, name: &str) -> Result<&'a Held, StateError> {
     let variables = live.data.as_ref().map(|data| &data.variables);
     let found = variables.and_then(|variables| variables.get(name));

@@ -118,7 +118,7 @@ impl Session {
     }
 }
 
-/// One watcher.
+/// The state of a watcher.
 struct Watch {
     session: Session,
     filter: WatchFilter,

@@ -12,15 +12,15 @@ macro_rules! dtypes {
         #[non_exhaustive]
         pub enum DType {
             $($(#[$doc])* $name,)*
-            /// Moments, counted in steps since the beginning of 1970. The least number is "not a
-            /// time".
+            /// Moments, counted in steps since the beginning of 1970. The smallest number is
+            /// not-a-time.
             DateTime64(TimeStep),
-            /// Spans of time, counted in steps. The least number is "not a time".
+            /// Time spans, counted in steps. The smallest number is not-a-time.
             TimeDelta64(TimeStep),
         }
 
         impl DType {
-            /// Every element type, those of times with steps of one unit.
+            /// Every element type; those of times with steps of one unit.
             pub const ALL: &'static [Self] = &[
                 $(Self::$name,)*
                 Self::DateTime64(TimeStep::of(TimeUnit::Day)),
@@ -35,8 +35,7 @@ macro_rules! dtypes {
                 Self::TimeDelta64(TimeStep::of(TimeUnit::Nanosecond)),
             ];
 
-            /// The number that stands for it on the wire, where the step of a time stands beside
-            /// it.
+            /// Returns the number of the type on the wire; the step of a time is sent beside it.
             pub const fn code(self) -> u8 {
                 match self {
                     $(Self::$name => $code,)*
@@ -45,8 +44,7 @@ macro_rules! dtypes {
                 }
             }
 
-            /// The type with this number; `step` is that of a time, and of no meaning for the
-            /// others.
+            /// Returns the type with this number; `step` is used for times only.
             pub(crate) fn from_wire(code: u8, step: Option<TimeStep>) -> Option<Self> {
                 match code {
                     $($code => Some(Self::$name),)*
@@ -56,7 +54,7 @@ macro_rules! dtypes {
                 }
             }
 
-            /// Its name, as numpy has it: `float32`, `datetime64[ns]`.
+            /// Returns the name in numpy: `float32`, `datetime64[ns]`.
             pub fn name(self) -> Cow<'static, str> {
                 match self {
                     $(Self::$name => Cow::Borrowed($text),)*
@@ -65,7 +63,7 @@ macro_rules! dtypes {
                 }
             }
 
-            /// The type with this name.
+            /// Returns the type with this name.
             pub fn parse(name: &str) -> Option<Self> {
                 match name {
                     $($text => Some(Self::$name),)*
@@ -79,7 +77,7 @@ macro_rules! dtypes {
                 }
             }
 
-            /// Bytes of one element.
+            /// Returns the size of one element in bytes.
             pub const fn size(self) -> usize {
                 match self {
                     $(Self::$name => $size,)*
@@ -125,7 +123,7 @@ dtypes! {
 }
 
 impl DType {
-    /// The step of a time.
+    /// Returns the step of a time; `None` for other types.
     pub const fn step(self) -> Option<TimeStep> {
         match self {
             Self::DateTime64(step) | Self::TimeDelta64(step) => Some(step),
@@ -133,7 +131,7 @@ impl DType {
         }
     }
 
-    /// Numbers that an element is made of.
+    /// Returns how many numbers an element consists of.
     pub(crate) const fn parts(self) -> usize {
         match self {
             Self::Complex64 | Self::Complex128 => 2,

@@ -1,21 +1,21 @@
-//! One element of an array.
+//! Elements of arrays.
 
 use super::{DType, times};
 use crate::Value;
 
-/// One element in the widest type of its kind.
+/// An element, in the widest type of its kind.
 pub(super) enum Element {
     Float(f64),
     Complex(f64, f64),
     Int(i64),
     UInt(u64),
     Bool(bool),
-    /// The value of a time, and its number.
+    /// A time as a value, and as the number of its steps.
     Time(Value, i64),
 }
 
 impl Element {
-    /// One element of as many bytes as its type has.
+    /// Decodes an element. `bytes` has the length of its type.
     #[inline]
     pub(super) fn read(dtype: DType, bytes: &[u8]) -> Self {
         match dtype {
@@ -61,7 +61,7 @@ impl Element {
         }
     }
 
-    /// As floats: two of a complex number, the number of a time.
+    /// Appends the element as floats: two for a complex number, the number of steps for a time.
     pub(super) fn floats(self, out: &mut Vec<f64>) {
         match self {
             Self::Float(value) => out.push(value),
@@ -75,7 +75,7 @@ impl Element {
     }
 }
 
-/// The number that 16 bits of a float stand for.
+/// Decodes a 16-bit float.
 fn half(bits: u16) -> f64 {
     let sign = if bits >> 15 == 0 { 1.0 } else { -1.0 };
     let (exponent, fraction) = (i32::from(bits >> 10 & 0x1f), f64::from(bits & 0x3ff));
@@ -92,7 +92,7 @@ pub(super) fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
 }
 
 impl DType {
-    /// One element of as many bytes as the type has.
+    /// Decodes an element into a value. `bytes` has the length of the type.
     pub(crate) fn read(self, bytes: &[u8]) -> Value {
         Element::read(self, bytes).value()
     }

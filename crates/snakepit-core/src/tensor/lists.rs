@@ -1,12 +1,12 @@
-//! From nested lists to arrays.
+//! Conversion of nested lists into arrays.
 
 use super::{DType, Tensor};
 use crate::Value;
 
 impl Tensor {
-    /// The array of nested lists of equal lengths, or of a single number, and what is wrong with
-    /// them. The elements become `dtype`; if it is absent, what all of them are: truth values,
-    /// whole numbers (of 64 bits, signed if that is possible), or else 64-bit floats.
+    /// Converts nested lists of equal lengths, or a single number, into an array. The elements
+    /// become `dtype`; without it, the type that fits all of them: truth values, integers of 64
+    /// bits (signed if possible), else 64-bit floats. The error is the reason why they do not fit.
     pub(crate) fn from_lists(value: &Value, dtype: Option<DType>) -> Result<Self, String> {
         let mut shape = Vec::new();
         measure(value, &mut shape)?;
@@ -24,7 +24,7 @@ impl Tensor {
     }
 }
 
-/// The shape as the first item of each level has it.
+/// Derives the shape from the first item of each level.
 fn measure(value: &Value, shape: &mut Vec<usize>) -> Result<(), String> {
     let Value::List(items) = value else {
         return Ok(());
@@ -39,7 +39,7 @@ fn measure(value: &Value, shape: &mut Vec<usize>) -> Result<(), String> {
     items.first().map_or(Ok(()), |first| measure(first, shape))
 }
 
-/// The kinds of elements that there are.
+/// The kinds of elements that occur.
 #[derive(Default)]
 struct Kinds {
     truth: bool,
@@ -109,7 +109,7 @@ fn element(item: &Value, dtype: DType, data: &mut Vec<u8>) -> Result<(), String>
             data.extend_from_slice(&value.ok_or_else(cannot)?.to_le_bytes());
         }};
     }
-    // A whole number must keep its digits.
+    // An integer must keep its digits.
     let float = || match item {
         Value::Float(value) => Ok(*value),
         Value::Int(value) if (*value as f64) as i128 == i128::from(*value) => Ok(*value as f64),

@@ -1,4 +1,4 @@
-//! Tensors as arrays of the crate `ndarray`, and back.
+//! Conversion between tensors and arrays of the crate `ndarray`.
 
 use std::fmt;
 
@@ -9,8 +9,8 @@ use serde::ser::{Error as _, Serialize, Serializer};
 use super::{Tensor, TensorElement, TensorError};
 
 impl Tensor {
-    /// As an array of `ndarray`: a view where the memory is aligned for the elements, else a copy.
-    /// `into_owned` makes an `Array` of it.
+    /// Returns an array of `ndarray`: a view if the memory is aligned for the elements, else a
+    /// copy. `into_owned` converts it into an `Array`.
     ///
     /// ```
     /// # use ndarray::{Ix2, array};
@@ -44,10 +44,10 @@ impl Tensor {
         array.into_dimensionality().map_err(|_| wrong())
     }
 
-    /// From an array or a view of any layout, whose elements are copied in C order.
+    /// Creates a tensor from an array or a view of any layout. The elements are copied in C order.
     ///
     /// # Errors
-    /// More than [`MAX_DIMENSIONS`](Self::MAX_DIMENSIONS).
+    /// More dimensions than [`MAX_DIMENSIONS`](Self::MAX_DIMENSIONS).
     pub fn from_ndarray<T, S, D>(array: &ArrayBase<S, D>) -> Result<Self, TensorError>
     where
         T: TensorElement,
@@ -84,7 +84,8 @@ impl<T: TensorElement, D: Dimension> TryFrom<Array<T, D>> for Tensor {
     }
 }
 
-/// An array of `ndarray` where serde writes or reads: as an argument, a result, or a field.
+/// An array of `ndarray` that serde can serialize and deserialize: as an argument, a result, or a
+/// field.
 ///
 /// ```
 /// # use ndarray::{Ix1, array};

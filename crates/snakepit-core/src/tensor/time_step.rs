@@ -1,4 +1,4 @@
-//! Units of the times in arrays, as numpy's `datetime64` and `timedelta64` have them.
+//! Units of times in arrays, those of numpy's `datetime64` and `timedelta64`.
 
 use std::fmt;
 
@@ -7,9 +7,9 @@ use std::fmt;
 pub enum TimeUnit {
     /// No unit: plain numbers.
     Generic,
-    /// Years, of the calendar.
+    /// Calendar years.
     Year,
-    /// Months, of the calendar.
+    /// Calendar months.
     Month,
     /// Weeks.
     Week,
@@ -35,7 +35,7 @@ pub enum TimeUnit {
     Attosecond,
 }
 
-/// By their numbers on the wire: numpy's sign, and the word.
+/// Units with their signs in numpy and their names; the index is the number on the wire.
 const UNITS: [(TimeUnit, &str, &str); 14] = [
     (TimeUnit::Generic, "", ""),
     (TimeUnit::Year, "Y", "years"),
@@ -54,7 +54,7 @@ const UNITS: [(TimeUnit, &str, &str); 14] = [
 ];
 
 impl TimeUnit {
-    /// Its sign, as numpy has it: `ns`, `D`; empty without a unit.
+    /// Returns the sign in numpy: `ns`, `D`; empty without a unit.
     pub const fn sign(self) -> &'static str {
         UNITS[self as usize].1
     }
@@ -64,7 +64,7 @@ impl TimeUnit {
     }
 }
 
-/// Length of one step of the times in an array: so many of a unit.
+/// Length of one step of the times in an array: a number of units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TimeStep {
     unit: TimeUnit,
@@ -72,13 +72,13 @@ pub struct TimeStep {
 }
 
 impl TimeStep {
-    /// A step of one unit.
+    /// Creates a step of one unit.
     pub const fn of(unit: TimeUnit) -> Self {
         Self { unit, count: 1 }
     }
 
-    /// A step of several units, at least one and at most `i32::MAX`. Without a unit there is only
-    /// one.
+    /// Creates a step of several units, at least one and at most `i32::MAX`. Without a unit,
+    /// `count` must be 1. `None` for other counts.
     pub const fn new(unit: TimeUnit, count: u32) -> Option<Self> {
         let fits = count > 0 && count <= i32::MAX as u32;
         if fits && (count == 1 || !matches!(unit, TimeUnit::Generic)) {
@@ -88,12 +88,12 @@ impl TimeStep {
         }
     }
 
-    /// Its unit.
+    /// Returns the unit.
     pub const fn unit(self) -> TimeUnit {
         self.unit
     }
 
-    /// Units in one step.
+    /// Returns the number of units in one step.
     pub const fn count(self) -> u32 {
         self.count
     }
@@ -103,7 +103,7 @@ impl TimeStep {
         Self::new(*unit, count)
     }
 
-    /// From `[25s]`, or nothing.
+    /// Parses a step such as `[25s]`; the empty text is the step without a unit.
     pub(super) fn parse(text: &str) -> Option<Self> {
         if text.is_empty() {
             return Some(Self::of(TimeUnit::Generic));

@@ -1,13 +1,13 @@
-//! Times in arrays as values: a date, a date and time, a span of time.
+//! Conversion of times in arrays into values: dates, dates with a time, time spans.
 
 use super::{TimeStep, TimeUnit};
 use crate::Value;
 
-/// "Not a time".
+/// The number that stands for not-a-time.
 const NOT_A_TIME: i64 = i64::MIN;
 
-/// A moment as [`Value::Date`] if its unit is a day or longer, else as [`Value::DateTime`], with
-/// the digits that its unit has.
+/// Converts a moment into a [`Value::Date`] if its unit is a day or longer, else into a
+/// [`Value::DateTime`] with the digits of its unit.
 pub(super) fn moment(ticks: i64, step: TimeStep) -> Value {
     if ticks == NOT_A_TIME {
         return Value::Null;
@@ -32,8 +32,8 @@ pub(super) fn moment(ticks: i64, step: TimeStep) -> Value {
     }
 }
 
-/// A span as [`Value::Duration`] if it is a whole number of microseconds that fits, else as text
-/// with its unit: `1 nanoseconds`.
+/// Converts a time span into a [`Value::Duration`] if it is a whole number of microseconds that
+/// fits, else into a text with its unit: `1 nanoseconds`.
 pub(super) fn span(ticks: i64, step: TimeStep) -> Value {
     if ticks == NOT_A_TIME {
         return Value::Null;
@@ -60,7 +60,7 @@ pub(super) fn span(ticks: i64, step: TimeStep) -> Value {
     }
 }
 
-/// Digits after the point of a second.
+/// Returns the number of digits after the decimal point of a second.
 const fn digits(unit: TimeUnit) -> u32 {
     match unit {
         TimeUnit::Millisecond => 3,
@@ -73,7 +73,8 @@ const fn digits(unit: TimeUnit) -> u32 {
     }
 }
 
-/// As Python's `isoformat` writes it, which gives no fraction or six digits.
+/// Formats a date with a time as Python's `isoformat` does: without a fraction, or with six digits
+/// or more.
 fn date_time(seconds: i128, fraction: i128, digits: u32) -> Value {
     let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
@@ -86,7 +87,7 @@ fn date_time(seconds: i128, fraction: i128, digits: u32) -> Value {
     Value::DateTime(text)
 }
 
-/// The day so many days after the first of January 1970, by Howard Hinnant's `civil_from_days`.
+/// Formats the date `days` days after 1 January 1970, by Howard Hinnant's `civil_from_days`.
 fn date(days: i128) -> String {
     let days = days + 719_468;
     let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
@@ -100,7 +101,7 @@ fn date(days: i128) -> String {
     format!("{}-{month:02}-{day:02}", year(year_number))
 }
 
-/// Four digits, or more with a sign.
+/// Formats a year with four digits, or with a sign and more.
 fn year(number: i128) -> String {
     match number {
         0..=9999 => format!("{number:04}"),

@@ -1,4 +1,4 @@
-//! The elements of a tensor as a slice of a type of Rust, and back.
+//! Conversion between tensors and slices of Rust types.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -8,11 +8,11 @@ use bytes::Bytes;
 
 use super::{DType, Tensor, TensorError};
 
-/// A type of Rust that the elements of a [`Tensor`] can have: floats, integers, `bool`; `half::f16`
-/// and `num_complex::Complex` with the features of these names. `i64` also reads the numbers of
+/// A Rust type for the elements of a [`Tensor`]: floats, integers, `bool`; `half::f16` and
+/// `num_complex::Complex` with the features of these names. `i64` also reads the step counts of
 /// times.
 pub trait TensorElement: sealed::Element {
-    /// The type of the elements of arrays that are made from it.
+    /// Type of the elements of arrays created from this Rust type.
     const DTYPE: DType;
 }
 
@@ -20,17 +20,17 @@ mod sealed {
     use super::{CheckedBitPattern, DType, NoUninit};
 
     pub trait Element: CheckedBitPattern + NoUninit + Send + Sync + 'static {
-        /// An element of this size, little-endian.
+        /// Decodes an element; `bytes` has its size and is little-endian.
         fn read(bytes: &[u8]) -> Self;
-        /// Its bytes are turned over, if they are not those of the wire.
+        /// Converts the byte order to that of the wire, if it differs.
         fn to_wire(self) -> Self;
         fn reads(dtype: DType) -> bool;
     }
 }
 
 impl Tensor {
-    /// The elements in C order. The slice is borrowed where the memory is aligned for the type, and
-    /// copied where it is not.
+    /// Returns the elements in C order. The slice is borrowed if the memory is aligned for the
+    /// type, and copied otherwise.
     ///
     /// ```
     /// # use snakepit_core::Tensor;
@@ -62,11 +62,11 @@ impl Tensor {
         Ok(Cow::Owned(elements.map(T::read).collect()))
     }
 
-    /// An array of elements in C order, which are not copied.
+    /// Creates an array of elements in C order, without copying them.
     ///
     /// # Errors
-    /// As [`new`](Self::new): too many dimensions, or another number of elements than the shape
-    /// asks for.
+    /// As for [`new`](Self::new): too many dimensions, or a number of elements that does not match
+    /// the shape.
     pub fn from_elements<T: TensorElement>(
         shape: impl Into<Arc<[usize]>>,
         elements: Vec<T>,
@@ -75,7 +75,7 @@ impl Tensor {
     }
 }
 
-/// The memory of elements as bytes of the wire.
+/// Converts elements into the bytes of the wire, without a copy on little-endian machines.
 pub(super) fn bytes_of<T: TensorElement>(elements: Vec<T>) -> Bytes {
     struct Owner<T>(Vec<T>);
     impl<T: NoUninit> AsRef<[u8]> for Owner<T> {

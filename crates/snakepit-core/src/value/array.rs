@@ -1,4 +1,4 @@
-//! Writes a [`Tensor`] as an extension; reads it from one, or from nested lists.
+//! Encoding of a [`Tensor`] as an extension; decoding from an extension, or from nested lists.
 
 use serde::de::{Deserialize, Deserializer, Error};
 use serde::ser::{Serialize, Serializer};
@@ -10,7 +10,8 @@ use crate::{DType, Tensor, TimeStep};
 /// Version of the block's layout.
 const VERSION: u8 = 1;
 
-/// Version, type, number of dimensions; unit and number of units of a time.
+/// Bytes of the fixed header: version, type, number of dimensions, unit and number of units of a
+/// time.
 const FIXED: usize = 8;
 
 impl Serialize for Tensor {
@@ -32,7 +33,7 @@ impl Serialize for Tensor {
     }
 }
 
-/// Reads a block; the array shares its memory.
+/// Decodes a block; the array shares its memory.
 pub(super) fn read(block: &bytes::Bytes) -> Result<Tensor, String> {
     let Some(&[version, dtype, dimensions, unit, ref count @ ..]) = block.first_chunk::<FIXED>()
     else {

@@ -1,8 +1,8 @@
-//! A deserializer that counts what the values it reads take in memory.
+//! A deserializer that counts the memory of the values that it reads.
 //!
-//! A codec does not know that, but types have sizes: an item of a list or a map takes the size of
-//! its type, and so does a value behind a pointer. What lies within another value, as a field does
-//! in its struct, is a part of it. Texts and bytes are no longer than the input.
+//! A codec does not know their sizes, but types have sizes: an item of a list or a map takes the
+//! size of its type, and so does a value behind a pointer. A value that lies within another one, as
+//! a field does in its struct, is a part of it. Texts and bytes are no longer than the input.
 
 use std::cell::Cell;
 use std::fmt;
@@ -13,19 +13,19 @@ use serde::de::{
 
 use super::shared;
 
-/// Bytes that the values of an input may take in memory: this much, and [`PER_BYTE`] for each byte
+/// Memory that the values of an input may take, in bytes: this much, and [`PER_BYTE`] for each byte
 /// of the input. A byte of MessagePack may be an item of a list, and an item of a tree takes 32
 /// bytes and more: without a limit, 64 MiB could become several gigabytes.
 const ALLOWED: usize = 64 << 20;
 
-/// See [`ALLOWED`].
+/// Memory for each byte of the input, in bytes. See [`ALLOWED`].
 const PER_BYTE: usize = 4;
 
-/// Values of this size are not counted: numbers take no more than so many times their input, and
+/// Largest size of values that are not counted. Numbers take at most eight times their input, and
 /// lists of them are common.
 const NUMBER: usize = 8;
 
-/// Bytes that the values of one input may still take.
+/// The memory that the values of one input may still take.
 #[derive(Debug)]
 pub(crate) struct Budget {
     left: Cell<usize>,
@@ -33,7 +33,7 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    /// The budget of an input of so many bytes.
+    /// Creates the budget of an input of this many bytes.
     pub(crate) const fn of(input: usize) -> Self {
         Self {
             left: Cell::new(ALLOWED + input.saturating_mul(PER_BYTE)),
@@ -41,7 +41,7 @@ impl Budget {
         }
     }
 
-    /// Takes the memory of so many values of a size, before they are read.
+    /// Deducts the memory of `items` values of a size, before they are read.
     fn take<E: Error>(&self, items: usize, size: usize) -> Result<(), E> {
         if size <= NUMBER {
             return Ok(());
@@ -63,8 +63,8 @@ fn too_large<E: Error>(items: usize) -> E {
     ))
 }
 
-/// A deserializer, the budget of its input, and the size of the place that the value goes to, which
-/// is paid for.
+/// A deserializer with the budget of its input. `place` is the size of the destination of the
+/// value, which is already deducted.
 #[derive(Debug)]
 pub(crate) struct Counted<'b, D> {
     inner: D,
@@ -73,7 +73,7 @@ pub(crate) struct Counted<'b, D> {
 }
 
 impl<'b, D> Counted<'b, D> {
-    /// Reads a value into a place of this size.
+    /// Creates a deserializer for a destination of this size.
     pub(crate) const fn new(inner: D, budget: &'b Budget, place: usize) -> Self {
         Self {
             inner,
@@ -82,8 +82,8 @@ impl<'b, D> Counted<'b, D> {
         }
     }
 
-    /// Pays for the value of a visitor, unless it lies in its place. `within` says that its items
-    /// are parts of it.
+    /// Deducts the value of a visitor, unless it lies in its destination. `within` says that its
+    /// items are parts of it.
     fn visit<'de, V: Visitor<'de>, E: Error>(
         budget: &'b Budget,
         place: usize,
@@ -238,18 +238,19 @@ struct Items<'b, A> {
     access: A,
     budget: &'b Budget,
     within: bool,
-    /// Items that are paid for and have not come.
+    /// Number of items that are deducted and not yet read.
     paid: usize,
 }
 
 impl<'b, A> Items<'b, A> {
-    /// Pays for the next item, and with it for all that are claimed to follow.
+    /// Deducts the next item, and with it all items that are claimed to follow.
     fn pay<E: Error>(&mut self, claimed: Option<usize>, size: usize) -> Result<(), E> {
         if self.within || size <= NUMBER {
             return Ok(());
         }
         if self.paid == 0 {
-            // No more can come than the input has bytes; such a claim is found out when it ends.
+            // An input cannot have more items than bytes; a larger claim fails at the end of the
+            // input.
             self.paid = claimed
                 .filter(|items| *items <= self.budget.input)
                 .unwrap_or(1);
@@ -365,7 +366,7 @@ impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Items<'_, A> {
 }
 
 impl<'b, A> Items<'b, A> {
-    /// The visitor of what lies in a variant.
+    /// Returns the visitor of a variant's content.
     const fn part<'de, V: Visitor<'de>>(&self, visitor: V) -> Watched<'b, V> {
         Watched {
             visitor,
@@ -376,7 +377,7 @@ impl<'b, A> Items<'b, A> {
     }
 }
 
-/// A seed whose value goes to a place of this size.
+/// A seed whose value goes to a destination of this size.
 struct Placed<'b, S> {
     seed: S,
     budget: &'b Budget,

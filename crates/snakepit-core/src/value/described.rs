@@ -1,4 +1,4 @@
-//! Reading a type from a value that describes itself, so that what does not fit can be named.
+//! Deserialization of a type from a [`Value`], whose errors can name the value that does not fit.
 
 use serde::de::value::{MapDeserializer, SeqDeserializer, StrDeserializer};
 use serde::de::{
@@ -9,7 +9,7 @@ use super::Value;
 use super::explain::Wrong;
 use super::kinds::{EXTENSION, code};
 
-/// A value that a type is read from, as a codec that describes its values would have it.
+/// A value as a deserializer, which behaves like a self-describing codec.
 #[derive(Clone, Copy)]
 pub(super) struct Described<'a>(pub(super) &'a Value);
 
@@ -145,7 +145,7 @@ impl<'de> Deserializer<'de> for Described<'de> {
     }
 }
 
-/// One variant of an enum, with what it holds.
+/// A variant of an enum, with its content.
 struct Variant<'a> {
     name: &'a str,
     content: Option<&'a Value>,

@@ -1,4 +1,4 @@
-//! Arrays and sets of a payload as lists, for types that know only lists.
+//! Expansion of the arrays and sets of a payload into lists, for types that accept only lists.
 
 use bytes::Bytes;
 
@@ -6,11 +6,11 @@ use super::array;
 use super::kinds::code;
 use crate::{DType, Payload, Tensor};
 
-/// The payload with every array written as nested lists, and every set as a list; `None` when it
-/// has none, or is malformed.
+/// Returns the payload with every array as nested lists, and every set as a list. `None` if it has
+/// none, or is malformed.
 ///
-/// The values of a payload stand one after the other, containers before their items, so that it
-/// takes no recursion.
+/// The values of a payload stand one after the other, containers before their items, so no
+/// recursion is needed.
 pub(crate) fn arrays(payload: &Bytes) -> Option<Bytes> {
     let mut out = Vec::new();
     let (mut at, mut copied) = (0, 0);
@@ -37,8 +37,8 @@ pub(crate) fn arrays(payload: &Bytes) -> Option<Bytes> {
     Some(out.into())
 }
 
-/// Where the first text begins that is not UTF-8; `None` if there is none, or behind what is
-/// malformed.
+/// Returns the offset of the first text that is not UTF-8. `None` if there is none before the end,
+/// or before the first malformed value.
 pub(crate) fn broken_text(payload: &[u8]) -> Option<usize> {
     let mut at = 0;
     while at < payload.len() {
@@ -51,13 +51,13 @@ pub(crate) fn broken_text(payload: &[u8]) -> Option<usize> {
     None
 }
 
-/// The mark of a set, as the encoders write it.
+/// The mark of a set as encoders write it.
 const SET: [u8; 3] = [0xc7, 0, code::SET as u8];
 
-/// Where one value lies, or the header of one that has items.
+/// The place of one value, or of the header of a container.
 struct Token {
     start: usize,
-    /// Number of the items of a list.
+    /// Number of items of a list.
     items: Option<usize>,
     array: bool,
     text: bool,
@@ -73,7 +73,7 @@ impl Token {
             let fold = |sum: usize, digit: &u8| sum << 8 | usize::from(*digit);
             Some(digits.iter().fold(0, fold))
         };
-        // Bytes between the marker and the data, and of the data.
+        // Number of bytes between the marker and the data, and of the data.
         let (header, data) = match marker {
             0xa0..=0xbf => (0, usize::from(marker & 0x1f)),
             0xc4..=0xc6 => {
@@ -117,9 +117,9 @@ impl Token {
     }
 }
 
-/// Nested lists in C order; a plain number without dimensions, an empty list without elements.
-/// `None` when most of it would be lists of one item: many dimensions of length 1 would let a small
-/// payload grow without measure.
+/// Appends an array as nested lists in C order: a plain number without dimensions, an empty list
+/// without elements. `None` if the lists would be out of proportion to the data: many dimensions of
+/// length 1 would let a small payload grow without bound.
 fn list(tensor: &Tensor, out: &mut Vec<u8>) -> Option<()> {
     if tensor.is_empty() {
         out.push(0x90);
@@ -153,7 +153,7 @@ fn level(
     }
 }
 
-/// The header of a list.
+/// Appends the header of a list.
 fn length(items: u32, out: &mut Vec<u8>) {
     out.push(0xdd);
     out.extend_from_slice(&items.to_be_bytes());
@@ -176,7 +176,7 @@ fn element(dtype: DType, bytes: &[u8], out: &mut Vec<u8>) {
         DType::Int32 => 0xd2,
         DType::Int64 => 0xd3,
         _ => {
-            // Only what nests too deep has no encoding.
+            // Only a value that nests too deep has no encoding.
             if let Ok(value) = Payload::encode(&dtype.read(bytes)) {
                 out.extend_from_slice(&value.bytes);
             }

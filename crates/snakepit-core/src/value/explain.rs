@@ -1,4 +1,5 @@
-//! Why a payload does not fit a type: the place in it, what is there, and what should be.
+//! Explanation of why a payload does not fit a type: the place in it, what is found there, and what
+//! is expected.
 
 use std::fmt::{self, Display};
 
@@ -8,27 +9,27 @@ use super::Value;
 use super::described::Described;
 use crate::{Payload, is_secret_name};
 
-/// Larger payloads are not decoded a second time for the sake of a message.
+/// Largest payload that is decoded a second time for the sake of an error message.
 const MAX_BYTES: usize = 1 << 20;
 
-/// Stands in place of a value behind a name that is that of a secret.
+/// Replacement for a value whose name says that it is a secret.
 const MASK: &str = "<redacted>";
 
 /// Characters of a text that are shown.
 const SHOWN: usize = 40;
 
-/// What is wrong, and where.
+/// A value that does not fit, and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Mismatch {
     /// The place, for example `xs[1].name`; empty for the whole value.
     pub(crate) path: String,
-    /// Reads on after the place: `must be a number, got string "x"`.
+    /// Predicate of a sentence whose subject is the place: `must be a number, got string "x"`.
     pub(crate) what: String,
-    /// The place is a field that is not there.
+    /// The place is a field that is missing.
     pub(crate) missing: bool,
 }
 
-/// Finds out why a payload is no `T`; `None` if that cannot be told.
+/// Finds the value in a payload that does not fit `T`; `None` if it cannot be determined.
 pub(crate) fn mismatch<T: DeserializeOwned>(payload: &Payload) -> Option<Mismatch> {
     if payload.bytes.len() > MAX_BYTES {
         return None;
@@ -59,7 +60,7 @@ pub(crate) fn mismatch<T: DeserializeOwned>(payload: &Payload) -> Option<Mismatc
 #[derive(Debug)]
 pub(super) struct Wrong {
     what: String,
-    /// The same without the value. `None` if it shows none.
+    /// The text without the value; `None` if the text does not show it.
     hidden: Option<String>,
     missing: Option<&'static str>,
 }
@@ -99,7 +100,7 @@ impl serde::de::Error for Wrong {
 
     fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
         let (expected, found) = (plain(expected), shown(found));
-        // Lists, maps and sizes tell nothing.
+        // Lists, maps and sizes reveal nothing.
         let hidden = match found.split_once(' ') {
             Some((kind @ ("string" | "boolean" | "integer" | "float"), _)) => {
                 format!("must be {expected}, got {kind} {MASK}")
@@ -142,7 +143,7 @@ impl serde::de::Error for Wrong {
     }
 }
 
-/// What a type asks for, without the names of Rust's types.
+/// Describes the expectation of a type, without the names of Rust types.
 fn plain(expected: &dyn Expected) -> String {
     let text = expected.to_string();
     match text.as_str() {
@@ -159,7 +160,7 @@ fn plain(expected: &dyn Expected) -> String {
     }
 }
 
-/// A value in a message: its kind, and the value itself if it is short.
+/// Describes a value for a message: its kind, and the value itself if it is short.
 fn shown(found: Unexpected<'_>) -> String {
     match found {
         Unexpected::Str(text) => {

@@ -1,10 +1,10 @@
-//! Sets that do not change, and so can be keys.
+//! Immutable sets, which can be keys.
 
 use super::Value;
 use crate::Payload;
 
-/// A `frozenset` of Python, which can be a key of a map. Two are equal if they have the same items,
-/// in whatever order.
+/// A `frozenset` of Python, which can be a key of a map. Two sets are equal if they have the same
+/// items in any order.
 ///
 /// A type with serde's list (`Vec`, `HashSet`, `BTreeSet`) reads it, too; what such a type writes
 /// is a list, or as a key a tuple.
@@ -20,18 +20,18 @@ use crate::Payload;
 pub struct FrozenSet(Vec<Value>);
 
 impl FrozenSet {
-    /// A set of these items. An item that occurs twice counts once in Python, and so it should
-    /// occur once.
+    /// Creates a set of these items. An item that occurs twice counts once in Python, so items
+    /// should be distinct.
     pub fn new(items: impl IntoIterator<Item = Value>) -> Self {
         Self(items.into_iter().collect())
     }
 
-    /// Its items, in the order in which they came.
+    /// Returns the items in the order in which they were given or received.
     pub fn items(&self) -> &[Value] {
         &self.0
     }
 
-    /// Takes the items out.
+    /// Returns the items, consuming the set.
     pub fn into_items(self) -> Vec<Value> {
         self.0
     }
@@ -49,14 +49,14 @@ impl PartialEq for FrozenSet {
     }
 }
 
-/// The bytes of each item, sorted, so that sets in any order compare equal.
+/// Returns the identities of the items, sorted, so that sets in any order compare equal.
 fn sorted(items: &[Value]) -> Vec<Vec<u8>> {
     let mut items: Vec<_> = items.iter().map(identity).collect();
     items.sort();
     items
 }
 
-/// Bytes that are the same for equal items.
+/// Returns bytes that are the same for equal items.
 fn identity(item: &Value) -> Vec<u8> {
     let (kind, parts) = match item {
         Value::FrozenSet(set) => (b'{', sorted(&set.0)),

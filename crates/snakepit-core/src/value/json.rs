@@ -1,4 +1,4 @@
-//! Between [`Value`] and JSON.
+//! Conversion between [`Value`] and JSON.
 
 use std::collections::HashSet;
 
@@ -15,7 +15,7 @@ use super::whole_numbers;
 use crate::data_frame::records::Records;
 use crate::{DataFrame, Tensor};
 
-/// Characters of a key or a number in an error.
+/// Characters of a key or a number that an error shows.
 const SHOWN: usize = 40;
 
 /// The key that marks an array whose nested lists would be out of proportion to its data.
@@ -25,22 +25,21 @@ pub(super) const ARRAY: &str = "$array";
 pub(super) const BYTES: &str = "$bytes";
 
 impl Value {
-    /// As JSON. What JSON does not have is written as follows: bytes as `{"$bytes": "<base64>"}`;
-    /// date, time, UUID and decimal as text; a span of time as seconds; NaN and the infinities as
-    /// the texts `NaN`, `Infinity` and `-Infinity`; map keys as text; an array as nested lists, or
-    /// as `{"$array": {"dtype", "shape", "data"}}` when most of these lists would have one item
-    /// ([`Tensor::to_nested`](crate::Tensor::to_nested)); a data frame as a list of objects, one
-    /// for each row, and a column of one as a list, with feature `arrow`.
+    /// Converts the value into JSON. Kinds that JSON lacks are written as follows: bytes as
+    /// `{"$bytes": "<base64>"}`; date, time, UUID and decimal as text; a time span as seconds; NaN
+    /// and the infinities as the texts `NaN`, `Infinity` and `-Infinity`; map keys as text; a set
+    /// as a list; an array as nested lists, or as `{"$array": {"dtype", "shape", "data"}}` if most
+    /// of these lists would have one item ([`Tensor::to_nested`](crate::Tensor::to_nested)). With
+    /// feature `arrow`, a data frame is a list of objects, one for each row, and a single column is
+    /// a list.
     ///
-    /// Work and memory are linear in the value. [`json_text`](Self::json_text) writes the same
-    /// without building it, and with the keys in their order.
-    ///
-    /// A set is a list.
+    /// Work and memory are linear in the size of the value. [`json_text`](Self::json_text) writes
+    /// the same without building it, and keeps the order of the keys.
     ///
     /// # Errors
-    /// [`JsonError::SameKey`] when two keys of a map are the same text, [`JsonError::SetKey`] when
-    /// a key is a set, [`JsonError::DataFrame`] for a data frame that is malformed or has values of
-    /// a type that JSON lacks, and without feature `arrow` for every one.
+    /// [`JsonError::SameKey`] if two keys of a map become the same text; [`JsonError::SetKey`] if a
+    /// key is a set; [`JsonError::DataFrame`] for a data frame that is malformed or has a type that
+    /// JSON lacks, and without feature `arrow` for every data frame.
     pub fn to_json(&self) -> Result<Json, JsonError> {
         check(self)?;
         Ok(self.json())
@@ -78,7 +77,7 @@ impl Value {
         }
     }
 
-    /// Reads JSON text by the rules of [`from_json`](Self::from_json); keys stay in their order.
+    /// Parses JSON text by the rules of [`from_json`](Self::from_json); keys stay in order.
     ///
     /// # Errors
     /// The text is not JSON, nests deeper than 127 levels, has a key twice in an object or a whole
@@ -98,7 +97,8 @@ impl Value {
         Ok(value)
     }
 
-    /// From JSON. `{"$bytes": "<base64>"}` becomes bytes; everything else is taken as it is.
+    /// Converts JSON into a value. `{"$bytes": "<base64>"}` becomes bytes; everything else keeps
+    /// its kind.
     pub fn from_json(json: Json) -> Self {
         match json {
             Json::Null => Self::Null,
@@ -137,7 +137,7 @@ fn malformed(error: &serde_json::Error) -> JsonError {
     })
 }
 
-/// Brings what was read from JSON text into the form of [`Value::from_json`].
+/// Converts a value that was parsed from JSON text into the form of [`Value::from_json`].
 fn settle(value: &mut Value) -> Result<(), JsonError> {
     match value {
         Value::List(items) => items.iter_mut().try_for_each(settle),
@@ -163,9 +163,9 @@ fn settle(value: &mut Value) -> Result<(), JsonError> {
     }
 }
 
-/// Refuses a map of which two keys are the same text, or a key has a set in it, which has no order
-/// and so no text. Keys that are texts already are neither. A data frame that cannot be shown is
-/// refused, too.
+/// Rejects values that have no JSON: a map of which two keys become the same text; a key with a set
+/// in it, which has no order and so no text; a data frame that cannot be shown. Keys that are texts
+/// need no check.
 pub(super) fn check(value: &Value) -> Result<(), JsonError> {
     match value {
         Value::List(items) => items.iter().try_for_each(check),
@@ -209,7 +209,7 @@ fn check_frame(_: &DataFrame) -> Result<(), JsonError> {
     Err(JsonError::DataFrame(reason.to_owned()))
 }
 
-/// A frame that was checked.
+/// Converts a data frame that was checked.
 #[cfg(feature = "arrow")]
 fn frame_json(frame: &DataFrame) -> Json {
     Records::of(frame).map_or(Json::Null, |records| {
@@ -222,7 +222,7 @@ const fn frame_json(_: &DataFrame) -> Json {
     Json::Null
 }
 
-/// The first characters of a text.
+/// Returns the first characters of a text.
 fn shown(text: &str) -> String {
     match text.char_indices().nth(SHOWN) {
         Some((end, _)) => format!("{}…", &text[..end]),
@@ -282,7 +282,7 @@ pub(super) fn encode(data: &[u8], text: &mut String) {
     STANDARD.encode_string(data, text);
 }
 
-/// `None` for text that is not standard base64 with padding.
+/// Decodes standard base64 with padding; `None` for other text.
 fn decode(text: &str) -> Option<Vec<u8>> {
     STANDARD.decode(text).ok()
 }

@@ -1,8 +1,9 @@
-//! Why JSON and a value do not stand for each other.
+//! Errors of the conversion between JSON and values.
 
 use crate::ErrorCode;
 
-/// Why JSON text is no [`Value`](crate::Value), or a value no JSON.
+/// The reason why JSON text cannot be read as a [`Value`](crate::Value), or a value cannot be
+/// written as JSON.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum JsonError {
@@ -10,16 +11,16 @@ pub enum JsonError {
     /// memory.
     #[error("{0}")]
     Malformed(String),
-    /// A whole number has more than 64 bits, and would lose digits.
+    /// An integer has more than 64 bits, and would lose digits.
     #[error("the whole number {0} has more than 64 bits")]
     WholeNumber(String),
-    /// A key stands twice in an object, and one of its values would be lost.
+    /// A key occurs twice in an object, and one of its values would be lost.
     #[error("the key {0:?} stands twice in an object")]
     RepeatedKey(String),
-    /// Two keys of a map are the same text, which all keys are in JSON.
+    /// Two keys of a map become the same text; in JSON all keys are texts.
     #[error("two keys of a map are the text {0:?} in JSON")]
     SameKey(String),
-    /// A key is a set, which has no order and so no text of its own.
+    /// A key is a set, which has no order and so no text.
     #[error(
         "the set {0} is a key of a map, which JSON has no text for: send the pairs as a list, or a text for each key"
     )]

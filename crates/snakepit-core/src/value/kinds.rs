@@ -1,4 +1,4 @@
-//! Types for the kinds of values that serde itself has no type for.
+//! Types for kinds of values that serde has no type for.
 
 use std::fmt;
 
@@ -7,10 +7,10 @@ use serde::ser::{Serialize, Serializer};
 
 use super::shared;
 
-/// The name by which the MessagePack codec knows a pair of code and bytes as an extension.
+/// Name of the newtype struct that the MessagePack codec treats as an extension of code and bytes.
 pub(super) const EXTENSION: &str = "_ExtStruct";
 
-/// Extension codes; `docs/values.md` fixes them.
+/// Extension codes; `docs/values.md` defines them.
 pub(crate) mod code {
     pub(crate) const DATE_TIME: i8 = 1;
     pub(crate) const DATE: i8 = 2;
@@ -19,7 +19,7 @@ pub(crate) mod code {
     pub(crate) const UUID: i8 = 5;
     pub(crate) const DECIMAL: i8 = 6;
     pub(crate) const ARRAY: i8 = 7;
-    /// Without data, as the first item of a list: the others are those of a set.
+    /// Marks a list as a set: its first item is this extension, without data.
     pub(crate) const SET: i8 = 9;
     pub(crate) const DATA_FRAME: i8 = 16;
 }
@@ -33,7 +33,7 @@ pub(crate) fn write<S: Serializer>(
     serializer.serialize_newtype_struct(EXTENSION, &(code, serde_bytes::Bytes::new(data)))
 }
 
-/// Reads any extension.
+/// An extension of any code.
 pub(super) struct Extension {
     pub(super) code: i8,
     pub(super) data: bytes::Bytes,
@@ -129,7 +129,7 @@ kinds! {
     Date(String), "a date", DATE, |value| value.as_bytes(), |data| text(data);
     /// Time of day as ISO 8601 text.
     Time(String), "a time of day", TIME, |value| value.as_bytes(), |data| text(data);
-    /// Span of time in microseconds.
+    /// Time span in microseconds.
     TimeDelta(i64), "a span of time", DURATION, |value| &value.to_be_bytes(), |data| micros(&data);
     /// UUID.
     Uuid([u8; 16]), "a UUID", UUID, |value| value, |data| uuid(&data);
@@ -137,7 +137,7 @@ kinds! {
     Decimal(String), "a decimal number", DECIMAL, |value| value.as_bytes(), |data| text(data);
 }
 
-/// Bytes that travel as bytes, not as a list of numbers. Cheap to clone.
+/// A byte string, encoded as bytes and not as a list of numbers. Cheap to clone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Bytes(pub bytes::Bytes);
 

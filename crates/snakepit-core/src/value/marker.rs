@@ -1,25 +1,26 @@
-//! What stands in a result for something that could not be sent.
+//! Markers: placeholders in a result for values that could not be sent.
 
 use super::Value;
 
-/// Key that tells a marker from any other map.
+/// Key that tells a marker apart from other maps.
 const MARK: &str = "__ffi_unserializable__";
 const TYPE: &str = "__type__";
 const REPR: &str = "__repr__";
 
-/// What a worker sent in place of a value that cannot be sent, when it was told to
-/// (`SNAKEPIT_UNSERIALIZABLE=marker`).
+/// A marker that a worker sent in place of a value that cannot be sent. Workers do so if
+/// `SNAKEPIT_UNSERIALIZABLE` is `marker`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Unserializable<'a> {
     /// Type of the value, with its module: `module.Class`.
     pub type_name: &'a str,
-    /// Its text, shortened and without secrets; absent unless the worker was told to send it.
+    /// Text of the value, shortened and without secrets; `None` unless the worker's settings
+    /// include it.
     pub repr: Option<&'a str>,
 }
 
 impl Value {
-    /// The marker, when this is one.
+    /// Returns the marker; `None` if the value is not one.
     pub fn as_unserializable(&self) -> Option<Unserializable<'_>> {
         let text = |key| match self.get(key) {
             Some(Self::Str(text)) => Some(text.as_str()),

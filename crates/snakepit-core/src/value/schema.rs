@@ -1,4 +1,4 @@
-//! Schemas of values, for tools of the host that take or give any.
+//! Schemas of values, for host tools that accept or return any value.
 
 use std::borrow::Cow;
 

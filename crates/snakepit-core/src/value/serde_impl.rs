@@ -1,4 +1,4 @@
-//! How a [`Value`] is written and read.
+//! Serialization and deserialization of a [`Value`].
 
 use std::cell::Cell;
 use std::fmt;
@@ -58,7 +58,7 @@ impl Serialize for Value {
     }
 }
 
-/// The first item of a list that makes it a set.
+/// The first item of a list that marks it as a set.
 struct Mark;
 
 impl Serialize for Mark {
@@ -71,8 +71,8 @@ thread_local! {
     static DEPTH: Cell<usize> = const { Cell::new(0) };
 }
 
-/// One level of nesting while a value is written. The codec does not limit the depth of what it
-/// writes, and a stack overflow cannot be caught, so the value counts by itself.
+/// A guard that counts one level of nesting while a value is written. The codec does not limit the
+/// depth of what it writes, and a stack overflow cannot be caught.
 struct Level;
 
 impl Level {
@@ -101,12 +101,12 @@ impl<'de> Deserialize<'de> for Value {
     }
 }
 
-/// A length on the wire is a claim, not a fact: reserve no more than this before the items have
-/// come.
+/// Most items for which memory is reserved before they arrive: a length on the wire is a claim, not
+/// a fact.
 const TRUSTED: usize = 1024;
 
-/// A key of a map, or an item of a set, must be one that a Python dictionary can have, a tuple
-/// being a list here.
+/// Checks that a key of a map, or an item of a set, is hashable in Python. A list stands for a
+/// tuple there.
 fn check_key(key: &Value) -> Result<(), &'static str> {
     match key {
         Value::Map(_) => Err(

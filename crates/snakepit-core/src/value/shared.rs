@@ -1,14 +1,14 @@
-//! Byte strings that share the memory of the payload they are decoded from.
+//! Byte strings that share the memory of the payload that they are decoded from.
 //!
-//! serde hands a visitor only a slice. While a payload is being decoded, this module knows whose
-//! slice it is, so that megabytes are not copied once more.
+//! serde passes only a slice to a visitor. While a payload is being decoded, this module knows the
+//! owner of the slice, so that megabytes are not copied.
 
 use std::cell::{Cell, RefCell};
 
 use bytes::Bytes;
 
-/// A byte string below this size is copied: sharing it would keep the whole payload in memory for a
-/// few bytes.
+/// Smallest byte string that is shared. Sharing a smaller one would keep the whole payload in
+/// memory for a few bytes.
 const SHARED: usize = 16 << 10;
 
 thread_local! {
@@ -16,23 +16,23 @@ thread_local! {
     static SEEN: Cell<Seen> = const { Cell::new(Seen { refusal: false, bytes: false }) };
 }
 
-/// What has been seen while a payload was decoded.
+/// Observations made while a payload was decoded.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Seen {
-    /// A value was refused for what it is: reading it in another way would not help.
+    /// A value was rejected for what it is: decoding it in another way would not help.
     pub(crate) refusal: bool,
-    /// There were bytes. The codec also takes a text that is not UTF-8 for bytes.
+    /// The payload has byte strings. The codec also reads a text that is not UTF-8 as bytes.
     pub(crate) bytes: bool,
 }
 
 impl Seen {
-    /// What has been seen since the last time.
+    /// Returns the observations since the last call, and resets them.
     pub(crate) fn take() -> Self {
         SEEN.take()
     }
 }
 
-/// Notes that a value was refused for what it is.
+/// Records that a value was rejected for what it is.
 pub(crate) fn refuse() {
     let seen = SEEN.get();
     SEEN.set(Seen {
@@ -41,9 +41,9 @@ pub(crate) fn refuse() {
     });
 }
 
-/// Runs `decode` while large byte strings may share `payload`.
+/// Runs `decode` so that large byte strings may share `payload`.
 pub(crate) fn decoding<T>(payload: &Bytes, decode: impl FnOnce() -> T) -> T {
-    /// Forgets the payload also when `decode` panics.
+    /// A guard that forgets the payload, also if `decode` panics.
     struct Forget;
     impl Drop for Forget {
         fn drop(&mut self) {
@@ -58,7 +58,7 @@ pub(crate) fn decoding<T>(payload: &Bytes, decode: impl FnOnce() -> T) -> T {
     decode()
 }
 
-/// The bytes of `data`: a part of the payload being decoded if it lies there, else a copy.
+/// Returns `data` as a part of the payload that is being decoded if it lies there, else a copy.
 pub(crate) fn part(data: &[u8]) -> Bytes {
     let seen = SEEN.get();
     SEEN.set(Seen {

@@ -1,12 +1,12 @@
-//! How a [`Value`] reads.
+//! Display of a [`Value`].
 
 use std::fmt;
 
 use super::Value;
 use super::json::{float, uuid_text};
 
-/// As compact text in the manner of JSON, for people: bytes by their length, other kinds as their
-/// text.
+/// Writes compact text similar to JSON, for people: bytes as their length, kinds that JSON lacks as
+/// their text.
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

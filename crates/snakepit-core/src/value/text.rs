@@ -11,18 +11,18 @@ use super::json_error::JsonError;
 use crate::data_frame::records::Records;
 use crate::{DType, DataFrame, Tensor};
 
-/// Bytes of a text that are passed on at once: whoever takes only the beginning of a long text does
-/// not pay for the rest.
+/// Bytes of a text that are written at once: a writer that stops early does not pay for the rest of
+/// a long text.
 const PIECE: usize = 4096;
 
-/// The JSON text of a [`Value`], for `{}`, made by [`Value::json_text`]. It needs no memory of its
-/// own. A writer that returns an error ends it at once.
+/// The JSON text of a [`Value`], created by [`Value::json_text`] and written with `{}`. It
+/// allocates nothing. A writer that returns an error stops it at once.
 #[derive(Clone, Copy, Debug)]
 pub struct JsonText<'a>(&'a Value);
 
 impl Value {
-    /// The value as JSON text, to be written somewhere, by the rules of [`to_json`](Self::to_json);
-    /// keys are in the order of their map.
+    /// Returns the value as JSON text, which is generated while it is written. It follows the rules
+    /// of [`to_json`](Self::to_json); keys are in the order of their map.
     ///
     /// # Errors
     /// As [`to_json`](Self::to_json).
@@ -31,8 +31,8 @@ impl Value {
         Ok(JsonText(self))
     }
 
-    /// The first `limit` characters of the JSON text, and `…` if there are more. Work and memory
-    /// depend on the limit, not on the value.
+    /// Returns the first `limit` characters of the JSON text, and `…` if there are more. Work and
+    /// memory depend on the limit, not on the size of the value.
     pub fn json_preview(&self, limit: usize) -> String {
         let mut preview = Preview {
             text: String::new(),
@@ -51,7 +51,7 @@ impl fmt::Display for JsonText<'_> {
     }
 }
 
-/// Takes a number of characters and then refuses.
+/// A writer that accepts a number of characters and then fails.
 struct Preview {
     text: String,
     left: usize,
@@ -121,8 +121,8 @@ fn list(items: &[Value], out: &mut dyn Write) -> fmt::Result {
     out.write_str("]")
 }
 
-/// The text of a key, without quotes. Keys within a key are written as they are: quoting them once
-/// more for each level would double the text each time.
+/// Writes the text of a key, without quotes. Keys within a key are not quoted: quoting them at each
+/// level would double the text each time.
 pub(super) fn key_text(key: &Value, out: &mut dyn Write) -> fmt::Result {
     match key {
         Value::Str(text)
@@ -161,7 +161,7 @@ fn inner_keys(items: &[Value], out: &mut dyn Write) -> fmt::Result {
     out.write_str("]")
 }
 
-/// A part of a key that is a container.
+/// Writes a part of a key that is a container.
 fn inner_key(value: &Value, out: &mut dyn Write) -> fmt::Result {
     match value {
         Value::List(_) | Value::FrozenSet(_) | Value::Map(_) => key_text(value, out),
@@ -169,7 +169,7 @@ fn inner_key(value: &Value, out: &mut dyn Write) -> fmt::Result {
     }
 }
 
-/// What is written is escaped for the inside of a JSON string.
+/// A writer that escapes text for the inside of a JSON string.
 struct Escaped<'a>(&'a mut dyn Write);
 
 impl Write for Escaped<'_> {
@@ -222,7 +222,7 @@ fn number(value: f64, out: &mut dyn Write) -> fmt::Result {
     }
 }
 
-/// Standard base64 with padding.
+/// Writes standard base64 with padding.
 fn base64(data: &[u8], out: &mut dyn Write) -> fmt::Result {
     let mut text = String::with_capacity(data.len().min(PIECE / 4 * 3).div_ceil(3) * 4);
     for piece in data.chunks(PIECE / 4 * 3) {
@@ -233,7 +233,8 @@ fn base64(data: &[u8], out: &mut dyn Write) -> fmt::Result {
     Ok(())
 }
 
-/// Records, if the frame can be shown as such; else its name and its size, in a preview alone.
+/// Writes the records of a data frame if it can be shown as such. Otherwise, which occurs only in a
+/// preview, writes its name and its size.
 fn data_frame(frame: &DataFrame, out: &mut dyn Write) -> fmt::Result {
     #[cfg(feature = "arrow")]
     if let Ok(records) = Records::of(frame) {

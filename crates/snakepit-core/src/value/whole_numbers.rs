@@ -1,7 +1,6 @@
-//! Whole numbers in JSON text that no `Value` can hold. The reader of JSON makes floating-point
-//! numbers of them.
+//! Integers in JSON text that do not fit a `Value`. The JSON parser would convert them to floats.
 
-/// The first whole number of a valid JSON text that does not fit into 64 bits.
+/// Returns the first integer of a valid JSON text that does not fit into 64 bits.
 pub(super) fn too_large(text: &[u8]) -> Option<&str> {
     let mut at = 0;
     while at < text.len() {

@@ -2,10 +2,10 @@
 
 use crate::{DType, Tensor, Value};
 
-/// Converts a value into an array: an array itself, nested lists of numbers, or a map of `shape`
-/// and `data`. The error says why that is impossible.
+/// Converts a value into an array. Accepts an array, nested lists of numbers, or a map of `shape`
+/// and `data`. The error is the reason why the value cannot be converted.
 ///
-/// Lists become `dtype`; `None` for what their items are. Arrays are not converted.
+/// Lists become `dtype`, or with `None` the type that fits their items. Arrays keep their type.
 pub(super) fn of(value: Value, dtype: Option<DType>) -> Result<Tensor, String> {
     match value {
         Value::Array(tensor) => Ok(tensor),

@@ -21,7 +21,7 @@ impl Number {
         }
     }
 
-    /// Compares exactly. `None` if one of them is not a number.
+    /// Compares two numbers exactly. `None` if one of them is NaN.
     pub(super) fn compare(self, other: Self) -> Option<Ordering> {
         match (self, other) {
             (Self::Whole(a), Self::Whole(b)) => Some(a.cmp(&b)),
@@ -32,12 +32,12 @@ impl Number {
     }
 }
 
-/// Compares exactly, even if the whole number has more digits than the float.
+/// Compares exactly, even if the integer has more digits than the float.
 fn mixed(whole: i128, float: f64) -> Option<Ordering> {
     if float.is_nan() {
         return None;
     }
-    // Whole numbers have at most 64 bits, and the cast saturates.
+    // Integers have at most 64 bits, and the cast saturates.
     let floor = float.floor();
     let order = whole.cmp(&(floor as i128));
     Some(if order == Ordering::Equal && float > floor {

@@ -22,7 +22,7 @@ pub enum VariableError {
     WrongType {
         /// The variable.
         name: String,
-        /// Its type.
+        /// Type of the variable.
         expected: VariableType,
         /// The kind of the value: a short phrase.
         found: String,
@@ -74,7 +74,7 @@ impl VariableError {
         }
     }
 
-    /// One thing to do about it.
+    /// Returns a hint: one thing to do about the error.
     pub fn help(&self) -> String {
         match self {
             Self::Unknown { near, .. } => match near.first() {
