@@ -35,7 +35,7 @@ __all__ = [
 
 __version__ = "0.1.0"
 
-#: Where the names are that not every worker needs.
+#: Places of names that not every worker needs.
 _LAZY = {
     "Array": ("_array", "Array"),
     "Change": ("_variable", "Change"),
@@ -53,7 +53,7 @@ _LAZY = {
 
 
 def __getattr__(name: str) -> object:
-    """Load a name on first use, so that a worker does not pay for what its tools do not use."""
+    """Load a name on first use, so that a worker pays only for what its tools use."""
     place = _LAZY.get(name)
     if place is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

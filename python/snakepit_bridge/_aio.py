@@ -1,8 +1,8 @@
-"""The event loop of a worker: made when the first coroutine comes, kept until the end.
+"""The event loop of a worker: created for the first coroutine, kept until the end.
 
-`asyncio` costs a worker 20 ms to import, so a worker without coroutines never imports it. A loop
-belongs to one thread; with several slots each slot's thread has its own. Tasks that a tool leaves
-behind go on whenever the loop runs the next coroutine, and are cancelled at the end.
+`asyncio` takes 20 ms to import, so a worker without coroutines never imports it. A loop belongs to
+one thread; with several slots, each slot's thread has its own. Tasks that a tool leaves behind
+continue whenever the loop runs the next coroutine, and are cancelled at the end.
 """
 
 import sys
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 class _State:
-    """The loop of one thread, and the task that it is run for."""
+    """The loop of one thread, and the task that it runs."""
 
     __slots__ = ("cancelled", "context", "generator", "loop", "task")
 
     def __init__(self) -> None:
-        #: The stream of the thread, and the context in which all its items are made.
+        #: The stream that the thread serves, and the context for all its items.
         self.generator: AsyncGenerator[Any, None] | None = None
         self.context: Context | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
@@ -34,20 +34,20 @@ class _State:
 
 _thread = _local()
 
-#: By thread: the main thread cancels the tasks of the others.
+#: States by thread: the main thread cancels the tasks of the others.
 _states: dict[int, _State] = {}
 
 
 _forks_watched = False
 
-#: What makes loops, where it is not asyncio.
+#: Factory of event loops, if it is not asyncio's.
 _make: "Callable[[], asyncio.AbstractEventLoop] | None" = None
 
 
 def choose(event_loop: str) -> None:
-    """Which loops are made from now on: `asyncio`, `uvloop`, or `auto`, uvloop where it is there.
+    """Choose the kind of event loop: `asyncio`, `uvloop`, or `auto` (uvloop if it is installed).
 
-    Raises `ImportError` when uvloop is asked for and cannot be imported.
+    Raises `ImportError` if uvloop is required and cannot be imported.
     """
     global _make
     if event_loop == "asyncio":
@@ -62,7 +62,7 @@ def choose(event_loop: str) -> None:
 
 
 def loop() -> "asyncio.AbstractEventLoop":
-    """The loop of this thread."""
+    """Return the loop of this thread, created if necessary."""
     return _loop(_state())
 
 
@@ -81,7 +81,7 @@ def _loop(state: _State) -> "asyncio.AbstractEventLoop":
         loop = state.loop = _make() if _make is not None else asyncio.new_event_loop()
         asyncio.set_event_loop(loop)
         _watch_forks()
-        # Nothing can be imported when it is needed.
+        # Imported now: when it is needed, imports may be impossible.
         from . import _task_stacks as _task_stacks
     return loop
 
@@ -96,9 +96,9 @@ def _watch_forks() -> None:
 
 
 def _forked() -> None:
-    """In a copy of the process that a task has forked: no other task runs there.
+    """End a copy of the process that a task has forked, before another task runs there.
 
-    The copy ends when the code that forked gives the event loop its turn again.
+    The copy ends when the code that forked returns control to the event loop.
     """
     state = _states.get(get_ident())
     loop = None if state is None else state.loop
@@ -112,12 +112,12 @@ def _forked() -> None:
 
         ready.appendleft(asyncio.Handle(_end_copy, (), loop))
         return
-    # uvloop keeps its queue to itself: the step of the task is watched instead.
+    # uvloop hides its queue, so the step of the task is watched instead.
     step = None
     frame = sys._getframe()
     while frame is not None and frame.f_code not in RUNNERS:
         if frame.f_code.co_filename.endswith("/multiprocessing/popen_fork.py"):
-            # It never returns.
+            # This never returns.
             return
         step, frame = frame, frame.f_back
     if frame is None:
@@ -131,16 +131,17 @@ def _forked() -> None:
 
 
 class Left(Exception):
-    """Carries an exception that would end the loop, and concerns only one call."""
+    """An exception that would end the loop although it concerns only one call."""
 
     def take(self) -> BaseException:
-        """The exception, which is not held any more."""
+        """Return the carried exception, and drop the reference to it."""
         (carried,), self.args = self.args, ()
         return carried
 
 
 async def _wait(awaitable: "Any") -> "Any":
-    # A traceback holds this frame: it must not hold what holds the exception, such as a task.
+    # A traceback holds this frame, so the frame must not hold an object, such as a task, that holds
+    # the exception.
     try:
         return await awaitable
     except (SystemExit, KeyboardInterrupt) as error:
@@ -150,7 +151,7 @@ async def _wait(awaitable: "Any") -> "Any":
 
 
 def run(awaitable: "Any") -> "Any":
-    """Wait for a coroutine on this thread's loop; any other value is returned as it is."""
+    """Wait for a coroutine on this thread's loop; return any other value as it is."""
     if not hasattr(awaitable, "__await__"):
         return awaitable
     try:
@@ -160,7 +161,7 @@ def run(awaitable: "Any") -> "Any":
 
 
 def _given_up(state: _State, task: "Any") -> bool:
-    """The escalation has cancelled this task."""
+    """Return whether a cancellation has cancelled this task."""
     return state.cancelled is task
 
 
@@ -170,7 +171,7 @@ def _complete(coroutine: "Any", context: "Context | None" = None) -> "Any":
     if context is None:
         task = state.task = loop.create_task(coroutine)
     else:
-        # Python 3.10 has no contexts.
+        # Python 3.10 has no `context` argument.
         create: Any = loop.create_task
         task = state.task = create(coroutine, context=context)
     state.cancelled = None
@@ -207,7 +208,7 @@ def _turn(loop: "asyncio.AbstractEventLoop", task: "Any") -> None:
         del task
 
 
-#: The code that runs loops; what they run has it for its outer frame.
+#: The code that runs loops: the outermost frame of everything that a loop runs.
 RUNNERS = {_turn.__code__}
 
 
@@ -216,7 +217,7 @@ def _stop(task: "asyncio.Task[Any]") -> None:
 
 
 def _settle(loop: "asyncio.AbstractEventLoop", task: "asyncio.Task[Any]") -> None:
-    """Wait for a cancelled task; returns early when the wait itself is interrupted."""
+    """Wait for a cancelled task; return early if the wait itself is interrupted."""
     try:
         _turn(loop, task)
     except BaseException:
@@ -224,9 +225,10 @@ def _settle(loop: "asyncio.AbstractEventLoop", task: "asyncio.Task[Any]") -> Non
 
 
 def cancel_task(told: "Callable[[int], None]", call: int, thread: "int | None" = None) -> None:
-    """Cancel the coroutine that the loop of a thread runs, of this one unless told otherwise.
+    """Cancel the coroutine that a thread's loop runs, by default this thread's.
 
-    `told(call)` is called once the loop has done it: a loop that a blocking tool holds cannot.
+    `told(call)` is called once the loop has cancelled it. A loop that a blocking tool holds cannot
+    do so.
     """
     state = _states.get(get_ident() if thread is None else thread)
     task = None if state is None else state.task
@@ -238,12 +240,12 @@ def cancel_task(told: "Callable[[int], None]", call: int, thread: "int | None" =
             state.cancelled = task
             told(call)
 
-    # Wakes the loop, which `task.cancel` alone would not.
+    # This wakes the loop, which `task.cancel` alone would not.
     _soon(task.get_loop(), cancel)
 
 
 def wake_loop(thread: int) -> None:
-    """Let the loop of a thread go round, if it has one."""
+    """Wake the loop of a thread, if it has one, so that it runs an iteration."""
     state = _states.get(thread)
     if state is not None and state.loop is not None:
         _soon(state.loop, lambda: None)
@@ -253,12 +255,12 @@ def _soon(loop: "asyncio.AbstractEventLoop", what: "Callable[[], None]") -> None
     try:
         loop.call_soon_threadsafe(what)
     except RuntimeError:
-        # Its thread has closed it just now.
+        # Its thread has just closed it.
         return
 
 
 def anext(generator: "AsyncGenerator[Any, None]") -> "Any":
-    """The next item of an async iterator, or `StopAsyncIteration`."""
+    """Return the next item of an async iterator, or raise `StopAsyncIteration`."""
     state = _state()
     try:
         if state.generator is not generator:
@@ -272,7 +274,7 @@ def anext(generator: "AsyncGenerator[Any, None]") -> "Any":
 
 
 def _context() -> "Context | None":
-    """A context for all items of a stream; its variables would be lost from one to the next."""
+    """Return one context for all items of a stream, so that they share its variables."""
     if sys.version_info < (3, 11):
         return None
     from contextvars import copy_context
@@ -291,7 +293,7 @@ def aclose(generator: "Any") -> None:
 
 
 def close() -> None:
-    """Cancel what still runs on this thread's loop and close it."""
+    """Cancel the tasks that still run on this thread's loop, and close the loop."""
     state = _states.pop(get_ident(), None)
     if state is None:
         return

@@ -1,4 +1,4 @@
-"""A context manager around each call of a function, of whatever kind the function is."""
+"""A context manager around each call of a function of any kind."""
 
 from functools import wraps
 
@@ -12,9 +12,9 @@ _GENERATOR, _COROUTINE, _ASYNC_GENERATOR = 0x20, 0x80, 0x200
 
 
 def around(function: "Any", context: "Callable[[tuple[Any, ...]], Any]") -> "Any":
-    """The function with `context(its positional arguments)` held while it runs.
+    """Return the function with `context(its positional arguments)` held while it runs.
 
-    Streams and coroutines run from their first step to their end.
+    Streams and coroutines hold it from their first step to their end.
     """
     flags = int(getattr(getattr(function, "__code__", None), "co_flags", 0))
     if flags & _ASYNC_GENERATOR:
@@ -59,10 +59,10 @@ class Nothing:
     __slots__ = ()
 
     def __enter__(self) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def __exit__(self, *_: object) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
 NOTHING = Nothing()

@@ -1,4 +1,4 @@
-"""Arrays of numbers from the host, where there is no numpy."""
+"""Arrays of numbers from the host, for interpreters without numpy."""
 
 import math
 from _operator import index as _whole
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 class Array:
     """An array in C order; `data` is a `memoryview` of its elements.
 
-    `numpy.asarray` takes it without a copy, and so does everything that takes a buffer from Python
-    3.12 on; before, pass `array.data`. A `memoryview` has no float16, no complex numbers and no
-    times: of these `data` has the bits, the pairs of floats and the numbers of the steps, while
-    indices, iteration and `tolist` give what numpy's `tolist` gives.
+    `numpy.asarray` accepts it without a copy, and from Python 3.12 on so does every function that
+    accepts a buffer; before, pass `array.data`. A `memoryview` has no float16, complex numbers or
+    times: there, `data` has the bits, the pairs of floats or the numbers of steps, while indices,
+    iteration and `tolist` return the values that numpy's `tolist` returns.
     """
 
     __slots__ = ("_kind", "data", "dtype", "shape")
@@ -25,8 +25,8 @@ class Array:
     def __init__(
         self, dtype: str, format: str, shape: "list[int] | tuple[int, ...]", data: "Any"
     ) -> None:
-        """Wrap bytes that are laid out already."""
-        #: Name of the element type as numpy has it, for example "float32".
+        """Wrap bytes in this layout."""
+        #: Name of the element type in numpy, for example "float32".
         self.dtype = dtype
         #: Length of each dimension, outermost first.
         self.shape = tuple(shape)
@@ -39,7 +39,7 @@ class Array:
         self.data: memoryview = flat.cast(format, parts) if shaped else flat.cast(format)
 
     def __buffer__(self, flags: int) -> memoryview:
-        """The elements, for whatever takes a buffer."""
+        """Return the elements, for functions that accept a buffer."""
         if self._kind is not None:
             raise BufferError(f"a memoryview has no elements of {self.dtype}: use array.data")
         if self.data.shape != self.shape:
@@ -48,7 +48,7 @@ class Array:
 
     @property
     def __array_interface__(self) -> "dict[str, Any]":
-        """The elements, for numpy."""
+        """Describe the elements for numpy."""
         kind = "b" if self.dtype == "bool" else self.dtype[0]
         typestr = f"{'|' if self.data.itemsize == 1 else '<'}{kind}{self.data.itemsize}"
         if self._kind is not None:
@@ -56,27 +56,27 @@ class Array:
         return {"version": 3, "shape": self.shape, "typestr": typestr, "data": self.data.cast("B")}
 
     def tolist(self) -> "Any":
-        """The elements as nested lists of Python values; a plain value without dimensions."""
+        """Return the elements as nested lists; a plain value without dimensions."""
         numbers = self.data.tolist()
         if self._kind is None or 0 in self.shape:
             return numbers
         return self._kind.nested(numbers, len(self.shape))
 
     def __len__(self) -> int:
-        """Length of the outermost dimension."""
+        """Return the length of the outermost dimension."""
         if not self.shape:
             raise TypeError("an array without dimensions has no length")
         return self.shape[0]
 
     def __iter__(self) -> "Iterator[Any]":
-        """The elements; rows as lists when there are more dimensions."""
+        """Iterate over the elements; over rows as lists if there are more dimensions."""
         return iter(self.tolist())
 
     def __getitem__(self, index: "Any") -> "Any":
-        """One element by all its indices; by fewer a block, which shares its elements.
+        """Return an element for a full index; for a shorter one a block, which shares memory.
 
-        The last index may be a slice: of an array of one dimension it is a `memoryview`, or of
-        elements that such a view cannot have an array.
+        The last index may be a slice. For an array of one dimension the result is then a
+        `memoryview`, or an array if a view cannot have the elements.
         """
         steps: tuple[Any, ...] = index if isinstance(index, tuple) else (index,)
         if len(steps) > max(len(self.shape), self._kind is None):
@@ -118,13 +118,13 @@ class Array:
         return Array(self.dtype, self.data.format, shape, self._bytes(first, end))
 
     def _bytes(self, first: int, end: int) -> memoryview:
-        """The elements of some rows."""
+        """Return the bytes of some rows."""
         parts = 1 if self._kind is None else self._kind.parts
         size = math.prod(self.shape[1:]) * self.data.itemsize * parts
         return self.data.cast("B")[first * size : end * size]
 
     def __eq__(self, other: object) -> bool:
-        """Same shape and equal elements."""
+        """Compare shapes and elements."""
         if not isinstance(other, Array):
             return NotImplemented
         if (self._kind or other._kind) and self.dtype != other.dtype:
@@ -134,5 +134,5 @@ class Array:
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        """Type and shape."""
+        """Show type and shape."""
         return f"<Array {self.dtype} {list(self.shape)}>"

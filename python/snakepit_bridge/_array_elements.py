@@ -1,14 +1,14 @@
-"""Elements of arrays of which a `memoryview` knows nothing: float16, complex numbers and times."""
+"""Elements of arrays that a `memoryview` does not support: float16, complex numbers and times."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-#: The number that stands for "not a time".
+#: The number that stands for not-a-time.
 _NOT_A_TIME = -(2**63)
 
-#: Units with the arguments of a `timedelta`, and how many of it one is.
+#: Units with the argument of `timedelta`, and its number for one unit.
 _SPANS = {
     "W": ("days", 7),
     "D": ("days", 1),
@@ -21,27 +21,27 @@ _SPANS = {
 
 
 class Kind:
-    """How the elements of a type are stored and read."""
+    """The storage and the decoding of elements of one type."""
 
     __slots__ = ("format", "parts", "read", "typestr")
 
     def __init__(self, format: str, parts: int, read: "Callable[[Any], Any]", typestr: str) -> None:
-        """`read` makes an element of a number of this format, or of the list of its parts."""
+        """Keep the fields; `read` decodes a number of this format, or a list of parts."""
         self.format = format
         self.parts = parts
         self.read = read
-        #: As `__array_interface__` has it.
+        #: Type in `__array_interface__`.
         self.typestr = typestr
 
     def nested(self, numbers: "Any", depth: int) -> "Any":
-        """Nested lists of numbers as nested lists of elements, which are `depth` lists deep."""
+        """Convert nested lists of numbers, `depth` levels deep, into nested lists of elements."""
         if depth == 0:
             return self.read(numbers)
         return [self.nested(number, depth - 1) for number in numbers]
 
 
 def kind_of(dtype: str) -> "Kind | None":
-    """How the elements of this type are read, or `None` where a `memoryview` reads them."""
+    """Return the kind of elements of this type; `None` if a `memoryview` supports it."""
     if dtype == "float16":
         return Kind("H", 1, _half, "<f2")
     if dtype == "complex64":
@@ -71,7 +71,7 @@ def _complex(parts: "list[float]") -> complex:
 
 
 def _moment(ticks: int, count: int, unit: str) -> "Any":
-    """As `tolist` of numpy has it: `None`, a date, a datetime, or the number if neither fits."""
+    """Return the value as numpy's `tolist` does: `None`, a date, a datetime, or a number."""
     import datetime
 
     if ticks == _NOT_A_TIME:
@@ -91,7 +91,7 @@ def _moment(ticks: int, count: int, unit: str) -> "Any":
 
 
 def _span(ticks: int, count: int, unit: str) -> "Any":
-    """As `tolist` of numpy has it: `None`, a `timedelta`, or the number if that does not fit."""
+    """Return the value as numpy's `tolist` does: `None`, a `timedelta`, or a number."""
     import datetime
 
     if ticks == _NOT_A_TIME:

@@ -1,4 +1,4 @@
-"""Sets that are collected and sent to the host at once."""
+"""Batches of variables that are collected and set with one request."""
 
 from ._steps import wait, wait_async
 
@@ -13,21 +13,21 @@ if TYPE_CHECKING:
 
 
 class Batch:
-    """`with ctx.batch() as batch: batch["a"] = 1`: one request at the end of the block.
+    """A batch: `with ctx.batch() as batch: batch["a"] = 1` sends one request at the end.
 
-    Nothing is sent when the block raises. Also an async context manager.
+    If the block raises, nothing is sent. Also an async context manager.
     """
 
     __slots__ = ("_atomic", "_expected", "_native", "_values", "_variables", "results")
 
     def __init__(self, native: "Native", variables: "Variables", atomic: bool) -> None:
-        """Begin empty."""
+        """Create an empty batch."""
         self._native = native
         self._variables = variables
         self._atomic = atomic
         self._values: dict[str, Any] = {}
         self._expected: dict[str, int | None] = {}
-        #: After the block: the new version, or if not atomic the error, of each variable.
+        #: After the block: the new version of each variable, or its error if not atomic.
         self.results: dict[str, int | HostError] = {}
 
     def __setitem__(self, name: str, value: "Any") -> None:
@@ -40,11 +40,11 @@ class Batch:
         self._expected[name] = expected_version
 
     def __len__(self) -> int:
-        """How many variables will be set."""
+        """Return the number of variables that will be set."""
         return len(self._values)
 
     def __enter__(self) -> "Batch":
-        """Nothing to do."""
+        """Begin the block."""
         return self
 
     def __exit__(
@@ -53,13 +53,13 @@ class Batch:
         error: "BaseException | None",
         trace: "TracebackType | None",
     ) -> None:
-        """Send what was collected; raises `HostError` when an atomic batch is refused."""
+        """Send the batch; raises `HostError` if an atomic batch is rejected."""
         if kind is None and self._values:
             steps = self._variables.set_many(self._values, self._atomic, self._expected)
             self.results = wait(self._native, steps)
 
     async def __aenter__(self) -> "Batch":
-        """Nothing to do."""
+        """Begin the block."""
         return self
 
     async def __aexit__(
@@ -68,7 +68,7 @@ class Batch:
         error: "BaseException | None",
         trace: "TracebackType | None",
     ) -> None:
-        """As `__exit__`, awaiting the host."""
+        """Send the batch as `__exit__` does, awaiting the host."""
         if kind is None and self._values:
             steps = self._variables.set_many(self._values, self._atomic, self._expected)
             self.results = await wait_async(self._native, steps)

@@ -1,4 +1,4 @@
-"""The first and only module a worker process imports by name: it serves until told to stop."""
+"""The only module that a worker process imports by name: serves until the host ends the worker."""
 
 import sys
 
@@ -12,6 +12,6 @@ except ImportError as error:
     raise ImportError(explain(), name="snakepit_bridge._native") from error
 
 if sys.path[-1:] == [""]:
-    # The working directory, which the host has put behind the package, is where Python has it.
+    # Move the working directory, which the host has put after the package, to its usual place.
     sys.path.insert(0, sys.path.pop())
 raise SystemExit(_native.run(_loader.guarded(_hooks.watched(_loader.load, _native))))

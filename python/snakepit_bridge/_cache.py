@@ -1,4 +1,4 @@
-"""The variables that a call has seen lately, so that reading one again costs no request."""
+"""A cache of the variables that a call has seen, so that reading one again costs no request."""
 
 from _thread import allocate_lock
 from time import monotonic
@@ -9,10 +9,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-#: Seconds for which a value may be served without asking the host again.
+#: Seconds for which a value may be served without a request to the host.
 DEFAULT_TTL = 5.0
 
-#: What the host stores exactly as it was sent, by the variable's type.
+#: Types of values that the host stores exactly as sent, by the variable's type.
 _KEPT_AS_IS: "dict[str, type]" = {
     "string": str,
     "choice": str,
@@ -26,39 +26,39 @@ _KEPT_AS_IS: "dict[str, type]" = {
 class Cache:
     """Values by name with an age limit; belongs to one call and may be used from any thread.
 
-    A reply may arrive after a write of another thread. Whoever asks takes `epoch` before and hands
-    it to `store`: when something was written meanwhile the reply is not kept.
+    A reply may arrive after a write of another thread. A reader takes `epoch` before its request
+    and passes it to `store`, which drops the reply if something was written meanwhile.
     """
 
     __slots__ = ("_entries", "_lock", "epoch", "ttl")
 
     def __init__(self) -> None:
-        """Begin empty."""
+        """Create an empty cache."""
         self._entries: dict[str, tuple[float, Variable]] = {}
         self._lock = allocate_lock()
         self.epoch = 0
         self.ttl = DEFAULT_TTL
 
     def find(self, name: str) -> "Variable | None":
-        """The variable, unless it is unknown here or too old."""
+        """Return the variable; `None` if it is not cached or too old."""
         entry = self._entries.get(name)
         if entry is None or monotonic() - entry[0] >= self.ttl:
             return None
         return entry[1]
 
     def names(self) -> "list[str]":
-        """What is kept, of any age."""
+        """Return the names of all cached variables, of any age."""
         return list(self._entries)
 
     def store(self, variable: Variable, epoch: int) -> None:
-        """Keep what the host told, if nothing was written since `epoch`."""
+        """Keep a variable from a reply, unless something was written since `epoch`."""
         if self.ttl > 0:
             with self._lock:
                 if self.epoch == epoch:
                     self._entries[variable.name] = (monotonic(), variable)
 
     def wrote(self, name: str, value: "Any", version: int, epoch: int) -> None:
-        """Note an own write; the value is served from now on, unless the host may convert it."""
+        """Record an own write; its value is served from now on, unless the host may convert it."""
         with self._lock:
             entry = self._entries.pop(name, None)
             if self.epoch == epoch and entry is not None and self.ttl > 0:
@@ -70,7 +70,7 @@ class Cache:
             self.epoch += 1
 
     def changed(self, name: str, version: int) -> None:
-        """Forget a variable of which somebody made this version, unless it is the one kept."""
+        """Drop a variable that was changed to this version, unless this version is cached."""
         with self._lock:
             entry = self._entries.get(name)
             if entry is None or entry[1].version != version:
@@ -78,7 +78,7 @@ class Cache:
                 self.epoch += 1
 
     def drop(self, name: "str | None" = None) -> None:
-        """Forget one variable, or all of them."""
+        """Drop one variable, or all of them."""
         with self._lock:
             if name is None:
                 self._entries.clear()
@@ -88,14 +88,14 @@ class Cache:
 
 
 def value_of(variable: Variable) -> "Any":
-    """The value of a variable for a tool: a copy where it could be changed."""
+    """Return the value of a variable for a tool: a copy if it is mutable."""
     value = variable.value
     kind = type(value)
     return copy(value) if kind is list or kind is dict else value
 
 
 def copy(value: "Any") -> "Any":
-    """The value with its lists and maps copied: who changes what it got changes no cache.
+    """Copy a value with its lists and maps, so that changes to it do not reach the cache.
 
     Arrays are read-only instead.
     """

@@ -1,30 +1,30 @@
-"""What a decorated object is when it is called, and what it stands for."""
+"""Callables: the kind of a decorated object's result, and the function behind it."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-# Code flags, as `inspect` names them; importing `inspect` would cost a worker 8 ms.
+# Code flags of `inspect`, whose import would cost a worker 8 ms.
 GENERATOR, COROUTINE, ASYNC_GENERATOR = 0x20, 0x80, 0x200
 ITERABLE_COROUTINE = 0x100
 
 FUNCTION = type(lambda: None)
 
-#: Most decorators around one function.
+#: Largest number of decorators around one function.
 _MAX_DEPTH = 64
 
 
 def plain(function: "Any") -> "Any":
-    """A method's function; anything else is itself."""
+    """Return a method's function; any other object itself."""
     return getattr(function, "__func__", function)
 
 
 def flags(function: "Any") -> int:
-    """The flags of the code of a function; 0 for what has none."""
+    """Return the flags of a function's code; 0 for objects without code."""
     function = plain(function)
     found = int(getattr(getattr(function, "__code__", None), "co_flags", 0))
-    # `inspect.markcoroutinefunction`, and what `asyncio` had before it.
+    # Marks of `inspect.markcoroutinefunction`, and of its predecessor in `asyncio`.
     marks = ("_is_coroutine_mark", "_is_coroutine")
     if type(function) is FUNCTION and any(hasattr(function, mark) for mark in marks):
         found |= COROUTINE
@@ -32,7 +32,7 @@ def flags(function: "Any") -> int:
 
 
 def chain(function: "Any") -> "Iterator[Any]":
-    """A callable, then what its decorators and partials stand for, up to the innermost."""
+    """Iterate over a callable and the functions behind its decorators and partials."""
     for _ in range(_MAX_DEPTH):
         function = plain(function)
         yield function
@@ -48,16 +48,16 @@ def chain(function: "Any") -> "Iterator[Any]":
 
 
 def innermost(function: "Any") -> "Any":
-    """The function that decorators made with `functools.wraps`, or partials, stand for."""
+    """Return the innermost function behind decorators that use `functools.wraps`, and partials."""
     return list(chain(function))[-1]
 
 
 def flags_of_call(function: "Any") -> int:
-    """The flags of the code that a call makes a coroutine or a generator of, if it makes one.
+    """Return the flags of the code of which a call creates a coroutine or a generator, if any.
 
-    A decorated function is what its wrapper is: one that makes a list of a generator's items, or
-    runs a coroutine, is a plain function. A wrapper that only passes the result on is what it
-    wraps.
+    A decorated function counts as what its wrapper is: a wrapper that makes a list of a generator's
+    items, or runs a coroutine, is a plain function. A wrapper that only returns the result counts
+    as what it wraps.
     """
     for _ in range(_MAX_DEPTH):
         function = plain(function)
@@ -81,13 +81,13 @@ def _is_partial(function: "Any") -> bool:
 
 
 def _own_call(function: "Any") -> "Any":
-    """The method `__call__` of an instance."""
+    """Return the method `__call__` of an instance."""
     call = getattr(type(function), "__call__", None)  # noqa: B004
     return call if not hasattr(function, "__code__") and hasattr(call, "__code__") else None
 
 
 def _passes_on(function: "Any") -> bool:
-    """Whether a wrapper returns what the function that it wraps has returned, and nothing else."""
+    """Return whether a wrapper only returns what the wrapped function has returned."""
     wrapped = getattr(function, "__wrapped__", None)
     code = getattr(function, "__code__", None)
     if wrapped is None or code is None or type(function) is not FUNCTION:
@@ -100,12 +100,12 @@ def _passes_on(function: "Any") -> bool:
         names = {name for name, cell in cells if plain(cell.cell_contents) is plain(wrapped)}
         return bool(names) and _returns(function, names)
     except (OSError, SyntaxError, TypeError, ValueError):
-        # There is no source, or it is another one by now.
+        # There is no source, or it has changed.
         return False
 
 
 def _returns(function: "Any", names: "set[str]") -> bool:
-    """Whether all that a function returns are results of calls of these names."""
+    """Return whether a function returns only results of calls of these names."""
     import ast
     import inspect
     import textwrap

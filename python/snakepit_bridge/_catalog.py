@@ -1,4 +1,4 @@
-"""The loaded adapter: its tools, and what the runtime asks of Python while it serves them."""
+"""The loaded adapter: its tools, and the functions that the runtime calls while it serves them."""
 
 import sys
 
@@ -18,19 +18,19 @@ _LAST = 0.5
 
 
 class Catalog:
-    """What `_loader.load` returns to the native runtime."""
+    """The result of `_loader.load` for the native runtime."""
 
     __slots__ = ("_adapters", "_closed", "tools")
 
     def __init__(self, tools: "list[Tool]", adapters: "list[Any]") -> None:
-        """Keep the tools and the adapter instances, already initialised, in their order."""
+        """Keep the tools, and the initialised adapter instances in order."""
         self.tools = tools
         self._adapters = adapters
         self._closed = False
 
     @property
     def context_class(self) -> "type[SessionContext]":
-        """What tools take as their context, made with the native one.
+        """Return the class that wraps the native context for tools.
 
         The runtime reads it once, when the first call needs a context.
         """
@@ -40,10 +40,10 @@ class Catalog:
 
     @property
     def convert(self) -> "Callable[[Any], Any] | None":
-        """What makes a value sendable that is not; `None` when such a value is an error.
+        """Return the function that converts values which cannot be sent; `None` if they are errors.
 
-        The runtime reads it once, when it starts. It calls it with a result, a chunk or the
-        body of a request that it could not encode, and encodes what it gets.
+        The runtime reads it once, when it starts. It calls the function with a result, a chunk or
+        the body of a request that it could not encode, and encodes what the function returns.
         """
         from os import environ
 
@@ -53,33 +53,33 @@ class Catalog:
 
         return sendable
 
-    #: The error of a call as the fields of a `ToolError`.
+    #: Describe an exception as the fields of a `ToolError`.
     describe_exception = staticmethod(_errors.describe_exception)
-    #: Cancel the coroutine that a thread's loop runs, if any, and say so when it has been told.
+    #: Cancel the coroutine that a thread's loop runs, and report when it is cancelled.
     cancel_task = staticmethod(_aio.cancel_task)
-    #: Let the loop of a thread go round, so that the thread runs an instruction.
+    #: Wake the loop of a thread, so that the thread runs an instruction.
     wake_loop = staticmethod(_aio.wake_loop)
-    #: Whether the import machinery is on the stack of a frame.
+    #: Return whether the import machinery is on the stack of a frame.
     importing = staticmethod(_interrupt.importing)
-    #: Whether an exception that is raised in a frame leaves the worker in a known state.
+    #: Return whether an exception that is raised in a frame leaves the worker in a known state.
     sound = staticmethod(_interrupt.sound)
-    #: The thread of a slot ends: close its event loop.
+    #: Close the event loop of a slot's thread, when the thread ends.
     close_thread = staticmethod(_aio.close)
     #: Wait for a coroutine on the worker's event loop.
     run = staticmethod(_aio.run)
-    #: The next item of an async generator, or `StopAsyncIteration`.
+    #: Return the next item of an async generator, or raise `StopAsyncIteration`.
     anext = staticmethod(_aio.anext)
     #: Close an async generator.
     aclose = staticmethod(_aio.aclose)
 
     @staticmethod
     def thread_imports(thread: int) -> bool:
-        """Whether the import machinery is on the stack of another thread."""
+        """Return whether the import machinery is on the stack of another thread."""
         return _interrupt.importing(sys._current_frames().get(thread))
 
     @staticmethod
     def cancelled_class(arrived: "Callable[[], int | None]") -> "type[BaseException]":
-        """What the main thread raises in another thread's tool; `arrived` is called there."""
+        """Return the exception class for tools of other threads, where `arrived` is called."""
         from ._reached import cancelled_class
 
         return cancelled_class(arrived)
@@ -87,9 +87,9 @@ class Catalog:
     def close(self, report: "Callable[[str], None] | None" = None) -> None:
         """Run `cleanup` of every adapter, last first, then close the event loop; once.
 
-        Every adapter gets its turn whatever the others do; the first exception is raised at
-        the end. `report` is told the name of each adapter before its turn, and an empty one after
-        the last.
+        Every adapter is cleaned up even if others fail; the first exception is raised at the end.
+        `report` is called with the name of each adapter before its clean-up, and with an empty name
+        after the last.
         """
         if self._closed:
             return
@@ -117,14 +117,14 @@ class Catalog:
 
 
 def _flush() -> None:
-    """Queue what telemetry has kept back."""
+    """Queue the measurements that telemetry has kept back."""
     instruments = sys.modules.get("snakepit_bridge._instruments")
     if instruments is not None:
         instruments.flush(_LAST)
 
 
 def _name_threads() -> None:
-    """Say which threads of tools end with the worker; executors end theirs in order."""
+    """Print which threads of tools end with the worker; executors end theirs in order."""
     import sys
 
     threading = sys.modules.get("threading")
@@ -145,6 +145,6 @@ def _name_threads() -> None:
 
 
 def _name(adapter: "Any") -> str:
-    """The name of an adapter's class, or of the adapter itself where it is a class or a module."""
+    """Return the name of an adapter's class, or of the adapter if it is a class or a module."""
     named = adapter if hasattr(adapter, "__name__") else type(adapter)
     return str(getattr(named, "__qualname__", named.__name__))

@@ -1,4 +1,4 @@
-"""What a `ThreadSafetyChecker` counts: runs of methods, and waits for locks."""
+"""Counters of a `ThreadSafetyChecker`: runs of methods, and waits for locks."""
 
 import threading
 import time
@@ -11,18 +11,18 @@ if TYPE_CHECKING:
 
 
 class MethodRuns:
-    """What is known of one method."""
+    """Counters of one method."""
 
     __slots__ = ("calls", "peak", "running", "seconds", "threads")
 
     def __init__(self) -> None:
-        """Begin with nothing counted."""
+        """Create zero counters."""
         self.calls = self.running = self.peak = 0
         self.seconds = 0.0
         self.threads: set[int] = set()
 
     def report(self) -> "dict[str, Any]":
-        """For `get_report`."""
+        """Return the counters for `get_report`."""
         return {
             "calls": self.calls,
             "threads": len(self.threads),
@@ -32,17 +32,17 @@ class MethodRuns:
 
 
 class LockWaits:
-    """What is known of the locks of one class."""
+    """Counters of the locks of one class."""
 
     __slots__ = ("contended", "longest", "taken", "waited")
 
     def __init__(self) -> None:
-        """Begin with nothing counted."""
+        """Create zero counters."""
         self.taken = self.contended = 0
         self.waited = self.longest = 0.0
 
     def report(self) -> "dict[str, Any]":
-        """For `get_report`."""
+        """Return the counters for `get_report`."""
         return {
             "taken": self.taken,
             "contended": self.contended,
@@ -52,12 +52,12 @@ class LockWaits:
 
 
 class Execution:
-    """One run of a method, from `with` to its end."""
+    """A run of a method, for `with`."""
 
     __slots__ = ("_checker", "_name", "_owner", "_safe", "_started", "_thread")
 
     def __init__(self, checker: "ThreadSafetyChecker", name: str, owner: "Any", safe: bool) -> None:
-        """A run that has not begun."""
+        """Create a run that has not begun."""
         self._checker = checker
         self._name = name
         self._owner = owner
@@ -66,12 +66,12 @@ class Execution:
         self._started = 0.0
 
     def __enter__(self) -> None:
-        """It begins."""
+        """Begin the run."""
         self._thread = threading.get_ident()
         self._started = time.monotonic()
         self._checker._enter(self._name, self._owner, self._thread, self._safe)
 
     def __exit__(self, *_: object) -> None:
-        """It is over."""
+        """End the run."""
         took = time.monotonic() - self._started
         self._checker._leave(self._name, self._owner, self._thread, took)

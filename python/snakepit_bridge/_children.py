@@ -1,8 +1,8 @@
 """`TRACEPARENT` and `TRACESTATE` in the environment of the processes that a tool starts.
 
-`subprocess`, and what is built on it (`os.popen`, asyncio's subprocesses), gets it where the child
-inherits its environment; an environment that is given stays as it is. `os.system` gets it too. The
-environment of the worker is never changed: calls of other threads have other traces.
+`subprocess`, and modules that use it (`os.popen`, asyncio's subprocesses), set them if the child
+inherits its environment; an environment that is passed explicitly stays as it is. `os.system` sets
+them too. The environment of the worker is never changed: calls on other threads have other traces.
 """
 
 from . import _sink, _span
@@ -11,12 +11,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-#: Place of `env` among the positional arguments of `Popen`.
+#: Index of `env` among the positional arguments of `Popen`.
 _ENV = 10
 
 
 def watch_subprocess(subprocess: "Any") -> None:
-    """Let `Popen` give its children the place in the trace."""
+    """Make `Popen` pass the trace context to its children."""
     from functools import wraps
 
     original = subprocess.Popen.__init__
@@ -39,10 +39,10 @@ def watch_subprocess(subprocess: "Any") -> None:
 
 
 def watch_system() -> None:
-    """Let `os.system` export the place in the trace before the command."""
+    """Make `os.system` export the trace context before the command."""
     import os
 
-    # Any: its type is marked as deprecated.
+    # `Any`, since the type is marked as deprecated.
     module: Any = os
     original = module.system
 
@@ -68,7 +68,7 @@ def _place() -> "dict[str, str]":
 
 
 def _quoted(value: str) -> str:
-    """Quote a value for a shell: a `tracestate` may hold what shells would run."""
+    """Quote a value for a shell: a `tracestate` may contain text that a shell would run."""
     return "'" + value.replace("'", "'\\''") + "'"
 
 

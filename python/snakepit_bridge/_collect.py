@@ -1,4 +1,4 @@
-"""Which functions of a module or adapter are tools."""
+"""Collection of the tools of a module or an adapter."""
 
 from . import _text
 from ._find import LoadError, Target
@@ -13,7 +13,7 @@ _HOW = "mark functions with `@tool` from snakepit_bridge, or name one: `{0}:func
 
 
 def classes(target: Target) -> "tuple[list[Any], Any]":
-    """The adapter classes (or ready instances) to use, and the single function, if one is named."""
+    """Return the adapter classes (or instances) to use, and the single function, if named."""
     value = target.value
     if target.attribute:
         if isinstance(value, (type, BaseAdapter)):
@@ -32,7 +32,7 @@ def classes(target: Target) -> "tuple[list[Any], Any]":
         for item in dict.fromkeys(_values(module, type))
         if issubclass(item, BaseAdapter) and item.__module__ == module.__name__
     ]
-    # A base class of another adapter of the module is a part of it, not an adapter of its own.
+    # A base class of another adapter in the module is a part of it, not an adapter of its own.
     return [
         cls
         for cls in own
@@ -46,7 +46,7 @@ def _values(module: "Any", kind: "Any") -> "list[Any]":
 
 
 def tools(target: Target, adapters: "list[Any]", single: "Any") -> list[Tool]:
-    """The tools of the target, in the order of their definition; raises `LoadError`."""
+    """Return the tools of the target in the order of their definition; raises `LoadError`."""
     sources = Sources()
     found: list[Tool] = []
     if single is not None:
@@ -95,7 +95,7 @@ def _owner(function: "Any") -> "Any":
 
 
 def adapter_tools(adapter: "Any", sources: Sources) -> list[Tool]:
-    """The marked methods of an adapter, then what reaches its own dispatch, if it has one."""
+    """Return the marked methods of an adapter, and the tools of its own dispatch, if it has one."""
     found = _methods(adapter, sources)
     if hasattr(adapter, "execute_tool"):
         from . import _compat
@@ -112,7 +112,7 @@ def _methods(adapter: "Any", sources: Sources) -> list[Tool]:
             if options is not None and not isinstance(value, type):
                 names[name] = options
             elif name in names and value is None:
-                # `name = None` in a subclass takes the tool away.
+                # `name = None` in a subclass removes the tool.
                 del names[name]
     out: list[Tool] = []
     for name, options in names.items():

@@ -1,4 +1,4 @@
-"""Adapters written for the original: their own dispatch, and how they take the context.
+"""Adapters written for the original library: their own dispatch, and their way to the context.
 
 Such an adapter has `execute_tool(tool_name, arguments, context)` and may override
 `set_session_context`. It imports its base class from `snakepit_bridge.base_adapter`.
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-#: The tools through which an adapter's own dispatch is reached, for one result and for a stream.
+#: Tools that call an adapter's own dispatch, for one result and for a stream.
 CALL, STREAM = "execute_tool", "execute_tool_stream"
 
 
 def catch_all(adapter: "Any", taken: "set[str]", sources: Sources) -> list[Tool]:
-    """The tools that hand any name to the adapter's `execute_tool`; none if it has none."""
+    """Return the tools that pass any name to the adapter's `execute_tool`; none without it."""
     dispatch = getattr(adapter, "execute_tool", None)
     if not callable(dispatch) or hasattr(dispatch, "__snakepit_tool__"):
         return []
@@ -43,14 +43,14 @@ def catch_all(adapter: "Any", taken: "set[str]", sources: Sources) -> list[Tool]
         tool = Tool(function, options, owner(adapter), sources)
         tool.file, tool.line = place
         tool.catch_all = True
-        # Whether the result has to be awaited is known only when it is there.
+        # Whether the result must be awaited is known only once it exists.
         tool.is_async = tool.awaits = name == CALL
         out.append(tool)
     return out
 
 
 def _items(result: "Any") -> "Iterator[Any]":
-    """The chunks of a streaming result; what is no iterator is one chunk."""
+    """Iterate over the chunks of a streaming result; a result that is no iterator is one chunk."""
     if hasattr(result, "__anext__") or hasattr(result, "__aiter__"):
         source = result.__aiter__()
         try:
@@ -70,22 +70,22 @@ def _items(result: "Any") -> "Iterator[Any]":
 
 
 def _chunk(item: "Any") -> "Any":
-    """The data of the original's `StreamChunk(data, is_final)`; other items as they are."""
+    """Return the data of the original's `StreamChunk(data, is_final)`; other items as they are."""
     return item.data if type(item).__name__ == "StreamChunk" and hasattr(item, "data") else item
 
 
 class Owner:
-    """Stands for an adapter that overrides `set_session_context`: setting the context calls it."""
+    """A stand-in for an adapter: setting its context calls `set_session_context`."""
 
     __slots__ = ("_adapter",)
 
     def __init__(self, adapter: "Any") -> None:
-        """The adapter."""
+        """Keep the adapter."""
         self._adapter = adapter
 
     @property
     def session_context(self) -> "Any":
-        """What the adapter holds."""
+        """The adapter's current context."""
         return getattr(self._adapter, "session_context", None)
 
     @session_context.setter
@@ -96,7 +96,7 @@ class Owner:
 
 
 def owner(adapter: "Any") -> "Any":
-    """The object whose `session_context` the runtime sets for each call."""
+    """Return the object whose `session_context` the runtime sets for each call."""
     method = getattr(type(adapter), "set_session_context", None)
     if method is None or getattr(method, "__module__", "").startswith("snakepit_bridge.base_"):
         return adapter

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def serve(server: "Any") -> None:
-    """Run this thread's loop until the server says that it is over."""
+    """Run this thread's loop until the server ends."""
     loop = _aio.loop()
     descriptors = server.descriptors()
     server.attach(loop, sys.modules[__name__])
@@ -25,7 +25,7 @@ def serve(server: "Any") -> None:
     former = loop.get_exception_handler()
 
     def failed(loop: asyncio.AbstractEventLoop, context: "dict[str, Any]") -> None:
-        # The loop has skipped some callback, and with it the turn of some call.
+        # The loop has skipped a callback, and with it a step of some call.
         error = context.get("exception")
         if error is not None and raised_by_signal(error):
             server.fail_with(error)
@@ -38,7 +38,7 @@ def serve(server: "Any") -> None:
     for descriptor, ready in zip(descriptors, (server.readable, server.heard), strict=True):
         loop.add_reader(descriptor, ready)
     try:
-        # A tool may stop the loop; its worker goes on.
+        # A tool may stop the loop; the worker continues.
         while not server.is_over():
             loop.run_forever()
     finally:
@@ -50,9 +50,9 @@ _aio.RUNNERS.add(serve.__code__)
 
 
 def _watch_programs(server: "Any") -> None:
-    """Tell the server of programs when they are started, in the context that starts them.
+    """Report programs to the server when they are started, in the context that starts them.
 
-    No child can tell later which of the calls on the loop has started it.
+    Later, nothing tells which of the calls on the loop has started a child.
     """
     import os
     import subprocess
@@ -77,14 +77,14 @@ def _watch_programs(server: "Any") -> None:
 
     os.posix_spawn = telling(os.posix_spawn)
     os.posix_spawnp = telling(os.posix_spawnp)
-    # uvloop starts programs by itself, and says so as `os.fork` does.
+    # uvloop starts programs by itself, and reports them as `os.fork` does.
     os.register_at_fork(after_in_parent=server.forked)
 
 
 def raised_by_signal(error: BaseException) -> bool:
-    """Whether a signal's handler has raised the exception, or a cause of it.
+    """Return whether a signal's handler has raised the exception, or a cause of it.
 
-    The handler runs in the midst of whatever code the loop runs just then.
+    The handler runs in the middle of any code that the loop runs at that moment.
     """
     import signal
 
@@ -96,7 +96,7 @@ def raised_by_signal(error: BaseException) -> bool:
         except ValueError:
             continue
         interrupts |= handler is signal.default_int_handler
-        # A partial, a bound method, or an object that can be called.
+        # The handler may be a partial, a bound method, or a callable object.
         handler = getattr(handler, "func", handler)
         handler = getattr(handler, "__func__", handler)
         if not hasattr(handler, "__code__"):
@@ -122,7 +122,7 @@ def raised_by_signal(error: BaseException) -> bool:
 
 
 def _is_raise(trace: "Any") -> bool:
-    """Whether the instruction is a `raise`; `default_int_handler` has no frame."""
+    """Return whether the instruction is a `raise`; `default_int_handler` has no frame."""
     from opcode import opmap
 
     if trace is None:
@@ -131,7 +131,7 @@ def _is_raise(trace: "Any") -> bool:
 
 
 def current_task() -> "asyncio.Task[Any] | None":
-    """The task whose code runs now; for a signal handler."""
+    """Return the task whose code runs now; for a signal handler."""
     try:
         return asyncio.current_task()
     except RuntimeError:
@@ -139,7 +139,7 @@ def current_task() -> "asyncio.Task[Any] | None":
 
 
 def shown(error: BaseException, given_up: bool) -> BaseException:
-    """The exception of a task as its caller sees it; `given_up` when the call was cancelled."""
+    """Return a task's exception as its caller sees it; `given_up` if the call was cancelled."""
     if isinstance(error, _aio.Left):
         error = error.take()
     if given_up and isinstance(error, asyncio.CancelledError):
@@ -149,9 +149,9 @@ def shown(error: BaseException, given_up: bool) -> BaseException:
     return error
 
 
-# The traceback of an exception holds the frames of these coroutines, so they let go of whatever may
-# hold the exception: without that the tool's frames, with all they refer to, would stay until
-# the cyclic collector runs.
+# The traceback of an exception holds the frames of these coroutines. So they drop every reference
+# to objects that may hold the exception: otherwise the tool's frames, with all that they refer to,
+# would stay until the cyclic collector runs.
 
 
 async def _value(made: "Any", work: "Any" = None) -> "Any":
@@ -159,7 +159,7 @@ async def _value(made: "Any", work: "Any" = None) -> "Any":
         if work is not None and not work.begin():
             _discard(made)
             return None
-        # What wraps a coroutine function may return anything.
+        # The wrapper of a coroutine function may return anything.
         return await made if hasattr(made, "__await__") else made
     except (SystemExit, KeyboardInterrupt) as error:
         raise _aio.Left(error) from None
@@ -167,19 +167,19 @@ async def _value(made: "Any", work: "Any" = None) -> "Any":
         del made, work
 
 
-#: One call.
+#: The coroutine of one call.
 call = _value
 
 
 def _discard(made: "Any") -> None:
-    """Drop a coroutine that was never begun: the host has taken its call back."""
+    """Close a coroutine that never began, because the host has taken its call back."""
     close = getattr(made, "close", None)
     if close is not None:
         close()
 
 
 async def many(work: "Any") -> None:
-    """The items of a batch, one after the other; each has its own outcome."""
+    """Run the items of a batch one after the other; each has its own outcome."""
     while (made := work.next()) is not None:
         try:
             coroutine, made = _value(made), None
@@ -194,7 +194,7 @@ async def many(work: "Any") -> None:
 
 
 async def stream(made: "Any", work: "Any") -> None:
-    """The items of a streaming tool; one that is not taken by its consumer waits."""
+    """Send the items of a streaming tool; waits while the consumer does not take them."""
     if not work.begin():
         _discard(made)
         return
@@ -215,7 +215,7 @@ async def stream(made: "Any", work: "Any") -> None:
             for item in iterator:
                 if not await _sent(work.chunk(item)):
                     return
-                # It never waits by itself.
+                # The iterator never waits by itself, so other tasks get a turn here.
                 await asyncio.sleep(0)
     except (SystemExit, KeyboardInterrupt) as error:
         raise _aio.Left(error) from None
@@ -224,7 +224,7 @@ async def stream(made: "Any", work: "Any") -> None:
 
 
 async def _sent(answer: "Any") -> bool:
-    """Whether the stream goes on, once there is room for more."""
+    """Wait for room if necessary; return whether the stream continues."""
     if isinstance(answer, bool):
         return answer
     await answer

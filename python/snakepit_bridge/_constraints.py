@@ -1,4 +1,4 @@
-"""The constraints of variables, checked on this side as the original's `serialization` does."""
+"""Constraints of variables, checked in the worker as the original's `serialization` does."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -7,7 +7,7 @@ if TYPE_CHECKING:
 
 
 def validate_constraints(value: "Any", var_type: str, constraints: "Mapping[str, Any]") -> None:
-    """Raise `ValueError` when the value violates a constraint.
+    """Raise `ValueError` if the value violates a constraint.
 
     Known: min, max, min_length, max_length, pattern, choices, allowed_modules, dimensions, shape,
     dtype. The host checks them too, whenever a variable is set.
@@ -42,7 +42,7 @@ def _holds(key: str, wanted: "Any", value: "Any") -> bool:
 
 
 def _shape(value: "Any") -> "list[int]":
-    """The lengths of an array, of nested lists, or in a map with the key `shape`."""
+    """Return the lengths of an array, of nested lists, or of the key `shape` of a map."""
     found = value.get("shape") if isinstance(value, dict) else getattr(value, "shape", None)
     if found is not None:
         return list(found)

@@ -1,4 +1,4 @@
-"""The correlation id: the caller's, unless code has set one of its own."""
+"""The correlation id: the caller's, unless code has set another one."""
 
 from contextvars import ContextVar
 from os import urandom
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 HEADER = "x-snakepit-correlation-id"
 
-#: The id, and the call in which it was set: in another call it does not count.
+#: The id, and the call in which it was set: in other calls it is ignored.
 _own: "ContextVar[tuple[str, int] | None]" = ContextVar("snakepit_correlation_id", default=None)
 
 
 def correlation_id() -> "str | None":
-    """Return the id that joins what belongs to one request. `None` if the caller gave none."""
+    """Return the id that joins the parts of one request. `None` if the caller gave none."""
     own = _own.get()
     _, _, call, given = _span.here()
     if own is not None and (not call or own[1] == call):
@@ -32,7 +32,7 @@ def new_correlation_id() -> str:
 
 
 def set_correlation_id(value: "str | None") -> "Token[Any]":
-    """Use another id from here on, in this context; returns what `reset_correlation_id` takes."""
+    """Use another id from now on in this context; return the argument of `reset_correlation_id`."""
     call = _span.here()[2]
     return _own.set(None if value is None else (str(value), call))
 

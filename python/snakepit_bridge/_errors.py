@@ -7,7 +7,7 @@ bounded size.
 import os
 import sys
 
-# Now: when the first error comes, the package's files may have been replaced.
+# Imported now: when the first error occurs, the package's files may have been replaced.
 from . import _host_error, _redact, _text
 from .adapter import Cancelled
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _PACKAGE = __file__[: -len("_errors.py")]
-#: Adapters that come with the package are user code like any other.
+#: Adapters that come with the package count as user code.
 _EXAMPLES = _PACKAGE + "adapters/"
 _MAX_CAUSES = 8
 _MAX_MESSAGE = 16 * 1024
@@ -25,12 +25,12 @@ _MAX_CAUSE_TRACEBACK = 16 * 1024
 _MAX_NOTES = 16
 
 
-#: A descriptor that the first error gives up for its imports; a tool may have taken all others.
+#: A descriptor that the first error closes for its imports; a tool may use all others.
 _spare: "list[int]" = [os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)]
 
 
 def _prepare() -> None:
-    """Import what describing needs of the standard library; workers without errors never do."""
+    """Import the modules that describing needs; workers without errors never do."""
     os.close(_spare.pop())
     try:
         for module in ("linecache", "re", "traceback"):
@@ -40,7 +40,7 @@ def _prepare() -> None:
 
 
 def describe_exception(error: BaseException, tool: "Any" = None) -> "dict[str, Any]":
-    """The fields of a `ToolError` for an exception that left `tool`, or no particular tool."""
+    """Return the fields of a `ToolError` for an exception that left `tool`, or any code."""
     if _spare:
         _prepare()
     return _describe(error, tool, set(), 0)
@@ -76,7 +76,7 @@ def _describe(error: BaseException, tool: "Any", seen: "set[int]", depth: int) -
 
 
 def _code(error: BaseException) -> str:
-    """The stable code: an error of the host that the tool lets pass keeps its own."""
+    """Return the stable code; an error of the host that the tool did not catch keeps its own."""
     if isinstance(error, Cancelled):
         return "SP3002"
     code = _of_the_host(error, "code")
@@ -84,7 +84,7 @@ def _code(error: BaseException) -> str:
 
 
 def _of_the_host(error: BaseException, field: str) -> str:
-    """A field of an error that the host has answered with, or nothing."""
+    """Return a field of an error that the host has answered with; empty for other errors."""
     if not isinstance(error, _host_error.HostError):
         return ""
     text = getattr(error, field, "")
@@ -92,7 +92,7 @@ def _of_the_host(error: BaseException, field: str) -> str:
 
 
 def message(error: BaseException) -> str:
-    """`str(error)`, whatever that does."""
+    """Return `str(error)`, or a replacement if that fails."""
     try:
         text = str(error)
     except BaseException as broken:
@@ -101,7 +101,7 @@ def message(error: BaseException) -> str:
 
 
 def safe(text: str) -> str:
-    """The text without what looks like a secret, and as UTF-8 can carry it."""
+    """Return the text with secrets masked, encodable as UTF-8."""
     try:
         return _clean(_redact.redact_secrets(text))
     except (ImportError, OSError):
@@ -110,7 +110,7 @@ def safe(text: str) -> str:
 
 
 def _clean(text: str) -> str:
-    """The text without lone surrogates, which UTF-8 cannot carry."""
+    """Return the text without lone surrogates, which UTF-8 cannot encode."""
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
@@ -140,12 +140,12 @@ def _help(error: BaseException) -> str:
 
 
 def _quoted(name: str) -> str:
-    """The name in quotes, as settings have it."""
+    """Quote a name as a string of TOML."""
     return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _missing_variable(error: BaseException) -> str:
-    """The variable that `os.environ` does not have, if that is the error."""
+    """Return the variable that `os.environ` lacks, if that is the error."""
     if type(error) is not KeyError or len(error.args) != 1:
         return ""
     step = error.__traceback__
@@ -157,7 +157,7 @@ def _missing_variable(error: BaseException) -> str:
 
 
 def traceback_text(error: BaseException, chain: bool = True, limit: int = _text.MAX_TEXT) -> str:
-    """The traceback as Python prints it, without this package's frames, cut to `limit`."""
+    """Return the traceback as Python prints it, without this package's frames, cut to `limit`."""
     try:
         import traceback
 
@@ -165,7 +165,7 @@ def traceback_text(error: BaseException, chain: bool = True, limit: int = _text.
             type(error), error, error.__traceback__, compact=True
         )
         _hide(formatted, 0)
-        # Cut before secrets are looked for: that takes time for each character.
+        # Cut before secrets are searched for, which takes time for each character.
         text = _cut("".join(formatted.format(chain=chain)), limit)
         return _text.clip(safe(text), limit)
     except BaseException:
@@ -173,14 +173,14 @@ def traceback_text(error: BaseException, chain: bool = True, limit: int = _text.
 
 
 def _cut(text: str, limit: int) -> str:
-    """The text without lines in its middle: half a line may hold half a secret."""
+    """Cut whole lines from the middle of a text: half a line may hold half a secret."""
     if len(text) <= limit:
         return text
     room = limit - 64
     head, tail = text[: room // 4], text[room // 4 - room :]
     head, tail = head[: head.rfind("\n") + 1] or f"{head}\n", tail[tail.find("\n") + 1 :]
     if not tail:
-        # The last line alone is too long, and says at its beginning what was raised.
+        # The last line alone is too long; its beginning says what was raised.
         last = text.rfind("\n", 0, len(text) - 1) + 1
         tail = text[last : last + room - room // 4]
     left_out = len(text) - len(head) - len(tail)
@@ -200,14 +200,14 @@ def _hide(formatted: "Any", depth: int) -> None:
 
 
 def is_own(path: str) -> bool:
-    """Whether a file is part of this package's machinery or of the import machinery."""
+    """Return whether a file belongs to this package's machinery or to the import machinery."""
     if path.startswith(_EXAMPLES):
         return False
     return path.startswith((_PACKAGE, "<frozen importlib"))
 
 
 def is_library(path: str) -> bool:
-    """Whether a file is part of the standard library or of an installed package."""
+    """Return whether a file belongs to the standard library or to an installed package."""
     library = getattr(sys.modules.get("os"), "__file__", None) or ""
     folder = library.rpartition("/")[0]
     return (
@@ -219,9 +219,9 @@ def is_library(path: str) -> bool:
 
 
 def place(error: BaseException) -> tuple[str, int, str]:
-    """File, line and source line of the innermost frame of the user's own code.
+    """Return file, line and source line of the innermost frame of the user's own code.
 
-    Frames of libraries count only when there is no other; `("", 0, "")` when there is none.
+    Frames of libraries count only if there is no other; `("", 0, "")` if there is none.
     """
     best: tuple[str, int] | None = None
     library: tuple[str, int] | None = None
@@ -241,7 +241,7 @@ def place(error: BaseException) -> tuple[str, int, str]:
 
 
 def source_line(path: str, line: int) -> str:
-    """One line of a source file without its indentation; empty when it cannot be read."""
+    """Return a line of a source file without its indentation; empty if it cannot be read."""
     try:
         import linecache
 

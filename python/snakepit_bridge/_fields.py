@@ -9,12 +9,12 @@ if TYPE_CHECKING:
 
     Attribute = bool | int | float | str
 
-#: Attributes of a record.
+#: Most attributes of a record.
 MAX_ATTRIBUTES = 64
 _MAX_NAME = 256
 _MAX_TEXT = 1024
-#: What is looked at for secrets behind the part of a long text that is shown: masks are shorter
-#: than what they hide. The last part of it is never shown, since a secret may be cut there.
+#: Characters after the shown part of a long text that are searched for secrets, since masks are
+#: shorter than what they hide. The last part of them is never shown: a secret may be cut there.
 _BEHIND = 7 * 1024
 _MAX_CUT = 512
 
@@ -24,7 +24,7 @@ _SECRETS = (
     *("token", "password", "passwd", "passphrase", "pwd", "credential", "authorization", "bearer"),
     "cookie",
 )
-#: Ends of names that have one of these words and count something.
+#: Endings of names that contain one of these words and are counts.
 _COUNTS = ("tokens", "tokencount")
 
 
@@ -78,7 +78,7 @@ def attribute(value: object) -> "Attribute":
 
 
 def number(value: object) -> "int | float | None":
-    """Return a number that the host can carry, also from numpy's. `None` if it is none."""
+    """Return a number that the host accepts, also for numpy scalars. `None` for other values."""
     if isinstance(value, (str, bytes, bytearray)):
         return None
     try:
@@ -92,13 +92,13 @@ def number(value: object) -> "int | float | None":
     return None
 
 
-#: Names of attributes that were seen, as they are shown, and whether their values are secrets.
+#: Names of attributes that were seen, with their cleaned form and whether their values are secrets.
 _seen: "dict[str, tuple[str, bool]]" = {}
 _MAX_SEEN_NAMES = 512
 
 
 def attributes(given: "Mapping[Any, Any] | None", room: int = MAX_ATTRIBUTES) -> "dict[str, Any]":
-    """Return attributes of a record; those beyond `room` are left out, secrets are masked."""
+    """Return the attributes of a record; drops those beyond `room`, masks secrets."""
     out: dict[str, Any] = {}
     if not given:
         return out

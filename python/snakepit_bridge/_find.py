@@ -1,4 +1,4 @@
-"""Finding and importing what an adapter reference names."""
+"""Resolution of adapter references: finding and importing a module or an object."""
 
 import os
 import sys
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class LoadError(Exception):
-    """An adapter cannot be loaded: what happened, where, and one thing to do."""
+    """The error of an adapter that cannot be loaded: what happened, where, and what to do."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class LoadError(Exception):
 
     @classmethod
     def of(cls, error: BaseException, what: str, help: str) -> "LoadError":
-        """The error for an exception of user code during `what`."""
+        """Return the error for an exception of user code during `what`."""
         file, line, source = _errors.place(error)
         reason = _errors.message(error)
         name = type(error).__qualname__
@@ -52,12 +52,12 @@ class LoadError(Exception):
 
 
 class Target:
-    """What a reference names: a module, or one object of it."""
+    """The target of a reference: a module, or one object of it."""
 
     __slots__ = ("attribute", "module", "reference", "value")
 
     def __init__(self, reference: str, module: "ModuleType", attribute: str, value: "Any") -> None:
-        """`attribute` is empty and `value` is the module when the whole module is meant."""
+        """Keep the fields; for a whole module, `attribute` is empty and `value` the module."""
         self.reference = reference
         self.module = module
         self.attribute = attribute
@@ -65,7 +65,7 @@ class Target:
 
 
 def find(reference: str) -> Target:
-    """Import what `reference` names; raises `LoadError`."""
+    """Import the target of `reference`; raises `LoadError`."""
     head, colon, attribute = reference.rpartition(":")
     if not colon:
         head, attribute = reference, ""
@@ -121,12 +121,12 @@ def _load_file(path: str) -> "ModuleType":
     packaged = _load_of_package(path, full)
     if packaged is not None:
         return packaged
-    # The plain name lets other files of the directory import the same module object.
+    # Under its plain name, other files of the directory import the same module object.
     module_name = name[:-3]
     standard = module_name in getattr(sys, "stdlib_module_names", ())
     _refuse_shadows(path, folder)
     if folder not in sys.path:
-        # Behind the standard library if the file would shadow a part of it.
+        # After the standard library if the file would shadow a part of it.
         sys.path.insert(len(sys.path) if standard else 0, folder)
     if standard or "." in module_name or module_name in sys.modules:
         from . import files as named
@@ -149,8 +149,8 @@ def _load_file(path: str) -> "ModuleType":
 def _load_of_package(path: str, full: str) -> "ModuleType | None":
     """Import a file that lies in a package by its full name, so that relative imports work.
 
-    Without an `__init__.py` beside it, or where something else has the name of the package, the
-    file is a module of its own.
+    Without an `__init__.py` beside it, or if another object has the name of the package, the file
+    becomes a module of its own.
     """
     folder, name = os.path.split(full)
     parts = [name[:-3]]
@@ -190,7 +190,7 @@ def _refuse_shadows(path: str, folder: str) -> None:
 
 
 def refuse_shadows_on_path() -> None:
-    """Raise `LoadError` if a file on the search path takes the place of what the worker needs."""
+    """Raise `LoadError` if a file on the search path shadows a module that the worker needs."""
     from . import _shadows
 
     found = _shadows.first_on_path()
@@ -235,7 +235,7 @@ def _no_file(path: str, folder: str, name: str) -> LoadError:
 
 
 def _import_longest(name: str, dotted: bool) -> "tuple[ModuleType, str]":
-    """Import `name`; with `dotted`, what follows the longest importable part is an attribute."""
+    """Import `name`; with `dotted`, the rest after the longest importable part is an attribute."""
     parts = name.split(".")
     if not all(part.isidentifier() for part in parts):
         raise LoadError(
@@ -249,7 +249,8 @@ def _import_longest(name: str, dotted: bool) -> "tuple[ModuleType, str]":
             __import__(module_name)
             return sys.modules[module_name], ".".join(rest)
         except ModuleNotFoundError as error:
-            # Only the module asked for itself may be missing; inside it, that is its own error.
+            # Only the requested module itself may be missing; a missing import inside it is its own
+            # error.
             missing = error.name or ""
             if missing != module_name and not module_name.startswith(missing + "."):
                 raise _import_error(error, module_name) from error

@@ -1,4 +1,4 @@
-"""Annotations that name a class of data frames or columns, of pandas, polars or pyarrow."""
+"""Annotations that name a class of data frames or columns of pandas, polars or pyarrow."""
 
 from . import _frames
 
@@ -13,7 +13,7 @@ _SHORT = {"pandas": "pd", "polars": "pl", "pyarrow": "pa"}
 
 
 def convert(cls: type) -> "tuple[tuple[Any, ...], dict[str, Any]] | None":
-    """The spec and the schema of such a class; `None` for all others."""
+    """Return the spec and the schema of such a class; `None` for all others."""
     for base in cls.__mro__:
         root = base.__module__.partition(".")[0]
         library = _LIBRARIES.get(root)

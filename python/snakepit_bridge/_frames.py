@@ -1,6 +1,6 @@
-"""Data frames between Python and Arrow IPC streams: pandas, polars, pyarrow, and their relatives.
+"""Data frames between Python and Arrow IPC streams: pandas, polars, pyarrow, and others.
 
-What is sent is written by a library that the tool has imported. What comes in is made by the
+A data frame is written by a library that the tool has imported. A received one is created by the
 library of the annotation, else by the one that sent it, else by pyarrow.
 """
 
@@ -10,36 +10,36 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-#: The kinds of the wire.
+#: Numbers of the kinds on the wire.
 ARROW, PANDAS_FRAME, PANDAS_SERIES, POLARS_FRAME, POLARS_SERIES = range(5)
 TABLE, RECORD_BATCH, ARRAY, CHUNKED_ARRAY, READER = range(5, 10)
 
-#: Libraries that annotations may ask for, as bits.
+#: Libraries that annotations may name, as bits.
 PANDAS, POLARS, PYARROW = 1, 2, 4
 
 _COLUMNS = (PANDAS_SERIES, POLARS_SERIES, ARRAY, CHUNKED_ARRAY)
 
-#: Longest stream, as the length of an extension has 32 bits.
+#: Longest stream: the length of an extension has 32 bits.
 _MOST = 2**32 - 2**16
 
 
 class Refused(Exception):
-    """A frame that cannot be sent: where in it, what is wrong, and the line to write."""
+    """A data frame that cannot be sent: the place in it, the reason, and the line to write."""
 
     def __init__(self, path: str, what: str, help: str) -> None:
-        """Name the place by the steps behind the frame."""
+        """Keep the fields; `path` are the steps from the data frame to the place."""
         super().__init__(path, what, help)
 
 
 def loaded(name: str) -> "Any":
-    """A library, if user code has imported it, all of it."""
+    """Return a library if user code has imported all of it."""
     module = sys.modules.get(name)
     spec = getattr(module, "__spec__", None)
     return None if getattr(spec, "_initializing", False) else module
 
 
 def encode(value: "Any") -> "tuple[int, Any] | None":
-    """The kind of a frame and its stream, bytes or a buffer; `None` for other values."""
+    """Return a data frame's kind and its stream, bytes or a buffer; `None` for other values."""
     kind = type(value)
     roots = {base.__module__.partition(".")[0] for base in kind.__mro__}
     if "pandas" in roots:
@@ -89,7 +89,7 @@ def _of_pyarrow(value: "Any", pa: "Any") -> "tuple[int, Any] | None":
 
 
 def _of_stream(value: "Any") -> "tuple[int, Any]":
-    """An object of another library, by the protocol of Arrow for such."""
+    """Convert an object of another library by Arrow's protocol for streams."""
     pa, polars = loaded("pyarrow"), loaded("polars")
     if pa is not None:
         try:
@@ -110,7 +110,7 @@ def _of_stream(value: "Any") -> "tuple[int, Any]":
 
 
 def _written(pa: "Any", data: "Any") -> "Any":
-    """The stream of a table or a record batch, in one buffer of the right size."""
+    """Return the stream of a table or a record batch, in one buffer of the exact size."""
 
     def write(sink: "Any") -> None:
         with pa.ipc.new_stream(sink, data.schema, options=_options(pa)) as writer:
@@ -129,7 +129,7 @@ def _written(pa: "Any", data: "Any") -> "Any":
 
 
 def _read_and_written(pa: "Any", reader: "Any") -> "Any":
-    """The stream of all batches of a reader, which is at its end then."""
+    """Return the stream of all batches of a reader, which is then at its end."""
     sink = pa.BufferOutputStream()
     try:
         with pa.ipc.new_stream(sink, reader.schema, options=_options(pa)) as writer:
@@ -152,9 +152,9 @@ def _unwritable(error: Exception) -> Refused:
 
 
 def decode(kind: int, data: "Any", wanted: int) -> "Any":
-    """The object of a stream: `data` is bytes, or a buffer of its own.
+    """Return the object of a stream; `data` is bytes, or a buffer of its own.
 
-    `wanted` are the libraries that the annotation asks for, any if it is 0.
+    `wanted` are the libraries that the annotation names, any if it is 0.
     """
     sent = PANDAS if kind in (1, 2) else POLARS if kind in (3, 4) else PYARROW
     library = sent
@@ -168,7 +168,7 @@ def decode(kind: int, data: "Any", wanted: int) -> "Any":
     except Exception as error:
         raise ValueError(_reason(error)) from None
     except BaseException as error:
-        # What polars raises for bytes that it did not expect is no `Exception`.
+        # polars raises a class that is no `Exception` for bytes that it did not expect.
         if type(error).__name__ != "PanicException":
             raise
         raise ValueError(_reason(error)) from None
@@ -202,7 +202,7 @@ def _made(kind: int, library: int, column: bool, data: "Any") -> "Any":
 
 
 def of_table(pa: "Any", table: "Any", kind: int) -> "Any":
-    """The object of pyarrow of this kind."""
+    """Return the pyarrow object of this kind."""
     if kind == RECORD_BATCH:
         return record_batch(pa, table)
     if kind == READER:
@@ -216,7 +216,7 @@ def of_table(pa: "Any", table: "Any", kind: int) -> "Any":
 
 
 def record_batch(pa: "Any", table: "Any") -> "Any":
-    """A table as one record batch."""
+    """Return a table as one record batch."""
     batches = table.to_batches()
     if len(batches) > 1:
         batches = table.combine_chunks().to_batches()
@@ -228,7 +228,7 @@ def record_batch(pa: "Any", table: "Any") -> "Any":
 
 
 def _table(pa: "Any", data: "Any") -> "Any":
-    """A table whose every value was checked: its bytes come from another process."""
+    """Return a table whose values are all validated: its bytes come from another process."""
     buffer = data if isinstance(data, bytes) else pa.foreign_buffer(*data.region(), base=data)
     reader = pa.ipc.open_stream(pa.py_buffer(buffer))
     batches = list(reader)
@@ -238,7 +238,7 @@ def _table(pa: "Any", data: "Any") -> "Any":
 
 
 def _imported(name: str, what: str) -> "Any":
-    """A library. A frame that comes in needs one, also where the tool has imported none."""
+    """Return a library. A received data frame needs one even if the tool has imported none."""
     module = loaded(name)
     if module is not None:
         return module
@@ -246,7 +246,7 @@ def _imported(name: str, what: str) -> "Any":
         return __import__(name)
     except ImportError:
         if name != "pyarrow":
-            # A table of pyarrow is as good.
+            # A table of pyarrow serves as well.
             return None
         raise ImportError(
             f"{what} need pyarrow, which this interpreter lacks: `pip install pyarrow`"

@@ -1,4 +1,4 @@
-"""A value for a parameter that is annotated with a class of frames or columns."""
+"""Conversion of values for parameters annotated with a class of data frames or columns."""
 
 from . import _frames
 
@@ -8,10 +8,10 @@ if TYPE_CHECKING:
 
 
 def fit(cls: "Any", value: "Any", exact: bool) -> "Any":
-    """An instance of `cls` with the data of `value`; `None` if that is nothing like it.
+    """Return an instance of `cls` with the data of `value`; `None` if the value is unsuitable.
 
-    A frame stays a frame, a column a column. JSON has neither: unless `exact`, a list of records or
-    a dict of columns makes a frame, and a list a column.
+    A data frame stays a data frame, a column a column. JSON has neither: unless `exact`, a list of
+    records or a dict of columns becomes a data frame, and a list a column.
     """
     root, name = _root(cls), cls.__name__
     if name in ("Series", "Array", "ChunkedArray"):
@@ -47,7 +47,7 @@ def _is_column(value: "Any") -> bool:
 
 
 def _is_plain(value: "Any") -> bool:
-    """Records: a list of dicts. Columns: a dict of lists of one length."""
+    """Return whether a value is a list of dicts, or a dict of lists of one length."""
     if type(value) is list:
         return all(type(row) is dict for row in value)
     if type(value) is not dict or not all(type(name) is str for name in value):
@@ -57,7 +57,7 @@ def _is_plain(value: "Any") -> bool:
 
 
 def _through_arrow(value: "Any", kind: int, wanted: int) -> "Any":
-    """The same data of another library."""
+    """Return the same data as an object of another library."""
     made = _frames.encode(value)
     if made is None:
         return None

@@ -1,4 +1,4 @@
-"""Columns of pandas whose cells are Python objects: of one type each, with one mark of absence."""
+"""Columns of pandas whose cells are Python objects: of one type each, with one missing value."""
 
 from ._frames import Refused
 
@@ -7,9 +7,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-#: Types of cells that pyarrow gives back as they were, by their names.
+#: Types of cells that pyarrow returns unchanged, by name.
 _EXACT = {"str", "bytes", "bool", "int", "float", "date", "time", "timedelta"}
-#: Types whose cells are compared with what pyarrow would give back.
+#: Types whose cells are compared with what pyarrow would return.
 _COMPARED = {"datetime", "Decimal", "list", "dict"}
 
 _MARKS = {"NoneType": "none", "NAType": "na", "NaTType": "nat"}
@@ -24,7 +24,7 @@ _HELP = {
 
 
 def array(values: "Any", path: str, pa: "Any", pandas: "Any") -> "tuple[Any, dict[str, str]]":
-    """The array of a column of objects, and the note that makes a column of objects of it again."""
+    """Return the array of a column of objects, and the note from which the column is restored."""
     cells = list(values)
     kinds = set(map(type, cells))
     names = {kind.__name__ for kind in kinds}
@@ -85,7 +85,7 @@ def _typed(cells: "list[Any]", name: str, pa: "Any") -> "Any":
 
 
 def _has_numbers(cells: "Iterable[Any]") -> bool:
-    """A float is there that is a number."""
+    """Return whether a cell is a float other than NaN."""
     return any(type(cell) is float and cell == cell for cell in cells)
 
 
@@ -116,7 +116,7 @@ def _compare(cells: "list[Any]", back: "list[Any]", path: str) -> None:
 
 
 def _same(one: "Any", two: "Any") -> bool:
-    """Equal, and of the same types at every depth."""
+    """Return whether two values are equal, and of the same types at every depth."""
     kind = type(one)
     if kind is not type(two):
         return False
@@ -130,7 +130,7 @@ def _same(one: "Any", two: "Any") -> bool:
 
 
 def column(values: "Any", note: "dict[str, str]", pandas: "Any") -> "Any":
-    """The column that a note is about, as it was."""
+    """Restore the column that a note describes."""
     kind = note.get("cells")
     if kind == "arrow":
         return pandas.Series(pandas.arrays.ArrowExtensionArray(values))

@@ -1,7 +1,7 @@
-"""Frames and series of pandas as tables of pyarrow that give an equal frame back, or a refusal.
+"""Frames and series of pandas as tables of pyarrow that restore an equal object, or an error.
 
-The table has the metadata that pyarrow itself writes for pandas, so that others can read it, and
-beside it notes of what these do not say.
+The table has the metadata that pyarrow writes for pandas, so that others can read it, and notes of
+what that metadata lacks.
 """
 
 import json
@@ -18,7 +18,7 @@ _NOTES = b"snakepit"
 
 
 def table(value: "Any", pandas: "Any", pa: "Any") -> "Any":
-    """The table of a frame or a series."""
+    """Return the table of a frame or a series."""
     _has_no_more(value, pandas)
     notes: dict[str, Any] = {}
     frame = value
@@ -68,12 +68,12 @@ def table(value: "Any", pandas: "Any", pa: "Any") -> "Any":
     _compare(frame, back)
     if isinstance(value, pandas.Series) or arrays:
         return made
-    # A table without columns has no rows, but its batch has.
+    # A table without columns has no rows, but a batch has.
     return pa.record_batch([], schema=schema)
 
 
 def _schema(frame: "Any", arrays: "list[Any]", notes: "dict[str, Any]", pa: "Any") -> "Any":
-    """Names of the columns, the metadata of pyarrow for pandas, and the notes."""
+    """Return the schema: column names, pyarrow's metadata for pandas, and the notes."""
     try:
         empty = pa.Schema.from_pandas(frame.iloc[:0])
     except Exception as error:
@@ -89,9 +89,9 @@ def _schema(frame: "Any", arrays: "list[Any]", notes: "dict[str, Any]", pa: "Any
         ]
     for entry, array in zip(described["columns"], arrays, strict=False):
         if pa.types.is_nested(array.type):
-            # pandas does not read its own names of these types.
+            # pandas cannot read its own names of these types.
             entry["numpy_type"] = "object"
-        # What was inferred from a column without values.
+        # A type that was inferred from a column without values.
         if entry["pandas_type"] == "empty":
             entry["pandas_type"] = "unicode" if pa.types.is_string(array.type) else "object"
     metadata[b"pandas"] = json.dumps(described).encode()
@@ -104,7 +104,7 @@ _RENAME = "name the columns by texts, for example with `value.columns = value.co
 
 
 def _names(frame: "Any", labels: "Any") -> None:
-    """Refuse names of columns and levels that a table cannot have, or that are not told apart."""
+    """Reject names of columns and levels that a table cannot have or cannot tell apart."""
     for place, names in (("index", frame.index.names), ("columns", labels.names)):
         for name in names:
             if name is not None and type(name) is not str:
@@ -134,7 +134,7 @@ def _level(index: "Any", level: int) -> str:
 
 
 def _has_no_more(value: "Any", pandas: "Any") -> None:
-    """Refuse an instance of a subclass that says more than its columns do."""
+    """Reject an instance of a subclass that carries more than its columns."""
     kind = type(value)
     if kind in (pandas.DataFrame, pandas.Series) or not getattr(kind, "_metadata", None):
         return
@@ -147,7 +147,7 @@ def _has_no_more(value: "Any", pandas: "Any") -> None:
 
 
 def _array(values: "Any", path: str, pa: "Any", pandas: "Any") -> "tuple[Any, Any]":
-    """The array of a column or of a level of the index, and the note for it."""
+    """Return the array of a column or an index level, and the note for it."""
     dtype = values.dtype
     if dtype == "object":
         return _frames_objects.array(values, path, pa, pandas)
@@ -156,13 +156,13 @@ def _array(values: "Any", path: str, pa: "Any", pandas: "Any") -> "tuple[Any, An
     plain = getattr(dtype, "kind", "O") in "biufMm" and hasattr(dtype, "byteorder")
     try:
         if plain:
-            # NaN stays NaN: a column of numpy has no other mark.
+            # NaN stays NaN: a column of numpy has no other missing value.
             return pa.array(values.to_numpy(), from_pandas=False), None
         return pa.array(values.array, from_pandas=True), None
     except (pa.ArrowException, TypeError, ValueError, AttributeError) as error:
         reason = f": {str(error).partition(chr(10))[0][:200]}"
         if plain or str(dtype).startswith(("Sparse", "complex")):
-            # Its name says it.
+            # The name of the type is reason enough.
             reason = ""
         if str(dtype).startswith("Sparse"):
             help = "send `.sparse.to_dense()` of it"
@@ -177,7 +177,7 @@ def _array(values: "Any", path: str, pa: "Any", pandas: "Any") -> "tuple[Any, An
 
 
 def _compare(frame: "Any", back: "Any") -> None:
-    """Refuse what would come back as something else; `back` has no rows."""
+    """Reject columns that would be restored with another type; `back` has no rows."""
     for position, (label, dtype) in enumerate(frame.dtypes.items()):
         other = back.dtypes.iloc[position]
         if not _same(dtype, other):
@@ -210,12 +210,12 @@ def _same(one: "Any", two: "Any") -> bool:
         return False
     ours: "Any" = getattr(one, "categories", None)
     theirs: "Any" = getattr(two, "categories", None)
-    # Two types of categories in another order count as equal.
+    # Two types of categories in different orders compare equal.
     return ours is None or (ours.dtype == theirs.dtype and ours.equals(theirs))
 
 
 def from_table(table: "Any", column: bool, pandas: "Any", pa: "Any") -> "Any":
-    """The frame or the series of a table, whoever made it."""
+    """Return the frame or the series of a table from any library."""
     metadata = table.schema.metadata or {}
     if b"pandas" not in metadata or _NOTES not in metadata:
         return _of_others(table, column, pandas, pa)
@@ -261,12 +261,12 @@ def from_table(table: "Any", column: bool, pandas: "Any", pa: "Any") -> "Any":
     return series
 
 
-#: Rows of a frame without columns, which have no bytes.
+#: Most rows of a frame without columns, which have no bytes.
 _MOST_BARE = 1 << 24
 
 
 def _index(index: "Any", levels: "dict[int, Any]", pandas: "Any") -> "Any":
-    """The index with levels of Python objects."""
+    """Return the index with its levels of Python objects."""
     if index.nlevels == 1:
         return pandas.Index(levels[0], dtype=levels[0].dtype, name=index.name)
     arrays = [
@@ -277,7 +277,7 @@ def _index(index: "Any", levels: "dict[int, Any]", pandas: "Any") -> "Any":
 
 
 def _of_others(table: "Any", column: bool, pandas: "Any", pa: "Any") -> "Any":
-    """A frame of a table that is not from here: whole numbers with nulls stay whole numbers."""
+    """Return the frame of a table from elsewhere: integers with nulls stay integers."""
     nullable = {
         getattr(pa, name)(): getattr(pandas, f"{dtype}Dtype")()
         for name, dtype in (

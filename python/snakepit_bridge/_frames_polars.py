@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 
 def encode(value: "Any", polars: "Any") -> "tuple[int, bytes] | None":
-    """The kind and the stream of a frame or a series; `None` for other objects of polars."""
+    """Return the kind and the stream of a frame or a series; `None` for other polars objects."""
     if isinstance(value, polars.LazyFrame):
         raise Refused("", "is a plan of polars without data", "send `value.collect()`")
     if isinstance(value, polars.Series):
@@ -39,7 +39,7 @@ def _written(frame: "Any", polars: "Any") -> bytes:
 
 
 def _stream(frame: "Any", polars: "Any") -> bytes:
-    # Texts as all readers of Arrow know them.
+    # Texts in the form that all readers of Arrow know.
     level = polars.CompatLevel.oldest()
     try:
         return frame.write_ipc_stream(None, compat_level=level).getvalue()
@@ -49,6 +49,6 @@ def _stream(frame: "Any", polars: "Any") -> bytes:
 
 
 def decode(polars: "Any", data: "Any", column: bool) -> "Any":
-    """The frame or the series of a stream."""
+    """Return the frame or the series of a stream."""
     frame = polars.read_ipc_stream(data if isinstance(data, bytes) else data.tobytes())
     return frame.to_series(0) if column else frame

@@ -1,7 +1,7 @@
-"""Notices which extension module switches the GIL on in an interpreter that runs without it.
+"""Watches imports for an extension module that switches the GIL on in a free-threaded interpreter.
 
-The interpreter switches it on while it makes a module that does not declare `Py_mod_gil`, and keeps
-it on. It also warns; but filters may silence that warning, so the import itself is watched.
+The interpreter switches it on while it creates a module that does not declare `Py_mod_gil`, and
+keeps it on. It also warns; but filters may silence that warning, so the import itself is watched.
 """
 
 import sys
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 class _Watch:
-    """The extension modules that are being made, by any thread."""
+    """The extension modules that are being created, by any thread."""
 
     def __init__(self, report: "Callable[[str], None]") -> None:
         self.report = report
-        # Only from Python 3.13 on, and only then is anything watched.
+        # Exists only from Python 3.13 on; older versions are not watched.
         self.is_enabled: Callable[[], bool] = vars(sys)["_is_gil_enabled"]
         self.lock = allocate_lock()
         self.making = 0
@@ -30,23 +30,24 @@ class _Watch:
             self.names.append(name)
 
     def leave(self) -> bool:
-        """A module is made; true when the GIL stays on."""
+        """Record that a module was created; return whether the GIL stays on."""
         with self.lock:
             self.making -= 1
-            # While another one is being made the GIL is on for a while in any case.
+            # While another module is being created, the GIL is on temporarily in any case.
             if self.making:
                 return False
             names, self.names = self.names, []
             if not self.is_enabled():
                 return False
-        # Several when they were made at the same time, or one inside another: it is one of them.
+        # Several names if modules were created at the same time, or one inside another: one of them
+        # is the cause.
         self.report(", ".join(dict.fromkeys(names)))
         return True
 
 
 def watch(report: "Callable[[str], None]") -> None:
     """Call `report` once, with the name of the module, when an import switches the GIL on."""
-    # What `importlib.machinery` names, without the import of `importlib`.
+    # The class of `importlib.machinery`, without the import of `importlib`.
     from _frozen_importlib_external import ExtensionFileLoader
 
     watched = _Watch(report)

@@ -1,13 +1,13 @@
-"""What is sent in place of a value that cannot be sent, in the mode that replaces such values.
+"""Replacements for values that cannot be sent, in the mode that sends replacements.
 
-With `SNAKEPIT_UNSERIALIZABLE=marker` each value that the encoder cannot carry, also inside others,
-is replaced by what `convert` gives. Without it such a value is an error, SP2007.
+With `SNAKEPIT_UNSERIALIZABLE=marker`, each value that the encoder cannot send, also inside others,
+is replaced by the result of `convert`. Without it such a value is an error, SP2007.
 
-- `SNAKEPIT_UNSERIALIZABLE_DETAIL`: what a marker tells beside the type: `none` (default), `type`
-  (a placeholder), `repr_truncated`, `repr_redacted_truncated`.
-- `SNAKEPIT_UNSERIALIZABLE_REPR_MAXLEN`: characters of the repr, 500 unless told, at most 2000.
-- `SNAKEPIT_TOLIST_MAX_ELEMENTS`: larger arrays are not turned into lists, 1 000 000 unless told;
-  what `tolist` gave is counted, too.
+- `SNAKEPIT_UNSERIALIZABLE_DETAIL`: what a marker has beside the type: `none` (default), `type` (a
+  placeholder), `repr_truncated`, `repr_redacted_truncated`.
+- `SNAKEPIT_UNSERIALIZABLE_REPR_MAXLEN`: characters of the repr, 500 by default, at most 2000.
+- `SNAKEPIT_TOLIST_MAX_ELEMENTS`: larger arrays are not converted into lists, 1 000 000 by default;
+  the elements that `tolist` returns are counted, too.
 """
 
 from os import environ
@@ -31,7 +31,7 @@ class Policy:
     __slots__ = ("detail", "max_elements", "max_repr")
 
     def __init__(self, env: "Mapping[str, str]") -> None:
-        """Values that cannot be understood count as not set."""
+        """Read the settings; invalid values count as not set."""
         detail = env.get("SNAKEPIT_UNSERIALIZABLE_DETAIL", "").strip().lower()
         self.detail = detail if detail in DETAILS else "none"
         self.max_repr = min(_number(env, "SNAKEPIT_UNSERIALIZABLE_REPR_MAXLEN", 500), _MAX_REPR)
@@ -46,18 +46,18 @@ def _number(env: "Mapping[str, str]", name: str, default: int) -> int:
 
 
 def convert(obj: "Any", policy: "Policy | None" = None) -> "Any":
-    """A value to send in place of `obj`: what its own conversion gives, or a marker.
+    """Return a value to send in place of `obj`: the result of its own conversion, or a marker.
 
     Tried in turn: `model_dump()`, `to_dict()`, `_asdict()`, `tolist()` unless it is too large,
-    `isoformat()`. The result may hold values that need converting themselves, but is never `obj`.
-    Exceptions of the object's methods mean that it has no such conversion.
+    `isoformat()`. The result may contain values that need conversion themselves, but is never
+    `obj`. A method that raises counts as missing.
     """
     policy = policy or Policy(environ)
-    # A class has these methods too, and they want an instance.
+    # A class has these methods too, but they require an instance.
     if not issubclass(type(obj), type):
         for name in ("model_dump", "to_dict", "_asdict"):
             found = _try(obj, name)
-            # An odd `to_dict` gives something else, as pandas' does for an index.
+            # Some classes have another `to_dict`, as an index of pandas has.
             if isinstance(found, dict):
                 return found
         if not _too_large(obj, policy.max_elements):
@@ -79,7 +79,7 @@ def _try(obj: "Any", name: str) -> "Any":
 
 
 def _too_large(obj: "Any", limit: int) -> bool:
-    """Whether `tolist` would give more elements than allowed, found out without calling it."""
+    """Return whether `tolist` would return more elements than allowed, without calling it."""
     try:
         shape = getattr(obj, "shape", None)
         if isinstance(shape, tuple):
@@ -97,7 +97,7 @@ def _too_large(obj: "Any", limit: int) -> bool:
 
 
 def _has_more(found: "Any", limit: int) -> bool:
-    """Whether lists have more elements than allowed; an object may say less than it gives."""
+    """Return whether lists have more elements than allowed; an object may understate its size."""
     left = limit
     lists: list[Any] = [found]
     while lists:
@@ -112,7 +112,7 @@ def _has_more(found: "Any", limit: int) -> bool:
 
 
 def _is_other(obj: "Any", found: "Any") -> bool:
-    """Whether `tolist` gave numbers for times of numpy, whose unit they do not tell."""
+    """Return whether `tolist` returned numbers for times of numpy, which lose their unit."""
     if getattr(getattr(obj, "dtype", None), "kind", "") not in ("M", "m"):
         return False
     items: list[Any] = [found]
@@ -123,7 +123,7 @@ def _is_other(obj: "Any", found: "Any") -> bool:
 
 
 def marker(obj: "Any", policy: "Policy | None" = None) -> "dict[str, Any]":
-    """The map that says which value could not be sent; never fails."""
+    """Return the map that describes a value which could not be sent; never fails."""
     policy = policy or Policy(environ)
     kind = type(obj)
     name = f"{kind.__module__}.{kind.__qualname__}"
@@ -143,7 +143,8 @@ def _repr(obj: "Any", policy: Policy) -> str:
     if policy.detail == "repr_redacted_truncated":
         from ._redact import redact_secrets
 
-        # Before cutting: half a secret looks like none. A huge repr is cut roughly first.
+        # Secrets are masked before cutting: half a secret is not recognised. A huge repr is cut
+        # roughly first.
         text = redact_secrets(text[: policy.max_repr * 4 + 4096])
     if len(text) > policy.max_repr:
         text = text[: max(0, policy.max_repr - 1)] + "…" if policy.max_repr else ""
@@ -151,5 +152,5 @@ def _repr(obj: "Any", policy: Policy) -> str:
 
 
 def is_marker(value: object) -> bool:
-    """Whether a received value stands for one that could not be sent."""
+    """Return whether a received value is a marker of one that could not be sent."""
     return isinstance(value, dict) and value.get(UNSERIALIZABLE_KEY) is True  # type: ignore

@@ -1,4 +1,4 @@
-"""The `health` methods of adapters, as tools that the host calls to see if a worker is well."""
+"""Health checks: the `health` methods of adapters, as tools that the host calls."""
 
 from . import _aio, _collect
 from ._tool import Sources, Tool
@@ -10,16 +10,16 @@ if TYPE_CHECKING:
 
 
 class Unhealthy(RuntimeError):
-    """What a check that returned `False` raises."""
+    """The exception of a check that returned `False`."""
 
 
 def checks(adapters: "list[Any]", taken: "set[str]") -> list[Tool]:
-    """One tool for each adapter whose class has a method `health`; its name is not `taken`."""
+    """Return a tool for each adapter whose class has a method `health`; its name is not `taken`."""
     sources = Sources()
     found: list[Tool] = []
     for adapter in adapters:
         own = getattr(type(adapter), "health", None)
-        # What is marked is a tool like any other.
+        # A marked method is a tool like any other.
         if not callable(own) or _collect.options_of(own) is not None:
             continue
         tool = Tool(adapter.health, ToolOptions(name="health"), None, sources)
@@ -28,7 +28,7 @@ def checks(adapters: "list[Any]", taken: "set[str]") -> list[Tool]:
             _refuse(adapter, tool)
             continue
         tool.name = _name(adapter, taken)
-        # It is called without arguments, whatever has a default.
+        # The host calls it without arguments, even if the method has defaults.
         tool.params = []
         tool.function = _checked(tool, adapter)
         tool.health_check = True
@@ -47,7 +47,7 @@ def _name(adapter: "Any", taken: "set[str]") -> str:
 
 
 def _checked(tool: Tool, adapter: "Any") -> "Any":
-    """A function without parameters that raises unless the method of `tool` is well."""
+    """Return a function without parameters that raises if the method of `tool` reports a fault."""
     method = tool.function
 
     def judge(result: object) -> None:
@@ -62,7 +62,7 @@ def _checked(tool: Tool, adapter: "Any") -> "Any":
         judge(await method())
 
     function: Any = check_async if tool.is_async else check
-    # Where one looks for the adapter of a tool.
+    # Attribute in which the adapter of a tool is looked up.
     function.__self__ = adapter
     return function
 

@@ -1,4 +1,4 @@
-"""What a worker hooks into for telemetry, before user code is imported."""
+"""Hooks of a worker for telemetry, installed before user code is imported."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -7,7 +7,7 @@ if TYPE_CHECKING:
 
 
 def watched(load: "Callable[..., Any]", native: "Any") -> "Callable[..., Any]":
-    """Return the loader of adapters, which first hooks in if the host takes telemetry.
+    """Return the loader of adapters, which first installs the hooks if the host takes telemetry.
 
     The hooks import nothing: they wait until user code imports `logging`, `subprocess` or
     OpenTelemetry.

@@ -1,7 +1,7 @@
-"""Errors that the host answers a tool's requests with.
+"""Errors with which the host answers a tool's requests.
 
-`HostError(message, code=…)` makes the subclass that belongs to the code, so that whoever raises it
-need not know them, and a tool catches what it can handle: `KeyError` for what is not there.
+`HostError(message, code=…)` creates the subclass that belongs to the code. So code that raises it
+need not know the subclasses, and a tool can catch `KeyError` for missing items.
 """
 
 TYPE_CHECKING = False
@@ -12,19 +12,19 @@ if TYPE_CHECKING:
 
 
 class HostError(RuntimeError):
-    """The host refused or failed a request of the running tool; `str()` is its message."""
+    """The host rejected or failed a request of the running tool; `str()` is its message."""
 
-    #: Stable code such as `SP7004`; empty when the host sent none.
+    #: Stable code such as `SP7004`; empty if the host sent none.
     code: str
-    #: One thing to do about it; may be empty.
+    #: Hint: one thing to do about the error; may be empty.
     help: str
-    #: Name of the error's type on the host's side; may be empty.
+    #: Name of the error's type on the host; may be empty.
     type_name: str
 
     def __new__(
         cls, message: str = "", code: str = "", help: str = "", type_name: str = ""
     ) -> "Self":
-        """Pick the subclass for `code`, unless a subclass is asked for already."""
+        """Choose the subclass for `code`, unless a subclass is requested already."""
         kind = _KINDS.get(code, cls) if cls is HostError else cls
         return super().__new__(kind, message)  # type: ignore
 
@@ -38,7 +38,7 @@ class HostError(RuntimeError):
         self.type_name = type_name
 
     def __str__(self) -> str:
-        """The message; `KeyError` would quote it."""
+        """Return the message; `KeyError` would quote it."""
         return str(self.args[0]) if self.args else ""
 
     def __reduce__(self) -> "tuple[Any, ...]":
@@ -51,7 +51,7 @@ class UnknownVariableError(HostError, KeyError):
 
 
 class UnknownProgramError(HostError, KeyError):
-    """Neither the session nor, if asked for, the host has a program with this name."""
+    """Neither the session nor, if requested, the host has a program with this name."""
 
 
 class UnknownToolError(HostError, KeyError, ValueError):
@@ -67,7 +67,7 @@ class StaleVersionError(HostError):
 
 
 class CallOverError(HostError):
-    """The call that the context belongs to is over; the context can ask the host nothing more."""
+    """The call that the context belongs to is over; the context can make no more requests."""
 
 
 _KINDS: "dict[str, type[HostError]]" = {
@@ -81,7 +81,7 @@ _KINDS: "dict[str, type[HostError]]" = {
 
 
 def error_of(fields: "Any") -> HostError:
-    """The error in one item of a batch reply: `{code, message, help}`."""
+    """Return the error of one item of a batch reply: `{code, message, help}`."""
     get = fields.get
     return HostError(
         str(get("message") or "the host refused the request"),

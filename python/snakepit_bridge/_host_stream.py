@@ -11,15 +11,15 @@ if TYPE_CHECKING:
     from ._native import Context as Native
     from ._steps import Steps
 
-#: The most items in one reply; the host sends what is there.
+#: Most items in one reply; the host sends the items that it has.
 MAX_ITEMS = 64
 
 
 class HostStream:
     """An iterator, also an async one, of one consumer; a context manager that closes it.
 
-    An error of the tool is raised after the items before it. The host closes what is left open
-    at the end of the call.
+    An error of the tool is raised after the items before it. The host closes open streams at the
+    end of the call.
     """
 
     __slots__ = ("_arguments", "_done", "_items", "_name", "_native", "_stream", "_timeout")
@@ -27,7 +27,7 @@ class HostStream:
     def __init__(
         self, native: "Native", name: str, arguments: object, timeout: "float | None" = None
     ) -> None:
-        """The stream is opened by `open`, or before the first item."""
+        """Keep the arguments; `open`, or the first item, starts the stream."""
         self._native = native
         self._name = name
         self._arguments = arguments
@@ -37,62 +37,62 @@ class HostStream:
         self._done = False
 
     def open(self) -> "Steps[HostStream]":
-        """Start the tool; raises `HostError` when the arguments are refused."""
+        """Start the tool; raises `HostError` if the arguments are rejected."""
         reply = yield (_ops.TOOL_OPEN, self._name, self._arguments, self._timeout)
         self._stream = int(reply["stream"])
         self._arguments = None
         return self
 
     def __iter__(self) -> "Iterator[Any]":
-        """The stream itself."""
+        """Return the stream itself."""
         return self
 
     def __next__(self) -> "Any":
-        """The next item; waits for it. Raises `HostError` when the tool failed."""
+        """Wait for the next item; raises `HostError` if the tool has failed."""
         if not self._items and not wait(self._native, self._fill()):
             raise StopIteration
         return self._items.pop()
 
     def __aiter__(self) -> "AsyncIterator[Any]":
-        """The stream itself."""
+        """Return the stream itself."""
         return self
 
     async def __anext__(self) -> "Any":
-        """The next item; awaits it. Raises `HostError` when the tool failed."""
+        """Await the next item; raises `HostError` if the tool has failed."""
         if not self._items and not await wait_async(self._native, self._fill()):
             raise StopAsyncIteration
         return self._items.pop()
 
     def close(self) -> None:
-        """Stop the tool if it runs; the items that are here already are dropped."""
+        """Stop the tool if it runs; drops the items that have arrived already."""
         wait(self._native, self._close())
 
     async def aclose(self) -> None:
-        """As `close`, the event loop going on meanwhile."""
+        """Close the stream without blocking the event loop."""
         await wait_async(self._native, self._close())
 
     def __enter__(self) -> "HostStream":
-        """Close at the end of the block."""
+        """Begin a block that closes the stream at its end."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close."""
+        """Close the stream."""
         self.close()
 
     async def __aenter__(self) -> "HostStream":
-        """Close at the end of the block."""
+        """Begin a block that closes the stream at its end."""
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Close."""
+        """Close the stream."""
         await self.aclose()
 
     def __repr__(self) -> str:
-        """Name and state."""
+        """Show name and state."""
         return f"<HostStream of {self._name}{' (at its end)' if self._done else ''}>"
 
     def _fill(self) -> "Steps[bool]":
-        """Fetch items, kept in reverse; false at the end."""
+        """Fetch items, kept in reverse; return `False` at the end."""
         if self._stream is None and not self._done:
             yield from self.open()
         while not self._items and not self._done:

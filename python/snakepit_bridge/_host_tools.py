@@ -1,4 +1,4 @@
-"""The host's tools that this call may use: a mapping of names to callables."""
+"""Host tools that this call may use: a mapping of names to callables."""
 
 from _collections_abc import Mapping
 
@@ -23,9 +23,9 @@ else:
 
 
 def arguments(args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> "Any":
-    """The body of a call: one map alone is the named arguments, others go by place.
+    """Return the body of a call: a single map is the named arguments, others are positional.
 
-    Raises `TypeError` when arguments come both ways.
+    Raises `TypeError` if arguments are passed both ways.
     """
     if not args:
         return kwargs
@@ -35,20 +35,20 @@ def arguments(args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> "Any":
 
 
 class HostTool:
-    """A function of the host; call it with its arguments, `help()` shows them.
+    """A function of the host; call it with its arguments, which `help()` shows.
 
-    A streaming tool returns a `HostStream` to iterate over. From a coroutine use `call_async`
-    and `stream_async`, which do not hold up the event loop.
+    A streaming tool returns a `HostStream` to iterate over. In a coroutine use `call_async` and
+    `stream_async`, which do not block the event loop.
     """
 
     def __init__(self, native: "Native", item: "dict[str, Any]") -> None:
-        """From one item of the host's list."""
+        """Read one item of the host's list."""
         self._native = native
         self.name = str(item["name"])
         self.description = str(item.get("description") or "")
         #: JSON Schema of the arguments.
         self.parameters: dict[str, Any] = item.get("parameters") or {}
-        #: JSON Schema of the result; `None` when the host does not say.
+        #: JSON Schema of the result; `None` if the host states none.
         self.returns: Any = item.get("returns")
         self.streaming = bool(item.get("streaming"))
         self.metadata: dict[str, Any] = item.get("metadata") or {}
@@ -56,27 +56,27 @@ class HostTool:
         self.__doc__ = help_text(self)
 
     def __call__(self, *args: "Any", **kwargs: "Any") -> "Any":
-        """Call the tool and wait for its result; a streaming tool is started.
+        """Call the tool and wait for its result; starts a streaming tool.
 
-        Raises `HostError`, and `Cancelled` when the caller of the running tool gave up.
+        Raises `HostError`, and `Cancelled` if the running call is cancelled.
         """
         return self.call(arguments(args, kwargs))
 
     def call(self, arguments: "Any" = None, timeout: "float | None" = None) -> "Any":
-        """As calling it, with the arguments as one map, waiting at most `timeout` seconds."""
+        """Call the tool with one map of arguments, waiting at most `timeout` seconds."""
         if self.streaming:
             return wait(self._native, self._stream(arguments, timeout).open())
         return self._native._request(_ops.TOOL_CALL, self.name, arguments, timeout)
 
     async def call_async(self, *args: "Any", **kwargs: "Any") -> "Any":
-        """Call the tool, the event loop going on meanwhile."""
+        """Call the tool without blocking the event loop."""
         body = arguments(args, kwargs)
         if self.streaming:
             return await wait_async(self._native, self._stream(body, None).open())
         return await self._native._request_async(_ops.TOOL_CALL, self.name, body, None)
 
     def stream_async(self, *args: "Any", **kwargs: "Any") -> HostStream:
-        """`async for item in tool.stream_async(…)`; the tool starts with the first item."""
+        """Return a stream for `async for`; the tool starts with the first item."""
         return self._stream(arguments(args, kwargs), None)
 
     def _stream(self, body: "Any", timeout: "float | None") -> HostStream:
@@ -84,27 +84,27 @@ class HostTool:
 
     @property
     def __signature__(self) -> "Signature":
-        """The parameters for `inspect.signature`."""
+        """The parameters, for `inspect.signature`."""
         return signature(self)
 
     def __getitem__(self, key: str) -> "Any":
-        """`tool["description"]` and the like, as adapters of the original ask."""
+        """Return a field as `tool["description"]`, which adapters of the original use."""
         if key in ("name", "description", "parameters", "returns", "streaming", "metadata"):
             return getattr(self, key)
         raise KeyError(key)
 
     def __repr__(self) -> str:
-        """The signature."""
+        """Show the signature."""
         return f"<HostTool {self.__doc__.partition(chr(10))[0]}>" if self.__doc__ else "<HostTool>"
 
 
 class HostTools(_Base):
-    """Name to `HostTool`; the host is asked once in a call, when the first is looked up."""
+    """Host tools by name; one request in a call fetches them, when the first is looked up."""
 
     __slots__ = ("_native", "_tools")
 
     def __init__(self, native: "Native") -> None:
-        """The list is fetched later."""
+        """Create the mapping; the list is fetched later."""
         self._native = native
         self._tools: dict[str, HostTool] | None = None
 
@@ -120,7 +120,7 @@ class HostTools(_Base):
         return self._tools or {}
 
     def __getitem__(self, name: str) -> HostTool:
-        """The tool; raises `UnknownToolError`, a `KeyError` and `ValueError`."""
+        """Return the tool; raises `UnknownToolError`, a `KeyError` and `ValueError`."""
         tools = self._known()
         tool = tools.get(name)
         if tool is None:
@@ -128,20 +128,20 @@ class HostTools(_Base):
         return tool
 
     def __iter__(self) -> "Iterator[str]":
-        """The names."""
+        """Iterate over the names."""
         return iter(self._known())
 
     def __len__(self) -> int:
-        """How many tools there are."""
+        """Return the number of tools."""
         return len(self._known())
 
     def __repr__(self) -> str:
-        """The names, if they are known."""
+        """Show the names if they are known."""
         return f"<HostTools {', '.join(self._tools)}>" if self._tools is not None else "<HostTools>"
 
 
 def unknown(name: object, names: "list[str]") -> UnknownToolError:
-    """The error for a name that is not in the list, with the nearest ones."""
+    """Return the error for an unknown name, with the most similar ones."""
     help = _text.did_you_mean(str(name), names)
     if not help:
         shown = ", ".join([f"`{item}`" for item in names[:20]])

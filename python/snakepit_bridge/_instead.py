@@ -1,4 +1,4 @@
-"""What to send instead of a value that cannot be sent, for the help of the error."""
+"""Hints on what to send instead of a value that cannot be sent."""
 
 import sys
 
@@ -6,7 +6,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-#: By full names of classes, which a value's own class or one of its bases must have.
+#: Hints by full names of classes, which the value's class or one of its bases must have.
 _BY_CLASS = {
     "builtins.complex": "send `[value.real, value.imag]`",
     "builtins.coroutine": "`await` it, and return its result",
@@ -49,7 +49,7 @@ _METHODS = {
 
 
 def instead(value: "Any") -> "str | None":
-    """One thing to do, or `None` when nothing better is known than the list of what can be sent."""
+    """Return one thing to do; `None` if only the general list of sendable types helps."""
     kind = type(value)
     for base in kind.__mro__:
         found = _BY_CLASS.get(f"{base.__module__}.{base.__qualname__}")

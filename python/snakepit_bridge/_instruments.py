@@ -12,24 +12,24 @@ if TYPE_CHECKING:
 
 COUNTER, GAUGE, HISTOGRAM = 0, 1, 2
 
-#: Sets of attributes for which an instrument keeps what did not fit into the queue.
+#: Most sets of attributes for which an instrument keeps what did not fit into the queue.
 _MAX_KEPT = 256
 
-#: Seconds between two tries to queue what is left.
+#: Seconds between two attempts to queue the rest.
 _PAUSE = 0.005
 
 _made: "list[Instrument]" = []
 
 
 class Instrument:
-    """What all kinds share. No method raises, or waits for the host."""
+    """Base of all instruments. No method raises, or waits for the host."""
 
     __slots__ = ("_kept", "_lock", "description", "name", "unit")
 
     _kind = COUNTER
 
     def __init__(self, name: str, unit: str = "", description: str = "") -> None:
-        """Name it; the unit is one of UCUM, for example `ms`, `By` or `{item}`."""
+        """Create an instrument; the unit is one of UCUM, for example `ms`, `By` or `{item}`."""
         self.name = _fields.name(name, "instrument")
         self.unit = _fields.text(unit, 64)
         self.description = _fields.text(description, 512)
@@ -78,7 +78,7 @@ class Instrument:
         return number if kept is None else self._joined(kept, number)
 
     def _keep(self, key: "Any", number: float) -> None:
-        """Keep what the full queue did not take, for the next measurement or the end."""
+        """Keep a measurement that the full queue rejected, for the next one or the end."""
         if self._kind == HISTOGRAM or not _sink.is_attached():
             return
         with self._lock:
@@ -101,12 +101,12 @@ class Instrument:
                 self._keep(key, number)
 
     def __repr__(self) -> str:
-        """The kind and the name."""
+        """Show kind and name."""
         return f"<{type(self).__name__} {self.name!r}>"
 
 
 class Counter(Instrument):
-    """A sum that only grows. What does not fit into a full queue comes with the next increment."""
+    """A sum that only grows. An increment that a full queue rejects joins the next one."""
 
     __slots__ = ()
     _kind = COUNTER
@@ -123,7 +123,7 @@ class Counter(Instrument):
 
 
 class Gauge(Instrument):
-    """A value that goes up and down; the last one counts."""
+    """A value that rises and falls; the last one counts."""
 
     __slots__ = ()
     _kind = GAUGE
@@ -149,9 +149,9 @@ class Histogram(Instrument):
 
 
 def flush(seconds: float = 0.0) -> bool:
-    """Queue what did not fit into the queue before, and try again for some seconds if it is full.
+    """Queue measurements that did not fit into the queue; retry for some seconds if it is full.
 
-    `False` if something is left.
+    Return `False` if some are left.
     """
     until = monotonic() + seconds
     while True:

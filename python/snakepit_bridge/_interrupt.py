@@ -1,6 +1,6 @@
-"""Where an exception may be raised into a tool, and what is known of the worker afterwards.
+"""Places where an exception may be raised into a tool, and the state of the worker afterwards.
 
-It is loaded with the adapter: a signal's handler imports nothing as a rule.
+Loaded with the adapter: the handler of a signal usually imports nothing.
 """
 
 from . import _errors
@@ -9,10 +9,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import CodeType, FrameType
 
-#: The module whose import the whole life of a worker is.
+#: The module whose import lasts for the whole life of a worker.
 _BOOT = __file__[: -len("_interrupt.py")] + "_boot.py"
 
-#: Instructions of a function's entry and of a loop's end: no call has just returned there.
+#: Instructions at a function's entry and at a loop's end, where no call has just returned.
 _POINTS = {
     "RESUME", "RESUME_CHECK", "JUMP_BACKWARD", "JUMP_BACKWARD_JIT", "JUMP_ABSOLUTE",
     "POP_JUMP_BACKWARD_IF_TRUE", "POP_JUMP_BACKWARD_IF_FALSE",
@@ -22,7 +22,7 @@ _LOADS = ("LOAD_CONST", "LOAD_FAST", "LOAD_DEREF", "LOAD_SMALL_INT", "PUSH_NULL"
 
 
 def importing(frame: "FrameType | None") -> bool:
-    """Whether the import machinery is on the stack: an exception would leave half a module."""
+    """Return whether an import is on the stack; an exception would leave half a module."""
     while frame is not None:
         path = frame.f_code.co_filename
         if path.startswith("<frozen importlib"):
@@ -34,11 +34,11 @@ def importing(frame: "FrameType | None") -> bool:
 
 
 def sound(frame: "FrameType | None") -> bool:
-    """Whether an exception raised in this frame leaves nothing in an unknown state.
+    """Return whether an exception raised in this frame leaves nothing in an unknown state.
 
-    It does not at the entry of a function, at the end of a loop's body and in a call of `sleep`, as
-    long as nothing is on the stack but functions of the user's own. Anywhere else something may
-    just have been acquired whose release no block sees to yet.
+    That holds at the entry of a function, at the end of a loop's body and in a call of `sleep`, as
+    long as the stack has only functions of the user. Anywhere else, a resource may just have been
+    acquired that no block releases yet.
     """
     try:
         if frame is None or not _between(frame.f_code, frame.f_lasti):

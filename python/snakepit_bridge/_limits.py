@@ -1,4 +1,4 @@
-"""What `Annotated` adds to a type: descriptions, and bounds of annotated-types, pydantic, msgspec.
+"""Metadata of `Annotated`: descriptions, and bounds of annotated-types, pydantic and msgspec.
 
 Other metadata changes nothing: the type is checked all the same.
 """
@@ -30,7 +30,7 @@ _RULES = (
     ("func", "predicate", "satisfy {}", ""),
 )
 
-#: What a bound of a number, a length and a pattern can be about.
+#: Kinds of specs to which a bound of a number, a length or a pattern applies.
 _NUMBERS = frozenset({"int", "float", "decimal"})
 _TEXTS = frozenset({"datetime", "date", "time", "timedelta", "uuid", "decimal", "text"})
 _ITEMS = frozenset(
@@ -40,15 +40,15 @@ _FIELDS = frozenset({"dict", "typeddict"})
 _SIZED = frozenset({"str", "bytes"}) | _ITEMS | _FIELDS
 _OPEN = frozenset({"any", "ref", "model", "dataclass", "literal", "enum"})
 
-#: Metadata that says something to people alone.
+#: Metadata that only informs people.
 _WORDS = frozenset({"Unit", "DocInfo", "Doc", "FieldInfo", "Meta", "deprecated"})
 
-#: Attributes that ask for what nobody does here.
+#: Attributes that require something which is not done here.
 _UNREAD = ("strip_whitespace", "to_upper", "to_lower", "strict", "tz", "allow_inf_nan")
 
 
 def annotated(scope: Scope, args: "tuple[Any, ...]") -> "tuple[tuple[Any, ...], dict[str, Any]]":
-    """The spec and the schema of `Annotated[type, *metadata]`."""
+    """Return the spec and the schema of `Annotated[type, *metadata]`."""
     spec, schema = scope.convert(args[0])
     if spec[0] == "ndarray":
         return _array(spec, args[1:]), schema
@@ -76,7 +76,7 @@ def annotated(scope: Scope, args: "tuple[Any, ...]") -> "tuple[tuple[Any, ...], 
 
 
 def _kinds(spec: "tuple[Any, ...]") -> "frozenset[str]":
-    """The kinds of a spec, those of the members of unions."""
+    """Return the kinds of a spec; for a union those of its members."""
     if spec[0] == "union":
         members: Any = spec[1]
         return frozenset().union(*[_kinds(member) for member in members])
@@ -88,7 +88,7 @@ def _kinds(spec: "tuple[Any, ...]") -> "frozenset[str]":
 def _distinct(
     spec: "tuple[Any, ...]", schema: "dict[str, Any]"
 ) -> "tuple[tuple[Any, ...], dict[str, Any]]":
-    """A set whose items are counted comes as a list without repetitions."""
+    """Make a set with a length accept only lists without repetitions."""
     if spec[0] in ("set", "frozenset"):
         return (spec[0], spec[1], True), {**schema, "uniqueItems": True}
     if spec[0] == "union":
@@ -99,7 +99,7 @@ def _distinct(
 
 
 def _note(scope: Scope, item: "Any", found: bool) -> None:
-    """Say of metadata that nothing here reads it, or a part of it."""
+    """Report metadata that is not read here, in whole or in part."""
     name = type(item).__name__
     unread = [attribute for attribute in _UNREAD if getattr(item, attribute, None) is not None]
     if unread:
@@ -109,7 +109,7 @@ def _note(scope: Scope, item: "Any", found: bool) -> None:
 
 
 def _flat(metadata: "Iterable[Any]", depth: int = 0) -> "Iterator[Any]":
-    """The metadata with that of `pydantic.Field` and of groups in it."""
+    """Iterate over the metadata, including that of `pydantic.Field` and of groups."""
     for item in metadata:
         yield item
         inner = getattr(item, "metadata", None) if _module(item) == "pydantic" else None
@@ -122,7 +122,7 @@ def _module(item: "Any") -> str:
 
 
 def _description(item: "Any") -> str:
-    """The text of `pydantic.Field(description=...)`, `Doc(...)` or `msgspec.Meta(...)`."""
+    """Return the text of `pydantic.Field(description=...)`, `Doc(...)` or `msgspec.Meta(...)`."""
     if _module(item) not in _LIBRARIES and type(item).__name__ != "Doc":
         return ""
     for name in ("documentation", "description"):
@@ -139,7 +139,7 @@ def _read(
     limits: "list[Limit]",
     schema: "dict[str, Any]",
 ) -> bool:
-    """Add the rules of an item of metadata, and return whether it has any."""
+    """Add the rules of an item of metadata; return whether it has any."""
     found = False
     for name, rule, text, keyword in _RULES:
         bound: Any = getattr(item, name, None)
@@ -184,7 +184,7 @@ def _read(
 
 
 def _predicate(item: "Any") -> "Any":
-    """The function of `Predicate` or `Not`; validators of pydantic are called in models alone."""
+    """Return the function of `Predicate` or `Not`; pydantic's validators run only in models."""
     function: Any = getattr(item, "func", None)
     kind = type(item).__name__
     if not callable(function) or kind not in ("Predicate", "Not"):
@@ -193,8 +193,8 @@ def _predicate(item: "Any") -> "Any":
 
 
 def _say(schema: "dict[str, Any]", keyword: str, said: "Any") -> None:
-    """Add a keyword to what the schema says already."""
-    # JSON has the plain classes alone.
+    """Add a keyword to a schema that may have it already."""
+    # JSON has only the plain classes.
     for base in (int, float, str):
         if isinstance(said, base):
             said = base(said)
@@ -208,7 +208,7 @@ def _say(schema: "dict[str, Any]", keyword: str, said: "Any") -> None:
 
 
 def _lengths(kinds: "frozenset[str]", least: str) -> "list[str]":
-    """The keywords for lengths; that of bytes cannot be told from their text."""
+    """Return the keywords for lengths; the length of bytes does not follow from their text."""
     names: list[str] = []
     if "str" in kinds and not kinds & (_TEXTS | {"bytes"}):
         names.append("Length")
@@ -226,7 +226,7 @@ def _unit(kinds: "frozenset[str]") -> str:
 
 
 def _array(spec: "tuple[Any, ...]", metadata: "tuple[Any, ...]") -> "tuple[Any, ...]":
-    """An array with an element type (`numpy.float32`, a `dtype`) or a shape (`(None, 3)`)."""
+    """Return an array spec with an element type (`numpy.float32`) or a shape (`(None, 3)`)."""
     numpy: Any = sys.modules["numpy"]
     _, dtype, shape = spec
     for item in metadata:

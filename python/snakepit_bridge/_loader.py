@@ -1,4 +1,4 @@
-"""From an adapter reference such as `tools.py:mean` or `package.module:Class` to a `Catalog`."""
+"""Loading of adapters: from a reference such as `tools.py:mean` to a `Catalog`."""
 
 from . import _aio, _collect, _errors, _health
 from ._catalog import Catalog
@@ -13,7 +13,7 @@ __all__ = ["LoadError", "load"]
 
 
 def guarded(load: "Callable[..., Any]") -> "Callable[..., Any]":
-    """Return the loader of adapters, which first looks for files in the way of what it needs."""
+    """Return the loader of adapters, which first checks for files that shadow modules it needs."""
 
     def look_and_load(*args: "Any", **kwargs: "Any") -> "Any":
         refuse_shadows_on_path()
@@ -30,13 +30,13 @@ def load(
     event_loop: str = "auto",
     strict_hints: "bool | None" = None,
 ) -> Catalog:
-    """Import the adapter, make and initialise its instances, and list its tools and health checks.
+    """Import the adapter, create and initialise its instances, and list its tools.
 
-    With several `slots` the tools that do not say that they are thread-safe take turns; `checks`
-    is `off`, `warn`, `report` or `strict`.
-    With a `concurrency` calls share the event loop of this thread, of the kind `event_loop`.
-    Hints that are not checked are errors with `strict_hints`, or by `SNAKEPIT_STRICT_HINTS`.
-    Raises `LoadError`: SP5003 when something cannot be loaded, SP5004 when there are no tools.
+    With several `slots`, tools that are not declared thread-safe run one call at a time; `checks`
+    is `off`, `warn`, `report` or `strict`. With a `concurrency`, calls share the event loop of this
+    thread, of the kind `event_loop`. Hints that are not checked are errors with `strict_hints`, or
+    with `SNAKEPIT_STRICT_HINTS`. Raises `LoadError`: SP5003 if something cannot be loaded, SP5004
+    if there are no tools.
     """
     if slots > 1 or concurrency:
         from . import _sharing
@@ -70,7 +70,7 @@ def load(
         _undo(started)
         raise
     if slots > 1 or concurrency:
-        # `initialize` may have done it.
+        # `initialize` may have patched threads.
         _refuse_patched()
     if reporter is not None:
         reporter.loaded()
@@ -79,7 +79,7 @@ def load(
 
 
 def _report_unchecked(tools: "list[Any]", strict: "bool | None") -> None:
-    """Say which annotated parameters are not checked, or refuse them with strict hints."""
+    """Report annotated parameters that are not checked; raise `LoadError` with strict hints."""
     if strict is None:
         from os import environ
 
@@ -153,7 +153,7 @@ def _initialize(instance: "Any") -> None:
 
 
 def _undo(started: "list[Any]") -> None:
-    """Clean up the adapters initialised before the one that failed, whose error is told."""
+    """Clean up the adapters initialised before the one that failed, whose error is reported."""
     try:
         Catalog([], started).close()
     except BaseException as error:

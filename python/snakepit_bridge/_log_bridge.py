@@ -1,10 +1,11 @@
 """Python's `logging` as log records of the host, instead of text on the worker's output.
 
-The bridge acts as a handler of the root logger that takes every record which gets there, without
-being in its list of handlers: `basicConfig`, `dictConfig` and loops over `handlers` of user code do
-what they do in any program, and do not take it away. A handler that would write a record to the
-worker's output hands it over instead, also that of a logger which does not propagate; handlers
-that write elsewhere are left alone. While the host takes no records, all is as without the bridge.
+The bridge acts as a handler of the root logger that takes every record which reaches it, without
+being in its list of handlers. So `basicConfig`, `dictConfig` and loops over `handlers` in user code
+work as in any program, and do not remove it. A handler that would write a record to the worker's
+output passes it to the bridge instead, also for a logger that does not propagate; handlers that
+write elsewhere are left alone. While the host takes no records, everything works as without the
+bridge.
 """
 
 from time import time_ns
@@ -15,15 +16,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-#: Set on a record that the bridge has dealt with; formatters leave out such names.
+#: Mark of a record that the bridge has handled; formatters leave out such names.
 _MARK = "_snakepit"
 _MAX_MESSAGE = 6 * 1024
 _MAX_EXCEPTION = 6 * 1024
 _ERROR = 40
-#: How deep a record may be written while another one is formatted, by its arguments.
+#: Most records nested in the formatting of another record's arguments.
 _MAX_DEPTH = 4
 
-#: Attributes of every record, which are no extra ones.
+#: Attributes that every record has.
 _USUAL = frozenset(
     (
         *("args", "asctime", "correlation_id", "created", "exc_info", "exc_text", "filename"),
@@ -35,19 +36,19 @@ _USUAL = frozenset(
 
 
 class Bridge:
-    """What the patched methods of `logging` share."""
+    """State that the patched methods of `logging` share."""
 
     def __init__(self, logging: "Any") -> None:
-        """Patch the module; there is one bridge in a process."""
+        """Patch the module; a process has one bridge."""
         from _thread import _local
 
         self._logging = logging
         self._pipes = _log_levels.outputs()
         self._busy = _local()
-        #: Levels of loggers as they were before the host has set them.
+        #: Levels of loggers before the host has set them.
         self._former: dict[str, int] = {}
         self._levels: dict[str, int] = {}
-        #: Settings whose levels could not be set yet.
+        #: Settings whose levels could not be applied yet.
         self._late: _sink.Settings | None = None
         self._patch()
         _sink.listen(self._set_levels)
@@ -79,7 +80,7 @@ class Bridge:
         logging.StreamHandler.emit = stream_emit
 
     def take(self, record: "Any") -> bool:
-        """Send a record to the host. `False` if it takes none: the record is printed then."""
+        """Send a record to the host; return `False` if it takes none: it is printed then."""
         try:
             if _MARK in record.__dict__:
                 return True
@@ -133,12 +134,13 @@ class Bridge:
             },
         )
         if record.levelno >= _ERROR:
-            # What comes next may be the end of the process.
+            # The next instruction may end the process.
             _sink.hurry()
 
     def _set_levels(self, settings: _sink.Settings) -> None:
-        """Set the levels of loggers as the host has them; others get back those they had."""
-        # This thread may hold the lock of a handler, which another one waits for that has this one.
+        """Apply the host's levels to loggers; restore those of loggers that it no longer names."""
+        # This thread may hold the lock of a handler while another thread holds this one and waits
+        # for it.
         lock = self._logging._lock
         if not lock.acquire(blocking=False):
             self._late = settings
@@ -154,7 +156,7 @@ class Bridge:
         for name, level in self._levels.items():
             if name not in wanted:
                 logger, former = get(name or None), self._former.pop(name, 0)
-                # Somebody else may have set it meanwhile.
+                # Other code may have set the level meanwhile.
                 if logger.level == level:
                     logger.setLevel(former)
         for name, level in wanted.items():
@@ -176,7 +178,7 @@ class _Shown:
 
 
 def _reaches(logger: "Any", root: "Any") -> bool:
-    """Whether records of a logger get to the handlers of the root logger."""
+    """Return whether records of a logger reach the handlers of the root logger."""
     while logger is not None:
         if logger is root:
             return True
@@ -187,7 +189,7 @@ def _reaches(logger: "Any", root: "Any") -> bool:
 
 
 def _level(name: str, levels: "dict[str, int]") -> "int | None":
-    """The level of a logger, or of the nearest one above it that has one."""
+    """Return the level of a logger, or of its nearest ancestor that has one."""
     while name:
         if name in levels:
             return levels[name]
@@ -211,7 +213,7 @@ def _exception(record: "Any") -> "str | None":
     data = whole.encode("utf-8", "replace")
     if len(data) <= _MAX_EXCEPTION:
         return whole
-    # The end of a traceback says more than its begin.
+    # The end of a traceback is more useful than its beginning.
     return "…" + data[-_MAX_EXCEPTION + 3 :].decode("utf-8", "ignore")
 
 

@@ -1,7 +1,7 @@
 """Levels of Python's `logging` on the lines that a worker prints, for a host that reads them.
 
-A record that a handler writes to the worker's standard output or error gets its level before each
-of its lines, between two record separators. Nothing else changes: handlers, formats and levels are
+If a handler writes a record to the worker's standard output or error, each of its lines begins with
+its level between two record separators. Nothing else changes: handlers, formats and levels are
 those of the program, and a record that goes elsewhere stays as it is.
 """
 
@@ -19,7 +19,7 @@ _TYPE = 0o170000
 
 
 def watch() -> None:
-    """Mark the records of `logging`, as soon as something imports it."""
+    """Mark the records of `logging`, once something imports it."""
     pipes = outputs()
     if not pipes:
         return
@@ -27,7 +27,7 @@ def watch() -> None:
 
 
 def outputs() -> "set[tuple[int, int]]":
-    """The pipes to the host, by device and inode."""
+    """Return the pipes to the host, by device and inode."""
     found: set[tuple[int, int]] = set()
     for descriptor in (1, 2):
         try:

@@ -1,4 +1,4 @@
-"""A lock that tells how long it was waited for."""
+"""A lock that reports how long a thread waited for it."""
 
 import time
 
@@ -9,15 +9,15 @@ if TYPE_CHECKING:
 
 
 def measured(lock: "Any", waited: "Callable[[float | None], None]") -> "Any":
-    """A context manager around the reentrant `lock` of `threading`.
+    """Return a context manager around the reentrant `lock` of `threading`.
 
-    Each time that it is taken `waited` gets the seconds of the wait, `None` when the lock was
-    free. The lock is held then, so that calls of `waited` never overlap. A lock that this thread
-    holds already is given back as it is.
+    Each time the lock is acquired, `waited` is called with the seconds of the wait, `None` if the
+    lock was free. The lock is held during that call, so calls of `waited` never overlap. If this
+    thread holds the lock already, the lock itself is returned.
 
-    A call may be cancelled by an exception that comes between any two instructions. Taking gives
-    the lock back in this case; and releasing is done by the lock's own method, which is written in
-    C, so that nothing can come before it.
+    A call may be cancelled by an exception between any two instructions. In that case the lock is
+    released again. Releasing is the lock's own method, which is written in C, so that no exception
+    can come before it.
     """
     if lock._is_owned():
         return lock
@@ -36,5 +36,5 @@ def measured(lock: "Any", waited: "Callable[[float | None], None]") -> "Any":
             raise
         return lock
 
-    # A method of the class that is no Python function is called without the instance.
+    # A class attribute that is no Python function is called without the instance.
     return type("MeasuredLock", (), {"__enter__": enter, "__exit__": lock.__exit__})()

@@ -1,4 +1,4 @@
-"""What to do when the compiled worker runtime is not there for the running interpreter."""
+"""The error for an interpreter without the compiled worker runtime."""
 
 import os
 import sys
@@ -6,7 +6,7 @@ from _imp import extension_suffixes
 
 
 def explain() -> str:
-    """The code, what is missing, what is there instead, and one thing to do."""
+    """Return the code, what is missing, what is there instead, and one thing to do."""
     here = os.path.dirname(os.path.abspath(__file__))
     there = sorted(n for n in os.listdir(here) if n.startswith("_native.") and n.endswith(".so"))
     free = "t" in getattr(sys, "abiflags", "")

@@ -1,4 +1,4 @@
-"""Calls back when user code has imported a module, so that a worker imports none for it."""
+"""Callbacks on imports by user code, so that a worker need not import the modules itself."""
 
 import sys
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def when_imported(name: str, callback: "Callable[[Any], None]") -> None:
-    """Call `callback` with a module once it is there: now, or after its code has been executed."""
+    """Call `callback` with a module once it is loaded: now, or after its code has been executed."""
     loaded = sys.modules.get(name)
     if loaded is not None:
         callback(loaded)
@@ -19,7 +19,7 @@ def when_imported(name: str, callback: "Callable[[Any], None]") -> None:
 
 
 class _Finder:
-    """Finds a module as all others do, and is told when it has been executed."""
+    """A finder that delegates to all others, and calls back when the module has been executed."""
 
     def __init__(self, name: str, callback: "Callable[[Any], None]") -> None:
         self._name = name
@@ -30,7 +30,8 @@ class _Finder:
             return None
         for finder in list(sys.meta_path):
             find: Any = None if finder is self else getattr(finder, "find_spec", None)
-            # Others of this kind may look for the same module: they would ask this one again.
+            # Another finder of this class may look for the same module: it would call this one
+            # again.
             if find is None or type(finder) is _Finder:
                 continue
             spec: Any = find(name, path, target)
@@ -43,11 +44,11 @@ class _Finder:
         try:
             self._callback(module)
         except Exception as error:
-            # The import has succeeded, and whoever wanted the module gets it.
+            # The import has succeeded, so the importing code gets its module.
             sys.stderr.write(f"snakepit: {self._name} is not watched: {error!r}\n")
 
     def _follow(self, loader: "Any", name: str) -> None:
-        """Follow the loader for all that look for the module, in the order of `when_imported`."""
+        """Wrap the loader for all finders of the module, in the order of `when_imported`."""
         execute = getattr(loader, "exec_module", None)
         if execute is None:
             return
@@ -62,5 +63,5 @@ class _Finder:
         try:
             loader.exec_module = exec_module
         except AttributeError:
-            # A loader of a kind that takes no attributes: nobody is told then.
+            # The loader accepts no attributes: there are no callbacks then.
             return

@@ -1,9 +1,9 @@
 """The context of OpenTelemetry in tools: spans of instrumented libraries join the call's trace.
 
 Once user code has imported `opentelemetry.context`, the current context has the worker's span of
-the running call, or the innermost span of `telemetry.span`, where it would have none. It is looked
-up when somebody asks, so a call costs nothing; and it goes wherever the call goes: coroutines,
-generators, and threads that run in a copied context.
+the running call, or the innermost span of `telemetry.span`, where it would have none. The span is
+looked up on access, so a call costs nothing. It follows the call: through coroutines, generators,
+and threads that run in a copied context.
 """
 
 from . import _sink, _span
@@ -12,12 +12,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-#: Contexts that were made for a span, so that each is made once; emptied when it is full.
+#: Contexts that were created for a span, so that each is created once; cleared when full.
 _MAX_MADE = 64
 
 
 class _Joined:
-    """Stands in for the runtime context of OpenTelemetry, and asks it first."""
+    """A wrapper of OpenTelemetry's runtime context, which it asks first."""
 
     def __init__(self, runtime: "Any") -> None:
         self._runtime = runtime
@@ -44,7 +44,7 @@ class _Joined:
         return getattr(self._runtime, name)
 
     def _module(self) -> "Any":
-        """`opentelemetry.trace`; `None` before somebody has imported it."""
+        """Return `opentelemetry.trace`; `None` until it is imported."""
         if self._trace is None:
             import sys
 
@@ -84,12 +84,12 @@ class _Joined:
                 trace_state=trace.TraceState.from_header([state]) if state else None,
             )
         )
-        # If code attaches a context with it, it is known to be none of its own.
+        # If code attaches a context with this span, the mark shows that it is not the code's own.
         span.snakepit = True
         return span
 
     def _inner(self, current: "Any", trace: "Any") -> "Any":
-        """The span that code of the user has put into a context; `None` if there is none."""
+        """Return the span that user code has put into a context; `None` if there is none."""
         if not current:
             return None
         span = trace.get_current_span(current)
@@ -97,7 +97,7 @@ class _Joined:
         return None if own or not span.get_span_context().is_valid else span
 
     def foreign(self, outer: "_span.Span | None") -> "tuple[bytes | None, Any]":
-        """The user's current span, and its context if it was begun within the span `outer`."""
+        """Return the user's current span, and its context if it began within the span `outer`."""
         try:
             trace = self._module()
             if trace is None:
@@ -115,7 +115,7 @@ class _Joined:
 
 
 def join(context: "Any") -> None:
-    """Join the module `opentelemetry.context`, of which only the API is needed."""
+    """Join the module `opentelemetry.context`; only the API is needed."""
     runtime: Any = getattr(context, "_RUNTIME_CONTEXT", None)
     if runtime is None or isinstance(runtime, _Joined):
         return

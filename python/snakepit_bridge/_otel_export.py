@@ -1,4 +1,4 @@
-"""Spans of the OpenTelemetry SDK on the way through the worker's link: no network is needed."""
+"""Export of the OpenTelemetry SDK's spans through the worker's link, without a network."""
 
 from opentelemetry.sdk.trace.export import (  # pyright: ignore[reportMissingImports]
     SimpleSpanProcessor,
@@ -23,31 +23,31 @@ _MAX_EVENTS = 32
 
 
 class SnakepitSpanExporter(SpanExporter):  # pyright: ignore[reportUntypedBaseClass]
-    """Hands finished spans to the host, which exports them with its own.
+    """Passes finished spans to the host, which exports them with its own.
 
     For a processor of the SDK; `install_opentelemetry` sets one up. Resources are the host's.
     """
 
     def export(self, spans: "Sequence[Any]") -> "Any":
-        """Queue the spans; `FAILURE` if some did not fit, or if this is no worker."""
+        """Queue the spans; return `FAILURE` if some did not fit, or if this is no worker."""
         if not _sink.settings().enabled:
             return SpanExportResult.FAILURE
         sent = [_put(span) for span in spans]
         return SpanExportResult.SUCCESS if all(sent) else SpanExportResult.FAILURE
 
     def shutdown(self) -> None:
-        """Nothing is held."""
+        """Do nothing: no resources are held."""
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
-        """Nothing waits here: the link sends by itself."""
+        """Return `True`: no spans wait here, since the link sends by itself."""
         return True
 
 
 def install_opentelemetry(provider: "Any" = None) -> "Any":
-    """Let the spans of a tracer provider travel to the host; returns the provider.
+    """Export the spans of a tracer provider to the host; return the provider.
 
-    Without one it takes the global provider, and sets one up if there is none yet. Does nothing
-    the second time.
+    Without an argument, use the global provider, and create one if there is none yet. A second call
+    does nothing.
     """
     from opentelemetry import trace  # pyright: ignore[reportMissingImports]
     from opentelemetry.sdk.trace import TracerProvider  # pyright: ignore[reportMissingImports]

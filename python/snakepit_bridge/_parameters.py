@@ -1,4 +1,4 @@
-"""The parameters of a callable and their annotations, as `inspect.signature` has them."""
+"""Parameters of a callable and their annotations, as `inspect.signature` returns them."""
 
 from . import _schema
 from ._callables import FUNCTION, chain, plain
@@ -7,7 +7,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-# Code flags, as `inspect` names them; importing `inspect` would cost a worker 8 ms.
+# Code flags of `inspect`, whose import would cost a worker 8 ms.
 _VARARGS, _VARKEYWORDS = 0x04, 0x08
 
 POSITIONAL_ONLY, NORMAL, KEYWORD_ONLY, VAR_POSITIONAL, VAR_KEYWORD = range(5)
@@ -17,9 +17,9 @@ _KINDS = (POSITIONAL_ONLY, NORMAL, VAR_POSITIONAL, KEYWORD_ONLY, VAR_KEYWORD)
 
 
 def signature(function: "Any", inner: "Any") -> "tuple[list[tuple[str, int, Any]], dict[str, Any]]":
-    """Name, kind and default of each parameter, without a bound `self`, and the annotations.
+    """Return name, kind and default of each parameter but a bound `self`, and the annotations.
 
-    That of the result is named `return`. `inner` is what the decorators stand for.
+    The annotation of the result is named `return`. `inner` is the function behind the decorators.
     """
     bound = getattr(function, "__self__", None) is not None and hasattr(function, "__func__")
     outer = plain(function)
@@ -31,14 +31,14 @@ def signature(function: "Any", inner: "Any") -> "tuple[list[tuple[str, int, Any]
 
 
 def names(function: "Any") -> "dict[str, Any]":
-    """The names that annotations of a function, which are texts, can use."""
+    """Return the names that a function's annotations in text form can use."""
     found: dict[str, Any] = getattr(function, "__globals__", {})
     own = getattr(function, "__type_params__", ())
     return {**found, **{item.__name__: item for item in own}} if own else found
 
 
 def annotations(function: "Any") -> "dict[str, Any]":
-    """The annotations of a function."""
+    """Return the annotations of a function."""
     try:
         return dict(getattr(function, "__annotations__", None) or {})
     except Exception:
@@ -86,7 +86,7 @@ def _of_code(inner: "Any", bound: bool) -> "list[tuple[str, int, Any]]":
 def _inspected(
     function: "Any", inner: "Any"
 ) -> "tuple[list[tuple[str, int, Any]], dict[str, Any]]":
-    """What `inspect` says: of a builtin, a partial, an instance, of `__signature__`."""
+    """Return what `inspect` reports: for builtins, partials, instances, `__signature__`."""
     import inspect
 
     missing = _schema.MISSING

@@ -1,7 +1,7 @@
-"""Reads the source of a class for what threads that share an instance may stumble over.
+"""Search in the source of a class for problems of threads that share an instance.
 
-It sees what stands in the class itself: writes through `self` that no `with` encloses, and values
-of the class that can change. What other objects do with the instance it cannot see.
+It sees the class itself: writes through `self` that no `with` encloses, and mutable values of the
+class. It does not see what other objects do with the instance.
 """
 
 import ast
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-#: Methods that run before or after the calls, while nobody else has the instance.
+#: Methods that run before or after the calls, while no other thread has the instance.
 _ALONE = {"__init__", "__new__", "initialize", "cleanup", "__del__"}
 
-#: Methods that change the list, dict, set or deque that they are called on.
+#: Methods that change the list, dict, set or deque on which they are called.
 _CHANGES = {
     "add", "append", "appendleft", "clear", "discard", "extend", "extendleft", "insert", "pop",
     "popleft", "remove", "reverse", "rotate", "setdefault", "sort", "update",
@@ -24,7 +24,7 @@ _CHANGES = {
 
 
 def pitfalls(cls: type) -> list[str]:
-    """One line for each; the classes that it inherits from are read too, ours are not."""
+    """Return a line for each problem; reads base classes too, except those of this package."""
     name = cls.__qualname__
     out: list[str] = []
     if not getattr(cls, "__thread_safe__", False):
@@ -45,7 +45,7 @@ def _unlocked(cls: type) -> list[str]:
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(cls)))
     except (OSError, TypeError, SyntaxError):
-        # A class made at run time has no source to read.
+        # A class created at run time has no source to read.
         return []
     body: Any = tree.body[0]
     out: list[str] = []
@@ -67,7 +67,7 @@ def _unlocked(cls: type) -> list[str]:
 
 
 def _writes(nodes: "list[Any]", me: str) -> "Iterator[tuple[str, int]]":
-    """Attributes of `me` that are changed where no `with` encloses it, with their lines."""
+    """Iterate over attributes of `me` that are changed outside of any `with`, with their lines."""
     for node in nodes:
         if isinstance(node, (ast.With, ast.AsyncWith)):
             continue
@@ -100,7 +100,7 @@ def _targets(node: "Any") -> "list[Any]":
 
 
 def _attribute(node: "Any", me: str) -> "str | None":
-    """`name` when the node is `me.name`, or something in it: `me.name[k]`, `me.name.more`."""
+    """Return `name` if the node is `me.name`, or a part of it: `me.name[k]`, `me.name.more`."""
     name: str | None = None
     while isinstance(node, (ast.Attribute, ast.Subscript)):
         if isinstance(node, ast.Attribute):

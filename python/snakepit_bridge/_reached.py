@@ -8,9 +8,9 @@ if TYPE_CHECKING:
 
 
 def cancelled_class(arrived: "Callable[[], int | None]") -> type[Cancelled]:
-    """A `Cancelled` whose instances say that they have arrived when they are made.
+    """Return a `Cancelled` class whose instances report their arrival when they are created.
 
-    Python makes the instance on the tool's thread, when the exception is raised there.
+    Python creates the instance on the tool's thread, when the exception is raised there.
     """
 
     class Reached(Cancelled):

@@ -1,4 +1,4 @@
-"""How many requests run, on which threads, and how they ended."""
+"""Counters of running and finished requests, and of their threads."""
 
 import threading
 import time
@@ -7,7 +7,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-#: Threads that are counted by name; what further ones do is counted together.
+#: Most threads that are counted by name; all others are counted together.
 MAX_THREADS = 1024
 OTHERS = "(others)"
 
@@ -16,7 +16,7 @@ class RequestTracker:
     """Counts requests; all counters are under one lock, so that they always add up."""
 
     def __init__(self) -> None:
-        """Begin with nothing counted."""
+        """Create zero counters."""
         self._lock = threading.Lock()
         self._next = 1
         #: Number, thread and start of each running request.
@@ -28,7 +28,7 @@ class RequestTracker:
         self._by_thread: dict[str, int] = {}
 
     def start_request(self, thread_id: "int | None" = None) -> int:
-        """A request begins on a thread, the current one if none is named; gives its number."""
+        """Begin a request on a thread, by default the current one; return its number."""
         name = threading.current_thread().name if thread_id is None else f"thread-{thread_id}"
         ident = threading.get_ident() if thread_id is None else thread_id
         now = time.monotonic()
@@ -43,9 +43,9 @@ class RequestTracker:
         return number
 
     def end_request(self, request_id: "int | None" = None, *, failed: bool = False) -> None:
-        """A request is over; without a number the youngest one of this thread.
+        """End a request; without a number the youngest one of this thread.
 
-        What is over already, or was never begun, is not counted.
+        A request that is over, or never began, is not counted.
         """
         ident = threading.get_ident()
         now = time.monotonic()
@@ -61,7 +61,7 @@ class RequestTracker:
             self._busy += now - entry[1]
 
     def get_stats(self) -> "dict[str, Any]":
-        """A snapshot: `total_requests` is always `active_requests` and the finished ones."""
+        """Return a snapshot; `total_requests` counts active and finished requests."""
         with self._lock:
             return {
                 "total_requests": self._finished + len(self._active),

@@ -1,7 +1,7 @@
 """Requests of async tools to the host: the event loop reads the connection itself.
 
 The native side sends and reads; here an outcome becomes the result of a future of its loop.
-Descriptors are watched only while something is awaited.
+Descriptors are watched only while a request is awaited.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from ._native import Context, Port
 
-    #: A request, what ends its wait in time, and the call that it is for.
+    #: The future of a request, the timer of its time-out, and the context of its call.
     _Open: TypeAlias = tuple[asyncio.Future[Any], asyncio.TimerHandle | None, Context]
 
 
@@ -56,7 +56,7 @@ class _Waiting:
         for number, value, error in outcomes:
             context = self.futures[number][2] if number in self.futures else None
             if context is not None and isinstance(error, Cancelled):
-                # The host goes on with it unless it is told.
+                # The host continues with the request unless it is told.
                 context._give_up(number)
             future = self.remove(number)
             if future is None or future.done():
@@ -92,7 +92,7 @@ _loops: "WeakKeyDictionary[asyncio.AbstractEventLoop, _Waiting]" = WeakKeyDictio
 def request(
     context: "Context", op: int, name: str, body: "Any", timeout: "float | None"
 ) -> "asyncio.Future[Any]":
-    """Send a request of the running loop; the future ends with its outcome."""
+    """Send a request of the running loop; return a future for its outcome."""
     loop = asyncio.get_running_loop()
     waiting = _loops.get(loop)
     if waiting is None:

@@ -1,8 +1,8 @@
-"""From annotations to what the runtime checks (spec tuples) and what the host shows (JSON Schema).
+"""Conversion of annotations into specs, which the runtime checks, and JSON Schemas for the host.
 
 A spec is a nested tuple such as `("list", ("float",))`; the native runtime compiles it once per
-tool. Nothing here imports `typing`, `enum` or `dataclasses`: an annotation made with them can
-only exist when user code imported them, and then they are in `sys.modules`.
+tool. Nothing here imports `typing`, `enum` or `dataclasses`: an annotation made with them can only
+exist if user code imported them, and then they are in `sys.modules`.
 """
 
 import sys
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-#: Most parts of the annotations of one tool: names that name each other can be many.
+#: Most parts of the annotations of one tool: names that refer to each other can be many.
 _MAX_PARTS = 10_000
 
 ANY: "tuple[Any, ...]" = ("any",)
@@ -61,7 +61,7 @@ _FOREIGN = {
 
 _NDARRAY = ("numpy", "ndarray")
 
-# Abstract collections and the kind that stands for them.
+# Abstract collections and the concrete kind of each.
 _ABSTRACT = {
     "Sequence": "list",
     "MutableSequence": "list",
@@ -80,30 +80,30 @@ _ABSTRACT = {
 
 
 class Scope:
-    """What converting one tool's annotations needs: names to resolve, and schemas shared."""
+    """State of converting one tool's annotations: names to resolve, and shared schemas."""
 
     __slots__ = ("active", "bound", "defs", "left", "names", "refs", "unchecked")
 
     def __init__(self, names: "dict[str, Any]") -> None:
-        """Resolve string annotations in `names`, the globals of the function."""
+        """Create a scope that resolves string annotations in `names`, a function's globals."""
         self.names = names
         self.defs: dict[str, Any] = {}
         self.refs: dict[Any, str] = {}
-        #: What is being converted, outermost first: key, name, whether it was met inside itself.
+        #: Types that are being converted, outermost first: key, name, whether it contains itself.
         self.active: list[list[Any]] = []
-        #: Parts of annotations that nothing is checked for, and why.
+        #: Parts of annotations that are not checked, and the reasons.
         self.unchecked: list[str] = []
-        #: Type variables of aliases, with what they stand for; the innermost first.
+        #: Type variables of aliases with their values; the innermost first.
         self.bound: list[tuple[Any, Any]] = []
         self.left = _MAX_PARTS
 
     def resolve(self, text: str) -> "Any":
-        """The object that a string annotation names; `_Unknown` when it does not resolve."""
+        """Return the object that a string annotation names; `_Unknown` if it does not resolve."""
         try:
             try:
                 return eval(text, self.names)
             except NameError:
-                # Names that a module imports for type checkers alone are mostly those of `typing`.
+                # Names that a module imports only for type checkers mostly belong to `typing`.
                 import typing
 
                 return eval(text, {**vars(typing), **self.names})
@@ -112,9 +112,9 @@ class Scope:
             return _Unknown
 
     def top(self, annotation: "Any") -> "tuple[tuple[Any, ...], dict[str, Any]]":
-        """The spec and the schema of a whole annotation, whatever it holds.
+        """Return the spec and the schema of a whole annotation of any kind.
 
-        One that cannot be examined accepts anything, and is noted in `unchecked`.
+        An annotation that cannot be examined accepts any value, and is noted in `unchecked`.
         """
         kept = self.names, dict(self.defs), dict(self.refs)
         try:
@@ -130,7 +130,7 @@ class Scope:
         return ANY, {}
 
     def convert(self, annotation: "Any") -> "tuple[tuple[Any, ...], dict[str, Any]]":
-        """The spec and the JSON Schema of an annotation; unknown ones accept anything."""
+        """Return the spec and the JSON Schema of an annotation; unknown ones accept any value."""
         self.left -= 1
         if self.left < 0:
             raise ValueError(f"it has more than {_MAX_PARTS} parts")
@@ -152,7 +152,7 @@ class Scope:
             return self.union(annotation.__args__)
         if isinstance(annotation, type):
             return self.class_(annotation)
-        # A `type` statement alone imports nothing.
+        # A `type` statement imports nothing by itself.
         if "typing" in sys.modules or kind.__name__ == "TypeAliasType":
             from . import _typing_forms
 
@@ -160,22 +160,22 @@ class Scope:
         return self.unknown(annotation)
 
     def unknown(self, annotation: "Any") -> "tuple[tuple[Any, ...], dict[str, Any]]":
-        """Accept anything, and note it."""
+        """Return the spec that accepts any value, and note the annotation."""
         if annotation is not _Unknown:
             named = getattr(annotation, "__qualname__", None) or repr(annotation)
             self.unchecked.append(f"`{str(named)[:80]}` is no type that values are checked for")
         return ANY, {}
 
     def text_(self, text: str) -> "tuple[tuple[Any, ...], dict[str, Any]]":
-        """An annotation that is written as a string, and may name itself."""
-        # A name may be that of a variable, which stands for something else further inside.
+        """Convert an annotation that is written as a string, and may refer to itself."""
+        # A name may be that of a variable, which has another value further inside.
         key = text, id(self.names), tuple([id(value) for _, value in self.bound])
         return self.named(key, text, lambda: self.convert(self.resolve(text)))
 
     def named(
         self, key: "Any", name: str, convert: "Callable[[], tuple[Any, Any]]"
     ) -> "tuple[tuple[Any, ...], dict[str, Any]]":
-        """What `convert` gives; inside itself the same key is a reference to the whole."""
+        """Return the result of `convert`; inside it, the same key is a reference to the whole."""
         for entry in self.active:
             if entry[0] == key:
                 entry[2] = True
@@ -195,7 +195,7 @@ class Scope:
         return ("def", entry[1], spec), ref
 
     def label(self, key: "Any", name: str) -> str:
-        """The name of a definition in the schema."""
+        """Return the name of a definition in the schema."""
         label = self.refs.get(key)
         if label is None:
             plain = "".join([c if c.isalnum() or c in "_." else "_" for c in name])
@@ -209,7 +209,7 @@ class Scope:
     def generic(
         self, origin: "Any", args: "tuple[Any, ...]"
     ) -> "tuple[tuple[Any, ...], dict[str, Any]]":
-        """`list[int]`, `dict[str, int]`, `tuple[int, ...]`, `Sequence[int]` and so on."""
+        """Convert `list[int]`, `dict[str, int]`, `tuple[int, ...]`, `Sequence[int]` and so on."""
         kind = _BARE.get(origin) or _abstract(origin)
         if kind is None:
             return self.foreign(origin, args)
@@ -245,7 +245,7 @@ class Scope:
     def foreign(
         self, origin: "Any", args: "tuple[Any, ...]"
     ) -> "tuple[tuple[Any, ...], dict[str, Any]]":
-        """A generic class of others: an array of numpy, or a class with parameters."""
+        """Convert a generic class of other modules: a numpy array, or a class with parameters."""
         if (getattr(origin, "__module__", ""), getattr(origin, "__name__", "")) == _NDARRAY:
             from . import _schema_records
 
@@ -268,11 +268,11 @@ class Scope:
             self.bound = outer
 
     def known(self, args: "tuple[Any, ...]") -> "tuple[Any, ...]":
-        """Arguments of a class or an alias: a variable stands for what it stands for around."""
+        """Return the arguments of a class or an alias, with variables replaced by their values."""
         return tuple([next((v for k, v in self.bound if k is arg), arg) for arg in args])
 
     def tuple_(self, items: "tuple[Any, ...]") -> "tuple[tuple[Any, ...], dict[str, Any]]":
-        """A tuple: of fixed length, or with one part of any length."""
+        """Convert a tuple of fixed length, or with one part of any length."""
         rests = [index for index, item in enumerate(items) if _unpacked(item) is not None]
         if len(rests) == 1:
             return self.tuple_rest(items, rests[0])
@@ -286,7 +286,7 @@ class Scope:
     def tuple_rest(
         self, items: "tuple[Any, ...]", at: int
     ) -> "tuple[tuple[Any, ...], dict[str, Any]]":
-        """`tuple[A, *tuple[B, ...], C]`."""
+        """Convert `tuple[A, *tuple[B, ...], C]`."""
         inner: Any = _unpacked(items[at])
         args = inner.__args__
         if len(args) != 2 or args[1] is not Ellipsis:
@@ -303,7 +303,7 @@ class Scope:
         return ("tuplerest", *specs), schema
 
     def union(self, members: "tuple[Any, ...]") -> "tuple[tuple[Any, ...], dict[str, Any]]":
-        """`A | B`, `Optional[A]`, `Union[A, B]`."""
+        """Convert `A | B`, `Optional[A]`, `Union[A, B]`."""
         parts = [self.convert(member) for member in members]
         specs = tuple([part[0] for part in parts])
         if ANY in specs:
@@ -311,7 +311,7 @@ class Scope:
         return ("union", specs), {"anyOf": [part[1] for part in parts]}
 
     def class_(self, cls: type) -> "tuple[tuple[Any, ...], dict[str, Any]]":
-        """A class: bare collection, enum, dataclass, typed dictionary, named tuple, date."""
+        """Convert a class: collection, enum, dataclass, typed dictionary, named tuple, date."""
         kind = _BARE.get(cls) or _abstract(cls)
         if kind is not None:
             return self.generic(cls, (object, ...) if cls is tuple else ())
@@ -324,16 +324,16 @@ class Scope:
 
             return _schema_values.enumeration(cls)
         if cls.__name__ == "Any" and cls.__module__ in ("typing", "typing_extensions"):
-            # It is a class since Python 3.11.
+            # A class since Python 3.11.
             return ANY, {}
         from . import _schema_records
 
         return _schema_records.convert(self, cls)
 
     def text(self, schema: "dict[str, Any]") -> str:
-        """JSON text of a schema together with the definitions it refers to."""
+        """Return the JSON text of a schema together with the definitions it refers to."""
         if self.defs:
-            # Models may say what JSON cannot.
+            # Models may have defaults that JSON cannot represent.
             defs = {name: item if _text.is_json(item) else {} for name, item in self.defs.items()}
             schema = {**schema, "$defs": defs}
         return _text.to_json(schema)
@@ -342,7 +342,7 @@ class Scope:
 def optional(
     spec: "tuple[Any, ...]", schema: "dict[str, Any]"
 ) -> "tuple[tuple[Any, ...], dict[str, Any]]":
-    """What also takes `None`: `x: int = None` is written often and means `int | None`."""
+    """Return a spec that also accepts `None`: `x: int = None` is common and means `int | None`."""
     members: Any = spec[1] if spec[0] == "union" else (spec,)
     if spec == ANY or ("none",) in members:
         return spec, schema
@@ -353,7 +353,7 @@ def optional(
 
 
 def _unpacked(item: "Any") -> "Any":
-    """The tuple that `*tuple[...]` or `Unpack[tuple[...]]` stands for, else `None`."""
+    """Return the tuple behind `*tuple[...]` or `Unpack[tuple[...]]`, else `None`."""
     if getattr(item, "__unpacked__", False):
         return item
     name = str(getattr(getattr(item, "__origin__", None), "_name", ""))
@@ -362,7 +362,7 @@ def _unpacked(item: "Any") -> "Any":
 
 
 class _Unknown:
-    """Stands for an annotation that could not be resolved."""
+    """A placeholder for an annotation that could not be resolved."""
 
 
 def _abstract(cls: "Any") -> "str | None":
@@ -379,12 +379,12 @@ class _Missing:
     """The type of `MISSING`."""
 
 
-#: Stands for "no default"; `None` is a default like any other.
+#: A placeholder for "no default"; `None` is a default like any other.
 MISSING = _Missing()
 
 
 def with_default(schema: "dict[str, Any]", default: "Any") -> "dict[str, Any]":
-    """The schema with `default` noted, where JSON can say it."""
+    """Return the schema with `default`, if JSON can represent it."""
     if default is MISSING:
         return schema
     if type(default) not in (bool, int, float, str, type(None)):

@@ -1,4 +1,4 @@
-"""The fields of classes: names, annotations, and what has a default."""
+"""Fields of classes: names, annotations, and which of them have a default."""
 
 import sys
 
@@ -8,12 +8,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    #: Name, annotation, required, default, and names to resolve in.
+    #: Name, annotation, whether required, default, and the names for resolving.
     Field = tuple[str, Any, bool, Any, dict[str, Any]]
 
 
 def names_of(cls: "Any") -> "dict[str, Any]":
-    """The names that annotations of a class, which are texts, can use."""
+    """Return the names that a class's annotations in text form can use."""
     module = sys.modules.get(cls.__module__)
     names = vars(module) if module else {}
     own = getattr(cls, "__type_params__", ())
@@ -21,7 +21,7 @@ def names_of(cls: "Any") -> "dict[str, Any]":
 
 
 def hints_of(cls: "Any") -> "dict[str, Any]":
-    """The annotations of a class, without those of its bases."""
+    """Return the annotations of a class, without those of its bases."""
     try:
         return cls.__annotations__
     except Exception:
@@ -33,12 +33,12 @@ def hints_of(cls: "Any") -> "dict[str, Any]":
 
 
 def _owner(cls: "Any", field: str) -> "Any":
-    """The class that a field was inherited from, in whose module its annotation is to be read."""
+    """Return the class that defines a field, in whose module its annotation is resolved."""
     return next((base for base in cls.__mro__ if field in hints_of(base)), cls)
 
 
 def inherited(cls: "Any") -> "list[tuple[Any, Any]]":
-    """Type variables of generic bases, with what they stand for."""
+    """Return type variables of generic bases with their values."""
     out: list[Any] = []
     for base in cls.__dict__.get("__orig_bases__", cls.__bases__):
         origin = getattr(base, "__origin__", None)
@@ -57,7 +57,7 @@ def inherited(cls: "Any") -> "list[tuple[Any, Any]]":
 
 
 def of_dataclass(cls: "Any") -> "list[Field]":
-    """The parameters that a dataclass takes."""
+    """Return the parameters of a dataclass."""
     missing = sys.modules["dataclasses"].MISSING
     out: list[Any] = []
     for field in cls.__dataclass_fields__.values():
@@ -78,7 +78,7 @@ def of_dataclass(cls: "Any") -> "list[Field]":
 
 
 def of_named_tuple(cls: "Any") -> "list[Field]":
-    """The fields of a named tuple."""
+    """Return the fields of a named tuple."""
     hints = getattr(cls, "__annotations__", {})
     defaults = cls._field_defaults
     names = names_of(cls)
@@ -96,7 +96,7 @@ def of_named_tuple(cls: "Any") -> "list[Field]":
 
 
 def of_attrs(cls: "Any") -> "list[Field]":
-    """The parameters that a class of attrs takes."""
+    """Return the parameters of an attrs class."""
     nothing = sys.modules["attr"].NOTHING
     out: list[Any] = []
     for field in cls.__attrs_attrs__:
@@ -112,7 +112,7 @@ def of_attrs(cls: "Any") -> "list[Field]":
 
 
 def of_struct(cls: "Any") -> "list[Field]":
-    """The fields of a struct of msgspec; those with a name as keyword may lack a default."""
+    """Return the fields of a msgspec struct; keyword-only ones may follow without a default."""
     none = sys.modules["msgspec"].NODEFAULT
     names = cls.__struct_fields__
     defaults = (none,) * (len(names) - len(cls.__struct_defaults__)) + cls.__struct_defaults__

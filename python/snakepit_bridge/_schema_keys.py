@@ -1,4 +1,4 @@
-"""What the keys of maps and the items of sets can be in JSON, which has texts as keys."""
+"""Schemas for the keys of maps and the items of sets; JSON has only texts as keys."""
 
 from . import _text, _text_forms
 
@@ -24,7 +24,7 @@ _SCALARS = ["null", "boolean", "number", "string"]
 
 
 def names(spec: "tuple[Any, ...]", schema: "dict[str, Any]") -> "dict[str, Any] | None":
-    """The schema of the texts that are read as keys of this kind; `None` if there are none."""
+    """Return the schema of the texts that are keys of this kind; `None` if there are none."""
     kind = spec[0]
     if kind in _PLAIN:
         return _PLAIN[kind]
@@ -52,7 +52,7 @@ def _key(value: "Any") -> str:
 
 
 def items(spec: "tuple[Any, ...]", schema: "dict[str, Any]") -> "dict[str, Any] | None":
-    """The schema of what can be in a set of this kind; `None` if nothing has a hash."""
+    """Return the schema of items of a set of this kind; `None` if none is hashable."""
     kind = spec[0]
     if kind == "any":
         return {**schema, "type": _SCALARS}

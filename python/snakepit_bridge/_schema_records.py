@@ -1,7 +1,7 @@
-"""Classes whose instances have named fields, or are made of a text or an array.
+"""Classes whose instances have named fields, or are created from a text or an array.
 
 Dataclasses, `TypedDict`s, named tuples, models of pydantic, attrs and msgspec; paths, addresses and
-fractions; arrays of numpy.
+fractions; numpy arrays.
 """
 
 import sys
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Converted = tuple[tuple[Any, ...], dict[str, Any]]
 
-#: Classes that are made of one text, by module and name; subclasses too.
+#: Classes that are created from one text, by module and name; subclasses too.
 _TEXTS = {
     ("pathlib", "PurePath"): "path",
     ("pathlib._local", "PurePath"): "path",
@@ -33,9 +33,9 @@ _TEXTS = {
 
 
 def convert(scope: Scope, cls: type, args: "tuple[Any, ...]" = ()) -> "Converted":
-    """The spec and the schema of a class; unknown ones accept anything, and are noted.
+    """Return the spec and the schema of a class; unknown ones accept any value, and are noted.
 
-    `args` are what the variables of a generic class stand for.
+    `args` are the values of a generic class's variables.
     """
     pydantic = sys.modules.get("pydantic")
     if pydantic is not None and not issubclass(cls, pydantic.BaseModel):
@@ -61,7 +61,7 @@ def convert(scope: Scope, cls: type, args: "tuple[Any, ...]" = ()) -> "Converted
         if format is not None:
             schema = {"type": "string", "format": format}
             if format == "ipv6":
-                # The format has none, and it says something on one machine alone.
+                # The format has no zones, and a zone is meaningful on one machine only.
                 zone = ("predicate", _has_no_zone, "be without a zone such as `%eth0`")
                 return ("limited", ("text", cls), (zone,)), schema
             return ("text", cls), schema
@@ -79,7 +79,7 @@ def _has_no_zone(address: "Any") -> bool:
 def unpacked_fields(
     scope: Scope, annotation: "Any"
 ) -> "list[tuple[str, tuple[Any, ...], bool, dict[str, Any]]] | None":
-    """Name, spec, need and schema of the fields of `**kw: Unpack[SomeTypedDict]`."""
+    """Return name, spec, requirement and schema of the fields of `**kw: Unpack[SomeTypedDict]`."""
     if isinstance(annotation, str) and annotation.partition("[")[0].rpartition(".")[2] == "Unpack":
         annotation = scope.resolve(annotation)
     unpack: Any = annotation
@@ -90,7 +90,7 @@ def unpacked_fields(
         if not hasattr(cls, "__required_keys__"):
             return None
     except Exception:
-        # Whatever it is, it is none; that it cannot be examined is said elsewhere.
+        # It is no such annotation; that it cannot be examined is reported elsewhere.
         return None
     from . import _typing_forms
 
@@ -104,7 +104,7 @@ def unpacked_fields(
 
 
 def ndarray(args: "tuple[Any, ...]") -> "Converted":
-    """`numpy.ndarray`, and `numpy.ndarray[shape, dtype[T]]`, which `NDArray[T]` is."""
+    """Convert `numpy.ndarray`, and `numpy.ndarray[shape, dtype[T]]`, which `NDArray[T]` is."""
     dtype = None
     inner = getattr(args[1], "__args__", ()) if len(args) > 1 else ()
     if len(inner) == 1 and isinstance(inner[0], type):
@@ -118,7 +118,7 @@ def ndarray(args: "tuple[Any, ...]") -> "Converted":
 def _record(
     scope: Scope, cls: type, fields: "list[Field]", args: "tuple[Any, ...]", kind: str = ""
 ) -> "Converted":
-    """A class with fields; its schema goes to `$defs`."""
+    """Convert a class with fields; its schema goes to `$defs`."""
     key = (cls, args) if args else cls
     return scope.named(key, cls.__name__, lambda: _fields(scope, cls, fields, key, kind))
 
@@ -160,7 +160,7 @@ def _fields(scope: Scope, cls: type, fields: "list[Field]", key: "Any", kind: st
 
 
 class _Adapted:
-    """A class that pydantic validates although it is no model, such as a dataclass of its own."""
+    """A class that pydantic validates although it is no model, such as its own dataclasses."""
 
     def __init__(self, cls: type, adapter: "Any") -> None:
         self.cls, self.__name__ = cls, cls.__name__
@@ -178,14 +178,14 @@ class _Adapted:
 
 
 def _model(scope: Scope, cls: "Any") -> "Converted":
-    """A model of pydantic, which knows its schema and validates by itself."""
+    """Convert a pydantic model, which knows its schema and validates by itself."""
     label = scope.label(cls, cls.__name__)
     if label not in scope.defs:
         template = f"#/$defs/{label}.{{model}}"
         try:
             schema: dict[str, Any] = cls.model_json_schema(ref_template=template)
         except Exception:
-            # The model validates all the same; for some of its types there is no schema.
+            # The model validates all the same; some of its types have no schema.
             return ("model", cls, ()), {}
         for name, inner in schema.pop("$defs", {}).items():
             scope.defs[f"{label}.{name}"] = inner

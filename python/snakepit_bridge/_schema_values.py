@@ -9,19 +9,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-#: Bits of a flag whose combinations are listed.
+#: Most bits of a flag whose combinations are listed.
 _MAX_BITS = 6
 
 
 def literal(values: "tuple[Any, ...]") -> "tuple[tuple[Any, ...], dict[str, Any]]":
-    """The spec and the schema of `Literal[...]`, of which members of enums stand for a value."""
+    """Return the spec and the schema of `Literal[...]`; enum members stand for their values."""
     return ("literal", values), {"enum": _listed(values)}
 
 
 def enumeration(cls: "Any") -> "tuple[tuple[Any, ...], dict[str, Any]]":
-    """The spec and the schema of an enum.
+    """Return the spec and the schema of an enum.
 
-    A flag also has combinations. A hook `_missing_` may know more, which only the worker can tell.
+    A flag also has combinations. A hook `_missing_` may accept more values, which only the worker
+    can tell.
     """
     enum: Any = sys.modules["enum"]
     if issubclass(cls, enum.Flag):
@@ -48,7 +49,7 @@ def _flag(cls: "Any") -> "tuple[tuple[Any, ...], dict[str, Any]]":
 
 
 def _listed(values: "Iterable[Any]") -> "list[Any]":
-    """What JSON has of the values, each once."""
+    """Return those of the values that JSON can represent, each once."""
     found: list[Any] = []
     for value in values:
         value = shown(value)
@@ -62,11 +63,11 @@ def _same(one: "Any", other: "Any") -> bool:
 
 
 def shown(value: "Any") -> "Any":
-    """A value as JSON shows it, or itself if JSON has no such value."""
+    """Return a value as JSON shows it, or itself if JSON has no such value."""
     enum = sys.modules.get("enum")
     if enum is not None and isinstance(value, enum.Enum):
         value = value.value
-    # `class Color(str, Enum)` keeps plain values; a mixed-in base may leave a subclass.
+    # `class Color(str, Enum)` has plain values; a mixed-in base may leave a subclass.
     for base in (bool, int, float, str):
         if isinstance(value, base):
             return base(value)

@@ -1,7 +1,7 @@
-"""A value with all that cannot be sent replaced, for the mode that sends markers.
+"""Replacement of all parts of a value that cannot be sent, for the mode that sends markers.
 
-The encoder comes here only after it met something that it cannot carry. So nothing is copied, and
-nothing is looked at twice, as long as results are plain.
+The encoder calls this only after it has found such a part. So nothing is copied or examined twice
+as long as results are plain.
 """
 
 from . import _graceful
@@ -11,20 +11,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-#: The encoder's own limit is 128; what a conversion gives may nest once more.
+#: The encoder's own limit is 128; the result of a conversion may nest again.
 _MAX_DEPTH = 100
 _LISTS = (list, tuple, set, frozenset)
 
-#: Types whose markers were reported, and the most of them that are remembered.
+#: Types whose markers were reported, and the largest number of them.
 _reported: "set[str]" = set()
 _MAX_REPORTED = 10_000
 
 
 def sendable(value: "Any", pack: "Callable[[Any], bytes] | None" = None) -> "Any":
-    """The value as it can be sent: containers rebuilt, other things as they are or converted.
+    """Return the value in a form that can be sent: containers rebuilt, other parts converted.
 
-    `pack` says what can be sent, by raising for what cannot. Never fails for an `Exception` of
-    the value's methods.
+    `pack` raises for values that cannot be sent. This function never fails because of an
+    `Exception` of the value's methods.
     """
     if pack is None:
         from ._native import pack
@@ -32,7 +32,7 @@ def sendable(value: "Any", pack: "Callable[[Any], bytes] | None" = None) -> "Any
 
 
 class _Rebuild:
-    """One pass over a value; knows the containers that it is in, to see a value inside itself."""
+    """One pass over a value; tracks the enclosing containers to detect a value inside itself."""
 
     def __init__(self, pack: "Callable[[Any], bytes]", policy: _graceful.Policy) -> None:
         self.pack = pack
@@ -57,7 +57,7 @@ class _Rebuild:
         return self.inside(value, children, depth)
 
     def inside(self, owner: "Any", container: "Any", depth: int) -> "Any":
-        """The container rebuilt; `owner` is the object that it came from."""
+        """Return the container rebuilt; `owner` is the object that it came from."""
         if depth >= _MAX_DEPTH or id(owner) in self.above:
             return self.marker(owner)
         self.above.add(id(owner))
@@ -74,7 +74,7 @@ class _Rebuild:
             self.above.discard(id(owner))
 
     def key(self, key: "Any") -> "Any":
-        """The key of a map; one that cannot be sent becomes a text that tells its type."""
+        """Return the key of a map; one that cannot be sent becomes a text with its type."""
         if self.packs(key):
             return key
         kind = type(key)
@@ -94,19 +94,19 @@ class _Rebuild:
 
 
 def _report(kind: str) -> None:
-    """Emits an event for the first marker of a type in this worker."""
+    """Emit an event for the first marker of a type in this worker."""
     if kind in _reported or len(_reported) >= _MAX_REPORTED:
         return
     _reported.add(kind)
     from . import telemetry
 
-    # The host makes `serialization.marker` of it.
+    # The host turns it into `serialization.marker`.
     telemetry.emit("python.serialization.marker", {"count": 1}, {"python_type": kind})
 
 
 def _children(value: "Any") -> "Any":
-    """The value as a list or a map when it is a container, else `None`."""
-    # `isinstance` would ask the value itself, which may refuse.
+    """Return the value as a list or a map if it is a container, else `None`."""
+    # `isinstance` would ask the value itself, which may fail.
     kind = type(value)
     if issubclass(kind, (dict, *_LISTS)):
         return value

@@ -1,7 +1,7 @@
-"""`SessionContext`: what a tool may know of its call, and ask of the host while it runs.
+"""`SessionContext`: a tool's view of its call, and its access to the host while it runs.
 
-The native context knows the call and carries requests. This class is made around it for the tools
-that take a context; what it offers beyond the call itself is built when it is first used.
+The native context knows the call and carries requests. This class wraps it for tools that take a
+context; everything beyond the call itself is created on first use.
 """
 
 from ._session_host import HostMethods
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 
 
 class SessionContext(VariableMethods, HostMethods):
-    """The call that a tool runs for, and the way to its session and to the host's tools.
+    """The call that a tool runs for, with access to its session and to the host's tools.
 
     May be used from any thread until the call is over; then each request raises `CallOverError`.
-    Requests raise `HostError`, and `Cancelled` when the caller gives up. The methods that end in
-    `_async` are for coroutines: they do not hold up the event loop.
+    Requests raise `HostError`, and `Cancelled` if the call is cancelled. The methods that end in
+    `_async` are for coroutines: they do not block the event loop.
     """
 
     __slots__ = ("_native", "_parts", "host_tools", "variables")
 
-    #: Variables of the session: name to value.
+    #: Variables of the session by name.
     variables: "Variables"
-    #: Tools of the host: name to callable.
+    #: Host tools by name.
     host_tools: "HostTools"
-    #: Of the original, where it is its gRPC client; there is none here.
+    #: The gRPC client of the original library; there is none here.
     stub = None
 
     def __init__(self, native: "Native") -> None:
@@ -40,11 +40,11 @@ class SessionContext(VariableMethods, HostMethods):
         self._parts: dict[str, Any] = {}
 
     def __getattr__(self, name: str) -> "Any":
-        """Make a part on first use; later uses find it in its slot."""
+        """Create a part on first use; later uses find it in its slot."""
         if name == "variables":
             from ._variables import Variables
 
-            # Of two threads that come first both must get the same one.
+            # Two threads that come first must both get the same one.
             part = self._parts.setdefault(name, Variables(self._native))
             self.variables = part
         elif name == "host_tools":
@@ -56,7 +56,7 @@ class SessionContext(VariableMethods, HostMethods):
             raise AttributeError(f"a SessionContext has no attribute {name!r}")
         return part
 
-    # What the call is.
+    # The call.
 
     @property
     def call_id(self) -> int:
@@ -75,30 +75,30 @@ class SessionContext(VariableMethods, HostMethods):
 
     @property
     def deadline(self) -> "float | None":
-        """When the caller stops waiting, in seconds of `time.monotonic()`."""
+        """Time at which the caller stops waiting, in seconds of `time.monotonic()`."""
         return self._native.deadline
 
     @property
     def cancelled(self) -> bool:
-        """Whether the caller gave up; may become true at any moment."""
+        """True if the caller has cancelled the call; may become true at any moment."""
         return self._native.cancelled
 
     def remaining(self) -> "float | None":
-        """Seconds until the deadline, never negative; `None` without a deadline."""
+        """Return the seconds until the deadline, never negative; `None` without a deadline."""
         return self._native.remaining()
 
     def raise_if_cancelled(self) -> None:
-        """Raise `Cancelled` when the caller gave up."""
+        """Raise `Cancelled` if the caller has cancelled the call."""
         self._native.raise_if_cancelled()
 
     # The session as a mapping of its variables.
 
     def __getitem__(self, name: str) -> "Any":
-        """`ctx["name"]`: the value of a variable; raises `UnknownVariableError`, a `KeyError`."""
+        """Return the value of a variable; raises `UnknownVariableError`, a `KeyError`."""
         return self.variables[name]
 
     def __setitem__(self, name: str, value: "Any") -> None:
-        """Set a variable; register it with the type of `value` when it does not exist."""
+        """Set a variable; register it with the type of `value` if it does not exist."""
         self.variables[name] = value
 
     def __delitem__(self, name: str) -> None:
@@ -106,16 +106,16 @@ class SessionContext(VariableMethods, HostMethods):
         del self.variables[name]
 
     def __contains__(self, name: object) -> bool:
-        """Whether the session has the variable."""
+        """Return whether the session has the variable."""
         return name in self.variables
 
     def __iter__(self) -> "Iterator[str]":
-        """The names of the variables."""
+        """Iterate over the names of the variables."""
         return iter(self.variables)
 
     @property
     def cache_ttl(self) -> float:
-        """For how many seconds a variable may be served without asking the host; 0 is never."""
+        """Seconds for which a variable may be served without a request; 0 disables the cache."""
         return self.variables.cache.ttl
 
     @cache_ttl.setter
@@ -125,7 +125,7 @@ class SessionContext(VariableMethods, HostMethods):
         self.variables.cache.ttl = float(seconds)
 
     def invalidate(self, name: "str | None" = None) -> None:
-        """Forget what the cache holds of one variable, or of all."""
+        """Drop one variable, or all, from the cache."""
         self.variables.cache.drop(name)
 
     # Names of the original.
@@ -141,7 +141,7 @@ class SessionContext(VariableMethods, HostMethods):
         return self.host_tools
 
     def call_elixir_tool(self, tool_name: str, /, *args: "Any", **kwargs: "Any") -> "Any":
-        """The original's name of `call_host_tool`; here values keep their types."""
+        """Call a host tool by the original's name; here values keep their types."""
         from ._host_tools import arguments
 
         return self._call_tool(tool_name, arguments(args, kwargs), None)
@@ -152,15 +152,15 @@ class SessionContext(VariableMethods, HostMethods):
             watch.stop()
 
     def __enter__(self) -> "SessionContext":
-        """`with ctx:` ends the watches at the end of the block."""
+        """Begin a block that ends the watches at its end."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """As `cleanup`."""
+        """End the watches of this context."""
         self.cleanup()
 
     def __repr__(self) -> str:
-        """Which call, of which session."""
+        """Show the call and its session."""
         return (
             f"<SessionContext call_id={self.call_id} session_id={self.session_id!r} "
             f"worker_id={self.worker_id!r}>"

@@ -1,4 +1,4 @@
-"""The methods of a `SessionContext` that concern host tools, programs and the session itself."""
+"""The methods of a `SessionContext` for host tools, programs and the session itself."""
 
 from . import _ops
 from ._steps import wait, wait_async
@@ -26,9 +26,9 @@ class HostMethods:
     def call_host_tool(
         self, name: str, /, *args: "Any", timeout: "float | None" = None, **kwargs: "Any"
     ) -> "Any":
-        """Call a tool of the host and wait for its result.
+        """Call a host tool and wait for its result.
 
-        Arguments go by name, or as one map, or by place; one that is called `timeout` only in a
+        Pass arguments by name, as one map, or by position; an argument named `timeout` only in a
         map. Raises `UnknownToolError`; after `timeout` seconds `HostError`.
         """
         from ._host_tools import arguments
@@ -38,7 +38,7 @@ class HostMethods:
     async def call_host_tool_async(
         self, name: str, /, *args: "Any", timeout: "float | None" = None, **kwargs: "Any"
     ) -> "Any":
-        """As `call_host_tool`."""
+        """Call a host tool as `call_host_tool` does, without blocking the event loop."""
         from ._host_tools import arguments
 
         body = arguments(args, kwargs)
@@ -50,54 +50,54 @@ class HostMethods:
     # Programs.
 
     def put_program(self, name: str, value: "Any", global_: bool = False) -> None:
-        """Keep a program under a name, in the session or for all sessions; replaces it."""
+        """Store a program in the session or for all sessions; replaces one of the same name."""
         wait(self._native, _put(name, value, global_))
 
     async def put_program_async(self, name: str, value: "Any", global_: bool = False) -> None:
-        """As `put_program`."""
+        """Store a program as `put_program` does, without blocking the event loop."""
         await wait_async(self._native, _put(name, value, global_))
 
     def get_program(self, name: str, global_: bool = False) -> "Any":
-        """The program; raises `UnknownProgramError`, a `KeyError`."""
+        """Return the program; raises `UnknownProgramError`, a `KeyError`."""
         return wait(self._native, _program(_ops.PROGRAM_GET, name, global_))
 
     async def get_program_async(self, name: str, global_: bool = False) -> "Any":
-        """As `get_program`."""
+        """Return the program as `get_program` does, without blocking the event loop."""
         return await wait_async(self._native, _program(_ops.PROGRAM_GET, name, global_))
 
     def delete_program(self, name: str, global_: bool = False) -> bool:
-        """Delete the program; `False` if there is none."""
+        """Delete the program; return `False` if there is none."""
         return wait(self._native, _program(_ops.PROGRAM_DELETE, name, global_)) is not False
 
     async def delete_program_async(self, name: str, global_: bool = False) -> bool:
-        """As `delete_program`."""
+        """Delete the program as `delete_program` does, without blocking the event loop."""
         steps = _program(_ops.PROGRAM_DELETE, name, global_)
         return await wait_async(self._native, steps) is not False
 
     def list_programs(self, global_: bool = False) -> "list[str]":
-        """The names of the session's programs, or of the global ones."""
+        """Return the names of the session's programs, or of the global ones."""
         return wait(self._native, _program(_ops.PROGRAM_LIST, "", global_))
 
     async def list_programs_async(self, global_: bool = False) -> "list[str]":
-        """As `list_programs`."""
+        """Return the names as `list_programs` does, without blocking the event loop."""
         return await wait_async(self._native, _program(_ops.PROGRAM_LIST, "", global_))
 
     # The session.
 
     def session_info(self) -> "dict[str, Any]":
-        """What the host knows of the session now.
+        """Return the host's present description of the session.
 
-        Keys: id, metadata, created_age_s, ttl_s, generation, variables and programs (how many).
+        Keys: id, metadata, created_age_s, ttl_s, generation, variables and programs (numbers).
         """
         return wait(self._native, _session())
 
     async def session_info_async(self) -> "dict[str, Any]":
-        """As `session_info`."""
+        """Return the description as `session_info` does, without blocking the event loop."""
         return await wait_async(self._native, _session())
 
     @property
     def session_metadata(self) -> "Mapping[str, str]":
-        """The session's metadata; asks the host once in a call, and after `update_metadata`."""
+        """The session's metadata; requested once in a call, and after `update_metadata`."""
         found = self._parts.get("metadata")
         if found is None:
             found = self._parts["metadata"] = self.session_info()["metadata"]
@@ -106,13 +106,13 @@ class HostMethods:
     def update_metadata(
         self, values: "Mapping[str, str] | None" = None, /, replace: bool = False, **more: str
     ) -> None:
-        """Merge entries into the session's metadata, or put them in its place."""
+        """Merge entries into the session's metadata, or replace it."""
         wait(self._native, self._update(values, replace, more))
 
     async def update_metadata_async(
         self, values: "Mapping[str, str] | None" = None, /, replace: bool = False, **more: str
     ) -> None:
-        """As `update_metadata`."""
+        """Update the metadata as `update_metadata` does, without blocking the event loop."""
         await wait_async(self._native, self._update(values, replace, more))
 
     def _update(

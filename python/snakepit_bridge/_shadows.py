@@ -1,4 +1,4 @@
-"""Files that would be imported in place of modules which the worker itself needs."""
+"""Detection of files that would be imported in place of modules which the worker needs."""
 
 import os
 import sys
@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: What the runtime imports of the standard library, sooner or later, and what that imports.
+#: Modules of the standard library that the runtime imports at some time, and their imports.
 NEEDED = frozenset((
     "abc", "ast", "asyncio", "base64", "bisect", "codecs", "collections", "concurrent",
     "contextlib", "contextvars", "copyreg", "dataclasses", "datetime", "decimal", "difflib",
@@ -22,12 +22,12 @@ NEEDED = frozenset((
 ))  # fmt: skip
 
 
-#: The package itself, without which processes that a tool starts find no tools.
+#: The package itself, which processes that a tool starts need to find tools.
 PACKAGE = "snakepit_bridge"
 
 
 def first(folder: str) -> "tuple[str, str] | None":
-    """A file of the folder that shadows a module which the worker needs, and the module's own file.
+    """Return a file that shadows a module which the worker needs, and the module's file.
 
     `None` if there is none.
     """
@@ -35,9 +35,9 @@ def first(folder: str) -> "tuple[str, str] | None":
 
 
 def first_on_path() -> "tuple[str, str] | None":
-    """The same for a file in a directory of the search path, before the standard library.
+    """Return such a file in a directory of the search path before the standard library.
 
-    A module that is loaded already from its own file is not looked for any more.
+    A module that is loaded already from its own file is not searched for.
     """
     library, own_folder = _library(), os.path.dirname(_package())
     found_package = False
@@ -69,14 +69,14 @@ def _of(folder: str) -> "Iterator[tuple[str, str]]":
         if (name not in NEEDED and name != PACKAGE) or ending not in ("", "py"):
             continue
         if name in sys.builtin_module_names:
-            # It is part of the interpreter, which looks at no file.
+            # A part of the interpreter, which no file can shadow.
             continue
         path = os.path.join(folder, entry)
         if not ending and not os.path.exists(os.path.join(path, "__init__.py")):
             continue
         if name == PACKAGE:
             if not ending and os.path.exists(os.path.join(path, "_boot.py")):
-                # Another copy of the package, which does as well.
+                # Another copy of the package, which serves as well.
                 continue
             yield path, os.path.join(_package(), "__init__.py")
             continue
@@ -99,7 +99,7 @@ def _is_of(module: object, path: str) -> bool:
 
 
 def _own(library: str, name: str) -> "str | None":
-    """The file of a module of the standard library. `None` if it has none on the disk."""
+    """Return the file of a module of the standard library; `None` if it has none on the disk."""
     spec = PathFinder.find_spec(name, [library, os.path.join(library, "lib-dynload")])
     own = spec.origin if spec else None
     return own if own and os.path.exists(own) else None

@@ -1,6 +1,6 @@
-"""A worker of several slots: the adapter is shared by calls that run at the same time.
+"""Sharing of an adapter by several slots, whose calls run at the same time.
 
-What does not say that it is thread-safe gets one call at a time. `__thread_safe__ = True` says so,
+Code that is not declared thread-safe runs one call at a time. `__thread_safe__ = True` declares it,
 on an adapter class, on a function, or in a module for all its functions.
 """
 
@@ -23,7 +23,7 @@ _HELP = (
 
 
 class _OfTheCall:
-    """`BaseAdapter.session_context` where each slot has a call of its own."""
+    """`BaseAdapter.session_context` for slots that each have a call of their own."""
 
     def __init__(self) -> None:
         self._current: ContextVar[SessionContext | None] = ContextVar("session_context")
@@ -36,20 +36,20 @@ class _OfTheCall:
 
 
 def begin() -> None:
-    """Let every call see its own context; before adapters are imported."""
+    """Give every call its own context; called before adapters are imported."""
     setattr(_adapter.BaseAdapter, "session_context", _OfTheCall())  # noqa: B010
 
 
 class Reporter:
-    """Stands among the adapters, the first of them, where the pool wants a report."""
+    """A pseudo-adapter, the first of them, for pools that request a report."""
 
     def __init__(self, tools: "list[Tool]", target: Target) -> None:
-        """Make a checker the active one, and tell it of every call of a tool."""
+        """Activate a new checker, and report every call of a tool to it."""
         from .thread_safety_checker import enable_checking
 
         self._checker = enable_checking()
         for tool in tools:
-            # What `thread_safe_method` has made tells of itself.
+            # Methods of `thread_safe_method` report themselves.
             if not getattr(tool.function, "__snakepit_tracked__", False):
                 tool.function = self._told(tool, _subject(tool, target))
 
@@ -65,7 +65,7 @@ class Reporter:
         )
 
     def loaded(self) -> None:
-        """Tell of the libraries that the adapters have imported."""
+        """Report the libraries that the adapters have imported."""
         self._checker.check_library_safety()
 
     def cleanup(self) -> None:
@@ -78,7 +78,7 @@ class Reporter:
 
 
 def take_turns(tools: "list[Tool]", target: Target, checks: str) -> None:
-    """Mark the tools that get one call at a time; raises `LoadError` if `checks` refuse them."""
+    """Mark the tools that run one call at a time; raises `LoadError` if `checks` rejects them."""
     if checks == "off":
         return
     numbers: dict[int, int] = {}
@@ -106,11 +106,11 @@ def take_turns(tools: "list[Tool]", target: Target, checks: str) -> None:
 
 
 def _subject(tool: "Tool", target: Target) -> "Any":
-    """The adapter whose state a tool uses, or the module."""
+    """Return the adapter whose state a tool uses, or the module."""
     bound = getattr(tool.function, "__self__", None)
     if bound is not None and not isinstance(bound, type(target.module)):
         return bound
-    # What stands for an adapter that takes its context in the original's way.
+    # The owner may be a stand-in for an adapter that takes its context as in the original.
     return getattr(tool.owner, "_adapter", tool.owner) or target.module
 
 

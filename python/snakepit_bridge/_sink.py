@@ -1,7 +1,7 @@
-"""The way of telemetry records to the host: the native queue, its settings, and what fits into it.
+"""The sink of telemetry records: the native queue, its settings, and their limits.
 
 Outside of a worker, in a forked copy of one, and with an extension that has no queue, nothing is
-sent: `settings()` says so, and `put` returns `False`.
+sent: `settings()` reports that telemetry is off, and `put` returns `False`.
 """
 
 import sys
@@ -15,23 +15,23 @@ if TYPE_CHECKING:
 
 EVENT, SPAN, LOG, MEASUREMENT = 1, 2, 3, 4
 
-#: Bytes of one record; the native queue refuses longer ones.
+#: Most bytes of one record; the native queue rejects longer ones.
 MAX_RECORD = 16 * 1024
-#: Texts of attributes are cut to this many characters, and to fewer if the record is too long.
+#: Most characters of attribute texts; the smaller limits apply if a record is too long.
 _LIMITS = (1024, 256, 64)
 
-#: Trace context, call and correlation id where there is no call.
+#: Trace context, call and correlation id outside of a call.
 Place = tuple["bytes | None", int, "str | None"]
 NOWHERE: Place = (None, 0, None)
 
 
 class Settings:
-    """Run-time settings of the host. Never changed: new ones replace them."""
+    """Settings of the host. Immutable: new ones replace them."""
 
     __slots__ = ("allow", "deny", "enabled", "levels", "sampling", "version")
 
     def __init__(self, version: int = -1, values: "dict[str, Any] | None" = None) -> None:
-        """Take what has the right type; `None` means that telemetry is off."""
+        """Read the fields that have the right type; `None` means that telemetry is off."""
         given = values or {}
         self.version = version
         self.enabled = values is not None and given.get("enabled", True) is True
@@ -48,9 +48,9 @@ class Settings:
                     self.levels["" if name == "root" else name] = level
 
     def allows(self, *names: str) -> bool:
-        """Return whether a name may pass: no `deny` matches, and some `allow` if there are any.
+        """Return whether a name is allowed: no `deny` matches, and some `allow` if there are any.
 
-        Several names are names of the same thing.
+        Several names are names of the same item.
         """
         if any(matches(pattern, name) for pattern in self.deny for name in names):
             return False
@@ -90,14 +90,14 @@ class _Queue:
     __slots__ = ("flush", "pack", "put", "read", "span", "state", "trace", "unpack", "version")
 
     def __init__(self, native: "Any") -> None:
-        """Raise `AttributeError` if the extension has no queue."""
+        """Read the functions; raises `AttributeError` if the extension has no queue."""
         self.put: Callable[[int, bytes], bool] = native.telemetry_put
         self.flush: Callable[[], None] = native.telemetry_flush
         self.trace: Callable[[], Place] = native.telemetry_trace
         self.state: Callable[[], str | None] = native.telemetry_trace_state
         self.read: Callable[[], tuple[int, bytes]] = native.telemetry_settings
         self.version: Callable[[], int] = native.telemetry_version
-        #: The variable that holds the context of the innermost span, for requests to the host.
+        #: The context variable with the innermost span, for requests to the host.
         self.span: ContextVar[bytes | None] = native.telemetry_span
         self.pack: Callable[[Any], bytes] = native.pack
         self.unpack: Callable[[bytes], Any] = native.unpack
@@ -107,13 +107,13 @@ OFF = Settings()
 _queue: "_Queue | None" = None
 _settings = OFF
 _lock = allocate_lock()
-#: Called with the new settings when they have changed.
+#: Functions that are called with changed settings.
 _listeners: "list[Callable[[Settings], None]]" = []
 _warned: "set[str]" = set()
 
 
 def attach(native: "Any") -> bool:
-    """Send records through this extension from now on. `False` if it has no queue."""
+    """Send records through this extension from now on; return `False` if it has no queue."""
     global _queue
     try:
         queue = _Queue(native)
@@ -124,7 +124,7 @@ def attach(native: "Any") -> bool:
 
 
 def detach() -> None:
-    """Send nothing any more: the process is a copy of the worker, or a test is over."""
+    """Stop sending: the process is a copy of the worker, or a test is over."""
     global _queue, _settings, _lock
     _queue = None
     _settings = OFF
@@ -138,7 +138,7 @@ def is_attached() -> bool:
 
 
 def settings() -> Settings:
-    """Return the settings as they are now."""
+    """Return the current settings."""
     queue = _queue
     if queue is None:
         return OFF
@@ -155,15 +155,15 @@ def listen(listener: "Callable[[Settings], None]") -> None:
 
 def _refresh(queue: _Queue) -> None:
     global _settings
-    # Whoever comes meanwhile uses the former ones: a listener may need the locks of `logging`.
-    # A copy of the process gets another lock.
+    # Other threads use the former settings meanwhile: a listener may need the locks of `logging`. A
+    # copy of the process gets another lock.
     lock = _lock
     if not lock.acquire(False):
         return
     try:
         version, data = queue.read()
         values: Any = queue.unpack(data) if data else {}
-        # Without a version the host takes no records.
+        # Version 0 means that the host takes no records.
         fresh = Settings(version, values if version and isinstance(values, dict) else None)
         if _queue is not queue:
             return
@@ -177,21 +177,21 @@ def _refresh(queue: _Queue) -> None:
 
 
 def hurry() -> None:
-    """Send what is queued before the next instruction, which may be the last one."""
+    """Send queued records before the next instruction, which may be the last one."""
     queue = _queue
     if queue is not None:
         queue.flush()
 
 
 def show_span(context: "bytes | None") -> None:
-    """Make a span the parent of what this code asks of the host; `None` is the worker's own."""
+    """Make a span the parent of requests to the host; `None` restores the worker's own."""
     queue = _queue
     if queue is not None:
         queue.span.set(context)
 
 
 def place() -> Place:
-    """Return trace context, id and correlation id of the running call, as the runtime has them."""
+    """Return trace context, id and correlation id of the running call."""
     queue = _queue
     if queue is None:
         return NOWHERE
@@ -203,7 +203,7 @@ def place() -> Place:
 
 
 def state() -> "str | None":
-    """Return what goes with the trace of the running call, the header `tracestate`."""
+    """Return the `tracestate` header of the running call's trace."""
     queue = _queue
     if queue is None:
         return None
@@ -215,7 +215,7 @@ def state() -> "str | None":
 
 
 def put(kind: int, record: "dict[str, Any]") -> bool:
-    """Queue a record. `False` if it was dropped, which the host counts. Never waits or raises."""
+    """Queue a record; return `False` if it was dropped and counted. Never waits or raises."""
     queue = _queue
     if queue is None:
         return False
@@ -230,7 +230,7 @@ def put(kind: int, record: "dict[str, Any]") -> bool:
 
 
 def _shortened(queue: _Queue, record: "dict[str, Any]") -> bytes:
-    """Encode a record that is too long: shorter texts first, then without its attributes."""
+    """Encode a record that is too long: shorten texts first, then leave out its attributes."""
     for limit in _LIMITS[1:]:
         data = queue.pack({key: _cut(value, limit) for key, value in record.items()})
         if len(data) <= MAX_RECORD:
@@ -247,7 +247,7 @@ def _shortened(queue: _Queue, record: "dict[str, Any]") -> bytes:
 def _cut(value: "Any", limit: int) -> "Any":
     kind = type(value)
     if kind is str:
-        # A message is more than an attribute.
+        # A message may be longer than an attribute.
         return clip(value, limit * 4)
     if kind is dict:
         return {key: clip(v, limit) if type(v) is str else v for key, v in value.items()}
@@ -277,5 +277,5 @@ def warn(key: str, text: str) -> None:
     try:
         sys.stderr.write(f"snakepit: {text}\n")
     except Exception:
-        # Without a stream for errors there is nobody to warn.
+        # Without standard error there is nowhere to write the warning.
         return

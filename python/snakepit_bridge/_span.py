@@ -1,4 +1,4 @@
-"""Spans of Python code: where they begin, what they belong to, and how they reach the host."""
+"""Spans of Python code: their begin, their parents, and their way to the host."""
 
 from contextvars import ContextVar
 from os import urandom
@@ -13,25 +13,27 @@ if TYPE_CHECKING:
 
 INTERNAL, SERVER, CLIENT = 0, 1, 2
 
-#: Moments that a span keeps.
+#: Most events that a span keeps.
 _MAX_EVENTS = 32
 _MAX_TRACE = 3072
 
 _current: "ContextVar[Span | None]" = ContextVar("snakepit_span", default=None)
 
-#: Gives the current span of OpenTelemetry, and its context if it was begun within the given span;
-#: once something has imported OpenTelemetry.
+#: Returns the current span of OpenTelemetry, and its context if it began within the given span. Set
+#: once OpenTelemetry is imported.
 foreign: "list[Callable[[Span | None], tuple[bytes | None, Any]]]" = []
 
 
 def lucky(rate: float) -> bool:
-    """Return whether one of those that are kept at this rate is kept."""
+    """Decide at random whether to keep an item, at this rate."""
     return rate >= 1.0 or int.from_bytes(urandom(4), "big") < rate * 2**32
 
 
 class Span:
-    """A piece of work with a start and an end: a context manager, `async with` too, or begun and
-    ended by hand. No method raises, whatever the state of the span is.
+    """A piece of work with a start and an end.
+
+    A context manager, also for `async with`, or begun and ended by hand. No method raises, in any
+    state of the span.
     """
 
     __slots__ = (
@@ -60,25 +62,25 @@ class Span:
     def __init__(
         self, name: str, attributes: "Mapping[str, Any] | None" = None, kind: int = INTERNAL
     ) -> None:
-        """Name it; it begins later."""
+        """Create a span that has not begun."""
         self.name = name
         self.kind = kind
         self._attributes: dict[str, Any] = dict(attributes) if attributes else {}
         self._used = False
         self._depth = 0
-        # What takes the only item has ended the span.
+        # Holds one item while the span is open; taking the item ends the span.
         self._open: list[bool] = []
         self._error: str | None = None
         self._events: list[dict[str, Any]] = []
         self._parent: bytes | None = None
         self._start = self._since = 0
-        #: Own trace context, 25 bytes; that of the parent if the span is not recorded itself.
+        #: Own trace context, 25 bytes; the parent's if the span itself is not recorded.
         self.context: bytes | None = None
         self.is_recorded = False
-        #: What goes with the context, the header `tracestate`.
+        #: The `tracestate` header of the context.
         self.state: str | None = None
         self.call = 0
-        #: Its correlation id, if it does not take that of its place.
+        #: Correlation id, if it is not inherited.
         self.own_id: str | None = None
         self.correlation: str | None = None
         self.outer: Span | None = None
@@ -89,16 +91,16 @@ class Span:
 
     @property
     def is_open(self) -> bool:
-        """Whether it has begun and not ended."""
+        """True if the span has begun and not ended."""
         return bool(self._open)
 
     @property
     def traceparent(self) -> "str | None":
-        """Its identity as the header `traceparent`. `None` without a trace."""
+        """The `traceparent` header of the span. `None` without a trace."""
         return traceparent(self.context)
 
     def begin(self) -> "Span":
-        """Begin, as a child of what runs here. Does not make it the current one."""
+        """Begin as a child of the current span, without becoming the current one."""
         if self._open:
             _sink.warn(
                 "begun twice",
@@ -136,12 +138,12 @@ class Span:
             parent = found or parent
         first = outer is None and found is None
         if parent is None:
-            # A call without a trace is not to have one; other code begins one.
+            # A call without a trace stays without one; other code begins a trace.
             if self.call or not first or not lucky(sampling):
                 return
             parent = urandom(16) + bytes(8) + b"\x01"
         elif not parent[24] & 1 or (first and not lucky(sampling)):
-            # Those within are dropped too.
+            # Spans within it are dropped too.
             self.context = parent[:24] + b"\x00"
             return
         else:
@@ -150,7 +152,7 @@ class Span:
         self.context = parent[:16] + urandom(8) + parent[24:]
 
     def end(self, error: "BaseException | str | None" = None) -> None:
-        """End it, as failed if there is an error. Ending it again does nothing, with a warning."""
+        """End the span, as failed if there is an error. A second end only warns."""
         if self._depth:
             self._depth -= 1
             return
@@ -188,7 +190,7 @@ class Span:
         _sink.put(_sink.SPAN, record)
 
     def __del__(self) -> None:
-        """Send it even though nobody has ended it."""
+        """Send a span that was never ended."""
         try:
             if self._open and self.is_recorded and _sink.is_attached():
                 self._depth = 0
@@ -199,7 +201,7 @@ class Span:
                 )
                 self.end()
         except Exception:
-            # The interpreter may be half gone.
+            # The interpreter may be shutting down.
             return
 
     # Content.
@@ -217,7 +219,7 @@ class Span:
         return self
 
     def add_event(self, name: str, /, **attributes: "Any") -> "Span":
-        """Note a moment; at most 32 of a span are kept."""
+        """Add an event; at most 32 are kept."""
         if self.is_recorded and len(self._events) < _MAX_EVENTS:
             self._events.append(
                 {
@@ -229,7 +231,7 @@ class Span:
         return self
 
     def fail(self, error: "BaseException | str") -> "Span":
-        """Mark it as failed, with an exception or a text; the last one counts."""
+        """Mark the span as failed, with an exception or a text; the last one counts."""
         if not self.is_recorded:
             return self
         if not isinstance(error, BaseException):
@@ -247,30 +249,30 @@ class Span:
             self._events.append({"name": "exception", "at_ns": time_ns(), "attributes": event})
         return self
 
-    #: As OpenTelemetry calls it.
+    #: The name in OpenTelemetry.
     record_exception = fail
 
-    # As a context.
+    # Context.
 
     def enter(self) -> "Span | None":
-        """Make it the current one here; returns what `leave` takes."""
+        """Make the span current here; return the argument of `leave`."""
         former = _current.get()
         _set_current(self)
         return former
 
     def leave(self, former: "Span | None" = None) -> None:
-        """Make the one around it the current one, if this is current here."""
+        """Make the outer span current, if this span is current here."""
         if _current.get() is self:
             _set_current(_open_from(former))
 
     def __enter__(self) -> "Span":
-        """Begin and make it the current one."""
+        """Begin the span and make it current."""
         self.begin()
         self.enter()
         return self
 
     def __exit__(self, kind: object, error: "BaseException | None", trace: object) -> None:
-        """End it, as failed if an exception passes."""
+        """End the span, as failed if an exception passes."""
         outer = self.outer
         # A generator that is closed early has not failed.
         self.end(None if isinstance(error, GeneratorExit) else error)
@@ -278,15 +280,15 @@ class Span:
             self.leave(outer)
 
     async def __aenter__(self) -> "Span":
-        """As `__enter__`."""
+        """Begin the span as `__enter__` does."""
         return self.__enter__()
 
     async def __aexit__(self, kind: object, error: "BaseException | None", trace: object) -> None:
-        """As `__exit__`."""
+        """End the span as `__exit__` does."""
         self.__exit__(kind, error, trace)
 
     def __repr__(self) -> str:
-        """The name and the state."""
+        """Show name and state."""
         state = "open" if self._open else "ended" if self._used else "not begun"
         return f"<Span {self.name!r} {state}>"
 
@@ -297,21 +299,21 @@ def _set_current(span: "Span | None") -> None:
 
 
 def swap(span: "Span | None") -> "Span | None":
-    """Make a span, or the open one around it, the current one here; returns the former."""
+    """Make a span, or the open one around it, current here; return the former."""
     former = _current.get()
     _set_current(_open_from(span))
     return former
 
 
 def _open_from(span: "Span | None") -> "Span | None":
-    """The innermost span from here outwards that has not ended."""
+    """Return the innermost open span, from this one outwards."""
     while span is not None and not span._open:
         span = span.outer
     return span
 
 
 def here() -> "tuple[Span | None, bytes | None, int, str | None]":
-    """Return the open span, and trace context, id and correlation id of the call it belongs to.
+    """Return the open span, and trace context, id and correlation id of its call.
 
     A span that another call has left open in this thread does not count.
     """
@@ -329,20 +331,20 @@ def here() -> "tuple[Span | None, bytes | None, int, str | None]":
 
 
 def context() -> "bytes | None":
-    """Return the trace context of what runs here, 25 bytes. `None` without a trace."""
+    """Return the trace context of the running code, 25 bytes. `None` without a trace."""
     span, trace, _, _ = here()
     found = foreign[0](span)[0] if foreign else None
     return found or (trace if span is None else span.context)
 
 
 def state() -> "str | None":
-    """Return what goes with `context()`, the header `tracestate`. `None` if nothing does."""
+    """Return the `tracestate` header of `context()`. `None` if there is none."""
     span, trace, _, _ = here()
     return None if span is None and trace is None and not foreign else _inherited(span)
 
 
 def _inherited(outer: "Span | None") -> "str | None":
-    """What a span within `outer` passes on."""
+    """Return the trace state that a span within `outer` inherits."""
     if foreign:
         found, inner = foreign[0](outer)
         if found is not None:
@@ -351,7 +353,7 @@ def _inherited(outer: "Span | None") -> "str | None":
 
 
 def state_of(context: "Any") -> "str | None":
-    """Return the `tracestate` of a span context of OpenTelemetry. `None` if it is empty."""
+    """Return the `tracestate` of an OpenTelemetry span context. `None` if it is empty."""
     members = context.trace_state
     return (members.to_header() or None) if members else None
 
@@ -364,7 +366,7 @@ def traceparent(context: "bytes | None") -> "str | None":
 
 
 def variables() -> "dict[str, str]":
-    """Return the variables that tell a process its place in the trace; none without a trace."""
+    """Return the variables that pass the trace context to a process; none without a trace."""
     parent = traceparent(context())
     if parent is None:
         return {}
@@ -376,7 +378,7 @@ def variables() -> "dict[str, str]":
 
 
 def carried() -> Span:
-    """Return an open span that stands for this place in other threads, and is not sent itself."""
+    """Return an open span that represents this place in other threads, and is not sent itself."""
     outer, trace, call, correlation = here()
     span = Span("carried")
     span.context = trace if outer is None else outer.context

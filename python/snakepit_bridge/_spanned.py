@@ -1,4 +1,4 @@
-"""Spans around the calls of a function, of whatever kind the function is."""
+"""Spans around the calls of a function of any kind."""
 
 from functools import wraps
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     Span = _span.Span
 
-# Code flags, as `inspect` names them.
+# Code flags of `inspect`.
 _GENERATOR, _COROUTINE, _ASYNC_GENERATOR = 0x20, 0x80, 0x200
 
 
@@ -44,7 +44,7 @@ def spanned(function: "Any", make: "Callable[[], Span]") -> "Any":
 
 
 class _Inside:
-    """What is current inside a generator, while the generator runs."""
+    """The current span inside a generator, while the generator runs."""
 
     __slots__ = ("_former", "_span")
 

@@ -1,6 +1,6 @@
-"""One description of an exchange with the host, for tools that wait and for tools that await.
+"""A single description of an exchange with the host, for blocking and for async tools.
 
-An exchange is a generator: it yields requests, is sent the replies and returns its result. So each
+An exchange is a generator: it yields requests, receives the replies and returns its result. So each
 operation is written once; `wait` and `wait_async` differ only in how a request is sent.
 """
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 def wait(native: "Native", steps: "Steps[T]") -> "T":
-    """Run an exchange, this thread waiting for each reply.
+    """Run an exchange; this thread waits for each reply.
 
-    Raises what the exchange raises: `HostError`, and `Cancelled` when the caller gave up.
+    Raises the exceptions of the exchange: `HostError`, and `Cancelled` if the call is cancelled.
     """
     try:
         request = next(steps)
@@ -36,9 +36,9 @@ def wait(native: "Native", steps: "Steps[T]") -> "T":
 
 
 async def wait_async(native: "Native", steps: "Steps[T]") -> "T":
-    """Run an exchange, the event loop going on meanwhile; raises as `wait` does.
+    """Run an exchange without blocking the event loop; raises as `wait` does.
 
-    Cancelling the task gives the outstanding request up; what the host did by then stays done.
+    Cancelling the task abandons the outstanding request; what the host has done by then stays done.
     """
     try:
         request = next(steps)

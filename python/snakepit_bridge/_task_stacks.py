@@ -1,8 +1,8 @@
-"""Where the tasks of event loops wait: the coroutines that await one another.
+"""Stacks of the tasks of event loops: the coroutines that await one another.
 
-Nothing here runs code of tools: frames, what they await and references of objects are read through
-CPython's own accessors, whatever the classes of the tools define. A coroutine that runs is left
-out, since the stack of its thread shows it.
+Nothing here runs code of tools: frames, awaited objects and references are read through CPython's
+own accessors, whatever the classes of the tools define. A running coroutine is left out, since the
+stack of its thread shows it.
 """
 
 import asyncio
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
     Frames = list[tuple[str, int, str]]
 
-#: Tasks that are looked at; frames of each.
+#: Most tasks that are examined; most frames of each.
 _MAX_TASKS = 64
 _MAX_FRAMES = 50
-#: Tasks that one waits for and that are shown.
+#: Most awaited tasks of one task that are shown.
 _MAX_AWAITED = 4
-#: Objects that stand between an awaiting coroutine and what it awaits; they refer to that.
+#: Objects between an awaiting coroutine and the awaited one, to which they refer.
 _BETWEEN = frozenset(
     (
         *("async_generator_asend", "async_generator_athrow", "anext_awaitable"),
@@ -31,24 +31,24 @@ _BETWEEN = frozenset(
 )
 _FUTURE: "Any" = asyncio.Future
 _TASK: "Any" = asyncio.Task
-#: The `__await__` of futures that are written in Python.
+#: `__await__` of futures that are written in Python.
 _AWAIT: "Any" = getattr(getattr(asyncio.futures, "_PyFuture", None), "__await__", None)
 _AWAIT_CODE = getattr(_AWAIT, "__code__", None)
 _GATHERING: "Any" = getattr(asyncio.tasks, "_GatheringFuture", None)
 
-#: The native server of the event loop that many calls share.
+#: Native servers of event loops that many calls share.
 _servers: "list[Any]" = []
 
 
 def serves(server: "Any") -> None:
-    """Look at the tasks of this server from now on."""
+    """Examine the tasks of this server from now on."""
     _servers.append(server)
 
 
 def look() -> "list[tuple[int, int, str, Frames]]":
     """Return the stacks of waiting tasks, the innermost frame first.
 
-    Each has its call, or the thread whose loop it is on, and a name if the call waits for it.
+    Each entry has its call, or the thread whose loop it is on, and a name if the call waits for it.
     """
     out: list[tuple[int, int, str, Frames]] = []
     for server in _servers:
@@ -73,7 +73,7 @@ def look() -> "list[tuple[int, int, str, Frames]]":
 
 
 def _branch(tasks: "list[Any]") -> "Frames":
-    """The first of several tasks, since it goes on top of the thread's frames; `×2` for twins."""
+    """Return the first of several tasks, to be put on the thread's frames; `×2` for equal ones."""
     stacks = [_stack(_coroutine(task), []) for task in tasks[:_MAX_TASKS]]
     frames = stacks[0]
     twins = stacks.count(frames)
@@ -84,12 +84,12 @@ def _branch(tasks: "list[Any]") -> "Frames":
 
 
 def _coroutine(task: "Any") -> "Any":
-    """What a task runs, also one of a class that overrides `get_coro`."""
+    """Return the coroutine of a task, also for a class that overrides `get_coro`."""
     return _TASK.get_coro(task) if issubclass(type(task), _TASK) else None
 
 
 def _stack(awaited: "Any", tasks: "list[Any]") -> "Frames":
-    """The frames of a chain of coroutines; other tasks that its end waits for go to `tasks`."""
+    """Return the frames of a chain of coroutines; adds tasks that its end waits for to `tasks`."""
     frames: Frames = []
     seen: set[int] = set()
     while awaited is not None and id(awaited) not in seen and len(seen) < 4 * _MAX_FRAMES:
@@ -126,7 +126,7 @@ def _stack(awaited: "Any", tasks: "list[Any]") -> "Frames":
 
 
 def _is_ours(file: str) -> bool:
-    """The frames of this package around a tool."""
+    """Return whether a frame belongs to this package's code around a tool."""
     return file.endswith(("/snakepit_bridge/_concurrent.py", "/snakepit_bridge/_aio.py"))
 
 
@@ -141,7 +141,7 @@ def _referent(between: "Any") -> "Any":
 
 
 def _tasks_of(future: "Any") -> "list[Any]":
-    """The tasks behind a future."""
+    """Return the tasks behind a future."""
     if issubclass(type(future), _TASK):
         return [future]
     if type(future) is _GATHERING:
@@ -150,7 +150,7 @@ def _tasks_of(future: "Any") -> "list[Any]":
 
 
 def _tasks_in(frame: FrameType) -> "list[Any]":
-    """The tasks that a function of asyncio waits for by a future of its own."""
+    """Return the tasks that a function of asyncio waits for through its own future."""
     code = frame.f_code
     if not code.co_filename.endswith(("/asyncio/tasks.py", "/asyncio/taskgroups.py")):
         return []

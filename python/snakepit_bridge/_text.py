@@ -5,7 +5,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-#: Texts that travel in an error are cut to this many characters.
+#: Most characters of a text in an error.
 MAX_TEXT = 64 * 1024
 
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
@@ -27,7 +27,7 @@ def _quote(text: str) -> str:
 
 
 def to_json(value: "Any") -> str:
-    """JSON text of `value`; raises `TypeError` for what JSON cannot say, also NaN and infinity.
+    """Return the JSON text of `value`; raises `TypeError` for other values, NaN and infinity.
 
     The `json` module would add about 3 ms to the start of every worker.
     """
@@ -54,7 +54,7 @@ def to_json(value: "Any") -> str:
 
 
 def is_json(value: "Any") -> bool:
-    """Whether `to_json` accepts the value."""
+    """Return whether `to_json` accepts the value."""
     try:
         to_json(value)
     except (TypeError, ValueError, RecursionError):
@@ -63,20 +63,20 @@ def is_json(value: "Any") -> bool:
 
 
 def nearest(word: str, candidates: "Iterable[str]") -> list[str]:
-    """Up to three candidates that `word` may be a misspelling of, best first."""
+    """Return up to three candidates that `word` may be a misspelling of, best first."""
     from difflib import get_close_matches
 
     return get_close_matches(word, list(candidates), n=3, cutoff=0.6)
 
 
 def did_you_mean(word: str, candidates: "Iterable[str]") -> str:
-    """``did you mean `a` or `b`?``, or an empty text when nothing is near."""
+    """Return ``did you mean `a` or `b`?``, or an empty text if nothing is similar."""
     names = nearest(word, candidates)
     return f"did you mean {' or '.join(f'`{name}`' for name in names)}?" if names else ""
 
 
 def clip(text: str, limit: int = MAX_TEXT) -> str:
-    """The text, its middle replaced by a note when it is longer than `limit` characters."""
+    """Replace the middle of a text with a note if it is longer than `limit` characters."""
     if len(text) <= limit:
         return text
     head, tail = limit // 4, limit - limit // 4
@@ -84,7 +84,7 @@ def clip(text: str, limit: int = MAX_TEXT) -> str:
 
 
 def clean_doc(doc: "object") -> str:
-    """A docstring without its indentation, as `inspect.cleandoc` does it."""
+    """Return a docstring without its indentation, as `inspect.cleandoc` does."""
     if not isinstance(doc, str):
         return ""
     lines = doc.expandtabs().split("\n")
@@ -94,7 +94,7 @@ def clean_doc(doc: "object") -> str:
 
 
 def short_path(path: str) -> str:
-    """The path relative to the current directory when it lies below it."""
+    """Return the path relative to the current directory if it lies below it."""
     import os
 
     try:

@@ -1,7 +1,7 @@
-"""JSON Schemas of what JSON writes as texts. They admit what the runtime accepts, and nothing else.
+"""JSON Schemas of values that JSON writes as texts. They accept what the runtime accepts.
 
-Patterns say all, since `format` is a comment for many validators. They end with `$(?!\\n)`, where
-also Python's `re` takes no line break after the end.
+Patterns are complete, since many validators ignore `format`. They end with `$(?!\\n)`, so that
+Python's `re` does not accept a trailing line break either.
 """
 
 TYPE_CHECKING = False
@@ -20,7 +20,7 @@ _ZONE = "(?:[Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])?"
 
 
 def _part(digits: int, places: int, unit: str) -> str:
-    """A number of a duration's unit, which may have a fraction if it is the last one."""
+    """Return the pattern of one unit of a duration; the last unit may have a fraction."""
     return f"(?:[0-9]{{1,{digits}}}(?:[.,](?=[0-9])[0-9]{{0,{places}}}0*(?={unit}$))?{unit})?"
 
 
@@ -29,11 +29,11 @@ _DURATION = (
     f"(?:T(?=[0-9]){_part(9, 8, 'H')}{_part(10, 7, 'M')}{_part(12, 6, 'S')})?"
 )
 _DECIMAL = r"(?:[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,9})?|NaN|[+-]?Infinity)"
-#: What a text of base64 is: whole, padded, and without bits that nothing says.
+#: Base64: complete, padded, and without unused bits that are set.
 BASE64 = (
     "^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?" + _END
 )
-#: Whole numbers and numbers as keys of JSON.
+#: Integers and numbers as keys of JSON.
 WHOLE = "^(?:0|-?[1-9][0-9]{0,999})" + _END
 NUMBER = r"^(?:-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|NaN|-?Infinity)" + _END
 
@@ -43,7 +43,7 @@ def _text(pattern: str, **more: "Any") -> "dict[str, Any]":
 
 
 def _zoned(name: str) -> "dict[str, Any]":
-    # RFC 3339 asks for a zone, and Python does not.
+    # RFC 3339 requires a zone, and Python does not.
     return {"anyOf": [{"format": name}, {"format": f"local-{name}"}]}
 
 

@@ -1,4 +1,4 @@
-"""Values that each thread has for itself."""
+"""Thread-local values by name."""
 
 import threading
 
@@ -9,22 +9,22 @@ if TYPE_CHECKING:
 
 
 class ThreadLocalStorage:
-    """Named values, each seen only by the thread that set it.
+    """Named values, each visible only to the thread that set it.
 
-    A slot is a thread, so what a slot stores is there again in its next call. All coroutines of a
-    worker run on one thread and see the same values.
+    A slot is a thread, so a value that a slot stores is there again in its next call. All
+    coroutines of a worker run on one thread and see the same values.
     """
 
     def __init__(self) -> None:
-        """Begin without values."""
+        """Create an empty storage."""
         self._local = threading.local()
 
     def get(
         self, key: str, default: "Any" = None, *, factory: "Callable[[], Any] | None" = None
     ) -> "Any":
-        """This thread's value; `default` when there is none.
+        """Return this thread's value; `default` if there is none.
 
-        With a `factory` a missing value is made by it and kept for this thread.
+        With a `factory`, a missing value is created by it and kept for this thread.
         """
         values: dict[str, Any] = self._local.__dict__
         if key in values:
@@ -39,9 +39,9 @@ class ThreadLocalStorage:
         self._local.__dict__[key] = value
 
     def delete(self, key: str) -> None:
-        """Forget this thread's value, if there is one."""
+        """Drop this thread's value, if there is one."""
         self._local.__dict__.pop(key, None)
 
     def clear(self) -> None:
-        """Forget all values of this thread; those of other threads stay."""
+        """Drop all values of this thread; those of other threads stay."""
         self._local.__dict__.clear()

@@ -1,4 +1,4 @@
-"""One tool as the runtime sees it: what to call, how to check its arguments, where it is."""
+"""A tool as the runtime sees it: the function, the checks of its arguments, its place."""
 
 from . import _callables, _errors, _schema, _text
 from ._callables import ASYNC_GENERATOR, COROUTINE, GENERATOR, ITERABLE_COROUTINE, plain
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _NAME_CHARS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 MAX_NAME = 64
 
-#: Names of the class that a parameter for the context may be annotated with.
+#: Names of the class with which a parameter for the context may be annotated.
 _CONTEXTS = ("Context", "SessionContext")
 
 _UNION = type(int | None)
@@ -28,7 +28,7 @@ _GENERIC_ALIAS = type(list[int])
 
 
 class Tool:
-    """What the native runtime reads once per tool."""
+    """The description of a tool, which the native runtime reads once."""
 
     __slots__ = (
         "awaits",
@@ -63,16 +63,16 @@ class Tool:
         if streaming is None:
             streaming = bool(flags & (GENERATOR | ASYNC_GENERATOR))
             streaming = streaming and not flags & ITERABLE_COROUTINE
-        #: Whether it also takes every name that no tool has: as `tool_name`, and the arguments
-        #: as one map `arguments`.
+        #: True if the tool also accepts every unknown name: as `tool_name`, and the arguments as
+        #: one map `arguments`.
         self.catch_all = False
-        #: Whether it is there for the host itself, see `_health`.
+        #: True if only the host calls it, see `_health`.
         self.health_check = False
-        #: Tools with the same number get one call at a time, all together.
+        #: Tools with the same number run one call at a time together.
         self.turn: int | None = None
         self.kind = "stream" if streaming else "call"
         self.is_async = bool(flags & (COROUTINE | ASYNC_GENERATOR))
-        #: Whether it may return a coroutine, which is to be waited for.
+        #: True if it may return a coroutine, which must be awaited.
         self.awaits = bool((flags | _callables.flags(inner)) & COROUTINE)
         self.description = options.description or _text.clean_doc(_doc(function))
         self.file, self.line = sources.place(inner)
@@ -80,13 +80,13 @@ class Tool:
         known = names(inner)
         self.context = _context_name(parameters, annotations, known)
         self.signature = _signature(inner, parameters, annotations, flags)
-        #: How many positional parameters come before the context; None when it goes by name.
+        #: Number of positional parameters before the context; `None` if it is passed by name.
         self.context_index: int | None = None
         for index, (name, kind, _) in enumerate(parameters):
             if name == self.context and kind == NORMAL:
                 self.context_index = index
         shown = [p for p in parameters if p[0] != self.context]
-        #: Parameters whose annotation is not checked, or in part, each with the reason.
+        #: Parameters whose annotation is not checked, or only in part, each with the reason.
         self.unchecked: list[tuple[str, str]] = []
         self.params, self.parameters_schema = self._describe(shown, annotations, known)
         self.returns_schema = ""
@@ -103,7 +103,7 @@ class Tool:
         annotations: "dict[str, Any]",
         known: "dict[str, Any]",
     ) -> "tuple[list[tuple[str, int, bool, Any]], str]":
-        """The parameters with their specs, and the JSON Schema of an object that carries them."""
+        """Return the parameters with their specs, and the JSON Schema of the arguments."""
         scope = _schema.Scope(known)
         params: list[Any] = []
         properties: dict[str, Any] = {}
@@ -147,12 +147,12 @@ class Tool:
         return params, scope.text(schema)
 
     def __repr__(self) -> str:
-        """The signature, for debugging."""
+        """Show the signature."""
         return f"<Tool {self.signature}>"
 
 
 def valid_name(name: str) -> bool:
-    """Whether a tool may be called so: 1 to 64 of A-Z, a-z, 0-9, `_`, `.`, `-`."""
+    """Return whether a name is valid: 1 to 64 of A-Z, a-z, 0-9, `_`, `.`, `-`."""
     return 0 < len(name) <= MAX_NAME and _NAME_CHARS.issuperset(name) and name[0] not in ".-"
 
 
@@ -160,11 +160,11 @@ class Sources:
     """The source files of one load, each read once, to find the line of a `def`."""
 
     def __init__(self) -> None:
-        """Begin with nothing read."""
+        """Create an empty collection."""
         self.lines: dict[str, list[bytes]] = {}
 
     def place(self, function: "Any") -> tuple[str, int]:
-        """File and line of the `def`; the compiler notes the line of the first decorator."""
+        """Return file and line of the `def`; the compiler records the first decorator's line."""
         code = getattr(function, "__code__", None)
         if code is None:
             return "", 0
@@ -191,7 +191,7 @@ class Sources:
 def _doc(function: "Any") -> "Any":
     inner = plain(function)
     if not hasattr(inner, "__code__") and not hasattr(inner, "__wrapped__"):
-        # The docstring of an instance is its class's, which says nothing about the tool.
+        # The docstring of an instance is its class's, which does not describe the tool.
         return getattr(inner, "__doc__", "") if type(inner).__module__ == "builtins" else ""
     return getattr(inner, "__doc__", "")
 
@@ -199,10 +199,10 @@ def _doc(function: "Any") -> "Any":
 def _context_name(
     parameters: "list[tuple[str, int, Any]]", annotations: "dict[str, Any]", names: "Any"
 ) -> "str | None":
-    """The parameter that takes the `Context`.
+    """Return the parameter that receives the `Context`.
 
-    It is annotated with the class, or named `ctx` or `context` and has no default and no
-    annotation but `Any`.
+    It is annotated with the class, or named `ctx` or `context` without a default and without an
+    annotation other than `Any`.
     """
     own = None
     for name, kind, default in parameters:
@@ -234,7 +234,7 @@ def _names_context(annotation: "Any", names: "Any") -> bool:
             return False
         if "." in text:
             return text.startswith("snakepit_bridge.")
-        # A name that is imported for type checkers alone is not there.
+        # A name that is imported only for type checkers does not exist.
         found = names.get(text)
         return found is None or _is_context(found, names)
     # `Optional[Context]` of `typing`, which must not be imported for it.
@@ -257,7 +257,7 @@ def _signature(
     annotations: "dict[str, Any]",
     flags: int,
 ) -> str:
-    """`def mean(xs: list[float]) -> float`, from the function itself, on one line."""
+    """Return `def mean(xs: list[float]) -> float`, from the function itself, on one line."""
     parts: list[str] = []
     last = None
     for name, kind, default in parameters:
@@ -280,7 +280,7 @@ def _signature(
         returns = f" -> {annotation_text(annotations['return'])}"
     head = "async def" if flags & (COROUTINE | ASYNC_GENERATOR) else "def"
     text = f"{head} {getattr(function, '__name__', 'tool')}({', '.join(parts)}){returns}"
-    # Errors show the line; a default that is a secret must not come with it.
+    # Errors show the line, so a default that is a secret must not be in it.
     return _errors.safe(text) if any(type(it[2]) is str for it in parameters) else text
 
 
@@ -293,7 +293,7 @@ def _default_text(value: "Any") -> str:
 
 
 def annotation_text(annotation: "Any") -> str:
-    """An annotation as one would write it, without module names."""
+    """Return an annotation as one would write it, without module names."""
     try:
         return _annotation_text(annotation)
     except Exception:

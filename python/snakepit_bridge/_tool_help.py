@@ -18,12 +18,12 @@ _TYPES = {
     "array": "list",
     "object": "dict",
 }
-#: Schemas nested deeper are shown by their outermost type.
+#: Depth beyond which only the outermost type of a schema is shown.
 _MAX_DEPTH = 4
 
 
 def type_text(schema: "Any", definitions: "dict[str, Any]", depth: int = 0) -> str:
-    """A schema as one would annotate it: `list[float]`, `str | None`, a definition's name."""
+    """Return a schema as an annotation: `list[float]`, `str | None`, a definition's name."""
     if not isinstance(schema, dict) or not schema:
         return "Any"
     schema_: dict[str, Any] = schema
@@ -31,7 +31,7 @@ def type_text(schema: "Any", definitions: "dict[str, Any]", depth: int = 0) -> s
     if isinstance(reference, str):
         name = reference.rpartition("/")[2]
         target = definitions.get(name)
-        # A name is worth more than `dict`, and less than `str`.
+        # A name is more useful than `dict`, and less than `str`.
         if depth < _MAX_DEPTH and isinstance(target, dict) and target.get("type") != "object":
             return type_text(target, definitions, depth + 1)
         return name
@@ -62,7 +62,7 @@ def _definitions(schema: "dict[str, Any]") -> "dict[str, Any]":
 
 
 def fields(schema: "dict[str, Any]") -> "list[tuple[str, str, bool, dict[str, Any]]]":
-    """Name, type, whether required, and schema of each argument; the required ones first."""
+    """Return name, type, requirement and schema of each argument, the required ones first."""
     properties = schema.get("properties")
     if not isinstance(properties, dict):
         return []
@@ -81,7 +81,7 @@ def fields(schema: "dict[str, Any]") -> "list[tuple[str, str, bool, dict[str, An
 
 
 def help_text(tool: "HostTool") -> str:
-    """Signature, description, and a line for each argument that has a description."""
+    """Return signature, description, and a line for each argument that has a description."""
     parts: list[str] = []
     details: list[str] = []
     for name, kind, required, schema in fields(tool.parameters):
@@ -105,14 +105,14 @@ def help_text(tool: "HostTool") -> str:
 
 
 def _open(schema: "dict[str, Any]") -> bool:
-    """Whether arguments that the schema does not name are taken."""
+    """Return whether arguments that the schema does not name are accepted."""
     return not isinstance(schema.get("properties"), dict) or bool(
         schema.get("additionalProperties")
     )
 
 
 def signature(tool: "HostTool") -> "Signature":
-    """The arguments as keyword-only parameters; names that Python cannot use are left out."""
+    """Return a signature of keyword-only parameters, without names that Python cannot use."""
     import inspect
     import keyword
 

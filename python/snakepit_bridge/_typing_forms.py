@@ -1,4 +1,4 @@
-"""Annotations made with `typing`; imported only when user code imported that module itself."""
+"""Annotations made with `typing`; imported only if user code has imported that module itself."""
 
 import typing
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def convert(scope: Scope, annotation: "Any") -> "tuple[tuple[Any, ...], dict[str, Any]]":
-    """The spec and the schema of a `typing` form; unknown forms accept anything."""
+    """Return the spec and the schema of a `typing` form; unknown forms accept any value."""
     if annotation is typing.Any:
         return ANY, {}
     if isinstance(annotation, typing.ForwardRef):
@@ -55,7 +55,7 @@ def convert(scope: Scope, annotation: "Any") -> "tuple[tuple[Any, ...], dict[str
 
 
 def _type_var(scope: Scope, variable: "Any") -> "tuple[tuple[Any, ...], dict[str, Any]]":
-    """A type variable stands for its bound, or for any of its constraints."""
+    """Convert a type variable: its value, its bound, or any of its constraints."""
     for key, value in scope.bound:
         if key is variable:
             return scope.convert(value)
@@ -68,7 +68,7 @@ def _type_var(scope: Scope, variable: "Any") -> "tuple[tuple[Any, ...], dict[str
 def alias(
     scope: Scope, alias: "Any", args: "tuple[Any, ...]"
 ) -> "tuple[tuple[Any, ...], dict[str, Any]]":
-    """`type X[T] = ...`, which may name itself; `T` stands for its argument."""
+    """Convert `type X[T] = ...`, which may refer to itself; `T` stands for its argument."""
 
     def inner() -> "tuple[Any, Any]":
         outer = scope.bound
@@ -88,7 +88,7 @@ def alias(
 
 
 def typed_dict_fields(cls: "Any") -> "list[tuple[str, Any, bool, Any, dict[str, Any]]]":
-    """Name, annotation, required, default and names to resolve in, for each key."""
+    """Return name, annotation, requirement, default and names for resolving, for each key."""
     from . import _schema_fields
 
     names = _schema_fields.names_of(cls)

@@ -1,9 +1,9 @@
-"""Libraries that several slots of one process must not use at once without care.
+"""Libraries that several slots of one process must not use at the same time.
 
-The host knows more of them and of others: `snakepit compat`. A test compares both lists.
+The host knows more about these and others: `snakepit compat`. A test compares both lists.
 """
 
-#: Import name of each, and what to do.
+#: Hints by import name.
 UNSAFE = {
     "celery": "send tasks from one thread, or run it beside the pool and not inside a worker",
     "fasttext": "give each thread its own model, or hold a lock around calls",

@@ -1,4 +1,4 @@
-"""What the host tells of a variable and of its changes."""
+"""Variables and their changes as the host reports them."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -6,7 +6,7 @@ if TYPE_CHECKING:
 
 
 class Variable:
-    """A variable of the session as it was when the host was asked."""
+    """A variable of the session at the time of the host's reply."""
 
     __slots__ = ("constraints", "metadata", "name", "size", "type", "value", "version")
 
@@ -20,7 +20,7 @@ class Variable:
         constraints: "dict[str, Any]",
         size: "int | None" = None,
     ) -> None:
-        """`value` is `None` and `size` the bytes of the value when it comes from a listing."""
+        """Keep the fields; for a listing, `value` is `None` and `size` the bytes of the value."""
         self.name = name
         self.type = type
         self.value = value
@@ -31,7 +31,7 @@ class Variable:
 
     @classmethod
     def of(cls, item: "dict[str, Any]") -> "Variable":
-        """From one item of the host's reply."""
+        """Read one item of the host's reply."""
         get = item.get
         return cls(
             str(item["name"]),
@@ -44,15 +44,15 @@ class Variable:
         )
 
     def __repr__(self) -> str:
-        """Name, type and version; the value may be large."""
+        """Show name, type and version; the value may be large."""
         return f"<Variable {self.name!r} {self.type} version={self.version}>"
 
 
 class Change:
-    """One change of a variable, or a gap: `kind` is `"lagged"` when older changes are lost.
+    """A change of a variable, or a gap: `kind` is `"lagged"` if older changes are lost.
 
-    Other kinds are `"registered"`, `"set"` and `"deleted"`. `origin` names who made the change:
-    the host or a worker.
+    Other kinds are `"registered"`, `"set"` and `"deleted"`. `origin` names the author of the
+    change: the host or a worker.
     """
 
     __slots__ = ("kind", "name", "origin", "seq", "type", "value", "version")
@@ -67,7 +67,7 @@ class Change:
         value: "Any" = None,
         origin: str = "",
     ) -> None:
-        """Changes of one session are numbered by `seq` without gaps."""
+        """Keep the fields; `seq` numbers the changes of one session without gaps."""
         self.seq = seq
         self.name = name
         self.kind = kind
@@ -78,7 +78,7 @@ class Change:
 
     @classmethod
     def of(cls, item: "dict[str, Any]") -> "Change":
-        """From one item of the host's reply."""
+        """Read one item of the host's reply."""
         get = item.get
         return cls(
             int(item["seq"]),
@@ -91,7 +91,7 @@ class Change:
         )
 
     def __repr__(self) -> str:
-        """What happened to which variable."""
+        """Show the change and its variable."""
         return f"<Change {self.seq} {self.kind} {self.name!r} version={self.version}>"
 
 
@@ -114,7 +114,7 @@ def freeze(value: "Any") -> "Any":
     return value
 
 
-#: By classes; a truth value is an int, too.
+#: Types of variables by class; a bool is an int, too.
 _TYPES = {
     bool: "boolean",
     int: "integer",
@@ -127,12 +127,12 @@ _TYPES = {
     frozenset: "list",
 }
 
-#: By the kinds of numpy's scalars that are none of these classes.
+#: Types of variables by the kind of numpy scalars that are none of these classes.
 _SCALARS = {"b": "boolean", "i": "integer", "u": "integer", "f": "float"}
 
 
 def is_numpy_scalar(value: "Any") -> bool:
-    """Whether it is a scalar of numpy; an array without dimensions is none."""
+    """Return whether a value is a numpy scalar; an array without dimensions is not."""
     from sys import modules
 
     numpy: Any = modules.get("numpy")
@@ -140,7 +140,7 @@ def is_numpy_scalar(value: "Any") -> bool:
 
 
 def infer_type(name: str, value: "Any") -> str:
-    """The type to register `value` with; raises `TypeError` when it does not say."""
+    """Return the type for registering `value`; raises `TypeError` if there is none."""
     kind = type(value)
     for base, found in _TYPES.items():
         if issubclass(kind, base):

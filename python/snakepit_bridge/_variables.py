@@ -1,4 +1,4 @@
-"""The variables of the call's session, as a mapping and by methods."""
+"""Variables of the call's session, as a mapping and by methods."""
 
 from _collections_abc import MutableMapping
 
@@ -27,12 +27,12 @@ else:
     _Base = MutableMapping
 
 MISSING: "Any" = object()
-#: How often `update` tries again after another writer was faster.
+#: Attempts of `update` if another writer is faster.
 MAX_ATTEMPTS = 1000
 
 
 class Variables(_Base):
-    """Name to value; reading goes through the cache, everything else asks the host.
+    """Variables by name; reading uses the cache, everything else makes a request.
 
     May be used from any thread while the call runs. All methods raise `HostError`.
     """
@@ -40,19 +40,19 @@ class Variables(_Base):
     __slots__ = ("_native", "cache")
 
     def __init__(self, native: "Native") -> None:
-        """The variables of the session that `native`'s call belongs to."""
+        """Create the mapping for the session of `native`'s call."""
         self._native = native
         self.cache = Cache()
 
     def __getitem__(self, name: str) -> "Any":
-        """The value; raises `UnknownVariableError`, a `KeyError`."""
+        """Return the value; raises `UnknownVariableError`, a `KeyError`."""
         found = self.cache.find(name)
         if found is None:
             found = wait(self._native, self.fetch(name))
         return value_of(found)
 
     def __setitem__(self, name: str, value: "Any") -> None:
-        """Set the variable; register it with the type of `value` when it does not exist."""
+        """Set the variable; register it with the type of `value` if it does not exist."""
         wait(self._native, self.put(name, value))
 
     def __delitem__(self, name: str) -> None:
@@ -61,7 +61,7 @@ class Variables(_Base):
             raise UnknownVariableError(f"variable `{name}` does not exist", "SP7101")
 
     def __contains__(self, name: object) -> bool:
-        """Whether the variable exists."""
+        """Return whether the variable exists."""
         if not isinstance(name, str):
             return False
         try:
@@ -71,28 +71,28 @@ class Variables(_Base):
         return True
 
     def __iter__(self) -> "Iterator[str]":
-        """The names at this moment."""
+        """Iterate over the present names."""
         return iter([item.name for item in wait(self._native, self.listing())])
 
     def __len__(self) -> int:
-        """How many there are at this moment."""
+        """Return the present number of variables."""
         return len(wait(self._native, self.listing()))
 
     def __repr__(self) -> str:
-        """Asks the host nothing."""
+        """Show a name without a request."""
         return "<Variables of the session>"
 
     # The exchanges: `wait` or `wait_async` runs them.
 
     def fetch(self, name: str) -> "Steps[Variable]":
-        """One variable from the host; raises `UnknownVariableError`."""
+        """Read a variable from the host; raises `UnknownVariableError`."""
         epoch = self.cache.epoch
         variable = Variable.of((yield (_ops.VARIABLE_GET, name, None, None)))
         self.cache.store(variable, epoch)
         return variable
 
     def fetch_many(self, names: "Iterable[str]") -> "Steps[dict[str, Variable | HostError]]":
-        """Variables from the host, the ones that fail as errors, in the order of `names`."""
+        """Read variables from the host in the order of `names`; failed ones are errors."""
         asked = list(names)
         epoch = self.cache.epoch
         reply = yield (_ops.VARIABLE_GET, "", {"names": asked}, None)
@@ -106,12 +106,12 @@ class Variables(_Base):
         return found
 
     def read(self, name: str) -> "Steps[Variable]":
-        """One variable, from the cache if it is there."""
+        """Read a variable, from the cache if it is there."""
         found = self.cache.find(name)
         return found if found is not None else (yield from self.fetch(name))
 
     def get_value(self, name: str, default: "Any" = MISSING) -> "Steps[Any]":
-        """One value; `default` if there is no such variable, else `UnknownVariableError`."""
+        """Return a value; `default` or `UnknownVariableError` if there is no such variable."""
         try:
             found = yield from self.read(name)
         except UnknownVariableError:
@@ -123,7 +123,7 @@ class Variables(_Base):
     def get_values(
         self, names: "Iterable[str]", default: "Any" = MISSING
     ) -> "Steps[dict[str, Any]]":
-        """Several values with at most one request; unknown names as in `get_value`."""
+        """Return several values with at most one request; unknown names as in `get_value`."""
         asked = list(dict.fromkeys(names))
         found: dict[str, Any] = {name: self.cache.find(name) for name in asked}
         missing = [name for name, variable in found.items() if variable is None]
@@ -141,7 +141,7 @@ class Variables(_Base):
     def set_one(
         self, name: str, value: "Any", expected_version: "int | None" = None
     ) -> "Steps[int]":
-        """Set one variable; its new version. Raises `StaleVersionError` and others."""
+        """Set a variable; return its new version. Raises `StaleVersionError` and others."""
         done = yield from self.set_many({name: value}, True, {name: expected_version})
         item = done[name]
         if isinstance(item, HostError):
@@ -154,10 +154,10 @@ class Variables(_Base):
         atomic: bool = True,
         expected: "Mapping[str, int | None] | None" = None,
     ) -> "Steps[dict[str, int | HostError]]":
-        """Set several with one request; the new versions by name.
+        """Set several variables with one request; return the new versions by name.
 
-        Atomic: all are set, or none and the first error is raised. Otherwise each is set by
-        itself, and the errors stand in the result.
+        Atomic: all are set, or none and the first error is raised. Otherwise each is set
+        independently, and errors are in the result.
         """
         items: list[dict[str, Any]] = []
         for name, value in values.items():
@@ -170,7 +170,7 @@ class Variables(_Base):
         try:
             reply = yield (_ops.VARIABLE_SET, "", {"items": items, "atomic": atomic}, None)
         except BaseException:
-            # Whether the host did it may be unknown, as after a cancellation.
+            # It may be unknown whether the host has done it, as after a cancellation.
             for name in values:
                 self.cache.drop(name)
             raise
@@ -195,7 +195,7 @@ class Variables(_Base):
             try:
                 return (yield from self.register(name, kind, value))
             except VariableExistsError:
-                # Somebody else registered it meanwhile; then it can be set.
+                # Another caller has registered it meanwhile; then it can be set.
                 continue
 
     def register(
@@ -206,7 +206,7 @@ class Variables(_Base):
         constraints: "Mapping[str, Any] | None" = None,
         metadata: "Mapping[str, Any] | None" = None,
     ) -> "Steps[int]":
-        """Make a variable; its version. Raises `VariableExistsError` and others."""
+        """Register a variable; return its version. Raises `VariableExistsError` and others."""
         body: dict[str, Any] = {"type": type, "value": value}
         if constraints:
             body["constraints"] = dict(constraints)
@@ -218,7 +218,7 @@ class Variables(_Base):
         return int(reply["version"])
 
     def delete(self, name: str, expected_version: "int | None" = None) -> "Steps[bool]":
-        """Delete a variable, `False` if there is none; raises `StaleVersionError`."""
+        """Delete a variable; return `False` if there is none. Raises `StaleVersionError`."""
         body = {} if expected_version is None else {"expected_version": expected_version}
         try:
             there = yield (_ops.VARIABLE_DELETE, name, body, None)
@@ -227,12 +227,12 @@ class Variables(_Base):
         return there is not False
 
     def listing(self, prefix: str = "") -> "Steps[list[Variable]]":
-        """All variables without their values."""
+        """Return all variables without their values."""
         reply = yield (_ops.VARIABLE_LIST, "", {"prefix": prefix} if prefix else {}, None)
         return [Variable.of(item) for item in reply]
 
     def update_with(self, name: str, function: "Callable[[Any], Any]") -> "Steps[Any]":
-        """Set the variable to `function(value)`, again if another writer was faster; the value.
+        """Set the variable to `function(value)`, again if another writer was faster; return it.
 
         `function` may run several times. Raises `StaleVersionError` after `MAX_ATTEMPTS`.
         """
@@ -250,7 +250,7 @@ class Variables(_Base):
                 return value
 
     def refresh(self, name: "str | None" = None) -> "Steps[None]":
-        """Read one variable, or all that the cache holds, from the host now."""
+        """Read one variable, or all cached ones, from the host now."""
         names = [name] if name is not None else self.cache.names()
         self.cache.drop(name)
         if names:

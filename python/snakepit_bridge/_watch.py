@@ -1,4 +1,4 @@
-"""Following the changes of variables."""
+"""Watches: following the changes of variables."""
 
 from time import monotonic
 
@@ -17,23 +17,24 @@ if TYPE_CHECKING:
     from ._native import Context as Native
     from ._steps import Steps
 
-#: The longest that one request waits at the host, in seconds; so long may `stop` take to be seen.
+#: Longest wait of one request at the host in seconds, and so the delay of `stop`.
 POLL = 0.5
-#: The most changes in one reply.
+#: Most changes in one reply.
 MAX_CHANGES = 256
 
 
 class Watch:
-    """Changes in their order, from the moment that the watch was made on.
+    """Changes in order, from the moment at which the watch was created.
 
     An iterator, also an async one, of one consumer. It ends after `stop`, and at the end of the
-    call. A `Change` of kind `"lagged"` stands where changes were lost because this side was slow.
+    call. A `Change` of kind `"lagged"` stands for changes that were lost because this side was
+    slow.
     """
 
     __slots__ = ("_after", "_cache", "_names", "_native", "_ready", "_stopped")
 
     def __init__(self, native: "Native", cache: "Cache", names: "Iterable[str] | None") -> None:
-        """Run `begin` before the first change matters."""
+        """Create a watch; run `begin` before the first change matters."""
         self._native = native
         self._cache = cache
         self._names = None if names is None else list(names)
@@ -42,41 +43,41 @@ class Watch:
         self._stopped = False
 
     def begin(self, after: "int | None" = None) -> "Steps[Watch]":
-        """Fix where the watch starts: after the change number `after`, or now."""
+        """Set where the watch starts: after the change number `after`, or now."""
         self._after = after
         if after is None:
             yield from self._ask(0.0)
         return self
 
     def stop(self) -> None:
-        """End the iteration, also of another thread that waits in it, within `POLL` seconds."""
+        """End the iteration, also in another thread that waits in it, within `POLL` seconds."""
         self._stopped = True
 
     @property
     def position(self) -> int:
-        """Number of the last change that the host looked at for this watch."""
+        """Number of the last change that the host has examined for this watch."""
         return self._after or 0
 
     def poll(self, timeout: float = 0.0) -> "list[Change]":
-        """What changed since the last change seen, waiting up to `timeout` seconds for one."""
+        """Return changes since the last one seen, waiting up to `timeout` seconds for one."""
         return wait(self._native, self._poll(timeout))
 
     async def poll_async(self, timeout: float = 0.0) -> "list[Change]":
-        """As `poll`, the event loop going on meanwhile."""
+        """Return changes as `poll` does, without blocking the event loop."""
         return await wait_async(self._native, self._poll(timeout))
 
     def __iter__(self) -> "Iterator[Change]":
-        """The watch itself."""
+        """Return the watch itself."""
         return self
 
     def __next__(self) -> Change:
-        """The next change; waits for it."""
+        """Wait for the next change."""
         try:
             change = wait(self._native, self._next())
         except CallOverError:
             change = None
         except Cancelled:
-            # The tool has to hear of it, a watch that was stopped has not.
+            # The tool must see it, unless the watch was stopped.
             if not self._stopped:
                 raise
             change = None
@@ -85,17 +86,17 @@ class Watch:
         return change
 
     def __aiter__(self) -> "AsyncIterator[Change]":
-        """The watch itself."""
+        """Return the watch itself."""
         return self
 
     async def __anext__(self) -> Change:
-        """The next change; waits for it."""
+        """Await the next change."""
         try:
             change = await wait_async(self._native, self._next())
         except CallOverError:
             change = None
         except Cancelled:
-            # The tool has to hear of it, a watch that was stopped has not.
+            # The tool must see it, unless the watch was stopped.
             if not self._stopped:
                 raise
             change = None
@@ -104,11 +105,11 @@ class Watch:
         return change
 
     def __enter__(self) -> "Watch":
-        """Stop at the end of the block."""
+        """Begin a block that stops the watch at its end."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop."""
+        """Stop the watch."""
         self.stop()
 
     def _next(self) -> "Steps[Change | None]":
@@ -140,7 +141,7 @@ class Watch:
         reply = yield (_ops.CHANGES, "", body, None)
         changes: list[Change] = []
         if reply.get("lagged"):
-            # What was lost may have changed anything.
+            # The lost changes may concern any variable.
             self._cache.drop()
             changes.append(Change(self.position, "", "lagged"))
         for item in reply["changes"]:

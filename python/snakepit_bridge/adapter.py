@@ -1,4 +1,4 @@
-"""What user code imports: the `tool` decorator, `BaseAdapter` and `Cancelled`."""
+"""The names that user code imports: the `tool` decorator, `BaseAdapter` and `Cancelled`."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,15 +11,15 @@ if TYPE_CHECKING:
 
 
 class Cancelled(BaseException):
-    """The caller gave up on the running call; raised by `Context.raise_if_cancelled`.
+    """The running call was cancelled; raised by `Context.raise_if_cancelled`.
 
-    Like `asyncio.CancelledError` it is no `Exception`, so that a tool's own error handling does
-    not swallow it.
+    Like `asyncio.CancelledError` it is no `Exception`, so that a tool's own error handling does not
+    swallow it.
     """
 
 
 class ToolOptions:
-    """What `@tool(...)` was told; kept on the function as `__snakepit_tool__`."""
+    """Options of `@tool(...)`, kept on the function as `__snakepit_tool__`."""
 
     __slots__ = ("description", "name", "streaming")
 
@@ -29,7 +29,7 @@ class ToolOptions:
         description: "str | None" = None,
         streaming: "bool | None" = None,
     ) -> None:
-        """Keep the options; `None` means: find out from the function."""
+        """Keep the options; `None` means that the function decides."""
         self.name = name
         self.description = description
         self.streaming = streaming
@@ -58,8 +58,8 @@ def tool(
 ) -> "Any":
     """Mark a function or method as a tool that the host may call; the function is unchanged.
 
-    `name` and `description` default to the function's name and docstring. Generator functions
-    are streams by themselves; `streaming=True` marks a function that returns an iterator.
+    `name` and `description` default to the function's name and docstring. Generator functions are
+    streams without further marks; `streaming=True` marks a function that returns an iterator.
     """
     options = ToolOptions(name, description, streaming)
 
@@ -80,17 +80,17 @@ class BaseAdapter:
     `async def`.
 
     An adapter, of this base or not, may have a method `health` without parameters, `async def` or
-    not: the host calls it now and then while a slot of the worker is free, and replaces the worker
-    when it raises or returns `False` a few times in a row. It is no tool.
+    not. The host calls it from time to time while a slot of the worker is free, and replaces the
+    worker if it raises or returns `False` several times in a row. It is not a tool.
     """
 
     #: The context of the running call; `None` between calls.
     session_context: "SessionContext | None" = None
 
     def initialize(self) -> "Any":
-        """Load what the tools need; runs once per worker, before it counts as ready."""
+        """Load what the tools need; runs once per worker, before the worker is ready."""
         return None
 
     def cleanup(self) -> "Any":
-        """Release what `initialize` took; runs once when the worker is shut down."""
+        """Release what `initialize` acquired; runs once when the worker is shut down."""
         return None

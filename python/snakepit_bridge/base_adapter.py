@@ -1,7 +1,7 @@
-"""The original's module of this name: what adapters written for it import.
+"""The original's module of this name: the names that adapters written for it import.
 
 New adapters import `BaseAdapter` and `tool` from `snakepit_bridge`. One difference remains: here
-one instance lives in each worker and serves all calls; the original made one for each call.
+one instance lives in each worker and serves all calls; the original created one for each call.
 """
 
 from . import adapter as _adapter
@@ -17,7 +17,7 @@ __all__ = ["BaseAdapter", "ToolMetadata", "tool"]
 
 
 class ToolMetadata:
-    """What the original's `tool` keeps on a function, as `_tool_metadata`."""
+    """The metadata that the original's `tool` keeps on a function, as `_tool_metadata`."""
 
     def __init__(
         self,
@@ -72,11 +72,11 @@ class BaseAdapter(_adapter.BaseAdapter):
         return None if self.session_context is None else self.session_context.session_id
 
     def set_session_context(self, session_context: "SessionContext | None") -> None:
-        """Called for each call when a subclass overrides it."""
+        """Set the context; called for each call if a subclass overrides it."""
         self.session_context = session_context
 
     def get_tools(self) -> list[Tool]:
-        """The tools of this adapter as the host is told of them."""
+        """Return the tools of this adapter as the host sees them."""
         from ._collect import adapter_tools
 
         return adapter_tools(self, Sources())
@@ -86,9 +86,9 @@ class BaseAdapter(_adapter.BaseAdapter):
         return getattr(self, tool_name)(**kwargs)
 
     def register_with_session(self, session_id: str, stub: "Any" = None) -> list[str]:
-        """The names of the tools; the host knows them from the worker's start on."""
+        """Return the names of the tools; the host knows them since the worker's start."""
         return [item.name for item in self.get_tools()]
 
     async def register_with_session_async(self, session_id: str, stub: "Any" = None) -> list[str]:
-        """As `register_with_session`."""
+        """Return the names as `register_with_session` does."""
         return self.register_with_session(session_id, stub)

@@ -1,8 +1,8 @@
-"""Adapters whose one instance serves several slots at once.
+"""Adapters whose single instance serves several slots at once.
 
-The original's module of this name. `ThreadSafeAdapter` brings a lock, storage for each thread and
-counters; `thread_safe_method` counts the calls of a method. Neither takes the lock by itself: what
-must not overlap stands in `with self.acquire_lock():`.
+The original's module of this name. `ThreadSafeAdapter` has a lock, storage for each thread and
+counters; `thread_safe_method` counts the calls of a method. Neither takes the lock by itself: code
+that must not overlap belongs in `with self.acquire_lock():`.
 """
 
 import threading
@@ -35,7 +35,7 @@ __all__ = [
 
 
 class _Tracked:
-    """One request, counted from `with` to its end; also told to the checker, if one is active."""
+    """A request, counted from `with` to its end, and reported to the checker, if one is active."""
 
     __slots__ = ("_adapter", "_execution", "_method", "_number")
 
@@ -59,7 +59,7 @@ class _Tracked:
         return self._number
 
     def __exit__(self, kind: "Any", error: "Any", traceback: "Any") -> None:
-        # A stream that is given up has not failed.
+        # A stream that is closed early has not failed.
         failed = kind is not None and not issubclass(kind, GeneratorExit)
         self._adapter._requests.end_request(self._number, failed=failed)
         if self._execution is not None:
@@ -67,10 +67,10 @@ class _Tracked:
 
 
 class ThreadSafeAdapter(BaseAdapter):
-    """Base of adapters that are shared: their methods may run in several threads at once.
+    """Base of shared adapters: their methods may run in several threads at once.
 
-    `__thread_safe__` is what the worker looks for; an adapter without it gets one call at a time.
-    A subclass that is not safe after all says `__thread_safe__ = False`, and marks no methods.
+    The worker checks `__thread_safe__`; an adapter without it runs one call at a time. A subclass
+    that is not safe after all sets `__thread_safe__ = False`, and marks no methods.
     """
 
     __thread_safe__ = True
@@ -80,7 +80,7 @@ class ThreadSafeAdapter(BaseAdapter):
     _requests: RequestTracker  # pyright: ignore[reportUninitializedInstanceVariable]
 
     def __new__(cls, *_args: "Any", **_kwargs: "Any") -> "Any":
-        """Make what is shared here, so that an `__init__` that does not call ours loses nothing."""
+        """Create the shared state here, so that an `__init__` without `super` loses nothing."""
         self = super().__new__(cls)
         self._lock = threading.RLock()
         self._locals = ThreadLocalStorage()
@@ -88,9 +88,9 @@ class ThreadSafeAdapter(BaseAdapter):
         return self
 
     def acquire_lock(self) -> "Any":
-        """The adapter's lock, for `with`; a thread that holds it may take it again.
+        """Return the adapter's lock, for `with`; a thread that holds it may acquire it again.
 
-        While a `ThreadSafetyChecker` is active, waiting for it is measured.
+        While a `ThreadSafetyChecker` is active, waits for it are measured.
         """
         checker = _checker.get_global_checker()
         if checker is None:
@@ -100,7 +100,7 @@ class ThreadSafeAdapter(BaseAdapter):
     def get_thread_local(
         self, key: str, default: "Any" = None, *, factory: "Callable[[], Any] | None" = None
     ) -> "Any":
-        """This thread's value; a missing one is `default`, or made by `factory` and kept."""
+        """Return this thread's value; a missing one is `default`, or created by `factory`."""
         return self._locals.get(key, default, factory=factory)
 
     def set_thread_local(self, key: str, value: "Any") -> None:
@@ -108,14 +108,14 @@ class ThreadSafeAdapter(BaseAdapter):
         self._locals.set(key, value)
 
     def clear_thread_local(self, key: "str | None" = None) -> None:
-        """Forget one value of this thread, or all of them."""
+        """Drop one value of this thread, or all of them."""
         if key is None:
             self._locals.clear()
         else:
             self._locals.delete(key)
 
     def get_stats(self) -> "dict[str, Any]":
-        """What `thread_safe_method` and `track_request` have counted, as one snapshot."""
+        """Return a snapshot of the counters of `thread_safe_method` and `track_request`."""
         return {
             "adapter": type(self).__qualname__,
             "thread_safe": validate_thread_safety(type(self)),
@@ -123,15 +123,15 @@ class ThreadSafeAdapter(BaseAdapter):
         }
 
     def track_request(self, request_id: "Any" = None) -> "Any":
-        """Count what runs in `with` as a request; `request_id` names it in a checker's report."""
+        """Count a `with` block as a request; `request_id` names it in a checker's report."""
         return _Tracked(self, "request" if request_id is None else str(request_id))
 
 
 def thread_safe_method(function: "F") -> "F":
-    """Say that a method may run in several threads at once, and count its calls.
+    """Declare that a method may run in several threads at once, and count its calls.
 
-    It takes no lock. Streams and coroutines are counted until they end. On objects that are no
-    `ThreadSafeAdapter` the method runs as it is. It may stand above or below `@tool`.
+    It takes no lock. Streams and coroutines are counted until they end. On objects other than a
+    `ThreadSafeAdapter` the method runs unchanged. It may stand above or below `@tool`.
     """
     name = str(getattr(function, "__name__", "method"))
 
@@ -140,18 +140,18 @@ def thread_safe_method(function: "F") -> "F":
 
     wrapper = around(function, context)
     wrapper.__thread_safe__ = True
-    #: It tells the active checker of its calls itself.
+    #: The method reports its calls to the active checker itself.
     wrapper.__snakepit_tracked__ = True
     return wrapper
 
 
 def validate_thread_safety(adapter_class: "Any") -> bool:
-    """Whether a class (or an object) declares `__thread_safe__`."""
+    """Return whether a class (or an object) declares `__thread_safe__`."""
     return bool(getattr(adapter_class, "__thread_safe__", False))
 
 
 def require_thread_safe(function: "F") -> "F":
-    """Refuse adapters that do not declare `__thread_safe__` as the function's first argument."""
+    """Reject adapters that do not declare `__thread_safe__` as the function's first argument."""
     inner: Any = function
 
     def wrapper(adapter: "Any", *args: "Any", **kwargs: "Any") -> "Any":

@@ -1,7 +1,7 @@
 """Adapter files whose names cannot be module names: children of multiprocessing find them here.
 
-The module of such a file is `snakepit_bridge.files.` and the path in the form of an identifier. So
-a child that unpickles one of its functions, and knows nothing of the worker, imports the file.
+The module of such a file is named `snakepit_bridge.files.` followed by the path as an identifier.
+So a child that unpickles one of its functions, and knows nothing of the worker, imports the file.
 """
 
 import sys
@@ -17,7 +17,7 @@ PREFIX = f"{__name__}."
 
 
 def module_name(path: str) -> str:
-    """The name of the module of the file at an absolute path."""
+    """Return the name of the module of the file at an absolute path."""
     out: list[str] = []
     for char in path:
         if char.isascii() and char.isalnum():
@@ -28,7 +28,7 @@ def module_name(path: str) -> str:
 
 
 def path_of(name: str) -> "str | None":
-    """The path of the file with this module name; `None` if it is no such name."""
+    """Return the path of the file with this module name; `None` for other names."""
     if not name.startswith(PREFIX + "f"):
         return None
     text = name[len(PREFIX) + 1 :]
@@ -54,7 +54,7 @@ def path_of(name: str) -> "str | None":
 
 
 class _Finder:
-    """Finds the modules of files by their names."""
+    """A finder of the modules of files by their names."""
 
     @staticmethod
     def find_spec(name: str, path: "Any" = None, target: "Any" = None) -> "Any":

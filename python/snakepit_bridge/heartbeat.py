@@ -19,7 +19,7 @@ _TRUE = ("1", "true", "t", "yes", "y", "on")
 
 @dataclass(frozen=True)
 class HeartbeatConfig:
-    """Settings of a `HeartbeatClient`; times in milliseconds. The host's own settings count."""
+    """Settings of a `HeartbeatClient`; times in milliseconds. The host's own settings apply."""
 
     enabled: bool = True
     interval_ms: int = 2000
@@ -35,7 +35,7 @@ class HeartbeatConfig:
     ) -> "HeartbeatConfig":
         """Read settings from a mapping, also with names like `intervalMs`; others are ignored.
 
-        What cannot be read keeps its default.
+        Values that cannot be read keep their default.
         """
         data = asdict(defaults or cls())
         known = {field.name for field in fields(cls)}
@@ -61,7 +61,7 @@ def _read(name: str, value: object, default: "Any") -> "Any":
 
 
 class HeartbeatClient:
-    """Has the methods of the original's client, and sends nothing: the runtime does it."""
+    """A client with the methods of the original's, which sends nothing: the runtime does."""
 
     def __init__(
         self,
@@ -83,14 +83,14 @@ class HeartbeatClient:
         return self._config
 
     def start(self) -> bool:
-        """Note that it runs; starts no task. `False` if it runs already or is not enabled."""
+        """Mark the client as running; return `False` if it runs already or is not enabled."""
         if not self._config.enabled or self._running:
             return False
         self._running = True
         return True
 
     async def stop(self) -> None:
-        """Note that it does not run any more. Heartbeats of the runtime go on."""
+        """Mark the client as stopped. Heartbeats of the runtime continue."""
         self._running = False
 
     def status(self) -> "dict[str, Any]":
@@ -105,4 +105,4 @@ class HeartbeatClient:
         }
 
     async def ping_once(self) -> None:
-        """Do nothing; returns `None`, as the original without an answer."""
+        """Do nothing; return `None`, as the original without an answer does."""

@@ -1,7 +1,7 @@
-"""Setting Python's `logging` up, under the names of the original library.
+"""Set-up of Python's `logging`, under the names of the original library.
 
-In a worker nothing has to be set up: records reach the host with their level, logger, call and
-trace. What is here sets levels, and a format for programs that are no workers.
+A worker needs no set-up: records reach the host with their level, logger, call and trace. The
+functions here set levels, and a format for programs that are not workers.
 """
 
 import logging
@@ -28,7 +28,7 @@ _FORMAT = (
 
 
 class _Formatter(logging.Formatter):
-    """Fills the correlation id in where a record has none."""
+    """A formatter that fills in the correlation id if a record has none."""
 
     def format(self, record: logging.LogRecord) -> str:
         if not getattr(record, "correlation_id", None):
@@ -37,7 +37,7 @@ class _Formatter(logging.Formatter):
 
 
 def configure_logging(force: bool = False) -> None:
-    """Set level and format by `SNAKEPIT_LOG_LEVEL`: debug, info, warning, error (usual) or none.
+    """Set level and format by `SNAKEPIT_LOG_LEVEL`: debug, info, warning, error (default) or none.
 
     Does nothing if logging is set up already, unless `force` is true.
     """

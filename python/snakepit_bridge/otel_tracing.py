@@ -1,7 +1,7 @@
 """Tracing with OpenTelemetry's SDK, under the names of the original library.
 
-Nothing here is needed for `snakepit_bridge.telemetry`. Without the SDK, spans are not recorded, and
-correlation ids work as ever.
+`snakepit_bridge.telemetry` needs nothing of this. Without the SDK, spans are not recorded, and
+correlation ids work as usual.
 """
 
 import logging
@@ -41,9 +41,9 @@ _factory_set: "list[bool]" = []
 
 
 def setup_tracing() -> None:
-    """Set a tracer provider up, once, if the SDK is there.
+    """Set up a tracer provider, once, if the SDK is installed.
 
-    Records of `logging` get the attribute `correlation_id`. In a worker spans go to the host.
+    Records of `logging` get the attribute `correlation_id`. In a worker, spans go to the host.
     `SNAKEPIT_OTEL_ENDPOINT` sends them to a collector instead, if the OTLP exporter over HTTP is
     installed; `SNAKEPIT_OTEL_CONSOLE=true` prints them.
     """
@@ -102,7 +102,7 @@ def _add_exporter(provider: "Any") -> None:
 
 
 def get_tracer() -> "Any":
-    """Return the tracer that `setup_tracing` has made. `None` without the SDK."""
+    """Return the tracer of `setup_tracing`. `None` without the SDK."""
     return _tracer[0] if _tracer else None
 
 
@@ -112,7 +112,7 @@ def span(
     context_metadata: "Sequence[tuple[str, str]] | None" = None,
     attributes: "Mapping[str, Any] | None" = None,
 ) -> "Generator[Any]":
-    """Hold a span of OpenTelemetry and a correlation id: that of the metadata, the current, or new.
+    """Hold an OpenTelemetry span and a correlation id: the metadata's, the current, or a new one.
 
     Yields the span; `None` before `setup_tracing` and without the SDK.
     """

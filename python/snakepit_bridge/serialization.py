@@ -1,7 +1,7 @@
 """The original's module of this name: values as JSON in protobuf's `Any`.
 
-The link itself carries MessagePack and needs none of this; it is here for adapters that use it.
-`encode_any` gives `google.protobuf.any_pb2.Any` if protobuf is installed, else `Any` of this
+The link itself uses MessagePack and needs none of this; it is here for adapters that use it.
+`encode_any` returns `google.protobuf.any_pb2.Any` if protobuf is installed, else `Any` of this
 module, with the same two fields.
 """
 
@@ -27,19 +27,19 @@ __all__ = [
     "validate_constraints",
 ]
 
-#: Tensors and embeddings of more bytes are encoded as binary.
+#: Largest tensor or embedding in bytes that is encoded as JSON; larger ones are binary.
 BINARY_THRESHOLD = 10_240
 _URL = "type.googleapis.com/snakepit."
 _SPECIAL = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 
 
 def _special(number: float) -> str:
-    """The text of a number that JSON has none for."""
+    """Return the text of a number that JSON lacks."""
     return "NaN" if number != number else "Infinity" if number > 0 else "-Infinity"
 
 
 class Any:
-    """Stands for `google.protobuf.any_pb2.Any` where protobuf is not installed."""
+    """A replacement for `google.protobuf.any_pb2.Any` if protobuf is not installed."""
 
     __slots__ = ("type_url", "value")
 
@@ -49,7 +49,7 @@ class Any:
         self.value = value
 
     def __repr__(self) -> str:
-        """The fields."""
+        """Show the fields."""
         return f"Any(type_url={self.type_url!r}, value={self.value!r})"
 
 
@@ -62,22 +62,22 @@ def _any(type_url: str, value: bytes) -> _Any:
 
 
 class GracefulJSONEncoder(json.JSONEncoder):
-    """`json.dumps(value, cls=GracefulJSONEncoder)`: a marker for what JSON cannot carry."""
+    """A JSON encoder for `json.dumps(value, cls=GracefulJSONEncoder)` that inserts markers."""
 
     def default(self, o: _Any) -> _Any:
-        """The object's own conversion, or a marker."""
+        """Return the object's own conversion, or a marker."""
         return convert(o)
 
 
 class TypeSerializer:
-    """Values of the original's variable types to and from `Any`."""
+    """Conversion of the original's variable types to and from `Any`."""
 
     @staticmethod
     def encode_any(value: _Any, var_type: str) -> "tuple[_Any, bytes | None]":
-        """The value as `Any`, and its data apart when it is a large tensor or embedding.
+        """Return the value as `Any`, and separately the data of a large tensor or embedding.
 
-        Binary data is little-endian float32, described by the JSON in `Any`. Raises `ValueError`
-        when the value is not of the type, or JSON cannot carry it.
+        Binary data is little-endian float32, described by the JSON in `Any`. Raises `ValueError` if
+        the value is not of the type, or JSON cannot represent it.
         """
         shaped = _shaped(value, var_type) if var_type in ("tensor", "embedding") else None
         if shaped is not None:
@@ -97,9 +97,9 @@ class TypeSerializer:
 
     @staticmethod
     def decode_any(any_msg: _Any, binary_data: "bytes | None" = None) -> _Any:
-        """The value in an `Any`; raises `ValueError` for what is no JSON.
+        """Return the value in an `Any`; raises `ValueError` if it is not JSON.
 
-        Pickled data of the original is refused: unpickling runs what the sender likes.
+        Pickled data of the original is rejected: unpickling runs code of the sender's choice.
         """
         kind = any_msg.type_url.rpartition("/")[2].removeprefix("snakepit.")
         value = json.loads(any_msg.value)
@@ -122,7 +122,7 @@ class TypeSerializer:
 
 
 def _text(value: _Any) -> str:
-    """JSON text; raises `ValueError` with the place of what it cannot carry."""
+    """Return JSON text; raises `ValueError` with the place of a value that it cannot represent."""
     fault = _fault(value, "$", 0)
     if fault is not None:
         raise ValueError(fault)
@@ -130,7 +130,7 @@ def _text(value: _Any) -> str:
 
 
 def _fault(value: _Any, path: str, depth: int) -> "str | None":
-    """The first thing that JSON cannot carry: its path, and what to send instead."""
+    """Return the first value that JSON cannot represent: its path, and what to send instead."""
     if value is None or isinstance(value, (str, int)):
         return None
     if isinstance(value, float):
@@ -151,14 +151,14 @@ def _fault(value: _Any, path: str, depth: int) -> "str | None":
     elif isinstance(value, (list, tuple)):
         steps = ((f"{path}[{index}]", item) for index, item in enumerate(value))
     else:
-        # What the encoder makes of other objects.
+        # The encoder converts other objects.
         return _fault(convert(value), path, depth + 1)
     found = (_fault(item, step, depth + 1) for step, item in steps)
     return next((fault for fault in found if fault is not None), None)
 
 
 def _key(key: _Any) -> "str | None":
-    """The text that a key is in JSON, or `None` if it can be none."""
+    """Return the text of a key in JSON, or `None` if it has none."""
     if isinstance(key, str):
         return key
     if isinstance(key, float) and key - key != 0:
@@ -168,7 +168,7 @@ def _key(key: _Any) -> "str | None":
 
 
 def _checked(value: _Any, kind: str) -> _Any:
-    """The value as JSON carries it; raises `ValueError` when it is not of the type."""
+    """Return the value as JSON represents it; raises `ValueError` if it is not of the type."""
     if is_numpy_scalar(value):
         value = value.item()
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
@@ -190,7 +190,7 @@ def _checked(value: _Any, kind: str) -> _Any:
 
 
 def _shaped(value: _Any, kind: str) -> "tuple[list[int], list[float]]":
-    """Shape and flat data of a tensor, given as an array, as nested lists or as a map of both."""
+    """Return shape and flat data of a tensor: an array, nested lists or a map of both."""
     if isinstance(value, dict) and set(value) == {"shape", "data"}:
         shape = [int(length) for length in value["shape"]]
         data = _flatten(value["data"])[1]
@@ -220,12 +220,12 @@ def _flatten(value: _Any) -> "tuple[list[int], list[float]]":
 
 
 def _numbers(data: "list[_Any]") -> "list[_Any]":
-    """Numbers with those that JSON has only texts for."""
+    """Replace the texts that stand for numbers which JSON lacks."""
     return [_SPECIAL.get(number, number) if isinstance(number, str) else number for number in data]
 
 
 def _reshape(data: "list[_Any]", shape: "list[int]") -> _Any:
-    """An array if numpy is there, else nested lists."""
+    """Return an array if numpy is installed, else nested lists."""
     try:
         import numpy  # type: ignore
     except ImportError:

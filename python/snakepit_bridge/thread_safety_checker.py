@@ -1,8 +1,8 @@
-"""Find out while tests run whether an adapter bears being shared by threads.
+"""Checks, while tests run, whether threads can share an adapter.
 
 The original's module of this name. A checker that is active, by `with ThreadSafetyChecker():` or
-`enable_checking()`, is told of every call of a `thread_safe_method` and of every wait for the lock
-of a `ThreadSafeAdapter`; `watch` adds the methods of any other object. What it finds is printed to
+`enable_checking()`, receives every call of a `thread_safe_method` and every wait for the lock of a
+`ThreadSafeAdapter`; `watch` adds the methods of any other object. Its findings are printed to
 stderr, and raised in strict mode.
 """
 
@@ -33,19 +33,19 @@ __all__ = [
     "validate_adapter_thread_safety",
 ]
 
-#: Share of takings of a lock that had to wait from which on the report advises against it.
+#: Share of acquisitions with a wait from which on the report recommends a change.
 _CONTENDED = 0.1
 
 
 class ThreadSafetyError(RuntimeError):
-    """What a checker in strict mode found."""
+    """A finding of a checker in strict mode."""
 
 
 class ThreadSafetyChecker:
     """Watches methods, locks and libraries; may be used from any number of threads."""
 
     def __init__(self, enabled: bool = True, strict_mode: bool = False) -> None:
-        """A checker that is not enabled costs next to nothing; in strict mode findings raise."""
+        """Create a checker; a disabled one costs next to nothing; in strict mode findings raise."""
         self.enabled = enabled
         self.strict_mode = strict_mode
         self._lock = threading.Lock()
@@ -56,11 +56,11 @@ class ThreadSafetyChecker:
         self._methods: dict[str, MethodRuns] = {}
         self._locks: dict[str, LockWaits] = {}
         self._findings: dict[tuple[str, str], dict[str, str]] = {}
-        #: Who is in which object: for each, thread and method of the runs that are on.
+        #: Running methods by object: thread and method of each run.
         self._inside: dict[int | str, list[tuple[int, str]]] = {}
 
     def __enter__(self) -> "ThreadSafetyChecker":
-        """Be the active checker until the end of `with`."""
+        """Become the active checker until the end of `with`."""
         global _active
         with _swap:
             self._previous.append(_active)
@@ -68,7 +68,7 @@ class ThreadSafetyChecker:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Give place to the one before."""
+        """Restore the previous checker."""
         global _active
         with _swap:
             _active = self._previous.pop()
@@ -76,10 +76,10 @@ class ThreadSafetyChecker:
     def track_execution(
         self, method_name: str, owner: "Any" = None, *, safe: "bool | None" = None
     ) -> "Any":
-        """Tell of one run of a method, for `with`.
+        """Return a context manager that reports one run of a method.
 
-        Runs of one object by several threads at once are a finding, unless its class declares
-        `__thread_safe__` or `safe` says so. Without an owner the name itself stands for it.
+        Runs on one object by several threads at once are a finding, unless its class declares
+        `__thread_safe__` or `safe` is true. Without an owner the name itself stands for it.
         """
         if not self.enabled:
             return NOTHING
@@ -120,7 +120,7 @@ class ThreadSafetyChecker:
         key = name if owner is None else id(owner)
         with self._lock:
             inside = self._inside.get(key)
-            # After a `reset` a run that began before it is unknown.
+            # After a `reset`, a run that began before it is unknown.
             if inside is None or (thread, name) not in inside:
                 return
             inside.remove((thread, name))
@@ -131,10 +131,10 @@ class ThreadSafetyChecker:
             method.seconds += seconds
 
     def check_method_access(self, method_name: str, thread_id: "int | None" = None) -> bool:
-        """Note that a thread uses a method; whether it is the only thread that ever did.
+        """Record that a thread uses a method; return whether it is the only thread so far.
 
         It cannot know when the use ends, so a second thread is a finding at any later time. To find
-        only runs that really overlap use `track_execution` or `watch`.
+        only runs that overlap, use `track_execution` or `watch`.
         """
         if not self.enabled:
             return True
@@ -155,7 +155,7 @@ class ThreadSafetyChecker:
         return False
 
     def check_library_safety(self, names: "Iterable[str] | str | None" = None) -> list[str]:
-        """Which libraries need care: of `names`, or of all that this process has imported."""
+        """Return the libraries that need care: of `names`, or of all imported ones."""
         if not self.enabled:
             return []
         wanted = {names} if isinstance(names, str) else names
@@ -171,9 +171,9 @@ class ThreadSafetyChecker:
         return unsafe
 
     def watch(self, target: "Any") -> "Any":
-        """Tell of every call of the public methods of an object; gives the object back.
+        """Report every call of the public methods of an object; return the object.
 
-        Methods made by `thread_safe_method` tell of themselves while a checker is active.
+        Methods made by `thread_safe_method` report themselves while a checker is active.
         """
         for name in dir(type(target)):
             method = getattr(type(target), name, None)
@@ -187,7 +187,7 @@ class ThreadSafetyChecker:
         return around(method, lambda _: self.track_execution(name, owner))
 
     def lock_waits(self, name: str) -> "Callable[[float | None], None]":
-        """What a `measured` lock calls; `name` says whose lock it is."""
+        """Return the callback of a `measured` lock; `name` names the owner of the lock."""
 
         def waited(seconds: "float | None") -> None:
             with self._lock:
@@ -211,7 +211,7 @@ class ThreadSafetyChecker:
             sys.stderr.write(f"thread safety: {message}; {help}\n")
 
     def get_report(self) -> "dict[str, Any]":
-        """All that was found and counted; `warnings` is empty when nothing is wrong."""
+        """Return all findings and counters; `warnings` is empty if there is no finding."""
         with self._lock:
             findings = [dict(finding) for finding in self._findings.values()]
             methods = {name: method.report() for name, method in self._methods.items()}
@@ -237,7 +237,7 @@ class ThreadSafetyChecker:
         }
 
     def reset(self) -> None:
-        """Forget everything; runs that are on are not counted when they end."""
+        """Drop all findings and counters; running methods are not counted when they end."""
         with self._lock:
             self._forget()
 
@@ -247,18 +247,18 @@ _active: "ThreadSafetyChecker | None" = None
 
 
 def gil_enabled() -> bool:
-    """Whether threads take turns in this process; `False` only on a free-threaded CPython."""
+    """Return whether the GIL is on; `False` only on a free-threaded CPython."""
     return bool(getattr(sys, "_is_gil_enabled", lambda: True)())
 
 
 def get_global_checker() -> "ThreadSafetyChecker | None":
-    """The active checker, if there is one and it is enabled."""
+    """Return the active checker, if there is one and it is enabled."""
     checker = _active
     return checker if checker is not None and checker.enabled else None
 
 
 def enable_checking(strict_mode: bool = False) -> ThreadSafetyChecker:
-    """Make a new checker the active one."""
+    """Make a new checker the active one; return it."""
     global _active
     checker = ThreadSafetyChecker(strict_mode=strict_mode)
     with _swap:
@@ -267,16 +267,16 @@ def enable_checking(strict_mode: bool = False) -> ThreadSafetyChecker:
 
 
 def disable_checking() -> None:
-    """Have no active checker."""
+    """Deactivate the checker."""
     global _active
     with _swap:
         _active = None
 
 
 def check_thread_safe(function: "F") -> "F":
-    """Tell the active checker of each call of a method or function."""
+    """Report each call of a method or function to the active checker."""
     name = str(getattr(function, "__name__", "function"))
-    # A method's first argument is its object; a plain function is known by its name.
+    # A method's first argument is its object; a plain function is identified by its name.
     code = getattr(function, "__code__", None)
     is_method = code is not None and code.co_varnames[:1] == ("self",)
 
@@ -289,7 +289,7 @@ def check_thread_safe(function: "F") -> "F":
 
 
 def require_thread_safe_adapter(adapter: "Any") -> "Any":
-    """Give a class or an adapter back if it declares `__thread_safe__`; else raise."""
+    """Return a class or an adapter if it declares `__thread_safe__`; else raise."""
     if not getattr(adapter, "__thread_safe__", False):
         cls = adapter if isinstance(adapter, type) else type(adapter)
         raise ThreadSafetyError(
@@ -300,14 +300,14 @@ def require_thread_safe_adapter(adapter: "Any") -> "Any":
 
 
 def check_common_pitfalls(adapter: "Any") -> list[str]:
-    """What in the source of a class, or of an object's class, looks unsafe: one line for each."""
+    """Return a line for each part of a class's source that looks unsafe."""
     from ._pitfalls import pitfalls
 
     return pitfalls(adapter if isinstance(adapter, type) else type(adapter))
 
 
 def validate_adapter_thread_safety(adapter: "Any") -> "dict[str, Any]":
-    """Declaration and pitfalls of a class or an object, together."""
+    """Return declaration and pitfalls of a class or an object."""
     cls = adapter if isinstance(adapter, type) else type(adapter)
     declared = bool(getattr(adapter, "__thread_safe__", False))
     issues = check_common_pitfalls(cls)
@@ -320,7 +320,7 @@ def validate_adapter_thread_safety(adapter: "Any") -> "dict[str, Any]":
 
 
 def print_thread_safety_report(file: "TextIO | None" = None) -> None:
-    """Print what the active checker knows, for people."""
+    """Print the findings and counters of the active checker, for people."""
     checker = get_global_checker()
     out = sys.stdout if file is None else file
     if checker is None:

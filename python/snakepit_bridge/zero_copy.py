@@ -1,4 +1,4 @@
-"""References to data that stays where it is, under the names of the original library."""
+"""References to data that is not moved, under the names of the original library."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ _FIELDS = ("kind", "device", "dtype", "shape", "owner", "ref", "copy", "bytes", 
 
 
 class ZeroCopyRef:
-    """Holds the fields of a reference. Arrays need none: they cross as `docs/values.md` says."""
+    """The fields of a reference. Arrays need none: `docs/values.md` describes their encoding."""
 
     __slots__ = _FIELDS
 
@@ -27,14 +27,14 @@ class ZeroCopyRef:
     metadata: "Any"
 
     def __init__(self, payload: "Mapping[str, Any]") -> None:
-        """Take the fields from a mapping; what is missing is `None`, the metadata empty."""
+        """Read the fields from a mapping; missing ones are `None`, the metadata empty."""
         for field in _FIELDS:
             setattr(self, field, payload.get(field))
         self.metadata = self.metadata or {}
 
     @classmethod
     def from_payload(cls, payload: "Mapping[str, Any]") -> "ZeroCopyRef":
-        """Make a reference from a mapping."""
+        """Create a reference from a mapping."""
         return cls(payload)
 
     def to_payload(self) -> "dict[str, Any]":
@@ -43,5 +43,5 @@ class ZeroCopyRef:
         return {_KEY: True, **{key: value for key, value in fields.items() if value is not None}}
 
     def __repr__(self) -> str:
-        """The fields that are set."""
+        """Show the fields that are set."""
         return f"ZeroCopyRef({self.to_payload()})"

@@ -1,1 +1,1 @@
-"""Adapters that come with the package: a showcase of what it can do, and a template."""
+"""Adapters that come with the package: a showcase of its features, and a template."""

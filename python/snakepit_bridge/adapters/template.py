@@ -7,13 +7,13 @@ from snakepit_bridge import BaseAdapter, tool
 
 
 class TemplateAdapter(BaseAdapter):
-    """One instance lives in each worker; what it keeps is shared by the calls of that worker.
+    """An adapter: one instance lives in each worker; its calls share the attributes.
 
-    What has to outlive the worker belongs into variables of the session.
+    State that must outlive the worker belongs in variables of the session.
     """
 
     def __init__(self) -> None:
-        """Called without arguments; keep it cheap."""
+        """Create the instance; keep it cheap."""
         self.ready = False
 
     async def initialize(self) -> None:
@@ -21,10 +21,10 @@ class TemplateAdapter(BaseAdapter):
         self.ready = True
 
     async def cleanup(self) -> None:
-        """Release what `initialize` took; runs once when the worker is shut down."""
+        """Release what `initialize` acquired; runs once when the worker is shut down."""
         self.ready = False
 
     @tool
     def get_info(self) -> dict[str, str | bool]:
-        """What this adapter is; its type hints are the schema of the tool."""
+        """Describe this adapter; the type hints are the schema of the tool."""
         return {"name": type(self).__name__, "ready": self.ready}

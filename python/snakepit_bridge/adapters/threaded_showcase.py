@@ -18,7 +18,7 @@ from snakepit_bridge.base_adapter_threaded import (
     validate_thread_safety,
 )
 
-#: Entries that the log keeps.
+#: Most entries of the log.
 _LOG = 1000
 
 
@@ -28,26 +28,26 @@ class ThreadedShowcaseAdapter(ThreadSafeAdapter):
     __thread_safe__ = True
 
     def initialize(self) -> None:
-        """Make everything shared before the first call comes."""
-        # 1. Shared and never written again: no lock.
+        """Create the shared state before the first call."""
+        # 1. Shared and never changed: no lock.
         sines = tuple(math.sin(angle / 10) for angle in range(64))
         self.model: Mapping[str, Any] = MappingProxyType({"name": "sines", "weights": sines})
-        # 3. Shared and written: only under the lock.
+        # 3. Shared and changed: only under the lock.
         self.total = 0
         self.log: list[dict[str, Any]] = []
-        #: Meetings that wait for more, and how many wait; the last one who comes removes it.
+        #: Barriers that wait for more calls, and the number that waits; the last call removes it.
         self.meetings: dict[str, tuple[threading.Barrier, int]] = {}
 
     @tool("The model that all slots share and none of them changes.")
     @thread_safe_method
     def model_info(self) -> dict[str, Any]:
-        """First way: read-only."""
+        """Use the first way: read-only."""
         return {"name": self.model["name"], "weights": len(self.model["weights"])}
 
     @tool("Compute with the shared model, then note the result.")
     @thread_safe_method
     def compute_intensive(self, data: list[float], rounds: int = 10) -> dict[str, Any]:
-        """First and third way: a long computation without the lock, a short note with it."""
+        """Use the first and third way: a computation without the lock, a note with it."""
         weights: tuple[float, ...] = self.model["weights"]
         result = 0.0
         for _ in range(rounds):
@@ -58,7 +58,7 @@ class ThreadedShowcaseAdapter(ThreadSafeAdapter):
     @tool("Multiply two matrices given as lists of rows.")
     @thread_safe_method
     def matrix_multiply(self, a: list[list[float]], b: list[list[float]]) -> list[list[float]]:
-        """Only values of this call: nothing is shared, so nothing can go wrong."""
+        """Use only values of this call: nothing is shared, so no lock is needed."""
         if any(len(row) != len(b) for row in a) or len({len(row) for row in b}) > 1:
             raise ValueError("the rows of `a` must be as long as `b` has rows")
         columns = list(zip(*b, strict=True))
@@ -70,7 +70,7 @@ class ThreadedShowcaseAdapter(ThreadSafeAdapter):
     @tool("Compute once in each slot, and remember it there.")
     @thread_safe_method
     def compute_cached(self, key: str) -> dict[str, Any]:
-        """Second way: each thread has its own cache, so no lock."""
+        """Use the second way: each thread has its own cache, so no lock is needed."""
         cache: dict[str, float] = self.get_thread_local("cache", factory=dict)
         cached = key in cache
         if not cached:
@@ -82,7 +82,7 @@ class ThreadedShowcaseAdapter(ThreadSafeAdapter):
     @tool("Compute for many items; a stream of results.", supports_streaming=True)
     @thread_safe_method
     def batch_process(self, items: list[float], rounds: int = 10):
-        """A stream is one request, from its first item to its end."""
+        """Count a stream as one request, from its first item to its end."""
         for index, item in enumerate(items):
             result = self.compute_intensive([item], rounds)
             yield {"index": index, **result}
@@ -90,7 +90,7 @@ class ThreadedShowcaseAdapter(ThreadSafeAdapter):
     @tool("Wait until so many calls are in this worker at the same time.")
     @thread_safe_method
     def meet(self, parties: int, name: str = "", timeout_s: float = 10.0) -> dict[str, Any]:
-        """Comes back only when `parties` calls overlap, so it counts them and guesses nothing."""
+        """Return only once `parties` calls overlap, so that overlaps are counted exactly."""
         with self.acquire_lock():
             barrier, joined = self.meetings.pop(name, (threading.Barrier(parties), 0))
             joined += barrier.parties == parties
@@ -110,7 +110,7 @@ class ThreadedShowcaseAdapter(ThreadSafeAdapter):
     @tool("Threads of one call that all write; says whether a write was lost.")
     @thread_safe_method
     def stress_test(self, threads: int = 16, rounds: int = 1000) -> dict[str, Any]:
-        """Third way, as hard as possible: all threads begin together and do nothing else."""
+        """Use the third way under load: all threads begin together and do nothing else."""
         start = threading.Barrier(threads)
         count = 0
 
@@ -121,7 +121,8 @@ class ThreadedShowcaseAdapter(ThreadSafeAdapter):
                 with self.acquire_lock():
                     before = count
                     if number % 8 == 0:
-                        # Others may run between reading and writing; without the lock they do.
+                        # Other threads may run between reading and writing; without the lock they
+                        # do.
                         time.sleep(0)
                     count = before + 1
 
@@ -138,14 +139,14 @@ class ThreadedShowcaseAdapter(ThreadSafeAdapter):
     @tool("The last entries of the log that all slots write.")
     @thread_safe_method
     def read_log(self, last: int = 10) -> list[dict[str, Any]]:
-        """Third way: readers take the lock as well, and take a copy along."""
+        """Use the third way: readers take the lock too, and return a copy."""
         with self.acquire_lock():
             return [dict(entry) for entry in self.log[-last:]] if last > 0 else []
 
     @tool("What this worker did, by thread.")
     @thread_safe_method
     def thread_stats(self) -> dict[str, Any]:
-        """The counters of `thread_safe_method`, and our own."""
+        """Return the counters of `thread_safe_method`, and the adapter's own."""
         with self.acquire_lock():
             total, entries = self.total, len(self.log)
         return {

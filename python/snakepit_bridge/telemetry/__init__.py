@@ -87,7 +87,7 @@ __all__ = [
 
 CORRELATION_HEADER = _correlation.HEADER
 
-#: Where the names are that need `logging` or a library.
+#: Places of names that need `logging` or a library.
 _LAZY = {
     "GrpcBackend": ("telemetry.backends.grpc", "GrpcBackend"),
     "SnakepitSpanExporter": ("_otel_export", "SnakepitSpanExporter"),
@@ -141,7 +141,7 @@ def _mapping(given: "Any") -> "Mapping[str, Any]":
 
 
 class _Spanning(Span):
-    """What `span` returns: a context manager, and a decorator of functions of any kind."""
+    """The result of `span`: a context manager, and a decorator of functions of any kind."""
 
     __slots__ = ("_given", "_metadata")
 
@@ -231,7 +231,7 @@ def gauge(name: str, unit: str = "", description: str = "") -> Gauge:
 
 
 def traceparent() -> "str | None":
-    """Return the place in the trace as a W3C `traceparent`, for requests to other services.
+    """Return the trace context as a W3C `traceparent`, for requests to other services.
 
     `None` outside of a trace.
     """
@@ -239,7 +239,7 @@ def traceparent() -> "str | None":
 
 
 def environment(env: "Mapping[str, str] | None" = None) -> "dict[str, str]":
-    """Return an environment for a process, that of this one or `env`, with its place in the trace.
+    """Return an environment for a process, this process's or `env`, with the trace context.
 
     That is `TRACEPARENT`, and `TRACESTATE` if there is one.
     """
@@ -251,9 +251,9 @@ def environment(env: "Mapping[str, str] | None" = None) -> "dict[str, str]":
 
 
 def bind(function: "F") -> "F":
-    """Return a function that runs as part of this call and span, in whatever thread.
+    """Return a function that runs as part of this call and span, in any thread.
 
-    Threads and executors begin outside of any call otherwise: `pool.submit(bind(work), x)`.
+    Otherwise threads and executors begin outside of any call: `pool.submit(bind(work), x)`.
     """
     from functools import wraps
 
@@ -271,5 +271,5 @@ def bind(function: "F") -> "F":
 
 
 def flush() -> None:
-    """Queue the counts and values that did not fit into the full queue before; does not wait."""
+    """Queue counts and values that did not fit into the full queue before, without waiting."""
     _instruments.flush()

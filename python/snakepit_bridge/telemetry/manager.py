@@ -1,4 +1,4 @@
-"""The active backend of `emit`: that of the worker, or one that code has set."""
+"""The active backend of `emit`: the worker's, or one that code has set."""
 
 from .. import _sink
 
@@ -11,12 +11,12 @@ _link: "list[TelemetryBackend]" = []
 
 
 def set_backend(backend: "TelemetryBackend | None") -> None:
-    """Send the events of `emit` to another backend from now on; `None` sends them nowhere."""
+    """Send the events of `emit` to another backend from now on; `None` discards them."""
     _chosen[:] = [backend]
 
 
 def get_backend() -> "TelemetryBackend | None":
-    """Return the active backend: in a worker the way to the host, elsewhere `None`, until set."""
+    """Return the active backend: one that was set, else in a worker the link, elsewhere `None`."""
     if _chosen:
         return _chosen[0]
     if not _sink.is_attached():
@@ -29,7 +29,7 @@ def get_backend() -> "TelemetryBackend | None":
 
 
 def is_enabled() -> bool:
-    """Return whether events go anywhere: there is a backend, and the host wants them."""
+    """Return whether events are sent: there is a backend, and the host wants them."""
     backend = get_backend()
     if backend is None:
         return False

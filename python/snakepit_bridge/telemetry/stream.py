@@ -1,4 +1,4 @@
-"""A bounded buffer of events that one reader takes from, as in the original's servers."""
+"""A bounded buffer of events with one reader, as in the original's servers."""
 
 import asyncio
 from collections import deque
@@ -25,7 +25,7 @@ class TelemetryEvent:
         metadata: "Mapping[str, Any] | None",
         correlation_id: "str | None",
     ) -> None:
-        """Take a dotted name, numbers or texts, and metadata, which becomes texts."""
+        """Keep a dotted name, numbers or texts, and metadata, which becomes texts."""
         self.event_parts = name.split(".")
         self.measurements: dict[str, int | float | str] = {}
         for key, value in measurements.items():
@@ -36,18 +36,18 @@ class TelemetryEvent:
         self.correlation_id = correlation_id or ""
 
     def __repr__(self) -> str:
-        """The name and the measurements."""
+        """Show name and measurements."""
         return f"<TelemetryEvent {'.'.join(self.event_parts)} {self.measurements}>"
 
 
 class TelemetryStream:
-    """Keeps up to `max_buffer` events until `stream` is read; what is too much is counted.
+    """Keeps up to `max_buffer` events until `stream` is read; counts those that do not fit.
 
     `emit` may be called from any thread.
     """
 
     def __init__(self, max_buffer: int = 1024) -> None:
-        """Begin empty."""
+        """Create an empty buffer."""
         self.enabled = True
         self.sampling_rate = 1.0
         self._allow: tuple[str, ...] = ()
@@ -61,7 +61,7 @@ class TelemetryStream:
 
     @property
     def dropped_count(self) -> int:
-        """Events that did not fit."""
+        """Number of events that did not fit."""
         return self._dropped
 
     def emit(
@@ -71,7 +71,7 @@ class TelemetryStream:
         metadata: "Mapping[str, Any] | None" = None,
         correlation_id: "str | None" = None,
     ) -> None:
-        """Keep an event for the reader, unless switches and filters say otherwise."""
+        """Keep an event for the reader, unless switches or filters exclude it."""
         if not self.enabled or not _span.lucky(self.sampling_rate) or not self._allows(event_name):
             return
         event = TelemetryEvent(event_name, measurements, metadata, correlation_id)
@@ -83,7 +83,7 @@ class TelemetryStream:
         self._wake()
 
     def close(self) -> None:
-        """End the stream after the events that it has."""
+        """End the stream after the buffered events."""
         self._closed = True
         self._wake()
 

@@ -18,5 +18,5 @@ class ShowcaseAdapter(Basic, Session, Host, Streaming, Arrays, Concurrent, Learn
     """The tools of all subjects."""
 
     def initialize(self) -> None:
-        """Count the calls of this worker from here on."""
+        """Start the counters of this worker."""
         self.begin()

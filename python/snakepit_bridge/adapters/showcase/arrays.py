@@ -1,4 +1,4 @@
-"""Numbers in bulk: bytes and arrays travel as they are, not as text."""
+"""Numbers in bulk: bytes and arrays are sent as they are, not as text."""
 
 import array
 import hashlib
@@ -10,7 +10,7 @@ from snakepit_bridge import Context, tool
 
 
 def embedding(text: str, dimensions: int) -> "array.array[float]":
-    """A unit vector that depends on nothing but the text."""
+    """Return a unit vector that depends only on the text."""
     numbers: list[float] = []
     block = 0
     while len(numbers) < dimensions:
@@ -23,27 +23,27 @@ def embedding(text: str, dimensions: int) -> "array.array[float]":
 
 
 class Arrays:
-    """Bytes, embeddings, tensors."""
+    """Tools for bytes, embeddings and tensors."""
 
     @tool
     def create_bytes(self, size: int) -> bytes:
-        """So many bytes; they are not copied on their way out."""
+        """Return a number of bytes, which are not copied on their way out."""
         return bytes(size)
 
     @tool
     def create_embedding(self, text: str, dimensions: int = 384) -> Any:
-        """A vector for a text: an array if it is large, else a list."""
+        """Return a vector for a text: an array if it is large, else a list."""
         return embedding(text, dimensions)
 
     @tool
     def create_tensor(self, shape: list[int], fill: float = 0.0) -> Any:
-        """A tensor of float32; large ones travel as one block."""
+        """Return a tensor of float32; large ones are sent as one block."""
         data = array.array("f", [fill]) * math.prod(shape)
         return memoryview(data).cast("B").cast("f", shape) if shape else fill
 
     @tool
     def store_embedding(self, ctx: Context, name: str, text: str, dimensions: int = 384) -> int:
-        """Put a vector into a variable of the session; its version."""
+        """Store a vector in a variable of the session; return its version."""
         vector = embedding(text, dimensions)
         if name in ctx:
             return ctx.set_variable(name, vector)
@@ -51,14 +51,14 @@ class Arrays:
 
     @tool
     def measure_bytes(self, data: bytes) -> dict[str, Any]:
-        """Size and digest of what came in."""
+        """Return size and digest of the received bytes."""
         return {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
     @tool
     def benchmark_encoding(
         self, start_kb: int = 1, end_kb: int = 1024, step_factor: int = 4
     ) -> list[dict[str, float]]:
-        """What encoding costs here: seconds for bytes and for a list, by size."""
+        """Measure encoding: seconds for bytes and for a list, by size."""
         from snakepit_bridge._native import pack
 
         out: list[dict[str, float]] = []

@@ -1,4 +1,4 @@
-"""Calls, errors, and what a tool may know of its call."""
+"""Calls, errors, and a tool's view of its call."""
 
 import time
 from datetime import date, datetime, timedelta, timezone
@@ -10,43 +10,43 @@ from snakepit_bridge import Context, telemetry, tool
 
 
 class Unsendable:
-    """A value that no host could understand."""
+    """A value that cannot be sent."""
 
     def __init__(self, name: str) -> None:
-        """With a secret in its repr, to show what markers tell of it."""
+        """Keep a name."""
         self.name = name
 
     def __repr__(self) -> str:
-        """As a careless class would write it."""
+        """Show a secret, as a careless class would, to demonstrate markers."""
         return f"Unsendable({self.name!r}, api_key='sk-not-a-real-key-123')"
 
 
 class Basic:
-    """Calls and errors."""
+    """Tools for calls and errors."""
 
     calls = 0
     started = 0.0
 
     def begin(self) -> None:
-        """Start the counts of this worker."""
+        """Start the counters of this worker."""
         self.calls = 0
         self.started = time.monotonic()
 
     @tool
     def ping(self, message: str = "pong") -> dict[str, Any]:
-        """Say that the worker is there."""
+        """Return a sign of life of the worker."""
         self.calls += 1
         return {"message": message, "timestamp": time.time()}
 
     @tool
     def echo(self, **values: Any) -> dict[str, Any]:
-        """Give back whatever comes; values keep their types."""
+        """Return the arguments; values keep their types."""
         self.calls += 1
         return {"echoed": values}
 
     @tool
     def add(self, a: float, b: float) -> float:
-        """The sum of two numbers; anything else is refused before this runs."""
+        """Return the sum of two numbers; other arguments are rejected before this runs."""
         self.calls += 1
         return a + b
 
@@ -56,7 +56,7 @@ class Basic:
         text: str,
         operation: Literal["upper", "lower", "reverse", "length"] = "upper",
     ) -> str | int:
-        """Do something to a text; the choices stand in the schema."""
+        """Transform a text; the schema lists the operations."""
         self.calls += 1
         if operation == "length":
             return len(text)
@@ -66,12 +66,12 @@ class Basic:
 
     @tool
     def get_stats(self) -> dict[str, float]:
-        """What this worker did since it started; another worker counts for itself."""
+        """Return the counters of this worker since its start; each worker has its own."""
         return {"calls": self.calls, "uptime_s": time.monotonic() - self.started}
 
     @tool
     def adapter_info(self, ctx: Context) -> dict[str, Any]:
-        """Who serves this call, and how long the caller waits."""
+        """Return which worker serves this call, and how long the caller waits."""
         return {
             "adapter": type(self).__name__,
             "worker_id": ctx.worker_id,
@@ -117,7 +117,7 @@ class Basic:
 
     @tool
     def serialization_demo(self, demo_type: Literal["rich", "custom", "nested"] = "rich") -> Any:
-        """Values beyond JSON; and what cannot be sent, an error or a marker as set."""
+        """Return values beyond JSON, or one that cannot be sent: an error, or a marker."""
         if demo_type == "rich":
             return {
                 "datetime": datetime(2024, 5, 6, 7, 8, 9, tzinfo=timezone.utc),

@@ -9,11 +9,11 @@ from snakepit_bridge import Context, tool
 
 
 class Concurrent:
-    """Tasks of a given length, to watch how a pool spreads them."""
+    """Tasks of a given length, to watch how a pool distributes them."""
 
     @tool
     def cpu_bound_task(self, ctx: Context, task_id: str = "", duration_ms: float = 100) -> Any:
-        """Compute for a while; gives up when the caller does."""
+        """Compute for a while; stop if the call is cancelled."""
         end = time.monotonic() + duration_ms / 1000
         rounds = 0
         while time.monotonic() < end:
@@ -30,12 +30,12 @@ class Concurrent:
 
     @tool
     def lightweight_task(self, iteration: int = 0) -> dict[str, int]:
-        """As little as possible."""
+        """Return at once."""
         return {"iteration": iteration, "pid": os.getpid()}
 
     @tool
     def threads_task(self, ctx: Context, name: str, threads: int = 4, times: int = 10) -> Any:
-        """Threads of one call that all update one variable of the session."""
+        """Update one variable of the session from all threads of one call."""
         if name not in ctx:
             ctx[name] = 0
         before = ctx.variable(name).version
@@ -55,5 +55,5 @@ class Concurrent:
 
     @tool
     def get_worker_info(self, ctx: Context, call_number: int = 0) -> dict[str, Any]:
-        """Which worker serves this call."""
+        """Return which worker serves this call."""
         return {"call_number": call_number, "worker_id": ctx.worker_id, "pid": os.getpid()}

@@ -12,7 +12,7 @@ MODEL = "showcase-model"
 
 
 def _line(size: int) -> tuple[list[float], list[float]]:
-    """Points near the line y = 3x + 2."""
+    """Return points near the line y = 3x + 2."""
     chooser = random.Random(size)
     xs = [chooser.uniform(-1, 1) for _ in range(size)]
     return xs, [3 * x + 2 + chooser.gauss(0, 0.05) for x in xs]
@@ -23,17 +23,17 @@ def _loss(xs: list[float], ys: list[float], slope: float, offset: float) -> floa
 
 
 class Learning:
-    """Fits a line and keeps it as a program of the session."""
+    """Tools that fit a line and keep it as a program of the session."""
 
     @tool
     def load_sample_data(self, size: int = 100) -> dict[str, list[float]]:
-        """The training data."""
+        """Return the training data."""
         xs, ys = _line(size)
         return {"x": xs, "y": ys}
 
     @tool
     def preprocess_data(self, values: list[float]) -> list[float]:
-        """Values with mean 0 and variance 1."""
+        """Scale values to mean 0 and variance 1."""
         if not values:
             return []
         mean = math.fsum(values) / len(values)
@@ -42,7 +42,7 @@ class Learning:
 
     @tool
     def train_model(self, ctx: Context, epochs: int = 20, rate: float = 0.3, size: int = 100):
-        """A stream of losses by epoch; the model is kept in the session at the end."""
+        """Stream the losses by epoch; store the model in the session at the end."""
         xs, ys = _line(size)
         slope = offset = 0.0
         for epoch in range(1, epochs + 1):
@@ -57,13 +57,13 @@ class Learning:
 
     @tool
     def cross_validate(self, slope: float, offset: float, cv_folds: int = 5) -> list[float]:
-        """The loss of a line on each part of the data."""
+        """Return the loss of a line on each part of the data."""
         xs, ys = _line(100)
         return [_loss(xs[i::cv_folds], ys[i::cv_folds], slope, offset) for i in range(cv_folds)]
 
     @tool
     def predict_single(self, ctx: Context, x: float) -> float:
-        """What the session's model says, on whatever worker it was trained."""
+        """Return the prediction of the session's model, which any worker may have trained."""
         model = ctx.get_program(MODEL)
         return model["slope"] * x + model["offset"]
 
@@ -71,7 +71,7 @@ class Learning:
     def predict_batch_with_embeddings(
         self, texts: list[str], embedding_dim: int = 64
     ) -> list[dict[str, Any]]:
-        """A score and a vector for each text."""
+        """Return a score and a vector for each text."""
         out: list[dict[str, Any]] = []
         for text in texts:
             vector = embedding(text, embedding_dim)

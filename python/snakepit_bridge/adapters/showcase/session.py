@@ -8,7 +8,7 @@ COUNTER = "counter"
 
 
 class Session:
-    """State that belongs to the session, not to the worker."""
+    """Tools for state that belongs to the session, not to the worker."""
 
     @tool
     def init_session(self, ctx: Context, owner: str = "showcase") -> dict[str, Any]:
@@ -20,30 +20,30 @@ class Session:
 
     @tool
     def set_counter(self, ctx: Context, value: int) -> int:
-        """Set the counter; the version that this made. Below 0 the host refuses it."""
+        """Set the counter; return its new version. The host rejects numbers below 0."""
         return ctx.set_variable(COUNTER, value)
 
     @tool
     def get_counter(self, ctx: Context) -> int:
-        """The counter, 0 before there is one."""
+        """Return the counter; 0 before it is set."""
         return ctx.get_variable(COUNTER, default=0)
 
     @tool
     def increment_counter(self, ctx: Context, by: int = 1) -> int:
-        """Add to the counter; no increment is lost, however many workers do so at once."""
+        """Add to the counter; no increment is lost, however many workers add at once."""
         if COUNTER not in ctx:
             ctx[COUNTER] = 0
         return ctx.update_variable(COUNTER, lambda value: value + by)
 
     @tool
     def list_variables(self, ctx: Context, prefix: str = "") -> list[dict[str, Any]]:
-        """What the session has: name, type, version."""
+        """Return the variables of the session: name, type, version."""
         found = ctx.list_variables(prefix)
         return [{"name": v.name, "type": v.type, "version": v.version} for v in found]
 
     @tool
     def set_many(self, ctx: Context, values: dict[str, Any], atomic: bool = True) -> dict[str, Any]:
-        """Set several variables with one request; the versions, or what was refused."""
+        """Set several variables with one request; return the versions, or the errors."""
         with ctx.batch(atomic=atomic) as batch:
             for name, value in values.items():
                 batch[name] = value
@@ -54,7 +54,7 @@ class Session:
 
     @tool
     def watch_changes(self, ctx: Context, names: list[str] | None = None, count: int = 10):
-        """A stream of the next changes, made by anybody."""
+        """Stream the next changes by any author."""
         with ctx.watch_variables(names) as watch:
             yield {"kind": "watching", "after": watch.position}
             for change in watch:
@@ -72,18 +72,18 @@ class Session:
 
     @tool
     def save_program(self, ctx: Context, name: str, program: Any) -> list[str]:
-        """Keep something under a name in the session; the names that it has."""
+        """Store a value under a name in the session; return the names that it has."""
         ctx.put_program(name, program)
         return ctx.list_programs()
 
     @tool
     def load_program(self, ctx: Context, name: str) -> Any:
-        """What was kept."""
+        """Return the stored value."""
         return ctx.get_program(name)
 
     @tool
     def cleanup_session(self, ctx: Context) -> int:
-        """Delete the session's variables; how many there were."""
+        """Delete the session's variables; return their number."""
         names = list(ctx)
         for name in names:
             del ctx[name]

@@ -13,7 +13,7 @@ class Streaming:
 
     @tool
     def stream_data(self, count: int = 5, delay: float = 0.0):
-        """Some items, with a pause of `delay` seconds between them."""
+        """Stream some items, with a pause of `delay` seconds between them."""
         for index in range(count):
             if index and delay:
                 time.sleep(delay)
@@ -21,7 +21,7 @@ class Streaming:
 
     @tool
     async def stream_progress(self, steps: int = 10, delay_ms: float = 100):
-        """Steps of a work that awaits something."""
+        """Stream the steps of work that awaits something."""
         began = time.monotonic()
         for step in range(1, steps + 1):
             await asyncio.sleep(delay_ms / 1000)
@@ -35,7 +35,7 @@ class Streaming:
 
     @tool
     def stream_fibonacci(self, count: int = 20):
-        """The first Fibonacci numbers; the ones beyond 64 bits come as text."""
+        """Stream the first Fibonacci numbers; those beyond 64 bits as text."""
         a, b = 0, 1
         for _ in range(count):
             yield a if a < 2**64 else str(a)
@@ -43,7 +43,7 @@ class Streaming:
 
     @tool
     def generate_dataset(self, rows: int = 1000, chunk_size: int = 100):
-        """Rows of numbers in chunks, so that neither side holds all of them."""
+        """Stream rows of numbers in chunks, so that neither side holds all of them."""
         chooser = random.Random(rows)
         for first in range(0, rows, chunk_size):
             size = min(chunk_size, rows - first)
@@ -52,7 +52,7 @@ class Streaming:
 
     @tool
     def infinite_stream(self, ctx: Context, delay_ms: float = 0):
-        """Numbers until the caller stops."""
+        """Stream numbers until the caller stops."""
         number = 0
         while not ctx.cancelled:
             yield number

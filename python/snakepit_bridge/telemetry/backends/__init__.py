@@ -1,4 +1,4 @@
-"""Where events can go: to the host, to a stream that a program reads, or to standard error."""
+"""Destinations of events: the host, a stream that a program reads, or standard error."""
 
 from .base import TelemetryBackend
 

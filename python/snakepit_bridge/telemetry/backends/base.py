@@ -19,8 +19,8 @@ class TelemetryBackend(ABC):
         metadata: "Mapping[str, Any] | None" = None,
         correlation_id: "str | None" = None,
     ) -> None:
-        """Take an event. Called on the thread that emits it: it must not wait."""
+        """Handle an event. Called on the thread that emits it: it must not wait."""
 
     def close(self) -> None:
-        """Release what it holds."""
+        """Release the resources of the backend."""
         return None

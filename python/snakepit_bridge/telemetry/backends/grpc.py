@@ -1,4 +1,4 @@
-"""The backend over a stream that a program reads; the original's servers use it."""
+"""The backend for a stream that a program reads; the original's servers use it."""
 
 from .base import TelemetryBackend
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 class GrpcBackend(TelemetryBackend):
-    """Hands events to a `TelemetryStream`. Workers of snakepit need none: their host has a link."""
+    """Passes events to a `TelemetryStream`. Workers of snakepit need none: they have a link."""
 
     def __init__(self, stream: "TelemetryStream") -> None:
-        """Use this stream."""
+        """Keep the stream."""
         self._stream = stream
 
     @property

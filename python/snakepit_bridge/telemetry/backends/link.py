@@ -1,4 +1,4 @@
-"""The backend of workers: events travel to the host beside the calls."""
+"""The backend of workers: events are sent to the host beside the calls."""
 
 from time import time_ns
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class LinkBackend(TelemetryBackend):
-    """Sends what the host's settings let pass: on or off, sampling rate, allowed names."""
+    """Sends the events that the host's settings allow: on or off, sampling rate, names."""
 
     def emit(
         self,
@@ -21,7 +21,7 @@ class LinkBackend(TelemetryBackend):
         metadata: "Mapping[str, Any] | None" = None,
         correlation_id: "str | None" = None,
     ) -> None:
-        """Queue the event; dropped with a count if the queue is full."""
+        """Queue the event; drop and count it if the queue is full."""
         settings = _sink.settings()
         if not settings.enabled:
             return

@@ -22,7 +22,7 @@ class StderrBackend(TelemetryBackend):
         metadata: "Mapping[str, Any] | None" = None,
         correlation_id: "str | None" = None,
     ) -> None:
-        """Write the event; values that JSON has not become texts."""
+        """Write the event; values that JSON lacks become texts."""
         event = {
             "event": event_name,
             "measurements": dict(measurements),
