@@ -43,15 +43,13 @@ pub(crate) struct Link {
 /// The reading side of a connection.
 #[derive(Debug)]
 enum Way {
-    /// The threads of the call read the connection; the bell ends the wait of the thread that
-    /// reads.
+    /// The threads of the call read the connection; the bell ends the wait of the reading one.
     Own { socket: RawFd, bell: Wake },
     /// An event loop on this thread reads the connection, for many calls.
     Loop(ThreadId),
 }
 
-/// Number of bits of a request's number that count the requests of one call; the others are the
-/// call.
+/// Bits of a request's number that count the requests of one call; the others are the call.
 const NUMBER_BITS: u32 = 24;
 
 /// The outcome of a request.
@@ -127,8 +125,7 @@ impl Link {
         state.in_flight = 0;
     }
 
-    /// Ends the call: its open requests fail. Returns the reader, unless another thread reads at
-    /// the moment.
+    /// Ends the call: its open requests fail. Returns the reader, unless another thread has it.
     pub(crate) fn end_call(&self) -> Option<Box<Reader>> {
         let mut state = self.lock();
         state.call = 0;
@@ -203,8 +200,7 @@ impl Link {
         Ok((number, room))
     }
 
-    /// Keeps the frame of a request until the host has room for it. Returns the frame if there is
-    /// room by now.
+    /// Keeps the frame of a request until there is room. Returns the frame if there is room by now.
     pub(crate) fn queue(&self, frame: Frame) -> Option<Frame> {
         let mut state = self.lock();
         if state.in_flight < MAX_OPEN {
@@ -215,8 +211,7 @@ impl Link {
         None
     }
 
-    /// Forgets a request that no thread waits for. Returns whether its call still runs, in which
-    /// case the host must be told.
+    /// Forgets a request without waiters. Returns whether its call runs: the host must be told.
     pub(crate) fn give_up(&self, number: u64) -> bool {
         let mut state = self.lock();
         state.forget(number);

@@ -97,8 +97,7 @@ impl Session {
         Ok(found)
     }
 
-    /// Returns the variables whose names begin with `prefix` as of the same moment, ordered by
-    /// name.
+    /// Returns the variables whose names begin with `prefix`, in order, as of the same moment.
     ///
     /// # Errors
     /// The session is over.
@@ -261,8 +260,7 @@ impl Session {
         Ok(Stored::Done(set))
     }
 
-    /// Replaces a value with the result of `change`. Calls `change` again with the new value if
-    /// another writer was faster.
+    /// Replaces a value with the result of `change`; again if another writer was faster.
     ///
     /// # Errors
     /// As [`set`](Self::set), stale versions excepted.
