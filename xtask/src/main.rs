@@ -35,6 +35,8 @@ cargo xtask <command>
       --free-threaded [PATH]  for a free-threaded interpreter; without PATH one is looked for, and built if need be
   codegen [--check]         proto to committed Rust; --check only compares
   tidy                      the rules of CONTRIBUTING.md that a program can check
+      --sample-docs N         print N doc comments, drawn at random, for a person to read
+      --seed N                draw others
   lint                      formatting, clippy, tidy, ruff, pyright
   ci                        all that continuous integration runs, in order";
 

@@ -4,6 +4,7 @@
 mod crates;
 mod defects;
 mod lock;
+mod sample;
 mod source;
 
 use std::collections::BTreeSet;
@@ -47,7 +48,9 @@ impl fmt::Display for Violation {
 }
 
 pub(crate) fn run(args: &[String]) -> Result<()> {
-    shell::only(args, &[])?;
+    if let Some(request) = sample::Request::read(args)? {
+        return print_sample(request);
+    }
     let violations = check()?;
     for violation in &violations {
         println!("{violation}");
@@ -61,28 +64,49 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     }
 }
 
-fn check() -> Result<Vec<Violation>> {
-    let root = shell::root();
+/// Prints doc comments that are drawn at random.
+fn print_sample(request: sample::Request) -> Result<()> {
+    let files = files(&metadata()?)?;
+    let docs = files
+        .iter()
+        .flat_map(|(name, text)| sample::docs(name, text));
+    for doc in sample::draw(docs.collect(), request) {
+        println!("{doc}");
+    }
+    Ok(())
+}
+
+fn metadata() -> Result<serde_json::Value> {
     let metadata = shell::read(&mut shell::cargo([
         "metadata",
         "--format-version=1",
         "--no-deps",
     ]))?;
-    let metadata: serde_json::Value = serde_json::from_str(&metadata)?;
+    Ok(serde_json::from_str(&metadata)?)
+}
+
+/// Returns the names and the texts of all files of the repository that are text.
+fn files(metadata: &serde_json::Value) -> Result<Vec<(String, String)>> {
+    let root = shell::root();
+    let mut paths = Vec::new();
+    walk(root, &crates::folders(metadata), &mut paths)?;
+    let mut files = Vec::new();
+    for path in paths {
+        let name = path.strip_prefix(root)?.to_string_lossy();
+        if let Ok(text) = fs::read_to_string(&path) {
+            files.push((name.replace('\\', "/"), text));
+        }
+    }
+    Ok(files)
+}
+
+fn check() -> Result<Vec<Violation>> {
+    let root = shell::root();
+    let metadata = metadata()?;
     let mut violations = crates::check(&metadata)?;
     violations.extend(lock::check(&fs::read_to_string(root.join("Cargo.lock"))?));
-    let mut files = Vec::new();
-    walk(root, &crates::folders(&metadata), &mut files)?;
     let mut functions = BTreeSet::new();
-    for path in files {
-        let name = path
-            .strip_prefix(root)?
-            .to_string_lossy()
-            .replace('\\', "/");
-        // A file that is not text is not source.
-        let Ok(text) = fs::read_to_string(&path) else {
-            continue;
-        };
+    for (name, text) in files(&metadata)? {
         violations.extend(source::check(&name, &text));
         if name.ends_with(".rs") {
             defects::functions(&text, &mut functions);
