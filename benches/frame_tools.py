@@ -7,5 +7,5 @@ from snakepit_bridge import tool
 
 @tool
 def echo(value: pd.DataFrame) -> pd.DataFrame:
-    """Give back the frame that came."""
+    """Return the frame unchanged."""
     return value

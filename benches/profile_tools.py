@@ -23,7 +23,7 @@ TABLE = (
 
 @tool
 def echo(value):
-    """Give back what came."""
+    """Return the argument."""
     return value
 
 
@@ -32,7 +32,7 @@ _blocks = {}
 
 @tool
 def block(size: int) -> bytes:
-    """Give a large block, the same each time: making it is no part of the answer."""
+    """Return a large block, the same each time: creating it is no part of the answer."""
     if size not in _blocks:
         _blocks[size] = b"\x07" * size
     return _blocks[size]
@@ -40,7 +40,7 @@ def block(size: int) -> bytes:
 
 @tool
 def wait(seconds: float) -> None:
-    """Wait in the system, as for a disk or another server."""
+    """Wait in a system call, as for a disk or another server."""
     time.sleep(seconds)
 
 
@@ -84,7 +84,7 @@ _lock = threading.Lock()
 
 @tool
 def overlap(seconds: float) -> int:
-    """Wait; return the most calls of this at the same time in this process so far."""
+    """Wait; return the largest number of concurrent calls of this tool in this process so far."""
     global _here, _most
     with _lock:
         _here += 1

@@ -9,7 +9,7 @@ from snakepit_bridge import SessionContext, telemetry, tool
 
 @tool
 def echo(value):
-    """Give back what came."""
+    """Return the argument."""
     return value
 
 
@@ -27,7 +27,7 @@ def chunks(n: int):
 
 @tool
 def flood(count: int) -> int:
-    """Report this many records as fast as can be."""
+    """Report this many records as fast as possible."""
     for number in range(count):
         telemetry.emit("tool.flood", {"number": number}, {"text": "x" * 100})
     return count
@@ -35,14 +35,14 @@ def flood(count: int) -> int:
 
 @tool
 def endless(size: int):
-    """Yield blocks of this many bytes for as long as somebody reads."""
+    """Yield blocks of this many bytes until the consumer stops."""
     block = b"\x07" * size
     while True:
         yield block
 
 
 def p50(seconds, step):
-    """Half of the steps took at most this many seconds."""
+    """Return the seconds that the median step took."""
     times, end = [], perf_counter() + seconds
     while True:
         begin = perf_counter()
@@ -95,7 +95,7 @@ def embedding(seconds: float, context: SessionContext) -> float:
 
 @tool
 def embedding_as_json(seconds: float, context: SessionContext) -> float:
-    """The same as text."""
+    """Set and get 1 MB of numbers as text."""
     context.cache_ttl = 0
     numbers = array("f", [0.5]) * 262_144
 
@@ -108,7 +108,7 @@ def embedding_as_json(seconds: float, context: SessionContext) -> float:
 
 @tool
 def hold_gil(seconds: float) -> None:
-    """Keep the GIL, in C code."""
+    """Keep the GIL in C code."""
     import ctypes  # it costs each start of a worker some milliseconds
 
     ctypes.PyDLL(None).usleep(int(seconds * 1e6))

@@ -1,4 +1,4 @@
-"""A pool of the standard library that sends frames of pandas there and back, which pickle makes bytes of."""
+"""A pool of the standard library that sends pandas frames there and back, pickled."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""A `grpc.aio` server whose Ping gives back the bytes that came: the link of the original."""
+"""A `grpc.aio` server whose Ping returns the received bytes: the link of the original."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ except ImportError as error:
 
 
 async def ping(request, _context):
-    """Give back what came; the fields of both messages begin the same way."""
+    """Return the received bytes; the fields of both messages begin the same way."""
     return request
 
 

@@ -13,7 +13,7 @@ import time
 
 
 def echo(value):
-    """Give back what came."""
+    """Return the argument."""
     return value
 
 

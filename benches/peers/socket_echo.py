@@ -1,4 +1,4 @@
-"""The floor: one end of a Unix socket in pure Python.
+"""The lower bound: one end of a Unix socket in pure Python.
 
 Sends back every message of SIZE bytes; a message that begins with a zero byte holds a count
 and is answered with that many messages, one send each.

@@ -1,4 +1,4 @@
-"""Encoding and decoding in Python: ours beside pickle and json, nanoseconds each."""
+"""Encoding and decoding in Python: ours beside pickle and json, in nanoseconds."""
 
 import json
 import pickle

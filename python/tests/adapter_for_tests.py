@@ -168,7 +168,7 @@ def environment(name: str):
 
 
 class Adapter(BaseAdapter):
-    """A counter that writes its life into a file."""
+    """A counter that records its life in a file."""
 
     def __init__(self):
         self.number = 0

@@ -11,7 +11,7 @@ MARK: ContextVar[int] = ContextVar("mark", default=0)
 
 
 class Adapter(BaseAdapter):
-    """Shares the loop with its calls."""
+    """An adapter whose calls share the loop."""
 
     async def initialize(self) -> None:
         self.loop = asyncio.get_running_loop()
@@ -22,7 +22,7 @@ class Adapter(BaseAdapter):
 
     @tool
     async def meet(self, parties: int) -> int:
-        """Return once so many calls are in it at the same time."""
+        """Return once this many calls run at the same time."""
         self.running += 1
         self.most = max(self.most, self.running)
         if self.running >= parties:
@@ -59,7 +59,7 @@ class Adapter(BaseAdapter):
 
     @tool
     async def waits(self, ctx: Context) -> None:
-        """Wait for ever, and say when that is over."""
+        """Wait forever, and report when the wait ends."""
         try:
             await asyncio.Event().wait()
         finally:
@@ -67,7 +67,7 @@ class Adapter(BaseAdapter):
 
     @tool
     async def swallows(self) -> str:
-        """Does not heed its first cancellation."""
+        """Ignore the first cancellation."""
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
@@ -77,7 +77,7 @@ class Adapter(BaseAdapter):
 
     @tool
     async def blocks(self, ctx: Context) -> None:
-        """Hold the loop up."""
+        """Block the event loop."""
         self.closed.append("blocks")
         await ctx.call_host_tool_async("blocking")
         time.sleep(600)  # the tool sleeps
@@ -92,7 +92,7 @@ class Adapter(BaseAdapter):
 
     @tool
     async def who(self, steps: int) -> list:
-        """The session, as the context has it at several moments."""
+        """Return the session that the context shows at several moments."""
         seen = []
         MARK.set(int(self.session_context.session_id))
         for _ in range(steps):

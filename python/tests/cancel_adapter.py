@@ -24,7 +24,7 @@ def pid():
 
 @tool
 def spins_then_works():
-    """Much Python code after a cancelled call: an exception left over would show here."""
+    """Run much Python code after a cancelled call: a leftover exception would show here."""
     return sum(n % 7 for n in range(200_000))
 
 
@@ -164,7 +164,7 @@ async def agenerates(begun: str, closed: str):
 
 @tool
 def cleans_up(begun: str, closed: str):
-    """Its clean-up takes longer than a step, and must not be disturbed."""
+    """Clean up for longer than a step of the cancellation, without being interrupted."""
     try:
         _say(begun)
         time.sleep(3600)  # the tool sleeps

@@ -1,4 +1,4 @@
-"""What all Python tests share."""
+"""Fixtures that all Python tests share."""
 
 import importlib.util
 import sys

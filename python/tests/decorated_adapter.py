@@ -12,7 +12,7 @@ __thread_safe__ = True
 
 
 def passes(function):
-    """Only looks at the call."""
+    """Inspect the call and pass it on."""
 
     @functools.wraps(function)
     def wrapper(*args, **kwargs):
@@ -39,7 +39,7 @@ def blocking(function):
 
 
 def retried(function):
-    """As libraries for retries do it."""
+    """Retry the call, as libraries for retries do."""
 
     @functools.wraps(function)
     async def wrapper(*args, **kwargs):
@@ -55,7 +55,7 @@ def retried(function):
 
 
 def unseen(function):
-    """Passes a coroutine on in a way that its source does not show."""
+    """Pass a coroutine on in a way that the source does not show."""
 
     @functools.wraps(function)
     def wrapper(*args, **kwargs):

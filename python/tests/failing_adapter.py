@@ -14,7 +14,7 @@ MADE: "list[weakref.ref[Large]]" = []
 
 
 class Large:
-    """Stands for a table, a response or a model in a local variable."""
+    """A stand-in for a table, a response or a model in a local variable."""
 
 
 def large() -> Large:
@@ -25,7 +25,7 @@ def large() -> Large:
 
 @tool
 def alive() -> int:
-    """How many large objects of earlier calls are still there."""
+    """Return how many large objects of earlier calls still exist."""
     count = sum(made() is not None for made in MADE)
     MADE.clear()
     return count
@@ -103,7 +103,7 @@ async def waits(begun: str) -> None:
 
 
 class Broken(Exception):
-    """Has no text."""
+    """An exception whose text is not available."""
 
     def __init__(self, data: Large) -> None:
         self.data = data

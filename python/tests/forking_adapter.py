@@ -1,4 +1,4 @@
-"""Tools that fork and let the copy go where the tool goes."""
+"""Tools that fork and let the copy continue in the tool."""
 
 import asyncio
 import os
@@ -11,7 +11,7 @@ FORKED: "list[int]" = []
 
 
 def fork() -> bool:
-    """Whether this is the copy."""
+    """Return whether this process is the copy."""
     child = os.fork()
     if child:
         FORKED.append(child)
@@ -19,7 +19,7 @@ def fork() -> bool:
 
 
 def reap() -> "list[int]":
-    """The exit codes of the copies."""
+    """Return the exit codes of the copies."""
     codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in FORKED]
     FORKED.clear()
     return codes
@@ -120,7 +120,7 @@ async def chunks_async():
 
 @tool
 async def runs_beside(began: str) -> "list[int]":
-    """The processes in which this coroutine has run until the file is there."""
+    """Return the processes in which this coroutine has run until the file exists."""
     seen: set[int] = set()
     while not os.path.exists(began):
         if os.getpid() != PARENT:
@@ -132,7 +132,7 @@ async def runs_beside(began: str) -> "list[int]":
 
 @tool
 async def pool(n: int) -> "list[int]":
-    """Children of multiprocessing work as usual."""
+    """Start children of multiprocessing, which work as usual."""
     import multiprocessing
 
     with multiprocessing.get_context("fork").Pool(2) as workers:

@@ -1,4 +1,4 @@
-"""Tools that take and give data frames."""
+"""Tools that accept and return data frames."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ class Job:
 
 @tool
 def same(value):
-    """Give back what came, whatever it is."""
+    """Return the argument of any type."""
     return value
 
 
@@ -90,25 +90,25 @@ def job(job: Job) -> list:
 
 @tool
 def bad_cell() -> dict:
-    """A frame that cannot be sent, within a map."""
+    """Return a frame that cannot be sent, within a map."""
     return {"parts": [1, pd.DataFrame({"ok": [1], "mixed": [1]}).assign(mixed=[{1}])]}
 
 
 @tool
 def lazy() -> object:
-    """A plan of polars."""
+    """Return a lazy frame of polars."""
     return pl.LazyFrame({"a": [1]})
 
 
 @tool
 def made(rows: int, columns: int = 10) -> pd.DataFrame:
-    """A frame of floats."""
+    """Return a frame of floats."""
     return pd.DataFrame({f"c{i}": range(rows) for i in range(columns)}, dtype="float64")
 
 
 @tool
 def total(value: pd.DataFrame) -> float:
-    """Sum of all numbers; the frame can be written to."""
+    """Return the sum of all numbers; the frame is writable."""
     value.iloc[0, 0] += 1.0
     return float(value.to_numpy().sum())
 

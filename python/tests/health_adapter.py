@@ -16,7 +16,7 @@ def _say():
 
 
 class Plain(BaseAdapter):
-    """Its check is a plain method, and its calls take turns."""
+    """An adapter whose check is a plain method, and whose calls run one at a time."""
 
     @tool
     def set_state(self, state: str):
@@ -25,7 +25,7 @@ class Plain(BaseAdapter):
 
     @tool
     def overlap(self):
-        """The most calls that were in it at once."""
+        """Return the largest number of concurrent calls."""
         return self._enter()
 
     def _enter(self):
@@ -43,7 +43,7 @@ class Plain(BaseAdapter):
 
 
 class Async(BaseAdapter):
-    """Its check is a coroutine."""
+    """An adapter whose check is a coroutine."""
 
     @tool
     def other(self):

@@ -178,7 +178,7 @@ OF_MODELS = [
 
 @st.composite
 def annotations(draw, depth=2):
-    """The text of an annotation, and the classes that it needs."""
+    """Return the text of an annotation, and the classes that it needs."""
     classes = []
     return _annotation(draw, depth, classes), classes
 
@@ -248,7 +248,7 @@ def _class(draw, inner, classes):
 
 
 def module(generated):
-    """The adapter: a tool `t0`, `t1`, … for each annotation."""
+    """Return the adapter: a tool `t0`, `t1`, … for each annotation."""
     parts = [HEAD]
     for number, (annotation, classes) in enumerate(generated):
         parts += [_renamed(text, number) for text in classes]
@@ -257,5 +257,5 @@ def module(generated):
 
 
 def _renamed(text, number):
-    """Classes of each annotation have names of their own."""
+    """Rename the classes of an annotation, so that each annotation has its own."""
     return re.sub(r"Class(\d+)_", rf"Class\1_{number}", text)

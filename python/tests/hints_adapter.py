@@ -138,7 +138,7 @@ class Options(TypedDict, total=False):
 
 
 class Plain:
-    """A class that nothing is known of."""
+    """A class that the hints do not support."""
 
 
 def shown(value: object) -> str:

@@ -1,4 +1,4 @@
-"""A host that a copy of itself outlives: `host_copied.py ADAPTER STATE FILE`.
+"""A host that is outlived by a copy of itself: `host_copied.py ADAPTER STATE FILE`.
 
 The copy is a bare `fork` that holds every descriptor of the host. Prints the ids of the worker and
 of the copy, and waits to be killed.

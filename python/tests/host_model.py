@@ -1,4 +1,4 @@
-"""A host in memory that answers the requests of tools as `proto/README.md` says.
+"""A host in memory that answers the requests of tools as `proto/README.md` specifies.
 
 `FakeContext` is what the native runtime makes for a call, with this host at its other end.
 """
@@ -58,7 +58,7 @@ class Session:
 
 
 class Host:
-    """Sessions and tools; `requests` lists the operations that were asked."""
+    """Sessions and tools; `requests` lists the requested operations."""
 
     def __init__(self):
         self.sessions = {}
@@ -346,13 +346,13 @@ def expected(variable, item):
 
 
 def as_lists(value):
-    """Plain lists of floats, as a small tensor travels."""
+    """Return plain lists of floats, the form in which a small tensor is sent."""
     value = value.tolist() if hasattr(value, "tolist") else value
     return [as_lists(item) for item in value] if isinstance(value, (list, tuple)) else float(value)
 
 
 def carried(value):
-    """The value as it is after the wire: containers are new objects."""
+    """Return the value as it is after the wire: containers are new objects."""
     from snakepit_bridge._cache import copy
 
     return copy(list(value) if isinstance(value, tuple) else value)

@@ -1,4 +1,4 @@
-"""JSON values that a schema admits, and such that it may not."""
+"""JSON values that a schema accepts, and others that it may not."""
 
 import string
 
@@ -38,7 +38,7 @@ ANYTHING = st.recursive(
 
 
 def admitted(schema, defs, depth=6):
-    """Mostly values that the schema admits: the rest is for the validator to tell."""
+    """Generate values most of which the schema accepts; the validator decides."""
     if schema is True or schema == {} or depth == 0:
         return ANYTHING
     if "$ref" in schema:
@@ -106,7 +106,7 @@ def _objects(schema, defs, depth):
 
 @st.composite
 def changed(draw, values):
-    """A value with one part replaced, left out or added."""
+    """Return a value with one part replaced, left out or added."""
     value = draw(values)
     for _ in range(draw(st.integers(0, 3))):
         if isinstance(value, (list, dict)) and value and draw(st.booleans()):

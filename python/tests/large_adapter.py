@@ -57,7 +57,7 @@ def asks_on_a_thread(ctx: Context, mb: int) -> int:
 
 @tool
 async def asks_after_others(ctx: Context, mb: int) -> int:
-    """The large request waits for one of the others, which are as many as the host takes."""
+    """Make a large request after others, which are as many as the host accepts."""
     others = [ctx._native._request_async(PING, "n", i, None) for i in range(64)]
     *_, last = await asyncio.gather(*others, asks(ctx, mb))
     return last

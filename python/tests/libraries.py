@@ -11,7 +11,7 @@ WITH_GIL = {"polars"}
 
 
 def library(name):
-    """A library of the lists of requirements; only outside of CI it may be missing."""
+    """Import a library of the lists of requirements; only outside of CI it may be missing."""
     missing = name in WITH_GIL and sysconfig.get_config_var("Py_GIL_DISABLED")
     if os.environ.get("CI") == "true" and not missing:
         return importlib.import_module(name)

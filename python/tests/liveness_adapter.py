@@ -1,4 +1,4 @@
-"""Tools that keep the interpreter to themselves."""
+"""Tools that hold the interpreter's lock."""
 
 import threading
 import time
@@ -8,13 +8,13 @@ from snakepit_bridge import tool
 
 @tool
 def hold(amount: int) -> int:
-    """Stays inside one C function that never lets the interpreter go."""
+    """Stay inside one C function that never releases the interpreter."""
     return sum(range(amount))
 
 
 @tool
 def spin(seconds: float) -> int:
-    """Computes in Python, which lets others have their turn."""
+    """Compute in Python, which gives other threads a turn."""
     n, end = 0, time.monotonic() + seconds
     while time.monotonic() < end:
         n += 1
@@ -23,7 +23,7 @@ def spin(seconds: float) -> int:
 
 @tool
 def crowd(n: int) -> int:
-    """Threads that compute for as long as the process lives."""
+    """Start threads that compute as long as the process lives."""
 
     def work():
         while True:

@@ -1,4 +1,4 @@
-"""Tools that use `logging` in all ways that programs do."""
+"""Tools that use `logging` in all the ways of programs."""
 
 import asyncio
 import logging
@@ -62,7 +62,7 @@ def raises() -> None:
 
 
 class Chatty:
-    """Logs when it is shown, for ever."""
+    """A value that logs whenever it is formatted."""
 
     def __str__(self):
         logging.getLogger("chatty").warning("showing %s", self)
@@ -77,7 +77,7 @@ def recurses() -> None:
 
 @tool
 def basic_config() -> list:
-    """What the program sets up works as in any program."""
+    """Set up logging, which must work as in any program."""
     root = logging.getLogger()
     before = list(root.handlers)
     logging.basicConfig(level=logging.INFO, format="FORMATTED %(message)s")

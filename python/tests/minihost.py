@@ -48,7 +48,7 @@ def varint(value):
 
 
 def field(number, value):
-    """One protobuf field: text, bytes or an unsigned integer."""
+    """Encode one protobuf field: text, bytes or an unsigned integer."""
     if isinstance(value, int):
         return varint(number << 3) + varint(value)
     data = value.encode() if isinstance(value, str) else value
@@ -56,7 +56,7 @@ def field(number, value):
 
 
 def fields(data):
-    """The (number, value) pairs of a protobuf message."""
+    """Return the (number, value) pairs of a protobuf message."""
     at = 0
 
     def take():
@@ -163,7 +163,7 @@ class Connection:
 
 
 class Request:
-    """What a tool asks its host."""
+    """A request of a tool to its host."""
 
     def __init__(self, frame):
         from snakepit_bridge._native import unpack
@@ -287,7 +287,7 @@ class Worker:
         return call_id
 
     def receive(self):
-        """The next frame that is no request of a tool; requests are answered."""
+        """Return the next frame that is no request of a tool; answers requests."""
         while True:
             frame = self.slot.receive()
             if frame.kind == HOST_CANCEL:
@@ -313,13 +313,13 @@ class Worker:
         self.slot.send(HOST_REPLY, number, b"", pack(value))
 
     def next_request(self):
-        """The next request of a tool, unanswered."""
+        """Return the next request of a tool, unanswered."""
         frame = self.slot.receive()
         assert frame.kind == HOST_CALL, frame.kind
         return Request(frame)
 
     def result(self, call_id):
-        """The result of a call that was begun."""
+        """Return the result of a call that was begun."""
         from snakepit_bridge._native import unpack
 
         return unpack(self.raw(call_id))
@@ -347,7 +347,7 @@ class Worker:
         return unpack(self.call_raw(tool, pack(kwargs if kwargs else list(args))))
 
     def fail(self, tool, /, *args, **kwargs):
-        """The `ToolError` fields of a call that must fail."""
+        """Return the `ToolError` fields of a call that must fail."""
         try:
             got = self.call(tool, *args, **kwargs)
         except ToolError as error:
@@ -369,7 +369,7 @@ class Worker:
             yield unpack(frame.body)
 
     def many(self, tool, items):
-        """Send all items in one frame; a list of results and `ToolError`s."""
+        """Send all items in one frame; return the list of results and `ToolError`s."""
         from snakepit_bridge._native import pack, unpack
 
         bodies = [pack(item) for item in items]

@@ -11,7 +11,7 @@ class StreamChunk:
 
 
 class OwnDispatch(BaseAdapter):
-    """Dispatches names itself, as the servers of the original ask for."""
+    """An adapter that dispatches names itself, as the original's servers require."""
 
     def __init__(self):
         super().__init__()
@@ -53,7 +53,7 @@ class OwnDispatch(BaseAdapter):
 
 
 class OwnContext(BaseAdapter):
-    """Keeps the context by itself, as adapters of older versions had to."""
+    """An adapter that keeps the context itself, as older versions required."""
 
     def __init__(self):
         super().__init__()

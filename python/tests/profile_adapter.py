@@ -116,7 +116,7 @@ def matches(length: int) -> bool:
 
 @tool
 def churns(seconds: float) -> int:
-    """Threads, generators, code and forks that come and go."""
+    """Start and end threads, generators, compiled code and forks."""
     end, made = time.monotonic() + seconds, 0
     while time.monotonic() < end:
         names = {}

@@ -7,7 +7,7 @@ START, STOP, READ, DROP = 1, 2, 3, 4
 
 
 class Refused(Exception):
-    """The worker has said no."""
+    """The worker has rejected the request."""
 
 
 class Profile:
@@ -27,7 +27,7 @@ class Profile:
         return self.answer(self.asked)
 
     def answer(self, number):
-        """The size of the whole and the bytes of a part."""
+        """Return the size of the whole and the bytes of a part."""
         while True:
             frame = self.worker.control.receive()
             if frame.kind != PROFILE_PART:
@@ -40,7 +40,7 @@ class Profile:
         return got.get(2, 0), got.get(3, b"")
 
     def ended(self):
-        """Waits until the worker has ended it by itself."""
+        """Wait until the profile has ended by itself."""
         while True:
             frame = self.worker.control.receive()
             if frame.kind == PROFILE_PART and dict(fields(frame.head)).get(4):
@@ -57,7 +57,7 @@ class Profile:
 
 
 class Report:
-    """What a profile has seen.
+    """The content of a profile.
 
     `stacks` are (thread, marks, count, frames), frames (function, file, line), the outermost first.
     """
@@ -89,7 +89,7 @@ class Report:
             )
 
     def total(self, marks=0, within=None):
-        """Samples with these marks, of stacks with this function."""
+        """Count samples with these marks, of stacks with this function."""
         return sum(
             count
             for _, has, count, frames in self.stacks
@@ -109,7 +109,7 @@ def packed(data):
 
 
 def stacks(worker, number=7):
-    """The threads of a worker: (name, frames), the innermost frame first."""
+    """Return the threads of a worker: (name, frames), the innermost frame first."""
     worker.control.send(STACKS, number)
     while True:
         frame = worker.control.receive()

@@ -10,7 +10,7 @@ KEPT: list[subprocess.Popen] = []
 
 
 def command(file: str) -> str:
-    """A shell with a child; writes down both."""
+    """Return a shell with a child; both record their ids."""
     return f"sleep 3600 & echo $$ $! > {file}.tmp; mv {file}.tmp {file}; wait"
 
 
@@ -79,5 +79,5 @@ async def copy(line: str) -> None:
 
 @tool
 async def leaves(file: str) -> None:
-    """The program goes on when the call is over."""
+    """Leave a program that continues when the call is over."""
     KEPT.append(subprocess.Popen(command(file), shell=True))

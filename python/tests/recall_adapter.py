@@ -7,7 +7,7 @@ from snakepit_bridge import Context, tool
 
 @tool
 def wait(path: str) -> str:
-    """Waits until somebody opens the pipe."""
+    """Wait until the pipe is opened."""
     Path(path + ".begun").touch()
     with open(path):
         return "open"

@@ -1,4 +1,4 @@
-"""Tools that ask the host, for the tests of requests."""
+"""Tools that make requests to the host."""
 
 import array
 import asyncio
@@ -53,7 +53,7 @@ async def gather(ctx: Context, n: int):
 
 @tool
 async def mixed(ctx: Context, n: int):
-    """Threads, blocking requests of the loop's thread and awaited ones, all at once."""
+    """Use threads, blocking requests of the loop's thread and awaited ones, all at once."""
     loop = asyncio.get_running_loop()
     blocking = [loop.run_in_executor(None, ask, ctx, ["t", i]) for i in range(n)]
     awaited = [ctx._native._request_async(PING, "n", ["a", i], None) for i in range(n)]
@@ -77,7 +77,7 @@ async def astream(ctx: Context, n: int):
 
 @tool
 def own_loops(ctx: Context, n: int):
-    """Loops that come and go, as `asyncio.run` makes them; how many the runtime still holds."""
+    """Create and close loops, as `asyncio.run` does; return how many the runtime still holds."""
     from snakepit_bridge import _requests
 
     async def work(i):
@@ -129,7 +129,7 @@ async def afailing(ctx: Context, timeout: float | None = None):
 
 @tool
 async def give_up(ctx: Context):
-    """An awaited request that its own task gives up."""
+    """Cancel an awaited request by its own task."""
     try:
         await asyncio.wait_for(ctx._native._request_async(PING, "n", "slow", None), 0.05)
     except asyncio.TimeoutError:
@@ -154,7 +154,7 @@ async def acancelled(ctx: Context):
 
 @tool
 def leave_behind(ctx: Context):
-    """A thread that waits for the host when the call is over."""
+    """Leave a thread that waits for the host when the call is over."""
     kept[:] = [ctx, None]
     asked = threading.Event()
 
@@ -201,7 +201,7 @@ def in_fork(ctx: Context):
 
 @tool
 def size_of(ctx: Context, n: int):
-    """A large request and a large answer."""
+    """Make a large request with a large answer."""
     answer = ask(ctx, bytes(n))
     return [len(answer[2]), len(ask(ctx, "small")[2])]
 

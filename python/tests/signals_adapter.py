@@ -45,7 +45,7 @@ async def waits() -> None:
 
 @tool
 async def is_hit() -> int:
-    """A signal arrives while this coroutine runs."""
+    """Send a signal that arrives while this coroutine runs."""
     os.kill(os.getpid(), signal.SIGUSR1)
     return sum(range(100_000))
 

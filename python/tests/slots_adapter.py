@@ -31,7 +31,7 @@ def _say(path):
 
 @tool
 def meet(count: int):
-    """Returns only while `count` calls are in it."""
+    """Return only while `count` calls are in it."""
     _meet(count)
     return threading.current_thread().name
 
@@ -46,7 +46,7 @@ async def meet_async(count: int):
 
 @tool
 def session_of(count: int, ctx: Context):
-    """What the call knows of itself before and after all others have begun."""
+    """Return the session in the context before and after all other calls have begun."""
     before = ctx.call_id, ctx.session_id
     _own.set(ctx.call_id)
     _meet(count)
@@ -98,7 +98,7 @@ def sleeps(begun: str, seconds: float):
 
 @tool
 def pauses(begun: str):
-    """Waits in a library that gives up when a signal comes."""
+    """Wait in a library that gives up when a signal arrives."""
     _say(begun)
     while True:
         ctypes.CDLL(None).pause()
@@ -112,7 +112,7 @@ async def awaits(begun: str):
 
 @tool
 async def shields(begun: str):
-    """Takes the first cancellation for a mistake."""
+    """Swallow the first cancellation."""
     _say(begun)
     with contextlib.suppress(asyncio.CancelledError):
         await asyncio.Event().wait()

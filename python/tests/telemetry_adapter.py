@@ -1,4 +1,4 @@
-"""Tools that emit, measure and log, for the tests of telemetry."""
+"""Tools that emit, measure and log."""
 
 import asyncio
 import contextvars

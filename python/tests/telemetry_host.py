@@ -1,4 +1,4 @@
-"""A host that takes the telemetry of one real worker."""
+"""A host that receives the telemetry of one real worker."""
 
 import struct
 from collections import Counter
@@ -14,7 +14,7 @@ PARENT = f"00-{TRACE.hex()}-{TOOL.hex()}-01"
 
 
 def settings(enabled=True, sampling=1.0, allow=(), deny=(), levels=None):
-    """A `TelemetrySettings` of the wire."""
+    """Encode a `TelemetrySettings`."""
     out = field(1, int(enabled)) + varint(2 << 3 | 1) + struct.pack("<d", sampling)
     out += b"".join(field(3, glob) for glob in allow) + b"".join(field(4, glob) for glob in deny)
     for name, level in (levels or {}).items():
@@ -35,7 +35,7 @@ class Observed(Worker):
         self.control.send(TELEMETRY_CONTROL, 0, settings(**values))
 
     def begin(self, kind, tool, body, trace=SAMPLED, correlation="cid-1", state=None, **options):
-        """As ever, with a place in a trace."""
+        """Begin a call with a trace context."""
         self.extra = (field(105, trace) if trace else b"") + (
             field(106, correlation) if correlation else b""
         )
@@ -47,7 +47,7 @@ class Observed(Worker):
         self.keep(self.control.receive())
 
     def keep(self, frame):
-        """Keep the records of a frame, if it has some."""
+        """Keep the records of a frame, if it has any."""
         from snakepit_bridge._native import unpack
 
         if frame.kind != TELEMETRY:
@@ -60,7 +60,7 @@ class Observed(Worker):
             self.records.append((record[1], unpack(record[2])))
 
     def end(self):
-        """Shut the worker down, and take all that it still says."""
+        """Shut the worker down, and keep everything that it still sends."""
         for slot in self.slots:
             slot.send(SHUTDOWN)
         try:
@@ -70,7 +70,7 @@ class Observed(Worker):
             return self.process.wait(TIMEOUT)
 
     def until(self, **counts):
-        """Read until there are that many records of each kind; a dict of lists by kind."""
+        """Read until there are that many records of each kind; return lists by kind."""
         kinds = {"events": EVENT, "spans": SPAN, "logs": LOG, "measurements": MEASUREMENT}
         while True:
             have = Counter(kind for kind, _ in self.records)
@@ -85,7 +85,7 @@ class Observed(Worker):
         return got
 
     def only(self, **counts):
-        """As `until`, and nothing else has come before a last mark."""
+        """Read as `until` does, and check that nothing else came before a last mark."""
         self.call_plain("mark")
         got = self.until(events=counts.get("events", 0) + 1)
         marks = [event for event in got["events"] if event["name"] == "tool.mark"]
@@ -96,5 +96,5 @@ class Observed(Worker):
         return got
 
     def call_plain(self, tool, /, **kwargs):
-        """A call without a trace."""
+        """Make a call without a trace."""
         return self.result(self.start(tool, options={"trace": b"", "correlation": ""}, **kwargs))

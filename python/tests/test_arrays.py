@@ -20,7 +20,7 @@ MANY = 10_240
 
 
 def block(dtype, shape, data, version=1):
-    """The wire form, by hand."""
+    """Encode the wire form by hand."""
     body = bytes([version, dtype, len(shape), 0, 0, 0, 0, 0])
     body += b"".join(struct.pack("<Q", n) for n in shape) + data
     return b"\xc9" + struct.pack(">Ib", len(body), 7) + body

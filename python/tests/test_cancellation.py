@@ -1,4 +1,4 @@
-"""How tools are stopped that do not look at the flag."""
+"""Cancellation of tools that do not look at the flag."""
 
 import os
 import random
@@ -25,7 +25,7 @@ def worker():
 
 @pytest.fixture
 def begun(tmp_path):
-    """A file that the tool writes to when it begins; reading it waits for that."""
+    """Return a file that the tool writes to when it begins; reading it waits for that."""
     path = tmp_path / "begun"
     os.mkfifo(path)
     return path

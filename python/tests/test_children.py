@@ -1,4 +1,4 @@
-"""Processes that a tool starts learn the trace that they belong to."""
+"""Processes that a tool starts receive the trace to which they belong."""
 
 import re
 from pathlib import Path

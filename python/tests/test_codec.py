@@ -48,7 +48,7 @@ VALUES = st.recursive(
 
 
 def same(a, b):
-    """Equal and of the same kind, not-a-number equal to itself."""
+    """Return whether values are equal and of the same kind; NaN equals NaN."""
     if type(a) is not type(b):
         return False
     if isinstance(a, float):
@@ -256,7 +256,7 @@ def test_fractions_of_seconds_are_equal_or_refused():
 
 
 class NoTime(datetime.datetime):
-    """As `pandas.NaT`: of the type, and no time."""
+    """A stand-in for `pandas.NaT`: an instance of the type, and no time."""
 
     def __eq__(self, other):
         return False

@@ -44,7 +44,7 @@ def worker(request):
 
 
 def outcomes(worker, count):
-    """The frames that end calls, by call; requests are answered meanwhile."""
+    """Return the frames that end calls, by call; answers requests meanwhile."""
     ends = {}
     while len(ends) < count:
         frame = worker.receive()

@@ -1,4 +1,4 @@
-"""Values of libraries for data: each comes back equal, or is refused with the way out."""
+"""Values of data libraries: each comes back equal, or is rejected with a hint."""
 
 import array
 import collections
@@ -21,7 +21,7 @@ np = library("numpy")
 
 
 def refusal(value):
-    """The message of a value that is not sent, and the way out."""
+    """Return the message for a value that is not sent, and the hint."""
     with pytest.raises(TypeError) as caught:
         pack(value)
     message, _, help = str(caught.value).partition(": ")

@@ -1,4 +1,4 @@
-"""What is told about an exception, and the event loop of the tools."""
+"""Descriptions of exceptions, and the event loop of the tools."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""A process forked by a tool never speaks for its worker, and nobody else is concerned."""
+"""A process forked by a tool never speaks for its worker, and disturbs no other call."""
 
 import importlib.util
 from pathlib import Path
@@ -29,7 +29,7 @@ def worker(request):
 
 
 def ended(worker):
-    """Every copy has ended with the message, and the worker answers nothing twice."""
+    """Check that every copy has ended with the message, and the worker answers nothing twice."""
     assert worker.call("codes") == [1]
     # asyncio may have something to say of it, too.
     while MESSAGE not in (line := worker.process.stderr.readline().decode()):

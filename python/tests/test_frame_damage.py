@@ -1,4 +1,4 @@
-"""Data frames whose bytes are not what they say: an error with its place, and never a crash."""
+"""Data frames whose bytes contradict each other: an error with its place, and never a crash."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def compressed(name):
 
 
 def block(stream, kind=5):
-    """A frame as an extension of MessagePack."""
+    """Encode a frame as an extension of MessagePack."""
     data = bytes([1, kind, 0]) + stream
     return b"\xc9" + len(data).to_bytes(4, "big") + b"\x10" + data
 

@@ -1,4 +1,4 @@
-"""What holds with and without the GIL, and how a worker tells that it has it again."""
+"""Behaviour with and without the GIL, and the report of a worker whose GIL is on again."""
 
 import array
 import shutil
@@ -44,7 +44,7 @@ def extension(folder, name, *options):
 
 
 def told(worker):
-    """The module of the report that comes on the control connection."""
+    """Return the module of the report on the control connection."""
     frame = worker.control.receive()
     assert frame.kind == GIL_ENABLED
     return dict(fields(frame.head))[1].decode()
@@ -157,7 +157,7 @@ def changing(change):
 
 
 def packed(value, times=300):
-    """How often a value that others change could be packed, and what the errors were."""
+    """Return how often a value that others change could be packed, and the errors."""
     from snakepit_bridge._native import pack, unpack
 
     errors = set()

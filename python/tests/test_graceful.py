@@ -27,7 +27,7 @@ class Plain:
 
 
 class Methods:
-    """Has the named conversions, each giving its own name."""
+    """A class with the named conversions, each of which returns its own name."""
 
     def __init__(self, **results):
         self.__dict__.update({name: lambda value=value: value for name, value in results.items()})

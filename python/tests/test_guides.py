@@ -12,7 +12,7 @@ GUIDES = sorted((PACKAGE_DIR.parent / "docs" / "guides").glob("*.md"))
 
 
 def snippets(text):
-    """The Python blocks on the lines where they stand, so that an error names the guide's line."""
+    """Return the Python blocks on their lines, so that errors name the guide's line."""
     out, block = [], None
     for line in text.splitlines():
         fence = line.strip()

@@ -1,4 +1,4 @@
-"""Health checks: which methods are, and what the host hears of them."""
+"""Health checks: which methods count, and what the host learns of them."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Annotations: what is converted, what is refused and where, and what is said of the rest."""
+"""Annotations: what is converted, what is rejected and where, and what is reported as unchecked."""
 
 import array
 import base64

@@ -40,7 +40,7 @@ for format, kind in {
 
 
 def generated():
-    """Annotations, the same each time."""
+    """Return annotations, the same each time."""
     found = []
 
     @settings(max_examples=TOOLS, derandomize=not MANY, phases=[Phase.generate], **REPRODUCIBLE)
@@ -64,7 +64,7 @@ def worker(tmp_path_factory):
 
 
 def sent(value):
-    """As the host reads JSON: `{"$bytes": "<base64>"}` are bytes."""
+    """Return a value as the host reads JSON: `{"$bytes": "<base64>"}` are bytes."""
     if isinstance(value, list):
         return [sent(item) for item in value]
     if not isinstance(value, dict):
@@ -78,7 +78,7 @@ def sent(value):
 
 
 def accepts(worker, tool, value):
-    """Whether the worker accepts the value; any other error is a failure."""
+    """Return whether the worker accepts the value; any other error is a failure."""
     try:
         worker.call(tool, x=sent(value))
     except ToolError as error:
@@ -89,7 +89,7 @@ def accepts(worker, tool, value):
 
 
 def disagreement(worker, spec):
-    """What the schema and the checks of a tool do not agree about, or `None`."""
+    """Return the difference between the schema and the checks of a tool, or `None`."""
     schema = json.loads(spec["parameters_schema"])
     jsonschema.Draft202012Validator.check_schema(schema)
     validator = jsonschema.Draft202012Validator(schema, format_checker=FORMATS)

@@ -16,7 +16,7 @@ HERE = Path(__file__).parent
 
 
 def state_of(pid):
-    """The letter of a process and its session; `None` when it is gone."""
+    """Return the letter of a process's state, and its session; `None` if it is gone."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -33,7 +33,7 @@ def until(condition):
 
 
 def session(leader):
-    """Living processes of a session."""
+    """Return the living processes of a session."""
     states = {int(pid): state_of(pid) for pid in os.listdir("/proc") if pid.isdigit()}
     return [
         pid

@@ -33,7 +33,7 @@ def begun(tmp_path):
 
 
 def cancelled(worker, tool, begun, **args):
-    """The frame that ends a call which is cancelled once it has begun."""
+    """Return the frame that ends a call which is cancelled once it has begun."""
     call_id = worker.begin(CALL, tool, pack(args or {"begun": str(begun)}))
     assert begun.read_text()
     worker.control.send(CANCEL, call_id, field(1, 2_000_000))
@@ -65,7 +65,7 @@ def test_between_acquiring_and_entering_the_worker_asks_to_be_replaced(worker, b
 
 
 def flags(tool, begun):
-    """The flags of the answer to a call that is cancelled in the last line of its tool."""
+    """Return the flags of the answer to a call that is cancelled in the last line of its tool."""
     lines = Path(ADAPTER).read_text().splitlines()
     first = lines.index(f"def {tool}(begun: str) -> None:") + 2
     with Worker(ADAPTER) as worker:

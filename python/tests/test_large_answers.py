@@ -26,7 +26,7 @@ def worker():
 
 
 def frames(worker, until):
-    """The frames as they come, up to the last of a call: (kind, flags, call, body)."""
+    """Return the frames as they come, up to the last of a call: (kind, flags, call, body)."""
     out = []
     while not out or out[-1][1] & PART or out[-1][2] != until or out[-1][0] == CHUNK:
         kind, flags, _, head, body, call = HEADER.unpack(worker.slot.read(HEADER.size))

@@ -1,4 +1,4 @@
-"""Signs of life: answered whatever the interpreter does; they tell how long it has been held."""
+"""Pings: answered whatever the interpreter does, with the time for which it has been held."""
 
 import itertools
 import os
@@ -22,7 +22,7 @@ def worker():
 
 
 def ping(worker, number):
-    """Microseconds for which the interpreter has been held, and seconds until the answer."""
+    """Return the microseconds that the interpreter was held, and the seconds until the answer."""
     start = time.monotonic()
     worker.control.send(PING, number)
     frame = worker.control.receive()

@@ -339,7 +339,7 @@ def package(tmp_path, *parts):
 
 @pytest.fixture
 def imports(monkeypatch):
-    """Undo what an import leaves."""
+    """Undo the effects of an import."""
     monkeypatch.setattr(sys, "path", list(sys.path))
     before = set(sys.modules)
     yield

@@ -22,7 +22,7 @@ def logs(worker, number):
 
 
 def printed(worker):
-    """All that the worker has printed, once it has ended."""
+    """Return everything that the worker has printed, once it has ended."""
     worker.shutdown()
     return worker.process.stdout.read().decode() + worker.process.stderr.read().decode()
 

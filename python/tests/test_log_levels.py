@@ -1,4 +1,4 @@
-"""The level of a record of `logging` goes along with the lines that a worker prints."""
+"""The level of a record of `logging` accompanies the lines that a worker prints."""
 
 import subprocess
 import sys

@@ -18,7 +18,7 @@ FREE_THREADED = not getattr(sys, "_is_gil_enabled", lambda: True)()
 
 
 def marked():
-    """The lines where functions are, by their names."""
+    """Return the lines of functions by name."""
     lines = enumerate(ADAPTER.read_text().splitlines(), 1)
     found = ((MARK.search(line), number) for number, line in lines)
     return {match[1]: number for match, number in found if match}
@@ -43,13 +43,13 @@ def release(path):
 
 
 def own(frames):
-    """The frames of the adapter's code: the last part of the name, and the line."""
+    """Return the frames of the adapter's code: the last part of the name, and the line."""
     name = str(ADAPTER)
     return [(function.split(".")[-1], line) for function, file, line in frames if file == name]
 
 
 def waiting(worker):
-    """The stack, the innermost frame first, once the tool waits for its pipe."""
+    """Return the stack, the innermost frame first, once the tool waits for its pipe."""
     while True:
         for _, frames in stacks(worker):
             if own(frames)[:1] == [("wait", marked()["wait"])]:

@@ -25,7 +25,7 @@ class Programs:
         self.worker, self.folder, self.all = worker, folder, []
 
     def pids(self, name):
-        """The processes that were written down there."""
+        """Return the recorded process ids."""
         file, deadline = self.folder / name, time.monotonic() + TIMEOUT
         while not file.exists():
             assert time.monotonic() < deadline
@@ -57,7 +57,7 @@ def programs(request, tmp_path):
 
 
 def gone(pids):
-    """They were killed before the call was over, and their end takes no time worth mentioning."""
+    """Check that the programs were killed before the call was over, and wait for their end."""
     deadline = time.monotonic() + TIMEOUT
     while any(map(alive, pids)):
         assert time.monotonic() < deadline

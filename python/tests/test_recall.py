@@ -21,7 +21,7 @@ def worker(request):
 
 
 def recall(worker, call, slot=None):
-    """Whether the call was not begun."""
+    """Take a call back; return whether it was not begun."""
     slot = worker.slot.slot if slot is None else slot
     worker.control.send(RECALL, call, field(1, slot))
     while True:
@@ -32,7 +32,7 @@ def recall(worker, call, slot=None):
 
 
 def gate(folder):
-    """A pipe that a tool waits for, and how it is opened."""
+    """Return a pipe that a tool waits for, and a function that opens it."""
     path = os.path.join(folder, "gate")
     os.mkfifo(path)
     return path, lambda: os.close(os.open(path, os.O_WRONLY))

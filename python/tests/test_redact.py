@@ -1,4 +1,4 @@
-"""What is taken for a secret; the cases are those of the host, too."""
+"""What counts as a secret; the cases are those of the host, too."""
 
 import json
 import pprint

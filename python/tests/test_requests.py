@@ -19,7 +19,7 @@ def shared():
 
 @pytest.fixture
 def worker(shared):
-    """The worker, whose host answers with what it was asked."""
+    """Return the worker, whose host answers with the request."""
     shared.host = lambda request: [request.op, request.name, request.body]
     shared.requests.clear()
     shared.cancelled.clear()

@@ -1,4 +1,4 @@
-"""Type hints to specifications and JSON Schema."""
+"""Conversion of type hints into specs and JSON Schema."""
 
 import collections.abc as abc
 import dataclasses
@@ -53,7 +53,7 @@ class Options(TypedDict, total=False):
 
 
 class Own:
-    """A class of the user's own that happens to be named so."""
+    """A class of the user that has the same name."""
 
 
 Own.__name__ = "Context"
@@ -83,7 +83,7 @@ def convert(annotation):
 
 
 def unpatterned(schema):
-    """A schema without patterns, which `test_hints_agree` is about."""
+    """Return a schema without patterns, which `test_hints_agree` covers."""
     if isinstance(schema, list):
         return [unpatterned(part) for part in schema]
     if not isinstance(schema, dict):

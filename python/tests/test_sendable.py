@@ -41,7 +41,7 @@ def unpack(value):
 
 
 def of(value):
-    """The value after the way through the encoder."""
+    """Return the value after the way through the encoder."""
     return unpack(sendable(value))
 
 

@@ -27,7 +27,7 @@ def worker(request):
 
 
 def ends_without_an_answer(worker):
-    """No call has an outcome but the end of the worker."""
+    """Check that no call has an outcome but the end of the worker."""
     with pytest.raises(ConnectionError):
         while worker.receive().kind == CHUNK:
             pass

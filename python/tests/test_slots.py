@@ -52,14 +52,14 @@ def turns():
 
 @pytest.fixture
 def begun(tmp_path):
-    """A file that the tool writes to when it begins; reading it waits for that."""
+    """Return a file that the tool writes to when it begins; reading it waits for that."""
     path = tmp_path / "begun"
     os.mkfifo(path)
     return path
 
 
 def all_slots(worker, tool, count=SLOTS, kind=CALL, **args):
-    """The calls of one tool in the first `count` slots, by slot."""
+    """Return the calls of one tool in the first `count` slots, by slot."""
     args = pack({"count": count, **args})
     return [
         worker.on(slot).begin(kind, tool, args, session=f"session {slot}") for slot in range(count)

@@ -1,4 +1,4 @@
-"""What the coroutines of tasks wait in."""
+"""Stacks of the coroutines that tasks wait in."""
 
 import asyncio
 import sys
@@ -65,7 +65,7 @@ class Server:
 
 
 def chain(tool, monkeypatch):
-    """The functions that a call waits in, the innermost first, over all tasks."""
+    """Return the functions that a call waits in, the innermost first, over all tasks."""
 
     async def look():
         task = asyncio.ensure_future(tool())

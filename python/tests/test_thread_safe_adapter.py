@@ -1,4 +1,4 @@
-"""`ThreadSafeAdapter` and what it is made of, with many threads at once."""
+"""`ThreadSafeAdapter` and its parts, with many threads at once."""
 
 import asyncio
 import subprocess
@@ -28,7 +28,7 @@ THREADS = 16
 
 
 def together(function, threads=THREADS):
-    """Results of `function(index)` in threads that begin at the same moment; errors are raised."""
+    """Return the results of `function(index)` in threads that begin together; raise their errors."""
     start = threading.Barrier(threads)
     results, errors = [None] * threads, []
 

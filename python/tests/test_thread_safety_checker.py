@@ -1,4 +1,4 @@
-"""The checker: it finds what is wrong, and nothing else."""
+"""The checker finds real problems and nothing else."""
 
 import asyncio
 import io

@@ -1,4 +1,4 @@
-"""What the package says of libraries agrees with what the host knows."""
+"""The package's list of unsafe libraries agrees with the host's."""
 
 import json
 

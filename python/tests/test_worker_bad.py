@@ -1,4 +1,4 @@
-"""Every bad input a worker may meet, and what it gets; the worker lives on."""
+"""Every bad input that a worker may receive, and its answer; the worker survives."""
 
 import struct
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What user code may do to a worker: fork, change what is being sent, be slow."""
+"""User code that strains a worker: forks, changes a value that is being sent, is slow."""
 
 import struct
 

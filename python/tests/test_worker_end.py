@@ -1,4 +1,4 @@
-"""The end of a worker: what it tells of it, and what it shows of itself before."""
+"""The end of a worker: its report, and its appearance before that."""
 
 import os
 import time
@@ -59,7 +59,7 @@ def adapter(tmp_path):
 
 
 def told(worker):
-    """The names of the adapters that the worker has told, to the end of the connection."""
+    """Return the names of the adapters in the worker's reports, to the end of the connection."""
     names = []
     while True:
         try:

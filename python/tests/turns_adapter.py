@@ -1,4 +1,4 @@
-"""Tools that say nothing about threads: one call at a time for each adapter, and for the module."""
+"""Tools that are not declared thread-safe: one call at a time for each adapter or module."""
 
 import threading
 import time
@@ -36,7 +36,7 @@ def holds(begun: str, end: str, ctx: Context):
 
 @tool
 def says_so():
-    """May run beside the others."""
+    """Declare that it may run beside the others."""
     return "beside"
 
 

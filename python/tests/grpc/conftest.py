@@ -37,7 +37,7 @@ else:
         intercept_stream_stream = _call
 
     def connect(transport, *, token=None, options=(), target=None):
-        """Open a channel to the host, or to what stands before it, with the token if needed."""
+        """Open a channel to the host, or to a proxy before it, with the token if needed."""
         target = target or os.environ[f"SNAKEPIT_GRPC_{transport.upper()}"]
         if transport == "unix":
             options = [("grpc.default_authority", "localhost"), *options]

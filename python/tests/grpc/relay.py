@@ -1,4 +1,4 @@
-"""Stands between a client and the host, and counts the HTTP/2 frames that pass (RFC 9113, 4.1)."""
+"""A relay between a client and the host that counts the HTTP/2 frames (RFC 9113, 4.1)."""
 
 import collections
 import socket
@@ -9,7 +9,7 @@ PREFACE = 24
 
 
 class Relay:
-    """Passes one connection after the other on to `address`; a context manager."""
+    """Forwards one connection after the other to `address`; a context manager."""
 
     def __init__(self, address):
         self._address = address
@@ -30,7 +30,7 @@ class Relay:
             end.close()
 
     def wait_for(self, kind, count, timeout=60):
-        """Until so many frames of this type came from the client."""
+        """Wait until the client has sent this many frames of this type."""
         with self._passed:
             assert self._passed.wait_for(lambda: self.frames[kind] >= count, timeout), self.frames
 

@@ -1,4 +1,4 @@
-"""How requests are written and how failures are read."""
+"""Requests in their wire form, and the decoding of failures."""
 
 import json
 
@@ -43,7 +43,7 @@ def tool_call(session, tool, **values):
 
 
 def fails(code, call, *args, **kwargs):
-    """The error of a call that must fail with this code."""
+    """Return the error of a call that must fail with this code."""
     with pytest.raises(grpc.RpcError) as raised:
         answer = call(*args, **kwargs)
         if not hasattr(answer, "DESCRIPTOR"):
@@ -53,7 +53,7 @@ def fails(code, call, *args, **kwargs):
 
 
 def detail(error):
-    """The ToolError in the details of a status, as any gRPC library finds it."""
+    """Return the ToolError in the details of a status, as any gRPC library finds it."""
     status = rpc_status.from_call(error)
     found = pb.ToolError()
     assert status.details[0].Unpack(found)

@@ -1,4 +1,4 @@
-"""The Python half of the workflow: it asks the host for prices and keeps its progress in the session."""
+"""The Python half of the workflow: prices come from the host, progress is kept in the session."""
 
 import os
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from snakepit_bridge import SessionContext, tool
 
 @tool
 def bill(orders: list[dict[str, object]], context: SessionContext) -> Iterator[dict[str, object]]:
-    """Bills one order after the other, from the first that nobody has billed yet."""
+    """Bills one order after the other, from the first one that is not billed yet."""
     price, report = context.host_tools["price"], context.host_tools["report"]
     first = context.get_variable("billed")
     for number, order in enumerate(orders[first:], first):
@@ -23,7 +23,7 @@ def bill(orders: list[dict[str, object]], context: SessionContext) -> Iterator[d
 
 @tool
 def follow(until: str, context: SessionContext) -> list[dict[str, object]]:
-    """Writes down every change of the session until its status is `until`."""
+    """Records every change of the session until its status is `until`."""
     seen = []
     with context.watch_variables() as changes:
         context.set_variable("status", "watched")

@@ -39,14 +39,14 @@ async def async_generator() -> AsyncIterator[int]:
 
 @tool
 def orphan() -> int:
-    """What has started it has ended."""
+    """A child whose parent has ended."""
     script = "/bin/sleep 3600 >/dev/null & echo $!"
     return int(subprocess.run(["/bin/sh", "-c", script], **APART, stdout=-1, check=True).stdout)
 
 
 @tool
 def blocked() -> str:
-    """The signals that a program begins with blocked."""
+    """The signals that a program has blocked when it begins."""
     told = subprocess.run(["grep", "SigBlk", "/proc/self/status"], stdout=-1, check=True).stdout
     return told.decode().split()[1]
 

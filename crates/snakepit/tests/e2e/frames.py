@@ -29,7 +29,7 @@ def sorted_by(value: pl.DataFrame, column: str) -> pl.DataFrame:
 
 @tool
 def indexed() -> pd.DataFrame:
-    """A frame that Rust has no words for: an index, categories, a time zone."""
+    """A frame that Rust cannot represent: an index, categories, a time zone."""
     return pd.DataFrame(
         {"c": pd.Categorical(["x", "y"]), "t": pd.date_range("2024", periods=2, tz="Europe/Berlin")},
         index=pd.Index(["a", "b"], name="key"),
@@ -38,7 +38,7 @@ def indexed() -> pd.DataFrame:
 
 @tool
 def same_indexed(value) -> bool:
-    """Whether that frame came back as it was."""
+    """Returns whether that frame came back unchanged."""
     pd.testing.assert_frame_equal(value, indexed(), check_freq=False)
     return True
 
@@ -64,7 +64,7 @@ def refused() -> pd.DataFrame:
 
 @tool
 def through_the_host(context: SessionContext) -> list:
-    """Give a frame to a host tool."""
+    """Passes a frame to a host tool."""
     frame = pl.DataFrame({"a": [1, 2]})
     answer = context.host_tools["rows"](frame=frame)
     return [type(frame).__name__, answer]

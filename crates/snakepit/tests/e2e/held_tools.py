@@ -1,4 +1,4 @@
-"""Tools that hold their worker up, and others that wait behind them."""
+"""Tools that block their worker, and others that wait behind them."""
 
 import os
 import time
@@ -9,7 +9,7 @@ from snakepit_bridge import tool
 
 @tool
 def blocks(begun: str) -> None:
-    """Cannot be stopped on a thread that is not the main one."""
+    """Blocks; cannot be stopped on a thread other than the main one."""
     Path(begun).write_text(f"{os.getpid()}\n")
     while True:
         try:
@@ -20,7 +20,7 @@ def blocks(begun: str) -> None:
 
 @tool
 async def blocks_loop(begun: str) -> None:
-    """The same for the event loop."""
+    """Blocks the event loop; cannot be stopped."""
     Path(begun).write_text(f"{os.getpid()}\n")
     while True:
         try:

@@ -10,7 +10,7 @@ async def data(mb: int, fill: int) -> bytes:
 
 @tool
 async def echoed(ctx: Context, mb: int, fill: int) -> bool:
-    """Whether the host gives back what it was sent."""
+    """Returns whether the host sends its argument back."""
     sent = bytes([fill]) * (mb << 20)
     return await ctx.call_host_tool_async("echo", {"data": sent}) == {"data": sent}
 

@@ -27,7 +27,7 @@ def spin(rounds: int) -> int:
 
 @tool
 def doze(seconds: float) -> float:
-    """Waits in the system."""
+    """Waits in a system call."""
     time.sleep(seconds)  # the tool sleeps
     return seconds
 
@@ -47,13 +47,13 @@ def count(n: int):
 
 @tool
 def doubled(n: int, context: SessionContext) -> int:
-    """Asks the host."""
+    """Calls a host tool."""
     return context.host_tools["double"](n=n)
 
 
 @tool
 def whose(context: SessionContext) -> str:
-    """The session of this very call, looked at twice."""
+    """Returns the session that the context shows, read twice during the call."""
     first = context.session_id
     time.sleep(0.001)  # the tool sleeps: other slots get their turn
     assert context.session_id == first
@@ -68,14 +68,14 @@ def fail(n: int) -> None:
 
 @tool
 def forever() -> None:
-    """Does not end by itself."""
+    """Runs until it is stopped."""
     while True:
         time.sleep(0.001)  # the tool sleeps
 
 
 @tool
 def deaf(seconds: float) -> int:
-    """Does not let itself be stopped for a while."""
+    """Resists being stopped for a while."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         try:
@@ -87,5 +87,5 @@ def deaf(seconds: float) -> int:
 
 @tool
 def pid() -> int:
-    """The process that runs this."""
+    """Returns the id of this process."""
     return os.getpid()

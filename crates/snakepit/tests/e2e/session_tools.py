@@ -1,4 +1,4 @@
-"""Tools that use what the host keeps for them."""
+"""Tools that use the state that the host keeps for them."""
 
 import asyncio
 import os
@@ -16,7 +16,7 @@ def pid() -> int:
 
 @tool
 def code_of(what: str, context: SessionContext) -> list[str]:
-    """Does something that the host refuses; code and message of the refusal."""
+    """Makes a request that the host rejects; returns code and message of the error."""
     steps = {
         "unknown variable": lambda: context.get_variable("nonesuch"),
         "wrong type": lambda: context.set_variable("count", "three"),
@@ -51,7 +51,7 @@ def call(name: str, arguments: dict[str, object], context: SessionContext) -> ob
 
 @tool
 async def call_many(count: int, context: SessionContext) -> list[object]:
-    """As many calls at once as asked for."""
+    """Makes the given number of calls at once."""
     calls = [context.call_host_tool_async("double", n=n) for n in range(count)]
     return list(await asyncio.gather(*calls))
 
@@ -75,7 +75,7 @@ async def countdown_async(n: int, context: SessionContext) -> AsyncIterator[int]
 
 @tool
 def first_two(context: SessionContext) -> list[int]:
-    """Leaves a stream that has no end."""
+    """Closes a stream that has no end after two items."""
     stream = iter(context.host_tools["countdown"](n=1 << 40))
     return [next(stream), next(stream)]
 
@@ -88,7 +88,7 @@ def again(depth: int, context: SessionContext) -> int:
 
 @tool
 def increments(count: int, context: SessionContext) -> None:
-    """Optimistic updates beside those of others."""
+    """Makes optimistic updates beside those of other writers."""
     for _ in range(count):
         context.update_variable("count", lambda value: value + 1)
 
@@ -103,19 +103,19 @@ def numbers(context: SessionContext) -> float:
 
 @tool
 def waits(context: SessionContext) -> None:
-    """Waits in the host for something that never comes."""
+    """Waits in the host for a change that never comes."""
     context.call_host_tool("never")
 
 
 @tool
 def remember(key: str, value: int) -> int:
-    """In the memory of this process alone."""
+    """Stores a value in the memory of this process only."""
     globals()[f"remembered_{key}"] = value
     return os.getpid()
 
 
 class Opaque:
-    """Nothing that could be sent."""
+    """A class whose instances cannot be sent."""
 
     def __repr__(self) -> str:
         return "Opaque(api_key='sk-0123456789abcdef0123')"

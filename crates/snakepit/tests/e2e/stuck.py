@@ -1,4 +1,4 @@
-"""Tools that take too long, each in its own way; a comment `here` marks the line where it is then."""
+"""Tools that take too long, each in its own way; a comment `here` marks where they wait."""
 
 import asyncio
 import ctypes
@@ -53,7 +53,7 @@ def _loads() -> None:
 
 @tool
 def crowd(n: int, depth: int = 0) -> int:
-    """Threads `loader-0` and on, that wait for ever."""
+    """Starts threads `loader-0` and on, which wait forever."""
 
     def dive(left: int) -> None:
         _loads() if left == 0 else dive(left - 1)
@@ -66,7 +66,7 @@ def crowd(n: int, depth: int = 0) -> int:
 
 @tool
 def churns(seconds: float) -> int:
-    """Threads that come and go, and frames of all depths, for a while."""
+    """Starts and ends threads, with stacks of all depths, for a while."""
 
     def dive(left: int) -> int:
         return sum(range(5000)) if left == 0 else dive(left - 1)
@@ -122,7 +122,7 @@ async def trickles():
 
 
 class _Hostile(asyncio.Future):
-    """Code that must not run when somebody looks."""
+    """Code that must not run when a stack is read."""
 
     def __getattribute__(self, name: str):
         if name in ("_children", "done", "get_coro", "_tasks"):

@@ -1,4 +1,4 @@
-"""Tools that say where they are in a trace, and report what they do."""
+"""Tools that return their place in a trace, and emit telemetry."""
 
 import asyncio
 import contextvars
@@ -73,7 +73,7 @@ async def where_async_stream(count: int):
 
 @tool
 def where_thread():
-    """A thread knows nothing of the call; one with a copy of the context does, if there is a trace."""
+    """Runs on a thread outside of any call; with a copied context in the call, if traced."""
     found = []
     context = contextvars.copy_context()
     for target in (place, lambda: context.run(place)):
@@ -88,7 +88,7 @@ LEFT = []
 
 @tool
 async def leaves_a_task():
-    """The task goes on while later calls run, and stays in this one."""
+    """Leaves a task that continues while later calls run, and still belongs to this call."""
     LEFT.append(asyncio.create_task(_forever()))
     return place()
 
@@ -129,7 +129,7 @@ def sleeps(path: str):
 
 @tool
 def hangs(path: str):
-    """Nothing stops it: the GIL is held, and signals wait."""
+    """Keeps the GIL, so that nothing stops it and signals wait."""
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     with open(path, "w") as file:
         file.write("here")
@@ -159,7 +159,7 @@ def floods(count: int):
 
 @tool
 def forks():
-    """Whether a copy of the worker may report something."""
+    """Returns whether a forked copy of the worker can report anything."""
     child = os.fork()
     if child == 0:
         said = event("copy") or telemetry_version() != 0
@@ -182,7 +182,7 @@ async def awaits(path: str):
 
 
 class Ending:
-    """What it says at its end is heard."""
+    """An adapter that emits telemetry in its clean-up."""
 
     @tool
     def nothing(self):
@@ -194,13 +194,13 @@ class Ending:
 
 @tool
 def relays(tool: str, path: str, context: SessionContext) -> int:
-    """Has the host call a tool of another pool."""
+    """Makes the host call a tool of another pool."""
     return context.call_host_tool("relay", tool=tool, path=path)
 
 
 @tool
 def holds(path: str):
-    """Keeps its slot until the test lets it go."""
+    """Keeps its slot until the test releases it."""
     with open(path, "w") as file:
         file.write("here")
     while not os.path.exists(f"{path}.go"):

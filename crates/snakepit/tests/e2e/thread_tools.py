@@ -33,7 +33,7 @@ def meet(count: int) -> str:
 
 @tool
 def who(count: int, ctx: SessionContext) -> list:
-    """The session as the call sees it, when all have begun and when all have written."""
+    """Returns the session in the context, once all calls have begun and once all have written."""
     before = ctx.session_id
     ctx["mine"] = before
     _meet(count)
@@ -62,7 +62,7 @@ def double(n: int) -> int:
 
 @tool
 def wait(begun: str, end: str) -> str:
-    """Begins, and returns what is in `end` once that is there."""
+    """Begins, and returns the content of `end` once it exists."""
     Path(begun).write_text("begun")
     # A file is there before its text is.
     while not (Path(end).exists() and Path(end).read_text()):
@@ -79,7 +79,7 @@ def loops(begun: str) -> None:
 
 @tool
 def sleeps(begun: str) -> None:
-    """Sleeps in the system, where only the main thread would be reached."""
+    """Sleeps in a system call, where only the main thread is interrupted."""
     Path(begun).write_text("begun")
     time.sleep(3600)  # the tool sleeps
 
@@ -91,7 +91,7 @@ def dies(count: int) -> None:
 
 
 class Undeclared(BaseAdapter):
-    """Says nothing about threads."""
+    """An adapter without a declaration about threads."""
 
     def __init__(self) -> None:
         self.inside = 0

@@ -79,7 +79,7 @@ def hold_gil() -> None:
 
 @tool
 def wait_for(path: str) -> str:
-    """Return once the file is there."""
+    """Return once the file exists."""
     while not Path(path).exists():
         time.sleep(0.005)  # the tool sleeps
     return path
@@ -87,7 +87,7 @@ def wait_for(path: str) -> str:
 
 @tool
 def meet(started: str, go: str) -> int:
-    """Say that the call has begun, then wait until told to end."""
+    """Report that the call has begun, then wait until told to end."""
     Path(started).write_text(str(os.getpid()))
     while not Path(go).exists():
         time.sleep(0.005)  # the tool sleeps

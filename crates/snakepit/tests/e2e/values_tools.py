@@ -1,4 +1,4 @@
-"""Makes values of expressions, and compares what came with them."""
+"""Tools that evaluate expressions, and compare received values with them."""
 
 import array  # noqa: F401
 import collections
@@ -38,7 +38,7 @@ def evaluated(expression: str) -> Any:
 
 
 def same(a: Any, b: Any) -> bool:
-    """Equal and of the same type, all through; numbers that are none are equal."""
+    """Returns whether two values are equal and of the same types at every depth; NaN equals NaN."""
     if type(a) is not type(b):
         return False
     if isinstance(a, float):
@@ -63,7 +63,7 @@ def memoryview_of(a: Any) -> bytes:
 
 @tool
 def libraries(names: list[str]) -> list[str]:
-    """The libraries among these that are there."""
+    """Returns the installed ones of these libraries."""
     from importlib.util import find_spec
 
     return [name for name in names if find_spec(name) is not None]
@@ -76,7 +76,7 @@ def made(expression: str):
 
 @tool
 def differs(expression: str, value) -> str:
-    """What is different, or nothing."""
+    """Returns the difference; empty if there is none."""
     expected = evaluated(expression)
     if same(value, expected):
         return ""
@@ -96,13 +96,13 @@ def twice(value) -> Iterator[Any]:
 
 @tool
 def asked(value, ctx: Context):
-    """What a tool of the host gives back."""
+    """Returns the result of a host tool."""
     return ctx.call_host_tool("give_back", value=value)
 
 
 @tool
 def kept(value, ctx: Context) -> None:
-    """As a part of a variable, and a second time after it was read."""
+    """Returns a value that was part of a variable, twice, the second time from the host."""
     ctx["kept"] = [value]
     ctx.invalidate()
     ctx["again"] = {"x": ctx["kept"][0]}
@@ -110,13 +110,13 @@ def kept(value, ctx: Context) -> None:
 
 @tool
 def turned(x):
-    """A view of the same elements in another order."""
+    """Returns a view of the same elements in another order."""
     return x.T
 
 
 @tool
 def numbers(ctx: Context) -> list[int]:
-    """A list of whole numbers is one when it is read again."""
+    """Stores a list of integers, which stays one when it is read again."""
     ctx["x"] = [1, 2, 3]
     ctx.invalidate()
     read = ctx["x"]

@@ -1,4 +1,4 @@
-"""Tools for the life of a worker: what it leaves behind, what signals do to it, how it ends."""
+"""Tools for the life of a worker: what it leaves behind, how it reacts to signals, how it ends."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ KEPT = []
 
 
 def leads_home(fd: int) -> bool:
-    """Whether a descriptor is a connection of the worker."""
+    """Returns whether a descriptor is a connection of the worker."""
     try:
         with socket.socket(fileno=os.dup(fd)) as connection:
             return connection.getpeername() == os.environ["SNAKEPIT_WORKER_LINK"]
@@ -59,7 +59,7 @@ def end(how: str) -> None:
 
 
 class Life(BaseAdapter):
-    """Says when it cleans up, and takes its time for it."""
+    """An adapter that reports when its clean-up begins, and takes a while for it."""
 
     @tool
     def pid(self) -> int:
@@ -99,7 +99,7 @@ class Life(BaseAdapter):
 
     @tool
     def shares_with_a_child(self) -> str:
-        """A child of the group holds the tracker's pipe as well."""
+        """Starts a child in the group that holds the tracker's pipe as well."""
         name = self.shares()
         if os.fork() == 0:
             time.sleep(3600)  # the tool sleeps
@@ -120,7 +120,7 @@ class Life(BaseAdapter):
 
     @tool
     def gives_signals_back(self) -> None:
-        """As libraries do that use a signal for a while."""
+        """Restores the default of a signal, as libraries do that use it for a while."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             old = signal.signal(number, lambda *_: None)
             signal.signal(number, old)

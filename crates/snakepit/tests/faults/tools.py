@@ -24,7 +24,7 @@ def nap(ms: int) -> int:
 
 @tool
 def sleep(started: str) -> None:
-    """Says that it runs and sleeps in the system."""
+    """Reports that it runs and sleeps in a system call."""
     Path(started).write_text(str(os.getpid()))
     time.sleep(3600)  # the tool sleeps
 
@@ -34,13 +34,13 @@ kept: list[bytes] = []
 
 @tool
 def keep(mib: int) -> None:
-    """Holds memory that it never gives back."""
+    """Allocates memory that it never frees."""
     kept.append(b"x" * (mib << 20))
 
 
 @tool
 def note(ledger: str, text: str) -> str:
-    """Says in a file that it ran."""
+    """Records in a file that it ran."""
     with open(ledger, "a") as file:
         file.write(text + "\n")
     return text
@@ -48,7 +48,7 @@ def note(ledger: str, text: str) -> str:
 
 @tool
 def note_nap(ledger: str, text: str, ms: int) -> int:
-    """Says in a file when it begins and when it is done."""
+    """Records in a file when it begins and when it is done."""
     with open(ledger, "a") as file:
         file.write(f"{text} begins\n")
     time.sleep(ms / 1000)  # the tool sleeps
@@ -59,7 +59,7 @@ def note_nap(ledger: str, text: str, ms: int) -> int:
 
 @tool
 def wait(started: str, go: str) -> int:
-    """Says that it runs and waits for a file."""
+    """Reports that it runs and waits for a file."""
     Path(started).write_text(str(os.getpid()))
     while not os.path.exists(go):
         time.sleep(0.002)  # the tool sleeps
@@ -68,7 +68,7 @@ def wait(started: str, go: str) -> int:
 
 @tool
 def persist(started: str, go: str) -> int:
-    """Waits for a file and does not let itself be stopped before it is there."""
+    """Waits for a file and resists being stopped before it exists."""
     Path(started).write_text(str(os.getpid()))
     while not os.path.exists(go):
         try:
@@ -80,7 +80,7 @@ def persist(started: str, go: str) -> int:
 
 @tool
 def outlive(started: str, go: str, done: str) -> int:
-    """Goes on when nobody listens any more, says so, and writes down that it is done."""
+    """Continues after its caller has gone, reports that, and records when it is done."""
     wait(started, go)
     print("done", flush=True)
     Path(done).write_text("done")
@@ -89,20 +89,20 @@ def outlive(started: str, go: str, done: str) -> int:
 
 @tool
 def hold_gil(started: str, amount: int) -> int:
-    """Stays inside one C function that never lets the interpreter go."""
+    """Stays inside one C function that never releases the interpreter."""
     Path(started).write_text(str(os.getpid()))
     return sum(range(amount))
 
 
 @tool
 def family() -> list[int]:
-    """Children that share the group."""
+    """Starts children that share the group."""
     return [subprocess.Popen(["/bin/sleep", "600"]).pid for _ in range(2)]
 
 
 @tool
 def daemon(file: str) -> int:
-    """A grandchild with a session of its own."""
+    """Starts a grandchild with a session of its own."""
     script = f"echo $$ > {file}.new; mv {file}.new {file}; exec sleep 600"
     subprocess.Popen(["/usr/bin/setsid", "-f", "/bin/sh", "-c", script]).wait()
     return os.getpid()
@@ -129,7 +129,7 @@ def die(how: str) -> None:
 
 @tool
 def read_null(ledger: str) -> None:
-    """Says in a file that it ran, and segfaults in C."""
+    """Records in a file that it ran, and segfaults in C."""
     import ctypes
 
     note(ledger, "poison")
@@ -138,7 +138,7 @@ def read_null(ledger: str) -> None:
 
 @tool
 def count(n: int, pid_file: str, go: str) -> Iterator[int]:
-    """Half of the numbers, then it waits for a file."""
+    """Yields half of the numbers, then waits for a file."""
     Path(pid_file).write_text(str(os.getpid()))
     for i in range(n):
         if i == n // 2:
@@ -179,7 +179,7 @@ def deep(n: int):
 
 @tool
 def hide() -> int:
-    """Changes its name to what confuses readers of /proc, and its arguments."""
+    """Changes its name to one that confuses readers of /proc, and its arguments."""
     Path("/proc/self/comm").write_text("a) R 1 2")
     return os.getpid()
 
@@ -214,13 +214,13 @@ def session(*, ctx: Context) -> str:
 
 @tool
 def ask_host(names: list[str], ctx: SessionContext) -> list[object]:
-    """Calls these tools of the host, one after the other."""
+    """Calls these host tools one after the other."""
     return [ctx.call_host_tool(name) for name in names]
 
 
 @tool
 def undumpable() -> int:
-    """Nobody may look at this process any more."""
+    """Makes this process undumpable, so that its memory cannot be read."""
     import ctypes
 
     pr_set_dumpable = 4
@@ -231,7 +231,7 @@ def undumpable() -> int:
 
 @tool
 def write_late(started: str, file: str) -> int:
-    """Says that it runs and writes a file."""
+    """Reports that it runs and writes a file."""
     Path(started).write_text(str(os.getpid()))
     Path(file).write_text("late")
     return os.getpid()

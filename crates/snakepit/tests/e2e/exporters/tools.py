@@ -1,4 +1,4 @@
-"""Tools that call back into the host and report things of their own."""
+"""Tools that call back into the host and emit telemetry."""
 
 import logging
 
@@ -10,7 +10,7 @@ words_seen = telemetry.counter("shop.words", unit="{word}")
 
 @tool
 def total(words: list[str], context: SessionContext) -> int:
-    """Adds what the host says of each word."""
+    """Adds the host's results for each word."""
     with telemetry.span("price the words", words=len(words)):
         log.warning("%d words", len(words))
         words_seen.add(len(words))

@@ -1,1 +1,1 @@
-"""Stands in for the worker runtime, and is hostile: `PYTHON_MODE` says in which way."""
+"""A hostile replacement of the worker runtime; `PYTHON_MODE` selects the attack."""

@@ -1,4 +1,4 @@
-"""A worker that connects as it should, and then misbehaves as its mode says."""
+"""A worker that connects correctly, and then misbehaves in its mode."""
 
 import os
 import threading

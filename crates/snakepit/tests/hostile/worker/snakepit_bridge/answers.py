@@ -174,14 +174,14 @@ def nils(link, call):
 
 
 def nils_beside_text(link, call):
-    """What has no parts earns memory for what has many."""
+    """Nils beside a text: values without parts must not buy memory for values with many."""
     count, size = 4 << 20, 8 << 20
     nils = b"\xdd" + struct.pack(">I", count) + NIL * count
     result(link, call, b"\x92\xdb" + struct.pack(">I", size) + b"x" * size + nils)
 
 
 def lists_in_lists(link, call):
-    """Lists without items: each takes one byte here, and a list in memory."""
+    """Lists without items: each takes one byte here, and the memory of a list in the host."""
     count = 4 << 20
     result(link, call, b"\xdd" + struct.pack(">I", count) + b"\x90" * count)
 
@@ -258,7 +258,7 @@ def cancels_of_nothing(link, call):
 
 
 def dies_and_a_child_keeps_the_socket(link, call):
-    """The child left the group, and answers once the worker is gone."""
+    """Starts a child that leaves the group, and answers once the worker is gone."""
     if os.fork():
         os._exit(3)
     os.setsid()

@@ -1,4 +1,4 @@
-"""What a worker may do before it connects as it should."""
+"""Attacks before a worker connects correctly."""
 
 import os
 import select
@@ -62,7 +62,7 @@ def _is_closed(link):
 
 
 def before_silent_connections():
-    """Takes all places, and tells how many of its connections and of another process were closed for that."""
+    """Takes all places, and reports how many connections, also of others, were closed."""
     global KEPT
     began = time.monotonic()
     ready, ask, answer = os.pipe(), os.pipe(), os.pipe()
@@ -95,6 +95,6 @@ def before_connections_without_end():
 
 
 def before_the_host_is_full():
-    """Waits until the host has no descriptor left, and connects then."""
+    """Waits until the host has no descriptor left, and then connects."""
     with open(os.environ["PYTHON_DIR"] + "/waiting", "wb"), open(os.environ["PYTHON_DIR"] + "/go", "rb") as go:
         go.read(1)

@@ -6,7 +6,7 @@ from .wire import CANCEL_CALL, ESCAPE, GIL, MODE, NIL, NO_STACKS, PING, PONG, RE
 
 
 def answer(channel, kind, call):
-    """The ordinary answers, and those of modes that answer badly."""
+    """Sends the ordinary answers, or the bad ones of the mode."""
     if kind == PING:
         held = 2**64 - 1 if MODE == "held_for_ever" else 0
         channel.sendall(frame(PONG, call, number(1, held)))

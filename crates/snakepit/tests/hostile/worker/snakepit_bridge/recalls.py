@@ -9,7 +9,7 @@ _link = None
 
 
 def _short_calls(link, call):
-    """Answers at once, so that calls are sent ahead, and then never again."""
+    """Answers at once, so that calls are sent ahead, and then stops answering."""
     global _answered, _link
     _link = link
     _answered += 1

@@ -1,4 +1,4 @@
-"""Bad answers to the question what the worker is."""
+"""Bad descriptions of a worker."""
 
 import os
 

@@ -9,7 +9,7 @@ TRACE = bytes(range(1, 25)) + b"\x01"
 
 
 def pack(value):
-    """MessagePack, as far as records need it."""
+    """Encodes MessagePack, as far as records need it."""
     if value is None:
         return NIL
     if isinstance(value, bool):
@@ -110,7 +110,7 @@ def telemetry_with_secrets(channel, link, call):
 
 
 def telemetry_flood(channel, link, call):
-    """Three times 100,000 records, as fast as they go."""
+    """Sends 100,000 records three times, as fast as possible."""
     log = {"at_ns": 1, "level": 30, "logger": "flood", "message": "x" * 40, "call": call}
     many = telemetry(*[record(LOG, log)] * 250, *[record(EVENT, {"name": "flood", "call": n}) for n in range(250)])
     for _ in range(200):
@@ -142,7 +142,7 @@ def span_without_an_id_at_the_end(channel, link, call):
 
 
 def telemetry_of_labels_without_end(channel, link, call):
-    """Measurements whose labels are as long as they may be, and never the same."""
+    """Sends measurements whose labels have the largest size, and are never the same."""
     more = {f"label-{n}": "x" * 200 for n in range(60)}
     bodies = []
     for instrument in range(3):
