@@ -28,7 +28,7 @@ THREADS = 16
 
 
 def together(function, threads=THREADS):
-    """Return the results of `function(index)` in threads that begin together; raise their errors."""
+    """Return the results of `function(index)` in threads that begin together; raise errors."""
     start = threading.Barrier(threads)
     results, errors = [None] * threads, []
 
