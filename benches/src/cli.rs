@@ -77,8 +77,8 @@ impl Plan {
     }
 }
 
-/// Finds the interpreter behind a shim or a wrapper: a floor that started the wrapper each time
-/// would flatter us.
+/// Finds the interpreter behind a shim or a wrapper. A floor that started the wrapper each time
+/// would be slower, and our ratio to it too good.
 fn resolve(python: &Path) -> Result<PathBuf> {
     let mut command = Command::new(python);
     command.args(["-c", "import sys; print(sys.executable)"]);

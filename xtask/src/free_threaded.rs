@@ -7,12 +7,12 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::shell;
 
-/// The effort to obtain one.
+/// The effort to obtain a free-threaded interpreter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effort {
-    /// Only look for an existing one.
+    /// Looks for an installed interpreter only.
     Look,
-    /// Install or build one if there is none, which may take some minutes.
+    /// Installs or builds an interpreter if there is none, which may take some minutes.
     Obtain,
 }
 

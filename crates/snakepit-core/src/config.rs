@@ -357,7 +357,7 @@ pub struct ConfigError {
     pub key: String,
     /// Problem with the value; continues the sentence that begins with the key.
     pub message: String,
-    /// One thing to do about it.
+    /// Hint: one thing to do about the error.
     pub help: String,
 }
 

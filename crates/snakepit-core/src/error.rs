@@ -69,7 +69,7 @@ pub enum Error {
     TooLarge {
         /// Direction of the payload.
         direction: Direction,
-        /// Its size in bytes.
+        /// Size of the payload in bytes.
         size: u64,
         /// The limit in bytes.
         limit: u64,
@@ -120,7 +120,7 @@ pub enum Error {
     AffinityBusy {
         /// The session.
         session: SessionId,
-        /// Its worker.
+        /// The worker of the call.
         worker: WorkerId,
     },
     /// The session's worker is gone, and the session's data in its memory is lost. The call has not
@@ -319,7 +319,7 @@ pub struct ToolError {
     pub line: u32,
     /// Source or signature to show beside `file:line`.
     pub source_line: String,
-    /// One thing to do about it.
+    /// Hint: one thing to do about the error.
     pub help: String,
     /// The argument that the error is about, with the place in it: `features.sepal_length`,
     /// `xs[1]`. Empty if the error is not about an argument.

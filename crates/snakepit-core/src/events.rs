@@ -56,7 +56,7 @@ pub struct EventInfo {
     pub level: tracing::Level,
     /// Meaning.
     pub doc: &'static str,
-    /// Its fields.
+    /// The fields.
     pub fields: &'static [FieldInfo],
 }
 

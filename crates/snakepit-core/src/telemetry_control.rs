@@ -104,7 +104,10 @@ impl TelemetryControl {
         Ok(())
     }
 
-    /// Returns the bytes that a name counts.
+    /// Returns the bytes by which a name counts towards the limit.
+    ///
+    /// # Errors
+    /// The name is too long.
     fn fitting(key: &str, name: &str) -> Result<usize, ConfigError> {
         /// Bytes in addition to those of the name.
         const OVERHEAD: usize = 8;

@@ -284,7 +284,7 @@ pub struct ToolInfo {
     pub file: String,
     /// Line where it is defined, from 1; 0 if unknown.
     pub line: u32,
-    /// Its definition, for example `def mean(xs: list[float]) -> float`.
+    /// The definition, for example `def mean(xs: list[float]) -> float`.
     pub signature: String,
 }
 
@@ -318,7 +318,7 @@ pub enum CallError {
     TooLarge {
         /// Direction of the payload.
         direction: Direction,
-        /// Its size in bytes.
+        /// Size of the payload in bytes.
         size: u64,
         /// The limit in bytes.
         limit: u64,
@@ -355,7 +355,7 @@ pub struct StartError {
     pub output: Vec<String>,
     /// Stacks of the worker's threads at its timeout. `None` if not available.
     pub stacks: Option<Box<Stacks>>,
-    /// One thing to do about it.
+    /// Hint: one thing to do about the error.
     pub help: Option<String>,
     /// Trying again cannot help (a missing file, a bad configuration).
     pub permanent: bool,

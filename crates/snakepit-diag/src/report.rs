@@ -26,7 +26,7 @@ pub struct Report {
     pub host: HostReport,
     /// The machine, or the container, as this host sees it.
     pub machine: Machine,
-    /// Its pools, in the order in which they were configured.
+    /// The pools, in the order in which they were configured.
     pub pools: Vec<PoolReport>,
 }
 
@@ -35,7 +35,7 @@ pub struct Report {
 #[serde(default)]
 #[non_exhaustive]
 pub struct HostReport {
-    /// Its run, as `snakepit ps` shows it. `None` if it records no workers.
+    /// The run, as `snakepit ps` shows it. `None` if it records no workers.
     pub run: Option<String>,
     /// Process id.
     pub pid: u32,

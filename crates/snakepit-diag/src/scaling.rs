@@ -67,18 +67,18 @@ pub struct Contention {
     pub failed: usize,
     /// The first error. `None` if none failed.
     pub error: Option<String>,
-    /// Seconds for all of them.
+    /// Seconds for all reservations together.
     pub seconds: f64,
-    /// Seconds for the slowest one.
+    /// Seconds for the slowest reservation.
     pub slowest_seconds: f64,
 }
 
-/// A trial of things made one after the other.
+/// A trial of operations, one after the other.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Rate {
-    /// Number of things made.
+    /// Number of operations.
     pub made: usize,
-    /// Seconds for all of them.
+    /// Seconds for all operations together.
     pub seconds: f64,
     /// The error that ended the trial early. `None` if all were made.
     pub error: Option<String>,

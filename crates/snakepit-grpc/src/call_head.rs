@@ -63,7 +63,7 @@ impl<'a> CallHead<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BadHead {
-    /// They are no message.
+    /// The bytes are not a protobuf message.
     Message(DecodeError),
     /// A field is longer than the bytes that are left.
     CutShort,

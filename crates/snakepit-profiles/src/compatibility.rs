@@ -35,7 +35,7 @@ pub struct Compatibility {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Library {
-    /// Its usual name.
+    /// The usual name.
     pub name: String,
     /// The name by which it is imported.
     pub import: String,

@@ -54,7 +54,7 @@ pub struct Interpreter {
     pub executable: PathBuf,
     /// Major, minor and micro version.
     pub version: (u8, u8, u8),
-    /// Its implementation, for example `cpython`.
+    /// The implementation, for example `cpython`.
     pub implementation: String,
     /// True for a free-threaded build.
     pub free_threaded: bool,
@@ -63,7 +63,7 @@ pub struct Interpreter {
     pub gil_enabled: bool,
     /// System and machine, for example `linux-x86_64`.
     pub platform: String,
-    /// Its `sys.prefix`: the virtual environment, if it is in one.
+    /// The `sys.prefix`: the virtual environment, if it is in one.
     pub prefix: PathBuf,
     /// The directory that contains `snakepit_bridge`. `None` if the interpreter cannot import that.
     pub bridge: Option<PathBuf>,

@@ -170,7 +170,7 @@ async fn mend(recipe: &Recipe) -> Result<(), StartError> {
 pub(crate) struct Capabilities {
     /// Returns calls that it has not begun.
     pub(crate) recall: bool,
-    /// Its stacks can be sampled.
+    /// The worker's stacks can be sampled.
     pub(crate) profile: bool,
     /// Reports telemetry of its code.
     pub(crate) telemetry: bool,

@@ -65,7 +65,7 @@ pub(crate) struct Reports {
     pool: PoolName,
     worker: WorkerId,
     events: Events,
-    /// Its connections, set once it is ready.
+    /// The worker's connections, set once it is ready.
     links: OnceLock<Weak<[LinkClient]>>,
     enabled: AtomicBool,
     /// Bytes that wait to be read.

@@ -15,7 +15,7 @@ pub(crate) struct Seen {
     pub(crate) same_arguments: bool,
     /// True if its parent is the process that started the program. `None` if unknown.
     pub(crate) direct: Option<bool>,
-    /// Its environment.
+    /// The environment.
     pub(crate) environment: BTreeMap<OsString, OsString>,
 }
 

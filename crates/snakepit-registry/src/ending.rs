@@ -69,7 +69,7 @@ pub(crate) struct Known<'a> {
     /// `true` if the recorded process ids can be compared with ours.
     pub(crate) comparable: bool,
     pub(crate) reach: Reach,
-    /// Until then a process may be in its birth: forked, but not yet recognisable by its
+    /// Deadline until which a process may be newly forked and not yet recognisable by its
     /// environment.
     pub(crate) birth: Option<Deadline>,
 }

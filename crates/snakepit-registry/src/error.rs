@@ -58,7 +58,7 @@ pub enum Error {
     Version {
         /// The file.
         path: PathBuf,
-        /// Its format.
+        /// The format that was found.
         found: u32,
         /// The format of this program.
         expected: u32,

@@ -31,9 +31,9 @@ const MAX_META: u64 = 64 << 10;
 /// The purpose for which a foreign run is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
-    /// To report on it.
+    /// A report on the run.
     Look,
-    /// To sweep it.
+    /// A sweep of the run.
     Sweep,
 }
 

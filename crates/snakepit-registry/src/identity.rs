@@ -69,7 +69,7 @@ pub struct Observation {
     pub identity: ProcessIdentity,
     /// The cookies in its environment. `None` if the environment cannot be read.
     pub cookies: Option<Vec<Cookie>>,
-    /// Its stamp.
+    /// The stamp.
     pub stamp: Option<Stamp>,
 }
 

@@ -26,7 +26,7 @@ impl ResultStream<DataFrame> {
 #[must_use = "a stream does nothing unless it is read"]
 pub struct BatchStream {
     frames: ResultStream<DataFrame>,
-    /// Those of the last chunk.
+    /// Batches of the last chunk that were not returned yet.
     batches: VecDeque<RecordBatch>,
 }
 

@@ -53,7 +53,7 @@ impl Serialize for FieldValue<'_> {
 
 /// A type that a field of an event can have.
 pub(super) trait Field {
-    /// Its form in `tracing`.
+    /// The form in `tracing`.
     type Traced<'a>: tracing::Value
     where
         Self: 'a;

@@ -50,7 +50,7 @@ impl RegisterError {
         }
     }
 
-    /// One thing to do about it.
+    /// Hint: one thing to do about the error.
     pub fn help(&self) -> String {
         match self {
             Self::Name { .. } => {

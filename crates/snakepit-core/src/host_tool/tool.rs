@@ -41,9 +41,9 @@ pub struct HostTool {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct HostToolInfo {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Its description.
+    /// The description.
     pub description: String,
     /// JSON Schema of the arguments; `null` if unknown.
     pub parameters: serde_json::Value,
@@ -55,7 +55,7 @@ pub struct HostToolInfo {
     pub exposed: bool,
     /// The tool belongs to one session.
     pub of_session: bool,
-    /// Its metadata.
+    /// The metadata.
     pub metadata: Metadata,
 }
 

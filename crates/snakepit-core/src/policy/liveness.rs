@@ -46,7 +46,7 @@ pub(crate) struct Limits {
 /// The decision about a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// This round does not count.
+    /// The round of heartbeats does not count.
     Discard,
     /// The worker needs no action.
     Well,

@@ -37,7 +37,7 @@ pub(super) struct Progress {
     worker: Option<WorkerId>,
     /// Time at which it entered the queue.
     waits: Option<Instant>,
-    /// Its time in the queue so far.
+    /// Time of the call in the queue so far.
     queued: Duration,
     /// Chunks of a stream that has begun.
     chunks: Option<Chunks>,

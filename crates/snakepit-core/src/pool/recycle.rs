@@ -35,7 +35,7 @@ pub enum RecycleReason {
     Stuck,
     /// A cancelled call was stopped by an exception, which may have left an unknown state.
     Interrupted,
-    /// Its health checks fail.
+    /// The worker's health checks fail.
     Unhealthy,
 }
 

@@ -200,7 +200,7 @@ pub struct WorkerStatus {
     pub age_seconds: f64,
     /// Reason why it is being replaced, or is due to be.
     pub recycling: Option<RecycleReason>,
-    /// Its memory. `None` without a limit, or before the first measurement.
+    /// Memory of the worker. `None` without a limit, or before the first measurement.
     pub memory: Option<MemoryStatus>,
     /// Its signs of life. `None` while it starts, and without heartbeats.
     pub heartbeat: Option<HeartbeatStatus>,

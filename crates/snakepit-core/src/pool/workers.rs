@@ -34,17 +34,17 @@ pub(super) struct Live {
     pub(super) limits: OwnLimits,
     /// Reason of its replacement, once it drains for that.
     pub(super) recycled: Option<RecycleReason>,
-    /// Its replacement starts only when it is gone.
+    /// The replacement starts only when the worker is gone.
     pub(super) in_place: bool,
     /// Moment at which it is ended if it still drains.
     pub(super) drain_until: Option<Instant>,
-    /// Its signs of life.
+    /// The worker's signs of life.
     pub(super) heartbeat: Track,
     /// Results of its health checks. `None` without health checks.
     pub(super) health: Option<Record>,
     /// Number of its calls that cannot be stopped.
     pub(super) stuck: u16,
-    /// Its slots have calls ahead of their turn.
+    /// The worker's slots have calls ahead of their turn.
     pub(super) ahead: bool,
     /// Time at which each slot was last passed on to such a call.
     passed_on: Vec<Option<Instant>>,

@@ -38,7 +38,7 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// Adds the time after which a call gave its slot back.
+    /// Records the time for which a call has held its slot.
     pub(crate) fn held(&mut self, time: Duration) {
         let time = nanos(time);
         let off = time.abs_diff(self.held);
@@ -55,12 +55,12 @@ impl Pace {
         }
     }
 
-    /// Adds the time in the queue after which a call got a slot.
+    /// Records the time that a call has waited in the queue for its slot.
     pub(crate) fn waited(&mut self, time: Duration) {
         self.delay = toward(self.delay, nanos(time), 1 << DELAY_SHIFT);
     }
 
-    /// Notes that a call got a slot without waiting.
+    /// Records that a call got a slot without waiting.
     pub(crate) const fn granted(&mut self) {
         if self.delay > 0 {
             self.delay -= (self.delay >> DELAY_SHIFT) + 1;

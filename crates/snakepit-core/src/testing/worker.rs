@@ -24,7 +24,7 @@ pub struct ScriptedWorker {
     info: WorkerInfo,
     profile: ScriptedProfile,
     exit: watch::Sender<Option<WorkerExit>>,
-    /// Its coming exit; its calls are lost already.
+    /// The coming exit of the worker, whose calls are lost already.
     lost: watch::Sender<Option<WorkerExit>>,
     cancelled: watch::Sender<HashSet<CallId>>,
     running: AtomicUsize,
@@ -33,12 +33,12 @@ pub struct ScriptedWorker {
     /// The stacks that it reports. `None` if it never answers.
     stacks: Mutex<Option<Stacks>>,
     calls: AtomicUsize,
-    /// Its sign of life. `None` if it gives none.
+    /// The worker's sign of life. `None` if it gives none.
     pulse: Mutex<Option<Pulse>>,
     cpu: Mutex<Option<Duration>>,
     questions: AtomicUsize,
     unwell: AtomicBool,
-    /// It requests its replacement.
+    /// The worker requests its replacement.
     renewal: AtomicBool,
     /// A call `stuck` runs.
     stuck: AtomicBool,

@@ -20,7 +20,7 @@ pub struct Stopped {
 pub enum StopStep {
     /// The tool saw that it was cancelled, or ended on its own.
     Flag,
-    /// Its asyncio task was cancelled.
+    /// The call's asyncio task was cancelled.
     Task,
     /// An exception was raised in it while it ran.
     Exception,
@@ -28,7 +28,7 @@ pub enum StopStep {
     Interrupt,
     /// A second exception was raised, because it did not end after the first.
     Again,
-    /// Its worker was killed, because no other step had an effect.
+    /// The worker was killed, because no other step had an effect.
     Kill,
 }
 

@@ -42,7 +42,7 @@ fn array() -> impl Strategy<Value = Tensor> {
     })
 }
 
-/// What a dictionary of Python can have as a key, a tuple being a list.
+/// Generates values that can be keys in Python; a list stands for a tuple.
 fn key() -> impl Strategy<Value = Value> {
     let leaf = leaf().prop_filter("arrays are no keys", |leaf| {
         !matches!(leaf, Value::Array(_))

@@ -66,7 +66,7 @@ pub enum AdminError {
     Stopped {
         /// The run.
         run: String,
-        /// Its process id.
+        /// The process id.
         pid: u32,
     },
     /// The host does not answer, though its process is not stopped.

@@ -173,9 +173,9 @@ impl Hosts {
 /// A run that was selected.
 #[derive(Debug)]
 pub enum Found {
-    /// Its host runs.
+    /// The host runs.
     Running(RunningHost),
-    /// Its host has ended.
+    /// The host has ended.
     Ended(EndedHost),
 }
 

@@ -34,7 +34,7 @@ pub(super) struct Connection {
 /// The process behind a connection.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Peer {
-    /// Its process id, if the system reports it.
+    /// The process id, if the system reports it.
     pub(super) pid: Option<u32>,
 }
 

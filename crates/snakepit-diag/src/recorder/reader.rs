@@ -64,7 +64,7 @@ pub struct RecordedCall {
     pub attempts: u8,
     /// Items of a batch; 1 for a call.
     pub items: u32,
-    /// Bytes of its arguments.
+    /// Bytes of the arguments.
     pub bytes_in: u32,
     /// Bytes of its result; 0 for streams, batches and failures.
     pub bytes_out: u32,

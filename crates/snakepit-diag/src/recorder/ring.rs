@@ -10,14 +10,14 @@ use super::layout::RECORD;
 pub(super) struct Record {
     /// Number of the call; never 0.
     pub(super) call: u64,
-    /// Number of its last attempt, 48 bits.
+    /// Number of the call's last attempt, 48 bits.
     pub(super) attempt: u64,
     pub(super) outcome: u8,
     pub(super) attempts: u8,
     pub(super) slot: u16,
     pub(super) tool: u16,
     pub(super) worker: u16,
-    /// Number in its error code; 0 without an error.
+    /// Number in the error code; 0 without an error.
     pub(super) code: u16,
     /// Start: microseconds from the beginning of the recording, 48 bits.
     pub(super) begun: u64,

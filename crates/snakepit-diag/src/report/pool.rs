@@ -51,7 +51,7 @@ pub struct PoolReport {
     pub last_exit: Option<String>,
     /// Recent deaths of workers, newest first.
     pub deaths: Vec<Death>,
-    /// Its workers.
+    /// The workers.
     pub workers: Vec<WorkerReport>,
     /// Calls that workers are running, oldest first.
     pub calls: Vec<CallReport>,

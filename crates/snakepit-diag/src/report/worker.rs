@@ -23,7 +23,7 @@ pub struct WorkerReport {
     pub cpu_seconds: Option<f64>,
     /// Memory of its process in bytes. `None` if not measured.
     pub memory_bytes: Option<u64>,
-    /// Its memory limit in bytes. `None` if it has none.
+    /// Memory limit in bytes. `None` without a limit.
     pub memory_limit_bytes: Option<u64>,
     /// Estimated seconds until its memory reaches the limit. `None` without a limit or a clear
     /// trend.
@@ -63,7 +63,7 @@ pub enum WorkerState {
     Available,
     /// Has at least one call.
     Busy,
-    /// Not ready yet.
+    /// Is not ready yet.
     Starting,
     /// Ready, but receives no calls until it replaces another worker.
     Spare,

@@ -65,7 +65,7 @@ pub enum Action {
     Cancel {
         /// Number of the call.
         call: u64,
-        /// Its tool.
+        /// The tool.
         tool: String,
     },
     /// Replaces a worker once its replacement is ready.
@@ -101,7 +101,7 @@ impl fmt::Display for Flamed {
 pub(super) struct Row<'a> {
     pub(super) pool: &'a PoolReport,
     pub(super) worker: &'a WorkerReport,
-    /// Its oldest call.
+    /// The oldest call.
     pub(super) call: Option<&'a CallReport>,
     /// Number of its calls.
     pub(super) calls: usize,

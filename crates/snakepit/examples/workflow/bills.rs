@@ -22,7 +22,7 @@ pub(crate) struct Seen {
     pub(crate) seq: u64,
     /// The variable.
     pub(crate) name: String,
-    /// Its value after the change.
+    /// The value after the change.
     pub(crate) value: Value,
 }
 

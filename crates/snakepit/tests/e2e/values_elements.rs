@@ -5,7 +5,7 @@ use snakepit::{Tensor, Value};
 
 use crate::values_table::{Sample, array, same};
 
-/// One value that is refused.
+/// A value that is rejected.
 pub(crate) struct Refused {
     pub(crate) sent: &'static str,
     pub(crate) library: Option<&'static str>,
@@ -151,7 +151,7 @@ pub(crate) const ELEMENTS: &[(&str, &str, &[Sample])] = &[
     ),
 ];
 
-/// What is refused, and what the message says.
+/// Values that are rejected, and texts of the messages.
 pub(crate) const REFUSED: &[Refused] = &[
     Refused {
         sent: "2**64",

@@ -24,13 +24,13 @@ pub(crate) struct Row {
     pub(crate) samples: &'static [Sample],
 }
 
-/// One value.
+/// A value of a row.
 pub(crate) struct Sample {
-    /// Makes it, in Python.
+    /// Python expression of the value.
     pub(crate) sent: &'static str,
-    /// Makes what comes back, if that is not the same.
+    /// Python expression of the value that comes back, if it differs.
     pub(crate) back: Option<&'static str>,
-    /// What it is in Rust; the host sends the same.
+    /// The value in Rust; the host sends the same.
     pub(crate) value: fn() -> Value,
 }
 

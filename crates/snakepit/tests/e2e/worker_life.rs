@@ -299,7 +299,7 @@ async fn others_see_what_a_worker_is_and_not_its_token() {
     }
 }
 
-/// Everything that is logged.
+/// A log that keeps everything written to it.
 #[derive(Clone, Debug, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 

@@ -19,7 +19,7 @@ struct Row {
     left: Option<Left>,
 }
 
-/// What a host that has ended has left.
+/// The recordings of a host that has ended.
 struct Left {
     /// Time of the last event that was recorded, in seconds since 1970.
     ended: Option<f64>,
