@@ -33,7 +33,7 @@ def _prepare() -> None:
     """Import the modules that describing needs; workers without errors never do."""
     os.close(_spare.pop())
     try:
-        for module in ("linecache", "re", "traceback"):
+        for module in ("linecache", "tokenize", "traceback"):
             __import__(module)
     except Exception:
         return
@@ -102,16 +102,7 @@ def message(error: BaseException) -> str:
 
 def safe(text: str) -> str:
     """Return the text with secrets masked, encodable as UTF-8."""
-    try:
-        return _clean(_redact.redact_secrets(text))
-    except (ImportError, OSError):
-        # No descriptor was free for `re`: an error without its text would be worse.
-        return _clean(text)
-
-
-def _clean(text: str) -> str:
-    """Return the text without lone surrogates, which UTF-8 cannot encode."""
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return _redact.redact_secrets(text)
 
 
 def _notes(error: BaseException) -> list[str]:

@@ -53,13 +53,11 @@ def text(value: object, limit: int = _MAX_TEXT) -> str:
     shown = shown[:seen]
     try:
         shown = _redact.redact_secrets(shown)
-    except (ImportError, OSError):
-        # No descriptor was free for the import of `re`: the value is kept from the host.
+    except ImportError:
+        # Without the extension there is no host: what may be a secret is not shown at all.
         shown = _redact.MASK
     if is_cut and len(shown) < limit + _MAX_CUT:
         shown = (shown if shown.endswith(_redact.MASK) else shown[:-_MAX_CUT]) + "…"
-    if not shown.isascii():
-        shown = shown.encode("utf-8", "backslashreplace").decode("utf-8")
     return _sink.clip(shown, limit)
 
 

@@ -65,6 +65,12 @@ def pack(obj: Any, /) -> bytes:
 def unpack(data: bytes, /) -> Any:
     """Decode MessagePack; raises `ValueError`."""
 
+def redact(text: str, /) -> str:
+    """Return the text with `<redacted>` in place of what looks like a secret.
+
+    Raises `UnicodeEncodeError` for lone surrogates.
+    """
+
 #: The innermost span that Python code has opened in this context, as 25 bytes like those of
 #: `telemetry_trace`. Requests to the host while it is set belong to that span.
 telemetry_span: ContextVar[bytes | None]

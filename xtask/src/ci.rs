@@ -15,6 +15,7 @@ const ALONE: &[&str] = &[
     "snakepit-diag",
     "snakepit-grpc",
     "snakepit-profiles",
+    "snakepit-redact",
     "snakepit-telemetry",
     "snakepit",
     "snakepit-native",

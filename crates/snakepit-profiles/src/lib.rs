@@ -38,7 +38,6 @@ mod memory;
 mod oom;
 mod output;
 mod recipe;
-mod redact;
 mod rendezvous;
 mod run;
 mod shadowed;

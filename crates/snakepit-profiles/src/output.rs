@@ -9,13 +9,13 @@ use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use snakepit_core::{LogLine, Tail as LastLines, WorkerId};
+use snakepit_redact::Stream;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::Level;
 
-use crate::redact::Stream;
 use lines::{Part, Splitter, levelled};
 use text::Text;
 use window::Window;

@@ -6,8 +6,7 @@ use async_trait::async_trait;
 use snakepit_core::profiling::{ProfileReport, Profiling};
 use snakepit_core::{CallId, Stacks};
 use snakepit_grpc::link::LinkClient;
-
-use crate::redact::redact;
+use snakepit_redact::redact;
 
 /// Redacts the names of the threads.
 pub(crate) fn without_secrets(mut stacks: Stacks) -> Stacks {

@@ -19,11 +19,10 @@ use snakepit_core::record::{Instrument, Log};
 use snakepit_core::{CallId, LogLine, PoolName, Printable, StartContext, Tail, WorkerId};
 use snakepit_grpc::link::LinkClient;
 use snakepit_grpc::records::{self, Record, Records};
+use snakepit_redact::KeyLines;
 use tokio::sync::Notify;
 use tracing::Level;
 use tracing::level_filters::LevelFilter;
-
-use crate::redact::KeyLines;
 
 /// Maximum number of frames of all workers of a profile that wait to be read.
 const QUEUE: usize = 256;

@@ -67,9 +67,11 @@ mod turn;
 mod wake;
 mod worker;
 
+use std::borrow::Cow;
+
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyString};
 
 /// The worker runtime of snakepit.
 #[pymodule(gil_used = false)]
@@ -86,7 +88,7 @@ mod _native {
         telemetry_version,
     };
     #[pymodule_export]
-    use super::{pack, run, unpack};
+    use super::{pack, redact, run, unpack};
     use pyo3::prelude::*;
 
     #[pymodule_init]
@@ -102,6 +104,17 @@ mod _native {
 #[pyfunction]
 fn run(py: Python<'_>, load: &Bound<'_, PyAny>) -> PyResult<i32> {
     worker::run(py, load)
+}
+
+/// Returns the text with `<redacted>` in place of what looks like a secret.
+///
+/// The GIL is held: a copy of the process must not begin while a pattern is compiled.
+#[pyfunction]
+fn redact<'py>(py: Python<'py>, text: Bound<'py, PyString>) -> PyResult<Bound<'py, PyString>> {
+    match snakepit_redact::redact(text.to_str()?) {
+        Cow::Borrowed(_) => Ok(text.clone()),
+        Cow::Owned(masked) => Ok(PyString::new(py, &masked)),
+    }
 }
 
 /// Encode a value as a payload.

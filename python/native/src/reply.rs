@@ -74,14 +74,14 @@ pub(crate) fn encode_result(
             return Ok(());
         }
     }
-    Err(unsendable(value.py(), what, tool, &error))
+    Err(unsendable(what, tool, &error))
 }
 
-fn unsendable(py: Python<'_>, what: &str, tool: &Tool, error: &EncodeError) -> Fault {
+fn unsendable(what: &str, tool: &Tool, error: &EncodeError) -> Fault {
     let message = format!("the {what} of tool `{}` cannot be sent: {error}", tool.name);
     fault(
         "SP2007",
-        without_secrets(py, message),
+        without_secrets(message),
         Some(tool),
         error.way_out().unwrap_or(
             "return None, bool, int, float, str, bytes, list, tuple, dict, set, a dataclass, an Enum, datetime, UUID or Decimal",

@@ -10,12 +10,18 @@ use super::Violation;
 /// The allowed edges. Only dev-dependencies may point upwards.
 const EDGES: &[(&str, &[&str])] = &[
     ("snakepit-core", &[]),
+    ("snakepit-redact", &[]),
     ("snakepit-registry", &[]),
     ("snakepit-grpc", &["snakepit-core"]),
     ("snakepit-telemetry", &["snakepit-core"]),
     (
         "snakepit-profiles",
-        &["snakepit-core", "snakepit-grpc", "snakepit-registry"],
+        &[
+            "snakepit-core",
+            "snakepit-grpc",
+            "snakepit-redact",
+            "snakepit-registry",
+        ],
     ),
     ("snakepit-diag", &["snakepit-core", "snakepit-registry"]),
     (
@@ -30,7 +36,10 @@ const EDGES: &[(&str, &[&str])] = &[
         ],
     ),
     ("snakepit-walker", &[]),
-    ("snakepit-native", &["snakepit-grpc", "snakepit-walker"]),
+    (
+        "snakepit-native",
+        &["snakepit-grpc", "snakepit-redact", "snakepit-walker"],
+    ),
 ];
 
 /// Crates that may use everything; no crate depends on them.

@@ -1,9 +1,9 @@
 //! A line of output, and how it is shown.
 
 use snakepit_core::Printable;
+use snakepit_redact::redact_start;
 
 use super::lines::MAX_LINE;
-use crate::redact::redact_start;
 
 /// A line as it was read.
 #[derive(Clone, Debug)]

@@ -4,9 +4,8 @@ use std::borrow::Cow;
 
 use snakepit_core::Printable;
 use snakepit_core::record::Log;
+use snakepit_redact::{KeyLines, redact};
 use tracing::Level;
-
-use crate::redact::{KeyLines, redact};
 
 /// Redacts secrets, for the log and the recorders. A private key may span several records.
 pub(super) fn without_secrets(log: &mut Log, keys: &mut KeyLines) {

@@ -55,6 +55,7 @@ pub(crate) fn bridge() -> &'static Path {
             "python/native/src",
             "python/walker/src",
             "crates/snakepit-grpc/src",
+            "crates/snakepit-redact/src",
         ];
         let sources = sources.map(|dir| newest(&root.join(dir)));
         let built = fs::metadata(&extension)

@@ -1,5 +1,7 @@
 //! Errors of arguments: which argument, what is wrong with it, and what to do.
 
+use std::borrow::Cow;
+
 use pyo3::prelude::*;
 
 use crate::decode::DecodeError;
@@ -21,7 +23,7 @@ pub(super) fn wrong(
         tool.name,
         mismatch.what(is_secret(py, &path))
     );
-    let message = without_secrets(py, message);
+    let message = without_secrets(message);
     let help = mismatch.help.clone().unwrap_or_else(|| {
         param.spec.example(py).map_or_else(
             || format!("pass {}", param.spec.text()),
@@ -46,15 +48,12 @@ fn is_secret(py: Python<'_>, path: &str) -> bool {
     judge().unwrap_or(true)
 }
 
-/// Masks what looks like a secret in a message. Returns the message unchanged if Python fails to do
-/// so.
-pub(crate) fn without_secrets(py: Python<'_>, message: String) -> String {
-    let redact = || {
-        let module = py.import("snakepit_bridge._redact")?;
-        let redacted = module.call_method1("redact_secrets", (&*message,))?;
-        redacted.extract::<String>()
-    };
-    redact().unwrap_or(message)
+/// Masks what looks like a secret in a message.
+pub(crate) fn without_secrets(message: String) -> String {
+    match snakepit_redact::redact(&message) {
+        Cow::Owned(masked) => masked,
+        Cow::Borrowed(_) => message,
+    }
 }
 
 /// Returns the error with the path of the argument that it is about.

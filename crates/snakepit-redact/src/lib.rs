@@ -1,8 +1,17 @@
-//! Masks secrets in the lines that workers print and in what they say of themselves.
+//! Masks what looks like a secret in texts of unknown origin.
 //!
-//! Best effort, with the rules of `snakepit_bridge/_redact.py`; `docs/security.md` states them. A
-//! line may hold other secrets. Every pattern takes time linear in the line: it comes from
-//! anywhere.
+//! [`redact`] masks one text. [`Stream`] follows the lines of an output, in which a value may
+//! continue, and [`KeyLines`] private keys alone.
+//!
+//! Best effort: `docs/security.md` states the rules, and a text may hold other secrets. All of it
+//! takes time in proportion to the text.
+//!
+//! ```
+//! let shown = snakepit_redact::redact("login failed: password='hunter2'");
+//! assert_eq!(shown, "login failed: password='<redacted>'");
+//! ```
+
+#![forbid(unsafe_code)]
 
 mod headers;
 mod key_lines;
@@ -23,22 +32,22 @@ mod tests;
 use std::borrow::Cow;
 use std::ops::Range;
 
-pub(crate) use key_lines::KeyLines;
-pub(crate) use stream::Stream;
+pub use key_lines::KeyLines;
+pub use stream::Stream;
 
 use plain::Plain;
 
-/// Stands in place of a secret.
-const MASK: &str = "<redacted>";
+/// The text that replaces a secret.
+pub const MASK: &str = "<redacted>";
 
-/// Returns the line with `<redacted>` in place of what looks like a secret.
-pub(crate) fn redact(line: &str) -> Cow<'_, str> {
+/// Returns the text with `<redacted>` in place of what looks like a secret.
+pub fn redact(line: &str) -> Cow<'_, str> {
     redact_start(line, line.len())
 }
 
-/// Returns the first `most` bytes of the line, masked. A secret that crosses the cut is recognised
+/// Returns the first `most` bytes of a line, masked. A secret that crosses the cut is recognised
 /// by all of the line.
-pub(crate) fn redact_start(line: &str, most: usize) -> Cow<'_, str> {
+pub fn redact_start(line: &str, most: usize) -> Cow<'_, str> {
     let most = boundary(line, most);
     let plain = Plain::of(line);
     let mut spans = Vec::new();

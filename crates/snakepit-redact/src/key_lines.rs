@@ -26,7 +26,7 @@ static MARK: LazyLock<Regex> = LazyLock::new(|| {
 /// Follows one stream of lines: between the marks of a private key it masks what can be a part of
 /// it.
 #[derive(Debug, Default)]
-pub(crate) struct KeyLines {
+pub struct KeyLines {
     /// There while a key is open.
     open: Option<Open>,
 }
@@ -44,7 +44,7 @@ impl KeyLines {
 
     /// Returns the line without parts of a key that an earlier line has begun. `None` if it has
     /// none.
-    pub(crate) fn mask(&mut self, line: &str) -> Option<String> {
+    pub fn mask(&mut self, line: &str) -> Option<String> {
         if self.open.is_none() && !line.contains("PRIVATE") {
             return None;
         }
@@ -83,7 +83,7 @@ impl KeyLines {
     }
 
     /// Masks a text that may have several lines.
-    pub(crate) fn mask_lines(&mut self, text: &str) -> Option<String> {
+    pub fn mask_lines(&mut self, text: &str) -> Option<String> {
         let masked: Vec<_> = text
             .split('\n')
             .map(|line| (line, self.mask(line)))

@@ -14,7 +14,7 @@ const FEW: u32 = 8;
 
 /// Follows one stream of lines: masks a key or a value that continues from the line before.
 #[derive(Debug, Default)]
-pub(crate) struct Stream {
+pub struct Stream {
     keys: KeyLines,
     /// There while a value is open, with the number of its lines.
     open: Option<(Open, u32)>,
@@ -22,12 +22,12 @@ pub(crate) struct Stream {
 
 impl Stream {
     /// Returns true while the next line may be a part of a secret.
-    pub(crate) fn is_open(&self) -> bool {
+    pub fn is_open(&self) -> bool {
         self.open.is_some() || self.keys.is_open()
     }
 
     /// Returns the line without what continues from earlier ones. `None` if nothing does.
-    pub(crate) fn mask(&mut self, line: &str) -> Option<String> {
+    pub fn mask(&mut self, line: &str) -> Option<String> {
         let masked = self.keys.mask(line);
         let text = masked.as_deref().unwrap_or(line);
         let plain = Plain::of(text);
