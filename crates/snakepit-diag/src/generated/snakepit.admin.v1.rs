@@ -57,10 +57,10 @@ pub struct ThreadStack {
     pub name: ::prost::alloc::string::String,
     #[prost(uint64, tag = "2")]
     pub id: u64,
-    /// The innermost first.
+    /// Innermost frame first.
     #[prost(message, repeated, tag = "3")]
     pub frames: ::prost::alloc::vec::Vec<StackFrame>,
-    /// Not a thread but the task of this call. 0 for threads.
+    /// Call whose task this is instead of a thread; 0 for threads.
     #[prost(uint64, tag = "4")]
     pub call: u64,
 }
@@ -111,7 +111,7 @@ pub struct EventsRequest {
     /// Only events after the one with this number; 0 for all that are kept.
     #[prost(uint64, tag = "2")]
     pub after: u64,
-    /// Goes on with events as they happen.
+    /// Continues with events as they happen.
     #[prost(bool, tag = "3")]
     pub follow: bool,
 }
@@ -129,10 +129,10 @@ pub struct LogsRequest {
     pub pool: ::prost::alloc::string::String,
     #[prost(string, tag = "2")]
     pub worker: ::prost::alloc::string::String,
-    /// At most so many of the lines that are kept; 0 for all.
+    /// Largest number of kept lines; 0 for all.
     #[prost(uint32, tag = "3")]
     pub tail: u32,
-    /// Goes on with lines as they are written.
+    /// Continues with lines as they are written.
     #[prost(bool, tag = "4")]
     pub follow: bool,
 }
@@ -181,9 +181,9 @@ pub struct ActionReply {}
 #[repr(i32)]
 pub enum ProfileThreads {
     All = 0,
-    /// Those that have the GIL.
+    /// Threads that have the GIL.
     Gil = 1,
-    /// Those that use a CPU.
+    /// Threads that use a CPU.
     OnCpu = 2,
 }
 impl ProfileThreads {
@@ -288,7 +288,7 @@ pub mod admin_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// Who the host is. A client asks this first.
+        /// Returns the identity of the host. A client calls this first.
         pub async fn host(
             &mut self,
             request: impl tonic::IntoRequest<super::HostRequest>,
@@ -310,7 +310,7 @@ pub mod admin_client {
                 .insert(GrpcMethod::new("snakepit.admin.v1.Admin", "Host"));
             self.inner.unary(req, path, codec).await
         }
-        /// The state of everything, as one document.
+        /// Returns the state of the whole host as one document.
         pub async fn report(
             &mut self,
             request: impl tonic::IntoRequest<super::ReportRequest>,
@@ -332,7 +332,7 @@ pub mod admin_client {
                 .insert(GrpcMethod::new("snakepit.admin.v1.Admin", "Report"));
             self.inner.unary(req, path, codec).await
         }
-        /// Where all threads of workers are, worker by worker as they answer.
+        /// Returns the stacks of all threads of workers, worker by worker as they answer.
         pub async fn stacks(
             &mut self,
             request: impl tonic::IntoRequest<super::StacksRequest>,
@@ -357,7 +357,7 @@ pub mod admin_client {
                 .insert(GrpcMethod::new("snakepit.admin.v1.Admin", "Stacks"));
             self.inner.server_streaming(req, path, codec).await
         }
-        /// Samples the stacks of workers for a while. The answer comes when that is over.
+        /// Samples the stacks of workers for a while, and answers when that is over.
         pub async fn profile(
             &mut self,
             request: impl tonic::IntoRequest<super::ProfileRequest>,
@@ -379,7 +379,7 @@ pub mod admin_client {
                 .insert(GrpcMethod::new("snakepit.admin.v1.Admin", "Profile"));
             self.inner.unary(req, path, codec).await
         }
-        /// The last events, and those that follow.
+        /// Returns the last events, and those that follow.
         pub async fn events(
             &mut self,
             request: impl tonic::IntoRequest<super::EventsRequest>,
@@ -404,7 +404,7 @@ pub mod admin_client {
                 .insert(GrpcMethod::new("snakepit.admin.v1.Admin", "Events"));
             self.inner.server_streaming(req, path, codec).await
         }
-        /// The last lines of workers, and those that follow.
+        /// Returns the last lines of workers, and those that follow.
         pub async fn logs(
             &mut self,
             request: impl tonic::IntoRequest<super::LogsRequest>,
@@ -451,7 +451,7 @@ pub mod admin_client {
                 .insert(GrpcMethod::new("snakepit.admin.v1.Admin", "Recycle"));
             self.inner.unary(req, path, codec).await
         }
-        /// Gives a worker no further calls and replaces it at once. An action.
+        /// Sends a worker no further calls and replaces it at once. An action.
         pub async fn drain(
             &mut self,
             request: impl tonic::IntoRequest<super::WorkerRequest>,
@@ -473,7 +473,7 @@ pub mod admin_client {
                 .insert(GrpcMethod::new("snakepit.admin.v1.Admin", "Drain"));
             self.inner.unary(req, path, codec).await
         }
-        /// Asks a worker to stop one call. An action.
+        /// Stops one call of a worker. An action.
         pub async fn cancel_call(
             &mut self,
             request: impl tonic::IntoRequest<super::CancelCallRequest>,
@@ -510,12 +510,12 @@ pub mod admin_server {
     /// Generated trait containing gRPC methods that should be implemented for use with AdminServer.
     #[async_trait]
     pub trait Admin: std::marker::Send + std::marker::Sync + 'static {
-        /// Who the host is. A client asks this first.
+        /// Returns the identity of the host. A client calls this first.
         async fn host(
             &self,
             request: tonic::Request<super::HostRequest>,
         ) -> std::result::Result<tonic::Response<super::HostReply>, tonic::Status>;
-        /// The state of everything, as one document.
+        /// Returns the state of the whole host as one document.
         async fn report(
             &self,
             request: tonic::Request<super::ReportRequest>,
@@ -526,12 +526,12 @@ pub mod admin_server {
             >
             + std::marker::Send
             + 'static;
-        /// Where all threads of workers are, worker by worker as they answer.
+        /// Returns the stacks of all threads of workers, worker by worker as they answer.
         async fn stacks(
             &self,
             request: tonic::Request<super::StacksRequest>,
         ) -> std::result::Result<tonic::Response<Self::StacksStream>, tonic::Status>;
-        /// Samples the stacks of workers for a while. The answer comes when that is over.
+        /// Samples the stacks of workers for a while, and answers when that is over.
         async fn profile(
             &self,
             request: tonic::Request<super::ProfileRequest>,
@@ -542,7 +542,7 @@ pub mod admin_server {
             >
             + std::marker::Send
             + 'static;
-        /// The last events, and those that follow.
+        /// Returns the last events, and those that follow.
         async fn events(
             &self,
             request: tonic::Request<super::EventsRequest>,
@@ -553,7 +553,7 @@ pub mod admin_server {
             >
             + std::marker::Send
             + 'static;
-        /// The last lines of workers, and those that follow.
+        /// Returns the last lines of workers, and those that follow.
         async fn logs(
             &self,
             request: tonic::Request<super::LogsRequest>,
@@ -563,12 +563,12 @@ pub mod admin_server {
             &self,
             request: tonic::Request<super::WorkerRequest>,
         ) -> std::result::Result<tonic::Response<super::RecycleReply>, tonic::Status>;
-        /// Gives a worker no further calls and replaces it at once. An action.
+        /// Sends a worker no further calls and replaces it at once. An action.
         async fn drain(
             &self,
             request: tonic::Request<super::WorkerRequest>,
         ) -> std::result::Result<tonic::Response<super::ActionReply>, tonic::Status>;
-        /// Asks a worker to stop one call. An action.
+        /// Stops one call of a worker. An action.
         async fn cancel_call(
             &self,
             request: tonic::Request<super::CancelCallRequest>,

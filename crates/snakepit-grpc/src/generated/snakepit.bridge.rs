@@ -82,7 +82,7 @@ pub struct ToolSpec {
     /// The tool is an `async def` function or an async generator.
     #[prost(bool, tag = "102")]
     pub is_async: bool,
-    /// Where the tool is defined; `line` counts from 1.
+    /// Place of the tool's definition; `line` counts from 1.
     #[prost(string, tag = "103")]
     pub file: ::prost::alloc::string::String,
     #[prost(uint32, tag = "104")]
@@ -90,7 +90,7 @@ pub struct ToolSpec {
     /// The definition as written, for messages: `def mean(xs: list\[float\]) -> float`.
     #[prost(string, tag = "105")]
     pub signature: ::prost::alloc::string::String,
-    /// It is a health check of the worker: a tool without arguments for the host itself, which is well when it returns.
+    /// True for a health check of the worker: a tool without arguments, called by the host only. The worker is healthy if it returns.
     #[prost(bool, tag = "106")]
     pub health_check: bool,
 }
@@ -145,13 +145,13 @@ pub struct ExecuteToolRequest {
     /// Time left until the caller's deadline, in microseconds; 0 = no deadline.
     #[prost(uint64, tag = "104")]
     pub timeout_us: u64,
-    /// The worker's span of the call: 16 bytes of trace id, 8 of span id, 1 of flags (1 = sampled). Empty if nobody records spans.
+    /// The worker's span of the call: 16 bytes of trace id, 8 of span id, 1 of flags (1 = sampled). Empty if no spans are recorded.
     #[prost(bytes = "bytes", tag = "105")]
     pub trace: ::prost::bytes::Bytes,
-    /// A text that the records of the call carry; empty if its caller gave none.
+    /// Correlation id for the records of the call; empty if the caller gave none.
     #[prost(string, tag = "106")]
     pub correlation_id: ::prost::alloc::string::String,
-    /// What goes with `trace`: the header `tracestate` of W3C Trace Context, at most 512 bytes.
+    /// Header `tracestate` of `trace` in W3C Trace Context, at most 512 bytes.
     #[prost(string, tag = "107")]
     pub trace_state: ::prost::alloc::string::String,
 }
@@ -198,7 +198,7 @@ pub struct ToolChunk {
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
-    /// How `data` is encoded; JSON or raw when absent.
+    /// Encoding of `data`; JSON or raw if absent.
     #[prost(enumeration = "Encoding", tag = "100")]
     pub encoding: i32,
 }
@@ -389,7 +389,7 @@ pub struct TelemetryEventFilter {
     #[prost(string, repeated, tag = "2")]
     pub deny: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
-/// A large value that travels beside the payload.
+/// A large value that is sent beside the payload.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Buffer {
     /// NumPy name of the element type, for example "float32"; empty for plain bytes.
@@ -401,7 +401,7 @@ pub struct Buffer {
     #[prost(bytes = "bytes", tag = "3")]
     pub data: ::prost::bytes::Bytes,
 }
-/// Why a call failed, as far as the worker can tell.
+/// The error of a failed call, as far as the worker can describe it.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ToolError {
     /// Stable code, for example "SP2003"; see the `ErrorCode` type.
@@ -424,7 +424,7 @@ pub struct ToolError {
     /// The exception's `__cause__`, else its `__context__` unless suppressed.
     #[prost(message, optional, boxed, tag = "7")]
     pub cause: ::core::option::Option<::prost::alloc::boxed::Box<ToolError>>,
-    /// Where the tool is defined; for an exception, the innermost frame of the user's code. `line` counts from 1.
+    /// Place of the tool's definition; for an exception, the innermost frame of the user's code. `line` counts from 1.
     #[prost(string, tag = "8")]
     pub file: ::prost::alloc::string::String,
     #[prost(uint32, tag = "9")]
@@ -432,20 +432,20 @@ pub struct ToolError {
     /// The source line or signature to show beside `file:line`.
     #[prost(string, tag = "10")]
     pub source: ::prost::alloc::string::String,
-    /// One thing to do about it.
+    /// Hint: one thing to do about the error.
     #[prost(string, tag = "11")]
     pub help: ::prost::alloc::string::String,
     /// The argument that the error is about, and the place in it, for example "features.sepal_length" or "xs\[1\]"; empty for other errors.
     #[prost(string, tag = "12")]
     pub path: ::prost::alloc::string::String,
-    /// Of the call that failed, if it was sampled; never of an item of a batch.
+    /// Span of the failed call, if it was sampled; never of an item of a batch.
     #[prost(message, optional, tag = "13")]
     pub span: ::core::option::Option<WorkerSpan>,
 }
 /// Head of REPLY, END and the last MANY_REPLY of a call that was sampled: the time that its worker's span took.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WorkerSpan {
-    /// Wall-clock time of its start, in nanoseconds since 1970.
+    /// Wall-clock time of the start, in nanoseconds since 1970.
     #[prost(fixed64, tag = "1")]
     pub start_ns: u64,
     #[prost(uint64, tag = "2")]
@@ -453,7 +453,7 @@ pub struct WorkerSpan {
     /// Chunks of a stream, or items of a batch.
     #[prost(uint64, tag = "3")]
     pub items: u64,
-    /// If the call was cancelled: the step that stopped it, as in `Stopped`.
+    /// Step that stopped the call, as in `Stopped`, if it was cancelled.
     #[prost(uint32, tag = "4")]
     pub stopped: u32,
 }
@@ -465,7 +465,7 @@ pub struct Telemetry {
     /// Records that the worker has dropped since the last such frame.
     #[prost(uint64, tag = "2")]
     pub dropped: u64,
-    /// How many of them were longer than a record may be; the others had no room.
+    /// Number of these that exceeded the size of a record; the others had no room.
     #[prost(uint64, tag = "3")]
     pub too_large: u64,
 }
@@ -478,21 +478,21 @@ pub struct TelemetryRecord {
     #[prost(bytes = "bytes", tag = "2")]
     pub record: ::prost::bytes::Bytes,
 }
-/// Head of TELEMETRY_CONTROL: all settings, in the place of those before.
+/// Head of TELEMETRY_CONTROL: all settings, which replace the earlier ones.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct TelemetrySettings {
     /// The worker reports records.
     #[prost(bool, tag = "1")]
     pub enabled: bool,
-    /// Share of the events, and of the outermost spans of its code, that it reports: 0.0 to 1.0.
+    /// Share of the events, and of the outermost spans of its code, that the worker reports: 0.0 to 1.0.
     #[prost(double, tag = "2")]
     pub sampling: f64,
-    /// Globs of names of events and loggers: those that are reported, all if there are none; and those that are not.
+    /// Globs of names of events and loggers: `allow` selects the reported ones, all if it is empty; `deny` excludes others.
     #[prost(string, repeated, tag = "3")]
     pub allow: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     #[prost(string, repeated, tag = "4")]
     pub deny: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// Level of a logger in Python's numbers, by its name; empty for the root.
+    /// Levels in Python's numbers by the name of the logger; an empty name is the root.
     #[prost(map = "string, uint32", tag = "5")]
     pub levels: ::std::collections::HashMap<::prost::alloc::string::String, u32>,
 }
@@ -520,7 +520,7 @@ pub struct DescribeResponse {
     pub pid: u32,
     #[prost(message, repeated, tag = "7")]
     pub tools: ::prost::alloc::vec::Vec<ToolSpec>,
-    /// What the peer can do beyond the minimum: "cancel", "many", …
+    /// Abilities of the peer beyond the minimum: "cancel", "many", …
     #[prost(string, repeated, tag = "8")]
     pub capabilities: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// The module whose import has switched the GIL on, in an interpreter that started without it.
@@ -530,7 +530,7 @@ pub struct DescribeResponse {
 /// Head of `GIL_ENABLED`.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GilEnabled {
-    /// Name of the extension module; several, with commas, when it is one of these.
+    /// Name of the extension module; several, separated by commas, if it is one of these.
     #[prost(string, tag = "1")]
     pub module: ::prost::alloc::string::String,
 }
@@ -544,28 +544,28 @@ pub struct Cleaning {
 /// Head of `CANCEL`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Cancel {
-    /// When the call is not over by then the host kills the worker. 0: the worker decides how long each step takes.
+    /// Time after which the host kills the worker unless the call is over. 0: the worker decides how long each step takes.
     #[prost(uint64, tag = "1")]
     pub grace_us: u64,
 }
 /// Head of `RECALL`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Recall {
-    /// The slot in whose connection the call lies.
+    /// Slot on whose connection the call was sent.
     #[prost(uint32, tag = "1")]
     pub slot: u32,
 }
 /// Head of `RECALLED`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Recalled {
-    /// The call was not begun, and will not be. Otherwise it was, or is over.
+    /// True if the call was not begun, and will not be. Otherwise it was begun, or is over.
     #[prost(bool, tag = "1")]
     pub back: bool,
 }
 /// Head of `PONG`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Pong {
-    /// How long the interpreter has not let go of its lock since it was last asked to. 0: it did.
+    /// Time for which the worker has waited for the interpreter's lock since an earlier `PING`. 0: it got the lock.
     #[prost(uint64, tag = "1")]
     pub held_us: u64,
 }
@@ -576,21 +576,21 @@ pub struct Stopped {
     /// exception.
     #[prost(uint32, tag = "1")]
     pub step: u32,
-    /// From the cancellation to the end of the call.
+    /// Time from the cancellation to the end of the call.
     #[prost(uint64, tag = "2")]
     pub after_us: u64,
 }
-/// Head of `MORE`: what the consumer of a stream has taken.
+/// Head of `MORE`: the consumer of a stream has taken chunks.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct More {
     /// Bytes of chunks and their headers that the stream may send beyond what it was allowed before.
     #[prost(uint64, tag = "1")]
     pub bytes: u64,
 }
-/// Head of `STACKS_REPLY`: where the threads of the worker are. Without threads: it could not be told.
+/// Head of `STACKS_REPLY`: the stacks of the worker's threads. Without threads, they could not be read.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct StackDump {
-    /// The one that runs the tools first.
+    /// The thread that runs the tools comes first.
     #[prost(message, repeated, tag = "1")]
     pub threads: ::prost::alloc::vec::Vec<stack_dump::Thread>,
     /// Threads or frames were left out.
@@ -603,7 +603,7 @@ pub mod stack_dump {
     pub struct Frame {
         #[prost(string, tag = "1")]
         pub file: ::prost::alloc::string::String,
-        /// From 1; 0 when unknown.
+        /// Counts from 1; 0 if unknown.
         #[prost(uint32, tag = "2")]
         pub line: u32,
         #[prost(string, tag = "3")]
@@ -613,13 +613,13 @@ pub mod stack_dump {
     pub struct Thread {
         #[prost(string, tag = "1")]
         pub name: ::prost::alloc::string::String,
-        /// In the operating system; 0 when unknown.
+        /// Id in the operating system; 0 if unknown.
         #[prost(uint64, tag = "2")]
         pub id: u64,
-        /// The innermost first.
+        /// Innermost frame first.
         #[prost(message, repeated, tag = "3")]
         pub frames: ::prost::alloc::vec::Vec<Frame>,
-        /// Not a thread but the task of this call, which waits on an event loop. 0 for threads.
+        /// Call whose task on an event loop this is, instead of a thread; 0 for threads.
         #[prost(uint64, tag = "4")]
         pub call: u64,
     }
@@ -635,35 +635,35 @@ pub struct Profile {
     /// START: samples in a second.
     #[prost(uint32, tag = "3")]
     pub hz: u32,
-    /// START: the sampling ends by itself after that.
+    /// START: time after which the sampling ends by itself.
     #[prost(uint64, tag = "4")]
     pub duration_us: u64,
     /// START: 0 = all threads; 1 = those that have the GIL; 2 = those that use a CPU.
     #[prost(uint32, tag = "5")]
     pub threads: u32,
-    /// START: tells stacks apart by their lines, and not by their functions alone.
+    /// START: stacks differ by lines, and not only by functions.
     #[prost(bool, tag = "6")]
     pub lines: bool,
-    /// START: different stacks that are kept.
+    /// START: largest number of different stacks.
     #[prost(uint32, tag = "7")]
     pub max_stacks: u32,
-    /// START: the thread that runs this call alone, until the call is over. 0: no call.
+    /// START: call whose thread alone is sampled, until the call is over. 0: none.
     #[prost(uint64, tag = "8")]
     pub call: u64,
-    /// READ: bytes before this part.
+    /// READ: offset of the requested part in bytes.
     #[prost(uint64, tag = "9")]
     pub from: u64,
 }
 /// Head of `PROFILE_PART`: the answer to `PROFILE`, under its number; or, under the number of the profile, that its sampling has ended.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ProfilePart {
-    /// Why it cannot be done; empty if it was.
+    /// Reason of a rejection; empty if the request was carried out.
     #[prost(string, tag = "1")]
     pub refused: ::prost::alloc::string::String,
     /// STOP, READ: bytes of the whole `ProfileData`.
     #[prost(uint64, tag = "2")]
     pub size: u64,
-    /// READ: the bytes that follow.
+    /// READ: the bytes from the offset on.
     #[prost(bytes = "bytes", tag = "3")]
     pub data: ::prost::bytes::Bytes,
     /// The sampling has ended by itself.
@@ -678,10 +678,10 @@ pub struct ProfileData {
     /// Samples that came too late to be made.
     #[prost(uint64, tag = "2")]
     pub missed: u64,
-    /// Stacks that changed whenever they were read.
+    /// Stacks that changed during every attempt to read them.
     #[prost(uint64, tag = "3")]
     pub lost: u64,
-    /// Stacks that found no room.
+    /// Samples whose stacks found no room.
     #[prost(uint64, tag = "4")]
     pub truncated: u64,
     /// Nanoseconds since 1970.
@@ -699,7 +699,7 @@ pub struct ProfileData {
     pub threads: ::prost::alloc::vec::Vec<profile_data::Thread>,
     #[prost(message, repeated, tag = "11")]
     pub stacks: ::prost::alloc::vec::Vec<profile_data::Stack>,
-    /// Why the sampling ended early; empty if it did not.
+    /// Reason for an early end of the sampling; empty without one.
     #[prost(string, tag = "12")]
     pub failure: ::prost::alloc::string::String,
 }
@@ -711,16 +711,16 @@ pub mod profile_data {
         pub name: ::prost::alloc::string::String,
         #[prost(string, tag = "2")]
         pub file: ::prost::alloc::string::String,
-        /// Where its definition begins.
+        /// Line at which the definition begins.
         #[prost(uint32, tag = "3")]
         pub first_line: u32,
     }
     #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct Frame {
-        /// Place in `functions`.
+        /// Index in `functions`.
         #[prost(uint32, tag = "1")]
         pub function: u32,
-        /// From 1; 0 when unknown.
+        /// Counts from 1; 0 if unknown.
         #[prost(uint32, tag = "2")]
         pub line: u32,
     }
@@ -728,21 +728,21 @@ pub mod profile_data {
     pub struct Thread {
         #[prost(string, tag = "1")]
         pub name: ::prost::alloc::string::String,
-        /// In the operating system; 0 when unknown.
+        /// Id in the operating system; 0 if unknown.
         #[prost(uint64, tag = "2")]
         pub id: u64,
     }
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct Stack {
-        /// Place in `threads`.
+        /// Index in `threads`.
         #[prost(uint32, tag = "1")]
         pub thread: u32,
-        /// Bit 0: it used a CPU, or waited for one. Bit 1: it had the GIL.
+        /// Bit 0: the thread used a CPU, or waited for one. Bit 1: it had the GIL.
         #[prost(uint32, tag = "2")]
         pub marks: u32,
         #[prost(uint64, tag = "3")]
         pub count: u64,
-        /// Places in `frames`, the outermost first.
+        /// Indices in `frames`, the outermost first.
         #[prost(uint32, repeated, tag = "4")]
         pub frames: ::prost::alloc::vec::Vec<u32>,
     }
@@ -750,22 +750,22 @@ pub mod profile_data {
 /// Head of a HOST_CALL frame; its body is the argument of the operation.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct HostRequest {
-    /// The running call in whose name it is made.
+    /// Running call on whose behalf the request is made.
     #[prost(uint64, tag = "1")]
     pub call_id: u64,
     #[prost(enumeration = "HostOp", tag = "2")]
     pub op: i32,
-    /// Name of the tool, variable or program, where the operation has one.
+    /// Name of the tool, variable or program, if the operation has one.
     #[prost(string, tag = "3")]
     pub name: ::prost::alloc::string::String,
     /// Time that the worker waits, in microseconds; 0 = until the deadline of the call.
     #[prost(uint64, tag = "4")]
     pub timeout_us: u64,
-    /// The span in which the tool asks, as in ExecuteToolRequest; empty if the call has none.
+    /// Span in which the tool makes the request, as in ExecuteToolRequest; empty if the call has none.
     #[prost(bytes = "bytes", tag = "5")]
     pub trace: ::prost::bytes::Bytes,
 }
-/// A value on the wire of third parties: readable, or binary when it is large and numeric.
+/// A value for third parties: readable, or binary if it is large and numeric.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct VariableValue {
     #[prost(oneof = "variable_value::Kind", tags = "1, 2, 3")]
@@ -811,7 +811,7 @@ pub struct Variable {
     #[prost(uint64, tag = "7")]
     pub size: u64,
 }
-/// Why one item of a batch failed.
+/// The error of one item of a batch.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ItemError {
     /// Stable code, as in ToolError.
@@ -852,7 +852,7 @@ pub struct GetVariablesRequest {
     #[prost(string, repeated, tag = "2")]
     pub names: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
-/// One result for each name, in order.
+/// A result for each name, in order.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GetVariablesResponse {
     #[prost(message, repeated, tag = "1")]
@@ -881,7 +881,7 @@ pub struct SetVariablesRequest {
     pub session_id: ::prost::alloc::string::String,
     #[prost(message, repeated, tag = "2")]
     pub items: ::prost::alloc::vec::Vec<VariableUpdate>,
-    /// All or none.
+    /// Sets all items or none.
     #[prost(bool, tag = "3")]
     pub atomic: bool,
 }
@@ -891,11 +891,11 @@ pub struct VariableUpdate {
     pub name: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "2")]
     pub value: ::core::option::Option<VariableValue>,
-    /// Refuse unless the variable has this version; 0 = whatever it has.
+    /// Rejects the update unless the variable has this version; 0 = any.
     #[prost(uint64, tag = "3")]
     pub expected_version: u64,
 }
-/// One result for each item, in order.
+/// A result for each item, in order.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SetVariablesResponse {
     #[prost(message, repeated, tag = "1")]
@@ -939,7 +939,7 @@ pub struct ListVariablesRequest {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListVariablesResponse {
-    /// Without their values.
+    /// The variables without their values.
     #[prost(message, repeated, tag = "1")]
     pub variables: ::prost::alloc::vec::Vec<Variable>,
 }
@@ -947,7 +947,7 @@ pub struct ListVariablesResponse {
 pub struct WatchVariablesRequest {
     #[prost(string, tag = "1")]
     pub session_id: ::prost::alloc::string::String,
-    /// All when empty.
+    /// Names to watch; all if empty.
     #[prost(string, repeated, tag = "2")]
     pub names: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// Changes after this number; absent = from now on.
@@ -967,7 +967,7 @@ pub struct VariableChange {
     pub version: u64,
     #[prost(string, tag = "5")]
     pub r#type: ::prost::alloc::string::String,
-    /// Absent when the variable was deleted.
+    /// Absent if the variable was deleted.
     #[prost(message, optional, tag = "6")]
     pub value: ::core::option::Option<VariableValue>,
     /// "host", or the id of the worker that made the change.
@@ -995,7 +995,7 @@ pub mod variable_change {
         Registered = 1,
         Set = 2,
         Deleted = 3,
-        /// Changes were missed; `missed` tells how many.
+        /// Changes were missed; `missed` is their number.
         Lagged = 4,
     }
     impl Kind {
@@ -1111,7 +1111,7 @@ pub enum ProfileOp {
     /// Ends the sampling; the profile can be read.
     Stop = 2,
     Read = 3,
-    /// Forgets the profile.
+    /// Drops the profile.
     Drop = 4,
 }
 impl ProfileOp {
@@ -1581,8 +1581,8 @@ pub mod bridge_service_client {
                 );
             self.inner.streaming(req, path, codec).await
         }
-        /// What the worker is and which tools it has. A worker is ready once it has
-        /// answered this.
+        /// Describes the worker and its tools. A worker is ready once it has
+        /// answered this request.
         pub async fn describe(
             &mut self,
             request: impl tonic::IntoRequest<super::DescribeRequest>,
@@ -1607,7 +1607,7 @@ pub mod bridge_service_client {
                 .insert(GrpcMethod::new("snakepit.bridge.BridgeService", "Describe"));
             self.inner.unary(req, path, codec).await
         }
-        /// Many small calls of one tool, answered in order.
+        /// Runs many small calls of one tool, answered in order.
         pub async fn execute_tool_many(
             &mut self,
             request: impl tonic::IntoStreamingRequest<
@@ -2022,8 +2022,8 @@ pub mod bridge_service_server {
             tonic::Response<Self::StreamTelemetryStream>,
             tonic::Status,
         >;
-        /// What the worker is and which tools it has. A worker is ready once it has
-        /// answered this.
+        /// Describes the worker and its tools. A worker is ready once it has
+        /// answered this request.
         async fn describe(
             &self,
             request: tonic::Request<super::DescribeRequest>,
@@ -2037,7 +2037,7 @@ pub mod bridge_service_server {
             >
             + std::marker::Send
             + 'static;
-        /// Many small calls of one tool, answered in order.
+        /// Runs many small calls of one tool, answered in order.
         async fn execute_tool_many(
             &self,
             request: tonic::Request<tonic::Streaming<super::ExecuteToolRequest>>,
