@@ -14,7 +14,7 @@ def bill(orders: list[dict[str, object]], context: SessionContext) -> Iterator[d
     for number, order in enumerate(orders[first:], first):
         cost = price(item=order["item"]) * order["count"]
         done = {"billed": number + 1, "total": context.get_variable("total") + cost}
-        # Both or none: whoever goes on after this process finds them at the same order.
+        # One request sets both, so a worker that continues finds them at the same order.
         context.set_variables(done, atomic=True)
         report(text=f"{order['item']}: {cost:.2f}", pid=os.getpid())
         yield {"order": number, "cost": cost, "pid": os.getpid()}
