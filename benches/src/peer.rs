@@ -119,11 +119,11 @@ impl Drop for Peer {
 /// packages.
 #[derive(Clone, Debug)]
 pub(crate) struct Pythons {
-    /// For floors and our workers.
+    /// The interpreter of floors and of our workers.
     pub(crate) ours: PathBuf,
-    /// For peers.
+    /// The interpreter of the peers.
     pub(crate) peers: PathBuf,
-    /// A second one for the profiles, for example a free-threaded one.
+    /// A second interpreter for the profiles, for example a free-threaded one.
     pub(crate) threads: Option<PathBuf>,
 }
 

@@ -81,7 +81,7 @@ pub(crate) fn tee(command: &mut Command) -> Result<(ExitStatus, String)> {
     show(command, |_| true)
 }
 
-/// As [`tee`], but does not show lines that begin with `start` after white space.
+/// Like [`tee`], but does not show lines that begin with `start` after white space.
 pub(crate) fn tee_without(command: &mut Command, start: &str) -> Result<(ExitStatus, String)> {
     let start = start.as_bytes();
     show(command, |line| !line.trim_ascii_start().starts_with(start))

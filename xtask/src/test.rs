@@ -15,7 +15,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     with(args, Effort::Look)
 }
 
-/// As [`run`], with the effort to obtain a free-threaded interpreter.
+/// Like [`run`], with the effort to obtain a free-threaded interpreter.
 pub(crate) fn with(args: &[String], effort: Effort) -> Result<()> {
     if args == ["faults"] {
         return faults::suite(false);

@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::{Value, VariableType, WorkerId};
 pub use stream::{ChangeStream, WatchItem};
 
-/// One change of one variable.
+/// A change of a variable.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Change {

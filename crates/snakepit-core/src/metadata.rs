@@ -7,9 +7,9 @@ use crate::ErrorCode;
 /// Texts by key.
 pub type Metadata = BTreeMap<String, String>;
 
-/// Most entries of one [`Metadata`].
+/// Largest number of entries of one [`Metadata`].
 pub(crate) const MAX_ENTRIES: usize = 32;
-/// Most bytes of keys and values of one [`Metadata`] together.
+/// Largest number of bytes of keys and values of one [`Metadata`] together.
 pub(crate) const MAX_BYTES: usize = 4096;
 
 /// Bytes of keys and values together.

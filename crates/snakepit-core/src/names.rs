@@ -1,8 +1,8 @@
 //! Names chosen by users: their limits, and the search for similar names.
 
-/// Most bytes of the id of a session, or the name of a variable or a program.
+/// Largest number of bytes of the id of a session, or the name of a variable or a program.
 const MAX_BYTES: usize = 256;
-/// Most names that are compared in the search for similar ones.
+/// Largest number of names that are compared in the search for similar ones.
 pub(crate) const LOOKED_AT: usize = 1000;
 
 /// Returns the rule that a name breaks. `None` if the name is valid.

@@ -22,7 +22,7 @@ const BYTES: usize = 1200;
 /// Bytes of memory of each further moment.
 const MOMENT_BYTES: usize = 256;
 
-/// Most moments of one span. Only calls that are given back again and again have more.
+/// Largest number of moments of one span. Only calls that are given back again and again have more.
 const MOMENTS: usize = 128;
 
 /// A span in progress. It is recorded when its last handle is dropped, if it has an end by then.
@@ -253,7 +253,7 @@ impl Drop for OpenSpan {
 /// Returns the same moment on both clocks, usually `now`. If the thread is suspended between
 /// reading the two clocks, all times of the span would be shifted, so it reads them again.
 fn both_clocks(now: Instant) -> (Instant, SystemTime) {
-    /// Most readings.
+    /// Largest number of readings.
     const LOOKS: usize = 4;
     /// Tolerated time between reading the two clocks.
     const CLOSE: Duration = Duration::from_micros(2);

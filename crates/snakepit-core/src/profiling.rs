@@ -16,7 +16,7 @@ pub use report::{
 
 use crate::CallId;
 
-/// Most samples a second.
+/// Largest number of samples a second.
 pub const MAX_HZ: u32 = 1000;
 
 /// A request for a profile. The worker adjusts values that are out of its bounds.
@@ -30,7 +30,8 @@ pub struct Profile {
     pub threads: ProfiledThreads,
     /// Distinguishes stacks by their lines, not only by their functions.
     pub lines: bool,
-    /// Most distinct stacks that a worker keeps; samples of further stacks are only counted.
+    /// Largest number of distinct stacks that a worker keeps; samples of further stacks are only
+    /// counted.
     pub max_stacks: u32,
     /// Number of an [attempt](crate::SentCall::attempt). If set, only the thread that runs this
     /// call is sampled, until the call is over.

@@ -69,7 +69,7 @@ pub struct Scheduler<W> {
     running: Running,
     haste: Haste,
     claims: Claims<W>,
-    /// Most slots and places in the queue in use at the same time, since the last reading.
+    /// Largest number of slots and places in the queue in use at once, since the last reading.
     peak: usize,
 }
 

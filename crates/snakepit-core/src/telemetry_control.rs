@@ -43,7 +43,7 @@ impl TelemetryControl {
     /// Longest glob or name of a logger, in bytes.
     const MAX_NAME: usize = 256;
 
-    /// Most bytes of all globs and names together.
+    /// Largest number of bytes of all globs and names together.
     const MAX_BYTES: usize = 16 << 10;
 
     /// Creates the default settings.

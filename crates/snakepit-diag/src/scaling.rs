@@ -24,13 +24,13 @@ pub use verdict::Breakpoint;
 pub struct Scaling {
     /// The machine before anything was started.
     pub machine: Machine,
-    /// One worker of each profile.
+    /// One trial for each profile, with one worker.
     pub profiles: Vec<ProfileTrial>,
-    /// Concurrent reservations of worker records.
+    /// Times of concurrent reservations of worker records.
     pub registry: Option<Contention>,
-    /// Processes started one after the other.
+    /// The rate at which processes start one after the other.
     pub spawn: Option<Rate>,
-    /// Connections to one socket.
+    /// The rate of connections to one socket.
     pub connections: Option<Rate>,
     /// Resources that one worker takes.
     pub cost: WorkerCost,

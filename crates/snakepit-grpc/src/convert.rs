@@ -28,9 +28,9 @@ const MAX_NOTES: usize = 100;
 /// The occasion on which a worker reports an error.
 #[derive(Clone, Copy)]
 enum Moment {
-    /// As the answer to a call.
+    /// The worker answers a call.
     Call,
-    /// Instead of its description.
+    /// The worker reports that it cannot start, instead of describing itself.
     Start,
 }
 

@@ -40,7 +40,7 @@ impl ProcessProfile {
         Ok(Self { python })
     }
 
-    /// As [`new`](Self::new), but records the workers in `run`.
+    /// Creates a profile like [`new`](Self::new), but records the workers in `run`.
     ///
     /// # Errors
     /// As [`new`](Self::new).

@@ -54,7 +54,7 @@ impl Run {
         Self::open_with(data_dir, &Events::new())
     }
 
-    /// As [`open`](Self::open), but emits the events of clean-ups into this hub.
+    /// Opens a run like [`open`](Self::open), and emits the events of clean-ups into this hub.
     ///
     /// # Errors
     /// As for [`open`](Self::open).

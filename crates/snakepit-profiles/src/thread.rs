@@ -27,8 +27,8 @@ impl ThreadProfile {
     /// Maximum number of slots of a worker.
     pub const MAX_THREADS: u16 = 256;
 
-    /// As [`ProcessProfile::new`](crate::ProcessProfile::new), with `threads_per_worker` slots in
-    /// each process, 1 to [`MAX_THREADS`](Self::MAX_THREADS).
+    /// Creates a profile like [`ProcessProfile::new`](crate::ProcessProfile::new), with
+    /// `threads_per_worker` slots in each process, 1 to [`MAX_THREADS`](Self::MAX_THREADS).
     ///
     /// # Errors
     /// As [`ProcessProfile::new`](crate::ProcessProfile::new), and `InvalidConfig` for any other
@@ -38,7 +38,7 @@ impl ThreadProfile {
         Ok(Self { python })
     }
 
-    /// As [`new`](Self::new), but records the workers in `run`.
+    /// Creates a profile like [`new`](Self::new), but records the workers in `run`.
     ///
     /// # Errors
     /// As [`new`](Self::new).

@@ -31,7 +31,7 @@ pub struct Snakepit {
 
 #[derive(Debug)]
 struct Inner {
-    /// In the order in which they were configured.
+    /// The pools, in the order in which they were configured.
     pools: Vec<Pool>,
     default: PoolHandle,
     host: Host,

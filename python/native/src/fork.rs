@@ -14,7 +14,8 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 
 use pyo3::prelude::*;
 
-/// Most connections of a worker: two for each slot, and two for the control connection.
+/// Largest number of connections of a worker: two for each slot, and two for the control
+/// connection.
 const MAX_CONNECTIONS: usize = 2 * (256 + 1);
 
 static IN_CHILD: AtomicBool = AtomicBool::new(false);

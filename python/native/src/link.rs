@@ -24,7 +24,7 @@ use crate::wake::{Ready, Wake};
 pub(crate) use state::Port;
 use state::{Open, State};
 
-/// Most requests that the host answers at the same time; further ones wait in a queue.
+/// Largest number of requests that the host answers at the same time; further ones wait in a queue.
 const MAX_OPEN: usize = 64;
 
 /// Interval at which a thread that cannot be interrupted while it waits checks for signals.

@@ -1,6 +1,6 @@
 //! MessagePack tokens: reading and writing, without Python.
 
-/// Most levels of nesting in a payload.
+/// Largest number of levels of nesting in a payload.
 pub(crate) const MAX_DEPTH: usize = 128;
 
 /// Extension types of `docs/values.md`.

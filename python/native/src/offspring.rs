@@ -10,7 +10,7 @@
 use std::fs;
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 
-/// Most processes that are tracked.
+/// Largest number of processes that are tracked.
 const MOST: usize = 1024;
 
 /// Processes and their descendants at one moment, parents before their children.

@@ -13,11 +13,11 @@ use crate::ladder::Step;
 use crate::wake::Wake;
 use crate::{fork, socket};
 
-/// Most unread bytes in the control connection at which a long frame is still sent. Records of
-/// Python code use a part of them.
+/// Largest number of unread bytes in the control connection at which a long frame is still sent.
+/// Records of Python code use a part of them.
 const UNREAD: usize = 96 << 10;
 
-/// Most bytes that wait behind a frame that was written in part.
+/// Largest number of bytes that wait behind a frame that was written in part.
 const MAX_REST: usize = 64 << 10;
 
 /// Longest name of an adapter in a report, in bytes.

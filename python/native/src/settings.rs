@@ -42,7 +42,7 @@ pub(crate) struct Settings {
     pub(crate) event_loop: String,
 }
 
-/// Most slots of one worker.
+/// Largest number of slots of one worker.
 const MAX_SLOTS: u16 = 256;
 
 /// Limit of a payload in bytes if the host does not state one.

@@ -31,7 +31,8 @@ use crate::socket;
 /// Longest life of a copy.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Most bytes that a copy may write: more than are ever sent, since all threads share that limit.
+/// Largest number of bytes that a copy may write: more than are ever sent, since all threads share
+/// that limit.
 const LIMIT: usize = 1 << 20;
 
 /// Number of words at the beginning of an interpreter's state that are searched for its list of

@@ -26,7 +26,7 @@ const FRAMES: [usize; 7] = [traceback::MAX_FRAMES, 50, 25, 12, 6, 3, 1];
 /// Time to wait for the names of the threads.
 const NAMES: Duration = Duration::from_millis(15);
 
-/// Most requests that wait; further ones get no answer.
+/// Largest number of requests that wait; further ones get no answer.
 const MAX_WAITING: usize = 16;
 
 /// Answers the host's `STACKS`, on a thread that exists only while there are requests.

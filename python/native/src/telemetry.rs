@@ -23,7 +23,8 @@ pub(crate) use pump::Pump;
 use queue::Queue;
 use settings::Settings;
 
-/// Most frames that a thread sends before it answers its call; the others may go later.
+/// Largest number of frames that a thread sends before it answers its call; the others may go
+/// later.
 const BEFORE_ANSWER: usize = 4;
 
 /// Time for which records are gathered into one frame.

@@ -3,7 +3,7 @@
 
 use snakepit_grpc::pb::stack_dump::{Frame, Thread};
 
-/// Most threads (`MAX_THREADS`), and most frames of each (`MAX_FRAMES`).
+/// Largest number of threads (`MAX_THREADS`), and most frames of each (`MAX_FRAMES`).
 pub(crate) const MAX_THREADS: usize = 100;
 pub(crate) const MAX_FRAMES: usize = 100;
 

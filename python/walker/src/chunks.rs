@@ -7,7 +7,7 @@ use crate::memory::{Memory, Piece, is_aligned, word_of};
 /// large frames.
 const MAX_CHUNK: u64 = 256 << 10;
 
-/// Most chunks that are copied; frames in older ones are read one by one.
+/// Largest number of chunks that are copied; frames in older ones are read one by one.
 const MAX_CHUNKS: usize = 8;
 
 /// Bytes copied beyond the used part: room for frames that are pushed while the copy is made.

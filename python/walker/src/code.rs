@@ -8,14 +8,14 @@ use crate::lines;
 use crate::memory::{Memory, half_of, is_aligned, word, word_of};
 use crate::text::{bytes, text};
 
-/// Most bytes of all line tables together. Functions that are added later report only the line of
-/// their definition.
+/// Largest number of bytes of all line tables together. Functions that are added later report only
+/// the line of their definition.
 const MAX_LINES: usize = 32 << 20;
 
 /// Flags of generators, coroutines and asynchronous generators.
 const GENERATOR: u32 = 0x20 | 0x80 | 0x200;
 
-/// Most instructions of a function whose code object does not state their number.
+/// Largest number of instructions of a function whose code object does not state their number.
 const MAX_UNITS: u64 = 1 << 24;
 
 /// A function: its names and its line table.

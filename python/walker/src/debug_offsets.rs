@@ -8,8 +8,8 @@ use crate::memory::{Memory, word_of};
 
 const COOKIE: &[u8; 8] = b"xdebugpy";
 
-/// Most words of the table: cookie, version, free_threaded, and then one group of words for each
-/// structure.
+/// Largest number of words of the table: cookie, version, free_threaded, and then one group of
+/// words for each structure.
 const MAX_WORDS: usize = 160;
 
 /// Number of words of each group in 3.13 and in 3.14. The first word of a group is a size, if the

@@ -6,7 +6,7 @@ use crate::debug_offsets;
 use crate::memory::Memory;
 use crate::tables;
 
-/// Most bytes of each structure that are read.
+/// Largest number of bytes of each structure that are read.
 pub(crate) const MAX_THREAD: usize = 1024;
 pub(crate) const MAX_FRAME: usize = 128;
 pub(crate) const MAX_CODE: usize = 512;
@@ -86,10 +86,10 @@ pub(crate) struct ThreadLayout {
 /// The place of the pointer to the innermost frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Top {
-    /// At this offset in the thread's state.
+    /// The pointer is at this offset in the thread's state.
     Here(usize),
-    /// In a structure on the C stack: the offset of its address in the thread's state, and the
-    /// offset within it.
+    /// The pointer is in a structure on the C stack: the offset of its address in the thread's
+    /// state, and the offset within it.
     CFrame(usize, usize),
 }
 

@@ -9,10 +9,10 @@ use crate::memory::{Memory, Piece, is_aligned, word, word_of};
 use crate::steps::Steps;
 use crate::thread::ThreadState;
 
-/// Most frames of a stack that are kept, from the innermost on.
+/// Largest number of frames of a stack that are kept, from the innermost on.
 const MAX_FRAMES: usize = 512;
 
-/// Most frames and shims that are read before a chain counts as broken.
+/// Largest number of frames and shims that are read before a chain counts as broken.
 const MAX_STEPS: usize = 4 * MAX_FRAMES;
 
 /// Attempts to read a stack that changes meanwhile.

@@ -3,7 +3,7 @@
 use crate::layout::Python;
 use crate::memory::{Memory, at, half_of, word, word_of};
 
-/// Most characters of a text that are read; a longer text ends with an ellipsis.
+/// Largest number of characters of a text that are read; a longer text ends with an ellipsis.
 const MAX_TEXT: usize = 512;
 
 /// Largest `bytes` object that is read, in bytes.

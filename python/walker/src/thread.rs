@@ -4,7 +4,7 @@ use crate::layout::{GilOf, MAX_THREAD, Python};
 use crate::memory::{Memory, half, half_of, word, word_of};
 use crate::steps::Steps;
 
-/// Most threads of all interpreters that are listed.
+/// Largest number of threads of all interpreters that are listed.
 pub const MAX_THREADS: usize = 4096;
 
 const MAX_INTERPRETERS: usize = 64;

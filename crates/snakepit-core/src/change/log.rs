@@ -9,8 +9,8 @@ use super::{Change, ChangeBatch, ChangeKind, Origin, WatchFilter};
 use crate::session::value_bytes;
 use crate::{Value, VariableType};
 
-/// Most changes examined at once, so that a filter that matches few does not hold the lock for
-/// long.
+/// Largest number of changes examined at once, so that a filter that matches few does not hold the
+/// lock for long.
 const LOOKED_AT: usize = 4096;
 
 /// The last changes of one session.

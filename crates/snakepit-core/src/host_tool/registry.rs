@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use super::{HostTool, HostToolInfo, RegisterError};
 use crate::{Session, SessionId, metadata, names};
 
-/// Most bytes of the name of a tool.
+/// Largest number of bytes of the name of a tool.
 const MAX_NAME: usize = 64;
 
 type Tools = BTreeMap<Arc<str>, Arc<HostTool>>;

@@ -18,7 +18,7 @@ use crate::config::{ConfigError, duration, range};
 pub struct AutoscalePolicy {
     /// Fewest workers; 1 by default.
     pub min: usize,
-    /// Most workers; the available parallelism by default.
+    /// Largest number of workers; the available parallelism by default.
     pub max: usize,
     /// Time that calls may wait in the queue, at least 1 ms; 100 ms by default. Also the interval
     /// between two decisions.
@@ -93,7 +93,7 @@ pub(crate) struct Seen {
     pub(crate) workers: usize,
     /// Slots of each.
     pub(crate) slots: usize,
-    /// Most slots and places in the queue in use at the same time.
+    /// Largest number of slots and places in the queue in use at the same time.
     pub(crate) peak: usize,
     /// Calls that wait now.
     pub(crate) queued: usize,

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::breaker::{Breaker, BreakerPolicy, Change, CircuitState, Permit, Verdict};
 
-/// Most tools whose failures are remembered.
+/// Largest number of tools whose failures are remembered.
 const TOOLS: usize = 1024;
 
 /// A circuit that is not closed.

@@ -13,9 +13,9 @@ use crate::schedule::WorkerKey;
 
 /// The blame for a death, borne by a single call.
 const WHOLE: u64 = 1 << 32;
-/// Most suspects remembered; the one seen longest ago makes room.
+/// Largest number of suspects remembered; the one seen longest ago makes room.
 const SUSPECTS: usize = 1024;
-/// Most deaths remembered until the calls of the worker have reported theirs.
+/// Largest number of deaths remembered until the calls of the worker have reported theirs.
 const CROWDS: usize = 64;
 
 /// The policy by which a call that kills workers is rejected for a while without reaching a worker.

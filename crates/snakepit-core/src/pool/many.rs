@@ -24,11 +24,11 @@ use crate::{CallError, CallOptions, Error, ErrorCode, ItemResult, Payload, ToolE
 /// Intended time of a batch on the worker: long compared to the cost of a batch, short for other
 /// calls in the queue.
 const BATCH_TIME: Duration = Duration::from_millis(2);
-/// Most items of a batch.
+/// Largest number of items of a batch.
 const MAX_ITEMS: usize = 1024;
 /// Bytes of items at which a batch is complete.
 const MAX_BYTES: usize = 256 << 10;
-/// Most growth from one batch to the next, so that one lucky measurement cannot overshoot.
+/// Largest growth from one batch to the next, so that one lucky measurement cannot overshoot.
 const GROWTH: usize = 4;
 
 /// The results of an `execute_many`: one for each item, in order.

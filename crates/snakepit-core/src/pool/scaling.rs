@@ -11,7 +11,7 @@ use crate::{AutoscalePolicy, ScaleReason};
 pub struct Scaling {
     /// Fewest workers.
     pub min: usize,
-    /// Most workers.
+    /// Largest number of workers.
     pub max: usize,
     /// Number of times it has grown.
     pub grown: u64,

@@ -13,7 +13,7 @@ use crate::{
     SessionId, WorkerId,
 };
 
-/// Most waiting calls that are counted by session.
+/// Largest number of waiting calls that are counted by session.
 const LOOKED_AT: usize = 10_000;
 
 /// State and counters of a pool at one moment.

@@ -37,8 +37,8 @@ pub struct ProfileHandle {
 }
 
 impl ProfileHandle {
-    /// Resolves when the sampling has reached its end in all workers: its duration is over, or the
-    /// call.
+    /// Resolves when the sampling has ended in all workers: because its duration is over, or the
+    /// profiled call has ended.
     ///
     /// # Cancel safety
     /// Safe.

@@ -3,7 +3,7 @@
 use super::ProfileReport;
 use crate::ToolInfo;
 
-/// Most lines that decorators may take before the `def` of a tool.
+/// Largest number of lines that decorators may take before the `def` of a tool.
 const MOST_LINES: u32 = 200;
 
 impl ProfileReport {

@@ -18,7 +18,7 @@ use super::slots::{Grant, Slots, WorkerKey};
 use super::{Released, Scheduler};
 use crate::{CallId, SessionId, Slot};
 
-/// Most calls ahead in one slot.
+/// Largest number of calls ahead in one slot.
 pub(crate) const MOST: usize = 4;
 
 /// Time that all calls ahead in one slot may take together, by the mean duration of calls. Nothing

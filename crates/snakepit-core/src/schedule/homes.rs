@@ -9,8 +9,8 @@ use tokio::time::Instant;
 use super::WorkerKey;
 use crate::{SessionId, WorkerId};
 
-/// Most bound sessions. At the limit, idle sessions make room; while none is idle, further sessions
-/// are rejected.
+/// Largest number of bound sessions. At the limit, idle sessions make room; while none is idle,
+/// further sessions are rejected.
 pub(crate) const HOME_LIMIT: usize = 1 << 20;
 /// Time after its last call after which a bound session is idle, unless sessions live longer.
 pub(crate) const HOME_IDLE: Duration = Duration::from_secs(3600);

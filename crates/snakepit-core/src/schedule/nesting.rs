@@ -7,7 +7,7 @@ use super::queue::Line;
 use super::slots::Slots;
 use super::{Ask, Grant, Scheduler, Ticket, WorkerKey};
 
-/// For each slot the number of waiting calls that its own call waits for.
+/// The number of waiting calls that the call in each slot waits for.
 #[derive(Debug, Default)]
 pub(crate) struct Nesting {
     blocked: HashMap<Grant, u32>,

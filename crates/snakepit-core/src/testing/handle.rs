@@ -63,7 +63,7 @@ pub(super) struct Inner {
     starts: watch::Sender<usize>,
     /// Starts in progress.
     starting: AtomicUsize,
-    /// Most workers that were alive or starting at the same time.
+    /// Largest number of workers that were alive or starting at the same time.
     most: AtomicUsize,
 }
 
@@ -184,7 +184,7 @@ impl ScriptedProfile {
             .ok();
     }
 
-    /// Most workers that were alive or starting at the same time.
+    /// Returns the largest number of workers that were alive or starting at the same time.
     pub fn most(&self) -> usize {
         self.inner.most.load(Ordering::SeqCst)
     }

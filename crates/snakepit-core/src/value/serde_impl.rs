@@ -101,8 +101,8 @@ impl<'de> Deserialize<'de> for Value {
     }
 }
 
-/// Most items for which memory is reserved before they arrive: a length on the wire is a claim, not
-/// a fact.
+/// Largest number of items for which memory is reserved before they arrive: a length on the wire is
+/// a claim, not a fact.
 const TRUSTED: usize = 1024;
 
 /// Checks that a key of a map, or an item of a set, is hashable in Python. A list stands for a

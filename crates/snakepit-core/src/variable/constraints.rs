@@ -21,7 +21,7 @@ pub struct Constraints {
     /// Fewest characters (string, module), items (list) or entries (map).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_length: Option<usize>,
-    /// Most characters (string, module), items (list) or entries (map).
+    /// Largest number of characters (string, module), items (list) or entries (map).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_length: Option<usize>,
     /// A regular expression that the whole text must match (string, module).

@@ -6,7 +6,7 @@ use super::compare::Number;
 use super::{Constraints, VariableError, VariableType};
 use crate::Tensor;
 
-/// Most bytes of a compiled pattern.
+/// Largest number of bytes of a compiled pattern.
 const PATTERN_BYTES: usize = 256 << 10;
 
 /// Checks that all constraints apply to the type and do not contradict themselves; compiles the

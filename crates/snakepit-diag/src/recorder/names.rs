@@ -76,7 +76,7 @@ pub(super) struct Names {
 #[derive(Debug, Default)]
 struct Numbers {
     of: HashMap<Arc<str>, u32>,
-    /// In the order of their entries. A full table is reused from its beginning.
+    /// The names, in the order of their entries. A full table is reused from its beginning.
     places: Vec<Arc<str>>,
     next: usize,
 }

@@ -84,7 +84,7 @@ impl Compatibility {
         self.check_version(library, profile, Threading::of(interpreter), None)
     }
 
-    /// As [`check`](Self::check), for the installed version.
+    /// Checks like [`check`](Self::check), for the installed version.
     pub(super) fn check_version(
         &self,
         library: &str,

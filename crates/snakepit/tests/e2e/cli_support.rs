@@ -1,4 +1,4 @@
-//! Runs the program.
+//! Starts the program `snakepit`, and collects its output and its exit status.
 
 use std::ffi::OsStr;
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! The kinds of values that cross, with samples of each: the tables of `docs/values.md`, and what
-//! its tests try.
+//! The kinds of values that can be sent, with samples of each. The tables of `docs/values.md` are
+//! made from it, and its tests send the samples.
 //!
 //! To add a kind, add a [`Row`]: its cells as they stand on the page, and samples of it. Each
 //! sample goes from Python to Rust and back, and from Rust to Python and back. An expression of
@@ -7,17 +7,17 @@
 
 use snakepit::{FrozenSet, Tensor, Value};
 
-/// One kind of values.
+/// A row of the tables: one kind of values.
 pub(crate) struct Row {
-    /// In Python.
+    /// The value in Python.
     pub(crate) python: &'static str,
-    /// On the wire.
+    /// The value on the wire.
     pub(crate) wire: &'static str,
-    /// Read in Python again.
+    /// The value in Python after the way back.
     pub(crate) back: &'static str,
-    /// As a `Value`.
+    /// The value as a `Value`.
     pub(crate) value: &'static str,
-    /// As a type of Rust.
+    /// The value as a type of Rust.
     pub(crate) typed: &'static str,
     /// The library of Python that the samples need.
     pub(crate) library: Option<&'static str>,

@@ -19,7 +19,7 @@ pub(crate) fn variable(pid: u32, name: &str) -> String {
     variable_of(pid, name).unwrap()
 }
 
-/// As [`variable`]. `None` if the process is gone or has no such variable.
+/// Like [`variable`]. `None` if the process is gone or has no such variable.
 pub(crate) fn variable_of(pid: u32, name: &str) -> Option<String> {
     let environ = fs::read(format!("/proc/{pid}/environ")).ok()?;
     let text = String::from_utf8_lossy(&environ).into_owned();

@@ -236,7 +236,7 @@ pub(crate) fn eventually(what: &str, condition: impl Fn() -> bool) {
     }
 }
 
-/// As [`eventually`], without blocking a thread of the runtime.
+/// Like [`eventually`], without blocking a thread of the runtime.
 pub(crate) async fn eventually_async(what: &str, condition: impl Fn() -> bool) {
     let start = Instant::now();
     while !condition() {

@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt as _;
 
 use snakepit_walker::{Memory, Piece, Python, ThreadState};
 
-/// Most pieces that one system call copies.
+/// Largest number of pieces that one system call copies.
 const MAX_PIECES: usize = 600;
 
 /// The memory and the layout that reading stacks requires. Only [`check`](super::check) creates it.

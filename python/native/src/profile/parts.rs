@@ -15,7 +15,7 @@ use crate::traceback::before_start;
 /// Room for the fields about the whole profile, in bytes, which are set after its stacks.
 const WHOLE: usize = 1 << 10;
 
-/// Most bytes around a nested message (`AROUND`), and of a count that grows (`COUNT`).
+/// Largest number of bytes around a nested message (`AROUND`), and of a count that grows (`COUNT`).
 const AROUND: usize = 6;
 const COUNT: usize = 10;
 

@@ -12,7 +12,7 @@ use super::table::{Place, Seen, Table};
 use super::titles::Titles;
 use crate::names::Names;
 
-/// Most functions of a profile.
+/// Largest number of functions of a profile.
 const MAX_FUNCTIONS: usize = 64 << 10;
 
 /// Number of times that a stack is read if its functions are gone when they are looked up.

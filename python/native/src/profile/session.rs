@@ -14,7 +14,7 @@ use crate::clock;
 use crate::names::Names;
 use crate::slots::{Progress, Slots};
 
-/// Most different stacks of a profile.
+/// Largest number of different stacks of a profile.
 const MAX_STACKS: usize = 1 << 17;
 
 /// Interval at which the names of threads are requested.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::marks::Marks;
 
-/// Most frames of all stacks together.
+/// Largest number of frames of all stacks together.
 const MAX_FRAMES: usize = 1 << 21;
 
 /// A function's number, and the offset of the instruction in the function.

@@ -22,7 +22,7 @@ use crate::snapshot::block_signals;
 /// Bytes of a profile in one answer.
 const PART: usize = 48 << 10;
 
-/// Most requests that wait; further ones get no answer.
+/// Largest number of requests that wait; further ones get no answer.
 const MAX_WAITING: usize = 16;
 
 /// Time without a request after which the thread ends.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::names::Names;
 
-/// Most threads of a profile.
+/// Largest number of threads of a profile.
 const MAX_THREADS: usize = 16 << 10;
 
 /// A thread's title.

@@ -20,7 +20,7 @@ use crate::{fork, socket};
 /// Initial capacity of a buffer for small frames.
 const KEEP: usize = 4 << 10;
 
-/// Most bytes that wait for the end of the event loop's iteration.
+/// Largest number of bytes that wait for the end of the event loop's iteration.
 const FULL: usize = 32 << 10;
 
 /// The writing side of the connection.

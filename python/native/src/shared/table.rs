@@ -27,7 +27,7 @@ const TASK: Reach = Reach {
 /// The calls that run on a connection.
 #[derive(Debug)]
 pub(crate) struct Table {
-    /// Most calls that the host has open on the connection at a time.
+    /// Largest number of calls that the host has open on the connection at a time.
     calls: usize,
     state: Mutex<State>,
 }

@@ -11,7 +11,7 @@ use crate::reports::{Offered, Reports};
 /// Checks without a record after which the pump sleeps.
 const IDLE_TICKS: u32 = 20;
 
-/// Most frames that are sent at one check: requests of the host come first.
+/// Largest number of frames that are sent at one check: requests of the host come first.
 const FRAMES: usize = 4;
 
 /// The schedule of checks of the queue.

@@ -6,17 +6,17 @@ use prost::Message as _;
 use snakepit_grpc::frame::{Header, Kind};
 use snakepit_grpc::pb;
 
-/// Most records that wait.
+/// Largest number of records that wait.
 const MAX_RECORDS: usize = 1024;
 
-/// Most bytes of records that wait.
+/// Largest number of bytes of records that wait.
 const MAX_BYTES: usize = 1 << 20;
 
 /// Longest record in bytes.
 const MAX_RECORD: usize = 16 << 10;
 
-/// Most bytes of records in one frame. Such a frame, and answers to the host after it, fit into a
-/// socket that has room.
+/// Largest number of bytes of records in one frame. Such a frame, and answers to the host after it,
+/// fit into a socket that has room.
 const FRAME: usize = 32 << 10;
 
 /// Bytes that a record takes in addition to its own.

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::HealthConfig;
 
-/// Most bytes of an error that are kept.
+/// Largest number of bytes of an error that are kept.
 const MAX_ERROR: usize = 500;
 
 /// The results of the health checks of one worker.

@@ -88,7 +88,7 @@ pub(crate) struct Track {
 #[derive(Clone, Copy, Debug)]
 struct Rest {
     since: Instant,
-    /// CPU time at its beginning.
+    /// CPU time when the period began.
     cpu: Duration,
     /// Number of calls that had ended by then.
     calls: u64,

@@ -21,7 +21,7 @@ const CLEAR: f64 = 0.8;
 pub struct MemoryStatus {
     /// Bytes at the last sample.
     pub bytes: u64,
-    /// Most bytes at any sample.
+    /// Largest number of bytes at any sample.
     pub peak_bytes: u64,
     /// The worker's own limit in bytes.
     pub limit_bytes: u64,

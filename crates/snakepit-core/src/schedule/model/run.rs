@@ -1,4 +1,4 @@
-//! The same steps for the scheduler and its model.
+//! Takes the same steps with the scheduler and with its model, and compares the results.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -71,14 +71,14 @@ pub(crate) fn recorded(snakepit: &Snakepit) -> Recorded {
     attach(snakepit, false, None)
 }
 
-/// As [`recorded`], but the thread that passes the records on blocks at a log record until the
+/// Like [`recorded`], but the thread that passes the records on blocks at a log record until the
 /// other value is dropped.
 pub(crate) fn recorded_holding(snakepit: &Snakepit) -> (Recorded, Sender<()>) {
     let (held, holds) = channel();
     (attach(snakepit, false, Some(Mutex::new(holds))), held)
 }
 
-/// As [`recorded`], but each call has its own span.
+/// Like [`recorded`], but each call has its own span.
 pub(crate) fn recorded_children(snakepit: &Snakepit) -> Recorded {
     attach(snakepit, true, None)
 }
